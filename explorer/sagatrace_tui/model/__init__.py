@@ -1,0 +1,15 @@
+"""From a trace's events to what a person asks of it: pure, order-independent, without a clock."""
+
+from sagatrace_tui.model.span import Attempt, Span, SpanStatus, fold_span
+from sagatrace_tui.model.trace import Anomaly, Trace, TraceStatus, build_trace
+
+__all__ = [
+    "Anomaly",
+    "Attempt",
+    "Span",
+    "SpanStatus",
+    "Trace",
+    "TraceStatus",
+    "build_trace",
+    "fold_span",
+]

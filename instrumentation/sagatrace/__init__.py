@@ -1,0 +1,26 @@
+"""sagatrace: what happened to a saga, written by the workers that ran it."""
+
+from sagatrace.context import TraceContext, TraceRef, context_from_meta, trace_meta
+from sagatrace.errors import EventError, SagatraceError, SettingsError, StoreError, StoreNotFoundError
+from sagatrace.events import TraceEvent
+from sagatrace.settings import Settings
+from sagatrace.stores import EventStore, open_store
+from sagatrace.tracer import Span, Tracer
+
+__all__ = [
+    "EventError",
+    "EventStore",
+    "SagatraceError",
+    "Settings",
+    "SettingsError",
+    "Span",
+    "StoreError",
+    "StoreNotFoundError",
+    "TraceContext",
+    "TraceEvent",
+    "TraceRef",
+    "Tracer",
+    "context_from_meta",
+    "open_store",
+    "trace_meta",
+]

@@ -1,0 +1,62 @@
+"""Where in a trace code is running: handed on explicitly, by argument or in a job's meta."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from sagatrace.events import new_id
+
+__all__ = ["META_KEY", "TraceContext", "TraceRef", "context_from_meta", "trace_meta"]
+
+META_KEY: Final = "sagatrace"
+
+
+class TraceRef(Protocol):
+    """Anything that names a place in a trace: a TraceContext or an open span."""
+
+    @property
+    def trace_id(self) -> str:
+        """The trace."""
+        ...
+
+    @property
+    def span_id(self) -> str | None:
+        """The span new work belongs under; None at the top of the trace."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class TraceContext:
+    """A trace, and the span that new work in it belongs under (None: the work is the root)."""
+
+    trace_id: str
+    span_id: str | None = None
+
+    @classmethod
+    def new(cls, trace_id: str | None = None) -> TraceContext:
+        """The top of a new trace, named by your own workflow id if you have one."""
+        return cls(trace_id or new_id())
+
+
+def trace_meta(context: TraceRef) -> dict[str, Any]:
+    """What carries the context into a job: `queue.enqueue(f, meta=trace_meta(context))`.
+
+    Plain strings only, so that every RQ serializer takes it.
+    """
+    carried = {"trace_id": context.trace_id}
+    if context.span_id is not None:
+        carried["parent_span_id"] = context.span_id
+    return {META_KEY: carried}
+
+
+def context_from_meta(meta: Mapping[str, Any] | None) -> TraceContext | None:
+    """The context a job was enqueued with; None when it carries none, or something else under our key."""
+    carried = (meta or {}).get(META_KEY)
+    if not isinstance(carried, Mapping):
+        return None
+    trace_id, parent = carried.get("trace_id"), carried.get("parent_span_id")
+    if not isinstance(trace_id, str) or not trace_id:
+        return None
+    return TraceContext(trace_id, parent if isinstance(parent, str) else None)

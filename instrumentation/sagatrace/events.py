@@ -1,0 +1,269 @@
+"""The trace event: its schema, its one codec, its ids, timestamps and phases.
+
+An event is an immutable fact. It is stored as one JSON document with the fields of `TraceEvent` and nothing
+else; everything about a trace is computed from its events by readers.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from functools import lru_cache
+from hashlib import sha256
+from typing import Annotated, Any, Final, Literal, cast
+
+import msgspec
+
+from sagatrace.errors import EventError
+
+__all__ = [
+    "CLOSING_PHASES",
+    "OPENING_PHASES",
+    "Status",
+    "TraceEvent",
+    "decode_event",
+    "encode_event",
+    "new_event",
+    "new_id",
+    "parse_event",
+    "parse_timestamp",
+    "split_event_type",
+    "utc_timestamp",
+]
+
+Status = Literal["success", "failed", "pending"]
+
+OPENING_PHASES: Final = frozenset({"enqueued", "scheduled", "deferred", "started", "compensating"})
+# Each closing phase with the status its span gets, unless the event carries an explicit one.
+CLOSING_PHASES: Final[Mapping[str, Literal["success", "failed", "stopped", "canceled"]]] = {
+    "completed": "success",
+    "compensated": "success",
+    "failed": "failed",
+    "compensation_failed": "failed",
+    "abandoned": "failed",
+    "stopped": "stopped",
+    "canceled": "canceled",
+}
+_PHASES: Final = OPENING_PHASES | CLOSING_PHASES.keys() | {"retrying"}
+
+_Name = Annotated[str, msgspec.Meta(min_length=1)]
+_Key = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+
+
+class TraceEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """One stored document. `raw_data` is the JSON of `data`, decoded only where it is read."""
+
+    id: _Key
+    trace_id: _Key
+    span_id: _Name
+    event_type: _Name
+    timestamp: _Name
+    parent_span_id: str | None = None
+    status: Status | None = None
+    raw_data: msgspec.Raw | msgspec.UnsetType = msgspec.field(default=msgspec.UNSET, name="data")
+    tags: tuple[str, ...] | None = None
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The event's own values; empty when it carries none. Raises EventError when not a JSON object."""
+        if self.raw_data is msgspec.UNSET:
+            return {}
+        try:
+            return _DATA.decode(self.raw_data) or {}
+        except (msgspec.MsgspecError, RecursionError) as error:
+            raise EventError(f"data is not a JSON object: {error}") from error
+
+    @property
+    def micros(self) -> int:
+        """The timestamp in microseconds since 1970-01-01 UTC."""
+        return parse_timestamp(self.timestamp)
+
+    def document(self) -> dict[str, Any]:
+        """The event as the JSON document that every store keeps."""
+        return cast("dict[str, Any]", msgspec.json.decode(_ENCODER.encode(self)))
+
+
+_FIELDS: Final = frozenset(field.encode_name for field in msgspec.structs.fields(TraceEvent))
+_ENCODER: Final = msgspec.json.Encoder()
+_LENIENT_ENCODER: Final = msgspec.json.Encoder(enc_hook=lambda value: _described(value))
+_DECODER: Final = msgspec.json.Decoder(TraceEvent)
+_DATA: Final = msgspec.json.Decoder(dict[str, Any] | None)
+
+
+def encode_event(event: TraceEvent) -> bytes:
+    """The event as one line of JSON, without a line end."""
+    return _ENCODER.encode(event)
+
+
+def decode_event(document: bytes | str) -> TraceEvent:
+    """Read a stored document. Fields this version does not know are ignored. Raises EventError."""
+    try:
+        event = _DECODER.decode(document)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise EventError(str(error)) from error
+    parse_timestamp(event.timestamp)
+    return event
+
+
+def parse_event(document: bytes | str) -> TraceEvent:
+    """Read a document from outside, checking all of it. Raises EventError that names the fault.
+
+    A document without an `id` gets one made from its content, so that reading it again gives the same event.
+    Fields beginning with `_` are a database's own and are dropped.
+    """
+    try:
+        fields = msgspec.json.decode(document)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise EventError(f"not JSON: {error}") from error
+    if not isinstance(fields, dict):
+        raise EventError(f"not a JSON object but {type(fields).__name__}")
+    fields = {name: value for name, value in fields.items() if not name.startswith("_")}
+    if unknown := sorted(fields.keys() - _FIELDS):
+        known = ", ".join(sorted(_FIELDS))
+        raise EventError(f"unknown field {unknown[0]!r}: an event has only {known}; own values go into data")
+    if "id" not in fields:
+        fields["id"] = sha256(msgspec.json.encode(fields, order="sorted")).hexdigest()[:32]
+    return _checked(fields)
+
+
+def new_event(
+    *,
+    trace_id: str,
+    span_id: str,
+    event_type: str,
+    parent_span_id: str | None = None,
+    status: Status | None = None,
+    data: Mapping[str, Any] | None = None,
+    tags: Iterable[str] | None = None,
+    id: str | None = None,  # noqa: A002 - the field's name in the stored document
+    timestamp: str | None = None,
+) -> TraceEvent:
+    """Make an event of now, with a new id unless given one. Raises EventError.
+
+    `data` may hold anything: what JSON cannot express is stored as its type and a bounded `repr`.
+    """
+    fields: dict[str, Any] = {
+        "id": id or new_id(),
+        "trace_id": trace_id,
+        "span_id": span_id,
+        "event_type": event_type,
+        "timestamp": timestamp or utc_timestamp(),
+    }
+    if parent_span_id is not None:
+        fields["parent_span_id"] = parent_span_id
+    if status is not None:
+        fields["status"] = status
+    if data:
+        fields["data"] = dict(data)
+    if tags:
+        fields["tags"] = [tags] if isinstance(tags, str) else list(tags)
+    return _checked(fields)
+
+
+def _checked(fields: dict[str, Any]) -> TraceEvent:
+    if not isinstance(fields.get("data") or {}, dict):
+        raise EventError(f"data is not a JSON object but {type(fields['data']).__name__}")
+    try:
+        event = decode_event(_encode_fields(fields))
+    except (TypeError, ValueError, RecursionError, OverflowError) as error:
+        raise EventError(f"cannot be written as JSON: {error}") from error
+    if _UNSTORABLE.search(event.id):
+        raise EventError(f"id {event.id!r} holds one of / \\ ? #, which no Cosmos DB item id may")
+    return event
+
+
+_UNSTORABLE: Final = re.compile(r"[/\\?#]")
+
+
+def _encode_fields(fields: dict[str, Any]) -> bytes:
+    try:
+        return _LENIENT_ENCODER.encode(fields)
+    except (UnicodeEncodeError, TypeError):
+        # Lone surrogates and keys that are no strings: rare, and the event matters more than their exact form.
+        return _LENIENT_ENCODER.encode(_plain(fields))
+
+
+def _plain(value: Any) -> Any:
+    """The value with every string made encodable and every key made a string."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, Mapping):
+        return {_plain(key if isinstance(key, str) else repr(key)): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _described(value: object) -> str:
+    """What to keep of a value that JSON cannot express."""
+    try:
+        text = repr(value)
+    except Exception as error:  # noqa: BLE001 - a foreign __repr__ may raise anything; it is named in the text
+        text = f"<repr failed: {type(error).__name__}>"
+    return f"{type(value).__qualname__}: {text[:1000].encode('utf-8', 'backslashreplace').decode()}"
+
+
+def new_id() -> str:
+    """A UUIDv7 (RFC 9562): sortable by time of emission, here to 1/4096 of a millisecond.
+
+    Own code because the entropy must come from the kernel on every call: generators that keep state in the
+    process repeat themselves in forked children.
+    """
+    millis, rest = divmod(time.time_ns(), 1_000_000)
+    entropy = int.from_bytes(os.urandom(8)) >> 2
+    value = millis << 80 | 7 << 76 | (rest * 4096 // 1_000_000) << 64 | 2 << 62 | entropy
+    digits = f"{value:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def utc_timestamp(moment: datetime | None = None) -> str:
+    """The moment (default now) as fixed-width UTC with microseconds: `2025-12-22T10:00:01.100000Z`."""
+    utc = datetime.now(UTC) if moment is None else moment.astimezone(UTC)
+    return utc.isoformat(timespec="microseconds")[:26] + "Z"
+
+
+_FRACTION: Final = re.compile(r"(?<=\d)[.,](\d+)")
+
+
+def parse_timestamp(text: str) -> int:
+    """Any ISO 8601 timestamp as microseconds since 1970 UTC; without an offset it is taken as UTC.
+
+    Digits past the microsecond are dropped. Raises EventError that names the text.
+    """
+    try:
+        if len(text) == 27 and text[26] == "Z" and text[19] == "." and text[20:26].isdecimal():
+            return _seconds(text[:19]) * 1_000_000 + int(text[20:26])
+        return _any_timestamp(text)
+    except (ValueError, OverflowError) as error:
+        raise EventError(f"timestamp {text[:64]!r} is not ISO 8601: {error}") from error
+
+
+@lru_cache(maxsize=4096)
+def _seconds(text: str) -> int:
+    moment = datetime.strptime(text, "%Y-%m-%dT%H:%M:%S").replace(tzinfo=UTC)
+    return (moment - _EPOCH) // _SECOND
+
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_SECOND: Final = datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC) - _EPOCH
+_MICROSECOND: Final = _SECOND / 1_000_000
+
+
+def _any_timestamp(text: str) -> int:
+    # fromisoformat refuses more than six digits of a fraction before 3.12 only in some forms: cut them first.
+    moment = datetime.fromisoformat(_FRACTION.sub(lambda match: "." + match[1][:6].ljust(6, "0"), text, count=1))
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+@lru_cache(maxsize=4096)
+def split_event_type(event_type: str) -> tuple[str, str | None]:
+    """`stage:validate:completed` → (`stage:validate`, `completed`); no known phase → (the whole, None)."""
+    name, _, phase = event_type.rpartition(":")
+    if phase in _PHASES:
+        return name or phase, phase
+    return event_type, None

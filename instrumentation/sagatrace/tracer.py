@@ -1,0 +1,257 @@
+"""The explicit API: emit events, open spans and compensations under a context that you hand on.
+
+    tracer = Tracer()                       # SAGATRACE_STORE, or the embedded store
+    trace = TraceContext.new("loan-L123")
+    with tracer.span("workflow:loan-approval", trace) as loan:
+        with tracer.span("stage:credit", loan, compensation="release_credit") as credit:
+            ...
+        with tracer.compensation(original=credit, parent=loan, reason="funding failed"):
+            ...
+
+Tracing never breaks the work it traces: what cannot be recorded is counted in `Tracer.lost` and logged once per
+cause, and no call here raises. One exception passes: RQ's job timeout, which may strike while an event is
+written and must reach the job.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from types import TracebackType
+from typing import Any, Final, Literal, Self
+
+from sagatrace.context import TraceContext, TraceRef
+from sagatrace.events import Status, TraceEvent, new_event, new_id, utc_timestamp
+from sagatrace.settings import Settings
+from sagatrace.stores import EventStore, open_store
+
+__all__ = ["MAX_ERROR", "MAX_STACK", "Span", "Tracer", "error_data"]
+
+log: Final = logging.getLogger("sagatrace")
+
+MAX_ERROR: Final = 4_000  # characters kept of an error's message
+MAX_STACK: Final = 16_000  # characters kept of a traceback: its end, where the error is
+
+
+class Tracer:
+    """Writes events to one store. Cheap to make: nothing is opened before the first event.
+
+    `store` is a store, or the URL of one; without it, the environment decides (`Settings`). `redact` sees each
+    event's `data` before anything is stored and returns what to keep of it.
+    """
+
+    def __init__(
+        self,
+        store: EventStore | str | None = None,
+        *,
+        redact: Callable[[str, dict[str, Any]], Mapping[str, Any]] | None = None,
+    ) -> None:
+        self._target = store
+        self._redact = redact
+        self._store: EventStore | None = None
+        self.lost: Counter[str] = Counter()
+
+    def emit(
+        self,
+        event_type: str,
+        context: TraceRef,
+        *,
+        span_id: str | None = None,
+        status: Status | None = None,
+        data: Mapping[str, Any] | None = None,
+        tags: Iterable[str] | None = None,
+        event_id: str | None = None,
+    ) -> TraceEvent | None:
+        """Record that something happened under the context; durable on return. None when it was lost.
+
+        Without `span_id` the event is a span of its own, as an instant (`ai:decision`) is.
+        """
+        fields: dict[str, Any] = {
+            "id": event_id or new_id(),
+            "trace_id": context.trace_id,
+            "span_id": span_id or new_id(),
+            "parent_span_id": context.span_id,
+            "event_type": event_type,
+            "timestamp": utc_timestamp(),
+            "status": status,
+            "tags": tags,
+        }
+        try:
+            return self._record(fields, data)
+        except Exception as error:
+            if _is_job_timeout(error):
+                # It struck while the event was written, and fires once: so there is time to write it before the
+                # job learns of it. Should it be there already, its id makes the second time harmless.
+                self._record(fields, data)
+                raise
+            self._lose(error)
+            return None
+
+    def span(
+        self,
+        name: str,
+        parent: TraceRef,
+        *,
+        compensation: str | None = None,
+        data: Mapping[str, Any] | None = None,
+        tags: Iterable[str] | None = None,
+    ) -> Span:
+        """A unit of work: `with` or `async with` emits its start, and its completion or failure.
+
+        `compensation` names what would undo it; a step that declares none is not expected to be undone.
+        """
+        start = dict(data or {})
+        if compensation is not None:
+            start["compensation"] = compensation
+        return Span(self, name, parent, "step", data=start, tags=tags, compensation=compensation)
+
+    def compensation(
+        self,
+        *,
+        original: TraceRef | str,
+        parent: TraceRef,
+        reason: str | None = None,
+        name: str | None = None,
+        data: Mapping[str, Any] | None = None,
+        tags: Iterable[str] = ("compensation",),
+    ) -> Span:
+        """The undoing of a step, given as its span or span id. Named after what the step declared, or `name`."""
+        start = {
+            **(data or {}),
+            "original_span_id": original if isinstance(original, str) else original.span_id,
+        }
+        if reason is not None:
+            start["reason"] = reason
+        declared = original.compensation if isinstance(original, Span) else None
+        return Span(self, name or declared or "saga", parent, "compensation", data=start, tags=tags)
+
+    def close(self) -> None:
+        """Let go of the store's connections."""
+        if self._store is not None:
+            self._store.close()
+
+    def _record(self, fields: dict[str, Any], data: Mapping[str, Any] | None) -> TraceEvent:
+        event = new_event(**fields, data=self._redacted(fields["event_type"], data))
+        self._opened().append([event])
+        return event
+
+    def _opened(self) -> EventStore:
+        if self._store is None:
+            if self._target is None or isinstance(self._target, str):
+                settings = Settings.from_env()
+                self._store = open_store(self._target or settings.store, max_wait=settings.max_wait)
+            else:
+                self._store = self._target
+        return self._store
+
+    def _redacted(self, event_type: str, data: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+        if self._redact is None or not data:
+            return data
+        try:
+            return self._redact(event_type, dict(data))
+        except Exception as error:
+            if _is_job_timeout(error):
+                raise
+            self._lose(error, "data withheld, redaction failed")
+            return {"redaction_failed": type(error).__name__}
+
+    def _lose(self, error: Exception, what: str = "event lost") -> None:
+        """Count what could not be kept, and log each cause once."""
+        cause = f"{what}: {type(error).__name__}: {error}"
+        key = f"{what}: {type(error).__name__}"
+        self.lost[key] += 1
+        if self.lost[key] == 1:
+            log.error("sagatrace: %s (further ones are counted in Tracer.lost, not logged)", cause)
+
+
+Kind = Literal["step", "compensation"]
+_PHASES: Final[Mapping[Kind, tuple[str, str, str]]] = {
+    "step": ("started", "completed", "failed"),
+    "compensation": ("compensating", "compensated", "compensation_failed"),
+}
+
+
+class Span:
+    """An open span: a `TraceRef` to hand on to what runs inside it."""
+
+    def __init__(
+        self,
+        tracer: Tracer,
+        name: str,
+        parent: TraceRef,
+        kind: Kind,
+        *,
+        data: Mapping[str, Any],
+        tags: Iterable[str] | None,
+        compensation: str | None = None,
+    ) -> None:
+        self._tracer = tracer
+        self._parent = TraceContext(parent.trace_id, parent.span_id)
+        self._phases = _PHASES[kind]
+        self._data = data
+        self._tags = tags
+        self._outcome: dict[str, Any] = {}
+        self.name = name
+        self.compensation = compensation
+        self.trace_id = parent.trace_id
+        self.span_id: str = new_id()
+
+    def record(self, **data: Any) -> None:
+        """Add values to the event that will close this span."""
+        self._outcome.update(data)
+
+    def __enter__(self) -> Self:
+        self._emit(self._phases[0], data=self._data)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            self._emit(self._phases[1], status="success", data=self._outcome)
+        elif isinstance(error, asyncio.CancelledError):
+            self._emit("canceled", data=self._outcome)
+        else:
+            self._emit(self._phases[2], status="failed", data={**self._outcome, **error_data(error)})
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, trace)
+
+    def _emit(self, phase: str, *, data: Mapping[str, Any], status: Status | None = None) -> None:
+        self._tracer.emit(
+            f"{self.name}:{phase}",
+            self._parent,
+            span_id=self.span_id,
+            status=status,
+            data=data,
+            tags=self._tags,
+        )
+
+
+def error_data(error: BaseException) -> dict[str, str]:
+    """What an event says of an error: its message, type and traceback, each bounded and said to be cut."""
+    try:
+        message = str(error)
+    except Exception as fault:  # noqa: BLE001 - a foreign __str__ may raise anything; it is named in the text
+        message = f"<str failed: {type(fault).__name__}>"
+    stack = "".join(traceback.format_exception(error))
+    if len(message) > MAX_ERROR:
+        message = f"{message[:MAX_ERROR]}… [cut, {len(message)} characters]"
+    if len(stack) > MAX_STACK:
+        stack = f"[cut, {len(stack)} characters] …{stack[-MAX_STACK:]}"
+    return {"error": message, "error_type": type(error).__qualname__, "stack": stack}
+
+
+def _is_job_timeout(error: BaseException) -> bool:
+    """Whether it is RQ's timeout; rq is not imported for the question, as none can have come without it."""
+    timeouts = sys.modules.get("rq.timeouts")
+    return timeouts is not None and isinstance(error, timeouts.BaseTimeoutException)
