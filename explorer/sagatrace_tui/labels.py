@@ -8,12 +8,27 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from sagatrace_tui.model import Span, SpanStatus, Trace
+from sagatrace_tui.model import Span
 
-__all__ = ["GLYPHS", "clock", "duration", "inert", "short", "span_line", "when"]
+__all__ = [
+    "GLYPHS",
+    "clock",
+    "clock_of_day",
+    "duration",
+    "inert",
+    "moment",
+    "offset",
+    "plural",
+    "short",
+    "short_middle",
+    "short_name",
+    "span_line",
+    "status_words",
+    "when",
+]
 
 GLYPHS: Final[Mapping[str, str]] = {
     "success": "✔",
@@ -36,6 +51,11 @@ _ACTIVE: Final = re.compile(
 )
 
 
+# Marks piled on one letter smear over the lines above and below.
+_MARKS: Final = "[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]"
+_PILED: Final = re.compile(f"({_MARKS}{{3}})({_MARKS}+)")
+
+
 def _visible(match: re.Match[str]) -> str:
     code = ord(match[0])
     if code < 0x20:
@@ -56,8 +76,14 @@ def inert(text: str, limit: int | None = None, *, lines: bool = False) -> str:
         text = text[:limit]
     if lines:
         text = text.replace("\r\n", "\n").expandtabs(4)
-        return "\n".join(_ACTIVE.sub(_visible, line) for line in text.split("\n")) + cut
-    return _ACTIVE.sub(_visible, text) + cut
+        return "\n".join(_shown(line) for line in text.split("\n")) + cut
+    return _shown(text) + cut
+
+
+def _shown(line: str) -> str:
+    if line.isascii() and line.isprintable():
+        return line
+    return _PILED.sub(lambda match: f"{match[1]}⟨+{len(match[2])} marks⟩", _ACTIVE.sub(_visible, line))
 
 
 def short(text: str, width: int) -> str:
@@ -73,6 +99,39 @@ def short(text: str, width: int) -> str:
     return text
 
 
+def short_middle(text: str, width: int) -> str:
+    """The text in at most `width` columns, cut in the middle: ids and paths differ at their ends."""
+    if len(text) <= width and sum(map(_columns, text)) <= width:
+        return text
+    if width < 5:
+        return short(text, width)
+    tail = (width - 1) // 2
+    end = short(text[::-1], tail + 1)[:-1][::-1]
+    return short(text, width - tail) + end
+
+
+def short_name(name: str, width: int) -> str:
+    """A dotted name without the leading parts that do not fit `width`: `…loan_saga.approve_loan`.
+
+    The function's own name is what tells; it stays whole, and so does a name that is no dotted path.
+    """
+    if sum(map(_columns, name)) <= width or " " in name:
+        return name
+    parts = name.split(".")
+    while len(parts) > 1 and sum(map(_columns, ".".join(parts))) >= width:
+        del parts[0]
+    rest = ".".join(parts)
+    return rest if rest == name else f"…{rest}"
+
+
+def plural(count: int, noun: str) -> str:
+    """A count with its noun: `1 error`, `2,000 errors`; nouns with -y and -s take their own ending."""
+    if count == 1:
+        return f"1 {noun}"
+    ending = "ies" if noun.endswith("y") else "s"
+    return f"{count:,} {noun.removesuffix('y') if ending == 'ies' else noun}{ending}"
+
+
 def _columns(char: str) -> int:
     if unicodedata.combining(char):
         return 0
@@ -85,12 +144,12 @@ def duration(micros: int | None) -> str:
         return "—"
     if micros < 1_000:
         return f"{micros}µs"
-    if micros < 1_000_000:
+    if micros < 999_500:  # from here on it would round to 1000ms
         return f"{_three(micros / 1_000)}ms"
     seconds = micros / 1_000_000
-    if seconds < 60:
+    if seconds < 59.95:
         return f"{_three(seconds)}s"
-    whole = int(seconds)
+    whole = round(seconds)
     if whole < 3600:
         return f"{whole // 60}m{whole % 60:02}s"
     if whole < 86_400:
@@ -99,16 +158,46 @@ def duration(micros: int | None) -> str:
 
 
 def _three(value: float) -> str:
-    if value >= 100:
+    if value >= 99.95:
         return f"{value:.0f}"
-    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+    return f"{value:.1f}" if value >= 9.995 else f"{value:.2f}"
 
 
 def clock(micros: int | None) -> str:
     """A moment as UTC, to the second: `2025-12-22 10:00:01Z`."""
     if micros is None:
         return "—"
-    return f"{datetime.fromtimestamp(micros / 1_000_000, UTC):%Y-%m-%d %H:%M:%S}Z"
+    return f"{_utc(micros)}Z"
+
+
+def clock_of_day(micros: int | None, now: int) -> str:
+    """A moment in at most ten columns, as UTC: today its time `10:00:01Z`, else its date `2025-12-22`."""
+    date, _, time = clock(micros).partition(" ")
+    return time if date == clock(now).partition(" ")[0] else date
+
+
+def moment(micros: int | None) -> str:
+    """A moment as UTC, to the millisecond: `2025-12-22 10:00:01.100Z`."""
+    if micros is None:
+        return "—"
+    return f"{_utc(micros)}.{micros // 1000 % 1000:03}Z"
+
+
+def _utc(micros: int) -> str:
+    try:
+        return f"{_EPOCH + timedelta(seconds=micros // 1_000_000):%Y-%m-%d %H:%M:%S}"
+    except OverflowError:  # an offset may carry a valid timestamp out of the years 1 to 9999
+        return "0000-00-00 00:00:00"
+
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def offset(micros: int, origin: int) -> str:
+    """A moment as its distance from another: `+1.10s`, `-12.0ms`, `+0`."""
+    if micros == origin:
+        return "+0"
+    return f"{'+' if micros > origin else '-'}{duration(abs(micros - origin))}"
 
 
 def when(micros: int | None, now: int) -> str:
@@ -128,11 +217,15 @@ def _coarse(seconds: int) -> str:
     return f"{seconds}s"
 
 
-def span_line(span: Span) -> str:
-    """One span in one line: glyph, name, status in words, how long, attempts, error."""
-    parts = [GLYPHS[span.status], inert(span.name, 120)]
+def span_line(span: Span, *, ended: bool = False) -> str:
+    """One span in one line: glyph, name, status in words, how long, attempts, error.
+
+    `ended` says that its trace has: a span still open then never ended.
+    """
+    lost = ended and span.is_open
+    parts = [GLYPHS["unknown" if lost else span.status], inert(span.name, 120)]
     if span.kind != "point":
-        parts.append(span.status)
+        parts.append("never ended" if lost else span.status)
     if span.started_at is not None and span.ended_at is not None:
         parts.append(duration(max(0, span.ended_at - span.started_at)))
     if len(span.attempts) > 1:
@@ -143,7 +236,6 @@ def span_line(span: Span) -> str:
     return " ".join(parts)
 
 
-def status_words(status: SpanStatus | Trace | str) -> str:
+def status_words(status: str) -> str:
     """A status as glyph and word, never by colour alone."""
-    word = status.status if isinstance(status, Trace) else status
-    return f"{GLYPHS[word]} {word}"
+    return f"{GLYPHS[status]} {status}"

@@ -9,7 +9,7 @@ from typing import Final, Literal
 from sagatrace.events import TraceEvent, encode_event
 from sagatrace_tui.model.span import Span, fold_span
 
-__all__ = ["IDLE", "Anomaly", "Trace", "TraceStatus", "build_trace"]
+__all__ = ["IDLE", "Anomaly", "Trace", "TraceStatus", "build_trace", "reading_anomalies"]
 
 TraceStatus = Literal["running", "success", "failed", "stopped", "canceled", "unknown"]
 
@@ -75,6 +75,11 @@ class Trace:
             depth, span_id = stack.pop()
             yield depth, span_id
             stack.extend((depth + 1, child) for child in reversed(self.children.get(span_id, ())))
+
+
+def reading_anomalies(malformed: Iterable[tuple[str, str]]) -> list[Anomaly]:
+    """What was found while reading, as (document id, fault) pairs, as anomalies of the trace."""
+    return [Anomaly("malformed", (), f"document {document_id}: {fault}") for document_id, fault in malformed]
 
 
 def build_trace(trace_id: str, events: Iterable[TraceEvent], *, now: int, anomalies: Iterable[Anomaly] = ()) -> Trace:
@@ -148,7 +153,11 @@ def _parents(spans: dict[str, Span]) -> tuple[dict[str, str | None], list[tuple[
 def _structural(missing: list[str], children: dict[str, list[str]], cycles: list[tuple[str, ...]]) -> Iterator[Anomaly]:
     for parent in missing:
         orphans = tuple(children[parent])
-        yield Anomaly("orphan", orphans, f"parent {parent} was never seen; {len(orphans)} span(s) name it")
+        yield Anomaly(
+            "orphan",
+            orphans,
+            f"parent {parent} was never seen; its children: {', '.join(orphans[:5])}{' …' if len(orphans) > 5 else ''}",
+        )
     for cycle in cycles:
         yield Anomaly("cycle", cycle, f"{' → '.join((*cycle, cycle[0]))} are each other's parents")
 

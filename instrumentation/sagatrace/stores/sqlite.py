@@ -97,7 +97,7 @@ class SqliteStore:
     def fetch_trace(self, trace_id: str) -> FetchedTrace:
         """Everything of one trace, in one query."""
         began = time.perf_counter()
-        query = "SELECT id, document FROM event WHERE trace_id = ?"
+        query = "SELECT id, CAST(document AS BLOB) FROM event WHERE trace_id = ?"
         documents = self._with_connection(lambda connection: connection.execute(query, (trace_id,)).fetchall())
         events, malformed = decode_documents(documents)
         cost = ReadCost(queries=1, milliseconds=(time.perf_counter() - began) * 1000)

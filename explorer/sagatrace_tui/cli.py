@@ -1,0 +1,115 @@
+"""The command line: `sagatrace` for text and pipes, `sagatrace-tui` for the app."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from importlib.metadata import version
+from importlib.util import find_spec
+from typing import NoReturn
+
+import click
+
+from sagatrace.stores import EventStore, Search
+from sagatrace_tui.commands import reading, transfer
+from sagatrace_tui.commands.outcome import Exit, fetched, one_line_errors, opened_store, store_option
+from sagatrace_tui.labels import inert
+
+__all__ = ["main", "tui_main"]
+
+_STATUSES = "Exit status: 0 done · 1 failed · 2 wrong usage · 7 no such trace."
+
+
+@click.group(epilog=_STATUSES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(version("sagatrace"), prog_name="sagatrace")
+def main() -> None:
+    """What happened to a saga: why it failed, what was undone, what is still standing.
+
+    `sagatrace-tui` shows the same in an app.
+    """
+    _never_fail_to_print()
+
+
+main.add_command(reading.list_traces)
+main.add_command(reading.show)
+main.add_command(transfer.import_events)
+main.add_command(transfer.export)
+
+
+@click.command("sagatrace-tui", epilog=_STATUSES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("trace_id", required=False)
+@click.option("--demo", is_flag=True, help="Watch real RQ workers run loan sagas into a store of their own.")
+@click.version_option(version("sagatrace"), prog_name="sagatrace-tui")
+@store_option
+@one_line_errors
+def tui_main(trace_id: str | None, demo: bool, store_url: str | None) -> None:
+    """Explore traces: search, span tree and details, by keyboard, live.
+
+    With a TRACE_ID that trace is opened at once. Nothing in the app ever writes to the store.
+    """
+    _never_fail_to_print()
+    if demo and (trace_id or store_url):
+        raise click.UsageError("--demo brings its own store and traces: leave out TRACE_ID and --store")
+    _require_textual()
+    _require_terminal()
+    if demo:
+        _run_demo()
+        return
+    with opened_store(store_url) as store:
+        if trace_id is not None:
+            fetched(store, trace_id)
+        else:
+            store.search(Search(limit=1))  # an unusable store is one line here, not a broken screen
+        _run_app(store, trace_id)
+
+
+def _run_app(store: EventStore, trace_id: str | None = None, subtitle: str = "") -> None:
+    from sagatrace_tui.app import SagatraceApp
+
+    app = SagatraceApp(store, trace_id=trace_id, subtitle=subtitle)
+    app.run()
+    if app.return_code:
+        sys.exit(app.return_code)
+
+
+def _run_demo() -> None:
+    from sagatrace_tui.demo import start_demo
+
+    try:
+        demo = start_demo()
+    except OSError as error:
+        _give_up(f"cannot start the demo: {error}")
+    with demo, opened_store(demo.store_url) as store:
+        _run_app(store, subtitle="demo: loan sagas on real RQ workers")
+        failure = demo.failure()
+    if failure:
+        _give_up(f"the demo stopped by itself: {inert(failure, 500)}")
+
+
+def _require_textual() -> None:
+    for name in ("textual", "rich"):
+        if find_spec(name) is None:
+            _give_up(f"the app needs {name}, which is not installed: pip install 'sagatrace[tui]'")
+
+
+def _require_terminal() -> None:
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        why = "standard input or output is no terminal"
+    elif os.environ.get("TERM", "dumb") in ("", "dumb"):
+        why = f"TERM={os.environ.get('TERM', '')!r} cannot draw an app"
+    else:
+        return
+    _give_up(f"{why}: `sagatrace list` and `sagatrace show TRACE_ID` say the same as text (over SSH: ssh -t)")
+
+
+def _give_up(why: str) -> NoReturn:
+    click.echo(f"sagatrace-tui: {why}", err=True)
+    sys.exit(Exit.FAILED)
+
+
+def _never_fail_to_print() -> None:
+    """A locale that lacks our signs gets question marks; the words beside them say the same."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")

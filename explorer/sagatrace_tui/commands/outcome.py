@@ -1,0 +1,94 @@
+"""How a command ends: its exit status, and errors as one line on standard error."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+from typing import Any, ParamSpec, TypeVar
+
+import click
+
+from sagatrace.errors import SagatraceError
+from sagatrace.settings import Settings, masked
+from sagatrace.stores import EventStore, FetchedTrace, open_store
+from sagatrace_tui.labels import inert
+from sagatrace_tui.model import Trace, build_trace, reading_anomalies
+
+__all__ = ["Exit", "fetched", "folded", "now_micros", "one_line_errors", "opened_store", "store_option"]
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+class Exit(IntEnum):
+    """Exit statuses, the same for every command."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    NO_SUCH_TRACE = 7
+
+
+def store_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--store URL`: where events are, in place of SAGATRACE_STORE."""
+    return click.option(
+        "--store",
+        "store_url",
+        metavar="URL",
+        help="Where events are kept, e.g. sqlite:///traces.db  [default: $SAGATRACE_STORE, or a file of your own]",
+    )(command)
+
+
+def one_line_errors(command: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Errors made for people end the command with one line and status 1, never a traceback."""
+
+    @functools.wraps(command)
+    def guarded(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        try:
+            return command(*args, **kwargs)
+        except SagatraceError as error:
+            click.echo(f"sagatrace: {inert(masked(str(error)))}", err=True)
+            sys.exit(Exit.FAILED)
+        except BrokenPipeError:
+            # The reader has seen enough (`| head`); the interpreter must not try to flush once more.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(Exit.OK)
+
+    return guarded
+
+
+@contextmanager
+def opened_store(store_url: str | None, *, read_only: bool = True) -> Iterator[EventStore]:
+    """The store of the option, else of the environment."""
+    settings = Settings.from_env()
+    store = open_store(store_url or settings.store, read_only=read_only, max_wait=settings.max_wait)
+    try:
+        yield store
+    finally:
+        store.close()
+
+
+def fetched(store: EventStore, trace_id: str) -> FetchedTrace:
+    """The trace; where there is none, one line and the status that says so."""
+    found = store.fetch_trace(trace_id)
+    if not found.events and not found.malformed:
+        shown = inert(trace_id, 255)
+        click.echo(f"sagatrace: no trace {shown!r} in {store.label}: `sagatrace list` shows the newest", err=True)
+        sys.exit(Exit.NO_SUCH_TRACE)
+    return found
+
+
+def folded(found: FetchedTrace, now: int | None = None) -> Trace:
+    """What was fetched, as a trace."""
+    anomalies = reading_anomalies((bad.document_id, bad.fault) for bad in found.malformed)
+    return build_trace(found.trace_id, found.events, now=now or now_micros(), anomalies=anomalies)
+
+
+def now_micros() -> int:
+    """The wall clock in microseconds since 1970."""
+    return time.time_ns() // 1000

@@ -1,0 +1,87 @@
+"""`sagatrace list` and `sagatrace show`: traces as text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import click
+
+from sagatrace.stores import Search
+from sagatrace_tui.commands.outcome import fetched, folded, now_micros, one_line_errors, opened_store, store_option
+from sagatrace_tui.labels import clock, duration, inert, short, span_line, status_words, when
+from sagatrace_tui.model import Trace
+
+__all__ = ["list_traces", "show", "tree_lines"]
+
+_COLUMNS = "{:<11}{:<38}{:<26}{:<22}{:>8}{:>7}{:>8}"
+
+
+@click.command("list")
+@click.option("-n", "--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="How many traces.")
+@store_option
+@one_line_errors
+def list_traces(limit: int, store_url: str | None) -> None:
+    """List the newest traces, latest activity first."""
+    with opened_store(store_url) as store:
+        hits = store.search(Search(limit=limit))
+        if not hits:
+            click.echo(f"sagatrace: no traces in {store.label} yet", err=True)
+            return
+        click.echo(_COLUMNS.format("STATUS", "TRACE", "NAME", "STARTED", "TOOK", "SPANS", "ERRORS"))
+        now = now_micros()
+        for hit in hits:
+            trace = folded(store.fetch_trace(hit.trace_id), now)
+            # The id is what one copies into the next command: never cut.
+            row = _COLUMNS.format(
+                status_words(trace.status),
+                inert(trace.trace_id) + " ",
+                short(inert(trace.name), 25),
+                clock(trace.started_at),
+                duration(trace.duration),
+                len(trace.spans),
+                trace.error_count,
+            )
+            click.echo(row)
+
+
+@click.command()
+@click.argument("trace_id")
+@store_option
+@one_line_errors
+def show(trace_id: str, store_url: str | None) -> None:
+    """Print a trace as a tree of its spans."""
+    with opened_store(store_url) as store:
+        found = fetched(store, trace_id)
+    now = now_micros()
+    trace = folded(found, now)
+    click.echo(f"{inert(trace.name)} · {inert(trace.trace_id)} · {status_words(trace.status)}")
+    click.echo(
+        f"started {clock(trace.started_at)} ({when(trace.started_at, now)}) · took {duration(trace.duration)} · "
+        f"{len(trace.spans)} spans · {trace.event_count} events · {trace.error_count} failed"
+    )
+    click.echo()
+    for line in tree_lines(trace):
+        click.echo(line)
+    if trace.anomalies:
+        click.echo("\nOdd about this trace:")
+        for anomaly in trace.anomalies:
+            click.echo(f"  ! {anomaly.kind}: {inert(anomaly.detail, 400)}")
+
+
+def tree_lines(trace: Trace) -> Iterator[str]:
+    """The trace's spans, a line each, with the lines of the tree drawn before them."""
+    # For each depth on the way down: whether more siblings follow there.
+    follows: list[bool] = []
+    top = (*trace.roots, *trace.missing_parents)
+    remaining = [len(top)]
+    for depth, span_id in trace.walk():
+        del remaining[depth + 1 :], follows[depth:]
+        remaining[depth] -= 1
+        follows.append(remaining[depth] > 0)
+        remaining.append(len(trace.children.get(span_id, ())))
+        lines = "".join("│  " if more else "   " for more in follows[1:-1])
+        branch = ("├─ " if follows[-1] else "└─ ") if depth else ""
+        span = trace.spans.get(span_id)
+        line = span_line(span, ended=trace.status != "running") if span else "? never seen"
+        label = f"{line}  [{inert(span_id, 80)}]"
+        yield f"{lines}{branch}{label}"

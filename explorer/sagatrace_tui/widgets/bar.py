@@ -1,0 +1,64 @@
+"""One line with something at its left and something at its right."""
+
+from __future__ import annotations
+
+from rich.cells import cell_len
+from textual.content import Content
+from textual.reactive import reactive
+from textual.widget import Widget
+
+from sagatrace_tui.labels import short, short_middle
+from sagatrace_tui.theme import TONES
+
+__all__ = ["Bar", "StateLine", "TitleBar"]
+
+
+class Bar(Widget):
+    """A line of the frame."""
+
+    DEFAULT_CSS = """
+    Bar { height: 1; padding: 0 1; text-wrap: nowrap; color: $foreground-muted; background: $background; }
+    """
+    ALLOW_SELECT = False
+
+
+class TitleBar(Bar):
+    """What this is, and of what."""
+
+    DEFAULT_CSS = """
+    TitleBar { background: $surface; }
+    """
+
+    def __init__(self, title: str, subtitle: str = "") -> None:
+        super().__init__()
+        self._title = title
+        self._subtitle = subtitle
+
+    def render(self) -> Content:
+        """The line."""
+        name = "sagatrace"
+        room = max(0, self.size.width - len(name) - cell_len(self._title) - 5)
+        right = short(self._subtitle, room)
+        return Content.assemble(
+            (name, f"{TONES['key']} bold"),
+            (f"  {self._title}", TONES["plain"]),
+            " " * max(0, room - cell_len(right) + 3),
+            right,
+        )
+
+
+class StateLine(Bar):
+    """How true the screen is: which store, how it is followed, what that cost. `address` is shortened first."""
+
+    address: reactive[str] = reactive("")
+    facts: reactive[tuple[str, ...]] = reactive(())
+    fault: reactive[bool] = reactive(False)
+
+    def render(self) -> Content:
+        """The line."""
+        facts = " · ".join(self.facts)
+        sign = ("● ", TONES["bad" if self.fault else "ok"])
+        room = self.size.width - cell_len(facts) - 5
+        if room < 12:
+            return Content.assemble(sign, short(facts, max(0, self.size.width - 2)))
+        return Content.assemble(sign, short_middle(self.address, room), " · ", facts)

@@ -1,0 +1,86 @@
+"""The keys that matter here, on one line, made from the bindings themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from rich.cells import cell_len
+from textual.binding import Binding, BindingType
+from textual.content import Content
+
+from sagatrace_tui.theme import TONES
+from sagatrace_tui.widgets.bar import Bar
+
+__all__ = ["KeyHints", "key_groups", "key_name"]
+
+_NAMES: Final = {
+    "down": "↓",
+    "up": "↑",
+    "left": "←",
+    "right": "→",
+    "pagedown": "PgDn",
+    "pageup": "PgUp",
+    "home": "Home",
+    "end": "End",
+    "enter": "Enter",
+    "escape": "Esc",
+    "space": "Space",
+    "tab": "Tab",
+    "shift+tab": "Shift+Tab",
+    "minus": "-",
+    "equals_sign": "=",
+    "question_mark": "?",
+    "f1": "F1",
+}
+
+
+def key_name(key: str) -> str:
+    """A key as people write it."""
+    if key.startswith("ctrl+"):
+        return f"Ctrl+{key_name(key.removeprefix('ctrl+'))}"
+    return _NAMES.get(key, key)
+
+
+def key_groups(bindings: Iterable[BindingType]) -> list[tuple[list[str], Binding]]:
+    """Each action once, with the names of all its keys."""
+    groups: dict[str, tuple[list[str], Binding]] = {}
+    for binding in Binding.make_bindings(bindings):
+        groups.setdefault(binding.action, ([], binding))[0].append(key_name(binding.key))
+    return list(groups.values())
+
+
+class KeyHints(Bar):
+    """As many hints as fit; the last two, help and the way out, always."""
+
+    DEFAULT_CSS = """
+    KeyHints { background: $surface; }
+    """
+
+    def __init__(self, *bindings: Iterable[BindingType]) -> None:
+        super().__init__()
+        self._hints = [
+            (keys[0], binding.description)
+            for group in bindings
+            for keys, binding in key_groups(group)
+            if binding.show and binding.description
+        ]
+
+    def render(self) -> Content:
+        """The line."""
+        *rest, helping, leaving = self._hints
+        room = self.size.width - sum(_width(hint) for hint in (helping, leaving))
+        shown = []
+        for hint in rest:
+            room -= _width(hint)
+            if room < 0:
+                break
+            shown.append(hint)
+        parts: list[str | tuple[str, str]] = []
+        for key, description in (*shown, helping, leaving):
+            parts += [(key, f"{TONES['key']} bold"), f" {description}   "]
+        return Content.assemble(*parts)
+
+
+def _width(hint: tuple[str, str]) -> int:
+    return cell_len(hint[0]) + cell_len(hint[1]) + 4

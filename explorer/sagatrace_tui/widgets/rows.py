@@ -1,0 +1,187 @@
+"""Rows under a cursor, drawn line by line: what a list of traces and a tree of spans have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import ClassVar, Final
+
+from rich.cells import cell_len, set_cell_size
+from rich.segment import Segment
+from rich.style import Style
+from textual import events
+from textual.binding import Binding, BindingType
+from textual.geometry import Region, Size
+from textual.reactive import reactive
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+
+from sagatrace_tui.labels import short
+from sagatrace_tui.theme import TONE_CLASSES, TONE_CSS
+
+__all__ = ["CURSOR", "Part", "Rows", "fitted"]
+
+CURSOR: Final = "▌"
+
+Part = tuple[str, str]
+"""A piece of a row: its text, already inert, and its tone."""
+
+
+def fitted(parts: Iterable[Part], width: int) -> list[Part]:
+    """The parts cut with … and padded to exactly `width` columns."""
+    kept: list[Part] = []
+    for text, tone in parts:
+        cut = short(text, width)
+        columns = cell_len(cut)
+        if columns > width:  # where terminals and tables of widths disagree, Textual's table counts
+            cut, columns = set_cell_size(cut, width), width
+        kept.append((cut, tone))
+        width -= columns
+        if cut != text or width <= 0:
+            break
+    if width > 0:
+        kept.append((" " * width, "plain"))
+    return kept
+
+
+class Rows(ScrollView, can_focus=True):
+    """A scrolling list of one-line rows; subclasses say how many there are and what each shows."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("down,j", "move(1)", "Next row", show=False),
+        Binding("up,k", "move(-1)", "Previous row", show=False),
+        Binding("pagedown", "page(1)", "Page down", show=False),
+        Binding("pageup", "page(-1)", "Page up", show=False),
+        Binding("ctrl+d", "page(0.5)", "Half a page down", show=False),
+        Binding("ctrl+u", "page(-0.5)", "Half a page up", show=False),
+        Binding("g,home", "top", "First row", show=False),
+        Binding("G,end", "bottom", "Last row", show=False),
+    ]
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"rows--cursor", "rows--header", *TONE_CLASSES}
+    DEFAULT_CSS = f"""
+    Rows {{
+        overflow-x: hidden;
+        overflow-y: auto;
+        scrollbar-size-vertical: 1;
+        background: $background;
+        .rows--header {{ color: $foreground-muted; background: $background; text-style: none; }}
+        .rows--cursor {{ background: $cursor-line-blurred; }}
+        &:focus .rows--cursor {{ background: $cursor-line; }}
+        {TONE_CSS}
+    }}
+    """
+    ALLOW_SELECT = False
+    HEADER_LINES: ClassVar[int] = 0
+
+    cursor: reactive[int] = reactive(0, repaint=False, init=False)
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name for it
+        super().__init__(id=id)
+        self._drawn: dict[int, Strip] = {}
+
+    @property
+    def row_count(self) -> int:
+        """How many rows there are."""
+        raise NotImplementedError
+
+    def header(self, width: int) -> Sequence[Part]:
+        """The line that stays on top; needed only where `HEADER_LINES` is 1."""
+        raise NotImplementedError
+
+    def row(self, index: int, width: int) -> Sequence[Part]:
+        """What the row shows, `width` columns wide."""
+        raise NotImplementedError
+
+    def cursor_moved(self) -> None:
+        """Called when the cursor is on another row."""
+
+    @property
+    def page_height(self) -> int:
+        """How many rows fit."""
+        return max(1, self.scrollable_content_region.height - self.HEADER_LINES)
+
+    def rows_changed(self, cursor: int) -> None:
+        """Take up other rows, the cursor's row now being at `cursor`; it stays where it was on the screen."""
+        moved = cursor - self.cursor
+        self.virtual_size = Size(0, self.row_count + self.HEADER_LINES)
+        self.set_reactive(Rows.cursor, max(0, min(cursor, self.row_count - 1)))
+        top = self.scroll_offset.y
+        self._bring(top + moved if top else 0)
+        self.redraw()
+
+    def redraw(self) -> None:
+        """Draw the lines again that would look different."""
+        width = self.scrollable_content_region.width
+        for y in range(self.size.height):
+            if self._drawn.get(y) != self._line(y, width):
+                self.refresh(Region(0, y, self.size.width, 1))
+
+    def render_line(self, y: int) -> Strip:
+        """One line of the screen."""
+        strip = self._drawn[y] = self._line(y, self.scrollable_content_region.width)
+        return strip
+
+    def _line(self, y: int, width: int) -> Strip:
+        base = self.rich_style
+        if y < self.HEADER_LINES:
+            style = self.get_component_rich_style("rows--header")
+            return self._strip([(" ", "muted"), *self.header(width - 1)], width, style)
+        index = y - self.HEADER_LINES + self.scroll_offset.y
+        if index >= self.row_count:
+            return Strip.blank(width, base)
+        if index == self.cursor:
+            base += self.get_component_rich_style("rows--cursor")
+            return self._strip([(CURSOR, "key"), *self.row(index, width - 1)], width, base)
+        return self._strip([(" ", "plain"), *self.row(index, width - 1)], width, base)
+
+    def _strip(self, parts: Sequence[Part], width: int, base: Style) -> Strip:
+        segments = [Segment(text, base + self._tone(tone)) for text, tone in parts]
+        return Strip(segments).adjust_cell_length(width, base)
+
+    def _tone(self, tone: str) -> Style:
+        return Style(color=self.get_component_rich_style(f"tone--{tone}").color)
+
+    def watch_cursor(self, _old: int, _new: int) -> None:
+        """Bring the cursor into sight and say where it is."""
+        self._bring(self.scroll_offset.y)
+        self.redraw()
+        self.cursor_moved()
+
+    def validate_cursor(self, cursor: int) -> int:
+        """The nearest row there is."""
+        return max(0, min(cursor, self.row_count - 1))
+
+    def _bring(self, top: int) -> None:
+        """Scroll to `top`, or as little further as shows the cursor."""
+        top = max(self.cursor - self.page_height + 1, min(top, self.cursor))
+        if top != self.scroll_offset.y:
+            self.scroll_to(y=top, animate=False, immediate=True)
+
+    def on_resize(self, _event: events.Resize) -> None:
+        """Keep the cursor in sight."""
+        self._drawn.clear()
+        self._bring(self.scroll_offset.y)
+
+    def on_click(self, event: events.Click) -> None:
+        """Move the cursor to the row under the mouse."""
+        index = event.y - self.HEADER_LINES + self.scroll_offset.y
+        if event.y >= self.HEADER_LINES and index < self.row_count:
+            self.cursor = index
+
+    def action_move(self, rows: int) -> None:
+        """Move the cursor by rows."""
+        self.cursor += rows
+
+    def action_page(self, pages: float) -> None:
+        """Move cursor and view by pages."""
+        rows = int(self.page_height * pages) or (1 if pages > 0 else -1)
+        top = self.scroll_offset.y + rows
+        self.cursor += rows
+        self._bring(max(0, min(top, self.row_count - self.page_height)))
+
+    def action_top(self) -> None:
+        """Move the cursor to the first row."""
+        self.cursor = 0
+
+    def action_bottom(self) -> None:
+        """Move the cursor to the last row."""
+        self.cursor = self.row_count - 1

@@ -1,0 +1,181 @@
+"""The list of traces: one row each, in columns that fit the width."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, Final, Literal
+
+from rich.cells import cell_len
+from textual.binding import Binding, BindingType
+from textual.message import Message
+from textual.reactive import reactive
+
+from sagatrace_tui.labels import clock_of_day, duration, inert, short, short_middle, short_name, status_words, when
+from sagatrace_tui.model.summary import TraceSummary
+from sagatrace_tui.theme import STATUS_TONES
+from sagatrace_tui.widgets.rows import Part, Rows
+
+__all__ = ["Column", "TraceList", "columns"]
+
+GAP: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: `width` in terminal columns, `part` what a trace shows there as of a moment."""
+
+    title: str
+    width: int
+    align: Literal["<", ">"]
+    part: Callable[[TraceSummary, int], Part]
+
+
+def columns(width: int) -> list[Column]:
+    """The columns that fit: the less telling go first, and name and id share what is left."""
+    fixed = [Column("STATUS", 10, "<", _status), Column("STARTED", 8, ">", _started)]
+    if width >= 52:
+        fixed.append(Column("TOOK", 7, ">", _duration))
+    if width >= 100:
+        fixed.append(Column("SPANS", 6, ">", _spans))
+    if width >= 64:
+        fixed.append(Column("ERRORS", 6, ">", _errors))
+    if width >= 110:
+        fixed.insert(1, Column("AT", 10, ">", _started_at))
+    left = width - sum(column.width + GAP for column in fixed) - GAP
+    if width < 70:
+        return [fixed[0], Column("NAME", max(left, 4), "<", _name), *fixed[1:]]
+    id_width = min(36, left * 9 // 20)
+    name_width = left - id_width - GAP
+    texts = [Column("NAME", name_width, "<", _name), Column("TRACE", id_width, "<", _id)]
+    return [fixed[0], *texts, *fixed[1:]]
+
+
+class TraceList(Rows):
+    """Traces in, newest activity first; says which one was opened and when the end is reached."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "open", "Open")]
+
+    HEADER_LINES = 1
+
+    rows: reactive[tuple[TraceSummary, ...]] = reactive((), repaint=False, init=False)
+    now: reactive[int] = reactive(0, repaint=False, init=False)
+
+    _moved = False
+
+    class Opened(Message):
+        """A trace was chosen."""
+
+        def __init__(self, trace_list: TraceList, trace_id: str) -> None:
+            super().__init__()
+            self.trace_list = trace_list
+            self.trace_id = trace_id
+
+        @property
+        def control(self) -> TraceList:
+            """The list it was chosen in."""
+            return self.trace_list
+
+    class EndReached(Message):
+        """The cursor is close to the last row."""
+
+        def __init__(self, trace_list: TraceList) -> None:
+            super().__init__()
+            self.trace_list = trace_list
+
+        @property
+        def control(self) -> TraceList:
+            """The list whose end it is."""
+            return self.trace_list
+
+    @property
+    def row_count(self) -> int:
+        """How many traces are listed."""
+        return len(self.rows)
+
+    @property
+    def highlighted(self) -> TraceSummary | None:
+        """The trace under the cursor."""
+        return self.rows[self.cursor] if self.rows else None
+
+    def header(self, width: int) -> list[Part]:
+        """The titles."""
+        return [(_cell(column.title, column), "muted") for column in columns(width)]
+
+    def row(self, index: int, width: int) -> list[Part]:
+        """One trace."""
+        parts: list[Part] = []
+        for column in columns(width):
+            text, tone = column.part(self.rows[index], self.now)
+            if column.part is _id:
+                text = short_middle(text, column.width)
+            elif column.part is _name:
+                text = short_name(text, column.width)
+            parts.append((_cell(short(text, column.width), column), tone))
+        return parts
+
+    def watch_rows(self, old: tuple[TraceSummary, ...], new: tuple[TraceSummary, ...]) -> None:
+        """Stay on the same trace wherever its row is now; at the top until the cursor was first moved."""
+        if not self._moved:
+            self.rows_changed(0)
+            return
+        here = old[self.cursor].trace_id if old else None
+        found = (index for index, row in enumerate(new) if row.trace_id == here)
+        self.rows_changed(next(found, min(self.cursor, max(0, len(new) - 1))))
+
+    def watch_now(self) -> None:
+        """Let the times go on."""
+        self.redraw()
+
+    def cursor_moved(self) -> None:
+        """Ask for more before the end is seen."""
+        self._moved = True
+        if self.cursor >= self.row_count - 2:
+            self.post_message(self.EndReached(self))
+
+    def action_open(self) -> None:
+        """Open the trace under the cursor."""
+        if self.highlighted is not None:
+            self.post_message(self.Opened(self, self.highlighted.trace_id))
+
+
+def _cell(text: str, column: Column) -> str:
+    room = max(0, column.width - cell_len(text))
+    padded = " " * room + text if column.align == ">" else text + " " * room
+    return padded + " " * GAP
+
+
+def _status(row: TraceSummary, _now: int) -> Part:
+    if row.status is None:
+        return "… reading", "muted"
+    return status_words(row.status), STATUS_TONES[row.status]
+
+
+def _name(row: TraceSummary, _now: int) -> Part:
+    return inert(row.name, 200), "plain"
+
+
+def _id(row: TraceSummary, _now: int) -> Part:
+    return inert(row.trace_id), "id"
+
+
+def _started(row: TraceSummary, now: int) -> Part:
+    return ("" if row.status is None else when(row.started_at, now)), "plain"
+
+
+def _started_at(row: TraceSummary, now: int) -> Part:
+    return ("" if row.status is None else clock_of_day(row.started_at, now)), "muted"
+
+
+def _duration(row: TraceSummary, now: int) -> Part:
+    return ("" if row.status is None else duration(row.elapsed(now))), "plain"
+
+
+def _spans(row: TraceSummary, _now: int) -> Part:
+    return (f"{row.span_count:,}" if row.status else ""), "muted"
+
+
+def _errors(row: TraceSummary, _now: int) -> Part:
+    if row.error_count:
+        return f"{row.error_count:,}", "bad"
+    return ("·" if row.status else ""), "muted"

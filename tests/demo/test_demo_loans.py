@@ -1,0 +1,212 @@
+"""The loan saga on real workers: each scenario ends as it is meant to, and its trace says so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis import Redis
+from rq.job import Job, JobStatus
+
+from sagatrace.stores import open_store
+from sagatrace_tui.demo.loan_saga import SAGAS, SCENARIOS, STEPS, Loan, LoanError, Scenario, approve_loan, submit
+from sagatrace_tui.demo.workers import WorkerGroup
+from sagatrace_tui.model import Span, Trace, build_trace
+
+Traces = dict[Scenario, Trace]
+Outcomes = dict[Scenario, tuple[JobStatus, str]]
+
+
+@pytest.fixture(scope="module")
+def ran(
+    redis_server: str, tmp_path_factory: pytest.TempPathFactory, until: Callable[..., Any]
+) -> Iterator[tuple[Traces, Outcomes]]:
+    """Every scenario once, all at the same time; each trace and what RQ says of its root job."""
+    directory: Path = tmp_path_factory.mktemp("loans")
+    store = open_store(f"sqlite:///{directory}/traces.db")
+
+    def finished() -> Traces | None:
+        events = {scenario: store.fetch_trace(f"loan-{scenario}").events for scenario in SCENARIOS}
+        traces: Traces = {scenario: build_trace(f"loan-{scenario}", events[scenario], now=0) for scenario in SCENARIOS}
+        return None if any(trace.status in ("running", "unknown") for trace in traces.values()) else traces
+
+    workers = WorkerGroup(redis_server, f"sqlite:///{directory}/traces.db", directory)
+    with Redis.from_url(redis_server) as connection:
+        connection.flushall()
+        try:
+            for number, queue in enumerate((SAGAS, SAGAS, SAGAS, STEPS, STEPS, STEPS)):
+                workers.start(f"{queue}-{number}", queue)
+            jobs = {scenario: submit(Loan(scenario, 5_000, scenario), connection) for scenario in SCENARIOS}
+            traces = until(finished, "every saga at its end")
+            assert workers.fault() is None
+            outcomes: Outcomes = {scenario: _outcome(jobs[scenario]) for scenario in SCENARIOS}
+            yield traces, outcomes
+        finally:
+            workers.stop()
+            store.close()
+
+
+def _outcome(job: Job) -> tuple[JobStatus, str]:
+    result = job.latest_result()
+    return job.get_status(), (result.exc_string if result else None) or ""
+
+
+def _short(name: str) -> str:
+    return name.rpartition(".")[2]
+
+
+def _line(depth: int, span: Span) -> str:
+    attempts = f" x{len(span.attempts)}" if len(span.attempts) > 1 else ""
+    error = f" {span.error_type}" if span.error_type else ""
+    return f"{'  ' * depth}{_short(span.name)} {span.status}{attempts}{error}"
+
+
+FORWARD = """\
+    stage:validate success
+    stage:credit success
+      reserve_credit success
+      ai:decision point
+    stage:funding success
+      reserve_funds success
+"""
+TRANSFERRED = """\
+    stage:disbursement success
+      transfer_money success
+"""
+NOTIFIED = """\
+    stage:notify success
+      notify_customer success
+"""
+UNDONE = """\
+    return_funds success
+      return_funds success
+    release_credit success
+      release_credit success
+"""
+ACCOUNT_CLOSED = """\
+    stage:disbursement failed LoanError
+      transfer_money failed AccountClosedError
+"""
+INSURED = """\
+    stage:insurance success
+      insure success
+"""
+SUCCEEDED = "approve_loan success\n  workflow:loan-approval success\n"
+FAILED = "approve_loan failed LoanError\n  workflow:loan-approval failed LoanError\n"
+
+TREES: dict[Scenario, str] = {
+    "success": SUCCEEDED + FORWARD + TRANSFERRED + NOTIFIED,
+    "retry": SUCCEEDED
+    + FORWARD.replace("reserve_credit success", "reserve_credit success x2")
+    + TRANSFERRED
+    + NOTIFIED,
+    "rollback": FAILED + FORWARD + ACCOUNT_CLOSED + UNDONE,
+    "undo_fails": FAILED
+    + FORWARD
+    + TRANSFERRED
+    + """\
+    stage:notify failed LoanError
+      notify_customer failed CustomerWithdrewError
+    reverse_transfer failed LoanError
+      reverse_transfer failed AccountClosedError
+"""
+    + UNDONE,
+    "forgotten_undo": FAILED
+    + FORWARD.replace("    stage:funding", f"{INSURED}    stage:funding")
+    + ACCOUNT_CLOSED
+    + UNDONE,
+    "timeout": FAILED.replace("LoanError", "JobTimeoutException")
+    + FORWARD
+    + """\
+    stage:disbursement failed JobTimeoutException
+      transfer_money success
+""",
+}
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_trace_is_the_tree_of_what_ran(ran: tuple[Traces, Outcomes], scenario: Scenario) -> None:
+    """Stages under their workflow, jobs of the other queue under their stage, each with its outcome."""
+    trace = ran[0][scenario]
+    assert "\n".join(_line(depth, trace.spans[span_id]) for depth, span_id in trace.walk()) + "\n" == TREES[scenario]
+    assert not trace.anomalies
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_rq_sees_the_same_outcome(ran: tuple[Traces, Outcomes], scenario: Scenario) -> None:
+    """A saga that fails really raises."""
+    traces, outcomes = ran
+    status, raised = outcomes[scenario]
+    assert (status is JobStatus.FINISHED) == (traces[scenario].status == "success")
+    errors: dict[Scenario, str] = {
+        "success": "",
+        "retry": "",
+        "rollback": "LoanError: transfer_money: the customer's account is closed",
+        "undo_fails": "LoanError: notify_customer: the customer withdrew the application",
+        "forgotten_undo": "LoanError: transfer_money: the customer's account is closed",
+        "timeout": "JobTimeoutException: Task exceeded maximum timeout value (3 seconds)",
+    }
+    assert raised.rstrip().endswith(errors[scenario])
+    assert bool(raised) == bool(errors[scenario])
+
+
+@pytest.mark.parametrize(
+    ("scenario", "undone", "standing"),
+    [
+        ("success", [], ["stage:credit", "stage:funding", "stage:disbursement"]),
+        ("rollback", ["stage:funding", "stage:credit"], []),
+        ("undo_fails", ["stage:funding", "stage:credit"], ["stage:disbursement"]),
+        ("forgotten_undo", ["stage:funding", "stage:credit"], ["stage:insurance"]),
+        ("timeout", [], ["stage:credit", "stage:funding"]),
+    ],
+)
+def test_what_was_undone_and_what_still_stands(
+    ran: tuple[Traces, Outcomes], scenario: Scenario, undone: list[str], standing: list[str]
+) -> None:
+    """Undoing names what it undoes and why, last thing first; what nobody undid is there to be seen."""
+    spans = ran[0][scenario].spans
+    undoing = sorted((span for span in spans.values() if span.original_span_id), key=lambda span: span.first_at)
+    ended_well = [span for span in undoing if span.status == "success"]
+    assert [spans[span.original_span_id or ""].name for span in ended_well] == undone
+    assert all(span.name == spans[span.original_span_id or ""].compensation for span in undoing)
+    assert all(span.data["reason"] and span.tags == ("compensation",) for span in undoing)
+    completed = [span for span in spans.values() if span.compensation and span.status == "success"]
+    completed.sort(key=lambda span: span.ended_at or 0, reverse=True)
+    tried = [span.original_span_id for span in undoing]
+    assert tried == [span.span_id for span in completed if span.span_id in tried]
+    repaired = {span.original_span_id for span in ended_well}
+    assert [span.name for span in reversed(completed) if span.span_id not in repaired] == standing
+
+
+def test_a_retried_step_keeps_both_attempts(ran: tuple[Traces, Outcomes]) -> None:
+    """One span, whose first attempt failed and whose second did not."""
+    (step,) = [span for span in ran[0]["retry"].spans.values() if _short(span.name) == "reserve_credit"]
+    assert [attempt.error for attempt in step.attempts] == ["the credit bureau did not answer", None]
+    assert step.error is None
+    assert (step.data["attempt"], step.data["attempts_allowed"]) == (2, 2)
+
+
+def test_a_step_may_outlast_the_saga_that_timed_out(ran: tuple[Traces, Outcomes]) -> None:
+    """The transfer took effect after its saga had failed: the trace tells."""
+    trace = ran[0]["timeout"]
+    (step,) = [span for span in trace.spans.values() if _short(span.name) == "transfer_money"]
+    assert trace.root is not None
+    assert trace.root.ended_at is not None
+    assert step.ended_at is not None
+    assert step.ended_at > trace.root.ended_at
+
+
+def test_events_carry_what_the_saga_says_of_itself(ran: tuple[Traces, Outcomes]) -> None:
+    """The loan on the workflow, the model's decision as a point."""
+    by_name = {span.name: span for span in ran[0]["success"].spans.values()}
+    assert by_name["workflow:loan-approval"].data["loan_id"] == "success"
+    assert by_name["ai:decision"].data["decision"] == "approve"
+
+
+def test_a_step_outside_of_a_job_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A saga called like a function fails with a sentence, not inside of RQ."""
+    monkeypatch.setenv("SAGATRACE_STORE", f"sqlite:///{tmp_path}/traces.db")
+    with pytest.raises(LoanError, match=r"reserve_credit was called outside of an RQ job: enqueue the saga"):
+        approve_loan(Loan("L1", 1))

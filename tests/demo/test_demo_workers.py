@@ -1,0 +1,93 @@
+"""The demo's worker group: real `rq worker` processes, and none of their work-horses left when they end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from redis import Redis
+from rq import Queue
+from rq import Worker as RqWorker
+
+from sagatrace import TraceContext, trace_meta
+from sagatrace.stores import open_store
+from sagatrace_tui.demo.loan_saga import STEPS, Loan, notify_customer, transfer_money
+from sagatrace_tui.demo.workers import WorkerGroup, await_last_worker
+from sagatrace_tui.model import build_trace
+
+Until = Callable[..., Any]
+
+
+@pytest.fixture
+def workers(redis_server: str, tmp_path: Path) -> Iterator[WorkerGroup]:
+    group = WorkerGroup(redis_server, f"sqlite:///{tmp_path}/traces.db", tmp_path)
+    yield group
+    group.stop()
+    assert await_last_worker(tmp_path, timeout=10)
+
+
+def test_stop_takes_a_busy_work_horse_along(redis: Redis, workers: WorkerGroup, until: Until, tmp_path: Path) -> None:
+    """A step that lasts five seconds does not hold up the end for that long."""
+    worker = psutil.Process(workers.start("one", STEPS))
+    Queue(STEPS, connection=redis).enqueue(transfer_money, Loan("L1", 1, "timeout"))
+    (horse,) = until(worker.children, "a work-horse")
+    began = time.monotonic()
+    workers.stop()
+    assert time.monotonic() - began < 4.5
+    assert not worker.is_running()
+    assert not horse.is_running()
+    assert await_last_worker(tmp_path, timeout=0)
+
+
+def test_orphaned_work_horse_is_waited_for(redis: Redis, workers: WorkerGroup, until: Until, tmp_path: Path) -> None:
+    """A worker that was killed leaves its work-horse behind: known until that ends too."""
+    worker = psutil.Process(workers.start("one", STEPS))
+    Queue(STEPS, connection=redis).enqueue(transfer_money, Loan("L1", 1, "timeout"))
+    (horse,) = until(worker.children, "a work-horse")
+    worker.kill()
+    workers.stop()
+    assert not await_last_worker(tmp_path, timeout=0)
+    horse.kill()
+    assert await_last_worker(tmp_path, timeout=5)
+
+
+def test_worker_that_ended_is_named_with_its_last_words(
+    redis: Redis, redis_server: str, workers: WorkerGroup, until: Until, tmp_path: Path
+) -> None:
+    """Two workers under one name, which RQ refuses: the reason reaches whoever asks."""
+    workers.start("twin", STEPS)
+    until(lambda: RqWorker.count(connection=redis), "a worker that is registered")
+    assert workers.fault() is None
+    other = WorkerGroup(redis_server, f"sqlite:///{tmp_path}/traces.db", tmp_path)
+    other.start("twin", STEPS)
+    fault = until(other.fault, "word of the loss")
+    other.stop()
+    assert fault == "worker twin ended with status 1: ValueError: There exists an active worker named 'twin' already"
+
+
+def test_stopped_group_starts_no_worker(redis_server: str, tmp_path: Path) -> None:
+    """Nothing could tell its end any more."""
+    group = WorkerGroup(redis_server, f"sqlite:///{tmp_path}/traces.db", tmp_path)
+    group.stop()
+    with pytest.raises(ValueError, match="worker late cannot start: this group was stopped"):
+        group.start("late", STEPS)
+
+
+def test_burst_worker_writes_one_step(
+    redis: Redis, redis_server: str, work_off: Callable[..., str], tmp_path: Path
+) -> None:
+    """A job enqueued with a context, run by `rq worker --burst`, is a span of that trace."""
+    url = f"sqlite:///{tmp_path}/traces.db"
+    context = TraceContext("loan-L1", "parent")
+    job = Queue(STEPS, connection=redis).enqueue(notify_customer, Loan("L1", 1), meta=trace_meta(context))
+    work_off(redis_server, url, STEPS)
+    store = open_store(url, read_only=True)
+    trace = build_trace("loan-L1", store.fetch_trace("loan-L1").events, now=0)
+    store.close()
+    assert [(span.span_id, span.parent_id, span.status) for span in trace.spans.values()] == [
+        (job.id, "parent", "success")
+    ]

@@ -1,0 +1,70 @@
+"""Help: the keys of the screen it covers, from the bindings themselves; and the hints of the footer."""
+
+from __future__ import annotations
+
+import pytest
+from textual.binding import Binding
+
+from sagas import UnreliableStore, failed, screen_text, still, until
+from sagatrace_tui.app import SagatraceApp
+from sagatrace_tui.screens.help import HelpScreen, help_text
+from sagatrace_tui.screens.search import SearchScreen
+from sagatrace_tui.screens.trace import TraceScreen
+from sagatrace_tui.widgets.key_hints import key_groups, key_name
+
+
+@pytest.mark.parametrize("key", ["question_mark", "f1"])
+@pytest.mark.parametrize(("trace_id", "only_here"), [(None, "Open"), ("T7", "Unfold all")])
+async def test_help_shows_the_keys_of_the_screen_beneath(key: str, trace_id: str | None, only_here: str) -> None:
+    app = SagatraceApp(UnreliableStore(failed("T7")), trace_id=trace_id, clock=still)
+    async with app.run_test(size=(100, 50)) as pilot:
+        await until(pilot, lambda: "failed" in screen_text(app), "the screen")
+        beneath = app.screen
+        await pilot.press(key)
+        assert isinstance(app.screen, HelpScreen)
+        text = screen_text(app)
+        for expected in ("↓  j", "Next row", "Ctrl+d", "Half a page down", "Ctrl+c", "Quit at once", only_here):
+            assert expected in text
+        await pilot.press("escape")
+        assert app.screen is beneath
+
+
+async def test_every_action_with_a_key_is_explained() -> None:
+    app = SagatraceApp(UnreliableStore())
+    async with app.run_test():
+        for screen in (SearchScreen(UnreliableStore(), still), TraceScreen(UnreliableStore(), "t", still)):
+            for _, bindings in screen.help_sections:
+                assert all(binding.description for binding in Binding.make_bindings(bindings))
+
+
+async def test_a_small_terminal_scrolls_its_help() -> None:
+    app = SagatraceApp(UnreliableStore(failed("T7")), trace_id="T7", clock=still)
+    async with app.run_test(size=(40, 12)) as pilot:
+        await until(pilot, lambda: "failed" in screen_text(app), "the screen")
+        await pilot.press("question_mark")
+        assert "Span tree" in screen_text(app)
+        await pilot.press(*["j"] * 40)
+        await until(pilot, lambda: "Quit at once" in screen_text(app), "the end of the help")
+        await pilot.press("q")
+        assert isinstance(app.screen, TraceScreen)
+
+
+@pytest.mark.parametrize(("width", "last"), [(80, "q Back"), (40, "q Back"), (24, "q Back")])
+async def test_hints_fit_the_width_and_always_name_the_way_out(width: int, last: str) -> None:
+    app = SagatraceApp(UnreliableStore(failed("T7")), trace_id="T7", clock=still)
+    async with app.run_test(size=(width, 24)) as pilot:
+        await until(pilot, lambda: "failed" in screen_text(app), "the screen")
+        hints = screen_text(app).splitlines()[-1]
+        assert hints.rstrip().endswith(last)
+        assert "? Help" in hints
+
+
+def test_keys_of_one_action_stand_together() -> None:
+    bindings = [Binding("down,j", "move(1)", "Next"), Binding("ctrl+d", "half", "Half"), Binding("G", "end", "End")]
+    assert [(keys, binding.action) for keys, binding in key_groups(bindings)] == [
+        (["↓", "j"], "move(1)"),
+        (["Ctrl+d"], "half"),
+        (["G"], "end"),
+    ]
+    assert key_name("equals_sign") == "="
+    assert next(help_text([("List", bindings)])).plain == "List"

@@ -1,0 +1,146 @@
+"""The feeds: what one reading asks of the store, what it yields, and how it says that it failed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from itertools import count
+
+import pytest
+
+from sagas import NOW, UnreliableStore, event, failed, running, still, succeeded
+from sagatrace_tui.live import AFRESH, OLDER, ListFeed, Listing, Poller, TraceFeed
+
+
+def last(readings: Iterator[Listing]) -> Listing:
+    return list(readings)[-1]
+
+
+def many(number: int) -> UnreliableStore:
+    return UnreliableStore(one for n in range(number) for one in succeeded(f"t{n:03}", float(n)))
+
+
+def test_a_first_reading_yields_the_list_before_and_while_it_is_fetched() -> None:
+    readings = list(ListFeed(many(3), still).read())
+    unread = [sum(row.status is None for row in listing.rows) for listing in readings]
+    assert unread == [3, 2, 1, 0]
+    assert [row.trace_id for row in readings[0].rows] == ["t002", "t001", "t000"]
+    assert [listing.reading for listing in readings] == [True, True, True, False]
+    assert readings[-1].queries == 4
+
+
+def test_a_later_reading_fetches_only_what_changed_or_still_runs() -> None:
+    store = UnreliableStore([*succeeded("done", 1), *running("runs", 2), *succeeded("late", 3)])
+    feed = ListFeed(store, still)
+    last(feed.read())
+    store.fetches.clear()
+    store.append([event("late", "x", "ai:decision", 9.0)])
+    listing = last(feed.read())
+    assert sorted(store.fetches) == ["late", "runs"]
+    assert [(row.trace_id, row.span_count) for row in listing.rows] == [("late", 4), ("runs", 2), ("done", 3)]
+
+
+def test_refreshing_fetches_every_listed_trace_again() -> None:
+    store = many(4)
+    feed = ListFeed(store, still)
+    last(feed.read())
+    store.fetches.clear()
+    last(feed.read(frozenset({AFRESH})))
+    assert sorted(store.fetches) == ["t000", "t001", "t002", "t003"]
+
+
+def test_pages_lead_to_every_trace_once_though_the_same_ones_come_up_again() -> None:
+    # All sagas run at once: older events of those already listed fill whole pages.
+    store = UnreliableStore(one for n in range(23) for one in succeeded(f"t{n:02}", n / 1000))
+    feed = ListFeed(store, still, page=5)
+    listing = last(feed.read())
+    assert len(listing.rows) == 5
+    for _ in range(40):
+        if listing.exhausted:
+            break
+        listing = last(feed.read(frozenset({OLDER})))
+    assert [row.trace_id for row in listing.rows] == [f"t{n:02}" for n in reversed(range(23))]
+    assert last(feed.read(frozenset({OLDER}))).rows == listing.rows
+
+
+def test_more_new_traces_than_a_page_holds_are_all_found() -> None:
+    store = many(3)
+    feed = ListFeed(store, still, page=4)
+    last(feed.read())
+    store.append(one for n in range(3, 20) for one in succeeded(f"t{n:03}", float(n)))
+    assert len(last(feed.read()).rows) == 20
+
+
+def test_a_failing_store_is_said_and_what_was_read_stays() -> None:
+    store = many(2)
+    feed = ListFeed(store, still)
+    rows = last(feed.read()).rows
+    store.cut_off = True
+    listing = last(feed.read())
+    assert (listing.fault, listing.rows) == (
+        "cannot reach the store at loans-db:5432: connection refused",
+        rows,
+    )
+    store.cut_off = False
+    assert last(feed.read()).fault is None
+
+
+def test_an_error_nobody_foresaw_is_shown_and_logged(caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(UnreliableStore):
+        def search(self, search: object) -> list:  # type: ignore[override,type-arg]
+            raise ZeroDivisionError("by zero")
+
+    listing = last(ListFeed(Broken(), still).read())
+    assert listing.fault == "unexpected ZeroDivisionError: by zero"
+    assert "reading the store failed" in caplog.text
+
+
+def test_an_unchanged_trace_is_the_same_object_and_a_silent_one_ends() -> None:
+    now = NOW
+    store = UnreliableStore(running("t"))
+    feed = TraceFeed(store, "t", lambda: now)
+    [first], [second] = feed.read(), feed.read()
+    assert first.trace is second.trace
+    assert first.trace is not None
+    assert first.trace.status == "running"
+    now += 3_600_000_000
+    [third] = feed.read()
+    assert third.trace is not None
+    assert third.trace.status != "running"
+
+
+def test_a_changed_trace_is_folded_anew() -> None:
+    store = UnreliableStore(failed("t")[:3])
+    feed = TraceFeed(store, "t", still)
+    [before] = feed.read()
+    store.append(failed("t"))
+    [after] = feed.read()
+    assert before.trace is not None
+    assert after.trace is not None
+    assert (len(before.trace.spans), len(after.trace.spans)) == (3, 7)
+
+
+def test_a_poller_reads_at_once_when_asked_never_while_paused_and_nothing_after_its_end() -> None:
+    published: list[tuple[int, frozenset[str]]] = []
+    arrived = threading.Semaphore(0)
+    numbers = count()
+
+    def read(wishes: frozenset[str]) -> Iterator[tuple[int, frozenset[str]]]:
+        yield next(numbers), wishes
+
+    def publish(reading: tuple[int, frozenset[str]]) -> None:
+        published.append(reading)
+        arrived.release()
+
+    poller = Poller(read, publish, interval=3600)
+    poller.start()
+    assert arrived.acquire(timeout=5)
+    poller.pause()
+    poller.ask(OLDER)
+    assert not arrived.acquire(timeout=0.1)
+    poller.pause(False)
+    assert arrived.acquire(timeout=5)
+    poller.stop()
+    poller.thread.join(timeout=5)
+    assert not poller.thread.is_alive()
+    assert published == [(0, frozenset()), (1, frozenset({OLDER}))]

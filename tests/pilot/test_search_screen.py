@@ -1,0 +1,152 @@
+"""The first screen: it fills as it reads, follows the store, says what failed, and leads to a trace."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from sagas import UnreliableStore, failed, running, screen_text, still, succeeded, until
+from sagatrace.stores import open_store
+from sagatrace_tui.app import SagatraceApp
+from sagatrace_tui.screens.search import SearchScreen
+from sagatrace_tui.screens.trace import TraceScreen
+from sagatrace_tui.widgets.trace_list import TraceList
+
+
+@pytest.mark.parametrize("size", [(120, 40), (80, 24), (40, 12)])
+async def test_the_newest_traces_are_listed_with_status_in_words(size: tuple[int, int]) -> None:
+    store = UnreliableStore([*failed("T-failed", 1), *succeeded("T-done", 20), *running("T-runs", 40)])
+    app = SagatraceApp(store, clock=still)
+    async with app.run_test(size=size) as pilot:
+        await until(pilot, lambda: "✘ failed" in screen_text(app), "the failed trace")
+        words = [word for line in screen_text(app).splitlines() for word in line.split() if word in WORDS]
+        assert words == ["running", "success", "failed"]
+
+
+WORDS = {"running", "success", "failed"}
+
+
+async def test_results_show_while_the_rest_is_still_read() -> None:
+    store = UnreliableStore([*succeeded("first", 50), *succeeded("second", 1)])
+    store.slow = True
+    app = SagatraceApp(store, clock=still)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: screen_text(app).count("… reading  ") == 2, "two unread rows")
+        store.free.release()
+        await until(pilot, lambda: "✔ success" in screen_text(app), "the first one read")
+        assert screen_text(app).count("… reading  ") == 1
+        store.free.release(1000)
+        await until(pilot, lambda: screen_text(app).count("✔ success") == 2, "both read")
+
+
+async def test_traces_written_while_it_runs_appear_and_the_cursor_stays() -> None:
+    store = UnreliableStore(succeeded("old", 1))
+    app = SagatraceApp(store, clock=still)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "✔ success" in screen_text(app), "the old trace")
+        store.append(failed("new", 30))
+        await until(pilot, lambda: "✘ failed" in screen_text(app), "the new trace, without a key")
+        assert "▌✘ failed" in screen_text(app), "a cursor nobody moved stays at the newest"
+        await pilot.press("j")
+        assert "▌✔ success" in screen_text(app)
+        store.append(failed("newer", 40))
+        await until(pilot, lambda: "3 traces" in screen_text(app), "the third trace")
+        assert "▌✔ success" in screen_text(app), "a cursor that was moved stays on its trace"
+
+
+async def test_reaching_the_end_brings_older_traces() -> None:
+    store = UnreliableStore(one for n in range(120) for one in succeeded(f"t{n:03}", n / 2))
+    app = SagatraceApp(store, clock=still)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "50+ traces" in screen_text(app), "a first page")
+        traces = app.screen.query_one(TraceList)
+        while traces.row_count < 120:
+            listed = traces.row_count
+            await pilot.press("G")
+            await until(pilot, lambda listed=listed: traces.row_count > listed, f"more than {listed} traces")
+        await pilot.press("G")
+        await until(pilot, lambda: "120 traces" in screen_text(app), "that these are all")
+        assert "t000" in screen_text(app).splitlines()[-3]
+
+
+async def test_an_empty_store_says_what_to_do() -> None:
+    app = SagatraceApp(UnreliableStore(), clock=still)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "No traces yet" in screen_text(app), "the empty state")
+        assert "sagatrace import FILE" in screen_text(app)
+        await pilot.press("enter", "j", "G")
+        assert isinstance(app.screen, SearchScreen)
+
+
+async def test_a_store_that_fails_is_said_in_place_and_r_tries_again() -> None:
+    store = UnreliableStore(succeeded("kept", 1))
+    app = SagatraceApp(store, clock=still)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "✔ success" in screen_text(app), "the trace")
+        store.cut_off = True
+        await pilot.press("r")
+        await until(pilot, lambda: "The store could not be read" in screen_text(app), "the fault")
+        text = screen_text(app)
+        assert "cannot reach the store at loans-db:5432: connection refused" in text
+        assert "✔ success" in text
+        store.cut_off = False
+        await pilot.press("r")
+        await until(pilot, lambda: "could not be read" not in screen_text(app), "the fault gone")
+        assert "1 trace ·" in screen_text(app)
+
+
+async def test_a_store_that_appears_later_is_picked_up(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/later.db"
+    app = SagatraceApp(open_store(url, read_only=True), clock=still)
+    async with app.run_test(size=(100, 24)) as pilot:
+        await until(pilot, lambda: "no store at" in screen_text(app), "the missing store")
+        writer = open_store(url)
+        writer.append(succeeded("first", 1))
+        writer.close()
+        await until(pilot, lambda: "✔ success" in screen_text(app), "the first trace")
+
+
+async def test_enter_opens_a_trace_q_and_escape_come_back_and_only_q_quits() -> None:
+    app = SagatraceApp(UnreliableStore(succeeded("one", 1)), clock=still)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "✔ success" in screen_text(app), "the trace")
+        for back in ("q", "escape"):
+            await pilot.press("enter")
+            assert isinstance(app.screen, TraceScreen)
+            await pilot.press(back)
+            assert isinstance(app.screen, SearchScreen)
+            assert app.query_one(TraceList).has_focus
+        await pilot.press("escape", "escape")
+        assert isinstance(app.screen, SearchScreen)
+        await pilot.press("q")
+        await until(pilot, lambda: not app.is_running, "the end")
+
+
+async def test_the_store_is_left_alone_while_another_screen_is_on_top() -> None:
+    store = UnreliableStore(running("runs", 70))
+    app = SagatraceApp(store, clock=still)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "▶ running" in screen_text(app), "the trace")
+        await pilot.press("question_mark")
+        poller = app.screen_stack[0].poller  # type: ignore[attr-defined]
+        await until(pilot, lambda: poller._paused, "the pause")
+        await pilot.press("escape")
+        store.append(failed("new", 71))
+        await until(pilot, lambda: "✘ failed" in screen_text(app), "going on at once")
+
+
+async def test_a_store_that_hangs_does_not_keep_the_app_from_ending() -> None:
+    store = UnreliableStore(succeeded("one", 1))
+    store.slow = True
+    app = SagatraceApp(store, clock=still)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "… reading" in screen_text(app), "the reading to begin")
+        await pilot.press("ctrl+c")
+        await until(pilot, lambda: not app.is_running, "the end", seconds=3)
+    poller = next(thread for thread in threading.enumerate() if thread.name == "sagatrace-poller")
+    store.free.release(10)
+    poller.join(timeout=5)
+    assert not poller.is_alive()
+    assert store.fetches == ["one"]

@@ -1,0 +1,151 @@
+"""The list of traces: its columns by width, its cursor when rows come, what it says to its screen."""
+
+from __future__ import annotations
+
+import pytest
+from textual.app import ComposeResult
+
+from sagas import NOW, screen_text
+from sagatrace_tui.labels import short_name
+from sagatrace_tui.model.summary import TraceSummary
+from sagatrace_tui.theme import ThemedApp
+from sagatrace_tui.widgets.trace_list import GAP, TraceList, columns
+
+
+def rows(*numbers: int) -> tuple[TraceSummary, ...]:
+    return tuple(
+        TraceSummary(f"trace-{n}", NOW - n, "success", f"loan {n}", NOW - 5_000_000, 1_500_000, 3) for n in numbers
+    )
+
+
+class Harness(ThemedApp):
+    """The list alone, and what it said."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: list[str] = []
+
+    def compose(self) -> ComposeResult:
+        yield TraceList()
+
+    def on_trace_list_opened(self, message: TraceList.Opened) -> None:
+        self.said.append(message.trace_id)
+
+    def on_trace_list_end_reached(self) -> None:
+        self.said.append("end")
+
+
+@pytest.mark.parametrize("width", [38, 52, 64, 78, 100, 118, 200])
+def test_columns_fill_the_width_and_no_more(width: int) -> None:
+    chosen = columns(width)
+    assert sum(column.width + GAP for column in chosen) <= width
+    assert {"STATUS", "NAME", "STARTED"} <= {column.title for column in chosen}
+
+
+@pytest.mark.parametrize(
+    ("name", "width", "expected"),
+    [
+        ("app.loans.saga.approve_loan", 27, "app.loans.saga.approve_loan"),
+        ("app.loans.saga.approve_loan", 26, "…loans.saga.approve_loan"),
+        ("app.loans.saga.approve_loan", 18, "…saga.approve_loan"),
+        ("app.loans.saga.approve_loan", 17, "…approve_loan"),
+        ("app.loans.saga.approve_loan", 5, "…approve_loan"),
+        ("workflow:loan-approval", 10, "workflow:loan-approval"),
+        ("mail a.b.c to d", 5, "mail a.b.c to d"),
+    ],
+)
+def test_dotted_names_lose_their_beginning_not_their_end(name: str, width: int, expected: str) -> None:
+    assert short_name(name, width) == expected
+
+
+async def test_the_cursor_stays_on_its_trace_when_rows_arrive_above() -> None:
+    app = Harness()
+    async with app.run_test(size=(80, 10)) as pilot:
+        traces = app.query_one(TraceList)
+        traces.rows = rows(*range(40))
+        await pilot.press("j", "j", "j")
+        assert traces.highlighted == rows(3)[0]
+        traces.rows = rows(100, 101, *range(40))
+        await pilot.pause()
+        assert traces.highlighted == rows(3)[0]
+        assert "▌✔ success   loan 3" in screen_text(app)
+
+
+async def test_what_is_in_sight_stays_when_rows_arrive_above_a_scrolled_list() -> None:
+    app = Harness()
+    async with app.run_test(size=(80, 10)) as pilot:
+        traces = app.query_one(TraceList)
+        traces.rows = rows(*range(40))
+        await pilot.press("G", "k", "k")
+        before = screen_text(app)
+        traces.rows = rows(*range(100, 107), *range(40))
+        await pilot.pause()
+        assert [line[:30] for line in screen_text(app).splitlines()] == [line[:30] for line in before.splitlines()]
+
+
+async def test_keys_move_the_cursor_and_the_end_is_told() -> None:
+    app = Harness()
+    async with app.run_test(size=(80, 11)) as pilot:
+        traces = app.query_one(TraceList)
+        traces.rows = rows(*range(50))
+        places = {}
+        for key in ("j", "down", "k", "up", "pagedown", "ctrl+d", "ctrl+u", "pageup", "G", "g", "end", "home"):
+            await pilot.press(key)
+            places[key] = traces.cursor
+        assert places == {
+            "j": 1, "down": 2, "k": 1, "up": 0, "pagedown": 10, "ctrl+d": 15, "ctrl+u": 10, "pageup": 0,
+            "G": 49, "g": 0, "end": 49, "home": 0,
+        }  # fmt: skip
+        assert app.said == ["end", "end"]
+        await pilot.press("j", "enter")
+        assert app.said[-1] == "trace-1"
+
+
+async def test_a_page_stops_at_either_end_and_an_empty_list_takes_every_key() -> None:
+    app = Harness()
+    async with app.run_test(size=(80, 11)) as pilot:
+        traces = app.query_one(TraceList)
+        await pilot.press("j", "k", "G", "g", "pagedown", "pageup", "ctrl+d", "enter")
+        assert (traces.cursor, app.said) == (0, [])
+        traces.rows = rows(*range(12))
+        await pilot.press("pageup")
+        assert traces.cursor == 0
+        await pilot.press("pagedown", "pagedown", "pagedown")
+        assert (traces.cursor, traces.scroll_offset.y) == (11, 2)
+
+
+async def test_only_lines_that_look_different_are_drawn_again() -> None:
+    app = Harness()
+    async with app.run_test(size=(80, 12)) as pilot:
+        traces = app.query_one(TraceList)
+        traces.now = NOW
+        traces.rows = rows(*range(40))
+        await pilot.pause()
+        drawn: list[int] = []
+        original = traces.render_line
+
+        def counting(y: int):  # type: ignore[no-untyped-def]
+            drawn.append(y)
+            return original(y)
+
+        traces.render_line = counting  # type: ignore[method-assign]
+        await pilot.press("j")
+        await pilot.pause()
+        assert sorted(set(drawn)) == [1, 2]
+        drawn.clear()
+        traces.now = NOW + 400_000
+        await pilot.pause()
+        assert drawn == []
+        traces.now = NOW + 1_400_000
+        await pilot.pause()
+        assert sorted(set(drawn)) == list(range(1, 12))
+
+
+async def test_a_click_moves_the_cursor() -> None:
+    app = Harness()
+    async with app.run_test(size=(80, 12)) as pilot:
+        traces = app.query_one(TraceList)
+        traces.rows = rows(*range(40))
+        await pilot.pause()
+        await pilot.click(TraceList, offset=(10, 5))
+        assert traces.cursor == 4

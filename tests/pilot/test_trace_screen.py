@@ -1,0 +1,139 @@
+"""The screen of one trace: tree and detail together, live, at every size."""
+
+from __future__ import annotations
+
+import pytest
+
+from sagas import UnreliableStore, event, failed, orphaned, running, screen_text, still, succeeded, until
+from sagatrace_tui.app import SagatraceApp
+from sagatrace_tui.screens.search import SearchScreen
+from sagatrace_tui.screens.trace import TraceScreen
+from sagatrace_tui.widgets.span_detail import SpanDetail
+from sagatrace_tui.widgets.span_tree import SpanTree
+
+
+def opened(store: UnreliableStore, trace_id: str) -> SagatraceApp:
+    return SagatraceApp(store, trace_id=trace_id, clock=still)
+
+
+async def test_a_trace_asked_for_is_open_at_once_with_the_list_beneath() -> None:
+    app = opened(UnreliableStore(failed("T7")), "T7")
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "release_credit" in screen_text(app), "the tree")
+        text = screen_text(app)
+        assert "✘ failed  workflow:loan-approval" in text
+        assert "4 errors · took 4.50s · started 1m ago at 2025-12-22 10:00:00Z · 7 spans · 16 events" in text
+        assert "status     ✘ failed" in text
+        await pilot.press("q")
+        assert isinstance(app.screen, SearchScreen)
+        await until(pilot, lambda: "T7" in screen_text(app), "the list")
+
+
+@pytest.mark.parametrize(("size", "beside"), [((120, 40), True), ((80, 24), False)])
+async def test_the_detail_follows_the_cursor_once_it_rests(size: tuple[int, int], beside: bool) -> None:
+    app = opened(UnreliableStore(failed("T7")), "T7")
+    async with app.run_test(size=size) as pilot:
+        await until(pilot, lambda: "release_credit" in screen_text(app), "the tree")
+        tree, detail = app.screen.query_one(SpanTree), app.screen.query_one(SpanDetail)
+        assert (tree.region.right <= detail.region.x) is beside
+        assert (tree.region.bottom <= detail.region.y) is not beside
+        await pilot.press("j")
+        await until(pilot, lambda: "undo       release_credit" in detail_text(app), "the credit stage's detail")
+        await pilot.press("G")
+        await until(pilot, lambda: "undoes     cre  stage:credit" in detail_text(app), "the undo's detail")
+
+
+def detail_text(app: SagatraceApp) -> str:
+    return str(app.screen.query_one("SpanDetail Static").render())
+
+
+async def test_a_growing_trace_keeps_cursor_and_folds_and_updates_its_detail() -> None:
+    events = failed("T7")
+    store = UnreliableStore(events[:12])
+    app = opened(store, "T7")
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "▶ transfer_funds" in screen_text(app) or "✘ transfer" in screen_text(app), "it")
+        await pilot.press("j", "space", "G")
+        tree = app.screen.query_one(SpanTree)
+        assert tree.highlighted == "fuj"
+        await until(pilot, lambda: "span       fuj" in detail_text(app), "the detail")
+        store.append([*events[12:], event("T7", "fuj", "ai:note", 3.3, "fun")])
+        await until(pilot, lambda: "release_credit" in screen_text(app), "the undo, without a key")
+        assert tree.highlighted == "fuj"
+        assert "▸ ✔ stage:credit +1" in screen_text(app)
+        await until(pilot, lambda: "ai:note" in detail_text(app), "the new event in the detail")
+
+
+async def test_a_late_parent_takes_its_orphan_home_under_the_cursor() -> None:
+    store = UnreliableStore(orphaned("T9"))
+    app = opened(store, "T9")
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until(pilot, lambda: "⚠ orphan: parent gone was never seen" in screen_text(app), "the anomaly")
+        await pilot.press("G")
+        store.append([event("T9", "gone", "stage:batch:started", 0.05, "wf")])
+        await until(pilot, lambda: "stage:batch" in screen_text(app), "the parent")
+        assert "⚠" not in screen_text(app)
+        assert app.screen.query_one(SpanTree).highlighted == "kid"
+
+
+async def test_tab_enter_and_escape_go_between_the_panes() -> None:
+    app = opened(UnreliableStore(failed("T7")), "T7")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "release_credit" in screen_text(app), "the tree")
+        focused = []
+        for key in ("tab", "tab", "enter", "escape"):
+            await pilot.press(key)
+            focused.append(type(app.screen.focused).__name__)
+        assert focused == ["SpanDetail", "SpanTree", "SpanDetail", "SpanTree"]
+        await pilot.press("escape")
+        assert isinstance(app.screen, SearchScreen)
+
+
+async def test_a_small_terminal_shows_one_pane_at_a_time_and_a_larger_one_both_again() -> None:
+    app = opened(UnreliableStore(failed("T7")), "T7")
+    async with app.run_test(size=(40, 12)) as pilot:
+        await until(pilot, lambda: "stage:credit" in screen_text(app), "the tree")
+        assert "status     ✘ failed" not in screen_text(app)
+        await pilot.press("enter")
+        await until(pilot, lambda: "status     ✘ failed" in screen_text(app), "the detail")
+        assert "stage:credit" not in screen_text(app)
+        await pilot.resize_terminal(120, 40)
+        await until(pilot, lambda: "stage:credit" in screen_text(app), "both")
+        assert "status     ✘ failed" in screen_text(app)
+        await pilot.resize_terminal(40, 12)
+        await pilot.press("escape")
+        await until(pilot, lambda: "stage:credit" in screen_text(app), "the tree again")
+
+
+async def test_an_unknown_trace_says_so_and_appears_once_it_is_there() -> None:
+    store = UnreliableStore()
+    app = opened(store, "nowhere")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "No trace nowhere" in screen_text(app), "the notice")
+        await pilot.press("j", "enter", "space", "tab", "tab")
+        store.append(succeeded("nowhere"))
+        await until(pilot, lambda: "✔ stage:validate" in screen_text(app), "the trace")
+        assert "No trace" not in screen_text(app)
+
+
+async def test_a_store_that_fails_is_said_above_what_was_read() -> None:
+    store = UnreliableStore(running("T1", 70))
+    app = opened(store, "T1")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "▶ stage:credit" in screen_text(app), "the tree")
+        store.cut_off = True
+        await pilot.press("r")
+        await until(pilot, lambda: "connection refused" in screen_text(app), "the fault")
+        assert "▶ stage:credit" in screen_text(app)
+        store.cut_off = False
+        await until(pilot, lambda: "connection refused" not in screen_text(app), "polling to go on by itself")
+
+
+async def test_leaving_a_trace_ends_its_thread() -> None:
+    app = opened(UnreliableStore(failed("T7")), "T7")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "release_credit" in screen_text(app), "the tree")
+        screen = app.screen
+        assert isinstance(screen, TraceScreen)
+        await pilot.press("q")
+        await until(pilot, lambda: not screen.poller.thread.is_alive(), "the thread's end")

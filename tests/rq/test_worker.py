@@ -1,0 +1,185 @@
+"""Real forked workers on a real Redis: each job's events tell what happened to it, and RQ is as it was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import traced_jobs
+from redis import Redis
+from rq import Queue, Retry
+from rq.job import Job, JobStatus
+
+from sagatrace import TraceContext, TraceEvent, open_store, trace_meta
+from sagatrace.stores import Search
+from sagatrace_tui.model import Trace, build_trace
+
+
+class Bench:
+    """A queue, a worker for it and the store its events go to."""
+
+    def __init__(self, redis: Redis, work_off: Callable[..., str], directory: Path) -> None:
+        self.queue = Queue("bench", connection=redis)
+        self.store_url = f"sqlite:///{directory}/traces.db"
+        self._work_off, self._redis = work_off, redis
+
+    def run(self, *jobs: Job, store_url: str | None = None) -> str:
+        connection = self._redis.connection_pool.connection_kwargs
+        url = f"unix://{connection['path']}" if "path" in connection else ""
+        assert url
+        said = self._work_off(url, store_url or self.store_url, "bench", path=Path(__file__).parent)
+        for job in jobs:
+            job.refresh()
+        return said
+
+    def events(self, trace_id: str) -> list[TraceEvent]:
+        store = open_store(self.store_url, read_only=True)
+        found = store.fetch_trace(trace_id).events
+        store.close()
+        return sorted(found, key=lambda event: (event.micros, event.id))
+
+    def trace(self, trace_id: str) -> Trace:
+        return build_trace(trace_id, self.events(trace_id), now=0)
+
+    def told(self, trace_id: str) -> list[str]:
+        return [event.event_type for event in self.events(trace_id)]
+
+
+@pytest.fixture
+def bench(redis: Redis, work_off: Callable[..., str], tmp_path: Path) -> Bench:
+    return Bench(redis, work_off, tmp_path)
+
+
+def test_a_job_s_span_hangs_where_its_meta_says_and_holds_what_it_did(bench: Bench) -> None:
+    job = bench.queue.enqueue(traced_jobs.succeeds, 21, meta=trace_meta(TraceContext("T1", "S1")))
+    bench.run(job)
+    assert job.return_value() == 42
+    started, inner_started, inner_ended, ended = bench.events("T1")
+    assert [event.event_type for event in (started, inner_started, inner_ended, ended)] == [
+        "job:started",
+        "stage:double:started",
+        "stage:double:completed",
+        "job:completed",
+    ]
+    assert {started.span_id, ended.span_id, inner_started.parent_span_id} == {job.id}
+    assert {started.parent_span_id, ended.parent_span_id} == {"S1"}
+    assert ended.status == "success"
+    assert started.data | {"worker": "w", "enqueued_at": "t"} == {
+        "job_id": job.id,
+        "job_name": "traced_jobs.succeeds",
+        "queue": "bench",
+        "worker": "w",
+        "attempt": 1,
+        "attempts_allowed": 1,
+        "enqueued_at": "t",
+    }
+
+
+def test_a_job_without_context_is_a_trace_of_its_own(bench: Bench) -> None:
+    """Named by the job's id; where that is a name of the user's own, which can come again, also by its creation."""
+    plain = bench.queue.enqueue(traced_jobs.succeeds, 1)
+    named = bench.queue.enqueue(traced_jobs.succeeds, 1, job_id="nightly")
+    bench.run(plain, named)
+    assert bench.trace(plain.id).roots == (plain.id,)
+    store = open_store(bench.store_url, read_only=True)
+    (hit,) = store.search(Search(trace_prefix="nightly-"))
+    store.close()
+    assert bench.trace(hit.trace_id).roots == ("nightly",)
+
+
+def test_a_failure_carries_its_error_and_the_job_fails_as_before(bench: Bench) -> None:
+    job = bench.queue.enqueue(traced_jobs.fails)
+    bench.run(job)
+    assert job.get_status() == JobStatus.FAILED
+    result = job.latest_result()
+    assert result is not None
+    assert "ValueError: no luck" in (result.exc_string or "")
+    span = bench.trace(job.id).spans[job.id]
+    assert (span.status, span.error, span.error_type) == ("failed", "no luck", "ValueError")
+    assert "traced_jobs.py" in span.data["stack"]
+
+
+def test_attempts_are_counted_inside_one_span(bench: Bench) -> None:
+    job = bench.queue.enqueue(traced_jobs.fails_once, retry=Retry(max=2), meta=trace_meta(TraceContext("T")))
+    bench.run(job)
+    assert (job.get_status(), job.return_value()) == (JobStatus.FINISHED, "in the end")
+    events = bench.events("T")
+    assert [(e.event_type, e.data["attempt"]) for e in events] == [
+        ("job:started", 1),
+        ("job:retrying", 1),
+        ("job:started", 2),
+        ("job:retrying", 2),
+        ("job:started", 3),
+        ("job:completed", 3),
+    ]
+    assert [e.data["attempts_allowed"] for e in events[::2]] == [3, 3, 3]
+    span = bench.trace("T").spans[job.id]
+    assert (span.status, [attempt.error for attempt in span.attempts]) == ("success", ["busy", "busy", None])
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "said"),
+    [("exits", (3,), "waitpid returned 768"), ("is_killed", (), "signal 9")],
+)
+def test_a_horse_that_dies_without_a_word_loses_no_event(
+    bench: Bench, function: str, arguments: tuple[int, ...], said: str
+) -> None:
+    """What the job emitted before is stored; how it ended is told by the worker that found it dead."""
+    job = bench.queue.enqueue(getattr(traced_jobs, function), *arguments)
+    bench.run(job)
+    assert bench.told(job.id) == ["job:started", "job:last-words", "job:failed"]
+    assert said in (bench.trace(job.id).spans[job.id].error or "")
+
+
+def test_a_horse_that_leaves_by_os_exit_keeps_what_it_emitted(bench: Bench) -> None:
+    """RQ takes status 0 for a good end and leaves the job started: so there is no end to tell."""
+    job = bench.queue.enqueue(traced_jobs.exits, 0)
+    bench.run(job)
+    assert bench.told(job.id)[:2] == ["job:started", "job:last-words"]
+
+
+def test_a_timeout_that_strikes_inside_tracing_still_ends_the_job(bench: Bench) -> None:
+    job = bench.queue.enqueue(traced_jobs.emits_for_ever, job_timeout=1)
+    bench.run(job)
+    assert job.get_status() == JobStatus.FAILED
+    trace = bench.trace(job.id)
+    assert trace.spans[job.id].error_type == "JobTimeoutException"
+    assert len(trace.spans) > 10
+
+
+def test_a_job_that_cannot_be_loaded_fails_with_that_error(bench: Bench) -> None:
+    job = bench.queue.enqueue("traced_jobs.does_not_exist")
+    bench.run(job)
+    span = bench.trace(job.id).spans[job.id]
+    assert (span.status, span.name) == ("failed", "traced_jobs.does_not_exist")
+    assert "does_not_exist" in (span.error or "")
+
+
+def test_a_job_that_overwrites_its_meta_keeps_its_place(bench: Bench) -> None:
+    job = bench.queue.enqueue(
+        traced_jobs.clobbers_its_meta, retry=Retry(max=1), meta=trace_meta(TraceContext("T", "S"))
+    )
+    bench.run(job)
+    events = bench.events("T")
+    assert [event.event_type for event in events] == ["job:started", "job:retrying", "job:started", "job:failed"]
+    assert {event.parent_span_id for event in events} == {"S"}
+    assert [event.data["attempt"] for event in events] == [1, 1, 2, 2]
+
+
+@pytest.mark.parametrize("store_url", ["nonsense", "sqlite:////dev/null/x.db"])
+def test_a_store_that_cannot_be_used_costs_the_events_not_the_jobs(bench: Bench, store_url: str) -> None:
+    good = bench.queue.enqueue(traced_jobs.succeeds, 21)
+    bad = bench.queue.enqueue(traced_jobs.fails)
+    said = bench.run(good, bad, store_url=store_url)
+    assert (good.get_status(), good.return_value()) == (JobStatus.FINISHED, 42)
+    assert bad.get_status() == JobStatus.FAILED
+    assert "event lost: StoreError" in said
+
+
+def test_what_the_user_put_into_meta_stays(bench: Bench) -> None:
+    meta: dict[str, Any] = {"own": [1, 2], **trace_meta(TraceContext("T"))}
+    job = bench.queue.enqueue(traced_jobs.fails_once, retry=Retry(max=1), meta=meta)
+    bench.run(job)
+    assert job.meta["own"] == [1, 2]

@@ -1,0 +1,155 @@
+"""Sagas at fixed times, and stores that behave as stores at times do, for the tests of what is on screen."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from textual.pilot import Pilot
+
+from sagatrace.errors import StoreError
+from sagatrace.events import TraceEvent, new_event, utc_timestamp
+from sagatrace.stores import FetchedTrace, Search, TraceHit
+from sagatrace.stores.memory import MemoryStore
+from sagatrace_tui.model import Trace, build_trace
+
+START = datetime(2025, 12, 22, 10, 0, 0, tzinfo=UTC)
+NOW = int((START + timedelta(seconds=75)).timestamp()) * 1_000_000
+STACK = """Traceback (most recent call last):
+  File "/app/loans/funding.py", line 88, in transfer_funds
+    ledger.debit(account, amount)
+  File "/app/loans/ledger.py", line 141, in debit
+    raise InsufficientFunds(f"balance {balance} < {amount}")
+loans.errors.InsufficientFunds: balance 1200 < 25000
+"""
+
+
+def still() -> int:
+    """A clock that stands still."""
+    return NOW
+
+
+def event(
+    trace_id: str, span_id: str, event_type: str, at: float, parent: str | None = None, **rest: Any
+) -> TraceEvent:
+    """An event `at` seconds after START, with an id that tells which one it is."""
+    return new_event(
+        trace_id=trace_id,
+        span_id=span_id,
+        event_type=event_type,
+        parent_span_id=parent,
+        timestamp=utc_timestamp(START + timedelta(seconds=at)),
+        id=rest.pop("id", f"{trace_id}-{span_id}-{event_type}-{at}".replace("/", "_")[:200]),
+        **rest,
+    )
+
+
+def succeeded(trace_id: str, at: float = 0.0) -> list[TraceEvent]:
+    """A loan saga of three spans that went well."""
+    return [
+        event(trace_id, "wf", "workflow:loan-approval:started", at, data={"loan_id": trace_id}),
+        event(trace_id, "val", "stage:validate:started", at + 0.1, "wf"),
+        event(trace_id, "job", "job:started", at + 0.2, "val", data={"job_name": "validate_application"}),
+        event(trace_id, "job", "job:completed", at + 0.7, "val", status="success"),
+        event(trace_id, "val", "stage:validate:completed", at + 0.8, "wf", status="success"),
+        event(trace_id, "wf", "workflow:loan-approval:completed", at + 0.9, status="success"),
+    ]
+
+
+def running(trace_id: str, at: float = 0.0) -> list[TraceEvent]:
+    """A loan saga in the middle of its credit check."""
+    return [
+        event(trace_id, "wf", "workflow:loan-approval:started", at),
+        event(trace_id, "cre", "stage:credit:started", at + 0.1, "wf"),
+    ]
+
+
+def failed(trace_id: str, at: float = 0.0) -> list[TraceEvent]:
+    """A loan saga whose credit check was retried, whose funding failed, and whose undo failed too."""
+    error = {"error": "balance 1200 < 25000", "error_type": "InsufficientFunds"}
+    refused = {"error": "bureau refused the connection", "error_type": "ConnectionError"}
+    applicant = {"name": "Ada Lovelace", "scores": [710, 702]}
+    return [
+        event(trace_id, "wf", "workflow:loan-approval:started", at, data={"loan_id": "L7", "applicant": applicant}),
+        event(trace_id, "cre", "stage:credit:started", at + 0.1, "wf", data={"compensation": "release_credit"}),
+        event(trace_id, "crj", "job:enqueued", at + 0.2, "cre", data={"job_name": "reserve_credit", "queue": "loans"}),
+        event(trace_id, "crj", "job:started", at + 0.3, "cre", data={"attempt": 1}),
+        event(trace_id, "crj", "job:retrying", at + 1.2, "cre", data={"error": "bureau timed out"}),
+        event(trace_id, "crj", "job:started", at + 2.2, "cre", data={"attempt": 2}),
+        event(trace_id, "crj", "job:completed", at + 2.6, "cre", status="success", data={"reservation": "R-9"}),
+        event(trace_id, "cre", "stage:credit:completed", at + 2.7, "wf", status="success"),
+        event(trace_id, "ai", "ai:decision", at + 2.8, "wf", data={"model": "risk-7", "score": 0.83}, tags=["ai"]),
+        event(trace_id, "fun", "stage:funding:started", at + 3.0, "wf"),
+        event(trace_id, "fuj", "job:started", at + 3.1, "fun", data={"job_name": "transfer_funds"}),
+        event(trace_id, "fuj", "job:failed", at + 3.4, "fun", status="failed", data={**error, "stack": STACK}),
+        event(trace_id, "fun", "stage:funding:failed", at + 3.5, "wf", status="failed", data=error),
+        event(trace_id, "und", "release_credit:compensating", at + 3.6, "wf", data={"original_span_id": "cre"}),
+        event(trace_id, "und", "release_credit:compensation_failed", at + 4.4, "wf", status="failed", data=refused),
+        event(trace_id, "wf", "workflow:loan-approval:failed", at + 4.5, status="failed", data={"error": "aborted"}),
+    ]
+
+
+def orphaned(trace_id: str, at: float = 0.0) -> list[TraceEvent]:
+    """A trace in which a stage names a parent that was never seen."""
+    return [
+        event(trace_id, "wf", "workflow:import:started", at),
+        event(trace_id, "kid", "stage:load:started", at + 0.1, "gone"),
+        event(trace_id, "kid", "stage:load:failed", at + 0.2, "gone", status="failed", data={"error": "disk full"}),
+    ]
+
+
+def trace_of(events: Iterable[TraceEvent], now: int = NOW) -> Trace:
+    """The events of one trace, folded."""
+    found = list(events)
+    return build_trace(found[0].trace_id, found, now=now)
+
+
+class UnreliableStore(MemoryStore):
+    """A store that can be cut off, and that can be made to wait before each fetch."""
+
+    label = "sqlite:////var/lib/loans/traces.db"
+
+    def __init__(self, events: Iterable[TraceEvent] = ()) -> None:
+        super().__init__()
+        self.append(events)
+        self.cut_off = False
+        self.free = threading.Semaphore(0)
+        self.slow = False
+        self.fetches: list[str] = []
+
+    def search(self, search: Search) -> list[TraceHit]:
+        """As every store, unless cut off."""
+        if self.cut_off:
+            raise StoreError("cannot reach the store at loans-db:5432: connection refused")
+        return super().search(search)
+
+    def fetch_trace(self, trace_id: str) -> FetchedTrace:
+        """As every store, once it is let."""
+        if self.slow and not self.free.acquire(timeout=30):
+            raise StoreError("the test never let this fetch go")
+        if self.cut_off:
+            raise StoreError("cannot reach the store at loans-db:5432: connection refused")
+        self.fetches.append(trace_id)
+        return super().fetch_trace(trace_id)
+
+
+async def until(pilot: Pilot[Any], condition: Callable[[], object], what: str, seconds: float = 10) -> None:
+    """Let the app go on until the condition holds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds} s: {what}")
+        await pilot.pause(0.02)
+
+
+def screen_text(app: Any) -> str:
+    """What is on the terminal, line by line, as the compositor drew it."""
+    width, height = app.size
+    strips = app.screen._compositor.render_strips()
+    if len(strips) != height:  # not laid out yet
+        return ""
+    assert all(strip.cell_length == width for strip in strips)
+    return "\n".join(strip.text for strip in strips)

@@ -1,0 +1,73 @@
+"""The real servers and workers that tests run against: started here, stopped here, by process id."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+import psutil
+
+from sagatrace_tui.demo.redis_server import RedisServer, short_directory
+from sagatrace_tui.demo.workers import worker_command, worker_environment
+
+T = TypeVar("T")
+
+
+@contextmanager
+def running_redis() -> Iterator[RedisServer]:
+    """A redis-server on a Unix socket in a directory of its own."""
+    directory = short_directory("sagatrace-test-")
+    try:
+        with RedisServer(directory) as server:
+            yield server
+    finally:
+        shutil.rmtree(directory)
+
+
+def work_off(
+    redis_url: str,
+    store_url: str,
+    *queues: str,
+    path: Path | None = None,
+    options: tuple[str, ...] = (),
+    timeout: float = 60.0,
+) -> str:
+    """Run `rq worker --burst` on the queues until they are empty, and give what it said.
+
+    `path` is where it finds the job functions. Fails when the worker fails, or takes longer than `timeout` seconds.
+    """
+    command = worker_command(redis_url, "--burst", *(("--path", str(path)) if path else ()), *options, *queues)
+    worker = subprocess.Popen(
+        command,
+        env=worker_environment(store_url),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    with worker:
+        try:
+            said, _ = worker.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            for process in (*psutil.Process(worker.pid).children(recursive=True), worker):
+                process.kill()
+            said, _ = worker.communicate()
+            raise AssertionError(f"rq worker still at work after {timeout:g} s:\n{said}") from None
+    assert worker.returncode == 0, f"rq worker ended with status {worker.returncode}:\n{said}"
+    return said
+
+
+def until(probe: Callable[[], T], what: str, timeout: float = 30.0) -> T:
+    """Wait for the probe to give something true, and give it; fails saying what never came."""
+    deadline = time.monotonic() + timeout
+    pause = threading.Event()
+    while not (found := probe()):
+        assert time.monotonic() < deadline, f"not within {timeout:g} s: {what}"
+        pause.wait(0.02)
+    return found

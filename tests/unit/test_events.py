@@ -1,0 +1,202 @@
+"""The event: what is accepted, what is refused and why, ids and timestamps."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sagatrace.errors import EventError
+from sagatrace.events import (
+    decode_event,
+    encode_event,
+    new_event,
+    new_id,
+    parse_event,
+    parse_timestamp,
+    split_event_type,
+    utc_timestamp,
+)
+
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**53), 2**53)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+def event(**fields: Any) -> Any:
+    return new_event(**{"trace_id": "T", "span_id": "S", "event_type": "stage:x:started", **fields})
+
+
+@given(data=st.dictionaries(st.text(), json_values, max_size=5), tags=st.lists(st.text(), max_size=3))
+def test_what_goes_in_comes_out(data: dict[str, Any], tags: list[str]) -> None:
+    """Any JSON value survives being stored and read, and stored again."""
+    made = event(data=data, tags=tags, parent_span_id="P", status="pending")
+    read = decode_event(encode_event(made))
+    assert read == made
+    assert parse_event(encode_event(made)) == made
+    assert read.data == data
+    assert read.tags == (tuple(tags) or None)
+
+
+def test_the_document_has_the_contract_s_fields_and_no_more() -> None:
+    made = event(data={"loan_id": "L1"}, tags=["ai"], parent_span_id="P", status="failed")
+    assert made.document() == {
+        "id": made.id,
+        "trace_id": "T",
+        "span_id": "S",
+        "parent_span_id": "P",
+        "event_type": "stage:x:started",
+        "timestamp": made.timestamp,
+        "status": "failed",
+        "data": {"loan_id": "L1"},
+        "tags": ["ai"],
+    }
+    assert event().document().keys() == {"id", "trace_id", "span_id", "event_type", "timestamp"}
+
+
+class Unprintable:
+    def __repr__(self) -> str:
+        raise RuntimeError("no")
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        (datetime(2025, 1, 2, tzinfo=UTC), "2025-01-02T00:00:00Z"),
+        ({1, 2}, [1, 2]),
+        (object, "type: <class 'object'>"),
+        (Unprintable(), "Unprintable: <repr failed: RuntimeError>"),
+        ("half \ud800 a pair", "half \\ud800 a pair"),
+        ({(1, 2): "x"}, {"tuple: (1, 2)": "x"}),
+        (float("nan"), None),
+        (2**200, 2**200),
+    ],
+)
+def test_values_that_json_lacks_are_described_rather_than_refused(value: object, kept: object) -> None:
+    assert event(data={"value": value}).data == {"value": kept}
+
+
+@pytest.mark.parametrize(
+    ("fields", "fault"),
+    [
+        ({"trace_id": ""}, "trace_id"),
+        ({"trace_id": "x" * 256}, "trace_id"),
+        ({"span_id": ""}, "span_id"),
+        ({"event_type": ""}, "event_type"),
+        ({"status": "ok"}, "status"),
+        ({"timestamp": "yesterday"}, "yesterday"),
+        ({"id": "a/b"}, "a/b"),
+        ({"trace_id": 7}, "trace_id"),
+    ],
+)
+def test_what_does_not_fit_is_refused_by_name(fields: dict[str, Any], fault: str) -> None:
+    with pytest.raises(EventError, match=fault):
+        event(**fields)
+
+
+@pytest.mark.parametrize(
+    ("document", "fault"),
+    [
+        ("{", "not JSON"),
+        ("[]", "not a JSON object but list"),
+        ("\xff", "not JSON"),
+        ('{"trace_id":"T"}', "span_id"),
+        (
+            '{"trace_id":"T","span_id":"S","event_type":"x","timestamp":"2025-01-01T00:00:00Z","x":1}',
+            "unknown field 'x'",
+        ),
+        ('{"trace_id":"T","span_id":"S","event_type":"x","timestamp":"2025-01-01T00:00:00Z","data":[1]}', "data"),
+        ('{"trace_id":"T","span_id":"S","event_type":"x","timestamp":"2025-01-01T00:00:00Z","data":"x"}', "data"),
+        ('{"trace_id":"T","span_id":"S","event_type":"x","timestamp":"2025-13-01T00:00:00Z"}', "2025-13-01"),
+        ('{"a":' + "[" * 100_000 + "]" * 100_000 + "}", "recursion"),
+    ],
+)
+def test_a_document_from_outside_is_refused_with_its_fault(document: str, fault: str) -> None:
+    with pytest.raises(EventError, match=fault):
+        parse_event(document.encode("latin-1"))
+
+
+def test_a_document_without_id_gets_the_same_one_each_time_whatever_the_order_of_its_fields() -> None:
+    one = parse_event('{"trace_id":"T","span_id":"S","event_type":"x","timestamp":"2025-01-01T00:00:00Z"}')
+    two = parse_event('{"timestamp":"2025-01-01T00:00:00Z","event_type":"x","span_id":"S","trace_id":"T","_ts":5}')
+    other = parse_event('{"trace_id":"T","span_id":"S2","event_type":"x","timestamp":"2025-01-01T00:00:00Z"}')
+    assert one == two
+    assert other.id != one.id
+
+
+def test_a_stored_document_with_a_newer_version_s_fields_can_be_read() -> None:
+    document = b'{"id":"1","trace_id":"T","span_id":"S","event_type":"x","timestamp":"2025-01-01T00:00:00Z","new":1}'
+    assert decode_event(document).id == "1"
+
+
+@pytest.mark.parametrize(
+    ("text", "same_as"),
+    [
+        ("2025-12-22T10:00:01.100000Z", "2025-12-22T10:00:01.1Z"),
+        ("2025-12-22T10:00:01.100Z", "2025-12-22T10:00:01.1+00:00"),
+        ("2025-12-22T12:00:01,1+02:00", "2025-12-22T10:00:01.100Z"),
+        ("2025-12-22T10:00:01.123456789Z", "2025-12-22T10:00:01.123456Z"),
+        ("2025-12-22 10:00:01", "2025-12-22T10:00:01Z"),
+        ("20251222T100001Z", "2025-12-22T10:00:01.000000Z"),
+    ],
+)
+def test_timestamps_of_any_offset_and_precision_are_the_same_moment(text: str, same_as: str) -> None:
+    assert parse_timestamp(text) == parse_timestamp(same_as)
+
+
+@given(
+    st.datetimes(
+        timezones=st.sampled_from([UTC, timezone(timedelta(hours=-11)), timezone(timedelta(minutes=345))]),
+        min_value=datetime(1971, 1, 1),  # noqa: DTZ001 - hypothesis wants naive bounds
+        max_value=datetime(9998, 1, 1),  # noqa: DTZ001
+    )
+)
+def test_written_timestamps_are_fixed_width_and_sort_as_text(moment: datetime) -> None:
+    text = utc_timestamp(moment)
+    assert len(text) == 27
+    assert parse_timestamp(text) == (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
+    assert (text < utc_timestamp(moment + timedelta(microseconds=1))) is True
+
+
+@pytest.mark.parametrize(
+    ("event_type", "parts"),
+    [
+        ("stage:validate:completed", ("stage:validate", "completed")),
+        ("job:started", ("job", "started")),
+        ("ai:decision", ("ai:decision", None)),
+        ("started", ("started", "started")),
+        ("saga:compensation_failed", ("saga", "compensation_failed")),
+        ("odd:", ("odd:", None)),
+    ],
+)
+def test_event_types_are_a_name_and_a_phase(event_type: str, parts: tuple[str, str | None]) -> None:
+    assert split_event_type(event_type) == parts
+
+
+def test_ids_are_sorted_by_time_and_unique_across_forks() -> None:
+    """Children forked from one process do not repeat each other's ids."""
+    ids = [new_id() for _ in range(2000)]
+    assert len(set(ids)) == 2000
+    # The clock ticks 4096 times a millisecond in an id: neighbours may share a tick, never swap by more.
+    assert [text[:18] for text in ids] == sorted(text[:18] for text in ids)
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        batches = pool.map(_some_ids, range(8))
+    everything = [text for batch in batches for text in batch]
+    assert len(set(everything)) == len(everything)
+    assert all(text[14] == "7" and text[19] in "89ab" for text in everything)
+
+
+def _some_ids(_: int) -> list[str]:
+    assert os.getpid()
+    return [new_id() for _ in range(500)]

@@ -1,0 +1,47 @@
+"""Settings: from the environment, one clear error per fault, no secret shown."""
+
+from __future__ import annotations
+
+import pytest
+
+from sagatrace.errors import SettingsError, StoreError
+from sagatrace.settings import Settings, default_store_url, masked
+from sagatrace.stores import open_store
+
+
+def test_the_environment_decides_and_an_empty_one_means_the_default() -> None:
+    assert Settings.from_env({"SAGATRACE_STORE": " sqlite:///x.db ", "SAGATRACE_MAX_WAIT": "0.5"}) == Settings(
+        store="sqlite:///x.db", max_wait=0.5
+    )
+    assert Settings.from_env({"SAGATRACE_STORE": ""}) == Settings(store=default_store_url(), max_wait=5.0)
+    assert default_store_url().startswith("sqlite:////")
+
+
+@pytest.mark.parametrize("text", ["soon", "0", "-1", "nan", "inf", "1e9"])
+def test_a_wrong_number_is_named_with_its_variable(text: str) -> None:
+    with pytest.raises(SettingsError, match=f"SAGATRACE_MAX_WAIT='{text}'"):
+        Settings.from_env({"SAGATRACE_MAX_WAIT": text})
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://user:s3cret@host:6379/0", "redis://user:***@host:6379/0"),
+        ("rediss://:s3cret@host", "rediss://:***@host"),
+        ("AccountEndpoint=https://x/;AccountKey=s3cret==;", "AccountEndpoint=https://x/;AccountKey=***;"),
+        ("cosmos://host/db?token=s3cret&x=1", "cosmos://host/db?token=***&x=1"),
+        ("sqlite:////tmp/x.db", "sqlite:////tmp/x.db"),
+    ],
+)
+def test_secrets_are_masked(url: str, shown: str) -> None:
+    assert masked(url) == shown
+
+
+@pytest.mark.parametrize(
+    "url", ["", "x", "postgres://u:s3cret@h/d", "sqlite:", "sqlite://x.db", "sqlite:///", "memory:x"]
+)
+def test_a_url_no_store_answers_to_says_what_to_write(url: str) -> None:
+    with pytest.raises(StoreError) as caught:
+        open_store(url)
+    assert "sqlite:///" in str(caught.value)
+    assert "s3cret" not in str(caught.value)

@@ -1,0 +1,208 @@
+"""The explicit API: spans, compensations, contexts, and that tracing never breaks what it traces."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+from rq.serializers import JSONSerializer
+from rq.timeouts import JobTimeoutException
+
+from sagatrace import TraceContext, TraceEvent, Tracer, context_from_meta, trace_meta
+from sagatrace.stores.memory import MemoryStore
+from sagatrace.tracer import MAX_ERROR, MAX_STACK, error_data
+
+
+class FailingStore(MemoryStore):
+    """A store that raises what it is given, the first `times` times."""
+
+    def __init__(self, error: Exception, times: int = 10**9) -> None:
+        super().__init__()
+        self.error, self.times = error, times
+
+    def append(self, events: Iterable[TraceEvent]) -> int:
+        if self.times > 0:
+            self.times -= 1
+            raise self.error
+        return super().append(events)
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore()
+
+
+@pytest.fixture
+def tracer(store: MemoryStore) -> Tracer:
+    return Tracer(store)
+
+
+def stored(store: MemoryStore, trace_id: str = "T") -> list[TraceEvent]:
+    return sorted(store.fetch_trace(trace_id).events, key=lambda event: (event.micros, event.id))
+
+
+TOP = TraceContext("T")
+
+
+def test_a_span_tells_its_start_and_its_end_under_its_parent(tracer: Tracer, store: MemoryStore) -> None:
+    with (
+        tracer.span("workflow:loan", TOP, data={"loan_id": "L1"}, tags=["demo"]) as loan,
+        tracer.span("stage:credit", loan, compensation="release_credit") as credit,
+    ):
+        credit.record(score=700)
+    events = stored(store)
+    assert [event.event_type for event in events] == [
+        "workflow:loan:started",
+        "stage:credit:started",
+        "stage:credit:completed",
+        "workflow:loan:completed",
+    ]
+    assert [event.parent_span_id for event in events] == [None, loan.span_id, loan.span_id, None]
+    assert {event.span_id for event in events} == {loan.span_id, credit.span_id}
+    assert [event.status for event in events] == [None, None, "success", "success"]
+    assert [event.data for event in events] == [
+        {"loan_id": "L1"},
+        {"compensation": "release_credit"},
+        {"score": 700},
+        {},
+    ]
+    assert events[0].tags == ("demo",)
+
+
+def test_a_failing_span_tells_the_error_and_lets_it_through(tracer: Tracer, store: MemoryStore) -> None:
+    with pytest.raises(ValueError, match="too low"), tracer.span("stage:credit", TOP):
+        raise ValueError("too low")
+    end = stored(store)[-1]
+    assert (end.event_type, end.status) == ("stage:credit:failed", "failed")
+    assert end.data["error"] == "too low"
+    assert end.data["error_type"] == "ValueError"
+    assert "test_tracer.py" in end.data["stack"]
+
+
+def test_a_compensation_names_what_it_undoes_and_is_named_after_it(tracer: Tracer, store: MemoryStore) -> None:
+    with tracer.span("stage:credit", TOP, compensation="release_credit") as credit:
+        pass
+    with tracer.compensation(original=credit, parent=TOP, reason="funding failed"):
+        pass
+    with pytest.raises(OSError, match="gone"), tracer.compensation(original="S9", parent=TOP):
+        raise OSError("gone")
+    events = stored(store)[2:]
+    assert [event.event_type for event in events] == [
+        "release_credit:compensating",
+        "release_credit:compensated",
+        "saga:compensating",
+        "saga:compensation_failed",
+    ]
+    assert events[0].data == {"original_span_id": credit.span_id, "reason": "funding failed"}
+    assert events[2].data == {"original_span_id": "S9"}
+    assert events[0].tags == ("compensation",)
+
+
+async def test_spans_work_in_coroutines_and_know_a_cancelled_one(tracer: Tracer, store: MemoryStore) -> None:
+    entered = asyncio.Event()
+
+    async def step() -> None:
+        async with tracer.span("stage:slow", TOP):
+            entered.set()
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(step())
+    await entered.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    async with tracer.compensation(original="S1", parent=TOP):
+        pass
+    assert [event.event_type for event in stored(store)] == [
+        "stage:slow:started",
+        "stage:slow:canceled",
+        "saga:compensating",
+        "saga:compensated",
+    ]
+
+
+def test_an_instant_is_a_span_of_its_own(tracer: Tracer, store: MemoryStore) -> None:
+    one = tracer.emit("ai:decision", TraceContext("T", "S1"), status="success", data={"decision": "approved"})
+    two = tracer.emit("ai:decision", TraceContext("T", "S1"))
+    assert one is not None
+    assert two is not None
+    assert one.span_id != two.span_id
+    assert [event.parent_span_id for event in stored(store)] == ["S1", "S1"]
+
+
+def test_what_cannot_be_stored_never_reaches_the_work_and_is_counted_and_logged_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    tracer = Tracer(FailingStore(OSError("disk full")))
+    with caplog.at_level(logging.ERROR, "sagatrace"):
+        for _ in range(3):
+            with tracer.span("stage:credit", TOP):
+                pass
+        assert tracer.emit("x", TraceContext("")) is None
+    assert tracer.lost == {"event lost: OSError": 6, "event lost: EventError": 1}
+    assert [record.getMessage().split(" (")[0] for record in caplog.records] == [
+        "sagatrace: event lost: OSError: disk full",
+        "sagatrace: event lost: EventError: Expected `str` of length >= 1 - at `$.trace_id`",
+    ]
+
+
+def test_a_broken_setting_costs_the_events_not_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAGATRACE_STORE", "nonsense")
+    tracer = Tracer()
+    with tracer.span("stage:credit", TOP):
+        pass
+    assert tracer.lost == {"event lost: StoreError": 2}
+
+
+def test_the_job_timeout_passes_and_the_event_it_struck_is_stored() -> None:
+    """RQ raises its timeout wherever the job happens to be: swallowing it would switch the timeout off."""
+    store = FailingStore(JobTimeoutException("Task exceeded maximum timeout value"), times=1)
+    tracer = Tracer(store)
+    with pytest.raises(JobTimeoutException):
+        tracer.emit("ai:decision", TOP)
+    assert [event.event_type for event in stored(store)] == ["ai:decision"]
+    assert tracer.lost == {}
+
+
+def test_redaction_sees_the_data_before_it_is_stored_and_fails_closed(store: MemoryStore) -> None:
+    def redact(event_type: str, data: dict[str, Any]) -> dict[str, Any]:
+        if event_type == "broken:started":
+            raise KeyError("x")
+        return {key: "***" if key == "iban" else value for key, value in data.items()}
+
+    tracer = Tracer(store, redact=redact)
+    tracer.emit("x:started", TOP, data={"iban": "DE00", "amount": 5})
+    tracer.emit("broken:started", TOP, data={"iban": "DE00"})
+    assert [event.data for event in stored(store)] == [
+        {"iban": "***", "amount": 5},
+        {"redaction_failed": "KeyError"},
+    ]
+    assert tracer.lost == {"data withheld, redaction failed: KeyError": 1}
+
+
+def test_long_errors_are_cut_and_say_so() -> None:
+    def deep(levels: int) -> None:
+        if levels == 0:
+            raise ValueError("x" * 10_000)
+        deep(levels - 1)
+
+    with pytest.raises(ValueError, match="x") as caught:
+        deep(3)
+    data = error_data(caught.value)
+    assert data["error"].endswith("… [cut, 10000 characters]")
+    assert len(data["error"]) < MAX_ERROR + 50
+    assert len(data["stack"]) < MAX_STACK + 50
+
+
+def test_the_context_travels_in_a_job_s_meta_as_plain_json() -> None:
+    for context in (TraceContext("T"), TraceContext("T", "S1"), TraceContext.new("loan-L123")):
+        meta = JSONSerializer.loads(JSONSerializer.dumps(trace_meta(context)))
+        assert context_from_meta(meta) == context
+        assert json.dumps(meta)
+    for other in (None, {}, {"sagatrace": 5}, {"sagatrace": {}}, {"sagatrace": {"trace_id": 7}}):
+        assert context_from_meta(other) is None
+    assert TraceContext.new().trace_id != TraceContext.new().trace_id
