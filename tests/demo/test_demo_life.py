@@ -113,7 +113,7 @@ def test_sigterm_to_the_supervisor_ends_all(demo: Demo, until: Until) -> None:
     os.kill(demo.pid, signal.SIGTERM)
     until(lambda: not processes_of(demo.directory), "the end of every process", timeout=15)
     assert not demo.directory.exists()
-    assert demo.failure() == "its supervisor was told to end, and did"
+    assert until(demo.failure, "word of the end") == "its supervisor was told to end, and did"
 
 
 def test_killed_supervisor_is_told_and_cleaned_up_after(demo: Demo, until: Until) -> None:

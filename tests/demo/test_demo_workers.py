@@ -12,6 +12,7 @@ import pytest
 from redis import Redis
 from rq import Queue
 from rq import Worker as RqWorker
+from rq.job import JobStatus
 
 from sagatrace import TraceContext, trace_meta
 from sagatrace.stores import open_store
@@ -30,11 +31,18 @@ def workers(redis_server: str, tmp_path: Path) -> Iterator[WorkerGroup]:
     assert await_last_worker(tmp_path, timeout=10)
 
 
+def busy_horse(redis: Redis, worker: psutil.Process, until: Until) -> psutil.Process:
+    """The work-horse of a step that lasts five seconds; a starting worker has other, short-lived children."""
+    job = Queue(STEPS, connection=redis).enqueue(transfer_money, Loan("L1", 1, "timeout"))
+    until(lambda: job.get_status() == JobStatus.STARTED, "a step that has started")
+    (horse,) = worker.children()
+    return horse
+
+
 def test_stop_takes_a_busy_work_horse_along(redis: Redis, workers: WorkerGroup, until: Until, tmp_path: Path) -> None:
     """A step that lasts five seconds does not hold up the end for that long."""
     worker = psutil.Process(workers.start("one", STEPS))
-    Queue(STEPS, connection=redis).enqueue(transfer_money, Loan("L1", 1, "timeout"))
-    (horse,) = until(worker.children, "a work-horse")
+    horse = busy_horse(redis, worker, until)
     began = time.monotonic()
     workers.stop()
     assert time.monotonic() - began < 4.5
@@ -46,8 +54,7 @@ def test_stop_takes_a_busy_work_horse_along(redis: Redis, workers: WorkerGroup, 
 def test_orphaned_work_horse_is_waited_for(redis: Redis, workers: WorkerGroup, until: Until, tmp_path: Path) -> None:
     """A worker that was killed leaves its work-horse behind: known until that ends too."""
     worker = psutil.Process(workers.start("one", STEPS))
-    Queue(STEPS, connection=redis).enqueue(transfer_money, Loan("L1", 1, "timeout"))
-    (horse,) = until(worker.children, "a work-horse")
+    horse = busy_horse(redis, worker, until)
     worker.kill()
     workers.stop()
     assert not await_last_worker(tmp_path, timeout=0)
