@@ -9,6 +9,7 @@ from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from sagatrace.stores import EventStore
+from sagatrace_tui.labels import inert
 from sagatrace_tui.live import wall_clock
 from sagatrace_tui.screens.help import HelpScreen
 from sagatrace_tui.screens.search import SearchScreen
@@ -22,6 +23,7 @@ class SagatraceApp(ThemedApp):
     """Explores the traces of a store, and never writes to it.
 
     With `trace_id` that trace is open from the start, the list beneath it. `clock` gives microseconds since 1970.
+    `trouble` says, at once, why what fills the store has stopped, if it has.
     """
 
     TITLE = "sagatrace"
@@ -40,8 +42,10 @@ class SagatraceApp(ThemedApp):
         trace_id: str | None = None,
         subtitle: str = "",
         clock: Callable[[], int] = wall_clock,
+        trouble: Callable[[], str | None] | None = None,
     ) -> None:
         super().__init__()
+        self._trouble = trouble
         self._store = store
         self._trace_id = trace_id
         self._subtitle = subtitle
@@ -55,6 +59,13 @@ class SagatraceApp(ThemedApp):
         """Open the trace asked for."""
         if self._trace_id is not None:
             self.push_screen(TraceScreen(self._store, self._trace_id, self._clock))
+        self._watch = self.set_interval(1.0, self._tell_trouble, pause=self._trouble is None)
+
+    def _tell_trouble(self) -> None:
+        """Say once that nothing new will come."""
+        if self._trouble is not None and (why := self._trouble()):
+            self._watch.stop()
+            self.notify(inert(why, 500), title="Nothing new will come", severity="error", timeout=86_400, markup=False)
 
     def action_help(self) -> None:
         """Show the keys of the screen on top."""

@@ -7,7 +7,7 @@ import os
 import sys
 from importlib.metadata import version
 from importlib.util import find_spec
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -15,6 +15,9 @@ from sagatrace.stores import EventStore, Search
 from sagatrace_tui.commands import reading, transfer
 from sagatrace_tui.commands.outcome import Exit, fetched, one_line_errors, opened_store, store_option
 from sagatrace_tui.labels import inert
+
+if TYPE_CHECKING:
+    from sagatrace_tui.demo import Demo
 
 __all__ = ["main", "tui_main"]
 
@@ -64,10 +67,13 @@ def tui_main(trace_id: str | None, demo: bool, store_url: str | None) -> None:
         _run_app(store, trace_id)
 
 
-def _run_app(store: EventStore, trace_id: str | None = None, subtitle: str = "") -> None:
+def _run_app(store: EventStore, trace_id: str | None = None, demo: Demo | None = None) -> None:
     from sagatrace_tui.app import SagatraceApp
 
-    app = SagatraceApp(store, trace_id=trace_id, subtitle=subtitle)
+    if demo is None:
+        app = SagatraceApp(store, trace_id=trace_id)
+    else:
+        app = SagatraceApp(store, subtitle="demo: loan sagas on real RQ workers", trouble=demo.failure)
     app.run()
     if app.return_code:
         sys.exit(app.return_code)
@@ -81,7 +87,7 @@ def _run_demo() -> None:
     except OSError as error:
         _give_up(f"cannot start the demo: {error}")
     with demo, opened_store(demo.store_url) as store:
-        _run_app(store, subtitle="demo: loan sagas on real RQ workers")
+        _run_app(store, demo=demo)
         failure = demo.failure()
     if failure:
         _give_up(f"the demo stopped by itself: {inert(failure, 500)}")
@@ -94,7 +100,8 @@ def _require_textual() -> None:
 
 
 def _require_terminal() -> None:
-    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+    # A stream closed by the caller is None.
+    if not all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout)):
         why = "standard input or output is no terminal"
     elif os.environ.get("TERM", "dumb") in ("", "dumb"):
         why = f"TERM={os.environ.get('TERM', '')!r} cannot draw an app"

@@ -116,7 +116,7 @@ def test_each_fault_is_one_clear_line_and_its_exit_status(
     got, out, err = cli(*arguments)
     assert (got, out) == (status, "")
     assert said in err
-    assert len(err.strip().splitlines()) == (1 if status != 2 else len(err.strip().splitlines()))
+    assert len(err.strip().splitlines()) == 1 or (status == 2 and "Usage:" in err)
     assert "s3cret" not in err
 
 
@@ -168,6 +168,26 @@ def test_a_reader_that_stops_early_is_no_error(cli: Cli) -> None:
     done = subprocess.run(["bash", "-c", f"set -o pipefail; {program} | head -n 1"], capture_output=True, env=cli.env)
     assert (done.returncode, done.stderr) == (0, b"")
     assert done.stdout.startswith(b'{"id":')
+
+
+@pytest.mark.parametrize(
+    ("command", "status", "said"),
+    [
+        ("main show T1 >/dev/full", 1, "No space left on device"),
+        ("main export T1 >/dev/full", 1, "No space left on device"),
+        ("main import - <&-", 1, "-: cannot read it"),
+        ("tui_main <&-", 1, "no terminal"),
+        ("tui_main >&-", 1, "no terminal"),
+    ],
+)
+def test_closed_and_full_streams_are_one_line_too(cli: Cli, command: str, status: int, said: str) -> None:
+    cli("import", str(SEED))
+    entry, _, rest = command.partition(" ")
+    program = f"{sys.executable} -c 'import sagatrace_tui.cli as cli; cli.{entry}()' {rest}"
+    done = subprocess.run(["bash", "-c", program], capture_output=True, env=cli.env, text=True)
+    assert done.returncode == status
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_the_app_without_a_terminal_says_what_to_do_instead(cli: Cli) -> None:

@@ -21,6 +21,16 @@ async def test_ctrl_c_quits_at_once_from_everywhere(keys: list[str]) -> None:
     assert app.return_code == 0
 
 
+async def test_what_stops_the_source_of_traces_is_told_on_screen() -> None:
+    """Otherwise a list that waits for ever looks like one with nothing to show."""
+    words: list[str] = []
+    app = SagatraceApp(UnreliableStore(failed("T7")), clock=still, trouble=lambda: words[0] if words else None)
+    async with app.run_test(size=(80, 24), notifications=True) as pilot:
+        await until(pilot, lambda: "✘ failed" in screen_text(app), "the list")
+        words.append("redis-server ended with [status] 1")
+        await until(pilot, lambda: "redis-server ended with [status] 1" in screen_text(app), "the reason")
+
+
 async def test_every_theme_of_the_palette_draws_both_screens() -> None:
     app = SagatraceApp(UnreliableStore(failed("T7")), trace_id="T7", clock=still)
     async with app.run_test(size=(100, 30)) as pilot:

@@ -50,16 +50,27 @@ def one_line_errors(command: Callable[_P, _R]) -> Callable[_P, _R]:
     @functools.wraps(command)
     def guarded(*args: _P.args, **kwargs: _P.kwargs) -> _R:
         try:
-            return command(*args, **kwargs)
+            result = command(*args, **kwargs)
+            if sys.stdout is not None:
+                sys.stdout.flush()  # a full disk shows here, while it can still be told
+            return result
         except SagatraceError as error:
             click.echo(f"sagatrace: {inert(masked(str(error)))}", err=True)
             sys.exit(Exit.FAILED)
         except BrokenPipeError:
-            # The reader has seen enough (`| head`); the interpreter must not try to flush once more.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _drop_output()  # the reader has seen enough (`| head`)
             sys.exit(Exit.OK)
+        except OSError as error:
+            _drop_output()
+            click.echo(f"sagatrace: {inert(str(error), 500)}", err=True)
+            sys.exit(Exit.FAILED)
 
     return guarded
+
+
+def _drop_output() -> None:
+    """What is left in the buffer cannot be written: the interpreter must not try once more when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextmanager

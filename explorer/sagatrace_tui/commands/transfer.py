@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator
+from errno import EBADF
 from pathlib import Path
 from typing import BinaryIO
 
@@ -13,7 +14,7 @@ import click
 from sagatrace.errors import EventError
 from sagatrace.events import TraceEvent, encode_event, parse_event
 from sagatrace_tui.commands.outcome import Exit, fetched, one_line_errors, opened_store, store_option
-from sagatrace_tui.labels import inert
+from sagatrace_tui.labels import inert, plural
 
 __all__ = ["export", "import_events"]
 
@@ -52,7 +53,8 @@ def import_events(files: tuple[str, ...], store_url: str | None) -> None:
                 new += store.append(batch)
         known = f", {read - new} already there" if read - new else ""
         where = f"trace {inert(next(iter(traces)))}" if len(traces) == 1 else f"{len(traces)} traces"
-        click.echo(f"{new} new events of {where} into {store.label}{known}{f', {faults} faults' if faults else ''}")
+        refused = f", {plural(faults, 'fault')}" if faults else ""
+        click.echo(f"{plural(new, 'new event')} of {where} into {store.label}{known}{refused}")
     if faults:
         sys.exit(Exit.FAILED)
 
@@ -61,12 +63,18 @@ def _lines(name: str) -> Iterator[tuple[str, TraceEvent | str]]:
     """Each line of the file as (where, event) or (where, what is wrong with it)."""
     try:
         if name == "-":
-            yield from _events(sys.stdin.buffer)
+            yield from _events(_standard_input())
         else:
             with Path(name).open("rb") as file:
                 yield from _events(file)
     except OSError as error:
         yield "", f"cannot read it: {error.strerror or error}"
+
+
+def _standard_input() -> BinaryIO:
+    if sys.stdin is None:  # closed by the caller
+        raise OSError(EBADF, "standard input is closed")
+    return sys.stdin.buffer
 
 
 def _events(file: BinaryIO) -> Iterator[tuple[str, TraceEvent | str]]:
