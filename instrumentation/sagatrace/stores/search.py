@@ -18,7 +18,7 @@ from sagatrace.events import CLOSING_PHASES, Status, TraceEvent, split_event_typ
 __all__ = ["MAX_LIMIT", "DataIs", "Scalar", "Search", "TraceHit", "data_condition", "event_status"]
 
 Scalar = str | int | float | bool | None
-MAX_LIMIT: Final = 1000
+MAX_LIMIT: Final = 10_000
 _MAX_DEPTH: Final = 32
 _LARGEST_FLOAT: Final = 2**1023
 

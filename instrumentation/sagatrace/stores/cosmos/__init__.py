@@ -184,7 +184,8 @@ class CosmosStore:
             calls.append(call)
             try:
                 return work(self._opened(), call)
-            except AzureError as error:
+            except (AzureError, AttributeError, KeyError, TypeError, ValueError) as error:
+                # The SDK trips over answers that are JSON but not the service's, as a gateway between may give.
                 return translated(error, self.address, max_wait=self.max_wait)
             except StoreError as error:
                 return error

@@ -50,7 +50,9 @@ def is_passing(failure: StoreError) -> bool:
 
 def answer_was_lost(error: BaseException) -> bool:
     """Whether the request may have been carried out although no answer came."""
-    if isinstance(error, (ServiceResponseError, DecodeError, DeadlineError, CosmosClientTimeoutError)):
+    if isinstance(error, DeadlineError):
+        return error.status != 410
+    if isinstance(error, (ServiceResponseError, DecodeError, CosmosClientTimeoutError)):
         return True
     return isinstance(error, HttpResponseError) and error.status_code in (None, 408, 502, 503, 504)
 
@@ -58,6 +60,8 @@ def answer_was_lost(error: BaseException) -> bool:
 def translated(error: BaseException, address: CosmosAddress, *, max_wait: float) -> StoreError:
     """The error as one of ours, without a link to the original: that one holds the request's authorization."""
     label = address.label
+    if isinstance(error, DeadlineError) and error.status is not None:
+        return StoreUnavailableError(f"{label} cannot answer now (status {error.status}): try again")
     if isinstance(error, (DeadlineError, CosmosClientTimeoutError)):
         return StoreUnavailableError(
             f"{label} did not answer within {max_wait:g} s: try again, or raise SAGATRACE_MAX_WAIT"

@@ -90,7 +90,11 @@ class _Conditions:
             wanted = search.error.lower()
             self.add("(CONTAINS(LOWER(c.data.error), {}) OR CONTAINS(LOWER(c.data.error_type), {}))", wanted, wanted)
         for condition in search.data:
-            name = "c.data" + "".join(f"[{quoted(key)}]" for key in condition.path)
+            name = "c.data"
+            for key in condition.path[:-1]:
+                name += f"[{quoted(key)}]"
+                self.terms.append(f"IS_OBJECT({name})")  # a list has no keys, though some servers count them as such
+            name += f"[{quoted(condition.path[-1])}]"
             self._add_any((f"{name} = {{}}", value) for value in condition.values)
         if seen:
             self.add("NOT ARRAY_CONTAINS({}, c.trace_id)", list(seen))

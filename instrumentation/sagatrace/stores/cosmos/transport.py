@@ -13,7 +13,7 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, Protocol, cast
@@ -29,11 +29,16 @@ from urllib3.exceptions import InsecureRequestWarning
 __all__ = ["BoundedTransport", "Call", "DeadlineError", "UnreachableError", "call_within"]
 
 _SDK_PAUSE: Final = 1.1  # seconds: the longest the SDK sleeps before a retry of its own, and a little
+_FRAMING: Final = ("content-length", "transfer-encoding")
 _RETRIED_BY_SDK: Final = frozenset({408, 410, 500, 502, 503, 504})
 
 
 class DeadlineError(AzureError):
-    """The call's time is up."""
+    """The call's time is up; `status` is what the service answered last, None when it did not."""
+
+    def __init__(self, status: int | None = None) -> None:
+        super().__init__("the call's time is up")
+        self.status = status
 
 
 class UnreachableError(AzureError):
@@ -58,10 +63,9 @@ class Call:
     def note(self, status: int, headers: Mapping[str, str]) -> None:
         """Count one answer of the service."""
         self.last_status = status
-        charge = headers.get("x-ms-request-charge")
-        if charge:
-            self.request_units += float(charge)
-        if "date" in headers:
+        with suppress(KeyError, ValueError):  # neither is worth failing for
+            self.request_units += float(headers["x-ms-request-charge"])
+        with suppress(KeyError, ValueError):
             self.clock_offset = time.time() - parsedate_to_datetime(headers["date"]).timestamp()
 
 
@@ -107,7 +111,7 @@ class BoundedTransport(RequestsTransport):  # type: ignore[misc]  # mypy does no
         call = _this_call()
         remaining = self._max_wait if call is None else call.remaining
         if remaining <= 0:
-            raise DeadlineError("no time left")
+            raise DeadlineError
         # Half of it to connect, as a host may have two addresses and each is tried for that long.
         kwargs["connection_timeout"] = remaining / 2
         kwargs["read_timeout"] = remaining
@@ -119,15 +123,18 @@ class BoundedTransport(RequestsTransport):  # type: ignore[misc]  # mypy does no
             response = super().send(request, proxies=proxies, **kwargs)
         except (ServiceRequestError, ServiceResponseError) as error:
             if call is not None and call.remaining <= 0.01:
-                raise DeadlineError("no time left") from error
+                raise DeadlineError from error
             if request.method == "GET" and request.url.rstrip("/").count("/") == 2:
                 # The account itself, asked for when a client is made: the SDK would try four times.
                 raise UnreachableError(error, error=error) from error
             raise
+        if not any(name in response.headers for name in _FRAMING) and response.status_code not in (204, 304):
+            # Cut off within its headers, which http.client takes for an answer that ends with the connection.
+            raise ServiceResponseError("the answer broke off in its headers")
         if call is not None and self._counted:
             call.note(response.status_code, response.headers)
             if response.status_code in _RETRIED_BY_SDK and call.remaining < _SDK_PAUSE:
-                raise DeadlineError(f"no time left after the service answered {response.status_code}")
+                raise DeadlineError(response.status_code)
         return response
 
 
