@@ -58,12 +58,10 @@ def provision(address: CosmosAddress, *, max_wait: float, credential: Any = None
 
 def container_properties(address: CosmosAddress, *, max_wait: float, credential: Any = None) -> dict[str, Any]:
     """The container as the service describes it. Raises StoreError, StoreNotFoundError when there is none."""
-    found = _asked(
-        address, lambda connection, _: dict(connection.container.read()), max_wait=max_wait, credential=credential
-    )
+    found = _asked(address, lambda connection, _: connection.container.read(), max_wait=max_wait, credential=credential)
     if isinstance(found, StoreError):
         raise found
-    return found
+    return dict(found)
 
 
 def differences(properties: dict[str, Any]) -> tuple[str, ...]:
