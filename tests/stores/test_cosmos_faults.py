@@ -219,6 +219,15 @@ def test_no_permission_is_said_once_and_nothing_is_lost(between: Between, status
     assert between.store.append(error.pending) == 5
 
 
+@pytest.mark.parametrize("status", [401, 403])
+def test_an_account_that_refuses_us_is_asked_once(between: Between, status: int) -> None:
+    between.proxy.meets = lambda exchange: exchange.path == "/"
+    between.proxy.fault = answering(status)
+    with Timed(SLACK), pytest.raises(StoreAccessError):
+        between.store.fetch_trace("T")
+    assert between.proxy.met == 1
+
+
 def test_a_missing_container_or_database_says_what_creates_it(local_account: CosmosAccount) -> None:
     for address in (local_account.address(), local_account.address(database="nowhere")):
         store = CosmosStore(address, max_wait=MAX_WAIT)

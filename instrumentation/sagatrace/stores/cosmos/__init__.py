@@ -119,9 +119,9 @@ class CosmosStore:
 
         while len(hits) < search.limit:
             rows = ask(search_query(search, top=top, edge=edge, seen=list(hits)))
-            if len(rows) < top:
-                break
-            edge = str(rows[-1]["timestamp"])
+            edge = rows[-1].get("timestamp") if len(rows) == top else None
+            if not isinstance(edge, str):
+                break  # nothing is older, or nothing but foreign documents without a time, which come last
             # Others at the very time where the page was cut: they would be lost by asking for what is older.
             ask(ties_query(search, at=edge, seen=list(hits)))
         found = sorted(

@@ -30,7 +30,11 @@ _SESSION_BEHIND: Final = 1002
 
 
 class EventRefusedError(StoreError):
-    """The service took the request and refuses its content."""
+    """The service took the request and refuses its content; `reason` says why, of an event."""
+
+    def __init__(self, label: str, reason: str) -> None:
+        super().__init__(f"{label} refuses the request: {reason}")
+        self.reason = reason
 
 
 class _UnreachableError(StoreUnavailableError):
@@ -83,7 +87,7 @@ def translated(error: BaseException, address: CosmosAddress, *, max_wait: float)
 def _answered(error: HttpResponseError, status: int, address: CosmosAddress) -> StoreError:
     label, sub_status = address.label, getattr(error, "sub_status", None)
     if status == 403 and sub_status == _PARTITION_FULL:
-        return EventRefusedError("its trace has reached the 20 GB that one trace may have")
+        return EventRefusedError(label, "its trace has reached the 20 GB that one trace may have")
     if (
         (status in _LATER)
         or (status, sub_status) == (404, _SESSION_BEHIND)
@@ -106,7 +110,7 @@ def _answered(error: HttpResponseError, status: int, address: CosmosAddress) -> 
         )
     if status in (400, 413):
         reason = "it is too large" if status == 413 else f"the service cannot take it: {_said(error, address)}"
-        return EventRefusedError(reason)
+        return EventRefusedError(label, reason)
     return StoreError(f"{label} answered {status}: {_said(error, address)}")
 
 

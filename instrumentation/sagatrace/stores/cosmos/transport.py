@@ -19,7 +19,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Final, Protocol, cast
 
 import requests
-from azure.core.exceptions import AzureError, ServiceRequestError, ServiceResponseError
+from azure.core.exceptions import AzureError, HttpResponseError, ServiceRequestError, ServiceResponseError
 from azure.core.pipeline.transport import RequestsTransport
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager, Retry
@@ -43,6 +43,15 @@ class DeadlineError(AzureError):
 
 class UnreachableError(AzureError):
     """The account's own address did not answer; an error the SDK does not know, so that it does not try again."""
+
+
+class AccountError(HttpResponseError):
+    """What the account answered when asked for itself; not the SDK's own error, which it would try again."""
+
+    def __init__(self, response: Any) -> None:
+        super().__init__(message=response.text(), response=response)
+        self.headers = response.headers
+        self.sub_status = int(response.headers.get("x-ms-substatus") or 0)
 
 
 @dataclass(slots=True)
@@ -124,8 +133,7 @@ class BoundedTransport(RequestsTransport):  # type: ignore[misc]  # mypy does no
         except (ServiceRequestError, ServiceResponseError) as error:
             if call is not None and call.remaining <= 0.01:
                 raise DeadlineError from error
-            if request.method == "GET" and request.url.rstrip("/").count("/") == 2:
-                # The account itself, asked for when a client is made: the SDK would try four times.
+            if _asks_for_the_account(request):
                 raise UnreachableError(error, error=error) from error
             raise
         if not any(name in response.headers for name in _FRAMING) and response.status_code not in (204, 304):
@@ -135,7 +143,14 @@ class BoundedTransport(RequestsTransport):  # type: ignore[misc]  # mypy does no
             call.note(response.status_code, response.headers)
             if response.status_code in _RETRIED_BY_SDK and call.remaining < _SDK_PAUSE:
                 raise DeadlineError(response.status_code)
+        if response.status_code >= 400 and _asks_for_the_account(request):
+            raise AccountError(response)
         return response
+
+
+def _asks_for_the_account(request: Any) -> bool:
+    """Whether it is what a client asks when it is made; the SDK would try that four times, whatever the answer."""
+    return bool(request.method == "GET" and request.url.rstrip("/").count("/") == 2)
 
 
 class _Pools(Protocol):

@@ -145,7 +145,7 @@ class Writer:
         for position, item in enumerate(items):
             failure = self._write_one(item, deadline)
             if isinstance(failure, EventRefusedError):
-                self._refuse(item.event, str(failure))
+                self._refuse(item.event, failure.reason)
             elif isinstance(failure, ServiceFailedError):
                 left.append(item)
                 cause = failure
