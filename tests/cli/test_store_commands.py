@@ -29,6 +29,7 @@ def account() -> Iterator[CosmosAccount]:
 @pytest.fixture
 def environment(account: CosmosAccount, monkeypatch: pytest.MonkeyPatch) -> str:
     """The settings of a process that uses a container which is not there yet; its URL."""
+    monkeypatch.delenv("SAGATRACE_COSMOS_CONNECTION_STRING", raising=False)
     for name, value in account.environment().items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("SAGATRACE_MAX_WAIT", "2")

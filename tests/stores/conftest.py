@@ -9,6 +9,13 @@ import pytest
 from cosmos_server import CosmosAccount, cosmos_account, running_cosmos
 
 
+@pytest.fixture(autouse=True)
+def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever this machine's own settings are, the tests have theirs."""
+    for name in ("KEY", "CONNECTION_STRING", "TLS"):
+        monkeypatch.delenv(f"SAGATRACE_COSMOS_{name}", raising=False)
+
+
 @pytest.fixture(scope="session")
 def account() -> Iterator[CosmosAccount]:
     """The account the environment names, else the test server."""

@@ -13,6 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from azure.core.exceptions import AzureError
+from azure.core.pipeline.transport import HttpRequest
 
 from cosmos_server import CosmosAccount
 from sagatrace.errors import SettingsError, StoreError
@@ -22,6 +24,7 @@ from sagatrace.stores import AppendError, EventStore, Search, open_store
 from sagatrace.stores.cosmos import CosmosAddress, CosmosStore, parse_address
 from sagatrace.stores.cosmos.fitting import encoded_size, fitted
 from sagatrace.stores.cosmos.provision import TTL_SECONDS, container_properties, differences, provision
+from sagatrace.stores.cosmos.transport import BoundedTransport
 
 KEY = "c2VjcmV0IGtleSBvZiB0aGUgdGVzdHM="
 CONNECTION = f"AccountEndpoint=https://acme.documents.azure.com:443/;AccountKey={KEY};"
@@ -302,6 +305,16 @@ def test_threads_share_one_store(store: CosmosStore) -> None:
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(work, range(8))) == 80
     assert all(len(store.fetch_trace(f"T{number}").events) == 10 for number in range(8))
+
+
+def test_what_the_sdk_still_sends_after_closing_fails_as_it_expects(local_account: CosmosAccount) -> None:
+    transport = BoundedTransport(max_wait=2)
+    request = HttpRequest("GET", f"http://{local_account.host}/dbs")
+    assert transport.send(request).status_code == 200
+    transport.close()
+    # The SDK's background check of regions swallows an AzureError and logs anything else with its traceback.
+    with pytest.raises(AzureError):
+        transport.send(request)
 
 
 FORKING = """

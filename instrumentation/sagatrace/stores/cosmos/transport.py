@@ -45,6 +45,10 @@ class UnreachableError(AzureError):
     """The account's own address did not answer; an error the SDK does not know, so that it does not try again."""
 
 
+class ClosedError(AzureError):
+    """The connection was closed, by this process, while something was still to be sent."""
+
+
 class AccountError(HttpResponseError):
     """What the account answered when asked for itself; not the SDK's own error, which it would try again."""
 
@@ -103,6 +107,7 @@ class BoundedTransport(RequestsTransport):  # type: ignore[misc]  # mypy does no
         self._max_wait = max_wait
         self._verify = verify
         self._counted = counted
+        self._closed = False
 
     def open(self) -> None:
         """Make the session."""
@@ -115,12 +120,19 @@ class BoundedTransport(RequestsTransport):  # type: ignore[misc]  # mypy does no
             warnings.filterwarnings("ignore", category=InsecureRequestWarning)  # asked for by an explicit setting
         super().open()
 
+    def close(self) -> None:
+        """Close the sockets; the SDK's background check, should it be at work, ends with an error it expects."""
+        self._closed = True
+        super().close()
+
     def send(self, request: Any, *, proxies: Any = None, **kwargs: Any) -> Any:
         """Send one request in what is left of the call's time. Raises AzureError."""
         call = _this_call()
         remaining = self._max_wait if call is None else call.remaining
         if remaining <= 0:
             raise DeadlineError
+        if self._closed:
+            raise ClosedError("closed")
         # Half of it to connect, as a host may have two addresses and each is tried for that long.
         kwargs["connection_timeout"] = remaining / 2
         kwargs["read_timeout"] = remaining
@@ -135,6 +147,10 @@ class BoundedTransport(RequestsTransport):  # type: ignore[misc]  # mypy does no
                 raise DeadlineError from error
             if _asks_for_the_account(request):
                 raise UnreachableError(error, error=error) from error
+            raise
+        except ValueError as error:
+            if self._closed:
+                raise ClosedError("closed") from error
             raise
         if not any(name in response.headers for name in _FRAMING) and response.status_code not in (204, 304):
             # Cut off within its headers, which http.client takes for an answer that ends with the connection.
