@@ -11,7 +11,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol, Self
 
-__all__ = ["Answer", "Exchange", "Fault", "FaultProxy", "answering", "cut_short", "dropping", "hanging", "trickling"]
+__all__ = [
+    "Answer",
+    "Exchange",
+    "Fault",
+    "FaultProxy",
+    "answering",
+    "cut_short",
+    "dropping",
+    "hanging",
+    "stalling",
+    "trickling",
+]
 
 
 @dataclass(frozen=True)
@@ -172,6 +183,14 @@ def cut_short(exchange: Exchange) -> None:
     """Let the server do it, and send half of its answer."""
     encoded = exchange.forward().encoded()
     exchange.send(encoded[: len(encoded) // 2])
+
+
+def stalling(exchange: Exchange) -> None:
+    """Let the server do it, send half of its answer after a second, and no more."""
+    encoded = exchange.forward().encoded()
+    exchange.proxy.released.wait(1.0)
+    exchange.send(encoded[: len(encoded) // 2])
+    exchange.proxy.released.wait(60)
 
 
 def trickling(exchange: Exchange) -> None:

@@ -236,10 +236,22 @@ def test_no_trace_is_lost_between_pages_when_many_happened_at_once(store: EventS
     while hits := store.search(search):
         seen += [hit.trace_id for hit in hits]
         search = search.after(hits[-1])
+        assert len(seen) <= 200
     expected = [f"T{n:02}" for n in reversed(range(20, 40))] + [f"T{n:02}" for n in reversed(range(10))]
     assert seen[:30] == expected
     # Those found at second 2 come again for what they did at second 1: the caller merges.
     assert seen[30:] == [f"T{n:02}" for n in reversed(range(20))]
+
+
+def test_traces_of_one_moment_come_in_the_order_of_their_ids_however_many(store: EventStore) -> None:
+    store.append([event(f"T{number:03}", 1) for number in range(130)])
+    seen: list[str] = []
+    search = Search(limit=20)
+    while hits := store.search(search):
+        seen += [hit.trace_id for hit in hits]
+        search = search.after(hits[-1])
+        assert len(seen) <= 200
+    assert seen == [f"T{number:03}" for number in reversed(range(130))]
 
 
 def test_a_trace_with_more_events_than_a_page_hides_no_other(store: EventStore) -> None:

@@ -158,13 +158,13 @@ def test_a_trace_of_many_pages_is_fetched_to_its_end(store: CosmosStore) -> None
     found = store.fetch_trace("T")
     assert {e.id for e in found.events} == {e.id for e in events}
     assert found.cost.round_trips >= 2
-    assert store.write_cost.round_trips <= 11 + 2  # batches of a hundred, and connecting
+    assert 11 < store.write_cost.round_trips <= 11 + 2  # batches of a hundred, and connecting
 
 
 def test_batches_keep_to_their_bytes(store: CosmosStore) -> None:
     events = [event(data={"text": "x" * 700_000, "n": number}) for number in range(5)]
     assert store.append(events) == 5
-    assert store.write_cost.round_trips <= 3 + 2
+    assert 3 < store.write_cost.round_trips <= 3 + 2  # two of them fit into one batch
     assert {e.data["n"]: len(e.data["text"]) for e in store.fetch_trace("T").events} == dict.fromkeys(range(5), 700_000)
 
 
@@ -329,8 +329,10 @@ for n in range(25):
     tell("parent", n)
     child = os.fork()
     if child == 0:
+        before = store.write_cost.round_trips
         tell("child", n)
-        os._exit(0)
+        connected_anew = store.write_cost.round_trips - before > 1
+        os._exit(0 if connected_anew else 1)
     tell("parent", 100 + n)
     failed += os.waitpid(child, 0)[1] != 0
 store.close()

@@ -118,4 +118,5 @@ def paged(store: EventStore, search: Search) -> list[list[TraceHit]]:
     while hits := store.search(search):
         pages.append(list(hits))
         search = search.after(hits[-1])
+        assert len(pages) <= 50
     return pages

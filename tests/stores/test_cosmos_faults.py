@@ -23,6 +23,7 @@ from fault_proxy import (
     cut_short,
     dropping,
     hanging,
+    stalling,
     trickling,
 )
 from sagatrace.errors import StoreAccessError, StoreNotFoundError, StoreUnavailableError
@@ -139,6 +140,7 @@ LASTING: dict[str, tuple[Fault, str]] = {
     "410": (answering(410), "status 410"),
     "dropped": (dropping(after=False), "broke off"),
     "half-sent": (cut_short, "broke off"),
+    "stalling": (stalling, "did not answer within 1.5 s"),
     "trickling": (trickling, "did not answer within 1.5 s"),
 }
 
