@@ -12,7 +12,7 @@ from textual.pilot import Pilot
 
 from sagatrace.errors import StoreError
 from sagatrace.events import TraceEvent, new_event, utc_timestamp
-from sagatrace.stores import FetchedTrace, Search, TraceHit
+from sagatrace.stores import FetchedTrace, Search, TraceHits
 from sagatrace.stores.memory import MemoryStore
 from sagatrace_tui.model import Trace, build_trace
 
@@ -120,7 +120,7 @@ class UnreliableStore(MemoryStore):
         self.slow = False
         self.fetches: list[str] = []
 
-    def search(self, search: Search) -> list[TraceHit]:
+    def search(self, search: Search) -> TraceHits:
         """As every store, unless cut off."""
         if self.cut_off:
             raise StoreError("cannot reach the store at loans-db:5432: connection refused")

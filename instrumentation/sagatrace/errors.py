@@ -3,13 +3,26 @@
 SagatraceError
 ├── EventError            an event or document that does not fit the contract
 ├── SettingsError         an environment variable or argument that cannot be used
+├── SearchError           a search that no store can answer
 └── StoreError            a store that could not be read or written
-    └── StoreNotFoundError     there is nothing at that address yet
+    ├── AppendError            some events were not stored, and which of them never will be (sagatrace.stores)
+    ├── StoreAccessError       the store does not let us in: a key, a token, a permission
+    ├── StoreNotFoundError     there is nothing at that address yet
+    └── StoreUnavailableError  unreachable, overloaded or too slow: the same call may succeed later
 """
 
 from __future__ import annotations
 
-__all__ = ["EventError", "SagatraceError", "SettingsError", "StoreError", "StoreNotFoundError"]
+__all__ = [
+    "EventError",
+    "SagatraceError",
+    "SearchError",
+    "SettingsError",
+    "StoreAccessError",
+    "StoreError",
+    "StoreNotFoundError",
+    "StoreUnavailableError",
+]
 
 
 class SagatraceError(Exception):
@@ -24,9 +37,25 @@ class SettingsError(SagatraceError):
     """A setting that cannot be used."""
 
 
+class SearchError(SagatraceError):
+    """A search that no store can answer."""
+
+
 class StoreError(SagatraceError):
     """A store that could not be opened, read or written."""
 
 
 class StoreNotFoundError(StoreError):
     """A store that does not exist yet."""
+
+
+class StoreAccessError(StoreError):
+    """A store that refuses who is asking; nothing changes until somebody changes a key, a sign-in or a role."""
+
+
+class StoreUnavailableError(StoreError):
+    """A store that cannot answer now. `retry_after` is in seconds, as the store asked for; None when it did not say."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after

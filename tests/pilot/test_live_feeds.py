@@ -9,6 +9,7 @@ from itertools import count
 import pytest
 
 from sagas import NOW, UnreliableStore, event, failed, running, still, succeeded
+from sagatrace.stores import Search, TraceHits
 from sagatrace_tui.live import AFRESH, OLDER, ListFeed, Listing, Poller, TraceFeed
 
 
@@ -87,7 +88,7 @@ def test_a_failing_store_is_said_and_what_was_read_stays() -> None:
 
 def test_an_error_nobody_foresaw_is_shown_and_logged(caplog: pytest.LogCaptureFixture) -> None:
     class Broken(UnreliableStore):
-        def search(self, search: object) -> list:  # type: ignore[override,type-arg]
+        def search(self, search: Search) -> TraceHits:
             raise ZeroDivisionError("by zero")
 
     listing = last(ListFeed(Broken(), still).read())

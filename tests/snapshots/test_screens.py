@@ -12,7 +12,7 @@ from textual.pilot import Pilot
 from sagas import UnreliableStore, failed, orphaned, running, screen_text, still, succeeded, until
 from sagatrace.errors import StoreError
 from sagatrace.events import TraceEvent
-from sagatrace.stores import Search, TraceHit
+from sagatrace.stores import Search, TraceHits
 from sagatrace_tui.app import SagatraceApp
 
 Compare = Callable[..., bool]
@@ -27,7 +27,7 @@ class OnceRead(UnreliableStore):
         self.searched = False
         self.over = threading.Event()
 
-    def search(self, search: Search) -> list[TraceHit]:
+    def search(self, search: Search) -> TraceHits:
         if self.searched and not self.over.wait(timeout=60):
             raise StoreError("the picture was never taken")
         self.searched = True

@@ -24,11 +24,11 @@ class FailingStore(MemoryStore):
         super().__init__()
         self.error, self.times = error, times
 
-    def append(self, events: Iterable[TraceEvent]) -> int:
+    def append(self, events: Iterable[TraceEvent], replace: bool = False) -> int:
         if self.times > 0:
             self.times -= 1
             raise self.error
-        return super().append(events)
+        return super().append(events, replace)
 
 
 @pytest.fixture

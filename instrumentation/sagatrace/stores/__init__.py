@@ -1,26 +1,33 @@
 """Where events are kept: one protocol, several stores, each imported only when it is opened.
 
 sqlite:///here.db, sqlite:////tmp/absolute.db    embedded, the default
+cosmos://HOST[:PORT]/DATABASE/CONTAINER          Azure Cosmos DB for NoSQL; keys come from the environment only
 memory:                                          gone with the process; for tests
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from sagatrace.errors import EventError, StoreError
+from sagatrace.errors import EventError, StoreError, StoreUnavailableError
 from sagatrace.events import TraceEvent, decode_event
-from sagatrace.settings import masked
+from sagatrace.settings import CosmosSettings, masked
+from sagatrace.stores.search import DataIs, Search, TraceHit, data_condition
 
 __all__ = [
+    "AppendError",
+    "DataIs",
     "EventStore",
     "FetchedTrace",
     "Malformed",
     "ReadCost",
+    "RefusedEvent",
     "Search",
     "TraceHit",
+    "TraceHits",
+    "data_condition",
     "decode_documents",
     "open_store",
 ]
@@ -28,11 +35,15 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class ReadCost:
-    """What one read took: round trips, milliseconds, and request units where the store charges them."""
+    """What one call took: queries asked, milliseconds, and request units where the store charges them.
+
+    `round_trips` counts every request over a network, further pages and the opening of a connection among them.
+    """
 
     queries: int
     milliseconds: float
     request_units: float | None = None
+    round_trips: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,21 +65,49 @@ class FetchedTrace:
     cost: ReadCost
 
 
+class TraceHits(list[TraceHit]):
+    """The traces found, newest first, and what finding them took."""
+
+    def __init__(self, hits: Iterable[TraceHit], cost: ReadCost) -> None:
+        super().__init__(hits)
+        self.cost = cost
+
+
 @dataclass(frozen=True, slots=True)
-class Search:
-    """Which traces to list: the newest `limit` with an event before `before` (microseconds since 1970)."""
+class RefusedEvent:
+    """An event the store will never take as it is, and why."""
 
-    limit: int = 50
-    before: int | None = None
-    trace_prefix: str = ""
+    event: TraceEvent
+    reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class TraceHit:
-    """A trace found, and when its latest matching event happened (microseconds since 1970)."""
+class AppendError(StoreError):
+    """Not everything of one `append` was stored. What is in neither list below is in the store.
 
-    trace_id: str
-    latest: int
+    `refused` will never be taken: keep it elsewhere or count it as lost, and do not send it again. `pending` may be
+    sent again, after `retry_after` seconds where the store said so; `cause` says what stood in the way. `new` is
+    how many of the stored ones were not there before.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        new: int,
+        refused: Sequence[RefusedEvent] = (),
+        pending: Sequence[TraceEvent] = (),
+        cause: StoreError | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.new = new
+        self.refused = tuple(refused)
+        self.pending = tuple(pending)
+        self.cause = cause
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds to wait before sending `pending` again, as the store asked for; None when it did not say."""
+        return self.cause.retry_after if isinstance(self.cause, StoreUnavailableError) else None
 
 
 @runtime_checkable
@@ -80,19 +119,23 @@ class EventStore(Protocol):
         """The store's address, fit to be shown."""
         ...
 
-    def append(self, events: Iterable[TraceEvent]) -> int:
-        """Store the events durably, together, and say how many were new: (trace_id, id) already there is kept."""
+    def append(self, events: Iterable[TraceEvent], replace: bool = False) -> int:
+        """Store the events durably and say how many were new, by (trace_id, id).
+
+        One already there is kept, or with `replace` overwritten: `replace` is for what was seen, without it for
+        what is only presumed. Raises AppendError when some were not stored, any other StoreError when none was.
+        """
         ...
 
     def fetch_trace(self, trace_id: str) -> FetchedTrace:
         """Everything of one trace, in one read."""
         ...
 
-    def search(self, search: Search) -> list[TraceHit]:
-        """The traces with the latest matching events, newest first, each once.
+    def search(self, search: Search) -> TraceHits:
+        """The traces with the latest matching events, newest first, each once; equal times by trace id, descending.
 
-        Paging: ask again with `before` set to the last hit's `latest`. A trace whose older events match too may
-        come again; the caller merges by trace id.
+        Paging: ask again with `search.after(hits[-1])`. A trace whose older events match too may come again; the
+        caller merges by trace id.
         """
         ...
 
@@ -115,8 +158,15 @@ def open_store(url: str, *, read_only: bool = False, max_wait: float = 5.0) -> E
         from sagatrace.stores.memory import MemoryStore
 
         return MemoryStore()
+    if scheme == "cosmos":
+        from sagatrace.stores.cosmos import CosmosStore, parse_address
+
+        address = parse_address(url, CosmosSettings.from_env())
+        return CosmosStore(address, read_only=read_only, max_wait=max_wait)
     hint = f"; for a file write sqlite:///{url}" if not rest else ""
-    raise StoreError(f"no store answers to {masked(url)!r}: use sqlite:///PATH or memory:{hint}")
+    raise StoreError(
+        f"no store answers to {masked(url)!r}: use sqlite:///PATH, cosmos://HOST/DATABASE/CONTAINER or memory:{hint}"
+    )
 
 
 def decode_documents(documents: Iterable[tuple[str, bytes]]) -> tuple[list[TraceEvent], list[Malformed]]:

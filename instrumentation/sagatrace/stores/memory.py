@@ -6,8 +6,8 @@ import threading
 import time
 from collections.abc import Iterable
 
-from sagatrace.events import TraceEvent, encode_event
-from sagatrace.stores import FetchedTrace, ReadCost, Search, TraceHit, decode_documents
+from sagatrace.events import TraceEvent, decode_event, encode_event
+from sagatrace.stores import FetchedTrace, ReadCost, Search, TraceHit, TraceHits, decode_documents
 
 __all__ = ["MemoryStore"]
 
@@ -22,16 +22,17 @@ class MemoryStore:
         self._documents: dict[str, dict[str, bytes]] = {}
         self._times: dict[str, dict[str, int]] = {}
 
-    def append(self, events: Iterable[TraceEvent]) -> int:
-        """Store the events; those already there are kept as they are."""
+    def append(self, events: Iterable[TraceEvent], replace: bool = False) -> int:
+        """Store the events and say how many were new."""
         new = 0
         with self._lock:
             for event in events:
                 documents = self._documents.setdefault(event.trace_id, {})
-                if event.id not in documents:
+                known = event.id in documents
+                new += not known
+                if replace or not known:
                     documents[event.id] = encode_event(event)
                     self._times.setdefault(event.trace_id, {})[event.id] = event.micros
-                    new += 1
         return new
 
     def fetch_trace(self, trace_id: str) -> FetchedTrace:
@@ -43,18 +44,24 @@ class MemoryStore:
         cost = ReadCost(queries=1, milliseconds=(time.perf_counter() - began) * 1000)
         return FetchedTrace(trace_id, tuple(events), tuple(malformed), cost)
 
-    def search(self, search: Search) -> list[TraceHit]:
+    def search(self, search: Search) -> TraceHits:
         """The traces with the latest matching events, newest first."""
+        began = time.perf_counter()
         hits = []
         with self._lock:
             for trace_id, times in self._times.items():
-                if not trace_id.startswith(search.trace_prefix):
-                    continue
-                matching = [at for at in times.values() if search.before is None or at < search.before]
+                documents = self._documents[trace_id]
+                matching = [
+                    at
+                    for event_id, at in times.items()
+                    if search.in_window(trace_id, at)
+                    and (not search.reads_documents or search.matches(decode_event(documents[event_id])))
+                ]
                 if matching:
                     hits.append(TraceHit(trace_id, max(matching)))
         hits.sort(key=lambda hit: (hit.latest, hit.trace_id), reverse=True)
-        return hits[: search.limit]
+        cost = ReadCost(queries=1, milliseconds=(time.perf_counter() - began) * 1000)
+        return TraceHits(hits[: search.limit], cost)
 
     def close(self) -> None:
         """Nothing to let go of: the events stay as long as the store does."""

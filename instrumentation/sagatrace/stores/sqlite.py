@@ -18,9 +18,11 @@ from pathlib import Path
 from typing import Final, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from sagatrace.errors import StoreError, StoreNotFoundError
-from sagatrace.events import TraceEvent, encode_event
-from sagatrace.stores import FetchedTrace, ReadCost, Search, TraceHit, decode_documents
+import msgspec
+
+from sagatrace.errors import EventError, StoreError, StoreNotFoundError
+from sagatrace.events import TraceEvent, decode_event, encode_event
+from sagatrace.stores import FetchedTrace, ReadCost, Search, TraceHit, TraceHits, decode_documents
 
 __all__ = ["SCHEMA_VERSION", "SqliteStore", "path_from_url"]
 
@@ -79,18 +81,13 @@ class SqliteStore:
         """The store's address."""
         return f"sqlite:///{self._path}"
 
-    def append(self, events: Iterable[TraceEvent]) -> int:
+    def append(self, events: Iterable[TraceEvent], replace: bool = False) -> int:
         """Store the events in one transaction and say how many were new."""
         rows = [(event.trace_id, event.id, event.micros, encode_event(event)) for event in events]
 
         def write(connection: sqlite3.Connection) -> int:
-            before = connection.total_changes
             with _transaction(connection):
-                connection.executemany(
-                    "INSERT INTO event (trace_id, id, at, document) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
-                    rows,
-                )
-            return connection.total_changes - before
+                return sum(_insert(connection, row, replace=replace) for row in rows)
 
         return self._with_connection(write)
 
@@ -103,24 +100,22 @@ class SqliteStore:
         cost = ReadCost(queries=1, milliseconds=(time.perf_counter() - began) * 1000)
         return FetchedTrace(trace_id, tuple(events), tuple(malformed), cost)
 
-    def search(self, search: Search) -> list[TraceHit]:
+    def search(self, search: Search) -> TraceHits:
         """The traces with the latest matching events, newest first."""
-        # Walks the index from its newest end and stops at the limit: the cost follows the answer, not the file.
-        query = (
-            "SELECT trace_id, at FROM event WHERE at < ? AND substr(trace_id, 1, ?) = ? ORDER BY at DESC, trace_id DESC"
-        )
-        before = 2**62 if search.before is None else search.before
-        prefix = search.trace_prefix
+        began = time.perf_counter()
+        query, values = _query(search)
 
         def read(connection: sqlite3.Connection) -> list[TraceHit]:
             hits: dict[str, TraceHit] = {}
-            for trace_id, at in connection.execute(query, (before, len(prefix), prefix)):
-                if len(hits) >= search.limit:
-                    break
-                hits.setdefault(trace_id, TraceHit(trace_id, at))
+            for trace_id, at, document in connection.execute(query, values):
+                if trace_id not in hits and _matches(search, document):
+                    hits[trace_id] = TraceHit(trace_id, at)
+                    if len(hits) == search.limit:
+                        break
             return list(hits.values())
 
-        return self._with_connection(read)
+        hits = self._with_connection(read)
+        return TraceHits(hits, ReadCost(queries=1, milliseconds=(time.perf_counter() - began) * 1000))
 
     def close(self) -> None:
         """Close the connection; the next call opens a new one."""
@@ -207,6 +202,57 @@ class SqliteStore:
         if _is_busy(error):
             return StoreError(f"{self._path} was held by other processes for {self._max_wait:g} s: {error}")
         return StoreError(f"cannot use the store {self._path}: {error}")
+
+
+def _insert(connection: sqlite3.Connection, row: tuple[str, str, int, bytes], *, replace: bool) -> bool:
+    """Write one event inside a transaction; whether it was new."""
+    trace_id, event_id, at, document = row
+    inserted = connection.execute(
+        "INSERT INTO event (trace_id, id, at, document) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", row
+    )
+    if inserted.rowcount:
+        return True
+    if replace:
+        # A new position, so that whoever reads what is new learns of it; told twice, it is no news.
+        connection.execute(
+            "UPDATE event SET position = (SELECT max(position) + 1 FROM event), at = ?, document = ? "
+            "WHERE trace_id = ? AND id = ? AND document <> ?",
+            (at, document, trace_id, event_id, document),
+        )
+    return False
+
+
+def _query(search: Search) -> tuple[str, list[str | int | bytes]]:
+    """Walk the index from its newest end: the cost follows the answer, not the file.
+
+    What SQL cannot say as the contract does is left to `Search.matches`; what it can say in C is asked here.
+    """
+    where = ["at >= ?", "at < ?", "substr(trace_id, 1, ?) = ?"]
+    values: list[str | int | bytes] = [
+        -(2**62) if search.since is None else search.since,
+        2**62 if search.until is None else search.until,
+        len(search.trace_prefix),
+        search.trace_prefix,
+    ]
+    if search.before is not None:
+        where.append("at <= ? AND (at < ? OR trace_id < ?)")
+        values += [search.before, search.before, search.before_trace]
+    for text in filter(None, (search.event_type, search.tag)):
+        where.append("instr(document, ?) > 0")
+        values.append(msgspec.json.encode(text))
+    document = "document" if search.reads_documents else "NULL"
+    conditions = " AND ".join(where)
+    query = f"SELECT trace_id, at, {document} FROM event WHERE {conditions} ORDER BY at DESC, trace_id DESC"  # noqa: S608 - built from constants, values are bound
+    return query, values
+
+
+def _matches(search: Search, document: bytes | None) -> bool:
+    if document is None:
+        return True
+    try:
+        return search.matches(decode_event(document))
+    except EventError:
+        return False
 
 
 @contextmanager

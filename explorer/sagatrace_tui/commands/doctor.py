@@ -1,0 +1,198 @@
+"""`sagatrace doctor`: is everything in place, and if not, what to do; one line each."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import click
+
+from sagatrace.errors import SagatraceError, StoreError, StoreNotFoundError
+from sagatrace.events import new_event
+from sagatrace.settings import CosmosSettings, Settings, masked
+from sagatrace.stores import EventStore, ReadCost, Search, open_store
+from sagatrace_tui.commands.outcome import Exit, one_line_errors, store_option
+from sagatrace_tui.labels import inert
+
+__all__ = ["CHECKS", "Check", "Patient", "doctor", "examined"]
+
+PROBE_TRACE: Final = "sagatrace-doctor"
+_TOLERATED_OFFSET: Final = 2.0  # seconds; answers carry the time to the second
+_SIGNS: Final = {"ok": "ok   ", "fault": "FAULT", "off": "-    "}
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """What one check found. `off` is what is not in use here, and no fault."""
+
+    subject: str
+    state: Literal["ok", "fault", "off"]
+    said: str
+
+
+@dataclass(slots=True)
+class Patient:
+    """What is examined: the environment, the store it names, and whether something may be written to it."""
+
+    environ: Mapping[str, str]
+    store_url: str | None = None
+    write: bool = True
+    store: EventStore | None = None
+
+
+@click.command(epilog="Exit status: 0 all well · 1 something to do · 2 wrong usage.")
+@click.option("--no-write", is_flag=True, help="Do not write a probe event, only read.")
+@store_option
+@one_line_errors
+def doctor(no_write: bool, store_url: str | None) -> None:
+    """Check settings, store, Redis and clock; each line is ok or says what to do.
+
+    The probe event goes into a trace of its own, `sagatrace-doctor`, one for each host, over and over.
+    """
+    patient = Patient(os.environ, store_url, write=not no_write)
+    well = True
+    try:
+        for check in examined(patient):
+            click.echo(f"{_SIGNS[check.state]}  {check.subject:<10} {inert(masked(check.said))}")
+            well = well and check.state != "fault"
+    finally:
+        if patient.store is not None:
+            patient.store.close()
+    sys.exit(Exit.OK if well else Exit.FAILED)
+
+
+def examined(patient: Patient) -> Iterator[Check]:
+    """Every check's findings. An error that a check does not expect becomes its finding, and the next goes on."""
+    for subject, check in CHECKS:
+        try:
+            yield from check(patient)
+        except SagatraceError as error:
+            yield Check(subject, "fault", str(error))
+
+
+def _settings(patient: Patient) -> Iterator[Check]:
+    settings = Settings.from_env(patient.environ)
+    url = patient.store_url or settings.store
+    told = "SAGATRACE_STORE" if patient.environ.get("SAGATRACE_STORE") else "default"
+    store = open_store(url, read_only=not patient.write, max_wait=settings.max_wait)
+    patient.store = store
+    source = "--store" if patient.store_url else told
+    yield Check("settings", "ok", f"store {store.label} ({source}), max wait {settings.max_wait:g} s")
+    if store.label.startswith("cosmos:"):
+        cosmos = CosmosSettings.from_env(patient.environ)
+        named = "CONNECTION_STRING" if cosmos.endpoint else "KEY"
+        who = f"key *** from SAGATRACE_COSMOS_{named}" if cosmos.key else "azure-identity"
+        yield Check("sign-in", "ok", f"{who}, TLS {cosmos.tls}")
+
+
+def _store(patient: Patient) -> Iterator[Check]:
+    if patient.store is None:
+        yield Check("store", "off", "not looked at: settle the settings first")
+        return
+    try:
+        hits = patient.store.search(Search(limit=1))
+    except StoreError as error:
+        # Nothing below can fare better: one fault is said once.
+        patient.store.close()
+        patient.store = None
+        missing = isinstance(error, StoreNotFoundError) and "init" not in str(error)
+        yield Check("store", "fault", f"{error}; or create it with `sagatrace init`" if missing else str(error))
+        return
+    yield Check("store", "ok", f"answers: {_shown(hits.cost)}")
+
+
+def _container(patient: Patient) -> Iterator[Check]:
+    if patient.store is None or not patient.store.label.startswith("cosmos:"):
+        return
+    from sagatrace.stores.cosmos import CosmosStore
+    from sagatrace.stores.cosmos.provision import container_properties, differences
+
+    assert isinstance(patient.store, CosmosStore)  # noqa: S101 - that is what has this label
+    found = differences(container_properties(patient.store.address, max_wait=patient.store.max_wait))
+    for difference in found:
+        yield Check("container", "fault", difference)
+    if not found:
+        yield Check("container", "ok", "partition key, time to live and indexing are as they should be")
+
+
+def _probe(patient: Patient) -> Iterator[Check]:
+    if patient.store is None or not patient.write:
+        yield Check("writing", "off", "not tried" if patient.write else "not tried, as asked")
+        return
+    host = socket.gethostname()
+    event = new_event(
+        id=f"doctor-{host.encode().hex()[:200]}",
+        trace_id=PROBE_TRACE,
+        span_id=PROBE_TRACE,
+        event_type="sagatrace:doctor",
+        data={"host": host},
+    )
+    began = time.perf_counter()
+    try:
+        patient.store.append([event], replace=True)
+    except StoreError as error:
+        yield Check("writing", "fault", f"{error} (reading may still work: --no-write leaves this out)")
+        return
+    found = [e for e in patient.store.fetch_trace(PROBE_TRACE).events if e.id == event.id]
+    took = (time.perf_counter() - began) * 1000
+    if [e.timestamp for e in found] == [event.timestamp]:
+        yield Check("writing", "ok", f"a probe event was written and read back in {took:.0f} ms")
+    else:
+        yield Check("writing", "fault", "the probe event written did not come back: does something else write there?")
+
+
+def _redis(patient: Patient) -> Iterator[Check]:
+    url = patient.environ.get("SAGATRACE_REDIS_URL", "").strip()
+    if not url:
+        yield Check("redis", "off", "SAGATRACE_REDIS_URL is not set: no live mirror")
+        return
+    import redis
+
+    try:
+        with redis.Redis.from_url(url, socket_timeout=3, socket_connect_timeout=3) as client:
+            client.ping()
+    except (redis.RedisError, ValueError, OSError) as error:
+        said = " ".join(str(error).replace(url, masked(url)).split())
+        yield Check(
+            "redis", "fault", f"{masked(url)} gives no answer ({said}): check SAGATRACE_REDIS_URL and the server"
+        )
+    else:
+        yield Check("redis", "ok", f"{masked(url)} answers")
+
+
+def _clock(patient: Patient) -> Iterator[Check]:
+    offset: float | None = getattr(patient.store, "clock_offset", None)
+    if offset is None:
+        yield Check("clock", "off", "nothing to compare with: this store has no clock of its own")
+    elif abs(offset) <= _TOLERATED_OFFSET:
+        yield Check("clock", "ok", f"within {_TOLERATED_OFFSET:g} s of the service's")
+    else:
+        ahead = "ahead of" if offset > 0 else "behind"
+        yield Check(
+            "clock",
+            "fault",
+            f"this machine is {abs(offset):.0f} s {ahead} the service: events will sort wrongly, and past 15 minutes "
+            f"its keys are refused; set the clock (NTP)",
+        )
+
+
+def _shown(cost: ReadCost) -> str:
+    queries = f"{cost.queries} {'query' if cost.queries == 1 else 'queries'}"
+    charge = "" if cost.request_units is None else f" · {cost.request_units:.1f} RU"
+    return f"{queries}{charge} · {cost.milliseconds:.0f} ms"
+
+
+CHECKS: Final[tuple[tuple[str, Callable[[Patient], Iterator[Check]]], ...]] = (
+    ("settings", _settings),
+    ("store", _store),
+    ("container", _container),
+    ("writing", _probe),
+    ("redis", _redis),
+    ("clock", _clock),
+)
+"""Each check with its subject, in the order in which they run; a new one is added here."""

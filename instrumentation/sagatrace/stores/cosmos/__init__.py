@@ -1,0 +1,280 @@
+"""Azure Cosmos DB for NoSQL: one container, partition key /trace_id, one partition query per trace.
+
+The SDK is imported when a connection opens, never before. No connection crosses a fork: the SDK keeps threads and
+sockets, so every open one is closed before this process forks, and opened again on next use.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import msgspec
+
+from sagatrace.errors import EventError, StoreError, StoreUnavailableError
+from sagatrace.events import TraceEvent, parse_timestamp
+from sagatrace.stores import FetchedTrace, ReadCost, Search, TraceHit, TraceHits, decode_documents
+from sagatrace.stores.cosmos.address import CosmosAddress, parse_address
+from sagatrace.stores.cosmos.sql import Query, search_query, ties_query, trace_query
+
+if TYPE_CHECKING:
+    from azure.core.credentials import TokenCredential
+
+    from sagatrace.stores.cosmos.connection import Connection
+    from sagatrace.stores.cosmos.transport import Call
+
+__all__ = ["CosmosAddress", "CosmosStore", "parse_address"]
+
+_T = TypeVar("_T")
+_PAGE: Final = 1000  # items asked for per page; the service sends fewer where 4 MB are full
+_FIRST_PAUSE: Final = 0.05  # seconds before the second attempt when the service names no time
+
+
+class CosmosStore:
+    """Events in the container at the address, which `sagatrace init` creates.
+
+    `max_wait` bounds, in seconds, how long one call holds its caller, whatever the network does (but for the
+    system's own look-up of the host's name). `credential` replaces azure-identity's DefaultAzureCredential.
+    """
+
+    def __init__(
+        self,
+        address: CosmosAddress,
+        *,
+        read_only: bool = False,
+        max_wait: float = 5.0,
+        credential: TokenCredential | None = None,
+    ) -> None:
+        self.address = address
+        self.max_wait = max_wait
+        self._read_only = read_only
+        self._credential = credential
+        self._lock = threading.RLock()
+        self._connection: Connection | None = None
+        self._write_cost = ReadCost(queries=0, milliseconds=0.0, request_units=0.0)
+        self._clock_offset: float | None = None
+        _stores.add(self)
+
+    @property
+    def label(self) -> str:
+        """The store's address; holds no secret."""
+        return self.address.label
+
+    @property
+    def write_cost(self) -> ReadCost:
+        """What all appends through this object have taken together."""
+        return self._write_cost
+
+    @property
+    def clock_offset(self) -> float | None:
+        """Seconds this machine's clock is ahead of the service's, to the second; None before the first answer."""
+        return self._clock_offset
+
+    def append(self, events: Iterable[TraceEvent], replace: bool = False) -> int:
+        """Store the events in one transactional batch per trace and say how many were new.
+
+        Timestamps are stored as fixed-width UTC, as Cosmos DB compares them as text. Numbers past 2**53 lose
+        digits: the service keeps 64-bit floats.
+        """
+        if self._read_only:
+            raise StoreError(f"{self.label} was opened for reading only")
+        _require_sdk()
+        from sagatrace.stores.cosmos.writing import Writer
+
+        began = time.monotonic()
+        writer = Writer(self, replace=replace)
+        try:
+            return writer.write(list(events), deadline=began + self.max_wait)
+        finally:
+            self._write_cost = _sum(self._write_cost, writer.calls, time.monotonic() - began)
+
+    def fetch_trace(self, trace_id: str) -> FetchedTrace:
+        """Everything of one trace: one query within its partition, paged to the end."""
+        rows, cost = self.query([trace_query(trace_id)], partition_key=trace_id)
+        documents = [(str(row.get("id", "")), msgspec.json.encode(row)) for row in rows]
+        events, malformed = decode_documents(documents)
+        return FetchedTrace(trace_id, tuple(events), tuple(malformed), cost)
+
+    def search(self, search: Search) -> TraceHits:
+        """The traces with the latest matching events, newest first."""
+        began = time.monotonic()
+        top = min(max(4 * search.limit, 100), 1000)
+        hits: dict[str, int] = {}
+        edge: str | None = None
+        costs: list[ReadCost] = []
+
+        def ask(query: Query) -> list[dict[str, Any]]:
+            rows, cost = self.query([query], deadline=began + self.max_wait)
+            costs.append(cost)
+            for row in rows:
+                at = _micros(row)
+                if at is not None:
+                    hits.setdefault(row["trace_id"], at)
+            return rows
+
+        while len(hits) < search.limit:
+            rows = ask(search_query(search, top=top, edge=edge, seen=list(hits)))
+            edge = rows[-1].get("timestamp") if len(rows) == top else None
+            if not isinstance(edge, str):
+                break  # nothing is older, or nothing but foreign documents without a time, which come last
+            # Others at the very time where the page was cut: they would be lost by asking for what is older.
+            ask(ties_query(search, at=edge, seen=list(hits)))
+        found = sorted(
+            (TraceHit(*hit) for hit in hits.items()), key=lambda hit: (hit.latest, hit.trace_id), reverse=True
+        )
+        return TraceHits(found[: search.limit], _total(costs))
+
+    def query(
+        self, queries: list[Query], *, partition_key: str | None = None, deadline: float | None = None
+    ) -> tuple[list[dict[str, Any]], ReadCost]:
+        """The rows of the queries, every page of them, from one partition or all."""
+        began = time.monotonic()
+
+        def read(connection: Connection, call: Call) -> list[dict[str, Any]]:
+            rows: list[dict[str, Any]] = []
+            for text, parameters in queries:
+                scope: dict[str, Any] = (
+                    {"enable_cross_partition_query": True}
+                    if partition_key is None
+                    else {"partition_key": partition_key}
+                )
+                items = connection.container.query_items(
+                    text, parameters=parameters, max_item_count=_PAGE, timeout=call.remaining, **scope
+                )
+                rows.extend(items)
+            return rows
+
+        calls: list[Call] = []
+        rows = self.call(read, deadline=began + self.max_wait if deadline is None else deadline, calls=calls)
+        if isinstance(rows, StoreError):
+            raise rows
+        cost = _sum(ReadCost(queries=0, milliseconds=0.0, request_units=0.0), calls, time.monotonic() - began)
+        return rows, ReadCost(len(queries), cost.milliseconds, cost.request_units, cost.round_trips)
+
+    def call(self, work: Callable[[Connection, Call], _T], *, deadline: float, calls: list[Call]) -> _T | StoreError:
+        """Run the work until it succeeds, for as long as trying again makes sense and time is left.
+
+        A failure is returned, not raised, so that no exception links to the SDK's own, which holds the
+        authorization of its request. Each attempt is added to `calls`.
+        """
+        _require_sdk()
+        while True:
+            outcome = self._attempt(work, deadline=deadline, calls=calls)
+            if not isinstance(outcome, StoreError):
+                return outcome
+            pause = _pause_before_retry(outcome, attempt=len(calls), deadline=deadline)
+            if pause is None:
+                return outcome
+            time.sleep(pause)
+
+    def _attempt(
+        self, work: Callable[[Connection, Call], _T], *, deadline: float, calls: list[Call]
+    ) -> _T | StoreError:
+        from azure.core.exceptions import AzureError
+
+        from sagatrace.stores.cosmos.failures import translated
+        from sagatrace.stores.cosmos.transport import Call, call_within
+
+        with call_within(Call(deadline)) as call:
+            calls.append(call)
+            try:
+                return work(self._opened(), call)
+            except (AzureError, AttributeError, KeyError, TypeError, ValueError) as error:
+                # The SDK trips over answers that are JSON but not the service's, as a gateway between may give.
+                return translated(error, self.address, max_wait=self.max_wait)
+            except StoreError as error:
+                return error
+            finally:
+                if call.clock_offset is not None:
+                    self._clock_offset = call.clock_offset
+
+    def close(self) -> None:
+        """Close the connection; the next call opens a new one."""
+        with self._lock:
+            connection, self._connection = self._connection, None
+            if connection is not None:
+                connection.close()
+
+    def _opened(self) -> Connection:
+        with self._lock:
+            if self._connection is None:
+                from sagatrace.stores.cosmos.connection import Connection
+
+                self._connection = Connection(self.address, credential=self._credential, max_wait=self.max_wait)
+            return self._connection
+
+
+def _require_sdk() -> None:
+    """Raises StoreError that says how to get the SDK, where it is not installed."""
+    try:
+        import azure.cosmos  # noqa: F401
+    except ImportError:
+        missing = True
+    else:
+        missing = False
+    if missing:
+        raise StoreError("a cosmos: store needs the Azure SDK: pip install 'sagatrace[azure]'")
+
+
+def _pause_before_retry(failure: StoreError, *, attempt: int, deadline: float) -> float | None:
+    """Seconds to wait before trying again within this call; None when it makes no sense or would take too long.
+
+    A host that cannot be reached is not tried again: who calls decides whether to wait for a network.
+    """
+    from sagatrace.stores.cosmos.failures import is_passing
+
+    if not is_passing(failure):
+        return None
+    asked = failure.retry_after if isinstance(failure, StoreUnavailableError) else None
+    pause = _FIRST_PAUSE * 2 ** min(attempt - 1, 5) * random.uniform(0.5, 1.0) if asked is None else asked  # noqa: S311 - no secret
+    return pause if time.monotonic() + pause < deadline else None
+
+
+def _micros(row: dict[str, Any]) -> int | None:
+    """When the event happened; None for a foreign document without a time, which no search can place."""
+    try:
+        return parse_timestamp(str(row["timestamp"]))
+    except (KeyError, EventError):
+        return None
+
+
+def _sum(cost: ReadCost, calls: list[Call], seconds: float) -> ReadCost:
+    return ReadCost(
+        cost.queries + 1,
+        cost.milliseconds + seconds * 1000,
+        (cost.request_units or 0.0) + sum(call.request_units for call in calls),
+        cost.round_trips + sum(call.requests for call in calls),
+    )
+
+
+def _total(costs: list[ReadCost]) -> ReadCost:
+    return ReadCost(
+        sum(cost.queries for cost in costs),
+        sum(cost.milliseconds for cost in costs),
+        sum(cost.request_units or 0.0 for cost in costs),
+        sum(cost.round_trips for cost in costs),
+    )
+
+
+_stores: Final[weakref.WeakSet[CosmosStore]] = weakref.WeakSet()
+_held: Final[list[CosmosStore]] = []
+
+
+def _before_fork() -> None:
+    for store in list(_stores):
+        store._lock.acquire()  # noqa: SLF001 - this module's own class
+        _held.append(store)
+        store.close()
+
+
+def _after_fork() -> None:
+    while _held:
+        _held.pop()._lock.release()  # noqa: SLF001
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)

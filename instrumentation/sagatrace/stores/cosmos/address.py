@@ -1,0 +1,90 @@
+"""Where a Cosmos DB container is and what lets us in; the URL names the place, the environment holds the secret."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+from sagatrace.errors import SettingsError, StoreError
+from sagatrace.settings import CosmosSettings, Tls
+
+__all__ = ["CosmosAddress", "parse_address"]
+
+_FORM: Final = "cosmos://HOST[:PORT]/DATABASE/CONTAINER, e.g. cosmos://myaccount.documents.azure.com/sagatrace/events"
+_FORBIDDEN: Final = re.compile(r"[/\\?#]|[\x00-\x1f]|\s$")
+_HOST: Final = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
+
+
+@dataclass(frozen=True, slots=True)
+class CosmosAddress:
+    """One container of one account. Without a key, azure-identity signs in."""
+
+    host: str
+    database: str
+    container: str
+    key: str | None = field(default=None, repr=False)
+    tls: Tls = "verify"
+
+    @property
+    def endpoint(self) -> str:
+        """The account's URL."""
+        return f"{'http' if self.tls == 'off' else 'https'}://{self.host}"
+
+    @property
+    def label(self) -> str:
+        """The store's address as a person writes it; holds no secret."""
+        return f"cosmos://{self.host}/{self.database}/{self.container}"
+
+
+def parse_address(url: str, settings: CosmosSettings) -> CosmosAddress:
+    """Read a `cosmos:` URL. Raises StoreError or SettingsError, which never repeat what may hold a key."""
+    try:
+        parts, port = urlsplit(url), urlsplit(url).port
+    except ValueError:
+        parts, port = None, None
+    if parts is None or parts.scheme != "cosmos":
+        raise StoreError(f"this cosmos: URL cannot be read (not repeated here, it may hold a key): write {_FORM}")
+    if "@" in parts.netloc or parts.query or parts.fragment or re.search(r"(?i)key=|sig=|;", url):
+        raise StoreError(
+            "a cosmos: URL holds no key, user, password or options (not repeated here): write "
+            f"{_FORM}; the key goes into SAGATRACE_COSMOS_KEY"
+        )
+    names = [unquote(name) for name in parts.path.strip("/").split("/")]
+    host = (parts.hostname or "") if ":" not in (parts.hostname or "") else f"[{parts.hostname}]"
+    if len(names) != 2 or not all(0 < len(name) <= 255 and not _FORBIDDEN.search(name) for name in names):
+        raise StoreError(f"store URL cosmos://{_shown(host)}/… names no database and container: write {_FORM}")
+    host = f"{host}:{port}" if port else host
+    if settings.endpoint is not None:
+        host = _host_of_account(settings.endpoint, host)
+    if not _HOST.fullmatch(re.sub(r":\d+$", "", host)):
+        raise StoreError(f"store URL names no host: write {_FORM}")
+    if settings.key is None and settings.tls != "verify":
+        raise SettingsError(
+            f"SAGATRACE_COSMOS_TLS={settings.tls} needs SAGATRACE_COSMOS_KEY: a token goes over verified TLS only"
+        )
+    return CosmosAddress(host, names[0], names[1], settings.key, settings.tls)
+
+
+def _shown(host: str) -> str:
+    return host if _HOST.fullmatch(host) else ""
+
+
+def _host_of_account(endpoint: str, host: str) -> str:
+    """The host a connection string names; the URL may leave it out, but not name another one."""
+    try:
+        parts = urlsplit(endpoint)
+        named = parts.netloc.rpartition("@")[2].removesuffix(":443")
+    except ValueError:
+        named = ""
+    if not _HOST.fullmatch(re.sub(r":\d+$", "", named)):
+        raise SettingsError(
+            "AccountEndpoint in SAGATRACE_COSMOS_CONNECTION_STRING is no URL: it reads https://HOST[:PORT]/"
+        )
+    if host and host.lower().removesuffix(":443") != named.lower():
+        raise SettingsError(
+            f"the store URL names {host}, but SAGATRACE_COSMOS_CONNECTION_STRING {named}: "
+            f"write cosmos:///DATABASE/CONTAINER to take the latter"
+        )
+    return named

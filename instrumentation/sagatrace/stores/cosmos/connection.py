@@ -1,0 +1,89 @@
+"""One open connection to a container: the SDK's client, made so that it waits only where we can bound it."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any, Final
+
+from azure.cosmos import CosmosClient
+
+from sagatrace.errors import SettingsError
+from sagatrace.stores.cosmos.address import CosmosAddress
+from sagatrace.stores.cosmos.transport import BoundedTransport
+
+if TYPE_CHECKING:
+    from azure.core.credentials import TokenCredential
+    from azure.cosmos import ContainerProxy, DatabaseProxy
+
+__all__ = ["Connection"]
+
+_REFRESH_THREAD: Final = "cosmos-endpoint-refresh"  # the name the SDK gives it
+
+
+class Connection:
+    """A client for one container. Making it asks the account for its regions: one round trip."""
+
+    def __init__(self, address: CosmosAddress, *, credential: TokenCredential | None, max_wait: float) -> None:
+        self._address = address
+        self._credential = None if address.key else credential or _default_credential(max_wait)
+        self._max_wait = max_wait
+        verify = address.tls == "verify"
+        self._transport = BoundedTransport(max_wait=max_wait, verify=verify)
+        self._client = CosmosClient(
+            address.endpoint,
+            address.key or self._credential,  # type: ignore[arg-type]  # one of the two is given
+            transport=self._transport,
+            timeout=max_wait,
+            # Throttling is waited for by the store, within its deadline; -1 is what the SDK takes for "never".
+            retry_throttle_total=-1,
+            retry_total=0,
+            retry_connect=0,
+            retry_read=0,
+            retry_status=0,
+            # An emulator tells of addresses that are its own idea; an account in several regions tells the truth.
+            enable_endpoint_discovery=verify,
+            enable_compact_utf8_item_writes=True,
+            no_response_on_write=True,
+        )
+
+    @property
+    def database(self) -> DatabaseProxy:
+        """The database; nothing is asked of the service."""
+        return self._client.get_database_client(self._address.database)
+
+    @property
+    def container(self) -> ContainerProxy:
+        """The container; nothing is asked of the service."""
+        return self.database.get_container_client(self._address.container)
+
+    def create_database(self) -> DatabaseProxy:
+        """Create the database unless it is there."""
+        return self._client.create_database_if_not_exists(self._address.database)
+
+    def close(self) -> None:
+        """Close sockets and let the SDK's background check of regions end, so that no fork copies it half-way."""
+        self._client.close()
+        self._transport.close()
+        for thread in threading.enumerate():
+            if thread.name == _REFRESH_THREAD and thread is not threading.current_thread():
+                thread.join(self._max_wait)
+        close: Any = getattr(self._credential, "close", None)
+        if close is not None:
+            close()
+
+
+def _default_credential(max_wait: float) -> TokenCredential:
+    try:
+        from azure.identity import DefaultAzureCredential
+    except ImportError:
+        credential = None
+    else:
+        credential = DefaultAzureCredential(
+            transport=BoundedTransport(max_wait=max_wait, counted=False),
+            process_timeout=max(1, int(max_wait)),
+        )
+    if credential is None:
+        raise SettingsError(
+            "signing in to Azure needs azure-identity: pip install 'sagatrace[azure]', or set SAGATRACE_COSMOS_KEY"
+        )
+    return credential

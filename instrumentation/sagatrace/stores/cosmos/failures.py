@@ -1,0 +1,205 @@
+"""What the SDK raises, as this package's errors: one line each that says what to do, and no secret in any."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from azure.core.exceptions import (
+    AzureError,
+    ClientAuthenticationError,
+    DecodeError,
+    HttpResponseError,
+    ServiceRequestError,
+    ServiceResponseError,
+)
+from azure.cosmos.exceptions import CosmosBatchOperationError, CosmosClientTimeoutError
+
+from sagatrace.errors import StoreAccessError, StoreError, StoreNotFoundError, StoreUnavailableError
+from sagatrace.stores.cosmos.address import CosmosAddress
+from sagatrace.stores.cosmos.transport import DeadlineError, UnreachableError
+
+__all__ = ["EventRefusedError", "ServiceFailedError", "answer_was_lost", "failure_of", "is_passing", "translated"]
+
+_LATER: Final = frozenset({408, 410, 424, 429, 449, 502, 503, 504})
+_PARTITION_FULL: Final = 1014
+_NOT_HERE: Final = frozenset({3, 1008})  # a region that takes no writes, or has left the account
+_SESSION_BEHIND: Final = 1002
+
+
+class EventRefusedError(StoreError):
+    """The service took the request and refuses its content; `reason` says why, of an event."""
+
+    def __init__(self, label: str, reason: str) -> None:
+        super().__init__(f"{label} refuses the request: {reason}")
+        self.reason = reason
+
+
+class _UnreachableError(StoreUnavailableError):
+    """No connection came about, so that trying again at once would be of no use."""
+
+
+class ServiceFailedError(StoreUnavailableError):
+    """The service failed on this request (500): perhaps on what is in it, so that others may still pass."""
+
+
+def is_passing(failure: StoreError) -> bool:
+    """Whether the same request may succeed a moment later."""
+    return isinstance(failure, StoreUnavailableError) and not isinstance(
+        failure, (_UnreachableError, ServiceFailedError)
+    )
+
+
+def answer_was_lost(error: BaseException) -> bool:
+    """Whether the request may have been carried out although no answer came."""
+    if isinstance(error, DeadlineError):
+        return error.status != 410
+    if isinstance(error, (ServiceResponseError, DecodeError, CosmosClientTimeoutError)):
+        return True
+    return isinstance(error, HttpResponseError) and error.status_code in (None, 408, 502, 503, 504)
+
+
+def translated(error: BaseException, address: CosmosAddress, *, max_wait: float) -> StoreError:
+    """The error as one of ours, without a link to the original: that one holds the request's authorization."""
+    label = address.label
+    if isinstance(error, DeadlineError) and error.status is not None:
+        return StoreUnavailableError(f"{label} cannot answer now (status {error.status}): try again")
+    if isinstance(error, (DeadlineError, CosmosClientTimeoutError)):
+        return StoreUnavailableError(
+            f"{label} did not answer within {max_wait:g} s: try again, or raise SAGATRACE_MAX_WAIT"
+        )
+    if isinstance(error, HttpResponseError) and error.status_code:
+        return _answered(error, error.status_code, address)
+    if isinstance(error, ClientAuthenticationError):
+        return StoreAccessError(
+            f"{label}: no Azure identity could sign in: run `az login`, give this machine a managed identity, "
+            f"or set SAGATRACE_COSMOS_KEY"
+        )
+    if isinstance(error, (ServiceRequestError, UnreachableError)):
+        return _unreachable(error, address)
+    if isinstance(error, (ServiceResponseError, DecodeError, AzureError)):
+        return StoreUnavailableError(f"{label} broke off its answer ({type(error).__name__}): try again")
+    return StoreError(f"{label}: {type(error).__name__}: {_said(error, address)}")
+
+
+def _answered(error: HttpResponseError, status: int, address: CosmosAddress) -> StoreError:
+    label, sub_status = address.label, getattr(error, "sub_status", None)
+    if status == 403 and sub_status == _PARTITION_FULL:
+        return EventRefusedError(label, "its trace has reached the 20 GB that one trace may have")
+    if (
+        (status in _LATER)
+        or (status, sub_status) == (404, _SESSION_BEHIND)
+        or (status == 403 and sub_status in _NOT_HERE)
+    ):
+        what = {429: "is over its throughput", 449: "met another write of the same item"}.get(
+            status, "cannot answer now"
+        )
+        return StoreUnavailableError(f"{label} {what} (status {status}): try again", retry_after=_retry_after(error))
+    if status == 500:
+        return ServiceFailedError(f"{label} failed on the request (status 500): {_said(error, address)}")
+    if status == 401:
+        return _refused_sign_in(address)
+    if status == 403:
+        return _forbidden(error, address)
+    if status == 404:
+        return StoreNotFoundError(
+            f"{label}: there is no database {address.database!r} with a container {address.container!r}: "
+            f"check the URL, or create them with `sagatrace init`"
+        )
+    if status in (400, 413):
+        reason = "it is too large" if status == 413 else f"the service cannot take it: {_said(error, address)}"
+        return EventRefusedError(label, reason)
+    return StoreError(f"{label} answered {status}: {_said(error, address)}")
+
+
+def _refused_sign_in(address: CosmosAddress) -> StoreError:
+    if address.key is None:
+        return StoreAccessError(
+            f"{address.label} refuses the sign-in token, as one that has expired or is for another tenant: "
+            f"run `az login` again, or check the machine's identity"
+        )
+    now = datetime.now(UTC).strftime("%H:%M:%S")
+    return StoreAccessError(
+        f"{address.label} refuses the account key: copy it again from the account's Keys page; "
+        f"if it is right, check this machine's clock (it says {now} UTC)"
+    )
+
+
+def _forbidden(error: HttpResponseError, address: CosmosAddress) -> StoreError:
+    text = str(error.message)
+    if re.search(r"(?i)firewall|public internet|virtual network", text):
+        return StoreAccessError(
+            f"{address.label} lets no requests in from this network: add it under Networking of the account"
+        )
+    if address.key is None:
+        return StoreAccessError(
+            f"{address.label}: the identity has no permission for this: assign it the data-plane role "
+            f"'Cosmos DB Built-in Data Contributor' (Reader suffices for the explorer)"
+        )
+    return StoreAccessError(
+        f"{address.label}: the key gives no permission for this: it is a read-only key, use a read-write one"
+    )
+
+
+def _unreachable(error: AzureError, address: CosmosAddress) -> StoreError:
+    text = str(error)
+    if "CERTIFICATE_VERIFY_FAILED" in text or "certificate verify failed" in text:
+        return StoreError(
+            f"{address.label} shows a certificate this machine does not trust: "
+            f"for an emulator set SAGATRACE_COSMOS_TLS=self-signed"
+        )
+    if re.search(r"(?i)wrong version number|unknown protocol|record layer|EOF occurred in violation", text):
+        return StoreError(
+            f"{address.label} does not speak TLS there: for a server without it set SAGATRACE_COSMOS_TLS=off"
+        )
+    if re.search(r"(?i)NameResolution|getaddrinfo|name or service not known|failed to resolve", text):
+        why = "the host's name is unknown: check the URL and this machine's DNS"
+    elif re.search(r"(?i)refused", text):
+        why = "the connection is refused: is the account's address right, the emulator running?"
+    elif re.search(r"(?i)timed out|timeout", text):
+        why = "no connection came about in time: check the network, a firewall or proxy between"
+    else:
+        why = f"no connection ({_said(error, address)}): check the network, a firewall or proxy between"
+    return _UnreachableError(f"{address.label} cannot be reached: {why}")
+
+
+def failure_of(operation: dict[str, Any], address: CosmosAddress) -> StoreError:
+    """The error of one operation in a batch's answer."""
+    status = int(operation["statusCode"])
+    error = HttpResponseError(message=str(operation.get("message") or "refused in a batch"))
+    error.status_code = status
+    retry_after = operation.get("retryAfterMilliseconds")
+    failure = _answered(error, status, address)
+    if isinstance(failure, StoreUnavailableError) and retry_after:
+        failure.retry_after = float(retry_after) / 1000
+    return failure
+
+
+def _retry_after(error: HttpResponseError) -> float | None:
+    headers: Mapping[str, str] = getattr(error, "headers", None) or {}
+    for name, unit in (("x-ms-retry-after-ms", 1000), ("Retry-After", 1)):
+        try:
+            return max(0.0, float(headers[name]) / unit)
+        except (KeyError, ValueError):
+            continue
+    if isinstance(error, CosmosBatchOperationError):
+        for operation in error.operation_responses or ():
+            if operation.get("retryAfterMilliseconds"):
+                return float(operation["retryAfterMilliseconds"]) / 1000
+    return None
+
+
+_SECRETS: Final = re.compile(r"(?i)((?:sig|signature|accountkey|authorization|bearer|token)\W{1,3})[^\s\"',;&}]+")
+
+
+def _said(error: BaseException, address: CosmosAddress) -> str:
+    """The first line of what an error says, bounded, with nothing in it that lets anybody in."""
+    text = str(getattr(error, "http_error_message", None) or error)
+    if address.key:
+        text = text.replace(address.key, "***")
+    text = _SECRETS.sub(r"\1***", text)
+    found = re.search(r'"message"\s*:\s*"((?:[^"\\]|\\.)*)"', text)
+    line = " ".join((found[1] if found else text).split())
+    return line if len(line) <= 200 else f"{line[:200]}…"

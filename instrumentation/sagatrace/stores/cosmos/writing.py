@@ -1,0 +1,216 @@
+"""How events are written: a transactional batch per trace, single writes where a batch is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from azure.core.exceptions import AzureError, HttpResponseError
+from azure.cosmos.exceptions import CosmosBatchOperationError
+
+from sagatrace.errors import StoreError
+from sagatrace.events import TraceEvent
+from sagatrace.stores import AppendError, RefusedEvent
+from sagatrace.stores.cosmos.failures import EventRefusedError, ServiceFailedError, answer_was_lost, failure_of
+from sagatrace.stores.cosmos.fitting import encoded_size, fitted
+from sagatrace.stores.cosmos.sql import stored_timestamp
+
+if TYPE_CHECKING:
+    from sagatrace.stores.cosmos import CosmosStore
+    from sagatrace.stores.cosmos.connection import Connection
+    from sagatrace.stores.cosmos.transport import Call
+
+_T = TypeVar("_T")
+
+__all__ = ["BATCH_BYTES", "BATCH_OPERATIONS", "Writer"]
+
+BATCH_OPERATIONS: Final = 100
+BATCH_BYTES: Final = 2_000_000
+_OPERATION_BYTES: Final = 60  # what a batch writes around each document
+
+
+@dataclass(slots=True)
+class _Item:
+    """One event on its way. `sent` once a request with it may have been carried out without an answer coming."""
+
+    event: TraceEvent
+    document: dict[str, Any]
+    size: int
+    sent: bool = False
+
+
+_Left = tuple[list[_Item], StoreError | None]  # items not stored, and what stood in the way of them
+
+
+class Writer:
+    """One append: what it has stored, refused and left over, and the calls it made."""
+
+    def __init__(self, store: CosmosStore, *, replace: bool) -> None:
+        self._store = store
+        self._replace = replace
+        self._new = 0
+        self._refused: list[RefusedEvent] = []
+        self.calls: list[Call] = []
+
+    def write(self, events: list[TraceEvent], *, deadline: float) -> int:
+        """Store the events and say how many were new. Raises AppendError."""
+        batches = [batch for items in self._by_trace(events) for batch in _batches(items)]
+        pending: list[_Item] = []
+        cause: StoreError | None = None
+        for position, batch in enumerate(batches):
+            left, failure = self._write_batch(batch, deadline)
+            pending += left
+            cause = failure or cause
+            if failure is not None and not isinstance(failure, ServiceFailedError):
+                pending += [item for later in batches[position + 1 :] for item in later]
+                break
+        if self._refused or cause is not None:
+            raise self._error([item.event for item in pending], cause)
+        return self._new
+
+    def _by_trace(self, events: Iterable[TraceEvent]) -> Iterable[list[_Item]]:
+        """The events of each trace as documents that fit, each (trace_id, id) once."""
+        unique: dict[tuple[str, str], TraceEvent] = {}
+        for event in events:
+            key = (event.trace_id, event.id)
+            if self._replace:
+                unique[key] = event
+            else:
+                unique.setdefault(key, event)
+        traces: dict[str, list[_Item]] = {}
+        for event in unique.values():
+            document = event.document()
+            document["timestamp"] = stored_timestamp(event.micros)
+            fitting = fitted(document)
+            if fitting is None:
+                self._refuse(event, "it is too large, and not because of values in data that could be cut")
+            else:
+                traces.setdefault(event.trace_id, []).append(_Item(event, fitting, encoded_size(fitting)))
+        return traces.values()
+
+    def _write_batch(self, items: list[_Item], deadline: float) -> _Left:
+        """Store the items of one trace."""
+        # What is to overwrite is mostly new all the same: creating it tells so, and only a conflict asks for more.
+        for operation in ("create", "upsert") if self._replace else ("create",):
+            if len(items) == 1:
+                break
+            answers = self._send_batch(operation, items, deadline)
+            if isinstance(answers, (EventRefusedError, ServiceFailedError)):
+                break
+            if isinstance(answers, StoreError):
+                return items, answers
+            statuses = [int(answer["statusCode"]) for answer in answers]
+            if len(statuses) == len(items) and all(status < 300 for status in statuses):
+                self._new += sum(status == 201 or item.sent for status, item in zip(statuses, items, strict=True))
+                return [], None
+            failure = self._why_refused(answers)
+            if failure is not None:
+                return items, failure
+            # A service that keeps part of a refused batch (an emulator may) has still told what was new.
+            for item, status in zip(items, statuses, strict=False):
+                item.sent = item.sent or status == 201
+            if 409 not in statuses:
+                break
+        return self._write_singly(items, deadline)
+
+    def _send_batch(self, operation: str, items: list[_Item], deadline: float) -> list[dict[str, Any]] | StoreError:
+        operations = [(operation, (item.document,)) for item in items]
+        trace_id = items[0].event.trace_id
+
+        def send(connection: Connection, call: Call) -> list[dict[str, Any]]:
+            try:
+                answers = connection.container.execute_item_batch(
+                    operations, partition_key=trace_id, timeout=call.remaining
+                )
+            except CosmosBatchOperationError as error:
+                return list(error.operation_responses or ())
+            return list(answers)
+
+        return self._send(send, items, deadline)
+
+    def _why_refused(self, answers: list[dict[str, Any]]) -> StoreError | None:
+        """What stands in the way of the whole batch; None when it is one of its events."""
+        for answer in answers:
+            status = int(answer["statusCode"])
+            if status >= 300 and status not in (409, 424):
+                failure = failure_of(answer, self._store.address)
+                if not isinstance(failure, (EventRefusedError, ServiceFailedError)):
+                    return failure
+        return None
+
+    def _write_singly(self, items: list[_Item], deadline: float) -> _Left:
+        left: list[_Item] = []
+        cause: StoreError | None = None
+        for position, item in enumerate(items):
+            failure = self._write_one(item, deadline)
+            if isinstance(failure, EventRefusedError):
+                self._refuse(item.event, failure.reason)
+            elif isinstance(failure, ServiceFailedError):
+                left.append(item)
+                cause = failure
+            elif failure is not None:
+                return [*left, *items[position:]], failure
+        return left, cause
+
+    def _write_one(self, item: _Item, deadline: float) -> StoreError | None:
+        def send(connection: Connection, call: Call) -> int:
+            write = connection.container.upsert_item if self._replace else connection.container.create_item
+            try:
+                write(item.document, timeout=call.remaining)
+            except HttpResponseError as error:
+                if error.status_code == 409:
+                    return 409
+                raise
+            return call.last_status
+
+        status = self._send(send, [item], deadline)
+        if isinstance(status, StoreError):
+            return status
+        # Found there after an attempt whose answer was lost: that attempt was the one that wrote it.
+        self._new += status == 201 or item.sent
+        return None
+
+    def _send(self, work: Callable[[Connection, Call], _T], items: list[_Item], deadline: float) -> _T | StoreError:
+        """Send, and mark the items where no answer tells whether they were stored."""
+
+        def noting(connection: Connection, call: Call) -> _T:
+            try:
+                return work(connection, call)
+            except AzureError as error:
+                if answer_was_lost(error):
+                    for item in items:
+                        item.sent = True
+                raise
+
+        return self._store.call(noting, deadline=deadline, calls=self.calls)
+
+    def _refuse(self, event: TraceEvent, reason: str) -> None:
+        self._refused.append(RefusedEvent(event, reason))
+
+    def _error(self, pending: list[TraceEvent], cause: StoreError | None) -> AppendError:
+        parts = []
+        if cause is not None:
+            parts.append(f"{cause} ({len(pending)} event(s) not stored yet)")
+        if self._refused:
+            first = self._refused[0]
+            parts.append(
+                f"{self._store.label} refuses {len(self._refused)} event(s), "
+                f"first {first.event.id!r} of trace {first.event.trace_id!r}: {first.reason}"
+            )
+        return AppendError("; ".join(parts), new=self._new, refused=self._refused, pending=pending, cause=cause)
+
+
+def _batches(items: list[_Item]) -> Iterator[list[_Item]]:
+    """The items in order, in pieces a transactional batch may have."""
+    batch: list[_Item] = []
+    size = 0
+    for item in items:
+        needed = item.size + _OPERATION_BYTES
+        if batch and (len(batch) == BATCH_OPERATIONS or size + needed > BATCH_BYTES):
+            yield batch
+            batch, size = [], 0
+        batch.append(item)
+        size += needed
+    if batch:
+        yield batch

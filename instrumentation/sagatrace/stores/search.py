@@ -1,0 +1,198 @@
+"""What to look for among stored events, and the one definition of what matches.
+
+A search works on events: a trace is found when one single event of it meets every condition. Each store either
+asks its database the same question or calls `Search.matches`; the contract suite holds them to the same answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import msgspec
+
+from sagatrace.errors import EventError, SearchError
+from sagatrace.events import CLOSING_PHASES, Status, TraceEvent, split_event_type
+
+__all__ = ["MAX_LIMIT", "DataIs", "Scalar", "Search", "TraceHit", "data_condition", "event_status"]
+
+Scalar = str | int | float | bool | None
+MAX_LIMIT: Final = 10_000
+_MAX_DEPTH: Final = 32
+_LARGEST_FLOAT: Final = 2**1023
+
+
+@dataclass(frozen=True, slots=True)
+class TraceHit:
+    """A trace found, and when its latest matching event happened (microseconds since 1970)."""
+
+    trace_id: str
+    latest: int
+
+
+@dataclass(frozen=True, slots=True)
+class DataIs:
+    """A condition on `data`: the value at the path of keys equals one of the values.
+
+    Equal as in JSON: text is never a number, `true` is not 1, but 5 is 5.0. Numbers compare as 64-bit floats,
+    which is what Cosmos DB keeps of them. A key that is absent equals nothing, not even null.
+    """
+
+    path: tuple[str, ...]
+    values: tuple[Scalar, ...]
+
+    def __post_init__(self) -> None:
+        if not 0 < len(self.path) <= _MAX_DEPTH or not all(self.path):
+            raise SearchError(f"data path {'.'.join(self.path)!r} names no key: write e.g. customer.tier=gold")
+        if not self.values:
+            raise SearchError(
+                f"data condition on {'.'.join(self.path)!r} gives no value: write e.g. customer.tier=gold"
+            )
+
+    def matches(self, data: Mapping[str, Any]) -> bool:
+        """Whether the data meets the condition."""
+        found: Any = data
+        for key in self.path:
+            if not isinstance(found, Mapping) or key not in found:
+                return False
+            found = found[key]
+        return any(_equal(found, value) for value in self.values)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Search:
+    """Which traces to list: the newest `limit` with an event that meets every condition given.
+
+    since, until    microseconds since 1970; `since` is included, `until` is not
+    trace_prefix    the trace id, or how it begins
+    status          the event's status: the one it carries, else the one its phase stands for (`job:failed` is failed)
+    event_type      the whole event type, e.g. `job:failed`
+    tag             one of the event's tags
+    error           part of `data.error` or `data.error_type`, upper and lower case alike
+    data            conditions on values in `data`, nested ones too
+    before, before_trace
+                    where the previous page ended: see `after`
+
+    Text compares exactly, letter case included, but for `error`.
+    """
+
+    limit: int = 50
+    before: int | None = None
+    before_trace: str = ""
+    since: int | None = None
+    until: int | None = None
+    trace_prefix: str = ""
+    status: Status | None = None
+    event_type: str = ""
+    tag: str = ""
+    error: str = ""
+    data: tuple[DataIs, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.limit <= MAX_LIMIT:
+            raise SearchError(f"search limit {self.limit} is not between 1 and {MAX_LIMIT}")
+
+    def after(self, hit: TraceHit) -> Search:
+        """The same search for the page after the one that ended with this hit.
+
+        Traces with the same `latest` come in the order of their ids, so none is lost between two pages.
+        """
+        return replace(self, before=hit.latest, before_trace=hit.trace_id)
+
+    @property
+    def reads_documents(self) -> bool:
+        """Whether a condition needs more of an event than its trace id and time."""
+        return bool(self.status or self.event_type or self.tag or self.error or self.data)
+
+    def in_window(self, trace_id: str, at: int) -> bool:
+        """Whether an event of that trace and time can be on this page."""
+        if not trace_id.startswith(self.trace_prefix):
+            return False
+        if (self.since is not None and at < self.since) or (self.until is not None and at >= self.until):
+            return False
+        if self.before is None or at < self.before:
+            return True
+        return at == self.before and trace_id < self.before_trace
+
+    def matches(self, event: TraceEvent) -> bool:
+        """Whether the event meets every condition on its content."""
+        if self.status is not None and event_status(event) != self.status:
+            return False
+        if self.event_type and event.event_type != self.event_type:
+            return False
+        if self.tag and self.tag not in (event.tags or ()):
+            return False
+        return not (self.error or self.data) or self._matches_data(event)
+
+    def _matches_data(self, event: TraceEvent) -> bool:
+        try:
+            data = event.data
+        except EventError:
+            return False  # shown as an anomaly of its trace; here it is only not what was looked for
+        if self.error:
+            wanted = self.error.lower()
+            texts = (data.get("error"), data.get("error_type"))
+            if not any(isinstance(text, str) and wanted in text.lower() for text in texts):
+                return False
+        return all(condition.matches(data) for condition in self.data)
+
+
+def event_status(event: TraceEvent) -> str | None:
+    """The event's own status, else what its phase stands for; None for one that is neither good nor bad."""
+    if event.status is not None:
+        return event.status
+    _, phase = split_event_type(event.event_type)
+    return CLOSING_PHASES.get(phase) if phase else None
+
+
+def data_condition(text: str) -> DataIs:
+    """Read `customer.tier=gold`: a path of keys and what the value is. Raises SearchError.
+
+    What reads as a JSON number, true, false or null is looked for as such and as text; in double quotes, as text
+    only. A dot or equals sign inside a key is written with a backslash before it.
+    """
+    path, rest = _read_path(text)
+    if rest is None or not all(path):
+        raise SearchError(f"data condition {text!r} is not KEY=VALUE: write e.g. customer.tier=gold")
+    try:
+        value = msgspec.json.decode(rest)
+    except msgspec.MsgspecError:
+        return DataIs(path, (rest,))
+    if isinstance(value, str):
+        return DataIs(path, (value,))
+    if isinstance(value, (dict, list)):
+        raise SearchError(
+            f"data condition {text!r} asks for a list or object: only text, numbers, true, false and null"
+        )
+    return DataIs(path, (rest, value))
+
+
+def _read_path(text: str) -> tuple[tuple[str, ...], str | None]:
+    keys, key, position = [], "", 0
+    while position < len(text):
+        sign = text[position]
+        if sign == "\\" and position + 1 < len(text):
+            position += 1
+            key += text[position]
+        elif sign == ".":
+            keys.append(key)
+            key = ""
+        elif sign == "=":
+            return (*keys, key), text[position + 1 :]
+        else:
+            key += sign
+        position += 1
+    return (*keys, key), None
+
+
+def _equal(found: Any, wanted: Scalar) -> bool:
+    if isinstance(found, bool) or isinstance(wanted, bool) or found is None or wanted is None:
+        return found is wanted
+    if isinstance(found, str) or isinstance(wanted, str):
+        return isinstance(found, str) and isinstance(wanted, str) and found == wanted
+    if not isinstance(found, (int, float)):
+        return False
+    if abs(found) > _LARGEST_FLOAT or abs(wanted) > _LARGEST_FLOAT:
+        return found == wanted
+    return float(found) == float(wanted)

@@ -1,0 +1,225 @@
+"""`sagatrace init`, `doctor` and `cost`, against real stores."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from cosmos_server import CosmosAccount, running_cosmos
+from fault_proxy import FaultProxy, answering
+from sagatrace.events import encode_event
+from sagatrace.stores import open_store
+from sagatrace.stores.cosmos import CosmosStore
+from sagatrace_tui.commands.cost import DAYS_PER_MONTH, Charges, Load, Prices, bill, cost, sample
+from sagatrace_tui.commands.doctor import doctor
+from sagatrace_tui.commands.init import init
+
+
+@pytest.fixture(scope="module")
+def account() -> Iterator[CosmosAccount]:
+    with running_cosmos() as account:
+        yield account
+
+
+@pytest.fixture
+def environment(account: CosmosAccount, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The settings of a process that uses a container which is not there yet; its URL."""
+    monkeypatch.delenv("SAGATRACE_COSMOS_CONNECTION_STRING", raising=False)
+    for name, value in account.environment().items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("SAGATRACE_MAX_WAIT", "2")
+    monkeypatch.delenv("SAGATRACE_REDIS_URL", raising=False)
+    url = account.address().label
+    monkeypatch.setenv("SAGATRACE_STORE", url)
+    return url
+
+
+def run(command: click.Command, *arguments: str) -> Result:
+    result = CliRunner().invoke(command, arguments)
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result
+
+
+def states(result: Result) -> dict[str, str]:
+    """Each subject that doctor looked at, with its sign."""
+    return {line.split()[1]: line.split()[0] for line in result.stdout.splitlines()}
+
+
+def test_init_creates_once_and_doctor_agrees(environment: str) -> None:
+    before = run(doctor)
+    assert before.exit_code == 1
+    assert "sagatrace init" in before.stdout
+    assert states(before)["store"] == "FAULT"
+    first = run(init)
+    assert (first.exit_code, first.stdout) == (
+        0,
+        f"{environment} is created: partition key /trace_id, kept for 90 days\n",
+    )
+    again = run(init)
+    assert (again.exit_code, again.stdout) == (0, f"{environment} was there already and is as it should be\n")
+    well = run(doctor)
+    assert well.exit_code == 0, well.stdout
+    assert states(well) == {
+        "settings": "ok",
+        "sign-in": "ok",
+        "store": "ok",
+        "container": "ok",
+        "writing": "ok",
+        "redis": "-",
+        "clock": "ok",
+    }
+    assert re.search(r"answers: 1 query · \d+\.\d RU · \d+ ms", well.stdout)
+
+
+def test_doctor_leaves_one_probe_however_often_it_looks(environment: str) -> None:
+    run(init)
+    for _ in range(3):
+        assert run(doctor).exit_code == 0
+    store = open_store(environment)
+    assert len(store.fetch_trace("sagatrace-doctor").events) == 1
+    store.close()
+
+
+def test_doctor_that_may_not_write_leaves_nothing(environment: str) -> None:
+    run(init)
+    looked = run(doctor, "--no-write")
+    assert looked.exit_code == 0
+    assert states(looked)["writing"] == "-"
+    store = open_store(environment)
+    assert store.fetch_trace("sagatrace-doctor").events == ()
+    store.close()
+
+
+def test_a_container_that_differs_is_told_by_both_and_left_alone(account: CosmosAccount, environment: str) -> None:
+    run(init)
+    container = environment.rpartition("/")[2]
+    store = open_store(environment)
+    assert isinstance(store, CosmosStore)
+
+    def replace(connection: object, _: object) -> bool:
+        from azure.cosmos import PartitionKey
+
+        database = connection.database  # type: ignore[attr-defined]
+        database.replace_container(container, partition_key=PartitionKey(path="/trace_id"), default_ttl=60)
+        return True
+
+    assert store.call(replace, deadline=float("1e9"), calls=[]) is True
+    store.close()
+    for command in (init, doctor):
+        told = run(command)
+        assert told.exit_code == 1
+        assert "default TTL is 60, not 7776000 (90 days)" in told.stdout
+    assert "nothing is changed" in run(init).stdout
+
+
+def test_the_embedded_store_is_ready_and_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SAGATRACE_REDIS_URL", raising=False)
+    url = f"sqlite:///{tmp_path}/new/traces.db"
+    missing = run(doctor, "--store", url, "--no-write")
+    assert missing.exit_code == 1
+    assert "create it with `sagatrace init`" in missing.stdout
+    made = run(init, "--store", url)
+    assert (made.exit_code, made.stdout) == (0, f"{url} is ready\n")
+    well = run(doctor, "--store", url)
+    assert well.exit_code == 0
+    assert states(well) == {"settings": "ok", "store": "ok", "writing": "ok", "redis": "-", "clock": "-"}
+
+
+def test_nothing_is_kept_in_memory() -> None:
+    refused = run(init, "--store", "memory:")
+    assert refused.exit_code == 1
+    assert refused.stderr.count("\n") == 1
+
+
+def test_doctor_says_what_to_do_about_redis(monkeypatch: pytest.MonkeyPatch, redis_server: str) -> None:
+    monkeypatch.setenv("SAGATRACE_REDIS_URL", "redis://user:s3cret@127.0.0.1:1/0")
+    told = run(doctor, "--store", "memory:")
+    assert told.exit_code == 1
+    assert states(told)["redis"] == "FAULT"
+    assert "check SAGATRACE_REDIS_URL" in told.stdout
+    assert "s3cret" not in told.output
+    monkeypatch.setenv("SAGATRACE_REDIS_URL", redis_server)
+    assert states(run(doctor, "--store", "memory:"))["redis"] == "ok"
+
+
+def test_doctor_notices_a_clock_that_is_wrong(account: CosmosAccount, environment: str) -> None:
+    run(init)
+    with FaultProxy(account.host) as proxy:
+
+        def an_hour_ago(exchange: object) -> None:
+            answer = exchange.forward()  # type: ignore[attr-defined]
+            dated = {**answer.headers, "Date": "Thu, 01 Jan 2026 00:00:00 GMT"}
+            exchange.send(type(answer)(answer.status, answer.body, dated).encoded())  # type: ignore[attr-defined]
+
+        proxy.meets = lambda _: True
+        proxy.fault = an_hour_ago
+        told = run(doctor, "--store", environment.replace(account.host, f"127.0.0.1:{proxy.port}"))
+    assert states(told)["clock"] == "FAULT"
+    assert "ahead of the service" in told.stdout
+
+
+@pytest.mark.parametrize("status", [None, 401, 403, 400])
+def test_no_command_shows_a_secret(account: CosmosAccount, environment: str, status: int | None) -> None:
+    run(init)
+    said = ""
+    with FaultProxy(account.host) as proxy:
+        url = environment.replace(account.host, f"127.0.0.1:{proxy.port}")
+        if status is not None:
+            proxy.meets = lambda _: True
+            proxy.fault = answering(status, message="no")
+        for command, arguments in ((init, ()), (doctor, ()), (cost, ("--measure",))):
+            result = run(command, "--store", url, *arguments)
+            assert (result.exit_code == 0) == (status is None), result.output
+            said += result.output
+    assert "127.0.0.1" in said
+    assert account.key not in said
+    assert account.key[:16] not in said
+
+
+def test_a_thousand_traces_a_day_cost_less_than_ten_dollars_a_month() -> None:
+    result = run(cost, "--traces-per-day", "1000", "--events-per-trace", "20")
+    assert result.exit_code == 0
+    total = re.match(r"\$(\d+\.\d\d) a month", result.stdout)
+    assert total is not None
+    assert 0 < float(total[1]) < 10
+    for assumption in (
+        "10.00 RU",
+        "90 days",
+        "1000 bytes",
+        "50% index",
+        "$0.25 per million RU",
+        "$0.25 per GB",
+        "30.4 days",
+    ):
+        assert assumption in result.stdout
+
+
+def test_the_bill_adds_up() -> None:
+    month = bill(Load(1000, 20, 0, 0, 90), Charges(write=10, event_bytes=1000), Prices(1.0, 2.0))
+    assert month.writing == pytest.approx(20_000 * DAYS_PER_MONTH * 10 / 1e6)
+    assert month.storage == pytest.approx(20_000 * 90 * 1000 * 1.5 / 1e9 * 2.0)
+    assert month.total == month.writing + month.storage
+    reads = bill(Load(0, 20, 100, 10), Charges(view=3, search=30), Prices(1.0, 0))
+    assert reads.total == pytest.approx((300 + 300) * DAYS_PER_MONTH / 1e6)
+
+
+def test_charges_are_measured_at_the_store(environment: str) -> None:
+    run(init)
+    result = run(cost, "--measure", "--events-per-trace", "20")
+    assert result.exit_code == 0, result.output
+    assert f"charges: measured at {environment}" in result.stdout
+    size = sum(len(encode_event(event)) for event in sample("x" * 51, 20)) / 20
+    told = re.search(r"× (\d+) bytes an event", result.stdout)
+    assert told is not None
+    assert float(told[1]) == pytest.approx(size, rel=0.05)
+
+
+def test_only_cosmos_charges() -> None:
+    refused = run(cost, "--measure", "--store", "memory:")
+    assert refused.exit_code == 1
+    assert "memory: charges nothing" in refused.stderr

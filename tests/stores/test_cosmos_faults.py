@@ -1,0 +1,355 @@
+"""Faults between the SDK and the server: each ends in time, is told as what it is, and loses and doubles nothing."""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Self
+
+import pytest
+
+from cosmos_server import CosmosAccount
+from fault_proxy import (
+    Answer,
+    Exchange,
+    Fault,
+    FaultProxy,
+    answering,
+    cut_short,
+    dropping,
+    hanging,
+    stalling,
+    trickling,
+)
+from sagatrace.errors import StoreAccessError, StoreNotFoundError, StoreUnavailableError
+from sagatrace.events import TraceEvent, encode_event, new_event
+from sagatrace.stores import AppendError, Search
+from sagatrace.stores.cosmos import CosmosStore
+from sagatrace.stores.cosmos.provision import provision
+
+MAX_WAIT = 1.5
+SLACK = 0.8  # seconds a busy machine may add
+
+
+@dataclass
+class Between:
+    """A store that reaches its container through the proxy, and one that reaches it directly."""
+
+    proxy: FaultProxy
+    store: CosmosStore
+    direct: CosmosStore
+
+    def fresh(self, max_wait: float = MAX_WAIT) -> CosmosStore:
+        return CosmosStore(self.store.address, max_wait=max_wait)
+
+    def held(self) -> list[bytes]:
+        """What the container holds, as a sorted list of events."""
+        events = [e for hit in self.direct.search(Search()) for e in self.direct.fetch_trace(hit.trace_id).events]
+        return sorted(map(encode_event, events))
+
+
+@pytest.fixture
+def between(local_account: CosmosAccount) -> Iterator[Between]:
+    address = local_account.address()
+    provision(address, max_wait=20)
+    with FaultProxy(local_account.host) as proxy:
+        behind = local_account.behind(proxy.port).address(container=address.container)
+        store, direct = CosmosStore(behind, max_wait=MAX_WAIT), CosmosStore(address, max_wait=20)
+        yield Between(proxy, store, direct)
+        proxy.released.set()
+        store.close()
+        direct.close()
+
+
+def emitted(count: int = 5, trace_id: str = "T") -> list[TraceEvent]:
+    return [
+        new_event(trace_id=trace_id, span_id="S", event_type="stage:x:started", data={"n": number})
+        for number in range(count)
+    ]
+
+
+class Timed(AbstractContextManager["Timed"]):
+    """How long the block took; fails when a call was held longer than it may be."""
+
+    def __init__(self, most: float = MAX_WAIT + SLACK) -> None:
+        self.most = most
+
+    def __enter__(self) -> Self:
+        self.began = time.monotonic()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        took = time.monotonic() - self.began
+        assert took <= self.most, f"held for {took:.2f} s, {self.most:g} s at most"
+
+
+def failing(between: Between, events: list[TraceEvent], replace: bool = False, most: float = MAX_WAIT) -> AppendError:
+    with Timed(most + SLACK), pytest.raises(AppendError) as caught:
+        between.store.append(events, replace)
+    assert "\n" not in str(caught.value)
+    return caught.value
+
+
+PASSING: dict[str, Callable[[FaultProxy], None]] = {
+    "429 with retry-after": lambda proxy: proxy.times(3, answering(429, headers={"x-ms-retry-after-ms": "100"})),
+    "503": lambda proxy: proxy.times(2, answering(503)),
+    "449": lambda proxy: proxy.times(2, answering(449, headers={"x-ms-retry-after-ms": "20"})),
+    "410": lambda proxy: proxy.times(2, answering(410)),
+    "408": lambda proxy: proxy.times(2, answering(408)),
+    "dropped before": lambda proxy: proxy.times(2, dropping(after=False)),
+    "dropped after": lambda proxy: proxy.times(1, dropping(after=True)),
+    "half-sent": lambda proxy: proxy.times(1, cut_short),
+}
+
+
+@pytest.mark.parametrize("fault", PASSING)
+@pytest.mark.parametrize("replace", [False, True])
+@pytest.mark.parametrize("count", [1, 5])
+def test_a_fault_that_passes_within_the_wait_is_not_noticed(
+    between: Between, fault: str, replace: bool, count: int
+) -> None:
+    events = emitted(count)
+    PASSING[fault](between.proxy)
+    with Timed():
+        assert between.store.append(events, replace) == count
+    assert between.proxy.met >= 2
+    assert between.held() == sorted(map(encode_event, events))
+
+
+@pytest.mark.parametrize("fault", PASSING)
+def test_reading_gets_over_the_same_faults(between: Between, fault: str) -> None:
+    events = emitted()
+    between.direct.append(events)
+    PASSING[fault](between.proxy)
+    with Timed():
+        assert len(between.store.fetch_trace("T").events) == 5
+    PASSING[fault](between.proxy)
+    with Timed():
+        assert [hit.trace_id for hit in between.store.search(Search(event_type="stage:x:started"))] == ["T"]
+
+
+LASTING: dict[str, tuple[Fault, str]] = {
+    "hanging": (hanging, "did not answer within 1.5 s"),
+    "503": (answering(503), "status 503|did not answer"),
+    "449": (answering(449), "status 449"),
+    "410": (answering(410), "status 410"),
+    "dropped": (dropping(after=False), "broke off"),
+    "half-sent": (cut_short, "broke off"),
+    "stalling": (stalling, "did not answer within 1.5 s"),
+    "trickling": (trickling, "did not answer within 1.5 s"),
+}
+
+
+@pytest.mark.parametrize("fault", LASTING)
+def test_a_fault_that_lasts_ends_in_time_and_is_made_good_later(between: Between, fault: str) -> None:
+    events = emitted()
+    between.proxy.fault, said = LASTING[fault]
+    error = failing(between, events)
+    assert error.pending == tuple(events)
+    assert error.refused == ()
+    assert error.new == 0
+    assert isinstance(error.cause, StoreUnavailableError)
+    assert re.search(said, str(error))
+    with Timed(), pytest.raises(StoreUnavailableError, match=said):
+        between.store.fetch_trace("T")
+    with Timed(), pytest.raises(StoreUnavailableError, match=said):
+        between.store.search(Search())
+    between.proxy.released.set()
+    between.proxy.fault = None
+    between.store.append(error.pending)
+    assert between.held() == sorted(map(encode_event, events))
+
+
+def test_throttled_for_longer_than_the_wait_tells_at_once_when_to_come_again(between: Between) -> None:
+    events = emitted()
+    between.proxy.fault = answering(429, headers={"x-ms-retry-after-ms": "30000"})
+    error = failing(between, events, most=0)
+    assert error.retry_after == 30.0
+    assert error.pending == tuple(events)
+    between.proxy.fault = None
+    assert between.store.append(error.pending) == 5
+
+
+@pytest.mark.parametrize("connected", [False, True])
+def test_refused_connections_fail_at_once(between: Between, connected: bool) -> None:
+    events = emitted()
+    if connected:
+        between.store.fetch_trace("T")
+    between.proxy.refuse()
+    error = failing(between, events, most=0)
+    assert isinstance(error.cause, StoreUnavailableError)
+    assert "the connection is refused" in str(error)
+    between.proxy.listen()
+    assert between.store.append(error.pending) == 5
+    assert between.held() == sorted(map(encode_event, events))
+
+
+@pytest.mark.parametrize("fault", [hanging, trickling, dropping(after=False), answering(503), answering(429)])
+def test_an_account_that_fails_before_anything_is_asked_holds_nobody(between: Between, fault: Fault) -> None:
+    between.proxy.meets = lambda exchange: exchange.path == "/"
+    between.proxy.fault = fault
+    with Timed(), pytest.raises(StoreUnavailableError):
+        between.store.fetch_trace("T")
+    assert between.proxy.met >= 1
+    between.proxy.released.set()
+    between.proxy.fault = None
+    assert between.store.fetch_trace("T").events == ()
+
+
+@pytest.mark.parametrize(
+    ("status", "message", "said"),
+    [
+        (401, "The input authorization token can't serve the request.", "refuses the account key"),
+        (403, "Request originated from IP 1.2.3.4 … blocked by your account firewall settings.", "under Networking"),
+        (403, "The given request [POST /docs] cannot be authorized", "read-only key"),
+    ],
+)
+def test_no_permission_is_said_once_and_nothing_is_lost(between: Between, status: int, message: str, said: str) -> None:
+    events = emitted()
+    between.proxy.fault = answering(status, message=message)
+    error = failing(between, events, most=0)
+    assert isinstance(error.cause, StoreAccessError)
+    assert said in str(error)
+    assert error.pending == tuple(events)
+    assert between.proxy.met == 1
+    between.proxy.fault = None
+    assert between.store.append(error.pending) == 5
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_an_account_that_refuses_us_is_asked_once(between: Between, status: int) -> None:
+    between.proxy.meets = lambda exchange: exchange.path == "/"
+    between.proxy.fault = answering(status)
+    with Timed(SLACK), pytest.raises(StoreAccessError):
+        between.store.fetch_trace("T")
+    assert between.proxy.met == 1
+
+
+def test_a_missing_container_or_database_says_what_creates_it(local_account: CosmosAccount) -> None:
+    for address in (local_account.address(), local_account.address(database="nowhere")):
+        store = CosmosStore(address, max_wait=MAX_WAIT)
+        events = emitted()
+        with pytest.raises(AppendError, match="create them with `sagatrace init`") as caught:
+            store.append(events)
+        assert isinstance(caught.value.cause, StoreNotFoundError)
+        assert caught.value.pending == tuple(events)
+        for read in (lambda s=store: s.fetch_trace("T"), lambda s=store: s.search(Search())):
+            with pytest.raises(StoreNotFoundError, match="sagatrace init"):
+                read()
+        provision(address, max_wait=20)
+        assert store.append(events) == 5
+        store.close()
+
+
+def poisoned(status: int) -> Fault:
+    """As the service: a batch with a bad event fails as a whole, a single write of it fails alone."""
+
+    def fault(exchange: Exchange) -> None:
+        if b"poison" not in exchange.body:
+            exchange.send(exchange.forward().encoded())
+        elif not exchange.is_batch or status == 500:
+            answering(status, message="one of the inputs is invalid")(exchange)
+        else:
+            bad = [b"poison" in json.dumps(operation).encode() for operation in exchange.operations]
+            results = [{"statusCode": status if is_bad else 424, "requestCharge": 0} for is_bad in bad]
+            exchange.send(Answer(207, json.dumps(results).encode()).encoded())
+
+    return fault
+
+
+@pytest.mark.parametrize("status", [400, 413])
+@pytest.mark.parametrize("replace", [False, True])
+def test_one_bad_event_never_blocks_its_neighbours(between: Between, status: int, replace: bool) -> None:
+    events = emitted(7)
+    bad = new_event(trace_id="T", span_id="S", event_type="x", data={"poison": 1})
+    between.proxy.fault = poisoned(status)
+    error = failing(between, [*events[:3], bad, *events[3:], *emitted(2, "U")], replace)
+    assert [refused.event for refused in error.refused] == [bad]
+    assert error.pending == ()
+    assert error.cause is None
+    assert error.new == 9
+    assert bad.id in str(error)
+    assert len(between.held()) == 9
+
+
+def test_an_event_the_service_fails_on_waits_alone(between: Between) -> None:
+    events = emitted(6)
+    bad = new_event(trace_id="T", span_id="S", event_type="x", data={"poison": 1})
+    between.proxy.fault = poisoned(500)
+    error = failing(between, [*events[:3], bad, *events[3:], *emitted(2, "U")])
+    assert error.pending == (bad,)
+    assert error.new == 8
+    between.proxy.fault = None
+    assert between.store.append(error.pending) == 1
+
+
+def test_a_batch_throttled_part_way_comes_again_as_a_whole(between: Between) -> None:
+    events = emitted()
+
+    def throttled(exchange: Exchange) -> None:
+        results = [{"statusCode": 424}] * 2 + [{"statusCode": 429, "retryAfterMilliseconds": 40_000}]
+        exchange.send(Answer(207, json.dumps([*results, *[{"statusCode": 424}] * 2]).encode()).encoded())
+
+    between.proxy.fault = throttled
+    error = failing(between, events, most=0)
+    assert error.pending == tuple(events)
+    assert error.retry_after == 40.0
+    between.proxy.fault = None
+    assert between.store.append(events) == 5
+
+
+def test_an_event_in_the_way_is_the_only_one_kept_as_it_was(between: Between) -> None:
+    events = emitted(10)
+    assert between.store.append(events[4:5]) == 1
+    assert between.store.append(events) == 9
+    assert between.store.append(events) == 0
+    assert between.held() == sorted(map(encode_event, events))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_any_run_of_faults_leaves_each_event_there_once(between: Between, seed: int) -> None:
+    chance = random.Random(seed)
+    faults: list[Fault] = [
+        dropping(after=False),
+        dropping(after=True),
+        cut_short,
+        answering(503),
+        answering(449),
+        answering(429, headers={"x-ms-retry-after-ms": "5"}),
+        answering(410),
+        answering(500),
+    ]
+
+    def some(exchange: Exchange) -> None:
+        if chance.random() < 0.4:
+            chance.choice(faults)(exchange)
+        else:
+            exchange.send(exchange.forward().encoded())
+
+    between.proxy.fault = some
+    for trace_id in "TUV":
+        delivered(between.store, emitted(8, trace_id), lambda: chance.random() < 0.5)
+    between.proxy.fault = None
+    held = [json.loads(document) for document in between.held()]
+    assert sorted((document["trace_id"], document["data"]["n"]) for document in held) == [
+        (trace_id, number) for trace_id in "TUV" for number in range(8)
+    ]
+
+
+def delivered(store: CosmosStore, events: list[TraceEvent], replace: Callable[[], bool]) -> None:
+    """Append as a shipper does, until nothing is pending."""
+    deadline = time.monotonic() + 60
+    pending = tuple(events)
+    while pending:
+        assert time.monotonic() < deadline
+        try:
+            store.append(pending, replace())
+        except AppendError as error:
+            pending = (*error.pending, *(refused.event for refused in error.refused))
+        else:
+            pending = ()
