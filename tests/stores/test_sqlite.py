@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import shutil
 import signal
 import sqlite3
+import sys
 import tempfile
+import threading
+import warnings
+from collections.abc import Callable
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from multiprocessing.synchronize import Barrier, Event
 from pathlib import Path
 
 import pytest
 
 from sagatrace.errors import StoreError, StoreNotFoundError
-from sagatrace.events import new_event
+from sagatrace.events import new_event, utc_timestamp
 from sagatrace.stores import Search, open_store
+from sagatrace.stores.memory import MemoryStore
 from sagatrace.stores.sqlite import SqliteStore
 
 SPAWN = multiprocessing.get_context("spawn")
@@ -126,25 +131,130 @@ def test_reading_creates_and_changes_nothing(tmp_path: Path) -> None:
         assert len(reader.fetch_trace("T").events) == 1
 
 
-def test_a_store_in_a_directory_nobody_may_write_to_can_be_read(tmp_path: Path) -> None:
-    """SQLite wants files beside a WAL database; a copy on a read-only mount has none and may get none."""
-    with closing(SqliteStore(tmp_path / "traces.db")) as store:
-        store.append([new_event(trace_id="T", span_id="S", event_type="x")])
+def _as_an_ordinary_user(work: Callable[[], bool]) -> bool:
+    """Whether the work, done in a child that is not root (who may write anywhere), says so."""
+    child = os.fork()
+    if child == 0:
+        if os.geteuid() == 0:
+            os.setuid(65534)
+        try:
+            os._exit(0 if work() else 2)
+        finally:
+            os._exit(3)
+    return os.waitpid(child, 0)[1] == 0
+
+
+def test_a_store_in_a_directory_one_may_not_write_to_can_be_read_and_stays_true(tmp_path: Path) -> None:
+    """SQLite wants files beside a WAL database. Without them it reads what it is told will not change; but it may."""
     with tempfile.TemporaryDirectory() as name:
-        frozen = Path(name) / "traces.db"
-        shutil.copy(tmp_path / "traces.db", frozen)
-        frozen.parent.chmod(0o555)
-        child = os.fork()
-        if child == 0:
-            if os.geteuid() == 0:
-                os.setuid(65534)  # root may write anywhere
-            try:
-                found = SqliteStore(frozen, read_only=True).fetch_trace("T")
-                os._exit(0 if len(found.events) == 1 else 2)
-            finally:
-                os._exit(3)
-        assert os.waitpid(child, 0)[1] == 0
-        frozen.parent.chmod(0o755)
+        path = Path(name) / "traces.db"
+        with closing(SqliteStore(path)) as store:
+            store.append([new_event(trace_id="T", span_id="S", event_type="x")])
+        Path(name).chmod(0o755)
+        again, told = os.pipe()
+        ready, go = os.pipe()
+
+        def reads_twice() -> bool:
+            reader = SqliteStore(path, read_only=True)
+            before = len(reader.fetch_trace("T").events)
+            os.write(told, b".")
+            os.read(ready, 1)
+            return (before, len(reader.fetch_trace("T").events)) == (1, 2)
+
+        def writes_between() -> None:
+            os.read(again, 1)
+            with closing(SqliteStore(path)) as store:
+                store.append([new_event(trace_id="T", span_id="S", event_type="x")])
+            os.write(go, b".")
+
+        writer = threading.Thread(target=writes_between)
+        writer.start()
+        assert _as_an_ordinary_user(reads_twice)
+        writer.join(30)
+        for end in (again, told, ready, go):
+            os.close(end)
+
+
+def test_a_path_one_may_not_look_at_is_an_error_with_its_name() -> None:
+    with tempfile.TemporaryDirectory() as name:
+        closed = Path(name) / "closed"
+        closed.mkdir(mode=0o700)
+        Path(name).chmod(0o755)
+
+        def says_so() -> bool:
+            with pytest.raises(StoreError, match=r"closed/x\.db: .*Permission denied"):
+                SqliteStore(closed / "x.db", read_only=True).search(Search())
+            return True
+
+        if os.geteuid() != 0:
+            closed.chmod(0)
+        assert _as_an_ordinary_user(says_so)
+        closed.chmod(0o700)
+
+
+def test_threads_may_fork_and_write_at_once(tmp_path: Path) -> None:
+    """Whoever forks takes every store's lock and gives back what it took, no more and no less."""
+    stores = [SqliteStore(tmp_path / f"{number}.db") for number in range(3)]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+
+    def forks() -> None:
+        for _ in range(25):
+            child = os.fork()
+            if child == 0:
+                os._exit(0)
+            os.waitpid(child, 0)
+
+    def writes() -> None:
+        for number in range(150):
+            stores[number % 3].append([new_event(trace_id="T", span_id="S", event_type="x")])
+
+    threads = [threading.Thread(target=work, daemon=True) for work in (forks, forks, forks, writes, writes)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # that threads and fork do not mix is what is tried here
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+    sys.setswitchinterval(interval)
+    assert not any(thread.is_alive() for thread in threads)
+    assert sum(len(store.fetch_trace("T").events) for store in stores) == 300
+    for store in stores:
+        store.close()
+
+
+def test_searching_long_traces_gives_what_searching_short_ones_does(tmp_path: Path) -> None:
+    """Past some thousand events of few traces the store goes from trace to trace: the answers stay the same."""
+    start = datetime(2025, 1, 1, tzinfo=UTC)
+    events = [
+        new_event(
+            trace_id=f"T{number % 3}" if number > 10 else f"old-{number}",
+            span_id="S",
+            event_type="x:started",
+            timestamp=utc_timestamp(start + timedelta(seconds=number // 2)),
+            id=f"{number}",
+        )
+        for number in range(21_000)
+    ]
+    memory = MemoryStore()
+    memory.append(events)
+    middle = events[12_000].micros
+    with closing(SqliteStore(tmp_path / "traces.db")) as store:
+        store.append(events)
+        page = store.search(Search(limit=2))
+        searches = [
+            Search(),
+            Search(limit=2),
+            Search(limit=2).after(page[-1]),
+            Search(before=middle),
+            Search(since=middle),
+            Search(until=middle, since=events[11_000].micros),
+            Search(trace_prefix="T"),
+            Search(trace_prefix="old-1"),
+            Search(trace_prefix="nope"),
+        ]
+        for search in searches:
+            assert list(store.search(search)) == list(memory.search(search)), search
 
 
 @pytest.mark.parametrize("content", ["", "not a database at all, but long enough to be looked at" * 20])

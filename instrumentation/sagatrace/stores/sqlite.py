@@ -11,7 +11,6 @@ import random
 import sqlite3
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +22,7 @@ import msgspec
 from sagatrace.errors import EventError, StoreError, StoreNotFoundError
 from sagatrace.events import TraceEvent, decode_event, encode_event
 from sagatrace.stores import FetchedTrace, ReadCost, Search, TraceHit, TraceHits, decode_documents
+from sagatrace.stores.forks import closed_across_forks
 
 __all__ = ["SCHEMA_VERSION", "SqliteStore", "path_from_url"]
 
@@ -40,10 +40,12 @@ CREATE TABLE event (
     UNIQUE (trace_id, id)
 );
 CREATE INDEX event_at ON event (at, trace_id);
+CREATE INDEX event_trace ON event (trace_id, at);
 PRAGMA application_id = {_APPLICATION_ID};
 PRAGMA user_version = {SCHEMA_VERSION};
 """
 
+_WALK: Final = 20_000  # events walked through before going from trace to trace instead
 _T = TypeVar("_T")
 
 
@@ -65,16 +67,17 @@ def path_from_url(url: str) -> Path:
 class SqliteStore:
     """Events in the file at `path`; created with its directory on first write, unless `read_only`.
 
-    `max_wait` bounds, in seconds, how long one call waits for other processes' locks.
+    `max_wait` bounds, in seconds, how long one call waits for others' locks (creating the file may take it twice).
     """
 
     def __init__(self, path: Path, *, read_only: bool = False, max_wait: float = 5.0) -> None:
         self._path = path
         self._read_only = read_only
         self._max_wait = max_wait
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
-        _stores.add(self)
+        self._frozen = False
+        closed_across_forks(self)
 
     @property
     def label(self) -> str:
@@ -103,23 +106,12 @@ class SqliteStore:
     def search(self, search: Search) -> TraceHits:
         """The traces with the latest matching events, newest first."""
         began = time.perf_counter()
-        query, values = _query(search)
-
-        def read(connection: sqlite3.Connection) -> list[TraceHit]:
-            hits: dict[str, TraceHit] = {}
-            for trace_id, at, document in connection.execute(query, values):
-                if trace_id not in hits and _matches(search, document):
-                    hits[trace_id] = TraceHit(trace_id, at)
-                    if len(hits) == search.limit:
-                        break
-            return list(hits.values())
-
-        hits = self._with_connection(read)
+        hits = self._with_connection(lambda connection: _found(connection, search))
         return TraceHits(hits, ReadCost(queries=1, milliseconds=(time.perf_counter() - began) * 1000))
 
     def close(self) -> None:
         """Close the connection; the next call opens a new one."""
-        with self._lock:
+        with self.lock:
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
@@ -127,11 +119,15 @@ class SqliteStore:
     def _with_connection(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
         """Run the work, again while another process holds the file, for at most `max_wait` seconds."""
         deadline = time.monotonic() + self._max_wait
-        with self._lock:
+        if not self.lock.acquire(timeout=self._max_wait):
+            raise StoreError(f"{self._path} was held by another thread for {self._max_wait:g} s")
+        try:
             while True:
                 try:
                     if self._connection is None:
                         self._connection = self._open()
+                    left = max(0, int((deadline - time.monotonic()) * 1000))
+                    self._connection.execute(f"PRAGMA busy_timeout = {left}")
                     return work(self._connection)
                 except sqlite3.OperationalError as error:
                     if not _is_busy(error) or time.monotonic() >= deadline:
@@ -141,6 +137,10 @@ class SqliteStore:
                 except sqlite3.Error as error:
                     self.close()
                     raise self._failure(error) from error
+        finally:
+            if self._frozen:
+                self.close()
+            self.lock.release()
 
     def _open(self) -> sqlite3.Connection:
         if self._read_only:
@@ -162,12 +162,17 @@ class SqliteStore:
         return connection
 
     def _open_for_reading(self) -> sqlite3.Connection:
-        if not self._path.exists():
+        try:
+            self._path.stat()
+        except (FileNotFoundError, NotADirectoryError) as error:
             raise StoreNotFoundError(
                 f"no store at {self._path} yet: a traced worker creates it (SAGATRACE_STORE={self.label}), "
                 f"`sagatrace import` fills one from a file, `sagatrace-tui --demo` shows one at work"
-            )
+            ) from error
+        except OSError as error:
+            raise self._failure(error) from error
         uri = f"{self._path.as_uri()}?mode=ro"
+        self._frozen = False
         connection = self._connect(uri)
         try:
             connection.execute("PRAGMA query_only = ON")
@@ -176,7 +181,9 @@ class SqliteStore:
             connection.close()
             if self._path.with_name(self._path.name + "-wal").exists() or not os.access(self._path, os.R_OK):
                 raise
-            # A file nobody writes to, in a directory we may not write to: SQLite reads it only when told so.
+            # A directory we may not write to, and nobody has the file open: SQLite then reads it only when told that
+            # it will not change. It may, later: so such a connection serves one call.
+            self._frozen = True
             connection = self._connect(f"{uri}&immutable=1")
             self._check_schema(connection)
         except BaseException:
@@ -222,28 +229,69 @@ def _insert(connection: sqlite3.Connection, row: tuple[str, str, int, bytes], *,
     return False
 
 
-def _query(search: Search) -> tuple[str, list[str | int | bytes]]:
-    """Walk the index from its newest end: the cost follows the answer, not the file.
+def _found(connection: sqlite3.Connection, search: Search) -> list[TraceHit]:
+    """Walk from the newest event back until enough traces are found; or, where that goes far, from trace to trace."""
+    hits: dict[str, TraceHit] = {}
+    if search.reads_documents or not search.trace_prefix:
+        query, values = _backwards(search)
+        walked = 0
+        for walked, (trace_id, at, document) in enumerate(connection.execute(query, values), start=1):
+            if trace_id not in hits and _matches(search, document):
+                hits[trace_id] = TraceHit(trace_id, at)
+                if len(hits) == search.limit:
+                    return list(hits.values())
+            if walked == _WALK and not search.reads_documents:
+                break
+        if walked < _WALK or search.reads_documents:
+            return list(hits.values())
+    return [TraceHit(*row) for row in connection.execute(*_by_trace(search))]
 
-    What SQL cannot say as the contract does is left to `Search.matches`; what it can say in C is asked here.
-    """
-    where = ["at >= ?", "at < ?", "substr(trace_id, 1, ?) = ?"]
+
+def _window(search: Search) -> tuple[str, list[str | int | bytes]]:
+    where = "at >= ? AND at < ?"
     values: list[str | int | bytes] = [
         -(2**62) if search.since is None else search.since,
         2**62 if search.until is None else search.until,
-        len(search.trace_prefix),
-        search.trace_prefix,
     ]
     if search.before is not None:
-        where.append("at <= ? AND (at < ? OR trace_id < ?)")
+        where += " AND at <= ? AND (at < ? OR trace_id < ?)"
         values += [search.before, search.before, search.before_trace]
+    return where, values
+
+
+def _backwards(search: Search) -> tuple[str, list[str | int | bytes]]:
+    """Events by time, newest first: the cost follows the answer, not the file, where conditions are met often.
+
+    What SQL cannot say as the contract does is left to `Search.matches`; what it can say in C is asked here.
+    """
+    where, values = _window(search)
+    where += " AND substr(trace_id, 1, ?) = ?"
+    values += [len(search.trace_prefix), search.trace_prefix]
     for text in filter(None, (search.event_type, search.tag)):
-        where.append("instr(document, ?) > 0")
+        where += " AND instr(document, ?) > 0"
         values.append(msgspec.json.encode(text))
     document = "document" if search.reads_documents else "NULL"
-    conditions = " AND ".join(where)
-    query = f"SELECT trace_id, at, {document} FROM event WHERE {conditions} ORDER BY at DESC, trace_id DESC"  # noqa: S608 - built from constants, values are bound
-    return query, values
+    return f"SELECT trace_id, at, {document} FROM event WHERE {where} ORDER BY at DESC, trace_id DESC", values  # noqa: S608 - built from constants, values are bound
+
+
+def _by_trace(search: Search) -> tuple[str, list[str | int | bytes]]:
+    """Each trace's latest event, by leaps from one trace id to the next: the cost follows the number of traces."""
+    where, values = _window(search)
+    prefix = search.trace_prefix
+    query = f"""
+        WITH RECURSIVE trace(id) AS (
+            SELECT min(trace_id) FROM event WHERE trace_id >= ?
+            UNION ALL
+            SELECT (SELECT min(trace_id) FROM event WHERE trace_id > trace.id)
+            FROM trace WHERE substr(trace.id, 1, ?) = ?
+        ), latest(id, at) AS (
+            SELECT id, (SELECT max(at) FROM event WHERE trace_id = trace.id AND {where})
+            FROM trace WHERE substr(id, 1, ?) = ?
+        )
+        SELECT id, at FROM latest WHERE at IS NOT NULL ORDER BY at DESC, id DESC LIMIT ?
+    """  # noqa: S608 - built from constants, values are bound
+    length = len(prefix)
+    return query, [prefix, length, prefix, *values, length, prefix, search.limit]
 
 
 def _matches(search: Search, document: bytes | None) -> bool:
@@ -283,22 +331,3 @@ def _create_schema(connection: sqlite3.Connection) -> None:
 def _is_busy(error: Exception) -> bool:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     return code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-
-
-_stores: Final[weakref.WeakSet[SqliteStore]] = weakref.WeakSet()
-_held: Final[list[SqliteStore]] = []
-
-
-def _before_fork() -> None:
-    for store in list(_stores):
-        store._lock.acquire()  # noqa: SLF001 - this module's own class
-        _held.append(store)
-        store.close()
-
-
-def _after_fork() -> None:
-    while _held:
-        _held.pop()._lock.release()  # noqa: SLF001
-
-
-os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)

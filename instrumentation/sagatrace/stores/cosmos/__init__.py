@@ -6,11 +6,9 @@ sockets, so every open one is closed before this process forks, and opened again
 
 from __future__ import annotations
 
-import os
 import random
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
@@ -21,6 +19,7 @@ from sagatrace.events import TraceEvent, parse_timestamp
 from sagatrace.stores import FetchedTrace, ReadCost, Search, TraceHit, TraceHits, decode_documents
 from sagatrace.stores.cosmos.address import CosmosAddress, parse_address
 from sagatrace.stores.cosmos.sql import Query, search_query, ties_query, trace_query
+from sagatrace.stores.forks import closed_across_forks
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
@@ -54,11 +53,11 @@ class CosmosStore:
         self.max_wait = max_wait
         self._read_only = read_only
         self._credential = credential
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
         self._connection: Connection | None = None
         self._write_cost = ReadCost(queries=0, milliseconds=0.0, request_units=0.0)
         self._clock_offset: float | None = None
-        _stores.add(self)
+        closed_across_forks(self)
 
     @property
     def label(self) -> str:
@@ -195,13 +194,13 @@ class CosmosStore:
 
     def close(self) -> None:
         """Close the connection; the next call opens a new one."""
-        with self._lock:
+        with self.lock:
             connection, self._connection = self._connection, None
             if connection is not None:
                 connection.close()
 
     def _opened(self) -> Connection:
-        with self._lock:
+        with self.lock:
             if self._connection is None:
                 from sagatrace.stores.cosmos.connection import Connection
 
@@ -259,22 +258,3 @@ def _total(costs: list[ReadCost]) -> ReadCost:
         sum(cost.request_units or 0.0 for cost in costs),
         sum(cost.round_trips for cost in costs),
     )
-
-
-_stores: Final[weakref.WeakSet[CosmosStore]] = weakref.WeakSet()
-_held: Final[list[CosmosStore]] = []
-
-
-def _before_fork() -> None:
-    for store in list(_stores):
-        store._lock.acquire()  # noqa: SLF001 - this module's own class
-        _held.append(store)
-        store.close()
-
-
-def _after_fork() -> None:
-    while _held:
-        _held.pop()._lock.release()  # noqa: SLF001
-
-
-os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
