@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from sagatrace.stores import EventStore, Search
-from sagatrace_tui.commands import reading, transfer
+from sagatrace_tui.commands import cost, doctor, init, reading, transfer
 from sagatrace_tui.commands.outcome import Exit, fetched, one_line_errors, opened_store, store_option
+from sagatrace_tui.commands.why import why
 from sagatrace_tui.labels import inert
 
 if TYPE_CHECKING:
@@ -36,8 +37,12 @@ def main() -> None:
 
 main.add_command(reading.list_traces)
 main.add_command(reading.show)
+main.add_command(why)
 main.add_command(transfer.import_events)
 main.add_command(transfer.export)
+main.add_command(init.init)
+main.add_command(doctor.doctor)
+main.add_command(cost.cost)
 
 
 @click.command("sagatrace-tui", epilog=_STATUSES, context_settings={"help_option_names": ["-h", "--help"]})

@@ -32,7 +32,7 @@ def environment(account: CosmosAccount, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.delenv("SAGATRACE_COSMOS_CONNECTION_STRING", raising=False)
     for name, value in account.environment().items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setenv("SAGATRACE_MAX_WAIT", "2")
+    monkeypatch.setenv("SAGATRACE_MAX_WAIT", "20")
     monkeypatch.delenv("SAGATRACE_REDIS_URL", raising=False)
     url = account.address().label
     monkeypatch.setenv("SAGATRACE_STORE", url)
