@@ -9,10 +9,12 @@ from __future__ import annotations
 import os
 import re
 import time
+from collections import deque
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from hashlib import sha256
+from operator import attrgetter
 from typing import Annotated, Any, Final, Literal, cast
 
 import msgspec
@@ -25,6 +27,7 @@ __all__ = [
     "Status",
     "TraceEvent",
     "decode_event",
+    "decode_events",
     "encode_event",
     "new_event",
     "new_id",
@@ -91,6 +94,7 @@ _ENCODER: Final = msgspec.json.Encoder()
 _LENIENT_ENCODER: Final = msgspec.json.Encoder(enc_hook=lambda value: _described(value))
 _DECODER: Final = msgspec.json.Decoder(TraceEvent)
 _DATA: Final = msgspec.json.Decoder(dict[str, Any] | None)
+_TIMESTAMP_OF: Final = attrgetter("timestamp")
 
 
 def encode_event(event: TraceEvent) -> bytes:
@@ -106,6 +110,20 @@ def decode_event(document: bytes | str) -> TraceEvent:
         raise EventError(str(error)) from error
     parse_timestamp(event.timestamp)
     return event
+
+
+def decode_events(documents: Iterable[bytes | str]) -> list[TraceEvent]:
+    """Read many stored documents at a fraction of the cost of one at a time. Raises EventError at the first fault."""
+    try:
+        events = list(map(_DECODER.decode, documents))
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise EventError(str(error)) from error
+    stamps = list(map(_TIMESTAMP_OF, events))
+    try:
+        deque(map(datetime.fromisoformat, stamps), maxlen=0)
+    except ValueError:
+        deque(map(parse_timestamp, stamps), maxlen=0)
+    return events
 
 
 def parse_event(document: bytes | str) -> TraceEvent:
@@ -234,30 +252,17 @@ def parse_timestamp(text: str) -> int:
     Digits past the microsecond are dropped. Raises EventError that names the text.
     """
     try:
-        if len(text) == 27 and text[26] == "Z" and text[19] == "." and text[20:26].isdecimal():
-            return _seconds(text[:19]) * 1_000_000 + int(text[20:26])
-        return _any_timestamp(text)
+        if len(text) != 27 or text[19] != ".":
+            # fromisoformat refuses some lengths of a fraction before 3.12: make every one six digits.
+            text = _FRACTION.sub(lambda match: "." + match[1][:6].ljust(6, "0"), text, count=1)
+        moment = datetime.fromisoformat(text)
+        return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH) // _MICROSECOND
     except (ValueError, OverflowError) as error:
         raise EventError(f"timestamp {text[:64]!r} is not ISO 8601: {error}") from error
 
 
-@lru_cache(maxsize=4096)
-def _seconds(text: str) -> int:
-    moment = datetime.strptime(text, "%Y-%m-%dT%H:%M:%S").replace(tzinfo=UTC)
-    return (moment - _EPOCH) // _SECOND
-
-
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_SECOND: Final = datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC) - _EPOCH
-_MICROSECOND: Final = _SECOND / 1_000_000
-
-
-def _any_timestamp(text: str) -> int:
-    # fromisoformat refuses more than six digits of a fraction before 3.12 only in some forms: cut them first.
-    moment = datetime.fromisoformat(_FRACTION.sub(lambda match: "." + match[1][:6].ljust(6, "0"), text, count=1))
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return (moment - _EPOCH) // _MICROSECOND
+_MICROSECOND: Final = timedelta(microseconds=1)
 
 
 @lru_cache(maxsize=4096)

@@ -2,40 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any, Final, Literal
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
 
 import msgspec
 
 from sagatrace.errors import EventError
-from sagatrace.events import CLOSING_PHASES, OPENING_PHASES, TraceEvent, split_event_type
+from sagatrace.events import TraceEvent
+from sagatrace_tui.model.attempts import Reading, Try, read_attempts
+from sagatrace_tui.model.facts import Facts, facts_of, links_of, named, text_of
+from sagatrace_tui.model.phases import NEW, SpanKind, SpanStatus, State, mark_of, state_after
 
-__all__ = ["Attempt", "Span", "SpanKind", "SpanStatus", "fold_span"]
-
-SpanStatus = Literal["queued", "running", "success", "failed", "stopped", "canceled", "point"]
-SpanKind = Literal["workflow", "stage", "job", "saga", "compensation", "point", "step"]
-
-_KINDS: Final[Mapping[str, SpanKind]] = {"workflow": "workflow", "stage": "stage", "job": "job", "saga": "saga"}
-_COMPENSATION_PHASES: Final = frozenset({"compensating", "compensated", "compensation_failed"})
-# Opened, but nothing runs yet.
-_WAITING_PHASES: Final = frozenset({"enqueued", "scheduled", "deferred"})
-
-
-class _Facts(msgspec.Struct, frozen=True, gc=False):
-    """The values of `data` that the model reads; all else stays undecoded until it is shown."""
-
-    job_name: Any = None
-    error: Any = None
-    error_type: Any = None
-    reason: Any = None
-    original_span_id: Any = None
-    compensation: Any = None
-
-
-_NO_FACTS: Final = _Facts()
-_FACTS: Final = msgspec.json.Decoder(_Facts | None)
+__all__ = ["Attempt", "Place", "Span", "SpanKind", "SpanStatus", "fold_span"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,27 +27,146 @@ class Attempt:
     error: str | None
 
 
-@dataclass(frozen=True)
-class Span:
-    """One unit of work. Times are microseconds since 1970; `events` are in order of (time, id)."""
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a span ran last, as far as its events tell."""
+
+    worker: str | None
+    queue: str | None
+    host: str | None
+    attempt: int | None
+    attempts_allowed: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """What is worked out only of spans that are looked at."""
+
+    reading: Reading
+    facts: tuple[Facts, ...]
+    attempts: tuple[Attempt, ...]
+
+
+class Span(msgspec.Struct, eq=False, gc=False):
+    """One unit of work. Times are microseconds since 1970; `events` are in order of (time, id), not to be changed.
+
+    Only what every verdict needs is kept ready; all else is read from the events when asked for.
+    """
 
     span_id: str
-    name: str
-    kind: SpanKind
-    status: SpanStatus
-    parent_id: str | None
-    enqueued_at: int | None
-    started_at: int | None
-    ended_at: int | None
-    first_at: int
-    last_at: int
-    attempts: tuple[Attempt, ...]
-    error: str | None
-    error_type: str | None
-    original_span_id: str | None
-    compensation: str | None
-    tags: tuple[str, ...]
-    events: tuple[TraceEvent, ...] = field(repr=False)
+    events: list[TraceEvent]
+    state: State
+    parent_id: str | None = None
+    original_span_id: str | None = None
+    compensation: str | None = None
+    _name: str | None = None
+    _view: _View | None = None
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Span):
+            return NotImplemented
+        return self is other or (self.span_id == other.span_id and self.events == other.events)
+
+    def __hash__(self) -> int:
+        return hash(self.span_id)
+
+    def __repr__(self) -> str:
+        return f"Span({self.span_id!r}, {self.name!r}, {self.status!r}, {len(self.events)} events)"
+
+    @property
+    def kind(self) -> SpanKind:
+        """What it is a unit of; a span that names what it undoes is a compensation."""
+        return "compensation" if self.original_span_id is not None else self.state.kind
+
+    @property
+    def status(self) -> SpanStatus:
+        """How it stands."""
+        return self._seen().reading.status if self.state.odd else self.state.status
+
+    @property
+    def name(self) -> str:
+        """The job's name, else the event type less its phase."""
+        if self._name is None:
+            told = (text_of(facts_of(event).job_name) for event in reversed(self.events))
+            marks = [mark_of(event.event_type, event.status) for event in self.events]
+            typed = next((mark.name for mark in marks if mark.kind != "other"), marks[0].name)
+            self._name = next((name for name in told if name), typed)
+        return self._name
+
+    @property
+    def first_at(self) -> int:
+        """When its first event happened."""
+        return self.events[0].micros
+
+    @property
+    def last_at(self) -> int:
+        """When its latest event happened."""
+        return self.events[-1].micros
+
+    @property
+    def enqueued_at(self) -> int | None:
+        """When it was first enqueued."""
+        waits = self._seen().reading.waits
+        return waits[0].micros if waits else None
+
+    @property
+    def started_at(self) -> int | None:
+        """When it was first started."""
+        return min((attempt.started_at for attempt in self.attempts if attempt.started_at is not None), default=None)
+
+    @property
+    def ended_at(self) -> int | None:
+        """When it ended for good; None while it is open."""
+        if self.is_open or self.kind == "point":
+            return None
+        if not self.state.odd:
+            return self.closing_event.micros
+        closing = self._seen().reading.closing
+        return closing.micros if closing else None
+
+    @property
+    def over_at(self) -> int:
+        """When it ended; for a point, and where nothing tells, when it was last heard of."""
+        ended = self.ended_at
+        return self.last_at if ended is None else ended
+
+    @property
+    def closing_event(self) -> TraceEvent:
+        """The event that ended it; while there is none, its latest."""
+        if self.state.odd:
+            return self._seen().reading.closing or self.events[-1]
+        ends = (event for event in reversed(self.events) if mark_of(event.event_type, event.status).kind == "end")
+        return next(ends, self.events[-1])
+
+    @property
+    def attempts(self) -> tuple[Attempt, ...]:
+        """Each try, in order."""
+        return self._seen().attempts
+
+    @property
+    def error(self) -> str | None:
+        """What it failed with; None where it ended well."""
+        return self._last_text("error") if self._is_unwell else None
+
+    @property
+    def error_type(self) -> str | None:
+        """The type of what it failed with; None where it ended well."""
+        return self._last_text("error_type") if self._is_unwell else None
+
+    @property
+    def reason(self) -> str | None:
+        """Why it was done, or stopped, in its own words."""
+        return self._last_text("reason")
+
+    @property
+    def attempt_error(self) -> str | None:
+        """What its last failed attempt failed with, however it ended."""
+        return next((attempt.error for attempt in reversed(self.attempts) if attempt.error), None)
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The tags of all its events, each once."""
+        return tuple(dict.fromkeys(tag for event in self.events for tag in event.tags or ()))
 
     @property
     def is_open(self) -> bool:
@@ -76,13 +174,48 @@ class Span:
         return self.status in ("queued", "running")
 
     @property
+    def has_begun(self) -> bool:
+        """Whether anything but waiting is known of it."""
+        return self.status != "queued" or self.state.between or bool(self.attempts)
+
+    @property
+    def is_presumed(self) -> bool:
+        """Whether nobody saw its end: a worker was lost, and the end inferred."""
+        closing = self.closing_event
+        return facts_of(closing).presumed is True or closing.event_type.rpartition(":")[2] == "abandoned"
+
+    @property
     def wait(self) -> int | None:
         """Microseconds between being enqueued and first started."""
-        if self.enqueued_at is None or self.started_at is None:
-            return None
-        return max(0, self.started_at - self.enqueued_at)
+        enqueued, started = self.enqueued_at, self.started_at
+        return None if enqueued is None or started is None else max(0, started - enqueued)
 
-    @cached_property
+    @property
+    def fault(self) -> str | None:
+        """`conflicting_outcomes` or `duplicate` where one attempt has two ends."""
+        return self._seen().reading.fault if self.state.odd else None
+
+    @property
+    def dependencies(self) -> tuple[str, ...]:
+        """The spans it waits for, by what its events name; none where it runs even if they fail."""
+        told = [facts_of(event) for event in self.events]
+        if any(facts.allow_failure is True for facts in told):
+            return ()
+        return named(*(value for facts in told for value in (facts.depends_on, facts.dependency)))
+
+    @property
+    def place(self) -> Place:
+        """Where it ran last."""
+        attempt, allowed = self._last("attempt"), self._last("attempts_allowed")
+        return Place(
+            self._last_text("worker"),
+            self._last_text("queue"),
+            self._last_text("host"),
+            attempt if isinstance(attempt, int) else None,
+            allowed if isinstance(allowed, int) else None,
+        )
+
+    @property
     def data(self) -> dict[str, Any]:
         """The `data` of all its events merged, later ones over earlier ones."""
         merged: dict[str, Any] = {}
@@ -93,113 +226,56 @@ class Span:
                 merged["data_unreadable"] = str(error)
         return merged
 
+    @property
+    def _is_unwell(self) -> bool:
+        return self.status not in ("success", "point")
 
-def fold_span(events: Sequence[TraceEvent]) -> Span:
-    """Fold the events of one span, given in order of (time, id) and each once."""
-    phases = [split_event_type(event.event_type) for event in events]
-    facts = [_facts(event) for event in events]
-    starts = [event for event, (_, phase) in zip(events, phases, strict=True) if _runs(phase)]
-    ends = [event for event, (_, phase) in zip(events, phases, strict=True) if _ends(phase)]
-    enqueued = [event for event, (_, phase) in zip(events, phases, strict=True) if phase in _WAITING_PHASES]
-    closings = [event for event in ends if split_event_type(event.event_type)[1] != "retrying"]
-    status = _status(events, starts, ends, closings)
-    is_open = status in ("queued", "running")
-    failing = status in ("failed", "stopped", "canceled") or is_open
-    return Span(
-        span_id=events[0].span_id,
-        name=_text(_last(fact.job_name for fact in facts)) or _name(phases),
-        kind=_kind(phases),
-        status=status,
-        parent_id=next((event.parent_span_id for event in events if event.parent_span_id), None),
-        enqueued_at=enqueued[0].micros if enqueued else None,
-        started_at=starts[0].micros if starts else None,
-        ended_at=closings[-1].micros if closings and not is_open else None,
-        first_at=events[0].micros,
-        last_at=events[-1].micros,
-        attempts=_attempts(starts, ends),
-        error=_text(_last(fact.error for fact in facts)) if failing else None,
-        error_type=_text(_last(fact.error_type for fact in facts)) if failing else None,
-        original_span_id=_text(_last(fact.original_span_id for fact in facts)),
-        compensation=_text(_last(fact.compensation for fact in facts)),
-        tags=tuple(dict.fromkeys(tag for event in events for tag in event.tags or ())),
-        events=tuple(events),
+    def _seen(self) -> _View:
+        if self._view is None:
+            reading = read_attempts(self.events)
+            facts = tuple(map(facts_of, self.events))
+            self._view = _View(reading, facts, _attempts(reading.tries))
+        return self._view
+
+    def _last(self, fact: str) -> object:
+        told = (getattr(facts, fact) for facts in reversed(self._seen().facts))
+        return next((value for value in told if value is not None), None)
+
+    def _last_text(self, fact: str) -> str | None:
+        return text_of(self._last(fact))
+
+    def append(self, event: TraceEvent, state: State) -> None:
+        """Take one event that is later than all others; `state` is the state after it."""
+        self.events.append(event)
+        self.state = state
+        self._name = None
+        self._view = None
+        if self.parent_id is None:
+            self.parent_id = event.parent_span_id or None
+        links = links_of(event)
+        self.original_span_id = text_of(links.original_span_id) or self.original_span_id
+        self.compensation = text_of(links.compensation) or self.compensation
+
+
+_NOTHING: Final = NEW
+
+
+def fold_span(events: Iterable[TraceEvent]) -> Span:
+    """Fold the events of one span, given in order of (time, id) and each once. There must be at least one."""
+    ordered: Sequence[TraceEvent] = list(events)
+    span = Span(ordered[0].span_id, [], _NOTHING)
+    for event in ordered:
+        span.append(event, state_after(span.state, event.event_type, event.status))
+    return span
+
+
+def _attempts(tries: Sequence[Try]) -> tuple[Attempt, ...]:
+    return tuple(
+        Attempt(
+            number,
+            one.start.micros if one.start else None,
+            one.end.micros if one.end else None,
+            text_of(facts_of(one.end).error) if one.end else None,
+        )
+        for number, one in enumerate(tries, start=1)
     )
-
-
-def _runs(phase: str | None) -> bool:
-    return phase in OPENING_PHASES and phase not in _WAITING_PHASES
-
-
-def _ends(phase: str | None) -> bool:
-    return phase in CLOSING_PHASES or phase == "retrying"
-
-
-def _status(
-    events: Sequence[TraceEvent], starts: list[TraceEvent], ends: list[TraceEvent], closings: list[TraceEvent]
-) -> SpanStatus:
-    # Counted, not compared by time: clocks of different hosts disagree.
-    if closings and len(ends) >= len(starts):
-        return _outcome(closings[-1])
-    if starts and len(ends) < len(starts):
-        return "running"
-    explicit = _last(event.status for event in events)
-    if any(split_event_type(event.event_type)[1] for event in events):
-        return "queued"
-    if explicit in ("success", "failed"):
-        return "success" if explicit == "success" else "failed"
-    return "point"
-
-
-def _outcome(closing: TraceEvent) -> SpanStatus:
-    if closing.status == "success":
-        return "success"
-    if closing.status == "failed":
-        return "failed"
-    return CLOSING_PHASES[split_event_type(closing.event_type)[1] or ""]
-
-
-def _attempts(starts: list[TraceEvent], ends: list[TraceEvent]) -> tuple[Attempt, ...]:
-    attempts = []
-    for index in range(max(len(starts), len(ends))):
-        end = ends[index] if index < len(ends) else None
-        error = _text(_facts(end).error) if end is not None else None
-        started_at = starts[index].micros if index < len(starts) else None
-        attempts.append(Attempt(index + 1, started_at, end.micros if end else None, error))
-    return tuple(attempts)
-
-
-def _kind(phases: Sequence[tuple[str, str | None]]) -> SpanKind:
-    known = {phase for _, phase in phases if phase}
-    if known & _COMPENSATION_PHASES:
-        return "compensation"
-    if not known:
-        return "point"
-    return _KINDS.get(_name(phases).partition(":")[0], "step")
-
-
-def _name(phases: Sequence[tuple[str, str | None]]) -> str:
-    return next((name for name, phase in phases if phase), phases[0][0])
-
-
-def _facts(event: TraceEvent) -> _Facts:
-    if event.raw_data is msgspec.UNSET:
-        return _NO_FACTS
-    try:
-        return _FACTS.decode(event.raw_data) or _NO_FACTS
-    except (msgspec.MsgspecError, RecursionError):
-        return _NO_FACTS
-
-
-def _last(values: Iterable[Any]) -> Any:
-    found = None
-    for value in values:
-        if value is not None:
-            found = value
-    return found
-
-
-def _text(value: object) -> str | None:
-    """What jobs wrote where a text belongs, as a text."""
-    if value is None or isinstance(value, str):
-        return value
-    return msgspec.json.encode(value).decode()

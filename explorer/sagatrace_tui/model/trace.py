@@ -1,55 +1,169 @@
-"""A trace: its spans as a forest, and what is odd about them."""
+"""A trace: its spans as a forest, and the answers to what a person asks of it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import Final, Literal
+import gc
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal, TypeVar, cast
 
-from sagatrace.events import TraceEvent, encode_event
-from sagatrace_tui.model.span import Span, fold_span
+from sagatrace.events import TraceEvent
+from sagatrace_tui.model.anomaly import Anomaly, listed, reading_anomalies
+from sagatrace_tui.model.census import Areas, Census
+from sagatrace_tui.model.compensation import Compensations, LedgerRow, Standing
+from sagatrace_tui.model.failure import Failures, Role, in_order
+from sagatrace_tui.model.fold import Fold
+from sagatrace_tui.model.forest import Forest
+from sagatrace_tui.model.span import Span
+from sagatrace_tui.model.undoing import Undoing
+from sagatrace_tui.model.verdict import IDLE, Judge, Judgement, Verdict
 
-__all__ = ["IDLE", "Anomaly", "Trace", "TraceStatus", "build_trace", "reading_anomalies"]
+__all__ = ["IDLE", "Anomaly", "NeverRan", "Trace", "TraceStatus", "build_trace", "reading_anomalies"]
 
+_T = TypeVar("_T")
 TraceStatus = Literal["running", "success", "failed", "stopped", "canceled", "unknown"]
-
-IDLE: Final = 15 * 60 * 1_000_000
-"""Microseconds without an event after which a trace counts as ended."""
 
 
 @dataclass(frozen=True, slots=True)
-class Anomaly:
-    """Something about the trace that should not be: its kind, the spans it concerns, one sentence."""
+class NeverRan:
+    """A span that will never start, and what it waits for in vain."""
 
-    kind: str
-    span_ids: tuple[str, ...]
-    detail: str
+    span_id: str
+    name: str
+    dependency_id: str
+    dependency_name: str
 
 
-@dataclass(frozen=True)
 class Trace:
-    """One trace as of the moment it was built. Times are microseconds since 1970.
+    """One trace as of `now`. Times are microseconds since 1970.
 
-    `children` holds, for each span id, its children's ids in start order; under a parent that was never seen,
-    the orphans that name it. `roots` are the spans shown at the top: true roots, and those cut out of a cycle.
+    `children` holds, for each span id, its children's ids in start order; under a parent that was never seen, the
+    orphans that name it. `roots` are the spans shown at the top: true roots, and those cut out of a cycle.
+
+    `add` takes further events; one thread at a time may use a trace. The verdict is ready once it is built; lists
+    (ledger, roles, anomalies) are worked out when first asked for, and kept until something changes.
     """
 
-    trace_id: str
-    status: TraceStatus
-    spans: dict[str, Span]
-    roots: tuple[str, ...]
-    children: dict[str, tuple[str, ...]] = field(repr=False)
-    missing_parents: tuple[str, ...]
-    anomalies: tuple[Anomaly, ...]
-    started_at: int | None
-    ended_at: int | None
-    last_at: int | None
-    event_count: int
+    def __init__(self, trace_id: str, events: Iterable[TraceEvent], *, now: int, anomalies: Iterable[Anomaly]) -> None:
+        self.trace_id = trace_id
+        self.now = now
+        self._found = tuple(anomalies)
+        self._fold = Fold()
+        self._kept: dict[str, object] = {}
+        self._load(events)
+        self._settle()
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Trace):
+            return NotImplemented
+        return self is other or (
+            (self.trace_id, self.spans, self.roots, self.children)
+            == (other.trace_id, other.spans, other.roots, other.children)
+            and (self.judgement, self.anomalies) == (other.judgement, other.anomalies)
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # it changes
+
+    def __repr__(self) -> str:
+        return f"Trace({self.trace_id!r}, {self.verdict!r}, {len(self.spans)} spans, {self.event_count} events)"
+
+    def add(self, events: Iterable[TraceEvent], *, now: int | None = None) -> set[str]:
+        """Take further events, in any order, known ones too; returns the ids of the spans that changed."""
+        changed: set[str] = set()
+        given = list(events)
+        if len(given) > 100 and len(given) > len(self._fold.events) // 10:
+            before = self._fold
+            self._load([*before.events.values(), *given])
+            changed = {one for one, span in self.spans.items() if before.spans.get(one) != span}
+        else:
+            for event in given:
+                changed |= self._add(event)
+        self.now = self.now if now is None else now
+        self._kept.clear()
+        self._settle()
+        return changed
+
+    def _add(self, event: TraceEvent) -> set[str]:
+        try:
+            change = self._fold.add(event)
+        except LookupError:  # another document under a known id: what was folded of it cannot be taken out
+            self._load(self._fold.events.values())
+            return {event.span_id}
+        if change is None:
+            return set()
+        if not self._forest.update(change):
+            self._load(self._fold.events.values())
+            return {event.span_id}
+        self._census.update(change)
+        if change.moved or change.relinked or (change.was is None and change.span.span_id in self._forest.children):
+            # Where the undoing is, and what lies below which step, must be found out anew.
+            self._answer_anew()
+            return {event.span_id}
+        self._areas.update(change)
+        self._failures.update(change)
+        self._compensations.update(change)
+        return {event.span_id}
+
+    def _load(self, events: Iterable[TraceEvent]) -> None:
+        clashes, faults = self._fold.clashes, self._fold.faults
+        with _quiet_collector():
+            fold = Fold()
+            fold.load(events)
+            fold.clashes |= clashes
+            fold.faults = {**faults, **fold.faults}
+            self._fold = fold
+            self._stand()
+
+    def _stand(self) -> None:
+        self._forest = Forest(self._fold)
+        self._census = Census(self._fold)
+        self._answer_anew()
+
+    def _answer_anew(self) -> None:
+        fold, forest, census = self._fold, self._forest, self._census
+        self._areas = Areas(census, forest)
+        self._failures = Failures(fold, forest, census, self._areas)
+        self._compensations = Compensations(fold, forest, census, self._areas)
+        self._undoing = Undoing(fold, forest, census, self._areas, self._failures, self._compensations)
+        self._judge = Judge(fold, forest, census, self._areas, self._failures, self._compensations, self._undoing)
+
+    def _settle(self) -> None:
+        self._failures.settle()
+        self._compensations.settle()
+        self.judgement: Judgement = self._judge.judge(now=self.now, last_at=self._fold.last_at)
+
+    def _keep(self, name: str, make: Callable[[], _T]) -> _T:
+        """An answer, worked out once and kept until something changes."""
+        if name not in self._kept:
+            self._kept[name] = make()
+        return cast("_T", self._kept[name])
+
+    @property
+    def spans(self) -> dict[str, Span]:
+        """Every span by its id; not to be changed."""
+        return self._fold.spans
+
+    @property
+    def children(self) -> Mapping[str, Sequence[str]]:
+        """Each span's children, in start order."""
+        return self._forest.children
+
+    @property
+    def roots(self) -> tuple[str, ...]:
+        """The spans at the top, in start order."""
+        return self._keep("roots", lambda: tuple(self._forest.roots))
+
+    @property
+    def missing_parents(self) -> tuple[str, ...]:
+        """The parents that spans name and nobody has seen."""
+        return self._keep("missing", lambda: tuple(self._forest.missing_in_order()))
 
     @property
     def root(self) -> Span | None:
-        """The span that stands for the trace: the earliest root."""
-        return self.spans[self.roots[0]] if self.roots else None
+        """The span that stands for the trace: the earliest root that is no mere instant, if any is."""
+        top = self._forest.heads() or self._forest.roots
+        return self.spans[top[0]] if top else None
 
     @property
     def name(self) -> str:
@@ -57,16 +171,97 @@ class Trace:
         return self.root.name if self.root else ""
 
     @property
-    def error_count(self) -> int:
-        """How many spans failed."""
-        return sum(span.status == "failed" for span in self.spans.values())
+    def started_at(self) -> int | None:
+        """When its first event happened."""
+        return self._fold.first_at
+
+    @property
+    def last_at(self) -> int | None:
+        """When its latest event happened."""
+        return self._fold.last_at
+
+    @property
+    def ended_at(self) -> int | None:
+        """When it ended; None while it runs, and where nothing tells how it ended."""
+        return self.last_at if self.judgement.ended and self.verdict != "unknown" else None
 
     @property
     def duration(self) -> int | None:
-        """Microseconds from the first event to the end, or to the latest event while there is no end."""
-        if self.started_at is None or self.last_at is None:
-            return None
-        return (self.ended_at or self.last_at) - self.started_at
+        """Microseconds from the first event to the latest."""
+        return None if self.started_at is None or self.last_at is None else self.last_at - self.started_at
+
+    @property
+    def event_count(self) -> int:
+        """How many events it holds, each counted once."""
+        return len(self._fold.events)
+
+    @property
+    def error_count(self) -> int:
+        """How many spans failed."""
+        return len(self._census.failed)
+
+    @property
+    def verdict(self) -> Verdict:
+        """How it stands, in one word."""
+        return self.judgement.verdict
+
+    @property
+    def summary(self) -> str:
+        """How it stands, in one sentence."""
+        return self._keep("summary", lambda: self._judge.sentence(self.judgement))
+
+    @property
+    def status(self) -> TraceStatus:
+        """How it ended, if it has, in the terms of a span."""
+        if not self.judgement.ended:
+            return "running"
+        if self.judgement.cause is not None:
+            status = self.spans[self.judgement.cause].status
+            return status if status in ("stopped", "canceled") else "failed"
+        if self.judgement.aborted:
+            return "failed"
+        return "unknown" if self.verdict == "unknown" else "success"
+
+    @property
+    def cause(self) -> Span | None:
+        """The span it failed at; where nothing failed, the one it was stopped or canceled at."""
+        return None if self.judgement.cause is None else self.spans[self.judgement.cause]
+
+    @property
+    def failure_path(self) -> tuple[str, ...]:
+        """Span ids from the root to the cause; empty when nothing failed."""
+        cause = self.judgement.cause
+        return () if cause is None else (cause, *self._forest.ancestors_of(cause))[::-1]
+
+    @property
+    def roles(self) -> Mapping[str, Role]:
+        """The one role of each failed span; and `recovered` for those that ended well after an attempt that failed."""
+        return self._keep("roles", self._failures.roles)
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """The spans that have a role, in the order they ended."""
+        return self._keep("failures", lambda: tuple(in_order(self._fold, self.roles)))
+
+    @property
+    def never_ran(self) -> tuple[NeverRan, ...]:
+        """Spans that will never start, because what they wait for failed."""
+        return self._keep("never_ran", self._never_ran)
+
+    @property
+    def ledger(self) -> tuple[LedgerRow, ...]:
+        """Every try to undo a step, in the order they began; then, if it failed, the steps nobody tried to undo."""
+        return self._keep("ledger", self._ledger)
+
+    @property
+    def still_standing(self) -> tuple[Standing, ...]:
+        """The steps that should have been undone and were not, each with one reason."""
+        return self._keep("standing", self._standing)
+
+    @property
+    def anomalies(self) -> tuple[Anomaly, ...]:
+        """What is odd about it: first what was found while reading, then the tree, then the undoing."""
+        return self._keep("anomalies", lambda: tuple(self._anomalies()))
 
     def walk(self) -> Iterator[tuple[int, str]]:
         """Every span once, as (depth, span id), in the order of a tree; a missing parent's id comes at depth 0."""
@@ -76,10 +271,66 @@ class Trace:
             yield depth, span_id
             stack.extend((depth + 1, child) for child in reversed(self.children.get(span_id, ())))
 
+    def _ledger(self) -> tuple[LedgerRow, ...]:
+        return tuple(self._compensations.ledger(ended=self.judgement.ended, steps=self.still_standing))
 
-def reading_anomalies(malformed: Iterable[tuple[str, str]]) -> list[Anomaly]:
-    """What was found while reading, as (document id, fault) pairs, as anomalies of the trace."""
-    return [Anomaly("malformed", (), f"document {document_id}: {fault}") for document_id, fault in malformed]
+    def _standing(self) -> tuple[Standing, ...]:
+        standing = self._compensations.standing(ended=self.judgement.ended)
+        if self.judgement.aborted or self.verdict == "unknown":
+            return tuple(standing)
+        left = set(self._undoing.left_in_branches()) if self.verdict == "rollback_incomplete" else set[str]()
+        return tuple(one for one in standing if one.span_id in left)
+
+    def _never_ran(self) -> tuple[NeverRan, ...]:
+        def named(span_id: str) -> str:
+            return self.spans[span_id].name if span_id in self.spans else span_id
+
+        found = self._failures.never_ran().items()
+        return tuple(NeverRan(one, named(one), dependency, named(dependency)) for one, dependency in found)
+
+    def _anomalies(self) -> Iterator[Anomaly]:
+        yield from self._found
+        for event_id, fault in sorted(self._fold.faults.items()):
+            event = self._fold.events.get(event_id)
+            yield Anomaly("malformed", (event.span_id,) if event else (), f"event {event_id}: {fault}")
+        for event_id in sorted(self._fold.clashes):
+            span_id = self._fold.events[event_id].span_id
+            yield Anomaly("duplicate", (span_id,), f"two different events have the id {event_id}; one of them is kept")
+        yield from self._forest.anomalies()
+        for span in sorted(
+            (self.spans[one] for one in self._census.odd), key=lambda span: (span.first_at, span.span_id)
+        ):
+            if span.fault is not None:
+                told = "two ends that disagree" if span.fault == "conflicting_outcomes" else "the same end told twice"
+                yield Anomaly(span.fault, (span.span_id,), f"{span.name} has {told}; {span.status} is taken")
+        if self.judgement.ended:
+            yield from self._never_ended()
+        yield from self._undoing.anomalies(ended=self.judgement.ended)
+        if self.verdict == "succeeded_but_compensated":
+            undos = tuple(self._undoing.outside_branches())
+            yield Anomaly("green_but_compensated", undos, "the root succeeded, yet undoing began")
+
+    def _never_ended(self) -> Iterator[Anomaly]:
+        lost = {one.span_id for one in self.never_ran}
+        spans = [self.spans[one] for one in self._census.open if one not in lost]
+        if spans:
+            spans.sort(key=lambda span: (span.first_at, span.span_id))
+            count = "1 span" if len(spans) == 1 else f"{len(spans)} spans"
+            names = listed([f"{span.name} ({span.status})" for span in spans])
+            yield Anomaly("never_ended", tuple(span.span_id for span in spans), f"{count} never ended: {names}")
+
+
+@contextmanager
+def _quiet_collector() -> Iterator[None]:
+    """Keep the cyclic collector from running: folding makes much and no garbage, and its passes cost as much."""
+    if not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def build_trace(trace_id: str, events: Iterable[TraceEvent], *, now: int, anomalies: Iterable[Anomaly] = ()) -> Trace:
@@ -87,92 +338,4 @@ def build_trace(trace_id: str, events: Iterable[TraceEvent], *, now: int, anomal
 
     `anomalies` are those found while reading, such as malformed documents.
     """
-    spans = _fold(events)
-    parents, cycles = _parents(spans)
-    order = {span_id: (span.first_at, span_id) for span_id, span in spans.items()}
-    children: dict[str, list[str]] = {}
-    for span_id, parent in parents.items():
-        if parent is not None:
-            children.setdefault(parent, []).append(span_id)
-    for siblings in children.values():
-        siblings.sort(key=order.__getitem__)
-    missing = sorted((parent for parent in children if parent not in spans), key=lambda p: order[children[p][0]])
-    roots = sorted((span_id for span_id, parent in parents.items() if parent is None), key=order.__getitem__)
-    last_at = max((span.last_at for span in spans.values()), default=None)
-    status = _status([spans[root] for root in roots], spans.values(), idle=last_at is not None and now - last_at > IDLE)
-    ended = last_at if status not in ("running", "unknown") else None
-    return Trace(
-        trace_id=trace_id,
-        status=status,
-        spans=spans,
-        roots=tuple(roots),
-        children={parent: tuple(ids) for parent, ids in children.items()},
-        missing_parents=tuple(missing),
-        anomalies=(*anomalies, *_structural(missing, children, cycles)),
-        started_at=min((span.first_at for span in spans.values()), default=None),
-        ended_at=ended,
-        last_at=last_at,
-        event_count=sum(len(span.events) for span in spans.values()),
-    )
-
-
-def _fold(events: Iterable[TraceEvent]) -> dict[str, Span]:
-    unique: dict[str, TraceEvent] = {}
-    for event in events:
-        known = unique.get(event.id)
-        # Two different events under one id: which one counts must not hang on the order of arrival.
-        if known is None or (known != event and encode_event(event) < encode_event(known)):
-            unique[event.id] = event
-    by_span: dict[str, list[TraceEvent]] = {}
-    for event in sorted(unique.values(), key=lambda event: (event.micros, event.id)):
-        by_span.setdefault(event.span_id, []).append(event)
-    return {span_id: fold_span(group) for span_id, group in by_span.items()}
-
-
-def _parents(spans: dict[str, Span]) -> tuple[dict[str, str | None], list[tuple[str, ...]]]:
-    """Each span's parent with cycles cut at their earliest span, and the cycles found."""
-    parents = {span_id: span.parent_id for span_id, span in spans.items()}
-    cycles: list[tuple[str, ...]] = []
-    settled: set[str] = set()
-    for start in spans:
-        path: dict[str, None] = {}
-        node: str | None = start
-        while node is not None and node in parents and node not in settled:
-            if node in path:
-                ids = list(path)
-                cycle = tuple(ids[ids.index(node) :])
-                parents[min(cycle, key=lambda span_id: (spans[span_id].first_at, span_id))] = None
-                cycles.append(tuple(sorted(cycle)))
-                break
-            path[node] = None
-            node = parents[node]
-        settled.update(path)
-    return parents, sorted(cycles)
-
-
-def _structural(missing: list[str], children: dict[str, list[str]], cycles: list[tuple[str, ...]]) -> Iterator[Anomaly]:
-    for parent in missing:
-        orphans = tuple(children[parent])
-        yield Anomaly(
-            "orphan",
-            orphans,
-            f"parent {parent} was never seen; its children: {', '.join(orphans[:5])}{' …' if len(orphans) > 5 else ''}",
-        )
-    for cycle in cycles:
-        yield Anomaly("cycle", cycle, f"{' → '.join((*cycle, cycle[0]))} are each other's parents")
-
-
-def _status(roots: list[Span], spans: Iterable[Span], *, idle: bool) -> TraceStatus:
-    all_spans = list(spans)
-    if not idle and any(span.is_open for span in all_spans):
-        return "running"
-    outcomes = [root.status for root in roots if not root.is_open and root.status != "point"]
-    bad: tuple[TraceStatus, ...] = ("failed", "stopped", "canceled")
-    for outcome in bad:
-        if outcome in outcomes:
-            return outcome
-    if outcomes and len(outcomes) == len(roots):
-        return "success"
-    if any(span.status == "failed" for span in all_spans):
-        return "failed"
-    return "unknown"
+    return Trace(trace_id, events, now=now, anomalies=anomalies)

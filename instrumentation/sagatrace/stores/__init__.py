@@ -8,11 +8,12 @@ memory:                                          gone with the process; for test
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from sagatrace.errors import EventError, StoreError, StoreUnavailableError
-from sagatrace.events import TraceEvent, decode_event
+from sagatrace.events import TraceEvent, decode_event, decode_events
 from sagatrace.settings import CosmosSettings, masked
 from sagatrace.stores.search import DataIs, Search, TraceHit, data_condition
 
@@ -171,9 +172,12 @@ def open_store(url: str, *, read_only: bool = False, max_wait: float = 5.0) -> E
 
 def decode_documents(documents: Iterable[tuple[str, bytes]]) -> tuple[list[TraceEvent], list[Malformed]]:
     """Stored (id, document) pairs as events, and those that are none with what is wrong with them."""
+    pairs = list(documents)
+    with suppress(EventError):  # one bad document among them, and each is read by itself
+        return decode_events(document for _, document in pairs), []
     events: list[TraceEvent] = []
     malformed: list[Malformed] = []
-    for document_id, document in documents:
+    for document_id, document in pairs:
         try:
             events.append(decode_event(document))
         except EventError as error:

@@ -1,0 +1,180 @@
+"""A span's events as attempts, each with a beginning and an end: exact for any sequence, and slower than `phases`.
+
+Clocks of different hosts disagree and events get lost, so attempts are told apart by their numbers where workers
+give them, else by counting; order decides only where neither helps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from sagatrace.events import TraceEvent
+from sagatrace_tui.model.facts import Facts, facts_of
+from sagatrace_tui.model.phases import SpanStatus, mark_of
+
+__all__ = ["Reading", "Try", "read_attempts"]
+
+Fault = Literal["conflicting_outcomes", "duplicate"]
+
+
+@dataclass(slots=True)
+class Try:
+    """One attempt: the event that began it and the one that ended it, None where there is none."""
+
+    start: TraceEvent | None
+    end: TraceEvent | None
+
+
+@dataclass(slots=True)
+class Reading:
+    """What all events of a span say together. `ends` are those taken for true, `closing` the one that decides."""
+
+    status: SpanStatus
+    tries: list[Try]
+    closing: TraceEvent | None
+    waits: list[TraceEvent]
+    fault: Fault | None = None
+
+
+@dataclass(slots=True)
+class _Sorted:
+    """The events of a span by what they do; each with its place in their order."""
+
+    starts: list[tuple[int, TraceEvent]] = field(default_factory=list)
+    ends: list[tuple[int, TraceEvent]] = field(default_factory=list)
+    waits: list[tuple[int, TraceEvent]] = field(default_factory=list)
+    explicit: SpanStatus = "point"
+
+
+_BEFORE_ALL: Final = -1
+
+
+def read_attempts(events: Sequence[TraceEvent]) -> Reading:
+    """Read the events of one span, given in order of (time, id)."""
+    found = _sorted(events)
+    if not (found.starts or found.ends or found.waits):
+        return Reading(found.explicit, [], None, [])
+    facts = {id(event): facts_of(event) for _, event in found.starts + found.ends}
+    found.ends = _without_overruled(found.ends, facts)
+    numbered = _numbered(found, facts)
+    tries = list(numbered.values()) if numbered is not None else _counted(found)
+    closing, status = _last_word(found, numbered)
+    waits = [event for _, event in found.waits]
+    return Reading(status, tries, closing, waits, _fault(found, numbered, facts))
+
+
+def _sorted(events: Sequence[TraceEvent]) -> _Sorted:
+    found = _Sorted()
+    for place, event in enumerate(events):
+        mark = mark_of(event.event_type, event.status)
+        match mark.kind:
+            case "start":
+                found.starts.append((place, event))
+            case "end" | "retry":
+                found.ends.append((place, event))
+            case "wait":
+                found.waits.append((place, event))
+            case _ if mark.outcome:
+                found.explicit = mark.outcome
+    return found
+
+
+def _number(event: TraceEvent, facts: dict[int, Facts]) -> int | None:
+    number = facts[id(event)].attempt
+    return number if isinstance(number, int) and not isinstance(number, bool) else None
+
+
+def _without_overruled(ends: list[tuple[int, TraceEvent]], facts: dict[int, Facts]) -> list[tuple[int, TraceEvent]]:
+    """The ends without those only presumed (a lost worker) of attempts whose end was seen."""
+    seen = {_number(event, facts) for _, event in ends if facts[id(event)].presumed is not True}
+    return [
+        (place, event)
+        for place, event in ends
+        if facts[id(event)].presumed is not True or _number(event, facts) not in seen
+    ]
+
+
+def _numbered(found: _Sorted, facts: dict[int, Facts]) -> dict[int, Try] | None:
+    """The attempts by the numbers their events carry; None where these are missing or come again (a requeued job)."""
+    numbers = [_number(event, facts) for _, event in found.starts]
+    all_numbers = numbers + [_number(event, facts) for _, event in found.ends]
+    if not all_numbers or None in all_numbers or len(set(numbers)) < len(numbers):
+        return None
+    tries: dict[int, Try] = {}
+    for number in sorted(number for number in all_numbers if number is not None):
+        tries.setdefault(number, Try(None, None))
+    for _, event in found.starts:
+        tries[_number(event, facts) or 0].start = event
+    for _, event in found.ends:
+        tries[_number(event, facts) or 0].end = event
+    return tries
+
+
+def _counted(found: _Sorted) -> list[Try]:
+    """The n-th start with the n-th end; where ends are missing though the last start has one, from the last back."""
+    starts, ends = found.starts, found.ends
+    missing = len(starts) - len(ends)
+    if missing > 0 and ends and ends[-1][0] > starts[-1][0]:
+        lost = [Try(event, None) for _, event in starts[:missing]]
+        return lost + [Try(begun, ended) for (_, begun), (_, ended) in zip(starts[missing:], ends, strict=True)]
+    unbegun = 0  # ends told before the first start, beyond what the starts account for: their own starts were lost
+    while starts and unbegun < -missing and ends[unbegun][0] < starts[0][0]:
+        unbegun += 1
+    tries = [Try(None, event) for _, event in (ends[:unbegun] if starts else ends)]
+    for n, (_, begun) in enumerate(starts, start=unbegun):
+        tries.append(Try(begun, ends[n][1] if n < len(ends) else None))
+    return tries
+
+
+def _last_word(found: _Sorted, numbered: dict[int, Try] | None) -> tuple[TraceEvent | None, SpanStatus]:
+    """The event that decides how the span stands, and how it stands."""
+    starts, ends = found.starts, found.ends
+    last_start = starts[-1][0] if starts else _BEFORE_ALL
+    last_end = ends[-1][0] if ends else _BEFORE_ALL
+    if len(found.waits) > len(starts) and found.waits[-1][0] > max(last_start, last_end):
+        return None, "queued"
+    if numbered:
+        top = numbered[max(numbered)]
+        return _outcome([(0, top.end)] if top.end else [], running=top.start is not None)
+    after = [end for end in ends if end[0] > last_start]
+    if not after and len(ends) >= len(starts):
+        # The end of the last attempt was told by a clock behind the one that told its start.
+        after = [end for end in ends if _is_closing(end[1])][-1:] or ends[-1:]
+    return _outcome(after, running=bool(starts))
+
+
+def _is_closing(event: TraceEvent) -> bool:
+    return mark_of(event.event_type, event.status).kind == "end"
+
+
+def _outcome(ends: list[tuple[int, TraceEvent]], *, running: bool) -> tuple[TraceEvent | None, SpanStatus]:
+    for _, event in reversed(ends):
+        if _is_closing(event):
+            return event, mark_of(event.event_type, event.status).outcome or "success"
+    if ends:
+        return None, "queued"
+    return None, "running" if running else "queued"
+
+
+def _fault(found: _Sorted, numbered: dict[int, Try] | None, facts: dict[int, Facts]) -> Fault | None:
+    """Whether one attempt has two ends, and whether they agree."""
+    closings = [event for _, event in found.ends if _is_closing(event)]
+    if len(closings) < 2:
+        return None
+    rivals: list[TraceEvent] = []
+    if numbered is not None:
+        by_number: dict[int | None, list[TraceEvent]] = {}
+        for event in closings:
+            by_number.setdefault(_number(event, facts), []).append(event)
+        rivals = next((events for events in by_number.values() if len(events) > 1), [])
+    elif found.starts:
+        rivals = closings if len(closings) > len(found.starts) else []
+    else:  # only ends are told: one that failed may have been tried again, one that went well was not
+        outcomes = [mark_of(event.event_type, event.status).outcome for event in closings[:-1]]
+        rivals = closings if any(outcome != "failed" for outcome in outcomes) else []
+    if not rivals:
+        return None
+    same = len({mark_of(event.event_type, event.status).outcome for event in rivals}) == 1
+    return "duplicate" if same else "conflicting_outcomes"

@@ -1,0 +1,214 @@
+"""The answers in words: one JSON object with stable keys, and Markdown that reads well as plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from sagatrace_tui.model.compensation import LedgerRow, Standing
+from sagatrace_tui.model.span import Place, Span
+from sagatrace_tui.model.trace import Trace
+from sagatrace_tui.model.verdict import one_line
+
+__all__ = ["explain", "hand_over"]
+
+_MAX_ERROR: Final = 500  # characters of an error in the text; the JSON has it whole
+_MAX_LINES: Final = 20  # entries of one list in the text; the JSON has them all
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def explain(trace: Trace) -> dict[str, Any]:
+    """The trace's answers as one JSON object; times as ISO 8601 in UTC, durations in milliseconds."""
+    cause = trace.cause
+    return {
+        "trace_id": trace.trace_id,
+        "verdict": trace.verdict,
+        "summary": trace.summary,
+        "started_at": _iso(trace.started_at),
+        "ended_at": _iso(trace.ended_at),
+        "duration_ms": None if trace.duration is None else trace.duration / 1000,
+        "event_count": trace.event_count,
+        "span_count": len(trace.spans),
+        "cause": None if cause is None else _cause(cause),
+        "failure_path": [{"span_id": one, "name": trace.spans[one].name} for one in trace.failure_path],
+        "errors": [
+            {"span_id": one, "name": trace.spans[one].name, "role": trace.roles[one], "error": _error(trace.spans[one])}
+            for one in trace.failures
+        ],
+        "never_ran": [
+            {"span_id": one.span_id, "name": one.name, "dependency_id": one.dependency_id} for one in trace.never_ran
+        ],
+        "compensations": [
+            {
+                "original_span_id": row.original_span_id,
+                "original_name": row.original_name,
+                "span_id": row.span_id,
+                "outcome": row.outcome,
+                "error": row.error,
+                "started_at": _iso(row.started_at),
+                "ended_at": _iso(row.ended_at),
+            }
+            for row in trace.ledger
+        ],
+        "still_standing": [
+            {"span_id": one.span_id, "name": one.name, "reason": one.reason} for one in trace.still_standing
+        ],
+        "anomalies": [
+            {"kind": one.kind, "span_ids": list(one.span_ids), "detail": one.detail} for one in trace.anomalies
+        ],
+    }
+
+
+def _cause(span: Span) -> dict[str, Any]:
+    return {
+        "span_id": span.span_id,
+        "name": span.name,
+        "error": span.error or span.reason,
+        "error_type": span.error_type,
+        "at": _iso(span.over_at),
+    }
+
+
+def _error(span: Span) -> str | None:
+    return span.error or span.attempt_error
+
+
+def _iso(micros: int | None) -> str | None:
+    if micros is None:
+        return None
+    try:
+        moment = _EPOCH + timedelta(microseconds=micros)
+    except OverflowError:  # an offset carried it out of the years 1 to 9999
+        return None
+    return moment.isoformat(timespec="microseconds")[:26] + "Z"
+
+
+def hand_over(trace: Trace, inert: Callable[[str], str]) -> str:
+    """The answers as Markdown to paste into an incident channel; every value a job wrote passes `inert`."""
+    return "\n".join(_Text(trace, inert).lines()) + "\n"
+
+
+class _Text:
+    """Writes the hand-over. Nothing a job wrote can start a line or end a code span."""
+
+    def __init__(self, trace: Trace, inert: Callable[[str], str]) -> None:
+        self._trace, self._inert = trace, inert
+
+    def lines(self) -> Iterator[str]:
+        """The text, line by line."""
+        trace = self._trace
+        yield f"**{self._plain(trace.verdict)}** — {self._code(trace.trace_id)} {self._plain(trace.name)}".rstrip()
+        yield self._plain(trace.summary)
+        yield from self._times()
+        if trace.cause is not None:
+            yield from self._why(trace.cause)
+        yield from self._section("Other failures", list(self._other_failures()))
+        yield from self._section(
+            "Never ran", [self._never_ran(one.name, one.dependency_name) for one in trace.never_ran]
+        )
+        yield from self._section("What was undone", [self._row(row) for row in trace.ledger])
+        yield from self._section("Still standing", [self._stands(one) for one in trace.still_standing])
+        yield from self._section(
+            "Odd about this trace", [f"{self._plain(one.kind)}: {self._plain(one.detail)}" for one in trace.anomalies]
+        )
+
+    def _times(self) -> Iterator[str]:
+        trace = self._trace
+        if trace.started_at is None:
+            return
+        silent = any(one.kind == "never_ended" for one in trace.anomalies)
+        word = "last event" if trace.ended_at is None else "silent since" if silent else "ended"
+        end = f"{word} {_clock(trace.last_at)}"
+        counts = f"{len(trace.spans)} spans, {trace.event_count} events"
+        yield f"Started {_clock(trace.started_at)}, {end}, {_length(trace.duration or 0)}; {counts}."
+
+    def _why(self, cause: Span) -> Iterator[str]:
+        yield ""
+        yield "**Why**"
+        path = [self._code(self._trace.spans[one].name) for one in self._trace.failure_path]
+        top = self._trace.spans[self._trace.failure_path[0]]
+        if top.parent_id in self._trace.missing_parents:
+            path.insert(0, f"(parent {self._code(top.parent_id or '')}, never seen)")
+        yield "- path: " + " → ".join(path)
+        error = one_line(cause.error or cause.reason or "", _MAX_ERROR)
+        told = ": ".join(part for part in (one_line(cause.error_type or "", 100), error) if part)
+        yield f"- cause: {self._code(cause.name)} {cause.status} at {_clock(cause.over_at)}"
+        if told:
+            yield f"- error: {self._plain(told)}"
+        if where := self._where(cause.place):
+            yield f"- where: {where}"
+        yield f"- span: {self._code(cause.span_id)}"
+
+    def _where(self, place: Place) -> str:
+        told = [
+            (word, value)
+            for word, value in (("worker", place.worker), ("host", place.host), ("queue", place.queue))
+            if value
+        ]
+        parts = [f"{word} {self._code(value)}" for word, value in told]
+        if place.attempt is not None:
+            allowed = f" of {place.attempts_allowed}" if place.attempts_allowed is not None else ""
+            parts.append(f"attempt {place.attempt}{allowed}")
+        return ", ".join(parts)
+
+    def _other_failures(self) -> Iterator[str]:
+        for span_id in self._trace.failures:
+            role, span = self._trace.roles[span_id], self._trace.spans[span_id]
+            if role != "cause":
+                error = one_line(_error(span) or "", _MAX_ERROR)
+                yield f"{self._code(span.name)}: {role}{f' — {self._plain(error)}' if error else ''}"
+
+    def _never_ran(self, name: str, dependency: str) -> str:
+        return f"{self._code(name)}: waits for {self._code(dependency)}, which failed or never ran"
+
+    def _stands(self, one: Standing) -> str:
+        unsure = "" if one.certain else "; its own outcome is unknown, it may have taken effect"
+        meaning = ", its undo began and nobody told how it ended" if one.reason == "unconfirmed" else ""
+        return f"{self._code(one.name)}: {one.reason}{meaning}{unsure}"
+
+    def _row(self, row: LedgerRow) -> str:
+        parts = [f"{self._code(row.original_name)}: {row.outcome.replace('_', ' ')}"]
+        if row.completed_at is not None:
+            parts.append(f"completed {_clock(row.completed_at)}")
+        if row.started_at is not None:
+            end = f" to {_clock(row.ended_at)}" if row.ended_at is not None else ""
+            parts.append(f"undo {self._code(row.name or '')} {_clock(row.started_at)}{end}")
+        if row.attempts > 1:
+            parts.append(f"{row.attempts} attempts")
+        if row.place is not None and (where := self._where(row.place)):
+            parts.append(where)
+        if row.error:
+            parts.append(self._plain(one_line(row.error, _MAX_ERROR)))
+        elif row.reason:
+            parts.append(f"because {self._plain(one_line(row.reason, _MAX_ERROR))}")
+        return ", ".join(parts)
+
+    def _section(self, title: str, entries: list[str]) -> Iterator[str]:
+        if not entries:
+            return
+        yield ""
+        yield f"**{title}**"
+        yield from (f"- {entry}" for entry in entries[:_MAX_LINES])
+        if len(entries) > _MAX_LINES:
+            yield f"- and {len(entries) - _MAX_LINES} more (`--json` has them all)"
+
+    def _plain(self, text: str) -> str:
+        return self._inert(text)
+
+    def _code(self, text: str) -> str:
+        return f"`{self._inert(one_line(text, 200)).replace('`', 'ˋ')}`"
+
+
+def _clock(micros: int | None) -> str:
+    text = _iso(micros)
+    return "—" if text is None else f"{text[:10]} {text[11:23]}Z"
+
+
+def _length(micros: int) -> str:
+    seconds = micros / 1_000_000
+    if seconds < 60:
+        return f"{seconds:.3g} s" if seconds >= 0.001 else f"{micros} µs"
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"

@@ -1,0 +1,112 @@
+"""What the model reads of an event's `data`: a few values by name, everything else stays undecoded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import compress, repeat
+from operator import attrgetter, ne
+from typing import Any, Final
+
+import msgspec
+
+from sagatrace.events import TraceEvent
+
+__all__ = ["Facts", "Links", "facts_of", "is_readable", "links_of", "links_of_all", "named", "text_of"]
+
+
+class Links(msgspec.Struct, frozen=True, gc=False):
+    """What ties a step to its undoing: needed of every event before a verdict can be given."""
+
+    original_span_id: Any = None
+    compensation: Any = None
+
+
+class Facts(msgspec.Struct, frozen=True, gc=False):
+    """The values read of the few spans that are looked at more closely. Jobs may have written anything there."""
+
+    job_name: Any = None
+    queue: Any = None
+    worker: Any = None
+    host: Any = None
+    attempt: Any = None
+    attempts_allowed: Any = None
+    error: Any = None
+    error_type: Any = None
+    reason: Any = None
+    presumed: Any = None
+    seq: Any = None
+    depends_on: Any = None
+    dependency: Any = None
+    allow_failure: Any = None
+    original_span_id: Any = None
+    compensation: Any = None
+
+
+_NO_LINKS: Final = Links()
+_NO_FACTS: Final = Facts()
+_EMPTY: Final = msgspec.Raw(b"{}")
+_links: Final = msgspec.json.Decoder(Links | None)
+_facts: Final = msgspec.json.Decoder(Facts | None)
+_RAW_DATA_OF: Final = attrgetter("raw_data")
+
+
+def links_of(event: TraceEvent) -> Links:
+    """The links in one event's data; none where it has no data, or data that is no object."""
+    if event.raw_data is msgspec.UNSET:
+        return _NO_LINKS
+    try:
+        return _links.decode(event.raw_data) or _NO_LINKS
+    except (msgspec.MsgspecError, RecursionError):
+        return _NO_LINKS
+
+
+def links_of_all(events: Sequence[TraceEvent]) -> tuple[list[tuple[TraceEvent, Links]], list[str]]:
+    """The events that have any link, with it, in the order given; and the ids of those whose data is no object."""
+    unset, unreadable = msgspec.UNSET, list[str]()
+    raws = [_EMPTY if raw is unset else raw for raw in map(_RAW_DATA_OF, events)]
+    try:
+        found = list(map(_links.decode, raws))
+    except (msgspec.MsgspecError, RecursionError):
+        found = list(map(links_of, events))
+        unreadable = [event.id for event in events if not is_readable(event)]
+    # Most events have none: those are left out without a step of the interpreter.
+    linked = compress(zip(events, found, strict=True), map(ne, found, repeat(_NO_LINKS)))
+    return [(event, links) for event, links in linked if links is not None], unreadable
+
+
+def facts_of(event: TraceEvent) -> Facts:
+    """The values in one event's data; none where it has no data, or data that is no object."""
+    if event.raw_data is msgspec.UNSET:
+        return _NO_FACTS
+    try:
+        return _facts.decode(event.raw_data) or _NO_FACTS
+    except (msgspec.MsgspecError, RecursionError):
+        return _NO_FACTS
+
+
+def is_readable(event: TraceEvent) -> bool:
+    """Whether the event's data, if it has any, is a JSON object."""
+    if event.raw_data is msgspec.UNSET:
+        return True
+    try:
+        _links.decode(event.raw_data)
+    except (msgspec.MsgspecError, RecursionError):
+        return False
+    return True
+
+
+def text_of(value: object) -> str | None:
+    """What a job wrote where a text belongs, as a text."""
+    if value is None or isinstance(value, str):
+        return value
+    return msgspec.json.encode(value).decode()
+
+
+def named(*values: object) -> tuple[str, ...]:
+    """Ids out of values that may each be one, a list of them, or something else altogether."""
+    ids: dict[str, None] = {}
+    for value in values:
+        for item in value if isinstance(value, list) else (value,):
+            if isinstance(item, str) and item:
+                ids[item] = None
+    return tuple(ids)

@@ -1,0 +1,220 @@
+"""Events into spans, all at once or one at a time, in any order and however often repeated."""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from itertools import compress
+from operator import attrgetter, eq, le
+from typing import Final
+
+from sagatrace.errors import EventError
+from sagatrace.events import TraceEvent, encode_event, parse_timestamp
+from sagatrace_tui.model.facts import facts_of, is_readable, links_of_all, text_of
+from sagatrace_tui.model.phases import NEW, SpanStatus, State, state_after
+from sagatrace_tui.model.span import Span
+
+__all__ = ["Change", "Fold", "order_of"]
+
+_UNREADABLE: Final = "its data is not a JSON object"
+_ID_OF: Final = attrgetter("id")
+_TIMESTAMP_OF: Final = attrgetter("timestamp")
+_FIXED: Final = b"0000-00-00T00:00:00.000000Z"
+_DIGITS: Final = bytes.maketrans(b"123456789", b"0" * 9)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What one event did to its span; `was` is its status before, None if it is new."""
+
+    span: Span
+    was: SpanStatus | None
+    moved: bool = False  # its parent is another
+    parent_was: str | None = None
+    relinked: bool = False  # what it undoes, or what would undo it, is another
+    earlier: bool = False  # it now begins before what was its first event
+
+
+class Fold:
+    """The spans of one trace, by id, in the order of their first events as far as they came in order.
+
+    `events` holds what was folded, by id; `clashes` the ids under which different documents came; `faults` what is
+    wrong with events that could not be folded or read in full, by event id.
+    """
+
+    def __init__(self) -> None:
+        self.events: dict[str, TraceEvent] = {}
+        self.spans: dict[str, Span] = {}
+        self.clashes: set[str] = set()
+        self.faults: dict[str, str] = {}
+        self.first_at: int | None = None
+        self.last_at: int | None = None
+        self.unplaced: list[str] = []  # spans whose parent had not been seen when they were first folded
+        self._steps: dict[tuple[State, str, str | None], State] = {}
+
+    def load(self, events: Iterable[TraceEvent]) -> None:
+        """Fold these events from nothing."""
+        given, fixed = self._sound(list(events))
+        merged = dict(zip(map(_ID_OF, given), given, strict=True))
+        if len(merged) != len(given):
+            merged = {}
+            for event in given:
+                self._merge(event, merged)
+        self.events = merged
+        ordered = _in_order(list(merged.values())) if fixed else sorted(merged.values(), key=order_of)
+        if ordered:
+            self.first_at, self.last_at = ordered[0].micros, ordered[-1].micros
+        self._fold(ordered)
+        self._link(ordered)
+
+    def add(self, event: TraceEvent) -> Change | None:
+        """Fold one more event. None when nothing changed; raises LookupError when all must be folded anew."""
+        known = self.events.get(event.id)
+        if known is not None:
+            if known == event:
+                return None
+            self._merge(event, self.events)
+            raise LookupError(event.id)
+        if not self._is_sound(event):
+            return None
+        self.events[event.id] = event
+        if not is_readable(event):
+            self.faults[event.id] = _UNREADABLE
+        at = event.micros
+        self.first_at = at if self.first_at is None else min(at, self.first_at)
+        self.last_at = at if self.last_at is None else max(at, self.last_at)
+        span = self.spans.get(event.span_id)
+        if span is None:
+            span = self.spans[event.span_id] = Span(event.span_id, [], NEW)
+            span.append(event, self._step(NEW, event))
+            return Change(span, None)
+        was, parent_was, links_were = span.status, span.parent_id, _links(span)
+        earlier = order_of(event) < order_of(span.events[0])
+        if order_of(event) > order_of(span.events[-1]):
+            span.append(event, self._step(span.state, event))
+        else:
+            self._refold(span, event)
+        moved = span.parent_id != parent_was
+        return Change(span, was, moved, parent_was, _links(span) != links_were, earlier)
+
+    def _merge(self, event: TraceEvent, events: dict[str, TraceEvent]) -> None:
+        """Keep one of the documents under an id: what was seen over what was presumed, whichever came first."""
+        known = events.setdefault(event.id, event)
+        if known == event:
+            return
+        if not (_presumed(known) or _presumed(event)):
+            self.clashes.add(event.id)
+        if (_presumed(event), encode_event(event)) < (_presumed(known), encode_event(known)):
+            events[event.id] = event
+
+    def _sound(self, events: list[TraceEvent]) -> tuple[list[TraceEvent], bool]:
+        """The events that carry a time, and whether all times are written so that they sort as text."""
+        stamps = list(map(_TIMESTAMP_OF, events))
+        fixed = "".join(stamps).encode("ascii", "replace").translate(_DIGITS) == _FIXED * len(stamps)
+        try:
+            deque(map(datetime.fromisoformat, stamps), maxlen=0)
+        except ValueError:
+            return [event for event in events if self._is_sound(event)], False
+        return events, fixed
+
+    def _is_sound(self, event: TraceEvent) -> bool:
+        try:
+            parse_timestamp(event.timestamp)
+        except EventError as error:
+            self.faults[event.id] = str(error)
+            return False
+        return True
+
+    def _fold(self, ordered: Sequence[TraceEvent]) -> None:
+        spans, steps, unplaced = self.spans, self._steps, self.unplaced
+        find, known = spans.get, steps.get
+        for event in ordered:
+            span = find(event.span_id)
+            state = NEW if span is None else span.state
+            key = (state, event.event_type, event.status)
+            after = known(key)
+            if after is None:
+                after = steps[key] = state_after(*key)
+            if span is None:
+                parent = event.parent_span_id
+                if parent is not None and parent not in spans:
+                    unplaced.append(event.span_id)
+                spans[event.span_id] = Span(event.span_id, [event], after, parent or None)
+                continue
+            span.events.append(event)
+            span.state = after
+            if span.parent_id is None and event.parent_span_id:
+                span.parent_id = event.parent_span_id
+                unplaced.append(event.span_id)
+
+    def _link(self, ordered: Sequence[TraceEvent]) -> None:
+        linked, unreadable = links_of_all(ordered)
+        self.faults.update(dict.fromkeys(unreadable, _UNREADABLE))
+        for event, links in linked:
+            span = self.spans[event.span_id]
+            span.original_span_id = text_of(links.original_span_id) or span.original_span_id
+            span.compensation = text_of(links.compensation) or span.compensation
+
+    def _step(self, state: State, event: TraceEvent) -> State:
+        key = (state, event.event_type, event.status)
+        if key not in self._steps:
+            self._steps[key] = state_after(*key)
+        return self._steps[key]
+
+    def _refold(self, span: Span, event: TraceEvent) -> None:
+        ordered = span.events
+        insort(ordered, event, key=order_of)
+        span.events, span.state = [], NEW
+        span.parent_id = span.original_span_id = span.compensation = None
+        for one in ordered:
+            span.append(one, self._step(span.state, one))
+
+
+def _in_order(events: list[TraceEvent]) -> list[TraceEvent]:
+    """By (time, id), for events whose times sort as text; most come in order, and cost two comparisons each."""
+    stamps = list(map(_TIMESTAMP_OF, events))
+    if not all(map(le, stamps, stamps[1:])):
+        events.sort(key=_TIMESTAMP_OF)
+        stamps = list(map(_TIMESTAMP_OF, events))
+    ties = list(compress(range(len(events)), map(eq, stamps, stamps[1:])))
+    if len(ties) > len(events) // 8:
+        events.sort(key=attrgetter("timestamp", "id"))
+        return events
+    stop = 0
+    for place in ties:
+        if place >= stop:
+            stop = place + 2
+            while stop < len(events) and stamps[stop] == stamps[place]:
+                stop += 1
+            events[place:stop] = sorted(events[place:stop], key=_ID_OF)
+    return events
+
+
+def _links(span: Span) -> tuple[str | None, str | None, bool]:
+    return span.original_span_id, span.compensation, span.state.is_compensation
+
+
+def _presumed(event: TraceEvent) -> bool:
+    return facts_of(event).presumed is True
+
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def order_of(event: TraceEvent) -> tuple[str, str]:
+    """What events are sorted by: their time as fixed-width text, then their id."""
+    text = event.timestamp
+    if text.encode("ascii", "replace").translate(_DIGITS) != _FIXED:
+        text = _canonical(parse_timestamp(text))
+    return text, event.id
+
+
+def _canonical(micros: int) -> str:
+    try:
+        moment = _EPOCH + timedelta(microseconds=micros)
+    except OverflowError:  # an offset carried it out of the years 1 to 9999
+        return "0000" if micros < 0 else "~"
+    return moment.isoformat(timespec="microseconds")[:26] + "Z"

@@ -1,0 +1,157 @@
+"""What a sequence of event types says of a span, as a state machine: one dictionary look-up an event.
+
+Only sequences that any worker writes in its normal course are followed (waiting, then start and retry in turns,
+then one end). Any other, be it a lost event, a clock that is behind or a job that was requeued, is left to
+`attempts`, which looks at all events of the span.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import astuple, dataclass
+from functools import lru_cache
+from typing import Final, Literal
+
+from sagatrace.events import CLOSING_PHASES, OPENING_PHASES, split_event_type
+
+__all__ = ["NEW", "Mark", "SpanKind", "SpanStatus", "State", "mark_of", "state_after"]
+
+SpanStatus = Literal["queued", "running", "success", "failed", "stopped", "canceled", "point"]
+SpanKind = Literal["workflow", "stage", "job", "saga", "compensation", "point", "step"]
+MarkKind = Literal["wait", "start", "retry", "end", "other"]
+
+_KINDS: Final[Mapping[str, SpanKind]] = {"workflow": "workflow", "stage": "stage", "job": "job", "saga": "saga"}
+_UNDO_PHASES: Final = frozenset({"compensating", "compensated", "compensation_failed"})
+# Opened, but nothing runs yet.
+_WAITING: Final = frozenset({"enqueued", "scheduled", "deferred"})
+# A span of this name groups the undoing of other spans without being one itself.
+_UNDO_GROUPS: Final = frozenset({"compensation", "rollback"})
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """One event type read: its name, what it does to its span, and how it ends it."""
+
+    name: str
+    kind: MarkKind
+    outcome: SpanStatus | None = None
+    undo: bool = False
+
+
+@lru_cache(maxsize=4096)
+def mark_of(event_type: str, status: str | None) -> Mark:
+    """Read an event type together with the event's explicit status, which wins where the phase is an end."""
+    name, phase = split_event_type(event_type)
+    undo = phase in _UNDO_PHASES
+    explicit: SpanStatus | None = "success" if status == "success" else "failed" if status == "failed" else None
+    if phase is None:
+        return Mark(name, "other", explicit)
+    if phase in CLOSING_PHASES:
+        return Mark(name, "end", explicit or CLOSING_PHASES[phase], undo)
+    if phase in _WAITING:
+        return Mark(name, "wait")
+    return Mark(name, "start" if phase in OPENING_PHASES else "retry", None, undo)
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """What is known of a span after some of its events; equal ones are one object, which hashes fastest.
+
+    `odd`: the sequence must be looked at as a whole.
+    """
+
+    status: SpanStatus = "point"
+    kind: SpanKind = "point"
+    group: bool = False  # undoes nothing itself, but what is below it does
+    opened: bool = False  # its first event says that it began or waits, so its beginning is known
+    waited: bool = False
+    retried: bool = False
+    between: bool = False  # an attempt is over, and another is to come
+    odd: bool = False
+
+    @property
+    def is_compensation(self) -> bool:
+        """Whether the span belongs to the undoing, as far as its event types tell."""
+        return self.kind == "compensation" or self.group
+
+
+NEW: Final = State()
+
+
+_states: Final[dict[tuple[object, ...], State]] = {}  # a few hundred at most: eight fields of few values
+
+
+def _interned(state: State) -> State:
+    return _states.setdefault(astuple(state), state)
+
+
+def state_after(state: State, event_type: str, status: str | None) -> State:
+    """The state after one more event; the same object for equal states."""
+    mark = mark_of(event_type, status)
+    if mark.kind == "other":
+        explicit = mark.outcome or state.status
+        return _interned(State(explicit)) if state.kind == "point" else state
+    if state.kind == "point":
+        state = State("point", _kind_of(mark), mark.name.rpartition(":")[2] in _UNDO_GROUPS)
+        after = _first(state, mark)
+    else:
+        after = _next(state, mark)
+    if mark.undo:
+        after = _with(after, kind="compensation")
+    return _interned(after)
+
+
+def _kind_of(mark: Mark) -> SpanKind:
+    return "compensation" if mark.undo else _KINDS.get(mark.name.partition(":")[0], "step")
+
+
+def _first(state: State, mark: Mark) -> State:
+    match mark.kind:
+        case "wait":
+            return _with(state, status="queued", opened=True, waited=True)
+        case "start":
+            return _with(state, status="running", opened=True)
+        case "retry":
+            return _with(state, status="queued", retried=True, between=True)
+    return _with(state, status=mark.outcome or "success")
+
+
+def _next(state: State, mark: Mark) -> State:
+    if state.odd:
+        return state
+    waiting, running = state.status == "queued", state.status == "running"
+    match mark.kind:
+        case "wait" if waiting:
+            return _with(state, waited=True)
+        case "wait" if not state.waited and not state.retried:
+            return _with(state, waited=True)  # told by an enqueuing host whose clock is ahead
+        case "start" if waiting:
+            return _with(state, status="running", between=False)
+        case "retry" if running:
+            return _with(state, status="queued", retried=True, between=True)
+        case "end" if running or waiting:
+            return _with(state, status=mark.outcome or "success", between=False)
+    return _with(state, odd=True)
+
+
+def _with(
+    state: State,
+    *,
+    status: SpanStatus | None = None,
+    kind: SpanKind | None = None,
+    opened: bool = False,
+    waited: bool = False,
+    retried: bool = False,
+    between: bool | None = None,
+    odd: bool = False,
+) -> State:
+    return State(
+        status or state.status,
+        kind or state.kind,
+        state.group,
+        state.opened or opened,
+        state.waited or waited,
+        state.retried or retried,
+        state.between if between is None else between,
+        state.odd or odd,
+    )

@@ -1,0 +1,89 @@
+"""Failed spans that a later sibling of the same name made good: a step tried again by hand, as a span of its own.
+
+Siblings of one name are a retry only if they ran one after the other, all failed but the last, and that one went
+well. Anything else is a fan-out, whose failures count: a loop over items, two at once, a failure among successes.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from sagatrace_tui.model.fold import Change, Fold
+from sagatrace_tui.model.forest import Forest
+
+__all__ = ["Retries"]
+
+
+@dataclass(slots=True)
+class _Namesakes:
+    """Siblings of one name that failed or went well; `chain` is whether they are a retry, None if not yet known."""
+
+    failed: set[str] = field(default_factory=set)
+    went_well: set[str] = field(default_factory=set)
+    chain: bool | None = None
+
+
+class Retries:
+    """Groups of namesakes, under those parents only where a child failed."""
+
+    def __init__(self, fold: Fold, forest: Forest) -> None:
+        self._fold, self._forest = fold, forest
+        self._groups: dict[str | None, dict[str, _Namesakes]] = {}
+
+    def superseded(self, span_id: str) -> bool:
+        """Whether a later sibling of its name made the failed span good."""
+        span = self._fold.spans[span_id]
+        parent = self._forest.parent_of(span_id)
+        group = self._grouped(parent).get(span.name)
+        if group is None or len(group.went_well) != 1 or self._passed_on(span_id, parent):
+            return False
+        if group.chain is None:
+            group.chain = self._is_chain(group)
+        return group.chain
+
+    def update(self, change: Change) -> Iterable[str]:
+        """Take a change of one span; returns the failed spans it may concern."""
+        span, touched = change.span, set[str]()
+        if span.span_id in self._groups and "failed" in (change.was, span.status):
+            # Whether a child's error was passed on depends on what its parent failed with.
+            touched.update(*(group.failed for group in self._groups[span.span_id].values()))
+        parent = self._forest.parent_of(span.span_id)
+        if parent not in self._groups:
+            return touched
+        if change.was in ("success", "failed") or change.earlier:
+            for group in self._groups.pop(parent).values():
+                touched |= group.failed
+        elif span.status in ("success", "failed"):
+            group = self._groups[parent].setdefault(span.name, _Namesakes())
+            (group.failed if span.status == "failed" else group.went_well).add(span.span_id)
+            group.chain = None
+            if len(group.went_well) <= 2:
+                touched |= group.failed
+        return touched
+
+    def _grouped(self, parent: str | None) -> dict[str, _Namesakes]:
+        if parent not in self._groups:
+            groups = self._groups[parent] = {}
+            siblings = self._forest.roots if parent is None else self._forest.children.get(parent, ())
+            for sibling in siblings:
+                span = self._fold.spans[sibling]
+                if span.status in ("success", "failed"):
+                    group = groups.setdefault(span.name, _Namesakes())
+                    (group.failed if span.status == "failed" else group.went_well).add(sibling)
+        return self._groups[parent]
+
+    def _is_chain(self, group: _Namesakes) -> bool:
+        spans = [self._fold.spans[span_id] for span_id in group.failed | group.went_well]
+        spans.sort(key=lambda span: (span.first_at, span.over_at, span.span_id))
+        in_turn = all(before.over_at <= after.first_at for before, after in itertools.pairwise(spans))
+        return in_turn and spans[-1].status == "success"
+
+    def _passed_on(self, span_id: str, parent: str | None) -> bool:
+        """Whether the parent failed with the very same error: then nothing was made good."""
+        above = self._fold.spans.get(parent or "")
+        if above is None or above.status != "failed":
+            return False
+        span = self._fold.spans[span_id]
+        return span.error is not None and (above.error, above.error_type) == (span.error, span.error_type)

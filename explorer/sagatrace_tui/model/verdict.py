@@ -1,0 +1,180 @@
+"""The one word and the one sentence: how a trace stands as of now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from sagatrace_tui.model.anomaly import listed
+from sagatrace_tui.model.census import Areas, Census
+from sagatrace_tui.model.compensation import Compensations
+from sagatrace_tui.model.failure import Failures, in_order
+from sagatrace_tui.model.fold import Fold
+from sagatrace_tui.model.forest import Forest
+from sagatrace_tui.model.span import Span
+from sagatrace_tui.model.undoing import Undoing
+
+__all__ = ["IDLE", "Judge", "Judgement", "Verdict", "one_line"]
+
+IDLE: Final = 15 * 60 * 1_000_000
+"""Microseconds without an event after which a trace counts as ended."""
+
+Verdict = Literal[
+    "succeeded",
+    "running",
+    "compensating",
+    "failed",
+    "rolled_back",
+    "rollback_incomplete",
+    "rollback_missing",
+    "succeeded_but_compensated",
+    "unknown",
+]
+
+_MAX_ERROR: Final = 200  # characters of an error within the sentence
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """The verdict and what it rests on: `cause` is the span it failed, or was stopped, at."""
+
+    verdict: Verdict
+    ended: bool
+    aborted: bool
+    cause: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Reads a verdict off what is kept ready about a trace."""
+
+    fold: Fold
+    forest: Forest
+    census: Census
+    areas: Areas
+    failures: Failures
+    compensations: Compensations
+    undoing: Undoing
+
+    def judge(self, *, now: int, last_at: int | None) -> Judgement:
+        """The verdict as of `now`; `last_at` is when the latest event happened."""
+        if last_at is None:
+            return Judgement("unknown", ended=True, aborted=False, cause=None)
+        heads = [self.fold.spans[one] for one in self.forest.heads() if one not in self.areas.owner]
+        closed = bool(heads) and not any(head.is_open for head in heads)
+        waiting = self.census.open and len(self.census.open) > len(self.failures.never_ran())
+        ended = (closed and not waiting) or now - last_at > IDLE
+        cause = self.failures.cause()
+        if cause is None and any(head.status in ("stopped", "canceled") for head in heads):
+            cause = self._halted()
+        succeeded = closed and any(head.status == "success" for head in heads)
+        undone = self.undoing.began_outside_branches() if self.census.undoing else False
+        aborted = cause is not None or (undone and not succeeded)
+        verdict = self._verdict(ended=ended, aborted=aborted, undone=undone, succeeded=succeeded)
+        return Judgement(verdict, ended, aborted, cause)
+
+    def _verdict(self, *, ended: bool, aborted: bool, undone: bool, succeeded: bool) -> Verdict:
+        if not ended:
+            return "compensating" if undone else "running"
+        if aborted:
+            if any(self.compensations.by_footing.get(one) for one in ("standing", "unsure", "pending")):
+                return "rollback_incomplete" if undone else "rollback_missing"
+            if self.undoing.failed_untold():
+                return "rollback_incomplete"
+            return "rolled_back" if undone else "failed"
+        if not succeeded:
+            return "unknown"
+        if self.census.undoing and self.undoing.left_in_branches():
+            return "rollback_incomplete"
+        return "succeeded_but_compensated" if undone else "succeeded"
+
+    def _halted(self) -> str:
+        """What a trace was stopped or canceled at, where nothing failed: the first with none such below it."""
+        halted = [one for one in self.census.halted if one not in self.areas.owner]
+        around = {above for one in halted for above in self.forest.ancestors_of(one)}
+        return in_order(self.fold, [one for one in halted if one not in around])[0]
+
+    def sentence(self, judgement: Judgement) -> str:
+        """The verdict as a sentence."""
+        verdict, cause = judgement.verdict, judgement.cause
+        if not self.fold.spans:
+            return "unknown: no usable events"
+        if verdict == "running":
+            return self._running(cause)
+        if verdict == "unknown":
+            names = [self.fold.spans[one].name for one in sorted(self.census.open)]
+            never = f"; {_count(len(names), 'span')} never ended: {listed(names)}" if names else ""
+            return f"unknown: no outcome of its root and no failure{never}"
+        parts = [self._at(cause)] if cause else []
+        if not cause and verdict in ("succeeded", "succeeded_but_compensated", "rollback_incomplete"):
+            parts = ["no failure recorded" if judgement.aborted else "succeeded"]
+        if verdict == "succeeded" and (count := len(self.failures.roles())):
+            parts.append(f"{_count(count, 'failure')} made good")
+        parts.append(self._undone(verdict))
+        return " · ".join(part for part in parts if part)
+
+    def _running(self, cause: str | None) -> str:
+        names = [self.fold.spans[one].name for one in self._innermost()]
+        doing = f"running: {listed(names)}" if names else "running"
+        return f"{self._at(cause)} · {doing}" if cause else doing
+
+    def _innermost(self) -> list[str]:
+        """The open spans that wait for no other: what is being done right now."""
+        around: set[str] = set()
+        for span_id in self.census.open:
+            for above in self.forest.ancestors_of(span_id):
+                if above in around:
+                    break
+                around.add(above)
+        return in_order(self.fold, self.census.open - around)
+
+    def _at(self, cause: str) -> str:
+        span = self.fold.spans[cause]
+        word = span.status if span.status in ("stopped", "canceled") else "failed"
+        return f"{word} at {span.name}{_because(span)}"
+
+    def _undone(self, verdict: Verdict) -> str:
+        by_footing = self.compensations.by_footing
+        done = sum(len(by_footing.get(one, ())) for one in ("undone", "covered"))
+        left = sum(len(by_footing.get(one, ())) for one in ("standing", "unsure", "pending"))
+        steps = _count(done + left, "step")
+        match verdict:
+            case "failed":
+                return "nothing to undo"
+            case "rolled_back":
+                return (
+                    f"rolled back: {'all ' if done > 1 else ''}{_count(done, 'step')} undone" if done else "rolled back"
+                )
+            case "compensating":
+                return f"compensating: {done} of {steps} undone"
+            case "rollback_missing":
+                return f"rollback missing: {self._standing(left, steps)}, and no undo ever began"
+            case "rollback_incomplete" if left:
+                return f"rollback incomplete: {self._standing(left, steps)}"
+            case "rollback_incomplete":
+                names = listed([self.fold.spans[one].name for one in self.undoing.failed_untold()])
+                return f"rollback incomplete: {names} failed and names no step"
+            case "succeeded_but_compensated":
+                names = listed([self.compensations.name_of(one) for one in sorted(by_footing.get("undone", ()))])
+                return f"yet undone: {names}" if names else "yet its undoing began"
+        return ""
+
+    def _standing(self, left: int, steps: str) -> str:
+        names = [one.name for one in self.compensations.standing(ended=True)]
+        return f"{left} of {steps} still standing ({listed(names)})"
+
+
+def _because(span: Span) -> str:
+    error = one_line(span.error or span.reason or "", _MAX_ERROR)
+    told = ": ".join(part for part in (one_line(span.error_type or "", 80), error) if part)
+    return f" ({told})" if told else ""
+
+
+def one_line(text: str, limit: int) -> str:
+    """The text's first line that says anything, in at most `limit` characters."""
+    line = next((line.strip() for line in text[: 10 * limit].splitlines() if line.strip()), "")
+    return line if len(line) <= limit else f"{line[: limit - 1]}…"
+
+
+def _count(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
