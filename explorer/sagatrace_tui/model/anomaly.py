@@ -6,9 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["Anomaly", "listed", "reading_anomalies"]
+__all__ = ["SHOWN", "Anomaly", "listed", "reading_anomalies"]
 
-_SHOWN: Final = 3
+SHOWN: Final = 3
+"""How many names a sentence gives before it counts the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +26,8 @@ def reading_anomalies(malformed: Iterable[tuple[str, str]]) -> list[Anomaly]:
     return [Anomaly("malformed", (), f"document {document_id}: {fault}") for document_id, fault in malformed]
 
 
-def listed(names: Sequence[str], shown: int = _SHOWN) -> str:
-    """The names in one clause: the first few, and how many more there are."""
-    rest = len(names) - shown
-    clause = ", ".join(names[:shown])
+def listed(names: Sequence[str], count: int | None = None) -> str:
+    """The names in one clause: the first few, and how many more of all `count` there are."""
+    rest = (len(names) if count is None else count) - SHOWN
+    clause = ", ".join(names[:SHOWN])
     return f"{clause} and {rest} more" if rest > 0 else clause

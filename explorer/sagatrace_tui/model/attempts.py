@@ -88,7 +88,11 @@ def _number(event: TraceEvent, facts: dict[int, Facts]) -> int | None:
 
 def _without_overruled(ends: list[tuple[int, TraceEvent]], facts: dict[int, Facts]) -> list[tuple[int, TraceEvent]]:
     """The ends without those only presumed (a lost worker) of attempts whose end was seen."""
-    seen = {_number(event, facts) for _, event in ends if facts[id(event)].presumed is not True}
+    seen = {
+        _number(event, facts)
+        for _, event in ends
+        if facts[id(event)].presumed is not True and (_is_closing(event) or _number(event, facts) is not None)
+    }
     return [
         (place, event)
         for place, event in ends
@@ -133,15 +137,15 @@ def _last_word(found: _Sorted, numbered: dict[int, Try] | None) -> tuple[TraceEv
     starts, ends = found.starts, found.ends
     last_start = starts[-1][0] if starts else _BEFORE_ALL
     last_end = ends[-1][0] if ends else _BEFORE_ALL
-    if len(found.waits) > len(starts) and found.waits[-1][0] > max(last_start, last_end):
+    if len(found.waits) > max(len(starts), len(ends)) and found.waits[-1][0] > max(last_start, last_end):
         return None, "queued"
     if numbered:
         top = numbered[max(numbered)]
         return _outcome([(0, top.end)] if top.end else [], running=top.start is not None)
     after = [end for end in ends if end[0] > last_start]
     if not after and len(ends) >= len(starts):
-        # The end of the last attempt was told by a clock behind the one that told its start.
-        after = [end for end in ends if _is_closing(end[1])][-1:] or ends[-1:]
+        # No start is without an end: the last one was told by a clock behind the one that told its start.
+        after = [end for end in ends if _is_closing(end[1])]
     return _outcome(after, running=bool(starts))
 
 

@@ -35,8 +35,9 @@ class Census:
         if change.was is not None:
             for group in (self.failed, self.halted, self.open, self.recovered, self.odd, self.declared, self.undoing):
                 group.discard(span_id)
-            for undos in self.undos_of.values() if change.relinked else ():
-                undos.discard(span_id)
+            if change.relinked:
+                others = {step: undos - {span_id} for step, undos in self.undos_of.items()}
+                self.undos_of = {step: undos for step, undos in others.items() if undos}
         self._enter(span)
         self._link(span)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from heapq import nsmallest
 from typing import Final, Literal
 
 from sagatrace_tui.model.census import Areas, Census
@@ -72,6 +73,7 @@ class Compensations:
         self._footing: dict[str, Footing] = {}
         self.by_footing: dict[Footing, set[str]] = {}
         self._stale = {*census.declared, *census.undos_of}
+        self._stages: set[str] = set()  # undone steps with spans below them
         self._trouble: dict[str, list[Span]] | None = None
 
     def update(self, change: Change) -> None:
@@ -87,10 +89,11 @@ class Compensations:
     def settle(self) -> None:
         """Decide anew how the touched steps stand."""
         flipped = [step for step in self._stale if self._is_undone(step) != (self._footing.get(step) == "undone")]
+        stages = [step for step in flipped if step in self._forest.children]
         for step in flipped:
             self._move(step, "undone" if self._footing.get(step) != "undone" else "none")
+        self._stages.symmetric_difference_update(stages)
         # What a stage's undoing covers are the steps below it.
-        stages = [step for step in flipped if step in self._forest.children]
         steps = self._census.declared | self._census.undos_of.keys() if len(stages) > 1 else set[str]()
         if len(stages) == 1 and len(self._footing) > 1:
             steps = {step for step in self._forest.below(stages[0]) if step in self._census.declared}
@@ -131,7 +134,7 @@ class Compensations:
         def pass_on(above: str, is_covered: bool) -> bool:
             return is_covered or self._footing.get(above) == "undone"
 
-        if not undos and self._forest.inherited(step, covered, False, pass_on):
+        if not undos and self._stages and self._forest.inherited(step, covered, False, pass_on):
             return "covered"
         if span.status in ("success", "point"):
             return "standing"
@@ -170,6 +173,12 @@ class Compensations:
                         self._trouble.setdefault(undo_id, []).append(span)
         return self._trouble
 
+    def first_standing(self, count: int) -> list[str]:
+        """The names of the first steps nobody undid, by when they ended; what still runs counts among them."""
+        footings: tuple[Footing, ...] = ("standing", "unsure", "pending")
+        steps = [step for footing in footings for step in self.by_footing.get(footing, ())]
+        return [self.name_of(step) for step in nsmallest(count, steps, key=self._ending)]
+
     def standing(self, *, ended: bool) -> list[Standing]:
         """The steps nobody undid, by when they ended, and those that may have taken effect."""
         footings: tuple[Footing, ...] = ("standing", "unsure", "pending") if ended else ("standing", "unsure")
@@ -182,12 +191,11 @@ class Compensations:
                 self._reason(step, began=began, ended=ended),
                 self._footing[step] == "standing",
             )
-            for step in self._by_ending(steps)
+            for step in sorted(steps, key=self._ending)
         ]
 
-    def _by_ending(self, steps: Iterable[str]) -> list[str]:
-        seen = self._fold.spans
-        return sorted(steps, key=lambda step: ending_of(self._fold, step) if step in seen else (0, 0, step))
+    def _ending(self, step: str) -> When:
+        return ending_of(self._fold, step) if step in self._fold.spans else (0, 0, step)
 
     def name_of(self, step: str) -> str:
         """The step's name; its id where it was never seen."""

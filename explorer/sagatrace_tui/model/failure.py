@@ -7,7 +7,7 @@ from it (roles, path) is worked out when asked for.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from heapq import heappop, heappush
 from typing import Final, Literal
 
@@ -55,7 +55,7 @@ class Failures:
         if "failed" in (now, change.was):
             self._stale.add(span_id)
         if now == "success" != change.was and span_id in self._below:
-            self._stale.update(self.live)
+            self._stale.update(self._live_below(span_id))
         elif change.was == "success" and (now != "success" or change.span.state.odd):
             self._stale.update(self._census.failed)
         self._stale.update(self._retries.update(change))
@@ -88,6 +88,15 @@ class Failures:
             return max(latest, span.over_at) if span.status == "success" and span.kind != "point" else latest
 
         return self._forest.inherited(span_id, known, _NEVER, pass_on)
+
+    def _live_below(self, span_id: str) -> Iterator[str]:
+        waiting = [span_id]
+        while waiting:
+            for child in self._forest.children.get(waiting.pop(), ()):
+                if child in self.live:
+                    yield child
+                if child in self._below:
+                    waiting.append(child)
 
     def _kindle(self, span_id: str, when: When) -> None:
         was = self.reaches(span_id)
@@ -144,7 +153,9 @@ class Failures:
                 roles[span_id] = "compensation"
             else:
                 roles[span_id] = "recovered"
-        return roles | dict.fromkeys(self._census.recovered, "recovered")
+        for span_id in self._census.recovered:
+            roles[span_id] = "recovered"
+        return roles
 
     def _waited_for_a_failure(self, span_id: str) -> bool:
         return any(one in self.live for one in self._fold.spans[span_id].dependencies)

@@ -73,12 +73,13 @@ class Forest:
     def update(self, change: Change) -> bool:
         """Take a change of one span. False when it closes or may open a cycle: the forest must be planted anew."""
         span_id, parent = change.span.span_id, change.span.parent_id
-        if (parent is None and change.span.state.kind != "point") or change.moved:
+        is_root = parent is None or span_id in self._cut
+        if (is_root and change.span.state.kind != "point") or change.moved:
             self._heads = None
         if change.was is not None:
+            if self._cut and (change.moved or change.earlier):
+                return False
             if change.moved:
-                if self._cut:
-                    return False
                 self._uproot(span_id, change.parent_was)
             if change.earlier and not change.moved:
                 self._suspects.add(span_id)

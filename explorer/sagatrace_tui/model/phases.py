@@ -129,8 +129,8 @@ def _next(state: State, mark: Mark) -> State:
             return _with(state, status="running", between=False)
         case "retry" if running:
             return _with(state, status="queued", retried=True, between=True)
-        case "end" if running or waiting:
-            return _with(state, status=mark.outcome or "success", between=False)
+        case "end" if running or (waiting and not state.between):
+            return _with(state, status=mark.outcome or "success")
     return _with(state, odd=True)
 
 

@@ -7,7 +7,7 @@ well. Anything else is a fan-out, whose failures count: a loop over items, two a
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from sagatrace_tui.model.fold import Change, Fold
@@ -31,11 +31,15 @@ class Retries:
     def __init__(self, fold: Fold, forest: Forest) -> None:
         self._fold, self._forest = fold, forest
         self._groups: dict[str | None, dict[str, _Namesakes]] = {}
+        self._alone: dict[str | None, str] = {}  # per parent, the failed child that had no sibling when asked for
 
     def superseded(self, span_id: str) -> bool:
         """Whether a later sibling of its name made the failed span good."""
         span = self._fold.spans[span_id]
         parent = self._forest.parent_of(span_id)
+        if parent not in self._groups and len(self._siblings(parent)) < 2:
+            self._alone[parent] = span_id
+            return False
         group = self._grouped(parent).get(span.name)
         if group is None or len(group.went_well) != 1 or self._passed_on(span_id, parent):
             return False
@@ -51,6 +55,8 @@ class Retries:
             touched.update(*(group.failed for group in self._groups[span.span_id].values()))
         parent = self._forest.parent_of(span.span_id)
         if parent not in self._groups:
+            if parent in self._alone:
+                touched.add(self._alone.pop(parent))
             return touched
         if change.was in ("success", "failed") or change.earlier:
             for group in self._groups.pop(parent).values():
@@ -66,13 +72,15 @@ class Retries:
     def _grouped(self, parent: str | None) -> dict[str, _Namesakes]:
         if parent not in self._groups:
             groups = self._groups[parent] = {}
-            siblings = self._forest.roots if parent is None else self._forest.children.get(parent, ())
-            for sibling in siblings:
+            for sibling in self._siblings(parent):
                 span = self._fold.spans[sibling]
                 if span.status in ("success", "failed"):
                     group = groups.setdefault(span.name, _Namesakes())
                     (group.failed if span.status == "failed" else group.went_well).add(sibling)
         return self._groups[parent]
+
+    def _siblings(self, parent: str | None) -> Sequence[str]:
+        return self._forest.roots if parent is None else self._forest.children.get(parent, ())
 
     def _is_chain(self, group: _Namesakes) -> bool:
         spans = [self._fold.spans[span_id] for span_id in group.failed | group.went_well]

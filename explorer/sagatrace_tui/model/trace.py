@@ -51,8 +51,9 @@ class Trace:
         self._found = tuple(anomalies)
         self._fold = Fold()
         self._kept: dict[str, object] = {}
-        self._load(events)
-        self._settle()
+        with _quiet_collector():
+            self._load(events)
+            self._settle()
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Trace):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from sagatrace_tui.model.anomaly import listed
+from sagatrace_tui.model.anomaly import SHOWN, listed
 from sagatrace_tui.model.census import Areas, Census
 from sagatrace_tui.model.compensation import Compensations
 from sagatrace_tui.model.failure import Failures, in_order
@@ -160,8 +160,8 @@ class Judge:
         return ""
 
     def _standing(self, left: int, steps: str) -> str:
-        names = [one.name for one in self.compensations.standing(ended=True)]
-        return f"{left} of {steps} still standing ({listed(names)})"
+        names = listed(self.compensations.first_standing(SHOWN), left)
+        return f"{left} of {steps} still standing ({names})"
 
 
 def _because(span: Span) -> str:

@@ -1,0 +1,229 @@
+"""How long from a trace's bytes to its verdict, beside merely decoding them, and what one more event costs.
+
+    python tests/benchmarks/bench_model.py [EVENTS]      default 100 000
+
+Every round times all candidates one after the other, so that noise meets all alike; medians are printed.
+"""
+
+from __future__ import annotations
+
+import gc
+import random
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+
+from sagatrace.events import TraceEvent, decode_events, encode_event, new_event
+from sagatrace_tui.model import Trace, build_trace
+
+ROUNDS = 7
+START = 1_767_225_600_000_000  # 2026-01-01T00:00:00Z
+LATER = 2 * START
+
+
+def stamp(micros: int) -> str:
+    seconds, fraction = divmod(micros, 1_000_000)
+    clock = time.gmtime(seconds)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', clock)}.{fraction:06}Z"
+
+
+class Writer:
+    """Makes events as RQ workers write them: about 400 bytes each, ids sorted by time."""
+
+    def __init__(self, seed: int = 1) -> None:
+        self.random = random.Random(seed)
+        self.at = START
+        self.events: list[TraceEvent] = []
+
+    def tell(self, span_id: str, event_type: str, parent: str | None, status: Any = None, **data: Any) -> TraceEvent:
+        self.at += self.random.randrange(50, 900)
+        millis, rest = divmod(self.at, 1000)
+        event_id = f"{millis:012x}-{rest:03x}-{self.random.getrandbits(64):016x}"
+        event = new_event(
+            id=f"{event_id[:8]}-{event_id[8:]}", trace_id="loan-L1", span_id=span_id, parent_span_id=parent,
+            event_type=event_type, timestamp=stamp(self.at), status=status, data=data, tags=["eu"],
+        )  # fmt: skip
+        self.events.append(event)
+        return event
+
+    def new_span(self) -> str:
+        return f"{self.random.getrandbits(128):032x}"
+
+
+def place(span_id: str, number: int) -> dict[str, Any]:
+    return {
+        "job_id": span_id, "job_name": f"app.loans.jobs.step_{number % 40}", "queue": "loans", "attempt": 1,
+        "worker": "worker-7f3a.eu-west.example.4711",
+    }  # fmt: skip
+
+
+def saga_of(events: int, *, undo: bool = False) -> Writer:
+    """Stages of ten jobs each; one job in a hundred fails, and its stage; with `undo`, every stage is undone."""
+    writer = Writer()
+    root = writer.new_span()
+    writer.tell(root, "workflow:loan:started", None, workflow_id="loan-approval")
+    stages: list[str] = []
+    while len(writer.events) < events * (0.9 if undo else 1) - 1:
+        stage = writer.new_span()
+        stages.append(stage)
+        writer.tell(stage, f"stage:s{len(stages) % 20}:started", root, compensation="undo_stage", note="x" * 80)
+        jobs = [writer.new_span() for _ in range(10)]
+        for number, job in enumerate(jobs):
+            writer.tell(job, "job:started", stage, **place(job, number), enqueued_at=stamp(writer.at))
+        for number, job in enumerate(jobs):
+            if writer.random.random() < 0.01:
+                fault = {"error": "balance 1200 < 25000", "error_type": "InsufficientFunds", "stack": "y" * 300}
+                writer.tell(job, "job:failed", stage, "failed", **place(job, number), **fault)
+            else:
+                writer.tell(job, "job:completed", stage, "success", **place(job, number), note="z" * 60)
+        writer.tell(stage, f"stage:s{len(stages) % 20}:completed", root, "success", note="x" * 80)
+    writer.tell(root, "workflow:loan:failed", None, "failed", error="customer withdrew", error_type="Withdrawn")
+    for stage in reversed(stages) if undo else ():
+        unit = writer.new_span()
+        writer.tell(unit, "undo_stage:compensating", root, original_span_id=stage, reason="customer withdrew")
+        writer.tell(unit, "undo_stage:compensated", root, "success", note="x" * 80)
+    return writer
+
+
+def chain_of(events: int) -> list[TraceEvent]:
+    """A chain, each span the child of the one before; the deepest one fails, and all above it after it."""
+    writer, spans = Writer(), [f"{number:032x}" for number in range(events // 2)]
+    for number, span in enumerate(spans):
+        parent = spans[number - 1] if number else None
+        writer.tell(span, "job:started", parent, **place(span, number), compensation="undo")
+    for number, span in reversed(list(enumerate(spans))):
+        writer.tell(span, "job:failed", spans[number - 1] if number else None, "failed", error="no", error_type="No")
+    return writer.events
+
+
+def median(work: Callable[[], object], rounds: int = ROUNDS) -> float:
+    times = []
+    for _ in range(rounds):
+        gc.collect()
+        began = time.perf_counter()
+        kept = work()
+        times.append(time.perf_counter() - began)
+        del kept
+    return statistics.median(times)
+
+
+def answered(documents: list[bytes]) -> Trace:
+    trace = build_trace("loan-L1", decode_events(documents), now=LATER)
+    assert trace.summary
+    return trace
+
+
+def with_lists(documents: list[bytes]) -> Trace:
+    trace = answered(documents)
+    assert trace.anomalies is not None
+    assert trace.ledger is not None
+    assert trace.roles is not None
+    return trace
+
+
+def decoded_without_collector(lines: bytes) -> list[TraceEvent]:
+    gc.disable()
+    try:
+        return DECODER.decode_lines(lines)
+    finally:
+        gc.enable()
+
+
+DECODER = msgspec.json.Decoder(TraceEvent)
+
+
+def opening(events: int) -> None:
+    for title, writer in (
+        ("jobs, one in a hundred fails", saga_of(events)),
+        ("every stage undone", saga_of(events, undo=True)),
+    ):
+        documents = list(map(encode_event, writer.events))
+        lines = b"\n".join(documents)
+        size = len(lines) / len(documents)
+        print(f"\n{title}: {len(documents):,} events of {size:.0f} bytes; {answered(documents).summary[:100]}")
+        candidates: dict[str, Callable[[], object]] = {
+            "decode: msgspec, JSON lines, data raw": lambda lines=lines: decoded_without_collector(lines),
+            "decode: msgspec, data as dict": lambda lines=lines: msgspec.json.Decoder().decode_lines(lines),
+            "bytes → verdict and sentence": lambda documents=documents: answered(documents),
+            "bytes → verdict, roles, ledger, anomalies": lambda documents=documents: with_lists(documents),
+        }
+        results: dict[str, list[float]] = {name: [] for name in candidates}
+        for _ in range(ROUNDS):
+            for name, work in candidates.items():
+                results[name].append(median(work, 1))
+        floor = statistics.median(results["decode: msgspec, JSON lines, data raw"])
+        for name, times in results.items():
+            middle = statistics.median(times)
+            print(f"  {name:44} {middle * 1000:7.1f} ms   {middle / floor:5.2f} ×")
+
+
+def per_event() -> None:
+    print("\ncost per event, bytes → verdict")
+    for events in (1_000, 10_000, 100_000, 200_000):
+        documents = list(map(encode_event, saga_of(events).events))
+        print(
+            f"  {len(documents):8,} events   {median(lambda d=documents: answered(d)) / len(documents) * 1e6:6.2f} µs/event"
+        )
+
+
+def chains() -> None:
+    print("\na chain of spans, every one failed, bytes → verdict, path and roles")
+    for events in (2_000, 20_000, 200_000):
+        documents = list(map(encode_event, chain_of(events)))
+        trace = with_lists(documents)
+        assert len(trace.failure_path) == events // 2 == sum(1 for _ in trace.walk())
+        cost = median(lambda d=documents: with_lists(d), 3) / len(documents) * 1e6
+        print(f"  {events // 2:8,} deep   {cost:6.2f} µs/event")
+
+
+def adding(events: int) -> None:
+    print(f"\none event more, verdict included: µs, median / 99th percentile, on a trace of {events:,}")
+    for title, undo in (("jobs", False), ("every stage undone", True)):
+        writer = saga_of(events, undo=undo)
+        trace = build_trace("loan-L1", writer.events, now=LATER)
+        for name, more in steps(writer).items():
+            print(f"  {title:20} {name:34} {one_by_one(trace, more)}")
+
+
+def steps(writer: Writer) -> dict[str, list[TraceEvent]]:
+    """Two hundred new spans: started, then ended, a few of them failed, then undone."""
+    root = writer.events[0].span_id
+    spans = [writer.new_span() for _ in range(200)]
+    undos = {span: writer.new_span() for span in spans}
+    return {
+        "a step starts": [writer.tell(one, "stage:new:started", root, compensation="undo_stage") for one in spans],
+        "a job in it starts": [writer.tell(f"j{one}", "job:started", one, **place(one, 1)) for one in spans],
+        "the job fails": [writer.tell(f"j{one}", "job:failed", one, "failed", error="no") for one in spans],
+        "the step ends well": [writer.tell(one, "stage:new:completed", root, "success") for one in spans],
+        "its undo starts": [
+            writer.tell(undos[one], "undo_stage:compensating", root, original_span_id=one) for one in spans
+        ],
+        "its undo ends": [writer.tell(undos[one], "undo_stage:compensated", root, "success") for one in spans],
+    }
+
+
+def one_by_one(trace: Trace, events: Iterable[TraceEvent]) -> str:
+    times = []
+    for event in events:
+        began = time.perf_counter()
+        trace.add([event])
+        assert trace.verdict
+        times.append((time.perf_counter() - began) * 1e6)
+    times.sort()
+    return f"{statistics.median(times):8.1f} / {times[len(times) * 99 // 100]:8.1f}"
+
+
+def main() -> None:
+    events = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
+    opening(events)
+    per_event()
+    chains()
+    adding(events)
+
+
+if __name__ == "__main__":
+    main()

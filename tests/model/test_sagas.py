@@ -1,0 +1,757 @@
+"""Sagas written out by hand, each with everything an engineer on call is to be told of it.
+
+A column left out is expected empty: every row checks every answer. `undone` reads step<undo:outcome; `?` in
+`standing` marks a step whose own outcome is unknown.
+"""
+
+from __future__ import annotations
+
+import pytest
+from notation import Saga, answers, events_of, read
+
+from sagatrace_tui.model import build_trace
+
+PLAIN = [
+    Saga("nothing at all", "", verdict="unknown", says="unknown: no usable events"),
+    Saga("all went well", """
+        loan      0..9
+          credit  1..2 +release
+          funding 3..4 +refund
+        """, verdict="succeeded", says="succeeded"),
+    Saga("still going", """
+        loan      0..
+          credit  1..2 +release
+          funding 3..
+        """, verdict="running", says="running: stage:funding"),
+    Saga("the root is done and a job it left behind is not", """
+        loan      0..2
+          mail    q1 job
+        """, verdict="running", says="running: mail"),
+    Saga("the same, and nobody ever took the job", """
+        loan      0..2
+          mail    q1 job
+        """, verdict="succeeded", odd="never_ended(mail)", idle=True),
+    Saga("died without a word", """
+        loan      0..
+          credit  1..2
+          funding 3..
+        """, verdict="unknown", odd="never_ended(loan funding)", idle=True,
+        says="unknown: no outcome of its root and no failure; 2 spans never ended: stage:funding, workflow:loan"),
+    Saga("died between two steps, one of which could have been undone", """
+        loan      0..
+          credit  1..2 +release
+          funding 3.. +refund
+        """, verdict="unknown", standing="credit: undo never started; funding?: undo never started",
+        undone="funding<-:not_started credit<-:not_started",
+        odd="never_ended(loan funding)", idle=True),
+    Saga("only instants", """
+        loan      @1
+        """, verdict="unknown", idle=True),
+    Saga("stopped by an operator", """
+        loan      0..3 stopped job
+          credit  1..2
+        """, verdict="failed", path="loan", says="stopped at loan · nothing to undo"),
+    Saga("canceled from outside, at its innermost step", """
+        loan      0..5 canceled
+          credit  1..4 canceled
+            bank  2..3 canceled
+        """, verdict="failed", path="loan credit bank", says="canceled at stage:bank · nothing to undo"),
+]  # fmt: skip
+
+ROLES = [
+    Saga("a cause and what follows from it", """
+        loan      0..9 failed !Refused:no money
+          funding 3..4 failed !NoFunds:empty
+        """, verdict="failed", path="loan funding", roles="funding:cause loan:consequence",
+        says="failed at stage:funding (NoFunds: empty) · nothing to undo"),
+    Saga("only the root fails", """
+        loan      0..9 failed !boom
+          credit  1..2
+        """, verdict="failed", path="loan", roles="loan:cause", says="failed at workflow:loan (boom) · nothing to undo"),
+    Saga("of two that fail the first is the cause", """
+        loan    0..9 failed
+          a     1..5 failed
+          b     2..4 failed
+        """, verdict="failed", path="loan b", roles="a:independent b:cause loan:consequence"),
+    Saga("two that fail at once: seq tells which was first", """
+        loan    0..9 failed
+          a     1..4 failed seq=1/4
+          b     2..4 failed seq=2/3
+        """, verdict="failed", path="loan b", roles="a:independent b:cause loan:consequence"),
+    Saga("two that fail at once, and nothing tells them apart but their ids", """
+        loan    0..9 failed
+          b     1..4 failed
+          a     2..4 failed
+        """, verdict="failed", path="loan a", roles="a:cause b:independent loan:consequence"),
+    Saga("a stage whose other branch failed as well", """
+        loan      0..9 failed
+          left    1..5 failed
+            pay   2..4 failed
+          right   1..8 failed
+            mail  2..7 failed
+        """, verdict="failed", path="loan left pay",
+        roles="left:consequence loan:consequence mail:independent pay:cause right:consequence"),
+    Saga("a job retried by RQ until it went well", """
+        loan    0..9
+          pay   1..2:retry 3..4 job !busy
+        """, verdict="succeeded", roles="pay:recovered", says="succeeded · 1 failure made good"),
+    Saga("a job retried by RQ until it gave up", """
+        loan    0..9 failed
+          pay   1..2:retry 3..4:retry 5..6 failed job !busy
+        """, verdict="failed", path="loan pay", roles="loan:consequence pay:cause"),
+    Saga("between two attempts", """
+        loan    0..
+          pay   1..2:retry job !busy
+        """, verdict="running", says="running: pay"),
+    Saga("a step tried again as a step of its own", """
+        loan    0..9
+          c1    1..2 failed named=credit
+          c2    3..4 named=credit
+        """, verdict="succeeded", roles="c1:recovered", says="succeeded · 1 failure made good"),
+    Saga("a retried step is not why a later one failed", """
+        loan    0..9 failed
+          c1    1..2 failed named=credit !busy
+          c2    3..4 named=credit
+          fund  5..6 failed !empty
+        """, verdict="failed", path="loan fund", roles="c1:recovered fund:cause loan:consequence"),
+    Saga("tried three times, in vain", """
+        loan    0..9 failed
+          c1    1..2 failed named=credit
+          c2    3..4 failed named=credit
+          c3    5..6 failed named=credit
+        """, verdict="failed", path="loan c1", roles="c1:cause c2:independent c3:independent loan:consequence"),
+    Saga("items of a loop are no retries of each other", """
+        loan    0..9 failed
+          i1    1..2 named=item
+          i2    3..4 failed named=item
+          i3    5..6 named=item
+        """, verdict="failed", path="loan i2", roles="i2:cause loan:consequence"),
+    Saga("two at once are no retries of each other", """
+        loan    0..9 failed
+          i1    1..4 failed named=item
+          i2    2..5 named=item
+        """, verdict="failed", path="loan i1", roles="i1:cause loan:consequence"),
+    Saga("a namesake went well later, but the stage fell over the very same error", """
+        loan    0..9 failed !Boom:first item
+          i1    1..2 failed named=item !Boom:first item
+          i2    3..4 named=item
+        """, verdict="failed", path="loan i1", roles="i1:cause loan:consequence"),
+    Saga("a stage that dealt with its job's failure", """
+        loan      0..9
+          rates   1..5
+            fast  2..3 failed
+            slow  3..4
+        """, verdict="succeeded", roles="fast:recovered", says="succeeded · 1 failure made good"),
+    Saga("a stage that was over before its job failed dealt with nothing", """
+        loan      0..9
+          rates   1..2
+            fast  1..12 failed job !late
+        """, verdict="failed", path="loan rates fast", roles="fast:cause", says="failed at fast (late) · nothing to undo"),
+    Saga("a chain of jobs, each done before the next begins", """
+        one       0..1 job
+          two     2..3 job
+            three 4..5 failed job
+        """, verdict="failed", path="one two three", roles="three:cause"),
+    Saga("a job that failed because the one it depends on did", """
+        loan    0..9 failed
+          pay   1..2 failed job
+          mail  3..4 failed job needs=pay
+        """, verdict="failed", path="loan pay", roles="loan:consequence mail:consequence pay:cause"),
+    Saga("a job that will never run", """
+        loan    0..9 failed
+          pay   1..2 failed job
+          mail  d1 job needs=pay
+        """, verdict="failed", path="loan pay", roles="loan:consequence pay:cause", never_ran="mail<pay"),
+    Saga("and those behind it", """
+        loan    0..9 failed
+          pay   1..2 failed job
+          mail  d1 job needs=pay
+          log   d1 job needs=mail
+        """, verdict="failed", path="loan pay", roles="loan:consequence pay:cause", never_ran="mail<pay log<mail"),
+    Saga("a job that may still run", """
+        loan    0..9 failed
+          pay   1..2 failed job
+          mail  q1 job needs=other
+          other 1..3 job
+        """, verdict="running", path="loan pay", roles="loan:consequence pay:cause",
+        says="failed at pay · running: mail"),
+    Saga("an instant that failed", """
+        loan    0..9 failed
+          check 1..2
+            odd ..1.5 failed
+        """, verdict="failed", path="loan", roles="loan:cause odd:recovered"),
+    Saga("the worker was lost", """
+        loan    0..9 failed
+          pay   1..8 abandoned job presumed
+        """, verdict="failed", path="loan pay", roles="loan:consequence pay:cause"),
+]  # fmt: skip
+
+UNDOING = [
+    Saga("all undone, last thing first", """
+        loan      0..9 failed
+          credit  1..2 +release
+          funds   3..4 +refund
+          pay     5..6 failed !Closed:account closed
+          u2      7..7.5 ~funds
+          u1      8..8.5 ~credit
+        """, verdict="rolled_back", path="loan pay", roles="loan:consequence pay:cause",
+        undone="funds<u2:compensated credit<u1:compensated",
+        says="failed at stage:pay (Closed: account closed) · rolled back: all 2 steps undone"),
+    Saga("undone while the root still runs", """
+        loan      0..
+          credit  1..2 +release
+          pay     3..4 failed
+          u1      5.. ~credit
+        """, verdict="compensating", path="loan pay", roles="pay:cause", undone="credit<u1:running",
+        standing="credit: undo still running", says="failed at stage:pay · compensating: 0 of 1 step undone"),
+    Saga("failed, and its undoing has not begun yet", """
+        loan      0..
+          credit  1..2 +release
+          pay     3..4 failed
+        """, verdict="running", path="loan pay", roles="pay:cause", undone="credit<-:not_started",
+        standing="credit: undo never started", says="failed at stage:pay · running: workflow:loan"),
+    Saga("the contract's own sentence", """
+        loan      0..9 failed
+          credit  1..2 +release
+          limit   2..3 +restore
+          funding 3..4 failed !InsufficientFunds:Insufficient funds
+          u1      5..6 ~limit
+          u2      7..8 failed ~credit !down
+        """, verdict="rollback_incomplete", path="loan funding",
+        roles="funding:cause loan:consequence u2:compensation", undone="limit<u1:compensated credit<u2:failed",
+        standing="credit: undo failed after 1 attempt",
+        says="failed at stage:funding (InsufficientFunds: Insufficient funds) · "
+             "rollback incomplete: 1 of 2 steps still standing (stage:credit)"),
+    Saga("an undo that failed never hides why the trace did, though it failed last", """
+        loan      0..9 failed
+          credit  1..2 +release
+          pay     3..4 failed !empty
+          u1      5..8 failed ~credit !bureau down
+        """, verdict="rollback_incomplete", path="loan pay", roles="loan:consequence pay:cause u1:compensation",
+        undone="credit<u1:failed", standing="credit: undo failed after 1 attempt"),
+    Saga("nobody undid anything", """
+        loan      0..9 failed
+          credit  1..2 +release
+          funds   3..4 +refund
+          pay     5..6 failed
+        """, verdict="rollback_missing", path="loan pay", roles="loan:consequence pay:cause",
+        undone="funds<-:not_started credit<-:not_started",
+        standing="credit: undo never started; funds: undo never started",
+        says="failed at stage:pay · rollback missing: "
+             "2 of 2 steps still standing (stage:credit, stage:funds), and no undo ever began"),
+    Saga("the unwinding stopped on its way", """
+        loan      0..9 failed
+          credit  1..2 +release
+          funds   3..4 +refund
+          pay     5..6 failed
+          u2      7..8 ~funds
+        """, verdict="rollback_incomplete", path="loan pay", roles="loan:consequence pay:cause",
+        undone="funds<u2:compensated credit<-:not_started", standing="credit: unwind stopped before it"),
+    Saga("a lone word that undoing began, and then silence", """
+        loan      0..9 failed
+          credit  1..2 +release
+          pay     3..4 failed
+          u1      5.. ~credit
+        """, verdict="rollback_incomplete", path="loan pay", roles="loan:consequence pay:cause",
+        undone="credit<u1:unconfirmed", standing="credit: unconfirmed", odd="never_ended(u1)", idle=True),
+    Saga("undone, though it never said that it could be", """
+        loan      0..9 failed
+          credit  1..2
+          pay     3..4 failed
+          u1      5..6 ~credit
+        """, verdict="rolled_back", path="loan pay", roles="loan:consequence pay:cause",
+        undone="credit<u1:compensated"),
+    Saga("a step it tried in vain to undo is standing though it declared nothing", """
+        loan      0..9 failed
+          credit  1..2
+          pay     3..4 failed
+          u1      5..6 failed ~credit !no
+        """, verdict="rollback_incomplete", path="loan pay", roles="loan:consequence pay:cause u1:compensation",
+        undone="credit<u1:failed", standing="credit: undo failed after 1 attempt"),
+    Saga("the first undo failed, the second did it", """
+        loan      0..9 failed
+          credit  1..2 +release
+          pay     3..4 failed
+          u1      5..6 failed ~credit named=release
+          u2      7..8 ~credit named=release
+        """, verdict="rolled_back", path="loan pay", roles="loan:consequence pay:cause u1:recovered",
+        undone="credit<u1:failed credit<u2:compensated"),
+    Saga("the second undo has another name and place", """
+        loan      0..9 failed
+          credit  1..2 +release
+          pay     3..4 failed
+          u1      5..6 failed ~credit
+          repair  7..8
+            u2    7..8 ~credit
+        """, verdict="rolled_back", path="loan pay", roles="loan:consequence pay:cause u1:recovered",
+        undone="credit<u1:failed credit<u2:compensated", odd="step_after_abort(repair)"),
+    Saga("both undos failed", """
+        loan      0..9 failed
+          credit  1..2 +release
+          pay     3..4 failed
+          u1      5..6 failed ~credit
+          u2      7..8 failed ~credit
+        """, verdict="rollback_incomplete", path="loan pay",
+        roles="loan:consequence pay:cause u1:compensation u2:compensation",
+        undone="credit<u1:failed credit<u2:failed", standing="credit: undo failed after 2 attempts"),
+    Saga("an undo that is a retried RQ job", """
+        loan      0..20 failed
+          credit  1..2 +release
+          pay     3..4 failed
+          u1      5..6:retry 7..8:retry 9..10 job ~credit !busy
+        """, verdict="rolled_back", path="loan pay", roles="loan:consequence pay:cause u1:recovered",
+        undone="credit<u1:compensated"),
+    Saga("an undo that is an RQ job, retried in vain", """
+        loan      0..20 failed
+          credit  1..2 +release
+          pay     3..4 failed
+          u1      5..6:retry 7..8:retry 9..10 failed job ~credit !busy
+        """, verdict="rollback_incomplete", path="loan pay", roles="loan:consequence pay:cause u1:compensation",
+        undone="credit<u1:failed", standing="credit: undo failed after 3 attempts"),
+    Saga("an undo that waits for a retried RQ job", """
+        loan      0..20 failed
+          credit  1..2 +release
+          pay     3..4 failed
+          u1      5..12 ~credit
+            undo  6..7:retry 8..9 job !busy
+        """, verdict="rolled_back", path="loan pay", roles="loan:consequence pay:cause undo:recovered",
+        undone="credit<u1:compensated"),
+    Saga("an undo that waited for a job which never managed", """
+        loan      0..20 failed
+          credit  1..2 +release
+          pay     3..4 failed
+          u1      5..12 failed ~credit
+            undo  6..7:retry 8..9 failed job !busy
+        """, verdict="rollback_incomplete", path="loan pay",
+        roles="loan:consequence pay:cause u1:compensation undo:compensation", undone="credit<u1:failed",
+        standing="credit: undo failed after 2 attempts"),
+    Saga("an undo that only enqueued its job, which failed later", """
+        loan      0..9 failed
+          credit  1..2 +release
+          pay     3..4 failed
+          u1      5..6 ~credit
+            undo  q5.5 7..8 failed job !busy
+        """, verdict="rollback_incomplete", path="loan pay", roles="loan:consequence pay:cause undo:compensation",
+        undone="credit<u1:failed", standing="credit: undo failed after 1 attempt"),
+    Saga("an undo that only enqueued its job, which nobody has taken yet", """
+        loan      0..9 failed
+          credit  1..2 +release
+          pay     3..4 failed
+          u1      5..6 ~credit
+            undo  q5.5 job
+        """, verdict="compensating", path="loan pay", roles="loan:consequence pay:cause",
+        undone="credit<u1:running", standing="credit: undo still running"),
+    Saga("and which nobody ever took", """
+        loan      0..9 failed
+          credit  1..2 +release
+          pay     3..4 failed
+          u1      5..6 ~credit
+            undo  q5.5 job
+        """, verdict="rollback_incomplete", path="loan pay", roles="loan:consequence pay:cause",
+        undone="credit<u1:unconfirmed", standing="credit: unconfirmed", odd="never_ended(undo)", idle=True),
+    Saga("an undo that was enqueued and never begun", """
+        loan      0..9 failed
+          credit  1..2 +release
+          pay     3..4 failed
+          u1      q5 job ~credit
+        """, verdict="rollback_missing", path="loan pay", roles="loan:consequence pay:cause",
+        undone="credit<u1:not_started", standing="credit: undo never started", odd="never_ended(u1)", idle=True),
+    Saga("undos grouped under a span of their own", """
+        loan            0..9 failed
+          credit        1..2 +release
+          pay           3..4 failed
+          compensation  5..8
+            u1          6..7 ~credit
+        """, verdict="rolled_back", path="loan pay", roles="loan:consequence pay:cause",
+        undone="credit<u1:compensated"),
+    Saga("the group fails with its undo", """
+        loan            0..9 failed
+          credit        1..2 +release
+          pay           3..4 failed
+          compensation  5..8 failed
+            u1          6..7 failed ~credit
+        """, verdict="rollback_incomplete", path="loan pay",
+        roles="compensation:compensation loan:consequence pay:cause u1:compensation", undone="credit<u1:failed",
+        standing="credit: undo failed after 1 attempt"),
+    Saga("an undo stopped by an operator", """
+        loan      0..9 failed
+          credit  1..2 +release
+          pay     3..4 failed
+          u1      5..6 stopped ~credit
+        """, verdict="rollback_incomplete", path="loan pay", roles="loan:consequence pay:cause",
+        undone="credit<u1:failed", standing="credit: undo failed after 1 attempt"),
+    Saga("undone and then died: the root never ended, and nothing failed that anybody saw", """
+        loan      0..
+          credit  1..2 +release
+          u1      5..6 ~credit
+        """, verdict="rolled_back", undone="credit<u1:compensated", odd="never_ended(loan)", idle=True,
+        says="rolled back: 1 step undone"),
+    Saga("the stage was undone, and with it the jobs it ran", """
+        loan        0..9 failed
+          book      1..5 +unbook
+            hotel   2..3 job +cancel_hotel
+            flight  3..4 job +cancel_flight
+          pay       6..7 failed
+          u1        8..8.5 ~book
+        """, verdict="rolled_back", path="loan pay", roles="loan:consequence pay:cause",
+        undone="book<u1:compensated", says="failed at stage:pay · rolled back: all 3 steps undone"),
+    Saga("a covered job whose own undo failed stands all the same", """
+        loan        0..9 failed
+          book      1..5 +unbook
+            hotel   2..3 job +cancel_hotel
+            flight  3..4 job +cancel_flight
+          pay       6..7 failed
+          u1        8..8.8 ~book
+            u2      8.1..8.2 failed ~hotel !no
+        """, verdict="rollback_incomplete", path="loan pay", roles="loan:consequence pay:cause u2:recovered",
+        undone="book<u1:compensated hotel<u2:failed", standing="hotel: undo failed after 1 attempt"),
+    Saga("the stage's undo failed: stage and jobs stand", """
+        loan        0..9 failed
+          book      1..5 +unbook
+            hotel   2..3 job +cancel_hotel
+          pay       6..7 failed
+          u1        8..8.5 failed ~book
+        """, verdict="rollback_incomplete", path="loan pay", roles="loan:consequence pay:cause u1:compensation",
+        undone="book<u1:failed hotel<-:not_started",
+        standing="hotel: unwind stopped before it; book: undo failed after 1 attempt"),
+    Saga("undoing a stage that failed half way covers what it had done", """
+        loan        0..9 failed
+          book      1..5 failed +unbook
+            hotel   2..3 job +cancel_hotel
+            flight  3..4 failed job !full
+          u1        8..8.5 ~book
+        """, verdict="rolled_back", path="loan book flight", roles="book:consequence flight:cause loan:consequence",
+        undone="book<u1:compensated"),
+    Saga("a step that timed out may have taken effect", """
+        loan      0..9 failed
+          pay     1..4 failed +refund !JobTimeoutException:exceeded 3 s
+        """, verdict="rollback_missing", path="loan pay", roles="loan:consequence pay:cause",
+        undone="pay<-:not_started", standing="pay?: undo never started"),
+    Saga("a step whose worker was lost may have taken effect", """
+        loan      0..9 failed
+          credit  1..2 +release
+          pay     3..4 abandoned job +refund presumed
+          u1      5..6 ~credit
+        """, verdict="rollback_incomplete", path="loan pay", roles="loan:consequence pay:cause",
+        undone="credit<u1:compensated pay<-:not_started", standing="pay?: unwind stopped before it"),
+    Saga("a step that never ended may have taken effect", """
+        loan      0..9 failed
+          a       1..2 failed
+          pay     1.. +refund
+        """, verdict="rollback_missing", path="loan a", roles="a:cause loan:consequence",
+        undone="pay<-:not_started", standing="pay?: undo never started", odd="never_ended(pay)", idle=True),
+    Saga("a timed-out step that was undone to be safe is no empty undo", """
+        loan      0..9 failed
+          pay     1..4 failed +refund !TimeoutError:3 s
+          u1      5..6 ~pay
+        """, verdict="rolled_back", path="loan pay", roles="loan:consequence pay:cause", undone="pay<u1:compensated"),
+    Saga("a step that failed outright left nothing to undo", """
+        loan      0..9 failed
+          pay     1..4 failed +refund !NoFunds:empty
+        """, verdict="failed", path="loan pay", roles="loan:consequence pay:cause"),
+    Saga("what a compensation itself declares is not expected to be undone", """
+        loan      0..9 failed
+          credit  1..2 +release
+          pay     3..4 failed
+          u1      5..8 ~credit
+            undo  6..7 job +redo
+        """, verdict="rolled_back", path="loan pay", roles="loan:consequence pay:cause",
+        undone="credit<u1:compensated"),
+    Saga("an undo that names no step failed", """
+        loan          0..9 failed
+          pay         3..4 failed
+          cleanup     ..6 failed ~
+        """, verdict="rollback_incomplete", path="loan pay", roles="cleanup:compensation loan:consequence pay:cause",
+        says="failed at stage:pay · rollback incomplete: cleanup failed and names no step"),
+    Saga("stopped by an operator and rolled back", """
+        loan      0..9 stopped
+          credit  1..2 +release
+          u1      5..6 ~credit
+        """, verdict="rolled_back", path="loan", undone="credit<u1:compensated",
+        says="stopped at workflow:loan · rolled back: 1 step undone"),
+]  # fmt: skip
+
+NESTED = [
+    Saga("an inner saga undoes itself, then the outer one its own", """
+        trip          0..20 failed
+          visa        1..2 +revoke
+          book        3..12 failed
+            hotel     4..5 +cancel
+            flight    6..7 failed !full
+            u1        8..9 ~hotel
+          u2          14..15 ~visa
+        """, verdict="rolled_back", path="trip book flight", roles="book:consequence flight:cause trip:consequence",
+        undone="hotel<u1:compensated visa<u2:compensated"),
+    Saga("the inner saga's undo failed, the outer one's did not", """
+        trip          0..20 failed
+          visa        1..2 +revoke
+          book        3..12 failed
+            hotel     4..5 +cancel
+            flight    6..7 failed !full
+            u1        8..9 failed ~hotel
+          u2          14..15 ~visa
+        """, verdict="rollback_incomplete", path="trip book flight",
+        roles="book:consequence flight:cause trip:consequence u1:compensation",
+        undone="hotel<u1:failed visa<u2:compensated", standing="hotel: undo failed after 1 attempt"),
+    Saga("an inner saga that failed, cleaned up and was replaced leaves a trace that went well", """
+        trip          0..20
+          b1          1..8 failed named=book
+            hotel     2..3 +cancel
+            flight    4..5 failed
+            u1        6..7 ~hotel
+          b2          9..15 named=book
+            inn       10..11 +cancel
+        """, verdict="succeeded", roles="b1:recovered flight:recovered", undone="hotel<u1:compensated"),
+    Saga("the same, but what the replaced one had done was not all undone", """
+        trip          0..20
+          b1          1..8 failed named=book
+            hotel     2..3 +cancel
+            car       3..4 +return
+            flight    4..5 failed
+            u1        6..7 ~car
+          b2          9..15 named=book
+        """, verdict="rollback_incomplete", roles="b1:recovered flight:recovered",
+        undone="car<u1:compensated hotel<-:not_started", standing="hotel: unwind stopped before it",
+        says="succeeded · rollback incomplete: 1 of 2 steps still standing (stage:hotel)"),
+    Saga("two inner sagas at once, one fails: the other's steps stand too", """
+        trip          0..20 failed
+          east        1..9
+            hotel     2..3 +cancel
+          west        1..8 failed
+            car       2..4 +return
+            flight    5..6 failed
+            u1        7..7.5 ~car
+        """, verdict="rollback_incomplete", path="trip west flight",
+        roles="flight:cause trip:consequence west:consequence", undone="car<u1:compensated hotel<-:not_started",
+        standing="hotel: unwind stopped before it"),
+]  # fmt: skip
+
+ODD = [
+    Saga("undone in the order done", """
+        loan      0..9 failed
+          a       1..2 +x
+          b       3..4 +x
+          pay     5..6 failed
+          u1      7..7.5 ~a
+          u2      8..8.5 ~b
+        """, verdict="rolled_back", path="loan pay", roles="loan:consequence pay:cause",
+        undone="a<u1:compensated b<u2:compensated", odd="out_of_order_undo(u1 u2)"),
+    Saga("steps that ran at once have no order", """
+        loan      0..9 failed
+          a       1..3 +x
+          b       2..4 +x
+          pay     5..6 failed
+          u1      7..7.5 ~a
+          u2      8..8.5 ~b
+        """, verdict="rolled_back", path="loan pay", roles="loan:consequence pay:cause",
+        undone="a<u1:compensated b<u2:compensated"),
+    Saga("steps that ended at once: seq gives the order, and it was not kept", """
+        loan      0..9 failed
+          a       ..3 +x seq=/1
+          b       ..3 +x seq=/2
+          pay     5..6 failed
+          u1      7..7.5 ~a
+          u2      8..8.5 ~b
+        """, verdict="rolled_back", path="loan pay", roles="loan:consequence pay:cause",
+        undone="a<u1:compensated b<u2:compensated", odd="out_of_order_undo(u1 u2)"),
+    Saga("steps that ended at once: seq gives the order, and it was kept", """
+        loan      0..9 failed
+          a       ..3 +x seq=/2
+          b       ..3 +x seq=/1
+          pay     5..6 failed
+          u1      7..7.5 ~a
+          u2      8..8.5 ~b
+        """, verdict="rolled_back", path="loan pay", roles="loan:consequence pay:cause",
+        undone="a<u1:compensated b<u2:compensated"),
+    Saga("undos that began at once: seq tells which was first", """
+        loan      0..9 failed
+          a       1..2 +x
+          b       3..4 +x
+          pay     5..6 failed
+          u1      7..7.5 ~a seq=1/3
+          u2      7..8.5 ~b seq=2/4
+        """, verdict="rolled_back", path="loan pay", roles="loan:consequence pay:cause",
+        undone="a<u1:compensated b<u2:compensated", odd="out_of_order_undo(u1 u2)"),
+    Saga("undos that began at once and do not say which was first", """
+        loan      0..9 failed
+          a       1..2 +x
+          b       3..4 +x
+          pay     5..6 failed
+          u1      7..7.5 ~a
+          u2      7..8.5 ~b
+        """, verdict="rolled_back", path="loan pay", roles="loan:consequence pay:cause",
+        undone="a<u1:compensated b<u2:compensated"),
+    Saga("undone twice", """
+        loan      0..9 failed
+          a       1..2 +x
+          pay     3..4 failed
+          u1      5..6 ~a
+          u2      7..8 ~a
+        """, verdict="rolled_back", path="loan pay", roles="loan:consequence pay:cause",
+        undone="a<u1:compensated a<u2:compensated", odd="double_undo(a u1 u2)"),
+    Saga("undone again after it had been, and the second time failed", """
+        loan      0..9 failed
+          a       1..2 +x
+          pay     3..4 failed
+          u1      5..6 ~a
+          u2      7..8 failed ~a !already released
+        """, verdict="rolled_back", path="loan pay", roles="loan:consequence pay:cause u2:compensation",
+        undone="a<u1:compensated a<u2:failed", odd="double_undo(a u1 u2)"),
+    Saga("undid what had failed", """
+        loan      0..9 failed
+          pay     3..4 failed +x
+          u1      5..6 ~pay
+        """, verdict="rolled_back", path="loan pay", roles="loan:consequence pay:cause",
+        undone="pay<u1:compensated", odd="empty_undo(pay u1)"),
+    Saga("undid what had never started", """
+        loan      0..9 failed
+          pay     3..4 failed
+          mail    q1 job
+          u1      5..6 ~mail
+        """, verdict="rolled_back", path="loan pay", roles="loan:consequence pay:cause",
+        undone="mail<u1:compensated", odd="never_ended(mail) empty_undo(mail u1)", idle=True),
+    Saga("undid what nobody ever saw", """
+        loan      0..9 failed
+          pay     3..4 failed
+          u1      5..6 ~ghost
+        """, verdict="rolled_back", path="loan pay", roles="loan:consequence pay:cause",
+        undone="ghost<u1:compensated", odd="empty_undo(u1)"),
+    Saga("failed to undo what nobody ever saw", """
+        loan      0..9 failed
+          pay     3..4 failed
+          u1      5..6 failed ~ghost
+        """, verdict="rollback_incomplete", path="loan pay", roles="loan:consequence pay:cause u1:compensation",
+        undone="ghost<u1:failed", standing="ghost?: undo failed after 1 attempt", odd="empty_undo(u1)"),
+    Saga("the undo was over before the step was", """
+        loan      0..9 failed
+          slow    1..7 +x
+          pay     3..4 failed
+          u1      5..6 ~slow
+        """, verdict="rollback_incomplete", path="loan pay", roles="loan:consequence pay:cause",
+        undone="slow<u1:compensated", standing="slow: unconfirmed", odd="hanging_undo(slow u1)"),
+    Saga("a step that began after the undoing had", """
+        loan      0..9 failed
+          a       1..2 +x
+          pay     3..4 failed
+          u1      5..6 ~a
+          mail    7..8
+            send  7..8 job
+        """, verdict="rolled_back", path="loan pay", roles="loan:consequence pay:cause", undone="a<u1:compensated",
+        odd="step_after_abort(mail)"),
+    Saga("a job that was waiting when the undoing began, and ran all the same", """
+        loan      0..9 failed
+          a       1..2 +x
+          mail    q2 7..8 job +y
+          pay     3..4 failed
+          u1      5..6 ~a
+        """, verdict="rollback_incomplete", path="loan pay", roles="loan:consequence pay:cause",
+        undone="a<u1:compensated mail<-:not_started", standing="mail: unwind stopped before it",
+        odd="step_after_abort(mail)"),
+    Saga("green, yet undone", """
+        loan      0..9
+          a       1..2 +x
+          u1      5..6 ~a
+        """, verdict="succeeded_but_compensated", undone="a<u1:compensated", odd="green_but_compensated(u1)",
+        says="succeeded · yet undone: stage:a"),
+    Saga("green, though an undo failed", """
+        loan      0..9
+          a       1..2 +x
+          u1      5..6 failed ~a
+        """, verdict="succeeded_but_compensated", roles="u1:compensation", undone="a<u1:failed",
+        odd="green_but_compensated(u1)", says="succeeded · yet its undoing began"),
+    Saga("the parent is missing", """
+        a         1..2 failed under=ghost
+        """, verdict="failed", path="a", roles="a:cause", odd="orphan(a)", idle=True),
+    Saga("each other's parents", """
+        a         1..2 under=b
+        b         1..3 under=a
+        """, verdict="succeeded", odd="cycle(a b)"),
+    Saga("its own parent", """
+        a         1..2 failed under=a
+        """, verdict="failed", path="a", roles="a:cause", odd="cycle(a)"),
+    Saga("two roots", """
+        a         1..2
+        b         3..4 failed
+        """, verdict="failed", path="b", roles="b:cause", odd="several_roots(a b)"),
+    Saga("a child that begins before its parent", """
+        loan      1..9
+          a       0.5..2
+        """, verdict="succeeded", odd="clock_skew(a)"),
+    Saga("ended twice, and not the same", """
+        loan      0..9 failed
+          a       1..2 failed
+          a       ..3
+        """, verdict="failed", path="loan", roles="loan:cause", odd="conflicting_outcomes(a)"),
+    Saga("ended twice, the same", """
+        loan      0..9
+          a       1..2
+          a       ..3
+        """, verdict="succeeded", odd="duplicate(a)"),
+    Saga("given up for lost, then seen to end well", """
+        loan      0..9
+          a       1..4 abandoned job presumed
+          a       ..6 job
+        """, verdict="succeeded"),
+    Saga("everything at once", """
+        loan      0..30 failed
+          a       1..2 +x
+          b       3..4 +x
+          c       3..26 +x
+          d       5..6 failed +x !TimeoutError:3 s
+          pay     5..7 failed !NoFunds:empty
+          u1      10..11 ~a
+          u2      12..13 ~b
+          u3      14..15 failed ~c !too early
+          u4      16..17 ~a
+          mail    18..19
+        """, verdict="rollback_incomplete", path="loan d",
+        roles="d:cause loan:consequence pay:independent u3:compensation",
+        undone="a<u1:compensated b<u2:compensated c<u3:failed a<u4:compensated d<-:not_started",
+        standing="d?: unwind stopped before it; c: undo failed after 1 attempt",
+        odd="out_of_order_undo(u1 u2 u3) double_undo(a u1 u4) step_after_abort(mail)"),
+]  # fmt: skip
+
+ALL = [*PLAIN, *ROLES, *UNDOING, *NESTED, *ODD]
+COLUMNS = ("verdict", "path", "roles", "undone", "standing", "odd", "never_ran")
+
+
+@pytest.mark.parametrize("saga", ALL, ids=lambda saga: saga.title)
+def test_what_is_said_of_a_saga(saga: Saga) -> None:
+    trace = read(saga)
+    assert answers(trace) == {column: getattr(saga, column) for column in COLUMNS}
+    if saga.says:
+        assert trace.summary == saga.says
+
+
+@pytest.mark.parametrize("saga", ALL, ids=lambda saga: saga.title)
+def test_one_event_at_a_time_and_backwards_says_the_same(saga: Saga) -> None:
+    whole, events = read(saga), events_of(saga.text)
+    for order in (events, events[::-1]):
+        grown = build_trace("T", [], now=whole.now)
+        for event in order:
+            grown.add([event, event])
+            grown.summary  # noqa: B018 - an answer asked for in between must not stick
+            grown.anomalies  # noqa: B018
+        assert answers(grown) == answers(whole)
+        assert grown == whole
+        assert grown.summary == whole.summary
+        assert list(grown.walk()) == list(whole.walk())
+
+
+def test_the_tables_hold_every_verdict_role_reason_outcome_and_anomaly() -> None:
+    said = list(ALL)
+    assert len({saga.title for saga in said}) == len(said) > 60
+    assert {saga.verdict for saga in said} == {
+        "succeeded", "running", "compensating", "failed", "rolled_back", "rollback_incomplete", "rollback_missing",
+        "succeeded_but_compensated", "unknown",
+    }  # fmt: skip
+    for column, words in {
+        "roles": "cause consequence independent recovered compensation",
+        "undone": "compensated failed running unconfirmed not_started",
+        "standing": "undo failed after,unwind stopped before it,undo still running,undo never started,unconfirmed",
+        "odd": "orphan cycle several_roots clock_skew duplicate conflicting_outcomes never_ended out_of_order_undo "
+               "double_undo empty_undo hanging_undo step_after_abort green_but_compensated",
+    }.items():  # fmt: skip
+        text = " ".join(getattr(saga, column) for saga in said)
+        for word in words.split(",") if "," in words else words.split():
+            assert word in text, f"no saga with {word} in {column}"
