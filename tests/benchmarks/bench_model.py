@@ -165,9 +165,8 @@ def per_event() -> None:
     print("\ncost per event, bytes → verdict")
     for events in (1_000, 10_000, 100_000, 200_000):
         documents = list(map(encode_event, saga_of(events).events))
-        print(
-            f"  {len(documents):8,} events   {median(lambda d=documents: answered(d)) / len(documents) * 1e6:6.2f} µs/event"
-        )
+        cost = median(lambda documents=documents: answered(documents)) / len(documents) * 1e6
+        print(f"  {len(documents):8,} events   {cost:6.2f} µs/event")
 
 
 def chains() -> None:

@@ -67,7 +67,8 @@ ROLES = [
     Saga("only the root fails", """
         loan      0..9 failed !boom
           credit  1..2
-        """, verdict="failed", path="loan", roles="loan:cause", says="failed at workflow:loan (boom) · nothing to undo"),
+        """, verdict="failed", path="loan", roles="loan:cause",
+        says="failed at workflow:loan (boom) · nothing to undo"),
     Saga("of two that fail the first is the cause", """
         loan    0..9 failed
           a     1..5 failed
@@ -146,7 +147,8 @@ ROLES = [
         loan      0..9
           rates   1..2
             fast  1..12 failed job !late
-        """, verdict="failed", path="loan rates fast", roles="fast:cause", says="failed at fast (late) · nothing to undo"),
+        """, verdict="failed", path="loan rates fast", roles="fast:cause",
+        says="failed at fast (late) · nothing to undo"),
     Saga("a chain of jobs, each done before the next begins", """
         one       0..1 job
           two     2..3 job

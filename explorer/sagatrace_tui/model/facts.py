@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import compress, repeat
-from operator import attrgetter, ne
+from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
@@ -65,13 +64,16 @@ def links_of_all(events: Sequence[TraceEvent]) -> tuple[list[tuple[TraceEvent, L
     unset, unreadable = msgspec.UNSET, list[str]()
     raws = [_EMPTY if raw is unset else raw for raw in map(_RAW_DATA_OF, events)]
     try:
-        found = list(map(_links.decode, raws))
+        found: list[Links | None] = list(map(_links.decode, raws))
     except (msgspec.MsgspecError, RecursionError):
         found = list(map(links_of, events))
         unreadable = [event.id for event in events if not is_readable(event)]
-    # Most events have none: those are left out without a step of the interpreter.
-    linked = compress(zip(events, found, strict=True), map(ne, found, repeat(_NO_LINKS)))
-    return [(event, links) for event, links in linked if links is not None], unreadable
+    linked = [
+        (event, links)
+        for event, links in zip(events, found, strict=True)
+        if links is not None and (links.compensation is not None or links.original_span_id is not None)
+    ]
+    return linked, unreadable
 
 
 def facts_of(event: TraceEvent) -> Facts:

@@ -29,9 +29,9 @@ _NEVER: Final = -(2**63)
 
 def ending_of(fold: Fold, span_id: str) -> When:
     """When a span ended, in a form that orders spans."""
-    span = fold.spans[span_id]
-    seq = facts_of(span.closing_event).seq
-    return span.over_at, seq if isinstance(seq, int) else 0, span_id
+    closing = fold.spans[span_id].closing_event
+    seq = facts_of(closing).seq
+    return closing.micros, seq if isinstance(seq, int) else 0, span_id
 
 
 class Failures:

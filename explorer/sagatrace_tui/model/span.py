@@ -117,26 +117,22 @@ class Span(msgspec.Struct, eq=False, gc=False):
     @property
     def ended_at(self) -> int | None:
         """When it ended for good; None while it is open."""
-        if self.is_open or self.kind == "point":
-            return None
-        if not self.state.odd:
-            return self.closing_event.micros
-        closing = self._seen().reading.closing
-        return closing.micros if closing else None
+        return None if self.is_open or self.state.kind == "point" else self.closing_event.micros
 
     @property
     def over_at(self) -> int:
         """When it ended; for a point, and where nothing tells, when it was last heard of."""
-        ended = self.ended_at
-        return self.last_at if ended is None else ended
+        return self.closing_event.micros
 
     @property
     def closing_event(self) -> TraceEvent:
         """The event that ended it; while there is none, its latest."""
         if self.state.odd:
             return self._seen().reading.closing or self.events[-1]
-        ends = (event for event in reversed(self.events) if mark_of(event.event_type, event.status).kind == "end")
-        return next(ends, self.events[-1])
+        for event in reversed(self.events):
+            if mark_of(event.event_type, event.status).kind == "end":
+                return event
+        return self.events[-1]
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:

@@ -1,0 +1,289 @@
+"""Single answers that a table of sagas is not the place for."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from click.testing import CliRunner, Result
+from notation import START, events_of
+
+from sagatrace.context import TraceContext
+from sagatrace.events import TraceEvent, new_event, parse_event
+from sagatrace.stores import open_store
+from sagatrace.tracer import Tracer
+from sagatrace_tui.commands.why import EXIT_STATUSES, why
+from sagatrace_tui.labels import inert
+from sagatrace_tui.model import IDLE, build_trace, reading_anomalies
+from sagatrace_tui.model.explain import explain, hand_over
+
+LATER = 2 * START
+SEED = Path(__file__).parents[1] / "examples" / "seed_trace.jsonl"
+INCIDENT = """
+    loan      0..9 failed !Refused:balance too low
+      credit  1..2 +release_credit
+      funds   3..4 +return_funds
+      pay     5..6 failed job !Closed:account closed
+      u2      7..7.5 ~funds
+      u1      8..8.5 failed ~credit !bureau down
+    """
+
+
+def event(second: float, span_id: str, event_type: str, parent: str | None = None, **fields: Any) -> TraceEvent:
+    return new_event(
+        trace_id="T",
+        span_id=span_id,
+        event_type=event_type,
+        parent_span_id=parent,
+        timestamp=f"2025-01-01T00:00:{second:09.6f}Z",
+        **fields,
+    )
+
+
+def test_the_seed_s_questions_on_the_seed_s_example() -> None:
+    """Why did it fail? At S6, for lack of funds. What got compensated? S2 was to be, and nobody said that it was."""
+    events = [parse_event(line) for line in SEED.read_bytes().splitlines()]
+    trace = build_trace("T1", events, now=events[-1].micros + 1)
+    assert (trace.verdict, trace.cause and trace.cause.span_id) == ("compensating", "S6")
+    assert trace.failure_path == ("S1", "S6")
+    assert [(row.original_span_id, row.span_id, row.outcome) for row in trace.ledger] == [("S2", "S7", "running")]
+    trace.add([], now=events[-1].micros + IDLE + 1)
+    assert trace.verdict == "rollback_incomplete"
+    assert trace.summary == (
+        "failed at stage:funding (Insufficient funds) · "
+        "rollback incomplete: 1 of 1 step still standing (stage:validate)"
+    )
+    assert [(row.span_id, row.outcome) for row in trace.ledger] == [("S7", "unconfirmed")]
+    assert [(one.kind, one.span_ids) for one in trace.anomalies] == [("never_ended", ("S1", "S7"))]
+
+
+def test_the_explanation_has_the_contract_s_keys_and_values() -> None:
+    told = explain(build_trace("T", events_of(INCIDENT), now=LATER))
+    assert told == {
+        "trace_id": "T",
+        "verdict": "rollback_incomplete",
+        "summary": "failed at pay (Closed: account closed) · "
+        "rollback incomplete: 1 of 2 steps still standing (stage:credit)",
+        "started_at": "2025-01-01T00:00:00.000000Z",
+        "ended_at": "2025-01-01T00:00:09.000000Z",
+        "duration_ms": 9000.0,
+        "event_count": 12,
+        "span_count": 6,
+        "cause": {
+            "span_id": "pay",
+            "name": "pay",
+            "error": "account closed",
+            "error_type": "Closed",
+            "at": "2025-01-01T00:00:06.000000Z",
+        },
+        "failure_path": [{"span_id": "loan", "name": "workflow:loan"}, {"span_id": "pay", "name": "pay"}],
+        "errors": [
+            {"span_id": "pay", "name": "pay", "role": "cause", "error": "account closed"},
+            {"span_id": "u1", "name": "u1", "role": "compensation", "error": "bureau down"},
+            {"span_id": "loan", "name": "workflow:loan", "role": "consequence", "error": "balance too low"},
+        ],
+        "never_ran": [],
+        "compensations": [
+            {
+                "original_span_id": "funds",
+                "original_name": "stage:funds",
+                "span_id": "u2",
+                "outcome": "compensated",
+                "error": None,
+                "started_at": "2025-01-01T00:00:07.000000Z",
+                "ended_at": "2025-01-01T00:00:07.500000Z",
+            },
+            {
+                "original_span_id": "credit",
+                "original_name": "stage:credit",
+                "span_id": "u1",
+                "outcome": "failed",
+                "error": "bureau down",
+                "started_at": "2025-01-01T00:00:08.000000Z",
+                "ended_at": "2025-01-01T00:00:08.500000Z",
+            },
+        ],
+        "still_standing": [
+            {"span_id": "credit", "name": "stage:credit", "reason": "undo failed after 1 attempt"},
+        ],
+        "anomalies": [],
+    }
+
+
+def test_the_hand_over_reads_well_as_plain_text() -> None:
+    text = hand_over(build_trace("T", events_of(INCIDENT), now=LATER), inert)
+    assert (
+        text
+        == """\
+**rollback_incomplete** — `T` workflow:loan
+failed at pay (Closed: account closed) · rollback incomplete: 1 of 2 steps still standing (stage:credit)
+Started 2025-01-01 00:00:00.000Z, ended 2025-01-01 00:00:09.000Z, 9 s; 6 spans, 12 events.
+
+**Why**
+- path: `workflow:loan` → `pay`
+- cause: `pay` failed at 2025-01-01 00:00:06.000Z
+- error: Closed: account closed
+- where: attempt 1
+- span: `pay`
+
+**Other failures**
+- `u1`: compensation — bureau down
+- `workflow:loan`: consequence — balance too low
+
+**What was undone**
+{UNDONE}
+
+**Still standing**
+- `stage:credit`: undo failed after 1 attempt
+"""
+    )
+
+
+UNDONE = (
+    "- `stage:funds`: compensated, completed 2025-01-01 00:00:04.000Z, "
+    "undo `u2` 2025-01-01 00:00:07.000Z to 2025-01-01 00:00:07.500Z\n"
+    "- `stage:credit`: failed, completed 2025-01-01 00:00:02.000Z, "
+    "undo `u1` 2025-01-01 00:00:08.000Z to 2025-01-01 00:00:08.500Z, bureau down"
+)
+
+
+def test_where_the_cause_ran_is_part_of_the_answer() -> None:
+    where = {"worker": "w-7", "queue": "loans", "attempt": 2, "attempts_allowed": 3}
+    trace = build_trace("T", [event(1, "J", "job:started", data=where), event(2, "J", "job:failed")], now=LATER)
+    assert "- where: worker `w-7`, queue `loans`, attempt 2 of 3\n" in hand_over(trace, inert)
+
+
+def test_a_job_cannot_forge_a_line_of_the_hand_over() -> None:
+    data = {"error": "\n\n**succeeded**\x1b[2J", "job_name": "`a`\n# b"}
+    forged = event(1, "J`\n**succeeded**", "job:failed", data=data)
+    text = hand_over(build_trace("T", [forged], now=LATER), inert)
+    assert not [line for line in text.splitlines() if line.startswith(("**succeeded", "#"))]
+    assert "\x1b" not in text
+
+
+def test_a_document_seen_twice_under_one_id_is_told_unless_the_other_was_only_presumed() -> None:
+    started = event(0, "J", "job:started")
+    failed = event(1, "J", "job:failed", id="x:end", data={"error": "a"})
+    other = event(1, "J", "job:failed", id="x:end", data={"error": "b"})
+    presumed = event(9, "J", "job:abandoned", id="x:end", data={"presumed": True})
+    for events in ([started, failed, other], [other, started, failed]):
+        trace = build_trace("T", events, now=LATER)
+        assert [(one.kind, one.span_ids) for one in trace.anomalies] == [("duplicate", ("J",))]
+        assert trace.spans["J"].error == "a"
+    for events in ([started, presumed, failed], [failed, presumed, started]):
+        grown = build_trace("T", events[:2], now=LATER)
+        grown.add(events[2:])
+        assert (grown.anomalies, grown.spans["J"].error) == ((), "a")
+        assert grown == build_trace("T", events, now=LATER)
+
+
+def test_events_that_cannot_be_read_in_full_are_anomalies() -> None:
+    good = event(0, "A", "stage:a:completed")
+    no_time = msgspec.structs.replace(good, id="1", span_id="B", timestamp="2025-13-01T00:00:00.000000Z")
+    odd_data = msgspec.structs.replace(good, id="2", raw_data=msgspec.Raw(b'["not", "an object"]'))
+    found = reading_anomalies([("doc-9", "not JSON")])
+    whole = build_trace("T", [good, no_time, odd_data], now=LATER, anomalies=found)
+    grown = build_trace("T", [good], now=LATER, anomalies=found)
+    grown.add([no_time])
+    grown.add([odd_data])
+    assert whole == grown
+    assert whole.spans.keys() == {"A"}
+    assert [one.detail for one in whole.anomalies[:3]] == [
+        "document doc-9: not JSON",
+        "event 1: timestamp '2025-13-01T00:00:00.000000Z' is not ISO 8601: month must be in 1..12",
+        "event 2: its data is not a JSON object",
+    ]
+
+
+def test_a_late_parent_takes_its_children_home() -> None:
+    trace = build_trace("T", [event(2, "C", "stage:c:failed", "P")], now=LATER)
+    assert (trace.missing_parents, trace.roots, trace.failure_path) == (("P",), (), ("C",))
+    assert trace.add([event(1, "P", "workflow:p:started")]) == {"P"}
+    assert (trace.missing_parents, trace.roots, trace.failure_path) == ((), ("P",), ("P", "C"))
+
+
+def test_silence_ends_a_trace_without_an_event() -> None:
+    first = event(0, "A", "stage:a:started")
+    trace = build_trace("T", [first], now=first.micros + IDLE)
+    assert (trace.verdict, trace.ended_at) == ("running", None)
+    trace.add([], now=first.micros + IDLE + 1)
+    assert (trace.verdict, [one.kind for one in trace.anomalies]) == ("unknown", ["never_ended"])
+
+
+def test_a_chain_a_hundred_thousand_deep() -> None:
+    """It neither recurses out nor is walked once per span: that would take hours."""
+    depth = 100_000
+    events = [
+        event(0, str(n), "stage:x:failed", str(n - 1) if n else None, id=f"{n:07}", data={"compensation": "undo"})
+        for n in range(depth)
+    ]
+    trace = build_trace("T", events, now=LATER)
+    assert len(trace.failure_path) == depth == sum(1 for _ in trace.walk())
+    assert trace.cause is not None
+    assert trace.cause.span_id == str(depth - 1)
+    trace.add([event(1, "leaf", "stage:y:failed", str(depth - 1))])
+    assert trace.failure_path[-1] == "leaf"
+
+
+@pytest.fixture
+def store_url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'traces.db'}"
+
+
+def run_why(store_url: str, *arguments: str) -> Result:
+    return CliRunner().invoke(why, [*arguments, "--store", store_url])
+
+
+def test_why_says_as_text_and_as_json_what_the_model_says(store_url: str) -> None:
+    store = open_store(store_url)
+    store.append(events_of(INCIDENT))
+    store.close()
+    text, as_json = run_why(store_url, "T"), run_why(store_url, "T", "--json")
+    assert (text.exit_code, as_json.exit_code) == (5, 5)
+    trace = build_trace("T", events_of(INCIDENT), now=LATER)
+    assert text.output == hand_over(trace, inert)
+    assert json.loads(as_json.output) == explain(trace)
+    assert as_json.output.isascii()
+
+
+def test_every_verdict_has_an_exit_status(store_url: str) -> None:
+    tracer = Tracer(store_url)
+    with tracer.span("workflow:fine", TraceContext("fine")):
+        pass
+    tracer.emit("workflow:slow:started", TraceContext("slow"))
+    with pytest.raises(ValueError, match="no"), tracer.span("workflow:bad", TraceContext("bad")):
+        raise ValueError("no")
+    with tracer.span("workflow:green", TraceContext("green")) as green, tracer.compensation(original="x", parent=green):
+        pass
+    tracer.close()
+    statuses = {name: run_why(store_url, name).exit_code for name in ("fine", "slow", "bad", "green", "none")}
+    assert statuses == {"fine": 0, "slow": 3, "bad": 4, "green": 5, "none": 7}
+    assert sorted(set(EXIT_STATUSES.values())) == [0, 3, 4, 5, 6]
+
+
+def test_what_why_cannot_do_is_one_line(store_url: str, tmp_path: Path) -> None:
+    missing = run_why(store_url, "T")
+    assert missing.exit_code == 1
+    assert "no store at" in missing.output
+    assert run_why(store_url).exit_code == 2
+    assert not (tmp_path / "traces.db").exists(), "asking never creates a store"
+
+
+def test_a_document_that_is_none_is_an_anomaly_of_the_answer(store_url: str, tmp_path: Path) -> None:
+    store = open_store(store_url)
+    store.append([event(0, "A", "stage:a:completed")])
+    store.close()
+    connection = sqlite3.connect(tmp_path / "traces.db")
+    row = ("T", "bad", 0, b'{"id":"bad","trace_id":"T"}')
+    connection.execute("INSERT INTO event (trace_id, id, at, document) VALUES (?, ?, ?, ?)", row)
+    connection.commit()
+    connection.close()
+    done = run_why(store_url, "T", "--json")
+    assert done.exit_code == 0
+    (anomaly,) = json.loads(done.output)["anomalies"]
+    assert anomaly["kind"] == "malformed"
+    assert anomaly["detail"].startswith("document bad: ")
