@@ -14,6 +14,7 @@ import click
 from sagatrace.stores import EventStore, Search
 from sagatrace_tui.commands import reading, transfer
 from sagatrace_tui.commands.outcome import Exit, fetched, one_line_errors, opened_store, store_option
+from sagatrace_tui.commands.why import why
 from sagatrace_tui.labels import inert
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def main() -> None:
 
 main.add_command(reading.list_traces)
 main.add_command(reading.show)
+main.add_command(why)
 main.add_command(transfer.import_events)
 main.add_command(transfer.export)
 

@@ -118,7 +118,7 @@ def test_the_hand_over_reads_well_as_plain_text() -> None:
     text = hand_over(build_trace("T", events_of(INCIDENT), now=LATER), inert)
     assert (
         text
-        == """\
+        == f"""\
 **rollback_incomplete** — `T` workflow:loan
 failed at pay (Closed: account closed) · rollback incomplete: 1 of 2 steps still standing (stage:credit)
 Started 2025-01-01 00:00:00.000Z, ended 2025-01-01 00:00:09.000Z, 9 s; 6 spans, 12 events.

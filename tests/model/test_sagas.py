@@ -149,6 +149,22 @@ ROLES = [
             fast  1..12 failed job !late
         """, verdict="failed", path="loan rates fast", roles="fast:cause",
         says="failed at fast (late) · nothing to undo"),
+    Saga("a stage that dealt with its job's failure, which the job's worker told a moment later", """
+        loan      0..9
+          rates   1..3
+            fast  2..3.02 failed job !down
+        """, verdict="succeeded", roles="fast:recovered"),
+    Saga("a job that failed right after its stage was over, which had not waited for it", """
+        loan      0..3
+          rates   1..3
+            fast  2.99..3.05 failed job !down
+        """, verdict="failed", path="loan rates fast", roles="fast:cause"),
+    Saga("a job tried again as a job of its own, enqueued before the first one's worker had told its end", """
+        loan      0..9
+          p1      1..2.02 failed job named=pay
+          p2      q2.01 3..4 job named=pay
+          mail    5..12 failed job
+        """, verdict="failed", path="loan mail", roles="mail:cause p1:recovered"),
     Saga("a chain of jobs, each done before the next begins", """
         one       0..1 job
           two     2..3 job
@@ -327,6 +343,14 @@ UNDOING = [
         """, verdict="rollback_incomplete", path="loan pay",
         roles="loan:consequence pay:cause u1:compensation undo:compensation", undone="credit<u1:failed",
         standing="credit: undo failed after 2 attempts"),
+    Saga("an undo that dealt with the failure of its job, which the job's worker told a moment later", """
+        loan      0..9 failed
+          credit  1..2 +release
+          pay     3..4 failed
+          u1      5..6 ~credit
+            undo  5.2..6.03 failed job !busy
+        """, verdict="rolled_back", path="loan pay", roles="loan:consequence pay:cause undo:recovered",
+        undone="credit<u1:compensated"),
     Saga("an undo that only enqueued its job, which failed later", """
         loan      0..9 failed
           credit  1..2 +release

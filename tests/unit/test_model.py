@@ -127,6 +127,7 @@ def test_cycles_are_cut_and_reported() -> None:
     assert [(anomaly.kind, anomaly.span_ids) for anomaly in trace.anomalies] == [
         ("cycle", ("A", "B", "C")),
         ("cycle", ("S",)),
+        ("never_ended", ("A", "B", "C", "S")),
     ]
 
 

@@ -276,7 +276,7 @@ class Compensations:
 
 
 def _outlives(span: Span, undo: Span) -> bool:
-    return span.is_open or span.over_at > undo.over_at
+    return span.is_open or not span.was_over_by(undo.over_at)
 
 
 def ended_in_the_dark(span: Span) -> bool:

@@ -77,8 +77,10 @@ class Failures:
     def _is_live(self, span_id: str, made_good: dict[str, int]) -> bool:
         if span_id in self._areas.owner:
             return False
-        over_at = self._fold.spans[span_id].over_at
-        return self._made_good_until(span_id, made_good) < over_at and not self._retries.superseded(span_id)
+        made_good_until = self._made_good_until(span_id, made_good)
+        if self._fold.spans[span_id].was_over_by(made_good_until):
+            return False
+        return not self._retries.superseded(span_id)
 
     def _made_good_until(self, span_id: str, known: dict[str, int]) -> int:
         """The latest end of an ancestor that ended well: what failed by then, it dealt with."""
@@ -169,7 +171,7 @@ class Failures:
             around = self._fold.spans[above]
             if above not in self._areas.owner:
                 break
-            if around.status == "success" and around.over_at >= span.over_at:
+            if around.status == "success" and span.was_over_by(around.over_at):
                 return True
         undos = (self._fold.spans[one] for one in self._areas.outer(span_id))
         return any(undo.original_span_id is not None and self._redone(undo.span_id) for undo in undos)

@@ -85,7 +85,7 @@ class Retries:
     def _is_chain(self, group: _Namesakes) -> bool:
         spans = [self._fold.spans[span_id] for span_id in group.failed | group.went_well]
         spans.sort(key=lambda span: (span.first_at, span.over_at, span.span_id))
-        in_turn = all(before.over_at <= after.first_at for before, after in itertools.pairwise(spans))
+        in_turn = all(before.was_over_by(after.first_at) for before, after in itertools.pairwise(spans))
         return in_turn and spans[-1].status == "success"
 
     def _passed_on(self, span_id: str, parent: str | None) -> bool:

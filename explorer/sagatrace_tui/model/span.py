@@ -14,7 +14,11 @@ from sagatrace_tui.model.attempts import Reading, Try, read_attempts
 from sagatrace_tui.model.facts import Facts, facts_of, links_of, named, text_of
 from sagatrace_tui.model.phases import NEW, SpanKind, SpanStatus, State, mark_of, state_after
 
-__all__ = ["Attempt", "Place", "Span", "SpanKind", "SpanStatus", "fold_span"]
+__all__ = ["TOLD_LATE", "Attempt", "Place", "Span", "SpanKind", "SpanStatus", "fold_span"]
+
+TOLD_LATE: Final = 100_000
+"""Microseconds by which a job's end may be told after those who waited for the job went on: many times what a worker
+takes from RQ's commit to its event."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +127,20 @@ class Span(msgspec.Struct, eq=False, gc=False):
     def over_at(self) -> int:
         """When it ended; for a point, and where nothing tells, when it was last heard of."""
         return self.closing_event.micros
+
+    def was_over_by(self, moment: int) -> bool:
+        """Whether it had ended by then, as far as those who waited for it could know.
+
+        A worker tells an outcome only after RQ has committed it, so who waits for a job may speak before it. Hence
+        an end told a little later passes, unless most of the span lies after the moment: that was not waited for.
+        """
+        late = self.over_at - moment
+        return late <= 0 or (late <= TOLD_LATE and late < moment - self._begun_at)
+
+    @property
+    def _begun_at(self) -> int:
+        started = self.started_at
+        return self.first_at if started is None else started
 
     @property
     def closing_event(self) -> TraceEvent:
