@@ -189,11 +189,14 @@ def adding(events: int) -> None:
 
 
 def steps(writer: Writer) -> dict[str, list[TraceEvent]]:
-    """Two hundred new spans: started, then ended, a few of them failed, then undone."""
+    """Two hundred spans, one event of each at a time: orphans, then steps that run, fail and are undone."""
     root = writer.events[0].span_id
     spans = [writer.new_span() for _ in range(200)]
     undos = {span: writer.new_span() for span in spans}
+    late = [writer.tell(f"late{one}", "stage:late:started", root) for one in spans]
     return {
+        "an orphan comes": [writer.tell(f"o{one}", "job:started", f"late{one}", **place(one, 1)) for one in spans],
+        "its parent comes, late": late,
         "a step starts": [writer.tell(one, "stage:new:started", root, compensation="undo_stage") for one in spans],
         "a job in it starts": [writer.tell(f"j{one}", "job:started", one, **place(one, 1)) for one in spans],
         "the job fails": [writer.tell(f"j{one}", "job:failed", one, "failed", error="no") for one in spans],

@@ -73,15 +73,13 @@ class Areas:
         self.owner: dict[str, str] = {}
         self._claim(census.undoing)
 
-    def update(self, change: Change) -> None:
-        """Take a new span, and with it what has waited for it as its parent."""
-        span_id = change.span.span_id
+    def add(self, span_id: str) -> None:
+        """Take a new span."""
         parent = self._forest.parent_of(span_id)
         if span_id in self._undoing:
             self._claim((span_id,))
         elif parent in self.owner:
             self.owner[span_id] = self.owner[parent]
-            self._descend(span_id)
 
     def outer(self, owner: str) -> Iterable[str]:
         """The undos around a span of the area, nearest first, itself included if it is one."""

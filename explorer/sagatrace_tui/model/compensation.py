@@ -86,6 +86,11 @@ class Compensations:
             undos = (self._fold.spans[undo_id] for undo_id in self._areas.outer(span.span_id))
             self._stale.update(undo.original_span_id for undo in undos if undo.original_span_id is not None)
 
+    def adopt(self, span_id: str) -> None:
+        """Take a span that comes after its children: what was undone above it covers them too."""
+        if self._stages:
+            self._stale.update(step for step in self._forest.below(span_id) if step in self._census.declared)
+
     def settle(self) -> None:
         """Decide anew how the touched steps stand."""
         flipped = [step for step in self._stale if self._is_undone(step) != (self._footing.get(step) == "undone")]

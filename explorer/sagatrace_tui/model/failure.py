@@ -100,28 +100,38 @@ class Failures:
                 if child in self._below:
                     waiting.append(child)
 
+    def adopt(self, span_id: str) -> None:
+        """Take a span that comes after its children: what is live below it now reaches further up."""
+        if hot := sum(map(self.reaches, self._forest.children[span_id])):
+            self._below[span_id] = hot
+            self._climb(span_id)
+            self._stale.update(self._live_below(span_id))
+
     def _kindle(self, span_id: str, when: When) -> None:
         was = self.reaches(span_id)
         self.live[span_id] = when
         heappush(self._leaves, (when, span_id))
-        node = span_id
-        while not was and (above := self._forest.parent_of(node)) is not None and above in self._fold.spans:
+        if not was:
+            self._climb(span_id)
+
+    def _climb(self, span_id: str) -> None:
+        for above in self._forest.ancestors_of(span_id):
             was = self.reaches(above)
             self._below[above] = self._below.get(above, 0) + 1
-            node = above
+            if was:
+                break
 
     def _quench(self, span_id: str) -> None:
-        if self.live.pop(span_id, None) is None:
+        if self.live.pop(span_id, None) is None or self.reaches(span_id):
             return
-        node, still = span_id, self.reaches(span_id)
-        while not still and (above := self._forest.parent_of(node)) is not None and above in self._fold.spans:
+        for above in self._forest.ancestors_of(span_id):
             self._below[above] -= 1
             if not self._below[above]:
                 del self._below[above]
                 if above in self.live:
                     heappush(self._leaves, (self.live[above], above))
-            still = self.reaches(above)
-            node = above
+            if self.reaches(above):
+                break
 
     def reaches(self, span_id: str) -> bool:
         """Whether the span is a live failure, or one is below it."""

@@ -17,7 +17,7 @@ from sagatrace_tui.model.facts import facts_of, is_readable, links_of_all, text_
 from sagatrace_tui.model.phases import NEW, SpanStatus, State, state_after
 from sagatrace_tui.model.span import Span
 
-__all__ = ["Change", "Fold", "order_of"]
+__all__ = ["Change", "Fold", "RewrittenError", "order_of"]
 
 _UNREADABLE: Final = "its data is not a JSON object"
 _ID_OF: Final = attrgetter("id")
@@ -36,6 +36,10 @@ class Change:
     parent_was: str | None = None
     relinked: bool = False  # what it undoes, or what would undo it, is another
     earlier: bool = False  # it now begins before what was its first event
+
+
+class RewrittenError(Exception):
+    """Another document came under the id of an event that is folded already; carries that event's span id."""
 
 
 class Fold:
@@ -71,13 +75,13 @@ class Fold:
         self._link(ordered)
 
     def add(self, event: TraceEvent) -> Change | None:
-        """Fold one more event. None when nothing changed; raises LookupError when all must be folded anew."""
+        """Fold one more event. None when nothing changed; raises RewrittenError when all must be folded anew."""
         known = self.events.get(event.id)
         if known is not None:
             if known == event:
                 return None
             self._merge(event, self.events)
-            raise LookupError(event.id)
+            raise RewrittenError(known.span_id)
         if not self._is_sound(event):
             return None
         self.events[event.id] = event

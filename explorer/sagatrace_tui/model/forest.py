@@ -173,15 +173,14 @@ class Forest:
         if len(roots) > 1:
             names = listed([self._spans[root].name for root in roots])
             yield Anomaly("several_roots", roots, f"{len(roots)} spans have no parent: {names}")
-        skewed = sorted(filter(self._is_skewed, self._suspects), key=self._began)
+        suspects = self._suspects.difference(*self.cycles)
+        skewed = sorted(filter(self._is_skewed, suspects), key=self._began)
         if skewed:
             yield Anomaly("clock_skew", tuple(skewed), self._skew(skewed))
 
     def _is_skewed(self, span_id: str) -> bool:
         parent = self.parent_of(span_id)
         if parent is None or parent not in self._spans or not self._spans[parent].state.opened:
-            return False
-        if any(span_id in cycle for cycle in self.cycles):
             return False
         return self._spans[span_id].first_at < self._spans[parent].first_at
 

@@ -13,7 +13,7 @@ from sagatrace_tui.model.anomaly import Anomaly, listed, reading_anomalies
 from sagatrace_tui.model.census import Areas, Census
 from sagatrace_tui.model.compensation import Compensations, LedgerRow, Standing
 from sagatrace_tui.model.failure import Failures, Role, in_order
-from sagatrace_tui.model.fold import Fold
+from sagatrace_tui.model.fold import Fold, RewrittenError
 from sagatrace_tui.model.forest import Forest
 from sagatrace_tui.model.span import Span
 from sagatrace_tui.model.undoing import Undoing
@@ -86,22 +86,29 @@ class Trace:
         return changed
 
     def _add(self, event: TraceEvent) -> set[str]:
+        known = self._fold.events.get(event.id)
         try:
             change = self._fold.add(event)
-        except LookupError:  # another document under a known id: what was folded of it cannot be taken out
+        except RewrittenError as rewritten:  # what was folded of the other document cannot be taken out again
             self._load(self._fold.events.values())
-            return {event.span_id}
+            return {event.span_id, str(rewritten)}
         if change is None:
             return set()
         if not self._forest.update(change):
             self._load(self._fold.events.values())
             return {event.span_id}
         self._census.update(change)
-        if change.moved or change.relinked or (change.was is None and change.span.span_id in self._forest.children):
-            # Where the undoing is, and what lies below which step, must be found out anew.
+        span_id = change.span.span_id
+        if change.was is None:
+            self._areas.add(span_id)
+        adopts = change.was is None and span_id in self._forest.children
+        if change.moved or change.relinked or (adopts and span_id in self._areas.owner):
+            # What belongs to the undoing must be found out anew.
             self._answer_anew()
             return {event.span_id}
-        self._areas.update(change)
+        if adopts:
+            self._failures.adopt(span_id)
+            self._compensations.adopt(span_id)
         self._failures.update(change)
         self._compensations.update(change)
         return {event.span_id}
