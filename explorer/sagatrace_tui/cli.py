@@ -43,9 +43,6 @@ main.add_command(transfer.export)
 main.add_command(init.init)
 main.add_command(doctor.doctor)
 main.add_command(cost.cost)
-main.add_command(init.init)
-main.add_command(doctor.doctor)
-main.add_command(cost.cost)
 
 
 @click.command("sagatrace-tui", epilog=_STATUSES, context_settings={"help_option_names": ["-h", "--help"]})

@@ -86,7 +86,6 @@ class Trace:
         return changed
 
     def _add(self, event: TraceEvent) -> set[str]:
-        known = self._fold.events.get(event.id)
         try:
             change = self._fold.add(event)
         except RewrittenError as rewritten:  # what was folded of the other document cannot be taken out again
