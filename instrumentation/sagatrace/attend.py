@@ -29,7 +29,7 @@ log: Final = logging.getLogger("sagatrace")
 
 SHIPPER_LOG: Final = "shipper.log"
 _EVERY: Final = 5.0  # seconds between two looks whether the shipper still lives
-_PAUSE: Final = 60.0  # seconds between two starts of a shipper that fails
+_PAUSE: Final = 15.0  # seconds between two starts of a shipper that fails
 _MAX_LOG: Final = 1 << 20
 
 
@@ -85,7 +85,7 @@ class ShipperKeeper:
         deadline = time.monotonic() + self._flush_for
         seal(self._directory)
         waiting = sealed_segments(self._directory)
-        self._next_look = 0.0
+        self._next_look = self._started = 0.0
         while waiting and time.monotonic() < deadline:
             self.attend()
             time.sleep(0.005)

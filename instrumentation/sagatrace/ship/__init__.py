@@ -8,7 +8,7 @@ it, and the next shipper sends the segment it was at again, where the events' id
 """
 
 from sagatrace.ship.segment import DEAD_LETTERS
-from sagatrace.ship.shipper import Shipment, Shipper
+from sagatrace.ship.shipper import Shipment, Shipper, stop_on_signals
 from sagatrace.ship.state import OutboxState, describe_outbox
 
-__all__ = ["DEAD_LETTERS", "OutboxState", "Shipment", "Shipper", "describe_outbox"]
+__all__ = ["DEAD_LETTERS", "OutboxState", "Shipment", "Shipper", "describe_outbox", "stop_on_signals"]

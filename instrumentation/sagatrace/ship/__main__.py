@@ -5,15 +5,13 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-import signal
 import sys
-import threading
 from pathlib import Path
 
 from sagatrace.errors import SagatraceError, ShipperRunningError
 from sagatrace.outbox import outbox_directory
 from sagatrace.settings import Settings
-from sagatrace.ship.shipper import Shipper
+from sagatrace.ship.shipper import Shipper, stop_on_signals
 from sagatrace.stores import open_store
 
 
@@ -27,12 +25,8 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s shipper[%(process)d] %(levelname)s %(message)s")
     logging.getLogger("azure").setLevel(logging.WARNING)
     os.umask(0o077)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        # In a thread: the signal may strike while this one is about to wait, and holds the event's own lock.
-        signal.signal(number, lambda *_: threading.Thread(target=stop.set).start())
     try:
-        return _run(options.directory, stop, follow=options.follow, while_used=options.while_used)
+        return _run(options.directory, follow=options.follow, while_used=options.while_used)
     except ShipperRunningError:
         return 0
     except SagatraceError as error:
@@ -40,17 +34,16 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
 
 
-def _run(directory: Path | None, stop: threading.Event, *, follow: bool, while_used: bool) -> int:
+def _run(directory: Path | None, *, follow: bool, while_used: bool) -> int:
     settings = Settings.from_env()
     directory = directory or outbox_directory(settings, in_worker=True)
     if directory is None:
         raise SagatraceError("no outbox: events go straight to the store (SAGATRACE_OUTBOX, SAGATRACE_STORE)")
     store = open_store(settings.store, max_wait=settings.max_wait)
-    # A store across a network keeps a shipper waiting; a local file takes one writer at a time anyway.
-    shipper = Shipper(directory, store, parallel=1 if settings.store.startswith("sqlite:") else 8)
+    shipper = Shipper(directory, store)
     try:
         if follow:
-            shipper.follow(stop, while_used=while_used)
+            shipper.follow(stop_on_signals(), while_used=while_used)
             return 0
         shipment = shipper.run_once()
         if shipment.fault is not None:

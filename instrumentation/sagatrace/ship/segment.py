@@ -101,16 +101,14 @@ class DeadLetters:
         self.path = directory / DEAD_LETTERS
         self._max_bytes = max_bytes
 
-    def add_event(self, event: TraceEvent, reason: str) -> None:
-        """Set an event aside. Raises OSError."""
-        self._add({"event": msgspec.Raw(encode_event(event))}, reason)
-
-    def add_text(self, text: bytes, reason: str) -> None:
-        """Set aside a line that is no event. Raises OSError."""
-        self._add({"text": text.decode("utf-8", "backslashreplace")}, reason)
-
-    def _add(self, what: dict[str, Any], reason: str) -> None:
-        line = msgspec.json.encode({"at": utc_timestamp(), "reason": reason, **what})
+    def add(self, what: TraceEvent | bytes, reason: str) -> None:
+        """Set aside an event, or a line that is none. Raises OSError."""
+        kept: dict[str, Any] = (
+            {"event": msgspec.Raw(encode_event(what))}
+            if isinstance(what, TraceEvent)
+            else {"text": what.decode("utf-8", "backslashreplace")}
+        )
+        line = msgspec.json.encode({"at": utc_timestamp(), "reason": reason, **kept})
         file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600)
         with os.fdopen(file, "wb") as letters:
             if os.fstat(file).st_size > self._max_bytes:

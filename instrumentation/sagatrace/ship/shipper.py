@@ -6,22 +6,25 @@ import json
 import logging
 import os
 import random
+import signal
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from sagatrace.errors import ShipperRunningError
+from sagatrace.errors import SagatraceError, ShipperRunningError
+from sagatrace.events import TraceEvent
 from sagatrace.filelock import SHIPPER_LOCK, USERS_LOCK, try_lock
 from sagatrace.outbox import ACTIVE, seal, sealed_segments
 from sagatrace.ship.delivery import Delivery
 from sagatrace.ship.segment import DeadLetters, Segment
 from sagatrace.stores import EventStore
 
-__all__ = ["Shipment", "Shipper"]
+__all__ = ["Shipment", "Shipper", "stop_on_signals"]
 
 log: Final = logging.getLogger("sagatrace.ship")
 
@@ -44,13 +47,22 @@ class Shipment:
 class Shipper:
     """Delivers the events in `directory` to the store. Only one at a time can work on a directory.
 
-    `parallel` traces are sent at once; `max_pause` and `grace` are in seconds: the longest wait before a store that
-    failed is asked again, and how long it may still deliver once told to stop.
+    `parallel` traces are sent at once: by default one to a local file, which takes one writer at a time anyway, and
+    eight across a network, which keeps a writer waiting. `max_pause` and `grace` are in seconds: the longest wait
+    before a store that failed is asked again, and how long it may still deliver once told to stop.
     """
 
     def __init__(
-        self, directory: Path, store: EventStore, *, parallel: int = 1, max_pause: float = 15.0, grace: float = 5.0
+        self,
+        directory: Path,
+        store: EventStore,
+        *,
+        parallel: int | None = None,
+        max_pause: float = 15.0,
+        grace: float = 5.0,
     ) -> None:
+        if parallel is None:
+            parallel = 1 if store.label.startswith("sqlite:") else 8
         self._directory = directory
         self._max_pause = max_pause
         self._grace = grace
@@ -58,6 +70,8 @@ class Shipper:
         self._deadline: float | None = None
         self._delivery = Delivery(store, parallel=parallel, is_over=self._is_over)
         self._dead_letters = DeadLetters(directory)
+        self._aside: deque[tuple[TraceEvent | bytes, str]] = deque()
+        self._waiting: deque[Path] = deque()
         self._segment: Segment | None = None
         self._lock: int | None = None
         self._fault: str | None = None
@@ -66,15 +80,15 @@ class Shipper:
         self.set_aside = 0
 
     def run_once(self) -> Shipment:
-        """Deliver what waits now, up to the first fault. Raises ShipperRunningError, OSError."""
+        """Deliver what waits now, up to the first fault. Raises ShipperRunningError; SagatraceError without a place."""
         with self._locked():
-            return self._drain()
+            return self._try()
 
     def follow(self, stop: threading.Event, *, while_used: bool = False) -> None:
         """Deliver what waits and what comes until `stop`, then for at most `grace` seconds what is left.
 
         With `while_used` it ends by itself: when nothing is left and no process asks for it any more (a
-        `ShipperKeeper` does), or the store has failed for half a minute since. Raises ShipperRunningError.
+        `ShipperKeeper` does), or the store has been failing for half a minute. Raises ShipperRunningError.
         """
         self._stop = stop
         with self._locked():
@@ -91,11 +105,8 @@ class Shipper:
                 self._rest(shipment)
 
     def close(self) -> None:
-        """End the threads, let go of the files; what was read and not delivered is read again by the next one."""
+        """End the threads."""
         self._delivery.close()
-        if self._segment is not None:
-            self._segment.close()
-            self._segment = None
 
     def _drain(self) -> Shipment:
         delivered, set_aside = self.delivered, self.set_aside
@@ -103,15 +114,14 @@ class Shipper:
         while fault is None and not self._is_over() and self._load():
             outcome = self._delivery.send()
             self.delivered += outcome.delivered
-            for refused in outcome.refused:
-                self._dead_letters.add_event(refused.event, refused.reason)
-                self._name(f"event {refused.event.id} of trace {refused.event.trace_id}", refused.reason)
+            self._aside.extend((refused.event, refused.reason) for refused in outcome.refused)
             fault, retry_after = outcome.fault, outcome.retry_after
         return Shipment(self.delivered - delivered, self.set_aside - set_aside, fault, retry_after)
 
     def _load(self) -> bool:
         """See that there is something to deliver; False when nothing waits."""
         while self._delivery.done:
+            self._write_aside()  # before its segment goes, and after its neighbours went
             if self._segment is None:
                 path = self._next_segment()
                 if path is None:
@@ -119,21 +129,21 @@ class Shipper:
                 self._segment = Segment(path)
             read = self._segment.next_slice()
             if read is None:
-                self._segment.remove()
-                self._segment = None
+                finished, self._segment = self._segment, None
+                finished.remove()
                 continue
             if not read.lines and not read.broken:
                 return False
-            for text, reason in read.broken:
-                self._dead_letters.add_text(text, reason)
-                self._name(f"a line of {self._segment.path.name}", reason)
+            self._aside.extend(read.broken)
             self._delivery.load(read.lines)
         return True
 
     def _next_segment(self) -> Path | None:
         # What is being appended to is sealed only when nothing older waits: a store that is down leaves few files.
-        for path in sealed_segments(self._directory):
-            return path
+        if not self._waiting:
+            self._waiting.extend(sealed_segments(self._directory))
+        if self._waiting:
+            return self._waiting.popleft()
         return seal(self._directory) if (self._directory / ACTIVE).exists() else None
 
     def _try(self) -> Shipment:
@@ -174,26 +184,47 @@ class Shipper:
             self._deadline = time.monotonic() + self._grace
         return time.monotonic() >= self._deadline
 
-    def _name(self, what: str, reason: str) -> None:
-        self.set_aside += 1
-        if self.set_aside <= _MAX_NAMED:
-            log.error("%s is set aside in %s: %s", what, self._dead_letters.path, reason)
+    def _write_aside(self) -> None:
+        while self._aside:
+            what, reason = self._aside[0]
+            self._dead_letters.add(what, reason)
+            self._aside.popleft()
+            self.set_aside += 1
+            if self.set_aside <= _MAX_NAMED:
+                name = f"event {what.id} of trace {what.trace_id}" if isinstance(what, TraceEvent) else "a line"
+                log.error("%s is set aside in %s: %s", name, self._dead_letters.path, reason)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        path = self._directory / SHIPPER_LOCK
+        try:
+            lock = self._take_lock(self._directory / SHIPPER_LOCK)
+        except OSError as error:
+            raise SagatraceError(f"cannot use the outbox {self._directory}: {error}") from error
+        self._lock = lock
+        self._tell_state()
+        try:
+            yield
+        finally:
+            self._forget()
+            self._unlock()
+
+    def _forget(self) -> None:
+        """What was read and not delivered is read again: the next to do so may be somebody else."""
+        self._delivery.load([])
+        self._aside.clear()
+        self._waiting.clear()
+        if self._segment is not None:
+            self._segment.close()
+            self._segment = None
+
+    def _take_lock(self, path: Path) -> int:
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         deadline = time.monotonic() + 0.1
         while (lock := try_lock(path)) is None:
             if time.monotonic() > deadline:  # not just somebody who looked whether it is held
                 raise ShipperRunningError(f"another shipper delivers {self._directory}: {path.read_text()}")
             time.sleep(0.005)
-        self._lock = lock
-        self._tell_state()
-        try:
-            yield
-        finally:
-            self._unlock()
+        return lock
 
     def _unlock(self) -> None:
         if self._lock is not None:
@@ -236,3 +267,12 @@ class Shipper:
             }
             os.ftruncate(self._lock, 0)
             os.pwrite(self._lock, json.dumps(state).encode(), 0)
+
+
+def stop_on_signals() -> threading.Event:
+    """An event that SIGTERM and SIGINT set."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # In a thread: the signal may strike while this one is about to wait, and holds the event's own lock.
+        signal.signal(number, lambda *_: threading.Thread(target=stop.set).start())
+    return stop
