@@ -6,6 +6,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from pathlib import Path
 
 import psutil
@@ -45,11 +46,13 @@ def ids(found: FetchedTrace) -> list[str]:
 
 
 def stored(path: Path) -> list[tuple[str, str]]:
-    """Every (trace id, event id) of an SQLite store, as often as it is there."""
-    with sqlite3.connect(path) as connection:
-        rows = connection.execute("SELECT trace_id, id FROM event").fetchall()
-    connection.close()
-    return sorted(rows)
+    """Every (trace id, event id) of an SQLite store, as often as it is there; none while it is being made."""
+    if not path.exists():
+        return []
+    with closing(sqlite3.connect(path)) as connection:
+        if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'event'").fetchone():
+            return []
+        return sorted(connection.execute("SELECT trace_id, id FROM event"))
 
 
 def shippers(outbox: Path) -> list[psutil.Process]:

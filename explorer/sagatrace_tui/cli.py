@@ -14,6 +14,7 @@ import click
 from sagatrace.stores import EventStore, Search
 from sagatrace_tui.commands import reading, transfer
 from sagatrace_tui.commands.outcome import Exit, fetched, one_line_errors, opened_store, store_option
+from sagatrace_tui.commands.ship import ship
 from sagatrace_tui.labels import inert
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ main.add_command(reading.list_traces)
 main.add_command(reading.show)
 main.add_command(transfer.import_events)
 main.add_command(transfer.export)
+main.add_command(ship)
 
 
 @click.command("sagatrace-tui", epilog=_STATUSES, context_settings={"help_option_names": ["-h", "--help"]})

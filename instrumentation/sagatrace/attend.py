@@ -41,7 +41,7 @@ class ShipperKeeper:
         self._flush_for = flush_for
         self._owner = os.getpid()
         self._users: int | None = None
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: _Process | None = None
         self._started = 0.0
         self._next_look = 0.0
         self._logged: set[str] = set()
@@ -135,7 +135,7 @@ class ShipperKeeper:
         with _log_file(path) as errors:
             # -P: a module of the application must not stand in for one of the standard library's. A session of its
             # own: neither Ctrl-C nor the end of the worker's group ends it, and no pipe of the worker's stays open.
-            self._process = subprocess.Popen(
+            self._process = _Process(
                 [sys.executable, "-P", "-m", "sagatrace.ship", "--follow", "--while-used", str(self._directory)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -143,10 +143,13 @@ class ShipperKeeper:
                 start_new_session=True,
             )
         log.info("sagatrace: started a shipper, process %d, which logs to %s", self._process.pid, path)
-        _children.append(self._process)
 
 
-_children: Final[list[subprocess.Popen[bytes]]] = []  # a shipper may outlive its keeper, and is no leak then
+class _Process(subprocess.Popen[bytes]):
+    """A shipper may outlive whoever started it: that is no leak to be warned of."""
+
+    def __del__(self, *_: object) -> None:
+        """Nothing: the kernel reaps it when its parent is gone."""
 
 
 def _log_file(path: Path) -> BinaryIO:

@@ -16,10 +16,10 @@ import tempfile
 from pathlib import Path
 
 from redis import Redis
+from rq import Queue
+
 from sagatrace_tui.demo.redis_server import RedisServer, short_directory
 from sagatrace_tui.demo.workers import worker_environment
-
-from rq import Queue
 
 JOBS = 300
 ROUNDS = 5

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,7 +38,7 @@ class Place:
         assert self.tracer.emit("ai:decision", TraceContext("T"), event_id=name)
 
     def stored(self) -> list[str]:
-        return [event_id for _, event_id in stored(self.database)] if self.database.exists() else []
+        return [event_id for _, event_id in stored(self.database)]
 
     def shippers(self) -> list[psutil.Process]:
         return shippers(self.outbox)
@@ -53,6 +54,16 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     for process in left:
         process.kill()
     assert left == []
+
+
+@contextmanager
+def following_ship(place: Place) -> Iterator[subprocess.Popen[bytes]]:
+    command = [sys.executable, "-P", "-m", "sagatrace.ship", "--follow", str(place.outbox)]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as shipper:
+        try:
+            yield shipper
+        finally:
+            shipper.kill()
 
 
 def run_ship(place: Place, *options: str) -> subprocess.CompletedProcess[str]:
@@ -166,8 +177,7 @@ def test_a_forked_child_leaves_its_parent_s_shipper_alone(place: Place, until: U
 def test_a_signal_ends_it_once_what_waits_is_delivered(place: Place, until: Until) -> None:
     for number in range(2000):
         place.emit(f"e{number:04d}")
-    command = [sys.executable, "-P", "-m", "sagatrace.ship", "--follow", str(place.outbox)]
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as shipper:
+    with following_ship(place) as shipper:
         until(lambda: describe_outbox(place.outbox).shipper, "a shipper")
         shipper.terminate()
         assert shipper.wait(15) == 0
@@ -184,7 +194,7 @@ def test_run_once_it_delivers_or_says_why_not(
     assert "events stay in" in failed.stderr
     assert "Traceback" not in failed.stderr
     monkeypatch.setenv("SAGATRACE_STORE", f"sqlite:///{place.database}")
-    with subprocess.Popen([sys.executable, "-P", "-m", "sagatrace.ship", "--follow", str(place.outbox)]) as other:
+    with following_ship(place) as other:
         until(lambda: place.stored() == ["e1"], "the event")
         assert run_ship(place).returncode == 0  # leaves it to the other
         other.send_signal(signal.SIGINT)

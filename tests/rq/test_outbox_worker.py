@@ -14,12 +14,12 @@ import psutil
 import pytest
 import traced_jobs
 from redis import Redis
-from sagatrace_tui.demo.workers import worker_command, worker_environment
+from rq import Queue
 
 from faults import shippers, stored
-from rq import Queue
 from sagatrace import TraceContext, trace_meta
 from sagatrace.ship import describe_outbox
+from sagatrace_tui.demo.workers import worker_command, worker_environment
 
 Until = Callable[..., Any]
 
@@ -41,7 +41,7 @@ def queue(redis: Redis) -> Queue:
 
 
 def told(database: Path, trace_id: str) -> int:
-    return sum(found == trace_id for found, _ in stored(database)) if database.exists() else 0
+    return sum(found == trace_id for found, _ in stored(database))
 
 
 def test_a_burst_worker_ends_when_its_events_are_in_the_store(
