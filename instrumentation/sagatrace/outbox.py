@@ -57,6 +57,8 @@ class Outbox:
         `replace` tells the store to write over an event of the same id, where it would keep the first.
         """
         listed = list(events)
+        if not listed:
+            return 0
         head = b'\n{"replace":true,"event":' if replace else b'\n{"event":'
         # A line end before each line as well: so a line that a full disk or a death cut short spoils only itself.
         block = b"".join(head + encode_event(event) + b"}\n" for event in listed)

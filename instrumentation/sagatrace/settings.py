@@ -1,7 +1,7 @@
 """Settings from the environment: read once, frozen, each fault one clear error.
 
 SAGATRACE_STORE     where events are kept, e.g. `sqlite:////var/lib/app/traces.db`; default: a file of the user's own
-SAGATRACE_MAX_WAIT  the longest one write may hold up a job, in seconds; default 5
+SAGATRACE_MAX_WAIT  the longest one write may hold up a job, and delivery the end of a worker, in seconds; default 5
 SAGATRACE_OUTBOX    the directory where events wait for their delivery, or `off` to write each to the store at once;
                     default `auto`: a directory of the user's own, for an SQLite file only in workers and beside it
 SAGATRACE_OUTBOX_MB how much may wait there, in megabytes; default 256

@@ -31,6 +31,7 @@ log: Final = logging.getLogger("sagatrace.ship")
 _POLL: Final = 0.05  # seconds between two looks at an outbox that is empty
 _FIRST_PAUSE: Final = 0.1
 _LINGER: Final = 30.0  # seconds to go on trying a store that fails, when nobody uses the outbox any more
+_RETELL: Final = 600.0
 _MAX_NAMED: Final = 1000  # events set aside that one shipper names in its log; all are in the file
 
 
@@ -76,6 +77,7 @@ class Shipper:
         self._lock: int | None = None
         self._fault: str | None = None
         self._failures = 0
+        self._told = 0.0
         self.delivered = 0
         self.set_aside = 0
 
@@ -158,7 +160,9 @@ class Shipper:
             self._failures = 0
         else:
             self._failures += 1
-            if shipment.fault != self._fault:
+            # Once for each outage, and now and then for its newest text, which may differ with every call.
+            if self._fault is None or (shipment.fault != self._fault and time.monotonic() > self._told + _RETELL):
+                self._told = time.monotonic()
                 log.warning("events wait in %s, asking again until it works: %s", self._directory, shipment.fault)
         if shipment.fault != self._fault or shipment.delivered or shipment.set_aside:
             self._fault = shipment.fault
