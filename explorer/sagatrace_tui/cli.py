@@ -14,6 +14,7 @@ import click
 from sagatrace.stores import EventStore, Search
 from sagatrace_tui.commands import cost, doctor, init, reading, transfer
 from sagatrace_tui.commands.outcome import Exit, fetched, one_line_errors, opened_store, store_option
+from sagatrace_tui.commands.ship import ship
 from sagatrace_tui.commands.why import why
 from sagatrace_tui.labels import inert
 
@@ -43,6 +44,7 @@ main.add_command(transfer.export)
 main.add_command(init.init)
 main.add_command(doctor.doctor)
 main.add_command(cost.cost)
+main.add_command(ship)
 
 
 @click.command("sagatrace-tui", epilog=_STATUSES, context_settings={"help_option_names": ["-h", "--help"]})

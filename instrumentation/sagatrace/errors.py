@@ -2,8 +2,10 @@
 
 SagatraceError
 ├── EventError            an event or document that does not fit the contract
+├── OutboxFullError       an event that the outbox refused, as it holds all it may
 ├── SettingsError         an environment variable or argument that cannot be used
 ├── SearchError           a search that no store can answer
+├── ShipperRunningError   another process is delivering this outbox
 └── StoreError            a store that could not be read or written
     ├── AppendError            some events were not stored, and which of them never will be (sagatrace.stores)
     ├── StoreAccessError       the store does not let us in: a key, a token, a permission
@@ -15,9 +17,11 @@ from __future__ import annotations
 
 __all__ = [
     "EventError",
+    "OutboxFullError",
     "SagatraceError",
     "SearchError",
     "SettingsError",
+    "ShipperRunningError",
     "StoreAccessError",
     "StoreError",
     "StoreNotFoundError",
@@ -33,12 +37,20 @@ class EventError(SagatraceError):
     """An event or stored document that does not fit the contract."""
 
 
+class OutboxFullError(SagatraceError):
+    """An outbox that holds as much as it may, and refused an event."""
+
+
 class SettingsError(SagatraceError):
     """A setting that cannot be used."""
 
 
 class SearchError(SagatraceError):
     """A search that no store can answer."""
+
+
+class ShipperRunningError(SagatraceError):
+    """An outbox that another process is delivering."""
 
 
 class StoreError(SagatraceError):

@@ -6,6 +6,9 @@ trace in `job.meta` (`queue.enqueue(f, meta=trace_meta(context))`); one without 
 Each event is written after RQ has committed what it tells, by whichever process learns of it: the start by the
 worker before it forks, the outcome by the work-horse, or by the worker when the horse was killed. An outcome's
 event id comes from the execution id, so that two processes that tell the same outcome tell it once.
+
+Events go into the outbox (`sagatrace.outbox`) and a shipper, a process that the worker starts beside itself, brings
+them to the store: the job waits for neither.
 """
 
 from __future__ import annotations
@@ -21,8 +24,11 @@ from rq.exceptions import DeserializationError
 from rq.job import Job, JobStatus
 from rq.timeouts import BaseTimeoutException
 
+from sagatrace.attend import ShipperKeeper
 from sagatrace.context import META_KEY, TraceContext, context_from_meta
 from sagatrace.events import Status, utc_timestamp
+from sagatrace.outbox import outbox_directory
+from sagatrace.settings import Settings
 from sagatrace.tracer import Tracer, error_data
 
 if TYPE_CHECKING:
@@ -80,6 +86,22 @@ class TracedWorkerMixin(_WorkerBase):
     """
 
     tracer: Tracer | None = None
+    _keeper: ShipperKeeper | None = None
+
+    def bootstrap(self, *args: Any, **kwargs: Any) -> None:
+        """Start a shipper beside the worker, unless one runs already or events go straight to a store."""
+        self._attend(begin=True)
+        super().bootstrap(*args, **kwargs)
+
+    def heartbeat(self, *args: Any, **kwargs: Any) -> None:
+        """See to the shipper, too, in case it died."""
+        super().heartbeat(*args, **kwargs)
+        self._attend()
+
+    def teardown(self) -> None:
+        """Leave when what was emitted is in the store, or after SAGATRACE_MAX_WAIT: the shipper goes on with it."""
+        super().teardown()  # type: ignore[no-untyped-call]
+        self._let_go()
 
     def prepare_execution(self, job: Job) -> Execution:
         """Tell that the job started: still in the worker, before any fork."""
@@ -149,6 +171,20 @@ class TracedWorkerMixin(_WorkerBase):
             attempt = carried.get("attempt") if isinstance(carried, dict) else None
             self._contexts[job.id] = (_context_of(job), attempt if isinstance(attempt, int) else 1)
         return self._contexts[job.id]
+
+    @_harmless
+    def _attend(self, *, begin: bool = False) -> None:
+        if begin and (self.tracer is None or self.tracer.by_environment):
+            settings = Settings.from_env()
+            directory = outbox_directory(settings, in_worker=True)
+            self._keeper = None if directory is None else ShipperKeeper(directory, flush_for=settings.max_wait)
+        if self._keeper is not None:
+            self._keeper.attend()
+
+    @_harmless
+    def _let_go(self) -> None:
+        if self._keeper is not None:
+            self._keeper.close()
 
     @_harmless
     def _tell_start(self, job: Job, execution: Execution) -> None:

@@ -1,7 +1,10 @@
 """Settings from the environment: read once, frozen, each fault one clear error.
 
 SAGATRACE_STORE     where events are kept, e.g. `sqlite:////var/lib/app/traces.db`; default: a file of the user's own
-SAGATRACE_MAX_WAIT  the longest one write may hold up a job, in seconds; default 5
+SAGATRACE_MAX_WAIT  the longest one write may hold up a job, and delivery the end of a worker, in seconds; default 5
+SAGATRACE_OUTBOX    the directory where events wait for their delivery, or `off` to write each to the store at once;
+                    default `auto`: a directory of the user's own, for an SQLite file only in workers and beside it
+SAGATRACE_OUTBOX_MB how much may wait there, in megabytes; default 256
 
 For a store at `cosmos://HOST/DATABASE/CONTAINER`; without a key, azure-identity signs in (az login, …):
 
@@ -29,14 +32,17 @@ from sagatrace.errors import SettingsError
 __all__ = ["CosmosSettings", "Settings", "Tls", "default_store_url", "masked"]
 
 _DEFAULT_MAX_WAIT: Final = 5.0
+_DEFAULT_OUTBOX_MB: Final = 256.0
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a process needs to know to write or read traces. `max_wait` is in seconds."""
+    """What a process needs to know to write or read traces. `max_wait` is in seconds, `outbox_mb` in 2**20 bytes."""
 
     store: str
     max_wait: float = _DEFAULT_MAX_WAIT
+    outbox: str = "auto"
+    outbox_mb: float = _DEFAULT_OUTBOX_MB
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Settings:
@@ -44,7 +50,9 @@ class Settings:
         env = os.environ if environ is None else environ
         return cls(
             store=env.get("SAGATRACE_STORE", "").strip() or default_store_url(),
-            max_wait=_seconds(env, "SAGATRACE_MAX_WAIT", _DEFAULT_MAX_WAIT),
+            max_wait=_number(env, "SAGATRACE_MAX_WAIT", "seconds", _DEFAULT_MAX_WAIT, below=3600),
+            outbox=env.get("SAGATRACE_OUTBOX", "").strip() or "auto",
+            outbox_mb=_number(env, "SAGATRACE_OUTBOX_MB", "megabytes", _DEFAULT_OUTBOX_MB, below=1 << 20),
         )
 
 
@@ -116,7 +124,7 @@ def masked(url: str) -> str:
     return re.sub(r"(?i)((?:account_?key|password|token|sig|secret)=)[^;&\s]*", r"\1***", url)
 
 
-def _seconds(env: Mapping[str, str], name: str, default: float) -> float:
+def _number(env: Mapping[str, str], name: str, unit: str, default: float, *, below: int) -> float:
     text = env.get(name, "").strip()
     if not text:
         return default
@@ -124,6 +132,7 @@ def _seconds(env: Mapping[str, str], name: str, default: float) -> float:
         value = float(text)
     except ValueError:
         value = math.nan
-    if not 0 < value < 3600:
-        raise SettingsError(f"{name}={text!r} is not a number of seconds between 0 and 3600, e.g. {name}=5")
+    if not 0 < value < below:
+        example = f"{name}={default:g}"
+        raise SettingsError(f"{name}={text!r} is not a number of {unit} between 0 and {below}, e.g. {example}")
     return value

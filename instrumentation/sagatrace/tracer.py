@@ -1,6 +1,6 @@
 """The explicit API: emit events, open spans and compensations under a context that you hand on.
 
-    tracer = Tracer()                       # SAGATRACE_STORE, or the embedded store
+    tracer = Tracer()                       # SAGATRACE_STORE, by way of the outbox (`Settings`)
     trace = TraceContext.new("loan-L123")
     with tracer.span("workflow:loan-approval", trace) as loan:
         with tracer.span("stage:credit", loan, compensation="release_credit") as credit:
@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -26,6 +27,7 @@ from typing import Any, Final, Literal, Self
 
 from sagatrace.context import TraceContext, TraceRef
 from sagatrace.events import Status, TraceEvent, new_event, new_id, utc_timestamp
+from sagatrace.outbox import Outbox, outbox_directory
 from sagatrace.settings import Settings
 from sagatrace.stores import EventStore, open_store
 
@@ -35,25 +37,34 @@ log: Final = logging.getLogger("sagatrace")
 
 MAX_ERROR: Final = 4_000  # characters kept of an error's message
 MAX_STACK: Final = 16_000  # characters kept of a traceback: its end, where the error is
+_REST: Final = 60.0  # seconds without trying a store that did not answer when the outbox could not be written
 
 
 class Tracer:
-    """Writes events to one store. Cheap to make: nothing is opened before the first event.
+    """Writes events to one place. Cheap to make: nothing is opened before the first event.
 
-    `store` is a store, or the URL of one; without it, the environment decides (`Settings`). `redact` sees each
-    event's `data` before anything is stored and returns what to keep of it.
+    Without `target` the environment decides (`Settings`): events go into the outbox, and a shipper brings them to
+    the store. With a store or the URL of one they are written to it directly, with an Outbox into that. `redact`
+    sees each event's `data` before anything is stored and returns what to keep of it.
     """
 
     def __init__(
         self,
-        store: EventStore | str | None = None,
+        target: EventStore | Outbox | str | None = None,
         *,
         redact: Callable[[str, dict[str, Any]], Mapping[str, Any]] | None = None,
     ) -> None:
-        self._target = store
+        self._target = target
         self._redact = redact
-        self._store: EventStore | None = None
+        self._opened: EventStore | Outbox | None = None
+        self._direct: EventStore | None = None
+        self._direct_again = 0.0
         self.lost: Counter[str] = Counter()
+
+    @property
+    def by_environment(self) -> bool:
+        """Whether the environment decides where the events go."""
+        return self._target is None
 
     def emit(
         self,
@@ -65,10 +76,12 @@ class Tracer:
         data: Mapping[str, Any] | None = None,
         tags: Iterable[str] | None = None,
         event_id: str | None = None,
+        replace: bool = False,
     ) -> TraceEvent | None:
         """Record that something happened under the context; durable on return. None when it was lost.
 
-        Without `span_id` the event is a span of its own, as an instant (`ai:decision`) is.
+        Without `span_id` the event is a span of its own, as an instant (`ai:decision`) is. `replace` writes over an
+        event of the same id: for what was seen, where somebody else can only presume.
         """
         fields: dict[str, Any] = {
             "id": event_id or new_id(),
@@ -81,14 +94,14 @@ class Tracer:
             "tags": tags,
         }
         try:
-            return self._record(fields, data)
+            return self._record(fields, data, replace)
         except Exception as error:
             if _is_job_timeout(error):
                 # It struck while the event was written, and fires once: so there is time to write it before the
                 # job learns of it. Should it be there already, its id makes the second time harmless.
-                self._record(fields, data)
+                self._record(fields, data, replace)
                 raise
-            self._lose(error)
+            self._count(error, "event lost")
             return None
 
     def span(
@@ -131,22 +144,42 @@ class Tracer:
 
     def close(self) -> None:
         """Let go of the store's connections."""
-        if self._store is not None:
-            self._store.close()
+        for opened in (self._opened, self._direct):
+            if opened is not None:
+                opened.close()
 
-    def _record(self, fields: dict[str, Any], data: Mapping[str, Any] | None) -> TraceEvent:
+    def _record(self, fields: dict[str, Any], data: Mapping[str, Any] | None, replace: bool) -> TraceEvent:
         event = new_event(**fields, data=self._redacted(fields["event_type"], data))
-        self._opened().append([event])
+        if self._opened is None:
+            self._opened = self._open()
+        try:
+            self._opened.append([event], replace=replace)
+        except OSError as error:
+            self._bypass(event, replace, error)
         return event
 
-    def _opened(self) -> EventStore:
-        if self._store is None:
-            if self._target is None or isinstance(self._target, str):
+    def _open(self) -> EventStore | Outbox:
+        if self._target is not None and not isinstance(self._target, str):
+            return self._target
+        settings = Settings.from_env()
+        directory = outbox_directory(settings) if self._target is None else None
+        if directory is not None:
+            return Outbox(directory, max_bytes=int(settings.outbox_mb * 2**20))
+        return open_store(self._target or settings.store, max_wait=settings.max_wait)
+
+    def _bypass(self, event: TraceEvent, replace: bool, fault: OSError) -> None:
+        """The outbox's disk is full, or not ours to write: the store may still be there."""
+        if not self.by_environment or time.monotonic() < self._direct_again:
+            raise fault
+        self._count(fault, "outbox unusable, event sent to the store at once")
+        try:
+            if self._direct is None:
                 settings = Settings.from_env()
-                self._store = open_store(self._target or settings.store, max_wait=settings.max_wait)
-            else:
-                self._store = self._target
-        return self._store
+                self._direct = open_store(settings.store, max_wait=settings.max_wait)
+            self._direct.append([event], replace=replace)
+        except Exception:
+            self._direct_again = time.monotonic() + _REST  # one job waits for a store that is down, not every one
+            raise
 
     def _redacted(self, event_type: str, data: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
         if self._redact is None or not data:
@@ -156,15 +189,17 @@ class Tracer:
         except Exception as error:
             if _is_job_timeout(error):
                 raise
-            self._lose(error, "data withheld, redaction failed")
+            self._count(error, "data withheld, redaction failed")
             return {"redaction_failed": type(error).__name__}
 
-    def _lose(self, error: Exception, what: str = "event lost") -> None:
-        """Count what could not be kept, and log each cause once."""
-        cause = f"{what}: {type(error).__name__}: {error}"
-        key = f"{what}: {type(error).__name__}"
+    def _count(self, error: Exception, what: str) -> None:
+        """Count what could not be done as it should, and log each cause once."""
+        # An OSError has many causes, which its number tells apart.
+        number = f" {error.errno}" if isinstance(error, OSError) and error.errno else ""
+        key = f"{what}: {type(error).__name__}{number}"
         self.lost[key] += 1
         if self.lost[key] == 1:
+            cause = f"{what}: {type(error).__name__}: {error}"
             log.error("sagatrace: %s (further ones are counted in Tracer.lost, not logged)", cause)
 
 

@@ -63,7 +63,7 @@ def demo(until: Until) -> Iterator[Demo]:
     with start_demo() as demo:
         until(lambda: hits(demo.store_url), "a first trace", timeout=10)
         yield demo
-    assert processes_of(demo.directory) == []
+    until(lambda: not processes_of(demo.directory), "the end of every process", timeout=5)
     assert not demo.directory.exists()
 
 
@@ -82,7 +82,7 @@ def test_traces_come_soon(until: Until) -> None:
         assert len(processes_of(demo.directory)) >= 6  # supervisor, redis-server, four workers
         assert demo.failure() is None
     assert demo.failure() is None
-    assert processes_of(demo.directory) == []
+    until(lambda: not processes_of(demo.directory), "the end of every process", timeout=5)
     assert not demo.directory.exists()
     demo.stop()
 

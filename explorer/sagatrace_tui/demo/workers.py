@@ -8,9 +8,11 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from sagatrace.filelock import SHIPPER_LOCK, is_held
 from sagatrace_tui.demo.redis_server import last_words
 
 __all__ = ["WORKER_CLASS", "WorkerGroup", "await_last_worker", "worker_command", "worker_environment"]
@@ -114,7 +116,7 @@ class WorkerGroup:
 
 
 def await_last_worker(directory: Path, timeout: float) -> bool:
-    """Wait until no worker or work-horse of the directory is left, for at most `timeout` seconds; whether so."""
+    """Wait until no worker, work-horse or shipper is left there, for at most `timeout` seconds; whether so."""
     deadline = time.monotonic() + timeout
     pause = threading.Event()
     try:
@@ -123,12 +125,17 @@ def await_last_worker(directory: Path, timeout: float) -> bool:
         return True
     try:
         while True:
-            try:
+            with suppress(BlockingIOError):
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return True
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    return False
+                if not _is_shipping(directory):
+                    return True
+            if time.monotonic() > deadline:
+                return False
             pause.wait(0.02)
     finally:
         os.close(lock)
+
+
+def _is_shipping(directory: Path) -> bool:
+    """Whether the last worker's shipper still brings events to the store; it ends by itself."""
+    return any(is_held(outbox / SHIPPER_LOCK) for outbox in directory.glob("*-outbox"))

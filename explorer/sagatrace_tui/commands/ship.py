@@ -1,0 +1,87 @@
+"""`sagatrace ship`: brings what waits in the outbox to the store, once or for ever."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from sagatrace.errors import ShipperRunningError
+from sagatrace.outbox import outbox_directory
+from sagatrace.settings import Settings
+from sagatrace.ship import DEAD_LETTERS, Shipper, describe_outbox, stop_on_signals
+from sagatrace.stores import EventStore
+from sagatrace_tui.commands.outcome import Exit, one_line_errors, opened_store, store_option
+from sagatrace_tui.labels import inert
+
+__all__ = ["ship"]
+
+_RETRY_LOCK = 0.5  # seconds
+
+
+@click.command()
+@click.option("--follow", is_flag=True, help="Go on with what comes, until SIGTERM or Ctrl-C.")
+@click.option(
+    "--outbox",
+    "outbox",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where events wait  [default: $SAGATRACE_OUTBOX, or as the workers of this store have it]",
+)
+@store_option
+@one_line_errors
+def ship(follow: bool, outbox: Path | None, store_url: str | None) -> None:
+    """Bring what waits in the outbox to the store.
+
+    A traced worker starts a process that does this by itself; run it for producers on a host without workers, or
+    beside a container of them. Exit status 1 when something had to stay, which loses nothing: run it again.
+    """
+    settings = Settings.from_env()
+    if store_url is not None:
+        settings = replace(settings, store=store_url)
+    directory = outbox or outbox_directory(settings, in_worker=True)
+    if directory is None:
+        raise click.UsageError("no outbox: events go straight to the store (SAGATRACE_OUTBOX, SAGATRACE_STORE)")
+    with opened_store(store_url, read_only=False) as store:
+        shipper = Shipper(directory, store)
+        try:
+            if follow:
+                _follow(shipper, directory, store)
+            else:
+                _once(shipper, directory, store)
+        finally:
+            shipper.close()
+
+
+def _once(shipper: Shipper, directory: Path, store: EventStore) -> None:
+    try:
+        shipment = shipper.run_once()
+    except ShipperRunningError:
+        click.echo(f"{inert(str(directory))} is being delivered by another process: nothing to do")
+        return
+    aside = f", {shipment.set_aside} set aside in {directory / DEAD_LETTERS}" if shipment.set_aside else ""
+    click.echo(inert(f"{shipment.delivered} events delivered to {store.label}{aside}", 2000))
+    if shipment.fault is not None:
+        left = describe_outbox(directory).size
+        why = inert(shipment.fault, 500)
+        click.echo(f"sagatrace: {left:,} bytes stay in {inert(str(directory))}: {why}", err=True)
+        sys.exit(Exit.FAILED)
+
+
+def _follow(shipper: Shipper, directory: Path, store: EventStore) -> None:
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
+    logging.getLogger("sagatrace").setLevel(logging.INFO)
+    stop = stop_on_signals()
+    click.echo(inert(f"delivering {directory} to {store.label}", 2000), err=True)
+    told = False
+    while not stop.is_set():
+        try:
+            shipper.follow(stop)
+        except ShipperRunningError as error:
+            if not told:
+                click.echo(f"sagatrace: {inert(str(error), 500)}: waiting for it to end", err=True)
+                told = True
+            stop.wait(_RETRY_LOCK)
+    click.echo(f"{shipper.delivered} events delivered, {shipper.set_aside} set aside", err=True)

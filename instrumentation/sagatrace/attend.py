@@ -1,0 +1,158 @@
+"""Sees to it that a shipper drains the outbox, for as long as this process lives: one per outbox on this host.
+
+    keeper = ShipperKeeper(directory)
+    keeper.attend()         # at the start, and now and then: starts a shipper where there is none
+    keeper.close()          # at the end: what was emitted is in the store, or it took too long
+
+A worker does this by itself. A producer that uses no worker's outbox can do it too, or `sagatrace ship --follow`
+runs beside it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from sagatrace import outbox as outboxes
+from sagatrace.filelock import SHIPPER_LOCK, USERS_LOCK, is_held, try_lock
+from sagatrace.outbox import seal, sealed_segments
+
+__all__ = ["SHIPPER_LOG", "ShipperKeeper"]
+
+log: Final = logging.getLogger("sagatrace")
+
+SHIPPER_LOG: Final = "shipper.log"
+_EVERY: Final = 5.0  # seconds between two looks whether the shipper still lives
+_PAUSE: Final = 15.0  # seconds between two starts of a shipper that fails
+_MAX_LOG: Final = 1 << 20
+
+
+class ShipperKeeper:
+    """Keeps a shipper running for the outbox. Belongs to the process that made it: forked children do nothing."""
+
+    def __init__(self, directory: Path, *, flush_for: float = 5.0) -> None:
+        self._directory = directory
+        self._flush_for = flush_for
+        self._owner = os.getpid()
+        self._users: int | None = None
+        self._process: _Process | None = None
+        self._started = 0.0
+        self._next_look = 0.0
+        self._logged: set[str] = set()
+
+    def attend(self) -> None:
+        """Start a shipper if none is running; cheap to call often. What prevents it is logged, each cause once."""
+        now = time.monotonic()
+        if os.getpid() != self._owner or now < self._next_look:
+            return
+        self._next_look = now + _EVERY
+        try:
+            if self._users is None:
+                self._users = self._join()
+                outboxes.drained.add(self._directory)
+            if not self._starts() and not is_held(self._directory / SHIPPER_LOCK):
+                self._start()
+        except OSError as error:
+            self._log_once(f"no shipper for {self._directory}: {error}")
+
+    def _starts(self) -> bool:
+        """Whether the shipper started last is still on its way, or ended so soon that another would do no better."""
+        if self._process is None:
+            return False
+        status = self._process.poll()
+        if status is None:
+            return True
+        self._process = None
+        if status == 0:  # another was there before it
+            return False
+        self._log_once(f"a shipper ended with status {status}: see {self._directory / SHIPPER_LOG}")
+        self._next_look = max(self._next_look, self._started + _PAUSE)
+        return time.monotonic() < self._started + _PAUSE
+
+    def _log_once(self, cause: str) -> None:
+        if cause not in self._logged:
+            self._logged.add(cause)
+            log.error("sagatrace: %s", cause)
+
+    def flush(self) -> bool:
+        """Wait until all that was emitted before is in the store; False after `flush_for` seconds."""
+        deadline = time.monotonic() + self._flush_for
+        seal(self._directory)
+        waiting = sealed_segments(self._directory)
+        self._next_look = self._started = 0.0
+        while waiting and time.monotonic() < deadline:
+            self.attend()
+            time.sleep(0.005)
+            waiting = [segment for segment in waiting if segment.exists()]
+        if waiting:
+            why = f"after {self._flush_for:g} s events still wait in {self._directory} for the store"
+            log.warning("sagatrace: %s: this shipper goes on with them for a while, then the next one", why)
+        return not waiting
+
+    def close(self) -> None:
+        """Flush, and no longer ask for a shipper: it ends once it has nothing left and nobody else asks."""
+        if self._users is None or os.getpid() != self._owner:
+            return
+        try:
+            done = self.flush()
+        finally:
+            os.close(self._users)
+            self._users = None
+        if done:
+            self._see_it_off()
+
+    def _see_it_off(self) -> None:
+        """If it was the last to ask, wait for the shipper to end: whoever ended this process may clean up then."""
+        deadline = time.monotonic() + 1.0
+        while time.monotonic() < deadline and not self._is_used() and is_held(self._directory / SHIPPER_LOCK):
+            time.sleep(0.005)
+        if self._process is not None and not self._is_used():
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(max(0.0, deadline - time.monotonic()))
+
+    def _is_used(self) -> bool:
+        return is_held(self._directory / USERS_LOCK, by_any=True)
+
+    def _join(self) -> int:
+        """Become one of those the shipper works for; it refuses only in the instant in which it ends."""
+        deadline = time.monotonic() + 1.0
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        while (users := try_lock(self._directory / USERS_LOCK, shared=True)) is None:
+            if time.monotonic() > deadline:
+                raise BlockingIOError(f"{self._directory / USERS_LOCK} is held by a shipper that does not end")
+            time.sleep(0.002)
+        return users
+
+    def _start(self) -> None:
+        path = self._directory / SHIPPER_LOG
+        self._started = time.monotonic()
+        with _log_file(path) as errors:
+            # -P: a module of the application must not stand in for one of the standard library's. A session of its
+            # own: neither Ctrl-C nor the end of the worker's group ends it, and no pipe of the worker's stays open.
+            self._process = _Process(
+                [sys.executable, "-P", "-m", "sagatrace.ship", "--follow", "--while-used", str(self._directory)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+                start_new_session=True,
+            )
+        log.info("sagatrace: started a shipper, process %d, which logs to %s", self._process.pid, path)
+
+
+class _Process(subprocess.Popen[bytes]):
+    """A shipper may outlive whoever started it: that is no leak to be warned of."""
+
+    def __del__(self, *_: object) -> None:
+        """Nothing: the kernel reaps it when its parent is gone."""
+
+
+def _log_file(path: Path) -> BinaryIO:
+    if path.exists() and path.stat().st_size > _MAX_LOG:
+        path.replace(path.with_suffix(".old.log"))
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600), "ab")

@@ -1,0 +1,146 @@
+"""Sends one slice to the store: each trace in order, several traces at once, a bad event by itself."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Final
+
+from sagatrace.errors import StoreError, StoreUnavailableError
+from sagatrace.events import TraceEvent
+from sagatrace.ship.segment import Line
+from sagatrace.stores import AppendError, EventStore, RefusedEvent
+
+__all__ = ["Delivery", "Outcome"]
+
+log: Final = logging.getLogger("sagatrace.ship")
+
+_BATCH: Final = 100  # events of one trace in one call: what a Cosmos DB batch takes
+_STRIKES: Final = 4  # times that one event may fail with an error no store announces
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of the events sent: `fault` says why the rest has to wait, `retry_after` how many seconds."""
+
+    delivered: int = 0
+    refused: list[RefusedEvent] = field(default_factory=list)
+    fault: str | None = None
+    retry_after: float | None = None
+
+    def add(self, other: Outcome) -> None:
+        """Count another outcome in; the first fault stands, the longest wait counts."""
+        self.delivered += other.delivered
+        self.refused += other.refused
+        self.fault = self.fault or other.fault
+        if other.retry_after is not None:
+            self.retry_after = max(self.retry_after or 0.0, other.retry_after)
+
+
+@dataclass(slots=True)
+class _Trace:
+    """What of one trace is still to be sent, in order, as (replace, events)."""
+
+    batches: deque[tuple[bool, list[TraceEvent]]] = field(default_factory=deque)
+    strikes: int = 0
+    failed: bool = False
+
+
+class Delivery:
+    """The events that are in memory, on their way to the store."""
+
+    def __init__(self, store: EventStore, *, parallel: int, is_over: Callable[[], bool]) -> None:
+        self._store = store
+        self._is_over = is_over
+        self._pool = ThreadPoolExecutor(parallel, thread_name_prefix="ship") if parallel > 1 else None
+        self._traces: list[_Trace] = []
+        self._halted = False
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left to be sent."""
+        return not self._traces
+
+    def load(self, lines: Iterable[Line]) -> None:
+        """Take up a slice, once the one before is done."""
+        traces: dict[str, _Trace] = {}
+        for line in lines:
+            batches = traces.setdefault(line.event.trace_id, _Trace()).batches
+            if not batches or batches[-1][0] != line.replace or len(batches[-1][1]) >= _BATCH:
+                batches.append((line.replace, []))
+            batches[-1][1].append(line.event)
+        self._traces = list(traces.values())
+
+    def send(self) -> Outcome:
+        """Send what is left; a fault of the store's stops all, one of a single event's only its trace."""
+        self._halted = False
+        if self._pool is None or len(self._traces) == 1:
+            outcomes = list(map(self._send, self._traces))
+        else:
+            outcomes = list(self._pool.map(self._send, self._traces))
+        total = Outcome()
+        for outcome in outcomes:
+            total.add(outcome)
+        # Those that failed come last the next time, so that they hold up nobody.
+        self._traces = sorted((trace for trace in self._traces if trace.batches), key=lambda trace: trace.failed)
+        return total
+
+    def close(self) -> None:
+        """End the threads."""
+        if self._pool is not None:
+            self._pool.shutdown()
+
+    def _send(self, trace: _Trace) -> Outcome:
+        outcome = Outcome()
+        trace.failed = False
+        while trace.batches and not self._halted and not self._is_over():
+            replace, events = trace.batches.popleft()
+            try:
+                self._store.append(events, replace=replace)
+                outcome.delivered += len(events)
+                trace.strikes = 0
+            except StoreError as error:
+                self._part_stored(trace, replace, events, error, outcome)
+            except Exception as error:  # noqa: BLE001 - what a store forgot to announce must not end the shipper
+                self._struck(trace, replace, events, error, outcome)
+            if trace.failed:
+                break
+        return outcome
+
+    def _part_stored(
+        self, trace: _Trace, replace: bool, events: list[TraceEvent], error: StoreError, outcome: Outcome
+    ) -> None:
+        pending = events
+        if isinstance(error, AppendError):
+            pending = list(error.pending)
+            outcome.refused += error.refused
+            outcome.delivered += len(events) - len(pending) - len(error.refused)
+            if not pending:
+                return
+        if isinstance(error, (AppendError, StoreUnavailableError)):
+            outcome.retry_after = error.retry_after
+        trace.batches.appendleft((replace, pending))
+        trace.failed = self._halted = True
+        outcome.fault = str(error)
+
+    def _struck(
+        self, trace: _Trace, replace: bool, events: list[TraceEvent], error: Exception, outcome: Outcome
+    ) -> None:
+        """An error that no store announces: may be a fault of one event's, and must not hold up its neighbours."""
+        if len(events) > 1:
+            trace.batches.extendleft((replace, [event]) for event in reversed(events))
+            return
+        trace.strikes += 1
+        log.error(
+            "event %s of trace %s failed %d times", events[0].id, events[0].trace_id, trace.strikes, exc_info=error
+        )
+        if trace.strikes >= _STRIKES:
+            trace.strikes = 0
+            outcome.refused.append(RefusedEvent(events[0], f"{type(error).__name__}: {error}"))
+            return
+        trace.batches.appendleft((replace, events))
+        trace.failed = True
+        outcome.fault = f"{type(error).__name__}: {error}"

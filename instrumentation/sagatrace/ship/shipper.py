@@ -1,0 +1,282 @@
+"""The shipper: drains an outbox into a store, one sealed segment after the other, until it is told to stop."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import random
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from sagatrace.errors import SagatraceError, ShipperRunningError
+from sagatrace.events import TraceEvent
+from sagatrace.filelock import SHIPPER_LOCK, USERS_LOCK, try_lock
+from sagatrace.outbox import ACTIVE, seal, sealed_segments
+from sagatrace.ship.delivery import Delivery
+from sagatrace.ship.segment import DeadLetters, Segment
+from sagatrace.stores import EventStore
+
+__all__ = ["Shipment", "Shipper", "stop_on_signals"]
+
+log: Final = logging.getLogger("sagatrace.ship")
+
+_POLL: Final = 0.05  # seconds between two looks at an outbox that is empty
+_FIRST_PAUSE: Final = 0.1
+_LINGER: Final = 30.0  # seconds to go on trying a store that fails, when nobody uses the outbox any more
+_RETELL: Final = 600.0
+_MAX_NAMED: Final = 1000  # events set aside that one shipper names in its log; all are in the file
+
+
+@dataclass(frozen=True, slots=True)
+class Shipment:
+    """What one run did: `fault` says why the rest has to wait, `retry_after` how many seconds, None for all done."""
+
+    delivered: int
+    set_aside: int
+    fault: str | None = None
+    retry_after: float | None = None
+
+
+class Shipper:
+    """Delivers the events in `directory` to the store. Only one at a time can work on a directory.
+
+    `parallel` traces are sent at once: by default one to a local file, which takes one writer at a time anyway, and
+    eight across a network, which keeps a writer waiting. `max_pause` and `grace` are in seconds: the longest wait
+    before a store that failed is asked again, and how long it may still deliver once told to stop.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        store: EventStore,
+        *,
+        parallel: int | None = None,
+        max_pause: float = 15.0,
+        grace: float = 5.0,
+    ) -> None:
+        if parallel is None:
+            parallel = 1 if store.label.startswith("sqlite:") else 8
+        self._directory = directory
+        self._max_pause = max_pause
+        self._grace = grace
+        self._stop = threading.Event()
+        self._deadline: float | None = None
+        self._delivery = Delivery(store, parallel=parallel, is_over=self._is_over)
+        self._dead_letters = DeadLetters(directory)
+        self._aside: deque[tuple[TraceEvent | bytes, str]] = deque()
+        self._waiting: deque[Path] = deque()
+        self._segment: Segment | None = None
+        self._lock: int | None = None
+        self._fault: str | None = None
+        self._failures = 0
+        self._told = 0.0
+        self.delivered = 0
+        self.set_aside = 0
+
+    def run_once(self) -> Shipment:
+        """Deliver what waits now, up to the first fault. Raises ShipperRunningError; SagatraceError without a place."""
+        with self._locked():
+            return self._try()
+
+    def follow(self, stop: threading.Event, *, while_used: bool = False) -> None:
+        """Deliver what waits and what comes until `stop`, then for at most `grace` seconds what is left.
+
+        With `while_used` it ends by itself: when nothing is left and no process asks for it any more (a
+        `ShipperKeeper` does), or the store has been failing for half a minute. Raises ShipperRunningError.
+        """
+        self._stop = stop
+        with self._locked():
+            worked = time.monotonic()
+            while not self._is_over() and self._owns_directory():
+                shipment = self._try()
+                if shipment.fault is None:
+                    worked = time.monotonic()
+                    if stop.is_set() or (while_used and self._may_leave()):
+                        return
+                elif while_used and time.monotonic() - worked > _LINGER and self._may_leave(even_if_waiting=True):
+                    log.error("nobody uses %s any more and the store fails: its events wait there", self._directory)
+                    return
+                self._rest(shipment)
+
+    def close(self) -> None:
+        """End the threads."""
+        self._delivery.close()
+
+    def _drain(self) -> Shipment:
+        delivered, set_aside = self.delivered, self.set_aside
+        fault = retry_after = None
+        while fault is None and not self._is_over() and self._load():
+            outcome = self._delivery.send()
+            self.delivered += outcome.delivered
+            self._aside.extend((refused.event, refused.reason) for refused in outcome.refused)
+            fault, retry_after = outcome.fault, outcome.retry_after
+        return Shipment(self.delivered - delivered, self.set_aside - set_aside, fault, retry_after)
+
+    def _load(self) -> bool:
+        """See that there is something to deliver; False when nothing waits."""
+        while self._delivery.done:
+            self._write_aside()  # before its segment goes, and after its neighbours went
+            if self._segment is None:
+                path = self._next_segment()
+                if path is None:
+                    return False
+                self._segment = Segment(path)
+            read = self._segment.next_slice()
+            if read is None:
+                finished, self._segment = self._segment, None
+                finished.remove()
+                continue
+            if not read.lines and not read.broken:
+                return False
+            self._aside.extend(read.broken)
+            self._delivery.load(read.lines)
+        return True
+
+    def _next_segment(self) -> Path | None:
+        # What is being appended to is sealed only when nothing older waits: a store that is down leaves few files.
+        if not self._waiting:
+            self._waiting.extend(sealed_segments(self._directory))
+        if self._waiting:
+            return self._waiting.popleft()
+        return seal(self._directory) if (self._directory / ACTIVE).exists() else None
+
+    def _try(self) -> Shipment:
+        """Drain, and tell a fault, and its end, once."""
+        try:
+            shipment = self._drain()
+        except OSError as error:
+            shipment = Shipment(0, 0, f"the outbox cannot be read or emptied: {error}")
+        if shipment.fault is None:
+            if self._fault is not None:
+                log.info("delivering again: %d events so far", self.delivered)
+            self._failures = 0
+        else:
+            self._failures += 1
+            # Once for each outage, and now and then for its newest text, which may differ with every call.
+            if self._fault is None or (shipment.fault != self._fault and time.monotonic() > self._told + _RETELL):
+                self._told = time.monotonic()
+                log.warning("events wait in %s, asking again until it works: %s", self._directory, shipment.fault)
+        if shipment.fault != self._fault or shipment.delivered or shipment.set_aside:
+            self._fault = shipment.fault
+            self._tell_state()
+        return shipment
+
+    def _rest(self, shipment: Shipment) -> None:
+        pause = _POLL
+        if shipment.fault is not None:
+            longest = min(self._max_pause, _FIRST_PAUSE * 2 ** min(self._failures - 1, 16))
+            # Many shippers meet the same fault at the same moment: none may ask again in step with the others.
+            pause = max(longest * random.uniform(0.5, 1.0), (shipment.retry_after or 0.0) * random.uniform(1.0, 1.1))  # noqa: S311
+        if not self._stop.wait(pause):
+            return
+        if not self._is_over() and self._deadline is not None:
+            time.sleep(min(pause, max(0.0, self._deadline - time.monotonic())))
+
+    def _is_over(self) -> bool:
+        """Whether it was told to stop so long ago that it must."""
+        if not self._stop.is_set():
+            return False
+        if self._deadline is None:
+            self._deadline = time.monotonic() + self._grace
+        return time.monotonic() >= self._deadline
+
+    def _write_aside(self) -> None:
+        while self._aside:
+            what, reason = self._aside[0]
+            self._dead_letters.add(what, reason)
+            self._aside.popleft()
+            self.set_aside += 1
+            if self.set_aside <= _MAX_NAMED:
+                name = f"event {what.id} of trace {what.trace_id}" if isinstance(what, TraceEvent) else "a line"
+                log.error("%s is set aside in %s: %s", name, self._dead_letters.path, reason)
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        try:
+            lock = self._take_lock(self._directory / SHIPPER_LOCK)
+        except OSError as error:
+            raise SagatraceError(f"cannot use the outbox {self._directory}: {error}") from error
+        self._lock = lock
+        self._tell_state()
+        try:
+            yield
+        finally:
+            self._forget()
+            self._unlock()
+
+    def _forget(self) -> None:
+        """What was read and not delivered is read again: the next to do so may be somebody else."""
+        self._delivery.load([])
+        self._aside.clear()
+        self._waiting.clear()
+        if self._segment is not None:
+            self._segment.close()
+            self._segment = None
+
+    def _take_lock(self, path: Path) -> int:
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        deadline = time.monotonic() + 0.1
+        while (lock := try_lock(path)) is None:
+            if time.monotonic() > deadline:  # not just somebody who looked whether it is held
+                raise ShipperRunningError(f"another shipper delivers {self._directory}: {path.read_text()}")
+            time.sleep(0.005)
+        return lock
+
+    def _unlock(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _owns_directory(self) -> bool:
+        """Whether the directory is still the one it locked: another of the same name may have a shipper itself."""
+        try:
+            return self._lock is not None and os.path.samestat(
+                os.fstat(self._lock), (self._directory / SHIPPER_LOCK).stat()
+            )
+        except OSError:
+            return False
+
+    def _may_leave(self, *, even_if_waiting: bool = False) -> bool:
+        """Whether nobody asks for a shipper, and nothing waits. If so the lock is given up before any can ask."""
+        try:
+            users = try_lock(self._directory / USERS_LOCK)
+        except OSError:
+            return not self._owns_directory()  # removed
+        if users is None:
+            return False
+        try:
+            if not even_if_waiting and ((self._directory / ACTIVE).exists() or sealed_segments(self._directory)):
+                return False
+            self._unlock()
+            return True
+        finally:
+            os.close(users)
+
+    def _tell_state(self) -> None:
+        """Leave in the lock file who delivers here and how it goes, for `describe_outbox`."""
+        if self._lock is not None:
+            state = {
+                "pid": os.getpid(),
+                "delivered": self.delivered,
+                "set_aside": self.set_aside,
+                "fault": self._fault,
+            }
+            os.ftruncate(self._lock, 0)
+            os.pwrite(self._lock, json.dumps(state).encode(), 0)
+
+
+def stop_on_signals() -> threading.Event:
+    """An event that SIGTERM and SIGINT set."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        # In a thread: the signal may strike while this one is about to wait, and holds the event's own lock.
+        signal.signal(number, lambda *_: threading.Thread(target=stop.set).start())
+    return stop

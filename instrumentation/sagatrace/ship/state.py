@@ -1,0 +1,88 @@
+"""What an outbox looks like from outside: what waits, since when, and whether anybody delivers it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from sagatrace.errors import EventError
+from sagatrace.filelock import SHIPPER_LOCK, is_held
+from sagatrace.outbox import ACTIVE, REFUSED, sealed_segments
+from sagatrace.ship.segment import DEAD_LETTERS, read_line
+
+__all__ = ["OutboxState", "ShipperState", "describe_outbox"]
+
+
+class ShipperState(msgspec.Struct, frozen=True):
+    """A shipper at work: what it did since it began, and what it waits for, None when all is well."""
+
+    pid: int
+    delivered: int
+    set_aside: int
+    fault: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxState:
+    """What waits in `segments` files, in bytes, and for how many seconds; what was set aside or refused there."""
+
+    directory: Path
+    segments: int
+    size: int
+    oldest: float | None
+    dead_letters: int
+    refused: int
+    shipper: ShipperState | None
+
+
+def describe_outbox(directory: Path, *, now: float | None = None) -> OutboxState:
+    """Look at an outbox and change nothing in it; one that is not there yet is empty. Raises OSError."""
+    waiting = [path for path in [*sealed_segments(directory), directory / ACTIVE] if _size(path)]
+    begun = next(filter(None, map(_begun, waiting)), None)
+    return OutboxState(
+        directory=directory,
+        segments=len(waiting),
+        size=sum(map(_size, waiting)),
+        oldest=None if begun is None else (time.time() if now is None else now) - begun,
+        dead_letters=sum(1 for _ in _lines(directory / DEAD_LETTERS)),
+        refused=_size(directory / REFUSED),
+        shipper=_shipper(directory / SHIPPER_LOCK),
+    )
+
+
+def _shipper(lock: Path) -> ShipperState | None:
+    if not is_held(lock):
+        return None
+    try:
+        return msgspec.json.decode(lock.read_bytes(), type=ShipperState)
+    except msgspec.MsgspecError:  # it is just writing
+        return ShipperState(pid=0, delivered=0, set_aside=0, fault=None)
+
+
+def _begun(segment: Path) -> float | None:
+    """When the oldest readable event of a segment happened, in seconds since 1970."""
+    for line in _lines(segment):
+        try:
+            return read_line(line).event.micros / 1e6
+        except EventError:
+            continue
+    return None
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+    try:
+        with path.open("rb") as file:
+            yield from filter(None, map(bytes.strip, file))
+    except FileNotFoundError:  # delivered meanwhile
+        return
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0

@@ -1,0 +1,68 @@
+"""`sagatrace ship`: what it delivers, what it says, how it ends."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from faults import stored
+from sagatrace import TraceContext, Tracer
+from sagatrace.outbox import Outbox
+from sagatrace.ship import DEAD_LETTERS, Shipper
+from sagatrace.stores.memory import MemoryStore
+from sagatrace_tui.commands.ship import ship
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(ship, arguments, prog_name="sagatrace ship")
+
+
+@pytest.fixture
+def outbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Outbox:
+    """The outbox that workers of this store have, with one event."""
+    monkeypatch.setenv("SAGATRACE_STORE", f"sqlite:///{tmp_path}/traces.db")
+    outbox = Outbox(tmp_path / "traces.db-outbox")
+    Tracer(outbox).emit("ai:decision", TraceContext("T"), event_id="e1")
+    return outbox
+
+
+def test_it_delivers_what_waits_and_says_how_much(outbox: Outbox, tmp_path: Path) -> None:
+    done = run()
+    assert (done.exit_code, done.stdout) == (0, f"1 events delivered to sqlite:///{tmp_path}/traces.db\n")
+    assert stored(tmp_path / "traces.db") == [("T", "e1")]
+    assert run().stdout.startswith("0 events delivered")
+
+
+def test_what_had_to_be_set_aside_is_told_and_where_it_is(outbox: Outbox) -> None:
+    with (outbox.directory / "events.jsonl").open("ab") as file:
+        file.write(b"nonsense\n")
+    assert f"1 events delivered to sqlite:///{outbox.directory.parent}/traces.db, 1 set aside in " in run().stdout
+    assert (outbox.directory / DEAD_LETTERS).exists()
+
+
+def test_a_store_that_fails_is_one_line_and_status_1_and_nothing_is_lost(outbox: Outbox, tmp_path: Path) -> None:
+    failed = run("--store", f"sqlite:///{tmp_path}", "--outbox", str(outbox.directory))
+    assert failed.exit_code == 1
+    (line,) = failed.stderr.splitlines()
+    assert "bytes stay in" in line
+    assert "cannot use the store" in line
+    assert run().stdout.startswith("1 events delivered")
+
+
+def test_another_shipper_is_left_to_its_work(outbox: Outbox) -> None:
+    other = Shipper(outbox.directory, MemoryStore())
+    with other._locked():
+        done = run()
+    other.close()
+    assert (done.exit_code, done.stdout.split(" is being ")[1]) == (0, "delivered by another process: nothing to do\n")
+
+
+def test_an_outbox_that_is_switched_off_is_wrong_usage(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAGATRACE_OUTBOX", "off")
+    done = run()
+    assert done.exit_code == 2
+    assert "SAGATRACE_OUTBOX" in done.stderr
+    assert threading.active_count() == 1

@@ -1,0 +1,236 @@
+"""Shippers as processes of their own: started by who needs one, one per outbox, gone when nobody does."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from faults import shippers, stored
+from sagatrace import TraceContext, Tracer
+from sagatrace.attend import SHIPPER_LOG, ShipperKeeper
+from sagatrace.outbox import Outbox, sealed_segments
+from sagatrace.ship import describe_outbox
+
+Until = Callable[..., Any]
+
+
+class Place:
+    """An outbox, the store it is for, and the shippers that work there."""
+
+    def __init__(self, directory: Path) -> None:
+        self.outbox = directory / "outbox"
+        self.database = directory / "traces.db"
+        self.tracer = Tracer(Outbox(self.outbox))
+
+    def emit(self, name: str) -> None:
+        assert self.tracer.emit("ai:decision", TraceContext("T"), event_id=name)
+
+    def stored(self) -> list[str]:
+        return [event_id for _, event_id in stored(self.database)]
+
+    def shippers(self) -> list[psutil.Process]:
+        return shippers(self.outbox)
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+    """Nothing runs there any more in the end."""
+    monkeypatch.setenv("SAGATRACE_STORE", f"sqlite:///{tmp_path}/traces.db")
+    place = Place(tmp_path)
+    yield place
+    left = place.shippers()
+    for process in left:
+        process.kill()
+    assert left == []
+
+
+@contextmanager
+def following_ship(place: Place) -> Iterator[subprocess.Popen[bytes]]:
+    command = [sys.executable, "-P", "-m", "sagatrace.ship", "--follow", str(place.outbox)]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as shipper:
+        try:
+            yield shipper
+        finally:
+            shipper.kill()
+
+
+def run_ship(place: Place, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-P", "-m", "sagatrace.ship", *options, str(place.outbox)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+
+
+def test_events_are_in_the_store_soon_and_the_shipper_ends_with_its_keeper(place: Place, until: Until) -> None:
+    keeper = ShipperKeeper(place.outbox)
+    keeper.attend()
+    place.emit("e0")
+    until(lambda: place.stored() == ["e0"], "the first event")
+    delays = []
+    for number in range(1, 11):
+        place.emit(f"e{number}")
+        began = time.monotonic()
+        until(lambda number=number: len(place.stored()) > number, "the next event")
+        delays.append(time.monotonic() - began)
+    print(f"in the store after {sorted(delays)[5]:.3f} s at the median, {max(delays):.3f} s at most")
+    assert sorted(delays)[5] < 0.5
+    (shipper,) = place.shippers()
+    assert "sqlite" not in " ".join(shipper.cmdline())  # a store's address may hold a secret
+    assert os.getsid(shipper.pid) == shipper.pid
+    keeper.close()
+    assert place.shippers() == []
+
+
+def test_leaving_waits_for_what_was_emitted(place: Place) -> None:
+    keeper = ShipperKeeper(place.outbox)
+    keeper.attend()
+    for number in range(3000):
+        place.emit(f"e{number:04d}")
+    keeper.close()
+    assert len(place.stored()) == 3000
+
+
+def test_leaving_does_not_wait_for_ever(place: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What is left stays in the outbox, for the next shipper."""
+    monkeypatch.setenv("SAGATRACE_STORE", f"sqlite:///{tmp_path}")  # a directory
+    keeper = ShipperKeeper(place.outbox, flush_for=1.0)
+    keeper.attend()
+    place.emit("e1")
+    began = time.monotonic()
+    keeper.close()
+    assert 1.0 <= time.monotonic() - began < 4
+    assert len(sealed_segments(place.outbox)) == 1
+    (shipper,) = place.shippers()  # it goes on for half a minute
+    shipper.terminate()
+    psutil.wait_procs([shipper], timeout=20)
+    assert "cannot use the store" in (place.outbox / SHIPPER_LOG).read_text()
+    assert stat.S_IMODE((place.outbox / SHIPPER_LOG).stat().st_mode) == 0o600
+    monkeypatch.undo()
+    monkeypatch.setenv("SAGATRACE_STORE", f"sqlite:///{place.database}")
+    assert run_ship(place).returncode == 0
+    assert place.stored() == ["e1"]
+
+
+def test_two_keepers_share_one_shipper_which_stays_for_the_last(place: Place, until: Until) -> None:
+    first, second = ShipperKeeper(place.outbox), ShipperKeeper(place.outbox)
+    first.attend()
+    until(lambda: describe_outbox(place.outbox).shipper, "a shipper")
+    second.attend()
+    (shipper,) = place.shippers()
+    first.close()
+    place.emit("e1")
+    until(lambda: place.stored() == ["e1"], "what came after the first one left")
+    assert place.shippers() == [shipper]
+    second.close()
+    until(lambda: not place.shippers(), "its end")
+
+
+def test_a_shipper_that_died_is_replaced(place: Place, until: Until) -> None:
+    keeper = ShipperKeeper(place.outbox)
+    keeper.attend()
+    until(lambda: describe_outbox(place.outbox).shipper, "a shipper")
+    (shipper,) = place.shippers()
+    shipper.kill()
+    until(lambda: not place.shippers(), "its end")
+    place.emit("e1")
+    keeper.close()  # looks once more
+    assert place.stored() == ["e1"]
+
+
+def test_after_a_kill_of_its_keeper_it_delivers_the_rest_and_ends(place: Place, until: Until) -> None:
+    keeping = os.fork()
+    if keeping == 0:
+        ShipperKeeper(place.outbox).attend()
+        for number in range(500):
+            place.emit(f"e{number:03d}")
+        os.kill(os.getpid(), signal.SIGKILL)
+    assert os.waitstatus_to_exitcode(os.waitpid(keeping, 0)[1]) == -signal.SIGKILL
+    until(lambda: len(place.stored()) == 500, "all events")
+    until(lambda: not place.shippers(), "the shipper's end")
+
+
+def test_a_forked_child_leaves_its_parent_s_shipper_alone(place: Place, until: Until) -> None:
+    keeper = ShipperKeeper(place.outbox)
+    keeper.attend()
+    until(lambda: describe_outbox(place.outbox).shipper, "a shipper")
+    child = os.fork()
+    if child == 0:
+        keeper.attend()
+        keeper.close()
+        os._exit(0)
+    os.waitpid(child, 0)
+    place.emit("e1")
+    until(lambda: place.stored() == ["e1"], "the event")
+    keeper.close()
+
+
+def test_a_signal_ends_it_once_what_waits_is_delivered(place: Place, until: Until) -> None:
+    for number in range(2000):
+        place.emit(f"e{number:04d}")
+    with following_ship(place) as shipper:
+        until(lambda: describe_outbox(place.outbox).shipper, "a shipper")
+        shipper.terminate()
+        assert shipper.wait(15) == 0
+    assert len(place.stored()) == 2000
+
+
+def test_run_once_it_delivers_or_says_why_not(
+    place: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, until: Until
+) -> None:
+    place.emit("e1")
+    monkeypatch.setenv("SAGATRACE_STORE", f"sqlite:///{tmp_path}")
+    failed = run_ship(place)
+    assert failed.returncode == 1
+    assert "events stay in" in failed.stderr
+    assert "Traceback" not in failed.stderr
+    monkeypatch.setenv("SAGATRACE_STORE", f"sqlite:///{place.database}")
+    with following_ship(place) as other:
+        until(lambda: place.stored() == ["e1"], "the event")
+        assert run_ship(place).returncode == 0  # leaves it to the other
+        other.send_signal(signal.SIGINT)
+        assert other.wait(15) == 0
+    place.emit("e2")
+    assert run_ship(place).returncode == 0
+    assert place.stored() == ["e1", "e2"]
+
+
+def test_a_keeper_that_cannot_have_an_outbox_says_so_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "file").touch()
+    keeper = ShipperKeeper(tmp_path / "file" / "outbox")
+    for _ in range(3):
+        keeper.attend()
+        keeper._next_look = 0.0
+    keeper.close()
+    assert [record.getMessage().split(":")[:2] for record in caplog.records] == [
+        ["sagatrace", f" no shipper for {tmp_path}/file/outbox"]
+    ]
+
+
+def test_the_lock_tells_who_delivers_and_how_it_goes(place: Place, until: Until) -> None:
+    keeper = ShipperKeeper(place.outbox)
+    keeper.attend()
+    place.emit("e1")
+    state = until(
+        lambda: (shipper := describe_outbox(place.outbox).shipper) and shipper.delivered and shipper, "its word"
+    )
+    (process,) = place.shippers()
+    assert (state.pid, state.delivered, state.set_aside, state.fault) == (process.pid, 1, 0, None)
+    assert json.loads((place.outbox / "shipper.lock").read_text())["pid"] == process.pid
+    keeper.close()
+    assert describe_outbox(place.outbox).shipper is None
+
+
+def test_a_worker_imports_neither_the_shipper_nor_what_it_needs() -> None:
+    program = "import sagatrace.rq, sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert {"sagatrace.ship", "sqlite3", "azure"} & set(done.stdout.split()) == set()

@@ -1,0 +1,98 @@
+"""A worker brings its events to the store through the outbox, and is held up by no store."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import traced_jobs
+from redis import Redis
+from rq import Queue
+
+from faults import shippers, stored
+from sagatrace import TraceContext, trace_meta
+from sagatrace.ship import describe_outbox
+from sagatrace_tui.demo.workers import worker_command, worker_environment
+
+Until = Callable[..., Any]
+
+
+@pytest.fixture
+def outbox(tmp_path: Path) -> Iterator[Path]:
+    """Where a worker that writes to traces.db keeps its events; nothing works there in the end."""
+    outbox = tmp_path / "traces.db-outbox"
+    yield outbox
+    left = shippers(outbox)
+    for process in left:
+        process.kill()
+    assert left == []
+
+
+@pytest.fixture
+def queue(redis: Redis) -> Queue:
+    return Queue("outbox", connection=redis)
+
+
+def told(database: Path, trace_id: str) -> int:
+    return sum(found == trace_id for found, _ in stored(database))
+
+
+def test_a_burst_worker_ends_when_its_events_are_in_the_store(
+    queue: Queue, redis_server: str, work_off: Callable[..., str], tmp_path: Path, outbox: Path
+) -> None:
+    for number in range(20):
+        queue.enqueue(traced_jobs.succeeds, number, meta=trace_meta(TraceContext("T")))
+    work_off(redis_server, f"sqlite:///{tmp_path}/traces.db", "outbox", path=Path(__file__).parent)
+    assert told(tmp_path / "traces.db", "T") == 80
+    assert shippers(outbox) == []
+    assert sorted(path.name for path in outbox.iterdir()) == ["shipper.lock", "shipper.log", "users.lock"]
+
+
+def test_a_store_that_is_down_holds_up_neither_jobs_nor_for_long_the_worker_s_end(
+    queue: Queue, redis_server: str, tmp_path: Path
+) -> None:
+    """Each job would wait for it, were it written to directly; the end of the worker waits once, and is bounded."""
+    jobs = [queue.enqueue(traced_jobs.succeeds, number, meta=trace_meta(TraceContext("T"))) for number in range(5)]
+    outbox = tmp_path / "outbox"
+    broken, database = tmp_path / "is-a-directory", tmp_path / "traces.db"
+    broken.mkdir()
+    command = worker_command(redis_server, "--burst", "--path", str(Path(__file__).parent), "outbox")
+    settings = {"SAGATRACE_OUTBOX": str(outbox), "SAGATRACE_MAX_WAIT": "1"}
+    began = time.monotonic()
+    worker = subprocess.run(
+        command, env=worker_environment(f"sqlite:///{broken}") | settings, capture_output=True, timeout=60, check=True
+    )
+    took = time.monotonic() - began
+    assert [job.get_status(refresh=True).value for job in jobs] == ["finished"] * 5
+    assert took < 10
+    assert b"events still wait in" in worker.stderr
+    assert describe_outbox(outbox).size > 0
+    (lingering,) = shippers(outbox)
+    lingering.terminate()
+    psutil.wait_procs([lingering], timeout=20)
+    again = worker_environment(f"sqlite:///{database}") | settings
+    subprocess.run(command, env=again, capture_output=True, timeout=60, check=True)
+    assert told(database, "T") == 20
+
+
+def test_a_worker_killed_with_its_horse_leaves_a_shipper_that_delivers(
+    queue: Queue, redis_server: str, tmp_path: Path, outbox: Path, until: Until
+) -> None:
+    queue.enqueue(traced_jobs.emits_for_ever, meta=trace_meta(TraceContext("T")))
+    command = worker_command(redis_server, "--path", str(Path(__file__).parent), "outbox")
+    environment = worker_environment(f"sqlite:///{tmp_path}/traces.db")
+    with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as worker:
+        until(lambda: told(tmp_path / "traces.db", "T") > 10, "some events")
+        horses = [process for process in psutil.Process(worker.pid).children() if process not in shippers(outbox)]
+        os.kill(worker.pid, signal.SIGKILL)
+        for horse in horses:
+            horse.kill()
+    until(lambda: not shippers(outbox), "the end of the shipper")
+    assert describe_outbox(outbox).segments == 0
