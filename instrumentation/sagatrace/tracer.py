@@ -9,8 +9,8 @@
             ...
 
 Tracing never breaks the work it traces: what cannot be recorded is counted in `Tracer.lost` and logged once per
-cause, and no call here raises. One exception passes: RQ's job timeout, which may strike while an event is
-written and must reach the job.
+cause, and no call here raises for it (one with arguments of the wrong kind does). One exception passes: RQ's job
+timeout, which may strike while an event is written and must reach the job.
 """
 
 from __future__ import annotations
@@ -96,13 +96,16 @@ class Tracer:
         try:
             return self._record(fields, data, replace)
         except Exception as error:
-            if _is_job_timeout(error):
-                # It struck while the event was written, and fires once: so there is time to write it before the
-                # job learns of it. Should it be there already, its id makes the second time harmless.
+            if not _is_job_timeout(error):
+                self._count(error, "event lost")
+                return None
+            # It struck while the event was written, and fires once: so there is time to write it before the job
+            # learns of it. Should it be there already, its id makes the second time harmless.
+            try:
                 self._record(fields, data, replace)
-                raise
-            self._count(error, "event lost")
-            return None
+            except Exception as again:  # noqa: BLE001 - counted, and the timeout goes on
+                self._count(again, "event lost")
+            raise
 
     def span(
         self,

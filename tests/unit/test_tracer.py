@@ -168,6 +168,23 @@ def test_the_job_timeout_passes_and_the_event_it_struck_is_stored() -> None:
     assert tracer.lost == {}
 
 
+def test_a_store_that_fails_as_well_does_not_take_the_job_timeout_s_place() -> None:
+    """A store error in its stead would look like the job's own, and a job that handles errors would never end."""
+
+    class StuckStore(MemoryStore):
+        def append(self, events: Iterable[TraceEvent], replace: bool = False) -> int:
+            self.append = self._locked  # type: ignore[method-assign]
+            raise JobTimeoutException("Task exceeded maximum timeout value")
+
+        def _locked(self, events: Iterable[TraceEvent], replace: bool = False) -> int:
+            raise OSError("database is locked")
+
+    tracer = Tracer(StuckStore())
+    with pytest.raises(JobTimeoutException):
+        tracer.emit("ai:decision", TOP)
+    assert tracer.lost == {"event lost: OSError": 1}
+
+
 def test_redaction_sees_the_data_before_it_is_stored_and_fails_closed(store: MemoryStore) -> None:
     def redact(event_type: str, data: dict[str, Any]) -> dict[str, Any]:
         if event_type == "broken:started":
