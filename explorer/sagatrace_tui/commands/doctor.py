@@ -7,22 +7,24 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import click
 
 from sagatrace.errors import SagatraceError, StoreError, StoreNotFoundError
 from sagatrace.events import new_event
+from sagatrace.outbox import outbox_directory
 from sagatrace.settings import CosmosSettings, Settings, masked
 from sagatrace.stores import EventStore, ReadCost, Search, open_store
 from sagatrace_tui.commands.outcome import Exit, one_line_errors, store_option
-from sagatrace_tui.labels import inert
+from sagatrace_tui.labels import inert, plural
 
 __all__ = ["CHECKS", "Check", "Patient", "doctor", "examined"]
 
 PROBE_TRACE: Final = "sagatrace-doctor"
 _TOLERATED_OFFSET: Final = 2.0  # seconds; answers carry the time to the second
+_DELIVERED_WITHIN: Final = 10.0  # seconds that an event may wait with nobody to deliver it
 _SIGNS: Final = {"ok": "ok   ", "fault": "FAULT", "off": "-    "}
 
 
@@ -146,6 +148,36 @@ def _probe(patient: Patient) -> Iterator[Check]:
         yield Check("writing", "fault", "the probe event written did not come back: does something else write there?")
 
 
+def _outbox(patient: Patient) -> Iterator[Check]:
+    settings = Settings.from_env(patient.environ)
+    settings = replace(settings, store=patient.store_url or settings.store)
+    directory = outbox_directory(settings, in_worker=True)
+    if directory is None:
+        yield Check("outbox", "off", "none: events go straight to the store")
+        return
+    from sagatrace.ship import DEAD_LETTERS, describe_outbox
+
+    try:
+        state = describe_outbox(directory)
+    except OSError as error:
+        yield Check("outbox", "fault", f"{directory} cannot be looked at ({error}): run doctor as the workers' user")
+        return
+    waiting = f"{state.size:,} bytes wait in {directory}" + (f", since {state.oldest:.0f} s" if state.oldest else "")
+    shipper = state.shipper
+    if shipper is not None and shipper.fault is not None:
+        yield Check("outbox", "fault", f"{waiting}: the shipper (pid {shipper.pid}) cannot deliver: {shipper.fault}")
+    elif shipper is None and (state.oldest or 0.0) > _DELIVERED_WITHIN:
+        yield Check("outbox", "fault", f"{waiting}, and no shipper runs: start a worker, or `sagatrace ship`")
+    else:
+        who = f"shipper at work (pid {shipper.pid})" if shipper else "no shipper needed"
+        yield Check("outbox", "ok", f"{waiting}, {who}")
+    if state.dead_letters:
+        where = directory / DEAD_LETTERS
+        yield Check("outbox", "fault", f"{plural(state.dead_letters, 'event')} could not be stored: see why in {where}")
+    if state.refused:
+        yield Check("outbox", "fault", f"{plural(state.refused, 'event')} refused while it was full: lost")
+
+
 def _redis(patient: Patient) -> Iterator[Check]:
     url = patient.environ.get("SAGATRACE_REDIS_URL", "").strip()
     if not url:
@@ -192,6 +224,7 @@ CHECKS: Final[tuple[tuple[str, Callable[[Patient], Iterator[Check]]], ...]] = (
     ("store", _store),
     ("container", _container),
     ("writing", _probe),
+    ("outbox", _outbox),
     ("redis", _redis),
     ("clock", _clock),
 )

@@ -1,0 +1,59 @@
+"""What `sagatrace doctor` says of an outbox: whether something waits, and whether anybody brings it to the store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sagatrace.events import new_event, utc_timestamp
+from sagatrace.outbox import REFUSED, Outbox, outbox_directory
+from sagatrace.settings import Settings
+from sagatrace.ship import DEAD_LETTERS, Shipper
+from sagatrace.stores import open_store
+from sagatrace_tui.commands.doctor import Check, Patient, examined
+
+
+def _patient(directory: Path) -> tuple[Patient, Path]:
+    environ = {"SAGATRACE_STORE": f"sqlite:///{directory}/traces.db"}
+    outbox = outbox_directory(Settings.from_env(environ), in_worker=True)
+    assert outbox is not None
+    return Patient(environ), outbox
+
+
+def _said(patient: Patient) -> list[Check]:
+    return [check for check in examined(patient) if check.subject == "outbox"]
+
+
+def test_events_that_nobody_brings_to_the_store_are_a_fault_until_they_are_there(tmp_path: Path) -> None:
+    patient, outbox = _patient(tmp_path)
+    (check,) = _said(patient)
+    assert (check.state, check.said.split(" ")[0]) == ("ok", "0")
+    old = utc_timestamp().replace("20", "19", 1)
+    Outbox(outbox).append([new_event(trace_id="T", span_id="S", event_type="x", timestamp=old)])
+    (check,) = _said(patient)
+    assert check.state == "fault"
+    assert "no shipper runs: start a worker, or `sagatrace ship`" in check.said
+    store = open_store(patient.environ["SAGATRACE_STORE"])
+    shipper = Shipper(outbox, store)
+    shipper.run_once()
+    shipper.close()
+    store.close()
+    (check,) = _said(patient)
+    assert check.state == "ok"
+
+
+def test_a_fresh_event_is_no_fault_and_what_was_lost_is(tmp_path: Path) -> None:
+    patient, outbox = _patient(tmp_path)
+    Outbox(outbox).append([new_event(trace_id="T", span_id="S", event_type="x")])
+    assert [check.state for check in _said(patient)] == ["ok"]
+    (outbox / REFUSED).write_bytes(b"...")
+    (outbox / DEAD_LETTERS).write_text('{"why":"no event"}\n')
+    assert [(check.state, check.said.split(":")[0]) for check in _said(patient)][1:] == [
+        ("fault", "1 event could not be stored"),
+        ("fault", "3 events refused while it was full"),
+    ]
+
+
+def test_without_an_outbox_there_is_nothing_to_look_at(tmp_path: Path) -> None:
+    patient, _ = _patient(tmp_path)
+    patient = Patient({**patient.environ, "SAGATRACE_OUTBOX": "off"})
+    assert [check.state for check in _said(patient)] == ["off"]
