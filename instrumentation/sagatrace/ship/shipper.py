@@ -93,6 +93,8 @@ class Shipper:
         `ShipperKeeper` does), or the store has been failing for half a minute. Raises ShipperRunningError.
         """
         self._stop = stop
+        if while_used and not (self._directory / USERS_LOCK).exists():
+            return  # removed since somebody asked: not to be made anew
         with self._locked():
             worked = time.monotonic()
             while not self._is_over() and self._owns_directory():
