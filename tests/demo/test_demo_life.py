@@ -64,7 +64,7 @@ def demo(until: Until) -> Iterator[Demo]:
         until(lambda: hits(demo.store_url), "a first trace", timeout=10)
         yield demo
     until(lambda: not processes_of(demo.directory), "the end of every process", timeout=5)
-    assert not demo.directory.exists()
+    assert not demo.directory.exists(), list(demo.directory.rglob("*"))
 
 
 def test_traces_come_soon(until: Until) -> None:

@@ -349,6 +349,14 @@ def test_it_leaves_when_its_directory_is_gone(outbox: Outbox, until: Callable[..
     assert not outbox.directory.exists()
 
 
+def test_an_outbox_that_was_removed_is_not_made_anew_for_nobody(tmp_path: Path) -> None:
+    """A worker that ends at once may take its directory along before the shipper it started is up."""
+    shipper = Shipper(tmp_path / "gone", MemoryStore())
+    shipper.follow(threading.Event(), while_used=True)
+    shipper.close()
+    assert not (tmp_path / "gone").exists()
+
+
 def test_an_outbox_is_described_without_changing_it(outbox: Outbox) -> None:
     old = event("e1", timestamp="2026-01-01T00:00:00.000000Z")
     empty = describe_outbox(outbox.directory)

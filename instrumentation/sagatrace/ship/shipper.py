@@ -93,7 +93,9 @@ class Shipper:
         `ShipperKeeper` does), or the store has been failing for half a minute. Raises ShipperRunningError.
         """
         self._stop = stop
-        with self._locked():
+        if while_used and not (self._directory / USERS_LOCK).exists():
+            return  # removed since somebody asked: not to be made anew
+        with self._locked(make=not while_used):
             worked = time.monotonic()
             while not self._is_over() and self._owns_directory():
                 shipment = self._try()
@@ -199,8 +201,10 @@ class Shipper:
                 log.error("%s is set aside in %s: %s", name, self._dead_letters.path, reason)
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def _locked(self, *, make: bool = True) -> Iterator[None]:
         try:
+            if make:
+                self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             lock = self._take_lock(self._directory / SHIPPER_LOCK)
         except OSError as error:
             raise SagatraceError(f"cannot use the outbox {self._directory}: {error}") from error
@@ -222,7 +226,6 @@ class Shipper:
             self._segment = None
 
     def _take_lock(self, path: Path) -> int:
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         deadline = time.monotonic() + 0.1
         while (lock := try_lock(path)) is None:
             if time.monotonic() > deadline:  # not just somebody who looked whether it is held
