@@ -20,6 +20,7 @@ A line is a span id and tokens; indentation gives the parent. Times are seconds.
     needs=x,y     the spans it depends on
     presumed      its end was not seen
     under=x       its parent, in place of indentation
+    unwind=5..6   tells its own undoing under its own id; `unwind=5..6!` that it failed, `unwind=5..` that it began
 """
 
 from __future__ import annotations
@@ -58,6 +59,7 @@ class _Line:
     seqs: tuple[int | None, int | None] = (None, None)
     needs: tuple[str, ...] = ()
     presumed: bool = False
+    unwind: str = ""
 
 
 @dataclass(frozen=True)
@@ -160,6 +162,8 @@ def _take(line: _Line, word: str) -> None:
         line.parent = value
     elif key == "named":
         line.name = value
+    elif key == "unwind":
+        line.unwind = value
     else:
         raise ValueError(f"{word!r} is no token of the notation")
 
@@ -187,6 +191,16 @@ def _events(line: _Line) -> Iterable[TraceEvent]:
             # A span of which only the end is told carries there what it would have said at its start.
             data = {**(opening if start is None else {}), "seq": line.seqs[1], "attempt": attempt}
             yield _event(line, end, f"{_base(line)}:{_phase(line, retry=retry)}", data | _fault(line, retry=retry))
+    yield from _unwinding(line)
+
+
+def _unwinding(line: _Line) -> Iterable[TraceEvent]:
+    begun, _, over = line.unwind.partition("..")
+    if begun:
+        yield _event(line, float(begun), f"{_base(line)}:compensating", {})
+    if over:
+        phase = "compensation_failed" if over.endswith("!") else "compensated"
+        yield _event(line, float(over.rstrip("!")), f"{_base(line)}:{phase}", {"error": "no"} if "!" in over else {})
 
 
 def _base(line: _Line) -> str:

@@ -495,6 +495,41 @@ UNDOING = [
           u1      5..6 ~credit
         """, verdict="rolled_back", path="loan", undone="credit<u1:compensated",
         says="stopped at workflow:loan · rolled back: 1 step undone"),
+    Saga("a saga that tells its own undoing, which covers its steps", """
+        loan      0.. unwind=5..8
+          credit  1..2 +release
+          pay     3..4 failed
+        """, verdict="rolled_back", path="loan pay", roles="loan:consequence pay:cause",
+        undone="loan<loan:compensated"),
+    Saga("the same, and then it says that it failed", """
+        loan      0..9 failed unwind=5..8
+          credit  1..2 +release
+          pay     3..4 failed
+        """, verdict="rolled_back", path="loan pay", roles="loan:consequence pay:cause",
+        undone="loan<loan:compensated"),
+    Saga("a saga on its way back", """
+        loan      0.. unwind=5..
+          credit  1..2 +release
+          pay     3..4 failed
+        """, verdict="compensating", path="loan pay", roles="pay:cause",
+        undone="loan<loan:running credit<-:not_started", standing="credit: undo never started"),
+    Saga("a saga that could not undo itself", """
+        loan      0.. unwind=5..8!
+          credit  1..2 +release
+          pay     3..4 failed
+        """, verdict="rollback_incomplete", path="loan pay", roles="loan:consequence pay:cause",
+        undone="loan<loan:failed credit<-:not_started", standing="credit: unwind stopped before it"),
+    Saga("steps that tell their own undoing", """
+        loan      0..9 failed
+          a       1..2 +x unwind=8..8.5!
+          b       3..4 +x unwind=7..7.5
+          pay     5..6 failed
+        """, verdict="rollback_incomplete", path="loan pay", roles="loan:consequence pay:cause",
+        undone="b<b:compensated a<a:failed", standing="a: undo failed after 1 attempt"),
+    Saga("green, and a step says that it was undone", """
+        loan      0..9
+          a       1..2 +x unwind=7..7.5
+        """, verdict="succeeded_but_compensated", undone="a<a:compensated", odd="green_but_compensated(a)"),
 ]  # fmt: skip
 
 NESTED = [

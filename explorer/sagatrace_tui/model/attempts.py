@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 from sagatrace.events import TraceEvent
 from sagatrace_tui.model.facts import Facts, facts_of
-from sagatrace_tui.model.phases import SpanStatus, mark_of
+from sagatrace_tui.model.phases import UNDO_GROUPS, SpanStatus, mark_of
 
 __all__ = ["Reading", "Try", "read_attempts"]
 
@@ -36,6 +36,7 @@ class Reading:
     closing: TraceEvent | None
     waits: list[TraceEvent]
     fault: Fault | None = None
+    unwound: tuple[TraceEvent | None, TraceEvent | None] = (None, None)  # began and ended to undo itself
 
 
 @dataclass(slots=True)
@@ -45,6 +46,7 @@ class _Sorted:
     starts: list[tuple[int, TraceEvent]] = field(default_factory=list)
     ends: list[tuple[int, TraceEvent]] = field(default_factory=list)
     waits: list[tuple[int, TraceEvent]] = field(default_factory=list)
+    unwound: list[TraceEvent] = field(default_factory=list)  # what a span that is no compensation says of its undoing
     explicit: SpanStatus = "point"
 
 
@@ -54,6 +56,7 @@ _BEFORE_ALL: Final = -1
 def read_attempts(events: Sequence[TraceEvent]) -> Reading:
     """Read the events of one span, given in order of (time, id)."""
     found = _sorted(events)
+    unwound = _unwinding(found)
     if not (found.starts or found.ends or found.waits):
         return Reading(found.explicit, [], None, [])
     facts = {id(event): facts_of(event) for _, event in found.starts + found.ends}
@@ -62,13 +65,21 @@ def read_attempts(events: Sequence[TraceEvent]) -> Reading:
     tries = list(numbered.values()) if numbered is not None else _counted(found)
     closing, status = _last_word(found, numbered)
     waits = [event for _, event in found.waits]
-    return Reading(status, tries, closing, waits, _fault(found, numbered, facts))
+    fault = _fault(found, numbered, facts)
+    if unwound[1] is not None and closing is None:
+        closing, status = unwound[1], "failed"
+    return Reading(status, tries, closing, waits, fault, unwound)
 
 
 def _sorted(events: Sequence[TraceEvent]) -> _Sorted:
     found = _Sorted()
-    for place, event in enumerate(events):
-        mark = mark_of(event.event_type, event.status)
+    marks = [mark_of(event.event_type, event.status) for event in events]
+    first = next((mark for mark in marks if mark.kind != "other"), None)
+    is_undo = first is not None and (first.undo or first.name.rpartition(":")[2] in UNDO_GROUPS)
+    for place, (event, mark) in enumerate(zip(events, marks, strict=True)):
+        if mark.undo and not is_undo:
+            found.unwound.append(event)
+            continue
         match mark.kind:
             case "start":
                 found.starts.append((place, event))
@@ -79,6 +90,13 @@ def _sorted(events: Sequence[TraceEvent]) -> _Sorted:
             case _ if mark.outcome:
                 found.explicit = mark.outcome
     return found
+
+
+def _unwinding(found: _Sorted) -> tuple[TraceEvent | None, TraceEvent | None]:
+    """The event that says that the span began to undo itself, and the one that says how that ended."""
+    begun = [event for event in found.unwound if not _is_closing(event)]
+    ended = [event for event in found.unwound if _is_closing(event)]
+    return (begun[0] if begun else None), (ended[-1] if ended else None)
 
 
 def _number(event: TraceEvent, facts: dict[int, Facts]) -> int | None:

@@ -22,10 +22,11 @@ class Census:
         self.odd: set[str] = set()
         self.declared: set[str] = set()  # steps that named what would undo them
         self.undoing: set[str] = set()  # undos, and spans that group them
+        self.unwound: set[str] = set()  # sagas and steps that tell their own undoing
         self.undos_of: dict[str, set[str]] = {}  # by the step they name
         for span in fold.spans.values():
             state = span.state
-            if state.status != "success" or state.odd or state.retried or state.is_compensation:
+            if state.status != "success" or state.odd or state.retried or state.unwinding or state.is_compensation:
                 self._enter(span)
             self._link(span)
 
@@ -33,13 +34,25 @@ class Census:
         """Take a change of one span."""
         span, span_id = change.span, change.span.span_id
         if change.was is not None:
-            for group in (self.failed, self.halted, self.open, self.recovered, self.odd, self.declared, self.undoing):
+            for group in self._groups():
                 group.discard(span_id)
             if change.relinked:
                 others = {step: undos - {span_id} for step, undos in self.undos_of.items()}
                 self.undos_of = {step: undos for step, undos in others.items() if undos}
         self._enter(span)
         self._link(span)
+
+    def _groups(self) -> tuple[set[str], ...]:
+        return (
+            self.failed,
+            self.halted,
+            self.open,
+            self.recovered,
+            self.odd,
+            self.declared,
+            self.undoing,
+            self.unwound,
+        )
 
     def _link(self, span: Span) -> None:
         if span.compensation is not None:
@@ -60,6 +73,8 @@ class Census:
             self.recovered.add(span_id)
         if span.state.odd:
             self.odd.add(span_id)
+        if span.state.unwinding and span.original_span_id is None:
+            self.unwound.add(span_id)
         if span.state.is_compensation:
             self.undoing.add(span_id)
 

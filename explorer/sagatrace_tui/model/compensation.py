@@ -13,7 +13,7 @@ from heapq import nsmallest
 from typing import Final, Literal
 
 from sagatrace_tui.model.census import Areas, Census
-from sagatrace_tui.model.facts import facts_of
+from sagatrace_tui.model.facts import facts_of, text_of
 from sagatrace_tui.model.failure import When, ending_of
 from sagatrace_tui.model.fold import Change, Fold
 from sagatrace_tui.model.forest import Forest
@@ -25,6 +25,8 @@ Outcome = Literal["compensated", "failed", "running", "unconfirmed", "not_starte
 Footing = Literal["undone", "covered", "standing", "unsure", "pending", "none"]
 """A step was undone, or a stage around it was; it stands; it may stand, its outcome unknown; it still runs; or
 there is nothing to undo."""
+
+_FEW: Final = 100  # steps that are sooner asked than everything below a stage is visited
 
 # Errors that say that nobody knows how far the work got.
 _UNKNOWN_END: Final = re.compile(r"time[d_ ]?-?out|terminated|abandoned|killed|workerlost", re.IGNORECASE)
@@ -72,14 +74,14 @@ class Compensations:
         self._fold, self._forest, self._census, self._areas = fold, forest, census, areas
         self._footing: dict[str, Footing] = {}
         self.by_footing: dict[Footing, set[str]] = {}
-        self._stale = {*census.declared, *census.undos_of}
-        self._stages: set[str] = set()  # undone steps with spans below them
+        self._stale = {*census.declared, *census.undos_of, *census.unwound}
         self._trouble: dict[str, list[Span]] | None = None
 
     def update(self, change: Change) -> None:
         """Take a change of one span, and note which steps it may have touched."""
         span = change.span
-        if span.span_id in self._census.declared or span.span_id in self._census.undos_of:
+        census = self._census
+        if any(span.span_id in steps for steps in (census.declared, census.undos_of, census.unwound)):
             self._stale.add(span.span_id)
         if span.span_id in self._areas.owner:
             self._trouble = None
@@ -88,8 +90,8 @@ class Compensations:
 
     def adopt(self, span_id: str) -> None:
         """Take a span that comes after its children: what was undone above it covers them too."""
-        if self._stages:
-            self._stale.update(step for step in self._forest.below(span_id) if step in self._census.declared)
+        if self.by_footing.get("undone"):
+            self._stale.update(step for step in self._forest.below(span_id) if step in self._footing)
 
     def settle(self) -> None:
         """Decide anew how the touched steps stand."""
@@ -97,11 +99,10 @@ class Compensations:
         stages = [step for step in flipped if step in self._forest.children]
         for step in flipped:
             self._move(step, "undone" if self._footing.get(step) != "undone" else "none")
-        self._stages.symmetric_difference_update(stages)
         # What a stage's undoing covers are the steps below it.
-        steps = self._census.declared | self._census.undos_of.keys() if len(stages) > 1 else set[str]()
-        if len(stages) == 1 and len(self._footing) > 1:
-            steps = {step for step in self._forest.below(stages[0]) if step in self._census.declared}
+        steps = set(self._footing) if stages else set[str]()
+        if len(stages) == 1 and len(steps) > _FEW:
+            steps.intersection_update(self._forest.below(stages[0]))
         covered: dict[str, bool] = {}
         for step in self._stale | steps:
             if self._footing.get(step) != "undone":
@@ -120,6 +121,8 @@ class Compensations:
         return self._footing.get(span_id, "none")
 
     def _is_undone(self, step: str) -> bool:
+        if step in self._census.unwound and self._fold.spans[step].state.unwinding == "done":
+            return True
         return any(self._undid(undo_id, step) for undo_id in self._census.undos_of.get(step, ()))
 
     def _undid(self, undo_id: str, step: str) -> bool:
@@ -130,26 +133,35 @@ class Compensations:
         return span is None or span.status != "success" or self._fold.spans[undo_id].over_at >= span.over_at
 
     def _footing_of(self, step: str, covered: dict[str, bool]) -> Footing:
+        footing = self._own_footing(step)
+        if footing == "none" or step in self._census.undos_of or not self.by_footing.get("undone"):
+            return footing
+
+        def pass_on(above: str, is_covered: bool) -> bool:
+            return is_covered or self._footing.get(above) == "undone"
+
+        return "covered" if self._forest.inherited(step, covered, False, pass_on) else footing
+
+    def _own_footing(self, step: str) -> Footing:
+        """How a step that was not undone stands, whatever was undone around it."""
         span, undos = self._fold.spans.get(step), self._census.undos_of.get(step, ())
         if span is None:
             return "unsure" if any(self._fold.spans[undo_id].has_begun for undo_id in undos) else "none"
         if step in self._areas.owner and not undos:
             return "none"
-
-        def pass_on(above: str, is_covered: bool) -> bool:
-            return is_covered or self._footing.get(above) == "undone"
-
-        if not undos and self._stages and self._forest.inherited(step, covered, False, pass_on):
-            return "covered"
         if span.status in ("success", "point"):
             return "standing"
+        if not undos and step not in self._census.declared:
+            return "none"
         if span.is_open:
             return "pending" if span.has_begun else "none"
         return "unsure" if ended_in_the_dark(span) else "none"
 
     def began(self) -> bool:
         """Whether any undoing has begun."""
-        return any(self._fold.spans[span_id].has_begun for span_id in self._census.undoing)
+        return bool(self._census.unwound) or any(
+            self._fold.spans[span_id].has_begun for span_id in self._census.undoing
+        )
 
     def outcome_of(self, undo_id: str, *, ended: bool) -> Outcome:
         """How one try to undo stands, in a trace that has ended or not."""
@@ -208,6 +220,9 @@ class Compensations:
 
     def _reason(self, step: str, *, began: bool, ended: bool) -> str:
         undos = self.undos_in_order(step)
+        if not undos and step in self._census.unwound:
+            failed = self._fold.spans[step].state.unwinding == "failed"
+            return "undo failed after 1 attempt" if failed else "unconfirmed" if ended else "undo still running"
         if not undos:
             return "unwind stopped before it" if began and ended else "undo never started"
         outcomes = [self.outcome_of(undo_id, ended=ended) for undo_id in undos]
@@ -233,10 +248,16 @@ class Compensations:
 
     def ledger(self, *, ended: bool, steps: Iterable[Standing]) -> list[LedgerRow]:
         """Every try to undo, in the order they began; then those of the given steps that nobody tried to undo."""
-        undos = [undo_id for undos in self._census.undos_of.values() for undo_id in undos]
-        undos.sort(key=lambda undo_id: beginning_of(self._fold, undo_id))
-        rows = [self._row(undo_id, ended=ended) for undo_id in undos]
-        untried = [one.span_id for one in steps if not self._census.undos_of.get(one.span_id)]
+        undos = {
+            undo_id: beginning_of(self._fold, undo_id) for one in self._census.undos_of.values() for undo_id in one
+        }
+        undos |= {step: self._unwinding_of(step) for step in self._census.unwound}
+        rows = [
+            self._own_row(undo_id, ended=ended) if undo_id in self._census.unwound else self._row(undo_id, ended=ended)
+            for undo_id in sorted(undos, key=undos.__getitem__)
+        ]
+        tried = self._census.undos_of.keys() | self._census.unwound
+        untried = [one.span_id for one in steps if one.span_id not in tried]
         return rows + [self._untried(step) for step in reversed(untried)]
 
     def _row(self, undo_id: str, *, ended: bool) -> LedgerRow:
@@ -261,6 +282,33 @@ class Compensations:
             place=ran.place,
             started_at=undo.started_at if undo.started_at is not None else undo.first_at if undo.has_begun else None,
             ended_at=undo.ended_at,
+        )
+
+    def _unwinding_of(self, step: str) -> When:
+        event = next(event for event in self._fold.spans[step].unwound if event is not None)
+        return event.micros, 0, step
+
+    def _own_row(self, step: str, *, ended: bool) -> LedgerRow:
+        """What a saga or a step says of its own undoing."""
+        span = self._fold.spans[step]
+        begun, over = span.unwound
+        outcome: Outcome = "unconfirmed" if ended else "running"
+        if over is not None:
+            outcome = "compensated" if span.state.unwinding == "done" else "failed"
+        error = text_of(facts_of(over).error) if over is not None and outcome == "failed" else None
+        return LedgerRow(
+            original_span_id=span.span_id,
+            original_name=span.name,
+            completed_at=self._completed_at(span.span_id),
+            span_id=span.span_id,
+            name=span.name,
+            outcome=outcome,
+            attempts=1,
+            error=error,
+            reason=None if begun is None else text_of(facts_of(begun).reason),
+            place=span.place,
+            started_at=None if begun is None else begun.micros,
+            ended_at=None if over is None else over.micros,
         )
 
     def _ran(self, undo_id: str) -> Span:

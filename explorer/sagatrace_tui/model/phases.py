@@ -14,18 +14,19 @@ from typing import Final, Literal
 
 from sagatrace.events import CLOSING_PHASES, OPENING_PHASES, split_event_type
 
-__all__ = ["NEW", "Mark", "SpanKind", "SpanStatus", "State", "mark_of", "state_after"]
+__all__ = ["NEW", "UNDO_GROUPS", "Mark", "SpanKind", "SpanStatus", "State", "mark_of", "state_after"]
 
 SpanStatus = Literal["queued", "running", "success", "failed", "stopped", "canceled", "point"]
 SpanKind = Literal["workflow", "stage", "job", "saga", "compensation", "point", "step"]
+Unwinding = Literal["", "begun", "done", "failed"]
 MarkKind = Literal["wait", "start", "retry", "end", "other"]
 
 _KINDS: Final[Mapping[str, SpanKind]] = {"workflow": "workflow", "stage": "stage", "job": "job", "saga": "saga"}
 _UNDO_PHASES: Final = frozenset({"compensating", "compensated", "compensation_failed"})
 # Opened, but nothing runs yet.
 _WAITING: Final = frozenset({"enqueued", "scheduled", "deferred"})
-# A span of this name groups the undoing of other spans without being one itself.
-_UNDO_GROUPS: Final = frozenset({"compensation", "rollback"})
+UNDO_GROUPS: Final = frozenset({"compensation", "rollback"})
+"""A span of such a name groups the undoing of other spans without being one itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,7 @@ class State:
     waited: bool = False
     retried: bool = False
     between: bool = False  # an attempt is over, and another is to come
+    unwinding: Unwinding = ""  # a span that began as something else tells its own undoing
     odd: bool = False
 
     @property
@@ -78,7 +80,7 @@ class State:
 NEW: Final = State()
 
 
-_states: Final[dict[tuple[object, ...], State]] = {}  # a few hundred at most: eight fields of few values
+_states: Final[dict[tuple[object, ...], State]] = {}  # a few hundred at most: nine fields of few values
 
 
 def _interned(state: State) -> State:
@@ -92,13 +94,23 @@ def state_after(state: State, event_type: str, status: str | None) -> State:
         explicit = mark.outcome or state.status
         return _interned(State(explicit)) if state.kind == "point" else state
     if state.kind == "point":
-        state = State("point", _kind_of(mark), mark.name.rpartition(":")[2] in _UNDO_GROUPS)
+        state = State("point", _kind_of(mark), mark.name.rpartition(":")[2] in UNDO_GROUPS)
         after = _first(state, mark)
+    elif mark.undo and not state.is_compensation:
+        after = _unwound(state, mark)
     else:
         after = _next(state, mark)
-    if mark.undo:
+    if mark.undo and state.group:
         after = _with(after, kind="compensation")
     return _interned(after)
+
+
+def _unwound(state: State, mark: Mark) -> State:
+    """A saga, or a step, that tells its undoing under its own id. What was not over by then did not end well."""
+    if mark.kind == "start":
+        return _with(state, unwinding="begun")
+    status: SpanStatus = "failed" if state.status in ("queued", "running") else state.status
+    return _with(state, status=status, unwinding="done" if mark.outcome == "success" else "failed")
 
 
 def _kind_of(mark: Mark) -> SpanKind:
@@ -144,6 +156,7 @@ def _with(
     retried: bool = False,
     between: bool | None = None,
     odd: bool = False,
+    unwinding: Unwinding | None = None,
 ) -> State:
     return State(
         status or state.status,
@@ -153,5 +166,6 @@ def _with(
         state.waited or waited,
         state.retried or retried,
         state.between if between is None else between,
+        state.unwinding if unwinding is None else unwinding,
         state.odd or odd,
     )

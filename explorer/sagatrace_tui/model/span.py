@@ -145,7 +145,7 @@ class Span(msgspec.Struct, eq=False, gc=False):
     @property
     def closing_event(self) -> TraceEvent:
         """The event that ended it; while there is none, its latest."""
-        if self.state.odd:
+        if self.state.odd or self.state.unwinding:
             return self._seen().reading.closing or self.events[-1]
         for event in reversed(self.events):
             if mark_of(event.event_type, event.status).kind == "end":
@@ -208,6 +208,11 @@ class Span(msgspec.Struct, eq=False, gc=False):
     def fault(self) -> str | None:
         """`conflicting_outcomes` or `duplicate` where one attempt has two ends."""
         return self._seen().reading.fault if self.state.odd else None
+
+    @property
+    def unwound(self) -> tuple[TraceEvent | None, TraceEvent | None]:
+        """The events that say that it began, and ended, to undo itself; for a compensation, none."""
+        return self._seen().reading.unwound if self.state.unwinding else (None, None)
 
     @property
     def dependencies(self) -> tuple[str, ...]:

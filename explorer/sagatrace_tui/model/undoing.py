@@ -72,16 +72,19 @@ class Undoing:
         if not self.has_branches():
             return self._compensations.began()
         spans = self._fold.spans
-        return any(spans[one].has_begun and self.branch_of(one) is None for one in self._census.undoing)
+        begun = (one for one in self._census.undoing if spans[one].has_begun)
+        return any(self.branch_of(one) is None for one in (*self._census.unwound, *begun))
 
     def outside_branches(self) -> list[str]:
         """The undos that began for the trace as a whole, in order."""
         branches = self.has_branches()
-        return [one for one in self.begun() if not branches or self.branch_of(one) is None]
+        begun = [*self.begun(), *sorted(self._census.unwound)]
+        return [one for one in begun if not branches or self.branch_of(one) is None]
 
     def left_in_branches(self) -> list[str]:
         """Steps that still stand in parts of the trace that failed, were partly undone and then replaced."""
-        tops = {self.branch_of(undo_id) for undo_id in self.begun()} if self.has_branches() else {None}
+        undos = (*self.begun(), *self._census.unwound)
+        tops = {self.branch_of(undo_id) for undo_id in undos} if self.has_branches() else {None}
         steps = [*self._compensations.by_footing.get("standing", ()), *self._compensations.by_footing.get("unsure", ())]
         return [step for step in steps if tops.intersection((step, *self._forest.ancestors_of(step)))]
 

@@ -68,7 +68,8 @@ class Judge:
         if cause is None and any(head.status in ("stopped", "canceled") for head in heads):
             cause = self._halted()
         succeeded = closed and any(head.status == "success" for head in heads)
-        undone = self.undoing.began_outside_branches() if self.census.undoing else False
+        undoing = bool(self.census.undoing or self.census.unwound)
+        undone = undoing and self.undoing.began_outside_branches()
         aborted = cause is not None or (undone and not succeeded)
         verdict = self._verdict(ended=ended, aborted=aborted, undone=undone, succeeded=succeeded)
         return Judgement(verdict, ended, aborted, cause)
@@ -84,7 +85,7 @@ class Judge:
             return "rolled_back" if undone else "failed"
         if not succeeded:
             return "unknown"
-        if self.census.undoing and self.undoing.left_in_branches():
+        if (self.census.undoing or self.census.unwound) and self.undoing.left_in_branches():
             return "rollback_incomplete"
         return "succeeded_but_compensated" if undone else "succeeded"
 
