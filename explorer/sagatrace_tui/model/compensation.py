@@ -100,14 +100,18 @@ class Compensations:
         for step in flipped:
             self._move(step, "undone" if self._footing.get(step) != "undone" else "none")
         # What a stage's undoing covers are the steps below it.
-        steps = set(self._footing) if stages else set[str]()
-        if len(stages) == 1 and len(steps) > _FEW:
-            steps.intersection_update(self._forest.below(stages[0]))
+        steps = self._below(stages)
         covered: dict[str, bool] = {}
-        for step in self._stale | steps:
+        for step in self._stale.union(steps):
             if self._footing.get(step) != "undone":
                 self._move(step, self._footing_of(step, covered))
         self._stale.clear()
+
+    def _below(self, stages: list[str]) -> Iterable[str]:
+        """The steps below a stage, or all where that is sooner found out."""
+        if len(stages) == 1 and len(self._footing) > _FEW:
+            return [step for step in self._forest.below(stages[0]) if step in self._footing]
+        return list(self._footing) if stages else []
 
     def _move(self, step: str, footing: Footing) -> None:
         was = self._footing.get(step)

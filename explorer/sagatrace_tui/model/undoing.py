@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import chain
 
 from sagatrace_tui.model.anomaly import Anomaly, listed
 from sagatrace_tui.model.census import Areas, Census
@@ -73,7 +74,7 @@ class Undoing:
             return self._compensations.began()
         spans = self._fold.spans
         begun = (one for one in self._census.undoing if spans[one].has_begun)
-        return any(self.branch_of(one) is None for one in (*self._census.unwound, *begun))
+        return any(self.branch_of(one) is None for one in chain(self._census.unwound, begun))
 
     def outside_branches(self) -> list[str]:
         """The undos that began for the trace as a whole, in order."""
