@@ -15,6 +15,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -34,11 +35,17 @@ _MAX_LOG: Final = 1 << 20
 
 
 class ShipperKeeper:
-    """Keeps a shipper running for the outbox. Belongs to the process that made it: forked children do nothing."""
+    """Keeps a shipper running for the outbox. Belongs to the process that made it: forked children do nothing.
 
-    def __init__(self, directory: Path, *, flush_for: float = 5.0) -> None:
+    `environment` is what a shipper gets beside this process's own.
+    """
+
+    def __init__(
+        self, directory: Path, *, flush_for: float = 5.0, environment: Mapping[str, str] | None = None
+    ) -> None:
         self._directory = directory
         self._flush_for = flush_for
+        self._environment = dict(environment or {})
         self._owner = os.getpid()
         self._users: int | None = None
         self._process: _Process | None = None
@@ -140,6 +147,7 @@ class ShipperKeeper:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=errors,
+                env={**self._environment, **os.environ},
                 start_new_session=True,
             )
         log.info("sagatrace: started a shipper, process %d, which logs to %s", self._process.pid, path)

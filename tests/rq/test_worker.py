@@ -66,7 +66,7 @@ def test_a_job_s_span_hangs_where_its_meta_says_and_holds_what_it_did(bench: Ben
     assert {started.span_id, ended.span_id, inner_started.parent_span_id} == {job.id}
     assert {started.parent_span_id, ended.parent_span_id} == {"S1"}
     assert ended.status == "success"
-    assert started.data | {"worker": "w", "enqueued_at": "t"} == {
+    assert started.data | {"worker": "w", "enqueued_at": "t", "host": "h", "redis": "r"} == {
         "job_id": job.id,
         "job_name": "traced_jobs.succeeds",
         "queue": "bench",
@@ -74,6 +74,8 @@ def test_a_job_s_span_hangs_where_its_meta_says_and_holds_what_it_did(bench: Ben
         "attempt": 1,
         "attempts_allowed": 1,
         "enqueued_at": "t",
+        "host": "h",
+        "redis": "r",
     }
 
 

@@ -6,10 +6,13 @@ import argparse
 import logging
 import os
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from sagatrace.errors import SagatraceError, ShipperRunningError
-from sagatrace.outbox import outbox_directory
+from sagatrace.outbox import Outbox, outbox_directory
 from sagatrace.settings import Settings
 from sagatrace.ship.shipper import Shipper, stop_on_signals
 from sagatrace.stores import open_store
@@ -43,7 +46,8 @@ def _run(directory: Path | None, *, follow: bool, while_used: bool) -> int:
     shipper = Shipper(directory, store)
     try:
         if follow:
-            shipper.follow(stop_on_signals(), while_used=while_used)
+            with _reconciling(settings, directory):
+                shipper.follow(stop_on_signals(), while_used=while_used)
             return 0
         shipment = shipper.run_once()
         if shipment.fault is not None:
@@ -52,6 +56,31 @@ def _run(directory: Path | None, *, follow: bool, while_used: bool) -> int:
     finally:
         shipper.close()
         store.close()
+
+
+@contextmanager
+def _reconciling(settings: Settings, directory: Path) -> Iterator[None]:
+    """Beside the shipper, and for as long as it runs: look after lost jobs of the Redis that its worker named."""
+    url = os.environ.get("SAGATRACE_REDIS_URL")
+    if not url:
+        yield
+        return
+    from redis import Redis
+
+    from sagatrace.reconcile import Reconciler
+
+    stop = threading.Event()
+    store = open_store(settings.store, read_only=True, max_wait=settings.max_wait)
+    with Redis.from_url(url, socket_timeout=settings.max_wait) as redis:
+        reconciler = Reconciler(store, Outbox(directory), redis)
+        thread = threading.Thread(target=reconciler.follow, args=(stop,), name="reconcile", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join(settings.max_wait)
+            store.close()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,166 @@
+"""What Redis still knows of an execution whose end nobody told: read only, and nothing is cleaned by asking.
+
+RQ's own registries clean up when they are asked for their length or members, and call abandoned jobs failed while at
+it. So the keys are read as they are.
+"""
+
+from __future__ import annotations
+
+import socket
+import zlib
+from base64 import b64decode
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+from urllib.parse import quote
+
+from redis import Redis, SSLConnection
+from rq.exceptions import DeserializationError
+from rq.job import Job
+from rq.registry import ScheduledJobRegistry, StartedJobRegistry
+from rq.results import Result
+
+from sagatrace.events import utc_timestamp
+from sagatrace.tracer import MAX_ERROR, MAX_STACK
+
+__all__ = ["Aftermath", "facts_of", "place_of_redis", "read_aftermath", "url_of_redis"]
+
+_FIELDS: Final = ("status", "retries_left")
+_PHASES: Final = {
+    Result.Type.SUCCESSFUL: "completed",
+    Result.Type.FAILED: "failed",
+    Result.Type.STOPPED: "stopped",
+    Result.Type.RETRIED: "retrying",
+    Result.Type.MAX_RETRIES_EXCEEDED: "failed",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Aftermath:
+    """One execution as Redis has it. `expires` is when RQ gives it up, in seconds since 1970; None when it ended.
+
+    `status` is the job's, None when the job is gone; `result` the phase that the execution's own result stands for.
+    """
+
+    expires: float | None
+    status: str | None
+    retries_left: int
+    result: str | None
+    error: str | None
+    ended_at: datetime | None
+    next_at: float | None
+
+    @property
+    def phase(self) -> str:
+        """How the execution ended, as far as can be told; where RQ holds it for running, what RQ will make of it."""
+        if self.result is not None:
+            return "stopped" if self.status == "stopped" and self.result == "failed" else self.result
+        if self.expires is not None:
+            return "retrying" if self.retries_left else "abandoned"
+        match self.status:
+            case "finished":
+                return "completed"
+            case "failed" | "stopped" | "canceled" as ended:
+                return ended
+            case None:
+                return "abandoned"
+        return "retrying"  # it waits, or runs, again
+
+    @property
+    def is_known(self) -> bool:
+        """Whether RQ wrote down how this very execution ended."""
+        return self.result is not None
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether Redis holds nothing of it any more."""
+        return self.result is None and self.expires is None and self.status is None
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What an event may say of it: where the end is known from, when it is tried again, what RQ wrote of it."""
+        data: dict[str, Any] = {"reason": self.reason}
+        if self.phase == "retrying" and self.next_at is not None:
+            data["next_at"] = utc_timestamp(datetime.fromtimestamp(self.next_at, UTC))
+        if self.error:
+            data["error"] = self.error.strip().rpartition("\n")[2][:MAX_ERROR]
+            data["stack"] = self.error[-MAX_STACK:]
+        return data
+
+    @property
+    def reason(self) -> str:
+        """What the phase is concluded from, in words."""
+        if self.result is not None:
+            return f"RQ holds its result: {self.phase}"
+        if self.expires is not None:
+            return "RQ still holds it for running"
+        if self.status is None:
+            return "the job is gone from Redis"
+        return f"RQ holds the job as {self.status} and this execution for ended"
+
+
+def read_aftermath(connection: Redis, job_id: str, queue: str, execution_id: str | None) -> Aftermath:
+    """Ask Redis once. Without an execution only the job itself is looked at. Raises RedisError."""
+    with connection.pipeline(transaction=False) as pipeline:
+        pipeline.zscore(StartedJobRegistry(queue, connection=connection).key, f"{job_id}:{execution_id}")
+        pipeline.hmget(Job.key_for(job_id), *_FIELDS)
+        pipeline.xrevrange(Result.get_key(job_id))  # type: ignore[no-untyped-call]
+        pipeline.zscore(ScheduledJobRegistry(queue, connection=connection).key, job_id)  # type: ignore[no-untyped-call]
+        expires, fields, results, scheduled = pipeline.execute()
+    status, retries_left = (value.decode() if value else None for value in fields)
+    # Not by way of RQ's Result, which would load the job's return value, and so run code of the user's.
+    own = (execution_id or "").encode()
+    result: dict[bytes, bytes] = next((had for _, had in results if had.get(b"execution_id") == own), {})
+    text, ended = result.get(b"exc_string"), result.get(b"execution_ended_at")
+    return Aftermath(
+        expires=expires,
+        status=status,
+        retries_left=int(retries_left or 0),
+        result=_PHASES[Result.Type(int(result[b"type"]))] if result else None,
+        error=zlib.decompress(b64decode(text)).decode("utf-8", "replace") if text else None,
+        ended_at=datetime.fromtimestamp(float(ended), UTC) if ended else None,
+        next_at=scheduled,
+    )
+
+
+def facts_of(job: Job, connection: Redis) -> dict[str, Any]:
+    """What an event that opens a job's span says of it."""
+    try:
+        name = job.func_name or ""
+    except DeserializationError:
+        name = "(cannot be deserialised)"
+    facts = {"job_name": name, "queue": job.origin, "redis": place_of_redis(connection)}
+    if job.enqueued_at is not None:
+        facts["enqueued_at"] = utc_timestamp(job.enqueued_at)
+    return facts
+
+
+def place_of_redis(connection: Redis) -> str | None:
+    """Which Redis it is, without a secret and the same for every host that uses it; None where that cannot be told."""
+    known = connection.connection_pool.connection_kwargs
+    database = known.get("db") or 0
+    if path := known.get("path"):
+        return f"{socket.gethostname()}:{path}/{database}"
+    host = known.get("host")
+    if not host:
+        return None
+    if host == "localhost" or host == "::1" or host.startswith("127."):
+        host = socket.gethostname()
+    return f"{host}:{known.get('port') or 6379}/{database}"
+
+
+def url_of_redis(connection: Redis) -> str | None:
+    """A URL that another process can connect with; None where one does not hold all it takes (a cluster, own keys)."""
+    pool = connection.connection_pool
+    known = pool.connection_kwargs
+    if known.get("credential_provider") or any(known.get(name) for name in known if name.startswith("ssl_ca")):
+        return None
+    user, password = (quote(known.get(name) or "", safe="") for name in ("username", "password"))
+    login = f"{user}:{password}@" if user or password else ""
+    database = known.get("db") or 0
+    if path := known.get("path"):
+        return f"unix://{login}{quote(path)}?db={database}"
+    if not known.get("host"):
+        return None
+    scheme = "rediss" if issubclass(pool.connection_class, SSLConnection) else "redis"
+    return f"{scheme}://{login}{known['host']}:{known.get('port') or 6379}/{database}"

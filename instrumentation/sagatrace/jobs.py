@@ -1,0 +1,213 @@
+"""What is told of an RQ job by the process that runs it: its place in a trace, its start, the end of each attempt.
+
+One job is one span, whose id is the job's; RQ's executions of it are the attempts inside. The events of an execution
+have ids made from its own (`<execution>:start`, `<execution>:end`), so whoever tells its end, and however often, there
+is one. What was seen writes over what somebody else, who saw the job no more, could only presume.
+"""
+
+from __future__ import annotations
+
+import logging
+import mmap
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import msgspec
+import rq
+from rq.job import Job, JobStatus
+from rq.timeouts import BaseTimeoutException, JobTimeoutException
+
+from sagatrace.context import META_KEY, TraceContext, context_from_meta
+from sagatrace.events import Status, utc_timestamp
+from sagatrace.tracer import MAX_ERROR, Tracer, error_data
+
+if TYPE_CHECKING:
+    from rq.worker.base import BaseWorker as _WorkerBase
+else:
+    _WorkerBase = object
+
+__all__ = ["JobTeller", "Place", "TellingMixin", "context_of", "current_trace"]
+
+log: Final = logging.getLogger("sagatrace")
+
+_STATUSES: Final[Mapping[str, Status]] = {"completed": "success", "failed": "failed", "abandoned": "failed"}
+_PAGE: Final = 1 << 16
+
+
+class Place(NamedTuple):
+    """Where a job's events go, which attempt this is, and of how many where that is known."""
+
+    context: TraceContext
+    attempt: int
+    allowed: int
+
+
+def current_trace() -> TraceContext | None:
+    """Inside a job: the context for what it starts, to be handed on. None outside of a job."""
+    job = rq.get_current_job()
+    return None if job is None else TraceContext(context_of(job).trace_id, job.id)
+
+
+def context_of(job: Job) -> TraceContext:
+    """The context the job was enqueued with, or the top of its own trace."""
+    carried = context_from_meta(job.meta)
+    if carried is not None:
+        return carried
+    try:
+        uuid.UUID(job.id)
+    except ValueError:
+        # A name of the user's own can come again: when it was created tells one run of it from the next.
+        return TraceContext(f"{job.id[:200]}-{utc_timestamp(job.created_at)}")
+    return TraceContext(job.id)
+
+
+class JobTeller:
+    """Tells of a worker's jobs, one at a time; a forked work-horse inherits it, and a page of memory both can write."""
+
+    def __init__(self, tracer: Tracer, facts: Mapping[str, Any]) -> None:
+        self.tracer = tracer
+        self.errors: dict[str, BaseException] = {}
+        self.death = ""  # how the last work-horse ended, where the worker saw it
+        self.execution_id: str | None = None  # the one that was begun last
+        self._facts = facts
+        self._places: dict[str, Place] = {}
+        self._page = mmap.mmap(-1, _PAGE)
+
+    def end(
+        self, job: Job, execution_id: str | None, phase: str, data: Mapping[str, Any], *, replace: bool = True
+    ) -> None:
+        """Tell how an attempt ended; without `replace` it gives way to whatever else is told of that end."""
+        self.emit(job, execution_id and f"{execution_id}:end", phase, data, replace=replace)
+        if execution_id == self.execution_id:
+            self._page[0] = 1
+
+    def failure(self, job: Job, execution_id: str | None, said: str, more: Mapping[str, Any]) -> None:
+        """Tell that an attempt failed, was stopped or will be tried again: as RQ has just left the job object."""
+        status = job.get_status(refresh=False)
+        data = {**(self.error_of(job) or {"error": said.strip().rstrip(";")[:MAX_ERROR]}), **more}
+        if self.death:
+            data.setdefault("error_type", "WorkHorseTerminated")
+            data["reason"] = self.death
+        if status == JobStatus.STOPPED:
+            self.end(job, execution_id, "stopped", {"reason": data["error"]})
+        elif status in (JobStatus.QUEUED, JobStatus.SCHEDULED):
+            self.end(job, execution_id, "retrying", data)
+        else:
+            data.pop("next_at", None)
+            self.end(job, execution_id, "failed", data)
+
+    def error_of(self, job: Job) -> dict[str, Any]:
+        """What the job raised, in this process or in a work-horse that could not tell it; empty if unknown."""
+        error = self.errors.pop(job.id, None)
+        if error is None:
+            return dict(self.shared().get("errors", {}).get(job.id, {}))
+        data: dict[str, Any] = dict(error_data(error))
+        if isinstance(error, JobTimeoutException):
+            data["reason"] = "timeout"
+        return data
+
+    def carry(self, job: Job, *, wait: float = 0, allowed: int = 0) -> dict[str, Any]:
+        """Put the context and the number of the next attempt where RQ's own write of a retry will save them.
+
+        Gives what the end of this attempt says of the next, which begins in `wait` seconds.
+        """
+        place = self.place_of(job)
+        carried: dict[str, Any] = {"trace_id": place.context.trace_id, "attempt": place.attempt + 1}
+        if place.context.span_id is not None:
+            carried["parent_span_id"] = place.context.span_id
+        if allowed:
+            carried["attempts_allowed"] = allowed
+        if "unserialized" not in job.meta:  # RQ's stand-in for what it could not read, and will write back as it was
+            job.meta[META_KEY] = carried
+        data: dict[str, Any] = {"attempts_allowed": max(allowed, place.attempt + (job.retries_left or 0))}
+        if wait:
+            data["next_at"] = utc_timestamp(datetime.now(UTC) + timedelta(seconds=wait))
+        return data
+
+    def share(self, job: Job | None = None) -> None:
+        """Leave for the worker what this process lost, and what the job raised."""
+        errors = {job.id: self.error_of(job)} if job else {}
+        text = msgspec.json.encode({"lost": self.tracer.lost, "errors": errors})
+        if len(text) < _PAGE - 5:
+            self._page[1 : 5 + len(text)] = len(text).to_bytes(4) + text
+
+    def begin(self, execution_id: str) -> None:
+        """Forget the job before; what is left of it is of a work-horse that told its end itself."""
+        self._places.clear()
+        self.errors.clear()
+        self.death, self.execution_id = "", execution_id
+        self._page[:5] = bytes(5)
+
+    @property
+    def untold(self) -> bool:
+        """Whether neither this process nor its work-horse has told how the execution ended."""
+        return self.execution_id is not None and not self._page[0]
+
+    def shared(self) -> dict[str, Any]:
+        """What a work-horse left."""
+        size = int.from_bytes(self._page[1:5])
+        return dict(msgspec.json.decode(self._page[5 : 5 + size])) if size else {}
+
+    def place_of(self, job: Job) -> Place:
+        """As it was when the job started: the job may have overwritten its meta since."""
+        if job.id not in self._places:
+            carried = job.meta.get(META_KEY)
+            known = carried if isinstance(carried, dict) else {}
+            attempt, allowed = known.get("attempt"), known.get("attempts_allowed")
+            self._places[job.id] = Place(
+                context_of(job), attempt if isinstance(attempt, int) else 1, allowed if isinstance(allowed, int) else 0
+            )
+        return self._places[job.id]
+
+    def emit(
+        self, job: Job, event_id: str | None, phase: str, data: Mapping[str, Any], *, replace: bool = False
+    ) -> None:
+        """Write one event of the job's span."""
+        place = self.place_of(job)
+        self.tracer.emit(
+            f"job:{phase}",
+            place.context,
+            span_id=job.id,
+            status=_STATUSES.get(phase),
+            event_id=event_id,
+            data={"job_id": job.id, "attempt": place.attempt, **self._facts, **data},
+            replace=replace,
+        )
+        if self.tracer.lost:
+            self.share()
+
+
+class TellingMixin(_WorkerBase):
+    """A worker's teller, made on first use and never in `__init__`: RQ builds workers also just to list them."""
+
+    tracer: Tracer | None = None
+
+    def job_data(self, job: Job, phase: str) -> dict[str, Any]:  # noqa: ARG002 - for those who override it
+        """More for the data of a job's start or completion; nothing, unless overridden to ask for arguments, say."""
+        return {}
+
+    @cached_property
+    def _teller(self) -> JobTeller:
+        return JobTeller(self._tracer, {"worker": self.name, "host": self.hostname})
+
+    @cached_property
+    def _tracer(self) -> Tracer:
+        return self.tracer or Tracer()
+
+    @contextmanager
+    def _harmless(self) -> Iterator[None]:
+        """Nothing that goes wrong inside reaches RQ, but for RQ's own timeout, which may strike there."""
+        try:
+            yield
+        except BaseTimeoutException:
+            raise
+        except Exception as error:
+            self._tracer.lost[key := f"a hook of the worker failed: {type(error).__name__}"] += 1
+            if self._tracer.lost[key] == 1:
+                log.exception("sagatrace: %s; the job goes on (further ones are counted, not logged)", key)
+            with suppress(Exception):  # the fault is counted and logged: this only tells the worker that it was
+                self._teller.share()

@@ -1,0 +1,154 @@
+"""What only the worker itself does, beside its work-horses: it keeps a shipper, and learns how a work-horse ended.
+
+A work-horse that leaves by `os._exit(0)`, that is killed once RQ has its result, or whose worker is told to end at
+once tells nothing, and RQ has no hook for it. So after each job the worker looks whether its end was told, and asks
+Redis where it was not.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import Counter
+from time import time
+from typing import TYPE_CHECKING, Any, Final
+
+import rq
+from redis import RedisError
+from rq.job import Job, JobStatus
+
+from sagatrace.aftermath import facts_of, read_aftermath, url_of_redis
+from sagatrace.attend import ShipperKeeper
+from sagatrace.jobs import TellingMixin
+from sagatrace.outbox import outbox_directory
+from sagatrace.settings import Settings
+
+if TYPE_CHECKING:
+    from rq.executions import Execution
+
+__all__ = ["REDIS_URL", "OverseerMixin"]
+
+REDIS_URL: Final = "SAGATRACE_REDIS_URL"  # what the shipper is told, to look after lost jobs; a user may set it, too
+
+
+class OverseerMixin(TellingMixin):
+    """The worker's part of a traced worker."""
+
+    _keeper: ShipperKeeper | None = None
+
+    def bootstrap(self, *args: Any, **kwargs: Any) -> None:
+        """Start a shipper beside the worker, unless one runs already or events go straight to a store."""
+        with self._harmless():
+            self._keep_shipper()
+        super().bootstrap(*args, **kwargs)
+
+    def heartbeat(self, *args: Any, **kwargs: Any) -> None:
+        """See to the shipper, too, in case it died."""
+        super().heartbeat(*args, **kwargs)
+        with self._harmless():
+            if self._keeper is not None:
+                self._keeper.attend()
+
+    def teardown(self) -> None:
+        """Leave when what was emitted is in the store, or after SAGATRACE_MAX_WAIT: the shipper goes on with it."""
+        super().teardown()  # type: ignore[no-untyped-call]
+        with self._harmless():
+            if self._keeper is not None:
+                self._keeper.close()
+
+    def prepare_execution(self, job: Job) -> Execution:
+        """Tell that the job started: still in the worker, before any fork."""
+        execution = super().prepare_execution(job)
+        with self._harmless():
+            self._tell_start(job, execution.id)
+        return execution
+
+    def execute_job(self, job: Job, queue: rq.Queue) -> None:
+        """Run the job as RQ does, then see that its end was told."""
+        try:
+            super().execute_job(job, queue)
+        except BaseException as error:
+            with self._harmless():
+                self._see_to_the_end(job, error)
+            raise
+        with self._harmless():
+            self._see_to_the_end(job, None)
+
+    def handle_work_horse_killed(self, job: Job, retpid: int, ret_val: int | None, rusage: Any) -> None:
+        """Remember how the work-horse ended, which RQ is about to call a failure."""
+        with self._harmless():
+            self._teller.death = _death(ret_val)
+        super().handle_work_horse_killed(job, retpid, ret_val, rusage)  # type: ignore[no-untyped-call]
+
+    def clean_registries(self) -> None:
+        """Watch which jobs RQ finds abandoned by a worker that is no more."""
+        handler = self._tell_abandoned
+        self._exc_handlers.insert(0, handler)
+        try:
+            super().clean_registries()  # type: ignore[no-untyped-call]
+        finally:
+            self._exc_handlers.remove(handler)
+
+    def _keep_shipper(self) -> None:
+        if not self._tracer.by_environment:
+            return
+        settings = Settings.from_env()
+        directory = outbox_directory(settings, in_worker=True)
+        if directory is not None:
+            url = url_of_redis(self.connection)
+            environment = {REDIS_URL: url} if url else {}
+            self._keeper = ShipperKeeper(directory, flush_for=settings.max_wait, environment=environment)
+            self._keeper.attend()
+
+    def _tell_start(self, job: Job, execution_id: str) -> None:
+        teller = self._teller
+        teller.begin(execution_id)
+        place = teller.place_of(job)
+        data = {
+            **facts_of(job, self.connection),
+            "attempts_allowed": max(place.allowed, place.attempt + (job.retries_left or 0)),
+            **self.job_data(job, "started"),
+        }
+        teller.emit(job, f"{execution_id}:start", "started", data)
+
+    def _see_to_the_end(self, job: Job, error: BaseException | None) -> None:
+        teller = self._teller
+        # So that the next work-horse, which inherits the count, does not log the same cause again.
+        teller.tracer.lost |= Counter(teller.shared().get("lost", {}))
+        if not teller.untold:
+            return
+        data: dict[str, Any] = {"reason": f"the worker ended by {type(error).__name__}"} if error else {}
+        phase, presumed = "retrying" if job.retries_left else "abandoned", True
+        if not isinstance(error, RedisError):
+            found = read_aftermath(self.connection, job.id, job.origin, teller.execution_id)
+            # RQ removes a job at once when it went well and its result is not to be kept.
+            phase = "completed" if found.is_gone and error is None else found.phase
+            presumed = not found.is_known
+            data = {**found.data, **data}
+        if presumed:
+            data["presumed"] = True
+        # A spawned work-horse shares no memory: it may have told the end itself, and better.
+        replace = not presumed and not isinstance(self, rq.SpawnWorker)
+        teller.end(job, teller.execution_id, phase, {**data, **teller.error_of(job)}, replace=replace)
+
+    def _tell_abandoned(self, job: Job, *_: Any) -> None:
+        """RQ's exception handler for AbandonedJobError: called before it cleans up, with the execution still known."""
+        with self._harmless():
+            if job.get_status(refresh=False) != JobStatus.STARTED:
+                return
+            more = self._teller.carry(job, wait=job.get_retry_interval()) if job.should_retry else {}
+            told = {**more, "presumed": True, "reason": "the worker was lost: it gave no sign of life"}
+            rows: list[bytes] = self.connection.zrangebyscore(job.started_job_registry.key, 0, time())  # type: ignore[assignment]
+            for execution_id in (
+                row.decode().rpartition(":")[2] for row in rows if row.startswith(f"{job.id}:".encode())
+            ):
+                phase = "retrying" if job.should_retry else "abandoned"
+                self._teller.end(job, execution_id, phase, told, replace=False)
+
+
+def _death(status: int | None) -> str:
+    if status is None:
+        return "the work-horse was killed 60 s after the job's timeout"
+    if os.WIFSIGNALED(status):
+        return f"the work-horse was killed by signal {os.WTERMSIG(status)} ({signal.strsignal(os.WTERMSIG(status))})"
+    return f"the work-horse left with status {os.waitstatus_to_exitcode(status)}"

@@ -1,0 +1,251 @@
+"""Finds jobs whose end nobody told, and asks Redis what became of them.
+
+    python -m sagatrace.reconcile            look once at the last day
+    python -m sagatrace.reconcile --follow   and go on
+
+RQ has no hook for a job that is cancelled or expires in its queue, nor for one whose worker died and that some other
+program cleaned up (`rq info` does, and so do dashboards). Here every trace of the store is read once it has been quiet
+for a while; where an attempt began and did not end, or a job waits that no worker took, Redis is asked. It is only
+read, and by keys: RQ's registries clean up what they are asked about.
+
+What is concluded is presumed, and says so: it never replaces what was seen, and is replaced by it. It tells nothing
+that the job wrote, since the redaction of its events is out of reach here.
+
+A worker's shipper does this beside its work, for the Redis of that worker. Of the events in the store only those count
+that name the same Redis.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import socket
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from redis import Redis, RedisError
+
+from sagatrace.aftermath import Aftermath, place_of_redis, read_aftermath
+from sagatrace.errors import EventError, SagatraceError, StoreNotFoundError
+from sagatrace.events import Status, TraceEvent, new_event, split_event_type, utc_timestamp
+from sagatrace.outbox import Outbox, outbox_directory
+from sagatrace.settings import Settings
+from sagatrace.stores import EventStore, Search, open_store
+
+__all__ = ["REDIS_URL", "Reconciler", "main"]
+
+log: Final = logging.getLogger("sagatrace.reconcile")
+
+REDIS_URL: Final = "SAGATRACE_REDIS_URL"
+_WAITING: Final = frozenset({"enqueued", "scheduled", "deferred", "retrying"})
+_STATUSES: Final[dict[str, Status]] = {"completed": "success", "failed": "failed", "abandoned": "failed"}
+_OVERLAP: Final = 900.0  # seconds to look back again: events may have waited for their store
+_PAGE: Final = 200
+_MAX_KNOWN: Final = 20_000
+
+
+class Target(Protocol):
+    """Where events go: a store or an outbox."""
+
+    def append(self, events: Sequence[TraceEvent], replace: bool = False) -> int:
+        """Keep the events; one already there stays."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """A job that, by its events, still runs (`execution_id`) or waits; `last` is the event that says so."""
+
+    last: TraceEvent
+    facts: dict[str, Any]
+    execution_id: str | None
+
+    @property
+    def event_id(self) -> str:
+        """The id of the event that will end it: the one that worker and work-horse use, where there is one."""
+        return f"{self.execution_id}:end" if self.execution_id else f"{self.last.id}:after"
+
+
+class Reconciler:
+    """Looks at the traces in `store` again and again, and tells `target` what Redis says of those left open.
+
+    `grace` is in seconds: how long nothing may have been heard of a job, and how long RQ may have given it up, before
+    anything is concluded. `window` is how far back the first look goes.
+    """
+
+    def __init__(
+        self, store: EventStore, target: Target, redis: Redis, *, grace: float = 60.0, window: float = 86_400.0
+    ) -> None:
+        self._store, self._target, self._redis = store, target, redis
+        self._grace, self._window = grace, window
+        self._place = place_of_redis(redis)
+        self._since = 0.0
+        self._settled: dict[str, int] = {}  # trace id → its latest event when nothing in it was open
+        self._watched: dict[str, list[_Open]] = {}
+        self._logged: set[str] = set()
+        self.told = 0
+
+    def follow(self, stop: threading.Event, *, every: float = 30.0) -> None:
+        """Look until told to stop. What goes wrong is logged once, and tried again at the next look."""
+        while not stop.is_set():
+            try:
+                self.look()
+            except (SagatraceError, RedisError, OSError) as error:
+                cause = f"{type(error).__name__}: {error}"
+                if cause not in self._logged and len(self._logged) < _MAX_KNOWN:
+                    self._logged.add(cause)
+                    log.warning("lost jobs cannot be looked for now, asking again until it works: %s", cause)
+            stop.wait(every)
+
+    def look(self) -> int:
+        """Look once, and give how many ends were told. Raises SagatraceError, RedisError."""
+        told, now = self.told, time.time()
+        for trace_id, latest in list(self._quiet_traces(now)):
+            if self._settled.get(trace_id) != latest and trace_id not in self._watched:
+                self._reread(trace_id, latest, now)
+        for trace_id, opens in list(self._watched.items()):
+            if any(self._conclude(found, now) for found in opens):
+                self._settle(trace_id, now)
+        self._since = now - _OVERLAP
+        for known in (self._settled, self._watched):
+            while len(known) > _MAX_KNOWN:  # the oldest: what is still open there is for its readers to judge
+                known.pop(next(iter(known)))
+        return self.told - told
+
+    def _quiet_traces(self, now: float) -> Iterator[tuple[str, int]]:
+        """Traces with an event between the last look and the grace, newest first."""
+        since = int((self._since or now - self._window) * 1e6)
+        before = int((now - self._grace) * 1e6)
+        while True:
+            try:
+                hits = self._store.search(Search(limit=_PAGE, before=before))
+            except StoreNotFoundError:  # nothing was ever written
+                return
+            for hit in hits:
+                if hit.latest < since:
+                    return
+                yield hit.trace_id, hit.latest
+            if len(hits) < _PAGE:
+                return
+            before = hits[-1].latest
+
+    def _reread(self, trace_id: str, latest: int, now: float) -> None:
+        opens = list(self._open_in(self._store.fetch_trace(trace_id).events, now))
+        if opens:
+            self._watched[trace_id] = opens
+        else:
+            self._settled[trace_id] = latest
+
+    def _settle(self, trace_id: str, now: float) -> None:
+        """Tell the ends that are still untold: since the trace was read, whoever saw them may have."""
+        opens = list(self._open_in(self._store.fetch_trace(trace_id).events, now))
+        ends = {found.event_id: end for found in opens if (end := self._conclude(found, now))}
+        if ends:
+            self._target.append(list(ends.values()))
+            self.told += len(ends)
+            log.info("trace %s: told the end of %d lost jobs", trace_id, len(ends))
+        left = [found for found in opens if found.event_id not in ends]
+        if left:
+            self._watched[trace_id] = left
+        else:
+            self._watched.pop(trace_id, None)
+
+    def _open_in(self, events: Sequence[TraceEvent], now: float) -> Iterator[_Open]:
+        spans: dict[str, list[TraceEvent]] = {}
+        for event in events:
+            if event.event_type.startswith("job:"):
+                spans.setdefault(event.span_id, []).append(event)
+        known = {event.id for event in events}
+        for span in spans.values():
+            span.sort(key=lambda event: (event.micros, event.id))
+            if span[-1].micros / 1e6 > now - self._grace:
+                continue
+            facts = _facts(span)
+            if facts.get("redis") != self._place or self._place is None:
+                continue
+            running = [event for event in span if event.id.endswith(":start") and f"{event.id[:-6]}:end" not in known]
+            for event in running:
+                yield _Open(event, {**facts, **_facts([event])}, event.id[:-6])
+            waits = split_event_type(span[-1].event_type)[1] in _WAITING
+            if not running and waits and f"{span[-1].id}:after" not in known:
+                yield _Open(span[-1], facts, None)
+
+    def _conclude(self, found: _Open, now: float) -> TraceEvent | None:
+        """The event that ends it; None while there is nothing to tell."""
+        job_id, queue = str(found.facts.get("job_id")), str(found.facts.get("queue"))
+        held = read_aftermath(self._redis, job_id, queue, found.execution_id)
+        if found.execution_id is None:
+            end = _end_of_waiting(held)
+        elif held.expires is not None and held.expires > now - self._grace:
+            end = None
+        else:
+            end = (held.phase, held.reason)
+        if end is None:
+            return None
+        phase, reason = end
+        data = {"job_id": job_id, "host": socket.gethostname(), "presumed": True, "reason": reason}
+        if found.execution_id is not None and isinstance(found.facts.get("attempt"), int):
+            data["attempt"] = found.facts["attempt"]
+        return new_event(
+            id=found.event_id,
+            trace_id=found.last.trace_id,
+            span_id=found.last.span_id,
+            parent_span_id=found.last.parent_span_id,
+            event_type=f"job:{phase}",
+            status=_STATUSES.get(phase),
+            timestamp=utc_timestamp(held.ended_at) if held.ended_at else None,
+            data=data,
+        )
+
+
+def _facts(span: Sequence[TraceEvent]) -> dict[str, Any]:
+    """The values of a span's events, later ones over earlier ones."""
+    facts: dict[str, Any] = {}
+    for event in span:
+        try:
+            facts |= event.data
+        except EventError:  # a reader's business, and shown there
+            continue
+    return facts
+
+
+def _end_of_waiting(held: Aftermath) -> tuple[str, str] | None:
+    if held.status is None:
+        return "canceled", "gone from Redis before any attempt was told: it expired in the queue or was deleted"
+    if held.status in ("finished", "failed", "stopped", "canceled"):
+        return held.phase, f"RQ holds the job as {held.status}, and nobody told of an attempt"
+    return None
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run as the arguments say; the exit status is 0 when all was looked at."""
+    parser = argparse.ArgumentParser("sagatrace.reconcile", description="Find lost jobs and ask Redis about them.")
+    parser.add_argument("--redis-url", default=os.environ.get(REDIS_URL) or os.environ.get("RQ_REDIS_URL"))
+    parser.add_argument("--follow", action="store_true", help="go on until interrupted")
+    parser.add_argument("--grace", type=float, default=60.0, help="seconds of silence before anything is concluded")
+    options = parser.parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s reconciler[%(process)d] %(levelname)s %(message)s")
+    if not options.redis_url:
+        parser.error(f"no Redis: give --redis-url redis://HOST:PORT/DB, or set {REDIS_URL}")
+    settings = Settings.from_env()
+    store = open_store(settings.store, max_wait=settings.max_wait)
+    directory = outbox_directory(settings, in_worker=True)
+    # An outbox that no shipper drains would keep what is found here to itself.
+    target = Outbox(directory) if directory is not None and directory.exists() else store
+    with Redis.from_url(options.redis_url) as redis:
+        reconciler = Reconciler(store, target, redis, grace=options.grace)
+        if options.follow:
+            reconciler.follow(threading.Event())
+        else:
+            log.info("told the end of %d lost jobs", reconciler.look())
+    store.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
