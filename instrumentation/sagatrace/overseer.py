@@ -82,7 +82,11 @@ class OverseerMixin(TellingMixin):
 
     def clean_registries(self) -> None:
         """Watch which jobs RQ finds abandoned by a worker that is no more."""
-        handler = self._tell_abandoned
+
+        def handler(job: Job, *_: object) -> None:
+            with self._harmless():
+                self._tell_abandoned(job)
+
         self._exc_handlers.insert(0, handler)
         try:
             super().clean_registries()  # type: ignore[no-untyped-call]
@@ -131,18 +135,17 @@ class OverseerMixin(TellingMixin):
         replace = not presumed and not isinstance(self, rq.SpawnWorker)
         teller.end(job, teller.execution_id, phase, {**data, **teller.error_of(job)}, replace=replace)
 
-    def _tell_abandoned(self, job: Job, *_: Any) -> None:
-        """RQ's exception handler for AbandonedJobError: called before it cleans up, with the execution still known."""
-        with self._harmless():
-            if job.get_status(refresh=False) != JobStatus.STARTED:
-                return
-            more = self._teller.carry(job, wait=job.get_retry_interval()) if job.should_retry else {}
-            told = {**more, "presumed": True, "reason": "the worker was lost: it gave no sign of life"}
-            rows: list[bytes] = self.connection.zrangebyscore(job.started_job_registry.key, 0, time())  # type: ignore[assignment]
-            for execution_id in (
-                row.decode().rpartition(":")[2] for row in rows if row.startswith(f"{job.id}:".encode())
-            ):
-                phase = "retrying" if job.should_retry else "abandoned"
+    def _tell_abandoned(self, job: Job) -> None:
+        """RQ is about to clean up after the worker: so the execution can still be known."""
+        if job.get_status(refresh=False) != JobStatus.STARTED:
+            return
+        more = self._teller.carry(job, wait=job.get_retry_interval()) if job.should_retry else {}
+        told = {**more, "presumed": True, "reason": "the worker was lost: it gave no sign of life"}
+        phase = "retrying" if job.should_retry else "abandoned"
+        rows: list[Any] = list(self.connection.zrangebyscore(job.started_job_registry.key, 0, time()))
+        for row in rows:
+            job_id, _, execution_id = row.decode().rpartition(":")
+            if job_id == job.id:
                 self._teller.end(job, execution_id, phase, told, replace=False)
 
 

@@ -45,6 +45,12 @@ __all__ = [
 class TracedWorkerMixin(OverseerMixin):
     """Put before a worker class of your own: `class MyWorker(TracedWorkerMixin, rq.Worker)`."""
 
+    def prepare_job_execution(self, job: Job, *args: Any, **kwargs: Any) -> None:
+        """Know the job's place before it can overwrite its meta: a spawned work-horse has inherited nothing."""
+        with self._harmless():
+            self._teller.place_of(job)
+        super().prepare_job_execution(job, *args, **kwargs)
+
     def handle_exception(self, job: Job, *exc_info: Any) -> Any:
         """Keep the exception for the event: RQ hands on only its text."""
         with self._harmless():

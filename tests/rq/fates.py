@@ -1,0 +1,195 @@
+"""Jobs that live and die in every way there is, and workers that die at a chosen moment."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from typing import Any
+
+import rq
+from rq import get_current_job
+from rq.job import Job
+from rq.worker import BaseWorker
+
+from sagatrace.queues import TracedQueue
+from sagatrace.rq import SimpleWorker, TracedWorkerMixin, Worker, current_trace
+
+
+def ran() -> Job:
+    """Leave a mark in Redis that this execution began, with the process it runs in."""
+    job = get_current_job()
+    assert job is not None
+    job.connection.rpush(f"ran:{job.id}", os.getpid())
+    return job
+
+
+def succeed(value: int = 0) -> int:
+    ran()
+    return value
+
+
+def fail() -> None:
+    ran()
+    raise ValueError("no luck")
+
+
+def leave(status: int) -> None:
+    ran()
+    os._exit(status)
+
+
+def leave_once(status: int) -> str:
+    if ran().connection.llen(f"ran:{current_id()}") == 1:
+        os._exit(status)
+    return "in the end"
+
+
+def exit_politely() -> None:
+    ran()
+    sys.exit(2)
+
+
+def die() -> None:
+    ran()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def die_once() -> str:
+    if ran().connection.llen(f"ran:{current_id()}") == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "in the end"
+
+
+def fail_once() -> str:
+    if ran().connection.llen(f"ran:{current_id()}") == 1:
+        raise ConnectionError("busy")
+    return "in the end"
+
+
+def clobber_once() -> str:
+    job = ran()
+    if job.connection.llen(f"ran:{job.id}") == 1:
+        job.meta = {"own": 1}
+        job.save_meta()
+        raise ConnectionError("busy")
+    return "in the end"
+
+
+def ask_once() -> Any:
+    return rq.Retry(max=2) if ran().connection.llen(f"ran:{current_id()}") == 1 else "in the end"
+
+
+def ask_always() -> rq.Retry:
+    ran()
+    return rq.Retry(max=1)
+
+
+def last(seconds: float) -> str:
+    """Take that long, deaf to nothing."""
+    ran()
+    threading.Event().wait(seconds)
+    return "in the end"
+
+
+def last_deaf() -> None:
+    """Hear no alarm, so that only the worker can end it."""
+    ran()
+    signal.signal(signal.SIGALRM, signal.SIG_IGN)
+    threading.Event().wait(60)
+
+
+def give_unpicklable() -> Any:
+    ran()
+    return lambda: None
+
+
+def have_a_child(queue: str) -> None:
+    job, trace = ran(), current_trace()
+    assert trace is not None
+    TracedQueue(queue, connection=job.connection).under(trace).enqueue(succeed, job_id=f"{job.id}-child")
+
+
+def delete_itself() -> None:
+    ran().delete()
+
+
+def cancel_itself() -> None:
+    ran().cancel()
+
+
+def current_id() -> str:
+    job = get_current_job()
+    assert job is not None
+    return job.id
+
+
+def mark_success(job: Job, connection: Any, result: Any) -> None:
+    connection.rpush(f"called:{job.id}", "on_success")
+
+
+def mark_failure(job: Job, connection: Any, kind: Any, error: Any, trace: Any) -> None:
+    connection.rpush(f"called:{job.id}", "on_failure")
+
+
+def mark_stopped(job: Job, connection: Any) -> None:
+    connection.rpush(f"called:{job.id}", "on_stopped")
+
+
+def raise_in_callback(job: Job, connection: Any, *_: Any) -> None:
+    raise RuntimeError("the callback's own fault")
+
+
+def raise_in_handler(job: Job, *_: Any) -> None:
+    raise RuntimeError("the handler's own fault")
+
+
+def stop_handlers(job: Job, *_: Any) -> bool:
+    return False
+
+
+class _DiesAfterCommit(rq.Worker):
+    """Ends its work-horse once RQ has its outcome, and before anybody can tell."""
+
+    def handle_job_success(self, *args: Any, **kwargs: Any) -> None:
+        super().handle_job_success(*args, **kwargs)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def handle_job_failure(self, *args: Any, **kwargs: Any) -> None:
+        super().handle_job_failure(*args, **kwargs)
+        if self.is_horse:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+class DiesAfterCommit(TracedWorkerMixin, _DiesAfterCommit):
+    """The same, traced."""
+
+
+class OwnBase(rq.Worker):
+    """A user's worker class, with a hook of its own."""
+
+    def handle_job_success(self, job: Job, *args: Any, **kwargs: Any) -> None:
+        super().handle_job_success(job, *args, **kwargs)
+        job.connection.rpush(f"called:{job.id}", "own_worker")
+
+
+class OwnWorker(TracedWorkerMixin, OwnBase):
+    """A user's worker class, traced."""
+
+
+class _Eager(BaseWorker):
+    """Looks after its registries at every start, also when another did so a moment ago."""
+
+    def clean_registries(self) -> None:
+        for queue in self.queues:
+            queue.release_maintenance_lock()
+        super().clean_registries()
+
+
+class EagerWorker(_Eager, Worker):
+    """A forking one."""
+
+
+class EagerSimpleWorker(_Eager, SimpleWorker):
+    """One without work-horses."""

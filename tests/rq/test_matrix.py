@@ -1,0 +1,172 @@
+"""The matrix of lives: each row of `matrix` on real workers, its events held against what happened there.
+
+Both ends of the supported versions of RQ: the one installed, and the newest 2.x, fetched once into pytest's cache.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis import ConnectionError as RedisConnectionError
+from redis import Redis
+
+from servers import until
+from sagatrace import TraceEvent, open_store
+from sagatrace.events import CLOSING_PHASES, split_event_type
+from sagatrace_tui.demo.redis_server import find_redis_server, short_directory
+from sagatrace_tui.demo.workers import worker_environment
+from sagatrace_tui.model import build_trace
+
+HERE = Path(__file__).parent
+WAITS = {"enqueued", "scheduled", "deferred"}
+
+
+@dataclass
+class Matrix:
+    """What the rows say happened, and the store that holds what was told."""
+
+    rq: str
+    rows: list[dict[str, Any]]
+    events: dict[str, list[TraceEvent]] = field(default_factory=dict)
+
+
+@pytest.fixture(scope="module")
+def newest_rq2(request: pytest.FixtureRequest) -> Path:
+    """A directory with the newest RQ 2, as pip installs it."""
+    directory = request.config.cache.mkdir("newest-rq2")
+    if not (directory / "rq").exists():
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(directory)]
+        subprocess.run([*command, "rq>=2.12,<3"], check=True, timeout=100)
+    return directory
+
+
+@pytest.fixture(scope="module", params=["rq3", "rq2"])
+def matrix(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Matrix]:
+    """All rows, run by one version of RQ."""
+    path = [str(HERE)]
+    if request.param == "rq2":
+        path.insert(0, str(request.getfixturevalue("newest_rq2")))
+    directory = tmp_path_factory.mktemp(request.param)
+    store = f"sqlite:///{directory}/traces.db"
+    environment = worker_environment(store) | {"PYTHONPATH": os.pathsep.join(path), "PYTHONWARNINGS": "ignore"}
+    with _Server() as server, _Server() as doomed:
+        arguments = [server.url, doomed.url, str(doomed.process.pid), str(directory), str(directory / "report.json")]
+        command = [sys.executable, str(HERE / "matrix.py"), *arguments]
+        subprocess.run(command, env=environment, check=True, timeout=170)
+    report = json.loads((directory / "report.json").read_text())
+    found = Matrix(report["rq"], report["rows"])
+    opened = open_store(store, read_only=True)
+    for row in found.rows:
+        found.events[row["row"]] = list(opened.fetch_trace(row["trace"]).events)
+    opened.close()
+    assert found.rq.startswith(request.param[-1])
+    yield found
+
+
+class _Server:
+    """A redis-server on a TCP port, which the spawned work-horses of RQ 2 need."""
+
+    def __enter__(self) -> _Server:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        self.directory = short_directory("sagatrace-matrix-")
+        command = [find_redis_server(), "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
+        self.process = subprocess.Popen([*command, "--dir", str(self.directory)], stdout=subprocess.DEVNULL)
+        self.url = f"redis://127.0.0.1:{port}/0"
+        with Redis.from_url(self.url) as client:
+            until(lambda: _answers(client), "redis-server answers")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+        shutil.rmtree(self.directory)
+
+
+def _answers(client: Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except RedisConnectionError:
+        return False
+
+
+def told(events: list[TraceEvent], job_id: str) -> dict[str, Any]:
+    """What the events say of one job, in the form in which its row expects it."""
+    own = sorted((event for event in events if event.span_id == job_id), key=lambda event: (event.micros, event.id))
+    phases = [(event, split_event_type(event.event_type)[1] or "") for event in own]
+    ends = [(event, phase) for event, phase in phases if phase in CLOSING_PHASES or phase == "retrying"]
+    return {
+        "ends": [phase + "?" * (event.data.get("presumed") is True) for event, phase in ends],
+        "starts": sum(phase == "started" for _, phase in phases),
+        "waits": [phase for _, phase in phases if phase in WAITS],
+    }
+
+
+@pytest.mark.timeout(240)
+def test_each_job_of_each_row_is_told_as_it_happened(matrix: Matrix) -> None:
+    wrong = [f"{row['row']}: {row['fault']}" for row in matrix.rows if row["fault"]]
+    for row in matrix.rows:
+        for job_id, happened in row["jobs"].items():
+            expected = {name: happened[name] for name in ("ends", "starts", "waits")}
+            if (found := told(matrix.events[row["row"]], job_id)) != expected:
+                wrong.append(f"{row['row']}: {job_id}: told {found}, expected {expected}; RQ: {happened.get('status')}")
+            if happened.get("ran") != happened["runs"]:
+                wrong.append(f"{row['row']}: {job_id}: ran {happened.get('ran')} times, not {happened['runs']}")
+    print("\n".join(f"{row['row']:28} {row['seconds']:6.1f} s {len(row['jobs']):3} jobs" for row in matrix.rows))
+    assert not wrong, "\n".join(wrong)
+
+
+def test_no_attempt_is_without_exactly_one_end(matrix: Matrix) -> None:
+    for name, events in matrix.events.items():
+        ids = [event.id for event in events]
+        assert len(ids) == len(set(ids)), name
+        starts = {event_id.removesuffix(":start") for event_id in ids if event_id.endswith(":start")}
+        ends = {event_id.removesuffix(":end") for event_id in ids if event_id.endswith(":end")}
+        assert starts == ends, name
+        assert starts or name in ("none/never-taken", "fork/stuck"), name
+
+
+def test_the_outcome_is_the_one_rq_holds(matrix: Matrix) -> None:
+    """Unless RQ still holds for running what its worker saw to be dead."""
+    outcomes = {"finished": "success", "failed": "failed", "stopped": "stopped", "canceled": "canceled"}
+    for row in matrix.rows:
+        trace = build_trace(row["trace"], matrix.events[row["row"]], now=0)
+        for job_id, happened in row["jobs"].items():
+            if happened["status"] in outcomes and happened["ends"] and "canceled" not in happened["status"]:
+                assert trace.spans[job_id].status == outcomes[happened["status"]], (row["row"], job_id, happened)
+
+
+def test_callbacks_and_own_hooks_still_run(matrix: Matrix) -> None:
+    calls = [call for row in matrix.rows for job in row["jobs"].values() for call in job["called"]]
+    assert calls.count("on_success") == 3
+    assert calls.count("on_failure") == 3
+    assert calls.count("on_stopped") == 2
+    assert calls.count("own_worker") == 2
+
+
+def test_events_say_where_and_why(matrix: Matrix) -> None:
+    by_row = {row["row"]: matrix.events[row["row"]] for row in matrix.rows}
+    ends = [event for event in by_row["fork/everyday"] if event.id.endswith(":end")]
+    assert all({"job_id", "host", "attempt"} <= event.data.keys() for event in ends)
+    assert "timeout" in {event.data.get("reason") for event in ends}
+    assert any("signal 9" in str(event.data.get("reason")) for event in ends)
+    (deaf,) = [event for event in by_row["fork/deaf-to-the-alarm"] if event.id.endswith(":end")]
+    assert "60 s after" in deaf.data["reason"]
+    (retrying,) = [event for event in by_row["fork/scheduled"] if event.event_type == "job:retrying"]
+    assert (retrying.data["attempt"], retrying.data["attempts_allowed"]) == (1, 2)
+    assert retrying.data["next_at"] > retrying.timestamp
+    failures = [event for event in by_row["fork/handlers"] if event.event_type in ("job:failed", "job:abandoned")]
+    assert {event.data["error"] for event in failures} == {"no luck"}
+    deferred = [event for event in by_row["fork/everyday"] if event.event_type == "job:deferred"]
+    assert all(event.data["depends_on"] for event in deferred)
