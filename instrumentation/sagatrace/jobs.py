@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import mmap
 import uuid
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -30,12 +31,30 @@ if TYPE_CHECKING:
 else:
     _WorkerBase = object
 
-__all__ = ["JobTeller", "Place", "TellingMixin", "context_of", "current_trace"]
+__all__ = ["JobTeller", "Place", "TellingMixin", "context_of", "current_trace", "faults", "harmless"]
 
 log: Final = logging.getLogger("sagatrace")
 
 _STATUSES: Final[Mapping[str, Status]] = {"completed": "success", "failed": "failed", "abandoned": "failed"}
 _PAGE: Final = 1 << 16
+
+
+faults: Final[Counter[str]] = Counter()
+"""What went wrong in hooks of workers and queues, by cause, and with it what they were to tell."""
+
+
+@contextmanager
+def harmless() -> Iterator[None]:
+    """Nothing that goes wrong inside reaches RQ, but for RQ's own timeout, which may strike there."""
+    try:
+        yield
+    except BaseTimeoutException:
+        raise
+    except Exception as error:
+        key = type(error).__name__
+        faults[key] += 1
+        if faults[key] == 1:
+            log.exception("sagatrace: a hook failed, RQ goes on (further ones are counted in jobs.faults, not logged)")
 
 
 class Place(NamedTuple):
@@ -131,7 +150,7 @@ class JobTeller:
     def share(self, job: Job | None = None) -> None:
         """Leave for the worker what this process lost, and what the job raised."""
         errors = {job.id: self.error_of(job)} if job else {}
-        text = msgspec.json.encode({"lost": self.tracer.lost, "errors": errors})
+        text = msgspec.json.encode({"lost": self.tracer.lost, "faults": faults, "errors": errors})
         if len(text) < _PAGE - 5:
             self._page[1 : 5 + len(text)] = len(text).to_bytes(4) + text
 
@@ -200,14 +219,9 @@ class TellingMixin(_WorkerBase):
 
     @contextmanager
     def _harmless(self) -> Iterator[None]:
-        """Nothing that goes wrong inside reaches RQ, but for RQ's own timeout, which may strike there."""
-        try:
+        known = faults.total()
+        with harmless():
             yield
-        except BaseTimeoutException:
-            raise
-        except Exception as error:
-            self._tracer.lost[key := f"a hook of the worker failed: {type(error).__name__}"] += 1
-            if self._tracer.lost[key] == 1:
-                log.exception("sagatrace: %s; the job goes on (further ones are counted, not logged)", key)
+        if faults.total() > known:
             with suppress(Exception):  # the fault is counted and logged: this only tells the worker that it was
                 self._teller.share()

@@ -19,7 +19,7 @@ from rq.job import Job, JobStatus
 
 from sagatrace.aftermath import facts_of, read_aftermath, url_of_redis
 from sagatrace.attend import ShipperKeeper
-from sagatrace.jobs import TellingMixin
+from sagatrace.jobs import TellingMixin, faults
 from sagatrace.outbox import outbox_directory
 from sagatrace.settings import Settings
 
@@ -117,8 +117,9 @@ class OverseerMixin(TellingMixin):
 
     def _see_to_the_end(self, job: Job, error: BaseException | None) -> None:
         teller = self._teller
-        # So that the next work-horse, which inherits the count, does not log the same cause again.
-        teller.tracer.lost |= Counter(teller.shared().get("lost", {}))
+        # So that the next work-horse, which inherits the counts, does not log the same cause again.
+        for counts, name in ((teller.tracer.lost, "lost"), (faults, "faults")):
+            counts |= Counter(teller.shared().get(name, {}))
         if not teller.untold:
             return
         data: dict[str, Any] = {"reason": f"the worker ended by {type(error).__name__}"} if error else {}

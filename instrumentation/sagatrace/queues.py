@@ -16,28 +16,23 @@ from __future__ import annotations
 
 import copy
 import functools
-import logging
 import socket
 import uuid
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import Any, Final, Self
+from typing import Any, Self
 
 import rq
 import rq.decorators
 from rq.job import Job, JobStatus
-from rq.timeouts import BaseTimeoutException
 
 from sagatrace.aftermath import facts_of
 from sagatrace.context import META_KEY, TraceContext, TraceRef, trace_meta
 from sagatrace.events import utc_timestamp
-from sagatrace.jobs import JobTeller, context_of
+from sagatrace.jobs import JobTeller, context_of, harmless
 from sagatrace.tracer import Tracer
 
 __all__ = ["TracedQueue", "job"]
-
-log: Final = logging.getLogger("sagatrace")
 
 
 class TracedQueue(rq.Queue):
@@ -55,36 +50,39 @@ class TracedQueue(rq.Queue):
     def create_job(self, *args: Any, **kwargs: Any) -> Job:
         """Make the job as RQ does, with its place in a trace."""
         job = super().create_job(*args, **kwargs)
-        with self._harmless():
+        with harmless():
             self._place(job)
         return job
 
     def enqueue_job(self, job: Job, *args: Any, **kwargs: Any) -> Job:
         """Tell that the job was enqueued, or deferred until those are done that it depends on."""
-        with self._harmless():
+        with harmless():
             self._place(job)
         job = super().enqueue_job(job, *args, **kwargs)
-        self._tell(job, committed=(args[0] if args else kwargs.get("pipeline")) is None)
+        with harmless():
+            self._tell(job, committed=(args[0] if args else kwargs.get("pipeline")) is None)
         return job
 
     def enqueue_many(self, job_datas: Iterable[Any], *args: Any, **kwargs: Any) -> list[Job]:
         """Tell it of each."""
         jobs = super().enqueue_many(job_datas, *args, **kwargs)
         for job in jobs:
-            self._tell(job, committed=(args[0] if args else kwargs.get("pipeline")) is None)
+            with harmless():
+                self._tell(job, committed=(args[0] if args else kwargs.get("pipeline")) is None)
         return jobs
 
     def enqueue_at(self, datetime: datetime, f: Any, *args: Any, **kwargs: Any) -> Job:
         """Tell that the job was scheduled, and for when. `enqueue_in` comes here, too."""
         job: Job = super().enqueue_at(datetime, f, *args, **kwargs)
-        self._tell(job, committed=kwargs.get("pipeline") is None, scheduled_for=datetime)
+        with harmless():
+            self._tell(job, committed=kwargs.get("pipeline") is None, scheduled_for=datetime)
         return job
 
     def run_sync(self, job: Job) -> Job:
         """With `is_async=False` there is no worker: tell here what one would."""
         execution_id = uuid.uuid4().hex
         teller: JobTeller | None = None
-        with self._harmless():
+        with harmless():
             teller = JobTeller(self._tracer, {"host": socket.gethostname()})
             teller.begin(execution_id)
             teller.emit(job, f"{execution_id}:start", "started", {**facts_of(job, self.connection), "sync": True})
@@ -92,7 +90,7 @@ class TracedQueue(rq.Queue):
         try:
             return super().run_sync(job)
         finally:
-            with self._harmless():
+            with harmless():
                 if teller is not None and job.get_status(refresh=False) == JobStatus.FINISHED:
                     teller.end(job, execution_id, "completed", {})
                 elif teller is not None:
@@ -103,7 +101,7 @@ class TracedQueue(rq.Queue):
         try:
             return super().run_job(job)
         except BaseException as error:
-            with self._harmless():
+            with harmless():
                 if self._sync is not None:
                     self._sync.errors[job.id] = error
             raise
@@ -120,42 +118,29 @@ class TracedQueue(rq.Queue):
             job.meta = {**job.meta, **trace_meta(self._context or context_of(job))}
 
     def _tell(self, job: Job, *, committed: bool, **data: Any) -> None:
-        with self._harmless():
-            status = job.get_status(refresh=False)
-            if status == JobStatus.DEFERRED:
-                phase = "deferred"
-                data["depends_on"] = list(job._dependency_ids)  # noqa: SLF001 - the public way asks Redis
-                if job.allow_dependency_failures:
-                    data["allow_failure"] = True
-            elif status == JobStatus.SCHEDULED:
-                phase = "scheduled"
-                data["scheduled_for"] = utc_timestamp(data["scheduled_for"])
-            elif self._is_async:
-                phase = "enqueued"
-            else:
-                return  # it has run already, and `run_sync` told of it
-            if not committed:
-                data |= {"presumed": True, "reason": "told before the caller's pipeline was executed"}
-            if job.retries_left:
-                data["attempts_allowed"] = 1 + job.retries_left
-            self._tracer.emit(
-                f"job:{phase}",
-                context_of(job),
-                span_id=job.id,
-                data={"job_id": job.id, "host": socket.gethostname(), **facts_of(job, self.connection), **data},
-            )
-
-    @contextmanager
-    def _harmless(self) -> Iterator[None]:
-        """Nothing that goes wrong inside reaches the producer, but for the timeout of a job that enqueues others."""
-        try:
-            yield
-        except BaseTimeoutException:
-            raise
-        except Exception as error:
-            self._tracer.lost[key := f"a hook of the queue failed: {type(error).__name__}"] += 1
-            if self._tracer.lost[key] == 1:
-                log.exception("sagatrace: %s; the job is enqueued (further ones are counted, not logged)", key)
+        status = job.get_status(refresh=False)
+        if status == JobStatus.DEFERRED:
+            phase = "deferred"
+            data["depends_on"] = list(job._dependency_ids)  # noqa: SLF001 - the public way asks Redis
+            if job.allow_dependency_failures:
+                data["allow_failure"] = True
+        elif status == JobStatus.SCHEDULED:
+            phase = "scheduled"
+            data["scheduled_for"] = utc_timestamp(data["scheduled_for"])
+        elif self._is_async:
+            phase = "enqueued"
+        else:
+            return  # it has run already, and `run_sync` told of it
+        if not committed:
+            data |= {"presumed": True, "reason": "told before the caller's pipeline was executed"}
+        if job.retries_left:
+            data["attempts_allowed"] = 1 + job.retries_left
+        self._tracer.emit(
+            f"job:{phase}",
+            context_of(job),
+            span_id=job.id,
+            data={"job_id": job.id, "host": socket.gethostname(), **facts_of(job, self.connection), **data},
+        )
 
 
 @functools.cache

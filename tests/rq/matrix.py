@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -396,12 +397,12 @@ def pool(row: Row) -> None:
     subprocess.run(command, check=True, timeout=60, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def redis_gone(row: Row, stop_redis: Callable[[], None]) -> None:
+def redis_gone(row: Row, redis_pid: int) -> None:
     """Redis goes away under the job."""
     job = row.expect(row.here.enqueue(fates.last, 2), "abandoned?")
     worker = row.worker(burst=False)
     row.running(job)
-    stop_redis()
+    os.kill(redis_pid, signal.SIGKILL)
     row.until(lambda: worker.poll() is not None, "the worker gives up", timeout=50)
     row.jobs[job.id] |= {"status": None, "ran": 1, "called": []}
     row.redis_is_gone = True
@@ -464,8 +465,8 @@ def main(redis_url: str, doomed_url: str, doomed_pid: str, logs: str, report: st
             if not wanted or name in wanted
         ]
         if not wanted or "fork/redis-gone" in wanted:
-            stop: Callable[[Row], None] = lambda row: redis_gone(row, lambda: os.kill(int(doomed_pid), signal.SIGKILL))
-            running.append(threads.submit(run, "fork/redis-gone", stop, doomed_url, Path(logs)))
+            act = partial(redis_gone, redis_pid=int(doomed_pid))
+            running.append(threads.submit(run, "fork/redis-gone", act, doomed_url, Path(logs)))
         done = [row.result() for row in running]
     outbox_empty(Row("end", redis_url, Path(logs)))
     Path(report).write_text(json.dumps({"rq": rq.__version__, "rows": done}))

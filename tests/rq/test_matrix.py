@@ -11,21 +11,20 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from redis import ConnectionError as RedisConnectionError
 from redis import Redis
 
-from servers import until
 from sagatrace import TraceEvent, open_store
 from sagatrace.events import CLOSING_PHASES, split_event_type
 from sagatrace_tui.demo.redis_server import find_redis_server, short_directory
 from sagatrace_tui.demo.workers import worker_environment
 from sagatrace_tui.model import build_trace
+from servers import until
 
 HERE = Path(__file__).parent
 WAITS = {"enqueued", "scheduled", "deferred"}
@@ -51,7 +50,7 @@ def newest_rq2(request: pytest.FixtureRequest) -> Path:
 
 
 @pytest.fixture(scope="module", params=["rq3", "rq2"])
-def matrix(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Matrix]:
+def matrix(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Matrix:
     """All rows, run by one version of RQ."""
     path = [str(HERE)]
     if request.param == "rq2":
@@ -70,13 +69,13 @@ def matrix(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         found.events[row["row"]] = list(opened.fetch_trace(row["trace"]).events)
     opened.close()
     assert found.rq.startswith(request.param[-1])
-    yield found
+    return found
 
 
 class _Server:
     """A redis-server on a TCP port, which the spawned work-horses of RQ 2 need."""
 
-    def __enter__(self) -> _Server:
+    def __enter__(self) -> Self:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
