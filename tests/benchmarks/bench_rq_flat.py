@@ -1,0 +1,61 @@
+"""Whether a worker that runs for long holds its memory and its files: 20 000 jobs, looked at every 2 000.
+
+python tests/benchmarks/bench_rq_flat.py [JOBS]
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from pathlib import Path
+
+import psutil
+from redis import Redis
+from rq import Queue
+
+from sagatrace_tui.demo.redis_server import RedisServer, short_directory
+from sagatrace_tui.demo.workers import worker_environment
+
+
+def watch(redis: Redis, url: str, worker_class: str, count: int) -> None:
+    """Run the jobs and print what the worker and its shipper hold, now and then."""
+    redis.flushall()
+    queue = Queue("flat", connection=redis)
+    jobs = [Queue.prepare_data("time.time", result_ttl=0) for _ in range(1000)]
+    for _ in range(count // 1000):
+        queue.enqueue_many(jobs)
+    with tempfile.TemporaryDirectory() as directory:
+        environment = worker_environment(f"sqlite:///{Path(directory)}/traces.db")
+        command = [sys.executable, "-P", "-m", "rq.cli", "worker", "-u", url, "-w", worker_class, "--burst", "--quiet"]
+        worker = psutil.Popen([*command, "flat"], env=environment, stderr=subprocess.DEVNULL)
+        pause, step = threading.Event(), count // 10
+        for done in range(step, count, step):
+            while worker.poll() is None and redis.llen(queue.key) > count - done:
+                pause.wait(0.05)
+            with worker.oneshot():
+                memory, files = worker.memory_info().rss / 2**20, worker.num_fds()
+            shipper = [child for child in worker.children() if "sagatrace.ship" in child.cmdline()]
+            beside = ""
+            if shipper:
+                beside = f"shipper {shipper[0].memory_info().rss / 2**20:6.1f} MB {shipper[0].num_fds()} files"
+            print(f"{worker_class:26} {done:6} jobs: {memory:6.1f} MB  {files} files  {beside}", flush=True)
+        worker.wait(120)
+
+
+def main() -> None:
+    """Watch a worker without and one with work-horses."""
+    count = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
+    directory = short_directory("sagatrace-flat-")
+    try:
+        with RedisServer(directory) as server, Redis.from_url(server.url) as redis:
+            for worker_class in ("rq.SimpleWorker", "sagatrace.rq.SimpleWorker", "sagatrace.rq.Worker"):
+                watch(redis, server.url, worker_class, count)
+    finally:
+        shutil.rmtree(directory)
+
+
+if __name__ == "__main__":
+    main()
