@@ -20,8 +20,7 @@ from rq.job import Job
 from rq.registry import ScheduledJobRegistry, StartedJobRegistry
 from rq.results import Result
 
-from sagatrace.events import utc_timestamp
-from sagatrace.tracer import MAX_ERROR, MAX_STACK
+from sagatrace.events import MAX_ERROR, MAX_STACK, utc_timestamp
 
 __all__ = ["Aftermath", "facts_of", "place_of_redis", "read_aftermath", "url_of_redis"]
 

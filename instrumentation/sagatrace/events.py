@@ -23,6 +23,8 @@ from sagatrace.errors import EventError
 
 __all__ = [
     "CLOSING_PHASES",
+    "MAX_ERROR",
+    "MAX_STACK",
     "OPENING_PHASES",
     "Status",
     "TraceEvent",
@@ -38,6 +40,9 @@ __all__ = [
 ]
 
 Status = Literal["success", "failed", "pending"]
+
+MAX_ERROR: Final = 4_000  # characters kept of an error's message
+MAX_STACK: Final = 16_000  # characters kept of a traceback: its end, where the error is
 
 OPENING_PHASES: Final = frozenset({"enqueued", "scheduled", "deferred", "started", "compensating"})
 # Each closing phase with the status its span gets, unless the event carries an explicit one.

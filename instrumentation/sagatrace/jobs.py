@@ -23,8 +23,8 @@ from rq.job import Job, JobStatus
 from rq.timeouts import BaseTimeoutException, JobTimeoutException
 
 from sagatrace.context import META_KEY, TraceContext, context_from_meta
-from sagatrace.events import Status, utc_timestamp
-from sagatrace.tracer import MAX_ERROR, Tracer, error_data
+from sagatrace.events import MAX_ERROR, Status, utc_timestamp
+from sagatrace.tracer import Tracer, error_data
 
 if TYPE_CHECKING:
     from rq.worker.base import BaseWorker as _WorkerBase

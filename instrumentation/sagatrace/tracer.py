@@ -26,17 +26,15 @@ from types import TracebackType
 from typing import Any, Final, Literal, Self
 
 from sagatrace.context import TraceContext, TraceRef
-from sagatrace.events import Status, TraceEvent, new_event, new_id, utc_timestamp
+from sagatrace.events import MAX_ERROR, MAX_STACK, Status, TraceEvent, new_event, new_id, utc_timestamp
 from sagatrace.outbox import Outbox, outbox_directory
 from sagatrace.settings import Settings
 from sagatrace.stores import EventStore, open_store
 
-__all__ = ["MAX_ERROR", "MAX_STACK", "Span", "Tracer", "error_data"]
+__all__ = ["Span", "Tracer", "error_data"]
 
 log: Final = logging.getLogger("sagatrace")
 
-MAX_ERROR: Final = 4_000  # characters kept of an error's message
-MAX_STACK: Final = 16_000  # characters kept of a traceback: its end, where the error is
 _REST: Final = 60.0  # seconds without trying a store that did not answer when the outbox could not be written
 
 

@@ -93,7 +93,7 @@ class Row:
     def expire(self) -> None:
         """As if nobody had given a sign of life for long: RQ's clean-up takes such jobs for abandoned."""
         key = StartedJobRegistry(self.queue_name, connection=self.redis).key
-        rows = self.redis.zrange(key, 0, -1)
+        rows = [bytes(row) for row in self.redis.zrange(key, 0, -1) if isinstance(row, bytes)]
         assert rows, f"{self.name}: nothing to expire"
         self.redis.zadd(key, {row: time.time() - 100 for row in rows})
 
@@ -112,9 +112,12 @@ class Row:
                 process.wait()
         for job_id, known in self.jobs.items() if not self.redis_is_gone else ():
             status = self.redis.hget(Job.key_for(job_id), "status")
-            known["status"] = status.decode() if status else None
+            known["status"] = status.decode() if isinstance(status, bytes) else status
             known["ran"] = self.redis.llen(f"ran:{job_id}")
-            known["called"] = [call.decode() for call in self.redis.lrange(f"called:{job_id}", 0, -1)]
+            calls = self.redis.lrange(f"called:{job_id}", 0, -1)
+            known["called"] = [call.decode() if isinstance(call, bytes) else call for call in calls]
+                bytes(call).decode() for call in self.redis.lrange(f"called:{job_id}", 0, -1) if isinstance(call, bytes)
+            ]
         return {"trace": self.context.trace_id, "jobs": self.jobs}
 
 

@@ -13,8 +13,9 @@ from rq.serializers import JSONSerializer
 from rq.timeouts import JobTimeoutException
 
 from sagatrace import TraceContext, TraceEvent, Tracer, context_from_meta, trace_meta
+from sagatrace.events import MAX_ERROR, MAX_STACK
 from sagatrace.stores.memory import MemoryStore
-from sagatrace.tracer import MAX_ERROR, MAX_STACK, error_data
+from sagatrace.tracer import error_data
 
 
 class FailingStore(MemoryStore):
