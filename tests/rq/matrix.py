@@ -116,8 +116,6 @@ class Row:
             known["ran"] = self.redis.llen(f"ran:{job_id}")
             calls = self.redis.lrange(f"called:{job_id}", 0, -1)
             known["called"] = [call.decode() if isinstance(call, bytes) else call for call in calls]
-                bytes(call).decode() for call in self.redis.lrange(f"called:{job_id}", 0, -1) if isinstance(call, bytes)
-            ]
         return {"trace": self.context.trace_id, "jobs": self.jobs}
 
 
