@@ -24,8 +24,8 @@ from urllib.parse import urlsplit
 
 import platformdirs
 
-from sagatrace.settings import CosmosSettings, Tls
 from sagatrace.stores.cosmos import CosmosAddress, CosmosStore, parse_address
+from sagatrace.stores.cosmos.access import CosmosSettings, Tls
 from sagatrace.stores.cosmos.provision import provision
 
 __all__ = ["CosmosAccount", "cosmos_account", "running_cosmos"]

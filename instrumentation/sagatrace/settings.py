@@ -15,21 +15,19 @@ SAGATRACE_COSMOS_TLS                `verify` (default); `self-signed`: any certi
 
 from __future__ import annotations
 
-import base64
-import binascii
 import math
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, cast, get_args
+from typing import Final
 
 import platformdirs
 
 from sagatrace.errors import SettingsError
 
-__all__ = ["CosmosSettings", "Settings", "Tls", "default_store_url", "masked"]
+__all__ = ["Settings", "default_store_url", "masked"]
 
 _DEFAULT_MAX_WAIT: Final = 5.0
 _DEFAULT_OUTBOX_MB: Final = 256.0
@@ -54,62 +52,6 @@ class Settings:
             outbox=env.get("SAGATRACE_OUTBOX", "").strip() or "auto",
             outbox_mb=_number(env, "SAGATRACE_OUTBOX_MB", "megabytes", _DEFAULT_OUTBOX_MB, below=1 << 20),
         )
-
-
-Tls = Literal["verify", "self-signed", "off"]
-
-
-@dataclass(frozen=True, slots=True)
-class CosmosSettings:
-    """How to be let into a Cosmos DB account. `endpoint` is what a connection string names; the key is never shown."""
-
-    key: str | None = field(default=None, repr=False)
-    endpoint: str | None = None
-    tls: Tls = "verify"
-
-    @classmethod
-    def from_env(cls, environ: Mapping[str, str] | None = None) -> CosmosSettings:
-        """Read the environment. Raises SettingsError that names the variable, never a secret's value."""
-        env = os.environ if environ is None else environ
-        tls = env.get("SAGATRACE_COSMOS_TLS", "").strip().lower() or "verify"
-        if tls not in get_args(Tls):
-            raise SettingsError(f"SAGATRACE_COSMOS_TLS={tls!r} is none of {', '.join(get_args(Tls))}")
-        key = env.get("SAGATRACE_COSMOS_KEY", "").strip() or None
-        connection = env.get("SAGATRACE_COSMOS_CONNECTION_STRING", "").strip()
-        endpoint = None
-        if connection:
-            if key is not None:
-                raise SettingsError(
-                    "SAGATRACE_COSMOS_KEY and SAGATRACE_COSMOS_CONNECTION_STRING are both set: keep one of them"
-                )
-            endpoint, key = _read_connection_string(connection)
-        if key is not None:
-            _check_key(key, "SAGATRACE_COSMOS_CONNECTION_STRING" if connection else "SAGATRACE_COSMOS_KEY")
-        return cls(key=key, endpoint=endpoint, tls=cast("Tls", tls))
-
-
-def _read_connection_string(text: str) -> tuple[str, str]:
-    parts: dict[str, str] = {}
-    for part in text.split(";"):
-        name, _, value = part.strip().partition("=")
-        parts[name] = value
-    endpoint, key = parts.get("AccountEndpoint", ""), parts.get("AccountKey", "")
-    if not endpoint or not key:
-        missing = "AccountKey" if endpoint else "AccountEndpoint"
-        raise SettingsError(
-            f"SAGATRACE_COSMOS_CONNECTION_STRING has no {missing}: it reads AccountEndpoint=https://…;AccountKey=…;"
-        )
-    return endpoint, key
-
-
-def _check_key(key: str, name: str) -> None:
-    try:
-        base64.b64decode(key, validate=True)
-    except (binascii.Error, ValueError):
-        fault = f"the key in {name} is not base64: copy it again, whole ({len(key)} characters now)"
-    else:
-        return
-    raise SettingsError(fault)
 
 
 def default_store_url() -> str:

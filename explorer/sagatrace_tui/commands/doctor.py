@@ -15,7 +15,7 @@ import click
 from sagatrace.errors import SagatraceError, StoreError, StoreNotFoundError
 from sagatrace.events import new_event
 from sagatrace.outbox import outbox_directory
-from sagatrace.settings import CosmosSettings, Settings, masked
+from sagatrace.settings import Settings, masked
 from sagatrace.stores import EventStore, ReadCost, Search, open_store
 from sagatrace_tui.commands.outcome import Exit, one_line_errors, store_option
 from sagatrace_tui.labels import inert, plural
@@ -86,6 +86,8 @@ def _settings(patient: Patient) -> Iterator[Check]:
     source = "--store" if patient.store_url else told
     yield Check("settings", "ok", f"store {store.label} ({source}), max wait {settings.max_wait:g} s")
     if store.label.startswith("cosmos:"):
+        from sagatrace.stores.cosmos.access import CosmosSettings
+
         cosmos = CosmosSettings.from_env(patient.environ)
         named = "CONNECTION_STRING" if cosmos.endpoint else "KEY"
         who = f"key *** from SAGATRACE_COSMOS_{named}" if cosmos.key else "azure-identity"

@@ -14,7 +14,7 @@ from typing import Protocol, runtime_checkable
 
 from sagatrace.errors import EventError, StoreError, StoreUnavailableError
 from sagatrace.events import TraceEvent, decode_event, decode_events
-from sagatrace.settings import CosmosSettings, masked
+from sagatrace.settings import masked
 from sagatrace.stores.search import DataIs, Search, TraceHit, data_condition
 
 __all__ = [
@@ -161,6 +161,7 @@ def open_store(url: str, *, read_only: bool = False, max_wait: float = 5.0) -> E
         return MemoryStore()
     if scheme == "cosmos":
         from sagatrace.stores.cosmos import CosmosStore, parse_address
+        from sagatrace.stores.cosmos.access import CosmosSettings
 
         address = parse_address(url, CosmosSettings.from_env())
         return CosmosStore(address, read_only=read_only, max_wait=max_wait)

@@ -8,7 +8,7 @@ from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from sagatrace.errors import SettingsError, StoreError
-from sagatrace.settings import CosmosSettings, Tls
+from sagatrace.stores.cosmos.access import CosmosSettings, Tls
 
 __all__ = ["CosmosAddress", "parse_address"]
 
