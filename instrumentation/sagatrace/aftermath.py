@@ -20,7 +20,7 @@ from rq.job import Job
 from rq.registry import ScheduledJobRegistry, StartedJobRegistry
 from rq.results import Result
 
-from sagatrace.events import MAX_ERROR, MAX_STACK, utc_timestamp
+from sagatrace.events import utc_timestamp
 
 __all__ = ["Aftermath", "facts_of", "place_of_redis", "read_aftermath", "url_of_redis"]
 
@@ -47,7 +47,7 @@ class Aftermath:
     result: str | None
     error: str | None
     ended_at: datetime | None
-    next_at: float | None
+    next_at: datetime | None
 
     @property
     def phase(self) -> str:
@@ -74,17 +74,6 @@ class Aftermath:
     def is_gone(self) -> bool:
         """Whether Redis holds nothing of it any more."""
         return self.result is None and self.expires is None and self.status is None
-
-    @property
-    def data(self) -> dict[str, Any]:
-        """What an event may say of it: where the end is known from, when it is tried again, what RQ wrote of it."""
-        data: dict[str, Any] = {"reason": self.reason}
-        if self.phase == "retrying" and self.next_at is not None:
-            data["next_at"] = utc_timestamp(datetime.fromtimestamp(self.next_at, UTC))
-        if self.error:
-            data["error"] = self.error.strip().rpartition("\n")[2][:MAX_ERROR]
-            data["stack"] = self.error[-MAX_STACK:]
-        return data
 
     @property
     def reason(self) -> str:
@@ -118,7 +107,7 @@ def read_aftermath(connection: Redis, job_id: str, queue: str, execution_id: str
         result=_PHASES[Result.Type(int(result[b"type"]))] if result else None,
         error=zlib.decompress(b64decode(text)).decode("utf-8", "replace") if text else None,
         ended_at=datetime.fromtimestamp(float(ended), UTC) if ended else None,
-        next_at=scheduled,
+        next_at=datetime.fromtimestamp(scheduled, UTC) if scheduled else None,
     )
 
 

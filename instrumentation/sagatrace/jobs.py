@@ -22,7 +22,7 @@ import rq
 from rq.job import Job, JobStatus
 from rq.timeouts import BaseTimeoutException, JobTimeoutException
 
-from sagatrace.context import META_KEY, TraceContext, context_from_meta
+from sagatrace.context import META_KEY, TraceContext, context_from_meta, trace_meta
 from sagatrace.events import MAX_ERROR, Status, utc_timestamp
 from sagatrace.tracer import Tracer, error_data
 
@@ -94,7 +94,7 @@ class JobTeller:
         self.execution_id: str | None = None  # the one that was begun last
         self._facts = facts
         self._places: dict[str, Place] = {}
-        self._page = mmap.mmap(-1, _PAGE)
+        self._page = mmap.mmap(-1, _PAGE)  # one byte: the end is told; four: the length of what `share` left, and that
 
     def end(
         self, job: Job, execution_id: str | None, phase: str, data: Mapping[str, Any], *, replace: bool = True
@@ -120,10 +120,10 @@ class JobTeller:
             self.end(job, execution_id, "failed", data)
 
     def error_of(self, job: Job) -> dict[str, Any]:
-        """What the job raised, in this process or in a work-horse that could not tell it; empty if unknown."""
+        """What the job raised here; empty if nothing is known of it."""
         error = self.errors.pop(job.id, None)
         if error is None:
-            return dict(self.shared().get("errors", {}).get(job.id, {}))
+            return {}
         data: dict[str, Any] = dict(error_data(error))
         if isinstance(error, JobTimeoutException):
             data["reason"] = "timeout"
@@ -135,13 +135,9 @@ class JobTeller:
         Gives what the end of this attempt says of the next, which begins in `wait` seconds.
         """
         place = self.place_of(job)
-        carried: dict[str, Any] = {"trace_id": place.context.trace_id, "attempt": place.attempt + 1}
-        if place.context.span_id is not None:
-            carried["parent_span_id"] = place.context.span_id
-        if allowed:
-            carried["attempts_allowed"] = allowed
         if "unserialized" not in job.meta:  # RQ's stand-in for what it could not read, and will write back as it was
-            job.meta[META_KEY] = carried
+            counts = {"attempt": place.attempt + 1, "attempts_allowed": allowed}
+            job.meta[META_KEY] = {**trace_meta(place.context)[META_KEY], **counts}
         data: dict[str, Any] = {"attempts_allowed": max(allowed, place.attempt + (job.retries_left or 0))}
         if wait:
             data["next_at"] = utc_timestamp(datetime.now(UTC) + timedelta(seconds=wait))
@@ -153,23 +149,6 @@ class JobTeller:
         text = msgspec.json.encode({"lost": self.tracer.lost, "faults": faults, "errors": errors})
         if len(text) < _PAGE - 5:
             self._page[1 : 5 + len(text)] = len(text).to_bytes(4) + text
-
-    def begin(self, execution_id: str) -> None:
-        """Forget the job before; what is left of it is of a work-horse that told its end itself."""
-        self._places.clear()
-        self.errors.clear()
-        self.death, self.execution_id = "", execution_id
-        self._page[:5] = bytes(5)
-
-    @property
-    def untold(self) -> bool:
-        """Whether neither this process nor its work-horse has told how the execution ended."""
-        return self.execution_id is not None and not self._page[0]
-
-    def shared(self) -> dict[str, Any]:
-        """What a work-horse left."""
-        size = int.from_bytes(self._page[1:5])
-        return dict(msgspec.json.decode(self._page[5 : 5 + size])) if size else {}
 
     def place_of(self, job: Job) -> Place:
         """As it was when the job started: the job may have overwritten its meta since."""
@@ -204,6 +183,7 @@ class TellingMixin(_WorkerBase):
     """A worker's teller, made on first use and never in `__init__`: RQ builds workers also just to list them."""
 
     tracer: Tracer | None = None
+    _make_teller = JobTeller
 
     def job_data(self, job: Job, phase: str) -> dict[str, Any]:  # noqa: ARG002 - for those who override it
         """More for the data of a job's start or completion; nothing, unless overridden to ask for arguments, say."""
@@ -211,7 +191,7 @@ class TellingMixin(_WorkerBase):
 
     @cached_property
     def _teller(self) -> JobTeller:
-        return JobTeller(self._tracer, {"worker": self.name, "host": self.hostname})
+        return self._make_teller(self._tracer, {"worker": self.name, "host": self.hostname})
 
     @cached_property
     def _tracer(self) -> Tracer:

@@ -13,13 +13,15 @@ from collections import Counter
 from time import time
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 import rq
 from redis import RedisError
 from rq.job import Job, JobStatus
 
-from sagatrace.aftermath import facts_of, read_aftermath, url_of_redis
+from sagatrace.aftermath import Aftermath, facts_of, read_aftermath, url_of_redis
 from sagatrace.attend import ShipperKeeper
-from sagatrace.jobs import TellingMixin, faults
+from sagatrace.events import MAX_ERROR, MAX_STACK, utc_timestamp
+from sagatrace.jobs import JobTeller, TellingMixin, faults
 from sagatrace.outbox import outbox_directory
 from sagatrace.settings import Settings
 
@@ -31,8 +33,36 @@ __all__ = ["REDIS_URL", "OverseerMixin"]
 REDIS_URL: Final = "SAGATRACE_REDIS_URL"  # what the shipper is told, to look after lost jobs; a user may set it, too
 
 
+class _Teller(JobTeller):
+    """A teller that knows what work-horses left in the page they share."""
+
+    def begin(self, execution_id: str) -> None:
+        """Forget the job before; what is left of it is of a work-horse that told its end itself."""
+        self._places.clear()
+        self.errors.clear()
+        self.death, self.execution_id = "", execution_id
+        self._page[:5] = bytes(5)
+
+    @property
+    def untold(self) -> bool:
+        """Whether neither this process nor its work-horse has told how the execution ended."""
+        return self.execution_id is not None and not self._page[0]
+
+    def shared(self) -> dict[str, Any]:
+        """What a work-horse left."""
+        size = int.from_bytes(self._page[1:5])
+        return dict(msgspec.json.decode(self._page[5 : 5 + size])) if size else {}
+
+    def error_of(self, job: Job) -> dict[str, Any]:
+        """What the job raised, also in a work-horse that could not tell it."""
+        return super().error_of(job) or dict(self.shared().get("errors", {}).get(job.id, {}))
+
+
 class OverseerMixin(TellingMixin):
     """The worker's part of a traced worker."""
+
+    _make_teller = _Teller
+    _teller: _Teller  # pyright: ignore[reportIncompatibleVariableOverride]  # the base's property, as `_make_teller` makes it
 
     _keeper: ShipperKeeper | None = None
 
@@ -120,6 +150,7 @@ class OverseerMixin(TellingMixin):
         # So that the next work-horse, which inherits the counts, does not log the same cause again.
         for counts, name in ((teller.tracer.lost, "lost"), (faults, "faults")):
             counts |= Counter(teller.shared().get(name, {}))
+        teller.death = ""
         if not teller.untold:
             return
         data: dict[str, Any] = {"reason": f"the worker ended by {type(error).__name__}"} if error else {}
@@ -129,7 +160,7 @@ class OverseerMixin(TellingMixin):
             # RQ removes a job at once when it went well and its result is not to be kept.
             phase = "completed" if found.is_gone and error is None else found.phase
             presumed = not found.is_known
-            data = {**found.data, **data}
+            data = {**_data_of(found), **data}
         if presumed:
             data["presumed"] = True
         # A spawned work-horse shares no memory: it may have told the end itself, and better.
@@ -148,6 +179,17 @@ class OverseerMixin(TellingMixin):
             job_id, _, execution_id = row.decode().rpartition(":")
             if job_id == job.id:
                 self._teller.end(job, execution_id, phase, told, replace=False)
+
+
+def _data_of(found: Aftermath) -> dict[str, Any]:
+    """Where the end is known from, when the job is tried again, and what RQ wrote of its error."""
+    data: dict[str, Any] = {"reason": found.reason}
+    if found.phase == "retrying" and found.next_at is not None:
+        data["next_at"] = utc_timestamp(found.next_at)
+    if found.error:
+        data["error"] = found.error.strip().rpartition("\n")[2][:MAX_ERROR]
+        data["stack"] = found.error[-MAX_STACK:]
+    return data
 
 
 def _death(status: int | None) -> str:

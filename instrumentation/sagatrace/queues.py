@@ -84,7 +84,6 @@ class TracedQueue(rq.Queue):
         teller: JobTeller | None = None
         with harmless():
             teller = JobTeller(self._tracer, {"host": socket.gethostname()})
-            teller.begin(execution_id)
             teller.emit(job, f"{execution_id}:start", "started", {**facts_of(job, self.connection), "sync": True})
         self._sync = teller
         try:

@@ -7,12 +7,20 @@ from typing import Any, Final, NoReturn
 
 from sagatrace.attend import ShipperKeeper
 from sagatrace.jobs import JobTeller, TellingMixin
-from sagatrace.overseer import OverseerMixin
+from sagatrace.overseer import OverseerMixin, _Teller
 from sagatrace.queues import TracedQueue
 from sagatrace.rq import SimpleWorker, Worker
 from sagatrace.tracer import Tracer
 
-OWNERS: Final[tuple[type[Any], ...]] = (JobTeller, OverseerMixin, TellingMixin, ShipperKeeper, Tracer, TracedQueue)
+OWNERS: Final[tuple[type[Any], ...]] = (
+    JobTeller,
+    _Teller,
+    OverseerMixin,
+    TellingMixin,
+    ShipperKeeper,
+    Tracer,
+    TracedQueue,
+)
 
 
 def _raise(*_: object, **__: object) -> NoReturn:

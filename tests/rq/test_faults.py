@@ -23,7 +23,7 @@ from sagatrace_tui.demo.workers import worker_environment
 HERE = Path(__file__).parent
 PLACES = [
     "JobTeller.__init__",
-    "JobTeller.begin",
+    "_Teller.begin",
     "JobTeller.place_of",
     "JobTeller.carry",
     "JobTeller.failure",
@@ -31,8 +31,9 @@ PLACES = [
     "JobTeller.end",
     "JobTeller.emit",
     "JobTeller.share",
-    "JobTeller.shared",
-    "JobTeller.untold",
+    "_Teller.error_of",
+    "_Teller.shared",
+    "_Teller.untold",
     "TellingMixin.job_data",
     "OverseerMixin._keep_shipper",
     "OverseerMixin._tell_start",
@@ -124,7 +125,7 @@ def test_a_fault_at_any_place_changes_no_job_and_is_logged_once(bench: Bench, un
     assert {place: happened for place, happened, _ in found if happened != untraced} == {}
     logged = {place: said.count("a hook failed") for place, _, said in found}
     # Without the page that horse and worker share, each horse logs for itself; what no hook calls logs nothing.
-    apart = {"JobTeller.__init__", "JobTeller.share", "JobTeller.shared", "Tracer.__init__"}
+    apart = {"JobTeller.__init__", "JobTeller.share", "_Teller.shared", "Tracer.__init__"}
     assert {place: times for place, times in logged.items() if times != 1 and place not in apart} == {}
     assert all(logged[place] >= 1 for place in apart - {"JobTeller.share", "Tracer.__init__"})
 

@@ -25,11 +25,13 @@ class Bench:
         self.store_url = f"sqlite:///{directory}/traces.db"
         self._work_off, self._redis = work_off, redis
 
-    def run(self, *jobs: Job, store_url: str | None = None) -> str:
+    def run(self, *jobs: Job, store_url: str | None = None, kind: str = "sagatrace.rq.Worker") -> str:
         connection = self._redis.connection_pool.connection_kwargs
         url = f"unix://{connection['path']}" if "path" in connection else ""
         assert url
-        said = self._work_off(url, store_url or self.store_url, "bench", path=Path(__file__).parent)
+        said = self._work_off(
+            url, store_url or self.store_url, "bench", path=Path(__file__).parent, options=("-w", kind)
+        )
         for job in jobs:
             job.refresh()
         return said
@@ -136,10 +138,12 @@ def test_a_horse_that_dies_without_a_word_loses_no_event(
 
 
 def test_a_horse_that_leaves_by_os_exit_keeps_what_it_emitted(bench: Bench) -> None:
-    """RQ takes status 0 for a good end and leaves the job started: so there is no end to tell."""
+    """RQ takes status 0 for a good end and leaves the job started: so its end is only presumed."""
     job = bench.queue.enqueue(traced_jobs.exits, 0)
     bench.run(job)
-    assert bench.told(job.id)[:2] == ["job:started", "job:last-words"]
+    assert job.get_status() == JobStatus.STARTED
+    assert bench.told(job.id) == ["job:started", "job:last-words", "job:abandoned"]
+    assert bench.events(job.id)[-1].data["presumed"] is True
 
 
 def test_a_timeout_that_strikes_inside_tracing_still_ends_the_job(bench: Bench) -> None:
@@ -185,3 +189,27 @@ def test_what_the_user_put_into_meta_stays(bench: Bench) -> None:
     job = bench.queue.enqueue(traced_jobs.fails_once, retry=Retry(max=1), meta=meta)
     bench.run(job)
     assert job.meta["own"] == [1, 2]
+
+
+def test_a_job_s_process_holds_neither_shipper_nor_reconciler(bench: Bench) -> None:
+    """Not even that of a worker that had to look after a work-horse that told nothing."""
+    silent, job = bench.queue.enqueue(traced_jobs.exits, 0), bench.queue.enqueue(traced_jobs.names_modules)
+    bench.run(job)
+    assert bench.told(silent.id)[-1] == "job:abandoned"
+    modules: list[str] = job.return_value() or []
+    assert "sagatrace.rq" in modules
+    assert [
+        name for name in modules if name.startswith(("sagatrace.ship", "sagatrace.reconcile", "sagatrace_tui"))
+    ] == []
+
+
+def test_a_worker_of_the_user_s_redacts_and_asks_for_more(bench: Bench) -> None:
+    """A tracer of one's own sees every event before it is kept; arguments are recorded only where asked for."""
+    job = bench.queue.enqueue(traced_jobs.succeeds, 21, meta=trace_meta(TraceContext("T")))
+    broken = bench.queue.enqueue(traced_jobs.fails, meta=trace_meta(TraceContext("T")))
+    bench.run(job, broken, kind="traced_jobs.FrankWorker")
+    started, *_, ended = [event for event in bench.events("T") if event.span_id == job.id]
+    assert (started.data["arguments"], ended.data["result"]) == ([21], 42)
+    (failed,) = [event for event in bench.events("T") if event.event_type == "job:failed"]
+    assert failed.data["error"] == "***"
+    assert "stack" not in failed.data

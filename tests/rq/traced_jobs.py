@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
+from typing import Any
 
 from rq import get_current_job
+from rq.job import Job
 
 from sagatrace import TraceContext, Tracer
-from sagatrace.rq import current_trace
+from sagatrace.rq import Worker, current_trace
 
 tracer = Tracer()
 
@@ -22,6 +25,11 @@ def _emit(name: str) -> None:
 def succeeds(number: int) -> int:
     with tracer.span("stage:double", current_trace() or TraceContext("none")):
         return number * 2
+
+
+def names_modules() -> list[str]:
+    """What is imported in the process that runs it."""
+    return sorted(name for name in sys.modules if name.startswith("sagatrace"))
 
 
 def fails() -> None:
@@ -58,3 +66,16 @@ def clobbers_its_meta() -> None:
     job.meta = {"own": 1}
     job.save_meta()
     raise ValueError("after that")
+
+
+def _redact(event_type: str, data: dict[str, Any]) -> dict[str, Any]:
+    return {name: "***" if name == "error" else value for name, value in data.items() if name != "stack"}
+
+
+class FrankWorker(Worker):
+    """Records what jobs are given and give back, and nothing of their errors."""
+
+    tracer = Tracer(redact=_redact)
+
+    def job_data(self, job: Job, phase: str) -> dict[str, Any]:
+        return {"arguments": job.args} if phase == "started" else {"result": job.return_value()}
