@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import ClassVar
 
+from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from sagatrace.stores import EventStore
 from sagatrace_tui.labels import inert
 from sagatrace_tui.live import wall_clock
+from sagatrace_tui.query_history import QueryHistory
 from sagatrace_tui.screens.help import HelpScreen
 from sagatrace_tui.screens.search import SearchScreen
 from sagatrace_tui.screens.trace import TraceScreen
+from sagatrace_tui.signals import end_on_signals
+from sagatrace_tui.terminal import Terminal
 from sagatrace_tui.theme import ThemedApp
+from sagatrace_tui.widgets.key_hints import key_groups
 
 __all__ = ["SagatraceApp"]
 
@@ -29,6 +35,7 @@ class SagatraceApp(ThemedApp):
     TITLE = "sagatrace"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+c", "quit", "Quit at once", show=False, priority=True),
+        Binding("ctrl+z", "suspend_process", "To the shell; fg comes back", show=False, priority=True),
         Binding("ctrl+p", "command_palette", "Commands and themes", show=False, priority=True),
     ]
     CSS = """
@@ -43,20 +50,25 @@ class SagatraceApp(ThemedApp):
         subtitle: str = "",
         clock: Callable[[], int] = wall_clock,
         trouble: Callable[[], str | None] | None = None,
+        terminal: Terminal | None = None,
+        history: QueryHistory | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(terminal)
         self._trouble = trouble
         self._store = store
         self._trace_id = trace_id
         self._subtitle = subtitle
         self._clock = clock
+        self._history = history
 
     def get_default_screen(self) -> Screen[None]:
         """The list is at the bottom of the stack."""
-        return SearchScreen(self._store, self._clock, self._subtitle)
+        return SearchScreen(self._store, self._clock, self._subtitle, self._history)
 
     def on_mount(self) -> None:
-        """Open the trace asked for."""
+        """Open the trace asked for, and end in good order when told to from outside."""
+        if not self.is_headless:
+            end_on_signals(self)
         if self._trace_id is not None:
             self.push_screen(TraceScreen(self._store, self._trace_id, self._clock))
         self._watch = self.set_interval(1.0, self._tell_trouble, pause=self._trouble is None)
@@ -66,6 +78,19 @@ class SagatraceApp(ThemedApp):
         if self._trouble is not None and (why := self._trouble()):
             self._watch.stop()
             self.notify(inert(why, 500), title="Nothing new will come", severity="error", timeout=86_400, markup=False)
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """Everything a key does on this screen, by its name; and the themes."""
+        yield SystemCommand("Theme", "Choose colours", self.action_change_theme)
+        if isinstance(screen, (SearchScreen, TraceScreen)):
+            for section, bindings in [*screen.help_sections, ("Everywhere", self.BINDINGS)]:
+                for keys, binding in key_groups(bindings):
+                    if binding.description and binding.action != "command_palette":
+                        run = partial(self._run_for, binding.action)
+                        yield SystemCommand(binding.description, f"{section}: {', '.join(keys)}", run)
+
+    async def _run_for(self, action: str) -> None:
+        await self.run_action(action, self.screen.focused or self.screen)
 
     def action_help(self) -> None:
         """Show the keys of the screen on top."""

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, NoReturn
 
 import click
+from platformdirs import user_state_path
 
 from sagatrace.stores import EventStore, Search
 from sagatrace_tui.commands import cost, doctor, init, reading, transfer
@@ -76,11 +77,17 @@ def tui_main(trace_id: str | None, demo: bool, store_url: str | None) -> None:
 
 def _run_app(store: EventStore, trace_id: str | None = None, demo: Demo | None = None) -> None:
     from sagatrace_tui.app import SagatraceApp
+    from sagatrace_tui.query_history import QueryHistory
+    from sagatrace_tui.terminal import detect
 
-    if demo is None:
-        app = SagatraceApp(store, trace_id=trace_id)
-    else:
-        app = SagatraceApp(store, subtitle="demo: loan sagas on real RQ workers", trouble=demo.failure)
+    app = SagatraceApp(
+        store,
+        trace_id=trace_id,
+        subtitle="demo: loan sagas on real RQ workers" if demo is not None else "",
+        trouble=demo.failure if demo is not None else None,
+        terminal=detect(os.environ),
+        history=QueryHistory(user_state_path("sagatrace") / "recent-queries"),
+    )
     app.run()
     if app.return_code:
         sys.exit(app.return_code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sagatrace_tui.widgets.tree_rows import MAX_GUIDE, tree_rows
 from textual.app import ComposeResult
 
 from sagas import NOW, event, failed, orphaned, running, screen_text, trace_of
@@ -9,7 +10,6 @@ from sagatrace.events import TraceEvent
 from sagatrace_tui.model import Trace
 from sagatrace_tui.theme import ThemedApp
 from sagatrace_tui.widgets.span_tree import SpanTree
-from sagatrace_tui.widgets.tree_rows import MAX_GUIDE, tree_rows
 
 
 class Harness(ThemedApp):

@@ -66,6 +66,8 @@ class Rows(ScrollView, can_focus=True):
         .rows--header {{ color: $foreground-muted; background: $background; text-style: none; }}
         .rows--cursor {{ background: $cursor-line-blurred; }}
         &:focus .rows--cursor {{ background: $cursor-line; }}
+        &:ansi .rows--cursor {{ text-style: bold; }}
+        &:ansi:focus .rows--cursor {{ text-style: reverse; }}
         {TONE_CSS}
     }}
     """
@@ -77,6 +79,7 @@ class Rows(ScrollView, can_focus=True):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name for it
         super().__init__(id=id)
         self._drawn: dict[int, Strip] = {}
+        self._looks: dict[tuple[str, str], Style] = {}
 
     @property
     def row_count(self) -> int:
@@ -93,6 +96,15 @@ class Rows(ScrollView, can_focus=True):
 
     def cursor_moved(self) -> None:
         """Called when the cursor is on another row."""
+
+    @property
+    def marks_cursor(self) -> bool:
+        """Whether the cursor's row is told from the others."""
+        return True
+
+    def lit(self, width: int) -> int:
+        """How many columns of the cursor's row, `width` wide, take its background: fewer need less to be sent."""
+        return width
 
     @property
     def page_height(self) -> int:
@@ -121,29 +133,50 @@ class Rows(ScrollView, can_focus=True):
         return strip
 
     def _line(self, y: int, width: int) -> Strip:
-        base = self.rich_style
         if y < self.HEADER_LINES:
-            style = self.get_component_rich_style("rows--header")
-            return self._strip([(" ", "muted"), *self.header(width - 1)], width, style)
+            return self._strip([(" ", "muted"), *self.header(width - 1)], width, "rows--header")
         index = y - self.HEADER_LINES + self.scroll_offset.y
         if index >= self.row_count:
-            return Strip.blank(width, base)
-        if index == self.cursor:
-            base += self.get_component_rich_style("rows--cursor")
-            return self._strip([(CURSOR, "key"), *self.row(index, width - 1)], width, base)
-        return self._strip([(" ", "plain"), *self.row(index, width - 1)], width, base)
+            return Strip.blank(width, self._look("", ""))
+        if index != self.cursor or not self.marks_cursor:
+            return self._strip([(" ", "plain"), *self.row(index, width - 1)], width, "")
+        parts = [(CURSOR, "key"), *self.row(index, width - 1)]
+        lit = self.lit(width - 1) + 1
+        strip = self._strip(parts, width, "rows--cursor")
+        return strip if lit >= width else Strip.join([strip.crop(0, lit), self._strip(parts, width, "").crop(lit)])
 
-    def _strip(self, parts: Sequence[Part], width: int, base: Style) -> Strip:
-        segments = [Segment(text, base + self._tone(tone)) for text, tone in parts]
-        return Strip(segments).adjust_cell_length(width, base)
+    def _strip(self, parts: Sequence[Part], width: int, ground: str) -> Strip:
+        # With sixteen colours the cursor's row is reversed, and tones would be its background.
+        tones = not (ground == "rows--cursor" and self.app.native_ansi_color)
+        segments = [Segment(text, self._look(ground, tone if tones else "plain")) for text, tone in parts]
+        return Strip(segments).adjust_cell_length(width, self._look(ground, ""))
 
-    def _tone(self, tone: str) -> Style:
-        return Style(color=self.get_component_rich_style(f"tone--{tone}").color)
+    def _look(self, ground: str, tone: str) -> Style:
+        """The style of a tone on a ground, made once for as long as the styles stay."""
+        look = self._looks.get((ground, tone))
+        if look is None:
+            look = self.rich_style
+            if ground:
+                look += self.get_component_rich_style(ground)
+            if tone:
+                own = self.get_component_rich_style(f"tone--{tone}")
+                look += Style(color=own.color, bold=own.bold or None)
+            self._looks[ground, tone] = look
+        return look
 
-    def watch_cursor(self, _old: int, _new: int) -> None:
+    def notify_style_update(self) -> None:
+        """Forget what was made of styles that are no more."""
+        super().notify_style_update()
+        self._looks.clear()
+        self._drawn.clear()
+
+    def watch_cursor(self, old: int, new: int) -> None:
         """Bring the cursor into sight and say where it is."""
         self._bring(self.scroll_offset.y)
-        self.redraw()
+        for index in (old, new):
+            y = index - self.scroll_offset.y + self.HEADER_LINES
+            if self.HEADER_LINES <= y < self.size.height:
+                self.refresh(Region(0, y, self.size.width, 1))
         self.cursor_moved()
 
     def validate_cursor(self, cursor: int) -> int:
