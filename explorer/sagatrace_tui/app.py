@@ -62,15 +62,16 @@ class SagatraceApp(ThemedApp):
         self._history = history
 
     def get_default_screen(self) -> Screen[None]:
-        """The list is at the bottom of the stack."""
+        """The trace asked for; else the list."""
+        return self._list() if self._trace_id is None else TraceScreen(self._store, self._trace_id, self._clock)
+
+    def _list(self) -> SearchScreen:
         return SearchScreen(self._store, self._clock, self._subtitle, self._history)
 
     def on_mount(self) -> None:
-        """Open the trace asked for, and end in good order when told to from outside."""
+        """End in good order when told to from outside."""
         if not self.is_headless:
             end_on_signals(self)
-        if self._trace_id is not None:
-            self.push_screen(TraceScreen(self._store, self._trace_id, self._clock))
         self._watch = self.set_interval(1.0, self._tell_trouble, pause=self._trouble is None)
 
     def _tell_trouble(self) -> None:
@@ -78,6 +79,13 @@ class SagatraceApp(ThemedApp):
         if self._trouble is not None and (why := self._trouble()):
             self._watch.stop()
             self.notify(inert(why, 500), title="Nothing new will come", severity="error", timeout=86_400, markup=False)
+
+    def action_leave_trace(self) -> None:
+        """Back to the list; where a trace was opened at once, the list is only made now."""
+        if len(self.screen_stack) > 1:
+            self.pop_screen()
+        else:
+            self.switch_screen(self._list())
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Everything a key does on this screen, by its name; and the themes."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import sys
-from importlib.metadata import version
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, NoReturn
 
@@ -14,7 +13,7 @@ from platformdirs import user_state_path
 
 from sagatrace.stores import EventStore, Search
 from sagatrace_tui.commands import cost, doctor, init, reading, transfer
-from sagatrace_tui.commands.outcome import Exit, fetched, one_line_errors, opened_store, store_option
+from sagatrace_tui.commands.outcome import Exit, no_such_trace, one_line_errors, opened_store, store_option
 from sagatrace_tui.commands.ship import ship
 from sagatrace_tui.commands.why import why
 from sagatrace_tui.labels import inert
@@ -28,7 +27,7 @@ _STATUSES = "Exit status: 0 done · 1 failed · 2 wrong usage · 7 no such trace
 
 
 @click.group(epilog=_STATUSES, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(version("sagatrace"), prog_name="sagatrace")
+@click.version_option(package_name="sagatrace", prog_name="sagatrace")
 def main() -> None:
     """What happened to a saga: why it failed, what was undone, what is still standing.
 
@@ -51,7 +50,7 @@ main.add_command(ship)
 @click.command("sagatrace-tui", epilog=_STATUSES, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("trace_id", required=False)
 @click.option("--demo", is_flag=True, help="Watch real RQ workers run loan sagas into a store of their own.")
-@click.version_option(version("sagatrace"), prog_name="sagatrace-tui")
+@click.version_option(package_name="sagatrace", prog_name="sagatrace-tui")
 @store_option
 @one_line_errors
 def tui_main(trace_id: str | None, demo: bool, store_url: str | None) -> None:
@@ -68,10 +67,9 @@ def tui_main(trace_id: str | None, demo: bool, store_url: str | None) -> None:
         _run_demo()
         return
     with opened_store(store_url) as store:
-        if trace_id is not None:
-            fetched(store, trace_id)
-        else:
-            store.search(Search(limit=1))  # an unusable store is one line here, not a broken screen
+        # An unusable store is one line here, not a broken screen. The trace itself is read by the app.
+        if not store.search(Search(limit=1, trace_prefix=trace_id or "")) and trace_id is not None:
+            no_such_trace(store, trace_id)
         _run_app(store, trace_id)
 
 

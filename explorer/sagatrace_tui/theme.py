@@ -22,8 +22,6 @@ __all__ = [
     "LIGHT_16",
     "STATUS_TONES",
     "TONES",
-    "TONE_CLASSES",
-    "TONE_CSS",
     "VERDICT_TONES",
     "ThemedApp",
 ]
@@ -137,12 +135,7 @@ TONES: Final[Mapping[str, str]] = {
     "cause": "$error",
     "found": "$warning",
 }
-_BOLD: Final = frozenset({"strong", "cause", "found"})
-TONE_CLASSES: Final = frozenset(f"tone--{tone}" for tone in TONES)
-TONE_CSS: Final = "\n".join(
-    f".tone--{tone} {{ color: {color}; text-style: {'bold' if tone in _BOLD else 'none'}; }}"
-    for tone, color in TONES.items()
-)
+BOLD: Final = frozenset({"strong", "cause", "found"})
 
 STATUS_TONES: Final[Mapping[str, str]] = {
     "success": "ok",

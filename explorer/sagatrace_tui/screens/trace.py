@@ -306,7 +306,7 @@ class TraceScreen(CopyScreen):
         self._show_detail()
         self._arrange(self.size.height, into_detail=not self.query_one(SpanDetail).has_focus)
 
-    def action_back(self) -> None:
+    async def action_back(self) -> None:
         """One step back."""
         if self.query_one(SpanDetail).has_focus:
             self._arrange(self.size.height, into_detail=False)
@@ -315,11 +315,11 @@ class TraceScreen(CopyScreen):
         elif self.query_one(SpanTree).matches:
             self.forget_find()
         else:
-            self.action_leave()
+            await self.action_leave()
 
-    def action_leave(self) -> None:
+    async def action_leave(self) -> None:
         """Back to the list."""
-        self.app.pop_screen()
+        await self.run_action("app.leave_trace")
 
     def action_reload(self) -> None:
         """Fetch and fold the trace again, now."""

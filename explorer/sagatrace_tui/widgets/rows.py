@@ -6,17 +6,19 @@ from collections.abc import Iterable, Sequence
 from typing import ClassVar, Final
 
 from rich.cells import cell_len, set_cell_size
+from rich.color import Color as RichColor
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
+from textual.color import Color
 from textual.geometry import Region, Size
 from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from sagatrace_tui.labels import short
-from sagatrace_tui.theme import TONE_CLASSES, TONE_CSS
+from sagatrace_tui.theme import BOLD, TONES
 
 __all__ = ["CURSOR", "Part", "Rows", "fitted"]
 
@@ -56,20 +58,19 @@ class Rows(ScrollView, can_focus=True):
         Binding("g,home", "top", "First row", show=False),
         Binding("G,end", "bottom", "Last row", show=False),
     ]
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"rows--cursor", "rows--header", *TONE_CLASSES}
-    DEFAULT_CSS = f"""
-    Rows {{
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"rows--cursor", "rows--header"}
+    DEFAULT_CSS = """
+    Rows {
         overflow-x: hidden;
         overflow-y: auto;
         scrollbar-size-vertical: 1;
         background: $background;
-        .rows--header {{ color: $foreground-muted; background: $background; text-style: none; }}
-        .rows--cursor {{ background: $cursor-line-blurred; }}
-        &:focus .rows--cursor {{ background: $cursor-line; }}
-        &:ansi .rows--cursor {{ text-style: bold; }}
-        &:ansi:focus .rows--cursor {{ text-style: reverse; }}
-        {TONE_CSS}
-    }}
+        .rows--header { color: $foreground-muted; background: $background; text-style: none; }
+        .rows--cursor { background: $cursor-line-blurred; }
+        &:focus .rows--cursor { background: $cursor-line; }
+        &:ansi .rows--cursor { text-style: bold; }
+        &:ansi:focus .rows--cursor { text-style: reverse; }
+    }
     """
     ALLOW_SELECT = False
     HEADER_LINES: ClassVar[int] = 0
@@ -159,10 +160,15 @@ class Rows(ScrollView, can_focus=True):
             if ground:
                 look += self.get_component_rich_style(ground)
             if tone:
-                own = self.get_component_rich_style(f"tone--{tone}")
-                look += Style(color=own.color, bold=own.bold or None)
+                look += Style(color=self._tone_color(tone), bold=tone in BOLD or None)
             self._looks[ground, tone] = look
         return look
+
+    def _tone_color(self, tone: str) -> RichColor:
+        # Not by component classes: a dozen in every list would cost more at the start than all that is drawn.
+        variables = self.app.theme_variables
+        color = Color.parse(variables[TONES[tone].removeprefix("$")])
+        return (self.background_colors[1] + color if color.a < 1 else color).rich_color
 
     def notify_style_update(self) -> None:
         """Forget what was made of styles that are no more."""

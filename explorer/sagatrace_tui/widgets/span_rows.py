@@ -19,7 +19,7 @@ __all__ = ["SpanRows", "zones"]
 MAX_LEVELS: Final = 24  # levels of guides kept; what lies deeper shows its nearest ancestors only
 _ROLES: Final[dict[Role, tuple[str, str]]] = {
     "cause": ("CAUSE", "cause"),
-    "consequence": ("consequence", "bad"),
+    "consequence": ("consequence", "muted"),
     "independent": ("failed on its own", "bad"),
     "recovered": ("recovered", "warn"),
     "compensation": ("undo failed", "bad"),

@@ -83,8 +83,7 @@ def _sentence(trace: Trace, width: int, lines: int) -> list[Content]:
         else:
             found[-1] = short(longer, width)
             break
-    tone = TONES[VERDICT_TONES[trace.verdict]]
-    return [Content.styled(short(line, width), tone) for line in found]
+    return [Content.styled(short(line, width), TONES["plain"]) for line in found]
 
 
 def _facts(trace: Trace, now: int, width: int, error_place: tuple[int, int]) -> Content:
