@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterable
 from functools import partial
 from typing import ClassVar
@@ -72,6 +73,7 @@ class SagatraceApp(ThemedApp):
         """End in good order when told to from outside."""
         if not self.is_headless:
             end_on_signals(self)
+            self.call_after_refresh(_collect_again)
         self._watch = self.set_interval(1.0, self._tell_trouble, pause=self._trouble is None)
 
     def _tell_trouble(self) -> None:
@@ -104,3 +106,9 @@ class SagatraceApp(ThemedApp):
         """Show the keys of the screen on top."""
         if isinstance(self.screen, (SearchScreen, TraceScreen)):
             self.push_screen(HelpScreen([*self.screen.help_sections, ("Everywhere", self.BINDINGS)]))
+
+
+def _collect_again() -> None:
+    """What is there at the first frame stays: the collector need not look at it again."""
+    gc.freeze()
+    gc.enable()

@@ -86,6 +86,7 @@ class Grid:
             )
         ]
         tail = self._tail(signs, styles)
+        tail = tail if sum(new[tail:]) >= _ERASE else self.width
         column = 0
         while column < self.width:
             if not new[column]:
@@ -93,12 +94,12 @@ class Grid:
                 continue
             while column and not signs[column]:  # the second half of a wide sign is drawn with the first
                 column -= 1
-            if column >= tail and sum(new[column:]) >= _ERASE:
+            if column >= tail:
                 self._move(row, column, out)
                 self._dress(styles[column], out)
                 out.append("\x1b[K")
                 return
-            column = self._run(row, column, new, out)
+            column = self._run(row, column, tail, new, out)
 
     def _tail(self, signs: list[str], styles: list[str]) -> int:
         """The column from which on nothing but blanks of one style follow that can be erased."""
@@ -114,19 +115,19 @@ class Grid:
         attributes, _, background = _parts(style)
         return not attributes and (self._bce or not background)
 
-    def _run(self, row: int, column: int, new: list[bool], out: list[str]) -> int:
+    def _run(self, row: int, column: int, limit: int, new: list[bool], out: list[str]) -> int:
         """Send changed cells of one style, and unchanged ones between them where that is shorter; returns the end."""
         signs, styles = self._signs[row], self._styles[row]
         style, start = styles[column], column
         end = column + 1
-        while end < self.width and styles[end] == style:
+        while end < limit and styles[end] == style:
             if new[end] or not signs[end]:
                 end += 1
                 continue
             ahead = end
-            while ahead < self.width and ahead - end < _BRIDGE and not new[ahead] and styles[ahead] == style:
+            while ahead < limit and ahead - end < _BRIDGE and not new[ahead] and styles[ahead] == style:
                 ahead += 1
-            if ahead < self.width and new[ahead] and styles[ahead] == style:
+            if ahead < limit and new[ahead] and styles[ahead] == style:
                 end = ahead
             else:
                 break

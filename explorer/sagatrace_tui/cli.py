@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import sys
@@ -74,6 +75,7 @@ def tui_main(trace_id: str | None, demo: bool, store_url: str | None) -> None:
 
 
 def _run_app(store: EventStore, trace_id: str | None = None, demo: Demo | None = None) -> None:
+    gc.disable()  # until the first frame: starting makes much and no garbage
     from sagatrace_tui.app import SagatraceApp
     from sagatrace_tui.query_history import QueryHistory
     from sagatrace_tui.terminal import detect

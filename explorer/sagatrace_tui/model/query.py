@@ -75,6 +75,9 @@ def parse_query(text: str) -> Query:
     seen: set[str] = set()
     for word, start, end in _words(text):
         key, value = _split(word)
+        if not key and (unknown := re.match(r"([a-z]+):", value)):
+            known = " ".join(KEYS)
+            raise QueryError(f"no key is {unknown[1]}: (known: {known}); for an id write trace:{value}", start, end)
         if key != "=" and key in seen:
             raise QueryError(f"{key or 'a trace id'} is given twice", start, end)
         seen.add(key)
@@ -133,11 +136,6 @@ def _with(query: Query, key: str, value: str, start: int, end: int) -> Query:
             return replace(query, error=value)
         case "=":
             return replace(query, data=(*query.data, value))
-        case "":
-            if unknown := re.match(r"([a-z]+):", value):
-                known = " ".join(KEYS)
-                raise QueryError(f"no key is {unknown[1]}: (known: {known}); for an id write trace:{value}", start, end)
-            return replace(query, trace_prefix=value)
         case _:
             return replace(query, trace_prefix=value)
 
