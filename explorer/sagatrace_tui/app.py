@@ -86,8 +86,9 @@ class SagatraceApp(ThemedApp):
         """Back to the list; where a trace was opened at once, the list is only made now."""
         if len(self.screen_stack) > 1:
             self.pop_screen()
-        else:
-            self.switch_screen(self._list())
+        elif isinstance(self.screen, TraceScreen):
+            self.screen.poller.stop()  # it stays beneath, never to be seen again
+            self.push_screen(self._list())
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Everything a key does on this screen, by its name; and the themes."""

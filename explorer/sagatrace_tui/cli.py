@@ -121,7 +121,7 @@ def _require_terminal() -> None:
         why = f"TERM={os.environ.get('TERM', '')!r} cannot draw an app"
     else:
         return
-    _give_up(f"{why}: `sagatrace list` and `sagatrace show TRACE_ID` say the same as text (over SSH: ssh -t)")
+    _give_up(f"{why}: `sagatrace why TRACE_ID` and `sagatrace list` say the same as text (over SSH: ssh -t)")
 
 
 def _give_up(why: str) -> NoReturn:

@@ -166,8 +166,10 @@ class Rows(ScrollView, can_focus=True):
 
     def _tone_color(self, tone: str) -> RichColor:
         # Not by component classes: a dozen in every list would cost more at the start than all that is drawn.
-        variables = self.app.theme_variables
-        color = Color.parse(variables[TONES[tone].removeprefix("$")])
+        text, _, percent = self.app.theme_variables[TONES[tone].removeprefix("$")].partition(" ")
+        color = Color.parse(text)
+        if percent and color.ansi is None:
+            color = color.multiply_alpha(float(percent.rstrip("%")) / 100)
         return (self.background_colors[1] + color if color.a < 1 else color).rich_color
 
     def notify_style_update(self) -> None:
