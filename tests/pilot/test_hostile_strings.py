@@ -10,9 +10,9 @@ import pytest
 from sagas import START, UnreliableStore, event, screen_text, still, until
 from sagatrace.events import TraceEvent, new_event, utc_timestamp
 from sagatrace_tui.app import SagatraceApp
-from sagatrace_tui.labels import VERDICTS
 from sagatrace_tui.values import value_lines
 from sagatrace_tui.widgets.span_tree import SpanTree
+from sagatrace_tui.widgets.trace_list import TraceList
 
 ESCAPE = "\x1b[31m\x1b]52;c;ZXZpbA==\x07\x1b[2J"
 BIDI = "\u202etxt.exe\u2066\u200f"
@@ -73,7 +73,7 @@ async def test_hostile_strings_are_shown_as_what_they_are(size: tuple[int, int])
     trace_id = f"{ESCAPE}{BIDI}"
     app = SagatraceApp(UnreliableStore(hostile(trace_id)), clock=still, subtitle=MARKUP + ESCAPE)
     async with app.run_test(size=size) as pilot:
-        await until(pilot, lambda: any(word in clean(app) for _, word in VERDICTS.values()), "the list")
+        await until(pilot, lambda: clean(app) and any(row.verdict for row in app.screen.query_one(TraceList).rows), "it")
         await pilot.press("enter")
         await until(pilot, lambda: len(app.screen.query("SpanTree")) == 1 and clean(app), "the trace")
         tree = app.screen.query_one(SpanTree)
