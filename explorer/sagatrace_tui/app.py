@@ -101,7 +101,11 @@ class SagatraceApp(ThemedApp):
                         yield SystemCommand(binding.description, f"{section}: {', '.join(keys)}", run)
 
     async def _run_for(self, action: str) -> None:
-        await self.run_action(action, self.screen.focused or self.screen)
+        """Do what the key would do: for the widget in focus, or what it is in."""
+        name = f"action_{action.partition('(')[0]}"
+        around = self.screen.focused.ancestors_with_self if self.screen.focused is not None else [self.screen]
+        doer = next((node for node in around if hasattr(node, name)), None)
+        await self.run_action(action, doer)
 
     def action_help(self) -> None:
         """Show the keys of the screen on top."""

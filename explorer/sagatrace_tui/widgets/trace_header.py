@@ -16,17 +16,19 @@ from sagatrace_tui.theme import TONES, VERDICT_TONES
 __all__ = ["TraceHeader"]
 
 SENTENCE_LINES: Final = 2
+TALL: Final = 20
+"""Lines of a terminal from which the verdict may take more than one."""
 
 
 class TraceHeader(Widget):
     """Three lines, a fourth when the verdict needs it. `error_place` is (which error is looked at or 0, how many)."""
 
     DEFAULT_CSS = """
-    TraceHeader { height: auto; padding: 0 1; background: $surface; text-wrap: nowrap; }
+    TraceHeader { height: 3; padding: 0 1; background: $surface; text-wrap: nowrap; }
     """
     ALLOW_SELECT = False
 
-    trace: reactive[Trace | None] = reactive(None, layout=True, always_update=True)
+    trace: reactive[Trace | None] = reactive(None, always_update=True)
     now: reactive[int] = reactive(0, repaint=False, init=False)
     error_place: reactive[tuple[int, int]] = reactive((0, 0))
     waiting: reactive[str] = reactive("reading")
@@ -35,6 +37,20 @@ class TraceHeader(Widget):
     def __init__(self, trace_id: str) -> None:
         super().__init__()
         self._trace_id = trace_id
+        self._most = 1
+
+    def watch_trace(self) -> None:
+        """Take the lines that the verdict needs."""
+        self._fit(self.app.size.width, self.app.size.height)
+
+    def on_resize(self) -> None:
+        """Break the verdict anew."""
+        self._fit(self.app.size.width, self.app.size.height)
+
+    def _fit(self, width: int, height: int) -> None:
+        self._most = 1 if height < TALL else SENTENCE_LINES
+        lines = 1 if self.trace is None else len(_sentence(self.trace, max(10, width - 2), self._most))
+        self.styles.height = lines + 2
 
     def watch_now(self) -> None:
         """Time goes on for what runs."""
@@ -51,7 +67,7 @@ class TraceHeader(Widget):
         return Content("\n").join(
             [
                 _title(self.trace, width),
-                *_sentence(self.trace, width, 1 if self.app.size.height < 20 else SENTENCE_LINES),
+                *_sentence(self.trace, width, self._most),
                 _facts(self.trace, self.now, width, self.error_place),
             ]
         )
