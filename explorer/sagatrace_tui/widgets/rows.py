@@ -80,6 +80,7 @@ class Rows(ScrollView, can_focus=True):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name for it
         super().__init__(id=id)
         self._drawn: dict[int, Strip] = {}
+        self._strips: dict[tuple[int, int, bool], Strip] = {}  # rows drawn since anything but the cursor changed
         self._looks: dict[tuple[str, str], Style] = {}
 
     @property
@@ -124,6 +125,7 @@ class Rows(ScrollView, can_focus=True):
     def redraw(self) -> None:
         """Draw the lines again that would look different."""
         width = self.scrollable_content_region.width
+        self._strips.clear()
         for y in range(self.size.height):
             if self._drawn.get(y) != self._line(y, width):
                 self.refresh(Region(0, y, self.size.width, 1))
@@ -139,7 +141,14 @@ class Rows(ScrollView, can_focus=True):
         index = y - self.HEADER_LINES + self.scroll_offset.y
         if index >= self.row_count:
             return Strip.blank(width, self._look("", ""))
-        if index != self.cursor or not self.marks_cursor:
+        is_lit = index == self.cursor and self.marks_cursor
+        strip = self._strips.get((index, width, is_lit))
+        if strip is None:
+            strip = self._strips[index, width, is_lit] = self._row_strip(index, width, is_lit)
+        return strip
+
+    def _row_strip(self, index: int, width: int, is_lit: bool) -> Strip:
+        if not is_lit:
             return self._strip([(" ", "plain"), *self.row(index, width - 1)], width, "")
         parts = [(CURSOR, "key"), *self.row(index, width - 1)]
         lit = self.lit(width - 1) + 1
@@ -176,6 +185,7 @@ class Rows(ScrollView, can_focus=True):
         """Forget what was made of styles that are no more."""
         super().notify_style_update()
         self._looks.clear()
+        self._strips.clear()
         self._drawn.clear()
 
     def watch_cursor(self, old: int, new: int) -> None:
@@ -199,6 +209,7 @@ class Rows(ScrollView, can_focus=True):
 
     def on_resize(self, _event: events.Resize) -> None:
         """Keep the cursor in sight."""
+        self._strips.clear()
         self._drawn.clear()
         self._bring(self.scroll_offset.y)
 
