@@ -101,6 +101,20 @@ def orphaned(trace_id: str, at: float = 0.0) -> list[TraceEvent]:
     ]
 
 
+def many_alike(trace_id: str, count: int) -> list[TraceEvent]:
+    """A saga that did one thing very often, taking 10, 20 or 30 ms, and then another."""
+    events = [event(trace_id, "wf", "workflow:mailing:started", 0.0)]
+    for number in range(count):
+        at = 0.1 + number / 10
+        took = 0.01 * (1 + number % 3)
+        events.append(event(trace_id, f"n{number}", "stage:notify:started", at, "wf"))
+        events.append(event(trace_id, f"n{number}", "stage:notify:completed", at + took, "wf"))
+    end = 0.2 + count / 10
+    events.append(event(trace_id, "last", "stage:last:started", end, "wf"))
+    events.append(event(trace_id, "last", "stage:last:completed", end + 0.1, "wf"))
+    return [*events, event(trace_id, "wf", "workflow:mailing:completed", end + 0.2)]
+
+
 def trace_of(events: Iterable[TraceEvent], now: int = NOW) -> Trace:
     """The events of one trace, folded."""
     found = list(events)

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterable
+from functools import partial
 from typing import ClassVar
 
+from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
 from sagatrace.stores import EventStore
 from sagatrace_tui.labels import inert
 from sagatrace_tui.live import wall_clock
+from sagatrace_tui.query_history import QueryHistory
 from sagatrace_tui.screens.help import HelpScreen
 from sagatrace_tui.screens.search import SearchScreen
 from sagatrace_tui.screens.trace import TraceScreen
+from sagatrace_tui.signals import end_on_signals
+from sagatrace_tui.terminal import Terminal
 from sagatrace_tui.theme import ThemedApp
+from sagatrace_tui.widgets.key_hints import key_groups
 
 __all__ = ["SagatraceApp"]
 
@@ -29,6 +36,7 @@ class SagatraceApp(ThemedApp):
     TITLE = "sagatrace"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+c", "quit", "Quit at once", show=False, priority=True),
+        Binding("ctrl+z", "suspend_process", "To the shell; fg comes back", show=False, priority=True),
         Binding("ctrl+p", "command_palette", "Commands and themes", show=False, priority=True),
     ]
     CSS = """
@@ -43,22 +51,29 @@ class SagatraceApp(ThemedApp):
         subtitle: str = "",
         clock: Callable[[], int] = wall_clock,
         trouble: Callable[[], str | None] | None = None,
+        terminal: Terminal | None = None,
+        history: QueryHistory | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(terminal)
         self._trouble = trouble
         self._store = store
         self._trace_id = trace_id
         self._subtitle = subtitle
         self._clock = clock
+        self._history = history
 
     def get_default_screen(self) -> Screen[None]:
-        """The list is at the bottom of the stack."""
-        return SearchScreen(self._store, self._clock, self._subtitle)
+        """The trace asked for; else the list."""
+        return self._list() if self._trace_id is None else TraceScreen(self._store, self._trace_id, self._clock)
+
+    def _list(self) -> SearchScreen:
+        return SearchScreen(self._store, self._clock, self._subtitle, self._history)
 
     def on_mount(self) -> None:
-        """Open the trace asked for."""
-        if self._trace_id is not None:
-            self.push_screen(TraceScreen(self._store, self._trace_id, self._clock))
+        """End in good order when told to from outside."""
+        if not self.is_headless:
+            end_on_signals(self)
+            self.call_after_refresh(_collect_again)
         self._watch = self.set_interval(1.0, self._tell_trouble, pause=self._trouble is None)
 
     def _tell_trouble(self) -> None:
@@ -67,7 +82,38 @@ class SagatraceApp(ThemedApp):
             self._watch.stop()
             self.notify(inert(why, 500), title="Nothing new will come", severity="error", timeout=86_400, markup=False)
 
+    def action_leave_trace(self) -> None:
+        """Back to the list; where a trace was opened at once, the list is only made now."""
+        if len(self.screen_stack) > 1:
+            self.pop_screen()
+        elif isinstance(self.screen, TraceScreen):
+            self.screen.poller.stop()  # it stays beneath, never to be seen again
+            self.push_screen(self._list())
+
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+        """Everything a key does on this screen, by its name; and the themes."""
+        yield SystemCommand("Theme", "Choose colours", self.action_change_theme)
+        if isinstance(screen, (SearchScreen, TraceScreen)):
+            for section, bindings in [*screen.help_sections, ("Everywhere", self.BINDINGS)]:
+                for keys, binding in key_groups(bindings):
+                    if binding.description and binding.action != "command_palette":
+                        run = partial(self._run_for, binding.action)
+                        yield SystemCommand(binding.description, f"{section}: {', '.join(keys)}", run)
+
+    async def _run_for(self, action: str) -> None:
+        """Do what the key would do: for the widget in focus, or what it is in."""
+        name = f"action_{action.partition('(')[0]}"
+        around = self.screen.focused.ancestors_with_self if self.screen.focused is not None else [self.screen]
+        doer = next((node for node in around if hasattr(node, name)), None)
+        await self.run_action(action, doer)
+
     def action_help(self) -> None:
         """Show the keys of the screen on top."""
         if isinstance(self.screen, (SearchScreen, TraceScreen)):
             self.push_screen(HelpScreen([*self.screen.help_sections, ("Everywhere", self.BINDINGS)]))
+
+
+def _collect_again() -> None:
+    """What is there at the first frame stays: the collector need not look at it again."""
+    gc.freeze()
+    gc.enable()

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import sys
-from importlib.metadata import version
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, NoReturn
 
 import click
+from platformdirs import user_state_path
 
 from sagatrace.stores import EventStore, Search
 from sagatrace_tui.commands import cost, doctor, init, reading, transfer
-from sagatrace_tui.commands.outcome import Exit, fetched, one_line_errors, opened_store, store_option
+from sagatrace_tui.commands.outcome import Exit, no_such_trace, one_line_errors, opened_store, store_option
 from sagatrace_tui.commands.ship import ship
 from sagatrace_tui.commands.why import why
 from sagatrace_tui.labels import inert
@@ -27,7 +28,7 @@ _STATUSES = "Exit status: 0 done · 1 failed · 2 wrong usage · 7 no such trace
 
 
 @click.group(epilog=_STATUSES, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(version("sagatrace"), prog_name="sagatrace")
+@click.version_option(package_name="sagatrace", prog_name="sagatrace")
 def main() -> None:
     """What happened to a saga: why it failed, what was undone, what is still standing.
 
@@ -50,7 +51,7 @@ main.add_command(ship)
 @click.command("sagatrace-tui", epilog=_STATUSES, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("trace_id", required=False)
 @click.option("--demo", is_flag=True, help="Watch real RQ workers run loan sagas into a store of their own.")
-@click.version_option(version("sagatrace"), prog_name="sagatrace-tui")
+@click.version_option(package_name="sagatrace", prog_name="sagatrace-tui")
 @store_option
 @one_line_errors
 def tui_main(trace_id: str | None, demo: bool, store_url: str | None) -> None:
@@ -67,20 +68,26 @@ def tui_main(trace_id: str | None, demo: bool, store_url: str | None) -> None:
         _run_demo()
         return
     with opened_store(store_url) as store:
-        if trace_id is not None:
-            fetched(store, trace_id)
-        else:
-            store.search(Search(limit=1))  # an unusable store is one line here, not a broken screen
+        # An unusable store is one line here, not a broken screen. The trace itself is read by the app.
+        if not store.search(Search(limit=1, trace_prefix=trace_id or "")) and trace_id is not None:
+            no_such_trace(store, trace_id)
         _run_app(store, trace_id)
 
 
 def _run_app(store: EventStore, trace_id: str | None = None, demo: Demo | None = None) -> None:
+    gc.disable()  # until the first frame: starting makes much and no garbage
     from sagatrace_tui.app import SagatraceApp
+    from sagatrace_tui.query_history import QueryHistory
+    from sagatrace_tui.terminal import detect
 
-    if demo is None:
-        app = SagatraceApp(store, trace_id=trace_id)
-    else:
-        app = SagatraceApp(store, subtitle="demo: loan sagas on real RQ workers", trouble=demo.failure)
+    app = SagatraceApp(
+        store,
+        trace_id=trace_id,
+        subtitle="demo: loan sagas on real RQ workers" if demo is not None else "",
+        trouble=demo.failure if demo is not None else None,
+        terminal=detect(os.environ),
+        history=QueryHistory(user_state_path("sagatrace") / "recent-queries"),
+    )
     app.run()
     if app.return_code:
         sys.exit(app.return_code)
@@ -114,7 +121,7 @@ def _require_terminal() -> None:
         why = f"TERM={os.environ.get('TERM', '')!r} cannot draw an app"
     else:
         return
-    _give_up(f"{why}: `sagatrace list` and `sagatrace show TRACE_ID` say the same as text (over SSH: ssh -t)")
+    _give_up(f"{why}: `sagatrace why TRACE_ID` and `sagatrace list` say the same as text (over SSH: ssh -t)")
 
 
 def _give_up(why: str) -> NoReturn:

@@ -11,10 +11,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from sagatrace_tui.model import Span
+from sagatrace_tui.model import Span, Verdict
 
 __all__ = [
     "GLYPHS",
+    "VERDICTS",
     "clock",
     "clock_of_day",
     "duration",
@@ -25,8 +26,10 @@ __all__ = [
     "short",
     "short_middle",
     "short_name",
+    "size",
     "span_line",
     "status_words",
+    "verdict_words",
     "when",
 ]
 
@@ -40,6 +43,19 @@ GLYPHS: Final[Mapping[str, str]] = {
     "point": "•",
     "unknown": "?",
 }
+
+VERDICTS: Final[Mapping[Verdict, tuple[str, str]]] = {
+    "succeeded": ("✔", "succeeded"),
+    "running": ("▶", "running"),
+    "compensating": ("↺", "compensating"),
+    "failed": ("✘", "failed"),
+    "rolled_back": ("↩", "rolled back"),
+    "rollback_incomplete": ("⚠", "half undone"),
+    "rollback_missing": ("⚠", "not undone"),
+    "succeeded_but_compensated": ("⚠", "yet undone"),
+    "unknown": ("?", "unknown"),
+}
+"""Glyph and word, at most twelve columns."""
 
 
 # Controls (C0, DEL, C1), what turns or hides text (bidi, zero-width, tags), line and paragraph separators,
@@ -239,3 +255,15 @@ def span_line(span: Span, *, ended: bool = False) -> str:
 def status_words(status: str) -> str:
     """A status as glyph and word, never by colour alone."""
     return f"{GLYPHS[status]} {status}"
+
+
+def verdict_words(verdict: Verdict) -> str:
+    """A verdict as glyph and word, never by colour alone."""
+    return " ".join(VERDICTS[verdict])
+
+
+def size(characters: int) -> str:
+    """How long a text is: `812 characters`, `12.4k characters`."""
+    if characters < 1000:
+        return plural(characters, "character")
+    return f"{_three(characters / 1000)}k characters" if characters < 1_000_000 else f"{characters:,} characters"

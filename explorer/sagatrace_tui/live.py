@@ -14,12 +14,25 @@ from typing import Final, Generic, TypeVar
 
 from sagatrace.errors import SagatraceError
 from sagatrace.events import TraceEvent
-from sagatrace.stores import EventStore, FetchedTrace, Search, TraceHit
+from sagatrace.stores import EventStore, FetchedTrace, Search, TraceHit, data_condition
 from sagatrace_tui.model import Trace, build_trace, reading_anomalies
+from sagatrace_tui.model.outline import Outline
+from sagatrace_tui.model.query import Query
 from sagatrace_tui.model.summary import TraceSummary, summarize
 from sagatrace_tui.model.trace import IDLE
 
-__all__ = ["AFRESH", "INTERVAL", "OLDER", "ListFeed", "Listing", "OpenTrace", "Poller", "TraceFeed", "wall_clock"]
+__all__ = [
+    "AFRESH",
+    "INTERVAL",
+    "OLDER",
+    "ListFeed",
+    "Listing",
+    "OpenTrace",
+    "Poller",
+    "TraceFeed",
+    "as_search",
+    "wall_clock",
+]
 
 log: Final = logging.getLogger("sagatrace")
 
@@ -58,6 +71,7 @@ class OpenTrace:
     """One trace as of `now`; None before the first reading, and without events when the store has none."""
 
     trace: Trace | None
+    outline: Outline | None
     now: int
     queries: int
     micros: int
@@ -95,17 +109,29 @@ def _folded(found: FetchedTrace, now: int) -> Trace:
     return build_trace(found.trace_id, found.events, now=now, anomalies=anomalies)
 
 
-class ListFeed:
-    """The newest traces of a store. A reading searches once and fetches only traces that changed or still run."""
+def _prepared(trace: Trace) -> Outline:
+    """Work out here, in the feed's thread, what a screen would otherwise wait for."""
+    _ = trace.summary, trace.failures, trace.failure_path, trace.ledger, trace.never_ran
+    return Outline(trace)
 
-    def __init__(self, store: EventStore, clock: Clock = wall_clock, *, page: int = PAGE) -> None:
+
+class ListFeed:
+    """The newest traces of a store, or those that a query finds.
+
+    A reading searches once and fetches only traces that changed or still run.
+    """
+
+    def __init__(
+        self, store: EventStore, clock: Clock = wall_clock, *, query: Query | None = None, page: int = PAGE
+    ) -> None:
         self._store = store
+        self._query = query or Query()
         self._clock = clock
         self._page = page
         self._rows: dict[str, TraceSummary] = {}
         self._stale: set[str] = set()
         self._read_at: dict[str, int] = {}
-        self._older: int | None = None
+        self._older: TraceHit | None = None
         self._exhausted = False
         self._reading = 0
 
@@ -130,16 +156,16 @@ class ListFeed:
 
     def _search_newest(self, meter: _Meter) -> None:
         known = max((row.latest for row in self._rows.values()), default=None)
-        before: int | None = None
+        before: TraceHit | None = None
         while True:
             hits = self._search(before, meter)
-            if self._older is None and hits:
-                self._older = hits[-1].latest
+            if self._older is None:
+                self._older = hits[-1] if hits else None
                 self._exhausted = len(hits) < self._page
             # More came since the last reading than one page holds: go on until known ground.
             if known is None or len(hits) < self._page or hits[-1].latest <= known:
                 return
-            before = hits[-1].latest
+            before = hits[-1]
 
     def _search_older(self, meter: _Meter) -> None:
         """Half a page of new ones at least: older events of traces already listed fill pages too."""
@@ -148,10 +174,12 @@ class ListFeed:
             hits = self._search(self._older, meter)
             self._exhausted = len(hits) < self._page
             if hits:
-                self._older = hits[-1].latest
+                self._older = hits[-1]
 
-    def _search(self, before: int | None, meter: _Meter) -> list[TraceHit]:
-        hits = meter.of(lambda: self._store.search(Search(limit=self._page, before=before)))
+    def _search(self, before: TraceHit | None, meter: _Meter) -> list[TraceHit]:
+        search = as_search(self._query, self._clock(), self._page)
+        wanted = search if before is None else search.after(before)
+        hits = meter.of(lambda: self._store.search(wanted))
         for hit in hits:
             row = self._rows.get(hit.trace_id)
             if row is None or row.latest < hit.latest:
@@ -197,6 +225,21 @@ def _moved(row: TraceSummary | None, hit: TraceHit) -> TraceSummary:
     return TraceSummary(**{**values, "latest": hit.latest})
 
 
+def as_search(query: Query, now: int, limit: int) -> Search:
+    """What a store is asked for as of `now`, in microseconds since 1970. Raises SearchError for a bad data key."""
+    return Search(
+        limit=limit,
+        since=None if query.since is None else query.since.at(now),
+        until=None if query.until is None else query.until.at(now),
+        trace_prefix=query.trace_prefix,
+        status=query.status,
+        event_type=query.event_type,
+        tag=query.tag,
+        error=query.error,
+        data=tuple(data_condition(text) for text in query.data),
+    )
+
+
 class TraceFeed:
     """One trace of a store; the same `Trace` object again for as long as nothing changed."""
 
@@ -207,6 +250,7 @@ class TraceFeed:
         self._events: dict[str, TraceEvent] = {}
         self._malformed: tuple[object, ...] = ()
         self._trace: Trace | None = None
+        self._outline: Outline | None = None
 
     def read(self, wishes: frozenset[str] = frozenset()) -> Iterator[OpenTrace]:
         """Fetch the trace once and fold it if it changed, or said what failed."""
@@ -216,9 +260,10 @@ class TraceFeed:
             found = meter.of(lambda: self._store.fetch_trace(self._trace_id))
             if AFRESH in wishes or self._changed(found):
                 self._trace = _folded(found, self._clock())
+                self._outline = _prepared(self._trace)
         except Exception as error:  # noqa: BLE001 - shown where it happened, and the next reading tries again
             fault = _in_words(error)
-        yield OpenTrace(self._trace, self._clock(), meter.queries, meter.micros, fault)
+        yield OpenTrace(self._trace, self._outline, self._clock(), meter.queries, meter.micros, fault)
 
     def _changed(self, found: FetchedTrace) -> bool:
         events, before = {event.id: event for event in found.events}, self._trace
@@ -247,7 +292,7 @@ class Poller(Generic[_T]):
     ) -> None:
         self._read = read
         self._publish = publish
-        self._interval = interval
+        self._interval = self._rest = interval
         self._changed = threading.Condition()
         self._wishes: set[str] = set()
         self._asked = True
@@ -281,18 +326,22 @@ class Poller(Generic[_T]):
 
     def _run(self) -> None:
         while not self._stopped.is_set():
-            for reading in self._read(self._wait()):
+            wishes = self._wait()
+            began = time.monotonic()
+            for reading in self._read(wishes):
                 if self._stopped.is_set():
                     break
                 self._publish(reading)
                 if self._paused:  # what is left of this reading is due when it goes on
                     break
+            # What takes long to read is read less often: a tenth of the time at most is spent on it.
+            self._rest = max(self._interval, 10 * (time.monotonic() - began))
 
     def _wait(self) -> frozenset[str]:
         """Until something is asked for, the interval is over or all is; returns what is wished."""
         with self._changed:
             if not self._asked and not self._paused:
-                self._changed.wait_for(lambda: self._stopped.is_set() or self._asked or self._paused, self._interval)
+                self._changed.wait_for(lambda: self._stopped.is_set() or self._asked or self._paused, self._rest)
             self._changed.wait_for(lambda: self._stopped.is_set() or not self._paused)
             wishes = frozenset(self._wishes)
             self._wishes.clear()

@@ -8,10 +8,23 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from textual import constants
 from textual.app import App
-from textual.theme import Theme
+from textual.theme import BUILTIN_THEMES, Theme
 
-__all__ = ["DARK", "LIGHT", "STATUS_TONES", "TONES", "TONE_CLASSES", "TONE_CSS", "ThemedApp"]
+from sagatrace_tui.terminal import Terminal
+from sagatrace_tui.wire import Wire
+
+__all__ = [
+    "DARK",
+    "DARK_16",
+    "LIGHT",
+    "LIGHT_16",
+    "STATUS_TONES",
+    "TONES",
+    "VERDICT_TONES",
+    "ThemedApp",
+]
 
 DARK: Final = Theme(
     name="sagatrace-dark",
@@ -66,6 +79,42 @@ LIGHT: Final = Theme(
     },
 )
 
+
+def _sixteen(name: str, warning: str, *, dark: bool) -> Theme:
+    """The terminal's own sixteen colours on its own background, whatever its palette makes of them."""
+    return Theme(
+        name=name,
+        ansi=True,
+        dark=dark,
+        background="ansi_default",
+        surface="ansi_default",
+        panel="ansi_default",
+        boost="ansi_default",
+        foreground="ansi_default",
+        primary="ansi_cyan",
+        secondary="ansi_magenta",
+        accent="ansi_cyan",
+        success="ansi_green",
+        warning=warning,
+        error="ansi_red",
+        variables={
+            **BUILTIN_THEMES["ansi-dark" if dark else "ansi-light"].variables,
+            "foreground-muted": "ansi_default",
+            "guide-line": "ansi_bright_black" if dark else "ansi_white",
+            "cursor-line": "ansi_default",
+            "cursor-line-blurred": "ansi_default",
+            "scrollbar": "ansi_white" if dark else "ansi_bright_black",
+            "scrollbar-background": "ansi_default",
+            "border": "ansi_default",
+            "border-blurred": "ansi_default",
+            "footer-background": "ansi_default",
+        },
+    )
+
+
+DARK_16: Final = _sixteen("sagatrace-16-dark", "ansi_yellow", dark=True)
+LIGHT_16: Final = _sixteen("sagatrace-16-light", "ansi_magenta", dark=False)
+
 _FOREIGN: Final[Mapping[str, str]] = {
     "guide-line": "#808080",
     "cursor-line": "#808080 30%",
@@ -82,9 +131,11 @@ TONES: Final[Mapping[str, str]] = {
     "id": "$secondary",
     "key": "$primary",
     "guide": "$guide-line",
+    "strong": "$foreground",
+    "cause": "$error",
+    "found": "$warning",
 }
-TONE_CLASSES: Final = frozenset(f"tone--{tone}" for tone in TONES)
-TONE_CSS: Final = "\n".join(f".tone--{tone} {{ color: {color}; }}" for tone, color in TONES.items())
+BOLD: Final = frozenset({"strong", "cause", "found"})
 
 STATUS_TONES: Final[Mapping[str, str]] = {
     "success": "ok",
@@ -96,18 +147,35 @@ STATUS_TONES: Final[Mapping[str, str]] = {
     "point": "muted",
     "unknown": "warn",
 }
+VERDICT_TONES: Final[Mapping[str, str]] = {
+    "succeeded": "ok",
+    "running": "busy",
+    "compensating": "warn",
+    "failed": "bad",
+    "rolled_back": "warn",
+    "rollback_incomplete": "cause",
+    "rollback_missing": "cause",
+    "succeeded_but_compensated": "cause",
+    "unknown": "warn",
+}
 
 
 class ThemedApp(App[None]):
-    """An app that our widgets can live in: it has our themes, and gives others what they lack."""
+    """An app that our widgets can live in: it has our themes, and gives others what they lack.
 
-    def __init__(self) -> None:
-        super().__init__()
+    `terminal` decides colours and the way to draw; without one the app is taken to have every colour.
+    """
+
+    def __init__(self, terminal: Terminal | None = None) -> None:
+        few = terminal is not None and terminal.colors <= 16
+        super().__init__(driver_class=None if terminal is None or constants.DRIVER else Wire, ansi_color=few or None)
+        self.terminal = terminal
         # Over SSH an animated scroll is a dozen frames where one would do.
         self.animation_level = "none"
-        self.register_theme(DARK)
-        self.register_theme(LIGHT)
-        self.theme = DARK.name
+        for theme in (DARK, LIGHT, DARK_16, LIGHT_16):
+            self.register_theme(theme)
+        light = terminal is not None and terminal.light
+        self.theme = ((LIGHT_16 if light else DARK_16) if few else (LIGHT if light else DARK)).name
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """The variables of ours that foreign themes lack."""

@@ -17,7 +17,7 @@ from sagatrace_tui.widgets.key_hints import key_groups, key_name
 @pytest.mark.parametrize(("trace_id", "only_here"), [(None, "Open"), ("T7", "Unfold all")])
 async def test_help_shows_the_keys_of_the_screen_beneath(key: str, trace_id: str | None, only_here: str) -> None:
     app = SagatraceApp(UnreliableStore(failed("T7")), trace_id=trace_id, clock=still)
-    async with app.run_test(size=(100, 50)) as pilot:
+    async with app.run_test(size=(100, 80)) as pilot:
         await until(pilot, lambda: "failed" in screen_text(app), "the screen")
         beneath = app.screen
         await pilot.press(key)
@@ -42,8 +42,8 @@ async def test_a_small_terminal_scrolls_its_help() -> None:
     async with app.run_test(size=(40, 12)) as pilot:
         await until(pilot, lambda: "failed" in screen_text(app), "the screen")
         await pilot.press("question_mark")
-        assert "Span tree" in screen_text(app)
-        await pilot.press(*["j"] * 40)
+        assert "Undone?" in screen_text(app)
+        await pilot.press(*["j"] * 70)
         await until(pilot, lambda: "Quit at once" in screen_text(app), "the end of the help")
         await pilot.press("q")
         assert isinstance(app.screen, TraceScreen)

@@ -23,7 +23,7 @@ def many(number: int) -> UnreliableStore:
 
 def test_a_first_reading_yields_the_list_before_and_while_it_is_fetched() -> None:
     readings = list(ListFeed(many(3), still).read())
-    unread = [sum(row.status is None for row in listing.rows) for listing in readings]
+    unread = [sum(row.verdict is None for row in listing.rows) for listing in readings]
     assert unread == [3, 2, 1, 0]
     assert [row.trace_id for row in readings[0].rows] == ["t002", "t001", "t000"]
     assert [listing.reading for listing in readings] == [True, True, True, False]

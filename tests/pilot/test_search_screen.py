@@ -20,12 +20,12 @@ async def test_the_newest_traces_are_listed_with_status_in_words(size: tuple[int
     store = UnreliableStore([*failed("T-failed", 1), *succeeded("T-done", 20), *running("T-runs", 40)])
     app = SagatraceApp(store, clock=still)
     async with app.run_test(size=size) as pilot:
-        await until(pilot, lambda: "✘ failed" in screen_text(app), "the failed trace")
+        await until(pilot, lambda: "⚠ half undone" in screen_text(app), "the failed trace")
         words = [word for line in screen_text(app).splitlines() for word in line.split() if word in WORDS]
-        assert words == ["running", "success", "failed"]
+        assert words == ["running", "succeeded", "half"]
 
 
-WORDS = {"running", "success", "failed"}
+WORDS = {"running", "succeeded", "half"}
 
 
 async def test_results_show_while_the_rest_is_still_read() -> None:
@@ -35,25 +35,25 @@ async def test_results_show_while_the_rest_is_still_read() -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: screen_text(app).count("… reading  ") == 2, "two unread rows")
         store.free.release()
-        await until(pilot, lambda: "✔ success" in screen_text(app), "the first one read")
+        await until(pilot, lambda: "✔ succeeded" in screen_text(app), "the first one read")
         assert screen_text(app).count("… reading  ") == 1
         store.free.release(1000)
-        await until(pilot, lambda: screen_text(app).count("✔ success") == 2, "both read")
+        await until(pilot, lambda: screen_text(app).count("✔ succeeded") == 2, "both read")
 
 
 async def test_traces_written_while_it_runs_appear_and_the_cursor_stays() -> None:
     store = UnreliableStore(succeeded("old", 1))
     app = SagatraceApp(store, clock=still)
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: "✔ success" in screen_text(app), "the old trace")
+        await until(pilot, lambda: "✔ succeeded" in screen_text(app), "the old trace")
         store.append(failed("new", 30))
-        await until(pilot, lambda: "✘ failed" in screen_text(app), "the new trace, without a key")
-        assert "▌✘ failed" in screen_text(app), "a cursor nobody moved stays at the newest"
+        await until(pilot, lambda: "⚠ half undone" in screen_text(app), "the new trace, without a key")
+        assert "▌⚠ half undone" in screen_text(app), "a cursor nobody moved stays at the newest"
         await pilot.press("j")
-        assert "▌✔ success" in screen_text(app)
+        assert "▌✔ succeeded" in screen_text(app)
         store.append(failed("newer", 40))
         await until(pilot, lambda: "3 traces" in screen_text(app), "the third trace")
-        assert "▌✔ success" in screen_text(app), "a cursor that was moved stays on its trace"
+        assert "▌✔ succeeded" in screen_text(app), "a cursor that was moved stays on its trace"
 
 
 async def test_reaching_the_end_brings_older_traces() -> None:
@@ -84,13 +84,13 @@ async def test_a_store_that_fails_is_said_in_place_and_r_tries_again() -> None:
     store = UnreliableStore(succeeded("kept", 1))
     app = SagatraceApp(store, clock=still)
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: "✔ success" in screen_text(app), "the trace")
+        await until(pilot, lambda: "✔ succeeded" in screen_text(app), "the trace")
         store.cut_off = True
         await pilot.press("r")
         await until(pilot, lambda: "The store could not be read" in screen_text(app), "the fault")
         text = screen_text(app)
         assert "cannot reach the store at loans-db:5432: connection refused" in text
-        assert "✔ success" in text
+        assert "✔ succeeded" in text
         store.cut_off = False
         await pilot.press("r")
         await until(pilot, lambda: "could not be read" not in screen_text(app), "the fault gone")
@@ -105,13 +105,13 @@ async def test_a_store_that_appears_later_is_picked_up(tmp_path: Path) -> None:
         writer = open_store(url)
         writer.append(succeeded("first", 1))
         writer.close()
-        await until(pilot, lambda: "✔ success" in screen_text(app), "the first trace")
+        await until(pilot, lambda: "✔ succeeded" in screen_text(app), "the first trace")
 
 
 async def test_enter_opens_a_trace_q_and_escape_come_back_and_only_q_quits() -> None:
     app = SagatraceApp(UnreliableStore(succeeded("one", 1)), clock=still)
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: "✔ success" in screen_text(app), "the trace")
+        await until(pilot, lambda: "✔ succeeded" in screen_text(app), "the trace")
         for back in ("q", "escape"):
             await pilot.press("enter")
             assert isinstance(app.screen, TraceScreen)
@@ -134,7 +134,7 @@ async def test_the_store_is_left_alone_while_another_screen_is_on_top() -> None:
         await until(pilot, lambda: poller._paused, "the pause")
         await pilot.press("escape")
         store.append(failed("new", 71))
-        await until(pilot, lambda: "✘ failed" in screen_text(app), "going on at once")
+        await until(pilot, lambda: "⚠ half undone" in screen_text(app), "going on at once")
 
 
 async def test_a_store_that_hangs_does_not_keep_the_app_from_ending() -> None:

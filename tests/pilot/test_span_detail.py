@@ -3,99 +3,143 @@
 from __future__ import annotations
 
 from textual.app import ComposeResult
-from textual.widgets import Static
 
-from sagas import event, failed, orphaned, screen_text, trace_of, until
+from sagas import event, failed, orphaned, screen_text, trace_of
+from sagatrace.events import TraceEvent
+from sagatrace_tui.model.outline import Outline
 from sagatrace_tui.theme import ThemedApp
-from sagatrace_tui.widgets.span_detail import MAX_EVENTS, SpanDetail, detail
+from sagatrace_tui.widgets.detail_lines import MAX_EVENTS, detail_lines
+from sagatrace_tui.widgets.span_detail import SpanDetail
 
 
 class Harness(ThemedApp):
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: list[object] = []
+
     def compose(self) -> ComposeResult:
         yield SpanDetail()
 
+    def show(self, events: list[TraceEvent], span_id: str) -> SpanDetail:
+        trace = trace_of(events)
+        panel = self.query_one(SpanDetail)
+        panel.subject = (trace, Outline(trace), span_id)
+        panel.focus()
+        return panel
 
-def text_of(span_id: str, events: list) -> str:  # type: ignore[type-arg]
-    return detail(trace_of(events), span_id).plain
+    def on_span_detail_value_opened(self, message: SpanDetail.ValueOpened) -> None:
+        self.said.append(message.value)
+
+    def on_span_detail_span_chosen(self, message: SpanDetail.SpanChosen) -> None:
+        self.said.append(message.span_id)
 
 
-def test_a_failed_span_shows_fields_error_traceback_and_events() -> None:
+def text_of(span_id: str, events: list[TraceEvent], width: int = 100) -> str:
+    lines = detail_lines(trace_of(events), span_id, width)
+    return "\n".join("".join(text for text, _ in line.parts) for line in lines)
+
+
+def test_a_failed_span_shows_fields_role_error_traceback_and_events() -> None:
     text = text_of("fuj", failed("t"))
     for expected in (
-        "transfer_funds\nstatus     ✘ failed\nkind       job\nspan       fuj\nparent     fun  stage:funding\n",
+        "transfer_funds\nstatus     ✘ failed\nrole       the cause: it failed first, nothing below it did\n",
+        "kind       job\nspan       fuj\nparent     fun  stage:funding\n",
         "started    2025-12-22 10:00:03.100Z  +3.10s\nended      2025-12-22 10:00:03.400Z  +3.40s\ntook       300ms\n",
         "Error  InsufficientFunds\nbalance 1200 < 25000\n",
-        'Traceback\nTraceback (most recent call last):\n  File "/app/loans/funding.py", line 88, in transfer_funds\n',
+        'most recent call last):\n  File "/app/loans/funding.py", line 88, in transfer_funds\n    ledger.debit(account',
         "Events  2\n+3.10s    job:started\n+3.40s    job:failed  failed",
     ):
         assert expected in text
 
 
-def test_a_retried_span_shows_each_attempt_with_its_error() -> None:
+def test_a_retried_span_shows_each_attempt_with_its_error_and_a_sign() -> None:
     text = text_of("crj", failed("t"))
     assert "waited     100ms\n" in text
-    assert "Attempts  2\n  1  +300ms      900ms  bureau timed out\n  2  +2.20s      400ms  \n" in text
+    assert "Attempts  2\n  1 ✘ +300ms      900ms  bureau timed out\n  2 ✔ +2.20s      400ms  \n" in text
 
 
 def test_data_is_shown_as_a_tree_without_what_has_its_own_place() -> None:
     text = text_of("wf", failed("t"))
-    assert "Data\nloan_id: L7\napplicant:\n  name: Ada Lovelace\n  scores:\n    - 710\n    - 702\n" in text
+    assert "Data\n  loan_id: L7\n▾ applicant: \n    name: Ada Lovelace\n▾   scores: \n      - 710\n" in text
     assert "\nerror:" not in text
 
 
-def test_an_undo_names_what_it_undoes_and_a_step_what_undoes_it() -> None:
+def test_a_step_names_its_undo_an_undo_its_step_and_what_stands_is_loud() -> None:
     assert "undoes     cre  stage:credit\n" in text_of("und", failed("t"))
-    assert "undo       release_credit\n" in text_of("cre", failed("t"))
+    text = text_of("cre", failed("t"))
+    assert "undo       release_credit\n" in text
+    assert "undone     NO, still standing: undo failed after 1 attempt\n" in text
 
 
 def test_a_parent_never_seen_is_explained() -> None:
-    text = text_of("gone", orphaned("t"))
-    assert text.startswith("parent never seen\nspan       gone\n\nNamed as parent by 1 span")
+    assert text_of("gone", orphaned("t")).startswith("parent never seen\nspan       gone\n\nNamed as parent by 1 span")
     assert "⚠          orphan: " in text_of("kid", orphaned("t"))
 
 
 def test_what_is_cut_says_how_much_there_is() -> None:
-    big = {"blob": "x" * 1_000_000, "list": list(range(5000)), "deep": None, "stack": "frame\n" * 9000}
-    nested: dict[str, object] = {}
+    nested: dict[str, object] = {"end": 1}
     for _ in range(60):
         nested = {"n": nested}
-    big["deep"] = nested
+    big = {"blob": "x" * 1_000_000, "list": list(range(5000)), "deep": nested, "stack": "frame\n" * 9000}
     events = [event("t", "s", "job:started", 0.0, data=big)]
     events += [event("t", "s", "ai:note", n / 1000) for n in range(MAX_EVENTS + 9)]
     text = text_of("s", events)
     assert "x… [1,000,000 characters]" in text
-    assert "more lines]" in text
+    assert "more lines, Enter shows all]" in text
     assert "[cut: the end of 54,000 characters] …" in text
     assert "… and 10 more events" in text
     assert len(text) < 60_000
 
 
-def test_nesting_is_shown_to_a_depth() -> None:
-    nested: dict[str, object] = {"end": 1}
-    for _ in range(60):
-        nested = {"n": nested}
-    assert "[1 value, nested too deep to show]" in text_of("s", [event("t", "s", "job:started", 0.0, data=nested)])
+def test_a_long_field_and_a_long_error_go_on_below_themselves() -> None:
+    lines = text_of("cre", failed("t"), width=30).split("\n")
+    assert "undone     NO, still standing:" in lines
+    assert lines[lines.index("undone     NO, still standing:") + 1 :][:2] == [
+        " " * 11 + "undo failed after 1", " " * 11 + "attempt",
+    ]  # fmt: skip
 
 
-async def test_the_same_span_in_the_same_state_is_not_drawn_again_and_keeps_its_place() -> None:
+async def test_data_folds_with_space_and_opens_whole_with_enter() -> None:
+    app = Harness()
+    async with app.run_test(size=(60, 40)) as pilot:
+        events = [event("t", "s", "job:started", 0.0, data={"a": {"b": [1, 2]}, "long": "y" * 900})]
+        panel = app.show(events, "s")
+        await pilot.pause()
+        rows = screen_text(app).split("\n")
+        panel.cursor = next(at for at, row in enumerate(rows) if "▾ a:" in row)
+        await pilot.press("space")
+        assert "▸ a: 1 value" in screen_text(app)
+        assert "  b:" not in screen_text(app)
+        await pilot.press("l", "j")
+        assert "▾   b:" in screen_text(app)
+        panel.cursor = next(at for at, row in enumerate(screen_text(app).split("\n")) if "long:" in row)
+        await pilot.press("enter")
+        await pilot.pause()
+        assert app.said == ["y" * 900]
+
+
+async def test_enter_on_a_related_span_chooses_it() -> None:
+    app = Harness()
+    async with app.run_test(size=(60, 40)) as pilot:
+        panel = app.show(failed("t"), "und")
+        await pilot.pause()
+        panel.cursor = next(at for at, row in enumerate(screen_text(app).split("\n")) if "undoes" in row)
+        await pilot.press("enter")
+        await pilot.pause()
+        assert app.said == ["cre"]
+
+
+async def test_the_same_span_in_the_same_state_keeps_its_place_and_another_begins_at_its_top() -> None:
     app = Harness()
     async with app.run_test(size=(60, 10)) as pilot:
-        panel = app.query_one(SpanDetail)
-        panel.subject = (trace_of(failed("t")), "fuj")
-        panel.focus()
-        await until(pilot, lambda: panel.max_scroll_y > 3, "something to scroll")
+        panel = app.show(failed("t"), "fuj")
         await pilot.press("j", "j", "j")
-        await until(pilot, lambda: panel.scroll_offset.y == 3, "three lines scrolled")
-        static = panel.query_one(Static)
-        before = static.visual
-        panel.subject = (trace_of(failed("t")), "fuj")
-        assert static.visual is before
-        more = [*failed("t"), event("t", "fuj", "ai:note", 3.2, "fun")]
-        panel.subject = (trace_of(more), "fuj")
+        app.show(failed("t"), "fuj")
+        assert panel.cursor == 3
+        app.show([*failed("t"), event("t", "fuj", "ai:note", 3.2, "fun")], "fuj")
         await pilot.pause()
-        assert static.visual is not before
-        assert panel.scroll_offset.y == 3
-        panel.subject = (trace_of(more), "fun")
+        assert panel.cursor == 3
+        app.show(failed("t"), "fun")
         await pilot.pause()
-        assert panel.scroll_offset.y == 0
+        assert panel.cursor == 0
         assert "stage:funding" in screen_text(app)

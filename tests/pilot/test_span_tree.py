@@ -1,15 +1,15 @@
-"""The span tree: its rows, folds and cursor, and that they outlive a new trace."""
+"""The span tree: its rows, bars, folds and cursor, and that they outlive a new trace."""
 
 from __future__ import annotations
 
 from textual.app import ComposeResult
 
-from sagas import NOW, event, failed, orphaned, running, screen_text, trace_of
+from sagas import NOW, event, failed, many_alike, orphaned, running, screen_text, trace_of
 from sagatrace.events import TraceEvent
 from sagatrace_tui.model import Trace
+from sagatrace_tui.model.outline import Outline
 from sagatrace_tui.theme import ThemedApp
 from sagatrace_tui.widgets.span_tree import SpanTree
-from sagatrace_tui.widgets.tree_rows import MAX_GUIDE, tree_rows
 
 
 class Harness(ThemedApp):
@@ -17,17 +17,20 @@ class Harness(ThemedApp):
 
     def __init__(self, trace: Trace) -> None:
         super().__init__()
-        self.trace = trace
+        self.first = trace
         self.said: list[tuple[str, str]] = []
 
     def compose(self) -> ComposeResult:
         yield SpanTree()
 
     def on_mount(self) -> None:
+        self.show(self.first)
+        self.query_one(SpanTree).focus()
+
+    def show(self, trace: Trace) -> None:
         tree = self.query_one(SpanTree)
         tree.now = NOW
-        tree.trace = self.trace
-        tree.focus()
+        tree.subject = (trace, Outline(trace))
 
     def on_span_tree_span_highlighted(self, message: SpanTree.SpanHighlighted) -> None:
         self.said.append((type(message).__name__, message.span_id))
@@ -40,63 +43,115 @@ def shown(app: Harness) -> list[str]:
     return [line.rstrip() for line in screen_text(app).splitlines() if line.strip()]
 
 
-async def test_each_row_says_glyph_name_status_attempts_duration_and_error() -> None:
+async def test_a_row_says_glyph_name_role_standing_bar_attempts_and_duration() -> None:
     app = Harness(trace_of(failed("t")))
-    async with app.run_test(size=(90, 12)):
+    async with app.run_test(size=(100, 12)):
         assert shown(app) == [
-            "▌▾ ✘ workflow:loan-approval  failed  aborted                                        4.50s",
-            " ├─▾ ✔ stage:credit                                                                 2.60s",
-            " │ └── ✔ reserve_credit                                                        ×2   2.30s",
-            " ├── • ai:decision",
-            " ├─▾ ✘ stage:funding  failed  InsufficientFunds: balance 1200 < 25000               500ms",
-            " │ └── ✘ transfer_funds  failed  InsufficientFunds: balance 1200 < 25000            300ms",
-            " └── ✘ release_credit  failed  ConnectionError: bureau refused the connection       800ms",
+            " 7 spans                                                       0                   4.50s       took",
+            " ▾ ✘ workflow:loan-approval  consequence                       ━━━━━━━━━━━━━━━━━━━━━━━━━      4.50s",
+            " ├─▾ ✔ stage:credit  ⚠ still standing                           ━━━━━━━━━━━━━━                2.60s",
+            " │ └── ✔ reserve_credit  recovered                              ┄━━━━×┄┄┄┄┄━━            ×2   2.30s",
+            " ├── • ai:decision                                                             •",
+            " ├─▾ ✘ stage:funding  consequence                                               ━━            500ms",
+            "▌│ └── ✘ transfer_funds  CAUSE  InsufficientFunds: balance 120…                 ━━            300ms",
+            " └── ✘ release_credit  undo failed  ConnectionError: bureau re…                    ━━━━       800ms",
         ]
+
+
+async def test_the_cursor_begins_at_the_cause_and_e_goes_round_the_errors() -> None:
+    app = Harness(trace_of(failed("t")))
+    async with app.run_test(size=(100, 12)) as pilot:
+        tree = app.query_one(SpanTree)
+        assert tree.highlighted == "fuj"
+        seen = [(tree.highlighted, tree.error_place)]
+        for key in ("e", "e", "E", "g", "j"):
+            await pilot.press(key)
+            seen.append((tree.highlighted, tree.error_place))
+        assert seen == [
+            ("fuj", (3, 4)), ("und", (4, 4)), ("wf", (1, 4)), ("und", (4, 4)), ("wf", (1, 4)), ("cre", (0, 4)),
+        ]  # fmt: skip
+
+
+async def test_an_error_under_a_fold_is_unfolded_when_gone_to() -> None:
+    app = Harness(trace_of(failed("t")))
+    async with app.run_test(size=(100, 12)) as pilot:
+        tree = app.query_one(SpanTree)
+        await pilot.press("g", "space", "E")
+        assert tree.highlighted == "und"
+        await pilot.press("g", "space", "e", "e")
+        assert tree.highlighted == "fuj"
 
 
 async def test_a_parent_never_seen_has_a_named_place_and_the_orphan_a_mark() -> None:
     app = Harness(trace_of(orphaned("t")))
-    async with app.run_test(size=(70, 6)):
+    async with app.run_test(size=(120, 6)):
         text = "\n".join(shown(app))
         assert "▾ ? gone  parent never seen" in text
-        assert "└── ✘ stage:load  failed  ⚠ orphan  disk full" in text
+        assert "└── ✘ stage:load  CAUSE  ⚠ orphan  disk full" in text
 
 
 async def test_space_and_sideways_keys_fold_unfold_and_walk() -> None:
     app = Harness(trace_of(failed("t")))
-    async with app.run_test(size=(90, 12)) as pilot:
+    async with app.run_test(size=(100, 12)) as pilot:
         tree = app.query_one(SpanTree)
         places = []
-        for key in ("j", "space", "l", "right", "h", "left", "left", "left", "left"):
+        for key in ("g", "j", "space", "l", "right", "h", "left", "left", "left", "left"):
             await pilot.press(key)
             places.append((tree.highlighted, tree.row_count))
-        assert places == [
+        assert places[1:] == [
             ("cre", 7), ("cre", 6), ("cre", 7), ("crj", 7), ("cre", 7), ("cre", 6), ("wf", 6), ("wf", 1), ("wf", 1),
         ]  # fmt: skip
-        assert "▸ ✘ workflow:loan-approval +4  failed" in shown(app)[0]
+        assert "▸ ✘ workflow:loan-approval +4  consequence" in shown(app)[1]
 
 
-async def test_folding_all_takes_the_cursor_to_what_still_shows() -> None:
+async def test_folding_by_level_and_all_takes_the_cursor_to_what_still_shows() -> None:
     app = Harness(trace_of(failed("t")))
-    async with app.run_test(size=(90, 12)) as pilot:
+    async with app.run_test(size=(100, 12)) as pilot:
         tree = app.query_one(SpanTree)
-        await pilot.press("j", "j")
-        assert tree.highlighted == "crj"
-        await pilot.press("minus")
-        assert (tree.highlighted, tree.row_count) == ("cre", 5)
-        await pilot.press("equals_sign")
-        assert (tree.highlighted, tree.row_count) == ("cre", 7)
+        places = []
+        for key in ("minus", "less_than_sign", "greater_than_sign", "greater_than_sign", "minus", "equals_sign"):
+            await pilot.press(key)
+            places.append((tree.highlighted, tree.row_count))
+        assert places == [("fun", 5), ("wf", 1), ("wf", 5), ("wf", 7), ("wf", 5), ("wf", 7)]
+
+
+async def test_like_siblings_are_one_row_with_count_and_lengths_until_opened() -> None:
+    app = Harness(trace_of(many_alike("t", 214)))
+    async with app.run_test(size=(110, 12)) as pilot:
+        tree = app.query_one(SpanTree)
+        assert tree.row_count == 3
+        assert "▸ ✔ stage:notify ×214  10.0ms / 20.0ms / 30.0ms" in shown(app)[2]
+        assert "stage:last" in shown(app)[3]
+        await pilot.press("j", "enter")
+        assert tree.row_count == 3 + 214
+        await pilot.press("space")
+        assert tree.row_count == 3
+
+
+async def test_only_a_part_shows_with_all_above_it() -> None:
+    app = Harness(trace_of(failed("t")))
+    async with app.run_test(size=(100, 12)) as pilot:
+        tree = app.query_one(SpanTree)
+        tree.only = ("found", frozenset({"crj"}))
+        await pilot.pause()
+        assert [line[:36].strip(" ▌").split("  ")[0] for line in shown(app)[1:]] == [
+            "▾ ✘ workflow:loan-approval +3", "└─▾ ✔ stage:credit", "└── ✔ reserve_credit",
+        ]  # fmt: skip
+        assert shown(app)[0].startswith(" found: 1 of 7 spans")
+        assert tree.go_to("und")
+        await pilot.pause()
+        assert (tree.only, tree.highlighted, tree.row_count) == (None, "und", 7)
 
 
 async def test_cursor_and_folds_outlive_a_trace_that_grew_above_them() -> None:
     events = failed("t")
     late = [event("t", "val", "stage:validate:started", 0.05, "wf"), event("t", "zz", "ai:note", 0.06, "cre")]
     app = Harness(trace_of(events))
-    async with app.run_test(size=(90, 14)) as pilot:
+    async with app.run_test(size=(100, 14)) as pilot:
         tree = app.query_one(SpanTree)
-        await pilot.press("j", "space", "G")
+        await pilot.press("g", "j", "space", "G")
         assert tree.highlighted == "und"
-        tree.trace = trace_of([*events, *late])
+        app.show(trace_of([*events, *late]))
         await pilot.pause()
         assert tree.highlighted == "und"
         assert " ├─▸ ✔ stage:credit +2" in "\n".join(shown(app))
@@ -104,19 +159,19 @@ async def test_cursor_and_folds_outlive_a_trace_that_grew_above_them() -> None:
 
 async def test_messages_tell_where_the_cursor_is_and_what_was_opened() -> None:
     app = Harness(trace_of(failed("t")))
-    async with app.run_test(size=(90, 12)) as pilot:
+    async with app.run_test(size=(100, 12)) as pilot:
         await pilot.press("j", "enter")
         await pilot.pause()
-        assert app.said == [("SpanHighlighted", "wf"), ("SpanHighlighted", "cre"), ("SpanOpened", "cre")]
+        assert app.said == [("SpanHighlighted", "fuj"), ("SpanHighlighted", "und"), ("SpanOpened", "und")]
 
 
 async def test_what_runs_goes_on_with_the_clock() -> None:
     app = Harness(trace_of(running("t", 70)))
     async with app.run_test(size=(60, 6)) as pilot:
-        assert shown(app)[0].endswith("running                  5.00s")
+        assert shown(app)[1].endswith(" 5.00s")
         app.query_one(SpanTree).now = NOW + 2_000_000
         await pilot.pause()
-        assert shown(app)[0].endswith("7.00s")
+        assert shown(app)[1].endswith(" 7.00s")
 
 
 def deep(depth: int) -> list[TraceEvent]:
@@ -132,9 +187,3 @@ async def test_a_tree_deeper_than_the_screen_is_wide_still_shows_its_names() -> 
         assert "stage:deep" in shown(app)[-1]
         await pilot.press("minus")
         assert app.query_one(SpanTree).highlighted == "s1"
-
-
-def test_rows_keep_bounded_guides_and_every_span_once() -> None:
-    rows = tree_rows(trace_of(deep(500)), ())
-    assert [row.span_id for row in rows] == [f"s{n}" for n in range(500)]
-    assert max(len(row.guide) for row in rows) == MAX_GUIDE

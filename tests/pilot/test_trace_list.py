@@ -14,7 +14,7 @@ from sagatrace_tui.widgets.trace_list import GAP, TraceList, columns
 
 def rows(*numbers: int) -> tuple[TraceSummary, ...]:
     return tuple(
-        TraceSummary(f"trace-{n}", NOW - n, "success", f"loan {n}", NOW - 5_000_000, 1_500_000, 3) for n in numbers
+        TraceSummary(f"trace-{n}", NOW - n, "succeeded", f"loan {n}", NOW - 5_000_000, 1_500_000, 3) for n in numbers
     )
 
 
@@ -39,7 +39,7 @@ class Harness(ThemedApp):
 def test_columns_fill_the_width_and_no_more(width: int) -> None:
     chosen = columns(width)
     assert sum(column.width + GAP for column in chosen) <= width
-    assert {"STATUS", "NAME", "STARTED"} <= {column.title for column in chosen}
+    assert {"VERDICT", "NAME", "STARTED"} <= {column.title for column in chosen}
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ async def test_the_cursor_stays_on_its_trace_when_rows_arrive_above() -> None:
         traces.rows = rows(100, 101, *range(40))
         await pilot.pause()
         assert traces.highlighted == rows(3)[0]
-        assert "▌✔ success   loan 3" in screen_text(app)
+        assert "▌✔ succeeded     loan 3" in screen_text(app)
 
 
 async def test_what_is_in_sight_stays_when_rows_arrive_above_a_scrolled_list() -> None:

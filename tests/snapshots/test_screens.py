@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
-from sagas import UnreliableStore, failed, orphaned, running, screen_text, still, succeeded, until
+from sagas import UnreliableStore, failed, many_alike, orphaned, running, screen_text, still, succeeded, until
 from sagatrace.errors import StoreError
 from sagatrace.events import TraceEvent
 from sagatrace.stores import Search, TraceHits
@@ -60,20 +60,51 @@ def test_search(snap_compare: Compare, store: OnceRead, size: tuple[int, int]) -
     assert snap_compare(app, terminal_size=size, run_before=ready("loan-4200", "j"))
 
 
+def test_a_query_that_makes_no_sense(snap_compare: Compare, store: OnceRead) -> None:
+    app = SagatraceApp(store, clock=still)
+    assert snap_compare(app, terminal_size=(80, 24), run_before=ready("loan-4200", "slash", *"status:fial", "end"))
+
+
+VIEWS = {
+    "tree": ("CAUSE", []),
+    "why": ("why: 4 of 7", ["w"]),
+    "compensation": ("STILL STANDING", ["c"]),
+    "found": ("3 spans · n N", ["slash", *"credit", "enter", "n"]),
+    "detail": ("Traceback", ["tab", "j", "j"]),
+}
+
+
 @SIZES
-def test_trace(snap_compare: Compare, store: OnceRead, size: tuple[int, int]) -> None:
+@pytest.mark.parametrize("view", VIEWS)
+def test_trace(snap_compare: Compare, store: OnceRead, size: tuple[int, int], view: str) -> None:
     app = SagatraceApp(store, trace_id="loan-4201", clock=still)
+    shown, keys = VIEWS[view]
 
-    async def on_the_failed_job(pilot: Pilot[Any]) -> None:
-        await ready("release_credit", "G", "k")(pilot)
-        await until(pilot, lambda: "transfer_funds\nstatus" in shown(pilot), "its detail")
+    async def in_that_view(pilot: Pilot[Any]) -> None:
+        await ready("error 3 of 4", *keys)(pilot)
+        await until(pilot, lambda: shown in screen_text(pilot.app) or size == (80, 24), shown)
+        await pilot.pause(0.3)
 
-    def shown(pilot: Pilot[Any]) -> str:
-        return str(pilot.app.screen.query_one("SpanDetail Static").render())
+    assert snap_compare(app, terminal_size=size, run_before=in_that_view)
 
-    assert snap_compare(app, terminal_size=size, run_before=on_the_failed_job)
+
+def test_a_small_terminal(snap_compare: Compare, store: OnceRead) -> None:
+    app = SagatraceApp(store, trace_id="loan-4201", clock=still)
+    assert snap_compare(app, terminal_size=(40, 12), run_before=ready("error 3 of 4"))
+
+
+def test_light(snap_compare: Compare, store: OnceRead) -> None:
+    app = SagatraceApp(store, trace_id="loan-4201", clock=still)
+    app.theme = "sagatrace-light"
+    assert snap_compare(app, terminal_size=(120, 40), run_before=ready("error 3 of 4"))
+
+
+def test_like_siblings(snap_compare: Compare) -> None:
+    store = OnceRead(many_alike("mailing", 214))
+    app = SagatraceApp(store, trace_id="mailing", clock=still)
+    assert snap_compare(app, terminal_size=(100, 20), run_before=ready("×214"))
 
 
 def test_help(snap_compare: Compare, store: OnceRead) -> None:
     app = SagatraceApp(store, trace_id="loan-4201", clock=still)
-    assert snap_compare(app, terminal_size=(80, 24), run_before=ready("release_credit", "question_mark"))
+    assert snap_compare(app, terminal_size=(80, 24), run_before=ready("error 3 of 4", "question_mark"))

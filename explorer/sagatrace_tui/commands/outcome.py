@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, NoReturn, ParamSpec, TypeVar
 
 import click
 
@@ -19,7 +19,16 @@ from sagatrace.stores import EventStore, FetchedTrace, open_store
 from sagatrace_tui.labels import inert
 from sagatrace_tui.model import Trace, build_trace, reading_anomalies
 
-__all__ = ["Exit", "fetched", "folded", "now_micros", "one_line_errors", "opened_store", "store_option"]
+__all__ = [
+    "Exit",
+    "fetched",
+    "folded",
+    "no_such_trace",
+    "now_micros",
+    "one_line_errors",
+    "opened_store",
+    "store_option",
+]
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -88,10 +97,15 @@ def fetched(store: EventStore, trace_id: str) -> FetchedTrace:
     """The trace; where there is none, one line and the status that says so."""
     found = store.fetch_trace(trace_id)
     if not found.events and not found.malformed:
-        shown = inert(trace_id, 255)
-        click.echo(f"sagatrace: no trace {shown!r} in {store.label}: `sagatrace list` shows the newest", err=True)
-        sys.exit(Exit.NO_SUCH_TRACE)
+        no_such_trace(store, trace_id)
     return found
+
+
+def no_such_trace(store: EventStore, trace_id: str) -> NoReturn:
+    """End with one line and the status that says so."""
+    shown = inert(trace_id, 255)
+    click.echo(f"sagatrace: no trace {shown!r} in {store.label}: `sagatrace list` shows the newest", err=True)
+    sys.exit(Exit.NO_SUCH_TRACE)
 
 
 def folded(found: FetchedTrace, now: int | None = None) -> Trace:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sagatrace_tui.model.trace import Trace, TraceStatus
+from sagatrace_tui.model.trace import Trace
+from sagatrace_tui.model.verdict import Verdict
 
 __all__ = ["TraceSummary", "summarize"]
 
 
 @dataclass(frozen=True, slots=True)
 class TraceSummary:
-    """One trace of a list. Times are microseconds since 1970; `status` is None until the trace has been read."""
+    """One trace of a list. Times are microseconds since 1970; `verdict` is None until the trace has been read."""
 
     trace_id: str
     latest: int
-    status: TraceStatus | None = None
+    verdict: Verdict | None = None
     name: str = ""
     started_at: int | None = None
     duration: int | None = None
@@ -26,7 +27,7 @@ class TraceSummary:
     @property
     def is_running(self) -> bool:
         """Whether it was running when read."""
-        return self.status == "running"
+        return self.verdict in ("running", "compensating")
 
     def elapsed(self, now: int) -> int | None:
         """Microseconds it took, or has taken so far."""
@@ -40,7 +41,7 @@ def summarize(trace: Trace, latest: int) -> TraceSummary:
     return TraceSummary(
         trace_id=trace.trace_id,
         latest=latest,
-        status=trace.status,
+        verdict=trace.verdict,
         name=trace.name,
         started_at=trace.started_at,
         duration=trace.duration,

@@ -11,14 +11,19 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.screen import Screen
 from textual.timer import Timer
+from textual.widgets import Input
 
 from sagatrace.stores import EventStore
 from sagatrace_tui.labels import inert, plural
 from sagatrace_tui.live import AFRESH, INTERVAL, OLDER, ListFeed, Listing, Poller
+from sagatrace_tui.model.query import Query
+from sagatrace_tui.query_history import QueryHistory
+from sagatrace_tui.screens.clipboard import copy_text
 from sagatrace_tui.screens.trace import TraceScreen
 from sagatrace_tui.widgets.bar import StateLine, TitleBar
 from sagatrace_tui.widgets.key_hints import KeyHints
 from sagatrace_tui.widgets.notice import Notice
+from sagatrace_tui.widgets.query_line import QueryLine
 from sagatrace_tui.widgets.rows import Rows
 from sagatrace_tui.widgets.trace_list import TraceList
 
@@ -32,7 +37,11 @@ class SearchScreen(Screen[None]):
     """Lists traces and opens one; polls while it is the screen on top."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("r", "reload", "Refresh"),
+        Binding("slash", "query", "Search", priority=True),
+        Binding("w", "why", "Why"),
+        Binding("c", "clear", "All traces again", show=False),
+        Binding("y", "copy", "Copy the trace id", show=False),
+        Binding("r", "reload", "Read again"),
         Binding("question_mark,f1", "app.help", "Help"),
         Binding("q", "app.quit", "Quit"),
     ]
@@ -46,15 +55,18 @@ class SearchScreen(Screen[None]):
     class Read(Message):
         """The feed has read."""
 
-        def __init__(self, listing: Listing) -> None:
+        def __init__(self, listing: Listing, query: Query) -> None:
             super().__init__()
             self.listing = listing
+            self.asked = query
 
         def can_replace(self, message: Message) -> bool:
             """Only the newest reading is worth drawing."""
             return isinstance(message, SearchScreen.Read)
 
-    def __init__(self, store: EventStore, clock: Callable[[], int], subtitle: str = "") -> None:
+    def __init__(
+        self, store: EventStore, clock: Callable[[], int], subtitle: str = "", history: QueryHistory | None = None
+    ) -> None:
         super().__init__()
         self._store = store
         self._clock = clock
@@ -62,13 +74,21 @@ class SearchScreen(Screen[None]):
         self._listing: Listing | None = None
         self._drawn: Listing | None = None
         self._frame: Timer | None = None
-        feed = ListFeed(store, clock)
-        self.poller = Poller(feed.read, lambda listing: self.post_message(self.Read(listing)))
+        self._history = history
+        self._asked = ""
+        self.poller = self._follow(Query())
+
+    def _follow(self, query: Query) -> Poller[Listing]:
+        """A poller of what the query finds; readings of earlier queries are told from its own."""
+        self._query = query
+        feed = ListFeed(self._store, self._clock, query=query)
+        return Poller(feed.read, lambda listing: self.post_message(self.Read(listing, query)))
 
     @property
     def help_sections(self) -> Sequence[tuple[str, Sequence[BindingType]]]:
         """The keys of this screen."""
         return [
+            ("Search line", QueryLine.BINDINGS),
             ("List", [*TraceList.BINDINGS, *Rows.BINDINGS]),
             ("Screen", self.BINDINGS),
         ]
@@ -76,6 +96,7 @@ class SearchScreen(Screen[None]):
     def compose(self) -> ComposeResult:
         """Title, list, state, keys."""
         yield TitleBar("traces", inert(self._subtitle, 200))
+        yield QueryLine(self._history.queries if self._history else ())
         yield Notice()
         yield TraceList()
         state = StateLine()
@@ -104,6 +125,8 @@ class SearchScreen(Screen[None]):
 
     def on_search_screen_read(self, message: Read) -> None:
         """Take what was read, and draw it unless something was drawn just now."""
+        if message.asked is not self._query:
+            return
         self._listing = message.listing
         if self._frame is None:
             self._draw()
@@ -125,7 +148,7 @@ class SearchScreen(Screen[None]):
         state = self.query_one(StateLine)
         state.fault = listing.fault is not None
         state.facts = _facts(listing)
-        self.query_one(Notice).message = _notice(listing)
+        self.query_one(Notice).message = _notice(listing, self._asked)
         if traces.display and self.focused is None:
             traces.focus()
 
@@ -139,6 +162,55 @@ class SearchScreen(Screen[None]):
     def open_trace(self, message: TraceList.Opened) -> None:
         """Show one trace."""
         self.app.push_screen(TraceScreen(self._store, message.trace_id, self._clock))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002 - Textual's form
+        """A stroke typed into a line is a stroke."""
+        return not (action == "query" and isinstance(self.focused, Input))
+
+    def action_query(self) -> None:
+        """Type what to look for."""
+        self.query_one(QueryLine).edit()
+
+    @on(QueryLine.Asked)
+    def ask(self, message: QueryLine.Asked) -> None:
+        """Look for it."""
+        self._asked = message.text
+        self.poller.stop()
+        self._listing = self._drawn = None
+        traces = self.query_one(TraceList)
+        traces.rows = ()
+        self.poller = self._follow(message.asked)
+        self.query_one(StateLine).facts = ("searching",)
+        self.query_one(Notice).message = None
+        self.poller.start()
+        self._to_list()
+        if message.text and self._history is not None:
+            history, text = self._history, message.text
+            self.run_worker(lambda: history.add(text), thread=True)
+
+    @on(QueryLine.Left)
+    def _to_list(self) -> None:
+        traces = self.query_one(TraceList)
+        traces.display = True
+        traces.focus()
+
+    def action_clear(self) -> None:
+        """Look for nothing in particular."""
+        line = self.query_one(QueryLine)
+        line.input.value = ""
+        self.ask(QueryLine.Asked(Query(), ""))
+
+    def action_why(self) -> None:
+        """Show why the trace under the cursor failed."""
+        chosen = self.query_one(TraceList).highlighted
+        if chosen is not None:
+            self.app.push_screen(TraceScreen(self._store, chosen.trace_id, self._clock, view="why"))
+
+    def action_copy(self) -> None:
+        """Copy the id of the trace under the cursor."""
+        chosen = self.query_one(TraceList).highlighted
+        if chosen is not None:
+            self.query_one(StateLine).say(*copy_text(self.app, chosen.trace_id, "the trace id"))
 
     def action_reload(self) -> None:
         """Read every listed trace again, now."""
@@ -155,10 +227,16 @@ def _facts(listing: Listing) -> tuple[str, ...]:
     )
 
 
-def _notice(listing: Listing) -> tuple[str, str, bool] | None:
+def _notice(listing: Listing, asked: str) -> tuple[str, str, bool] | None:
     if listing.fault is not None:
         kept = "What is listed was read before. " if listing.rows else ""
         return "The store could not be read", f"{listing.fault}\n{kept}Press r to try again now.", True
+    if not listing.rows and not listing.reading and asked:
+        return (
+            "No trace matches",
+            f"{asked}\nAll of it must hold for one single event of a trace. / changes it, c shows all traces again.",
+            False,
+        )
     if not listing.rows and not listing.reading:
         return (
             "No traces yet",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import ClassVar, Final
 
@@ -10,14 +11,23 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.message import Message
-from textual.screen import Screen
 from textual.timer import Timer
+from textual.widgets import Input
+from textual.worker import get_current_worker
 
 from sagatrace.stores import EventStore
 from sagatrace_tui.labels import inert, plural
 from sagatrace_tui.live import AFRESH, INTERVAL, OpenTrace, Poller, TraceFeed
+from sagatrace_tui.model import Trace
+from sagatrace_tui.model.explain import hand_over
+from sagatrace_tui.model.find import find
+from sagatrace_tui.screens.clipboard import CopyScreen
+from sagatrace_tui.screens.value import ValueScreen
+from sagatrace_tui.values import as_text
 from sagatrace_tui.widgets.bar import StateLine
+from sagatrace_tui.widgets.find_line import FindLine
 from sagatrace_tui.widgets.key_hints import KeyHints
+from sagatrace_tui.widgets.ledger import Ledger
 from sagatrace_tui.widgets.notice import Notice
 from sagatrace_tui.widgets.rows import Rows
 from sagatrace_tui.widgets.span_detail import SpanDetail
@@ -34,28 +44,40 @@ TALL: Final = 16
 """Lines from which they stand one above the other; below, one of them shows at a time."""
 
 
-class TraceScreen(Screen[None]):
+class TraceScreen(CopyScreen):
     """Follows one trace by polling; cursor, folds and scrolling stay as they are when it grows."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("tab,shift+tab", "other_pane", "Other pane"),
-        Binding("r", "reload", "Refresh"),
+        Binding("w", "view('why')", "Why"),
+        Binding("c", "view('compensation')", "Undone?"),
+        Binding("slash", "find", "Find", priority=True),
+        Binding("tab,shift+tab", "other_pane", "Pane"),
+        Binding("asterisk", "only_matches", "Show only what was found, or all again", show=False),
+        Binding("1", "view('tree')", "View: all spans", show=False),
+        Binding("2", "view('why')", "View: why it failed, root to cause", show=False),
+        Binding("3", "view('compensation')", "View: what was undone, what still stands", show=False),
+        Binding("y", "copy", "Copy the id, or the value under the cursor", show=False),
+        Binding("Y", "hand_over", "Hand over"),
+        Binding("S", "save", "Save the hand-over as a file", show=False),
+        Binding("r", "reload", "Read again", show=False),
         Binding("question_mark,f1", "app.help", "Help"),
         Binding("q", "leave", "Back"),
-        Binding("escape", "back", "From the detail to the tree, then to the list", show=False),
+        Binding("escape", "back", "One step back", show=False),
     ]
     DEFAULT_CSS = """
     TraceScreen { layout: vertical; }
     TraceScreen #panes { height: 1fr; layout: vertical; }
-    TraceScreen SpanTree { height: 11fr; }
+    TraceScreen SpanTree, TraceScreen Ledger { height: 11fr; }
+    TraceScreen Ledger { display: none; }
     TraceScreen SpanDetail { height: 9fr; border-top: solid $panel; }
     TraceScreen SpanDetail:focus { border-top: solid $primary; }
     TraceScreen.-wide #panes { layout: horizontal; }
-    TraceScreen.-wide SpanTree { width: 11fr; height: 1fr; }
-    TraceScreen.-wide SpanDetail { width: 9fr; height: 1fr; border-top: none; border-left: solid $panel; }
+    TraceScreen.-wide SpanTree, TraceScreen.-wide Ledger { width: 31fr; height: 1fr; }
+    TraceScreen.-wide SpanDetail { width: 19fr; height: 1fr; border-top: none; border-left: solid $panel; }
     TraceScreen.-wide SpanDetail:focus { border-top: none; border-left: solid $primary; }
     TraceScreen.-short SpanDetail { border: none; }
-    TraceScreen.-short TraceHeader { max-height: 2; }
+    TraceScreen.-short StateLine { display: none; }
+    TraceScreen.-short StateLine.-said { display: block; }
     """
     VERTICAL_BREAKPOINTS: list[tuple[int, str]] | None = [(0, "-short"), (TALL, "-tall")]  # noqa: RUF012 - Textual's form
     HORIZONTAL_BREAKPOINTS: list[tuple[int, str]] | None = [(0, "-narrow"), (WIDE, "-wide")]  # noqa: RUF012 - Textual's form
@@ -71,12 +93,23 @@ class TraceScreen(Screen[None]):
             """Only the newest reading is worth drawing."""
             return isinstance(message, TraceScreen.Read)
 
-    def __init__(self, store: EventStore, trace_id: str, clock: Callable[[], int]) -> None:
+    class Found(Message):
+        """What was to be found is."""
+
+        def __init__(self, text: str, span_ids: frozenset[str]) -> None:
+            super().__init__()
+            self.text = text
+            self.span_ids = span_ids
+
+    def __init__(self, store: EventStore, trace_id: str, clock: Callable[[], int], view: str = "tree") -> None:
         super().__init__()
         self._store = store
         self._trace_id = trace_id
         self._reading: OpenTrace | None = None
         self._rest: Timer | None = None
+        self._view = view
+        self._began = time.monotonic()
+        self._patience: Timer | None = None
         feed = TraceFeed(store, trace_id, clock)
         self.poller = Poller(feed.read, lambda reading: self.post_message(self.Read(reading)))
 
@@ -84,17 +117,20 @@ class TraceScreen(Screen[None]):
     def help_sections(self) -> Sequence[tuple[str, Sequence[BindingType]]]:
         """The keys of this screen."""
         return [
+            ("Screen", self.BINDINGS),
             ("Span tree", [*SpanTree.BINDINGS, *Rows.BINDINGS]),
             ("Detail", SpanDetail.BINDINGS),
-            ("Screen", self.BINDINGS),
+            ("What was undone", Ledger.BINDINGS),
         ]
 
     def compose(self) -> ComposeResult:
-        """Header, the two panes, state, keys."""
+        """Header, the panes, state, keys."""
         yield TraceHeader(self._trace_id)
         yield Notice()
+        yield FindLine()
         with Container(id="panes"):
             yield SpanTree()
+            yield Ledger()
             yield SpanDetail()
         state = StateLine()
         state.address = inert(self._store.label, 300)
@@ -105,7 +141,11 @@ class TraceScreen(Screen[None]):
         """Begin to read."""
         self.query_one(SpanTree).focus()
         self.query_one(StateLine).facts = ("reading",)
+        self._patience = self.set_interval(0.5, self._say_patience)
         self.poller.start()
+
+    def _say_patience(self) -> None:
+        self.query_one(TraceHeader).waiting = f"reading, {time.monotonic() - self._began:.0f} s · Esc gives up"
 
     def on_unmount(self) -> None:
         """Stop reading."""
@@ -128,10 +168,17 @@ class TraceScreen(Screen[None]):
         before, reading = self._reading, message.reading
         self._reading = reading
         header, tree = self.query_one(TraceHeader), self.query_one(SpanTree)
-        if reading.trace is not None:
+        if self._patience is not None:
+            self._patience.stop()
+        if reading.trace is not None and reading.outline is not None:
             header.now = tree.now = reading.now
             if before is None or reading.trace is not before.trace:
-                header.trace = tree.trace = reading.trace
+                header.trace = self.query_one(Ledger).trace = reading.trace
+                tree.subject = (reading.trace, reading.outline)
+                if before is None or before.trace is None:
+                    self._show_view()
+                elif self._view == "why":
+                    tree.only = why_part(reading.trace)
                 self._show_detail()
         state = self.query_one(StateLine)
         state.fault = reading.fault is not None
@@ -140,6 +187,7 @@ class TraceScreen(Screen[None]):
         self.query_one("#panes").display = notice is None or bool(tree.row_count)
 
     @on(SpanTree.SpanHighlighted)
+    @on(Ledger.SpanHighlighted)
     def follow_cursor(self) -> None:
         """Show the span under the cursor once it rests there."""
         if self._rest is not None:
@@ -152,37 +200,169 @@ class TraceScreen(Screen[None]):
         self._show_detail()
         self._arrange(self.size.height, into_detail=True)
 
+    @on(SpanDetail.SpanChosen)
+    @on(Ledger.SpanChosen)
+    def go_to_span(self, message: SpanDetail.SpanChosen | Ledger.SpanChosen) -> None:
+        """Show the span in the tree."""
+        if isinstance(message, Ledger.SpanHighlighted):
+            return
+        self._view = "tree"
+        self._show_view()
+        if not self.query_one(SpanTree).go_to(message.span_id):
+            self.say("That span was never seen in this trace", "warn")
+        self._arrange(self.size.height, into_detail=False)
+        self._show_detail()
+
+    @on(SpanDetail.ValueOpened)
+    def open_value(self, message: SpanDetail.ValueOpened) -> None:
+        """Show a value whole."""
+        self.app.push_screen(ValueScreen(message.title, as_text(message.value)))
+
+    def action_view(self, view: str) -> None:
+        """Show the trace another way; the same key again shows all spans."""
+        self._view = "tree" if view == self._view else view
+        self._show_view()
+        self._arrange(self.size.height, into_detail=False)
+        self._show_detail()
+
+    def _show_view(self) -> None:
+        tree, trace = self.query_one(SpanTree), self._reading.trace if self._reading else None
+        if trace is None:
+            return
+        part = why_part(trace) if self._view == "why" else None
+        if self._view == "why" and part is None:
+            self._view = "tree"
+            self.say("Nothing failed in this trace", "ok")
+        tree.only = part
+        if part is not None and trace.cause is not None:
+            tree.go_to(trace.cause.span_id)
+        self._arrange(self.size.height, self.query_one(SpanDetail).has_focus)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002 - Textual's form
+        """A stroke typed into a line is a stroke."""
+        return not (action == "find" and isinstance(self.focused, Input))
+
+    def action_find(self) -> None:
+        """Type what to find."""
+        self.query_one(FindLine).edit()
+
+    @on(FindLine.Changed)
+    def look_for(self, message: FindLine.Changed) -> None:
+        """Find it, away from the screen's own thread."""
+        trace, text = self._reading.trace if self._reading else None, message.text
+        if trace is None:
+            return
+
+        def look() -> None:
+            worker = get_current_worker()
+            found = find(trace, text, go_on=lambda: not worker.is_cancelled)
+            if not worker.is_cancelled:
+                self.post_message(self.Found(text, found))
+
+        self.query_one(FindLine).found = "finding …" if text else ""
+        self.run_worker(look, thread=True, exclusive=True, group="find")
+
+    def on_trace_screen_found(self, message: Found) -> None:
+        """Mark it, and go to the first of it."""
+        tree = self.query_one(SpanTree)
+        tree.matches = message.span_ids
+        if tree.only is not None and tree.only[0] == "found":
+            tree.only = ("found", message.span_ids) if message.span_ids else None
+        count = plural(len(message.span_ids), "span") if message.text else ""
+        self.query_one(FindLine).found = count and f"{count} · n N next, previous · * only these"
+        if message.span_ids and tree.highlighted not in message.span_ids:
+            tree.action_match(1)
+
+    @on(FindLine.Settled)
+    def leave_find(self) -> None:
+        """Go on in the tree."""
+        self.set_focus(None)
+        self._arrange(self.size.height, into_detail=False)
+
+    @on(FindLine.Left)
+    def forget_find(self) -> None:
+        """Nothing is marked any more."""
+        self.set_focus(None)
+        tree = self.query_one(SpanTree)
+        tree.matches = frozenset()
+        if tree.only is not None and tree.only[0] == "found":
+            tree.only = None
+        self.query_one(FindLine).close()
+        self._arrange(self.size.height, into_detail=False)
+
+    def action_only_matches(self) -> None:
+        """Show what was found and what is above it, or all again."""
+        tree = self.query_one(SpanTree)
+        if tree.only is not None and tree.only[0] == "found":
+            tree.only = None
+        elif tree.matches:
+            self._view = "tree"
+            tree.only = ("found", tree.matches)
+        else:
+            self.say("Nothing was found yet: / finds", "warn")
+
     def action_other_pane(self) -> None:
         """From the tree to the detail and back."""
         self._show_detail()
         self._arrange(self.size.height, into_detail=not self.query_one(SpanDetail).has_focus)
 
-    def action_back(self) -> None:
+    async def action_back(self) -> None:
         """One step back."""
         if self.query_one(SpanDetail).has_focus:
             self._arrange(self.size.height, into_detail=False)
+        elif self._view != "tree":
+            self.action_view("tree")
+        elif self.query_one(SpanTree).matches:
+            self.forget_find()
         else:
-            self.action_leave()
+            await self.action_leave()
 
-    def action_leave(self) -> None:
+    async def action_leave(self) -> None:
         """Back to the list."""
-        self.app.pop_screen()
+        await self.run_action("app.leave_trace")
 
     def action_reload(self) -> None:
         """Fetch and fold the trace again, now."""
         self.poller.ask(AFRESH)
 
+    def copied(self) -> tuple[str, str] | None:
+        """What the cursor is on: the value of a line, else an id."""
+        detail = self.query_one(SpanDetail)
+        if not detail.has_focus:
+            return self._highlighted() or self._trace_id, "the id"
+        if detail.line is not None and detail.line.value is not None:
+            return as_text(detail.line.value), "the value"
+        return None
+
+    def handed_over(self) -> tuple[str, str] | None:
+        """The text for an incident channel."""
+        trace = self._reading.trace if self._reading else None
+        return None if trace is None else (hand_over(trace, inert), self._trace_id)
+
+    def _highlighted(self) -> str | None:
+        return (self.query_one(Ledger) if self._view == "compensation" else self.query_one(SpanTree)).highlighted
+
     def _show_detail(self) -> None:
-        tree = self.query_one(SpanTree)
-        if tree.trace is not None and tree.highlighted is not None:
-            self.query_one(SpanDetail).subject = (tree.trace, tree.highlighted)
+        tree, span_id = self.query_one(SpanTree), self._highlighted()
+        self.query_one(TraceHeader).error_place = tree.error_place
+        if tree.subject is not None and span_id is not None:
+            self.query_one(SpanDetail).subject = (*tree.subject, span_id)
 
     def _arrange(self, height: int, into_detail: bool) -> None:
-        tree, detail = self.query_one(SpanTree), self.query_one(SpanDetail)
+        detail, tree, ledger = self.query_one(SpanDetail), self.query_one(SpanTree), self.query_one(Ledger)
+        main, other = (ledger, tree) if self._view == "compensation" else (tree, ledger)
         one_at_a_time = height < TALL
-        tree.display = not (one_at_a_time and into_detail)
+        other.display = False
+        main.display = not (one_at_a_time and into_detail)
         detail.display = not one_at_a_time or into_detail
-        (detail if into_detail else tree).focus()
+        if not self.query_one(FindLine).has_focus_within:
+            (detail if into_detail else main).focus()
+
+
+def why_part(trace: Trace) -> tuple[str, frozenset[str]] | None:
+    """What the why view shows: the way from the root to the cause, and the other spans that failed."""
+    shown = {*trace.failure_path, *(one for one, role in trace.roles.items() if role != "recovered")}
+    return ("why", frozenset(shown)) if shown else None
 
 
 def _facts(reading: OpenTrace) -> tuple[str, ...]:

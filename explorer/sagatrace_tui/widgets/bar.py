@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from rich.cells import cell_len
 from textual.content import Content
 from textual.reactive import reactive
+from textual.timer import Timer
 from textual.widget import Widget
 
 from sagatrace_tui.labels import short, short_middle
 from sagatrace_tui.theme import TONES
 
 __all__ = ["Bar", "StateLine", "TitleBar"]
+
+SAID: Final = 8.0
+"""Seconds that what was done stays to be read."""
 
 
 class Bar(Widget):
@@ -53,9 +59,28 @@ class StateLine(Bar):
     address: reactive[str] = reactive("")
     facts: reactive[tuple[str, ...]] = reactive(())
     fault: reactive[bool] = reactive(False)
+    said: reactive[tuple[str, str]] = reactive(("", "plain"))
+    """What was just done, and its tone; for a few seconds."""
+
+    _quiet: Timer | None = None
+
+    def say(self, text: str, tone: str = "plain") -> None:
+        """Show what was just done, for a few seconds in place of the rest."""
+        self.said = (text, tone)
+        self.add_class("-said")
+        if self._quiet is not None:
+            self._quiet.stop()
+        self._quiet = self.set_timer(SAID, self._be_quiet)
+
+    def _be_quiet(self) -> None:
+        self.said = ("", "plain")
+        self.remove_class("-said")
 
     def render(self) -> Content:
         """The line."""
+        said, tone = self.said
+        if said:
+            return Content.assemble(("» ", TONES["key"]), (short(said, max(0, self.size.width - 2)), TONES[tone]))
         facts = " · ".join(self.facts)
         sign = ("● ", TONES["bad" if self.fault else "ok"])
         room = self.size.width - cell_len(facts) - 5

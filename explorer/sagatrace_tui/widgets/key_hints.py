@@ -31,6 +31,10 @@ _NAMES: Final = {
     "minus": "-",
     "equals_sign": "=",
     "question_mark": "?",
+    "slash": "/",
+    "asterisk": "*",
+    "less_than_sign": "<",
+    "greater_than_sign": ">",
     "f1": "F1",
 }
 

@@ -6,17 +6,19 @@ from collections.abc import Iterable, Sequence
 from typing import ClassVar, Final
 
 from rich.cells import cell_len, set_cell_size
+from rich.color import Color as RichColor
 from rich.segment import Segment
 from rich.style import Style
 from textual import events
 from textual.binding import Binding, BindingType
+from textual.color import Color
 from textual.geometry import Region, Size
 from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from sagatrace_tui.labels import short
-from sagatrace_tui.theme import TONE_CLASSES, TONE_CSS
+from sagatrace_tui.theme import BOLD, TONES
 
 __all__ = ["CURSOR", "Part", "Rows", "fitted"]
 
@@ -56,18 +58,19 @@ class Rows(ScrollView, can_focus=True):
         Binding("g,home", "top", "First row", show=False),
         Binding("G,end", "bottom", "Last row", show=False),
     ]
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"rows--cursor", "rows--header", *TONE_CLASSES}
-    DEFAULT_CSS = f"""
-    Rows {{
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"rows--cursor", "rows--header"}
+    DEFAULT_CSS = """
+    Rows {
         overflow-x: hidden;
         overflow-y: auto;
         scrollbar-size-vertical: 1;
         background: $background;
-        .rows--header {{ color: $foreground-muted; background: $background; text-style: none; }}
-        .rows--cursor {{ background: $cursor-line-blurred; }}
-        &:focus .rows--cursor {{ background: $cursor-line; }}
-        {TONE_CSS}
-    }}
+        .rows--header { color: $foreground-muted; background: $background; text-style: none; }
+        .rows--cursor { background: $cursor-line-blurred; }
+        &:focus .rows--cursor { background: $cursor-line; }
+        &:ansi .rows--cursor { text-style: bold; }
+        &:ansi:focus .rows--cursor { text-style: reverse; }
+    }
     """
     ALLOW_SELECT = False
     HEADER_LINES: ClassVar[int] = 0
@@ -77,6 +80,8 @@ class Rows(ScrollView, can_focus=True):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name for it
         super().__init__(id=id)
         self._drawn: dict[int, Strip] = {}
+        self._strips: dict[tuple[int, int, bool], Strip] = {}  # rows drawn since anything but the cursor changed
+        self._looks: dict[tuple[str, str], Style] = {}
 
     @property
     def row_count(self) -> int:
@@ -95,6 +100,15 @@ class Rows(ScrollView, can_focus=True):
         """Called when the cursor is on another row."""
 
     @property
+    def marks_cursor(self) -> bool:
+        """Whether the cursor's row is told from the others."""
+        return True
+
+    def lit(self, width: int) -> int:
+        """How many columns of the cursor's row, `width` wide, take its background: fewer need less to be sent."""
+        return width
+
+    @property
     def page_height(self) -> int:
         """How many rows fit."""
         return max(1, self.scrollable_content_region.height - self.HEADER_LINES)
@@ -111,6 +125,7 @@ class Rows(ScrollView, can_focus=True):
     def redraw(self) -> None:
         """Draw the lines again that would look different."""
         width = self.scrollable_content_region.width
+        self._strips.clear()
         for y in range(self.size.height):
             if self._drawn.get(y) != self._line(y, width):
                 self.refresh(Region(0, y, self.size.width, 1))
@@ -121,29 +136,65 @@ class Rows(ScrollView, can_focus=True):
         return strip
 
     def _line(self, y: int, width: int) -> Strip:
-        base = self.rich_style
         if y < self.HEADER_LINES:
-            style = self.get_component_rich_style("rows--header")
-            return self._strip([(" ", "muted"), *self.header(width - 1)], width, style)
+            return self._strip([(" ", "muted"), *self.header(width - 1)], width, "rows--header")
         index = y - self.HEADER_LINES + self.scroll_offset.y
         if index >= self.row_count:
-            return Strip.blank(width, base)
-        if index == self.cursor:
-            base += self.get_component_rich_style("rows--cursor")
-            return self._strip([(CURSOR, "key"), *self.row(index, width - 1)], width, base)
-        return self._strip([(" ", "plain"), *self.row(index, width - 1)], width, base)
+            return Strip.blank(width, self._look("", ""))
+        is_lit = index == self.cursor and self.marks_cursor
+        strip = self._strips.get((index, width, is_lit))
+        if strip is None:
+            strip = self._strips[index, width, is_lit] = self._row_strip(index, width, is_lit)
+        return strip
 
-    def _strip(self, parts: Sequence[Part], width: int, base: Style) -> Strip:
-        segments = [Segment(text, base + self._tone(tone)) for text, tone in parts]
-        return Strip(segments).adjust_cell_length(width, base)
+    def _row_strip(self, index: int, width: int, is_lit: bool) -> Strip:
+        if not is_lit:
+            return self._strip([(" ", "plain"), *self.row(index, width - 1)], width, "")
+        parts = [(CURSOR, "key"), *self.row(index, width - 1)]
+        lit = self.lit(width - 1) + 1
+        strip = self._strip(parts, width, "rows--cursor")
+        return strip if lit >= width else Strip.join([strip.crop(0, lit), self._strip(parts, width, "").crop(lit)])
 
-    def _tone(self, tone: str) -> Style:
-        return Style(color=self.get_component_rich_style(f"tone--{tone}").color)
+    def _strip(self, parts: Sequence[Part], width: int, ground: str) -> Strip:
+        # With sixteen colours the cursor's row is reversed, and tones would be its background.
+        tones = not (ground == "rows--cursor" and self.app.native_ansi_color)
+        segments = [Segment(text, self._look(ground, tone if tones else "plain")) for text, tone in parts]
+        return Strip(segments).adjust_cell_length(width, self._look(ground, ""))
 
-    def watch_cursor(self, _old: int, _new: int) -> None:
+    def _look(self, ground: str, tone: str) -> Style:
+        """The style of a tone on a ground, made once for as long as the styles stay."""
+        look = self._looks.get((ground, tone))
+        if look is None:
+            look = self.rich_style
+            if ground:
+                look += self.get_component_rich_style(ground)
+            if tone:
+                look += Style(color=self._tone_color(tone), bold=tone in BOLD or None)
+            self._looks[ground, tone] = look
+        return look
+
+    def _tone_color(self, tone: str) -> RichColor:
+        # Not by component classes: a dozen in every list would cost more at the start than all that is drawn.
+        text, _, percent = self.app.theme_variables[TONES[tone].removeprefix("$")].partition(" ")
+        color = Color.parse(text)
+        if percent and color.ansi is None:
+            color = color.multiply_alpha(float(percent.rstrip("%")) / 100)
+        return (self.background_colors[1] + color if color.a < 1 else color).rich_color
+
+    def notify_style_update(self) -> None:
+        """Forget what was made of styles that are no more."""
+        super().notify_style_update()
+        self._looks.clear()
+        self._strips.clear()
+        self._drawn.clear()
+
+    def watch_cursor(self, old: int, new: int) -> None:
         """Bring the cursor into sight and say where it is."""
         self._bring(self.scroll_offset.y)
-        self.redraw()
+        for index in (old, new):
+            y = index - self.scroll_offset.y + self.HEADER_LINES
+            if self.HEADER_LINES <= y < self.size.height:
+                self.refresh(Region(0, y, self.size.width, 1))
         self.cursor_moved()
 
     def validate_cursor(self, cursor: int) -> int:
@@ -158,6 +209,7 @@ class Rows(ScrollView, can_focus=True):
 
     def on_resize(self, _event: events.Resize) -> None:
         """Keep the cursor in sight."""
+        self._strips.clear()
         self._drawn.clear()
         self._bring(self.scroll_offset.y)
 

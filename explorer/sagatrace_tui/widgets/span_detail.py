@@ -1,71 +1,133 @@
-"""Everything about one span: fields, error, attempts, data, traceback, its events in order."""
+"""Everything about one span, row by row: folds its data, opens long values, copies any of them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import ClassVar, Final
+from typing import Any, ClassVar
 
-from textual.app import ComposeResult
+from textual import events
 from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
-from textual.content import Content
+from textual.message import Message
 from textual.reactive import reactive
-from textual.widgets import Static
 
-from sagatrace_tui.labels import duration, inert, moment, offset, plural, status_words
-from sagatrace_tui.model import Span, Trace
-from sagatrace_tui.theme import STATUS_TONES, TONES
-from sagatrace_tui.values import text_lines, value_lines
+from sagatrace_tui.model import Trace
+from sagatrace_tui.model.outline import Outline
+from sagatrace_tui.values import Path
+from sagatrace_tui.widgets.detail_lines import DetailLine, detail_lines, group_lines
+from sagatrace_tui.widgets.rows import Part, Rows, fitted
 
-__all__ = ["SpanDetail", "Subject", "detail"]
+__all__ = ["SpanDetail", "Subject"]
 
-Subject = tuple[Trace, str]
-"""A trace and the id of the span in it to show, or of a parent that was never seen."""
-
-MAX_EVENTS: Final = 200
-MAX_STACK_LINES: Final = 60
-# Shown in places of their own, or as fields.
-_SHOWN: Final = frozenset({"error", "error_type", "stack", "original_span_id", "compensation", "job_name"})
+Subject = tuple[Trace, Outline, str]
+"""A trace, its outline, and the id of what to show: a span, a parent that was never seen, or a group."""
 
 
-class SpanDetail(VerticalScroll, can_focus=True):
-    """A subject in, its text on screen; scrolls."""
+class SpanDetail(Rows):
+    """A subject in; says which value was to be opened or copied, and which span to go to."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("down,j", "scroll_down", "Scroll down", show=False),
-        Binding("up,k", "scroll_up", "Scroll up", show=False),
-        Binding("pagedown,ctrl+d", "page_down", "Page down", show=False),
-        Binding("pageup,ctrl+u", "page_up", "Page up", show=False),
-        Binding("g,home", "scroll_home", "Start", show=False),
-        Binding("G,end", "scroll_end", "End", show=False),
+        Binding("enter", "open", "Open the value, or go to the span named"),
+        Binding("space", "fold", "Fold"),
+        Binding("right,l", "unfold(True)", "Unfold", show=False),
+        Binding("left,h", "unfold(False)", "Fold", show=False),
     ]
-    DEFAULT_CSS = """
-    SpanDetail { padding: 0 1; scrollbar-size-vertical: 1; }
-    """
 
     subject: reactive[Subject | None] = reactive(None, init=False, repaint=False, always_update=True)
 
+    class ValueOpened(Message):
+        """A value is to be shown whole."""
+
+        def __init__(self, title: str, value: Any) -> None:
+            super().__init__()
+            self.title = title
+            self.value = value
+
+    class SpanChosen(Message):
+        """Another span was chosen."""
+
+        def __init__(self, span_id: str) -> None:
+            super().__init__()
+            self.span_id = span_id
+
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name for it
         super().__init__(id=id)
+        self._lines: list[DetailLine] = []
+        self._toggled: set[Path] = set()
         self._shown: tuple[object, ...] = ()
 
-    def compose(self) -> ComposeResult:
-        """One text."""
-        yield Static(Content(""))
+    @property
+    def row_count(self) -> int:
+        """How many lines there are."""
+        return len(self._lines)
+
+    @property
+    def line(self) -> DetailLine | None:
+        """The line under the cursor."""
+        return self._lines[self.cursor] if self._lines else None
 
     def watch_subject(self, subject: Subject | None) -> None:
         """Show it, unless that very span in that very state is on screen already."""
         if subject is None:
             return
-        trace, span_id = subject
+        trace, _, span_id = subject
         shown = (span_id, *_depends_on(trace, span_id))
         if self._shown == shown:
             return
         is_other = self._shown[:1] != (span_id,)
         self._shown = shown
-        self.query_one(Static).update(detail(trace, span_id))
         if is_other:
-            self.scroll_home(animate=False)
+            self._toggled.clear()
+        self._build(0 if is_other else self.cursor)
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Wrap anew."""
+        super().on_resize(event)
+        self._build(self.cursor)
+
+    def _build(self, cursor: int) -> None:
+        if self.subject is None:
+            return
+        trace, outline, span_id = self.subject
+        width = max(10, self.scrollable_content_region.width - 2)
+        group = outline.groups.get(span_id)
+        self._lines = (
+            group_lines(group) if group is not None else detail_lines(trace, span_id, width, toggled=self._toggled)
+        )
+        self.rows_changed(cursor)
+
+    def row(self, index: int, width: int) -> list[Part]:
+        """One line."""
+        return fitted(self._lines[index].parts, width)
+
+    @property
+    def marks_cursor(self) -> bool:
+        """A cursor is shown where one can be used."""
+        return self.has_focus
+
+    def action_fold(self) -> None:
+        """Fold or unfold what is under the cursor."""
+        line = self.line
+        if line is not None and line.can_fold and line.path is not None:
+            self._toggled ^= {line.path}
+            self._build(self.cursor)
+
+    def action_unfold(self, unfold: bool) -> None:
+        """Unfold or fold what is under the cursor."""
+        line = self.line
+        if line is not None and line.can_fold and (line.parts[0][0] == "▸ ") is unfold:
+            self.action_fold()
+
+    def action_open(self) -> None:
+        """Go to the span the line names, fold what folds, or show the value whole."""
+        line = self.line
+        if line is None:
+            return
+        if line.span_id is not None:
+            self.post_message(self.SpanChosen(line.span_id))
+        elif line.can_fold:
+            self.action_fold()
+        elif line.value is not None:
+            title = "".join(text for text, _ in line.parts[:2]).strip(" :-") if line.path else "value"
+            self.post_message(self.ValueOpened(title, line.value))
 
 
 def _depends_on(trace: Trace, span_id: str) -> tuple[object, ...]:
@@ -75,133 +137,5 @@ def _depends_on(trace: Trace, span_id: str) -> tuple[object, ...]:
         return (len(trace.children.get(span_id, ())),)
     others = [trace.spans.get(other) for other in (span.parent_id, span.original_span_id) if other is not None]
     odd = [anomaly for anomaly in trace.anomalies if span_id in anomaly.span_ids]
-    return span, trace.started_at, [other and other.name for other in others], odd
-
-
-def detail(trace: Trace, span_id: str) -> Content:
-    """The text of one span."""
-    span = trace.spans.get(span_id)
-    if span is None:
-        return Content("\n").join(_missing(trace, span_id))
-    origin = trace.started_at if trace.started_at is not None else span.first_at
-    lines = [
-        _title(inert(span.name, 200)),
-        *_fields(span, trace, origin),
-        *_error(span),
-        *_attempts(span, origin),
-        *_data(span),
-        *_stack(span),
-        *_events(span, origin),
-    ]
-    return Content("\n").join(lines)
-
-
-def _title(name: str) -> Content:
-    return Content.styled(name, f"{TONES['plain']} bold")
-
-
-def _section(title: str, note: str = "", tone: str = "key") -> Iterator[Content]:
-    yield Content("")
-    yield Content.assemble((title, f"{TONES[tone]} bold"), (f"  {note}" if note else "", TONES["muted"]))
-
-
-def _field(label: str, value: str, tone: str = "plain") -> Content:
-    return Content.assemble((f"{label:<10} ", TONES["muted"]), (value, TONES[tone]))
-
-
-def _missing(trace: Trace, span_id: str) -> Iterator[Content]:
-    yield _title("parent never seen")
-    yield _field("span", inert(span_id, 300), "id")
-    children = trace.children.get(span_id, ())
-    yield Content("")
-    yield Content.styled(
-        f"Named as parent by {plural(len(children), 'span')}, but no event of its own has arrived. "
-        f"When one does, it moves to its place.",
-        TONES["muted"],
-    )
-
-
-def _fields(span: Span, trace: Trace, origin: int) -> Iterator[Content]:
-    yield _field("status", status_words(span.status), STATUS_TONES[span.status])
-    yield _field("kind", span.kind)
-    yield _field("span", inert(span.span_id, 300), "id")
-    if span.parent_id:
-        parent = trace.spans.get(span.parent_id)
-        name = f"  {inert(parent.name, 80)}" if parent else "  never seen"
-        yield _field("parent", inert(span.parent_id, 300) + name)
-    for label, at in (("enqueued", span.enqueued_at), ("started", span.started_at), ("ended", span.ended_at)):
-        if at is not None:
-            yield _field(label, f"{moment(at)}  {offset(at, origin)}")
-    if span.wait is not None:
-        yield _field("waited", duration(span.wait))
-    if span.started_at is not None and span.ended_at is not None and span.status != "point":
-        yield _field("took", duration(max(0, span.ended_at - span.started_at)))
-    if span.original_span_id:
-        undone = trace.spans.get(span.original_span_id)
-        yield _field("undoes", inert(span.original_span_id, 300) + (f"  {inert(undone.name, 80)}" if undone else ""))
-    if span.compensation:
-        yield _field("undo", inert(span.compensation, 300))
-    if span.tags:
-        yield _field("tags", inert(" ".join(span.tags[:30]), 400))
-    for anomaly in trace.anomalies:
-        if span.span_id in anomaly.span_ids:
-            yield _field("⚠", f"{anomaly.kind}: {inert(anomaly.detail, 400)}", "warn")
-
-
-def _error(span: Span) -> Iterator[Content]:
-    if not span.error and not span.error_type:
-        return
-    yield from _section("Error", inert(span.error_type or "", 120), "bad")
-    for line in inert(span.error or "", 2000, lines=True).split("\n")[:40]:
-        yield Content.styled(line, TONES["plain"])
-
-
-def _attempts(span: Span, origin: int) -> Iterator[Content]:
-    if len(span.attempts) < 2:
-        return
-    yield from _section("Attempts", str(len(span.attempts)))
-    for attempt in span.attempts[:50]:
-        at = offset(attempt.started_at, origin) if attempt.started_at is not None else "—"
-        both = attempt.started_at is not None and attempt.ended_at is not None
-        took = duration(max(0, (attempt.ended_at or 0) - (attempt.started_at or 0))) if both else "—"
-        if attempt.error is not None:
-            outcome, tone = inert(attempt.error, 200), "bad"
-        elif attempt.ended_at is None:
-            outcome, tone = "running", "busy"
-        else:
-            outcome, tone = "", "plain"
-        yield Content.assemble(f"{attempt.number:>3}  {at:<9} {took:>7}  ", (outcome, TONES[tone]))
-
-
-def _data(span: Span) -> Iterator[Content]:
-    own = {key: value for key, value in span.data.items() if key not in _SHOWN}
-    if not own:
-        return
-    yield from _section("Data")
-    for lead, value in value_lines(own):
-        yield Content.assemble((lead, TONES["muted"]), value)
-
-
-def _stack(span: Span) -> Iterator[Content]:
-    stack = span.data.get("stack")
-    if not isinstance(stack, str) or not stack:
-        return
-    yield from _section("Traceback")
-    for line in text_lines(stack, max_lines=MAX_STACK_LINES):
-        # The frames' own lines are read; the source under them is context.
-        tone = "muted" if line.startswith("    ") else "plain"
-        yield Content.styled(line, TONES[tone])
-
-
-def _events(span: Span, origin: int) -> Iterator[Content]:
-    yield from _section("Events", str(len(span.events)))
-    for event in span.events[:MAX_EVENTS]:
-        status = f"  {event.status}" if event.status else ""
-        tone = {"failed": "bad", "success": "ok"}.get(event.status or "", "muted")
-        yield Content.assemble(
-            (f"{offset(event.micros, origin):<9} ", TONES["muted"]),
-            inert(event.event_type, 200),
-            (status, TONES[tone]),
-        )
-    if len(span.events) > MAX_EVENTS:
-        yield Content.styled(f"… and {plural(len(span.events) - MAX_EVENTS, 'more event')}", TONES["muted"])
+    standing = [one for one in trace.still_standing if one.span_id == span_id]
+    return span, trace.started_at, [other and other.name for other in others], odd, standing, trace.roles.get(span_id)

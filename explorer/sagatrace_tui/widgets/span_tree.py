@@ -1,20 +1,26 @@
-"""The spans of a trace as a tree with foldable nodes."""
+"""The spans of a trace as a tree with foldable nodes, and when each ran beside it."""
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.reactive import reactive
 
-from sagatrace_tui.labels import GLYPHS, duration, inert, short_name
-from sagatrace_tui.model import Span, Trace
-from sagatrace_tui.theme import STATUS_TONES
+from sagatrace_tui.labels import plural
+from sagatrace_tui.model import Trace
+from sagatrace_tui.model.outline import Outline
+from sagatrace_tui.model.timeline import Timeline, timeline
+from sagatrace_tui.widgets.bars import axis
 from sagatrace_tui.widgets.rows import Part, Rows, fitted
-from sagatrace_tui.widgets.tree_rows import TreeRow, tree_rows
+from sagatrace_tui.widgets.span_rows import SpanRows, zones
 
-__all__ = ["SpanTree"]
+__all__ = ["SpanTree", "Subject"]
+
+Subject = tuple[Trace, Outline]
 
 
 class SpanTree(Rows):
@@ -22,16 +28,28 @@ class SpanTree(Rows):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "Detail"),
-        Binding("space", "fold", "Fold"),
+        Binding("space", "fold", "Fold or unfold", show=False),
         Binding("right,l", "inward", "Unfold, or go to the first child", show=False),
         Binding("left,h", "outward", "Fold, or go to the parent", show=False),
         Binding("minus", "fold_all", "Fold all below the top", show=False),
         Binding("equals_sign", "unfold_all", "Unfold all", show=False),
+        Binding("less_than_sign", "level(-1)", "Fold one level more", show=False),
+        Binding("greater_than_sign", "level(1)", "Unfold one level more", show=False),
+        Binding("e", "error(1)", "Error"),
+        Binding("E", "error(-1)", "Previous error", show=False),
+        Binding("n", "match(1)", "Next match", show=False),
+        Binding("N", "match(-1)", "Previous match", show=False),
+        Binding("i", "squeeze", "Draw idle gaps short, or as long as they are", show=False),
     ]
+    HEADER_LINES = 1
 
     # Comparing two traces costs more than drawing one: whoever sets it says that it changed.
-    trace: reactive[Trace | None] = reactive(None, repaint=False, init=False, always_update=True)
+    subject: reactive[Subject | None] = reactive(None, repaint=False, init=False, always_update=True)
     now: reactive[int] = reactive(0, repaint=False, init=False)
+    matches: reactive[frozenset[str]] = reactive(frozenset(), repaint=False, init=False)
+    only: reactive[tuple[str, frozenset[str]] | None] = reactive(None, repaint=False, init=False)
+    """What to show and nothing else but what is above it, with a word for it: why, matches."""
+    squeeze: reactive[bool] = reactive(False, repaint=False, init=False)
 
     class SpanHighlighted(Message):
         """The cursor came to another span; or to a parent that was never seen, whose id this is."""
@@ -51,9 +69,23 @@ class SpanTree(Rows):
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name for it
         super().__init__(id=id)
-        self._rows: list[TreeRow] = []
+        self._rows: Sequence[int] = ()
         self._folded: set[str] = set()
-        self._oddities: dict[str, str] = {}
+        self._opened: set[str] = set()  # groups, which are folded until opened
+        self._folded_here: set[str] = set()  # while only a part shows
+        self._errors: list[int] = []
+        self._drawer: SpanRows | None = None
+        self._scale: Timeline | None = None
+
+    @property
+    def trace(self) -> Trace | None:
+        """The trace shown."""
+        return self.subject[0] if self.subject else None
+
+    @property
+    def outline(self) -> Outline | None:
+        """All its nodes."""
+        return self.subject[1] if self.subject else None
 
     @property
     def row_count(self) -> int:
@@ -63,18 +95,49 @@ class SpanTree(Rows):
     @property
     def highlighted(self) -> str | None:
         """The id of the node under the cursor."""
-        return self._rows[self.cursor].span_id if self._rows else None
+        return self.outline.ids[self._rows[self.cursor]] if self.outline and len(self._rows) else None
 
-    def watch_trace(self) -> None:
-        """Show the trace, cursor and folds kept."""
-        self._oddities = {}
-        for anomaly in self.trace.anomalies if self.trace else ():
-            for span_id in anomaly.span_ids:
-                self._oddities.setdefault(span_id, anomaly.kind)
-        self._rebuild()
+    @property
+    def error_place(self) -> tuple[int, int]:
+        """(which error the cursor is on, counted from 1, or 0; how many there are)."""
+        here = self._rows[self.cursor] if len(self._rows) else -1
+        at = bisect_left(self._errors, here)
+        on_one = at < len(self._errors) and self._errors[at] == here
+        return (at + 1 if on_one else 0, len(self._errors))
+
+    def watch_subject(self, old: Subject | None, new: Subject | None) -> None:
+        """Show the trace, cursor and folds kept; at first the cursor is on what the trace failed at."""
+        here = old[1].ids[self._rows[self.cursor]] if old and len(self._rows) else None
+        if new is None:
+            self._rows = ()
+            self.rows_changed(0)
+            return
+        trace, outline = new
+        self._drawer = SpanRows(trace, outline)
+        self._errors = sorted(outline.places[one] for one, role in trace.roles.items() if role != "recovered")
+        self._scale = None
+        if here is None and trace.cause is not None:
+            here = trace.cause.span_id
+        self._rebuild(here)
 
     def watch_now(self) -> None:
         """Let what runs go on."""
+        if self.trace is not None and self.trace.status == "running":
+            self._scale = None
+            self.redraw()
+
+    def watch_matches(self) -> None:
+        """Mark them."""
+        self.redraw()
+
+    def watch_only(self) -> None:
+        """Show that part, or all again."""
+        self._folded_here = set()
+        self._rebuild(self.highlighted)
+
+    def watch_squeeze(self) -> None:
+        """Draw the bars anew."""
+        self._scale = None
         self.redraw()
 
     def cursor_moved(self) -> None:
@@ -82,111 +145,164 @@ class SpanTree(Rows):
         if self.highlighted is not None:
             self.post_message(self.SpanHighlighted(self, self.highlighted))
 
-    def _rebuild(self) -> None:
-        before = self._rows[self.cursor] if self._rows else None
-        self._rows = tree_rows(self.trace, self._folded) if self.trace else []
-        self.rows_changed(self._place(before))
-        if self.highlighted != (before.span_id if before else None):
+    def _rebuild(self, here: str | None) -> None:
+        """Work out the rows, and keep the cursor on that node or the nearest above it that shows."""
+        before, outline = self.highlighted, self.outline
+        if outline is None:
+            return
+        if self.only is None:
+            self._rows = outline.rows(self._folded | (outline.groups.keys() - self._opened))
+        else:
+            self._rows = outline.rows(self._folded_here, outline.with_ancestors(self.only[1]))
+        row = outline.shown(here, self._rows) if here is not None else None
+        self.rows_changed(self.cursor if row is None else row)
+        if self.highlighted != before:
             self.cursor_moved()
 
-    def _place(self, before: TreeRow | None) -> int:
-        """Where the cursor's node is now; under a fold, the nearest ancestor that shows."""
-        places = {row.span_id: index for index, row in enumerate(self._rows)}
-        node = before.span_id if before else None
-        while node is not None and self.trace is not None:
-            if node in places:
-                return places[node]
-            span = self.trace.spans.get(node)
-            node = span.parent_id if span else None
-        return self.cursor
+    def _folds(self) -> set[str]:
+        return self._folded if self.only is None else self._folded_here
+
+    def go_to(self, span_id: str) -> bool:
+        """Put the cursor on a span, unfolding what is above it; False where there is no such span."""
+        outline = self.outline
+        if outline is None or span_id not in outline.places:
+            return False
+        if self.only is not None and outline.places[span_id] not in outline.with_ancestors(self.only[1]):
+            self.only = None
+        place = outline.parents[outline.places[span_id]]
+        while place >= 0:
+            self._set_folded(outline.ids[place], False)
+            place = outline.parents[place]
+        self._rebuild(span_id)
+        return True
+
+    def _is_folded(self, span_id: str) -> bool:
+        if self.only is None and self.outline is not None and span_id in self.outline.groups:
+            return span_id not in self._opened
+        return span_id in self._folds()
+
+    def _set_folded(self, span_id: str, fold: bool) -> None:
+        if self.only is None and self.outline is not None and span_id in self.outline.groups:
+            (self._opened.discard if fold else self._opened.add)(span_id)
+        else:
+            (self._folds().add if fold else self._folds().discard)(span_id)
+
+    def timeline(self) -> Timeline:
+        """What the bars are drawn on."""
+        if self._scale is None and self.trace is not None:
+            self._scale = timeline(self.trace, self.now, squeeze=self.squeeze)
+        return self._scale or Timeline(0, 0)
+
+    def header(self, width: int) -> list[Part]:
+        """What part shows, and the axis."""
+        label, bar, figures = zones(width)
+        title = plural(len(self.trace.spans), "span") if self.trace else ""
+        if self.only is not None:
+            title = f"{self.only[0]}: {len(self.only[1])} of {title}"
+        titles = fitted([(title, "muted" if self.only is None else "found")], label)
+        return [*titles, (axis(self.timeline(), bar) if bar else "", "guide"), (f"{'took':>{figures - 1}} ", "muted")]
+
+    def lit(self, width: int) -> int:
+        """The names; bars and figures stay as they are."""
+        return zones(width)[0]
 
     def row(self, index: int, width: int) -> list[Part]:
-        """One node: guides, glyph, name and words left, attempts and duration right."""
-        row = self._rows[index]
-        span = self.trace.spans.get(row.span_id) if self.trace else None
-        lead = [*_guides(row, width // 3), *(self._words(row, span, width // 2) if span else _missing(row))]
-        right = self._figures(span) if span else []
-        left_width = max(0, width - sum(len(text) for text, _ in right))
-        return [*fitted(lead, left_width), *right]
-
-    def _words(self, row: TreeRow, span: Span, width: int) -> list[Part]:
-        tone = STATUS_TONES[span.status]
-        parts: list[Part] = [(f"{GLYPHS[span.status]} ", tone), (short_name(inert(span.name, 200), width), "plain")]
-        if row.hidden:
-            parts.append((f" +{row.hidden}", "key"))
-        if span.status not in ("success", "point"):
-            parts.append((f"  {span.status}", tone))
-        if span.span_id in self._oddities:
-            parts.append((f"  ⚠ {self._oddities[span.span_id]}", "warn"))
-        if span.error:
-            kind = f"{inert(span.error_type, 60)}: " if span.error_type else ""
-            parts.append((f"  {kind}{inert(span.error, 200)}", "muted"))
-        return parts
-
-    def _figures(self, span: Span) -> list[Part]:
-        took = (f" {self._took(span):>7} ", "muted")
-        return [(f"  ×{len(span.attempts)}", "warn"), took] if len(span.attempts) > 1 else [took]
-
-    def _took(self, span: Span) -> str:
-        if span.started_at is None or span.status == "point":
-            return ""
-        if span.ended_at is None:
-            is_live = self.trace is not None and self.trace.status == "running"
-            return duration(max(0, self.now - span.started_at)) if is_live else "—"
-        return duration(max(0, span.ended_at - span.started_at))
+        """One node: guides, glyph, name and words left, its bar, attempts and duration right."""
+        if self._drawer is None or self.outline is None:
+            return []
+        place = self._rows[index]
+        span_id = self.outline.ids[place]
+        return self._drawer.parts(
+            place,
+            self._rows,
+            width,
+            line=self.timeline(),
+            now=self.now,
+            folded=self._is_folded(span_id),
+            found=span_id in self.matches,
+            part=self.only is not None,
+        )
 
     def action_open(self) -> None:
-        """Open the span under the cursor."""
-        if self.highlighted is not None:
+        """Open the span under the cursor; a group unfolds."""
+        if self.highlighted is None or self.outline is None:
+            return
+        if self.highlighted in self.outline.groups:
+            self.action_fold()
+        else:
             self.post_message(self.SpanOpened(self, self.highlighted))
+
+    def _weight(self) -> int:
+        return self.outline.sizes[self._rows[self.cursor]] if self.outline and len(self._rows) else 0
 
     def action_fold(self) -> None:
         """Fold or unfold the node under the cursor."""
-        if self._rows and self._rows[self.cursor].has_children:
-            self._folded ^= {self._rows[self.cursor].span_id}
-            self._rebuild()
+        if self.highlighted is not None and self._weight() > 1:
+            self._set_folded(self.highlighted, not self._is_folded(self.highlighted))
+            self._rebuild(self.highlighted)
 
     def action_inward(self) -> None:
         """Unfold; when there is nothing to unfold, go to the first child."""
-        if self._rows and self._rows[self.cursor].folded:
+        if self.highlighted is None or self._weight() <= 1:
+            return
+        if self._is_folded(self.highlighted):
             self.action_fold()
-        elif self._rows and self._rows[self.cursor].has_children:
+        else:
             self.cursor += 1
 
     def action_outward(self) -> None:
         """Fold; when there is nothing to fold, go to the parent."""
-        if not self._rows:
+        if self.highlighted is None or self.outline is None:
             return
-        row = self._rows[self.cursor]
-        if row.has_children and not row.folded:
+        parent = self.outline.parents[self._rows[self.cursor]]
+        if self._weight() > 1 and not self._is_folded(self.highlighted):
             self.action_fold()
-        elif row.parent is not None:
-            self.cursor = next(index for index, other in enumerate(self._rows) if other.span_id == row.parent)
+        elif parent >= 0:
+            self.cursor = self.outline.shown(self.outline.ids[parent], self._rows) or 0
 
     def action_fold_all(self) -> None:
         """Show the top and what lies directly under it."""
-        if self.trace is not None:
-            self._folded = set(self.trace.children).difference(self.trace.roots, self.trace.missing_parents)
-            self._rebuild()
+        self._fold_below(1)
 
     def action_unfold_all(self) -> None:
         """Show every span."""
-        self._folded = set()
-        self._rebuild()
+        if self.outline is not None:
+            self._folds().clear()
+            self._opened = set(self.outline.groups)
+            self._rebuild(self.highlighted)
 
+    def action_level(self, step: int) -> None:
+        """Fold or unfold one level: the deepest that shows goes, or one deeper comes."""
+        if self.outline is None or not len(self._rows):
+            return
+        deepest = max(self.outline.depths[place] for place in self._rows)
+        self._fold_below(max(0, deepest + step))
 
-def _guides(row: TreeRow, width: int) -> list[Part]:
-    guide = row.guide
-    if len(guide) > max(4, width):
-        guide = "⋯" + guide[-max(3, width - 1) :]
-    marker = "▸" if row.folded else "▾" if row.has_children else "─" if row.depth else " "
-    return [(guide, "guide"), (f"{marker} ", "key" if row.folded else "guide" if marker == "─" else "muted")]
+    def _fold_below(self, level: int) -> None:
+        if self.outline is not None:
+            self._opened.clear()
+            self._folds().clear()
+            self._folds().update(self.outline.below_level(level))
+            self._rebuild(self.highlighted)
 
+    def action_error(self, step: int) -> None:
+        """Go to the next failed span, around the end to the first."""
+        self._step(self._errors, step)
 
-def _missing(row: TreeRow) -> list[Part]:
-    return [
-        ("? ", "warn"),
-        (inert(row.span_id, 200), "id"),
-        (f" +{row.hidden}" if row.hidden else "", "key"),
-        ("  parent never seen", "warn"),
-    ]
+    def action_match(self, step: int) -> None:
+        """Go to the next span that was found."""
+        if self.outline is not None:
+            places = self.outline.places
+            self._step(sorted(places[one] for one in self.matches if one in places), step)
+
+    def _step(self, places: Sequence[int], step: int) -> None:
+        if self.outline is None or not places:
+            self.app.bell()
+            return
+        here = self._rows[self.cursor] if len(self._rows) else -1
+        at = bisect_right(places, here) if step > 0 else bisect_left(places, here) - 1
+        self.go_to(self.outline.ids[places[at % len(places)]])
+
+    def action_squeeze(self) -> None:
+        """Draw idle gaps short, or as long as they are."""
+        self.squeeze = not self.squeeze

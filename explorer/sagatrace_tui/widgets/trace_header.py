@@ -1,4 +1,4 @@
-"""What a trace is, on two lines, and what is odd about it below."""
+"""What a trace is and how it stands: its name, the verdict in one sentence, the facts, and what is odd about it."""
 
 from __future__ import annotations
 
@@ -9,29 +9,48 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from sagatrace_tui.labels import clock, duration, inert, plural, short, short_middle, status_words, when
+from sagatrace_tui.labels import VERDICTS, clock, duration, inert, plural, short, short_middle, when
 from sagatrace_tui.model import Trace
-from sagatrace_tui.theme import STATUS_TONES, TONES
+from sagatrace_tui.theme import TONES, VERDICT_TONES
 
 __all__ = ["TraceHeader"]
 
-MAX_ANOMALIES: Final = 2
+SENTENCE_LINES: Final = 2
+TALL: Final = 20
+"""Lines of a terminal from which the verdict may take more than one."""
 
 
 class TraceHeader(Widget):
-    """Grows a line for each anomaly, up to a few."""
+    """Three lines, a fourth when the verdict needs it. `error_place` is (which error is looked at or 0, how many)."""
 
     DEFAULT_CSS = """
-    TraceHeader { height: auto; padding: 0 1; background: $surface; text-wrap: nowrap; }
+    TraceHeader { height: 3; padding: 0 1; background: $surface; text-wrap: nowrap; }
     """
     ALLOW_SELECT = False
 
-    trace: reactive[Trace | None] = reactive(None, layout=True, always_update=True)
+    trace: reactive[Trace | None] = reactive(None, always_update=True)
     now: reactive[int] = reactive(0, repaint=False, init=False)
+    error_place: reactive[tuple[int, int]] = reactive((0, 0))
+    waiting: reactive[str] = reactive("reading")
+    """What is being done while there is no trace yet."""
 
     def __init__(self, trace_id: str) -> None:
         super().__init__()
         self._trace_id = trace_id
+        self._most = 1
+
+    def watch_trace(self) -> None:
+        """Take the lines that the verdict needs."""
+        self._fit(self.app.size.width, self.app.size.height)
+
+    def on_resize(self) -> None:
+        """Break the verdict anew."""
+        self._fit(self.app.size.width, self.app.size.height)
+
+    def _fit(self, width: int, height: int) -> None:
+        self._most = 1 if height < TALL else SENTENCE_LINES
+        lines = 1 if self.trace is None else len(_sentence(self.trace, max(10, width - 2), self._most))
+        self.styles.height = lines + 2
 
     def watch_now(self) -> None:
         """Time goes on for what runs."""
@@ -42,46 +61,71 @@ class TraceHeader(Widget):
         """The lines."""
         width = max(10, self.size.width)
         if self.trace is None:
-            return Content.assemble(("… reading  ", TONES["muted"]), (inert(self._trace_id), TONES["id"]), "\n")
-        lines = [_title(self.trace, width), _facts(self.trace, self.now, width), *_oddities(self.trace, width)]
-        return Content("\n").join(lines)
+            return Content.assemble(
+                (f"… {self.waiting}  ", TONES["muted"]), (inert(self._trace_id), TONES["id"]), "\n\n"
+            )
+        return Content("\n").join(
+            [
+                _title(self.trace, width),
+                *_sentence(self.trace, width, self._most),
+                _facts(self.trace, self.now, width, self.error_place),
+            ]
+        )
 
 
 def _title(trace: Trace, width: int) -> Content:
-    status = status_words(trace.status)
-    room = width - cell_len(status) - 4
+    verdict = f"{VERDICTS[trace.verdict][0]} {trace.verdict.replace('_', ' ')}"
+    room = width - cell_len(verdict) - 4
     name = short(inert(trace.name, 200) or "(no spans)", max(6, room - 14))
     trace_id = short_middle(inert(trace.trace_id), max(0, room - cell_len(name)))
     return Content.assemble(
-        (status, f"{TONES[STATUS_TONES[trace.status]]} bold"),
+        (verdict, f"{TONES[VERDICT_TONES[trace.verdict]]} bold"),
         (f"  {name}", f"{TONES['plain']} bold"),
         " " * max(2, room - cell_len(name) - cell_len(trace_id) + 2),
         (trace_id, TONES["id"]),
     )
 
 
-def _facts(trace: Trace, now: int, width: int) -> Content:
+def _sentence(trace: Trace, width: int, lines: int) -> list[Content]:
+    """The verdict, broken between its parts or its words, in as many lines as there may be."""
+    words = inert(trace.summary, 600).split(" ")
+    found = [""]
+    for word in words:
+        longer = f"{found[-1]} {word}" if found[-1] else word
+        if cell_len(longer) <= width or not found[-1]:
+            found[-1] = longer
+        elif len(found) < lines:
+            found.append(word)
+        else:
+            found[-1] = short(longer, width)
+            break
+    return [Content.styled(short(line, width), TONES["plain"]) for line in found]
+
+
+def _facts(trace: Trace, now: int, width: int, error_place: tuple[int, int]) -> Content:
     took = trace.duration
     if trace.status == "running" and trace.started_at is not None:
         took = max(0, now - trace.started_at)
-    facts = [plural(trace.error_count, "error")] if trace.error_count else []
-    facts.append(f"{'running for' if trace.status == 'running' else 'took'} {duration(took)}")
+    which, errors = error_place
+    loud = []
+    if errors:
+        loud.append(f"error {which} of {errors}" if which else plural(errors, "error"))
+    if trace.anomalies:
+        kinds = ", ".join(dict.fromkeys(one.kind.replace("_", " ") for one in trace.anomalies))
+        loud.append(f"⚠ {kinds}" if width >= 60 else f"⚠ {len(trace.anomalies)} odd")
+    facts = [f"{'running for' if trace.status == 'running' else 'took'} {duration(took)}"]
     exactly = f" at {clock(trace.started_at)}" if width >= 90 else ""
     facts.append(f"started {when(trace.started_at, now)}{exactly}")
     facts += [plural(len(trace.spans), "span"), plural(trace.event_count, "event")]
-    text = short(" · ".join(facts), width)
-    if not trace.error_count:
-        return Content.styled(text, TONES["muted"])
-    errors = len(facts[0])
-    return Content.assemble((text[:errors], TONES["bad"]), (text[errors:], TONES["muted"]))
-
-
-def _oddities(trace: Trace, width: int) -> list[Content]:
-    shown = [
-        Content.styled(short(f"⚠ {anomaly.kind}: {inert(anomaly.detail, 400)}", width), TONES["warn"])
-        for anomaly in trace.anomalies[:MAX_ANOMALIES]
-    ]
-    if len(trace.anomalies) > MAX_ANOMALIES:
-        rest = plural(len(trace.anomalies) - MAX_ANOMALIES, "more anomaly")
-        shown.append(Content.styled(f"⚠ and {rest}", TONES["warn"]))
-    return shown
+    parts: list[tuple[str, str]] = []
+    for number, fact in enumerate([*loud, *facts]):
+        tone = "muted" if number >= len(loud) else "warn" if fact.startswith("⚠") else "bad"
+        parts += [(" · " if number else "", TONES["muted"]), (fact, TONES[tone])]
+    kept: list[tuple[str, str]] = []
+    for text, tone in parts:
+        cut = short(text, width)
+        kept.append((cut, tone))
+        width -= cell_len(cut)
+        if cut != text or width <= 0:
+            break
+    return Content.assemble(*kept)

@@ -11,9 +11,9 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.reactive import reactive
 
-from sagatrace_tui.labels import clock_of_day, duration, inert, short, short_middle, short_name, status_words, when
+from sagatrace_tui.labels import clock_of_day, duration, inert, short, short_middle, short_name, verdict_words, when
 from sagatrace_tui.model.summary import TraceSummary
-from sagatrace_tui.theme import STATUS_TONES
+from sagatrace_tui.theme import VERDICT_TONES
 from sagatrace_tui.widgets.rows import Part, Rows
 
 __all__ = ["Column", "TraceList", "columns"]
@@ -33,7 +33,7 @@ class Column:
 
 def columns(width: int) -> list[Column]:
     """The columns that fit: the less telling go first, and name and id share what is left."""
-    fixed = [Column("STATUS", 10, "<", _status), Column("STARTED", 8, ">", _started)]
+    fixed = [Column("VERDICT", 14 if width >= 52 else 13, "<", _verdict), Column("STARTED", 8, ">", _started)]
     if width >= 52:
         fixed.append(Column("TOOK", 7, ">", _duration))
     if width >= 100:
@@ -145,10 +145,10 @@ def _cell(text: str, column: Column) -> str:
     return padded + " " * GAP
 
 
-def _status(row: TraceSummary, _now: int) -> Part:
-    if row.status is None:
+def _verdict(row: TraceSummary, _now: int) -> Part:
+    if row.verdict is None:
         return "… reading", "muted"
-    return status_words(row.status), STATUS_TONES[row.status]
+    return verdict_words(row.verdict), VERDICT_TONES[row.verdict]
 
 
 def _name(row: TraceSummary, _now: int) -> Part:
@@ -160,22 +160,22 @@ def _id(row: TraceSummary, _now: int) -> Part:
 
 
 def _started(row: TraceSummary, now: int) -> Part:
-    return ("" if row.status is None else when(row.started_at, now)), "plain"
+    return ("" if row.verdict is None else when(row.started_at, now)), "plain"
 
 
 def _started_at(row: TraceSummary, now: int) -> Part:
-    return ("" if row.status is None else clock_of_day(row.started_at, now)), "muted"
+    return ("" if row.verdict is None else clock_of_day(row.started_at, now)), "muted"
 
 
 def _duration(row: TraceSummary, now: int) -> Part:
-    return ("" if row.status is None else duration(row.elapsed(now))), "plain"
+    return ("" if row.verdict is None else duration(row.elapsed(now))), "plain"
 
 
 def _spans(row: TraceSummary, _now: int) -> Part:
-    return (f"{row.span_count:,}" if row.status else ""), "muted"
+    return (f"{row.span_count:,}" if row.verdict else ""), "muted"
 
 
 def _errors(row: TraceSummary, _now: int) -> Part:
     if row.error_count:
         return f"{row.error_count:,}", "bad"
-    return ("·" if row.status else ""), "muted"
+    return ("·" if row.verdict else ""), "muted"

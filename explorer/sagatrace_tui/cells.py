@@ -1,0 +1,269 @@
+"""A terminal's cells as they are and as they should be, and a short way from the one to the other. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import lru_cache
+from typing import Final
+
+from rich.cells import cell_len
+
+from sagatrace_tui.plain_signs import plain
+
+__all__ = ["Grid"]
+
+UNKNOWN: Final = "\x00"
+"""What a cell holds while nobody knows: equal to nothing that can be drawn."""
+_BRIDGE: Final = 4  # unchanged cells that cost no more to send again than to step over
+_ERASE: Final = 6  # blanks from which on erasing is shorter than sending them
+_WORTH: Final = 60  # cells that scrolling must save to be worth its four sequences
+
+
+class Grid:
+    """Two pictures, `width` by `height`: what the terminal shows and what was put since. Columns and rows from 0.
+
+    `bce` says that erased cells take the background in force. With `ascii_only` nothing else is ever sent.
+    """
+
+    def __init__(self, width: int, height: int, *, bce: bool, ascii_only: bool) -> None:
+        self._bce, self._ascii_only = bce, ascii_only
+        self.resize(width, height)
+
+    def resize(self, width: int, height: int) -> None:
+        """Start over at another size."""
+        self.width, self.height = width, height
+        self._signs = [[" "] * width for _ in range(height)]
+        self._styles = [[""] * width for _ in range(height)]
+        self.forget()
+
+    def forget(self) -> None:
+        """Take what the terminal shows for unknown."""
+        self._shown_signs = [[UNKNOWN] * self.width for _ in range(self.height)]
+        self._shown_styles = [[UNKNOWN] * self.width for _ in range(self.height)]
+        self._changed = set(range(self.height))
+        self._at: tuple[int, int] | None = None
+        self._style: str | None = None
+
+    def put(self, row: int, column: int, text: str, style: str) -> int:
+        """Put text in one style on a row; returns the column after it."""
+        if not 0 <= row < self.height:
+            return column
+        self._changed.add(row)
+        signs = list(text) if text.isascii() or cell_len(text) == len(text) else _spread(text)
+        end = column + len(signs)
+        if end > self.width:
+            del signs[max(0, self.width - column) :]
+        self._signs[row][column : column + len(signs)] = signs
+        self._styles[row][column : column + len(signs)] = [style] * len(signs)
+        return end
+
+    def difference(self) -> str:
+        """The sequences that make the terminal show what was put; from here on it counts as shown."""
+        out: list[str] = []
+        rows = [row for row in sorted(self._changed) if self._differs(row)]
+        self._changed.clear()
+        if len(rows) > 2 and (shift := self._shift(rows)) is not None:
+            self._scroll(*shift, out)
+            rows = [row for row in range(self.height) if self._differs(row)]
+        for row in rows:
+            self._row(row, out)
+            self._shown_signs[row] = self._signs[row].copy()
+            self._shown_styles[row] = self._styles[row].copy()
+        if self._style:  # whoever writes next, a shell after a kill as well, finds no style in force
+            out.append("\x1b[m")
+            self._style = ""
+        return "".join(out)
+
+    def _differs(self, row: int) -> bool:
+        return self._signs[row] != self._shown_signs[row] or self._styles[row] != self._shown_styles[row]
+
+    def _row(self, row: int, out: list[str]) -> None:
+        signs, styles = self._signs[row], self._styles[row]
+        new = [
+            old_sign != sign or old_style != style
+            for old_sign, sign, old_style, style in zip(
+                self._shown_signs[row], signs, self._shown_styles[row], styles, strict=True
+            )
+        ]
+        tail = self._tail(signs, styles)
+        tail = tail if sum(new[tail:]) >= _ERASE else self.width
+        column = 0
+        while column < self.width:
+            if not new[column]:
+                column += 1
+                continue
+            while column and not signs[column]:  # the second half of a wide sign is drawn with the first
+                column -= 1
+            if column >= tail:
+                self._move(row, column, out)
+                self._dress(styles[column], out)
+                out.append("\x1b[K")
+                return
+            column = self._run(row, column, tail, new, out)
+
+    def _tail(self, signs: list[str], styles: list[str]) -> int:
+        """The column from which on nothing but blanks of one style follow that can be erased."""
+        style = styles[-1]
+        if not self._can_erase(style):
+            return self.width
+        column = self.width
+        while column and signs[column - 1] == " " and styles[column - 1] == style:
+            column -= 1
+        return column
+
+    def _can_erase(self, style: str) -> bool:
+        attributes, _, background = _parts(style)
+        return not attributes and (self._bce or not background)
+
+    def _run(self, row: int, column: int, limit: int, new: list[bool], out: list[str]) -> int:
+        """Send changed cells of one style, and unchanged ones between them where that is shorter; returns the end."""
+        signs, styles = self._signs[row], self._styles[row]
+        style, start = styles[column], column
+        end = column + 1
+        while end < limit and styles[end] == style:
+            if new[end] or not signs[end]:
+                end += 1
+                continue
+            ahead = end
+            while ahead < limit and ahead - end < _BRIDGE and not new[ahead] and styles[ahead] == style:
+                ahead += 1
+            if ahead < limit and new[ahead] and styles[ahead] == style:
+                end = ahead
+            else:
+                break
+        self._move(row, start, out)
+        self._dress(style, out)
+        text = "".join(signs[start:end])
+        if not text.strip(" ") and len(text) >= _ERASE and self._can_erase(style) and end < self.width:
+            out.append(f"\x1b[{end - start}X")
+            return end
+        out.append(plain(signs[start:end]) if self._ascii_only else text)
+        # At the last column terminals disagree about where the cursor is then; after signs they may measure apart, too.
+        certain = end < self.width and (text.isascii() or self._ascii_only or _narrow(text))
+        self._at = (row, end) if certain else None
+        return end
+
+    def _move(self, row: int, column: int, out: list[str]) -> None:
+        if self._at == (row, column):
+            return
+        if self._at is not None and self._at[0] == row and column > self._at[1]:
+            steps = column - self._at[1]
+            out.append("\x1b[C" if steps == 1 else f"\x1b[{steps}C")
+        elif self._at is not None and self._at[0] == row - 1 and column == 0:
+            out.append("\r\n")
+        else:
+            out.append(f"\x1b[{row + 1};{column + 1}H" if column else f"\x1b[{row + 1}H")
+        self._at = (row, column)
+
+    def _dress(self, style: str, out: list[str]) -> None:
+        if style != self._style:
+            out.append(_change(self._style, style))
+            self._style = style
+
+    def _shift(self, rows: list[int]) -> tuple[int, int, int] | None:
+        """(top, bottom, by) of the rows that the terminal shows already, only higher up or lower down."""
+        # A scroll bar at the right edge stays where it is.
+        keys = {
+            (tuple(self._shown_signs[row][1:-2]), tuple(self._shown_styles[row][1:-2])): row
+            for row in range(self.height)
+        }
+        votes: Counter[int] = Counter()
+        moved: dict[int, list[int]] = {}
+        for row in rows:
+            if not "".join(self._signs[row]).strip():
+                continue
+            was = keys.get((tuple(self._signs[row][1:-2]), tuple(self._styles[row][1:-2])))
+            if was is not None and was != row:
+                votes[was - row] += 1
+                moved.setdefault(was - row, []).append(row)
+        if not votes:
+            return None
+        by, _ = votes.most_common(1)[0]
+        top, bottom = min(moved[by]), max(moved[by])
+        top, bottom = (top, bottom + by) if by > 0 else (top + by, bottom)
+        inside = range(top, bottom + 1)
+        saved = sum(self._cost(row, row) for row in inside) - sum(
+            self._cost(row, row + by if row + by in inside else None) for row in inside
+        )
+        return (top, bottom, by) if saved > _WORTH else None
+
+    def _cost(self, row: int, shown: int | None) -> int:
+        """Cells to send on a row where the terminal shows that other row, or nothing."""
+        if shown is None:
+            return len("".join(self._signs[row]).rstrip())
+        pairs = zip(
+            self._signs[row], self._shown_signs[shown], self._styles[row], self._shown_styles[shown], strict=True
+        )
+        return sum(sign != old or style != old_style for sign, old, style, old_style in pairs)
+
+    def _scroll(self, top: int, bottom: int, by: int, out: list[str]) -> None:
+        self._dress("", out)
+        out.append(f"\x1b[{top + 1};{bottom + 1}r\x1b[{top + 1}H\x1b[{abs(by)}{'M' if by > 0 else 'L'}\x1b[r")
+        self._at = None
+        for picture, blank in ((self._shown_signs, " "), (self._shown_styles, "")):
+            kept = picture[top : bottom + 1]
+            gone = [[blank] * self.width for _ in range(abs(by))]
+            picture[top : bottom + 1] = kept[by:] + gone if by > 0 else gone + kept[:by]
+
+
+def _spread(text: str) -> list[str]:
+    """One entry a cell: a wide sign is followed by an empty one, and what takes no room joins what it stands on."""
+    signs: list[str] = []
+    for sign in text:
+        columns = cell_len(sign)
+        if columns == 0:
+            if signs:
+                place = len(signs) - 1 if signs[-1] else len(signs) - 2
+                signs[place] += sign
+            continue
+        signs.append(sign)
+        signs.extend([""] * (columns - 1))
+    return signs
+
+
+@lru_cache(maxsize=1024)
+def _narrow(text: str) -> bool:
+    """Whether every terminal gives the text the same width: lines, blocks and signs that we draw with."""
+    return all(sign.isascii() or "\u2190" <= sign <= "\u25ff" or sign in "·×…—✔✘⚠" for sign in text)
+
+
+@lru_cache(maxsize=4096)
+def _parts(style: str) -> tuple[str, str, str]:
+    """A style's codes as (attributes, foreground, background)."""
+    codes, attributes, foreground, background = style.split(";") if style else [], [], "", ""
+    place = 0
+    while place < len(codes):
+        code = codes[place]
+        length = 1
+        if code in ("38", "48"):
+            length = 5 if codes[place + 1 : place + 2] == ["2"] else 3
+        value = ";".join(codes[place : place + length])
+        if code[:1] == "3" or (len(code) == 2 and code[0] == "9"):
+            foreground = value if code != "39" else ""
+        elif (code[:1] == "4" and len(code) == 2) or code[:2] == "10":
+            background = value if code != "49" else ""
+        elif code != "0":
+            attributes.append(code)
+        place += length
+    return ";".join(attributes), foreground, background
+
+
+@lru_cache(maxsize=4096)
+def _change(before: str | None, after: str) -> str:
+    """The shortest sequence from one style to another."""
+    if not after:
+        return "\x1b[m"
+    attributes, foreground, background = _parts(after)
+    whole = ";".join(part for part in ("0" if before else "", attributes, foreground, background) if part)
+    if before is None:
+        return f"\x1b[0;{whole}m"
+    had, was_foreground, was_background = _parts(before)
+    if had and had != attributes:
+        return f"\x1b[{whole}m"
+    steps = [attributes] if attributes != had else []
+    if foreground != was_foreground:
+        steps.append(foreground or "39")
+    if background != was_background:
+        steps.append(background or "49")
+    step = ";".join(steps)
+    return f"\x1b[{min(step, whole, key=len)}m"

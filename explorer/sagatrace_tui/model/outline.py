@@ -1,0 +1,176 @@
+"""A trace's forest laid flat, for screens: every node once, in the order of a tree, with what folding needs to know.
+
+Made once per trace; which rows a fold, a level or a filter leaves is then read off it in time that hangs on what is
+shown, not on how much there is.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from sagatrace_tui.model.trace import Trace
+
+__all__ = ["GROUP_MIN", "Group", "Outline"]
+
+GROUP_MIN: Final = 5
+"""Like siblings in a row from which on they are shown as one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Siblings in a row that have one name and went well; times in microseconds."""
+
+    name: str
+    span_ids: tuple[str, ...]
+    first_at: int
+    last_at: int
+    shortest: int
+    median: int
+    longest: int
+
+
+class Outline:
+    """`ids` of spans, parents never seen, and groups, in preorder; `depths`, `sizes` (with all below) and `parents`.
+
+    `parents` are places in `ids`, -1 at the top. A group's id is no span's: it begins with U+0000.
+    """
+
+    def __init__(self, trace: Trace) -> None:
+        self._trace = trace
+        self._roles = trace.roles
+        self._odd = {one for anomaly in trace.anomalies for one in anomaly.span_ids}
+        self.ids: list[str] = []
+        self.depths: list[int] = []
+        self.parents: list[int] = []
+        self.groups: dict[str, Group] = {}
+        self._lay()
+        self.sizes = [1] * len(self.ids)
+        sizes, parents = self.sizes, self.parents
+        for place in range(len(sizes) - 1, -1, -1):
+            if parents[place] >= 0:
+                sizes[parents[place]] += sizes[place]
+        self.places = {span_id: place for place, span_id in enumerate(self.ids)}
+
+    def _lay(self) -> None:
+        children, ids, depths, parents = self._trace.children, self.ids, self.depths, self.parents
+        tops = (*self._trace.roots, *self._trace.missing_parents)
+        stack: list[tuple[str, int, int]] = [(top, 0, -1) for top in reversed(tops)]
+        while stack:
+            span_id, depth, parent = stack.pop()
+            place = len(ids)
+            ids.append(span_id)
+            depths.append(depth)
+            parents.append(parent)
+            below: Sequence[str] = self.groups[span_id].span_ids if span_id in self.groups else ()
+            if not below:
+                below = children.get(span_id, ())
+                if len(below) >= GROUP_MIN:
+                    below = list(self._grouped(span_id, below))
+            stack.extend((child, depth + 1, place) for child in reversed(below))
+
+    def _grouped(self, parent: str, siblings: Sequence[str]) -> Iterator[str]:
+        """The siblings, those that are alike and next to each other as one."""
+        spans = self._trace.spans
+        alike: list[str] = []
+        name: str | None = None
+        for span_id in (*siblings, ""):
+            span = spans.get(span_id)
+            own = None if span is None or not self._is_plain(span_id) else span.name
+            if own is not None and own == name:
+                alike.append(span_id)
+                continue
+            yield from self._group(parent, alike)
+            alike, name = [span_id] if span_id else [], own
+        yield from self._group(parent, alike)
+
+    def _is_plain(self, span_id: str) -> bool:
+        return (
+            self._trace.spans[span_id].status in ("success", "point")
+            and span_id not in self._roles
+            and span_id not in self._odd
+        )
+
+    def _group(self, parent: str, span_ids: list[str]) -> Iterator[str]:
+        if len(span_ids) < GROUP_MIN:
+            yield from span_ids
+            return
+        spans = [self._trace.spans[one] for one in span_ids]
+        lengths = sorted(span.over_at - span.first_at for span in spans)
+        group_id = f"\0{parent}\0{span_ids[0]}"
+        self.groups[group_id] = Group(
+            spans[0].name,
+            tuple(span_ids),
+            min(span.first_at for span in spans),
+            max(span.over_at for span in spans),
+            lengths[0],
+            lengths[len(lengths) // 2],
+            lengths[-1],
+        )
+        yield group_id
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def end(self, place: int) -> int:
+        """The place after all that is below."""
+        return place + self.sizes[place] if place >= 0 else len(self.ids)
+
+    def inner(self) -> Iterator[str]:
+        """The ids of all that has something below it."""
+        sizes = self.sizes
+        return (span_id for place, span_id in enumerate(self.ids) if sizes[place] > 1)
+
+    def below_level(self, level: int) -> set[str]:
+        """What to fold so that nothing deeper than `level` shows; the top is level 0."""
+        return {
+            span_id
+            for span_id, depth, size in zip(self.ids, self.depths, self.sizes, strict=True)
+            if depth >= level and size > 1
+        }
+
+    def with_ancestors(self, span_ids: Iterable[str]) -> list[int]:
+        """The places of the spans and of all above them, in order."""
+        found: set[int] = set()
+        for span_id in span_ids:
+            place = self.places.get(span_id, -1)
+            while place >= 0 and place not in found:
+                found.add(place)
+                place = self.parents[place]
+        return sorted(found)
+
+    def rows(self, folded: Collection[str], only: Sequence[int] | None = None) -> Sequence[int]:
+        """The places that show when these ids are folded; of `only` those, where given."""
+        base = range(len(self.ids)) if only is None else only
+        shut = sorted(self.places[span_id] for span_id in folded if span_id in self.places)
+        if not shut:
+            return base
+        rows: list[int] = []
+        past = 0
+        for place in shut:
+            if place >= past:
+                rows.extend(_between(base, past, place + 1))
+                past = self.end(place)
+        rows.extend(_between(base, past, len(self.ids)))
+        return rows
+
+    def is_last(self, place: int, rows: Sequence[int]) -> bool:
+        """Whether no sibling of it shows below it."""
+        after = bisect_left(rows, self.end(place))
+        return after >= len(rows) or rows[after] >= self.end(self.parents[place])
+
+    def shown(self, span_id: str, rows: Sequence[int]) -> int | None:
+        """The row of the span, or of the nearest above it that shows; None where nothing of it does."""
+        place = self.places.get(span_id, -1)
+        while place >= 0:
+            row = bisect_left(rows, place)
+            if row < len(rows) and rows[row] == place:
+                return row
+            place = self.parents[place]
+        return None
+
+
+def _between(places: Sequence[int], first: int, end: int) -> Sequence[int]:
+    return places[bisect_left(places, first) : bisect_left(places, end)]

@@ -1,0 +1,54 @@
+"""ASCII in place of the signs we draw with, cell for cell, for terminals of another character set. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+__all__ = ["plain"]
+
+_SIGNS: Final = str.maketrans(
+    {
+        **dict.fromkeys("─━═▔▁", "-"),
+        **dict.fromkeys("╌┄░", "."),
+        **dict.fromkeys("│┃╎┆║▏▕", "|"),
+        **dict.fromkeys("├┌┐└┘┤┬┴┼╭╮╰╯┏┓┗┛┣┫╞╡", "+"),
+        **dict.fromkeys("█▓▆▇▅", "#"),
+        **dict.fromkeys("▌▐▍▎▊▋▉", ">"),
+        **dict.fromkeys("▒▄▀▃▂", "="),
+        "✔": "+",
+        "✘": "x",
+        "▶": ">",
+        "▸": ">",
+        "▾": "v",
+        "▴": "^",
+        "◌": "o",
+        "●": "*",
+        "■": "#",
+        "⊘": "/",
+        "•": ".",
+        "·": "-",
+        "×": "x",
+        "…": "~",
+        "⋯": "~",
+        "—": "-",
+        "–": "-",
+        "→": ">",
+        "←": "<",
+        "↑": "^",
+        "↓": "v",
+        "↩": "<",
+        "↺": "<",
+        "⚠": "!",
+        "µ": "u",
+        "≈": "~",
+        "⟨": "<",
+        "⟩": ">",
+    }
+)
+
+
+def plain(cells: Iterable[str]) -> str:
+    """The cells in ASCII, one sign each; the second half of a wide sign is a blank, what we have no sign for is `?`."""
+    drawn = "".join(cell[:1] or " " for cell in cells).translate(_SIGNS)
+    return drawn if drawn.isascii() else "".join(sign if sign.isascii() else "?" for sign in drawn)

@@ -1,0 +1,230 @@
+"""All there is to say about one span, as rows: fields, error, attempts, data, traceback, events. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from sagatrace_tui.labels import duration, inert, moment, offset, plural, status_words
+from sagatrace_tui.model import Role, Span, Trace
+from sagatrace_tui.model.outline import Group
+from sagatrace_tui.theme import STATUS_TONES
+from sagatrace_tui.values import Path, text_lines, value_lines, wrapped
+from sagatrace_tui.widgets.rows import Part
+
+__all__ = ["DetailLine", "detail_lines", "group_lines"]
+
+MAX_EVENTS: Final = 200
+MAX_STACK_LINES: Final = 60
+_MAX_ERROR: Final = 2000
+# Shown in places of their own, or as fields.
+_SHOWN: Final = frozenset({"error", "error_type", "stack", "original_span_id", "compensation", "job_name"})
+_MEANING: Final[dict[Role, str]] = {
+    "cause": "the cause: it failed first, nothing below it did",
+    "consequence": "a consequence of the cause",
+    "independent": "a failure of its own, apart from the cause",
+    "recovered": "recovered: a later try went well",
+    "compensation": "failed while undoing",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DetailLine:
+    """A row. `value` is what it shows a part of, to copy or to open whole; `span_id` is where Enter leads."""
+
+    parts: tuple[Part, ...]
+    value: Any = None
+    path: Path | None = None
+    can_fold: bool = False
+    is_cut: bool = False
+    span_id: str | None = None
+
+
+def _title(text: str) -> DetailLine:
+    return DetailLine(((inert(text, 200), "strong"),), text)
+
+
+def _section(title: str, note: str = "", tone: str = "key") -> Iterator[DetailLine]:
+    yield DetailLine(())
+    yield DetailLine(((title, tone), (f"  {note}" if note else "", "muted")))
+
+
+def _field(label: str, text: str, tone: str = "plain", *, value: Any = None, span_id: str | None = None) -> DetailLine:
+    return DetailLine(((f"{label:<10} ", "muted"), (text, tone)), text if value is None else value, span_id=span_id)
+
+
+def detail_lines(trace: Trace, span_id: str, width: int, *, toggled: Collection[Path] = ()) -> list[DetailLine]:
+    """The rows of one span, or of a parent that was never seen, for that many columns."""
+    span = trace.spans.get(span_id)
+    if span is None:
+        return list(_missing(trace, span_id, width))
+    origin = trace.started_at if trace.started_at is not None else span.first_at
+    return [
+        _title(span.name),
+        *(part for line in _fields(span, trace, origin) for part in _continued(line, width)),
+        *_error(span, width),
+        *_attempts(span, origin),
+        *_stack(span, width),
+        *_data(span, toggled),
+        *_events(span, origin),
+    ]
+
+
+def group_lines(group: Group) -> list[DetailLine]:
+    """The rows of siblings shown as one."""
+    return [
+        _title(group.name),
+        _field("spans", f"{len(group.span_ids):,}, next to each other, all went well"),
+        _field("shortest", duration(max(0, group.shortest))),
+        _field("median", duration(max(0, group.median))),
+        _field("longest", duration(max(0, group.longest))),
+        _field("first", moment(group.first_at)),
+        _field("last", moment(group.last_at)),
+        DetailLine(()),
+        DetailLine((("Enter or Space in the tree shows each of them.", "muted"),)),
+    ]
+
+
+def _missing(trace: Trace, span_id: str, width: int) -> Iterator[DetailLine]:
+    yield _title("parent never seen")
+    yield _field("span", inert(span_id, 300), "id", value=span_id)
+    yield DetailLine(())
+    named = plural(len(trace.children.get(span_id, ())), "span")
+    text = f"Named as parent by {named}, but no event of its own has arrived. When one does, it moves to its place."
+    for line in _words(text, width):
+        yield DetailLine(((line, "muted"),))
+
+
+def _words(text: str, width: int) -> Iterator[str]:
+    """A sentence of ours in lines, broken between words."""
+    line = ""
+    for word in text.split(" "):
+        if line and len(line) + len(word) + 1 > width:
+            yield line
+            line = word
+        else:
+            line = f"{line} {word}" if line else word
+    yield line
+
+
+def _fields(span: Span, trace: Trace, origin: int) -> Iterator[DetailLine]:
+    yield _field("status", status_words(span.status), STATUS_TONES[span.status])
+    role = trace.roles.get(span.span_id)
+    if role is not None:
+        yield _field("role", _MEANING[role], "cause" if role == "cause" else "plain")
+    for one in trace.still_standing:
+        if one.span_id == span.span_id:
+            sure = "" if one.certain else "; its own outcome is unknown"
+            yield _field("undone", f"NO, still standing: {one.reason}{sure}", "cause")
+    yield _field("kind", span.kind)
+    yield _field("span", inert(span.span_id, 300), "id", value=span.span_id)
+    if span.parent_id:
+        yield _related("parent", span.parent_id, trace)
+    for label, at in (("enqueued", span.enqueued_at), ("started", span.started_at), ("ended", span.ended_at)):
+        if at is not None:
+            yield _field(label, f"{moment(at)}  {offset(at, origin)}")
+    if span.wait is not None:
+        yield _field("waited", duration(span.wait))
+    if span.started_at is not None and span.ended_at is not None and span.status != "point":
+        yield _field("took", duration(max(0, span.ended_at - span.started_at)))
+    place = span.place
+    for label, told in (("worker", place.worker), ("queue", place.queue), ("host", place.host)):
+        if told:
+            yield _field(label, inert(told, 300), value=told)
+    if span.original_span_id:
+        yield _related("undoes", span.original_span_id, trace)
+    if span.compensation:
+        yield _field("undo", inert(span.compensation, 300), value=span.compensation)
+    for dependency in span.dependencies[:20]:
+        yield _related("needs", dependency, trace)
+    if span.tags:
+        yield _field("tags", inert(" ".join(span.tags[:30]), 400))
+    for anomaly in trace.anomalies:
+        if span.span_id in anomaly.span_ids:
+            yield _field("⚠", f"{anomaly.kind}: {inert(anomaly.detail, 400)}", "warn")
+
+
+def _related(label: str, span_id: str, trace: Trace) -> DetailLine:
+    other = trace.spans.get(span_id)
+    name = f"  {inert(other.name, 80)}" if other else "  never seen"
+    return _field(label, inert(span_id, 300) + name, value=span_id, span_id=span_id if other else None)
+
+
+def _continued(field: DetailLine, width: int) -> Iterator[DetailLine]:
+    """A field in as many lines as it needs, its text under itself."""
+    (label, label_tone), (text, tone) = field.parts
+    for number, part in enumerate(wrapped(text, max(8, width - len(label)))):
+        lead = (" " * len(label) if number else label, label_tone)
+        yield replace(field, parts=(lead, (part, tone)))
+
+
+def _error(span: Span, width: int) -> Iterator[DetailLine]:
+    error, kind = span.error or "", span.error_type or ""
+    if not error and not kind:
+        return
+    yield from _section("Error", inert(kind, 120), "cause")
+    text = inert(error, _MAX_ERROR, lines=True)
+    for line in list(wrapped(text, width))[:40]:
+        yield DetailLine(((line, "plain"),), error, is_cut=len(error) > _MAX_ERROR)
+
+
+def _attempts(span: Span, origin: int) -> Iterator[DetailLine]:
+    attempts = span.attempts
+    if len(attempts) < 2:
+        return
+    yield from _section("Attempts", str(len(attempts)))
+    for attempt in attempts[:50]:
+        at = offset(attempt.started_at, origin) if attempt.started_at is not None else "—"
+        both = attempt.started_at is not None and attempt.ended_at is not None
+        took = duration(max(0, (attempt.ended_at or 0) - (attempt.started_at or 0))) if both else "—"
+        if attempt.error is not None:
+            outcome, tone = inert(attempt.error, 200), "bad"
+        elif attempt.ended_at is None:
+            outcome, tone = "no end seen", "busy"
+        else:
+            outcome, tone = "", "plain"
+        sign = "✘" if attempt.error is not None else "▶" if attempt.ended_at is None else "✔"
+        yield DetailLine(((f"{attempt.number:>3} {sign} {at:<9} {took:>7}  ", "muted"), (outcome, tone)), attempt.error)
+    if len(attempts) > 50:
+        yield DetailLine(((f"… and {plural(len(attempts) - 50, 'more attempt')}", "muted"),))
+
+
+def _data(span: Span, toggled: Collection[Path]) -> Iterator[DetailLine]:
+    own = {key: value for key, value in span.data.items() if key not in _SHOWN}
+    if not own:
+        return
+    yield from _section("Data")
+    for line in value_lines(own, toggled=toggled):
+        marker = ("▸ " if line.is_folded else "▾ ") if line.has_more else "  "
+        parts = ((marker, "guide"), (line.lead, "muted"), (line.text, "muted" if line.has_more else "plain"))
+        yield DetailLine(parts, line.value, line.path, line.has_more, line.is_cut)
+
+
+def _stack(span: Span, width: int) -> Iterator[DetailLine]:
+    stack = span.data.get("stack")
+    if not isinstance(stack, str) or not stack:
+        return
+    yield from _section("Traceback", "Enter shows it whole")
+    lines = text_lines(stack, max_lines=MAX_STACK_LINES)
+    for number, line in enumerate(lines):
+        # The frames' own lines are read; the source under them is context; the last line is the error.
+        is_error = number == len(lines) - 1
+        tone = "bad" if is_error else "muted" if line.startswith("    ") else "plain"
+        for part in wrapped(line, width) if is_error else (line,):
+            yield DetailLine(((part, tone),), stack, is_cut=True)
+
+
+def _events(span: Span, origin: int) -> Iterator[DetailLine]:
+    yield from _section("Events", str(len(span.events)))
+    for event in span.events[:MAX_EVENTS]:
+        status = f"  {event.status}" if event.status else ""
+        tone = {"failed": "bad", "success": "ok"}.get(event.status or "", "muted")
+        parts = (
+            (f"{offset(event.micros, origin):<9} ", "muted"),
+            (inert(event.event_type, 200), "plain"),
+            (status, tone),
+        )
+        yield DetailLine(parts, {"event_type": event.event_type, "timestamp": event.timestamp, "id": event.id})
+    if len(span.events) > MAX_EVENTS:
+        yield DetailLine(((f"… and {plural(len(span.events) - MAX_EVENTS, 'more event')}", "muted"),))

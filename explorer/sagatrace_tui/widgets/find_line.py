@@ -1,0 +1,84 @@
+"""A line to type what to find inside a trace, and how much was found."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal
+from textual.message import Message
+from textual.reactive import reactive
+from textual.widgets import Input, Static
+
+__all__ = ["FindLine"]
+
+
+class FindLine(Horizontal):
+    """Hidden until opened; says what to find while one types, when that is settled, and when it is given up."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Give up", show=False)]
+    DEFAULT_CSS = """
+    FindLine { height: 1; display: none; background: $surface; padding: 0 1; }
+    FindLine Static { width: auto; color: $foreground-muted; }
+    FindLine #sign { color: $primary; }
+    FindLine Input, FindLine Input:focus { border: none; height: 1; width: 1fr; padding: 0; background: $surface; }
+    """
+
+    found: reactive[str] = reactive("")
+    """What there is to say about the result."""
+
+    class Changed(Message):
+        """Something else is to be found."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
+    class Settled(Message):
+        """That is what was wanted."""
+
+    class Left(Message):
+        """Nothing is to be found any more."""
+
+    def compose(self) -> ComposeResult:
+        """A sign, the line, the result."""
+        yield Static("/", id="sign")
+        yield Input(placeholder="names, ids, errors, data", select_on_focus=False, compact=True)
+        yield Static(id="found", markup=False)
+
+    def edit(self) -> None:
+        """Begin to type."""
+        self.display = True
+        # At once: what is typed next may have come in the same packet.
+        self.screen.set_focus(self.query_one(Input))
+
+    def close(self) -> None:
+        """Be hidden and empty."""
+        self.display = False
+        with self.prevent(Input.Changed):
+            self.query_one(Input).value = ""
+        self.found = ""
+
+    def watch_found(self, found: str) -> None:
+        """Show it."""
+        if self.is_mounted:
+            self.query_one("#found", Static).update(found)
+
+    @on(Input.Changed)
+    def pass_on(self, event: Input.Changed) -> None:
+        """Find while one types."""
+        event.stop()
+        self.post_message(self.Changed(event.value))
+
+    @on(Input.Submitted)
+    def settle(self, event: Input.Submitted) -> None:
+        """Go to what was found."""
+        event.stop()
+        self.post_message(self.Settled())
+
+    def action_leave(self) -> None:
+        """Give up."""
+        self.close()
+        self.post_message(self.Left())

@@ -1,0 +1,151 @@
+"""A line to type what to look for: completes its keys, and says where it makes no sense."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from rich.cells import cell_len
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.message import Message
+from textual.suggester import Suggester
+from textual.widgets import Input, Static
+
+from sagatrace_tui.labels import inert, short
+from sagatrace_tui.model.query import KEYS, Query, QueryError, completions, parse_query
+from sagatrace_tui.theme import TONES
+
+__all__ = ["QueryLine"]
+
+EXAMPLE = 'status:failed since:2h loan_id=L123 tag:ai "funds" T-17'
+
+
+class _Keys(Suggester):
+    """Completes the last word."""
+
+    def __init__(self) -> None:
+        super().__init__(use_cache=True, case_sensitive=True)
+
+    async def get_suggestion(self, value: str) -> str | None:
+        found = completions(value)
+        return value[: value.rfind(" ") + 1] + found[0] if found else None
+
+
+class QueryLine(Vertical):
+    """Says which query was asked for, and when it was left. `recent` are earlier ones, newest first."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("tab", "complete", "Complete"),
+        Binding("up", "recall(1)", "Earlier query", show=False),
+        Binding("down", "recall(-1)", "Later query", show=False),
+        Binding("escape", "leave", "Back to the list", show=False),
+    ]
+    DEFAULT_CSS = """
+    QueryLine { height: auto; background: $surface; padding: 0 1; }
+    QueryLine Input, QueryLine Input:focus {
+        border: none; height: 1; padding: 0; background: $surface; color: $foreground;
+        &>.input--placeholder, &>.input--suggestion { color: $foreground-muted; }
+    }
+    QueryLine Static { height: 1; display: none; color: $foreground-muted; text-wrap: nowrap; }
+    QueryLine.-open Static { display: block; }
+    """
+
+    class Asked(Message):
+        """A query was entered; `text` is how it was written."""
+
+        def __init__(self, query: Query, text: str) -> None:
+            super().__init__()
+            self.asked = query
+            self.text = text
+
+    class Left(Message):
+        """Typing is over, nothing was entered."""
+
+    def __init__(self, recent: Sequence[str] = ()) -> None:
+        super().__init__()
+        self.recent = list(recent)
+        self._recalled = -1
+        self._entered = ""
+
+    def compose(self) -> ComposeResult:
+        """The line, and what there is to say about it."""
+        yield Input(placeholder=f"/ to search: {EXAMPLE}", suggester=_Keys(), select_on_focus=False, compact=True)
+        yield Static()
+
+    @property
+    def input(self) -> Input:
+        """Where one types."""
+        return self.query_one(Input)
+
+    def edit(self) -> None:
+        """Begin to type."""
+        self._recalled = -1
+        self.add_class("-open")
+        self._say(self.input.value)
+        # At once: what is typed next may have come in the same packet.
+        self.screen.set_focus(self.input)
+
+    @on(Input.Changed)
+    def judge(self, event: Input.Changed) -> None:
+        """Say at once what the query lacks."""
+        event.stop()
+        self._say(event.value)
+
+    def _say(self, text: str) -> None:
+        note = self.query_one(Static)
+        width = max(10, self.size.width - 2)
+        try:
+            parse_query(text)
+        except QueryError as error:
+            place = cell_len(inert(text[: error.start]))
+            marks = "^" * max(1, min(cell_len(inert(text[error.start : error.end])), 12))
+            lead = f"{' ' * place}{marks} " if place + len(marks) + len(str(error)) < width else "^ "
+            note.update(Content.styled(short(lead + inert(str(error), 300), width), TONES["bad"]))
+            return
+        word = text.rpartition(" ")[2]
+        if (key := word.partition(":")[0] + ":") in KEYS and ":" in word:
+            note.update(Content.styled(short(f"{key} {KEYS[key]}", width), TONES["muted"]))
+        else:
+            found = completions(text) if word else list(KEYS)
+            known = "  ".join([*(found or KEYS), "key=value", '"part of an error"', "id…"])
+            note.update(Content.styled(short(f"Tab completes · {known}", width), TONES["muted"]))
+
+    @on(Input.Submitted)
+    def ask(self, event: Input.Submitted) -> None:
+        """Ask, if it can be."""
+        event.stop()
+        text = event.value.strip()
+        try:
+            query = parse_query(text)
+        except QueryError as error:
+            self.input.cursor_position = error.start
+            self.app.bell()
+            return
+        self._entered = text
+        if text:
+            self.recent = [text, *(one for one in self.recent if one != text)][:50]
+        self.remove_class("-open")
+        self.post_message(self.Asked(query, text))
+
+    def action_complete(self) -> None:
+        """Take the likeliest completion."""
+        found = completions(self.input.value)
+        if found:
+            self.input.value = self.input.value[: self.input.value.rfind(" ") + 1] + found[0]
+            self.input.cursor_position = len(self.input.value)
+
+    def action_recall(self, step: int) -> None:
+        """Take up an earlier query."""
+        self._recalled = max(-1, min(len(self.recent) - 1, self._recalled + step))
+        self.input.value = self.recent[self._recalled] if self._recalled >= 0 else self._entered
+        self.input.cursor_position = len(self.input.value)
+
+    def action_leave(self) -> None:
+        """Leave the query as it was entered."""
+        self.input.value = self._entered
+        self.remove_class("-open")
+        self.post_message(self.Left())

@@ -1,0 +1,156 @@
+"""What a row of the span tree shows: guides, glyph, name, words, bar, figures. Pure."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Sequence
+from typing import Final
+
+from sagatrace_tui.labels import GLYPHS, duration, inert, short_name
+from sagatrace_tui.model import Role, Span, Trace
+from sagatrace_tui.model.outline import Group, Outline
+from sagatrace_tui.model.timeline import Timeline
+from sagatrace_tui.theme import STATUS_TONES
+from sagatrace_tui.widgets.bars import group_bar, span_bar
+from sagatrace_tui.widgets.rows import Part, fitted
+
+__all__ = ["SpanRows", "zones"]
+
+MAX_LEVELS: Final = 24  # levels of guides kept; what lies deeper shows its nearest ancestors only
+_ROLES: Final[dict[Role, tuple[str, str]]] = {
+    "cause": ("CAUSE", "cause"),
+    "consequence": ("consequence", "muted"),
+    "independent": ("failed on its own", "bad"),
+    "recovered": ("recovered", "warn"),
+    "compensation": ("undo failed", "bad"),
+}
+
+
+def zones(width: int) -> tuple[int, int, int]:
+    """How a row is shared: columns for the tree, the bar and the figures."""
+    figures = 12 if width >= 44 else 9
+    bar = min(72, width * 13 // 50) if width >= 56 else 0
+    return width - bar - figures, bar, figures
+
+
+class SpanRows:
+    """Draws the rows of one trace."""
+
+    def __init__(self, trace: Trace, outline: Outline) -> None:
+        self._trace, self._outline = trace, outline
+        self._odd: dict[str, str] = {}
+        for anomaly in trace.anomalies:
+            for span_id in anomaly.span_ids:
+                self._odd.setdefault(span_id, anomaly.kind)
+        self._standing = {one.span_id for one in trace.still_standing}
+
+    def parts(
+        self,
+        place: int,
+        rows: Sequence[int],
+        width: int,
+        *,
+        line: Timeline,
+        now: int,
+        folded: bool,
+        found: bool,
+        part: bool,
+    ) -> list[Part]:
+        """The row of one node; `part` says that not all nodes show."""
+        label, bar, figures = zones(width)
+        span_id = self._outline.ids[place]
+        span, group = self._trace.spans.get(span_id), self._outline.groups.get(span_id)
+        lead = self._guides(place, rows, label // 3, folded)
+        if group is not None:
+            lead += self._group(group, label // 2)
+        elif span is not None:
+            lead += self._words(place, span, label - sum(len(text) for text, _ in lead), folded or part, rows, found)
+        else:
+            lead += self._missing(span_id, place, folded)
+        parts = fitted(lead, label)
+        if bar:
+            if group is not None:
+                parts += group_bar(group, line, bar)
+            else:
+                parts += span_bar(span, line, bar) if span is not None else [(" " * bar, "plain")]
+        return parts + self._figures(span, group, now, figures)
+
+    def _guides(self, place: int, rows: Sequence[int], width: int, folded: bool) -> list[Part]:
+        outline = self._outline
+        steps: list[str] = []
+        node = place
+        while outline.parents[node] >= 0 and len(steps) < MAX_LEVELS:
+            last = outline.is_last(node, rows)
+            steps.append(("└─" if last else "├─") if node == place else ("  " if last else "│ "))
+            node = outline.parents[node]
+        guide = "".join(reversed(steps))
+        if len(guide) > max(4, width) or outline.parents[node] >= 0:
+            guide = "⋯" + guide[-max(3, min(width, len(guide)) - 1) :]
+        inner = outline.sizes[place] > 1
+        marker = "▸" if folded and inner else "▾" if inner else "─" if outline.depths[place] else " "
+        return [(guide, "guide"), (f"{marker} ", "key" if marker == "▸" else "guide")]
+
+    def _words(
+        self, place: int, span: Span, room: int, count_hidden: bool, rows: Sequence[int], found: bool
+    ) -> list[Part]:
+        tone = STATUS_TONES[span.status]
+        role = self._trace.roles.get(span.span_id)
+        name = short_name(inert(span.name, 200), max(8, room * 2 // 3))
+        name_tone = "found" if found else "cause" if role == "cause" else "plain"
+        parts: list[Part] = [(f"{GLYPHS[span.status]} ", tone), (name, name_tone)]
+        if count_hidden and (hidden := self._hidden(place, rows)):
+            parts.append((f" +{hidden:,}", "key"))
+        if role is not None:
+            word, tone = _ROLES[role]
+            parts.append((f"  {word}", tone))
+        elif span.status not in ("success", "point"):
+            parts.append((f"  {span.status}", tone))
+        if span.span_id in self._standing:
+            parts.append(("  ⚠ still standing", "cause"))
+        elif span.span_id in self._odd:
+            parts.append((f"  ⚠ {self._odd[span.span_id]}", "warn"))
+        if span.error and role not in ("consequence", "recovered"):
+            kind = f"{inert(span.error_type, 60)}: " if span.error_type else ""
+            parts.append((f"  {kind}{inert(span.error, 200)}", "muted"))
+        return parts
+
+    def _hidden(self, place: int, rows: Sequence[int]) -> int:
+        """How many direct children do not show, members of a group counted each."""
+        outline = self._outline
+        shown = (
+            set(rows[bisect_left(rows, place) : bisect_left(rows, outline.end(place))])
+            if len(rows) < 5000
+            else set[int]()
+        )
+        children = self._trace.children.get(outline.ids[place], ())
+        return sum(outline.places.get(child, -1) not in shown for child in children)
+
+    def _group(self, group: Group, room: int) -> list[Part]:
+        lengths = " / ".join(duration(max(0, one)) for one in (group.shortest, group.median, group.longest))
+        return [
+            (f"{GLYPHS['success']} ", "ok"),
+            (short_name(inert(group.name, 200), max(8, room)), "plain"),
+            (f" ×{len(group.span_ids):,}", "key"),
+            (f"  {lengths}", "muted"),
+        ]
+
+    def _missing(self, span_id: str, place: int, folded: bool) -> list[Part]:
+        hidden = f" +{self._outline.sizes[place] - 1:,}" if folded else ""
+        return [("? ", "warn"), (inert(span_id, 200), "id"), (hidden, "key"), ("  parent never seen", "warn")]
+
+    def _figures(self, span: Span | None, group: Group | None, now: int, width: int) -> list[Part]:
+        if span is None:
+            took = duration(group.last_at - group.first_at) if group is not None else ""
+            return [(f"{took:>{width - 1}} ", "muted")]
+        took = self._took(span, now)
+        tries = f"×{len(span.attempts)}" if span.state.retried or span.state.odd else ""
+        if width < 12 or not tries or tries == "×1" or tries == "×0":
+            return [(f"{took:>{width - 1}} ", "muted")]
+        return [(f" {tries:<3}", "warn"), (f"{took:>{width - 5}} ", "muted")]
+
+    def _took(self, span: Span, now: int) -> str:
+        if span.kind == "point" or span.started_at is None:
+            return ""
+        if span.ended_at is None:
+            return duration(max(0, now - span.started_at)) if self._trace.status == "running" else "—"
+        return duration(max(0, span.ended_at - span.started_at))

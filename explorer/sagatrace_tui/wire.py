@@ -1,0 +1,116 @@
+"""What goes down the wire: only the cells that differ from what the terminal already shows.
+
+Textual sends every row it repaints with all of its styles, about 11 kB for a scroll by one row. A driver is the public
+place to stand between the two (`App(driver_class=…)`): this one reads the frames, which are positions, styles and
+text, into a grid, and sends the difference. What is no part of a frame passes unchanged.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+from textual.drivers.linux_driver import LinuxDriver
+
+from sagatrace_tui.cells import Grid
+from sagatrace_tui.terminal import Terminal, clipboard_envelopes, detect
+
+if TYPE_CHECKING:
+    from textual.app import App
+
+__all__ = ["Wire"]
+
+_TOKEN: Final = re.compile(
+    "\x1b\\[(?P<row>\\d+);(?P<column>\\d+)H"
+    "|\x1b\\[(?P<style>[0-9;]*)m"
+    "|(?P<sync>\x1b\\[\\?2026[hl])"
+    "|(?P<other>\x1b\\[[0-9;:?<=>]*[ -/]*[@-~]|\x1b[\\]P][^\x07\x1b]*(?:\x07|\x1b\\\\)|\x1b[^\\[\\]P]"
+    "|[\x00-\x1a\x1c-\x1f\x7f])"
+    "|(?P<text>[^\x00-\x1f\x7f]+)"
+)
+_CLIPBOARD: Final = "\x1b]52;"
+
+
+class Wire(LinuxDriver):
+    """A driver that draws by difference, keeps to the terminal's characters, and wraps the clipboard where needed."""
+
+    def __init__(self, app: App[Any], **options: Any) -> None:
+        super().__init__(app, **options)
+        self._for = app
+        known = getattr(app, "terminal", None)
+        self._terminal = known if isinstance(known, Terminal) else detect(os.environ)
+        self._grid = Grid(0, 0, bce=self._terminal.bce, ascii_only=self._terminal.ascii_only)
+        self._row = self._column = 0
+        self._style = ""
+        self._pending: list[str] = []
+        self._is_frame = False
+        self._synced = False
+
+    def write(self, data: str) -> None:
+        """Take a piece of a frame, to be sent with `flush`; or send at once what is none."""
+        if data.startswith(_CLIPBOARD):
+            for envelope in clipboard_envelopes(data, self._terminal):
+                super().write(envelope)
+            return
+        if not self._is_frame and not _begins_frame(data):
+            super().write(data)
+            return
+        size = self._for.size
+        if (size.width, size.height) != (self._grid.width, self._grid.height):
+            self._grid.resize(size.width, size.height)
+        self._is_frame = True
+        self._take(data)
+        if "\x1b[?2026l" in data:
+            self._send()
+
+    def flush(self) -> None:
+        """Send what of the frame is new."""
+        self._send()
+        super().flush()
+
+    def start_application_mode(self) -> None:
+        """Nothing is known of what a terminal shows that was someone else's until now."""
+        self.forget()
+        super().start_application_mode()  # type: ignore[no-untyped-call]  # Textual leaves it untyped
+
+    def stop_application_mode(self) -> None:
+        """What was not sent yet is not worth sending."""
+        self._is_frame = False
+        self._pending.clear()
+        super().stop_application_mode()
+
+    def forget(self) -> None:
+        """Take for unknown what the terminal shows, so that the next frame is sent whole."""
+        self._grid.forget()
+
+    def _take(self, data: str) -> None:
+        grid = self._grid
+        for match in _TOKEN.finditer(data):
+            kind = match.lastgroup
+            if kind == "text":
+                self._column = grid.put(self._row, self._column, match["text"], self._style)
+            elif kind == "style":
+                style = match["style"]
+                self._style = "" if style in ("", "0") else style
+            elif kind == "column":
+                self._row, self._column = int(match["row"]) - 1, int(match["column"]) - 1
+            elif kind == "sync":
+                self._synced = True
+            elif match["other"] != "\n":
+                self._pending.append(match["other"])
+
+    def _send(self) -> None:
+        if not self._is_frame:
+            return
+        self._is_frame = False
+        body = "".join(self._pending) + self._grid.difference()
+        self._pending.clear()
+        if not body:
+            return
+        super().write(f"\x1b[?2026h{body}\x1b[?2026l" if self._synced else body)
+
+
+def _begins_frame(data: str) -> bool:
+    match = _TOKEN.match(data)
+    return match is not None and match.lastgroup in ("column", "style", "text", "sync")

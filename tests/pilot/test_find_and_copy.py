@@ -1,0 +1,154 @@
+"""Finding inside a trace, values opened whole, what is copied, and the commands of the palette."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sagas import UnreliableStore, event, failed, screen_text, still, succeeded, until
+from sagatrace_tui.app import SagatraceApp
+from sagatrace_tui.query_history import QueryHistory
+from sagatrace_tui.screens.clipboard import save_text
+from sagatrace_tui.screens.search import SearchScreen
+from sagatrace_tui.screens.value import ValueScreen
+from sagatrace_tui.widgets.query_line import QueryLine
+from sagatrace_tui.widgets.span_detail import SpanDetail
+from sagatrace_tui.widgets.span_tree import SpanTree
+
+
+def opened(*more: object) -> SagatraceApp:
+    return SagatraceApp(UnreliableStore([*failed("T7"), *more]), trace_id="T7", clock=still)  # type: ignore[list-item]
+
+
+async def test_find_marks_n_goes_round_star_filters_and_escape_gives_up() -> None:
+    app = opened()
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until(pilot, lambda: "CAUSE" in screen_text(app), "the tree")
+        tree = app.screen.query_one(SpanTree)
+        await pilot.press("slash", *"credit")
+        await until(pilot, lambda: "3 spans · n N" in screen_text(app), "what was found")
+        assert tree.matches == {"cre", "crj", "und"}
+        await pilot.press("enter")
+        went = []
+        for key in ("n", "n", "N", "g", "n"):
+            await pilot.press(key)
+            went.append(tree.highlighted)
+        assert went == ["cre", "crj", "cre", "wf", "cre"]
+        await pilot.press("asterisk")
+        assert [tree.outline and tree.outline.ids[place] for place in tree._rows] == ["wf", "cre", "crj", "und"]
+        await pilot.press("asterisk")
+        assert tree.row_count == 7
+        await pilot.press("escape")
+        assert not tree.matches
+        assert "3 spans" not in screen_text(app)
+
+
+async def test_keys_typed_in_one_go_with_the_stroke_are_typed_into_the_line() -> None:
+    app = opened()
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until(pilot, lambda: "CAUSE" in screen_text(app), "the tree")
+        await pilot.press("slash", "c", "w", "slash", "q")
+        await until(pilot, lambda: "/cw/q" in screen_text(app), "all of it")
+
+
+async def test_w_shows_the_way_to_the_cause_and_again_all() -> None:
+    app = opened()
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until(pilot, lambda: "CAUSE" in screen_text(app), "the tree")
+        tree = app.screen.query_one(SpanTree)
+        await pilot.press("g", "w")
+        assert (tree.highlighted, tree.row_count) == ("fuj", 4)
+        await until(pilot, lambda: "why: 4 of 7 spans" in screen_text(app), "what it shows")
+        await pilot.press("w")
+        assert tree.row_count == 7
+
+
+async def test_why_of_a_trace_that_went_well_says_so() -> None:
+    app = SagatraceApp(UnreliableStore(succeeded("T1")), trace_id="T1", clock=still)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until(pilot, lambda: "stage:validate" in screen_text(app), "the tree")
+        await pilot.press("w")
+        await until(pilot, lambda: "Nothing failed in this trace" in screen_text(app), "that")
+
+
+async def test_w_in_the_list_leads_straight_to_the_cause() -> None:
+    app = SagatraceApp(UnreliableStore(failed("T7")), clock=still)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until(pilot, lambda: "half undone" in screen_text(app), "the list")
+        await pilot.press("w")
+        await until(pilot, lambda: "why: 4 of 7 spans" in screen_text(app), "why")
+        assert app.screen.query_one(SpanTree).highlighted == "fuj"
+
+
+async def test_a_long_value_opens_whole_and_is_copied_inert() -> None:
+    app = opened(event("T7", "wf", "ai:note", 4.0, data={"blob": "\x1b[2J" + "word " * 3000}))
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until(pilot, lambda: "CAUSE" in screen_text(app), "the tree")
+        await pilot.press("g", "tab")
+        await until(pilot, lambda: "workflow:loan-approval" in _title(app), "the root's detail")
+        detail = app.screen.query_one(SpanDetail)
+        rows = ["".join(text for text, _ in detail.row(at, 60)) for at in range(detail.row_count)]
+        detail.cursor = next(at for at, row in enumerate(rows) if "blob:" in row)
+        await pilot.press("enter")
+        assert isinstance(app.screen, ValueScreen)
+        await until(pilot, lambda: "15.0k characters" in screen_text(app), "its size")
+        assert "␛[2Jword word" in screen_text(app)
+        await pilot.press("y")
+        assert app.clipboard.startswith("␛[2Jword word")
+        await pilot.press("escape")
+        assert app.screen.query_one(SpanDetail).has_focus
+
+
+def _title(app: SagatraceApp) -> str:
+    detail = app.screen.query_one(SpanDetail)
+    return "".join(text for text, _ in detail.row(0, 60)) if detail.row_count else ""
+
+
+def test_hand_overs_never_overwrite_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    paths = [save_text(f"text {number}", "../T 7\x1b") for number in range(2)]
+    assert [path.name for path in paths] == ["sagatrace-T-7.md", "sagatrace-T-7-2.md"]
+    assert [path.read_text() for path in paths] == ["text 0", "text 1"]
+
+
+async def test_the_palette_has_every_action_of_the_screen() -> None:
+    app = opened()
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until(pilot, lambda: "CAUSE" in screen_text(app), "the tree")
+        titles = [command.title for command in app.get_system_commands(app.screen)]
+        assert {"Theme", "Why", "Undone?", "Unfold all", "Hand over", "Quit at once"} <= set(titles)
+        await pilot.press("ctrl+p")
+        await pilot.press(*"Undone")
+        await until(pilot, lambda: "Undone?" in screen_text(app) and "Screen: c" in screen_text(app), "the command")
+        await pilot.press("enter")
+        await until(pilot, lambda: "STILL STANDING" in screen_text(app), "what it does")
+
+
+async def test_a_query_finds_says_what_is_wrong_completes_and_is_remembered(tmp_path: Path) -> None:
+    store = UnreliableStore([*failed("T-bad", 1), *succeeded("T-good", 20), *succeeded("X-good", 30)])
+    history = QueryHistory(tmp_path / "state" / "recent")
+    app = SagatraceApp(store, clock=still, history=history)
+    async with app.run_test(size=(110, 24)) as pilot:
+        await until(pilot, lambda: "3 traces" in screen_text(app), "the list")
+        await pilot.press("slash", *"sta", "tab")
+        line = app.screen.query_one(QueryLine)
+        assert line.input.value == "status:"
+        await pilot.press(*"fail")
+        await until(pilot, lambda: "^^^^^^^^^^^ no status is 'fail': failed" in screen_text(app), "the fault")
+        await pilot.press("enter")
+        assert line.input.has_focus
+        line.input.value = "status:failed"
+        await pilot.press("enter")
+        await until(pilot, lambda: "1 trace ·" in screen_text(app) and "T-bad" in screen_text(app), "what it finds")
+        assert "T-good" not in screen_text(app)
+        await pilot.press("slash")
+        line.input.value = '"no such error"'
+        await pilot.press("enter")
+        await until(pilot, lambda: "No trace matches" in screen_text(app), "that there is none")
+        await pilot.press("slash", "up", "up")
+        assert line.input.value == "status:failed"
+        await pilot.press("escape", "c")
+        await until(pilot, lambda: "3 traces" in screen_text(app), "all again")
+        assert isinstance(app.screen, SearchScreen)
+    assert QueryHistory(tmp_path / "state" / "recent").queries == ['"no such error"', "status:failed"]

@@ -1,0 +1,139 @@
+"""A terminal to run a program in: a real pseudo-terminal, and an emulator that says what it shows."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import select
+import struct
+import subprocess
+import termios
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+import pyte
+
+QUIET = 0.04  # seconds of silence after which the answer to a key counts as complete
+_SYNC = re.compile(rb"\x1b\[\?2026[hl]|\x1b\[>[0-9;]*u|\x1b\[<u")  # pyte takes these for text
+
+
+class PtyTerminal:
+    """Runs a command in a pty of its own session; everything it wrote is in `raw`."""
+
+    def __init__(
+        self, argv: Sequence[str], *, size: tuple[int, int] = (120, 40), env: Mapping[str, str | None] | None = None
+    ) -> None:
+        self.size = size
+        self._screen = pyte.Screen(*size)
+        self._stream = pyte.ByteStream(self._screen)
+        self._ours, self._theirs = os.openpty()
+        self.resize(*size)
+        self.modes = termios.tcgetattr(self._theirs)
+        basis = {"TERM": "xterm-256color", "COLORTERM": "truecolor", "LC_ALL": "C.UTF-8", "TMUX": None, "STY": None}
+        wanted = {**os.environ, **basis, **(env or {})}
+        self.raw = bytearray()
+        self.began = time.perf_counter()
+        self.process = subprocess.Popen(
+            argv,
+            stdin=self._theirs,
+            stdout=self._theirs,
+            stderr=self._theirs,
+            env={key: value for key, value in wanted.items() if value is not None},
+            start_new_session=True,
+            preexec_fn=self._take_terminal,
+        )
+
+    @staticmethod
+    def _take_terminal() -> None:
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(10)
+        for end in ("_ours", "_theirs"):
+            self.hang_up(end)
+
+    def hang_up(self, end: str = "_ours") -> None:
+        """Close one end, as a terminal that is gone."""
+        descriptor = getattr(self, end)
+        if descriptor >= 0:
+            os.close(descriptor)
+            setattr(self, end, -1)
+
+    def resize(self, columns: int, lines: int) -> None:
+        self.size = (columns, lines)
+        self._screen.resize(lines, columns)
+        fcntl.ioctl(self._ours, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+
+    @property
+    def is_restored(self) -> bool:
+        """Whether the modes are as they were before the program."""
+        return termios.tcgetattr(self._theirs) == self.modes
+
+    @property
+    def text(self) -> str:
+        """What is shown, line by line."""
+        return "\n".join(self._screen.display)
+
+    @property
+    def cells(self) -> list[list[Any]]:
+        """What each cell holds, with its colours."""
+        columns, lines = self.size
+        return [[self._screen.buffer[y][x] for x in range(columns)] for y in range(lines)]
+
+    def send(self, keys: str) -> None:
+        os.write(self._ours, keys.encode())
+
+    def read(self, quiet: float = QUIET, limit: float = 10.0) -> tuple[bytes, float]:
+        """What comes until it is quiet, and how many seconds after the call the last of it came."""
+        got, began = bytearray(), time.perf_counter()
+        last = began
+        while time.perf_counter() - began < limit:
+            ready, _, _ = select.select([self._ours], [], [], quiet)
+            if not ready:
+                break
+            try:
+                data = os.read(self._ours, 1 << 16)
+            except OSError:  # the other side is closed
+                break
+            if not data:
+                break
+            last = time.perf_counter()
+            got += data
+        self.raw += got
+        self._stream.feed(_SYNC.sub(b"", bytes(got)))
+        return bytes(got), last - began
+
+    def until(self, *texts: str, timeout: float = 20.0) -> str:
+        """Wait until all the texts are shown, and give the screen."""
+        deadline = time.monotonic() + timeout
+        while not all(text in self.text for text in texts):
+            assert time.monotonic() < deadline, f"never shown: {texts}\n{self.text}"
+            self.read(limit=1.0)
+        return self.text
+
+    def press(self, keys: str, *texts: str) -> str:
+        """Send keys, and wait for what they bring."""
+        self.send(keys)
+        return self.until(*texts)
+
+    def wait(self, timeout: float = 10.0) -> int:
+        """The exit status, reading on meanwhile so that nothing blocks."""
+        deadline = time.monotonic() + timeout
+        pause = threading.Event()
+        while (status := self.process.poll()) is None:
+            assert time.monotonic() < deadline, f"still running after {timeout:g} s:\n{self.text}"
+            if self._ours >= 0:
+                self.read(limit=0.2)
+            pause.wait(0.02)
+        if self._ours >= 0:
+            self.read()
+        return status

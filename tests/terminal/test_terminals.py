@@ -1,0 +1,198 @@
+"""The app in a real pseudo-terminal: every kind of it, every end, and nothing left behind."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from pty_terminal import PtyTerminal
+
+Command = Callable[..., list[str]]
+CAUSE = "transfer_funds  CAUSE"
+KINDS: dict[str, dict[str, str | None]] = {
+    "xterm": {"TERM": "xterm", "COLORTERM": None},
+    "xterm-256color": {"TERM": "xterm-256color", "COLORTERM": None},
+    "screen-256color": {"TERM": "screen-256color", "COLORTERM": None},
+    "tmux-256color": {"TERM": "tmux-256color", "TMUX": "/nowhere,1,0"},
+    "linux": {"TERM": "linux", "COLORTERM": None},
+    "truecolor": {},
+    "no colour": {"NO_COLOR": "1"},
+    "light": {"COLORFGBG": "0;15"},
+}
+COLORS = re.compile(rb"\x1b\[[0-9;]*m")
+
+
+@pytest.mark.parametrize("size", [(120, 40), (80, 24), (40, 12)], ids=str)
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_terminal_shows_the_cause_unasked_in_no_more_colours_than_it_has(
+    tui: Command, kind: str, size: tuple[int, int]
+) -> None:
+    with PtyTerminal(tui("loan-2"), size=size, env=KINDS[kind]) as terminal:
+        text = terminal.until(CAUSE[:21], "rollback incomplete")
+        assert "q Back" in text.splitlines()[-1]
+        styles = b"".join(COLORS.findall(bytes(terminal.raw)))
+        truecolor, indexed = b"8;2;" in styles, b"8;5;" in styles
+        assert truecolor is (kind in ("truecolor", "light", "tmux-256color"))
+        assert indexed is (kind in ("xterm-256color", "screen-256color"))
+        if kind == "no colour":
+            codes = set(b";".join(style[2:-1] for style in COLORS.findall(bytes(terminal.raw))).split(b";"))
+            assert codes <= {b"", b"0", b"1", b"2", b"3", b"4", b"7", b"22", b"39", b"49"}
+        terminal.send("\x03")
+        assert terminal.wait() == 0
+        assert terminal.is_restored
+
+
+def test_a_locale_without_unicode_gets_ascii_and_nothing_else(tui: Command) -> None:
+    with PtyTerminal(tui("loan-2"), size=(80, 24), env={"LC_ALL": "C"}) as terminal:
+        text = terminal.until(CAUSE, "+-- x release_credit")
+        assert "v x workflow:loan-approval" in text
+        terminal.press("?", "Keys")
+        terminal.send("\x03")
+        assert terminal.wait() == 0
+        assert bytes(terminal.raw).isascii()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_it_in_good_order(tui: Command, number: signal.Signals) -> None:
+    with PtyTerminal(tui("loan-2")) as terminal:
+        terminal.until(CAUSE)
+        terminal.process.send_signal(number)
+        assert terminal.wait() == 128 + number
+        assert terminal.is_restored
+        assert bytes(terminal.raw).endswith(b"\x1b[?1006l")
+        assert b"\x1b[?1049l" in terminal.raw
+
+
+def test_a_terminal_that_is_gone_leaves_no_process(tui: Command) -> None:
+    with PtyTerminal(tui("loan-2")) as terminal:
+        terminal.until(CAUSE)
+        tree = psutil.Process(terminal.process.pid)
+        family = [tree, *tree.children(recursive=True)]
+        terminal.hang_up("_ours")
+        terminal.hang_up("_theirs")
+        terminal.wait()
+        assert not [process for process in family if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_ctrl_z_gives_the_terminal_back_and_going_on_draws_all_anew(tui: Command) -> None:
+    with PtyTerminal(tui("loan-2")) as terminal:
+        terminal.until(CAUSE)
+        terminal.send("\x1a")
+        process = psutil.Process(terminal.process.pid)
+        for _ in range(500):
+            terminal.read(limit=0.05)
+            if process.status() == psutil.STATUS_STOPPED:
+                break
+        assert process.status() == psutil.STATUS_STOPPED
+        assert terminal.is_restored
+        assert b"\x1b[?1049l" in terminal.raw
+        before = len(terminal.raw)
+        process.send_signal(signal.SIGCONT)
+        terminal.read(quiet=1.0)
+        again = bytes(terminal.raw[before:])
+        assert b"transfer_funds" in again
+        assert b"CAUSE" in again
+        terminal.send("q")
+        terminal.until("VERDICT")
+
+
+def test_a_resize_draws_for_the_new_size(tui: Command) -> None:
+    with PtyTerminal(tui("loan-2")) as terminal:
+        terminal.until(CAUSE, "Traceback")
+        terminal.resize(60, 14)
+        os.kill(terminal.process.pid, signal.SIGWINCH)
+        text = terminal.until("q Back", "transfer_funds")
+        terminal.read(quiet=0.5)
+        assert "Traceback" not in terminal.text
+        assert all(len(line) <= 60 for line in text.splitlines())
+        terminal.resize(120, 40)
+        os.kill(terminal.process.pid, signal.SIGWINCH)
+        terminal.until("Traceback", CAUSE)
+
+
+def test_no_terminal_and_a_dumb_one_are_told_what_to_do(tui: Command) -> None:
+    ran = subprocess.run(tui("loan-2"), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    assert ran.returncode == 1
+    assert "sagatrace why" in ran.stderr
+    with PtyTerminal(tui("loan-2"), env={"TERM": "dumb"}) as terminal:
+        assert terminal.wait() == 1
+        assert b"sagatrace why" in terminal.raw
+        assert b"\x1b" not in terminal.raw
+
+
+def copied(raw: bytes) -> list[str]:
+    return [base64.b64decode(text).decode() for text in re.findall(rb"\x1b\]52;c;([A-Za-z0-9+/=]+)\x07", raw)]
+
+
+def test_y_copies_and_capital_y_hands_over(tui: Command) -> None:
+    with PtyTerminal(tui("loan-2")) as terminal:
+        terminal.until(CAUSE)
+        terminal.press("y", "Copied the id, 3 characters")
+        assert copied(bytes(terminal.raw)) == ["fuj"]
+        terminal.press("Y", "Copied the hand-over")
+        text = copied(bytes(terminal.raw))[1]
+        assert text.startswith("**rollback_incomplete** — `loan-2`")
+        assert "InsufficientFunds: balance 1200 < 25000" in text
+
+
+def test_inside_tmux_the_clipboard_is_reached_both_ways(tui: Command) -> None:
+    with PtyTerminal(tui("loan-2"), env=KINDS["tmux-256color"]) as terminal:
+        terminal.until(CAUSE)
+        terminal.press("y", "Copied the id")
+        assert b"\x1bPtmux;\x1b\x1b]52;c;ZnVq\x07\x1b\\" in terminal.raw
+        assert b"\x1b]52;c;ZnVq\x07" in terminal.raw.replace(b"\x1b\x1b]52", b"")
+
+
+def test_where_nothing_can_be_copied_a_file_is_offered_and_written(tui: Command, tmp_path: Path) -> None:
+    with PtyTerminal(["env", f"--chdir={tmp_path}", *tui("loan-2")], env=KINDS["linux"]) as terminal:
+        terminal.until(CAUSE)
+        terminal.press("Y", "has no clipboard to copy to: S saves the hand-over as a file")
+        assert b"]52;" not in terminal.raw
+        terminal.press("S", "Saved ")
+        assert (tmp_path / "sagatrace-loan-2.md").read_text().startswith("**rollback_incomplete**")
+
+
+HOSTILE = "\x1b]0;owned\x07\x1b[2J\x1b]52;c;ZXZpbA==\x07\x9b31m\x00\u202e\u200d\r\n\t[red]x[/] 日本" + "e\u0301" * 9
+OURS = re.compile(
+    rb"\x1b\]22;[a-z-]*\x07|\x1b\[[0-9;]*[mHCXKMLr]|\x1b\[\??[0-9;]*[hl]|\x1b\[\?[0-9]+\$p|\x1b\[[<>][0-9;]*u|\r\n|\r"
+)
+KEYS = ("g", "/", "bad\r", "\r", "w", "c", "3", "\t", "j\r", "\x1b", "G", "k\r", "q", "y", "\r", "Y", "?", "\x1b")
+
+
+def test_hostile_data_sends_no_sequence_of_its_own(tui: Command, store_url: str, tmp_path: Path) -> None:
+    document = {
+        "id": "e1", "trace_id": f"bad{HOSTILE}"[:200], "span_id": f"s{HOSTILE}", "event_type": f"{HOSTILE}:failed",
+        "timestamp": "2025-12-22T10:02:00.000000Z", "status": "failed", "tags": [HOSTILE],
+        "data": {"error": HOSTILE, "error_type": HOSTILE, "stack": HOSTILE * 20, HOSTILE: [HOSTILE, "x" * 500_000],
+                 "job_name": HOSTILE, "compensation": HOSTILE, "worker": HOSTILE},
+    }  # fmt: skip
+    undo = {**document, "id": "e2", "span_id": "u", "event_type": "u:compensation_failed", "parent_span_id": HOSTILE}
+    undo["data"] = {"original_span_id": document["span_id"], "error": HOSTILE}
+    file = tmp_path / "hostile.jsonl"
+    file.write_text(f"{json.dumps(document)}\n{json.dumps(undo)}\n")
+    importing = [sys.executable, "-c", "from sagatrace_tui.cli import main; main()", "import", "--store", store_url]
+    subprocess.run([*importing, str(file)], check=True, capture_output=True)
+    with PtyTerminal(tui()) as terminal:
+        terminal.until("VERDICT", "loan-1")
+        for keys in KEYS:
+            terminal.send(keys)
+            terminal.read(quiet=0.15)
+        assert "␛]0;owned␇" in terminal.text or "⟨U+202E⟩" in terminal.text
+        left = OURS.sub(b"", re.sub(rb"\x1b\]52;c;[A-Za-z0-9+/=]*\x07", b"", bytes(terminal.raw)))
+        assert not re.findall(rb"[\x00-\x1f\x7f]", left), left[:200]
+        text = left.decode()
+        assert not re.search("[\x80-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]", text)
+        for given in copied(bytes(terminal.raw)):
+            assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", given)
+        terminal.send("\x03")
+        assert terminal.wait() == 0

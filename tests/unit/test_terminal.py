@@ -1,0 +1,70 @@
+"""What the environment says of a terminal, and how the clipboard is reached through multiplexers."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from sagatrace_tui.terminal import Terminal, clipboard_envelopes, detect
+
+
+@pytest.mark.parametrize(
+    ("env", "colors"),
+    [
+        ({"TERM": "xterm"}, 16),
+        ({"TERM": "linux"}, 16),
+        ({"TERM": "xterm-256color"}, 256),
+        ({"TERM": "screen-256color"}, 256),
+        ({"TERM": "tmux-256color", "COLORTERM": "truecolor"}, 1 << 24),
+        ({"TERM": "xterm-256color", "COLORTERM": "truecolor", "NO_COLOR": "1"}, 0),
+    ],
+)
+def test_colours(env: dict[str, str], colors: int) -> None:
+    assert detect(env).colors == colors
+
+
+@pytest.mark.parametrize(
+    ("env", "multiplexer"),
+    [
+        ({"TERM": "xterm"}, ""),
+        ({"TERM": "screen-256color", "TMUX": "/run/tmux/default,1,0"}, "tmux"),
+        ({"TERM": "tmux-256color"}, "tmux"),
+        ({"TERM": "screen", "STY": "1.pts"}, "screen"),
+        ({"TERM": "screen-256color"}, "either"),
+    ],
+)
+def test_multiplexers(env: dict[str, str], multiplexer: str) -> None:
+    assert detect(env).multiplexer == multiplexer
+
+
+def test_background_and_clipboard() -> None:
+    assert detect({"TERM": "xterm", "COLORFGBG": "0;15"}).light
+    assert not detect({"TERM": "xterm", "COLORFGBG": "15;default;0"}).light
+    assert not detect({"TERM": "linux"}).copies
+
+
+@pytest.mark.parametrize(("name", "bce"), [("xterm-256color", True), ("screen", False), ("no-such-terminal", False)])
+def test_whether_erasing_colours_is_what_the_terminals_description_says(name: str, bce: bool) -> None:
+    # A process reads one description only: each in its own.
+    code = "import os; from sagatrace_tui.terminal import detect; print(detect(os.environ).bce)"
+    ran = subprocess.run([sys.executable, "-c", code], env={"TERM": name}, capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == str(bce)
+
+
+def terminal(multiplexer: str) -> Terminal:
+    return Terminal("xterm", False, 256, False, True, multiplexer, True)  # type: ignore[arg-type]
+
+
+def test_the_clipboard_sequence_is_wrapped_for_what_lies_between() -> None:
+    sequence = "\x1b]52;c;" + "QUJD" * 500 + "\x07"
+    assert list(clipboard_envelopes(sequence, terminal(""))) == [sequence]
+    plain, wrapped = clipboard_envelopes(sequence, terminal("tmux"))
+    assert plain == sequence
+    assert wrapped == f"\x1bPtmux;\x1b{sequence}\x1b\\"
+    plain, wrapped = clipboard_envelopes(sequence, terminal("screen"))
+    chunks = wrapped.removesuffix("\x1b\\").split("\x1b\\")
+    assert "".join(chunk.removeprefix("\x1bP") for chunk in chunks) == sequence
+    assert all(len(chunk) < 768 for chunk in chunks)
+    assert len(chunks) == 3
