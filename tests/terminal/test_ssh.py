@@ -20,6 +20,8 @@ from test_terminals import CAUSE, Command, copied
 
 from pty_terminal import PtyTerminal
 
+pytestmark = pytest.mark.sshd  # needs OpenSSH, which no package index has: `pytest -m sshd`
+
 
 @dataclass(frozen=True)
 class Server:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pyte
+import pyte.modes
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -50,7 +51,9 @@ def test_frame_after_frame_the_terminal_shows_what_was_put(frames: list[Any], sh
     stream = pyte.Stream(ours)
     blank = [(row, 0, " " * WIDTH, "") for row in range(HEIGHT)]
     for number, frame in enumerate([blank, *frames]):
-        wanted = [((row + number) % HEIGHT if shifted else row, *rest) for row, *rest in frame]
+        wanted: list[tuple[int, int, str, str]] = [
+            ((row + number) % HEIGHT if shifted else row, column, text, style) for row, column, text, style in frame
+        ]
         for row, column, text, style in wanted:
             grid.put(row, column, text, style)
         whole(wanted, theirs)

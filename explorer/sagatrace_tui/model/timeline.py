@@ -107,14 +107,14 @@ def _parts(span: Span, end: int) -> Iterable[tuple[int, int, str]]:
         yield enqueued, started if started is not None else (end if span.is_open else span.over_at), "wait"
     latest: int | None = None
     attempts = span.attempts[-_MAX_ATTEMPTS:]
-    for attempt in attempts:
+    for index, attempt in enumerate(attempts, start=1):
         began = attempt.started_at if attempt.started_at is not None else attempt.ended_at
         if began is None:
             continue
         ended = attempt.ended_at if attempt.ended_at is not None else (end if span.is_open else span.over_at)
         if latest is not None and began > latest:
             yield latest, began, "pause"
-        lost = attempt is not attempts[-1] or (span.status == "failed" and len(attempts) > 1)
+        lost = index < len(attempts) or (span.status == "failed" and len(attempts) > 1)
         yield began, max(began, ended), "lost" if lost else "run"
         latest = ended
     if not attempts and started is None and enqueued is None:
