@@ -1,6 +1,6 @@
 """Take the pictures in this directory, from a real demo: `python screenshots/take.py`.
 
-Starts the demo, waits until it has a loan whose disbursement failed and was rolled back, and saves what the app shows.
+Starts the demo, waits until its first loans have ended, and saves what the app shows of them; `live` is one that runs.
 """
 
 from __future__ import annotations
@@ -8,62 +8,69 @@ from __future__ import annotations
 import asyncio
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from textual.pilot import Pilot
 
-from sagatrace.stores import EventStore, open_store
+from sagatrace.stores import EventStore, Search, open_store
 from sagatrace_tui.app import SagatraceApp
 from sagatrace_tui.demo import start_demo
 from sagatrace_tui.model import Trace, build_trace
 
 HERE = Path(__file__).parent
 SIZE = (120, 32)
-PATIENCE = 60.0  # seconds until the demo must have what is wanted
-WANTED = "loan-L102"  # the demo's second scenario: rolled back
+PATIENCE = 90.0  # seconds until the demo must have what is wanted
+ENOUGH = 8  # loans that have ended, each of a scenario of its own
 
 
 async def main() -> None:
     """Take them all."""
     with start_demo() as demo:
         store = open_store(demo.store_url, read_only=True)
-        await _until_ended(store)
-        app = SagatraceApp(store, subtitle="demo: loan sagas on real RQ workers")
-        async with app.run_test(size=SIZE) as pilot:
-            await _settled(pilot)
-            _save(app, "search")
-        app = SagatraceApp(store, trace_id=WANTED)
-        async with app.run_test(size=SIZE) as pilot:
-            await _settled(pilot)
-            await pilot.press(*"jjjjjjjjjj")
-            await _settled(pilot)
-            _save(app, "trace")
-            await pilot.press("question_mark")
-            await _settled(pilot)
-            _save(app, "help")
+        await _wait_for(lambda: sum(trace.judgement.ended for trace in _traces(store)) >= ENOUGH, "enough ended loans")
+        half_undone = await _wait_for(lambda: _one(store, "rollback_incomplete"), "a rollback that is incomplete")
+        async with SagatraceApp(store, subtitle="demo: loan sagas on real RQ workers").run_test(size=SIZE) as pilot:
+            await _take(pilot, "search")
+        async with SagatraceApp(store, trace_id=half_undone).run_test(size=SIZE) as pilot:
+            await _take(pilot, "tree")
+            await _take(pilot, "why", "w")
+            await _take(pilot, "compensation", "c")
+            await _take(pilot, "detail", "1", "e", "tab", "G")
+            await _take(pilot, "help", "question_mark")
+        running = await _wait_for(lambda: _one(store, "running", spans=4), "a loan in the middle of its steps")
+        async with SagatraceApp(store, trace_id=running).run_test(size=SIZE) as pilot:
+            await _take(pilot, "live", settled=0.2)
         store.close()
 
 
-async def _until_ended(store: EventStore) -> None:
+def _traces(store: EventStore) -> list[Trace]:
+    now = time.time_ns() // 1000
+    hits = store.search(Search(limit=40))
+    return [build_trace(hit.trace_id, store.fetch_trace(hit.trace_id).events, now=now) for hit in hits]
+
+
+def _one(store: EventStore, verdict: str, spans: int = 1) -> str:
+    """The id of a trace with that verdict, or nothing."""
+    found = (trace for trace in _traces(store) if trace.verdict == verdict and len(trace.spans) >= spans)
+    return next((trace.trace_id for trace in found), "")
+
+
+async def _wait_for(probe: Callable[[], str | bool], what: str) -> str:
     deadline = time.monotonic() + PATIENCE
-    while _trace(store).status in ("running", "unknown") or len(_trace(store, "loan-L106").spans) < 4:
+    while not (found := probe()):
         if time.monotonic() > deadline:
-            sys.exit(f"the demo had no ended {WANTED} within {PATIENCE:g} s")
+            sys.exit(f"the demo had no {what} within {PATIENCE:g} s")
         await asyncio.sleep(0.1)
+    return str(found)
 
 
-def _trace(store: EventStore, trace_id: str = WANTED) -> Trace:
-    return build_trace(trace_id, store.fetch_trace(trace_id).events, now=time.time_ns() // 1000)
-
-
-async def _settled(pilot: Pilot[None]) -> None:
-    """Let polling come round and what it brought be drawn."""
-    await pilot.pause(1.5)
-
-
-def _save(app: SagatraceApp, name: str) -> None:
+async def _take(pilot: Pilot[None], name: str, *keys: str, settled: float = 1.0) -> None:
+    """Press the keys, let polling come round and what it brought be drawn, and save the picture."""
+    await pilot.press(*keys)
+    await pilot.pause(settled)
     path = HERE / f"{name}.svg"
-    path.write_text(app.export_screenshot(title="sagatrace-tui"))
+    path.write_text(pilot.app.export_screenshot(title="sagatrace-tui"))
     sys.stdout.write(f"{path.relative_to(HERE.parent)}\n")
 
 

@@ -5,10 +5,12 @@ A feed knows a store and no screen; what it yields is immutable, so that a scree
 
 from __future__ import annotations
 
+import gc
 import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
@@ -39,6 +41,8 @@ log: Final = logging.getLogger("sagatrace")
 INTERVAL: Final = 1.0
 """Seconds between two readings of the store."""
 PAGE: Final = 50
+MANY: Final = 20_000
+"""Events of a trace from which on the cyclic collector is told to look at them no more."""
 AFRESH: Final = "afresh"
 """The wish to read everything again, changed or not."""
 OLDER: Final = "older"
@@ -107,6 +111,18 @@ def _in_words(error: Exception) -> str:
 def _folded(found: FetchedTrace, now: int) -> Trace:
     anomalies = reading_anomalies((malformed.document_id, malformed.fault) for malformed in found.malformed)
     return build_trace(found.trace_id, found.events, now=now, anomalies=anomalies)
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """Keep the cyclic collector out: its passes over what is being made stop every thread for a fifth of a second."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _prepared(trace: Trace) -> Outline:
@@ -257,10 +273,13 @@ class TraceFeed:
         meter = _Meter(self._clock)
         fault = None
         try:
-            found = meter.of(lambda: self._store.fetch_trace(self._trace_id))
-            if AFRESH in wishes or self._changed(found):
-                self._trace = _folded(found, self._clock())
-                self._outline = _prepared(self._trace)
+            with _undisturbed():
+                found = meter.of(lambda: self._store.fetch_trace(self._trace_id))
+                if AFRESH in wishes or self._changed(found):
+                    self._trace = _folded(found, self._clock())
+                    self._outline = _prepared(self._trace)
+                if len(found.events) >= MANY:
+                    gc.freeze()  # before the collector is back, or it would begin with these
         except Exception as error:  # noqa: BLE001 - shown where it happened, and the next reading tries again
             fault = _in_words(error)
         yield OpenTrace(self._trace, self._outline, self._clock(), meter.queries, meter.micros, fault)

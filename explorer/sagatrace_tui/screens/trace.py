@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable, Sequence
 from typing import ClassVar, Final
@@ -148,8 +149,9 @@ class TraceScreen(CopyScreen):
         self.query_one(TraceHeader).waiting = f"reading, {time.monotonic() - self._began:.0f} s · Esc gives up"
 
     def on_unmount(self) -> None:
-        """Stop reading."""
+        """Stop reading; what a large trace took may be collected again."""
         self.poller.stop()
+        gc.unfreeze()
 
     def on_screen_suspend(self) -> None:
         """Nobody looks: leave the store alone."""

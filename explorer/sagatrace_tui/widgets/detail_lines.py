@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -18,6 +19,7 @@ __all__ = ["DetailLine", "detail_lines", "group_lines"]
 MAX_EVENTS: Final = 200
 MAX_STACK_LINES: Final = 60
 _MAX_ERROR: Final = 2000
+_FRAME: Final = re.compile(r'(\s*File ")(.*)(", line .*)')
 # Shown in places of their own, or as fields.
 _SHOWN: Final = frozenset({"error", "error_type", "stack", "original_span_id", "compensation", "job_name"})
 _MEANING: Final[dict[Role, str]] = {
@@ -123,7 +125,9 @@ def _fields(span: Span, trace: Trace, origin: int) -> Iterator[DetailLine]:
         yield _related("parent", span.parent_id, trace)
     for label, at in (("enqueued", span.enqueued_at), ("started", span.started_at), ("ended", span.ended_at)):
         if at is not None:
-            yield _field(label, f"{moment(at)}  {offset(at, origin)}")
+            day, _, time = moment(at).partition(" ")
+            shown = time if moment(origin).startswith(day) else f"{day} {time}"
+            yield _field(label, f"{shown}  {offset(at, origin)}", value=moment(at))
     if span.wait is not None:
         yield _field("waited", duration(span.wait))
     if span.started_at is not None and span.ended_at is not None and span.status != "point":
@@ -211,8 +215,20 @@ def _stack(span: Span, width: int) -> Iterator[DetailLine]:
         # The frames' own lines are read; the source under them is context; the last line is the error.
         is_error = number == len(lines) - 1
         tone = "bad" if is_error else "muted" if line.startswith("    ") else "plain"
-        for part in wrapped(line, width) if is_error else (line,):
+        for part in wrapped(line, width) if is_error else (_frame(line, width),):
             yield DetailLine(((part, tone),), stack, is_cut=True)
+
+
+def _frame(line: str, width: int) -> str:
+    """A line of a frame with the end of its path: which file it is tells more than where that lies."""
+    match = _FRAME.fullmatch(line)
+    if match is None or len(line) <= width:
+        return line
+    lead, path, tail = match.groups()
+    room = max(len(path.rpartition("/")[2]) + 1, width - len(lead) - len(tail) - 1)
+    kept = path[-room:]
+    kept = kept[kept.find("/") :] if "/" in kept else kept
+    return f"{lead}…{kept}{tail}" if len(kept) < len(path) - 1 else line
 
 
 def _events(span: Span, origin: int) -> Iterator[DetailLine]:
