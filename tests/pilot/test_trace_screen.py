@@ -141,3 +141,17 @@ async def test_leaving_a_trace_ends_its_thread() -> None:
         assert isinstance(screen, TraceScreen)
         await pilot.press("q")
         await until(pilot, lambda: not screen.poller.thread.is_alive(), "the thread's end")
+
+
+async def test_a_long_reading_says_what_it_does_and_escape_gives_it_up() -> None:
+    store = UnreliableStore([*failed("T7"), *succeeded("T1", 1)])
+    store.free.release(2)
+    store.slow = True
+    app = SagatraceApp(store, clock=still)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "2 traces" in screen_text(app) and "reading" not in screen_text(app), "the list")
+        await pilot.press("enter")
+        await until(pilot, lambda: "s · Esc gives up" in screen_text(app), "what it does")
+        await pilot.press("escape")
+        assert isinstance(app.screen, SearchScreen)
+        store.free.release(100)
