@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import sqlite3
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterable
 from contextlib import closing
 from pathlib import Path
@@ -39,6 +42,26 @@ class FaultyStore(MemoryStore):
 
     def ids(self, trace_id: str) -> list[str]:
         return ids(self.fetch_trace(trace_id))
+
+
+def in_child(work: Callable[[], object], *, room: int | None = None) -> int:
+    """Run it in a forked child, as a work-horse does, and give the status it ended with.
+
+    With `room` no file there may grow past so many bytes: a write is cut, then refused, as on a full disk.
+    """
+    child = os.fork()
+    if child == 0:
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        try:
+            if room is not None:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
+            work()
+        except BaseException:  # noqa: BLE001 - a child must not go on as a second test session
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 def ids(found: FetchedTrace) -> list[str]:

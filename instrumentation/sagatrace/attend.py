@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from sagatrace import outbox as outboxes
-from sagatrace.filelock import SHIPPER_LOCK, USERS_LOCK, is_held, try_lock
+from sagatrace.filelock import SHIPPER_LOCK, USERS_LOCK, is_held, require_owner, try_lock
 from sagatrace.outbox import seal, sealed_segments
 
 __all__ = ["SHIPPER_LOG", "ShipperKeeper"]
@@ -130,6 +130,7 @@ class ShipperKeeper:
         """Become one of those the shipper works for; it refuses only in the instant in which it ends."""
         deadline = time.monotonic() + 1.0
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        require_owner(self._directory)
         while (users := try_lock(self._directory / USERS_LOCK, shared=True)) is None:
             if time.monotonic() > deadline:
                 raise BlockingIOError(f"{self._directory / USERS_LOCK} is held by a shipper that does not end")
@@ -139,7 +140,7 @@ class ShipperKeeper:
     def _start(self) -> None:
         path = self._directory / SHIPPER_LOG
         self._started = time.monotonic()
-        with _log_file(path) as errors:
+        with self._log_file(path) as errors:
             # -P: a module of the application must not stand in for one of the standard library's. A session of its
             # own: neither Ctrl-C nor the end of the worker's group ends it, and no pipe of the worker's stays open.
             self._process = _Process(
@@ -152,15 +153,18 @@ class ShipperKeeper:
             )
         log.info("sagatrace: started a shipper, process %d, which logs to %s", self._process.pid, path)
 
+    def _log_file(self, path: Path) -> BinaryIO:
+        try:
+            if path.exists() and path.stat().st_size > _MAX_LOG:
+                path.replace(path.with_suffix(".old.log"))
+            return os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600), "ab")
+        except OSError as error:  # a full disk, which only a shipper can free
+            self._log_once(f"the shipper runs without a log: {error}")
+            return Path(os.devnull).open("ab")
+
 
 class _Process(subprocess.Popen[bytes]):
     """A shipper may outlive whoever started it: that is no leak to be warned of."""
 
     def __del__(self, *_: object) -> None:
         """Nothing: the kernel reaps it when its parent is gone."""
-
-
-def _log_file(path: Path) -> BinaryIO:
-    if path.exists() and path.stat().st_size > _MAX_LOG:
-        path.replace(path.with_suffix(".old.log"))
-    return os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600), "ab")

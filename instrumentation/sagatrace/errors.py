@@ -3,6 +3,7 @@
 SagatraceError
 ├── EventError            an event or document that does not fit the contract
 ├── OutboxFullError       an event that the outbox refused, as it holds all it may
+├── OutboxMismatchError   an outbox that keeps events for another store
 ├── SettingsError         an environment variable or argument that cannot be used
 ├── SearchError           a search that no store can answer
 ├── ShipperRunningError   another process is delivering this outbox
@@ -18,6 +19,7 @@ from __future__ import annotations
 __all__ = [
     "EventError",
     "OutboxFullError",
+    "OutboxMismatchError",
     "SagatraceError",
     "SearchError",
     "SettingsError",
@@ -39,6 +41,10 @@ class EventError(SagatraceError):
 
 class OutboxFullError(SagatraceError):
     """An outbox that holds as much as it may, and refused an event."""
+
+
+class OutboxMismatchError(SagatraceError):
+    """An outbox that keeps events for another store."""
 
 
 class SettingsError(SagatraceError):

@@ -6,12 +6,16 @@ every process that wants it delivered: the shipper ends when it could have that 
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import pwd
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-__all__ = ["SHIPPER_LOCK", "USERS_LOCK", "is_held", "try_lock"]
+__all__ = ["SHIPPER_LOCK", "USERS_LOCK", "is_held", "require_owner", "strangers", "try_lock"]
 
 SHIPPER_LOCK: Final = "shipper.lock"
 USERS_LOCK: Final = "users.lock"
@@ -44,3 +48,49 @@ def is_held(path: Path, *, by_any: bool = False) -> bool:
     finally:
         os.close(file)
     return False
+
+
+def require_owner(directory: Path) -> None:
+    """Refuse a directory in which files of ours would lock out its user. Raises PermissionError, OSError.
+
+    Nothing is wrong with a directory that root made for somebody else, as of a mounted volume.
+    """
+    me, owner = os.geteuid(), directory.stat().st_uid
+    if owner not in (me, 0):
+        raise PermissionError(
+            errno.EACCES,
+            f"it belongs to {_user(owner)} and this is {_user(me)}: run this as {_user(owner)}",
+            str(directory),
+        )
+    for path, uid in _owners(directory):
+        if uid != me:
+            raise PermissionError(
+                errno.EACCES,
+                f"it belongs to {_user(uid)} and this is {_user(me)}: run this as its user, or chown it",
+                str(path),
+            )
+
+
+def strangers(directory: Path) -> list[tuple[Path, str, str]]:
+    """Files there that lock others out: path, owner, and whose they should be; none without the directory. OSError."""
+    try:
+        user, owners = directory.stat().st_uid, list(_owners(directory))
+    except FileNotFoundError:
+        return []
+    if user == 0:  # made for somebody, perhaps
+        user = max((uid for _, uid in owners), default=0)
+    return [(path, _user(uid), _user(user)) for path, uid in owners if uid != user]
+
+
+def _owners(directory: Path) -> Iterator[tuple[Path, int]]:
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            with suppress(FileNotFoundError):  # delivered meanwhile
+                yield directory / entry.name, entry.stat(follow_symlinks=False).st_uid
+
+
+def _user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"user {uid}"

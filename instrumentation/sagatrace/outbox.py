@@ -11,6 +11,9 @@ Bounded: an outbox that holds `max_bytes` refuses new events, since those it has
 tenth takes only events that end, retry or undo something: the end of a story half told is worth more than the
 beginning of another. What it refuses is counted in the file `refused`.
 
+An outbox is for one store. Who appends for a store notes its label in the link `store`, so that no shipper brings
+the events to another.
+
 The directory must be on a local disk (appends to NFS do not keep lines whole); it survives the death of every
 process, not the loss of power.
 """
@@ -21,22 +24,35 @@ import errno
 import os
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Final, NoReturn
 
 import platformdirs
 
-from sagatrace.errors import OutboxFullError
+from sagatrace.errors import OutboxFullError, OutboxMismatchError
 from sagatrace.events import CLOSING_PHASES, TraceEvent, encode_event, split_event_type
 from sagatrace.settings import Settings
 from sagatrace.stores import open_store
 
-__all__ = ["ACTIVE", "REFUSED", "SEALED", "Outbox", "outbox_directory", "seal", "sealed_segments"]
+__all__ = [
+    "ACTIVE",
+    "REFUSED",
+    "SEALED",
+    "STORE",
+    "Outbox",
+    "claim",
+    "outbox_directory",
+    "require_label",
+    "seal",
+    "sealed_segments",
+]
 
 ACTIVE: Final = "events.jsonl"  # what is being appended to
 SEALED: Final = "sealed-"  # how the names of segments begin that nobody appends to any more
 REFUSED: Final = "refused"  # one byte for each event refused
+STORE: Final = "store"  # a symbolic link to the label: made at once or not at all, and on a full disk too
 _MAX_SEGMENT: Final = 1 << 20  # what a shipper that was killed sends again at most
 _MAX_REFUSED: Final = 1 << 20
 _ATTEMPTS: Final = 20  # a file is sealed some times a second and written in microseconds: two are never needed
@@ -44,16 +60,22 @@ _LATE: Final = CLOSING_PHASES.keys() | {"compensating", "retrying"}  # what the 
 
 
 class Outbox:
-    """Appends events to the directory, which is made on first use. Safe from threads, processes and forks."""
+    """Appends events to the directory, which is made on first use. Safe from threads, processes and forks.
 
-    def __init__(self, directory: Path, *, max_bytes: int = 256 << 20) -> None:
+    `store` is the label of the store that they are for; without it whoever ships them decides.
+    """
+
+    def __init__(self, directory: Path, *, max_bytes: int = 256 << 20, store: str | None = None) -> None:
         self.directory = directory
         self.max_bytes = max_bytes
+        self._store = store
+        self._claimed = False
         self._segment_bytes = min(_MAX_SEGMENT, max(1, max_bytes // 64))
 
     def append(self, events: Iterable[TraceEvent], replace: bool = False) -> int:
-        """Keep the events, together, and say how many. Raises OutboxFullError, or OSError for a disk that will not.
+        """Keep the events, together, and say how many.
 
+        Raises OutboxFullError, OutboxMismatchError, or OSError for a disk that will not.
         `replace` tells the store to write over an event of the same id, where it would keep the first.
         """
         listed = list(events)
@@ -79,7 +101,11 @@ class Outbox:
         file = _open(path)
         try:
             status = os.fstat(file)
-            if status.st_size >= self._segment_bytes and self._rotated(late, count):
+            if self._store is not None and not (self._claimed and status.st_size):
+                claim(self.directory, self._store)
+                self._claimed = True
+            # A new file is looked at as well: whoever seals (each worker at its end) must not undo the bound.
+            if not 0 < status.st_size < self._segment_bytes and self._rotated(status.st_size, late, count):
                 return False
             if (written := os.write(file, block)) < len(block):
                 raise OSError(errno.ENOSPC, f"disk full after {written} of {len(block)} bytes", str(path))
@@ -87,8 +113,8 @@ class Outbox:
         finally:
             os.close(file)
 
-    def _rotated(self, late: bool, count: int) -> bool:
-        """Seal the full file, unless what is left of the bound is too little. Raises OutboxFullError."""
+    def _rotated(self, size: int, late: bool, count: int) -> bool:
+        """Seal the file if it is full, unless what is left of the bound is too little. Raises OutboxFullError."""
         used = sum(_size(path) for path in sealed_segments(self.directory)) + _size(self.directory / ACTIVE)
         reserve = self.max_bytes - self.max_bytes // 10
         if used >= (self.max_bytes if late else reserve):
@@ -98,7 +124,7 @@ class Outbox:
                 f"see `sagatrace doctor` for why nothing drains it, or raise SAGATRACE_OUTBOX_MB",
             )
         # In the reserve the file just grows: a new one would let in events that the reserve is not for.
-        return used < reserve and seal(self.directory) is not None
+        return size > 0 and used < reserve and seal(self.directory) is not None
 
     def _refuse(self, count: int, why: str) -> NoReturn:
         file = _open(self.directory / REFUSED)
@@ -128,6 +154,31 @@ def sealed_segments(directory: Path) -> list[Path]:
             return sorted(directory / entry.name for entry in entries if entry.name.startswith(SEALED))
     except FileNotFoundError:
         return []
+
+
+def claim(directory: Path, label: str) -> None:
+    """Note that the outbox is for the store of this label. Raises OutboxMismatchError, OSError."""
+    if _label_of(directory) is None:
+        with suppress(FileExistsError):  # another process was faster: it may be for another store
+            (directory / STORE).symlink_to(label)
+    require_label(directory, label)
+
+
+def require_label(directory: Path, label: str) -> None:
+    """Raises OutboxMismatchError for an outbox that keeps events for another store, OSError."""
+    known = _label_of(directory)
+    if known not in (None, label):
+        raise OutboxMismatchError(
+            f"the outbox {directory} keeps events for {known}, not for {label}: set SAGATRACE_STORE or --store "
+            f"to {known}, or SAGATRACE_OUTBOX to another directory; once empty, {directory / STORE} can be removed"
+        )
+
+
+def _label_of(directory: Path) -> str | None:
+    try:
+        return os.readlink(directory / STORE)  # noqa: PTH115 - a Path would lose slashes of the label
+    except FileNotFoundError:
+        return None
 
 
 def outbox_directory(settings: Settings, *, in_worker: bool = False) -> Path | None:

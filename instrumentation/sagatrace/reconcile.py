@@ -236,7 +236,7 @@ def main(arguments: list[str] | None = None) -> int:
     store = open_store(settings.store, max_wait=settings.max_wait)
     directory = outbox_directory(settings, in_worker=True)
     # An outbox that no shipper drains would keep what is found here to itself.
-    target = Outbox(directory) if directory is not None and directory.exists() else store
+    target = Outbox(directory, store=store.label) if directory is not None and directory.exists() else store
     with Redis.from_url(options.redis_url) as redis:
         reconciler = Reconciler(store, target, redis, grace=options.grace)
         if options.follow:

@@ -8,9 +8,9 @@
         with tracer.compensation(original=credit, parent=loan, reason="funding failed"):
             ...
 
-Tracing never breaks the work it traces: what cannot be recorded is counted in `Tracer.lost` and logged once per
-cause, and no call here raises for it (one with arguments of the wrong kind does). One exception passes: RQ's job
-timeout, which may strike while an event is written and must reach the job.
+Tracing never breaks the work it traces: what cannot be recorded, or only some other way, is counted in `Tracer.lost`
+and logged once per cause, and no call here raises for it (one with arguments of the wrong kind does). One exception
+passes: RQ's job timeout, which may strike while an event is written and must reach the job.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from types import TracebackType
 from typing import Any, Final, Literal, Self
 
 from sagatrace.context import TraceContext, TraceRef
+from sagatrace.errors import OutboxMismatchError, StoreError
 from sagatrace.events import MAX_ERROR, MAX_STACK, Status, TraceEvent, new_event, new_id, utc_timestamp
 from sagatrace.outbox import Outbox, outbox_directory
 from sagatrace.settings import Settings
@@ -155,7 +156,7 @@ class Tracer:
             self._opened = self._open()
         try:
             self._opened.append([event], replace=replace)
-        except OSError as error:
+        except (OSError, OutboxMismatchError) as error:
             self._bypass(event, replace, error)
         return event
 
@@ -165,22 +166,25 @@ class Tracer:
         settings = Settings.from_env()
         directory = outbox_directory(settings) if self._target is None else None
         if directory is not None:
-            return Outbox(directory, max_bytes=int(settings.outbox_mb * 2**20))
+            label = open_store(settings.store).label
+            return Outbox(directory, max_bytes=int(settings.outbox_mb * 2**20), store=label)
         return open_store(self._target or settings.store, max_wait=settings.max_wait)
 
-    def _bypass(self, event: TraceEvent, replace: bool, fault: OSError) -> None:
-        """The outbox's disk is full, or not ours to write: the store may still be there."""
+    def _bypass(self, event: TraceEvent, replace: bool, fault: OSError | OutboxMismatchError) -> None:
+        """The outbox's disk is full, or it is not ours to write, or another store's: this one may still be there."""
         if not self.by_environment or time.monotonic() < self._direct_again:
             raise fault
-        self._count(fault, "outbox unusable, event sent to the store at once")
         try:
             if self._direct is None:
                 settings = Settings.from_env()
                 self._direct = open_store(settings.store, max_wait=settings.max_wait)
             self._direct.append([event], replace=replace)
-        except Exception:
+        except Exception as error:
             self._direct_again = time.monotonic() + _REST  # one job waits for a store that is down, not every one
+            if isinstance(error, StoreError):
+                raise StoreError(f"{error}; and the outbox is unusable: {fault}") from error
             raise
+        self._count(fault, "delivered directly, outbox unusable")
 
     def _redacted(self, event_type: str, data: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
         if self._redact is None or not data:

@@ -70,6 +70,7 @@ def test_init_creates_once_and_doctor_agrees(environment: str) -> None:
         "store": "ok",
         "container": "ok",
         "writing": "ok",
+        "outbox": "ok",
         "redis": "-",
         "clock": "ok",
     }
@@ -127,7 +128,8 @@ def test_the_embedded_store_is_ready_and_well(tmp_path: Path, monkeypatch: pytes
     assert (made.exit_code, made.stdout) == (0, f"{url} is ready\n")
     well = run(doctor, "--store", url)
     assert well.exit_code == 0
-    assert states(well) == {"settings": "ok", "store": "ok", "writing": "ok", "redis": "-", "clock": "-"}
+    signs = {"settings": "ok", "store": "ok", "writing": "ok", "outbox": "ok", "redis": "-", "clock": "-"}
+    assert states(well) == signs
 
 
 def test_nothing_is_kept_in_memory() -> None:

@@ -6,23 +6,24 @@ import json
 import logging
 import os
 import resource
+import shutil
 import signal
 import stat
 import tempfile
 import time
-import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from faults import stored
+from faults import in_child, stored
 from sagatrace import TraceContext, Tracer
-from sagatrace.errors import OutboxFullError
+from sagatrace.errors import OutboxFullError, OutboxMismatchError
 from sagatrace.events import TraceEvent, new_event
-from sagatrace.outbox import ACTIVE, REFUSED, Outbox, outbox_directory, seal, sealed_segments
+from sagatrace.outbox import ACTIVE, REFUSED, STORE, Outbox, outbox_directory, seal, sealed_segments
 from sagatrace.settings import Settings
 from sagatrace.ship import DEAD_LETTERS, Shipper
+from sagatrace.stores import EventStore
 from sagatrace.stores.memory import MemoryStore
 from sagatrace.stores.sqlite import SqliteStore
 
@@ -35,22 +36,12 @@ def event(number: int, event_type: str = "stage:x:started", trace_id: str = "T",
     )
 
 
-def in_child(work: Callable[[], object]) -> int:
-    """Run it in a forked child, as a work-horse does, and give the status it ended with."""
-    child = os.fork()
-    if child == 0:
-        try:
-            work()
-        except BaseException:  # noqa: BLE001 - a child must not go on as a second test session
-            traceback.print_exc()
-            os._exit(1)
-        os._exit(0)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-
 def shipped(directory: Path) -> list[TraceEvent]:
     """What a shipper finds in the outbox, in order of id."""
-    store = MemoryStore()
+    return shipped_to(MemoryStore(), directory)
+
+
+def shipped_to(store: EventStore, directory: Path) -> list[TraceEvent]:
     shipper = Shipper(directory, store)
     assert shipper.run_once().fault is None
     shipper.close()
@@ -178,6 +169,25 @@ def test_a_full_outbox_refuses_beginnings_first_then_ends_and_counts_them(outbox
     small.append([event(1, "ai:decision")])
 
 
+def test_sealing_again_and_again_does_not_undo_the_bound(outbox: Outbox) -> None:
+    """Every worker seals at its end, and during an outage nothing of it goes."""
+    bound = 100_000
+    small = Outbox(outbox.directory, max_bytes=bound)
+    kept = refused = 0
+    for number in range(400):
+        try:
+            small.append([event(number, size=900)])
+            kept += 1
+        except OutboxFullError:
+            refused += 1
+        if number % 10 == 9:
+            seal(outbox.directory)
+    assert sum(path.stat().st_size for path in outbox.directory.glob("*.jsonl")) <= bound + 12_000
+    assert (outbox.directory / REFUSED).stat().st_size == refused > 200
+    assert len(shipped(outbox.directory)) == kept
+    small.append([event(1)])
+
+
 def test_an_event_too_large_for_the_outbox_is_refused_alone(outbox: Outbox) -> None:
     small = Outbox(outbox.directory, max_bytes=64_000)
     with pytest.raises(OutboxFullError, match="too large"):
@@ -240,7 +250,7 @@ def test_an_outbox_that_cannot_be_written_is_bypassed_while_the_store_is_there(
         for number in range(5):
             assert tracer.emit("ai:decision", TOP, event_id=f"e{number}") is not None
         tracer.close()
-        assert tracer.lost == {"outbox unusable, event sent to the store at once: PermissionError 13": 5}
+        assert tracer.lost == {"delivered directly, outbox unusable: PermissionError 13": 5}
         assert len(caplog.records) == 1
 
     with caplog.at_level(logging.ERROR, "sagatrace"):
@@ -258,11 +268,39 @@ def test_when_neither_takes_the_event_it_is_lost_and_the_store_is_not_asked_each
     with caplog.at_level(logging.ERROR, "sagatrace"):
         assert [tracer.emit("ai:decision", TOP) for _ in range(5)] == [None] * 5
     assert tracer.lost == {
-        "outbox unusable, event sent to the store at once: NotADirectoryError 20": 1,
         "event lost: StoreError": 1,
         "event lost: NotADirectoryError 20": 4,
     }
-    assert len(caplog.records) == 3
+    assert len(caplog.records) == 2
+    assert "and the outbox is unusable: [Errno 20]" in caplog.records[0].getMessage()
+
+
+def test_an_outbox_of_another_store_is_bypassed_and_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    directory, one, other = tmp_path / "outbox", f"sqlite:///{tmp_path}/one.db", f"sqlite:///{tmp_path}/other.db"
+    monkeypatch.setenv("SAGATRACE_OUTBOX", str(directory))
+    monkeypatch.setenv("SAGATRACE_STORE", one)
+    assert Tracer().emit("ai:decision", TOP, event_id="e1")
+    assert os.readlink(directory / STORE) == one  # noqa: PTH115 - a Path would lose slashes
+    monkeypatch.setenv("SAGATRACE_STORE", other)
+    tracer = Tracer()
+    with caplog.at_level(logging.ERROR, "sagatrace"):
+        assert tracer.emit("ai:decision", TOP, event_id="e2")
+    tracer.close()
+    assert tracer.lost == {"delivered directly, outbox unusable: OutboxMismatchError": 1}
+    assert f"keeps events for {one}, not for {other}: set SAGATRACE_STORE" in caplog.text
+    assert stored(tmp_path / "other.db") == [("T", "e2")]
+    assert [one.id for one in shipped_to(SqliteStore(tmp_path / "one.db"), directory)] == ["e1"]
+
+
+def test_an_outbox_made_anew_knows_its_store_again(outbox: Outbox) -> None:
+    lasting = Outbox(outbox.directory, store="sqlite:////a.db")
+    lasting.append([event(1)])
+    shutil.rmtree(outbox.directory)
+    lasting.append([event(1)])
+    with pytest.raises(OutboxMismatchError, match=r"keeps events for sqlite:////a\.db, not for sqlite:////b\.db"):
+        Outbox(outbox.directory, store="sqlite:////b.db").append([event(2)])
 
 
 def test_where_events_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

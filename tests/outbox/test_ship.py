@@ -22,7 +22,7 @@ from sagatrace import TraceContext, Tracer
 from sagatrace.errors import ShipperRunningError, StoreError, StoreUnavailableError
 from sagatrace.events import TraceEvent, encode_event, new_event
 from sagatrace.outbox import ACTIVE, Outbox, seal, sealed_segments
-from sagatrace.ship import DEAD_LETTERS, Shipper, describe_outbox
+from sagatrace.ship import DEAD_LETTERS, Shipment, Shipper, describe_outbox
 from sagatrace.stores import AppendError, RefusedEvent
 from sagatrace.stores.memory import MemoryStore
 
@@ -308,6 +308,20 @@ def test_memory_stays_bounded_however_much_waits(outbox: Outbox) -> None:
     assert shipper.run_once().delivered == 5000
     shipper.close()
     assert (held["calls"], peak) == (5000, 1000)
+
+
+def test_no_dead_letter_ever_goes_however_many_there_are(outbox: Outbox) -> None:
+    path = outbox.directory / DEAD_LETTERS
+    for number in range(3):
+        outbox.append([event(f"e{number}")])
+        with (outbox.directory / ACTIVE).open("ab") as file:
+            file.write(b"nonsense\n")
+        with path.open("ab") as file:
+            file.write(b'{"text":"%s"}\n' % (b"x" * (17 << 20)))
+        shipper = Shipper(outbox.directory, MemoryStore())
+        assert shipper.run_once() == Shipment(1, 1)
+        shipper.close()
+    assert describe_outbox(outbox.directory).dead_letters == 6
 
 
 def test_told_to_stop_it_delivers_what_is_left_within_its_grace(outbox: Outbox) -> None:

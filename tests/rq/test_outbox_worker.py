@@ -52,7 +52,7 @@ def test_a_burst_worker_ends_when_its_events_are_in_the_store(
     work_off(redis_server, f"sqlite:///{tmp_path}/traces.db", "outbox", path=Path(__file__).parent)
     assert told(tmp_path / "traces.db", "T") == 80
     assert shippers(outbox) == []
-    assert sorted(path.name for path in outbox.iterdir()) == ["shipper.lock", "shipper.log", "users.lock"]
+    assert sorted(path.name for path in outbox.iterdir()) == ["shipper.lock", "shipper.log", "store", "users.lock"]
 
 
 def test_a_store_that_is_down_holds_up_neither_jobs_nor_for_long_the_worker_s_end(
@@ -61,13 +61,13 @@ def test_a_store_that_is_down_holds_up_neither_jobs_nor_for_long_the_worker_s_en
     """Each job would wait for it, were it written to directly; the end of the worker waits once, and is bounded."""
     jobs = [queue.enqueue(traced_jobs.succeeds, number, meta=trace_meta(TraceContext("T"))) for number in range(5)]
     outbox = tmp_path / "outbox"
-    broken, database = tmp_path / "is-a-directory", tmp_path / "traces.db"
-    broken.mkdir()
+    database = tmp_path / "traces.db"
+    database.mkdir()  # no store can be there
     command = worker_command(redis_server, "--burst", "--path", str(Path(__file__).parent), "outbox")
     settings = {"SAGATRACE_OUTBOX": str(outbox), "SAGATRACE_MAX_WAIT": "1"}
     began = time.monotonic()
     worker = subprocess.run(
-        command, env=worker_environment(f"sqlite:///{broken}") | settings, capture_output=True, timeout=60, check=True
+        command, env=worker_environment(f"sqlite:///{database}") | settings, capture_output=True, timeout=60, check=True
     )
     took = time.monotonic() - began
     assert [job.get_status(refresh=True).value for job in jobs] == ["finished"] * 5
@@ -77,6 +77,7 @@ def test_a_store_that_is_down_holds_up_neither_jobs_nor_for_long_the_worker_s_en
     (lingering,) = shippers(outbox)
     lingering.terminate()
     psutil.wait_procs([lingering], timeout=20)
+    database.rmdir()
     again = worker_environment(f"sqlite:///{database}") | settings
     subprocess.run(command, env=again, capture_output=True, timeout=60, check=True)
     assert told(database, "T") == 20

@@ -8,13 +8,15 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final, Literal
 
 import click
 
-from sagatrace.errors import SagatraceError, StoreError, StoreNotFoundError
+from sagatrace.errors import OutboxMismatchError, SagatraceError, StoreError, StoreNotFoundError
 from sagatrace.events import new_event
-from sagatrace.outbox import outbox_directory
+from sagatrace.filelock import strangers
+from sagatrace.outbox import outbox_directory, require_label
 from sagatrace.settings import Settings, masked
 from sagatrace.stores import EventStore, ReadCost, Search, open_store
 from sagatrace_tui.commands.outcome import Exit, one_line_errors, store_option
@@ -133,7 +135,8 @@ def _probe(patient: Patient) -> Iterator[Check]:
         id=f"doctor-{host.encode().hex()[:200]}",
         trace_id=PROBE_TRACE,
         span_id=PROBE_TRACE,
-        event_type="sagatrace:doctor",
+        event_type=f"{PROBE_TRACE}:completed",  # closed: nothing to look after in the list of traces
+        status="success",
         data={"host": host},
     )
     began = time.perf_counter()
@@ -160,6 +163,11 @@ def _outbox(patient: Patient) -> Iterator[Check]:
     from sagatrace.ship import DEAD_LETTERS, describe_outbox
 
     try:
+        for path, owner, user in strangers(directory):
+            yield Check(
+                "outbox", "fault", f"{path} belongs to {owner} and locks {user} out: chown it, or remove a lock"
+            )
+        yield from _label(settings, directory)
         state = describe_outbox(directory)
     except OSError as error:
         yield Check("outbox", "fault", f"{directory} cannot be looked at ({error}): run doctor as the workers' user")
@@ -178,6 +186,13 @@ def _outbox(patient: Patient) -> Iterator[Check]:
         yield Check("outbox", "fault", f"{plural(state.dead_letters, 'event')} could not be stored: see why in {where}")
     if state.refused:
         yield Check("outbox", "fault", f"{plural(state.refused, 'event')} refused while it was full: lost")
+
+
+def _label(settings: Settings, directory: Path) -> Iterator[Check]:
+    try:
+        require_label(directory, open_store(settings.store).label)
+    except OutboxMismatchError as error:
+        yield Check("outbox", "fault", str(error))
 
 
 def _redis(patient: Patient) -> Iterator[Check]:

@@ -27,7 +27,7 @@ _RETRY_LOCK = 0.5  # seconds
 @click.option(
     "--outbox",
     "outbox",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Where events wait  [default: $SAGATRACE_OUTBOX, or as the workers of this store have it]",
 )
 @store_option
@@ -56,6 +56,9 @@ def ship(follow: bool, outbox: Path | None, store_url: str | None) -> None:
 
 
 def _once(shipper: Shipper, directory: Path, store: EventStore) -> None:
+    if not directory.exists():
+        click.echo(inert(f"0 events delivered to {store.label}: there is no outbox {directory}", 2000))
+        return
     try:
         shipment = shipper.run_once()
     except ShipperRunningError:

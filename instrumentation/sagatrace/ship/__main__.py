@@ -32,13 +32,15 @@ def main(arguments: list[str] | None = None) -> int:
         return _run(options.directory, follow=options.follow, while_used=options.while_used)
     except ShipperRunningError:
         return 0
-    except SagatraceError as error:
+    except (SagatraceError, OSError) as error:
         logging.getLogger("sagatrace.ship").error("%s", error)  # noqa: TRY400 - one line that says what to do
         return 1
 
 
 def _run(directory: Path | None, *, follow: bool, while_used: bool) -> int:
     settings = Settings.from_env()
+    if directory is not None and not directory.is_dir() and not while_used:
+        raise SagatraceError(f"there is no outbox {directory}: give the directory where events wait")
     directory = directory or outbox_directory(settings, in_worker=True)
     if directory is None:
         raise SagatraceError("no outbox: events go straight to the store (SAGATRACE_OUTBOX, SAGATRACE_STORE)")
@@ -72,7 +74,7 @@ def _reconciling(settings: Settings, directory: Path) -> Iterator[None]:
     stop = threading.Event()
     store = open_store(settings.store, read_only=True, max_wait=settings.max_wait)
     with Redis.from_url(url, socket_timeout=settings.max_wait) as redis:
-        reconciler = Reconciler(store, Outbox(directory), redis)
+        reconciler = Reconciler(store, Outbox(directory, store=store.label), redis)
         thread = threading.Thread(target=reconciler.follow, args=(stop,), name="reconcile", daemon=True)
         thread.start()
         try:

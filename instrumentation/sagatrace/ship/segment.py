@@ -95,22 +95,28 @@ class Segment:
 
 
 class DeadLetters:
-    """What no store takes, with the reason: a file, and the one before it once that has `max_bytes`."""
+    """What no store takes, with the reason: a file that nobody but its reader ever makes shorter."""
 
-    def __init__(self, directory: Path, *, max_bytes: int = 16 << 20) -> None:
+    def __init__(self, directory: Path) -> None:
         self.path = directory / DEAD_LETTERS
-        self._max_bytes = max_bytes
 
     def add(self, what: TraceEvent | bytes, reason: str) -> None:
-        """Set aside an event, or a line that is none. Raises OSError."""
+        """Set aside an event, or a line that is none, wholly or not at all. Raises OSError."""
         kept: dict[str, Any] = (
             {"event": msgspec.Raw(encode_event(what))}
             if isinstance(what, TraceEvent)
             else {"text": what.decode("utf-8", "backslashreplace")}
         )
-        line = msgspec.json.encode({"at": utc_timestamp(), "reason": reason, **kept})
+        line = msgspec.json.encode({"at": utc_timestamp(), "reason": reason, **kept}) + b"\n"
         file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(file, "wb") as letters:
-            if os.fstat(file).st_size > self._max_bytes:
-                self.path.rename(self.path.with_suffix(".old.jsonl"))
-            letters.write(line + b"\n")
+        size = os.fstat(file).st_size
+        try:
+            # Past a write that was cut comes one that says what is in the way.
+            left = memoryview(line)
+            while left:
+                left = left[os.write(file, left) :]
+        except OSError as error:
+            os.ftruncate(file, size)  # half a line would spoil the next one as well
+            raise OSError(error.errno, error.strerror, str(self.path)) from error
+        finally:
+            os.close(file)

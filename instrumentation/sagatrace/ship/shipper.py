@@ -10,7 +10,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +18,8 @@ from typing import Final
 
 from sagatrace.errors import SagatraceError, ShipperRunningError
 from sagatrace.events import TraceEvent
-from sagatrace.filelock import SHIPPER_LOCK, USERS_LOCK, try_lock
-from sagatrace.outbox import ACTIVE, seal, sealed_segments
+from sagatrace.filelock import SHIPPER_LOCK, USERS_LOCK, require_owner, try_lock
+from sagatrace.outbox import ACTIVE, require_label, seal, sealed_segments
 from sagatrace.ship.delivery import Delivery
 from sagatrace.ship.segment import DeadLetters, Segment
 from sagatrace.stores import EventStore
@@ -32,6 +32,7 @@ _POLL: Final = 0.05  # seconds between two looks at an outbox that is empty
 _FIRST_PAUSE: Final = 0.1
 _LINGER: Final = 30.0  # seconds to go on trying a store that fails, when nobody uses the outbox any more
 _RETELL: Final = 600.0
+_MAX_ASIDE: Final = 100  # events in memory that cannot be set aside now; with more, delivery waits as well
 _MAX_NAMED: Final = 1000  # events set aside that one shipper names in its log; all are in the file
 
 
@@ -65,19 +66,22 @@ class Shipper:
         if parallel is None:
             parallel = 1 if store.label.startswith("sqlite:") else 8
         self._directory = directory
+        self._label = store.label
         self._max_pause = max_pause
         self._grace = grace
         self._stop = threading.Event()
         self._deadline: float | None = None
         self._delivery = Delivery(store, parallel=parallel, is_over=self._is_over)
         self._dead_letters = DeadLetters(directory)
-        self._aside: deque[tuple[TraceEvent | bytes, str]] = deque()
+        self._aside: deque[tuple[Segment, TraceEvent | bytes, str]] = deque()
         self._waiting: deque[Path] = deque()
+        self._owing: list[Path] = []  # segments delivered but for what is in `_aside`
         self._segment: Segment | None = None
         self._lock: int | None = None
         self._fault: str | None = None
         self._failures = 0
         self._told = 0.0
+        self._mute = False
         self.delivered = 0
         self.set_aside = 0
 
@@ -118,44 +122,63 @@ class Shipper:
         while fault is None and not self._is_over() and self._load():
             outcome = self._delivery.send()
             self.delivered += outcome.delivered
-            self._aside.extend((refused.event, refused.reason) for refused in outcome.refused)
+            self._keep_aside((refused.event, refused.reason) for refused in outcome.refused)
             fault, retry_after = outcome.fault, outcome.retry_after
         return Shipment(self.delivered - delivered, self.set_aside - set_aside, fault, retry_after)
 
     def _load(self) -> bool:
-        """See that there is something to deliver; False when nothing waits."""
+        """See that there is something to deliver; False when nothing waits. Raises OSError."""
         while self._delivery.done:
-            self._write_aside()  # before its segment goes, and after its neighbours went
-            if self._segment is None:
-                path = self._next_segment()
-                if path is None:
-                    return False
-                self._segment = Segment(path)
-            read = self._segment.next_slice()
-            if read is None:
-                finished, self._segment = self._segment, None
-                finished.remove()
+            full = self._write_aside()  # before its segment goes, and after its neighbours went
+            if (full is None or len(self._aside) <= _MAX_ASIDE) and self._read_on():
                 continue
-            if not read.lines and not read.broken:
-                return False
-            self._aside.extend(read.broken)
-            self._delivery.load(read.lines)
+            if full is not None:
+                raise full
+            return False
         return True
+
+    def _read_on(self) -> bool:
+        """Take up the next slice, or be done with a segment; False when there is no more to read now."""
+        if self._segment is None:
+            path = self._next_segment()
+            if path is None:
+                return False
+            # Whoever wrote there noted before for which store: perhaps since this shipper began.
+            require_label(self._directory, self._label)
+            self._segment = Segment(path)
+        read = self._segment.next_slice()
+        if read is None:
+            finished, self._segment = self._segment, None
+            self._finish(finished)
+            return True
+        self._keep_aside(read.broken)
+        self._delivery.load(read.lines)
+        return bool(read.lines or read.broken)
+
+    def _finish(self, finished: Segment) -> None:
+        """Remove the segment that was read to its end; later, if something of it could not be set aside yet."""
+        if any(segment is finished for segment, _, _ in self._aside):
+            finished.close()
+            self._owing.append(finished.path)
+        else:
+            finished.remove()
 
     def _next_segment(self) -> Path | None:
         # What is being appended to is sealed only when nothing older waits: a store that is down leaves few files.
         if not self._waiting:
-            self._waiting.extend(sealed_segments(self._directory))
+            self._waiting.extend(path for path in sealed_segments(self._directory) if path not in self._owing)
         if self._waiting:
             return self._waiting.popleft()
         return seal(self._directory) if (self._directory / ACTIVE).exists() else None
 
     def _try(self) -> Shipment:
         """Drain, and tell a fault, and its end, once."""
+        delivered, set_aside = self.delivered, self.set_aside
         try:
             shipment = self._drain()
         except OSError as error:
-            shipment = Shipment(0, 0, f"the outbox cannot be read or emptied: {error}")
+            fault = f"the outbox cannot be read or emptied: {error}"
+            shipment = Shipment(self.delivered - delivered, self.set_aside - set_aside, fault)
         if shipment.fault is None:
             if self._fault is not None:
                 log.info("delivering again: %d events so far", self.delivered)
@@ -190,21 +213,35 @@ class Shipper:
             self._deadline = time.monotonic() + self._grace
         return time.monotonic() >= self._deadline
 
-    def _write_aside(self) -> None:
+    def _keep_aside(self, letters: Iterable[tuple[TraceEvent | bytes, str]]) -> None:
+        if self._segment is not None:  # the one that all in memory is from
+            self._aside.extend((self._segment, what, reason) for what, reason in letters)
+
+    def _write_aside(self) -> OSError | None:
+        """Set aside what is to be. What the disk does not take stays in its segment, and holds up no other."""
         while self._aside:
-            what, reason = self._aside[0]
-            self._dead_letters.add(what, reason)
+            _, what, reason = self._aside[0]
+            try:
+                self._dead_letters.add(what, reason)
+            except OSError as error:
+                return error
             self._aside.popleft()
             self.set_aside += 1
             if self.set_aside <= _MAX_NAMED:
                 name = f"event {what.id} of trace {what.trace_id}" if isinstance(what, TraceEvent) else "a line"
                 log.error("%s is set aside in %s: %s", name, self._dead_letters.path, reason)
+        while self._owing:
+            self._owing[0].unlink(missing_ok=True)
+            self._owing.pop(0)
+        return None
 
     @contextmanager
     def _locked(self, *, make: bool = True) -> Iterator[None]:
         try:
             if make:
                 self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            require_owner(self._directory)
+            require_label(self._directory, self._label)
             lock = self._take_lock(self._directory / SHIPPER_LOCK)
         except OSError as error:
             raise SagatraceError(f"cannot use the outbox {self._directory}: {error}") from error
@@ -220,6 +257,7 @@ class Shipper:
         """What was read and not delivered is read again: the next to do so may be somebody else."""
         self._delivery.load([])
         self._aside.clear()
+        self._owing.clear()
         self._waiting.clear()
         if self._segment is not None:
             self._segment.close()
@@ -265,15 +303,23 @@ class Shipper:
 
     def _tell_state(self) -> None:
         """Leave in the lock file who delivers here and how it goes, for `describe_outbox`."""
-        if self._lock is not None:
-            state = {
-                "pid": os.getpid(),
-                "delivered": self.delivered,
-                "set_aside": self.set_aside,
-                "fault": self._fault,
-            }
-            os.ftruncate(self._lock, 0)
-            os.pwrite(self._lock, json.dumps(state).encode(), 0)
+        if self._lock is None:
+            return
+        state = {
+            "pid": os.getpid(),
+            "delivered": self.delivered,
+            "set_aside": self.set_aside,
+            "fault": self._fault,
+        }
+        text = json.dumps(state).encode()
+        try:
+            # In this order it needs no new space on a disk that is full.
+            written = os.pwrite(self._lock, text, 0)
+            os.ftruncate(self._lock, written)
+        except OSError as error:  # delivering is what frees the disk, and must not end for want of a word about it
+            if not self._mute:
+                self._mute = True
+                log.warning("how it goes cannot be written to %s: %s", self._directory / SHIPPER_LOCK, error)
 
 
 def stop_on_signals() -> threading.Event:

@@ -155,15 +155,18 @@ class CosmosStore:
         cost = _sum(ReadCost(queries=0, milliseconds=0.0, request_units=0.0), calls, time.monotonic() - began)
         return rows, ReadCost(len(queries), cost.milliseconds, cost.request_units, cost.round_trips)
 
-    def call(self, work: Callable[[Connection, Call], _T], *, deadline: float, calls: list[Call]) -> _T | StoreError:
+    def call(
+        self, work: Callable[[Connection, Call], _T], *, deadline: float, calls: list[Call], writes: bool = False
+    ) -> _T | StoreError:
         """Run the work until it succeeds, for as long as trying again makes sense and time is left.
 
         A failure is returned, not raised, so that no exception links to the SDK's own, which holds the
         authorization of its request. Each attempt is added to `calls`.
+        `writes` tells what a refusal is about.
         """
         _require_sdk()
         while True:
-            outcome = self._attempt(work, deadline=deadline, calls=calls)
+            outcome = self._attempt(work, deadline=deadline, calls=calls, writes=writes)
             if not isinstance(outcome, StoreError):
                 return outcome
             pause = _pause_before_retry(outcome, attempt=len(calls), deadline=deadline)
@@ -172,7 +175,7 @@ class CosmosStore:
             time.sleep(pause)
 
     def _attempt(
-        self, work: Callable[[Connection, Call], _T], *, deadline: float, calls: list[Call]
+        self, work: Callable[[Connection, Call], _T], *, deadline: float, calls: list[Call], writes: bool
     ) -> _T | StoreError:
         from azure.core.exceptions import AzureError
 
@@ -185,7 +188,7 @@ class CosmosStore:
                 return work(self._opened(), call)
             except (AzureError, AttributeError, KeyError, TypeError, ValueError) as error:
                 # The SDK trips over answers that are JSON but not the service's, as a gateway between may give.
-                return translated(error, self.address, max_wait=self.max_wait)
+                return translated(error, self.address, max_wait=self.max_wait, writes=writes)
             except StoreError as error:
                 return error
             finally:

@@ -61,7 +61,7 @@ def answer_was_lost(error: BaseException) -> bool:
     return isinstance(error, HttpResponseError) and error.status_code in (None, 408, 502, 503, 504)
 
 
-def translated(error: BaseException, address: CosmosAddress, *, max_wait: float) -> StoreError:
+def translated(error: BaseException, address: CosmosAddress, *, max_wait: float, writes: bool = False) -> StoreError:
     """The error as one of ours, without a link to the original: that one holds the request's authorization."""
     label = address.label
     if isinstance(error, DeadlineError) and error.status is not None:
@@ -71,7 +71,7 @@ def translated(error: BaseException, address: CosmosAddress, *, max_wait: float)
             f"{label} did not answer within {max_wait:g} s: try again, or raise SAGATRACE_MAX_WAIT"
         )
     if isinstance(error, HttpResponseError) and error.status_code:
-        return _answered(error, error.status_code, address)
+        return _answered(error, error.status_code, address, writes=writes)
     if isinstance(error, ClientAuthenticationError):
         return StoreAccessError(
             f"{label}: no Azure identity could sign in: run `az login`, give this machine a managed identity, "
@@ -84,7 +84,7 @@ def translated(error: BaseException, address: CosmosAddress, *, max_wait: float)
     return StoreError(f"{label}: {type(error).__name__}: {_said(error, address)}")
 
 
-def _answered(error: HttpResponseError, status: int, address: CosmosAddress) -> StoreError:
+def _answered(error: HttpResponseError, status: int, address: CosmosAddress, *, writes: bool) -> StoreError:
     label, sub_status = address.label, getattr(error, "sub_status", None)
     if status == 403 and sub_status == _PARTITION_FULL:
         return EventRefusedError(label, "its trace has reached the 20 GB that one trace may have")
@@ -102,7 +102,7 @@ def _answered(error: HttpResponseError, status: int, address: CosmosAddress) -> 
     if status == 401:
         return _refused_sign_in(address)
     if status == 403:
-        return _forbidden(error, address)
+        return _forbidden(error, address, writes=writes)
     if status == 404:
         return StoreNotFoundError(
             f"{label}: there is no database {address.database!r} with a container {address.container!r}: "
@@ -127,7 +127,7 @@ def _refused_sign_in(address: CosmosAddress) -> StoreError:
     )
 
 
-def _forbidden(error: HttpResponseError, address: CosmosAddress) -> StoreError:
+def _forbidden(error: HttpResponseError, address: CosmosAddress, *, writes: bool) -> StoreError:
     text = str(error.message)
     if re.search(r"(?i)firewall|public internet|virtual network", text):
         return StoreAccessError(
@@ -137,6 +137,11 @@ def _forbidden(error: HttpResponseError, address: CosmosAddress) -> StoreError:
         return StoreAccessError(
             f"{address.label}: the identity has no permission for this: assign it the data-plane role "
             f"'Cosmos DB Built-in Data Contributor' (Reader suffices for the explorer)"
+        )
+    if not writes:
+        return StoreAccessError(
+            f"{address.label} does not let this key read: {_said(error, address)}: "
+            f"check the account's settings and the container's"
         )
     return StoreAccessError(
         f"{address.label}: the key gives no permission for this: it is a read-only key, use a read-write one"
@@ -171,7 +176,7 @@ def failure_of(operation: dict[str, Any], address: CosmosAddress) -> StoreError:
     error = HttpResponseError(message=str(operation.get("message") or "refused in a batch"))
     error.status_code = status
     retry_after = operation.get("retryAfterMilliseconds")
-    failure = _answered(error, status, address)
+    failure = _answered(error, status, address, writes=True)
     if isinstance(failure, StoreUnavailableError) and retry_after:
         failure.retry_after = float(retry_after) / 1000
     return failure
@@ -202,4 +207,5 @@ def _said(error: BaseException, address: CosmosAddress) -> str:
     text = _SECRETS.sub(r"\1***", text)
     found = re.search(r'"message"\s*:\s*"((?:[^"\\]|\\.)*)"', text)
     line = " ".join((found[1] if found else text).split())
+    line = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in line)
     return line if len(line) <= 200 else f"{line[:200]}…"

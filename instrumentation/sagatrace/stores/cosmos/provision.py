@@ -45,7 +45,7 @@ def provision(address: CosmosAddress, *, max_wait: float, credential: Any = None
         )
         return True
 
-    created = _asked(address, create, max_wait=max_wait, credential=credential)
+    created = _asked(address, create, max_wait=max_wait, credential=credential, writes=True)
     if isinstance(created, StoreAccessError) and address.key is None:
         raise StoreAccessError(
             f"{address.label}: a sign-in may read and write items but not create containers: use SAGATRACE_COSMOS_KEY "
@@ -89,9 +89,9 @@ def differences(properties: dict[str, Any]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _asked(address: CosmosAddress, work: Any, *, max_wait: float, credential: Any) -> Any:
+def _asked(address: CosmosAddress, work: Any, *, max_wait: float, credential: Any, writes: bool = False) -> Any:
     store = CosmosStore(address, max_wait=max_wait, credential=credential)
     try:
-        return store.call(work, deadline=time.monotonic() + max_wait, calls=[])
+        return store.call(work, deadline=time.monotonic() + max_wait, calls=[], writes=writes)
     finally:
         store.close()

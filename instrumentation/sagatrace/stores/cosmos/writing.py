@@ -183,7 +183,7 @@ class Writer:
                         item.sent = True
                 raise
 
-        return self._store.call(noting, deadline=deadline, calls=self.calls)
+        return self._store.call(noting, deadline=deadline, calls=self.calls, writes=True)
 
     def _refuse(self, event: TraceEvent, reason: str) -> None:
         self._refused.append(RefusedEvent(event, reason))
