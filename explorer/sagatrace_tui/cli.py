@@ -76,6 +76,7 @@ def tui_main(trace_id: str | None, demo: bool, store_url: str | None) -> None:
 
 def _run_app(store: EventStore, trace_id: str | None = None, demo: Demo | None = None) -> None:
     gc.disable()  # until the first frame: starting makes much and no garbage
+    sys.setswitchinterval(0.0005)  # the reading thread gives way ten times as soon as by default when a key comes
     from sagatrace_tui.app import SagatraceApp
     from sagatrace_tui.query_history import QueryHistory
     from sagatrace_tui.terminal import detect
