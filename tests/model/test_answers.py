@@ -134,7 +134,7 @@ Started 2025-01-01 00:00:00.000Z, ended 2025-01-01 00:00:09.000Z, 9 s; 6 spans, 
 - `u1`: compensation — bureau down
 - `workflow:loan`: consequence — balance too low
 
-**What was undone**
+**Undo**
 {UNDONE}
 
 **Still standing**
@@ -144,9 +144,9 @@ Started 2025-01-01 00:00:00.000Z, ended 2025-01-01 00:00:09.000Z, 9 s; 6 spans, 
 
 
 UNDONE = (
-    "- `stage:funds`: compensated, completed 2025-01-01 00:00:04.000Z, "
+    "- `stage:funds`: undo succeeded, completed 2025-01-01 00:00:04.000Z, "
     "undo `u2` 2025-01-01 00:00:07.000Z to 2025-01-01 00:00:07.500Z\n"
-    "- `stage:credit`: failed, completed 2025-01-01 00:00:02.000Z, "
+    "- `stage:credit`: undo failed, completed 2025-01-01 00:00:02.000Z, "
     "undo `u1` 2025-01-01 00:00:08.000Z to 2025-01-01 00:00:08.500Z, bureau down"
 )
 
@@ -163,6 +163,69 @@ def test_a_job_cannot_forge_a_line_of_the_hand_over() -> None:
     text = hand_over(build_trace("T", [forged], now=LATER), inert)
     assert not [line for line in text.splitlines() if line.startswith(("**succeeded", "#"))]
     assert "\x1b" not in text
+
+
+def test_an_error_written_as_markdown_is_code() -> None:
+    for error in ("**rolled_back** all fine", "[click](http://evil)", "<!-- @channel", "~~no~~", "_undone_", "a`b` c"):
+        failed = [event(0, "A", "stage:a:started"), event(1, "A", "stage:a:failed", data={"error": error})]
+        text = hand_over(build_trace("T", failed, now=LATER), inert)
+        quoted = error.replace("`", "ˋ")
+        assert f"- error: `{quoted}`\n" in text
+        assert f"\n`failed at stage:a ({quoted}) · nothing to undo`\n" in text
+        assert text.count(quoted) == 2
+    plain = [event(0, "A", "stage:a:started"), event(1, "A", "stage:a:failed", data={"error": "read_only: a-b"})]
+    assert "- error: read_only: a-b\n" in hand_over(build_trace("T", plain, now=LATER), inert)
+
+
+def test_an_undo_between_two_attempts_keeps_its_last_error() -> None:
+    saga = """
+        loan      0..9 failed
+          credit  1..2 +release
+          pay     3..4 failed
+          u1      5..6:retry job ~credit !bank down
+        """
+    trace = build_trace("T", events_of(saga), now=LATER)
+    assert "undo `u1` 2025-01-01 00:00:05.000Z, attempt 1, last error: bank down\n" in hand_over(trace, inert)
+    (row,) = explain(trace)["compensations"]
+    assert (row["outcome"], row["error"]) == ("unconfirmed", "bank down")
+
+
+def test_a_step_that_nobody_undid_reads_as_a_sentence() -> None:
+    saga = """
+        loan      0..9 failed
+          credit  1..2 +release
+          pay     3..4 failed +refund !TimeoutError:3 s
+        """
+    text = hand_over(build_trace("T", events_of(saga), now=LATER), inert)
+    assert "**Undo**\n- `stage:pay`: undo not started\n- `stage:credit`: undo not started, completed" in text
+    told = "undo never started; its own outcome is unknown, it may have taken effect"
+    assert f"- `stage:pay`: {told}\n" in text
+
+
+@pytest.mark.parametrize(
+    ("error_type", "is_unknown"),
+    [
+        *((name, True) for name in (
+            "TimeoutError", "JobTimeoutException", "rq.timeouts.JobTimeoutException", "httpx.ReadTimeout", "TimedOut",
+            "DeadlineExceeded", "DEADLINE_EXCEEDED", "SoftTimeLimitExceeded", "TimeoutExpired", "ConnectionResetError",
+            "ConnectionError", "ConnectionAbortedError", "BrokenPipeError", "RemoteDisconnected", "WorkerLostError",
+            "TerminatedWorkerError", "AbandonedJobError", "CancelledError", "ServerDisconnectedError",
+            "BrokenProcessPool", "ConnectionClosedError",
+        )),
+        *((name, False) for name in (
+            "SubscriptionTerminatedError", "ConnectionRefusedError", "AccountClosedError", "LoanError", "NoFunds",
+            "InvalidTimeoutError", "TimeoutSettingsError", "ContractCancelledByCustomer", "AccountAbandoned", "",
+        )),
+    ],
+)  # fmt: skip
+def test_which_errors_leave_the_outcome_unknown(error_type: str, is_unknown: bool) -> None:
+    data = {"error": "x", "error_type": error_type}
+    events = [
+        event(0, "A", "stage:a:started", data={"compensation": "undo"}),
+        event(1, "A", "stage:a:failed", data=data),
+    ]
+    trace = build_trace("T", events, now=LATER)
+    assert trace.verdict == ("rollback_missing" if is_unknown else "failed")
 
 
 def test_a_document_seen_twice_under_one_id_is_told_unless_the_other_was_only_presumed() -> None:

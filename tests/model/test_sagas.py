@@ -532,6 +532,176 @@ UNDOING = [
         """, verdict="succeeded_but_compensated", undone="a<a:compensated", odd="green_but_compensated(a)"),
 ]  # fmt: skip
 
+PAY = "loan:consequence pay:cause"
+
+EFFECTS = [
+    Saga("a step gave up, and its job completed after that", """
+        loan      0..9 failed
+          credit  1..2 +release
+          pay     3..5 failed +refund !LoanError:no result
+            send  3..7 job
+          u1      6..6.5 ~credit
+        """, verdict="rollback_incomplete", path="loan pay", roles=PAY,
+        undone="credit<u1:compensated pay<-:not_started",
+        standing="pay: unwind stopped before it; its job send completed at 2025-01-01 00:00:07.000Z, "
+                 "after it had failed: it took effect",
+        says="failed at stage:pay (LoanError: no result) · "
+             "rollback incomplete: 1 of 2 steps still standing (stage:pay)"),
+    Saga("the same, deeper down, and the step itself timed out", """
+        loan      0..9 failed
+          pay     3..5 failed +refund !JobTimeoutException:3 s
+            bank  3..7
+              send 4..6 job
+        """, verdict="rollback_missing", path="loan pay", roles=PAY, undone="pay<-:not_started",
+        standing="pay: undo never started; its job send (and 1 more) completed at 2025-01-01 00:00:06.000Z, "
+                 "after it had failed: it took effect"),
+    Saga("the worker of a step's job was lost", """
+        loan      0..9 failed
+          credit  1..2 +release
+          pay     3..5 failed +refund !LoanError:lost
+            send  3..4 abandoned job presumed
+          u1      6..6.5 ~credit
+        """, verdict="rollback_incomplete", path="loan pay send",
+        roles="loan:consequence pay:consequence send:cause", undone="credit<u1:compensated pay<-:not_started",
+        standing="pay?: unwind stopped before it; how far its job send got is unknown (its worker was lost): "
+                 "it may have taken effect"),
+    Saga("a step's job timed out", """
+        loan      0..9 failed
+          pay     3..5 failed +refund !LoanError:no result
+            send  3..4 failed job !JobTimeoutException:1 s
+        """, verdict="rollback_missing", path="loan pay send",
+        roles="loan:consequence pay:consequence send:cause", undone="pay<-:not_started",
+        standing="pay?: undo never started; how far its job send got is unknown (JobTimeoutException): "
+                 "it may have taken effect"),
+    Saga("a step's job is still running", """
+        loan      0..9 failed
+          pay     3..5 failed +refund !LoanError:no result
+            send  3.. job
+        """, verdict="running", path="loan pay", roles=PAY, undone="pay<-:not_started",
+        standing="pay?: undo never started; its job send is still running: it may have taken effect"),
+    Saga("a step's job never ended", """
+        loan      0..9 failed
+          pay     3..5 failed +refund !LoanError:no result
+            send  3.. job
+        """, verdict="rollback_missing", path="loan pay", roles=PAY, undone="pay<-:not_started",
+        standing="pay?: undo never started; its job send never ended: it may have taken effect",
+        odd="never_ended(send)", idle=True),
+    Saga("a step's job still waits for a worker", """
+        loan      0..9 failed
+          pay     3..5 failed +refund !LoanError:no result
+            send  q3 job
+        """, verdict="rollback_missing", path="loan pay", roles=PAY, undone="pay<-:not_started",
+        standing="pay?: undo never started; its job send was never taken: it may still run",
+        odd="never_ended(send)", idle=True),
+    Saga("one of a step's jobs completed before the other failed: only the step's undo would undo it", """
+        loan      0..9 failed
+          pay     1..6 failed +refund
+            charge 2..3 job
+            mail  4..5 failed job
+        """, verdict="rollback_missing", path="loan pay mail",
+        roles="loan:consequence mail:cause pay:consequence", undone="pay<-:not_started",
+        standing="pay?: undo never started; its job charge completed at 2025-01-01 00:00:03.000Z, "
+                 "before it failed: it may have taken effect"),
+    Saga("a job with an undo of its own answers for itself", """
+        loan      0..9 failed
+          pay     1..6 failed +refund
+            charge 2..3 job +refund_charge
+            mail  4..5 failed job
+            u1    5.5..5.8 ~charge
+        """, verdict="rolled_back", path="loan pay mail",
+        roles="loan:consequence mail:cause pay:consequence", undone="charge<u1:compensated"),
+    Saga("and so does one that an undo names, though it declared none", """
+        loan      0..9 failed
+          pay     1..6 failed +refund
+            charge 2..3 job
+            mail  4..5 failed job
+            u1    5.5..5.8 ~charge
+        """, verdict="rolled_back", path="loan pay mail",
+        roles="loan:consequence mail:cause pay:consequence", undone="charge<u1:compensated"),
+    Saga("a job that failed outright, and one that will never run, left nothing", """
+        loan      0..9 failed
+          pay     1..6 failed +refund
+            send  2..3 failed job !NoFunds:empty
+            mail  d2 job needs=send
+        """, verdict="failed", path="loan pay send",
+        roles="loan:consequence pay:consequence send:cause", never_ran="mail<send"),
+    Saga("an attempt that timed out may have taken effect, though the last one failed outright", """
+        loan      0..9 failed
+          pay     1..6 failed +refund
+            send  2..2.5:retry job !TimeoutError:1 s
+            send  3..4 job failed !Refused:no
+        """, verdict="rollback_missing", path="loan pay send",
+        roles="loan:consequence pay:consequence send:cause", undone="pay<-:not_started",
+        standing="pay?: undo never started; how far its job send got is unknown (TimeoutError): "
+                 "it may have taken effect"),
+    Saga("a step undone to be safe, once its job was over, is no empty undo", """
+        loan      0..9 failed
+          pay     1..3 failed +refund !LoanError:no result
+            send  2..4 job
+          u1      5..6 ~pay
+        """, verdict="rolled_back", path="loan pay", roles=PAY, undone="pay<u1:compensated"),
+    Saga("a step undone to be safe, before its job was over", """
+        loan      0..9 failed
+          pay     1..3 failed +refund !LoanError:no result
+            send  2..7 job
+          u1      4..5 ~pay
+        """, verdict="rollback_incomplete", path="loan pay", roles=PAY, undone="pay<u1:compensated",
+        standing="pay: undone before the work below it was over (or clocks disagree); its job send completed at "
+                 "2025-01-01 00:00:07.000Z, after it had failed: it took effect"),
+    Saga("a step that left a job running and was undone before that was over", """
+        loan      0..9 failed
+          book    1..2 +unbook
+            hotel 1..8 job
+          pay     3..4 failed
+          u1      5..6 ~book
+        """, verdict="rollback_incomplete", path="loan pay", roles=PAY, undone="book<u1:compensated",
+        standing="book: undone before the work below it was over (or clocks disagree); its job hotel completed at "
+                 "2025-01-01 00:00:08.000Z, after it had ended: it took effect"),
+    Saga("a stage's undo does not cover a job that completed after it", """
+        loan      0..9 failed
+          book    1..2 +unbook
+            hotel 1..8 job +cancel_hotel
+          pay     3..4 failed
+          u1      5..6 ~book
+        """, verdict="rollback_incomplete", path="loan pay", roles=PAY,
+        undone="book<u1:compensated hotel<-:not_started", standing="hotel: unwind stopped before it"),
+    Saga("a stage's second undo covers it", """
+        loan      0..20 failed
+          book    1..2 +unbook
+            hotel 1..8 job +cancel_hotel
+          pay     3..4 failed
+          u1      5..6 ~book
+          u2      9..10 ~book
+        """, verdict="rolled_back", path="loan pay", roles=PAY,
+        undone="book<u1:compensated book<u2:compensated", odd="double_undo(book u1 u2)"),
+    Saga("an undo was undone: the step stands again", """
+        loan      0..9 failed
+          a       1..2 +x
+          pay     3..4 failed
+          u1      5..6 ~a
+          r1      7..8 ~u1
+        """, verdict="rollback_incomplete", path="loan pay", roles=PAY,
+        undone="a<u1:compensated u1<r1:compensated", standing="a: its undo was undone again",
+        says="failed at stage:pay · rollback incomplete: 1 of 1 step still standing (stage:a)"),
+    Saga("and that was undone as well", """
+        loan      0..12 failed
+          a       1..2 +x
+          pay     3..4 failed
+          u1      5..6 ~a
+          r1      7..8 ~u1
+          r2      9..10 ~r1
+        """, verdict="rolled_back", path="loan pay", roles=PAY,
+        undone="a<u1:compensated u1<r1:compensated r1<r2:compensated",
+        says="failed at stage:pay · rolled back: 1 step undone"),
+    Saga("undos that undo each other end", """
+        loan      0..12 failed
+          pay     3..4 failed
+          u1      5..6 ~u2
+          u2      7..8 ~u1
+        """, verdict="rolled_back", path="loan pay", roles=PAY,
+        undone="u2<u1:compensated u1<u2:compensated", odd="hanging_undo(u2 u1)"),
+]  # fmt: skip
+
 NESTED = [
     Saga("an inner saga undoes itself, then the outer one its own", """
         trip          0..20 failed
@@ -585,6 +755,96 @@ NESTED = [
         """, verdict="rollback_incomplete", path="trip west flight",
         roles="flight:cause trip:consequence west:consequence", undone="car<u1:compensated hotel<-:not_started",
         standing="hotel: unwind stopped before it"),
+]  # fmt: skip
+
+AGAIN = [
+    Saga("a saga tried twice by RQ, both attempts fail and unwind", """
+        order     0..6:retry 61..66 failed job !no
+          w1      0.5..5.5 failed named=loan !no
+            a1    1..3 +x
+            x1    3.1..3.5 failed !no
+            u1    4..5 ~a1
+          w2      62..65.5 failed named=loan !no
+            a2    62.1..63 +x
+            x2    63.1..63.5 failed !no
+            u2    64..65 ~a2
+        """, verdict="rolled_back", path="order w1 x1",
+        roles="order:consequence w1:consequence w2:consequence x1:cause x2:independent",
+        undone="a1<u1:compensated a2<u2:compensated"),
+    Saga("the same, with the steps directly under the job", """
+        order     0..6:retry 61..66 failed job !no
+          a1      1..3 +x
+          x1      3.1..3.5 failed !no
+          u1      4..5 ~a1
+          a2      62.1..63 +x
+          x2      63.1..63.5 failed !no
+          u2      64..65 ~a2
+        """, verdict="rolled_back", path="order x1",
+        roles="order:consequence x1:cause x2:independent", undone="a1<u1:compensated a2<u2:compensated"),
+    Saga("what is wrong within the second attempt is told", """
+        order     0..6:retry 61..90 failed job !no
+          a1      1..3 +x
+          u1      4..5 ~a1
+          a2      62..63 +x
+          b2      64..65 +x
+          x2      66..67 failed !no
+          u2      70..71 ~a2
+          u3      72..73 ~b2
+          late    75..76
+        """, verdict="rolled_back", path="order x2", roles="order:consequence x2:cause",
+        undone="a1<u1:compensated a2<u2:compensated b2<u3:compensated",
+        odd="out_of_order_undo(u2 u3) step_after_abort(late)"),
+    Saga("a step that began after the undoing had, in the first attempt", """
+        order     0..6:retry 61..66 failed job !no
+          a1      1..3 +x
+          u1      4..4.5 ~a1
+          late    5..5.5
+          a2      62..63
+        """, verdict="rolled_back", path="order", roles="order:cause", undone="a1<u1:compensated",
+        odd="step_after_abort(late)"),
+    Saga("a first attempt rolled back, a good second one", """
+        order     0..6:retry 61..66 job !no
+          a1      1..3 +x
+          x1      3.1..3.5 failed named=x !no
+          u1      4..5 ~a1
+          a2      62.1..63 +x
+          x2      63.1..63.5 named=x
+        """, verdict="succeeded", roles="order:recovered x1:recovered", undone="a1<u1:compensated",
+        says="succeeded · 2 failures made good"),
+    Saga("the same, and only the job itself says that the first attempt failed", """
+        order     0..6:retry 61..66 job !no
+          a1      1..3 +x
+          u1      4..5 ~a1
+          a2      62.1..63 +x
+        """, verdict="succeeded", roles="order:recovered", undone="a1<u1:compensated"),
+    Saga("a first attempt not wholly rolled back, a good second one", """
+        order     0..6:retry 61..66 job !no
+          a1      1..2 +x
+          b1      2..3 +x
+          u1      4..5 ~b1
+          a2      62..63 +x
+        """, verdict="rollback_incomplete", roles="order:recovered", undone="b1<u1:compensated a1<-:not_started",
+        standing="a1: unwind stopped before it",
+        says="succeeded · rollback incomplete: 1 of 2 steps still standing (stage:a1)"),
+    Saga("a good second attempt that was undone all the same", """
+        order     0..6:retry 61..66 job !no
+          a1      1..2 +x
+          u1      4..5 ~a1
+          a2      62..63 +x
+          u2      64..65 ~a2
+        """, verdict="succeeded_but_compensated", roles="order:recovered",
+        undone="a1<u1:compensated a2<u2:compensated", odd="green_but_compensated(u2)"),
+    Saga("a stage that goes on after an inner saga cleaned up", """
+        trip      0..20 failed
+          visa    1..2 +revoke
+          book    3..9 failed
+            hotel 4..5 +cancel
+            full  6..7 failed !full
+            u1    8..8.5 ~hotel
+          tell    10..11
+          u2      14..15 ~visa
+        """, verdict="rolled_back", path="trip book full",
+        roles="book:consequence full:cause trip:consequence", undone="hotel<u1:compensated visa<u2:compensated"),
 ]  # fmt: skip
 
 ODD = [
@@ -689,7 +949,8 @@ ODD = [
           pay     3..4 failed
           u1      5..6 ~slow
         """, verdict="rollback_incomplete", path="loan pay", roles="loan:consequence pay:cause",
-        undone="slow<u1:compensated", standing="slow: unconfirmed", odd="hanging_undo(slow u1)"),
+        undone="slow<u1:compensated", standing="slow: undone before it completed (or clocks disagree)",
+        odd="hanging_undo(slow u1)"),
     Saga("a step that began after the undoing had", """
         loan      0..9 failed
           a       1..2 +x
@@ -772,7 +1033,7 @@ ODD = [
         odd="out_of_order_undo(u1 u2 u3) double_undo(a u1 u4) step_after_abort(mail)"),
 ]  # fmt: skip
 
-ALL = [*PLAIN, *ROLES, *UNDOING, *NESTED, *ODD]
+ALL = [*PLAIN, *ROLES, *UNDOING, *EFFECTS, *NESTED, *AGAIN, *ODD]
 COLUMNS = ("verdict", "path", "roles", "undone", "standing", "odd", "never_ran")
 
 

@@ -1,11 +1,12 @@
 """From a trace's events to what a person asks of it: pure, order-independent, without a clock.
 
-facts, phases, attempts → span → fold (events into spans) → forest → census → failure, compensation → undoing →
-verdict → trace, which joins them → explain, which says it.
+facts, phases, attempts → span → fold (events into spans) → forest → census → failure, effects → compensation →
+ledger, undoing → verdict → trace, which joins them → explain, which says it.
 """
 
-from sagatrace_tui.model.compensation import LedgerRow, Outcome, Standing
+from sagatrace_tui.model.compensation import Outcome, Standing
 from sagatrace_tui.model.failure import Role
+from sagatrace_tui.model.ledger import LedgerRow
 from sagatrace_tui.model.span import Attempt, Place, Span, SpanKind, SpanStatus, fold_span
 from sagatrace_tui.model.trace import IDLE, Anomaly, NeverRan, Trace, TraceStatus, build_trace, reading_anomalies
 from sagatrace_tui.model.verdict import Verdict

@@ -1,4 +1,4 @@
-"""What was to be undone, what was, and what still stands.
+"""What was to be undone, what was, and what still stands, each step with one reason.
 
 How each step stands is kept as events come: a step is looked at again only when its own events, its undos, what
 they run, or the undoing of a stage around it changed.
@@ -6,20 +6,20 @@ they run, or the undoing of a stage around it changed.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from heapq import nsmallest
 from typing import Final, Literal
 
 from sagatrace_tui.model.census import Areas, Census
-from sagatrace_tui.model.facts import facts_of, text_of
+from sagatrace_tui.model.effects import Effects, ended_in_the_dark
+from sagatrace_tui.model.facts import facts_of
 from sagatrace_tui.model.failure import When, ending_of
 from sagatrace_tui.model.fold import Change, Fold
 from sagatrace_tui.model.forest import Forest
-from sagatrace_tui.model.span import Place, Span
+from sagatrace_tui.model.span import Span
 
-__all__ = ["Compensations", "Footing", "LedgerRow", "Outcome", "Standing", "beginning_of", "ended_in_the_dark"]
+__all__ = ["Compensations", "Footing", "Outcome", "Standing", "beginning_of"]
 
 Outcome = Literal["compensated", "failed", "running", "unconfirmed", "not_started"]
 Footing = Literal["undone", "covered", "standing", "unsure", "pending", "none"]
@@ -28,36 +28,20 @@ there is nothing to undo."""
 
 _FEW: Final = 100  # steps that are sooner asked than everything below a stage is visited
 
-# Errors that say that nobody knows how far the work got.
-_UNKNOWN_END: Final = re.compile(r"time[d_ ]?-?out|terminated|abandoned|killed|workerlost", re.IGNORECASE)
-
-
-@dataclass(frozen=True, slots=True)
-class LedgerRow:
-    """One try to undo a step, or that there was none (`span_id` None). Times are microseconds since 1970."""
-
-    original_span_id: str
-    original_name: str
-    completed_at: int | None
-    span_id: str | None
-    name: str | None
-    outcome: Outcome
-    attempts: int
-    error: str | None
-    reason: str | None
-    place: Place | None
-    started_at: int | None
-    ended_at: int | None
+_NEVER: Final = -(2**63)
+_BEFORE_IT: Final = "undone before it completed (or clocks disagree)"
+_TOO_EARLY: Final = "undone before the work below it was over (or clocks disagree)"
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A step that nobody undid, and the one reason why. `certain` is False where the step's outcome is unknown."""
+    """A step that nobody undid, and the one reason why. `certain` is False where it may have had no effect."""
 
     span_id: str
     name: str
     reason: str
     certain: bool
+    explained: bool  # whether the reason tells why it counts, or nothing needs to be told
 
 
 def beginning_of(fold: Fold, span_id: str) -> When:
@@ -72,7 +56,10 @@ class Compensations:
 
     def __init__(self, fold: Fold, forest: Forest, census: Census, areas: Areas) -> None:
         self._fold, self._forest, self._census, self._areas = fold, forest, census, areas
+        self.effects = Effects(fold, forest, census, areas)
         self._footing: dict[str, Footing] = {}
+        self._undone_at: dict[str, int] = {}  # per step that was undone, when its last good undo ended
+        self._revoked: dict[str, bool] = {}  # per undo that was asked for, whether it was undone itself
         self.by_footing: dict[Footing, set[str]] = {}
         self._stale = {*census.declared, *census.undos_of, *census.unwound}
         self._trouble: dict[str, list[Span]] | None = None
@@ -81,12 +68,22 @@ class Compensations:
         """Take a change of one span, and note which steps it may have touched."""
         span = change.span
         census = self._census
+        self._stale.update(self.effects.update(change))
         if any(span.span_id in steps for steps in (census.declared, census.undos_of, census.unwound)):
             self._stale.add(span.span_id)
         if span.span_id in self._areas.owner:
             self._trouble = None
-            undos = (self._fold.spans[undo_id] for undo_id in self._areas.outer(span.span_id))
-            self._stale.update(undo.original_span_id for undo in undos if undo.original_span_id is not None)
+            for undo_id in self._areas.outer(span.span_id):
+                self._stale.update(self._undone_by(undo_id))
+
+    def _undone_by(self, undo_id: str) -> Iterable[str]:
+        """The step an undo names; and where that is an undo itself, the one it names, and so on."""
+        steps: dict[str, None] = {}
+        undo = self._fold.spans.get(undo_id)
+        while undo is not None and (step := undo.original_span_id) is not None and step not in steps:
+            steps[step] = None
+            undo = self._fold.spans.get(step)
+        return steps
 
     def adopt(self, span_id: str) -> None:
         """Take a span that comes after its children: what was undone above it covers them too."""
@@ -95,13 +92,22 @@ class Compensations:
 
     def settle(self) -> None:
         """Decide anew how the touched steps stand."""
-        flipped = [step for step in self._stale if self._is_undone(step) != (self._footing.get(step) == "undone")]
-        stages = [step for step in flipped if step in self._forest.children]
-        for step in flipped:
-            self._move(step, "undone" if self._footing.get(step) != "undone" else "none")
+        self._revoked.clear()
+        stages: list[str] = []
+        for step in self._stale:
+            at = self._undone_when(step)
+            if at == self._undone_at.get(step):
+                continue
+            if at is None:
+                del self._undone_at[step]
+            else:
+                self._undone_at[step] = at
+            self._move(step, "none" if at is None else "undone")
+            if step in self._forest.children:
+                stages.append(step)
         # What a stage's undoing covers are the steps below it.
         steps = self._below(stages)
-        covered: dict[str, bool] = {}
+        covered: dict[str, int] = {}
         for step in self._stale.union(steps):
             if self._footing.get(step) != "undone":
                 self._move(step, self._footing_of(step, covered))
@@ -124,34 +130,61 @@ class Compensations:
         """How a step stands; `none` for what is no step."""
         return self._footing.get(span_id, "none")
 
-    def _is_undone(self, step: str) -> bool:
-        if step in self._census.unwound and self._fold.spans[step].state.unwinding == "done":
-            return True
-        return any(self._undid(undo_id, step) for undo_id in self._census.undos_of.get(step, ()))
+    def _undone_when(self, step: str) -> int | None:
+        """When the last undo that did undo the step ended; None while none has. An undo is no step."""
+        span = self._fold.spans.get(step)
+        if span is not None and span.original_span_id is not None:
+            return None
+        ends = [self._fold.spans[one].over_at for one in self._census.undos_of.get(step, ()) if self._undid(one, step)]
+        if span is not None and step in self._census.unwound and span.state.unwinding == "done":
+            ends.extend(event.micros for event in span.unwound[1:] if event is not None)
+        return max(ends, default=None)
 
     def _undid(self, undo_id: str, step: str) -> bool:
-        span = self._fold.spans.get(step)
-        if self.outcome_of(undo_id, ended=True) != "compensated":
+        if self.outcome_of(undo_id, ended=True) != "compensated" or self._is_revoked(undo_id):
             return False
-        # What ended before the step did cannot have undone it.
-        return span is None or span.status != "success" or self._fold.spans[undo_id].over_at >= span.over_at
+        span, over_at = self._fold.spans.get(step), self._fold.spans[undo_id].over_at
+        if span is None:
+            return True
+        # What ended before the step did, or before the work it left behind, cannot have undone it.
+        return not (_completed_after(span, over_at) or self.effects.outlast(step, over_at))
 
-    def _footing_of(self, step: str, covered: dict[str, bool]) -> Footing:
+    def _is_revoked(self, undo_id: str) -> bool:
+        """Whether an undo was undone itself, by an undo that was not."""
+        undos_of, known = self._census.undos_of, self._revoked
+        if undo_id not in undos_of:
+            return False
+        seen = {undo_id: None}
+        for one in (order := [undo_id]):
+            fresh = [undo for undo in undos_of.get(one, ()) if undo not in seen and undo not in known]
+            seen |= dict.fromkeys(fresh)
+            order.extend(fresh)
+        for one in reversed(order):
+            undos = undos_of.get(one, ())
+            known[one] = any(
+                not known.get(undo, False) and self.outcome_of(undo, ended=True) == "compensated" for undo in undos
+            )
+        return known[undo_id]
+
+    def _footing_of(self, step: str, covered: dict[str, int]) -> Footing:
         footing = self._own_footing(step)
         if footing == "none" or step in self._census.undos_of or not self.by_footing.get("undone"):
             return footing
 
-        def pass_on(above: str, is_covered: bool) -> bool:
-            return is_covered or self._footing.get(above) == "undone"
+        def pass_on(above: str, latest: int) -> int:
+            return max(latest, self._undone_at.get(above, _NEVER))
 
-        return "covered" if self._forest.inherited(step, covered, False, pass_on) else footing
+        until, span = self._forest.inherited(step, covered, _NEVER, pass_on), self._fold.spans[step]
+        if until == _NEVER or span.is_open or not span.was_over_by(until) or self.effects.outlast(step, until):
+            return footing
+        return "covered"
 
     def _own_footing(self, step: str) -> Footing:
         """How a step that was not undone stands, whatever was undone around it."""
         span, undos = self._fold.spans.get(step), self._census.undos_of.get(step, ())
         if span is None:
             return "unsure" if any(self._fold.spans[undo_id].has_begun for undo_id in undos) else "none"
-        if step in self._areas.owner and not undos:
+        if step in self._areas.owner and (not undos or span.original_span_id is not None):
             return "none"
         if span.status in ("success", "point"):
             return "standing"
@@ -159,7 +192,7 @@ class Compensations:
             return "none"
         if span.is_open:
             return "pending" if span.has_begun else "none"
-        return "unsure" if ended_in_the_dark(span) else "none"
+        return "unsure" if ended_in_the_dark(span) or self.effects.of(step) else "none"
 
     def began(self) -> bool:
         """Whether any undoing has begun."""
@@ -177,12 +210,12 @@ class Compensations:
             return pending
         if undo.status != "success":
             return "failed"
-        troubles = self._troubles().get(undo_id, ())
+        troubles = self.troubles().get(undo_id, ())
         if any(not span.is_open for span in troubles):
             return "failed"
         return pending if troubles else "compensated"
 
-    def _troubles(self) -> dict[str, list[Span]]:
+    def troubles(self) -> dict[str, list[Span]]:
         """Per undo that says it went well, what it left behind: jobs that failed after that, or are still open."""
         if self._trouble is None:
             self._trouble = {}
@@ -200,20 +233,27 @@ class Compensations:
         steps = [step for footing in footings for step in self.by_footing.get(footing, ())]
         return [self.name_of(step) for step in nsmallest(count, steps, key=self._ending)]
 
+    def names_in_order(self, steps: Iterable[str]) -> list[str]:
+        """The names of steps, by when they ended."""
+        return [self.name_of(step) for step in sorted(steps, key=self._ending)]
+
     def standing(self, *, ended: bool) -> list[Standing]:
         """The steps nobody undid, by when they ended, and those that may have taken effect."""
         footings: tuple[Footing, ...] = ("standing", "unsure", "pending") if ended else ("standing", "unsure")
         began = self.began()
         steps = [step for footing in footings for step in self.by_footing.get(footing, ())]
-        return [
-            Standing(
-                step,
-                self.name_of(step),
-                self._reason(step, began=began, ended=ended),
-                self._footing[step] == "standing",
-            )
-            for step in sorted(steps, key=self._ending)
-        ]
+        return [self._stands(step, began=began, ended=ended) for step in sorted(steps, key=self._ending)]
+
+    def _stands(self, step: str, *, began: bool, ended: bool) -> Standing:
+        certain, reason = self._footing[step] == "standing", self._reason(step, began=began, ended=ended)
+        span = self._fold.spans.get(step)
+        evidence = None
+        if span is not None and not span.is_open and (not certain or reason == _TOO_EARLY):
+            evidence = self.effects.evidence(step, ended=ended)
+        if evidence is None:
+            return Standing(step, self.name_of(step), reason, certain, explained=certain)
+        told = f"{reason}; {evidence.sentence}"
+        return Standing(step, self.name_of(step), told, certain or evidence.certain, explained=True)
 
     def _ending(self, step: str) -> When:
         return ending_of(self._fold, step) if step in self._fold.spans else (0, 0, step)
@@ -238,7 +278,17 @@ class Compensations:
         if told[-1] == "failed":
             tries = sum(self.tries_of(undo_id) for undo_id, one in zip(undos, outcomes, strict=True) if one == "failed")
             return f"undo failed after {tries} attempt{'s' if tries > 1 else ''}"
-        return "unconfirmed"
+        if told[-1] == "unconfirmed":
+            return "unconfirmed"
+        if any(self._is_revoked(undo_id) for undo_id in undos):
+            return "its undo was undone again"
+        return self._early(step, undos)
+
+    def _early(self, step: str, undos: list[str]) -> str:
+        """Why an undo that went well did not undo the step."""
+        span = self._fold.spans[step]
+        over_at = max(self._fold.spans[undo_id].over_at for undo_id in undos)
+        return _BEFORE_IT if _completed_after(span, over_at) else _TOO_EARLY
 
     def undos_in_order(self, step: str) -> list[str]:
         """The tries to undo a step, by when they began."""
@@ -250,94 +300,10 @@ class Compensations:
         failed = [len(span.attempts) for span in inside if span.status == "failed" or span.state.retried]
         return max([1, len(self._fold.spans[undo_id].attempts), *failed])
 
-    def ledger(self, *, ended: bool, steps: Iterable[Standing]) -> list[LedgerRow]:
-        """Every try to undo, in the order they began; then those of the given steps that nobody tried to undo."""
-        undos = {
-            undo_id: beginning_of(self._fold, undo_id) for one in self._census.undos_of.values() for undo_id in one
-        }
-        undos |= {step: self._unwinding_of(step) for step in self._census.unwound}
-        rows = [
-            self._own_row(undo_id, ended=ended) if undo_id in self._census.unwound else self._row(undo_id, ended=ended)
-            for undo_id in sorted(undos, key=undos.__getitem__)
-        ]
-        tried = self._census.undos_of.keys() | self._census.unwound
-        untried = [one.span_id for one in steps if one.span_id not in tried]
-        return rows + [self._untried(step) for step in reversed(untried)]
 
-    def _row(self, undo_id: str, *, ended: bool) -> LedgerRow:
-        undo = self._fold.spans[undo_id]
-        step = undo.original_span_id or ""
-        outcome = self.outcome_of(undo_id, ended=ended)
-        troubles = [] if undo.error is not None else self._troubles().get(undo_id, [])
-        error = undo.error or next((span.error for span in troubles if span.error), None)
-        if outcome == "failed" and error is None:
-            error = undo.reason if undo.status in ("stopped", "canceled") and undo.reason else undo.status
-        ran = self._ran(undo_id)
-        return LedgerRow(
-            original_span_id=step,
-            original_name=self.name_of(step),
-            completed_at=self._completed_at(step),
-            span_id=undo_id,
-            name=undo.name,
-            outcome=outcome,
-            attempts=self.tries_of(undo_id),
-            error=error if outcome == "failed" else None,
-            reason=undo.reason,
-            place=ran.place,
-            started_at=undo.started_at if undo.started_at is not None else undo.first_at if undo.has_begun else None,
-            ended_at=undo.ended_at,
-        )
-
-    def _unwinding_of(self, step: str) -> When:
-        event = next(event for event in self._fold.spans[step].unwound if event is not None)
-        return event.micros, 0, step
-
-    def _own_row(self, step: str, *, ended: bool) -> LedgerRow:
-        """What a saga or a step says of its own undoing."""
-        span = self._fold.spans[step]
-        begun, over = span.unwound
-        outcome: Outcome = "unconfirmed" if ended else "running"
-        if over is not None:
-            outcome = "compensated" if span.state.unwinding == "done" else "failed"
-        error = text_of(facts_of(over).error) if over is not None and outcome == "failed" else None
-        return LedgerRow(
-            original_span_id=span.span_id,
-            original_name=span.name,
-            completed_at=self._completed_at(span.span_id),
-            span_id=span.span_id,
-            name=span.name,
-            outcome=outcome,
-            attempts=1,
-            error=error,
-            reason=None if begun is None else text_of(facts_of(begun).reason),
-            place=span.place,
-            started_at=None if begun is None else begun.micros,
-            ended_at=None if over is None else over.micros,
-        )
-
-    def _ran(self, undo_id: str) -> Span:
-        """Where the work of an undo was done: in itself, or in the job it ran."""
-        undo = self._fold.spans[undo_id]
-        if undo.place.worker is not None:
-            return undo
-        inside = (self._fold.spans[one] for one in self._forest.below(undo_id))
-        return next((span for span in inside if span.place.worker is not None), undo)
-
-    def _untried(self, step: str) -> LedgerRow:
-        name, completed_at = self.name_of(step), self._completed_at(step)
-        return LedgerRow(step, name, completed_at, None, None, "not_started", 0, None, None, None, None, None)
-
-    def _completed_at(self, step: str) -> int | None:
-        span = self._fold.spans.get(step)
-        return span.over_at if span is not None and span.status in ("success", "point") else None
+def _completed_after(step: Span, moment: int) -> bool:
+    return step.status == "success" and step.over_at > moment
 
 
 def _outlives(span: Span, undo: Span) -> bool:
     return span.is_open or not span.was_over_by(undo.over_at)
-
-
-def ended_in_the_dark(span: Span) -> bool:
-    """Whether a span's end leaves open how far it got."""
-    if span.status in ("stopped", "canceled") or span.is_presumed:
-        return True
-    return bool(_UNKNOWN_END.search(span.error_type or ""))

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+import re
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from sagatrace_tui.model.compensation import LedgerRow, Standing
+from sagatrace_tui.model.clock import clock, iso
+from sagatrace_tui.model.compensation import Outcome, Standing
+from sagatrace_tui.model.ledger import LedgerRow
 from sagatrace_tui.model.span import Place, Span
 from sagatrace_tui.model.trace import Trace
 from sagatrace_tui.model.verdict import one_line
@@ -14,8 +16,16 @@ from sagatrace_tui.model.verdict import one_line
 __all__ = ["explain", "hand_over"]
 
 _MAX_ERROR: Final = 500  # characters of an error in the text; the JSON has it whole
+_OUTCOMES: Final[Mapping[Outcome, str]] = {
+    "compensated": "undo succeeded",
+    "failed": "undo failed",
+    "running": "undo running",
+    "unconfirmed": "undo unconfirmed",
+    "not_started": "undo not started",
+}
+# What Markdown, or a chat, would act on; an underscore or a star only where it can open or close something.
+_MARKUP: Final = re.compile(r"[*`\[\]<>~|\\@&$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|://|www\.", re.IGNORECASE)
 _MAX_LINES: Final = 20  # entries of one list in the text; the JSON has them all
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def explain(trace: Trace) -> dict[str, Any]:
@@ -25,8 +35,8 @@ def explain(trace: Trace) -> dict[str, Any]:
         "trace_id": trace.trace_id,
         "verdict": trace.verdict,
         "summary": trace.summary,
-        "started_at": _iso(trace.started_at),
-        "ended_at": _iso(trace.ended_at),
+        "started_at": iso(trace.started_at),
+        "ended_at": iso(trace.ended_at),
         "duration_ms": None if trace.duration is None else trace.duration / 1000,
         "event_count": trace.event_count,
         "span_count": len(trace.spans),
@@ -46,8 +56,8 @@ def explain(trace: Trace) -> dict[str, Any]:
                 "span_id": row.span_id,
                 "outcome": row.outcome,
                 "error": row.error,
-                "started_at": _iso(row.started_at),
-                "ended_at": _iso(row.ended_at),
+                "started_at": iso(row.started_at),
+                "ended_at": iso(row.ended_at),
             }
             for row in trace.ledger
         ],
@@ -66,22 +76,12 @@ def _cause(span: Span) -> dict[str, Any]:
         "name": span.name,
         "error": span.error or span.reason,
         "error_type": span.error_type,
-        "at": _iso(span.over_at),
+        "at": iso(span.over_at),
     }
 
 
 def _error(span: Span) -> str | None:
     return span.error or span.attempt_error
-
-
-def _iso(micros: int | None) -> str | None:
-    if micros is None:
-        return None
-    try:
-        moment = _EPOCH + timedelta(microseconds=micros)
-    except OverflowError:  # an offset carried it out of the years 1 to 9999
-        return None
-    return moment.isoformat(timespec="microseconds")[:26] + "Z"
 
 
 def hand_over(trace: Trace, inert: Callable[[str], str]) -> str:
@@ -98,7 +98,7 @@ class _Text:
     def lines(self) -> Iterator[str]:
         """The text, line by line."""
         trace = self._trace
-        yield f"**{self._plain(trace.verdict)}** — {self._code(trace.trace_id)} {self._plain(trace.name)}".rstrip()
+        yield f"**{trace.verdict}** — {self._code(trace.trace_id)} {self._plain(trace.name)}".rstrip()
         yield self._plain(trace.summary)
         yield from self._times()
         if trace.cause is not None:
@@ -107,7 +107,7 @@ class _Text:
         yield from self._section(
             "Never ran", [self._never_ran(one.name, one.dependency_name) for one in trace.never_ran]
         )
-        yield from self._section("What was undone", [self._row(row) for row in trace.ledger])
+        yield from self._section("Undo", [self._row(row) for row in trace.ledger])
         yield from self._section("Still standing", [self._stands(one) for one in trace.still_standing])
         yield from self._section(
             "Odd about this trace", [f"{self._plain(one.kind)}: {self._plain(one.detail)}" for one in trace.anomalies]
@@ -119,9 +119,9 @@ class _Text:
             return
         silent = any(one.kind == "never_ended" for one in trace.anomalies)
         word = "last event" if trace.ended_at is None else "silent since" if silent else "ended"
-        end = f"{word} {_clock(trace.last_at)}"
+        end = f"{word} {clock(trace.last_at)}"
         counts = f"{len(trace.spans)} spans, {trace.event_count} events"
-        yield f"Started {_clock(trace.started_at)}, {end}, {_length(trace.duration or 0)}; {counts}."
+        yield f"Started {clock(trace.started_at)}, {end}, {_length(trace.duration or 0)}; {counts}."
 
     def _why(self, cause: Span) -> Iterator[str]:
         yield ""
@@ -133,7 +133,7 @@ class _Text:
         yield "- path: " + " → ".join(path)
         error = one_line(cause.error or cause.reason or "", _MAX_ERROR)
         told = ": ".join(part for part in (one_line(cause.error_type or "", 100), error) if part)
-        yield f"- cause: {self._code(cause.name)} {cause.status} at {_clock(cause.over_at)}"
+        yield f"- cause: {self._code(cause.name)} {cause.status} at {clock(cause.over_at)}"
         if told:
             yield f"- error: {self._plain(told)}"
         if where := self._where(cause.place):
@@ -163,23 +163,24 @@ class _Text:
         return f"{self._code(name)}: waits for {self._code(dependency)}, which failed or never ran"
 
     def _stands(self, one: Standing) -> str:
-        unsure = "" if one.certain else "; its own outcome is unknown, it may have taken effect"
+        unsure = "" if one.explained else "; its own outcome is unknown, it may have taken effect"
         meaning = ", its undo began and nobody told how it ended" if one.reason == "unconfirmed" else ""
-        return f"{self._code(one.name)}: {one.reason}{meaning}{unsure}"
+        return f"{self._code(one.name)}: {self._plain(one.reason)}{meaning}{unsure}"
 
     def _row(self, row: LedgerRow) -> str:
-        parts = [f"{self._code(row.original_name)}: {row.outcome.replace('_', ' ')}"]
+        parts = [f"{self._code(row.original_name)}: {_OUTCOMES[row.outcome]}"]
         if row.completed_at is not None:
-            parts.append(f"completed {_clock(row.completed_at)}")
+            parts.append(f"completed {clock(row.completed_at)}")
         if row.started_at is not None:
-            end = f" to {_clock(row.ended_at)}" if row.ended_at is not None else ""
-            parts.append(f"undo {self._code(row.name or '')} {_clock(row.started_at)}{end}")
+            end = f" to {clock(row.ended_at)}" if row.ended_at is not None else ""
+            parts.append(f"undo {self._code(row.name or '')} {clock(row.started_at)}{end}")
         if row.attempts > 1:
             parts.append(f"{row.attempts} attempts")
         if row.place is not None and (where := self._where(row.place)):
             parts.append(where)
         if row.error:
-            parts.append(self._plain(one_line(row.error, _MAX_ERROR)))
+            told = "" if row.outcome == "failed" else "last error: "
+            parts.append(f"{told}{self._plain(one_line(row.error, _MAX_ERROR))}")
         elif row.reason:
             parts.append(f"because {self._plain(one_line(row.reason, _MAX_ERROR))}")
         return ", ".join(parts)
@@ -194,15 +195,16 @@ class _Text:
             yield f"- and {len(entries) - _MAX_LINES} more (`--json` has them all)"
 
     def _plain(self, text: str) -> str:
-        return self._inert(text)
+        """The text as it is, or as code if anything in it would be rendered or linked."""
+        shown = self._inert(text)
+        return _quoted(shown) if _MARKUP.search(shown) else shown
 
     def _code(self, text: str) -> str:
-        return f"`{self._inert(one_line(text, 200)).replace('`', 'ˋ')}`"
+        return _quoted(self._inert(one_line(text, 200)))
 
 
-def _clock(micros: int | None) -> str:
-    text = _iso(micros)
-    return "—" if text is None else f"{text[:10]} {text[11:23]}Z"
+def _quoted(text: str) -> str:
+    return f"`{text.replace('`', 'ˋ')}`"
 
 
 def _length(micros: int) -> str:

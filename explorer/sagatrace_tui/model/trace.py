@@ -11,10 +11,11 @@ from typing import Literal, TypeVar, cast
 from sagatrace.events import TraceEvent
 from sagatrace_tui.model.anomaly import Anomaly, listed, reading_anomalies
 from sagatrace_tui.model.census import Areas, Census
-from sagatrace_tui.model.compensation import Compensations, LedgerRow, Standing
+from sagatrace_tui.model.compensation import Compensations, Standing
 from sagatrace_tui.model.failure import Failures, Role, in_order
 from sagatrace_tui.model.fold import Fold, RewrittenError
 from sagatrace_tui.model.forest import Forest
+from sagatrace_tui.model.ledger import Ledger, LedgerRow
 from sagatrace_tui.model.span import Span
 from sagatrace_tui.model.undoing import Undoing
 from sagatrace_tui.model.verdict import IDLE, Judge, Judgement, Verdict
@@ -279,7 +280,8 @@ class Trace:
             stack.extend((depth + 1, child) for child in reversed(self.children.get(span_id, ())))
 
     def _ledger(self) -> tuple[LedgerRow, ...]:
-        return tuple(self._compensations.ledger(ended=self.judgement.ended, steps=self.still_standing))
+        ledger = Ledger(self._fold, self._forest, self._census, self._compensations)
+        return tuple(ledger.rows(ended=self.judgement.ended, steps=self.still_standing))
 
     def _standing(self) -> tuple[Standing, ...]:
         standing = self._compensations.standing(ended=self.judgement.ended)

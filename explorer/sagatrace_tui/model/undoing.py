@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from itertools import chain
+from math import nan
 
 from sagatrace_tui.model.anomaly import Anomaly, listed
 from sagatrace_tui.model.census import Areas, Census
-from sagatrace_tui.model.compensation import Compensations, beginning_of, ended_in_the_dark
+from sagatrace_tui.model.compensation import Compensations, beginning_of
+from sagatrace_tui.model.effects import ended_in_the_dark
 from sagatrace_tui.model.facts import facts_of
 from sagatrace_tui.model.failure import Failures
 from sagatrace_tui.model.fold import Fold, order_of
@@ -28,6 +31,23 @@ class _Undone:
     completed: int
     seq: int | None
     started: int
+
+
+_Window = tuple[int, int | None]
+"""When undoing began, and from when on it no longer counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Branch:
+    """A part of the trace that was replaced: a span, or of a span only what began in one attempt."""
+
+    top: str
+    began: int | None = None
+    until: int | None = None
+
+    def holds(self, moment: int) -> bool:
+        """Whether what began at that moment belongs to the attempt."""
+        return (self.began is None or self.began <= moment) and (self.until is None or moment < self.until)
 
 
 class Undoing:
@@ -50,19 +70,46 @@ class Undoing:
         begun = [span_id for span_id in self._census.undoing if self._fold.spans[span_id].has_begun]
         return sorted(begun, key=lambda span_id: beginning_of(self._fold, span_id))
 
-    def branch_of(self, undo_id: str) -> str | None:
+    def branch_of(self, undo_id: str) -> _Branch | None:
         """The failed part of the trace that an undo cleans up, if its failure was made good; else None.
 
-        A sub-saga that failed, undid itself and was replaced does not make its trace one that was undone.
+        A sub-saga that failed, undid itself and was replaced does not make its trace one that was undone, nor does
+        an attempt of a job that failed, undid itself and was followed by one that went well.
         """
         step = self._fold.spans[undo_id].original_span_id
-        start = step if step in self._fold.spans else undo_id
-        above = (start or undo_id, *self._forest.ancestors_of(start or undo_id))
+        start = step if step is not None and step in self._fold.spans else undo_id
+        above = (start, *self._forest.ancestors_of(start))
         failed = [one for one in above if one in self._census.failed and one not in self._areas.owner]
-        return failed[-1] if failed and not any(one in self._failures.live for one in failed) else None
+        if failed:
+            return None if any(one in self._failures.live for one in failed) else _Branch(failed[-1])
+        tried = [one for one in above[1:] if self._fold.spans[one].status == "success" and self._was_retried(one)]
+        branches = (_Branch(one, *self._attempt(one, undo_id)) for one in reversed(tried))
+        return next((branch for branch in branches if branch.until is not None), None)
+
+    def _was_retried(self, span_id: str) -> bool:
+        span = self._fold.spans[span_id]
+        return (span.state.retried or span.state.odd) and len(span.attempts) > 1
+
+    def _attempt(self, span_id: str, undo_id: str) -> tuple[int | None, int | None]:
+        """When the attempt of a span in which an undo began itself began, and when the next one did."""
+        at, span = self._fold.spans[undo_id].first_at, self._fold.spans[span_id]
+        starts = [attempt.started_at for attempt in span.attempts if attempt.started_at is not None]
+        before, after = [start for start in starts if start <= at], [start for start in starts if start > at]
+        return max(before, default=None), min(after, default=None)
+
+    def _is_in(self, span_id: str, branches: Collection[_Branch]) -> bool:
+        if not branches:
+            return False
+        above, at = {span_id, *self._forest.ancestors_of(span_id)}, self._first_at(span_id)
+        return any(branch.top in above and branch.holds(at) for branch in branches)
+
+    def _first_at(self, span_id: str) -> int:
+        return self._fold.spans[span_id].first_at if span_id in self._fold.spans else 0
 
     def has_branches(self) -> bool:
         """Whether any failure was made good at all."""
+        if self._census.recovered:
+            return True
         live, owner = self._failures.live, self._areas.owner
         if len(live) == len(self._census.failed):
             return False
@@ -84,10 +131,12 @@ class Undoing:
 
     def left_in_branches(self) -> list[str]:
         """Steps that still stand in parts of the trace that failed, were partly undone and then replaced."""
-        undos = (*self.begun(), *self._census.unwound)
-        tops = {self.branch_of(undo_id) for undo_id in undos} if self.has_branches() else {None}
+        if not self.has_branches():
+            return []
+        found = map(self.branch_of, (*self.begun(), *self._census.unwound))
+        branches = {branch for branch in found if branch is not None}
         steps = [*self._compensations.by_footing.get("standing", ()), *self._compensations.by_footing.get("unsure", ())]
-        return [step for step in steps if tops.intersection((step, *self._forest.ancestors_of(step)))]
+        return [step for step in steps if self._is_in(step, branches)]
 
     def failed_untold(self) -> list[str]:
         """Undos that failed and name no step, nor run one that does."""
@@ -139,7 +188,7 @@ class Undoing:
     def _is_empty(self, span: Span, *, ended: bool) -> bool:
         if span.status == "queued" and not span.has_begun:
             return ended
-        if span.status != "failed" or ended_in_the_dark(span):
+        if span.status != "failed" or ended_in_the_dark(span) or self._compensations.effects.of(span.span_id):
             return False
         # Undoing a stage that failed is right where something below it did complete.
         return not any(self._compensations.footing_of(one) == "covered" for one in self._forest.below(span.span_id))
@@ -170,34 +219,73 @@ class Undoing:
             yield _Undone(step, undo, began, step.over_at, seq if isinstance(seq, int) else None, started)
 
     def _after_abort(self) -> Iterator[Anomaly]:
-        scopes: dict[str | None, str] = {}
-        branches = self.has_branches()
-        for undo_id in self.begun():
-            scopes.setdefault(self.branch_of(undo_id) if branches else None, undo_id)
-        for top, undo_id in scopes.items():
-            began, began_at = order_of(self._fold.spans[undo_id].events[0]), self._fold.spans[undo_id].first_at
-            spans = self._fold.spans.keys() if top is None else self._forest.below(top)
-            late = {one for one in spans if self._starts_after(one, began, began_at)}
-            tops = [one for one in late if self._forest.parent_of(one) not in late]
-            if tops:
-                tops.sort(key=lambda one: order_of(self._fold.spans[one].events[0]))
-                names = listed([self._fold.spans[one].name for one in tops])
-                yield Anomaly("step_after_abort", tuple(tops), f"started after the undoing had begun: {names}")
+        """Steps that began after the undoing had in their part of the trace: what failed, or one attempt at it."""
+        windows = self._windows()
+        if not windows:
+            return
+        began = min(order_of(self._fold.spans[one].events[0]) for one in self.begun())
+        known: dict[str, tuple[_Window, ...]] = {}
 
-    def _starts_after(self, span_id: str, began: tuple[str, str], began_at: int) -> bool:
+        def pass_on(above: str, have: tuple[_Window, ...]) -> tuple[_Window, ...]:
+            return _joined(have, windows[above]) if above in windows else have
+
+        late = set[str]()
+        for span_id in self._fold.spans:
+            at = self._started_after(span_id, began)
+            if at is not None:
+                around = self._forest.inherited(span_id, known, windows.get(None, ()), pass_on)
+                if any(begun < at and (until is None or at < until) for begun, until in around):
+                    late.add(span_id)
+        tops = [one for one in late if self._forest.parent_of(one) not in late]
+        if tops:
+            tops.sort(key=lambda one: order_of(self._fold.spans[one].events[0]))
+            names = listed([self._fold.spans[one].name for one in tops])
+            yield Anomaly("step_after_abort", tuple(tops), f"started after the undoing had begun: {names}")
+
+    def _windows(self) -> dict[str | None, tuple[_Window, ...]]:
+        """Per part of the trace, when its undoing began and when it was tried again; None is the trace as a whole."""
+        windows: dict[str | None, tuple[_Window, ...]] = {}
+        known: dict[str, str | None] = {}
+
+        def pass_on(above: str, top: str | None) -> str | None:
+            is_part = above in self._census.failed or self._was_retried(above)
+            return above if is_part and above not in self._areas.owner else top
+
+        for undo_id in self.begun():
+            top = self._forest.inherited(undo_id, known, None, pass_on)
+            until = self._attempt(top, undo_id)[1] if top is not None else None
+            window = (self._fold.spans[undo_id].first_at, until)
+            windows[top] = _joined(windows.get(top, ()), (window,))
+        return windows
+
+    def _started_after(self, span_id: str, began: tuple[str, str]) -> int | None:
+        """When a span outside of the undoing began, if that may have been after the first undo did."""
         span = self._fold.spans[span_id]
         # Most spans are done before: their last event tells, without a closer look.
         if not span.state.opened or order_of(span.events[-1]) < began or span_id in self._areas.owner:
-            return False
-        if not span.state.waited:
-            return order_of(span.events[0])[0] > began[0]
-        started = span.started_at
-        return started is not None and started > began_at
+            return None
+        return span.started_at if span.state.waited else span.first_at
+
+
+def _joined(have: tuple[_Window, ...], more: tuple[_Window, ...]) -> tuple[_Window, ...]:
+    """The windows of both, of those that end together only the one that began first."""
+    first: dict[int | None, int] = {}
+    for began, until in (*have, *more):
+        first[until] = min(began, first.get(until, began))
+    return tuple((began, until) for until, began in first.items())
+
+
+def _seq_of(one: _Undone) -> float:
+    """Its `seq`; where it has none, a number that is neither less nor more than any."""
+    return nan if one.seq is None else one.seq
 
 
 def _swapped(done: list[_Undone]) -> Iterator[tuple[_Undone, _Undone]]:
-    """Pairs undone in the order they completed; steps that ran at once have no order, unless `seq` gives one."""
-    first: _Undone | None = None  # of those whose undo began before: the one that completed first
+    """Pairs undone in the order they completed; steps that ran at once have no order, unless `seq` gives one.
+
+    The later one must have begun before the first was undone: else it belongs to another try of the whole.
+    """
+    before: list[_Undone] = []  # those whose undo began before, without any that a later one completed before
     by_end: dict[int, _Undone] = {}
     start = 0
     while start < len(done):
@@ -205,14 +293,17 @@ def _swapped(done: list[_Undone]) -> Iterator[tuple[_Undone, _Undone]]:
         while stop < len(done) and done[stop].began == done[start].began:
             stop += 1
         for later in done[start:stop]:
+            place = bisect_right(before, later.started, key=lambda one: one.began[0])
+            first = before[place] if place < len(before) else None
             twin = by_end.get(later.completed)
             if first is not None and first.completed <= later.started and first.completed < later.completed:
                 yield first, later
-            elif twin is not None and later.seq is not None and twin.seq is not None and twin.seq < later.seq:
+            elif twin is not None and twin.began[0] > later.started and _seq_of(twin) < _seq_of(later):
                 yield twin, later
         for one in done[start:stop]:
-            if first is None or one.completed < first.completed:
-                first = one
+            while before and before[-1].completed >= one.completed:
+                before.pop()
+            before.append(one)
             twin = by_end.get(one.completed)
             if one.seq is not None and (twin is None or twin.seq is None or one.seq < twin.seq):
                 by_end[one.completed] = one

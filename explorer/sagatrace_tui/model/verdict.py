@@ -111,7 +111,7 @@ class Judge:
             parts = ["no failure recorded" if judgement.aborted else "succeeded"]
         if verdict == "succeeded" and (count := len(self.failures.roles())):
             parts.append(f"{_count(count, 'failure')} made good")
-        parts.append(self._undone(verdict))
+        parts.append(self._undone(judgement))
         return " · ".join(part for part in parts if part)
 
     def _running(self, cause: str | None) -> str:
@@ -134,10 +134,15 @@ class Judge:
         word = span.status if span.status in ("stopped", "canceled") else "failed"
         return f"{word} at {span.name}{_because(span)}"
 
-    def _undone(self, verdict: Verdict) -> str:
-        by_footing = self.compensations.by_footing
+    def _undone(self, judgement: Judgement) -> str:
+        by_footing, verdict = self.compensations.by_footing, judgement.verdict
         done = sum(len(by_footing.get(one, ())) for one in ("undone", "covered"))
         left = sum(len(by_footing.get(one, ())) for one in ("standing", "unsure", "pending"))
+        names = self.compensations.first_standing(SHOWN)
+        if verdict == "rollback_incomplete" and not judgement.aborted:
+            # What went well in the end is meant to stand.
+            in_branches = self.undoing.left_in_branches()
+            left, names = len(in_branches), self.compensations.names_in_order(in_branches)[:SHOWN]
         steps = _count(done + left, "step")
         match verdict:
             case "failed":
@@ -149,20 +154,20 @@ class Judge:
             case "compensating":
                 return f"compensating: {done} of {steps} undone"
             case "rollback_missing":
-                return f"rollback missing: {self._standing(left, steps)}, and no undo ever began"
+                return f"rollback missing: {_standing(names, left, steps)}, and no undo ever began"
             case "rollback_incomplete" if left:
-                return f"rollback incomplete: {self._standing(left, steps)}"
+                return f"rollback incomplete: {_standing(names, left, steps)}"
             case "rollback_incomplete":
-                names = listed([self.fold.spans[one].name for one in self.undoing.failed_untold()])
-                return f"rollback incomplete: {names} failed and names no step"
+                untold = listed([self.fold.spans[one].name for one in self.undoing.failed_untold()])
+                return f"rollback incomplete: {untold} failed and names no step"
             case "succeeded_but_compensated":
-                names = listed([self.compensations.name_of(one) for one in sorted(by_footing.get("undone", ()))])
-                return f"yet undone: {names}" if names else "yet its undoing began"
+                undone = listed([self.compensations.name_of(one) for one in sorted(by_footing.get("undone", ()))])
+                return f"yet undone: {undone}" if undone else "yet its undoing began"
         return ""
 
-    def _standing(self, left: int, steps: str) -> str:
-        names = listed(self.compensations.first_standing(SHOWN), left)
-        return f"{left} of {steps} still standing ({names})"
+
+def _standing(names: list[str], left: int, steps: str) -> str:
+    return f"{left} of {steps} still standing ({listed(names, left)})"
 
 
 def _because(span: Span) -> str:
