@@ -87,6 +87,13 @@ class Outbox:
         if len(block) > self.max_bytes // 10:
             self._refuse(len(listed), f"an event of {len(block):,} bytes is too large for the outbox {self.directory}")
         late = all(split_event_type(event.event_type)[1] in _LATE for event in listed)
+        # A new file is looked at too: whoever seals (each worker at its end) must not undo the bound.
+        fresh = not _size(self.directory / ACTIVE)
+        if self._store is not None and (fresh or not self._claimed):
+            claim(self.directory, self._store)
+            self._claimed = True
+        if fresh:
+            self._require_room(late, len(listed))
         for _ in range(_ATTEMPTS):
             if self._write(block, late, len(listed)):
                 return len(listed)
@@ -101,11 +108,7 @@ class Outbox:
         file = _open(path)
         try:
             status = os.fstat(file)
-            if self._store is not None and not (self._claimed and status.st_size):
-                claim(self.directory, self._store)
-                self._claimed = True
-            # A new file is looked at as well: whoever seals (each worker at its end) must not undo the bound.
-            if not 0 < status.st_size < self._segment_bytes and self._rotated(status.st_size, late, count):
+            if status.st_size >= self._segment_bytes and self._rotated(late, count):
                 return False
             if (written := os.write(file, block)) < len(block):
                 raise OSError(errno.ENOSPC, f"disk full after {written} of {len(block)} bytes", str(path))
@@ -113,8 +116,13 @@ class Outbox:
         finally:
             os.close(file)
 
-    def _rotated(self, size: int, late: bool, count: int) -> bool:
-        """Seal the file if it is full, unless what is left of the bound is too little. Raises OutboxFullError."""
+    def _rotated(self, late: bool, count: int) -> bool:
+        """Seal the full file, unless what is left of the bound is too little. Raises OutboxFullError."""
+        # In the reserve the file just grows: a new one would let in events that the reserve is not for.
+        return self._require_room(late, count) and seal(self.directory) is not None
+
+    def _require_room(self, late: bool, count: int) -> bool:
+        """Whether there is more than the reserve. Raises OutboxFullError without room for such events."""
         used = sum(_size(path) for path in sealed_segments(self.directory)) + _size(self.directory / ACTIVE)
         reserve = self.max_bytes - self.max_bytes // 10
         if used >= (self.max_bytes if late else reserve):
@@ -123,8 +131,7 @@ class Outbox:
                 f"the outbox {self.directory} holds {used:,} of {self.max_bytes:,} bytes and refuses new events: "
                 f"see `sagatrace doctor` for why nothing drains it, or raise SAGATRACE_OUTBOX_MB",
             )
-        # In the reserve the file just grows: a new one would let in events that the reserve is not for.
-        return size > 0 and used < reserve and seal(self.directory) is not None
+        return used < reserve
 
     def _refuse(self, count: int, why: str) -> NoReturn:
         file = _open(self.directory / REFUSED)
@@ -159,6 +166,7 @@ def sealed_segments(directory: Path) -> list[Path]:
 def claim(directory: Path, label: str) -> None:
     """Note that the outbox is for the store of this label. Raises OutboxMismatchError, OSError."""
     if _label_of(directory) is None:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         with suppress(FileExistsError):  # another process was faster: it may be for another store
             (directory / STORE).symlink_to(label)
     require_label(directory, label)

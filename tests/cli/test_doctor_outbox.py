@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 from pathlib import Path
 
+import pytest
+
+from sagatrace import filelock
 from sagatrace.events import new_event, utc_timestamp
-from sagatrace.outbox import REFUSED, Outbox, outbox_directory
+from sagatrace.filelock import SHIPPER_LOCK
+from sagatrace.outbox import ACTIVE, REFUSED, Outbox, outbox_directory
 from sagatrace.settings import Settings
 from sagatrace.ship import DEAD_LETTERS, Shipper
 from sagatrace.stores import open_store
@@ -51,6 +57,40 @@ def test_a_fresh_event_is_no_fault_and_what_was_lost_is(tmp_path: Path) -> None:
         ("fault", "1 event could not be stored"),
         ("fault", "3 events refused while it was full"),
     ]
+
+
+def test_an_outbox_of_another_store_is_a_fault(tmp_path: Path) -> None:
+    patient, outbox = _patient(tmp_path)
+    Outbox(outbox, store=patient.environ["SAGATRACE_STORE"]).append(
+        [new_event(trace_id="T", span_id="S", event_type="x")]
+    )
+    assert [check.state for check in _said(patient)] == ["ok"]
+    other = f"sqlite:///{tmp_path}/other.db"
+    found = _said(Patient({**patient.environ, "SAGATRACE_OUTBOX": str(outbox)}, other))
+    assert [check.state for check in found] == ["fault", "ok"]
+    assert f"keeps events for {patient.environ['SAGATRACE_STORE']}, not for {other}" in found[0].said
+
+
+def test_a_file_that_locks_the_workers_out_is_named_with_its_owner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `sudo` leaves it, seen from here: where this is root the workers are somebody else, else the file is."""
+    patient, outbox = _patient(tmp_path)
+    Outbox(outbox).append([new_event(trace_id="T", span_id="S", event_type="x")])
+    lock = outbox / SHIPPER_LOCK
+    lock.touch(mode=0o600)
+    if os.geteuid() == 0:
+        for path in (outbox, outbox / ACTIVE):
+            os.chown(path, 65534, 65534)
+        owner, user = pwd.getpwuid(0).pw_name, pwd.getpwuid(65534).pw_name
+    else:
+        monkeypatch.setattr(filelock, "_owners", lambda _: iter([(lock, 0)]))
+        owner, user = pwd.getpwuid(0).pw_name, pwd.getpwuid(os.geteuid()).pw_name
+    assert _said(patient)[0] == Check(
+        "outbox", "fault", f"{lock} belongs to {owner} and locks {user} out: chown it, or remove a lock"
+    )
+    with pytest.raises(PermissionError, match=f"belongs to {user if os.geteuid() == 0 else owner} and this is"):
+        filelock.require_owner(outbox)
 
 
 def test_without_an_outbox_there_is_nothing_to_look_at(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -58,6 +60,35 @@ def test_another_shipper_is_left_to_its_work(outbox: Outbox) -> None:
         done = run()
     other.close()
     assert (done.exit_code, done.stdout.split(" is being ")[1]) == (0, "delivered by another process: nothing to do\n")
+
+
+def test_a_directory_that_is_not_there_is_no_outbox(
+    outbox: Outbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    typo = tmp_path / "typo" / "outbox"
+    told = run("--outbox", str(typo))
+    assert (told.exit_code, f"Directory '{typo}' does not exist." in told.stderr) == (2, True)
+    monkeypatch.setenv("SAGATRACE_OUTBOX", str(typo))
+    told = run()
+    assert (told.exit_code, told.stdout.split(": ")[1]) == (0, f"there is no outbox {typo}\n")
+    command = [sys.executable, "-P", "-m", "sagatrace.ship", str(typo)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert f"there is no outbox {typo}" in done.stderr
+    assert not typo.parent.exists()
+
+
+def test_another_store_s_outbox_is_one_line_and_status_1(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = f"sqlite:///{tmp_path}/one.db", f"sqlite:///{tmp_path}/other.db"
+    monkeypatch.setenv("SAGATRACE_STORE", one)
+    monkeypatch.setenv("SAGATRACE_OUTBOX", str(tmp_path / "outbox"))
+    Tracer().emit("ai:decision", TraceContext("T"), event_id="e1")
+    for options in ((), ("--follow",)):
+        told = run("--store", other, *options)
+        assert told.exit_code == 1
+        assert f"keeps events for {one}, not for {other}" in told.stderr.splitlines()[-1]
+    assert not (tmp_path / "other.db").exists()
+    assert run().stdout == f"1 events delivered to {one}\n"
 
 
 def test_an_outbox_that_is_switched_off_is_wrong_usage(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,6 +18,7 @@ from sagatrace.stores.cosmos import CosmosStore
 from sagatrace_tui.commands.cost import DAYS_PER_MONTH, Charges, Load, Prices, bill, cost, sample
 from sagatrace_tui.commands.doctor import doctor
 from sagatrace_tui.commands.init import init
+from sagatrace_tui.commands.reading import list_traces
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +131,7 @@ def test_the_embedded_store_is_ready_and_well(tmp_path: Path, monkeypatch: pytes
     assert well.exit_code == 0
     signs = {"settings": "ok", "store": "ok", "writing": "ok", "outbox": "ok", "redis": "-", "clock": "-"}
     assert states(well) == signs
+    assert run(list_traces, "--store", url).stdout.splitlines()[1].startswith("✔ success")  # not one that runs on
 
 
 def test_nothing_is_kept_in_memory() -> None:

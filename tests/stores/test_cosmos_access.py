@@ -113,7 +113,12 @@ RBAC = (
         ),
         (answered(401, "The access token has expired"), None, StoreAccessError, "has expired"),
         (answered(403, RBAC, 5300), None, StoreAccessError, "'Cosmos DB Built-in Data Contributor'"),
-        (answered(403, "… is insufficient for the operation"), KEY, StoreAccessError, "read-only key"),
+        (
+            answered(403, f"Service \x1b[31mis switched off for {KEY}\u202e"),
+            KEY,
+            StoreAccessError,
+            "does not let this key read: Service \ufffd[31mis switched off for ***\ufffd",
+        ),
         (answered(403, "blocked by your Cosmos DB account firewall settings"), KEY, StoreAccessError, "Networking"),
         (answered(403, "write forbidden", 3), KEY, StoreUnavailableError, "try again"),
         (answered(403, "partition full", 1014), KEY, StoreError, "20 GB"),
@@ -136,6 +141,15 @@ def test_what_the_service_says_becomes_one_line_that_says_what_to_do(
     assert "\n" not in str(failure)
     assert KEY not in str(failure)
     assert "abc%2Fdef" not in str(failure)
+
+
+def test_only_a_write_that_is_forbidden_asks_for_another_key() -> None:
+    address = CosmosAddress("acme.documents.azure.com", "d", "c", KEY)
+    error = answered(403, "… is insufficient for the operation")
+    assert "use a read-write one" in str(translated(error, address, max_wait=5, writes=True))
+    read = str(translated(error, address, max_wait=5))
+    assert "is insufficient for the operation" in read
+    assert "read-write" not in read
 
 
 def test_an_unknown_host_is_named_with_what_to_check() -> None:
