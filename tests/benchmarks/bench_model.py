@@ -189,11 +189,15 @@ def adding(events: int) -> None:
 
 
 def steps(writer: Writer) -> dict[str, list[TraceEvent]]:
-    """Two hundred spans, one event of each at a time: orphans, then steps that run, fail and are undone."""
+    """Two hundred spans, one event of each at a time: orphans, steps that run and are undone, one that gave up."""
     root = writer.events[0].span_id
     spans = [writer.new_span() for _ in range(200)]
     undos = {span: writer.new_span() for span in spans}
     late = [writer.tell(f"late{one}", "stage:late:started", root) for one in spans]
+    gave_up = [
+        writer.tell("gave-up", "stage:new:started", root, compensation="undo_stage"),
+        writer.tell("gave-up", "stage:new:failed", root, "failed", error="no result"),
+    ]
     return {
         "an orphan comes": [writer.tell(f"o{one}", "job:started", f"late{one}", **place(one, 1)) for one in spans],
         "its parent comes, late": late,
@@ -205,6 +209,9 @@ def steps(writer: Writer) -> dict[str, list[TraceEvent]]:
             writer.tell(undos[one], "undo_stage:compensating", root, original_span_id=one) for one in spans
         ],
         "its undo ends": [writer.tell(undos[one], "undo_stage:compensated", root, "success") for one in spans],
+        "a step gives up, the first to fail": gave_up,
+        "one of its jobs starts": [writer.tell(f"g{one}", "job:started", "gave-up", **place(one, 1)) for one in spans],
+        "and completes after that": [writer.tell(f"g{one}", "job:completed", "gave-up", "success") for one in spans],
     }
 
 

@@ -196,6 +196,10 @@ def test_a_step_may_outlast_the_saga_that_timed_out(ran: tuple[Traces, Outcomes]
     assert trace.root.ended_at is not None
     assert step.ended_at is not None
     assert step.ended_at > trace.root.ended_at
+    (disbursement,) = [one for one in trace.still_standing if one.name == "stage:disbursement"]
+    assert disbursement.certain
+    assert f"its job {step.name} completed at " in disbursement.reason
+    assert disbursement.reason.endswith(", after it had failed: it took effect")
 
 
 def test_events_carry_what_the_saga_says_of_itself(ran: tuple[Traces, Outcomes]) -> None:

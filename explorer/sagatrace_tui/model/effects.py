@@ -16,7 +16,7 @@ from typing import Final, Literal
 from sagatrace_tui.model.census import Areas, Census
 from sagatrace_tui.model.clock import clock
 from sagatrace_tui.model.facts import facts_of
-from sagatrace_tui.model.fold import Change, Fold
+from sagatrace_tui.model.fold import Change, Fold, order_of
 from sagatrace_tui.model.forest import Forest
 from sagatrace_tui.model.span import Span
 
@@ -96,13 +96,23 @@ class Effects:
         return span_id in self._areas.owner or span_id in self._census.declared or span_id in self._census.undos_of
 
     def _search(self, top: str, step: str) -> None:
+        spans, children, end = self._spans, self._forest.children, self._well_ended(step)
         waiting = [top]
         while waiting:
-            for child in self._forest.children.get(waiting.pop(), ()):
-                if not self._is_outside(child):
-                    self._step_of[child] = step
+            for child in children.get(waiting.pop(), ()):
+                if self._is_outside(child):
+                    continue
+                self._step_of[child] = step
+                # Most jobs of a step that went well are over before it: their last event tells, without a closer look.
+                span = spans[child]
+                if end is None or span.state.status != "success" or span.state.odd or order_of(span.events[-1]) > end:
                     self._note(child)
+                if child in children:
                     waiting.append(child)
+
+    def _well_ended(self, step: str) -> tuple[str, str] | None:
+        span = self._spans.get(step)
+        return None if span is None or span.status != "success" else order_of(span.closing_event)
 
     def _release(self, span_id: str) -> set[str]:
         """Take out a span that has become a step itself, and all below it."""
