@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Self, TypeVar
 
 import psutil
+from redis import ConnectionError as RedisConnectionError
+from redis import Redis
 
-from sagatrace_tui.demo.redis_server import RedisServer, short_directory
+from sagatrace_tui.demo.redis_server import RedisServer, find_redis_server, short_directory
 from sagatrace_tui.demo.workers import worker_command, worker_environment
 
 T = TypeVar("T")
@@ -71,3 +74,31 @@ def until(probe: Callable[[], T], what: str, timeout: float = 30.0) -> T:
         assert time.monotonic() < deadline, f"not within {timeout:g} s: {what}"
         pause.wait(0.02)
     return found
+
+
+class TcpRedis:
+    """A redis-server on a TCP port, as most are, and as the spawned work-horses of RQ 2 need it."""
+
+    def __enter__(self) -> Self:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        self.directory = short_directory("sagatrace-tcp-")
+        command = [find_redis_server(), "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
+        self.process = subprocess.Popen([*command, "--dir", str(self.directory)], stdout=subprocess.DEVNULL)
+        self.url = f"redis://127.0.0.1:{port}/0"
+        with Redis.from_url(self.url) as client:
+            until(lambda: _answers(client), "redis-server answers")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+        shutil.rmtree(self.directory)
+
+
+def _answers(client: Redis) -> bool:
+    try:
+        return bool(client.ping())
+    except RedisConnectionError:
+        return False

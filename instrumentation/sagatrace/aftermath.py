@@ -111,13 +111,13 @@ def read_aftermath(connection: Redis, job_id: str, queue: str, execution_id: str
     )
 
 
-def facts_of(job: Job, connection: Redis) -> dict[str, Any]:
+def facts_of(job: Job) -> dict[str, Any]:
     """What an event that opens a job's span says of it."""
     try:
         name = job.func_name or ""
     except DeserializationError:
         name = "(cannot be deserialised)"
-    facts = {"job_name": name, "queue": job.origin, "redis": place_of_redis(connection)}
+    facts = {"job_name": name, "queue": job.origin}
     if job.enqueued_at is not None:
         facts["enqueued_at"] = utc_timestamp(job.enqueued_at)
     return facts

@@ -11,8 +11,8 @@ import logging
 import mmap
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 else:
     _WorkerBase = object
 
-__all__ = ["JobTeller", "Place", "TellingMixin", "context_of", "current_trace", "faults", "harmless"]
+__all__ = ["Harmless", "JobTeller", "Place", "TellingMixin", "context_of", "current_trace", "faults"]
 
 log: Final = logging.getLogger("sagatrace")
 
@@ -43,18 +43,29 @@ faults: Final[Counter[str]] = Counter()
 """What went wrong in hooks of workers and queues, by cause, and with it what they were to tell."""
 
 
-@contextmanager
-def harmless() -> Iterator[None]:
-    """Nothing that goes wrong inside reaches RQ, but for RQ's own timeout, which may strike there."""
-    try:
-        yield
-    except BaseTimeoutException:
-        raise
-    except Exception as error:
-        key = type(error).__name__
-        faults[key] += 1
+class Harmless:
+    """`with` it, nothing that goes wrong reaches RQ, but for RQ's own timeout, which may strike inside.
+
+    A class, as a generator would cost five times as much, ten times a job.
+    """
+
+    def __init__(self, afterwards: Callable[[], None] | None = None) -> None:
+        self._afterwards = afterwards
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
+        if not isinstance(error, Exception) or isinstance(error, BaseTimeoutException):
+            return False
+        faults[key := type(error).__name__] += 1
         if faults[key] == 1:
-            log.exception("sagatrace: a hook failed, RQ goes on (further ones are counted in jobs.faults, not logged)")
+            text = "sagatrace: a hook failed, RQ goes on (further ones are counted in jobs.faults, not logged)"
+            log.error(text, exc_info=error)
+        if self._afterwards is not None:
+            with suppress(Exception):  # the fault is counted and logged: this only lets the worker know of it
+                self._afterwards()
+        return True
 
 
 class Place(NamedTuple):
@@ -197,11 +208,6 @@ class TellingMixin(_WorkerBase):
     def _tracer(self) -> Tracer:
         return self.tracer or Tracer()
 
-    @contextmanager
-    def _harmless(self) -> Iterator[None]:
-        known = faults.total()
-        with harmless():
-            yield
-        if faults.total() > known:
-            with suppress(Exception):  # the fault is counted and logged: this only tells the worker that it was
-                self._teller.share()
+    @cached_property
+    def _harmless(self) -> Harmless:
+        return Harmless(lambda: self._teller.share())

@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import signal
 from collections import Counter
-from time import time
+from functools import cached_property
+from time import monotonic, time
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -18,7 +19,7 @@ import rq
 from redis import RedisError
 from rq.job import Job, JobStatus
 
-from sagatrace.aftermath import Aftermath, facts_of, read_aftermath, url_of_redis
+from sagatrace.aftermath import Aftermath, facts_of, place_of_redis, read_aftermath, url_of_redis
 from sagatrace.attend import ShipperKeeper
 from sagatrace.events import MAX_ERROR, MAX_STACK, utc_timestamp
 from sagatrace.jobs import JobTeller, TellingMixin, faults
@@ -33,6 +34,9 @@ __all__ = ["REDIS_URL", "OverseerMixin"]
 REDIS_URL: Final = "SAGATRACE_REDIS_URL"  # what the shipper is told, to look after lost jobs; a user may set it, too
 
 
+_DONE: Final = b"\1" + bytes(4)
+
+
 class _Teller(JobTeller):
     """A teller that knows what work-horses left in the page they share."""
 
@@ -42,6 +46,11 @@ class _Teller(JobTeller):
         self.errors.clear()
         self.death, self.execution_id = "", execution_id
         self._page[:5] = bytes(5)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the end is told and no work-horse left anything."""
+        return self._page[:5] == _DONE
 
     @property
     def untold(self) -> bool:
@@ -65,31 +74,33 @@ class OverseerMixin(TellingMixin):
     _teller: _Teller  # pyright: ignore[reportIncompatibleVariableOverride]  # the base's property, as `_make_teller` makes it
 
     _keeper: ShipperKeeper | None = None
+    _attend_at = 0.0
 
     def bootstrap(self, *args: Any, **kwargs: Any) -> None:
         """Start a shipper beside the worker, unless one runs already or events go straight to a store."""
-        with self._harmless():
+        with self._harmless:
             self._keep_shipper()
         super().bootstrap(*args, **kwargs)
 
     def heartbeat(self, *args: Any, **kwargs: Any) -> None:
         """See to the shipper, too, in case it died."""
         super().heartbeat(*args, **kwargs)
-        with self._harmless():
-            if self._keeper is not None:
+        if self._keeper is not None and monotonic() >= self._attend_at:  # five times a job: so no more than that
+            with self._harmless:
+                self._attend_at = monotonic() + 5
                 self._keeper.attend()
 
     def teardown(self) -> None:
         """Leave when what was emitted is in the store, or after SAGATRACE_MAX_WAIT: the shipper goes on with it."""
         super().teardown()  # type: ignore[no-untyped-call]
-        with self._harmless():
+        with self._harmless:
             if self._keeper is not None:
                 self._keeper.close()
 
     def prepare_execution(self, job: Job) -> Execution:
         """Tell that the job started: still in the worker, before any fork."""
         execution = super().prepare_execution(job)
-        with self._harmless():
+        with self._harmless:
             self._tell_start(job, execution.id)
         return execution
 
@@ -98,15 +109,15 @@ class OverseerMixin(TellingMixin):
         try:
             super().execute_job(job, queue)
         except BaseException as error:
-            with self._harmless():
+            with self._harmless:
                 self._see_to_the_end(job, error)
             raise
-        with self._harmless():
+        with self._harmless:
             self._see_to_the_end(job, None)
 
     def handle_work_horse_killed(self, job: Job, retpid: int, ret_val: int | None, rusage: Any) -> None:
         """Remember how the work-horse ended, which RQ is about to call a failure."""
-        with self._harmless():
+        with self._harmless:
             self._teller.death = _death(ret_val)
         super().handle_work_horse_killed(job, retpid, ret_val, rusage)  # type: ignore[no-untyped-call]
 
@@ -114,7 +125,7 @@ class OverseerMixin(TellingMixin):
         """Watch which jobs RQ finds abandoned by a worker that is no more."""
 
         def handler(job: Job, *_: object) -> None:
-            with self._harmless():
+            with self._harmless:
                 self._tell_abandoned(job)
 
         self._exc_handlers.insert(0, handler)
@@ -134,12 +145,17 @@ class OverseerMixin(TellingMixin):
             self._keeper = ShipperKeeper(directory, flush_for=settings.max_wait, environment=environment)
             self._keeper.attend()
 
+    @cached_property
+    def _place_of_redis(self) -> str | None:
+        return place_of_redis(self.connection)
+
     def _tell_start(self, job: Job, execution_id: str) -> None:
         teller = self._teller
         teller.begin(execution_id)
         place = teller.place_of(job)
         data = {
-            **facts_of(job, self.connection),
+            **facts_of(job),
+            "redis": self._place_of_redis,
             "attempts_allowed": max(place.allowed, place.attempt + (job.retries_left or 0)),
             **self.job_data(job, "started"),
         }
@@ -147,6 +163,8 @@ class OverseerMixin(TellingMixin):
 
     def _see_to_the_end(self, job: Job, error: BaseException | None) -> None:
         teller = self._teller
+        if teller.is_done:
+            return
         # So that the next work-horse, which inherits the counts, does not log the same cause again.
         for counts, name in ((teller.tracer.lost, "lost"), (faults, "faults")):
             counts |= Counter(teller.shared().get(name, {}))

@@ -20,19 +20,21 @@ import socket
 import uuid
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import rq
 import rq.decorators
 from rq.job import Job, JobStatus
 
-from sagatrace.aftermath import facts_of
+from sagatrace.aftermath import facts_of, place_of_redis
 from sagatrace.context import META_KEY, TraceContext, TraceRef, trace_meta
 from sagatrace.events import utc_timestamp
-from sagatrace.jobs import JobTeller, context_of, harmless
+from sagatrace.jobs import Harmless, JobTeller, context_of
 from sagatrace.tracer import Tracer
 
 __all__ = ["TracedQueue", "job"]
+
+_harmless: Final = Harmless()
 
 
 class TracedQueue(rq.Queue):
@@ -50,16 +52,16 @@ class TracedQueue(rq.Queue):
     def create_job(self, *args: Any, **kwargs: Any) -> Job:
         """Make the job as RQ does, with its place in a trace."""
         job = super().create_job(*args, **kwargs)
-        with harmless():
+        with _harmless:
             self._place(job)
         return job
 
     def enqueue_job(self, job: Job, *args: Any, **kwargs: Any) -> Job:
         """Tell that the job was enqueued, or deferred until those are done that it depends on."""
-        with harmless():
+        with _harmless:
             self._place(job)
         job = super().enqueue_job(job, *args, **kwargs)
-        with harmless():
+        with _harmless:
             self._tell(job, committed=(args[0] if args else kwargs.get("pipeline")) is None)
         return job
 
@@ -67,14 +69,14 @@ class TracedQueue(rq.Queue):
         """Tell it of each."""
         jobs = super().enqueue_many(job_datas, *args, **kwargs)
         for job in jobs:
-            with harmless():
+            with _harmless:
                 self._tell(job, committed=(args[0] if args else kwargs.get("pipeline")) is None)
         return jobs
 
     def enqueue_at(self, datetime: datetime, f: Any, *args: Any, **kwargs: Any) -> Job:
         """Tell that the job was scheduled, and for when. `enqueue_in` comes here, too."""
         job: Job = super().enqueue_at(datetime, f, *args, **kwargs)
-        with harmless():
+        with _harmless:
             self._tell(job, committed=kwargs.get("pipeline") is None, scheduled_for=datetime)
         return job
 
@@ -82,14 +84,14 @@ class TracedQueue(rq.Queue):
         """With `is_async=False` there is no worker: tell here what one would."""
         execution_id = uuid.uuid4().hex
         teller: JobTeller | None = None
-        with harmless():
+        with _harmless:
             teller = JobTeller(self._tracer, {"host": socket.gethostname()})
-            teller.emit(job, f"{execution_id}:start", "started", {**facts_of(job, self.connection), "sync": True})
+            teller.emit(job, f"{execution_id}:start", "started", {**facts_of(job), "sync": True})
         self._sync = teller
         try:
             return super().run_sync(job)
         finally:
-            with harmless():
+            with _harmless:
                 if teller is not None and job.get_status(refresh=False) == JobStatus.FINISHED:
                     teller.end(job, execution_id, "completed", {})
                 elif teller is not None:
@@ -100,7 +102,7 @@ class TracedQueue(rq.Queue):
         try:
             return super().run_job(job)
         except BaseException as error:
-            with harmless():
+            with _harmless:
                 if self._sync is not None:
                     self._sync.errors[job.id] = error
             raise
@@ -110,6 +112,10 @@ class TracedQueue(rq.Queue):
     @property
     def _tracer(self) -> Tracer:
         return self.tracer or _tracer_of_environment()
+
+    def _facts_of(self, job: Job) -> dict[str, Any]:
+        redis = place_of_redis(self.connection)
+        return {"job_id": job.id, "host": socket.gethostname(), "redis": redis, **facts_of(job)}
 
     def _place(self, job: Job) -> None:
         if META_KEY not in job.meta:
@@ -138,7 +144,13 @@ class TracedQueue(rq.Queue):
             f"job:{phase}",
             context_of(job),
             span_id=job.id,
-            data={"job_id": job.id, "host": socket.gethostname(), **facts_of(job, self.connection), **data},
+            data={
+                "job_id": job.id,
+                "host": socket.gethostname(),
+                "redis": place_of_redis(self.connection),
+                **facts_of(job),
+                **data,
+            },
         )
 
 

@@ -47,52 +47,52 @@ class TracedWorkerMixin(OverseerMixin):
 
     def prepare_job_execution(self, job: Job, *args: Any, **kwargs: Any) -> None:
         """Know the job's place before it can overwrite its meta: a spawned work-horse has inherited nothing."""
-        with self._harmless():
+        with self._harmless:
             self._teller.place_of(job)
         super().prepare_job_execution(job, *args, **kwargs)
 
     def handle_exception(self, job: Job, *exc_info: Any) -> Any:
         """Keep the exception for the event: RQ hands on only its text."""
-        with self._harmless():
+        with self._harmless:
             self._teller.errors[job.id] = exc_info[1]
         try:
             return super().handle_exception(job, *exc_info)
         except BaseException:  # a handler of the user's that raises ends the work-horse before RQ knows of the failure
-            with self._harmless():
+            with self._harmless:
                 self._teller.share(job)
             raise
 
     def handle_job_success(self, job: Job, *args: Any, **kwargs: Any) -> None:
         """Tell that the job completed, once RQ has committed it."""
         execution_id = self._execution_id(job, kwargs)
-        with self._harmless():
+        with self._harmless:
             if job.repeats_left:
                 self._teller.carry(job)
         super().handle_job_success(job, *args, **kwargs)
-        with self._harmless():
+        with self._harmless:
             self._teller.end(job, execution_id, "completed", self.job_data(job, "completed"))
 
     def handle_job_failure(self, job: Job, *args: Any, **kwargs: Any) -> None:
         """Tell that the job failed, was stopped or will be retried, once RQ has committed it."""
         execution_id = self._execution_id(job, kwargs)
         more: dict[str, Any] = {}
-        with self._harmless():
+        with self._harmless:
             if job.should_retry:
                 more = self._teller.carry(job, wait=job.get_retry_interval())
         super().handle_job_failure(job, *args, **kwargs)
-        with self._harmless():
+        with self._harmless:
             self._teller.failure(job, execution_id, kwargs.get("exc_string", ""), more)
 
     def handle_job_retry(self, job: Job, *args: Any, **kwargs: Any) -> None:
         """Tell that the job asked to be retried, or did so once too often."""
         execution_id = self._execution_id(job, kwargs)
         more: dict[str, Any] = {}
-        with self._harmless():
+        with self._harmless:
             retry = kwargs.get("retry") or args[1]
             wait = rq.Retry.get_interval(job.number_of_retries or 0, retry.intervals)
             more = self._teller.carry(job, wait=wait, allowed=retry.max + 1)
         super().handle_job_retry(job, *args, **kwargs)
-        with self._harmless():
+        with self._harmless:
             self._teller.failure(job, execution_id, "the job returned Retry", {**more, "error_type": "Retry"})
 
     def _execution_id(self, job: Job, given: dict[str, Any]) -> str | None:

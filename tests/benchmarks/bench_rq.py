@@ -2,69 +2,102 @@
 
     python tests/benchmarks/bench_rq.py [ROUNDS]
 
-Each round runs the same jobs on a plain and on a traced worker, one after the other in turns, both with a new store:
-the ratio of their jobs a second is that round's, and the median of all rounds is the answer. Time runs from the
-first job's start to the last one's end, so without the start of the process.
+One process holds a plain and a traced worker for the same Redis, with the loop of RQ's `work`. In each round each of
+them works off as many jobs, in an order drawn by lot: so what else the machine does falls on both alike. A round's
+ratio is that of its two rates; the answer is the median of all rounds, and beside it that of the rounds in which the
+machine had most time for us. `shipping` says whether a shipper runs beside, as it does beside a worker: on a machine
+with few cores it takes from Redis and the worker what it needs for itself. Processor time counts the worker and its
+work-horses only.
 """
 
 from __future__ import annotations
 
-import shutil
+import logging
+import os
+import random
+import resource
 import statistics
-import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
+from typing import Any
 
+import rq
 from redis import Redis
-from rq import Queue
 
-from sagatrace_tui.demo.redis_server import RedisServer, short_directory
-from sagatrace_tui.demo.workers import worker_environment
+import sagatrace.rq
+from sagatrace import Tracer
+from sagatrace.outbox import Outbox
 
-KINDS = {"Worker": (400, 0.97), "SimpleWorker": (1500, 0.94)}
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from servers import TcpRedis
+
+KINDS = {"Worker": (40, 0.97), "SimpleWorker": (100, 0.94)}
 
 
-def jobs_a_second(redis: Redis, url: str, worker_class: str, count: int) -> float:
-    """Run that many jobs and give the rate."""
-    redis.flushall()
-    queue = Queue("bench", connection=redis)
-    jobs = queue.enqueue_many([Queue.prepare_data("time.time") for _ in range(count)])
-    with tempfile.TemporaryDirectory() as directory:
-        environment = worker_environment(f"sqlite:///{Path(directory)}/traces.db")
-        command = [sys.executable, "-P", "-m", "rq.cli", "worker", "-u", url, "-w", worker_class, "--burst", "--quiet"]
-        subprocess.run([*command, "bench"], env=environment, check=True, timeout=120, stderr=subprocess.DEVNULL)
-    moments = [(job.started_at, job.ended_at) for job in jobs if job.refresh() is None]
-    # Past the first few, in which the worker's shipper is starting beside it.
-    first = sorted(start for start, _ in moments if start)[count // 10]
-    last = max(end for _, end in moments if end)
-    return (count - count // 10) / (last - first).total_seconds()
+def made(kind: str, directory: Path, redis: Redis, *, shipping: bool) -> list[Any]:
+    """The plain worker and the traced one."""
+    os.environ["SAGATRACE_STORE"] = f"sqlite:///{directory}/traces.db"
+    traced = getattr(sagatrace.rq, kind)
+    if not shipping:
+        traced = type(kind, (traced,), {"tracer": Tracer(Outbox(directory / "outbox"))})
+    workers = [worker_class(["bench"], connection=redis) for worker_class in (getattr(rq, kind), traced)]
+    for worker in workers:
+        worker.bootstrap(logging_level="ERROR")
+    return workers
+
+
+def seconds_for(worker: Any, redis: Redis, count: int) -> tuple[float, float]:
+    """Work off that many jobs: how long it took, and how much processor time."""
+    queue = rq.Queue("bench", connection=redis)
+    queue.enqueue_many([queue.prepare_data("time.time", result_ttl=0) for _ in range(count)])
+    spent, began = processor_time(), time.perf_counter()
+    for _ in range(count):
+        job, origin = worker.dequeue_job_and_maintain_ttl(None)
+        worker.execute_job(job, origin)
+        worker.heartbeat()
+    return time.perf_counter() - began, processor_time() - spent
+
+
+def processor_time() -> float:
+    """Of this process and of the work-horses that have ended."""
+    used = [resource.getrusage(whose) for whose in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in used)
+
+
+def measure(kind: str, rounds: int, url: str, *, shipping: bool) -> str:
+    """One line: rates, ratio, and what a job costs more."""
+    count, wanted = KINDS[kind]
+    with Redis.from_url(url) as redis, tempfile.TemporaryDirectory() as directory:
+        redis.flushall()
+        workers = made(kind, Path(directory), redis, shipping=shipping)
+        found: list[list[tuple[float, float]]] = [[], []]
+        for _ in range(rounds):
+            for which in random.sample((0, 1), 2):
+                found[which].append(seconds_for(workers[which], redis, count))
+        for worker in workers:
+            worker.teardown()
+    plain, traced = ([took for took, _ in half] for half in found)
+    ratios = [before / after for before, after in zip(plain, traced, strict=True)]
+    best = statistics.quantiles(plain, n=10)[0] / statistics.quantiles(traced, n=10)[0]
+    more = statistics.median(ours[1] - theirs[1] for theirs, ours in zip(*found, strict=True)) / count * 1e6
+    before, after = (count / statistics.median(half) for half in (plain, traced))
+    return (
+        f"{kind:13} {'shipping' if shipping else '        '} jobs/s {before:6.1f} untraced {after:6.1f} traced"
+        f"  ratio {statistics.median(ratios):.3f}, best tenth {best:.3f} (wanted {wanted})"
+        f"  processor {more:+.0f} µs a job"
+    )
 
 
 def main() -> None:
-    """Print a line for each kind of worker."""
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 15
-    directory = short_directory("sagatrace-bench-")
-    try:
-        with RedisServer(directory) as server, Redis.from_url(server.url) as redis:
-            for kind, (count, wanted) in KINDS.items():
-                ways = (f"rq.{kind}", f"sagatrace.rq.{kind}")
-                rates: dict[str, list[float]] = {way: [] for way in ways}
-                for number in range(rounds):
-                    for way in ways if number % 2 else reversed(ways):
-                        rates[way].append(jobs_a_second(redis, server.url, way, count))
-                plain, traced = (rates[way] for way in ways)
-                ratios = [ours / theirs for theirs, ours in zip(plain, traced, strict=True)]
-                low, middle, high = statistics.quantiles(ratios, n=4)
-                before, after = statistics.median(plain), statistics.median(traced)
-                cost = (1 / after - 1 / before) * 1e6
-                print(
-                    f"{kind:13} untraced {before:6.1f} jobs/s  traced {after:6.1f}  "
-                    f"ratio {middle:.3f} (quartiles {low:.3f} {high:.3f}; wanted {wanted})  {cost:+.0f} µs a job",
-                    flush=True,
-                )
-    finally:
-        shutil.rmtree(directory)
+    """Print a line for each kind of worker, with and without a shipper beside it."""
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 60
+    logging.getLogger("rq.worker").setLevel(logging.ERROR)
+    for kind in KINDS:
+        for shipping in (False, True):
+            with TcpRedis() as server:
+                print(measure(kind, rounds, server.url, shipping=shipping), flush=True)
 
 
 if __name__ == "__main__":

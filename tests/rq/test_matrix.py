@@ -7,24 +7,19 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import socket
 import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pytest
-from redis import ConnectionError as RedisConnectionError
-from redis import Redis
 
 from sagatrace import TraceEvent, open_store
 from sagatrace.events import CLOSING_PHASES, split_event_type
-from sagatrace_tui.demo.redis_server import find_redis_server, short_directory
 from sagatrace_tui.demo.workers import worker_environment
 from sagatrace_tui.model import build_trace
-from servers import until
+from servers import TcpRedis
 
 HERE = Path(__file__).parent
 WAITS = {"enqueued", "scheduled", "deferred"}
@@ -58,7 +53,7 @@ def matrix(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     directory = tmp_path_factory.mktemp(request.param)
     store = f"sqlite:///{directory}/traces.db"
     environment = worker_environment(store) | {"PYTHONPATH": os.pathsep.join(path), "PYTHONWARNINGS": "ignore"}
-    with _Server() as server, _Server() as doomed:
+    with TcpRedis() as server, TcpRedis() as doomed:
         arguments = [server.url, doomed.url, str(doomed.process.pid), str(directory), str(directory / "report.json")]
         command = [sys.executable, str(HERE / "matrix.py"), *arguments]
         subprocess.run(command, env=environment, check=True, timeout=170)
@@ -70,34 +65,6 @@ def matrix(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     opened.close()
     assert found.rq.startswith(request.param[-1])
     return found
-
-
-class _Server:
-    """A redis-server on a TCP port, which the spawned work-horses of RQ 2 need."""
-
-    def __enter__(self) -> Self:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        self.directory = short_directory("sagatrace-matrix-")
-        command = [find_redis_server(), "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
-        self.process = subprocess.Popen([*command, "--dir", str(self.directory)], stdout=subprocess.DEVNULL)
-        self.url = f"redis://127.0.0.1:{port}/0"
-        with Redis.from_url(self.url) as client:
-            until(lambda: _answers(client), "redis-server answers")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.process.kill()
-        self.process.wait()
-        shutil.rmtree(self.directory)
-
-
-def _answers(client: Redis) -> bool:
-    try:
-        return bool(client.ping())
-    except RedisConnectionError:
-        return False
 
 
 def told(events: list[TraceEvent], job_id: str) -> dict[str, Any]:
