@@ -117,8 +117,8 @@ def _fields(span: Span, trace: Trace, origin: int) -> Iterator[DetailLine]:
         yield _field("role", _MEANING[role], "cause" if role == "cause" else "plain")
     for one in trace.still_standing:
         if one.span_id == span.span_id:
-            sure = "" if one.certain else "; its own outcome is unknown"
-            yield _field("undone", f"NO, still standing: {one.reason}{sure}", "cause")
+            sure = "" if one.explained else "; its own outcome is unknown"
+            yield _field("undone", f"NO, still standing: {inert(one.reason, 400)}{sure}", "cause")
     yield _field("kind", span.kind)
     yield _field("span", inert(span.span_id, 300), "id", value=span.span_id)
     if span.parent_id:

@@ -65,9 +65,9 @@ def _standing(trace: Trace) -> Iterator[LedgerLine]:
         return
     yield _heading(f"⚠ STILL STANDING  {len(standing)}", "cause")
     for one in standing:
-        unsure = "" if one.certain else "  (its own outcome is unknown: it may have taken effect)"
+        unsure = "" if one.explained else "  (its own outcome is unknown: it may have taken effect)"
         cells = ((("■", "cause"), 2), ((inert(one.name, 120), "cause"), 0))
-        yield LedgerLine(((f"{one.reason}{unsure}", "warn"),), cells, one.span_id)
+        yield LedgerLine(((f"{inert(one.reason, 400)}{unsure}", "warn"),), cells, one.span_id)
     yield LedgerLine(())
 
 
