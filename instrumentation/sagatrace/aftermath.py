@@ -34,6 +34,9 @@ _PHASES: Final = {
 }
 
 
+_OWN_KEYS: Final = ("credential_provider", "ssl_ca_certs", "ssl_ca_path", "ssl_ca_data", "ssl_certfile", "ssl_keyfile")
+
+
 @dataclass(frozen=True, slots=True)
 class Aftermath:
     """One execution as Redis has it. `expires` is when RQ gives it up, in seconds since 1970; None when it ended.
@@ -141,7 +144,7 @@ def url_of_redis(connection: Redis) -> str | None:
     """A URL that another process can connect with; None where one does not hold all it takes (a cluster, own keys)."""
     pool = connection.connection_pool
     known = pool.connection_kwargs
-    if known.get("credential_provider") or any(known.get(name) for name in known if name.startswith("ssl_ca")):
+    if any(known.get(name) for name in _OWN_KEYS):
         return None
     user, password = (quote(known.get(name) or "", safe="") for name in ("username", "password"))
     login = f"{user}:{password}@" if user or password else ""

@@ -163,20 +163,22 @@ class OverseerMixin(TellingMixin):
 
     def _see_to_the_end(self, job: Job, error: BaseException | None) -> None:
         teller = self._teller
+        teller.death = ""
         if teller.is_done:
             return
         # So that the next work-horse, which inherits the counts, does not log the same cause again.
         for counts, name in ((teller.tracer.lost, "lost"), (faults, "faults")):
             counts |= Counter(teller.shared().get(name, {}))
-        teller.death = ""
         if not teller.untold:
             return
         data: dict[str, Any] = {"reason": f"the worker ended by {type(error).__name__}"} if error else {}
         phase, presumed = "retrying" if job.retries_left else "abandoned", True
         if not isinstance(error, RedisError):
             found = read_aftermath(self.connection, job.id, job.origin, teller.execution_id)
-            # RQ removes a job at once when it went well and its result is not to be kept.
-            phase = "completed" if found.is_gone and error is None else found.phase
+            # RQ removes a job at once when it went well and its result is not to be kept; its spawned horses of 2.x
+            # tell of none. Any other that is gone was deleted while it ran, and nobody knows how it ended.
+            went_well = found.is_gone and error is None and isinstance(self, rq.SpawnWorker)
+            phase = "completed" if went_well else found.phase
             presumed = not found.is_known
             data = {**_data_of(found), **data}
         if presumed:

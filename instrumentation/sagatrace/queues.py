@@ -43,6 +43,10 @@ class TracedQueue(rq.Queue):
     tracer: Tracer | None = None
     _context: TraceContext | None = None
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._sync: dict[str, JobTeller] = {}  # of the jobs that run here, by their ids
+
     def under(self, context: TraceRef) -> Self:
         """The same queue, whose jobs stand under this context."""
         bound = copy.copy(self)
@@ -87,11 +91,12 @@ class TracedQueue(rq.Queue):
         with _harmless:
             teller = JobTeller(self._tracer, {"host": socket.gethostname()})
             teller.emit(job, f"{execution_id}:start", "started", {**facts_of(job), "sync": True})
-        self._sync = teller
+            self._sync[job.id] = teller
         try:
             return super().run_sync(job)
         finally:
             with _harmless:
+                self._sync.pop(job.id, None)
                 if teller is not None and job.get_status(refresh=False) == JobStatus.FINISHED:
                     teller.end(job, execution_id, "completed", {})
                 elif teller is not None:
@@ -103,11 +108,9 @@ class TracedQueue(rq.Queue):
             return super().run_job(job)
         except BaseException as error:
             with _harmless:
-                if self._sync is not None:
-                    self._sync.errors[job.id] = error
+                if job.id in self._sync:
+                    self._sync[job.id].errors[job.id] = error
             raise
-
-    _sync: JobTeller | None = None
 
     @property
     def _tracer(self) -> Tracer:

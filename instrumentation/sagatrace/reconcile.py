@@ -1,6 +1,6 @@
 """Finds jobs whose end nobody told, and asks Redis what became of them.
 
-    python -m sagatrace.reconcile            look once at the last day
+    python -m sagatrace.reconcile            look once at the last hour
     python -m sagatrace.reconcile --follow   and go on
 
 RQ has no hook for a job that is cancelled or expires in its queue, nor for one whose worker died and that some other
@@ -79,20 +79,19 @@ class Reconciler:
     """
 
     def __init__(
-        self, store: EventStore, target: Target, redis: Redis, *, grace: float = 60.0, window: float = 86_400.0
+        self, store: EventStore, target: Target, redis: Redis, *, grace: float = 60.0, window: float = 3600.0
     ) -> None:
         self._store, self._target, self._redis = store, target, redis
         self._grace, self._window = grace, window
         self._place = place_of_redis(redis)
         self._since = 0.0
-        self._settled: dict[str, int] = {}  # trace id → its latest event when nothing in it was open
-        self._watched: dict[str, list[_Open]] = {}
+        self._known: dict[str, tuple[int, list[_Open]]] = {}  # trace id → its latest event when read, what was open
         self._logged: set[str] = set()
         self.told = 0
 
-    def follow(self, stop: threading.Event, *, every: float = 30.0) -> None:
-        """Look until told to stop. What goes wrong is logged once, and tried again at the next look."""
-        while not stop.is_set():
+    def follow(self, stop: threading.Event, *, every: float = 60.0) -> None:
+        """Look every so many seconds until told to stop. What goes wrong is logged once, and tried again."""
+        while not stop.wait(every):
             try:
                 self.look()
             except (SagatraceError, RedisError, OSError) as error:
@@ -100,62 +99,49 @@ class Reconciler:
                 if cause not in self._logged and len(self._logged) < _MAX_KNOWN:
                     self._logged.add(cause)
                     log.warning("lost jobs cannot be looked for now, asking again until it works: %s", cause)
-            stop.wait(every)
 
     def look(self) -> int:
         """Look once, and give how many ends were told. Raises SagatraceError, RedisError."""
         told, now = self.told, time.time()
         for trace_id, latest in list(self._quiet_traces(now)):
-            if self._settled.get(trace_id) != latest and trace_id not in self._watched:
-                self._reread(trace_id, latest, now)
-        for trace_id, opens in list(self._watched.items()):
+            if self._known.get(trace_id, (None,))[0] != latest:
+                self._known.pop(trace_id, None)  # and put back as the youngest
+                self._known[trace_id] = (latest, list(self._open_in(trace_id, now)))
+        for trace_id, (latest, opens) in list(self._known.items()):
             if any(self._conclude(found, now) for found in opens):
-                self._settle(trace_id, now)
+                self._known[trace_id] = (latest, self._settle(trace_id, now))
         self._since = now - _OVERLAP
-        for known in (self._settled, self._watched):
-            while len(known) > _MAX_KNOWN:  # the oldest: what is still open there is for its readers to judge
-                known.pop(next(iter(known)))
+        while len(self._known) > _MAX_KNOWN:  # the oldest: what is still open there is for its readers to judge
+            self._known.pop(next(iter(self._known)))
         return self.told - told
 
     def _quiet_traces(self, now: float) -> Iterator[tuple[str, int]]:
         """Traces with an event between the last look and the grace, newest first."""
         since = int((self._since or now - self._window) * 1e6)
-        before = int((now - self._grace) * 1e6)
+        search = Search(limit=_PAGE, since=since, until=int((now - self._grace) * 1e6))
         while True:
             try:
-                hits = self._store.search(Search(limit=_PAGE, before=before))
+                hits = self._store.search(search)
             except StoreNotFoundError:  # nothing was ever written
                 return
             for hit in hits:
-                if hit.latest < since:
-                    return
                 yield hit.trace_id, hit.latest
             if len(hits) < _PAGE:
                 return
-            before = hits[-1].latest
+            search = search.after(hits[-1])
 
-    def _reread(self, trace_id: str, latest: int, now: float) -> None:
-        opens = list(self._open_in(self._store.fetch_trace(trace_id).events, now))
-        if opens:
-            self._watched[trace_id] = opens
-        else:
-            self._settled[trace_id] = latest
-
-    def _settle(self, trace_id: str, now: float) -> None:
-        """Tell the ends that are still untold: since the trace was read, whoever saw them may have."""
-        opens = list(self._open_in(self._store.fetch_trace(trace_id).events, now))
+    def _settle(self, trace_id: str, now: float) -> list[_Open]:
+        """Tell the ends that are still untold, and give what stays open: whoever saw them may have told by now."""
+        opens = list(self._open_in(trace_id, now))
         ends = {found.event_id: end for found in opens if (end := self._conclude(found, now))}
         if ends:
             self._target.append(list(ends.values()))
             self.told += len(ends)
             log.info("trace %s: told the end of %d lost jobs", trace_id, len(ends))
-        left = [found for found in opens if found.event_id not in ends]
-        if left:
-            self._watched[trace_id] = left
-        else:
-            self._watched.pop(trace_id, None)
+        return [found for found in opens if found.event_id not in ends]
 
-    def _open_in(self, events: Sequence[TraceEvent], now: float) -> Iterator[_Open]:
+    def _open_in(self, trace_id: str, now: float) -> Iterator[_Open]:
+        events = self._store.fetch_trace(trace_id).events
         spans: dict[str, list[TraceEvent]] = {}
         for event in events:
             if event.event_type.startswith("job:"):
@@ -240,6 +226,7 @@ def main(arguments: list[str] | None = None) -> int:
     with Redis.from_url(options.redis_url) as redis:
         reconciler = Reconciler(store, target, redis, grace=options.grace)
         if options.follow:
+            reconciler.look()
             reconciler.follow(threading.Event())
         else:
             log.info("told the end of %d lost jobs", reconciler.look())

@@ -307,7 +307,7 @@ def dies_after_commit(row: Row) -> None:
     """The work-horse is killed when RQ has the outcome and nobody was told."""
     row.expect(row.here.enqueue(fates.succeed), "completed")
     row.expect(row.here.enqueue(fates.fail), "failed")
-    row.expect(row.here.enqueue(fates.succeed, result_ttl=0), "completed?")
+    row.expect(row.here.enqueue(fates.succeed, result_ttl=0), "abandoned?")  # RQ kept nothing of it
     row.work_off(kind="fates.DiesAfterCommit")
 
 

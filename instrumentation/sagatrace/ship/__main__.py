@@ -8,10 +8,10 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from sagatrace.errors import SagatraceError, ShipperRunningError
+from sagatrace.errors import SagatraceError, SettingsError, ShipperRunningError
 from sagatrace.outbox import Outbox, outbox_directory
 from sagatrace.settings import Settings
 from sagatrace.ship.shipper import Shipper, stop_on_signals
@@ -62,27 +62,42 @@ def _run(directory: Path | None, *, follow: bool, while_used: bool) -> int:
 
 @contextmanager
 def _reconciling(settings: Settings, directory: Path) -> Iterator[None]:
-    """Beside the shipper, and for as long as it runs: look after lost jobs of the Redis that its worker named."""
-    url = os.environ.get("SAGATRACE_REDIS_URL")
-    if not url:
+    """Beside the shipper, for as long as it runs: look after lost jobs of the Redis that its worker named."""
+    stop, url = threading.Event(), os.environ.get("SAGATRACE_REDIS_URL")
+    every = _seconds_between_looks()
+    thread = threading.Thread(target=_reconcile, args=(stop, url, every, settings, directory), daemon=True)
+    if url and every:
+        thread.start()
+    try:
         yield
+    finally:
+        stop.set()
+        if thread.is_alive():
+            thread.join(settings.max_wait)
+
+
+def _reconcile(stop: threading.Event, url: str, every: float, settings: Settings, directory: Path) -> None:
+    if stop.wait(every):  # before anything is imported that a shipper beside a short-lived worker never needs
         return
     from redis import Redis
 
     from sagatrace.reconcile import Reconciler
 
-    stop = threading.Event()
     store = open_store(settings.store, read_only=True, max_wait=settings.max_wait)
     with Redis.from_url(url, socket_timeout=settings.max_wait) as redis:
-        reconciler = Reconciler(store, Outbox(directory, store=store.label), redis)
-        thread = threading.Thread(target=reconciler.follow, args=(stop,), name="reconcile", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            thread.join(settings.max_wait)
-            store.close()
+        outbox = Outbox(directory, max_bytes=int(settings.outbox_mb * 2**20), store=store.label)
+        Reconciler(store, outbox, redis).follow(stop, every=every)
+    store.close()
+
+
+def _seconds_between_looks() -> float:
+    text = os.environ.get("SAGATRACE_RECONCILE", "").strip() or "60"
+    if text == "off":
+        return 0.0
+    with suppress(ValueError):
+        if 0 < (every := float(text)) < threading.TIMEOUT_MAX:
+            return every
+    raise SettingsError(f"SAGATRACE_RECONCILE={text!r} is neither `off` nor a number of seconds, e.g. 60")
 
 
 if __name__ == "__main__":
