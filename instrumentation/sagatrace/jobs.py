@@ -13,6 +13,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 else:
     _WorkerBase = object
 
-__all__ = ["Harmless", "JobTeller", "Place", "TellingMixin", "context_of", "current_trace", "faults"]
+__all__ = ["Harmless", "JobTeller", "Place", "TellingMixin", "context_of", "current_trace", "faults", "running"]
 
 log: Final = logging.getLogger("sagatrace")
 
@@ -41,6 +42,10 @@ _PAGE: Final = 1 << 16
 
 faults: Final[Counter[str]] = Counter()
 """What went wrong in hooks of workers and queues, by cause, and with it what they were to tell."""
+
+
+running: Final[ContextVar[TraceContext | None]] = ContextVar("running", default=None)
+"""Where the job that runs here stands, as it was before the job could write to its meta."""
 
 
 class Harmless:
@@ -78,8 +83,10 @@ class Place(NamedTuple):
 
 def current_trace() -> TraceContext | None:
     """Inside a job: the context for what it starts, to be handed on. None outside of a job."""
-    job = rq.get_current_job()
-    return None if job is None else TraceContext(context_of(job).trace_id, job.id)
+    job, known = rq.get_current_job(), running.get()
+    if job is None or (known is not None and known.span_id == job.id):
+        return known if job else None
+    return TraceContext(context_of(job).trace_id, job.id)
 
 
 def context_of(job: Job) -> TraceContext:

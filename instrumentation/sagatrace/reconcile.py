@@ -11,8 +11,9 @@ read, and by keys: RQ's registries clean up what they are asked about.
 What is concluded is presumed, and says so: it never replaces what was seen, and is replaced by it. It tells nothing
 that the job wrote, since the redaction of its events is out of reach here.
 
-A worker's shipper does this beside its work, for the Redis of that worker. Of the events in the store only those count
-that name the same Redis.
+A worker's shipper does this beside its work, for the Redis of that worker (or SAGATRACE_REDIS_URL), once it has lasted
+a minute: SAGATRACE_RECONCILE is the number of seconds between two looks, and of silence before one, or `off`. Of the
+events in the store only those count that name the same Redis.
 """
 
 from __future__ import annotations

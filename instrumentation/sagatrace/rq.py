@@ -27,7 +27,8 @@ from rq.worker import HerokuWorker as _HerokuWorker
 from rq.worker import RandomWorker as _RandomWorker
 from rq.worker import RoundRobinWorker as _RoundRobinWorker
 
-from sagatrace.jobs import current_trace
+from sagatrace.context import TraceContext
+from sagatrace.jobs import current_trace, running
 from sagatrace.overseer import OverseerMixin
 
 __all__ = [
@@ -48,7 +49,7 @@ class TracedWorkerMixin(OverseerMixin):
     def prepare_job_execution(self, job: Job, *args: Any, **kwargs: Any) -> None:
         """Know the job's place before it can overwrite its meta: a spawned work-horse has inherited nothing."""
         with self._harmless:
-            self._teller.place_of(job)
+            running.set(TraceContext(self._teller.place_of(job).context.trace_id, job.id))
         super().prepare_job_execution(job, *args, **kwargs)
 
     def handle_exception(self, job: Job, *exc_info: Any) -> Any:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import fates
@@ -14,11 +17,12 @@ from redis import Redis
 from rq import Queue
 from rq.job import JobStatus
 
-from sagatrace import TraceContext, Tracer
+from sagatrace import TraceContext, Tracer, open_store
 from sagatrace.aftermath import place_of_redis, url_of_redis
 from sagatrace.queues import TracedQueue
 from sagatrace.reconcile import Reconciler
 from sagatrace.stores.memory import MemoryStore
+from sagatrace_tui.demo.workers import worker_command, worker_environment
 
 XID = "0" * 32
 
@@ -178,3 +182,41 @@ def test_a_redis_is_named_without_its_secret_and_reached_again(options: Any, pla
     assert place_of_redis(again) == place_of_redis(client)
     for name in ("username", "password"):
         assert again.connection_pool.connection_kwargs.get(name) == client.connection_pool.connection_kwargs.get(name)
+
+
+def test_a_worker_s_shipper_looks_after_lost_jobs(
+    redis: Redis, redis_server: str, tmp_path: Path, until: Callable[..., Any]
+) -> None:
+    """Told nothing but to run a worker: the shipper beside it learns of its Redis, and finds a cancelled job."""
+    url = f"sqlite:///{tmp_path}/traces.db"
+    queue_class: type[TracedQueue] = type("Told", (TracedQueue,), {"tracer": Tracer(url)})
+    job = queue_class("never-taken", connection=redis).under(TraceContext("T")).enqueue(fates.succeed)
+    job.cancel()
+
+    def told() -> list[str]:
+        store = open_store(url, read_only=True)
+        found = [event.event_type for event in store.fetch_trace("T").events]
+        store.close()
+        return found
+
+    command = worker_command(redis_server, "--quiet", "another-queue")
+    environment = worker_environment(url) | {"SAGATRACE_RECONCILE": "0.3"}
+    with subprocess.Popen(command, env=environment) as worker:
+        until(lambda: "job:canceled" in told(), "the end of the job")
+        worker.terminate()
+    assert worker.returncode == 0
+    assert told() == ["job:enqueued", "job:canceled"]
+
+
+@pytest.mark.parametrize("setting", ["nonsense", "-1", "nan"])
+def test_a_wrong_interval_is_named(setting: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "sagatrace.ship", "--follow", "--while-used", str(tmp_path / "outbox")],
+        env=worker_environment(f"sqlite:///{tmp_path}/traces.db") | {"SAGATRACE_RECONCILE": setting},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert f"SAGATRACE_RECONCILE={setting!r}" in done.stderr

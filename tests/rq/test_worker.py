@@ -168,9 +168,10 @@ def test_a_job_that_overwrites_its_meta_keeps_its_place(bench: Bench) -> None:
         traced_jobs.clobbers_its_meta, retry=Retry(max=1), meta=trace_meta(TraceContext("T", "S"))
     )
     bench.run(job)
-    events = bench.events("T")
+    events = [event for event in bench.events("T") if event.span_id == job.id]
     assert [event.event_type for event in events] == ["job:started", "job:retrying", "job:started", "job:failed"]
     assert {event.parent_span_id for event in events} == {"S"}
+    assert bench.told("T").count("ai:decision") == 2
     assert [event.data["attempt"] for event in events] == [1, 1, 2, 2]
 
 

@@ -65,6 +65,7 @@ def clobbers_its_meta() -> None:
     assert job is not None
     job.meta = {"own": 1}
     job.save_meta()
+    _emit("ai:decision")
     raise ValueError("after that")
 
 
