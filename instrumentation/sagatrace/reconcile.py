@@ -27,6 +27,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final, Protocol
 
 from redis import Redis, RedisError
@@ -45,7 +46,7 @@ log: Final = logging.getLogger("sagatrace.reconcile")
 REDIS_URL: Final = "SAGATRACE_REDIS_URL"
 _WAITING: Final = frozenset({"enqueued", "scheduled", "deferred", "retrying"})
 _STATUSES: Final[dict[str, Status]] = {"completed": "success", "failed": "failed", "abandoned": "failed"}
-_OVERLAP: Final = 900.0  # seconds to look back again: events may have waited for their store
+_OVERLAP: Final = 120.0  # seconds to look back again: events may have waited for their store
 _PAGE: Final = 200
 _MAX_KNOWN: Final = 20_000
 
@@ -96,15 +97,15 @@ class Reconciler:
             try:
                 self.look()
             except (SagatraceError, RedisError, OSError) as error:
-                cause = f"{type(error).__name__}: {error}"
-                if cause not in self._logged and len(self._logged) < _MAX_KNOWN:
-                    self._logged.add(cause)
-                    log.warning("lost jobs cannot be looked for now, asking again until it works: %s", cause)
+                self._log_once(f"lost jobs cannot be looked for now, asking again until it works: {error!r}"[:1000])
 
     def look(self) -> int:
         """Look once, and give how many ends were told. Raises SagatraceError, RedisError."""
         told, now = self.told, time.time()
-        for trace_id, latest in list(self._quiet_traces(now)):
+        quiet = list(islice(self._quiet_traces(now), _MAX_KNOWN))
+        if len(quiet) == _MAX_KNOWN:
+            self._log_once(f"more than {_MAX_KNOWN:,} traces since the last look: lost jobs of the older are unseen")
+        for trace_id, latest in quiet:
             if self._known.get(trace_id, (None,))[0] != latest:
                 self._known.pop(trace_id, None)  # and put back as the youngest
                 self._known[trace_id] = (latest, list(self._open_in(trace_id, now)))
@@ -130,6 +131,11 @@ class Reconciler:
             if len(hits) < _PAGE:
                 return
             search = search.after(hits[-1])
+
+    def _log_once(self, cause: str) -> None:
+        if cause not in self._logged and len(self._logged) < _MAX_KNOWN:
+            self._logged.add(cause)
+            log.warning("%s", cause)
 
     def _settle(self, trace_id: str, now: float) -> list[_Open]:
         """Tell the ends that are still untold, and give what stays open: whoever saw them may have told by now."""

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -18,6 +19,15 @@ from rq import Queue
 
 from sagatrace_tui.demo.redis_server import RedisServer, short_directory
 from sagatrace_tui.demo.workers import worker_environment
+
+
+def shipper_of(worker: psutil.Process) -> str:
+    """What the worker's shipper holds; work-horses come and go meanwhile."""
+    for child in worker.children():
+        with suppress(psutil.NoSuchProcess):
+            if "sagatrace.ship" in child.cmdline():
+                return f"shipper {child.memory_info().rss / 2**20:6.1f} MB {child.num_fds()} files"
+    return ""
 
 
 def watch(redis: Redis, url: str, worker_class: str, count: int) -> None:
@@ -37,10 +47,7 @@ def watch(redis: Redis, url: str, worker_class: str, count: int) -> None:
                 pause.wait(0.05)
             with worker.oneshot():
                 memory, files = worker.memory_info().rss / 2**20, worker.num_fds()
-            shipper = [child for child in worker.children() if "sagatrace.ship" in child.cmdline()]
-            beside = ""
-            if shipper:
-                beside = f"shipper {shipper[0].memory_info().rss / 2**20:6.1f} MB {shipper[0].num_fds()} files"
+            beside = shipper_of(worker)
             print(f"{worker_class:26} {done:6} jobs: {memory:6.1f} MB  {files} files  {beside}", flush=True)
         worker.wait(120)
 
