@@ -1,7 +1,7 @@
 """From a trace's events to what a person asks of it: pure, order-independent, without a clock.
 
 facts, phases, attempts → span → fold (events into spans) → forest → census → failure, effects → compensation →
-ledger, undoing → verdict → trace, which joins them → explain, which says it.
+ledger, undoing → verdict → trace, which joins them → waiting (what a running one waits on) → explain, which says it.
 """
 
 from sagatrace_tui.model.compensation import Outcome, Standing

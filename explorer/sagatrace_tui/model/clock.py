@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-__all__ = ["clock", "iso"]
+__all__ = ["clock", "iso", "length"]
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -25,3 +25,13 @@ def clock(micros: int | None) -> str:
     """Microseconds since 1970 to the millisecond, for a person."""
     text = iso(micros)
     return "—" if text is None else f"{text[:10]} {text[11:23]}Z"
+
+
+def length(micros: int) -> str:
+    """A length of time for a person: `850 µs`, `1.5 s`, `3 min 02 s`, `2 h 05 min`."""
+    seconds = micros / 1_000_000
+    if seconds < 60:
+        return f"{seconds:.3g} s" if seconds >= 0.001 else f"{micros} µs"
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"

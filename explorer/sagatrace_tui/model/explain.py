@@ -6,12 +6,13 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from sagatrace_tui.model.clock import clock, iso
+from sagatrace_tui.model.clock import clock, iso, length
 from sagatrace_tui.model.compensation import Outcome, Standing
 from sagatrace_tui.model.ledger import LedgerRow
 from sagatrace_tui.model.span import Place, Span
 from sagatrace_tui.model.trace import Trace
 from sagatrace_tui.model.verdict import one_line
+from sagatrace_tui.model.waiting import Waiting, waiting_on
 
 __all__ = ["explain", "hand_over"]
 
@@ -101,6 +102,9 @@ class _Text:
         yield f"**{trace.verdict}** — {self._code(trace.trace_id)} {self._plain(trace.name)}".rstrip()
         yield self._plain(trace.summary)
         yield from self._times()
+        waiting = waiting_on(trace, trace.now)
+        if waiting is not None:
+            yield from self._section("Waiting on", list(self._waiting(waiting)), waiting.count)
         if trace.cause is not None:
             yield from self._why(trace.cause)
         yield from self._section("Other failures", list(self._other_failures()))
@@ -121,7 +125,7 @@ class _Text:
         word = "last event" if trace.ended_at is None else "silent since" if silent else "ended"
         end = f"{word} {clock(trace.last_at)}"
         counts = f"{len(trace.spans)} spans, {trace.event_count} events"
-        yield f"Started {clock(trace.started_at)}, {end}, {_length(trace.duration or 0)}; {counts}."
+        yield f"Started {clock(trace.started_at)}, {end}, {length(trace.duration or 0)}; {counts}."
 
     def _why(self, cause: Span) -> Iterator[str]:
         yield ""
@@ -151,6 +155,11 @@ class _Text:
             allowed = f" of {place.attempts_allowed}" if place.attempts_allowed is not None else ""
             parts.append(f"attempt {place.attempt}{allowed}")
         return ", ".join(parts)
+
+    def _waiting(self, waiting: Waiting) -> Iterator[str]:
+        for one in waiting.waits:
+            undoing = f" (undoes {self._code(one.undoing)})" if one.undoing else ""
+            yield f"{self._code(one.name)}{undoing}: {self._plain(one.words)}"
 
     def _other_failures(self) -> Iterator[str]:
         for span_id in self._trace.failures:
@@ -185,14 +194,15 @@ class _Text:
             parts.append(f"because {self._plain(one_line(row.reason, _MAX_ERROR))}")
         return ", ".join(parts)
 
-    def _section(self, title: str, entries: list[str]) -> Iterator[str]:
+    def _section(self, title: str, entries: list[str], count: int = 0) -> Iterator[str]:
+        """A list under its title; `count` is how many there are if not all are given."""
         if not entries:
             return
         yield ""
         yield f"**{title}**"
         yield from (f"- {entry}" for entry in entries[:_MAX_LINES])
-        if len(entries) > _MAX_LINES:
-            yield f"- and {len(entries) - _MAX_LINES} more (`--json` has them all)"
+        if (more := max(count, len(entries)) - _MAX_LINES) > 0:
+            yield f"- and {more} more{'' if count else ' (`--json` has them all)'}"
 
     def _plain(self, text: str) -> str:
         """The text as it is, or as code if anything in it would be rendered or linked."""
@@ -205,12 +215,3 @@ class _Text:
 
 def _quoted(text: str) -> str:
     return f"`{text.replace('`', 'ˋ')}`"
-
-
-def _length(micros: int) -> str:
-    seconds = micros / 1_000_000
-    if seconds < 60:
-        return f"{seconds:.3g} s" if seconds >= 0.001 else f"{micros} µs"
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {rest:02} s"

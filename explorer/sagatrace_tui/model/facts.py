@@ -37,6 +37,8 @@ class Facts(msgspec.Struct, frozen=True, gc=False):
     depends_on: Any = None
     dependency: Any = None
     allow_failure: Any = None
+    next_at: Any = None
+    scheduled_for: Any = None
     original_span_id: Any = None
     compensation: Any = None
 

@@ -231,6 +231,21 @@ class Trace:
         return "unknown" if self.verdict == "unknown" else "success"
 
     @property
+    def innermost(self) -> tuple[str, ...]:
+        """The open spans with none below them that still goes on, the most important first."""
+        return self._keep("innermost", lambda: tuple(self._judge.innermost()))
+
+    @property
+    def undone(self) -> tuple[int, int]:
+        """How many steps were undone, and of how many that were to be."""
+        return self._judge.undone()
+
+    def undo_around(self, span_id: str) -> str | None:
+        """The nearest undo at or above a span that names a step; None outside of the undoing."""
+        around = self._areas.outer(span_id)
+        return next((one for one in around if self.spans[one].original_span_id is not None), None)
+
+    @property
     def cause(self) -> Span | None:
         """The span it failed at; where nothing failed, the one it was stopped or canceled at."""
         return None if self.judgement.cause is None else self.spans[self.judgement.cause]

@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 from sagatrace_tui.model.anomaly import SHOWN, listed
 from sagatrace_tui.model.census import Areas, Census
-from sagatrace_tui.model.compensation import Compensations
+from sagatrace_tui.model.compensation import Compensations, Footing
 from sagatrace_tui.model.failure import Failures, in_order
 from sagatrace_tui.model.fold import Fold
 from sagatrace_tui.model.forest import Forest
@@ -115,19 +115,37 @@ class Judge:
         return " · ".join(part for part in parts if part)
 
     def _running(self, cause: str | None) -> str:
-        names = [self.fold.spans[one].name for one in self._innermost()]
+        names = [self.fold.spans[one].name for one in self.innermost()]
         doing = f"running: {listed(names)}" if names else "running"
         return f"{self._at(cause)} · {doing}" if cause else doing
 
-    def _innermost(self) -> list[str]:
-        """The open spans that wait for no other: what is being done right now."""
+    def innermost(self) -> list[str]:
+        """The open spans that wait for no other below them: undos first, then what runs, each from its last event on.
+
+        What will never run is none of them. Costs a look at every open span, so who asks keeps the answer.
+        """
+        going_on = self.census.open.difference(self.failures.never_ran())
         around: set[str] = set()
-        for span_id in self.census.open:
+        for span_id in going_on:
             for above in self.forest.ancestors_of(span_id):
                 if above in around:
                     break
                 around.add(above)
-        return in_order(self.fold, self.census.open - around)
+        spans, owner = self.fold.spans, self.areas.owner
+
+        def importance(span_id: str) -> tuple[bool, bool, int, str]:
+            span = spans[span_id]
+            return span_id not in owner, span.status != "running", span.last_at, span_id
+
+        return sorted(going_on - around, key=importance)
+
+    def undone(self) -> tuple[int, int]:
+        """How many steps were undone, and of how many that were to be."""
+        done, left = self._counted("undone", "covered"), self._counted("standing", "unsure", "pending")
+        return done, done + left
+
+    def _counted(self, *footings: Footing) -> int:
+        return sum(len(self.compensations.by_footing.get(one, ())) for one in footings)
 
     def _at(self, cause: str) -> str:
         span = self.fold.spans[cause]
@@ -136,8 +154,8 @@ class Judge:
 
     def _undone(self, judgement: Judgement) -> str:
         by_footing, verdict = self.compensations.by_footing, judgement.verdict
-        done = sum(len(by_footing.get(one, ())) for one in ("undone", "covered"))
-        left = sum(len(by_footing.get(one, ())) for one in ("standing", "unsure", "pending"))
+        done, steps_in_all = self.undone()
+        left = steps_in_all - done
         names = self.compensations.first_standing(SHOWN)
         if verdict == "rollback_incomplete" and not judgement.aborted:
             # What went well in the end is meant to stand.
