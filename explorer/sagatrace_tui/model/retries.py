@@ -7,10 +7,11 @@ well. Anything else is a fan-out, whose failures count: a loop over items, two a
 from __future__ import annotations
 
 import itertools
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from sagatrace_tui.model.fold import Change, Fold
+from sagatrace_tui.model.fold import Change, Fold, order_of
 from sagatrace_tui.model.forest import Forest
 
 __all__ = ["Retries"]
@@ -26,11 +27,16 @@ class _Namesakes:
 
 
 class Retries:
-    """Groups of namesakes, under those parents only where a child failed."""
+    """Groups of namesakes, under those parents only where a child failed.
+
+    Only a sibling that began later makes a failure good. So siblings from before the first failure asked for are left
+    out, which may be thousands, until just one of its name that began after it went well: then all count.
+    """
 
     def __init__(self, fold: Fold, forest: Forest) -> None:
         self._fold, self._forest = fold, forest
         self._groups: dict[str | None, dict[str, _Namesakes]] = {}
+        self._since: dict[str | None, str] = {}  # per parent, the beginning from which its children are in the groups
         self._alone: dict[str | None, str] = {}  # per parent, the failed child that had no sibling when asked for
 
     def superseded(self, span_id: str) -> bool:
@@ -40,8 +46,11 @@ class Retries:
         if parent not in self._groups and len(self._siblings(parent)) < 2:
             self._alone[parent] = span_id
             return False
-        group = self._grouped(parent).get(span.name)
-        if group is None or len(group.went_well) != 1 or self._passed_on(span_id, parent):
+        later = self._grouped(parent, since=self._began(span_id)).get(span.name)
+        if later is None or len(later.went_well) != 1:
+            return False
+        group = self._grouped(parent)[span.name]
+        if len(group.went_well) != 1 or self._passed_on(span_id, parent):
             return False
         if group.chain is None:
             group.chain = self._is_chain(group)
@@ -59,25 +68,36 @@ class Retries:
                 touched.add(self._alone.pop(parent))
             return touched
         if change.was in ("success", "failed") or change.earlier:
+            del self._since[parent]
             for group in self._groups.pop(parent).values():
                 touched |= group.failed
-        elif span.status in ("success", "failed"):
-            group = self._groups[parent].setdefault(span.name, _Namesakes())
-            (group.failed if span.status == "failed" else group.went_well).add(span.span_id)
-            group.chain = None
+        elif span.status in ("success", "failed") and self._began(span.span_id) >= self._since[parent]:
+            group = self._enter(span.span_id, self._groups[parent])
             if len(group.went_well) <= 2:
                 touched |= group.failed
         return touched
 
-    def _grouped(self, parent: str | None) -> dict[str, _Namesakes]:
-        if parent not in self._groups:
-            groups = self._groups[parent] = {}
-            for sibling in self._siblings(parent):
-                span = self._fold.spans[sibling]
-                if span.status in ("success", "failed"):
-                    group = groups.setdefault(span.name, _Namesakes())
-                    (group.failed if span.status == "failed" else group.went_well).add(sibling)
-        return self._groups[parent]
+    def _grouped(self, parent: str | None, since: str = "") -> dict[str, _Namesakes]:
+        """The groups under a parent, with all siblings that began at that time or later; without one, all."""
+        groups, known = self._groups.setdefault(parent, {}), self._since.get(parent)
+        if known is None or since < known:
+            siblings = self._siblings(parent)
+            stop = len(siblings) if known is None else bisect_left(siblings, known, key=self._began)
+            for sibling in siblings[bisect_left(siblings, since, key=self._began) : stop]:
+                if self._fold.spans[sibling].status in ("success", "failed"):
+                    self._enter(sibling, groups)
+            self._since[parent] = since
+        return groups
+
+    def _enter(self, span_id: str, groups: dict[str, _Namesakes]) -> _Namesakes:
+        span = self._fold.spans[span_id]
+        group = groups.setdefault(span.name, _Namesakes())
+        (group.failed if span.status == "failed" else group.went_well).add(span_id)
+        group.chain = None
+        return group
+
+    def _began(self, span_id: str) -> str:
+        return order_of(self._fold.spans[span_id].events[0])[0]
 
     def _siblings(self, parent: str | None) -> Sequence[str]:
         return self._forest.roots if parent is None else self._forest.children.get(parent, ())
