@@ -5,6 +5,7 @@ SAGATRACE_MAX_WAIT  the longest one write may hold up a job, and delivery the en
 SAGATRACE_OUTBOX    the directory where events wait for their delivery, or `off` to write each to the store at once;
                     default `auto`: a directory of the user's own, for an SQLite file only in workers and beside it
 SAGATRACE_OUTBOX_MB how much may wait there, in megabytes; default 256
+SAGATRACE_MIRROR    the Redis where shippers publish what the store has, e.g. `redis://HOST:6379`; default: none
 
 For a store at `cosmos://HOST/DATABASE/CONTAINER`; without a key, azure-identity signs in (az login, …):
 
@@ -19,7 +20,7 @@ import math
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -41,6 +42,7 @@ class Settings:
     max_wait: float = _DEFAULT_MAX_WAIT
     outbox: str = "auto"
     outbox_mb: float = _DEFAULT_OUTBOX_MB
+    mirror: str = field(default="", repr=False)  # may hold a password
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Settings:
@@ -51,6 +53,7 @@ class Settings:
             max_wait=_number(env, "SAGATRACE_MAX_WAIT", "seconds", _DEFAULT_MAX_WAIT, below=3600),
             outbox=env.get("SAGATRACE_OUTBOX", "").strip() or "auto",
             outbox_mb=_number(env, "SAGATRACE_OUTBOX_MB", "megabytes", _DEFAULT_OUTBOX_MB, below=1 << 20),
+            mirror=env.get("SAGATRACE_MIRROR", "").strip(),
         )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from sagatrace.errors import ShipperRunningError
+from sagatrace.mirror import Publisher, open_mirror
 from sagatrace.outbox import outbox_directory
 from sagatrace.settings import Settings
 from sagatrace.ship import DEAD_LETTERS, Shipper, describe_outbox, stop_on_signals
@@ -45,7 +46,8 @@ def ship(follow: bool, outbox: Path | None, store_url: str | None) -> None:
     if directory is None:
         raise click.UsageError("no outbox: events go straight to the store (SAGATRACE_OUTBOX, SAGATRACE_STORE)")
     with opened_store(store_url, read_only=False) as store:
-        shipper = Shipper(directory, store)
+        mirror = open_mirror(settings, store.label)
+        shipper = Shipper(directory, store, publisher=Publisher(mirror) if mirror else None)
         try:
             if follow:
                 _follow(shipper, directory, store)

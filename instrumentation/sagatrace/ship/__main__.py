@@ -12,10 +12,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from sagatrace.errors import SagatraceError, SettingsError, ShipperRunningError
+from sagatrace.mirror import Publisher, open_mirror
 from sagatrace.outbox import Outbox, outbox_directory
 from sagatrace.settings import Settings
 from sagatrace.ship.shipper import Shipper, stop_on_signals
-from sagatrace.stores import open_store
+from sagatrace.stores import EventStore, open_store
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -45,7 +46,7 @@ def _run(directory: Path | None, *, follow: bool, while_used: bool) -> int:
     if directory is None:
         raise SagatraceError("no outbox: events go straight to the store (SAGATRACE_OUTBOX, SAGATRACE_STORE)")
     store = open_store(settings.store, max_wait=settings.max_wait)
-    shipper = Shipper(directory, store)
+    shipper = Shipper(directory, store, publisher=_publisher(settings, store))
     try:
         if follow:
             with _reconciling(settings, directory):
@@ -58,6 +59,16 @@ def _run(directory: Path | None, *, follow: bool, while_used: bool) -> int:
     finally:
         shipper.close()
         store.close()
+
+
+def _publisher(settings: Settings, store: EventStore) -> Publisher | None:
+    """What publishes to the mirror; a setting that is wrong is no reason not to deliver."""
+    try:
+        mirror = open_mirror(settings, store.label)
+    except SettingsError as error:
+        logging.getLogger("sagatrace.ship").error("nothing is published: %s", error)  # noqa: TRY400 - it says what to do
+        return None
+    return Publisher(mirror) if mirror else None
 
 
 @contextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final
@@ -50,10 +50,18 @@ class _Trace:
 
 
 class Delivery:
-    """The events that are in memory, on their way to the store."""
+    """The events that are in memory, on their way to the store; `stored` is told those that arrived."""
 
-    def __init__(self, store: EventStore, *, parallel: int, is_over: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        store: EventStore,
+        *,
+        parallel: int,
+        is_over: Callable[[], bool],
+        stored: Callable[[Sequence[TraceEvent]], object] | None = None,
+    ) -> None:
         self._store = store
+        self._stored = stored or _keep_quiet
         self._is_over = is_over
         self._pool = ThreadPoolExecutor(parallel, thread_name_prefix="ship") if parallel > 1 else None
         self._traces: list[_Trace] = []
@@ -100,6 +108,7 @@ class Delivery:
             replace, events = trace.batches.popleft()
             try:
                 self._store.append(events, replace=replace)
+                self._stored(events)
                 outcome.delivered += len(events)
                 trace.strikes = 0
             except StoreError as error:
@@ -118,6 +127,8 @@ class Delivery:
             pending = list(error.pending)
             outcome.refused += error.refused
             outcome.delivered += len(events) - len(pending) - len(error.refused)
+            left = {event.id for event in (*pending, *(refused.event for refused in error.refused))}
+            self._stored([event for event in events if event.id not in left])
             if not pending:
                 return
         if isinstance(error, (AppendError, StoreUnavailableError)):
@@ -144,3 +155,7 @@ class Delivery:
         trace.batches.appendleft((replace, events))
         trace.failed = True
         outcome.fault = f"{type(error).__name__}: {error}"
+
+
+def _keep_quiet(events: Sequence[TraceEvent]) -> None:
+    """Nobody wants to know."""

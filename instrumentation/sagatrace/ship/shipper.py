@@ -19,6 +19,7 @@ from typing import Final
 from sagatrace.errors import SagatraceError, ShipperRunningError
 from sagatrace.events import TraceEvent
 from sagatrace.filelock import SHIPPER_LOCK, USERS_LOCK, require_owner, try_lock
+from sagatrace.mirror import Publisher
 from sagatrace.outbox import ACTIVE, require_label, seal, sealed_segments
 from sagatrace.ship.delivery import Delivery
 from sagatrace.ship.segment import DeadLetters, Segment
@@ -51,7 +52,8 @@ class Shipper:
 
     `parallel` traces are sent at once: by default one to a local file, which takes one writer at a time anyway, and
     eight across a network, which keeps a writer waiting. `max_pause` and `grace` are in seconds: the longest wait
-    before a store that failed is asked again, and how long it may still deliver once told to stop.
+    before a store that failed is asked again, and how long it may still deliver once told to stop. What the store has
+    is offered to the `publisher`, which `close` closes.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class Shipper:
         parallel: int | None = None,
         max_pause: float = 15.0,
         grace: float = 5.0,
+        publisher: Publisher | None = None,
     ) -> None:
         if parallel is None:
             parallel = 1 if store.label.startswith("sqlite:") else 8
@@ -71,7 +74,9 @@ class Shipper:
         self._grace = grace
         self._stop = threading.Event()
         self._deadline: float | None = None
-        self._delivery = Delivery(store, parallel=parallel, is_over=self._is_over)
+        self._publisher = publisher
+        stored = None if publisher is None else publisher.offer
+        self._delivery = Delivery(store, parallel=parallel, is_over=self._is_over, stored=stored)
         self._dead_letters = DeadLetters(directory)
         self._aside: deque[tuple[Segment, TraceEvent | bytes, str]] = deque()
         self._waiting: deque[Path] = deque()
@@ -100,6 +105,8 @@ class Shipper:
         if while_used and not (self._directory / USERS_LOCK).exists():
             return  # removed since somebody asked: not to be made anew
         with self._locked(make=not while_used):
+            if self._publisher is not None:
+                self._publisher.start()
             worked = time.monotonic()
             while not self._is_over() and self._owns_directory():
                 shipment = self._try()
@@ -115,6 +122,8 @@ class Shipper:
     def close(self) -> None:
         """End the threads."""
         self._delivery.close()
+        if self._publisher is not None:
+            self._publisher.close()
 
     def _drain(self) -> Shipment:
         delivered, set_aside = self.delivered, self.set_aside

@@ -1,0 +1,221 @@
+"""The Redis mirror: each event is published once the store has it, so that others can watch it happen.
+
+    SAGATRACE_MIRROR=redis://HOST:6379      rediss:// with TLS, unix:///PATH; user, password and options as redis-py's
+
+On two channels, `trace_channel` and `all_channel`, a message is the event's JSON document, or for one of more than
+`MAX_MESSAGE` bytes only its `id` and `trace_id`: the document is in the store. Channels are named after the store,
+as Redis has one set of them for all its databases. Whoever publishes also tells on `pulse_channel`, every `PULSE`
+seconds, that it is there and how many events it could not publish since it began.
+
+Best effort: what Redis does not take is counted, logged once per cause and dropped. The store has it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Iterable
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from sagatrace.errors import SettingsError
+from sagatrace.events import TraceEvent, encode_event
+from sagatrace.settings import Settings, masked
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+__all__ = ["MAX_MESSAGE", "PULSE", "Mirror", "Publisher", "open_mirror"]
+
+log: Final = logging.getLogger("sagatrace.mirror")
+
+MAX_MESSAGE: Final = 1 << 18
+PULSE: Final = 2.0
+_ANSWER_WITHIN: Final = 0.5  # seconds
+_BATCH: Final = 500  # events in one round trip
+_FIRST_REST: Final = 0.5  # seconds without trying a Redis that failed; doubled with each failure that follows
+_LONGEST_REST: Final = 15.0
+_LAST_WORDS: Final = 0.5  # seconds to publish what is left at the end
+
+
+class Mirror:
+    """Where the events of one store are published. Opens nothing. Raises SettingsError for a URL that is none."""
+
+    def __init__(self, url: str, store_label: str) -> None:
+        scheme = url.partition(":")[0]
+        try:
+            parts = urlsplit(url)
+            usable = parts.scheme in ("redis", "rediss", "unix") and parts.port != 0
+        except ValueError:
+            usable = False
+        if not usable:
+            # Not the URL itself: in one that cannot be read nobody knows where the password is.
+            raise SettingsError(
+                f"SAGATRACE_MIRROR begins with {scheme[:20]!r} and is no URL that Redis is reached by: write "
+                f"redis://HOST:PORT, rediss://HOST:PORT or unix:///PATH, signs in a password as %XX"
+            )
+        self._url = url
+        self.label = masked(url)
+        name = f"sagatrace:{sha256(store_label.encode()).hexdigest()[:12]}"
+        self.all_channel = f"{name}:traces"
+        self.pulse_channel = f"{name}:pulse"
+        self._trace_prefix = f"{name}:trace:"
+
+    def trace_channel(self, trace_id: str) -> str:
+        """Where the events of one trace are published."""
+        return self._trace_prefix + trace_id
+
+    def connect(self, timeout: float = _ANSWER_WITHIN) -> Redis:
+        """A client that tries once and waits `timeout` seconds for each answer, unless the URL says otherwise."""
+        from redis import Redis
+        from redis.backoff import NoBackoff
+        from redis.retry import Retry
+
+        bounds: dict[str, Any] = {"socket_timeout": timeout, "socket_connect_timeout": timeout}
+        return Redis.from_url(self._url, retry=Retry(NoBackoff(), 0), **bounds)
+
+
+def open_mirror(settings: Settings, store_label: str) -> Mirror | None:
+    """The mirror of these settings; None when it is off. Raises SettingsError."""
+    return Mirror(settings.mirror, store_label) if settings.mirror else None
+
+
+class Publisher:
+    """Publishes in a thread of its own: who offers events never waits for Redis. Not for a process that forks.
+
+    At most `max_waiting` events and `max_bytes` wait for a Redis that is slow; further ones are dropped. `published`
+    and `lost` count events.
+    """
+
+    def __init__(self, mirror: Mirror, *, max_waiting: int = 10_000, max_bytes: int = 16 << 20) -> None:
+        self._mirror = mirror
+        self._max_waiting = max_waiting
+        self._max_bytes = max_bytes
+        self._changed = threading.Condition()
+        self._waiting: deque[tuple[str, bytes]] = deque()
+        self._bytes = 0
+        self._sending = 0  # events that left `_waiting` and are neither published nor lost yet
+        self._ends_at: float | None = None
+        self._client: Redis | None = None
+        self._rest = 0.0
+        self._closed_until = 0.0  # the breaker: no try before that moment
+        self._told: set[str] = set()
+        self._name = f"{socket.gethostname()}:{os.getpid()}:{os.urandom(4).hex()}"
+        self._thread = threading.Thread(target=self._run, name="sagatrace-mirror", daemon=True)
+        self.published = 0
+        self.lost = 0
+
+    def start(self) -> None:
+        """Begin to tell that somebody publishes here."""
+        if not self._thread.is_alive() and self._ends_at is None:
+            self._thread.start()
+
+    def offer(self, events: Iterable[TraceEvent]) -> None:
+        """Take events that the store has; returns at once."""
+        messages = [(event.trace_id, _message(event)) for event in events]
+        with self._changed:
+            for trace_id, message in messages:
+                full = len(self._waiting) >= self._max_waiting or self._bytes + len(message) > self._max_bytes
+                if full or time.monotonic() < self._closed_until:
+                    self._lose(1, "Redis is too slow for what comes" if full else None)
+                    continue
+                self._waiting.append((trace_id, message))
+                self._bytes += len(message)
+            self._changed.notify()
+        self.start()
+
+    def close(self) -> None:
+        """Publish what waits, for at most half a second, and end."""
+        with self._changed:
+            self._ends_at = time.monotonic() + _LAST_WORDS
+            self._changed.notify()
+        if self._thread.is_alive():
+            self._thread.join(_LAST_WORDS)
+        with self._changed:
+            # A try that is under way may still succeed: what nobody knows counts as lost.
+            self._lose(len(self._waiting) + self._sent(), "Redis did not take the last ones in time")
+            self._waiting.clear()
+
+    def _run(self) -> None:
+        next_pulse = 0.0
+        while not self._is_over():
+            with self._changed:
+                wake = max(next_pulse, self._closed_until) - time.monotonic()
+                if not self._waiting and self._ends_at is None and wake > 0:
+                    self._changed.wait(wake)
+                batch = [self._waiting.popleft() for _ in range(min(_BATCH, len(self._waiting)))]
+                self._bytes -= sum(len(message) for _, message in batch)
+                self._sending = len(batch)
+            if time.monotonic() < self._closed_until:
+                self._lose(self._sent(), None)
+                continue
+            pulse = time.monotonic() >= next_pulse
+            if batch or pulse:
+                self._try(batch, pulse=pulse)
+                next_pulse = time.monotonic() + PULSE if pulse else next_pulse
+        self._disconnect()
+
+    def _is_over(self) -> bool:
+        with self._changed:
+            return self._ends_at is not None and (not self._waiting or time.monotonic() >= self._ends_at)
+
+    def _try(self, batch: list[tuple[str, bytes]], *, pulse: bool) -> None:
+        try:
+            self._publish(batch, pulse=pulse)
+        except Exception as error:  # noqa: BLE001 - counted and said; nothing of it may end the thread
+            self._disconnect()
+            self._rest = min(_LONGEST_REST, 2 * self._rest or _FIRST_REST)
+            self._closed_until = time.monotonic() + self._rest
+            self._lose(self._sent(), f"{type(error).__name__}: {error}")
+            return
+        if self._rest:
+            log.info("publishing to %s again; %d events were not published", self._mirror.label, self.lost)
+            self._told.clear()
+        self._rest = 0.0
+        self.published += self._sent()
+
+    def _publish(self, batch: list[tuple[str, bytes]], *, pulse: bool) -> None:
+        if self._client is None:
+            self._client = self._mirror.connect()
+        pipeline = self._client.pipeline(transaction=False)
+        for trace_id, message in batch:
+            pipeline.publish(self._mirror.trace_channel(trace_id), message)
+            pipeline.publish(self._mirror.all_channel, message)
+        if pulse:
+            state = {"publisher": self._name, "published": self.published + len(batch), "lost": self.lost}
+            pipeline.publish(self._mirror.pulse_channel, msgspec.json.encode(state))
+        pipeline.execute()
+
+    def _sent(self) -> int:
+        """How many were being sent, for the one who counts them."""
+        with self._changed:
+            count, self._sending = self._sending, 0
+            return count
+
+    def _lose(self, count: int, why: str | None) -> None:
+        """Count; `why` is logged once until it works again, None where it was."""
+        with self._changed:
+            self.lost += count
+        cause = (why or "").partition(":")[0]
+        if why is not None and cause not in self._told and (count or self._rest):
+            self._told.add(cause)
+            log.warning("the mirror %s does not take events, which stay in the store: %s", self._mirror.label, why)
+
+    def _disconnect(self) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+
+def _message(event: TraceEvent) -> bytes:
+    document = encode_event(event)
+    if len(document) <= MAX_MESSAGE:
+        return document
+    return msgspec.json.encode({"id": event.id, "trace_id": event.trace_id})
