@@ -77,11 +77,15 @@ def until(probe: Callable[[], T], what: str, timeout: float = 30.0) -> T:
 
 
 class TcpRedis:
-    """A redis-server on a TCP port, as most are, and as the spawned work-horses of RQ 2 need it."""
+    """A redis-server on a TCP port, as most are, and as the spawned work-horses of RQ 2 need it; free unless given."""
+
+    def __init__(self, port: int = 0) -> None:
+        self._port = port
 
     def __enter__(self) -> Self:
         with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
+            free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            free.bind(("127.0.0.1", self._port))
             port = free.getsockname()[1]
         self.directory = short_directory("sagatrace-tcp-")
         command = [find_redis_server(), "--port", str(port), "--bind", "127.0.0.1", "--save", ""]

@@ -175,7 +175,7 @@ def test_a_job_that_cannot_be_loaded_fails_with_that_error(bench: Bench) -> None
 
 @pytest.mark.parametrize("serializer", ["pickle", "json"])
 def test_a_worker_leaves_the_job_s_data_to_its_work_horse(bench: Bench, serializer: str) -> None:
-    """Loading it runs code of the user's: what it imports in the worker would serve, and be shared by, all later jobs."""
+    """Loading it runs code of the user's: imports in the worker would serve all later jobs."""
     queue = Queue("bench", connection=bench.queue.connection, serializer=serializer)
     if serializer == "json":
         job = queue.enqueue("imported_by_arguments.importer_of", "not an Amount")
