@@ -25,10 +25,10 @@ class Census:
         self.unwound: set[str] = set()  # sagas and steps that tell their own undoing
         self.undos_of: dict[str, set[str]] = {}  # by the step they name
         for span in fold.spans.values():
-            state = span.state
-            if state.status != "success" or state.odd or state.retried or state.unwinding or state.is_compensation:
+            if not span.state.plain:
                 self._enter(span)
-            self._link(span)
+            if span.compensation is not None or span.original_span_id is not None:
+                self._link(span)
 
     def update(self, change: Change) -> None:
         """Take a change of one span."""

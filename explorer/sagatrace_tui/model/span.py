@@ -257,8 +257,10 @@ class Span(msgspec.Struct, eq=False, gc=False):
         return self._view
 
     def _last(self, fact: str) -> object:
-        told = (getattr(facts, fact) for facts in reversed(self._seen().facts))
-        return next((value for value in told if value is not None), None)
+        for facts in reversed(self._seen().facts):
+            if (value := getattr(facts, fact)) is not None:
+                return value
+        return None
 
     def _last_text(self, fact: str) -> str | None:
         return text_of(self._last(fact))

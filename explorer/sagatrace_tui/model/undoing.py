@@ -14,7 +14,7 @@ from sagatrace_tui.model.compensation import Compensations, beginning_of
 from sagatrace_tui.model.effects import ended_in_the_dark
 from sagatrace_tui.model.facts import facts_of
 from sagatrace_tui.model.failure import Failures
-from sagatrace_tui.model.fold import Fold, order_of
+from sagatrace_tui.model.fold import Fold
 from sagatrace_tui.model.forest import Forest
 from sagatrace_tui.model.span import Span
 
@@ -223,7 +223,7 @@ class Undoing:
         windows = self._windows()
         if not windows:
             return
-        began = min(order_of(self._fold.spans[one].events[0]) for one in self.begun())
+        began = min(self._fold.when(self._fold.spans[one].events[0]) for one in self.begun())
         known: dict[str, tuple[_Window, ...]] = {}
 
         def pass_on(above: str, have: tuple[_Window, ...]) -> tuple[_Window, ...]:
@@ -238,7 +238,7 @@ class Undoing:
                     late.add(span_id)
         tops = [one for one in late if self._forest.parent_of(one) not in late]
         if tops:
-            tops.sort(key=lambda one: order_of(self._fold.spans[one].events[0]))
+            tops.sort(key=self._began)
             names = listed([self._fold.spans[one].name for one in tops])
             yield Anomaly("step_after_abort", tuple(tops), f"started after the undoing had begun: {names}")
 
@@ -258,11 +258,15 @@ class Undoing:
             windows[top] = _joined(windows.get(top, ()), (window,))
         return windows
 
-    def _started_after(self, span_id: str, began: tuple[str, str]) -> int | None:
+    def _began(self, span_id: str) -> tuple[str, str]:
+        first = self._fold.spans[span_id].events[0]
+        return self._fold.when(first), first.id
+
+    def _started_after(self, span_id: str, began: str) -> int | None:
         """When a span outside of the undoing began, if that may have been after the first undo did."""
         span = self._fold.spans[span_id]
         # Most spans are done before: their last event tells, without a closer look.
-        if not span.state.opened or order_of(span.events[-1]) < began or span_id in self._areas.owner:
+        if not span.state.opened or self._fold.when(span.events[-1]) < began or span_id in self._areas.owner:
             return None
         return span.started_at if span.state.waited else span.first_at
 
