@@ -36,7 +36,7 @@ class Census:
         if change.was is not None:
             for group in self._groups():
                 group.discard(span_id)
-            if change.relinked:
+            if change.relinked:  # what it undid before is not told
                 others = {step: undos - {span_id} for step, undos in self.undos_of.items()}
                 self.undos_of = {step: undos for step, undos in others.items() if undos}
         self._enter(span)

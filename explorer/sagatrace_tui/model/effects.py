@@ -80,7 +80,12 @@ class Effects:
                 self._note(parent)
                 self._take(span_id, top)
                 touched.add(top)
-        elif (step := self._step_of.get(span_id)) is not None:
+            return touched
+        if change.declared:
+            touched |= self._release(span_id)
+        if change.undoes:
+            touched |= self._release(change.span.original_span_id or "")
+        if (step := self._step_of.get(span_id)) is not None:
             self._note(span_id)
             touched.add(step)
         return touched

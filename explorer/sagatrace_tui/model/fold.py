@@ -34,7 +34,9 @@ class Change:
     was: SpanStatus | None
     moved: bool = False  # its parent is another
     parent_was: str | None = None
-    relinked: bool = False  # what it undoes, or what would undo it, is another
+    declared: bool = False  # it now says what would undo it
+    undoes: bool = False  # an undo now says what it undoes
+    relinked: bool = False  # it has become an undo, or another step's
     earlier: bool = False  # it now begins before what was its first event
 
 
@@ -98,14 +100,25 @@ class Fold:
             span = self.spans[event.span_id] = Span(event.span_id, [], NEW)
             span.append(event, state_after(NEW, event.event_type, event.status))
             return Change(span, None)
-        was, parent_was, links_were = span.status, span.parent_id, _links(span)
+        was, parent_was = span.status, span.parent_id
+        compensation, undid, was_undo = span.compensation, span.original_span_id, span.state.is_compensation
         earlier = order_of(event) < order_of(span.events[0])
         if order_of(event) > order_of(span.events[-1]):
             span.append(event, state_after(span.state, event.event_type, event.status))
         else:
             self._refold(span, event)
-        moved = span.parent_id != parent_was
-        return Change(span, was, moved, parent_was, _links(span) != links_were, earlier)
+        told_late = undid is None and was_undo and span.state.is_compensation
+        relinked = span.original_span_id != undid or span.state.is_compensation != was_undo
+        return Change(
+            span,
+            was,
+            moved=span.parent_id != parent_was,
+            parent_was=parent_was,
+            declared=compensation is None and span.compensation is not None,
+            undoes=relinked and told_late,
+            relinked=relinked and not told_late,
+            earlier=earlier,
+        )
 
     def _merge(self, event: TraceEvent, events: dict[str, TraceEvent]) -> None:
         """Keep one of the documents under an id: what was seen over what was presumed, whichever came first."""
@@ -207,10 +220,6 @@ def _in_order(events: list[TraceEvent]) -> list[TraceEvent]:
                 stop += 1
             events[place:stop] = sorted(events[place:stop], key=_ID_OF)
     return events
-
-
-def _links(span: Span) -> tuple[str | None, str | None, bool]:
-    return span.original_span_id, span.compensation, span.state.is_compensation
 
 
 def _presumed(event: TraceEvent) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import msgspec
@@ -11,7 +11,7 @@ import msgspec
 from sagatrace.errors import EventError
 from sagatrace.events import TraceEvent
 from sagatrace_tui.model.attempts import Reading, Try, read_attempts
-from sagatrace_tui.model.facts import Facts, facts_of, links_of, named, text_of
+from sagatrace_tui.model.facts import Facts, facts_of, named, text_of
 from sagatrace_tui.model.phases import NEW, SpanKind, SpanStatus, State, mark_of, state_after
 
 __all__ = ["TOLD_LATE", "Attempt", "Place", "Span", "SpanKind", "SpanStatus", "fold_span"]
@@ -92,10 +92,13 @@ class Span(msgspec.Struct, eq=False, gc=False):
         """The job's name, else the event type less its phase."""
         if self._name is None:
             told = (text_of(facts_of(event).job_name) for event in reversed(self.events))
-            marks = [mark_of(event.event_type, event.status) for event in self.events]
-            typed = next((mark.name for mark in marks if mark.kind != "other"), marks[0].name)
-            self._name = next((name for name in told if name), typed)
+            self._name = next((name for name in told if name), None) or self._typed_name()
         return self._name
+
+    def _typed_name(self) -> str:
+        marks = (mark_of(event.event_type, event.status) for event in self.events)
+        first = mark_of(self.events[0].event_type, self.events[0].status)
+        return next((mark for mark in marks if mark.kind != "other"), first).name
 
     @property
     def first_at(self) -> int:
@@ -268,14 +271,22 @@ class Span(msgspec.Struct, eq=False, gc=False):
     def append(self, event: TraceEvent, state: State) -> None:
         """Take one event that is later than all others; `state` is the state after it."""
         self.events.append(event)
+        facts = facts_of(event)
+        if self._view is not None and self._is_aside(event):
+            self._view = replace(self._view, facts=(*self._view.facts, facts))
+        else:
+            self._view = None
+        if facts.job_name is not None or not self._is_aside(event):
+            self._name = None
         self.state = state
-        self._name = None
-        self._view = None
         if self.parent_id is None:
             self.parent_id = event.parent_span_id or None
-        links = links_of(event)
-        self.original_span_id = text_of(links.original_span_id) or self.original_span_id
-        self.compensation = text_of(links.compensation) or self.compensation
+        self.original_span_id = text_of(facts.original_span_id) or self.original_span_id
+        self.compensation = text_of(facts.compensation) or self.compensation
+
+    def _is_aside(self, event: TraceEvent) -> bool:
+        """Whether a later event changes nothing about how the span stands: the progress of a job, told a thousandfold."""
+        return self.state.kind != "point" and mark_of(event.event_type, event.status).kind == "other"
 
 
 _NOTHING: Final = NEW
