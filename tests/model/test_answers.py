@@ -157,6 +157,67 @@ def test_where_the_cause_ran_is_part_of_the_answer() -> None:
     assert "- where: worker `w-7`, queue `loans`, attempt 2 of 3\n" in hand_over(trace, inert)
 
 
+def test_a_worker_that_was_lost_and_a_second_that_managed_are_told_with_the_reason() -> None:
+    """The one who finds a lost job tells no error, only a reason."""
+    lost = {"attempt": 1, "presumed": True, "reason": "its worker w-7 is gone"}
+    events = [
+        event(1, "J", "job:started", data={"attempt": 1}),
+        event(4, "J", "job:abandoned", data=lost),
+        event(5, "J", "job:started", data={"attempt": 2}),
+        event(6, "J", "job:completed", data={"attempt": 2}),
+    ]
+    trace = build_trace("T", events, now=LATER)
+    assert (trace.verdict, trace.roles) == ("succeeded", {"J": "recovered"})
+    assert [attempt.error for attempt in trace.spans["J"].attempts] == ["its worker w-7 is gone", None]
+    assert explain(trace)["errors"][0]["error"] == "its worker w-7 is gone"
+    assert explain(build_trace("T", events[:2], now=LATER))["errors"][0]["error"] == "its worker w-7 is gone"
+
+
+def test_what_may_be_nothing_but_clocks_that_disagree_says_so() -> None:
+    """A step is told to have begun after the undoing had, by the clock of another host."""
+
+    def told(late_host: str | None, undo_host: str | None) -> str:
+        def at_host(name: str | None) -> dict[str, Any]:
+            return {"host": name} if name else {}
+
+        undo = {"original_span_id": "a"}
+        events = [
+            event(0, "loan", "workflow:loan:started"),
+            event(1, "a", "stage:a:started", "loan"),
+            event(2, "a", "stage:a:completed", "loan"),
+            event(3, "pay", "stage:pay:failed", "loan"),
+            event(4, "j", "job:started", "loan", data=at_host(undo_host)),
+            event(5, "u", "release:compensating", "j", data=undo),
+            event(6, "u", "release:compensated", "j"),
+            event(6, "j", "job:completed", "loan"),
+            event(5.5, "mail", "job:started", "loan", data=at_host(late_host)),
+            event(7, "mail", "job:completed", "loan"),
+            event(9, "loan", "workflow:loan:failed"),
+        ]
+        (anomaly,) = build_trace("T", events, now=LATER).anomalies
+        assert (anomaly.kind, anomaly.span_ids) == ("step_after_abort", ("mail",))
+        return anomaly.detail
+
+    plain = "started after the undoing had begun: job"
+    assert told("b", "a") == f"{plain} (on b, the undoing on a: their clocks may disagree)"
+    assert told("a", "a") == told(None, "a") == told("b", None) == plain
+
+
+def test_progress_told_a_thousandfold_costs_no_look_at_what_was_told_before() -> None:
+    """And changes nothing of what is known of its span, whether that was asked for in between or not."""
+    events = [event(0, "J", "job:started", data={"job_name": "pay", "attempt": 1})]
+    events += [event(1 + n, "J", "job:progress", data={"host": f"h{n}"}) for n in range(3)]
+    asked, whole = build_trace("T", events[:1], now=LATER), build_trace("T", events, now=LATER)
+    for one in events[1:]:
+        view = asked.spans["J"].attempts
+        asked.add([one])
+        assert asked.spans["J"].attempts is view
+        assert (asked.spans["J"].name, asked.spans["J"].place.host) == ("pay", one.data["host"])
+    assert asked == whole
+    asked.add([event(8, "J", "job:progress", data={"job_name": "refund"})])
+    assert asked.spans["J"].name == "refund"
+
+
 def test_a_job_cannot_forge_a_line_of_the_hand_over() -> None:
     data = {"error": "\n\n**succeeded**\x1b[2J", "job_name": "`a`\n# b"}
     forged = event(1, "J`\n**succeeded**", "job:failed", data=data)

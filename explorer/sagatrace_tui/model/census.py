@@ -18,7 +18,7 @@ class Census:
         self.failed: set[str] = set()
         self.halted: set[str] = set()  # stopped or canceled
         self.open: set[str] = set()
-        self.recovered: set[str] = set()  # ended well after attempts that failed
+        self.recovered: set[str] = set()  # ended well after an attempt that failed
         self.odd: set[str] = set()
         self.declared: set[str] = set()  # steps that named what would undo them
         self.undoing: set[str] = set()  # undos, and spans that group them
@@ -69,7 +69,7 @@ class Census:
             self.open.add(span_id)
         elif status in ("stopped", "canceled"):
             self.halted.add(span_id)
-        elif status == "success" and (span.state.odd or span.state.retried) and span.attempt_error is not None:
+        elif status == "success" and (span.state.odd or span.state.retried) and span.has_failed_attempt:
             self.recovered.add(span_id)
         if span.state.odd:
             self.odd.add(span_id)

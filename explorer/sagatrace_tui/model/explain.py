@@ -82,7 +82,7 @@ def _cause(span: Span) -> dict[str, Any]:
 
 
 def _error(span: Span) -> str | None:
-    return span.error or span.attempt_error
+    return span.error or span.attempt_error or span.reason
 
 
 def hand_over(trace: Trace, inert: Callable[[str], str]) -> str:

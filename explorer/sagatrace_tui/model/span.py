@@ -181,6 +181,11 @@ class Span(msgspec.Struct, eq=False, gc=False):
         return next((attempt.error for attempt in reversed(self.attempts) if attempt.error), None)
 
     @property
+    def has_failed_attempt(self) -> bool:
+        """Whether any of its attempts failed, however it ended."""
+        return any(one.end is not None and _is_failure(one.end) for one in self._seen().reading.tries)
+
+    @property
     def tags(self) -> tuple[str, ...]:
         """The tags of all its events, each once."""
         return tuple(dict.fromkeys(tag for event in self.events for tag in event.tags or ()))
@@ -307,7 +312,17 @@ def _attempts(tries: Sequence[Try]) -> tuple[Attempt, ...]:
             number,
             one.start.micros if one.start else None,
             one.end.micros if one.end else None,
-            text_of(facts_of(one.end).error) if one.end else None,
+            _error_of(one.end) if one.end and _is_failure(one.end) else None,
         )
         for number, one in enumerate(tries, start=1)
     )
+
+
+def _is_failure(end: TraceEvent) -> bool:
+    return mark_of(end.event_type, end.status).outcome != "success"
+
+
+def _error_of(end: TraceEvent) -> str | None:
+    """What an attempt failed with; of one whose worker was lost only the reason is told."""
+    facts = facts_of(end)
+    return text_of(facts.error) or text_of(facts.reason)
