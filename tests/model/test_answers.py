@@ -125,7 +125,7 @@ Started 2025-01-01 00:00:00.000Z, ended 2025-01-01 00:00:09.000Z, 9 s; 6 spans, 
 
 **Why**
 - path: `workflow:loan` → `pay`
-- cause: `pay` failed at 2025-01-01 00:00:06.000Z
+- cause: `pay` failed at 00:00:06.000Z
 - error: Closed: account closed
 - where: attempt 1
 - span: `pay`
@@ -144,10 +144,10 @@ Started 2025-01-01 00:00:00.000Z, ended 2025-01-01 00:00:09.000Z, 9 s; 6 spans, 
 
 
 UNDONE = (
-    "- `stage:funds`: undo succeeded, completed 2025-01-01 00:00:04.000Z, "
-    "undo `u2` 2025-01-01 00:00:07.000Z to 2025-01-01 00:00:07.500Z\n"
-    "- `stage:credit`: undo failed, completed 2025-01-01 00:00:02.000Z, "
-    "undo `u1` 2025-01-01 00:00:08.000Z to 2025-01-01 00:00:08.500Z, bureau down"
+    "- `stage:funds`: undo succeeded, completed 00:00:04.000Z, "
+    "undo `u2` 00:00:07.000Z to 00:00:07.500Z\n"
+    "- `stage:credit`: undo failed, completed 00:00:02.000Z, "
+    "undo `u1` 00:00:08.000Z to 00:00:08.500Z, bureau down"
 )
 
 
@@ -171,6 +171,32 @@ def test_a_worker_that_was_lost_and_a_second_that_managed_are_told_with_the_reas
     assert [attempt.error for attempt in trace.spans["J"].attempts] == ["its worker w-7 is gone", None]
     assert explain(trace)["errors"][0]["error"] == "its worker w-7 is gone"
     assert explain(build_trace("T", events[:2], now=LATER))["errors"][0]["error"] == "its worker w-7 is gone"
+
+
+def test_a_stage_ran_where_the_job_around_it_did() -> None:
+    where = {"worker": "w-7", "queue": "loans", "attempt": 1}
+    events = [
+        event(0, "J", "job:started", data={"job_name": "approve", **where}),
+        event(1, "S", "stage:pay:failed", "J", data={"error": "no"}),
+        event(2, "J", "job:failed", data=where),
+    ]
+    text = hand_over(build_trace("T", events, now=LATER), inert)
+    assert "- where: in `approve`, worker `w-7`, queue `loans`, attempt 1\n" in text
+
+
+def test_what_began_on_another_day_has_its_date_and_a_reason_is_told_once() -> None:
+    undo = {"original_span_id": "a", "reason": "no funds"}
+    events = [
+        event(0, "loan", "workflow:loan:started"),
+        event(1, "a", "stage:a:completed", "loan"),
+        event(2, "pay", "stage:pay:failed", "loan"),
+        *(event(3 + n, f"u{n}", "undo:compensated", "loan", data=undo) for n in range(2)),
+    ]
+    late = msgspec.structs.replace(events[-1], timestamp="2025-01-02T00:00:00.000000Z")
+    text = hand_over(build_trace("T", [*events[:-1], late], now=LATER), inert)
+    assert "- cause: `stage:pay` failed at 00:00:02.000Z\n" in text
+    assert "undo `undo` 2025-01-02 00:00:00.000Z to 2025-01-02 00:00:00.000Z\n" in text
+    assert text.count("because no funds") == 1
 
 
 def test_what_may_be_nothing_but_clocks_that_disagree_says_so() -> None:
@@ -246,7 +272,7 @@ def test_an_undo_between_two_attempts_keeps_its_last_error() -> None:
           u1      5..6:retry job ~credit !bank down
         """
     trace = build_trace("T", events_of(saga), now=LATER)
-    assert "undo `u1` 2025-01-01 00:00:05.000Z, attempt 1, last error: bank down\n" in hand_over(trace, inert)
+    assert "undo `u1` 00:00:05.000Z, attempt 1, last error: bank down\n" in hand_over(trace, inert)
     (row,) = explain(trace)["compensations"]
     assert (row["outcome"], row["error"]) == ("unconfirmed", "bank down")
 
@@ -328,6 +354,17 @@ def test_a_late_parent_takes_its_children_home() -> None:
     assert (trace.missing_parents, trace.roots, trace.failure_path) == (("P",), (), ("C",))
     assert trace.add([event(1, "P", "workflow:p:started")]) == {"P"}
     assert (trace.missing_parents, trace.roots, trace.failure_path) == ((), ("P",), ("P", "C"))
+
+
+def test_few_equal_times_among_many_events_are_ordered_by_id() -> None:
+    """The usual case has a way of its own: nearly all times differ, and most come in order."""
+    events = [event(n / 10, f"s{n % 7}", "stage:x:progress", id=f"{n:03}") for n in range(100)]
+    ties = [event(5, "s1", "stage:x:progress", id=one, data={"host": one}) for one in ("z", "y", "x")]
+    given = [*events[50:], *ties, *events[:50]]
+    trace = build_trace("T", given, now=LATER)
+    for span in trace.spans.values():
+        assert span.events == sorted(span.events, key=lambda one: (one.timestamp, one.id))
+    assert [one.id for one in trace.spans["s1"].events if one.timestamp == ties[0].timestamp] == ["050", "x", "y", "z"]
 
 
 def test_silence_ends_a_trace_without_an_event() -> None:

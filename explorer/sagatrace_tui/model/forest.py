@@ -88,7 +88,6 @@ class Forest:
                 return True
         if parent == span_id or (span_id in self.children and self._closes_cycle(span_id)):
             return False
-        self._suspects.update(self.children.get(span_id, ()))
         self.missing.discard(span_id)
         self._place(span_id, parent)
         return True

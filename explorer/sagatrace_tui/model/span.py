@@ -290,7 +290,7 @@ class Span(msgspec.Struct, eq=False, gc=False):
         self.compensation = text_of(facts.compensation) or self.compensation
 
     def _is_aside(self, event: TraceEvent) -> bool:
-        """Whether a later event changes nothing about how the span stands: the progress of a job, told a thousandfold."""
+        """Whether a later event changes nothing about how the span stands: progress, which may be told thousandfold."""
         return self.state.kind != "point" and mark_of(event.event_type, event.status).kind == "other"
 
 
