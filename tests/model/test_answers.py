@@ -18,7 +18,7 @@ from sagatrace.stores import open_store
 from sagatrace.tracer import Tracer
 from sagatrace_tui.commands.why import EXIT_STATUSES, why
 from sagatrace_tui.labels import inert
-from sagatrace_tui.model import IDLE, build_trace, reading_anomalies
+from sagatrace_tui.model import IDLE, Trace, build_trace, reading_anomalies
 from sagatrace_tui.model.explain import explain, hand_over
 
 LATER = 2 * START
@@ -365,6 +365,39 @@ def test_few_equal_times_among_many_events_are_ordered_by_id() -> None:
     for span in trace.spans.values():
         assert span.events == sorted(span.events, key=lambda one: (one.timestamp, one.id))
     assert [one.id for one in trace.spans["s1"].events if one.timestamp == ties[0].timestamp] == ["050", "x", "y", "z"]
+
+
+def grown(*events: TraceEvent) -> Trace:
+    """One at a time, with the verdict asked for in between; the same as all at once."""
+    trace = build_trace("T", [], now=LATER)
+    for one in events:
+        trace.add([one])
+        assert trace.summary
+    whole = build_trace("T", events, now=LATER)
+    assert (trace, explain(trace)) == (whole, explain(whole))
+    return trace
+
+
+def test_a_late_parent_brings_its_children_under_who_made_their_failure_good() -> None:
+    trace = grown(
+        event(0, "loan", "workflow:loan:started"),
+        event(3, "C", "stage:c:failed", "P"),
+        event(9, "loan", "workflow:loan:completed"),
+        event(1, "P", "stage:p:started", "loan"),
+    )
+    assert (trace.verdict, trace.roles) == ("succeeded", {"C": "recovered"})
+
+
+def test_a_job_that_fails_again_later_is_no_longer_the_first_to_fail() -> None:
+    trace = grown(
+        event(0, "A", "job:started"),
+        event(2, "A", "job:failed"),
+        event(3, "B", "job:started"),
+        event(5, "B", "job:failed"),
+        event(6, "A", "job:started"),
+        event(9, "A", "job:failed"),
+    )
+    assert trace.roles == {"A": "independent", "B": "cause"}
 
 
 def test_silence_ends_a_trace_without_an_event() -> None:

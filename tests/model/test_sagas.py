@@ -131,6 +131,18 @@ ROLES = [
           i2    3..4 failed named=item
           i3    5..6 named=item
         """, verdict="failed", path="loan i2", roles="i2:cause loan:consequence"),
+    Saga("nor where the first of them failed", """
+        loan    0..9 failed
+          i1    1..2 failed named=item
+          i2    3..4 named=item
+          i3    5..6 named=item
+        """, verdict="failed", path="loan i1", roles="i1:cause loan:consequence"),
+    Saga("nor where the last of them did", """
+        loan    0..9 failed
+          i1    1..2 failed named=item
+          i2    3..4 named=item
+          i3    5..6 failed named=item
+        """, verdict="failed", path="loan i1", roles="i1:cause i3:independent loan:consequence"),
     Saga("two at once are no retries of each other", """
         loan    0..9 failed
           i1    1..4 failed named=item
