@@ -388,6 +388,31 @@ def test_a_late_parent_brings_its_children_under_who_made_their_failure_good() -
     assert (trace.verdict, trace.roles) == ("succeeded", {"C": "recovered"})
 
 
+@pytest.mark.parametrize(
+    "late",
+    [
+        [event(10, "send", "job:told", data={"compensation": "recall"})],
+        [
+            event(11, "u", "recall:compensated", "loan"),
+            event(10, "u", "recall:compensating", "loan", data={"original_span_id": "send"}),
+        ],
+        [event(10, "u", "job:started", "loan"), event(11, "u", "job:told", data={"original_span_id": "send"})],
+    ],
+    ids=["it declares", "its undo names it", "a job turns out to undo it"],
+)
+def test_a_job_that_turns_out_to_answer_for_itself_no_longer_speaks_for_its_step(late: list[TraceEvent]) -> None:
+    events = [
+        event(0, "loan", "workflow:loan:started"),
+        event(1, "pay", "stage:pay:started", "loan", data={"compensation": "refund"}),
+        event(2, "send", "job:started", "pay"),
+        event(3, "pay", "stage:pay:failed", "loan"),
+        event(4, "send", "job:completed", "pay"),
+        event(9, "loan", "workflow:loan:failed"),
+    ]
+    assert [one.span_id for one in grown(*events).still_standing] == ["pay"]
+    assert "pay" not in [one.span_id for one in grown(*events, *late).still_standing]
+
+
 def test_a_job_that_fails_again_later_is_no_longer_the_first_to_fail() -> None:
     trace = grown(
         event(0, "A", "job:started"),

@@ -673,6 +673,15 @@ EFFECTS = [
         """, verdict="rollback_incomplete", path="loan pay", roles=PAY, undone="book<u1:compensated",
         standing="book: undone before the work below it was over (or clocks disagree); its job hotel completed at "
                  "2025-01-01 00:00:08.000Z, after it had ended: it took effect"),
+    Saga("a step that left a job running, which never ended, and was undone", """
+        loan      0..9 failed
+          book    1..2 +unbook
+            hotel 1.. job
+          pay     3..4 failed
+          u1      5..6 ~book
+        """, verdict="rollback_incomplete", path="loan pay", roles=PAY, undone="book<u1:compensated",
+        standing="book: undone before the work below it was over (or clocks disagree); its job hotel never ended: "
+                 "it may have taken effect", odd="never_ended(hotel)", idle=True),
     Saga("a stage's undo does not cover a job that completed after it", """
         loan      0..9 failed
           book    1..2 +unbook
