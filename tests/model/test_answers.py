@@ -199,6 +199,20 @@ def test_what_began_on_another_day_has_its_date_and_a_reason_is_told_once() -> N
     assert text.count("because no funds") == 1
 
 
+def test_attempts_without_numbers_whose_ends_are_lost_are_told_apart_from_the_last_back() -> None:
+    started = [event(1, "J", "job:started"), event(3, "J", "job:started"), event(5, "J", "job:started")]
+
+    def attempts(*more: TraceEvent) -> list[tuple[int | None, int | None]]:
+        found = build_trace("T", [*started, *more], now=LATER).spans["J"].attempts
+        begin = started[0].micros - 1_000_000
+        times = [(one.started_at, one.ended_at) for one in found]
+        return [tuple(None if at is None else (at - begin) // 1_000_000 for at in pair) for pair in times]  # type: ignore[misc]
+
+    assert attempts(event(6, "J", "job:completed")) == [(1, None), (3, None), (5, 6)]
+    assert attempts(event(4, "J", "job:retrying"), event(6, "J", "job:completed")) == [(1, None), (3, 4), (5, 6)]
+    assert attempts(event(2, "J", "job:retrying")) == [(1, 2), (3, None), (5, None)]
+
+
 def test_what_may_be_nothing_but_clocks_that_disagree_says_so() -> None:
     """A step is told to have begun after the undoing had, by the clock of another host."""
 

@@ -851,6 +851,16 @@ AGAIN = [
         """, verdict="rollback_incomplete", roles="order:recovered", undone="b1<u1:compensated a1<-:not_started",
         standing="a1: unwind stopped before it",
         says="succeeded · rollback incomplete: 1 of 2 steps still standing (stage:a1)"),
+    Saga("a first attempt that nobody undid, a second partly rolled back, a good third one", """
+        order     0..6:retry 20..26:retry 61..66 job !no
+          a1      1..2 +x
+          a2      21..22 +x
+          b2      22..23 +x
+          u2      24..25 ~b2
+          a3      62..63 +x
+        """, verdict="rollback_incomplete", roles="order:recovered", undone="b2<u2:compensated a2<-:not_started",
+        standing="a2: unwind stopped before it",
+        says="succeeded · rollback incomplete: 1 of 2 steps still standing (stage:a2)"),
     Saga("a good second attempt that was undone all the same", """
         order     0..6:retry 61..66 job !no
           a1      1..2 +x
@@ -882,6 +892,17 @@ ODD = [
           u2      8..8.5 ~b
         """, verdict="rolled_back", path="loan pay", roles="loan:consequence pay:cause",
         undone="a<u1:compensated b<u2:compensated", odd="out_of_order_undo(u1 u2)"),
+    Saga("the last thing undone first, and the other two in the order done", """
+        loan      0..11 failed
+          a       1..2 +x
+          b       3..4 +x
+          c       5..6 +x
+          pay     6..7 failed
+          u3      7..7.5 ~c
+          u1      8..8.5 ~a
+          u2      9..9.5 ~b
+        """, verdict="rolled_back", path="loan pay", roles="loan:consequence pay:cause",
+        undone="c<u3:compensated a<u1:compensated b<u2:compensated", odd="out_of_order_undo(u1 u2)"),
     Saga("steps that ran at once have no order", """
         loan      0..9 failed
           a       1..3 +x
