@@ -213,6 +213,27 @@ def test_attempts_without_numbers_whose_ends_are_lost_are_told_apart_from_the_la
     assert attempts(event(2, "J", "job:retrying")) == [(1, 2), (3, None), (5, None)]
 
 
+@pytest.mark.parametrize(
+    ("phases", "status", "odd"),
+    [
+        ("started failed started", "running", []),
+        ("enqueued started failed enqueued", "queued", []),
+        ("started failed enqueued", "failed", []),  # its one enqueuing, by a clock that is ahead
+        ("started failed enqueued started completed", "success", []),
+        ("started completed started failed", "failed", []),
+        ("failed completed", "success", []),
+        ("completed failed", "failed", ["conflicting_outcomes"]),
+        ("failed failed", "failed", []),
+        ("completed completed", "success", ["duplicate"]),
+        ("started failed completed", "success", ["conflicting_outcomes"]),
+    ],
+)
+def test_a_job_run_again_without_numbers_stands_as_its_last_run_does(phases: str, status: str, odd: list[str]) -> None:
+    trace = grown(*(event(n, "J", f"job:{phase}") for n, phase in enumerate(phases.split())))
+    assert trace.spans["J"].status == status
+    assert [one.kind for one in trace.anomalies if one.kind != "never_ended"] == odd
+
+
 def test_what_may_be_nothing_but_clocks_that_disagree_says_so() -> None:
     """A step is told to have begun after the undoing had, by the clock of another host."""
 
@@ -361,6 +382,17 @@ def test_events_that_cannot_be_read_in_full_are_anomalies() -> None:
         "event 1: timestamp '2025-13-01T00:00:00.000000Z' is not ISO 8601: month must be in 1..12",
         "event 2: its data is not a JSON object",
     ]
+
+
+def test_what_could_not_be_read_is_told_still_after_all_was_folded_anew() -> None:
+    good = event(0, "A", "stage:a:completed", id="1")
+    no_time = msgspec.structs.replace(good, id="2", timestamp="2025-13-01T00:00:00.000000Z")
+    trace = build_trace("T", [good], now=LATER)
+    trace.add([no_time])
+    trace.add([event(0, "A", "stage:a:failed", id="1")])
+    assert [one.kind for one in trace.anomalies] == ["malformed", "duplicate"]
+    trace.add([event(1, "B", "stage:b:started", "C"), event(2, "C", "stage:c:started", "B")])
+    assert [one.kind for one in trace.anomalies][:2] == ["malformed", "duplicate"]
 
 
 def test_a_late_parent_takes_its_children_home() -> None:
