@@ -234,6 +234,16 @@ def test_a_job_run_again_without_numbers_stands_as_its_last_run_does(phases: str
     assert [one.kind for one in trace.anomalies if one.kind != "never_ended"] == odd
 
 
+def test_an_undo_ran_where_it_says_or_else_where_its_job_did() -> None:
+    for own, place in (({"worker": "w-1"}, "w-1"), ({}, "w-2")):
+        events = [
+            event(1, "u", "undo:compensating", data={"original_span_id": "a", **own}),
+            event(2, "j", "job:started", "u", data={"worker": "w-2"}),
+        ]
+        (row,) = build_trace("T", events, now=LATER).ledger
+        assert (row.place and row.place.worker) == place
+
+
 def test_what_may_be_nothing_but_clocks_that_disagree_says_so() -> None:
     """A step is told to have begun after the undoing had, by the clock of another host."""
 
