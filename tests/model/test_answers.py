@@ -471,14 +471,45 @@ def test_a_job_that_turns_out_to_answer_for_itself_no_longer_speaks_for_its_step
 
 def test_a_job_that_fails_again_later_is_no_longer_the_first_to_fail() -> None:
     trace = grown(
+        event(0, "C", "job:started"),
+        event(1, "C", "job:failed"),
         event(0, "A", "job:started"),
         event(2, "A", "job:failed"),
         event(3, "B", "job:started"),
         event(5, "B", "job:failed"),
         event(6, "A", "job:started"),
         event(9, "A", "job:failed"),
+        event(10, "C", "job:started"),
+        event(11, "C", "job:completed"),
     )
-    assert trace.roles == {"A": "independent", "B": "cause"}
+    assert trace.roles == {"A": "independent", "B": "cause", "C": "recovered"}
+
+
+def test_a_stage_that_is_told_to_have_failed_after_all_made_nothing_good() -> None:
+    trace = grown(
+        event(0, "S", "stage:s:started"),
+        event(1, "C", "job:failed", "S"),
+        event(2, "S", "stage:s:completed"),
+        event(3, "S", "stage:s:failed"),
+    )
+    assert trace.roles == {"C": "cause", "S": "consequence"}
+
+
+def test_a_time_written_another_way_than_those_before_is_put_where_it_belongs() -> None:
+    short = msgspec.structs.replace(event(0, "B", "stage:b:started", "loan"), timestamp="2025-01-01T00:00:01Z")
+    trace = grown(event(0, "loan", "workflow:loan:started"), event(1.5, "A", "stage:a:started", "loan"), short)
+    assert trace.children["loan"] == ["B", "A"]
+
+
+def test_of_many_steps_that_stand_the_first_are_named() -> None:
+    events = [event(0, "loan", "workflow:loan:failed")]
+    for n in reversed(range(150)):
+        told = {"compensation": "undo", "seq": 1000 - n}
+        events.append(event(1 + n // 4, f"s{n:03}", f"stage:{n}:completed", "loan", data=told))
+    told = build_trace("T", events, now=LATER).summary
+    assert told.endswith(
+        "150 of 150 steps still standing (stage:3, stage:2, stage:1 and 147 more), and no undo ever began"
+    )
 
 
 def test_silence_ends_a_trace_without_an_event() -> None:
