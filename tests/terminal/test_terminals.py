@@ -78,8 +78,8 @@ def test_a_terminal_that_is_gone_leaves_no_process(tui: Command) -> None:
         terminal.until(CAUSE)
         tree = psutil.Process(terminal.process.pid)
         family = [tree, *tree.children(recursive=True)]
-        terminal.hang_up("_ours")
-        terminal.hang_up("_theirs")
+        terminal.hang_up("ours")
+        terminal.hang_up("theirs")
         terminal.wait()
         assert not [process for process in family if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
 
@@ -164,7 +164,7 @@ def test_where_nothing_can_be_copied_a_file_is_offered_and_written(tui: Command,
 
 HOSTILE = "\x1b]0;owned\x07\x1b[2J\x1b]52;c;ZXZpbA==\x07\x9b31m\x00\u202e\u200d\r\n\t[red]x[/] 日本" + "e\u0301" * 9
 OURS = re.compile(
-    rb"\x1b\]22;[a-z-]*\x07|\x1b\[[0-9;]*[mHCXKMLr]|\x1b\[\??[0-9;]*[hl]|\x1b\[\?[0-9]+\$p|\x1b\[[<>][0-9;]*u|\r\n|\r"
+    rb"\x1b\]22;[a-z-]*\x07|\x1b\[[0-9;]*[mHBCXKMLr]|\x1b\[\??[0-9;]*[hl]|\x1b\[\?[0-9]+\$p|\x1b\[[<>][0-9;]*u|\r\n|\r|\x08"
 )
 KEYS = ("g", "/", "bad\r", "\r", "w", "c", "3", "\t", "j\r", "\x1b", "G", "k\r", "q", "y", "\r", "Y", "?", "\x1b")
 
