@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["main", "tui_main"]
 
 _STATUSES: Final = "Exit status: 0 done · 1 failed · 2 wrong usage · 7 no such trace."
+_PATIENCE: Final = 30.0
+"""Seconds for one reading of the app, which says what it waits for: a trace of many pages takes longer than a write."""
 _COMMANDS: Final = {
     "list": ("reading", "list_traces"),
     "show": ("reading", "show"),
@@ -79,9 +81,11 @@ def tui_main(trace_id: str | None, demo: bool, store_url: str | None) -> None:
     if demo:
         _run_demo()
         return
-    with opened_store(store_url) as store:
-        # An unusable store is one line here, not a broken screen. The trace itself is read by the app.
-        if not store.search(Search(limit=1, trace_prefix=trace_id or "")) and trace_id is not None:
+    with opened_store(store_url, least_wait=_PATIENCE) as store:
+        # A file answers at once: an unusable one is one line here, not a broken screen. What a network is asked for,
+        # the app asks itself, and shows what it waits for.
+        is_near = store.label.startswith("sqlite:")
+        if is_near and not store.search(Search(limit=1, trace_prefix=trace_id or "")) and trace_id is not None:
             no_such_trace(store, trace_id)
         _run_app(store, trace_id)
 

@@ -2,8 +2,8 @@
 
     python tests/benchmarks/bench_screen.py [--store sqlite|cosmos] [SPANS …]
 
-Without sizes: 20, 1 000, 10 000 and 100 000 spans, 120×40, true colour. Start is from exec to the bytes that were waited
-for, the programs in turns. A key is from the write to the last byte of the answer. `× own` is what was sent beside
+Without sizes: 20, 1 000, 10 000 and 100 000 spans, 120×40, true colour. Start is from exec to the bytes waited for, the
+programs in turns. A key is from the write to the last byte of the answer. `× own` is what was sent beside
 what the changed cells take by themselves: for each run of them its place, then their colours and signs. All programs
 run from bytecode, as after an installation.
 """
@@ -151,7 +151,7 @@ def stores(kind: str, directory: str) -> Iterator[Stores]:
 
 
 def start(programs: Mapping[str, tuple[Program, str]]) -> None:
-    """How long each takes to the bytes it is waited for with, all in turns; the first is what the others are held to."""
+    """How long each takes to the bytes it is waited for with, in turns; the first is what the others are held to."""
     taken: dict[str, list[float]] = {name: [] for name in programs}
     for number in range(ROUNDS + 1):
         for name, (program, shown) in programs.items():
