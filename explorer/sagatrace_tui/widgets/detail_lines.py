@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from sagatrace_tui.labels import duration, inert, moment, offset, plural, status_words
+from sagatrace_tui.labels import duration, inert, moment, offset, plural, short_name, status_words
 from sagatrace_tui.model import Role, Span, Trace
 from sagatrace_tui.model.outline import Group
 from sagatrace_tui.theme import STATUS_TONES
@@ -20,6 +20,7 @@ MAX_EVENTS: Final = 200
 MAX_STACK_LINES: Final = 60
 _MAX_ERROR: Final = 2000
 _FRAME: Final = re.compile(r'(\s*File ")(.*)(", line .*)')
+_POINTERS: Final = re.compile(r"[ ~^]+")  # below what they point at; of no use where that is broken
 # Shown in places of their own, or as fields.
 _SHOWN: Final = frozenset({"error", "error_type", "stack", "original_span_id", "compensation", "job_name"})
 _MEANING: Final[dict[Role, str]] = {
@@ -43,8 +44,9 @@ class DetailLine:
     span_id: str | None = None
 
 
-def _title(text: str) -> DetailLine:
-    return DetailLine(((inert(text, 200), "strong"),), text)
+def _title(text: str, width: int) -> Iterator[DetailLine]:
+    for line in wrapped(short_name(inert(text, 200), width), width):
+        yield DetailLine(((line, "strong"),), text)
 
 
 def _section(title: str, note: str = "", tone: str = "key") -> Iterator[DetailLine]:
@@ -63,7 +65,7 @@ def detail_lines(trace: Trace, span_id: str, width: int, *, toggled: Collection[
         return list(_missing(trace, span_id, width))
     origin = trace.started_at if trace.started_at is not None else span.first_at
     return [
-        _title(span.name),
+        *_title(span.name, width),
         *(part for line in _fields(span, trace, origin) for part in _continued(line, width)),
         *_error(span, width),
         *_attempts(span, origin),
@@ -73,10 +75,10 @@ def detail_lines(trace: Trace, span_id: str, width: int, *, toggled: Collection[
     ]
 
 
-def group_lines(group: Group) -> list[DetailLine]:
+def group_lines(group: Group, width: int) -> list[DetailLine]:
     """The rows of siblings shown as one."""
     return [
-        _title(group.name),
+        *_title(group.name, width),
         _field("spans", f"{len(group.span_ids):,}, next to each other, all went well"),
         _field("shortest", duration(max(0, group.shortest))),
         _field("median", duration(max(0, group.median))),
@@ -89,7 +91,7 @@ def group_lines(group: Group) -> list[DetailLine]:
 
 
 def _missing(trace: Trace, span_id: str, width: int) -> Iterator[DetailLine]:
-    yield _title("parent never seen")
+    yield from _title("parent never seen", width)
     yield _field("span", inert(span_id, 300), "id", value=span_id)
     yield DetailLine(())
     named = plural(len(trace.children.get(span_id, ())), "span")
@@ -214,9 +216,13 @@ def _stack(span: Span, width: int) -> Iterator[DetailLine]:
     for number, line in enumerate(lines):
         # The frames' own lines are read; the source under them is context; the last line is the error.
         is_error = number == len(lines) - 1
+        if _POINTERS.fullmatch(line):
+            continue
         tone = "bad" if is_error else "muted" if line.startswith("    ") else "plain"
-        for part in wrapped(line, width) if is_error else (_frame(line, width),):
-            yield DetailLine(((part, tone),), stack, is_cut=True)
+        shown = _frame(line, width)
+        indent = " " * (len(shown) - len(shown.lstrip()) + 2)
+        for count, part in enumerate(wrapped(shown, width if len(shown) <= width else width - len(indent))):
+            yield DetailLine(((indent + part if count else part, tone),), stack, is_cut=True)
 
 
 def _frame(line: str, width: int) -> str:

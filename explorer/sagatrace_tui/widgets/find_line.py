@@ -18,7 +18,10 @@ __all__ = ["FindLine"]
 class FindLine(Horizontal):
     """Hidden until opened; says what to find while one types, when that is settled, and when it is given up."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Give up", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "submit", "Go on in the tree", tooltip="Keep what was found, and go on in the tree"),
+        Binding("escape", "leave", "Give up", tooltip="Forget what was found"),
+    ]
     DEFAULT_CSS = """
     FindLine { height: 1; display: none; background: $surface; padding: 0 1; }
     FindLine Static { width: auto; color: $foreground-muted; }
@@ -77,6 +80,10 @@ class FindLine(Horizontal):
         """Go to what was found."""
         event.stop()
         self.post_message(self.Settled())
+
+    async def action_submit(self) -> None:
+        """Settle, as Enter does in the line itself."""
+        await self.query_one(Input).action_submit()
 
     def action_leave(self) -> None:
         """Give up."""

@@ -39,10 +39,11 @@ class QueryLine(Vertical):
     """Says which query was asked for, and when it was left. `recent` are earlier ones, newest first."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("tab", "complete", "Complete"),
-        Binding("up", "recall(1)", "Earlier query", show=False),
+        Binding("tab", "complete", "Complete", tooltip="Take the completion that is shown"),
+        Binding("up", "recall(1)", "Earlier query"),
         Binding("down", "recall(-1)", "Later query", show=False),
-        Binding("escape", "leave", "Back to the list", show=False),
+        Binding("enter", "submit", "Search"),
+        Binding("escape", "leave", "Back", tooltip="Back to the list, the query as it was"),
     ]
     DEFAULT_CSS = """
     QueryLine { height: auto; background: $surface; padding: 0 1; }
@@ -130,6 +131,10 @@ class QueryLine(Vertical):
             self.recent = [text, *(one for one in self.recent if one != text)][:50]
         self.remove_class("-open")
         self.post_message(self.Asked(query, text))
+
+    async def action_submit(self) -> None:
+        """Ask, as Enter does in the line itself."""
+        await self.input.action_submit()
 
     def action_complete(self) -> None:
         """Take the likeliest completion."""

@@ -27,7 +27,7 @@ class SpanTree(Rows):
     """A trace in; says which span the cursor is on and which was opened. Folds and cursor outlive a new trace."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "open", "Detail"),
+        Binding("enter", "open", "Detail", tooltip="Go into the detail; a row of like spans unfolds"),
         Binding("space", "fold", "Fold or unfold", show=False),
         Binding("right,l", "inward", "Unfold, or go to the first child", show=False),
         Binding("left,h", "outward", "Fold, or go to the parent", show=False),
@@ -35,7 +35,7 @@ class SpanTree(Rows):
         Binding("equals_sign", "unfold_all", "Unfold all", show=False),
         Binding("less_than_sign", "level(-1)", "Fold one level more", show=False),
         Binding("greater_than_sign", "level(1)", "Unfold one level more", show=False),
-        Binding("e", "error(1)", "Error"),
+        Binding("e", "error(1)", "Error", tooltip="Next error"),
         Binding("E", "error(-1)", "Previous error", show=False),
         Binding("n", "match(1)", "Next match", show=False),
         Binding("N", "match(-1)", "Previous match", show=False),
