@@ -153,6 +153,18 @@ def test_inside_tmux_the_clipboard_is_reached_both_ways(tui: Command) -> None:
         assert b"\x1b]52;c;ZnVq\x07" in terminal.raw.replace(b"\x1b\x1b]52", b"")
 
 
+def test_what_screen_may_have_drawn_of_a_long_copy_is_drawn_over(tui: Command) -> None:
+    with PtyTerminal(tui("loan-2"), env={**KINDS["screen-256color"], "STY": None}) as terminal:
+        terminal.until(CAUSE)
+        before = len(terminal.raw)
+        terminal.press("Y", "Copied the hand-over")
+        terminal.read(quiet=0.3)
+        again = bytes(terminal.raw[before:]).rpartition(b"\x07")[2]
+        assert b"transfer_funds" in again
+        assert b"workflow:loan-approval" in again
+        assert "transfer_funds  CAUSE" in terminal.text
+
+
 def test_where_nothing_can_be_copied_a_file_is_offered_and_written(tui: Command, tmp_path: Path) -> None:
     with PtyTerminal(["env", f"--chdir={tmp_path}", *tui("loan-2")], env=KINDS["linux"]) as terminal:
         terminal.until(CAUSE)
