@@ -22,6 +22,7 @@ __all__ = [
     "inert",
     "moment",
     "offset",
+    "one_line",
     "plural",
     "short",
     "short_middle",
@@ -100,6 +101,12 @@ def _shown(line: str) -> str:
     if line.isascii() and line.isprintable():
         return line
     return _PILED.sub(lambda match: f"{match[1]}⟨+{len(match[2])} marks⟩", _ACTIVE.sub(_visible, line))
+
+
+def one_line(text: str) -> str:
+    """What was typed or pasted, less all that a terminal would act on; tabs and line ends are blanks."""
+    line = _ACTIVE.sub(lambda match: " " if match[0].isspace() else "", text)
+    return _PILED.sub(lambda match: match[1], line)
 
 
 def short(text: str, width: int) -> str:

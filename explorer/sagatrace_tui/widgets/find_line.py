@@ -12,6 +12,8 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.widgets import Input, Static
 
+from sagatrace_tui.widgets.line_input import LineInput
+
 __all__ = ["FindLine"]
 
 
@@ -48,7 +50,7 @@ class FindLine(Horizontal):
     def compose(self) -> ComposeResult:
         """A sign, the line, the result."""
         yield Static("/", id="sign")
-        yield Input(placeholder="names, ids, errors, data", select_on_focus=False, compact=True)
+        yield LineInput(placeholder="names, ids, errors, data", select_on_focus=False, compact=True)
         yield Static(id="found", markup=False)
 
     def edit(self) -> None:

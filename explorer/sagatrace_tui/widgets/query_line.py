@@ -18,6 +18,7 @@ from textual.widgets import Input, Static
 from sagatrace_tui.labels import inert, short
 from sagatrace_tui.model.query import KEYS, Query, QueryError, completions, parse_query
 from sagatrace_tui.theme import TONES
+from sagatrace_tui.widgets.line_input import LineInput
 
 __all__ = ["QueryLine"]
 
@@ -74,7 +75,7 @@ class QueryLine(Vertical):
 
     def compose(self) -> ComposeResult:
         """The line, and what there is to say about it."""
-        yield Input(placeholder=f"/ to search: {EXAMPLE}", suggester=_Keys(), select_on_focus=False, compact=True)
+        yield LineInput(placeholder=f"/ to search: {EXAMPLE}", suggester=_Keys(), select_on_focus=False, compact=True)
         yield Static()
 
     @property
