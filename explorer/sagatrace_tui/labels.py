@@ -16,6 +16,7 @@ from sagatrace_tui.model import Span, Verdict
 __all__ = [
     "GLYPHS",
     "VERDICTS",
+    "at_time",
     "clock",
     "clock_of_day",
     "duration",
@@ -221,6 +222,11 @@ def offset(micros: int, origin: int) -> str:
     if micros == origin:
         return "+0"
     return f"{'+' if micros > origin else '-'}{duration(abs(micros - origin))}"
+
+
+def at_time(micros: int, origin: int) -> str:
+    """A moment as its distance from another where that tells more than minutes, else as its time of day, UTC."""
+    return offset(micros, origin) if abs(micros - origin) < 60_000_000 else moment(micros).partition(" ")[2]
 
 
 def when(micros: int | None, now: int) -> str:

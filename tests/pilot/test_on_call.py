@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sagas import UnreliableStore, event, failed, screen_text, still, trace_of, until
+from sagas import UnreliableStore, event, failed, screen_text, still, succeeded, trace_of, until
 from sagatrace.events import TraceEvent
 from sagatrace_tui.app import SagatraceApp
 from sagatrace_tui.widgets.detail_lines import detail_lines
@@ -149,4 +149,60 @@ def test_a_traceback_is_read_without_scrolling_sideways() -> None:
         "    notify_the_customer",
         "    raise CustomerWithdrew(reason)",
         "CustomerWithdrew: the customer withdrew",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("key", "told"),
+    [
+        ("e", "Nothing failed in this trace"),
+        ("w", "Nothing failed in this trace"),
+        ("n", "Nothing was found yet: / finds"),
+        ("asterisk", "Nothing was found yet: / finds"),
+    ],
+)
+async def test_a_key_with_nothing_to_do_says_why(key: str, told: str) -> None:
+    app = opened(succeeded("T7"))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "validate_application" in screen_text(app), "the tree")
+        await pilot.press(key)
+        await until(pilot, lambda: f"» {told}" in screen_text(app), told)
+
+
+async def test_idle_gaps_are_drawn_short_and_that_is_told() -> None:
+    steps = [
+        event("T7", f"s{at}", f"stage:s{at}:{what}", at + took, "wf")
+        for at in (0, 3600)
+        for what, took in (("started", 0), ("completed", 9))
+    ]
+    ends = [event("T7", "wf", "workflow:x:started", 0), event("T7", "wf", "workflow:x:failed", 3610)]
+    app = opened([*ends, *steps])
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "stage:s3600" in screen_text(app), "the tree")
+        await pilot.press("i")
+        await until(pilot, lambda: "» 1 idle gap drawn short, at ≈" in screen_text(app), "what was done")
+        await until(pilot, lambda: "≈" in screen_text(app).splitlines()[3], "the gap on the axis")
+        await pilot.press("i")
+        await until(pilot, lambda: "as long as they are" in screen_text(app), "what was undone")
+
+
+def test_a_long_value_says_how_long_it_is_within_the_pane() -> None:
+    events = [*dotted(), event("T7", "not", "job:progress", 0.35, data={"note": "x" * 900, "few": "y" * 20})]
+    lines = ["".join(text for text, _ in line.parts) for line in detail_lines(trace_of(events), "not", 44)]
+    (note,) = (line for line in lines if "note:" in line)
+    assert note.endswith("… [900 characters]")
+    assert len(note) <= 44
+    assert f"  few: {'y' * 20}" in lines
+
+
+def test_moments_hours_into_a_trace_are_told_apart() -> None:
+    events = [
+        event("T7", "wf", "workflow:x:started", 0),
+        *(event("T7", "j", f"job:{what}", 7200 + n, "wf") for n, what in enumerate(("started", "retrying", "started"))),
+    ]
+    lines = ["".join(text for text, _ in line.parts) for line in detail_lines(trace_of(events), "j", 60)]
+    assert [line.split()[0] for line in lines if line.endswith(("job:started", "job:retrying"))] == [
+        "12:00:00.000Z",
+        "12:00:01.000Z",
+        "12:00:02.000Z",
     ]

@@ -181,6 +181,11 @@ class TraceScreen(CopyScreen):
             self._rest.stop()
         self._rest = self.set_timer(REST, self._show_detail)
 
+    @on(SpanTree.Told)
+    def pass_on(self, message: SpanTree.Told) -> None:
+        """Say what a key did, or why it did nothing."""
+        self.say(message.text)
+
     @on(SpanTree.SpanOpened)
     def open_detail(self) -> None:
         """Go into the detail."""

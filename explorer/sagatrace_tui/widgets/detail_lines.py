@@ -7,11 +7,13 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from sagatrace_tui.labels import duration, inert, moment, offset, plural, short_name, status_words
+from rich.cells import cell_len
+
+from sagatrace_tui.labels import at_time, duration, inert, moment, offset, plural, short, short_name, status_words
 from sagatrace_tui.model import Role, Span, Trace
 from sagatrace_tui.model.outline import Group
 from sagatrace_tui.theme import STATUS_TONES
-from sagatrace_tui.values import Path, text_lines, value_lines, wrapped
+from sagatrace_tui.values import Path, ValueLine, text_lines, value_lines, wrapped
 from sagatrace_tui.widgets.rows import Part
 
 __all__ = ["DetailLine", "detail_lines", "group_lines"]
@@ -70,7 +72,7 @@ def detail_lines(trace: Trace, span_id: str, width: int, *, toggled: Collection[
         *_error(span, width),
         *_attempts(span, origin),
         *_stack(span, width),
-        *_data(span, toggled),
+        *_data(span, width, toggled),
         *_events(span, origin),
     ]
 
@@ -181,7 +183,7 @@ def _attempts(span: Span, origin: int) -> Iterator[DetailLine]:
         return
     yield from _section("Attempts", str(len(attempts)))
     for attempt in attempts[:50]:
-        at = offset(attempt.started_at, origin) if attempt.started_at is not None else "—"
+        at = at_time(attempt.started_at, origin) if attempt.started_at is not None else "—"
         both = attempt.started_at is not None and attempt.ended_at is not None
         took = duration(max(0, (attempt.ended_at or 0) - (attempt.started_at or 0))) if both else "—"
         if attempt.error is not None:
@@ -196,15 +198,24 @@ def _attempts(span: Span, origin: int) -> Iterator[DetailLine]:
         yield DetailLine(((f"… and {plural(len(attempts) - 50, 'more attempt')}", "muted"),))
 
 
-def _data(span: Span, toggled: Collection[Path]) -> Iterator[DetailLine]:
+def _data(span: Span, width: int, toggled: Collection[Path]) -> Iterator[DetailLine]:
     own = {key: value for key, value in span.data.items() if key not in _SHOWN}
     if not own:
         return
     yield from _section("Data")
     for line in value_lines(own, toggled=toggled):
         marker = ("▸ " if line.is_folded else "▾ ") if line.has_more else "  "
-        parts = ((marker, "guide"), (line.lead, "muted"), (line.text, "muted" if line.has_more else "plain"))
+        text = _sized(line, width - len(marker) - cell_len(line.lead))
+        parts = ((marker, "guide"), (line.lead, "muted"), (text, "muted" if line.has_more else "plain"))
         yield DetailLine(parts, line.value, line.path, line.has_more, line.is_cut)
+
+
+def _sized(line: ValueLine, room: int) -> str:
+    """The line's text; one of a single line that does not fit is cut with its size told."""
+    if not isinstance(line.value, str) or "\n" in line.value or cell_len(line.text) <= room:
+        return line.text
+    note = f" [{len(line.value):,} characters]"
+    return short(inert(line.value[: max(room, 0)]) + "…", max(8, room - len(note))) + note
 
 
 def _stack(span: Span, width: int) -> Iterator[DetailLine]:
@@ -243,7 +254,7 @@ def _events(span: Span, origin: int) -> Iterator[DetailLine]:
         status = f"  {event.status}" if event.status else ""
         tone = {"failed": "bad", "success": "ok"}.get(event.status or "", "muted")
         parts = (
-            (f"{offset(event.micros, origin):<9} ", "muted"),
+            (f"{at_time(event.micros, origin):<9} ", "muted"),
             (inert(event.event_type, 200), "plain"),
             (status, tone),
         )

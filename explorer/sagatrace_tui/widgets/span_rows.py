@@ -65,7 +65,7 @@ class SpanRows:
         span, group = self._trace.spans.get(span_id), self._outline.groups.get(span_id)
         lead = self._guides(place, rows, label // 3, folded)
         if group is not None:
-            lead += self._group(group, label // 2)
+            lead += self._group(group, label - sum(len(text) for text, _ in lead))
         elif span is not None:
             lead += self._words(place, span, label - sum(len(text) for text, _ in lead), folded or part, rows, found)
         else:
@@ -141,13 +141,13 @@ class SpanRows:
         return sum(outline.places.get(child, -1) not in shown for child in children)
 
     def _group(self, group: Group, room: int) -> list[Part]:
-        lengths = " / ".join(duration(max(0, one)) for one in (group.shortest, group.median, group.longest))
-        return [
-            (f"{GLYPHS['success']} ", "ok"),
-            (short_name(inert(group.name, 200), max(8, room)), "plain"),
-            (f" ×{len(group.span_ids):,}", "key"),
-            (f"  {lengths}", "muted"),
-        ]
+        name = short_name(inert(group.name, 200), max(8, room // 2))
+        count = f" ×{len(group.span_ids):,}"
+        least, usual, most = (duration(max(0, one)) for one in (group.shortest, group.median, group.longest))
+        room -= 2 + cell_len(name) + len(count) + 2
+        told = (f"{least} / {usual} / {most}", f"{least} – {most}", f"≈ {usual}")
+        lengths = next((text for text in told if len(text) <= room), told[-1])
+        return [(f"{GLYPHS['success']} ", "ok"), (name, "plain"), (count, "key"), (f"  {lengths}", "muted")]
 
     def _missing(self, span_id: str, place: int, folded: bool) -> list[Part]:
         hidden = f" +{self._outline.sizes[place] - 1:,}" if folded else ""

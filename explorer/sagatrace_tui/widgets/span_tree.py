@@ -67,6 +67,13 @@ class SpanTree(Rows):
     class SpanOpened(SpanHighlighted):
         """The span under the cursor was chosen."""
 
+    class Told(Message):
+        """Why a key changed nothing, or what it changed that may not be in sight."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name for it
         super().__init__(id=id)
         self._rows: Sequence[int] = ()
@@ -287,17 +294,18 @@ class SpanTree(Rows):
 
     def action_error(self, step: int) -> None:
         """Go to the next failed span, around the end to the first."""
-        self._step(self._errors, step)
+        self._step(self._errors, step, "Nothing failed in this trace")
 
     def action_match(self, step: int) -> None:
         """Go to the next span that was found."""
         if self.outline is not None:
             places = self.outline.places
-            self._step(sorted(places[one] for one in self.matches if one in places), step)
+            found = sorted(places[one] for one in self.matches if one in places)
+            self._step(found, step, "Nothing was found yet: / finds")
 
-    def _step(self, places: Sequence[int], step: int) -> None:
+    def _step(self, places: Sequence[int], step: int, without: str) -> None:
         if self.outline is None or not places:
-            self.app.bell()
+            self.post_message(self.Told(without))
             return
         here = self._rows[self.cursor] if len(self._rows) else -1
         at = bisect_right(places, here) if step > 0 else bisect_left(places, here) - 1
@@ -306,3 +314,8 @@ class SpanTree(Rows):
     def action_squeeze(self) -> None:
         """Draw idle gaps short, or as long as they are."""
         self.squeeze = not self.squeeze
+        gaps = len(self.timeline().gaps)
+        short = (
+            f"{plural(gaps, 'idle gap')} drawn short, at ≈" if gaps else "No idle gap is long enough to draw it short"
+        )
+        self.post_message(self.Told(short if self.squeeze else "Idle gaps are as long as they are"))
