@@ -209,3 +209,17 @@ def test_moments_hours_into_a_trace_are_told_apart() -> None:
         "12:00:01.000Z",
         "12:00:02.000Z",
     ]
+
+
+async def test_escape_takes_a_search_back_and_never_quits() -> None:
+    app = SagatraceApp(UnreliableStore([*failed("T7"), *succeeded("T8")]), clock=still)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "2 traces" in screen_text(app), "the list")
+        await pilot.press("slash", *"status:failed", "enter")
+        await until(pilot, lambda: "1 trace " in screen_text(app), "what was found")
+        await pilot.press("escape")
+        await until(pilot, lambda: "2 traces" in screen_text(app), "all again")
+        assert "status:failed since:2h" in screen_text(app)
+        await pilot.press("escape")
+        await until(pilot, lambda: "» These are all traces: / searches, q quits" in screen_text(app), "what to press")
+        assert app.is_running

@@ -39,7 +39,7 @@ class SearchScreen(Screen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "query", "Search", priority=True, tooltip="Type what to look for"),
         Binding("w", "why", "Why", tooltip="Open the trace and show why it failed, root to cause"),
-        Binding("c", "clear", "All traces again", show=False),
+        Binding("escape,c", "clear", "All traces again, after a search", show=False),
         Binding("y", "copy", "Copy the trace id", show=False),
         Binding("r", "reload", "Read again", tooltip="Read every trace of the list again now"),
         Binding("question_mark,f1", "app.help", "Help", tooltip="These keys"),
@@ -201,6 +201,9 @@ class SearchScreen(Screen[None]):
 
     def action_clear(self) -> None:
         """Look for nothing in particular."""
+        if not self._asked:
+            self.query_one(StateLine).say("These are all traces: / searches, q quits")
+            return
         line = self.query_one(QueryLine)
         line.input.value = ""
         self.ask(QueryLine.Asked(Query(), ""))
@@ -239,7 +242,7 @@ def _notice(listing: Listing, asked: str) -> tuple[str, str, bool] | None:
     if not listing.rows and not listing.reading and asked:
         return (
             "No trace matches",
-            f"{asked}\nAll of it must hold for one single event of a trace. / changes it, c shows all traces again.",
+            f"{asked}\nAll of it must hold for one single event of a trace. / changes it, Esc shows all traces again.",
             False,
         )
     if not listing.rows and not listing.reading:
