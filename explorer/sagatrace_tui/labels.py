@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -16,7 +16,7 @@ from sagatrace_tui.model import Span, Verdict
 __all__ = [
     "GLYPHS",
     "VERDICTS",
-    "at_time",
+    "at_times",
     "clock",
     "clock_of_day",
     "duration",
@@ -224,9 +224,11 @@ def offset(micros: int, origin: int) -> str:
     return f"{'+' if micros > origin else '-'}{duration(abs(micros - origin))}"
 
 
-def at_time(micros: int, origin: int) -> str:
-    """A moment as its distance from another where that tells more than minutes, else as its time of day, UTC."""
-    return offset(micros, origin) if abs(micros - origin) < 60_000_000 else moment(micros).partition(" ")[2]
+def at_times(moments: Sequence[int], origin: int) -> list[str]:
+    """Moments as their distances from another; as times of day, UTC, where one is so far off that minutes were told."""
+    if all(abs(micros - origin) < 60_000_000 for micros in moments):
+        return [offset(micros, origin) for micros in moments]
+    return [moment(micros).partition(" ")[2] for micros in moments]
 
 
 def when(micros: int | None, now: int) -> str:

@@ -116,10 +116,12 @@ class Outline:
         """The place after all that is below."""
         return place + self.sizes[place] if place >= 0 else len(self.ids)
 
-    def inner(self) -> Iterator[str]:
-        """The ids of all that has something below it."""
-        sizes = self.sizes
-        return (span_id for place, span_id in enumerate(self.ids) if sizes[place] > 1)
+    def above(self, place: int) -> Iterator[str]:
+        """The ids of all above it, nearest first."""
+        place = self.parents[place]
+        while place >= 0:
+            yield self.ids[place]
+            place = self.parents[place]
 
     def below_level(self, level: int) -> set[str]:
         """What to fold so that nothing deeper than `level` shows; the top is level 0."""

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from rich.cells import cell_len
 
-from sagatrace_tui.labels import at_time, duration, inert, moment, offset, plural, short, short_name, status_words
+from sagatrace_tui.labels import at_times, duration, inert, moment, offset, plural, short, short_name, status_words
 from sagatrace_tui.model import Role, Span, Trace
 from sagatrace_tui.model.outline import Group
 from sagatrace_tui.theme import STATUS_TONES
@@ -182,8 +182,10 @@ def _attempts(span: Span, origin: int) -> Iterator[DetailLine]:
     if len(attempts) < 2:
         return
     yield from _section("Attempts", str(len(attempts)))
+    begun = [attempt.started_at for attempt in attempts[:50] if attempt.started_at is not None]
+    told = dict(zip(begun, at_times(begun, origin), strict=True))
     for attempt in attempts[:50]:
-        at = at_time(attempt.started_at, origin) if attempt.started_at is not None else "—"
+        at = told[attempt.started_at] if attempt.started_at is not None else "—"
         both = attempt.started_at is not None and attempt.ended_at is not None
         took = duration(max(0, (attempt.ended_at or 0) - (attempt.started_at or 0))) if both else "—"
         if attempt.error is not None:
@@ -250,11 +252,13 @@ def _frame(line: str, width: int) -> str:
 
 def _events(span: Span, origin: int) -> Iterator[DetailLine]:
     yield from _section("Events", str(len(span.events)))
-    for event in span.events[:MAX_EVENTS]:
+    shown = span.events[:MAX_EVENTS]
+    times = at_times([event.micros for event in shown], origin)
+    for at, event in zip(times, shown, strict=True):
         status = f"  {event.status}" if event.status else ""
         tone = {"failed": "bad", "success": "ok"}.get(event.status or "", "muted")
         parts = (
-            (f"{at_time(event.micros, origin):<9} ", "muted"),
+            (f"{at:<9} ", "muted"),
             (inert(event.event_type, 200), "plain"),
             (status, tone),
         )
