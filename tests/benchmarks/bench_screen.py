@@ -40,7 +40,7 @@ from sagatrace.events import TraceEvent, new_event, utc_timestamp
 from sagatrace.stores import open_store
 
 SIZES = (20, 1_000, 10_000, 100_000)
-MANY = 10_000
+MANY = 30_000
 """Spans from which on a trace takes long enough to open to press keys meanwhile."""
 ROUNDS = 9
 START = datetime(2025, 12, 22, 10, 0, 0, tzinfo=UTC)
@@ -265,7 +265,7 @@ def stalls(program: Program) -> tuple[float, float, int]:
         terminal.send("\r")
         terminal.read(quiet=0.5)
         scrolling = [_answered(terminal, key) for key in [DOWN] * 60 + [PAGE] * 30 + ["G", "g", "-", "=", "G", "g"]]
-    return max(opening), max(scrolling), len(opening) + len(scrolling)
+    return max(opening, default=0.0), max(scrolling), len(opening) + len(scrolling)
 
 
 def _answered(terminal: PtyTerminal, key: str) -> float:
