@@ -19,11 +19,13 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import msgspec
 import rq
+from rq.exceptions import DeserializationError
 from rq.job import Job, JobStatus
 from rq.timeouts import BaseTimeoutException, JobTimeoutException
 
 from sagatrace.context import META_KEY, TraceContext, context_from_meta, trace_meta
-from sagatrace.events import MAX_ERROR, Status, utc_timestamp
+from sagatrace.errors import OutboxFullError, OutboxMismatchError
+from sagatrace.events import MAX_ERROR, Status, TraceEvent, utc_timestamp
 from sagatrace.outbox import Draft
 from sagatrace.tracer import Tracer, error_data
 
@@ -108,9 +110,8 @@ class JobTeller:
         self.errors: dict[str, BaseException] = {}
         self.death = ""  # how the last work-horse ended, where the worker saw it
         self.execution_id: str | None = None  # the one that was begun last
-        self.nameless = True  # whether the job's name is still to be told
+        self.nameless = True  # whether the job's name is still to be told, once it is loaded
         self._facts = facts
-        self._name: dict[str, str] = {}
         self._places: dict[str, Place] = {}
         self._draft: Draft | None = None  # of the end of the execution that was begun last
         self._page = mmap.mmap(-1, _PAGE)  # one byte: the end is told; four: the length of what `share` left, and that
@@ -126,7 +127,11 @@ class JobTeller:
     def failure(self, job: Job, execution_id: str | None, said: str, more: Mapping[str, Any]) -> None:
         """Tell that an attempt failed, was stopped or will be tried again: as RQ has just left the job object."""
         status = job.get_status(refresh=False)
+        raised_here = job.id in self.errors
         data = {**(self.error_of(job) or {"error": said.strip().rstrip(";")[:MAX_ERROR]}), **more}
+        if self.nameless and raised_here:
+            with suppress(DeserializationError):
+                data["job_name"] = job.func_name
         if self.death:
             data.setdefault("error_type", "WorkHorseTerminated")
             data["reason"] = self.death
@@ -186,56 +191,53 @@ class JobTeller:
 
     def emit(
         self, job: Job, event_id: str | None, phase: str, data: Mapping[str, Any], *, replace: bool = False
-    ) -> None:
+    ) -> TraceEvent | None:
         """Write one event of the job's span."""
-        place = self.place_of(job)
-        self.tracer.emit(
+        event = self.tracer.emit(
             f"job:{phase}",
-            place.context,
+            self.place_of(job).context,
             span_id=job.id,
             status=_STATUSES.get(phase),
             event_id=event_id,
-            data=self._data_of(job, place, data),
+            data={**self._data_of(job), **data},
             replace=replace,
         )
         if self.tracer.lost:
             self.share()
+        return event
 
-    def prepare(self, job: Job, execution_id: str) -> None:
+    def prepare(self, job: Job, started: TraceEvent) -> None:
         """Write down now how the attempt will have ended if it goes well, for `complete`.
 
         A forked work-horse pays for each page of memory that it is the first to write to: making an event touches
-        some sixty, keeping one that is made a dozen.
+        some forty, keeping one that is made a dozen.
         """
-        place = self.place_of(job)
-        self._draft = self.tracer.draft(
-            "job:completed",
-            place.context,
-            span_id=job.id,
+        end = msgspec.structs.replace(
+            started,
+            id=f"{self.execution_id}:end",
+            event_type="job:completed",
             status="success",
-            event_id=f"{execution_id}:end",
-            data=self._data_of(job, place, {}),
+            raw_data=msgspec.Raw(msgspec.json.encode(self._data_of(job))),
         )
-
-    def name(self, name: str | None) -> None:
-        """Tell the job's name in what is told of it from here on: it could not be known before it was loaded."""
-        self._name = {"job_name": name} if name else {}
-        self._draft = None
+        self._draft = self.tracer.draft(end)
 
     def complete(self, job: Job, execution_id: str | None, data: Mapping[str, Any]) -> None:
         """Tell that an attempt went well."""
         draft, self._draft = self._draft, None
         kept = False
+        if self.nameless:  # and RQ has loaded the job since
+            data = {"job_name": job.func_name, **data}
         if draft is not None and execution_id == self.execution_id and not data:
-            with suppress(OSError):  # as where it is not kept: `emit` knows what to do, and counts
+            # Where it is not kept, `emit` knows what to do, and counts.
+            with suppress(OSError, OutboxFullError, OutboxMismatchError):
                 kept = draft.keep()
         if kept:
             self._page[0] = 1
         else:
             self.end(job, execution_id, "completed", data)
 
-    def _data_of(self, job: Job, place: Place, data: Mapping[str, Any]) -> dict[str, Any]:
-        return {"job_id": job.id, "attempt": place.attempt, **self._facts, **self._name, **data}
+    def _data_of(self, job: Job) -> dict[str, Any]:
+        return {"job_id": job.id, "attempt": self.place_of(job).attempt, **self._facts}
 
 
 class TellingMixin(_WorkerBase):

@@ -25,10 +25,9 @@ import os
 import time
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Final, NoReturn
+from typing import Final, NamedTuple, NoReturn
 
 import platformdirs
 
@@ -73,9 +72,11 @@ class Outbox:
     def __init__(self, directory: Path, *, max_bytes: int = 256 << 20, store: str | None = None) -> None:
         self.directory = directory
         self.max_bytes = max_bytes
+        self._path = os.fspath(directory)
         self._active = os.fspath(directory / ACTIVE)
+        self._label = os.fspath(directory / STORE)
         self._store = store
-        self._claimed = store is None
+        self._claimed = False
         self._segment_bytes = min(_MAX_SEGMENT, max(1, max_bytes // 64))
 
     def append(self, events: Iterable[TraceEvent], replace: bool = False) -> int:
@@ -91,11 +92,11 @@ class Outbox:
             self._keep(b"".join([head + encode_event(event) + _TAIL for event in listed]), listed)
         return len(listed)
 
-    def draft(self, event: TraceEvent, replace: bool = False) -> Draft:
-        """The event as it will be written, but for its time."""
+    def draft(self, event: TraceEvent) -> Draft:
+        """The event as it will be written, over one of the same id, but for its time."""
         stamp = b'"timestamp":"'
         head, _, tail = encode_event(event).partition(stamp + event.timestamp.encode())
-        return Draft(self, _HEADS[replace] + head + stamp, tail + _TAIL)
+        return Draft(self, _HEADS[True] + head + stamp, tail + _TAIL)
 
     def close(self) -> None:
         """Nothing to let go of: no file stays open."""
@@ -109,10 +110,7 @@ class Outbox:
         raise OSError(errno.EAGAIN, f"sealed {_ATTEMPTS} times while one event was written", str(self.directory))
 
     def _write(self, block: bytes, events: list[TraceEvent], again: bool = False) -> bool:
-        """Append the block; False when it has to be written again, as the file was sealed before or meanwhile.
-
-        Without `events` it is written only where there is nothing to see to before: False else.
-        """
+        """Append the block; False when it has to be written again, as the file was sealed before or meanwhile."""
         # Few steps, and paths as plain text: each page that a work-horse touches first is copied for it. Not kept open:
         # a file's number would outlive `os.closerange` in a job, and then mean another file.
         try:
@@ -123,10 +121,8 @@ class Outbox:
         try:
             status = os.fstat(file)
             if not again and not (self._claimed and status.st_size):
-                if not events:
-                    return False
                 self._begin(fresh=not status.st_size, events=events)
-            elif status.st_size >= self._segment_bytes and (not events or self._rotated(events)):
+            elif status.st_size >= self._segment_bytes and self._rotated(events):
                 return False
             if (written := os.write(file, block)) < len(block):
                 raise OSError(errno.ENOSPC, f"disk full after {written} of {len(block)} bytes", self._active)
@@ -139,7 +135,7 @@ class Outbox:
 
     def _begin(self, *, fresh: bool, events: list[TraceEvent]) -> None:
         """Look at a file that is new, or new to this process. Raises OutboxFullError, OutboxMismatchError."""
-        if self._store is not None:
+        if self._store is not None and _label_at(self._label) != self._store:
             claim(self.directory, self._store)
         self._claimed = True
         if fresh:  # as well: whoever seals (each worker at its end) must not undo the bound
@@ -153,7 +149,7 @@ class Outbox:
     def _require_room(self, events: list[TraceEvent]) -> bool:
         """Whether there is more than the reserve. Raises OutboxFullError without room for such events."""
         late = all(split_event_type(event.event_type)[1] in _LATE for event in events)
-        used = sum(_size(path) for path in sealed_segments(self.directory)) + _size(self.directory / ACTIVE)
+        used = self._used()
         reserve = self.max_bytes - self.max_bytes // 10
         if used >= (self.max_bytes if late else reserve):
             self._refuse(
@@ -162,6 +158,15 @@ class Outbox:
                 f"see `sagatrace doctor` for why nothing drains it, or raise SAGATRACE_OUTBOX_MB",
             )
         return used < reserve
+
+    def _used(self) -> int:
+        used = 0
+        with os.scandir(self._path) as entries:
+            for entry in entries:
+                if entry.name == ACTIVE or entry.name.startswith(SEALED):
+                    with suppress(FileNotFoundError):  # delivered meanwhile
+                        used += entry.stat().st_size
+        return used
 
     def _refuse(self, count: int, why: str) -> NoReturn:
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -174,8 +179,7 @@ class Outbox:
         raise OutboxFullError(why)
 
 
-@dataclass(frozen=True, slots=True)
-class Draft:
+class Draft(NamedTuple):
     """An event of the outbox's that lacks only its time: keeping it costs a fraction of making it."""
 
     outbox: Outbox
@@ -183,7 +187,10 @@ class Draft:
     tail: bytes
 
     def keep(self) -> bool:
-        """Keep the event as one of now; False where it takes `Outbox.append`. Raises OSError."""
+        """Keep the event as one of now; False where it was not or may be lost, which `Outbox.append` mends.
+
+        Raises as that does, but does not count what is refused.
+        """
         return self.outbox._write(self.head + utc_timestamp().encode() + self.tail, [])  # noqa: SLF001 - its own
 
 
@@ -209,7 +216,7 @@ def sealed_segments(directory: Path) -> list[Path]:
 
 def claim(directory: Path, label: str) -> None:
     """Note that the outbox is for the store of this label. Raises OutboxMismatchError, OSError."""
-    if _label_of(directory) is None:
+    if _label_at(directory / STORE) is None:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         with suppress(FileExistsError):  # another process was faster: it may be for another store
             (directory / STORE).symlink_to(label)
@@ -218,7 +225,7 @@ def claim(directory: Path, label: str) -> None:
 
 def require_label(directory: Path, label: str) -> None:
     """Raises OutboxMismatchError for an outbox that keeps events for another store, OSError."""
-    known = _label_of(directory)
+    known = _label_at(directory / STORE)
     if known not in (None, label):
         raise OutboxMismatchError(
             f"the outbox {directory} keeps events for {known}, not for {label}: set SAGATRACE_STORE or --store "
@@ -226,9 +233,9 @@ def require_label(directory: Path, label: str) -> None:
         )
 
 
-def _label_of(directory: Path) -> str | None:
+def _label_at(path: Path | str) -> str | None:
     try:
-        return os.readlink(directory / STORE)  # noqa: PTH115 - a Path would lose slashes of the label
+        return os.readlink(path)  # noqa: PTH115 - a Path would lose slashes of the label
     except FileNotFoundError:
         return None
 
@@ -256,10 +263,3 @@ def outbox_directory(settings: Settings, *, in_worker: bool = False) -> Path | N
 
 drained: Final[set[Path]] = set()
 """Outboxes beside SQLite files for which this process, or the one it was forked from, has seen to a shipper."""
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:  # delivered meanwhile
-        return 0

@@ -44,7 +44,7 @@ class _Teller(JobTeller):
         """Forget the job before; what is left of it is of a work-horse that told its end itself."""
         self._places.clear()
         self.errors.clear()
-        self.death, self.execution_id, self._name, self._draft = "", execution_id, {}, None
+        self.death, self.execution_id, self._draft = "", execution_id, None
         self._page[:5] = bytes(5)
 
     @property
@@ -162,8 +162,9 @@ class OverseerMixin(TellingMixin):
             "attempts_allowed": max(place.allowed, place.attempt + (job.retries_left or 0)),
             **self.job_data(job, "started"),
         }
-        teller.emit(job, f"{execution_id}:start", "started", data)
-        teller.prepare(job, execution_id)
+        started = teller.emit(job, f"{execution_id}:start", "started", data)
+        if started is not None:
+            teller.prepare(job, started)
 
     def _see_to_the_end(self, job: Job, error: BaseException | None) -> None:
         teller = self._teller

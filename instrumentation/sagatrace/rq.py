@@ -51,9 +51,6 @@ class TracedWorkerMixin(OverseerMixin):
             with self._harmless:
                 running.set(self._teller.place_of(job).inside)
         super().prepare_job_execution(job, *args, **kwargs)
-        with self._harmless:
-            if self._teller.nameless:
-                self._teller.name(job.func_name)  # RQ has just loaded it
 
     def handle_exception(self, job: Job, *exc_info: Any) -> Any:
         """Keep the exception for the event: RQ hands on only its text."""

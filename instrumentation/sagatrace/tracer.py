@@ -83,17 +83,9 @@ class Tracer:
         Without `span_id` the event is a span of its own, as an instant (`ai:decision`) is. `replace` writes over an
         event of the same id: for what was seen, where somebody else can only presume.
         """
-        fields: dict[str, Any] = {
-            "id": event_id or new_id(),
-            "trace_id": context.trace_id,
-            "span_id": span_id or new_id(),
-            "parent_span_id": context.span_id,
-            "event_type": event_type,
-            "status": status,
-            "tags": tags,
-        }
+        told = (event_type, context, span_id or new_id(), status, data, tags, event_id or new_id())
         try:
-            return self._record(fields, data, replace)
+            return self._record(*told, replace)
         except Exception as error:
             if not _is_job_timeout(error):
                 self._count(error, "event lost")
@@ -101,37 +93,17 @@ class Tracer:
             # It struck while the event was written, and fires once: so there is time to write it before the job
             # learns of it. Should it be there already, its id makes the second time harmless.
             try:
-                self._record(fields, data, replace)
+                self._record(*told, replace)
             except Exception as again:  # noqa: BLE001 - counted, and the timeout goes on
                 self._count(again, "event lost")
             raise
 
-    def draft(
-        self,
-        event_type: str,
-        context: TraceRef,
-        *,
-        span_id: str,
-        status: Status,
-        event_id: str,
-        data: Mapping[str, Any],
-    ) -> Draft | None:
-        """An event that `Draft.keep` emits later, over one of the same id.
+    def draft(self, event: TraceEvent) -> Draft | None:
+        """What `Draft.keep` emits as an event of then, over one of the same id.
 
         None where only `emit` can: before the first event, past a redaction, and into a store.
         """
-        if self._redact is not None or not isinstance(self._opened, Outbox):
-            return None
-        event = new_event(
-            id=event_id,
-            trace_id=context.trace_id,
-            span_id=span_id,
-            parent_span_id=context.span_id,
-            event_type=event_type,
-            status=status,
-            data=data,
-        )
-        return self._opened.draft(event, replace=True)
+        return self._opened.draft(event) if isinstance(self._opened, Outbox) and self._redact is None else None
 
     def span(
         self,
@@ -177,10 +149,27 @@ class Tracer:
             if opened is not None:
                 opened.close()
 
-    def _record(self, fields: dict[str, Any], data: Mapping[str, Any] | None, replace: bool) -> TraceEvent:
-        if data and self._redact is not None:
-            data = self._redacted(self._redact, fields["event_type"], data)
-        event = new_event(**fields, data=data)
+    def _record(
+        self,
+        event_type: str,
+        context: TraceRef,
+        span_id: str,
+        status: Status | None,
+        data: Mapping[str, Any] | None,
+        tags: Iterable[str] | None,
+        event_id: str,
+        replace: bool,
+    ) -> TraceEvent:
+        event = new_event(
+            id=event_id,
+            trace_id=context.trace_id,
+            span_id=span_id,
+            parent_span_id=context.span_id,
+            event_type=event_type,
+            status=status,
+            data=self._redacted(self._redact, event_type, data) if data and self._redact is not None else data,
+            tags=tags,
+        )
         if self._opened is None:
             self._opened = self._open()
         try:

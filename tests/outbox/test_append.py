@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import os
+import random
 import resource
 import shutil
 import signal
 import stat
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -92,10 +94,12 @@ def test_what_was_emitted_outlives_the_process(outbox: Outbox, end: Callable[[],
 
 
 def test_what_is_sealed_while_it_is_written_is_written_again(outbox: Outbox) -> None:
-    """A writer races with somebody who seals as fast as he can."""
+    """A writer races with somebody who seals thousands of times a second, at any moment of its writing."""
     sealer = os.fork()
     if sealer == 0:
+        pause, chance = threading.Event(), random.Random(1)
         while True:  # until killed
+            pause.wait(chance.uniform(0, 3e-4))
             seal(outbox.directory)
     written, deadline = 0, time.monotonic() + 30
     try:
