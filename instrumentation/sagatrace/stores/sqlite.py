@@ -139,7 +139,9 @@ class SqliteStore:
         events, malformed = decode_documents((event_id, document) for event_id, document, _ in rows)
         cost = ReadCost(queries=1, milliseconds=(time.perf_counter() - began) * 1000)
         place = f"{self._file}:{end}"
-        return Changes(tuple(events), tuple(malformed), place, cost, whole=not known and trace_id is not None, more=more)
+        return Changes(
+            tuple(events), tuple(malformed), place, cost, whole=not known and trace_id is not None, more=more
+        )
 
     def search(self, search: Search) -> TraceHits:
         """The traces with the latest matching events, newest first."""
@@ -165,7 +167,9 @@ class SqliteStore:
                     if self._read_only and self._connection is not None and self._file != _identity(self._path):
                         self.close()  # another file has taken the place of the one that is open
                     if self._connection is None:
-                        file = _identity(self._path)  # before: if another takes its place meanwhile, the next call sees it
+                        file = _identity(
+                            self._path
+                        )  # before: if another takes its place meanwhile, the next call sees it
                         self._connection = self._open()
                         self._opened += 1
                         self._file = file or _identity(self._path)

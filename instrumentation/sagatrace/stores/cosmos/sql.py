@@ -14,7 +14,16 @@ from typing import Any, Final
 from sagatrace.events import CLOSING_PHASES, utc_timestamp
 from sagatrace.stores.search import Search
 
-__all__ = ["Query", "changes_query", "newest_query", "quoted", "search_query", "stored_timestamp", "ties_query", "trace_query"]
+__all__ = [
+    "Query",
+    "changes_query",
+    "newest_query",
+    "quoted",
+    "search_query",
+    "stored_timestamp",
+    "ties_query",
+    "trace_query",
+]
 
 Query = tuple[str, list[dict[str, Any]]]
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
