@@ -12,7 +12,7 @@ from textual.pilot import Pilot
 
 from sagatrace.errors import StoreError
 from sagatrace.events import TraceEvent, new_event, utc_timestamp
-from sagatrace.stores import FetchedTrace, Search, TraceHits
+from sagatrace.stores import Changes, FetchedTrace, Search, TraceHits
 from sagatrace.stores.memory import MemoryStore
 from sagatrace_tui.model import Trace, build_trace
 
@@ -136,18 +136,38 @@ class UnreliableStore(MemoryStore):
 
     def search(self, search: Search) -> TraceHits:
         """As every store, unless cut off."""
-        if self.cut_off:
-            raise StoreError("cannot reach the store at loans-db:5432: connection refused")
+        self._require_line()
         return super().search(search)
 
     def fetch_trace(self, trace_id: str) -> FetchedTrace:
         """As every store, once it is let."""
+        self._await_leave(trace_id)
+        return super().fetch_trace(trace_id)
+
+    def fetch_since(self, trace_id: str, cursor: str | None) -> Changes:
+        """As every store, once it is let."""
+        self._await_leave(trace_id)
+        return super().fetch_since(trace_id, cursor)
+
+    def fetch_all_since(self, cursor: str | None, limit: int) -> Changes:
+        """As every store, unless cut off."""
+        self._require_line()
+        return super().fetch_all_since(cursor, limit)
+
+    def stamp(self) -> str:
+        """As every store, unless cut off."""
+        self._require_line()
+        return super().stamp()
+
+    def _await_leave(self, trace_id: str) -> None:
         if self.slow and not self.free.acquire(timeout=30):
             raise StoreError("the test never let this fetch go")
+        self._require_line()
+        self.fetches.append(trace_id)
+
+    def _require_line(self) -> None:
         if self.cut_off:
             raise StoreError("cannot reach the store at loans-db:5432: connection refused")
-        self.fetches.append(trace_id)
-        return super().fetch_trace(trace_id)
 
 
 async def until(pilot: Pilot[Any], condition: Callable[[], object], what: str, seconds: float = 10) -> None:

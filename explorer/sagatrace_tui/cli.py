@@ -6,12 +6,16 @@ import gc
 import io
 import os
 import sys
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, NoReturn
 
 import click
 from platformdirs import user_state_path
 
+from sagatrace.errors import SettingsError
+from sagatrace.mirror import open_mirror
+from sagatrace.settings import Settings
 from sagatrace.stores import EventStore, Search
 from sagatrace_tui.commands import cost, doctor, init, reading, transfer
 from sagatrace_tui.commands.outcome import Exit, no_such_trace, one_line_errors, opened_store, store_option
@@ -81,8 +85,15 @@ def _run_app(store: EventStore, trace_id: str | None = None, demo: Demo | None =
     from sagatrace_tui.query_history import QueryHistory
     from sagatrace_tui.terminal import detect
 
+    mirror = None
+    try:
+        settings = Settings.from_env()
+        mirror = open_mirror(replace(settings, mirror=demo.mirror_url) if demo is not None else settings, store.label)
+    except SettingsError as error:  # one setting that is wrong is no reason not to look
+        click.echo(f"sagatrace-tui: the store is polled: {inert(str(error))}", err=True)
     app = SagatraceApp(
         store,
+        mirror=mirror,
         trace_id=trace_id,
         subtitle="demo: loan sagas on real RQ workers" if demo is not None else "",
         trouble=demo.failure if demo is not None else None,

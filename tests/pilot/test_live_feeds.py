@@ -10,7 +10,9 @@ import pytest
 
 from sagas import NOW, UnreliableStore, event, failed, running, still, succeeded
 from sagatrace.stores import Search, TraceHits
-from sagatrace_tui.live import AFRESH, OLDER, ListFeed, Listing, Poller, TraceFeed
+from sagatrace_tui.live import AFRESH, LOOK, OLDER, ListFeed, Listing, Poller, TraceFeed
+
+NOW_TOO = frozenset({LOOK})
 
 
 def last(readings: Iterator[Listing]) -> Listing:
@@ -33,10 +35,10 @@ def test_a_first_reading_yields_the_list_before_and_while_it_is_fetched() -> Non
 def test_a_later_reading_fetches_only_what_changed_or_still_runs() -> None:
     store = UnreliableStore([*succeeded("done", 1), *running("runs", 2), *succeeded("late", 3)])
     feed = ListFeed(store, still)
-    last(feed.read())
+    last(feed.read(NOW_TOO))
     store.fetches.clear()
     store.append([event("late", "x", "ai:decision", 9.0)])
-    listing = last(feed.read())
+    listing = last(feed.read(NOW_TOO))
     assert sorted(store.fetches) == ["late", "runs"]
     assert [(row.trace_id, row.span_count) for row in listing.rows] == [("late", 4), ("runs", 2), ("done", 3)]
 
@@ -44,7 +46,7 @@ def test_a_later_reading_fetches_only_what_changed_or_still_runs() -> None:
 def test_refreshing_fetches_every_listed_trace_again() -> None:
     store = many(4)
     feed = ListFeed(store, still)
-    last(feed.read())
+    last(feed.read(NOW_TOO))
     store.fetches.clear()
     last(feed.read(frozenset({AFRESH})))
     assert sorted(store.fetches) == ["t000", "t001", "t002", "t003"]
@@ -54,7 +56,7 @@ def test_pages_lead_to_every_trace_once_though_the_same_ones_come_up_again() -> 
     # All sagas run at once: older events of those already listed fill whole pages.
     store = UnreliableStore(one for n in range(23) for one in succeeded(f"t{n:02}", n / 1000))
     feed = ListFeed(store, still, page=5)
-    listing = last(feed.read())
+    listing = last(feed.read(NOW_TOO))
     assert len(listing.rows) == 5
     for _ in range(40):
         if listing.exhausted:
@@ -67,23 +69,23 @@ def test_pages_lead_to_every_trace_once_though_the_same_ones_come_up_again() -> 
 def test_more_new_traces_than_a_page_holds_are_all_found() -> None:
     store = many(3)
     feed = ListFeed(store, still, page=4)
-    last(feed.read())
+    last(feed.read(NOW_TOO))
     store.append(one for n in range(3, 20) for one in succeeded(f"t{n:03}", float(n)))
-    assert len(last(feed.read()).rows) == 20
+    assert len(last(feed.read(NOW_TOO)).rows) == 20
 
 
 def test_a_failing_store_is_said_and_what_was_read_stays() -> None:
     store = many(2)
     feed = ListFeed(store, still)
-    rows = last(feed.read()).rows
+    rows = last(feed.read(NOW_TOO)).rows
     store.cut_off = True
-    listing = last(feed.read())
+    listing = last(feed.read(NOW_TOO))
     assert (listing.fault, listing.rows) == (
         "cannot reach the store at loans-db:5432: connection refused",
         rows,
     )
     store.cut_off = False
-    assert last(feed.read()).fault is None
+    assert last(feed.read(NOW_TOO)).fault is None
 
 
 def test_an_error_nobody_foresaw_is_shown_and_logged(caplog: pytest.LogCaptureFixture) -> None:
@@ -100,12 +102,12 @@ def test_an_unchanged_trace_is_the_same_object_and_a_silent_one_ends() -> None:
     now = NOW
     store = UnreliableStore(running("t"))
     feed = TraceFeed(store, "t", lambda: now)
-    [first], [second] = feed.read(), feed.read()
+    [first], [second] = feed.read(NOW_TOO), feed.read(NOW_TOO)
     assert first.trace is second.trace
     assert first.trace is not None
     assert first.trace.status == "running"
     now += 3_600_000_000
-    [third] = feed.read()
+    [third] = feed.read(NOW_TOO)
     assert third.trace is not None
     assert third.trace.status != "running"
 
@@ -113,9 +115,10 @@ def test_an_unchanged_trace_is_the_same_object_and_a_silent_one_ends() -> None:
 def test_a_changed_trace_is_folded_anew() -> None:
     store = UnreliableStore(failed("t")[:3])
     feed = TraceFeed(store, "t", still)
-    [before] = feed.read()
+    [before] = feed.read(NOW_TOO)
     store.append(failed("t"))
-    [after] = feed.read()
+    [after] = feed.read(NOW_TOO)
+    feed.shown(after.trace)
     assert before.trace is not None
     assert after.trace is not None
     assert (len(before.trace.spans), len(after.trace.spans)) == (3, 7)

@@ -129,7 +129,7 @@ async def test_the_store_is_left_alone_while_another_screen_is_on_top() -> None:
     app = SagatraceApp(store, clock=still)
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "▶ running" in screen_text(app), "the trace")
-        await pilot.press("question_mark")
+        await pilot.press("enter")
         poller = app.screen_stack[0].poller  # type: ignore[attr-defined]
         await until(pilot, lambda: poller._paused, "the pause")
         await pilot.press("escape")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from textual.binding import Binding, BindingType
 from textual.message import Message
@@ -20,6 +20,8 @@ from sagatrace_tui.widgets.span_rows import SpanRows, zones
 
 __all__ = ["SpanTree", "Subject"]
 
+FRESH: Final = 4.0
+"""Seconds that a row is marked as new."""
 Subject = tuple[Trace, Outline]
 
 
@@ -76,6 +78,7 @@ class SpanTree(Rows):
         self._errors: list[int] = []
         self._drawer: SpanRows | None = None
         self._scale: Timeline | None = None
+        self._fresh: set[str] = set()
 
     @property
     def trace(self) -> Trace | None:
@@ -118,7 +121,26 @@ class SpanTree(Rows):
         self._scale = None
         if here is None and trace.cause is not None:
             here = trace.cause.span_id
+        stays_at_end = self.follows_end and self.has_focus
         self._rebuild(here)
+        if stays_at_end:
+            self.action_bottom()
+
+    def show_fresh(self, span_ids: frozenset[str]) -> None:
+        """Mark the rows of these spans for a few seconds: they are new."""
+        if span_ids:
+            self._fresh |= span_ids
+            self.set_timer(FRESH, lambda: self._forget_fresh(span_ids))
+            self.redraw()
+
+    def _forget_fresh(self, span_ids: frozenset[str]) -> None:
+        self._fresh -= span_ids
+        self.redraw()
+
+    def mark(self, index: int) -> Part:
+        """A + before a row that is new."""
+        is_fresh = bool(self._fresh) and self.outline is not None and self.outline.ids[self._rows[index]] in self._fresh
+        return ("+", "key") if is_fresh else super().mark(index)
 
     def watch_now(self) -> None:
         """Let what runs go on."""

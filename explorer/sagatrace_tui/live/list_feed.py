@@ -1,0 +1,193 @@
+"""The newest traces, or those that a query finds, kept true to the store."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from sagatrace.events import TraceEvent
+from sagatrace.mirror import Heard, Mirror, Subscriber
+from sagatrace.stores import EventStore, Search, TellsChanges, TraceHit, data_condition
+from sagatrace_tui.live.following import following, seconds_between_looks
+from sagatrace_tui.live.reading import AFRESH, INTERVAL, LOOK, OLDER, PAGE, Clock, Listing, Meter, in_words, wall_clock
+from sagatrace_tui.live.shelf import Shelf
+from sagatrace_tui.model.query import Query
+
+__all__ = ["ListFeed", "as_search"]
+
+_MANY_NEW: Final = 2_000
+"""Events new in the store from which on it is searched instead."""
+
+
+class ListFeed:
+    """The newest traces of a store, or those that a query finds.
+
+    At first it is searched and each trace fetched; later only what is new is asked for, and traces that run are kept.
+    """
+
+    def __init__(
+        self, store: EventStore, clock: Clock = wall_clock, *, query: Query | None = None, page: int = PAGE
+    ) -> None:
+        self._store = store
+        self._query = query or Query()
+        self._clock = clock
+        self._page = page
+        self._shelf = Shelf(store, clock)
+        self._older: TraceHit | None = None
+        self._exhausted = False
+        self._readings = 0
+        self._cursor: str | None = None
+        self._stamp: str | None = None
+        self._subscriber: Subscriber | None = None
+        self._heard: Heard | None = None
+        self._behind = True
+        self._look_at = 0.0
+        self._every = INTERVAL
+
+    def listen(self, mirror: Mirror, wake: Callable[[], object]) -> None:
+        """Hear what is published from now on; `wake` is called, in another thread, when there is news."""
+        self.deafen()
+        self._subscriber = Subscriber(mirror, None, wake)
+        self._subscriber.start()
+
+    def deafen(self) -> None:
+        """Hear nothing more."""
+        subscriber, self._subscriber = self._subscriber, None
+        if subscriber is not None:
+            subscriber.stop()
+
+    def read(self, wishes: frozenset[str] = frozenset()) -> Iterator[Listing]:
+        """Read once, yielding the list as it fills; the last one is complete or says what failed."""
+        meter = Meter(self._clock)
+        afresh = AFRESH in wishes
+        if afresh:
+            self._shelf.forget_all()
+        try:
+            self._hear()
+            if afresh or LOOK in wishes or self._behind or time.monotonic() >= self._look_at:
+                self._look(meter)
+            if OLDER in wishes:
+                self._search_older(meter)
+            due = [row.trace_id for row in self._shelf.ordered() if row.trace_id in self._shelf.stale]
+            for count, trace_id in enumerate(due):
+                if count < self._page or count % self._page == 0:
+                    yield self._listing(meter, reading=True)
+                self._shelf.fetch(trace_id, meter, whole=afresh)
+        except Exception as error:  # noqa: BLE001 - shown where it happened, and the next reading tries again
+            yield self._listing(meter, fault=in_words(error))
+            return
+        yield self._listing(meter)
+
+    def _hear(self) -> None:
+        subscriber = self._subscriber
+        self._heard = subscriber.take() if subscriber is not None else None
+        if self._heard is not None:
+            self._behind |= self._heard.missed
+            self._shelf.take_in(self._heard.events, self._is_listed(), stored=False)
+        self._shelf.judge_silent()
+
+    def _look(self, meter: Meter) -> None:
+        """See what is new in the store."""
+        began = time.monotonic()
+        self._readings += 1
+        try:
+            if not self._take_changes(meter):
+                self._search_newest(meter)
+                for trace_id in self._shelf.running():
+                    self._shelf.fetch(trace_id, meter, whole=False)
+        finally:
+            took = time.monotonic() - began
+            free = self._stamp is not None
+            self._every = seconds_between_looks(self._heard, free=free, over=False, least=max(INTERVAL, 10 * took))
+            self._look_at = began + took + self._every
+        self._behind = False
+
+    def _take_changes(self, meter: Meter) -> bool:
+        """Ask for what is new and take it up; False where the store must be searched."""
+        store = self._store
+        if not isinstance(store, TellsChanges) or self._readings == 1:  # the first list is to be there at once
+            return False
+        stamp = store.stamp()
+        if stamp is not None and stamp == self._stamp:
+            return True
+        cursor = self._cursor
+        changes = meter.of(lambda: store.fetch_all_since(cursor, _MANY_NEW))
+        if cursor is None or changes.more:
+            # The cursor of now comes before the search, so that nothing falls between the two.
+            self._cursor, self._stamp = None, None
+            newest = changes if cursor is None else meter.of(lambda: store.fetch_all_since(None, _MANY_NEW))
+            self._cursor, self._stamp = newest.cursor, stamp
+            return False
+        self._shelf.take_in(changes.events, self._is_listed(), stored=True)
+        self._cursor, self._stamp = changes.cursor, stamp
+        return True
+
+    def _is_listed(self) -> Callable[[TraceEvent], bool]:
+        """Whether an event brings its trace into the list: it matches, and is no older than what is listed."""
+        search = as_search(self._query, self._clock(), self._page)
+        oldest = None if self._exhausted or self._older is None else self._older.latest
+
+        def matches(event: TraceEvent) -> bool:
+            at = event.micros
+            recent = oldest is None or at >= oldest
+            return recent and search.in_window(event.trace_id, at) and search.matches(event)
+
+        return matches
+
+    def _search_newest(self, meter: Meter) -> None:
+        known = max((row.latest for row in self._shelf.rows.values()), default=None)
+        before: TraceHit | None = None
+        while True:
+            hits = self._search(before, meter)
+            if self._older is None:
+                self._older = hits[-1] if hits else None
+                self._exhausted = len(hits) < self._page
+            # More came since the last reading than one page holds: go on until known ground.
+            if known is None or len(hits) < self._page or hits[-1].latest <= known:
+                return
+            before = hits[-1]
+
+    def _search_older(self, meter: Meter) -> None:
+        """Half a page of new ones at least: older events of traces already listed fill pages too."""
+        wanted = len(self._shelf.rows) + self._page // 2
+        while not self._exhausted and len(self._shelf.rows) < wanted:
+            hits = self._search(self._older, meter)
+            self._exhausted = len(hits) < self._page
+            if hits:
+                self._older = hits[-1]
+
+    def _search(self, before: TraceHit | None, meter: Meter) -> list[TraceHit]:
+        search = as_search(self._query, self._clock(), self._page)
+        wanted = search if before is None else search.after(before)
+        hits = meter.of(lambda: self._store.search(wanted))
+        for hit in hits:
+            self._shelf.found(hit)
+        return hits
+
+    def _listing(self, meter: Meter, *, reading: bool = False, fault: str | None = None) -> Listing:
+        return Listing(
+            rows=tuple(self._shelf.ordered()),
+            now=self._clock(),
+            queries=meter.queries,
+            micros=meter.micros,
+            reading=reading,
+            exhausted=self._exhausted,
+            fault=fault,
+            following=following(self._heard, behind=self._behind, every=self._every),
+        )
+
+
+def as_search(query: Query, now: int, limit: int) -> Search:
+    """What a store is asked for as of `now`, in microseconds since 1970. Raises SearchError for a bad data key."""
+    return Search(
+        limit=limit,
+        since=None if query.since is None else query.since.at(now),
+        until=None if query.until is None else query.until.at(now),
+        trace_prefix=query.trace_prefix,
+        status=query.status,
+        event_type=query.event_type,
+        tag=query.tag,
+        error=query.error,
+        data=tuple(data_condition(text) for text in query.data),
+    )

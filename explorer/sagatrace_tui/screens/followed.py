@@ -1,0 +1,95 @@
+"""A screen that a feed keeps up to date, for as long as the reader wants it to and can see it."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from textual.screen import ModalScreen, Screen
+
+from sagatrace.mirror import Mirror
+from sagatrace_tui.labels import plural
+from sagatrace_tui.live import LOOK, Following, Poller
+from sagatrace_tui.widgets.bar import StateLine
+
+__all__ = ["FollowedScreen", "behind"]
+
+
+class _Feed(Protocol):
+    def listen(self, mirror: Mirror, wake: Any) -> None: ...
+
+    def deafen(self) -> None: ...
+
+
+class FollowedScreen(Screen[None]):
+    """Knows its feed and the thread it reads in; `f` stops the screen, not the reading."""
+
+    poller: Poller[Any]
+    _feed: _Feed
+    _mirror: Mirror | None = None
+    paused = False
+    """Whether the reader wants what is on screen to stay as it is."""
+
+    @property
+    def is_seen(self) -> bool:
+        """Whether it is on the terminal, be it beneath a sheet."""
+        return self.is_current or (isinstance(self.app.screen, ModalScreen) and self.app.screen_stack[-2] is self)
+
+    def catch_up(self) -> None:
+        """Show the newest reading; called when the reader follows again."""
+        raise NotImplementedError
+
+    def tell_state(self) -> None:
+        """Say how true the screen is."""
+        raise NotImplementedError
+
+    def begin_following(self) -> None:
+        """Read for the first time now; Redis, whose client is slow to import, is asked once something is on screen."""
+        self.poller.start()
+
+    def listen(self) -> None:
+        """Hear what is published, if there is a mirror."""
+        if self._mirror is not None:
+            self._feed.listen(self._mirror, self.poller.nudge)
+
+    def end_following(self) -> None:
+        """Read and hear no more."""
+        self.poller.stop()
+        self._feed.deafen()
+
+    def on_unmount(self) -> None:
+        """Nobody will look again."""
+        self.end_following()
+
+    def on_screen_suspend(self) -> None:
+        """Nobody looks: leave store and Redis alone. What a sheet lies upon is still seen."""
+        if not isinstance(self.app.screen, ModalScreen):
+            self.poller.pause()
+            self._feed.deafen()
+
+    def on_screen_resume(self) -> None:
+        """Be up to date again."""
+        if self.poller.is_paused:
+            self.listen()
+            self.poller.pause(False)
+            self.poller.ask(LOOK)
+
+    def action_follow(self) -> None:
+        """Let the screen stay as it is, or follow again what happens."""
+        self.paused = not self.paused
+        if not self.paused:
+            self.catch_up()
+        self.tell_state()
+
+    def show_state(self, following: Following, fault: str | None, behind: str, *rest: str) -> None:
+        """One line: whether the store answers, else how it is followed; `behind` is what has come since a pause."""
+        state = self.query_one(StateLine)
+        state.fault = fault is not None
+        words = "store unreachable, trying again" if fault is not None else following.words
+        if self.paused:
+            words = f"paused · {behind}" if behind else "paused"
+        state.facts = (words, *rest)
+
+
+def behind(count: int, noun: str) -> str:
+    """How many have come that are not shown: `+3 events`."""
+    return f"+{plural(count, noun)}" if count > 0 else ""
