@@ -46,7 +46,7 @@ def following(heard: Heard | None, *, behind: bool, every: float) -> Following:
         return Following("polling", every, "connecting to Redis")
     if behind:
         return Following("catching up", every)
-    return Following("live", every) if heard.live else Following("polling", every, "nobody publishes")
+    return Following("live", every) if heard.live else Following("polling", every, "no publisher heard")
 
 
 def seconds_between_looks(heard: Heard | None, *, free: bool, over: bool, least: float) -> float:

@@ -44,6 +44,7 @@ class ListFeed:
         self._behind = True
         self._look_at = 0.0
         self._every = INTERVAL
+        self._cost = Meter(clock)  # of the last reading that asked the store
 
     def listen(self, mirror: Mirror, wake: Callable[[], object]) -> None:
         """Hear what is published from now on; `wake` is called, in another thread, when there is news."""
@@ -166,11 +167,12 @@ class ListFeed:
         return hits
 
     def _listing(self, meter: Meter, *, reading: bool = False, fault: str | None = None) -> Listing:
+        self._cost = meter if meter.queries else self._cost
         return Listing(
             rows=tuple(self._shelf.ordered()),
             now=self._clock(),
-            queries=meter.queries,
-            micros=meter.micros,
+            queries=self._cost.queries,
+            micros=self._cost.micros,
             reading=reading,
             exhausted=self._exhausted,
             fault=fault,

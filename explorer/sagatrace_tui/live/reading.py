@@ -53,7 +53,8 @@ def wall_clock() -> int:
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """The newest traces as of `now`, newest activity first; `micros` and `queries` are what reading them took."""
+    """The newest traces as of `now`, newest activity first; `micros` and `queries` are what the store was
+    asked for last."""
 
     rows: tuple[TraceSummary, ...]
     now: int

@@ -38,6 +38,7 @@ class TraceFeed:
         self._behind = True  # the store is to be read, however recently it was
         self._look_at = 0.0
         self._every = INTERVAL
+        self._cost = Meter(clock)  # of the last reading that asked the store
         self._checked: Trace | None = None
 
     def listen(self, mirror: Mirror, wake: Callable[[], object]) -> None:
@@ -72,12 +73,13 @@ class TraceFeed:
         except Exception as error:  # noqa: BLE001 - shown where it happened, and the next reading tries again
             fault = in_words(error)
         twins = self._twins
+        self._cost = meter if meter.queries else self._cost
         yield OpenTrace(
             twins.front,
             twins.outline,
             self._clock(),
-            meter.queries,
-            meter.micros,
+            self._cost.queries,
+            self._cost.micros,
             fault,
             following(self._heard, behind=self._behind, every=self._every),
             len(self._known.events),
