@@ -79,21 +79,33 @@ def until(probe: Callable[[], T], what: str, timeout: float = 30.0) -> T:
 class TcpRedis:
     """A redis-server on a TCP port, as most are, and as the spawned work-horses of RQ 2 need it."""
 
+    def __init__(self, *options: str) -> None:
+        self._options = options
+
     def __enter__(self) -> Self:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
+        self.port = port
         self.directory = short_directory("sagatrace-tcp-")
-        command = [find_redis_server(), "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
-        self.process = subprocess.Popen([*command, "--dir", str(self.directory)], stdout=subprocess.DEVNULL)
         self.url = f"redis://127.0.0.1:{port}/0"
-        with Redis.from_url(self.url) as client:
-            until(lambda: _answers(client), "redis-server answers")
+        self.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def start(self) -> None:
+        """Start it, on the same port whenever it was stopped, and wait until it answers."""
+        command = [find_redis_server(), "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", *self._options]
+        self.process = subprocess.Popen([*command, "--dir", str(self.directory)], stdout=subprocess.DEVNULL)
+        with Redis.from_url(self.url) as client:
+            until(lambda: _answers(client), "redis-server answers")
+
+    def stop(self) -> None:
+        """Kill it."""
         self.process.kill()
         self.process.wait()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
         shutil.rmtree(self.directory)
 
 
