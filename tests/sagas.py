@@ -12,8 +12,10 @@ from textual.pilot import Pilot
 
 from sagatrace.errors import StoreError
 from sagatrace.events import TraceEvent, new_event, utc_timestamp
+from sagatrace.mirror import Heard
 from sagatrace.stores import Changes, FetchedTrace, Search, TraceHits
 from sagatrace.stores.memory import MemoryStore
+from sagatrace_tui.live import ListFeed, TraceFeed
 from sagatrace_tui.model import Trace, build_trace
 
 START = datetime(2025, 12, 22, 10, 0, 0, tzinfo=UTC)
@@ -133,10 +135,12 @@ class UnreliableStore(MemoryStore):
         self.free = threading.Semaphore(0)
         self.slow = False
         self.fetches: list[str] = []
+        self.searches = 0
 
     def search(self, search: Search) -> TraceHits:
         """As every store, unless cut off."""
         self._require_line()
+        self.searches += 1
         return super().search(search)
 
     def fetch_trace(self, trace_id: str) -> FetchedTrace:
@@ -168,6 +172,27 @@ class UnreliableStore(MemoryStore):
     def _require_line(self) -> None:
         if self.cut_off:
             raise StoreError("cannot reach the store at loans-db:5432: connection refused")
+
+
+class Told:
+    """Stands for a subscriber: what a test has it hear, once."""
+
+    def __init__(self) -> None:
+        self.events: list[TraceEvent] = []
+        self.missed = False
+
+    def take(self) -> Heard:
+        """What was told since."""
+        events, self.events = tuple(self.events), []
+        missed, self.missed = self.missed, False
+        return Heard(events, missed=missed, phase="listening", live=True, ignored=0, fault=None)
+
+
+def hearing(feed: TraceFeed | ListFeed) -> Told:
+    """Have the feed hear what is told here, in place of a Redis."""
+    told = Told()
+    feed._subscriber = told  # type: ignore[assignment]
+    return told
 
 
 async def until(pilot: Pilot[Any], condition: Callable[[], object], what: str, seconds: float = 10) -> None:

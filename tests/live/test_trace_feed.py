@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sagas import NOW, UnreliableStore, event, failed, orphaned, running, still, succeeded
+from sagas import NOW, UnreliableStore, event, failed, hearing, orphaned, running, still, succeeded
 from sagatrace.events import TraceEvent
-from sagatrace.mirror import Heard
 from sagatrace.stores.memory import MemoryStore
 from sagatrace_tui.live import AFRESH, LOOK, ListFeed, Meter, OpenTrace, TraceFeed
 from sagatrace_tui.live.partition import Partition
@@ -18,25 +17,6 @@ from sagatrace_tui.live.twins import Twins
 from sagatrace_tui.model import build_trace
 
 NOW_TOO = frozenset({LOOK})
-
-
-class Told:
-    """Stands for a subscriber: what a test has it hear, once."""
-
-    def __init__(self) -> None:
-        self.events: list[TraceEvent] = []
-        self.missed = False
-
-    def take(self) -> Heard:
-        events, self.events = tuple(self.events), []
-        missed, self.missed = self.missed, False
-        return Heard(events, missed=missed, phase="listening", live=True, ignored=0, fault=None)
-
-
-def hearing(feed: TraceFeed | ListFeed) -> Told:
-    told = Told()
-    feed._subscriber = told  # type: ignore[assignment]
-    return told
 
 
 def shown(feed: TraceFeed, wishes: frozenset[str] = frozenset()) -> OpenTrace:
@@ -181,6 +161,17 @@ def test_a_gap_leads_to_one_look_and_a_store_that_fails_to_another_until_it_work
     assert store.fetches == ["T"]
     shown(feed)
     assert store.fetches == ["T"]
+
+
+def test_what_is_heard_otherwise_than_it_is_known_is_looked_up() -> None:
+    began, end = running("T", 70), event("T", "cre", "stage:credit:completed", 71, "wf", id="E")
+    store = UnreliableStore([*began, event("T", "cre", "stage:credit:abandoned", 71, "wf", id="E")])
+    feed = TraceFeed(store, "T", still)
+    told = hearing(feed)
+    shown(feed)
+    store.append([end], replace=True)
+    told.events = [end]
+    assert shown(feed).trace == build_trace("T", [*began, end], now=NOW)
 
 
 def test_a_trace_that_ended_is_read_whole_once_so_that_nothing_false_stays() -> None:
