@@ -14,12 +14,12 @@ import click
 from platformdirs import user_state_path
 
 from sagatrace.errors import SettingsError
-from sagatrace.mirror import open_mirror
 from sagatrace.settings import Settings
 from sagatrace.stores import EventStore, Search
 from sagatrace_tui.commands import cost, doctor, init, reading, transfer
 from sagatrace_tui.commands.outcome import Exit, no_such_trace, one_line_errors, opened_store, store_option
 from sagatrace_tui.commands.ship import ship
+from sagatrace_tui.commands.tail import tail
 from sagatrace_tui.commands.why import why
 from sagatrace_tui.labels import inert
 
@@ -44,6 +44,7 @@ def main() -> None:
 main.add_command(reading.list_traces)
 main.add_command(reading.show)
 main.add_command(why)
+main.add_command(tail)
 main.add_command(transfer.import_events)
 main.add_command(transfer.export)
 main.add_command(init.init)
@@ -81,6 +82,7 @@ def tui_main(trace_id: str | None, demo: bool, store_url: str | None) -> None:
 def _run_app(store: EventStore, trace_id: str | None = None, demo: Demo | None = None) -> None:
     gc.disable()  # until the first frame: starting makes much and no garbage
     sys.setswitchinterval(0.0005)  # the reading thread gives way ten times as soon as by default when a key comes
+    from sagatrace.mirror import open_mirror
     from sagatrace_tui.app import SagatraceApp
     from sagatrace_tui.query_history import QueryHistory
     from sagatrace_tui.terminal import detect

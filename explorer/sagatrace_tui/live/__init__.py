@@ -2,9 +2,10 @@
 
 A feed knows a store and no screen; what it yields does not change while it is shown. reading (what is yielded) →
 following (the state, in words) → partition (what is known of a trace) → twins (that, folded) → trace_feed, list_feed →
-poller (the thread).
+poller (the thread). follow does the same for who reads line by line.
 """
 
+from sagatrace_tui.live.follow import Step, follow_store, follow_trace
 from sagatrace_tui.live.following import SWEEP, Following, following
 from sagatrace_tui.live.list_feed import ListFeed, as_search
 from sagatrace_tui.live.poller import FRAME, Poller
@@ -26,8 +27,11 @@ __all__ = [
     "Meter",
     "OpenTrace",
     "Poller",
+    "Step",
     "TraceFeed",
     "as_search",
+    "follow_store",
+    "follow_trace",
     "following",
     "wall_clock",
 ]

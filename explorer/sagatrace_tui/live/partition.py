@@ -18,10 +18,11 @@ __all__ = ["News", "Partition", "undisturbed"]
 
 @dataclass(slots=True)
 class News:
-    """`added` was not known before; `rewritten` says that something known is other now, or gone; `doubtful` that what
-    was heard of an event is not what is known of it: the store knows."""
+    """`added` was not known before; `replaced` was known otherwise; `rewritten` says that something known is other now,
+    or gone; `doubtful` that what was heard of an event is not what is known of it: the store knows."""
 
     added: list[TraceEvent] = field(default_factory=list)
+    replaced: list[TraceEvent] = field(default_factory=list)
     rewritten: bool = False
     doubtful: bool = False
 
@@ -80,6 +81,7 @@ class Partition:
             elif _is_same(known, event):
                 continue
             else:
+                news.replaced.append(event)
                 news.rewritten = True
             self.events[event.id] = event
             news.rewritten |= self.malformed.pop(event.id, None) is not None
@@ -104,11 +106,11 @@ class Partition:
         before, malformed = self.events, self.malformed
         self.events = {event.id: event for event in changes.events}
         self.malformed = {one.document_id: one for one in changes.malformed}
-        kept = sum(
-            1 for event_id, event in self.events.items() if event_id in before and _is_same(before[event_id], event)
-        )
         added = [event for event_id, event in self.events.items() if event_id not in before]
-        return News(added, rewritten=kept < len(before) or self.malformed != malformed)
+        known = [event for event_id, event in self.events.items() if event_id in before]
+        replaced = [event for event in known if not _is_same(before[event.id], event)]
+        rewritten = bool(replaced) or len(known) < len(before) or self.malformed != malformed
+        return News(added, replaced, rewritten)
 
 
 def _is_same(one: TraceEvent, other: TraceEvent) -> bool:
