@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 import psutil
+from redis import AuthenticationError, Redis
 from redis import ConnectionError as RedisConnectionError
-from redis import Redis
 
 from sagatrace_tui.demo.redis_server import RedisServer, find_redis_server, short_directory
 from sagatrace_tui.demo.workers import worker_command, worker_environment
@@ -77,27 +77,36 @@ def until(probe: Callable[[], T], what: str, timeout: float = 30.0) -> T:
 
 
 class TcpRedis:
-    """A redis-server on a TCP port, as most are, and as the spawned work-horses of RQ 2 need it."""
+    """A redis-server on a TCP port, as most are, and as the spawned work-horses of RQ 2 need it.
 
-    def __init__(self, *options: str) -> None:
+    `sentinel` is the configuration of a Sentinel, which names its port itself.
+    """
+
+    def __init__(self, *options: str, sentinel: Path | None = None, port: int = 0) -> None:
         self._options = options
+        self._sentinel = sentinel
+        self.port = port or free_port()
 
     def __enter__(self) -> Self:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        self.port = port
         self.directory = short_directory("sagatrace-tcp-")
-        self.url = f"redis://127.0.0.1:{port}/0"
+        self.url = f"redis://127.0.0.1:{self.port}/0"
         self.start()
         return self
 
     def start(self) -> None:
         """Start it, on the same port whenever it was stopped, and wait until it answers."""
-        command = [find_redis_server(), "--port", str(self.port), "--bind", "127.0.0.1", "--save", "", *self._options]
-        self.process = subprocess.Popen([*command, "--dir", str(self.directory)], stdout=subprocess.DEVNULL)
-        with Redis.from_url(self.url) as client:
-            until(lambda: _answers(client), "redis-server answers")
+        if self._sentinel is not None:
+            command = [find_redis_server(), str(self._sentinel), "--sentinel"]
+        else:
+            command = [find_redis_server(), "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
+            command += [*self._options, "--dir", str(self.directory)]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        try:
+            with Redis.from_url(self.url) as client:
+                until(lambda: _answers(client), "redis-server answers")
+        except BaseException:
+            self.stop()
+            raise
 
     def stop(self) -> None:
         """Kill it."""
@@ -109,8 +118,19 @@ class TcpRedis:
         shutil.rmtree(self.directory)
 
 
+def free_port(most: int = 65535) -> int:
+    """A TCP port that nobody listens on."""
+    while True:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            if (port := int(free.getsockname()[1])) <= most:
+                return port
+
+
 def _answers(client: Redis) -> bool:
     try:
         return bool(client.ping())
+    except AuthenticationError:  # it asks for a password, so it is there
+        return True
     except RedisConnectionError:
         return False
