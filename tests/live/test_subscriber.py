@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -158,9 +159,9 @@ def _subscribers(client: Redis) -> list[object]:
 def test_a_redis_that_stops_answering_is_noticed_and_one_that_never_was_is_tried_on(server: TcpRedis) -> None:
     mirror = Mirror(server.url, "memory:")
     with listening(mirror, "T") as ear:
-        server.process.send_signal(19)  # SIGSTOP: it hangs
+        server.process.send_signal(signal.SIGSTOP)  # it hangs
         until(lambda: ear.take().phase == "lost", "the silence is noticed")
-        server.process.send_signal(18)
+        server.process.send_signal(signal.SIGCONT)
         until(ear.is_listening, "it listens again")
     nobody = Ear(Mirror("redis://127.0.0.1:1/0", "memory:"), "T")
     nobody.subscriber.start()
@@ -189,10 +190,10 @@ def test_a_subscriber_ends_when_told_whatever_redis_does() -> None:
         ear = Ear(Mirror(server.url, "memory:"), "T")
         ear.subscriber.start()
         until(ear.is_listening, "the subscription")
-        server.process.send_signal(19)
+        server.process.send_signal(signal.SIGSTOP)
         began = time.monotonic()
         ear.subscriber.stop()
         ear.subscriber.thread.join(10)
         assert not ear.subscriber.thread.is_alive()
         assert time.monotonic() - began < 8
-        server.process.send_signal(18)
+        server.process.send_signal(signal.SIGCONT)
