@@ -3,7 +3,8 @@
     python live_app.py STORE_URL MIRROR_URL OUT [TRACE_ID]
 
 Each line of OUT is a moment of the monotonic or the wall clock in seconds and what was on the screen by then: `row`,
-a trace of the list and its latest event; `drawn`, how many events the open trace shows; `cursor`, its row.
+a trace of the list and its latest event; `drawn`, how many events the open trace shows. `cursor` is the row it came
+to, not drawn yet.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def watch(out: TextIO) -> None:
 
     def cursor_shown(tree: SpanTree) -> None:
         moved(tree)
-        tree.call_after_refresh(tell, [f"cursor {tree.cursor}"])
+        tell([f"cursor {tree.cursor}"])
 
     def tell(lines: list[str]) -> None:
         out.writelines(f"{time.time():.6f} {time.monotonic():.6f} {line}\n" for line in lines)
