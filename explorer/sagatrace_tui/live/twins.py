@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
+from typing import Final
 
 from sagatrace.events import TraceEvent
 from sagatrace_tui.model import Trace
 from sagatrace_tui.model.outline import Outline
 
 __all__ = ["Twins"]
+
+_PART: Final = 100
 
 
 class Twins:
@@ -61,7 +64,7 @@ class Twins:
         else:
             back = self._back
             try:
-                back.add([*self._lacks, *self._waiting], now=now)
+                _add(back, [*self._lacks, *self._waiting], now)
             finally:
                 self.hold.release()
         self._back, self._lacks, self._waiting = front, self._waiting, []
@@ -71,6 +74,15 @@ class Twins:
     def _bring_forward(self, trace: Trace, fresh: frozenset[str]) -> None:
         _prepare(trace)
         self.front, self.outline, self.fresh = trace, Outline(trace), fresh
+
+
+def _add(trace: Trace, events: list[TraceEvent], now: int) -> None:
+    """In parts that the trace takes one event at a time: a large one it would fold anew, all that it has with it."""
+    if len(events) > len(trace.spans):
+        trace.add(events, now=now)
+        return
+    for start in range(0, len(events) or 1, _PART):
+        trace.add(events[start : start + _PART], now=now)
 
 
 def _prepare(trace: Trace) -> None:

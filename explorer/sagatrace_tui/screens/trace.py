@@ -188,16 +188,17 @@ class TraceScreen(FollowedScreen, CopyScreen):
         if self._patience is not None:
             self._patience.stop()
         if reading.trace is not None and reading.outline is not None:
-            header.now = tree.now = reading.now
-            if before is None or reading.trace is not before.trace:
+            header.now = reading.now
+            if before is not None and reading.trace is before.trace:
+                tree.now = reading.now
+            else:
                 header.trace = self.query_one(Ledger).trace = reading.trace
-                tree.subject = (reading.trace, reading.outline)
+                tree.show((reading.trace, reading.outline), reading.now, reading.fresh)
                 if before is None or before.trace is None:
                     self._show_view()
                 elif self._view == "why":
                     tree.only = part_of_why(reading.trace)
                 self._show_detail()
-                tree.show_fresh(reading.fresh)
                 self._feed.shown(reading.trace)
                 if self._feed.is_waiting:
                     self.poller.nudge()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from typing import ClassVar, Final
+from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.message import Message
@@ -15,13 +15,12 @@ from sagatrace_tui.model import Trace
 from sagatrace_tui.model.outline import Outline
 from sagatrace_tui.model.timeline import Timeline, timeline
 from sagatrace_tui.widgets.bars import axis
+from sagatrace_tui.widgets.fresh import Fresh
 from sagatrace_tui.widgets.rows import Part, Rows, fitted
 from sagatrace_tui.widgets.span_rows import SpanRows, zones
 
 __all__ = ["SpanTree", "Subject"]
 
-FRESH: Final = 4.0
-"""Seconds that a row is marked as new."""
 Subject = tuple[Trace, Outline]
 
 
@@ -78,7 +77,7 @@ class SpanTree(Rows):
         self._errors: list[int] = []
         self._drawer: SpanRows | None = None
         self._scale: Timeline | None = None
-        self._fresh: set[str] = set()
+        self.fresh = Fresh(self)
 
     @property
     def trace(self) -> Trace | None:
@@ -126,20 +125,15 @@ class SpanTree(Rows):
         if stays_at_end:
             self.action_bottom()
 
-    def show_fresh(self, span_ids: frozenset[str]) -> None:
-        """Mark the rows of these spans for a few seconds: they are new."""
-        if span_ids:
-            self._fresh |= span_ids
-            self.set_timer(FRESH, lambda: self._forget_fresh(span_ids))
-            self.redraw()
-
-    def _forget_fresh(self, span_ids: frozenset[str]) -> None:
-        self._fresh -= span_ids
-        self.redraw()
+    def show(self, subject: Subject, now: int, fresh: frozenset[str]) -> None:
+        """Show another trace as of now, the rows of `fresh` spans marked for a few seconds, in one drawing."""
+        self.set_reactive(SpanTree.now, now)
+        self.fresh.add(fresh)
+        self.subject = subject
 
     def mark(self, index: int) -> Part:
         """A + before a row that is new."""
-        is_fresh = bool(self._fresh) and self.outline is not None and self.outline.ids[self._rows[index]] in self._fresh
+        is_fresh = self.outline is not None and self.outline.ids[self._rows[index]] in self.fresh
         return ("+", "key") if is_fresh else super().mark(index)
 
     def watch_now(self) -> None:

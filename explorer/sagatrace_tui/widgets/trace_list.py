@@ -14,13 +14,12 @@ from textual.reactive import reactive
 from sagatrace_tui.labels import clock_of_day, duration, inert, short, short_middle, short_name, verdict_words, when
 from sagatrace_tui.model.summary import TraceSummary
 from sagatrace_tui.theme import VERDICT_TONES
+from sagatrace_tui.widgets.fresh import Fresh
 from sagatrace_tui.widgets.rows import Part, Rows
 
 __all__ = ["Column", "TraceList", "columns"]
 
 GAP: Final = 2
-FRESH: Final = 4.0
-"""Seconds that a row is marked as new."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +66,7 @@ class TraceList(Rows):
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name for it
         super().__init__(id=id)
-        self._fresh: set[str] = set()
+        self.fresh = Fresh(self)
 
     class Opened(Message):
         """A trace was chosen."""
@@ -135,17 +134,11 @@ class TraceList(Rows):
         if old:
             known, latest = {row.trace_id for row in old}, max(row.latest for row in old)
             fresh = {row.trace_id for row in new if row.trace_id not in known and row.latest > latest}
-            if fresh:
-                self._fresh |= fresh
-                self.set_timer(FRESH, lambda: self._forget_fresh(fresh))
-
-    def _forget_fresh(self, trace_ids: set[str]) -> None:
-        self._fresh -= trace_ids
-        self.redraw()
+            self.fresh.add(fresh)
 
     def mark(self, index: int) -> Part:
         """A + before a trace that is new."""
-        return ("+", "key") if self.rows[index].trace_id in self._fresh else super().mark(index)
+        return ("+", "key") if self.rows[index].trace_id in self.fresh else super().mark(index)
 
     def action_top(self) -> None:
         """Move the cursor to the newest trace, and stay with what is newest."""
