@@ -40,6 +40,7 @@ def work_off(
     path: Path | None = None,
     options: tuple[str, ...] = (),
     timeout: float = 60.0,
+    mirror: str = "",
 ) -> str:
     """Run `rq worker --burst` on the queues until they are empty, and give what it said.
 
@@ -48,7 +49,7 @@ def work_off(
     command = worker_command(redis_url, "--burst", *(("--path", str(path)) if path else ()), *options, *queues)
     worker = subprocess.Popen(
         command,
-        env=worker_environment(store_url),
+        env=worker_environment(store_url, mirror),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -95,7 +95,7 @@ async def test_f_leaves_the_screen_as_it_is_and_counts_what_comes() -> None:
         await pilot.press("f")
         assert "paused" in screen_text(app)
         store.append(events[12:])
-        await until(pilot, lambda: "paused · +4 events" in screen_text(app), "the count")
+        await until(pilot, lambda: "paused, f follows · +4 events" in screen_text(app), "the count")
         assert "release_credit" not in screen_text(app)
         assert "▶ running" in screen_text(app)
         await pilot.press("f")

@@ -84,9 +84,10 @@ class FollowedScreen(Screen[None]):
         """One line: whether the store answers, else how it is followed; `behind` is what has come since a pause."""
         state = self.query_one(StateLine)
         state.fault = fault is not None
+        state.behind = self.paused or following.state in ("reconnecting", "catching up")
         words = "store unreachable, trying again" if fault is not None else following.words
         if self.paused:
-            words = f"paused · {behind}" if behind else "paused"
+            words = f"paused, f follows · {behind}" if behind else "paused, f follows"
         state.facts = (words, *rest)
 
 

@@ -98,7 +98,7 @@ def _state(trace: Trace, now: int, width: int, most: int) -> list[Content]:
     line = Content.assemble(*_cut(parts, width))
     if trace.verdict == "running" and trace.cause is None:
         return [line]
-    return [*_sentence(trace, width, most), line] if most > 1 else _sentence(trace, width, most)
+    return [*_sentence(trace, width, 1), line] if most > 1 else _sentence(trace, width, most)
 
 
 def _sentence(trace: Trace, width: int, lines: int) -> list[Content]:
