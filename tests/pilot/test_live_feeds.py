@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
+import time
 from collections.abc import Iterator
 from itertools import count
 
@@ -10,7 +12,7 @@ import pytest
 
 from sagas import NOW, UnreliableStore, event, failed, running, still, succeeded
 from sagatrace.stores import Search, TraceHits
-from sagatrace_tui.live import AFRESH, LOOK, OLDER, ListFeed, Listing, Poller, TraceFeed
+from sagatrace_tui.live import AFRESH, FRAME, LOOK, OLDER, ListFeed, Listing, Poller, TraceFeed
 
 NOW_TOO = frozenset({LOOK})
 
@@ -122,6 +124,44 @@ def test_a_changed_trace_is_folded_anew() -> None:
     assert before.trace is not None
     assert after.trace is not None
     assert (len(before.trace.spans), len(after.trace.spans)) == (3, 7)
+
+
+def test_whatever_comes_is_read_at_most_fifteen_times_a_second() -> None:
+    readings: list[float] = []
+
+    def read(wishes: frozenset[str]) -> Iterator[int]:
+        readings.append(time.monotonic())
+        yield len(readings)
+
+    poller = Poller(read, lambda _: None, interval=3600)
+    poller.start()
+    ends = time.monotonic() + 1.5
+    while time.monotonic() < ends:
+        poller.nudge()
+    poller.stop()
+    poller.thread.join(5)
+    assert 2 <= len(readings) <= 1.5 * 15 + 2
+    pauses = [after - before for before, after in itertools.pairwise(readings)]
+    assert min(pauses) >= FRAME * 0.99
+
+
+def test_news_that_comes_after_a_rest_is_read_at_once_and_what_takes_long_less_often() -> None:
+    began, ended = list[float](), list[float]()
+
+    def read(wishes: frozenset[str]) -> Iterator[int]:
+        began.append(time.monotonic())
+        threading.Event().wait(0.2)
+        ended.append(time.monotonic())
+        yield 1
+
+    poller = Poller(read, lambda _: None, interval=3600)
+    poller.start()
+    while len(ended) < 3:
+        poller.nudge()
+        threading.Event().wait(0.01)
+    poller.stop()
+    poller.thread.join(5)
+    assert all(after - before >= 0.39 for before, after in zip(ended, began[1:], strict=False))
 
 
 def test_a_poller_reads_at_once_when_asked_never_while_paused_and_nothing_after_its_end() -> None:

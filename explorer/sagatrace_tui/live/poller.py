@@ -83,6 +83,8 @@ class Poller(Generic[_T]):
     def _run(self) -> None:
         while not self._stopped.is_set():
             wishes = self._wait()
+            if self._stopped.is_set():
+                return
             began = time.monotonic()
             for reading in self._read(wishes):
                 if self._stopped.is_set():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from textual.screen import ModalScreen, Screen
+from textual.screen import Screen
 
 from sagatrace.mirror import Mirror
 from sagatrace_tui.labels import plural
@@ -28,11 +28,6 @@ class FollowedScreen(Screen[None]):
     _mirror: Mirror | None = None
     paused = False
     """Whether the reader wants what is on screen to stay as it is."""
-
-    @property
-    def is_seen(self) -> bool:
-        """Whether it is on the terminal, be it beneath a sheet."""
-        return self.is_current or (isinstance(self.app.screen, ModalScreen) and self.app.screen_stack[-2] is self)
 
     def catch_up(self) -> None:
         """Show the newest reading; called when the reader follows again."""
@@ -61,10 +56,9 @@ class FollowedScreen(Screen[None]):
         self.end_following()
 
     def on_screen_suspend(self) -> None:
-        """Nobody looks: leave store and Redis alone. What a sheet lies upon is still seen."""
-        if not isinstance(self.app.screen, ModalScreen):
-            self.poller.pause()
-            self._feed.deafen()
+        """Nobody looks: leave store and Redis alone."""
+        self.poller.pause()
+        self._feed.deafen()
 
     def on_screen_resume(self) -> None:
         """Be up to date again."""

@@ -133,7 +133,7 @@ class SearchScreen(FollowedScreen):
     def _draw(self) -> None:
         """Draw the newest reading if it is not drawn yet, and look again a frame later."""
         self._frame = None
-        if self._listing is None or self._listing is self._drawn or not self.is_seen:
+        if self._listing is None or self._listing is self._drawn or not self.is_current:
             return
         self._frame = self.set_timer(FRAME, self._draw)
         if not self.paused or self._drawn is None:
