@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from sagas import UnreliableStore, event, failed, hearing, orphaned, running, still, succeeded
 from sagatrace.stores.memory import MemoryStore
-from sagatrace_tui.live import AFRESH, LOOK, ListFeed, Listing
+from sagatrace_tui.live import AFRESH, LOOK, OLDER, ListFeed, Listing
 from sagatrace_tui.model.query import parse_query
 
 NOW_TOO = frozenset({LOOK})
@@ -78,6 +78,25 @@ def test_a_query_takes_in_only_what_matches() -> None:
     store.append([*succeeded("good", 61), *failed("worse", 62)])
     told.events = [*succeeded("good", 61), *failed("worse", 62)]
     assert [row.trace_id for row in last(feed).rows] == ["worse", "bad"]
+
+
+def test_a_list_left_open_forgets_the_oldest_and_finds_them_again_further_down() -> None:
+    store = UnreliableStore(one for n in range(30) for one in succeeded(f"old{n:04}", n / 10))
+    feed = ListFeed(store, still, page=10)
+    told = hearing(feed)
+    last(feed)
+    news = [one for n in range(1100) for one in succeeded(f"new{n:04}", 10 + n / 100)]
+    store.append(news)
+    told.events = list(news)
+    listing = last(feed)
+    assert len(listing.rows) == 1000
+    assert listing.rows[-1].trace_id == "new0100"
+    assert not listing.exhausted
+    for _ in range(200):
+        if (listing := last(feed, frozenset({OLDER}))).exhausted:
+            break
+    assert len(listing.rows) == 1130
+    assert len(last(feed).rows) == 1130
 
 
 def test_an_unchanged_store_is_not_searched_again() -> None:

@@ -16,6 +16,8 @@ from sagatrace_tui.model.query import Query
 
 __all__ = ["ListFeed", "as_search"]
 
+_MOST: Final = 1_000
+"""Rows kept, unless the reader has gone further down."""
 _MANY_NEW: Final = 2_000
 """Events new in the store from which on it is searched instead."""
 
@@ -34,6 +36,7 @@ class ListFeed:
         self._clock = clock
         self._page = page
         self._shelf = Shelf(store, clock)
+        self._most = _MOST
         self._older: TraceHit | None = None
         self._exhausted = False
         self._readings = 0
@@ -68,8 +71,10 @@ class ListFeed:
             self._hear()
             if afresh or LOOK in wishes or self._behind or time.monotonic() >= self._look_at:
                 self._look(meter)
+            self._forget_oldest()
             if OLDER in wishes:
                 self._search_older(meter)
+                self._most = max(self._most, len(self._shelf.rows))
             due = [row.trace_id for row in self._shelf.ordered() if row.trace_id in self._shelf.stale]
             for count, trace_id in enumerate(due):
                 if count < self._page or count % self._page == 0:
@@ -79,6 +84,12 @@ class ListFeed:
             yield self._listing(meter, fault=in_words(error))
             return
         yield self._listing(meter)
+
+    def _forget_oldest(self) -> None:
+        """A list left open for days does not grow without end: what is forgotten is found again by going down to it."""
+        last = self._shelf.keep(self._most)
+        if last is not None:
+            self._older, self._exhausted = last, False
 
     def _hear(self) -> None:
         subscriber = self._subscriber

@@ -98,6 +98,17 @@ class Shelf:
         """Every listed trace is to be read again."""
         self.stale.update(self.rows)
 
+    def keep(self, most: int) -> TraceHit | None:
+        """Let go of the oldest rows past so many; the last one kept, if any went."""
+        if len(self.rows) <= most:
+            return None
+        ordered = self.ordered()
+        for row in ordered[most:]:
+            for kept in (self.rows, self._held, self._read_at):
+                kept.pop(row.trace_id, None)
+            self.stale.discard(row.trace_id)
+        return TraceHit(ordered[most - 1].trace_id, ordered[most - 1].latest)
+
     def ordered(self) -> list[TraceSummary]:
         """The rows, latest activity first."""
         return sorted(self.rows.values(), key=lambda row: (row.latest, row.trace_id), reverse=True)
