@@ -61,7 +61,7 @@ class Stage:
 
     @property
     def feed(self) -> TraceFeed:
-        return self.screen._feed
+        return self.screen.feed
 
     @property
     def state(self) -> str:

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -123,7 +124,7 @@ def test_a_url_that_leads_nowhere_is_refused(url: str) -> None:
 
 def _is_whole(client: Redis, nodes: int) -> bool:
     """Whether this node of a cluster serves, and knows all."""
-    told = client.execute_command("CLUSTER INFO")
+    told: Any = client.execute_command("CLUSTER INFO")
     return bool(told["cluster_state"] == "ok" and int(told["cluster_known_nodes"]) == nodes)
 
 

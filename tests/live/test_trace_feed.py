@@ -21,13 +21,10 @@ NOW_TOO = frozenset({LOOK})
 
 def shown(feed: TraceFeed, wishes: frozenset[str] = frozenset()) -> OpenTrace:
     """Read, and show it as a screen does, until nothing waits."""
-    for _ in range(3):
-        [reading] = feed.read(wishes)
-        assert reading.fault is None
-        feed.shown(reading.trace)
-        if not feed.is_waiting:
-            break
-    return reading
+    [reading] = feed.read(wishes)
+    assert reading.fault is None
+    feed.shown(reading.trace)
+    return shown(feed) if feed.is_waiting else reading
 
 
 POOL = [*failed("T"), *orphaned("T", 20), event("T", "gone", "stage:batch:started", 20.05, "wf")]

@@ -48,9 +48,10 @@ def tail(trace_id: str | None, as_json: bool, store_url: str | None) -> None:
     """
     with _ending_in_good_order(), opened_store(store_url) as store:
         teller = _Teller(as_json=as_json, names_traces=trace_id is None)
-        steps = _steps(store, trace_id)
-        with closing(steps):
+        trace = None
+        with closing(_steps(store, trace_id)) as steps:
             for step in steps:
+                trace = step.trace
                 if (
                     trace_id is not None
                     and step.trace is not None
@@ -60,8 +61,8 @@ def tail(trace_id: str | None, as_json: bool, store_url: str | None) -> None:
                     no_such_trace(store, trace_id)
                 teller.tell(step)
                 _require_reader()
-        if step.trace is not None:
-            sys.exit(EXIT_STATUSES[step.trace.verdict])
+        if trace is not None:
+            sys.exit(EXIT_STATUSES[trace.verdict])
 
 
 def _steps(store: EventStore, trace_id: str | None) -> Generator[Step]:

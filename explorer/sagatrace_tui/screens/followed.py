@@ -24,10 +24,14 @@ class FollowedScreen(Screen[None]):
     """Knows its feed and the thread it reads in; `f` stops the screen, not the reading."""
 
     poller: Poller[Any]
-    _feed: _Feed
     _mirror: Mirror | None = None
     paused = False
     """Whether the reader wants what is on screen to stay as it is."""
+
+    @property
+    def feed(self) -> _Feed:
+        """What it is kept up to date by."""
+        raise NotImplementedError
 
     def catch_up(self) -> None:
         """Show the newest reading; called when the reader follows again."""
@@ -44,12 +48,12 @@ class FollowedScreen(Screen[None]):
     def listen(self) -> None:
         """Hear what is published, if there is a mirror."""
         if self._mirror is not None:
-            self._feed.listen(self._mirror, self.poller.nudge)
+            self.feed.listen(self._mirror, self.poller.nudge)
 
     def end_following(self) -> None:
         """Read and hear no more."""
         self.poller.stop()
-        self._feed.deafen()
+        self.feed.deafen()
 
     def on_unmount(self) -> None:
         """Nobody will look again."""
@@ -58,7 +62,7 @@ class FollowedScreen(Screen[None]):
     def on_screen_suspend(self) -> None:
         """Nobody looks: leave store and Redis alone."""
         self.poller.pause()
-        self._feed.deafen()
+        self.feed.deafen()
 
     def on_screen_resume(self) -> None:
         """Be up to date again."""

@@ -49,7 +49,6 @@ class SearchScreen(FollowedScreen):
     SearchScreen TraceList { height: 1fr; }
     SearchScreen.-short TitleBar { display: none; }
     """
-    _feed: ListFeed
     VERTICAL_BREAKPOINTS: list[tuple[int, str]] | None = [(0, "-short"), (16, "-tall")]  # noqa: RUF012 - Textual's form
 
     class Read(Message):
@@ -89,6 +88,11 @@ class SearchScreen(FollowedScreen):
         self._query = query
         self._feed = feed = ListFeed(self._store, self._clock, query=query)
         return Poller(feed.read, lambda listing: self.post_message(self.Read(listing, query)))
+
+    @property
+    def feed(self) -> ListFeed:
+        """What the list is kept up to date by."""
+        return self._feed
 
     @property
     def help_sections(self) -> Sequence[tuple[str, Sequence[BindingType]]]:

@@ -83,7 +83,6 @@ class TraceScreen(FollowedScreen, CopyScreen):
     TraceScreen.-short StateLine { display: none; }
     TraceScreen.-short StateLine.-said { display: block; }
     """
-    _feed: TraceFeed
     VERTICAL_BREAKPOINTS: list[tuple[int, str]] | None = [(0, "-short"), (TALL, "-tall")]  # noqa: RUF012 - Textual's form
     HORIZONTAL_BREAKPOINTS: list[tuple[int, str]] | None = [(0, "-narrow"), (WIDE, "-wide")]  # noqa: RUF012 - Textual's form
 
@@ -126,6 +125,11 @@ class TraceScreen(FollowedScreen, CopyScreen):
         self._mirror = mirror
         self._feed = TraceFeed(store, trace_id, clock)
         self.poller = Poller(self._feed.read, lambda reading: self.post_message(self.Read(reading)))
+
+    @property
+    def feed(self) -> TraceFeed:
+        """What the trace is kept up to date by."""
+        return self._feed
 
     @property
     def help_sections(self) -> Sequence[tuple[str, Sequence[BindingType]]]:
