@@ -153,11 +153,36 @@ def test_a_gap_leads_to_one_look_and_a_store_that_fails_to_another_until_it_work
     assert reading.fault is not None
     assert reading.following.state == "catching up"
     store.cut_off = False
-    reading = shown(feed)
+    reading = shown(feed, NOW_TOO)
     assert (reading.known, reading.following.words) == (4, "live by Redis")
     assert store.fetches == ["T"]
     shown(feed)
     assert store.fetches == ["T"]
+
+
+def test_a_store_that_fails_keeps_nothing_heard_from_the_screen_and_is_not_asked_for_every_event() -> None:
+    class Counting(UnreliableStore):
+        stamps = 0
+
+        def stamp(self) -> str:
+            self.stamps += 1
+            return super().stamp()
+
+    store = Counting(running("T", 70))
+    feed = TraceFeed(store, "T", still)
+    told = hearing(feed)
+    shown(feed)
+    store.cut_off = told.missed = True
+    before = store.stamps
+    readings = []
+    for number in range(20):
+        told.events = [event("T", f"n{number}", "stage:x:started", 71, "cre")]
+        readings += feed.read()
+        feed.shown(readings[-1].trace)
+    assert readings[-1].trace is not None
+    assert readings[-1].trace.event_count == 22
+    assert 1 <= store.stamps - before <= 2
+    assert all(reading.fault is not None for reading in readings)
 
 
 def test_what_is_heard_otherwise_than_it_is_known_is_looked_up() -> None:

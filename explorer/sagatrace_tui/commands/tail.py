@@ -25,6 +25,7 @@ from sagatrace_tui.model.phases import mark_of
 
 if TYPE_CHECKING:
     from sagatrace_tui.live import Step
+    from sagatrace_tui.model import Trace
 
 __all__ = ["tail"]
 
@@ -52,12 +53,7 @@ def tail(trace_id: str | None, as_json: bool, store_url: str | None) -> None:
         with closing(_steps(store, trace_id)) as steps:
             for step in steps:
                 trace = step.trace
-                if (
-                    trace_id is not None
-                    and step.trace is not None
-                    and not teller.has_told
-                    and not step.trace.event_count
-                ):
+                if trace_id is not None and not teller.has_told and _is_none(trace):
                     no_such_trace(store, trace_id)
                 teller.tell(step)
                 _require_reader()
@@ -155,8 +151,15 @@ def _ending_in_good_order() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def _is_none(trace: Trace | None) -> bool:
+    """Whether the store has nothing of it, not even what cannot be read."""
+    return trace is not None and not trace.event_count and not trace.anomalies
+
+
 def _require_reader() -> None:
     """End when who reads the other end of the pipe has gone, even while nothing happens. Raises BrokenPipeError."""
+    if sys.stdout is None:  # closed by the caller: printing goes nowhere
+        return
     poll = select.poll()
     poll.register(sys.stdout.fileno(), 0)
     if any(events & select.POLLERR for _, events in poll.poll(0)):

@@ -43,7 +43,7 @@ class _Ear:
     def __init__(self, mirror: Mirror | None, trace_id: str | None) -> None:
         self._news = threading.Event()
         self._subscriber = Subscriber(mirror, trace_id, self._news.set) if mirror is not None else None
-        self._look_at = 0.0
+        self._look_at = self._retry_at = 0.0
         self._every = INTERVAL
         self.heard: Heard | None = None
         self.behind = True
@@ -68,20 +68,22 @@ class _Ear:
 
     @property
     def is_due(self) -> bool:
-        return self.behind or time.monotonic() >= self._look_at
+        now = time.monotonic()
+        return now >= self._look_at or (self.behind and now >= self._retry_at)
 
     @contextmanager
     def looking(self) -> Iterator[None]:
         """Around a look at the store: one that fails is tried again in a while."""
-        began = time.monotonic()
+        began, failed = time.monotonic(), True
         try:
             yield
-            self.behind = False
+            self.behind, failed = False, False
         finally:
             took = time.monotonic() - began
             least = max(INTERVAL, 10 * took)
             self._every = seconds_between_looks(self.heard, free=self.is_free, over=False, least=least)
             self._look_at = began + took + self._every
+            self._retry_at = self._look_at if failed else 0.0
 
     def state(self) -> Following:
         return following(self.heard, behind=self.behind, every=self._every)

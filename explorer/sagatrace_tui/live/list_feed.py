@@ -45,8 +45,9 @@ class ListFeed:
         self._subscriber: Subscriber | None = None
         self._heard: Heard | None = None
         self._behind = True
-        self._look_at = 0.0
+        self._look_at = self._retry_at = 0.0  # a look that failed is not tried again for every event that is heard
         self._every = INTERVAL
+        self._fault: str | None = None  # until the store has been read again
         self._cost = Meter(clock)  # of the last reading that asked the store
 
     def listen(self, mirror: Mirror, wake: Callable[[], object]) -> None:
@@ -69,20 +70,23 @@ class ListFeed:
             self._shelf.forget_all()
         try:
             self._hear()
-            if afresh or LOOK in wishes or self._behind or time.monotonic() >= self._look_at:
+            at = time.monotonic()
+            if afresh or LOOK in wishes or at >= self._look_at or (self._behind and at >= self._retry_at):
                 self._look(meter)
             self._forget_oldest()
             if OLDER in wishes:
                 self._search_older(meter)
                 self._most = max(self._most, len(self._shelf.rows))
-            due = [row.trace_id for row in self._shelf.ordered() if row.trace_id in self._shelf.stale]
+            may_ask = time.monotonic() >= self._retry_at
+            due = [row.trace_id for row in self._shelf.ordered() if may_ask and row.trace_id in self._shelf.stale]
             for count, trace_id in enumerate(due):
                 if count < self._page or count % self._page == 0:
                     yield self._listing(meter, reading=True)
                 self._shelf.fetch(trace_id, meter, whole=afresh)
+            self._fault = None if meter.queries else self._fault
         except Exception as error:  # noqa: BLE001 - shown where it happened, and the next reading tries again
-            yield self._listing(meter, fault=in_words(error))
-            return
+            self._fault = in_words(error)
+            self._retry_at = max(self._retry_at, time.monotonic() + INTERVAL)
         yield self._listing(meter)
 
     def _forget_oldest(self) -> None:
@@ -112,8 +116,8 @@ class ListFeed:
             took = time.monotonic() - began
             free = self._stamp is not None
             self._every = seconds_between_looks(self._heard, free=free, over=False, least=max(INTERVAL, 10 * took))
-            self._look_at = began + took + self._every
-        self._behind = False
+            self._look_at = self._retry_at = began + took + self._every
+        self._behind, self._retry_at, self._fault = False, 0.0, None
 
     def _take_changes(self, meter: Meter) -> bool:
         """Ask for what is new and take it up; False where the store must be searched."""
@@ -177,7 +181,7 @@ class ListFeed:
             self._shelf.found(hit)
         return hits
 
-    def _listing(self, meter: Meter, *, reading: bool = False, fault: str | None = None) -> Listing:
+    def _listing(self, meter: Meter, *, reading: bool = False) -> Listing:
         self._cost = meter if meter.queries else self._cost
         return Listing(
             rows=tuple(self._shelf.ordered()),
@@ -186,7 +190,7 @@ class ListFeed:
             micros=self._cost.micros,
             reading=reading,
             exhausted=self._exhausted,
-            fault=fault,
+            fault=self._fault,
             following=following(self._heard, behind=self._behind, every=self._every),
         )
 

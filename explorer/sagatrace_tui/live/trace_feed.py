@@ -36,10 +36,11 @@ class TraceFeed:
         self._subscriber: Subscriber | None = None
         self._heard: Heard | None = None
         self._behind = True  # the store is to be read, however recently it was
-        self._look_at = 0.0
+        self._look_at = self._retry_at = 0.0  # a look that failed is not tried again for every event that is heard
         self._every = INTERVAL
         self._cost = Meter(clock)  # of the last reading that asked the store
         self._checked: Trace | None = None
+        self._fault: str | None = None  # until the store has been read again
 
     def listen(self, mirror: Mirror, wake: Callable[[], object]) -> None:
         """Hear what is published from now on; `wake` is called, in another thread, when there is news."""
@@ -65,13 +66,13 @@ class TraceFeed:
     def read(self, wishes: frozenset[str] = frozenset()) -> Iterator[OpenTrace]:
         """Take up what was heard and, if it is time, what is new in the store; or say what failed."""
         meter = Meter(self._clock)
-        fault = None
         try:
             with undisturbed():
-                self._behind |= LOOK in wishes
+                if LOOK in wishes:
+                    self._behind, self._retry_at = True, 0.0
                 self._take_in(meter, afresh=AFRESH in wishes)
         except Exception as error:  # noqa: BLE001 - shown where it happened, and the next reading tries again
-            fault = in_words(error)
+            self._fault = in_words(error)
         twins = self._twins
         self._cost = meter if meter.queries else self._cost
         yield OpenTrace(
@@ -80,7 +81,7 @@ class TraceFeed:
             self._clock(),
             self._cost.queries,
             self._cost.micros,
-            fault,
+            self._fault,
             following(self._heard, behind=self._behind, every=self._every),
             len(self._known.events),
             twins.fresh,
@@ -89,7 +90,6 @@ class TraceFeed:
 
     def _take_in(self, meter: Meter, *, afresh: bool) -> None:
         subscriber, twins, known = self._subscriber, self._twins, self._known
-        rewritten = False
         self._heard = subscriber.take() if subscriber is not None else None
         if self._heard is not None and known.is_read:  # else the reading that is due has it all
             news = known.hear(self._heard.events)
@@ -97,17 +97,26 @@ class TraceFeed:
             self._behind |= news.doubtful
         if self._heard is not None:
             self._behind |= self._heard.missed
+        rewritten = False
         to_check = known.is_read and twins.front is not self._checked and self._has_ended()
         whole = afresh or to_check or not known.is_read
-        if afresh or to_check or self._behind or time.monotonic() >= self._look_at:
-            rewritten = self._look(meter, whole=whole)
-        now = self._clock()
-        if twins.front is None or rewritten or afresh:
+        at = time.monotonic()
+        try:
+            if afresh or at >= self._look_at or (at >= self._retry_at and (to_check or self._behind)):
+                rewritten = self._look(meter, whole=whole)
+                self._checked = None if whole else self._checked
+        finally:  # what was heard is shown, whatever becomes of the store
+            if known.is_read:
+                self._bring_up(anew=rewritten or afresh)
+        if self._checked is None:
+            self._checked = twins.front
+
+    def _bring_up(self, *, anew: bool) -> None:
+        twins, known, now = self._twins, self._known, self._clock()
+        if twins.front is None or anew:
             twins.replace(known.folded(now))
         elif twins.is_waiting or self._fell_silent(now):
             twins.turn(lambda: known.folded(now), now)
-        if whole:
-            self._checked = twins.front
 
     def _look(self, meter: Meter, *, whole: bool) -> bool:
         """Read the store; whether something known is other now."""
@@ -120,8 +129,8 @@ class TraceFeed:
             self._every = seconds_between_looks(
                 self._heard, free=self._known.tells_for_free, over=self._has_ended(), least=least
             )
-            self._look_at = began + took + self._every
-        self._behind = False
+            self._look_at = self._retry_at = began + took + self._every
+        self._behind, self._retry_at, self._fault = False, 0.0, None
         self._twins.wait(news.added)
         if whole and len(self._known.events) >= MANY:
             gc.freeze()  # before the collector is back, or it would begin with these
