@@ -78,7 +78,7 @@ def until(probe: Callable[[], T], what: str, timeout: float = 30.0) -> T:
 
 
 class TcpRedis:
-    """A redis-server on a TCP port, as most are, and as the spawned work-horses of RQ 2 need it.
+    """A redis-server on a TCP port, as most are, and as the spawned work-horses of RQ 2 need it; free unless given.
 
     `sentinel` is the configuration of a Sentinel, which names its port itself.
     """
@@ -89,6 +89,9 @@ class TcpRedis:
         self.port = port or free_port()
 
     def __enter__(self) -> Self:
+        with socket.socket() as free:  # somebody else's Redis is not ours to test with
+            free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            free.bind(("127.0.0.1", self.port))
         self.directory = short_directory("sagatrace-tcp-")
         self.url = f"redis://127.0.0.1:{self.port}/0"
         self.start()

@@ -9,20 +9,21 @@ from __future__ import annotations
 import socket
 import zlib
 from base64 import b64decode
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import quote
 
+import msgspec
 from redis import Redis, SSLConnection
-from rq.exceptions import DeserializationError
 from rq.job import Job
 from rq.registry import ScheduledJobRegistry, StartedJobRegistry
 from rq.results import Result
 
 from sagatrace.events import utc_timestamp
 
-__all__ = ["Aftermath", "facts_of", "place_of_redis", "read_aftermath", "url_of_redis"]
+__all__ = ["Aftermath", "facts_of", "name_of", "place_of_redis", "read_aftermath", "url_of_redis"]
 
 _FIELDS: Final = ("status", "retries_left")
 _PHASES: Final = {
@@ -115,15 +116,31 @@ def read_aftermath(connection: Redis, job_id: str, queue: str, execution_id: str
 
 
 def facts_of(job: Job) -> dict[str, Any]:
-    """What an event that opens a job's span says of it."""
-    try:
-        name = job.func_name or ""
-    except DeserializationError:
-        name = "(cannot be deserialised)"
-    facts = {"job_name": name, "queue": job.origin}
+    """What an event that opens a job's span says of it; without `job_name` where only loading the job would tell."""
+    facts = {"queue": job.origin}
+    if name := name_of(job.data):
+        facts["job_name"] = name
     if job.enqueued_at is not None:
         facts["enqueued_at"] = utc_timestamp(job.enqueued_at)
     return facts
+
+
+def name_of(data: bytes) -> str:
+    """The function's name in a job's data, as RQ's own serializers write it; empty where another did.
+
+    The data is not loaded: that runs code of the user's, imports among it, and a worker of RQ's leaves all of that to
+    its work-horses, which so find today's code and connections of their own. A pickled call begins, by the opcodes in
+    `pickletools`, with protocol, frame and tuple, and first in that the length and text of the name.
+    """
+    if data.startswith(b"["):
+        with suppress(msgspec.MsgspecError):
+            return msgspec.json.decode(data, type=tuple[str, msgspec.Raw, msgspec.Raw, msgspec.Raw])[0]
+    at = 11 if data[2:3] == b"\x95" else 2  # after the protocol and, if there is one, the frame's size
+    if data[:1] != b"\x80" or data[at : at + 2] not in (b"(\x8c", b"(X"):
+        return ""
+    begin = at + 3 if data[at + 1 : at + 2] == b"\x8c" else at + 6
+    size = int.from_bytes(data[at + 2 : begin], "little")
+    return data[begin : begin + size].decode("utf-8", "backslashreplace")
 
 
 def place_of_redis(connection: Redis) -> str | None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final, Protocol
+
+import msgspec
 
 from sagatrace.events import new_id
 
@@ -27,8 +28,7 @@ class TraceRef(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class TraceContext:
+class TraceContext(msgspec.Struct, frozen=True):
     """A trace, and the span that new work in it belongs under (None: the work is the root)."""
 
     trace_id: str
@@ -54,7 +54,7 @@ def trace_meta(context: TraceRef) -> dict[str, Any]:
 def context_from_meta(meta: Mapping[str, Any] | None) -> TraceContext | None:
     """The context a job was enqueued with; None when it carries none, or something else under our key."""
     carried = (meta or {}).get(META_KEY)
-    if not isinstance(carried, Mapping):
+    if not isinstance(carried, dict):
         return None
     trace_id, parent = carried.get("trace_id"), carried.get("parent_span_id")
     if not isinstance(trace_id, str) or not trace_id:

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from hashlib import sha256
 from operator import attrgetter
-from typing import Annotated, Any, Final, Literal, cast
+from typing import Annotated, Any, Final, Literal, cast, get_args
 
 import msgspec
 
@@ -58,7 +58,10 @@ CLOSING_PHASES: Final[Mapping[str, Literal["success", "failed", "stopped", "canc
 _PHASES: Final = OPENING_PHASES | CLOSING_PHASES.keys() | {"retrying"}
 
 _Name = Annotated[str, msgspec.Meta(min_length=1)]
-_Key = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+_LONGEST: Final = 255
+_Key = Annotated[str, msgspec.Meta(min_length=1, max_length=_LONGEST)]
+_STATUSES: Final = (None, *get_args(Status))
+_UNSTORABLE: Final = frozenset("/\\?#")
 
 
 class TraceEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -149,7 +152,12 @@ def parse_event(document: bytes | str) -> TraceEvent:
         raise EventError(f"unknown field {unknown[0]!r}: an event has only {known}; own values go into data")
     if "id" not in fields:
         fields["id"] = sha256(msgspec.json.encode(fields, order="sorted")).hexdigest()[:32]
-    return _checked(fields)
+    if not isinstance(fields.get("data") or {}, dict):
+        raise EventError(f"data is not a JSON object but {type(fields['data']).__name__}")
+    event = decode_event(msgspec.json.encode(fields))
+    if _UNSTORABLE.intersection(event.id):
+        raise EventError(f"id {event.id!r} holds one of / \\ ? #, which no Cosmos DB item id may")
+    return event
 
 
 def new_event(
@@ -168,45 +176,48 @@ def new_event(
 
     `data` may hold anything: what JSON cannot express is stored as its type and a bounded `repr`.
     """
-    fields: dict[str, Any] = {
-        "id": id or new_id(),
-        "trace_id": trace_id,
-        "span_id": span_id,
-        "event_type": event_type,
-        "timestamp": timestamp or utc_timestamp(),
-    }
-    if parent_span_id is not None:
-        fields["parent_span_id"] = parent_span_id
-    if status is not None:
-        fields["status"] = status
-    if data:
-        fields["data"] = dict(data)
-    if tags:
-        fields["tags"] = [tags] if isinstance(tags, str) else list(tags)
-    return _checked(fields)
+    if timestamp:
+        parse_timestamp(timestamp)
+    if status not in _STATUSES:
+        raise EventError(f"status {status!r} is none of success, failed, pending")
+    if _UNSTORABLE.intersection(id or ()):
+        raise EventError(f"id {id!r} holds one of / \\ ? #, which no Cosmos DB item id may")
+    return TraceEvent(
+        id=_text("id", id, _LONGEST) if id else new_id(),
+        trace_id=_text("trace_id", trace_id, _LONGEST),
+        span_id=_text("span_id", span_id),
+        parent_span_id=_text("parent_span_id", parent_span_id) if parent_span_id else None,
+        event_type=_text("event_type", event_type),
+        timestamp=timestamp or utc_timestamp(),
+        status=status,
+        raw_data=_raw(data) if data else msgspec.UNSET,
+        tags=_tags(tags) if tags else None,
+    )
 
 
-def _checked(fields: dict[str, Any]) -> TraceEvent:
-    if not isinstance(fields.get("data") or {}, dict):
-        raise EventError(f"data is not a JSON object but {type(fields['data']).__name__}")
+def _tags(tags: Iterable[str]) -> tuple[str, ...]:
+    return tuple([tag and _text("tag", tag) for tag in ((tags,) if isinstance(tags, str) else tags)])
+
+
+def _text(name: str, value: object, longest: int | None = None) -> str:
+    if not isinstance(value, str) or not value or (longest is not None and len(value) > longest):
+        wanted = f"text of 1 to {longest} characters" if longest else "text"
+        raise EventError(f"{name} {value!r:.300} is no {wanted}")
+    return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode()
+
+
+def _raw(data: Mapping[str, Any]) -> msgspec.Raw:
+    """The data as JSON; lone surrogates, and keys that are no strings, in another form: the event matters more."""
+    if not isinstance(data, Mapping):
+        raise EventError(f"data is not a JSON object but {type(data).__name__}")
+    values = dict(data)
     try:
-        event = decode_event(_encode_fields(fields))
-    except (TypeError, ValueError, RecursionError, OverflowError) as error:
+        try:
+            return msgspec.Raw(_LENIENT_ENCODER.encode(values))
+        except (UnicodeEncodeError, TypeError):
+            return msgspec.Raw(_LENIENT_ENCODER.encode(_plain(values)))
+    except (msgspec.MsgspecError, TypeError, ValueError, RecursionError, OverflowError) as error:
         raise EventError(f"cannot be written as JSON: {error}") from error
-    if _UNSTORABLE.search(event.id):
-        raise EventError(f"id {event.id!r} holds one of / \\ ? #, which no Cosmos DB item id may")
-    return event
-
-
-_UNSTORABLE: Final = re.compile(r"[/\\?#]")
-
-
-def _encode_fields(fields: dict[str, Any]) -> bytes:
-    try:
-        return _LENIENT_ENCODER.encode(fields)
-    except (UnicodeEncodeError, TypeError):
-        # Lone surrogates and keys that are no strings: rare, and the event matters more than their exact form.
-        return _LENIENT_ENCODER.encode(_plain(fields))
 
 
 def _plain(value: Any) -> Any:

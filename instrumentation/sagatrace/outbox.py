@@ -25,6 +25,7 @@ import os
 import time
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Final, NoReturn
@@ -32,7 +33,7 @@ from typing import Final, NoReturn
 import platformdirs
 
 from sagatrace.errors import OutboxFullError, OutboxMismatchError
-from sagatrace.events import CLOSING_PHASES, TraceEvent, encode_event, split_event_type
+from sagatrace.events import CLOSING_PHASES, TraceEvent, encode_event, split_event_type, utc_timestamp
 from sagatrace.settings import Settings
 from sagatrace.stores import open_store
 
@@ -41,6 +42,7 @@ __all__ = [
     "REFUSED",
     "SEALED",
     "STORE",
+    "Draft",
     "Outbox",
     "claim",
     "outbox_directory",
@@ -56,6 +58,9 @@ STORE: Final = "store"  # a symbolic link to the label: made at once or not at a
 _MAX_SEGMENT: Final = 1 << 20  # what a shipper that was killed sends again at most
 _MAX_REFUSED: Final = 1 << 20
 _ATTEMPTS: Final = 20  # a file is sealed some times a second and written in microseconds: two are never needed
+_HEADS: Final = (b'\n{"event":', b'\n{"replace":true,"event":')
+_TAIL: Final = b"}\n"
+_APPEND: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
 _LATE: Final = CLOSING_PHASES.keys() | {"compensating", "retrying"}  # what the last tenth is kept for
 
 
@@ -68,8 +73,9 @@ class Outbox:
     def __init__(self, directory: Path, *, max_bytes: int = 256 << 20, store: str | None = None) -> None:
         self.directory = directory
         self.max_bytes = max_bytes
+        self._active = os.fspath(directory / ACTIVE)
         self._store = store
-        self._claimed = False
+        self._claimed = store is None
         self._segment_bytes = min(_MAX_SEGMENT, max(1, max_bytes // 64))
 
     def append(self, events: Iterable[TraceEvent], replace: bool = False) -> int:
@@ -79,68 +85,106 @@ class Outbox:
         `replace` tells the store to write over an event of the same id, where it would keep the first.
         """
         listed = list(events)
-        if not listed:
-            return 0
-        head = b'\n{"replace":true,"event":' if replace else b'\n{"event":'
-        # A line end before each line as well: so a line that a full disk or a death cut short spoils only itself.
-        block = b"".join(head + encode_event(event) + b"}\n" for event in listed)
-        if len(block) > self.max_bytes // 10:
-            self._refuse(len(listed), f"an event of {len(block):,} bytes is too large for the outbox {self.directory}")
-        late = all(split_event_type(event.event_type)[1] in _LATE for event in listed)
-        # A new file is looked at too: whoever seals (each worker at its end) must not undo the bound.
-        fresh = not _size(self.directory / ACTIVE)
-        if self._store is not None and (fresh or not self._claimed):
-            claim(self.directory, self._store)
-            self._claimed = True
-        if fresh:
-            self._require_room(late, len(listed))
-        for _ in range(_ATTEMPTS):
-            if self._write(block, late, len(listed)):
-                return len(listed)
-        raise OSError(errno.EAGAIN, f"sealed {_ATTEMPTS} times while one event was written", str(self.directory))
+        if listed:
+            head = _HEADS[replace]
+            # A line end before each line as well: so a line that a full disk or a death cut short spoils only itself.
+            self._keep(b"".join([head + encode_event(event) + _TAIL for event in listed]), listed)
+        return len(listed)
+
+    def draft(self, event: TraceEvent, replace: bool = False) -> Draft:
+        """The event as it will be written, but for its time."""
+        stamp = b'"timestamp":"'
+        head, _, tail = encode_event(event).partition(stamp + event.timestamp.encode())
+        return Draft(self, _HEADS[replace] + head + stamp, tail + _TAIL)
 
     def close(self) -> None:
         """Nothing to let go of: no file stays open."""
 
-    def _write(self, block: bytes, late: bool, count: int) -> bool:
-        """Append the block; False when it has to be written again, as the file was sealed before or meanwhile."""
-        path = self.directory / ACTIVE
-        file = _open(path)
+    def _keep(self, block: bytes, events: list[TraceEvent]) -> None:
+        if len(block) > self.max_bytes // 10:
+            self._refuse(len(events), f"an event of {len(block):,} bytes is too large for the outbox {self.directory}")
+        for attempt in range(_ATTEMPTS):
+            if self._write(block, events, attempt > 0):
+                return
+        raise OSError(errno.EAGAIN, f"sealed {_ATTEMPTS} times while one event was written", str(self.directory))
+
+    def _write(self, block: bytes, events: list[TraceEvent], again: bool = False) -> bool:
+        """Append the block; False when it has to be written again, as the file was sealed before or meanwhile.
+
+        Without `events` it is written only where there is nothing to see to before: False else.
+        """
+        # Few steps, and paths as plain text: each page that a work-horse touches first is copied for it. Not kept open:
+        # a file's number would outlive `os.closerange` in a job, and then mean another file.
+        try:
+            file = os.open(self._active, _APPEND, 0o600)
+        except FileNotFoundError:
+            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            file = os.open(self._active, _APPEND, 0o600)
         try:
             status = os.fstat(file)
-            if status.st_size >= self._segment_bytes and self._rotated(late, count):
+            if not again and not (self._claimed and status.st_size):
+                if not events:
+                    return False
+                self._begin(fresh=not status.st_size, events=events)
+            elif status.st_size >= self._segment_bytes and (not events or self._rotated(events)):
                 return False
             if (written := os.write(file, block)) < len(block):
-                raise OSError(errno.ENOSPC, f"disk full after {written} of {len(block)} bytes", str(path))
-            return _is_at(path, status)
+                raise OSError(errno.ENOSPC, f"disk full after {written} of {len(block)} bytes", self._active)
+            now = os.stat(self._active)  # noqa: PTH116 - see above
+            return (now.st_ino, now.st_dev) == (status.st_ino, status.st_dev)
+        except FileNotFoundError:
+            return False
         finally:
             os.close(file)
 
-    def _rotated(self, late: bool, count: int) -> bool:
+    def _begin(self, *, fresh: bool, events: list[TraceEvent]) -> None:
+        """Look at a file that is new, or new to this process. Raises OutboxFullError, OutboxMismatchError."""
+        if self._store is not None:
+            claim(self.directory, self._store)
+        self._claimed = True
+        if fresh:  # as well: whoever seals (each worker at its end) must not undo the bound
+            self._require_room(events)
+
+    def _rotated(self, events: list[TraceEvent]) -> bool:
         """Seal the full file, unless what is left of the bound is too little. Raises OutboxFullError."""
         # In the reserve the file just grows: a new one would let in events that the reserve is not for.
-        return self._require_room(late, count) and seal(self.directory) is not None
+        return self._require_room(events) and seal(self.directory) is not None
 
-    def _require_room(self, late: bool, count: int) -> bool:
+    def _require_room(self, events: list[TraceEvent]) -> bool:
         """Whether there is more than the reserve. Raises OutboxFullError without room for such events."""
+        late = all(split_event_type(event.event_type)[1] in _LATE for event in events)
         used = sum(_size(path) for path in sealed_segments(self.directory)) + _size(self.directory / ACTIVE)
         reserve = self.max_bytes - self.max_bytes // 10
         if used >= (self.max_bytes if late else reserve):
             self._refuse(
-                count,
+                len(events),
                 f"the outbox {self.directory} holds {used:,} of {self.max_bytes:,} bytes and refuses new events: "
                 f"see `sagatrace doctor` for why nothing drains it, or raise SAGATRACE_OUTBOX_MB",
             )
         return used < reserve
 
     def _refuse(self, count: int, why: str) -> NoReturn:
-        file = _open(self.directory / REFUSED)
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = os.open(self.directory / REFUSED, _APPEND, 0o600)
         try:
             if os.fstat(file).st_size < _MAX_REFUSED:
                 os.write(file, b"." * count)
         finally:
             os.close(file)
         raise OutboxFullError(why)
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An event of the outbox's that lacks only its time: keeping it costs a fraction of making it."""
+
+    outbox: Outbox
+    head: bytes
+    tail: bytes
+
+    def keep(self) -> bool:
+        """Keep the event as one of now; False where it takes `Outbox.append`. Raises OSError."""
+        return self.outbox._write(self.head + utc_timestamp().encode() + self.tail, [])  # noqa: SLF001 - its own
 
 
 def seal(directory: Path) -> Path | None:
@@ -212,26 +256,6 @@ def outbox_directory(settings: Settings, *, in_worker: bool = False) -> Path | N
 
 drained: Final[set[Path]] = set()
 """Outboxes beside SQLite files for which this process, or the one it was forked from, has seen to a shipper."""
-
-
-def _open(path: Path) -> int:
-    """A file to append to, only the user's own. It is closed again after one write.
-
-    A number of a file kept open would outlive `os.closerange` in a job, and then mean another file.
-    """
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
-    try:
-        return os.open(path, flags, 0o600)
-    except FileNotFoundError:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return os.open(path, flags, 0o600)
-
-
-def _is_at(path: Path, status: os.stat_result) -> bool:
-    try:
-        return os.path.samestat(path.stat(), status)
-    except FileNotFoundError:
-        return False
 
 
 def _size(path: Path) -> int:

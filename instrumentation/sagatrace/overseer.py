@@ -22,7 +22,7 @@ from rq.job import Job, JobStatus
 from sagatrace.aftermath import Aftermath, facts_of, place_of_redis, read_aftermath, url_of_redis
 from sagatrace.attend import ShipperKeeper
 from sagatrace.events import MAX_ERROR, MAX_STACK, utc_timestamp
-from sagatrace.jobs import JobTeller, TellingMixin, faults
+from sagatrace.jobs import JobTeller, TellingMixin, faults, running
 from sagatrace.outbox import outbox_directory
 from sagatrace.settings import Settings
 
@@ -44,7 +44,7 @@ class _Teller(JobTeller):
         """Forget the job before; what is left of it is of a work-horse that told its end itself."""
         self._places.clear()
         self.errors.clear()
-        self.death, self.execution_id = "", execution_id
+        self.death, self.execution_id, self._name, self._draft = "", execution_id, {}, None
         self._page[:5] = bytes(5)
 
     @property
@@ -153,13 +153,17 @@ class OverseerMixin(TellingMixin):
         teller = self._teller
         teller.begin(execution_id)
         place = teller.place_of(job)
+        running.set(place.inside)  # also for the work-horse, which inherits it: before the job can overwrite its meta
+        facts = facts_of(job)
+        teller.nameless = "job_name" not in facts
         data = {
-            **facts_of(job),
+            **facts,
             "redis": self._place_of_redis,
             "attempts_allowed": max(place.allowed, place.attempt + (job.retries_left or 0)),
             **self.job_data(job, "started"),
         }
         teller.emit(job, f"{execution_id}:start", "started", data)
+        teller.prepare(job, execution_id)
 
     def _see_to_the_end(self, job: Job, error: BaseException | None) -> None:
         teller = self._teller

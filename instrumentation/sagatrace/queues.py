@@ -147,13 +147,7 @@ class TracedQueue(rq.Queue):
             f"job:{phase}",
             context_of(job),
             span_id=job.id,
-            data={
-                "job_id": job.id,
-                "host": socket.gethostname(),
-                "redis": place_of_redis(self.connection),
-                **facts_of(job),
-                **data,
-            },
+            data={**self._facts_of(job), **data},
         )
 
 

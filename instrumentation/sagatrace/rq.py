@@ -27,7 +27,6 @@ from rq.worker import HerokuWorker as _HerokuWorker
 from rq.worker import RandomWorker as _RandomWorker
 from rq.worker import RoundRobinWorker as _RoundRobinWorker
 
-from sagatrace.context import TraceContext
 from sagatrace.jobs import current_trace, running
 from sagatrace.overseer import OverseerMixin
 
@@ -47,10 +46,14 @@ class TracedWorkerMixin(OverseerMixin):
     """Put before a worker class of your own: `class MyWorker(TracedWorkerMixin, rq.Worker)`."""
 
     def prepare_job_execution(self, job: Job, *args: Any, **kwargs: Any) -> None:
-        """Know the job's place before it can overwrite its meta: a spawned work-horse has inherited nothing."""
-        with self._harmless:
-            running.set(TraceContext(self._teller.place_of(job).context.trace_id, job.id))
+        """Know the job's place before it can overwrite its meta, where the work-horse has inherited nothing."""
+        if isinstance(self, rq.SpawnWorker):
+            with self._harmless:
+                running.set(self._teller.place_of(job).inside)
         super().prepare_job_execution(job, *args, **kwargs)
+        with self._harmless:
+            if self._teller.nameless:
+                self._teller.name(job.func_name)  # RQ has just loaded it
 
     def handle_exception(self, job: Job, *exc_info: Any) -> Any:
         """Keep the exception for the event: RQ hands on only its text."""
@@ -66,12 +69,12 @@ class TracedWorkerMixin(OverseerMixin):
     def handle_job_success(self, job: Job, *args: Any, **kwargs: Any) -> None:
         """Tell that the job completed, once RQ has committed it."""
         execution_id = self._execution_id(job, kwargs)
-        with self._harmless:
-            if job.repeats_left:
+        if job.repeats_left:
+            with self._harmless:
                 self._teller.carry(job)
         super().handle_job_success(job, *args, **kwargs)
         with self._harmless:
-            self._teller.end(job, execution_id, "completed", self.job_data(job, "completed"))
+            self._teller.complete(job, execution_id, self.job_data(job, "completed"))
 
     def handle_job_failure(self, job: Job, *args: Any, **kwargs: Any) -> None:
         """Tell that the job failed, was stopped or will be retried, once RQ has committed it."""

@@ -27,8 +27,8 @@ from typing import Any, Final, Literal, Self
 
 from sagatrace.context import TraceContext, TraceRef
 from sagatrace.errors import OutboxMismatchError, StoreError
-from sagatrace.events import MAX_ERROR, MAX_STACK, Status, TraceEvent, new_event, new_id, utc_timestamp
-from sagatrace.outbox import Outbox, outbox_directory
+from sagatrace.events import MAX_ERROR, MAX_STACK, Status, TraceEvent, new_event, new_id
+from sagatrace.outbox import Draft, Outbox, outbox_directory
 from sagatrace.settings import Settings
 from sagatrace.stores import EventStore, open_store
 
@@ -36,6 +36,7 @@ __all__ = ["Span", "Tracer", "error_data"]
 
 log: Final = logging.getLogger("sagatrace")
 
+_Redact = Callable[[str, dict[str, Any]], Mapping[str, Any]]
 _REST: Final = 60.0  # seconds without trying a store that did not answer when the outbox could not be written
 
 
@@ -51,7 +52,7 @@ class Tracer:
         self,
         target: EventStore | Outbox | str | None = None,
         *,
-        redact: Callable[[str, dict[str, Any]], Mapping[str, Any]] | None = None,
+        redact: _Redact | None = None,
     ) -> None:
         self._target = target
         self._redact = redact
@@ -88,7 +89,6 @@ class Tracer:
             "span_id": span_id or new_id(),
             "parent_span_id": context.span_id,
             "event_type": event_type,
-            "timestamp": utc_timestamp(),
             "status": status,
             "tags": tags,
         }
@@ -105,6 +105,33 @@ class Tracer:
             except Exception as again:  # noqa: BLE001 - counted, and the timeout goes on
                 self._count(again, "event lost")
             raise
+
+    def draft(
+        self,
+        event_type: str,
+        context: TraceRef,
+        *,
+        span_id: str,
+        status: Status,
+        event_id: str,
+        data: Mapping[str, Any],
+    ) -> Draft | None:
+        """An event that `Draft.keep` emits later, over one of the same id.
+
+        None where only `emit` can: before the first event, past a redaction, and into a store.
+        """
+        if self._redact is not None or not isinstance(self._opened, Outbox):
+            return None
+        event = new_event(
+            id=event_id,
+            trace_id=context.trace_id,
+            span_id=span_id,
+            parent_span_id=context.span_id,
+            event_type=event_type,
+            status=status,
+            data=data,
+        )
+        return self._opened.draft(event, replace=True)
 
     def span(
         self,
@@ -151,7 +178,9 @@ class Tracer:
                 opened.close()
 
     def _record(self, fields: dict[str, Any], data: Mapping[str, Any] | None, replace: bool) -> TraceEvent:
-        event = new_event(**fields, data=self._redacted(fields["event_type"], data))
+        if data and self._redact is not None:
+            data = self._redacted(self._redact, fields["event_type"], data)
+        event = new_event(**fields, data=data)
         if self._opened is None:
             self._opened = self._open()
         try:
@@ -186,11 +215,9 @@ class Tracer:
             raise
         self._count(fault, "delivered directly, outbox unusable")
 
-    def _redacted(self, event_type: str, data: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-        if self._redact is None or not data:
-            return data
+    def _redacted(self, redact: _Redact, event_type: str, data: Mapping[str, Any]) -> Mapping[str, Any]:
         try:
-            return self._redact(event_type, dict(data))
+            return redact(event_type, dict(data))
         except Exception as error:
             if _is_job_timeout(error):
                 raise

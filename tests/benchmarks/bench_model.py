@@ -100,6 +100,19 @@ def chain_of(events: int) -> list[TraceEvent]:
     return writer.events
 
 
+def as_stored(documents: list[bytes]) -> list[bytes]:
+    """The documents as a store gives them: eight shippers write in turn, each what its workers told since its last."""
+    shippers: list[list[bytes]] = [[] for _ in range(8)]
+    stored, rnd = list[bytes](), random.Random(2)
+    for document in documents:
+        shipper = rnd.choice(shippers)
+        shipper.append(document)
+        if rnd.random() < 0.02:
+            stored += shipper
+            shipper.clear()
+    return stored + [document for shipper in shippers for document in shipper]
+
+
 def median(work: Callable[[], object], rounds: int = ROUNDS) -> float:
     times = []
     for _ in range(rounds):
@@ -142,6 +155,7 @@ def opening(events: int) -> None:
         ("every stage undone", saga_of(events, undo=True)),
     ):
         documents = list(map(encode_event, writer.events))
+        shuffled = as_stored(documents)
         lines = b"\n".join(documents)
         size = len(lines) / len(documents)
         print(f"\n{title}: {len(documents):,} events of {size:.0f} bytes; {answered(documents).summary[:100]}")
@@ -149,6 +163,7 @@ def opening(events: int) -> None:
             "decode: msgspec, JSON lines, data raw": lambda lines=lines: decoded_without_collector(lines),
             "decode: msgspec, data as dict": lambda lines=lines: msgspec.json.Decoder().decode_lines(lines),
             "bytes → verdict and sentence": lambda documents=documents: answered(documents),
+            "the same, in the order eight workers stored it": lambda shuffled=shuffled: answered(shuffled),
             "bytes → verdict, roles, ledger, anomalies": lambda documents=documents: with_lists(documents),
         }
         results: dict[str, list[float]] = {name: [] for name in candidates}
@@ -162,11 +177,15 @@ def opening(events: int) -> None:
 
 
 def per_event() -> None:
-    print("\ncost per event, bytes → verdict")
+    """Merely decoding costs more per event the more there are as well: memory that no cache holds."""
+    print("\ncost per event, bytes → verdict; beside decoding as many")
     for events in (1_000, 10_000, 100_000, 200_000):
         documents = list(map(encode_event, saga_of(events).events))
-        cost = median(lambda documents=documents: answered(documents)) / len(documents) * 1e6
-        print(f"  {len(documents):8,} events   {cost:6.2f} µs/event")
+        lines = b"\n".join(documents)
+        rounds = max(ROUNDS, 20_000 // events)
+        floor = median(lambda lines=lines: decoded_without_collector(lines), rounds) / len(documents) * 1e6
+        cost = median(lambda documents=documents: answered(documents), rounds) / len(documents) * 1e6
+        print(f"  {len(documents):8,} events   {cost:6.2f} µs/event   {floor:6.2f} to decode   {cost / floor:5.2f} ×")
 
 
 def chains() -> None:
@@ -226,12 +245,64 @@ def one_by_one(trace: Trace, events: Iterable[TraceEvent]) -> str:
     return f"{statistics.median(times):8.1f} / {times[len(times) * 99 // 100]:8.1f}"
 
 
+def anew(events: int) -> None:
+    print(f"\nevents after which something is worked out anew, verdict included: ms, on a trace of {events:,}")
+    for title, undo in (("jobs", False), ("every stage undone", True)):
+        for name, make in ANEW.items():
+            writer = saga_of(events, undo=undo)
+            trace = build_trace("loan-L1", writer.events, now=LATER)
+            more = make(writer)
+            times = []
+            for event in more:
+                began = time.perf_counter()
+                trace.add([event])
+                assert trace.verdict
+                times.append((time.perf_counter() - began) * 1e3)
+            print(f"  {title:20} {name:46} {times[-1]:8.2f}")
+
+
+def early(writer: Writer, *told: Any, **data: Any) -> TraceEvent:
+    return msgspec.structs.replace(writer.tell(*told, **data), timestamp=stamp(START + 1))
+
+
+def first(writer: Writer, ending: str) -> TraceEvent:
+    """The first event of the given kind that is neither the root's nor among the first thousand."""
+    return next(event for event in writer.events[1000:] if event.event_type.endswith(ending))
+
+
+ANEW: dict[str, Callable[[Writer], list[TraceEvent]]] = {
+    "a span goes under another parent": lambda w: [
+        early(w, first(w, "job:completed").span_id, "job:enqueued", w.events[0].span_id)
+    ],
+    "a job turns out to undo a stage": lambda w: [
+        w.tell(first(w, "job:completed").span_id, "job:told", None, original_span_id=first(w, "started").parent_span_id)
+    ],
+    "a late parent turns out to be within an undo": lambda w: [
+        w.tell("orphan", "job:failed", "late", "failed"),
+        w.tell("late", "undo:compensating", w.events[0].span_id, original_span_id=first(w, "started").parent_span_id),
+    ],
+    "the whole is undone": lambda w: [
+        w.tell("undo-all", "undo:compensating", None, original_span_id=w.events[0].span_id),
+        w.tell("undo-all", "undo:compensated", None),
+    ],
+    "a stage that went well is told to have failed": lambda w: [
+        w.tell(first(w, "job:completed").parent_span_id or "", "stage:s:failed", w.events[0].span_id, "failed")
+    ],
+    "a span closes a cycle": lambda w: [
+        w.tell("a", "stage:a:started", "b"),
+        w.tell("b", "stage:b:started", "a"),
+    ],
+    "another document under a known id": lambda w: [msgspec.structs.replace(w.events[7], tags=("other",))],
+}
+
+
 def main() -> None:
     events = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
     opening(events)
     per_event()
     chains()
     adding(events)
+    anew(events)
 
 
 if __name__ == "__main__":

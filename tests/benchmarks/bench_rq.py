@@ -33,7 +33,7 @@ from sagatrace.outbox import Outbox
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from servers import TcpRedis
 
-KINDS = {"Worker": (40, 0.97), "SimpleWorker": (100, 0.94)}
+KINDS = {"Worker": (10, 0.97), "SimpleWorker": (25, 0.94)}
 
 
 def made(kind: str, directory: Path, redis: Redis, *, shipping: bool) -> list[Any]:

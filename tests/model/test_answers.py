@@ -18,7 +18,7 @@ from sagatrace.stores import open_store
 from sagatrace.tracer import Tracer
 from sagatrace_tui.commands.why import EXIT_STATUSES, why
 from sagatrace_tui.labels import inert
-from sagatrace_tui.model import IDLE, build_trace, reading_anomalies
+from sagatrace_tui.model import IDLE, Trace, build_trace, reading_anomalies
 from sagatrace_tui.model.explain import explain, hand_over
 
 LATER = 2 * START
@@ -125,7 +125,7 @@ Started 2025-01-01 00:00:00.000Z, ended 2025-01-01 00:00:09.000Z, 9 s; 6 spans, 
 
 **Why**
 - path: `workflow:loan` → `pay`
-- cause: `pay` failed at 2025-01-01 00:00:06.000Z
+- cause: `pay` failed at 00:00:06.000Z
 - error: Closed: account closed
 - where: attempt 1
 - span: `pay`
@@ -144,10 +144,10 @@ Started 2025-01-01 00:00:00.000Z, ended 2025-01-01 00:00:09.000Z, 9 s; 6 spans, 
 
 
 UNDONE = (
-    "- `stage:funds`: undo succeeded, completed 2025-01-01 00:00:04.000Z, "
-    "undo `u2` 2025-01-01 00:00:07.000Z to 2025-01-01 00:00:07.500Z\n"
-    "- `stage:credit`: undo failed, completed 2025-01-01 00:00:02.000Z, "
-    "undo `u1` 2025-01-01 00:00:08.000Z to 2025-01-01 00:00:08.500Z, bureau down"
+    "- `stage:funds`: undo succeeded, completed 00:00:04.000Z, "
+    "undo `u2` 00:00:07.000Z to 00:00:07.500Z\n"
+    "- `stage:credit`: undo failed, completed 00:00:02.000Z, "
+    "undo `u1` 00:00:08.000Z to 00:00:08.500Z, bureau down"
 )
 
 
@@ -155,6 +155,138 @@ def test_where_the_cause_ran_is_part_of_the_answer() -> None:
     where = {"worker": "w-7", "queue": "loans", "attempt": 2, "attempts_allowed": 3}
     trace = build_trace("T", [event(1, "J", "job:started", data=where), event(2, "J", "job:failed")], now=LATER)
     assert "- where: worker `w-7`, queue `loans`, attempt 2 of 3\n" in hand_over(trace, inert)
+
+
+def test_a_worker_that_was_lost_and_a_second_that_managed_are_told_with_the_reason() -> None:
+    """The one who finds a lost job tells no error, only a reason."""
+    lost = {"attempt": 1, "presumed": True, "reason": "its worker w-7 is gone"}
+    events = [
+        event(1, "J", "job:started", data={"attempt": 1}),
+        event(4, "J", "job:abandoned", data=lost),
+        event(5, "J", "job:started", data={"attempt": 2}),
+        event(6, "J", "job:completed", data={"attempt": 2}),
+    ]
+    trace = build_trace("T", events, now=LATER)
+    assert (trace.verdict, trace.roles) == ("succeeded", {"J": "recovered"})
+    assert [attempt.error for attempt in trace.spans["J"].attempts] == ["its worker w-7 is gone", None]
+    assert explain(trace)["errors"][0]["error"] == "its worker w-7 is gone"
+    assert explain(build_trace("T", events[:2], now=LATER))["errors"][0]["error"] == "its worker w-7 is gone"
+
+
+def test_a_stage_ran_where_the_job_around_it_did() -> None:
+    where = {"worker": "w-7", "queue": "loans", "attempt": 1}
+    events = [
+        event(0, "J", "job:started", data={"job_name": "approve", **where}),
+        event(1, "S", "stage:pay:failed", "J", data={"error": "no"}),
+        event(2, "J", "job:failed", data=where),
+    ]
+    text = hand_over(build_trace("T", events, now=LATER), inert)
+    assert "- where: in `approve`, worker `w-7`, queue `loans`, attempt 1\n" in text
+
+
+def test_what_began_on_another_day_has_its_date_and_a_reason_is_told_once() -> None:
+    undo = {"original_span_id": "a", "reason": "no funds"}
+    events = [
+        event(0, "loan", "workflow:loan:started"),
+        event(1, "a", "stage:a:completed", "loan"),
+        event(2, "pay", "stage:pay:failed", "loan"),
+        *(event(3 + n, f"u{n}", "undo:compensated", "loan", data=undo) for n in range(2)),
+    ]
+    late = msgspec.structs.replace(events[-1], timestamp="2025-01-02T00:00:00.000000Z")
+    text = hand_over(build_trace("T", [*events[:-1], late], now=LATER), inert)
+    assert "- cause: `stage:pay` failed at 00:00:02.000Z\n" in text
+    assert "undo `undo` 2025-01-02 00:00:00.000Z to 2025-01-02 00:00:00.000Z\n" in text
+    assert text.count("because no funds") == 1
+
+
+def test_attempts_without_numbers_whose_ends_are_lost_are_told_apart_from_the_last_back() -> None:
+    started = [event(1, "J", "job:started"), event(3, "J", "job:started"), event(5, "J", "job:started")]
+
+    def attempts(*more: TraceEvent) -> list[tuple[int | None, int | None]]:
+        found = build_trace("T", [*started, *more], now=LATER).spans["J"].attempts
+        begin = started[0].micros - 1_000_000
+        times = [(one.started_at, one.ended_at) for one in found]
+        return [tuple(None if at is None else (at - begin) // 1_000_000 for at in pair) for pair in times]  # type: ignore[misc]
+
+    assert attempts(event(6, "J", "job:completed")) == [(1, None), (3, None), (5, 6)]
+    assert attempts(event(4, "J", "job:retrying"), event(6, "J", "job:completed")) == [(1, None), (3, 4), (5, 6)]
+    assert attempts(event(2, "J", "job:retrying")) == [(1, 2), (3, None), (5, None)]
+
+
+@pytest.mark.parametrize(
+    ("phases", "status", "odd"),
+    [
+        ("started failed started", "running", []),
+        ("enqueued started failed enqueued", "queued", []),
+        ("started failed enqueued", "failed", []),  # its one enqueuing, by a clock that is ahead
+        ("started failed enqueued started completed", "success", []),
+        ("started completed started failed", "failed", []),
+        ("failed completed", "success", []),
+        ("completed failed", "failed", ["conflicting_outcomes"]),
+        ("failed failed", "failed", []),
+        ("completed completed", "success", ["duplicate"]),
+        ("started failed completed", "success", ["conflicting_outcomes"]),
+    ],
+)
+def test_a_job_run_again_without_numbers_stands_as_its_last_run_does(phases: str, status: str, odd: list[str]) -> None:
+    trace = grown(*(event(n, "J", f"job:{phase}") for n, phase in enumerate(phases.split())))
+    assert trace.spans["J"].status == status
+    assert [one.kind for one in trace.anomalies if one.kind != "never_ended"] == odd
+
+
+def test_an_undo_ran_where_it_says_or_else_where_its_job_did() -> None:
+    for own, place in (({"worker": "w-1"}, "w-1"), ({}, "w-2")):
+        events = [
+            event(1, "u", "undo:compensating", data={"original_span_id": "a", **own}),
+            event(2, "j", "job:started", "u", data={"worker": "w-2"}),
+        ]
+        (row,) = build_trace("T", events, now=LATER).ledger
+        assert (row.place and row.place.worker) == place
+
+
+def test_what_may_be_nothing_but_clocks_that_disagree_says_so() -> None:
+    """A step is told to have begun after the undoing had, by the clock of another host."""
+
+    def told(late_host: str | None, undo_host: str | None) -> str:
+        def at_host(name: str | None) -> dict[str, Any]:
+            return {"host": name} if name else {}
+
+        undo = {"original_span_id": "a"}
+        events = [
+            event(0, "loan", "workflow:loan:started"),
+            event(1, "a", "stage:a:started", "loan"),
+            event(2, "a", "stage:a:completed", "loan"),
+            event(3, "pay", "stage:pay:failed", "loan"),
+            event(4, "j", "job:started", "loan", data=at_host(undo_host)),
+            event(5, "u", "release:compensating", "j", data=undo),
+            event(6, "u", "release:compensated", "j"),
+            event(6, "j", "job:completed", "loan"),
+            event(5.5, "mail", "job:started", "loan", data=at_host(late_host)),
+            event(7, "mail", "job:completed", "loan"),
+            event(9, "loan", "workflow:loan:failed"),
+        ]
+        (anomaly,) = build_trace("T", events, now=LATER).anomalies
+        assert (anomaly.kind, anomaly.span_ids) == ("step_after_abort", ("mail",))
+        return anomaly.detail
+
+    plain = "started after the undoing had begun: job"
+    assert told("b", "a") == f"{plain} (on b, the undoing on a: their clocks may disagree)"
+    assert told("a", "a") == told(None, "a") == told("b", None) == plain
+
+
+def test_progress_told_a_thousandfold_costs_no_look_at_what_was_told_before() -> None:
+    """And changes nothing of what is known of its span, whether that was asked for in between or not."""
+    events = [event(0, "J", "job:started", data={"job_name": "pay", "attempt": 1})]
+    events += [event(1 + n, "J", "job:progress", data={"host": f"h{n}"}) for n in range(3)]
+    asked, whole = build_trace("T", events[:1], now=LATER), build_trace("T", events, now=LATER)
+    for one in events[1:]:
+        view = asked.spans["J"].attempts
+        asked.add([one])
+        assert asked.spans["J"].attempts is view
+        assert (asked.spans["J"].name, asked.spans["J"].place.host) == ("pay", one.data["host"])
+    assert asked == whole
+    asked.add([event(8, "J", "job:progress", data={"job_name": "refund"})])
+    assert asked.spans["J"].name == "refund"
 
 
 def test_a_job_cannot_forge_a_line_of_the_hand_over() -> None:
@@ -185,7 +317,7 @@ def test_an_undo_between_two_attempts_keeps_its_last_error() -> None:
           u1      5..6:retry job ~credit !bank down
         """
     trace = build_trace("T", events_of(saga), now=LATER)
-    assert "undo `u1` 2025-01-01 00:00:05.000Z, attempt 1, last error: bank down\n" in hand_over(trace, inert)
+    assert "undo `u1` 00:00:05.000Z, attempt 1, last error: bank down\n" in hand_over(trace, inert)
     (row,) = explain(trace)["compensations"]
     assert (row["outcome"], row["error"]) == ("unconfirmed", "bank down")
 
@@ -262,11 +394,122 @@ def test_events_that_cannot_be_read_in_full_are_anomalies() -> None:
     ]
 
 
+def test_what_could_not_be_read_is_told_still_after_all_was_folded_anew() -> None:
+    good = event(0, "A", "stage:a:completed", id="1")
+    no_time = msgspec.structs.replace(good, id="2", timestamp="2025-13-01T00:00:00.000000Z")
+    trace = build_trace("T", [good], now=LATER)
+    trace.add([no_time])
+    trace.add([event(0, "A", "stage:a:failed", id="1")])
+    assert [one.kind for one in trace.anomalies] == ["malformed", "duplicate"]
+    trace.add([event(1, "B", "stage:b:started", "C"), event(2, "C", "stage:c:started", "B")])
+    assert [one.kind for one in trace.anomalies][:2] == ["malformed", "duplicate"]
+
+
 def test_a_late_parent_takes_its_children_home() -> None:
     trace = build_trace("T", [event(2, "C", "stage:c:failed", "P")], now=LATER)
     assert (trace.missing_parents, trace.roots, trace.failure_path) == (("P",), (), ("C",))
     assert trace.add([event(1, "P", "workflow:p:started")]) == {"P"}
     assert (trace.missing_parents, trace.roots, trace.failure_path) == ((), ("P",), ("P", "C"))
+
+
+def test_few_equal_times_among_many_events_are_ordered_by_id() -> None:
+    """The usual case has a way of its own: nearly all times differ, and most come in order."""
+    events = [event(n / 10, f"s{n % 7}", "stage:x:progress", id=f"{n:03}") for n in range(100)]
+    ties = [event(5, "s1", "stage:x:progress", id=one, data={"host": one}) for one in ("z", "y", "x")]
+    given = [*events[50:], *ties, *events[:50]]
+    trace = build_trace("T", given, now=LATER)
+    for span in trace.spans.values():
+        assert span.events == sorted(span.events, key=lambda one: (one.timestamp, one.id))
+    assert [one.id for one in trace.spans["s1"].events if one.timestamp == ties[0].timestamp] == ["050", "x", "y", "z"]
+
+
+def grown(*events: TraceEvent) -> Trace:
+    """One at a time, with the verdict asked for in between; the same as all at once."""
+    trace = build_trace("T", [], now=LATER)
+    for one in events:
+        trace.add([one])
+        assert trace.summary
+    whole = build_trace("T", events, now=LATER)
+    assert (trace, explain(trace)) == (whole, explain(whole))
+    return trace
+
+
+def test_a_late_parent_brings_its_children_under_who_made_their_failure_good() -> None:
+    trace = grown(
+        event(0, "loan", "workflow:loan:started"),
+        event(3, "C", "stage:c:failed", "P"),
+        event(9, "loan", "workflow:loan:completed"),
+        event(1, "P", "stage:p:started", "loan"),
+    )
+    assert (trace.verdict, trace.roles) == ("succeeded", {"C": "recovered"})
+
+
+@pytest.mark.parametrize(
+    "late",
+    [
+        [event(10, "send", "job:told", data={"compensation": "recall"})],
+        [
+            event(11, "u", "recall:compensated", "loan"),
+            event(10, "u", "recall:compensating", "loan", data={"original_span_id": "send"}),
+        ],
+        [event(10, "u", "job:started", "loan"), event(11, "u", "job:told", data={"original_span_id": "send"})],
+    ],
+    ids=["it declares", "its undo names it", "a job turns out to undo it"],
+)
+def test_a_job_that_turns_out_to_answer_for_itself_no_longer_speaks_for_its_step(late: list[TraceEvent]) -> None:
+    events = [
+        event(0, "loan", "workflow:loan:started"),
+        event(1, "pay", "stage:pay:started", "loan", data={"compensation": "refund"}),
+        event(2, "send", "job:started", "pay"),
+        event(3, "pay", "stage:pay:failed", "loan"),
+        event(4, "send", "job:completed", "pay"),
+        event(9, "loan", "workflow:loan:failed"),
+    ]
+    assert [one.span_id for one in grown(*events).still_standing] == ["pay"]
+    assert "pay" not in [one.span_id for one in grown(*events, *late).still_standing]
+
+
+def test_a_job_that_fails_again_later_is_no_longer_the_first_to_fail() -> None:
+    trace = grown(
+        event(0, "C", "job:started"),
+        event(1, "C", "job:failed"),
+        event(0, "A", "job:started"),
+        event(2, "A", "job:failed"),
+        event(3, "B", "job:started"),
+        event(5, "B", "job:failed"),
+        event(6, "A", "job:started"),
+        event(9, "A", "job:failed"),
+        event(10, "C", "job:started"),
+        event(11, "C", "job:completed"),
+    )
+    assert trace.roles == {"A": "independent", "B": "cause", "C": "recovered"}
+
+
+def test_a_stage_that_is_told_to_have_failed_after_all_made_nothing_good() -> None:
+    trace = grown(
+        event(0, "S", "stage:s:started"),
+        event(1, "C", "job:failed", "S"),
+        event(2, "S", "stage:s:completed"),
+        event(3, "S", "stage:s:failed"),
+    )
+    assert trace.roles == {"C": "cause", "S": "consequence"}
+
+
+def test_a_time_written_another_way_than_those_before_is_put_where_it_belongs() -> None:
+    short = msgspec.structs.replace(event(0, "B", "stage:b:started", "loan"), timestamp="2025-01-01T00:00:01Z")
+    trace = grown(event(0, "loan", "workflow:loan:started"), event(1.5, "A", "stage:a:started", "loan"), short)
+    assert trace.children["loan"] == ["B", "A"]
+
+
+def test_of_many_steps_that_stand_the_first_are_named() -> None:
+    events = [event(0, "loan", "workflow:loan:failed")]
+    for n in reversed(range(150)):
+        told = {"compensation": "undo", "seq": 1000 - n}
+        events.append(event(1 + n // 4, f"s{n:03}", f"stage:{n}:completed", "loan", data=told))
+    told = build_trace("T", events, now=LATER).summary
+    assert told.endswith(
+        "150 of 150 steps still standing (stage:3, stage:2, stage:1 and 147 more), and no undo ever began"
+    )
 
 
 def test_silence_ends_a_trace_without_an_event() -> None:

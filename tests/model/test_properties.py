@@ -113,15 +113,18 @@ def test_order_and_repetition_do_not_matter(events: list[TraceEvent], rnd: rando
 
 @settings(max_examples=800, deadline=None)
 @given(events=forests, rnd=st.randoms(use_true_random=False))
-def test_one_event_at_a_time_gives_the_same_trace(events: list[TraceEvent], rnd: random.Random) -> None:
-    """In any order, with answers asked for in between."""
+def test_a_few_events_at_a_time_give_the_same_trace(events: list[TraceEvent], rnd: random.Random) -> None:
+    """In any order, one or some at a time, with answers asked for in between."""
     whole = build_trace("T", events, now=NOW)
     given_events = [*events, *rnd.choices(events, k=2)]
     rnd.shuffle(given_events)
     grown = build_trace("T", given_events[: len(events) // 2], now=NOW)
-    for event in given_events[len(events) // 2 :]:
+    rest = given_events[len(events) // 2 :]
+    while rest:
+        several = rnd.choice([1, 1, 1, 2, 5])
+        batch, rest = rest[:several], rest[several:]
         before = {span_id: list(span.events) for span_id, span in grown.spans.items()}
-        changed = grown.add([event])
+        changed = grown.add(batch)
         for span_id, span in grown.spans.items():
             assert before.get(span_id) == span.events or span_id in changed, "a changed span is told"
         if rnd.random() < 0.3:

@@ -96,6 +96,10 @@ ROLES = [
         loan    0..9
           pay   1..2:retry 3..4 job !busy
         """, verdict="succeeded", roles="pay:recovered", says="succeeded · 1 failure made good"),
+    Saga("the same, and nobody told why the first attempt failed", """
+        loan    0..9
+          pay   1..2:retry 3..4 job
+        """, verdict="succeeded", roles="pay:recovered", says="succeeded · 1 failure made good"),
     Saga("a job retried by RQ until it gave up", """
         loan    0..9 failed
           pay   1..2:retry 3..4:retry 5..6 failed job !busy
@@ -127,6 +131,18 @@ ROLES = [
           i2    3..4 failed named=item
           i3    5..6 named=item
         """, verdict="failed", path="loan i2", roles="i2:cause loan:consequence"),
+    Saga("nor where the first of them failed", """
+        loan    0..9 failed
+          i1    1..2 failed named=item
+          i2    3..4 named=item
+          i3    5..6 named=item
+        """, verdict="failed", path="loan i1", roles="i1:cause loan:consequence"),
+    Saga("nor where the last of them did", """
+        loan    0..9 failed
+          i1    1..2 failed named=item
+          i2    3..4 named=item
+          i3    5..6 failed named=item
+        """, verdict="failed", path="loan i1", roles="i1:cause i3:independent loan:consequence"),
     Saga("two at once are no retries of each other", """
         loan    0..9 failed
           i1    1..4 failed named=item
@@ -657,6 +673,15 @@ EFFECTS = [
         """, verdict="rollback_incomplete", path="loan pay", roles=PAY, undone="book<u1:compensated",
         standing="book: undone before the work below it was over (or clocks disagree); its job hotel completed at "
                  "2025-01-01 00:00:08.000Z, after it had ended: it took effect"),
+    Saga("a step that left a job running, which never ended, and was undone", """
+        loan      0..9 failed
+          book    1..2 +unbook
+            hotel 1.. job
+          pay     3..4 failed
+          u1      5..6 ~book
+        """, verdict="rollback_incomplete", path="loan pay", roles=PAY, undone="book<u1:compensated",
+        standing="book: undone before the work below it was over (or clocks disagree); its job hotel never ended: "
+                 "it may have taken effect", odd="never_ended(hotel)", idle=True),
     Saga("a stage's undo does not cover a job that completed after it", """
         loan      0..9 failed
           book    1..2 +unbook
@@ -826,6 +851,16 @@ AGAIN = [
         """, verdict="rollback_incomplete", roles="order:recovered", undone="b1<u1:compensated a1<-:not_started",
         standing="a1: unwind stopped before it",
         says="succeeded · rollback incomplete: 1 of 2 steps still standing (stage:a1)"),
+    Saga("a first attempt that nobody undid, a second partly rolled back, a good third one", """
+        order     0..6:retry 20..26:retry 61..66 job !no
+          a1      1..2 +x
+          a2      21..22 +x
+          b2      22..23 +x
+          u2      24..25 ~b2
+          a3      62..63 +x
+        """, verdict="rollback_incomplete", roles="order:recovered", undone="b2<u2:compensated a2<-:not_started",
+        standing="a2: unwind stopped before it",
+        says="succeeded · rollback incomplete: 1 of 2 steps still standing (stage:a2)"),
     Saga("a good second attempt that was undone all the same", """
         order     0..6:retry 61..66 job !no
           a1      1..2 +x
@@ -857,6 +892,17 @@ ODD = [
           u2      8..8.5 ~b
         """, verdict="rolled_back", path="loan pay", roles="loan:consequence pay:cause",
         undone="a<u1:compensated b<u2:compensated", odd="out_of_order_undo(u1 u2)"),
+    Saga("the last thing undone first, and the other two in the order done", """
+        loan      0..11 failed
+          a       1..2 +x
+          b       3..4 +x
+          c       5..6 +x
+          pay     6..7 failed
+          u3      7..7.5 ~c
+          u1      8..8.5 ~a
+          u2      9..9.5 ~b
+        """, verdict="rolled_back", path="loan pay", roles="loan:consequence pay:cause",
+        undone="c<u3:compensated a<u1:compensated b<u2:compensated", odd="out_of_order_undo(u1 u2)"),
     Saga("steps that ran at once have no order", """
         loan      0..9 failed
           a       1..3 +x
@@ -1003,7 +1049,7 @@ ODD = [
         loan      0..9 failed
           a       1..2 failed
           a       ..3
-        """, verdict="failed", path="loan", roles="loan:cause", odd="conflicting_outcomes(a)"),
+        """, verdict="failed", path="loan", roles="a:recovered loan:cause", odd="conflicting_outcomes(a)"),
     Saga("ended twice, the same", """
         loan      0..9
           a       1..2
@@ -1033,7 +1079,166 @@ ODD = [
         odd="out_of_order_undo(u1 u2 u3) double_undo(a u1 u4) step_after_abort(mail)"),
 ]  # fmt: skip
 
-ALL = [*PLAIN, *ROLES, *UNDOING, *EFFECTS, *NESTED, *AGAIN, *ODD]
+MORE = [
+    Saga("parent and child fail in the same microsecond", """
+        loan      0..4 failed
+          pay     3..4 failed
+        """, verdict="failed", path="loan pay", roles=PAY),
+    Saga("canceled, and nobody undid anything", """
+        loan      0..9 canceled
+          credit  1..2 +release
+        """, verdict="rollback_missing", path="loan", undone="credit<-:not_started",
+        standing="credit: undo never started",
+        says="canceled at workflow:loan · rollback missing: "
+             "1 of 1 step still standing (stage:credit), and no undo ever began"),
+    Saga("canceled while a step ran on, which was never heard of again", """
+        loan      0..5 canceled
+          pay     3.. +refund
+        """, verdict="rollback_missing", path="loan", undone="pay<-:not_started",
+        standing="pay?: undo never started", odd="never_ended(pay)", idle=True),
+    Saga("the dependency was canceled", """
+        loan      0..9 failed
+          pay     1..2 canceled job
+          mail    d1 job needs=pay
+        """, verdict="failed", path="loan", roles="loan:cause", never_ran="mail<pay"),
+    Saga("of a job only its retry is known", """
+        loan      0..9 failed
+          pay     ..3:retry job +refund !busy
+        """, verdict="rollback_missing", path="loan", roles="loan:cause", undone="pay<-:not_started",
+        standing="pay?: undo never started", odd="never_ended(pay)", idle=True),
+    Saga("a step of which only the end is known", """
+        loan      0..9 failed
+          a       ..2 +x
+          pay     3..4 failed
+        """, verdict="rollback_missing", path="loan pay", roles=PAY, undone="a<-:not_started",
+        standing="a: undo never started"),
+    Saga("a step that completed after its saga had failed", """
+        loan      0..3 failed
+          slow    1..5 +x
+        """, verdict="rollback_missing", path="loan", roles="loan:cause", undone="slow<-:not_started",
+        standing="slow: undo never started"),
+    Saga("an instant that can be undone", """
+        loan      0..9 failed
+          book    @1 +unbook
+          pay     3..4 failed
+        """, verdict="rollback_missing", path="loan pay", roles=PAY, undone="book<-:not_started",
+        standing="book: undo never started"),
+    Saga("an undo that is an instant says nothing of how it went", """
+        loan      0..9 failed
+          book    1..2 +unbook
+          pay     3..4 failed
+          u1      @5 ~book
+        """, verdict="rollback_incomplete", path="loan pay", roles=PAY, undone="book<u1:unconfirmed",
+        standing="book: unconfirmed"),
+    Saga("a step that undoes itself before it says that it failed", """
+        loan      0..9 failed
+          credit  1..6 failed +release !NoFunds:empty
+            hold  2..3
+            u1    4..5 ~credit
+        """, verdict="rolled_back", path="loan credit", roles="credit:cause loan:consequence",
+        undone="credit<u1:compensated"),
+    Saga("a step undone from outside before it failed", """
+        loan      0..9 failed
+          credit  1..6 failed +release !TimeoutError:5 s
+          u1      4..5 ~credit
+        """, verdict="rolled_back", path="loan credit", roles="credit:cause loan:consequence",
+        undone="credit<u1:compensated", odd="hanging_undo(credit u1)"),
+    Saga("the inner saga of a step that could be undone cleaned up itself", """
+        trip      0..20 failed
+          book    1..10 failed +unbook
+            hotel 2..3 +cancel
+            full  4..5 failed
+            u1    6..7 ~hotel
+        """, verdict="rolled_back", path="trip book full", roles="book:consequence full:cause trip:consequence",
+        undone="hotel<u1:compensated"),
+    Saga("a stage tried twice: the first undid itself, the second did not", """
+        trip      0..30 failed
+          b1      1..8 failed named=book
+            hotel 2..3 +cancel
+            full  4..5 failed
+            u1    6..7 ~hotel
+          b2      9..15 failed named=book
+            inn   10..11 +cancel
+            shut  12..13 failed
+        """, verdict="rollback_incomplete", path="trip b1 full",
+        roles="b1:consequence b2:consequence full:cause shut:independent trip:consequence",
+        undone="hotel<u1:compensated inn<-:not_started", standing="inn: unwind stopped before it"),
+    Saga("a stage in the middle tells its own undoing", """
+        trip      0..20 failed
+          book    1..9 failed unwind=6..8
+            hotel 2..3 +cancel
+            full  4..5 failed
+        """, verdict="rolled_back", path="trip book full", roles="book:consequence full:cause trip:consequence",
+        undone="book<book:compensated"),
+    Saga("the worker of the undo was lost, and it was undone by hand", """
+        loan      0..9 failed
+          credit  1..2 +release
+          pay     3..4 failed
+          u1      5..6 abandoned job ~credit presumed
+          u2      8..8.5 ~credit
+        """, verdict="rolled_back", path="loan pay", roles="loan:consequence pay:cause u1:recovered",
+        undone="credit<u1:failed credit<u2:compensated"),
+    Saga("an undo canceled before it began", """
+        loan      0..9 failed
+          a       1..2 +x
+          pay     3..4 failed
+          u1      q5 ..6 canceled job ~a
+        """, verdict="rollback_incomplete", path="loan pay", roles=PAY, undone="a<u1:failed",
+        standing="a: undo failed after 1 attempt"),
+    Saga("undoing began, and of no step", """
+        loan      0..9 failed
+          credit  1..2 +release
+          pay     3..4 failed
+          rollback 5..8
+        """, verdict="rollback_incomplete", path="loan pay", roles=PAY, undone="credit<-:not_started",
+        standing="credit: unwind stopped before it"),
+    Saga("the group of undos failed, and no undo in it did", """
+        loan      0..9 failed
+          credit  1..2 +release
+          pay     3..4 failed
+          rollback 5..8 failed !mail down
+            u1    6..7 ~credit
+        """, verdict="rolled_back", path="loan pay", roles="loan:consequence pay:cause rollback:compensation",
+        undone="credit<u1:compensated"),
+    Saga("undid what nobody ever saw, and not what had been done", """
+        loan      0..9 failed
+          a       1..2 +x
+          pay     3..4 failed
+          u1      5..6 ~ghost
+        """, verdict="rollback_incomplete", path="loan pay", roles=PAY,
+        undone="ghost<u1:compensated a<-:not_started", standing="a: unwind stopped before it",
+        odd="empty_undo(u1)"),
+    Saga("to undo the undo failed: the step is undone", """
+        loan      0..9 failed
+          a       1..2 +x
+          pay     3..4 failed
+          u1      5..6 ~a
+          r1      7..8 failed ~u1
+        """, verdict="rolled_back", path="loan pay", roles="loan:consequence pay:cause r1:compensation",
+        undone="a<u1:compensated u1<r1:failed"),
+    Saga("run again by hand after it was undone", """
+        loan      0..20 failed
+          a       1..2 job +x
+          pay     3..4 failed
+          u1      5..6 ~a
+          a       q8 9..10 job
+        """, verdict="rollback_incomplete", path="loan pay", roles=PAY, undone="a<u1:compensated",
+        standing="a: undone before it completed (or clocks disagree)", odd="hanging_undo(a u1)"),
+    Saga("rolled back, and then silence: the root never ended", """
+        loan      0..
+          a       1..2 +x
+          pay     3..4 failed
+          u1      5..6 ~a
+        """, verdict="rolled_back", path="loan pay", roles="pay:cause", undone="a<u1:compensated",
+        odd="never_ended(loan)", idle=True),
+    Saga("of the trace only two steps came, and not their root", """
+        credit    1..2 +release under=loan
+        pay       3..4 failed under=loan
+        """, verdict="rollback_missing", path="pay", roles="pay:cause", undone="credit<-:not_started",
+        standing="credit: undo never started", odd="orphan(credit pay)", idle=True),
+]  # fmt: skip
+
+ALL = [*PLAIN, *ROLES, *UNDOING, *EFFECTS, *NESTED, *AGAIN, *ODD, *MORE]
 COLUMNS = ("verdict", "path", "roles", "undone", "standing", "odd", "never_ran")
 
 

@@ -28,6 +28,8 @@ PLACES = [
     "JobTeller.carry",
     "JobTeller.failure",
     "JobTeller.error_of",
+    "JobTeller.prepare",
+    "JobTeller.complete",
     "JobTeller.end",
     "JobTeller.emit",
     "JobTeller.share",

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import imported_by_arguments
 import pytest
 import traced_jobs
 from redis import Redis
@@ -13,6 +16,7 @@ from rq import Queue, Retry
 from rq.job import Job, JobStatus
 
 from sagatrace import TraceContext, TraceEvent, open_store, trace_meta
+from sagatrace.aftermath import name_of
 from sagatrace.stores import Search
 from sagatrace_tui.model import Trace, build_trace
 
@@ -25,12 +29,18 @@ class Bench:
         self.store_url = f"sqlite:///{directory}/traces.db"
         self._work_off, self._redis = work_off, redis
 
-    def run(self, *jobs: Job, store_url: str | None = None, kind: str = "sagatrace.rq.Worker") -> str:
+    def run(
+        self,
+        *jobs: Job,
+        store_url: str | None = None,
+        kind: str = "sagatrace.rq.Worker",
+        options: tuple[str, ...] = (),
+    ) -> str:
         connection = self._redis.connection_pool.connection_kwargs
         url = f"unix://{connection['path']}" if "path" in connection else ""
         assert url
         said = self._work_off(
-            url, store_url or self.store_url, "bench", path=Path(__file__).parent, options=("-w", kind)
+            url, store_url or self.store_url, "bench", path=Path(__file__).parent, options=("-w", kind, *options)
         )
         for job in jobs:
             job.refresh()
@@ -161,6 +171,42 @@ def test_a_job_that_cannot_be_loaded_fails_with_that_error(bench: Bench) -> None
     span = bench.trace(job.id).spans[job.id]
     assert (span.status, span.name) == ("failed", "traced_jobs.does_not_exist")
     assert "does_not_exist" in (span.error or "")
+
+
+@pytest.mark.parametrize("serializer", ["pickle", "json"])
+def test_a_worker_leaves_the_job_s_data_to_its_work_horse(bench: Bench, serializer: str) -> None:
+    """Loading it runs code of the user's: imports in the worker would serve all later jobs."""
+    queue = Queue("bench", connection=bench.queue.connection, serializer=serializer)
+    if serializer == "json":
+        job = queue.enqueue("imported_by_arguments.importer_of", "not an Amount")
+        bench.run(job, options=("--serializer", "json"))
+        assert job.get_status() == JobStatus.FAILED
+    else:
+        job = queue.enqueue(imported_by_arguments.importer_of, imported_by_arguments.Amount(7))
+        bench.run(job)
+        imported_by, ran_in, cents = job.return_value() or (0, 1, 0)
+        assert (imported_by, cents) == (ran_in, 7)
+    assert bench.events(job.id)[0].data["job_name"] == "imported_by_arguments.importer_of"
+
+
+def test_a_job_in_a_form_of_the_user_s_own_is_named_once_it_is_loaded(bench: Bench) -> None:
+    queue = Queue("bench", connection=bench.queue.connection, serializer="traced_jobs.OwnSerializer")
+    job = queue.enqueue(traced_jobs.succeeds, 21)
+    bench.run(job, options=("--serializer", "traced_jobs.OwnSerializer"))
+    assert job.return_value() == 42
+    started, *_, ended = [event for event in bench.events(job.id) if event.span_id == job.id]
+    assert "job_name" not in started.data
+    assert ended.data["job_name"] == "traced_jobs.succeeds"
+
+
+def test_a_name_is_read_from_a_pickle_of_any_protocol_and_else_left_out() -> None:
+    for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1):
+        for name in ("f", "grüße.an", "x" * 300):
+            assert name_of(pickle.dumps((name, None, (1,), {}), protocol)) == name
+        assert name_of(pickle.dumps((None, None, (), {}), protocol)) == ""
+    assert name_of(json.dumps(("a.b", None, [], {})).encode()) == "a.b"
+    for other in (b"", b"\x80", b"[", b"[1,2,3,4]", b"\x80\x05\x95", b"name=a.b"):
+        assert name_of(other) == ""
 
 
 def test_a_job_that_overwrites_its_meta_keeps_its_place(bench: Bench) -> None:

@@ -147,7 +147,7 @@ def test_what_cannot_be_stored_never_reaches_the_work_and_is_counted_and_logged_
     assert tracer.lost == {"event lost: OSError": 6, "event lost: EventError": 1}
     assert [record.getMessage().split(" (")[0] for record in caplog.records] == [
         "sagatrace: event lost: OSError: disk full",
-        "sagatrace: event lost: EventError: Expected `str` of length >= 1 - at `$.trace_id`",
+        "sagatrace: event lost: EventError: trace_id '' is no text of 1 to 255 characters",
     ]
 
 

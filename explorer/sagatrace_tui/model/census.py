@@ -18,17 +18,17 @@ class Census:
         self.failed: set[str] = set()
         self.halted: set[str] = set()  # stopped or canceled
         self.open: set[str] = set()
-        self.recovered: set[str] = set()  # ended well after attempts that failed
+        self.recovered: set[str] = set()  # ended well after an attempt that failed
         self.odd: set[str] = set()
         self.declared: set[str] = set()  # steps that named what would undo them
         self.undoing: set[str] = set()  # undos, and spans that group them
         self.unwound: set[str] = set()  # sagas and steps that tell their own undoing
         self.undos_of: dict[str, set[str]] = {}  # by the step they name
         for span in fold.spans.values():
-            state = span.state
-            if state.status != "success" or state.odd or state.retried or state.unwinding or state.is_compensation:
+            if not span.state.plain:
                 self._enter(span)
-            self._link(span)
+            if span.compensation is not None or span.original_span_id is not None:
+                self._link(span)
 
     def update(self, change: Change) -> None:
         """Take a change of one span."""
@@ -36,7 +36,7 @@ class Census:
         if change.was is not None:
             for group in self._groups():
                 group.discard(span_id)
-            if change.relinked:
+            if change.relinked:  # what it undid before is not told
                 others = {step: undos - {span_id} for step, undos in self.undos_of.items()}
                 self.undos_of = {step: undos for step, undos in others.items() if undos}
         self._enter(span)
@@ -69,7 +69,7 @@ class Census:
             self.open.add(span_id)
         elif status in ("stopped", "canceled"):
             self.halted.add(span_id)
-        elif status == "success" and (span.state.odd or span.state.retried) and span.attempt_error is not None:
+        elif status == "success" and (span.state.odd or span.state.retried) and span.has_failed_attempt:
             self.recovered.add(span_id)
         if span.state.odd:
             self.odd.add(span_id)

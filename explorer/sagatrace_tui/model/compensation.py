@@ -231,6 +231,11 @@ class Compensations:
         """The names of the first steps nobody undid, by when they ended; what still runs counts among them."""
         footings: tuple[Footing, ...] = ("standing", "unsure", "pending")
         steps = [step for footing in footings for step in self.by_footing.get(footing, ())]
+        if len(steps) > _FEW:  # all but those that come first go by the text of their times
+            spans, when = self._fold.spans, self._fold.when
+            times = {step: when(spans[step].closing_event) if step in spans else "" for step in steps}
+            latest = nsmallest(count, times.values())[-1]
+            steps = [step for step in steps if times[step] <= latest]
         return [self.name_of(step) for step in nsmallest(count, steps, key=self._ending)]
 
     def names_in_order(self, steps: Iterable[str]) -> list[str]:
@@ -292,7 +297,10 @@ class Compensations:
 
     def undos_in_order(self, step: str) -> list[str]:
         """The tries to undo a step, by when they began."""
-        return sorted(self._census.undos_of.get(step, ()), key=lambda undo_id: beginning_of(self._fold, undo_id))
+        undos = list(self._census.undos_of.get(step, ()))
+        if len(undos) > 1:
+            undos.sort(key=lambda undo_id: beginning_of(self._fold, undo_id))
+        return undos
 
     def tries_of(self, undo_id: str) -> int:
         """How often an undo was tried: its own attempts, or those of a job inside it."""

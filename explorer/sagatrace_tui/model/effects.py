@@ -16,7 +16,7 @@ from typing import Final, Literal
 from sagatrace_tui.model.census import Areas, Census
 from sagatrace_tui.model.clock import clock
 from sagatrace_tui.model.facts import facts_of
-from sagatrace_tui.model.fold import Change, Fold, order_of
+from sagatrace_tui.model.fold import Change, Fold
 from sagatrace_tui.model.forest import Forest
 from sagatrace_tui.model.span import Span
 
@@ -49,7 +49,7 @@ class Effects:
     """Per step that was asked for, the spans below it that speak for an effect, kept as events come."""
 
     def __init__(self, fold: Fold, forest: Forest, census: Census, areas: Areas) -> None:
-        self._spans, self._forest, self._census, self._areas = fold.spans, forest, census, areas
+        self._fold, self._spans, self._forest, self._census, self._areas = fold, fold.spans, forest, census, areas
         self._found: dict[str, dict[str, Trail]] = {}
         self._step_of: dict[str, str] = {}
 
@@ -80,7 +80,12 @@ class Effects:
                 self._note(parent)
                 self._take(span_id, top)
                 touched.add(top)
-        elif (step := self._step_of.get(span_id)) is not None:
+            return touched
+        if change.declared:
+            touched |= self._release(span_id)
+        if change.undoes:
+            touched |= self._release(change.span.original_span_id or "")
+        if (step := self._step_of.get(span_id)) is not None:
             self._note(span_id)
             touched.add(step)
         return touched
@@ -96,23 +101,25 @@ class Effects:
         return span_id in self._areas.owner or span_id in self._census.declared or span_id in self._census.undos_of
 
     def _search(self, top: str, step: str) -> None:
-        spans, children, end = self._spans, self._forest.children, self._well_ended(step)
+        spans, children, step_of = self._spans, self._forest.children, self._step_of
+        owner, declared, undos_of = self._areas.owner, self._census.declared, self._census.undos_of
+        end, when = self._well_ended(step), self._fold.when
         waiting = [top]
         while waiting:
             for child in children.get(waiting.pop(), ()):
-                if self._is_outside(child):
+                if child in owner or child in declared or child in undos_of:
                     continue
-                self._step_of[child] = step
+                step_of[child] = step
                 # Most jobs of a step that went well are over before it: their last event tells, without a closer look.
                 span = spans[child]
-                if end is None or span.state.status != "success" or span.state.odd or order_of(span.events[-1]) > end:
+                if end is None or not span.state.plain or when(span.events[-1]) > end:
                     self._note(child)
                 if child in children:
                     waiting.append(child)
 
-    def _well_ended(self, step: str) -> tuple[str, str] | None:
+    def _well_ended(self, step: str) -> str | None:
         span = self._spans.get(step)
-        return None if span is None or span.status != "success" else order_of(span.closing_event)
+        return None if span is None or span.status != "success" else self._fold.when(span.closing_event)
 
     def _release(self, span_id: str) -> set[str]:
         """Take out a span that has become a step itself, and all below it."""

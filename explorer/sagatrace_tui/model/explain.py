@@ -82,7 +82,7 @@ def _cause(span: Span) -> dict[str, Any]:
 
 
 def _error(span: Span) -> str | None:
-    return span.error or span.attempt_error
+    return span.error or span.attempt_error or span.reason
 
 
 def hand_over(trace: Trace, inert: Callable[[str], str]) -> str:
@@ -95,6 +95,7 @@ class _Text:
 
     def __init__(self, trace: Trace, inert: Callable[[str], str]) -> None:
         self._trace, self._inert = trace, inert
+        self._reason: str | None = None
 
     def lines(self) -> Iterator[str]:
         """The text, line by line."""
@@ -137,12 +138,24 @@ class _Text:
         yield "- path: " + " → ".join(path)
         error = one_line(cause.error or cause.reason or "", _MAX_ERROR)
         told = ": ".join(part for part in (one_line(cause.error_type or "", 100), error) if part)
-        yield f"- cause: {self._code(cause.name)} {cause.status} at {clock(cause.over_at)}"
+        yield f"- cause: {self._code(cause.name)} {cause.status} at {self._clock(cause.over_at)}"
         if told:
             yield f"- error: {self._plain(told)}"
-        if where := self._where(cause.place):
+        if where := self._where_ran(cause):
             yield f"- where: {where}"
         yield f"- span: {self._code(cause.span_id)}"
+
+    def _where_ran(self, cause: Span) -> str:
+        """Where it ran; for a stage, where the job around it did."""
+        path = [self._trace.spans[one] for one in reversed(self._trace.failure_path)]
+        around = next((span for span in path if span.place.worker is not None), cause)
+        where = self._where(around.place)
+        return where if around is cause else f"in {self._code(around.name)}, {where}"
+
+    def _clock(self, micros: int) -> str:
+        """The moment; without its date where that is the day the trace began, which is told above."""
+        day, time = clock(self._trace.started_at)[:11], clock(micros)
+        return time.removeprefix(day)
 
     def _where(self, place: Place) -> str:
         told = [
@@ -179,10 +192,10 @@ class _Text:
     def _row(self, row: LedgerRow) -> str:
         parts = [f"{self._code(row.original_name)}: {_OUTCOMES[row.outcome]}"]
         if row.completed_at is not None:
-            parts.append(f"completed {clock(row.completed_at)}")
+            parts.append(f"completed {self._clock(row.completed_at)}")
         if row.started_at is not None:
-            end = f" to {clock(row.ended_at)}" if row.ended_at is not None else ""
-            parts.append(f"undo {self._code(row.name or '')} {clock(row.started_at)}{end}")
+            end = f" to {self._clock(row.ended_at)}" if row.ended_at is not None else ""
+            parts.append(f"undo {self._code(row.name or '')} {self._clock(row.started_at)}{end}")
         if row.attempts > 1:
             parts.append(f"{row.attempts} attempts")
         if row.place is not None and (where := self._where(row.place)):
@@ -190,7 +203,8 @@ class _Text:
         if row.error:
             told = "" if row.outcome == "failed" else "last error: "
             parts.append(f"{told}{self._plain(one_line(row.error, _MAX_ERROR))}")
-        elif row.reason:
+        elif row.reason and row.reason != self._reason:  # told once for all that were undone for it
+            self._reason = row.reason
             parts.append(f"because {self._plain(one_line(row.reason, _MAX_ERROR))}")
         return ", ".join(parts)
 

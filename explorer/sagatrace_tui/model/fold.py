@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import insort
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import compress
@@ -34,7 +34,9 @@ class Change:
     was: SpanStatus | None
     moved: bool = False  # its parent is another
     parent_was: str | None = None
-    relinked: bool = False  # what it undoes, or what would undo it, is another
+    declared: bool = False  # it now says what would undo it
+    undoes: bool = False  # an undo now says what it undoes
+    relinked: bool = False  # it has become an undo, or another step's
     earlier: bool = False  # it now begins before what was its first event
 
 
@@ -46,7 +48,8 @@ class Fold:
     """The spans of one trace, by id, in the order of their first events as far as they came in order.
 
     `events` holds what was folded, by id; `clashes` the ids under which different documents came; `faults` what is
-    wrong with events that could not be folded or read in full, by event id.
+    wrong with events that could not be folded or read in full, by event id. `when` gives the time of one of these
+    events as text that sorts.
     """
 
     def __init__(self) -> None:
@@ -56,19 +59,20 @@ class Fold:
         self.faults: dict[str, str] = {}
         self.first_at: int | None = None
         self.last_at: int | None = None
+        self.when: Callable[[TraceEvent], str] = _TIMESTAMP_OF
         self.unplaced: list[str] = []  # spans whose parent had not been seen when they were first folded
         self._steps: dict[tuple[State, str, str | None], State] = {}
 
     def load(self, events: Iterable[TraceEvent]) -> None:
         """Fold these events from nothing."""
-        given, fixed = self._sound(list(events))
+        given = self._sound(list(events))
         merged = dict(zip(map(_ID_OF, given), given, strict=True))
         if len(merged) != len(given):
             merged = {}
             for event in given:
                 self._merge(event, merged)
         self.events = merged
-        ordered = _in_order(list(merged.values())) if fixed else sorted(merged.values(), key=order_of)
+        ordered = _in_order(list(merged.values())) if self._is_fixed else sorted(merged.values(), key=order_of)
         if ordered:
             self.first_at, self.last_at = ordered[0].micros, ordered[-1].micros
         self._fold(ordered)
@@ -87,22 +91,34 @@ class Fold:
         self.events[event.id] = event
         if not is_readable(event):
             self.faults[event.id] = _UNREADABLE
+        self._note_times([event.timestamp])
         at = event.micros
         self.first_at = at if self.first_at is None else min(at, self.first_at)
         self.last_at = at if self.last_at is None else max(at, self.last_at)
         span = self.spans.get(event.span_id)
         if span is None:
             span = self.spans[event.span_id] = Span(event.span_id, [], NEW)
-            span.append(event, self._step(NEW, event))
+            span.append(event, state_after(NEW, event.event_type, event.status))
             return Change(span, None)
-        was, parent_was, links_were = span.status, span.parent_id, _links(span)
+        was, parent_was = span.status, span.parent_id
+        compensation, undid, was_undo = span.compensation, span.original_span_id, span.state.is_compensation
         earlier = order_of(event) < order_of(span.events[0])
         if order_of(event) > order_of(span.events[-1]):
-            span.append(event, self._step(span.state, event))
+            span.append(event, state_after(span.state, event.event_type, event.status))
         else:
             self._refold(span, event)
-        moved = span.parent_id != parent_was
-        return Change(span, was, moved, parent_was, _links(span) != links_were, earlier)
+        told_late = undid is None and was_undo and span.state.is_compensation
+        relinked = span.original_span_id != undid or span.state.is_compensation != was_undo
+        return Change(
+            span,
+            was,
+            moved=span.parent_id != parent_was,
+            parent_was=parent_was,
+            declared=compensation is None and span.compensation is not None,
+            undoes=relinked and told_late,
+            relinked=relinked and not told_late,
+            earlier=earlier,
+        )
 
     def _merge(self, event: TraceEvent, events: dict[str, TraceEvent]) -> None:
         """Keep one of the documents under an id: what was seen over what was presumed, whichever came first."""
@@ -114,15 +130,24 @@ class Fold:
         if (_presumed(event), encode_event(event)) < (_presumed(known), encode_event(known)):
             events[event.id] = event
 
-    def _sound(self, events: list[TraceEvent]) -> tuple[list[TraceEvent], bool]:
-        """The events that carry a time, and whether all times are written so that they sort as text."""
+    @property
+    def _is_fixed(self) -> bool:
+        return self.when is _TIMESTAMP_OF
+
+    def _note_times(self, stamps: list[str]) -> None:
+        if self._is_fixed and not _are_fixed(stamps):
+            self.when = _when
+
+    def _sound(self, events: list[TraceEvent]) -> list[TraceEvent]:
+        """The events that carry a time; finds out whether all times are fixed-width."""
         stamps = list(map(_TIMESTAMP_OF, events))
-        fixed = "".join(stamps).encode("ascii", "replace").translate(_DIGITS) == _FIXED * len(stamps)
         try:
             deque(map(datetime.fromisoformat, stamps), maxlen=0)
         except ValueError:
-            return [event for event in events if self._is_sound(event)], False
-        return events, fixed
+            events = [event for event in events if self._is_sound(event)]
+            stamps = list(map(_TIMESTAMP_OF, events))
+        self._note_times(stamps)
+        return events
 
     def _is_sound(self, event: TraceEvent) -> bool:
         try:
@@ -156,17 +181,12 @@ class Fold:
 
     def _link(self, ordered: Sequence[TraceEvent]) -> None:
         linked, unreadable = links_of_all(ordered)
-        self.faults.update(dict.fromkeys(unreadable, _UNREADABLE))
+        if unreadable:
+            self.faults.update(dict.fromkeys(unreadable, _UNREADABLE))
         for event, links in linked:
             span = self.spans[event.span_id]
             span.original_span_id = text_of(links.original_span_id) or span.original_span_id
             span.compensation = text_of(links.compensation) or span.compensation
-
-    def _step(self, state: State, event: TraceEvent) -> State:
-        key = (state, event.event_type, event.status)
-        if key not in self._steps:
-            self._steps[key] = state_after(*key)
-        return self._steps[key]
 
     def _refold(self, span: Span, event: TraceEvent) -> None:
         ordered = span.events
@@ -174,7 +194,11 @@ class Fold:
         span.events, span.state = [], NEW
         span.parent_id = span.original_span_id = span.compensation = None
         for one in ordered:
-            span.append(one, self._step(span.state, one))
+            span.append(one, state_after(span.state, one.event_type, one.status))
+
+
+def _are_fixed(stamps: list[str]) -> bool:
+    return "".join(stamps).encode("ascii", "replace").translate(_DIGITS) == _FIXED * len(stamps)
 
 
 def _in_order(events: list[TraceEvent]) -> list[TraceEvent]:
@@ -198,10 +222,6 @@ def _in_order(events: list[TraceEvent]) -> list[TraceEvent]:
     return events
 
 
-def _links(span: Span) -> tuple[str | None, str | None, bool]:
-    return span.original_span_id, span.compensation, span.state.is_compensation
-
-
 def _presumed(event: TraceEvent) -> bool:
     return facts_of(event).presumed is True
 
@@ -211,10 +231,12 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 def order_of(event: TraceEvent) -> tuple[str, str]:
     """What events are sorted by: their time as fixed-width text, then their id."""
+    return _when(event), event.id
+
+
+def _when(event: TraceEvent) -> str:
     text = event.timestamp
-    if text.encode("ascii", "replace").translate(_DIGITS) != _FIXED:
-        text = _canonical(parse_timestamp(text))
-    return text, event.id
+    return text if _are_fixed([text]) else _canonical(parse_timestamp(text))
 
 
 def _canonical(micros: int) -> str:

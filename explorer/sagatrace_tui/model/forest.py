@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from sagatrace_tui.model.anomaly import Anomaly, listed
-from sagatrace_tui.model.fold import Change, Fold, order_of
+from sagatrace_tui.model.fold import Change, Fold
 
 __all__ = ["Forest"]
 
@@ -19,7 +19,7 @@ class Forest:
     """Where each span hangs. `children` also holds, under parents never seen, the orphans that name them."""
 
     def __init__(self, fold: Fold) -> None:
-        self._spans = fold.spans
+        self._fold, self._spans = fold, fold.spans
         self.children: dict[str, list[str]] = {}
         self.roots: list[str] = []
         self.missing: set[str] = set()
@@ -88,7 +88,6 @@ class Forest:
                 return True
         if parent == span_id or (span_id in self.children and self._closes_cycle(span_id)):
             return False
-        self._suspects.update(self.children.get(span_id, ()))
         self.missing.discard(span_id)
         self._place(span_id, parent)
         return True
@@ -124,7 +123,8 @@ class Forest:
         siblings.insert(bisect_left(siblings, self._began(span_id), key=self._began), span_id)
 
     def _began(self, span_id: str) -> tuple[str, str]:
-        return order_of(self._spans[span_id].events[0])
+        first = self._spans[span_id].events[0]
+        return self._fold.when(first), first.id
 
     def _plant(self) -> None:
         # Spans lie in the order of their first events, and so do the children of each.

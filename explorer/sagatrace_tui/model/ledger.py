@@ -11,7 +11,7 @@ from sagatrace_tui.model.facts import facts_of, text_of
 from sagatrace_tui.model.failure import When
 from sagatrace_tui.model.fold import Fold
 from sagatrace_tui.model.forest import Forest
-from sagatrace_tui.model.span import Place, Span
+from sagatrace_tui.model.span import Place
 
 __all__ = ["Ledger", "LedgerRow"]
 
@@ -62,7 +62,6 @@ class Ledger:
         error = undo.error or next((span.error for span in troubles if span.error), None)
         if outcome == "failed" and error is None:
             error = undo.reason if undo.status in ("stopped", "canceled") and undo.reason else undo.status
-        ran = self._ran(undo_id)
         return LedgerRow(
             original_span_id=step,
             original_name=self._compensations.name_of(step),
@@ -73,7 +72,7 @@ class Ledger:
             attempts=self._compensations.tries_of(undo_id),
             error=error if outcome == "failed" else undo.attempt_error if outcome != "compensated" else None,
             reason=undo.reason,
-            place=ran.place,
+            place=self._ran(undo_id),
             started_at=undo.started_at if undo.started_at is not None else undo.first_at if undo.has_begun else None,
             ended_at=undo.ended_at,
         )
@@ -105,13 +104,13 @@ class Ledger:
             ended_at=None if over is None else over.micros,
         )
 
-    def _ran(self, undo_id: str) -> Span:
+    def _ran(self, undo_id: str) -> Place:
         """Where the work of an undo was done: in itself, or in the job it ran."""
-        undo = self._fold.spans[undo_id]
-        if undo.place.worker is not None:
-            return undo
-        inside = (self._fold.spans[one] for one in self._forest.below(undo_id))
-        return next((span for span in inside if span.place.worker is not None), undo)
+        own = self._fold.spans[undo_id].place
+        if own.worker is not None:
+            return own
+        inside = (self._fold.spans[one].place for one in self._forest.below(undo_id))
+        return next((place for place in inside if place.worker is not None), own)
 
     def _untried(self, step: str) -> LedgerRow:
         name, completed_at = self._compensations.name_of(step), self._completed_at(step)

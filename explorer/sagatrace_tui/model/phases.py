@@ -8,8 +8,9 @@ then one end). Any other, be it a lost event, a clock that is behind or a job th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass, field, fields
 from functools import lru_cache
+from operator import attrgetter
 from typing import Final, Literal
 
 from sagatrace.events import CLOSING_PHASES, OPENING_PHASES, split_event_type
@@ -70,6 +71,11 @@ class State:
     between: bool = False  # an attempt is over, and another is to come
     unwinding: Unwinding = ""  # a span that began as something else tells its own undoing
     odd: bool = False
+    plain: bool = field(init=False)  # went well in its normal course, and is no part of an undoing
+
+    def __post_init__(self) -> None:
+        unusual = self.odd or self.retried or self.unwinding or self.is_compensation
+        object.__setattr__(self, "plain", self.status == "success" and not unusual)
 
     @property
     def is_compensation(self) -> bool:
@@ -78,15 +84,15 @@ class State:
 
 
 NEW: Final = State()
-
-
-_states: Final[dict[tuple[object, ...], State]] = {}  # a few hundred at most: nine fields of few values
+_states: Final[dict[object, State]] = {}  # a few hundred at most: nine fields of few values
+_FIELDS_OF: Final = attrgetter(*(field.name for field in fields(State) if field.init))
 
 
 def _interned(state: State) -> State:
-    return _states.setdefault(astuple(state), state)
+    return _states.setdefault(_FIELDS_OF(state), state)
 
 
+@lru_cache(maxsize=4096)
 def state_after(state: State, event_type: str, status: str | None) -> State:
     """The state after one more event; the same object for equal states."""
     mark = mark_of(event_type, status)

@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from sagatrace_tui.model.fold import Change, Fold, order_of
+from sagatrace_tui.model.fold import Change, Fold
 from sagatrace_tui.model.forest import Forest
 
 __all__ = ["Retries"]
@@ -97,7 +97,7 @@ class Retries:
         return group
 
     def _began(self, span_id: str) -> str:
-        return order_of(self._fold.spans[span_id].events[0])[0]
+        return self._fold.when(self._fold.spans[span_id].events[0])
 
     def _siblings(self, parent: str | None) -> Sequence[str]:
         return self._forest.roots if parent is None else self._forest.children.get(parent, ())

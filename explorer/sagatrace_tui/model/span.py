@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import msgspec
@@ -11,7 +11,7 @@ import msgspec
 from sagatrace.errors import EventError
 from sagatrace.events import TraceEvent
 from sagatrace_tui.model.attempts import Reading, Try, read_attempts
-from sagatrace_tui.model.facts import Facts, facts_of, links_of, named, text_of
+from sagatrace_tui.model.facts import Facts, facts_of, named, text_of
 from sagatrace_tui.model.phases import NEW, SpanKind, SpanStatus, State, mark_of, state_after
 
 __all__ = ["TOLD_LATE", "Attempt", "Place", "Span", "SpanKind", "SpanStatus", "fold_span"]
@@ -92,10 +92,13 @@ class Span(msgspec.Struct, eq=False, gc=False):
         """The job's name, else the event type less its phase."""
         if self._name is None:
             told = (text_of(facts_of(event).job_name) for event in reversed(self.events))
-            marks = [mark_of(event.event_type, event.status) for event in self.events]
-            typed = next((mark.name for mark in marks if mark.kind != "other"), marks[0].name)
-            self._name = next((name for name in told if name), typed)
+            self._name = next((name for name in told if name), None) or self._typed_name()
         return self._name
+
+    def _typed_name(self) -> str:
+        marks = (mark_of(event.event_type, event.status) for event in self.events)
+        first = mark_of(self.events[0].event_type, self.events[0].status)
+        return next((mark for mark in marks if mark.kind != "other"), first).name
 
     @property
     def first_at(self) -> int:
@@ -178,6 +181,11 @@ class Span(msgspec.Struct, eq=False, gc=False):
         return next((attempt.error for attempt in reversed(self.attempts) if attempt.error), None)
 
     @property
+    def has_failed_attempt(self) -> bool:
+        """Whether any of its attempts failed, however it ended."""
+        return any(one.end is not None and _is_failure(one.end) for one in self._seen().reading.tries)
+
+    @property
     def tags(self) -> tuple[str, ...]:
         """The tags of all its events, each once."""
         return tuple(dict.fromkeys(tag for event in self.events for tag in event.tags or ()))
@@ -257,8 +265,10 @@ class Span(msgspec.Struct, eq=False, gc=False):
         return self._view
 
     def _last(self, fact: str) -> object:
-        told = (getattr(facts, fact) for facts in reversed(self._seen().facts))
-        return next((value for value in told if value is not None), None)
+        for facts in reversed(self._seen().facts):
+            if (value := getattr(facts, fact)) is not None:
+                return value
+        return None
 
     def _last_text(self, fact: str) -> str | None:
         return text_of(self._last(fact))
@@ -266,14 +276,22 @@ class Span(msgspec.Struct, eq=False, gc=False):
     def append(self, event: TraceEvent, state: State) -> None:
         """Take one event that is later than all others; `state` is the state after it."""
         self.events.append(event)
+        facts = facts_of(event)
+        if self._view is not None and self._is_aside(event):
+            self._view = replace(self._view, facts=(*self._view.facts, facts))
+        else:
+            self._view = None
+        if facts.job_name is not None or not self._is_aside(event):
+            self._name = None
         self.state = state
-        self._name = None
-        self._view = None
         if self.parent_id is None:
             self.parent_id = event.parent_span_id or None
-        links = links_of(event)
-        self.original_span_id = text_of(links.original_span_id) or self.original_span_id
-        self.compensation = text_of(links.compensation) or self.compensation
+        self.original_span_id = text_of(facts.original_span_id) or self.original_span_id
+        self.compensation = text_of(facts.compensation) or self.compensation
+
+    def _is_aside(self, event: TraceEvent) -> bool:
+        """Whether a later event changes nothing about how the span stands: progress, which may be told thousandfold."""
+        return self.state.kind != "point" and mark_of(event.event_type, event.status).kind == "other"
 
 
 _NOTHING: Final = NEW
@@ -294,7 +312,17 @@ def _attempts(tries: Sequence[Try]) -> tuple[Attempt, ...]:
             number,
             one.start.micros if one.start else None,
             one.end.micros if one.end else None,
-            text_of(facts_of(one.end).error) if one.end else None,
+            _error_of(one.end) if one.end and _is_failure(one.end) else None,
         )
         for number, one in enumerate(tries, start=1)
     )
+
+
+def _is_failure(end: TraceEvent) -> bool:
+    return mark_of(end.event_type, end.status).outcome != "success"
+
+
+def _error_of(end: TraceEvent) -> str | None:
+    """What an attempt failed with; of one whose worker was lost only the reason is told."""
+    facts = facts_of(end)
+    return text_of(facts.error) or text_of(facts.reason)

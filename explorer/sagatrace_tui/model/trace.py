@@ -13,7 +13,7 @@ from sagatrace_tui.model.anomaly import Anomaly, listed, reading_anomalies
 from sagatrace_tui.model.census import Areas, Census
 from sagatrace_tui.model.compensation import Compensations, Standing
 from sagatrace_tui.model.failure import Failures, Role, in_order
-from sagatrace_tui.model.fold import Fold, RewrittenError
+from sagatrace_tui.model.fold import Change, Fold, RewrittenError
 from sagatrace_tui.model.forest import Forest
 from sagatrace_tui.model.ledger import Ledger, LedgerRow
 from sagatrace_tui.model.span import Span
@@ -51,6 +51,7 @@ class Trace:
         self.now = now
         self._found = tuple(anomalies)
         self._fold = Fold()
+        self._behind: Literal["", "answers", "events"] = ""  # what an event made that must be worked out anew
         self._kept: dict[str, object] = {}
         with _quiet_collector():
             self._load(events)
@@ -71,7 +72,15 @@ class Trace:
         return f"Trace({self.trace_id!r}, {self.verdict!r}, {len(self.spans)} spans, {self.event_count} events)"
 
     def add(self, events: Iterable[TraceEvent], *, now: int | None = None) -> set[str]:
-        """Take further events, in any order, known ones too; returns the ids of the spans that changed."""
+        """Take further events, in any order, known ones too; returns the ids of the spans that changed.
+
+        An event costs what it changes, not what the trace holds, in all but these cases. Answers are worked out anew,
+        over all failures and steps, when a span goes under another parent, turns out to be an undo, or is the late
+        parent of spans within an undo. All is folded anew when a span closes a cycle or changes its place near one,
+        and when another document comes under a known id. Each happens once for all events of a call. An event that
+        comes out of turn costs a look at all events of its span; the undo of a stage, a look at the steps below it;
+        and a good end above failures, or one that contradicts another, a look at the failures.
+        """
         changed: set[str] = set()
         given = list(events)
         if len(given) > 100 and len(given) > len(self._fold.events) // 10:
@@ -81,6 +90,10 @@ class Trace:
         else:
             for event in given:
                 changed |= self._add(event)
+        if self._behind == "events":
+            self._load(self._fold.events.values())
+        elif self._behind == "answers":
+            self._answer_anew()
         self.now = self.now if now is None else now
         self._kept.clear()
         self._settle()
@@ -90,28 +103,33 @@ class Trace:
         try:
             change = self._fold.add(event)
         except RewrittenError as rewritten:  # what was folded of the other document cannot be taken out again
-            self._load(self._fold.events.values())
+            self._behind = "events"
             return {event.span_id, str(rewritten)}
         if change is None:
             return set()
-        if not self._forest.update(change):
-            self._load(self._fold.events.values())
-            return {event.span_id}
-        self._census.update(change)
+        if self._behind != "events" and not self._forest.update(change):
+            self._behind = "events"
+        if self._behind != "events":
+            self._census.update(change)
+        if not self._behind:
+            self._follow(change)
+        return {change.span.span_id}
+
+    def _follow(self, change: Change) -> None:
+        """Let the answers follow a change of one span."""
         span_id = change.span.span_id
         if change.was is None:
             self._areas.add(span_id)
         adopts = change.was is None and span_id in self._forest.children
         if change.moved or change.relinked or (adopts and span_id in self._areas.owner):
             # What belongs to the undoing must be found out anew.
-            self._answer_anew()
-            return {event.span_id}
+            self._behind = "answers"
+            return
         if adopts:
             self._failures.adopt(span_id)
             self._compensations.adopt(span_id)
         self._failures.update(change)
         self._compensations.update(change)
-        return {event.span_id}
 
     def _load(self, events: Iterable[TraceEvent]) -> None:
         clashes, faults = self._fold.clashes, self._fold.faults
@@ -129,6 +147,7 @@ class Trace:
         self._answer_anew()
 
     def _answer_anew(self) -> None:
+        self._behind = ""
         fold, forest, census = self._fold, self._forest, self._census
         self._areas = Areas(census, forest)
         self._failures = Failures(fold, forest, census, self._areas)

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from itertools import chain
 from math import nan
 
-from sagatrace_tui.model.anomaly import Anomaly, listed
+from sagatrace_tui.model.anomaly import SHOWN, Anomaly, listed
 from sagatrace_tui.model.census import Areas, Census
 from sagatrace_tui.model.compensation import Compensations, beginning_of
 from sagatrace_tui.model.effects import ended_in_the_dark
 from sagatrace_tui.model.facts import facts_of
 from sagatrace_tui.model.failure import Failures
-from sagatrace_tui.model.fold import Fold, order_of
+from sagatrace_tui.model.fold import Fold
 from sagatrace_tui.model.forest import Forest
 from sagatrace_tui.model.span import Span
 
@@ -168,13 +168,19 @@ class Undoing:
             if span is None:
                 detail = f"{undo.name} undoes {step}, which was never seen in this trace"
                 yield Anomaly("empty_undo", (undo.span_id,), detail)
-            elif undo.status == "success" and not span.is_open and span.over_at > undo.over_at:
+            elif self._hangs(undo, span):
                 late = (span.over_at - undo.over_at) / 1000
                 detail = f"the undo of {name} ended {late:g} ms before {name} did: what it did later is not undone"
                 yield Anomaly("hanging_undo", (step, undo.span_id), detail)
             elif self._is_empty(span, ended=ended):
                 detail = f"{undo.name} undoes {name}, which never completed ({span.status})"
                 yield Anomaly("empty_undo", (step, undo.span_id), detail)
+
+    def _hangs(self, undo: Span, step: Span) -> bool:
+        """Whether an undo was over before its step; a step that fails may well undo itself before it says so."""
+        if undo.status != "success" or step.is_open or step.over_at <= undo.over_at:
+            return False
+        return step.status == "success" or step.span_id not in self._forest.ancestors_of(undo.span_id)
 
     def _twice(self, undos: list[Span]) -> list[str]:
         """The undos that succeeded, and those begun after one had; none unless there are two."""
@@ -223,7 +229,7 @@ class Undoing:
         windows = self._windows()
         if not windows:
             return
-        began = min(order_of(self._fold.spans[one].events[0]) for one in self.begun())
+        began = min(self._fold.when(self._fold.spans[one].events[0]) for one in self.begun())
         known: dict[str, tuple[_Window, ...]] = {}
 
         def pass_on(above: str, have: tuple[_Window, ...]) -> tuple[_Window, ...]:
@@ -238,9 +244,23 @@ class Undoing:
                     late.add(span_id)
         tops = [one for one in late if self._forest.parent_of(one) not in late]
         if tops:
-            tops.sort(key=lambda one: order_of(self._fold.spans[one].events[0]))
+            tops.sort(key=self._began)
             names = listed([self._fold.spans[one].name for one in tops])
-            yield Anomaly("step_after_abort", tuple(tops), f"started after the undoing had begun: {names}")
+            detail = f"started after the undoing had begun: {names}{self._apart(tops, self.begun()[0])}"
+            yield Anomaly("step_after_abort", tuple(tops), detail)
+
+    def _apart(self, late: list[str], undo_id: str) -> str:
+        """That steps said to be late ran on other hosts than the undoing: then clocks may be all that is wrong."""
+        here = self._host_of(undo_id)
+        hosts = {host: None for host in map(self._host_of, late[:SHOWN]) if host not in (None, here)}
+        if here is None or not hosts:
+            return ""
+        return f" (on {listed([host for host in hosts if host])}, the undoing on {here}: their clocks may disagree)"
+
+    def _host_of(self, span_id: str) -> str | None:
+        """The host that a span ran on: as it tells, or as the nearest job above it does."""
+        hosts = (self._fold.spans[one].place.host for one in (span_id, *self._forest.ancestors_of(span_id)))
+        return next((host for host in hosts if host is not None), None)
 
     def _windows(self) -> dict[str | None, tuple[_Window, ...]]:
         """Per part of the trace, when its undoing began and when it was tried again; None is the trace as a whole."""
@@ -258,11 +278,15 @@ class Undoing:
             windows[top] = _joined(windows.get(top, ()), (window,))
         return windows
 
-    def _started_after(self, span_id: str, began: tuple[str, str]) -> int | None:
+    def _began(self, span_id: str) -> tuple[str, str]:
+        first = self._fold.spans[span_id].events[0]
+        return self._fold.when(first), first.id
+
+    def _started_after(self, span_id: str, began: str) -> int | None:
         """When a span outside of the undoing began, if that may have been after the first undo did."""
         span = self._fold.spans[span_id]
         # Most spans are done before: their last event tells, without a closer look.
-        if not span.state.opened or order_of(span.events[-1]) < began or span_id in self._areas.owner:
+        if not span.state.opened or self._fold.when(span.events[-1]) < began or span_id in self._areas.owner:
             return None
         return span.started_at if span.state.waited else span.first_at
 

@@ -1,0 +1,106 @@
+"""RQ's own test suite, with our workers in place of its own: what passes without us passes with us.
+
+Takes minutes, and Redis's usual port, which that suite asks for: left out unless asked for with `-m rqsuite`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterator
+from contextlib import suppress
+from importlib.metadata import version
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from sagatrace import open_store
+from sagatrace.stores import Search
+from servers import TcpRedis, until
+
+HERE = Path(__file__).parent
+VERSION = version("rq")
+pytestmark = [pytest.mark.rqsuite, pytest.mark.timeout(900)]
+
+
+@pytest.fixture(scope="module")
+def suite(request: pytest.FixtureRequest) -> Path:
+    """The tests of the RQ that is installed, as its source distribution has them; without its code."""
+    directory = request.config.cache.mkdir(f"rq-{VERSION}-suite")
+    root = directory / f"rq-{VERSION}"
+    if not root.exists():
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", "rq"]
+        subprocess.run([*command, "--dest", str(directory), f"rq=={VERSION}"], check=True, timeout=120)
+        with tarfile.open(next(directory.glob("*.tar.gz"))) as archive:
+            archive.extractall(directory, filter="data")
+        shutil.rmtree(root / "rq")
+    return root
+
+
+@pytest.fixture(scope="module")
+def usual_redis() -> Iterator[str]:
+    """A Redis where RQ's suite looks for one."""
+    with socket.socket() as probe:
+        taken = probe.connect_ex(("127.0.0.1", 6379)) == 0
+    assert not taken, "RQ's suite needs a Redis of its own at port 6379, where something else listens: stop that first"
+    with TcpRedis(port=6379) as server:
+        yield server.url
+
+
+def failures(suite: Path, reports: Path, *arguments: str, store: str = "") -> set[str]:
+    """The tests that do not pass, as `tests/test_x.py::Class::test`; with a store, our workers run the jobs."""
+    report = reports / f"report-{len(list(reports.iterdir()))}.xml"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("SAGATRACE_")}
+    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
+    plugin = []
+    if store:
+        environment |= {
+            "PYTHONPATH": str(HERE),
+            "RQ_WORKER_CLASS": "sagatrace.rq.Worker",
+            "SAGATRACE_STORE": store,
+        }
+        plugin = ["-p", "in_place_of_rq"]
+    command = [sys.executable, "-P", "-m", "pytest", "-q", *plugin, "--junit-xml", str(report), *arguments]
+    with (reports / "said.txt").open("w+") as said:
+        run = subprocess.Popen(
+            command, cwd=suite, env=environment, stdout=said, stderr=subprocess.STDOUT, start_new_session=True
+        )
+        try:
+            until(lambda: report.exists() or run.poll() is not None, "RQ's suite ends", timeout=600)
+            with suppress(subprocess.TimeoutExpired):
+                run.wait(20)
+        finally:
+            with suppress(ProcessLookupError):  # a test of RQ's that fails leaves workers, for which pytest would wait
+                os.killpg(run.pid, signal.SIGKILL)
+            run.wait()
+        said.seek(0)
+        assert report.exists(), said.read()[-5000:]
+    cases = list(ElementTree.parse(report).getroot().iter("testcase"))  # noqa: S314 - pytest's own
+    assert cases
+    return {
+        f"{path.replace('.', '/')}.py::{name}::{case.get('name')}"
+        for case in cases
+        for path, _, name in [(case.get("classname") or "").rpartition(".")]
+        if case.find("failure") is not None or case.find("error") is not None
+    }
+
+
+def test_it_passes_with_our_workers_as_without(suite: Path, usual_redis: str, tmp_path: Path) -> None:
+    store = f"sqlite:///{tmp_path}/traces.db"
+    reports = tmp_path / "reports"
+    reports.mkdir()
+    failed = failures(suite, reports, "tests", store=store)
+    if failed:  # by chance, perhaps: once more
+        failed = failures(suite, reports, *failed, store=store)
+    if failed:
+        failed -= failures(suite, reports, *failed)
+    assert failed == set()
+    opened = open_store(store, read_only=True)
+    assert len(opened.search(Search(limit=1000))) > 100
+    opened.close()
