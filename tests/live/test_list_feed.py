@@ -6,6 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sagas import UnreliableStore, event, failed, hearing, orphaned, running, still, succeeded
+from sagatrace.errors import StoreError
+from sagatrace.stores import Search, TraceHits
 from sagatrace.stores.memory import MemoryStore
 from sagatrace_tui.live import AFRESH, LOOK, OLDER, ListFeed, Listing
 from sagatrace_tui.model.query import parse_query
@@ -97,6 +99,38 @@ def test_a_list_left_open_forgets_the_oldest_and_finds_them_again_further_down()
             break
     assert len(listing.rows) == 1130
     assert len(last(feed).rows) == 1130
+
+
+def test_what_comes_in_a_flood_is_found_by_searching() -> None:
+    store = UnreliableStore(succeeded("old", 1))
+    feed = ListFeed(store, still)
+    last(feed)
+    store.append(event(f"t{n % 60:02}", f"s{n}", "stage:x:started", 10 + n / 1000) for n in range(15_000))
+    searched = store.searches
+    assert len(last(feed, NOW_TOO).rows) == 61
+    assert store.searches > searched
+    searched = store.searches
+    store.append(event(f"t{n % 60:02}", f"m{n}", "stage:x:started", 40 + n / 1000) for n in range(5_000))
+    rows = last(feed, NOW_TOO).rows
+    assert sum(row.span_count for row in rows) == 20_003
+    assert store.searches == searched
+
+
+def test_a_first_search_that_failed_is_made_up_for() -> None:
+    class Failing(UnreliableStore):
+        fails = True
+
+        def search(self, search: Search) -> TraceHits:
+            if self.fails:
+                raise StoreError("not now")
+            return super().search(search)
+
+    store = Failing(succeeded("old", 1))
+    feed = ListFeed(store, still)
+    assert last(feed).fault == "not now"
+    store.fails = False
+    listing = last(feed, NOW_TOO)
+    assert (listing.fault, [row.trace_id for row in listing.rows]) == (None, ["old"])
 
 
 def test_an_unchanged_store_is_not_searched_again() -> None:

@@ -18,8 +18,10 @@ __all__ = ["ListFeed", "as_search"]
 
 _MOST: Final = 1_000
 """Rows kept, unless the reader has gone further down."""
-_MANY_NEW: Final = 2_000
-"""Events new in the store from which on it is searched instead."""
+_PART: Final = 2_000
+"""Events asked for at once, when asking for what is new."""
+_PARTS: Final = 5
+"""So often in one reading; with more, the store is searched instead."""
 
 
 class ListFeed:
@@ -39,7 +41,6 @@ class ListFeed:
         self._most = _MOST
         self._older: TraceHit | None = None
         self._exhausted = False
-        self._readings = 0
         self._cursor: str | None = None
         self._stamp: str | None = None
         self._subscriber: Subscriber | None = None
@@ -106,12 +107,13 @@ class ListFeed:
     def _look(self, meter: Meter) -> None:
         """See what is new in the store."""
         began = time.monotonic()
-        self._readings += 1
         try:
             if not self._take_changes(meter):
+                place, self._cursor, self._stamp = (self._cursor, self._stamp), None, None
                 self._search_newest(meter)
                 for trace_id in self._shelf.running():
                     self._shelf.fetch(trace_id, meter, whole=False)
+                self._cursor, self._stamp = place  # only now: a search that failed is due again
         finally:
             took = time.monotonic() - began
             free = self._stamp is not None
@@ -120,24 +122,28 @@ class ListFeed:
         self._behind, self._retry_at, self._fault = False, 0.0, None
 
     def _take_changes(self, meter: Meter) -> bool:
-        """Ask for what is new and take it up; False where the store must be searched."""
+        """Ask for what is new and take it up; False where the store must be searched, first of all and after a flood.
+
+        In a flood, what only adds to the past of a trace that has ended is not found before the list is read afresh.
+        """
         store = self._store
-        if not isinstance(store, TellsChanges) or self._readings == 1:  # the first list is to be there at once
+        if not isinstance(store, TellsChanges):
             return False
         stamp = store.stamp()
         if stamp is not None and stamp == self._stamp:
             return True
-        cursor = self._cursor
-        changes = meter.of(lambda: store.fetch_all_since(cursor, _MANY_NEW))
-        if cursor is None or changes.more:
-            # The cursor of now comes before the search, so that nothing falls between the two.
-            self._cursor, self._stamp = None, None
-            newest = changes if cursor is None else meter.of(lambda: store.fetch_all_since(None, _MANY_NEW))
-            self._cursor, self._stamp = newest.cursor, stamp
-            return False
-        self._shelf.take_in(changes.events, self._is_listed(), stored=True)
-        self._cursor, self._stamp = changes.cursor, stamp
-        return True
+        more = self._cursor is None
+        for _ in range(_PARTS if self._cursor is not None else 0):
+            cursor = self._cursor
+            changes = meter.of(lambda at=cursor: store.fetch_all_since(at, _PART))  # type: ignore[misc]
+            self._shelf.take_in(changes.events, self._is_listed(), stored=True)
+            self._cursor, more = changes.cursor, changes.more
+            if not more:
+                break
+        if more:  # the cursor of now comes before the search, so that nothing falls between the two
+            self._cursor = meter.of(lambda: store.fetch_all_since(None, _PART)).cursor
+        self._stamp = stamp
+        return not more
 
     def _is_listed(self) -> Callable[[TraceEvent], bool]:
         """Whether an event brings its trace into the list: it matches, and is no older than what is listed."""
