@@ -30,18 +30,18 @@ class PtyTerminal:
         self.size = size
         self._screen = pyte.Screen(*size)
         self._stream = pyte.ByteStream(self._screen)
-        self._ours, self._theirs = os.openpty()
+        self.ours, self.theirs = os.openpty()
         self.resize(*size)
-        self.modes = termios.tcgetattr(self._theirs)
+        self.modes = termios.tcgetattr(self.theirs)
         basis = {"TERM": "xterm-256color", "COLORTERM": "truecolor", "LC_ALL": "C.UTF-8", "TMUX": None, "STY": None}
         wanted = {**os.environ, **basis, **(env or {})}
         self.raw = bytearray()
         self.began = time.perf_counter()
         self.process = subprocess.Popen(
             argv,
-            stdin=self._theirs,
-            stdout=self._theirs,
-            stderr=self._theirs,
+            stdin=self.theirs,
+            stdout=self.theirs,
+            stderr=self.theirs,
             env={key: value for key, value in wanted.items() if value is not None},
             start_new_session=True,
             preexec_fn=self._take_terminal,
@@ -58,10 +58,10 @@ class PtyTerminal:
         if self.process.poll() is None:
             self.process.kill()
             self.process.wait(10)
-        for end in ("_ours", "_theirs"):
+        for end in ("ours", "theirs"):
             self.hang_up(end)
 
-    def hang_up(self, end: str = "_ours") -> None:
+    def hang_up(self, end: str = "ours") -> None:
         """Close one end, as a terminal that is gone."""
         descriptor = getattr(self, end)
         if descriptor >= 0:
@@ -71,12 +71,12 @@ class PtyTerminal:
     def resize(self, columns: int, lines: int) -> None:
         self.size = (columns, lines)
         self._screen.resize(lines, columns)
-        fcntl.ioctl(self._ours, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+        fcntl.ioctl(self.ours, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
 
     @property
     def is_restored(self) -> bool:
         """Whether the modes are as they were before the program."""
-        return termios.tcgetattr(self._theirs) == self.modes
+        return termios.tcgetattr(self.theirs) == self.modes
 
     @property
     def text(self) -> str:
@@ -90,18 +90,18 @@ class PtyTerminal:
         return [[self._screen.buffer[y][x] for x in range(columns)] for y in range(lines)]
 
     def send(self, keys: str) -> None:
-        os.write(self._ours, keys.encode())
+        os.write(self.ours, keys.encode())
 
     def read(self, quiet: float = QUIET, limit: float = 10.0) -> tuple[bytes, float]:
         """What comes until it is quiet, and how many seconds after the call the last of it came."""
         got, began = bytearray(), time.perf_counter()
         last = began
         while time.perf_counter() - began < limit:
-            ready, _, _ = select.select([self._ours], [], [], quiet)
+            ready, _, _ = select.select([self.ours], [], [], quiet)
             if not ready:
                 break
             try:
-                data = os.read(self._ours, 1 << 16)
+                data = os.read(self.ours, 1 << 16)
             except OSError:  # the other side is closed
                 break
             if not data:
@@ -131,9 +131,9 @@ class PtyTerminal:
         pause = threading.Event()
         while (status := self.process.poll()) is None:
             assert time.monotonic() < deadline, f"still running after {timeout:g} s:\n{self.text}"
-            if self._ours >= 0:
+            if self.ours >= 0:
                 self.read(limit=0.2)
             pause.wait(0.02)
-        if self._ours >= 0:
+        if self.ours >= 0:
             self.read()
         return status

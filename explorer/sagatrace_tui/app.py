@@ -104,7 +104,8 @@ class SagatraceApp(ThemedApp):
                 for keys, binding in key_groups(bindings):
                     if binding.description and binding.action != "command_palette":
                         run = partial(self._run_for, binding.action)
-                        yield SystemCommand(binding.description, f"{section}: {', '.join(keys)}", run)
+                        does = binding.tooltip or binding.description
+                        yield SystemCommand(does, f"{section}: {', '.join(keys)}", run)
 
     async def _run_for(self, action: str) -> None:
         """Do what the key would do: for the widget in focus, or what it is in."""

@@ -146,13 +146,10 @@ class Grid:
     def _move(self, row: int, column: int, out: list[str]) -> None:
         if self._at == (row, column):
             return
-        if self._at is not None and self._at[0] == row and column > self._at[1]:
-            steps = column - self._at[1]
-            out.append("\x1b[C" if steps == 1 else f"\x1b[{steps}C")
-        elif self._at is not None and self._at[0] == row - 1 and column == 0:
-            out.append("\r\n")
-        else:
-            out.append(f"\x1b[{row + 1};{column + 1}H" if column else f"\x1b[{row + 1}H")
+        place = f"\x1b[{row + 1};{column + 1}H" if column else f"\x1b[{row + 1}H"
+        if self._at is not None and row - self._at[0] in (0, 1):
+            place = min(place, _near(row - self._at[0], column - self._at[1], column), key=len)
+        out.append(place)
         self._at = (row, column)
 
     def _dress(self, style: str, out: list[str]) -> None:
@@ -204,6 +201,16 @@ class Grid:
             kept = picture[top : bottom + 1]
             gone = [[blank] * self.width for _ in range(abs(by))]
             picture[top : bottom + 1] = kept[by:] + gone if by > 0 else gone + kept[:by]
+
+
+def _near(down: int, right: int, column: int) -> str:
+    """The way to a cell of the same row or of the next one, so many columns further right and then in that column."""
+    if down and not column:
+        return "\r\n"
+    below = "\x1b[B" if down else ""
+    if right <= 0:
+        return below + "\b" * -right
+    return below + ("\x1b[C" if right == 1 else f"\x1b[{right}C")
 
 
 def _spread(text: str) -> list[str]:

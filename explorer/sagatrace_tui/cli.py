@@ -7,8 +7,9 @@ import io
 import os
 import sys
 from dataclasses import replace
+from importlib import import_module
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
 from platformdirs import user_state_path
@@ -16,11 +17,7 @@ from platformdirs import user_state_path
 from sagatrace.errors import SettingsError
 from sagatrace.settings import Settings
 from sagatrace.stores import EventStore, Search
-from sagatrace_tui.commands import cost, doctor, init, reading, transfer
 from sagatrace_tui.commands.outcome import Exit, no_such_trace, one_line_errors, opened_store, store_option
-from sagatrace_tui.commands.ship import ship
-from sagatrace_tui.commands.tail import tail
-from sagatrace_tui.commands.why import why
 from sagatrace_tui.labels import inert
 
 if TYPE_CHECKING:
@@ -28,10 +25,38 @@ if TYPE_CHECKING:
 
 __all__ = ["main", "tui_main"]
 
-_STATUSES = "Exit status: 0 done · 1 failed · 2 wrong usage · 7 no such trace."
+_STATUSES: Final = "Exit status: 0 done · 1 failed · 2 wrong usage · 7 no such trace."
+_PATIENCE: Final = 30.0
+"""Seconds for one reading of the app, which says what it waits for: a trace of many pages takes longer than a write."""
+_COMMANDS: Final = {
+    "list": ("reading", "list_traces"),
+    "show": ("reading", "show"),
+    "why": ("why", "why"),
+    "import": ("transfer", "import_events"),
+    "export": ("transfer", "export"),
+    "init": ("init", "init"),
+    "doctor": ("doctor", "doctor"),
+    "cost": ("cost", "cost"),
+    "ship": ("ship", "ship"),
+    "tail": ("tail", "tail"),
+}
+"""Each command's module and name: imported when it is asked for, since the app waits for none of them to start."""
 
 
-@click.group(epilog=_STATUSES, context_settings={"help_option_names": ["-h", "--help"]})
+class _Commands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's form
+        return sorted(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - click's form
+        if cmd_name not in _COMMANDS:
+            return None
+        module, name = _COMMANDS[cmd_name]
+        command = getattr(import_module(f"sagatrace_tui.commands.{module}"), name)
+        assert isinstance(command, click.Command)  # noqa: S101 - a wrong table is a fault of ours
+        return command
+
+
+@click.group(cls=_Commands, epilog=_STATUSES, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="sagatrace", prog_name="sagatrace")
 def main() -> None:
     """What happened to a saga: why it failed, what was undone, what is still standing.
@@ -39,18 +64,6 @@ def main() -> None:
     `sagatrace-tui` shows the same in an app.
     """
     _never_fail_to_print()
-
-
-main.add_command(reading.list_traces)
-main.add_command(reading.show)
-main.add_command(why)
-main.add_command(tail)
-main.add_command(transfer.import_events)
-main.add_command(transfer.export)
-main.add_command(init.init)
-main.add_command(doctor.doctor)
-main.add_command(cost.cost)
-main.add_command(ship)
 
 
 @click.command("sagatrace-tui", epilog=_STATUSES, context_settings={"help_option_names": ["-h", "--help"]})
@@ -72,9 +85,11 @@ def tui_main(trace_id: str | None, demo: bool, store_url: str | None) -> None:
     if demo:
         _run_demo()
         return
-    with opened_store(store_url) as store:
-        # An unusable store is one line here, not a broken screen. The trace itself is read by the app.
-        if not store.search(Search(limit=1, trace_prefix=trace_id or "")) and trace_id is not None:
+    with opened_store(store_url, least_wait=_PATIENCE) as store:
+        # A file answers at once: an unusable one is one line here, not a broken screen. What a network is asked for,
+        # the app asks itself, and shows what it waits for.
+        is_near = store.label.startswith("sqlite:")
+        if is_near and not store.search(Search(limit=1, trace_prefix=trace_id or "")) and trace_id is not None:
             no_such_trace(store, trace_id)
         _run_app(store, trace_id)
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -16,12 +16,14 @@ from sagatrace_tui.model import Span, Verdict
 __all__ = [
     "GLYPHS",
     "VERDICTS",
+    "at_times",
     "clock",
     "clock_of_day",
     "duration",
     "inert",
     "moment",
     "offset",
+    "one_line",
     "plural",
     "short",
     "short_middle",
@@ -100,6 +102,12 @@ def _shown(line: str) -> str:
     if line.isascii() and line.isprintable():
         return line
     return _PILED.sub(lambda match: f"{match[1]}⟨+{len(match[2])} marks⟩", _ACTIVE.sub(_visible, line))
+
+
+def one_line(text: str) -> str:
+    """What was typed or pasted, less all that a terminal would act on; tabs and line ends are blanks."""
+    line = _ACTIVE.sub(lambda match: " " if match[0].isspace() else "", text)
+    return _PILED.sub(lambda match: match[1], line)
 
 
 def short(text: str, width: int) -> str:
@@ -214,6 +222,13 @@ def offset(micros: int, origin: int) -> str:
     if micros == origin:
         return "+0"
     return f"{'+' if micros > origin else '-'}{duration(abs(micros - origin))}"
+
+
+def at_times(moments: Sequence[int], origin: int) -> list[str]:
+    """Moments as their distances from another; as times of day, UTC, where one is so far off that minutes were told."""
+    if all(abs(micros - origin) < 60_000_000 for micros in moments):
+        return [offset(micros, origin) for micros in moments]
+    return [moment(micros).partition(" ")[2] for micros in moments]
 
 
 def when(micros: int | None, now: int) -> str:

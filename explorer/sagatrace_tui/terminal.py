@@ -80,16 +80,19 @@ def _bce(name: str) -> bool:
 
 
 def _multiplexer(env: Mapping[str, str], name: str) -> Multiplexer:
-    if env.get("TMUX") or name.startswith("tmux"):
+    if name.startswith("tmux"):
         return "tmux"
-    if env.get("STY"):
+    if env.get("STY"):  # also inside of tmux, whose variable is still there
         return "screen"
+    if env.get("TMUX"):
+        return "tmux"
     return "either" if name.startswith("screen") else ""
 
 
 def clipboard_envelopes(sequence: str, terminal: Terminal) -> Iterator[str]:
     """The sequence that sets the clipboard (OSC 52), as what is between us and the terminal wants it."""
-    yield sequence
+    if terminal.multiplexer != "screen":  # which would draw the end of a long one
+        yield sequence
     if terminal.multiplexer == "tmux":
         # Plain it works with `set-clipboard on`, wrapped with `allow-passthrough on`: twice the same does no harm.
         yield f"\x1bPtmux;{sequence.replace(chr(27), chr(27) * 2)}\x1b\\"

@@ -75,14 +75,23 @@ def wrapped(text: str, width: int) -> Iterator[str]:
         if line.isascii():
             yield from _wrapped_ascii(line, width)
             continue
-        start = columns = 0
-        for place, sign in enumerate(line):
-            own = cell_len(sign)
-            if columns + own > width:
-                yield line[start:place]
-                start, columns = place, 0
-            columns += own
-        yield line[start:]
+        yield from _wrapped_any(line, width)
+
+
+def _wrapped_any(line: str, width: int) -> Iterator[str]:
+    """As `_wrapped_ascii`, where signs may be of any width."""
+    start = columns = blank = 0
+    for place, sign in enumerate(line):
+        own = cell_len(sign)
+        if columns + own > width:
+            end = blank if blank > start and cell_len(line[start:blank]) >= width * 2 // 3 else place
+            yield line[start:end]
+            start = end + (end == blank)
+            columns = cell_len(line[start:place])
+        if sign == " ":
+            blank = place
+        columns += own
+    yield line[start:]
 
 
 def _wrapped_ascii(line: str, width: int) -> Iterator[str]:

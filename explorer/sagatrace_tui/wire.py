@@ -52,6 +52,8 @@ class Wire(LinuxDriver):
         if data.startswith(_CLIPBOARD):
             for envelope in clipboard_envelopes(data, self._terminal):
                 super().write(envelope)
+            if self._terminal.multiplexer == "either":  # GNU screen has drawn the end of a long one
+                self.forget()
             return
         if not self._is_frame and not _begins_frame(data):
             super().write(data)

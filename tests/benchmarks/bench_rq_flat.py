@@ -58,7 +58,7 @@ def main() -> None:
     directory = short_directory("sagatrace-flat-")
     try:
         with RedisServer(directory) as server, Redis.from_url(server.url) as redis:
-            for worker_class in ("rq.SimpleWorker", "sagatrace.rq.SimpleWorker", "sagatrace.rq.Worker"):
+            for worker_class in ("rq.SimpleWorker", "sagatrace.rq.SimpleWorker", "rq.Worker", "sagatrace.rq.Worker"):
                 watch(redis, server.url, worker_class, count)
     finally:
         shutil.rmtree(directory)

@@ -1,32 +1,51 @@
 """What the app costs in a real terminal, beside a Textual hello world and Textual's own Tree, in one run.
 
-    python tests/benchmarks/bench_screen.py [SPANS …]
+    python tests/benchmarks/bench_screen.py [--store sqlite|cosmos] [SPANS …]
 
-Start is from exec to what was waited for; a key is from the write to the last byte of the answer. A tree of spans is
-20, 1 000, 10 000 and 100 000 spans, 120×40, true colour.
+Without sizes: 20, 1 000, 10 000 and 100 000 spans, 120×40, true colour. Start is from exec to the bytes waited for, the
+programs in turns. A key is from the write to the last byte of the answer. `× own` is what was sent beside
+what the changed cells take by themselves: for each run of them its place, then their colours and signs. All programs
+run from bytecode, as after an installation.
 """
 
 from __future__ import annotations
 
+import argparse
+import compileall
+import os
+import re
+import select
 import statistics
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import psutil
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+import sagatrace
+import sagatrace_tui
+from cosmos_server import CosmosAccount, running_cosmos
 from pty_terminal import PtyTerminal
+from sagas import failed
 from sagatrace.events import TraceEvent, new_event, utc_timestamp
 from sagatrace.stores import open_store
 
 SIZES = (20, 1_000, 10_000, 100_000)
+MANY = 30_000
+"""Spans from which on a trace takes long enough to open to press keys meanwhile."""
+ROUNDS = 9
 START = datetime(2025, 12, 22, 10, 0, 0, tzinfo=UTC)
 DOWN, UP, PAGE = "\x1b[B", "\x1b[A", "\x1b[6~"
+FIRST_LEAF = "job 000001"
 
 HELLO = """
 from textual.app import App
@@ -59,7 +78,7 @@ Shows().run()
 
 
 def events(spans: int) -> Iterator[TraceEvent]:
-    """A trace of that many spans in stages of twenty, no two names alike next to each other, none of them failed."""
+    """A trace of that many spans in stages of twenty, no two names alike, none of them failed."""
     yield _event("root", "workflow:load:started", 0.0, None)
     stage = "root"
     for number in range(spans - 1):
@@ -86,17 +105,105 @@ def _event(span_id: str, event_type: str, at: float, parent: str | None) -> Trac
     )
 
 
-def measure(name: str, argv: list[str], shown: str, keys: int = 40) -> None:
-    """Start, keys inside the screen, keys that scroll, pages, memory; one line."""
+@dataclass(frozen=True)
+class Program:
+    """What is run, and the environment it needs."""
+
+    argv: Sequence[str]
+    env: Mapping[str, str]
+
+    def in_terminal(self) -> PtyTerminal:
+        return PtyTerminal(self.argv, env=self.env)
+
+
+class Stores:
+    """Fresh stores of one kind, and the app's command line for each."""
+
+    def __init__(self, directory: str, account: CosmosAccount | None) -> None:
+        self._directory, self._account = directory, account
+
+    def showing(self, name: str, given: Iterator[TraceEvent] | list[TraceEvent], *arguments: str) -> Program:
+        """The app on a store that holds these events."""
+        env = {} if self._account is None else self._account.environment()
+        os.environ.update(env)
+        if self._account is None:
+            url = f"sqlite:///{self._directory}/{name}.db"
+        else:
+            from sagatrace.stores.cosmos.provision import provision
+
+            address = self._account.address(container=name)
+            provision(address, max_wait=30.0)
+            url = f"cosmos://{address.host}/{address.database}/{address.container}"
+        store = open_store(url, max_wait=600.0)
+        store.append(given)
+        store.close()
+        return Program([sys.executable, "-m", "sagatrace_tui", "--store", url, *arguments], env)
+
+
+@contextmanager
+def stores(kind: str, directory: str) -> Iterator[Stores]:
+    """Stores of that kind, and the server they need."""
+    if kind == "sqlite":
+        yield Stores(directory, None)
+        return
+    with running_cosmos() as account:
+        yield Stores(directory, account)
+
+
+def start(programs: Mapping[str, tuple[Program, str]]) -> None:
+    """How long each takes to the bytes it is waited for with, in turns; the first is what the others are held to."""
+    taken: dict[str, list[float]] = {name: [] for name in programs}
+    for number in range(ROUNDS + 1):
+        for name, (program, shown) in programs.items():
+            with program.in_terminal() as terminal:
+                took = _seconds_until(terminal, shown)
+            if number:  # in the first round files come from the disk
+                taken[name].append(took)
+    base = statistics.median(next(iter(taken.values())))
+    for name, times in taken.items():
+        middle = statistics.median(times)
+        print(f"{name:<34} {middle * 1000:6.0f} ms   {middle / base:.2f} × hello world", flush=True)
+
+
+def _seconds_until(terminal: PtyTerminal, shown: str) -> float:
+    while shown.encode() not in terminal.raw:
+        terminal.raw += os.read(terminal.ours, 1 << 16)
+        assert time.perf_counter() - terminal.began < 60, bytes(terminal.raw[-2000:])
+    return time.perf_counter() - terminal.began
+
+
+@dataclass(frozen=True)
+class Key:
+    """The answer to one key: milliseconds, bytes, and the bytes that the cells which are other than before take."""
+
+    took: float
+    size: int
+    own: int
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one program did with one trace: milliseconds, megabytes, and its keys."""
+
+    shown: float
+    memory: float
+    inside: list[Key]
+    scrolls: list[Key]
+    pages: list[Key]
+
+    def line(self) -> str:
+        keys = f"{_told(self.inside)}   {_told(self.scrolls, own=True)}   {_told(self.pages, own=True)}"
+        return f"{self.shown:7.0f} ms   {keys}   {self.memory:4.0f} MB"
+
+
+def measure(program: Program, keys: int = 40) -> Measured:
+    """Start, keys inside the screen, keys that scroll, pages, memory."""
     starts = []
     for _ in range(3):
-        with PtyTerminal(argv) as terminal:
-            while shown not in terminal.text:
-                terminal.read(quiet=0.002, limit=0.05)
-                assert time.perf_counter() - terminal.began < 60, terminal.text
-            starts.append(time.perf_counter() - terminal.began)
-    with PtyTerminal(argv) as terminal:
-        terminal.until(shown, timeout=60)
+        with program.in_terminal() as terminal:
+            starts.append(_seconds_until(terminal, FIRST_LEAF))
+    with program.in_terminal() as terminal:
+        terminal.until(FIRST_LEAF, timeout=60)
         terminal.read(quiet=0.5)
         inside = [_key(terminal, DOWN if number % 2 == 0 else UP) for number in range(keys)]
         for _ in range(45):
@@ -104,43 +211,119 @@ def measure(name: str, argv: list[str], shown: str, keys: int = 40) -> None:
         scrolls = [_key(terminal, DOWN) for _ in range(keys)]
         pages = [_key(terminal, PAGE) for _ in range(10)]
         memory = psutil.Process(terminal.process.pid).memory_info().rss / 1e6
-    print(
-        f"{name:<22} start {statistics.median(starts) * 1000:6.0f} ms   inside {_told(inside)}   "
-        f"scroll {_told(scrolls)}   page {_told(pages)}   {memory:4.0f} MB",
-        flush=True,
-    )
+    return Measured(statistics.median(starts) * 1000, memory, inside, scrolls, pages)
 
 
-def _key(terminal: PtyTerminal, key: str) -> tuple[float, int]:
+def _key(terminal: PtyTerminal, key: str) -> Key:
+    before = [list(row) for row in terminal.cells]
     terminal.send(key)
     got, took = terminal.read()
-    return took * 1000, len(got)
+    rows = enumerate(zip(before, terminal.cells, strict=True))
+    return Key(took * 1000, len(got), sum(_own(y, was, now) for y, (was, now) in rows))
 
 
-def _told(found: list[tuple[float, int]]) -> str:
-    times = sorted(took for took, _ in found)
-    size = statistics.median(size for _, size in found)
-    return f"{statistics.median(times):5.1f} / {times[int(len(times) * 0.95)]:5.1f} ms {size:6.0f} B"
+def _own(y: int, was: list[Any], now: list[Any]) -> int:
+    """Bytes for what changed on a row, sent in the plainest way: from the left, nothing else touched."""
+    sent, style = "", None
+    for x, (old, new) in enumerate(zip(was, now, strict=True)):
+        if old == new:
+            style = None
+            continue
+        if style is None:
+            sent += f"\x1b[{y + 1};{x + 1}H"
+        if style != (new.fg, new.bg, new.bold, new.reverse):
+            style = (new.fg, new.bg, new.bold, new.reverse)
+            sent += f"\x1b[{_color(38, new.fg)};{_color(48, new.bg)}m"
+        sent += new.data
+    return len(sent.encode())
+
+
+def _color(code: int, color: str) -> str:
+    """A colour of 24 bits, as pyte names it, in a sequence; all that the app shows here are."""
+    if not re.fullmatch("[0-9a-f]{6}", color):
+        return str(code + 1)
+    return f"{code};2;{int(color[:2], 16)};{int(color[2:4], 16)};{int(color[4:], 16)}"
+
+
+def _told(found: list[Key], *, own: bool = False) -> str:
+    times = sorted(key.took for key in found)
+    size = statistics.median(key.size for key in found)
+    text = f"{statistics.median(times):5.1f} / {times[int(len(times) * 0.95)]:5.1f} ms {size:6.0f} B"
+    changed = [key.size / key.own for key in found if key.own]
+    return f"{text} {statistics.median(changed) if changed else 0:5.1f} × own" if own else text
+
+
+def stalls(program: Program) -> tuple[float, float, int]:
+    """The longest answer to a key while a trace opens, and while it is scrolled; in milliseconds, and of how many."""
+    with program.in_terminal() as terminal:
+        terminal.until("reading")
+        terminal.press("/", "names, ids, errors, data")
+        opening, number = [], 0
+        while FIRST_LEAF not in terminal.text or number % 2:
+            opening.append(_answered(terminal, "\x7f" if number % 2 else "x"))
+            number += 1
+        terminal.send("\r")
+        terminal.read(quiet=0.5)
+        scrolling = [_answered(terminal, key) for key in [DOWN] * 60 + [PAGE] * 30 + ["G", "g", "-", "=", "G", "g"]]
+    return max(opening, default=0.0), max(scrolling), len(opening) + len(scrolling)
+
+
+def _answered(terminal: PtyTerminal, key: str) -> float:
+    threading.Event().wait(0.01)  # keys of a person, who does not type into the middle of an answer
+    began = time.perf_counter()
+    terminal.send(key)
+    ready, _, _ = select.select([terminal.ours], [], [], 10.0)
+    assert ready, f"{key!r} was never answered:\n{terminal.text}"
+    took = time.perf_counter() - began
+    terminal.read(quiet=0.012)
+    return took * 1000
+
+
+def ratios(found: Mapping[int, Measured]) -> None:
+    """What must not depend on how much there is."""
+    for name in ("inside", "scrolls", "pages"):
+        # Where all spans fit on the screen nothing scrolls.
+        sizes = [size for size in found if all(key.size for key in getattr(found[size], name))]
+        small, large = min(sizes), max(sizes)
+        few, many = (statistics.median(key.took for key in getattr(found[size], name)) for size in (small, large))
+        print(f"{name + ':':<9} a key at {large:,} spans takes {many / few:.2f} × as long as at {small:,}", flush=True)
 
 
 def main() -> None:
-    """Print the table; key columns are median / 95th percentile, and median bytes."""
-    sizes = [int(argument) for argument in sys.argv[1:]] or SIZES
-    with tempfile.TemporaryDirectory() as directory:
-        hello = Path(directory) / "hello.py"
-        hello.write_text(HELLO)
-        tree = Path(directory) / "tree.py"
-        tree.write_text(TREE)
-        measure("hello world", [sys.executable, str(hello)], "hello world", keys=4)
-        for size in sizes:
-            url = f"sqlite:///{directory}/load-{size}.db"
-            store = open_store(url)
-            store.append(events(size))
-            store.close()
-            measure(
-                f"sagatrace {size:,}", [sys.executable, "-m", "sagatrace_tui", "--store", url, "load"], "job 000001"
-            )
-            measure(f"Textual Tree {size:,}", [sys.executable, str(tree), str(size)], "job 000001")
+    """Print the tables; key columns are median / 95th percentile, and median bytes."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--store", choices=("sqlite", "cosmos"), default="sqlite")
+    parser.add_argument("sizes", metavar="SPANS", type=int, nargs="*", default=SIZES)
+    asked = parser.parse_args()
+    for package in (sagatrace, sagatrace_tui):
+        compileall.compile_dir(str(Path(package.__file__ or "").parent), quiet=1)
+    with tempfile.TemporaryDirectory() as directory, stores(asked.store, directory) as kept:
+        for name, text in (("hello", HELLO), ("tree", TREE)):
+            (Path(directory) / f"{name}.py").write_text(text)
+        sagas = kept.showing("sagas", [one for n in range(30) for one in failed(f"loan-{n}", n)])
+        one_saga = Program([*sagas.argv, "loan-7"], sagas.env)
+        start(
+            {
+                "hello world": (Program([sys.executable, f"{directory}/hello.py"], {}), "hello world"),
+                "list: first frame": (sagas, "sagatrace"),
+                "list: its newest traces": (sagas, "half undone"),
+                "trace: first frame": (one_saga, "loan-7"),
+                "trace: the cause, no key pressed": (one_saga, "CAUSE"),
+            }
+        )
+        found: dict[int, Measured] = {}
+        for size in asked.sizes:
+            program = kept.showing(f"load-{size}", events(size), "load")
+            found[size] = measure(program)
+            print(f"sagatrace {size:<12,} {found[size].line()}", flush=True)
+            tree = Program([sys.executable, f"{directory}/tree.py", str(size)], {})
+            print(f"Textual Tree {size:<9,} {measure(tree).line()}", flush=True)
+            if size < MANY:
+                continue
+            opening, scrolling, keys = stalls(program)
+            told = f"opening {opening:.0f} ms, scrolling {scrolling:.0f} ms, of {keys} keys"
+            print(f"  longest answer to a key: {told}", flush=True)
+        ratios(found)
 
 
 if __name__ == "__main__":

@@ -117,10 +117,12 @@ async def test_the_palette_has_every_action_of_the_screen() -> None:
     async with app.run_test(size=(100, 30)) as pilot:
         await until(pilot, lambda: "CAUSE" in screen_text(app), "the tree")
         titles = [command.title for command in app.get_system_commands(app.screen)]
-        assert {"Theme", "Why", "Undone?", "Unfold all", "Hand over", "Quit at once"} <= set(titles)
+        assert {"Theme", "Next error, from any pane", "Unfold all", "To the other pane", "Quit at once"} <= set(titles)
         await pilot.press("ctrl+p")
         await pilot.press(*"Undone")
-        await until(pilot, lambda: "Undone?" in screen_text(app) and "Screen: c" in screen_text(app), "the command")
+        await until(
+            pilot, lambda: "What was undone" in screen_text(app) and "Screen: c" in screen_text(app), "the command"
+        )
         await pilot.press("enter")
         await until(pilot, lambda: "STILL STANDING" in screen_text(app), "what it does")
 

@@ -90,7 +90,7 @@ async def test_c_shows_it_enter_jumps_to_the_span_and_escape_comes_back() -> Non
         assert app.screen.query_one(Ledger).highlighted == "cre"
         await pilot.press("escape")
         await until(pilot, lambda: "CAUSE" in screen_text(app), "the tree again")
-        await pilot.press("c", "j", "j", "j")
+        await pilot.press("c", "j")
         assert app.screen.query_one(Ledger).highlighted == "und"
         await pilot.press("enter")
         await until(pilot, lambda: "CAUSE" in screen_text(app), "the tree once more")

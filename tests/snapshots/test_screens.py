@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -19,11 +19,13 @@ Compare = Callable[..., bool]
 SIZES = pytest.mark.parametrize("size", [(120, 40), (80, 24)], ids=["120x40", "80x24"])
 
 
-class OnceRead(UnreliableStore):
-    """A store that answers its first search only: what later readings cost is no part of the picture."""
+class OnceRead:
+    """Mixed into a store: it answers its first search only. What later readings cost is no part of the picture."""
 
-    def __init__(self, events: Iterable[TraceEvent]) -> None:
-        super().__init__(events)
+    label = UnreliableStore.label
+
+    def __init__(self, *given: Any, **options: Any) -> None:
+        super().__init__(*given, **options)
         self.searched = False
         self.over = threading.Event()
 
@@ -31,15 +33,22 @@ class OnceRead(UnreliableStore):
         if self.searched and not self.over.wait(timeout=60):
             raise StoreError("the picture was never taken")
         self.searched = True
-        return super().search(search)
+        return super().search(search)  # pyright: ignore[reportAttributeAccessIssue]  # of the store it is mixed into
+
+
+class OnceReadMemory(OnceRead, UnreliableStore):
+    pass
+
+
+def every_outcome() -> Iterator[TraceEvent]:
+    """Three dozen sagas of every outcome, the newest a few seconds old."""
+    kinds = (succeeded, failed, succeeded, running, succeeded, orphaned)
+    return (one for n in range(36) for one in kinds[n % 6](f"loan-{4200 + n}", 68 - 1.7 * n * n))
 
 
 @pytest.fixture
-def store() -> Iterator[OnceRead]:
-    """Three dozen sagas of every outcome, the newest a few seconds old."""
-    kinds = (succeeded, failed, succeeded, running, succeeded, orphaned)
-    events = (one for n in range(36) for one in kinds[n % 6](f"loan-{4200 + n}", 68 - 1.7 * n * n))
-    store = OnceRead(events)
+def store() -> Iterator[OnceReadMemory]:
+    store = OnceReadMemory(every_outcome())
     yield store
     store.over.set()
 
@@ -55,14 +64,26 @@ def ready(text: str, *keys: str) -> Callable[[Pilot[Any]], Any]:
 
 
 @SIZES
-def test_search(snap_compare: Compare, store: OnceRead, size: tuple[int, int]) -> None:
+def test_search(snap_compare: Compare, store: OnceReadMemory, size: tuple[int, int]) -> None:
     app = SagatraceApp(store, clock=still, subtitle="demo: loan sagas on real RQ workers")
     assert snap_compare(app, terminal_size=size, run_before=ready("loan-4200", "j"))
 
 
-def test_a_query_that_makes_no_sense(snap_compare: Compare, store: OnceRead) -> None:
+def test_a_query_that_makes_no_sense(snap_compare: Compare, store: OnceReadMemory) -> None:
     app = SagatraceApp(store, clock=still)
     assert snap_compare(app, terminal_size=(80, 24), run_before=ready("loan-4200", "slash", *"status:fial", "end"))
+
+
+def in_view(view: str, size: tuple[int, int]) -> Callable[[Pilot[Any]], Any]:
+    """Go to one of `VIEWS` of a failed saga."""
+    shown, keys = VIEWS[view]
+
+    async def run(pilot: Pilot[Any]) -> None:
+        await ready("error 3 of 4", *keys)(pilot)
+        await until(pilot, lambda: shown in screen_text(pilot.app) or size == (80, 24), shown)
+        await pilot.pause(0.3)
+
+    return run
 
 
 VIEWS = {
@@ -76,19 +97,12 @@ VIEWS = {
 
 @SIZES
 @pytest.mark.parametrize("view", VIEWS)
-def test_trace(snap_compare: Compare, store: OnceRead, size: tuple[int, int], view: str) -> None:
+def test_trace(snap_compare: Compare, store: OnceReadMemory, size: tuple[int, int], view: str) -> None:
     app = SagatraceApp(store, trace_id="loan-4201", clock=still)
-    shown, keys = VIEWS[view]
-
-    async def in_that_view(pilot: Pilot[Any]) -> None:
-        await ready("error 3 of 4", *keys)(pilot)
-        await until(pilot, lambda: shown in screen_text(pilot.app) or size == (80, 24), shown)
-        await pilot.pause(0.3)
-
-    assert snap_compare(app, terminal_size=size, run_before=in_that_view)
+    assert snap_compare(app, terminal_size=size, run_before=in_view(view, size))
 
 
-def test_a_small_terminal(snap_compare: Compare, store: OnceRead) -> None:
+def test_a_small_terminal(snap_compare: Compare, store: OnceReadMemory) -> None:
     app = SagatraceApp(store, trace_id="loan-4201", clock=still)
     assert snap_compare(app, terminal_size=(40, 12), run_before=ready("error 3 of 4"))
 
@@ -110,18 +124,18 @@ def test_an_unwinding_trace_that_is_paused(snap_compare: Compare, size: tuple[in
     assert snap_compare(app, terminal_size=size, run_before=pause)
 
 
-def test_light(snap_compare: Compare, store: OnceRead) -> None:
+def test_light(snap_compare: Compare, store: OnceReadMemory) -> None:
     app = SagatraceApp(store, trace_id="loan-4201", clock=still)
     app.theme = "sagatrace-light"
     assert snap_compare(app, terminal_size=(120, 40), run_before=ready("error 3 of 4"))
 
 
 def test_like_siblings(snap_compare: Compare) -> None:
-    store = OnceRead(many_alike("mailing", 214))
+    store = OnceReadMemory(many_alike("mailing", 214))
     app = SagatraceApp(store, trace_id="mailing", clock=still)
     assert snap_compare(app, terminal_size=(100, 20), run_before=ready("×214"))
 
 
-def test_help(snap_compare: Compare, store: OnceRead) -> None:
+def test_help(snap_compare: Compare, store: OnceReadMemory) -> None:
     app = SagatraceApp(store, trace_id="loan-4201", clock=still)
     assert snap_compare(app, terminal_size=(80, 24), run_before=ready("error 3 of 4", "question_mark"))

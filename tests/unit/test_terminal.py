@@ -32,6 +32,8 @@ def test_colours(env: dict[str, str], colors: int) -> None:
         ({"TERM": "screen-256color", "TMUX": "/run/tmux/default,1,0"}, "tmux"),
         ({"TERM": "tmux-256color"}, "tmux"),
         ({"TERM": "screen", "STY": "1.pts"}, "screen"),
+        ({"TERM": "screen-256color", "STY": "1.pts", "TMUX": "/run/tmux/default,1,0"}, "screen"),
+        ({"TERM": "tmux-256color", "STY": "1.pts", "TMUX": "/run/tmux/default,1,0"}, "tmux"),
         ({"TERM": "screen-256color"}, "either"),
     ],
 )
@@ -63,7 +65,8 @@ def test_the_clipboard_sequence_is_wrapped_for_what_lies_between() -> None:
     plain, wrapped = clipboard_envelopes(sequence, terminal("tmux"))
     assert plain == sequence
     assert wrapped == f"\x1bPtmux;\x1b{sequence}\x1b\\"
-    plain, wrapped = clipboard_envelopes(sequence, terminal("screen"))
+    (wrapped,) = clipboard_envelopes(sequence, terminal("screen"))
+    assert list(clipboard_envelopes(sequence, terminal("either"))) == [sequence, wrapped]
     chunks = wrapped.removesuffix("\x1b\\").split("\x1b\\")
     assert "".join(chunk.removeprefix("\x1bP") for chunk in chunks) == sequence
     assert all(len(chunk) < 768 for chunk in chunks)

@@ -83,10 +83,11 @@ def _drop_output() -> None:
 
 
 @contextmanager
-def opened_store(store_url: str | None, *, read_only: bool = True) -> Iterator[EventStore]:
-    """The store of the option, else of the environment."""
+def opened_store(store_url: str | None, *, read_only: bool = True, least_wait: float = 0.0) -> Iterator[EventStore]:
+    """The store of the option, else of the environment; a call to it may take at least so many seconds."""
     settings = Settings.from_env()
-    store = open_store(store_url or settings.store, read_only=read_only, max_wait=settings.max_wait)
+    max_wait = max(settings.max_wait, least_wait)
+    store = open_store(store_url or settings.store, read_only=read_only, max_wait=max_wait)
     try:
         yield store
     finally:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import eq
 from typing import Final
 
 from sagatrace_tui.model.trace import Trace
@@ -17,6 +19,7 @@ __all__ = ["GROUP_MIN", "Group", "Outline"]
 
 GROUP_MIN: Final = 5
 """Like siblings in a row from which on they are shown as one."""
+_WELL: Final = ("success", "point")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +43,7 @@ class Outline:
 
     def __init__(self, trace: Trace) -> None:
         self._trace = trace
-        self._roles = trace.roles
-        self._odd = {one for anomaly in trace.anomalies for one in anomaly.span_ids}
+        self._apart = trace.roles.keys() | {one for anomaly in trace.anomalies for one in anomaly.span_ids}
         self.ids: list[str] = []
         self.depths: list[int] = []
         self.parents: list[int] = []
@@ -68,32 +70,28 @@ class Outline:
             if not below:
                 below = children.get(span_id, ())
                 if len(below) >= GROUP_MIN:
-                    below = list(self._grouped(span_id, below))
-            stack.extend((child, depth + 1, place) for child in reversed(below))
+                    below = tuple(self._grouped(span_id, below))
+            stack.extend([(child, depth + 1, place) for child in reversed(below)])
 
-    def _grouped(self, parent: str, siblings: Sequence[str]) -> Iterator[str]:
+    def _grouped(self, parent: str, siblings: Sequence[str]) -> Iterable[str]:
         """The siblings, those that are alike and next to each other as one."""
-        spans = self._trace.spans
-        alike: list[str] = []
-        name: str | None = None
-        for span_id in (*siblings, ""):
-            span = spans.get(span_id)
-            own = None if span is None or not self._is_plain(span_id) else span.name
-            if own is not None and own == name:
-                alike.append(span_id)
-                continue
-            yield from self._group(parent, alike)
-            alike, name = [span_id] if span_id else [], own
-        yield from self._group(parent, alike)
+        spans, apart = self._trace.spans, self._apart
+        names: list[object] = []
+        for span_id in siblings:
+            span = spans[span_id]
+            # One that goes by itself is equal to nothing else.
+            names.append(span.name if span.status in _WELL and span_id not in apart else object())
+        if not any(map(eq, names, names[GROUP_MIN - 1 :])):
+            return siblings
+        laid: list[str] = []
+        start = 0
+        for _, run in groupby(names):
+            end = start + sum(1 for _ in run)
+            laid += self._group(parent, siblings[start:end])
+            start = end
+        return laid
 
-    def _is_plain(self, span_id: str) -> bool:
-        return (
-            self._trace.spans[span_id].status in ("success", "point")
-            and span_id not in self._roles
-            and span_id not in self._odd
-        )
-
-    def _group(self, parent: str, span_ids: list[str]) -> Iterator[str]:
+    def _group(self, parent: str, span_ids: Sequence[str]) -> Iterator[str]:
         if len(span_ids) < GROUP_MIN:
             yield from span_ids
             return
@@ -118,10 +116,12 @@ class Outline:
         """The place after all that is below."""
         return place + self.sizes[place] if place >= 0 else len(self.ids)
 
-    def inner(self) -> Iterator[str]:
-        """The ids of all that has something below it."""
-        sizes = self.sizes
-        return (span_id for place, span_id in enumerate(self.ids) if sizes[place] > 1)
+    def above(self, place: int) -> Iterator[str]:
+        """The ids of all above it, nearest first."""
+        place = self.parents[place]
+        while place >= 0:
+            yield self.ids[place]
+            place = self.parents[place]
 
     def below_level(self, level: int) -> set[str]:
         """What to fold so that nothing deeper than `level` shows; the top is level 0."""

@@ -92,10 +92,23 @@ def _interned(state: State) -> State:
     return _states.setdefault(_FIELDS_OF(state), state)
 
 
-@lru_cache(maxsize=4096)
+_steps: Final[dict[tuple[object, ...], State]] = {}  # a few hundred, whatever the names
+
+
 def state_after(state: State, event_type: str, status: str | None) -> State:
     """The state after one more event; the same object for equal states."""
-    mark = mark_of(event_type, status)
+    name, phase = split_event_type(event_type)
+    key: tuple[object, ...] = (state, phase, status)
+    if state.kind == "point" and phase is not None:  # only then does the name count, and no more of it than this
+        kind = name.partition(":")[0]
+        key += (kind if kind in _KINDS else "", name.rpartition(":")[2] in UNDO_GROUPS)
+    after = _steps.get(key)
+    if after is None:
+        after = _steps[key] = _step(state, mark_of(event_type, status))
+    return after
+
+
+def _step(state: State, mark: Mark) -> State:
     if mark.kind == "other":
         explicit = mark.outcome or state.status
         return _interned(State(explicit)) if state.kind == "point" else state

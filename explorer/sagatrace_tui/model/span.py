@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from sagatrace.errors import EventError
-from sagatrace.events import TraceEvent
+from sagatrace.events import TraceEvent, split_event_type
 from sagatrace_tui.model.attempts import Reading, Try, read_attempts
 from sagatrace_tui.model.facts import Facts, facts_of, named, text_of
 from sagatrace_tui.model.phases import NEW, SpanKind, SpanStatus, State, mark_of, state_after
@@ -91,14 +91,21 @@ class Span(msgspec.Struct, eq=False, gc=False):
     def name(self) -> str:
         """The job's name, else the event type less its phase."""
         if self._name is None:
-            told = (text_of(facts_of(event).job_name) for event in reversed(self.events))
-            self._name = next((name for name in told if name), None) or self._typed_name()
+            self._name = self._told_name() or self._typed_name()
         return self._name
 
+    def _told_name(self) -> str | None:
+        for event in reversed(self.events):
+            if name := text_of(facts_of(event).job_name):
+                return name
+        return None
+
     def _typed_name(self) -> str:
-        marks = (mark_of(event.event_type, event.status) for event in self.events)
-        first = mark_of(self.events[0].event_type, self.events[0].status)
-        return next((mark for mark in marks if mark.kind != "other"), first).name
+        for event in self.events:
+            name, phase = split_event_type(event.event_type)
+            if phase is not None:
+                return name
+        return split_event_type(self.events[0].event_type)[0]
 
     @property
     def first_at(self) -> int:

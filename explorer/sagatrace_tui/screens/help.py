@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Sequence
 from typing import ClassVar, Final
 
@@ -19,6 +20,8 @@ __all__ = ["HelpScreen", "help_text"]
 
 KEYS: Final = 16
 """Columns for the keys."""
+WIDTH: Final = 57
+"""Columns for keys and text, where the terminal has them."""
 
 
 class HelpScreen(ModalScreen[None]):
@@ -28,6 +31,10 @@ class HelpScreen(ModalScreen[None]):
         Binding("escape,q,question_mark,f1", "dismiss", "Close"),
         Binding("down,j", "scroll(1)", "Scroll down", show=False),
         Binding("up,k", "scroll(-1)", "Scroll up", show=False),
+        Binding("pagedown,space,ctrl+d", "scroll(10)", "Scroll on", show=False),
+        Binding("pageup,ctrl+u", "scroll(-10)", "Scroll back", show=False),
+        Binding("G,end", "scroll(1000)", "To the end", show=False),
+        Binding("g,home", "scroll(-1000)", "To the start", show=False),
     ]
     DEFAULT_CSS = """
     HelpScreen { align: center middle; background: $background 60%; }
@@ -44,7 +51,8 @@ class HelpScreen(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         """The sheet."""
-        sheet = VerticalScroll(Static(Content("\n").join(help_text(self._sections))))
+        room = min(WIDTH, self.app.size.width - 7)
+        sheet = VerticalScroll(Static(Content("\n").join(help_text(self._sections, room))))
         sheet.border_title = "Keys"
         sheet.border_subtitle = "Esc closes"
         yield sheet
@@ -54,12 +62,15 @@ class HelpScreen(ModalScreen[None]):
         self.query_one(VerticalScroll).scroll_relative(y=lines, animate=False)
 
 
-def help_text(sections: Sequence[tuple[str, Sequence[BindingType]]]) -> Iterator[Content]:
-    """One line an action: its keys, and what it does."""
+def help_text(sections: Sequence[tuple[str, Sequence[BindingType]]], width: int = WIDTH) -> Iterator[Content]:
+    """Each action in as many lines of `width` columns as it needs: its keys, and what it does."""
+    columns = KEYS if width >= WIDTH else KEYS - 6
     for index, (title, bindings) in enumerate(sections):
         if index:
             yield Content("")
         yield Content.styled(title, f"{TONES['plain']} bold")
         for keys, binding in key_groups(bindings):
             names = "  ".join(keys)
-            yield Content.assemble((f"  {names:<{KEYS}}  ", TONES["key"]), (binding.description, TONES["muted"]))
+            for line in textwrap.wrap(binding.tooltip or binding.description, max(10, width - columns - 4)):
+                yield Content.assemble((f"  {names:<{columns}}  ", TONES["key"]), (line, TONES["muted"]))
+                names = ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import ClassVar
 
-from textual import on
+from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.message import Message
@@ -35,13 +35,13 @@ class SearchScreen(FollowedScreen):
     """Lists traces and opens one; follows them while it is the screen on top."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("slash", "query", "Search", priority=True),
-        Binding("w", "why", "Why"),
-        Binding("c", "clear", "All traces again", show=False),
+        Binding("slash", "query", "Search", priority=True, tooltip="Type what to look for"),
+        Binding("w", "why", "Why", tooltip="Open the trace and show why it failed, root to cause"),
+        Binding("escape,c", "clear", "All traces again, after a search", show=False),
         Binding("y", "copy", "Copy the trace id", show=False),
-        Binding("f", "follow", "Follow"),
-        Binding("r", "reload", "Read again"),
-        Binding("question_mark,f1", "app.help", "Help"),
+        Binding("f", "follow", "Follow", tooltip="Let the list stay as it is; again to follow what happens"),
+        Binding("r", "reload", "Read again", tooltip="Read every trace of the list again now"),
+        Binding("question_mark,f1", "app.help", "Help", tooltip="These keys"),
         Binding("q", "app.quit", "Quit"),
     ]
     DEFAULT_CSS = """
@@ -98,9 +98,9 @@ class SearchScreen(FollowedScreen):
     def help_sections(self) -> Sequence[tuple[str, Sequence[BindingType]]]:
         """The keys of this screen."""
         return [
-            ("Search line", QueryLine.BINDINGS),
-            ("List", [*TraceList.BINDINGS, *Rows.BINDINGS]),
             ("Screen", self.BINDINGS),
+            ("List", [*TraceList.BINDINGS, *Rows.BINDINGS]),
+            ("Search line", QueryLine.BINDINGS),
         ]
 
     def compose(self) -> ComposeResult:
@@ -119,6 +119,11 @@ class SearchScreen(FollowedScreen):
         self.query_one(TraceList).focus()
         self.query_one(StateLine).facts = ("reading",)
         self.begin_following()
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        """Hint at the keys that work here."""
+        typing = isinstance(event.widget, Input)
+        self.query_one(KeyHints).tell(*((QueryLine.BINDINGS,) if typing else (TraceList.BINDINGS, self.BINDINGS)))
 
     def on_screen_resume(self) -> None:
         """Draw what was read meanwhile."""
@@ -217,6 +222,9 @@ class SearchScreen(FollowedScreen):
 
     def action_clear(self) -> None:
         """Look for nothing in particular."""
+        if not self._asked:
+            self.query_one(StateLine).say("These are all traces: / searches, q quits")
+            return
         line = self.query_one(QueryLine)
         line.input.value = ""
         self.ask(QueryLine.Asked(Query(), ""))
@@ -245,7 +253,7 @@ def _notice(listing: Listing, asked: str) -> tuple[str, str, bool] | None:
     if not listing.rows and not listing.reading and asked:
         return (
             "No trace matches",
-            f"{asked}\nAll of it must hold for one single event of a trace. / changes it, c shows all traces again.",
+            f"{asked}\nAll of it must hold for one single event of a trace. / changes it, Esc shows all traces again.",
             False,
         )
     if not listing.rows and not listing.reading:

@@ -9,7 +9,7 @@ from typing import ClassVar, Final
 
 from textual import events, on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.containers import Container
 from textual.message import Message
 from textual.timer import Timer
@@ -24,6 +24,7 @@ from sagatrace_tui.model.explain import hand_over
 from sagatrace_tui.model.find import find
 from sagatrace_tui.screens.clipboard import CopyScreen
 from sagatrace_tui.screens.followed import FollowedScreen, behind
+from sagatrace_tui.screens.trace_keys import TRACE_KEYS, help_sections
 from sagatrace_tui.screens.trace_words import notice_about, part_of_why
 from sagatrace_tui.screens.value import ValueScreen
 from sagatrace_tui.values import as_text
@@ -32,7 +33,6 @@ from sagatrace_tui.widgets.find_line import FindLine
 from sagatrace_tui.widgets.key_hints import KeyHints
 from sagatrace_tui.widgets.ledger import Ledger
 from sagatrace_tui.widgets.notice import Notice
-from sagatrace_tui.widgets.rows import Rows
 from sagatrace_tui.widgets.span_detail import SpanDetail
 from sagatrace_tui.widgets.span_tree import SpanTree
 from sagatrace_tui.widgets.trace_header import TraceHeader
@@ -50,24 +50,7 @@ TALL: Final = 16
 class TraceScreen(FollowedScreen, CopyScreen):
     """Follows one trace; cursor, folds and scrolling stay as they are when it grows."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("w", "view('why')", "Why"),
-        Binding("c", "view('compensation')", "Undone?"),
-        Binding("slash", "find", "Find", priority=True),
-        Binding("f", "follow", "Follow"),
-        Binding("tab,shift+tab", "other_pane", "Pane"),
-        Binding("asterisk", "only_matches", "Show only what was found, or all again", show=False),
-        Binding("1", "view('tree')", "View: all spans", show=False),
-        Binding("2", "view('why')", "View: why it failed, root to cause", show=False),
-        Binding("3", "view('compensation')", "View: what was undone, what still stands", show=False),
-        Binding("y", "copy", "Copy the id, or the value under the cursor", show=False),
-        Binding("Y", "hand_over", "Hand over"),
-        Binding("S", "save", "Save the hand-over as a file", show=False),
-        Binding("r", "reload", "Read again", show=False),
-        Binding("question_mark,f1", "app.help", "Help"),
-        Binding("q", "leave", "Back"),
-        Binding("escape", "back", "One step back", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = TRACE_KEYS
     DEFAULT_CSS = """
     TraceScreen { layout: vertical; }
     TraceScreen #panes { height: 1fr; layout: vertical; }
@@ -134,12 +117,7 @@ class TraceScreen(FollowedScreen, CopyScreen):
     @property
     def help_sections(self) -> Sequence[tuple[str, Sequence[BindingType]]]:
         """The keys of this screen."""
-        return [
-            ("Screen", self.BINDINGS),
-            ("Span tree", [*SpanTree.BINDINGS, *Rows.BINDINGS]),
-            ("Detail", SpanDetail.BINDINGS),
-            ("What was undone", Ledger.BINDINGS),
-        ]
+        return help_sections()
 
     def compose(self) -> ComposeResult:
         """Header, the panes, state, keys."""
@@ -164,6 +142,12 @@ class TraceScreen(FollowedScreen, CopyScreen):
 
     def _say_patience(self) -> None:
         self.query_one(TraceHeader).waiting = f"reading, {time.monotonic() - self._began:.0f} s · Esc gives up"
+
+    def on_descendant_focus(self, event: events.DescendantFocus) -> None:
+        """Hint at the keys that work here."""
+        pane = event.widget
+        typing = isinstance(pane, Input)
+        self.query_one(KeyHints).tell(*((FindLine.BINDINGS,) if typing else (type(pane).BINDINGS, self.BINDINGS)))
 
     def on_unmount(self) -> None:
         """What a large trace took may be collected again."""
@@ -227,6 +211,11 @@ class TraceScreen(FollowedScreen, CopyScreen):
             self._rest.stop()
         self._rest = self.set_timer(REST, self._show_detail)
 
+    @on(SpanTree.Told)
+    def pass_on(self, message: SpanTree.Told) -> None:
+        """Say what a key did, or why it did nothing."""
+        self.say(message.text)
+
     @on(SpanTree.SpanOpened)
     def open_detail(self) -> None:
         """Go into the detail."""
@@ -274,6 +263,17 @@ class TraceScreen(FollowedScreen, CopyScreen):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002 - Textual's form
         """A stroke typed into a line is a stroke."""
         return not (action == "find" and isinstance(self.focused, Input))
+
+    def action_in_tree(self, what: str, step: int) -> None:
+        """Go to the next error or match, without leaving the detail."""
+        in_detail = self.query_one(SpanDetail).has_focus
+        if self._view == "compensation":
+            self._view = "tree"
+            self._show_view()
+        tree = self.query_one(SpanTree)
+        (tree.action_error if what == "error" else tree.action_match)(step)
+        self._arrange(self.size.height, in_detail)
+        self._show_detail()
 
     def action_find(self) -> None:
         """Type what to find."""

@@ -7,11 +7,13 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from sagatrace_tui.labels import duration, inert, moment, offset, plural, status_words
+from rich.cells import cell_len
+
+from sagatrace_tui.labels import at_times, duration, inert, moment, offset, plural, short, short_name, status_words
 from sagatrace_tui.model import Role, Span, Trace
 from sagatrace_tui.model.outline import Group
 from sagatrace_tui.theme import STATUS_TONES
-from sagatrace_tui.values import Path, text_lines, value_lines, wrapped
+from sagatrace_tui.values import Path, ValueLine, text_lines, value_lines, wrapped
 from sagatrace_tui.widgets.rows import Part
 
 __all__ = ["DetailLine", "detail_lines", "group_lines"]
@@ -20,6 +22,7 @@ MAX_EVENTS: Final = 200
 MAX_STACK_LINES: Final = 60
 _MAX_ERROR: Final = 2000
 _FRAME: Final = re.compile(r'(\s*File ")(.*)(", line .*)')
+_POINTERS: Final = re.compile(r"[ ~^]+")  # below what they point at; of no use where that is broken
 # Shown in places of their own, or as fields.
 _SHOWN: Final = frozenset({"error", "error_type", "stack", "original_span_id", "compensation", "job_name"})
 _MEANING: Final[dict[Role, str]] = {
@@ -43,8 +46,9 @@ class DetailLine:
     span_id: str | None = None
 
 
-def _title(text: str) -> DetailLine:
-    return DetailLine(((inert(text, 200), "strong"),), text)
+def _title(text: str, width: int) -> Iterator[DetailLine]:
+    for line in wrapped(short_name(inert(text, 200), width), width):
+        yield DetailLine(((line, "strong"),), text)
 
 
 def _section(title: str, note: str = "", tone: str = "key") -> Iterator[DetailLine]:
@@ -63,20 +67,20 @@ def detail_lines(trace: Trace, span_id: str, width: int, *, toggled: Collection[
         return list(_missing(trace, span_id, width))
     origin = trace.started_at if trace.started_at is not None else span.first_at
     return [
-        _title(span.name),
+        *_title(span.name, width),
         *(part for line in _fields(span, trace, origin) for part in _continued(line, width)),
         *_error(span, width),
         *_attempts(span, origin),
         *_stack(span, width),
-        *_data(span, toggled),
+        *_data(span, width, toggled),
         *_events(span, origin),
     ]
 
 
-def group_lines(group: Group) -> list[DetailLine]:
+def group_lines(group: Group, width: int) -> list[DetailLine]:
     """The rows of siblings shown as one."""
     return [
-        _title(group.name),
+        *_title(group.name, width),
         _field("spans", f"{len(group.span_ids):,}, next to each other, all went well"),
         _field("shortest", duration(max(0, group.shortest))),
         _field("median", duration(max(0, group.median))),
@@ -89,7 +93,7 @@ def group_lines(group: Group) -> list[DetailLine]:
 
 
 def _missing(trace: Trace, span_id: str, width: int) -> Iterator[DetailLine]:
-    yield _title("parent never seen")
+    yield from _title("parent never seen", width)
     yield _field("span", inert(span_id, 300), "id", value=span_id)
     yield DetailLine(())
     named = plural(len(trace.children.get(span_id, ())), "span")
@@ -178,8 +182,10 @@ def _attempts(span: Span, origin: int) -> Iterator[DetailLine]:
     if len(attempts) < 2:
         return
     yield from _section("Attempts", str(len(attempts)))
+    begun = [attempt.started_at for attempt in attempts[:50] if attempt.started_at is not None]
+    told = dict(zip(begun, at_times(begun, origin), strict=True))
     for attempt in attempts[:50]:
-        at = offset(attempt.started_at, origin) if attempt.started_at is not None else "—"
+        at = told[attempt.started_at] if attempt.started_at is not None else "—"
         both = attempt.started_at is not None and attempt.ended_at is not None
         took = duration(max(0, (attempt.ended_at or 0) - (attempt.started_at or 0))) if both else "—"
         if attempt.error is not None:
@@ -194,15 +200,24 @@ def _attempts(span: Span, origin: int) -> Iterator[DetailLine]:
         yield DetailLine(((f"… and {plural(len(attempts) - 50, 'more attempt')}", "muted"),))
 
 
-def _data(span: Span, toggled: Collection[Path]) -> Iterator[DetailLine]:
+def _data(span: Span, width: int, toggled: Collection[Path]) -> Iterator[DetailLine]:
     own = {key: value for key, value in span.data.items() if key not in _SHOWN}
     if not own:
         return
     yield from _section("Data")
     for line in value_lines(own, toggled=toggled):
         marker = ("▸ " if line.is_folded else "▾ ") if line.has_more else "  "
-        parts = ((marker, "guide"), (line.lead, "muted"), (line.text, "muted" if line.has_more else "plain"))
+        text = _sized(line, width - len(marker) - cell_len(line.lead))
+        parts = ((marker, "guide"), (line.lead, "muted"), (text, "muted" if line.has_more else "plain"))
         yield DetailLine(parts, line.value, line.path, line.has_more, line.is_cut)
+
+
+def _sized(line: ValueLine, room: int) -> str:
+    """The line's text; one of a single line that does not fit is cut with its size told."""
+    if not isinstance(line.value, str) or "\n" in line.value or cell_len(line.text) <= room:
+        return line.text
+    note = f" [{len(line.value):,} characters]"
+    return short(inert(line.value[: max(room, 0)]) + "…", max(8, room - len(note))) + note
 
 
 def _stack(span: Span, width: int) -> Iterator[DetailLine]:
@@ -214,9 +229,13 @@ def _stack(span: Span, width: int) -> Iterator[DetailLine]:
     for number, line in enumerate(lines):
         # The frames' own lines are read; the source under them is context; the last line is the error.
         is_error = number == len(lines) - 1
+        if _POINTERS.fullmatch(line):
+            continue
         tone = "bad" if is_error else "muted" if line.startswith("    ") else "plain"
-        for part in wrapped(line, width) if is_error else (_frame(line, width),):
-            yield DetailLine(((part, tone),), stack, is_cut=True)
+        shown = _frame(line, width)
+        indent = " " * (len(shown) - len(shown.lstrip()) + 2)
+        for count, part in enumerate(wrapped(shown, width if len(shown) <= width else width - len(indent))):
+            yield DetailLine(((indent + part if count else part, tone),), stack, is_cut=True)
 
 
 def _frame(line: str, width: int) -> str:
@@ -233,11 +252,13 @@ def _frame(line: str, width: int) -> str:
 
 def _events(span: Span, origin: int) -> Iterator[DetailLine]:
     yield from _section("Events", str(len(span.events)))
-    for event in span.events[:MAX_EVENTS]:
+    shown = span.events[:MAX_EVENTS]
+    times = at_times([event.micros for event in shown], origin)
+    for at, event in zip(times, shown, strict=True):
         status = f"  {event.status}" if event.status else ""
         tone = {"failed": "bad", "success": "ok"}.get(event.status or "", "muted")
         parts = (
-            (f"{offset(event.micros, origin):<9} ", "muted"),
+            (f"{at:<9} ", "muted"),
             (inert(event.event_type, 200), "plain"),
             (status, tone),
         )

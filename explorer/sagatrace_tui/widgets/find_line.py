@@ -12,13 +12,18 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.widgets import Input, Static
 
+from sagatrace_tui.widgets.line_input import LineInput
+
 __all__ = ["FindLine"]
 
 
 class FindLine(Horizontal):
     """Hidden until opened; says what to find while one types, when that is settled, and when it is given up."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "leave", "Give up", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "submit", "Go on in the tree", tooltip="Keep what was found, and go on in the tree"),
+        Binding("escape", "leave", "Give up", tooltip="Forget what was found"),
+    ]
     DEFAULT_CSS = """
     FindLine { height: 1; display: none; background: $surface; padding: 0 1; }
     FindLine Static { width: auto; color: $foreground-muted; }
@@ -45,7 +50,7 @@ class FindLine(Horizontal):
     def compose(self) -> ComposeResult:
         """A sign, the line, the result."""
         yield Static("/", id="sign")
-        yield Input(placeholder="names, ids, errors, data", select_on_focus=False, compact=True)
+        yield LineInput(placeholder="names, ids, errors, data", select_on_focus=False, compact=True)
         yield Static(id="found", markup=False)
 
     def edit(self) -> None:
@@ -77,6 +82,10 @@ class FindLine(Horizontal):
         """Go to what was found."""
         event.stop()
         self.post_message(self.Settled())
+
+    async def action_submit(self) -> None:
+        """Settle, as Enter does in the line itself."""
+        await self.query_one(Input).action_submit()
 
     def action_leave(self) -> None:
         """Give up."""

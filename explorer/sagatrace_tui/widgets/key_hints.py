@@ -8,6 +8,7 @@ from typing import Final
 from rich.cells import cell_len
 from textual.binding import Binding, BindingType
 from textual.content import Content
+from textual.reactive import reactive
 
 from sagatrace_tui.theme import TONES
 from sagatrace_tui.widgets.bar import Bar
@@ -55,24 +56,30 @@ def key_groups(bindings: Iterable[BindingType]) -> list[tuple[list[str], Binding
 
 
 class KeyHints(Bar):
-    """As many hints as fit; the last two, help and the way out, always."""
+    """As many hints as fit; the last two, help and the way out, always. Where keys are told twice the first tells."""
 
     DEFAULT_CSS = """
     KeyHints { background: $surface; }
     """
 
+    hints: reactive[tuple[tuple[str, str], ...]] = reactive(())
+
     def __init__(self, *bindings: Iterable[BindingType]) -> None:
         super().__init__()
-        self._hints = [
-            (keys[0], binding.description)
-            for group in bindings
-            for keys, binding in key_groups(group)
-            if binding.show and binding.description
-        ]
+        self.tell(*bindings)
+
+    def tell(self, *bindings: Iterable[BindingType]) -> None:
+        """Hint at these keys from now on."""
+        hints: dict[str, str] = {}
+        for group in bindings:
+            for keys, binding in key_groups(group):
+                if binding.show and binding.description:
+                    hints.setdefault(keys[0], binding.description)
+        self.hints = tuple(hints.items())
 
     def render(self) -> Content:
         """The line."""
-        *rest, helping, leaving = self._hints
+        *rest, helping, leaving = self.hints
         room = self.size.width - sum(_width(hint) for hint in (helping, leaving))
         shown = []
         for hint in rest:

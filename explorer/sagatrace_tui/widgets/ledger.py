@@ -18,7 +18,9 @@ __all__ = ["Ledger"]
 class Ledger(Rows):
     """A trace in; says which span was chosen."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "open", "To the span")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "open", "To the span", tooltip="Show the span in the tree")
+    ]
 
     trace: reactive[Trace | None] = reactive(None, repaint=False, init=False, always_update=True)
 
@@ -71,6 +73,13 @@ class Ledger(Rows):
         """Say which span it is about."""
         if self.highlighted is not None:
             self.post_message(self.SpanHighlighted(self, self.highlighted))
+
+    def action_move(self, rows: int) -> None:
+        """To the next line about a step; to the end where there is none."""
+        step = 1 if rows > 0 else -1
+        places = range(self.cursor + step, self.row_count if step > 0 else -1, step)
+        about = (place for place in places if self._lines[place].span_id is not None)
+        self.cursor = next(about, self.row_count - 1 if step > 0 else 0)
 
     def action_open(self) -> None:
         """Choose the span under the cursor."""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from sagatrace_tui.labels import duration, inert, offset, short, short_name
+from sagatrace_tui.labels import at_times, duration, inert, short, short_name
 from sagatrace_tui.model import LedgerRow, Outcome, Trace
 from sagatrace_tui.widgets.rows import Part, fitted
 
@@ -103,10 +103,12 @@ def _row(row: LedgerRow, number: int, out_of_order: bool) -> LedgerLine:
 
 
 def _facts(row: LedgerRow, origin: int) -> str:
-    facts = [f"done {offset(row.completed_at, origin)}" if row.completed_at is not None else "was not done"]
+    moments = [at for at in (row.completed_at, row.started_at) if at is not None]
+    told = dict(zip(moments, at_times(moments, origin), strict=True))
+    facts = [f"done {told[row.completed_at]}" if row.completed_at is not None else "was not done"]
     if row.started_at is not None:
         took = f" for {duration(max(0, row.ended_at - row.started_at))}" if row.ended_at is not None else ""
-        facts.append(f"undo at {offset(row.started_at, origin)}{took}")
+        facts.append(f"undo at {told[row.started_at]}{took}")
     if row.attempts > 1:
         facts.append(f"×{row.attempts} attempts")
     if row.place is not None and row.place.worker:

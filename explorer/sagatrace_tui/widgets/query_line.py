@@ -18,6 +18,7 @@ from textual.widgets import Input, Static
 from sagatrace_tui.labels import inert, short
 from sagatrace_tui.model.query import KEYS, Query, QueryError, completions, parse_query
 from sagatrace_tui.theme import TONES
+from sagatrace_tui.widgets.line_input import LineInput
 
 __all__ = ["QueryLine"]
 
@@ -39,10 +40,11 @@ class QueryLine(Vertical):
     """Says which query was asked for, and when it was left. `recent` are earlier ones, newest first."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("tab", "complete", "Complete"),
-        Binding("up", "recall(1)", "Earlier query", show=False),
+        Binding("tab", "complete", "Complete", tooltip="Take the completion that is shown"),
+        Binding("up", "recall(1)", "Earlier query"),
         Binding("down", "recall(-1)", "Later query", show=False),
-        Binding("escape", "leave", "Back to the list", show=False),
+        Binding("enter", "submit", "Search"),
+        Binding("escape", "leave", "Back", tooltip="Back to the list, the query as it was"),
     ]
     DEFAULT_CSS = """
     QueryLine { height: auto; background: $surface; padding: 0 1; }
@@ -73,7 +75,7 @@ class QueryLine(Vertical):
 
     def compose(self) -> ComposeResult:
         """The line, and what there is to say about it."""
-        yield Input(placeholder=f"/ to search: {EXAMPLE}", suggester=_Keys(), select_on_focus=False, compact=True)
+        yield LineInput(placeholder=f"/ to search: {EXAMPLE}", suggester=_Keys(), select_on_focus=False, compact=True)
         yield Static()
 
     @property
@@ -130,6 +132,10 @@ class QueryLine(Vertical):
             self.recent = [text, *(one for one in self.recent if one != text)][:50]
         self.remove_class("-open")
         self.post_message(self.Asked(query, text))
+
+    async def action_submit(self) -> None:
+        """Ask, as Enter does in the line itself."""
+        await self.input.action_submit()
 
     def action_complete(self) -> None:
         """Take the likeliest completion."""

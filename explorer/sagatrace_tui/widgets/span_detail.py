@@ -25,8 +25,8 @@ class SpanDetail(Rows):
     """A subject in; says which value was to be opened or copied, and which span to go to."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "open", "Open the value, or go to the span named"),
-        Binding("space", "fold", "Fold"),
+        Binding("enter", "open", "Open", tooltip="Open the value whole, or go to the span that is named"),
+        Binding("space", "fold", "Fold", tooltip="Fold or unfold the value"),
         Binding("right,l", "unfold(True)", "Unfold", show=False),
         Binding("left,h", "unfold(False)", "Fold", show=False),
     ]
@@ -90,7 +90,9 @@ class SpanDetail(Rows):
         width = max(10, self.scrollable_content_region.width - 2)
         group = outline.groups.get(span_id)
         self._lines = (
-            group_lines(group) if group is not None else detail_lines(trace, span_id, width, toggled=self._toggled)
+            group_lines(group, width)
+            if group is not None
+            else detail_lines(trace, span_id, width, toggled=self._toggled)
         )
         self.rows_changed(cursor)
 

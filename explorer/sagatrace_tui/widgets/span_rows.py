@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
-from sagatrace_tui.labels import GLYPHS, duration, inert, short_name
+from rich.cells import cell_len
+
+from sagatrace_tui.labels import GLYPHS, duration, inert, short, short_name
 from sagatrace_tui.model import Role, Span, Trace
 from sagatrace_tui.model.outline import Group, Outline
 from sagatrace_tui.model.timeline import Timeline
@@ -24,6 +26,7 @@ _ROLES: Final[dict[Role, tuple[str, str]]] = {
     "recovered": ("recovered", "warn"),
     "compensation": ("undo failed", "bad"),
 }
+_STANDING: Final = ("⚠ still standing", "⚠ standing", "⚠")
 
 
 def zones(width: int) -> tuple[int, int, int]:
@@ -62,7 +65,7 @@ class SpanRows:
         span, group = self._trace.spans.get(span_id), self._outline.groups.get(span_id)
         lead = self._guides(place, rows, label // 3, folded)
         if group is not None:
-            lead += self._group(group, label // 2)
+            lead += self._group(group, label - sum(len(text) for text, _ in lead))
         elif span is not None:
             lead += self._words(place, span, label - sum(len(text) for text, _ in lead), folded or part, rows, found)
         else:
@@ -95,24 +98,36 @@ class SpanRows:
     ) -> list[Part]:
         tone = STATUS_TONES[span.status]
         role = self._trace.roles.get(span.span_id)
+        hidden = self._hidden(place, rows) if count_hidden else 0
+        count = f" +{hidden:,}" if hidden else ""
         name = short_name(inert(span.name, 200), max(8, room * 2 // 3))
+        room -= 2 + len(count)
+        marks = list(self._marks(span, role, room - cell_len(name)))
+        # What is loud about a span is worth more than the whole of its name.
+        loud = sum(len(text) + 2 for text, tone in marks if tone == "cause" or text == "⚠")
+        if loud:
+            name = short(name, max(8, room - loud))
         name_tone = "found" if found else "cause" if role == "cause" else "plain"
-        parts: list[Part] = [(f"{GLYPHS[span.status]} ", tone), (name, name_tone)]
-        if count_hidden and (hidden := self._hidden(place, rows)):
-            parts.append((f" +{hidden:,}", "key"))
-        if role is not None:
-            word, tone = _ROLES[role]
-            parts.append((f"  {word}", tone))
-        elif span.status not in ("success", "point"):
-            parts.append((f"  {span.status}", tone))
-        if span.span_id in self._standing:
-            parts.append(("  ⚠ still standing", "cause"))
-        elif span.span_id in self._odd:
-            parts.append((f"  ⚠ {self._odd[span.span_id]}", "warn"))
+        parts: list[Part] = [(f"{GLYPHS[span.status]} ", tone), (name, name_tone), (count, "key")]
+        parts += [(f"  {text}", tone) for text, tone in marks]
         if span.error and role not in ("consequence", "recovered"):
             kind = f"{inert(span.error_type, 60)}: " if span.error_type else ""
             parts.append((f"  {kind}{inert(span.error, 200)}", "muted"))
         return parts
+
+    def _marks(self, span: Span, role: Role | None, room: int) -> Iterator[Part]:
+        """What there is to say beside the name, the signs of trouble as long as there is room for."""
+        if role is not None:
+            yield _ROLES[role]
+            room -= len(_ROLES[role][0]) + 2
+        elif span.status not in ("success", "point"):
+            yield span.status, STATUS_TONES[span.status]
+            room -= len(span.status) + 2
+        if span.span_id in self._standing:
+            yield next((text for text in _STANDING if len(text) + 2 <= room), _STANDING[-1]), "cause"
+        elif span.span_id in self._odd:
+            told = f"⚠ {self._odd[span.span_id].replace('_', ' ')}"
+            yield (told if len(told) + 2 <= room else "⚠"), "warn"
 
     def _hidden(self, place: int, rows: Sequence[int]) -> int:
         """How many direct children do not show, members of a group counted each."""
@@ -126,13 +141,13 @@ class SpanRows:
         return sum(outline.places.get(child, -1) not in shown for child in children)
 
     def _group(self, group: Group, room: int) -> list[Part]:
-        lengths = " / ".join(duration(max(0, one)) for one in (group.shortest, group.median, group.longest))
-        return [
-            (f"{GLYPHS['success']} ", "ok"),
-            (short_name(inert(group.name, 200), max(8, room)), "plain"),
-            (f" ×{len(group.span_ids):,}", "key"),
-            (f"  {lengths}", "muted"),
-        ]
+        name = short_name(inert(group.name, 200), max(8, room // 2))
+        count = f" ×{len(group.span_ids):,}"
+        least, usual, most = (duration(max(0, one)) for one in (group.shortest, group.median, group.longest))
+        room -= 2 + cell_len(name) + len(count) + 2
+        told = (f"{least} / {usual} / {most}", f"{least} – {most}", f"≈ {usual}")
+        lengths = next((text for text in told if len(text) <= room), told[-1])
+        return [(f"{GLYPHS['success']} ", "ok"), (name, "plain"), (count, "key"), (f"  {lengths}", "muted")]
 
     def _missing(self, span_id: str, place: int, folded: bool) -> list[Part]:
         hidden = f" +{self._outline.sizes[place] - 1:,}" if folded else ""

@@ -28,7 +28,7 @@ class SpanTree(Rows):
     """A trace in; says which span the cursor is on and which was opened. Folds and cursor outlive a new trace."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "open", "Detail"),
+        Binding("enter", "open", "Detail", tooltip="Go into the detail; a row of like spans unfolds"),
         Binding("space", "fold", "Fold or unfold", show=False),
         Binding("right,l", "inward", "Unfold, or go to the first child", show=False),
         Binding("left,h", "outward", "Fold, or go to the parent", show=False),
@@ -36,7 +36,7 @@ class SpanTree(Rows):
         Binding("equals_sign", "unfold_all", "Unfold all", show=False),
         Binding("less_than_sign", "level(-1)", "Fold one level more", show=False),
         Binding("greater_than_sign", "level(1)", "Unfold one level more", show=False),
-        Binding("e", "error(1)", "Error"),
+        Binding("e", "error(1)", "Error", tooltip="Next error"),
         Binding("E", "error(-1)", "Previous error", show=False),
         Binding("n", "match(1)", "Next match", show=False),
         Binding("N", "match(-1)", "Previous match", show=False),
@@ -68,6 +68,13 @@ class SpanTree(Rows):
     class SpanOpened(SpanHighlighted):
         """The span under the cursor was chosen."""
 
+    class Told(Message):
+        """Why a key changed nothing, or what it changed that may not be in sight."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name for it
         super().__init__(id=id)
         self._rows: Sequence[int] = ()
@@ -75,6 +82,8 @@ class SpanTree(Rows):
         self._opened: set[str] = set()  # groups, which are folded until opened
         self._folded_here: set[str] = set()  # while only a part shows
         self._errors: list[int] = []
+        self._found: list[int] = []  # the places of the matches, in order
+        self._part: list[int] | None = None  # the places of what alone is to show, in order
         self._drawer: SpanRows | None = None
         self._scale: Timeline | None = None
         self.fresh = Fresh(self)
@@ -104,8 +113,7 @@ class SpanTree(Rows):
         """(which error the cursor is on, counted from 1, or 0; how many there are)."""
         here = self._rows[self.cursor] if len(self._rows) else -1
         at = bisect_left(self._errors, here)
-        on_one = at < len(self._errors) and self._errors[at] == here
-        return (at + 1 if on_one else 0, len(self._errors))
+        return (at + 1 if _holds(self._errors, here) else 0, len(self._errors))
 
     def watch_subject(self, old: Subject | None, new: Subject | None) -> None:
         """Show the trace, cursor and folds kept; at first the cursor is on what the trace failed at."""
@@ -121,6 +129,8 @@ class SpanTree(Rows):
         if here is None and trace.cause is not None:
             here = trace.cause.span_id
         stays_at_end = self.follows_end and self.has_focus
+        self._place_matches()
+        self._place_part()
         self._rebuild(here)
         if stays_at_end:
             self.action_bottom()
@@ -144,12 +154,24 @@ class SpanTree(Rows):
 
     def watch_matches(self) -> None:
         """Mark them."""
+        self._place_matches()
         self.redraw()
 
     def watch_only(self) -> None:
         """Show that part, or all again."""
         self._folded_here = set()
+        self._place_part()
         self._rebuild(self.highlighted)
+
+    def _place_matches(self) -> None:
+        places = self.outline.places if self.outline is not None else {}
+        self._found = sorted(places[one] for one in self.matches if one in places)
+
+    def _place_part(self) -> None:
+        if self.only is None or self.outline is None:
+            self._part = None
+        else:
+            self._part = self.outline.with_ancestors(self.only[1])
 
     def watch_squeeze(self) -> None:
         """Draw the bars anew."""
@@ -166,10 +188,10 @@ class SpanTree(Rows):
         before, outline = self.highlighted, self.outline
         if outline is None:
             return
-        if self.only is None:
+        if self._part is None:
             self._rows = outline.rows(self._folded | (outline.groups.keys() - self._opened))
         else:
-            self._rows = outline.rows(self._folded_here, outline.with_ancestors(self.only[1]))
+            self._rows = outline.rows(self._folded_here, self._part)
         row = outline.shown(here, self._rows) if here is not None else None
         self.rows_changed(self.cursor if row is None else row)
         if self.highlighted != before:
@@ -183,13 +205,17 @@ class SpanTree(Rows):
         outline = self.outline
         if outline is None or span_id not in outline.places:
             return False
-        if self.only is not None and outline.places[span_id] not in outline.with_ancestors(self.only[1]):
+        here = outline.places[span_id]
+        if self._part is not None and not _holds(self._part, here):
             self.only = None
-        place = outline.parents[outline.places[span_id]]
-        while place >= 0:
-            self._set_folded(outline.ids[place], False)
-            place = outline.parents[place]
-        self._rebuild(span_id)
+        folded = [above for above in outline.above(here) if self._is_folded(above)]
+        for above in folded:
+            self._set_folded(above, False)
+        row = None if folded else outline.shown(span_id, self._rows)
+        if row is None:
+            self._rebuild(span_id)
+        else:
+            self.cursor = row
         return True
 
     def _is_folded(self, span_id: str) -> bool:
@@ -303,17 +329,15 @@ class SpanTree(Rows):
 
     def action_error(self, step: int) -> None:
         """Go to the next failed span, around the end to the first."""
-        self._step(self._errors, step)
+        self._step(self._errors, step, "Nothing failed in this trace")
 
     def action_match(self, step: int) -> None:
         """Go to the next span that was found."""
-        if self.outline is not None:
-            places = self.outline.places
-            self._step(sorted(places[one] for one in self.matches if one in places), step)
+        self._step(self._found, step, "Nothing was found yet: / finds")
 
-    def _step(self, places: Sequence[int], step: int) -> None:
+    def _step(self, places: Sequence[int], step: int, without: str) -> None:
         if self.outline is None or not places:
-            self.app.bell()
+            self.post_message(self.Told(without))
             return
         here = self._rows[self.cursor] if len(self._rows) else -1
         at = bisect_right(places, here) if step > 0 else bisect_left(places, here) - 1
@@ -322,3 +346,13 @@ class SpanTree(Rows):
     def action_squeeze(self) -> None:
         """Draw idle gaps short, or as long as they are."""
         self.squeeze = not self.squeeze
+        gaps = len(self.timeline().gaps)
+        short = (
+            f"{plural(gaps, 'idle gap')} drawn short, at ≈" if gaps else "No idle gap is long enough to draw it short"
+        )
+        self.post_message(self.Told(short if self.squeeze else "Idle gaps are as long as they are"))
+
+
+def _holds(places: Sequence[int], place: int) -> bool:
+    at = bisect_left(places, place)
+    return at < len(places) and places[at] == place

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Final
 
@@ -10,20 +11,21 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from sagatrace_tui.labels import VERDICTS, clock, duration, inert, plural, short, short_middle, when
+from sagatrace_tui.labels import VERDICTS, clock, clock_of_day, duration, inert, plural, short, short_middle, when
 from sagatrace_tui.model import Trace
 from sagatrace_tui.model.waiting import waiting_on
 from sagatrace_tui.theme import TONES, VERDICT_TONES
 
 __all__ = ["TraceHeader"]
 
-SENTENCE_LINES: Final = 2
+SENTENCE_LINES: Final = 3
 TALL: Final = 20
 """Lines of a terminal from which the verdict may take more than one."""
+_DOTTED: Final = re.compile(r"(?<![\w.…])(?:[A-Za-z_]\w*\.)+(?=[A-Za-z_]\w*)")
 
 
 class TraceHeader(Widget):
-    """Three lines, a fourth when the verdict needs it. `error_place` is (which error is looked at or 0, how many)."""
+    """Three to five lines. `error_place` is (which error is looked at, or 0; of how many)."""
 
     DEFAULT_CSS = """
     TraceHeader { height: 3; padding: 0 1; background: $surface; text-wrap: nowrap; }
@@ -94,16 +96,28 @@ def _state(trace: Trace, now: int, width: int, most: int) -> list[Content]:
     waiting = waiting_on(trace, now)
     if waiting is None or not waiting.line:
         return _sentence(trace, width, most)
-    parts = (("waits on ", TONES["muted"]), (inert(waiting.line, 600), TONES["busy"]))
+    told = inert(waiting.line, 600)
+    if cell_len(told) + 9 > width:
+        told = _DOTTED.sub("…", told)
+    parts = (("waits on ", TONES["muted"]), (told, TONES["busy"]))
     line = Content.assemble(*_cut(parts, width))
     if trace.verdict == "running" and trace.cause is None:
         return [line]
-    return [*_sentence(trace, width, 1), line] if most > 1 else _sentence(trace, width, most)
+    return [*_sentence(trace, width, min(most, 2)), line] if most > 1 else _sentence(trace, width, most)
 
 
 def _sentence(trace: Trace, width: int, lines: int) -> list[Content]:
-    """The verdict, broken between its parts or its words, in as many lines as there may be."""
-    words = inert(trace.summary, 600).split(" ")
+    """The verdict, broken between its words, in as many lines as there may be; first to go are names of modules."""
+    told = inert(trace.summary, 600)
+    found, fits = _broken(told, width, lines)
+    if not fits or (lines > 1 and len(found) == lines):
+        found, _ = _broken(_DOTTED.sub("…", told), width, lines)
+    return [Content.styled(short(line, width), TONES["plain"]) for line in found]
+
+
+def _broken(text: str, width: int, lines: int) -> tuple[list[str], bool]:
+    """The text in lines, and whether all of it is in them."""
+    words = text.split(" ")
     found = [""]
     for word in words:
         longer = f"{found[-1]} {word}" if found[-1] else word
@@ -113,8 +127,8 @@ def _sentence(trace: Trace, width: int, lines: int) -> list[Content]:
             found.append(word)
         else:
             found[-1] = short(longer, width)
-            break
-    return [Content.styled(short(line, width), TONES["plain"]) for line in found]
+            return found, False
+    return found, cell_len(found[-1]) <= width
 
 
 def _facts(trace: Trace, now: int, width: int, error_place: tuple[int, int]) -> Content:
@@ -129,8 +143,8 @@ def _facts(trace: Trace, now: int, width: int, error_place: tuple[int, int]) -> 
         kinds = ", ".join(dict.fromkeys(one.kind.replace("_", " ") for one in trace.anomalies))
         loud.append(f"⚠ {kinds}" if width >= 60 else f"⚠ {len(trace.anomalies)} odd")
     facts = [f"{'running for' if trace.status == 'running' else 'took'} {duration(took)}"]
-    exactly = f" at {clock(trace.started_at)}" if width >= 90 else ""
-    facts.append(f"started {when(trace.started_at, now)}{exactly}")
+    exactly = f" at {clock(trace.started_at)}" if width >= 90 else f" at {clock_of_day(trace.started_at, now)}"
+    facts.append(f"started {when(trace.started_at, now)}{exactly if width >= 70 else ''}")
     facts += [plural(len(trace.spans), "span"), plural(trace.event_count, "event")]
     parts: list[tuple[str, str]] = []
     for number, fact in enumerate([*loud, *facts]):

@@ -55,7 +55,7 @@ def columns(width: int) -> list[Column]:
 class TraceList(Rows):
     """Traces in, newest activity first; says which one was opened and when the end is reached."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "open", "Open")]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "open", "Open", tooltip="Open the trace")]
 
     HEADER_LINES = 1
 

@@ -1,0 +1,52 @@
+"""The keys of an open trace, and how its help tells them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from textual.binding import Binding, BindingType
+
+from sagatrace_tui.widgets.find_line import FindLine
+from sagatrace_tui.widgets.ledger import Ledger
+from sagatrace_tui.widgets.rows import Rows
+from sagatrace_tui.widgets.span_detail import SpanDetail
+from sagatrace_tui.widgets.span_tree import SpanTree
+
+__all__ = ["TRACE_KEYS", "help_sections"]
+
+TRACE_KEYS: Final[list[BindingType]] = [
+    Binding("w", "view('why')", "Why", tooltip="Why it failed, root to cause; again for all spans"),
+    Binding("c", "view('compensation')", "Undone?", tooltip="What was undone, what still stands; again for all"),
+    Binding("e", "in_tree('error', 1)", "Error", tooltip="Next error, from any pane"),
+    Binding("E", "in_tree('error', -1)", "Previous error", show=False),
+    Binding("slash", "find", "Find", priority=True, tooltip="Find in names, ids, errors and data"),
+    Binding("n", "in_tree('match', 1)", "Next of what was found", show=False),
+    Binding("N", "in_tree('match', -1)", "Previous of what was found", show=False),
+    Binding("f", "follow", "Follow", tooltip="Let the screen stay as it is; again to follow what happens"),
+    Binding("tab,shift+tab", "other_pane", "Pane", tooltip="To the other pane"),
+    Binding("asterisk", "only_matches", "Show only what was found, or all again", show=False),
+    Binding("1", "view('tree')", "View: all spans", show=False),
+    Binding("2", "view('why')", "View: why it failed, root to cause", show=False),
+    Binding("3", "view('compensation')", "View: what was undone, what still stands", show=False),
+    Binding("y", "copy", "Copy the id, or the value under the cursor", show=False),
+    Binding("Y", "hand_over", "Hand over", tooltip="Copy a text that tells it all, to hand over"),
+    Binding("S", "save", "Save the hand-over as a file", show=False),
+    Binding("r", "reload", "Read again", show=False),
+    Binding("question_mark,f1", "app.help", "Help", tooltip="These keys"),
+    Binding("q", "leave", "Back", tooltip="Back to the list"),
+    Binding("escape", "back", "One step back", show=False),
+]
+
+
+def help_sections() -> Sequence[tuple[str, Sequence[BindingType]]]:
+    """The keys of the screen and of what is on it, each told once."""
+    here = {binding.key for binding in Binding.make_bindings(TRACE_KEYS)}
+    tree = [binding for binding in Binding.make_bindings(SpanTree.BINDINGS) if binding.key not in here]
+    return [
+        ("Screen", TRACE_KEYS),
+        ("Span tree", [*tree, *Rows.BINDINGS]),
+        ("Detail", SpanDetail.BINDINGS),
+        ("What was undone", Ledger.BINDINGS),
+        ("Find line", FindLine.BINDINGS),
+    ]
