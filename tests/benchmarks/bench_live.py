@@ -90,8 +90,8 @@ def app(
 def _read(terminal: PtyTerminal, over: threading.Event, cursors: list[float]) -> None:
     """Take what is written, as fast as it is, and note when the cursor's sign is among it."""
     while not over.is_set():
-        if select.select([terminal._ours], [], [], 0.2)[0]:
-            data = os.read(terminal._ours, 1 << 16)
+        if select.select([terminal.ours], [], [], 0.2)[0]:
+            data = os.read(terminal.ours, 1 << 16)
             if CURSOR in data:
                 cursors.append(time.monotonic())
 
