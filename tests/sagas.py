@@ -12,8 +12,10 @@ from textual.pilot import Pilot
 
 from sagatrace.errors import StoreError
 from sagatrace.events import TraceEvent, new_event, utc_timestamp
-from sagatrace.stores import FetchedTrace, Search, TraceHits
+from sagatrace.mirror import Heard
+from sagatrace.stores import Changes, FetchedTrace, Search, TraceHits
 from sagatrace.stores.memory import MemoryStore
+from sagatrace_tui.live import ListFeed, TraceFeed
 from sagatrace_tui.model import Trace, build_trace
 
 START = datetime(2025, 12, 22, 10, 0, 0, tzinfo=UTC)
@@ -133,21 +135,64 @@ class UnreliableStore(MemoryStore):
         self.free = threading.Semaphore(0)
         self.slow = False
         self.fetches: list[str] = []
+        self.searches = 0
 
     def search(self, search: Search) -> TraceHits:
         """As every store, unless cut off."""
-        if self.cut_off:
-            raise StoreError("cannot reach the store at loans-db:5432: connection refused")
+        self._require_line()
+        self.searches += 1
         return super().search(search)
 
     def fetch_trace(self, trace_id: str) -> FetchedTrace:
         """As every store, once it is let."""
+        self._await_leave(trace_id)
+        return super().fetch_trace(trace_id)
+
+    def fetch_since(self, trace_id: str, cursor: str | None) -> Changes:
+        """As every store, once it is let."""
+        self._await_leave(trace_id)
+        return super().fetch_since(trace_id, cursor)
+
+    def fetch_all_since(self, cursor: str | None, limit: int) -> Changes:
+        """As every store, unless cut off."""
+        self._require_line()
+        return super().fetch_all_since(cursor, limit)
+
+    def stamp(self) -> str:
+        """As every store, unless cut off."""
+        self._require_line()
+        return super().stamp()
+
+    def _await_leave(self, trace_id: str) -> None:
         if self.slow and not self.free.acquire(timeout=30):
             raise StoreError("the test never let this fetch go")
+        self._require_line()
+        self.fetches.append(trace_id)
+
+    def _require_line(self) -> None:
         if self.cut_off:
             raise StoreError("cannot reach the store at loans-db:5432: connection refused")
-        self.fetches.append(trace_id)
-        return super().fetch_trace(trace_id)
+
+
+class Told:
+    """Stands for a subscriber: what a test has it hear, once."""
+
+    def __init__(self) -> None:
+        self.events: list[TraceEvent] = []
+        self.missed = False
+
+    def take(self) -> Heard:
+        """What was told since."""
+        events, self.events = tuple(self.events), []
+        missed, self.missed = self.missed, False
+        return Heard(events, missed=missed, phase="listening", live=True, ignored=0, fault=None)
+
+
+def hearing(feed: TraceFeed | ListFeed) -> Told:
+    """Have the feed hear what is told here, in place of a Redis."""
+    told = Told()
+    feed._subscriber = told  # type: ignore[assignment]
+    return told
 
 
 async def until(pilot: Pilot[Any], condition: Callable[[], object], what: str, seconds: float = 10) -> None:

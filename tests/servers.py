@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 import psutil
+from redis import AuthenticationError, Redis
 from redis import ConnectionError as RedisConnectionError
-from redis import Redis
 
 from sagatrace_tui.demo.redis_server import RedisServer, find_redis_server, short_directory
 from sagatrace_tui.demo.workers import worker_command, worker_environment
@@ -40,6 +40,7 @@ def work_off(
     path: Path | None = None,
     options: tuple[str, ...] = (),
     timeout: float = 60.0,
+    mirror: str = "",
 ) -> str:
     """Run `rq worker --burst` on the queues until they are empty, and give what it said.
 
@@ -48,7 +49,7 @@ def work_off(
     command = worker_command(redis_url, "--burst", *(("--path", str(path)) if path else ()), *options, *queues)
     worker = subprocess.Popen(
         command,
-        env=worker_environment(store_url),
+        env=worker_environment(store_url, mirror),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -77,32 +78,63 @@ def until(probe: Callable[[], T], what: str, timeout: float = 30.0) -> T:
 
 
 class TcpRedis:
-    """A redis-server on a TCP port, as most are, and as the spawned work-horses of RQ 2 need it; free unless given."""
+    """A redis-server on a TCP port, as most are, and as the spawned work-horses of RQ 2 need it; free unless given.
 
-    def __init__(self, port: int = 0) -> None:
-        self._port = port
+    `sentinel` is the configuration of a Sentinel, which names its port itself.
+    """
+
+    def __init__(self, *options: str, sentinel: Path | None = None, port: int = 0) -> None:
+        self._options = options
+        self._sentinel = sentinel
+        self.port = port or free_port()
 
     def __enter__(self) -> Self:
-        with socket.socket() as free:
+        with socket.socket() as free:  # somebody else's Redis is not ours to test with
             free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            free.bind(("127.0.0.1", self._port))
-            port = free.getsockname()[1]
+            free.bind(("127.0.0.1", self.port))
         self.directory = short_directory("sagatrace-tcp-")
-        command = [find_redis_server(), "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
-        self.process = subprocess.Popen([*command, "--dir", str(self.directory)], stdout=subprocess.DEVNULL)
-        self.url = f"redis://127.0.0.1:{port}/0"
-        with Redis.from_url(self.url) as client:
-            until(lambda: _answers(client), "redis-server answers")
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def start(self) -> None:
+        """Start it, on the same port whenever it was stopped, and wait until it answers."""
+        if self._sentinel is not None:
+            command = [find_redis_server(), str(self._sentinel), "--sentinel"]
+        else:
+            command = [find_redis_server(), "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""]
+            command += [*self._options, "--dir", str(self.directory)]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        try:
+            with Redis.from_url(self.url) as client:
+                until(lambda: _answers(client), "redis-server answers")
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Kill it."""
         self.process.kill()
         self.process.wait()
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
         shutil.rmtree(self.directory)
+
+
+def free_port(most: int = 65535) -> int:
+    """A TCP port that nobody listens on."""
+    while True:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            if (port := int(free.getsockname()[1])) <= most:
+                return port
 
 
 def _answers(client: Redis) -> bool:
     try:
         return bool(client.ping())
+    except AuthenticationError:  # it asks for a password, so it is there
+        return True
     except RedisConnectionError:
         return False

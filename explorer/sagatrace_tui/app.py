@@ -11,6 +11,7 @@ from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
 
+from sagatrace.mirror import Mirror
 from sagatrace.stores import EventStore
 from sagatrace_tui.labels import inert
 from sagatrace_tui.live import wall_clock
@@ -30,7 +31,8 @@ class SagatraceApp(ThemedApp):
     """Explores the traces of a store, and never writes to it.
 
     With `trace_id` that trace is open from the start, the list beneath it. `clock` gives microseconds since 1970.
-    `trouble` says, at once, why what fills the store has stopped, if it has.
+    `mirror` is where what is new is heard of; without one the store is polled. `trouble` says, at once, why what fills
+    the store has stopped, if it has.
     """
 
     TITLE = "sagatrace"
@@ -53,6 +55,7 @@ class SagatraceApp(ThemedApp):
         trouble: Callable[[], str | None] | None = None,
         terminal: Terminal | None = None,
         history: QueryHistory | None = None,
+        mirror: Mirror | None = None,
     ) -> None:
         super().__init__(terminal)
         self._trouble = trouble
@@ -61,13 +64,16 @@ class SagatraceApp(ThemedApp):
         self._subtitle = subtitle
         self._clock = clock
         self._history = history
+        self._mirror = mirror
 
     def get_default_screen(self) -> Screen[None]:
         """The trace asked for; else the list."""
-        return self._list() if self._trace_id is None else TraceScreen(self._store, self._trace_id, self._clock)
+        if self._trace_id is None:
+            return self._list()
+        return TraceScreen(self._store, self._trace_id, self._clock, mirror=self._mirror)
 
     def _list(self) -> SearchScreen:
-        return SearchScreen(self._store, self._clock, self._subtitle, self._history)
+        return SearchScreen(self._store, self._clock, self._subtitle, self._history, self._mirror)
 
     def on_mount(self) -> None:
         """End in good order when told to from outside."""
@@ -87,7 +93,7 @@ class SagatraceApp(ThemedApp):
         if len(self.screen_stack) > 1:
             self.pop_screen()
         elif isinstance(self.screen, TraceScreen):
-            self.screen.poller.stop()  # it stays beneath, never to be seen again
+            self.screen.end_following()  # it stays beneath, never to be seen again
             self.push_screen(self._list())
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:

@@ -6,6 +6,7 @@ import gc
 import io
 import os
 import sys
+from dataclasses import replace
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final, NoReturn
@@ -13,6 +14,8 @@ from typing import TYPE_CHECKING, Final, NoReturn
 import click
 from platformdirs import user_state_path
 
+from sagatrace.errors import SettingsError
+from sagatrace.settings import Settings
 from sagatrace.stores import EventStore, Search
 from sagatrace_tui.commands.outcome import Exit, no_such_trace, one_line_errors, opened_store, store_option
 from sagatrace_tui.labels import inert
@@ -35,6 +38,7 @@ _COMMANDS: Final = {
     "doctor": ("doctor", "doctor"),
     "cost": ("cost", "cost"),
     "ship": ("ship", "ship"),
+    "tail": ("tail", "tail"),
 }
 """Each command's module and name: imported when it is asked for, since the app waits for none of them to start."""
 
@@ -93,12 +97,20 @@ def tui_main(trace_id: str | None, demo: bool, store_url: str | None) -> None:
 def _run_app(store: EventStore, trace_id: str | None = None, demo: Demo | None = None) -> None:
     gc.disable()  # until the first frame: starting makes much and no garbage
     sys.setswitchinterval(0.0005)  # the reading thread gives way ten times as soon as by default when a key comes
+    from sagatrace.mirror import open_mirror
     from sagatrace_tui.app import SagatraceApp
     from sagatrace_tui.query_history import QueryHistory
     from sagatrace_tui.terminal import detect
 
+    mirror = None
+    try:
+        settings = Settings.from_env()
+        mirror = open_mirror(replace(settings, mirror=demo.mirror_url) if demo is not None else settings, store.label)
+    except SettingsError as error:  # one setting that is wrong is no reason not to look
+        click.echo(f"sagatrace-tui: the store is polled: {inert(str(error))}", err=True)
     app = SagatraceApp(
         store,
+        mirror=mirror,
         trace_id=trace_id,
         subtitle="demo: loan sagas on real RQ workers" if demo is not None else "",
         trouble=demo.failure if demo is not None else None,

@@ -5,7 +5,8 @@ SAGATRACE_MAX_WAIT  the longest one write may hold up a job, and delivery the en
 SAGATRACE_OUTBOX    the directory where events wait for their delivery, or `off` to write each to the store at once;
                     default `auto`: a directory of the user's own, for an SQLite file only in workers and beside it
 SAGATRACE_OUTBOX_MB how much may wait there, in megabytes; default 256
-SAGATRACE_MIRROR    the Redis where shippers publish what the store has, e.g. `redis://HOST:6379`; default: none
+SAGATRACE_MIRROR    the Redis where shippers publish what the store has, and readers hear of it, e.g.
+                    `redis://HOST:6379` or `redis+sentinel://HOST:26379/SERVICE`; default: none
 
 For a store at `cosmos://HOST/DATABASE/CONTAINER`; without a key, azure-identity signs in (az login, …):
 

@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 from cosmos_server import CosmosAccount, running_cosmos
 from fault_proxy import FaultProxy, answering
 from sagatrace.events import encode_event
+from sagatrace.mirror import Mirror, Publisher
 from sagatrace.stores import open_store
 from sagatrace.stores.cosmos import CosmosStore
 from sagatrace_tui.commands.cost import DAYS_PER_MONTH, Charges, Load, Prices, bill, cost, sample
@@ -73,6 +74,7 @@ def test_init_creates_once_and_doctor_agrees(environment: str) -> None:
         "writing": "ok",
         "outbox": "ok",
         "redis": "-",
+        "mirror": "-",
         "clock": "ok",
     }
     assert re.search(r"answers: 1 query · \d+\.\d RU · \d+ ms", well.stdout)
@@ -129,7 +131,15 @@ def test_the_embedded_store_is_ready_and_well(tmp_path: Path, monkeypatch: pytes
     assert (made.exit_code, made.stdout) == (0, f"{url} is ready\n")
     well = run(doctor, "--store", url)
     assert well.exit_code == 0
-    signs = {"settings": "ok", "store": "ok", "writing": "ok", "outbox": "ok", "redis": "-", "clock": "-"}
+    signs = {
+        "settings": "ok",
+        "store": "ok",
+        "writing": "ok",
+        "outbox": "ok",
+        "redis": "-",
+        "mirror": "-",
+        "clock": "-",
+    }
     assert states(well) == signs
     assert run(list_traces, "--store", url).stdout.splitlines()[1].startswith("✔ success")  # not one that runs on
 
@@ -138,6 +148,24 @@ def test_nothing_is_kept_in_memory() -> None:
     refused = run(init, "--store", "memory:")
     assert refused.exit_code == 1
     assert refused.stderr.count("\n") == 1
+
+
+def test_doctor_says_whether_the_mirror_answers_and_anybody_publishes(
+    monkeypatch: pytest.MonkeyPatch, redis_server: str
+) -> None:
+    monkeypatch.setenv("SAGATRACE_MIRROR", "redis://user:s3cret@127.0.0.1:1/0")
+    told = run(doctor, "--store", "memory:")
+    assert states(told)["mirror"] == "FAULT"
+    assert "s3cret" not in told.output
+    monkeypatch.setenv("SAGATRACE_MIRROR", redis_server)
+    told = run(doctor, "--store", "memory:")
+    assert "answers; nobody publishes now" in told.output
+    publisher = Publisher(Mirror(redis_server, "memory:"))
+    publisher.start()
+    told = run(doctor, "--store", "memory:")
+    publisher.close()
+    assert states(told)["mirror"] == "ok"
+    assert "somebody publishes" in told.output
 
 
 def test_doctor_says_what_to_do_about_redis(monkeypatch: pytest.MonkeyPatch, redis_server: str) -> None:

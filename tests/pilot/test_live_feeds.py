@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
+import time
 from collections.abc import Iterator
 from itertools import count
 
@@ -10,7 +12,9 @@ import pytest
 
 from sagas import NOW, UnreliableStore, event, failed, running, still, succeeded
 from sagatrace.stores import Search, TraceHits
-from sagatrace_tui.live import AFRESH, OLDER, ListFeed, Listing, Poller, TraceFeed
+from sagatrace_tui.live import AFRESH, FRAME, LOOK, OLDER, ListFeed, Listing, Poller, TraceFeed
+
+NOW_TOO = frozenset({LOOK})
 
 
 def last(readings: Iterator[Listing]) -> Listing:
@@ -27,24 +31,24 @@ def test_a_first_reading_yields_the_list_before_and_while_it_is_fetched() -> Non
     assert unread == [3, 2, 1, 0]
     assert [row.trace_id for row in readings[0].rows] == ["t002", "t001", "t000"]
     assert [listing.reading for listing in readings] == [True, True, True, False]
-    assert readings[-1].queries == 4
+    assert readings[-1].queries == 5  # where to go on from, the search, three traces
 
 
-def test_a_later_reading_fetches_only_what_changed_or_still_runs() -> None:
+def test_a_later_reading_fetches_only_what_changed() -> None:
     store = UnreliableStore([*succeeded("done", 1), *running("runs", 2), *succeeded("late", 3)])
     feed = ListFeed(store, still)
-    last(feed.read())
+    last(feed.read(NOW_TOO))
     store.fetches.clear()
     store.append([event("late", "x", "ai:decision", 9.0)])
-    listing = last(feed.read())
-    assert sorted(store.fetches) == ["late", "runs"]
+    listing = last(feed.read(NOW_TOO))
+    assert store.fetches == ["late"]
     assert [(row.trace_id, row.span_count) for row in listing.rows] == [("late", 4), ("runs", 2), ("done", 3)]
 
 
 def test_refreshing_fetches_every_listed_trace_again() -> None:
     store = many(4)
     feed = ListFeed(store, still)
-    last(feed.read())
+    last(feed.read(NOW_TOO))
     store.fetches.clear()
     last(feed.read(frozenset({AFRESH})))
     assert sorted(store.fetches) == ["t000", "t001", "t002", "t003"]
@@ -54,7 +58,7 @@ def test_pages_lead_to_every_trace_once_though_the_same_ones_come_up_again() -> 
     # All sagas run at once: older events of those already listed fill whole pages.
     store = UnreliableStore(one for n in range(23) for one in succeeded(f"t{n:02}", n / 1000))
     feed = ListFeed(store, still, page=5)
-    listing = last(feed.read())
+    listing = last(feed.read(NOW_TOO))
     assert len(listing.rows) == 5
     for _ in range(40):
         if listing.exhausted:
@@ -67,23 +71,23 @@ def test_pages_lead_to_every_trace_once_though_the_same_ones_come_up_again() -> 
 def test_more_new_traces_than_a_page_holds_are_all_found() -> None:
     store = many(3)
     feed = ListFeed(store, still, page=4)
-    last(feed.read())
+    last(feed.read(NOW_TOO))
     store.append(one for n in range(3, 20) for one in succeeded(f"t{n:03}", float(n)))
-    assert len(last(feed.read()).rows) == 20
+    assert len(last(feed.read(NOW_TOO)).rows) == 20
 
 
 def test_a_failing_store_is_said_and_what_was_read_stays() -> None:
     store = many(2)
     feed = ListFeed(store, still)
-    rows = last(feed.read()).rows
+    rows = last(feed.read(NOW_TOO)).rows
     store.cut_off = True
-    listing = last(feed.read())
+    listing = last(feed.read(NOW_TOO))
     assert (listing.fault, listing.rows) == (
         "cannot reach the store at loans-db:5432: connection refused",
         rows,
     )
     store.cut_off = False
-    assert last(feed.read()).fault is None
+    assert last(feed.read(NOW_TOO)).fault is None
 
 
 def test_an_error_nobody_foresaw_is_shown_and_logged(caplog: pytest.LogCaptureFixture) -> None:
@@ -100,12 +104,12 @@ def test_an_unchanged_trace_is_the_same_object_and_a_silent_one_ends() -> None:
     now = NOW
     store = UnreliableStore(running("t"))
     feed = TraceFeed(store, "t", lambda: now)
-    [first], [second] = feed.read(), feed.read()
+    [first], [second] = feed.read(NOW_TOO), feed.read(NOW_TOO)
     assert first.trace is second.trace
     assert first.trace is not None
     assert first.trace.status == "running"
     now += 3_600_000_000
-    [third] = feed.read()
+    [third] = feed.read(NOW_TOO)
     assert third.trace is not None
     assert third.trace.status != "running"
 
@@ -113,12 +117,51 @@ def test_an_unchanged_trace_is_the_same_object_and_a_silent_one_ends() -> None:
 def test_a_changed_trace_is_folded_anew() -> None:
     store = UnreliableStore(failed("t")[:3])
     feed = TraceFeed(store, "t", still)
-    [before] = feed.read()
+    [before] = feed.read(NOW_TOO)
     store.append(failed("t"))
-    [after] = feed.read()
+    [after] = feed.read(NOW_TOO)
+    feed.shown(after.trace)
     assert before.trace is not None
     assert after.trace is not None
     assert (len(before.trace.spans), len(after.trace.spans)) == (3, 7)
+
+
+def test_whatever_comes_is_read_at_most_fifteen_times_a_second() -> None:
+    readings: list[float] = []
+
+    def read(wishes: frozenset[str]) -> Iterator[int]:
+        readings.append(time.monotonic())
+        yield len(readings)
+
+    poller = Poller(read, lambda _: None, interval=3600)
+    poller.start()
+    ends = time.monotonic() + 1.5
+    while time.monotonic() < ends:
+        poller.nudge()
+    poller.stop()
+    poller.thread.join(5)
+    assert 2 <= len(readings) <= 1.5 * 15 + 2
+    pauses = [after - before for before, after in itertools.pairwise(readings)]
+    assert min(pauses) >= FRAME * 0.99
+
+
+def test_news_that_comes_after_a_rest_is_read_at_once_and_what_takes_long_less_often() -> None:
+    began, ended = list[float](), list[float]()
+
+    def read(wishes: frozenset[str]) -> Iterator[int]:
+        began.append(time.monotonic())
+        threading.Event().wait(0.2)
+        ended.append(time.monotonic())
+        yield 1
+
+    poller = Poller(read, lambda _: None, interval=3600)
+    poller.start()
+    while len(ended) < 3:
+        poller.nudge()
+        threading.Event().wait(0.01)
+    poller.stop()
+    poller.thread.join(5)
+    assert all(after - before >= 0.39 for before, after in zip(ended, began[1:], strict=False))
 
 
 def test_a_poller_reads_at_once_when_asked_never_while_paused_and_nothing_after_its_end() -> None:

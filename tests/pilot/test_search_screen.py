@@ -124,6 +124,22 @@ async def test_enter_opens_a_trace_q_and_escape_come_back_and_only_q_quits() -> 
         await until(pilot, lambda: not app.is_running, "the end")
 
 
+async def test_f_leaves_the_list_as_it_is_and_counts_what_changes() -> None:
+    store = UnreliableStore([*running("runs", 70), *succeeded("one", 60)])
+    app = SagatraceApp(store, clock=still)
+    async with app.run_test(size=(100, 24)) as pilot:
+        await until(pilot, lambda: "polling every 1 s" in screen_text(app) and "✔" in screen_text(app), "the list")
+        await pilot.press("f")
+        store.append([*failed("new", 71), *running("runs", 72)])
+        await until(pilot, lambda: "paused, f follows · +2 changes" in screen_text(app), "the count")
+        assert "half undone" not in screen_text(app)
+        await pilot.press("f")
+        await until(pilot, lambda: "⚠ half undone" in screen_text(app), "the new trace")
+        [row] = [line for line in screen_text(app).splitlines() if "half undone" in line]
+        assert row[0] in "+▌"
+        await until(pilot, lambda: "paused" not in screen_text(app), "the state")
+
+
 async def test_the_store_is_left_alone_while_another_screen_is_on_top() -> None:
     store = UnreliableStore(running("runs", 70))
     app = SagatraceApp(store, clock=still)

@@ -57,7 +57,7 @@ async def test_a_growing_trace_keeps_cursor_and_folds_and_updates_its_detail() -
     app = opened(store, "T7")
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: "▶ transfer_funds" in screen_text(app) or "✘ transfer" in screen_text(app), "it")
-        await pilot.press("g", "j", "space", "G")
+        await pilot.press("g", "j", "space", "G", "k", "j")
         tree = app.screen.query_one(SpanTree)
         assert tree.highlighted == "fuj"
         await until(pilot, lambda: "span       fuj" in detail_text(app), "the detail")
@@ -66,6 +66,53 @@ async def test_a_growing_trace_keeps_cursor_and_folds_and_updates_its_detail() -
         assert tree.highlighted == "fuj"
         assert "▸ ✔ stage:credit +1" in screen_text(app)
         await until(pilot, lambda: "ai:note" in detail_text(app), "the new event in the detail")
+
+
+async def test_at_the_end_the_cursor_goes_with_the_end_until_it_is_moved() -> None:
+    events = failed("T7")
+    store = UnreliableStore(events[:10])
+    app = opened(store, "T7")
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "stage:funding" in screen_text(app), "the tree")
+        tree = app.screen.query_one(SpanTree)
+        await pilot.press("G")
+        store.append(events[10:14])
+        await until(pilot, lambda: "release_credit" in screen_text(app), "the undo")
+        assert tree.highlighted == "und"
+        await pilot.press("k")
+        here = tree.highlighted
+        store.append([event("T7", "new", "stage:last:started", 4.45, "wf")])
+        await until(pilot, lambda: "stage:last" in screen_text(app), "the new row")
+        assert tree.highlighted == here
+
+
+async def test_f_leaves_the_screen_as_it_is_and_counts_what_comes() -> None:
+    events = failed("T7")
+    store = UnreliableStore(events[:12])
+    app = opened(store, "T7")
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "polling every 1 s" in screen_text(app), "the state")
+        await pilot.press("f")
+        assert "paused" in screen_text(app)
+        store.append(events[12:])
+        await until(pilot, lambda: "paused, f follows · +4 events" in screen_text(app), "the count")
+        assert "release_credit" not in screen_text(app)
+        assert "▶ running" in screen_text(app)
+        await pilot.press("f")
+        await until(pilot, lambda: "⚠ rollback incomplete" in screen_text(app), "the verdict")
+        assert "release_credit" in screen_text(app)
+        assert "paused" not in screen_text(app)
+
+
+async def test_new_rows_are_marked_and_a_running_trace_says_what_it_waits_on() -> None:
+    store = UnreliableStore(running("T1", 70))
+    app = opened(store, "T1")
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until(pilot, lambda: "waits on stage:credit: running for 4 s" in screen_text(app), "what it waits on")
+        store.append([event("T1", "job", "job:enqueued", 71, "cre", data={"job_name": "reserve_credit"})])
+        await until(pilot, lambda: "reserve_credit: queued for 4 s" in screen_text(app), "what it waits on now")
+        [row] = [line for line in screen_text(app).splitlines() if "◌ reserve_credit" in line]
+        assert row.startswith("+")
 
 
 async def test_a_late_parent_takes_its_orphan_home_under_the_cursor() -> None:

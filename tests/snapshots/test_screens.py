@@ -107,6 +107,23 @@ def test_a_small_terminal(snap_compare: Compare, store: OnceReadMemory) -> None:
     assert snap_compare(app, terminal_size=(40, 12), run_before=ready("error 3 of 4"))
 
 
+@SIZES
+def test_an_unwinding_trace_that_is_paused(snap_compare: Compare, size: tuple[int, int]) -> None:
+    events = failed("loan-77", 70.2)
+    store = UnreliableStore(events[:12])
+    app = SagatraceApp(store, trace_id="loan-77", clock=still)
+
+    async def pause(pilot: Pilot[Any]) -> None:
+        await ready("transfer_funds  CAUSE")(pilot)
+        store.append(events[:14])
+        await ready("undoing stage:credit: 0 of 1 undone")(pilot)
+        await pilot.press("f")
+        store.append(events[:15])
+        await until(pilot, lambda: "f follows · +1 event" in screen_text(pilot.app), "the count")
+
+    assert snap_compare(app, terminal_size=size, run_before=pause)
+
+
 def test_light(snap_compare: Compare, store: OnceReadMemory) -> None:
     app = SagatraceApp(store, trace_id="loan-4201", clock=still)
     app.theme = "sagatrace-light"

@@ -11,7 +11,7 @@ import pytest
 from cosmos_server import CosmosAccount
 from sagatrace.errors import SearchError
 from sagatrace.events import TraceEvent, new_event
-from sagatrace.stores import DataIs, EventStore, Search, TraceHit, data_condition, open_store
+from sagatrace.stores import DataIs, EventStore, Search, TellsChanges, TraceHit, data_condition, open_store
 
 
 @pytest.fixture(params=["memory", "sqlite", "cosmos", "cosmos-tls"])
@@ -287,3 +287,64 @@ def test_a_closed_store_opens_again_on_next_use(store: EventStore) -> None:
     store.close()
     store.close()
     assert len(store.fetch_trace("T").events) == 1
+
+
+def following(store: EventStore) -> TellsChanges:
+    assert isinstance(store, TellsChanges)
+    return store
+
+
+def test_what_is_new_of_a_trace_adds_up_to_what_it_is(store: EventStore) -> None:
+    changes = following(store)
+    store.append([event("T", n, id=f"E{n}") for n in range(3)])
+    found = changes.fetch_since("T", None)
+    assert found.whole
+    assert {e.id for e in found.events} == {"E0", "E1", "E2"}
+    known = {e.id: e for e in found.events}
+    store.append([event("T", 4, id="late")])
+    store.append([event("U", 5, id="other")])
+    store.append([event("T", 6, "job:completed", id="E1")], replace=True)
+    store.append([event("T", 7, "job:abandoned", id="E2")])
+    for _ in range(2):
+        found = changes.fetch_since("T", found.cursor)
+        assert not found.whole
+        known.update({e.id: e for e in found.events})
+    assert known == {e.id: e for e in store.fetch_trace("T").events}
+    assert {known[one].event_type for one in ("E1", "E2")} == {"job:completed", "stage:x:started"}
+
+
+def test_an_empty_trace_is_followed_from_its_first_event(store: EventStore) -> None:
+    changes = following(store)
+    found = changes.fetch_since("T", None)
+    assert (found.events, found.whole) == ((), True)
+    store.append([event("T", 1, id="E1")])
+    assert [e.id for e in changes.fetch_since("T", found.cursor).events] == ["E1"]
+
+
+def test_what_is_new_of_all_traces_comes_in_parts_that_miss_nothing(store: EventStore) -> None:
+    changes = following(store)
+    store.append([event("before", 1, id="B")])
+    found = changes.fetch_all_since(None, 10)
+    assert found.events == ()
+    given = [event(f"T{n % 4}", n, id=f"E{n}") for n in range(25)]
+    for one in given:
+        store.append([one])
+    heard: dict[tuple[str, str], TraceEvent] = {}
+    found = changes.fetch_all_since(found.cursor, 10)
+    heard.update({(e.trace_id, e.id): e for e in found.events})
+    while found.more:
+        found = changes.fetch_all_since(found.cursor, 10)
+        heard.update({(e.trace_id, e.id): e for e in found.events})
+    heard.pop(("before", "B"), None)  # where the clock has whole seconds, what was there just before comes again
+    assert heard == {(e.trace_id, e.id): e for e in given}
+
+
+def test_a_stamp_stays_until_something_is_stored(store: EventStore) -> None:
+    changes = following(store)
+    store.append([event("T", 1)])
+    before = changes.stamp()
+    assert changes.stamp() == before
+    if before is None:
+        return  # telling costs a query there
+    store.append([event("T", 2)])
+    assert changes.stamp() != before

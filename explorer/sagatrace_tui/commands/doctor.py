@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -198,7 +199,7 @@ def _label(settings: Settings, directory: Path) -> Iterator[Check]:
 def _redis(patient: Patient) -> Iterator[Check]:
     url = patient.environ.get("SAGATRACE_REDIS_URL", "").strip()
     if not url:
-        yield Check("redis", "off", "SAGATRACE_REDIS_URL is not set: no live mirror")
+        yield Check("redis", "off", "SAGATRACE_REDIS_URL is not set: a worker names its own")
         return
     import redis
 
@@ -212,6 +213,38 @@ def _redis(patient: Patient) -> Iterator[Check]:
         )
     else:
         yield Check("redis", "ok", f"{masked(url)} answers")
+
+
+def _mirror(patient: Patient) -> Iterator[Check]:
+    settings = Settings.from_env(patient.environ)
+    if not settings.mirror or patient.store is None:
+        why = (
+            "not looked at: settle the store first"
+            if settings.mirror
+            else "SAGATRACE_MIRROR is not set: stores are polled"
+        )
+        yield Check("mirror", "off", why)
+        return
+    from sagatrace.mirror import PULSE, Subscriber, open_mirror
+
+    mirror = open_mirror(settings, patient.store.label)
+    assert mirror is not None  # noqa: S101 - there is a setting
+    news = threading.Event()
+    subscriber = Subscriber(mirror, None, news.set)
+    subscriber.start()
+    deadline = time.monotonic() + PULSE + 1
+    heard = subscriber.take()
+    while time.monotonic() < deadline and not heard.live and heard.fault is None:
+        news.wait(0.1)
+        news.clear()
+        heard = subscriber.take()
+    subscriber.stop()
+    if heard.live:
+        yield Check("mirror", "ok", f"{mirror.label} answers, and somebody publishes there what this store gets")
+    elif heard.phase == "listening":
+        yield Check("mirror", "ok", f"{mirror.label} answers; nobody publishes now (shippers do, where it is set)")
+    else:
+        yield Check("mirror", "fault", f"{mirror.label} gives no answer ({heard.fault}): check SAGATRACE_MIRROR")
 
 
 def _clock(patient: Patient) -> Iterator[Check]:
@@ -243,6 +276,7 @@ CHECKS: Final[tuple[tuple[str, Callable[[Patient], Iterator[Check]]], ...]] = (
     ("writing", _probe),
     ("outbox", _outbox),
     ("redis", _redis),
+    ("mirror", _mirror),
     ("clock", _clock),
 )
 """Each check with its subject, in the order in which they run; a new one is added here."""

@@ -16,7 +16,7 @@ from sagatrace.events import TraceEvent, encode_event, parse_event
 from sagatrace_tui.commands.outcome import Exit, fetched, one_line_errors, opened_store, store_option
 from sagatrace_tui.labels import inert, plural
 
-__all__ = ["export", "import_events"]
+__all__ = ["export", "import_events", "json_line"]
 
 _BATCH = 500
 # Legal inside a JSON string, but a terminal may act on them: written as escapes, which mean the same.
@@ -97,11 +97,16 @@ def export(trace_id: str, store_url: str | None) -> None:
     with opened_store(store_url) as store:
         found = fetched(store, trace_id)
     for event in sorted(found.events, key=lambda event: (event.micros, event.id)):
-        click.echo(_RISKY.sub(_escaped, encode_event(event).decode()))
+        click.echo(json_line(event))
     for bad in found.malformed:
         click.echo(f"sagatrace: document {inert(bad.document_id)} left out: {inert(bad.fault, 500)}", err=True)
     if found.malformed:
         sys.exit(Exit.FAILED)
+
+
+def json_line(event: TraceEvent) -> str:
+    """The stored document in one line, nothing in it that a terminal would act on."""
+    return _RISKY.sub(_escaped, encode_event(event).decode())
 
 
 def _escaped(match: re.Match[str]) -> str:

@@ -17,7 +17,7 @@ from typing import Final, Self
 from urllib.parse import quote
 
 from sagatrace.stores import open_store
-from sagatrace_tui.demo.redis_server import find_redis_server, last_words, short_directory
+from sagatrace_tui.demo.redis_server import RedisServer, find_redis_server, last_words, short_directory
 from sagatrace_tui.demo.workers import await_last_worker, worker_environment
 
 __all__ = ["DIRECTORY_PREFIX", "Demo", "start_demo"]
@@ -48,6 +48,7 @@ class Demo:
     def __init__(self, directory: Path) -> None:
         self.directory: Final = directory
         self.store_url: Final = f"sqlite:///{quote(str(directory / 'traces.db'))}"
+        self.mirror_url: Final = RedisServer(directory).url
         store = open_store(self.store_url)
         store.append([])  # the app opens the store before the first worker has written to it
         store.close()

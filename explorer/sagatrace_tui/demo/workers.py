@@ -31,19 +31,20 @@ def worker_command(redis_url: str, *options: str) -> list[str]:
     return [sys.executable, "-P", "-m", "rq.cli", "worker", "-u", redis_url, "-w", WORKER_CLASS, *options]
 
 
-def worker_environment(store_url: str) -> dict[str, str]:
-    """This process's environment without its RQ and sagatrace settings, and with the store."""
+def worker_environment(store_url: str, mirror_url: str = "") -> dict[str, str]:
+    """This process's environment without its RQ and sagatrace settings, and with the store and the mirror."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("RQ_", "SAGATRACE_"))}
     # As RQ's documentation asks for on macOS, whose frameworks otherwise kill a forked work-horse.
-    return {**kept, "SAGATRACE_STORE": store_url, "OBJC_DISABLE_INITIALIZE_FORK_SAFETY": "YES"}
+    mirror = {"SAGATRACE_MIRROR": mirror_url} if mirror_url else {}
+    return {**kept, **mirror, "SAGATRACE_STORE": store_url, "OBJC_DISABLE_INITIALIZE_FORK_SAFETY": "YES"}
 
 
 class WorkerGroup:
-    """Workers on one Redis, writing to one store; their logs and working directory are `directory`."""
+    """Workers on one Redis, also their mirror, writing to one store; they log and work in `directory`."""
 
     def __init__(self, redis_url: str, store_url: str, directory: Path) -> None:
         self._redis_url = redis_url
-        self._environment = worker_environment(store_url)
+        self._environment = worker_environment(store_url, mirror_url=redis_url)
         self._directory = directory
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         # Each worker inherits this lock, and each work-horse it forks: it is free again when the last of them is

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar, Final
+from typing import ClassVar
 
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.message import Message
-from textual.screen import Screen
 from textual.timer import Timer
 from textual.widgets import Input
 
+from sagatrace.mirror import Mirror
 from sagatrace.stores import EventStore
 from sagatrace_tui.labels import inert, plural
-from sagatrace_tui.live import AFRESH, INTERVAL, OLDER, ListFeed, Listing, Poller
+from sagatrace_tui.live import AFRESH, FRAME, OLDER, ListFeed, Listing, Poller
 from sagatrace_tui.model.query import Query
 from sagatrace_tui.query_history import QueryHistory
 from sagatrace_tui.screens.clipboard import copy_text
+from sagatrace_tui.screens.followed import FollowedScreen, behind
 from sagatrace_tui.screens.trace import TraceScreen
 from sagatrace_tui.widgets.bar import StateLine, TitleBar
 from sagatrace_tui.widgets.key_hints import KeyHints
@@ -29,18 +30,16 @@ from sagatrace_tui.widgets.trace_list import TraceList
 
 __all__ = ["SearchScreen"]
 
-FRAME: Final = 1 / 15
-"""Seconds between two drawings, however fast readings come."""
 
-
-class SearchScreen(Screen[None]):
-    """Lists traces and opens one; polls while it is the screen on top."""
+class SearchScreen(FollowedScreen):
+    """Lists traces and opens one; follows them while it is the screen on top."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "query", "Search", priority=True, tooltip="Type what to look for"),
         Binding("w", "why", "Why", tooltip="Open the trace and show why it failed, root to cause"),
         Binding("escape,c", "clear", "All traces again, after a search", show=False),
         Binding("y", "copy", "Copy the trace id", show=False),
+        Binding("f", "follow", "Follow", tooltip="Let the list stay as it is; again to follow what happens"),
         Binding("r", "reload", "Read again", tooltip="Read every trace of the list again now"),
         Binding("question_mark,f1", "app.help", "Help", tooltip="These keys"),
         Binding("q", "app.quit", "Quit"),
@@ -65,7 +64,12 @@ class SearchScreen(Screen[None]):
             return isinstance(message, SearchScreen.Read)
 
     def __init__(
-        self, store: EventStore, clock: Callable[[], int], subtitle: str = "", history: QueryHistory | None = None
+        self,
+        store: EventStore,
+        clock: Callable[[], int],
+        subtitle: str = "",
+        history: QueryHistory | None = None,
+        mirror: Mirror | None = None,
     ) -> None:
         super().__init__()
         self._store = store
@@ -76,13 +80,19 @@ class SearchScreen(Screen[None]):
         self._frame: Timer | None = None
         self._history = history
         self._asked = ""
+        self._mirror = mirror
         self.poller = self._follow(Query())
 
     def _follow(self, query: Query) -> Poller[Listing]:
         """A poller of what the query finds; readings of earlier queries are told from its own."""
         self._query = query
-        feed = ListFeed(self._store, self._clock, query=query)
+        self._feed = feed = ListFeed(self._store, self._clock, query=query)
         return Poller(feed.read, lambda listing: self.post_message(self.Read(listing, query)))
+
+    @property
+    def feed(self) -> ListFeed:
+        """What the list is kept up to date by."""
+        return self._feed
 
     @property
     def help_sections(self) -> Sequence[tuple[str, Sequence[BindingType]]]:
@@ -108,51 +118,61 @@ class SearchScreen(Screen[None]):
         """Begin to read."""
         self.query_one(TraceList).focus()
         self.query_one(StateLine).facts = ("reading",)
-        self.poller.start()
+        self.begin_following()
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         """Hint at the keys that work here."""
         typing = isinstance(event.widget, Input)
         self.query_one(KeyHints).tell(*((QueryLine.BINDINGS,) if typing else (TraceList.BINDINGS, self.BINDINGS)))
 
-    def on_unmount(self) -> None:
-        """Stop reading."""
-        self.poller.stop()
-
-    def on_screen_suspend(self) -> None:
-        """Nobody looks: leave the store alone."""
-        self.poller.pause()
-
     def on_screen_resume(self) -> None:
-        """Be up to date again."""
-        self.poller.pause(False)
+        """Draw what was read meanwhile."""
         self._draw()
 
     def on_search_screen_read(self, message: Read) -> None:
         """Take what was read, and draw it unless something was drawn just now."""
         if message.asked is not self._query:
             return
-        self._listing = message.listing
+        is_first, self._listing = self._listing is None, message.listing
         if self._frame is None:
             self._draw()
+        if is_first:
+            self.call_after_refresh(self.listen)
 
     def _draw(self) -> None:
         """Draw the newest reading if it is not drawn yet, and look again a frame later."""
         self._frame = None
         if self._listing is None or self._listing is self._drawn or not self.is_current:
             return
-        self._drawn = self._listing
         self._frame = self.set_timer(FRAME, self._draw)
-        self._show(self._listing)
+        if not self.paused or self._drawn is None:
+            self._drawn = self._listing
+            self._show(self._listing)
+        self.tell_state()
+
+    def catch_up(self) -> None:
+        """Show what came since."""
+        if self._listing is not None:
+            self._drawn = self._listing
+            self._show(self._listing)
+
+    def tell_state(self) -> None:
+        """Say how true the screen is."""
+        listing = self._listing
+        if listing is None:
+            return
+        rows, shown = set(listing.rows), set(self._drawn.rows if self._drawn is not None else ())
+        cost = "reading …" if listing.reading else f"{listing.micros / 1000:.1f} ms"
+        many = "" if listing.exhausted else "+"
+        count = f"{len(listing.rows):,}{many} trace{'' if len(listing.rows) == 1 else 's'}"
+        queries = plural(listing.queries, "query")
+        self.show_state(listing.following, listing.fault, behind(len(rows - shown), "change"), count, queries, cost)
 
     def _show(self, listing: Listing) -> None:
         traces = self.query_one(TraceList)
         traces.now = listing.now
         traces.rows = listing.rows
         traces.display = bool(listing.rows)
-        state = self.query_one(StateLine)
-        state.fault = listing.fault is not None
-        state.facts = _facts(listing)
         self.query_one(Notice).message = _notice(listing, self._asked)
         if traces.display and self.focused is None:
             traces.focus()
@@ -166,7 +186,7 @@ class SearchScreen(Screen[None]):
     @on(TraceList.Opened)
     def open_trace(self, message: TraceList.Opened) -> None:
         """Show one trace."""
-        self.app.push_screen(TraceScreen(self._store, message.trace_id, self._clock))
+        self.app.push_screen(TraceScreen(self._store, message.trace_id, self._clock, mirror=self._mirror))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002 - Textual's form
         """A stroke typed into a line is a stroke."""
@@ -180,14 +200,15 @@ class SearchScreen(Screen[None]):
     def ask(self, message: QueryLine.Asked) -> None:
         """Look for it."""
         self._asked = message.text
-        self.poller.stop()
+        self.end_following()
         self._listing = self._drawn = None
+        self.paused = False
         traces = self.query_one(TraceList)
         traces.rows = ()
         self.poller = self._follow(message.asked)
         self.query_one(StateLine).facts = ("searching",)
         self.query_one(Notice).message = None
-        self.poller.start()
+        self.begin_following()
         self._to_list()
         if message.text and self._history is not None:
             history, text = self._history, message.text
@@ -212,7 +233,7 @@ class SearchScreen(Screen[None]):
         """Show why the trace under the cursor failed."""
         chosen = self.query_one(TraceList).highlighted
         if chosen is not None:
-            self.app.push_screen(TraceScreen(self._store, chosen.trace_id, self._clock, view="why"))
+            self.app.push_screen(TraceScreen(self._store, chosen.trace_id, self._clock, "why", self._mirror))
 
     def action_copy(self) -> None:
         """Copy the id of the trace under the cursor."""
@@ -223,16 +244,6 @@ class SearchScreen(Screen[None]):
     def action_reload(self) -> None:
         """Read every listed trace again, now."""
         self.poller.ask(AFRESH)
-
-
-def _facts(listing: Listing) -> tuple[str, ...]:
-    many = "" if listing.exhausted else "+"
-    return (
-        "store unreachable, trying again" if listing.fault else f"polling every {INTERVAL:g} s",
-        f"{len(listing.rows):,}{many} trace{'' if len(listing.rows) == 1 else 's'}",
-        plural(listing.queries, "query"),
-        "reading …" if listing.reading else f"{listing.micros / 1000:.1f} ms",
-    )
 
 
 def _notice(listing: Listing, asked: str) -> tuple[str, str, bool] | None:

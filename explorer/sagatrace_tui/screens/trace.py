@@ -16,14 +16,16 @@ from textual.timer import Timer
 from textual.widgets import Input
 from textual.worker import get_current_worker
 
+from sagatrace.mirror import Mirror
 from sagatrace.stores import EventStore
 from sagatrace_tui.labels import inert, plural
-from sagatrace_tui.live import AFRESH, INTERVAL, OpenTrace, Poller, TraceFeed
-from sagatrace_tui.model import Trace
+from sagatrace_tui.live import AFRESH, OpenTrace, Poller, TraceFeed
 from sagatrace_tui.model.explain import hand_over
 from sagatrace_tui.model.find import find
 from sagatrace_tui.screens.clipboard import CopyScreen
+from sagatrace_tui.screens.followed import FollowedScreen, behind
 from sagatrace_tui.screens.trace_keys import TRACE_KEYS, help_sections
+from sagatrace_tui.screens.trace_words import notice_about, part_of_why
 from sagatrace_tui.screens.value import ValueScreen
 from sagatrace_tui.values import as_text
 from sagatrace_tui.widgets.bar import StateLine
@@ -45,8 +47,8 @@ TALL: Final = 16
 """Lines from which they stand one above the other; below, one of them shows at a time."""
 
 
-class TraceScreen(CopyScreen):
-    """Follows one trace by polling; cursor, folds and scrolling stay as they are when it grows."""
+class TraceScreen(FollowedScreen, CopyScreen):
+    """Follows one trace; cursor, folds and scrolling stay as they are when it grows."""
 
     BINDINGS: ClassVar[list[BindingType]] = TRACE_KEYS
     DEFAULT_CSS = """
@@ -86,17 +88,31 @@ class TraceScreen(CopyScreen):
             self.text = text
             self.span_ids = span_ids
 
-    def __init__(self, store: EventStore, trace_id: str, clock: Callable[[], int], view: str = "tree") -> None:
+    def __init__(
+        self,
+        store: EventStore,
+        trace_id: str,
+        clock: Callable[[], int],
+        view: str = "tree",
+        mirror: Mirror | None = None,
+    ) -> None:
         super().__init__()
         self._store = store
         self._trace_id = trace_id
         self._reading: OpenTrace | None = None
+        self._newest: OpenTrace | None = None
         self._rest: Timer | None = None
         self._view = view
         self._began = time.monotonic()
         self._patience: Timer | None = None
-        feed = TraceFeed(store, trace_id, clock)
-        self.poller = Poller(feed.read, lambda reading: self.post_message(self.Read(reading)))
+        self._mirror = mirror
+        self._feed = TraceFeed(store, trace_id, clock)
+        self.poller = Poller(self._feed.read, lambda reading: self.post_message(self.Read(reading)))
+
+    @property
+    def feed(self) -> TraceFeed:
+        """What the trace is kept up to date by."""
+        return self._feed
 
     @property
     def help_sections(self) -> Sequence[tuple[str, Sequence[BindingType]]]:
@@ -122,7 +138,7 @@ class TraceScreen(CopyScreen):
         self.query_one(SpanTree).focus()
         self.query_one(StateLine).facts = ("reading",)
         self._patience = self.set_interval(0.5, self._say_patience)
-        self.poller.start()
+        self.begin_following()
 
     def _say_patience(self) -> None:
         self.query_one(TraceHeader).waiting = f"reading, {time.monotonic() - self._began:.0f} s · Esc gives up"
@@ -134,44 +150,58 @@ class TraceScreen(CopyScreen):
         self.query_one(KeyHints).tell(*((FindLine.BINDINGS,) if typing else (type(pane).BINDINGS, self.BINDINGS)))
 
     def on_unmount(self) -> None:
-        """Stop reading; what a large trace took may be collected again."""
-        self.poller.stop()
+        """What a large trace took may be collected again."""
         gc.unfreeze()
-
-    def on_screen_suspend(self) -> None:
-        """Nobody looks: leave the store alone."""
-        self.poller.pause()
-
-    def on_screen_resume(self) -> None:
-        """Be up to date again."""
-        self.poller.pause(False)
 
     def on_resize(self, event: events.Resize) -> None:
         """Show both panes where both fit."""
         self._arrange(event.size.height, self.query_one(SpanDetail).has_focus)
 
     def on_trace_screen_read(self, message: Read) -> None:
-        """Show what was read."""
-        before, reading = self._reading, message.reading
+        """Show what was read, unless the reader wants the screen to stay as it is."""
+        self._newest = message.reading
+        if not self.paused or self._reading is None or self._reading.trace is None:
+            self._show(message.reading)
+        self.tell_state()
+
+    def catch_up(self) -> None:
+        """Show what came since."""
+        if self._newest is not None:
+            self._show(self._newest)
+
+    def _show(self, reading: OpenTrace) -> None:
+        before = self._reading
         self._reading = reading
         header, tree = self.query_one(TraceHeader), self.query_one(SpanTree)
         if self._patience is not None:
             self._patience.stop()
         if reading.trace is not None and reading.outline is not None:
-            header.now = tree.now = reading.now
-            if before is None or reading.trace is not before.trace:
+            header.now = reading.now
+            if before is not None and reading.trace is before.trace:
+                tree.now = reading.now
+            else:
                 header.trace = self.query_one(Ledger).trace = reading.trace
-                tree.subject = (reading.trace, reading.outline)
+                tree.show((reading.trace, reading.outline), reading.now, reading.fresh)
                 if before is None or before.trace is None:
                     self._show_view()
                 elif self._view == "why":
-                    tree.only = why_part(reading.trace)
+                    tree.only = part_of_why(reading.trace)
                 self._show_detail()
-        state = self.query_one(StateLine)
-        state.fault = reading.fault is not None
-        state.facts = _facts(reading)
-        self.query_one(Notice).message = notice = _notice(reading, self._trace_id)
+                self._feed.shown(reading.trace)
+                if self._feed.is_waiting:
+                    self.poller.nudge()
+        if before is None:
+            self.call_after_refresh(self.listen)
+        self.query_one(Notice).message = notice = notice_about(reading, self._trace_id)
         self.query_one("#panes").display = notice is None or bool(tree.row_count)
+
+    def tell_state(self) -> None:
+        """Say how true the screen is."""
+        newest, shown = self._newest, self._reading.trace if self._reading is not None else None
+        if newest is not None:
+            missing = newest.known - (shown.event_count if shown is not None else 0)
+            cost = plural(newest.queries, "query"), f"{newest.micros / 1000:.1f} ms"
+            self.show_state(newest.following, newest.fault, behind(missing, "event"), *cost)
 
     @on(SpanTree.SpanHighlighted)
     @on(Ledger.SpanHighlighted)
@@ -221,7 +251,7 @@ class TraceScreen(CopyScreen):
         tree, trace = self.query_one(SpanTree), self._reading.trace if self._reading else None
         if trace is None:
             return
-        part = why_part(trace) if self._view == "why" else None
+        part = part_of_why(trace) if self._view == "why" else None
         if self._view == "why" and part is None:
             self._view = "tree"
             self.say("Nothing failed in this trace", "ok")
@@ -252,13 +282,15 @@ class TraceScreen(CopyScreen):
     @on(FindLine.Changed)
     def look_for(self, message: FindLine.Changed) -> None:
         """Find it, away from the screen's own thread."""
-        trace, text = self._reading.trace if self._reading else None, message.text
-        if trace is None:
+        reading, text = self._reading, message.text
+        if reading is None or reading.trace is None:
             return
+        trace, hold = reading.trace, reading.hold
 
         def look() -> None:
             worker = get_current_worker()
-            found = find(trace, text, go_on=lambda: not worker.is_cancelled)
+            with hold:  # the feed may not change what is searched, shown or not
+                found = find(trace, text, go_on=lambda: not worker.is_cancelled)
             if not worker.is_cancelled:
                 self.post_message(self.Found(text, found))
 
@@ -360,30 +392,3 @@ class TraceScreen(CopyScreen):
         detail.display = not one_at_a_time or into_detail
         if not self.query_one(FindLine).has_focus_within:
             (detail if into_detail else main).focus()
-
-
-def why_part(trace: Trace) -> tuple[str, frozenset[str]] | None:
-    """What the why view shows: the way from the root to the cause, and the other spans that failed."""
-    shown = {*trace.failure_path, *(one for one, role in trace.roles.items() if role != "recovered")}
-    return ("why", frozenset(shown)) if shown else None
-
-
-def _facts(reading: OpenTrace) -> tuple[str, ...]:
-    return (
-        "store unreachable, trying again" if reading.fault else f"polling every {INTERVAL:g} s",
-        plural(reading.queries, "query"),
-        f"{reading.micros / 1000:.1f} ms",
-    )
-
-
-def _notice(reading: OpenTrace, trace_id: str) -> tuple[str, str, bool] | None:
-    if reading.fault is not None:
-        kept = "What is shown was read before. " if reading.trace is not None else ""
-        return "The store could not be read", f"{reading.fault}\n{kept}Press r to try again now.", True
-    if reading.trace is not None and not reading.trace.event_count and not reading.trace.anomalies:
-        return (
-            f"No trace {trace_id}",
-            "This store has no event of it. It is looked for again every second; Esc goes to the list.",
-            False,
-        )
-    return None

@@ -23,6 +23,7 @@ TRACE_KEYS: Final[list[BindingType]] = [
     Binding("slash", "find", "Find", priority=True, tooltip="Find in names, ids, errors and data"),
     Binding("n", "in_tree('match', 1)", "Next of what was found", show=False),
     Binding("N", "in_tree('match', -1)", "Previous of what was found", show=False),
+    Binding("f", "follow", "Follow", tooltip="Let the screen stay as it is; again to follow what happens"),
     Binding("tab,shift+tab", "other_pane", "Pane", tooltip="To the other pane"),
     Binding("asterisk", "only_matches", "Show only what was found, or all again", show=False),
     Binding("1", "view('tree')", "View: all spans", show=False),

@@ -59,6 +59,8 @@ class StateLine(Bar):
     address: reactive[str] = reactive("")
     facts: reactive[tuple[str, ...]] = reactive(())
     fault: reactive[bool] = reactive(False)
+    behind: reactive[bool] = reactive(False)
+    """Whether what is on screen may not be all there is, through no fault of the store's."""
     said: reactive[tuple[str, str]] = reactive(("", "plain"))
     """What was just done, and its tone; for a few seconds."""
 
@@ -82,7 +84,7 @@ class StateLine(Bar):
         if said:
             return Content.assemble(("» ", TONES["key"]), (short(said, max(0, self.size.width - 2)), TONES[tone]))
         facts = " · ".join(self.facts)
-        sign = ("● ", TONES["bad" if self.fault else "ok"])
+        sign = ("● ", TONES["bad" if self.fault else "warn" if self.behind else "ok"])
         room = self.size.width - cell_len(facts) - 5
         if room < 12:
             return Content.assemble(sign, short(facts, max(0, self.size.width - 2)))

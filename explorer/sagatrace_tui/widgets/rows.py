@@ -56,7 +56,7 @@ class Rows(ScrollView, can_focus=True):
         Binding("ctrl+d", "page(0.5)", "Half a page down", show=False),
         Binding("ctrl+u", "page(-0.5)", "Half a page up", show=False),
         Binding("g,home", "top", "First row", show=False),
-        Binding("G,end", "bottom", "Last row", show=False),
+        Binding("G,end", "bottom", "Last row; stay at the end as rows come", show=False),
     ]
     COMPONENT_CLASSES: ClassVar[set[str]] = {"rows--cursor", "rows--header"}
     DEFAULT_CSS = """
@@ -82,6 +82,8 @@ class Rows(ScrollView, can_focus=True):
         self._drawn: dict[int, Strip] = {}
         self._strips: dict[tuple[int, int, bool], Strip] = {}  # rows drawn since anything but the cursor changed
         self._looks: dict[tuple[str, str], Style] = {}
+        self.follows_end = False
+        """Whether the reader went to the end, and has not left it since."""
 
     @property
     def row_count(self) -> int:
@@ -95,6 +97,10 @@ class Rows(ScrollView, can_focus=True):
     def row(self, index: int, width: int) -> Sequence[Part]:
         """What the row shows, `width` columns wide."""
         raise NotImplementedError
+
+    def mark(self, index: int) -> Part:  # noqa: ARG002 - for those who mark rows
+        """What stands before the row, one column wide; the cursor stands there in its own."""
+        return " ", "plain"
 
     def cursor_moved(self) -> None:
         """Called when the cursor is on another row."""
@@ -118,6 +124,7 @@ class Rows(ScrollView, can_focus=True):
         moved = cursor - self.cursor
         self.virtual_size = Size(0, self.row_count + self.HEADER_LINES)
         self.set_reactive(Rows.cursor, max(0, min(cursor, self.row_count - 1)))
+        self.follows_end = self.follows_end and self.cursor == self.row_count - 1
         top = self.scroll_offset.y
         self._bring(top + moved if top else 0)
         self.redraw()
@@ -149,7 +156,7 @@ class Rows(ScrollView, can_focus=True):
 
     def _row_strip(self, index: int, width: int, is_lit: bool) -> Strip:
         if not is_lit:
-            return self._strip([(" ", "plain"), *self.row(index, width - 1)], width, "")
+            return self._strip([self.mark(index), *self.row(index, width - 1)], width, "")
         parts = [(CURSOR, "key"), *self.row(index, width - 1)]
         lit = self.lit(width - 1) + 1
         strip = self._strip(parts, width, "rows--cursor")
@@ -190,6 +197,7 @@ class Rows(ScrollView, can_focus=True):
 
     def watch_cursor(self, old: int, new: int) -> None:
         """Bring the cursor into sight and say where it is."""
+        self.follows_end = self.follows_end and new == self.row_count - 1
         self._bring(self.scroll_offset.y)
         for index in (old, new):
             y = index - self.scroll_offset.y + self.HEADER_LINES
@@ -235,5 +243,6 @@ class Rows(ScrollView, can_focus=True):
         self.cursor = 0
 
     def action_bottom(self) -> None:
-        """Move the cursor to the last row."""
+        """Move the cursor to the last row, and stay at the end until it is moved again."""
         self.cursor = self.row_count - 1
+        self.follows_end = True

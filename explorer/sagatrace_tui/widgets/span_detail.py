@@ -70,10 +70,10 @@ class SpanDetail(Rows):
             return
         trace, _, span_id = subject
         shown = (span_id, *_depends_on(trace, span_id))
-        if self._shown == shown:
+        is_same, is_other = self._shown == shown, self._shown[:1] != (span_id,)
+        self._shown = shown  # of the trace that is shown now: the one before may change
+        if is_same:
             return
-        is_other = self._shown[:1] != (span_id,)
-        self._shown = shown
         if is_other:
             self._toggled.clear()
         self._build(0 if is_other else self.cursor)

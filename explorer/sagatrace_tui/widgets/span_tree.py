@@ -15,6 +15,7 @@ from sagatrace_tui.model import Trace
 from sagatrace_tui.model.outline import Outline
 from sagatrace_tui.model.timeline import Timeline, timeline
 from sagatrace_tui.widgets.bars import axis
+from sagatrace_tui.widgets.fresh import Fresh
 from sagatrace_tui.widgets.rows import Part, Rows, fitted
 from sagatrace_tui.widgets.span_rows import SpanRows, zones
 
@@ -85,6 +86,7 @@ class SpanTree(Rows):
         self._part: list[int] | None = None  # the places of what alone is to show, in order
         self._drawer: SpanRows | None = None
         self._scale: Timeline | None = None
+        self.fresh = Fresh(self)
 
     @property
     def trace(self) -> Trace | None:
@@ -126,9 +128,23 @@ class SpanTree(Rows):
         self._scale = None
         if here is None and trace.cause is not None:
             here = trace.cause.span_id
+        stays_at_end = self.follows_end and self.has_focus
         self._place_matches()
         self._place_part()
         self._rebuild(here)
+        if stays_at_end:
+            self.action_bottom()
+
+    def show(self, subject: Subject, now: int, fresh: frozenset[str]) -> None:
+        """Show another trace as of now, the rows of `fresh` spans marked for a few seconds, in one drawing."""
+        self.set_reactive(SpanTree.now, now)
+        self.fresh.add(fresh)
+        self.subject = subject
+
+    def mark(self, index: int) -> Part:
+        """A + before a row that is new."""
+        is_fresh = self.outline is not None and self.outline.ids[self._rows[index]] in self.fresh
+        return ("+", "key") if is_fresh else super().mark(index)
 
     def watch_now(self) -> None:
         """Let what runs go on."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Final
 
 from rich.cells import cell_len
@@ -12,6 +13,7 @@ from textual.widget import Widget
 
 from sagatrace_tui.labels import VERDICTS, clock, clock_of_day, duration, inert, plural, short, short_middle, when
 from sagatrace_tui.model import Trace
+from sagatrace_tui.model.waiting import waiting_on
 from sagatrace_tui.theme import TONES, VERDICT_TONES
 
 __all__ = ["TraceHeader"]
@@ -51,12 +53,13 @@ class TraceHeader(Widget):
 
     def _fit(self, width: int, height: int) -> None:
         self._most = 1 if height < TALL else SENTENCE_LINES
-        lines = 1 if self.trace is None else len(_sentence(self.trace, max(10, width - 2), self._most))
+        lines = 1 if self.trace is None else len(_state(self.trace, self.now, max(10, width - 2), self._most))
         self.styles.height = lines + 2
 
     def watch_now(self) -> None:
         """Time goes on for what runs."""
         if self.trace is not None and self.trace.status == "running":
+            self._fit(self.app.size.width, self.app.size.height)
             self.refresh()
 
     def render(self) -> Content:
@@ -69,7 +72,7 @@ class TraceHeader(Widget):
         return Content("\n").join(
             [
                 _title(self.trace, width),
-                *_sentence(self.trace, width, self._most),
+                *_state(self.trace, self.now, width, self._most),
                 _facts(self.trace, self.now, width, self.error_place),
             ]
         )
@@ -86,6 +89,21 @@ def _title(trace: Trace, width: int) -> Content:
         " " * max(2, room - cell_len(name) - cell_len(trace_id) + 2),
         (trace_id, TONES["id"]),
     )
+
+
+def _state(trace: Trace, now: int, width: int, most: int) -> list[Content]:
+    """The verdict; below it, or in its place where it says no more, what a running trace waits on."""
+    waiting = waiting_on(trace, now)
+    if waiting is None or not waiting.line:
+        return _sentence(trace, width, most)
+    told = inert(waiting.line, 600)
+    if cell_len(told) + 9 > width:
+        told = _DOTTED.sub("…", told)
+    parts = (("waits on ", TONES["muted"]), (told, TONES["busy"]))
+    line = Content.assemble(*_cut(parts, width))
+    if trace.verdict == "running" and trace.cause is None:
+        return [line]
+    return [*_sentence(trace, width, min(most, 2)), line] if most > 1 else _sentence(trace, width, most)
 
 
 def _sentence(trace: Trace, width: int, lines: int) -> list[Content]:
@@ -132,6 +150,11 @@ def _facts(trace: Trace, now: int, width: int, error_place: tuple[int, int]) -> 
     for number, fact in enumerate([*loud, *facts]):
         tone = "muted" if number >= len(loud) else "warn" if fact.startswith("⚠") else "bad"
         parts += [(" · " if number else "", TONES["muted"]), (fact, TONES[tone])]
+    return Content.assemble(*_cut(parts, width))
+
+
+def _cut(parts: Iterable[tuple[str, str]], width: int) -> list[tuple[str, str]]:
+    """As many of the parts, each with its colour, as fit."""
     kept: list[tuple[str, str]] = []
     for text, tone in parts:
         cut = short(text, width)
@@ -139,4 +162,4 @@ def _facts(trace: Trace, now: int, width: int, error_place: tuple[int, int]) -> 
         width -= cell_len(cut)
         if cut != text or width <= 0:
             break
-    return Content.assemble(*kept)
+    return kept

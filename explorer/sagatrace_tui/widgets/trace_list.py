@@ -14,6 +14,7 @@ from textual.reactive import reactive
 from sagatrace_tui.labels import clock_of_day, duration, inert, short, short_middle, short_name, verdict_words, when
 from sagatrace_tui.model.summary import TraceSummary
 from sagatrace_tui.theme import VERDICT_TONES
+from sagatrace_tui.widgets.fresh import Fresh
 from sagatrace_tui.widgets.rows import Part, Rows
 
 __all__ = ["Column", "TraceList", "columns"]
@@ -62,6 +63,10 @@ class TraceList(Rows):
     now: reactive[int] = reactive(0, repaint=False, init=False)
 
     _moved = False
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name for it
+        super().__init__(id=id)
+        self.fresh = Fresh(self)
 
     class Opened(Message):
         """A trace was chosen."""
@@ -115,13 +120,30 @@ class TraceList(Rows):
         return parts
 
     def watch_rows(self, old: tuple[TraceSummary, ...], new: tuple[TraceSummary, ...]) -> None:
-        """Stay on the same trace wherever its row is now; at the top until the cursor was first moved."""
+        """Stay on the same trace wherever its row is now; at the top until the cursor is moved from it."""
+        self._show_fresh(old, new)
         if not self._moved:
             self.rows_changed(0)
             return
         here = old[self.cursor].trace_id if old else None
         found = (index for index, row in enumerate(new) if row.trace_id == here)
         self.rows_changed(next(found, min(self.cursor, max(0, len(new) - 1))))
+
+    def _show_fresh(self, old: tuple[TraceSummary, ...], new: tuple[TraceSummary, ...]) -> None:
+        """Mark for a few seconds the rows of traces that began since; older ones were only not listed yet."""
+        if old:
+            known, latest = {row.trace_id for row in old}, max(row.latest for row in old)
+            fresh = {row.trace_id for row in new if row.trace_id not in known and row.latest > latest}
+            self.fresh.add(fresh)
+
+    def mark(self, index: int) -> Part:
+        """A + before a trace that is new."""
+        return ("+", "key") if self.rows[index].trace_id in self.fresh else super().mark(index)
+
+    def action_top(self) -> None:
+        """Move the cursor to the newest trace, and stay with what is newest."""
+        super().action_top()
+        self._moved = False
 
     def watch_now(self) -> None:
         """Let the times go on."""

@@ -15,10 +15,12 @@ from typing import Protocol, runtime_checkable
 from sagatrace.errors import EventError, StoreError, StoreUnavailableError
 from sagatrace.events import TraceEvent, decode_event, decode_events
 from sagatrace.settings import masked
+from sagatrace.stores.changes import Changes, TellsChanges
 from sagatrace.stores.search import DataIs, Search, TraceHit, data_condition
 
 __all__ = [
     "AppendError",
+    "Changes",
     "DataIs",
     "EventStore",
     "FetchedTrace",
@@ -26,6 +28,7 @@ __all__ = [
     "ReadCost",
     "RefusedEvent",
     "Search",
+    "TellsChanges",
     "TraceHit",
     "TraceHits",
     "data_condition",

@@ -5,9 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable
+from itertools import takewhile
 
 from sagatrace.events import TraceEvent, decode_event, encode_event
-from sagatrace.stores import FetchedTrace, ReadCost, Search, TraceHit, TraceHits, decode_documents
+from sagatrace.stores import Changes, FetchedTrace, ReadCost, Search, TraceHit, TraceHits, decode_documents
 
 __all__ = ["MemoryStore"]
 
@@ -21,6 +22,8 @@ class MemoryStore:
         self._lock = threading.Lock()
         self._documents: dict[str, dict[str, bytes]] = {}
         self._times: dict[str, dict[str, int]] = {}
+        self._positions: dict[tuple[str, str], int] = {}  # in the order of the last change of each
+        self._last = 0
 
     def append(self, events: Iterable[TraceEvent], replace: bool = False) -> int:
         """Store the events and say how many were new."""
@@ -30,9 +33,13 @@ class MemoryStore:
                 documents = self._documents.setdefault(event.trace_id, {})
                 known = event.id in documents
                 new += not known
-                if replace or not known:
-                    documents[event.id] = encode_event(event)
+                document = encode_event(event)
+                if (replace and documents.get(event.id) != document) or not known:
+                    documents[event.id] = document
                     self._times.setdefault(event.trace_id, {})[event.id] = event.micros
+                    self._last += 1
+                    self._positions.pop((event.trace_id, event.id), None)
+                    self._positions[event.trace_id, event.id] = self._last
         return new
 
     def fetch_trace(self, trace_id: str) -> FetchedTrace:
@@ -43,6 +50,30 @@ class MemoryStore:
         events, malformed = decode_documents(documents)
         cost = ReadCost(queries=1, milliseconds=(time.perf_counter() - began) * 1000)
         return FetchedTrace(trace_id, tuple(events), tuple(malformed), cost)
+
+    def stamp(self) -> str:
+        """How often anything was stored."""
+        return str(self._last)
+
+    def fetch_since(self, trace_id: str, cursor: str | None) -> Changes:
+        """What is new of one trace."""
+        since = int(cursor or 0)
+        with self._lock:
+            last = self._last
+            found = self._documents.get(trace_id, {})
+            documents = [one for one in found.items() if self._positions[trace_id, one[0]] > since]
+        return _changes(documents, last, whole=cursor is None)
+
+    def fetch_all_since(self, cursor: str | None, limit: int) -> Changes:
+        """What is new of all traces, oldest first."""
+        with self._lock:
+            since = self._last if cursor is None else int(cursor)
+            newest_first = takewhile(lambda one: one[1] > since, reversed(self._positions.items()))
+            found = list(newest_first)[::-1]
+            documents = [(event_id, self._documents[trace_id][event_id]) for (trace_id, event_id), _ in found[:limit]]
+            more = len(found) > limit
+            last = found[limit - 1][1] if more else self._last
+        return _changes(documents, last, more=more)
 
     def search(self, search: Search) -> TraceHits:
         """The traces with the latest matching events, newest first."""
@@ -65,3 +96,8 @@ class MemoryStore:
 
     def close(self) -> None:
         """Nothing to let go of: the events stay as long as the store does."""
+
+
+def _changes(documents: list[tuple[str, bytes]], last: int, *, whole: bool = False, more: bool = False) -> Changes:
+    events, malformed = decode_documents(documents)
+    return Changes(tuple(events), tuple(malformed), str(last), ReadCost(1, 0.0), whole=whole, more=more)

@@ -17,12 +17,11 @@ from pathlib import Path
 from typing import Final, TypeVar
 from urllib.parse import unquote, urlsplit
 
-import msgspec
-
-from sagatrace.errors import EventError, StoreError, StoreNotFoundError
-from sagatrace.events import TraceEvent, decode_event, encode_event
-from sagatrace.stores import FetchedTrace, ReadCost, Search, TraceHit, TraceHits, decode_documents
+from sagatrace.errors import StoreError, StoreNotFoundError
+from sagatrace.events import TraceEvent, encode_event
+from sagatrace.stores import Changes, FetchedTrace, ReadCost, Search, TraceHits, decode_documents
 from sagatrace.stores.forks import closed_across_forks
+from sagatrace.stores.sqlite_search import find
 
 __all__ = ["SCHEMA_VERSION", "SqliteStore", "path_from_url"]
 
@@ -45,7 +44,7 @@ PRAGMA application_id = {_APPLICATION_ID};
 PRAGMA user_version = {SCHEMA_VERSION};
 """
 
-_WALK: Final = 20_000  # events walked through before going from trace to trace instead
+_FAR: Final = 5_000  # rows past a cursor from which on those of one trace are found by its own index
 _T = TypeVar("_T")
 
 
@@ -77,6 +76,8 @@ class SqliteStore:
         self.lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._frozen = False
+        self._opened = 0
+        self._file = ""
         closed_across_forks(self)
 
     @property
@@ -103,10 +104,49 @@ class SqliteStore:
         cost = ReadCost(queries=1, milliseconds=(time.perf_counter() - began) * 1000)
         return FetchedTrace(trace_id, tuple(events), tuple(malformed), cost)
 
+    def stamp(self) -> str:
+        """Differs once anybody has written to the file; costs no query."""
+
+        def read(connection: sqlite3.Connection) -> str:
+            # The one counts what others wrote, as this connection sees it, the other what it wrote itself.
+            version = connection.execute("PRAGMA data_version").fetchone()[0]
+            return f"{self._opened}:{version}:{connection.total_changes}"
+
+        return self._with_connection(read)
+
+    def fetch_since(self, trace_id: str, cursor: str | None) -> Changes:
+        """What is new of one trace, in one query."""
+        return self._with_connection(lambda connection: self._changes(connection, cursor, trace_id=trace_id))
+
+    def fetch_all_since(self, cursor: str | None, limit: int) -> Changes:
+        """What is new in the file, oldest first, in one query."""
+        return self._with_connection(lambda connection: self._changes(connection, cursor, limit=limit))
+
+    def _changes(
+        self, connection: sqlite3.Connection, cursor: str | None, *, trace_id: str | None = None, limit: int = -1
+    ) -> Changes:
+        """Rows past the cursor, which is the file and a position in it: writers take turns, so positions only grow."""
+        began = time.perf_counter()
+        file, _, position = (cursor or "").rpartition(":")
+        # Read before the rows: what is written in between comes twice, rather than never.
+        last: int = connection.execute("SELECT coalesce(max(position), 0) FROM event").fetchone()[0]
+        known = file == self._file and int(position) <= last
+        since = int(position) if known else 0 if cursor or trace_id is not None else last
+        query, values = _rows_since(trace_id, since, far=last - since > _FAR)
+        rows = connection.execute(f"{query} LIMIT ?", (*values, limit)).fetchall()
+        more = 0 <= limit <= len(rows) and rows[-1][2] < last
+        end = rows[-1][2] if more else last
+        events, malformed = decode_documents((event_id, document) for event_id, document, _ in rows)
+        cost = ReadCost(queries=1, milliseconds=(time.perf_counter() - began) * 1000)
+        place = f"{self._file}:{end}"
+        return Changes(
+            tuple(events), tuple(malformed), place, cost, whole=not known and trace_id is not None, more=more
+        )
+
     def search(self, search: Search) -> TraceHits:
         """The traces with the latest matching events, newest first."""
         began = time.perf_counter()
-        hits = self._with_connection(lambda connection: _found(connection, search))
+        hits = self._with_connection(lambda connection: find(connection, search))
         return TraceHits(hits, ReadCost(queries=1, milliseconds=(time.perf_counter() - began) * 1000))
 
     def close(self) -> None:
@@ -124,8 +164,15 @@ class SqliteStore:
         try:
             while True:
                 try:
+                    if self._read_only and self._connection is not None and self._file != _identity(self._path):
+                        self.close()  # another file has taken the place of the one that is open
                     if self._connection is None:
+                        file = _identity(
+                            self._path
+                        )  # before: if another takes its place meanwhile, the next call sees it
                         self._connection = self._open()
+                        self._opened += 1
+                        self._file = file or _identity(self._path)
                     left = max(0, int((deadline - time.monotonic()) * 1000))
                     self._connection.execute(f"PRAGMA busy_timeout = {left}")
                     return work(self._connection)
@@ -211,6 +258,27 @@ class SqliteStore:
         return StoreError(f"cannot use the store {self._path}: {error}")
 
 
+def _identity(path: Path) -> str:
+    """Which file the path names now; empty when there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return ""
+    return f"{status.st_dev}-{status.st_ino}"
+
+
+def _rows_since(trace_id: str | None, since: int, *, far: bool) -> tuple[str, tuple[str | int, ...]]:
+    """The query for (id, document, position) past a position. A `+` keeps a column's index from being used."""
+    columns = "SELECT id, CAST(document AS BLOB), position FROM event WHERE"
+    if trace_id is None:
+        return f"{columns} position > ? ORDER BY position", (since,)
+    if since == 0:
+        return f"{columns} trace_id = ?", (trace_id,)
+    if far:
+        return f"{columns} trace_id = ? AND +position > ?", (trace_id, since)
+    return f"{columns} +trace_id = ? AND position > ?", (trace_id, since)
+
+
 def _insert(connection: sqlite3.Connection, row: tuple[str, str, int, bytes], *, replace: bool) -> bool:
     """Write one event inside a transaction; whether it was new."""
     trace_id, event_id, at, document = row
@@ -227,80 +295,6 @@ def _insert(connection: sqlite3.Connection, row: tuple[str, str, int, bytes], *,
             (at, document, trace_id, event_id, document),
         )
     return False
-
-
-def _found(connection: sqlite3.Connection, search: Search) -> list[TraceHit]:
-    """Walk from the newest event back until enough traces are found; or, where that goes far, from trace to trace."""
-    hits: dict[str, TraceHit] = {}
-    if search.reads_documents or not search.trace_prefix:
-        query, values = _backwards(search)
-        walked = 0
-        for walked, (trace_id, at, document) in enumerate(connection.execute(query, values), start=1):
-            if trace_id not in hits and _matches(search, document):
-                hits[trace_id] = TraceHit(trace_id, at)
-                if len(hits) == search.limit:
-                    return list(hits.values())
-            if walked == _WALK and not search.reads_documents:
-                break
-        if walked < _WALK or search.reads_documents:
-            return list(hits.values())
-    return [TraceHit(*row) for row in connection.execute(*_by_trace(search))]
-
-
-def _window(search: Search) -> tuple[str, list[str | int | bytes]]:
-    where = "at >= ? AND at < ?"
-    values: list[str | int | bytes] = [
-        -(2**62) if search.since is None else search.since,
-        2**62 if search.until is None else search.until,
-    ]
-    if search.before is not None:
-        where += " AND at <= ? AND (at < ? OR trace_id < ?)"
-        values += [search.before, search.before, search.before_trace]
-    return where, values
-
-
-def _backwards(search: Search) -> tuple[str, list[str | int | bytes]]:
-    """Events by time, newest first: the cost follows the answer, not the file, where conditions are met often.
-
-    What SQL cannot say as the contract does is left to `Search.matches`; what it can say in C is asked here.
-    """
-    where, values = _window(search)
-    where += " AND substr(trace_id, 1, ?) = ?"
-    values += [len(search.trace_prefix), search.trace_prefix]
-    for text in filter(None, (search.event_type, search.tag)):
-        where += " AND instr(document, ?) > 0"
-        values.append(msgspec.json.encode(text))
-    document = "document" if search.reads_documents else "NULL"
-    return f"SELECT trace_id, at, {document} FROM event WHERE {where} ORDER BY at DESC, trace_id DESC", values  # noqa: S608 - built from constants, values are bound
-
-
-def _by_trace(search: Search) -> tuple[str, list[str | int | bytes]]:
-    """Each trace's latest event, by leaps from one trace id to the next: the cost follows the number of traces."""
-    where, values = _window(search)
-    prefix = search.trace_prefix
-    query = f"""
-        WITH RECURSIVE trace(id) AS (
-            SELECT min(trace_id) FROM event WHERE trace_id >= ?
-            UNION ALL
-            SELECT (SELECT min(trace_id) FROM event WHERE trace_id > trace.id)
-            FROM trace WHERE substr(trace.id, 1, ?) = ?
-        ), latest(id, at) AS (
-            SELECT id, (SELECT max(at) FROM event WHERE trace_id = trace.id AND {where})
-            FROM trace WHERE substr(id, 1, ?) = ?
-        )
-        SELECT id, at FROM latest WHERE at IS NOT NULL ORDER BY at DESC, id DESC LIMIT ?
-    """  # noqa: S608 - built from constants, values are bound
-    length = len(prefix)
-    return query, [prefix, length, prefix, *values, length, prefix, search.limit]
-
-
-def _matches(search: Search, document: bytes | None) -> bool:
-    if document is None:
-        return True
-    try:
-        return search.matches(decode_event(document))
-    except EventError:
-        return False
 
 
 @contextmanager

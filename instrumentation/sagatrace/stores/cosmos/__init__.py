@@ -16,9 +16,9 @@ import msgspec
 
 from sagatrace.errors import EventError, StoreError, StoreUnavailableError
 from sagatrace.events import TraceEvent, parse_timestamp
-from sagatrace.stores import FetchedTrace, ReadCost, Search, TraceHit, TraceHits, decode_documents
+from sagatrace.stores import Changes, FetchedTrace, Malformed, ReadCost, Search, TraceHit, TraceHits, decode_documents
 from sagatrace.stores.cosmos.address import CosmosAddress, parse_address
-from sagatrace.stores.cosmos.sql import Query, search_query, ties_query, trace_query
+from sagatrace.stores.cosmos.sql import Query, changes_query, newest_query, search_query, ties_query, trace_query
 from sagatrace.stores.forks import closed_across_forks
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ __all__ = ["CosmosAddress", "CosmosStore", "parse_address"]
 
 _T = TypeVar("_T")
 _PAGE: Final = 1000  # items asked for per page; the service sends fewer where 4 MB are full
+_OVERLAP: Final = 10  # seconds read again: replicas lag, and the service's `_ts` has whole seconds only
 _FIRST_PAUSE: Final = 0.05  # seconds before the second attempt when the service names no time
 
 
@@ -95,9 +96,31 @@ class CosmosStore:
     def fetch_trace(self, trace_id: str) -> FetchedTrace:
         """Everything of one trace: one query within its partition, paged to the end."""
         rows, cost = self.query([trace_query(trace_id)], partition_key=trace_id)
-        documents = [(str(row.get("id", "")), msgspec.json.encode(row)) for row in rows]
-        events, malformed = decode_documents(documents)
-        return FetchedTrace(trace_id, tuple(events), tuple(malformed), cost)
+        return FetchedTrace(trace_id, *_decoded(rows), cost)
+
+    def stamp(self) -> None:
+        """None: to tell whether anything is new costs a query here."""
+        return
+
+    def fetch_since(self, trace_id: str, cursor: str | None) -> Changes:
+        """What of one trace was written since, by the service's clock: one query within its partition.
+
+        The last ten seconds before come again, as what was written then may not have been seen by all replicas.
+        """
+        query = trace_query(trace_id) if cursor is None else changes_query(trace_id, int(cursor))
+        rows, cost = self.query([query], partition_key=trace_id)
+        place = max((_written_at(row) - _OVERLAP for row in rows), default=0)
+        return Changes(*_decoded(rows), str(max(place, int(cursor or 0))), cost, whole=cursor is None)
+
+    def fetch_all_since(self, cursor: str | None, limit: int) -> Changes:
+        """What of all traces was written since, oldest first: one query across all partitions."""
+        if cursor is None:
+            rows, cost = self.query([newest_query()])
+            return Changes((), (), str(max((_written_at(row) - _OVERLAP for row in rows), default=0)), cost)
+        rows, cost = self.query([changes_query(None, int(cursor))], enough=lambda rows: _is_enough(rows, limit))
+        more = _is_enough(rows, limit)
+        place = _written_at(rows.pop()) if more else max((_written_at(row) - _OVERLAP for row in rows), default=0)
+        return Changes(*_decoded(rows), str(max(place, int(cursor))), cost, more=more)
 
     def search(self, search: Search) -> TraceHits:
         """The traces with the latest matching events, newest first."""
@@ -129,9 +152,14 @@ class CosmosStore:
         return TraceHits(found[: search.limit], _total(costs))
 
     def query(
-        self, queries: list[Query], *, partition_key: str | None = None, deadline: float | None = None
+        self,
+        queries: list[Query],
+        *,
+        partition_key: str | None = None,
+        deadline: float | None = None,
+        enough: Callable[[list[dict[str, Any]]], bool] | None = None,
     ) -> tuple[list[dict[str, Any]], ReadCost]:
-        """The rows of the queries, every page of them, from one partition or all."""
+        """The rows of the queries, from one partition or all; every page of them, unless `enough` says so."""
         began = time.monotonic()
 
         def read(connection: Connection, call: Call) -> list[dict[str, Any]]:
@@ -145,7 +173,10 @@ class CosmosStore:
                 items = connection.container.query_items(
                     text, parameters=parameters, max_item_count=_PAGE, timeout=call.remaining, **scope
                 )
-                rows.extend(items)
+                for row in items:
+                    rows.append(row)
+                    if enough is not None and enough(rows):
+                        break
             return rows
 
         calls: list[Call] = []
@@ -209,6 +240,21 @@ class CosmosStore:
 
                 self._connection = Connection(self.address, credential=self._credential, max_wait=self.max_wait)
             return self._connection
+
+
+def _decoded(rows: list[dict[str, Any]]) -> tuple[tuple[TraceEvent, ...], tuple[Malformed, ...]]:
+    events, malformed = decode_documents([(str(row.get("id", "")), msgspec.json.encode(row)) for row in rows])
+    return tuple(events), tuple(malformed)
+
+
+def _written_at(row: dict[str, Any]) -> int:
+    """The second in which the service last wrote the row."""
+    return int(row.get("_ts", 0))
+
+
+def _is_enough(rows: list[dict[str, Any]], limit: int) -> bool:
+    """Whether the last row is the first of a second that need not be read now: those before are whole seconds."""
+    return len(rows) > limit and _written_at(rows[-1]) != _written_at(rows[-2])
 
 
 def _require_sdk() -> None:

@@ -14,7 +14,16 @@ from typing import Any, Final
 from sagatrace.events import CLOSING_PHASES, utc_timestamp
 from sagatrace.stores.search import Search
 
-__all__ = ["Query", "quoted", "search_query", "stored_timestamp", "ties_query", "trace_query"]
+__all__ = [
+    "Query",
+    "changes_query",
+    "newest_query",
+    "quoted",
+    "search_query",
+    "stored_timestamp",
+    "ties_query",
+    "trace_query",
+]
 
 Query = tuple[str, list[dict[str, Any]]]
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -42,6 +51,20 @@ def _escaped(sign: str) -> str:
 def trace_query(trace_id: str) -> Query:
     """Everything of one trace, oldest first; to be scoped to the trace's partition."""
     return "SELECT * FROM c WHERE c.trace_id = @trace ORDER BY c.timestamp", [{"name": "@trace", "value": trace_id}]
+
+
+def changes_query(trace_id: str | None, since: int) -> Query:
+    """What was written at that second or later, by the service's own clock: of one trace, or of all, oldest first."""
+    parameters: list[dict[str, Any]] = [{"name": "@since", "value": since}]
+    if trace_id is None:
+        return "SELECT * FROM c WHERE c._ts >= @since ORDER BY c._ts", parameters
+    parameters.append({"name": "@trace", "value": trace_id})
+    return "SELECT * FROM c WHERE c.trace_id = @trace AND c._ts >= @since", parameters
+
+
+def newest_query() -> Query:
+    """What was written last."""
+    return "SELECT TOP 1 c._ts FROM c ORDER BY c._ts DESC", []
 
 
 def search_query(search: Search, *, top: int, edge: str | None, seen: Sequence[str]) -> Query:

@@ -1,14 +1,4 @@
-"""The Redis mirror: each event is published once the store has it, so that others can watch it happen.
-
-    SAGATRACE_MIRROR=redis://HOST:6379      rediss:// with TLS, unix:///PATH; user, password and options as redis-py's
-
-On two channels, `trace_channel` and `all_channel`, a message is the event's JSON document, or for one of more than
-`MAX_MESSAGE` bytes only its `id` and `trace_id`: the document is in the store. Channels are named after the store,
-as Redis has one set of them for all its databases. Whoever publishes also tells on `pulse_channel`, every `PULSE`
-seconds, that it is there and how many events it could not publish since it began.
-
-Best effort: what Redis does not take is counted, logged once per cause and dropped. The store has it.
-"""
+"""Publishes what the store has, in a thread of its own, and tells every few seconds that it is there."""
 
 from __future__ import annotations
 
@@ -19,72 +9,24 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable
-from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from sagatrace.errors import SettingsError
 from sagatrace.events import TraceEvent, encode_event
-from sagatrace.settings import Settings, masked
+from sagatrace.mirror.address import MAX_MESSAGE, PULSE, Mirror
 
 if TYPE_CHECKING:
     from redis import Redis
 
-__all__ = ["MAX_MESSAGE", "PULSE", "Mirror", "Publisher", "open_mirror"]
+__all__ = ["Publisher"]
 
 log: Final = logging.getLogger("sagatrace.mirror")
 
-MAX_MESSAGE: Final = 1 << 18
-PULSE: Final = 2.0
-_ANSWER_WITHIN: Final = 0.5  # seconds
 _BATCH: Final = 500  # events in one round trip
 _FIRST_REST: Final = 0.5  # seconds without trying a Redis that failed; doubled with each failure that follows
 _LONGEST_REST: Final = 15.0
 _LAST_WORDS: Final = 0.5  # seconds to publish what is left at the end
-
-
-class Mirror:
-    """Where the events of one store are published. Opens nothing. Raises SettingsError for a URL that is none."""
-
-    def __init__(self, url: str, store_label: str) -> None:
-        scheme = url.partition(":")[0]
-        try:
-            parts = urlsplit(url)
-            usable = parts.scheme in ("redis", "rediss", "unix") and parts.port != 0
-        except ValueError:
-            usable = False
-        if not usable:
-            # Not the URL itself: in one that cannot be read nobody knows where the password is.
-            raise SettingsError(
-                f"SAGATRACE_MIRROR begins with {scheme[:20]!r} and is no URL that Redis is reached by: write "
-                f"redis://HOST:PORT, rediss://HOST:PORT or unix:///PATH, signs in a password as %XX"
-            )
-        self._url = url
-        self.label = masked(url)
-        name = f"sagatrace:{sha256(store_label.encode()).hexdigest()[:12]}"
-        self.all_channel = f"{name}:traces"
-        self.pulse_channel = f"{name}:pulse"
-        self._trace_prefix = f"{name}:trace:"
-
-    def trace_channel(self, trace_id: str) -> str:
-        """Where the events of one trace are published."""
-        return self._trace_prefix + trace_id
-
-    def connect(self, timeout: float = _ANSWER_WITHIN) -> Redis:
-        """A client that tries once and waits `timeout` seconds for each answer, unless the URL says otherwise."""
-        from redis import Redis
-        from redis.backoff import NoBackoff
-        from redis.retry import Retry
-
-        bounds: dict[str, Any] = {"socket_timeout": timeout, "socket_connect_timeout": timeout}
-        return Redis.from_url(self._url, retry=Retry(NoBackoff(), 0), **bounds)
-
-
-def open_mirror(settings: Settings, store_label: str) -> Mirror | None:
-    """The mirror of these settings; None when it is off. Raises SettingsError."""
-    return Mirror(settings.mirror, store_label) if settings.mirror else None
 
 
 class Publisher:
@@ -160,6 +102,8 @@ class Publisher:
             if batch or pulse:
                 self._try(batch, pulse=pulse)
                 next_pulse = time.monotonic() + PULSE if pulse else next_pulse
+        if self._client is not None:
+            self._try([], pulse=True)  # the last one says so, or its silence would be taken for a gap
         self._disconnect()
 
     def _is_over(self) -> bool:
@@ -189,7 +133,12 @@ class Publisher:
             pipeline.publish(self._mirror.trace_channel(trace_id), message)
             pipeline.publish(self._mirror.all_channel, message)
         if pulse:
-            state = {"publisher": self._name, "published": self.published + len(batch), "lost": self.lost}
+            state = {
+                "publisher": self._name,
+                "published": self.published + len(batch),
+                "lost": self.lost,
+                "ends": self._ends_at is not None and not self._waiting,
+            }
             pipeline.publish(self._mirror.pulse_channel, msgspec.json.encode(state))
         pipeline.execute()
 

@@ -1,0 +1,166 @@
+"""`sagatrace tail`: what happens, a line at a time, for a pipe or a person."""
+
+from __future__ import annotations
+
+import select
+import signal
+import sys
+from collections import OrderedDict
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Final, NoReturn
+
+import click
+
+from sagatrace.errors import EventError, SettingsError
+from sagatrace.events import TraceEvent, split_event_type
+from sagatrace.mirror import Mirror, open_mirror
+from sagatrace.settings import Settings
+from sagatrace.stores import EventStore
+from sagatrace_tui.commands.outcome import no_such_trace, one_line_errors, opened_store, store_option
+from sagatrace_tui.commands.transfer import json_line
+from sagatrace_tui.commands.why import EXIT_STATUSES
+from sagatrace_tui.labels import GLYPHS, inert, moment, short_name, verdict_words
+from sagatrace_tui.model.phases import mark_of
+
+if TYPE_CHECKING:
+    from sagatrace_tui.live import Step
+    from sagatrace_tui.model import Trace
+
+__all__ = ["tail"]
+
+_EPILOG: Final = (
+    "Exit status: as `sagatrace why` once the trace has ended · 7 no such trace · 2 wrong usage · 1 anything else · "
+    "130, 143 when it was told to end before. State and faults go to standard error."
+)
+_NAMES: Final = 10_000  # spans whose names are kept in mind
+_STATUS: Final = {"wait": "queued", "start": "running", "retry": "queued"}
+
+
+@click.command("tail", epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.argument("trace_id", required=False)
+@click.option("--json", "as_json", is_flag=True, help="The stored documents instead, as JSON lines.")
+@store_option
+@one_line_errors
+def tail(trace_id: str | None, as_json: bool, store_url: str | None) -> None:
+    """Follow a trace until it has ended, a line for each event and each change of the verdict.
+
+    Begins with what is there already. Without TRACE_ID, every event of every trace from now on, until interrupted.
+    """
+    with _ending_in_good_order(), opened_store(store_url) as store:
+        teller = _Teller(as_json=as_json, names_traces=trace_id is None)
+        trace = None
+        with closing(_steps(store, trace_id)) as steps:
+            for step in steps:
+                trace = step.trace
+                if trace_id is not None and not teller.has_told and _is_none(trace):
+                    no_such_trace(store, trace_id)
+                teller.tell(step)
+                _require_reader()
+        if trace is not None:
+            sys.exit(EXIT_STATUSES[trace.verdict])
+
+
+def _steps(store: EventStore, trace_id: str | None) -> Generator[Step]:
+    from sagatrace_tui.live import follow_store, follow_trace  # not for every other command's start
+
+    mirror = _mirror(store)
+    return follow_store(store, mirror) if trace_id is None else follow_trace(store, trace_id, mirror)
+
+
+def _mirror(store: EventStore) -> Mirror | None:
+    """Where to hear; a setting that is wrong is no reason not to look."""
+    try:
+        return open_mirror(Settings.from_env(), store.label)
+    except SettingsError as error:
+        click.echo(f"sagatrace: {inert(str(error))}: the store is polled", err=True)
+        return None
+
+
+class _Teller:
+    """Prints steps: events to standard output, how it goes to standard error when that changes."""
+
+    def __init__(self, *, as_json: bool, names_traces: bool) -> None:
+        self._as_json = as_json
+        self._names_traces = names_traces
+        self._verdict = ""
+        self._state = ""
+        self._names: OrderedDict[str, str] = OrderedDict()
+        self.has_told = False
+
+    def tell(self, step: Step) -> None:
+        """Print what is new."""
+        self.has_told = True
+        state = inert(step.fault, 500) if step.fault is not None else step.following.words
+        if state != self._state:
+            self._state = state
+            click.echo(f"sagatrace: {state}", err=True)
+        for event in step.events:
+            click.echo(json_line(event) if self._as_json else self._line(event))
+        if step.trace is not None and not self._as_json and step.trace.verdict != self._verdict:
+            self._verdict = step.trace.verdict
+            click.echo(f"{'':<12} {verdict_words(step.trace.verdict)} · {inert(step.trace.summary, 600)}")
+
+    def _line(self, event: TraceEvent) -> str:
+        try:
+            data = event.data
+        except EventError:
+            data = {}
+        mark = mark_of(event.event_type, event.status)
+        phase = split_event_type(event.event_type)[1] or event.event_type.rpartition(":")[2]
+        status = mark.outcome or _STATUS.get(mark.kind, "point")
+        parts = [moment(event.micros)[11:-1], GLYPHS[status]]
+        if self._names_traces:
+            parts.append(inert(event.trace_id, 255))
+        parts += [inert(self._name(event, data), 200), inert(phase, 60)]
+        attempt, allowed = data.get("attempt"), data.get("attempts_allowed")
+        if isinstance(attempt, int) and isinstance(allowed, int) and allowed > 1:
+            parts.append(f"(attempt {attempt} of {allowed})")
+        error = data.get("error")
+        if isinstance(error, str) and error:
+            kind = data.get("error_type")
+            parts.append(
+                f"· {inert(kind, 60)}: {inert(error, 200)}" if isinstance(kind, str) else f"· {inert(error, 200)}"
+            )
+        return " ".join(parts)
+
+    def _name(self, event: TraceEvent, data: dict[str, object]) -> str:
+        told = data.get("job_name")
+        name = told if isinstance(told, str) and told else self._names.get(event.span_id)
+        if name is None:
+            name = split_event_type(event.event_type)[0]
+        elif told:
+            self._names[event.span_id] = name
+            if len(self._names) > _NAMES:
+                self._names.popitem(last=False)
+        return short_name(name, 40)
+
+
+@contextmanager
+def _ending_in_good_order() -> Iterator[None]:
+    """SIGINT and SIGTERM end the command where it is, everything closed, with status 128 + the signal."""
+
+    def end(number: int, _frame: object) -> NoReturn:
+        sys.exit(128 + number)
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _is_none(trace: Trace | None) -> bool:
+    """Whether the store has nothing of it, not even what cannot be read."""
+    return trace is not None and not trace.event_count and not trace.anomalies
+
+
+def _require_reader() -> None:
+    """End when who reads the other end of the pipe has gone, even while nothing happens. Raises BrokenPipeError."""
+    if sys.stdout is None:  # closed by the caller: printing goes nowhere
+        return
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    if any(events & select.POLLERR for _, events in poll.poll(0)):
+        raise BrokenPipeError

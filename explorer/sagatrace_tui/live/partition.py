@@ -1,0 +1,139 @@
+"""What is known of one trace: read from the store and heard from the mirror, each event once, as the store has it."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from sagatrace.errors import EventError
+from sagatrace.events import TraceEvent
+from sagatrace.stores import Changes, EventStore, Malformed, TellsChanges
+from sagatrace_tui.live.reading import Meter
+from sagatrace_tui.model import Trace, build_trace, reading_anomalies
+
+__all__ = ["News", "Partition", "undisturbed"]
+
+
+@dataclass(slots=True)
+class News:
+    """`added` was not known before; `replaced` was known otherwise; `rewritten` says that something known is other now,
+    or gone; `doubtful` that what was heard of an event is not what is known of it: the store knows."""
+
+    added: list[TraceEvent] = field(default_factory=list)
+    replaced: list[TraceEvent] = field(default_factory=list)
+    rewritten: bool = False
+    doubtful: bool = False
+
+
+class Partition:
+    """The events of one trace by their ids, and the documents that are none; one thread at a time may use it."""
+
+    def __init__(self, store: EventStore, trace_id: str) -> None:
+        self._store = store
+        self._cursor: str | None = None
+        self._stamp: str | None = None
+        self.trace_id = trace_id
+        self.events: dict[str, TraceEvent] = {}
+        self.malformed: dict[str, Malformed] = {}
+
+    @property
+    def is_read(self) -> bool:
+        """Whether the store was read at all."""
+        return self._cursor is not None
+
+    @property
+    def tells_for_free(self) -> bool:
+        """Whether the store says at no cost that nothing is new."""
+        return self._stamp is not None
+
+    def look(self, meter: Meter, *, whole: bool = False) -> News:
+        """Read what is new in the store, or everything. Raises StoreError."""
+        store, stamp = self._store, None
+        if isinstance(store, TellsChanges):
+            stamp = store.stamp()  # before the reading: what is written meanwhile is read once more, not overlooked
+            if not whole and stamp is not None and stamp == self._stamp:
+                return News()
+        changes = meter.of(lambda: self._fetch(None if whole else self._cursor))
+        self._cursor, self._stamp = changes.cursor, stamp
+        return self._replace(changes) if changes.whole else self.learn(changes.events, changes.malformed)
+
+    def hear(self, events: Iterable[TraceEvent]) -> News:
+        """Take up what was published."""
+        news = News()
+        for event in events:
+            known = self.events.get(event.id)
+            if known is None:
+                self.events[event.id] = event
+                news.added.append(event)
+            elif not _is_same(known, event):
+                news.doubtful = True
+        return news
+
+    def learn(self, events: Iterable[TraceEvent], malformed: Iterable[Malformed] = ()) -> News:
+        """Take up what the store has: it replaces what was known."""
+        news = News()
+        for event in events:
+            known = self.events.get(event.id)
+            if known is None:
+                news.added.append(event)
+            elif _is_same(known, event):
+                continue
+            else:
+                news.replaced.append(event)
+                news.rewritten = True
+            self.events[event.id] = event
+            news.rewritten |= self.malformed.pop(event.id, None) is not None
+        for one in malformed:
+            news.rewritten |= self.malformed.get(one.document_id) != one
+            self.malformed[one.document_id] = one
+            self.events.pop(one.document_id, None)
+        return news
+
+    def folded(self, now: int) -> Trace:
+        """All of it as a trace."""
+        found = ((malformed.document_id, malformed.fault) for malformed in self.malformed.values())
+        return build_trace(self.trace_id, self.events.values(), now=now, anomalies=reading_anomalies(found))
+
+    def _fetch(self, cursor: str | None) -> Changes:
+        if isinstance(self._store, TellsChanges):
+            return self._store.fetch_since(self.trace_id, cursor)
+        found = self._store.fetch_trace(self.trace_id)
+        return Changes(found.events, found.malformed, "", found.cost, whole=True)
+
+    def _replace(self, changes: Changes) -> News:
+        before, malformed = self.events, self.malformed
+        self.events = {event.id: event for event in changes.events}
+        self.malformed = {one.document_id: one for one in changes.malformed}
+        added = [event for event_id, event in self.events.items() if event_id not in before]
+        known = [event for event_id, event in self.events.items() if event_id in before]
+        replaced = [event for event in known if not _is_same(before[event.id], event)]
+        rewritten = bool(replaced) or len(known) < len(before) or self.malformed != malformed
+        return News(added, replaced, rewritten)
+
+
+def _is_same(one: TraceEvent, other: TraceEvent) -> bool:
+    """Whether two documents say the same: a store may give back its times and numbers written another way."""
+    if one == other:
+        return True
+    try:
+        told, heard = (
+            (event.span_id, event.parent_span_id, event.event_type, event.status, event.tags, event.micros, event.data)
+            for event in (one, other)
+        )
+    except EventError:
+        return False
+    return told == heard
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Keep the cyclic collector out: its passes over what is being made stop every thread for a fifth of a second."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

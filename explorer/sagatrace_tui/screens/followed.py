@@ -1,0 +1,94 @@
+"""A screen that a feed keeps up to date, for as long as the reader wants it to and can see it."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from textual.screen import Screen
+
+from sagatrace.mirror import Mirror
+from sagatrace_tui.labels import plural
+from sagatrace_tui.live import LOOK, Following, Poller
+from sagatrace_tui.widgets.bar import StateLine
+
+__all__ = ["FollowedScreen", "behind"]
+
+
+class _Feed(Protocol):
+    def listen(self, mirror: Mirror, wake: Any) -> None: ...
+
+    def deafen(self) -> None: ...
+
+
+class FollowedScreen(Screen[None]):
+    """Knows its feed and the thread it reads in; `f` stops the screen, not the reading."""
+
+    poller: Poller[Any]
+    _mirror: Mirror | None = None
+    paused = False
+    """Whether the reader wants what is on screen to stay as it is."""
+
+    @property
+    def feed(self) -> _Feed:
+        """What it is kept up to date by."""
+        raise NotImplementedError
+
+    def catch_up(self) -> None:
+        """Show the newest reading; called when the reader follows again."""
+        raise NotImplementedError
+
+    def tell_state(self) -> None:
+        """Say how true the screen is."""
+        raise NotImplementedError
+
+    def begin_following(self) -> None:
+        """Read for the first time now; Redis, whose client is slow to import, is asked once something is on screen."""
+        self.poller.start()
+
+    def listen(self) -> None:
+        """Hear what is published, if there is a mirror."""
+        if self._mirror is not None:
+            self.feed.listen(self._mirror, self.poller.nudge)
+
+    def end_following(self) -> None:
+        """Read and hear no more."""
+        self.poller.stop()
+        self.feed.deafen()
+
+    def on_unmount(self) -> None:
+        """Nobody will look again."""
+        self.end_following()
+
+    def on_screen_suspend(self) -> None:
+        """Nobody looks: leave store and Redis alone."""
+        self.poller.pause()
+        self.feed.deafen()
+
+    def on_screen_resume(self) -> None:
+        """Be up to date again."""
+        if self.poller.is_paused:
+            self.listen()
+            self.poller.pause(False)
+            self.poller.ask(LOOK)
+
+    def action_follow(self) -> None:
+        """Let the screen stay as it is, or follow again what happens."""
+        self.paused = not self.paused
+        if not self.paused:
+            self.catch_up()
+        self.tell_state()
+
+    def show_state(self, following: Following, fault: str | None, behind: str, *rest: str) -> None:
+        """One line: whether the store answers, else how it is followed; `behind` is what has come since a pause."""
+        state = self.query_one(StateLine)
+        state.fault = fault is not None
+        state.behind = self.paused or following.state in ("reconnecting", "catching up")
+        words = "store unreachable, trying again" if fault is not None else following.words
+        if self.paused:
+            words = f"paused, f follows · {behind}" if behind else "paused, f follows"
+        state.facts = (words, *rest)
+
+
+def behind(count: int, noun: str) -> str:
+    """How many have come that are not shown: `+3 events`."""
+    return f"+{plural(count, noun)}" if count > 0 else ""

@@ -1,0 +1,19 @@
+"""The Redis mirror: each event is published once the store has it, so that others can watch it happen.
+
+    SAGATRACE_MIRROR=redis://HOST:6379      rediss:// with TLS, unix:///PATH; user, password and options as redis-py's
+    SAGATRACE_MIRROR=redis+sentinel://HOST:26379,HOST:26379/SERVICE         the master that Sentinels name
+
+On two channels, `trace_channel` and `all_channel`, a message is the event's JSON document, or for one of more than
+`MAX_MESSAGE` bytes only its `id` and `trace_id`: the document is in the store. Channels are named after the store,
+as Redis has one set of them for all its databases. Whoever publishes also tells on `pulse_channel`, every `PULSE`
+seconds, that it is there and how many events it could not publish since it began.
+
+Best effort: what Redis does not take is counted, logged once per cause and dropped. The store has it. So a
+`Subscriber` says when it may have missed something, and its owner reads the store.
+"""
+
+from sagatrace.mirror.address import MAX_MESSAGE, PULSE, Mirror, open_mirror
+from sagatrace.mirror.publish import Publisher
+from sagatrace.mirror.subscribe import Heard, Subscriber
+
+__all__ = ["MAX_MESSAGE", "PULSE", "Heard", "Mirror", "Publisher", "Subscriber", "open_mirror"]

@@ -1,0 +1,110 @@
+"""Where the events of a store are published: the Redis, by its URL, and the names of the channels."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final, cast
+from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
+
+from sagatrace.errors import SettingsError
+from sagatrace.settings import Settings, masked
+
+if TYPE_CHECKING:
+    from redis import Redis
+
+__all__ = ["MAX_MESSAGE", "PULSE", "Mirror", "open_mirror"]
+
+MAX_MESSAGE: Final = 1 << 18
+PULSE: Final = 2.0
+_ANSWER_WITHIN: Final = 0.5  # seconds
+_SCHEMES: Final = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel")
+_SENTINEL_PORT: Final = 26379
+
+
+class Mirror:
+    """Where the events of one store are published. Opens nothing. Raises SettingsError for a URL that is none."""
+
+    def __init__(self, url: str, store_label: str) -> None:
+        scheme = url.partition(":")[0]
+        try:
+            self._parts = urlsplit(url)
+            usable = self._parts.scheme in _SCHEMES and self._reads_well(self._parts)
+        except ValueError:
+            usable = False
+        if not usable:
+            # Not the URL itself: in one that cannot be read nobody knows where the password is.
+            raise SettingsError(
+                f"SAGATRACE_MIRROR begins with {scheme[:20]!r} and is no URL that Redis is reached by: write "
+                f"redis://HOST:PORT, rediss://HOST:PORT, unix:///PATH or redis+sentinel://HOST:PORT,HOST:PORT/SERVICE, "
+                f"signs in a password as %XX"
+            )
+        self._url = url
+        self.label = masked(url)
+        name = f"sagatrace:{sha256(store_label.encode()).hexdigest()[:12]}"
+        self.all_channel = f"{name}:traces"
+        self.pulse_channel = f"{name}:pulse"
+        self._trace_prefix = f"{name}:trace:"
+
+    @staticmethod
+    def _reads_well(parts: SplitResult) -> bool:
+        """Raises ValueError, or says so, where what it names cannot be reached."""
+        if parts.scheme.endswith("+sentinel"):
+            return bool(_sentinels(parts)) and bool(_service(parts)[0])
+        return parts.port != 0
+
+    def trace_channel(self, trace_id: str) -> str:
+        """Where the events of one trace are published."""
+        return self._trace_prefix + trace_id
+
+    def connect(self, timeout: float = _ANSWER_WITHIN) -> Redis:
+        """A client that tries once and waits `timeout` seconds for each answer, unless the URL says otherwise."""
+        from redis import Redis
+        from redis.backoff import NoBackoff
+        from redis.retry import Retry
+
+        bounds: dict[str, Any] = {"socket_timeout": timeout, "socket_connect_timeout": timeout}
+        once = Retry(NoBackoff(), 0)
+        if self._parts.scheme.endswith("+sentinel"):
+            return self._connect_to_master({**bounds, "retry": once})
+        return Redis.from_url(self._url, retry=once, **bounds)
+
+    def _connect_to_master(self, options: dict[str, Any]) -> Redis:
+        """redis-py has no URL for this: user, password and options are the master's, `sentinel_…` the Sentinels'."""
+        from redis.connection import parse_url
+        from redis.sentinel import Sentinel
+
+        parts = self._parts
+        service, database = _service(parts)
+        user = parts.netloc.rpartition("@")[0]
+        plain = f"{parts.scheme.partition('+')[0]}://{user}@any/{database}?{parts.query}"
+        given: dict[str, Any] = parse_url(plain)  # type: ignore[no-untyped-call]
+        given.pop("host", None)
+        theirs = {name: given.pop(f"sentinel_{name}", None) for name in ("username", "password")}
+        tls = {name: value for name, value in given.items() if name.startswith("ssl")}
+        if given.pop("connection_class", None) is not None:
+            tls["ssl"] = True
+        asking = {**options, **tls, **{name: value for name, value in theirs.items() if value is not None}}
+        sentinel = Sentinel(_sentinels(parts), sentinel_kwargs=asking)  # type: ignore[no-untyped-call]
+        return cast("Redis", sentinel.master_for(service, **{**options, **given, **tls}))  # type: ignore[no-untyped-call]
+
+
+def _sentinels(parts: SplitResult) -> list[tuple[str, int]]:
+    """The hosts and ports before the path. Raises ValueError."""
+    found = []
+    for place in parts.netloc.rpartition("@")[2].split(","):
+        one = urlsplit(f"//{place}")
+        if not one.hostname or one.port == 0:
+            return []
+        found.append((one.hostname, one.port or _SENTINEL_PORT))
+    return found
+
+
+def _service(parts: SplitResult) -> tuple[str, str]:
+    """The name that the Sentinels know the master by, and the number of the database."""
+    service, _, database = parts.path.strip("/").partition("/")
+    return unquote(service), database or parse_qs(parts.query).get("db", ["0"])[0]
+
+
+def open_mirror(settings: Settings, store_label: str) -> Mirror | None:
+    """The mirror of these settings; None when it is off. Raises SettingsError."""
+    return Mirror(settings.mirror, store_label) if settings.mirror else None

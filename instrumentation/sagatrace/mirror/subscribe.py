@@ -1,0 +1,200 @@
+"""Hears what is published, in a thread of its own, and says when something may have been missed."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from sagatrace.errors import EventError
+from sagatrace.events import TraceEvent, decode_event
+from sagatrace.mirror.address import MAX_MESSAGE, PULSE, Mirror
+from sagatrace.mirror.link import Link, Phase
+
+__all__ = ["Heard", "Subscriber"]
+
+log: Final = logging.getLogger("sagatrace.mirror")
+
+_FIRST_REST: Final = 0.1  # seconds before another try; doubled with each one that fails
+_LONGEST_REST: Final = 5.0
+_WAKE: Final = 0.25  # seconds between two looks at the clock
+_ASK_AFTER: Final = PULSE + 0.5  # seconds of silence after which the connection is asked whether it stands
+_ANSWER_WITHIN: Final = 2.0
+_MOST_BYTES: Final = 2 * MAX_MESSAGE  # of a message; a publisher sends far less
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What came in since it was last asked for, and how the connection stands.
+
+    `missed`: there may be more than this, and the store is to be read. `live`: somebody is known to publish.
+    `ignored` counts all messages so far that were no events, or of another trace than they came for.
+    """
+
+    events: tuple[TraceEvent, ...]
+    missed: bool
+    phase: Phase
+    live: bool
+    ignored: int
+    fault: str | None
+
+
+class _Reference(msgspec.Struct):
+    """An event too large to be published: it is in the store."""
+
+    id: str
+    trace_id: str
+
+
+class Subscriber:
+    """Subscribes to one trace, or to all with None, and again whenever the connection is lost, until `stop`.
+
+    `wake` is called, in this thread, when there is something to `take`. At most `max_waiting` events, and about
+    `max_bytes` of them, wait to be taken; with more, all are dropped and said to be missed.
+    """
+
+    def __init__(
+        self,
+        mirror: Mirror,
+        trace_id: str | None,
+        wake: Callable[[], object],
+        *,
+        max_waiting: int = 20_000,
+        max_bytes: int = 32 << 20,
+    ) -> None:
+        self._mirror = mirror
+        self._trace_id = trace_id
+        self._channel = mirror.all_channel if trace_id is None else mirror.trace_channel(trace_id)
+        self._wake = wake
+        self._max_waiting = max_waiting
+        self._max_bytes = max_bytes
+        self._lock = threading.Lock()
+        self._link = Link(hears_all=trace_id is None)
+        self._events: list[TraceEvent] = []
+        self._bytes = 0
+        self._missed = False
+        self._gaps = 0
+        self._told: tuple[Phase, bool, int] = ("connecting", False, 0)
+        self._fault: str | None = None
+        self._stopped = threading.Event()
+        self.thread = threading.Thread(target=self._run, name="sagatrace-subscriber", daemon=True)
+
+    def start(self) -> None:
+        """Begin to connect."""
+        self.thread.start()
+
+    def stop(self) -> None:
+        """Hear nothing more; the thread ends within a second or two."""
+        self._stopped.set()
+
+    def take(self) -> Heard:
+        """What has come in since the last call."""
+        now = time.monotonic()
+        with self._lock:
+            self._link.tick(now)
+            events, self._events, self._bytes = tuple(self._events), [], 0
+            missed = self._missed or self._link.gaps != self._gaps
+            self._missed, self._gaps = False, self._link.gaps
+            link = self._link
+            return Heard(events, missed, link.phase, link.is_live(now), link.ignored, self._fault)
+
+    def _run(self) -> None:
+        rest = 0.0
+        while not self._stopped.wait(rest * random.uniform(0.7, 1.0)):  # noqa: S311 - spreads who tries again
+            began = self._link.gaps
+            try:
+                self._listen()
+            except Exception as error:  # noqa: BLE001 - said, and tried again; nothing of it may end the thread
+                self._lost(error)
+            # One that stood for a moment is tried again at once, one that never stood less and less often.
+            rest = _FIRST_REST if self._link.gaps != began else min(_LONGEST_REST, 2 * rest or _FIRST_REST)
+
+    def _lost(self, error: Exception) -> None:
+        fault = f"{type(error).__name__}: {error}"
+        with self._lock:
+            is_news, self._fault = self._fault is None, fault
+            self._link.closed()
+        if is_news:
+            log.warning("the mirror %s cannot be heard, the store is read instead: %s", self._mirror.label, fault)
+        self._wake()
+
+    def _listen(self) -> None:
+        """Subscribe, and hear until the connection is lost. Raises what redis-py does, and TimeoutError."""
+        with self._mirror.connect() as client, client.pubsub() as heard:
+            heard.subscribe(self._channel, self._mirror.pulse_channel)
+            confirmed: set[str] = set()
+            latest = time.monotonic()
+            asked = False
+            while not self._stopped.is_set():
+                message = heard.get_message(timeout=_WAKE)
+                now = time.monotonic()
+                if message is not None:
+                    latest, asked = now, False
+                    self._take_in(message, confirmed, now)
+                elif now - latest > _ASK_AFTER + _ANSWER_WITHIN or (
+                    len(confirmed) < 2 and now - latest > _ANSWER_WITHIN
+                ):
+                    raise TimeoutError(f"Redis has not answered for {now - latest:.0f} s")
+                elif now - latest > _ASK_AFTER and not asked:
+                    asked = True
+                    heard.ping()
+                self._tell(now)
+
+    def _take_in(self, message: dict[str, Any], confirmed: set[str], now: float) -> None:
+        channel = message["channel"].decode() if isinstance(message["channel"], bytes) else str(message["channel"])
+        if message["type"] == "subscribe":
+            confirmed.add(channel)
+            if len(confirmed) == 2:  # once more after a reconnection that redis-py made by itself
+                with self._lock:
+                    self._link.opened()
+                    self._fault = None
+        elif message["type"] == "message":
+            with self._lock:
+                if channel == self._mirror.pulse_channel:
+                    self._link.pulse(message["data"], now)
+                else:
+                    self._hear(message["data"], now)
+
+    def _hear(self, document: bytes, now: float) -> None:
+        event = self._read(document)
+        self._link.event(now, sound=event is not None)
+        if event is None:
+            return
+        full = len(self._events) >= self._max_waiting or self._bytes + len(document) > self._max_bytes
+        if full or isinstance(event, _Reference):
+            self._missed = True
+        if full:
+            self._events, self._bytes = [], 0
+        elif isinstance(event, TraceEvent):
+            self._events.append(event)
+            self._bytes += len(document)
+
+    def _read(self, document: bytes) -> TraceEvent | _Reference | None:
+        """The event, or what stands for it; None for what is neither, or of another trace than it came for."""
+        if len(document) > _MOST_BYTES:
+            return None
+        event: TraceEvent | _Reference
+        try:
+            event = decode_event(document)
+        except EventError:
+            try:
+                event = msgspec.json.decode(document, type=_Reference)
+            except msgspec.MsgspecError:
+                return None
+        return event if self._trace_id in (None, event.trace_id) else None
+
+    def _tell(self, now: float) -> None:
+        """Wake who follows, if there is something to take or the state is another."""
+        with self._lock:
+            self._link.tick(now)
+            state = (self._link.phase, self._link.is_live(now), self._link.gaps)
+            news = bool(self._events) or self._missed or state != self._told
+            self._told = state
+        if news:
+            self._wake()

@@ -1,0 +1,54 @@
+"""What a store can tell of what is new: asked for by whoever follows a trace, so that it need not be read whole again.
+
+A store may do without; whoever follows it then reads traces whole.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from sagatrace.events import TraceEvent
+    from sagatrace.stores import Malformed, ReadCost
+
+__all__ = ["Changes", "TellsChanges"]
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What was stored, or replaced, since an earlier reading; it may hold what that one held too.
+
+    `cursor` is what the next reading goes on from. `whole` says that this is everything: there was no earlier
+    reading, or not of this file. `more` says that a limit cut it: there is more to be asked for at once.
+    """
+
+    events: tuple[TraceEvent, ...]
+    malformed: tuple[Malformed, ...]
+    cursor: str
+    cost: ReadCost
+    whole: bool = False
+    more: bool = False
+
+
+@runtime_checkable
+class TellsChanges(Protocol):
+    """A store that knows what is new. All calls block, are safe from several threads, and raise StoreError."""
+
+    def stamp(self) -> str | None:
+        """Differs from an earlier one if anything was stored in between; None where telling costs as much as reading.
+
+        Equal stamps mean that nothing was; different ones need not mean that something was.
+        """
+        ...
+
+    def fetch_since(self, trace_id: str, cursor: str | None) -> Changes:
+        """What of one trace is new since the reading that gave the cursor; everything, without one.
+
+        What was removed from the store since, as by its age, is not told of.
+        """
+        ...
+
+    def fetch_all_since(self, cursor: str | None, limit: int) -> Changes:
+        """What is new of all traces, oldest first, about `limit` events; without a cursor nothing, and one of now."""
+        ...

@@ -1,0 +1,192 @@
+"""`sagatrace tail` as a process of its own: what it prints, when it ends and how."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from sagas import event, failed, succeeded
+from sagatrace.events import TraceEvent, new_event
+from sagatrace.mirror import Mirror, Publisher
+from sagatrace.stores import EventStore, open_store
+from servers import running_redis, until
+
+
+class Tail:
+    """A running `sagatrace tail`; its lines as they come."""
+
+    def __init__(self, store: EventStore, *arguments: str, mirror: str = "") -> None:
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("SAGATRACE_")}
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", "from sagatrace_tui.cli import main; main()", "tail", *arguments],
+            env={**environment, "SAGATRACE_STORE": store.label, "SAGATRACE_MIRROR": mirror, "PYTHONUTF8": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.lines: list[str] = []
+        self.told: list[str] = []
+        assert self.process.stdout is not None
+        assert self.process.stderr is not None
+        self._readers = [
+            threading.Thread(target=lambda: self.lines.extend(iter(self.process.stdout.readline, ""))),  # type: ignore[union-attr, arg-type]
+            threading.Thread(target=lambda: self.told.extend(iter(self.process.stderr.readline, ""))),  # type: ignore[union-attr, arg-type]
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    def until(self, text: str, timeout: float = 20) -> None:
+        until(lambda: any(text in line for line in (*self.lines, *self.told)), f"{text!r} among what is told", timeout)
+
+    def ends(self) -> int:
+        status = self.process.wait(20)
+        for reader in self._readers:
+            reader.join(5)
+        return status
+
+
+@contextmanager
+def tailing(store: EventStore, *arguments: str, mirror: str = "") -> Iterator[Tail]:
+    tail = Tail(store, *arguments, mirror=mirror)
+    try:
+        yield tail
+    finally:
+        tail.process.kill()
+        tail.ends()
+        for stream in (tail.process.stdout, tail.process.stderr):
+            if stream is not None:
+                stream.close()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[EventStore]:
+    opened = open_store(f"sqlite:///{tmp_path}/traces.db")
+    opened.append([])
+    yield opened
+    opened.close()
+
+
+def now(trace_id: str, event_type: str, **rest: str) -> TraceEvent:
+    return new_event(trace_id=trace_id, span_id="wf", event_type=event_type, **rest)  # type: ignore[arg-type]
+
+
+def test_a_trace_that_has_ended_is_told_at_once_with_the_status_of_why(store: EventStore) -> None:
+    store.append(failed("T7"))
+    with tailing(store, "T7") as tail:
+        assert tail.ends() == 5
+        assert len(tail.lines) == 17
+        assert tail.lines[11].startswith("10:00:03.400 ✘ transfer_funds failed · InsufficientFunds: balance 1200")
+        assert "⚠ half undone · failed at transfer_funds" in tail.lines[-1]
+    store.append(succeeded("T8"))
+    with tailing(store, "T8", "--json") as tail:
+        assert tail.ends() == 0
+        assert [json.loads(line)["id"] for line in tail.lines] == [one.id for one in succeeded("T8")]
+
+
+def test_a_running_trace_is_followed_until_it_has_ended_verdict_by_verdict(store: EventStore) -> None:
+    store.append([now("T", "workflow:x:started")])
+    with tailing(store, "T") as tail:
+        tail.until("▶ running")
+        store.append([now("T", "workflow:x:retrying")])
+        tail.until("retrying")
+        store.append([now("T", "workflow:x:completed")])
+        tail.until("✔ succeeded")
+        assert tail.ends() == 0
+
+
+def test_what_is_printed_as_json_is_what_is_stored(store: EventStore) -> None:
+    with tailing(store, "--json") as tail:
+        tail.until("polling every 1 s")
+        store.append([*failed("A"), *succeeded("B")])
+        until(lambda: len(tail.lines) == 22, "all of it")
+        stored = [one.document() for trace_id in "AB" for one in store.fetch_trace(trace_id).events]
+        assert sorted(map(json.loads, tail.lines), key=str) == sorted(stored, key=str)
+
+
+@pytest.mark.parametrize("trace_id", [["T"], []])
+def test_with_a_mirror_it_hears_what_the_store_was_never_polled_for(store: EventStore, trace_id: list[str]) -> None:
+    store.append([now("T", "workflow:x:started")])
+    with running_redis() as redis, tailing(store, *trace_id, "--json", mirror=redis.url) as tail:
+        publisher = Publisher(Mirror(redis.url, store.label))
+        publisher.start()
+        tail.until("live by Redis")
+        done = now("T", "workflow:x:completed")
+        store.append([done])
+        publisher.offer([done])
+        tail.until(done.id)
+        publisher.close()
+        if trace_id:
+            assert tail.ends() == 0
+        assert sum(done.id in line for line in tail.lines) == 1
+
+
+def test_a_redis_that_is_not_there_is_said_and_the_store_polled(store: EventStore) -> None:
+    with tailing(store, mirror="redis://127.0.0.1:1/0") as tail:
+        tail.until("reconnecting · polling every 1 s")
+        store.append([now("T", "workflow:x:started")])
+        tail.until("workflow:x started")
+    with tailing(store, mirror="http://:s3cret@host") as tail:
+        tail.until("SAGATRACE_MIRROR")
+        store.append([now("T", "workflow:x:completed")])
+        tail.until("workflow:x completed")
+        assert "s3cret" not in "".join(tail.told)
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_it_ends_in_good_order_when_told_to(store: EventStore, number: signal.Signals, status: int) -> None:
+    store.append([now("T", "workflow:x:started")])
+    with tailing(store, "T") as tail:
+        tail.until("▶ running")
+        tail.process.send_signal(number)
+        assert tail.ends() == status
+        assert not any("Traceback" in line for line in tail.told)
+
+
+def test_it_ends_when_nobody_reads_any_more_though_nothing_happens(store: EventStore) -> None:
+    store.append([now("T", "workflow:x:started")])
+    command = [sys.executable, "-c", "from sagatrace_tui.cli import main; main()", "tail", "T", "--store", store.label]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline()
+        process.stdout.close()
+        assert process.wait(20) == 0
+        assert b"Traceback" not in process.stderr.read()
+
+
+def test_a_trace_that_is_not_there_has_its_own_status(store: EventStore) -> None:
+    with tailing(store, "nope") as tail:
+        assert tail.ends() == 7
+        assert "no trace 'nope'" in tail.told[-1]
+        assert tail.lines == []
+
+
+def test_what_jobs_wrote_reaches_no_terminal_as_more_than_text(store: EventStore) -> None:
+    store.append([event("\x1b]0;T", "s", "stage:\x1b[31m:failed", 1.0, data={"error": "a\x1b[2Jb\u202ec\n"})])
+    for arguments in (["\x1b]0;T"], ["\x1b]0;T", "--json"]):
+        with tailing(store, *arguments) as tail:
+            assert tail.ends() in (4, 6)
+            said = "".join([*tail.lines, *tail.told])
+            assert "\x1b" not in said
+            assert "\u202e" not in said
+
+
+def test_a_store_that_fails_meanwhile_is_said_and_read_again_when_it_is_back(store: EventStore, tmp_path: Path) -> None:
+    store.append([now("T", "workflow:x:started")])
+    with tailing(store, "T") as tail:
+        tail.until("▶ running")
+        (tmp_path / "traces.db").rename(tmp_path / "away.db")
+        tail.until("no store at")
+        (tmp_path / "away.db").rename(tmp_path / "traces.db")
+        store.append([now("T", "workflow:x:completed")])
+        tail.until("✔ succeeded")
+        assert tail.ends() == 0

@@ -1,0 +1,17 @@
+"""A job that tells what is loaded in its process."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from sagatrace import Tracer
+from sagatrace.rq import current_trace
+
+
+def told() -> None:
+    """Whether anything of the mirror is."""
+    trace = current_trace()
+    assert trace is not None
+    mirror = any(name.startswith(("sagatrace.mirror", "sagatrace.ship")) for name in sys.modules)
+    Tracer().emit("test:told", trace, data={"mirror": mirror, "pid": os.getpid()})

@@ -1,0 +1,60 @@
+"""A mirror whose Redis accepts and never answers: jobs know nothing of it, and the store gets everything."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from redis import Redis
+from rq import Queue
+
+from sagatrace import TraceContext, trace_meta
+from sagatrace.stores import open_store
+from servers import until, work_off
+
+HERE = Path(__file__).parent
+
+
+@contextmanager
+def mute_redis() -> Iterator[tuple[str, list[socket.socket]]]:
+    """Accepts every connection and never answers; who has connected so far."""
+    callers: list[socket.socket] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def accept() -> None:
+            while True:
+                try:
+                    callers.append(server.accept()[0])
+                except OSError:
+                    return
+
+        thread = threading.Thread(target=accept)
+        thread.start()
+        yield f"redis://127.0.0.1:{server.getsockname()[1]}/0", callers
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join(5)
+        for caller in callers:
+            caller.close()
+
+
+def test_jobs_never_touch_the_mirror_and_everything_is_stored(tmp_path: Path, redis: Redis) -> None:
+    url = f"sqlite:///{tmp_path}/traces.db"
+    with mute_redis() as (mirror, callers):
+        queue = Queue("live", connection=redis)
+        for number in range(5):
+            meta = trace_meta(TraceContext.new(f"T{number}"))
+            queue.enqueue("mirror_free.told", meta=meta)
+        path = str(redis.connection_pool.connection_kwargs["path"])
+        work_off(f"unix://{path}", url, "live", path=HERE, mirror=mirror)
+        store = open_store(url, read_only=True)
+        until(lambda: all(len(store.fetch_trace(f"T{n}").events) == 3 for n in range(5)), "all events are stored")
+        until(lambda: callers, "that the shipper has tried to publish")
+        for number in range(5):
+            [told] = [one for one in store.fetch_trace(f"T{number}").events if one.event_type == "test:told"]
+            assert told.data["mirror"] is False
+            assert told.data["pid"] != os.getpid()
+        store.close()

@@ -1,0 +1,129 @@
+"""What a subscriber concludes from what it is told: a table of what happens and what is known then."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from sagatrace.mirror import Heard
+from sagatrace.mirror.link import SILENCE, Link
+from sagatrace_tui.live import SWEEP, Following, following
+from sagatrace_tui.live.following import seconds_between_looks
+
+
+def pulse(publisher: str = "A", published: int = 0, lost: int = 0, ends: bool = False) -> bytes:
+    return json.dumps({"publisher": publisher, "published": published, "lost": lost, "ends": ends}).encode()
+
+
+def listening(*, hears_all: bool = False) -> Link:
+    link = Link(hears_all)
+    link.opened()
+    return link
+
+
+def test_a_subscription_confirmed_means_that_all_before_was_missed() -> None:
+    link = Link(hears_all=False)
+    assert (link.phase, link.gaps, link.is_live(0)) == ("connecting", 0, False)
+    link.opened()
+    assert (link.phase, link.gaps, link.is_live(0)) == ("listening", 1, False)
+    link.closed()
+    link.opened()
+    assert link.gaps == 2
+
+
+def test_it_is_live_only_while_somebody_is_heard_publishing() -> None:
+    link = listening()
+    link.pulse(pulse(), 10)
+    assert link.is_live(10)
+    link.closed()
+    assert not link.is_live(10)
+    link.opened()
+    assert not link.is_live(10)
+    link.event(11)
+    assert link.is_live(11)
+    assert not link.is_live(11.1 + SILENCE)
+
+
+GAPS: dict[str, tuple[list[Callable[[Link], None]], int]] = {
+    "nothing lost": ([lambda k: k.pulse(pulse(published=1), 1), lambda k: k.pulse(pulse(published=5), 3)], 0),
+    "a newcomer that lost some before": ([lambda k: k.pulse(pulse(lost=2), 1)], 1),
+    "and lost no more": ([lambda k: k.pulse(pulse(lost=2), 1), lambda k: k.pulse(pulse(lost=2), 3)], 1),
+    "more lost": ([lambda k: k.pulse(pulse(), 1), lambda k: k.pulse(pulse(lost=1), 3)], 1),
+    "one that ends": ([lambda k: k.pulse(pulse(), 1), lambda k: k.pulse(pulse(ends=True), 3), lambda k: k.tick(99)], 0),
+    "one that falls silent": ([lambda k: k.pulse(pulse(), 1), lambda k: k.tick(1.1 + SILENCE)], 1),
+    "one of two": (
+        [lambda k: k.pulse(pulse("A"), 1), lambda k: k.pulse(pulse("B"), 4), lambda k: k.tick(1.1 + SILENCE)],
+        1,
+    ),
+    "no pulse but noise": ([lambda k: k.pulse(b"{}", 1), lambda k: k.pulse(b"\xff", 2), lambda k: k.tick(99)], 0),
+}
+
+
+@pytest.mark.parametrize("case", GAPS)
+def test_what_is_a_gap(case: str) -> None:
+    happens, gaps = GAPS[case]
+    link = listening()
+    for one in happens:
+        one(link)
+    assert link.gaps - 1 == gaps
+
+
+@pytest.mark.parametrize(("arrived", "gaps"), [(3, 0), (4, 0), (2, 1)])
+def test_who_hears_all_holds_the_count_of_a_publisher_against_what_came(arrived: int, gaps: int) -> None:
+    link = listening(hears_all=True)
+    link.pulse(pulse(published=10), 1)
+    for _ in range(arrived):
+        link.event(2)
+    link.pulse(pulse(published=13), 3)
+    assert link.gaps - 1 == gaps
+
+
+def test_a_flood_of_names_is_kept_in_bounds() -> None:
+    link = listening()
+    for number in range(5000):
+        link.pulse(pulse(f"P{number}"), 1)
+    link.tick(99)
+    assert link.gaps - 1 <= 1000
+
+
+def heard(phase: str, *, live: bool = False) -> Heard:
+    return Heard((), missed=False, phase=phase, live=live, ignored=0, fault=None)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("known", "behind", "words"),
+    [
+        (None, False, "polling every 1 s"),
+        (None, True, "polling every 1 s"),
+        (heard("connecting"), False, "polling every 1 s, connecting to Redis"),
+        (heard("lost"), False, "reconnecting · polling every 1 s"),
+        (heard("lost"), True, "reconnecting · polling every 1 s"),
+        (heard("listening"), True, "catching up"),
+        (heard("listening", live=True), True, "catching up"),
+        (heard("listening"), False, "polling every 1 s, no publisher heard"),
+        (heard("listening", live=True), False, "live by Redis"),
+    ],
+)
+def test_the_state_says_no_more_than_is_true(known: Heard | None, behind: bool, words: str) -> None:
+    assert following(known, behind=behind, every=1.0).words == words
+
+
+@pytest.mark.parametrize(
+    ("known", "free", "over", "seconds"),
+    [
+        (None, True, False, 1.0),
+        (None, False, False, 1.0),
+        (heard("listening", live=True), True, False, 1.0),
+        (heard("listening", live=True), False, False, SWEEP),
+        (heard("listening"), False, False, 1.0),
+        (heard("lost", live=False), False, False, 1.0),
+        (None, False, True, SWEEP),
+    ],
+)
+def test_a_store_that_charges_is_left_alone_only_while_it_may_be(
+    known: Heard | None, free: bool, over: bool, seconds: float
+) -> None:
+    assert seconds_between_looks(known, free=free, over=over, least=1.0) == seconds
+    assert Following("polling", seconds).words == f"polling every {seconds:g} s"

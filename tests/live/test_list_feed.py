@@ -1,0 +1,145 @@
+"""The list, heard and polled, equals the list read anew; what runs is not fetched again for every event."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sagas import UnreliableStore, event, failed, hearing, orphaned, running, still, succeeded
+from sagatrace.errors import StoreError
+from sagatrace.stores import Search, TraceHits
+from sagatrace.stores.memory import MemoryStore
+from sagatrace_tui.live import AFRESH, LOOK, OLDER, ListFeed, Listing
+from sagatrace_tui.model.query import parse_query
+
+NOW_TOO = frozenset({LOOK})
+KINDS = (succeeded, failed, running, orphaned)
+POOL = [one for n in range(8) for one in KINDS[n % 4](f"t{n}", 30.0 + n)]
+STEPS = st.one_of(
+    st.tuples(st.just("store"), st.sampled_from(range(len(POOL)))),
+    st.tuples(st.just("hear"), st.sampled_from(range(len(POOL)))),
+    st.tuples(st.just("read"), st.just(0)),
+    st.tuples(st.just("look"), st.just(0)),
+)
+
+
+def last(feed: ListFeed, wishes: frozenset[str] = frozenset()) -> Listing:
+    return list(feed.read(wishes))[-1]
+
+
+@settings(max_examples=120, deadline=None)
+@given(st.lists(STEPS, max_size=50), st.sampled_from(["", "status:failed", "type:stage:funding t1", "tag:ai"]))
+def test_however_it_comes_the_list_is_what_a_search_finds(steps: list[tuple[str, int]], query: str) -> None:
+    store = MemoryStore()
+    store.append(POOL[:20])
+    feed = ListFeed(store, still, query=parse_query(query))
+    told = hearing(feed)
+    last(feed)
+    for step, which in steps:
+        if step in ("store", "hear"):
+            store.append([POOL[which]])
+            told.events += [POOL[which]] * (step == "hear")
+        else:
+            last(feed, NOW_TOO if step == "look" else frozenset())
+    afresh = last(ListFeed(store, still, query=parse_query(query)))
+    assert last(feed, NOW_TOO).rows == afresh.rows
+
+
+def test_what_runs_is_kept_at_hand_and_what_comes_asks_the_store_nothing() -> None:
+    store = UnreliableStore([*running("a", 60), *succeeded("b", 61)])
+    feed = ListFeed(store, still)
+    told = hearing(feed)
+    last(feed)
+    last(feed, NOW_TOO)
+    store.fetches.clear()
+    told.events = [event("a", f"n{n}", "stage:x:started", 62.0, "cre") for n in range(50)]
+    listing = last(feed)
+    assert [(row.trace_id, row.span_count) for row in listing.rows] == [("a", 52), ("b", 3)]
+    assert store.fetches == []
+
+
+def test_a_trace_that_was_never_listed_is_fetched_once_when_it_is_heard_of() -> None:
+    store = UnreliableStore(succeeded("b", 61))
+    feed = ListFeed(store, still)
+    told = hearing(feed)
+    last(feed)
+    store.fetches.clear()
+    store.append(running("new", 62))
+    for one in running("new", 62):
+        told.events = [one]
+        last(feed)
+    assert store.fetches == ["new"]
+    assert [row.trace_id for row in last(feed).rows] == ["new", "b"]
+
+
+def test_a_query_takes_in_only_what_matches() -> None:
+    store = UnreliableStore(failed("bad", 60))
+    feed = ListFeed(store, still, query=parse_query("status:failed"))
+    told = hearing(feed)
+    last(feed)
+    store.append([*succeeded("good", 61), *failed("worse", 62)])
+    told.events = [*succeeded("good", 61), *failed("worse", 62)]
+    assert [row.trace_id for row in last(feed).rows] == ["worse", "bad"]
+
+
+def test_a_list_left_open_forgets_the_oldest_and_finds_them_again_further_down() -> None:
+    store = UnreliableStore(one for n in range(30) for one in succeeded(f"old{n:04}", n / 10))
+    feed = ListFeed(store, still, page=10)
+    told = hearing(feed)
+    last(feed)
+    news = [one for n in range(1100) for one in succeeded(f"new{n:04}", 10 + n / 100)]
+    store.append(news)
+    told.events = list(news)
+    listing = last(feed)
+    assert len(listing.rows) == 1000
+    assert listing.rows[-1].trace_id == "new0100"
+    assert not listing.exhausted
+    for _ in range(200):
+        if (listing := last(feed, frozenset({OLDER}))).exhausted:
+            break
+    assert len(listing.rows) == 1130
+    assert len(last(feed).rows) == 1130
+
+
+def test_what_comes_in_a_flood_is_found_by_searching() -> None:
+    store = UnreliableStore(succeeded("old", 1))
+    feed = ListFeed(store, still)
+    last(feed)
+    store.append(event(f"t{n % 60:02}", f"s{n}", "stage:x:started", 10 + n / 1000) for n in range(15_000))
+    searched = store.searches
+    assert len(last(feed, NOW_TOO).rows) == 61
+    assert store.searches > searched
+    searched = store.searches
+    store.append(event(f"t{n % 60:02}", f"m{n}", "stage:x:started", 40 + n / 1000) for n in range(5_000))
+    rows = last(feed, NOW_TOO).rows
+    assert sum(row.span_count for row in rows) == 20_003
+    assert store.searches == searched
+
+
+def test_a_first_search_that_failed_is_made_up_for() -> None:
+    class Failing(UnreliableStore):
+        fails = True
+
+        def search(self, search: Search) -> TraceHits:
+            if self.fails:
+                raise StoreError("not now")
+            return super().search(search)
+
+    store = Failing(succeeded("old", 1))
+    feed = ListFeed(store, still)
+    assert last(feed).fault == "not now"
+    store.fails = False
+    listing = last(feed, NOW_TOO)
+    assert (listing.fault, [row.trace_id for row in listing.rows]) == (None, ["old"])
+
+
+def test_an_unchanged_store_is_not_searched_again() -> None:
+    store = UnreliableStore([*running("a", 60), *succeeded("b", 61)])
+    feed = ListFeed(store, still)
+    for _ in range(3):
+        last(feed, NOW_TOO)
+    searched = store.searches
+    assert last(feed, NOW_TOO).fault is None
+    assert store.searches == searched
+    last(feed, frozenset({AFRESH}))
+    assert sorted(store.fetches[-2:]) == ["a", "b"]

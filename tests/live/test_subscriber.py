@@ -1,0 +1,199 @@
+"""A subscriber on a real Redis, and what is done to Redis while it listens."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from redis import Redis
+
+from sagatrace.events import TraceEvent, encode_event, new_event
+from sagatrace.mirror import MAX_MESSAGE, Heard, Mirror, Publisher, Subscriber
+from servers import TcpRedis, until
+
+
+def events(count: int, trace_id: str = "T", size: int = 0) -> list[TraceEvent]:
+    data = {"text": "x" * size} if size else None
+    return [
+        new_event(trace_id=trace_id, span_id=f"S{n}", event_type="stage:x:started", data=data) for n in range(count)
+    ]
+
+
+class Ear:
+    """Takes whatever a subscriber has, and adds it up."""
+
+    def __init__(self, mirror: Mirror, trace_id: str | None, **bounds: int) -> None:
+        self.events: dict[str, TraceEvent] = {}
+        self.missed = 0
+        self.wakes = 0
+        self.subscriber = Subscriber(mirror, trace_id, self._wake, **bounds)
+
+    def _wake(self) -> None:
+        self.wakes += 1
+
+    def take(self) -> Heard:
+        heard = self.subscriber.take()
+        self.events.update({event.id: event for event in heard.events})
+        self.missed += heard.missed
+        return heard
+
+    def is_listening(self) -> bool:
+        return self.take().phase == "listening"
+
+
+@contextmanager
+def listening(mirror: Mirror, trace_id: str | None, **bounds: int) -> Iterator[Ear]:
+    ear = Ear(mirror, trace_id, **bounds)
+    ear.subscriber.start()
+    try:
+        until(ear.is_listening, "the subscription")
+        yield ear
+    finally:
+        ear.subscriber.stop()
+        ear.subscriber.thread.join(5)
+        assert not ear.subscriber.thread.is_alive()
+
+
+@pytest.fixture
+def server() -> Iterator[TcpRedis]:
+    with TcpRedis() as started:
+        yield started
+
+
+@pytest.fixture
+def mirror(server: TcpRedis) -> Mirror:
+    return Mirror(server.url, "memory:")
+
+
+@pytest.mark.parametrize("trace_id", ["T", None])
+def test_what_is_published_is_heard_and_who_publishes_is_known(mirror: Mirror, trace_id: str | None) -> None:
+    sent = events(1200)
+    with listening(mirror, trace_id) as ear:
+        assert ear.missed == 1
+        publisher = Publisher(mirror)
+        publisher.offer([*sent[:400], *events(5, "other")])
+        publisher.offer(sent[400:])
+        until(lambda: ear.take().live and len(ear.events) >= 1200, "all of it")
+        assert set(ear.events) >= {event.id for event in sent}
+        assert len(ear.events) == (1200 if trace_id else 1205)
+        publisher.close()
+        assert publisher.lost == 0
+        assert ear.missed == 1
+        assert ear.wakes
+
+
+def test_messages_that_are_no_events_or_lie_about_their_trace_are_counted_and_ignored(mirror: Mirror) -> None:
+    with listening(mirror, "T") as ear, mirror.connect() as client:
+        [good] = events(1)
+        noise = [b"", b"\xff\xfe", b"[]", b"{}", b'{"id": 1}', encode_event(events(1, "other")[0]), b"[" * 100_000]
+        noise += [b'{"id":"a","trace_id":"other"}', b"x" * (3 * MAX_MESSAGE), b'{"id":"","trace_id":"T","span_id":"s"']
+        for message in [*noise, encode_event(good)]:
+            client.publish(mirror.trace_channel("T"), message)
+        client.publish(mirror.pulse_channel, b"no pulse")
+        until(lambda: ear.take().ignored == len(noise) + 1, "the count")
+        assert list(ear.events) == [good.id]
+        assert ear.missed == 1
+
+
+def test_an_event_too_large_to_publish_sends_the_reader_to_the_store(mirror: Mirror) -> None:
+    with listening(mirror, "T") as ear:
+        publisher = Publisher(mirror)
+        publisher.offer(events(1, size=MAX_MESSAGE))
+        until(lambda: ear.take() and ear.missed == 2, "that something is missing")
+        publisher.close()
+        assert ear.take().ignored == 0
+
+
+def test_more_than_is_taken_is_dropped_and_said(mirror: Mirror) -> None:
+    with listening(mirror, "T", max_waiting=100) as ear:
+        publisher = Publisher(mirror)
+        publisher.offer(events(350))
+        until(lambda: publisher.published == 350, "all is published")
+        publisher.close()
+        until(lambda: ear.take() and ear.missed == 2, "the gap")
+        assert len(ear.events) <= 100
+
+
+def test_a_connection_that_is_killed_comes_back_with_a_gap(mirror: Mirror, server: TcpRedis) -> None:
+    with listening(mirror, "T") as ear, Redis.from_url(server.url) as client:
+        client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+        until(lambda: ear.take() and ear.missed == 2 and ear.is_listening(), "it listens again")
+        [event] = events(1)
+        client.publish(mirror.trace_channel("T"), encode_event(event))
+        until(lambda: ear.take() and event.id in ear.events, "the event")
+
+
+def test_a_redis_that_is_killed_and_started_again_is_found() -> None:
+    with TcpRedis() as server:
+        mirror = Mirror(server.url, "memory:")
+        with listening(mirror, None) as ear:
+            server.stop()
+            until(lambda: ear.take().phase == "lost", "it is known to be lost")
+            assert ear.subscriber.take().fault is not None
+            server.start()
+            until(ear.is_listening, "it listens again")
+            assert ear.missed == 2
+
+
+def test_a_subscriber_too_slow_for_its_buffer_is_thrown_out_by_redis_and_says_so(
+    mirror: Mirror, server: TcpRedis
+) -> None:
+    with Redis.from_url(server.url) as client:
+        client.config_set("client-output-buffer-limit", "pubsub 64kb 64kb 1")
+        with listening(mirror, "T") as ear:
+            # Held here, the thread reads nothing more: the system's buffers fill first, then Redis' own.
+            with ear.subscriber._lock:
+                for event in events(600, size=20_000):
+                    client.publish(mirror.trace_channel("T"), encode_event(event))
+                until(lambda: not _subscribers(client), "Redis has thrown it out")
+            until(lambda: ear.take() and ear.missed >= 2 and ear.is_listening(), "the gap")
+
+
+def _subscribers(client: Redis) -> list[object]:
+    return client.client_list(_type="pubsub")  # type: ignore[no-any-return]
+
+
+def test_a_redis_that_stops_answering_is_noticed_and_one_that_never_was_is_tried_on(server: TcpRedis) -> None:
+    mirror = Mirror(server.url, "memory:")
+    with listening(mirror, "T") as ear:
+        server.process.send_signal(signal.SIGSTOP)  # it hangs
+        until(lambda: ear.take().phase == "lost", "the silence is noticed")
+        server.process.send_signal(signal.SIGCONT)
+        until(ear.is_listening, "it listens again")
+    nobody = Ear(Mirror("redis://127.0.0.1:1/0", "memory:"), "T")
+    nobody.subscriber.start()
+    until(lambda: nobody.take().phase == "lost", "that nobody is there")
+    nobody.subscriber.stop()
+
+
+def test_a_publisher_that_could_not_publish_makes_a_gap_when_it_can_again(server: TcpRedis) -> None:
+    mirror = Mirror(server.url, "memory:")
+    publisher = Publisher(mirror)
+    publisher.start()
+    with listening(mirror, "T") as ear:
+        until(lambda: ear.take().live, "the publisher is heard")
+        before = ear.missed
+        with Redis.from_url(server.url) as client:
+            client.execute_command("ACL", "SETUSER", "default", "-publish")
+            publisher.offer(events(3))
+            until(lambda: publisher.lost == 3, "that they are lost")
+            client.execute_command("ACL", "SETUSER", "default", "+publish")
+        until(lambda: ear.take() and ear.missed > before, "the gap")
+    publisher.close()
+
+
+def test_a_subscriber_ends_when_told_whatever_redis_does() -> None:
+    with TcpRedis() as server:
+        ear = Ear(Mirror(server.url, "memory:"), "T")
+        ear.subscriber.start()
+        until(ear.is_listening, "the subscription")
+        server.process.send_signal(signal.SIGSTOP)
+        began = time.monotonic()
+        ear.subscriber.stop()
+        ear.subscriber.thread.join(10)
+        assert not ear.subscriber.thread.is_alive()
+        assert time.monotonic() - began < 8
+        server.process.send_signal(signal.SIGCONT)

@@ -1,0 +1,268 @@
+"""A trace read bit by bit, heard out of order and shown now and then equals the trace read whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from sagas import NOW, UnreliableStore, event, failed, hearing, orphaned, running, still, succeeded
+from sagatrace.events import TraceEvent
+from sagatrace.stores.memory import MemoryStore
+from sagatrace_tui.live import AFRESH, LOOK, ListFeed, Meter, OpenTrace, TraceFeed
+from sagatrace_tui.live.partition import Partition
+from sagatrace_tui.live.twins import Twins
+from sagatrace_tui.model import build_trace
+
+NOW_TOO = frozenset({LOOK})
+
+
+def shown(feed: TraceFeed, wishes: frozenset[str] = frozenset()) -> OpenTrace:
+    """Read, and show it as a screen does, until nothing waits."""
+    [reading] = feed.read(wishes)
+    assert reading.fault is None
+    feed.shown(reading.trace)
+    return shown(feed) if feed.is_waiting else reading
+
+
+POOL = [*failed("T"), *orphaned("T", 20), event("T", "gone", "stage:batch:started", 20.05, "wf")]
+PRESUMED = [
+    event("T", "crj", "job:abandoned", 9.0, "cre", id=one.id, status="failed", data={"presumed": True})
+    for one in POOL
+    if one.event_type == "job:completed"
+]
+STEPS = st.one_of(
+    st.tuples(st.just("store"), st.sampled_from(range(len(POOL)))),
+    st.tuples(st.just("presume"), st.sampled_from(range(len(PRESUMED)))),
+    st.tuples(st.just("hear"), st.sampled_from(range(len(POOL)))),
+    st.tuples(st.just("look"), st.just(0)),
+    st.tuples(st.just("read"), st.just(0)),
+    st.tuples(st.just("show"), st.just(0)),
+    st.tuples(st.just("missed"), st.just(0)),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(STEPS, max_size=40))
+def test_however_it_comes_the_end_is_what_the_store_has(steps: list[tuple[str, int]]) -> None:
+    store = MemoryStore()
+    store.append(POOL[:1])
+    feed = TraceFeed(store, "T", still)
+    told = hearing(feed)
+    reading = shown(feed)
+    for step, which in steps:
+        match step:
+            case "store":
+                store.append([POOL[which]], replace=True)
+            case "presume":
+                store.append([PRESUMED[which]])
+                told.events.append(PRESUMED[which])  # published though the store knew better
+            case "hear":
+                store.append([POOL[which]], replace=True)
+                told.events += [POOL[which]] * 2
+            case "missed":
+                told.missed = True
+            case "show":
+                feed.shown(reading.trace)
+            case _:
+                [reading] = feed.read(NOW_TOO if step == "look" else frozenset())
+    reading = shown(feed, NOW_TOO)
+    assert reading.trace == build_trace("T", store.fetch_trace("T").events, now=NOW)
+    assert reading.outline is not None
+    assert reading.trace is not None
+    assert len(reading.outline.ids) >= len(reading.trace.roots)
+    assert reading.known == reading.trace.event_count
+
+
+def test_a_trace_that_is_on_screen_never_changes() -> None:
+    events = failed("T")
+    store = MemoryStore()
+    store.append(events[:4])
+    feed = TraceFeed(store, "T", still)
+    for at in range(5, len(events)):
+        store.append(events[:at])
+        [reading] = feed.read(NOW_TOO)
+        before = reading.trace
+        if at % 2:
+            feed.shown(before)
+        assert before is not None
+        count, spans = before.event_count, {one: list(span.events) for one, span in before.spans.items()}
+        store.append(events[: at + 1])
+        list(feed.read(NOW_TOO))
+        assert before.event_count == count
+        assert {one: list(span.events) for one, span in before.spans.items()} == spans
+
+
+def test_what_comes_while_nothing_is_shown_waits_and_is_counted() -> None:
+    events = failed("T")
+    store = MemoryStore()
+    store.append(events[:4])
+    feed = TraceFeed(store, "T", still)
+    first = shown(feed)
+    readings = []
+    for at in range(5, 10):
+        store.append(events[:at])
+        readings += feed.read(NOW_TOO)
+    assert first.trace is not None
+    assert first.trace.event_count == 4
+    assert [reading.known for reading in readings] == [5, 6, 7, 8, 9]
+    assert len({id(reading.trace) for reading in readings}) == 1  # one was made ready, and waits to be shown
+    assert shown(feed).trace == build_trace("T", events[:9], now=NOW)
+
+
+def test_somebody_else_who_reads_the_trace_holds_up_nobody() -> None:
+    store = MemoryStore()
+    store.append(failed("T")[:4])
+    feed = TraceFeed(store, "T", still)
+    shown(feed)
+    store.append(failed("T")[:6])
+    reading = shown(feed, NOW_TOO)
+    with reading.hold:
+        store.append(failed("T"))
+        [later] = feed.read(NOW_TOO)
+        assert later.trace is reading.trace
+        assert later.known == 16
+    assert shown(feed).trace == build_trace("T", failed("T"), now=NOW)
+
+
+def test_an_unchanged_store_is_asked_nothing_and_what_is_heard_needs_no_query() -> None:
+    store = UnreliableStore(running("T", 70))
+    feed = TraceFeed(store, "T", still)
+    told = hearing(feed)
+    shown(feed)
+    store.fetches.clear()
+    shown(feed, NOW_TOO)
+    assert store.fetches == []
+    told.events = [event("T", "job", "job:started", 71, "cre")]
+    assert shown(feed).known == 3
+    assert store.fetches == []
+
+
+def test_a_gap_leads_to_one_look_and_a_store_that_fails_to_another_until_it_works() -> None:
+    store = UnreliableStore(running("T", 70))
+    feed = TraceFeed(store, "T", still)
+    told = hearing(feed)
+    shown(feed)
+    store.append(running("T", 71))
+    store.fetches.clear()
+    told.missed = True
+    store.cut_off = True
+    [reading] = feed.read()
+    assert reading.fault is not None
+    assert reading.following.state == "catching up"
+    store.cut_off = False
+    reading = shown(feed, NOW_TOO)
+    assert (reading.known, reading.following.words) == (4, "live by Redis")
+    assert store.fetches == ["T"]
+    shown(feed)
+    assert store.fetches == ["T"]
+
+
+def test_a_store_that_fails_keeps_nothing_heard_from_the_screen_and_is_not_asked_for_every_event() -> None:
+    class Counting(UnreliableStore):
+        stamps = 0
+
+        def stamp(self) -> str:
+            self.stamps += 1
+            return super().stamp()
+
+    store = Counting(running("T", 70))
+    feed = TraceFeed(store, "T", still)
+    told = hearing(feed)
+    shown(feed)
+    store.cut_off = told.missed = True
+    before = store.stamps
+    readings = []
+    for number in range(20):
+        told.events = [event("T", f"n{number}", "stage:x:started", 71, "cre")]
+        readings += feed.read()
+        feed.shown(readings[-1].trace)
+    assert readings[-1].trace is not None
+    assert readings[-1].trace.event_count == 22
+    assert 1 <= store.stamps - before <= 2
+    assert all(reading.fault is not None for reading in readings)
+
+
+def test_what_is_heard_otherwise_than_it_is_known_is_looked_up() -> None:
+    began, end = running("T", 70), event("T", "cre", "stage:credit:completed", 71, "wf", id="E")
+    store = UnreliableStore([*began, event("T", "cre", "stage:credit:abandoned", 71, "wf", id="E")])
+    feed = TraceFeed(store, "T", still)
+    told = hearing(feed)
+    shown(feed)
+    store.append([end], replace=True)
+    told.events = [end]
+    assert shown(feed).trace == build_trace("T", [*began, end], now=NOW)
+
+
+def test_a_trace_that_ended_is_read_whole_once_so_that_nothing_false_stays() -> None:
+    store = UnreliableStore(succeeded("T", 70)[:3])
+    feed = TraceFeed(store, "T", still)
+    told = hearing(feed)
+    shown(feed)
+    store.append(succeeded("T", 70))
+    told.events = [*succeeded("T", 70), event("T", "false", "ai:never-stored", 70.5, "wf")]
+    assert shown(feed).known == 7
+    assert shown(feed).trace == build_trace("T", succeeded("T", 70), now=NOW)
+
+
+def test_the_r_key_drops_what_the_store_no_longer_has() -> None:
+    class Expiring(UnreliableStore):
+        def forget(self, event_id: str) -> None:
+            del self._documents["T"][event_id]
+
+    store = Expiring(failed("T"))
+    feed = TraceFeed(store, "T", still)
+    shown(feed)
+    store.forget(failed("T")[-1].id)
+    assert shown(feed, frozenset({AFRESH})).known == 15
+
+
+def test_a_store_that_tells_no_changes_is_read_whole() -> None:
+    class Plain:
+        label = "plain:"
+
+        def __init__(self) -> None:
+            self._store = MemoryStore()
+            self.append = self._store.append
+            self.fetch_trace = self._store.fetch_trace
+            self.search = self._store.search
+            self.close = self._store.close
+
+    store = Plain()
+    store.append(failed("T")[:5])
+    feed = TraceFeed(store, "T", still)
+    shown(feed)
+    store.append(failed("T"))
+    assert shown(feed, NOW_TOO).trace == build_trace("T", failed("T"), now=NOW)
+    rows = list(ListFeed(store, still).read(NOW_TOO))[-1].rows
+    assert [row.span_count for row in rows] == [7]
+
+
+def test_documents_written_otherwise_by_a_store_are_the_same_event() -> None:
+    store = MemoryStore()
+    stored = event("T", "s", "stage:x:started", 1.0, data={"n": 5, "a": [1]})
+    heard = event("T", "s", "stage:x:started", 1.0, data={"a": [1], "n": 5.0})
+    assert stored != heard
+    store.append([stored])
+    partition = Partition(store, "T")
+    partition.hear([heard])
+    news = partition.look(Meter(still), whole=True)
+    assert (news.added, news.rewritten) == ([], False)
+
+
+@pytest.mark.parametrize("grow", [lambda n: failed("T")[:n], lambda n: orphaned("T")[:n]])
+def test_fresh_spans_are_those_the_trace_before_had_not(grow: Callable[[int], list[TraceEvent]]) -> None:
+    twins = Twins()
+    seen: set[str] = set()
+    for count in range(1, 4):
+        events = grow(count)
+        if twins.front is not None:
+            twins.wait(events[count - 1 :])
+        twins.turn(lambda events=events: build_trace("T", events, now=NOW), NOW)  # type: ignore[misc]
+        twins.shown(twins.front)
+        assert twins.front is not None
+        spans = set(twins.front.spans)
+        assert twins.fresh == (spans - seen if count > 1 else frozenset())
+        seen = spans
