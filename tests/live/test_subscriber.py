@@ -169,6 +169,27 @@ def test_a_redis_that_stops_answering_is_noticed_and_one_that_never_was_is_tried
     nobody.subscriber.stop()
 
 
+def test_a_server_that_repeats_what_it_was_sent_gives_no_password_away(caplog: pytest.LogCaptureFixture) -> None:
+    with TcpRedis("--rename-command", "HELLO", "", "--requirepass", "sesame") as server:
+        url = server.url.replace("//", "//:sesame@")
+        mirror = Mirror(url, "memory:")
+        ear = Ear(mirror, None)
+        ear.subscriber.start()
+        fault = until(lambda: ear.take().fault, "that it cannot be heard")
+        ear.subscriber.stop()
+        publisher = Publisher(mirror)
+        publisher.offer(events(1))
+        until(lambda: publisher.lost == 1, "that it cannot be published")
+        publisher.close()
+        ear.subscriber.thread.join(5)
+        said = [fault, *caplog.messages]
+        assert len(said) >= 3
+        assert not [text for text in said if "sesame" in text]
+        assert "protocol=2" in fault
+        with listening(Mirror(f"{url}?protocol=2", "memory:"), None):
+            pass  # as the fault advises
+
+
 def test_a_publisher_that_could_not_publish_makes_a_gap_when_it_can_again(server: TcpRedis) -> None:
     mirror = Mirror(server.url, "memory:")
     publisher = Publisher(mirror)
