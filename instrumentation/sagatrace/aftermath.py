@@ -166,9 +166,10 @@ def url_of_redis(connection: Redis) -> str | None:
     user, password = (quote(known.get(name) or "", safe="") for name in ("username", "password"))
     login = f"{user}:{password}@" if user or password else ""
     database = known.get("db") or 0
+    old = "?protocol=2" if str(known.get("protocol")) == "2" else ""  # to one before Redis 6 nothing else gets in
     if path := known.get("path"):
-        return f"unix://{login}{quote(path)}?db={database}"
+        return f"unix://{login}{quote(path)}?db={database}{old.replace('?', '&')}"
     if not known.get("host"):
         return None
     scheme = "rediss" if issubclass(pool.connection_class, SSLConnection) else "redis"
-    return f"{scheme}://{login}{known['host']}:{known.get('port') or 6379}/{database}"
+    return f"{scheme}://{login}{known['host']}:{known.get('port') or 6379}/{database}{old}"
