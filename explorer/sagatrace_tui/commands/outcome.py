@@ -28,6 +28,7 @@ __all__ = [
     "one_line_errors",
     "opened_store",
     "store_option",
+    "trace_argument",
 ]
 
 _P = ParamSpec("_P")
@@ -41,6 +42,20 @@ class Exit(IntEnum):
     FAILED = 1
     USAGE = 2
     NO_SUCH_TRACE = 7
+
+
+class _TraceId(click.ParamType):
+    """What cannot be encoded is written out, as it is where events are made: so such a trace is found, too."""
+
+    name = "trace_id"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ARG002 - click's form
+        return value.encode("utf-8", "backslashreplace").decode()
+
+
+def trace_argument(*, required: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """`TRACE_ID`: the trace a command is about."""
+    return click.argument("trace_id", required=required, type=_TraceId())
 
 
 def store_option(command: Callable[..., Any]) -> Callable[..., Any]:
