@@ -90,10 +90,17 @@ def test_messages_that_are_no_events_or_lie_about_their_trace_are_counted_and_ig
         [good] = events(1)
         noise = [b"", b"\xff\xfe", b"[]", b"{}", b'{"id": 1}', encode_event(events(1, "other")[0]), b"[" * 100_000]
         noise += [b'{"id":"a","trace_id":"other"}', b"x" * (3 * MAX_MESSAGE), b'{"id":"","trace_id":"T","span_id":"s"']
+        noise += [b'{"id":"a","trace_id":"T","x":' + b"[" * 100_000]
         for message in [*noise, encode_event(good)]:
             client.publish(mirror.trace_channel("T"), message)
-        client.publish(mirror.pulse_channel, b"no pulse")
-        until(lambda: ear.take().ignored == len(noise) + 1, "the count")
+        no_pulses = [
+            b"no pulse",
+            b'{"x":' + b"[" * 100_000,
+            b'{"publisher":"' + b"x" * 10**6 + b'","published":0,"lost":0}',
+        ]
+        for message in no_pulses:
+            client.publish(mirror.pulse_channel, message)
+        until(lambda: ear.take().ignored == len(noise) + len(no_pulses), "the count")
         assert list(ear.events) == [good.id]
         assert ear.missed == 1
 

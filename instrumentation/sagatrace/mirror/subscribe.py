@@ -186,7 +186,7 @@ class Subscriber:
         except EventError:
             try:
                 event = msgspec.json.decode(document, type=_Reference)
-            except msgspec.MsgspecError:
+            except (msgspec.MsgspecError, RecursionError):
                 return None
         return event if self._trace_id in (None, event.trace_id) else None
 
