@@ -21,7 +21,7 @@ from rq.job import Job
 from rq.registry import ScheduledJobRegistry, StartedJobRegistry
 from rq.results import Result
 
-from sagatrace.events import utc_timestamp
+from sagatrace.events import UNREADABLE, utc_timestamp
 
 __all__ = ["Aftermath", "facts_of", "name_of", "place_of_redis", "read_aftermath", "url_of_redis"]
 
@@ -133,7 +133,7 @@ def name_of(data: bytes) -> str:
     `pickletools`, with protocol, frame and tuple, and first in that the length and text of the name.
     """
     if data.startswith(b"["):
-        with suppress(msgspec.MsgspecError, RecursionError):
+        with suppress(*UNREADABLE):
             return msgspec.json.decode(data, type=tuple[str, msgspec.Raw, msgspec.Raw, msgspec.Raw])[0]
     at = 11 if data[2:3] == b"\x95" else 2  # after the protocol and, if there is one, the frame's size
     if data[:1] != b"\x80" or data[at : at + 2] not in (b"(\x8c", b"(X"):

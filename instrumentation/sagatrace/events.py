@@ -25,6 +25,7 @@ __all__ = [
     "MAX_ERROR",
     "MAX_STACK",
     "OPENING_PHASES",
+    "UNREADABLE",
     "Status",
     "TraceEvent",
     "decode_event",
@@ -34,6 +35,7 @@ __all__ = [
     "new_id",
     "parse_event",
     "parse_timestamp",
+    "require_text",
     "split_event_type",
     "utc_timestamp",
 ]
@@ -83,7 +85,7 @@ class TraceEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
             return {}
         try:
             return _DATA.decode(self.raw_data) or {}
-        except (msgspec.MsgspecError, RecursionError) as error:
+        except UNREADABLE as error:
             raise EventError(f"data is not a JSON object: {error}") from error
 
     @property
@@ -104,6 +106,16 @@ _DATA: Final = msgspec.json.Decoder(dict[str, Any] | None)
 _TIMESTAMP_OF: Final = attrgetter("timestamp")
 
 
+UNREADABLE: Final = (msgspec.MsgspecError, RecursionError, UnicodeError)
+"""What msgspec raises for text that is not the JSON it was to be."""
+
+
+def require_text(document: bytes | str) -> None:
+    """Raises UnicodeDecodeError for bytes that are no UTF-8: data, which is kept raw, would only fail later."""
+    if not document.isascii() and isinstance(document, bytes):
+        document.decode()
+
+
 def encode_event(event: TraceEvent) -> bytes:
     """The event as one line of JSON, without a line end."""
     return _ENCODER.encode(event)
@@ -112,8 +124,9 @@ def encode_event(event: TraceEvent) -> bytes:
 def decode_event(document: bytes | str) -> TraceEvent:
     """Read a stored document. Fields this version does not know are ignored. Raises EventError."""
     try:
+        require_text(document)
         event = _DECODER.decode(document)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except UNREADABLE as error:
         raise EventError(str(error)) from error
     parse_timestamp(event.timestamp)
     return event
@@ -121,9 +134,11 @@ def decode_event(document: bytes | str) -> TraceEvent:
 
 def decode_events(documents: Iterable[bytes | str]) -> list[TraceEvent]:
     """Read many stored documents at a fraction of the cost of one at a time. Raises EventError at the first fault."""
+    listed = list(documents)
     try:
-        events = list(map(_DECODER.decode, documents))
-    except (msgspec.MsgspecError, RecursionError) as error:
+        deque(map(require_text, listed), maxlen=0)
+        events = list(map(_DECODER.decode, listed))
+    except UNREADABLE as error:
         raise EventError(str(error)) from error
     stamps = list(map(_TIMESTAMP_OF, events))
     try:
@@ -141,7 +156,7 @@ def parse_event(document: bytes | str) -> TraceEvent:
     """
     try:
         fields = msgspec.json.decode(document)
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise EventError(f"not JSON: {error}") from error
     if not isinstance(fields, dict):
         raise EventError(f"not a JSON object but {type(fields).__name__}")

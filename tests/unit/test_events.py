@@ -26,6 +26,7 @@ from sagatrace.events import (
     split_event_type,
     utc_timestamp,
 )
+from sagatrace.ship.segment import read_line
 
 json_values = st.recursive(
     st.none()
@@ -120,7 +121,7 @@ odd_values = st.recursive(
     | st.builds(Half)
     | st.builds(within_itself)
     | st.builds(iter, st.just((1, 2)))
-    | st.builds(pow, st.just(10), st.just(5000))
+    | st.builds(pow, st.just(10), st.integers(300, 5000))
     | st.builds(nested, st.just(2000))
     | st.sampled_from([Success.SUCCESS, type, 1j, -(2**70), range(3), Holder("\ud800")]),
     lambda inner: (
@@ -183,6 +184,7 @@ def test_no_value_makes_an_event_be_refused(data: dict[Any, Any]) -> None:
         (2**200, 2**200),
         pytest.param(10**5000, "int: <repr failed: ValueError>", id="vast"),
         (within_itself(), "list: [[...]]"),
+        pytest.param(10**400, 10**400, id="long"),
         pytest.param(nested(2000), "list: <repr failed: RecursionError>", id="deep"),
         (Holder("\ud800"), "Holder: Holder(held='\\ud800')"),
     ],
@@ -249,6 +251,18 @@ def test_a_document_without_id_gets_the_same_one_each_time_whatever_the_order_of
 def test_a_stored_document_with_a_newer_version_s_fields_can_be_read() -> None:
     document = b'{"id":"1","trace_id":"T","span_id":"S","event_type":"x","timestamp":"2025-01-01T00:00:00Z","new":1}'
     assert decode_event(document).id == "1"
+
+
+@pytest.mark.parametrize("place", ["S", "stage:x", '"kept"'])
+def test_bytes_that_are_no_text_are_no_event(place: str) -> None:
+    """Wherever they are, also where nobody looks before it is shown."""
+    document = encode_event(event(data={"x": "kept"}))
+    broken = document.replace(place.encode(), place.encode()[:-1] + b"\xff" + place.encode()[-1:])
+    assert broken != document
+    for read in (decode_event, parse_event, lambda document: decode_events([document]), read_line):
+        with pytest.raises(EventError, match="utf-8"):
+            read(b'{"event":' + broken + b"}" if read is read_line else broken)
+    assert decode_event(document.replace(b"kept", "é".encode())).data == {"x": "é"}
 
 
 @pytest.mark.parametrize("sign", ["T", " ", ".", ",", "1", "é"])

@@ -44,18 +44,14 @@ class Exit(IntEnum):
     NO_SUCH_TRACE = 7
 
 
-class _TraceId(click.ParamType):
+def _as_stored(_context: click.Context, _parameter: click.Parameter, trace_id: str | None) -> str | None:
     """What cannot be encoded is written out, as it is where events are made: so such a trace is found, too."""
-
-    name = "trace_id"
-
-    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:  # noqa: ARG002 - click's form
-        return value.encode("utf-8", "backslashreplace").decode()
+    return None if trace_id is None else trace_id.encode("utf-8", "backslashreplace").decode()
 
 
 def trace_argument(*, required: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """`TRACE_ID`: the trace a command is about."""
-    return click.argument("trace_id", required=required, type=_TraceId())
+    return click.argument("trace_id", required=required, callback=_as_stored)
 
 
 def store_option(command: Callable[..., Any]) -> Callable[..., Any]:

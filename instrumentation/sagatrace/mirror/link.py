@@ -7,6 +7,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from sagatrace.events import UNREADABLE
 from sagatrace.mirror.address import PULSE
 
 __all__ = ["SILENCE", "Link", "Phase"]
@@ -33,7 +34,7 @@ def _read(message: bytes) -> _Pulse | None:
         return None
     try:
         return msgspec.json.decode(message, type=_Pulse)
-    except (msgspec.MsgspecError, RecursionError):
+    except UNREADABLE:
         return None
 
 

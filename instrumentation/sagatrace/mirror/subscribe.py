@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from sagatrace.errors import EventError
-from sagatrace.events import TraceEvent, decode_event
+from sagatrace.events import UNREADABLE, TraceEvent, decode_event
 from sagatrace.mirror.address import MAX_MESSAGE, PULSE, Mirror
 from sagatrace.mirror.link import Link, Phase
 from sagatrace.settings import redis_said
@@ -186,7 +186,7 @@ class Subscriber:
         except EventError:
             try:
                 event = msgspec.json.decode(document, type=_Reference)
-            except (msgspec.MsgspecError, RecursionError):
+            except UNREADABLE:
                 return None
         return event if self._trace_id in (None, event.trace_id) else None
 
