@@ -66,7 +66,8 @@ def default_store_url() -> str:
 
 def masked(url: str) -> str:
     """The URL fit to be shown: passwords and keys in it are replaced by `***`."""
-    url = re.sub(r"(?<=://)([^/@\s]*):[^/@\s]*@", r"\1:***@", url)
+    # A password begins at the first colon and ends at the last @, as those who take URLs apart have it.
+    url = re.sub(r"(?<=://)([^/@:\s]*):[^/\s]*@", r"\1:***@", url)
     return re.sub(r"(?i)((?:account_?key|password|token|sig|secret)=)[^;&\s]*", r"\1***", url)
 
 
