@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 import psutil
-from redis import AuthenticationError, Redis
+from redis import AuthenticationError, Redis, ResponseError
 from redis import ConnectionError as RedisConnectionError
 
 from sagatrace_tui.demo.redis_server import RedisServer, find_redis_server, short_directory
@@ -134,7 +134,7 @@ def free_port(most: int = 65535) -> int:
 def _answers(client: Redis) -> bool:
     try:
         return bool(client.ping())
-    except AuthenticationError:  # it asks for a password, so it is there
+    except (AuthenticationError, ResponseError):  # it asks for a password, or lacks a command: so it is there
         return True
     except RedisConnectionError:
         return False

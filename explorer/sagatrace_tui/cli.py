@@ -17,7 +17,14 @@ from platformdirs import user_state_path
 from sagatrace.errors import SettingsError
 from sagatrace.settings import Settings
 from sagatrace.stores import EventStore, Search
-from sagatrace_tui.commands.outcome import Exit, no_such_trace, one_line_errors, opened_store, store_option
+from sagatrace_tui.commands.outcome import (
+    Exit,
+    no_such_trace,
+    one_line_errors,
+    opened_store,
+    store_option,
+    trace_argument,
+)
 from sagatrace_tui.labels import inert
 
 if TYPE_CHECKING:
@@ -67,7 +74,7 @@ def main() -> None:
 
 
 @click.command("sagatrace-tui", epilog=_STATUSES, context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("trace_id", required=False)
+@trace_argument(required=False)
 @click.option("--demo", is_flag=True, help="Watch real RQ workers run loan sagas into a store of their own.")
 @click.version_option(package_name="sagatrace", prog_name="sagatrace-tui")
 @store_option

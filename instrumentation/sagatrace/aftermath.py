@@ -21,7 +21,7 @@ from rq.job import Job
 from rq.registry import ScheduledJobRegistry, StartedJobRegistry
 from rq.results import Result
 
-from sagatrace.events import utc_timestamp
+from sagatrace.events import UNREADABLE, utc_timestamp
 
 __all__ = ["Aftermath", "facts_of", "name_of", "place_of_redis", "read_aftermath", "url_of_redis"]
 
@@ -133,7 +133,7 @@ def name_of(data: bytes) -> str:
     `pickletools`, with protocol, frame and tuple, and first in that the length and text of the name.
     """
     if data.startswith(b"["):
-        with suppress(msgspec.MsgspecError):
+        with suppress(*UNREADABLE):
             return msgspec.json.decode(data, type=tuple[str, msgspec.Raw, msgspec.Raw, msgspec.Raw])[0]
     at = 11 if data[2:3] == b"\x95" else 2  # after the protocol and, if there is one, the frame's size
     if data[:1] != b"\x80" or data[at : at + 2] not in (b"(\x8c", b"(X"):
@@ -166,9 +166,10 @@ def url_of_redis(connection: Redis) -> str | None:
     user, password = (quote(known.get(name) or "", safe="") for name in ("username", "password"))
     login = f"{user}:{password}@" if user or password else ""
     database = known.get("db") or 0
+    old = "?protocol=2" if str(known.get("protocol")) == "2" else ""  # to one before Redis 6 nothing else gets in
     if path := known.get("path"):
-        return f"unix://{login}{quote(path)}?db={database}"
+        return f"unix://{login}{quote(path)}?db={database}{old.replace('?', '&')}"
     if not known.get("host"):
         return None
     scheme = "rediss" if issubclass(pool.connection_class, SSLConnection) else "redis"
-    return f"{scheme}://{login}{known['host']}:{known.get('port') or 6379}/{database}"
+    return f"{scheme}://{login}{known['host']}:{known.get('port') or 6379}/{database}{old}"

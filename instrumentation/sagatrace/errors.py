@@ -16,6 +16,8 @@ SagatraceError
 
 from __future__ import annotations
 
+import sys
+
 __all__ = [
     "EventError",
     "OutboxFullError",
@@ -28,6 +30,7 @@ __all__ = [
     "StoreError",
     "StoreNotFoundError",
     "StoreUnavailableError",
+    "is_job_timeout",
 ]
 
 
@@ -77,3 +80,9 @@ class StoreUnavailableError(StoreError):
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+def is_job_timeout(error: BaseException) -> bool:
+    """Whether it is RQ's timeout; rq is not imported for the question, as none can have come without it."""
+    timeouts = sys.modules.get("rq.timeouts")
+    return timeouts is not None and isinstance(error, timeouts.BaseTimeoutException)

@@ -7,7 +7,6 @@ else; everything about a trace is computed from its events by readers.
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping
@@ -19,13 +18,14 @@ from typing import Annotated, Any, Final, Literal, cast, get_args
 
 import msgspec
 
-from sagatrace.errors import EventError
+from sagatrace.errors import EventError, is_job_timeout
 
 __all__ = [
     "CLOSING_PHASES",
     "MAX_ERROR",
     "MAX_STACK",
     "OPENING_PHASES",
+    "UNREADABLE",
     "Status",
     "TraceEvent",
     "decode_event",
@@ -35,6 +35,7 @@ __all__ = [
     "new_id",
     "parse_event",
     "parse_timestamp",
+    "require_text",
     "split_event_type",
     "utc_timestamp",
 ]
@@ -60,7 +61,7 @@ _PHASES: Final = OPENING_PHASES | CLOSING_PHASES.keys() | {"retrying"}
 _Name = Annotated[str, msgspec.Meta(min_length=1)]
 _LONGEST: Final = 255
 _Key = Annotated[str, msgspec.Meta(min_length=1, max_length=_LONGEST)]
-_STATUSES: Final = (None, *get_args(Status))
+_STATUSES: Final[Mapping[object, Status]] = {status: status for status in get_args(Status)}
 _UNSTORABLE: Final = frozenset("/\\?#")
 
 
@@ -84,7 +85,7 @@ class TraceEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
             return {}
         try:
             return _DATA.decode(self.raw_data) or {}
-        except (msgspec.MsgspecError, RecursionError) as error:
+        except UNREADABLE as error:
             raise EventError(f"data is not a JSON object: {error}") from error
 
     @property
@@ -105,6 +106,16 @@ _DATA: Final = msgspec.json.Decoder(dict[str, Any] | None)
 _TIMESTAMP_OF: Final = attrgetter("timestamp")
 
 
+UNREADABLE: Final = (msgspec.MsgspecError, RecursionError, UnicodeError)
+"""What msgspec raises for text that is not the JSON it was to be."""
+
+
+def require_text(document: bytes | str) -> None:
+    """Raises UnicodeDecodeError for bytes that are no UTF-8: data, which is kept raw, would only fail later."""
+    if not document.isascii() and isinstance(document, bytes):
+        document.decode()
+
+
 def encode_event(event: TraceEvent) -> bytes:
     """The event as one line of JSON, without a line end."""
     return _ENCODER.encode(event)
@@ -113,8 +124,9 @@ def encode_event(event: TraceEvent) -> bytes:
 def decode_event(document: bytes | str) -> TraceEvent:
     """Read a stored document. Fields this version does not know are ignored. Raises EventError."""
     try:
+        require_text(document)
         event = _DECODER.decode(document)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except UNREADABLE as error:
         raise EventError(str(error)) from error
     parse_timestamp(event.timestamp)
     return event
@@ -122,9 +134,11 @@ def decode_event(document: bytes | str) -> TraceEvent:
 
 def decode_events(documents: Iterable[bytes | str]) -> list[TraceEvent]:
     """Read many stored documents at a fraction of the cost of one at a time. Raises EventError at the first fault."""
+    listed = list(documents)
     try:
-        events = list(map(_DECODER.decode, documents))
-    except (msgspec.MsgspecError, RecursionError) as error:
+        deque(map(require_text, listed), maxlen=0)
+        events = list(map(_DECODER.decode, listed))
+    except UNREADABLE as error:
         raise EventError(str(error)) from error
     stamps = list(map(_TIMESTAMP_OF, events))
     try:
@@ -142,7 +156,7 @@ def parse_event(document: bytes | str) -> TraceEvent:
     """
     try:
         fields = msgspec.json.decode(document)
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise EventError(f"not JSON: {error}") from error
     if not isinstance(fields, dict):
         raise EventError(f"not a JSON object but {type(fields).__name__}")
@@ -177,85 +191,105 @@ def new_event(
     `data` may hold anything: what JSON cannot express is stored as its type and a bounded `repr`.
     """
     if timestamp:
-        parse_timestamp(timestamp)
-    if status not in _STATUSES:
-        raise EventError(f"status {status!r} is none of success, failed, pending")
-    id = id or new_id()  # noqa: A001 - as above
-    if not _are_plain(id, trace_id, span_id, event_type, parent_span_id):
-        id, trace_id = _text("id", id, _LONGEST), _text("trace_id", trace_id, _LONGEST)  # noqa: A001
-        span_id, event_type = _text("span_id", span_id), _text("event_type", event_type)
-        parent_span_id = _text("parent_span_id", parent_span_id) if parent_span_id else None
-    if not _UNSTORABLE.isdisjoint(id):
-        raise EventError(f"id {id!r} holds one of / \\ ? #, which no Cosmos DB item id may")
+        parse_timestamp(timestamp := _text("timestamp", timestamp))
     return TraceEvent(
-        id=id,
-        trace_id=trace_id,
-        span_id=span_id,
-        parent_span_id=parent_span_id or None,
-        event_type=event_type,
+        id=_id(id) if id else new_id(),
+        trace_id=_text("trace_id", trace_id, _LONGEST),
+        span_id=_text("span_id", span_id),
+        parent_span_id=_text("parent_span_id", parent_span_id) if parent_span_id else None,
+        event_type=_text("event_type", event_type),
         timestamp=timestamp or utc_timestamp(),
-        status=status,
+        status=_status(status) if status is not None else None,
         raw_data=_raw(data) if data else msgspec.UNSET,
         tags=_tags(tags) if tags else None,
     )
 
 
+def _id(value: object) -> str:
+    text = _text("id", value, _LONGEST)
+    if _UNSTORABLE.intersection(text):
+        raise EventError(f"id {text!r} holds one of / \\ ? #, which no Cosmos DB item id may")
+    return text
+
+
+def _status(value: object) -> Status:
+    status = _STATUSES.get(value) if isinstance(value, str) else None
+    if status is None:
+        raise EventError(f"status {_shown(value):.300} is none of success, failed, pending")
+    return status
+
+
 def _tags(tags: Iterable[str]) -> tuple[str, ...]:
-    return tuple([tag and _text("tag", tag) for tag in ((tags,) if isinstance(tags, str) else tags)])
-
-
-def _are_plain(event_id: str, trace_id: str, span_id: str, event_type: str, parent: str | None) -> bool:
-    """Whether all are what they should be, and ASCII, as nearly always: one look instead of five."""
-    try:
-        return (
-            "".join((event_id, trace_id, span_id, event_type, parent or "")).isascii()
-            and 0 < len(trace_id) <= _LONGEST
-            and len(event_id) <= _LONGEST
-            and bool(span_id and event_type)
-        )
-    except TypeError:
-        return False
+    if not isinstance(tags, Iterable):
+        raise EventError(f"tags are no list of text but {type(tags).__name__}")
+    listed = (tags,) if isinstance(tags, str) else tags
+    return tuple(["" if tag == "" else _text("tag", tag) for tag in listed])
 
 
 def _text(name: str, value: object, longest: int | None = None) -> str:
-    if not isinstance(value, str) or not value or (longest is not None and len(value) > longest):
+    """The value as it is stored, and no more than that: a lone surrogate takes six characters."""
+    text = value
+    if isinstance(value, str) and (type(value) is not str or not value.isascii()):
+        text = _encodable(value)
+    if not isinstance(text, str) or not text or (longest is not None and len(text) > longest):
         wanted = f"text of 1 to {longest} characters" if longest else "text"
-        raise EventError(f"{name} {value!r:.300} is no {wanted}")
-    return value if value.isascii() else value.encode("utf-8", "backslashreplace").decode()
+        raise EventError(f"{name} {_shown(value):.300} is no {wanted}")
+    return text
 
 
 def _raw(data: Mapping[str, Any]) -> msgspec.Raw:
-    """The data as JSON; lone surrogates, and keys that are no strings, in another form: the event matters more."""
+    """The data as JSON; what cannot be written so is described, value by value: the event matters more."""
     if not isinstance(data, Mapping):
         raise EventError(f"data is not a JSON object but {type(data).__name__}")
     values = dict(data)
     try:
-        try:
-            return msgspec.Raw(_LENIENT_ENCODER.encode(values))
-        except (UnicodeEncodeError, TypeError):
-            return msgspec.Raw(_LENIENT_ENCODER.encode(_plain(values)))
-    except (msgspec.MsgspecError, TypeError, ValueError, RecursionError, OverflowError) as error:
-        raise EventError(f"cannot be written as JSON: {error}") from error
+        return msgspec.Raw(_LENIENT_ENCODER.encode(values))
+    except _UNWRITABLE:
+        return msgspec.Raw(_ENCODER.encode({_key(key): _value(value) for key, value in values.items()}))
+
+
+_UNWRITABLE: Final = (msgspec.MsgspecError, TypeError, ValueError, RecursionError, OverflowError)
+
+
+def _value(value: object) -> msgspec.Raw:
+    try:
+        return msgspec.Raw(_LENIENT_ENCODER.encode(_plain(value)))
+    except _UNWRITABLE:
+        return msgspec.Raw(_ENCODER.encode(_described(value)))
 
 
 def _plain(value: Any) -> Any:
     """The value with every string made encodable and every key made a string."""
     if isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode()
+        return _encodable(value)
     if isinstance(value, Mapping):
-        return {_plain(key if isinstance(key, str) else repr(key)): _plain(item) for key, item in value.items()}
+        return {_key(key): _plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
         return [_plain(item) for item in value]
     return value
 
 
+def _key(key: object) -> str:
+    return _encodable(key if isinstance(key, str) else _shown(key))
+
+
+def _encodable(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def _described(value: object) -> str:
     """What to keep of a value that JSON cannot express."""
+    return _encodable(f"{type(value).__qualname__}: {_shown(value)}")
+
+
+def _shown(value: object) -> str:
+    """The beginning of its `repr`, which is foreign code and may raise anything."""
     try:
-        text = repr(value)
-    except Exception as error:  # noqa: BLE001 - a foreign __repr__ may raise anything; it is named in the text
-        text = f"<repr failed: {type(error).__name__}>"
-    return f"{type(value).__qualname__}: {text[:1000].encode('utf-8', 'backslashreplace').decode()}"
+        return repr(value)[:1000]
+    except Exception as error:
+        if is_job_timeout(error):
+            raise
+        return f"<repr failed: {type(error).__name__}>"
 
 
 def new_id() -> str:
@@ -277,18 +311,12 @@ def utc_timestamp(moment: datetime | None = None) -> str:
     return utc.isoformat(timespec="microseconds")[:26] + "Z"
 
 
-_FRACTION: Final = re.compile(r"(?<=\d)[.,](\d+)")
-
-
 def parse_timestamp(text: str) -> int:
     """Any ISO 8601 timestamp as microseconds since 1970 UTC; without an offset it is taken as UTC.
 
     Digits past the microsecond are dropped. Raises EventError that names the text.
     """
     try:
-        if len(text) != 27 or text[19] != ".":
-            # fromisoformat refuses some lengths of a fraction before 3.12: make every one six digits.
-            text = _FRACTION.sub(lambda match: "." + match[1][:6].ljust(6, "0"), text, count=1)
         moment = datetime.fromisoformat(text)
         return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH) // _MICROSECOND
     except (ValueError, OverflowError) as error:

@@ -19,11 +19,13 @@ import functools
 import socket
 import uuid
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final, Self
 
 import rq
 import rq.decorators
+from rq.exceptions import DeserializationError
 from rq.job import Job, JobStatus
 
 from sagatrace.aftermath import facts_of, place_of_redis
@@ -90,7 +92,7 @@ class TracedQueue(rq.Queue):
         teller: JobTeller | None = None
         with _harmless:
             teller = JobTeller(self._tracer, {"host": socket.gethostname()})
-            teller.emit(job, f"{execution_id}:start", "started", {**facts_of(job), "sync": True})
+            teller.emit(job, f"{execution_id}:start", "started", {**_named(job), "sync": True})
             self._sync[job.id] = teller
         try:
             return super().run_sync(job)
@@ -118,7 +120,7 @@ class TracedQueue(rq.Queue):
 
     def _facts_of(self, job: Job) -> dict[str, Any]:
         redis = place_of_redis(self.connection)
-        return {"job_id": job.id, "host": socket.gethostname(), "redis": redis, **facts_of(job)}
+        return {"job_id": job.id, "host": socket.gethostname(), "redis": redis, **_named(job)}
 
     def _place(self, job: Job) -> None:
         if META_KEY not in job.meta:
@@ -149,6 +151,15 @@ class TracedQueue(rq.Queue):
             span_id=job.id,
             data={**self._facts_of(job), **data},
         )
+
+
+def _named(job: Job) -> dict[str, Any]:
+    """The facts, with the name whatever the serializer: the job was made here, so nothing is loaded for it."""
+    facts = facts_of(job)
+    if "job_name" not in facts:
+        with suppress(DeserializationError):  # made elsewhere, of what is not to be had here
+            facts["job_name"] = job.func_name
+    return facts
 
 
 @functools.cache

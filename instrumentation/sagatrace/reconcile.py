@@ -36,7 +36,7 @@ from sagatrace.aftermath import Aftermath, place_of_redis, read_aftermath
 from sagatrace.errors import EventError, SagatraceError, StoreNotFoundError
 from sagatrace.events import Status, TraceEvent, new_event, split_event_type, utc_timestamp
 from sagatrace.outbox import Outbox, outbox_directory
-from sagatrace.settings import Settings
+from sagatrace.settings import Settings, redis_said
 from sagatrace.stores import EventStore, Search, open_store
 
 __all__ = ["REDIS_URL", "Reconciler", "main"]
@@ -97,7 +97,9 @@ class Reconciler:
             try:
                 self.look()
             except (SagatraceError, RedisError, OSError) as error:
-                self._log_once(f"lost jobs cannot be looked for now, asking again until it works: {error!r}"[:1000])
+                self._log_once(
+                    f"lost jobs cannot be looked for now, asking again until it works: {redis_said(error)}"[:1000]
+                )
 
     def look(self) -> int:
         """Look once, and give how many ends were told. Raises SagatraceError, RedisError."""

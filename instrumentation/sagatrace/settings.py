@@ -29,7 +29,7 @@ import platformdirs
 
 from sagatrace.errors import SettingsError
 
-__all__ = ["Settings", "default_store_url", "masked"]
+__all__ = ["Settings", "default_store_url", "masked", "redis_said"]
 
 _DEFAULT_MAX_WAIT: Final = 5.0
 _DEFAULT_OUTBOX_MB: Final = 256.0
@@ -66,8 +66,19 @@ def default_store_url() -> str:
 
 def masked(url: str) -> str:
     """The URL fit to be shown: passwords and keys in it are replaced by `***`."""
-    url = re.sub(r"(?<=://)([^/@\s]*):[^/@\s]*@", r"\1:***@", url)
+    # A password begins at the first colon and ends at the last @, as those who take URLs apart have it.
+    url = re.sub(r"(?<=://)([^/@:\s]*):[^/\s]*@", r"\1:***@", url)
     return re.sub(r"(?i)((?:account_?key|password|token|sig|secret)=)[^;&\s]*", r"\1***", url)
+
+
+def redis_said(error: BaseException) -> str:
+    """An error met on the way to Redis, in one line fit to be shown.
+
+    A Redis that lacks a command repeats what it was sent with it: that of the sign-in is the password.
+    """
+    said, cut, _ = " ".join(str(error).split()).partition(", with args beginning with")
+    hint = ": to sign in to one so old takes `protocol=2` in the URL" if cut and "HELLO" in said else ""
+    return f"{type(error).__name__}: {said}{hint}"
 
 
 def _number(env: Mapping[str, str], name: str, unit: str, default: float, *, below: int) -> float:

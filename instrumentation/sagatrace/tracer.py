@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 import time
 import traceback
 from collections import Counter
@@ -26,7 +25,7 @@ from types import TracebackType
 from typing import Any, Final, Literal, Self
 
 from sagatrace.context import TraceContext, TraceRef
-from sagatrace.errors import OutboxMismatchError, StoreError
+from sagatrace.errors import OutboxMismatchError, StoreError, is_job_timeout
 from sagatrace.events import MAX_ERROR, MAX_STACK, Status, TraceEvent, new_event, new_id
 from sagatrace.outbox import Draft, Outbox, outbox_directory
 from sagatrace.settings import Settings
@@ -83,20 +82,25 @@ class Tracer:
         Without `span_id` the event is a span of its own, as an instant (`ai:decision`) is. `replace` writes over an
         event of the same id: for what was seen, where somebody else can only presume.
         """
-        told = (event_type, context, span_id or new_id(), status, data, tags, event_id or new_id())
+        told = (event_type, context, span_id or new_id(), status, tags, event_id or new_id())
+        event: TraceEvent | None = None
         try:
-            return self._record(*told, replace)
+            known = self._redacted(self._redact, event_type, data) if data and self._redact is not None else data
+            event = self._made(*told, known)
+            self._keep(event, replace)
         except Exception as error:
-            if not _is_job_timeout(error):
+            if not is_job_timeout(error):
                 self._count(error, "event lost")
                 return None
             # It struck while the event was written, and fires once: so there is time to write it before the job
-            # learns of it. Should it be there already, its id makes the second time harmless.
+            # learns of it. Should it be there already, its id makes the second time harmless. But not the data,
+            # where it struck in there: what a job's objects do to be shown would hang again, now without an end.
             try:
-                self._record(*told, replace)
+                self._keep(event or self._made(*told, {"data_withheld": type(error).__name__}), replace)
             except Exception as again:  # noqa: BLE001 - counted, and the timeout goes on
                 self._count(again, "event lost")
             raise
+        return event
 
     def draft(self, event: TraceEvent) -> Draft | None:
         """What `Draft.keep` emits as an event of then, over one of the same id.
@@ -149,34 +153,34 @@ class Tracer:
             if opened is not None:
                 opened.close()
 
-    def _record(
+    def _made(
         self,
         event_type: str,
         context: TraceRef,
         span_id: str,
         status: Status | None,
-        data: Mapping[str, Any] | None,
         tags: Iterable[str] | None,
         event_id: str,
-        replace: bool,
+        data: Mapping[str, Any] | None,
     ) -> TraceEvent:
-        event = new_event(
+        return new_event(
             id=event_id,
             trace_id=context.trace_id,
             span_id=span_id,
             parent_span_id=context.span_id,
             event_type=event_type,
             status=status,
-            data=self._redacted(self._redact, event_type, data) if data and self._redact is not None else data,
+            data=data,
             tags=tags,
         )
+
+    def _keep(self, event: TraceEvent, replace: bool) -> None:
         if self._opened is None:
             self._opened = self._open()
         try:
             self._opened.append([event], replace=replace)
         except (OSError, OutboxMismatchError) as error:
             self._bypass(event, replace, error)
-        return event
 
     def _open(self) -> EventStore | Outbox:
         if self._target is not None and not isinstance(self._target, str):
@@ -208,7 +212,7 @@ class Tracer:
         try:
             return redact(event_type, dict(data))
         except Exception as error:
-            if _is_job_timeout(error):
+            if is_job_timeout(error):
                 raise
             self._count(error, "data withheld, redaction failed")
             return {"redaction_failed": type(error).__name__}
@@ -297,7 +301,9 @@ def error_data(error: BaseException) -> dict[str, str]:
     """What an event says of an error: its message, type and traceback, each bounded and said to be cut."""
     try:
         message = str(error)
-    except Exception as fault:  # noqa: BLE001 - a foreign __str__ may raise anything; it is named in the text
+    except Exception as fault:  # a foreign __str__ may raise anything; it is named in the text
+        if is_job_timeout(fault):
+            raise
         message = f"<str failed: {type(fault).__name__}>"
     stack = "".join(traceback.format_exception(error))
     if len(message) > MAX_ERROR:
@@ -305,9 +311,3 @@ def error_data(error: BaseException) -> dict[str, str]:
     if len(stack) > MAX_STACK:
         stack = f"[cut, {len(stack)} characters] …{stack[-MAX_STACK:]}"
     return {"error": message, "error_type": type(error).__qualname__, "stack": stack}
-
-
-def _is_job_timeout(error: BaseException) -> bool:
-    """Whether it is RQ's timeout; rq is not imported for the question, as none can have come without it."""
-    timeouts = sys.modules.get("rq.timeouts")
-    return timeouts is not None and isinstance(error, timeouts.BaseTimeoutException)

@@ -10,12 +10,13 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from sagas import event, failed, succeeded
-from sagatrace.events import TraceEvent, new_event
+from sagatrace.events import TraceEvent, new_event, utc_timestamp
 from sagatrace.mirror import Mirror, Publisher
 from sagatrace.stores import EventStore, open_store
 from servers import running_redis, until
@@ -100,6 +101,24 @@ def test_a_running_trace_is_followed_until_it_has_ended_verdict_by_verdict(store
         tail.until("retrying")
         store.append([now("T", "workflow:x:completed")])
         tail.until("✔ succeeded")
+        assert tail.ends() == 0
+
+
+def test_a_trace_of_a_host_whose_clock_is_ahead_ends_as_soon(store: EventStore) -> None:
+    """Its last event may be an hour from now: it is not that long that nothing comes."""
+    ahead = utc_timestamp(datetime.now(UTC) + timedelta(hours=1))
+    store.append([now("T", "workflow:x:started", timestamp=ahead), now("T", "workflow:x:completed", timestamp=ahead)])
+    with tailing(store, "T") as tail:
+        assert tail.ends() == 0
+        assert "✔ succeeded" in tail.lines[-1]
+
+
+def test_an_id_that_is_no_text_is_looked_for_as_it_would_be_stored(store: EventStore) -> None:
+    with tailing(store, "caf\udce9") as tail:
+        assert tail.ends() == 7
+        assert "no trace" in tail.told[-1]
+    store.append([now("caf\udce9", "workflow:x:started"), now("caf\udce9", "workflow:x:completed")])
+    with tailing(store, "caf\udce9") as tail:
         assert tail.ends() == 0
 
 

@@ -90,10 +90,17 @@ def test_messages_that_are_no_events_or_lie_about_their_trace_are_counted_and_ig
         [good] = events(1)
         noise = [b"", b"\xff\xfe", b"[]", b"{}", b'{"id": 1}', encode_event(events(1, "other")[0]), b"[" * 100_000]
         noise += [b'{"id":"a","trace_id":"other"}', b"x" * (3 * MAX_MESSAGE), b'{"id":"","trace_id":"T","span_id":"s"']
+        noise += [b'{"id":"a","trace_id":"T","x":' + b"[" * 100_000]
         for message in [*noise, encode_event(good)]:
             client.publish(mirror.trace_channel("T"), message)
-        client.publish(mirror.pulse_channel, b"no pulse")
-        until(lambda: ear.take().ignored == len(noise) + 1, "the count")
+        no_pulses = [
+            b"no pulse",
+            b'{"x":' + b"[" * 100_000,
+            b'{"publisher":"' + b"x" * 10**6 + b'","published":0,"lost":0}',
+        ]
+        for message in no_pulses:
+            client.publish(mirror.pulse_channel, message)
+        until(lambda: ear.take().ignored == len(noise) + len(no_pulses), "the count")
         assert list(ear.events) == [good.id]
         assert ear.missed == 1
 
@@ -167,6 +174,27 @@ def test_a_redis_that_stops_answering_is_noticed_and_one_that_never_was_is_tried
     nobody.subscriber.start()
     until(lambda: nobody.take().phase == "lost", "that nobody is there")
     nobody.subscriber.stop()
+
+
+def test_a_server_that_repeats_what_it_was_sent_gives_no_password_away(caplog: pytest.LogCaptureFixture) -> None:
+    with TcpRedis("--rename-command", "HELLO", "", "--requirepass", "sesame") as server:
+        url = server.url.replace("//", "//:sesame@")
+        mirror = Mirror(url, "memory:")
+        ear = Ear(mirror, None)
+        ear.subscriber.start()
+        fault = until(lambda: ear.take().fault, "that it cannot be heard")
+        ear.subscriber.stop()
+        publisher = Publisher(mirror)
+        publisher.offer(events(1))
+        until(lambda: publisher.lost == 1, "that it cannot be published")
+        publisher.close()
+        ear.subscriber.thread.join(5)
+        said = [fault, *caplog.messages]
+        assert len(said) >= 3
+        assert not [text for text in said if "sesame" in text]
+        assert "protocol=2" in str(fault)
+        with listening(Mirror(f"{url}?protocol=2", "memory:"), None):
+            pass  # as the fault advises
 
 
 def test_a_publisher_that_could_not_publish_makes_a_gap_when_it_can_again(server: TcpRedis) -> None:

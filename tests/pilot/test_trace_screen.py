@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from sagas import UnreliableStore, event, failed, orphaned, running, screen_text, still, succeeded, until
+from sagatrace.mirror import Mirror
 from sagatrace_tui.app import SagatraceApp
 from sagatrace_tui.screens.search import SearchScreen
 from sagatrace_tui.screens.trace import TraceScreen
@@ -202,3 +205,29 @@ async def test_a_long_reading_says_what_it_does_and_escape_gives_it_up() -> None
         await pilot.press("escape")
         assert isinstance(app.screen, SearchScreen)
         store.free.release(100)
+
+
+def listeners() -> int:
+    return sum(thread.name == "sagatrace-subscriber" for thread in threading.enumerate())
+
+
+async def test_only_the_screen_on_top_listens() -> None:
+    """Also where another came on top before the first reading was there: it is that which begins to listen."""
+    store = UnreliableStore(failed("T7"))
+    store.slow = True
+    app = SagatraceApp(store, trace_id="T7", clock=still, mirror=Mirror("redis://127.0.0.1:1", store.label))
+    async with app.run_test(size=(120, 40)) as pilot:
+        screen = app.screen
+        assert isinstance(screen, TraceScreen)
+        await pilot.press("question_mark")
+        await until(pilot, lambda: app.screen is not screen, "the help on top")
+        store.slow = False
+        store.free.release(10)
+        await until(pilot, lambda: screen.query_one(SpanTree).row_count > 0, "the first reading")
+        await pilot.pause()
+        assert listeners() == 0
+        await pilot.press("escape")
+        await until(pilot, lambda: listeners() == 1, "the ear")
+        await pilot.press("q")
+        await until(pilot, lambda: isinstance(app.screen, SearchScreen) and listeners() == 1, "the list's ear")
+    await until(pilot, lambda: listeners() == 0, "silence")

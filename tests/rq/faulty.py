@@ -7,6 +7,7 @@ from typing import Any, Final, NoReturn
 
 from sagatrace.attend import ShipperKeeper
 from sagatrace.jobs import JobTeller, TellingMixin
+from sagatrace.outbox import Draft, Outbox
 from sagatrace.overseer import OverseerMixin, _Teller
 from sagatrace.queues import TracedQueue
 from sagatrace.rq import SimpleWorker, Worker
@@ -20,6 +21,8 @@ OWNERS: Final[tuple[type[Any], ...]] = (
     ShipperKeeper,
     Tracer,
     TracedQueue,
+    Outbox,
+    Draft,
 )
 
 

@@ -36,6 +36,7 @@ PLACES = [
     "_Teller.error_of",
     "_Teller.shared",
     "_Teller.untold",
+    "_Teller.is_done",
     "TellingMixin.job_data",
     "OverseerMixin._keep_shipper",
     "OverseerMixin._tell_start",
@@ -45,7 +46,10 @@ PLACES = [
     "ShipperKeeper.close",
     "Tracer.__init__",
     "Tracer.emit",
+    "Tracer.draft",
     "Tracer.by_environment",
+    "Outbox.draft",
+    "Draft.keep",
 ]
 
 

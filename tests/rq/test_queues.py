@@ -58,6 +58,14 @@ WAYS: dict[str, Callable[[TracedQueue], Job]] = {
 }
 
 
+@pytest.mark.parametrize("is_async", [True, False])
+def test_a_job_in_a_form_of_the_user_s_own_is_named_by_who_makes_it(redis: Redis, is_async: bool) -> None:
+    producer = Producer(redis, serializer="traced_jobs.OwnSerializer", is_async=is_async)
+    told = producer.told(producer.here.enqueue(fates.succeed, 1))
+    assert told[0].event_type == ("job:enqueued" if is_async else "job:started")
+    assert told[0].data["job_name"] == "fates.succeed"
+
+
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
 def test_a_job_put_under_a_context_carries_it_and_is_told(producer: Producer, way: Callable[..., Job]) -> None:
     found = Job.fetch(way(producer.here).id, connection=producer.redis)

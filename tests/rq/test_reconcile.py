@@ -171,6 +171,8 @@ def test_trouble_is_logged_once_and_ends_with_it(
             "rediss://me:a%2Fb@r.example:6379/0",
         ),
         ({"unix_socket_path": "/run/a b.sock"}, ":/run/a b.sock/0", "unix:///run/a%20b.sock?db=0"),
+        ({"host": "old.example", "protocol": 2}, "old.example:6379/0", "redis://old.example:6379/0?protocol=2"),
+        ({"unix_socket_path": "/a", "protocol": 2}, ":/a/0", "unix:///a?db=0&protocol=2"),
     ],
 )
 def test_a_redis_is_named_without_its_secret_and_reached_again(options: Any, place: str, url: str) -> None:
@@ -180,7 +182,7 @@ def test_a_redis_is_named_without_its_secret_and_reached_again(options: Any, pla
     assert url_of_redis(client) == url
     again = Redis.from_url(url)
     assert place_of_redis(again) == place_of_redis(client)
-    for name in ("username", "password"):
+    for name in ("username", "password", "protocol"):
         assert again.connection_pool.connection_kwargs.get(name) == client.connection_pool.connection_kwargs.get(name)
 
 

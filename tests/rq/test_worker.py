@@ -205,7 +205,7 @@ def test_a_name_is_read_from_a_pickle_of_any_protocol_and_else_left_out() -> Non
             assert name_of(pickle.dumps((name, None, (1,), {}), protocol)) == name
         assert name_of(pickle.dumps((None, None, (), {}), protocol)) == ""
     assert name_of(json.dumps(("a.b", None, [], {})).encode()) == "a.b"
-    for other in (b"", b"\x80", b"[", b"[1,2,3,4]", b"\x80\x05\x95", b"name=a.b"):
+    for other in (b"", b"\x80", b"[", b"[1,2,3,4]", b"\x80\x05\x95", b"name=a.b", b'["a",' + b"[" * 2000):
         assert name_of(other) == ""
 
 

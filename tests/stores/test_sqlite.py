@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from sagatrace.errors import StoreError, StoreNotFoundError
-from sagatrace.events import new_event, utc_timestamp
+from sagatrace.events import TraceEvent, new_event, utc_timestamp
 from sagatrace.stores import Search, open_store
 from sagatrace.stores.memory import MemoryStore
 from sagatrace.stores.sqlite import SqliteStore
@@ -129,6 +129,45 @@ def test_reading_creates_and_changes_nothing(tmp_path: Path) -> None:
         with pytest.raises(StoreError, match="readonly"):
             reader.append([new_event(trace_id="T", span_id="S", event_type="x")])
         assert len(reader.fetch_trace("T").events) == 1
+
+
+def _remove(path: Path) -> None:
+    for end in ("", "-wal", "-shm"):
+        path.with_name(path.name + end).unlink(missing_ok=True)
+
+
+def _of(trace_id: str, *ids: str) -> list[TraceEvent]:
+    return [new_event(trace_id=trace_id, span_id="S", event_type="x", id=event_id) for event_id in ids]
+
+
+def test_a_file_that_is_removed_under_its_writers_is_made_again(tmp_path: Path) -> None:
+    """What is called stored is in the file that the path names, not in one that is gone."""
+    path = tmp_path / "traces.db"
+    with closing(SqliteStore(path)) as one, closing(SqliteStore(path)) as two:
+        one.append(_of("T", "1"))
+        two.append(_of("T", "2"))
+        _remove(path)
+        assert [one.append(_of("T", "3")), two.append(_of("T", "4")), one.append(_of("T", "5"))] == [1, 1, 1]
+        with closing(SqliteStore(path, read_only=True)) as reader:
+            assert {event.id for event in reader.fetch_trace("T").events} == {"3", "4", "5"}
+
+
+def test_what_is_new_in_a_file_that_took_another_s_place_is_all_of_it(tmp_path: Path) -> None:
+    """Also where the disk gives the new file the number of the old one, as it does when that is free."""
+    path = tmp_path / "traces.db"
+    with closing(SqliteStore(path, read_only=True)) as reader:
+        with closing(SqliteStore(path)) as store:
+            store.append(_of("T", *"abc"))
+            before, stamp = reader.fetch_since("T", None), reader.stamp()
+        _remove(path)
+        with pytest.raises(StoreNotFoundError):
+            reader.stamp()
+        with closing(SqliteStore(path)) as store:
+            store.append(_of("T", *"defgh"))
+            assert reader.stamp() != stamp
+            found = reader.fetch_since("T", before.cursor)
+            assert {event.id for event in found.events} == set("defgh")
+            assert found.whole
 
 
 def _as_an_ordinary_user(work: Callable[[], bool]) -> bool:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
+from enum import StrEnum
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +17,7 @@ from hypothesis import strategies as st
 from sagatrace.errors import EventError
 from sagatrace.events import (
     decode_event,
+    decode_events,
     encode_event,
     new_event,
     new_id,
@@ -22,6 +26,7 @@ from sagatrace.events import (
     split_event_type,
     utc_timestamp,
 )
+from sagatrace.ship.segment import read_line
 
 json_values = st.recursive(
     st.none()
@@ -70,6 +75,102 @@ class Unprintable:
         raise RuntimeError("no")
 
 
+class Half:
+    def __repr__(self) -> str:
+        return "\ud800"
+
+
+@dataclass
+class Holder:
+    held: object
+
+
+class Word(str):
+    """Text, but not of the very type."""
+
+    __slots__ = ()
+
+
+class Success(StrEnum):
+    SUCCESS = "success"
+
+
+def nested(depth: int) -> object:
+    value: object = 1
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+def within_itself() -> list[object]:
+    value: list[object] = []
+    value.append(value)
+    return value
+
+
+odd_text = st.text(st.characters(categories=None), max_size=300) | st.just("\ud800" * 50) | st.just(Word("é"))
+odd_values = st.recursive(
+    json_values
+    | odd_text
+    | st.integers()
+    | st.floats()
+    | st.binary(max_size=20)
+    | st.decimals()
+    | st.datetimes()
+    | st.builds(Unprintable)
+    | st.builds(Half)
+    | st.builds(within_itself)
+    | st.builds(iter, st.just((1, 2)))
+    | st.builds(pow, st.just(10), st.integers(300, 5000))
+    | st.builds(nested, st.just(2000))
+    | st.sampled_from([Success.SUCCESS, type, 1j, -(2**70), range(3), Holder("\ud800")]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(odd_text | st.integers() | st.none() | st.tuples(odd_text), inner, max_size=3)
+        | st.builds(Holder, inner)
+    ),
+    max_leaves=6,
+)
+
+
+@given(
+    fields=st.fixed_dictionaries(
+        {},
+        optional={
+            "id": odd_values,
+            "trace_id": odd_values,
+            "span_id": odd_values,
+            "parent_span_id": odd_values,
+            "event_type": odd_values,
+            "status": odd_values | st.sampled_from(["failed", Word("failed"), Success.SUCCESS]),
+            "timestamp": odd_values | st.just("2025-01-01\ud80010:00:00"),
+            "data": odd_values,
+            "tags": odd_values | st.lists(odd_text | st.none(), max_size=3),
+        },
+    )
+)
+def test_every_event_that_is_made_can_be_read(fields: dict[str, Any]) -> None:
+    """Whatever is given, it is refused by an EventError, or comes back from its line of JSON as it was made."""
+    try:
+        made = event(**fields)
+    except EventError:
+        return
+    line = encode_event(made)
+    assert b"\n" not in line
+    read = decode_event(line)
+    assert read == made
+    assert isinstance(read.data, dict)
+    assert read.micros == made.micros
+    assert parse_event(line).id == made.id
+
+
+@given(data=st.dictionaries(odd_text | st.integers() | st.none() | st.tuples(odd_text), odd_values, max_size=3))
+def test_no_value_makes_an_event_be_refused(data: dict[Any, Any]) -> None:
+    """What cannot be written as it is costs that value alone."""
+    assert len(decode_event(encode_event(event(data={**data, "kept": "as it is"}))).data) > 0
+    assert event(data={**data, "kept": "as it is"}).data["kept"] == "as it is"
+
+
 @pytest.mark.parametrize(
     ("value", "kept"),
     [
@@ -81,6 +182,11 @@ class Unprintable:
         ({(1, 2): "x"}, {"tuple: (1, 2)": "x"}),
         (float("nan"), None),
         (2**200, 2**200),
+        pytest.param(10**5000, "int: <repr failed: ValueError>", id="vast"),
+        (within_itself(), "list: [[...]]"),
+        pytest.param(10**400, 10**400, id="long"),
+        pytest.param(nested(2000), "list: <repr failed: RecursionError>", id="deep"),
+        (Holder("\ud800"), "Holder: Holder(held='\\ud800')"),
     ],
 )
 def test_values_that_json_lacks_are_described_rather_than_refused(value: object, kept: object) -> None:
@@ -98,6 +204,13 @@ def test_values_that_json_lacks_are_described_rather_than_refused(value: object,
         ({"timestamp": "yesterday"}, "yesterday"),
         ({"id": "a/b"}, "a/b"),
         ({"trace_id": 7}, "trace_id"),
+        ({"trace_id": "\ud800" * 43}, "trace_id"),
+        ({"id": 7}, "id 7"),
+        ({"id": "\ud800"}, "id .* no Cosmos DB item id"),
+        ({"timestamp": 7}, "timestamp 7"),
+        ({"timestamp": "2025-01-01\ud80010:00:00"}, "not ISO 8601"),
+        ({"tags": [None]}, "tag None"),
+        ({"tags": 7}, "tags"),
     ],
 )
 def test_what_does_not_fit_is_refused_by_name(fields: dict[str, Any], fault: str) -> None:
@@ -138,6 +251,36 @@ def test_a_document_without_id_gets_the_same_one_each_time_whatever_the_order_of
 def test_a_stored_document_with_a_newer_version_s_fields_can_be_read() -> None:
     document = b'{"id":"1","trace_id":"T","span_id":"S","event_type":"x","timestamp":"2025-01-01T00:00:00Z","new":1}'
     assert decode_event(document).id == "1"
+
+
+@pytest.mark.parametrize("place", ["S", "stage:x", '"kept"'])
+def test_bytes_that_are_no_text_are_no_event(place: str) -> None:
+    """Wherever they are, also where nobody looks before it is shown."""
+    document = encode_event(event(data={"x": "kept"}))
+    broken = document.replace(place.encode(), place.encode()[:-1] + b"\xff" + place.encode()[-1:])
+    assert broken != document
+    for read in (decode_event, parse_event, lambda document: decode_events([document]), read_line):
+        with pytest.raises(EventError, match="utf-8"):
+            read(b'{"event":' + broken + b"}" if read is read_line else broken)
+    assert decode_event(document.replace(b"kept", "é".encode())).data == {"x": "é"}
+
+
+@pytest.mark.parametrize("sign", ["T", " ", ".", ",", "1", "é"])
+@pytest.mark.parametrize(
+    "clock", ["10:00", "10:00:00", "10:00:00.5", "100000,25", "10:00:00.123456789Z", "10:00:00.5+01:00"]
+)
+def test_a_time_that_is_read_with_others_is_one_that_is_read_alone(sign: str, clock: str) -> None:
+    """Whatever stands between day and time: what is let in must not fail later, where its moment is asked for."""
+    document = msgspec.json.encode(
+        {**msgspec.json.decode(encode_event(event())), "timestamp": f"2025-12-22{sign}{clock}"}
+    )
+    try:
+        read = decode_events([document])
+    except EventError:
+        with pytest.raises(EventError):
+            decode_event(document)
+    else:
+        assert [one.micros for one in read] == [decode_event(document).micros]
 
 
 @pytest.mark.parametrize(

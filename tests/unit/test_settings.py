@@ -28,6 +28,10 @@ def test_a_wrong_number_is_named_with_its_variable(text: str) -> None:
     [
         ("redis://user:s3cret@host:6379/0", "redis://user:***@host:6379/0"),
         ("rediss://:s3cret@host", "rediss://:***@host"),
+        ("redis://:s3:cret@host", "redis://:***@host"),
+        ("redis://user:s3@cret:s3@host:6379/0?db=1", "redis://user:***@host:6379/0?db=1"),
+        ("redis+sentinel://u:s3cret@a:1,b:2/name", "redis+sentinel://u:***@a:1,b:2/name"),
+        ("redis://a:1 or redis://b:2 as me@c", "redis://a:1 or redis://b:2 as me@c"),
         ("AccountEndpoint=https://x/;AccountKey=s3cret==;", "AccountEndpoint=https://x/;AccountKey=***;"),
         ("cosmos://host/db?token=s3cret&x=1", "cosmos://host/db?token=***&x=1"),
         ("sqlite:////tmp/x.db", "sqlite:////tmp/x.db"),

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import threading
 from collections.abc import Iterable
 from typing import Any
 
 import pytest
 from rq.serializers import JSONSerializer
-from rq.timeouts import JobTimeoutException
+from rq.timeouts import JobTimeoutException, UnixSignalDeathPenalty
 
 from sagatrace import TraceContext, TraceEvent, Tracer, context_from_meta, trace_meta
 from sagatrace.events import MAX_ERROR, MAX_STACK
@@ -167,6 +168,40 @@ def test_the_job_timeout_passes_and_the_event_it_struck_is_stored() -> None:
         tracer.emit("ai:decision", TOP)
     assert [event.event_type for event in stored(store)] == ["ai:decision"]
     assert tracer.lost == {}
+
+
+class Hangs:
+    """As what asks a server for its `repr`, like a lazy query."""
+
+    def __repr__(self) -> str:
+        threading.Event().wait()
+        return ""
+
+
+def hang(event_type: str, data: dict[str, Any]) -> dict[str, Any]:
+    return {event_type: repr(Hangs()), **data}
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("redact", [None, hang])
+def test_the_job_timeout_ends_what_hangs_in_the_data(redact: Any) -> None:
+    """The event is kept without its data, as foreign code would hang again, and nothing ended it then."""
+    store = MemoryStore()
+    tracer = Tracer(store, redact=redact)
+    with pytest.raises(JobTimeoutException), UnixSignalDeathPenalty(1, JobTimeoutException):
+        tracer.emit("x:started", TOP, data={"value": Hangs()})
+    assert [event.data for event in stored(store)] == [{"data_withheld": "JobTimeoutException"}]
+
+
+class HangingError(Exception):
+    def __str__(self) -> str:
+        return repr(Hangs())
+
+
+@pytest.mark.timeout(60)
+def test_the_job_timeout_ends_what_hangs_in_an_error() -> None:
+    with pytest.raises(JobTimeoutException), UnixSignalDeathPenalty(1, JobTimeoutException):
+        error_data(HangingError())
 
 
 def test_a_store_that_fails_as_well_does_not_take_the_job_timeout_s_place() -> None:

@@ -18,7 +18,7 @@ from sagatrace.errors import OutboxMismatchError, SagatraceError, StoreError, St
 from sagatrace.events import new_event
 from sagatrace.filelock import strangers
 from sagatrace.outbox import outbox_directory, require_label
-from sagatrace.settings import Settings, masked
+from sagatrace.settings import Settings, masked, redis_said
 from sagatrace.stores import EventStore, ReadCost, Search, open_store
 from sagatrace_tui.commands.outcome import Exit, one_line_errors, store_option
 from sagatrace_tui.labels import inert, plural
@@ -207,7 +207,7 @@ def _redis(patient: Patient) -> Iterator[Check]:
         with redis.Redis.from_url(url, socket_timeout=3, socket_connect_timeout=3) as client:
             client.ping()
     except (redis.RedisError, ValueError, OSError) as error:
-        said = " ".join(str(error).replace(url, masked(url)).split())
+        said = redis_said(error).replace(url, masked(url))
         yield Check(
             "redis", "fault", f"{masked(url)} gives no answer ({said}): check SAGATRACE_REDIS_URL and the server"
         )

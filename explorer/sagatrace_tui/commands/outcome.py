@@ -28,6 +28,7 @@ __all__ = [
     "one_line_errors",
     "opened_store",
     "store_option",
+    "trace_argument",
 ]
 
 _P = ParamSpec("_P")
@@ -41,6 +42,16 @@ class Exit(IntEnum):
     FAILED = 1
     USAGE = 2
     NO_SUCH_TRACE = 7
+
+
+def _as_stored(_context: click.Context, _parameter: click.Parameter, trace_id: str | None) -> str | None:
+    """What cannot be encoded is written out, as it is where events are made: so such a trace is found, too."""
+    return None if trace_id is None else trace_id.encode("utf-8", "backslashreplace").decode()
+
+
+def trace_argument(*, required: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """`TRACE_ID`: the trace a command is about."""
+    return click.argument("trace_id", required=required, callback=_as_stored)
 
 
 def store_option(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -7,7 +7,15 @@ from collections.abc import Iterator
 import click
 
 from sagatrace.stores import Search
-from sagatrace_tui.commands.outcome import fetched, folded, now_micros, one_line_errors, opened_store, store_option
+from sagatrace_tui.commands.outcome import (
+    fetched,
+    folded,
+    now_micros,
+    one_line_errors,
+    opened_store,
+    store_option,
+    trace_argument,
+)
 from sagatrace_tui.labels import clock, duration, inert, short, span_line, status_words, when
 from sagatrace_tui.model import Trace
 
@@ -45,7 +53,7 @@ def list_traces(limit: int, store_url: str | None) -> None:
 
 
 @click.command()
-@click.argument("trace_id")
+@trace_argument()
 @store_option
 @one_line_errors
 def show(trace_id: str, store_url: str | None) -> None:

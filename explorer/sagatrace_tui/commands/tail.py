@@ -17,7 +17,7 @@ from sagatrace.events import TraceEvent, split_event_type
 from sagatrace.mirror import Mirror, open_mirror
 from sagatrace.settings import Settings
 from sagatrace.stores import EventStore
-from sagatrace_tui.commands.outcome import no_such_trace, one_line_errors, opened_store, store_option
+from sagatrace_tui.commands.outcome import no_such_trace, one_line_errors, opened_store, store_option, trace_argument
 from sagatrace_tui.commands.transfer import json_line
 from sagatrace_tui.commands.why import EXIT_STATUSES
 from sagatrace_tui.labels import GLYPHS, inert, moment, short_name, verdict_words
@@ -38,7 +38,7 @@ _STATUS: Final = {"wait": "queued", "start": "running", "retry": "queued"}
 
 
 @click.command("tail", epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("trace_id", required=False)
+@trace_argument(required=False)
 @click.option("--json", "as_json", is_flag=True, help="The stored documents instead, as JSON lines.")
 @store_option
 @one_line_errors

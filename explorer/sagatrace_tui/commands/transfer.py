@@ -13,7 +13,7 @@ import click
 
 from sagatrace.errors import EventError
 from sagatrace.events import TraceEvent, encode_event, parse_event
-from sagatrace_tui.commands.outcome import Exit, fetched, one_line_errors, opened_store, store_option
+from sagatrace_tui.commands.outcome import Exit, fetched, one_line_errors, opened_store, store_option, trace_argument
 from sagatrace_tui.labels import inert, plural
 
 __all__ = ["export", "import_events", "json_line"]
@@ -89,7 +89,7 @@ def _events(file: BinaryIO) -> Iterator[tuple[str, TraceEvent | str]]:
 
 
 @click.command()
-@click.argument("trace_id")
+@trace_argument()
 @store_option
 @one_line_errors
 def export(trace_id: str, store_url: str | None) -> None:

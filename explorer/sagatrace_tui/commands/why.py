@@ -9,7 +9,7 @@ from typing import Final
 
 import click
 
-from sagatrace_tui.commands.outcome import fetched, folded, one_line_errors, opened_store, store_option
+from sagatrace_tui.commands.outcome import fetched, folded, one_line_errors, opened_store, store_option, trace_argument
 from sagatrace_tui.labels import inert
 from sagatrace_tui.model import Verdict
 from sagatrace_tui.model.explain import explain, hand_over
@@ -34,7 +34,7 @@ _EPILOG: Final = (
 
 
 @click.command("why", epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("trace_id")
+@trace_argument()
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead, with stable keys.")
 @store_option
 @one_line_errors

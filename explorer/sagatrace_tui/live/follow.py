@@ -21,8 +21,8 @@ from sagatrace_tui.model import Trace
 
 __all__ = ["Step", "follow_store", "follow_trace"]
 
-GRACE: Final = 1_000_000
-"""Microseconds that a trace which seems to have ended is given to go on after all."""
+GRACE: Final = 1.0
+"""Seconds that a trace which seems to have ended is given to go on after all."""
 _PART: Final = 1_000  # events asked for at once
 _KEPT: Final = 100_000  # events kept in mind, so that none is told twice
 
@@ -104,27 +104,32 @@ def follow_trace(store: EventStore, trace_id: str, mirror: Mirror | None, clock:
     trace = known.folded(clock())
     yield Step(_in_order(known.events.values()), trace, ear.state())
     ear.start()
+    # By its last event, or where the clock that stamped that is ahead of this one, by when that was told.
+    over, quiet_at = False, time.monotonic() + GRACE
+    if clock() - (trace.last_at or 0) > GRACE * 1e6:
+        quiet_at = 0.0
     try:
-        over = False
         while not over:
             fault: str | None = None
             news = known.hear(ear.take())
             ear.behind |= news.doubtful
             added, replaced, rewritten = news.added, news.replaced, False
-            ends = trace.status != "running" and not added and clock() - (trace.last_at or 0) > GRACE
+            ends = trace.status != "running" and not added and time.monotonic() > quiet_at
             if ear.is_due or ends:
                 try:
                     with ear.looking():
                         looked = known.look(meter, whole=ends)
                         ear.is_free = known.tells_for_free
                     added, replaced, rewritten = added + looked.added, looked.replaced, looked.rewritten
-                    over = ends and not (added or replaced)
+                    over = ends and not (added or replaced or rewritten)
                 except StoreError as error:
                     fault = str(error)
             if rewritten:
                 trace = known.folded(clock())
             else:
                 trace.add(added, now=clock())
+            if added or replaced:
+                quiet_at = time.monotonic() + GRACE
             yield Step(_in_order([*added, *replaced]), trace, ear.state(), fault)
             if not over:
                 ear.wait()

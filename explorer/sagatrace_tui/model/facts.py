@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
-from sagatrace.events import TraceEvent
+from sagatrace.events import UNREADABLE, TraceEvent
 
 __all__ = ["Facts", "Links", "facts_of", "is_readable", "links_of", "links_of_all", "named", "text_of"]
 
@@ -57,7 +57,7 @@ def links_of(event: TraceEvent) -> Links:
         return _NO_LINKS
     try:
         return _links.decode(event.raw_data) or _NO_LINKS
-    except (msgspec.MsgspecError, RecursionError):
+    except UNREADABLE:
         return _NO_LINKS
 
 
@@ -67,7 +67,7 @@ def links_of_all(events: Sequence[TraceEvent]) -> tuple[list[tuple[TraceEvent, L
     raws = [_EMPTY if raw is unset else raw for raw in map(_RAW_DATA_OF, events)]
     try:
         found: list[Links | None] = list(map(_links.decode, raws))
-    except (msgspec.MsgspecError, RecursionError):
+    except UNREADABLE:
         found = list(map(links_of, events))
         unreadable = [event.id for event in events if not is_readable(event)]
     linked = [
@@ -84,7 +84,7 @@ def facts_of(event: TraceEvent) -> Facts:
         return _NO_FACTS
     try:
         return _facts.decode(event.raw_data) or _NO_FACTS
-    except (msgspec.MsgspecError, RecursionError):
+    except UNREADABLE:
         return _NO_FACTS
 
 
@@ -94,7 +94,7 @@ def is_readable(event: TraceEvent) -> bool:
         return True
     try:
         _links.decode(event.raw_data)
-    except (msgspec.MsgspecError, RecursionError):
+    except UNREADABLE:
         return False
     return True
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from sagatrace.events import TraceEvent, encode_event
+from sagatrace.events import UNREADABLE, TraceEvent, encode_event
 from sagatrace_tui.model.span import Span
 from sagatrace_tui.model.trace import Trace
 
@@ -44,7 +44,7 @@ def _holds(event: TraceEvent, wanted: str, needle: bytes | None) -> bool:
         return needle in raw.lower()
     try:
         data = msgspec.json.decode(encode_event(event)).get("data")
-    except (msgspec.MsgspecError, RecursionError):  # an anomaly of the trace already: as it is written, then
+    except UNREADABLE:  # an anomaly of the trace already: as it is written, then
         return wanted.encode() in raw.lower()
     return any(wanted in text.lower() for text in _texts(data))
 

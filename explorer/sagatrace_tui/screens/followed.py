@@ -46,8 +46,8 @@ class FollowedScreen(Screen[None]):
         self.poller.start()
 
     def listen(self) -> None:
-        """Hear what is published, if there is a mirror."""
-        if self._mirror is not None:
+        """Hear what is published, if there is a mirror and somebody looks."""
+        if self._mirror is not None and not self.poller.is_paused:
             self.feed.listen(self._mirror, self.poller.nudge)
 
     def end_following(self) -> None:
@@ -67,8 +67,8 @@ class FollowedScreen(Screen[None]):
     def on_screen_resume(self) -> None:
         """Be up to date again."""
         if self.poller.is_paused:
-            self.listen()
             self.poller.pause(False)
+            self.listen()
             self.poller.ask(LOOK)
 
     def action_follow(self) -> None:

@@ -7,6 +7,7 @@ from typing import Final, Literal
 
 import msgspec
 
+from sagatrace.events import UNREADABLE
 from sagatrace.mirror.address import PULSE
 
 __all__ = ["SILENCE", "Link", "Phase"]
@@ -14,6 +15,7 @@ __all__ = ["SILENCE", "Link", "Phase"]
 SILENCE: Final = 2.5 * PULSE
 """Seconds without a pulse after which a publisher counts as gone."""
 _MOST: Final = 1000  # publishers kept in mind
+_LONGEST: Final = 1000  # bytes of a pulse; a publisher's is a fifth of that
 
 Phase = Literal["connecting", "listening", "lost"]
 
@@ -25,6 +27,15 @@ class _Pulse(msgspec.Struct):
     published: int
     lost: int
     ends: bool = False
+
+
+def _read(message: bytes) -> _Pulse | None:
+    if len(message) > _LONGEST:
+        return None
+    try:
+        return msgspec.json.decode(message, type=_Pulse)
+    except UNREADABLE:
+        return None
 
 
 @dataclass(slots=True)
@@ -71,9 +82,8 @@ class Link:
 
     def pulse(self, message: bytes, now: float) -> None:
         """A message came on the channel of pulses."""
-        try:
-            told = msgspec.json.decode(message, type=_Pulse)
-        except msgspec.MsgspecError:
+        told = _read(message)
+        if told is None:
             self.ignored += 1
             return
         before = self._publishers.pop(told.publisher, None)

@@ -13,9 +13,10 @@ from typing import Any, Final
 import msgspec
 
 from sagatrace.errors import EventError
-from sagatrace.events import TraceEvent, decode_event
+from sagatrace.events import UNREADABLE, TraceEvent, decode_event
 from sagatrace.mirror.address import MAX_MESSAGE, PULSE, Mirror
 from sagatrace.mirror.link import Link, Phase
+from sagatrace.settings import redis_said
 
 __all__ = ["Heard", "Subscriber"]
 
@@ -116,7 +117,7 @@ class Subscriber:
             rest = _FIRST_REST if self._link.gaps != began else min(_LONGEST_REST, 2 * rest or _FIRST_REST)
 
     def _lost(self, error: Exception) -> None:
-        fault = f"{type(error).__name__}: {error}"
+        fault = redis_said(error)
         with self._lock:
             is_news, self._fault = self._fault is None, fault
             self._link.closed()
@@ -185,7 +186,7 @@ class Subscriber:
         except EventError:
             try:
                 event = msgspec.json.decode(document, type=_Reference)
-            except msgspec.MsgspecError:
+            except UNREADABLE:
                 return None
         return event if self._trace_id in (None, event.trace_id) else None
 

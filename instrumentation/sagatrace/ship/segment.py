@@ -11,7 +11,14 @@ from typing import Any, Final
 import msgspec
 
 from sagatrace.errors import EventError
-from sagatrace.events import TraceEvent, encode_event, parse_timestamp, utc_timestamp
+from sagatrace.events import (
+    UNREADABLE,
+    TraceEvent,
+    encode_event,
+    parse_timestamp,
+    require_text,
+    utc_timestamp,
+)
 
 __all__ = ["DEAD_LETTERS", "DeadLetters", "Line", "Segment", "Slice", "read_line"]
 
@@ -34,8 +41,9 @@ _LINES: Final = msgspec.json.Decoder(Line)
 def read_line(text: bytes) -> Line:
     """Decode one line. Raises EventError."""
     try:
+        require_text(text)
         line = _LINES.decode(text)
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise EventError(str(error)) from error
     parse_timestamp(line.event.timestamp)
     return line

@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from sagatrace.errors import EventError, SearchError
-from sagatrace.events import CLOSING_PHASES, Status, TraceEvent, split_event_type
+from sagatrace.events import CLOSING_PHASES, UNREADABLE, Status, TraceEvent, split_event_type
 
 __all__ = ["MAX_LIMIT", "DataIs", "Scalar", "Search", "TraceHit", "data_condition", "event_status"]
 
@@ -157,7 +157,7 @@ def data_condition(text: str) -> DataIs:
         raise SearchError(f"data condition {text!r} is not KEY=VALUE: write e.g. customer.tier=gold")
     try:
         value = msgspec.json.decode(rest)
-    except msgspec.MsgspecError:
+    except UNREADABLE:
         return DataIs(path, (rest,))
     if isinstance(value, str):
         return DataIs(path, (value,))

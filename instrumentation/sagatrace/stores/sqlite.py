@@ -71,13 +71,15 @@ class SqliteStore:
 
     def __init__(self, path: Path, *, read_only: bool = False, max_wait: float = 5.0) -> None:
         self._path = path
+        self._text = os.fspath(path)
         self._read_only = read_only
         self._max_wait = max_wait
         self.lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._frozen = False
         self._opened = 0
-        self._file = ""
+        self._at = ""  # where the open file lies on the disk
+        self._generation = 0
         closed_across_forks(self)
 
     @property
@@ -122,6 +124,11 @@ class SqliteStore:
         """What is new in the file, oldest first, in one query."""
         return self._with_connection(lambda connection: self._changes(connection, cursor, limit=limit))
 
+    @property
+    def _file(self) -> str:
+        """Which file is open, told from those that lay there before."""
+        return f"{self._generation}-{self._at}"
+
     def _changes(
         self, connection: sqlite3.Connection, cursor: str | None, *, trace_id: str | None = None, limit: int = -1
     ) -> Changes:
@@ -164,15 +171,10 @@ class SqliteStore:
         try:
             while True:
                 try:
-                    if self._read_only and self._connection is not None and self._file != _identity(self._path):
-                        self.close()  # another file has taken the place of the one that is open
+                    if self._connection is not None and self._at != _identity(self._text):
+                        self.close()  # what is open was removed, or another file has taken its place
                     if self._connection is None:
-                        file = _identity(
-                            self._path
-                        )  # before: if another takes its place meanwhile, the next call sees it
-                        self._connection = self._open()
-                        self._opened += 1
-                        self._file = file or _identity(self._path)
+                        self._connection = self._open_anew()
                     left = max(0, int((deadline - time.monotonic()) * 1000))
                     self._connection.execute(f"PRAGMA busy_timeout = {left}")
                     return work(self._connection)
@@ -188,6 +190,16 @@ class SqliteStore:
             if self._frozen:
                 self.close()
             self.lock.release()
+
+    def _open_anew(self) -> sqlite3.Connection:
+        at = _identity(self._text)  # before: if another takes its place meanwhile, the next call sees it
+        if at != self._at:
+            self._generation += 1  # a file that is gone leaves its number to the next
+        self._at = at
+        connection = self._open()
+        self._opened += 1
+        self._at = at or _identity(self._text)
+        return connection
 
     def _open(self) -> sqlite3.Connection:
         if self._read_only:
@@ -258,10 +270,10 @@ class SqliteStore:
         return StoreError(f"cannot use the store {self._path}: {error}")
 
 
-def _identity(path: Path) -> str:
+def _identity(path: str) -> str:
     """Which file the path names now; empty when there is none."""
     try:
-        status = path.stat()
+        status = os.stat(path)  # noqa: PTH116 - asked at every call, and a Path would take twice as long
     except OSError:
         return ""
     return f"{status.st_dev}-{status.st_ino}"
