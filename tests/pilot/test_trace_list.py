@@ -80,7 +80,27 @@ async def test_what_is_in_sight_stays_when_rows_arrive_above_a_scrolled_list() -
         before = screen_text(app)
         traces.rows = rows(*range(100, 107), *range(40))
         await pilot.pause()
-        assert [line[:30] for line in screen_text(app).splitlines()] == [line[:30] for line in before.splitlines()]
+        titles, *shown = (line[:30] for line in screen_text(app).splitlines())
+        assert shown == [line[:30] for line in before.splitlines()][1:]
+        assert titles.startswith(f" VERDICT ↑{traces.scroll_offset.y} ")
+        await pilot.press("g")
+        await pilot.pause()
+        assert screen_text(app).startswith(" VERDICT         NAME")
+
+
+async def test_the_cursor_stays_on_the_trace_that_was_opened() -> None:
+    app = Harness()
+    async with app.run_test(size=(80, 10)) as pilot:
+        traces = app.query_one(TraceList)
+        traces.rows = rows(1, 2, 3)
+        await pilot.press("enter")
+        traces.rows = rows(0, 1, 2, 3)
+        await pilot.pause()
+        assert (app.said, traces.highlighted) == (["trace-1"], rows(1)[0])
+        await pilot.press("g")
+        traces.rows = rows(-1, 0, 1, 2, 3)
+        await pilot.pause()
+        assert traces.highlighted == rows(-1)[0]
 
 
 async def test_keys_move_the_cursor_and_the_end_is_told() -> None:

@@ -233,6 +233,7 @@ class SearchScreen(FollowedScreen):
         """Show why the trace under the cursor failed."""
         chosen = self.query_one(TraceList).highlighted
         if chosen is not None:
+            self.query_one(TraceList).hold()
             self.app.push_screen(TraceScreen(self._store, chosen.trace_id, self._clock, "why", self._mirror))
 
     def action_copy(self) -> None:
