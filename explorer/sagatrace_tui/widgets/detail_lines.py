@@ -68,8 +68,9 @@ def detail_lines(trace: Trace, span_id: str, width: int, *, toggled: Collection[
     origin = trace.started_at if trace.started_at is not None else span.first_at
     return [
         *_title(span.name, width),
-        *(part for line in _fields(span, trace, origin) for part in _continued(line, width)),
+        *(part for line in _standing(span, trace) for part in _continued(line, width)),
         *_error(span, width),
+        *(part for line in _fields(span, trace, origin) for part in _continued(line, width)),
         *_attempts(span, origin),
         *_stack(span, width),
         *_data(span, width, toggled),
@@ -114,7 +115,8 @@ def _words(text: str, width: int) -> Iterator[str]:
     yield line
 
 
-def _fields(span: Span, trace: Trace, origin: int) -> Iterator[DetailLine]:
+def _standing(span: Span, trace: Trace) -> Iterator[DetailLine]:
+    """How it stands: on a small terminal no more than this is in sight."""
     yield _field("status", status_words(span.status), STATUS_TONES[span.status])
     role = trace.roles.get(span.span_id)
     if role is not None:
@@ -123,6 +125,9 @@ def _fields(span: Span, trace: Trace, origin: int) -> Iterator[DetailLine]:
         if one.span_id == span.span_id:
             sure = "" if one.explained else "; its own outcome is unknown"
             yield _field("undone", f"NO, still standing: {inert(one.reason, 400)}{sure}", "cause")
+
+
+def _fields(span: Span, trace: Trace, origin: int) -> Iterator[DetailLine]:
     yield _field("kind", span.kind)
     yield _field("span", inert(span.span_id, 300), "id", value=span.span_id)
     if span.parent_id:
@@ -175,6 +180,7 @@ def _error(span: Span, width: int) -> Iterator[DetailLine]:
     text = inert(error, _MAX_ERROR, lines=True)
     for line in list(wrapped(text, width))[:40]:
         yield DetailLine(((line, "plain"),), error, is_cut=len(error) > _MAX_ERROR)
+    yield DetailLine(())
 
 
 def _attempts(span: Span, origin: int) -> Iterator[DetailLine]:

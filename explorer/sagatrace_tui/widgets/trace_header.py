@@ -57,10 +57,12 @@ class TraceHeader(Widget):
         self.styles.height = lines + 2
 
     def watch_now(self) -> None:
-        """Time goes on for what runs."""
-        if self.trace is not None and self.trace.status == "running":
+        """Time goes on: for what runs, and for how long ago it all was."""
+        if self.trace is None:
+            return
+        if self.trace.status == "running":
             self._fit(self.app.size.width, self.app.size.height)
-            self.refresh()
+        self.refresh()
 
     def render(self) -> Content:
         """The lines."""
@@ -147,7 +149,10 @@ def _facts(trace: Trace, now: int, width: int, error_place: tuple[int, int]) -> 
     facts.append(f"started {when(trace.started_at, now)}{exactly if width >= 70 else ''}")
     facts += [plural(len(trace.spans), "span"), plural(trace.event_count, "event")]
     parts: list[tuple[str, str]] = []
-    for number, fact in enumerate([*loud, *facts]):
+    told = [*loud, *facts]
+    while len(told) > 1 and cell_len(" · ".join(told)) > width:  # half a figure is a wrong one
+        told.pop()
+    for number, fact in enumerate(told):
         tone = "muted" if number >= len(loud) else "warn" if fact.startswith("⚠") else "bad"
         parts += [(" · " if number else "", TONES["muted"]), (fact, TONES[tone])]
     return Content.assemble(*_cut(parts, width))
