@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import io
+import logging
 import os
 import sys
 from dataclasses import replace
@@ -64,6 +65,9 @@ def main() -> None:
     `sagatrace-tui` shows the same in an app.
     """
     _never_fail_to_print()
+    logging.basicConfig(level=logging.WARNING, format="sagatrace: %(message)s")
+    # What the SDK says of a failure in twenty lines the store says in one.
+    logging.getLogger("azure").setLevel(logging.CRITICAL)
 
 
 @click.command("sagatrace-tui", epilog=_STATUSES, context_settings={"help_option_names": ["-h", "--help"]})

@@ -103,6 +103,15 @@ def test_a_running_trace_is_followed_until_it_has_ended_verdict_by_verdict(store
         assert tail.ends() == 0
 
 
+def test_a_job_that_began_before_it_was_followed_has_its_name(store: EventStore) -> None:
+    named, job = {"job_name": "charge_card"}, {"trace_id": "T", "span_id": "J"}
+    store.append([new_event(event_type="job:started", data=named, **job)])
+    with tailing(store) as tail:
+        tail.until("polling every 1 s")
+        store.append([new_event(event_type="job:failed", data={"error": "declined"}, **job)])
+        tail.until(" ✘ T charge_card failed · declined")
+
+
 def test_what_is_printed_as_json_is_what_is_stored(store: EventStore) -> None:
     with tailing(store, "--json") as tail:
         tail.until("polling every 1 s")
@@ -134,6 +143,7 @@ def test_a_redis_that_is_not_there_is_said_and_the_store_polled(store: EventStor
         tail.until("reconnecting · polling every 1 s")
         store.append([now("T", "workflow:x:started")])
         tail.until("workflow:x started")
+        tail.until("sagatrace: the mirror redis://127.0.0.1:1/0 cannot be heard")
     with tailing(store, mirror="http://:s3cret@host") as tail:
         tail.until("SAGATRACE_MIRROR")
         store.append([now("T", "workflow:x:completed")])

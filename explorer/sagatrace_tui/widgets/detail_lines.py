@@ -125,6 +125,9 @@ def _standing(span: Span, trace: Trace) -> Iterator[DetailLine]:
         if one.span_id == span.span_id:
             sure = "" if one.explained else "; its own outcome is unknown"
             yield _field("undone", f"NO, still standing: {inert(one.reason, 400)}{sure}", "cause")
+    for waits in trace.never_ran:
+        if waits.span_id == span.span_id:
+            yield _field("blocked", f"by {inert(waits.dependency_name, 200)}, which failed or never ran", "warn")
 
 
 def _fields(span: Span, trace: Trace, origin: int) -> Iterator[DetailLine]:
