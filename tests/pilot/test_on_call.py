@@ -269,3 +269,26 @@ async def test_escape_takes_a_search_back_and_never_quits() -> None:
         await pilot.press("escape")
         await until(pilot, lambda: "» These are all traces: / searches, q quits" in screen_text(app), "what to press")
         assert app.is_running
+
+
+async def test_jobs_that_wait_for_what_failed_are_blocked_and_nothing_is_said_to_run() -> None:
+    deferred = {"job_name": "send_letter", "depends_on": ["pay"]}
+    app = SagatraceApp(
+        UnreliableStore(
+            [
+                event("T7", "pay", "job:started", 70.0, data={"job_name": "charge_card"}),
+                event("T7", "mail", "job:deferred", 70.1, data=deferred),
+                event("T7", "pay", "job:failed", 71.0, data={"error": "declined"}),
+            ]
+        ),
+        trace_id="T7",
+        clock=still,
+    )
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "◌ send_letter  blocked" in screen_text(app), "the job that waits")
+        head = " ".join(" ".join(screen_text(app).splitlines()[:4]).split())
+        assert "failed at charge_card (declined) · nothing runs: 1 span waits for what failed" in head
+        await pilot.press("G")
+        await until(
+            pilot, lambda: "blocked    by charge_card, which failed or never ran" in screen_text(app), "by what"
+        )
