@@ -191,14 +191,20 @@ def test_a_traceback_is_read_without_scrolling_sideways() -> None:
     start = lines.index("Traceback (most recent call last):")
     shown = lines[start + 1 : lines.index("", start)]
     assert shown == [
-        '  File "…/rq/job.py", line 1539, in _execute',
-        "    result = self.func(*self.args,",
-        "      **self.kwargs)",
+        "  … 1 frame of RQ",
         '  File "…/loan_saga.py", line 199, in',
         "    notify_the_customer",
         "    raise CustomerWithdrew(reason)",
         "CustomerWithdrew: the customer withdrew",
     ]
+
+
+def test_a_traceback_of_rq_alone_is_shown() -> None:
+    stack = STACK.replace("/srv/loans/sagas/loan_saga.py", "/usr/lib/python3.12/site-packages/rq/worker/base.py")
+    events = [event("T7", "not", "job:failed", 0.4, data={"error": "x", "stack": stack})]
+    text = "\n".join("".join(text for text, _ in line.parts) for line in detail_lines(trace_of(events), "not", 90))
+    assert "rq/job.py" in text
+    assert "rq/worker/base.py" in text
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ MAX_EVENTS: Final = 200
 MAX_STACK_LINES: Final = 60
 _MAX_ERROR: Final = 2000
 _FRAME: Final = re.compile(r'(\s*File ")(.*)(", line .*)')
+_OF_RQ: Final = re.compile(r'\s*File ".*/(?:site|dist)-packages/rq/(?:\w+/)*\w+\.py", line .*')
 _POINTERS: Final = re.compile(r"[ ~^]+")  # below what they point at; of no use where that is broken
 # Shown in places of their own, or as fields.
 _SHOWN: Final = frozenset({"error", "error_type", "stack", "original_span_id", "compensation", "job_name"})
@@ -235,7 +236,10 @@ def _stack(span: Span, width: int) -> Iterator[DetailLine]:
         return
     yield from _section("Traceback", "Enter shows it whole")
     lines = text_lines(stack, max_lines=MAX_STACK_LINES)
+    lines, frames = _without_rq(lines)
     for number, line in enumerate(lines):
+        if number == 1 and frames:
+            yield DetailLine(((f"  … {plural(frames, 'frame')} of RQ", "muted"),), stack, is_cut=True)
         # The frames' own lines are read; the source under them is context; the last line is the error.
         is_error = number == len(lines) - 1
         if _POINTERS.fullmatch(line):
@@ -245,6 +249,15 @@ def _stack(span: Span, width: int) -> Iterator[DetailLine]:
         indent = " " * (len(shown) - len(shown.lstrip()) + 2)
         for count, part in enumerate(wrapped(shown, width if len(shown) <= width else width - len(indent))):
             yield DetailLine(((indent + part if count else part, tone),), stack, is_cut=True)
+
+
+def _without_rq(lines: list[str]) -> tuple[list[str], int]:
+    """The lines without those of the frames in RQ that led to the job's own, and how many frames these were."""
+    starts = [at for at, line in enumerate(lines) if _FRAME.fullmatch(line)]
+    own = next((at for at in starts if not _OF_RQ.fullmatch(lines[at])), None)
+    if own is None or not starts or starts[0] != 1:
+        return lines, 0
+    return [lines[0], *lines[own:]], starts.index(own)
 
 
 def _frame(line: str, width: int) -> str:
