@@ -199,9 +199,7 @@ def test_a_subscriber_ends_when_told_whatever_redis_does() -> None:
         server.process.send_signal(signal.SIGCONT)
 
 
-def test_who_begins_to_listen_knows_that_another_hears_somebody(
-    server: TcpRedis, mirror: Mirror
-) -> None:
+def test_who_begins_to_listen_knows_that_another_hears_somebody(server: TcpRedis, mirror: Mirror) -> None:
     with Redis.from_url(server.url) as client, listening(mirror, None) as first:
         assert not first.take().live
         client.publish(mirror.pulse_channel, b'{"publisher": "A", "published": 0, "lost": 0}')  # the only one there is
