@@ -11,7 +11,18 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from sagatrace_tui.labels import VERDICTS, clock, clock_of_day, duration, inert, plural, short, short_middle, when
+from sagatrace_tui.labels import (
+    VERDICTS,
+    clock,
+    clock_of_day,
+    duration,
+    inert,
+    plural,
+    short,
+    short_middle,
+    short_name,
+    when,
+)
 from sagatrace_tui.model import Trace
 from sagatrace_tui.model.waiting import waiting_on
 from sagatrace_tui.theme import TONES, VERDICT_TONES
@@ -83,7 +94,8 @@ class TraceHeader(Widget):
 def _title(trace: Trace, width: int) -> Content:
     verdict = f"{VERDICTS[trace.verdict][0]} {trace.verdict.replace('_', ' ')}"
     room = width - cell_len(verdict) - 4
-    name = short(inert(trace.name, 200) or "(no spans)", max(6, room - 14))
+    widest = max(6, room - 14)
+    name = short(short_name(inert(trace.name, 200), widest) or "(no spans)", widest)
     trace_id = short_middle(inert(trace.trace_id), max(0, room - cell_len(name)))
     return Content.assemble(
         (verdict, f"{TONES[VERDICT_TONES[trace.verdict]]} bold"),
