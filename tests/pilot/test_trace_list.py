@@ -103,6 +103,30 @@ async def test_the_cursor_stays_on_the_trace_that_was_opened() -> None:
         assert traces.highlighted == rows(-1)[0]
 
 
+async def test_more_rows_are_scrolled_to_without_laying_out_the_screen_anew() -> None:
+    app = Harness()
+    async with app.run_test(size=(80, 10)) as pilot:
+        traces, laid_out = app.query_one(TraceList), 0
+
+        def count(_: object) -> None:
+            nonlocal laid_out
+            laid_out += 1
+
+        await pilot.pause()
+        app.screen.screen_layout_refresh_signal.subscribe(traces, count)
+        for many, anew in ((3, False), (5, False), (40, True), (60, False), (30, True), (4, True)):
+            laid_out = 0
+            traces.rows = rows(*range(many))
+            await pilot.pause()
+            assert (laid_out > 0) is anew, many
+            assert traces.show_vertical_scrollbar is (many > 9)
+            await pilot.press("G")
+            assert traces.highlighted == rows(many - 1)[0]
+            assert traces.scroll_offset.y == max(0, many - 9)
+            if many > 9:
+                assert traces.vertical_scrollbar.window_virtual_size == many + 1
+
+
 async def test_keys_move_the_cursor_and_the_end_is_told() -> None:
     app = Harness()
     async with app.run_test(size=(80, 11)) as pilot:
