@@ -13,10 +13,12 @@ from pathlib import Path
 
 from textual.pilot import Pilot
 
+from sagatrace.mirror import Mirror
 from sagatrace.stores import EventStore, Search, open_store
 from sagatrace_tui.app import SagatraceApp
 from sagatrace_tui.demo import start_demo
 from sagatrace_tui.model import Trace, build_trace
+from sagatrace_tui.widgets.bar import StateLine
 
 HERE = Path(__file__).parent
 SIZE = (120, 32)
@@ -28,18 +30,20 @@ async def main() -> None:
     """Take them all."""
     with start_demo() as demo:
         store = open_store(demo.store_url, read_only=True)
+        mirror = Mirror(demo.mirror_url, store.label)
         await _wait_for(lambda: sum(trace.judgement.ended for trace in _traces(store)) >= ENOUGH, "enough ended loans")
         half_undone = await _wait_for(lambda: _one(store, "rollback_incomplete"), "a rollback that is incomplete")
-        async with SagatraceApp(store, subtitle="demo: loan sagas on real RQ workers").run_test(size=SIZE) as pilot:
+        listed = SagatraceApp(store, subtitle="demo: loan sagas on real RQ workers", mirror=mirror)
+        async with listed.run_test(size=SIZE) as pilot:
             await _take(pilot, "search")
-        async with SagatraceApp(store, trace_id=half_undone).run_test(size=SIZE) as pilot:
+        async with SagatraceApp(store, trace_id=half_undone, mirror=mirror).run_test(size=SIZE) as pilot:
             await _take(pilot, "tree")
             await _take(pilot, "why", "w")
             await _take(pilot, "compensation", "c")
-            await _take(pilot, "detail", "1", "e", "tab", "G")
+            await _take(pilot, "detail", "1", "tab", "G")
             await _take(pilot, "help", "question_mark")
-        running = await _wait_for(lambda: _one(store, "running", spans=4), "a loan in the middle of its steps")
-        async with SagatraceApp(store, trace_id=running).run_test(size=SIZE) as pilot:
+        running = await _wait_for(lambda: _one(store, "running", spans=9), "a loan near the end of its steps")
+        async with SagatraceApp(store, trace_id=running, mirror=mirror).run_test(size=SIZE) as pilot:
             await _take(pilot, "live", settled=0.2)
         store.close()
 
@@ -53,7 +57,7 @@ def _traces(store: EventStore) -> list[Trace]:
 def _one(store: EventStore, verdict: str, spans: int = 1) -> str:
     """The id of a trace with that verdict, or nothing."""
     found = (trace for trace in _traces(store) if trace.verdict == verdict and len(trace.spans) >= spans)
-    return next((trace.trace_id for trace in found), "")
+    return next((trace.trace_id for trace in found if verdict != "running" or trace.cause is None), "")
 
 
 async def _wait_for(probe: Callable[[], str | bool], what: str) -> str:
@@ -66,7 +70,9 @@ async def _wait_for(probe: Callable[[], str | bool], what: str) -> str:
 
 
 async def _take(pilot: Pilot[None], name: str, *keys: str, settled: float = 1.0) -> None:
-    """Press the keys, let polling come round and what it brought be drawn, and save the picture."""
+    """Press the keys, once it is live; let what it brought be drawn, and save the picture."""
+    while "live by Redis" not in pilot.app.screen.query_one(StateLine).facts:
+        await pilot.pause(0.05)
     await pilot.press(*keys)
     await pilot.pause(settled)
     path = HERE / f"{name}.svg"

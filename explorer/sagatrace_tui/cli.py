@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import io
+import logging
 import os
 import sys
 from dataclasses import replace
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 import click
 from platformdirs import user_state_path
 
-from sagatrace.errors import SettingsError
+from sagatrace.errors import SettingsError, StoreNotFoundError
 from sagatrace.settings import Settings
 from sagatrace.stores import EventStore, Search
 from sagatrace_tui.commands.outcome import (
@@ -71,6 +72,9 @@ def main() -> None:
     `sagatrace-tui` shows the same in an app.
     """
     _never_fail_to_print()
+    logging.basicConfig(level=logging.WARNING, format="sagatrace: %(message)s")
+    # What the SDK says of a failure in twenty lines the store says in one.
+    logging.getLogger("azure").setLevel(logging.CRITICAL)
 
 
 @click.command("sagatrace-tui", epilog=_STATUSES, context_settings={"help_option_names": ["-h", "--help"]})
@@ -95,10 +99,19 @@ def tui_main(trace_id: str | None, demo: bool, store_url: str | None) -> None:
     with opened_store(store_url, least_wait=_PATIENCE) as store:
         # A file answers at once: an unusable one is one line here, not a broken screen. What a network is asked for,
         # the app asks itself, and shows what it waits for.
-        is_near = store.label.startswith("sqlite:")
-        if is_near and not store.search(Search(limit=1, trace_prefix=trace_id or "")) and trace_id is not None:
+        if store.label.startswith("sqlite:") and not _has(store, trace_id) and trace_id is not None:
             no_such_trace(store, trace_id)
         _run_app(store, trace_id)
+
+
+def _has(store: EventStore, trace_id: str | None) -> bool:
+    """Whether it has the trace, or any. One that is not there yet may come: the list waits for it."""
+    try:
+        return bool(store.search(Search(limit=1, trace_prefix=trace_id or "")))
+    except StoreNotFoundError:
+        if trace_id is not None:
+            raise
+        return False
 
 
 def _run_app(store: EventStore, trace_id: str | None = None, demo: Demo | None = None) -> None:

@@ -179,7 +179,8 @@ class Reconciler:
         elif held.expires is not None and held.expires > now - self._grace:
             end = None
         else:
-            end = (held.phase, held.reason)
+            lapsed = "no sign of life from its worker: " if held.expires is not None else ""
+            end = (held.phase, f"{lapsed}{held.reason}")
         if end is None:
             return None
         phase, reason = end

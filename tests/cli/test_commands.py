@@ -43,6 +43,7 @@ def test_the_seed_s_example_imports_and_shows_its_tree(cli: Cli) -> None:
     assert (status, out.split(" into ")[0], err) == (0, "7 new events of trace T1", "")
     status, out, _ = cli("show", "T1")
     assert status == 0
+    assert out.splitlines()[1].startswith("failed at stage:funding (Insufficient funds) · rollback incomplete")
     assert out.split("\n\n")[1].splitlines()[:5] == [
         "? workflow never ended  [S1]",
         "├─ ✔ stage:validate success 1.10s  [S2]",
@@ -52,7 +53,7 @@ def test_the_seed_s_example_imports_and_shows_its_tree(cli: Cli) -> None:
     ]
     status, out, _ = cli("list")
     assert status == 0
-    assert out.splitlines()[1].split()[:4] == ["✘", "failed", "T1", "workflow"]
+    assert out.splitlines()[1].split()[:5] == ["⚠", "half", "undone", "T1", "workflow"]
 
 
 def test_importing_again_changes_nothing(cli: Cli) -> None:

@@ -141,7 +141,7 @@ def test_the_embedded_store_is_ready_and_well(tmp_path: Path, monkeypatch: pytes
         "clock": "-",
     }
     assert states(well) == signs
-    assert run(list_traces, "--store", url).stdout.splitlines()[1].startswith("✔ success")  # not one that runs on
+    assert run(list_traces, "--store", url).stdout.splitlines()[1].startswith("✔ succeeded")  # not one that runs on
 
 
 def test_nothing_is_kept_in_memory() -> None:

@@ -122,6 +122,15 @@ def test_an_id_that_is_no_text_is_looked_for_as_it_would_be_stored(store: EventS
         assert tail.ends() == 0
 
 
+def test_a_job_that_began_before_it_was_followed_has_its_name(store: EventStore) -> None:
+    named, failed = {"job_name": "charge_card"}, {"error": "declined"}
+    store.append([new_event(trace_id="T", span_id="J", event_type="job:started", data=named)])
+    with tailing(store) as tail:
+        tail.until("polling every 1 s")
+        store.append([new_event(trace_id="T", span_id="J", event_type="job:failed", data=failed)])
+        tail.until(" ✘ T charge_card failed · declined")
+
+
 def test_what_is_printed_as_json_is_what_is_stored(store: EventStore) -> None:
     with tailing(store, "--json") as tail:
         tail.until("polling every 1 s")
@@ -153,6 +162,7 @@ def test_a_redis_that_is_not_there_is_said_and_the_store_polled(store: EventStor
         tail.until("reconnecting · polling every 1 s")
         store.append([now("T", "workflow:x:started")])
         tail.until("workflow:x started")
+        tail.until("sagatrace: the mirror redis://127.0.0.1:1/0 cannot be heard")
     with tailing(store, mirror="http://:s3cret@host") as tail:
         tail.until("SAGATRACE_MIRROR")
         store.append([now("T", "workflow:x:completed")])

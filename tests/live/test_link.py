@@ -46,6 +46,16 @@ def test_it_is_live_only_while_somebody_is_heard_publishing() -> None:
     assert not link.is_live(11.1 + SILENCE)
 
 
+def test_what_another_subscriber_heard_of_late_holds_until_it_would_have_been_heard_again() -> None:
+    link = Link(hears_all=False)
+    link.opened(heard_at=10)
+    assert link.is_live(10 + SILENCE)
+    assert not link.is_live(10.1 + SILENCE)
+    link.closed()
+    link.opened()
+    assert not link.is_live(11)
+
+
 GAPS: dict[str, tuple[list[Callable[[Link], None]], int]] = {
     "nothing lost": ([lambda k: k.pulse(pulse(published=1), 1), lambda k: k.pulse(pulse(published=5), 3)], 0),
     "a newcomer that lost some before": ([lambda k: k.pulse(pulse(lost=2), 1)], 1),
@@ -88,8 +98,8 @@ def test_a_flood_of_names_is_kept_in_bounds() -> None:
     assert link.gaps - 1 <= 1000
 
 
-def heard(phase: str, *, live: bool = False) -> Heard:
-    return Heard((), missed=False, phase=phase, live=live, ignored=0, fault=None)  # type: ignore[arg-type]
+def heard(phase: str, *, live: bool = False, fault: str | None = None) -> Heard:
+    return Heard((), missed=False, phase=phase, live=live, ignored=0, fault=fault)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -100,6 +110,12 @@ def heard(phase: str, *, live: bool = False) -> Heard:
         (heard("connecting"), False, "polling every 1 s, connecting to Redis"),
         (heard("lost"), False, "reconnecting · polling every 1 s"),
         (heard("lost"), True, "reconnecting · polling every 1 s"),
+        (heard("lost", fault="ConnectionError: refused"), False, "reconnecting · polling every 1 s"),
+        (
+            heard("lost", fault="AuthenticationError: invalid username-password pair"),
+            False,
+            "reconnecting, AuthenticationError · polling every 1 s",
+        ),
         (heard("listening"), True, "catching up"),
         (heard("listening", live=True), True, "catching up"),
         (heard("listening"), False, "polling every 1 s, no publisher heard"),

@@ -225,3 +225,17 @@ def test_a_subscriber_ends_when_told_whatever_redis_does() -> None:
         assert not ear.subscriber.thread.is_alive()
         assert time.monotonic() - began < 8
         server.process.send_signal(signal.SIGCONT)
+
+
+def test_who_begins_to_listen_knows_that_another_hears_somebody(server: TcpRedis, mirror: Mirror) -> None:
+    with Redis.from_url(server.url) as client, listening(mirror, None) as first:
+        assert not first.take().live
+        client.publish(mirror.pulse_channel, b'{"publisher": "A", "published": 0, "lost": 0}')  # the only one there is
+        until(lambda: first.take().live, "the pulse")
+        with listening(mirror, "T") as second:
+            assert second.take().live
+            client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+            until(lambda: second.take().missed and second.is_listening(), "that it is connected again")
+            assert not second.take().live
+        with listening(mirror, "T") as third:
+            assert not third.take().live

@@ -47,13 +47,13 @@ def test_undone_in_order_says_that_nothing_stands() -> None:
         "Nothing is still standing: every step was undone",
         "",
         "Unwinding, in order  3",
-        "1.  ✔ undone       stage:three                        ← undo_three",
+        "1.  ✔ undone        stage:three                        ← undo_three",
         "     done +3.50s · undo at +5.00s for 250ms · on worker-3",
         "     funding failed",
-        "2.  ✔ undone       stage:two                          ← undo_two",
+        "2.  ✔ undone        stage:two                          ← undo_two",
         "     done +2.50s · undo at +6.00s for 250ms · on worker-3",
         "     funding failed",
-        "3.  ✔ undone       stage:one                          ← undo_one",
+        "3.  ✔ undone        stage:one                          ← undo_one",
         "     done +1.50s · undo at +7.00s for 250ms · on worker-3",
         "     funding failed",
         "",
@@ -67,7 +67,7 @@ def test_what_stands_comes_first_with_its_reason() -> None:
         ["stage:one", "unwind", "stopped", "before", "it"],
         ["stage:two", "unwind", "stopped", "before", "it"],
     ]
-    assert "–   ◌ never undone stage:two" in "\n".join(lines)
+    assert "–   ◌ never undone  stage:two                          ← undo_two" in "\n".join(lines)
 
 
 def test_faults_of_order_are_drawn_where_they_are_and_told() -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from sagas import UnreliableStore, event, failed, screen_text, still, succeeded, trace_of, until
+from sagas import NOW, UnreliableStore, event, failed, screen_text, still, succeeded, trace_of, until
 from sagatrace.events import TraceEvent
 from sagatrace_tui.app import SagatraceApp
 from sagatrace_tui.widgets.detail_lines import detail_lines
@@ -43,7 +45,8 @@ def opened(events: list[TraceEvent]) -> SagatraceApp:
 
 
 def hints(app: SagatraceApp) -> str:
-    return screen_text(app).splitlines()[-1].strip()
+    """The last line, whatever the room between two hints."""
+    return re.sub(" {2,}", "   ", screen_text(app).splitlines()[-1].strip())
 
 
 async def test_the_hints_are_those_of_the_pane_one_is_in() -> None:
@@ -63,6 +66,16 @@ async def test_the_hints_are_those_of_the_pane_one_is_in() -> None:
         await until(pilot, lambda: hints(app) == "Enter Go on in the tree   Esc Give up", "the hints of the line")
         await pilot.press("escape")
         await until(pilot, lambda: hints(app).startswith("Enter Detail"), "those of the tree again")
+
+
+async def test_how_to_stop_and_go_on_following_is_hinted_at_on_80_columns() -> None:
+    app = opened(failed("T7"))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "CAUSE" in screen_text(app), "the tree")
+        for shown in ("f Pause", "f Follow", "f Pause"):
+            await until(pilot, lambda shown=shown: shown in hints(app), shown)
+            assert hints(app).endswith("? Help   q Back")
+            await pilot.press("f")
 
 
 async def test_the_hints_of_the_query_line_are_its_own() -> None:
@@ -129,6 +142,47 @@ async def test_80_columns_hold_the_whole_verdict_and_when_it_was() -> None:
         await until(pilot, lambda: "at 10:00:00Z" in head(), "when it was")
 
 
+async def test_the_header_keeps_the_end_of_a_dotted_name() -> None:
+    job = {"job_name": "acme.loans.sagas.origination.workflows.loan_saga.approve_loan"}
+    app = opened([event("T7", "wf", "job:started", 0, data=job), event("T7", "wf", "job:failed", 1, data=job)])
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "CAUSE" in screen_text(app), "the tree")
+        assert screen_text(app).splitlines()[0].split()[2] == "…sagas.origination.workflows.loan_saga.approve_loan"
+
+
+async def test_the_error_is_in_sight_on_a_small_terminal() -> None:
+    app = opened(dotted())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "Error  CustomerWithdrew" in screen_text(app), "what it failed with")
+        shown = screen_text(app)
+        assert "\n the customer withdrew the application" in shown
+        assert shown.index("role ") < shown.index("Error  CustomerWithdrew")
+
+
+async def test_how_long_ago_it_was_goes_on_for_a_trace_that_has_ended() -> None:
+    now = [NOW]
+    app = SagatraceApp(UnreliableStore(failed("T7")), trace_id="T7", clock=lambda: now[0])
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "started 1m ago" in screen_text(app), "when it was")
+        now[0] += 120_000_000
+        await until(pilot, lambda: "started 3m ago" in screen_text(app), "when it was as of now")
+
+
+@pytest.mark.parametrize(
+    ("width", "told"),
+    [
+        (34, "error 3 of 4 · took 4.50s"),
+        (54, "error 3 of 4 · took 4.50s · started 1m ago · 7 spans"),
+        (80, "error 3 of 4 · took 4.50s · started 1m ago at 10:00:00Z · 7 spans · 16 events"),
+    ],
+)
+async def test_a_fact_of_the_header_is_told_whole_or_not_at_all(width: int, told: str) -> None:
+    app = opened(failed("T7"))
+    async with app.run_test(size=(width, 24)) as pilot:
+        await until(pilot, lambda: "error 3 of 4" in screen_text(app), "the facts")
+        assert told in (line.strip() for line in screen_text(app).splitlines())
+
+
 @pytest.mark.parametrize(("width", "stands"), [(120, "⚠ still standing"), (80, "⚠ still standing"), (40, "⚠")])
 async def test_what_is_loud_is_never_cut_off(width: int, stands: str) -> None:
     app = opened(dotted())
@@ -145,14 +199,20 @@ def test_a_traceback_is_read_without_scrolling_sideways() -> None:
     start = lines.index("Traceback (most recent call last):")
     shown = lines[start + 1 : lines.index("", start)]
     assert shown == [
-        '  File "…/rq/job.py", line 1539, in _execute',
-        "    result = self.func(*self.args,",
-        "      **self.kwargs)",
+        "  … 1 frame of RQ",
         '  File "…/loan_saga.py", line 199, in',
         "    notify_the_customer",
         "    raise CustomerWithdrew(reason)",
         "CustomerWithdrew: the customer withdrew",
     ]
+
+
+def test_a_traceback_of_rq_alone_is_shown() -> None:
+    stack = STACK.replace("/srv/loans/sagas/loan_saga.py", "/usr/lib/python3.12/site-packages/rq/worker/base.py")
+    events = [event("T7", "not", "job:failed", 0.4, data={"error": "x", "stack": stack})]
+    text = "\n".join("".join(text for text, _ in line.parts) for line in detail_lines(trace_of(events), "not", 90))
+    assert "rq/job.py" in text
+    assert "rq/worker/base.py" in text
 
 
 @pytest.mark.parametrize(
@@ -223,3 +283,26 @@ async def test_escape_takes_a_search_back_and_never_quits() -> None:
         await pilot.press("escape")
         await until(pilot, lambda: "» These are all traces: / searches, q quits" in screen_text(app), "what to press")
         assert app.is_running
+
+
+async def test_jobs_that_wait_for_what_failed_are_blocked_and_nothing_is_said_to_run() -> None:
+    deferred = {"job_name": "send_letter", "depends_on": ["pay"]}
+    app = SagatraceApp(
+        UnreliableStore(
+            [
+                event("T7", "pay", "job:started", 70.0, data={"job_name": "charge_card"}),
+                event("T7", "mail", "job:deferred", 70.1, data=deferred),
+                event("T7", "pay", "job:failed", 71.0, data={"error": "declined"}),
+            ]
+        ),
+        trace_id="T7",
+        clock=still,
+    )
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "◌ send_letter  blocked" in screen_text(app), "the job that waits")
+        head = " ".join(" ".join(screen_text(app).splitlines()[:4]).split())
+        assert "failed at charge_card (declined) · nothing runs: 1 span waits for what failed" in head
+        await pilot.press("G")
+        await until(
+            pilot, lambda: "blocked    by charge_card, which failed or never ran" in screen_text(app), "by what"
+        )

@@ -53,8 +53,8 @@ async def test_a_row_says_glyph_name_role_standing_bar_attempts_and_duration() -
             " │ └── ✔ reserve_credit  recovered                              ┄━━━━×┄┄┄┄┄━━            ×2   2.30s",
             " ├── • ai:decision                                                             •",
             " ├─▾ ✘ stage:funding  consequence                                               ━━            500ms",
-            "▌│ └── ✘ transfer_funds  CAUSE  InsufficientFunds: balance 120…                 ━━            300ms",
-            " └── ✘ release_credit  undo failed  ConnectionError: bureau re…                    ━━━━       800ms",
+            "▌│ └── ✘ transfer_funds  CAUSE  InsufficientFunds: balance 12…                  ━━            300ms",
+            " └── ✘ release_credit  undo failed  ConnectionError: bureau r…                     ━━━━       800ms",
         ]
 
 

@@ -80,7 +80,51 @@ async def test_what_is_in_sight_stays_when_rows_arrive_above_a_scrolled_list() -
         before = screen_text(app)
         traces.rows = rows(*range(100, 107), *range(40))
         await pilot.pause()
-        assert [line[:30] for line in screen_text(app).splitlines()] == [line[:30] for line in before.splitlines()]
+        titles, *shown = (line[:30] for line in screen_text(app).splitlines())
+        assert shown == [line[:30] for line in before.splitlines()][1:]
+        assert titles.startswith(f" VERDICT ↑{traces.scroll_offset.y} ")
+        await pilot.press("g")
+        await pilot.pause()
+        assert screen_text(app).startswith(" VERDICT         NAME")
+
+
+async def test_the_cursor_stays_on_the_trace_that_was_opened() -> None:
+    app = Harness()
+    async with app.run_test(size=(80, 10)) as pilot:
+        traces = app.query_one(TraceList)
+        traces.rows = rows(1, 2, 3)
+        await pilot.press("enter")
+        traces.rows = rows(0, 1, 2, 3)
+        await pilot.pause()
+        assert (app.said, traces.highlighted) == (["trace-1"], rows(1)[0])
+        await pilot.press("g")
+        traces.rows = rows(-1, 0, 1, 2, 3)
+        await pilot.pause()
+        assert traces.highlighted == rows(-1)[0]
+
+
+async def test_more_rows_are_scrolled_to_without_laying_out_the_screen_anew() -> None:
+    app = Harness()
+    async with app.run_test(size=(80, 10)) as pilot:
+        traces, laid_out = app.query_one(TraceList), 0
+
+        def count(_: object) -> None:
+            nonlocal laid_out
+            laid_out += 1
+
+        await pilot.pause()
+        app.screen.screen_layout_refresh_signal.subscribe(traces, count)
+        for many, anew in ((3, False), (5, False), (40, True), (60, False), (30, True), (4, True)):
+            laid_out = 0
+            traces.rows = rows(*range(many))
+            await pilot.pause()
+            assert (laid_out > 0) is anew, many
+            assert traces.show_vertical_scrollbar is (many > 9)
+            await pilot.press("G")
+            assert traces.highlighted == rows(many - 1)[0]
+            assert traces.scroll_offset.y == max(0, many - 9)
+            if many > 9:
+                assert traces.vertical_scrollbar.window_virtual_size == many + 1
 
 
 async def test_keys_move_the_cursor_and_the_end_is_told() -> None:

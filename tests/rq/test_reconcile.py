@@ -72,6 +72,8 @@ def test_what_rq_gave_up_is_abandoned_once(field: Field) -> None:
     job = field.started(expires=time.time() - 100)
     assert [field.reconciler.look() for _ in range(3)] == [1, 0, 0]
     assert field.told(job) == ["enqueued", "started", "abandoned?"]
+    end = field.store.fetch_trace("T").events[-1]
+    assert end.data["reason"] == "no sign of life from its worker: RQ still holds it for running"
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +15,8 @@ import psutil
 import pytest
 
 from pty_terminal import PtyTerminal
+from sagas import failed
+from sagatrace.stores import open_store
 
 Command = Callable[..., list[str]]
 CAUSE = "transfer_funds  CAUSE"
@@ -128,6 +131,22 @@ def test_no_terminal_and_a_dumb_one_are_told_what_to_do(tui: Command) -> None:
         assert b"\x1b" not in terminal.raw
 
 
+def test_the_list_waits_for_a_store_that_is_not_there_yet_and_a_trace_does_not(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/later.db"
+    command = [sys.executable, "-m", "sagatrace_tui", "--store", url]
+    with PtyTerminal(command, size=(120, 40)) as terminal:
+        terminal.until("No store yet", "a traced worker creates it")
+        store = open_store(url)
+        store.append(failed("loan-2", 20))
+        store.close()
+        terminal.until("half undone")
+        terminal.send("q")
+        assert terminal.wait() == 0
+    with PtyTerminal([*command[:-1], f"sqlite:///{tmp_path}/never.db", "loan-2"]) as terminal:
+        assert terminal.wait() == 1
+        assert b"no store at" in terminal.raw
+
+
 def copied(raw: bytes) -> list[str]:
     return [base64.b64decode(text).decode() for text in re.findall(rb"\x1b\]52;c;([A-Za-z0-9+/=]+)\x07", raw)]
 
@@ -135,7 +154,7 @@ def copied(raw: bytes) -> list[str]:
 def test_y_copies_and_capital_y_hands_over(tui: Command) -> None:
     with PtyTerminal(tui("loan-2")) as terminal:
         terminal.until(CAUSE)
-        terminal.press("y", "Copied the id, 3 characters")
+        terminal.press("y", "Copied the span id, 3 characters")
         assert copied(bytes(terminal.raw)) == ["fuj"]
         terminal.press("Y", "Copied the hand-over")
         text = copied(bytes(terminal.raw))[1]
@@ -146,7 +165,7 @@ def test_y_copies_and_capital_y_hands_over(tui: Command) -> None:
 def test_inside_tmux_the_clipboard_is_reached_both_ways(tui: Command) -> None:
     with PtyTerminal(tui("loan-2"), env=KINDS["tmux-256color"]) as terminal:
         terminal.until(CAUSE)
-        terminal.press("y", "Copied the id")
+        terminal.press("y", "Copied the span id")
         assert b"\x1bPtmux;\x1b\x1b]52;c;ZnVq\x07\x1b\\" in terminal.raw
         assert b"\x1b]52;c;ZnVq\x07" in terminal.raw.replace(b"\x1b\x1b]52", b"")
 

@@ -56,6 +56,14 @@ def test_the_bar_of_a_retried_job_shows_wait_attempts_and_pause() -> None:
     assert parts == [("wait", 2, 3), ("lost", 3, 12), ("pause", 12, 22), ("run", 22, 26)]
 
 
+def test_a_job_that_waits_for_its_next_attempt_has_failed_one_and_pauses() -> None:
+    events = [event("t", "job", f"job:{phase}", at) for phase, at in (("started", 0.0), ("retrying", 2.0))]
+    trace = trace_of(events, now=NOW - 65_000_000)
+    line = timeline(trace, NOW - 65_000_000, squeeze=False)
+    parts = [(piece.kind, piece.start, piece.end) for piece in pieces(trace.spans["job"], line, 20)]
+    assert parts == [("lost", 0, 4), ("pause", 4, 20)]
+
+
 def test_idle_gaps_are_drawn_short_and_time_stays_in_order() -> None:
     steps = [(0.0, 1.0), (1.0, 2.0), (100.0, 101.0)]
     events = [event("t", "wf", "workflow:w:started", 0.0)]

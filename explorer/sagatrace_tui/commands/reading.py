@@ -16,12 +16,12 @@ from sagatrace_tui.commands.outcome import (
     store_option,
     trace_argument,
 )
-from sagatrace_tui.labels import clock, duration, inert, short, span_line, status_words, when
+from sagatrace_tui.labels import clock, duration, inert, plural, short, span_line, verdict_words, when
 from sagatrace_tui.model import Trace
 
 __all__ = ["list_traces", "show", "tree_lines"]
 
-_COLUMNS = "{:<11}{:<38}{:<26}{:<22}{:>8}{:>7}{:>8}"
+_COLUMNS = "{:<16}{:<38}{:<26}{:<22}{:>8}{:>7}{:>8}"
 
 
 @click.command("list")
@@ -35,13 +35,13 @@ def list_traces(limit: int, store_url: str | None) -> None:
         if not hits:
             click.echo(f"sagatrace: no traces in {store.label} yet", err=True)
             return
-        click.echo(_COLUMNS.format("STATUS", "TRACE", "NAME", "STARTED", "TOOK", "SPANS", "ERRORS"))
+        click.echo(_COLUMNS.format("VERDICT", "TRACE", "NAME", "STARTED", "TOOK", "SPANS", "ERRORS"))
         now = now_micros()
         for hit in hits:
             trace = folded(store.fetch_trace(hit.trace_id), now)
             # The id is what one copies into the next command: never cut.
             row = _COLUMNS.format(
-                status_words(trace.status),
+                verdict_words(trace.verdict),
                 inert(trace.trace_id) + " ",
                 short(inert(trace.name), 25),
                 clock(trace.started_at),
@@ -62,10 +62,11 @@ def show(trace_id: str, store_url: str | None) -> None:
         found = fetched(store, trace_id)
     now = now_micros()
     trace = folded(found, now)
-    click.echo(f"{inert(trace.name)} · {inert(trace.trace_id)} · {status_words(trace.status)}")
+    click.echo(f"{inert(trace.name)} · {inert(trace.trace_id)} · {verdict_words(trace.verdict)}")
+    click.echo(inert(trace.summary, 600))
     click.echo(
         f"started {clock(trace.started_at)} ({when(trace.started_at, now)}) · took {duration(trace.duration)} · "
-        f"{len(trace.spans)} spans · {trace.event_count} events · {trace.error_count} failed"
+        f"{plural(len(trace.spans), 'span')} · {plural(trace.event_count, 'event')} · {trace.error_count} failed"
     )
     click.echo()
     for line in tree_lines(trace):

@@ -76,7 +76,7 @@ def _once(shipper: Shipper, directory: Path, store: EventStore) -> None:
 
 
 def _follow(shipper: Shipper, directory: Path, store: EventStore) -> None:
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s")
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", force=True)
     logging.getLogger("sagatrace").setLevel(logging.INFO)
     stop = stop_on_signals()
     click.echo(inert(f"delivering {directory} to {store.label}", 2000), err=True)

@@ -12,12 +12,19 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
 
-from sagatrace.errors import EventError, SettingsError
+from sagatrace.errors import EventError, SettingsError, StoreError
 from sagatrace.events import TraceEvent, split_event_type
 from sagatrace.mirror import Mirror, open_mirror
 from sagatrace.settings import Settings
 from sagatrace.stores import EventStore
-from sagatrace_tui.commands.outcome import no_such_trace, one_line_errors, opened_store, store_option, trace_argument
+from sagatrace_tui.commands.outcome import (
+    folded,
+    no_such_trace,
+    one_line_errors,
+    opened_store,
+    store_option,
+    trace_argument,
+)
 from sagatrace_tui.commands.transfer import json_line
 from sagatrace_tui.commands.why import EXIT_STATUSES
 from sagatrace_tui.labels import GLYPHS, inert, moment, short_name, verdict_words
@@ -48,7 +55,7 @@ def tail(trace_id: str | None, as_json: bool, store_url: str | None) -> None:
     Begins with what is there already. Without TRACE_ID, every event of every trace from now on, until interrupted.
     """
     with _ending_in_good_order(), opened_store(store_url) as store:
-        teller = _Teller(as_json=as_json, names_traces=trace_id is None)
+        teller = _Teller(store if trace_id is None else None, as_json=as_json)
         trace = None
         with closing(_steps(store, trace_id)) as steps:
             for step in steps:
@@ -78,11 +85,14 @@ def _mirror(store: EventStore) -> Mirror | None:
 
 
 class _Teller:
-    """Prints steps: events to standard output, how it goes to standard error when that changes."""
+    """Prints steps: events to standard output, how it goes to standard error when that changes.
 
-    def __init__(self, *, as_json: bool, names_traces: bool) -> None:
+    `store` is given where all traces are followed: what a job that began before is called is asked there.
+    """
+
+    def __init__(self, store: EventStore | None, *, as_json: bool) -> None:
+        self._store = store
         self._as_json = as_json
-        self._names_traces = names_traces
         self._verdict = ""
         self._state = ""
         self._names: OrderedDict[str, str] = OrderedDict()
@@ -110,7 +120,7 @@ class _Teller:
         phase = split_event_type(event.event_type)[1] or event.event_type.rpartition(":")[2]
         status = mark.outcome or _STATUS.get(mark.kind, "point")
         parts = [moment(event.micros)[11:-1], GLYPHS[status]]
-        if self._names_traces:
+        if self._store is not None:
             parts.append(inert(event.trace_id, 255))
         parts += [inert(self._name(event, data), 200), inert(phase, 60)]
         attempt, allowed = data.get("attempt"), data.get("attempts_allowed")
@@ -126,14 +136,30 @@ class _Teller:
 
     def _name(self, event: TraceEvent, data: dict[str, object]) -> str:
         told = data.get("job_name")
-        name = told if isinstance(told, str) and told else self._names.get(event.span_id)
-        if name is None:
-            name = split_event_type(event.event_type)[0]
-        elif told:
-            self._names[event.span_id] = name
-            if len(self._names) > _NAMES:
-                self._names.popitem(last=False)
-        return short_name(name, 40)
+        if isinstance(told, str) and told:
+            self._keep(event.span_id, told)
+        group = split_event_type(event.event_type)[0]
+        if group == "job" and event.span_id not in self._names:
+            self._ask(event)
+        return short_name(self._names.get(event.span_id, group), 40)
+
+    def _ask(self, event: TraceEvent) -> None:
+        """Read a trace that began before it was followed: RQ's jobs tell their names when they start."""
+        self._keep(event.span_id, "job")  # whatever comes of it, it is asked once
+        if self._store is None:
+            return
+        try:
+            found = folded(self._store.fetch_trace(event.trace_id))
+        except StoreError as error:
+            click.echo(f"sagatrace: {inert(str(error), 500)}", err=True)
+            return
+        for span_id, span in found.spans.items():
+            self._keep(span_id, span.name)
+
+    def _keep(self, span_id: str, name: str) -> None:
+        self._names[span_id] = name
+        if len(self._names) > _NAMES:
+            self._names.popitem(last=False)
 
 
 @contextmanager

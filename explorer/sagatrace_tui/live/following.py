@@ -14,6 +14,10 @@ SWEEP: Final = 15.0
 What is written without a shipper, which alone publishes, is seen by then."""
 
 
+_PLAIN: Final = frozenset({"ConnectionError", "TimeoutError"})
+"""What keeps a subscriber from Redis while it is down; anything else is for somebody to put right, and is named."""
+
+
 @dataclass(frozen=True, slots=True)
 class Following:
     """`every` is in seconds: how often the store is looked at, whatever the state."""
@@ -32,7 +36,7 @@ class Following:
             case "catching up":
                 return "catching up"
             case "reconnecting":
-                return f"reconnecting · {polling}"
+                return f"reconnecting, {self.why} · {polling}" if self.why else f"reconnecting · {polling}"
         return f"{polling}, {self.why}" if self.why else polling
 
 
@@ -41,7 +45,8 @@ def following(heard: Heard | None, *, behind: bool, every: float) -> Following:
     if heard is None:
         return Following("polling", every)
     if heard.phase == "lost":
-        return Following("reconnecting", every)
+        kind = (heard.fault or "").partition(":")[0]
+        return Following("reconnecting", every, "" if kind in _PLAIN else kind)
     if heard.phase == "connecting":
         return Following("polling", every, "connecting to Redis")
     if behind:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Final
 
+from sagatrace.errors import StoreNotFoundError
 from sagatrace.events import TraceEvent
 from sagatrace.mirror import Heard, Mirror, Subscriber
 from sagatrace.stores import EventStore, Search, TellsChanges, TraceHit, data_condition
@@ -49,6 +50,7 @@ class ListFeed:
         self._look_at = self._retry_at = 0.0  # a look that failed is not tried again for every event that is heard
         self._every = INTERVAL
         self._fault: str | None = None  # until the store has been read again
+        self._missing = False
         self._cost = Meter(clock)  # of the last reading that asked the store
 
     def listen(self, mirror: Mirror, wake: Callable[[], object]) -> None:
@@ -86,7 +88,7 @@ class ListFeed:
                 self._shelf.fetch(trace_id, meter, whole=afresh)
             self._fault = None if meter.queries else self._fault
         except Exception as error:  # noqa: BLE001 - shown where it happened, and the next reading tries again
-            self._fault = in_words(error)
+            self._fault, self._missing = in_words(error), isinstance(error, StoreNotFoundError)
             self._retry_at = max(self._retry_at, time.monotonic() + INTERVAL)
         yield self._listing(meter)
 
@@ -198,6 +200,7 @@ class ListFeed:
             exhausted=self._exhausted,
             fault=self._fault,
             following=following(self._heard, behind=self._behind, every=self._every),
+            missing=self._fault is not None and self._missing and not self._shelf.rows,
         )
 
 

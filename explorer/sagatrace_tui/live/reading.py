@@ -64,6 +64,8 @@ class Listing:
     exhausted: bool
     fault: str | None = None
     following: Following = _POLLING
+    missing: bool = False
+    """Whether the fault is that there is no store yet."""
 
 
 @dataclass(frozen=True, slots=True)

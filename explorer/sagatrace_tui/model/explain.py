@@ -125,7 +125,8 @@ class _Text:
         silent = any(one.kind == "never_ended" for one in trace.anomalies)
         word = "last event" if trace.ended_at is None else "silent since" if silent else "ended"
         end = f"{word} {clock(trace.last_at)}"
-        counts = f"{len(trace.spans)} spans, {trace.event_count} events"
+        spans, events = len(trace.spans), trace.event_count
+        counts = f"{spans} span{'' if spans == 1 else 's'}, {events} event{'' if events == 1 else 's'}"
         yield f"Started {clock(trace.started_at)}, {end}, {length(trace.duration or 0)}; {counts}."
 
     def _why(self, cause: Span) -> Iterator[str]:

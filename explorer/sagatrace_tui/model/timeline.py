@@ -114,8 +114,11 @@ def _parts(span: Span, end: int) -> Iterable[tuple[int, int, str]]:
         ended = attempt.ended_at if attempt.ended_at is not None else (end if span.is_open else span.over_at)
         if latest is not None and began > latest:
             yield latest, began, "pause"
-        lost = index < len(attempts) or (span.status == "failed" and len(attempts) > 1)
-        yield began, max(began, ended), "lost" if lost else "run"
+        # One that is over while its span goes on is to be tried again.
+        failed = attempt.ended_at is not None if span.is_open else span.status == "failed" and len(attempts) > 1
+        yield began, max(began, ended), "lost" if failed or index < len(attempts) else "run"
         latest = ended
+    if latest is not None and span.is_open and latest < end:
+        yield latest, end, "pause"
     if not attempts and started is None and enqueued is None:
         yield span.first_at, span.over_at, "run"

@@ -116,7 +116,9 @@ class Judge:
 
     def _running(self, cause: str | None) -> str:
         names = [self.fold.spans[one].name for one in self.innermost()]
-        doing = f"running: {listed(names)}" if names else "running"
+        blocked = len(self.failures.never_ran()) if not names else 0
+        waiting = f"nothing runs: {_count(blocked, 'span')} {'waits' if blocked == 1 else 'wait'} for what failed"
+        doing = f"running: {listed(names)}" if names else waiting if blocked else "running"
         return f"{self._at(cause)} · {doing}" if cause else doing
 
     def innermost(self) -> list[str]:

@@ -10,6 +10,7 @@ from sagatrace.mirror import Mirror
 from sagatrace_tui.labels import plural
 from sagatrace_tui.live import LOOK, Following, Poller
 from sagatrace_tui.widgets.bar import StateLine
+from sagatrace_tui.widgets.key_hints import KeyHints
 
 __all__ = ["FollowedScreen", "behind"]
 
@@ -43,6 +44,7 @@ class FollowedScreen(Screen[None]):
 
     def begin_following(self) -> None:
         """Read for the first time now; Redis, whose client is slow to import, is asked once something is on screen."""
+        self.query_one(KeyHints).instead = {"f": "Pause"}
         self.poller.start()
 
     def listen(self) -> None:
@@ -80,6 +82,7 @@ class FollowedScreen(Screen[None]):
 
     def show_state(self, following: Following, fault: str | None, behind: str, *rest: str) -> None:
         """One line: whether the store answers, else how it is followed; `behind` is what has come since a pause."""
+        self.query_one(KeyHints).instead = {} if self.paused else {"f": "Pause"}
         state = self.query_one(StateLine)
         state.fault = fault is not None
         state.behind = self.paused or following.state in ("reconnecting", "catching up")

@@ -166,7 +166,8 @@ class SearchScreen(FollowedScreen):
         many = "" if listing.exhausted else "+"
         count = f"{len(listing.rows):,}{many} trace{'' if len(listing.rows) == 1 else 's'}"
         queries = plural(listing.queries, "query")
-        self.show_state(listing.following, listing.fault, behind(len(rows - shown), "change"), count, queries, cost)
+        fault = None if listing.missing else listing.fault
+        self.show_state(listing.following, fault, behind(len(rows - shown), "change"), count, queries, cost)
 
     def _show(self, listing: Listing) -> None:
         traces = self.query_one(TraceList)
@@ -233,6 +234,7 @@ class SearchScreen(FollowedScreen):
         """Show why the trace under the cursor failed."""
         chosen = self.query_one(TraceList).highlighted
         if chosen is not None:
+            self.query_one(TraceList).hold()
             self.app.push_screen(TraceScreen(self._store, chosen.trace_id, self._clock, "why", self._mirror))
 
     def action_copy(self) -> None:
@@ -247,6 +249,8 @@ class SearchScreen(FollowedScreen):
 
 
 def _notice(listing: Listing, asked: str) -> tuple[str, str, bool] | None:
+    if listing.missing:
+        return "No store yet", f"{listing.fault}\nIt is looked for every second; Ctrl+C gives up.", False
     if listing.fault is not None:
         kept = "What is listed was read before. " if listing.rows else ""
         return "The store could not be read", f"{listing.fault}\n{kept}Press r to try again now.", True

@@ -254,7 +254,7 @@ class TraceScreen(FollowedScreen, CopyScreen):
         part = part_of_why(trace) if self._view == "why" else None
         if self._view == "why" and part is None:
             self._view = "tree"
-            self.say("Nothing failed in this trace", "ok")
+            self.say(f"Nothing {'has failed so far' if trace.status == 'running' else 'failed in this trace'}", "ok")
         tree.only = part
         if part is not None and trace.cause is not None:
             tree.go_to(trace.cause.span_id)
@@ -364,7 +364,8 @@ class TraceScreen(FollowedScreen, CopyScreen):
         """What the cursor is on: the value of a line, else an id."""
         detail = self.query_one(SpanDetail)
         if not detail.has_focus:
-            return self._highlighted() or self._trace_id, "the id"
+            span_id = self._highlighted()
+            return (span_id, "the span id") if span_id else (self._trace_id, "the trace id")
         if detail.line is not None and detail.line.value is not None:
             return as_text(detail.line.value), "the value"
         return None

@@ -22,6 +22,7 @@ MAX_EVENTS: Final = 200
 MAX_STACK_LINES: Final = 60
 _MAX_ERROR: Final = 2000
 _FRAME: Final = re.compile(r'(\s*File ")(.*)(", line .*)')
+_OF_RQ: Final = re.compile(r'\s*File ".*/(?:site|dist)-packages/rq/(?:\w+/)*\w+\.py", line .*')
 _POINTERS: Final = re.compile(r"[ ~^]+")  # below what they point at; of no use where that is broken
 # Shown in places of their own, or as fields.
 _SHOWN: Final = frozenset({"error", "error_type", "stack", "original_span_id", "compensation", "job_name"})
@@ -68,8 +69,9 @@ def detail_lines(trace: Trace, span_id: str, width: int, *, toggled: Collection[
     origin = trace.started_at if trace.started_at is not None else span.first_at
     return [
         *_title(span.name, width),
-        *(part for line in _fields(span, trace, origin) for part in _continued(line, width)),
+        *(part for line in _standing(span, trace) for part in _continued(line, width)),
         *_error(span, width),
+        *(part for line in _fields(span, trace, origin) for part in _continued(line, width)),
         *_attempts(span, origin),
         *_stack(span, width),
         *_data(span, width, toggled),
@@ -114,7 +116,8 @@ def _words(text: str, width: int) -> Iterator[str]:
     yield line
 
 
-def _fields(span: Span, trace: Trace, origin: int) -> Iterator[DetailLine]:
+def _standing(span: Span, trace: Trace) -> Iterator[DetailLine]:
+    """How it stands: on a small terminal no more than this is in sight."""
     yield _field("status", status_words(span.status), STATUS_TONES[span.status])
     role = trace.roles.get(span.span_id)
     if role is not None:
@@ -123,6 +126,12 @@ def _fields(span: Span, trace: Trace, origin: int) -> Iterator[DetailLine]:
         if one.span_id == span.span_id:
             sure = "" if one.explained else "; its own outcome is unknown"
             yield _field("undone", f"NO, still standing: {inert(one.reason, 400)}{sure}", "cause")
+    for waits in trace.never_ran:
+        if waits.span_id == span.span_id:
+            yield _field("blocked", f"by {inert(waits.dependency_name, 200)}, which failed or never ran", "warn")
+
+
+def _fields(span: Span, trace: Trace, origin: int) -> Iterator[DetailLine]:
     yield _field("kind", span.kind)
     yield _field("span", inert(span.span_id, 300), "id", value=span.span_id)
     if span.parent_id:
@@ -175,6 +184,7 @@ def _error(span: Span, width: int) -> Iterator[DetailLine]:
     text = inert(error, _MAX_ERROR, lines=True)
     for line in list(wrapped(text, width))[:40]:
         yield DetailLine(((line, "plain"),), error, is_cut=len(error) > _MAX_ERROR)
+    yield DetailLine(())
 
 
 def _attempts(span: Span, origin: int) -> Iterator[DetailLine]:
@@ -226,7 +236,10 @@ def _stack(span: Span, width: int) -> Iterator[DetailLine]:
         return
     yield from _section("Traceback", "Enter shows it whole")
     lines = text_lines(stack, max_lines=MAX_STACK_LINES)
+    lines, frames = _without_rq(lines)
     for number, line in enumerate(lines):
+        if number == 1 and frames:
+            yield DetailLine(((f"  … {plural(frames, 'frame')} of RQ", "muted"),), stack, is_cut=True)
         # The frames' own lines are read; the source under them is context; the last line is the error.
         is_error = number == len(lines) - 1
         if _POINTERS.fullmatch(line):
@@ -236,6 +249,15 @@ def _stack(span: Span, width: int) -> Iterator[DetailLine]:
         indent = " " * (len(shown) - len(shown.lstrip()) + 2)
         for count, part in enumerate(wrapped(shown, width if len(shown) <= width else width - len(indent))):
             yield DetailLine(((indent + part if count else part, tone),), stack, is_cut=True)
+
+
+def _without_rq(lines: list[str]) -> tuple[list[str], int]:
+    """The lines without those of the frames in RQ that led to the job's own, and how many frames these were."""
+    starts = [at for at, line in enumerate(lines) if _FRAME.fullmatch(line)]
+    own = next((at for at in starts if not _OF_RQ.fullmatch(lines[at])), None)
+    if own is None or not starts or starts[0] != 1:
+        return lines, 0
+    return [lines[0], *lines[own:]], starts.index(own)
 
 
 def _frame(line: str, width: int) -> str:

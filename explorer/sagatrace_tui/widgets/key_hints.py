@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from rich.cells import cell_len
@@ -55,6 +55,9 @@ def key_groups(bindings: Iterable[BindingType]) -> list[tuple[list[str], Binding
     return list(groups.values())
 
 
+_GAPS: Final = (3, 2)  # blanks between two hints: fewer where more fit for it
+
+
 class KeyHints(Bar):
     """As many hints as fit; the last two, help and the way out, always. Where keys are told twice the first tells."""
 
@@ -63,6 +66,8 @@ class KeyHints(Bar):
     """
 
     hints: reactive[tuple[tuple[str, str], ...]] = reactive(())
+    instead: reactive[Mapping[str, str]] = reactive({})
+    """Other words for what keys do as things stand."""
 
     def __init__(self, *bindings: Iterable[BindingType]) -> None:
         super().__init__()
@@ -79,19 +84,24 @@ class KeyHints(Bar):
 
     def render(self) -> Content:
         """The line."""
-        *rest, helping, leaving = self.hints
-        room = self.size.width - sum(_width(hint) for hint in (helping, leaving))
+        hints = [(key, self.instead.get(key, does)) for key, does in self.hints]
+        shown, gap = max((self._fitting(hints, gap) for gap in _GAPS), key=lambda found: len(found[0]))
+        parts: list[str | tuple[str, str]] = []
+        for key, description in shown:
+            parts += [(key, f"{TONES['key']} bold"), f" {description}{' ' * gap}"]
+        return Content.assemble(*parts)
+
+    def _fitting(self, hints: list[tuple[str, str]], gap: int) -> tuple[list[tuple[str, str]], int]:
+        *rest, helping, leaving = hints
+        room = self.size.width + gap - sum(_width(hint) + gap for hint in (helping, leaving))
         shown = []
         for hint in rest:
-            room -= _width(hint)
+            room -= _width(hint) + gap
             if room < 0:
                 break
             shown.append(hint)
-        parts: list[str | tuple[str, str]] = []
-        for key, description in (*shown, helping, leaving):
-            parts += [(key, f"{TONES['key']} bold"), f" {description}   "]
-        return Content.assemble(*parts)
+        return [*shown, helping, leaving], gap
 
 
 def _width(hint: tuple[str, str]) -> int:
-    return cell_len(hint[0]) + cell_len(hint[1]) + 4
+    return cell_len(hint[0]) + 1 + cell_len(hint[1])

@@ -81,7 +81,8 @@ def _unwinding(trace: Trace) -> Iterator[LedgerLine]:
     number = 0
     for row in rows:
         number += row.span_id is not None
-        yield _row(row, number, row.span_id in wrong)
+        step = trace.spans.get(row.original_span_id)
+        yield _row(row, number, row.span_id in wrong, step.compensation if step is not None else None)
         yield LedgerLine((("     ", "guide"), (_facts(row, origin), "muted")))
         if row.error or row.reason:
             why = row.error or row.reason or ""
@@ -89,13 +90,14 @@ def _unwinding(trace: Trace) -> Iterator[LedgerLine]:
     yield LedgerLine(())
 
 
-def _row(row: LedgerRow, number: int, out_of_order: bool) -> LedgerLine:
+def _row(row: LedgerRow, number: int, out_of_order: bool, declared: str | None) -> LedgerLine:
     sign, word, tone = _OUTCOMES[row.outcome]
     place = f"{number}{'↕' if out_of_order else '.'}" if row.span_id is not None else "–"
-    undo = f"← {inert(row.name or '', 120)}" if row.span_id is not None else "← no undo"
+    named = row.name or "" if row.span_id is not None else declared
+    undo = "← no undo" if named is None else f"← {inert(named, 120)}"
     cells = (
         ((place, "warn" if out_of_order else "muted"), 4),
-        ((f"{sign} {word}", tone), 15),
+        ((f"{sign} {word}", tone), 16),
         ((inert(row.original_name, 120), "plain"), 0),
         ((undo, "muted" if row.span_id is None else "plain"), 0),
     )

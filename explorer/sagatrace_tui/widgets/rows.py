@@ -122,12 +122,23 @@ class Rows(ScrollView, can_focus=True):
     def rows_changed(self, cursor: int) -> None:
         """Take up other rows, the cursor's row now being at `cursor`; it stays where it was on the screen."""
         moved = cursor - self.cursor
-        self.virtual_size = Size(0, self.row_count + self.HEADER_LINES)
+        self._resize_to(self.row_count + self.HEADER_LINES)
         self.set_reactive(Rows.cursor, max(0, min(cursor, self.row_count - 1)))
         self.follows_end = self.follows_end and self.cursor == self.row_count - 1
         top = self.scroll_offset.y
         self._bring(top + moved if top else 0)
         self.redraw()
+
+    def _resize_to(self, lines: int) -> None:
+        """Be so many lines high. More of them, where a scrollbar is shown or still needs none, move nothing else: for
+        these the screen is not laid out anew, as setting the size would have it."""
+        before, room = self.virtual_size.height, self.container_size.height
+        if lines < before or (before > room) is not (lines > room):
+            self.virtual_size = Size(0, lines)
+            return
+        self.set_reactive(Rows.virtual_size, Size(0, lines))  # pyright: ignore[reportArgumentType]  # as Textual declares it
+        if self.show_vertical_scrollbar:
+            self.vertical_scrollbar.window_virtual_size = lines
 
     def redraw(self) -> None:
         """Draw the lines again that would look different."""

@@ -46,6 +46,7 @@ class SpanRows:
             for span_id in anomaly.span_ids:
                 self._odd.setdefault(span_id, anomaly.kind)
         self._standing = {one.span_id for one in trace.still_standing}
+        self._blocked = {one.span_id for one in trace.never_ran}
 
     def parts(
         self,
@@ -61,16 +62,17 @@ class SpanRows:
     ) -> list[Part]:
         """The row of one node; `part` says that not all nodes show."""
         label, bar, figures = zones(width)
+        room = label - 1 if bar else label  # a name never touches its bar
         span_id = self._outline.ids[place]
         span, group = self._trace.spans.get(span_id), self._outline.groups.get(span_id)
         lead = self._guides(place, rows, label // 3, folded)
         if group is not None:
-            lead += self._group(group, label - sum(len(text) for text, _ in lead))
+            lead += self._group(group, room - sum(len(text) for text, _ in lead))
         elif span is not None:
-            lead += self._words(place, span, label - sum(len(text) for text, _ in lead), folded or part, rows, found)
+            lead += self._words(place, span, room - sum(len(text) for text, _ in lead), folded or part, rows, found)
         else:
             lead += self._missing(span_id, place, folded)
-        parts = fitted(lead, label)
+        parts = [*fitted(lead, room), (" " * (label - room), "plain")]
         if bar:
             if group is not None:
                 parts += group_bar(group, line, bar)
@@ -121,8 +123,9 @@ class SpanRows:
             yield _ROLES[role]
             room -= len(_ROLES[role][0]) + 2
         elif span.status not in ("success", "point"):
-            yield span.status, STATUS_TONES[span.status]
-            room -= len(span.status) + 2
+            word = "blocked" if span.span_id in self._blocked else span.status
+            yield word, "warn" if word == "blocked" else STATUS_TONES[word]
+            room -= len(word) + 2
         if span.span_id in self._standing:
             yield next((text for text in _STANDING if len(text) + 2 <= room), _STANDING[-1]), "cause"
         elif span.span_id in self._odd:

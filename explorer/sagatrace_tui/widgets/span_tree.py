@@ -329,7 +329,8 @@ class SpanTree(Rows):
 
     def action_error(self, step: int) -> None:
         """Go to the next failed span, around the end to the first."""
-        self._step(self._errors, step, "Nothing failed in this trace")
+        running = self.trace is not None and self.trace.status == "running"
+        self._step(self._errors, step, "Nothing has failed so far" if running else "Nothing failed in this trace")
 
     def action_match(self, step: int) -> None:
         """Go to the next span that was found."""

@@ -11,7 +11,18 @@ from textual.content import Content
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from sagatrace_tui.labels import VERDICTS, clock, clock_of_day, duration, inert, plural, short, short_middle, when
+from sagatrace_tui.labels import (
+    VERDICTS,
+    clock,
+    clock_of_day,
+    duration,
+    inert,
+    plural,
+    short,
+    short_middle,
+    short_name,
+    when,
+)
 from sagatrace_tui.model import Trace
 from sagatrace_tui.model.waiting import waiting_on
 from sagatrace_tui.theme import TONES, VERDICT_TONES
@@ -57,10 +68,12 @@ class TraceHeader(Widget):
         self.styles.height = lines + 2
 
     def watch_now(self) -> None:
-        """Time goes on for what runs."""
-        if self.trace is not None and self.trace.status == "running":
+        """Time goes on: for what runs, and for how long ago it all was."""
+        if self.trace is None:
+            return
+        if self.trace.status == "running":
             self._fit(self.app.size.width, self.app.size.height)
-            self.refresh()
+        self.refresh()
 
     def render(self) -> Content:
         """The lines."""
@@ -81,7 +94,8 @@ class TraceHeader(Widget):
 def _title(trace: Trace, width: int) -> Content:
     verdict = f"{VERDICTS[trace.verdict][0]} {trace.verdict.replace('_', ' ')}"
     room = width - cell_len(verdict) - 4
-    name = short(inert(trace.name, 200) or "(no spans)", max(6, room - 14))
+    widest = max(6, room - 14)
+    name = short(short_name(inert(trace.name, 200), widest) or "(no spans)", widest)
     trace_id = short_middle(inert(trace.trace_id), max(0, room - cell_len(name)))
     return Content.assemble(
         (verdict, f"{TONES[VERDICT_TONES[trace.verdict]]} bold"),
@@ -147,7 +161,10 @@ def _facts(trace: Trace, now: int, width: int, error_place: tuple[int, int]) -> 
     facts.append(f"started {when(trace.started_at, now)}{exactly if width >= 70 else ''}")
     facts += [plural(len(trace.spans), "span"), plural(trace.event_count, "event")]
     parts: list[tuple[str, str]] = []
-    for number, fact in enumerate([*loud, *facts]):
+    told = [*loud, *facts]
+    while len(told) > 1 and cell_len(" · ".join(told)) > width:  # half a figure is a wrong one
+        told.pop()
+    for number, fact in enumerate(told):
         tone = "muted" if number >= len(loud) else "warn" if fact.startswith("⚠") else "bad"
         parts += [(" · " if number else "", TONES["muted"]), (fact, TONES[tone])]
     return Content.assemble(*_cut(parts, width))

@@ -37,11 +37,11 @@ def columns(width: int) -> list[Column]:
     fixed = [Column("VERDICT", 14 if width >= 52 else 13, "<", _verdict), Column("STARTED", 8, ">", _started)]
     if width >= 52:
         fixed.append(Column("TOOK", 7, ">", _duration))
-    if width >= 100:
+    if width >= 110:
         fixed.append(Column("SPANS", 6, ">", _spans))
     if width >= 64:
         fixed.append(Column("ERRORS", 6, ">", _errors))
-    if width >= 110:
+    if width >= 90:
         fixed.insert(1, Column("AT", 10, ">", _started_at))
     left = width - sum(column.width + GAP for column in fixed) - GAP
     if width < 70:
@@ -104,8 +104,11 @@ class TraceList(Rows):
         return self.rows[self.cursor] if self.rows else None
 
     def header(self, width: int) -> list[Part]:
-        """The titles."""
-        return [(_cell(column.title, column), "muted") for column in columns(width)]
+        """The titles, and how many rows are above what is in sight: new ones come there."""
+        first, *rest = columns(width)
+        above = f"↑{self.scroll_offset.y:,}" if self.scroll_offset.y else ""
+        titles = [(_cell(column.title, column), "muted") for column in rest]
+        return [(f"{first.title} ", "muted"), (f"{above:<{first.width + GAP - len(first.title) - 1}}", "key"), *titles]
 
     def row(self, index: int, width: int) -> list[Part]:
         """One trace."""
@@ -155,9 +158,14 @@ class TraceList(Rows):
         if self.cursor >= self.row_count - 2:
             self.post_message(self.EndReached(self))
 
+    def hold(self) -> None:
+        """Stay on the trace under the cursor, however new the ones that come."""
+        self._moved = True
+
     def action_open(self) -> None:
-        """Open the trace under the cursor."""
+        """Open the trace under the cursor, and be on it still when the reader comes back."""
         if self.highlighted is not None:
+            self.hold()
             self.post_message(self.Opened(self, self.highlighted.trace_id))
 
 

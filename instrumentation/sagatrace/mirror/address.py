@@ -39,6 +39,8 @@ class Mirror:
                 f"signs in a password as %XX"
             )
         self._url = url
+        self.heard_at = float("-inf")
+        """When somebody was heard publishing last, by any subscriber of this process whose connection still stands."""
         self.label = masked(url)
         name = f"sagatrace:{sha256(store_label.encode()).hexdigest()[:12]}"
         self.all_channel = f"{name}:traces"

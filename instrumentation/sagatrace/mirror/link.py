@@ -61,11 +61,14 @@ class Link:
     _heard_at: float = float("-inf")
     _publishers: dict[str, _Publisher] = field(default_factory=dict)
 
-    def opened(self) -> None:
-        """Redis has confirmed the subscription: what came before it was missed."""
+    def opened(self, heard_at: float = float("-inf")) -> None:
+        """Redis has confirmed the subscription: what came before it was missed.
+
+        `heard_at` is when another subscriber of the same mirror last heard somebody publish.
+        """
         self.phase = "listening"
         self._publishers.clear()
-        self._heard_at = float("-inf")
+        self._heard_at = heard_at
         self.gaps += 1
 
     def closed(self) -> None:

@@ -118,6 +118,7 @@ class Subscriber:
 
     def _lost(self, error: Exception) -> None:
         fault = redis_said(error)
+        self._mirror.heard_at = float("-inf")
         with self._lock:
             is_news, self._fault = self._fault is None, fault
             self._link.closed()
@@ -153,12 +154,13 @@ class Subscriber:
             confirmed.add(channel)
             if len(confirmed) == 2:  # once more after a reconnection that redis-py made by itself
                 with self._lock:
-                    self._link.opened()
+                    self._link.opened(self._mirror.heard_at)
                     self._fault = None
         elif message["type"] == "message":
             with self._lock:
                 if channel == self._mirror.pulse_channel:
                     self._link.pulse(message["data"], now)
+                    self._mirror.heard_at = now if self._link.is_live(now) else float("-inf")
                 else:
                     self._hear(message["data"], now)
 
