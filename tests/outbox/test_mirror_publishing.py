@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
+import msgspec
 import pytest
 from redis.client import PubSub
 
@@ -85,6 +86,25 @@ def test_each_event_is_heard_on_both_channels_once_the_store_has_it(tmp_path: Pa
         assert channels.count(mirror.trace_channel("T")) == 3
         assert channels.count(mirror.all_channel) == 4
         assert (publisher.published, publisher.lost) == (4, 0)
+
+
+def test_what_the_store_has_otherwise_is_not_published_as_it_came(tmp_path: Path, store: EventStore) -> None:
+    """What gave way to an event of the same id is in no store, so nobody may hear of it as if it were."""
+    outbox, [seen, presumed, new] = Outbox(tmp_path / "outbox"), events(3)
+    presumed = msgspec.structs.replace(presumed, id=seen.id)
+    with running_redis() as redis:
+        mirror = Mirror(redis.url, store.label)
+        with hearing(mirror, mirror.trace_channel("T")) as heard:
+            publisher = Publisher(mirror)
+            shipper = Shipper(tmp_path / "outbox", store, publisher=publisher)
+            for batch, replace in (([seen], True), ([presumed], False), ([presumed, new], False)):
+                outbox.append(batch, replace=replace)
+                shipper.run_once()
+            told = [json.loads(next_message(heard)["data"]) for _ in range(3)]
+            shipper.close()
+    assert told[0] == seen.document()
+    assert told[1:] == [{"id": event.id, "trace_id": "T"} for event in (presumed, new)]
+    assert {event.id: event for event in store.fetch_trace("T").events} == {seen.id: seen, new.id: new}
 
 
 def test_a_shipper_process_publishes_where_the_environment_says(tmp_path: Path, store: EventStore) -> None:

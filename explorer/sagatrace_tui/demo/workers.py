@@ -34,8 +34,8 @@ def worker_command(redis_url: str, *options: str) -> list[str]:
 def worker_environment(store_url: str, mirror_url: str = "") -> dict[str, str]:
     """This process's environment without its RQ and sagatrace settings, and with the store and the mirror."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("RQ_", "SAGATRACE_"))}
-    # As RQ's documentation asks for on macOS, whose frameworks otherwise kill a forked work-horse.
     mirror = {"SAGATRACE_MIRROR": mirror_url} if mirror_url else {}
+    # The last one as RQ's documentation asks for on macOS, whose frameworks otherwise kill a forked work-horse.
     return {**kept, **mirror, "SAGATRACE_STORE": store_url, "OBJC_DISABLE_INITIALIZE_FORK_SAFETY": "YES"}
 
 

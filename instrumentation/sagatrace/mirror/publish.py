@@ -60,9 +60,9 @@ class Publisher:
         if not self._thread.is_alive() and self._ends_at is None:
             self._thread.start()
 
-    def offer(self, events: Iterable[TraceEvent]) -> None:
-        """Take events that the store has; returns at once."""
-        messages = [(event.trace_id, _message(event)) for event in events]
+    def offer(self, events: Iterable[TraceEvent], doubtful: bool = False) -> None:
+        """Take events that the store has; returns at once. Doubtful ones are only named: it may have them otherwise."""
+        messages = [(event.trace_id, _name_of(event) if doubtful else _message(event)) for event in events]
         with self._changed:
             for trace_id, message in messages:
                 full = len(self._waiting) >= self._max_waiting or self._bytes + len(message) > self._max_bytes
@@ -168,4 +168,8 @@ def _message(event: TraceEvent) -> bytes:
     document = encode_event(event)
     if len(document) <= MAX_MESSAGE:
         return document
+    return _name_of(event)
+
+
+def _name_of(event: TraceEvent) -> bytes:
     return msgspec.json.encode({"id": event.id, "trace_id": event.trace_id})

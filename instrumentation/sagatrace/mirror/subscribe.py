@@ -47,7 +47,7 @@ class Heard:
 
 
 class _Reference(msgspec.Struct):
-    """An event too large to be published: it is in the store."""
+    """An event that only the store tells: too large to be published, or there may be another of its id."""
 
     id: str
     trace_id: str

@@ -47,10 +47,14 @@ class _Trace:
     batches: deque[tuple[bool, list[TraceEvent]]] = field(default_factory=deque)
     strikes: int = 0
     failed: bool = False
+    sent_again: bool = False
 
 
 class Delivery:
-    """The events that are in memory, on their way to the store; `stored` is told those that arrived."""
+    """The events that are in memory, on their way to the store; `stored` is told those that arrived.
+
+    With it goes whether the store may have others under their ids: it keeps the first where none is to replace it.
+    """
 
     def __init__(
         self,
@@ -58,7 +62,7 @@ class Delivery:
         *,
         parallel: int,
         is_over: Callable[[], bool],
-        stored: Callable[[Sequence[TraceEvent]], object] | None = None,
+        stored: Callable[[Sequence[TraceEvent], bool], object] | None = None,
     ) -> None:
         self._store = store
         self._stored = stored or _keep_quiet
@@ -107,8 +111,8 @@ class Delivery:
         while trace.batches and not self._halted and not self._is_over():
             replace, events = trace.batches.popleft()
             try:
-                self._store.append(events, replace=replace)
-                self._stored(events)
+                new = self._store.append(events, replace=replace)
+                self._tell(trace, replace, events, new)
                 outcome.delivered += len(events)
                 trace.strikes = 0
             except StoreError as error:
@@ -119,6 +123,13 @@ class Delivery:
                 break
         return outcome
 
+    def _tell(self, trace: _Trace, replace: bool, events: list[TraceEvent], new: int) -> None:
+        """Pass on what arrived: not what the store had before, unless an earlier try may have brought it there."""
+        if replace or new == len(events):
+            self._stored(events, False)
+        elif new or trace.sent_again:
+            self._stored(events, True)
+
     def _part_stored(
         self, trace: _Trace, replace: bool, events: list[TraceEvent], error: StoreError, outcome: Outcome
     ) -> None:
@@ -128,13 +139,13 @@ class Delivery:
             outcome.refused += error.refused
             outcome.delivered += len(events) - len(pending) - len(error.refused)
             left = {event.id for event in (*pending, *(refused.event for refused in error.refused))}
-            self._stored([event for event in events if event.id not in left])
+            self._tell(trace, replace, [event for event in events if event.id not in left], error.new)
             if not pending:
                 return
         if isinstance(error, (AppendError, StoreUnavailableError)):
             outcome.retry_after = error.retry_after
         trace.batches.appendleft((replace, pending))
-        trace.failed = self._halted = True
+        trace.failed = trace.sent_again = self._halted = True
         outcome.fault = str(error)
 
     def _struck(
@@ -143,6 +154,7 @@ class Delivery:
         """An error that no store announces: may be a fault of one event's, and must not hold up its neighbours."""
         if len(events) > 1:
             trace.batches.extendleft((replace, [event]) for event in reversed(events))
+            trace.sent_again = True
             return
         trace.strikes += 1
         log.error(
@@ -153,9 +165,9 @@ class Delivery:
             outcome.refused.append(RefusedEvent(events[0], f"{type(error).__name__}: {error}"))
             return
         trace.batches.appendleft((replace, events))
-        trace.failed = True
+        trace.failed = trace.sent_again = True
         outcome.fault = f"{type(error).__name__}: {error}"
 
 
-def _keep_quiet(events: Sequence[TraceEvent]) -> None:
+def _keep_quiet(events: Sequence[TraceEvent], doubtful: bool) -> None:
     """Nobody wants to know."""
