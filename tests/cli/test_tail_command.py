@@ -104,11 +104,11 @@ def test_a_running_trace_is_followed_until_it_has_ended_verdict_by_verdict(store
 
 
 def test_a_job_that_began_before_it_was_followed_has_its_name(store: EventStore) -> None:
-    named, job = {"job_name": "charge_card"}, {"trace_id": "T", "span_id": "J"}
-    store.append([new_event(event_type="job:started", data=named, **job)])
+    named = {"job_name": "charge_card"}
+    store.append([new_event(trace_id="T", span_id="J", event_type="job:started", data=named)])
     with tailing(store) as tail:
         tail.until("polling every 1 s")
-        store.append([new_event(event_type="job:failed", data={"error": "declined"}, **job)])
+        store.append([new_event(trace_id="T", span_id="J", event_type="job:failed", data={"error": "declined"})])
         tail.until(" ✘ T charge_card failed · declined")
 
 
