@@ -137,7 +137,7 @@ class Rows(ScrollView, can_focus=True):
         if lines < before or (before > room) is not (lines > room):
             self.virtual_size = Size(0, lines)
             return
-        self.set_reactive(Widget.virtual_size, Size(0, lines))
+        self.set_reactive(Widget.virtual_size, Size(0, lines))  # pyright: ignore[reportArgumentType]
         if self.show_vertical_scrollbar:
             self.vertical_scrollbar.window_virtual_size = lines
 
