@@ -105,8 +105,11 @@ class Tracer:
     def draft(self, event: TraceEvent) -> Draft | None:
         """What `Draft.keep` emits as an event of then, over one of the same id.
 
-        None where only `emit` can: before the first event, past a redaction, and into a store.
+        None where only `emit` can: before the first event, past a redaction, into a store, and by a class that has an
+        `emit` of its own.
         """
+        if type(self).emit is not Tracer.emit:
+            return None
         return self._opened.draft(event) if isinstance(self._opened, Outbox) and self._redact is None else None
 
     def span(

@@ -189,6 +189,12 @@ def test_a_worker_leaves_the_job_s_data_to_its_work_horse(bench: Bench, serializ
     assert bench.events(job.id)[0].data["job_name"] == "imported_by_arguments.importer_of"
 
 
+def test_a_tracer_with_an_emit_of_its_own_is_told_every_event(bench: Bench) -> None:
+    job = bench.queue.enqueue(traced_jobs.succeeds, 21)
+    bench.run(job, kind="traced_jobs.StampingWorker")
+    assert [event.data["stamp"] for event in bench.events(job.id) if event.span_id == job.id] == ["own", "own"]
+
+
 def test_a_job_in_a_form_of_the_user_s_own_is_named_once_it_is_loaded(bench: Bench) -> None:
     queue = Queue("bench", connection=bench.queue.connection, serializer="traced_jobs.OwnSerializer")
     job = queue.enqueue(traced_jobs.succeeds, 21)

@@ -12,7 +12,7 @@ from typing import Any
 from rq import get_current_job
 from rq.job import Job
 
-from sagatrace import TraceContext, Tracer
+from sagatrace import TraceContext, TraceEvent, Tracer
 from sagatrace.rq import Worker, current_trace
 
 tracer = Tracer()
@@ -94,3 +94,14 @@ class FrankWorker(Worker):
 
     def job_data(self, job: Job, phase: str) -> dict[str, Any]:
         return {"arguments": job.args} if phase == "started" else {"result": job.return_value()}
+
+
+class _StampingTracer(Tracer):
+    def emit(self, *args: Any, **options: Any) -> TraceEvent | None:
+        return super().emit(*args, **{**options, "data": {**(options["data"] or {}), "stamp": "own"}})
+
+
+class StampingWorker(Worker):
+    """Its tracer adds to all that is emitted."""
+
+    tracer = _StampingTracer()

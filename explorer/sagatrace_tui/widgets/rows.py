@@ -16,6 +16,7 @@ from textual.geometry import Region, Size
 from textual.reactive import reactive
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
+from textual.widget import Widget
 
 from sagatrace_tui.labels import short
 from sagatrace_tui.theme import BOLD, TONES
@@ -136,7 +137,7 @@ class Rows(ScrollView, can_focus=True):
         if lines < before or (before > room) is not (lines > room):
             self.virtual_size = Size(0, lines)
             return
-        self.set_reactive(Rows.virtual_size, Size(0, lines))  # pyright: ignore[reportArgumentType]  # as Textual declares it
+        self.set_reactive(Widget.virtual_size, Size(0, lines))  # pyright: ignore[reportArgumentType]
         if self.show_vertical_scrollbar:
             self.vertical_scrollbar.window_virtual_size = lines
 
