@@ -307,7 +307,7 @@ def test_memory_stays_bounded_however_much_waits(outbox: Outbox) -> None:
         outbox.append([event(f"e{number}", f"T{number}")])
     assert shipper.run_once().delivered == 5000
     shipper.close()
-    assert (held["calls"], peak) == (5000, 1000)
+    assert (held["calls"], peak) == (5, 1000)
 
 
 def test_no_dead_letter_ever_goes_however_many_there_are(outbox: Outbox) -> None:
@@ -386,3 +386,62 @@ def test_an_outbox_is_described_without_changing_it(outbox: Outbox) -> None:
     assert (state.segments, state.oldest, state.refused, state.shipper) == (2, 90, 2, None)
     assert state.size == sum(path.stat().st_size for path in outbox.directory.glob("*.jsonl"))
     assert len(sealed_segments(outbox.directory)) == 1
+
+
+def test_traces_share_a_call_to_a_local_file_until_one_breaks_it(outbox: Outbox, until: Callable[..., Any]) -> None:
+    """Then each goes by itself: what the broken one had to say is set aside, and no other waits for it."""
+    calls: list[list[str]] = []
+
+    def plan(events: list[TraceEvent]) -> Exception | None:
+        calls.append([told.id for told in events])
+        return ValueError("cannot") if any(told.id == "b1" for told in events) else None
+
+    for name in ("a1", "b1", "c1"):
+        outbox.append([event(name, name[0].upper())])
+    for name in ("c2", "a2"):
+        outbox.append([event(name, name[0].upper())], replace=True)
+    store = FaultyStore(plan)
+    shipper = Shipper(outbox.directory, store, parallel=1)
+    with following(shipper):
+        until(lambda: shipper.set_aside == 1, "the broken one set aside")
+        for name in ("a3", "c3"):
+            outbox.append([event(name, name[0].upper())])
+        until(lambda: shipper.delivered == 6, "all others delivered")
+    assert calls[0] == ["a1", "b1", "c1"]
+    assert (store.ids("A"), store.ids("B"), store.ids("C")) == (["a1", "a2", "a3"], [], ["c1", "c2", "c3"])
+    assert [letter["event"]["id"] for letter in letters(outbox.directory)] == ["b1"]
+
+
+def test_what_traces_go_on_with_is_sent_in_order_by_few_calls(outbox: Outbox) -> None:
+    calls: list[list[str]] = []
+
+    def plan(events: list[TraceEvent]) -> Exception | None:
+        calls.append([told.id for told in events])
+        return None
+
+    for number in range(1, 4):
+        outbox.append([event(f"a{number}", "A")], replace=number == 2)
+        outbox.append([event(f"c{number}", "C")], replace=number == 2)
+    outbox.append([event("b1", "B")], replace=True)
+    shipper = Shipper(outbox.directory, FaultyStore(plan), parallel=1)
+    assert shipper.run_once().delivered == 7
+    shipper.close()
+    assert calls == [["a1", "c1"], ["a2", "c2", "b1"], ["a3", "c3"]]
+
+
+def test_a_local_file_that_cannot_be_written_is_tried_once_a_round(outbox: Outbox) -> None:
+    """A lock that others hold costs its longest wait once, not once for each trace."""
+    calls = itertools.count()
+
+    def plan(events: list[TraceEvent]) -> Exception | None:
+        return StoreError("database is locked") if next(calls) == 0 else None
+
+    for name in ("a1", "b1"):
+        outbox.append([event(name, name[0].upper())])
+    store = FaultyStore(plan)
+    shipper = Shipper(outbox.directory, store, parallel=1)
+    shipment = shipper.run_once()
+    assert (shipment.delivered, shipment.fault, next(calls)) == (0, "database is locked", 1)
+    assert shipper.run_once().delivered == 2
+    assert (store.ids("A"), store.ids("B")) == (["a1"], ["b1"])
+    shipper.close()

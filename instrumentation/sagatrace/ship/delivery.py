@@ -54,6 +54,7 @@ class Delivery:
     """The events that are in memory, on their way to the store; `stored` is told those that arrived.
 
     With it goes whether the store may have others under their ids: it keeps the first where none is to replace it.
+    With `parallel` 1 traces share a call until one fails: what a local file takes its time for is the transaction.
     """
 
     def __init__(
@@ -89,11 +90,13 @@ class Delivery:
     def send(self) -> Outcome:
         """Send what is left; a fault of the store's stops all, one of a single event's only its trace."""
         self._halted = False
+        total = Outcome()
+        if self._pool is None and not any(trace.failed for trace in self._traces):
+            self._send_together(total)
         if self._pool is None or len(self._traces) == 1:
             outcomes = list(map(self._send, self._traces))
         else:
             outcomes = list(self._pool.map(self._send, self._traces))
-        total = Outcome()
         for outcome in outcomes:
             total.add(outcome)
         # Those that failed come last the next time, so that they hold up nobody.
@@ -105,6 +108,37 @@ class Delivery:
         if self._pool is not None:
             self._pool.shutdown()
 
+    def _send_together(self, outcome: Outcome) -> None:
+        """In one call what each trace goes on with, as long as all is taken; whose fault it is each finds out alone."""
+        while not self._halted and not self._is_over():
+            replace = next((trace.batches[0][0] for trace in self._traces if trace.batches), None)
+            if replace is None:
+                return
+            sent = [trace for trace in self._traces if trace.batches and trace.batches[0][0] == replace]
+            events = [event for trace in sent for event in trace.batches[0][1]]
+            sent_again = any(trace.sent_again for trace in sent)
+            for trace in sent:
+                trace.sent_again = True
+            try:
+                new = self._store.append(events, replace=replace)
+            except AppendError as error:
+                log.info("%d traces are sent one by one: %s", len(sent), error)
+                return
+            except StoreError as error:
+                self._halted = True
+                for trace in sent:
+                    trace.failed = True
+                outcome.add(Outcome(fault=str(error), retry_after=getattr(error, "retry_after", None)))
+                return
+            except Exception as error:  # noqa: BLE001 - as in `_send`, where it is logged if it comes again
+                log.info("%d traces are sent one by one: %r", len(sent), error)
+                return
+            for trace in sent:
+                trace.batches.popleft()
+                trace.sent_again = sent_again
+            self._tell(replace, events, new, sent_again=sent_again)
+            outcome.delivered += len(events)
+
     def _send(self, trace: _Trace) -> Outcome:
         outcome = Outcome()
         trace.failed = False
@@ -112,7 +146,7 @@ class Delivery:
             replace, events = trace.batches.popleft()
             try:
                 new = self._store.append(events, replace=replace)
-                self._tell(trace, replace, events, new)
+                self._tell(replace, events, new, sent_again=trace.sent_again)
                 outcome.delivered += len(events)
                 trace.strikes = 0
             except StoreError as error:
@@ -123,11 +157,11 @@ class Delivery:
                 break
         return outcome
 
-    def _tell(self, trace: _Trace, replace: bool, events: list[TraceEvent], new: int) -> None:
+    def _tell(self, replace: bool, events: list[TraceEvent], new: int, *, sent_again: bool) -> None:
         """Pass on what arrived: not what the store had before, unless an earlier try may have brought it there."""
         if replace or new == len(events):
             self._stored(events, False)
-        elif new or trace.sent_again:
+        elif new or sent_again:
             self._stored(events, True)
 
     def _part_stored(
@@ -139,7 +173,8 @@ class Delivery:
             outcome.refused += error.refused
             outcome.delivered += len(events) - len(pending) - len(error.refused)
             left = {event.id for event in (*pending, *(refused.event for refused in error.refused))}
-            self._tell(trace, replace, [event for event in events if event.id not in left], error.new)
+            stored = [event for event in events if event.id not in left]
+            self._tell(replace, stored, error.new, sent_again=trace.sent_again)
             if not pending:
                 return
         if isinstance(error, (AppendError, StoreUnavailableError)):

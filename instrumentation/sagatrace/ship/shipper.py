@@ -29,7 +29,7 @@ __all__ = ["Shipment", "Shipper", "stop_on_signals"]
 
 log: Final = logging.getLogger("sagatrace.ship")
 
-_POLL: Final = 0.05  # seconds between two looks at an outbox that is empty
+_POLL: Final = 0.1  # seconds between two looks at an outbox that is empty
 _FIRST_PAUSE: Final = 0.1
 _LINGER: Final = 30.0  # seconds to go on trying a store that fails, when nobody uses the outbox any more
 _RETELL: Final = 600.0
