@@ -13,7 +13,7 @@ from textual.pilot import Pilot
 from sagatrace.errors import StoreError
 from sagatrace.events import TraceEvent, new_event, utc_timestamp
 from sagatrace.mirror import Heard
-from sagatrace.stores import Changes, FetchedTrace, Search, TraceHits
+from sagatrace.stores import Arrived, Changes, FetchedTrace, Search, TraceHits
 from sagatrace.stores.memory import MemoryStore
 from sagatrace_tui.live import ListFeed, TraceFeed
 from sagatrace_tui.model import Trace, build_trace
@@ -143,15 +143,15 @@ class UnreliableStore(MemoryStore):
         self.searches += 1
         return super().search(search)
 
-    def fetch_trace(self, trace_id: str) -> FetchedTrace:
+    def fetch_trace(self, trace_id: str, arrived: Arrived | None = None) -> FetchedTrace:
         """As every store, once it is let."""
         self._await_leave(trace_id)
-        return super().fetch_trace(trace_id)
+        return super().fetch_trace(trace_id, arrived)
 
-    def fetch_since(self, trace_id: str, cursor: str | None) -> Changes:
+    def fetch_since(self, trace_id: str, cursor: str | None, arrived: Arrived | None = None) -> Changes:
         """As every store, once it is let."""
         self._await_leave(trace_id)
-        return super().fetch_since(trace_id, cursor)
+        return super().fetch_since(trace_id, cursor, arrived)
 
     def fetch_all_since(self, cursor: str | None, limit: int) -> Changes:
         """As every store, unless cut off."""

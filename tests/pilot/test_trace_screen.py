@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+from typing import cast
 
 import pytest
 
 from sagas import UnreliableStore, event, failed, orphaned, running, screen_text, still, succeeded, until
 from sagatrace.mirror import Mirror
+from sagatrace.stores import Arrived, Changes
 from sagatrace_tui.app import SagatraceApp
 from sagatrace_tui.screens.search import SearchScreen
 from sagatrace_tui.screens.trace import TraceScreen
@@ -193,18 +195,39 @@ async def test_leaving_a_trace_ends_its_thread() -> None:
         await until(pilot, lambda: not screen.poller.thread.is_alive(), "the thread's end")
 
 
+class InParts(UnreliableStore):
+    """Gives a part of each trace at once, then waits until it is let."""
+
+    parts = 0
+
+    def fetch_since(self, trace_id: str, cursor: str | None, arrived: Arrived | None = None) -> Changes:
+        """The first part, then the rest."""
+        if arrived is not None:
+            arrived(12_000)
+        found = super().fetch_since(trace_id, cursor)
+        if arrived is not None:
+            arrived(13_000)
+        self.parts += 1
+        return found
+
+
 async def test_a_long_reading_says_what_it_does_and_escape_gives_it_up() -> None:
-    store = UnreliableStore([*failed("T7"), *succeeded("T1", 1)])
+    store = InParts([*failed("T7"), *succeeded("T1", 1)])
     store.free.release(2)
     store.slow = True
     app = SagatraceApp(store, clock=still)
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "2 traces" in screen_text(app) and "reading" not in screen_text(app), "the list")
         await pilot.press("enter")
-        await until(pilot, lambda: "s · Esc gives up" in screen_text(app), "what it does")
+        await until(pilot, lambda: "12,000 events so far" in screen_text(app), "what it does")
+        assert "s · Esc gives up" in screen_text(app)
+        thread = cast("TraceScreen", app.screen).poller.thread
         await pilot.press("escape")
         assert isinstance(app.screen, SearchScreen)
+        before = store.parts
         store.free.release(100)
+        await until(pilot, lambda: not thread.is_alive(), "that nothing is read for nobody")
+        assert store.parts == before
 
 
 def listeners() -> int:

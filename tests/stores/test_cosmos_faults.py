@@ -31,6 +31,7 @@ from sagatrace.events import TraceEvent, encode_event, new_event
 from sagatrace.stores import AppendError, Search
 from sagatrace.stores.cosmos import CosmosStore
 from sagatrace.stores.cosmos.provision import provision
+from sagatrace_tui.live import TraceFeed
 
 MAX_WAIT = 1.5
 SLACK = 0.8  # seconds a busy machine may add
@@ -353,3 +354,58 @@ def delivered(store: CosmosStore, events: list[TraceEvent], replace: Callable[[]
             pending = (*error.pending, *(refused.event for refused in error.refused))
         else:
             pending = ()
+
+
+PAGES = 3
+
+
+@pytest.fixture
+def paged(between: Between) -> list[TraceEvent]:
+    """A trace that takes three answers to read."""
+    events = emitted(2_500)
+    between.direct.append(events)
+    between.store.fetch_trace("another")  # so that what the SDK asks once is not among what is counted
+    between.proxy.met = 0
+    return events
+
+
+def test_a_fault_in_the_middle_of_a_trace_costs_one_page(between: Between, paged: list[TraceEvent]) -> None:
+    """A container that lets little through at a time would else be asked from the beginning for ever."""
+    seen: list[str] = []
+
+    def every_second(exchange: Exchange) -> None:
+        seen.append(exchange.headers.get("x-ms-continuation", ""))
+        if len(seen) % 2:
+            answering(429, headers={"x-ms-retry-after-ms": "20"})(exchange)
+        else:
+            exchange.send(exchange.forward().encoded())
+
+    between.proxy.fault = every_second
+    told: list[int] = []
+    found = between.store.fetch_trace("T", told.append)
+    assert sorted(found.events, key=lambda event: event.id) == sorted(paged, key=lambda event: event.id)
+    assert told == [1000, 2000, 2500]
+    assert len(seen) == 2 * PAGES
+    assert seen[::2] == seen[1::2]  # each place is asked for twice, and none before it again
+    assert found.cost.round_trips >= 2 * PAGES
+
+
+def test_a_trace_may_take_longer_than_any_page_of_it(between: Between, paged: list[TraceEvent]) -> None:
+    def slow(exchange: Exchange) -> None:
+        answer = exchange.forward().encoded()
+        exchange.proxy.released.wait(0.6 * MAX_WAIT)
+        exchange.send(answer)
+
+    between.proxy.fault = slow
+    began = time.monotonic()
+    assert len(between.store.fetch_trace("T").events) == len(paged)
+    assert time.monotonic() - began > MAX_WAIT
+
+
+def test_whoever_reads_a_trace_can_leave_after_any_page(between: Between, paged: list[TraceEvent]) -> None:
+    between.proxy.fault = lambda exchange: exchange.send(exchange.forward().encoded())
+    feed = TraceFeed(between.store, "T")
+    feed.give_up()
+    [reading] = feed.read()
+    assert (feed.arrived, reading.trace) == (1000, None)
+    assert between.proxy.met == 1 < len(paged) // 1000

@@ -13,7 +13,11 @@ from sagatrace.stores import Changes, EventStore, Malformed, TellsChanges
 from sagatrace_tui.live.reading import Meter
 from sagatrace_tui.model import Trace, build_trace, reading_anomalies
 
-__all__ = ["News", "Partition", "undisturbed"]
+__all__ = ["GivenUpError", "News", "Partition", "undisturbed"]
+
+
+class GivenUpError(Exception):
+    """Nobody waits any more for what is being read."""
 
 
 @dataclass(slots=True)
@@ -37,6 +41,10 @@ class Partition:
         self.trace_id = trace_id
         self.events: dict[str, TraceEvent] = {}
         self.malformed: dict[str, Malformed] = {}
+        self.arrived = 0
+        """Documents that have come so far of the reading under way, or of the last one."""
+        self.given_up = False
+        """Set by whoever waits no more, in any thread: a reading in parts ends with the part it is in."""
 
     @property
     def is_read(self) -> bool:
@@ -97,10 +105,16 @@ class Partition:
         return build_trace(self.trace_id, self.events.values(), now=now, anomalies=reading_anomalies(found))
 
     def _fetch(self, cursor: str | None) -> Changes:
+        self.arrived = 0
         if isinstance(self._store, TellsChanges):
-            return self._store.fetch_since(self.trace_id, cursor)
-        found = self._store.fetch_trace(self.trace_id)
+            return self._store.fetch_since(self.trace_id, cursor, self._count)
+        found = self._store.fetch_trace(self.trace_id, self._count)
         return Changes(found.events, found.malformed, "", found.cost, whole=True)
+
+    def _count(self, arrived: int) -> None:
+        self.arrived = arrived
+        if self.given_up:
+            raise GivenUpError
 
     def _replace(self, changes: Changes) -> News:
         before, malformed = self.events, self.malformed

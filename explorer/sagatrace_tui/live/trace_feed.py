@@ -54,6 +54,16 @@ class TraceFeed:
         if subscriber is not None:
             subscriber.stop()
 
+    @property
+    def arrived(self) -> int:
+        """Events that have come so far of the reading under way; any thread may ask."""
+        return self._known.arrived
+
+    def give_up(self) -> None:
+        """Nobody waits any more: a reading that takes long ends, and so does hearing."""
+        self._known.given_up = True
+        self.deafen()
+
     def shown(self, trace: Trace | None) -> None:
         """The screen shows this trace now: the one before may change again."""
         self._twins.shown(trace)

@@ -141,7 +141,9 @@ class TraceScreen(FollowedScreen, CopyScreen):
         self.begin_following()
 
     def _say_patience(self) -> None:
-        self.query_one(TraceHeader).waiting = f"reading, {time.monotonic() - self._began:.0f} s · Esc gives up"
+        come = f" {plural(arrived, 'event')} so far," if (arrived := self._feed.arrived) else ""
+        waited = time.monotonic() - self._began
+        self.query_one(TraceHeader).waiting = f"reading,{come} {waited:.0f} s · Esc gives up"
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         """Hint at the keys that work here."""
@@ -150,7 +152,8 @@ class TraceScreen(FollowedScreen, CopyScreen):
         self.query_one(KeyHints).tell(*((FindLine.BINDINGS,) if typing else (type(pane).BINDINGS, self.BINDINGS)))
 
     def on_unmount(self) -> None:
-        """What a large trace took may be collected again."""
+        """Nobody waits for what is still being read; what a large trace took may be collected again."""
+        self._feed.give_up()
         gc.unfreeze()
 
     def on_resize(self, event: events.Resize) -> None:

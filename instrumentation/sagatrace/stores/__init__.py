@@ -15,11 +15,12 @@ from typing import Protocol, runtime_checkable
 from sagatrace.errors import EventError, StoreError, StoreUnavailableError
 from sagatrace.events import TraceEvent, decode_event, decode_events
 from sagatrace.settings import masked
-from sagatrace.stores.changes import Changes, TellsChanges
+from sagatrace.stores.changes import Arrived, Changes, TellsChanges
 from sagatrace.stores.search import DataIs, Search, TraceHit, data_condition
 
 __all__ = [
     "AppendError",
+    "Arrived",
     "Changes",
     "DataIs",
     "EventStore",
@@ -131,8 +132,8 @@ class EventStore(Protocol):
         """
         ...
 
-    def fetch_trace(self, trace_id: str) -> FetchedTrace:
-        """Everything of one trace, in one read."""
+    def fetch_trace(self, trace_id: str, arrived: Arrived | None = None) -> FetchedTrace:
+        """Everything of one trace, in one read; `arrived` is told of its parts, if it comes in parts."""
         ...
 
     def search(self, search: Search) -> TraceHits:

@@ -5,14 +5,18 @@ A store may do without; whoever follows it then reads traces whole.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
     from sagatrace.events import TraceEvent
     from sagatrace.stores import Malformed, ReadCost
 
-__all__ = ["Changes", "TellsChanges"]
+__all__ = ["Arrived", "Changes", "TellsChanges"]
+
+Arrived: TypeAlias = Callable[[int], object]
+"""Told how many documents of a trace have come so far, by a store that reads it in parts; what it raises ends that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +46,7 @@ class TellsChanges(Protocol):
         """
         ...
 
-    def fetch_since(self, trace_id: str, cursor: str | None) -> Changes:
+    def fetch_since(self, trace_id: str, cursor: str | None, arrived: Arrived | None = None) -> Changes:
         """What of one trace is new since the reading that gave the cursor; everything, without one.
 
         What was removed from the store since, as by its age, is not told of.

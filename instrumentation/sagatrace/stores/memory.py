@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from itertools import takewhile
 
 from sagatrace.events import TraceEvent, decode_event, encode_event
-from sagatrace.stores import Changes, FetchedTrace, ReadCost, Search, TraceHit, TraceHits, decode_documents
+from sagatrace.stores import Arrived, Changes, FetchedTrace, ReadCost, Search, TraceHit, TraceHits, decode_documents
 
 __all__ = ["MemoryStore"]
 
@@ -42,7 +42,7 @@ class MemoryStore:
                     self._positions[event.trace_id, event.id] = self._last
         return new
 
-    def fetch_trace(self, trace_id: str) -> FetchedTrace:
+    def fetch_trace(self, trace_id: str, arrived: Arrived | None = None) -> FetchedTrace:  # noqa: ARG002 - comes at once
         """Everything of one trace."""
         began = time.perf_counter()
         with self._lock:
@@ -55,7 +55,7 @@ class MemoryStore:
         """How often anything was stored."""
         return str(self._last)
 
-    def fetch_since(self, trace_id: str, cursor: str | None) -> Changes:
+    def fetch_since(self, trace_id: str, cursor: str | None, arrived: Arrived | None = None) -> Changes:  # noqa: ARG002
         """What is new of one trace."""
         since = int(cursor or 0)
         with self._lock:

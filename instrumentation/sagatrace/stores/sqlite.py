@@ -19,7 +19,7 @@ from urllib.parse import unquote, urlsplit
 
 from sagatrace.errors import StoreError, StoreNotFoundError
 from sagatrace.events import TraceEvent, encode_event
-from sagatrace.stores import Changes, FetchedTrace, ReadCost, Search, TraceHits, decode_documents
+from sagatrace.stores import Arrived, Changes, FetchedTrace, ReadCost, Search, TraceHits, decode_documents
 from sagatrace.stores.forks import closed_across_forks
 from sagatrace.stores.sqlite_search import find
 
@@ -97,7 +97,7 @@ class SqliteStore:
 
         return self._with_connection(write)
 
-    def fetch_trace(self, trace_id: str) -> FetchedTrace:
+    def fetch_trace(self, trace_id: str, arrived: Arrived | None = None) -> FetchedTrace:  # noqa: ARG002 - comes at once
         """Everything of one trace, in one query."""
         began = time.perf_counter()
         query = "SELECT id, CAST(document AS BLOB) FROM event WHERE trace_id = ?"
@@ -116,7 +116,7 @@ class SqliteStore:
 
         return self._with_connection(read)
 
-    def fetch_since(self, trace_id: str, cursor: str | None) -> Changes:
+    def fetch_since(self, trace_id: str, cursor: str | None, arrived: Arrived | None = None) -> Changes:  # noqa: ARG002
         """What is new of one trace, in one query."""
         return self._with_connection(lambda connection: self._changes(connection, cursor, trace_id=trace_id))
 

@@ -10,13 +10,24 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
 from sagatrace.errors import EventError, StoreError, StoreUnavailableError
 from sagatrace.events import TraceEvent, parse_timestamp
-from sagatrace.stores import Changes, FetchedTrace, Malformed, ReadCost, Search, TraceHit, TraceHits, decode_documents
+from sagatrace.stores import (
+    Arrived,
+    Changes,
+    FetchedTrace,
+    Malformed,
+    ReadCost,
+    Search,
+    TraceHit,
+    TraceHits,
+    decode_documents,
+)
 from sagatrace.stores.cosmos.address import CosmosAddress, parse_address
 from sagatrace.stores.cosmos.sql import Query, changes_query, newest_query, search_query, ties_query, trace_query
 from sagatrace.stores.forks import closed_across_forks
@@ -32,6 +43,8 @@ __all__ = ["CosmosAddress", "CosmosStore", "parse_address"]
 _T = TypeVar("_T")
 _PAGE: Final = 1000  # items asked for per page; the service sends fewer where 4 MB are full
 _OVERLAP: Final = 10  # seconds read again: replicas lag, and the service's `_ts` has whole seconds only
+_PLACE: Final = "x-ms-continuation"
+_NOTHING: Final = ReadCost(queries=0, milliseconds=0.0, request_units=0.0)
 _FIRST_PAUSE: Final = 0.05  # seconds before the second attempt when the service names no time
 
 
@@ -39,7 +52,8 @@ class CosmosStore:
     """Events in the container at the address, which `sagatrace init` creates.
 
     `max_wait` bounds, in seconds, how long one call holds its caller, whatever the network does (but for the
-    system's own look-up of the host's name). `credential` replaces azure-identity's DefaultAzureCredential.
+    system's own look-up of the host's name); each page of a trace has as long, so that a large one comes through.
+    `credential` replaces azure-identity's DefaultAzureCredential.
     """
 
     def __init__(
@@ -56,7 +70,7 @@ class CosmosStore:
         self._credential = credential
         self.lock = threading.RLock()
         self._connection: Connection | None = None
-        self._write_cost = ReadCost(queries=0, milliseconds=0.0, request_units=0.0)
+        self._write_cost = _NOTHING
         self._clock_offset: float | None = None
         closed_across_forks(self)
 
@@ -93,31 +107,31 @@ class CosmosStore:
         finally:
             self._write_cost = _sum(self._write_cost, writer.calls, time.monotonic() - began)
 
-    def fetch_trace(self, trace_id: str) -> FetchedTrace:
+    def fetch_trace(self, trace_id: str, arrived: Arrived | None = None) -> FetchedTrace:
         """Everything of one trace: one query within its partition, paged to the end."""
-        rows, cost = self.query([trace_query(trace_id)], partition_key=trace_id)
+        rows, cost = self._read_partition(trace_query(trace_id), trace_id, arrived)
         return FetchedTrace(trace_id, *_decoded(rows), cost)
 
     def stamp(self) -> None:
         """None: to tell whether anything is new costs a query here."""
         return
 
-    def fetch_since(self, trace_id: str, cursor: str | None) -> Changes:
+    def fetch_since(self, trace_id: str, cursor: str | None, arrived: Arrived | None = None) -> Changes:
         """What of one trace was written since, by the service's clock: one query within its partition.
 
         The last ten seconds before come again, as what was written then may not have been seen by all replicas.
         """
         query = trace_query(trace_id) if cursor is None else changes_query(trace_id, int(cursor))
-        rows, cost = self.query([query], partition_key=trace_id)
+        rows, cost = self._read_partition(query, trace_id, arrived)
         place = max((_written_at(row) - _OVERLAP for row in rows), default=0)
         return Changes(*_decoded(rows), str(max(place, int(cursor or 0))), cost, whole=cursor is None)
 
     def fetch_all_since(self, cursor: str | None, limit: int) -> Changes:
         """What of all traces was written since, oldest first: one query across all partitions."""
         if cursor is None:
-            rows, cost = self.query([newest_query()])
+            rows, cost = self._read_all(newest_query())
             return Changes((), (), str(max((_written_at(row) - _OVERLAP for row in rows), default=0)), cost)
-        rows, cost = self.query([changes_query(None, int(cursor))], enough=lambda rows: _is_enough(rows, limit))
+        rows, cost = self._read_all(changes_query(None, int(cursor)), enough=lambda rows: _is_enough(rows, limit))
         more = _is_enough(rows, limit)
         place = _written_at(rows.pop()) if more else max((_written_at(row) - _OVERLAP for row in rows), default=0)
         return Changes(*_decoded(rows), str(max(place, int(cursor))), cost, more=more)
@@ -131,7 +145,7 @@ class CosmosStore:
         costs: list[ReadCost] = []
 
         def ask(query: Query) -> list[dict[str, Any]]:
-            rows, cost = self.query([query], deadline=began + self.max_wait)
+            rows, cost = self._read_all(query, deadline=began + self.max_wait)
             costs.append(cost)
             for row in rows:
                 at = _micros(row)
@@ -151,40 +165,60 @@ class CosmosStore:
         )
         return TraceHits(found[: search.limit], _total(costs))
 
-    def query(
+    def _read_partition(
+        self, query: Query, trace_id: str, arrived: Arrived | None
+    ) -> tuple[list[dict[str, Any]], ReadCost]:
+        """The rows of one trace, page by page: what fails is asked for again, not what came before it."""
+        began = time.monotonic()
+        rows: list[dict[str, Any]] = []
+        calls: list[Call] = []
+        place: str | None = None
+        while True:
+            attempts: list[Call] = []
+            read = partial(_next_page, query, trace_id, place)
+            page = self.call(read, deadline=time.monotonic() + self.max_wait, calls=attempts)
+            calls += attempts
+            if isinstance(page, StoreError):
+                raise page
+            found, place = page
+            rows += found
+            if arrived is not None:
+                arrived(len(rows))
+            if not found or place is None:
+                break
+        return rows, _sum(_NOTHING, calls, time.monotonic() - began)
+
+    def _read_all(
         self,
-        queries: list[Query],
+        query: Query,
         *,
-        partition_key: str | None = None,
         deadline: float | None = None,
         enough: Callable[[list[dict[str, Any]]], bool] | None = None,
     ) -> tuple[list[dict[str, Any]], ReadCost]:
-        """The rows of the queries, from one partition or all; every page of them, unless `enough` says so."""
+        """The rows from all partitions; every page of them, unless `enough` says so."""
         began = time.monotonic()
+        text, parameters = query
 
         def read(connection: Connection, call: Call) -> list[dict[str, Any]]:
             rows: list[dict[str, Any]] = []
-            for text, parameters in queries:
-                scope: dict[str, Any] = (
-                    {"enable_cross_partition_query": True}
-                    if partition_key is None
-                    else {"partition_key": partition_key}
-                )
-                items = connection.container.query_items(
-                    text, parameters=parameters, max_item_count=_PAGE, timeout=call.remaining, **scope
-                )
-                for row in items:
-                    rows.append(row)
-                    if enough is not None and enough(rows):
-                        break
+            items = connection.container.query_items(
+                text,
+                parameters=parameters,
+                max_item_count=_PAGE,
+                timeout=call.remaining,
+                enable_cross_partition_query=True,
+            )
+            for row in items:
+                rows.append(row)
+                if enough is not None and enough(rows):
+                    break
             return rows
 
         calls: list[Call] = []
         rows = self.call(read, deadline=began + self.max_wait if deadline is None else deadline, calls=calls)
         if isinstance(rows, StoreError):
             raise rows
-        cost = _sum(ReadCost(queries=0, milliseconds=0.0, request_units=0.0), calls, time.monotonic() - began)
-        return rows, ReadCost(len(queries), cost.milliseconds, cost.request_units, cost.round_trips)
+        return rows, _sum(_NOTHING, calls, time.monotonic() - began)
 
     def call(
         self, work: Callable[[Connection, Call], _T], *, deadline: float, calls: list[Call], writes: bool = False
@@ -240,6 +274,25 @@ class CosmosStore:
 
                 self._connection = Connection(self.address, credential=self._credential, max_wait=self.max_wait)
             return self._connection
+
+
+def _next_page(
+    query: Query, trace_id: str, place: str | None, connection: Connection, call: Call
+) -> tuple[list[dict[str, Any]], str | None]:
+    """The rows of one trace past a place, as many as one answer holds, and the place where they go on."""
+    text, parameters = query
+    headers: list[str | None] = []
+    items = connection.container.query_items(
+        text,
+        parameters=parameters,
+        max_item_count=_PAGE,
+        timeout=call.remaining,
+        partition_key=trace_id,
+        # The SDK's own token is the one of whatever the client was last answered, maybe in another thread.
+        response_hook=lambda answer, _: headers.append(answer.get(_PLACE)),
+    )
+    rows = list(next(items.by_page(place), ()))
+    return rows, headers[-1] if headers else None
 
 
 def _decoded(rows: list[dict[str, Any]]) -> tuple[tuple[TraceEvent, ...], tuple[Malformed, ...]]:
