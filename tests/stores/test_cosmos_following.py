@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -53,6 +54,27 @@ def test_what_is_asked_for_is_what_was_written_since_by_the_service_s_clock(
     assert len(store.fetch_since("T7", found.cursor).events) == 5  # within the overlap
     again: Changes = store.fetch_since("T7", later)
     assert again.cursor == later  # and never goes back
+
+
+def test_what_comes_in_parts_is_gone_over_once_more_as_what_comes_at_once_is(
+    store: CosmosStore, until: Callable[..., object]
+) -> None:
+    """A replica may show late what was written in a second that the first part was past already."""
+    place = store.fetch_all_since(None, 5).cursor
+    first, second = failed("T1")[:8], failed("T2")[:3]
+    store.append(first)
+    began = time.time()
+    until(lambda: time.time() > began + 1.1, "the next second of the service's clock")
+    store.append(second)
+    parts = [store.fetch_all_since(place, 5)]
+    while parts[-1].more:
+        parts.append(store.fetch_all_since(parts[-1].cursor, 5))
+    assert len(parts) == 2
+    assert {event.id for part in parts for event in part.events} == {event.id for event in (*first, *second)}
+    again = store.fetch_all_since(parts[-1].cursor, 100)
+    assert {event.id for event in again.events} == {event.id for event in (*first, *second)}
+    assert not again.more
+    assert ":" not in again.cursor
 
 
 def test_while_redis_tells_it_and_once_a_trace_has_ended_the_account_is_asked_rarely(store: CosmosStore) -> None:

@@ -131,10 +131,15 @@ class CosmosStore:
         if cursor is None:
             rows, cost = self._read_all(newest_query())
             return Changes((), (), str(max((_written_at(row) - _OVERLAP for row in rows), default=0)), cost)
-        rows, cost = self._read_all(changes_query(None, int(cursor)), enough=lambda rows: _is_enough(rows, limit))
-        more = _is_enough(rows, limit)
-        place = _written_at(rows.pop()) if more else max((_written_at(row) - _OVERLAP for row in rows), default=0)
-        return Changes(*_decoded(rows), str(max(place, int(cursor))), cost, more=more)
+        since, _, read_from = cursor.partition(":")
+        # What a limit cuts has to be gone over once more from here: replicas may yet show what was written since.
+        settled = read_from or str(int(time.time() - (self._clock_offset or 0.0)) - _OVERLAP - 1)
+        rows, cost = self._read_all(changes_query(None, int(since)), enough=lambda rows: _is_enough(rows, limit))
+        if _is_enough(rows, limit):
+            place = f"{_written_at(rows.pop())}:{settled}"
+            return Changes(*_decoded(rows), place, cost, more=True)
+        place = str(max(int(since), max((_written_at(row) - _OVERLAP for row in rows), default=0)))
+        return Changes(*_decoded(rows), min(place, read_from or place, key=int), cost)
 
     def search(self, search: Search) -> TraceHits:
         """The traces with the latest matching events, newest first."""
