@@ -149,6 +149,7 @@ def follow_store(store: EventStore, mirror: Mirror | None, clock: Clock = wall_c
     stamp: str | None = None
     yield Step((), None, ear.state())
     ear.start()
+    more = False
     try:
         while True:
             fault = None
@@ -158,15 +159,16 @@ def follow_store(store: EventStore, mirror: Mirror | None, clock: Clock = wall_c
                     with ear.looking():
                         before, stamp = stamp, store.stamp()
                         ear.is_free = stamp is not None
-                        more = stamp is None or stamp != before
-                        while more:
+                        if more or stamp is None or stamp != before:
                             changes = meter.of(lambda at=place: store.fetch_all_since(at, _PART))  # type: ignore[misc]
                             place, more = changes.cursor, changes.more
                             found += once.of(changes.events)
+                    ear.behind |= more
                 except StoreError as error:
-                    fault, stamp = str(error), None
+                    fault, stamp, more = str(error), None, False
             yield Step(_in_order(found), None, ear.state(), fault)
-            ear.wait()
+            if not more:  # of a flood each part is told before the next is read
+                ear.wait()
     finally:
         ear.stop()
 
