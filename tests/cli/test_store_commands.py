@@ -151,11 +151,12 @@ def test_nothing_is_kept_in_memory() -> None:
 
 
 def test_doctor_says_whether_the_mirror_answers_and_anybody_publishes(
-    monkeypatch: pytest.MonkeyPatch, redis_server: str
+    monkeypatch: pytest.MonkeyPatch, redis_server: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("SAGATRACE_MIRROR", "redis://user:s3cret@127.0.0.1:1/0")
     told = run(doctor, "--store", "memory:")
     assert states(told)["mirror"] == "FAULT"
+    assert not caplog.records  # it is said once
     assert "s3cret" not in told.output
     monkeypatch.setenv("SAGATRACE_MIRROR", redis_server)
     told = run(doctor, "--store", "memory:")

@@ -230,7 +230,7 @@ def _mirror(patient: Patient) -> Iterator[Check]:
     mirror = open_mirror(settings, patient.store.label)
     assert mirror is not None  # noqa: S101 - there is a setting
     news = threading.Event()
-    subscriber = Subscriber(mirror, None, news.set)
+    subscriber = Subscriber(mirror, None, news.set, quiet=True)
     subscriber.start()
     deadline = time.monotonic() + PULSE + 1
     heard = subscriber.take()

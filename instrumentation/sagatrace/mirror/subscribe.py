@@ -57,7 +57,8 @@ class Subscriber:
     """Subscribes to one trace, or to all with None, and again whenever the connection is lost, until `stop`.
 
     `wake` is called, in this thread, when there is something to `take`. At most `max_waiting` events, and about
-    `max_bytes` of them, wait to be taken; with more, all are dropped and said to be missed.
+    `max_bytes` of them, wait to be taken; with more, all are dropped and said to be missed. `quiet` is for who says
+    himself that Redis cannot be heard: it is not logged as well.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Subscriber:
         *,
         max_waiting: int = 20_000,
         max_bytes: int = 32 << 20,
+        quiet: bool = False,
     ) -> None:
         self._mirror = mirror
         self._trace_id = trace_id
@@ -75,6 +77,7 @@ class Subscriber:
         self._wake = wake
         self._max_waiting = max_waiting
         self._max_bytes = max_bytes
+        self._quiet = quiet
         self._lock = threading.Lock()
         self._link = Link(hears_all=trace_id is None)
         self._events: list[TraceEvent] = []
@@ -122,7 +125,7 @@ class Subscriber:
         with self._lock:
             is_news, self._fault = self._fault is None, fault
             self._link.closed()
-        if is_news:
+        if is_news and not self._quiet:
             log.warning("the mirror %s cannot be heard, the store is read instead: %s", self._mirror.label, fault)
         self._wake()
 
