@@ -281,6 +281,17 @@ UNDOING = [
           u2      7..8 ~funds
         """, verdict="rollback_incomplete", path="loan pay", roles="loan:consequence pay:cause",
         undone="funds<u2:compensated credit<-:not_started", standing="credit: unwind stopped before it"),
+    Saga("the unwinding left one out and went on: it did not stop there", """
+        loan      0..9 failed
+          credit  1..2 +release
+          insure  2..3 +cancel
+          funds   3..4 +refund
+          pay     5..6 failed
+          u3      6..7 ~funds
+          u1      7..8 ~credit
+        """, verdict="rollback_incomplete", path="loan pay", roles="loan:consequence pay:cause",
+        undone="funds<u3:compensated credit<u1:compensated insure<-:not_started",
+        standing="insure: undo never started"),
     Saga("a lone word that undoing began, and then silence", """
         loan      0..9 failed
           credit  1..2 +release
@@ -475,7 +486,7 @@ UNDOING = [
           pay     3..4 abandoned job +refund presumed
           u1      5..6 ~credit
         """, verdict="rollback_incomplete", path="loan pay", roles="loan:consequence pay:cause",
-        undone="credit<u1:compensated pay<-:not_started", standing="pay?: unwind stopped before it"),
+        undone="credit<u1:compensated pay<-:not_started", standing="pay?: undo never started"),
     Saga("a step that never ended may have taken effect", """
         loan      0..9 failed
           a       1..2 failed
@@ -559,7 +570,7 @@ EFFECTS = [
           u1      6..6.5 ~credit
         """, verdict="rollback_incomplete", path="loan pay", roles=PAY,
         undone="credit<u1:compensated pay<-:not_started",
-        standing="pay: unwind stopped before it; its job send completed at 2025-01-01 00:00:07.000Z, "
+        standing="pay: undo never started; its job send completed at 2025-01-01 00:00:07.000Z, "
                  "after it had failed: it took effect",
         says="failed at stage:pay (LoanError: no result) · "
              "rollback incomplete: 1 of 2 steps still standing (stage:pay)"),
@@ -579,7 +590,7 @@ EFFECTS = [
           u1      6..6.5 ~credit
         """, verdict="rollback_incomplete", path="loan pay send",
         roles="loan:consequence pay:consequence send:cause", undone="credit<u1:compensated pay<-:not_started",
-        standing="pay?: unwind stopped before it; how far its job send got is unknown (its worker was lost): "
+        standing="pay?: undo never started; how far its job send got is unknown (its worker was lost): "
                  "it may have taken effect"),
     Saga("a step's job timed out", """
         loan      0..9 failed
@@ -1075,7 +1086,7 @@ ODD = [
         """, verdict="rollback_incomplete", path="loan d",
         roles="d:cause loan:consequence pay:independent u3:compensation",
         undone="a<u1:compensated b<u2:compensated c<u3:failed a<u4:compensated d<-:not_started",
-        standing="d?: unwind stopped before it; c: undo failed after 1 attempt",
+        standing="d?: undo never started; c: undo failed after 1 attempt",
         odd="out_of_order_undo(u1 u2 u3) double_undo(a u1 u4) step_after_abort(mail)"),
 ]  # fmt: skip
 

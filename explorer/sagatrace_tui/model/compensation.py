@@ -44,6 +44,10 @@ class Standing:
     explained: bool  # whether the reason tells why it counts, or nothing needs to be told
 
 
+class _Reached(dict[str | None, tuple[int, int]]):
+    """By parent, of the earliest of its steps that somebody undid: when that ended, and when its undoing began."""
+
+
 def beginning_of(fold: Fold, span_id: str) -> When:
     """When a span began, in a form that orders spans."""
     span = fold.spans[span_id]
@@ -245,12 +249,22 @@ class Compensations:
     def standing(self, *, ended: bool) -> list[Standing]:
         """The steps nobody undid, by when they ended, and those that may have taken effect."""
         footings: tuple[Footing, ...] = ("standing", "unsure", "pending") if ended else ("standing", "unsure")
-        began = self.began()
         steps = [step for footing in footings for step in self.by_footing.get(footing, ())]
-        return [self._stands(step, began=began, ended=ended) for step in sorted(steps, key=self._ending)]
+        reached = self._reached() if ended and self.began() else None
+        return [self._stands(step, reached, ended=ended) for step in sorted(steps, key=self._ending)]
 
-    def _stands(self, step: str, *, began: bool, ended: bool) -> Standing:
-        certain, reason = self._footing[step] == "standing", self._reason(step, began=began, ended=ended)
+    def _reached(self) -> _Reached:
+        """How far back undoing went below each parent."""
+        spans, reached = self._fold.spans, _Reached()
+        for step, undos in self._census.undos_of.items():
+            span = spans.get(step)
+            if undos and span is not None and not span.is_open:
+                began = max(spans[undo_id].first_at for undo_id in undos)
+                reached[span.parent_id] = min((span.over_at, began), reached.get(span.parent_id, (span.over_at, began)))
+        return reached
+
+    def _stands(self, step: str, reached: _Reached | None, *, ended: bool) -> Standing:
+        certain, reason = self._footing[step] == "standing", self._reason(step, reached, ended=ended)
         span = self._fold.spans.get(step)
         evidence = None
         if span is not None and not span.is_open and (not certain or reason == _TOO_EARLY):
@@ -267,13 +281,19 @@ class Compensations:
         """The step's name; its id where it was never seen."""
         return self._fold.spans[step].name if step in self._fold.spans else step
 
-    def _reason(self, step: str, *, began: bool, ended: bool) -> str:
+    def _reason(self, step: str, reached: _Reached | None, *, ended: bool) -> str:
         undos = self.undos_in_order(step)
         if not undos and step in self._census.unwound:
             failed = self._fold.spans[step].state.unwinding == "failed"
             return "undo failed after 1 attempt" if failed else "unconfirmed" if ended else "undo still running"
         if not undos:
-            return "unwind stopped before it" if began and ended else "undo never started"
+            if reached is None:
+                return "undo never started"
+            span = self._fold.spans.get(step)
+            # Undoing goes backwards: where it came to a step that had ended before this one began, it passed this one.
+            at = reached.get(span.parent_id) if span is not None else None
+            passed = span is not None and at is not None and at[0] <= span.first_at and span.over_at <= at[1]
+            return "undo never started" if passed else "unwind stopped before it"
         outcomes = [self.outcome_of(undo_id, ended=ended) for undo_id in undos]
         if "running" in outcomes:
             return "undo still running"
