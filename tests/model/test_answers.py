@@ -322,6 +322,19 @@ def test_an_undo_between_two_attempts_keeps_its_last_error() -> None:
     assert (row["outcome"], row["error"]) == ("unconfirmed", "bank down")
 
 
+def test_of_what_an_undo_left_behind_the_first_error_is_told() -> None:
+    """Of many jobs that failed once it said it was done; which one is told must not hang on any order but time's."""
+    jobs = "".join(f"            job{n}  6..{8 + n / 10} failed job !Late:error {n}\n" for n in range(20))
+    events = events_of(f"""
+        loan      0..30
+          pay     1..2 +refund
+          pay2    3..4 failed
+          undo    5..7 ~pay
+{jobs}""")
+    [row] = [row for row in build_trace("T", reversed(events), now=LATER).ledger if row.original_span_id == "pay"]
+    assert (row.outcome, row.error) == ("failed", "error 0")
+
+
 def test_a_step_that_nobody_undid_reads_as_a_sentence() -> None:
     saga = """
         loan      0..9 failed

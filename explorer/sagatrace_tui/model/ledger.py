@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sagatrace_tui.model.census import Census
 from sagatrace_tui.model.compensation import Compensations, Outcome, Standing, beginning_of
 from sagatrace_tui.model.facts import facts_of, text_of
-from sagatrace_tui.model.failure import When
+from sagatrace_tui.model.failure import When, ending_of
 from sagatrace_tui.model.fold import Fold
 from sagatrace_tui.model.forest import Forest
 from sagatrace_tui.model.span import Place
@@ -58,8 +58,7 @@ class Ledger:
         undo = self._fold.spans[undo_id]
         step = undo.original_span_id or ""
         outcome = self._compensations.outcome_of(undo_id, ended=ended)
-        troubles = [] if undo.error is not None else self._compensations.troubles().get(undo_id, [])
-        error = undo.error or next((span.error for span in troubles if span.error), None)
+        error = undo.error or self._error_of_trouble(undo_id)
         if outcome == "failed" and error is None:
             error = undo.reason if undo.status in ("stopped", "canceled") and undo.reason else undo.status
         return LedgerRow(
@@ -76,6 +75,11 @@ class Ledger:
             started_at=undo.started_at if undo.started_at is not None else undo.first_at if undo.has_begun else None,
             ended_at=undo.ended_at,
         )
+
+    def _error_of_trouble(self, undo_id: str) -> str | None:
+        """What went wrong first of what an undo that says it went well left behind."""
+        troubles = [span for span in self._compensations.troubles().get(undo_id, ()) if span.error]
+        return min(troubles, key=lambda span: ending_of(self._fold, span.span_id)).error if troubles else None
 
     def _unwinding_of(self, step: str) -> When:
         event = next(event for event in self._fold.spans[step].unwound if event is not None)
