@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from redis import Redis
@@ -25,11 +26,11 @@ def events(count: int, trace_id: str = "T", size: int = 0) -> list[TraceEvent]:
 class Ear:
     """Takes whatever a subscriber has, and adds it up."""
 
-    def __init__(self, mirror: Mirror, trace_id: str | None, **bounds: int) -> None:
+    def __init__(self, mirror: Mirror, trace_id: str | None, **more: Any) -> None:
         self.events: dict[str, TraceEvent] = {}
         self.missed = 0
         self.wakes = 0
-        self.subscriber = Subscriber(mirror, trace_id, self._wake, **bounds)
+        self.subscriber = Subscriber(mirror, trace_id, self._wake, **more)
 
     def _wake(self) -> None:
         self.wakes += 1
