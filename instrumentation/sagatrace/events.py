@@ -102,6 +102,7 @@ _FIELDS: Final = frozenset(field.encode_name for field in msgspec.structs.fields
 _ENCODER: Final = msgspec.json.Encoder()
 _LENIENT_ENCODER: Final = msgspec.json.Encoder(enc_hook=lambda value: _described(value))
 _DECODER: Final = msgspec.json.Decoder(TraceEvent)
+_ANY: Final = msgspec.json.Decoder(msgspec.Raw)
 _DATA: Final = msgspec.json.Decoder(dict[str, Any] | None)
 _TIMESTAMP_OF: Final = attrgetter("timestamp")
 
@@ -243,7 +244,7 @@ def _raw(data: Mapping[str, Any]) -> msgspec.Raw:
         raise EventError(f"data is not a JSON object but {type(data).__name__}")
     values = dict(data)
     try:
-        return msgspec.Raw(_LENIENT_ENCODER.encode(values))
+        return _checked(_LENIENT_ENCODER.encode(values))
     except _UNWRITABLE:
         return msgspec.Raw(_ENCODER.encode({_key(key): _value(value) for key, value in values.items()}))
 
@@ -251,9 +252,16 @@ def _raw(data: Mapping[str, Any]) -> msgspec.Raw:
 _UNWRITABLE: Final = (msgspec.MsgspecError, TypeError, ValueError, RecursionError, OverflowError)
 
 
+def _checked(encoded: bytes) -> msgspec.Raw:
+    """JSON of one line: a `msgspec.Raw` in the data is written as it is, and may be none or break out of the data."""
+    require_text(encoded)
+    _ANY.decode(encoded)
+    return msgspec.Raw(msgspec.json.format(encoded, indent=-1) if b"\n" in encoded else encoded)
+
+
 def _value(value: object) -> msgspec.Raw:
     try:
-        return msgspec.Raw(_LENIENT_ENCODER.encode(_plain(value)))
+        return _checked(_LENIENT_ENCODER.encode(_plain(value)))
     except _UNWRITABLE:
         return msgspec.Raw(_ENCODER.encode(_described(value)))
 
@@ -285,7 +293,7 @@ def _described(value: object) -> str:
 def _shown(value: object) -> str:
     """The beginning of its `repr`, which is foreign code and may raise anything."""
     try:
-        return repr(value)[:1000]
+        return repr(bytes(value) if isinstance(value, msgspec.Raw) else value)[:1000]
     except Exception as error:
         if is_job_timeout(error):
             raise

@@ -193,6 +193,37 @@ def test_values_that_json_lacks_are_described_rather_than_refused(value: object,
     assert event(data={"value": value}).data == {"value": kept}
 
 
+@pytest.mark.parametrize("nested", [False, True])
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"{oops",
+        b"",
+        b"1,2",
+        b"1\n2",
+        b'"\xff"',
+        b'1},"trace_id":"other","z":{"a":1',
+        b'1}},"id":"other","z":{"a":{"b":1',
+    ],
+)
+def test_json_of_a_user_s_own_cannot_break_out_of_the_data(text: bytes, nested: bool) -> None:
+    raw = msgspec.Raw(text)
+    made = new_event(trace_id="T", span_id="S", event_type="x", data={"a": {"b": [raw]} if nested else raw, "kept": 1})
+    read = decode_event(encode_event(made))
+    assert (read.id, read.trace_id) == (made.id, "T")
+    assert read.data["kept"] == 1
+    assert set(read.data) <= {"a", "kept", "z"}
+
+
+def test_json_of_a_user_s_own_is_kept_on_one_line() -> None:
+    raw = msgspec.Raw(b'{\n  "a": [1,\n 2.50],\n "b": "\\n"}')
+    made = new_event(trace_id="T", span_id="S", event_type="x", data={"body": raw})
+    assert b"\n" not in encode_event(made)
+    assert decode_event(encode_event(made)).data == {"body": {"a": [1, 2.5], "b": "\n"}}
+    shown = new_event(trace_id="T", span_id="S", event_type="x", data={"body": msgspec.Raw(b"{oops")})
+    assert shown.data == {"body": "Raw: b'{oops'"}
+
+
 @pytest.mark.parametrize(
     ("fields", "fault"),
     [
