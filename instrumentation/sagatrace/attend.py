@@ -32,6 +32,7 @@ SHIPPER_LOG: Final = "shipper.log"
 _EVERY: Final = 5.0  # seconds between two looks whether the shipper still lives
 _PAUSE: Final = 15.0  # seconds between two starts of a shipper that fails
 _MAX_LOG: Final = 1 << 20
+_ANOTHER: Final = 4  # looks in a row at which the outbox is in use, after which it is by somebody else
 
 
 class ShipperKeeper:
@@ -117,9 +118,14 @@ class ShipperKeeper:
     def _see_it_off(self) -> None:
         """If it was the last to ask, wait for the shipper to end: whoever ended this process may clean up then."""
         deadline = time.monotonic() + 1.0
-        while time.monotonic() < deadline and not self._is_used() and is_held(self._directory / SHIPPER_LOCK):
+        used = 0
+        while time.monotonic() < deadline and is_held(self._directory / SHIPPER_LOCK):
+            # The shipper itself takes that lock, for an instant, to see whether anybody has it.
+            used = used + 1 if self._is_used() else 0
+            if used > _ANOTHER:
+                return
             time.sleep(0.005)
-        if self._process is not None and not self._is_used():
+        if self._process is not None:
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(max(0.0, deadline - time.monotonic()))
 
