@@ -16,7 +16,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -119,15 +118,15 @@ class ShipperKeeper:
         """If it was the last to ask, wait for the shipper to end: whoever ended this process may clean up then."""
         deadline = time.monotonic() + 1.0
         used = 0
-        while time.monotonic() < deadline and is_held(self._directory / SHIPPER_LOCK):
+        while time.monotonic() < deadline and (self._runs() or is_held(self._directory / SHIPPER_LOCK)):
             # The shipper itself takes that lock, for an instant, to see whether anybody has it.
             used = used + 1 if self._is_used() else 0
             if used > _ANOTHER:
                 return
             time.sleep(0.005)
-        if self._process is not None:
-            with suppress(subprocess.TimeoutExpired):
-                self._process.wait(max(0.0, deadline - time.monotonic()))
+
+    def _runs(self) -> bool:
+        return self._process is not None and self._process.poll() is None
 
     def _is_used(self) -> bool:
         return is_held(self._directory / USERS_LOCK, by_any=True)

@@ -62,6 +62,7 @@ _Name = Annotated[str, msgspec.Meta(min_length=1)]
 _LONGEST: Final = 255
 _Key = Annotated[str, msgspec.Meta(min_length=1, max_length=_LONGEST)]
 _STATUSES: Final[Mapping[object, Status]] = {status: status for status in get_args(Status)}
+_SCALARS: Final = frozenset({str, int, float, bool, type(None)})
 _UNSTORABLE: Final = frozenset("/\\?#")
 
 
@@ -244,7 +245,10 @@ def _raw(data: Mapping[str, Any]) -> msgspec.Raw:
         raise EventError(f"data is not a JSON object but {type(data).__name__}")
     values = dict(data)
     try:
-        return _checked(_LENIENT_ENCODER.encode(values))
+        if not _SCALARS.issuperset(map(type, values.values())):
+            # Each by itself: what is JSON only together with its neighbours may say something in their name.
+            values = {key: value if type(value) in _SCALARS else _alone(value) for key, value in values.items()}
+        return msgspec.Raw(_LENIENT_ENCODER.encode(values))
     except _UNWRITABLE:
         return msgspec.Raw(_ENCODER.encode({_key(key): _value(value) for key, value in values.items()}))
 
@@ -252,8 +256,9 @@ def _raw(data: Mapping[str, Any]) -> msgspec.Raw:
 _UNWRITABLE: Final = (msgspec.MsgspecError, TypeError, ValueError, RecursionError, OverflowError)
 
 
-def _checked(encoded: bytes) -> msgspec.Raw:
-    """JSON of one line: a `msgspec.Raw` in the data is written as it is, and may be none or break out of the data."""
+def _alone(value: object) -> msgspec.Raw:
+    """JSON of one line; a `msgspec.Raw` is written as it is, and may be none. Raises one of `_UNWRITABLE`."""
+    encoded = _LENIENT_ENCODER.encode(value)
     require_text(encoded)
     _ANY.decode(encoded)
     return msgspec.Raw(msgspec.json.format(encoded, indent=-1) if b"\n" in encoded else encoded)
@@ -261,7 +266,7 @@ def _checked(encoded: bytes) -> msgspec.Raw:
 
 def _value(value: object) -> msgspec.Raw:
     try:
-        return _checked(_LENIENT_ENCODER.encode(_plain(value)))
+        return _alone(_plain(value))
     except _UNWRITABLE:
         return msgspec.Raw(_ENCODER.encode(_described(value)))
 

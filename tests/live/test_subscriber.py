@@ -6,7 +6,6 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import pytest
 from redis import Redis
@@ -26,11 +25,13 @@ def events(count: int, trace_id: str = "T", size: int = 0) -> list[TraceEvent]:
 class Ear:
     """Takes whatever a subscriber has, and adds it up."""
 
-    def __init__(self, mirror: Mirror, trace_id: str | None, **more: Any) -> None:
+    def __init__(
+        self, mirror: Mirror, trace_id: str | None, *, max_waiting: int = 20_000, max_bytes: int = 32 << 20
+    ) -> None:
         self.events: dict[str, TraceEvent] = {}
         self.missed = 0
         self.wakes = 0
-        self.subscriber = Subscriber(mirror, trace_id, self._wake, **more)
+        self.subscriber = Subscriber(mirror, trace_id, self._wake, max_waiting=max_waiting, max_bytes=max_bytes)
 
     def _wake(self) -> None:
         self.wakes += 1

@@ -292,6 +292,17 @@ UNDOING = [
         """, verdict="rollback_incomplete", path="loan pay", roles="loan:consequence pay:cause",
         undone="funds<u3:compensated credit<u1:compensated insure<-:not_started",
         standing="insure: undo never started"),
+    Saga("an undo that was asked for and never began is no place where the unwinding came to", """
+        loan      0..9 failed
+          credit  1..2 +release
+          insure  2..3 +cancel
+          funds   3..4 +refund
+          pay     5..6 failed
+          u3      6..7 ~funds
+          u1      q7 ~credit job
+        """, verdict="rollback_incomplete", path="loan pay", roles="loan:consequence pay:cause",
+        undone="funds<u3:compensated credit<u1:not_started insure<-:not_started",
+        standing="credit: undo never started; insure: unwind stopped before it", odd="never_ended(u1)", idle=True),
     Saga("a lone word that undoing began, and then silence", """
         loan      0..9 failed
           credit  1..2 +release

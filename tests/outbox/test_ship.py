@@ -445,3 +445,18 @@ def test_a_local_file_that_cannot_be_written_is_tried_once_a_round(outbox: Outbo
     assert shipper.run_once().delivered == 2
     assert (store.ids("A"), store.ids("B")) == (["a1"], ["b1"])
     shipper.close()
+
+
+def test_a_trace_whose_event_no_call_may_hold_holds_up_no_other(outbox: Outbox, until: Callable[..., Any]) -> None:
+    """Though the store says only that the whole call failed: the next time each is sent by itself."""
+
+    def plan(events: list[TraceEvent]) -> Exception | None:
+        return StoreError("too big") if any(told.id == "b1" for told in events) else None
+
+    for name in ("a1", "b1", "c1"):
+        outbox.append([event(name, name[0].upper())])
+    store = FaultyStore(plan)
+    shipper = Shipper(outbox.directory, store, parallel=1, max_pause=0.02, grace=0.1)
+    with following(shipper):
+        until(lambda: shipper.delivered == 2, "its neighbours delivered")
+    assert (store.ids("A"), store.ids("B"), store.ids("C")) == (["a1"], [], ["c1"])

@@ -204,15 +204,17 @@ def test_values_that_json_lacks_are_described_rather_than_refused(value: object,
         b'"\xff"',
         b'1},"trace_id":"other","z":{"a":1',
         b'1}},"id":"other","z":{"a":{"b":1',
+        b'1,"kept":2',
+        b'1}, "z":{"c":1',
     ],
 )
 def test_json_of_a_user_s_own_cannot_break_out_of_the_data(text: bytes, nested: bool) -> None:
     raw = msgspec.Raw(text)
-    made = new_event(trace_id="T", span_id="S", event_type="x", data={"a": {"b": [raw]} if nested else raw, "kept": 1})
+    made = new_event(trace_id="T", span_id="S", event_type="x", data={"kept": 1, "a": {"b": raw} if nested else raw})
     read = decode_event(encode_event(made))
     assert (read.id, read.trace_id) == (made.id, "T")
     assert read.data["kept"] == 1
-    assert set(read.data) <= {"a", "kept", "z"}
+    assert set(read.data) == {"a", "kept"}
 
 
 def test_json_of_a_user_s_own_is_kept_on_one_line() -> None:

@@ -60,9 +60,8 @@ class TraceFeed:
         return self._known.arrived
 
     def give_up(self) -> None:
-        """Nobody waits any more: a reading that takes long ends, and so does hearing."""
+        """Nobody waits any more: a reading that takes long ends."""
         self._known.given_up = True
-        self.deafen()
 
     def shown(self, trace: Trace | None) -> None:
         """The screen shows this trace now: the one before may change again."""

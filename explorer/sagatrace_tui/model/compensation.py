@@ -258,8 +258,9 @@ class Compensations:
         spans, reached = self._fold.spans, _Reached()
         for step, undos in self._census.undos_of.items():
             span = spans.get(step)
-            if undos and span is not None and not span.is_open:
-                began = max(spans[undo_id].first_at for undo_id in undos)
+            begun = [spans[undo_id].first_at for undo_id in undos if spans[undo_id].has_begun]
+            if begun and span is not None and not span.is_open:
+                began = max(begun)
                 reached[span.parent_id] = min((span.over_at, began), reached.get(span.parent_id, (span.over_at, began)))
         return reached
 

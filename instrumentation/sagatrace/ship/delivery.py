@@ -93,7 +93,9 @@ class Delivery:
         total = Outcome()
         if self._pool is None and not any(trace.failed for trace in self._traces):
             self._send_together(total)
-        if self._pool is None or len(self._traces) == 1:
+        if self._halted:  # they are marked as failed: next time each is sent by itself
+            outcomes = []
+        elif self._pool is None or len(self._traces) == 1:
             outcomes = list(map(self._send, self._traces))
         else:
             outcomes = list(self._pool.map(self._send, self._traces))
