@@ -335,6 +335,29 @@ def test_of_what_an_undo_left_behind_the_first_error_is_told() -> None:
     assert (row.outcome, row.error) == ("failed", "error 0")
 
 
+@pytest.mark.parametrize(
+    ("jobs", "told"),
+    [
+        ("a 6..8 canceled job", "a was canceled"),
+        ("a 6..8 stopped job", "a was stopped"),
+        ("b d6 job needs=pay2", "b never ran: it waits for stage:pay2, which failed"),
+        ("a 6..6.5 canceled job\n            b d6 job needs=a", "b never ran: it waits for a, which was canceled"),
+        ("c d6 job needs=b\n            b d5 job needs=pay2", "b never ran: it waits for stage:pay2, which failed"),
+    ],
+)
+def test_an_undo_whose_jobs_never_did_their_work_says_why(jobs: str, told: str) -> None:
+    saga = f"""
+        loan      0..9 failed
+          pay     1..2 +refund
+          pay2    3..4 failed
+          undo    5..7 ~pay
+            {jobs}
+        """
+    trace = build_trace("T", events_of(saga), now=LATER)
+    [row] = explain(trace)["compensations"]
+    assert (trace.verdict, row["outcome"], row["error"]) == ("rollback_incomplete", "failed", told)
+
+
 def test_a_step_that_nobody_undid_reads_as_a_sentence() -> None:
     saga = """
         loan      0..9 failed

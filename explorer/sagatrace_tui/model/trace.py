@@ -151,7 +151,7 @@ class Trace:
         fold, forest, census = self._fold, self._forest, self._census
         self._areas = Areas(census, forest)
         self._failures = Failures(fold, forest, census, self._areas)
-        self._compensations = Compensations(fold, forest, census, self._areas)
+        self._compensations = Compensations(fold, forest, census, self._areas, self._failures)
         self._undoing = Undoing(fold, forest, census, self._areas, self._failures, self._compensations)
         self._judge = Judge(fold, forest, census, self._areas, self._failures, self._compensations, self._undoing)
 
