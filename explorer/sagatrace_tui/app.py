@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -19,9 +20,10 @@ from sagatrace_tui.query_history import QueryHistory
 from sagatrace_tui.screens.help import HelpScreen
 from sagatrace_tui.screens.search import SearchScreen
 from sagatrace_tui.screens.trace import TraceScreen
-from sagatrace_tui.signals import end_on_signals
+from sagatrace_tui.signals import end_on_signals, is_resumable
 from sagatrace_tui.terminal import Terminal
 from sagatrace_tui.theme import ThemedApp
+from sagatrace_tui.widgets.bar import StateLine
 from sagatrace_tui.widgets.key_hints import key_groups
 
 __all__ = ["SagatraceApp"]
@@ -38,7 +40,7 @@ class SagatraceApp(ThemedApp):
     TITLE = "sagatrace"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+c", "quit", "Quit at once", show=False, priority=True),
-        Binding("ctrl+z", "suspend_process", "To the shell; fg comes back", show=False, priority=True),
+        Binding("ctrl+z", "to_shell", "To the shell; fg comes back", show=False, priority=True),
         Binding("ctrl+p", "command_palette", "Commands and themes", show=False, priority=True),
     ]
     CSS = """
@@ -87,6 +89,15 @@ class SagatraceApp(ThemedApp):
         if self._trouble is not None and (why := self._trouble()):
             self._watch.stop()
             self.notify(inert(why, 500), title="Nothing new will come", severity="error", timeout=86_400, markup=False)
+
+    async def action_to_shell(self) -> None:
+        """Stop, where there is a shell to come back from."""
+        if await asyncio.to_thread(is_resumable):
+            self.action_suspend_process()
+            return
+        line = next((line for screen in reversed(self.screen_stack) for line in screen.query(StateLine)), None)
+        if line is not None:
+            line.say("No shell started this, none could bring it back: q quits", "warn")
 
     def action_leave_trace(self) -> None:
         """Back to the list; where a trace was opened at once, the list is only made now."""

@@ -1,16 +1,17 @@
-"""An end in good order when it comes from outside: SIGTERM, and SIGHUP when the terminal is gone."""
+"""Signals: an end in good order on SIGTERM, and on SIGHUP when the terminal is gone; whether a stop is for good."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import signal
+import subprocess
 import threading
 from typing import Final
 
 from textual.app import App
 
-__all__ = ["end_on_signals"]
+__all__ = ["end_on_signals", "is_resumable"]
 
 GRACE: Final = 3.0
 """Seconds to end in good order; whoever waits for us waits no longer."""
@@ -21,6 +22,21 @@ def end_on_signals(app: App[None]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, _end, app, number)
+
+
+def is_resumable() -> bool:
+    """Whether a shell is there that could take a stopped app up again; waits for a process of its own.
+
+    `ssh -t HOST sagatrace-tui`, a tmux window's command and `docker exec` start none: the app would be stopped for
+    good, and the terminal with it. The system lets no SIGTSTP stop such an orphaned process group (POSIX, Signal
+    Concepts), but Textual stops itself by SIGSTOP, which always stops. So a process in our group tries.
+    """
+    # Textual has a handler of its own; what is executed has the default again.
+    with subprocess.Popen(["/bin/sh", "-c", "kill -s TSTP $$"], stdin=subprocess.DEVNULL) as trial:
+        _, status = os.waitpid(trial.pid, os.WUNTRACED)
+        if stopped := os.WIFSTOPPED(status):
+            trial.kill()
+    return stopped
 
 
 def _end(app: App[None], number: signal.Signals) -> None:

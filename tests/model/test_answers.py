@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 from click.testing import CliRunner, Result
-from notation import START, events_of
+from notation import START, events_of, moment
 
 from sagatrace.context import TraceContext
 from sagatrace.events import TraceEvent, new_event, parse_event
@@ -39,7 +39,7 @@ def event(second: float, span_id: str, event_type: str, parent: str | None = Non
         span_id=span_id,
         event_type=event_type,
         parent_span_id=parent,
-        timestamp=f"2025-01-01T00:00:{second:09.6f}Z",
+        timestamp=moment(second),
         **fields,
     )
 
@@ -333,6 +333,80 @@ def test_of_what_an_undo_left_behind_the_first_error_is_told() -> None:
 {jobs}""")
     [row] = [row for row in build_trace("T", reversed(events), now=LATER).ledger if row.original_span_id == "pay"]
     assert (row.outcome, row.error) == ("failed", "error 0")
+
+
+@pytest.mark.parametrize(
+    ("jobs", "told"),
+    [
+        ("a 6..8 canceled job", "a was canceled"),
+        ("a 6..8 stopped job", "a was stopped"),
+        ("b d6 job needs=pay2", "b never ran: it waits for stage:pay2, which failed"),
+        ("a 6..6.5 canceled job\n            b d6 job needs=a", "b never ran: it waits for a, which was canceled"),
+        ("c d6 job needs=b\n            b d5 job needs=pay2", "b never ran: it waits for stage:pay2, which failed"),
+    ],
+)
+def test_an_undo_whose_jobs_never_did_their_work_says_why(jobs: str, told: str) -> None:
+    saga = f"""
+        loan      0..9 failed
+          pay     1..2 +refund
+          pay2    3..4 failed
+          undo    5..7 ~pay
+            {jobs}
+        """
+    trace = build_trace("T", events_of(saga), now=LATER)
+    [row] = explain(trace)["compensations"]
+    assert (trace.verdict, row["outcome"], row["error"]) == ("rollback_incomplete", "failed", told)
+
+
+AHEAD = """
+    loan      0..
+      credit  1..2 +release
+      pay     3..
+      late    2400..2460 job
+    """
+
+
+def test_an_event_of_a_wrong_clock_keeps_no_trace_running() -> None:
+    """The host of `late` is forty minutes ahead: the trace ends when the others have been silent, not an hour later."""
+    events, second = events_of(AHEAD), 1_000_000
+    for order in (events, events[::-1]):
+        trace = build_trace("T", order, now=START + 10 * second)
+        assert (trace.verdict, trace.status, trace.silence(trace.now)) == ("running", "running", 7 * second)
+        assert [(one.kind, one.span_ids) for one in trace.anomalies] == [("clock_skew", ("late",))]
+        assert trace.anomalies[0].detail == (
+            "1 span has events dated up to 40 min 50 s after they were read: late; a host's clock is wrong"
+        )
+        trace.add([], now=START + 3 * second + IDLE)
+        assert trace.status == "running"
+        trace.add([], now=START + 4 * second + IDLE)
+        assert (trace.verdict, trace.status) == ("unknown", "unknown")
+        assert [one.kind for one in trace.anomalies] == ["clock_skew", "never_ended"]
+        assert "silent" not in hand_over(trace, inert)
+
+
+def test_silence_follows_events_that_come_while_a_clock_is_wrong() -> None:
+    saga = "loan 0..\n  pay 3..4 failed !Closed:closed\n  late 3500.. job"
+    trace = build_trace("T", events_of(saga), now=START + 10_000_000)
+    trace.add([event(600, "more", "stage:more:started", "loan")], now=START + 5_000_000 + IDLE)
+    assert (trace.status, trace.silence(trace.now)) == ("running", IDLE - 595_000_000)
+    trace.add([event(5, "early", "stage:early:started", "loan")])
+    assert trace.silence(trace.now) == IDLE - 595_000_000
+    trace.add([], now=START + 601_000_000 + IDLE)
+    assert (trace.status, trace.verdict) == ("failed", "failed")
+    assert ", silent since 2025-01-01 00:10:00.000Z, " in hand_over(trace, inert)
+
+
+def test_a_reader_whose_clock_is_behind_ends_nothing() -> None:
+    trace = build_trace("T", events_of(AHEAD), now=START - 2 * IDLE)
+    assert (trace.verdict, trace.silence(trace.now)) == ("running", 0)
+    assert set(trace.anomalies[0].span_ids) == {"loan", "credit", "pay", "late"}
+    ended = build_trace("T", events_of(INCIDENT), now=START - 2 * IDLE)
+    assert (ended.verdict, ended.status) == ("rollback_incomplete", "failed")
+
+
+def test_a_clock_a_little_ahead_is_nothing_to_tell_of() -> None:
+    trace = build_trace("T", events_of("loan 0..\n  pay 3..4"), now=START - IDLE + 4_000_000)
+    assert (trace.verdict, trace.anomalies) == ("running", ())
 
 
 def test_a_step_that_nobody_undid_reads_as_a_sentence() -> None:

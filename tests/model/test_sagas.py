@@ -1152,6 +1152,48 @@ MORE = [
           u1      @5 ~book
         """, verdict="rollback_incomplete", path="loan pay", roles=PAY, undone="book<u1:unconfirmed",
         standing="book: unconfirmed"),
+    Saga("an undo whose second job waits for a first that failed while the undo still ran", """
+        loan      0..9 failed
+          book    1..2 +unbook
+          pay     3..4 failed
+          u1      5..8 ~book
+            a     6..7 failed job !bank down
+            b     d6 job needs=a
+        """, verdict="rollback_incomplete", path="loan pay", roles=f"a:recovered {PAY}", undone="book<u1:failed",
+        standing="book: undo failed after 1 attempt", never_ran="b<a"),
+    Saga("an undo whose job waits for the step that failed, in a saga that still runs", """
+        loan      0..
+          book    1..2 +unbook
+          pay     3..4 failed job
+          u1      5..6 ~book
+            b     d5 job needs=pay
+        """, verdict="compensating", path="loan pay", roles="pay:cause", undone="book<u1:failed",
+        standing="book: undo failed after 1 attempt", never_ran="b<pay"),
+    Saga("an undo whose second job waits for a first that may yet run", """
+        loan      0..
+          book    1..2 +unbook
+          pay     3..4 failed
+          u1      5..6 ~book
+            a     q5 job
+            b     d5 job needs=a
+        """, verdict="compensating", path="loan pay", roles="pay:cause", undone="book<u1:running",
+        standing="book: undo still running"),
+    Saga("an undo that only enqueued its job, which was then canceled", """
+        loan      0..9 failed
+          book    1..2 +unbook
+          pay     3..4 failed
+          u1      5..6 ~book
+            a     5..7 canceled job
+        """, verdict="rollback_incomplete", path="loan pay", roles=PAY, undone="book<u1:failed",
+        standing="book: undo failed after 1 attempt"),
+    Saga("an undo that went well after a job of its own had been stopped", """
+        loan      0..9 failed
+          book    1..2 +unbook
+          pay     3..4 failed
+          u1      5..8 ~book
+            a     5..6 stopped job
+            b     6..7 job
+        """, verdict="rolled_back", path="loan pay", roles=PAY, undone="book<u1:compensated"),
     Saga("a step that undoes itself before it says that it failed", """
         loan      0..9 failed
           credit  1..6 failed +release !NoFunds:empty

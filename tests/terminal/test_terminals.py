@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
+import termios
 from collections.abc import Callable
 from pathlib import Path
 
@@ -85,26 +87,47 @@ def test_a_terminal_that_is_gone_leaves_no_process(tui: Command) -> None:
         assert not [process for process in family if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
 
 
-def test_ctrl_z_gives_the_terminal_back_and_going_on_draws_all_anew(tui: Command) -> None:
-    with PtyTerminal(tui("loan-2")) as terminal:
+def test_ctrl_z_gives_the_terminal_back_to_the_shell_and_fg_draws_all_anew(tui: Command) -> None:
+    shell = ["/bin/bash", "--norc", "--noprofile", "--noediting", "-i"]
+    with PtyTerminal(shell, env={"PS1": "shell> "}) as terminal:
+        terminal.until("shell>")
+        modes = termios.tcgetattr(terminal.theirs)
+        terminal.send(f"{shlex.join(tui('loan-2'))}\n")
         terminal.until(CAUSE)
+        [app] = psutil.Process(terminal.process.pid).children()
         terminal.send("\x1a")
-        process = psutil.Process(terminal.process.pid)
-        for _ in range(500):
-            terminal.read(limit=0.05)
-            if process.status() == psutil.STATUS_STOPPED:
-                break
-        assert process.status() == psutil.STATUS_STOPPED
-        assert terminal.is_restored
+        terminal.until("Stopped")
+        assert app.status() == psutil.STATUS_STOPPED
+        assert not app.children(), "nothing that was only to try is left"
+        assert termios.tcgetattr(terminal.theirs) == modes
         assert b"\x1b[?1049l" in terminal.raw
         before = len(terminal.raw)
-        process.send_signal(signal.SIGCONT)
+        terminal.send("fg\n")
         terminal.read(quiet=1.0)
         again = bytes(terminal.raw[before:])
         assert b"transfer_funds" in again
         assert b"CAUSE" in again
         terminal.send("q")
         terminal.until("VERDICT")
+        terminal.send("q")
+        psutil.wait_procs([app], timeout=10)
+        assert not app.is_running()
+
+
+def test_ctrl_z_stops_nothing_where_no_shell_could_bring_it_back(tui: Command) -> None:
+    """As by `ssh -t HOST sagatrace-tui`: who stopped it there would have to give the connection up."""
+    with PtyTerminal(tui("loan-2")) as terminal:
+        terminal.until(CAUSE)
+        terminal.send("\x1a")
+        terminal.until("No shell started this", CAUSE)
+        assert psutil.Process(terminal.process.pid).status() != psutil.STATUS_STOPPED
+        terminal.press("?", "Keys")
+        terminal.send("\x1a")
+        terminal.press("\x1b", CAUSE)
+        terminal.press("q", "VERDICT")
+        terminal.send("q")
+        assert terminal.wait() == 0
+        assert terminal.is_restored
 
 
 def test_a_resize_draws_for_the_new_size(tui: Command) -> None:

@@ -91,7 +91,7 @@ class Shelf:
         """A running trace ends by silence as well."""
         now = self._clock()
         for held in list(self._held.values()):
-            if now - (held.trace.last_at or now) > IDLE:
+            if held.trace.silence(now) > IDLE:
                 self._keep(held, News(), None)
 
     def forget_all(self) -> None:

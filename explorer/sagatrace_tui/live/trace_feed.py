@@ -152,4 +152,4 @@ class TraceFeed:
     def _fell_silent(self, now: int) -> bool:
         """A running trace ends by silence as well."""
         front = self._twins.front
-        return front is not None and front.status == "running" and now - (front.last_at or now) > IDLE
+        return front is not None and front.status == "running" and front.silence(now) > IDLE

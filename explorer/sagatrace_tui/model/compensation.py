@@ -14,7 +14,7 @@ from typing import Final, Literal
 from sagatrace_tui.model.census import Areas, Census
 from sagatrace_tui.model.effects import Effects, ended_in_the_dark
 from sagatrace_tui.model.facts import facts_of
-from sagatrace_tui.model.failure import When, ending_of
+from sagatrace_tui.model.failure import Failures, When, ending_of
 from sagatrace_tui.model.fold import Change, Fold
 from sagatrace_tui.model.forest import Forest
 from sagatrace_tui.model.span import Span
@@ -58,8 +58,9 @@ def beginning_of(fold: Fold, span_id: str) -> When:
 class Compensations:
     """Steps with what would undo them or did. `by_footing` holds the steps by how they stand."""
 
-    def __init__(self, fold: Fold, forest: Forest, census: Census, areas: Areas) -> None:
+    def __init__(self, fold: Fold, forest: Forest, census: Census, areas: Areas, failures: Failures) -> None:
         self._fold, self._forest, self._census, self._areas = fold, forest, census, areas
+        self._failures = failures
         self.effects = Effects(fold, forest, census, areas)
         self._footing: dict[str, Footing] = {}
         self._undone_at: dict[str, int] = {}  # per step that was undone, when its last good undo ended
@@ -67,11 +68,13 @@ class Compensations:
         self.by_footing: dict[Footing, set[str]] = {}
         self._stale = {*census.declared, *census.undos_of, *census.unwound}
         self._trouble: dict[str, list[Span]] | None = None
+        self._lost: dict[str, str] | None = None
 
     def update(self, change: Change) -> None:
         """Take a change of one span, and note which steps it may have touched."""
         span = change.span
         census = self._census
+        self._lost = None
         self._stale.update(self.effects.update(change))
         if any(span.span_id in steps for steps in (census.declared, census.undos_of, census.unwound)):
             self._stale.add(span.span_id)
@@ -215,21 +218,28 @@ class Compensations:
         if undo.status != "success":
             return "failed"
         troubles = self.troubles().get(undo_id, ())
-        if any(not span.is_open for span in troubles):
+        if any(not span.is_open or span.span_id in self.lost() for span in troubles):
             return "failed"
         return pending if troubles else "compensated"
 
     def troubles(self) -> dict[str, list[Span]]:
-        """Per undo that says it went well, what it left behind: jobs that failed after that, or are still open."""
+        """Per undo that says it went well, what it left behind: jobs that ended ill after that, or are still open."""
         if self._trouble is None:
             self._trouble = {}
-            for span_id in (self._census.failed | self._census.open) & self._areas.owner.keys():
+            unwell = self._census.failed | self._census.halted | self._census.open
+            for span_id in unwell & self._areas.owner.keys():
                 span = self._fold.spans[span_id]
                 for undo_id in self._areas.outer(span_id):
                     undo = self._fold.spans[undo_id]
                     if undo_id != span_id and undo.status == "success" and _outlives(span, undo):
                         self._trouble.setdefault(undo_id, []).append(span)
         return self._trouble
+
+    def lost(self) -> dict[str, str]:
+        """The spans that will never run, each with what it waits for in vain."""
+        if self._lost is None:
+            self._lost = self._failures.never_ran()
+        return self._lost
 
     def first_standing(self, count: int) -> list[str]:
         """The names of the first steps nobody undid, by when they ended; what still runs counts among them."""

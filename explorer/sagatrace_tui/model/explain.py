@@ -124,7 +124,7 @@ class _Text:
             return
         silent = any(one.kind == "never_ended" for one in trace.anomalies)
         word = "last event" if trace.ended_at is None else "silent since" if silent else "ended"
-        end = f"{word} {clock(trace.last_at)}"
+        end = f"{word} {clock(trace.now - trace.silence(trace.now) if silent else trace.last_at)}"
         spans, events = len(trace.spans), trace.event_count
         counts = f"{spans} span{'' if spans == 1 else 's'}, {events} event{'' if events == 1 else 's'}"
         yield f"Started {clock(trace.started_at)}, {end}, {length(trace.duration or 0)}; {counts}."

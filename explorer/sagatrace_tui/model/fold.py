@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import insort
+from bisect import bisect_right, insort
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -61,6 +61,7 @@ class Fold:
         self.last_at: int | None = None
         self.when: Callable[[TraceEvent], str] = _TIMESTAMP_OF
         self.unplaced: list[str] = []  # spans whose parent had not been seen when they were first folded
+        self._moments: list[int] | None = None  # of all events, in order, once somebody asked
         self._steps: dict[tuple[State, str, str | None], State] = {}
 
     def load(self, events: Iterable[TraceEvent]) -> None:
@@ -95,6 +96,8 @@ class Fold:
         at = event.micros
         self.first_at = at if self.first_at is None else min(at, self.first_at)
         self.last_at = at if self.last_at is None else max(at, self.last_at)
+        if self._moments is not None:
+            insort(self._moments, at)
         span = self.spans.get(event.span_id)
         if span is None:
             span = self.spans[event.span_id] = Span(event.span_id, [], NEW)
@@ -119,6 +122,15 @@ class Fold:
             relinked=relinked and not told_late,
             earlier=earlier,
         )
+
+    def last_by(self, moment: int) -> int | None:
+        """When the latest event that is not dated after the moment happened; None where all are."""
+        if self.last_at is None or self.last_at <= moment:
+            return self.last_at
+        if self._moments is None:  # hosts whose clocks are that wrong are few
+            self._moments = sorted(event.micros for span in self.spans.values() for event in span.events)
+        place = bisect_right(self._moments, moment)
+        return self._moments[place - 1] if place else None
 
     def _merge(self, event: TraceEvent, events: dict[str, TraceEvent]) -> None:
         """Keep one of the documents under an id: what was seen over what was presumed, whichever came first."""

@@ -11,7 +11,7 @@ from sagatrace_tui.model.facts import facts_of, text_of
 from sagatrace_tui.model.failure import When, ending_of
 from sagatrace_tui.model.fold import Fold
 from sagatrace_tui.model.forest import Forest
-from sagatrace_tui.model.span import Place
+from sagatrace_tui.model.span import Place, Span
 
 __all__ = ["Ledger", "LedgerRow"]
 
@@ -77,9 +77,19 @@ class Ledger:
         )
 
     def _error_of_trouble(self, undo_id: str) -> str | None:
-        """What went wrong first of what an undo that says it went well left behind."""
-        troubles = [span for span in self._compensations.troubles().get(undo_id, ()) if span.error]
-        return min(troubles, key=lambda span: ending_of(self._fold, span.span_id)).error if troubles else None
+        """What went wrong first of what an undo that says it went well left behind; else what of it will never run."""
+        troubles = self._compensations.troubles().get(undo_id, ())
+        over = [span for span in troubles if not span.is_open]
+        if over:
+            first = min(over, key=lambda span: ending_of(self._fold, span.span_id))
+            return first.error or f"{first.name} was {first.status}{f': {first.reason}' if first.reason else ''}"
+        lost = self._compensations.lost()
+        waits = [span for span in troubles if span.span_id in lost]
+        if not waits:
+            return None
+        first = min(waits, key=lambda span: beginning_of(self._fold, span.span_id))
+        dependency = self._fold.spans[lost[first.span_id]]
+        return f"{first.name} never ran: it waits for {dependency.name}, which {_fate(dependency)}"
 
     def _unwinding_of(self, step: str) -> When:
         event = next(event for event in self._fold.spans[step].unwound if event is not None)
@@ -123,3 +133,8 @@ class Ledger:
     def _completed_at(self, step: str) -> int | None:
         span = self._fold.spans.get(step)
         return span.over_at if span is not None and span.status in ("success", "point") else None
+
+
+def _fate(span: Span) -> str:
+    """What became of a span that another waits for in vain."""
+    return "failed" if span.status == "failed" else f"was {span.status}" if not span.is_open else "never ran either"

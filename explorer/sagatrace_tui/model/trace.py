@@ -11,6 +11,7 @@ from typing import Literal, TypeVar, cast
 from sagatrace.events import TraceEvent
 from sagatrace_tui.model.anomaly import Anomaly, listed, reading_anomalies
 from sagatrace_tui.model.census import Areas, Census
+from sagatrace_tui.model.clock import length
 from sagatrace_tui.model.compensation import Compensations, Standing
 from sagatrace_tui.model.failure import Failures, Role, in_order
 from sagatrace_tui.model.fold import Change, Fold, RewrittenError
@@ -151,14 +152,14 @@ class Trace:
         fold, forest, census = self._fold, self._forest, self._census
         self._areas = Areas(census, forest)
         self._failures = Failures(fold, forest, census, self._areas)
-        self._compensations = Compensations(fold, forest, census, self._areas)
+        self._compensations = Compensations(fold, forest, census, self._areas, self._failures)
         self._undoing = Undoing(fold, forest, census, self._areas, self._failures, self._compensations)
         self._judge = Judge(fold, forest, census, self._areas, self._failures, self._compensations, self._undoing)
 
     def _settle(self) -> None:
         self._failures.settle()
         self._compensations.settle()
-        self.judgement: Judgement = self._judge.judge(now=self.now, last_at=self._fold.last_at)
+        self.judgement: Judgement = self._judge.judge(now=self.now)
 
     def _keep(self, name: str, make: Callable[[], _T]) -> _T:
         """An answer, worked out once and kept until something changes."""
@@ -206,6 +207,10 @@ class Trace:
     def last_at(self) -> int | None:
         """When its latest event happened."""
         return self._fold.last_at
+
+    def silence(self, now: int) -> int:
+        """Microseconds without an event as of `now`, by those events whose date can be true."""
+        return self._judge.silence(now)
 
     @property
     def ended_at(self) -> int | None:
@@ -346,12 +351,22 @@ class Trace:
             if span.fault is not None:
                 told = "two ends that disagree" if span.fault == "conflicting_outcomes" else "the same end told twice"
                 yield Anomaly(span.fault, (span.span_id,), f"{span.name} has {told}; {span.status} is taken")
+        yield from self._dated_ahead()
         if self.judgement.ended:
             yield from self._never_ended()
         yield from self._undoing.anomalies(ended=self.judgement.ended)
         if self.verdict == "succeeded_but_compensated":
             undos = tuple(self._undoing.outside_branches())
             yield Anomaly("green_but_compensated", undos, "the root succeeded, yet undoing began")
+
+    def _dated_ahead(self) -> Iterator[Anomaly]:
+        spans = self._judge.ahead(self.now)
+        if spans:
+            have = "1 span has" if len(spans) == 1 else f"{len(spans)} spans have"
+            by = length(spans[0].last_at - self.now)
+            names = listed([span.name for span in spans])
+            detail = f"{have} events dated up to {by} after they were read: {names}; a host's clock is wrong"
+            yield Anomaly("clock_skew", tuple(span.span_id for span in spans), detail)
 
     def _never_ended(self) -> Iterator[Anomaly]:
         lost = {one.span_id for one in self.never_ran}

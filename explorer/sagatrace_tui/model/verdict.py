@@ -56,14 +56,30 @@ class Judge:
     compensations: Compensations
     undoing: Undoing
 
-    def judge(self, *, now: int, last_at: int | None) -> Judgement:
-        """The verdict as of `now`; `last_at` is when the latest event happened."""
-        if last_at is None:
+    def silence(self, now: int) -> int:
+        """Microseconds without an event, as of `now`.
+
+        An event dated further ahead than `IDLE` was stamped by a wrong clock: when it was emitted nobody knows, so it
+        does not count. Where all are, the wrong clock may be the reader's, and there is no silence to tell of.
+        """
+        last_at = self.fold.last_by(now + IDLE)
+        return 0 if last_at is None else max(0, now - last_at)
+
+    def ahead(self, now: int) -> list[Span]:
+        """The spans with events that are dated too far ahead to be believed, the furthest first."""
+        if self.fold.last_at is None or self.fold.last_at <= now + IDLE:
+            return []
+        spans = [span for span in self.fold.spans.values() if span.last_at > now + IDLE]
+        return sorted(spans, key=lambda span: (-span.last_at, span.span_id))
+
+    def judge(self, *, now: int) -> Judgement:
+        """The verdict as of `now`."""
+        if self.fold.last_at is None:
             return Judgement("unknown", ended=True, aborted=False, cause=None)
         heads = [self.fold.spans[one] for one in self.forest.heads() if one not in self.areas.owner]
         closed = bool(heads) and not any(head.is_open for head in heads)
         waiting = self.census.open and len(self.census.open) > len(self.failures.never_ran())
-        ended = (closed and not waiting) or now - last_at > IDLE
+        ended = (closed and not waiting) or self.silence(now) > IDLE
         cause = self.failures.cause()
         if cause is None and any(head.status in ("stopped", "canceled") for head in heads):
             cause = self._halted()

@@ -111,7 +111,7 @@ def waiting_on(trace: Trace, now: int) -> Waiting | None:
     innermost = trace.innermost
     waits = tuple(_wait(trace, trace.spans[one], now) for one in innermost[:MOST])
     undone = trace.undone if trace.verdict == "compensating" else None
-    return Waiting(waits, len(innermost), max(0, now - trace.last_at), undone)
+    return Waiting(waits, len(innermost), trace.silence(now), undone)
 
 
 def _wait(trace: Trace, span: Span, now: int) -> Wait:
