@@ -20,7 +20,7 @@ from sagatrace_tui.query_history import QueryHistory
 from sagatrace_tui.screens.help import HelpScreen
 from sagatrace_tui.screens.search import SearchScreen
 from sagatrace_tui.screens.trace import TraceScreen
-from sagatrace_tui.signals import end_on_signals, is_resumable
+from sagatrace_tui.signals import end_on_signals, is_resumable, stop_all
 from sagatrace_tui.terminal import Terminal
 from sagatrace_tui.theme import ThemedApp
 from sagatrace_tui.widgets.bar import StateLine
@@ -93,7 +93,8 @@ class SagatraceApp(ThemedApp):
     async def action_to_shell(self) -> None:
         """Stop, where there is a shell to come back from."""
         if await asyncio.to_thread(is_resumable):
-            self.action_suspend_process()
+            with self.suspend():
+                stop_all()
             return
         line = next((line for screen in reversed(self.screen_stack) for line in screen.query(StateLine)), None)
         if line is not None:

@@ -11,7 +11,7 @@ from typing import Final
 
 from textual.app import App
 
-__all__ = ["end_on_signals", "is_resumable"]
+__all__ = ["end_on_signals", "is_resumable", "stop_all"]
 
 GRACE: Final = 3.0
 """Seconds to end in good order; whoever waits for us waits no longer."""
@@ -29,7 +29,7 @@ def is_resumable() -> bool:
 
     `ssh -t HOST sagatrace-tui`, a tmux window's command and `docker exec` start none: the app would be stopped for
     good, and the terminal with it. The system lets no SIGTSTP stop such an orphaned process group (POSIX, Signal
-    Concepts), but Textual stops itself by SIGSTOP, which always stops. So a process in our group tries.
+    Concepts), but SIGSTOP always stops. So a process in our group tries.
     """
     # Textual has a handler of its own; what is executed has the default again.
     with subprocess.Popen(["/bin/sh", "-c", "kill -s TSTP $$"], stdin=subprocess.DEVNULL) as trial:
@@ -37,6 +37,14 @@ def is_resumable() -> bool:
         if stopped := os.WIFSTOPPED(status):
             trial.kill()
     return stopped
+
+
+def stop_all() -> None:
+    """Stop as a terminal does it, whoever started us included: a script around the app would wait for it for ever.
+
+    Returns once a shell has brought the group back.
+    """
+    os.kill(0, signal.SIGSTOP)
 
 
 def _end(app: App[None], number: signal.Signals) -> None:

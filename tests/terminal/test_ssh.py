@@ -94,6 +94,7 @@ def test_from_log_in_to_the_cause_the_ledger_the_clipboard_and_out(sshd: Server,
         terminal.press("Y", "Copied the hand-over")
         assert copied(bytes(terminal.raw))[-1].startswith("**rollback_incomplete** — `loan-2`")
         terminal.press("\x1b", CAUSE)
+        terminal.press("\x1a", "No shell started this, none could bring it back")
         terminal.press("q", "VERDICT")
         terminal.send("q")
         assert terminal.wait() == 0

@@ -87,14 +87,16 @@ def test_a_terminal_that_is_gone_leaves_no_process(tui: Command) -> None:
         assert not [process for process in family if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
 
 
-def test_ctrl_z_gives_the_terminal_back_to_the_shell_and_fg_draws_all_anew(tui: Command) -> None:
+@pytest.mark.parametrize("wrapped", [False, True], ids=["alone", "in a script"])
+def test_ctrl_z_gives_the_terminal_back_to_the_shell_and_fg_draws_all_anew(tui: Command, wrapped: bool) -> None:
     shell = ["/bin/bash", "--norc", "--noprofile", "--noediting", "-i"]
     with PtyTerminal(shell, env={"PS1": "shell> "}) as terminal:
         terminal.until("shell>")
         modes = termios.tcgetattr(terminal.theirs)
-        terminal.send(f"{shlex.join(tui('loan-2'))}\n")
+        command = shlex.join(tui("loan-2"))
+        terminal.send(f"{shlex.join(['sh', '-c', f'{command}; true']) if wrapped else command}\n")
         terminal.until(CAUSE)
-        [app] = psutil.Process(terminal.process.pid).children()
+        *_, app = psutil.Process(terminal.process.pid).children(recursive=True)
         terminal.send("\x1a")
         terminal.until("Stopped")
         assert app.status() == psutil.STATUS_STOPPED
