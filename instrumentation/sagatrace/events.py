@@ -7,6 +7,7 @@ else; everything about a trace is computed from its events by readers.
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections import deque
 from collections.abc import Iterable, Mapping
@@ -22,10 +23,12 @@ from sagatrace.errors import EventError, is_job_timeout
 
 __all__ = [
     "CLOSING_PHASES",
+    "LONGEST",
     "MAX_ERROR",
     "MAX_STACK",
     "OPENING_PHASES",
     "UNREADABLE",
+    "UNWRITABLE",
     "Status",
     "TraceEvent",
     "decode_event",
@@ -59,11 +62,11 @@ CLOSING_PHASES: Final[Mapping[str, Literal["success", "failed", "stopped", "canc
 _PHASES: Final = OPENING_PHASES | CLOSING_PHASES.keys() | {"retrying"}
 
 _Name = Annotated[str, msgspec.Meta(min_length=1)]
-_LONGEST: Final = 255
-_Key = Annotated[str, msgspec.Meta(min_length=1, max_length=_LONGEST)]
+LONGEST: Final = 255  # characters of an id that a store takes
+_Key = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST)]
 _STATUSES: Final[Mapping[object, Status]] = {status: status for status in get_args(Status)}
 _SCALARS: Final = frozenset({str, int, float, bool, type(None)})
-_UNSTORABLE: Final = frozenset("/\\?#")
+_UNSTORABLE: Final = re.compile(r"[/\\?#]")
 
 
 class TraceEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -110,6 +113,9 @@ _TIMESTAMP_OF: Final = attrgetter("timestamp")
 
 UNREADABLE: Final = (msgspec.MsgspecError, RecursionError, UnicodeError)
 """What msgspec raises for text that is not the JSON it was to be."""
+
+UNWRITABLE: Final = (msgspec.MsgspecError, TypeError, ValueError, RecursionError, OverflowError)
+"""What msgspec raises for values that JSON cannot express."""
 
 
 def require_text(document: bytes | str) -> None:
@@ -171,7 +177,7 @@ def parse_event(document: bytes | str) -> TraceEvent:
     if not isinstance(fields.get("data") or {}, dict):
         raise EventError(f"data is not a JSON object but {type(fields['data']).__name__}")
     event = decode_event(msgspec.json.encode(fields))
-    if _UNSTORABLE.intersection(event.id):
+    if _UNSTORABLE.search(event.id):
         raise EventError(f"id {event.id!r} holds one of / \\ ? #, which no Cosmos DB item id may")
     return event
 
@@ -196,7 +202,7 @@ def new_event(
         parse_timestamp(timestamp := _text("timestamp", timestamp))
     return TraceEvent(
         id=_id(id) if id else new_id(),
-        trace_id=_text("trace_id", trace_id, _LONGEST),
+        trace_id=_text("trace_id", trace_id, LONGEST),
         span_id=_text("span_id", span_id),
         parent_span_id=_text("parent_span_id", parent_span_id) if parent_span_id else None,
         event_type=_text("event_type", event_type),
@@ -208,8 +214,8 @@ def new_event(
 
 
 def _id(value: object) -> str:
-    text = _text("id", value, _LONGEST)
-    if _UNSTORABLE.intersection(text):
+    text = _text("id", value, LONGEST)
+    if _UNSTORABLE.search(text):
         raise EventError(f"id {text!r} holds one of / \\ ? #, which no Cosmos DB item id may")
     return text
 
@@ -241,7 +247,7 @@ def _text(name: str, value: object, longest: int | None = None) -> str:
 
 def _raw(data: Mapping[str, Any]) -> msgspec.Raw:
     """The data as JSON; what cannot be written so is described, value by value: the event matters more."""
-    if not isinstance(data, Mapping):
+    if type(data) is not dict and not isinstance(data, Mapping):
         raise EventError(f"data is not a JSON object but {type(data).__name__}")
     values = dict(data)
     try:
@@ -249,15 +255,12 @@ def _raw(data: Mapping[str, Any]) -> msgspec.Raw:
             # Each by itself: what is JSON only together with its neighbours may say something in their name.
             values = {key: value if type(value) in _SCALARS else _alone(value) for key, value in values.items()}
         return msgspec.Raw(_LENIENT_ENCODER.encode(values))
-    except _UNWRITABLE:
+    except UNWRITABLE:
         return msgspec.Raw(_ENCODER.encode({_key(key): _value(value) for key, value in values.items()}))
 
 
-_UNWRITABLE: Final = (msgspec.MsgspecError, TypeError, ValueError, RecursionError, OverflowError)
-
-
 def _alone(value: object) -> msgspec.Raw:
-    """JSON of one line; a `msgspec.Raw` is written as it is, and may be none. Raises one of `_UNWRITABLE`."""
+    """JSON of one line; a `msgspec.Raw` is written as it is, and may be none. Raises one of `UNWRITABLE`."""
     encoded = _LENIENT_ENCODER.encode(value)
     require_text(encoded)
     _ANY.decode(encoded)
@@ -267,7 +270,7 @@ def _alone(value: object) -> msgspec.Raw:
 def _value(value: object) -> msgspec.Raw:
     try:
         return _alone(_plain(value))
-    except _UNWRITABLE:
+    except UNWRITABLE:
         return msgspec.Raw(_ENCODER.encode(_described(value)))
 
 

@@ -53,7 +53,7 @@ running: Final[ContextVar[TraceContext | None]] = ContextVar("running", default=
 class Harmless:
     """`with` it, nothing that goes wrong reaches RQ, but for RQ's own timeout, which may strike inside.
 
-    A class, as a generator would cost five times as much, ten times a job.
+    What every job goes through calls `take` of an `except` instead: a work-horse pays for each function it enters.
     """
 
     def __init__(self, afterwards: Callable[[], None] | None = None) -> None:
@@ -63,7 +63,11 @@ class Harmless:
         pass
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
-        if not isinstance(error, Exception) or isinstance(error, BaseTimeoutException):
+        return isinstance(error, Exception) and self.take(error)
+
+    def take(self, error: Exception) -> bool:
+        """Count what went wrong, and log it once; False for RQ's timeout, which must go on."""
+        if isinstance(error, BaseTimeoutException):
             return False
         faults[key := type(error).__name__] += 1
         if faults[key] == 1:
@@ -113,7 +117,7 @@ class JobTeller:
         self.nameless = True  # whether the job's name is still to be told, once it is loaded
         self._facts = facts
         self._places: dict[str, Place] = {}
-        self._draft: Draft | None = None  # of the end of the execution that was begun last
+        self._draft: Draft | None = None  # of the good end of the execution that was begun last
         self._page = mmap.mmap(-1, _PAGE)  # one byte: the end is told; four: the length of what `share` left, and that
 
     def end(
@@ -176,68 +180,78 @@ class JobTeller:
 
     def place_of(self, job: Job) -> Place:
         """As it was when the job started: the job may have overwritten its meta since."""
-        if job.id not in self._places:
+        place = self._places.get(job.id)
+        if place is None:
             carried = job.meta.get(META_KEY)
             known = carried if isinstance(carried, dict) else {}
             attempt, allowed = known.get("attempt"), known.get("attempts_allowed")
             context = context_of(job)
-            self._places[job.id] = Place(
+            place = self._places[job.id] = Place(
                 context,
                 TraceContext(context.trace_id, job.id),
                 attempt if isinstance(attempt, int) else 1,
                 allowed if isinstance(allowed, int) else 0,
             )
-        return self._places[job.id]
+        return place
 
     def emit(
         self, job: Job, event_id: str | None, phase: str, data: Mapping[str, Any], *, replace: bool = False
     ) -> TraceEvent | None:
         """Write one event of the job's span."""
+        place = self.place_of(job)
         event = self.tracer.emit(
             f"job:{phase}",
-            self.place_of(job).context,
+            place.context,
             span_id=job.id,
             status=_STATUSES.get(phase),
             event_id=event_id,
-            data={**self._data_of(job), **data},
+            data={"job_id": job.id, "attempt": place.attempt, **self._facts, **data},
             replace=replace,
         )
         if self.tracer.lost:
             self.share()
         return event
 
-    def prepare(self, job: Job, started: TraceEvent) -> None:
-        """Write down now how the attempt will have ended if it goes well, for `complete`.
+    def start(self, job: Job, data: Mapping[str, Any], *, asked: Mapping[str, Any] | None) -> None:
+        """Tell that an attempt starts, and write down how it will have ended if it goes well, for `finish`.
 
-        A forked work-horse pays for each page of memory that it is the first to write to: making an event touches
-        some forty, keeping one that is made a dozen.
+        `asked` is what the user wants told as well, None where nothing ever is. As drafts where that can be: what is
+        told of every job is paid for by every job, in memory that is cold in the worker and copied for a work-horse.
         """
-        end = msgspec.structs.replace(
-            started,
-            id=f"{self.execution_id}:end",
-            event_type="job:completed",
-            status="success",
-            raw_data=msgspec.Raw(msgspec.json.encode(self._data_of(job))),
-        )
-        self._draft = self.tracer.draft(end)
+        place = self.place_of(job)
+        own = {"job_id": job.id, "attempt": place.attempt, **self._facts}
+        where = {"trace_id": place.context.trace_id, "span_id": job.id}
+        if place.context.span_id is not None:
+            where["parent_span_id"] = place.context.span_id
+        event_id, started = f"{self.execution_id}:start", {**own, **data}
+        draft = self.tracer.draft({"id": event_id, "event_type": "job:started", "data": started, **where})
+        if asked is not None or not _kept(draft):
+            self.emit(job, event_id, "started", {**data, **(asked or {})})
+        if asked is None and not self.nameless:
+            end = {"id": f"{self.execution_id}:end", "event_type": "job:completed", "status": "success", "data": own}
+            self._draft = self.tracer.draft({**end, **where}, replace=True)
+
+    def finish(self, job: Job) -> bool:
+        """Tell that the attempt that was begun last went well, as it was written down; False where it was not."""
+        draft, self._draft = self._draft, None
+        if draft is None or draft.span_id != job.id or not _kept(draft):
+            return False
+        self._page[0] = 1
+        return True
 
     def complete(self, job: Job, execution_id: str | None, data: Mapping[str, Any]) -> None:
         """Tell that an attempt went well."""
-        draft, self._draft = self._draft, None
-        kept = False
         if self.nameless:  # and RQ has loaded the job since
             data = {"job_name": job.func_name, **data}
-        if draft is not None and execution_id == self.execution_id and not data:
-            # Where it is not kept, `emit` knows what to do, and counts.
-            with suppress(OSError, OutboxFullError, OutboxMismatchError):
-                kept = draft.keep()
-        if kept:
-            self._page[0] = 1
-        else:
-            self.end(job, execution_id, "completed", data)
+        self.end(job, execution_id, "completed", data)
 
-    def _data_of(self, job: Job) -> dict[str, Any]:
-        return {"job_id": job.id, "attempt": self.place_of(job).attempt, **self._facts}
+
+def _kept(draft: Draft | None) -> bool:
+    """Whether that was all: where it was not, `emit` knows what to do, and counts."""
+    try:
+        return draft is not None and draft.keep()
+    except (OSError, OutboxFullError, OutboxMismatchError):
+        return False
 
 
 class TellingMixin(_WorkerBase):

@@ -23,16 +23,17 @@ from __future__ import annotations
 import errno
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
-from typing import Final, NamedTuple, NoReturn
+from typing import Any, Final, NamedTuple
 
+import msgspec
 import platformdirs
 
 from sagatrace.errors import OutboxFullError, OutboxMismatchError
-from sagatrace.events import CLOSING_PHASES, TraceEvent, encode_event, split_event_type, utc_timestamp
+from sagatrace.events import CLOSING_PHASES, LONGEST, TraceEvent, encode_event, split_event_type, utc_timestamp
 from sagatrace.settings import Settings
 from sagatrace.stores import open_store
 
@@ -89,27 +90,33 @@ class Outbox:
         if listed:
             head = _HEADS[replace]
             # A line end before each line as well: so a line that a full disk or a death cut short spoils only itself.
-            self._keep(b"".join([head + encode_event(event) + _TAIL for event in listed]), listed)
+            block = b"".join([head + encode_event(event) + _TAIL for event in listed])
+            try:
+                self._keep(block, listed)
+            except OutboxFullError:
+                self._count_refused(len(listed))
+                raise
         return len(listed)
 
-    def draft(self, event: TraceEvent) -> Draft:
-        """The event as it will be written, over one of the same id, but for its time."""
-        stamp = b'"timestamp":"'
-        head, _, tail = encode_event(event).partition(stamp + event.timestamp.encode())
-        return Draft(self, _HEADS[True] + head + stamp, tail + _TAIL)
+    def draft(self, fields: Mapping[str, Any], *, replace: bool = False) -> Draft:
+        """The event of these fields as it will be written, but for its time. Raises one of `UNWRITABLE`."""
+        if len(fields["trace_id"]) > LONGEST:
+            raise ValueError("trace_id")
+        head = _HEADS[replace] + msgspec.json.encode(fields)[:-1] + b',"timestamp":"'
+        return Draft(self, fields["span_id"], fields["event_type"], head)
 
     def close(self) -> None:
         """Nothing to let go of: no file stays open."""
 
-    def _keep(self, block: bytes, events: list[TraceEvent]) -> None:
+    def _keep(self, block: bytes, events: Sequence[TraceEvent]) -> None:
         if len(block) > self.max_bytes // 10:
-            self._refuse(len(events), f"an event of {len(block):,} bytes is too large for the outbox {self.directory}")
+            raise OutboxFullError(f"an event of {len(block):,} bytes is too large for the outbox {self.directory}")
         for attempt in range(_ATTEMPTS):
             if self._write(block, events, attempt > 0):
                 return
         raise OSError(errno.EAGAIN, f"sealed {_ATTEMPTS} times while one event was written", str(self.directory))
 
-    def _write(self, block: bytes, events: list[TraceEvent], again: bool = False) -> bool:
+    def _write(self, block: bytes, events: Sequence[TraceEvent | Draft], again: bool = False) -> bool:
         """Append the block; False when it has to be written again, as the file was sealed before or meanwhile."""
         # Few steps, and paths as plain text: each page that a work-horse touches first is copied for it. Not kept open:
         # a file's number would outlive `os.closerange` in a job, and then mean another file.
@@ -133,7 +140,7 @@ class Outbox:
         finally:
             os.close(file)
 
-    def _begin(self, *, fresh: bool, events: list[TraceEvent]) -> None:
+    def _begin(self, *, fresh: bool, events: Sequence[TraceEvent | Draft]) -> None:
         """Look at a file that is new, or new to this process. Raises OutboxFullError, OutboxMismatchError."""
         if self._store is not None and _label_at(self._label) != self._store:
             claim(self.directory, self._store)
@@ -141,19 +148,18 @@ class Outbox:
         if fresh:  # as well: whoever seals (each worker at its end) must not undo the bound
             self._require_room(events)
 
-    def _rotated(self, events: list[TraceEvent]) -> bool:
+    def _rotated(self, events: Sequence[TraceEvent | Draft]) -> bool:
         """Seal the full file, unless what is left of the bound is too little. Raises OutboxFullError."""
         # In the reserve the file just grows: a new one would let in events that the reserve is not for.
         return self._require_room(events) and seal(self.directory) is not None
 
-    def _require_room(self, events: list[TraceEvent]) -> bool:
+    def _require_room(self, events: Sequence[TraceEvent | Draft]) -> bool:
         """Whether there is more than the reserve. Raises OutboxFullError without room for such events."""
         late = all(split_event_type(event.event_type)[1] in _LATE for event in events)
         used = self._used()
         reserve = self.max_bytes - self.max_bytes // 10
         if used >= (self.max_bytes if late else reserve):
-            self._refuse(
-                len(events),
+            raise OutboxFullError(
                 f"the outbox {self.directory} holds {used:,} of {self.max_bytes:,} bytes and refuses new events: "
                 f"see `sagatrace doctor` for why nothing drains it, or raise SAGATRACE_OUTBOX_MB",
             )
@@ -168,7 +174,7 @@ class Outbox:
                         used += entry.stat().st_size
         return used
 
-    def _refuse(self, count: int, why: str) -> NoReturn:
+    def _count_refused(self, count: int) -> None:
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         file = os.open(self.directory / REFUSED, _APPEND, 0o600)
         try:
@@ -176,22 +182,22 @@ class Outbox:
                 os.write(file, b"." * count)
         finally:
             os.close(file)
-        raise OutboxFullError(why)
 
 
 class Draft(NamedTuple):
     """An event of the outbox's that lacks only its time: keeping it costs a fraction of making it."""
 
     outbox: Outbox
+    span_id: str
+    event_type: str
     head: bytes
-    tail: bytes
 
     def keep(self) -> bool:
         """Keep the event as one of now; False where it was not or may be lost, which `Outbox.append` mends.
 
         Raises as that does, but does not count what is refused.
         """
-        return self.outbox._write(self.head + utc_timestamp().encode() + self.tail, [])  # noqa: SLF001 - its own
+        return self.outbox._write(self.head + utc_timestamp().encode() + b'"}}\n', (self,))  # noqa: SLF001 - its own
 
 
 def seal(directory: Path) -> Path | None:

@@ -100,8 +100,11 @@ class OverseerMixin(TellingMixin):
     def prepare_execution(self, job: Job) -> Execution:
         """Tell that the job started: still in the worker, before any fork."""
         execution = super().prepare_execution(job)
-        with self._harmless:
+        try:
             self._tell_start(job, execution.id)
+        except Exception as error:
+            if not self._harmless.take(error):
+                raise
         return execution
 
     def execute_job(self, job: Job, queue: rq.Queue) -> None:
@@ -112,8 +115,11 @@ class OverseerMixin(TellingMixin):
             with self._harmless:
                 self._see_to_the_end(job, error)
             raise
-        with self._harmless:
+        try:
             self._see_to_the_end(job, None)
+        except Exception as error:
+            if not self._harmless.take(error):
+                raise
 
     def handle_work_horse_killed(self, job: Job, retpid: int, ret_val: int | None, rusage: Any) -> None:
         """Remember how the work-horse ended, which RQ is about to call a failure."""
@@ -154,17 +160,12 @@ class OverseerMixin(TellingMixin):
         teller.begin(execution_id)
         place = teller.place_of(job)
         running.set(place.inside)  # also for the work-horse, which inherits it: before the job can overwrite its meta
-        facts = facts_of(job)
-        teller.nameless = "job_name" not in facts
-        data = {
-            **facts,
-            "redis": self._place_of_redis,
-            "attempts_allowed": max(place.allowed, place.attempt + (job.retries_left or 0)),
-            **self.job_data(job, "started"),
-        }
-        started = teller.emit(job, f"{execution_id}:start", "started", data)
-        if started is not None:
-            teller.prepare(job, started)
+        data = facts_of(job)
+        teller.nameless = "job_name" not in data
+        data["redis"] = self._place_of_redis
+        data["attempts_allowed"] = max(place.allowed, place.attempt + (job.retries_left or 0))
+        asks = type(self).job_data is not TellingMixin.job_data
+        teller.start(job, data, asked=self.job_data(job, "started") if asks else None)
 
     def _see_to_the_end(self, job: Job, error: BaseException | None) -> None:
         teller = self._teller

@@ -70,8 +70,12 @@ class TracedWorkerMixin(OverseerMixin):
             with self._harmless:
                 self._teller.carry(job)
         super().handle_job_success(job, *args, **kwargs)
-        with self._harmless:
-            self._teller.complete(job, execution_id, self.job_data(job, "completed"))
+        try:
+            if not self._teller.finish(job):
+                self._teller.complete(job, execution_id, self.job_data(job, "completed"))
+        except Exception as error:
+            if not self._harmless.take(error):
+                raise
 
     def handle_job_failure(self, job: Job, *args: Any, **kwargs: Any) -> None:
         """Tell that the job failed, was stopped or will be retried, once RQ has committed it."""

@@ -26,7 +26,7 @@ from typing import Any, Final, Literal, Self
 
 from sagatrace.context import TraceContext, TraceRef
 from sagatrace.errors import OutboxMismatchError, StoreError, is_job_timeout
-from sagatrace.events import MAX_ERROR, MAX_STACK, Status, TraceEvent, new_event, new_id
+from sagatrace.events import MAX_ERROR, MAX_STACK, UNWRITABLE, Status, TraceEvent, new_event, new_id
 from sagatrace.outbox import Draft, Outbox, outbox_directory
 from sagatrace.settings import Settings
 from sagatrace.stores import EventStore, open_store
@@ -82,11 +82,19 @@ class Tracer:
         Without `span_id` the event is a span of its own, as an instant (`ai:decision`) is. `replace` writes over an
         event of the same id: for what was seen, where somebody else can only presume.
         """
-        told = (event_type, context, span_id or new_id(), status, tags, event_id or new_id())
+        made: dict[str, Any] = {
+            "id": event_id or new_id(),
+            "trace_id": context.trace_id,
+            "span_id": span_id or new_id(),
+            "parent_span_id": context.span_id,
+            "event_type": event_type,
+            "status": status,
+            "tags": tags,
+        }
         event: TraceEvent | None = None
         try:
             known = self._redacted(self._redact, event_type, data) if data and self._redact is not None else data
-            event = self._made(*told, known)
+            event = new_event(data=known, **made)
             self._keep(event, replace)
         except Exception as error:
             if not is_job_timeout(error):
@@ -96,21 +104,24 @@ class Tracer:
             # learns of it. Should it be there already, its id makes the second time harmless. But not the data,
             # where it struck in there: what a job's objects do to be shown would hang again, now without an end.
             try:
-                self._keep(event or self._made(*told, {"data_withheld": type(error).__name__}), replace)
+                self._keep(event or new_event(data={"data_withheld": type(error).__name__}, **made), replace)
             except Exception as again:  # noqa: BLE001 - counted, and the timeout goes on
                 self._count(again, "event lost")
             raise
         return event
 
-    def draft(self, event: TraceEvent) -> Draft | None:
-        """What `Draft.keep` emits as an event of then, over one of the same id.
+    def draft(self, fields: Mapping[str, Any], *, replace: bool = False) -> Draft | None:
+        """What `Draft.keep` emits as an event of then; `fields` are all it has but its time, and fit to be stored.
 
-        None where only `emit` can: before the first event, past a redaction, into a store, and by a class that has an
-        `emit` of its own.
+        None where only `emit` can: before the first event, past a redaction, into a store, by a class that has an
+        `emit` of its own, and what JSON or a store does not take as it is.
         """
-        if type(self).emit is not Tracer.emit:
+        if self._redact is not None or type(self).emit is not Tracer.emit or not isinstance(self._opened, Outbox):
             return None
-        return self._opened.draft(event) if isinstance(self._opened, Outbox) and self._redact is None else None
+        try:
+            return self._opened.draft(fields, replace=replace)
+        except UNWRITABLE:
+            return None
 
     def span(
         self,
@@ -155,27 +166,6 @@ class Tracer:
         for opened in (self._opened, self._direct):
             if opened is not None:
                 opened.close()
-
-    def _made(
-        self,
-        event_type: str,
-        context: TraceRef,
-        span_id: str,
-        status: Status | None,
-        tags: Iterable[str] | None,
-        event_id: str,
-        data: Mapping[str, Any] | None,
-    ) -> TraceEvent:
-        return new_event(
-            id=event_id,
-            trace_id=context.trace_id,
-            span_id=span_id,
-            parent_span_id=context.span_id,
-            event_type=event_type,
-            status=status,
-            data=data,
-            tags=tags,
-        )
 
     def _keep(self, event: TraceEvent, replace: bool) -> None:
         if self._opened is None:

@@ -5,19 +5,29 @@ from __future__ import annotations
 import os
 from typing import Any, Final, NoReturn
 
+from rq.job import Job
+
 from sagatrace.attend import ShipperKeeper
-from sagatrace.jobs import JobTeller, TellingMixin
+from sagatrace.jobs import JobTeller
 from sagatrace.outbox import Draft, Outbox
 from sagatrace.overseer import OverseerMixin, _Teller
 from sagatrace.queues import TracedQueue
 from sagatrace.rq import SimpleWorker, Worker
 from sagatrace.tracer import Tracer
 
+
+class Asking(Worker):
+    """A worker that was asked to tell more than it tells of itself."""
+
+    def job_data(self, job: Job, phase: str) -> dict[str, Any]:
+        return {"asked": phase}
+
+
 OWNERS: Final[tuple[type[Any], ...]] = (
     JobTeller,
     _Teller,
     OverseerMixin,
-    TellingMixin,
+    Asking,
     ShipperKeeper,
     Tracer,
     TracedQueue,
@@ -41,4 +51,4 @@ def break_at(place: str) -> None:
 if "FAULT" in os.environ:
     break_at(os.environ["FAULT"])
 
-__all__ = ["SimpleWorker", "Worker"]
+__all__ = ["Asking", "SimpleWorker", "Worker"]
