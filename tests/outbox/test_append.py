@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -15,13 +16,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from faults import in_child, stored
 from sagatrace import TraceContext, Tracer
 from sagatrace.errors import OutboxFullError, OutboxMismatchError
-from sagatrace.events import TraceEvent, new_event
+from sagatrace.events import TraceEvent, new_event, utc_timestamp
 from sagatrace.outbox import ACTIVE, REFUSED, STORE, Outbox, outbox_directory, seal, sealed_segments
 from sagatrace.settings import Settings
 from sagatrace.ship import DEAD_LETTERS, Shipper
@@ -79,6 +81,46 @@ def test_no_descriptor_stays_open(outbox: Outbox) -> None:
     before = set(Path("/proc/self/fd").iterdir())
     outbox.append([event(1)])
     assert set(Path("/proc/self/fd").iterdir()) == before
+
+
+FIELDS = {"id": "e1", "trace_id": "T", "span_id": "S", "event_type": "job:started", "data": {"note": "a\nb"}}
+
+
+def test_a_draft_is_the_event_of_the_moment_it_is_kept(outbox: Outbox) -> None:
+    tracer = Tracer(outbox)
+    assert tracer.draft(FIELDS) is None, "before the first event nothing is opened"
+    tracer.emit("ai:decision", TOP, event_id="e0")
+    draft, late = tracer.draft(FIELDS), tracer.draft(FIELDS | {"id": "e2", "status": "success"}, replace=True)
+    assert draft is not None
+    assert late is not None
+    before = utc_timestamp()
+    assert (draft.keep(), late.keep()) == (True, True)
+    lines = [json.loads(line) for line in (outbox.directory / ACTIVE).read_text().split("\n") if line][1:]
+    assert [line.get("replace") for line in lines] == [None, True]
+    _, kept, other = shipped(outbox.directory)
+    assert before <= kept.timestamp <= utc_timestamp()
+    assert kept == new_event(**FIELDS, timestamp=kept.timestamp)
+    assert (other.id, other.status) == ("e2", "success")
+
+
+@pytest.mark.parametrize("field", [{"trace_id": "x" * 256}, {"span_id": "\ud800"}, {"data": {"o": object()}}])
+def test_what_cannot_be_stored_as_it_is_makes_no_draft(outbox: Outbox, field: dict[str, Any]) -> None:
+    tracer = Tracer(outbox)
+    tracer.emit("ai:decision", TOP)
+    assert tracer.draft(FIELDS | field) is None
+
+
+def test_of_drafts_too_the_last_tenth_takes_only_what_ends_something(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path, max_bytes=20_000)
+    with contextlib.suppress(OutboxFullError):
+        for number in range(100):
+            outbox.append([event(number, size=500)])
+            seal(tmp_path)
+    refused = (tmp_path / REFUSED).stat().st_size
+    with pytest.raises(OutboxFullError):
+        outbox.draft(FIELDS).keep()
+    assert outbox.draft(FIELDS | {"event_type": "job:completed"}).keep()
+    assert (tmp_path / REFUSED).stat().st_size == refused, "counted by whoever emits it after all"
 
 
 @pytest.mark.parametrize("end", [lambda: os._exit(0), lambda: os.kill(os.getpid(), signal.SIGKILL)])
