@@ -40,6 +40,7 @@ __all__ = [
     "parse_timestamp",
     "require_text",
     "split_event_type",
+    "timestamp_of",
     "utc_timestamp",
 ]
 
@@ -323,8 +324,32 @@ def new_id() -> str:
 
 def utc_timestamp(moment: datetime | None = None) -> str:
     """The moment (default now) as fixed-width UTC with microseconds: `2025-12-22T10:00:01.100000Z`."""
-    utc = datetime.now(UTC) if moment is None else moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    if moment is None:
+        return timestamp_of(time.time_ns())
+    utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
     return utc.isoformat(timespec="microseconds")[:26] + "Z"
+
+
+def timestamp_of(nanos: int) -> str:
+    """The moment so many nanoseconds after 1970, as `utc_timestamp` writes it.
+
+    Own code, as each work-horse pays for what memory it touches: 12 µs there, `datetime` takes 40 for the same.
+    """
+    global _today  # a worker computes it once a day, its work-horses inherit it
+    midnight, date = _today
+    micros = nanos // 1000
+    if not 0 <= (since := micros - midnight) < _DAY:
+        midnight, since = micros - micros % _DAY, micros % _DAY
+        date = (_EPOCH + timedelta(microseconds=midnight)).isoformat()[:11]
+        _today = midnight, date
+    seconds, fraction = divmod(since, 1_000_000)
+    minutes, second = divmod(seconds, 60)
+    hour, minute = divmod(minutes, 60)
+    return "%s%02d:%02d:%02d.%06dZ" % (date, hour, minute, second, fraction)  # noqa: UP031 - an f-string touches more
+
+
+_DAY: Final = 86_400_000_000  # microseconds
+_today = (0, "")  # when it began, in microseconds since 1970, and how its timestamps begin
 
 
 def parse_timestamp(text: str) -> int:

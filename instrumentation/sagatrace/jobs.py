@@ -24,7 +24,6 @@ from rq.job import Job, JobStatus
 from rq.timeouts import BaseTimeoutException, JobTimeoutException
 
 from sagatrace.context import META_KEY, TraceContext, context_from_meta, trace_meta
-from sagatrace.errors import OutboxFullError, OutboxMismatchError
 from sagatrace.events import MAX_ERROR, Status, TraceEvent, utc_timestamp
 from sagatrace.outbox import Draft
 from sagatrace.tracer import Tracer, error_data
@@ -225,7 +224,7 @@ class JobTeller:
             where["parent_span_id"] = place.context.span_id
         event_id, started = f"{self.execution_id}:start", {**own, **data}
         draft = self.tracer.draft({"id": event_id, "event_type": "job:started", "data": started, **where})
-        if asked is not None or not _kept(draft):
+        if asked is not None or draft is None or not draft.keep():
             self.emit(job, event_id, "started", {**data, **(asked or {})})
         if asked is None and not self.nameless:
             end = {"id": f"{self.execution_id}:end", "event_type": "job:completed", "status": "success", "data": own}
@@ -234,7 +233,7 @@ class JobTeller:
     def finish(self, job: Job) -> bool:
         """Tell that the attempt that was begun last went well, as it was written down; False where it was not."""
         draft, self._draft = self._draft, None
-        if draft is None or draft.span_id != job.id or not _kept(draft):
+        if draft is None or draft.span_id != job.id or not draft.keep():
             return False
         self._page[0] = 1
         return True
@@ -244,14 +243,6 @@ class JobTeller:
         if self.nameless:  # and RQ has loaded the job since
             data = {"job_name": job.func_name, **data}
         self.end(job, execution_id, "completed", data)
-
-
-def _kept(draft: Draft | None) -> bool:
-    """Whether that was all: where it was not, `emit` knows what to do, and counts."""
-    try:
-        return draft is not None and draft.keep()
-    except (OSError, OutboxFullError, OutboxMismatchError):
-        return False
 
 
 class TellingMixin(_WorkerBase):

@@ -193,11 +193,14 @@ class Draft(NamedTuple):
     head: bytes
 
     def keep(self) -> bool:
-        """Keep the event as one of now; False where it was not or may be lost, which `Outbox.append` mends.
+        """Keep the event as one of now; False where it was not, for whatever reason, or may be lost.
 
-        Raises as that does, but does not count what is refused.
+        `Outbox.append` mends that, or says and counts what is in the way.
         """
-        return self.outbox._write(self.head + utc_timestamp().encode() + b'"}}\n', (self,))  # noqa: SLF001 - its own
+        try:
+            return self.outbox._write(self.head + utc_timestamp().encode() + b'"}}\n', (self,))  # noqa: SLF001 - its own
+        except (OSError, OutboxFullError, OutboxMismatchError):
+            return False
 
 
 def seal(directory: Path) -> Path | None:

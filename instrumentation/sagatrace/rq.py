@@ -9,9 +9,9 @@ worker before it forks, the outcome by the work-horse, or by the worker when the
 a reconciler when the worker could not either (`reconcile`). RQ runs its jobs as it would without: what goes wrong in
 here is counted in `Tracer.lost` and logged once.
 
-With a worker class of your own, `class MyWorker(TracedWorkerMixin, rq.Worker)`; a `tracer` in it, as
-`Tracer(redact=...)`, is used for all that the worker tells. Works with RQ from 2.12 to 3; there, but not in 2.x, the
-work-horse of a SpawnWorker tells of its job itself.
+With a worker class of your own, `class MyWorker(TracedWorkerMixin, rq.Worker)` (or from `SpawnWorker` here); a `tracer`
+in it, as `Tracer(redact=...)`, is used for all that the worker tells. Works with RQ from 2.12 to 3; there, but not in
+2.x, the work-horse of a SpawnWorker tells of its job itself.
 
 Events go into the outbox (`sagatrace.outbox`) and a shipper, a process that the worker starts beside itself, brings
 them to the store: the job waits for neither.
@@ -45,13 +45,6 @@ __all__ = [
 class TracedWorkerMixin(OverseerMixin):
     """Put before a worker class of your own: `class MyWorker(TracedWorkerMixin, rq.Worker)`."""
 
-    def prepare_job_execution(self, job: Job, *args: Any, **kwargs: Any) -> None:
-        """Know the job's place before it can overwrite its meta, where the work-horse has inherited nothing."""
-        if isinstance(self, rq.SpawnWorker):
-            with self._harmless:
-                running.set(self._teller.place_of(job).inside)
-        super().prepare_job_execution(job, *args, **kwargs)
-
     def handle_exception(self, job: Job, *exc_info: Any) -> Any:
         """Keep the exception for the event: RQ hands on only its text."""
         with self._harmless:
@@ -65,13 +58,14 @@ class TracedWorkerMixin(OverseerMixin):
 
     def handle_job_success(self, job: Job, *args: Any, **kwargs: Any) -> None:
         """Tell that the job completed, once RQ has committed it."""
-        execution_id = self._execution_id(job, kwargs)
+        execution = kwargs.get("execution") or vars(self).get("execution")
         if job.repeats_left:
             with self._harmless:
                 self._teller.carry(job)
         super().handle_job_success(job, *args, **kwargs)
         try:
             if not self._teller.finish(job):
+                execution_id = self._execution_id(job, {"execution": execution})
                 self._teller.complete(job, execution_id, self.job_data(job, "completed"))
         except Exception as error:
             if not self._harmless.take(error):
@@ -116,6 +110,12 @@ class SimpleWorker(TracedWorkerMixin, rq.SimpleWorker):
 
 class SpawnWorker(TracedWorkerMixin, rq.SpawnWorker):
     """RQ's worker that runs each job in a new interpreter, traced."""
+
+    def prepare_job_execution(self, job: Job, *args: Any, **kwargs: Any) -> None:
+        """Know the job's place before it can overwrite its meta: a work-horse like this has inherited nothing."""
+        with self._harmless:
+            running.set(self._teller.place_of(job).inside)
+        super().prepare_job_execution(job, *args, **kwargs)
 
 
 class HerokuWorker(TracedWorkerMixin, _HerokuWorker):

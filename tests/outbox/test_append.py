@@ -117,8 +117,7 @@ def test_of_drafts_too_the_last_tenth_takes_only_what_ends_something(tmp_path: P
             outbox.append([event(number, size=500)])
             seal(tmp_path)
     refused = (tmp_path / REFUSED).stat().st_size
-    with pytest.raises(OutboxFullError):
-        outbox.draft(FIELDS).keep()
+    assert not outbox.draft(FIELDS).keep()
     assert outbox.draft(FIELDS | {"event_type": "job:completed"}).keep()
     assert (tmp_path / REFUSED).stat().st_size == refused, "counted by whoever emits it after all"
 

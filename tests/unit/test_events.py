@@ -24,6 +24,7 @@ from sagatrace.events import (
     parse_event,
     parse_timestamp,
     split_event_type,
+    timestamp_of,
     utc_timestamp,
 )
 from sagatrace.ship.segment import read_line
@@ -343,6 +344,14 @@ def test_written_timestamps_are_fixed_width_and_sort_as_text(moment: datetime) -
     assert len(text) == 27
     assert parse_timestamp(text) == (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1)
     assert (text < utc_timestamp(moment + timedelta(microseconds=1))) is True
+
+
+@given(st.lists(st.integers(0, 250_000_000_000 * 10**9), min_size=1))
+def test_moments_of_a_clock_are_written_as_those_of_a_calendar_whichever_day_came_before(nanos: list[int]) -> None:
+    epoch = datetime(1970, 1, 1, tzinfo=UTC)
+    moments = [epoch + timedelta(microseconds=one // 1000) for one in nanos]
+    assert [timestamp_of(one) for one in nanos] == [utc_timestamp(moment) for moment in moments]
+    assert utc_timestamp(datetime.now(UTC)) <= utc_timestamp() <= utc_timestamp(datetime.now(UTC))
 
 
 @pytest.mark.parametrize(
