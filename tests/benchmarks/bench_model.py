@@ -19,6 +19,8 @@ import msgspec
 
 from sagatrace.events import TraceEvent, decode_events, encode_event, new_event
 from sagatrace_tui.model import Trace, build_trace
+from sagatrace_tui.model.fold import Fold
+from sagatrace_tui.model.forest import Forest
 
 ROUNDS = 7
 START = 1_767_225_600_000_000  # 2026-01-01T00:00:00Z
@@ -130,6 +132,16 @@ def answered(documents: list[bytes]) -> Trace:
     return trace
 
 
+def in_a_tree(documents: list[bytes]) -> Forest:
+    gc.disable()
+    try:
+        fold = Fold()
+        fold.load(decode_events(documents))
+        return Forest(fold)
+    finally:
+        gc.enable()
+
+
 def with_lists(documents: list[bytes]) -> Trace:
     trace = answered(documents)
     assert trace.anomalies is not None
@@ -162,6 +174,7 @@ def opening(events: int) -> None:
         candidates: dict[str, Callable[[], object]] = {
             "decode: msgspec, JSON lines, data raw": lambda lines=lines: decoded_without_collector(lines),
             "decode: msgspec, data as dict": lambda lines=lines: msgspec.json.Decoder().decode_lines(lines),
+            "bytes → spans in a tree": lambda documents=documents: in_a_tree(documents),
             "bytes → verdict and sentence": lambda documents=documents: answered(documents),
             "the same, in the order eight workers stored it": lambda shuffled=shuffled: answered(shuffled),
             "bytes → verdict, roles, ledger, anomalies": lambda documents=documents: with_lists(documents),

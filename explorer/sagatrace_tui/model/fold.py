@@ -66,14 +66,19 @@ class Fold:
 
     def load(self, events: Iterable[TraceEvent]) -> None:
         """Fold these events from nothing."""
-        given = self._sound(list(events))
+        given, stamps = self._sound(list(events))
         merged = dict(zip(map(_ID_OF, given), given, strict=True))
         if len(merged) != len(given):
             merged = {}
             for event in given:
                 self._merge(event, merged)
+            stamps = list(map(_TIMESTAMP_OF, merged.values()))
         self.events = merged
-        ordered = _in_order(list(merged.values())) if self._is_fixed else sorted(merged.values(), key=order_of)
+        ordered = list(merged.values())
+        if not self._is_fixed:
+            ordered.sort(key=order_of)
+        elif not all(map(lt, stamps, stamps[1:])):  # most come in order, and cost one comparison each
+            _put_in_order(ordered)
         if ordered:
             self.first_at, self.last_at = ordered[0].micros, ordered[-1].micros
         self._fold(ordered)
@@ -150,8 +155,8 @@ class Fold:
         if self._is_fixed and not _are_fixed(stamps):
             self.when = _when
 
-    def _sound(self, events: list[TraceEvent]) -> list[TraceEvent]:
-        """The events that carry a time; finds out whether all times are fixed-width."""
+    def _sound(self, events: list[TraceEvent]) -> tuple[list[TraceEvent], list[str]]:
+        """The events that carry a time, with their times; finds out whether all times are fixed-width."""
         stamps = list(map(_TIMESTAMP_OF, events))
         try:
             deque(map(datetime.fromisoformat, stamps), maxlen=0)
@@ -159,7 +164,7 @@ class Fold:
             events = [event for event in events if self._is_sound(event)]
             stamps = list(map(_TIMESTAMP_OF, events))
         self._note_times(stamps)
-        return events
+        return events, stamps
 
     def _is_sound(self, event: TraceEvent) -> bool:
         try:
@@ -213,17 +218,14 @@ def _are_fixed(stamps: list[str]) -> bool:
     return "".join(stamps).encode("ascii", "replace").translate(_DIGITS) == _FIXED * len(stamps)
 
 
-def _in_order(events: list[TraceEvent]) -> list[TraceEvent]:
-    """By (time, id), for events whose times sort as text; most come in order, and cost one comparison each."""
-    stamps = list(map(_TIMESTAMP_OF, events))
-    if all(map(lt, stamps, stamps[1:])):
-        return events
+def _put_in_order(events: list[TraceEvent]) -> None:
+    """Sort by (time, id), for events whose times sort as text."""
     events.sort(key=_TIMESTAMP_OF)
     stamps = list(map(_TIMESTAMP_OF, events))
     ties = list(compress(range(len(events)), map(eq, stamps, stamps[1:])))
     if len(ties) > len(events) // 8:
         events.sort(key=attrgetter("timestamp", "id"))
-        return events
+        return
     stop = 0
     for place in ties:
         if place >= stop:
@@ -231,7 +233,6 @@ def _in_order(events: list[TraceEvent]) -> list[TraceEvent]:
             while stop < len(events) and stamps[stop] == stamps[place]:
                 stop += 1
             events[place:stop] = sorted(events[place:stop], key=_ID_OF)
-    return events
 
 
 def _presumed(event: TraceEvent) -> bool:
