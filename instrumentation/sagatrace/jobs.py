@@ -232,7 +232,7 @@ class JobTeller:
 
     def finish(self, job: Job) -> bool:
         """Tell that the attempt that was begun last went well, as it was written down; False where it was not."""
-        draft, self._draft = self._draft, None
+        draft = self._draft
         if draft is None or draft.span_id != job.id or not draft.keep():
             return False
         self._page[0] = 1

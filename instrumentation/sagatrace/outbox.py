@@ -134,7 +134,7 @@ class Outbox:
             if (written := os.write(file, block)) < len(block):
                 raise OSError(errno.ENOSPC, f"disk full after {written} of {len(block)} bytes", self._active)
             now = os.stat(self._active)  # noqa: PTH116 - see above
-            return (now.st_ino, now.st_dev) == (status.st_ino, status.st_dev)
+            return now.st_ino == status.st_ino and now.st_dev == status.st_dev
         except FileNotFoundError:
             return False
         finally:
