@@ -225,7 +225,8 @@ class Rows(ScrollView, can_focus=True):
         """Scroll to `top`, or as little further as shows the cursor."""
         top = max(self.cursor - self.page_height + 1, min(top, self.cursor))
         if top != self.scroll_offset.y:
-            self.scroll_to(y=top, animate=False, immediate=True)
+            # Rows that need a scrollbar since a moment ago have none yet, and are scrolled all the same.
+            self.scroll_to(y=top, animate=False, immediate=True, force=True)
 
     def on_resize(self, _event: events.Resize) -> None:
         """Keep the cursor in sight."""
