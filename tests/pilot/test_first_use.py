@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
-from sagas import UnreliableStore, failed, screen_text, still, until
+import threading
+from collections.abc import Iterable
+
+from sagas import UnreliableStore, failed, screen_text, still, succeeded, until
+from sagatrace.events import TraceEvent
+from sagatrace.stores import Search, TraceHits
 from sagatrace_tui.app import SagatraceApp
 from sagatrace_tui.widgets.rows import CURSOR
+
+
+class Deaf(UnreliableStore):
+    """Searches nothing until it is told to."""
+
+    def __init__(self, events: Iterable[TraceEvent]) -> None:
+        super().__init__(events)
+        self.answer = threading.Event()
+
+    def search(self, search: Search) -> TraceHits:
+        assert self.answer.wait(30)
+        return super().search(search)
 
 
 def opened() -> SagatraceApp:
@@ -21,3 +38,57 @@ async def test_the_cursor_is_in_sight_when_all_spans_are_back_and_need_to_be_scr
         await until(pilot, lambda: "why: " not in screen_text(app), "all spans")
         assert CURSOR in screen_text(app)
         assert "CAUSE" in screen_text(app)
+
+
+async def test_an_empty_list_keeps_the_state_and_the_hints_at_the_bottom() -> None:
+    app = SagatraceApp(UnreliableStore(), clock=still)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "No traces yet" in screen_text(app), "the empty state")
+        *_, state, hints = screen_text(app).splitlines()
+        assert "0 traces" in state
+        assert "q Quit" in hints
+        assert "VERDICT" not in screen_text(app)
+
+
+async def test_a_trace_that_could_not_be_read_is_not_said_to_be_read_and_r_answers() -> None:
+    store = UnreliableStore(failed("T7"))
+    store.cut_off = True
+    app = SagatraceApp(store, trace_id="T7", clock=still)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "The store could not be read" in screen_text(app), "the fault")
+        top, *_, state, hints = screen_text(app).splitlines()
+        assert top.split() == ["…", "not", "read", "T7"]
+        assert "store unreachable" in state
+        assert "q Back" in hints
+        await pilot.press("r")
+        assert "» Trying again" in screen_text(app).splitlines()[-2]
+        store.cut_off = False
+        await until(pilot, lambda: "CAUSE" in screen_text(app), "the tree")
+
+
+async def test_a_search_that_takes_long_says_so_and_can_be_left() -> None:
+    store = Deaf([*failed("T7", 1), *succeeded("T8", 20)])
+    app = SagatraceApp(store, clock=still)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "Reading, 1 s" in screen_text(app), "what is waited for")
+        store.answer.set()
+        await until(pilot, lambda: "half undone" in screen_text(app), "the list")
+        assert "Reading, " not in screen_text(app)
+        store.answer.clear()
+        await pilot.press("slash", *"T8", "enter")
+        await until(pilot, lambda: "Searching, 1 s" in screen_text(app), "what is waited for")
+        assert "Esc shows all traces again" in screen_text(app)
+        store.answer.set()
+        await pilot.press("escape")
+        await until(pilot, lambda: "half undone" in screen_text(app), "all traces again")
+
+
+async def test_why_a_key_did_nothing_is_told_for_a_moment_and_not_over_the_next_answer() -> None:
+    app = SagatraceApp(UnreliableStore(failed("T7")), clock=still)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "half undone" in screen_text(app), "the list")
+        await pilot.press("escape")
+        assert "» These are all traces" in screen_text(app)
+        await pilot.press("slash", *"T7", "enter")
+        await until(pilot, lambda: "1 trace ·" in screen_text(app), "what was found")
+        assert "These are all traces" not in screen_text(app)

@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import termios
@@ -170,6 +171,19 @@ def test_the_list_waits_for_a_store_that_is_not_there_yet_and_a_trace_does_not(t
     with PtyTerminal([*command[:-1], f"sqlite:///{tmp_path}/never.db", "loan-2"]) as terminal:
         assert terminal.wait() == 1
         assert b"no store at" in terminal.raw
+
+
+@pytest.mark.parametrize("trace_id", [[], ["loan-2"]], ids=["list", "trace"])
+def test_a_store_that_never_answers_is_told_of_and_keeps_nobody_from_quitting(trace_id: list[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        url = f"cosmos://127.0.0.1:{deaf.getsockname()[1]}/sagas/events"
+        env = {"SAGATRACE_COSMOS_KEY": "a2V5", "SAGATRACE_COSMOS_TLS": "off"}
+        command = [sys.executable, "-m", "sagatrace_tui", "--store", url, *trace_id]
+        with PtyTerminal(command, size=(80, 24), env=env) as terminal:
+            terminal.until("reading, 1 s · Esc gives up" if trace_id else "Reading, 1 s")
+            terminal.send("\x03")
+            assert terminal.wait(timeout=15) == 0  # one call to it may take 30 s
+            assert terminal.is_restored
 
 
 def copied(raw: bytes) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import ClassVar
 
@@ -81,6 +82,7 @@ class SearchScreen(FollowedScreen):
         self._history = history
         self._asked = ""
         self._mirror = mirror
+        self._began = time.monotonic()
         self.poller = self._follow(Query())
 
     def _follow(self, query: Query) -> Poller[Listing]:
@@ -118,7 +120,15 @@ class SearchScreen(FollowedScreen):
         """Begin to read."""
         self.query_one(TraceList).focus()
         self.query_one(StateLine).facts = ("reading",)
+        self.set_interval(0.5, self._say_patience)
         self.begin_following()
+
+    def _say_patience(self) -> None:
+        """Say what is waited for until the first of it is there."""
+        if self._listing is None and self.is_current:
+            doing, out = ("Searching", "Esc shows all traces again") if self._asked else ("Reading", "q quits")
+            told = f"The store has not answered yet. {out}."
+            self.query_one(Notice).message = f"{doing}, {time.monotonic() - self._began:.0f} s", told, False
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         """Hint at the keys that work here."""
@@ -173,9 +183,9 @@ class SearchScreen(FollowedScreen):
         traces = self.query_one(TraceList)
         traces.now = listing.now
         traces.rows = listing.rows
-        traces.display = bool(listing.rows)
+        traces.visible = bool(listing.rows)  # its room stays: what is below it is at the bottom always
         self.query_one(Notice).message = _notice(listing, self._asked)
-        if traces.display and self.focused is None:
+        if traces.visible and self.focused is None:
             traces.focus()
 
     @on(TraceList.EndReached)
@@ -203,10 +213,12 @@ class SearchScreen(FollowedScreen):
         self._asked = message.text
         self.end_following()
         self._listing = self._drawn = None
+        self._began = time.monotonic()
         self.paused = False
         traces = self.query_one(TraceList)
         traces.rows = ()
         self.poller = self._follow(message.asked)
+        self.query_one(StateLine).hush()
         self.query_one(StateLine).facts = ("searching",)
         self.query_one(Notice).message = None
         self.begin_following()
@@ -218,7 +230,7 @@ class SearchScreen(FollowedScreen):
     @on(QueryLine.Left)
     def _to_list(self) -> None:
         traces = self.query_one(TraceList)
-        traces.display = True
+        traces.visible = True
         traces.focus()
 
     def action_clear(self) -> None:
@@ -245,6 +257,8 @@ class SearchScreen(FollowedScreen):
 
     def action_reload(self) -> None:
         """Read every listed trace again, now."""
+        if self._listing is not None and self._listing.fault is not None:
+            self.query_one(StateLine).say("Trying again …")
         self.poller.ask(AFRESH)
 
 

@@ -178,6 +178,7 @@ class TraceScreen(FollowedScreen, CopyScreen):
         header, tree = self.query_one(TraceHeader), self.query_one(SpanTree)
         if self._patience is not None:
             self._patience.stop()
+        header.waiting = "not read"
         if reading.trace is not None and reading.outline is not None:
             header.now = reading.now
             if before is not None and reading.trace is before.trace:
@@ -196,7 +197,7 @@ class TraceScreen(FollowedScreen, CopyScreen):
         if before is None:
             self.call_after_refresh(self.listen)
         self.query_one(Notice).message = notice = notice_about(reading, self._trace_id)
-        self.query_one("#panes").display = notice is None or bool(tree.row_count)
+        self.query_one("#panes").visible = notice is None or bool(tree.row_count)
 
     def tell_state(self) -> None:
         """Say how true the screen is."""
@@ -257,7 +258,7 @@ class TraceScreen(FollowedScreen, CopyScreen):
         part = part_of_why(trace) if self._view == "why" else None
         if self._view == "why" and part is None:
             self._view = "tree"
-            self.say(f"Nothing {'has failed so far' if trace.status == 'running' else 'failed in this trace'}", "ok")
+            self.say(f"Nothing {'has failed so far' if trace.status == 'running' else 'failed in this trace'}")
         tree.only = part
         if part is not None and trace.cause is not None:
             tree.go_to(trace.cause.span_id)
@@ -337,7 +338,7 @@ class TraceScreen(FollowedScreen, CopyScreen):
             self._view = "tree"
             tree.only = ("found", tree.matches)
         else:
-            self.say("Nothing was found yet: / finds", "warn")
+            self.say("Nothing was found yet: / finds")
 
     def action_other_pane(self) -> None:
         """From the tree to the detail and back."""
@@ -361,6 +362,8 @@ class TraceScreen(FollowedScreen, CopyScreen):
 
     def action_reload(self) -> None:
         """Fetch and fold the trace again, now."""
+        if self._newest is not None and self._newest.fault is not None:
+            self.say("Trying again …")
         self.poller.ask(AFRESH)
 
     def copied(self) -> tuple[str, str] | None:
