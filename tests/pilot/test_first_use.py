@@ -89,6 +89,53 @@ async def test_why_a_key_did_nothing_is_told_for_a_moment_and_not_over_the_next_
         await until(pilot, lambda: "half undone" in screen_text(app), "the list")
         await pilot.press("escape")
         assert "» These are all traces" in screen_text(app)
+        await until(pilot, lambda: "1 trace ·" in screen_text(app), "the state again, soon", seconds=6)
+        await pilot.press("escape")
         await pilot.press("slash", *"T7", "enter")
         await until(pilot, lambda: "1 trace ·" in screen_text(app), "what was found")
         assert "These are all traces" not in screen_text(app)
+
+
+async def test_what_is_not_found_says_so_and_escape_closes_the_line() -> None:
+    app = opened()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "CAUSE" in screen_text(app), "the tree")
+        await pilot.press("slash", *"zzz", "enter")
+        await until(pilot, lambda: "not found" in screen_text(app), "that")
+        assert "n N next" not in screen_text(app)
+        await pilot.press("n")
+        assert "» Nothing was found: / finds" in screen_text(app)
+        await pilot.press("escape")
+        assert "zzz" not in screen_text(app)
+        assert "CAUSE" in screen_text(app), "and the trace is not left"
+
+
+async def test_find_tells_which_of_how_many_and_how_to_see_all_again() -> None:
+    app = opened()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "CAUSE" in screen_text(app), "the tree")
+        await pilot.press("slash", *"credit", "enter")
+        await until(pilot, lambda: "3 of 3 spans · n N" in screen_text(app), "the place")
+        await pilot.press("n")
+        await until(pilot, lambda: "1 of 3 spans · n N" in screen_text(app), "the next one, around the end")
+        await pilot.press("asterisk")
+        assert "* all again" in screen_text(app)
+        await pilot.press("asterisk")
+        assert "* only these" in screen_text(app)
+
+
+async def test_what_one_types_to_find_is_seen_on_40_columns() -> None:
+    app = opened()
+    async with app.run_test(size=(40, 12)) as pilot:
+        await until(pilot, lambda: "CAUSE" in screen_text(app), "the tree")
+        await pilot.press("slash", *"release_credit")
+        await until(pilot, lambda: "/release_credit" in screen_text(app), "what is typed")
+        await until(pilot, lambda: "2 of 2 " in screen_text(app), "what was found")
+
+
+async def test_finding_anew_is_typing_over_what_was_looked_for() -> None:
+    app = opened()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "CAUSE" in screen_text(app), "the tree")
+        await pilot.press("slash", *"credit", "enter", "slash", *"fund")
+        await until(pilot, lambda: "/fund  " in screen_text(app), "the new text alone")

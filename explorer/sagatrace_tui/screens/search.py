@@ -16,7 +16,7 @@ from textual.widgets import Input
 from sagatrace.mirror import Mirror
 from sagatrace.stores import EventStore
 from sagatrace_tui.labels import inert, plural
-from sagatrace_tui.live import AFRESH, FRAME, OLDER, ListFeed, Listing, Poller
+from sagatrace_tui.live import FRAME, OLDER, ListFeed, Listing, Poller
 from sagatrace_tui.model.query import Query
 from sagatrace_tui.query_history import QueryHistory
 from sagatrace_tui.screens.clipboard import copy_text
@@ -254,12 +254,6 @@ class SearchScreen(FollowedScreen):
         chosen = self.query_one(TraceList).highlighted
         if chosen is not None:
             self.query_one(StateLine).say(*copy_text(self.app, chosen.trace_id, "the trace id"))
-
-    def action_reload(self) -> None:
-        """Read every listed trace again, now."""
-        if self._listing is not None and self._listing.fault is not None:
-            self.query_one(StateLine).say("Trying again …")
-        self.poller.ask(AFRESH)
 
 
 def _notice(listing: Listing, asked: str) -> tuple[str, str, bool] | None:
