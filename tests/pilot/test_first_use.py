@@ -10,6 +10,7 @@ from sagatrace.events import TraceEvent
 from sagatrace.stores import Search, TraceHits
 from sagatrace_tui.app import SagatraceApp
 from sagatrace_tui.widgets.rows import CURSOR
+from sagatrace_tui.widgets.span_detail import SpanDetail
 
 
 class Deaf(UnreliableStore):
@@ -139,3 +140,28 @@ async def test_finding_anew_is_typing_over_what_was_looked_for() -> None:
         await until(pilot, lambda: "CAUSE" in screen_text(app), "the tree")
         await pilot.press("slash", *"credit", "enter", "slash", *"fund")
         await until(pilot, lambda: "/fund  " in screen_text(app), "the new text alone")
+
+
+async def test_where_in_a_span_it_was_found_is_in_sight() -> None:
+    app = opened()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "CAUSE" in screen_text(app), "the tree")
+        assert "710" not in screen_text(app)
+        await pilot.press("slash", *"710", "enter")
+        await until(pilot, lambda: "- 710" in screen_text(app), "the value, far down in the detail")
+        detail = app.screen.query_one(SpanDetail)
+        assert detail.line is not None
+        assert detail.line.value == 710
+        assert {tone for _, tone in detail.row(detail.cursor, 60) if tone != "plain"} == {"found"}
+        await pilot.press("escape")
+        assert "found" not in {tone for _, tone in detail.row(detail.cursor, 60)}
+
+
+async def test_finding_while_looking_at_what_was_undone_shows_what_is_found() -> None:
+    app = opened()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "CAUSE" in screen_text(app), "the tree")
+        await pilot.press("c")
+        await until(pilot, lambda: "STILL STANDING" in screen_text(app), "the ledger")
+        await pilot.press("slash", *"ai:dec", "enter")
+        await until(pilot, lambda: f"{CURSOR}├── • ai:decision" in screen_text(app), "the span, in the tree")

@@ -13,6 +13,7 @@ from textual.worker import get_current_worker
 from sagatrace_tui.model import Trace
 from sagatrace_tui.model.find import find
 from sagatrace_tui.widgets.find_line import FindLine
+from sagatrace_tui.widgets.span_detail import SpanDetail
 from sagatrace_tui.widgets.span_tree import SpanTree
 
 __all__ = ["FindScreen"]
@@ -67,6 +68,7 @@ class FindScreen(Screen[None]):
         """Mark it, and go to the first of it."""
         tree = self.query_one(SpanTree)
         tree.matches = message.span_ids
+        self.query_one(SpanDetail).sought = message.text
         if tree.only is not None and tree.only[0] == "found":
             tree.only = ("found", message.span_ids) if message.span_ids else None
         if message.span_ids and tree.highlighted not in message.span_ids:
@@ -90,6 +92,7 @@ class FindScreen(Screen[None]):
         self.set_focus(None)
         tree = self.query_one(SpanTree)
         tree.matches = frozenset()
+        self.query_one(SpanDetail).sought = ""
         if tree.only is not None and tree.only[0] == "found":
             tree.only = None
         self.query_one(FindLine).close()

@@ -268,6 +268,12 @@ class TraceScreen(FollowedScreen, CopyScreen, FindScreen):
         self._arrange(self.size.height, in_detail)
         self._show_detail()
 
+    def action_find(self) -> None:
+        """Type what to find: in the tree, where it is marked."""
+        super().action_find()
+        if self._view == "compensation":
+            self.action_view("tree")
+
     def searched(self) -> tuple[Trace, threading.Lock] | None:
         """The trace shown."""
         reading = self._reading
