@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
 
 from sagas import UnreliableStore, failed, screen_text, still, succeeded, until
 from sagatrace.events import TraceEvent
 from sagatrace.stores import Search, TraceHits
 from sagatrace_tui.app import SagatraceApp
+from sagatrace_tui.screens.trace import TraceScreen
+from sagatrace_tui.screens.value import ValueScreen
 from sagatrace_tui.widgets.rows import CURSOR
 from sagatrace_tui.widgets.span_detail import SpanDetail
 
@@ -165,3 +170,61 @@ async def test_finding_while_looking_at_what_was_undone_shows_what_is_found() ->
         await until(pilot, lambda: "STILL STANDING" in screen_text(app), "the ledger")
         await pilot.press("slash", *"ai:dec", "enter")
         await until(pilot, lambda: f"{CURSOR}├── • ai:decision" in screen_text(app), "the span, in the tree")
+
+
+async def test_what_is_said_of_a_copy_holds_on_that_screen_and_a_value_is_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    app = opened()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "CAUSE" in screen_text(app), "the tree")
+        await pilot.press("y")
+        assert screen_text(app).splitlines()[-2].strip() == "» Copied the span id, 3 characters"
+        await pilot.press("g", "tab", "slash", *"Ada", "enter", "tab", "y")
+        assert "Not in your clipboard? Enter, S saves it" in screen_text(app)
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, ValueScreen), "the value whole")
+        await until(pilot, lambda: "● 1 line" in screen_text(app), "how much there is")
+        await pilot.press("S")
+        await until(pilot, lambda: "» Saved " in screen_text(app), "that it is saved")
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["Ada Lovelace"]
+
+
+async def test_a_value_shows_its_keys_and_no_others() -> None:
+    app = opened()
+    async with app.run_test(size=(80, 40)) as pilot:
+        await until(pilot, lambda: "CAUSE" in screen_text(app), "the tree")
+        app.push_screen(ValueScreen("stack", "a\nb"))
+        await until(pilot, lambda: "y Copy   S Save   ? Help   Esc Back" in screen_text(app), "the value")
+        await pilot.press("question_mark")
+        await until(pilot, lambda: "Keys" in screen_text(app), "the help")
+        assert "Save it as a file" in screen_text(app)
+        assert "Next error" not in screen_text(app)
+        await pilot.press("escape", "colon")
+        await until(pilot, lambda: "Copy all of it" in screen_text(app), "the commands, that one among them")
+        await pilot.press("escape", "escape")
+        await until(pilot, lambda: isinstance(app.screen, TraceScreen), "the trace again")
+
+
+async def test_a_colon_opens_the_commands_and_is_typed_into_a_line() -> None:
+    app = opened()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "CAUSE" in screen_text(app), "the tree")
+        await pilot.press("colon")
+        await until(pilot, lambda: "Search for commands" in screen_text(app), "the palette")
+        await pilot.press("escape")
+        await pilot.press("slash", *"ai", "colon", "d")
+        await until(pilot, lambda: "/ai:d" in screen_text(app), "what is typed")
+
+
+async def test_a_command_of_another_pane_is_not_offered_in_place_of_one_with_its_name() -> None:
+    app = opened()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "CAUSE" in screen_text(app), "the tree")
+        offered = {command.title for command in app.get_system_commands(app.screen)}
+        assert {"Fold or unfold", "Next error, from any pane", "Back to the list", "First row"} <= offered
+        assert not offered & {"Fold or unfold the value", "Forget what was found"}, "the tree would do it"
+        await pilot.press("tab")
+        offered = {command.title for command in app.get_system_commands(app.screen)}
+        assert "Fold or unfold the value" in offered

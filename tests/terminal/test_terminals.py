@@ -224,7 +224,7 @@ def test_what_screen_may_have_drawn_of_a_long_copy_is_drawn_over(tui: Command) -
 def test_where_nothing_can_be_copied_a_file_is_offered_and_written(tui: Command, tmp_path: Path) -> None:
     with PtyTerminal(["env", f"--chdir={tmp_path}", *tui("loan-2")], env=KINDS["linux"]) as terminal:
         terminal.until(CAUSE)
-        terminal.press("Y", "has no clipboard to copy to: S saves the hand-over as a file")
+        terminal.press("Y", "No clipboard in this terminal (linux): S saves it as a file")
         assert b"]52;" not in terminal.raw
         terminal.press("S", "Saved ")
         assert (tmp_path / "sagatrace-loan-2.md").read_text().startswith("**rollback_incomplete**")

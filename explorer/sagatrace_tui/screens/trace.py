@@ -315,14 +315,14 @@ class TraceScreen(FollowedScreen, CopyScreen, FindScreen):
         """Back to the list."""
         await self.run_action("app.leave_trace")
 
-    def copied(self) -> tuple[str, str] | None:
+    def copied(self) -> tuple[str, str, str] | None:
         """What the cursor is on: the value of a line, else an id."""
         detail = self.query_one(SpanDetail)
         if not detail.has_focus:
             span_id = self._highlighted()
-            return (span_id, "the span id") if span_id else (self._trace_id, "the trace id")
+            return (span_id, "the span id", "") if span_id else (self._trace_id, "the trace id", "")
         if detail.line is not None and detail.line.value is not None:
-            return as_text(detail.line.value), "the value"
+            return as_text(detail.line.value), "the value", "Enter, S saves it" if detail.line.opens else ""
         return None
 
     def handed_over(self) -> tuple[str, str] | None:

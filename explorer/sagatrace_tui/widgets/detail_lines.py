@@ -46,6 +46,11 @@ class DetailLine:
     is_cut: bool = False
     span_id: str | None = None
 
+    @property
+    def opens(self) -> bool:
+        """Whether it is opened whole, rather than folded or followed to another span."""
+        return self.value is not None and not self.can_fold and self.span_id is None
+
 
 def _title(text: str, width: int) -> Iterator[DetailLine]:
     for line in wrapped(short_name(inert(text, 200), width), width):

@@ -146,7 +146,7 @@ class SpanDetail(Rows):
             self.post_message(self.SpanChosen(line.span_id))
         elif line.can_fold:
             self.action_fold()
-        elif line.value is not None:
+        elif line.opens:
             title = "".join(text for text, _ in line.parts[:2]).strip(" :-") if line.path else "value"
             self.post_message(self.ValueOpened(title, line.value))
 
