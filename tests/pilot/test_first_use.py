@@ -12,8 +12,10 @@ from sagas import UnreliableStore, failed, screen_text, still, succeeded, until
 from sagatrace.events import TraceEvent
 from sagatrace.stores import Search, TraceHits
 from sagatrace_tui.app import SagatraceApp
+from sagatrace_tui.query_history import QueryHistory
 from sagatrace_tui.screens.trace import TraceScreen
 from sagatrace_tui.screens.value import ValueScreen
+from sagatrace_tui.widgets.query_line import QueryLine
 from sagatrace_tui.widgets.rows import CURSOR
 from sagatrace_tui.widgets.span_detail import SpanDetail
 
@@ -228,3 +230,60 @@ async def test_a_command_of_another_pane_is_not_offered_in_place_of_one_with_its
         await pilot.press("tab")
         offered = {command.title for command in app.get_system_commands(app.screen)}
         assert "Fold or unfold the value" in offered
+
+
+async def test_a_query_that_makes_no_sense_is_told_whole_on_80_columns() -> None:
+    app = SagatraceApp(UnreliableStore(failed("T7")), clock=still)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "half undone" in screen_text(app), "the list")
+        await pilot.press("slash", *"T7 job:failed x")
+        await until(pilot, lambda: "no key is job:" in screen_text(app), "the fault")
+        _, typed, marks, *told = screen_text(app).splitlines()
+        assert marks.index("^") == typed.index("job:")
+        assert "for an id write trace:job:failed" in " ".join(line.strip() for line in told[:3])
+        assert "VERDICT" in "".join(told[:3])
+
+
+async def test_what_was_typed_is_not_lost_to_the_history() -> None:
+    history = QueryHistory(Path("/nowhere"))
+    history.queries = ["status:failed", "tag:ai"]
+    app = SagatraceApp(UnreliableStore(failed("T7")), clock=still, history=history)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "half undone" in screen_text(app), "the list")
+        line = app.screen.query_one(QueryLine).input
+        went = []
+        await pilot.press("slash", *"tag:a")
+        for key in ("up", "up", "up", "down", "down", "down"):
+            await pilot.press(key)
+            went.append(line.value)
+        assert went == ["status:failed", "tag:ai", "tag:ai", "status:failed", "tag:a", "tag:a"]
+        await pilot.press("i", "up")
+        assert line.value == "status:failed"
+        await pilot.press("down")
+        assert line.value == "tag:ai"
+
+
+async def test_a_query_is_gone_on_with_at_its_end() -> None:
+    app = SagatraceApp(UnreliableStore(failed("T7")), clock=still)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "half undone" in screen_text(app), "the list")
+        line = app.screen.query_one(QueryLine).input
+        await pilot.press("slash", *"T7 xyz:a", "enter")
+        assert line.cursor_position == 3, "where it is wrong"
+        await pilot.press("escape", "slash", *"T7", "home", "enter")
+        await until(pilot, lambda: "1 trace ·" in screen_text(app), "what was found")
+        await pilot.press("slash", *" tag:ai")
+        assert line.value == "T7 tag:ai"
+
+
+async def test_what_the_list_says_of_a_trace_is_found_by_it() -> None:
+    store = UnreliableStore([*failed("T7", 1), *succeeded("T8", 20)])
+    app = SagatraceApp(store, clock=still)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "2 traces" in screen_text(app), "the list")
+        await pilot.press("slash", *"status:half", "tab", "enter")
+        await until(pilot, lambda: "1 trace ·" in screen_text(app), "what is found")
+        assert "T7" in screen_text(app)
+        store.append(failed("T9", 40))
+        await until(pilot, lambda: "2 traces" in screen_text(app), "the one that came to it")
+        assert "T8" not in screen_text(app)

@@ -144,6 +144,8 @@ class SearchScreen(FollowedScreen):
         if message.asked is not self._query:
             return
         is_first, self._listing = self._listing is None, message.listing
+        if message.listing.unfinished and not message.listing.reading:
+            self.poller.ask()
         if self._frame is None:
             self._draw()
         if is_first:
@@ -172,7 +174,7 @@ class SearchScreen(FollowedScreen):
         if listing is None:
             return
         rows, shown = set(listing.rows), set(self._drawn.rows if self._drawn is not None else ())
-        cost = "reading …" if listing.reading else f"{listing.micros / 1000:.1f} ms"
+        cost = "reading …" if listing.reading or listing.unfinished else f"{listing.micros / 1000:.1f} ms"
         many = "" if listing.exhausted else "+"
         count = f"{len(listing.rows):,}{many} trace{'' if len(listing.rows) == 1 else 's'}"
         queries = plural(listing.queries, "query")
@@ -262,7 +264,9 @@ def _notice(listing: Listing, asked: str) -> tuple[str, str, bool] | None:
     if listing.fault is not None:
         kept = "What is listed was read before. " if listing.rows else ""
         return "The store could not be read", f"{listing.fault}\n{kept}Press r to try again now.", True
-    if not listing.rows and not listing.reading and asked:
+    if not listing.rows and asked and (listing.reading or listing.unfinished):
+        return "Searching", f"{plural(listing.looked_at, 'trace')} read so far. Esc shows all traces again.", False
+    if not listing.rows and asked:
         return (
             "No trace matches",
             f"{asked}\nAll of it must hold for one single event of a trace. / changes it, Esc shows all traces again.",
