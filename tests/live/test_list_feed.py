@@ -147,7 +147,7 @@ def test_an_unchanged_store_is_not_searched_again() -> None:
 
 
 def test_how_a_whole_trace_stands_is_looked_for_page_after_page() -> None:
-    bad = {n for n in range(400) if n % 40 == 39}
+    bad = {n for n in range(400) if n % 50 == 49}
     store = UnreliableStore(one for n in range(400) for one in (failed if n in bad else succeeded)(f"t{n:03}", -n))
     feed = ListFeed(store, still, query=parse_query("status:half-undone"), page=20)
     listing, readings = last(feed), 1

@@ -267,11 +267,11 @@ def _notice(listing: Listing, asked: str) -> tuple[str, str, bool] | None:
     if not listing.rows and asked and (listing.reading or listing.unfinished):
         return "Searching", f"{plural(listing.looked_at, 'trace')} read so far. Esc shows all traces again.", False
     if not listing.rows and asked:
-        return (
-            "No trace matches",
-            f"{asked}\nAll of it must hold for one single event of a trace. / changes it, Esc shows all traces again.",
-            False,
+        looked_at = plural(listing.looked_at, "trace")
+        why = (
+            f"None of {looked_at} is." if listing.looked_at else "All of it must hold for one single event of a trace."
         )
+        return "No trace matches", f"{asked}\n{why} / changes it, Esc shows all traces again.", False
     if not listing.rows and not listing.reading:
         return (
             "No traces yet",
