@@ -42,7 +42,7 @@ def test_every_terminal_shows_the_cause_unasked_in_no_more_colours_than_it_has(
     tui: Command, kind: str, size: tuple[int, int]
 ) -> None:
     with PtyTerminal(tui("loan-2"), size=size, env=KINDS[kind]) as terminal:
-        text = terminal.until(CAUSE[:21], "rollback incomplete")
+        text = terminal.until(CAUSE[:21], "half undone")
         assert "q Back" in text.splitlines()[-1]
         styles = b"".join(COLORS.findall(bytes(terminal.raw)))
         truecolor, indexed = b"8;2;" in styles, b"8;5;" in styles
