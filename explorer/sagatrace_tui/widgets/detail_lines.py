@@ -130,7 +130,8 @@ def _standing(span: Span, trace: Trace) -> Iterator[DetailLine]:
     for one in trace.still_standing:
         if one.span_id == span.span_id:
             sure = "" if one.explained else "; its own outcome is unknown"
-            yield _field("undone", f"NO, still standing: {inert(one.reason, 400)}{sure}", "cause")
+            how, tone = ("not yet", "busy") if one.being_undone else ("NO, still standing", "cause")
+            yield _field("undone", f"{how}: {inert(one.reason, 400)}{sure}", tone)
     for waits in trace.never_ran:
         if waits.span_id == span.span_id:
             yield _field("blocked", f"by {inert(waits.dependency_name, 200)}, which failed or never ran", "warn")
