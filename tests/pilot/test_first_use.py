@@ -18,6 +18,7 @@ from sagatrace_tui.screens.value import ValueScreen
 from sagatrace_tui.widgets.query_line import QueryLine
 from sagatrace_tui.widgets.rows import CURSOR
 from sagatrace_tui.widgets.span_detail import SpanDetail
+from sagatrace_tui.widgets.trace_list import TraceList
 
 
 class Deaf(UnreliableStore):
@@ -300,3 +301,26 @@ async def test_a_trace_is_called_in_its_header_what_the_list_calls_it(width: int
         assert top.startswith(" ⚠ half undone")
         assert ("rollback incomplete" in top) is (width >= 80), "and by what `sagatrace why` calls it"
         assert "T7" in top
+
+
+async def test_a_second_click_opens() -> None:
+    app = SagatraceApp(UnreliableStore([*failed("T7", 1), *succeeded("T8", 20)]), clock=still)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "half undone" in screen_text(app), "the list")
+        await pilot.click(TraceList, offset=(5, 2))
+        assert f"{CURSOR}⚠ half undone" in screen_text(app)
+        await pilot.click(TraceList, offset=(5, 2), times=2)
+        await until(pilot, lambda: isinstance(app.screen, TraceScreen), "the trace")
+        await until(pilot, lambda: "CAUSE" in screen_text(app), "its tree")
+
+
+async def test_the_hint_of_a_view_says_how_to_leave_it() -> None:
+    app = opened()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "CAUSE" in screen_text(app), "the tree")
+        for keys, told, back in (("w", "w All ", "w Why"), ("c", "c All ", "c Undone?")):
+            await pilot.press(keys)
+            await until(pilot, lambda told=told: told in screen_text(app), f"{told} in the view of {keys}")
+            assert "f Pause" in screen_text(app)
+            await pilot.press(keys)
+            await until(pilot, lambda back=back: back in screen_text(app), f"{back} outside of it")

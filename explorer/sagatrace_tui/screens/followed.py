@@ -46,8 +46,12 @@ class FollowedScreen(Screen[None]):
 
     def begin_following(self) -> None:
         """Read for the first time now; Redis, whose client is slow to import, is asked once something is on screen."""
-        self.query_one(KeyHints).instead = {"f": "Pause"}
+        self.tell_hints()
         self.poller.start()
+
+    def tell_hints(self) -> None:
+        """Hint at what keys do as things stand."""
+        self.query_one(KeyHints).instead = {} if self.paused else {"f": "Pause"}
 
     def listen(self) -> None:
         """Hear what is published, if there is a mirror and somebody looks."""
@@ -91,7 +95,7 @@ class FollowedScreen(Screen[None]):
 
     def show_state(self, following: Following, fault: str | None, behind: str, *rest: str) -> None:
         """One line: whether the store answers, else how it is followed; `behind` is what has come since a pause."""
-        self.query_one(KeyHints).instead = {} if self.paused else {"f": "Pause"}
+        self.tell_hints()
         state = self.query_one(StateLine)
         state.fault = fault is not None
         if fault is None and state.said[0] == _TRYING:

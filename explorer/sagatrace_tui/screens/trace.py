@@ -256,6 +256,14 @@ class TraceScreen(FollowedScreen, CopyScreen, FindScreen):
         if part is not None and trace.cause is not None:
             tree.go_to(trace.cause.span_id)
         self._arrange(self.size.height, self.query_one(SpanDetail).has_focus)
+        self.tell_hints()
+
+    def tell_hints(self) -> None:
+        """Hint at the way out of a view, too: its own key."""
+        super().tell_hints()
+        if self._view != "tree":
+            hints = self.query_one(KeyHints)
+            hints.instead = {**hints.instead, "w" if self._view == "why" else "c": "All"}
 
     def action_in_tree(self, what: str, step: int) -> None:
         """Go to the next error or match, without leaving the detail."""

@@ -234,11 +234,16 @@ class Rows(ScrollView, can_focus=True):
         self._drawn.clear()
         self._bring(self.scroll_offset.y)
 
+    def action_open(self) -> None:
+        """What Enter does, for those that open something."""
+
     def on_click(self, event: events.Click) -> None:
-        """Move the cursor to the row under the mouse."""
+        """Move the cursor to the row under the mouse; a second click opens it."""
         index = event.y - self.HEADER_LINES + self.scroll_offset.y
         if event.y >= self.HEADER_LINES and index < self.row_count:
             self.cursor = index
+            if event.chain == 2:
+                self.action_open()
 
     def action_move(self, rows: int) -> None:
         """Move the cursor by rows."""
