@@ -324,3 +324,15 @@ async def test_the_hint_of_a_view_says_how_to_leave_it() -> None:
             assert "f Pause" in screen_text(app)
             await pilot.press(keys)
             await until(pilot, lambda back=back: back in screen_text(app), f"{back} outside of it")
+
+
+async def test_whoever_comes_to_the_search_line_by_tab_or_mouse_is_told_what_to_type() -> None:
+    app = SagatraceApp(UnreliableStore(failed("T7")), clock=still)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "half undone" in screen_text(app), "the list")
+        await pilot.press("tab")
+        await until(pilot, lambda: "Tab completes" in screen_text(app), "what can be typed")
+        await pilot.press("escape")
+        assert "Tab completes" not in screen_text(app)
+        await pilot.click(QueryLine, offset=(20, 0))
+        await until(pilot, lambda: "Tab completes" in screen_text(app), "what can be typed")

@@ -87,12 +87,15 @@ class QueryLine(Vertical):
 
     def edit(self) -> None:
         """Begin to type."""
-        self._past = []
-        self.add_class("-open")
         self.input.cursor_position = len(self.input.value)
-        self._say(self.input.value)
         # At once: what is typed next may have come in the same packet.
         self.screen.set_focus(self.input)
+
+    def on_descendant_focus(self) -> None:
+        """Say what can be typed, by whatever way one came here."""
+        self._past = []
+        self.add_class("-open")
+        self._say(self.input.value)
 
     @on(Input.Changed)
     def judge(self, event: Input.Changed) -> None:
