@@ -185,7 +185,8 @@ class SearchScreen(FollowedScreen):
         traces = self.query_one(TraceList)
         traces.now = listing.now
         traces.rows = listing.rows
-        traces.visible = bool(listing.rows)  # its room stays: what is below it is at the bottom always
+        if traces.visible is not bool(listing.rows):  # setting it paints, whether it is news or not
+            traces.visible = bool(listing.rows)  # its room stays: what is below it is at the bottom always
         self.query_one(Notice).message = _notice(listing, self._asked)
         if traces.visible and self.focused is None:
             traces.focus()

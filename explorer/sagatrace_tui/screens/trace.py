@@ -171,7 +171,8 @@ class TraceScreen(FollowedScreen, CopyScreen, FindScreen):
         header, tree = self.query_one(TraceHeader), self.query_one(SpanTree)
         if self._patience is not None:
             self._patience.stop()
-        header.waiting = "not read"
+        if reading.trace is None:
+            header.waiting = "not read"
         if reading.trace is not None and reading.outline is not None:
             header.now = reading.now
             if before is not None and reading.trace is before.trace:
@@ -190,7 +191,12 @@ class TraceScreen(FollowedScreen, CopyScreen, FindScreen):
         if before is None:
             self.call_after_refresh(self.listen)
         self.query_one(Notice).message = notice = notice_about(reading, self._trace_id)
-        self.query_one("#panes").visible = notice is None or bool(tree.row_count)
+        panes, has_rows = self.query_one("#panes"), notice is None or bool(tree.row_count)
+        panes.display = (
+            True  # at first, so that they are laid out for a size they did not know: no frame as for another
+        )
+        if panes.visible is not has_rows:  # setting it paints, whether it is news or not
+            panes.visible = has_rows
 
     def tell_state(self) -> None:
         """Say how true the screen is."""
