@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
+from textual import events
 
 from sagas import UnreliableStore, failed, screen_text, still, succeeded, until
 from sagatrace.events import TraceEvent
@@ -336,3 +337,21 @@ async def test_whoever_comes_to_the_search_line_by_tab_or_mouse_is_told_what_to_
         assert "Tab completes" not in screen_text(app)
         await pilot.click(QueryLine, offset=(20, 0))
         await until(pilot, lambda: "Tab completes" in screen_text(app), "what can be typed")
+
+
+async def test_a_query_that_was_begun_outlives_another_window_but_not_the_list() -> None:
+    app = SagatraceApp(UnreliableStore(failed("T7")), clock=still)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "half undone" in screen_text(app), "the list")
+        assert "Tab completes" not in screen_text(app)
+        line = app.screen.query_one(QueryLine).input
+        await pilot.press("slash", *"tag:")
+        app.post_message(events.AppBlur())
+        await until(pilot, lambda: not line.has_focus, "the other window")
+        app.post_message(events.AppFocus())
+        await until(pilot, lambda: line.has_focus, "this window again")
+        await pilot.press("a")
+        assert line.value == "tag:a"
+        await pilot.click(TraceList, offset=(5, 1))
+        await until(pilot, lambda: "Tab completes" not in screen_text(app), "the list")
+        assert line.value == ""

@@ -50,6 +50,7 @@ class SearchScreen(FollowedScreen):
     SearchScreen TraceList { height: 1fr; }
     SearchScreen.-short TitleBar { display: none; }
     """
+    AUTO_FOCUS = "TraceList"
     VERTICAL_BREAKPOINTS: list[tuple[int, str]] | None = [(0, "-short"), (16, "-tall")]  # noqa: RUF012 - Textual's form
 
     class Read(Message):

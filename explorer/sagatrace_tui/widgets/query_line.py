@@ -97,6 +97,12 @@ class QueryLine(Vertical):
         self.add_class("-open")
         self._say(self.input.value)
 
+    def on_descendant_blur(self) -> None:
+        """Whoever goes elsewhere leaves the query as it was entered; not so one who looks at another window."""
+        self.remove_class("-open")
+        if self.app.app_focus:
+            self.input.value = self._entered
+
     @on(Input.Changed)
     def judge(self, event: Input.Changed) -> None:
         """Say at once what the query lacks."""
