@@ -184,5 +184,5 @@ def _pointed_out(error: QueryError, text: str, width: int) -> str:
     marks = "^" * max(1, min(cell_len(inert(text[error.start : error.end])), 12))
     if place + len(marks) + 1 + cell_len(told) <= width:
         return f"{' ' * place}{marks} {told}"
-    lines = textwrap.wrap(told, width)
+    lines = textwrap.wrap(told, width, break_on_hyphens=False)
     return "\n".join([f"{' ' * place}{marks}", *lines] if place + len(marks) <= width else lines)
