@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from textual import events
 
-from sagas import UnreliableStore, failed, screen_text, still, succeeded, until
+from sagas import UnreliableStore, failed, many_alike, screen_text, still, succeeded, until
 from sagatrace.events import TraceEvent
 from sagatrace.stores import Search, TraceHits
 from sagatrace_tui.app import SagatraceApp
@@ -19,6 +19,7 @@ from sagatrace_tui.screens.value import ValueScreen
 from sagatrace_tui.widgets.query_line import QueryLine
 from sagatrace_tui.widgets.rows import CURSOR
 from sagatrace_tui.widgets.span_detail import SpanDetail
+from sagatrace_tui.widgets.span_tree import SpanTree
 from sagatrace_tui.widgets.trace_list import TraceList
 
 
@@ -355,3 +356,17 @@ async def test_a_query_that_was_begun_outlives_another_window_but_not_the_list()
         await pilot.click(TraceList, offset=(5, 1))
         await until(pilot, lambda: "Tab completes" not in screen_text(app), "the list")
         assert line.value == ""
+
+
+async def test_a_row_of_like_spans_unfolds_also_after_all_was_folded() -> None:
+    app = SagatraceApp(UnreliableStore(many_alike("T7", 30)), trace_id="T7", clock=still)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "×30" in screen_text(app), "the tree")
+        tree = app.screen.query_one(SpanTree)
+        await pilot.press("minus", "j", "enter")
+        assert tree.row_count == 33
+        await pilot.press("space")
+        assert tree.row_count == 3
+        await pilot.press("minus", "slash", *"n17", "enter")
+        await until(pilot, lambda: "1 of 1 span" in screen_text(app), "what was found")
+        assert tree.highlighted == "n17"

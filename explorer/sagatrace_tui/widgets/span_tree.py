@@ -226,13 +226,13 @@ class SpanTree(Rows):
         return True
 
     def _is_folded(self, span_id: str) -> bool:
-        if self.only is None and self.outline is not None and span_id in self.outline.groups:
-            return span_id not in self._opened
-        return span_id in self._folds()
+        is_group = self.only is None and self.outline is not None and span_id in self.outline.groups
+        return span_id in self._folds() or (is_group and span_id not in self._opened)
 
     def _set_folded(self, span_id: str, fold: bool) -> None:
         if self.only is None and self.outline is not None and span_id in self.outline.groups:
             (self._opened.discard if fold else self._opened.add)(span_id)
+            self._folds().discard(span_id)  # it was among all that were folded
         else:
             (self._folds().add if fold else self._folds().discard)(span_id)
 
