@@ -28,7 +28,7 @@ def copy_text(app: App[None], text: str, what: str, otherwise: str = "") -> tupl
     if isinstance(terminal, Terminal) and not terminal.copies:
         return f"No clipboard in this terminal ({terminal.name}){otherwise and f': {otherwise}'}", "warn"
     if len(shown.encode()) * 4 // 3 > LARGEST_COPY:
-        return f"Not copied, {size(len(shown))} are too many for terminals{otherwise and f': {otherwise}'}", "warn"
+        return f"Not copied: {size(len(shown))} are too many for terminals{otherwise and f': {otherwise}'}", "warn"
     app.copy_to_clipboard(shown)
     return f"Copied {what}, {size(len(shown))}{otherwise and f'. Not in your clipboard? {otherwise}'}", "ok"
 
