@@ -316,7 +316,7 @@ def test_a_file_that_cannot_be_used_says_what_to_do(tmp_path: Path) -> None:
     said = {
         "damaged.db": r"damaged\.db.* it is damaged, bring back a copy",
         "notes.txt": r"notes\.txt: file is not a database: it holds something else, give another path",
-        "folder": r"folder is a directory: name a file in it, e\.g\. sqlite:///.*/folder/traces\.db",
+        "folder": r"folder: it is a directory, name a file in it, e\.g\. sqlite:///.*/folder/traces\.db",
     }
     for name, told in said.items():
         for read_only in (True, False):

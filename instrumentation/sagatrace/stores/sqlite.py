@@ -275,8 +275,10 @@ class SqliteStore:
     def _failure(self, error: Exception) -> StoreError:
         if _is_busy(error):
             return StoreError(f"{self._path} was held by other processes for {self._max_wait:g} s: {error}")
-        if self._path.is_dir():
-            return StoreError(f"{self._path} is a directory: name a file in it, e.g. sqlite:///{self._path}/traces.db")
+        if os.path.isdir(self._text):  # noqa: PTH112 - which a Path asks only where it may look
+            return StoreError(
+                f"cannot use the store {self._path}: it is a directory, name a file in it, e.g. sqlite:///{self._path}/traces.db"
+            )
         advice = _ADVICE.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, "")  # the rest of it only tells more
         return StoreError(f"cannot use the store {self._path}: {error}{advice and f': {advice}'}")
 
