@@ -142,6 +142,10 @@ async def test_what_one_types_to_find_is_seen_on_40_columns() -> None:
         await pilot.press("slash", *"release_credit")
         await until(pilot, lambda: "/release_credit" in screen_text(app), "what is typed")
         await until(pilot, lambda: "2 of 2 " in screen_text(app), "what was found")
+        await pilot.resize_terminal(100, 24)
+        await until(pilot, lambda: "2 of 2 spans · n N" in screen_text(app), "what to do with it, where it fits")
+        await pilot.resize_terminal(40, 12)
+        await until(pilot, lambda: "/release_credit" in screen_text(app), "what is typed, again")
 
 
 async def test_finding_anew_is_typing_over_what_was_looked_for() -> None:

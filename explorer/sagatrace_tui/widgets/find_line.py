@@ -37,6 +37,8 @@ class FindLine(Horizontal):
     WIDE: Final = 76
     """Columns from which it says what to do with it, too."""
 
+    _told = (0, 0, False)
+
     class Changed(Message):
         """Something else is to be found."""
 
@@ -69,6 +71,7 @@ class FindLine(Horizontal):
 
     def tell(self, which: int, count: int, *, alone: bool) -> None:
         """Say how much was found, which of it is looked at (0 for none), and whether nothing else is shown."""
+        self._told = (which, count, alone)
         if not self.query_one(Input).value:
             self.found = ""
         elif not count:
@@ -85,6 +88,11 @@ class FindLine(Horizontal):
         with self.prevent(Input.Changed):
             self.query_one(Input).value = ""
         self.found = ""
+
+    def on_resize(self) -> None:
+        """Say as much as there is room for."""
+        which, count, alone = self._told
+        self.tell(which, count, alone=alone)
 
     def watch_found(self, found: str) -> None:
         """Show it."""
