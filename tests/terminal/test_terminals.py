@@ -56,6 +56,22 @@ def test_every_terminal_shows_the_cause_unasked_in_no_more_colours_than_it_has(
         assert terminal.is_restored
 
 
+def test_what_typing_will_replace_is_seen_without_colours(tui: Command) -> None:
+    with PtyTerminal(tui("loan-2"), size=(80, 24), env=KINDS["no colour"]) as terminal:
+        terminal.until(CAUSE)
+        terminal.press("/cred", "3 of 3 spans")
+        assert not _underlined(terminal)
+        terminal.press("\r", "Enter Detail")
+        terminal.press("/", "Enter Go on")
+        assert _underlined(terminal) == "cred"
+        terminal.send("\x03")
+        assert terminal.wait() == 0
+
+
+def _underlined(terminal: PtyTerminal) -> str:
+    return "".join(cell.data for row in terminal.cells for cell in row if cell.underscore)
+
+
 def test_a_locale_without_unicode_gets_ascii_and_nothing_else(tui: Command) -> None:
     with PtyTerminal(tui("loan-2"), size=(80, 24), env={"LC_ALL": "C"}) as terminal:
         text = terminal.until(CAUSE, "+-- x release_credit")

@@ -29,7 +29,10 @@ class FindLine(Horizontal):
     FindLine { height: 1; display: none; background: $surface; padding: 0 1; }
     FindLine Static { width: auto; color: $foreground-muted; }
     FindLine #sign { color: $primary; }
-    FindLine Input, FindLine Input:focus { border: none; height: 1; width: 1fr; padding: 0; background: $surface; }
+    FindLine Input, FindLine Input:focus {
+        border: none; height: 1; width: 1fr; padding: 0; background: $surface;
+        &>.input--selection { text-style: underline; }
+    }
     """
 
     found: reactive[str] = reactive("")
