@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
+from textual.dom import DOMNode
 from textual.screen import Screen
 
 from sagatrace.mirror import Mirror
@@ -20,6 +21,7 @@ from sagatrace_tui.query_history import QueryHistory
 from sagatrace_tui.screens.help import HelpScreen
 from sagatrace_tui.screens.search import SearchScreen
 from sagatrace_tui.screens.trace import TraceScreen
+from sagatrace_tui.screens.value import ValueScreen
 from sagatrace_tui.signals import end_on_signals, is_resumable, stop_all
 from sagatrace_tui.terminal import Terminal
 from sagatrace_tui.theme import ThemedApp
@@ -42,6 +44,7 @@ class SagatraceApp(ThemedApp):
         Binding("ctrl+c", "quit", "Quit at once", show=False, priority=True),
         Binding("ctrl+z", "to_shell", "To the shell; fg comes back", show=False, priority=True),
         Binding("ctrl+p", "command_palette", "Commands and themes", show=False, priority=True),
+        Binding("colon", "command_palette", "Commands and themes", show=False),
     ]
     CSS = """
     Screen { background: $background; color: $foreground; }
@@ -111,25 +114,27 @@ class SagatraceApp(ThemedApp):
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Everything a key does on this screen, by its name; and the themes."""
         yield SystemCommand("Theme", "Choose colours", self.action_change_theme)
-        if isinstance(screen, (SearchScreen, TraceScreen)):
+        if isinstance(screen, (SearchScreen, TraceScreen, ValueScreen)):
+            around = screen.focused.ancestors_with_self if screen.focused is not None else [screen, self]
             for section, bindings in [*screen.help_sections, ("Everywhere", self.BINDINGS)]:
                 for keys, binding in key_groups(bindings):
-                    if binding.description and binding.action != "command_palette":
-                        run = partial(self._run_for, binding.action)
-                        does = binding.tooltip or binding.description
-                        yield SystemCommand(does, f"{section}: {', '.join(keys)}", run)
-
-    async def _run_for(self, action: str) -> None:
-        """Do what the key would do: for the widget in focus, or what it is in."""
-        name = f"action_{action.partition('(')[0]}"
-        around = self.screen.focused.ancestors_with_self if self.screen.focused is not None else [self.screen]
-        doer = next((node for node in around if hasattr(node, name)), None)
-        await self.run_action(action, doer)
+                    doer = next((node for node in around if _has_key(node, binding)), None)
+                    if doer is not None and binding.action != "command_palette":
+                        run = partial(self.run_action, binding.action, doer)
+                        yield SystemCommand(
+                            binding.tooltip or binding.description, f"{section}: {', '.join(keys)}", run
+                        )
 
     def action_help(self) -> None:
         """Show the keys of the screen on top."""
-        if isinstance(self.screen, (SearchScreen, TraceScreen)):
+        if isinstance(self.screen, (SearchScreen, TraceScreen, ValueScreen)):
             self.push_screen(HelpScreen([*self.screen.help_sections, ("Everywhere", self.BINDINGS)]))
+
+
+def _has_key(node: DOMNode, binding: Binding) -> bool:
+    """Whether it is this one that answers to the key: actions of other panes may have the same name."""
+    lists = (kind.__dict__.get("BINDINGS", ()) for kind in type(node).__mro__)
+    return any(binding in Binding.make_bindings(bindings) for bindings in lists)
 
 
 def _collect_again() -> None:

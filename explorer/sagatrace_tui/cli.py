@@ -36,6 +36,8 @@ __all__ = ["main", "tui_main"]
 _STATUSES: Final = "Exit status: 0 done · 1 failed · 2 wrong usage · 7 no such trace."
 _PATIENCE: Final = 30.0
 """Seconds for one reading of the app, which says what it waits for: a trace of many pages takes longer than a write."""
+_FAREWELL: Final = 0.5
+"""Seconds that whoever quits waits for a store that is being read: one that hangs may take all its patience."""
 _COMMANDS: Final = {
     "list": ("reading", "list_traces"),
     "show": ("reading", "show"),
@@ -96,7 +98,7 @@ def tui_main(trace_id: str | None, demo: bool, store_url: str | None) -> None:
     if demo:
         _run_demo()
         return
-    with opened_store(store_url, least_wait=_PATIENCE) as store:
+    with opened_store(store_url, least_wait=_PATIENCE, farewell=_FAREWELL) as store:
         # A file answers at once: an unusable one is one line here, not a broken screen. What a network is asked for,
         # the app asks itself, and shows what it waits for.
         if store.label.startswith("sqlite:") and not _has(store, trace_id) and trace_id is not None:
@@ -149,7 +151,7 @@ def _run_demo() -> None:
         demo = start_demo()
     except OSError as error:
         _give_up(f"cannot start the demo: {error}")
-    with demo, opened_store(demo.store_url) as store:
+    with demo, opened_store(demo.store_url, farewell=_FAREWELL) as store:
         _run_app(store, demo=demo)
         failure = demo.failure()
     if failure:

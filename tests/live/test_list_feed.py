@@ -15,6 +15,7 @@ from sagatrace_tui.model.query import parse_query
 NOW_TOO = frozenset({LOOK})
 KINDS = (succeeded, failed, running, orphaned)
 POOL = [one for n in range(8) for one in KINDS[n % 4](f"t{n}", 30.0 + n)]
+QUERIES = ["", "status:failed", "type:stage:funding t1", "tag:ai", "status:half-undone", "status:running"]
 STEPS = st.one_of(
     st.tuples(st.just("store"), st.sampled_from(range(len(POOL)))),
     st.tuples(st.just("hear"), st.sampled_from(range(len(POOL)))),
@@ -28,7 +29,7 @@ def last(feed: ListFeed, wishes: frozenset[str] = frozenset()) -> Listing:
 
 
 @settings(max_examples=120, deadline=None)
-@given(st.lists(STEPS, max_size=50), st.sampled_from(["", "status:failed", "type:stage:funding t1", "tag:ai"]))
+@given(st.lists(STEPS, max_size=50), st.sampled_from(QUERIES))
 def test_however_it_comes_the_list_is_what_a_search_finds(steps: list[tuple[str, int]], query: str) -> None:
     store = MemoryStore()
     store.append(POOL[:20])
@@ -143,3 +144,31 @@ def test_an_unchanged_store_is_not_searched_again() -> None:
     assert store.searches == searched
     last(feed, frozenset({AFRESH}))
     assert sorted(store.fetches[-2:]) == ["a", "b"]
+
+
+def test_how_a_whole_trace_stands_is_looked_for_page_after_page() -> None:
+    bad = {n for n in range(400) if n % 50 == 49}
+    store = UnreliableStore(one for n in range(400) for one in (failed if n in bad else succeeded)(f"t{n:03}", -n))
+    feed = ListFeed(store, still, query=parse_query("status:half-undone"), page=20)
+    listing, readings = last(feed), 1
+    while listing.unfinished:
+        assert listing.looked_at <= 20 * readings, "a page at a time"
+        listing, readings = last(feed), readings + 1
+    assert [row.trace_id for row in listing.rows] == [f"t{n:03}" for n in sorted(bad)]
+    assert listing.exhausted
+    assert len(store.fetches) == 400, "each is read once"
+    store.cut_off = True
+    assert not last(feed, NOW_TOO).unfinished, "a store that fails is not asked again at once"
+    store.cut_off = False
+    store.append(succeeded("new", 50))
+    assert [row.trace_id for row in last(feed, NOW_TOO).rows] == [row.trace_id for row in listing.rows]
+    store.append(failed("newer", 60))
+    assert last(feed, NOW_TOO).rows[0].trace_id == "newer"
+
+
+def test_enough_that_stand_so_are_enough_until_older_ones_are_asked_for() -> None:
+    store = UnreliableStore(one for n in range(100) for one in failed(f"t{n:02}", -n))
+    feed = ListFeed(store, still, query=parse_query("status:half-undone"), page=20)
+    listing = last(feed)
+    assert (len(listing.rows), listing.unfinished, listing.exhausted) == (20, False, False)
+    assert len(last(feed, frozenset({OLDER})).rows) > 20

@@ -95,3 +95,26 @@ async def test_c_shows_it_enter_jumps_to_the_span_and_escape_comes_back() -> Non
         await pilot.press("enter")
         await until(pilot, lambda: "CAUSE" in screen_text(app), "the tree once more")
         assert app.screen.query_one(SpanTree).highlighted == "und"
+
+
+def test_what_is_being_undone_is_not_loud_and_what_waits_for_it_is_so_only_so_far() -> None:
+    lines = lines_of([*aborted()[:-1], *undo("three", 5)[:1]])
+    assert lines[:7] == [
+        "⚠ STILL STANDING  2 so far",
+        "■ stage:one                               undo never started",
+        "■ stage:two                               undo never started",
+        "",
+        "▶ Being undone  1",
+        "▶ stage:three                             undo still running",
+        "",
+    ]
+
+
+async def test_a_step_whose_undo_runs_is_said_to_be_undone_in_the_tree_and_in_its_detail() -> None:
+    events = [*aborted()[:-1], *undo("three", 70)[:1]]
+    app = SagatraceApp(UnreliableStore(events), trace_id="t", clock=still)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await until(pilot, lambda: "stage:three  ↺ being undone" in screen_text(app), "the tree")
+        assert "stage:two  ⚠ still standing" in screen_text(app)
+        app.screen.query_one(SpanTree).go_to("three")
+        await until(pilot, lambda: "undone     not yet: undo still running" in screen_text(app), "the detail")

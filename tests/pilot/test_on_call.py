@@ -220,8 +220,8 @@ def test_a_traceback_of_rq_alone_is_shown() -> None:
     [
         ("e", "Nothing failed in this trace"),
         ("w", "Nothing failed in this trace"),
-        ("n", "Nothing was found yet: / finds"),
-        ("asterisk", "Nothing was found yet: / finds"),
+        ("n", "Nothing was found: / finds"),
+        ("asterisk", "Nothing was found: / finds"),
     ],
 )
 async def test_a_key_with_nothing_to_do_says_why(key: str, told: str) -> None:

@@ -305,6 +305,25 @@ def test_a_file_that_is_something_else_is_named(tmp_path: Path, content: str) ->
     assert path.read_text() == content
 
 
+def test_a_file_that_cannot_be_used_says_what_to_do(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "traces.db")
+    with closing(store):
+        store.append(new_event(trace_id=f"T{n}", span_id="S", event_type="x") for n in range(500))
+    whole = (tmp_path / "traces.db").read_bytes()
+    (tmp_path / "damaged.db").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "notes.txt").write_text("no database at all" * 50)
+    (tmp_path / "folder").mkdir()
+    said = {
+        "damaged.db": r"damaged\.db.* it is damaged, bring back a copy",
+        "notes.txt": r"notes\.txt: file is not a database: it holds something else, give another path",
+        "folder": r"folder: it is a directory, name a file in it, e\.g\. sqlite:///.*/folder/traces\.db",
+    }
+    for name, told in said.items():
+        for read_only in (True, False):
+            with pytest.raises(StoreError, match=told):
+                SqliteStore(tmp_path / name, read_only=read_only).fetch_trace("T499")
+
+
 def test_another_program_s_database_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "other.db"
     with closing(sqlite3.connect(path)) as other, other:

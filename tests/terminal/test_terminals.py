@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import termios
@@ -41,7 +42,7 @@ def test_every_terminal_shows_the_cause_unasked_in_no_more_colours_than_it_has(
     tui: Command, kind: str, size: tuple[int, int]
 ) -> None:
     with PtyTerminal(tui("loan-2"), size=size, env=KINDS[kind]) as terminal:
-        text = terminal.until(CAUSE[:21], "rollback incomplete")
+        text = terminal.until(CAUSE[:21], "half undone")
         assert "q Back" in text.splitlines()[-1]
         styles = b"".join(COLORS.findall(bytes(terminal.raw)))
         truecolor, indexed = b"8;2;" in styles, b"8;5;" in styles
@@ -53,6 +54,22 @@ def test_every_terminal_shows_the_cause_unasked_in_no_more_colours_than_it_has(
         terminal.send("\x03")
         assert terminal.wait() == 0
         assert terminal.is_restored
+
+
+def test_what_typing_will_replace_is_seen_without_colours(tui: Command) -> None:
+    with PtyTerminal(tui("loan-2"), size=(80, 24), env=KINDS["no colour"]) as terminal:
+        terminal.until(CAUSE)
+        terminal.press("/cred", "3 of 3 spans")
+        assert not _underlined(terminal)
+        terminal.press("\r", "Enter Detail")
+        terminal.press("/", "Enter Go on")
+        assert _underlined(terminal) == "cred"
+        terminal.send("\x03")
+        assert terminal.wait() == 0
+
+
+def _underlined(terminal: PtyTerminal) -> str:
+    return "".join(cell.data for row in terminal.cells for cell in row if cell.underscore)
 
 
 def test_a_locale_without_unicode_gets_ascii_and_nothing_else(tui: Command) -> None:
@@ -172,6 +189,19 @@ def test_the_list_waits_for_a_store_that_is_not_there_yet_and_a_trace_does_not(t
         assert b"no store at" in terminal.raw
 
 
+@pytest.mark.parametrize("trace_id", [[], ["loan-2"]], ids=["list", "trace"])
+def test_a_store_that_never_answers_is_told_of_and_keeps_nobody_from_quitting(trace_id: list[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        url = f"cosmos://127.0.0.1:{deaf.getsockname()[1]}/sagas/events"
+        env = {"SAGATRACE_COSMOS_KEY": "a2V5", "SAGATRACE_COSMOS_TLS": "off"}
+        command = [sys.executable, "-m", "sagatrace_tui", "--store", url, *trace_id]
+        with PtyTerminal(command, size=(80, 24), env=env) as terminal:
+            terminal.until("reading, 1 s · Esc gives up" if trace_id else "Reading, 1 s")
+            terminal.send("\x03")
+            assert terminal.wait(timeout=15) == 0  # one call to it may take 30 s
+            assert terminal.is_restored
+
+
 def copied(raw: bytes) -> list[str]:
     return [base64.b64decode(text).decode() for text in re.findall(rb"\x1b\]52;c;([A-Za-z0-9+/=]+)\x07", raw)]
 
@@ -210,7 +240,7 @@ def test_what_screen_may_have_drawn_of_a_long_copy_is_drawn_over(tui: Command) -
 def test_where_nothing_can_be_copied_a_file_is_offered_and_written(tui: Command, tmp_path: Path) -> None:
     with PtyTerminal(["env", f"--chdir={tmp_path}", *tui("loan-2")], env=KINDS["linux"]) as terminal:
         terminal.until(CAUSE)
-        terminal.press("Y", "has no clipboard to copy to: S saves the hand-over as a file")
+        terminal.press("Y", "No clipboard in this terminal (linux): S saves it as a file")
         assert b"]52;" not in terminal.raw
         terminal.press("S", "Saved ")
         assert (tmp_path / "sagatrace-loan-2.md").read_text().startswith("**rollback_incomplete**")

@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sagatrace.stores import DataIs
+from sagatrace_tui.labels import VERDICTS
 from sagatrace_tui.live import as_search
+from sagatrace_tui.model import Verdict
 from sagatrace_tui.model.query import KEYS, Moment, Query, QueryError, completions, parse_query
 
 HOUR = 3_600_000_000
@@ -33,6 +35,9 @@ def test_the_whole_of_it() -> None:
     ("text", "expected"),
     [
         ("", Query()),
+        ("status:half-undone", Query(verdict="rollback_incomplete")),
+        ('status:"not undone" since:2h', Query(verdict="rollback_missing", since=Moment(2 * HOUR, ago=True))),
+        ("status:rollback_incomplete", Query(verdict="rollback_incomplete")),
         ("type:job:failed", Query(event_type="job:failed")),
         ("type:ai:decision", Query(event_type="ai:decision")),
         ("type:stage:funding", Query(event_type="stage:funding:started")),
@@ -84,3 +89,11 @@ def test_completion_of_keys_and_values() -> None:
     assert completions("status:f") == ["status:failed"]
     assert completions("status:failed") == completions("tag:a ") == []
     assert all(completions(key[:2]) for key in KEYS)
+
+
+@pytest.mark.parametrize("verdict", VERDICTS)
+def test_what_the_list_says_of_a_trace_is_asked_for_in_the_same_words(verdict: Verdict) -> None:
+    said = VERDICTS[verdict][1]
+    for word in (f'"{said}"', said.replace(" ", "-"), verdict):
+        query = parse_query(f"status:{word}")
+        assert (query.verdict, query.status) in {(verdict, None), (None, verdict)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -94,15 +95,25 @@ def _drop_output() -> None:
 
 
 @contextmanager
-def opened_store(store_url: str | None, *, read_only: bool = True, least_wait: float = 0.0) -> Iterator[EventStore]:
-    """The store of the option, else of the environment; a call to it may take at least so many seconds."""
+def opened_store(
+    store_url: str | None, *, read_only: bool = True, least_wait: float = 0.0, farewell: float | None = None
+) -> Iterator[EventStore]:
+    """The store of the option, else of the environment; a call to it may take at least so many seconds.
+
+    `farewell` is for how many seconds the end waits for a call that another thread is in: None, until it is over.
+    """
     settings = Settings.from_env()
     max_wait = max(settings.max_wait, least_wait)
     store = open_store(store_url or settings.store, read_only=read_only, max_wait=max_wait)
     try:
         yield store
     finally:
-        store.close()
+        if farewell is None:
+            store.close()
+        else:
+            closing = threading.Thread(target=store.close, name="sagatrace-closing", daemon=True)
+            closing.start()
+            closing.join(farewell)
 
 
 def fetched(store: EventStore, trace_id: str) -> FetchedTrace:

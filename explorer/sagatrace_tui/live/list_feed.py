@@ -14,6 +14,7 @@ from sagatrace_tui.live.following import following, seconds_between_looks
 from sagatrace_tui.live.reading import AFRESH, INTERVAL, LOOK, OLDER, PAGE, Clock, Listing, Meter, in_words, wall_clock
 from sagatrace_tui.live.shelf import Shelf
 from sagatrace_tui.model.query import Query
+from sagatrace_tui.model.summary import TraceSummary
 
 __all__ = ["ListFeed", "as_search"]
 
@@ -40,6 +41,7 @@ class ListFeed:
         self._page = page
         self._shelf = Shelf(store, clock)
         self._most = _MOST
+        self._wanted = page // 2  # rows to show, where a query finds them by reading trace after trace
         self._older: TraceHit | None = None
         self._exhausted = False
         self._cursor: str | None = None
@@ -78,6 +80,8 @@ class ListFeed:
                 self._look(meter)
             self._forget_oldest()
             if OLDER in wishes:
+                self._wanted = len(self._rows()) + self._page // 2
+            if OLDER in wishes or (self._falls_short() and time.monotonic() >= self._retry_at):
                 self._search_older(meter)
                 self._most = max(self._most, len(self._shelf.rows))
             may_ask = time.monotonic() >= self._retry_at
@@ -91,6 +95,17 @@ class ListFeed:
             self._fault, self._missing = in_words(error), isinstance(error, StoreNotFoundError)
             self._retry_at = max(self._retry_at, time.monotonic() + INTERVAL)
         yield self._listing(meter)
+
+    def _rows(self) -> list[TraceSummary]:
+        """The rows to show: how a whole trace stands is known only once it was read."""
+        wanted = self._query.verdict
+        return [row for row in self._shelf.ordered() if wanted is None or row.verdict == wanted]
+
+    def _falls_short(self) -> bool:
+        """Whether all that is listed was read, and older traces must be to have the rows that are wanted."""
+        if self._query.verdict is None or self._exhausted or self._older is None or self._shelf.stale:
+            return False
+        return len(self._rows()) < self._wanted
 
     def _forget_oldest(self) -> None:
         """A list left open for days does not grow without end: what is forgotten is found again by going down to it."""
@@ -192,7 +207,7 @@ class ListFeed:
     def _listing(self, meter: Meter, *, reading: bool = False) -> Listing:
         self._cost = meter if meter.queries else self._cost
         return Listing(
-            rows=tuple(self._shelf.ordered()),
+            rows=tuple(self._rows()),
             now=self._clock(),
             queries=self._cost.queries,
             micros=self._cost.micros,
@@ -201,6 +216,8 @@ class ListFeed:
             fault=self._fault,
             following=following(self._heard, behind=self._behind, every=self._every),
             missing=self._fault is not None and self._missing and not self._shelf.rows,
+            looked_at=len(self._shelf.rows),
+            unfinished=self._fault is None and self._falls_short(),
         )
 
 

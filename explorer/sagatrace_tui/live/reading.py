@@ -66,6 +66,10 @@ class Listing:
     following: Following = _POLLING
     missing: bool = False
     """Whether the fault is that there is no store yet."""
+    looked_at: int = 0
+    """How many traces were read to find these rows."""
+    unfinished: bool = False
+    """Whether the next reading will look further, asked for or not; ask for it at once."""
 
 
 @dataclass(frozen=True, slots=True)

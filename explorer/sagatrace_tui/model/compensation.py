@@ -33,6 +33,9 @@ _BEFORE_IT: Final = "undone before it completed (or clocks disagree)"
 _TOO_EARLY: Final = "undone before the work below it was over (or clocks disagree)"
 
 
+_RUNNING: Final = "undo still running"
+
+
 @dataclass(frozen=True, slots=True)
 class Standing:
     """A step that nobody undid, and the one reason why. `certain` is False where it may have had no effect."""
@@ -42,6 +45,7 @@ class Standing:
     reason: str
     certain: bool
     explained: bool  # whether the reason tells why it counts, or nothing needs to be told
+    being_undone: bool = False
 
 
 class _Reached(dict[str | None, tuple[int, int]]):
@@ -281,9 +285,11 @@ class Compensations:
         if span is not None and not span.is_open and (not certain or reason == _TOO_EARLY):
             evidence = self.effects.evidence(step, ended=ended)
         if evidence is None:
-            return Standing(step, self.name_of(step), reason, certain, explained=certain)
+            running = reason == _RUNNING
+            return Standing(step, self.name_of(step), reason, certain, explained=certain, being_undone=running)
         told = f"{reason}; {evidence.sentence}"
-        return Standing(step, self.name_of(step), told, certain or evidence.certain, explained=True)
+        certain = certain or evidence.certain
+        return Standing(step, self.name_of(step), told, certain, explained=True, being_undone=reason == _RUNNING)
 
     def _ending(self, step: str) -> When:
         return ending_of(self._fold, step) if step in self._fold.spans else (0, 0, step)
@@ -296,7 +302,7 @@ class Compensations:
         undos = self.undos_in_order(step)
         if not undos and step in self._census.unwound:
             failed = self._fold.spans[step].state.unwinding == "failed"
-            return "undo failed after 1 attempt" if failed else "unconfirmed" if ended else "undo still running"
+            return "undo failed after 1 attempt" if failed else "unconfirmed" if ended else _RUNNING
         if not undos:
             if reached is None:
                 return "undo never started"
@@ -307,7 +313,7 @@ class Compensations:
             return "undo never started" if passed else "unwind stopped before it"
         outcomes = [self.outcome_of(undo_id, ended=ended) for undo_id in undos]
         if "running" in outcomes:
-            return "undo still running"
+            return _RUNNING
         told = [outcome for outcome in outcomes if outcome != "not_started"]
         if not told:
             return "undo never started"

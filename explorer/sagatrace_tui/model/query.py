@@ -1,7 +1,8 @@
 """The query line: `status:failed type:stage:funding loan_id=L123 since:2h tag:ai "insufficient funds" T-17`. Pure.
 
 A word with a colon after a known key is a condition, `key=value` is one on an event's data, text in quotes is part of
-an error, and any other word is how a trace id begins. All of them must be met by one event of a trace.
+an error, and any other word is how a trace id begins. All of them must be met by one event of a trace. Only `status:`
+with a word of the list, as `status:half-undone`, asks how the whole trace stands.
 """
 
 from __future__ import annotations
@@ -10,14 +11,15 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Final, Literal, cast
+from typing import Final, Literal, cast, get_args
 
 from sagatrace.events import split_event_type
+from sagatrace_tui.model.verdict import Verdict
 
 __all__ = ["KEYS", "Moment", "Query", "QueryError", "completions", "parse_query"]
 
 KEYS: Final[dict[str, str]] = {
-    "status:": "failed, success or pending",
+    "status:": "failed, success, pending; or as listed: half-undone, running, …",
     "type:": "an event type, as job:failed; a span's name alone means its start, or with status: its end",
     "tag:": "one of the event's tags",
     "since:": "from then on: 30m, 2h, 7d ago, a date or a time in UTC",
@@ -26,6 +28,21 @@ KEYS: Final[dict[str, str]] = {
     "trace:": "how the trace id begins, as a word alone",
 }
 _STATUSES: Final = ("failed", "success", "pending")
+_LISTED: Final[dict[str, Verdict]] = {
+    "half-undone": "rollback_incomplete",
+    "not-undone": "rollback_missing",
+    "yet-undone": "succeeded_but_compensated",
+    "rolled-back": "rolled_back",
+    "running": "running",
+    "compensating": "compensating",
+    "succeeded": "succeeded",
+    "unknown": "unknown",
+}
+"""What the list says of a trace, less `failed`: that an event failed is asked for more often, and finds those too."""
+_VERDICTS: Final[dict[str, Verdict]] = {
+    **{verdict.replace("_", "-"): verdict for verdict in get_args(Verdict) if verdict != "failed"},
+    **_LISTED,
+}
 _ENDS: Final = {"failed": "failed", "success": "completed", "pending": "started", None: "started"}
 _SPAN_KINDS: Final = ("workflow", "saga", "stage", "job", "step")
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
@@ -57,9 +74,13 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What to look for; empty conditions are none. `data` are texts of the form `path.to.key=value`."""
+    """What to look for; empty conditions are none. `data` are texts of the form `path.to.key=value`.
+
+    `verdict` is of the whole trace, all else of one event.
+    """
 
     status: Literal["success", "failed", "pending"] | None = None
+    verdict: Verdict | None = None
     event_type: str = ""
     tag: str = ""
     error: str = ""
@@ -120,8 +141,11 @@ def _unquoted(text: str) -> str:
 def _with(query: Query, key: str, value: str, start: int, end: int) -> Query:
     match key:
         case "status:":
+            if (verdict := _VERDICTS.get(re.sub("[ _]", "-", value.lower()))) is not None:
+                return replace(query, verdict=verdict)
             if value not in _STATUSES:
-                raise QueryError(f"no status is {value!r}: {', '.join(_STATUSES)}", start, end)
+                known = f"{', '.join(_STATUSES)} of an event; of a trace {', '.join(_LISTED)}"
+                raise QueryError(f"no status is {value!r}: {known}", start, end)
             return replace(query, status=cast('Literal["success", "failed", "pending"]', value))
         case "since:" | "until:":
             moment = _moment(value)
@@ -158,7 +182,7 @@ def completions(text: str) -> list[str]:
     if not word:
         return []
     if word.startswith("status:"):
-        found = [f"status:{status}" for status in _STATUSES]
+        found = [f"status:{status}" for status in (*_STATUSES, *_LISTED)]
     elif word.startswith(("since:", "until:")):
         found = [f"{word.partition(':')[0]}:{time}" for time in _TIMES]
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 from pathlib import Path
+from typing import ClassVar
 
 from textual.app import App
 from textual.message import Message
@@ -17,37 +18,43 @@ from sagatrace_tui.widgets.bar import StateLine
 __all__ = ["CopyScreen", "copy_text", "save_text"]
 
 
-def copy_text(app: App[None], text: str, what: str) -> tuple[str, str]:
-    """Copy the text as it is shown, nothing in it that a terminal would act on; returns (what to say, its tone)."""
+def copy_text(app: App[None], text: str, what: str, otherwise: str = "") -> tuple[str, str]:
+    """Copy the text as it is shown, nothing in it that a terminal would act on; returns (what to say, its tone).
+
+    `otherwise` is what to do where that cannot be: `S saves it as a file`.
+    """
     shown = inert(text, lines=True)
     terminal = getattr(app, "terminal", None)
     if isinstance(terminal, Terminal) and not terminal.copies:
-        return f"This terminal ({terminal.name}) has no clipboard to copy to: S saves the hand-over as a file", "warn"
+        return f"No clipboard in this terminal ({terminal.name}){otherwise and f': {otherwise}'}", "warn"
     if len(shown.encode()) * 4 // 3 > LARGEST_COPY:
-        return f"Not copied: {size(len(shown))} are more than terminals take. S saves the hand-over as a file", "warn"
+        return f"Not copied: {size(len(shown))} are too many for terminals{otherwise and f': {otherwise}'}", "warn"
     app.copy_to_clipboard(shown)
-    return f"Copied {what}, {size(len(shown))}. Not in your clipboard? Then S saves the hand-over as a file", "ok"
+    return f"Copied {what}, {size(len(shown))}{otherwise and f'. Not in your clipboard? {otherwise}'}", "ok"
 
 
-def save_text(text: str, trace_id: str) -> Path:
-    """Write the text to a new file, here or else in the directory for temporary files. Raises OSError."""
-    name = re.sub(r"[^A-Za-z0-9._-]+", "-", trace_id)[:80].strip("-.") or "trace"
+def save_text(text: str, about: str, suffix: str = ".md") -> Path:
+    """Write the text to a new file named by what it is about, here or else in the directory for temporary files.
+
+    Raises OSError.
+    """
+    name = re.sub(r"[^A-Za-z0-9._-]+", "-", about)[:80].strip("-.") or "trace"
     try:
-        return _written(Path.cwd(), name, text)
+        return _written(Path.cwd(), name, suffix, text)
     except OSError:  # a directory one may only read is no fault
-        return _written(Path(tempfile.gettempdir()), name, text)
+        return _written(Path(tempfile.gettempdir()), name, suffix, text)
 
 
-def _written(directory: Path, name: str, text: str) -> Path:
+def _written(directory: Path, name: str, suffix: str, text: str) -> Path:
     for number in range(1, 100):
-        path = directory / (f"sagatrace-{name}.md" if number == 1 else f"sagatrace-{name}-{number}.md")
+        path = directory / f"sagatrace-{name}{f'-{number}' if number > 1 else ''}{suffix}"
         try:
             with path.open("x", encoding="utf-8") as file:
                 file.write(text)
         except FileExistsError:
             continue
         return path
-    raise OSError(f"{directory} holds 99 hand-overs of this trace already: remove some")
+    raise OSError(f"{directory} holds 99 files sagatrace-{name}*{suffix} already: remove some")
 
 
 class CopyScreen(Screen[None]):
@@ -61,12 +68,15 @@ class CopyScreen(Screen[None]):
             self.said = said
             self.tone = tone
 
-    def copied(self) -> tuple[str, str] | None:
-        """What to copy, and what that is."""
+    SUFFIX: ClassVar[str] = ".md"
+    """How the names of files end that are saved here."""
+
+    def copied(self) -> tuple[str, str, str] | None:
+        """What to copy, what that is, and what to do where it cannot be copied."""
         raise NotImplementedError
 
     def handed_over(self) -> tuple[str, str] | None:
-        """The text to hand over, and the trace id to name its file by."""
+        """The text to hand over or to save, and what to name its file by."""
         raise NotImplementedError
 
     def say(self, text: str, tone: str = "plain") -> None:
@@ -81,7 +91,7 @@ class CopyScreen(Screen[None]):
     def action_hand_over(self) -> None:
         """Copy the text to paste into an incident channel."""
         if (found := self.handed_over()) is not None:
-            self.say(*copy_text(self.app, found[0], "the hand-over"))
+            self.say(*copy_text(self.app, found[0], "the hand-over", "S saves it as a file"))
 
     def action_save(self) -> None:
         """Write that text to a file."""
@@ -90,7 +100,7 @@ class CopyScreen(Screen[None]):
 
         def save() -> None:
             try:
-                said = self.Saved(f"Saved {save_text(*found)}", "ok")
+                said = self.Saved(f"Saved {save_text(*found, self.SUFFIX)}", "ok")
             except OSError as error:
                 said = self.Saved(f"Not saved: {error}", "bad")
             self.post_message(said)

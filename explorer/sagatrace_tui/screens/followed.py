@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from textual.screen import Screen
 
 from sagatrace.mirror import Mirror
 from sagatrace_tui.labels import plural
-from sagatrace_tui.live import LOOK, Following, Poller
+from sagatrace_tui.live import AFRESH, LOOK, Following, Poller
 from sagatrace_tui.widgets.bar import StateLine
 from sagatrace_tui.widgets.key_hints import KeyHints
 
 __all__ = ["FollowedScreen", "behind"]
+
+_TRYING: Final = "Trying again …"
 
 
 class _Feed(Protocol):
@@ -44,8 +46,12 @@ class FollowedScreen(Screen[None]):
 
     def begin_following(self) -> None:
         """Read for the first time now; Redis, whose client is slow to import, is asked once something is on screen."""
-        self.query_one(KeyHints).instead = {"f": "Pause"}
+        self.tell_hints()
         self.poller.start()
+
+    def tell_hints(self) -> None:
+        """Hint at what keys do as things stand."""
+        self.query_one(KeyHints).instead = {} if self.paused else {"f": "Pause"}
 
     def listen(self) -> None:
         """Hear what is published, if there is a mirror and somebody looks."""
@@ -80,11 +86,20 @@ class FollowedScreen(Screen[None]):
             self.catch_up()
         self.tell_state()
 
+    def action_reload(self) -> None:
+        """Read everything again, now; where that failed before, say that it is tried."""
+        state = self.query_one(StateLine)
+        if state.fault:
+            state.say(_TRYING)
+        self.poller.ask(AFRESH)
+
     def show_state(self, following: Following, fault: str | None, behind: str, *rest: str) -> None:
         """One line: whether the store answers, else how it is followed; `behind` is what has come since a pause."""
-        self.query_one(KeyHints).instead = {} if self.paused else {"f": "Pause"}
+        self.tell_hints()
         state = self.query_one(StateLine)
         state.fault = fault is not None
+        if fault is None and state.said[0] == _TRYING:
+            state.hush()
         state.behind = self.paused or following.state in ("reconnecting", "catching up")
         words = "store unreachable, trying again" if fault is not None else following.words
         if self.paused:

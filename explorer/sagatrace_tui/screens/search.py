@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import ClassVar
 
@@ -15,7 +16,7 @@ from textual.widgets import Input
 from sagatrace.mirror import Mirror
 from sagatrace.stores import EventStore
 from sagatrace_tui.labels import inert, plural
-from sagatrace_tui.live import AFRESH, FRAME, OLDER, ListFeed, Listing, Poller
+from sagatrace_tui.live import FRAME, OLDER, ListFeed, Listing, Poller
 from sagatrace_tui.model.query import Query
 from sagatrace_tui.query_history import QueryHistory
 from sagatrace_tui.screens.clipboard import copy_text
@@ -49,6 +50,7 @@ class SearchScreen(FollowedScreen):
     SearchScreen TraceList { height: 1fr; }
     SearchScreen.-short TitleBar { display: none; }
     """
+    AUTO_FOCUS = "TraceList"
     VERTICAL_BREAKPOINTS: list[tuple[int, str]] | None = [(0, "-short"), (16, "-tall")]  # noqa: RUF012 - Textual's form
 
     class Read(Message):
@@ -81,6 +83,7 @@ class SearchScreen(FollowedScreen):
         self._history = history
         self._asked = ""
         self._mirror = mirror
+        self._began = time.monotonic()
         self.poller = self._follow(Query())
 
     def _follow(self, query: Query) -> Poller[Listing]:
@@ -118,7 +121,15 @@ class SearchScreen(FollowedScreen):
         """Begin to read."""
         self.query_one(TraceList).focus()
         self.query_one(StateLine).facts = ("reading",)
+        self.set_interval(0.5, self._say_patience)
         self.begin_following()
+
+    def _say_patience(self) -> None:
+        """Say what is waited for until the first of it is there."""
+        if self._listing is None and self.is_current:
+            doing, out = ("Searching", "Esc shows all traces again") if self._asked else ("Reading", "q quits")
+            told = f"The store has not answered yet. {out}."
+            self.query_one(Notice).message = f"{doing}, {time.monotonic() - self._began:.0f} s", told, False
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         """Hint at the keys that work here."""
@@ -134,6 +145,8 @@ class SearchScreen(FollowedScreen):
         if message.asked is not self._query:
             return
         is_first, self._listing = self._listing is None, message.listing
+        if message.listing.unfinished and not message.listing.reading:
+            self.poller.ask()
         if self._frame is None:
             self._draw()
         if is_first:
@@ -162,7 +175,7 @@ class SearchScreen(FollowedScreen):
         if listing is None:
             return
         rows, shown = set(listing.rows), set(self._drawn.rows if self._drawn is not None else ())
-        cost = "reading …" if listing.reading else f"{listing.micros / 1000:.1f} ms"
+        cost = "reading …" if listing.reading or listing.unfinished else f"{listing.micros / 1000:.1f} ms"
         many = "" if listing.exhausted else "+"
         count = f"{len(listing.rows):,}{many} trace{'' if len(listing.rows) == 1 else 's'}"
         queries = plural(listing.queries, "query")
@@ -173,9 +186,10 @@ class SearchScreen(FollowedScreen):
         traces = self.query_one(TraceList)
         traces.now = listing.now
         traces.rows = listing.rows
-        traces.display = bool(listing.rows)
+        if traces.visible is not bool(listing.rows):  # setting it paints, whether it is news or not
+            traces.visible = bool(listing.rows)  # its room stays: what is below it is at the bottom always
         self.query_one(Notice).message = _notice(listing, self._asked)
-        if traces.display and self.focused is None:
+        if traces.visible and self.focused is None:
             traces.focus()
 
     @on(TraceList.EndReached)
@@ -203,10 +217,12 @@ class SearchScreen(FollowedScreen):
         self._asked = message.text
         self.end_following()
         self._listing = self._drawn = None
+        self._began = time.monotonic()
         self.paused = False
         traces = self.query_one(TraceList)
         traces.rows = ()
         self.poller = self._follow(message.asked)
+        self.query_one(StateLine).hush()
         self.query_one(StateLine).facts = ("searching",)
         self.query_one(Notice).message = None
         self.begin_following()
@@ -218,7 +234,7 @@ class SearchScreen(FollowedScreen):
     @on(QueryLine.Left)
     def _to_list(self) -> None:
         traces = self.query_one(TraceList)
-        traces.display = True
+        traces.visible = True
         traces.focus()
 
     def action_clear(self) -> None:
@@ -243,10 +259,6 @@ class SearchScreen(FollowedScreen):
         if chosen is not None:
             self.query_one(StateLine).say(*copy_text(self.app, chosen.trace_id, "the trace id"))
 
-    def action_reload(self) -> None:
-        """Read every listed trace again, now."""
-        self.poller.ask(AFRESH)
-
 
 def _notice(listing: Listing, asked: str) -> tuple[str, str, bool] | None:
     if listing.missing:
@@ -254,12 +266,14 @@ def _notice(listing: Listing, asked: str) -> tuple[str, str, bool] | None:
     if listing.fault is not None:
         kept = "What is listed was read before. " if listing.rows else ""
         return "The store could not be read", f"{listing.fault}\n{kept}Press r to try again now.", True
-    if not listing.rows and not listing.reading and asked:
-        return (
-            "No trace matches",
-            f"{asked}\nAll of it must hold for one single event of a trace. / changes it, Esc shows all traces again.",
-            False,
+    if not listing.rows and asked and (listing.reading or listing.unfinished):
+        return "Searching", f"{plural(listing.looked_at, 'trace')} read so far. Esc shows all traces again.", False
+    if not listing.rows and asked:
+        looked_at = plural(listing.looked_at, "trace")
+        why = (
+            f"None of {looked_at} is." if listing.looked_at else "All of it must hold for one single event of a trace."
         )
+        return "No trace matches", f"{asked}\n{why} / changes it, Esc shows all traces again.", False
     if not listing.rows and not listing.reading:
         return (
             "No traces yet",

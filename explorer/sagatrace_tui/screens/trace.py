@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import ClassVar, Final
@@ -14,15 +15,15 @@ from textual.containers import Container
 from textual.message import Message
 from textual.timer import Timer
 from textual.widgets import Input
-from textual.worker import get_current_worker
 
 from sagatrace.mirror import Mirror
 from sagatrace.stores import EventStore
 from sagatrace_tui.labels import inert, plural
-from sagatrace_tui.live import AFRESH, OpenTrace, Poller, TraceFeed
+from sagatrace_tui.live import OpenTrace, Poller, TraceFeed
+from sagatrace_tui.model import Trace
 from sagatrace_tui.model.explain import hand_over
-from sagatrace_tui.model.find import find
 from sagatrace_tui.screens.clipboard import CopyScreen
+from sagatrace_tui.screens.finding import FindScreen
 from sagatrace_tui.screens.followed import FollowedScreen, behind
 from sagatrace_tui.screens.trace_keys import TRACE_KEYS, help_sections
 from sagatrace_tui.screens.trace_words import notice_about, part_of_why
@@ -47,7 +48,7 @@ TALL: Final = 16
 """Lines from which they stand one above the other; below, one of them shows at a time."""
 
 
-class TraceScreen(FollowedScreen, CopyScreen):
+class TraceScreen(FollowedScreen, CopyScreen, FindScreen):
     """Follows one trace; cursor, folds and scrolling stay as they are when it grows."""
 
     BINDINGS: ClassVar[list[BindingType]] = TRACE_KEYS
@@ -79,14 +80,6 @@ class TraceScreen(FollowedScreen, CopyScreen):
         def can_replace(self, message: Message) -> bool:
             """Only the newest reading is worth drawing."""
             return isinstance(message, TraceScreen.Read)
-
-    class Found(Message):
-        """What was to be found is."""
-
-        def __init__(self, text: str, span_ids: frozenset[str]) -> None:
-            super().__init__()
-            self.text = text
-            self.span_ids = span_ids
 
     def __init__(
         self,
@@ -178,6 +171,8 @@ class TraceScreen(FollowedScreen, CopyScreen):
         header, tree = self.query_one(TraceHeader), self.query_one(SpanTree)
         if self._patience is not None:
             self._patience.stop()
+        if reading.trace is None:
+            header.waiting = "not read"
         if reading.trace is not None and reading.outline is not None:
             header.now = reading.now
             if before is not None and reading.trace is before.trace:
@@ -196,7 +191,12 @@ class TraceScreen(FollowedScreen, CopyScreen):
         if before is None:
             self.call_after_refresh(self.listen)
         self.query_one(Notice).message = notice = notice_about(reading, self._trace_id)
-        self.query_one("#panes").display = notice is None or bool(tree.row_count)
+        panes, has_rows = self.query_one("#panes"), notice is None or bool(tree.row_count)
+        panes.display = (
+            True  # at first, so that they are laid out for a size they did not know: no frame as for another
+        )
+        if panes.visible is not has_rows:  # setting it paints, whether it is news or not
+            panes.visible = has_rows
 
     def tell_state(self) -> None:
         """Say how true the screen is."""
@@ -257,15 +257,19 @@ class TraceScreen(FollowedScreen, CopyScreen):
         part = part_of_why(trace) if self._view == "why" else None
         if self._view == "why" and part is None:
             self._view = "tree"
-            self.say(f"Nothing {'has failed so far' if trace.status == 'running' else 'failed in this trace'}", "ok")
+            self.say(f"Nothing {'has failed so far' if trace.status == 'running' else 'failed in this trace'}")
         tree.only = part
         if part is not None and trace.cause is not None:
             tree.go_to(trace.cause.span_id)
         self._arrange(self.size.height, self.query_one(SpanDetail).has_focus)
+        self.tell_hints()
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002 - Textual's form
-        """A stroke typed into a line is a stroke."""
-        return not (action == "find" and isinstance(self.focused, Input))
+    def tell_hints(self) -> None:
+        """Hint at the way out of a view, too: its own key."""
+        super().tell_hints()
+        if self._view != "tree":
+            hints = self.query_one(KeyHints)
+            hints.instead = {**hints.instead, "w" if self._view == "why" else "c": "All"}
 
     def action_in_tree(self, what: str, step: int) -> None:
         """Go to the next error or match, without leaving the detail."""
@@ -279,53 +283,18 @@ class TraceScreen(FollowedScreen, CopyScreen):
         self._show_detail()
 
     def action_find(self) -> None:
-        """Type what to find."""
-        self.query_one(FindLine).edit()
+        """Type what to find: in the tree, where it is marked."""
+        super().action_find()
+        if self._view == "compensation":
+            self.action_view("tree")
 
-    @on(FindLine.Changed)
-    def look_for(self, message: FindLine.Changed) -> None:
-        """Find it, away from the screen's own thread."""
-        reading, text = self._reading, message.text
-        if reading is None or reading.trace is None:
-            return
-        trace, hold = reading.trace, reading.hold
+    def searched(self) -> tuple[Trace, threading.Lock] | None:
+        """The trace shown."""
+        reading = self._reading
+        return None if reading is None or reading.trace is None else (reading.trace, reading.hold)
 
-        def look() -> None:
-            worker = get_current_worker()
-            with hold:  # the feed may not change what is searched, shown or not
-                found = find(trace, text, go_on=lambda: not worker.is_cancelled)
-            if not worker.is_cancelled:
-                self.post_message(self.Found(text, found))
-
-        self.query_one(FindLine).found = "finding …" if text else ""
-        self.run_worker(look, thread=True, exclusive=True, group="find")
-
-    def on_trace_screen_found(self, message: Found) -> None:
-        """Mark it, and go to the first of it."""
-        tree = self.query_one(SpanTree)
-        tree.matches = message.span_ids
-        if tree.only is not None and tree.only[0] == "found":
-            tree.only = ("found", message.span_ids) if message.span_ids else None
-        count = plural(len(message.span_ids), "span") if message.text else ""
-        self.query_one(FindLine).found = count and f"{count} · n N next, previous · * only these"
-        if message.span_ids and tree.highlighted not in message.span_ids:
-            tree.action_match(1)
-
-    @on(FindLine.Settled)
-    def leave_find(self) -> None:
+    def go_on(self) -> None:
         """Go on in the tree."""
-        self.set_focus(None)
-        self._arrange(self.size.height, into_detail=False)
-
-    @on(FindLine.Left)
-    def forget_find(self) -> None:
-        """Nothing is marked any more."""
-        self.set_focus(None)
-        tree = self.query_one(SpanTree)
-        tree.matches = frozenset()
-        if tree.only is not None and tree.only[0] == "found":
-            tree.only = None
-        self.query_one(FindLine).close()
         self._arrange(self.size.height, into_detail=False)
 
     def action_only_matches(self) -> None:
@@ -337,7 +306,8 @@ class TraceScreen(FollowedScreen, CopyScreen):
             self._view = "tree"
             tree.only = ("found", tree.matches)
         else:
-            self.say("Nothing was found yet: / finds", "warn")
+            self.say(tree.nothing_found)
+        self.tell_found()
 
     def action_other_pane(self) -> None:
         """From the tree to the detail and back."""
@@ -350,7 +320,7 @@ class TraceScreen(FollowedScreen, CopyScreen):
             self._arrange(self.size.height, into_detail=False)
         elif self._view != "tree":
             self.action_view("tree")
-        elif self.query_one(SpanTree).matches:
+        elif self.query_one(FindLine).display:
             self.forget_find()
         else:
             await self.action_leave()
@@ -359,18 +329,14 @@ class TraceScreen(FollowedScreen, CopyScreen):
         """Back to the list."""
         await self.run_action("app.leave_trace")
 
-    def action_reload(self) -> None:
-        """Fetch and fold the trace again, now."""
-        self.poller.ask(AFRESH)
-
-    def copied(self) -> tuple[str, str] | None:
+    def copied(self) -> tuple[str, str, str] | None:
         """What the cursor is on: the value of a line, else an id."""
         detail = self.query_one(SpanDetail)
         if not detail.has_focus:
             span_id = self._highlighted()
-            return (span_id, "the span id") if span_id else (self._trace_id, "the trace id")
+            return (span_id, "the span id", "") if span_id else (self._trace_id, "the trace id", "")
         if detail.line is not None and detail.line.value is not None:
-            return as_text(detail.line.value), "the value"
+            return as_text(detail.line.value), "the value", "Enter, S saves it" if detail.line.opens else ""
         return None
 
     def handed_over(self) -> tuple[str, str] | None:
@@ -384,6 +350,7 @@ class TraceScreen(FollowedScreen, CopyScreen):
     def _show_detail(self) -> None:
         tree, span_id = self.query_one(SpanTree), self._highlighted()
         self.query_one(TraceHeader).error_place = tree.error_place
+        self.tell_found()
         if tree.subject is not None and span_id is not None:
             self.query_one(SpanDetail).subject = (*tree.subject, span_id)
 

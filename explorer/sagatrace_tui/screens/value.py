@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen
 
-from sagatrace_tui.labels import inert, size
-from sagatrace_tui.screens.clipboard import copy_text
+from sagatrace_tui.labels import inert, plural, size
+from sagatrace_tui.screens.clipboard import CopyScreen
 from sagatrace_tui.widgets.bar import StateLine, TitleBar
 from sagatrace_tui.widgets.key_hints import KeyHints
+from sagatrace_tui.widgets.rows import Rows
 from sagatrace_tui.widgets.text_rows import TextRows
 
 __all__ = ["ValueScreen"]
 
 
-class ValueScreen(ModalScreen[None]):
+class ValueScreen(CopyScreen, ModalScreen[None]):
     """Shows a text in wrapped lines over everything else."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("y", "copy", "Copy"),
+        Binding("y", "copy", "Copy", tooltip="Copy all of it"),
+        Binding("S", "save", "Save", tooltip="Save it as a file"),
+        Binding("question_mark,f1", "app.help", "Help", tooltip="These keys"),
         Binding("escape,q", "dismiss", "Back"),
+        Binding("colon", "app.command_palette", show=False),  # the app's own key: a modal screen hides it
     ]
+    SUFFIX = ".txt"
     DEFAULT_CSS = """
     ValueScreen { layout: vertical; background: $background; }
     ValueScreen TextRows { height: 1fr; }
@@ -41,11 +47,27 @@ class ValueScreen(ModalScreen[None]):
         yield StateLine()
         yield KeyHints(self.BINDINGS)
 
-    def on_mount(self) -> None:
-        """Say how much there is."""
-        self.query_one(TextRows).focus()
-        self.query_one(StateLine).facts = (size(len(self._text)),)
+    @property
+    def help_sections(self) -> Sequence[tuple[str, Sequence[BindingType]]]:
+        """The keys of this screen."""
+        told = [binding for binding in Binding.make_bindings(self.BINDINGS) if binding.description]
+        return [("Value", [*told, *Rows.BINDINGS])]
 
-    def action_copy(self) -> None:
-        """Copy all of it."""
-        self.query_one(StateLine).say(*copy_text(self.app, self._text, "it"))
+    def on_mount(self) -> None:
+        """Show it from its start."""
+        self.query_one(TextRows).focus()
+
+    def on_resize(self) -> None:
+        """Say in how many lines it is shown."""
+        self.call_after_refresh(self._count)
+
+    def _count(self) -> None:
+        self.query_one(StateLine).facts = (plural(self.query_one(TextRows).row_count, "line"),)
+
+    def copied(self) -> tuple[str, str, str]:
+        """All of it."""
+        return self._text, "it", "S saves it as a file"
+
+    def handed_over(self) -> tuple[str, str]:
+        """All of it, as it is shown."""
+        return inert(self._text, lines=True), self._title

@@ -17,6 +17,8 @@ __all__ = ["Bar", "StateLine", "TitleBar"]
 
 SAID: Final = 8.0
 """Seconds that what was done stays to be read."""
+HINTED: Final = 3.0
+"""Seconds for what changes nothing: why a key did nothing, or that it does something now."""
 
 
 class Bar(Widget):
@@ -72,9 +74,10 @@ class StateLine(Bar):
         self.add_class("-said")
         if self._quiet is not None:
             self._quiet.stop()
-        self._quiet = self.set_timer(SAID, self._be_quiet)
+        self._quiet = self.set_timer(HINTED if tone == "plain" else SAID, self.hush)
 
-    def _be_quiet(self) -> None:
+    def hush(self) -> None:
+        """Show how true the screen is again."""
         self.said = ("", "plain")
         self.remove_class("-said")
 
@@ -86,6 +89,6 @@ class StateLine(Bar):
         facts = " · ".join(self.facts)
         sign = ("● ", TONES["bad" if self.fault else "warn" if self.behind else "ok"])
         room = self.size.width - cell_len(facts) - 5
-        if room < 12:
+        if room < 12 or not self.address:
             return Content.assemble(sign, short(facts, max(0, self.size.width - 2)))
         return Content.assemble(sign, short_middle(self.address, room), " · ", facts)

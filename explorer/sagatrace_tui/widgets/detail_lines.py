@@ -46,6 +46,11 @@ class DetailLine:
     is_cut: bool = False
     span_id: str | None = None
 
+    @property
+    def opens(self) -> bool:
+        """Whether it is opened whole, rather than folded or followed to another span."""
+        return self.value is not None and not self.can_fold and self.span_id is None
+
 
 def _title(text: str, width: int) -> Iterator[DetailLine]:
     for line in wrapped(short_name(inert(text, 200), width), width):
@@ -125,7 +130,8 @@ def _standing(span: Span, trace: Trace) -> Iterator[DetailLine]:
     for one in trace.still_standing:
         if one.span_id == span.span_id:
             sure = "" if one.explained else "; its own outcome is unknown"
-            yield _field("undone", f"NO, still standing: {inert(one.reason, 400)}{sure}", "cause")
+            how, tone = ("not yet", "busy") if one.being_undone else ("NO, still standing", "cause")
+            yield _field("undone", f"{how}: {inert(one.reason, 400)}{sure}", tone)
     for waits in trace.never_ran:
         if waits.span_id == span.span_id:
             yield _field("blocked", f"by {inert(waits.dependency_name, 200)}, which failed or never ran", "warn")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from textual import on
 from textual.app import ComposeResult
@@ -12,6 +12,7 @@ from textual.message import Message
 from textual.reactive import reactive
 from textual.widgets import Input, Static
 
+from sagatrace_tui.labels import plural
 from sagatrace_tui.widgets.line_input import LineInput
 
 __all__ = ["FindLine"]
@@ -28,11 +29,18 @@ class FindLine(Horizontal):
     FindLine { height: 1; display: none; background: $surface; padding: 0 1; }
     FindLine Static { width: auto; color: $foreground-muted; }
     FindLine #sign { color: $primary; }
-    FindLine Input, FindLine Input:focus { border: none; height: 1; width: 1fr; padding: 0; background: $surface; }
+    FindLine Input, FindLine Input:focus {
+        border: none; height: 1; width: 1fr; padding: 0; background: $surface;
+        &>.input--selection { text-style: underline; }
+    }
     """
 
     found: reactive[str] = reactive("")
     """What there is to say about the result."""
+    WIDE: Final = 76
+    """Columns from which it says what to do with it, too."""
+
+    _told = (0, 0, False)
 
     class Changed(Message):
         """Something else is to be found."""
@@ -54,10 +62,28 @@ class FindLine(Horizontal):
         yield Static(id="found", markup=False)
 
     def edit(self) -> None:
-        """Begin to type."""
+        """Begin to type: in place of what was looked for before, unless one goes on in it."""
         self.display = True
         # At once: what is typed next may have come in the same packet.
         self.screen.set_focus(self.query_one(Input))
+        self.query_one(Input).action_select_all()
+
+    def busy(self) -> None:
+        """Say that it is looked for."""
+        self.found = "finding …" if self.query_one(Input).value else ""
+
+    def tell(self, which: int, count: int, *, alone: bool) -> None:
+        """Say how much was found, which of it is looked at (0 for none), and whether nothing else is shown."""
+        self._told = (which, count, alone)
+        if not self.query_one(Input).value:
+            self.found = ""
+        elif not count:
+            self.found = "not found"
+        else:
+            place = f"{which:,} of " if which else ""
+            brief = self.size.width < self.WIDE
+            keys = f" · n N next, previous · * {'all again' if alone else 'only these'}"
+            self.found = f"{place}{count:,}" if brief else f"{place}{plural(count, 'span')}{keys}"
 
     def close(self) -> None:
         """Be hidden and empty."""
@@ -65,6 +91,11 @@ class FindLine(Horizontal):
         with self.prevent(Input.Changed):
             self.query_one(Input).value = ""
         self.found = ""
+
+    def on_resize(self) -> None:
+        """Say as much as there is room for."""
+        which, count, alone = self._told
+        self.tell(which, count, alone=alone)
 
     def watch_found(self, found: str) -> None:
         """Show it."""

@@ -33,6 +33,7 @@ _NAMES: Final = {
     "equals_sign": "=",
     "question_mark": "?",
     "slash": "/",
+    "colon": ":",
     "asterisk": "*",
     "less_than_sign": "<",
     "greater_than_sign": ">",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from sagatrace_tui.labels import at_times, duration, inert, short, short_name
-from sagatrace_tui.model import LedgerRow, Outcome, Trace
+from sagatrace_tui.model import LedgerRow, Outcome, Standing, Trace
 from sagatrace_tui.widgets.rows import Part, fitted
 
 __all__ = ["LedgerLine", "ledger_lines"]
@@ -63,12 +63,22 @@ def _standing(trace: Trace) -> Iterator[LedgerLine]:
             yield _heading("Nothing is still standing: every step was undone", "ok")
             yield LedgerLine(())
         return
-    yield _heading(f"⚠ STILL STANDING  {len(standing)}", "cause")
-    for one in standing:
-        unsure = "" if one.explained else "  (its own outcome is unknown: it may have taken effect)"
-        cells = ((("■", "cause"), 2), ((inert(one.name, 120), "cause"), 0))
-        yield LedgerLine(((f"{inert(one.reason, 400)}{unsure}", "warn"),), cells, one.span_id)
-    yield LedgerLine(())
+    loud = [one for one in standing if not one.being_undone]
+    if loud:
+        so_far = " so far" if trace.status == "running" else ""
+        yield _heading(f"⚠ STILL STANDING  {len(loud)}{so_far}", "cause")
+        yield from (_stands(one, "■", "cause", "warn") for one in loud)
+        yield LedgerLine(())
+    if undoing := [one for one in standing if one.being_undone]:
+        yield _heading(f"▶ Being undone  {len(undoing)}", "busy")
+        yield from (_stands(one, "▶", "busy", "muted") for one in undoing)
+        yield LedgerLine(())
+
+
+def _stands(one: Standing, sign: str, tone: str, why_tone: str) -> LedgerLine:
+    unsure = "" if one.explained else "  (its own outcome is unknown: it may have taken effect)"
+    cells = (((sign, tone), 2), ((inert(one.name, 120), tone), 0))
+    return LedgerLine(((f"{inert(one.reason, 400)}{unsure}", why_tone),), cells, one.span_id)
 
 
 def _unwinding(trace: Trace) -> Iterator[LedgerLine]:

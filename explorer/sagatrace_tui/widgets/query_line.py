@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -52,7 +53,7 @@ class QueryLine(Vertical):
         border: none; height: 1; padding: 0; background: $surface; color: $foreground;
         &>.input--placeholder, &>.input--suggestion { color: $foreground-muted; }
     }
-    QueryLine Static { height: 1; display: none; color: $foreground-muted; text-wrap: nowrap; }
+    QueryLine Static { height: auto; display: none; color: $foreground-muted; text-wrap: nowrap; }
     QueryLine.-open Static { display: block; }
     """
 
@@ -70,7 +71,8 @@ class QueryLine(Vertical):
     def __init__(self, recent: Sequence[str] = ()) -> None:
         super().__init__()
         self.recent = list(recent)
-        self._recalled = -1
+        self._past: list[str] = []  # what is gone through: what was typed, then earlier queries
+        self._at = 0
         self._entered = ""
 
     def compose(self) -> ComposeResult:
@@ -85,36 +87,51 @@ class QueryLine(Vertical):
 
     def edit(self) -> None:
         """Begin to type."""
-        self._recalled = -1
-        self.add_class("-open")
-        self._say(self.input.value)
+        self.input.cursor_position = len(self.input.value)
         # At once: what is typed next may have come in the same packet.
         self.screen.set_focus(self.input)
+
+    def on_descendant_focus(self) -> None:
+        """Say what can be typed, by whatever way one came here."""
+        self._past = []
+        self.add_class("-open")
+        self._say(self.input.value)
+
+    def on_descendant_blur(self) -> None:
+        """Whoever goes elsewhere leaves the query as it was entered; not so one who looks at another window."""
+        self.remove_class("-open")
+        if self.app.app_focus:
+            self.input.value = self._entered
 
     @on(Input.Changed)
     def judge(self, event: Input.Changed) -> None:
         """Say at once what the query lacks."""
         event.stop()
+        if self._past and event.value != self._past[self._at]:
+            self._past = []
         self._say(event.value)
 
-    def _say(self, text: str) -> None:
+    def _say(self, text: str, *, entered: bool = False) -> None:
         note = self.query_one(Static)
         width = max(10, self.size.width - 2)
+        word = text.rpartition(" ")[2]
         try:
             parse_query(text)
         except QueryError as error:
-            place = cell_len(inert(text[: error.start]))
-            marks = "^" * max(1, min(cell_len(inert(text[error.start : error.end])), 12))
-            lead = f"{' ' * place}{marks} " if place + len(marks) + len(str(error)) < width else "^ "
-            note.update(Content.styled(short(lead + inert(str(error), 300), width), TONES["bad"]))
-            return
-        word = text.rpartition(" ")[2]
+            if (
+                entered or error.end < len(text) or not (word in KEYS or completions(text))
+            ):  # else it may yet become right
+                note.update(Content.styled(_pointed_out(error, text, width), TONES["bad"]))
+                return
         if (key := word.partition(":")[0] + ":") in KEYS and ":" in word:
             note.update(Content.styled(short(f"{key} {KEYS[key]}", width), TONES["muted"]))
-        else:
-            found = completions(text) if word else list(KEYS)
-            known = "  ".join([*(found or KEYS), "key=value", '"part of an error"', "id…"])
-            note.update(Content.styled(short(f"Tab completes · {known}", width), TONES["muted"]))
+            return
+        found = completions(text) if word else list(KEYS)
+        known = [*(found or KEYS), "key=value", '"part of an error"', "id…"]
+        told = "Tab completes ·"
+        while known and cell_len(told) + len(known[0]) + 2 <= width:
+            told = f"{told} {known.pop(0)} "
+        note.update(Content.styled(told.rstrip(), TONES["muted"]))
 
     @on(Input.Submitted)
     def ask(self, event: Input.Submitted) -> None:
@@ -125,6 +142,7 @@ class QueryLine(Vertical):
             query = parse_query(text)
         except QueryError as error:
             self.input.cursor_position = error.start
+            self._say(event.value, entered=True)
             self.app.bell()
             return
         self._entered = text
@@ -145,9 +163,12 @@ class QueryLine(Vertical):
             self.input.cursor_position = len(self.input.value)
 
     def action_recall(self, step: int) -> None:
-        """Take up an earlier query."""
-        self._recalled = max(-1, min(len(self.recent) - 1, self._recalled + step))
-        self.input.value = self.recent[self._recalled] if self._recalled >= 0 else self._entered
+        """Take up an earlier query, or what was typed before one was."""
+        if not self._past:
+            typed = self.input.value
+            self._past, self._at = [typed, *(one for one in self.recent if one != typed)], 0
+        self._at = max(0, min(len(self._past) - 1, self._at + step))
+        self.input.value = self._past[self._at]
         self.input.cursor_position = len(self.input.value)
 
     def action_leave(self) -> None:
@@ -155,3 +176,13 @@ class QueryLine(Vertical):
         self.input.value = self._entered
         self.remove_class("-open")
         self.post_message(self.Left())
+
+
+def _pointed_out(error: QueryError, text: str, width: int) -> str:
+    """What is wrong, below the place where it is; in lines of its own where one does not hold it."""
+    place, told = cell_len(inert(text[: error.start])), inert(str(error), 300)
+    marks = "^" * max(1, min(cell_len(inert(text[error.start : error.end])), 12))
+    if place + len(marks) + 1 + cell_len(told) <= width:
+        return f"{' ' * place}{marks} {told}"
+    lines = textwrap.wrap(told, width, break_on_hyphens=False)
+    return "\n".join([f"{' ' * place}{marks}", *lines] if place + len(marks) <= width else lines)

@@ -225,7 +225,8 @@ class Rows(ScrollView, can_focus=True):
         """Scroll to `top`, or as little further as shows the cursor."""
         top = max(self.cursor - self.page_height + 1, min(top, self.cursor))
         if top != self.scroll_offset.y:
-            self.scroll_to(y=top, animate=False, immediate=True)
+            # Rows that need a scrollbar since a moment ago have none yet, and are scrolled all the same.
+            self.scroll_to(y=top, animate=False, immediate=True, force=True)
 
     def on_resize(self, _event: events.Resize) -> None:
         """Keep the cursor in sight."""
@@ -233,11 +234,16 @@ class Rows(ScrollView, can_focus=True):
         self._drawn.clear()
         self._bring(self.scroll_offset.y)
 
+    def action_open(self) -> None:
+        """What Enter does, for those that open something."""
+
     def on_click(self, event: events.Click) -> None:
-        """Move the cursor to the row under the mouse."""
+        """Move the cursor to the row under the mouse; a second click opens it."""
         index = event.y - self.HEADER_LINES + self.scroll_offset.y
         if event.y >= self.HEADER_LINES and index < self.row_count:
             self.cursor = index
+            if event.chain == 2:
+                self.action_open()
 
     def action_move(self, rows: int) -> None:
         """Move the cursor by rows."""

@@ -32,6 +32,8 @@ class SpanDetail(Rows):
     ]
 
     subject: reactive[Subject | None] = reactive(None, init=False, repaint=False, always_update=True)
+    sought: reactive[str] = reactive("", init=False, repaint=False)
+    """What is looked for: lines that hold it are marked, and the first of them is gone to."""
 
     class ValueOpened(Message):
         """A value is to be shown whole."""
@@ -77,6 +79,21 @@ class SpanDetail(Rows):
         if is_other:
             self._toggled.clear()
         self._build(0 if is_other else self.cursor)
+        if is_other:
+            self._go_to_sought()
+
+    def watch_sought(self) -> None:
+        """Mark it."""
+        self._go_to_sought()
+        self.redraw()
+
+    def _go_to_sought(self) -> None:
+        first = next((at for at, line in enumerate(self._lines) if self._is_sought(line)), None)
+        if first is not None and not self.has_focus:
+            self.cursor = first
+
+    def _is_sought(self, line: DetailLine) -> bool:
+        return bool(self.sought) and self.sought.casefold() in "".join(text for text, _ in line.parts).casefold()
 
     def on_resize(self, event: events.Resize) -> None:
         """Wrap anew."""
@@ -98,7 +115,9 @@ class SpanDetail(Rows):
 
     def row(self, index: int, width: int) -> list[Part]:
         """One line."""
-        return fitted(self._lines[index].parts, width)
+        line = self._lines[index]
+        parts = [(text, "found") for text, _ in line.parts] if self._is_sought(line) else line.parts
+        return fitted(parts, width)
 
     @property
     def marks_cursor(self) -> bool:
@@ -127,7 +146,7 @@ class SpanDetail(Rows):
             self.post_message(self.SpanChosen(line.span_id))
         elif line.can_fold:
             self.action_fold()
-        elif line.value is not None:
+        elif line.opens:
             title = "".join(text for text, _ in line.parts[:2]).strip(" :-") if line.path else "value"
             self.post_message(self.ValueOpened(title, line.value))
 

@@ -27,6 +27,7 @@ _ROLES: Final[dict[Role, tuple[str, str]]] = {
     "compensation": ("undo failed", "bad"),
 }
 _STANDING: Final = ("⚠ still standing", "⚠ standing", "⚠")
+_BEING_UNDONE: Final = ("↺ being undone", "↺ undoing", "↺")
 
 
 def zones(width: int) -> tuple[int, int, int]:
@@ -45,7 +46,7 @@ class SpanRows:
         for anomaly in trace.anomalies:
             for span_id in anomaly.span_ids:
                 self._odd.setdefault(span_id, anomaly.kind)
-        self._standing = {one.span_id for one in trace.still_standing}
+        self._standing = {one.span_id: one for one in trace.still_standing}
         self._blocked = {one.span_id for one in trace.never_ran}
 
     def parts(
@@ -126,8 +127,9 @@ class SpanRows:
             word = "blocked" if span.span_id in self._blocked else span.status
             yield word, "warn" if word == "blocked" else STATUS_TONES[word]
             room -= len(word) + 2
-        if span.span_id in self._standing:
-            yield next((text for text in _STANDING if len(text) + 2 <= room), _STANDING[-1]), "cause"
+        if (stands := self._standing.get(span.span_id)) is not None:
+            said, tone = (_BEING_UNDONE, "busy") if stands.being_undone else (_STANDING, "cause")
+            yield next((text for text in said if len(text) + 2 <= room), said[-1]), tone
         elif span.span_id in self._odd:
             told = f"⚠ {self._odd[span.span_id].replace('_', ' ')}"
             yield (told if len(told) + 2 <= room else "⚠"), "warn"

@@ -111,9 +111,16 @@ class SpanTree(Rows):
     @property
     def error_place(self) -> tuple[int, int]:
         """(which error the cursor is on, counted from 1, or 0; how many there are)."""
+        return self._place_among(self._errors)
+
+    @property
+    def match_place(self) -> tuple[int, int]:
+        """(which span that was found the cursor is on, counted from 1, or 0; how many there are)."""
+        return self._place_among(self._found)
+
+    def _place_among(self, places: Sequence[int]) -> tuple[int, int]:
         here = self._rows[self.cursor] if len(self._rows) else -1
-        at = bisect_left(self._errors, here)
-        return (at + 1 if _holds(self._errors, here) else 0, len(self._errors))
+        return (bisect_left(places, here) + 1 if _holds(places, here) else 0, len(places))
 
     def watch_subject(self, old: Subject | None, new: Subject | None) -> None:
         """Show the trace, cursor and folds kept; at first the cursor is on what the trace failed at."""
@@ -219,13 +226,13 @@ class SpanTree(Rows):
         return True
 
     def _is_folded(self, span_id: str) -> bool:
-        if self.only is None and self.outline is not None and span_id in self.outline.groups:
-            return span_id not in self._opened
-        return span_id in self._folds()
+        is_group = self.only is None and self.outline is not None and span_id in self.outline.groups
+        return span_id in self._folds() or (is_group and span_id not in self._opened)
 
     def _set_folded(self, span_id: str, fold: bool) -> None:
         if self.only is None and self.outline is not None and span_id in self.outline.groups:
             (self._opened.discard if fold else self._opened.add)(span_id)
+            self._folds().discard(span_id)  # it was among all that were folded
         else:
             (self._folds().add if fold else self._folds().discard)(span_id)
 
@@ -334,7 +341,10 @@ class SpanTree(Rows):
 
     def action_match(self, step: int) -> None:
         """Go to the next span that was found."""
-        self._step(self._found, step, "Nothing was found yet: / finds")
+        self._step(self._found, step, self.nothing_found)
+
+    nothing_found = "Nothing was found: / finds"
+    """What to say to whoever wants to see what was found."""
 
     def _step(self, places: Sequence[int], step: int, without: str) -> None:
         if self.outline is None or not places:

@@ -32,6 +32,8 @@ __all__ = ["TraceHeader"]
 SENTENCE_LINES: Final = 3
 TALL: Final = 20
 """Lines of a terminal from which the verdict may take more than one."""
+BOTH: Final = 76
+"""Columns from which a verdict is told in the list's words and in its own."""
 _DOTTED: Final = re.compile(r"(?<![\w.…])(?:[A-Za-z_]\w*\.)+(?=[A-Za-z_]\w*)")
 
 
@@ -92,7 +94,9 @@ class TraceHeader(Widget):
 
 
 def _title(trace: Trace, width: int) -> Content:
-    verdict = f"{VERDICTS[trace.verdict][0]} {trace.verdict.replace('_', ' ')}"
+    glyph, listed = VERDICTS[trace.verdict]
+    word = trace.verdict.replace("_", " ")
+    verdict = f"{glyph} {listed}" if word == listed or width < BOTH else f"{glyph} {listed}: {word}"
     room = width - cell_len(verdict) - 4
     widest = max(6, room - 14)
     name = short(short_name(inert(trace.name, 200), widest) or "(no spans)", widest)

@@ -44,6 +44,14 @@ PRAGMA application_id = {_APPLICATION_ID};
 PRAGMA user_version = {SCHEMA_VERSION};
 """
 
+_ADVICE: Final = {
+    sqlite3.SQLITE_NOTADB: "it holds something else, give another path",
+    sqlite3.SQLITE_CORRUPT: "it is damaged, bring back a copy or save what is left with the `.recover` of sqlite3",
+    sqlite3.SQLITE_CANTOPEN: "this user needs the right to read and write the file and its directory",
+    sqlite3.SQLITE_PERM: "this user needs the right to read and write the file and its directory",
+    sqlite3.SQLITE_READONLY: "this user needs the right to write the file and its directory",
+}
+"""What to do, by what SQLite says it is."""
 _FAR: Final = 5_000  # rows past a cursor from which on those of one trace are found by its own index
 _T = TypeVar("_T")
 
@@ -267,7 +275,12 @@ class SqliteStore:
     def _failure(self, error: Exception) -> StoreError:
         if _is_busy(error):
             return StoreError(f"{self._path} was held by other processes for {self._max_wait:g} s: {error}")
-        return StoreError(f"cannot use the store {self._path}: {error}")
+        if os.path.isdir(self._text):  # noqa: PTH112 - which a Path asks only where it may look
+            return StoreError(
+                f"cannot use the store {self._path}: it is a directory, name a file in it, e.g. sqlite:///{self._path}/traces.db"
+            )
+        advice = _ADVICE.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, "")  # the rest of it only tells more
+        return StoreError(f"cannot use the store {self._path}: {error}{advice and f': {advice}'}")
 
 
 def _identity(path: str) -> str:
