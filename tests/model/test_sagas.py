@@ -119,6 +119,31 @@ ROLES = [
           c2    3..4 named=credit
           fund  5..6 failed !empty
         """, verdict="failed", path="loan fund", roles="c1:recovered fund:cause loan:consequence"),
+    Saga("what failed inside a stage that was tried again is not why a later one failed", """
+        loan      0..30 failed
+          b1      1..8 failed named=book
+            fly   2..6 failed !full
+              ask 3..4 failed job !full
+          b2      9..15 named=book
+          fund    20..21 failed !empty
+        """, verdict="failed", path="loan fund",
+        roles="ask:recovered b1:recovered fly:recovered fund:cause loan:consequence",
+        says="failed at stage:fund (empty) · nothing to undo"),
+    Saga("what failed inside it after it had given up was not made good", """
+        loan      0..30 failed
+          b1      1..5 failed named=book
+            fly   2..25 failed job !full
+          b2      9..15 named=book
+          fund    20..21 failed !empty
+        """, verdict="failed", path="loan fund",
+        roles="b1:recovered fly:independent fund:cause loan:consequence"),
+    Saga("a stage that was tried again, the second time in vain", """
+        loan      0..30 failed
+          b1      1..8 failed named=book
+            fly   2..6 failed !full
+          b2      9..15 failed named=book
+        """, verdict="failed", path="loan b1 fly",
+        roles="b1:consequence b2:independent fly:cause loan:consequence"),
     Saga("tried three times, in vain", """
         loan    0..9 failed
           c1    1..2 failed named=credit
@@ -1178,6 +1203,32 @@ MORE = [
             b     d5 job needs=a
         """, verdict="compensating", path="loan pay", roles="pay:cause", undone="book<u1:running",
         standing="book: undo still running"),
+    Saga("an undo that only enqueued its job, which failed, and was run again as a job of its own", """
+        loan      0..20 failed
+          book    1..2 +unbook
+          pay     3..4 failed
+          u1      5..6 ~book
+            j1    q5.5 7..8 failed job named=cancel !busy
+            j2    9..10 job named=cancel
+        """, verdict="rolled_back", path="loan pay", roles=f"j1:recovered {PAY}", undone="book<u1:compensated"),
+    Saga("an undo that left a stage behind, which dealt with the failure of its job", """
+        loan      0..20 failed
+          book    1..2 +unbook
+          pay     3..4 failed
+          u1      5..6 ~book
+            try   5.5..9
+              j1  7..8 failed job !busy
+        """, verdict="rolled_back", path="loan pay", roles=f"j1:recovered {PAY}", undone="book<u1:compensated"),
+    Saga("an undo that left a stage behind, which failed with its job and was tried again", """
+        loan      0..20 failed
+          book    1..2 +unbook
+          pay     3..4 failed
+          u1      5..6 ~book
+            t1    5.5..9 failed named=try
+              j1  7..8 failed job !busy
+            t2    10..11 named=try
+        """, verdict="rolled_back", path="loan pay", roles=f"j1:recovered {PAY} t1:recovered",
+        undone="book<u1:compensated"),
     Saga("an undo that only enqueued its job, which was then canceled", """
         loan      0..9 failed
           book    1..2 +unbook

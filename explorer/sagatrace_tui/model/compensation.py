@@ -17,6 +17,7 @@ from sagatrace_tui.model.facts import facts_of
 from sagatrace_tui.model.failure import Failures, When, ending_of
 from sagatrace_tui.model.fold import Change, Fold
 from sagatrace_tui.model.forest import Forest
+from sagatrace_tui.model.leftovers import Leftovers
 from sagatrace_tui.model.span import Span
 
 __all__ = ["Compensations", "Footing", "Outcome", "Standing", "beginning_of"]
@@ -60,26 +61,23 @@ class Compensations:
 
     def __init__(self, fold: Fold, forest: Forest, census: Census, areas: Areas, failures: Failures) -> None:
         self._fold, self._forest, self._census, self._areas = fold, forest, census, areas
-        self._failures = failures
+        self.leftovers = Leftovers(fold, census, areas, failures)
         self.effects = Effects(fold, forest, census, areas)
         self._footing: dict[str, Footing] = {}
         self._undone_at: dict[str, int] = {}  # per step that was undone, when its last good undo ended
         self._revoked: dict[str, bool] = {}  # per undo that was asked for, whether it was undone itself
         self.by_footing: dict[Footing, set[str]] = {}
         self._stale = {*census.declared, *census.undos_of, *census.unwound}
-        self._trouble: dict[str, list[Span]] | None = None
-        self._lost: dict[str, str] | None = None
 
     def update(self, change: Change) -> None:
         """Take a change of one span, and note which steps it may have touched."""
         span = change.span
         census = self._census
-        self._lost = None
         self._stale.update(self.effects.update(change))
         if any(span.span_id in steps for steps in (census.declared, census.undos_of, census.unwound)):
             self._stale.add(span.span_id)
         if span.span_id in self._areas.owner:
-            self._trouble = None
+            self.leftovers.update(span.span_id)
             for undo_id in self._areas.outer(span.span_id):
                 self._stale.update(self._undone_by(undo_id))
 
@@ -217,29 +215,9 @@ class Compensations:
             return pending
         if undo.status != "success":
             return "failed"
-        troubles = self.troubles().get(undo_id, ())
-        if any(not span.is_open or span.span_id in self.lost() for span in troubles):
+        if self.leftovers.went_wrong(undo_id):
             return "failed"
-        return pending if troubles else "compensated"
-
-    def troubles(self) -> dict[str, list[Span]]:
-        """Per undo that says it went well, what it left behind: jobs that ended ill after that, or are still open."""
-        if self._trouble is None:
-            self._trouble = {}
-            unwell = self._census.failed | self._census.halted | self._census.open
-            for span_id in unwell & self._areas.owner.keys():
-                span = self._fold.spans[span_id]
-                for undo_id in self._areas.outer(span_id):
-                    undo = self._fold.spans[undo_id]
-                    if undo_id != span_id and undo.status == "success" and _outlives(span, undo):
-                        self._trouble.setdefault(undo_id, []).append(span)
-        return self._trouble
-
-    def lost(self) -> dict[str, str]:
-        """The spans that will never run, each with what it waits for in vain."""
-        if self._lost is None:
-            self._lost = self._failures.never_ran()
-        return self._lost
+        return pending if self.leftovers.still_open(undo_id) else "compensated"
 
     def first_standing(self, count: int) -> list[str]:
         """The names of the first steps nobody undid, by when they ended; what still runs counts among them."""
@@ -342,7 +320,3 @@ class Compensations:
 
 def _completed_after(step: Span, moment: int) -> bool:
     return step.status == "success" and step.over_at > moment
-
-
-def _outlives(span: Span, undo: Span) -> bool:
-    return span.is_open or not span.was_over_by(undo.over_at)
