@@ -227,6 +227,12 @@ ROLES = [
           mail  d1 job needs=pay
           log   d1 job needs=mail
         """, verdict="failed", path="loan pay", roles="loan:consequence pay:cause", never_ran="mail<pay log<mail"),
+    Saga("a job that waited for one that failed, and was then put into its queue by hand", """
+        loan    0..9 failed
+          pay   1..2 failed job
+          mail  d1 q5 job needs=pay
+        """, verdict="running", path="loan pay", roles="loan:consequence pay:cause",
+        says="failed at pay · running: mail"),
     Saga("a job that may still run", """
         loan    0..9 failed
           pay   1..2 failed job
@@ -365,7 +371,7 @@ UNDOING = [
           repair  7..8
             u2    7..8 ~credit
         """, verdict="rolled_back", path="loan pay", roles="loan:consequence pay:cause u1:recovered",
-        undone="credit<u1:failed credit<u2:compensated", odd="step_after_abort(repair)"),
+        undone="credit<u1:failed credit<u2:compensated"),
     Saga("both undos failed", """
         loan      0..9 failed
           credit  1..2 +release
@@ -546,6 +552,88 @@ UNDOING = [
             undo  6..7 job +redo
         """, verdict="rolled_back", path="loan pay", roles="loan:consequence pay:cause",
         undone="credit<u1:compensated"),
+    Saga("an undo that names no step failed, and was tried again", """
+        loan      0..9 failed
+          pay     3..4 failed
+          c1      5..6 failed ~ named=cleanup
+          c2      7..8 ~ named=cleanup
+        """, verdict="rolled_back", path="loan pay", roles="c1:recovered loan:consequence pay:cause"),
+    Saga("an undo that names no step began, and nobody told how it ended", """
+        loan      0..9 failed
+          pay     3..4 failed
+          cleanup 5.. ~
+        """, verdict="rollback_incomplete", path="loan pay", roles="loan:consequence pay:cause",
+        odd="never_ended(cleanup)", idle=True,
+        says="failed at stage:pay · rollback incomplete: cleanup never told how it ended and names no step"),
+    Saga("an undo that names no step was canceled", """
+        loan      0..9 failed
+          pay     3..4 failed
+          cleanup 5..6 canceled ~
+        """, verdict="rollback_incomplete", path="loan pay", roles="loan:consequence pay:cause",
+        says="failed at stage:pay · rollback incomplete: cleanup was canceled and names no step"),
+    Saga("an undo that names no step left a job behind, which failed", """
+        loan      0..9 failed
+          pay     3..4 failed
+          cleanup 5..6 ~
+            j     7..8 failed job
+        """, verdict="rollback_incomplete", path="loan pay", roles="j:compensation loan:consequence pay:cause",
+        says="failed at stage:pay · rollback incomplete: cleanup failed and names no step"),
+    Saga("a group of undos failed before any of them", """
+        loan      0..9 failed
+          pay     3..4 failed
+          rollback 5..8 failed !down
+        """, verdict="rollback_incomplete", path="loan pay",
+        roles="loan:consequence pay:cause rollback:compensation",
+        says="failed at stage:pay · rollback incomplete: stage:rollback failed and names no step"),
+    Saga("the undo of a step that had failed outright failed", """
+        loan      0..9 failed
+          pay     3..4 failed !NoFunds:empty
+          u1      5..6 failed ~pay !no
+        """, verdict="rollback_incomplete", path="loan pay", roles="loan:consequence pay:cause u1:compensation",
+        undone="pay<u1:failed", odd="empty_undo(pay u1)",
+        standing="pay?: undo failed after 1 attempt; it had failed itself, so there may be nothing to undo"),
+    Saga("a step that had failed outright is being undone", """
+        loan      0..
+          pay     3..4 failed !NoFunds:empty
+          u1      5.. ~pay
+        """, verdict="compensating", path="loan pay", roles="pay:cause", undone="pay<u1:running",
+        standing="pay?: undo still running; it had failed itself, so there may be nothing to undo",
+        odd="empty_undo(pay u1)", says="failed at stage:pay (NoFunds: empty) · compensating: 0 of 1 step undone"),
+    Saga("a step that was canceled before it began left nothing to undo", """
+        loan      0..9 failed
+          pay     q1 ..4 canceled job +refund
+        """, verdict="failed", path="loan", roles="loan:cause"),
+    Saga("a step that was gone from its queue before anybody saw it begin may have", """
+        loan      0..9 failed
+          pay     q1 ..4 canceled job +refund presumed
+        """, verdict="rollback_missing", path="loan", roles="loan:cause", undone="pay<-:not_started",
+        standing="pay?: undo never started"),
+    Saga("a saga whose steps declare nothing could not undo itself", """
+        loan      0..9 failed unwind=5..8!
+          credit  1..2
+          pay     3..4 failed
+        """, verdict="rollback_incomplete", path="loan pay", roles="loan:consequence pay:cause",
+        undone="loan<loan:failed",
+        says="failed at stage:pay · rollback incomplete: workflow:loan failed to undo itself"),
+    Saga("a saga whose steps declare nothing began to undo itself, and then silence", """
+        loan      0.. unwind=5..
+          credit  1..2
+          pay     3..4 failed
+        """, verdict="rollback_incomplete", path="loan pay", roles="pay:cause",
+        undone="loan<loan:unconfirmed", odd="never_ended(loan)", idle=True,
+        says="failed at stage:pay · rollback incomplete: workflow:loan never told how its undoing ended"),
+    Saga("a step that failed could not undo itself: with what it failed is told, not with what its undoing did", """
+        loan      0..9 failed
+          a       1..2 failed +x unwind=7..8! !NoFunds:empty
+        """, verdict="rollback_incomplete", path="loan a", roles="a:cause loan:consequence", undone="a<a:failed",
+        standing="a?: undo failed after 1 attempt; it had failed itself, so there may be nothing to undo",
+        says="failed at stage:a (NoFunds: empty) · rollback incomplete: 1 of 1 step still standing (stage:a)"),
+    Saga("a step of which only is known that it could not undo itself", """
+        loan      0..9 failed
+          a       1.. +x unwind=7..8!
+        """, verdict="rollback_incomplete", path="loan a", roles="a:cause loan:consequence", undone="a<a:failed",
+        standing="a?: undo failed after 1 attempt",
+        says="failed at stage:a · rollback incomplete: 1 of 1 step still standing (stage:a)"),
     Saga("an undo that names no step failed", """
         loan          0..9 failed
           pay         3..4 failed
@@ -930,6 +1018,36 @@ AGAIN = [
 ]  # fmt: skip
 
 ODD = [
+    Saga("undone in the order done, as the steps tell themselves", """
+        loan      0..9 failed
+          a       1..2 +x unwind=7..7.5
+          b       3..4 +x unwind=8..8.5
+          pay     5..6 failed
+        """, verdict="rolled_back", path="loan pay", roles="loan:consequence pay:cause",
+        undone="a<a:compensated b<b:compensated", odd="out_of_order_undo(a b)"),
+    Saga("each undo runs in a job of its own, which began after the undoing had", """
+        loan      0..20 failed
+          a       1..2 +x
+          b       3..4 +x
+          pay     5..6 failed
+          j2      7..9 job
+            u2    7.5..8.5 ~b
+          j1      10..12 job
+            u1    10.5..11.5 ~a
+            note  @11.6
+        """, verdict="rolled_back", path="loan pay", roles="loan:consequence pay:cause",
+        undone="b<u2:compensated a<u1:compensated"),
+    Saga("a job that undoes began after the undoing had, and does something else as well", """
+        loan      0..20 failed
+          a       1..2 +x
+          b       3..4 +x
+          pay     5..6 failed
+          u2      7..8 ~b
+          j1      10..12 job
+            u1    10.5..11 ~a
+            mail  11.2..11.5
+        """, verdict="rolled_back", path="loan pay", roles="loan:consequence pay:cause",
+        undone="b<u2:compensated a<u1:compensated", odd="step_after_abort(j1)"),
     Saga("undone in the order done", """
         loan      0..9 failed
           a       1..2 +x

@@ -22,6 +22,7 @@ class Census:
         self.odd: set[str] = set()
         self.declared: set[str] = set()  # steps that named what would undo them
         self.undoing: set[str] = set()  # undos, and spans that group them
+        self.untied: set[str] = set()  # those of them that name no step
         self.unwound: set[str] = set()  # sagas and steps that tell their own undoing
         self.undos_of: dict[str, set[str]] = {}  # by the step they name
         for span in fold.spans.values():
@@ -51,6 +52,7 @@ class Census:
             self.odd,
             self.declared,
             self.undoing,
+            self.untied,
             self.unwound,
         )
 
@@ -77,6 +79,8 @@ class Census:
             self.unwound.add(span_id)
         if span.state.is_compensation:
             self.undoing.add(span_id)
+            if span.original_span_id is None:
+                self.untied.add(span_id)
 
 
 class Areas:

@@ -31,6 +31,7 @@ _FEW: Final = 100  # steps that are sooner asked than everything below a stage i
 
 _NEVER: Final = -(2**63)
 _BEFORE_IT: Final = "undone before it completed (or clocks disagree)"
+_FAILED_ITSELF: Final = "it had failed itself, so there may be nothing to undo"
 _TOO_EARLY: Final = "undone before the work below it was over (or clocks disagree)"
 
 
@@ -197,7 +198,16 @@ class Compensations:
             return "none"
         if span.is_open:
             return "pending" if span.has_begun else "none"
-        return "unsure" if ended_in_the_dark(span) or self.effects.of(step) else "none"
+        if ended_in_the_dark(span) or self.effects.of(step) or self._undone_in_vain(step):
+            return "unsure"
+        return "none"
+
+    def _undone_in_vain(self, step: str) -> bool:
+        """Whether somebody set about undoing a step, and nobody tells that it went well."""
+        if step in self._census.unwound and self._fold.spans[step].state.unwinding != "done":
+            return True
+        undos = [one for one in self._census.undos_of.get(step, ()) if self._fold.spans[one].has_begun]
+        return bool(undos) and all(self.outcome_of(one, ended=True) != "compensated" for one in undos)
 
     def began(self) -> bool:
         """Whether any undoing has begun."""
@@ -258,6 +268,8 @@ class Compensations:
         evidence = None
         if span is not None and not span.is_open and (not certain or reason == _TOO_EARLY):
             evidence = self.effects.evidence(step, ended=ended)
+        if evidence is None and span is not None and span.status == "failed" and not ended_in_the_dark(span):
+            return Standing(step, self.name_of(step), f"{reason}; {_FAILED_ITSELF}", certain, explained=True)
         if evidence is None:
             return Standing(step, self.name_of(step), reason, certain, explained=certain)
         told = f"{reason}; {evidence.sentence}"

@@ -187,8 +187,11 @@ class _Text:
 
     def _stands(self, one: Standing) -> str:
         unsure = "" if one.explained else "; its own outcome is unknown, it may have taken effect"
-        meaning = ", its undo began and nobody told how it ended" if one.reason == "unconfirmed" else ""
-        return f"{self._code(one.name)}: {self._plain(one.reason)}{meaning}{unsure}"
+        meaning = "unconfirmed, its undo began and nobody told how it ended"
+        reason = (
+            meaning + one.reason.removeprefix("unconfirmed") if one.reason.startswith("unconfirmed") else one.reason
+        )
+        return f"{self._code(one.name)}: {self._plain(reason)}{unsure}"
 
     def _row(self, row: LedgerRow) -> str:
         parts = [f"{self._code(row.original_name)}: {_OUTCOMES[row.outcome]}"]

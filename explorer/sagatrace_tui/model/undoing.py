@@ -138,20 +138,36 @@ class Undoing:
         steps = [*self._compensations.by_footing.get("standing", ()), *self._compensations.by_footing.get("unsure", ())]
         return [step for step in steps if self._is_in(step, branches)]
 
-    def failed_untold(self) -> list[str]:
-        """Undos that failed and name no step, nor run one that does."""
-        found = []
-        for span_id in self._census.undoing & self._census.failed:
-            span = self._fold.spans[span_id]
-            if span.original_span_id is None and not span.state.group:
-                below = self._forest.below(span_id)
-                if not any(self._fold.spans[one].original_span_id for one in below):
-                    found.append(span_id)
-        return sorted(found)
+    def unsettled(self) -> dict[str, str]:
+        """Undoing that did not go well as far as is known, and of which no step tells: what is to be said of each."""
+        found = {one: words for one in sorted(self._census.untied) if (words := self._without_step(one))}
+        for span_id in sorted(self._census.unwound):
+            unwinding = self._fold.spans[span_id].state.unwinding
+            if unwinding != "done" and self._compensations.footing_of(span_id) == "none":
+                told = "failed to undo itself" if unwinding == "failed" else "never told how its undoing ended"
+                found[span_id] = told
+        return found
+
+    def _tells_for(self, undo: Span, span_id: str) -> bool:
+        """Whether a span below an undo tells how it went: one that names a step; of a group, any undo."""
+        is_undo = undo.state.group and span_id in self._census.undoing
+        return is_undo or self._fold.spans[span_id].original_span_id is not None
+
+    def _without_step(self, undo_id: str) -> str | None:
+        """What is to be said of an undo that names no step, nor runs one that does, and did not go well."""
+        undo = self._fold.spans[undo_id]
+        if not undo.has_begun or any(self._tells_for(undo, one) for one in self._forest.below(undo_id)):
+            return None
+        outcome = self._compensations.outcome_of(undo_id, ended=True)
+        if outcome == "compensated" or (undo.status == "failed" and self._failures.made_good_within(undo_id)):
+            return None
+        if outcome == "unconfirmed":
+            return "never told how it ended and names no step"
+        return f"{f'was {undo.status}' if undo.status in ('stopped', 'canceled') else 'failed'} and names no step"
 
     def anomalies(self, *, ended: bool) -> Iterator[Anomaly]:
         """Every check of the undoing, in a fixed order."""
-        if not self._census.undoing:
+        if not (self._census.undoing or self._census.unwound):
             return
         yield from self._out_of_order()
         for step in sorted(self._census.undos_of):
@@ -213,15 +229,20 @@ class Undoing:
             yield Anomaly("out_of_order_undo", tuple(wrong), detail)
 
     def _undone_steps(self) -> Iterator[_Undone]:
-        for step_id in self._census.undos_of:
+        for step_id in self._census.undos_of.keys() | self._census.unwound:
             step = self._fold.spans.get(step_id)
             undos = [self._fold.spans[one] for one in self._compensations.undos_in_order(step_id)]
             undo = next((undo for undo in undos if undo.has_begun), None)
-            if step is None or undo is None or step.status not in ("success", "point"):
+            if step is None or step.status not in ("success", "point"):
+                continue
+            if undo is not None:
+                began = beginning_of(self._fold, undo.span_id)[:2]
+            elif (own := next(filter(None, step.unwound), None)) is not None:
+                undo, began = step, (own.micros, 0)
+            else:
                 continue
             seq = facts_of(step.closing_event).seq
             started = step.first_at if step.state.opened else step.over_at
-            began = beginning_of(self._fold, undo.span_id)[:2]
             yield _Undone(step, undo, began, step.over_at, seq if isinstance(seq, int) else None, started)
 
     def _after_abort(self) -> Iterator[Anomaly]:
@@ -242,12 +263,23 @@ class Undoing:
                 around = self._forest.inherited(span_id, known, windows.get(None, ()), pass_on)
                 if any(begun < at and (until is None or at < until) for begun, until in around):
                     late.add(span_id)
-        tops = [one for one in late if self._forest.parent_of(one) not in late]
+        tops = [one for one in late if self._forest.parent_of(one) not in late and not self._only_undoes(one)]
         if tops:
             tops.sort(key=self._began)
             names = listed([self._fold.spans[one].name for one in tops])
             detail = f"started after the undoing had begun: {names}{self._apart(tops, self.begun()[0])}"
             yield Anomaly("step_after_abort", tuple(tops), detail)
+
+    def _only_undoes(self, span_id: str) -> bool:
+        """Whether a span, such as a job, is there for the undos in it: it does nothing else that anybody told of."""
+        if span_id in self._census.declared or span_id in self._census.undos_of:
+            return False
+        owner, children = self._areas.owner, self._forest.children
+        leaves = [one for one in self._forest.below(span_id) if one not in children and not self._is_instant(one)]
+        return bool(leaves) and all(one in owner for one in leaves)
+
+    def _is_instant(self, span_id: str) -> bool:
+        return self._fold.spans[span_id].kind == "point"
 
     def _apart(self, late: list[str], undo_id: str) -> str:
         """That steps said to be late ran on other hosts than the undoing: then clocks may be all that is wrong."""

@@ -96,7 +96,7 @@ class Judge:
         if aborted:
             if any(self.compensations.by_footing.get(one) for one in ("standing", "unsure", "pending")):
                 return "rollback_incomplete" if undone else "rollback_missing"
-            if self.undoing.failed_untold():
+            if self.undoing.unsettled():
                 return "rollback_incomplete"
             return "rolled_back" if undone else "failed"
         if not succeeded:
@@ -194,12 +194,18 @@ class Judge:
             case "rollback_incomplete" if left:
                 return f"rollback incomplete: {_standing(names, left, steps)}"
             case "rollback_incomplete":
-                untold = listed([self.fold.spans[one].name for one in self.undoing.failed_untold()])
-                return f"rollback incomplete: {untold} failed and names no step"
+                return f"rollback incomplete: {self._unsettled()}"
             case "succeeded_but_compensated":
                 undone = listed([self.compensations.name_of(one) for one in sorted(by_footing.get("undone", ()))])
                 return f"yet undone: {undone}" if undone else "yet its undoing began"
         return ""
+
+    def _unsettled(self) -> str:
+        """How the undoing that no step tells of went, for the sentence."""
+        names: dict[str, list[str]] = {}
+        for span_id, words in self.undoing.unsettled().items():
+            names.setdefault(words, []).append(self.fold.spans[span_id].name)
+        return "; ".join(f"{listed(named)} {words}" for words, named in names.items())
 
 
 def _standing(names: list[str], left: int, steps: str) -> str:
