@@ -634,6 +634,12 @@ UNDOING = [
         """, verdict="rollback_incomplete", path="loan a", roles="a:cause loan:consequence", undone="a<a:failed",
         standing="a?: undo failed after 1 attempt",
         says="failed at stage:a · rollback incomplete: 1 of 1 step still standing (stage:a)"),
+    Saga("a step that tells its own undoing, and names itself as what is undone", """
+        loan      0..9 failed
+          a       1..2 job +x ~a unwind=7..8!
+          pay     3..4 failed
+        """, verdict="rollback_incomplete", path="loan pay", roles="loan:consequence pay:cause",
+        undone="a<a:failed", standing="a: undo failed after 1 attempt"),
     Saga("an undo that names no step failed", """
         loan          0..9 failed
           pay         3..4 failed
@@ -1004,6 +1010,15 @@ AGAIN = [
           u2      64..65 ~a2
         """, verdict="succeeded_but_compensated", roles="order:recovered",
         undone="a1<u1:compensated a2<u2:compensated", odd="green_but_compensated(u2)"),
+    Saga("a first attempt rolled back, a good second one, and a job that it left behind failed", """
+        order     0..6:retry 61..66 job !no
+          a1      1..2 +x
+          u1      4..5 ~a1
+          a2      62..63 +x
+          mail    q65 70..71 failed job !down
+        """, verdict="rollback_incomplete", path="order mail", roles="mail:cause order:recovered",
+        undone="a1<u1:compensated a2<-:not_started", standing="a2: unwind stopped before it",
+        says="failed at mail (down) · rollback incomplete: 1 of 2 steps still standing (stage:a2)"),
     Saga("a stage that goes on after an inner saga cleaned up", """
         trip      0..20 failed
           visa    1..2 +revoke

@@ -302,8 +302,14 @@ class Span(msgspec.Struct, eq=False, gc=False):
         self.state = state
         if self.parent_id is None:
             self.parent_id = event.parent_span_id or None
-        self.original_span_id = text_of(facts.original_span_id) or self.original_span_id
-        self.compensation = text_of(facts.compensation) or self.compensation
+        self.link(facts.original_span_id, facts.compensation)
+
+    def link(self, original: object, compensation: object) -> None:
+        """Take what an event says it undoes, and what would undo it. What names itself undoes no other span."""
+        undoes = text_of(original)
+        if undoes and undoes != self.span_id:
+            self.original_span_id = undoes
+        self.compensation = text_of(compensation) or self.compensation
 
     def _is_aside(self, event: TraceEvent) -> bool:
         """Whether a later event changes nothing about how the span stands: progress, which may be told thousandfold."""

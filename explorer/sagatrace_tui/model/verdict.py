@@ -95,7 +95,7 @@ class Judge:
             return "compensating" if undone else "running"
         if aborted:
             if any(self.compensations.by_footing.get(one) for one in ("standing", "unsure", "pending")):
-                return "rollback_incomplete" if undone else "rollback_missing"
+                return "rollback_incomplete" if undone or self.compensations.began() else "rollback_missing"
             if self.undoing.unsettled():
                 return "rollback_incomplete"
             return "rolled_back" if undone else "failed"
