@@ -13,7 +13,7 @@ from sagatrace_tui.model.fold import Fold
 from sagatrace_tui.model.forest import Forest
 from sagatrace_tui.model.span import Place, Span
 
-__all__ = ["Ledger", "LedgerRow"]
+__all__ = ["Ledger", "LedgerRow", "fate_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ class Ledger:
         if not waits:
             return None
         first, dependency = min(waits, key=lambda pair: beginning_of(self._fold, pair[0].span_id))
-        return f"{first.name} never ran: it waits for {dependency.name}, which {_fate(dependency)}"
+        return f"{first.name} never ran: it waits for {dependency.name}, which {fate_of(dependency)}"
 
     def _unwinding_of(self, step: str) -> When:
         event = next(event for event in self._fold.spans[step].unwound if event is not None)
@@ -134,6 +134,6 @@ class Ledger:
         return span.over_at if span is not None and span.status in ("success", "point") else None
 
 
-def _fate(span: Span) -> str:
-    """What became of a span that another waits for in vain."""
+def fate_of(span: Span) -> str:
+    """What became of a span that another waits for in vain, to follow `which`."""
     return "failed" if span.status == "failed" else f"was {span.status}" if not span.is_open else "never ran either"
