@@ -22,6 +22,7 @@ class Census:
         self.odd: set[str] = set()
         self.declared: set[str] = set()  # steps that named what would undo them
         self.undoing: set[str] = set()  # undos, and spans that group them
+        self.begun: set[str] = set()  # those of them that have begun
         self.untied: set[str] = set()  # those of them that name no step
         self.unwound: set[str] = set()  # sagas and steps that tell their own undoing
         self.undos_of: dict[str, set[str]] = {}  # by the step they name
@@ -52,6 +53,7 @@ class Census:
             self.odd,
             self.declared,
             self.undoing,
+            self.begun,
             self.untied,
             self.unwound,
         )
@@ -60,8 +62,13 @@ class Census:
         if span.compensation is not None:
             self.declared.add(span.span_id)
         if span.original_span_id is not None:
-            self.undoing.add(span.span_id)
+            self._undo(span)
             self.undos_of.setdefault(span.original_span_id, set()).add(span.span_id)
+
+    def _undo(self, span: Span) -> None:
+        self.undoing.add(span.span_id)
+        if span.has_begun:
+            self.begun.add(span.span_id)
 
     def _enter(self, span: Span) -> None:
         span_id, status = span.span_id, span.status
@@ -78,7 +85,7 @@ class Census:
         if span.state.unwinding and span.original_span_id is None:
             self.unwound.add(span_id)
         if span.state.is_compensation:
-            self.undoing.add(span_id)
+            self._undo(span)
             if span.original_span_id is None:
                 self.untied.add(span_id)
 

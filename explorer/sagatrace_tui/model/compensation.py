@@ -211,9 +211,7 @@ class Compensations:
 
     def began(self) -> bool:
         """Whether any undoing has begun."""
-        return bool(self._census.unwound) or any(
-            self._fold.spans[span_id].has_begun for span_id in self._census.undoing
-        )
+        return bool(self._census.unwound or self._census.begun)
 
     def outcome_of(self, undo_id: str, *, ended: bool) -> Outcome:
         """How one try to undo stands, in a trace that has ended or not."""

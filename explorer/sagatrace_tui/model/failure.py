@@ -42,6 +42,7 @@ class Failures:
         self._fold, self._forest, self._census, self._areas = fold, forest, census, areas
         self._retries = Retries(fold, forest)
         self.live: dict[str, When] = {}
+        self.made_good: set[str] = set()  # the others, but for those of the undoing
         self._below: dict[str, int] = {}  # per span, how many of its children are live or have live spans below
         self._leaves: list[tuple[When, str]] = []  # a heap; may hold entries that are out of date
         self._stale: set[str] = set(census.failed)
@@ -75,6 +76,10 @@ class Failures:
         for span_id in self._stale:
             live = span_id in self._census.failed and self._is_live(span_id, made_good)
             when = ending_of(self._fold, span_id) if live else None
+            if span_id in self._census.failed and not live and span_id not in self._areas.owner:
+                self.made_good.add(span_id)
+            else:
+                self.made_good.discard(span_id)
             if when != self.live.get(span_id):
                 self._quench(span_id)
                 if when is not None:

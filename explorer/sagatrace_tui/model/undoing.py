@@ -67,8 +67,7 @@ class Undoing:
 
     def begun(self) -> list[str]:
         """The undos and groups of undos that began, in order."""
-        begun = [span_id for span_id in self._census.undoing if self._fold.spans[span_id].has_begun]
-        return sorted(begun, key=lambda span_id: beginning_of(self._fold, span_id))
+        return sorted(self._census.begun, key=lambda span_id: beginning_of(self._fold, span_id))
 
     def branch_of(self, undo_id: str) -> _Branch | None:
         """The failed part of the trace that an undo cleans up, if its failure was made good; else None.
@@ -108,20 +107,13 @@ class Undoing:
 
     def has_branches(self) -> bool:
         """Whether any failure was made good at all."""
-        if self._census.recovered:
-            return True
-        live, owner = self._failures.live, self._areas.owner
-        if len(live) == len(self._census.failed):
-            return False
-        return any(one not in live and one not in owner for one in self._census.failed)
+        return bool(self._census.recovered or self._failures.made_good)
 
     def began_outside_branches(self) -> bool:
         """Whether undoing began for the trace as a whole."""
         if not self.has_branches():
             return self._compensations.began()
-        spans = self._fold.spans
-        begun = (one for one in self._census.undoing if spans[one].has_begun)
-        return any(self.branch_of(one) is None for one in chain(self._census.unwound, begun))
+        return any(self.branch_of(one) is None for one in chain(self._census.unwound, self._census.begun))
 
     def outside_branches(self) -> list[str]:
         """The undos that began for the trace as a whole, in order."""
