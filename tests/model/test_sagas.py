@@ -983,6 +983,31 @@ AGAIN = [
           u1      4..5 ~a1
           a2      62.1..63 +x
         """, verdict="succeeded", roles="order:recovered", undone="a1<u1:compensated"),
+    Saga("a first attempt rolled back, and a second one that is on its way", """
+        order     0..6:retry 61.. job !no
+          a1      1..3 +x
+          x1      3.1..3.5 failed !no
+          u1      4..5 ~a1
+          ask     62..
+        """, verdict="running", path="order x1", roles="x1:cause", undone="a1<u1:compensated",
+        says="failed at stage:x1 (no) · running: stage:ask"),
+    Saga("a first attempt rolled back, and a second one that was never heard of again", """
+        order     0..6:retry 61.. job !no
+          a1      1..3 +x
+          x1      3.1..3.5 failed !no
+          u1      4..5 ~a1
+        """, verdict="rolled_back", path="order x1", roles="x1:cause", undone="a1<u1:compensated",
+        odd="never_ended(order)", idle=True, says="failed at stage:x1 (no) · rolled back: 1 step undone"),
+    Saga("a first attempt rolled back, and a second one that is on its way back as well", """
+        order     0..6:retry 61.. job !no
+          a1      1..3 +x
+          x1      3.1..3.5 failed !no
+          u1      4..5 ~a1
+          a2      62..63 +x
+          x2      63.1..63.5 failed !no
+          u2      64.. ~a2
+        """, verdict="compensating", path="order x1", roles="x1:cause x2:independent",
+        undone="a1<u1:compensated a2<u2:running", standing="a2: undo still running"),
     Saga("a first attempt not wholly rolled back, a good second one", """
         order     0..6:retry 61..66 job !no
           a1      1..2 +x

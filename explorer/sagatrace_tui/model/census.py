@@ -19,6 +19,7 @@ class Census:
         self.halted: set[str] = set()  # stopped or canceled
         self.open: set[str] = set()
         self.recovered: set[str] = set()  # ended well after an attempt that failed
+        self.again: set[str] = set()  # run, and not for the first time
         self.odd: set[str] = set()
         self.declared: set[str] = set()  # steps that named what would undo them
         self.undoing: set[str] = set()  # undos, and spans that group them
@@ -50,6 +51,7 @@ class Census:
             self.halted,
             self.open,
             self.recovered,
+            self.again,
             self.odd,
             self.declared,
             self.undoing,
@@ -76,6 +78,8 @@ class Census:
             self.failed.add(span_id)
         elif status in ("queued", "running"):
             self.open.add(span_id)
+            if status == "running" and (span.state.retried or span.state.odd):
+                self.again.add(span_id)
         elif status in ("stopped", "canceled"):
             self.halted.add(span_id)
         elif status == "success" and (span.state.odd or span.state.retried) and span.has_failed_attempt:

@@ -70,10 +70,10 @@ class Undoing:
         return sorted(self._census.begun, key=lambda span_id: beginning_of(self._fold, span_id))
 
     def branch_of(self, undo_id: str) -> _Branch | None:
-        """The failed part of the trace that an undo cleans up, if its failure was made good; else None.
+        """The failed part of the trace that an undo cleans up, if its failure was made good, or may yet be; else None.
 
         A sub-saga that failed, undid itself and was replaced does not make its trace one that was undone, nor does
-        an attempt of a job that failed, undid itself and was followed by one that went well.
+        an attempt of a job that failed, undid itself and was followed by one that went well or still runs.
         """
         step = self._fold.spans[undo_id].original_span_id
         start = step if step is not None and step in self._fold.spans else undo_id
@@ -81,9 +81,12 @@ class Undoing:
         failed = [one for one in above if one in self._census.failed and one not in self._areas.owner]
         if failed:
             return None if any(one in self._failures.live for one in failed) else _Branch(failed[-1])
-        tried = [one for one in above[1:] if self._fold.spans[one].status == "success" and self._was_retried(one)]
+        tried = [one for one in above[1:] if self._goes_on(one) and self._was_retried(one)]
         branches = (_Branch(one, *self._attempt(one, undo_id)) for one in reversed(tried))
         return next((branch for branch in branches if branch.until is not None), None)
+
+    def _goes_on(self, span_id: str) -> bool:
+        return self._fold.spans[span_id].status in ("success", "running")
 
     def _was_retried(self, span_id: str) -> bool:
         span = self._fold.spans[span_id]
@@ -106,8 +109,8 @@ class Undoing:
         return self._fold.spans[span_id].first_at if span_id in self._fold.spans else 0
 
     def has_branches(self) -> bool:
-        """Whether any failure was made good at all."""
-        return bool(self._census.recovered or self._failures.made_good)
+        """Whether any failure was made good at all, or is tried again."""
+        return bool(self._census.recovered or self._census.again or self._failures.made_good)
 
     def began_outside_branches(self) -> bool:
         """Whether undoing began for the trace as a whole."""

@@ -94,11 +94,12 @@ class Judge:
         if not ended:
             return "compensating" if undone else "running"
         if aborted:
+            began = self.compensations.began()
             if any(self.compensations.by_footing.get(one) for one in ("standing", "unsure", "pending")):
-                return "rollback_incomplete" if undone or self.compensations.began() else "rollback_missing"
+                return "rollback_incomplete" if began else "rollback_missing"
             if self.undoing.unsettled():
                 return "rollback_incomplete"
-            return "rolled_back" if undone else "failed"
+            return "rolled_back" if began else "failed"
         if not succeeded:
             return "unknown"
         if (self.census.undoing or self.census.unwound) and self.undoing.left_in_branches():
