@@ -991,6 +991,14 @@ AGAIN = [
           ask     62..
         """, verdict="running", path="order x1", roles="x1:cause", undone="a1<u1:compensated",
         says="failed at stage:x1 (no) · running: stage:ask"),
+    Saga("a first attempt not rolled back, one step of which a host told whose clock is behind", """
+        order     1..6:retry 61..66 job !no
+          a1      0.9..3 +x
+          u1      4..5 failed ~a1 !down
+          a2      62..63 +x
+        """, verdict="rollback_incomplete", roles="order:recovered u1:compensation", undone="a1<u1:failed",
+        standing="a1: undo failed after 1 attempt", odd="clock_skew(a1)",
+        says="succeeded · rollback incomplete: 1 of 1 step still standing (stage:a1)"),
     Saga("a first attempt rolled back, and a second one that was never heard of again", """
         order     0..6:retry 61.. job !no
           a1      1..3 +x

@@ -93,11 +93,14 @@ class Undoing:
         return (span.state.retried or span.state.odd) and len(span.attempts) > 1
 
     def _attempt(self, span_id: str, undo_id: str) -> tuple[int | None, int | None]:
-        """When the attempt of a span in which an undo began itself began, and when the next one did."""
+        """When the attempt of a span in which an undo began itself began, and when the next one did.
+
+        To the first belongs all that went before, by whatever clock.
+        """
         at, span = self._fold.spans[undo_id].first_at, self._fold.spans[span_id]
         starts = [attempt.started_at for attempt in span.attempts if attempt.started_at is not None]
         before, after = [start for start in starts if start <= at], [start for start in starts if start > at]
-        return max(before, default=None), min(after, default=None)
+        return max(before) if len(before) > 1 else None, min(after, default=None)
 
     def _is_in(self, span_id: str, branches: Collection[_Branch]) -> bool:
         if not branches:
