@@ -1066,6 +1066,14 @@ AGAIN = [
 ]  # fmt: skip
 
 ODD = [
+    Saga("the unwinding left one out and went on, as the steps tell themselves", """
+        loan      0..9 failed
+          a       1..2 +x unwind=8..8.5
+          c       3..3.5 +x
+          b       4..5 +x unwind=7..7.5
+          pay     5..6 failed
+        """, verdict="rollback_incomplete", path="loan pay", roles="loan:consequence pay:cause",
+        undone="b<b:compensated a<a:compensated c<-:not_started", standing="c: undo never started"),
     Saga("undone in the order done, as the steps tell themselves", """
         loan      0..9 failed
           a       1..2 +x unwind=7..7.5

@@ -252,9 +252,11 @@ class Compensations:
     def _reached(self) -> _Reached:
         """How far back undoing went below each parent."""
         spans, reached = self._fold.spans, _Reached()
-        for step, undos in self._census.undos_of.items():
-            span = spans.get(step)
+        for step in self._census.undos_of.keys() | self._census.unwound:
+            span, undos = spans.get(step), self._census.undos_of.get(step, ())
             begun = [spans[undo_id].first_at for undo_id in undos if spans[undo_id].has_begun]
+            if span is not None and (own := next(filter(None, span.unwound), None)) is not None:
+                begun.append(own.micros)
             if begun and span is not None and not span.is_open:
                 began = max(begun)
                 reached[span.parent_id] = min((span.over_at, began), reached.get(span.parent_id, (span.over_at, began)))
