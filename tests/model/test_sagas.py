@@ -1430,8 +1430,34 @@ MORE = [
         loan      0..9 failed
           credit  1..6 failed +release !TimeoutError:5 s
           u1      4..5 ~credit
+        """, verdict="rollback_incomplete", path="loan credit", roles="credit:cause loan:consequence",
+        undone="credit<u1:compensated", odd="hanging_undo(credit u1)",
+        standing="credit?: undone before it was over (or clocks disagree)"),
+    Saga("a step undone from outside before it failed outright", """
+        loan      0..9 failed
+          credit  1..6 failed +release !NoFunds:empty
+          u1      4..5 ~credit
         """, verdict="rolled_back", path="loan credit", roles="credit:cause loan:consequence",
         undone="credit<u1:compensated", odd="hanging_undo(credit u1)"),
+    Saga("a step undone from outside before it was stopped", """
+        loan      0..9 failed
+          credit  1..6 stopped job +release
+          u1      4..5 ~credit
+        """, verdict="rollback_incomplete", path="loan", roles="loan:cause",
+        undone="credit<u1:compensated", odd="hanging_undo(credit u1)",
+        standing="credit?: undone before it was over (or clocks disagree)"),
+    Saga("a step that undoes itself after it timed out, before it says so", """
+        loan      0..9 failed
+          credit  1..6 failed +release !TimeoutError:3 s
+            u1    4..5 ~credit
+        """, verdict="rolled_back", path="loan credit", roles="credit:cause loan:consequence",
+        undone="credit<u1:compensated"),
+    Saga("a step undone before anybody found out that its worker was lost", """
+        loan      0..900 failed
+          credit  1..800 abandoned job +release presumed
+          u1      4..5 ~credit
+        """, verdict="rolled_back", path="loan credit", roles="credit:cause loan:consequence",
+        undone="credit<u1:compensated"),
     Saga("the inner saga of a step that could be undone cleaned up itself", """
         trip      0..20 failed
           book    1..10 failed +unbook

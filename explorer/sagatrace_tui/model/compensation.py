@@ -32,6 +32,7 @@ _FEW: Final = 100  # steps that are sooner asked than everything below a stage i
 _NEVER: Final = -(2**63)
 _BEFORE_IT: Final = "undone before it completed (or clocks disagree)"
 _FAILED_ITSELF: Final = "it had failed itself, so there may be nothing to undo"
+_BEFORE_ITS_END: Final = "undone before it was over (or clocks disagree)"
 _TOO_EARLY: Final = "undone before the work below it was over (or clocks disagree)"
 
 
@@ -153,7 +154,9 @@ class Compensations:
         if span is None:
             return True
         # What ended before the step did, or before the work it left behind, cannot have undone it.
-        return not (_completed_after(span, over_at) or self.effects.outlast(step, over_at))
+        if _completed_after(span, over_at) or self.effects.outlast(step, over_at):
+            return False
+        return not _went_on_after(span, over_at) or step in self._forest.ancestors_of(undo_id)
 
     def _is_revoked(self, undo_id: str) -> bool:
         """Whether an undo was undone itself, by an undo that was not."""
@@ -314,7 +317,9 @@ class Compensations:
         """Why an undo that went well did not undo the step."""
         span = self._fold.spans[step]
         over_at = max(self._fold.spans[undo_id].over_at for undo_id in undos)
-        return _BEFORE_IT if _completed_after(span, over_at) else _TOO_EARLY
+        if _completed_after(span, over_at):
+            return _BEFORE_IT
+        return _BEFORE_ITS_END if _went_on_after(span, over_at) else _TOO_EARLY
 
     def undos_in_order(self, step: str) -> list[str]:
         """The tries to undo a step, by when they began."""
@@ -328,6 +333,13 @@ class Compensations:
         inside = [self._fold.spans[one] for one in self._forest.below(undo_id)]
         failed = [len(span.attempts) for span in inside if span.status == "failed" or span.state.retried]
         return max([1, len(self._fold.spans[undo_id].attempts), *failed])
+
+
+def _went_on_after(step: Span, moment: int) -> bool:
+    """Whether a step that ended in the dark was at work after that moment; of a lost worker nobody saw until when."""
+    if step.status == "success" or step.is_open or step.was_over_by(moment) or step.is_presumed:
+        return False
+    return ended_in_the_dark(step)
 
 
 def _completed_after(step: Span, moment: int) -> bool:

@@ -192,8 +192,8 @@ class Undoing:
 
     def _hangs(self, undo: Span, step: Span) -> bool:
         """Whether an undo was over before its step; a step that fails may well undo itself before it says so."""
-        if undo.status != "success" or step.is_open or step.over_at <= undo.over_at:
-            return False
+        if undo.status != "success" or step.is_open or step.over_at <= undo.over_at or step.is_presumed:
+            return False  # of a presumed end is only known when somebody found out
         return step.status == "success" or step.span_id not in self._forest.ancestors_of(undo.span_id)
 
     def _twice(self, undos: list[Span]) -> list[str]:
