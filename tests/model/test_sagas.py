@@ -910,6 +910,27 @@ NESTED = [
         """, verdict="rollback_incomplete", roles="b1:recovered flight:recovered",
         undone="car<u1:compensated hotel<-:not_started", standing="hotel: unwind stopped before it",
         says="succeeded · rollback incomplete: 1 of 2 steps still standing (stage:hotel)"),
+    Saga("an inner saga that was replaced could not undo itself, as it tells itself", """
+        trip          0..20
+          b1          1..8 failed named=book unwind=6..7!
+            hotel     2..3
+          b2          9..15 named=book
+        """, verdict="rollback_incomplete", roles="b1:recovered", undone="b1<b1:failed",
+        says="succeeded · rollback incomplete: stage:book failed to undo itself"),
+    Saga("an inner saga that was replaced undid itself, as it tells itself", """
+        trip          0..20
+          b1          1..8 failed named=book unwind=6..7
+            hotel     2..3
+          b2          9..15 named=book
+        """, verdict="succeeded", roles="b1:recovered", undone="b1<b1:compensated",
+        says="succeeded · 1 failure made good"),
+    Saga("in a first attempt an undo that names no step failed", """
+        order         0..6:retry 61..66 job !no
+          a1          1..2
+          cleanup     4..5 failed ~
+          a2          62..63
+        """, verdict="rollback_incomplete", roles="cleanup:compensation order:recovered",
+        says="succeeded · rollback incomplete: cleanup failed and names no step"),
     Saga("two inner sagas at once, one fails: the other's steps stand too", """
         trip          0..20 failed
           east        1..9

@@ -151,6 +151,12 @@ class Undoing:
         is_undo = undo.state.group and span_id in self._census.undoing
         return is_undo or self._fold.spans[span_id].original_span_id is not None
 
+    def unsettled_in_branches(self) -> dict[str, str]:
+        """The same, of parts of the trace that failed and were then replaced."""
+        if not self.has_branches():
+            return {}
+        return {one: words for one, words in self.unsettled().items() if self.branch_of(one) is not None}
+
     def _without_step(self, undo_id: str) -> str | None:
         """What is to be said of an undo that names no step, nor runs one that does, and did not go well."""
         undo = self._fold.spans[undo_id]
