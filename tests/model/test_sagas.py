@@ -1037,6 +1037,17 @@ AGAIN = [
           u2      64.. ~a2
         """, verdict="compensating", path="order x1", roles="x1:cause x2:independent",
         undone="a1<u1:compensated a2<u2:running", standing="a2: undo still running"),
+    Saga("a first attempt that told its undoing under the job's own id, a good second one", """
+        order     0..6:retry 61..66 job unwind=4..5 !no
+          a1      1..3
+          a2      62..63
+        """, verdict="succeeded", roles="order:recovered", undone="order<order:compensated",
+        says="succeeded · 1 failure made good"),
+    Saga("a good second attempt that told its undoing under the job's own id", """
+        order     0..6:retry 61..66 job unwind=64..65 !no
+          a2      62..63
+        """, verdict="succeeded_but_compensated", roles="order:recovered", undone="order<order:compensated",
+        odd="green_but_compensated(order)"),
     Saga("a first attempt not wholly rolled back, a good second one", """
         order     0..6:retry 61..66 job !no
           a1      1..2 +x

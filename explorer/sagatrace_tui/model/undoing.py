@@ -81,7 +81,8 @@ class Undoing:
         failed = [one for one in above if one in self._census.failed and one not in self._areas.owner]
         if failed:
             return None if any(one in self._failures.live for one in failed) else _Branch(failed[-1])
-        tried = [one for one in above[1:] if self._goes_on(one) and self._was_retried(one)]
+        around = above if undo_id in self._census.unwound else above[1:]
+        tried = [one for one in around if self._goes_on(one) and self._was_retried(one)]
         branches = (_Branch(one, *self._attempt(one, undo_id)) for one in reversed(tried))
         return next((branch for branch in branches if branch.until is not None), None)
 
@@ -97,7 +98,9 @@ class Undoing:
 
         To the first belongs all that went before, by whatever clock.
         """
-        at, span = self._fold.spans[undo_id].first_at, self._fold.spans[span_id]
+        undo, span = self._fold.spans[undo_id], self._fold.spans[span_id]
+        own = next(filter(None, undo.unwound), None) if undo_id in self._census.unwound else None
+        at = undo.first_at if own is None else own.micros
         starts = [attempt.started_at for attempt in span.attempts if attempt.started_at is not None]
         before, after = [start for start in starts if start <= at], [start for start in starts if start > at]
         return max(before) if len(before) > 1 else None, min(after, default=None)
