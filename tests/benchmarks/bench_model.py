@@ -218,6 +218,31 @@ def adding(events: int) -> None:
         trace = build_trace("loan-L1", writer.events, now=LATER)
         for name, more in steps(writer).items():
             print(f"  {title:20} {name:34} {one_by_one(trace, more)}")
+    writer, undos = unwinding_of(events)
+    trace = build_trace("loan-L1", writer.events, now=writer.at)
+    assert trace.verdict == "compensating"
+    for name, phase in (("job of an undo starts", "started"), ("and completes", "completed")):
+        more = [writer.tell(f"j{undo}", f"job:{phase}", undo, **place(undo, 1)) for undo in undos[:200]]
+        print(f"  {'undos wait for jobs':20} {name:34} {one_by_one(trace, more)}")
+    root = writer.events[0].span_id
+    more = [writer.tell(f"again{n}", "job:failed", root, "failed", error="no") for n in range(200)]
+    print(f"  {'undos wait for jobs':20} {'one more item of a loop fails':34} {one_by_one(trace, more)}")
+
+
+def unwinding_of(events: int) -> tuple[Writer, list[str]]:
+    """As many failed items of a loop as steps, and undos that are done but for a job each, which nobody took yet."""
+    writer = Writer()
+    root = writer.new_span()
+    writer.tell(root, "workflow:loan:started", None)
+    undos = [writer.new_span() for _ in range(events // 6)]
+    for undo in undos:
+        writer.tell(f"s{undo}", "stage:new:completed", root, "success", compensation="undo_stage")
+        writer.tell(f"f{undo}", "job:failed", root, "failed", error="no", error_type="No")
+    for undo in reversed(undos):
+        writer.tell(undo, "undo_stage:compensating", root, original_span_id=f"s{undo}")
+        writer.tell(f"j{undo}", "job:enqueued", undo, job_name="undo")
+        writer.tell(undo, "undo_stage:compensated", root, "success")
+    return writer, undos
 
 
 def steps(writer: Writer) -> dict[str, list[TraceEvent]]:

@@ -421,6 +421,35 @@ def test_a_step_that_nobody_undid_reads_as_a_sentence() -> None:
     assert f"- `stage:pay`: {told}\n" in text
 
 
+def test_who_will_never_run_is_told_with_what_became_of_what_it_waits_for() -> None:
+    saga = """
+        loan      0..9 failed
+          pay     1..2 failed job
+          hold    1..3 canceled job
+          mail    d1 job needs=pay
+          log     d1 job needs=mail
+          note    d1 job needs=hold
+        """
+    text = hand_over(build_trace("T", events_of(saga), now=LATER), inert)
+    assert "- `mail`: waits for `pay`, which failed\n" in text
+    assert "- `log`: waits for `mail`, which never ran either\n" in text
+    assert "- `note`: waits for `hold`, which was canceled\n" in text
+
+
+def test_an_undo_that_nobody_told_the_end_of_is_explained_whatever_else_speaks_for_its_step() -> None:
+    saga = """
+        loan      0..9 failed
+          credit  1..2 +release
+          pay     3..4 failed !NoFunds:empty
+          u2      5.. ~pay
+          u1      5.. ~credit
+        """
+    text = hand_over(build_trace("T", events_of(saga), now=LATER), inert)
+    unconfirmed = "unconfirmed, its undo began and nobody told how it ended"
+    assert f"- `stage:credit`: {unconfirmed}\n" in text
+    assert f"- `stage:pay`: {unconfirmed}; it had failed itself, so there may be nothing to undo\n" in text
+
+
 @pytest.mark.parametrize(
     ("error_type", "is_unknown"),
     [

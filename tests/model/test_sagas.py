@@ -119,6 +119,31 @@ ROLES = [
           c2    3..4 named=credit
           fund  5..6 failed !empty
         """, verdict="failed", path="loan fund", roles="c1:recovered fund:cause loan:consequence"),
+    Saga("what failed inside a stage that was tried again is not why a later one failed", """
+        loan      0..30 failed
+          b1      1..8 failed named=book
+            fly   2..6 failed !full
+              ask 3..4 failed job !full
+          b2      9..15 named=book
+          fund    20..21 failed !empty
+        """, verdict="failed", path="loan fund",
+        roles="ask:recovered b1:recovered fly:recovered fund:cause loan:consequence",
+        says="failed at stage:fund (empty) · nothing to undo"),
+    Saga("what failed inside it after it had given up was not made good", """
+        loan      0..30 failed
+          b1      1..5 failed named=book
+            fly   2..25 failed job !full
+          b2      9..15 named=book
+          fund    20..21 failed !empty
+        """, verdict="failed", path="loan fund",
+        roles="b1:recovered fly:independent fund:cause loan:consequence"),
+    Saga("a stage that was tried again, the second time in vain", """
+        loan      0..30 failed
+          b1      1..8 failed named=book
+            fly   2..6 failed !full
+          b2      9..15 failed named=book
+        """, verdict="failed", path="loan b1 fly",
+        roles="b1:consequence b2:independent fly:cause loan:consequence"),
     Saga("tried three times, in vain", """
         loan    0..9 failed
           c1    1..2 failed named=credit
@@ -202,6 +227,12 @@ ROLES = [
           mail  d1 job needs=pay
           log   d1 job needs=mail
         """, verdict="failed", path="loan pay", roles="loan:consequence pay:cause", never_ran="mail<pay log<mail"),
+    Saga("a job that waited for one that failed, and was then put into its queue by hand", """
+        loan    0..9 failed
+          pay   1..2 failed job
+          mail  d1 q5 job needs=pay
+        """, verdict="running", path="loan pay", roles="loan:consequence pay:cause",
+        says="failed at pay · running: mail"),
     Saga("a job that may still run", """
         loan    0..9 failed
           pay   1..2 failed job
@@ -340,7 +371,7 @@ UNDOING = [
           repair  7..8
             u2    7..8 ~credit
         """, verdict="rolled_back", path="loan pay", roles="loan:consequence pay:cause u1:recovered",
-        undone="credit<u1:failed credit<u2:compensated", odd="step_after_abort(repair)"),
+        undone="credit<u1:failed credit<u2:compensated"),
     Saga("both undos failed", """
         loan      0..9 failed
           credit  1..2 +release
@@ -521,6 +552,94 @@ UNDOING = [
             undo  6..7 job +redo
         """, verdict="rolled_back", path="loan pay", roles="loan:consequence pay:cause",
         undone="credit<u1:compensated"),
+    Saga("an undo that names no step failed, and was tried again", """
+        loan      0..9 failed
+          pay     3..4 failed
+          c1      5..6 failed ~ named=cleanup
+          c2      7..8 ~ named=cleanup
+        """, verdict="rolled_back", path="loan pay", roles="c1:recovered loan:consequence pay:cause"),
+    Saga("an undo that names no step began, and nobody told how it ended", """
+        loan      0..9 failed
+          pay     3..4 failed
+          cleanup 5.. ~
+        """, verdict="rollback_incomplete", path="loan pay", roles="loan:consequence pay:cause",
+        odd="never_ended(cleanup)", idle=True,
+        says="failed at stage:pay · rollback incomplete: cleanup never told how it ended and names no step"),
+    Saga("an undo that names no step was canceled", """
+        loan      0..9 failed
+          pay     3..4 failed
+          cleanup 5..6 canceled ~
+        """, verdict="rollback_incomplete", path="loan pay", roles="loan:consequence pay:cause",
+        says="failed at stage:pay · rollback incomplete: cleanup was canceled and names no step"),
+    Saga("an undo that names no step left a job behind, which failed", """
+        loan      0..9 failed
+          pay     3..4 failed
+          cleanup 5..6 ~
+            j     7..8 failed job
+        """, verdict="rollback_incomplete", path="loan pay", roles="j:compensation loan:consequence pay:cause",
+        says="failed at stage:pay · rollback incomplete: cleanup failed and names no step"),
+    Saga("a group of undos failed before any of them", """
+        loan      0..9 failed
+          pay     3..4 failed
+          rollback 5..8 failed !down
+        """, verdict="rollback_incomplete", path="loan pay",
+        roles="loan:consequence pay:cause rollback:compensation",
+        says="failed at stage:pay · rollback incomplete: stage:rollback failed and names no step"),
+    Saga("the undo of a step that had failed outright failed", """
+        loan      0..9 failed
+          pay     3..4 failed !NoFunds:empty
+          u1      5..6 failed ~pay !no
+        """, verdict="rollback_incomplete", path="loan pay", roles="loan:consequence pay:cause u1:compensation",
+        undone="pay<u1:failed", odd="empty_undo(pay u1)",
+        standing="pay?: undo failed after 1 attempt; it had failed itself, so there may be nothing to undo"),
+    Saga("a step that had failed outright is being undone", """
+        loan      0..
+          pay     3..4 failed !NoFunds:empty
+          u1      5.. ~pay
+        """, verdict="compensating", path="loan pay", roles="pay:cause", undone="pay<u1:running",
+        standing="pay?: undo still running; it had failed itself, so there may be nothing to undo",
+        odd="empty_undo(pay u1)", says="failed at stage:pay (NoFunds: empty) · compensating: 0 of 1 step undone"),
+    Saga("a step that was canceled before it began left nothing to undo", """
+        loan      0..9 failed
+          pay     q1 ..4 canceled job +refund
+        """, verdict="failed", path="loan", roles="loan:cause"),
+    Saga("a step that was gone from its queue before anybody saw it begin may have", """
+        loan      0..9 failed
+          pay     q1 ..4 canceled job +refund presumed
+        """, verdict="rollback_missing", path="loan", roles="loan:cause", undone="pay<-:not_started",
+        standing="pay?: undo never started"),
+    Saga("a saga whose steps declare nothing could not undo itself", """
+        loan      0..9 failed unwind=5..8!
+          credit  1..2
+          pay     3..4 failed
+        """, verdict="rollback_incomplete", path="loan pay", roles="loan:consequence pay:cause",
+        undone="loan<loan:failed",
+        says="failed at stage:pay · rollback incomplete: workflow:loan failed to undo itself"),
+    Saga("a saga whose steps declare nothing began to undo itself, and then silence", """
+        loan      0.. unwind=5..
+          credit  1..2
+          pay     3..4 failed
+        """, verdict="rollback_incomplete", path="loan pay", roles="pay:cause",
+        undone="loan<loan:unconfirmed", odd="never_ended(loan)", idle=True,
+        says="failed at stage:pay · rollback incomplete: workflow:loan never told how its undoing ended"),
+    Saga("a step that failed could not undo itself: with what it failed is told, not with what its undoing did", """
+        loan      0..9 failed
+          a       1..2 failed +x unwind=7..8! !NoFunds:empty
+        """, verdict="rollback_incomplete", path="loan a", roles="a:cause loan:consequence", undone="a<a:failed",
+        standing="a?: undo failed after 1 attempt; it had failed itself, so there may be nothing to undo",
+        says="failed at stage:a (NoFunds: empty) · rollback incomplete: 1 of 1 step still standing (stage:a)"),
+    Saga("a step of which only is known that it could not undo itself", """
+        loan      0..9 failed
+          a       1.. +x unwind=7..8!
+        """, verdict="rollback_incomplete", path="loan a", roles="a:cause loan:consequence", undone="a<a:failed",
+        standing="a?: undo failed after 1 attempt",
+        says="failed at stage:a · rollback incomplete: 1 of 1 step still standing (stage:a)"),
+    Saga("a step that tells its own undoing, and names itself as what is undone", """
+        loan      0..9 failed
+          a       1..2 job +x ~a unwind=7..8!
+          pay     3..4 failed
+        """, verdict="rollback_incomplete", path="loan pay", roles="loan:consequence pay:cause",
+        undone="a<a:failed", standing="a: undo failed after 1 attempt"),
     Saga("an undo that names no step failed", """
         loan          0..9 failed
           pay         3..4 failed
@@ -791,6 +910,27 @@ NESTED = [
         """, verdict="rollback_incomplete", roles="b1:recovered flight:recovered",
         undone="car<u1:compensated hotel<-:not_started", standing="hotel: unwind stopped before it",
         says="succeeded · rollback incomplete: 1 of 2 steps still standing (stage:hotel)"),
+    Saga("an inner saga that was replaced could not undo itself, as it tells itself", """
+        trip          0..20
+          b1          1..8 failed named=book unwind=6..7!
+            hotel     2..3
+          b2          9..15 named=book
+        """, verdict="rollback_incomplete", roles="b1:recovered", undone="b1<b1:failed",
+        says="succeeded · rollback incomplete: stage:book failed to undo itself"),
+    Saga("an inner saga that was replaced undid itself, as it tells itself", """
+        trip          0..20
+          b1          1..8 failed named=book unwind=6..7
+            hotel     2..3
+          b2          9..15 named=book
+        """, verdict="succeeded", roles="b1:recovered", undone="b1<b1:compensated",
+        says="succeeded · 1 failure made good"),
+    Saga("in a first attempt an undo that names no step failed", """
+        order         0..6:retry 61..66 job !no
+          a1          1..2
+          cleanup     4..5 failed ~
+          a2          62..63
+        """, verdict="rollback_incomplete", roles="cleanup:compensation order:recovered",
+        says="succeeded · rollback incomplete: cleanup failed and names no step"),
     Saga("two inner sagas at once, one fails: the other's steps stand too", """
         trip          0..20 failed
           east        1..9
@@ -864,6 +1004,50 @@ AGAIN = [
           u1      4..5 ~a1
           a2      62.1..63 +x
         """, verdict="succeeded", roles="order:recovered", undone="a1<u1:compensated"),
+    Saga("a first attempt rolled back, and a second one that is on its way", """
+        order     0..6:retry 61.. job !no
+          a1      1..3 +x
+          x1      3.1..3.5 failed !no
+          u1      4..5 ~a1
+          ask     62..
+        """, verdict="running", path="order x1", roles="x1:cause", undone="a1<u1:compensated",
+        says="failed at stage:x1 (no) · running: stage:ask"),
+    Saga("a first attempt not rolled back, one step of which a host told whose clock is behind", """
+        order     1..6:retry 61..66 job !no
+          a1      0.9..3 +x
+          u1      4..5 failed ~a1 !down
+          a2      62..63 +x
+        """, verdict="rollback_incomplete", roles="order:recovered u1:compensation", undone="a1<u1:failed",
+        standing="a1: undo failed after 1 attempt", odd="clock_skew(a1)",
+        says="succeeded · rollback incomplete: 1 of 1 step still standing (stage:a1)"),
+    Saga("a first attempt rolled back, and a second one that was never heard of again", """
+        order     0..6:retry 61.. job !no
+          a1      1..3 +x
+          x1      3.1..3.5 failed !no
+          u1      4..5 ~a1
+        """, verdict="rolled_back", path="order x1", roles="x1:cause", undone="a1<u1:compensated",
+        odd="never_ended(order)", idle=True, says="failed at stage:x1 (no) · rolled back: 1 step undone"),
+    Saga("a first attempt rolled back, and a second one that is on its way back as well", """
+        order     0..6:retry 61.. job !no
+          a1      1..3 +x
+          x1      3.1..3.5 failed !no
+          u1      4..5 ~a1
+          a2      62..63 +x
+          x2      63.1..63.5 failed !no
+          u2      64.. ~a2
+        """, verdict="compensating", path="order x1", roles="x1:cause x2:independent",
+        undone="a1<u1:compensated a2<u2:running", standing="a2: undo still running"),
+    Saga("a first attempt that told its undoing under the job's own id, a good second one", """
+        order     0..6:retry 61..66 job unwind=4..5 !no
+          a1      1..3
+          a2      62..63
+        """, verdict="succeeded", roles="order:recovered", undone="order<order:compensated",
+        says="succeeded · 1 failure made good"),
+    Saga("a good second attempt that told its undoing under the job's own id", """
+        order     0..6:retry 61..66 job unwind=64..65 !no
+          a2      62..63
+        """, verdict="succeeded_but_compensated", roles="order:recovered", undone="order<order:compensated",
+        odd="green_but_compensated(order)"),
     Saga("a first attempt not wholly rolled back, a good second one", """
         order     0..6:retry 61..66 job !no
           a1      1..2 +x
@@ -891,6 +1075,15 @@ AGAIN = [
           u2      64..65 ~a2
         """, verdict="succeeded_but_compensated", roles="order:recovered",
         undone="a1<u1:compensated a2<u2:compensated", odd="green_but_compensated(u2)"),
+    Saga("a first attempt rolled back, a good second one, and a job that it left behind failed", """
+        order     0..6:retry 61..66 job !no
+          a1      1..2 +x
+          u1      4..5 ~a1
+          a2      62..63 +x
+          mail    q65 70..71 failed job !down
+        """, verdict="rollback_incomplete", path="order mail", roles="mail:cause order:recovered",
+        undone="a1<u1:compensated a2<-:not_started", standing="a2: unwind stopped before it",
+        says="failed at mail (down) · rollback incomplete: 1 of 2 steps still standing (stage:a2)"),
     Saga("a stage that goes on after an inner saga cleaned up", """
         trip      0..20 failed
           visa    1..2 +revoke
@@ -905,6 +1098,44 @@ AGAIN = [
 ]  # fmt: skip
 
 ODD = [
+    Saga("the unwinding left one out and went on, as the steps tell themselves", """
+        loan      0..9 failed
+          a       1..2 +x unwind=8..8.5
+          c       3..3.5 +x
+          b       4..5 +x unwind=7..7.5
+          pay     5..6 failed
+        """, verdict="rollback_incomplete", path="loan pay", roles="loan:consequence pay:cause",
+        undone="b<b:compensated a<a:compensated c<-:not_started", standing="c: undo never started"),
+    Saga("undone in the order done, as the steps tell themselves", """
+        loan      0..9 failed
+          a       1..2 +x unwind=7..7.5
+          b       3..4 +x unwind=8..8.5
+          pay     5..6 failed
+        """, verdict="rolled_back", path="loan pay", roles="loan:consequence pay:cause",
+        undone="a<a:compensated b<b:compensated", odd="out_of_order_undo(a b)"),
+    Saga("each undo runs in a job of its own, which began after the undoing had", """
+        loan      0..20 failed
+          a       1..2 +x
+          b       3..4 +x
+          pay     5..6 failed
+          j2      7..9 job
+            u2    7.5..8.5 ~b
+          j1      10..12 job
+            u1    10.5..11.5 ~a
+            note  @11.6
+        """, verdict="rolled_back", path="loan pay", roles="loan:consequence pay:cause",
+        undone="b<u2:compensated a<u1:compensated"),
+    Saga("a job that undoes began after the undoing had, and does something else as well", """
+        loan      0..20 failed
+          a       1..2 +x
+          b       3..4 +x
+          pay     5..6 failed
+          u2      7..8 ~b
+          j1      10..12 job
+            u1    10.5..11 ~a
+            mail  11.2..11.5
+        """, verdict="rolled_back", path="loan pay", roles="loan:consequence pay:cause",
+        undone="b<u2:compensated a<u1:compensated", odd="step_after_abort(j1)"),
     Saga("undone in the order done", """
         loan      0..9 failed
           a       1..2 +x
@@ -1178,6 +1409,32 @@ MORE = [
             b     d5 job needs=a
         """, verdict="compensating", path="loan pay", roles="pay:cause", undone="book<u1:running",
         standing="book: undo still running"),
+    Saga("an undo that only enqueued its job, which failed, and was run again as a job of its own", """
+        loan      0..20 failed
+          book    1..2 +unbook
+          pay     3..4 failed
+          u1      5..6 ~book
+            j1    q5.5 7..8 failed job named=cancel !busy
+            j2    9..10 job named=cancel
+        """, verdict="rolled_back", path="loan pay", roles=f"j1:recovered {PAY}", undone="book<u1:compensated"),
+    Saga("an undo that left a stage behind, which dealt with the failure of its job", """
+        loan      0..20 failed
+          book    1..2 +unbook
+          pay     3..4 failed
+          u1      5..6 ~book
+            try   5.5..9
+              j1  7..8 failed job !busy
+        """, verdict="rolled_back", path="loan pay", roles=f"j1:recovered {PAY}", undone="book<u1:compensated"),
+    Saga("an undo that left a stage behind, which failed with its job and was tried again", """
+        loan      0..20 failed
+          book    1..2 +unbook
+          pay     3..4 failed
+          u1      5..6 ~book
+            t1    5.5..9 failed named=try
+              j1  7..8 failed job !busy
+            t2    10..11 named=try
+        """, verdict="rolled_back", path="loan pay", roles=f"j1:recovered {PAY} t1:recovered",
+        undone="book<u1:compensated"),
     Saga("an undo that only enqueued its job, which was then canceled", """
         loan      0..9 failed
           book    1..2 +unbook
@@ -1205,8 +1462,34 @@ MORE = [
         loan      0..9 failed
           credit  1..6 failed +release !TimeoutError:5 s
           u1      4..5 ~credit
+        """, verdict="rollback_incomplete", path="loan credit", roles="credit:cause loan:consequence",
+        undone="credit<u1:compensated", odd="hanging_undo(credit u1)",
+        standing="credit?: undone before it was over (or clocks disagree)"),
+    Saga("a step undone from outside before it failed outright", """
+        loan      0..9 failed
+          credit  1..6 failed +release !NoFunds:empty
+          u1      4..5 ~credit
         """, verdict="rolled_back", path="loan credit", roles="credit:cause loan:consequence",
         undone="credit<u1:compensated", odd="hanging_undo(credit u1)"),
+    Saga("a step undone from outside before it was stopped", """
+        loan      0..9 failed
+          credit  1..6 stopped job +release
+          u1      4..5 ~credit
+        """, verdict="rollback_incomplete", path="loan", roles="loan:cause",
+        undone="credit<u1:compensated", odd="hanging_undo(credit u1)",
+        standing="credit?: undone before it was over (or clocks disagree)"),
+    Saga("a step that undoes itself after it timed out, before it says so", """
+        loan      0..9 failed
+          credit  1..6 failed +release !TimeoutError:3 s
+            u1    4..5 ~credit
+        """, verdict="rolled_back", path="loan credit", roles="credit:cause loan:consequence",
+        undone="credit<u1:compensated"),
+    Saga("a step undone before anybody found out that its worker was lost", """
+        loan      0..900 failed
+          credit  1..800 abandoned job +release presumed
+          u1      4..5 ~credit
+        """, verdict="rolled_back", path="loan credit", roles="credit:cause loan:consequence",
+        undone="credit<u1:compensated"),
     Saga("the inner saga of a step that could be undone cleaned up itself", """
         trip      0..20 failed
           book    1..10 failed +unbook

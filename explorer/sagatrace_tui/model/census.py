@@ -19,9 +19,12 @@ class Census:
         self.halted: set[str] = set()  # stopped or canceled
         self.open: set[str] = set()
         self.recovered: set[str] = set()  # ended well after an attempt that failed
+        self.again: set[str] = set()  # run, and not for the first time
         self.odd: set[str] = set()
         self.declared: set[str] = set()  # steps that named what would undo them
         self.undoing: set[str] = set()  # undos, and spans that group them
+        self.begun: set[str] = set()  # those of them that have begun
+        self.untied: set[str] = set()  # those of them that name no step
         self.unwound: set[str] = set()  # sagas and steps that tell their own undoing
         self.undos_of: dict[str, set[str]] = {}  # by the step they name
         for span in fold.spans.values():
@@ -48,9 +51,12 @@ class Census:
             self.halted,
             self.open,
             self.recovered,
+            self.again,
             self.odd,
             self.declared,
             self.undoing,
+            self.begun,
+            self.untied,
             self.unwound,
         )
 
@@ -58,8 +64,13 @@ class Census:
         if span.compensation is not None:
             self.declared.add(span.span_id)
         if span.original_span_id is not None:
-            self.undoing.add(span.span_id)
+            self._undo(span)
             self.undos_of.setdefault(span.original_span_id, set()).add(span.span_id)
+
+    def _undo(self, span: Span) -> None:
+        self.undoing.add(span.span_id)
+        if span.has_begun:
+            self.begun.add(span.span_id)
 
     def _enter(self, span: Span) -> None:
         span_id, status = span.span_id, span.status
@@ -67,6 +78,8 @@ class Census:
             self.failed.add(span_id)
         elif status in ("queued", "running"):
             self.open.add(span_id)
+            if status == "running" and (span.state.retried or span.state.odd):
+                self.again.add(span_id)
         elif status in ("stopped", "canceled"):
             self.halted.add(span_id)
         elif status == "success" and (span.state.odd or span.state.retried) and span.has_failed_attempt:
@@ -76,7 +89,9 @@ class Census:
         if span.state.unwinding and span.original_span_id is None:
             self.unwound.add(span_id)
         if span.state.is_compensation:
-            self.undoing.add(span_id)
+            self._undo(span)
+            if span.original_span_id is None:
+                self.untied.add(span_id)
 
 
 class Areas:

@@ -17,6 +17,7 @@ from sagatrace_tui.model.facts import facts_of
 from sagatrace_tui.model.failure import Failures, When, ending_of
 from sagatrace_tui.model.fold import Change, Fold
 from sagatrace_tui.model.forest import Forest
+from sagatrace_tui.model.leftovers import Leftovers
 from sagatrace_tui.model.span import Span
 
 __all__ = ["Compensations", "Footing", "Outcome", "Standing", "beginning_of"]
@@ -30,6 +31,8 @@ _FEW: Final = 100  # steps that are sooner asked than everything below a stage i
 
 _NEVER: Final = -(2**63)
 _BEFORE_IT: Final = "undone before it completed (or clocks disagree)"
+_FAILED_ITSELF: Final = "it had failed itself, so there may be nothing to undo"
+_BEFORE_ITS_END: Final = "undone before it was over (or clocks disagree)"
 _TOO_EARLY: Final = "undone before the work below it was over (or clocks disagree)"
 
 
@@ -64,26 +67,23 @@ class Compensations:
 
     def __init__(self, fold: Fold, forest: Forest, census: Census, areas: Areas, failures: Failures) -> None:
         self._fold, self._forest, self._census, self._areas = fold, forest, census, areas
-        self._failures = failures
+        self.leftovers = Leftovers(fold, census, areas, failures)
         self.effects = Effects(fold, forest, census, areas)
         self._footing: dict[str, Footing] = {}
         self._undone_at: dict[str, int] = {}  # per step that was undone, when its last good undo ended
         self._revoked: dict[str, bool] = {}  # per undo that was asked for, whether it was undone itself
         self.by_footing: dict[Footing, set[str]] = {}
         self._stale = {*census.declared, *census.undos_of, *census.unwound}
-        self._trouble: dict[str, list[Span]] | None = None
-        self._lost: dict[str, str] | None = None
 
     def update(self, change: Change) -> None:
         """Take a change of one span, and note which steps it may have touched."""
         span = change.span
         census = self._census
-        self._lost = None
         self._stale.update(self.effects.update(change))
         if any(span.span_id in steps for steps in (census.declared, census.undos_of, census.unwound)):
             self._stale.add(span.span_id)
         if span.span_id in self._areas.owner:
-            self._trouble = None
+            self.leftovers.update(span.span_id)
             for undo_id in self._areas.outer(span.span_id):
                 self._stale.update(self._undone_by(undo_id))
 
@@ -158,7 +158,9 @@ class Compensations:
         if span is None:
             return True
         # What ended before the step did, or before the work it left behind, cannot have undone it.
-        return not (_completed_after(span, over_at) or self.effects.outlast(step, over_at))
+        if _completed_after(span, over_at) or self.effects.outlast(step, over_at):
+            return False
+        return not _went_on_after(span, over_at) or step in self._forest.ancestors_of(undo_id)
 
     def _is_revoked(self, undo_id: str) -> bool:
         """Whether an undo was undone itself, by an undo that was not."""
@@ -203,13 +205,20 @@ class Compensations:
             return "none"
         if span.is_open:
             return "pending" if span.has_begun else "none"
-        return "unsure" if ended_in_the_dark(span) or self.effects.of(step) else "none"
+        if ended_in_the_dark(span) or self.effects.of(step) or self._undone_in_vain(step):
+            return "unsure"
+        return "none"
+
+    def _undone_in_vain(self, step: str) -> bool:
+        """Whether somebody set about undoing a step, and nobody tells that it went well."""
+        if step in self._census.unwound and self._fold.spans[step].state.unwinding != "done":
+            return True
+        undos = [one for one in self._census.undos_of.get(step, ()) if self._fold.spans[one].has_begun]
+        return bool(undos) and all(self.outcome_of(one, ended=True) != "compensated" for one in undos)
 
     def began(self) -> bool:
         """Whether any undoing has begun."""
-        return bool(self._census.unwound) or any(
-            self._fold.spans[span_id].has_begun for span_id in self._census.undoing
-        )
+        return bool(self._census.unwound or self._census.begun)
 
     def outcome_of(self, undo_id: str, *, ended: bool) -> Outcome:
         """How one try to undo stands, in a trace that has ended or not."""
@@ -221,29 +230,9 @@ class Compensations:
             return pending
         if undo.status != "success":
             return "failed"
-        troubles = self.troubles().get(undo_id, ())
-        if any(not span.is_open or span.span_id in self.lost() for span in troubles):
+        if self.leftovers.went_wrong(undo_id):
             return "failed"
-        return pending if troubles else "compensated"
-
-    def troubles(self) -> dict[str, list[Span]]:
-        """Per undo that says it went well, what it left behind: jobs that ended ill after that, or are still open."""
-        if self._trouble is None:
-            self._trouble = {}
-            unwell = self._census.failed | self._census.halted | self._census.open
-            for span_id in unwell & self._areas.owner.keys():
-                span = self._fold.spans[span_id]
-                for undo_id in self._areas.outer(span_id):
-                    undo = self._fold.spans[undo_id]
-                    if undo_id != span_id and undo.status == "success" and _outlives(span, undo):
-                        self._trouble.setdefault(undo_id, []).append(span)
-        return self._trouble
-
-    def lost(self) -> dict[str, str]:
-        """The spans that will never run, each with what it waits for in vain."""
-        if self._lost is None:
-            self._lost = self._failures.never_ran()
-        return self._lost
+        return pending if self.leftovers.still_open(undo_id) else "compensated"
 
     def first_standing(self, count: int) -> list[str]:
         """The names of the first steps nobody undid, by when they ended; what still runs counts among them."""
@@ -270,9 +259,11 @@ class Compensations:
     def _reached(self) -> _Reached:
         """How far back undoing went below each parent."""
         spans, reached = self._fold.spans, _Reached()
-        for step, undos in self._census.undos_of.items():
-            span = spans.get(step)
+        for step in self._census.undos_of.keys() | self._census.unwound:
+            span, undos = spans.get(step), self._census.undos_of.get(step, ())
             begun = [spans[undo_id].first_at for undo_id in undos if spans[undo_id].has_begun]
+            if span is not None and (own := next(filter(None, span.unwound), None)) is not None:
+                begun.append(own.micros)
             if begun and span is not None and not span.is_open:
                 began = max(begun)
                 reached[span.parent_id] = min((span.over_at, began), reached.get(span.parent_id, (span.over_at, began)))
@@ -284,6 +275,8 @@ class Compensations:
         evidence = None
         if span is not None and not span.is_open and (not certain or reason == _TOO_EARLY):
             evidence = self.effects.evidence(step, ended=ended)
+        if evidence is None and span is not None and span.status == "failed" and not ended_in_the_dark(span):
+            return Standing(step, self.name_of(step), f"{reason}; {_FAILED_ITSELF}", certain, explained=True)
         if evidence is None:
             running = reason == _RUNNING
             return Standing(step, self.name_of(step), reason, certain, explained=certain, being_undone=running)
@@ -330,7 +323,9 @@ class Compensations:
         """Why an undo that went well did not undo the step."""
         span = self._fold.spans[step]
         over_at = max(self._fold.spans[undo_id].over_at for undo_id in undos)
-        return _BEFORE_IT if _completed_after(span, over_at) else _TOO_EARLY
+        if _completed_after(span, over_at):
+            return _BEFORE_IT
+        return _BEFORE_ITS_END if _went_on_after(span, over_at) else _TOO_EARLY
 
     def undos_in_order(self, step: str) -> list[str]:
         """The tries to undo a step, by when they began."""
@@ -346,9 +341,12 @@ class Compensations:
         return max([1, len(self._fold.spans[undo_id].attempts), *failed])
 
 
+def _went_on_after(step: Span, moment: int) -> bool:
+    """Whether a step that ended in the dark was at work after that moment; of a lost worker nobody saw until when."""
+    if step.status == "success" or step.is_open or step.was_over_by(moment) or step.is_presumed:
+        return False
+    return ended_in_the_dark(step)
+
+
 def _completed_after(step: Span, moment: int) -> bool:
     return step.status == "success" and step.over_at > moment
-
-
-def _outlives(span: Span, undo: Span) -> bool:
-    return span.is_open or not span.was_over_by(undo.over_at)

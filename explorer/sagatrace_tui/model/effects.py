@@ -189,9 +189,17 @@ def _sentence(trail: Trail, span: Span, name: str, end: str, *, ended: bool) -> 
 
 def ended_in_the_dark(span: Span) -> bool:
     """Whether a span's end, or that of one of its attempts, leaves open how far it got."""
+    if span.status == "canceled" and not span.is_presumed and _only_waited(span):
+        return False
+    if span.state.unwinding == "failed" and span.closing_event is span.unwound[1]:
+        return True  # it tells how its undoing ended, and not how it did
     if span.status in ("stopped", "canceled") or span.is_presumed:
         return True
     return _dark_error(span) is not None
+
+
+def _only_waited(span: Span) -> bool:
+    return span.enqueued_at is not None and span.started_at is None and len(span.attempts) < 2
 
 
 def _dark_error(span: Span) -> str | None:

@@ -10,7 +10,7 @@ from sagatrace_tui.model.clock import clock, iso, length
 from sagatrace_tui.model.compensation import Outcome, Standing
 from sagatrace_tui.model.ledger import LedgerRow
 from sagatrace_tui.model.span import Place, Span
-from sagatrace_tui.model.trace import Trace
+from sagatrace_tui.model.trace import NeverRan, Trace
 from sagatrace_tui.model.verdict import one_line
 from sagatrace_tui.model.waiting import Waiting, waiting_on
 
@@ -109,9 +109,7 @@ class _Text:
         if trace.cause is not None:
             yield from self._why(trace.cause)
         yield from self._section("Other failures", list(self._other_failures()))
-        yield from self._section(
-            "Never ran", [self._never_ran(one.name, one.dependency_name) for one in trace.never_ran]
-        )
+        yield from self._section("Never ran", [self._never_ran(one) for one in trace.never_ran])
         yield from self._section("Undo", [self._row(row) for row in trace.ledger])
         yield from self._section("Still standing", [self._stands(one) for one in trace.still_standing])
         yield from self._section(
@@ -182,13 +180,16 @@ class _Text:
                 error = one_line(_error(span) or "", _MAX_ERROR)
                 yield f"{self._code(span.name)}: {role}{f' — {self._plain(error)}' if error else ''}"
 
-    def _never_ran(self, name: str, dependency: str) -> str:
-        return f"{self._code(name)}: waits for {self._code(dependency)}, which failed or never ran"
+    def _never_ran(self, one: NeverRan) -> str:
+        return f"{self._code(one.name)}: waits for {self._code(one.dependency_name)}, which {one.fate}"
 
     def _stands(self, one: Standing) -> str:
         unsure = "" if one.explained else "; its own outcome is unknown, it may have taken effect"
-        meaning = ", its undo began and nobody told how it ended" if one.reason == "unconfirmed" else ""
-        return f"{self._code(one.name)}: {self._plain(one.reason)}{meaning}{unsure}"
+        meaning = "unconfirmed, its undo began and nobody told how it ended"
+        reason = (
+            meaning + one.reason.removeprefix("unconfirmed") if one.reason.startswith("unconfirmed") else one.reason
+        )
+        return f"{self._code(one.name)}: {self._plain(reason)}{unsure}"
 
     def _row(self, row: LedgerRow) -> str:
         parts = [f"{self._code(row.original_name)}: {_OUTCOMES[row.outcome]}"]

@@ -1,13 +1,13 @@
 """Why a trace failed: which failed spans matter, which of them is the cause, and how it reached the top.
 
 A failure matters ("is live") unless it belongs to the undoing or was made good: by an ancestor that ended well
-after it, or by a later sibling of the same name. What is live is kept as events come; everything that follows
-from it (roles, path) is worked out when asked for.
+after it, or by a later sibling of the same name, be it its own or that of a span above it. What is live is kept as
+events come; everything that follows from it (roles, path) is worked out when asked for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from heapq import heappop, heappush
 from typing import Final, Literal
 
@@ -16,6 +16,7 @@ from sagatrace_tui.model.facts import facts_of
 from sagatrace_tui.model.fold import Change, Fold
 from sagatrace_tui.model.forest import Forest
 from sagatrace_tui.model.retries import Retries
+from sagatrace_tui.model.span import Span
 
 __all__ = ["Failures", "Role", "When", "ending_of", "in_order"]
 
@@ -41,11 +42,14 @@ class Failures:
         self._fold, self._forest, self._census, self._areas = fold, forest, census, areas
         self._retries = Retries(fold, forest)
         self.live: dict[str, When] = {}
+        self.made_good: set[str] = set()  # the others, but for those of the undoing
         self._below: dict[str, int] = {}  # per span, how many of its children are live or have live spans below
         self._leaves: list[tuple[When, str]] = []  # a heap; may hold entries that are out of date
         self._stale: set[str] = set(census.failed)
+        self._replaced: dict[str, int] = {}  # failed spans that a sibling made good, each with its end
         self._dependencies: dict[str, tuple[str, ...]] = {}
         self._waiting: dict[str, set[str]] = {}  # per span, the queued spans that wait for it
+        self._never_ran: dict[str, str] | None = None
         for span_id in census.open:
             self._await(span_id)
 
@@ -61,31 +65,47 @@ class Failures:
         self._stale.update(self._retries.update(change))
         if "queued" in (now, change.was):
             self._await(span_id)
+        if span_id in self._waiting:
+            self._never_ran = None
 
     def settle(self) -> None:
         """Decide anew which of the touched failures are live."""
         made_good: dict[str, int] = {}
+        for span_id in [one for one in self._stale if self._note_replaced(one)]:
+            self._stale.update(one for one in self._forest.below(span_id) if one in self._census.failed)
         for span_id in self._stale:
             live = span_id in self._census.failed and self._is_live(span_id, made_good)
             when = ending_of(self._fold, span_id) if live else None
+            if span_id in self._census.failed and not live and span_id not in self._areas.owner:
+                self.made_good.add(span_id)
+            else:
+                self.made_good.discard(span_id)
             if when != self.live.get(span_id):
                 self._quench(span_id)
                 if when is not None:
                     self._kindle(span_id, when)
         self._stale.clear()
 
+    def _note_replaced(self, span_id: str) -> bool:
+        """Note whether a sibling made a failure good; True when that changed for what is below it as well."""
+        is_failure = span_id in self._census.failed and span_id not in self._areas.owner
+        is_replaced = is_failure and self._retries.superseded(span_id)
+        at, was = self._fold.spans[span_id].over_at if is_replaced else None, self._replaced.pop(span_id, None)
+        if at is not None:
+            self._replaced[span_id] = at
+        return at != was and span_id in self._forest.children
+
     def _is_live(self, span_id: str, made_good: dict[str, int]) -> bool:
-        if span_id in self._areas.owner:
+        if span_id in self._areas.owner or span_id in self._replaced:
             return False
-        made_good_until = self._made_good_until(span_id, made_good)
-        if self._fold.spans[span_id].was_over_by(made_good_until):
-            return False
-        return not self._retries.superseded(span_id)
+        return not self._fold.spans[span_id].was_over_by(self._made_good_until(span_id, made_good))
 
     def _made_good_until(self, span_id: str, known: dict[str, int]) -> int:
-        """The latest end of an ancestor that ended well: what failed by then, it dealt with."""
+        """The latest end of an ancestor that ended well, or was replaced: what failed by then is dealt with."""
 
         def pass_on(above: str, latest: int) -> int:
+            if (replaced := self._replaced.get(above)) is not None:
+                return max(latest, replaced)
             span = self._fold.spans[above]
             return max(latest, span.over_at) if span.status == "success" and span.kind != "point" else latest
 
@@ -174,17 +194,26 @@ class Failures:
 
     def _undone_after_all(self, span_id: str) -> bool:
         """Whether a failure in the undoing was made good: inside its undo, by a retry, or by another undo."""
-        span = self._fold.spans[span_id]
-        if self._retries.superseded(span_id):
+        if self.made_good_within(span_id):
             return True
-        for above in self._forest.ancestors_of(span_id):
-            around = self._fold.spans[above]
-            if above not in self._areas.owner:
-                break
-            if around.status == "success" and span.was_over_by(around.over_at):
-                return True
         undos = (self._fold.spans[one] for one in self._areas.outer(span_id))
         return any(undo.original_span_id is not None and self._redone(undo.span_id) for undo in undos)
+
+    def made_good_within(self, span_id: str, undo_id: str | None = None) -> bool:
+        """Whether a failure in the undoing was made good there, below that undo: by a retry, or by a span around it."""
+        span = self._fold.spans[span_id]
+        if self._is_replaced(span):
+            return True
+        for above in self._forest.ancestors_of(span_id):
+            if above == undo_id or above not in self._areas.owner:
+                break
+            around = self._fold.spans[above]
+            if (around.status == "success" or self._is_replaced(around)) and span.was_over_by(around.over_at):
+                return True
+        return False
+
+    def _is_replaced(self, span: Span) -> bool:
+        return span.status == "failed" and self._retries.superseded(span.span_id)
 
     def _redone(self, undo_id: str) -> bool:
         undo = self._fold.spans[undo_id]
@@ -193,8 +222,13 @@ class Failures:
             other.status == "success" and other.over_at >= undo.over_at for other in others
         )
 
-    def never_ran(self) -> dict[str, str]:
+    def never_ran(self) -> Mapping[str, str]:
         """Queued spans that will never start, each with the dependency that failed, or never ran itself."""
+        if self._never_ran is None:
+            self._never_ran = self._find_never_ran()
+        return self._never_ran
+
+    def _find_never_ran(self) -> dict[str, str]:
         found: dict[str, str] = {}
         spread = [one for one in self._waiting if one in self._census.failed or one in self._census.halted]
         spread.sort(reverse=True)
@@ -208,12 +242,15 @@ class Failures:
 
     def _await(self, span_id: str) -> None:
         """Note which spans a queued one waits for."""
-        for dependency in self._dependencies.pop(span_id, ()):
+        span, waited_for = self._fold.spans[span_id], self._dependencies.pop(span_id, ())
+        dependencies = span.dependencies if span.status == "queued" and not span.has_begun else ()
+        if waited_for or dependencies:
+            self._never_ran = None
+        for dependency in waited_for:
             self._waiting[dependency].discard(span_id)
             if not self._waiting[dependency]:
                 del self._waiting[dependency]
-        span = self._fold.spans[span_id]
-        if span.status == "queued" and not span.has_begun and (dependencies := span.dependencies):
+        if dependencies:
             self._dependencies[span_id] = dependencies
             for dependency in dependencies:
                 self._waiting.setdefault(dependency, set()).add(span_id)

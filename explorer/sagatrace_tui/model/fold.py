@@ -13,7 +13,7 @@ from typing import Final
 
 from sagatrace.errors import EventError
 from sagatrace.events import TraceEvent, encode_event, parse_timestamp
-from sagatrace_tui.model.facts import facts_of, is_readable, links_of_all, text_of
+from sagatrace_tui.model.facts import facts_of, is_readable, links_of_all
 from sagatrace_tui.model.phases import NEW, SpanStatus, State, state_after
 from sagatrace_tui.model.span import Span
 
@@ -201,9 +201,7 @@ class Fold:
         if unreadable:
             self.faults.update(dict.fromkeys(unreadable, _UNREADABLE))
         for event, links in linked:
-            span = self.spans[event.span_id]
-            span.original_span_id = text_of(links.original_span_id) or span.original_span_id
-            span.compensation = text_of(links.compensation) or span.compensation
+            self.spans[event.span_id].link(links.original_span_id, links.compensation)
 
     def _refold(self, span: Span, event: TraceEvent) -> None:
         ordered = span.events

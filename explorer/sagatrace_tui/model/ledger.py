@@ -13,7 +13,7 @@ from sagatrace_tui.model.fold import Fold
 from sagatrace_tui.model.forest import Forest
 from sagatrace_tui.model.span import Place, Span
 
-__all__ = ["Ledger", "LedgerRow"]
+__all__ = ["Ledger", "LedgerRow", "fate_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Ledger:
         undo = self._fold.spans[undo_id]
         step = undo.original_span_id or ""
         outcome = self._compensations.outcome_of(undo_id, ended=ended)
-        error = undo.error or self._error_of_trouble(undo_id)
+        error = undo.error or self._error_of_leftovers(undo_id)
         if outcome == "failed" and error is None:
             error = undo.reason if undo.status in ("stopped", "canceled") and undo.reason else undo.status
         return LedgerRow(
@@ -76,20 +76,19 @@ class Ledger:
             ended_at=undo.ended_at,
         )
 
-    def _error_of_trouble(self, undo_id: str) -> str | None:
+    def _error_of_leftovers(self, undo_id: str) -> str | None:
         """What went wrong first of what an undo that says it went well left behind; else what of it will never run."""
-        troubles = self._compensations.troubles().get(undo_id, ())
-        over = [span for span in troubles if not span.is_open]
+        if self._fold.spans[undo_id].status != "success":
+            return None
+        over = list(self._compensations.leftovers.ended_ill(undo_id))
         if over:
             first = min(over, key=lambda span: ending_of(self._fold, span.span_id))
             return first.error or f"{first.name} was {first.status}{f': {first.reason}' if first.reason else ''}"
-        lost = self._compensations.lost()
-        waits = [span for span in troubles if span.span_id in lost]
+        waits = list(self._compensations.leftovers.lost(undo_id))
         if not waits:
             return None
-        first = min(waits, key=lambda span: beginning_of(self._fold, span.span_id))
-        dependency = self._fold.spans[lost[first.span_id]]
-        return f"{first.name} never ran: it waits for {dependency.name}, which {_fate(dependency)}"
+        first, dependency = min(waits, key=lambda pair: beginning_of(self._fold, pair[0].span_id))
+        return f"{first.name} never ran: it waits for {dependency.name}, which {fate_of(dependency)}"
 
     def _unwinding_of(self, step: str) -> When:
         event = next(event for event in self._fold.spans[step].unwound if event is not None)
@@ -135,6 +134,6 @@ class Ledger:
         return span.over_at if span is not None and span.status in ("success", "point") else None
 
 
-def _fate(span: Span) -> str:
-    """What became of a span that another waits for in vain."""
+def fate_of(span: Span) -> str:
+    """What became of a span that another waits for in vain, to follow `which`."""
     return "failed" if span.status == "failed" else f"was {span.status}" if not span.is_open else "never ran either"

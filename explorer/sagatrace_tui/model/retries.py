@@ -72,8 +72,12 @@ class Retries:
             for group in self._groups.pop(parent).values():
                 touched |= group.failed
         elif span.status in ("success", "failed") and self._began(span.span_id) >= self._since[parent]:
+            known = self._groups[parent].get(span.name)
+            was_fan_out = known is not None and known.chain is False
             group = self._enter(span.span_id, self._groups[parent])
-            if len(group.went_well) <= 2:
+            if was_fan_out and span.status == "failed":
+                group.chain = False  # one more that failed makes no retry of what was none
+            elif 0 < len(group.went_well) <= 2:
                 touched |= group.failed
         return touched
 

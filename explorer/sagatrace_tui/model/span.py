@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import filterfalse
 from typing import Any, Final
 
 import msgspec
@@ -231,8 +232,11 @@ class Span(msgspec.Struct, eq=False, gc=False):
 
     @property
     def dependencies(self) -> tuple[str, ...]:
-        """The spans it waits for, by what its events name; none where it runs even if they fail."""
+        """The spans it waits for, by what its events name; none where it runs even if they fail, or need not wait."""
         told = [facts_of(event) for event in self.events]
+        phases = [split_event_type(event.event_type)[1] for event in self.events]
+        if "deferred" in phases and "enqueued" in phases[phases.index("deferred") :]:
+            return ()  # somebody put it into its queue by hand
         if any(facts.allow_failure is True for facts in told):
             return ()
         return named(*(value for facts in told for value in (facts.depends_on, facts.dependency)))
@@ -267,7 +271,7 @@ class Span(msgspec.Struct, eq=False, gc=False):
     def _seen(self) -> _View:
         if self._view is None:
             reading = read_attempts(self.events)
-            facts = tuple(map(facts_of, self.events))
+            facts = tuple(map(facts_of, filterfalse(self._ends_own_undoing, self.events)))
             self._view = _View(reading, facts, _attempts(reading.tries))
         return self._view
 
@@ -279,6 +283,11 @@ class Span(msgspec.Struct, eq=False, gc=False):
 
     def _last_text(self, fact: str) -> str | None:
         return text_of(self._last(fact))
+
+    def _ends_own_undoing(self, event: TraceEvent) -> bool:
+        """Whether the event says how undoing itself went: with what that failed is not what the span failed with."""
+        mark = mark_of(event.event_type, event.status)
+        return bool(self.state.unwinding) and mark.undo and mark.kind == "end"
 
     def append(self, event: TraceEvent, state: State) -> None:
         """Take one event that is later than all others; `state` is the state after it."""
@@ -293,8 +302,14 @@ class Span(msgspec.Struct, eq=False, gc=False):
         self.state = state
         if self.parent_id is None:
             self.parent_id = event.parent_span_id or None
-        self.original_span_id = text_of(facts.original_span_id) or self.original_span_id
-        self.compensation = text_of(facts.compensation) or self.compensation
+        self.link(facts.original_span_id, facts.compensation)
+
+    def link(self, original: object, compensation: object) -> None:
+        """Take what an event says it undoes, and what would undo it. What names itself undoes no other span."""
+        undoes = text_of(original)
+        if undoes and undoes != self.span_id:
+            self.original_span_id = undoes
+        self.compensation = text_of(compensation) or self.compensation
 
     def _is_aside(self, event: TraceEvent) -> bool:
         """Whether a later event changes nothing about how the span stands: progress, which may be told thousandfold."""

@@ -16,7 +16,7 @@ from sagatrace_tui.model.compensation import Compensations, Standing
 from sagatrace_tui.model.failure import Failures, Role, in_order
 from sagatrace_tui.model.fold import Change, Fold, RewrittenError
 from sagatrace_tui.model.forest import Forest
-from sagatrace_tui.model.ledger import Ledger, LedgerRow
+from sagatrace_tui.model.ledger import Ledger, LedgerRow, fate_of
 from sagatrace_tui.model.span import Span
 from sagatrace_tui.model.undoing import Undoing
 from sagatrace_tui.model.verdict import IDLE, Judge, Judgement, Verdict
@@ -29,12 +29,13 @@ TraceStatus = Literal["running", "success", "failed", "stopped", "canceled", "un
 
 @dataclass(frozen=True, slots=True)
 class NeverRan:
-    """A span that will never start, and what it waits for in vain."""
+    """A span that will never start, and what it waits for in vain; `fate` is what became of that."""
 
     span_id: str
     name: str
     dependency_id: str
     dependency_name: str
+    fate: str
 
 
 class Trace:
@@ -330,11 +331,11 @@ class Trace:
         return tuple(one for one in standing if one.span_id in left)
 
     def _never_ran(self) -> tuple[NeverRan, ...]:
-        def named(span_id: str) -> str:
-            return self.spans[span_id].name if span_id in self.spans else span_id
-
-        found = self._failures.never_ran().items()
-        return tuple(NeverRan(one, named(one), dependency, named(dependency)) for one, dependency in found)
+        spans, found = self.spans, self._failures.never_ran().items()
+        return tuple(
+            NeverRan(one, spans[one].name, dependency, spans[dependency].name, fate_of(spans[dependency]))
+            for one, dependency in found
+        )
 
     def _anomalies(self) -> Iterator[Anomaly]:
         yield from self._found

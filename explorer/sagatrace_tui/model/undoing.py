@@ -67,14 +67,13 @@ class Undoing:
 
     def begun(self) -> list[str]:
         """The undos and groups of undos that began, in order."""
-        begun = [span_id for span_id in self._census.undoing if self._fold.spans[span_id].has_begun]
-        return sorted(begun, key=lambda span_id: beginning_of(self._fold, span_id))
+        return sorted(self._census.begun, key=lambda span_id: beginning_of(self._fold, span_id))
 
     def branch_of(self, undo_id: str) -> _Branch | None:
-        """The failed part of the trace that an undo cleans up, if its failure was made good; else None.
+        """The failed part of the trace that an undo cleans up, if its failure was made good, or may yet be; else None.
 
         A sub-saga that failed, undid itself and was replaced does not make its trace one that was undone, nor does
-        an attempt of a job that failed, undid itself and was followed by one that went well.
+        an attempt of a job that failed, undid itself and was followed by one that went well or still runs.
         """
         step = self._fold.spans[undo_id].original_span_id
         start = step if step is not None and step in self._fold.spans else undo_id
@@ -82,20 +81,29 @@ class Undoing:
         failed = [one for one in above if one in self._census.failed and one not in self._areas.owner]
         if failed:
             return None if any(one in self._failures.live for one in failed) else _Branch(failed[-1])
-        tried = [one for one in above[1:] if self._fold.spans[one].status == "success" and self._was_retried(one)]
+        around = above if undo_id in self._census.unwound else above[1:]
+        tried = [one for one in around if self._goes_on(one) and self._was_retried(one)]
         branches = (_Branch(one, *self._attempt(one, undo_id)) for one in reversed(tried))
         return next((branch for branch in branches if branch.until is not None), None)
+
+    def _goes_on(self, span_id: str) -> bool:
+        return self._fold.spans[span_id].status in ("success", "running")
 
     def _was_retried(self, span_id: str) -> bool:
         span = self._fold.spans[span_id]
         return (span.state.retried or span.state.odd) and len(span.attempts) > 1
 
     def _attempt(self, span_id: str, undo_id: str) -> tuple[int | None, int | None]:
-        """When the attempt of a span in which an undo began itself began, and when the next one did."""
-        at, span = self._fold.spans[undo_id].first_at, self._fold.spans[span_id]
+        """When the attempt of a span in which an undo began itself began, and when the next one did.
+
+        To the first belongs all that went before, by whatever clock.
+        """
+        undo, span = self._fold.spans[undo_id], self._fold.spans[span_id]
+        own = next(filter(None, undo.unwound), None) if undo_id in self._census.unwound else None
+        at = undo.first_at if own is None else own.micros
         starts = [attempt.started_at for attempt in span.attempts if attempt.started_at is not None]
         before, after = [start for start in starts if start <= at], [start for start in starts if start > at]
-        return max(before, default=None), min(after, default=None)
+        return max(before) if len(before) > 1 else None, min(after, default=None)
 
     def _is_in(self, span_id: str, branches: Collection[_Branch]) -> bool:
         if not branches:
@@ -107,21 +115,14 @@ class Undoing:
         return self._fold.spans[span_id].first_at if span_id in self._fold.spans else 0
 
     def has_branches(self) -> bool:
-        """Whether any failure was made good at all."""
-        if self._census.recovered:
-            return True
-        live, owner = self._failures.live, self._areas.owner
-        if len(live) == len(self._census.failed):
-            return False
-        return any(one not in live and one not in owner for one in self._census.failed)
+        """Whether any failure was made good at all, or is tried again."""
+        return bool(self._census.recovered or self._census.again or self._failures.made_good)
 
     def began_outside_branches(self) -> bool:
         """Whether undoing began for the trace as a whole."""
         if not self.has_branches():
             return self._compensations.began()
-        spans = self._fold.spans
-        begun = (one for one in self._census.undoing if spans[one].has_begun)
-        return any(self.branch_of(one) is None for one in chain(self._census.unwound, begun))
+        return any(self.branch_of(one) is None for one in chain(self._census.unwound, self._census.begun))
 
     def outside_branches(self) -> list[str]:
         """The undos that began for the trace as a whole, in order."""
@@ -138,20 +139,42 @@ class Undoing:
         steps = [*self._compensations.by_footing.get("standing", ()), *self._compensations.by_footing.get("unsure", ())]
         return [step for step in steps if self._is_in(step, branches)]
 
-    def failed_untold(self) -> list[str]:
-        """Undos that failed and name no step, nor run one that does."""
-        found = []
-        for span_id in self._census.undoing & self._census.failed:
-            span = self._fold.spans[span_id]
-            if span.original_span_id is None and not span.state.group:
-                below = self._forest.below(span_id)
-                if not any(self._fold.spans[one].original_span_id for one in below):
-                    found.append(span_id)
-        return sorted(found)
+    def unsettled(self) -> dict[str, str]:
+        """Undoing that did not go well as far as is known, and of which no step tells: what is to be said of each."""
+        found = {one: words for one in sorted(self._census.untied) if (words := self._without_step(one))}
+        for span_id in sorted(self._census.unwound):
+            unwinding = self._fold.spans[span_id].state.unwinding
+            if unwinding != "done" and self._compensations.footing_of(span_id) == "none":
+                told = "failed to undo itself" if unwinding == "failed" else "never told how its undoing ended"
+                found[span_id] = told
+        return found
+
+    def _tells_for(self, undo: Span, span_id: str) -> bool:
+        """Whether a span below an undo tells how it went: one that names a step; of a group, any undo."""
+        is_undo = undo.state.group and span_id in self._census.undoing
+        return is_undo or self._fold.spans[span_id].original_span_id is not None
+
+    def unsettled_in_branches(self) -> dict[str, str]:
+        """The same, of parts of the trace that failed and were then replaced."""
+        if not self.has_branches():
+            return {}
+        return {one: words for one, words in self.unsettled().items() if self.branch_of(one) is not None}
+
+    def _without_step(self, undo_id: str) -> str | None:
+        """What is to be said of an undo that names no step, nor runs one that does, and did not go well."""
+        undo = self._fold.spans[undo_id]
+        if not undo.has_begun or any(self._tells_for(undo, one) for one in self._forest.below(undo_id)):
+            return None
+        outcome = self._compensations.outcome_of(undo_id, ended=True)
+        if outcome == "compensated" or (undo.status == "failed" and self._failures.made_good_within(undo_id)):
+            return None
+        if outcome == "unconfirmed":
+            return "never told how it ended and names no step"
+        return f"{f'was {undo.status}' if undo.status in ('stopped', 'canceled') else 'failed'} and names no step"
 
     def anomalies(self, *, ended: bool) -> Iterator[Anomaly]:
         """Every check of the undoing, in a fixed order."""
-        if not self._census.undoing:
+        if not (self._census.undoing or self._census.unwound):
             return
         yield from self._out_of_order()
         for step in sorted(self._census.undos_of):
@@ -178,8 +201,8 @@ class Undoing:
 
     def _hangs(self, undo: Span, step: Span) -> bool:
         """Whether an undo was over before its step; a step that fails may well undo itself before it says so."""
-        if undo.status != "success" or step.is_open or step.over_at <= undo.over_at:
-            return False
+        if undo.status != "success" or step.is_open or step.over_at <= undo.over_at or step.is_presumed:
+            return False  # of a presumed end is only known when somebody found out
         return step.status == "success" or step.span_id not in self._forest.ancestors_of(undo.span_id)
 
     def _twice(self, undos: list[Span]) -> list[str]:
@@ -213,15 +236,20 @@ class Undoing:
             yield Anomaly("out_of_order_undo", tuple(wrong), detail)
 
     def _undone_steps(self) -> Iterator[_Undone]:
-        for step_id in self._census.undos_of:
+        for step_id in self._census.undos_of.keys() | self._census.unwound:
             step = self._fold.spans.get(step_id)
             undos = [self._fold.spans[one] for one in self._compensations.undos_in_order(step_id)]
             undo = next((undo for undo in undos if undo.has_begun), None)
-            if step is None or undo is None or step.status not in ("success", "point"):
+            if step is None or step.status not in ("success", "point"):
+                continue
+            if undo is not None:
+                began = beginning_of(self._fold, undo.span_id)[:2]
+            elif (own := next(filter(None, step.unwound), None)) is not None:
+                undo, began = step, (own.micros, 0)
+            else:
                 continue
             seq = facts_of(step.closing_event).seq
             started = step.first_at if step.state.opened else step.over_at
-            began = beginning_of(self._fold, undo.span_id)[:2]
             yield _Undone(step, undo, began, step.over_at, seq if isinstance(seq, int) else None, started)
 
     def _after_abort(self) -> Iterator[Anomaly]:
@@ -242,12 +270,23 @@ class Undoing:
                 around = self._forest.inherited(span_id, known, windows.get(None, ()), pass_on)
                 if any(begun < at and (until is None or at < until) for begun, until in around):
                     late.add(span_id)
-        tops = [one for one in late if self._forest.parent_of(one) not in late]
+        tops = [one for one in late if self._forest.parent_of(one) not in late and not self._only_undoes(one)]
         if tops:
             tops.sort(key=self._began)
             names = listed([self._fold.spans[one].name for one in tops])
             detail = f"started after the undoing had begun: {names}{self._apart(tops, self.begun()[0])}"
             yield Anomaly("step_after_abort", tuple(tops), detail)
+
+    def _only_undoes(self, span_id: str) -> bool:
+        """Whether a span, such as a job, is there for the undos in it: it does nothing else that anybody told of."""
+        if span_id in self._census.declared or span_id in self._census.undos_of:
+            return False
+        owner, children = self._areas.owner, self._forest.children
+        leaves = [one for one in self._forest.below(span_id) if one not in children and not self._is_instant(one)]
+        return bool(leaves) and all(one in owner for one in leaves)
+
+    def _is_instant(self, span_id: str) -> bool:
+        return self._fold.spans[span_id].kind == "point"
 
     def _apart(self, late: list[str], undo_id: str) -> str:
         """That steps said to be late ran on other hosts than the undoing: then clocks may be all that is wrong."""

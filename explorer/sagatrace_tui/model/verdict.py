@@ -94,14 +94,17 @@ class Judge:
         if not ended:
             return "compensating" if undone else "running"
         if aborted:
+            began = self.compensations.began()
             if any(self.compensations.by_footing.get(one) for one in ("standing", "unsure", "pending")):
-                return "rollback_incomplete" if undone else "rollback_missing"
-            if self.undoing.failed_untold():
+                return "rollback_incomplete" if began else "rollback_missing"
+            if self.undoing.unsettled():
                 return "rollback_incomplete"
-            return "rolled_back" if undone else "failed"
+            return "rolled_back" if began else "failed"
         if not succeeded:
             return "unknown"
-        if (self.census.undoing or self.census.unwound) and self.undoing.left_in_branches():
+        if (self.census.undoing or self.census.unwound) and (
+            self.undoing.left_in_branches() or self.undoing.unsettled_in_branches()
+        ):
             return "rollback_incomplete"
         return "succeeded_but_compensated" if undone else "succeeded"
 
@@ -125,7 +128,7 @@ class Judge:
         parts = [self._at(cause)] if cause else []
         if not cause and verdict in ("succeeded", "succeeded_but_compensated", "rollback_incomplete"):
             parts = ["no failure recorded" if judgement.aborted else "succeeded"]
-        if verdict == "succeeded" and (count := len(self.failures.roles())):
+        if verdict == "succeeded" and (count := list(self.failures.roles().values()).count("recovered")):
             parts.append(f"{_count(count, 'failure')} made good")
         parts.append(self._undone(judgement))
         return " · ".join(part for part in parts if part)
@@ -194,12 +197,19 @@ class Judge:
             case "rollback_incomplete" if left:
                 return f"rollback incomplete: {_standing(names, left, steps)}"
             case "rollback_incomplete":
-                untold = listed([self.fold.spans[one].name for one in self.undoing.failed_untold()])
-                return f"rollback incomplete: {untold} failed and names no step"
+                return f"rollback incomplete: {self._unsettled(judgement)}"
             case "succeeded_but_compensated":
                 undone = listed([self.compensations.name_of(one) for one in sorted(by_footing.get("undone", ()))])
                 return f"yet undone: {undone}" if undone else "yet its undoing began"
         return ""
+
+    def _unsettled(self, judgement: Judgement) -> str:
+        """How the undoing that no step tells of went, for the sentence."""
+        names: dict[str, list[str]] = {}
+        found = self.undoing.unsettled() if judgement.aborted else self.undoing.unsettled_in_branches()
+        for span_id, words in found.items():
+            names.setdefault(words, []).append(self.fold.spans[span_id].name)
+        return "; ".join(f"{listed(named)} {words}" for words, named in names.items())
 
 
 def _standing(names: list[str], left: int, steps: str) -> str:

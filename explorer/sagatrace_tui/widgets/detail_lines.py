@@ -134,7 +134,7 @@ def _standing(span: Span, trace: Trace) -> Iterator[DetailLine]:
             yield _field("undone", f"{how}: {inert(one.reason, 400)}{sure}", tone)
     for waits in trace.never_ran:
         if waits.span_id == span.span_id:
-            yield _field("blocked", f"by {inert(waits.dependency_name, 200)}, which failed or never ran", "warn")
+            yield _field("blocked", f"by {inert(waits.dependency_name, 200)}, which {waits.fate}", "warn")
 
 
 def _fields(span: Span, trace: Trace, origin: int) -> Iterator[DetailLine]:
