@@ -87,6 +87,7 @@ def test_events_are_in_the_store_soon_and_the_shipper_ends_with_its_keeper(place
     (shipper,) = place.shippers()
     assert "sqlite" not in " ".join(shipper.cmdline())  # a store's address may hold a secret
     assert os.getsid(shipper.pid) == shipper.pid
+    assert shipper.nice() > psutil.Process().nice()  # jobs come first
     keeper.close()
     assert place.shippers() == []
 
