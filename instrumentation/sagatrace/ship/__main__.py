@@ -20,7 +20,7 @@ from sagatrace.ship.shipper import Shipper, stop_on_signals
 from sagatrace.stores import EventStore, open_store
 
 _YIELDS: Final = 10
-"""How much nicer it is than the workers beside it, whose jobs come first: it delivers a hundred times what they emit."""
+"""How much nicer it is than the workers beside it, whose jobs come first; it can do far more than they emit."""
 
 
 def main(arguments: list[str] | None = None) -> int:
