@@ -222,11 +222,15 @@ class JobTeller:
         where = {"trace_id": place.context.trace_id, "span_id": job.id}
         if place.context.span_id is not None:
             where["parent_span_id"] = place.context.span_id
-        event_id, started = f"{self.execution_id}:start", {**own, **data}
-        draft = self.tracer.draft({"id": event_id, "event_type": "job:started", "data": started, **where})
-        if asked is not None or draft is None or not draft.keep():
-            self.emit(job, event_id, "started", {**data, **(asked or {})})
-        if asked is None and not self.nameless:
+        event_id = f"{self.execution_id}:start"
+        if asked is not None:  # whatever that holds: only `emit` takes anything
+            self.emit(job, event_id, "started", {**data, **asked})
+            return
+        started = {"id": event_id, "event_type": "job:started", "data": {**own, **data}}
+        draft = self.tracer.draft({**started, **where})
+        if draft is None or not draft.keep():
+            self.emit(job, event_id, "started", data)
+        if not self.nameless:
             end = {"id": f"{self.execution_id}:end", "event_type": "job:completed", "status": "success", "data": own}
             self._draft = self.tracer.draft({**end, **where}, replace=True)
 

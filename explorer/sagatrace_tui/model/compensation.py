@@ -30,13 +30,11 @@ there is nothing to undo."""
 _FEW: Final = 100  # steps that are sooner asked than everything below a stage is visited
 
 _NEVER: Final = -(2**63)
+_RUNNING: Final = "undo still running"
 _BEFORE_IT: Final = "undone before it completed (or clocks disagree)"
 _FAILED_ITSELF: Final = "it had failed itself, so there may be nothing to undo"
 _BEFORE_ITS_END: Final = "undone before it was over (or clocks disagree)"
 _TOO_EARLY: Final = "undone before the work below it was over (or clocks disagree)"
-
-
-_RUNNING: Final = "undo still running"
 
 
 @dataclass(frozen=True, slots=True)
