@@ -17,6 +17,7 @@ import pytest
 from sagatrace.stores import Search, TraceHit, open_store
 from sagatrace_tui.demo import Demo, start_demo
 from sagatrace_tui.demo.redis_server import RedisServer, RedisServerError, find_redis_server
+from sagatrace_tui.live.reading import wall_clock
 from sagatrace_tui.model import build_trace
 
 Until = Callable[..., Any]
@@ -51,7 +52,10 @@ def hits(store_url: str) -> list[TraceHit]:
 def any_finished(store_url: str) -> bool:
     store = open_store(store_url, read_only=True)
     try:
-        found = [build_trace(hit.trace_id, store.fetch_trace(hit.trace_id).events, now=0) for hit in hits(store_url)]
+        found = [
+            build_trace(hit.trace_id, store.fetch_trace(hit.trace_id).events, now=wall_clock())
+            for hit in hits(store_url)
+        ]
     finally:
         store.close()
     return any(trace.status in ("success", "failed") for trace in found)

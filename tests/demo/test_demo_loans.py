@@ -13,6 +13,7 @@ from rq.job import Job, JobStatus
 from sagatrace.stores import open_store
 from sagatrace_tui.demo.loan_saga import SAGAS, SCENARIOS, STEPS, Loan, LoanError, Scenario, approve_loan, submit
 from sagatrace_tui.demo.workers import WorkerGroup
+from sagatrace_tui.live.reading import wall_clock
 from sagatrace_tui.model import Span, Trace, build_trace
 
 Traces = dict[Scenario, Trace]
@@ -29,7 +30,9 @@ def ran(
 
     def finished() -> Traces | None:
         events = {scenario: store.fetch_trace(f"loan-{scenario}").events for scenario in SCENARIOS}
-        traces: Traces = {scenario: build_trace(f"loan-{scenario}", events[scenario], now=0) for scenario in SCENARIOS}
+        traces: Traces = {
+            scenario: build_trace(f"loan-{scenario}", events[scenario], now=wall_clock()) for scenario in SCENARIOS
+        }
         return None if any(trace.status in ("running", "unknown") for trace in traces.values()) else traces
 
     workers = WorkerGroup(redis_server, f"sqlite:///{directory}/traces.db", directory)

@@ -18,6 +18,7 @@ from sagatrace import TraceContext, trace_meta
 from sagatrace.stores import open_store
 from sagatrace_tui.demo.loan_saga import STEPS, Loan, notify_customer, transfer_money
 from sagatrace_tui.demo.workers import WorkerGroup, await_last_worker
+from sagatrace_tui.live.reading import wall_clock
 from sagatrace_tui.model import build_trace
 
 Until = Callable[..., Any]
@@ -93,7 +94,7 @@ def test_burst_worker_writes_one_step(
     job = Queue(STEPS, connection=redis).enqueue(notify_customer, Loan("L1", 1), meta=trace_meta(context))
     work_off(redis_server, url, STEPS)
     store = open_store(url, read_only=True)
-    trace = build_trace("loan-L1", store.fetch_trace("loan-L1").events, now=0)
+    trace = build_trace("loan-L1", store.fetch_trace("loan-L1").events, now=wall_clock())
     store.close()
     assert [(span.span_id, span.parent_id, span.status) for span in trace.spans.values()] == [
         (job.id, "parent", "success")

@@ -21,6 +21,7 @@ from rq import Retry
 from sagatrace import TraceContext, Tracer, open_store
 from sagatrace.queues import TracedQueue
 from sagatrace_tui.demo.workers import worker_command, worker_environment
+from sagatrace_tui.live.reading import wall_clock
 from sagatrace_tui.model import build_trace
 from servers import work_off
 
@@ -90,7 +91,7 @@ def _check(directory: Path) -> None:
     starts = Counter(event.id[:-6] for event in events if event.id.endswith(":start"))
     ends = Counter(event.id[:-4] for event in events if event.id.endswith(":end"))
     assert starts == ends
-    trace = build_trace("T", events, now=0)
+    trace = build_trace("T", events, now=wall_clock())
     names = {f"link-{chain}-{place}" for chain in range(CHAINS) for place in range(1, LINKS + 1)}
     assert set(trace.spans) == names
     assert {span.status for span in trace.spans.values()} == {"success"}

@@ -18,6 +18,7 @@ import pytest
 from sagatrace import TraceEvent, open_store
 from sagatrace.events import CLOSING_PHASES, split_event_type
 from sagatrace_tui.demo.workers import worker_environment
+from sagatrace_tui.live.reading import wall_clock
 from sagatrace_tui.model import build_trace
 from servers import TcpRedis
 
@@ -107,7 +108,7 @@ def test_the_outcome_is_the_one_rq_holds(matrix: Matrix) -> None:
     """Unless RQ still holds for running what its worker saw to be dead."""
     outcomes = {"finished": "success", "failed": "failed", "stopped": "stopped", "canceled": "canceled"}
     for row in matrix.rows:
-        trace = build_trace(row["trace"], matrix.events[row["row"]], now=0)
+        trace = build_trace(row["trace"], matrix.events[row["row"]], now=wall_clock())
         for job_id, happened in row["jobs"].items():
             if happened["status"] in outcomes and happened["ends"] and "canceled" not in happened["status"]:
                 assert trace.spans[job_id].status == outcomes[happened["status"]], (row["row"], job_id, happened)

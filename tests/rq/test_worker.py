@@ -18,6 +18,7 @@ from rq.job import Job, JobStatus
 from sagatrace import TraceContext, TraceEvent, open_store, trace_meta
 from sagatrace.aftermath import name_of
 from sagatrace.stores import Search
+from sagatrace_tui.live.reading import wall_clock
 from sagatrace_tui.model import Trace, build_trace
 
 
@@ -53,7 +54,7 @@ class Bench:
         return sorted(found, key=lambda event: (event.micros, event.id))
 
     def trace(self, trace_id: str) -> Trace:
-        return build_trace(trace_id, self.events(trace_id), now=0)
+        return build_trace(trace_id, self.events(trace_id), now=wall_clock())
 
     def told(self, trace_id: str) -> list[str]:
         return [event.event_type for event in self.events(trace_id)]
