@@ -21,6 +21,7 @@ from sagatrace.events import TraceEvent, decode_events, encode_event, new_event
 from sagatrace_tui.model import Trace, build_trace
 from sagatrace_tui.model.fold import Fold
 from sagatrace_tui.model.forest import Forest
+from sagatrace_tui.model.undisturbed import undisturbed
 
 ROUNDS = 7
 START = 1_767_225_600_000_000  # 2026-01-01T00:00:00Z
@@ -119,9 +120,10 @@ def median(work: Callable[[], object], rounds: int = ROUNDS) -> float:
     times = []
     for _ in range(rounds):
         gc.collect()
-        began = time.perf_counter()
-        kept = work()
-        times.append(time.perf_counter() - began)
+        with undisturbed():  # for all alike: who reads a trace keeps the collector out
+            began = time.perf_counter()
+            kept = work()
+            times.append(time.perf_counter() - began)
         del kept
     return statistics.median(times)
 
@@ -133,13 +135,9 @@ def answered(documents: list[bytes]) -> Trace:
 
 
 def in_a_tree(documents: list[bytes]) -> Forest:
-    gc.disable()
-    try:
-        fold = Fold()
-        fold.load(decode_events(documents))
-        return Forest(fold)
-    finally:
-        gc.enable()
+    fold = Fold()
+    fold.load(decode_events(documents))
+    return Forest(fold)
 
 
 def with_lists(documents: list[bytes]) -> Trace:
@@ -148,14 +146,6 @@ def with_lists(documents: list[bytes]) -> Trace:
     assert trace.ledger is not None
     assert trace.roles is not None
     return trace
-
-
-def decoded_without_collector(lines: bytes) -> list[TraceEvent]:
-    gc.disable()
-    try:
-        return DECODER.decode_lines(lines)
-    finally:
-        gc.enable()
 
 
 DECODER = msgspec.json.Decoder(TraceEvent)
@@ -172,7 +162,7 @@ def opening(events: int) -> None:
         size = len(lines) / len(documents)
         print(f"\n{title}: {len(documents):,} events of {size:.0f} bytes; {answered(documents).summary[:100]}")
         candidates: dict[str, Callable[[], object]] = {
-            "decode: msgspec, JSON lines, data raw": lambda lines=lines: decoded_without_collector(lines),
+            "decode: msgspec, JSON lines, data raw": lambda lines=lines: DECODER.decode_lines(lines),
             "decode: msgspec, data as dict": lambda lines=lines: msgspec.json.Decoder().decode_lines(lines),
             "bytes → spans in a tree": lambda documents=documents: in_a_tree(documents),
             "bytes → verdict and sentence": lambda documents=documents: answered(documents),
@@ -196,7 +186,7 @@ def per_event() -> None:
         documents = list(map(encode_event, saga_of(events).events))
         lines = b"\n".join(documents)
         rounds = max(ROUNDS, 20_000 // events)
-        floor = median(lambda lines=lines: decoded_without_collector(lines), rounds) / len(documents) * 1e6
+        floor = median(lambda lines=lines: DECODER.decode_lines(lines), rounds) / len(documents) * 1e6
         cost = median(lambda documents=documents: answered(documents), rounds) / len(documents) * 1e6
         print(f"  {len(documents):8,} events   {cost:6.2f} µs/event   {floor:6.2f} to decode   {cost / floor:5.2f} ×")
 

@@ -13,6 +13,7 @@ from sagatrace_tui.commands.outcome import fetched, folded, one_line_errors, ope
 from sagatrace_tui.labels import inert
 from sagatrace_tui.model import Verdict
 from sagatrace_tui.model.explain import explain, hand_over
+from sagatrace_tui.model.undisturbed import undisturbed
 
 __all__ = ["EXIT_STATUSES", "why"]
 
@@ -40,7 +41,7 @@ _EPILOG: Final = (
 @one_line_errors
 def why(trace_id: str, as_json: bool, store_url: str | None) -> None:
     """Why a trace failed, what was undone, and what still stands: ready to paste into an incident channel."""
-    with opened_store(store_url) as store:
+    with opened_store(store_url) as store, undisturbed():
         trace = folded(fetched(store, trace_id))
     if as_json:
         # Escaped to ASCII: nothing a job wrote reaches a terminal as more than its code.

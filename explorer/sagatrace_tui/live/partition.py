@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from sagatrace.errors import EventError
@@ -13,7 +11,7 @@ from sagatrace.stores import Changes, EventStore, Malformed, TellsChanges
 from sagatrace_tui.live.reading import Meter
 from sagatrace_tui.model import Trace, build_trace, reading_anomalies
 
-__all__ = ["GivenUpError", "News", "Partition", "undisturbed"]
+__all__ = ["GivenUpError", "News", "Partition"]
 
 
 class GivenUpError(Exception):
@@ -139,15 +137,3 @@ def _is_same(one: TraceEvent, other: TraceEvent) -> bool:
     except EventError:
         return False
     return told == heard
-
-
-@contextmanager
-def undisturbed() -> Iterator[None]:
-    """Keep the cyclic collector out: its passes over what is being made stop every thread for a fifth of a second."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()

@@ -10,11 +10,12 @@ from typing import Final
 from sagatrace.mirror import Heard, Mirror, Subscriber
 from sagatrace.stores import EventStore
 from sagatrace_tui.live.following import following, seconds_between_looks
-from sagatrace_tui.live.partition import Partition, undisturbed
+from sagatrace_tui.live.partition import Partition
 from sagatrace_tui.live.reading import AFRESH, INTERVAL, LOOK, Clock, Meter, OpenTrace, in_words, wall_clock
 from sagatrace_tui.live.twins import Twins
 from sagatrace_tui.model import Trace
 from sagatrace_tui.model.trace import IDLE
+from sagatrace_tui.model.undisturbed import undisturbed
 
 __all__ = ["MANY", "TraceFeed"]
 

@@ -141,10 +141,13 @@ class Compensations:
 
     def _undone_when(self, step: str) -> int | None:
         """When the last undo that did undo the step ended; None while none has. An undo is no step."""
+        undos = self._census.undos_of.get(step, ())
+        if not undos and step not in self._census.unwound:
+            return None
         span = self._fold.spans.get(step)
         if span is not None and span.original_span_id is not None:
             return None
-        ends = [self._fold.spans[one].over_at for one in self._census.undos_of.get(step, ()) if self._undid(one, step)]
+        ends = [self._fold.spans[one].over_at for one in undos if self._undid(one, step)]
         if span is not None and step in self._census.unwound and span.state.unwinding == "done":
             ends.extend(event.micros for event in span.unwound[1:] if event is not None)
         return max(ends, default=None)

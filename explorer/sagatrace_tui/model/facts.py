@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
+from itertools import compress
 from operator import attrgetter
 from typing import Any, Final
 
@@ -10,7 +12,7 @@ import msgspec
 
 from sagatrace.events import UNREADABLE, TraceEvent
 
-__all__ = ["Facts", "Links", "facts_of", "is_readable", "links_of", "links_of_all", "named", "text_of"]
+__all__ = ["Facts", "Links", "facts_of", "is_readable", "links_of_all", "named", "text_of"]
 
 
 class Links(msgspec.Struct, frozen=True, gc=False):
@@ -43,39 +45,31 @@ class Facts(msgspec.Struct, frozen=True, gc=False):
     compensation: Any = None
 
 
-_NO_LINKS: Final = Links()
 _NO_FACTS: Final = Facts()
-_EMPTY: Final = msgspec.Raw(b"{}")
 _links: Final = msgspec.json.Decoder(Links | None)
 _facts: Final = msgspec.json.Decoder(Facts | None)
 _RAW_DATA_OF: Final = attrgetter("raw_data")
 
 
-def links_of(event: TraceEvent) -> Links:
-    """The links in one event's data; none where it has no data, or data that is no object."""
-    if event.raw_data is msgspec.UNSET:
-        return _NO_LINKS
-    try:
-        return _links.decode(event.raw_data) or _NO_LINKS
-    except UNREADABLE:
-        return _NO_LINKS
-
-
 def links_of_all(events: Sequence[TraceEvent]) -> tuple[list[tuple[TraceEvent, Links]], list[str]]:
     """The events that have any link, with it, in the order given; and the ids of those whose data is no object."""
-    unset, unreadable = msgspec.UNSET, list[str]()
-    raws = [_EMPTY if raw is unset else raw for raw in map(_RAW_DATA_OF, events)]
-    try:
-        found: list[Links | None] = list(map(_links.decode, raws))
-    except UNREADABLE:
-        found = list(map(links_of, events))
-        unreadable = [event.id for event in events if not is_readable(event)]
-    linked = [
+    with suppress(TypeError, *UNREADABLE):  # in most traces all have data, and all of it is an object
+        return _linked(events), []
+    told = [event for event in events if event.raw_data is not msgspec.UNSET]
+    with suppress(*UNREADABLE):
+        return _linked(told), []
+    readable = list(map(is_readable, told))
+    unreadable = [event.id for event, is_good in zip(told, readable, strict=True) if not is_good]
+    return _linked(list(compress(told, readable))), unreadable
+
+
+def _linked(events: Sequence[TraceEvent]) -> list[tuple[TraceEvent, Links]]:
+    """Those that have any link, with it. Raises what a decoder does at data that is no object, or missing."""
+    return [
         (event, links)
-        for event, links in zip(events, found, strict=True)
+        for event, links in zip(events, map(_links.decode, map(_RAW_DATA_OF, events)), strict=True)
         if links is not None and (links.compensation is not None or links.original_span_id is not None)
     ]
-    return linked, unreadable
 
 
 def facts_of(event: TraceEvent) -> Facts:

@@ -58,6 +58,8 @@ class Failures:
         span_id, now = change.span.span_id, change.span.status
         if "failed" in (now, change.was):
             self._stale.add(span_id)
+        if change.was is None and (parent := self._forest.parent_of(span_id)) in self._census.failed:
+            self._stale.add(parent)  # whether a sibling made it good counts from now on
         if now == "success" != change.was and span_id in self._below:
             self._stale.update(self._live_below(span_id))
         elif change.was == "success" and (now != "success" or change.span.state.odd):
@@ -88,17 +90,22 @@ class Failures:
 
     def _note_replaced(self, span_id: str) -> bool:
         """Note whether a sibling made a failure good; True when that changed for what is below it as well."""
+        if span_id not in self._forest.children:
+            return False
         is_failure = span_id in self._census.failed and span_id not in self._areas.owner
         is_replaced = is_failure and self._retries.superseded(span_id)
         at, was = self._fold.spans[span_id].over_at if is_replaced else None, self._replaced.pop(span_id, None)
         if at is not None:
             self._replaced[span_id] = at
-        return at != was and span_id in self._forest.children
+        return at != was
 
     def _is_live(self, span_id: str, made_good: dict[str, int]) -> bool:
         if span_id in self._areas.owner or span_id in self._replaced:
             return False
-        return not self._fold.spans[span_id].was_over_by(self._made_good_until(span_id, made_good))
+        if self._fold.spans[span_id].was_over_by(self._made_good_until(span_id, made_good)):
+            return False
+        # Looking at siblings costs more: of what has nothing below it, it is asked only where nothing above it tells.
+        return span_id in self._forest.children or not self._retries.superseded(span_id)
 
     def _made_good_until(self, span_id: str, known: dict[str, int]) -> int:
         """The latest end of an ancestor that ended well, or was replaced: what failed by then is dealt with."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import compress
-from operator import attrgetter, eq, lt
+from operator import attrgetter, eq
 from typing import Final
 
 from sagatrace.errors import EventError
@@ -47,13 +47,13 @@ class RewrittenError(Exception):
 class Fold:
     """The spans of one trace, by id, in the order of their first events as far as they came in order.
 
-    `events` holds what was folded, by id; `clashes` the ids under which different documents came; `faults` what is
-    wrong with events that could not be folded or read in full, by event id. `when` gives the time of one of these
-    events as text that sorts.
+    `clashes` holds the ids under which different documents came; `faults` what is wrong with events that could not be
+    folded or read in full, by event id. `when` gives the time of one of these events as text that sorts.
     """
 
     def __init__(self) -> None:
-        self.events: dict[str, TraceEvent] = {}
+        self._loaded: list[TraceEvent] = []
+        self._events: dict[str, TraceEvent] | None = None
         self.spans: dict[str, Span] = {}
         self.clashes: set[str] = set()
         self.faults: dict[str, str] = {}
@@ -62,23 +62,32 @@ class Fold:
         self.when: Callable[[TraceEvent], str] = _TIMESTAMP_OF
         self.unplaced: list[str] = []  # spans whose parent had not been seen when they were first folded
         self._moments: list[int] | None = None  # of all events, in order, once somebody asked
-        self._steps: dict[tuple[State, str, str | None], State] = {}
+
+    @property
+    def events(self) -> dict[str, TraceEvent]:
+        """What was folded, by id; put together when first asked for, which is not before something is added."""
+        if self._events is None:
+            self._events = dict(zip(map(_ID_OF, self._loaded), self._loaded, strict=True))
+            self._loaded = []
+        return self._events
+
+    def __len__(self) -> int:
+        return len(self._loaded if self._events is None else self._events)
 
     def load(self, events: Iterable[TraceEvent]) -> None:
         """Fold these events from nothing."""
-        given, stamps = self._sound(list(events))
-        merged = dict(zip(map(_ID_OF, given), given, strict=True))
-        if len(merged) != len(given):
-            merged = {}
-            for event in given:
+        ordered, stamps = self._sound(list(events))
+        if not _are_distinct(ordered):
+            merged: dict[str, TraceEvent] = {}
+            for event in ordered:
                 self._merge(event, merged)
-            stamps = list(map(_TIMESTAMP_OF, merged.values()))
-        self.events = merged
-        ordered = list(merged.values())
+            ordered = list(merged.values())
+            stamps = [event.timestamp for event in ordered]
         if not self._is_fixed:
             ordered.sort(key=order_of)
-        elif not all(map(lt, stamps, stamps[1:])):  # most come in order, and cost one comparison each
+        elif not _rise(stamps):  # most come in order, and cost one comparison each
             _put_in_order(ordered)
+        self._loaded = ordered
         if ordered:
             self.first_at, self.last_at = ordered[0].micros, ordered[-1].micros
         self._fold(ordered)
@@ -157,12 +166,12 @@ class Fold:
 
     def _sound(self, events: list[TraceEvent]) -> tuple[list[TraceEvent], list[str]]:
         """The events that carry a time, with their times; finds out whether all times are fixed-width."""
-        stamps = list(map(_TIMESTAMP_OF, events))
+        stamps = [event.timestamp for event in events]
         try:
             deque(map(datetime.fromisoformat, stamps), maxlen=0)
         except ValueError:
             events = [event for event in events if self._is_sound(event)]
-            stamps = list(map(_TIMESTAMP_OF, events))
+            stamps = [event.timestamp for event in events]
         self._note_times(stamps)
         return events, stamps
 
@@ -175,23 +184,27 @@ class Fold:
         return True
 
     def _fold(self, ordered: Sequence[TraceEvent]) -> None:
-        spans, steps, unplaced = self.spans, self._steps, self.unplaced
-        find, known = spans.get, steps.get
+        spans, unplaced = self.spans, self.unplaced
+        find = spans.get
+        steps: dict[State, dict[str, dict[str | None, State]]] = {}
+        first = steps[NEW] = {}
         for event in ordered:
             span = find(event.span_id)
-            state = NEW if span is None else span.state
-            key = (state, event.event_type, event.status)
-            after = known(key)
-            if after is None:
-                after = steps[key] = state_after(*key)
             if span is None:
-                parent = event.parent_span_id
+                try:
+                    state = first[event.event_type][event.status]
+                except KeyError:
+                    state = _step_of(steps, NEW, event)
+                parent = event.parent_span_id or None
                 if parent is not None and parent not in spans:
                     unplaced.append(event.span_id)
-                spans[event.span_id] = Span(event.span_id, [event], after, parent or None)
+                spans[event.span_id] = Span(event.span_id, [event], state, parent)
                 continue
+            try:
+                span.state = steps[span.state][event.event_type][event.status]
+            except KeyError:
+                span.state = _step_of(steps, span.state, event)
             span.events.append(event)
-            span.state = after
             if span.parent_id is None and event.parent_span_id:
                 span.parent_id = event.parent_span_id
                 unplaced.append(event.span_id)
@@ -210,6 +223,29 @@ class Fold:
         span.parent_id = span.original_span_id = span.compensation = None
         for one in ordered:
             span.append(one, state_after(span.state, one.event_type, one.status))
+
+
+def _step_of(steps: dict[State, dict[str, dict[str | None, State]]], state: State, event: TraceEvent) -> State:
+    """The state after one more event, entered where the next such event finds it."""
+    after = state_after(state, event.event_type, event.status)
+    steps.setdefault(state, {}).setdefault(event.event_type, {})[event.status] = after
+    return after
+
+
+def _are_distinct(events: list[TraceEvent]) -> bool:
+    """Whether no two have the same id; most are told in the order of their ids, which costs one comparison each."""
+    ids = [event.id for event in events]
+    return _rise(ids) or len(set(ids)) == len(ids)
+
+
+def _rise(texts: Iterable[str]) -> bool:
+    """Whether each comes after the one before."""
+    last = ""
+    for text in texts:
+        if text <= last:
+            return False
+        last = text
+    return True
 
 
 def _are_fixed(stamps: list[str]) -> bool:

@@ -66,6 +66,7 @@ class Span(msgspec.Struct, eq=False, gc=False):
     compensation: str | None = None
     _name: str | None = None
     _view: _View | None = None
+    _over_at: int | None = None
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Span):
@@ -132,12 +133,14 @@ class Span(msgspec.Struct, eq=False, gc=False):
     @property
     def ended_at(self) -> int | None:
         """When it ended for good; None while it is open."""
-        return None if self.is_open or self.state.kind == "point" else self.closing_event.micros
+        return None if self.is_open or self.state.kind == "point" else self.over_at
 
     @property
     def over_at(self) -> int:
         """When it ended; for a point, and where nothing tells, when it was last heard of."""
-        return self.closing_event.micros
+        if self._over_at is None:
+            self._over_at = self.closing_event.micros
+        return self._over_at
 
     def was_over_by(self, moment: int) -> bool:
         """Whether it had ended by then, as far as those who waited for it could know.
@@ -292,6 +295,7 @@ class Span(msgspec.Struct, eq=False, gc=False):
     def append(self, event: TraceEvent, state: State) -> None:
         """Take one event that is later than all others; `state` is the state after it."""
         self.events.append(event)
+        self._over_at = None
         facts = facts_of(event)
         if self._view is not None and self._is_aside(event):
             self._view = replace(self._view, facts=(*self._view.facts, facts))

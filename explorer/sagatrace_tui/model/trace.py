@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, TypeVar, cast
 
@@ -18,6 +16,7 @@ from sagatrace_tui.model.fold import Change, Fold, RewrittenError
 from sagatrace_tui.model.forest import Forest
 from sagatrace_tui.model.ledger import Ledger, LedgerRow, fate_of
 from sagatrace_tui.model.span import Span
+from sagatrace_tui.model.undisturbed import undisturbed
 from sagatrace_tui.model.undoing import Undoing
 from sagatrace_tui.model.verdict import IDLE, Judge, Judgement, Verdict
 
@@ -55,7 +54,7 @@ class Trace:
         self._fold = Fold()
         self._behind: Literal["", "answers", "events"] = ""  # what an event made that must be worked out anew
         self._kept: dict[str, object] = {}
-        with _quiet_collector():
+        with undisturbed():
             self._load(events)
             self._settle()
 
@@ -85,7 +84,7 @@ class Trace:
         """
         changed: set[str] = set()
         given = list(events)
-        if len(given) > 100 and len(given) > len(self._fold.events) // 10:
+        if len(given) > 100 and len(given) > len(self._fold) // 10:
             before = self._fold
             self._load([*before.events.values(), *given])
             changed = {one for one, span in self.spans.items() if before.spans.get(one) != span}
@@ -135,7 +134,7 @@ class Trace:
 
     def _load(self, events: Iterable[TraceEvent]) -> None:
         clashes, faults = self._fold.clashes, self._fold.faults
-        with _quiet_collector():
+        with undisturbed():
             fold = Fold()
             fold.load(events)
             fold.clashes |= clashes
@@ -226,7 +225,7 @@ class Trace:
     @property
     def event_count(self) -> int:
         """How many events it holds, each counted once."""
-        return len(self._fold.events)
+        return len(self._fold)
 
     @property
     def error_count(self) -> int:
@@ -377,19 +376,6 @@ class Trace:
             count = "1 span" if len(spans) == 1 else f"{len(spans)} spans"
             names = listed([f"{span.name} ({span.status})" for span in spans])
             yield Anomaly("never_ended", tuple(span.span_id for span in spans), f"{count} never ended: {names}")
-
-
-@contextmanager
-def _quiet_collector() -> Iterator[None]:
-    """Keep the cyclic collector from running: folding makes much and no garbage, and its passes cost as much."""
-    if not gc.isenabled():
-        yield
-        return
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 def build_trace(trace_id: str, events: Iterable[TraceEvent], *, now: int, anomalies: Iterable[Anomaly] = ()) -> Trace:
