@@ -142,17 +142,19 @@ def decode_events(documents: Iterable[bytes | str]) -> list[TraceEvent]:
     """Read many stored documents at a fraction of the cost of one at a time. Raises EventError at the first fault."""
     events: list[TraceEvent] = []
     decode, read_time, keep = _DECODER.decode, datetime.fromisoformat, events.append
+    timestamp = ""
     try:
         for document in documents:
             if not document.isascii():
                 require_text(document)
             event = decode(document)
-            read_time(event.timestamp)
+            timestamp = event.timestamp
+            read_time(timestamp)
             keep(event)
     except UNREADABLE as error:
         raise EventError(str(error)) from error
     except ValueError:
-        parse_timestamp(event.timestamp)  # says what is wrong with it
+        parse_timestamp(timestamp)  # says what is wrong with it
         raise
     return events
 

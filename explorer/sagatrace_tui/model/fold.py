@@ -77,16 +77,13 @@ class Fold:
     def load(self, events: Iterable[TraceEvent]) -> None:
         """Fold these events from nothing."""
         ordered, stamps = self._sound(list(events))
+        self._put_in_order(ordered, stamps)
         if not _are_distinct(ordered):
             merged: dict[str, TraceEvent] = {}
             for event in ordered:
                 self._merge(event, merged)
             ordered = list(merged.values())
-            stamps = [event.timestamp for event in ordered]
-        if not self._is_fixed:
-            ordered.sort(key=order_of)
-        elif not _rise(stamps):  # most come in order, and cost one comparison each
-            _put_in_order(ordered)
+            self._put_in_order(ordered, [event.timestamp for event in ordered])
         self._loaded = ordered
         if ordered:
             self.first_at, self.last_at = ordered[0].micros, ordered[-1].micros
@@ -175,6 +172,13 @@ class Fold:
         self._note_times(stamps)
         return events, stamps
 
+    def _put_in_order(self, events: list[TraceEvent], stamps: list[str]) -> None:
+        """Sort by (time, id)."""
+        if not self._is_fixed:
+            events.sort(key=order_of)
+        elif not _rise(stamps):  # most come in order, and cost one comparison each
+            _sort_by_text(events)
+
     def _is_sound(self, event: TraceEvent) -> bool:
         try:
             parse_timestamp(event.timestamp)
@@ -233,7 +237,7 @@ def _step_of(steps: dict[State, dict[str, dict[str | None, State]]], state: Stat
 
 
 def _are_distinct(events: list[TraceEvent]) -> bool:
-    """Whether no two have the same id; most are told in the order of their ids, which costs one comparison each."""
+    """Whether no two have the same id; by their times, ids mostly are in order as well: one comparison each."""
     ids = [event.id for event in events]
     return _rise(ids) or len(set(ids)) == len(ids)
 
@@ -252,7 +256,7 @@ def _are_fixed(stamps: list[str]) -> bool:
     return "".join(stamps).encode("ascii", "replace").translate(_DIGITS) == _FIXED * len(stamps)
 
 
-def _put_in_order(events: list[TraceEvent]) -> None:
+def _sort_by_text(events: list[TraceEvent]) -> None:
     """Sort by (time, id), for events whose times sort as text."""
     events.sort(key=_TIMESTAMP_OF)
     stamps = list(map(_TIMESTAMP_OF, events))

@@ -132,7 +132,7 @@ class Forest:
         cut, roots = self._cut, self.roots
         for span_id, span in self._spans.items():
             parent = span.parent_id
-            if parent is None or span_id in cut:
+            if parent is None or (cut and span_id in cut):
                 roots.append(span_id)
             else:
                 children[parent].append(span_id)
