@@ -103,7 +103,8 @@ class Compensations:
         """Decide anew how the touched steps stand."""
         self._revoked.clear()
         stages: list[str] = []
-        for step in self._stale:
+        stale = self._fold.in_turn(self._stale)
+        for step in stale:
             at = self._undone_when(step)
             if at == self._undone_at.get(step):
                 continue
@@ -117,12 +118,12 @@ class Compensations:
         # What a stage's undoing covers are the steps below it.
         steps = self._below(stages)
         covered: dict[str, int] = {}
-        for step in self._stale.union(steps):
+        for step in self._fold.in_turn(self._stale.union(steps)) if steps else stale:
             if self._footing.get(step) != "undone":
                 self._move(step, self._footing_of(step, covered))
         self._stale.clear()
 
-    def _below(self, stages: list[str]) -> Iterable[str]:
+    def _below(self, stages: list[str]) -> list[str]:
         """The steps below a stage, or all where that is sooner found out."""
         if len(stages) == 1 and len(self._footing) > _FEW:
             return [step for step in self._forest.below(stages[0]) if step in self._footing]

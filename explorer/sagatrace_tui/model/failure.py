@@ -73,9 +73,9 @@ class Failures:
     def settle(self) -> None:
         """Decide anew which of the touched failures are live."""
         made_good: dict[str, int] = {}
-        for span_id in [one for one in self._stale if self._note_replaced(one)]:
+        for span_id in [one for one in self._fold.in_turn(self._stale) if self._note_replaced(one)]:
             self._stale.update(one for one in self._forest.below(span_id) if one in self._census.failed)
-        for span_id in self._stale:
+        for span_id in self._fold.in_turn(self._stale):
             live = span_id in self._census.failed and self._is_live(span_id, made_good)
             when = ending_of(self._fold, span_id) if live else None
             if span_id in self._census.failed and not live and span_id not in self._areas.owner:

@@ -32,6 +32,8 @@ class Leftovers:
 
     def went_wrong(self, undo_id: str) -> bool:
         """Whether anything below an undo that says it went well ended ill after that, or will never run."""
+        if not (self._ill.get(undo_id) or self._open.get(undo_id)):
+            return False
         return any(True for _ in self.ended_ill(undo_id)) or any(True for _ in self.lost(undo_id))
 
     def still_open(self, undo_id: str) -> bool:
