@@ -510,6 +510,18 @@ def test_events_that_cannot_be_read_in_full_are_anomalies() -> None:
     ]
 
 
+def test_what_ties_steps_to_undos_is_read_beside_events_without_data_and_unreadable_ones() -> None:
+    step = event(0, "A", "stage:a:started", data={"compensation": "undo_a"})
+    silent = event(1, "A", "stage:a:completed")
+    odd = msgspec.structs.replace(event(2, "B", "job:started"), raw_data=msgspec.Raw(b"[1]"))
+    undo = event(3, "U", "undo_a:compensated", data={"original_span_id": "A"})
+    for events in ([step, undo], [step, silent, undo], [step, odd, undo], [step, silent, odd, undo]):
+        trace = build_trace("T", events, now=LATER)
+        assert (trace.spans["A"].compensation, trace.spans["U"].original_span_id) == ("undo_a", "A")
+        told = [one.span_ids for one in trace.anomalies if one.kind == "malformed"]
+        assert told == ([("B",)] if odd in events else [])
+
+
 def test_what_could_not_be_read_is_told_still_after_all_was_folded_anew() -> None:
     good = event(0, "A", "stage:a:completed", id="1")
     no_time = msgspec.structs.replace(good, id="2", timestamp="2025-13-01T00:00:00.000000Z")
