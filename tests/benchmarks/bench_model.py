@@ -299,6 +299,7 @@ def first(writer: Writer, ending: str) -> TraceEvent:
 
 
 ANEW: dict[str, Callable[[Writer], list[TraceEvent]]] = {
+    "the first after opening: which ids are known": lambda w: [w.tell("new", "job:started", w.events[0].span_id)],
     "a span goes under another parent": lambda w: [
         early(w, first(w, "job:completed").span_id, "job:enqueued", w.events[0].span_id)
     ],

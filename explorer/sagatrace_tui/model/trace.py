@@ -75,12 +75,13 @@ class Trace:
     def add(self, events: Iterable[TraceEvent], *, now: int | None = None) -> set[str]:
         """Take further events, in any order, known ones too; returns the ids of the spans that changed.
 
-        An event costs what it changes, not what the trace holds, in all but these cases. Answers are worked out anew,
-        over all failures and steps, when a span goes under another parent, turns out to be an undo, or is the late
-        parent of spans within an undo. All is folded anew when a span closes a cycle or changes its place near one,
-        and when another document comes under a known id. Each happens once for all events of a call. An event that
-        comes out of turn costs a look at all events of its span; the undo of a stage, a look at the steps below it;
-        and a good end above failures, or one that contradicts another, a look at the failures.
+        An event costs what it changes, not what the trace holds, in all but these cases. The first one finds out which
+        ids are known. Answers are worked out anew, over all failures and steps, when a span goes under another parent,
+        turns out to be an undo, or is the late parent of spans within an undo. All is folded anew when a span closes a
+        cycle or changes its place near one, and when another document comes under a known id. Each happens once for
+        all events of a call. An event that comes out of turn costs a look at all events of its span; the undo of a
+        stage, a look at the steps below it; and a good end above failures, or one that contradicts another, a look at
+        the failures.
         """
         changed: set[str] = set()
         given = list(events)
