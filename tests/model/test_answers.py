@@ -533,6 +533,24 @@ def test_what_could_not_be_read_is_told_still_after_all_was_folded_anew() -> Non
     assert [one.kind for one in trace.anomalies][:2] == ["malformed", "duplicate"]
 
 
+def test_an_undo_that_turns_out_to_be_below_its_step_may_end_before_it() -> None:
+    """A step undoes itself, then says that it was stopped; the job that did so, in a step of its own, comes late."""
+    undone = [
+        event(0, "A", "stage:a:started", data={"compensation": "undo_a"}),
+        event(1, "B", "stage:b:started", "A", data={"compensation": "undo_b"}),
+        event(3, "U", "undo_a:compensating", "J", data={"original_span_id": "A"}),
+        event(4, "U", "undo_a:compensated", "J"),
+        event(5, "B", "stage:b:failed", "A", data={"error": "x"}),
+        event(6, "A", "stage:a:stopped"),
+    ]
+    job = event(2, "J", "job:failed", "B", data={"error": "x"})
+    grown = build_trace("T", undone, now=LATER)
+    assert [one.span_id for one in grown.still_standing] == ["A"]
+    grown.add([job])
+    assert grown.still_standing == ()
+    assert grown == build_trace("T", [*undone, job], now=LATER)
+
+
 def test_a_late_parent_takes_its_children_home() -> None:
     trace = build_trace("T", [event(2, "C", "stage:c:failed", "P")], now=LATER)
     assert (trace.missing_parents, trace.roots, trace.failure_path) == (("P",), (), ("C",))

@@ -60,8 +60,45 @@ def random_forest(rnd: random.Random) -> list[TraceEvent]:
     return events
 
 
+def random_saga(rnd: random.Random) -> list[TraceEvent]:
+    """Stages and jobs in each other, most told in full: some fail, some are tried again, some undo others."""
+    told: list[tuple[int, str, str, str | None, dict[str, Any]]] = []
+    spans = [f"s{n}" for n in range(rnd.randint(3, 10))]
+    for n, span in enumerate(spans):
+        parent, kind = (
+            (rnd.choice(spans[:n]) if n else None),
+            rnd.choice(["stage:x", "stage:y", "job", "job", "undo_x"]),
+        )
+        data: dict[str, Any] = {"job_name": rnd.choice(["pay", "ship"])} if kind == "job" else {}
+        if rnd.random() < 0.3:
+            data["compensation"] = "undo"
+        if kind == "undo_x":
+            data["original_span_id"] = rnd.choice(spans)
+        opening, well, ill = (
+            ("compensating", "compensated", "compensation_failed")
+            if kind == "undo_x"
+            else (rnd.choice(["started", "started", "deferred"]), "completed", "failed")
+        )
+        start = rnd.randint(0, 40)
+        told.append((start, span, f"{kind}:{opening}", parent, data))
+        if rnd.random() < 0.2:
+            told.append((start, span, f"{kind}:retrying", parent, {"error": "e"}))
+            told.append((start + 1, span, f"{kind}:started", parent, {}))
+        ends = rnd.choices([[well], [ill], ["stopped"], ["abandoned"], [], [well, ill]], [9, 8, 1, 1, 1, 1])[0]
+        over = {"error": rnd.choice("ab")}
+        told += [(start + rnd.randint(0, 20), span, f"{kind}:{end}", parent, over) for end in ends]
+    return [
+        new_event(
+            id=f"e{n}", trace_id="T", span_id=span, event_type=event_type, parent_span_id=parent, data=data,
+            timestamp=f"2025-01-01T00:{second // 60:02}:{second % 60:02}.{rnd.randint(0, 3) * 40_000:06}Z",
+        )
+        for n, (second, span, event_type, parent, data) in enumerate(told)
+    ]  # fmt: skip
+
+
 forests = st.randoms(use_true_random=False).map(random_forest)
 # One draw a forest in place of two hundred: ten times as many in the same time, at the price of shrinking.
+seeded_sagas = st.integers(0, 2**63).map(lambda seed: random_saga(random.Random(seed)))
 seeded_forests = st.integers(0, 2**63).map(lambda seed: random_forest(random.Random(seed)))
 
 
@@ -101,7 +138,7 @@ def test_random_forests(events: list[TraceEvent], idle: bool) -> None:
 
 
 @settings(max_examples=400, deadline=None)
-@given(events=forests, rnd=st.randoms(use_true_random=False))
+@given(events=forests | seeded_sagas, rnd=st.randoms(use_true_random=False))
 def test_order_and_repetition_do_not_matter(events: list[TraceEvent], rnd: random.Random) -> None:
     whole = build_trace("T", events, now=NOW)
     shuffled = [*events, *rnd.choices(events, k=len(events))]
@@ -111,8 +148,8 @@ def test_order_and_repetition_do_not_matter(events: list[TraceEvent], rnd: rando
     assert explain(again) == explain(whole)
 
 
-@settings(max_examples=800, deadline=None)
-@given(events=forests, rnd=st.randoms(use_true_random=False))
+@settings(max_examples=1600, deadline=None)
+@given(events=forests | seeded_sagas, rnd=st.randoms(use_true_random=False))
 def test_a_few_events_at_a_time_give_the_same_trace(events: list[TraceEvent], rnd: random.Random) -> None:
     """In any order, one or some at a time, with answers asked for in between."""
     whole = build_trace("T", events, now=NOW)

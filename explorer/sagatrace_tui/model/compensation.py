@@ -95,9 +95,17 @@ class Compensations:
         return steps
 
     def adopt(self, span_id: str) -> None:
-        """Take a span that comes after its children: what was undone above it covers them too."""
-        if self.by_footing.get("undone"):
-            self._stale.update(step for step in self._forest.below(span_id) if step in self._footing)
+        """Take a span that comes after its children: what was undone above it covers them too.
+
+        An undo among them may turn out to be below the very step it undoes, and so part of it.
+        """
+        if not self._census.undos_of and not self._census.unwound:
+            return
+        for below in self._forest.below(span_id):
+            if below in self._footing:
+                self._stale.add(below)
+            if below in self._census.undoing:
+                self._stale.update(self._undone_by(below))
 
     def settle(self) -> None:
         """Decide anew how the touched steps stand."""
