@@ -551,6 +551,19 @@ def test_an_undo_that_turns_out_to_be_below_its_step_may_end_before_it() -> None
     assert grown == build_trace("T", [*undone, job], now=LATER)
 
 
+def test_a_good_end_counts_also_where_a_mere_instant_said_so_before() -> None:
+    told = [
+        event(0, "A", "note", status="success"),
+        event(1, "J", "job:failed", "A", data={"error": "x"}),
+        event(2, "A", "stage:a:completed"),
+    ]
+    grown = build_trace("T", told[:2], now=LATER)
+    assert grown.roles == {"J": "cause"}
+    grown.add(told[2:])
+    assert grown.roles == {"J": "recovered"}
+    assert grown == build_trace("T", told, now=LATER)
+
+
 def test_a_late_parent_takes_its_children_home() -> None:
     trace = build_trace("T", [event(2, "C", "stage:c:failed", "P")], now=LATER)
     assert (trace.missing_parents, trace.roots, trace.failure_path) == (("P",), (), ("C",))

@@ -60,9 +60,9 @@ class Failures:
             self._stale.add(span_id)
         if change.was is None and (parent := self._forest.parent_of(span_id)) in self._census.failed:
             self._stale.add(parent)  # whether a sibling made it good counts from now on
-        if now == "success" != change.was and span_id in self._below:
+        if now == "success" and span_id in self._below:  # also where it was one before, but as a mere instant
             self._stale.update(self._live_below(span_id))
-        elif change.was == "success" and (now != "success" or change.span.state.odd):
+        if change.was == "success" and (now != "success" or change.span.state.odd):
             self._stale.update(self._census.failed)
         self._stale.update(self._retries.update(change))
         if "queued" in (now, change.was):
