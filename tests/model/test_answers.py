@@ -510,6 +510,27 @@ def test_events_that_cannot_be_read_in_full_are_anomalies() -> None:
     ]
 
 
+def test_a_document_without_a_time_takes_the_place_of_no_other_that_has_its_id() -> None:
+    good = event(0, "A", "stage:a:completed", id="1")
+    no_time = msgspec.structs.replace(good, timestamp="1")  # written down it comes first, as what is kept does
+    for first, second in ((good, no_time), (no_time, good)):
+        whole, grown = build_trace("T", [first, second], now=LATER), build_trace("T", [], now=LATER)
+        for one in (first, second):
+            grown.add([one])
+        assert whole == grown
+        assert (whole.verdict, [one.kind for one in whole.anomalies]) == ("succeeded", ["malformed"])
+
+
+def test_of_a_document_that_gave_way_to_another_it_is_not_told_that_its_data_was_none() -> None:
+    good = event(0, "A", "stage:a:completed", id="1", data={"a": 1})
+    odd_data = msgspec.structs.replace(good, event_type="stage:b:completed", raw_data=msgspec.Raw(b"7"))
+    for events in ([odd_data, good], [good, odd_data]):
+        whole, grown = build_trace("T", events, now=LATER), build_trace("T", events[:1], now=LATER)
+        grown.add(events[1:])
+        assert grown == whole
+        assert [one.kind for one in whole.anomalies] == ["duplicate"]
+
+
 def test_what_could_not_be_read_is_told_still_after_all_was_folded_anew() -> None:
     good = event(0, "A", "stage:a:completed", id="1")
     no_time = msgspec.structs.replace(good, id="2", timestamp="2025-13-01T00:00:00.000000Z")
