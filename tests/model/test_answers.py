@@ -144,10 +144,10 @@ Started 2025-01-01 00:00:00.000Z, ended 2025-01-01 00:00:09.000Z, 9 s; 6 spans, 
 
 
 UNDONE = (
-    "- `stage:funds`: undo succeeded, completed 00:00:04.000Z, "
+    "- `stage:funds`: undo succeeded, step completed 00:00:04.000Z, "
     "undo `u2` 00:00:07.000Z to 00:00:07.500Z\n"
-    "- `stage:credit`: undo failed, completed 00:00:02.000Z, "
-    "undo `u1` 00:00:08.000Z to 00:00:08.500Z, bureau down"
+    "- `stage:credit`: undo failed, step completed 00:00:02.000Z, "
+    "undo `u1` 00:00:08.000Z to 00:00:08.500Z, error: bureau down"
 )
 
 
@@ -309,6 +309,71 @@ def test_an_error_written_as_markdown_is_code() -> None:
     assert "- error: read_only: a-b\n" in hand_over(build_trace("T", plain, now=LATER), inert)
 
 
+def test_what_a_chat_would_show_as_a_picture_is_code_and_what_it_would_not_is_none() -> None:
+    for error, shown in ((":fire:", "`:fire:`"), ("db:5432:gone", "db:5432:gone"), ("a:b:c", "a:b:c")):
+        failed = [event(0, "A", "stage:a:started"), event(1, "A", "stage:a:failed", data={"error": error})]
+        assert f"- error: {shown}\n" in hand_over(build_trace("T", failed, now=LATER), inert)
+
+
+def test_that_an_error_goes_on_is_said() -> None:
+    for error, shown in (
+        ("2 faults:\n  amount\n  iban", "2 faults:…"),
+        ("\n only one \n", "only one"),
+        ("x" * 501, "x" * 499 + "…"),
+        ("\n" * 6000 + "far below", "…"),
+    ):
+        failed = [event(0, "A", "stage:a:started"), event(1, "A", "stage:a:failed", data={"error": error})]
+        trace = build_trace("T", failed, now=LATER)
+        assert f"- error: {shown}\n" in hand_over(trace, inert)
+        assert ("…" in shown) == ("…" in trace.summary)
+
+
+def test_names_of_any_length_leave_room_for_the_rest() -> None:
+    long = "n" * 1_000_000
+    events = [
+        event(0, "loan", f"workflow:{long}:started"),
+        event(1, "A", f"stage:{long}:started", "loan", data={"compensation": long}),
+        event(2, "A", f"stage:{long}:completed", "loan"),
+        event(3, "B", f"stage:{long}:started", f"gone{long}"),
+        event(4, "B", f"stage:{long}:failed", f"gone{long}"),
+        event(5, "U", f"{long}:compensating", "loan", data={"original_span_id": "A", "reason": long}),
+        event(6, "loan", f"workflow:{long}:failed"),
+    ]
+    trace = build_trace("T", events, now=LATER)
+    assert trace.summary.startswith("failed at stage:nnn")
+    assert trace.summary.endswith("n…)")
+    assert "· rollback incomplete: 1 of 1 step still standing (stage:nnn" in trace.summary
+    assert max(map(len, hand_over(trace, inert).splitlines())) < 1100
+
+
+def test_spans_of_one_name_are_told_apart_by_their_ids() -> None:
+    saga = """
+        loan      0..9 failed
+          i1      1..2 named=item +x
+          i2      1..3 named=item +x
+          i3      1..4 named=item failed !a
+          i4      1..5 named=item failed !b
+          u1      6..7 ~i1
+        """
+    text = hand_over(build_trace("T", events_of(saga), now=LATER), inert)
+    assert "- `stage:item` (`i4`): independent — b\n" in text
+    assert "- `workflow:loan`: consequence\n" in text
+    assert "- `stage:item` (`i1`): undo succeeded, " in text
+    assert "**Still standing**\n- `stage:item` (`i2`): " in text
+
+
+def test_while_a_trace_goes_on_no_undo_is_said_never_to_have_started() -> None:
+    saga = """
+        loan      0..
+          credit  1..2 +release
+          pay     3..4 failed
+        """
+    trace = build_trace("T", events_of(saga), now=START + 5_000_000)
+    assert "- `stage:credit`: undo not started so far\n" in hand_over(trace, inert)
+    trace.add([], now=LATER)
+    assert "- `stage:credit`: undo never started\n" in hand_over(trace, inert)
+
+
 def test_an_undo_between_two_attempts_keeps_its_last_error() -> None:
     saga = """
         loan      0..9 failed
@@ -416,7 +481,7 @@ def test_a_step_that_nobody_undid_reads_as_a_sentence() -> None:
           pay     3..4 failed +refund !TimeoutError:3 s
         """
     text = hand_over(build_trace("T", events_of(saga), now=LATER), inert)
-    assert "**Undo**\n- `stage:pay`: undo not started\n- `stage:credit`: undo not started, completed" in text
+    assert "**Undo**\n- `stage:pay`: undo not started\n- `stage:credit`: undo not started, step completed" in text
     told = "undo never started; its own outcome is unknown, it may have taken effect"
     assert f"- `stage:pay`: {told}\n" in text
 

@@ -261,7 +261,7 @@ UNDOING = [
           u1      8..8.5 ~credit
         """, verdict="rolled_back", path="loan pay", roles="loan:consequence pay:cause",
         undone="funds<u2:compensated credit<u1:compensated",
-        says="failed at stage:pay (Closed: account closed) · rolled back: all 2 steps undone"),
+        says="failed at stage:pay (Closed: account closed) · rolled back: both steps undone"),
     Saga("undone while the root still runs", """
         loan      0..
           credit  1..2 +release
