@@ -8,9 +8,11 @@ from itertools import pairwise
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from notation import START
+from notation import START, Saga, events_of, read
+from test_sagas import ALL
 
 from sagatrace.events import TraceEvent, decode_event, decode_events, encode_event, new_event
 from sagatrace_tui.labels import inert
@@ -90,6 +92,16 @@ def check(trace: Trace) -> None:
     if path:
         assert path[0] in trace.roots or trace.spans[path[0]].parent_id in trace.missing_parents
         assert path[-1] == trace.cause.span_id if trace.cause else False
+    above: set[str] = set()
+    line: list[str] = []
+    for depth, span_id in trace.walk():
+        line[depth:] = [span_id]
+        if trace.roles.get(span_id) in ("cause", "independent", "consequence"):
+            above.update(line[:-1])
+    leaves = [one for one, role in trace.roles.items() if role in ("cause", "independent")]
+    assert above.isdisjoint(leaves), "a failure with one below it that counts is what follows from that"
+    if "cause" in roles and trace.cause:
+        assert all(trace.spans[one].over_at >= trace.cause.over_at for one in leaves), "the cause failed first"
     standing = {one.span_id for one in trace.still_standing}
     assert len(standing) == len(trace.still_standing)
     assert trace.verdict != "rolled_back" or not standing
@@ -146,6 +158,18 @@ def test_a_few_events_at_a_time_give_the_same_trace(events: list[TraceEvent], rn
 def test_any_event_may_be_missing(events: list[TraceEvent]) -> None:
     for missing in range(len(events)):
         check(build_trace("T", events[:missing] + events[missing + 1 :], now=NOW))
+
+
+@pytest.mark.parametrize("saga", ALL, ids=lambda saga: saga.title)
+def test_any_event_of_a_saga_may_be_missing_and_come_late(saga: Saga) -> None:
+    """With nothing but that event lost every answer is given; once it comes, all is as if it had never been away."""
+    whole, events = read(saga), events_of(saga.text)
+    for missing in range(len(events)):
+        trace = build_trace("T", events[:missing] + events[missing + 1 :], now=whole.now)
+        check(trace)
+        trace.add([events[missing]])
+        assert trace == whole
+        assert explain(trace) == explain(whole)
 
 
 @settings(max_examples=300, deadline=None)
