@@ -387,6 +387,27 @@ def test_an_undo_between_two_attempts_keeps_its_last_error() -> None:
     assert (row["outcome"], row["error"]) == ("unconfirmed", "bank down")
 
 
+@pytest.mark.parametrize(("phase", "reason", "told"), [
+    ("abandoned", "worker w-7 lost", "worker w-7 lost"),
+    ("stopped", "by ops", "by ops"),
+    ("stopped", None, "stopped"),
+    ("failed", None, "failed"),
+])  # fmt: skip
+def test_an_undo_without_an_error_says_why_it_ended_and_not_why_it_began(
+    phase: str, reason: str | None, told: str
+) -> None:
+    steps = events_of("loan 0..9 failed\n  credit 1..2 +release\n  pay 3..4 failed")
+    begun = {"original_span_id": "credit", "job_name": "release", "reason": "pay failed"}
+    undo = [
+        event(5, "U", "job:started", "loan", data=begun),
+        event(6, "U", f"job:{phase}", "loan", data={"reason": reason} if reason else None),
+    ]
+    answer = explain(build_trace("T", [*steps, *undo], now=LATER))
+    (row,) = answer["compensations"]
+    assert (row["outcome"], row["error"]) == ("failed", told)
+    assert {one["error"] for one in answer["errors"] if one["span_id"] == "U"} <= {told if reason else None}
+
+
 def test_of_what_an_undo_left_behind_the_first_error_is_told() -> None:
     """Of many jobs that failed once it said it was done; which one is told must not hang on any order but time's."""
     jobs = "".join(f"            job{n}  6..{8 + n / 10} failed job !Late:error {n}\n" for n in range(20))

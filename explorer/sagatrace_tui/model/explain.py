@@ -89,7 +89,8 @@ def _cause(span: Span) -> dict[str, Any]:
 
 
 def _error(span: Span) -> str | None:
-    return span.error or span.attempt_error or span.reason
+    # The reason of an undo is why its step was to be undone.
+    return span.error or span.attempt_error or (None if span.kind == "compensation" else span.reason)
 
 
 def hand_over(trace: Trace, inert: Callable[[str], str]) -> str:
