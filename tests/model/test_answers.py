@@ -346,6 +346,12 @@ def test_names_of_any_length_leave_room_for_the_rest() -> None:
     assert max(map(len, hand_over(trace, inert).splitlines())) < 1100
 
 
+def test_a_trace_id_is_given_whole() -> None:
+    trace_id = "a\n" + "b" * 253
+    text = hand_over(build_trace(trace_id, [], now=LATER), inert)
+    assert text.startswith(f"**unknown** — `a␊{'b' * 253}`\n")
+
+
 def test_spans_of_one_name_are_told_apart_by_their_ids() -> None:
     saga = """
         loan      0..9 failed

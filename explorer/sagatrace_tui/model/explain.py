@@ -114,7 +114,7 @@ class _Text:
         """The text, line by line."""
         trace = self._trace
         name = self._plain(one_line(trace.name, _MAX_NAME))
-        yield f"**{trace.verdict}** — {self._code(trace.trace_id)} {name}".rstrip()
+        yield f"**{trace.verdict}** — {_quoted(self._inert(trace.trace_id))} {name}".rstrip()
         yield self._plain(trace.summary)
         yield from self._times()
         waiting = waiting_on(trace, trace.now)
