@@ -634,6 +634,17 @@ def test_what_could_not_be_read_is_told_still_after_all_was_folded_anew() -> Non
     assert [one.kind for one in trace.anomalies][:2] == ["malformed", "duplicate"]
 
 
+def test_a_parent_without_a_name_is_none() -> None:
+    events = [
+        msgspec.structs.replace(event(n, "A", f"stage:a:{phase}"), parent_span_id=parent)
+        for n, (phase, parent) in enumerate([("started", ""), ("progress", None), ("completed", "")])
+    ]
+    whole, grown = build_trace("T", events, now=LATER), build_trace("T", [], now=LATER)
+    grown.add(events)
+    assert whole == grown
+    assert (whole.roots, whole.missing_parents, whole.verdict) == (("A",), (), "succeeded")
+
+
 def test_a_late_parent_takes_its_children_home() -> None:
     trace = build_trace("T", [event(2, "C", "stage:c:failed", "P")], now=LATER)
     assert (trace.missing_parents, trace.roots, trace.failure_path) == (("P",), (), ("C",))
