@@ -161,15 +161,18 @@ def test_any_event_may_be_missing(events: list[TraceEvent]) -> None:
 
 
 @pytest.mark.parametrize("saga", ALL, ids=lambda saga: saga.title)
-def test_any_event_of_a_saga_may_be_missing_and_come_late(saga: Saga) -> None:
-    """With nothing but that event lost every answer is given; once it comes, all is as if it had never been away."""
+def test_any_event_and_any_span_of_a_saga_may_be_missing_and_come_late(saga: Saga) -> None:
+    """With nothing but that lost every answer is given; once it comes, all is as if it had never been away."""
     whole, events = read(saga), events_of(saga.text)
-    for missing in range(len(events)):
-        trace = build_trace("T", events[:missing] + events[missing + 1 :], now=whole.now)
-        check(trace)
-        trace.add([events[missing]])
-        assert trace == whole
-        assert explain(trace) == explain(whole)
+    spans = dict.fromkeys(event.span_id for event in events)
+    for late in ([event] for event in events), ([one for one in events if one.span_id == span] for span in spans):
+        for missing in late:
+            trace = build_trace("T", [event for event in events if event not in missing], now=whole.now)
+            check(trace)
+            for event in missing:
+                trace.add([event])
+            assert trace == whole
+            assert explain(trace) == explain(whole)
 
 
 @settings(max_examples=300, deadline=None)
