@@ -157,6 +157,25 @@ def test_what_is_said_is_what_was_done(seed: int) -> None:
     assert trace.anomalies == ()
 
 
+@settings(max_examples=200, deadline=None)
+@given(seed=st.integers(0, 2**63))
+def test_who_reads_along_is_told_how_far_it_is(seed: int) -> None:
+    """Before its last event a saga runs or is on its way back, nothing about it is odd, and the cause never changes."""
+    play = Play(seed)
+    trace = build_trace("T", [], now=START)
+    phases: set[str] = set()
+    failed_yet = False
+    for event in play.events[:-1]:
+        trace.add([event], now=event.micros)
+        phases.add(event.event_type.rpartition(":")[2])
+        failed_yet = failed_yet or (event.span_id in play.path[-1:] and event.event_type.endswith(":failed"))
+        assert trace.verdict == ("compensating" if "compensating" in phases else "running")
+        assert trace.anomalies == ()
+        assert (trace.cause and trace.cause.span_id) == (play.path[-1] if failed_yet else None)
+    trace.add(play.events[-1:], now=play.events[-1].micros)
+    assert (trace.verdict, trace.anomalies) == (play.verdict, ())
+
+
 def test_the_plays_are_of_every_kind() -> None:
     plays = list(map(Play, range(300)))
     verdicts = {"succeeded", "failed", "rolled_back", "rollback_incomplete", "rollback_missing"}
