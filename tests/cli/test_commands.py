@@ -150,6 +150,21 @@ def test_what_jobs_wrote_reaches_the_terminal_as_inert_text(cli: Cli) -> None:
         assert not set(out + err) & set("\x1b\x9b\x07\r\t\x00\u202e\u200b"), command
 
 
+def test_a_name_of_any_length_is_cut_and_said_to_be(cli: Cli) -> None:
+    document = {
+        "trace_id": "T",
+        "span_id": "S",
+        "event_type": "job:failed",
+        "timestamp": "2025-01-01T00:00:00Z",
+        "data": {"job_name": "n" * 100_000, "error": "e" * 100_000},
+    }
+    assert cli("import", "-", stdin=json.dumps(document).encode())[0] == 0
+    for command in ("show", "why", "list"):
+        _, out, _ = cli(*([command] if command == "list" else [command, "T"]))
+        assert max(map(len, out.splitlines())) < 1000, command
+        assert "nn…" in out
+
+
 def test_export_escapes_what_a_terminal_might_act_on(cli: Cli) -> None:
     data = {"x": HOSTILE + "ü😀"}
     document = {"trace_id": "H", "span_id": "S", "event_type": "x", "timestamp": "2025-01-01T00:00:00Z", "data": data}

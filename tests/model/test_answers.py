@@ -144,10 +144,10 @@ Started 2025-01-01 00:00:00.000Z, ended 2025-01-01 00:00:09.000Z, 9 s; 6 spans, 
 
 
 UNDONE = (
-    "- `stage:funds`: undo succeeded, completed 00:00:04.000Z, "
+    "- `stage:funds`: undo succeeded, step completed 00:00:04.000Z, "
     "undo `u2` 00:00:07.000Z to 00:00:07.500Z\n"
-    "- `stage:credit`: undo failed, completed 00:00:02.000Z, "
-    "undo `u1` 00:00:08.000Z to 00:00:08.500Z, bureau down"
+    "- `stage:credit`: undo failed, step completed 00:00:02.000Z, "
+    "undo `u1` 00:00:08.000Z to 00:00:08.500Z, error: bureau down"
 )
 
 
@@ -309,6 +309,77 @@ def test_an_error_written_as_markdown_is_code() -> None:
     assert "- error: read_only: a-b\n" in hand_over(build_trace("T", plain, now=LATER), inert)
 
 
+def test_what_a_chat_would_show_as_a_picture_is_code_and_what_it_would_not_is_none() -> None:
+    for error, shown in ((":fire:", "`:fire:`"), ("db:5432:gone", "db:5432:gone"), ("a:b:c", "a:b:c")):
+        failed = [event(0, "A", "stage:a:started"), event(1, "A", "stage:a:failed", data={"error": error})]
+        assert f"- error: {shown}\n" in hand_over(build_trace("T", failed, now=LATER), inert)
+
+
+def test_that_an_error_goes_on_is_said() -> None:
+    for error, shown in (
+        ("2 faults:\n  amount\n  iban", "2 faults:…"),
+        ("\n only one \n", "only one"),
+        ("x" * 501, "x" * 499 + "…"),
+        ("\n" * 6000 + "far below", "…"),
+    ):
+        failed = [event(0, "A", "stage:a:started"), event(1, "A", "stage:a:failed", data={"error": error})]
+        trace = build_trace("T", failed, now=LATER)
+        assert f"- error: {shown}\n" in hand_over(trace, inert)
+        assert ("…" in shown) == ("…" in trace.summary)
+
+
+def test_names_of_any_length_leave_room_for_the_rest() -> None:
+    long = "n" * 1_000_000
+    events = [
+        event(0, "loan", f"workflow:{long}:started"),
+        event(1, "A", f"stage:{long}:started", "loan", data={"compensation": long}),
+        event(2, "A", f"stage:{long}:completed", "loan"),
+        event(3, "B", f"stage:{long}:started", f"gone{long}"),
+        event(4, "B", f"stage:{long}:failed", f"gone{long}"),
+        event(5, "U", f"{long}:compensating", "loan", data={"original_span_id": "A", "reason": long}),
+        event(6, "loan", f"workflow:{long}:failed"),
+    ]
+    trace = build_trace("T", events, now=LATER)
+    assert trace.summary.startswith("failed at stage:nnn")
+    assert trace.summary.endswith("n…)")
+    assert "· rollback incomplete: 1 of 1 step still standing (stage:nnn" in trace.summary
+    assert max(map(len, hand_over(trace, inert).splitlines())) < 1100
+
+
+def test_a_trace_id_is_given_whole() -> None:
+    trace_id = "a\n" + "b" * 253
+    text = hand_over(build_trace(trace_id, [], now=LATER), inert)
+    assert text.startswith(f"**unknown** — `a␊{'b' * 253}`\n")
+
+
+def test_spans_of_one_name_are_told_apart_by_their_ids() -> None:
+    saga = """
+        loan      0..9 failed
+          i1      1..2 named=item +x
+          i2      1..3 named=item +x
+          i3      1..4 named=item failed !a
+          i4      1..5 named=item failed !b
+          u1      6..7 ~i1
+        """
+    text = hand_over(build_trace("T", events_of(saga), now=LATER), inert)
+    assert "- `stage:item` (`i4`): independent — b\n" in text
+    assert "- `workflow:loan`: consequence\n" in text
+    assert "- `stage:item` (`i1`): undo succeeded, " in text
+    assert "**Still standing**\n- `stage:item` (`i2`): " in text
+
+
+def test_while_a_trace_goes_on_no_undo_is_said_never_to_have_started() -> None:
+    saga = """
+        loan      0..
+          credit  1..2 +release
+          pay     3..4 failed
+        """
+    trace = build_trace("T", events_of(saga), now=START + 5_000_000)
+    assert "- `stage:credit`: undo not started so far\n" in hand_over(trace, inert)
+    trace.add([], now=LATER)
+    assert "- `stage:credit`: undo never started\n" in hand_over(trace, inert)
+
+
 def test_an_undo_between_two_attempts_keeps_its_last_error() -> None:
     saga = """
         loan      0..9 failed
@@ -320,6 +391,27 @@ def test_an_undo_between_two_attempts_keeps_its_last_error() -> None:
     assert "undo `u1` 00:00:05.000Z, attempt 1, last error: bank down\n" in hand_over(trace, inert)
     (row,) = explain(trace)["compensations"]
     assert (row["outcome"], row["error"]) == ("unconfirmed", "bank down")
+
+
+@pytest.mark.parametrize(("phase", "reason", "told"), [
+    ("abandoned", "worker w-7 lost", "worker w-7 lost"),
+    ("stopped", "by ops", "by ops"),
+    ("stopped", None, "stopped"),
+    ("failed", None, "failed"),
+])  # fmt: skip
+def test_an_undo_without_an_error_says_why_it_ended_and_not_why_it_began(
+    phase: str, reason: str | None, told: str
+) -> None:
+    steps = events_of("loan 0..9 failed\n  credit 1..2 +release\n  pay 3..4 failed")
+    begun = {"original_span_id": "credit", "job_name": "release", "reason": "pay failed"}
+    undo = [
+        event(5, "U", "job:started", "loan", data=begun),
+        event(6, "U", f"job:{phase}", "loan", data={"reason": reason} if reason else None),
+    ]
+    answer = explain(build_trace("T", [*steps, *undo], now=LATER))
+    (row,) = answer["compensations"]
+    assert (row["outcome"], row["error"]) == ("failed", told)
+    assert {one["error"] for one in answer["errors"] if one["span_id"] == "U"} <= {told if reason else None}
 
 
 def test_of_what_an_undo_left_behind_the_first_error_is_told() -> None:
@@ -416,7 +508,7 @@ def test_a_step_that_nobody_undid_reads_as_a_sentence() -> None:
           pay     3..4 failed +refund !TimeoutError:3 s
         """
     text = hand_over(build_trace("T", events_of(saga), now=LATER), inert)
-    assert "**Undo**\n- `stage:pay`: undo not started\n- `stage:credit`: undo not started, completed" in text
+    assert "**Undo**\n- `stage:pay`: undo not started\n- `stage:credit`: undo not started, step completed" in text
     told = "undo never started; its own outcome is unknown, it may have taken effect"
     assert f"- `stage:pay`: {told}\n" in text
 
@@ -522,6 +614,27 @@ def test_what_ties_steps_to_undos_is_read_beside_events_without_data_and_unreada
         assert told == ([("B",)] if odd in events else [])
 
 
+def test_a_document_without_a_time_takes_the_place_of_no_other_that_has_its_id() -> None:
+    good = event(0, "A", "stage:a:completed", id="1")
+    no_time = msgspec.structs.replace(good, timestamp="1")  # written down it comes first, as what is kept does
+    for first, second in ((good, no_time), (no_time, good)):
+        whole, grown = build_trace("T", [first, second], now=LATER), build_trace("T", [], now=LATER)
+        for one in (first, second):
+            grown.add([one])
+        assert whole == grown
+        assert (whole.verdict, [one.kind for one in whole.anomalies]) == ("succeeded", ["malformed"])
+
+
+def test_of_a_document_that_gave_way_to_another_it_is_not_told_that_its_data_was_none() -> None:
+    good = event(0, "A", "stage:a:completed", id="1", data={"a": 1})
+    odd_data = msgspec.structs.replace(good, event_type="stage:b:completed", raw_data=msgspec.Raw(b"7"))
+    for events in ([odd_data, good], [good, odd_data]):
+        whole, grown = build_trace("T", events, now=LATER), build_trace("T", events[:1], now=LATER)
+        grown.add(events[1:])
+        assert grown == whole
+        assert [one.kind for one in whole.anomalies] == ["duplicate"]
+
+
 def test_what_could_not_be_read_is_told_still_after_all_was_folded_anew() -> None:
     good = event(0, "A", "stage:a:completed", id="1")
     no_time = msgspec.structs.replace(good, id="2", timestamp="2025-13-01T00:00:00.000000Z")
@@ -562,6 +675,17 @@ def test_a_good_end_counts_also_where_a_mere_instant_said_so_before() -> None:
     grown.add(told[2:])
     assert grown.roles == {"J": "recovered"}
     assert grown == build_trace("T", told, now=LATER)
+
+
+def test_a_parent_without_a_name_is_none() -> None:
+    events = [
+        msgspec.structs.replace(event(n, "A", f"stage:a:{phase}"), parent_span_id=parent)
+        for n, (phase, parent) in enumerate([("started", ""), ("progress", None), ("completed", "")])
+    ]
+    whole, grown = build_trace("T", events, now=LATER), build_trace("T", [], now=LATER)
+    grown.add(events)
+    assert whole == grown
+    assert (whole.roots, whole.missing_parents, whole.verdict) == (("A",), (), "succeeded")
 
 
 def test_a_late_parent_takes_its_children_home() -> None:

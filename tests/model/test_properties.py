@@ -7,26 +7,34 @@ import random
 from itertools import pairwise
 from typing import Any
 
+import msgspec
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from notation import START
+from notation import START, Saga, events_of, read
+from test_sagas import ALL
 
 from sagatrace.events import TraceEvent, decode_event, decode_events, encode_event, new_event
 from sagatrace_tui.labels import inert
 from sagatrace_tui.model import IDLE, Trace, build_trace, fold_span
 from sagatrace_tui.model.attempts import read_attempts
 from sagatrace_tui.model.explain import explain, hand_over
+from sagatrace_tui.model.facts import facts_of
 
 NOW = START + 10**9
 FORESTS = 10_000
 PHASES = ["enqueued", "deferred", "started", "retrying", "completed", "failed", "stopped", "canceled", "abandoned",
           "compensating", "compensated", "compensation_failed", "progress"]  # fmt: skip
 HOSTILE = ["", "\x1b[2J", "a\nb", "\u202eevil", "[red]x[/]", "`rm`", "\x00", "𝕏" * 40, "**", "null", "\\u0063", "é"]
+NO_OBJECTS = [b"[1]", b'"text"', b"7", b"null"]
+# How times are written: as our writers do, which is sorted as text, and as anybody may.
+WRITINGS = [([".000000", ".000001", ".500000"], ["Z"]), (["", ".5", ".000001", ",25"], ["Z", "+00:00", ""])]
 
 
 def random_forest(rnd: random.Random) -> list[TraceEvent]:
     """A few spans with parents, undos and errors at random, some of it nonsense."""
     spans = [rnd.choice(HOSTILE) + str(n) for n in range(rnd.randint(1, 7))]
+    fractions, zones = rnd.choice(WRITINGS)
     events = []
     for n in range(rnd.randint(1, 18)):
         data: dict[str, Any] = {}
@@ -43,20 +51,21 @@ def random_forest(rnd: random.Random) -> list[TraceEvent]:
         }.items():
             if rnd.random() < 0.15:
                 data[key] = rnd.choice(values)
-        second, fraction = rnd.randint(0, 6), rnd.choice(["", ".5", ".000001", ",25"])
-        events.append(
-            new_event(
-                id=f"e{rnd.randint(0, 40)}-{n if rnd.random() < 0.95 else 0}",
-                trace_id="T",
-                span_id=rnd.choice(spans),
-                parent_span_id=rnd.choice([None, *spans, "ghost"]),
-                event_type=f"{rnd.choice(['stage:x', 'job', 'saga', 'x:compensation', 'odd'])}:{rnd.choice(PHASES)}",
-                timestamp=f"2025-01-01T00:00:{second:02}{fraction}{rnd.choice(['Z', '+00:00', ''])}",
-                status=rnd.choice([None, None, "success", "failed", "pending"]),
-                data=data,
-                tags=rnd.choice([None, ["x"]]),
-            )
+        second, fraction = rnd.randint(0, 6), rnd.choice(fractions)
+        event = new_event(
+            id=f"e{rnd.randint(0, 9)}-{n if rnd.random() < 0.9 else 0}",
+            trace_id="T",
+            span_id=rnd.choice(spans),
+            parent_span_id=rnd.choice([None, *spans, "ghost"]),
+            event_type=f"{rnd.choice(['stage:x', 'job', 'saga', 'x:compensation', 'odd'])}:{rnd.choice(PHASES)}",
+            timestamp=f"2025-01-01T00:00:{second:02}{fraction}{rnd.choice(zones)}",
+            status=rnd.choice([None, None, "success", "failed", "pending"]),
+            data=data,
+            tags=rnd.choice([None, ["x"]]),
         )
+        if rnd.random() < 0.05:
+            event = msgspec.structs.replace(event, raw_data=msgspec.Raw(rnd.choice(NO_OBJECTS)))
+        events.append(event)
     return events
 
 
@@ -108,7 +117,7 @@ def check(trace: Trace) -> None:
     assert sorted(placed) == sorted(trace.spans), "every span is in the tree once"
     for span_id, span in trace.spans.items():
         assert (span_id in trace.roles) >= (span.status == "failed"), "every failed span has a role"
-        if not any("attempt" in event.data for event in span.events):  # numbers are what the short way does without
+        if all(facts_of(event).attempt is None for event in span.events):  # numbers are what the short way does without
             assert span.status == read_attempts(span.events).status, "the short way and the long way agree"
         assert span.status == fold_span(span.events).status
     roles = list(trace.roles.values())
@@ -120,6 +129,16 @@ def check(trace: Trace) -> None:
     if path:
         assert path[0] in trace.roots or trace.spans[path[0]].parent_id in trace.missing_parents
         assert path[-1] == trace.cause.span_id if trace.cause else False
+    above: set[str] = set()
+    line: list[str] = []
+    for depth, span_id in trace.walk():
+        line[depth:] = [span_id]
+        if trace.roles.get(span_id) in ("cause", "independent", "consequence"):
+            above.update(line[:-1])
+    leaves = [one for one, role in trace.roles.items() if role in ("cause", "independent")]
+    assert above.isdisjoint(leaves), "a failure with one below it that counts is what follows from that"
+    if "cause" in roles and trace.cause:
+        assert all(trace.spans[one].over_at >= trace.cause.over_at for one in leaves), "the cause failed first"
     standing = {one.span_id for one in trace.still_standing}
     assert len(standing) == len(trace.still_standing)
     assert trace.verdict != "rolled_back" or not standing
@@ -176,6 +195,21 @@ def test_a_few_events_at_a_time_give_the_same_trace(events: list[TraceEvent], rn
 def test_any_event_may_be_missing(events: list[TraceEvent]) -> None:
     for missing in range(len(events)):
         check(build_trace("T", events[:missing] + events[missing + 1 :], now=NOW))
+
+
+@pytest.mark.parametrize("saga", ALL, ids=lambda saga: saga.title)
+def test_any_event_and_any_span_of_a_saga_may_be_missing_and_come_late(saga: Saga) -> None:
+    """With nothing but that lost every answer is given; once it comes, all is as if it had never been away."""
+    whole, events = read(saga), events_of(saga.text)
+    spans = dict.fromkeys(event.span_id for event in events)
+    for late in ([event] for event in events), ([one for one in events if one.span_id == span] for span in spans):
+        for missing in late:
+            trace = build_trace("T", [event for event in events if event not in missing], now=whole.now)
+            check(trace)
+            for event in missing:
+                trace.add([event])
+            assert trace == whole
+            assert explain(trace) == explain(whole)
 
 
 @settings(max_examples=300, deadline=None)

@@ -261,7 +261,7 @@ UNDOING = [
           u1      8..8.5 ~credit
         """, verdict="rolled_back", path="loan pay", roles="loan:consequence pay:cause",
         undone="funds<u2:compensated credit<u1:compensated",
-        says="failed at stage:pay (Closed: account closed) · rolled back: all 2 steps undone"),
+        says="failed at stage:pay (Closed: account closed) · rolled back: both steps undone"),
     Saga("undone while the root still runs", """
         loan      0..
           credit  1..2 +release
@@ -498,8 +498,30 @@ UNDOING = [
           pay       6..7 failed
           u1        8..8.8 ~book
             u2      8.1..8.2 failed ~hotel !no
-        """, verdict="rollback_incomplete", path="loan pay", roles="loan:consequence pay:cause u2:recovered",
+        """, verdict="rollback_incomplete", path="loan pay", roles="loan:consequence pay:cause u2:compensation",
         undone="book<u1:compensated hotel<u2:failed", standing="hotel: undo failed after 1 attempt"),
+    Saga("the same, and the undo of the job failed with a job of its own, in a stage that dealt with it", """
+        loan        0..9 failed
+          book      1..5 +unbook
+            hotel   2..3 job +cancel_hotel
+          pay       6..7 failed
+          u1        8..8.8 ~book
+            jobs    8.1..8.7
+              u2    8.2..8.6 failed ~hotel !no
+                tel 8.3..8.5 failed job !no
+        """, verdict="rollback_incomplete", path="loan pay",
+        roles="loan:consequence pay:cause tel:compensation u2:compensation",
+        undone="book<u1:compensated hotel<u2:failed", standing="hotel: undo failed after 1 attempt"),
+    Saga("the job was undone by another undo after that, within the stage's", """
+        loan        0..9 failed
+          book      1..5 +unbook
+            hotel   2..3 job +cancel_hotel
+          pay       6..7 failed
+          u1        8..8.8 ~book
+            u2      8.1..8.2 failed ~hotel !no
+            u3      8.3..8.4 ~hotel
+        """, verdict="rolled_back", path="loan pay", roles="loan:consequence pay:cause u2:recovered",
+        undone="book<u1:compensated hotel<u2:failed hotel<u3:compensated"),
     Saga("the stage's undo failed: stage and jobs stand", """
         loan        0..9 failed
           book      1..5 +unbook

@@ -62,7 +62,7 @@ def show(trace_id: str, store_url: str | None) -> None:
         found = fetched(store, trace_id)
     now = now_micros()
     trace = folded(found, now)
-    click.echo(f"{inert(trace.name)} · {inert(trace.trace_id)} · {verdict_words(trace.verdict)}")
+    click.echo(f"{inert(trace.name, 200)} · {inert(trace.trace_id)} · {verdict_words(trace.verdict)}")
     click.echo(inert(trace.summary, 600))
     click.echo(
         f"started {clock(trace.started_at)} ({when(trace.started_at, now)}) · took {duration(trace.duration)} · "

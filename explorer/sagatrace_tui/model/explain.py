@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
+from sagatrace_tui.model.anomaly import clipped, one_line
 from sagatrace_tui.model.clock import clock, iso, length
 from sagatrace_tui.model.compensation import Outcome, Standing
 from sagatrace_tui.model.ledger import LedgerRow
 from sagatrace_tui.model.span import Place, Span
 from sagatrace_tui.model.trace import NeverRan, Trace
-from sagatrace_tui.model.verdict import one_line
 from sagatrace_tui.model.waiting import Waiting, waiting_on
 
 __all__ = ["explain", "hand_over"]
 
+_MAX_NAME: Final = 200
 _MAX_ERROR: Final = 500  # characters of an error in the text; the JSON has it whole
 _OUTCOMES: Final[Mapping[Outcome, str]] = {
     "compensated": "undo succeeded",
@@ -24,8 +26,13 @@ _OUTCOMES: Final[Mapping[Outcome, str]] = {
     "unconfirmed": "undo unconfirmed",
     "not_started": "undo not started",
 }
+_MEANINGS: Final = {"unconfirmed": "unconfirmed, its undo began and nobody told how it ended"}
+_MEANINGS_SO_FAR: Final = {"undo never started": "undo not started so far"}
 # What Markdown, or a chat, would act on; an underscore or a star only where it can open or close something.
-_MARKUP: Final = re.compile(r"[*`\[\]<>~|\\@&$]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])|://|www\.", re.IGNORECASE)
+_MARKUP: Final = re.compile(
+    r"[*`\[\]<>~|\\@&$]|(?<![a-z0-9])_|_(?![a-z0-9])|://|www\.|(?<![a-z0-9]):[a-z][a-z0-9_+-]*:", re.IGNORECASE
+)
+_MAX_DETAIL: Final = 1_000  # characters of a sentence about something odd, which may hold names
 _MAX_LINES: Final = 20  # entries of one list in the text; the JSON has them all
 
 
@@ -82,7 +89,8 @@ def _cause(span: Span) -> dict[str, Any]:
 
 
 def _error(span: Span) -> str | None:
-    return span.error or span.attempt_error or span.reason
+    # The reason of an undo is why its step was to be undone.
+    return span.error or span.attempt_error or (None if span.kind == "compensation" else span.reason)
 
 
 def hand_over(trace: Trace, inert: Callable[[str], str]) -> str:
@@ -96,11 +104,17 @@ class _Text:
     def __init__(self, trace: Trace, inert: Callable[[str], str]) -> None:
         self._trace, self._inert = trace, inert
         self._reason: str | None = None
+        told = {one: trace.spans[one].name for one in trace.failures}
+        told |= {one.span_id: one.name for one in trace.never_ran}
+        told |= {one.span_id: one.name for one in trace.still_standing}
+        told |= {row.original_span_id: row.original_name for row in trace.ledger}
+        self._namesakes = {name for name, count in Counter(told.values()).items() if count > 1}
 
     def lines(self) -> Iterator[str]:
         """The text, line by line."""
         trace = self._trace
-        yield f"**{trace.verdict}** — {self._code(trace.trace_id)} {self._plain(trace.name)}".rstrip()
+        name = self._plain(one_line(trace.name, _MAX_NAME))
+        yield f"**{trace.verdict}** — {_quoted(self._inert(trace.trace_id))} {name}".rstrip()
         yield self._plain(trace.summary)
         yield from self._times()
         waiting = waiting_on(trace, trace.now)
@@ -113,7 +127,8 @@ class _Text:
         yield from self._section("Undo", [self._row(row) for row in trace.ledger])
         yield from self._section("Still standing", [self._stands(one) for one in trace.still_standing])
         yield from self._section(
-            "Odd about this trace", [f"{self._plain(one.kind)}: {self._plain(one.detail)}" for one in trace.anomalies]
+            "Odd about this trace",
+            [f"{self._plain(one.kind)}: {self._plain(clipped(one.detail, _MAX_DETAIL))}" for one in trace.anomalies],
         )
 
     def _times(self) -> Iterator[str]:
@@ -178,23 +193,24 @@ class _Text:
             role, span = self._trace.roles[span_id], self._trace.spans[span_id]
             if role != "cause":
                 error = one_line(_error(span) or "", _MAX_ERROR)
-                yield f"{self._code(span.name)}: {role}{f' — {self._plain(error)}' if error else ''}"
+                yield f"{self._which(span_id, span.name)}: {role}{f' — {self._plain(error)}' if error else ''}"
 
     def _never_ran(self, one: NeverRan) -> str:
-        return f"{self._code(one.name)}: waits for {self._code(one.dependency_name)}, which {one.fate}"
+        return f"{self._which(one.span_id, one.name)}: waits for {self._code(one.dependency_name)}, which {one.fate}"
 
     def _stands(self, one: Standing) -> str:
         unsure = "" if one.explained else "; its own outcome is unknown, it may have taken effect"
-        meaning = "unconfirmed, its undo began and nobody told how it ended"
-        reason = (
-            meaning + one.reason.removeprefix("unconfirmed") if one.reason.startswith("unconfirmed") else one.reason
-        )
-        return f"{self._code(one.name)}: {self._plain(reason)}{unsure}"
+        reason = clipped(one.reason, _MAX_DETAIL)
+        meanings = _MEANINGS if self._trace.judgement.ended else {**_MEANINGS, **_MEANINGS_SO_FAR}
+        for word, meaning in meanings.items():
+            if reason.startswith(word):
+                reason = meaning + reason.removeprefix(word)
+        return f"{self._which(one.span_id, one.name)}: {self._plain(reason)}{unsure}"
 
     def _row(self, row: LedgerRow) -> str:
-        parts = [f"{self._code(row.original_name)}: {_OUTCOMES[row.outcome]}"]
+        parts = [f"{self._which(row.original_span_id, row.original_name)}: {_OUTCOMES[row.outcome]}"]
         if row.completed_at is not None:
-            parts.append(f"completed {self._clock(row.completed_at)}")
+            parts.append(f"step completed {self._clock(row.completed_at)}")
         if row.started_at is not None:
             end = f" to {self._clock(row.ended_at)}" if row.ended_at is not None else ""
             parts.append(f"undo {self._code(row.name or '')} {self._clock(row.started_at)}{end}")
@@ -203,8 +219,8 @@ class _Text:
         if row.place is not None and (where := self._where(row.place)):
             parts.append(where)
         if row.error:
-            told = "" if row.outcome == "failed" else "last error: "
-            parts.append(f"{told}{self._plain(one_line(row.error, _MAX_ERROR))}")
+            told = "error" if row.outcome == "failed" else "last error"
+            parts.append(f"{told}: {self._plain(one_line(row.error, _MAX_ERROR))}")
         elif row.reason and row.reason != self._reason:  # told once for all that were undone for it
             self._reason = row.reason
             parts.append(f"because {self._plain(one_line(row.reason, _MAX_ERROR))}")
@@ -226,7 +242,11 @@ class _Text:
         return _quoted(shown) if _MARKUP.search(shown) else shown
 
     def _code(self, text: str) -> str:
-        return _quoted(self._inert(one_line(text, 200)))
+        return _quoted(self._inert(one_line(text, _MAX_NAME)))
+
+    def _which(self, span_id: str, name: str) -> str:
+        """The span's name, with its id where others that are told of have the same, as those of a fan-out have."""
+        return f"{self._code(name)} ({self._code(span_id)})" if name in self._namesakes else self._code(name)
 
 
 def _quoted(text: str) -> str:

@@ -207,12 +207,15 @@ class Failures:
         return any(undo.original_span_id is not None and self._redone(undo.span_id) for undo in undos)
 
     def made_good_within(self, span_id: str, undo_id: str | None = None) -> bool:
-        """Whether a failure in the undoing was made good there, below that undo: by a retry, or by a span around it."""
-        span = self._fold.spans[span_id]
+        """Whether a failure in the undoing was made good there, below that undo: by a retry, or by a span around it.
+
+        An undo that names a step answers for that step, which no good end of what it is part of has undone.
+        """
+        span = around = self._fold.spans[span_id]
         if self._is_replaced(span):
             return True
         for above in self._forest.ancestors_of(span_id):
-            if above == undo_id or above not in self._areas.owner:
+            if above == undo_id or above not in self._areas.owner or around.original_span_id is not None:
                 break
             around = self._fold.spans[above]
             if (around.status == "success" or self._is_replaced(around)) and span.was_over_by(around.over_at):

@@ -47,8 +47,8 @@ class RewrittenError(Exception):
 class Fold:
     """The spans of one trace, by id, in the order of their first events as far as they came in order.
 
-    `clashes` holds the ids under which different documents came; `faults` what is wrong with events that could not be
-    folded or read in full, by event id. `when` gives the time of one of these events as text that sorts.
+    `clashes` holds the ids under which different documents came; `faults` the ids of events that could not be folded
+    or read in full, each with what is wrong. `when` gives the time of one of these events as text that sorts.
     """
 
     def __init__(self) -> None:
@@ -56,7 +56,7 @@ class Fold:
         self._events: dict[str, TraceEvent] | None = None
         self.spans: dict[str, Span] = {}
         self.clashes: set[str] = set()
-        self.faults: dict[str, str] = {}
+        self.faults: set[tuple[str, str]] = set()
         self.first_at: int | None = None
         self.last_at: int | None = None
         self.when: Callable[[TraceEvent], str] = _TIMESTAMP_OF
@@ -90,19 +90,22 @@ class Fold:
         self._fold(ordered)
         self._link(ordered)
 
+    def inherit(self, before: Fold) -> None:
+        """Take over what an earlier fold of these events found wrong and this one was not given."""
+        self.clashes |= before.clashes
+        self.faults.update(one for one in before.faults if one[1] != _UNREADABLE)
+
     def add(self, event: TraceEvent) -> Change | None:
         """Fold one more event. None when nothing changed; raises RewrittenError when all must be folded anew."""
         known = self.events.get(event.id)
+        if known == event or not self._is_sound(event):
+            return None
         if known is not None:
-            if known == event:
-                return None
             self._merge(event, self.events)
             raise RewrittenError(known.span_id)
-        if not self._is_sound(event):
-            return None
         self.events[event.id] = event
         if not is_readable(event):
-            self.faults[event.id] = _UNREADABLE
+            self.faults.add((event.id, _UNREADABLE))
         self._note_times([event.timestamp])
         at = event.micros
         self.first_at = at if self.first_at is None else min(at, self.first_at)
@@ -189,7 +192,7 @@ class Fold:
         try:
             parse_timestamp(event.timestamp)
         except EventError as error:
-            self.faults[event.id] = str(error)
+            self.faults.add((event.id, str(error)))
             return False
         return True
 
@@ -221,8 +224,7 @@ class Fold:
 
     def _link(self, ordered: Sequence[TraceEvent]) -> None:
         linked, unreadable = links_of_all(ordered)
-        if unreadable:
-            self.faults.update(dict.fromkeys(unreadable, _UNREADABLE))
+        self.faults.update((event_id, _UNREADABLE) for event_id in unreadable)
         for event, links in linked:
             self.spans[event.span_id].link(links.original_span_id, links.compensation)
 

@@ -60,7 +60,8 @@ class Ledger:
         outcome = self._compensations.outcome_of(undo_id, ended=ended)
         error = undo.error or self._error_of_leftovers(undo_id)
         if outcome == "failed" and error is None:
-            error = undo.reason if undo.status in ("stopped", "canceled") and undo.reason else undo.status
+            # Not its own `reason`: that may be why the step was to be undone.
+            error = undo.attempt_error or undo.status
         return LedgerRow(
             original_span_id=step,
             original_name=self._compensations.name_of(step),

@@ -134,12 +134,10 @@ class Trace:
         self._compensations.update(change)
 
     def _load(self, events: Iterable[TraceEvent]) -> None:
-        clashes, faults = self._fold.clashes, self._fold.faults
         with undisturbed():
             fold = Fold()
             fold.load(events)
-            fold.clashes |= clashes
-            fold.faults = {**faults, **fold.faults}
+            fold.inherit(self._fold)
             self._fold = fold
             self._stand()
 
@@ -339,7 +337,7 @@ class Trace:
 
     def _anomalies(self) -> Iterator[Anomaly]:
         yield from self._found
-        for event_id, fault in sorted(self._fold.faults.items()):
+        for event_id, fault in sorted(self._fold.faults):
             event = self._fold.events.get(event_id)
             yield Anomaly("malformed", (event.span_id,) if event else (), f"event {event_id}: {fault}")
         for event_id in sorted(self._fold.clashes):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from sagatrace_tui.model.anomaly import SHOWN, listed
+from sagatrace_tui.model.anomaly import LONGEST_NAME, SHOWN, clipped, listed, one_line
 from sagatrace_tui.model.census import Areas, Census
 from sagatrace_tui.model.compensation import Compensations, Footing
 from sagatrace_tui.model.failure import Failures, in_order
@@ -14,7 +14,7 @@ from sagatrace_tui.model.forest import Forest
 from sagatrace_tui.model.span import Span
 from sagatrace_tui.model.undoing import Undoing
 
-__all__ = ["IDLE", "Judge", "Judgement", "Verdict", "one_line"]
+__all__ = ["IDLE", "Judge", "Judgement", "Verdict"]
 
 IDLE: Final = 15 * 60 * 1_000_000
 """Microseconds without an event after which a trace counts as ended."""
@@ -171,7 +171,7 @@ class Judge:
     def _at(self, cause: str) -> str:
         span = self.fold.spans[cause]
         word = span.status if span.status in ("stopped", "canceled") else "failed"
-        return f"{word} at {span.name}{_because(span)}"
+        return f"{word} at {clipped(span.name, LONGEST_NAME)}{_because(span)}"
 
     def _undone(self, judgement: Judgement) -> str:
         by_footing, verdict = self.compensations.by_footing, judgement.verdict
@@ -187,9 +187,8 @@ class Judge:
             case "failed":
                 return "nothing to undo"
             case "rolled_back":
-                return (
-                    f"rolled back: {'all ' if done > 1 else ''}{_count(done, 'step')} undone" if done else "rolled back"
-                )
+                undone = "both steps" if done == 2 else f"{'all ' if done > 1 else ''}{_count(done, 'step')}"
+                return f"rolled back: {undone} undone" if done else "rolled back"
             case "compensating":
                 return f"compensating: {done} of {steps} undone"
             case "rollback_missing":
@@ -220,12 +219,6 @@ def _because(span: Span) -> str:
     error = one_line(span.error or span.reason or "", _MAX_ERROR)
     told = ": ".join(part for part in (one_line(span.error_type or "", 80), error) if part)
     return f" ({told})" if told else ""
-
-
-def one_line(text: str, limit: int) -> str:
-    """The text's first line that says anything, in at most `limit` characters."""
-    line = next((line.strip() for line in text[: 10 * limit].splitlines() if line.strip()), "")
-    return line if len(line) <= limit else f"{line[: limit - 1]}…"
 
 
 def _count(count: int, noun: str) -> str:
