@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,13 @@ def event(second: float, span_id: str, event_type: str, parent: str | None = Non
         timestamp=moment(second),
         **fields,
     )
+
+
+def grown_one_by_one(events: list[TraceEvent]) -> Trace:
+    trace = build_trace("T", [], now=LATER)
+    for one in events:
+        trace.add([one])
+    return trace
 
 
 def test_the_seed_s_questions_on_the_seed_s_example() -> None:
@@ -686,6 +694,27 @@ def test_a_parent_without_a_name_is_none() -> None:
     grown.add(events)
     assert whole == grown
     assert (whole.roots, whole.missing_parents, whole.verdict) == (("A",), (), "succeeded")
+
+
+@pytest.mark.parametrize("told", [lambda events: build_trace("T", events, now=LATER), grown_one_by_one])
+def test_what_is_due_later_is_waited_for_unless_the_trace_is_over(told: Callable[[list[TraceEvent]], Trace]) -> None:
+    """A failed attempt that is tried again in an hour; a job scheduled for then, with its root open and over."""
+    hour, idle, then = START + 3_600_000_000, IDLE + 1, "2025-01-01T01:00:00Z"
+    root, job = event(0, "R", "workflow:r:started"), event(1, "J", "job:started", "R")
+    retrying = event(2, "J", "job:retrying", "R", data={"error": "x", "next_at": then})
+    scheduled = event(2, "J", "job:scheduled", "R", data={"scheduled_for": then})
+    over = event(3, "R", "workflow:r:completed")
+    for events, waited_for in (
+        ([root, job, retrying], True),
+        ([root, job, retrying, over], True),
+        ([root, scheduled], True),
+        ([root, scheduled, over], False),
+        ([root, scheduled, event(3, "J", "job:canceled", "R")], False),
+    ):
+        trace = told(events)
+        for now, is_running in ((hour - 1_000_000, waited_for), (hour + IDLE, waited_for), (hour + idle, False)):
+            trace.add([], now=now)
+            assert (trace.status == "running", trace.is_idle(now)) == (is_running, not is_running), (events, now)
 
 
 def test_a_late_parent_takes_its_children_home() -> None:

@@ -12,7 +12,6 @@ from sagatrace_tui.live.partition import News, Partition
 from sagatrace_tui.live.reading import PAGE, Clock, Meter
 from sagatrace_tui.model import Trace
 from sagatrace_tui.model.summary import TraceSummary, summarize
-from sagatrace_tui.model.trace import IDLE
 
 __all__ = ["Shelf"]
 
@@ -91,7 +90,7 @@ class Shelf:
         """A running trace ends by silence as well."""
         now = self._clock()
         for held in list(self._held.values()):
-            if held.trace.silence(now) > IDLE:
+            if held.trace.is_idle(now):
                 self._keep(held, News(), None)
 
     def forget_all(self) -> None:

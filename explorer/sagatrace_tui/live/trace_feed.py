@@ -14,7 +14,6 @@ from sagatrace_tui.live.partition import Partition
 from sagatrace_tui.live.reading import AFRESH, INTERVAL, LOOK, Clock, Meter, OpenTrace, in_words, wall_clock
 from sagatrace_tui.live.twins import Twins
 from sagatrace_tui.model import Trace
-from sagatrace_tui.model.trace import IDLE
 from sagatrace_tui.model.undisturbed import undisturbed
 
 __all__ = ["MANY", "TraceFeed"]
@@ -153,4 +152,4 @@ class TraceFeed:
     def _fell_silent(self, now: int) -> bool:
         """A running trace ends by silence as well."""
         front = self._twins.front
-        return front is not None and front.status == "running" and front.silence(now) > IDLE
+        return front is not None and front.status == "running" and front.is_idle(now)

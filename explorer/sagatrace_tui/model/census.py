@@ -27,6 +27,8 @@ class Census:
         self.untied: set[str] = set()  # those of them that name no step
         self.unwound: set[str] = set()  # sagas and steps that tell their own undoing
         self.undos_of: dict[str, set[str]] = {}  # by the step they name
+        self.retries_due: dict[str, int] = {}  # when what failed is to be tried again
+        self.starts_due: dict[str, int] = {}  # when what was scheduled is to begin
         for span in fold.spans.values():
             if not span.state.plain:
                 self._enter(span)
@@ -39,6 +41,8 @@ class Census:
         if change.was is not None:
             for group in self._groups():
                 group.discard(span_id)
+            self.retries_due.pop(span_id, None)
+            self.starts_due.pop(span_id, None)
             if change.relinked:  # what it undid before is not told
                 others = {step: undos - {span_id} for step, undos in self.undos_of.items()}
                 self.undos_of = {step: undos for step, undos in others.items() if undos}
@@ -78,6 +82,8 @@ class Census:
             self.failed.add(span_id)
         elif status in ("queued", "running"):
             self.open.add(span_id)
+            if (due := span.due_at) is not None:
+                (self.retries_due if span.has_begun else self.starts_due)[span_id] = due
             if status == "running" and (span.state.retried or span.state.odd):
                 self.again.add(span_id)
         elif status in ("stopped", "canceled"):

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from sagatrace.errors import EventError
-from sagatrace.events import TraceEvent, split_event_type
+from sagatrace.events import TraceEvent, parse_timestamp, split_event_type
 from sagatrace_tui.model.attempts import Reading, Try, read_attempts
 from sagatrace_tui.model.facts import Facts, facts_of, named, text_of
 from sagatrace_tui.model.phases import NEW, SpanKind, SpanStatus, State, mark_of, state_after
@@ -124,6 +124,19 @@ class Span(msgspec.Struct, eq=False, gc=False):
         """When it was first enqueued."""
         waits = self._seen().reading.waits
         return waits[0].micros if waits else None
+
+    @property
+    def due_at(self) -> int | None:
+        """When what is queued is to begin, or to be tried again, as far as its latest such event tells."""
+        if self.status != "queued":
+            return None
+        for event in reversed(self.events):
+            kind, phase = mark_of(event.event_type, event.status).kind, split_event_type(event.event_type)[1]
+            if kind == "retry":
+                return _moment(facts_of(event).next_at)
+            if kind == "wait":
+                return _moment(facts_of(event).scheduled_for) if phase == "scheduled" else None
+        return None
 
     @property
     def started_at(self) -> int | None:
@@ -330,6 +343,14 @@ def fold_span(events: Iterable[TraceEvent]) -> Span:
     for event in ordered:
         span.append(event, state_after(span.state, event.event_type, event.status))
     return span
+
+
+def _moment(told: object) -> int | None:
+    """A time as an event's data tells it; a job may have written anything there."""
+    try:
+        return parse_timestamp(told) if isinstance(told, str) else None
+    except EventError:
+        return None
 
 
 def _attempts(tries: Sequence[Try]) -> tuple[Attempt, ...]:

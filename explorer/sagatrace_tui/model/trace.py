@@ -211,6 +211,10 @@ class Trace:
         """Microseconds without an event as of `now`, by those events whose date can be true."""
         return self._judge.silence(now)
 
+    def is_idle(self, now: int) -> bool:
+        """Whether nothing was told for so long, as of `now`, that it counts as ended."""
+        return self._judge.is_idle(now)
+
     @property
     def ended_at(self) -> int | None:
         """When it ended; None while it runs, and where nothing tells how it ended."""

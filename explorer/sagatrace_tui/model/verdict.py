@@ -65,6 +65,22 @@ class Judge:
         last_at = self.fold.last_by(now + IDLE)
         return 0 if last_at is None else max(0, now - last_at)
 
+    def is_idle(self, now: int) -> bool:
+        """Whether nothing was told for so long, as of `now`, that a trace counts as ended.
+
+        What failed and is to be tried again at a time that was told is waited for; so is what was scheduled, while the
+        root is open: a job that is left for next week does not keep a trace running that is over.
+        """
+        if self.silence(now) <= IDLE:
+            return False
+        due = list(self.census.retries_due.values())
+        if not _are_closed(self._heads()):
+            due.extend(self.census.starts_due.values())
+        return all(now - one > IDLE for one in due)
+
+    def _heads(self) -> list[Span]:
+        return [self.fold.spans[one] for one in self.forest.heads() if one not in self.areas.owner]
+
     def ahead(self, now: int) -> list[Span]:
         """The spans with events that are dated too far ahead to be believed, the furthest first."""
         if self.fold.last_at is None or self.fold.last_at <= now + IDLE:
@@ -76,10 +92,10 @@ class Judge:
         """The verdict as of `now`."""
         if self.fold.last_at is None:
             return Judgement("unknown", ended=True, aborted=False, cause=None)
-        heads = [self.fold.spans[one] for one in self.forest.heads() if one not in self.areas.owner]
-        closed = bool(heads) and not any(head.is_open for head in heads)
+        heads = self._heads()
+        closed = _are_closed(heads)
         waiting = self.census.open and len(self.census.open) > len(self.failures.never_ran())
-        ended = (closed and not waiting) or self.silence(now) > IDLE
+        ended = (closed and not waiting) or self.is_idle(now)
         cause = self.failures.cause()
         if cause is None and any(head.status in ("stopped", "canceled") for head in heads):
             cause = self._halted()
@@ -209,6 +225,10 @@ class Judge:
         for span_id, words in found.items():
             names.setdefault(words, []).append(self.fold.spans[span_id].name)
         return "; ".join(f"{listed(named)} {words}" for words, named in names.items())
+
+
+def _are_closed(heads: list[Span]) -> bool:
+    return bool(heads) and not any(head.is_open for head in heads)
 
 
 def _standing(names: list[str], left: int, steps: str) -> str:

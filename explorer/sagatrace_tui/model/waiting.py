@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from sagatrace.errors import EventError
-from sagatrace.events import TraceEvent, parse_timestamp, split_event_type
+from sagatrace.events import TraceEvent, split_event_type
 from sagatrace_tui.model.anomaly import listed
 from sagatrace_tui.model.clock import length
 from sagatrace_tui.model.facts import facts_of, named
@@ -116,7 +115,7 @@ def waiting_on(trace: Trace, now: int) -> Waiting | None:
 
 def _wait(trace: Trace, span: Span, now: int) -> Wait:
     doing, event = _doing(span)
-    since, due, waits_for = event.micros, _due(event, doing), tuple[str, ...]()
+    since, due, waits_for = event.micros, span.due_at, tuple[str, ...]()
     if doing == "deferred":
         told = [facts_of(one) for one in span.events]
         dependencies = named(*(value for facts in told for value in (facts.depends_on, facts.dependency)))
@@ -149,16 +148,6 @@ def _doing(span: Span) -> tuple[Doing, TraceEvent]:
         return "retrying", event
     phase = split_event_type(event.event_type)[1]
     return ("scheduled" if phase == "scheduled" else "deferred" if phase == "deferred" else "queued"), event
-
-
-def _due(event: TraceEvent, doing: Doing) -> int | None:
-    """When what waits is to begin, as far as its event tells."""
-    facts = facts_of(event)
-    told = facts.next_at if doing == "retrying" else facts.scheduled_for if doing == "scheduled" else None
-    try:
-        return parse_timestamp(told) if isinstance(told, str) else None
-    except EventError:  # a job may have written anything there
-        return None
 
 
 def _is_over(trace: Trace, span_id: str) -> bool:
