@@ -696,6 +696,20 @@ def test_a_parent_without_a_name_is_none() -> None:
     assert (whole.roots, whole.missing_parents, whole.verdict) == (("A",), (), "succeeded")
 
 
+def test_failures_that_were_made_good_hide_no_other_in_the_hand_over() -> None:
+    """Of forty, twenty are told: first those that nobody made good, however late they were."""
+    events = [event(0, "R", "workflow:r:started")]
+    for n in range(40):
+        events.append(event(1 + n / 100, f"S{n}", "stage:s:started", "R"))
+        events.append(event(1 + n / 100, f"J{n}", "job:failed", f"S{n}", data={"error": "x"}))
+        events.append(event(2 + n / 100, f"S{n}", "stage:s:completed", "R"))
+    events += [event(3, one, f"stage:{one}:failed", "R", data={"error": "y"}) for one in ("first", "late")]
+    text = hand_over(build_trace("T", [*events, event(4, "R", "workflow:r:failed")], now=LATER), inert)
+    told = text.partition("**Other failures**\n")[2].splitlines()
+    assert [line.partition(":")[2].split(" ")[1] for line in told[:3]] == ["independent", "consequence", "recovered"]
+    assert told[20] == "- and 22 more (`--json` has them all)"
+
+
 @pytest.mark.parametrize("told", [lambda events: build_trace("T", events, now=LATER), grown_one_by_one])
 def test_what_is_due_later_is_waited_for_unless_the_trace_is_over(told: Callable[[list[TraceEvent]], Trace]) -> None:
     """A failed attempt that is tried again in an hour; a job scheduled for then, with its root open and over."""

@@ -189,8 +189,9 @@ class _Text:
             yield f"{self._code(one.name)}{undoing}: {self._plain(one.words)}"
 
     def _other_failures(self) -> Iterator[str]:
-        for span_id in self._trace.failures:
-            role, span = self._trace.roles[span_id], self._trace.spans[span_id]
+        roles = self._trace.roles
+        for span_id in sorted(self._trace.failures, key=lambda one: roles[one] == "recovered"):  # these matter least
+            role, span = roles[span_id], self._trace.spans[span_id]
             if role != "cause":
                 error = one_line(_error(span) or "", _MAX_ERROR)
                 yield f"{self._which(span_id, span.name)}: {role}{f' — {self._plain(error)}' if error else ''}"
