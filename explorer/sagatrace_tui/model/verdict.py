@@ -73,10 +73,10 @@ class Judge:
         """
         if self.silence(now) <= IDLE:
             return False
-        due = list(self.census.retries_due.values())
-        if not _are_closed(self._heads()):
-            due.extend(self.census.starts_due.values())
-        return all(now - one > IDLE for one in due)
+        retries, starts = self.census.retries_due, self.census.starts_due
+        if starts and not _are_closed(self._heads()):
+            retries = retries | starts
+        return not retries or now - max(retries.values()) > IDLE
 
     def _heads(self) -> list[Span]:
         return [self.fold.spans[one] for one in self.forest.heads() if one not in self.areas.owner]
