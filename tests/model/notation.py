@@ -33,9 +33,18 @@ from typing import Any, Final
 from sagatrace.events import TraceEvent, new_event
 from sagatrace_tui.model import IDLE, Trace, build_trace
 
-__all__ = ["START", "Saga", "answers", "events_of", "moment", "read"]
+__all__ = ["INCIDENT", "LATER", "START", "Saga", "answers", "event", "events_of", "moment", "read"]
 
 START: Final = 1_735_689_600_000_000  # 2025-01-01T00:00:00Z
+LATER: Final = 2 * START
+INCIDENT: Final = """
+    loan      0..9 failed !Refused:balance too low
+      credit  1..2 +release_credit
+      funds   3..4 +return_funds
+      pay     5..6 failed job !Closed:account closed
+      u2      7..7.5 ~funds
+      u1      8..8.5 failed ~credit !bureau down
+    """
 _SPELL: Final = re.compile(r"(?P<start>[\d.]*?)\.\.(?P<end>[\d.]*)(?P<retry>:retry)?")
 _OUTCOMES: Final = ("ok", "failed", "stopped", "canceled", "abandoned")
 _ENDS: Final = {"ok": "completed"}
@@ -106,6 +115,18 @@ def answers(trace: Trace) -> dict[str, str]:
 def moment(seconds: float) -> str:
     """A time of the notation as a timestamp."""
     return f"2025-01-01T00:{int(seconds) // 60:02}:{seconds % 60:09.6f}Z"
+
+
+def event(second: float, span_id: str, event_type: str, parent: str | None = None, **fields: Any) -> TraceEvent:
+    """An event of the trace `T`, so many seconds after its start."""
+    return new_event(
+        trace_id="T",
+        span_id=span_id,
+        event_type=event_type,
+        parent_span_id=parent,
+        timestamp=moment(second),
+        **fields,
+    )
 
 
 def events_of(text: str) -> list[TraceEvent]:
