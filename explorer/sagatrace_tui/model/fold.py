@@ -65,7 +65,7 @@ class Fold:
 
     @property
     def events(self) -> dict[str, TraceEvent]:
-        """What was folded, by id; put together when first asked for, which is not before something is added."""
+        """What was folded, by id; put together when first asked for: a trace that nothing is added to needs it not."""
         if self._events is None:
             self._events = dict(zip(map(_ID_OF, self._loaded), self._loaded, strict=True))
             self._loaded = []
