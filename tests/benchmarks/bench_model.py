@@ -180,10 +180,7 @@ def opening(events: int) -> None:
 
 
 def per_event() -> None:
-    """Each time in memory that nothing was in before, as with the first trace of a process: that has its price as well.
-
-    Merely decoding costs more per event the more there are, too: no cache holds them all.
-    """
+    """Each time in memory that nothing was in before, as with the first trace of a process: that has its price too."""
     print("\ncost per event, bytes → verdict; beside decoding as many")
     for events in (1_000, 10_000, 100_000, 200_000):
         documents = list(map(encode_event, saga_of(events).events))

@@ -189,6 +189,7 @@ def test_what_is_due_later_is_waited_for_unless_the_trace_is_over(told: Callable
     for events, waited_for in (
         ([root, job, retrying], True),
         ([root, job, retrying, over], True),
+        ([root, job, retrying, event(3, "R", "workflow:r:failed")], False),
         ([root, scheduled], True),
         ([root, scheduled, over], False),
         ([root, scheduled, event(3, "J", "job:canceled", "R")], False),

@@ -69,14 +69,19 @@ class Judge:
         """Whether nothing was told for so long, as of `now`, that a trace counts as ended.
 
         What failed and is to be tried again at a time that was told is waited for; so is what was scheduled, while the
-        root is open: a job that is left for next week does not keep a trace running that is over.
+        root is open: a job that is left for next week does not keep a trace running that is over. A root that is over
+        and did not go well waits for nothing.
         """
         if self.silence(now) <= IDLE:
             return False
-        retries, starts = self.census.retries_due, self.census.starts_due
-        if starts and not _are_closed(self._heads()):
-            retries = retries | starts
-        return not retries or now - max(retries.values()) > IDLE
+        due, starts = self.census.retries_due, self.census.starts_due
+        if due or starts:
+            heads = self._heads()
+            if not _are_closed(heads):
+                due = due | starts
+            elif any(head.status != "success" for head in heads):
+                due = {}
+        return not due or now - max(due.values()) > IDLE
 
     def _heads(self) -> list[Span]:
         return [self.fold.spans[one] for one in self.forest.heads() if one not in self.areas.owner]
