@@ -11,6 +11,21 @@ from redis import Redis
 import servers
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that plays whole what is played in part by default."""
+    parser.addoption(
+        "--heavy",
+        action="store_true",
+        help="play hundreds of kills and thousands of examples where a few are played by default",
+    )
+
+
+@pytest.fixture(scope="session")
+def heavy(request: pytest.FixtureRequest) -> bool:
+    """Return whether the run was started with `--heavy`."""
+    return bool(request.config.getoption("--heavy"))
+
+
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[str]:
     """The URL of a redis-server that runs for the whole session."""
