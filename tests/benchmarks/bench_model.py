@@ -20,7 +20,7 @@ import msgspec
 from sagatrace.events import TraceEvent, decode_events, encode_event, new_event
 from sagatrace_tui.model import Trace, build_trace
 from sagatrace_tui.model.fold import Fold
-from sagatrace_tui.model.forest import Forest
+from sagatrace_tui.model.tree import Forest
 from sagatrace_tui.model.undisturbed import undisturbed
 
 ROUNDS = 7

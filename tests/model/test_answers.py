@@ -12,7 +12,7 @@ from notation import INCIDENT, LATER, START, event, events_of
 from sagatrace.events import TraceEvent, parse_event
 from sagatrace_tui.labels import inert
 from sagatrace_tui.model import IDLE, build_trace
-from sagatrace_tui.model.explain import explain, hand_over
+from sagatrace_tui.model.report import explain, hand_over
 
 SEED = Path(__file__).parents[1] / "examples" / "seed_trace.jsonl"
 

@@ -11,7 +11,7 @@ from notation import LATER, START, event, events_of
 from sagatrace.events import TraceEvent
 from sagatrace_tui.labels import inert
 from sagatrace_tui.model import IDLE, Trace, build_trace, reading_anomalies
-from sagatrace_tui.model.explain import explain, hand_over
+from sagatrace_tui.model.report import explain, hand_over
 
 
 def grown_one_by_one(events: list[TraceEvent]) -> Trace:

@@ -7,7 +7,7 @@ from notation import INCIDENT, LATER, START, event, events_of
 
 from sagatrace_tui.labels import inert
 from sagatrace_tui.model import build_trace
-from sagatrace_tui.model.explain import explain, hand_over
+from sagatrace_tui.model.report import explain, hand_over
 
 
 def test_the_hand_over_reads_well_as_plain_text() -> None:

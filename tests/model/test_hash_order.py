@@ -32,7 +32,7 @@ def tell() -> None:
 
     from sagatrace_tui.labels import inert
     from sagatrace_tui.model import build_trace
-    from sagatrace_tui.model.explain import explain, hand_over
+    from sagatrace_tui.model.report import explain, hand_over
 
     for number in range(FORESTS):
         # The seeds from here on gave different answers once: two errors, of which any was told.

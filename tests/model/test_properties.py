@@ -18,8 +18,8 @@ from sagatrace.events import TraceEvent, decode_event, decode_events, encode_eve
 from sagatrace_tui.labels import inert
 from sagatrace_tui.model import IDLE, Trace, build_trace, fold_span
 from sagatrace_tui.model.attempts import read_attempts
-from sagatrace_tui.model.explain import explain, hand_over
-from sagatrace_tui.model.facts import facts_of
+from sagatrace_tui.model.event_data import facts_of
+from sagatrace_tui.model.report import explain, hand_over
 
 NOW = START + 10**9
 FORESTS = 10_000

@@ -10,7 +10,7 @@ from notation import START, events_of, moment
 from sagatrace.events import TraceEvent, new_event
 from sagatrace_tui.labels import inert
 from sagatrace_tui.model import IDLE, Trace, build_trace
-from sagatrace_tui.model.explain import explain, hand_over
+from sagatrace_tui.model.report import explain, hand_over
 from sagatrace_tui.model.waiting import MOST, waiting_on
 
 

@@ -16,7 +16,7 @@ from sagatrace.tracer import Tracer
 from sagatrace_tui.commands.why import EXIT_STATUSES, why
 from sagatrace_tui.labels import inert
 from sagatrace_tui.model import build_trace
-from sagatrace_tui.model.explain import explain, hand_over
+from sagatrace_tui.model.report import explain, hand_over
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ from sagatrace_tui.commands.outcome import (
 from sagatrace_tui.commands.transfer import json_line
 from sagatrace_tui.commands.why import EXIT_STATUSES
 from sagatrace_tui.labels import GLYPHS, inert, moment, short_name, verdict_words
-from sagatrace_tui.model.phases import mark_of
+from sagatrace_tui.model.span_state import mark_of
 
 if TYPE_CHECKING:
     from sagatrace_tui.live import Step

@@ -12,7 +12,7 @@ import click
 from sagatrace_tui.commands.outcome import fetched, folded, one_line_errors, opened_store, store_option, trace_argument
 from sagatrace_tui.labels import inert
 from sagatrace_tui.model import Verdict
-from sagatrace_tui.model.explain import explain, hand_over
+from sagatrace_tui.model.report import explain, hand_over
 from sagatrace_tui.model.undisturbed import undisturbed
 
 __all__ = ["EXIT_STATUSES", "why"]

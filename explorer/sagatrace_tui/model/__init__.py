@@ -5,7 +5,7 @@ ledger, undoing → verdict → trace, which joins them → waiting (what a runn
 """
 
 from sagatrace_tui.model.compensation import Outcome, Standing
-from sagatrace_tui.model.failure import Role
+from sagatrace_tui.model.failures import Role
 from sagatrace_tui.model.ledger import LedgerRow
 from sagatrace_tui.model.span import Attempt, Place, Span, SpanKind, SpanStatus, fold_span
 from sagatrace_tui.model.trace import IDLE, Anomaly, NeverRan, Trace, TraceStatus, build_trace, reading_anomalies

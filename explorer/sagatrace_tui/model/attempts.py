@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from sagatrace.events import TraceEvent
-from sagatrace_tui.model.facts import Facts, facts_of
-from sagatrace_tui.model.phases import UNDO_GROUPS, SpanStatus, mark_of
+from sagatrace_tui.model.event_data import Facts, facts_of
+from sagatrace_tui.model.span_state import UNDO_GROUPS, SpanStatus, mark_of
 
 __all__ = ["Reading", "Try", "read_attempts"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from sagatrace_tui.model.fold import Change, Fold
-from sagatrace_tui.model.forest import Forest
 from sagatrace_tui.model.span import Span
+from sagatrace_tui.model.tree import Forest
 
 __all__ = ["Areas", "Census"]
 

@@ -12,13 +12,13 @@ from heapq import nsmallest
 from typing import Final, Literal
 
 from sagatrace_tui.model.census import Areas, Census
-from sagatrace_tui.model.effects import Effects, ended_in_the_dark
-from sagatrace_tui.model.facts import facts_of
-from sagatrace_tui.model.failure import Failures, When, ending_of
+from sagatrace_tui.model.event_data import facts_of
+from sagatrace_tui.model.failures import Failures, When, ending_of
 from sagatrace_tui.model.fold import Change, Fold
-from sagatrace_tui.model.forest import Forest
 from sagatrace_tui.model.leftovers import Leftovers
+from sagatrace_tui.model.side_effects import Effects, ended_in_the_dark
 from sagatrace_tui.model.span import Span
+from sagatrace_tui.model.tree import Forest
 
 __all__ = ["Compensations", "Footing", "Outcome", "Standing", "beginning_of"]
 

@@ -13,9 +13,9 @@ from typing import Final
 
 from sagatrace.errors import EventError
 from sagatrace.events import TraceEvent, encode_event, parse_timestamp
-from sagatrace_tui.model.facts import facts_of, is_readable, links_of_all
-from sagatrace_tui.model.phases import NEW, SpanStatus, State, state_after
+from sagatrace_tui.model.event_data import facts_of, is_readable, links_of_all
 from sagatrace_tui.model.span import Span
+from sagatrace_tui.model.span_state import NEW, SpanStatus, State, state_after
 
 __all__ = ["Change", "Fold", "RewrittenError", "order_of"]
 

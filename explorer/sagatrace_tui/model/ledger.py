@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from sagatrace_tui.model.census import Census
 from sagatrace_tui.model.compensation import Compensations, Outcome, Standing, beginning_of
-from sagatrace_tui.model.facts import facts_of, text_of
-from sagatrace_tui.model.failure import When, ending_of
+from sagatrace_tui.model.event_data import facts_of, text_of
+from sagatrace_tui.model.failures import When, ending_of
 from sagatrace_tui.model.fold import Fold
-from sagatrace_tui.model.forest import Forest
 from sagatrace_tui.model.span import Place, Span
+from sagatrace_tui.model.tree import Forest
 
 __all__ = ["Ledger", "LedgerRow", "fate_of"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sagatrace_tui.model.census import Areas, Census
-from sagatrace_tui.model.failure import Failures
+from sagatrace_tui.model.failures import Failures
 from sagatrace_tui.model.fold import Fold
 from sagatrace_tui.model.span import Span
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from sagatrace_tui.model.fold import Change, Fold
-from sagatrace_tui.model.forest import Forest
+from sagatrace_tui.model.tree import Forest
 
 __all__ = ["Retries"]
 

@@ -12,8 +12,8 @@ import msgspec
 from sagatrace.errors import EventError
 from sagatrace.events import TraceEvent, parse_timestamp, split_event_type
 from sagatrace_tui.model.attempts import Reading, Try, read_attempts
-from sagatrace_tui.model.facts import Facts, facts_of, named, text_of
-from sagatrace_tui.model.phases import NEW, SpanKind, SpanStatus, State, mark_of, state_after
+from sagatrace_tui.model.event_data import Facts, facts_of, named, text_of
+from sagatrace_tui.model.span_state import NEW, SpanKind, SpanStatus, State, mark_of, state_after
 
 __all__ = ["TOLD_LATE", "Attempt", "Place", "Span", "SpanKind", "SpanStatus", "fold_span"]
 

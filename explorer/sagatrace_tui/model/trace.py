@@ -11,13 +11,13 @@ from sagatrace_tui.model.anomaly import Anomaly, listed, reading_anomalies
 from sagatrace_tui.model.census import Areas, Census
 from sagatrace_tui.model.clock import length
 from sagatrace_tui.model.compensation import Compensations, Standing
-from sagatrace_tui.model.failure import Failures, Role, in_order
+from sagatrace_tui.model.failures import Failures, Role, in_order
 from sagatrace_tui.model.fold import Change, Fold, RewrittenError
-from sagatrace_tui.model.forest import Forest
 from sagatrace_tui.model.ledger import Ledger, LedgerRow, fate_of
+from sagatrace_tui.model.rollback_checks import Undoing
 from sagatrace_tui.model.span import Span
+from sagatrace_tui.model.tree import Forest
 from sagatrace_tui.model.undisturbed import undisturbed
-from sagatrace_tui.model.undoing import Undoing
 from sagatrace_tui.model.verdict import IDLE, Judge, Judgement, Verdict
 
 __all__ = ["IDLE", "Anomaly", "NeverRan", "Trace", "TraceStatus", "build_trace", "reading_anomalies"]

@@ -8,11 +8,11 @@ from typing import Final, Literal
 from sagatrace_tui.model.anomaly import LONGEST_NAME, SHOWN, clipped, listed, one_line
 from sagatrace_tui.model.census import Areas, Census
 from sagatrace_tui.model.compensation import Compensations, Footing
-from sagatrace_tui.model.failure import Failures, in_order
+from sagatrace_tui.model.failures import Failures, in_order
 from sagatrace_tui.model.fold import Fold
-from sagatrace_tui.model.forest import Forest
+from sagatrace_tui.model.rollback_checks import Undoing
 from sagatrace_tui.model.span import Span
-from sagatrace_tui.model.undoing import Undoing
+from sagatrace_tui.model.tree import Forest
 
 __all__ = ["IDLE", "Judge", "Judgement", "Verdict"]
 

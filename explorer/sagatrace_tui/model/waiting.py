@@ -13,9 +13,9 @@ from typing import Final, Literal
 from sagatrace.events import TraceEvent, split_event_type
 from sagatrace_tui.model.anomaly import listed
 from sagatrace_tui.model.clock import length
-from sagatrace_tui.model.facts import facts_of, named
-from sagatrace_tui.model.phases import mark_of
+from sagatrace_tui.model.event_data import facts_of, named
 from sagatrace_tui.model.span import Span
+from sagatrace_tui.model.span_state import mark_of
 from sagatrace_tui.model.trace import Trace
 
 __all__ = ["MOST", "Doing", "Wait", "Waiting", "waiting_on"]

@@ -21,7 +21,7 @@ from sagatrace.stores import EventStore
 from sagatrace_tui.labels import inert, plural
 from sagatrace_tui.live import OpenTrace, Poller, TraceFeed
 from sagatrace_tui.model import Trace
-from sagatrace_tui.model.explain import hand_over
+from sagatrace_tui.model.report import hand_over
 from sagatrace_tui.screens.clipboard import CopyScreen
 from sagatrace_tui.screens.finding import FindScreen
 from sagatrace_tui.screens.followed import FollowedScreen, behind

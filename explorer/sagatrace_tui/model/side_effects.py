@@ -15,10 +15,10 @@ from typing import Final, Literal
 
 from sagatrace_tui.model.census import Areas, Census
 from sagatrace_tui.model.clock import clock
-from sagatrace_tui.model.facts import facts_of
+from sagatrace_tui.model.event_data import facts_of
 from sagatrace_tui.model.fold import Change, Fold
-from sagatrace_tui.model.forest import Forest
 from sagatrace_tui.model.span import Span
+from sagatrace_tui.model.tree import Forest
 
 __all__ = ["Effects", "Evidence", "ended_in_the_dark"]
 

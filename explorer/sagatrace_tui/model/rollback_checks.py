@@ -11,12 +11,12 @@ from math import nan
 from sagatrace_tui.model.anomaly import SHOWN, Anomaly, listed
 from sagatrace_tui.model.census import Areas, Census
 from sagatrace_tui.model.compensation import Compensations, beginning_of
-from sagatrace_tui.model.effects import ended_in_the_dark
-from sagatrace_tui.model.facts import facts_of
-from sagatrace_tui.model.failure import Failures
+from sagatrace_tui.model.event_data import facts_of
+from sagatrace_tui.model.failures import Failures
 from sagatrace_tui.model.fold import Fold
-from sagatrace_tui.model.forest import Forest
+from sagatrace_tui.model.side_effects import ended_in_the_dark
 from sagatrace_tui.model.span import Span
+from sagatrace_tui.model.tree import Forest
 
 __all__ = ["Undoing"]
 
