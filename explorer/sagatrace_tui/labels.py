@@ -42,6 +42,7 @@ GLYPHS: Final[Mapping[str, str]] = {
     "queued": "◌",
     "stopped": "■",
     "canceled": "⊘",
+    "interrupted": "↯",
     "point": "•",
     "unknown": "?",
 }
@@ -52,12 +53,12 @@ VERDICTS: Final[Mapping[Verdict, tuple[str, str]]] = {
     "compensating": ("↺", "compensating"),
     "failed": ("✘", "failed"),
     "rolled_back": ("↩", "rolled back"),
-    "rollback_incomplete": ("⚠", "half undone"),
-    "rollback_missing": ("⚠", "not undone"),
-    "succeeded_but_compensated": ("⚠", "yet undone"),
+    "rollback_incomplete": ("⚠", "rollback incomplete"),
+    "rollback_missing": ("⚠", "rollback missing"),
+    "succeeded_but_compensated": ("⚠", "succeeded but compensated"),
     "unknown": ("?", "unknown"),
 }
-"""Glyph and word, at most twelve columns."""
+"""Glyph and words."""
 
 
 # Controls (C0, DEL, C1), what turns or hides text (bidi, zero-width, tags), line and paragraph separators,

@@ -143,7 +143,7 @@ def in_a_tree(documents: list[bytes]) -> Forest:
 def with_lists(documents: list[bytes]) -> Trace:
     trace = answered(documents)
     assert trace.anomalies is not None
-    assert trace.ledger is not None
+    assert trace.compensations is not None
     assert trace.roles is not None
     return trace
 

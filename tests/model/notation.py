@@ -32,6 +32,7 @@ from typing import Any, Final
 
 from sagatrace.events import TraceEvent, new_event
 from sagatrace_tui.model import IDLE, Trace, build_trace
+from sagatrace_tui.model.reasons import reason_of
 
 __all__ = ["INCIDENT", "LATER", "START", "Saga", "answers", "event", "events_of", "moment", "read"]
 
@@ -98,14 +99,14 @@ def read(saga: Saga) -> Trace:
 def answers(trace: Trace) -> dict[str, str]:
     """All answers, in the notation of the table."""
     roles = ((one, trace.roles[one]) for one in sorted(trace.roles))
-    undos = ((row.original_span_id, row.span_id or "-", row.outcome) for row in trace.ledger)
+    undos = ((row.original_span_id, row.span_id or "-", row.outcome) for row in trace.compensations)
     return {
         "verdict": trace.verdict,
         "path": " ".join(trace.failure_path),
         "roles": " ".join(f"{one}:{role}" for one, role in roles),
         "undone": " ".join(f"{step}<{undo}:{outcome}" for step, undo, outcome in undos),
         "standing": "; ".join(
-            f"{one.span_id}{'' if one.certain else '?'}: {one.reason}" for one in trace.still_standing
+            f"{one.span_id}{'' if one.certain else '?'}: {reason_of(one)}" for one in trace.still_standing
         ),
         "odd": " ".join(f"{one.kind}({' '.join(one.span_ids)})" for one in trace.anomalies),
         "never_ran": " ".join(f"{one.span_id}<{one.dependency_id}" for one in trace.never_ran),

@@ -12,7 +12,8 @@ from notation import INCIDENT, LATER, START, event, events_of
 from sagatrace.events import TraceEvent, parse_event
 from sagatrace_tui.labels import inert
 from sagatrace_tui.model import IDLE, build_trace
-from sagatrace_tui.model.report import explain, hand_over
+from sagatrace_tui.views.incident_summary import incident_summary
+from sagatrace_tui.views.report import report
 
 SEED = Path(__file__).parents[1] / "examples" / "seed_trace.jsonl"
 
@@ -23,19 +24,21 @@ def test_the_seed_s_questions_on_the_seed_s_example() -> None:
     trace = build_trace("T1", events, now=events[-1].micros + 1)
     assert (trace.verdict, trace.cause and trace.cause.span_id) == ("compensating", "S6")
     assert trace.failure_path == ("S1", "S6")
-    assert [(row.original_span_id, row.span_id, row.outcome) for row in trace.ledger] == [("S2", "S7", "running")]
+    assert [(row.original_span_id, row.span_id, row.outcome) for row in trace.compensations] == [
+        ("S2", "S7", "running")
+    ]
     trace.add([], now=events[-1].micros + IDLE + 1)
     assert trace.verdict == "rollback_incomplete"
     assert trace.summary == (
         "failed at stage:funding (Insufficient funds) · "
         "rollback incomplete: 1 of 1 step still standing (stage:validate)"
     )
-    assert [(row.span_id, row.outcome) for row in trace.ledger] == [("S7", "unconfirmed")]
+    assert [(row.span_id, row.outcome) for row in trace.compensations] == [("S7", "unconfirmed")]
     assert [(one.kind, one.span_ids) for one in trace.anomalies] == [("never_ended", ("S1", "S7"))]
 
 
 def test_the_explanation_has_the_contract_s_keys_and_values() -> None:
-    told = explain(build_trace("T", events_of(INCIDENT), now=LATER))
+    told = report(build_trace("T", events_of(INCIDENT), now=LATER))
     assert told == {
         "trace_id": "T",
         "verdict": "rollback_incomplete",
@@ -107,7 +110,7 @@ def test_an_undo_ran_where_it_says_or_else_where_its_job_did() -> None:
             event(1, "u", "undo:compensating", data={"original_span_id": "a", **own}),
             event(2, "j", "job:started", "u", data={"worker": "w-2"}),
         ]
-        (row,) = build_trace("T", events, now=LATER).ledger
+        (row,) = build_trace("T", events, now=LATER).compensations
         assert (row.place and row.place.worker) == place
 
 
@@ -149,8 +152,8 @@ def test_an_undo_between_two_attempts_keeps_its_last_error() -> None:
           u1      5..6:retry job ~credit !bank down
         """
     trace = build_trace("T", events_of(saga), now=LATER)
-    assert "undo `u1` 00:00:05.000Z, attempt 1, last error: bank down\n" in hand_over(trace, inert)
-    (row,) = explain(trace)["compensations"]
+    assert "undo `u1` 00:00:05.000Z, attempt 1, last error: bank down\n" in incident_summary(trace, inert)
+    (row,) = report(trace)["compensations"]
     assert (row["outcome"], row["error"]) == ("unconfirmed", "bank down")
 
 
@@ -169,7 +172,7 @@ def test_an_undo_without_an_error_says_why_it_ended_and_not_why_it_began(
         event(5, "U", "job:started", "loan", data=begun),
         event(6, "U", f"job:{phase}", "loan", data={"reason": reason} if reason else None),
     ]
-    answer = explain(build_trace("T", [*steps, *undo], now=LATER))
+    answer = report(build_trace("T", [*steps, *undo], now=LATER))
     (row,) = answer["compensations"]
     assert (row["outcome"], row["error"]) == ("failed", told)
     assert {one["error"] for one in answer["errors"] if one["span_id"] == "U"} <= {told if reason else None}
@@ -184,7 +187,9 @@ def test_of_what_an_undo_left_behind_the_first_error_is_told() -> None:
           pay2    3..4 failed
           undo    5..7 ~pay
 {jobs}""")
-    [row] = [row for row in build_trace("T", reversed(events), now=LATER).ledger if row.original_span_id == "pay"]
+    [row] = [
+        row for row in build_trace("T", reversed(events), now=LATER).compensations if row.original_span_id == "pay"
+    ]
     assert (row.outcome, row.error) == ("failed", "error 0")
 
 
@@ -207,7 +212,7 @@ def test_an_undo_whose_jobs_never_did_their_work_says_why(jobs: str, told: str) 
             {jobs}
         """
     trace = build_trace("T", events_of(saga), now=LATER)
-    [row] = explain(trace)["compensations"]
+    [row] = report(trace)["compensations"]
     assert (trace.verdict, row["outcome"], row["error"]) == ("rollback_incomplete", "failed", told)
 
 
@@ -234,7 +239,7 @@ def test_an_event_of_a_wrong_clock_keeps_no_trace_running() -> None:
         trace.add([], now=START + 4 * second + IDLE)
         assert (trace.verdict, trace.status) == ("unknown", "unknown")
         assert [one.kind for one in trace.anomalies] == ["clock_skew", "never_ended"]
-        assert "silent" not in hand_over(trace, inert)
+        assert "silent" not in incident_summary(trace, inert)
 
 
 def test_a_reader_whose_clock_is_behind_ends_nothing() -> None:

@@ -11,7 +11,8 @@ from notation import LATER, START, event, events_of
 from sagatrace.events import TraceEvent
 from sagatrace_tui.labels import inert
 from sagatrace_tui.model import IDLE, Trace, build_trace, reading_anomalies
-from sagatrace_tui.model.report import explain, hand_over
+from sagatrace_tui.views.incident_summary import incident_summary
+from sagatrace_tui.views.report import report
 
 
 def grown_one_by_one(events: list[TraceEvent]) -> Trace:
@@ -66,7 +67,7 @@ def test_silence_follows_events_that_come_while_a_clock_is_wrong() -> None:
     assert trace.silence(trace.now) == IDLE - 595_000_000
     trace.add([], now=START + 601_000_000 + IDLE)
     assert (trace.status, trace.verdict) == ("failed", "failed")
-    assert ", silent since 2025-01-01 00:10:00.000Z, " in hand_over(trace, inert)
+    assert ", silent since 2025-01-01 00:10:00.000Z, " in incident_summary(trace, inert)
 
 
 def test_a_document_seen_twice_under_one_id_is_told_unless_the_other_was_only_presumed() -> None:
@@ -225,7 +226,7 @@ def grown(*events: TraceEvent) -> Trace:
         trace.add([one])
         assert trace.summary
     whole = build_trace("T", events, now=LATER)
-    assert (trace, explain(trace)) == (whole, explain(whole))
+    assert (trace, report(trace)) == (whole, report(whole))
     return trace
 
 

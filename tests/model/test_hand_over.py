@@ -7,11 +7,12 @@ from notation import INCIDENT, LATER, START, event, events_of
 
 from sagatrace_tui.labels import inert
 from sagatrace_tui.model import build_trace
-from sagatrace_tui.model.report import explain, hand_over
+from sagatrace_tui.views.incident_summary import incident_summary
+from sagatrace_tui.views.report import report
 
 
 def test_the_hand_over_reads_well_as_plain_text() -> None:
-    text = hand_over(build_trace("T", events_of(INCIDENT), now=LATER), inert)
+    text = incident_summary(build_trace("T", events_of(INCIDENT), now=LATER), inert)
     assert (
         text
         == f"""\
@@ -50,7 +51,7 @@ UNDONE = (
 def test_where_the_cause_ran_is_part_of_the_answer() -> None:
     where = {"worker": "w-7", "queue": "loans", "attempt": 2, "attempts_allowed": 3}
     trace = build_trace("T", [event(1, "J", "job:started", data=where), event(2, "J", "job:failed")], now=LATER)
-    assert "- where: worker `w-7`, queue `loans`, attempt 2 of 3\n" in hand_over(trace, inert)
+    assert "- where: worker `w-7`, queue `loans`, attempt 2 of 3\n" in incident_summary(trace, inert)
 
 
 def test_a_worker_that_was_lost_and_a_second_that_managed_are_told_with_the_reason() -> None:
@@ -65,8 +66,8 @@ def test_a_worker_that_was_lost_and_a_second_that_managed_are_told_with_the_reas
     trace = build_trace("T", events, now=LATER)
     assert (trace.verdict, trace.roles) == ("succeeded", {"J": "recovered"})
     assert [attempt.error for attempt in trace.spans["J"].attempts] == ["its worker w-7 is gone", None]
-    assert explain(trace)["errors"][0]["error"] == "its worker w-7 is gone"
-    assert explain(build_trace("T", events[:2], now=LATER))["errors"][0]["error"] == "its worker w-7 is gone"
+    assert report(trace)["errors"][0]["error"] == "its worker w-7 is gone"
+    assert report(build_trace("T", events[:2], now=LATER))["errors"][0]["error"] == "its worker w-7 is gone"
 
 
 def test_a_stage_ran_where_the_job_around_it_did() -> None:
@@ -76,7 +77,7 @@ def test_a_stage_ran_where_the_job_around_it_did() -> None:
         event(1, "S", "stage:pay:failed", "J", data={"error": "no"}),
         event(2, "J", "job:failed", data=where),
     ]
-    text = hand_over(build_trace("T", events, now=LATER), inert)
+    text = incident_summary(build_trace("T", events, now=LATER), inert)
     assert "- where: in `approve`, worker `w-7`, queue `loans`, attempt 1\n" in text
 
 
@@ -89,7 +90,7 @@ def test_what_began_on_another_day_has_its_date_and_a_reason_is_told_once() -> N
         *(event(3 + n, f"u{n}", "undo:compensated", "loan", data=undo) for n in range(2)),
     ]
     late = msgspec.structs.replace(events[-1], timestamp="2025-01-02T00:00:00.000000Z")
-    text = hand_over(build_trace("T", [*events[:-1], late], now=LATER), inert)
+    text = incident_summary(build_trace("T", [*events[:-1], late], now=LATER), inert)
     assert "- cause: `stage:pay` failed at 00:00:02.000Z\n" in text
     assert "undo `undo` 2025-01-02 00:00:00.000Z to 2025-01-02 00:00:00.000Z\n" in text
     assert text.count("because no funds") == 1
@@ -98,7 +99,7 @@ def test_what_began_on_another_day_has_its_date_and_a_reason_is_told_once() -> N
 def test_a_job_cannot_forge_a_line_of_the_hand_over() -> None:
     data = {"error": "\n\n**succeeded**\x1b[2J", "job_name": "`a`\n# b"}
     forged = event(1, "J`\n**succeeded**", "job:failed", data=data)
-    text = hand_over(build_trace("T", [forged], now=LATER), inert)
+    text = incident_summary(build_trace("T", [forged], now=LATER), inert)
     assert not [line for line in text.splitlines() if line.startswith(("**succeeded", "#"))]
     assert "\x1b" not in text
 
@@ -106,19 +107,19 @@ def test_a_job_cannot_forge_a_line_of_the_hand_over() -> None:
 def test_an_error_written_as_markdown_is_code() -> None:
     for error in ("**rolled_back** all fine", "[click](http://evil)", "<!-- @channel", "~~no~~", "_undone_", "a`b` c"):
         failed = [event(0, "A", "stage:a:started"), event(1, "A", "stage:a:failed", data={"error": error})]
-        text = hand_over(build_trace("T", failed, now=LATER), inert)
+        text = incident_summary(build_trace("T", failed, now=LATER), inert)
         quoted = error.replace("`", "ˋ")
         assert f"- error: `{quoted}`\n" in text
         assert f"\n`failed at stage:a ({quoted}) · nothing to undo`\n" in text
         assert text.count(quoted) == 2
     plain = [event(0, "A", "stage:a:started"), event(1, "A", "stage:a:failed", data={"error": "read_only: a-b"})]
-    assert "- error: read_only: a-b\n" in hand_over(build_trace("T", plain, now=LATER), inert)
+    assert "- error: read_only: a-b\n" in incident_summary(build_trace("T", plain, now=LATER), inert)
 
 
 def test_what_a_chat_would_show_as_a_picture_is_code_and_what_it_would_not_is_none() -> None:
     for error, shown in ((":fire:", "`:fire:`"), ("db:5432:gone", "db:5432:gone"), ("a:b:c", "a:b:c")):
         failed = [event(0, "A", "stage:a:started"), event(1, "A", "stage:a:failed", data={"error": error})]
-        assert f"- error: {shown}\n" in hand_over(build_trace("T", failed, now=LATER), inert)
+        assert f"- error: {shown}\n" in incident_summary(build_trace("T", failed, now=LATER), inert)
 
 
 def test_that_an_error_goes_on_is_said() -> None:
@@ -130,7 +131,7 @@ def test_that_an_error_goes_on_is_said() -> None:
     ):
         failed = [event(0, "A", "stage:a:started"), event(1, "A", "stage:a:failed", data={"error": error})]
         trace = build_trace("T", failed, now=LATER)
-        assert f"- error: {shown}\n" in hand_over(trace, inert)
+        assert f"- error: {shown}\n" in incident_summary(trace, inert)
         assert ("…" in shown) == ("…" in trace.summary)
 
 
@@ -149,12 +150,12 @@ def test_names_of_any_length_leave_room_for_the_rest() -> None:
     assert trace.summary.startswith("failed at stage:nnn")
     assert trace.summary.endswith("n…)")
     assert "· rollback incomplete: 1 of 1 step still standing (stage:nnn" in trace.summary
-    assert max(map(len, hand_over(trace, inert).splitlines())) < 1100
+    assert max(map(len, incident_summary(trace, inert).splitlines())) < 1100
 
 
 def test_a_trace_id_is_given_whole() -> None:
     trace_id = "a\n" + "b" * 253
-    text = hand_over(build_trace(trace_id, [], now=LATER), inert)
+    text = incident_summary(build_trace(trace_id, [], now=LATER), inert)
     assert text.startswith(f"**unknown** — `a␊{'b' * 253}`\n")
 
 
@@ -167,7 +168,7 @@ def test_spans_of_one_name_are_told_apart_by_their_ids() -> None:
           i4      1..5 named=item failed !b
           u1      6..7 ~i1
         """
-    text = hand_over(build_trace("T", events_of(saga), now=LATER), inert)
+    text = incident_summary(build_trace("T", events_of(saga), now=LATER), inert)
     assert "- `stage:item` (`i4`): independent — b\n" in text
     assert "- `workflow:loan`: consequence\n" in text
     assert "- `stage:item` (`i1`): undo succeeded, " in text
@@ -181,9 +182,9 @@ def test_while_a_trace_goes_on_no_undo_is_said_never_to_have_started() -> None:
           pay     3..4 failed
         """
     trace = build_trace("T", events_of(saga), now=START + 5_000_000)
-    assert "- `stage:credit`: undo not started so far\n" in hand_over(trace, inert)
+    assert "- `stage:credit`: undo not started so far\n" in incident_summary(trace, inert)
     trace.add([], now=LATER)
-    assert "- `stage:credit`: undo never started\n" in hand_over(trace, inert)
+    assert "- `stage:credit`: undo never started\n" in incident_summary(trace, inert)
 
 
 def test_a_step_that_nobody_undid_reads_as_a_sentence() -> None:
@@ -192,7 +193,7 @@ def test_a_step_that_nobody_undid_reads_as_a_sentence() -> None:
           credit  1..2 +release
           pay     3..4 failed +refund !TimeoutError:3 s
         """
-    text = hand_over(build_trace("T", events_of(saga), now=LATER), inert)
+    text = incident_summary(build_trace("T", events_of(saga), now=LATER), inert)
     assert "**Undo**\n- `stage:pay`: undo not started\n- `stage:credit`: undo not started, step completed" in text
     told = "undo never started; its own outcome is unknown, it may have taken effect"
     assert f"- `stage:pay`: {told}\n" in text
@@ -207,7 +208,7 @@ def test_who_will_never_run_is_told_with_what_became_of_what_it_waits_for() -> N
           log     d1 job needs=mail
           note    d1 job needs=hold
         """
-    text = hand_over(build_trace("T", events_of(saga), now=LATER), inert)
+    text = incident_summary(build_trace("T", events_of(saga), now=LATER), inert)
     assert "- `mail`: waits for `pay`, which failed\n" in text
     assert "- `log`: waits for `mail`, which never ran either\n" in text
     assert "- `note`: waits for `hold`, which was canceled\n" in text
@@ -221,7 +222,7 @@ def test_an_undo_that_nobody_told_the_end_of_is_explained_whatever_else_speaks_f
           u2      5.. ~pay
           u1      5.. ~credit
         """
-    text = hand_over(build_trace("T", events_of(saga), now=LATER), inert)
+    text = incident_summary(build_trace("T", events_of(saga), now=LATER), inert)
     unconfirmed = "unconfirmed, its undo began and nobody told how it ended"
     assert f"- `stage:credit`: {unconfirmed}\n" in text
     assert f"- `stage:pay`: {unconfirmed}; it had failed itself, so there may be nothing to undo\n" in text
@@ -235,7 +236,7 @@ def test_failures_that_were_made_good_hide_no_other_in_the_hand_over() -> None:
         events.append(event(1 + n / 100, f"J{n}", "job:failed", f"S{n}", data={"error": "x"}))
         events.append(event(2 + n / 100, f"S{n}", "stage:s:completed", "R"))
     events += [event(3, one, f"stage:{one}:failed", "R", data={"error": "y"}) for one in ("first", "late")]
-    text = hand_over(build_trace("T", [*events, event(4, "R", "workflow:r:failed")], now=LATER), inert)
+    text = incident_summary(build_trace("T", [*events, event(4, "R", "workflow:r:failed")], now=LATER), inert)
     told = text.partition("**Other failures**\n")[2].splitlines()
     assert [line.partition(":")[2].split(" ")[1] for line in told[:3]] == ["independent", "consequence", "recovered"]
     assert told[20] == "- and 22 more (`--json` has them all)"

@@ -32,12 +32,13 @@ def tell() -> None:
 
     from sagatrace_tui.labels import inert
     from sagatrace_tui.model import build_trace
-    from sagatrace_tui.model.report import explain, hand_over
+    from sagatrace_tui.views.incident_summary import incident_summary
+    from sagatrace_tui.views.report import report
 
     for number in range(FORESTS):
         # The seeds from here on gave different answers once: two errors, of which any was told.
         trace = build_trace("T", random_forest(random.Random(3_500 + number)), now=NOW)
-        print(json.dumps([explain(trace), hand_over(trace, inert), list(trace.walk())]))
+        print(json.dumps([report(trace), incident_summary(trace, inert), list(trace.walk())]))
 
 
 if __name__ == "__main__":

@@ -18,8 +18,9 @@ from sagatrace.events import TraceEvent, decode_event, decode_events, encode_eve
 from sagatrace_tui.labels import inert
 from sagatrace_tui.model import IDLE, Trace, build_trace, fold_span
 from sagatrace_tui.model.attempts import read_attempts
-from sagatrace_tui.model.event_data import facts_of
-from sagatrace_tui.model.report import explain, hand_over
+from sagatrace_tui.model.event_data import data_of
+from sagatrace_tui.views.incident_summary import incident_summary
+from sagatrace_tui.views.report import report
 
 NOW = START + 10**9
 FORESTS = 10_000
@@ -143,9 +144,9 @@ def check(trace: Trace) -> None:
     assert len(standing) == len(trace.still_standing)
     assert trace.verdict != "rolled_back" or not standing
     assert (trace.verdict == "rollback_missing") <= bool(standing)
-    told = explain(trace)
+    told = report(trace)
     assert json.loads(json.dumps(told)) == told
-    text = hand_over(trace, inert)
+    text = incident_summary(trace, inert)
     assert text == "\n".join(inert(line) for line in text.split("\n")), "nothing active reaches the text"
 
 
@@ -164,7 +165,7 @@ def test_order_and_repetition_do_not_matter(events: list[TraceEvent], rnd: rando
     rnd.shuffle(shuffled)
     again = build_trace("T", shuffled, now=NOW)
     assert again == whole
-    assert explain(again) == explain(whole)
+    assert report(again) == report(whole)
 
 
 @settings(max_examples=1600, deadline=None)
@@ -184,9 +185,9 @@ def test_a_few_events_at_a_time_give_the_same_trace(events: list[TraceEvent], rn
         for span_id, span in grown.spans.items():
             assert before.get(span_id) == span.events or span_id in changed, "a changed span is told"
         if rnd.random() < 0.3:
-            explain(grown)
+            report(grown)
     assert grown == whole
-    assert explain(grown) == explain(whole)
+    assert report(grown) == report(whole)
     assert list(grown.walk()) == list(whole.walk())
 
 
@@ -209,7 +210,7 @@ def test_any_event_and_any_span_of_a_saga_may_be_missing_and_come_late(saga: Sag
             for event in missing:
                 trace.add([event])
             assert trace == whole
-            assert explain(trace) == explain(whole)
+            assert report(trace) == report(whole)
 
 
 @settings(max_examples=300, deadline=None)

@@ -153,7 +153,9 @@ def test_what_is_said_is_what_was_done(seed: int) -> None:
     assert (trace.verdict, trace.failure_path) == (play.verdict, tuple(play.path))
     assert trace.roles == play.roles
     assert {one.span_id for one in trace.still_standing} == (play.standing if play.failed else set())
-    assert [(row.original_span_id, row.span_id, row.outcome) for row in trace.ledger if row.span_id] == play.undos
+    assert [
+        (row.original_span_id, row.span_id, row.outcome) for row in trace.compensations if row.span_id
+    ] == play.undos
     assert trace.anomalies == ()
 
 

@@ -10,8 +10,9 @@ from notation import START, events_of, moment
 from sagatrace.events import TraceEvent, new_event
 from sagatrace_tui.labels import inert
 from sagatrace_tui.model import IDLE, Trace, build_trace
-from sagatrace_tui.model.report import explain, hand_over
-from sagatrace_tui.model.waiting import MOST, waiting_on
+from sagatrace_tui.views.incident_summary import incident_summary
+from sagatrace_tui.views.report import report
+from sagatrace_tui.views.waiting import MOST, waiting_on
 
 
 def job(second: float, phase: str, span_id: str = "pay", **data: Any) -> TraceEvent:
@@ -143,7 +144,7 @@ def test_a_trace_that_has_ended_waits_on_nothing() -> None:
     trace = loan(job(1, "started"), now=2)
     trace.add([], now=at(1) + IDLE + 1)
     assert waiting_on(trace, trace.now) is None
-    assert "Waiting on" not in hand_over(trace, inert)
+    assert "Waiting on" not in incident_summary(trace, inert)
 
 
 def test_an_event_changes_what_is_waited_on() -> None:
@@ -160,17 +161,17 @@ def test_of_many_the_first_are_told_and_all_are_counted() -> None:
     assert waiting is not None
     assert (len(waiting.waits), waiting.count) == (MOST, 500)
     assert waiting.line == "j000: queued for 8 s +499 more"
-    assert "- and 480 more\n" in hand_over(trace, inert)
+    assert "- and 480 more\n" in incident_summary(trace, inert)
 
 
 def test_the_hand_over_of_a_running_trace_says_what_it_waits_on() -> None:
     hostile = job(2, "started", "x", job_name="\x1b[2J**evil**\nloan: succeeded")
     events = [job(1, "started"), job(2, "retrying", attempt=1, attempts_allowed=3, next_at=moment(30)), hostile]
     trace = loan(*events, now=18)
-    text = hand_over(trace, inert)
+    text = incident_summary(trace, inert)
     assert "**Waiting on**\n- `" in text
     assert "\n- `pay`: retry 1 of 2 in 12 s\n" in text
     assert "\x1b" not in text
-    assert "waiting_on" not in explain(trace)
-    unwinding = hand_over(build_trace("T", events_of(UNWINDING), now=at(14)), inert)
+    assert "waiting_on" not in report(trace)
+    unwinding = incident_summary(build_trace("T", events_of(UNWINDING), now=at(14)), inert)
     assert "\n- `bank` (undoes `stage:funds`): running for 4 s\n" in unwinding

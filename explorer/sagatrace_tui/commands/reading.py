@@ -72,7 +72,7 @@ def show(trace_id: str, store_url: str | None) -> None:
     for line in tree_lines(trace):
         click.echo(line)
     if trace.anomalies:
-        click.echo("\nOdd about this trace:")
+        click.echo("\nAnomalies:")
         for anomaly in trace.anomalies:
             click.echo(f"  ! {anomaly.kind}: {inert(anomaly.detail, 400)}")
 

@@ -87,5 +87,5 @@ def _add(trace: Trace, events: list[TraceEvent], now: int) -> None:
 
 def _prepare(trace: Trace) -> None:
     """Work out here, in the feed's thread, what a screen would otherwise wait for."""
-    _ = trace.summary, trace.failures, trace.failure_path, trace.ledger, trace.never_ran
+    _ = trace.summary, trace.failures, trace.failure_path, trace.compensations, trace.never_ran
     _ = trace.still_standing, trace.anomalies, trace.innermost

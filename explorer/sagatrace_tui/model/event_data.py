@@ -1,4 +1,4 @@
-"""What the model reads of an event's `data`: a few values by name, everything else stays undecoded."""
+"""The few values of an event's `data` that the model reads. Everything else stays undecoded."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ import msgspec
 
 from sagatrace.events import UNREADABLE, TraceEvent
 
-__all__ = ["Facts", "Links", "facts_of", "is_readable", "links_of_all", "named", "text_of"]
+__all__ = ["EventData", "Links", "data_of", "execution_of", "ids_in", "is_readable", "links_of_all", "text_of"]
 
 
 class Links(msgspec.Struct, frozen=True, gc=False):
-    """What ties a step to its undoing: needed of every event before a verdict can be given."""
+    """The values that tie a step to its compensation: every verdict needs them of every event."""
 
     original_span_id: Any = None
     compensation: Any = None
 
 
-class Facts(msgspec.Struct, frozen=True, gc=False):
-    """The values read of the few spans that are looked at more closely. Jobs may have written anything there."""
+class EventData(msgspec.Struct, frozen=True, gc=False):
+    """The values read of the few spans that need a closer look. A job may have written anything there."""
 
     job_name: Any = None
     queue: Any = None
@@ -43,28 +43,29 @@ class Facts(msgspec.Struct, frozen=True, gc=False):
     scheduled_for: Any = None
     original_span_id: Any = None
     compensation: Any = None
+    execution: Any = None
 
 
-_NO_FACTS: Final = Facts()
+_EMPTY: Final = EventData()
 _links: Final = msgspec.json.Decoder(Links | None)
-_facts: Final = msgspec.json.Decoder(Facts | None)
+_data: Final = msgspec.json.Decoder(EventData | None)
 _RAW_DATA_OF: Final = attrgetter("raw_data")
 
 
 def links_of_all(events: Sequence[TraceEvent]) -> tuple[list[tuple[TraceEvent, Links]], list[str]]:
-    """The events that have any link, with it, in the order given; and the ids of those whose data is no object."""
-    with suppress(TypeError, *UNREADABLE):  # in most traces all have data, and all of it is an object
+    """Return the events that have any link, in the order given, and the ids of those whose data is not an object."""
+    with suppress(TypeError, *UNREADABLE):  # in most traces every event has data, and it is an object
         return _linked(events), []
-    told = [event for event in events if event.raw_data is not msgspec.UNSET]
+    with_data = [event for event in events if event.raw_data is not msgspec.UNSET]
     with suppress(*UNREADABLE):
-        return _linked(told), []
-    readable = list(map(is_readable, told))
-    unreadable = [event.id for event, is_good in zip(told, readable, strict=True) if not is_good]
-    return _linked(list(compress(told, readable))), unreadable
+        return _linked(with_data), []
+    readable = list(map(is_readable, with_data))
+    unreadable = [event.id for event, is_good in zip(with_data, readable, strict=True) if not is_good]
+    return _linked(list(compress(with_data, readable))), unreadable
 
 
 def _linked(events: Sequence[TraceEvent]) -> list[tuple[TraceEvent, Links]]:
-    """Those that have any link, with it. Raises what a decoder does at data that is no object, or missing."""
+    """Return those that have any link. Raise the decoder's error for data that is missing or not an object."""
     return [
         (event, links)
         for event, links in zip(events, map(_links.decode, map(_RAW_DATA_OF, events)), strict=True)
@@ -72,18 +73,30 @@ def _linked(events: Sequence[TraceEvent]) -> list[tuple[TraceEvent, Links]]:
     ]
 
 
-def facts_of(event: TraceEvent) -> Facts:
-    """The values in one event's data; none where it has no data, or data that is no object."""
+def data_of(event: TraceEvent) -> EventData:
+    """Return these values of one event; none where it has no data, or its data is not a JSON object."""
     if event.raw_data is msgspec.UNSET:
-        return _NO_FACTS
+        return _EMPTY
     try:
-        return _facts.decode(event.raw_data) or _NO_FACTS
+        return _data.decode(event.raw_data) or _EMPTY
     except UNREADABLE:
-        return _NO_FACTS
+        return _EMPTY
+
+
+def execution_of(event: TraceEvent) -> str | None:
+    """Return the RQ execution that an event of a job belongs to, by its data or else by its id; None if unknown.
+
+    Workers name the events of an execution after it: `<execution>:start` and `<execution>:end`.
+    """
+    execution = data_of(event).execution
+    if isinstance(execution, str) and execution:
+        return execution
+    name, _, suffix = event.id.rpartition(":")
+    return name if name and suffix in ("start", "end") else None
 
 
 def is_readable(event: TraceEvent) -> bool:
-    """Whether the event's data, if it has any, is a JSON object."""
+    """Return whether the event's data, if it has any, is a JSON object."""
     if event.raw_data is msgspec.UNSET:
         return True
     try:
@@ -94,14 +107,14 @@ def is_readable(event: TraceEvent) -> bool:
 
 
 def text_of(value: object) -> str | None:
-    """What a job wrote where a text belongs, as a text."""
+    """Return a value that a job wrote where a text belongs, as text."""
     if value is None or isinstance(value, str):
         return value
     return msgspec.json.encode(value).decode()
 
 
-def named(*values: object) -> tuple[str, ...]:
-    """Ids out of values that may each be one, a list of them, or something else altogether."""
+def ids_in(*values: object) -> tuple[str, ...]:
+    """Return the span ids in values that may each be an id, a list of ids, or anything else."""
     ids: dict[str, None] = {}
     for value in values:
         for item in value if isinstance(value, list) else (value,):

@@ -2,7 +2,7 @@
 
 A word with a colon after a known key is a condition, `key=value` is one on an event's data, text in quotes is part of
 an error, and any other word is how a trace id begins. All of them must be met by one event of a trace. Only `status:`
-with a word of the list, as `status:half-undone`, asks how the whole trace stands.
+with a word of the list, as `status:rollback-incomplete`, asks how the whole trace stands.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from datetime import UTC, datetime
 from typing import Final, Literal, cast, get_args
 
 from sagatrace.events import split_event_type
-from sagatrace_tui.model.verdict import Verdict
+from sagatrace_tui.model.answers import Verdict
 
 __all__ = ["KEYS", "Moment", "Query", "QueryError", "completions", "parse_query"]
 
 KEYS: Final[dict[str, str]] = {
-    "status:": "failed, success, pending; or as listed: half-undone, running, …",
+    "status:": "failed, success, pending; or as listed: rollback-incomplete, running, …",
     "type:": "an event type, as job:failed; a span's name alone means its start, or with status: its end",
     "tag:": "one of the event's tags",
     "since:": "from then on: 30m, 2h, 7d ago, a date or a time in UTC",
@@ -29,9 +29,9 @@ KEYS: Final[dict[str, str]] = {
 }
 _STATUSES: Final = ("failed", "success", "pending")
 _LISTED: Final[dict[str, Verdict]] = {
-    "half-undone": "rollback_incomplete",
-    "not-undone": "rollback_missing",
-    "yet-undone": "succeeded_but_compensated",
+    "rollback-incomplete": "rollback_incomplete",
+    "rollback-missing": "rollback_missing",
+    "succeeded-but-compensated": "succeeded_but_compensated",
     "rolled-back": "rolled_back",
     "running": "running",
     "compensating": "compensating",

@@ -1,8 +1,8 @@
-"""What a sequence of event types says of a span, as a state machine: one dictionary look-up an event.
+"""A span's state after each of its events, as a state machine: one dictionary look-up per event.
 
-Only sequences that any worker writes in its normal course are followed (waiting, then start and retry in turns,
-then one end). Any other, be it a lost event, a clock that is behind or a job that was requeued, is left to
-`attempts`, which looks at all events of the span.
+The machine follows only the sequences that a worker writes in its normal course: waiting, then start and retry in
+turns, then one end. Any other sequence is irregular: an event is lost, a clock is behind, or a job ran again. Then
+`attempts` and `runs` look at all events of the span.
 """
 
 from __future__ import annotations
@@ -17,22 +17,21 @@ from sagatrace.events import CLOSING_PHASES, OPENING_PHASES, split_event_type
 
 __all__ = ["NEW", "UNDO_GROUPS", "Mark", "SpanKind", "SpanStatus", "State", "mark_of", "state_after"]
 
-SpanStatus = Literal["queued", "running", "success", "failed", "stopped", "canceled", "point"]
+SpanStatus = Literal["queued", "running", "success", "failed", "stopped", "canceled", "interrupted", "point"]
 SpanKind = Literal["workflow", "stage", "job", "saga", "compensation", "point", "step"]
 Unwinding = Literal["", "begun", "done", "failed"]
 MarkKind = Literal["wait", "start", "retry", "end", "other"]
 
 _KINDS: Final[Mapping[str, SpanKind]] = {"workflow": "workflow", "stage": "stage", "job": "job", "saga": "saga"}
 _UNDO_PHASES: Final = frozenset({"compensating", "compensated", "compensation_failed"})
-# Opened, but nothing runs yet.
-_WAITING: Final = frozenset({"enqueued", "scheduled", "deferred"})
+_WAITING: Final = frozenset({"enqueued", "scheduled", "deferred"})  # opened, and nothing runs yet
 UNDO_GROUPS: Final = frozenset({"compensation", "rollback"})
-"""A span of such a name groups the undoing of other spans without being one itself."""
+"""A span of such a name groups compensations and undoes nothing itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """One event type read: its name, what it does to its span, and how it ends it."""
+    """An event type, parsed: its name, what it does to its span, and the status it ends the span with."""
 
     name: str
     kind: MarkKind
@@ -42,7 +41,7 @@ class Mark:
 
 @lru_cache(maxsize=4096)
 def mark_of(event_type: str, status: str | None) -> Mark:
-    """Read an event type together with the event's explicit status, which wins where the phase is an end."""
+    """Parse an event type. The event's explicit status wins where the phase is an end."""
     name, phase = split_event_type(event_type)
     undo = phase in _UNDO_PHASES
     explicit: SpanStatus | None = "success" if status == "success" else "failed" if status == "failed" else None
@@ -57,34 +56,31 @@ def mark_of(event_type: str, status: str | None) -> Mark:
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """What is known of a span after some of its events; equal ones are one object, which hashes fastest.
-
-    `odd`: the sequence must be looked at as a whole.
-    """
+    """A span's state after some of its events. Equal states are one object, because that hashes fastest."""
 
     status: SpanStatus = "point"
     kind: SpanKind = "point"
-    group: bool = False  # undoes nothing itself, but what is below it does
-    opened: bool = False  # its first event says that it began or waits, so its beginning is known
+    group: bool = False  # groups compensations
+    opened: bool = False  # its first event is an opening one, so its beginning is known
     waited: bool = False
     retried: bool = False
     between: bool = False  # an attempt is over, and another is to come
-    unwinding: Unwinding = ""  # a span that began as something else tells its own undoing
-    odd: bool = False
-    plain: bool = field(init=False)  # went well in its normal course, and is no part of an undoing
+    unwinding: Unwinding = ""  # a span that is not a compensation reports its own compensation
+    irregular: bool = False  # only all events of the span together give its status
+    plain: bool = field(init=False)  # succeeded in the normal course, and is not part of the undoing
 
     def __post_init__(self) -> None:
-        unusual = self.odd or self.retried or self.unwinding or self.is_compensation
+        unusual = self.irregular or self.retried or self.unwinding or self.is_compensation
         object.__setattr__(self, "plain", self.status == "success" and not unusual)
 
     @property
     def is_compensation(self) -> bool:
-        """Whether the span belongs to the undoing, as far as its event types tell."""
+        """Whether the span belongs to the undoing by its event types."""
         return self.kind == "compensation" or self.group
 
 
 NEW: Final = State()
-_states: Final[dict[object, State]] = {}  # a few hundred at most: nine fields of few values
+_states: Final[dict[object, State]] = {}  # a few hundred at most
 _FIELDS_OF: Final = attrgetter(*(field.name for field in fields(State) if field.init))
 
 
@@ -92,14 +88,14 @@ def _interned(state: State) -> State:
     return _states.setdefault(_FIELDS_OF(state), state)
 
 
-_steps: Final[dict[tuple[object, ...], State]] = {}  # a few hundred, whatever the names
+_steps: Final[dict[tuple[object, ...], State]] = {}  # a few hundred, for any names
 
 
 def state_after(state: State, event_type: str, status: str | None) -> State:
-    """The state after one more event; the same object for equal states."""
+    """Return the state after one more event; the same object for equal states."""
     name, phase = split_event_type(event_type)
     key: tuple[object, ...] = (state, phase, status)
-    if state.kind == "point" and phase is not None:  # only then does the name count, and no more of it than this
+    if state.kind == "point" and phase is not None:  # only then the name counts, and only this much of it
         kind = name.partition(":")[0]
         key += (kind if kind in _KINDS else "", name.rpartition(":")[2] in UNDO_GROUPS)
     after = _steps.get(key)
@@ -125,7 +121,7 @@ def _step(state: State, mark: Mark) -> State:
 
 
 def _unwound(state: State, mark: Mark) -> State:
-    """A saga, or a step, that tells its undoing under its own id. What was not over by then did not end well."""
+    """Return the state of a saga or step that reports its own compensation. If it was open, it has failed."""
     if mark.kind == "start":
         return _with(state, unwinding="begun")
     status: SpanStatus = "failed" if state.status in ("queued", "running") else state.status
@@ -148,21 +144,21 @@ def _first(state: State, mark: Mark) -> State:
 
 
 def _next(state: State, mark: Mark) -> State:
-    if state.odd:
+    if state.irregular:
         return state
     waiting, running = state.status == "queued", state.status == "running"
     match mark.kind:
         case "wait" if waiting:
             return _with(state, waited=True)
         case "wait" if not state.waited and not state.retried:
-            return _with(state, waited=True)  # told by an enqueuing host whose clock is ahead
+            return _with(state, waited=True)  # recorded by an enqueuing host whose clock is ahead
         case "start" if waiting:
             return _with(state, status="running", between=False)
         case "retry" if running:
             return _with(state, status="queued", retried=True, between=True)
         case "end" if running or (waiting and not state.between):
             return _with(state, status=mark.outcome or "success")
-    return _with(state, odd=True)
+    return _with(state, irregular=True)
 
 
 def _with(
@@ -174,7 +170,7 @@ def _with(
     waited: bool = False,
     retried: bool = False,
     between: bool | None = None,
-    odd: bool = False,
+    irregular: bool = False,
     unwinding: Unwinding | None = None,
 ) -> State:
     return State(
@@ -186,5 +182,5 @@ def _with(
         state.retried or retried,
         state.between if between is None else between,
         state.unwinding if unwinding is None else unwinding,
-        state.odd or odd,
+        state.irregular or irregular,
     )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sagatrace_tui.model.answers import Verdict
 from sagatrace_tui.model.trace import Trace
-from sagatrace_tui.model.verdict import Verdict
 
 __all__ = ["TraceSummary", "summarize"]
 

@@ -91,7 +91,7 @@ class CopyScreen(Screen[None]):
     def action_hand_over(self) -> None:
         """Copy the text to paste into an incident channel."""
         if (found := self.handed_over()) is not None:
-            self.say(*copy_text(self.app, found[0], "the hand-over", "S saves it as a file"))
+            self.say(*copy_text(self.app, found[0], "the incident summary", "S saves it as a file"))
 
     def action_save(self) -> None:
         """Write that text to a file."""

@@ -21,7 +21,6 @@ from sagatrace.stores import EventStore
 from sagatrace_tui.labels import inert, plural
 from sagatrace_tui.live import OpenTrace, Poller, TraceFeed
 from sagatrace_tui.model import Trace
-from sagatrace_tui.model.report import hand_over
 from sagatrace_tui.screens.clipboard import CopyScreen
 from sagatrace_tui.screens.finding import FindScreen
 from sagatrace_tui.screens.followed import FollowedScreen, behind
@@ -29,6 +28,7 @@ from sagatrace_tui.screens.trace_keys import TRACE_KEYS, help_sections
 from sagatrace_tui.screens.trace_words import notice_about, part_of_why
 from sagatrace_tui.screens.value import ValueScreen
 from sagatrace_tui.values import as_text
+from sagatrace_tui.views.incident_summary import incident_summary
 from sagatrace_tui.widgets.bar import StateLine
 from sagatrace_tui.widgets.find_line import FindLine
 from sagatrace_tui.widgets.key_hints import KeyHints
@@ -342,7 +342,7 @@ class TraceScreen(FollowedScreen, CopyScreen, FindScreen):
     def handed_over(self) -> tuple[str, str] | None:
         """The text for an incident channel."""
         trace = self._reading.trace if self._reading else None
-        return None if trace is None else (hand_over(trace, inert), self._trace_id)
+        return None if trace is None else (incident_summary(trace, inert), self._trace_id)
 
     def _highlighted(self) -> str | None:
         return (self.query_one(Ledger) if self._view == "compensation" else self.query_one(SpanTree)).highlighted

@@ -17,7 +17,7 @@ __all__ = ["TRACE_KEYS", "help_sections"]
 
 TRACE_KEYS: Final[list[BindingType]] = [
     Binding("w", "view('why')", "Why", tooltip="Why it failed, root to cause; again for all spans"),
-    Binding("c", "view('compensation')", "Undone?", tooltip="What was undone, what still stands; again for all"),
+    Binding("c", "view('compensation')", "Compensation", tooltip="What was undone, what still stands; again for all"),
     Binding("e", "in_tree('error', 1)", "Error", tooltip="Next error, from any pane"),
     Binding("E", "in_tree('error', -1)", "Previous error", show=False),
     Binding("slash", "find", "Find", priority=True, tooltip="Find in names, ids, errors and data"),
@@ -30,8 +30,8 @@ TRACE_KEYS: Final[list[BindingType]] = [
     Binding("2", "view('why')", "View: why it failed, root to cause", show=False),
     Binding("3", "view('compensation')", "View: what was undone, what still stands", show=False),
     Binding("y", "copy", "Copy the id, or the value under the cursor", show=False),
-    Binding("Y", "hand_over", "Hand over", tooltip="Copy a text that tells it all, to hand over"),
-    Binding("S", "save", "Save the hand-over as a file", show=False),
+    Binding("Y", "hand_over", "Copy summary", tooltip="Copy incident summary"),
+    Binding("S", "save", "Save the incident summary as a file", show=False),
     Binding("r", "reload", "Read again", show=False),
     Binding("question_mark,f1", "app.help", "Help", tooltip="These keys"),
     Binding("q", "leave", "Back", tooltip="Back to the list"),

@@ -12,6 +12,7 @@ from rich.cells import cell_len
 from sagatrace_tui.labels import at_times, duration, inert, moment, offset, plural, short, short_name, status_words
 from sagatrace_tui.model import Role, Span, Trace
 from sagatrace_tui.model.outline import Group
+from sagatrace_tui.model.reasons import reason_of
 from sagatrace_tui.theme import STATUS_TONES
 from sagatrace_tui.values import Path, ValueLine, text_lines, value_lines, wrapped
 from sagatrace_tui.widgets.rows import Part
@@ -100,7 +101,7 @@ def group_lines(group: Group, width: int) -> list[DetailLine]:
 
 
 def _missing(trace: Trace, span_id: str, width: int) -> Iterator[DetailLine]:
-    yield from _title("parent never seen", width)
+    yield from _title("missing parent", width)
     yield _field("span", inert(span_id, 300), "id", value=span_id)
     yield DetailLine(())
     named = plural(len(trace.children.get(span_id, ())), "span")
@@ -130,8 +131,8 @@ def _standing(span: Span, trace: Trace) -> Iterator[DetailLine]:
     for one in trace.still_standing:
         if one.span_id == span.span_id:
             sure = "" if one.explained else "; its own outcome is unknown"
-            how, tone = ("not yet", "busy") if one.being_undone else ("NO, still standing", "cause")
-            yield _field("undone", f"{how}: {inert(one.reason, 400)}{sure}", tone)
+            how, tone = ("not yet", "busy") if one.being_undone else ("no, still standing", "cause")
+            yield _field("undone", f"{how}: {inert(reason_of(one), 400)}{sure}", tone)
     for waits in trace.never_ran:
         if waits.span_id == span.span_id:
             yield _field("blocked", f"by {inert(waits.dependency_name, 200)}, which {waits.fate}", "warn")

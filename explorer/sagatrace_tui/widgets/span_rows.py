@@ -156,14 +156,14 @@ class SpanRows:
 
     def _missing(self, span_id: str, place: int, folded: bool) -> list[Part]:
         hidden = f" +{self._outline.sizes[place] - 1:,}" if folded else ""
-        return [("? ", "warn"), (inert(span_id, 200), "id"), (hidden, "key"), ("  parent never seen", "warn")]
+        return [("? ", "warn"), (inert(span_id, 200), "id"), (hidden, "key"), ("  missing parent", "warn")]
 
     def _figures(self, span: Span | None, group: Group | None, now: int, width: int) -> list[Part]:
         if span is None:
             took = duration(group.last_at - group.first_at) if group is not None else ""
             return [(f"{took:>{width - 1}} ", "muted")]
         took = self._took(span, now)
-        tries = f"×{len(span.attempts)}" if span.state.retried or span.state.odd else ""
+        tries = f"×{len(span.attempts)}" if span.state.retried or span.state.irregular else ""
         if width < 12 or not tries or tries == "×1" or tries == "×0":
             return [(f"{took:>{width - 1}} ", "muted")]
         return [(f" {tries:<3}", "warn"), (f"{took:>{width - 5}} ", "muted")]

@@ -24,8 +24,8 @@ from sagatrace_tui.labels import (
     when,
 )
 from sagatrace_tui.model import Trace
-from sagatrace_tui.model.waiting import waiting_on
 from sagatrace_tui.theme import TONES, VERDICT_TONES
+from sagatrace_tui.views.waiting import waiting_on
 
 __all__ = ["TraceHeader"]
 
@@ -94,9 +94,7 @@ class TraceHeader(Widget):
 
 
 def _title(trace: Trace, width: int) -> Content:
-    glyph, listed = VERDICTS[trace.verdict]
-    word = trace.verdict.replace("_", " ")
-    verdict = f"{glyph} {listed}" if word == listed or width < BOTH else f"{glyph} {listed}: {word}"
+    verdict = " ".join(VERDICTS[trace.verdict])
     room = width - cell_len(verdict) - 4
     widest = max(6, room - 14)
     name = short(short_name(inert(trace.name, 200), widest) or "(no spans)", widest)

@@ -34,7 +34,10 @@ class Column:
 
 def columns(width: int) -> list[Column]:
     """The columns that fit: the less telling go first, and name and id share what is left."""
-    fixed = [Column("VERDICT", 14 if width >= 52 else 13, "<", _verdict), Column("STARTED", 8, ">", _started)]
+    fixed = [
+        Column("VERDICT", 28 if width >= 110 else 22 if width >= 60 else 13, "<", _verdict),
+        Column("STARTED", 8, ">", _started),
+    ]
     if width >= 52:
         fixed.append(Column("TOOK", 7, ">", _duration))
     if width >= 110:

@@ -1,8 +1,4 @@
-"""What a running trace is waiting on as of now: its innermost open spans, each with what it does and for how long.
-
-Which spans these are hangs on events alone, so the trace keeps them until one comes; what is asked for each second
-looks only at the first few.
-"""
+"""What a running trace waits on as of now: its innermost open spans, each with its state and for how long."""
 
 from __future__ import annotations
 
@@ -11,19 +7,17 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from sagatrace.events import TraceEvent, split_event_type
-from sagatrace_tui.model.anomaly import listed
-from sagatrace_tui.model.clock import length
-from sagatrace_tui.model.event_data import facts_of, named
-from sagatrace_tui.model.span import Span
+from sagatrace_tui.model import Span, Trace
+from sagatrace_tui.model.event_data import data_of, ids_in
 from sagatrace_tui.model.span_state import mark_of
-from sagatrace_tui.model.trace import Trace
+from sagatrace_tui.model.text import length, listed
 
 __all__ = ["MOST", "Doing", "Wait", "Waiting", "waiting_on"]
 
 MOST: Final = 20
 """How many spans are looked at; the rest is counted."""
 _QUIET: Final = 60_000_000
-"""Microseconds without an event from which on the line says so: what is told to run may be long gone."""
+"""Microseconds without an event from which on the line says so: a span reported as running may be long gone."""
 
 Doing = Literal["running", "retrying", "queued", "scheduled", "deferred"]
 
@@ -52,8 +46,8 @@ class Wait:
         """What it does, without its name: `running for 12 s, attempt 2 of 3`, `retry 1 of 2 in 5 s`."""
         match self.doing:
             case "running":
-                told = f"running for {_whole(self.lasting)}"
-                return f"{told}, attempt {self._counted(0)}" if (self.attempt or 1) > 1 else told
+                words = f"running for {_whole(self.lasting)}"
+                return f"{words}, attempt {self._counted(0)}" if (self.attempt or 1) > 1 else words
             case "retrying":
                 return f"retry {self._counted(1)} {self._due('queued')}"
             case "deferred" if self.waits_for:
@@ -117,8 +111,8 @@ def _wait(trace: Trace, span: Span, now: int) -> Wait:
     doing, event = _doing(span)
     since, due, waits_for = event.micros, span.due_at, tuple[str, ...]()
     if doing == "deferred":
-        told = [facts_of(one) for one in span.events]
-        dependencies = named(*(value for facts in told for value in (facts.depends_on, facts.dependency)))
+        recorded = [data_of(one) for one in span.events]
+        dependencies = ids_in(*(value for data in recorded for value in (data.depends_on, data.dependency)))
         waits_for = tuple(_name(trace, one) for one in dependencies if not _is_over(trace, one))
         if dependencies and not waits_for:
             # RQ moves it to its queue without a word once all it waits for is over.

@@ -1,0 +1,1 @@
+"""A trace as screens and commands show it: pure, without a clock."""
