@@ -10,7 +10,7 @@ from sagatrace.errors import StoreError
 from sagatrace.stores import Search, TraceHits
 from sagatrace.stores.memory import MemoryStore
 from sagatrace_tui.live import AFRESH, LOOK, OLDER, ListFeed, Listing
-from sagatrace_tui.model.query import parse_query
+from sagatrace_tui.views.query import parse_query
 
 NOW_TOO = frozenset({LOOK})
 KINDS = (succeeded, failed, running, orphaned)

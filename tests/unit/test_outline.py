@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sagas import NOW, event, failed, many_alike, trace_of
-from sagatrace_tui.model.find import find
-from sagatrace_tui.model.outline import Outline
-from sagatrace_tui.model.timeline import pieces, timeline
+from sagatrace_tui.views.find import find
+from sagatrace_tui.views.outline import Outline
+from sagatrace_tui.views.timeline import pieces, timeline
 
 
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=30), st.sets(st.integers(0, 30)), st.sets(st.integers(0, 30)))

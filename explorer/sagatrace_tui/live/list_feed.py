@@ -13,8 +13,8 @@ from sagatrace.stores import EventStore, Search, TellsChanges, TraceHit, data_co
 from sagatrace_tui.live.following import following, seconds_between_looks
 from sagatrace_tui.live.reading import AFRESH, INTERVAL, LOOK, OLDER, PAGE, Clock, Listing, Meter, in_words, wall_clock
 from sagatrace_tui.live.shelf import Shelf
-from sagatrace_tui.model.query import Query
-from sagatrace_tui.model.summary import TraceSummary
+from sagatrace_tui.views.query import Query
+from sagatrace_tui.views.trace_row import TraceRow
 
 __all__ = ["ListFeed", "as_search"]
 
@@ -96,7 +96,7 @@ class ListFeed:
             self._retry_at = max(self._retry_at, time.monotonic() + INTERVAL)
         yield self._listing(meter)
 
-    def _rows(self) -> list[TraceSummary]:
+    def _rows(self) -> list[TraceRow]:
         """The rows to show: how a whole trace stands is known only once it was read."""
         wanted = self._query.verdict
         return [row for row in self._shelf.ordered() if wanted is None or row.verdict == wanted]

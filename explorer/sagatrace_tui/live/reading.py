@@ -12,8 +12,8 @@ from typing import Final, TypeVar
 from sagatrace.errors import SagatraceError
 from sagatrace_tui.live.following import Following
 from sagatrace_tui.model import Trace
-from sagatrace_tui.model.outline import Outline
-from sagatrace_tui.model.summary import TraceSummary
+from sagatrace_tui.views.outline import Outline
+from sagatrace_tui.views.trace_row import TraceRow
 
 __all__ = [
     "AFRESH",
@@ -56,7 +56,7 @@ class Listing:
     """The newest traces as of `now`, newest activity first; `micros` and `queries` are what the store was
     asked for last."""
 
-    rows: tuple[TraceSummary, ...]
+    rows: tuple[TraceRow, ...]
     now: int
     queries: int
     micros: int

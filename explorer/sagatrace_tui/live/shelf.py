@@ -11,7 +11,7 @@ from sagatrace.stores import EventStore, TraceHit
 from sagatrace_tui.live.partition import News, Partition
 from sagatrace_tui.live.reading import PAGE, Clock, Meter
 from sagatrace_tui.model import Trace
-from sagatrace_tui.model.summary import TraceSummary, summarize
+from sagatrace_tui.views.trace_row import TraceRow, trace_row
 
 __all__ = ["Shelf"]
 
@@ -34,7 +34,7 @@ class Shelf:
         self._held: dict[str, _Held] = {}
         self._read_at: dict[str, int] = {}
         self._count = 0
-        self.rows: dict[str, TraceSummary] = {}
+        self.rows: dict[str, TraceRow] = {}
         self.stale: set[str] = set()
 
     def found(self, hit: TraceHit) -> None:
@@ -108,7 +108,7 @@ class Shelf:
             self.stale.discard(row.trace_id)
         return TraceHit(ordered[most - 1].trace_id, ordered[most - 1].latest)
 
-    def ordered(self) -> list[TraceSummary]:
+    def ordered(self) -> list[TraceRow]:
         """The rows, latest activity first."""
         return sorted(self.rows.values(), key=lambda row: (row.latest, row.trace_id), reverse=True)
 
@@ -121,7 +121,7 @@ class Shelf:
 
     def _show(self, held: _Held, latest: int | None) -> None:
         trace_id = held.partition.trace_id
-        row = summarize(held.trace, max(latest or self.rows[trace_id].latest, self.rows[trace_id].latest))
+        row = trace_row(held.trace, max(latest or self.rows[trace_id].latest, self.rows[trace_id].latest))
         self.rows[trace_id] = row
         if row.is_running and len(held.partition.events) < _LARGE:
             self._held[trace_id] = held
@@ -129,8 +129,8 @@ class Shelf:
             self._held.pop(trace_id, None)
 
 
-def _moved(row: TraceSummary | None, hit: TraceHit) -> TraceSummary:
+def _moved(row: TraceRow | None, hit: TraceHit) -> TraceRow:
     if row is None:
-        return TraceSummary(hit.trace_id, hit.latest)
-    values = {name: getattr(row, name) for name in TraceSummary.__slots__}
-    return TraceSummary(**{**values, "latest": hit.latest})
+        return TraceRow(hit.trace_id, hit.latest)
+    values = {name: getattr(row, name) for name in TraceRow.__slots__}
+    return TraceRow(**{**values, "latest": hit.latest})

@@ -8,7 +8,7 @@ from typing import Final
 
 from sagatrace.events import TraceEvent
 from sagatrace_tui.model import Trace
-from sagatrace_tui.model.outline import Outline
+from sagatrace_tui.views.outline import Outline
 
 __all__ = ["Twins"]
 

@@ -11,7 +11,7 @@ from textual.widgets import Input
 from textual.worker import get_current_worker
 
 from sagatrace_tui.model import Trace
-from sagatrace_tui.model.find import find
+from sagatrace_tui.views.find import find
 from sagatrace_tui.widgets.find_line import FindLine
 from sagatrace_tui.widgets.span_detail import SpanDetail
 from sagatrace_tui.widgets.span_tree import SpanTree

@@ -12,8 +12,8 @@ from textual.reactive import reactive
 
 from sagatrace_tui.labels import plural
 from sagatrace_tui.model import Trace
-from sagatrace_tui.model.outline import Outline
-from sagatrace_tui.model.timeline import Timeline, timeline
+from sagatrace_tui.views.outline import Outline
+from sagatrace_tui.views.timeline import Timeline, timeline
 from sagatrace_tui.widgets.bars import axis
 from sagatrace_tui.widgets.fresh import Fresh
 from sagatrace_tui.widgets.rows import Part, Rows, fitted

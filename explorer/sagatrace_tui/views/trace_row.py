@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sagatrace_tui.model.trace import Trace
-from sagatrace_tui.model.verdict import Verdict
+from sagatrace_tui.model import Trace, Verdict
 
-__all__ = ["TraceSummary", "summarize"]
+__all__ = ["TraceRow", "trace_row"]
 
 
 @dataclass(frozen=True, slots=True)
-class TraceSummary:
+class TraceRow:
     """One trace of a list. Times are microseconds since 1970; `verdict` is None until the trace has been read."""
 
     trace_id: str
@@ -36,9 +35,9 @@ class TraceSummary:
         return self.duration
 
 
-def summarize(trace: Trace, latest: int) -> TraceSummary:
-    """The trace in one row; `latest` is when its last event happened."""
-    return TraceSummary(
+def trace_row(trace: Trace, latest: int) -> TraceRow:
+    """Return the trace in one row; `latest` is the time of its last event, in microseconds since 1970."""
+    return TraceRow(
         trace_id=trace.trace_id,
         latest=latest,
         verdict=trace.verdict,

@@ -7,8 +7,7 @@ from collections.abc import Callable
 import msgspec
 
 from sagatrace.events import UNREADABLE, TraceEvent, encode_event
-from sagatrace_tui.model.span import Span
-from sagatrace_tui.model.trace import Trace
+from sagatrace_tui.model import Span, Trace
 
 __all__ = ["find"]
 

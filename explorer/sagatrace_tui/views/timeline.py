@@ -7,8 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from sagatrace_tui.model.span import Span
-from sagatrace_tui.model.trace import Trace
+from sagatrace_tui.model import Span, Trace
 
 __all__ = ["Piece", "Timeline", "pieces", "timeline"]
 

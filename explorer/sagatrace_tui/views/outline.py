@@ -13,7 +13,7 @@ from itertools import groupby
 from operator import eq
 from typing import Final
 
-from sagatrace_tui.model.trace import Trace
+from sagatrace_tui.model import Trace
 
 __all__ = ["GROUP_MIN", "Group", "Outline"]
 
