@@ -180,7 +180,7 @@ class SearchScreen(FollowedScreen):
         count = f"{len(listing.rows):,}{many} trace{'' if len(listing.rows) == 1 else 's'}"
         queries = plural(listing.queries, "query")
         fault = None if listing.missing else listing.fault
-        self.show_state(listing.following, fault, behind(len(rows - shown), "change"), count, queries, cost)
+        self.show_state(listing.status, fault, behind(len(rows - shown), "change"), count, queries, cost)
 
     def _show(self, listing: Listing) -> None:
         traces = self.query_one(TraceList)

@@ -14,6 +14,7 @@ from operator import eq
 from typing import Final
 
 from sagatrace_tui.model import Trace
+from sagatrace_tui.views.timeline import idle_stretches
 
 __all__ = ["GROUP_MIN", "Group", "Outline"]
 
@@ -36,9 +37,10 @@ class Group:
 
 
 class Outline:
-    """`ids` of spans, parents never seen, and groups, in preorder; `depths`, `sizes` (with all below) and `parents`.
+    """`ids` of spans, missing parents and groups, in preorder; `depths`, `sizes` (with all below) and `parents`.
 
-    `parents` are places in `ids`, -1 at the top. A group's id is no span's: it begins with U+0000.
+    `parents` are places in `ids`, -1 at the top. The id of a group is not that of a span: it begins with U+0000.
+    `idle` is where the trace was idle.
     """
 
     def __init__(self, trace: Trace) -> None:
@@ -55,6 +57,7 @@ class Outline:
             if parents[place] >= 0:
                 sizes[parents[place]] += sizes[place]
         self.places = {span_id: place for place, span_id in enumerate(self.ids)}
+        self.idle = idle_stretches(trace)
 
     def _lay(self) -> None:
         children, ids, depths, parents = self._trace.children, self.ids, self.depths, self.parents

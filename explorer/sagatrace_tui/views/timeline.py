@@ -5,11 +5,12 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from math import inf
 from typing import Final
 
 from sagatrace_tui.model import Span, Trace
 
-__all__ = ["Piece", "Timeline", "pieces", "timeline"]
+__all__ = ["Idle", "Piece", "Timeline", "idle_stretches", "pieces", "timeline"]
 
 _GAP: Final = 0.04
 """The share of a trace from which on a gap is long, and what is left of it."""
@@ -51,25 +52,50 @@ class Timeline:
         return 0 if total <= 0 else round(self.squeezed(at) * width / total)
 
 
-def timeline(trace: Trace, now: int, *, squeeze: bool) -> Timeline:
-    """The whole of a trace; with `squeeze`, stretches in which no span without children was at work are short."""
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """The `gaps` of a trace, (start, end), that may be drawn short; `busy_until` is None while a span is at work."""
+
+    gaps: tuple[tuple[int, int], ...]
+    busy_until: int | None
+
+
+def timeline(trace: Trace, now: int, *, squeeze: bool, idle: Idle | None = None) -> Timeline:
+    """Return the time scale of a whole trace, as of `now` while it runs.
+
+    Args:
+        trace: the trace.
+        now: microseconds since 1970.
+        squeeze: whether to draw long stretches short in which no span without children was at work.
+        idle: these stretches, if they are known.
+    """
     start = trace.started_at if trace.started_at is not None else now
     end = max(now, start) if trace.status == "running" else max(trace.last_at or start, start)
     if not squeeze or end <= start:
         return Timeline(start, end)
     least = int((end - start) * _GAP)
-    gaps: list[tuple[int, int]] = []
-    latest = start
-    for began, ended in sorted(_busy(trace, end)):
-        if began - latest > least:
-            gaps.append((latest, began))
-        latest = max(latest, ended)
-    if end - latest > least:
-        gaps.append((latest, end))
+    idle = idle or idle_stretches(trace)
+    gaps = [(began, ended) for began, ended in idle.gaps if ended - began > least]
+    if idle.busy_until is not None and end - idle.busy_until > least:
+        gaps.append((idle.busy_until, end))
     return Timeline(start, end, tuple(gaps), least // 2)
 
 
-def _busy(trace: Trace, end: int) -> Iterator[tuple[int, int]]:
+def idle_stretches(trace: Trace) -> Idle:
+    """Return where a trace was idle for long: a share of all its time, which only grows."""
+    start = trace.started_at if trace.started_at is not None else trace.now
+    least = int((min(trace.now, trace.last_at or start) - start) * _GAP)
+    gaps: list[tuple[int, int]] = []
+    latest: float = start
+    for began, ended in sorted(_busy(trace)):
+        if began - latest > least:
+            gaps.append((int(latest), began))
+        latest = max(latest, ended)
+    return Idle(tuple(gaps), None if latest == inf else int(latest))
+
+
+def _busy(trace: Trace) -> Iterator[tuple[int, float]]:
+    """Yield the stretches in which spans were at work; those that are at work still have no end."""
     for span_id, span in trace.spans.items():
         if trace.children.get(span_id):
             yield span.first_at, span.first_at
@@ -79,7 +105,7 @@ def _busy(trace: Trace, end: int) -> Iterator[tuple[int, int]]:
         else:
             for attempt in span.attempts:
                 began = attempt.started_at if attempt.started_at is not None else span.first_at
-                yield began, attempt.ended_at if attempt.ended_at is not None else end
+                yield began, attempt.ended_at if attempt.ended_at is not None else inf
 
 
 def pieces(span: Span, line: Timeline, width: int) -> list[Piece]:

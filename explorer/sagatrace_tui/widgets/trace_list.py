@@ -14,7 +14,7 @@ from textual.reactive import reactive
 from sagatrace_tui.labels import clock_of_day, duration, inert, short, short_middle, short_name, verdict_words, when
 from sagatrace_tui.theme import VERDICT_TONES
 from sagatrace_tui.views.trace_row import TraceRow
-from sagatrace_tui.widgets.fresh import Fresh
+from sagatrace_tui.widgets.new_rows import NewRows
 from sagatrace_tui.widgets.rows import Part, Rows
 
 __all__ = ["Column", "TraceList", "columns"]
@@ -66,7 +66,7 @@ class TraceList(Rows):
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name for it
         super().__init__(id=id)
-        self.fresh = Fresh(self)
+        self.new_rows = NewRows(self)
 
     class Opened(Message):
         """A trace was chosen."""
@@ -124,7 +124,7 @@ class TraceList(Rows):
 
     def watch_rows(self, old: tuple[TraceRow, ...], new: tuple[TraceRow, ...]) -> None:
         """Stay on the same trace wherever its row is now; at the top until the cursor is moved from it."""
-        self._show_fresh(old, new)
+        self._mark_new(old, new)
         if not self._moved:
             self.rows_changed(0)
             return
@@ -132,16 +132,16 @@ class TraceList(Rows):
         found = (index for index, row in enumerate(new) if row.trace_id == here)
         self.rows_changed(next(found, min(self.cursor, max(0, len(new) - 1))))
 
-    def _show_fresh(self, old: tuple[TraceRow, ...], new: tuple[TraceRow, ...]) -> None:
+    def _mark_new(self, old: tuple[TraceRow, ...], new: tuple[TraceRow, ...]) -> None:
         """Mark for a few seconds the rows of traces that began since; older ones were only not listed yet."""
         if old:
             known, latest = {row.trace_id for row in old}, max(row.latest for row in old)
-            fresh = {row.trace_id for row in new if row.trace_id not in known and row.latest > latest}
-            self.fresh.add(fresh)
+            added = {row.trace_id for row in new if row.trace_id not in known and row.latest > latest}
+            self.new_rows.add(added)
 
     def mark(self, index: int) -> Part:
         """A + before a trace that is new."""
-        return ("+", "key") if self.rows[index].trace_id in self.fresh else super().mark(index)
+        return ("+", "key") if self.rows[index].trace_id in self.new_rows else super().mark(index)
 
     def action_top(self) -> None:
         """Move the cursor to the newest trace, and stay with what is newest."""
