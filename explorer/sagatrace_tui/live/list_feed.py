@@ -86,7 +86,7 @@ class ListFeed:
         self._refresh.deafen()
 
     def read(self, wishes: frozenset[str] = frozenset()) -> Iterator[Listing]:
-        """Read once, yielding the list as it fills; the last one is complete or says what failed."""
+        """Read once, yielding the list as it fills; the last one is complete or has the error."""
         meter = Meter(self._clock)
         afresh = AFRESH in wishes
         listed, refresh = self._listed, self._refresh

@@ -64,7 +64,7 @@ class _Source:
 
 
 class _Followed:
-    """One trace of a store: what is known of it, and the trace built from that."""
+    """One trace of a store: its known events, and the trace built from them."""
 
     def __init__(self, store: EventStore, trace_id: str, clock: Clock) -> None:
         self._clock = clock
@@ -131,7 +131,7 @@ def follow_store(store: EventStore, mirror: Mirror | None, clock: Clock = wall_c
     Steps without events come at least every second. Raises StoreError for a store that cannot list new events.
     """
     if not isinstance(store, TellsChanges):
-        raise StoreError(f"{store.label} does not tell what is new: follow one trace of it by its id")
+        raise StoreError(f"{store.label} cannot list new events of all traces: give the id of one trace")
     source, once, meter = _Source(), _Once(), Meter(clock)
     refresh = source.refresh
     place = store.fetch_all_since(None, _PART).cursor

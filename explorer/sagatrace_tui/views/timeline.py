@@ -1,4 +1,4 @@
-"""Time as columns: where in a row of so many columns a moment lies, long idle gaps drawn short if wanted. Pure."""
+"""Time as columns of a row; long idle gaps are drawn short if wanted. Pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sagatrace_tui.model import Span, Trace
 __all__ = ["Idle", "Piece", "Timeline", "idle_stretches", "pieces", "timeline"]
 
 _GAP: Final = 0.04
-"""The share of a trace from which on a gap is long, and what is left of it."""
+"""A gap is long from this share of the trace on."""
 _MAX_ATTEMPTS: Final = 64
 
 
@@ -34,10 +34,10 @@ class Timeline:
     end: int
     gaps: tuple[tuple[int, int], ...] = ()
     kept: int = 0
-    """Microseconds' worth of room that is left to each gap."""
+    """The microseconds that each gap is drawn as."""
 
     def squeezed(self, at: int) -> int:
-        """The moment, as microseconds from the start with long gaps made short."""
+        """Return the microseconds from the start to the moment, with long gaps made short."""
         at = max(self.start, min(at, self.end))
         past = bisect_right(self.gaps, (at, at))
         saved = sum(end - start - self.kept for start, end in self.gaps[: max(0, past - 1)])
@@ -47,7 +47,7 @@ class Timeline:
         return at - self.start - saved
 
     def column(self, at: int, width: int) -> int:
-        """The column, 0 to `width`, at which the moment lies."""
+        """Return the column of the moment, 0 to `width`."""
         total = self.squeezed(self.end)
         return 0 if total <= 0 else round(self.squeezed(at) * width / total)
 
@@ -109,7 +109,7 @@ def _busy(trace: Trace) -> Iterator[tuple[int, float]]:
 
 
 def pieces(span: Span, line: Timeline, width: int) -> list[Piece]:
-    """The bar of a span: its wait, its attempts, the pauses between them. Every part is a column wide at least."""
+    """Return the bar of a span: its wait, its attempts, the pauses between. Every part is at least a column wide."""
     found = list(_parts(span, line.end))
     drawn: list[Piece] = []
     for began, ended, kind in found:
@@ -139,7 +139,7 @@ def _parts(span: Span, end: int) -> Iterable[tuple[int, int, str]]:
         ended = attempt.ended_at if attempt.ended_at is not None else (end if span.is_open else span.over_at)
         if latest is not None and began > latest:
             yield latest, began, "pause"
-        # One that is over while its span goes on is to be tried again.
+        # An attempt that is over while its span is open will be retried.
         failed = attempt.ended_at is not None if span.is_open else span.status == "failed" and len(attempts) > 1
         yield began, max(began, ended), "lost" if failed or index < len(attempts) else "run"
         latest = ended

@@ -1,4 +1,4 @@
-"""A trace in one row: what a list shows of it, without its spans."""
+"""A trace in one row of a list, without its spans."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class TraceRow:
         return self.verdict in ("running", "compensating")
 
     def elapsed(self, now: int) -> int | None:
-        """Microseconds it took, or has taken so far."""
+        """Return the microseconds it took, or has taken so far."""
         if self.is_running and self.started_at is not None:
             return max(0, now - self.started_at)
         return self.duration
