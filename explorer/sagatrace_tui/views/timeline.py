@@ -84,7 +84,7 @@ def timeline(trace: Trace, now: int, *, squeeze: bool, idle: Idle | None = None)
 def idle_stretches(trace: Trace) -> Idle:
     """Return where a trace was idle for long: a share of all its time, which only grows."""
     start = trace.started_at if trace.started_at is not None else trace.now
-    least = int((min(trace.now, trace.last_at or start) - start) * _GAP)
+    least = max(0, int((min(trace.now, trace.last_at or start) - start) * _GAP))
     gaps: list[tuple[int, int]] = []
     latest: float = start
     for began, ended in sorted(_busy(trace)):
