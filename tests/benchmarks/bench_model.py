@@ -19,9 +19,9 @@ import msgspec
 
 from sagatrace.events import TraceEvent, decode_events, encode_event, new_event
 from sagatrace_tui.model import Trace, build_trace
+from sagatrace_tui.model.collector import collector_paused
 from sagatrace_tui.model.fold import Fold
 from sagatrace_tui.model.tree import Forest
-from sagatrace_tui.model.undisturbed import undisturbed
 
 ROUNDS = 7
 START = 1_767_225_600_000_000  # 2026-01-01T00:00:00Z
@@ -120,7 +120,7 @@ def median(work: Callable[[], object], rounds: int = ROUNDS) -> float:
     times = []
     for _ in range(rounds):
         gc.collect()
-        with undisturbed():  # for all alike: who reads a trace keeps the collector out
+        with collector_paused():  # for all alike: who reads a trace keeps the collector out
             began = time.perf_counter()
             kept = work()
             times.append(time.perf_counter() - began)
@@ -194,7 +194,7 @@ def per_event() -> None:
 def afresh(work: Callable[[], object], rounds: int) -> float:
     """As `median`, but all that was made is kept: memory that was let go of would be lent out again for nothing."""
     times, kept = list[float](), list[object]()
-    with undisturbed():
+    with collector_paused():
         for _ in range(rounds):
             began = time.perf_counter()
             kept.append(work())

@@ -131,7 +131,7 @@ def hangs_redis(stage: Stage) -> Callable[[], None]:
 
 def is_too_slow(stage: Stage) -> Callable[[], None]:
     """Redis throws the subscriber out, as it reads nothing while more comes than its buffer may hold."""
-    subscriber = stage.feed._subscriber
+    subscriber = stage.feed._refresh.subscriber
     assert subscriber is not None
     held, free = threading.Event(), threading.Event()
 

@@ -18,7 +18,6 @@ from sagatrace.events import TraceEvent, decode_event, decode_events, encode_eve
 from sagatrace_tui.labels import inert
 from sagatrace_tui.model import IDLE, Trace, build_trace, fold_span
 from sagatrace_tui.model.attempts import read_attempts
-from sagatrace_tui.model.event_data import data_of
 from sagatrace_tui.views.incident_summary import incident_summary
 from sagatrace_tui.views.report import report
 

@@ -7,9 +7,7 @@ A column left out is expected empty: every row checks every answer. `undone` rea
 from __future__ import annotations
 
 import pytest
-from notation import Saga, answers, events_of, read
-
-from sagatrace_tui.model import build_trace
+from notation import Saga, answers, read
 
 PLAIN = [
     Saga("nothing at all", "", verdict="unknown", says="unknown: no usable events"),

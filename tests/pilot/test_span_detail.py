@@ -6,8 +6,8 @@ from textual.app import ComposeResult
 
 from sagas import event, failed, orphaned, screen_text, trace_of
 from sagatrace.events import TraceEvent
-from sagatrace_tui.model.outline import Outline
 from sagatrace_tui.theme import ThemedApp
+from sagatrace_tui.views.outline import Outline
 from sagatrace_tui.widgets.detail_lines import MAX_EVENTS, detail_lines
 from sagatrace_tui.widgets.span_detail import SpanDetail
 

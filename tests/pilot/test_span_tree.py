@@ -7,8 +7,8 @@ from textual.app import ComposeResult
 from sagas import NOW, event, failed, many_alike, orphaned, running, screen_text, trace_of
 from sagatrace.events import TraceEvent
 from sagatrace_tui.model import Trace
-from sagatrace_tui.model.outline import Outline
 from sagatrace_tui.theme import ThemedApp
+from sagatrace_tui.views.outline import Outline
 from sagatrace_tui.widgets.span_tree import SpanTree
 
 

@@ -7,14 +7,14 @@ from textual.app import ComposeResult
 
 from sagas import NOW, screen_text
 from sagatrace_tui.labels import short_name
-from sagatrace_tui.model.summary import TraceSummary
 from sagatrace_tui.theme import ThemedApp
+from sagatrace_tui.views.trace_row import TraceRow
 from sagatrace_tui.widgets.trace_list import GAP, TraceList, columns
 
 
-def rows(*numbers: int) -> tuple[TraceSummary, ...]:
+def rows(*numbers: int) -> tuple[TraceRow, ...]:
     return tuple(
-        TraceSummary(f"trace-{n}", NOW - n, "succeeded", f"loan {n}", NOW - 5_000_000, 1_500_000, 3) for n in numbers
+        TraceRow(f"trace-{n}", NOW - n, "succeeded", f"loan {n}", NOW - 5_000_000, 1_500_000, 3) for n in numbers
     )
 
 

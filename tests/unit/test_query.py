@@ -10,7 +10,7 @@ from sagatrace.stores import DataIs
 from sagatrace_tui.labels import VERDICTS
 from sagatrace_tui.live import as_search
 from sagatrace_tui.model import Verdict
-from sagatrace_tui.model.query import KEYS, Moment, Query, QueryError, completions, parse_query
+from sagatrace_tui.views.query import KEYS, Moment, Query, QueryError, completions, parse_query
 
 HOUR = 3_600_000_000
 

@@ -101,7 +101,7 @@ class _Teller:
     def tell(self, step: Step) -> None:
         """Print what is new."""
         self.has_told = True
-        state = inert(step.fault, 500) if step.fault is not None else step.following.words
+        state = inert(step.fault, 500) if step.fault is not None else step.status.words
         if state != self._state:
             self._state = state
             click.echo(f"sagatrace: {state}", err=True)

@@ -65,16 +65,17 @@ def _meeting(undone: list[UndoneStep], tree: SpanTree) -> dict[str, str | None]:
     for one in undone:
         node: str | None = one.step.span_id
         while node is not None and node in tree.spans and node not in parents:
-            parents[node] = node = tree.parent_of(node)
+            above = tree.parent_of(node)
+            parents[node], node = above, above
     counts = Counter(parents.values())
     meeting: dict[str, str | None] = {}
     for start in parents:
         path: list[str] = []
-        above: str | None = start
-        while above is not None and above in parents and above not in meeting and counts[parents[above]] < 2:
-            path.append(above)
-            above = parents[above]
-        found = meeting.get(above, above) if above is not None and above in parents else None
+        node = start
+        while node is not None and node in parents and node not in meeting and counts[parents[node]] < 2:
+            path.append(node)
+            node = parents[node]
+        found = meeting.get(node, node) if node is not None and node in parents else None
         meeting.update(dict.fromkeys(path, found))
         if found is not None:
             meeting[found] = found

@@ -8,7 +8,7 @@ from textual.screen import Screen
 
 from sagatrace.mirror import Mirror
 from sagatrace_tui.labels import plural
-from sagatrace_tui.live import AFRESH, LOOK, Following, Poller
+from sagatrace_tui.live import AFRESH, LOOK, LiveStatus, Poller
 from sagatrace_tui.widgets.bar import StateLine
 from sagatrace_tui.widgets.key_hints import KeyHints
 
@@ -93,15 +93,15 @@ class FollowedScreen(Screen[None]):
             state.say(_TRYING)
         self.poller.ask(AFRESH)
 
-    def show_state(self, following: Following, fault: str | None, behind: str, *rest: str) -> None:
-        """One line: whether the store answers, else how it is followed; `behind` is what has come since a pause."""
+    def show_state(self, status: LiveStatus, fault: str | None, behind: str, *rest: str) -> None:
+        """One line: whether the store answers, else how up to date it is; `behind` counts what came since a pause."""
         self.tell_hints()
         state = self.query_one(StateLine)
         state.fault = fault is not None
         if fault is None and state.said[0] == _TRYING:
             state.hush()
-        state.behind = self.paused or following.state in ("reconnecting", "catching up")
-        words = "store unreachable, trying again" if fault is not None else following.words
+        state.behind = self.paused or status.state in ("reconnecting", "catching up")
+        words = "store unreachable, trying again" if fault is not None else status.words
         if self.paused:
             words = f"paused, f follows · {behind}" if behind else "paused, f follows"
         state.facts = (words, *rest)

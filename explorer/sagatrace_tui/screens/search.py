@@ -17,11 +17,11 @@ from sagatrace.mirror import Mirror
 from sagatrace.stores import EventStore
 from sagatrace_tui.labels import inert, plural
 from sagatrace_tui.live import FRAME, OLDER, ListFeed, Listing, Poller
-from sagatrace_tui.model.query import Query
 from sagatrace_tui.query_history import QueryHistory
 from sagatrace_tui.screens.clipboard import copy_text
 from sagatrace_tui.screens.followed import FollowedScreen, behind
 from sagatrace_tui.screens.trace import TraceScreen
+from sagatrace_tui.views.query import Query
 from sagatrace_tui.widgets.bar import StateLine, TitleBar
 from sagatrace_tui.widgets.key_hints import KeyHints
 from sagatrace_tui.widgets.notice import Notice
@@ -180,7 +180,7 @@ class SearchScreen(FollowedScreen):
         count = f"{len(listing.rows):,}{many} trace{'' if len(listing.rows) == 1 else 's'}"
         queries = plural(listing.queries, "query")
         fault = None if listing.missing else listing.fault
-        self.show_state(listing.following, fault, behind(len(rows - shown), "change"), count, queries, cost)
+        self.show_state(listing.status, fault, behind(len(rows - shown), "change"), count, queries, cost)
 
     def _show(self, listing: Listing) -> None:
         traces = self.query_one(TraceList)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import ClassVar, Final
@@ -179,15 +178,12 @@ class TraceScreen(FollowedScreen, CopyScreen, FindScreen):
                 tree.now = reading.now
             else:
                 header.trace = self.query_one(Ledger).trace = reading.trace
-                tree.show((reading.trace, reading.outline), reading.now, reading.fresh)
+                tree.show((reading.trace, reading.outline), reading.now)
                 if before is None or before.trace is None:
                     self._show_view()
                 elif self._view == "why":
                     tree.only = part_of_why(reading.trace)
                 self._show_detail()
-                self._feed.shown(reading.trace)
-                if self._feed.is_waiting:
-                    self.poller.nudge()
         if before is None:
             self.call_after_refresh(self.listen)
         self.query_one(Notice).message = notice = notice_about(reading, self._trace_id)
@@ -204,7 +200,7 @@ class TraceScreen(FollowedScreen, CopyScreen, FindScreen):
         if newest is not None:
             missing = newest.known - (shown.event_count if shown is not None else 0)
             cost = plural(newest.queries, "query"), f"{newest.micros / 1000:.1f} ms"
-            self.show_state(newest.following, newest.fault, behind(missing, "event"), *cost)
+            self.show_state(newest.status, newest.fault, behind(missing, "event"), *cost)
 
     @on(SpanTree.SpanHighlighted)
     @on(Ledger.SpanHighlighted)
@@ -288,10 +284,9 @@ class TraceScreen(FollowedScreen, CopyScreen, FindScreen):
         if self._view == "compensation":
             self.action_view("tree")
 
-    def searched(self) -> tuple[Trace, threading.Lock] | None:
+    def searched(self) -> Trace | None:
         """The trace shown."""
-        reading = self._reading
-        return None if reading is None or reading.trace is None else (reading.trace, reading.hold)
+        return self._reading.trace if self._reading is not None else None
 
     def go_on(self) -> None:
         """Go on in the tree."""

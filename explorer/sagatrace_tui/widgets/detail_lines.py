@@ -11,10 +11,10 @@ from rich.cells import cell_len
 
 from sagatrace_tui.labels import at_times, duration, inert, moment, offset, plural, short, short_name, status_words
 from sagatrace_tui.model import Role, Span, Trace
-from sagatrace_tui.model.outline import Group
 from sagatrace_tui.model.reasons import reason_of
 from sagatrace_tui.theme import STATUS_TONES
 from sagatrace_tui.values import Path, ValueLine, text_lines, value_lines, wrapped
+from sagatrace_tui.views.outline import Group
 from sagatrace_tui.widgets.rows import Part
 
 __all__ = ["DetailLine", "detail_lines", "group_lines"]

@@ -10,8 +10,8 @@ from textual.message import Message
 from textual.reactive import reactive
 
 from sagatrace_tui.model import Trace
-from sagatrace_tui.model.outline import Outline
 from sagatrace_tui.values import Path
+from sagatrace_tui.views.outline import Outline
 from sagatrace_tui.widgets.detail_lines import DetailLine, detail_lines, group_lines
 from sagatrace_tui.widgets.rows import Part, Rows, fitted
 

@@ -10,9 +10,9 @@ from rich.cells import cell_len
 
 from sagatrace_tui.labels import GLYPHS, duration, inert, short, short_name
 from sagatrace_tui.model import Role, Span, Trace
-from sagatrace_tui.model.outline import Group, Outline
-from sagatrace_tui.model.timeline import Timeline
 from sagatrace_tui.theme import STATUS_TONES
+from sagatrace_tui.views.outline import Group, Outline
+from sagatrace_tui.views.timeline import Timeline
 from sagatrace_tui.widgets.bars import group_bar, span_bar
 from sagatrace_tui.widgets.rows import Part, fitted
 

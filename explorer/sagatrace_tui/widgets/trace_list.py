@@ -12,9 +12,9 @@ from textual.message import Message
 from textual.reactive import reactive
 
 from sagatrace_tui.labels import clock_of_day, duration, inert, short, short_middle, short_name, verdict_words, when
-from sagatrace_tui.model.summary import TraceSummary
 from sagatrace_tui.theme import VERDICT_TONES
-from sagatrace_tui.widgets.fresh import Fresh
+from sagatrace_tui.views.trace_row import TraceRow
+from sagatrace_tui.widgets.new_rows import NewRows
 from sagatrace_tui.widgets.rows import Part, Rows
 
 __all__ = ["Column", "TraceList", "columns"]
@@ -29,7 +29,7 @@ class Column:
     title: str
     width: int
     align: Literal["<", ">"]
-    part: Callable[[TraceSummary, int], Part]
+    part: Callable[[TraceRow, int], Part]
 
 
 def columns(width: int) -> list[Column]:
@@ -62,14 +62,14 @@ class TraceList(Rows):
 
     HEADER_LINES = 1
 
-    rows: reactive[tuple[TraceSummary, ...]] = reactive((), repaint=False, init=False)
+    rows: reactive[tuple[TraceRow, ...]] = reactive((), repaint=False, init=False)
     now: reactive[int] = reactive(0, repaint=False, init=False)
 
     _moved = False
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name for it
         super().__init__(id=id)
-        self.fresh = Fresh(self)
+        self.new_rows = NewRows(self)
 
     class Opened(Message):
         """A trace was chosen."""
@@ -102,7 +102,7 @@ class TraceList(Rows):
         return len(self.rows)
 
     @property
-    def highlighted(self) -> TraceSummary | None:
+    def highlighted(self) -> TraceRow | None:
         """The trace under the cursor."""
         return self.rows[self.cursor] if self.rows else None
 
@@ -125,9 +125,9 @@ class TraceList(Rows):
             parts.append((_cell(short(text, column.width), column), tone))
         return parts
 
-    def watch_rows(self, old: tuple[TraceSummary, ...], new: tuple[TraceSummary, ...]) -> None:
+    def watch_rows(self, old: tuple[TraceRow, ...], new: tuple[TraceRow, ...]) -> None:
         """Stay on the same trace wherever its row is now; at the top until the cursor is moved from it."""
-        self._show_fresh(old, new)
+        self._mark_new(old, new)
         if not self._moved:
             self.rows_changed(0)
             return
@@ -135,16 +135,16 @@ class TraceList(Rows):
         found = (index for index, row in enumerate(new) if row.trace_id == here)
         self.rows_changed(next(found, min(self.cursor, max(0, len(new) - 1))))
 
-    def _show_fresh(self, old: tuple[TraceSummary, ...], new: tuple[TraceSummary, ...]) -> None:
+    def _mark_new(self, old: tuple[TraceRow, ...], new: tuple[TraceRow, ...]) -> None:
         """Mark for a few seconds the rows of traces that began since; older ones were only not listed yet."""
         if old:
             known, latest = {row.trace_id for row in old}, max(row.latest for row in old)
-            fresh = {row.trace_id for row in new if row.trace_id not in known and row.latest > latest}
-            self.fresh.add(fresh)
+            added = {row.trace_id for row in new if row.trace_id not in known and row.latest > latest}
+            self.new_rows.add(added)
 
     def mark(self, index: int) -> Part:
         """A + before a trace that is new."""
-        return ("+", "key") if self.rows[index].trace_id in self.fresh else super().mark(index)
+        return ("+", "key") if self.rows[index].trace_id in self.new_rows else super().mark(index)
 
     def action_top(self) -> None:
         """Move the cursor to the newest trace, and stay with what is newest."""
@@ -178,37 +178,37 @@ def _cell(text: str, column: Column) -> str:
     return padded + " " * GAP
 
 
-def _verdict(row: TraceSummary, _now: int) -> Part:
+def _verdict(row: TraceRow, _now: int) -> Part:
     if row.verdict is None:
         return "… reading", "muted"
     return verdict_words(row.verdict), VERDICT_TONES[row.verdict]
 
 
-def _name(row: TraceSummary, _now: int) -> Part:
+def _name(row: TraceRow, _now: int) -> Part:
     return inert(row.name, 200), "plain"
 
 
-def _id(row: TraceSummary, _now: int) -> Part:
+def _id(row: TraceRow, _now: int) -> Part:
     return inert(row.trace_id), "id"
 
 
-def _started(row: TraceSummary, now: int) -> Part:
+def _started(row: TraceRow, now: int) -> Part:
     return ("" if row.verdict is None else when(row.started_at, now)), "plain"
 
 
-def _started_at(row: TraceSummary, now: int) -> Part:
+def _started_at(row: TraceRow, now: int) -> Part:
     return ("" if row.verdict is None else clock_of_day(row.started_at, now)), "muted"
 
 
-def _duration(row: TraceSummary, now: int) -> Part:
+def _duration(row: TraceRow, now: int) -> Part:
     return ("" if row.verdict is None else duration(row.elapsed(now))), "plain"
 
 
-def _spans(row: TraceSummary, _now: int) -> Part:
+def _spans(row: TraceRow, _now: int) -> Part:
     return (f"{row.span_count:,}" if row.verdict else ""), "muted"
 
 
-def _errors(row: TraceSummary, _now: int) -> Part:
+def _errors(row: TraceRow, _now: int) -> Part:
     if row.error_count:
         return f"{row.error_count:,}", "bad"
     return ("·" if row.verdict else ""), "muted"

@@ -1,4 +1,4 @@
-"""Which rows are new, for a few seconds."""
+"""The rows that are new, for a few seconds."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from textual.timer import Timer
 
 from sagatrace_tui.widgets.rows import Rows
 
-__all__ = ["Fresh"]
+__all__ = ["NewRows"]
 
 _TURN: Final = 2.0
 """Seconds; a row counts as new for one to two of them."""
 
 
-class Fresh:
-    """Ids that were added of late; the rows are drawn anew when some are no longer."""
+class NewRows:
+    """Ids that were added recently; the rows are drawn again when some are new no longer."""
 
     def __init__(self, rows: Rows) -> None:
         self._rows = rows
@@ -25,7 +25,7 @@ class Fresh:
         self._timer: Timer | None = None
 
     def add(self, ids: AbstractSet[str]) -> None:
-        """Count these as new from now on; who adds them draws them."""
+        """Count these as new from now on; the caller draws them."""
         self._new |= ids
         if ids and self._timer is None:
             self._timer = self._rows.set_interval(_TURN, self._turn)

@@ -1,19 +1,19 @@
-"""Time as columns: where in a row of so many columns a moment lies, long idle gaps drawn short if wanted. Pure."""
+"""Time as columns of a row; long idle gaps are drawn short if wanted. Pure."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from math import inf
 from typing import Final
 
-from sagatrace_tui.model.span import Span
-from sagatrace_tui.model.trace import Trace
+from sagatrace_tui.model import Span, Trace
 
-__all__ = ["Piece", "Timeline", "pieces", "timeline"]
+__all__ = ["Idle", "Piece", "Timeline", "idle_stretches", "pieces", "timeline"]
 
 _GAP: Final = 0.04
-"""The share of a trace from which on a gap is long, and what is left of it."""
+"""A gap is long from this share of the trace on."""
 _MAX_ATTEMPTS: Final = 64
 
 
@@ -34,10 +34,10 @@ class Timeline:
     end: int
     gaps: tuple[tuple[int, int], ...] = ()
     kept: int = 0
-    """Microseconds' worth of room that is left to each gap."""
+    """The microseconds that each gap is drawn as."""
 
     def squeezed(self, at: int) -> int:
-        """The moment, as microseconds from the start with long gaps made short."""
+        """Return the microseconds from the start to the moment, with long gaps made short."""
         at = max(self.start, min(at, self.end))
         past = bisect_right(self.gaps, (at, at))
         saved = sum(end - start - self.kept for start, end in self.gaps[: max(0, past - 1)])
@@ -47,30 +47,55 @@ class Timeline:
         return at - self.start - saved
 
     def column(self, at: int, width: int) -> int:
-        """The column, 0 to `width`, at which the moment lies."""
+        """Return the column of the moment, 0 to `width`."""
         total = self.squeezed(self.end)
         return 0 if total <= 0 else round(self.squeezed(at) * width / total)
 
 
-def timeline(trace: Trace, now: int, *, squeeze: bool) -> Timeline:
-    """The whole of a trace; with `squeeze`, stretches in which no span without children was at work are short."""
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """The `gaps` of a trace, (start, end), that may be drawn short; `busy_until` is None while a span is at work."""
+
+    gaps: tuple[tuple[int, int], ...]
+    busy_until: int | None
+
+
+def timeline(trace: Trace, now: int, *, squeeze: bool, idle: Idle | None = None) -> Timeline:
+    """Return the time scale of a whole trace, as of `now` while it runs.
+
+    Args:
+        trace: the trace.
+        now: microseconds since 1970.
+        squeeze: whether to draw long stretches short in which no span without children was at work.
+        idle: these stretches, if they are known.
+    """
     start = trace.started_at if trace.started_at is not None else now
     end = max(now, start) if trace.status == "running" else max(trace.last_at or start, start)
     if not squeeze or end <= start:
         return Timeline(start, end)
     least = int((end - start) * _GAP)
-    gaps: list[tuple[int, int]] = []
-    latest = start
-    for began, ended in sorted(_busy(trace, end)):
-        if began - latest > least:
-            gaps.append((latest, began))
-        latest = max(latest, ended)
-    if end - latest > least:
-        gaps.append((latest, end))
+    idle = idle or idle_stretches(trace)
+    gaps = [(began, ended) for began, ended in idle.gaps if ended - began > least]
+    if idle.busy_until is not None and end - idle.busy_until > least:
+        gaps.append((idle.busy_until, end))
     return Timeline(start, end, tuple(gaps), least // 2)
 
 
-def _busy(trace: Trace, end: int) -> Iterator[tuple[int, int]]:
+def idle_stretches(trace: Trace) -> Idle:
+    """Return where a trace was idle for long: a share of all its time, which only grows."""
+    start = trace.started_at if trace.started_at is not None else trace.now
+    least = max(0, int((min(trace.now, trace.last_at or start) - start) * _GAP))
+    gaps: list[tuple[int, int]] = []
+    latest: float = start
+    for began, ended in sorted(_busy(trace)):
+        if began - latest > least:
+            gaps.append((int(latest), began))
+        latest = max(latest, ended)
+    return Idle(tuple(gaps), None if latest == inf else int(latest))
+
+
+def _busy(trace: Trace) -> Iterator[tuple[int, float]]:
+    """Yield the stretches in which spans were at work; those that are at work still have no end."""
     for span_id, span in trace.spans.items():
         if trace.children.get(span_id):
             yield span.first_at, span.first_at
@@ -80,11 +105,11 @@ def _busy(trace: Trace, end: int) -> Iterator[tuple[int, int]]:
         else:
             for attempt in span.attempts:
                 began = attempt.started_at if attempt.started_at is not None else span.first_at
-                yield began, attempt.ended_at if attempt.ended_at is not None else end
+                yield began, attempt.ended_at if attempt.ended_at is not None else inf
 
 
 def pieces(span: Span, line: Timeline, width: int) -> list[Piece]:
-    """The bar of a span: its wait, its attempts, the pauses between them. Every part is a column wide at least."""
+    """Return the bar of a span: its wait, its attempts, the pauses between. Every part is at least a column wide."""
     found = list(_parts(span, line.end))
     drawn: list[Piece] = []
     for began, ended, kind in found:
@@ -114,7 +139,7 @@ def _parts(span: Span, end: int) -> Iterable[tuple[int, int, str]]:
         ended = attempt.ended_at if attempt.ended_at is not None else (end if span.is_open else span.over_at)
         if latest is not None and began > latest:
             yield latest, began, "pause"
-        # One that is over while its span goes on is to be tried again.
+        # An attempt that is over while its span is open will be retried.
         failed = attempt.ended_at is not None if span.is_open else span.status == "failed" and len(attempts) > 1
         yield began, max(began, ended), "lost" if failed or index < len(attempts) else "run"
         latest = ended

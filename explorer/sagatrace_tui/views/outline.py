@@ -1,7 +1,7 @@
-"""A trace's forest laid flat, for screens: every node once, in the order of a tree, with what folding needs to know.
+"""The tree of a trace as a list for screens: every node once, in preorder.
 
-Made once per trace; which rows a fold, a level or a filter leaves is then read off it in time that hangs on what is
-shown, not on how much there is.
+An outline is made once per trace. The rows that a fold, a level or a filter leaves are then found in a time that
+depends on their number, not on the size of the trace.
 """
 
 from __future__ import annotations
@@ -13,18 +13,19 @@ from itertools import groupby
 from operator import eq
 from typing import Final
 
-from sagatrace_tui.model.trace import Trace
+from sagatrace_tui.model import Trace
+from sagatrace_tui.views.timeline import idle_stretches
 
 __all__ = ["GROUP_MIN", "Group", "Outline"]
 
 GROUP_MIN: Final = 5
-"""Like siblings in a row from which on they are shown as one."""
+"""So many like siblings in a row are shown as one."""
 _WELL: Final = ("success", "point")
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Siblings in a row that have one name and went well; times in microseconds."""
+    """Successful siblings in a row that share a name; times in microseconds."""
 
     name: str
     span_ids: tuple[str, ...]
@@ -36,9 +37,10 @@ class Group:
 
 
 class Outline:
-    """`ids` of spans, parents never seen, and groups, in preorder; `depths`, `sizes` (with all below) and `parents`.
+    """`ids` of spans, missing parents and groups, in preorder; `depths`, `sizes` (with all below) and `parents`.
 
-    `parents` are places in `ids`, -1 at the top. A group's id is no span's: it begins with U+0000.
+    `parents` are places in `ids`, -1 at the top. The id of a group is not that of a span: it begins with U+0000.
+    `idle` is where the trace was idle.
     """
 
     def __init__(self, trace: Trace) -> None:
@@ -55,6 +57,7 @@ class Outline:
             if parents[place] >= 0:
                 sizes[parents[place]] += sizes[place]
         self.places = {span_id: place for place, span_id in enumerate(self.ids)}
+        self.idle = idle_stretches(trace)
 
     def _lay(self) -> None:
         children, ids, depths, parents = self._trace.children, self.ids, self.depths, self.parents
@@ -74,7 +77,7 @@ class Outline:
             stack.extend([(child, depth + 1, place) for child in reversed(below)])
 
     def _grouped(self, parent: str, siblings: Sequence[str]) -> Iterable[str]:
-        """The siblings, those that are alike and next to each other as one."""
+        """Return the siblings; those that are alike and next to each other as one group."""
         spans, apart = self._trace.spans, self._apart
         names: list[object] = []
         for span_id in siblings:
@@ -113,18 +116,18 @@ class Outline:
         return len(self.ids)
 
     def end(self, place: int) -> int:
-        """The place after all that is below."""
+        """Return the place after the last descendant."""
         return place + self.sizes[place] if place >= 0 else len(self.ids)
 
     def above(self, place: int) -> Iterator[str]:
-        """The ids of all above it, nearest first."""
+        """Yield the ids of its ancestors, nearest first."""
         place = self.parents[place]
         while place >= 0:
             yield self.ids[place]
             place = self.parents[place]
 
     def below_level(self, level: int) -> set[str]:
-        """What to fold so that nothing deeper than `level` shows; the top is level 0."""
+        """Return the ids to fold so that nothing deeper than `level` shows; the top is level 0."""
         return {
             span_id
             for span_id, depth, size in zip(self.ids, self.depths, self.sizes, strict=True)
@@ -132,7 +135,7 @@ class Outline:
         }
 
     def with_ancestors(self, span_ids: Iterable[str]) -> list[int]:
-        """The places of the spans and of all above them, in order."""
+        """Return the places of the spans and of their ancestors, in order."""
         found: set[int] = set()
         for span_id in span_ids:
             place = self.places.get(span_id, -1)
@@ -142,7 +145,7 @@ class Outline:
         return sorted(found)
 
     def rows(self, folded: Collection[str], only: Sequence[int] | None = None) -> Sequence[int]:
-        """The places that show when these ids are folded; of `only` those, where given."""
+        """Return the places that show when these ids are folded; only places of `only`, if given."""
         base = range(len(self.ids)) if only is None else only
         shut = sorted(self.places[span_id] for span_id in folded if span_id in self.places)
         if not shut:
@@ -157,12 +160,12 @@ class Outline:
         return rows
 
     def is_last(self, place: int, rows: Sequence[int]) -> bool:
-        """Whether no sibling of it shows below it."""
+        """Return whether no sibling shows below it."""
         after = bisect_left(rows, self.end(place))
         return after >= len(rows) or rows[after] >= self.end(self.parents[place])
 
     def shown(self, span_id: str, rows: Sequence[int]) -> int | None:
-        """The row of the span, or of the nearest above it that shows; None where nothing of it does."""
+        """Return the row of the span, else of its nearest ancestor that shows, else None."""
         place = self.places.get(span_id, -1)
         while place >= 0:
             row = bisect_left(rows, place)

@@ -1,17 +1,16 @@
-"""A trace in one row: what a list shows of it, without its spans."""
+"""A trace in one row of a list, without its spans."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sagatrace_tui.model.answers import Verdict
-from sagatrace_tui.model.trace import Trace
+from sagatrace_tui.model import Trace, Verdict
 
-__all__ = ["TraceSummary", "summarize"]
+__all__ = ["TraceRow", "trace_row"]
 
 
 @dataclass(frozen=True, slots=True)
-class TraceSummary:
+class TraceRow:
     """One trace of a list. Times are microseconds since 1970; `verdict` is None until the trace has been read."""
 
     trace_id: str
@@ -30,15 +29,15 @@ class TraceSummary:
         return self.verdict in ("running", "compensating")
 
     def elapsed(self, now: int) -> int | None:
-        """Microseconds it took, or has taken so far."""
+        """Return the microseconds it took, or has taken so far."""
         if self.is_running and self.started_at is not None:
             return max(0, now - self.started_at)
         return self.duration
 
 
-def summarize(trace: Trace, latest: int) -> TraceSummary:
-    """The trace in one row; `latest` is when its last event happened."""
-    return TraceSummary(
+def trace_row(trace: Trace, latest: int) -> TraceRow:
+    """Return the trace in one row; `latest` is the time of its last event, in microseconds since 1970."""
+    return TraceRow(
         trace_id=trace.trace_id,
         latest=latest,
         verdict=trace.verdict,

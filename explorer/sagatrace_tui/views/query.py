@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import Final, Literal, cast, get_args
 
 from sagatrace.events import split_event_type
-from sagatrace_tui.model.answers import Verdict
+from sagatrace_tui.model import Verdict
 
 __all__ = ["KEYS", "Moment", "Query", "QueryError", "completions", "parse_query"]
 
@@ -38,7 +38,7 @@ _LISTED: Final[dict[str, Verdict]] = {
     "succeeded": "succeeded",
     "unknown": "unknown",
 }
-"""What the list says of a trace, less `failed`: that an event failed is asked for more often, and finds those too."""
+"""The words of the list for a verdict. `failed` is missing: it asks for failed events, and so finds failed traces."""
 _VERDICTS: Final[dict[str, Verdict]] = {
     **{verdict.replace("_", "-"): verdict for verdict in get_args(Verdict) if verdict != "failed"},
     **_LISTED,
@@ -52,7 +52,7 @@ _TIMES: Final = ("2h", "30m", "7d")
 
 
 class QueryError(ValueError):
-    """A query that says nothing to look for; `start` and `end` are where in its text."""
+    """A query that cannot be read; `start` and `end` are the faulty part of its text."""
 
     def __init__(self, message: str, start: int, end: int) -> None:
         super().__init__(message)
@@ -68,15 +68,15 @@ class Moment:
     ago: bool
 
     def at(self, now: int) -> int:
-        """The moment as of `now`."""
+        """Return the moment as of `now`."""
         return now - self.micros if self.ago else self.micros
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What to look for; empty conditions are none. `data` are texts of the form `path.to.key=value`.
+    """The conditions of a search; an empty one is no condition. `data` are texts like `path.to.key=value`.
 
-    `verdict` is of the whole trace, all else of one event.
+    `verdict` is that of the whole trace. One single event must match all other conditions.
     """
 
     status: Literal["success", "failed", "pending"] | None = None
@@ -91,7 +91,7 @@ class Query:
 
 
 def parse_query(text: str) -> Query:
-    """Read a query line. Raises QueryError that says where it makes no sense, and why."""
+    """Read a query line. Raises QueryError with the faulty part and the reason."""
     query = Query()
     seen: set[str] = set()
     for word, start, end in _words(text):
@@ -120,7 +120,7 @@ def _words(text: str) -> Iterator[tuple[str, int, int]]:
 
 
 def _split(word: str) -> tuple[str, str]:
-    """A word as (key, value); the key of a condition on data is `=`."""
+    """Return a word as (key, value); the key of a condition on data is `=`."""
     for key in KEYS:
         if word.startswith(key):
             return key, _unquoted(word.removeprefix(key))
@@ -177,7 +177,7 @@ def _moment(text: str) -> Moment | None:
 
 
 def completions(text: str) -> list[str]:
-    """What the last word of the text may be meant to become, likeliest first."""
+    """Return completions of the last word of the text, likeliest first."""
     word = text.rpartition(" ")[2]
     if not word:
         return []

@@ -7,18 +7,17 @@ from collections.abc import Callable
 import msgspec
 
 from sagatrace.events import UNREADABLE, TraceEvent, encode_event
-from sagatrace_tui.model.span import Span
-from sagatrace_tui.model.trace import Trace
+from sagatrace_tui.model import Span, Trace
 
 __all__ = ["find"]
 
 
 def find(trace: Trace, text: str, *, go_on: Callable[[], bool] = lambda: True) -> frozenset[str]:
-    """The spans of which any event holds the text, upper and lower case alike; given up once `go_on` says so."""
+    """Return the spans with the text in any event, whatever its case; stop early once `go_on` returns False."""
     wanted = text.lower()
     if not wanted:
         return frozenset()
-    # JSON may write a sign in more than one way; what is plain is looked for in the document as it is.
+    # JSON can write one character in several ways; plain text is searched in the raw document.
     plain = wanted.isascii() and wanted.isprintable() and not set(wanted) & set('"\\/')
     needle = wanted.encode()
     found: set[str] = set()
@@ -50,7 +49,7 @@ def _holds(event: TraceEvent, wanted: str, needle: bytes | None) -> bool:
 
 
 def _texts(value: object) -> list[str]:
-    """Every key and scalar of a JSON value, as text."""
+    """Return every key and scalar of a JSON value, as text."""
     texts: list[str] = []
     rest = [value]
     while rest:
