@@ -91,12 +91,12 @@ def current_execution() -> str | None:
 def _execution_of_spawned_horse() -> str | None:
     """Return the id that RQ left in the environment of a spawned work-horse.
 
-    RQ 2 spawns a plain worker, which runs no hook of this package. The job decides whether this process is the
-    work-horse: programs that a job starts inherit the environment, and may outlive the execution.
+    RQ 2 spawns a plain worker, which runs no hook of this package. The job that runs here must be one of the worker
+    in the environment: programs that a job starts inherit the environment as well, and may outlive the execution.
     """
     execution_id = os.environ.get("RQ_EXECUTION_ID")
     rq = sys.modules.get("rq")
     if not execution_id or rq is None:
         return None
     job = rq.get_current_job()
-    return execution_id if job is not None and job.id == os.environ.get("RQ_JOB_ID") else None
+    return execution_id if job is not None and job.worker_name == os.environ.get("RQ_WORKER_ID") else None
