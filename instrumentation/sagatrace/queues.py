@@ -29,7 +29,7 @@ from rq.exceptions import DeserializationError
 from rq.job import Job, JobStatus
 
 from sagatrace.aftermath import facts_of, place_of_redis
-from sagatrace.context import META_KEY, TraceContext, TraceRef, current_execution, trace_meta
+from sagatrace.context import META_KEY, TraceContext, TraceRef, trace_meta
 from sagatrace.events import utc_timestamp
 from sagatrace.jobs import Harmless, JobTeller, context_of
 from sagatrace.tracer import Tracer
@@ -92,10 +92,7 @@ class TracedQueue(rq.Queue):
         teller: JobTeller | None = None
         with _harmless:
             teller = JobTeller(self._tracer, {"host": socket.gethostname()})
-            data = {**_named(job), "sync": True}
-            if outer := current_execution():  # the job runs inside another one, and ends with it
-                data["execution"] = outer
-            teller.emit(job, f"{execution_id}:start", "started", data)
+            teller.emit(job, f"{execution_id}:start", "started", {**_named(job), "sync": True})
             self._sync[job.id] = teller
         try:
             return super().run_sync(job)
