@@ -13,6 +13,8 @@ from fates import ran
 from rq.job import Job
 
 from sagatrace import Tracer
+from sagatrace.context import current_execution
+from sagatrace.queues import TracedQueue
 from sagatrace.rq import current_trace
 
 tracer = Tracer()
@@ -90,9 +92,6 @@ def load(*failing_runs: int) -> int:
 
 def names_its_execution(job_id: str) -> list[Any]:
     """What spans carry that are opened before, in and after a job which runs here, inside this one."""
-    from sagatrace.context import current_execution
-    from sagatrace.queues import TracedQueue
-
     job = ran()
     before = current_execution()
     inner = TracedQueue("sync", is_async=False, connection=job.connection).enqueue(_executing, job_id=job_id)
@@ -100,6 +99,4 @@ def names_its_execution(job_id: str) -> list[Any]:
 
 
 def _executing() -> str | None:
-    from sagatrace.context import current_execution
-
     return current_execution()

@@ -19,7 +19,7 @@ from rq.job import Job
 from rq.registry import StartedJobRegistry
 
 from faults import shippers
-from sagatrace import TraceContext, TraceEvent, open_store, trace_meta
+from sagatrace import TraceContext, TraceEvent, Tracer, open_store, trace_meta
 from sagatrace.queues import TracedQueue
 from sagatrace_tui.demo.workers import worker_environment
 from servers import until
@@ -43,8 +43,6 @@ class Scene:
 
     def traced(self, context: TraceContext) -> TracedQueue:
         """Return the queue with events, which go straight into the store."""
-        from sagatrace import Tracer
-
         queue_class: type[TracedQueue] = type("Told", (TracedQueue,), {"tracer": Tracer(self.store_url)})
         return queue_class(self.queue_name, connection=self.redis).under(context)
 
@@ -62,12 +60,14 @@ class Scene:
 
     def until_hanging(self, job: Job) -> int:
         """Wait until the job hangs, and return its process."""
-        return int(until(lambda: self.redis.lindex(f"hangs:{job.id}", -1), f"job {job.id} hangs", 60))
+        found = until(lambda: self.redis.lindex(f"hangs:{job.id}", -1), f"job {job.id} hangs", 60)
+        return int(found or 0)
 
     def expire(self) -> None:
         """Let RQ take the running jobs for abandoned."""
         key = StartedJobRegistry(self.queue_name, connection=self.redis).key
-        self.redis.zadd(key, dict.fromkeys(self.redis.zrange(key, 0, -1), time.time() - 100))
+        rows = [bytes(row) for row in self.redis.zrange(key, 0, -1) if isinstance(row, bytes)]
+        self.redis.zadd(key, {row: time.time() - 100 for row in rows})
 
     def reconcile(self) -> None:
         """Look for lost jobs, without patience."""

@@ -14,6 +14,7 @@ from rq import Queue, SimpleWorker
 from sagatrace import TraceContext, TraceEvent, Tracer
 from sagatrace.context import current_execution, enter_execution
 from sagatrace.queues import TracedQueue
+from sagatrace.rq import SimpleWorker as TracedWorker
 from sagatrace.stores.memory import MemoryStore
 
 FORK, SPAWN, SIMPLE = (f"sagatrace.rq.{kind}" for kind in ("Worker", "SpawnWorker", "SimpleWorker"))
@@ -84,11 +85,9 @@ def test_outside_of_a_job_there_is_none(redis: Redis) -> None:
     assert ["execution" in event.data for event in store.fetch_trace("T").events] == [False, False]
 
 
-def test_a_job_inside_a_job_runs_in_the_outer_one_s_execution(redis: Redis, until: Any) -> None:
-    from sagatrace.rq import SimpleWorker as Traced
-
+def test_a_job_inside_a_job_runs_in_the_outer_one_s_execution(redis: Redis) -> None:
     store = MemoryStore()
-    worker_class: type[Traced] = type("Told", (Traced,), {"tracer": Tracer(store)})
+    worker_class: type[TracedWorker] = type("Told", (TracedWorker,), {"tracer": Tracer(store)})
     queue = Queue("outer", connection=redis)
     job = queue.enqueue(booking.names_its_execution, "inner", meta={"sagatrace": {"trace_id": "T"}})
     worker_class([queue], connection=redis).work(burst=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import booking
 import pytest
 from jobs_on_workers import Scenes, phases
+from rq.job import Job
 
 from sagatrace import TraceEvent
 from sagatrace.stores import Search, open_store
@@ -74,9 +76,6 @@ def test_a_repetition_for_later_says_when(scenes: Scenes) -> None:
 
 def test_without_context_a_reused_id_begins_a_trace_and_the_same_job_stays_in_its_own(scenes: Scenes) -> None:
     """The time of the job's creation tells them apart: a schedule, a repetition and a requeue create none."""
-    import booking
-    from rq.job import Job
-
     scene = scenes.make("no-context")
     for _ in range(2):
         scene.plain.enqueue(booking.load, job_id="reused")
