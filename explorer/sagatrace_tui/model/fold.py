@@ -32,13 +32,15 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 class Fold:
     """The spans of one trace by id, in the order of their first events.
 
-    `runs` holds, per job id that ran more than once, the span ids of its runs in order. `unplaced` are spans that came
-    before their parent. `faults` are (event id, fault) pairs of events that could not be used, or not in full.
+    `notable` are the spans that did more than succeed in the normal course: most need no closer look. `runs` holds, per
+    job id that ran more than once, the span ids of its runs. `unplaced` are spans that came before their parent.
+    `faults` are (event id, fault) pairs of events that could not be used, or not in full.
     `clashes` are ids that different documents share. `when` returns an event's time as text that sorts.
     """
 
     events: list[TraceEvent] = field(default_factory=list)
     spans: dict[str, Span] = field(default_factory=dict)
+    notable: list[Span] = field(default_factory=list)
     runs: dict[str, list[str]] = field(default_factory=dict)
     unplaced: list[str] = field(default_factory=list)
     faults: set[tuple[str, str]] = field(default_factory=set)
@@ -64,8 +66,10 @@ def fold_events(events: Iterable[TraceEvent]) -> Fold:
     fold.events = ordered
     _fold_states(ordered, fold)
     _link(ordered, fold)
-    _separate_runs(fold)
-    interrupt_open_spans(fold.spans, ordered)
+    fold.notable = [span for span in fold.spans.values() if not span.state.plain or span.is_linked]
+    if any(span.state.irregular for span in fold.notable):
+        _separate_runs(fold)
+    interrupt_open_spans(fold.notable, fold.spans, ordered)
     return fold
 
 
@@ -157,7 +161,7 @@ def _link(ordered: Sequence[TraceEvent], fold: Fold) -> None:
 def _separate_runs(fold: Fold) -> None:
     """Make a span of each run of a job id that ran more than once; what is below goes to the run it began in."""
     executions: dict[str, str] = {}
-    for span in [span for span in fold.spans.values() if span.state.irregular]:
+    for span in [span for span in fold.notable if span.state.irregular]:
         runs = split_runs(span.events)
         if len(runs) > 1:
             _replace_by_runs(span, runs, fold)
@@ -174,6 +178,7 @@ def _separate_runs(fold: Fold) -> None:
             span.original_span_id = fold.run_at(span.original_span_id, span.first_at)
     in_order = sorted(fold.spans.values(), key=lambda span: (fold.when(span.events[0]), span.events[0].id))
     fold.spans = {span.span_id: span for span in in_order}
+    fold.notable = in_order
 
 
 def _replace_by_runs(span: Span, runs: list[list[TraceEvent]], fold: Fold) -> None:

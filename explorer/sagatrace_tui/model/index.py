@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from sagatrace_tui.model.span import Span
 
@@ -15,7 +15,9 @@ class SpanIndex:
     `owner` gives, for each span of the undoing, the nearest compensation (or group of them) at or above it.
     """
 
-    def __init__(self, spans: Mapping[str, Span], children: Mapping[str, Sequence[str]]) -> None:
+    def __init__(
+        self, spans: Mapping[str, Span], notable: Iterable[Span], children: Mapping[str, Sequence[str]]
+    ) -> None:
         self.spans, self.children = spans, children
         self.failed: set[str] = set()  # failed or interrupted
         self.halted: set[str] = set()  # stopped or canceled
@@ -31,10 +33,10 @@ class SpanIndex:
         self.undos_of: dict[str, set[str]] = {}  # compensations by the step they name
         self.retries_due: dict[str, int] = {}  # failed attempts by the time of the next one
         self.starts_due: dict[str, int] = {}  # scheduled spans by the time of their start
-        for span in spans.values():
-            if not span.state.plain or span.interruption is not None:
+        for span in notable:
+            if not span.state.plain:
                 self._enter(span)
-            if span.compensation is not None or span.original_span_id is not None:
+            if span.is_linked:
                 self._link(span)
         self.owner: dict[str, str] = {}
         self._claim()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from sagatrace.events import TraceEvent
 from sagatrace_tui.model.event_data import data_of, text_of
@@ -12,15 +12,15 @@ from sagatrace_tui.model.span_state import mark_of
 __all__ = ["interrupt_open_spans"]
 
 
-def interrupt_open_spans(spans: Mapping[str, Span], events: Sequence[TraceEvent]) -> None:
+def interrupt_open_spans(notable: Iterable[Span], spans: Mapping[str, Span], events: Sequence[TraceEvent]) -> None:
     """Mark each open span as interrupted whose RQ execution (`data.execution`) has ended.
 
-    The end of an execution is the closing or retrying event whose id is `<execution>:end` or whose data names the
-    execution. If neither is known, the end of the job around the span counts, once that job is closed.
+    `notable` are the spans that may be open. The end of an execution is the closing or retrying event whose id is
+    `<execution>:end` or whose data names the execution. If neither is known, the end of the job around the span counts, once that job is closed.
     """
     opened = {}
-    for span in spans.values():
-        if not span.state.plain and span.state.kind != "job" and span.is_open:
+    for span in notable:
+        if span.state.kind != "job" and span.is_open:
             execution = data_of(span.events[0]).execution
             if isinstance(execution, str) and execution:
                 opened[span.span_id] = execution

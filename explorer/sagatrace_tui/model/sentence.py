@@ -91,7 +91,11 @@ def _undoing(facts: SummaryFacts) -> str:
         case "rollback_incomplete":
             return f"rollback incomplete: {_unsettled(facts)}"
         case "succeeded_but_compensated":
-            return f"compensated: {listed(facts.undone_names)} undone" if facts.undone_names else "compensation began"
+            return (
+                f"compensated: {listed(facts.undone_names, facts.undone)} undone"
+                if facts.undone_names
+                else "compensation began"
+            )
     return ""
 
 

@@ -77,6 +77,11 @@ class Span(msgspec.Struct, eq=False, gc=False):
         return f"Span({self.span_id!r}, {self.name!r}, {self.status!r}, {len(self.events)} events)"
 
     @property
+    def is_linked(self) -> bool:
+        """Whether it declares a compensation, or is one of a step."""
+        return self.compensation is not None or self.original_span_id is not None
+
+    @property
     def kind(self) -> SpanKind:
         """The kind of work; a span that names the step it undoes is a compensation."""
         return "compensation" if self.original_span_id is not None else self.state.kind

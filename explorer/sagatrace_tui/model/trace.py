@@ -18,7 +18,7 @@ from sagatrace_tui.model.anomaly_checks import event_anomalies, never_ended, spa
 from sagatrace_tui.model.answers import Anomaly, Compensation, NeverRan, Role, Standing, TraceStatus, Verdict
 from sagatrace_tui.model.branches import Branches
 from sagatrace_tui.model.collector import collector_paused
-from sagatrace_tui.model.compensation import Steps, StepState, in_order_of_end
+from sagatrace_tui.model.compensation import Steps, StepState, first_to_end, in_order_of_end
 from sagatrace_tui.model.failures import Failures
 from sagatrace_tui.model.fold import fold_events
 from sagatrace_tui.model.index import SpanIndex
@@ -27,6 +27,7 @@ from sagatrace_tui.model.sagas import Saga, Sagas
 from sagatrace_tui.model.sentence import SummaryFacts, summary_of
 from sagatrace_tui.model.span import Span
 from sagatrace_tui.model.standing import StepLists, fate_of
+from sagatrace_tui.model.text import SHOWN
 from sagatrace_tui.model.tree import SpanTree
 from sagatrace_tui.model.verdict import SagaFacts, verdict_of, worst
 
@@ -76,7 +77,7 @@ class Trace:
         self._fold = fold_events(events)
         self.spans: Mapping[str, Span] = self._fold.spans
         self._tree = SpanTree(self._fold.spans, self._fold.unplaced, self._fold.when)
-        self._index = SpanIndex(self.spans, self._tree.children)
+        self._index = SpanIndex(self.spans, self._fold.notable, self._tree.children)
         self._sagas = Sagas(self._tree, self._index)
         self._failures = Failures(self._tree, self._index, self._sagas)
         self._never_ran = self._failures.never_ran()
@@ -319,8 +320,7 @@ class Trace:
         """How it stands, in one sentence."""
         if not self.spans:
             return "unknown: no usable events"
-        names = [self._steps.name_of(one) for one in in_order_of_end(self.spans, self._standing_ids)]
-        done, steps = self.undone
+        (done, steps), standing = self.undone, self._standing_ids
         unsettled = [(self.spans[one].name, words) for one, words in self._unsettled.items()]
         return summary_of(
             SummaryFacts(
@@ -328,17 +328,20 @@ class Trace:
                 cause=self.cause,
                 reported_success=not self._failed and self.verdict not in ("running", "compensating", "unknown"),
                 recovered=list(self.roles.values()).count("recovered") if self.verdict == "succeeded" else 0,
-                running=[self.spans[one].name for one in self.innermost],
+                running=[self.spans[one].name for one in self.innermost] if self.verdict == "running" else (),
                 blocked=len(self._never_ran),
                 never_ended=[self.spans[one].name for one in sorted(self._index.open - self._never_ran.keys())],
                 undone=done,
-                steps=steps if self._failed or not self.ended else done + len(names),
-                undone_names=[self._steps.name_of(one) for one in sorted(self._steps.in_state("undone"))],
-                standing=len(names),
-                standing_names=names,
+                steps=steps if self._failed or not self.ended else done + len(standing),
+                undone_names=[] if self._failed else self._names(self._steps.in_state("undone")),
+                standing=len(standing),
+                standing_names=self._names(standing),
                 unsettled=unsettled,
             )
         )
+
+    def _names(self, steps: Sequence[str]) -> list[str]:
+        return [self._steps.name_of(one) for one in first_to_end(self._tree, steps, SHOWN)]
 
     @cached_property
     def anomalies(self) -> tuple[Anomaly, ...]:
