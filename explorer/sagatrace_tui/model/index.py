@@ -39,6 +39,7 @@ class SpanIndex:
             if span.is_linked:
                 self._link(span)
         self.owner: dict[str, str] = {}
+        self._around: dict[str, str] = {}  # per compensation, the nearest one above it
         self._claim()
 
     @property
@@ -48,10 +49,10 @@ class SpanIndex:
 
     def undos_around(self, span_id: str) -> Iterator[str]:
         """Yield the compensations around a span of the undoing, nearest first, itself included if it is one."""
-        node: str | None = span_id
-        while node is not None and node in self.owner:
-            yield self.owner[node]
-            node = self.spans[self.owner[node]].parent_id
+        undo = self.owner.get(span_id)
+        while undo is not None:
+            yield undo
+            undo = self._around.get(undo)
 
     def _link(self, span: Span) -> None:
         if span.compensation is not None:
@@ -103,6 +104,8 @@ class SpanIndex:
             above = waiting.pop()
             for child in self.children.get(above, ()):
                 owner = child if child in self.undoing else self.owner[above]
+                if owner == child:
+                    self._around[child] = self.owner[above]
                 # A compensation below that was visited before owns the spans under it already.
                 if self.owner.get(child) != owner:
                     self.owner[child] = owner

@@ -16,7 +16,8 @@ def interrupt_open_spans(notable: Iterable[Span], spans: Mapping[str, Span], eve
     """Mark each open span as interrupted whose RQ execution (`data.execution`) has ended.
 
     `notable` are the spans that may be open. The end of an execution is the closing or retrying event whose id is
-    `<execution>:end` or whose data names the execution. If neither is known, the end of the job around the span counts, once that job is closed.
+    `<execution>:end` or whose data names the execution. If neither is known, the end of the job around
+    the span counts, once that job is closed.
     """
     opened = {}
     for span in notable:

@@ -61,12 +61,14 @@ class Retries:
 
     def _replacement(self, span: Span) -> str | None:
         parent = self._tree.parent_of(span.span_id)
-        if parent is None or not self._is_try(span) or self._passed_on(span, parent):
+        if parent is None or len(self._tree.children[parent]) < 2 or not self._is_try(span):
             return None
         if parent not in self._tries:
             self._tries[parent] = self._tries_below(parent)
         tries = self._tries[parent][span.name]
         if [one.status for one in tries].count("success") != 1 or self._succeeded_before(span.name, parent):
+            return None
+        if self._passed_on(span, parent):
             return None
         in_turn = all(before.was_over_by(after.first_at) for before, after in pairwise(tries))
         return tries[-1].span_id if in_turn and tries[-1].status == "success" else None
