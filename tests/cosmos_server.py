@@ -30,10 +30,11 @@ from sagatrace.stores.cosmos import CosmosAddress, CosmosStore, parse_address
 from sagatrace.stores.cosmos.access import CosmosSettings, Tls
 from sagatrace.stores.cosmos.provision import provision
 
-__all__ = ["CosmosAccount", "cosmos_account", "running_cosmos"]
+__all__ = ["CosmosAccount", "cosmos_account", "fetched_package", "running_cosmos"]
 
 _PACKAGE: Final = "@vercel/cosmosdb-server"
 _VERSION: Final = "1.0.1"
+_PATIENT: Final = 60.0  # seconds
 _START: Final = """
 const choice = JSON.parse(process.argv[1]);
 const {createHttpServer, createHttpsServer} = require(choice.package);
@@ -62,10 +63,10 @@ class CosmosAccount:
 
     @contextmanager
     def store(self, **options: Any) -> Iterator[CosmosStore]:
-        """A store in a new container, gone afterwards."""
+        """A store in a new container, gone afterwards. It waits long, as no test is of the machine's speed."""
         address = self.address()
-        provision(address, max_wait=30.0)
-        store = CosmosStore(address, **options)
+        provision(address, max_wait=_PATIENT)
+        store = CosmosStore(address, **{"max_wait": _PATIENT, **options})
         try:
             yield store
         finally:
@@ -74,11 +75,11 @@ class CosmosAccount:
 
     def drop(self, address: CosmosAddress) -> None:
         """Delete the container."""
-        remover = CosmosStore(address, max_wait=30.0)
+        remover = CosmosStore(address, max_wait=_PATIENT)
         try:
             remover.call(
                 lambda connection, _: connection.database.delete_container(address.container),
-                deadline=time.monotonic() + 30.0,
+                deadline=time.monotonic() + _PATIENT,
                 calls=[],
             )
         finally:
@@ -110,7 +111,7 @@ def running_cosmos(*, tls: bool = False, keep_alive: bool = True) -> Iterator[Co
 
     As the service does, it keeps connections open; without `keep_alive` it closes each after one answer.
     """
-    choice = {"tls": tls, "keepAlive": keep_alive, "package": str(_server_package())}
+    choice = {"tls": tls, "keepAlive": keep_alive, "package": str(fetched_package())}
     command = [_node(), "-e", _START, json.dumps(choice)]
     with tempfile.TemporaryFile("w+") as errors:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True)
@@ -127,7 +128,7 @@ def running_cosmos(*, tls: bool = False, keep_alive: bool = True) -> Iterator[Co
                 process.kill()
 
 
-def _server_package() -> Path:
+def fetched_package() -> Path:
     """Return the server's directory, fetched into this user's cache on first use, by one process at a time."""
     cache = Path(platformdirs.user_cache_dir("sagatrace-tests", appauthor=False)) / f"cosmosdb-server-{_VERSION}"
     package = cache / "node_modules" / _PACKAGE
@@ -144,7 +145,7 @@ def _fetch_package(cache: Path) -> None:
     with tempfile.TemporaryDirectory(dir=cache.parent) as directory:
         fetch = [*_npm(), "install", "--prefix", directory, "--no-audit", "--no-fund", "--ignore-scripts"]
         done = subprocess.run(
-            [*fetch, f"{_PACKAGE}@{_VERSION}"], capture_output=True, text=True, check=False, timeout=300
+            [*fetch, f"{_PACKAGE}@{_VERSION}"], capture_output=True, text=True, check=False, timeout=600
         )
         assert done.returncode == 0, f"npm could not fetch {_PACKAGE}, which these tests need: {done.stderr[-1000:]}"
         Path(directory).rename(cache)

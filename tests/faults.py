@@ -76,7 +76,8 @@ def in_child(work: Callable[[], object], *, room: int | None = None) -> int:
 def killed_after(lines: int | None, work: Callable[[], object]) -> int:
     """Run it in a forked child that is killed once its threads have run so many lines of sagatrace; give its id.
 
-    Without `lines` it is left to the caller to kill. So a kill strikes at every place of the code, and at the same one however slow the machine is.
+    Without `lines` the caller has to kill it. Counted so, kills strike at every place of the code, at the same
+    ones however slow the machine is.
     """
     child = os.fork()
     if child == 0:

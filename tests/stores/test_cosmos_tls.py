@@ -131,15 +131,22 @@ def test_a_certificate_that_no_bundle_names_is_refused_though_another_client_too
     trusting.close()
 
 
-def test_a_bundle_that_holds_no_certificate_is_reported_in_one_line(
-    local_account: CosmosAccount, proxy: FaultProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("name", "said"), [("nonsense.pem", "no certificate or crl found"), ("missing.pem", "CA certificate bundle")]
+)
+def test_a_bundle_that_cannot_be_loaded_is_reported_in_one_line(
+    local_account: CosmosAccount,
+    proxy: FaultProxy,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    said: str,
 ) -> None:
-    bundle = tmp_path / "bundle.pem"
-    bundle.write_text("nonsense\n")
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(bundle))
+    (tmp_path / "nonsense.pem").write_text("nonsense\n")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / name))
     store = through(proxy, local_account, "verify")
     with pytest.raises(StoreError) as caught:
         store.fetch_trace("T")
     store.close()
     assert "\n" not in str(caught.value)
-    assert "no certificate or crl found" in str(caught.value)
+    assert said in str(caught.value)

@@ -202,15 +202,15 @@ class _Adapter(HTTPAdapter):
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
         """Load the certificates that requests chose into the shared context, once, and not at each connection."""
-        super().cert_verify(conn, url, verify, cert)
-        chosen = conn.ca_certs or conn.ca_cert_dir
-        with self._loading:
-            if chosen and chosen not in self._authorities:
-                try:
+        try:
+            super().cert_verify(conn, url, verify, cert)
+            chosen = conn.ca_certs or conn.ca_cert_dir
+            with self._loading:
+                if chosen and chosen not in self._authorities:
                     self._context.load_verify_locations(conn.ca_certs, conn.ca_cert_dir)
-                except OSError as error:
-                    raise requests.exceptions.SSLError(error) from error
-                self._authorities.add(chosen)
+                    self._authorities.add(chosen)
+        except OSError as error:
+            raise requests.exceptions.SSLError(error) from error
         conn.ca_certs = conn.ca_cert_dir = None
 
 
