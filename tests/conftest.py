@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from redis import Redis
 
+import cosmos_server
 import servers
 
 
@@ -18,6 +21,25 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="play hundreds of kills and thousands of examples where a few are played by default",
     )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> None:
+    """Fetch the Cosmos DB test server before the time limit of the first test that needs it begins.
+
+    Where that fails, only those tests fail: each tries again.
+    """
+    if session.config.option.collectonly or not any(map(_may_need_cosmos, getattr(session, "items", ()))):
+        return
+    try:
+        cosmos_server.fetched_package()
+    except (AssertionError, OSError, subprocess.SubprocessError) as error:
+        sys.stderr.write(f"the Cosmos DB test server is not there yet: {error}\n")
+
+
+def _may_need_cosmos(item: pytest.Item) -> bool:
+    """Return whether the test takes an account; those of the stores may take one as they run."""
+    return "stores" in item.path.parts or any("account" in name for name in getattr(item, "fixturenames", ()))
 
 
 @pytest.fixture(scope="session")
