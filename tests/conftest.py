@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ import pytest
 from redis import Redis
 
 import cosmos_server
+import scale
 import servers
 
 
@@ -40,6 +42,33 @@ def pytest_runtestloop(session: pytest.Session) -> None:
 def _may_need_cosmos(item: pytest.Item) -> bool:
     """Return whether the test takes an account; those of the stores may take one as they run."""
     return "stores" in item.path.parts or any("account" in name for name in getattr(item, "fixturenames", ()))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make `--heavy` known to what is worked out while tests are collected.
+
+    Processes of tests get no size of a terminal: pytest's parallel processes have one in their environment, which
+    programs believe before they ask their terminal.
+    """
+    for name in ("COLUMNS", "LINES"):
+        os.environ.pop(name, None)
+    scale.play_all(bool(config.getoption("--heavy")))
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Return how many processes run the tests, unless `-n` says so.
+
+    Two for each core, as most tests wait for other processes. None for tests named by file or by `path::test`, and
+    with `-s`: those run in pytest's own process, where output and debuggers are at hand.
+    """
+    named = config.args_source is pytest.Config.ArgsSource.ARGS
+    if config.getoption("capture") == "no" or (named and all(_is_file(argument) for argument in config.args)):
+        return 0
+    return min(2 * (os.cpu_count() or 1), 16)
+
+
+def _is_file(argument: str) -> bool:
+    return argument.partition("::")[0].endswith(".py")
 
 
 @pytest.fixture(scope="session")
