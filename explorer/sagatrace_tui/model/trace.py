@@ -29,7 +29,7 @@ from sagatrace_tui.model.span import Span
 from sagatrace_tui.model.standing import StepLists, fate_of
 from sagatrace_tui.model.text import SHOWN
 from sagatrace_tui.model.tree import SpanTree
-from sagatrace_tui.model.verdict import SagaFacts, verdict_of, worst
+from sagatrace_tui.model.verdict import SagaFacts, verdict_of, with_standing, worst
 
 __all__ = ["Trace", "build_trace"]
 
@@ -99,8 +99,10 @@ class Trace:
         self._unsettled = self._branches.unsettled(self._steps)
         places = range(len(self._sagas.all)) if len(self._sagas.all) == 1 else range(-1, len(self._sagas.all))
         judged = [one for one in (self._judge_saga(place, outside) for place in places) if one is not None]
-        self.verdict: Verdict = worst(one.verdict for one in judged)
-        decisive = [one for one in judged if one.verdict == self.verdict or not self.ended]
+        worst_verdict = worst(one.verdict for one in judged)
+        decisive = [one for one in judged if one.verdict == worst_verdict or not self.ended]
+        # No all-clear while steps of a saga beside it may stand.
+        self.verdict: Verdict = with_standing(worst_verdict, any(one.standing for one in judged))
         self._failed = any(one.failed for one in decisive)
         self._failures.count_also({failure for one in judged for failure in one.recalled})
         self._standing_ids = [step for one in judged for step in one.standing]

@@ -8,7 +8,7 @@ from typing import Final
 
 from sagatrace_tui.model.answers import Verdict
 
-__all__ = ["SagaFacts", "verdict_of", "worst"]
+__all__ = ["SagaFacts", "verdict_of", "with_standing", "worst"]
 
 _FROM_WORST: Final[tuple[Verdict, ...]] = (
     "compensating",
@@ -54,6 +54,13 @@ def verdict_of(facts: SagaFacts) -> Verdict:
     if facts.failed:
         return "rolled_back" if facts.undoing_began else "failed"
     return "succeeded_but_compensated" if facts.undone else "succeeded"
+
+
+def with_standing(verdict: Verdict, standing: bool) -> Verdict:
+    """Return a trace's verdict, where steps of another saga in it, whose end is unknown, may stand."""
+    if standing and verdict in ("rolled_back", "failed"):
+        return "rollback_incomplete" if verdict == "rolled_back" else "rollback_missing"
+    return verdict
 
 
 def worst(verdicts: Iterable[Verdict]) -> Verdict:
