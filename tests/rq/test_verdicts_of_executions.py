@@ -6,8 +6,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import booking
 import pytest
@@ -15,8 +15,8 @@ from jobs_on_workers import TRACE, Scene, Scenes
 from rq.command import send_stop_job_command
 from rq.job import Job
 
+from faults import stored
 from sagatrace import TraceEvent, open_store
-from sagatrace.errors import StoreError
 from sagatrace_tui.live import LOOK, TraceFeed
 from sagatrace_tui.model import Trace, build_trace
 from servers import until
@@ -133,21 +133,22 @@ def stop(scene: Scene, job: Job, horse: int) -> None:
     send_stop_job_command(scene.redis, job.id)
 
 
-def hanging(scene: Scene) -> tuple[subprocess.Popen[bytes], Job, int]:
-    """A worker whose work-horse hangs in the saga's second step, all of it in the store."""
+@contextmanager
+def hanging(scene: Scene) -> Iterator[tuple[Job, int]]:
+    """A worker whose work-horse hangs in the saga's second step, all of it in the store; the worker ends well."""
     job = scene.plain.enqueue(booking.book, "hang", meta=scene.meta)
-    worker = scene.start("--burst")
-    horse = scene.until_hanging(job)
-    until(lambda: _stored(scene) >= 5, "the events", 300)
-    return worker, job, horse
-
-
-def _stored(scene: Scene) -> int:
-    """Return how many events are stored; none while the shipper creates the store."""
+    worker, horse = scene.start("--burst"), 0
     try:
-        return len(scene.events())
-    except StoreError:
-        return 0
+        horse = scene.until_hanging(job)
+        until(lambda: len(stored(scene.directory / "traces.db")) >= 5, "the events", 60)
+        yield job, horse
+        assert worker.wait(60) == 0
+    finally:
+        if worker.poll() is None:  # the test failed
+            worker.kill()
+            worker.wait()
+            if horse:
+                os.kill(horse, signal.SIGKILL)
 
 
 @pytest.mark.parametrize("end", [kill, stop])
@@ -155,16 +156,17 @@ def test_tail_ends_with_the_verdict_when_the_saga_s_process_does(
     scenes: Scenes, end: Callable[[Scene, Job, int], None]
 ) -> None:
     scene = scenes.make(f"tail-{end.__name__}")
-    worker, job, horse = hanging(scene)
     command = [sys.executable, "-c", "from sagatrace_tui.cli import main; main()", "tail", TRACE]
-    with worker, subprocess.Popen(command, env=scene.environment, stdout=subprocess.PIPE, text=True) as tail:
+    with (
+        hanging(scene) as (job, horse),
+        subprocess.Popen(command, env=scene.environment, stdout=subprocess.PIPE, text=True) as tail,
+    ):
         assert tail.stdout is not None
         for line in tail.stdout:
             if "running" in line:
                 break
         end(scene, job, horse)
         lines = list(tail.stdout)  # until it ends, long before 15 minutes of silence: pytest's limit is shorter
-        assert worker.wait(60) == 0
     assert tail.returncode == 5, lines
     assert "still stand" in lines[-1] or "rollback missing" in lines[-1]
 
@@ -174,18 +176,15 @@ def test_an_open_trace_shows_the_verdict_when_the_saga_s_process_ends(
     scenes: Scenes, end: Callable[[Scene, Job, int], None]
 ) -> None:
     scene = scenes.make(f"feed-{end.__name__}")
-    worker, job, horse = hanging(scene)
-    store = open_store(scene.store_url, read_only=True)
-    feed = TraceFeed(store, TRACE)
+    with hanging(scene) as (job, horse):
+        store = open_store(scene.store_url, read_only=True)
+        feed = TraceFeed(store, TRACE)
 
-    def verdict() -> Any:
-        [reading] = feed.read(frozenset({LOOK}))
-        feed.shown(reading.trace)
-        return reading.trace.verdict if reading.trace is not None else None
+        def verdict() -> str:
+            [reading] = feed.read(frozenset({LOOK}))
+            return reading.trace.verdict if reading.trace is not None else ""
 
-    with worker:
         assert verdict() == "running"
         end(scene, job, horse)
         until(lambda: verdict() == "rollback_missing", "the verdict", 60)
-        assert worker.wait(60) == 0
-    store.close()
+        store.close()
