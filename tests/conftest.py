@@ -16,7 +16,6 @@ import cosmos_server
 import scale
 import servers
 
-
 # How long a machine takes to make or play an example says nothing about the program.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
