@@ -6,8 +6,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import compress
-from operator import attrgetter, eq
+from operator import attrgetter
 from typing import Final
 
 from sagatrace.errors import EventError
@@ -21,7 +20,6 @@ from sagatrace_tui.model.span_state import NEW, State, state_after
 __all__ = ["Fold", "fold_events"]
 
 _UNREADABLE: Final = "its data is not a JSON object"
-_ID_OF: Final = attrgetter("id")
 _TIMESTAMP_OF: Final = attrgetter("timestamp")
 _FIXED: Final = b"0000-00-00T00:00:00.000000Z"
 _DIGITS: Final = bytes.maketrans(b"123456789", b"0" * 9)
@@ -100,7 +98,7 @@ def _put_in_order(events: list[TraceEvent], stamps: list[str], fold: Fold) -> No
     if fold.when is not _TIMESTAMP_OF:
         events.sort(key=lambda event: (_when(event), event.id))
     elif not _rise(stamps):  # most traces come in order, and cost one comparison per event
-        _sort_by_text(events)
+        events.sort(key=attrgetter("timestamp", "id"))
 
 
 def _merged(ordered: list[TraceEvent], fold: Fold) -> list[TraceEvent]:
@@ -220,23 +218,6 @@ def _rise(texts: Iterable[str]) -> bool:
 
 def _are_fixed(stamps: list[str]) -> bool:
     return "".join(stamps).encode("ascii", "replace").translate(_DIGITS) == _FIXED * len(stamps)
-
-
-def _sort_by_text(events: list[TraceEvent]) -> None:
-    """Sort events whose times sort as text by (time, id)."""
-    events.sort(key=_TIMESTAMP_OF)
-    stamps = list(map(_TIMESTAMP_OF, events))
-    ties = list(compress(range(len(events)), map(eq, stamps, stamps[1:])))
-    if len(ties) > len(events) // 8:
-        events.sort(key=attrgetter("timestamp", "id"))
-        return
-    stop = 0
-    for place in ties:
-        if place >= stop:
-            stop = place + 2
-            while stop < len(events) and stamps[stop] == stamps[place]:
-                stop += 1
-            events[place:stop] = sorted(events[place:stop], key=_ID_OF)
 
 
 def _presumed(event: TraceEvent) -> bool:

@@ -8,7 +8,7 @@ turns, then one end. Any other sequence is irregular: an event is lost, a clock 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
 from operator import attrgetter
 from typing import Final, Literal
@@ -116,16 +116,16 @@ def _step(state: State, mark: Mark) -> State:
     else:
         after = _next(state, mark)
     if mark.undo and state.group:
-        after = _with(after, kind="compensation")
+        after = replace(after, kind="compensation")
     return _interned(after)
 
 
 def _unwound(state: State, mark: Mark) -> State:
     """Return the state of a saga or step that reports its own compensation. If it was open, it has failed."""
     if mark.kind == "start":
-        return _with(state, unwinding="begun")
+        return replace(state, unwinding="begun")
     status: SpanStatus = "failed" if state.status in ("queued", "running") else state.status
-    return _with(state, status=status, unwinding="done" if mark.outcome == "success" else "failed")
+    return replace(state, status=status, unwinding="done" if mark.outcome == "success" else "failed")
 
 
 def _kind_of(mark: Mark) -> SpanKind:
@@ -135,12 +135,12 @@ def _kind_of(mark: Mark) -> SpanKind:
 def _first(state: State, mark: Mark) -> State:
     match mark.kind:
         case "wait":
-            return _with(state, status="queued", opened=True, waited=True)
+            return replace(state, status="queued", opened=True, waited=True)
         case "start":
-            return _with(state, status="running", opened=True)
+            return replace(state, status="running", opened=True)
         case "retry":
-            return _with(state, status="queued", retried=True, between=True)
-    return _with(state, status=mark.outcome or "success")
+            return replace(state, status="queued", retried=True, between=True)
+    return replace(state, status=mark.outcome or "success")
 
 
 def _next(state: State, mark: Mark) -> State:
@@ -149,38 +149,14 @@ def _next(state: State, mark: Mark) -> State:
     waiting, running = state.status == "queued", state.status == "running"
     match mark.kind:
         case "wait" if waiting:
-            return _with(state, waited=True)
+            return replace(state, waited=True)
         case "wait" if not state.waited and not state.retried:
-            return _with(state, waited=True)  # recorded by an enqueuing host whose clock is ahead
+            return replace(state, waited=True)  # recorded by an enqueuing host whose clock is ahead
         case "start" if waiting:
-            return _with(state, status="running", between=False)
+            return replace(state, status="running", between=False)
         case "retry" if running:
-            return _with(state, status="queued", retried=True, between=True)
+            return replace(state, status="queued", retried=True, between=True)
         case "end" if running or (waiting and not state.between):
-            return _with(state, status=mark.outcome or "success")
-    return _with(state, irregular=True)
+            return replace(state, status=mark.outcome or "success")
+    return replace(state, irregular=True)
 
-
-def _with(
-    state: State,
-    *,
-    status: SpanStatus | None = None,
-    kind: SpanKind | None = None,
-    opened: bool = False,
-    waited: bool = False,
-    retried: bool = False,
-    between: bool | None = None,
-    irregular: bool = False,
-    unwinding: Unwinding | None = None,
-) -> State:
-    return State(
-        status or state.status,
-        kind or state.kind,
-        state.group,
-        state.opened or opened,
-        state.waited or waited,
-        state.retried or retried,
-        state.between if between is None else between,
-        state.unwinding if unwinding is None else unwinding,
-        state.irregular or irregular,
-    )
