@@ -18,11 +18,12 @@ from sagatrace.events import TraceEvent, decode_event, decode_events, encode_eve
 from sagatrace_tui.labels import inert
 from sagatrace_tui.model import IDLE, Trace, build_trace, fold_span
 from sagatrace_tui.model.attempts import read_attempts
+from sagatrace_tui.model.event_data import data_of
 from sagatrace_tui.views.incident_summary import incident_summary
 from sagatrace_tui.views.report import report
+from scale import examples
 
 NOW = START + 10**9
-FORESTS = 10_000
 PHASES = ["enqueued", "deferred", "started", "retrying", "completed", "failed", "stopped", "canceled", "abandoned",
           "compensating", "compensated", "compensation_failed", "progress"]  # fmt: skip
 HOSTILE = ["", "\x1b[2J", "a\nb", "\u202eevil", "[red]x[/]", "`rm`", "\x00", "𝕏" * 40, "**", "null", "\\u0063", "é"]
@@ -117,7 +118,7 @@ def check(trace: Trace) -> None:
     assert sorted(placed) == sorted(trace.spans), "every span is in the tree once"
     for span_id, span in trace.spans.items():
         assert (span_id in trace.roles) >= (span.status == "failed"), "every failed span has a role"
-        if all(facts_of(event).attempt is None for event in span.events):  # numbers are what the short way does without
+        if all(data_of(event).attempt is None for event in span.events):  # numbers are what the short way does without
             assert span.status == read_attempts(span.events).status, "the short way and the long way agree"
         assert span.status == fold_span(span.events).status
     roles = list(trace.roles.values())
@@ -149,14 +150,14 @@ def check(trace: Trace) -> None:
     assert text == "\n".join(inert(line) for line in text.split("\n")), "nothing active reaches the text"
 
 
-@settings(max_examples=FORESTS, deadline=None)
+@settings(max_examples=examples(500, heavy=10_000), deadline=None)
 @given(events=seeded_forests, idle=st.booleans())
 def test_random_forests(events: list[TraceEvent], idle: bool) -> None:
     """No forest, however odd, breaks an answer."""
     check(build_trace("T", events, now=NOW if idle else START + IDLE))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(100, heavy=400), deadline=None)
 @given(events=forests | seeded_sagas, rnd=st.randoms(use_true_random=False))
 def test_order_and_repetition_do_not_matter(events: list[TraceEvent], rnd: random.Random) -> None:
     whole = build_trace("T", events, now=NOW)
@@ -167,7 +168,7 @@ def test_order_and_repetition_do_not_matter(events: list[TraceEvent], rnd: rando
     assert report(again) == report(whole)
 
 
-@settings(max_examples=1600, deadline=None)
+@settings(max_examples=examples(100, heavy=1600), deadline=None)
 @given(events=forests | seeded_sagas, rnd=st.randoms(use_true_random=False))
 def test_a_few_events_at_a_time_give_the_same_trace(events: list[TraceEvent], rnd: random.Random) -> None:
     """In any order, one or some at a time, with answers asked for in between."""
@@ -190,7 +191,7 @@ def test_a_few_events_at_a_time_give_the_same_trace(events: list[TraceEvent], rn
     assert list(grown.walk()) == list(whole.walk())
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(100, heavy=300), deadline=None)
 @given(events=forests)
 def test_any_event_may_be_missing(events: list[TraceEvent]) -> None:
     for missing in range(len(events)):
@@ -212,7 +213,7 @@ def test_any_event_and_any_span_of_a_saga_may_be_missing_and_come_late(saga: Sag
             assert report(trace) == report(whole)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(100, heavy=300), deadline=None)
 @given(events=forests)
 def test_reading_many_documents_is_reading_each(events: list[TraceEvent]) -> None:
     documents = [encode_event(event) for event in events]
