@@ -76,7 +76,7 @@ def app(
     """The app in a terminal that is read as fast as it writes; once it is there, without being looked at."""
     command = [sys.executable, str(HERE / "live_app.py"), store.label, mirror, str(out), *trace_id]
     with PtyTerminal(command, size=size) as terminal:
-        terminal.until("live by Redis" if mirror else "polling every 1 s", timeout=30)
+        terminal.until("live (Redis)" if mirror else "polling every 1 s", timeout=30)
         over = threading.Event()
         cursors: list[float] = []
         reader = threading.Thread(target=_read, args=(terminal, over, cursors))

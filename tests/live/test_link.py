@@ -119,7 +119,7 @@ def heard(phase: str, *, live: bool = False, fault: str | None = None) -> Heard:
         (heard("listening"), True, "catching up"),
         (heard("listening", live=True), True, "catching up"),
         (heard("listening"), False, "polling every 1 s, no publisher heard"),
-        (heard("listening", live=True), False, "live by Redis"),
+        (heard("listening", live=True), False, "live (Redis)"),
     ],
 )
 def test_the_state_says_no_more_than_is_true(known: Heard | None, behind: bool, words: str) -> None:

@@ -18,7 +18,7 @@ from sagatrace_tui.views.query import parse_query
 NOW_TOO = frozenset({LOOK})
 KINDS = (succeeded, failed, running, orphaned)
 POOL = [one for n in range(8) for one in KINDS[n % 4](f"t{n}", 30.0 + n)]
-QUERIES = ["", "status:failed", "type:stage:funding t1", "tag:ai", "status:half-undone", "status:running"]
+QUERIES = ["", "status:failed", "type:stage:funding t1", "tag:ai", "status:rollback-incomplete", "status:running"]
 STEPS = st.one_of(
     st.tuples(st.just("store"), st.sampled_from(range(len(POOL)))),
     st.tuples(st.just("hear"), st.sampled_from(range(len(POOL)))),
@@ -183,7 +183,7 @@ def test_an_unchanged_store_is_not_searched_again() -> None:
 def test_how_a_whole_trace_stands_is_looked_for_page_after_page() -> None:
     bad = {n for n in range(400) if n % 50 == 49}
     store = UnreliableStore(one for n in range(400) for one in (failed if n in bad else succeeded)(f"t{n:03}", -n))
-    feed = ListFeed(store, still, query=parse_query("status:half-undone"), page=20)
+    feed = ListFeed(store, still, query=parse_query("status:rollback-incomplete"), page=20)
     listing, readings = last(feed), 1
     while listing.unfinished:
         assert listing.looked_at <= 20 * readings, "a page at a time"
@@ -202,7 +202,7 @@ def test_how_a_whole_trace_stands_is_looked_for_page_after_page() -> None:
 
 def test_enough_that_stand_so_are_enough_until_older_ones_are_asked_for() -> None:
     store = UnreliableStore(one for n in range(100) for one in failed(f"t{n:02}", -n))
-    feed = ListFeed(store, still, query=parse_query("status:half-undone"), page=20)
+    feed = ListFeed(store, still, query=parse_query("status:rollback-incomplete"), page=20)
     listing = last(feed)
     assert (len(listing.rows), listing.unfinished, listing.exhausted) == (20, False, False)
     assert len(last(feed, frozenset({OLDER})).rows) > 20

@@ -145,7 +145,7 @@ def test_a_gap_leads_to_one_look_and_a_store_that_fails_to_another_until_it_work
     assert reading.status.state == "catching up"
     store.cut_off = False
     reading = shown(feed, NOW_TOO)
-    assert (reading.known, reading.status.words) == (4, "live by Redis")
+    assert (reading.known, reading.status.words) == (4, "live (Redis)")
     assert store.fetches == ["T"]
     shown(feed)
     assert store.fetches == ["T"]

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from notation import START, Saga, events_of, read
-from test_sagas import ALL
+from saga_tables import ALL
 
 from sagatrace.events import TraceEvent, decode_event, decode_events, encode_event, new_event
 from sagatrace_tui.labels import inert

@@ -75,7 +75,7 @@ async def test_why_of_a_trace_that_went_well_says_so() -> None:
 async def test_w_in_the_list_leads_straight_to_the_cause() -> None:
     app = SagatraceApp(UnreliableStore(failed("T7")), clock=still)
     async with app.run_test(size=(100, 30)) as pilot:
-        await until(pilot, lambda: "half undone" in screen_text(app), "the list")
+        await until(pilot, lambda: "rollback incomplete" in screen_text(app), "the list")
         await pilot.press("w")
         await until(pilot, lambda: "why: 4 of 7 spans" in screen_text(app), "why")
         assert app.screen.query_one(SpanTree).highlighted == "fuj"

@@ -46,7 +46,7 @@ def test_undone_in_order_says_that_nothing_stands() -> None:
     assert lines_of(aborted(undo("three", 5), undo("two", 6), undo("one", 7))) == [
         "Nothing is still standing: every step was undone",
         "",
-        "Unwinding, in order  3",
+        "Compensation order  3",
         "1.  ✔ undone        stage:three                        ← undo_three",
         "     done +3.50s · undo at +5.00s for 250ms · on worker-3",
         "     funding failed",
@@ -73,7 +73,7 @@ def test_what_stands_comes_first_with_its_reason() -> None:
 def test_faults_of_order_are_drawn_where_they_are_and_told() -> None:
     lines = lines_of(aborted(undo("one", 5), undo("three", 6), undo("two", 7)))
     assert [line[:3].strip() for line in lines if "← undo" in line] == ["1↕", "2↕", "3↕"]
-    assert "⚠ Odd about the undoing  1" in lines
+    assert "⚠ Anomalies  1" in lines
     assert lines[-1].strip().startswith("out of order undo: stage:one was undone before stage:three")
 
 

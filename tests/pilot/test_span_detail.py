@@ -72,7 +72,7 @@ def test_a_step_names_its_undo_an_undo_its_step_and_what_stands_is_loud() -> Non
 
 
 def test_a_parent_never_seen_is_explained() -> None:
-    assert text_of("gone", orphaned("t")).startswith("parent never seen\nspan       gone\n\nNamed as parent by 1 span")
+    assert text_of("gone", orphaned("t")).startswith("missing parent\nspan       gone\n\nNamed as parent by 1 span")
     assert "⚠          orphan: " in text_of("kid", orphaned("t"))
 
 

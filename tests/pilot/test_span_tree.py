@@ -86,7 +86,7 @@ async def test_a_parent_never_seen_has_a_named_place_and_the_orphan_a_mark() -> 
     app = Harness(trace_of(orphaned("t")))
     async with app.run_test(size=(120, 6)):
         text = "\n".join(shown(app))
-        assert "▾ ? gone  parent never seen" in text
+        assert "▾ ? gone  missing parent" in text
         assert "└── ✘ stage:load  CAUSE  ⚠ orphan  disk full" in text
 
 

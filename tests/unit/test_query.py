@@ -35,7 +35,7 @@ def test_the_whole_of_it() -> None:
     ("text", "expected"),
     [
         ("", Query()),
-        ("status:half-undone", Query(verdict="rollback_incomplete")),
+        ("status:rollback-incomplete", Query(verdict="rollback_incomplete")),
         ('status:"not undone" since:2h', Query(verdict="rollback_missing", since=Moment(2 * HOUR, ago=True))),
         ("status:rollback_incomplete", Query(verdict="rollback_incomplete")),
         ("type:job:failed", Query(event_type="job:failed")),

@@ -32,7 +32,7 @@ class LiveStatus:
         polling = f"polling every {self.every:.2g} s"
         match self.state:
             case "live":
-                return "live by Redis"
+                return "live (Redis)"
             case "catching up":
                 return "catching up"
             case "reconnecting":

@@ -159,4 +159,3 @@ def _next(state: State, mark: Mark) -> State:
         case "end" if running or (waiting and not state.between):
             return replace(state, status=mark.outcome or "success")
     return replace(state, irregular=True)
-

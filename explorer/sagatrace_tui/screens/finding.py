@@ -33,7 +33,7 @@ class FindScreen(Screen[None]):
         raise NotImplementedError
 
     def go_on(self) -> None:
-        """Typing is over: go on in the tree."""
+        """Focus the tree after typing."""
         raise NotImplementedError
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002 - Textual's form

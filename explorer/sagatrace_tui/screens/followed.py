@@ -29,7 +29,7 @@ class FollowedScreen(Screen[None]):
     poller: Poller[Any]
     _mirror: Mirror | None = None
     paused = False
-    """Whether the reader wants what is on screen to stay as it is."""
+    """Whether live updates are paused."""
 
     @property
     def feed(self) -> _Feed:
@@ -80,7 +80,7 @@ class FollowedScreen(Screen[None]):
             self.poller.ask(LOOK)
 
     def action_follow(self) -> None:
-        """Let the screen stay as it is, or follow again what happens."""
+        """Pause or resume live updates."""
         self.paused = not self.paused
         if not self.paused:
             self.catch_up()
@@ -103,7 +103,7 @@ class FollowedScreen(Screen[None]):
         state.behind = self.paused or status.state in ("reconnecting", "catching up")
         words = "store unreachable, trying again" if fault is not None else status.words
         if self.paused:
-            words = f"paused, f follows · {behind}" if behind else "paused, f follows"
+            words = f"paused (f resumes) · {behind}" if behind else "paused (f resumes)"
         state.facts = (words, *rest)
 
 

@@ -40,8 +40,8 @@ class SearchScreen(FollowedScreen):
         Binding("w", "why", "Why", tooltip="Open the trace and show why it failed, root to cause"),
         Binding("escape,c", "clear", "All traces again, after a search", show=False),
         Binding("y", "copy", "Copy the trace id", show=False),
-        Binding("f", "follow", "Follow", tooltip="Let the list stay as it is; again to follow what happens"),
-        Binding("r", "reload", "Read again", tooltip="Read every trace of the list again now"),
+        Binding("f", "follow", "Resume", tooltip="Pause or resume live updates"),
+        Binding("r", "reload", "Refresh", tooltip="Read every trace of the list again"),
         Binding("question_mark,f1", "app.help", "Help", tooltip="These keys"),
         Binding("q", "app.quit", "Quit"),
     ]
@@ -270,9 +270,7 @@ def _notice(listing: Listing, asked: str) -> tuple[str, str, bool] | None:
         return "Searching", f"{plural(listing.looked_at, 'trace')} read so far. Esc shows all traces again.", False
     if not listing.rows and asked:
         looked_at = plural(listing.looked_at, "trace")
-        why = (
-            f"None of {looked_at} is." if listing.looked_at else "All of it must hold for one single event of a trace."
-        )
+        why = f"None of {looked_at} is." if listing.looked_at else "All terms must match the same event."
         return "No trace matches", f"{asked}\n{why} / changes it, Esc shows all traces again.", False
     if not listing.rows and not listing.reading:
         return (

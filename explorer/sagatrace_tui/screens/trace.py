@@ -230,7 +230,7 @@ class TraceScreen(FollowedScreen, CopyScreen, FindScreen):
         self._view = "tree"
         self._show_view()
         if not self.query_one(SpanTree).go_to(message.span_id):
-            self.say("That span was never seen in this trace", "warn")
+            self.say("This trace has no event of that span", "warn")
         self._arrange(self.size.height, into_detail=False)
         self._show_detail()
 
@@ -289,7 +289,7 @@ class TraceScreen(FollowedScreen, CopyScreen, FindScreen):
         return self._reading.trace if self._reading is not None else None
 
     def go_on(self) -> None:
-        """Go on in the tree."""
+        """Focus the tree."""
         self._arrange(self.size.height, into_detail=False)
 
     def action_only_matches(self) -> None:
@@ -310,7 +310,7 @@ class TraceScreen(FollowedScreen, CopyScreen, FindScreen):
         self._arrange(self.size.height, into_detail=not self.query_one(SpanDetail).has_focus)
 
     async def action_back(self) -> None:
-        """One step back."""
+        """Close the detail, the view or the find line; then leave the trace."""
         if self.query_one(SpanDetail).has_focus:
             self._arrange(self.size.height, into_detail=False)
         elif self._view != "tree":
@@ -334,7 +334,7 @@ class TraceScreen(FollowedScreen, CopyScreen, FindScreen):
             return as_text(detail.line.value), "the value", "Enter, S saves it" if detail.line.opens else ""
         return None
 
-    def handed_over(self) -> tuple[str, str] | None:
+    def text_to_save(self) -> tuple[str, str] | None:
         """The text for an incident channel."""
         trace = self._reading.trace if self._reading else None
         return None if trace is None else (incident_summary(trace, inert), self._trace_id)

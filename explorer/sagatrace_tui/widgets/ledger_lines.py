@@ -1,4 +1,4 @@
-"""The compensation ledger as rows: what still stands first and loud, then the unwinding in its order. Pure."""
+"""The compensation view as rows: what still stands first and loud, then the compensations in order. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _OUTCOMES: Final[dict[Outcome, tuple[str, str, str]]] = {
     "failed": ("✘", "undo failed", "bad"),
     "running": ("▶", "undoing", "busy"),
     "unconfirmed": ("?", "unconfirmed", "warn"),
-    "not_started": ("◌", "never undone", "warn"),
+    "not_started": ("◌", "not started", "warn"),
 }
 _ORDER_FAULTS: Final = frozenset({"out_of_order_undo", "double_undo", "empty_undo", "hanging_undo", "step_after_abort"})
 
@@ -49,7 +49,7 @@ def ledger_lines(trace: Trace) -> list[LedgerLine]:
     rows, standing = trace.compensations, trace.still_standing
     if not rows and not standing:
         return [LedgerLine(((_nothing(trace), "muted"),))]
-    return [*_standing(trace), *_unwinding(trace), *_faults(trace)]
+    return [*_standing(trace), *_compensations(trace), *_faults(trace)]
 
 
 def _nothing(trace: Trace) -> str:
@@ -89,7 +89,7 @@ def _stands(one: Standing, sign: str, tone: str, why_tone: str) -> LedgerLine:
     return LedgerLine(((f"{inert(reason_of(one), 400)}{unsure}", why_tone),), cells, one.span_id)
 
 
-def _unwinding(trace: Trace) -> Iterator[LedgerLine]:
+def _compensations(trace: Trace) -> Iterator[LedgerLine]:
     rows = trace.compensations
     if not rows:
         return

@@ -40,7 +40,7 @@ class SpanTree(Rows):
         Binding("E", "error(-1)", "Previous error", show=False),
         Binding("n", "match(1)", "Next match", show=False),
         Binding("N", "match(-1)", "Previous match", show=False),
-        Binding("i", "squeeze", "Draw idle gaps short, or as long as they are", show=False),
+        Binding("i", "squeeze", "Collapse or expand idle gaps", show=False),
     ]
     HEADER_LINES = 1
 
@@ -53,7 +53,7 @@ class SpanTree(Rows):
     squeeze: reactive[bool] = reactive(False, repaint=False, init=False)
 
     class SpanHighlighted(Message):
-        """The cursor came to another span; or to a parent that was never seen, whose id this is."""
+        """The cursor came to another span; or to a missing parent, whose id this is."""
 
         def __init__(self, span_tree: SpanTree, span_id: str) -> None:
             super().__init__()
@@ -357,7 +357,7 @@ class SpanTree(Rows):
         self.go_to(self.outline.ids[places[at % len(places)]])
 
     def action_squeeze(self) -> None:
-        """Draw idle gaps short, or as long as they are."""
+        """Collapse or expand idle gaps."""
         self.squeeze = not self.squeeze
         gaps = len(self.timeline().gaps)
         short = (

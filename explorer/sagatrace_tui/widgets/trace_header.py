@@ -1,4 +1,4 @@
-"""What a trace is and how it stands: its name, the verdict in one sentence, the facts, and what is odd about it."""
+"""What a trace is and how it stands: its name, the verdict in one sentence, the facts, and its anomalies."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def _facts(trace: Trace, now: int, width: int, error_place: tuple[int, int]) -> 
         loud.append(f"error {which} of {errors}" if which else plural(errors, "error"))
     if trace.anomalies:
         kinds = ", ".join(dict.fromkeys(one.kind.replace("_", " ") for one in trace.anomalies))
-        loud.append(f"⚠ {kinds}" if width >= 60 else f"⚠ {len(trace.anomalies)} odd")
+        loud.append(f"⚠ {kinds}" if width >= 60 else f"⚠ {plural(len(trace.anomalies), 'anomaly')}")
     facts = [f"{'running for' if trace.status == 'running' else 'took'} {duration(took)}"]
     exactly = f" at {clock(trace.started_at)}" if width >= 90 else f" at {clock_of_day(trace.started_at, now)}"
     facts.append(f"started {when(trace.started_at, now)}{exactly if width >= 70 else ''}")

@@ -20,6 +20,8 @@ from sagatrace_tui.widgets.rows import Part, Rows
 __all__ = ["Column", "TraceList", "columns"]
 
 GAP: Final = 2
+NARROWEST: Final = 12
+"""The fewest terminal columns for a verdict."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,19 +34,24 @@ class Column:
     part: Callable[[TraceRow, int], Part]
 
 
-def columns(width: int) -> list[Column]:
-    """The columns that fit: the less telling go first, and name and id share what is left."""
-    fixed = [
-        Column("VERDICT", 28 if width >= 110 else 22 if width >= 60 else 13, "<", _verdict),
-        Column("STARTED", 8, ">", _started),
-    ]
-    if width >= 52:
+def columns(width: int, verdict: int = NARROWEST) -> list[Column]:
+    """Return the columns that fit. Name and id share the rest.
+
+    Args:
+        width: terminal columns of a row.
+        verdict: terminal columns of the widest verdict that is listed. From 80 columns on it is never cut.
+    """
+    if width < 80:
+        verdict = min(verdict, max(NARROWEST + 1, width * 7 // 20))
+    room = width - verdict
+    fixed = [Column("VERDICT", verdict, "<", _verdict), Column("STARTED", 8, ">", _started)]
+    if room >= 39:
         fixed.append(Column("TOOK", 7, ">", _duration))
-    if width >= 110:
+    if room >= 82:
         fixed.append(Column("SPANS", 6, ">", _spans))
-    if width >= 64:
+    if room >= 56:
         fixed.append(Column("ERRORS", 6, ">", _errors))
-    if width >= 90:
+    if room >= 68:
         fixed.insert(1, Column("AT", 10, ">", _started_at))
     left = width - sum(column.width + GAP for column in fixed) - GAP
     if width < 70:
@@ -66,6 +73,7 @@ class TraceList(Rows):
     now: reactive[int] = reactive(0, repaint=False, init=False)
 
     _moved = False
+    _verdict_width = NARROWEST
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name for it
         super().__init__(id=id)
@@ -108,7 +116,7 @@ class TraceList(Rows):
 
     def header(self, width: int) -> list[Part]:
         """The titles, and how many rows are above what is in sight: new ones come there."""
-        first, *rest = columns(width)
+        first, *rest = columns(width, self._verdict_width)
         above = f"↑{self.scroll_offset.y:,}" if self.scroll_offset.y else ""
         titles = [(_cell(column.title, column), "muted") for column in rest]
         return [(f"{first.title} ", "muted"), (f"{above:<{first.width + GAP - len(first.title) - 1}}", "key"), *titles]
@@ -116,7 +124,7 @@ class TraceList(Rows):
     def row(self, index: int, width: int) -> list[Part]:
         """One trace."""
         parts: list[Part] = []
-        for column in columns(width):
+        for column in columns(width, self._verdict_width):
             text, tone = column.part(self.rows[index], self.now)
             if column.part is _id:
                 text = short_middle(text, column.width)
@@ -128,6 +136,8 @@ class TraceList(Rows):
     def watch_rows(self, old: tuple[TraceRow, ...], new: tuple[TraceRow, ...]) -> None:
         """Stay on the same trace wherever its row is now; at the top until the cursor is moved from it."""
         self._mark_new(old, new)
+        listed = {row.verdict for row in new if row.verdict is not None}
+        self._verdict_width = max([NARROWEST, *(cell_len(verdict_words(verdict)) for verdict in listed)])
         if not self._moved:
             self.rows_changed(0)
             return
