@@ -117,7 +117,7 @@ def test_hostile_data_sends_no_sequence_of_its_own(
             opened(terminal, "\r", "q Back")
             for keys in ("w", "c", "j", "1", "g", "\t", "G", "k", "k", "y", "\t", "Y", "j\t"):
                 pressed(terminal, keys)
-            terminal.press("/", "Enter Go on")
+            terminal.press("/", "Enter Back to tree")
             terminal.press("step\r", "q Back")  # what is typed before the tree has the focus goes into the line
             pressed(terminal, "n*")
             opened(terminal, "q", "q Quit")
