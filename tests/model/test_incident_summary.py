@@ -1,4 +1,4 @@
-"""The hand-over: what an engineer pastes into an incident channel."""
+"""The incident summary: the text that an engineer pastes into an incident channel."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sagatrace_tui.views.incident_summary import incident_summary
 from sagatrace_tui.views.report import report
 
 
-def test_the_hand_over_reads_well_as_plain_text() -> None:
+def test_the_summary_reads_well_as_plain_text() -> None:
     text = incident_summary(build_trace("T", events_of(INCIDENT), now=LATER), inert)
     assert (
         text
@@ -31,20 +31,20 @@ Started 2025-01-01 00:00:00.000Z, ended 2025-01-01 00:00:09.000Z, 9 s; 6 spans, 
 - `u1`: compensation — bureau down
 - `workflow:loan`: consequence — balance too low
 
-**Undo**
+**Compensation**
 {UNDONE}
 
 **Still standing**
-- `stage:credit`: undo failed after 1 attempt
+- `stage:credit`: compensation failed after 1 attempt
 """
     )
 
 
 UNDONE = (
-    "- `stage:funds`: undo succeeded, step completed 00:00:04.000Z, "
-    "undo `u2` 00:00:07.000Z to 00:00:07.500Z\n"
-    "- `stage:credit`: undo failed, step completed 00:00:02.000Z, "
-    "undo `u1` 00:00:08.000Z to 00:00:08.500Z, error: bureau down"
+    "- `stage:funds`: compensated, step completed 00:00:04.000Z, "
+    "by `u2` 00:00:07.000Z to 00:00:07.500Z\n"
+    "- `stage:credit`: compensation failed, step completed 00:00:02.000Z, "
+    "by `u1` 00:00:08.000Z to 00:00:08.500Z, error: bureau down"
 )
 
 
@@ -54,8 +54,8 @@ def test_where_the_cause_ran_is_part_of_the_answer() -> None:
     assert "- where: worker `w-7`, queue `loans`, attempt 2 of 3\n" in incident_summary(trace, inert)
 
 
-def test_a_worker_that_was_lost_and_a_second_that_managed_are_told_with_the_reason() -> None:
-    """The one who finds a lost job tells no error, only a reason."""
+def test_an_attempt_of_a_lost_worker_has_its_reason() -> None:
+    """The event of a lost job has no error, only a reason."""
     lost = {"attempt": 1, "presumed": True, "reason": "its worker w-7 is gone"}
     events = [
         event(1, "J", "job:started", data={"attempt": 1}),
@@ -81,7 +81,7 @@ def test_a_stage_ran_where_the_job_around_it_did() -> None:
     assert "- where: in `approve`, worker `w-7`, queue `loans`, attempt 1\n" in text
 
 
-def test_what_began_on_another_day_has_its_date_and_a_reason_is_told_once() -> None:
+def test_a_time_on_another_day_has_its_date_and_a_reason_is_given_once() -> None:
     undo = {"original_span_id": "a", "reason": "no funds"}
     events = [
         event(0, "loan", "workflow:loan:started"),
@@ -92,11 +92,11 @@ def test_what_began_on_another_day_has_its_date_and_a_reason_is_told_once() -> N
     late = msgspec.structs.replace(events[-1], timestamp="2025-01-02T00:00:00.000000Z")
     text = incident_summary(build_trace("T", [*events[:-1], late], now=LATER), inert)
     assert "- cause: `stage:pay` failed at 00:00:02.000Z\n" in text
-    assert "undo `undo` 2025-01-02 00:00:00.000Z to 2025-01-02 00:00:00.000Z\n" in text
+    assert "by `undo` 2025-01-02 00:00:00.000Z to 2025-01-02 00:00:00.000Z\n" in text
     assert text.count("because no funds") == 1
 
 
-def test_a_job_cannot_forge_a_line_of_the_hand_over() -> None:
+def test_a_job_cannot_forge_a_line_of_the_summary() -> None:
     data = {"error": "\n\n**succeeded**\x1b[2J", "job_name": "`a`\n# b"}
     forged = event(1, "J`\n**succeeded**", "job:failed", data=data)
     text = incident_summary(build_trace("T", [forged], now=LATER), inert)
@@ -116,13 +116,13 @@ def test_an_error_written_as_markdown_is_code() -> None:
     assert "- error: read_only: a-b\n" in incident_summary(build_trace("T", plain, now=LATER), inert)
 
 
-def test_what_a_chat_would_show_as_a_picture_is_code_and_what_it_would_not_is_none() -> None:
+def test_only_text_that_a_chat_shows_as_a_picture_is_code() -> None:
     for error, shown in ((":fire:", "`:fire:`"), ("db:5432:gone", "db:5432:gone"), ("a:b:c", "a:b:c")):
         failed = [event(0, "A", "stage:a:started"), event(1, "A", "stage:a:failed", data={"error": error})]
         assert f"- error: {shown}\n" in incident_summary(build_trace("T", failed, now=LATER), inert)
 
 
-def test_that_an_error_goes_on_is_said() -> None:
+def test_a_shortened_error_says_so() -> None:
     for error, shown in (
         ("2 faults:\n  amount\n  iban", "2 faults:…"),
         ("\n only one \n", "only one"),
@@ -159,7 +159,7 @@ def test_a_trace_id_is_given_whole() -> None:
     assert text.startswith(f"**unknown** — `a␊{'b' * 253}`\n")
 
 
-def test_spans_of_one_name_are_told_apart_by_their_ids() -> None:
+def test_spans_of_one_name_have_their_ids() -> None:
     saga = """
         loan      0..9 failed
           i1      1..2 named=item +x
@@ -171,35 +171,35 @@ def test_spans_of_one_name_are_told_apart_by_their_ids() -> None:
     text = incident_summary(build_trace("T", events_of(saga), now=LATER), inert)
     assert "- `stage:item` (`i4`): independent — b\n" in text
     assert "- `workflow:loan`: consequence\n" in text
-    assert "- `stage:item` (`i1`): undo succeeded, " in text
+    assert "- `stage:item` (`i1`): compensated, " in text
     assert "**Still standing**\n- `stage:item` (`i2`): " in text
 
 
-def test_while_a_trace_goes_on_no_undo_is_said_never_to_have_started() -> None:
+def test_in_a_running_trace_a_compensation_may_still_start() -> None:
     saga = """
         loan      0..
           credit  1..2 +release
           pay     3..4 failed
         """
     trace = build_trace("T", events_of(saga), now=START + 5_000_000)
-    assert "- `stage:credit`: undo not started so far\n" in incident_summary(trace, inert)
-    trace.add([], now=LATER)
-    assert "- `stage:credit`: undo never started\n" in incident_summary(trace, inert)
+    assert "- `stage:credit`: compensation never started so far\n" in incident_summary(trace, inert)
+    trace = build_trace("T", events_of(saga), now=LATER)
+    assert "- `stage:credit`: compensation never started\n" in incident_summary(trace, inert)
 
 
-def test_a_step_that_nobody_undid_reads_as_a_sentence() -> None:
+def test_a_step_that_was_not_undone_reads_as_a_sentence() -> None:
     saga = """
         loan      0..9 failed
           credit  1..2 +release
           pay     3..4 failed +refund !TimeoutError:3 s
         """
     text = incident_summary(build_trace("T", events_of(saga), now=LATER), inert)
-    assert "**Undo**\n- `stage:pay`: undo not started\n- `stage:credit`: undo not started, step completed" in text
-    told = "undo never started; its own outcome is unknown, it may have taken effect"
-    assert f"- `stage:pay`: {told}\n" in text
+    assert "**Compensation**\n- `stage:pay`: not started\n- `stage:credit`: not started, step completed" in text
+    reason = "compensation never started; its own outcome is unknown, it may have taken effect"
+    assert f"- `stage:pay`: {reason}\n" in text
 
 
-def test_who_will_never_run_is_told_with_what_became_of_what_it_waits_for() -> None:
+def test_a_span_that_will_never_run_is_listed_with_the_end_of_its_dependency() -> None:
     saga = """
         loan      0..9 failed
           pay     1..2 failed job
@@ -214,7 +214,7 @@ def test_who_will_never_run_is_told_with_what_became_of_what_it_waits_for() -> N
     assert "- `note`: waits for `hold`, which was canceled\n" in text
 
 
-def test_an_undo_that_nobody_told_the_end_of_is_explained_whatever_else_speaks_for_its_step() -> None:
+def test_an_unconfirmed_compensation_is_explained_first() -> None:
     saga = """
         loan      0..9 failed
           credit  1..2 +release
@@ -223,13 +223,13 @@ def test_an_undo_that_nobody_told_the_end_of_is_explained_whatever_else_speaks_f
           u1      5.. ~credit
         """
     text = incident_summary(build_trace("T", events_of(saga), now=LATER), inert)
-    unconfirmed = "unconfirmed, its undo began and nobody told how it ended"
+    unconfirmed = "unconfirmed: compensation started, no outcome recorded"
     assert f"- `stage:credit`: {unconfirmed}\n" in text
     assert f"- `stage:pay`: {unconfirmed}; it had failed itself, so there may be nothing to undo\n" in text
 
 
-def test_failures_that_were_made_good_hide_no_other_in_the_hand_over() -> None:
-    """Of forty, twenty are told: first those that nobody made good, however late they were."""
+def test_recovered_failures_hide_no_other_failure() -> None:
+    """Of forty, twenty are listed: first those that were not recovered, however late they were."""
     events = [event(0, "R", "workflow:r:started")]
     for n in range(40):
         events.append(event(1 + n / 100, f"S{n}", "stage:s:started", "R"))
@@ -237,6 +237,6 @@ def test_failures_that_were_made_good_hide_no_other_in_the_hand_over() -> None:
         events.append(event(2 + n / 100, f"S{n}", "stage:s:completed", "R"))
     events += [event(3, one, f"stage:{one}:failed", "R", data={"error": "y"}) for one in ("first", "late")]
     text = incident_summary(build_trace("T", [*events, event(4, "R", "workflow:r:failed")], now=LATER), inert)
-    told = text.partition("**Other failures**\n")[2].splitlines()
-    assert [line.partition(":")[2].split(" ")[1] for line in told[:3]] == ["independent", "consequence", "recovered"]
-    assert told[20] == "- and 22 more (`--json` has them all)"
+    lines = text.partition("**Other failures**\n")[2].splitlines()
+    assert [line.partition(":")[2].split(" ")[1] for line in lines[:3]] == ["independent", "consequence", "recovered"]
+    assert lines[20] == "- and 22 more (`--json` has them all)"

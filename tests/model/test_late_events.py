@@ -1,8 +1,8 @@
-"""What comes late, twice or unreadable: a trace that grew says what one folded at once does."""
+"""Events that come late, twice or unreadable: the answers do not depend on the order of arrival."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from itertools import permutations
 
 import msgspec
 import pytest
@@ -15,21 +15,24 @@ from sagatrace_tui.views.incident_summary import incident_summary
 from sagatrace_tui.views.report import report
 
 
-def grown_one_by_one(events: list[TraceEvent]) -> Trace:
-    trace = build_trace("T", [], now=LATER)
-    for one in events:
-        trace.add([one])
-    return trace
+def built(*events: TraceEvent) -> Trace:
+    """Build the trace of these events, and find that no other order of them gives another answer."""
+    whole = build_trace("T", events, now=LATER)
+    orders = [*permutations(events)] if len(events) < 5 else [events[n:] + events[:n] for n in range(len(events))]
+    for order in [*orders, events[::-1]]:
+        trace = build_trace("T", order, now=LATER)
+        assert (report(trace), list(trace.walk())) == (report(whole), list(whole.walk()))
+    return whole
 
 
 @pytest.mark.parametrize(
-    ("phases", "status", "odd"),
+    ("phases", "statuses", "anomalies"),
     [
-        ("started failed started", "running", []),
-        ("enqueued started failed enqueued", "queued", []),
+        ("started failed started", "failed running", []),
+        ("enqueued started failed enqueued", "failed queued", []),
         ("started failed enqueued", "failed", []),  # its one enqueuing, by a clock that is ahead
-        ("started failed enqueued started completed", "success", []),
-        ("started completed started failed", "failed", []),
+        ("started failed enqueued started completed", "failed success", []),
+        ("started completed started failed", "success failed", []),
         ("failed completed", "success", []),
         ("completed failed", "failed", ["conflicting_outcomes"]),
         ("failed failed", "failed", []),
@@ -37,40 +40,26 @@ def grown_one_by_one(events: list[TraceEvent]) -> Trace:
         ("started failed completed", "success", ["conflicting_outcomes"]),
     ],
 )
-def test_a_job_run_again_without_numbers_stands_as_its_last_run_does(phases: str, status: str, odd: list[str]) -> None:
-    trace = grown(*(event(n, "J", f"job:{phase}") for n, phase in enumerate(phases.split())))
-    assert trace.spans["J"].status == status
-    assert [one.kind for one in trace.anomalies if one.kind != "never_ended"] == odd
-
-
-def test_progress_told_a_thousandfold_costs_no_look_at_what_was_told_before() -> None:
-    """And changes nothing of what is known of its span, whether that was asked for in between or not."""
-    events = [event(0, "J", "job:started", data={"job_name": "pay", "attempt": 1})]
-    events += [event(1 + n, "J", "job:progress", data={"host": f"h{n}"}) for n in range(3)]
-    asked, whole = build_trace("T", events[:1], now=LATER), build_trace("T", events, now=LATER)
-    for one in events[1:]:
-        view = asked.spans["J"].attempts
-        asked.add([one])
-        assert asked.spans["J"].attempts is view
-        assert (asked.spans["J"].name, asked.spans["J"].place.host) == ("pay", one.data["host"])
-    assert asked == whole
-    asked.add([event(8, "J", "job:progress", data={"job_name": "refund"})])
-    assert asked.spans["J"].name == "refund"
+def test_each_run_of_a_job_without_numbers_has_its_own_status(phases: str, statuses: str, anomalies: list[str]) -> None:
+    trace = built(*(event(n, "J", f"job:{phase}") for n, phase in enumerate(phases.split())))
+    assert [span.status for span in trace.spans.values()] == statuses.split()
+    assert [one.kind for one in trace.anomalies if one.kind != "never_ended"] == anomalies
 
 
 def test_silence_follows_events_that_come_while_a_clock_is_wrong() -> None:
     saga = "loan 0..\n  pay 3..4 failed !Closed:closed\n  late 3500.. job"
-    trace = build_trace("T", events_of(saga), now=START + 10_000_000)
-    trace.add([event(600, "more", "stage:more:started", "loan")], now=START + 5_000_000 + IDLE)
+    events = [*events_of(saga), event(600, "more", "stage:more:started", "loan")]
+    trace = build_trace("T", events, now=START + 5_000_000 + IDLE)
     assert (trace.status, trace.silence(trace.now)) == ("running", IDLE - 595_000_000)
-    trace.add([event(5, "early", "stage:early:started", "loan")])
+    events.append(event(5, "early", "stage:early:started", "loan"))
+    trace = build_trace("T", events, now=START + 5_000_000 + IDLE)
     assert trace.silence(trace.now) == IDLE - 595_000_000
-    trace.add([], now=START + 601_000_000 + IDLE)
+    trace = build_trace("T", events, now=START + 601_000_000 + IDLE)
     assert (trace.status, trace.verdict) == ("failed", "failed")
     assert ", silent since 2025-01-01 00:10:00.000Z, " in incident_summary(trace, inert)
 
 
-def test_a_document_seen_twice_under_one_id_is_told_unless_the_other_was_only_presumed() -> None:
+def test_two_documents_of_one_id_are_an_anomaly_unless_the_other_was_only_presumed() -> None:
     started = event(0, "J", "job:started")
     failed = event(1, "J", "job:failed", id="x:end", data={"error": "a"})
     other = event(1, "J", "job:failed", id="x:end", data={"error": "b"})
@@ -79,11 +68,8 @@ def test_a_document_seen_twice_under_one_id_is_told_unless_the_other_was_only_pr
         trace = build_trace("T", events, now=LATER)
         assert [(one.kind, one.span_ids) for one in trace.anomalies] == [("duplicate", ("J",))]
         assert trace.spans["J"].error == "a"
-    for events in ([started, presumed, failed], [failed, presumed, started]):
-        grown = build_trace("T", events[:2], now=LATER)
-        grown.add(events[2:])
-        assert (grown.anomalies, grown.spans["J"].error) == ((), "a")
-        assert grown == build_trace("T", events, now=LATER)
+    trace = built(started, presumed, failed)
+    assert (trace.anomalies, trace.spans["J"].error) == ((), "a")
 
 
 def test_events_that_cannot_be_read_in_full_are_anomalies() -> None:
@@ -91,17 +77,14 @@ def test_events_that_cannot_be_read_in_full_are_anomalies() -> None:
     no_time = msgspec.structs.replace(good, id="1", span_id="B", timestamp="2025-13-01T00:00:00.000000Z")
     odd_data = msgspec.structs.replace(good, id="2", raw_data=msgspec.Raw(b'["not", "an object"]'))
     found = reading_anomalies([("doc-9", "not JSON")])
-    whole = build_trace("T", [good, no_time, odd_data], now=LATER, anomalies=found)
-    grown = build_trace("T", [good], now=LATER, anomalies=found)
-    grown.add([no_time])
-    grown.add([odd_data])
-    assert whole == grown
-    assert whole.spans.keys() == {"A"}
-    assert [one.detail for one in whole.anomalies[:3]] == [
-        "document doc-9: not JSON",
-        "event 1: timestamp '2025-13-01T00:00:00.000000Z' is not ISO 8601: month must be in 1..12",
-        "event 2: its data is not a JSON object",
-    ]
+    for events in permutations([good, no_time, odd_data]):
+        trace = build_trace("T", events, now=LATER, anomalies=found)
+        assert trace.spans.keys() == {"A"}
+        assert [one.detail for one in trace.anomalies[:3]] == [
+            "document doc-9: not JSON",
+            "event 1: timestamp '2025-13-01T00:00:00.000000Z' is not ISO 8601: month must be in 1..12",
+            "event 2: its data is not a JSON object",
+        ]
 
 
 def test_what_ties_steps_to_undos_is_read_beside_events_without_data_and_unreadable_ones() -> None:
@@ -112,40 +95,21 @@ def test_what_ties_steps_to_undos_is_read_beside_events_without_data_and_unreada
     for events in ([step, undo], [step, silent, undo], [step, odd, undo], [step, silent, odd, undo]):
         trace = build_trace("T", events, now=LATER)
         assert (trace.spans["A"].compensation, trace.spans["U"].original_span_id) == ("undo_a", "A")
-        told = [one.span_ids for one in trace.anomalies if one.kind == "malformed"]
-        assert told == ([("B",)] if odd in events else [])
+        found = [one.span_ids for one in trace.anomalies if one.kind == "malformed"]
+        assert found == ([("B",)] if odd in events else [])
 
 
-def test_a_document_without_a_time_takes_the_place_of_no_other_that_has_its_id() -> None:
+def test_a_document_without_a_time_replaces_no_other_of_its_id() -> None:
     good = event(0, "A", "stage:a:completed", id="1")
     no_time = msgspec.structs.replace(good, timestamp="1")  # written down it comes first, as what is kept does
-    for first, second in ((good, no_time), (no_time, good)):
-        whole, grown = build_trace("T", [first, second], now=LATER), build_trace("T", [], now=LATER)
-        for one in (first, second):
-            grown.add([one])
-        assert whole == grown
-        assert (whole.verdict, [one.kind for one in whole.anomalies]) == ("succeeded", ["malformed"])
+    trace = built(good, no_time)
+    assert (trace.verdict, [one.kind for one in trace.anomalies]) == ("succeeded", ["malformed"])
 
 
-def test_of_a_document_that_gave_way_to_another_it_is_not_told_that_its_data_was_none() -> None:
+def test_the_data_of_a_document_that_gave_way_to_another_is_no_anomaly() -> None:
     good = event(0, "A", "stage:a:completed", id="1", data={"a": 1})
     odd_data = msgspec.structs.replace(good, event_type="stage:b:completed", raw_data=msgspec.Raw(b"7"))
-    for events in ([odd_data, good], [good, odd_data]):
-        whole, grown = build_trace("T", events, now=LATER), build_trace("T", events[:1], now=LATER)
-        grown.add(events[1:])
-        assert grown == whole
-        assert [one.kind for one in whole.anomalies] == ["duplicate"]
-
-
-def test_what_could_not_be_read_is_told_still_after_all_was_folded_anew() -> None:
-    good = event(0, "A", "stage:a:completed", id="1")
-    no_time = msgspec.structs.replace(good, id="2", timestamp="2025-13-01T00:00:00.000000Z")
-    trace = build_trace("T", [good], now=LATER)
-    trace.add([no_time])
-    trace.add([event(0, "A", "stage:a:failed", id="1")])
-    assert [one.kind for one in trace.anomalies] == ["malformed", "duplicate"]
-    trace.add([event(1, "B", "stage:b:started", "C"), event(2, "C", "stage:c:started", "B")])
-    assert [one.kind for one in trace.anomalies][:2] == ["malformed", "duplicate"]
+    assert [one.kind for one in built(odd_data, good).anomalies] == ["duplicate"]
 
 
 def test_an_undo_that_turns_out_to_be_below_its_step_may_end_before_it() -> None:
@@ -159,28 +123,21 @@ def test_an_undo_that_turns_out_to_be_below_its_step_may_end_before_it() -> None
         event(6, "A", "stage:a:stopped"),
     ]
     job = event(2, "J", "job:failed", "B", data={"error": "x"})
-    grown = build_trace("T", undone, now=LATER)
-    assert [one.span_id for one in grown.still_standing] == ["A"]
-    grown.add([job])
-    assert grown.still_standing == ()
-    assert grown == build_trace("T", [*undone, job], now=LATER)
+    assert [one.span_id for one in built(*undone).still_standing] == ["A"]
+    assert built(*undone, job).still_standing == ()
 
 
 def test_a_good_end_counts_also_where_a_mere_instant_said_so_before() -> None:
-    told = [
+    events = [
         event(0, "A", "note", status="success"),
         event(1, "J", "job:failed", "A", data={"error": "x"}),
         event(2, "A", "stage:a:completed"),
     ]
-    grown = build_trace("T", told[:2], now=LATER)
-    assert grown.roles == {"J": "cause"}
-    grown.add(told[2:])
-    assert grown.roles == {"J": "recovered"}
-    assert grown == build_trace("T", told, now=LATER)
+    assert built(*events[:2]).roles == {"J": "cause"}
+    assert built(*events).roles == {"J": "recovered"}
 
 
-@pytest.mark.parametrize("told", [lambda events: build_trace("T", events, now=LATER), grown_one_by_one])
-def test_what_is_due_later_is_waited_for_unless_the_trace_is_over(told: Callable[[list[TraceEvent]], Trace]) -> None:
+def test_a_trace_waits_for_a_later_retry_or_start_unless_it_is_over() -> None:
     """A failed attempt that is tried again in an hour; a job scheduled for then, with its root open and over."""
     hour, idle, then = START + 3_600_000_000, IDLE + 1, "2025-01-01T01:00:00Z"
     root, job = event(0, "R", "workflow:r:started"), event(1, "J", "job:started", "R")
@@ -195,17 +152,17 @@ def test_what_is_due_later_is_waited_for_unless_the_trace_is_over(told: Callable
         ([root, scheduled, over], False),
         ([root, scheduled, event(3, "J", "job:canceled", "R")], False),
     ):
-        trace = told(events)
         for now, is_running in ((hour - 1_000_000, waited_for), (hour + IDLE, waited_for), (hour + idle, False)):
-            trace.add([], now=now)
+            trace = build_trace("T", events, now=now)
             assert (trace.status == "running", trace.is_idle(now)) == (is_running, not is_running), (events, now)
 
 
 def test_a_late_parent_takes_its_children_home() -> None:
-    trace = build_trace("T", [event(2, "C", "stage:c:failed", "P")], now=LATER)
-    assert (trace.missing_parents, trace.roots, trace.failure_path) == (("P",), (), ("C",))
-    assert trace.add([event(1, "P", "workflow:p:started")]) == {"P"}
-    assert (trace.missing_parents, trace.roots, trace.failure_path) == ((), ("P",), ("P", "C"))
+    child, parent = event(2, "C", "stage:c:failed", "P"), event(1, "P", "workflow:p:started")
+    trace = built(child)
+    assert (list(trace.missing_parents), list(trace.roots), trace.failure_path) == (["P"], [], ("C",))
+    trace = built(child, parent)
+    assert (list(trace.missing_parents), list(trace.roots), trace.failure_path) == ([], ["P"], ("P", "C"))
 
 
 def test_few_equal_times_among_many_events_are_ordered_by_id() -> None:
@@ -219,19 +176,8 @@ def test_few_equal_times_among_many_events_are_ordered_by_id() -> None:
     assert [one.id for one in trace.spans["s1"].events if one.timestamp == ties[0].timestamp] == ["050", "x", "y", "z"]
 
 
-def grown(*events: TraceEvent) -> Trace:
-    """One at a time, with the verdict asked for in between; the same as all at once."""
-    trace = build_trace("T", [], now=LATER)
-    for one in events:
-        trace.add([one])
-        assert trace.summary
-    whole = build_trace("T", events, now=LATER)
-    assert (trace, report(trace)) == (whole, report(whole))
-    return trace
-
-
-def test_a_late_parent_brings_its_children_under_who_made_their_failure_good() -> None:
-    trace = grown(
+def test_a_late_parent_places_its_children_below_the_span_that_recovered_their_failure() -> None:
+    trace = built(
         event(0, "loan", "workflow:loan:started"),
         event(3, "C", "stage:c:failed", "P"),
         event(9, "loan", "workflow:loan:completed"),
@@ -243,12 +189,12 @@ def test_a_late_parent_brings_its_children_under_who_made_their_failure_good() -
 @pytest.mark.parametrize(
     "late",
     [
-        [event(10, "send", "job:told", data={"compensation": "recall"})],
+        [event(10, "send", "job:progress", data={"compensation": "recall"})],
         [
             event(11, "u", "recall:compensated", "loan"),
             event(10, "u", "recall:compensating", "loan", data={"original_span_id": "send"}),
         ],
-        [event(10, "u", "job:started", "loan"), event(11, "u", "job:told", data={"original_span_id": "send"})],
+        [event(10, "u", "job:started", "loan"), event(11, "u", "job:progress", data={"original_span_id": "send"})],
     ],
     ids=["it declares", "its undo names it", "a job turns out to undo it"],
 )
@@ -261,12 +207,12 @@ def test_a_job_that_turns_out_to_answer_for_itself_no_longer_speaks_for_its_step
         event(4, "send", "job:completed", "pay"),
         event(9, "loan", "workflow:loan:failed"),
     ]
-    assert [one.span_id for one in grown(*events).still_standing] == ["pay"]
-    assert "pay" not in [one.span_id for one in grown(*events, *late).still_standing]
+    assert [one.span_id for one in built(*events).still_standing] == ["pay"]
+    assert "pay" not in [one.span_id for one in built(*events, *late).still_standing]
 
 
-def test_a_job_that_fails_again_later_is_no_longer_the_first_to_fail() -> None:
-    trace = grown(
+def test_a_later_run_of_a_job_recovers_no_earlier_one() -> None:
+    trace = built(
         event(0, "C", "job:started"),
         event(1, "C", "job:failed"),
         event(0, "A", "job:started"),
@@ -278,11 +224,11 @@ def test_a_job_that_fails_again_later_is_no_longer_the_first_to_fail() -> None:
         event(10, "C", "job:started"),
         event(11, "C", "job:completed"),
     )
-    assert trace.roles == {"A": "independent", "B": "cause", "C": "recovered"}
+    assert trace.roles == {"A": "independent", "A#2": "independent", "B": "independent", "C": "cause"}
 
 
-def test_a_stage_that_is_told_to_have_failed_after_all_made_nothing_good() -> None:
-    trace = grown(
+def test_a_stage_that_failed_after_all_recovers_nothing() -> None:
+    trace = built(
         event(0, "S", "stage:s:started"),
         event(1, "C", "job:failed", "S"),
         event(2, "S", "stage:s:completed"),
@@ -291,9 +237,9 @@ def test_a_stage_that_is_told_to_have_failed_after_all_made_nothing_good() -> No
     assert trace.roles == {"C": "cause", "S": "consequence"}
 
 
-def test_a_time_written_another_way_than_those_before_is_put_where_it_belongs() -> None:
+def test_a_time_of_another_precision_is_sorted_by_its_moment() -> None:
     short = msgspec.structs.replace(event(0, "B", "stage:b:started", "loan"), timestamp="2025-01-01T00:00:01Z")
-    trace = grown(event(0, "loan", "workflow:loan:started"), event(1.5, "A", "stage:a:started", "loan"), short)
+    trace = built(event(0, "loan", "workflow:loan:started"), event(1.5, "A", "stage:a:started", "loan"), short)
     assert trace.children["loan"] == ["B", "A"]
 
 
@@ -301,5 +247,5 @@ def test_silence_ends_a_trace_without_an_event() -> None:
     first = event(0, "A", "stage:a:started")
     trace = build_trace("T", [first], now=first.micros + IDLE)
     assert (trace.verdict, trace.ended_at) == ("running", None)
-    trace.add([], now=first.micros + IDLE + 1)
+    trace = build_trace("T", [first], now=first.micros + IDLE + 1)
     assert (trace.verdict, [one.kind for one in trace.anomalies]) == ("unknown", ["never_ended"])
