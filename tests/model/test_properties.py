@@ -117,12 +117,15 @@ def check(trace: Trace) -> None:
     placed = [span_id for _, span_id in trace.walk() if span_id in trace.spans]
     assert sorted(placed) == sorted(trace.spans), "every span is in the tree once"
     for span_id, span in trace.spans.items():
-        assert (span_id in trace.roles) >= (span.status == "failed"), "every failed span has a role"
+        assert (span_id in trace.roles) >= span.has_failed, "every failed span has a role"
+        if span.interruption is not None:
+            assert fold_span(span.events).is_open, "only an open span is interrupted"
+            continue
         if all(data_of(event).attempt is None for event in span.events):  # numbers are what the short way does without
             assert span.status == read_attempts(span.events).status, "the short way and the long way agree"
         assert span.status == fold_span(span.events).status
     roles = list(trace.roles.values())
-    assert roles.count("cause") == (trace.cause is not None and trace.cause.status == "failed")
+    assert roles.count("cause") == (trace.cause is not None and trace.cause.span_id in trace.roles)
     path = trace.failure_path
     assert bool(path) == (trace.cause is not None)
     assert all(trace.roles.get(one) not in ("recovered", "compensation") or one != path[-1] for one in path)
@@ -135,10 +138,11 @@ def check(trace: Trace) -> None:
     for depth, span_id in trace.walk():
         line[depth:] = [span_id]
         if trace.roles.get(span_id) in ("cause", "independent", "consequence"):
-            above.update(line[:-1])
+            began = trace.spans[span_id].first_at
+            above.update(one for one in line[:-1] if one in trace.spans and trace.spans[one].over_at >= began)
     leaves = [one for one, role in trace.roles.items() if role in ("cause", "independent")]
     assert above.isdisjoint(leaves), "a failure with one below it that counts is what follows from that"
-    if "cause" in roles and trace.cause:
+    if "cause" in roles and trace.cause and len(trace._sagas.all) < 2:
         assert all(trace.spans[one].over_at >= trace.cause.over_at for one in leaves), "the cause failed first"
     standing = {one.span_id for one in trace.still_standing}
     assert len(standing) == len(trace.still_standing)
