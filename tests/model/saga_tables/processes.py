@@ -113,4 +113,44 @@ PROCESSES = [
         a         0..1:retry job !no
         b         d0 job needs=a
         """, verdict="running"),
+    Saga("killed within a step that could be undone, and the whole was retried well", """
+        order     0..6:retry 61..70 job exec=x1,x2 !killed
+          w1      1.. workflow named=buy exec=x1
+            a1    2..3 named=pay +refund exec=x1
+            b1    4.. named=ship +recall exec=x1
+          w2      62..69 workflow named=buy exec=x2
+            a2    63..64 named=pay +refund exec=x2
+            b2    65..66 named=ship +recall exec=x2
+        """, verdict="succeeded", roles="b1:recovered order:recovered w1:recovered",
+        summary="succeeded · 3 failures recovered"),
+    Saga("killed within a step that the second try never came to", """
+        order     0..6:retry 61..70 job exec=x1,x2 !killed
+          w1      1.. workflow named=buy exec=x1
+            a1    2..3 named=pay +refund exec=x1
+            b1    4.. named=ship +recall exec=x1
+          w2      62..69 workflow named=buy exec=x2
+            a2    63..64 named=pay +refund exec=x2
+        """, verdict="rollback_missing", path="order w1 b1", roles="b1:cause order:recovered w1:consequence",
+        compensations="b1<-:not_started", standing="b1?: compensation never started"),
+    Saga("killed while it undid, and the whole was retried well", """
+        order     0..9:retry 61..70 job exec=x1,x2 !killed
+          w1      1.. workflow named=buy exec=x1
+            a1    2..3 named=pay +refund exec=x1
+            b1    4..5 failed named=ship exec=x1
+            u1    6.. ~a1 exec=x1
+          w2      62..69 workflow named=buy exec=x2
+            a2    63..64 named=pay +refund exec=x2
+            b2    65..66 named=ship exec=x2
+        """, verdict="rollback_incomplete", path="order w1 b1",
+        roles="b1:cause order:recovered u1:compensation w1:consequence",
+        compensations="a1<u1:unconfirmed", standing="a1: unconfirmed: compensation started, no outcome recorded"),
+    Saga("timed out within a step that could be undone, and the whole was retried well", """
+        order     0..6:retry 61..70 job exec=x1,x2 !slow
+          w1      1..5 workflow failed named=buy exec=x1 !TimeoutError:slow
+            a1    2..3 named=pay +refund exec=x1
+            b1    4..5 failed named=ship +recall exec=x1 !TimeoutError:slow
+          w2      62..69 workflow named=buy exec=x2
+            a2    63..64 named=pay +refund exec=x2
+            b2    65..66 named=ship +recall exec=x2
+        """, verdict="succeeded", roles="b1:recovered order:recovered w1:recovered"),
 ]  # fmt: skip
