@@ -56,13 +56,14 @@ class Branches:
             step
             for step in candidates
             if steps.states[step] in ("standing", "unsure")
-            and (
-                self._was_tried(step, steps)
-                or (steps.states[step] == "unsure" and step in self._spans and not self._is_replaced(step, step))
-                or any(not self._is_replaced(step, above) for above in self._failed_above(step))
-                or self._is_in(step, attempts)
-            )
+            and (self._was_tried(step, steps) or self._is_left(step, steps) or self._is_in(step, attempts))
         ]
+
+    def _is_left(self, step: str, steps: Steps) -> bool:
+        """Return whether a step lies in a failed branch, and neither the branch nor one around it was replaced."""
+        itself = [step] if steps.states[step] == "unsure" and step in self._spans else []
+        failed = [*itself, *self._failed_above(step)]
+        return bool(failed) and not any(self._is_replaced(step, one) for one in failed)
 
     def failures_of(self, left: Iterable[str], first_undo: str | None) -> set[str]:
         """Return recovered failures that count all the same in a saga that succeeded.
