@@ -117,12 +117,16 @@ def check(trace: Trace) -> None:
     placed = [span_id for _, span_id in trace.walk() if span_id in trace.spans]
     assert sorted(placed) == sorted(trace.spans), "every span is in the tree once"
     for span_id, span in trace.spans.items():
-        assert (span_id in trace.roles) >= (span.status == "failed"), "every failed span has a role"
-        if all(data_of(event).attempt is None for event in span.events):  # numbers are what the short way does without
+        assert (span_id in trace.roles) >= span.has_failed, "every failed span has a role"
+        if span.interruption is not None:
+            assert fold_span(span.events).is_open, "only an open span is interrupted"
+            continue
+        if all(data_of(event).attempt is None for event in span.events):  # the state machine does not read numbers
             assert span.status == read_attempts(span.events).status, "the short way and the long way agree"
         assert span.status == fold_span(span.events).status
     roles = list(trace.roles.values())
-    assert roles.count("cause") == (trace.cause is not None and trace.cause.status == "failed")
+    is_failure = trace.cause is not None and trace.cause.status not in ("stopped", "canceled")
+    assert roles.count("cause") == is_failure, "a cause is a failure, or where the trace was stopped"
     path = trace.failure_path
     assert bool(path) == (trace.cause is not None)
     assert all(trace.roles.get(one) not in ("recovered", "compensation") or one != path[-1] for one in path)
@@ -135,7 +139,9 @@ def check(trace: Trace) -> None:
     for depth, span_id in trace.walk():
         line[depth:] = [span_id]
         if trace.roles.get(span_id) in ("cause", "independent", "consequence"):
-            above.update(line[:-1])
+            # A failure that began after a span had failed is not why.
+            began = trace.spans[span_id].first_at
+            above.update(one for one in line[:-1] if one in trace.spans and trace.spans[one].over_at >= began)
     leaves = [one for one, role in trace.roles.items() if role in ("cause", "independent")]
     assert above.isdisjoint(leaves), "a failure with one below it that counts is what follows from that"
     if "cause" in roles and trace.cause:

@@ -67,7 +67,7 @@ class Play:
         return span_id, f"undo_{span_id}" if self._random.random() < likely else None
 
     def _saga(self, parent: str | None, depth: int) -> tuple[list[tuple[str, list[str]]], int]:
-        """The steps that are to be undone, each with those below it; and how many did something that nothing can undo."""
+        """Return the steps to undo, each with those below it; and how many steps have no compensation."""
         span_id, undo = self._new("s", 0.5 if parent else 0)
         self._emit(span_id, parent, f"saga:{span_id}:started", compensation=undo)
         done: list[tuple[str, list[str]]] = []
