@@ -136,16 +136,19 @@ def check(trace: Trace) -> None:
         assert path[-1] == trace.cause.span_id if trace.cause else False
     above: set[str] = set()
     line: list[str] = []
+    tops: dict[str, str] = {}
     for depth, span_id in trace.walk():
         line[depth:] = [span_id]
+        tops[span_id] = line[0]
         if trace.roles.get(span_id) in ("cause", "independent", "consequence"):
             # A failure that began after a span had failed is not why.
             began = trace.spans[span_id].first_at
             above.update(one for one in line[:-1] if one in trace.spans and trace.spans[one].over_at >= began)
     leaves = [one for one, role in trace.roles.items() if role in ("cause", "independent")]
     assert above.isdisjoint(leaves), "a failure with one below it that counts is what follows from that"
-    if "cause" in roles and trace.cause:
-        assert all(trace.spans[one].over_at >= trace.cause.over_at for one in leaves), "the cause failed first"
+    if "cause" in roles and trace.cause:  # of several sagas, the one with the worst verdict has the cause
+        beside = [trace.spans[one] for one in leaves if tops[one] == tops[trace.cause.span_id]]
+        assert all(span.over_at >= trace.cause.over_at for span in beside), "the cause failed first"
     standing = {one.span_id for one in trace.still_standing}
     assert len(standing) == len(trace.still_standing)
     assert trace.verdict != "rolled_back" or not standing
