@@ -121,11 +121,12 @@ def check(trace: Trace) -> None:
         if span.interruption is not None:
             assert fold_span(span.events).is_open, "only an open span is interrupted"
             continue
-        if all(data_of(event).attempt is None for event in span.events):  # numbers are what the short way does without
+        if all(data_of(event).attempt is None for event in span.events):  # the state machine does not read numbers
             assert span.status == read_attempts(span.events).status, "the short way and the long way agree"
         assert span.status == fold_span(span.events).status
     roles = list(trace.roles.values())
-    assert roles.count("cause") == (trace.cause is not None and trace.cause.span_id in trace.roles)
+    is_failure = trace.cause is not None and trace.cause.status not in ("stopped", "canceled")
+    assert roles.count("cause") == is_failure, "a cause is a failure, or where the trace was stopped"
     path = trace.failure_path
     assert bool(path) == (trace.cause is not None)
     assert all(trace.roles.get(one) not in ("recovered", "compensation") or one != path[-1] for one in path)
@@ -135,15 +136,19 @@ def check(trace: Trace) -> None:
         assert path[-1] == trace.cause.span_id if trace.cause else False
     above: set[str] = set()
     line: list[str] = []
+    tops: dict[str, str] = {}
     for depth, span_id in trace.walk():
         line[depth:] = [span_id]
+        tops[span_id] = line[0]
         if trace.roles.get(span_id) in ("cause", "independent", "consequence"):
+            # A failure that began after a span had failed is not why.
             began = trace.spans[span_id].first_at
             above.update(one for one in line[:-1] if one in trace.spans and trace.spans[one].over_at >= began)
     leaves = [one for one, role in trace.roles.items() if role in ("cause", "independent")]
     assert above.isdisjoint(leaves), "a failure with one below it that counts is what follows from that"
-    if "cause" in roles and trace.cause and len(trace._sagas.all) < 2:
-        assert all(trace.spans[one].over_at >= trace.cause.over_at for one in leaves), "the cause failed first"
+    if "cause" in roles and trace.cause:  # of several sagas, the one with the worst verdict has the cause
+        beside = [trace.spans[one] for one in leaves if tops[one] == tops[trace.cause.span_id]]
+        assert all(span.over_at >= trace.cause.over_at for span in beside), "the cause failed first"
     standing = {one.span_id for one in trace.still_standing}
     assert len(standing) == len(trace.still_standing)
     assert trace.verdict != "rolled_back" or not standing

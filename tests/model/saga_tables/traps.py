@@ -106,4 +106,14 @@ TRAPS = [
         """, verdict="rolled_back", path="order w1 b1",
         roles="b1:cause b2:independent order:consequence u1:recovered w1:consequence w2:consequence",
         compensations="a1<u1:unconfirmed a1<u2:compensated"),
+    Saga("a compensation that is its own parent", """
+        u1        5..6 failed ~a under=u1
+        """, verdict="rollback_incomplete", roles="u1:compensation", compensations="a<u1:failed",
+        standing="a?: compensation failed after 1 attempt", anomalies="cycle(u1) empty_undo(u1)", idle=True),
+    Saga("compensations that are each other's parents", """
+        u1        5..6 failed ~a under=u2
+        u2        5..7 ~b under=u1
+        """, verdict="rollback_incomplete", roles="u1:compensation", compensations="a<u1:failed b<u2:compensated",
+        standing="a?: compensation failed after 1 attempt", anomalies="cycle(u1 u2) empty_undo(u1) empty_undo(u2)",
+        idle=True),
 ]  # fmt: skip
