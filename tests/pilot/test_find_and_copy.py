@@ -119,9 +119,9 @@ async def test_the_palette_has_every_action_of_the_screen() -> None:
         titles = [command.title for command in app.get_system_commands(app.screen)]
         assert {"Theme", "Next error, from any pane", "Unfold all", "To the other pane", "Quit at once"} <= set(titles)
         await pilot.press("ctrl+p")
-        await pilot.press(*"Undone")
+        await pilot.press(*"Compensations")
         await until(
-            pilot, lambda: "What was undone" in screen_text(app) and "Screen: c" in screen_text(app), "the command"
+            pilot, lambda: "Compensations and" in screen_text(app) and "Screen: c" in screen_text(app), "the command"
         )
         await pilot.press("enter")
         await until(pilot, lambda: "STILL STANDING" in screen_text(app), "what it does")

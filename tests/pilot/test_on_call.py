@@ -63,7 +63,7 @@ async def test_the_hints_are_those_of_the_pane_one_is_in() -> None:
             await until(pilot, lambda shown=shown: hints(app).startswith(shown), shown)
             assert hints(app).endswith("? Help   q Back")
         await pilot.press("slash")
-        await until(pilot, lambda: hints(app) == "Enter Back to tree   Esc Give up", "the hints of the line")
+        await until(pilot, lambda: hints(app) == "Enter Back to tree   Esc Cancel", "the hints of the line")
         await pilot.press("escape")
         await until(pilot, lambda: hints(app).startswith("Enter Detail"), "those of the tree again")
 
@@ -301,6 +301,6 @@ async def test_jobs_that_wait_for_what_failed_are_blocked_and_nothing_is_said_to
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "◌ send_letter  blocked" in screen_text(app), "the job that waits")
         head = " ".join(" ".join(screen_text(app).splitlines()[:4]).split())
-        assert "failed at charge_card (declined) · nothing runs: 1 span waits for what failed" in head
+        assert "failed at charge_card (declined) · nothing to undo" in head
         await pilot.press("G")
         await until(pilot, lambda: "blocked    by charge_card, which failed" in screen_text(app), "by what")

@@ -22,10 +22,10 @@ async def test_the_newest_traces_are_listed_with_status_in_words(size: tuple[int
     async with app.run_test(size=size) as pilot:
         await until(pilot, lambda: "⚠ rollback incomplete" in screen_text(app), "the failed trace")
         words = [word for line in screen_text(app).splitlines() for word in line.split() if word in WORDS]
-        assert words == ["running", "succeeded", "half"]
+        assert words == ["running", "succeeded", "rollback"]
 
 
-WORDS = {"running", "succeeded", "half"}
+WORDS = {"running", "succeeded", "rollback"}
 
 
 async def test_results_show_while_the_rest_is_still_read() -> None:

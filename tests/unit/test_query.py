@@ -36,7 +36,7 @@ def test_the_whole_of_it() -> None:
     [
         ("", Query()),
         ("status:rollback-incomplete", Query(verdict="rollback_incomplete")),
-        ('status:"not undone" since:2h', Query(verdict="rollback_missing", since=Moment(2 * HOUR, ago=True))),
+        ('status:"rollback missing" since:2h', Query(verdict="rollback_missing", since=Moment(2 * HOUR, ago=True))),
         ("status:rollback_incomplete", Query(verdict="rollback_incomplete")),
         ("type:job:failed", Query(event_type="job:failed")),
         ("type:ai:decision", Query(event_type="ai:decision")),

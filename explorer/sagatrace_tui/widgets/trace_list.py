@@ -42,7 +42,7 @@ def columns(width: int, verdict: int = NARROWEST) -> list[Column]:
         verdict: terminal columns of the widest verdict that is listed. From 80 columns on it is never cut.
     """
     if width < 80:
-        verdict = min(verdict, max(NARROWEST + 1, width * 7 // 20))
+        verdict = min(verdict, max(NARROWEST + 1, width * 2 // 5))
     room = width - verdict
     fixed = [Column("VERDICT", verdict, "<", _verdict), Column("STARTED", 8, ">", _started)]
     if room >= 39:
