@@ -20,8 +20,10 @@ from sagatrace_tui.model.answers import (
     Verdict,
     reading_anomalies,
 )
+from sagatrace_tui.model.attempts import Attempt
+from sagatrace_tui.model.fold import fold_span
 from sagatrace_tui.model.silence import IDLE
-from sagatrace_tui.model.span import Attempt, Span, SpanKind, SpanStatus, fold_span
+from sagatrace_tui.model.span import Span, SpanKind, SpanStatus
 from sagatrace_tui.model.trace import Trace, build_trace
 
 __all__ = [

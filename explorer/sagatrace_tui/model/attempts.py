@@ -11,12 +11,22 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from sagatrace.events import TraceEvent
-from sagatrace_tui.model.event_data import EventData, data_of
+from sagatrace_tui.model.event_data import EventData, data_of, text_of
 from sagatrace_tui.model.span_state import UNDO_GROUPS, SpanStatus, mark_of
 
-__all__ = ["Reading", "Try", "read_attempts"]
+__all__ = ["Attempt", "Reading", "Try", "is_failure", "numbered_attempts", "read_attempts"]
 
 Fault = Literal["conflicting_outcomes", "duplicate"]
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt of a span; times in microseconds since 1970, None where no event gives one."""
+
+    number: int
+    started_at: int | None
+    ended_at: int | None
+    error: str | None
 
 
 @dataclass(slots=True)
@@ -200,3 +210,27 @@ def _fault(found: _Sorted, numbered: dict[int, Try] | None, data: dict[int, Even
         return None
     same = len({mark_of(event.event_type, event.status).outcome for event in rivals}) == 1
     return "duplicate" if same else "conflicting_outcomes"
+
+
+def numbered_attempts(tries: Sequence[Try]) -> tuple[Attempt, ...]:
+    """Return the attempts, numbered from 1."""
+    return tuple(
+        Attempt(
+            number,
+            one.start.micros if one.start else None,
+            one.end.micros if one.end else None,
+            _error_of(one.end) if one.end and is_failure(one.end) else None,
+        )
+        for number, one in enumerate(tries, start=1)
+    )
+
+
+def is_failure(end: TraceEvent) -> bool:
+    """Return whether an attempt ended without success."""
+    return mark_of(end.event_type, end.status).outcome != "success"
+
+
+def _error_of(end: TraceEvent) -> str | None:
+    """Return an attempt's error; of a lost worker's attempt only the reason is recorded."""
+    data = data_of(end)
+    return text_of(data.error) or text_of(data.reason)

@@ -14,10 +14,10 @@ from sagatrace.events import TraceEvent, encode_event, parse_timestamp
 from sagatrace_tui.model.event_data import data_of, execution_of, links_of_all
 from sagatrace_tui.model.interruption import interrupt_open_spans
 from sagatrace_tui.model.runs import split_runs
-from sagatrace_tui.model.span import Span, fold_span
+from sagatrace_tui.model.span import Span
 from sagatrace_tui.model.span_state import NEW, State, state_after
 
-__all__ = ["Fold", "fold_events"]
+__all__ = ["Fold", "fold_events", "fold_span"]
 
 _UNREADABLE: Final = "its data is not a JSON object"
 _TIMESTAMP_OF: Final = attrgetter("timestamp")
@@ -69,6 +69,19 @@ def fold_events(events: Iterable[TraceEvent]) -> Fold:
         _separate_runs(fold)
     interrupt_open_spans(fold.notable, fold.spans, ordered)
     return fold
+
+
+def fold_span(events: Iterable[TraceEvent], span_id: str | None = None) -> Span:
+    """Return the span of these events, which must be at least one, each once, in order of (time, id)."""
+    ordered: Sequence[TraceEvent] = list(events)
+    span = Span(span_id or ordered[0].span_id, list(ordered), NEW)
+    for event in ordered:
+        span.state = state_after(span.state, event.event_type, event.status)
+        span.parent_id = span.parent_id or event.parent_span_id or None
+        data = data_of(event)
+        if data.original_span_id is not None or data.compensation is not None:
+            span.link(data.original_span_id, data.compensation)
+    return span
 
 
 def _with_time(events: list[TraceEvent], fold: Fold) -> tuple[list[TraceEvent], list[str]]:

@@ -47,6 +47,17 @@ class Sagas:
         *_, top = (span_id, *self._tree.ancestors_of(span_id))
         return self._places.get(top, -1)
 
+    def place_of_step(self, step: str) -> int:
+        """Return the place of a step's saga; of a step that was never seen, that of its compensation."""
+        if step in self._spans:
+            return self.place_of(step)
+        return next((self.place_of(one) for one in self._index.undos_of.get(step, ())), -1)
+
+    def place_of_undo(self, undo_id: str) -> int:
+        """Return the place of the saga whose step a compensation undoes."""
+        step = self._spans[undo_id].original_span_id
+        return self.place_of(step if step is not None and step in self._spans else undo_id)
+
     def is_undoing(self, span_id: str) -> bool:
         """Return whether a span belongs to the undoing: a compensation, or work of one, or of a job that undoes."""
         return span_id in self._index.owner or span_id in self.undo_jobs

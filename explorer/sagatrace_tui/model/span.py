@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import filterfalse
 from typing import Any, Final
@@ -12,11 +11,11 @@ import msgspec
 from sagatrace.errors import EventError
 from sagatrace.events import TraceEvent, parse_timestamp, split_event_type
 from sagatrace_tui.model.answers import Place
-from sagatrace_tui.model.attempts import Reading, Try, read_attempts
+from sagatrace_tui.model.attempts import Attempt, Reading, is_failure, numbered_attempts, read_attempts
 from sagatrace_tui.model.event_data import EventData, data_of, ids_in, text_of
-from sagatrace_tui.model.span_state import NEW, SpanKind, SpanStatus, State, mark_of, state_after
+from sagatrace_tui.model.span_state import SpanKind, SpanStatus, State, mark_of
 
-__all__ = ["REPORTED_LATE", "Attempt", "Interruption", "Span", "SpanKind", "SpanStatus", "When", "fold_span"]
+__all__ = ["REPORTED_LATE", "Attempt", "Interruption", "Span", "SpanKind", "SpanStatus", "When"]
 
 REPORTED_LATE: Final = 100_000
 """Microseconds between a job's end and the latest moment its end event may carry: many times what a worker needs."""
@@ -24,16 +23,6 @@ REPORTED_LATE: Final = 100_000
 
 When = tuple[int, int, str]
 """A moment that sorts spans: microseconds, then `seq` for equal times, then the span's id."""
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One attempt of a span; times in microseconds since 1970, None where no event gives one."""
-
-    number: int
-    started_at: int | None
-    ended_at: int | None
-    error: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +219,7 @@ class Span(msgspec.Struct, eq=False, gc=False):
     @property
     def has_failed_attempt(self) -> bool:
         """Whether any of its attempts failed, whatever its own end."""
-        return any(one.end is not None and _is_failure(one.end) for one in self._seen().reading.tries)
+        return any(one.end is not None and is_failure(one.end) for one in self._seen().reading.tries)
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -336,7 +325,7 @@ class Span(msgspec.Struct, eq=False, gc=False):
         if self._details is None:
             reading = read_attempts(self.events)
             data = tuple(map(data_of, filterfalse(self._ends_own_compensation, self.events)))
-            self._details = _Details(reading, data, _attempts(reading.tries))
+            self._details = _Details(reading, data, numbered_attempts(reading.tries))
         return self._details
 
     def _last(self, key: str) -> object:
@@ -361,44 +350,9 @@ class Span(msgspec.Struct, eq=False, gc=False):
         self.compensation = text_of(compensation) or self.compensation
 
 
-def fold_span(events: Iterable[TraceEvent], span_id: str | None = None) -> Span:
-    """Return the span of these events, which must be at least one, each once, in order of (time, id)."""
-    ordered: Sequence[TraceEvent] = list(events)
-    span = Span(span_id or ordered[0].span_id, list(ordered), NEW)
-    for event in ordered:
-        span.state = state_after(span.state, event.event_type, event.status)
-        span.parent_id = span.parent_id or event.parent_span_id or None
-        data = data_of(event)
-        if data.original_span_id is not None or data.compensation is not None:
-            span.link(data.original_span_id, data.compensation)
-    return span
-
-
 def _moment(value: object) -> int | None:
     """Return a time in an event's data, where a job may have written anything."""
     try:
         return parse_timestamp(value) if isinstance(value, str) else None
     except EventError:
         return None
-
-
-def _attempts(tries: Sequence[Try]) -> tuple[Attempt, ...]:
-    return tuple(
-        Attempt(
-            number,
-            one.start.micros if one.start else None,
-            one.end.micros if one.end else None,
-            _error_of(one.end) if one.end and _is_failure(one.end) else None,
-        )
-        for number, one in enumerate(tries, start=1)
-    )
-
-
-def _is_failure(end: TraceEvent) -> bool:
-    return mark_of(end.event_type, end.status).outcome != "success"
-
-
-def _error_of(end: TraceEvent) -> str | None:
-    """Return an attempt's error; of a lost worker's attempt only the reason is recorded."""
-    data = data_of(end)
-    return text_of(data.error) or text_of(data.reason)

@@ -8,7 +8,6 @@ finds what decides, `failures` why it failed, `compensation` how each step stand
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
 
@@ -29,7 +28,7 @@ from sagatrace_tui.model.span import Span
 from sagatrace_tui.model.standing import StepLists, fate_of
 from sagatrace_tui.model.text import SHOWN
 from sagatrace_tui.model.tree import SpanTree
-from sagatrace_tui.model.verdict import SagaFacts, verdict_of, with_standing, worst
+from sagatrace_tui.model.verdict import JudgedSaga, SagaFacts, verdict_of, with_standing, worst
 
 __all__ = ["Trace", "build_trace"]
 
@@ -50,19 +49,6 @@ def build_trace(trace_id: str, events: Iterable[TraceEvent], now: int, anomalies
     """
     with collector_paused():
         return Trace(trace_id, events, now, tuple(anomalies))
-
-
-@dataclass(frozen=True, slots=True)
-class _JudgedSaga:
-    """A saga's verdict and what it rests on; `recalled` are recovered failures that count all the same."""
-
-    verdict: Verdict
-    failed: bool
-    halted: bool
-    standing: list[str]
-    live: list[str]
-    recalled: set[str]
-    retried: str | None
 
 
 class Trace:
@@ -109,14 +95,14 @@ class Trace:
         causes = [cause for one in decisive if (cause := self._cause_of(one)) is not None]
         self._cause = min(causes, key=lambda one: self.spans[one].ending, default=None)
 
-    def _judge_saga(self, place: int, outside: Sequence[str]) -> _JudgedSaga | None:
+    def _judge_saga(self, place: int, outside: Sequence[str]) -> JudgedSaga | None:
         """Judge one saga; at place -1 what belongs to none, if it matters."""
         index, saga = self._index, self._sagas.all[place] if place >= 0 else Saga((), ())
         live = [one for one in self._failures.live if self._sagas.place_of(one) == place]
-        began = {one for one in (*index.begun, *index.unwound) if self._place_of_undo(one) == place}
+        began = {one for one in (*index.begun, *index.unwound) if self._sagas.place_of_undo(one) == place}
         undone = [one for one in outside if one in began]
-        steps = [one for one in self._steps.states if self._place_of_step(one) == place]
-        unsettled = [one for one in self._unsettled if self._place_of_undo(one) == place]
+        steps = [one for one in self._steps.states if self._sagas.place_of_step(one) == place]
+        unsettled = [one for one in self._unsettled if self._sagas.place_of_undo(one) == place]
         deciding = [self.spans[one] for one in saga.deciding if one not in self._never_ran]
         succeeded = silences.are_closed(deciding) and any(span.status == "success" for span in deciding)
         halted = any(self.spans[one].status in ("stopped", "canceled") for one in (*saga.roots, *saga.deciding))
@@ -144,22 +130,13 @@ class Trace:
             standing=bool(standing),
             unsettled=bool(unsettled),
         )
-        return _JudgedSaga(verdict_of(facts), failed, halted, standing, live, recalled, retried)
+        return JudgedSaga(verdict_of(facts), failed, halted, standing, live, recalled, retried)
 
     def _is_open(self, place: int) -> bool:
         open_spans = self._index.open - self._never_ran.keys()
         return len(self._sagas.all) < 2 or any(self._sagas.place_of(one) in (place, -1) for one in open_spans)
 
-    def _place_of_step(self, step: str) -> int:
-        if step in self.spans:
-            return self._sagas.place_of(step)
-        return next((self._sagas.place_of(one) for one in self._index.undos_of.get(step, ())), -1)
-
-    def _place_of_undo(self, undo_id: str) -> int:
-        step = self.spans[undo_id].original_span_id
-        return self._sagas.place_of(step if step is not None and step in self.spans else undo_id)
-
-    def _cause_of(self, judged: _JudgedSaga) -> str | None:
+    def _cause_of(self, judged: JudgedSaga) -> str | None:
         cause = self._failures.cause_among([*judged.live, *judged.recalled])
         if cause is None and judged.halted:
             halted = [one for one in self._index.halted if one not in self._index.owner]

@@ -8,7 +8,7 @@ from typing import Final
 
 from sagatrace_tui.model.answers import Verdict
 
-__all__ = ["SagaFacts", "verdict_of", "with_standing", "worst"]
+__all__ = ["JudgedSaga", "SagaFacts", "verdict_of", "with_standing", "worst"]
 
 _FROM_WORST: Final[tuple[Verdict, ...]] = (
     "compensating",
@@ -39,6 +39,19 @@ class SagaFacts:
     undone: bool
     standing: bool
     unsettled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedSaga:
+    """A saga's verdict and what it rests on; `recalled` are recovered failures that count all the same."""
+
+    verdict: Verdict
+    failed: bool
+    halted: bool
+    standing: list[str]
+    live: list[str]
+    recalled: set[str]
+    retried: str | None
 
 
 def verdict_of(facts: SagaFacts) -> Verdict:
