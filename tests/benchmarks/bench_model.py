@@ -1,4 +1,4 @@
-"""How long from a trace's bytes to its verdict, beside merely decoding them, and what one more event costs.
+"""Measure the time from a trace's bytes to its verdict, beside the time to decode them.
 
     python tests/benchmarks/bench_model.py [EVENTS]      default 100 000
 
@@ -12,7 +12,7 @@ import random
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -20,8 +20,8 @@ import msgspec
 from sagatrace.events import TraceEvent, decode_events, encode_event, new_event
 from sagatrace_tui.model import Trace, build_trace
 from sagatrace_tui.model.collector import collector_paused
-from sagatrace_tui.model.fold import Fold
-from sagatrace_tui.model.tree import Forest
+from sagatrace_tui.model.fold import fold_events
+from sagatrace_tui.model.tree import SpanTree
 
 ROUNDS = 7
 START = 1_767_225_600_000_000  # 2026-01-01T00:00:00Z
@@ -134,10 +134,9 @@ def answered(documents: list[bytes]) -> Trace:
     return trace
 
 
-def in_a_tree(documents: list[bytes]) -> Forest:
-    fold = Fold()
-    fold.load(decode_events(documents))
-    return Forest(fold)
+def in_a_tree(documents: list[bytes]) -> SpanTree:
+    fold = fold_events(decode_events(documents))
+    return SpanTree(fold.spans, fold.unplaced, fold.when)
 
 
 def with_lists(documents: list[bytes]) -> Trace:
@@ -167,7 +166,7 @@ def opening(events: int) -> None:
             "bytes → spans in a tree": lambda documents=documents: in_a_tree(documents),
             "bytes → verdict and sentence": lambda documents=documents: answered(documents),
             "the same, in the order eight workers stored it": lambda shuffled=shuffled: answered(shuffled),
-            "bytes → verdict, roles, ledger, anomalies": lambda documents=documents: with_lists(documents),
+            "bytes → verdict, roles, compensations, anomalies": lambda documents=documents: with_lists(documents),
         }
         results: dict[str, list[float]] = {name: [] for name in candidates}
         for _ in range(ROUNDS):
@@ -214,137 +213,11 @@ def chains() -> None:
         print(f"  {events // 2:8,} deep   {cost:6.2f} µs/event")
 
 
-def adding(events: int) -> None:
-    print(f"\none event more, verdict included: µs, median / 99th percentile, on a trace of {events:,}")
-    for title, undo in (("jobs", False), ("every stage undone", True)):
-        writer = saga_of(events, undo=undo)
-        trace = build_trace("loan-L1", writer.events, now=LATER)
-        for name, more in steps(writer).items():
-            print(f"  {title:20} {name:34} {one_by_one(trace, more)}")
-    writer, undos = unwinding_of(events)
-    trace = build_trace("loan-L1", writer.events, now=writer.at)
-    assert trace.verdict == "compensating"
-    for name, phase in (("job of an undo starts", "started"), ("and completes", "completed")):
-        more = [writer.tell(f"j{undo}", f"job:{phase}", undo, **place(undo, 1)) for undo in undos[:200]]
-        print(f"  {'undos wait for jobs':20} {name:34} {one_by_one(trace, more)}")
-    root = writer.events[0].span_id
-    more = [writer.tell(f"again{n}", "job:failed", root, "failed", error="no") for n in range(200)]
-    print(f"  {'undos wait for jobs':20} {'one more item of a loop fails':34} {one_by_one(trace, more)}")
-
-
-def unwinding_of(events: int) -> tuple[Writer, list[str]]:
-    """As many failed items of a loop as steps, and undos that are done but for a job each, which nobody took yet."""
-    writer = Writer()
-    root = writer.new_span()
-    writer.tell(root, "workflow:loan:started", None)
-    undos = [writer.new_span() for _ in range(events // 6)]
-    for undo in undos:
-        writer.tell(f"s{undo}", "stage:new:completed", root, "success", compensation="undo_stage")
-        writer.tell(f"f{undo}", "job:failed", root, "failed", error="no", error_type="No")
-    for undo in reversed(undos):
-        writer.tell(undo, "undo_stage:compensating", root, original_span_id=f"s{undo}")
-        writer.tell(f"j{undo}", "job:enqueued", undo, job_name="undo")
-        writer.tell(undo, "undo_stage:compensated", root, "success")
-    return writer, undos
-
-
-def steps(writer: Writer) -> dict[str, list[TraceEvent]]:
-    """Two hundred spans, one event of each at a time: orphans, steps that run and are undone, one that gave up."""
-    root = writer.events[0].span_id
-    spans = [writer.new_span() for _ in range(200)]
-    undos = {span: writer.new_span() for span in spans}
-    late = [writer.tell(f"late{one}", "stage:late:started", root) for one in spans]
-    gave_up = [
-        writer.tell("gave-up", "stage:new:started", root, compensation="undo_stage"),
-        writer.tell("gave-up", "stage:new:failed", root, "failed", error="no result"),
-    ]
-    return {
-        "an orphan comes": [writer.tell(f"o{one}", "job:started", f"late{one}", **place(one, 1)) for one in spans],
-        "its parent comes, late": late,
-        "a step starts": [writer.tell(one, "stage:new:started", root, compensation="undo_stage") for one in spans],
-        "a job in it starts": [writer.tell(f"j{one}", "job:started", one, **place(one, 1)) for one in spans],
-        "the job fails": [writer.tell(f"j{one}", "job:failed", one, "failed", error="no") for one in spans],
-        "the step ends well": [writer.tell(one, "stage:new:completed", root, "success") for one in spans],
-        "its undo starts": [
-            writer.tell(undos[one], "undo_stage:compensating", root, original_span_id=one) for one in spans
-        ],
-        "its undo ends": [writer.tell(undos[one], "undo_stage:compensated", root, "success") for one in spans],
-        "a step gives up, the first to fail": gave_up,
-        "one of its jobs starts": [writer.tell(f"g{one}", "job:started", "gave-up", **place(one, 1)) for one in spans],
-        "and completes after that": [writer.tell(f"g{one}", "job:completed", "gave-up", "success") for one in spans],
-    }
-
-
-def one_by_one(trace: Trace, events: Iterable[TraceEvent]) -> str:
-    times = []
-    for event in events:
-        began = time.perf_counter()
-        trace.add([event])
-        assert trace.verdict
-        times.append((time.perf_counter() - began) * 1e6)
-    times.sort()
-    return f"{statistics.median(times):8.1f} / {times[len(times) * 99 // 100]:8.1f}"
-
-
-def anew(events: int) -> None:
-    print(f"\nevents after which something is worked out anew, verdict included: ms, on a trace of {events:,}")
-    for title, undo in (("jobs", False), ("every stage undone", True)):
-        for name, make in ANEW.items():
-            writer = saga_of(events, undo=undo)
-            trace = build_trace("loan-L1", writer.events, now=LATER)
-            more = make(writer)
-            times = []
-            for event in more:
-                began = time.perf_counter()
-                trace.add([event])
-                assert trace.verdict
-                times.append((time.perf_counter() - began) * 1e3)
-            print(f"  {title:20} {name:46} {times[-1]:8.2f}")
-
-
-def early(writer: Writer, *told: Any, **data: Any) -> TraceEvent:
-    return msgspec.structs.replace(writer.tell(*told, **data), timestamp=stamp(START + 1))
-
-
-def first(writer: Writer, ending: str) -> TraceEvent:
-    """The first event of the given kind that is neither the root's nor among the first thousand."""
-    return next(event for event in writer.events[1000:] if event.event_type.endswith(ending))
-
-
-ANEW: dict[str, Callable[[Writer], list[TraceEvent]]] = {
-    "the first after opening: which ids are known": lambda w: [w.tell("new", "job:started", w.events[0].span_id)],
-    "a span goes under another parent": lambda w: [
-        early(w, first(w, "job:completed").span_id, "job:enqueued", w.events[0].span_id)
-    ],
-    "a job turns out to undo a stage": lambda w: [
-        w.tell(first(w, "job:completed").span_id, "job:told", None, original_span_id=first(w, "started").parent_span_id)
-    ],
-    "a late parent turns out to be within an undo": lambda w: [
-        w.tell("orphan", "job:failed", "late", "failed"),
-        w.tell("late", "undo:compensating", w.events[0].span_id, original_span_id=first(w, "started").parent_span_id),
-    ],
-    "the whole is undone": lambda w: [
-        w.tell("undo-all", "undo:compensating", None, original_span_id=w.events[0].span_id),
-        w.tell("undo-all", "undo:compensated", None),
-    ],
-    "a stage that went well is told to have failed": lambda w: [
-        w.tell(first(w, "job:completed").parent_span_id or "", "stage:s:failed", w.events[0].span_id, "failed")
-    ],
-    "a span closes a cycle": lambda w: [
-        w.tell("a", "stage:a:started", "b"),
-        w.tell("b", "stage:b:started", "a"),
-    ],
-    "another document under a known id": lambda w: [msgspec.structs.replace(w.events[7], tags=("other",))],
-}
-
-
 def main() -> None:
     events = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
     opening(events)
     per_event()
     chains()
-    adding(events)
-    anew(events)
 
 
 if __name__ == "__main__":
