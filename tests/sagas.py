@@ -103,6 +103,26 @@ def orphaned(trace_id: str, at: float = 0.0) -> list[TraceEvent]:
     ]
 
 
+def repeated(trace_id: str) -> list[TraceEvent]:
+    """A scheduled job that ran three times under one job id; its second run failed."""
+    events = []
+    for number, phase in enumerate(("completed", "failed", "completed")):
+        data = {"error": "disk full"} if phase == "failed" else {}
+        started = event(trace_id, "nightly", "job:started", 10.0 * number, data={"job_name": "report"})
+        events += [started, event(trace_id, "nightly", f"job:{phase}", 10.0 * number + 1, data=data)]
+    return events
+
+
+def interrupted(trace_id: str) -> list[TraceEvent]:
+    """A job whose process died while a stage was open in it."""
+    at = {"execution": "run-1"}
+    return [
+        event(trace_id, "job", "job:started", 0.0, data={"job_name": "approve_loan", **at}),
+        event(trace_id, "pay", "stage:pay:started", 1.0, "job", data=at),
+        event(trace_id, "job", "job:failed", 2.0, data={"error": "Work-horse terminated unexpectedly", **at}),
+    ]
+
+
 def many_alike(trace_id: str, count: int) -> list[TraceEvent]:
     """A saga that did one thing very often, taking 10, 20 or 30 ms, and then another."""
     events = [event(trace_id, "wf", "workflow:mailing:started", 0.0)]

@@ -77,12 +77,20 @@ def test_faults_of_order_are_drawn_where_they_are_and_told() -> None:
     assert (
         lines[-1]
         .strip()
-        .startswith("out of order undo: stage:one was undone before stage:two, which completed after it")
+        .startswith("out of order undo: stage:one was undone before stage:two")
     )
 
 
 def test_a_trace_without_compensation_says_so() -> None:
     assert lines_of(succeeded("t")) == ["No step of this trace declared a compensation, and nothing was undone."]
+
+
+def test_steps_that_declared_a_compensation_and_need_none_are_counted() -> None:
+    saga = [event("t", "wf", "workflow:loan:started", 0.0), event("t", "wf", "workflow:loan:completed", 9)]
+    one, two = step("one", 1), step("two", 2)
+    assert lines_of([*saga, *one]) == ["Nothing was undone, and nothing has to be: 1 step declares a compensation."]
+    told = "Nothing was undone, and nothing has to be: 2 steps declare a compensation."
+    assert lines_of([*saga, *one, *two]) == [told]
 
 
 async def test_c_shows_it_enter_jumps_to_the_span_and_escape_comes_back() -> None:
@@ -121,4 +129,4 @@ async def test_a_step_whose_undo_runs_is_said_to_be_undone_in_the_tree_and_in_it
         await until(pilot, lambda: "stage:three  ↺ being undone" in screen_text(app), "the tree")
         assert "stage:two  ⚠ still standing" in screen_text(app)
         app.screen.query_one(SpanTree).go_to("three")
-        await until(pilot, lambda: "undone     not yet: compensation still running" in screen_text(app), "the detail")
+        await until(pilot, lambda: "undone     not yet: compensation still" in screen_text(app), "the detail")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from textual.app import ComposeResult
 
-from sagas import event, failed, orphaned, screen_text, trace_of
+from sagas import event, failed, interrupted, orphaned, repeated, screen_text, trace_of
 from sagatrace.events import TraceEvent
 from sagatrace_tui.theme import ThemedApp
 from sagatrace_tui.views.outline import Outline
@@ -149,3 +149,17 @@ async def test_the_same_span_in_the_same_state_keeps_its_place_and_another_begin
         await pilot.pause()
         assert panel.cursor == 0
         assert "stage:funding" in screen_text(app)
+
+
+def test_a_run_of_a_repeated_job_names_its_number_and_the_runs_beside_it() -> None:
+    first, second, third = (text_of(span_id, repeated("t")) for span_id in ("nightly", "nightly#2", "nightly#3"))
+    assert "run        2 of 3\nrun before nightly  report\nrun after  nightly#3  report\n" in second
+    assert "run        1 of 3\nrun after  nightly#2  report\n" in first
+    assert "run        3 of 3\nrun before nightly#2  report\n" in third
+    assert "run " not in text_of("wf", failed("t"))
+
+
+def test_an_interrupted_span_says_so_and_why() -> None:
+    text = text_of("pay", interrupted("t"))
+    assert "status     ↯ interrupted\n" in text
+    assert "Work-horse terminated unexpectedly" in text

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from textual.app import ComposeResult
 
-from sagas import NOW, event, failed, many_alike, orphaned, running, screen_text, trace_of
+from sagas import NOW, event, failed, interrupted, many_alike, orphaned, repeated, running, screen_text, trace_of
 from sagatrace.events import TraceEvent
 from sagatrace_tui.model import Trace
 from sagatrace_tui.theme import ThemedApp
@@ -187,3 +187,20 @@ async def test_a_tree_deeper_than_the_screen_is_wide_still_shows_its_names() -> 
         assert "stage:deep" in shown(app)[-1]
         await pilot.press("minus")
         assert app.query_one(SpanTree).highlighted == "s1"
+
+
+async def test_each_run_of_a_repeated_job_has_a_row_that_says_which_run_it_is() -> None:
+    app = Harness(trace_of(repeated("t")))
+    async with app.run_test(size=(100, 12)):
+        rows = [line for line in shown(app) if "report" in line]
+        assert ["run 1 of 3" in rows[0], "run 2 of 3" in rows[1], "run 3 of 3" in rows[2]] == [True, True, True]
+        assert "✘ report  run 2 of 3  CAUSE  disk full" in rows[1]
+
+
+async def test_an_interrupted_span_shows_the_word_its_sign_and_its_reason() -> None:
+    app = Harness(trace_of(interrupted("t")))
+    async with app.run_test(size=(160, 12)):
+        [row] = [line for line in shown(app) if "stage:pay" in line]
+        assert "↯ stage:pay" in row
+        assert "interrupted  " in row
+        assert "Work-horse terminated" in row

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import get_args
+
 import pytest
 from textual.app import ComposeResult
 
 from sagas import NOW, screen_text
-from sagatrace_tui.labels import short_name
+from sagatrace_tui.labels import short_name, verdict_words
+from sagatrace_tui.model import Verdict
 from sagatrace_tui.theme import ThemedApp
 from sagatrace_tui.views.trace_row import TraceRow
 from sagatrace_tui.widgets.trace_list import GAP, TraceList, columns
@@ -193,3 +197,23 @@ async def test_a_click_moves_the_cursor() -> None:
         await pilot.pause()
         await pilot.click(TraceList, offset=(10, 5))
         assert traces.cursor == 4
+
+
+@pytest.mark.parametrize("width", [80, 100, 120, 200])
+@pytest.mark.parametrize("verdict", get_args(Verdict))
+async def test_the_longest_verdict_listed_is_shown_whole(width: int, verdict: Verdict) -> None:
+    app = Harness()
+    async with app.run_test(size=(width, 6)):
+        app.query_one(TraceList).rows = (*rows(1), replace(rows(2)[0], verdict=verdict))
+        await app.animator.wait_for_idle()
+        line = screen_text(app).splitlines()[2]
+        assert f"{verdict_words(verdict)}  " in line
+        assert "loan 2" in line
+        assert "trace-2" in line
+
+
+def test_verdicts_leave_the_rest_to_names_and_ids() -> None:
+    named = {verdict: {one.title: one.width for one in columns(79, verdict)} for verdict in (12, 21, 27)}
+    assert [one["VERDICT"] for one in named.values()] == [12, 21, 27]
+    assert named[12]["NAME"] > named[21]["NAME"] >= 12
+    assert named[27]["NAME"] >= 12

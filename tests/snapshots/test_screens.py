@@ -108,7 +108,7 @@ def test_a_small_terminal(snap_compare: Compare, store: OnceReadMemory) -> None:
 
 
 @SIZES
-def test_an_unwinding_trace_that_is_paused(snap_compare: Compare, size: tuple[int, int]) -> None:
+def test_a_compensating_trace_that_is_paused(snap_compare: Compare, size: tuple[int, int]) -> None:
     events = failed("loan-77", 70.2)
     store = UnreliableStore(events[:12])
     app = SagatraceApp(store, trace_id="loan-77", clock=still)
@@ -119,7 +119,7 @@ def test_an_unwinding_trace_that_is_paused(snap_compare: Compare, size: tuple[in
         await ready("undoing stage:credit: 0 of 1 undone")(pilot)
         await pilot.press("f")
         store.append(events[:15])
-        await until(pilot, lambda: "f follows · +1 event" in screen_text(pilot.app), "the count")
+        await until(pilot, lambda: "(f resumes) · +1 event" in screen_text(pilot.app), "the count")
 
     assert snap_compare(app, terminal_size=size, run_before=pause)
 
