@@ -74,11 +74,7 @@ def test_faults_of_order_are_drawn_where_they_are_and_told() -> None:
     lines = lines_of(aborted(undo("one", 5), undo("three", 6), undo("two", 7)))
     assert [line[:3].strip() for line in lines if "← undo" in line] == ["1↕", "2↕", "3↕"]
     assert "⚠ Anomalies  1" in lines
-    assert (
-        lines[-1]
-        .strip()
-        .startswith("out of order undo: stage:one was undone before stage:two")
-    )
+    assert lines[-1].strip().startswith("out of order undo: stage:one was undone before stage:two")
 
 
 def test_a_trace_without_compensation_says_so() -> None:
