@@ -15,6 +15,7 @@ from sagatrace_tui.demo.loan_saga import SAGAS, SCENARIOS, STEPS, Loan, LoanErro
 from sagatrace_tui.demo.workers import WorkerGroup
 from sagatrace_tui.live import wall_clock
 from sagatrace_tui.model import Span, Trace, build_trace
+from sagatrace_tui.model.reasons import reason_of
 
 pytestmark = pytest.mark.xdist_group("loans")  # one process, as they share what takes long to set up
 
@@ -203,8 +204,8 @@ def test_a_step_may_outlast_the_saga_that_timed_out(ran: tuple[Traces, Outcomes]
     assert step.ended_at > trace.root.ended_at
     (disbursement,) = [one for one in trace.still_standing if one.name == "stage:disbursement"]
     assert disbursement.certain
-    assert f"its job {step.name} completed at " in disbursement.reason
-    assert disbursement.reason.endswith(", after it had failed: it took effect")
+    assert f"its job {step.name} completed at " in reason_of(disbursement)
+    assert reason_of(disbursement).endswith(", after it had failed: it took effect")
 
 
 def test_events_carry_what_the_saga_says_of_itself(ran: tuple[Traces, Outcomes]) -> None:

@@ -112,7 +112,8 @@ def answers(trace: Trace) -> dict[str, str]:
         "roles": " ".join(f"{one}:{role}" for one, role in roles),
         "compensations": " ".join(f"{step}<{undo}:{outcome}" for step, undo, outcome in undos),
         "standing": "; ".join(
-            f"{one.span_id}{'' if one.certain else '?'}: {reason_of(one)}" for one in trace.still_standing
+            f"{one.span_id}{'' if one.certain else '?'}: {reason_of(one, ended=trace.ended)}"
+            for one in trace.still_standing
         ),
         "anomalies": " ".join(f"{one.kind}({' '.join(one.span_ids)})" for one in trace.anomalies),
         "never_ran": " ".join(f"{one.span_id}<{one.dependency_id}" for one in trace.never_ran),

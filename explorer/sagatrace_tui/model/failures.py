@@ -65,7 +65,7 @@ class Failures:
         roles: dict[str, Role] = dict.fromkeys(self._index.recovered, "recovered")
         for span_id in self._index.failed:
             roles[span_id] = self._role(span_id)
-        if cause in roles:
+        if cause is not None and cause not in self._index.halted:
             roles[cause] = "cause"
         return roles
 

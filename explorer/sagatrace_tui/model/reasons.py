@@ -22,10 +22,12 @@ _WORDS: Final[Mapping[Code, str]] = {
 }
 
 
-def reason_of(standing: Standing) -> str:
-    """Return why a step still stands, and why it counts although it did not succeed."""
+def reason_of(standing: Standing, *, ended: bool = True) -> str:
+    """Return why a step still stands, in a trace that has ended or not, and why it counts if it did not succeed."""
     if standing.code is Code.FAILED:
         reason = f"compensation failed after {standing.tries} attempt{'s' if standing.tries > 1 else ''}"
+    elif standing.code is Code.NOT_STARTED and not ended:
+        reason = "compensation not started so far"
     else:
         reason = _WORDS[standing.code]
     if standing.effect is not None:

@@ -143,7 +143,7 @@ class _Text:
 
     def _stands(self, one: Standing) -> str:
         unsure = "" if one.explained else "; its own outcome is unknown, it may have taken effect"
-        reason = clipped(reason_of(one), _MAX_DETAIL)
+        reason = clipped(reason_of(one, ended=self._trace.ended), _MAX_DETAIL)
         return f"{self._which(one.span_id, one.name)}: {self._plain(reason)}{unsure}"
 
     def _row(self, row: Compensation) -> str:

@@ -33,7 +33,7 @@ def report(trace: Trace) -> dict[str, Any]:
             {
                 "span_id": one.span_id,
                 "name": one.name,
-                "reason": reason_of(one),
+                "reason": reason_of(one, ended=trace.ended),
                 "code": one.code.value,
                 "certain": one.certain,
             }

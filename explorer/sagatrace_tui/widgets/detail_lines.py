@@ -143,7 +143,7 @@ def _standing(span: Span, trace: Trace) -> Iterator[DetailLine]:
         if one.span_id == span.span_id:
             sure = "" if one.explained else "; its own outcome is unknown"
             how, tone = ("not yet", "busy") if one.being_undone else ("no, still standing", "cause")
-            yield _field("undone", f"{how}: {inert(reason_of(one), 400)}{sure}", tone)
+            yield _field("undone", f"{how}: {inert(reason_of(one, ended=trace.ended), 400)}{sure}", tone)
     for waits in trace.never_ran:
         if waits.span_id == span.span_id:
             yield _field("blocked", f"by {inert(waits.dependency_name, 200)}, which {waits.fate}", "warn")

@@ -75,18 +75,18 @@ def _standing(trace: Trace) -> Iterator[LedgerLine]:
     if loud:
         so_far = " so far" if trace.status == "running" else ""
         yield _heading(f"⚠ STILL STANDING  {len(loud)}{so_far}", "cause")
-        yield from (_stands(one, "■", "cause", "warn") for one in loud)
+        yield from (_stands(one, trace, "■", "cause", "warn") for one in loud)
         yield LedgerLine(())
     if undoing := [one for one in standing if one.being_undone]:
         yield _heading(f"▶ Being undone  {len(undoing)}", "busy")
-        yield from (_stands(one, "▶", "busy", "muted") for one in undoing)
+        yield from (_stands(one, trace, "▶", "busy", "muted") for one in undoing)
         yield LedgerLine(())
 
 
-def _stands(one: Standing, sign: str, tone: str, why_tone: str) -> LedgerLine:
+def _stands(one: Standing, trace: Trace, sign: str, tone: str, why_tone: str) -> LedgerLine:
     unsure = "" if one.explained else "  (its own outcome is unknown: it may have taken effect)"
     cells = (((sign, tone), 2), ((inert(one.name, 120), tone), 0))
-    return LedgerLine(((f"{inert(reason_of(one), 400)}{unsure}", why_tone),), cells, one.span_id)
+    return LedgerLine(((f"{inert(reason_of(one, ended=trace.ended), 400)}{unsure}", why_tone),), cells, one.span_id)
 
 
 def _compensations(trace: Trace) -> Iterator[LedgerLine]:

@@ -28,7 +28,7 @@ COMPENSATION = [
           credit  1..2 +release
           pay     3..4 failed
         """, verdict="running", path="loan pay", roles="pay:cause", compensations="credit<-:not_started",
-        standing="credit: compensation never started", summary="failed at stage:pay · running: workflow:loan"),
+        standing="credit: compensation not started so far", summary="failed at stage:pay · running: workflow:loan"),
     Saga("the contract's own sentence", """
         loan      0..9 failed
           credit  1..2 +release

@@ -50,7 +50,7 @@ EFFECTS = [
           pay     3..5 failed +refund !LoanError:no result
             send  3.. job
         """, verdict="running", path="loan pay", roles=PAY, compensations="pay<-:not_started",
-        standing="pay?: compensation never started; its job send is still running: it may have taken effect"),
+        standing="pay?: compensation not started so far; its job send is still running: it may have taken effect"),
     Saga("a step's job never ended", """
         loan      0..9 failed
           pay     3..5 failed +refund !LoanError:no result
