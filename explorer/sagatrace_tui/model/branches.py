@@ -132,7 +132,16 @@ class Branches:
         if not branches or span_id not in self._spans:
             return False
         above, at = {span_id, *self._tree.ancestors_of(span_id)}, self._spans[span_id].first_at
-        return any(branch.top in above and branch.holds(at) for branch in branches)
+        return any(
+            branch.top in above and branch.holds(at) and not self._succeeded_later(span_id, branch)
+            for branch in branches
+        )
+
+    def _succeeded_later(self, step: str, branch: _Branch) -> bool:
+        """Return whether the step succeeded once more in a later attempt."""
+        name, until = self._spans[step].name, branch.until
+        later = (self._spans[one] for one in self._tree.below(branch.top)) if until is not None else ()
+        return any(span.status == "success" and span.first_at >= (until or 0) and span.name == name for span in later)
 
     def _failed_above(self, step: str) -> list[str]:
         above = self._tree.ancestors_of(step) if step in self._spans else ()
