@@ -95,13 +95,16 @@ def idle_stretches(trace: Trace) -> Idle:
 
 
 def _busy(trace: Trace) -> Iterator[tuple[int, float]]:
-    """Yield the stretches in which spans were at work; those that are at work still have no end."""
+    """Yield the stretches in which spans were at work; those that are at work still have no end.
+
+    A short span counts until its latest event: finding the event that ended it would take half of all the time.
+    """
     for span_id, span in trace.spans.items():
         if trace.children.get(span_id):
             yield span.first_at, span.first_at
-            yield span.over_at, span.over_at
+            yield span.last_at, span.last_at
         elif len(span.events) < 3 and not span.is_open:
-            yield span.first_at, span.over_at
+            yield span.first_at, span.last_at
         else:
             for attempt in span.attempts:
                 began = attempt.started_at if attempt.started_at is not None else span.first_at
