@@ -2,13 +2,79 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from redis import Redis
 
+import cosmos_server
+import scale
 import servers
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that plays whole what is played in part by default."""
+    parser.addoption(
+        "--heavy",
+        action="store_true",
+        help="play hundreds of kills and thousands of examples where a few are played by default",
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> None:
+    """Fetch the Cosmos DB test server before the time limit of the first test that needs it begins.
+
+    Where that fails, only those tests fail: each tries again.
+    """
+    if session.config.option.collectonly or not any(map(_may_need_cosmos, getattr(session, "items", ()))):
+        return
+    try:
+        cosmos_server.fetched_package()
+    except (AssertionError, OSError, subprocess.SubprocessError) as error:
+        sys.stderr.write(f"the Cosmos DB test server is not there yet: {error}\n")
+
+
+def _may_need_cosmos(item: pytest.Item) -> bool:
+    """Return whether the test takes an account; those of the stores may take one as they run."""
+    return "stores" in item.path.parts or any("account" in name for name in getattr(item, "fixturenames", ()))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make `--heavy` known to what is worked out while tests are collected.
+
+    Processes of tests get no size of a terminal: pytest's parallel processes have one in their environment, which
+    programs believe before they ask their terminal.
+    """
+    for name in ("COLUMNS", "LINES"):
+        os.environ.pop(name, None)
+    scale.play_all(bool(config.getoption("--heavy")))
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Return how many processes run the tests, unless `-n` says so.
+
+    Two for each core, as most tests wait for other processes. None for tests named by file or by `path::test`, and
+    with `-s`: those run in pytest's own process, where output and debuggers are at hand.
+    """
+    named = config.args_source is pytest.Config.ArgsSource.ARGS
+    if config.getoption("capture") == "no" or (named and all(_is_file(argument) for argument in config.args)):
+        return 0
+    return min(2 * (os.cpu_count() or 1), 16)
+
+
+def _is_file(argument: str) -> bool:
+    return argument.partition("::")[0].endswith(".py")
+
+
+@pytest.fixture(scope="session")
+def heavy(request: pytest.FixtureRequest) -> bool:
+    """Return whether the run was started with `--heavy`."""
+    return bool(request.config.getoption("--heavy"))
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,8 @@ account, or Microsoft's emulator, instead (SAGATRACE_TEST_COSMOS_TLS as SAGATRAC
 from __future__ import annotations
 
 import base64
+import fcntl
+import json
 import os
 import re
 import shutil
@@ -28,11 +30,18 @@ from sagatrace.stores.cosmos import CosmosAddress, CosmosStore, parse_address
 from sagatrace.stores.cosmos.access import CosmosSettings, Tls
 from sagatrace.stores.cosmos.provision import provision
 
-__all__ = ["CosmosAccount", "cosmos_account", "running_cosmos"]
+__all__ = ["CosmosAccount", "cosmos_account", "fetched_package", "running_cosmos"]
 
 _PACKAGE: Final = "@vercel/cosmosdb-server"
 _VERSION: Final = "1.0.1"
-_START_WAIT: Final = 30.0
+_PATIENT: Final = 60.0  # seconds
+_START: Final = """
+const choice = JSON.parse(process.argv[1]);
+const {createHttpServer, createHttpsServer} = require(choice.package);
+const server = (choice.tls ? createHttpsServer : createHttpServer)({keepAlive: choice.keepAlive});
+server.keepAliveTimeout = 0;  // an idle connection stays: no request meets one that is just being closed
+server.listen(0, "127.0.0.1", () => console.log("listens on 127.0.0.1:" + server.address().port));
+"""
 _KEY: Final = base64.b64encode(b"a key of this test run, no other" * 2).decode()
 
 
@@ -54,10 +63,10 @@ class CosmosAccount:
 
     @contextmanager
     def store(self, **options: Any) -> Iterator[CosmosStore]:
-        """A store in a new container, gone afterwards."""
+        """A store in a new container, gone afterwards. It waits long, as no test is of the machine's speed."""
         address = self.address()
-        provision(address, max_wait=30.0)
-        store = CosmosStore(address, **options)
+        provision(address, max_wait=_PATIENT)
+        store = CosmosStore(address, **{"max_wait": _PATIENT, **options})
         try:
             yield store
         finally:
@@ -66,11 +75,11 @@ class CosmosAccount:
 
     def drop(self, address: CosmosAddress) -> None:
         """Delete the container."""
-        remover = CosmosStore(address, max_wait=30.0)
+        remover = CosmosStore(address, max_wait=_PATIENT)
         try:
             remover.call(
                 lambda connection, _: connection.database.delete_container(address.container),
-                deadline=time.monotonic() + 30.0,
+                deadline=time.monotonic() + _PATIENT,
                 calls=[],
             )
         finally:
@@ -97,9 +106,13 @@ def cosmos_account() -> Iterator[CosmosAccount]:
 
 
 @contextmanager
-def running_cosmos(*, tls: bool = False) -> Iterator[CosmosAccount]:
-    """The npm server on a free port, stopped afterwards by its process id."""
-    command = [_node(), str(_server_program()), "-p", "0", "--host", "127.0.0.1", *([] if tls else ["--no-ssl"])]
+def running_cosmos(*, tls: bool = False, keep_alive: bool = True) -> Iterator[CosmosAccount]:
+    """The npm server on a free port, stopped afterwards by its process id.
+
+    As the service does, it keeps connections open; without `keep_alive` it closes each after one answer.
+    """
+    choice = {"tls": tls, "keepAlive": keep_alive, "package": str(fetched_package())}
+    command = [_node(), "-e", _START, json.dumps(choice)]
     with tempfile.TemporaryFile("w+") as errors:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True)
         with process:
@@ -115,26 +128,28 @@ def running_cosmos(*, tls: bool = False) -> Iterator[CosmosAccount]:
                 process.kill()
 
 
-def _server_program() -> Path:
-    """The server's entry point, fetched into this user's cache on first use."""
+def fetched_package() -> Path:
+    """Return the server's directory, fetched into this user's cache on first use, by one process at a time."""
     cache = Path(platformdirs.user_cache_dir("sagatrace-tests", appauthor=False)) / f"cosmosdb-server-{_VERSION}"
-    program = cache / "node_modules" / _PACKAGE / "lib" / "cli.js"
-    if program.exists():
-        return program
-    cache.parent.mkdir(parents=True, exist_ok=True)
+    package = cache / "node_modules" / _PACKAGE
+    if not package.exists():
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        with (cache.parent / f"{cache.name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # released by the end of the process too
+            if not package.exists():
+                _fetch_package(cache)
+    return package
+
+
+def _fetch_package(cache: Path) -> None:
     with tempfile.TemporaryDirectory(dir=cache.parent) as directory:
         fetch = [*_npm(), "install", "--prefix", directory, "--no-audit", "--no-fund", "--ignore-scripts"]
         done = subprocess.run(
-            [*fetch, f"{_PACKAGE}@{_VERSION}"], capture_output=True, text=True, check=False, timeout=300
+            [*fetch, f"{_PACKAGE}@{_VERSION}"], capture_output=True, text=True, check=False, timeout=600
         )
         assert done.returncode == 0, f"npm could not fetch {_PACKAGE}, which these tests need: {done.stderr[-1000:]}"
-        try:
-            (Path(directory)).rename(cache)
-        except OSError:
-            assert program.exists()  # another test session was first
-        else:
-            Path(directory).mkdir()  # for the context manager to remove
-    return program
+        Path(directory).rename(cache)
+        Path(directory).mkdir()  # for the context manager to remove
 
 
 def _node() -> str:

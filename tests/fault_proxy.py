@@ -6,6 +6,7 @@ import http.client
 import json
 import socket
 import socketserver
+import ssl
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -84,10 +85,15 @@ class Fault(Protocol):
 
 
 class FaultProxy:
-    """Listens on a free local port. `fault`, while set, meets every request for items that `meets` holds of."""
+    """Listens on a free local port. `fault`, while set, meets every request for items that `meets` holds of.
 
-    def __init__(self, upstream: str) -> None:
+    With `tls` it speaks TLS to the client. `connections` counts those accepted.
+    """
+
+    def __init__(self, upstream: str, *, tls: ssl.SSLContext | None = None) -> None:
         self.upstream = upstream
+        self.tls = tls
+        self.connections = 0
         self.fault: Fault | None = None
         self.meets: Callable[[Exchange], bool] = lambda exchange: "/docs" in exchange.path
         self.met = 0
@@ -109,7 +115,15 @@ class FaultProxy:
 
         class Handler(socketserver.StreamRequestHandler):
             def handle(self) -> None:
-                proxy._serve(self.request, self.rfile)
+                proxy.connections += 1
+                if proxy.tls is None:
+                    proxy._serve(self.request, self.rfile)
+                    return
+                try:
+                    with proxy.tls.wrap_socket(self.request, server_side=True) as wrapped:
+                        proxy._serve(wrapped, wrapped.makefile("rb"))
+                except OSError:
+                    pass  # the client does not trust the certificate
 
         class Server(socketserver.ThreadingTCPServer):
             allow_reuse_address = True

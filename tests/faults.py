@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import resource
+import signal
 import sqlite3
+import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
+from types import FrameType
+from typing import Any, Final
 
 import psutil
 
+import sagatrace
 from sagatrace.events import TraceEvent
+from sagatrace.outbox import ACTIVE, sealed_segments
 from sagatrace.stores import FetchedTrace
 from sagatrace.stores.memory import MemoryStore
+
+_SOURCE: Final = str(Path(sagatrace.__file__).parent) + os.sep
 
 Plan = Callable[[list[TraceEvent]], Exception | None]
 
@@ -62,6 +71,71 @@ def in_child(work: Callable[[], object], *, room: int | None = None) -> int:
             os._exit(1)
         os._exit(0)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def killed_after(lines: int | None, work: Callable[[], object]) -> int:
+    """Run it in a forked child that is killed once its threads have run so many lines of sagatrace; give its id.
+
+    Without `lines` the caller has to kill it. Counted so, kills strike at every place of the code, at the same
+    ones however slow the machine is.
+    """
+    child = os.fork()
+    if child == 0:
+        try:
+            if lines is not None:
+                _trace_lines(lines)
+            work()
+        finally:
+            os._exit(1)
+    return child
+
+
+def died_or_idle(child: int, directory: Path) -> bool:
+    """Wait until the shipper is killed or nothing is left for it to deliver, and kill it then; say whether it is so."""
+    while not os.waitpid(child, os.WNOHANG)[0]:
+        if not _waiting(directory):
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            break
+        threading.Event().wait(0.001)
+    return not _waiting(directory)
+
+
+def _waiting(directory: Path) -> bool:
+    # The active file first: the other way round one that is sealed in between is in neither.
+    return (directory / ACTIVE).exists() or bool(sealed_segments(directory))
+
+
+def lines_of(work: Callable[[], object]) -> int:
+    """Return how many lines of sagatrace the work runs in a forked child."""
+    reader, writer = os.pipe()
+
+    def report() -> None:
+        count = _trace_lines(None)
+        work()
+        os.write(writer, str(next(count)).encode())
+
+    status = in_child(report)
+    with os.fdopen(reader, "rb") as read:
+        os.close(writer)
+        assert status == 0
+        return int(read.read())
+
+
+def _trace_lines(last: int | None) -> Iterator[int]:
+    """Count the lines that this process runs from now on; at the last one kill it."""
+    count = itertools.count(1)
+
+    def traced(frame: FrameType, event: str, _: object) -> Callable[..., Any] | None:
+        if not frame.f_code.co_filename.startswith(_SOURCE):
+            return None
+        if event == "line" and next(count) == last:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return traced
+
+    threading.settrace(traced)
+    sys.settrace(traced)
+    return count
 
 
 def ids(found: FetchedTrace) -> list[str]:

@@ -11,13 +11,15 @@ import subprocess
 import termios
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
 import pyte
 
 QUIET = 0.04  # seconds of silence after which the answer to a key counts as complete
+_LIMIT = 120.0  # seconds that only end a hang
+_UNFINISHED = re.compile(rb"\x1b(\[[0-9;:<=>?]*)?$")
 _SYNC = re.compile(rb"\x1b\[\?2026[hl]|\x1b\[>[0-9;]*u|\x1b\[<u")  # pyte takes these for text
 
 
@@ -34,8 +36,10 @@ class PtyTerminal:
         self.resize(*size)
         self.modes = termios.tcgetattr(self.theirs)
         basis = {"TERM": "xterm-256color", "COLORTERM": "truecolor", "LC_ALL": "C.UTF-8", "TMUX": None, "STY": None}
+        basis |= {"COLUMNS": None, "LINES": None}  # they would be believed before the terminal
         wanted = {**os.environ, **basis, **(env or {})}
         self.raw = bytearray()
+        self._begun = b""
         self.began = time.perf_counter()
         self.process = subprocess.Popen(
             argv,
@@ -57,7 +61,7 @@ class PtyTerminal:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if self.process.poll() is None:
             self.process.kill()
-            self.process.wait(10)
+            self.process.wait()
         for end in ("ours", "theirs"):
             self.hang_up(end)
 
@@ -80,8 +84,8 @@ class PtyTerminal:
 
     @property
     def text(self) -> str:
-        """What is shown, line by line."""
-        return "\n".join(self._screen.display)
+        """What is shown, line by line; a wide sign's second cell holds nothing."""
+        return "\n".join("".join(cell.data for cell in row) for row in self.cells)
 
     @property
     def cells(self) -> list[list[Any]]:
@@ -109,14 +113,25 @@ class PtyTerminal:
             last = time.perf_counter()
             got += data
         self.raw += got
-        self._stream.feed(_SYNC.sub(b"", bytes(got)))
+        self._show(bytes(got))
         return bytes(got), last - began
 
-    def until(self, *texts: str, timeout: float = 20.0) -> str:
+    def _show(self, got: bytes) -> None:
+        """Have the emulator show it, but for the beginning of a sequence whose end is still to come."""
+        got = self._begun + got
+        unfinished = _UNFINISHED.search(got)
+        self._begun = unfinished[0] if unfinished else b""
+        self._stream.feed(_SYNC.sub(b"", got[: len(got) - len(self._begun)]))
+
+    def until(self, *texts: str, timeout: float = _LIMIT) -> str:
         """Wait until all the texts are shown, and give the screen."""
+        return self.until_true(lambda: all(text in self.text for text in texts), f"never shown: {texts}", timeout)
+
+    def until_true(self, probe: Callable[[], object], never: str, timeout: float = _LIMIT) -> str:
+        """Wait until the probe holds, reading on meanwhile, and give the screen; fails with `never`."""
         deadline = time.monotonic() + timeout
-        while not all(text in self.text for text in texts):
-            assert time.monotonic() < deadline, f"never shown: {texts}\n{self.text}"
+        while not probe():
+            assert time.monotonic() < deadline, f"{never}\n{self.text}"
             self.read(limit=1.0)
         return self.text
 
@@ -125,7 +140,7 @@ class PtyTerminal:
         self.send(keys)
         return self.until(*texts)
 
-    def wait(self, timeout: float = 10.0) -> int:
+    def wait(self, timeout: float = _LIMIT) -> int:
         """The exit status, reading on meanwhile so that nothing blocks."""
         deadline = time.monotonic() + timeout
         pause = threading.Event()

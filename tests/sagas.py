@@ -164,7 +164,7 @@ class UnreliableStore(MemoryStore):
         return super().stamp()
 
     def _await_leave(self, trace_id: str) -> None:
-        if self.slow and not self.free.acquire(timeout=30):
+        if self.slow and not self.free.acquire(timeout=300):
             raise StoreError("the test never let this fetch go")
         self._require_line()
         self.fetches.append(trace_id)
@@ -195,7 +195,7 @@ def hearing(feed: TraceFeed | ListFeed) -> Told:
     return told
 
 
-async def until(pilot: Pilot[Any], condition: Callable[[], object], what: str, seconds: float = 10) -> None:
+async def until(pilot: Pilot[Any], condition: Callable[[], object], what: str, seconds: float = 120) -> None:
     """Let the app go on until the condition holds."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -39,7 +39,7 @@ def work_off(
     *queues: str,
     path: Path | None = None,
     options: tuple[str, ...] = (),
-    timeout: float = 60.0,
+    timeout: float = 300.0,
     mirror: str = "",
 ) -> str:
     """Run `rq worker --burst` on the queues until they are empty, and give what it said.
@@ -67,7 +67,7 @@ def work_off(
     return said
 
 
-def until(probe: Callable[[], T], what: str, timeout: float = 30.0) -> T:
+def until(probe: Callable[[], T], what: str, timeout: float = 120.0) -> T:
     """Wait for the probe to give something true, and give it; fails saying what never came."""
     deadline = time.monotonic() + timeout
     pause = threading.Event()

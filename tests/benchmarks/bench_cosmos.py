@@ -21,7 +21,7 @@ from azure.core.pipeline.transport import RequestsTransport
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from cosmos_server import CosmosAccount, cosmos_account
+from cosmos_server import CosmosAccount, cosmos_account, running_cosmos
 from sagatrace.events import TraceEvent, new_event
 from sagatrace.stores.cosmos import CosmosStore
 from sagatrace_tui.model import build_trace
@@ -144,7 +144,26 @@ def elapsed(work: Callable[[], object]) -> float:
     return (time.perf_counter() - began) * 1000
 
 
+def emitting() -> None:
+    """Emit by turns with TLS and without, so that both see the same machine."""
+    print("one emit with TLS beside one without")
+    for keep_alive in (False, True):
+        with (
+            running_cosmos(keep_alive=keep_alive) as plain,
+            running_cosmos(tls=True, keep_alive=keep_alive) as encrypted,
+            plain.store(max_wait=30.0) as first,
+            encrypted.store(max_wait=30.0) as second,
+        ):
+            times = [
+                [elapsed(lambda one=store: one.append(saga("E", 1))) for store in (first, second)] for _ in range(50)
+            ]
+        without, with_tls = (statistics.median(column) for column in zip(*times, strict=True))
+        how = "connection kept" if keep_alive else "connected again each time"
+        print(f"  {how:42} {with_tls:8.2f} ms   {without:8.2f} ms   ratio {with_tls / without:.1f}")
+
+
 def main() -> None:
+    emitting()
     with cosmos_account() as account, account.store(max_wait=30.0) as store:
         reading(store)
         connecting(account, store.address)

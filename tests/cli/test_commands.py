@@ -27,7 +27,7 @@ class Cli:
             "-c",
             f"import sagatrace_tui.cli as c; c.{'tui_main' if '-' in command else 'main'}()",
         ]
-        done = subprocess.run([*program, *arguments], input=stdin, capture_output=True, env=self.env, timeout=60)
+        done = subprocess.run([*program, *arguments], input=stdin, capture_output=True, env=self.env, timeout=300)
         out, err = done.stdout.decode(), done.stderr.decode()
         assert "Traceback" not in out + err
         return done.returncode, out, err
@@ -218,7 +218,7 @@ def test_a_dumb_terminal_is_told_the_same(cli: Cli) -> None:
     master, slave = pty.openpty()
     done = subprocess.run(
         [sys.executable, "-m", "sagatrace_tui"], stdin=slave, stdout=slave, stderr=subprocess.PIPE,
-        env={**cli.env, "TERM": "dumb"}, timeout=60,
+        env={**cli.env, "TERM": "dumb"}, timeout=300,
     )  # fmt: skip
     os.close(master)
     os.close(slave)

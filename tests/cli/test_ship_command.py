@@ -72,7 +72,7 @@ def test_a_directory_that_is_not_there_is_no_outbox(
     told = run()
     assert (told.exit_code, told.stdout.split(": ")[1]) == (0, f"there is no outbox {typo}\n")
     command = [sys.executable, "-P", "-m", "sagatrace.ship", str(typo)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert f"there is no outbox {typo}" in done.stderr
     assert not typo.parent.exists()

@@ -45,13 +45,13 @@ class Tail:
         for reader in self._readers:
             reader.start()
 
-    def until(self, text: str, timeout: float = 20) -> None:
+    def until(self, text: str, timeout: float = 120) -> None:
         until(lambda: any(text in line for line in (*self.lines, *self.told)), f"{text!r} among what is told", timeout)
 
     def ends(self) -> int:
-        status = self.process.wait(20)
+        status = self.process.wait(120)
         for reader in self._readers:
-            reader.join(5)
+            reader.join(120)
         return status
 
 
@@ -188,7 +188,7 @@ def test_it_ends_when_nobody_reads_any_more_though_nothing_happens(store: EventS
         assert process.stderr is not None
         assert process.stdout.readline()
         process.stdout.close()
-        assert process.wait(20) == 0
+        assert process.wait(120) == 0
         assert b"Traceback" not in process.stderr.read()
 
 

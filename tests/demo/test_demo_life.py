@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -65,28 +64,23 @@ def any_finished(store_url: str) -> bool:
 def demo(until: Until) -> Iterator[Demo]:
     """A demo whose first trace has come; nothing of it is left afterwards, whatever the test did."""
     with start_demo() as demo:
-        until(lambda: hits(demo.store_url), "a first trace", timeout=10)
+        until(lambda: hits(demo.store_url), "a first trace")
         yield demo
-    until(lambda: not processes_of(demo.directory), "the end of every process", timeout=5)
+    until(lambda: not processes_of(demo.directory), "the end of every process")
     assert not demo.directory.exists(), list(demo.directory.rglob("*"))
 
 
 def test_traces_come_soon(until: Until) -> None:
-    """The app has its store at once, and something to show within seconds."""
-    began = time.monotonic()
+    """The app has its store before anything of the demo has come up, and then something to show."""
     with start_demo() as demo:
-        returned = time.monotonic() - began
         assert hits(demo.store_url) == []
-        until(lambda: hits(demo.store_url), "a first trace", timeout=10)
-        first = time.monotonic() - began
-        until(lambda: any_finished(demo.store_url), "a finished trace", timeout=20)
-        print(f"returned {returned:.3f} s, first trace {first:.2f} s, finished {time.monotonic() - began:.2f} s")
-        assert returned < 0.5
+        until(lambda: hits(demo.store_url), "a first trace")
+        until(lambda: any_finished(demo.store_url), "a finished trace")
         assert os.getsid(demo.pid) == demo.pid  # Ctrl+C in the terminal does not reach it
         assert len(processes_of(demo.directory)) >= 6  # supervisor, redis-server, four workers
         assert demo.failure() is None
     assert demo.failure() is None
-    until(lambda: not processes_of(demo.directory), "the end of every process", timeout=5)
+    until(lambda: not processes_of(demo.directory), "the end of every process")
     assert not demo.directory.exists()
     demo.stop()
 
@@ -105,17 +99,17 @@ def test_killed_app_leaves_nothing(until: Until) -> None:
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout is not None
         _, directory, store_url = holder.stdout.readline().split()
-        until(lambda: hits(store_url), "a first trace", timeout=10)
+        until(lambda: hits(store_url), "a first trace")
         assert len(processes_of(Path(directory))) >= 6
         holder.kill()
-    until(lambda: not processes_of(Path(directory)), "the end of every process", timeout=15)
+    until(lambda: not processes_of(Path(directory)), "the end of every process")
     assert not Path(directory).exists()
 
 
 def test_sigterm_to_the_supervisor_ends_all(demo: Demo, until: Until) -> None:
     """Its own process, asked to end, ends and removes everything."""
     os.kill(demo.pid, signal.SIGTERM)
-    until(lambda: not processes_of(demo.directory), "the end of every process", timeout=15)
+    until(lambda: not processes_of(demo.directory), "the end of every process")
     assert not demo.directory.exists()
     assert until(demo.failure, "word of the end") == "its supervisor was told to end, and did"
 
@@ -153,7 +147,7 @@ def test_redis_that_cannot_start_is_told(tmp_path: Path, monkeypatch: pytest.Mon
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     with start_demo() as demo:
-        failure = until(demo.failure, "word of the failure", timeout=10)
+        failure = until(demo.failure, "word of the failure")
     assert failure == "redis-server ended with status 3: cannot allocate memory"
     assert not demo.directory.exists()
 
@@ -189,5 +183,5 @@ def test_long_tmpdir_still_gives_a_demo(tmp_path: Path, monkeypatch: pytest.Monk
     """The directory goes where a socket fits."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / ("x" * 90)))
     with start_demo() as demo:
-        until(lambda: hits(demo.store_url), "a first trace", timeout=10)
+        until(lambda: hits(demo.store_url), "a first trace")
         assert len(str(demo.directory)) < 60

@@ -36,7 +36,7 @@ def mute_redis() -> Iterator[tuple[str, list[socket.socket]]]:
         thread.start()
         yield f"redis://127.0.0.1:{server.getsockname()[1]}/0", callers
         server.shutdown(socket.SHUT_RDWR)
-        thread.join(5)
+        thread.join(120)
         for caller in callers:
             caller.close()
 

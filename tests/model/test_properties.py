@@ -20,9 +20,9 @@ from sagatrace_tui.model import IDLE, Trace, build_trace, fold_span
 from sagatrace_tui.model.attempts import read_attempts
 from sagatrace_tui.model.explain import explain, hand_over
 from sagatrace_tui.model.facts import facts_of
+from scale import examples
 
 NOW = START + 10**9
-FORESTS = 10_000
 PHASES = ["enqueued", "deferred", "started", "retrying", "completed", "failed", "stopped", "canceled", "abandoned",
           "compensating", "compensated", "compensation_failed", "progress"]  # fmt: skip
 HOSTILE = ["", "\x1b[2J", "a\nb", "\u202eevil", "[red]x[/]", "`rm`", "\x00", "𝕏" * 40, "**", "null", "\\u0063", "é"]
@@ -149,14 +149,14 @@ def check(trace: Trace) -> None:
     assert text == "\n".join(inert(line) for line in text.split("\n")), "nothing active reaches the text"
 
 
-@settings(max_examples=FORESTS, deadline=None)
+@settings(max_examples=examples(500, heavy=10_000), deadline=None)
 @given(events=seeded_forests, idle=st.booleans())
 def test_random_forests(events: list[TraceEvent], idle: bool) -> None:
     """No forest, however odd, breaks an answer."""
     check(build_trace("T", events, now=NOW if idle else START + IDLE))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(100, heavy=400), deadline=None)
 @given(events=forests | seeded_sagas, rnd=st.randoms(use_true_random=False))
 def test_order_and_repetition_do_not_matter(events: list[TraceEvent], rnd: random.Random) -> None:
     whole = build_trace("T", events, now=NOW)
@@ -167,7 +167,7 @@ def test_order_and_repetition_do_not_matter(events: list[TraceEvent], rnd: rando
     assert explain(again) == explain(whole)
 
 
-@settings(max_examples=1600, deadline=None)
+@settings(max_examples=examples(100, heavy=1600), deadline=None)
 @given(events=forests | seeded_sagas, rnd=st.randoms(use_true_random=False))
 def test_a_few_events_at_a_time_give_the_same_trace(events: list[TraceEvent], rnd: random.Random) -> None:
     """In any order, one or some at a time, with answers asked for in between."""
@@ -190,7 +190,7 @@ def test_a_few_events_at_a_time_give_the_same_trace(events: list[TraceEvent], rn
     assert list(grown.walk()) == list(whole.walk())
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(100, heavy=300), deadline=None)
 @given(events=forests)
 def test_any_event_may_be_missing(events: list[TraceEvent]) -> None:
     for missing in range(len(events)):
@@ -212,7 +212,7 @@ def test_any_event_and_any_span_of_a_saga_may_be_missing_and_come_late(saga: Sag
             assert explain(trace) == explain(whole)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(100, heavy=300), deadline=None)
 @given(events=forests)
 def test_reading_many_documents_is_reading_each(events: list[TraceEvent]) -> None:
     documents = [encode_event(event) for event in events]

@@ -10,6 +10,7 @@ from notation import START, moment
 
 from sagatrace.events import TraceEvent, new_event
 from sagatrace_tui.model import IDLE, build_trace
+from scale import examples
 
 
 class StepFailedError(Exception):
@@ -144,7 +145,7 @@ class Play:
                 return
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=examples(300, heavy=1000), deadline=None)
 @given(seed=st.integers(0, 2**63))
 def test_what_is_said_is_what_was_done(seed: int) -> None:
     play = Play(seed)
@@ -157,7 +158,7 @@ def test_what_is_said_is_what_was_done(seed: int) -> None:
     assert trace.anomalies == ()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(100, heavy=200), deadline=None)
 @given(seed=st.integers(0, 2**63))
 def test_who_reads_along_is_told_how_far_it_is(seed: int) -> None:
     """Before its last event a saga runs or is on its way back, nothing about it is odd, and the cause never changes."""

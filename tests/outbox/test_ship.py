@@ -6,7 +6,6 @@ import itertools
 import json
 import logging
 import stat
-import statistics
 import threading
 import time
 from collections import Counter
@@ -57,7 +56,7 @@ def following(shipper: Shipper, *, while_used: bool = False) -> Iterator[threadi
         yield stop
     finally:
         stop.set()
-        thread.join(30)
+        thread.join(60)
         shipper.close()
         assert not thread.is_alive()
 
@@ -144,7 +143,7 @@ def test_the_wait_that_the_store_asks_for_is_kept(outbox: Outbox, until: Callabl
     with following(Shipper(outbox.directory, store)):
         until(lambda: store.ids("T") == ["e1"], "the event")
     (first, _), (second, _) = store.calls
-    assert 0.6 <= second - first < 5
+    assert second - first >= 0.6
 
 
 def test_a_part_that_has_to_wait_is_sent_again_alone(outbox: Outbox, until: Callable[..., Any]) -> None:
@@ -266,29 +265,32 @@ def test_only_one_works_at_a_time_and_the_next_takes_over(outbox: Outbox, until:
     other.close()
 
 
-def test_a_slow_store_slows_neither_the_emitter_nor_one_trace_by_another(outbox: Outbox) -> None:
-    """Forty traces at 0.2 s each: eight at once take one second, and emitting meanwhile takes no longer."""
-    store = FaultyStore(willing, delay=0.2)
+def test_a_slow_store_slows_neither_the_emitter_nor_one_trace_by_another(
+    outbox: Outbox, until: Callable[..., Any]
+) -> None:
+    """While the store answers no call, eight traces are on their way at once, and events are emitted."""
+    answer = threading.Event()
+
+    def plan(_: list[TraceEvent]) -> None:
+        answer.wait(60)
+
+    store = FaultyStore(plan)
     tracer = Tracer(outbox)
     for number in range(40):
         tracer.emit("ai:decision", TraceContext(f"T{number}"))
     shipper = Shipper(outbox.directory, store)
     shipping = threading.Thread(target=shipper.run_once)
-    began = time.monotonic()
     shipping.start()
-    times = []
-    while shipping.is_alive():
-        before = time.perf_counter()
-        tracer.emit("ai:decision", TraceContext("meanwhile"))
-        times.append(time.perf_counter() - before)
-        threading.Event().wait(0.005)
-        if time.monotonic() - began > 1.5:
-            break
-    shipping.join()
+    until(lambda: len(store.calls) == 8, "eight calls at once")
+    for _ in range(100):
+        assert tracer.emit("ai:decision", TraceContext("meanwhile"))
+    assert len(store.calls) == 8
+    assert store.ids("T0") == []
+    answer.set()
+    shipping.join(60)
     shipper.close()
-    assert time.monotonic() - began < 4
-    assert statistics.median(times) < 0.01
-    assert len(store.calls) >= 40
+    assert len(store.ids("meanwhile")) == 100
+    assert len(store.calls) == 41
 
 
 def test_memory_stays_bounded_however_much_waits(outbox: Outbox) -> None:
@@ -345,7 +347,7 @@ def test_told_to_stop_it_does_not_wait_for_a_store_that_is_down_longer_than_its_
     began = time.monotonic()
     shipper.follow(stop)
     shipper.close()
-    assert 0.4 < time.monotonic() - began < 5
+    assert 0.4 < time.monotonic() - began < 30
     assert len(store.calls) >= 2
     assert describe_outbox(outbox.directory).segments == 1
 
@@ -357,7 +359,7 @@ def test_it_leaves_when_its_directory_is_gone(outbox: Outbox, until: Callable[..
     until(lambda: describe_outbox(outbox.directory).shipper, "a shipper")
     (outbox.directory / "shipper.lock").unlink()
     outbox.directory.rmdir()
-    thread.join(10)
+    thread.join(60)
     shipper.close()
     assert not thread.is_alive()
     assert not outbox.directory.exists()

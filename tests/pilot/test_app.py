@@ -17,7 +17,7 @@ async def test_ctrl_c_quits_at_once_from_everywhere(keys: list[str]) -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "half undone" in screen_text(app), "the list")
         await pilot.press(*keys, "ctrl+c")
-        await until(pilot, lambda: not app.is_running, "the end", seconds=3)
+        await until(pilot, lambda: not app.is_running, "the end")
     assert app.return_code == 0
 
 

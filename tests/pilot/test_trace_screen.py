@@ -255,5 +255,5 @@ async def test_only_the_screen_on_top_listens() -> None:
         await until(pilot, lambda: isinstance(app.screen, SearchScreen) and listeners() == 1, "the list's ear")
     for thread in threading.enumerate():  # the app has ended, and with it what a pilot could wait by
         if thread.name == "sagatrace-subscriber":
-            thread.join(10)
+            thread.join(120)
     assert listeners() == 0

@@ -33,6 +33,7 @@ from sagatrace import TraceContext
 from sagatrace.queues import TracedQueue
 
 HERE: Final = Path(__file__).parent
+LIMIT: Final = 300  # seconds that only end a hang
 RQ3: Final = int(rq.__version__.split(".")[0]) >= 3
 
 
@@ -51,6 +52,7 @@ class Row:
         self.workers: list[subprocess.Popen[bytes]] = []
         self.redis_is_gone = False
         self._log = logs / f"{self.queue_name}.log"
+        self._released = logs / f"{self.queue_name}.released"
 
     def expect(self, job: Job | str, *ends: str, runs: int | None = None, waits: Sequence[str] = ("enqueued",)) -> Any:
         """Note what is to be told of the job: its ends (`?` presumed), and what is told while it waits."""
@@ -75,16 +77,25 @@ class Row:
 
     def work_off(self, *options: str, kind: str = "sagatrace.rq.Worker") -> None:
         """Run a worker until the queue is empty."""
-        status = self.worker(*options, kind=kind).wait(60)
+        status = self.worker(*options, kind=kind).wait(LIMIT)
         assert status == 0, f"{self.name}: the worker ended with status {status}"
 
-    def until(self, probe: Callable[[], Any], what: str, timeout: float = 40) -> Any:
+    def until(self, probe: Callable[[], Any], what: str, timeout: float = LIMIT) -> Any:
         """Wait for the probe to give something true."""
         deadline, pause = time.monotonic() + timeout, threading.Event()
         while not (found := probe()):
             assert time.monotonic() < deadline, f"{self.name}: not within {timeout:g} s: {what}"
             pause.wait(0.02)
         return found
+
+    def held(self, **options: Any) -> Job:
+        """Enqueue a job that runs until `release`."""
+        self._released.unlink(missing_ok=True)
+        return self.here.enqueue(fates.last_until, str(self._released), **options)
+
+    def release(self) -> None:
+        """Let the job end that is held."""
+        self._released.touch()
 
     def running(self, job: Job) -> int:
         """Wait until the job's function has begun, and give the process that runs it."""
@@ -102,7 +113,7 @@ class Row:
         outbox_empty(self)
         command = [sys.executable, "-P", "-m", "sagatrace.reconcile", "--redis-url", self.redis_url, "--grace", "0"]
         with self._log.open("ab") as log:
-            subprocess.run(command, check=True, timeout=60, stdout=log, stderr=log)
+            subprocess.run(command, check=True, timeout=LIMIT, stdout=log, stderr=log)
 
     def report(self) -> dict[str, Any]:
         """What happened, as Redis and the job functions have it."""
@@ -122,7 +133,7 @@ class Row:
 def outbox_empty(row: Row) -> None:
     """Wait until all that was told so far is in the store."""
     outbox = Path(os.environ["SAGATRACE_STORE"].removeprefix("sqlite:///") + "-outbox")
-    subprocess.run([sys.executable, "-P", "-m", "sagatrace.ship"], check=True, timeout=60, stderr=subprocess.DEVNULL)
+    subprocess.run([sys.executable, "-P", "-m", "sagatrace.ship"], check=True, timeout=LIMIT, stderr=subprocess.DEVNULL)
     row.until(lambda: not list(outbox.glob("*.jsonl")), "an empty outbox")
 
 
@@ -133,7 +144,7 @@ def everyday(row: Row, kind: str, *, forks: bool, all_of_them: bool = True) -> N
     expect(queue.enqueue(fates.fail), "failed")
     retrying = "retrying" if RQ3 or "spawn" not in row.name else "retrying?"
     expect(queue.enqueue(fates.fail_once, retry=Retry(max=2)), retrying, "completed")
-    expect(queue.enqueue(fates.last, 20, job_timeout=1), "failed")
+    expect(queue.enqueue(fates.last, 100, job_timeout=3), "failed")
     if forks:
         expect(queue.enqueue(fates.die), "failed")
         expect(queue.enqueue(fates.leave, 0), "abandoned?")
@@ -191,42 +202,44 @@ def _more_of_everyday(row: Row, *, forks: bool) -> None:
 def commanded(row: Row, kind: str) -> None:
     """Stopped by command, and killed by command."""
     worker = row.worker("--name", row.queue_name, kind=kind, burst=False)
-    stopped = row.expect(row.here.enqueue(fates.last, 30, on_stopped=Callback(fates.mark_stopped)), "stopped")
+    stopped = row.expect(row.here.enqueue(fates.last, 150, on_stopped=Callback(fates.mark_stopped)), "stopped")
     row.running(stopped)
     send_stop_job_command(row.redis, stopped.id)
     row.until(lambda: stopped.get_status() == "stopped", "the job is stopped")
-    killed = row.expect(row.here.enqueue(fates.last, 30), "failed")
+    killed = row.expect(row.here.enqueue(fates.last, 150), "failed")
     row.running(killed)
     send_kill_horse_command(row.redis, row.queue_name)
     row.until(lambda: killed.get_status() == "failed", "the job failed")
     worker.terminate()
-    assert worker.wait(30) == 0
+    assert worker.wait(LIMIT) == 0
 
 
 def stop_unheard(row: Row) -> None:
     """A worker that runs jobs in its own process does not heed a command to stop."""
     worker = row.worker(kind="sagatrace.rq.SimpleWorker", burst=False)
-    job = row.expect(row.here.enqueue(fates.last, 2), "completed")
+    job = row.expect(row.held(), "completed")
     row.running(job)
     send_stop_job_command(row.redis, job.id)
+    row.release()
     row.until(lambda: job.get_status() == "finished", "the job ends")
     worker.terminate()
-    worker.wait(30)
+    worker.wait(LIMIT)
 
 
 def warm_shutdown(row: Row) -> None:
     """Told to end, the worker lets the job end first."""
     worker = row.worker(burst=False)
-    job = row.expect(row.here.enqueue(fates.last, 2), "completed")
+    job = row.expect(row.held(), "completed")
     row.running(job)
     worker.terminate()
-    assert worker.wait(30) == 0
+    row.release()
+    assert worker.wait(LIMIT) == 0
 
 
 def cold_shutdown(row: Row, kind: str, end: str) -> None:
     """Told twice, it ends the job as well."""
     worker = row.worker(kind=kind, burst=False)
-    job = row.expect(row.here.enqueue(fates.last, 30), end)
+    job = row.expect(row.here.enqueue(fates.last, 150), end)
     row.running(job)
     worker.terminate()
     row.until(lambda: worker.send_signal(signal.SIGTERM) or worker.poll() is not None, "the worker's end")
@@ -236,20 +249,16 @@ def cold_shutdown(row: Row, kind: str, end: str) -> None:
 def worker_lost(row: Row, kind: str) -> None:
     """Worker and work-horse are killed; another worker finds out."""
     row.worker(kind=kind, burst=False)
-    job = row.expect(row.here.enqueue(fates.last, 60), "abandoned?")
+    job = row.expect(row.here.enqueue(fates.last, 150), "abandoned?")
     again = Retry(max=1)
     _kill_all(row, row.running(job))
     row.worker(kind=kind, burst=False)
+    simple = kind.endswith("SimpleWorker")
     retried = row.expect(
-        row.here.enqueue(
-            fates.die_once if kind.endswith("SimpleWorker") else fates.last,
-            *(() if kind.endswith("SimpleWorker") else (3,)),
-            retry=again,
-        ),
-        "retrying?",
-        "completed",
+        row.here.enqueue(fates.die_once, retry=again) if simple else row.held(retry=again), "retrying?", "completed"
     )
     _kill_all(row, row.running(retried))
+    row.release()
     row.expire()
     row.work_off(kind=kind.replace("sagatrace.rq.", "fates.Eager"))
     assert retried.get_status() == "finished"
@@ -267,7 +276,7 @@ def _kill_all(row: Row, horse: int) -> None:
 def cleaned_by_others(row: Row, clean: Callable[[Row], object]) -> None:
     """What RQ itself takes for a look at its registries fails the job, and tells no worker."""
     row.worker(burst=False)
-    job = row.expect(row.here.enqueue(fates.last, 60), "abandoned?")
+    job = row.expect(row.here.enqueue(fates.last, 150), "abandoned?")
     _kill_all(row, row.running(job))
     row.expire()
     clean(row)
@@ -282,23 +291,25 @@ def _clean_by_length(row: Row) -> None:
 
 def _clean_by_rq_info(row: Row) -> None:
     command = [sys.executable, "-P", "-m", "rq.cli", "info", "-u", row.redis_url, row.queue_name]
-    subprocess.run(command, check=True, timeout=60, stdout=subprocess.DEVNULL)
+    subprocess.run(command, check=True, timeout=LIMIT, stdout=subprocess.DEVNULL)
 
 
 def horse_survives(row: Row) -> None:
     """The worker is killed, its work-horse ends the job; another worker had already given it up."""
     row.worker(burst=False)
-    job = row.expect(row.here.enqueue(fates.last, 2), "completed")
+    job = row.expect(row.held(), "completed")
     row.running(job)
     row.workers[-1].kill()
+    row.release()
     row.until(lambda: job.get_status() == "finished", "the orphan ends its job")
     row.worker(burst=False)
-    given_up = row.expect(row.here.enqueue(fates.last, 6), "completed")
+    given_up = row.expect(row.held(), "completed")
     row.running(given_up)
     row.workers[-1].kill()
     row.expire()
     row.work_off(kind="fates.EagerWorker")
     assert given_up.get_status() == "failed"
+    row.release()
     row.until(lambda: given_up.get_status() == "finished", "the orphan ends its job")
     outbox_empty(row)
 
@@ -315,7 +326,7 @@ def simple_dies(row: Row) -> None:
     """A worker without work-horse takes the job along; another finds out."""
     for function, arguments in ((fates.die, ()), (fates.leave, (3,))):
         job = row.expect(row.here.enqueue(function, *arguments), "abandoned?")
-        row.worker(kind="sagatrace.rq.SimpleWorker").wait(60)
+        row.worker(kind="sagatrace.rq.SimpleWorker").wait(LIMIT)
         assert job.get_status() == "started"
     row.expire()
     row.work_off(kind="fates.EagerSimpleWorker")
@@ -323,7 +334,7 @@ def simple_dies(row: Row) -> None:
 
 def deaf_to_the_alarm(row: Row) -> None:
     """RQ ends a work-horse 60 s after its timeout; a timeout below zero makes that soon."""
-    row.expect(row.here.enqueue(fates.last_deaf, job_timeout=-58), "failed")
+    row.expect(row.here.enqueue(fates.last_deaf, job_timeout=-55), "failed")
     row.work_off("--job-monitoring-interval", "1")
 
 
@@ -336,7 +347,7 @@ def handlers(row: Row) -> None:
     row.expect(row.here.enqueue(fates.fail), "failed")
     row.work_off("--disable-default-exception-handler")
     row.expect(row.here.enqueue(fates.fail), "abandoned?")
-    row.worker("--exception-handler", "fates.raise_in_handler", kind="sagatrace.rq.SimpleWorker").wait(60)
+    row.worker("--exception-handler", "fates.raise_in_handler", kind="sagatrace.rq.SimpleWorker").wait(LIMIT)
 
 
 def stuck(row: Row) -> None:
@@ -363,7 +374,7 @@ def never_taken(row: Row) -> None:
     assert untraced.get_status() == "failed"
     torn = row.expect(row.here.enqueue(fates.succeed))
     row.redis.hset(torn.key, "status", "nonsense")
-    row.worker(kind="sagatrace.rq.Worker").wait(60)
+    row.worker(kind="sagatrace.rq.Worker").wait(LIMIT)
     row.redis.hset(torn.key, "status", "queued")
     row.reconcile()
 
@@ -377,7 +388,7 @@ def scheduled(row: Row) -> None:
     row.expect(later, "completed", waits=["scheduled"])
     row.until(lambda: {retried.get_status(), later.get_status()} == {"finished"}, "both ran")
     worker.terminate()
-    worker.wait(30)
+    worker.wait(LIMIT)
 
 
 def requeued(row: Row) -> None:
@@ -395,16 +406,17 @@ def pool(row: Row) -> None:
     row.expect(row.here.enqueue(fates.die), "failed")
     command = [sys.executable, "-P", "-m", "rq.cli", "worker-pool", "-u", row.redis_url, "-w", "sagatrace.rq.Worker"]
     command += ["--path", str(HERE), "--burst", "--num-workers", "2", row.queue_name]
-    subprocess.run(command, check=True, timeout=60, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    subprocess.run(command, check=True, timeout=LIMIT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def redis_gone(row: Row, redis_pid: int) -> None:
     """Redis goes away under the job."""
-    job = row.expect(row.here.enqueue(fates.last, 2), "abandoned?")
+    job = row.expect(row.held(), "abandoned?")
     worker = row.worker(burst=False)
     row.running(job)
     os.kill(redis_pid, signal.SIGKILL)
-    row.until(lambda: worker.poll() is not None, "the worker gives up", timeout=50)
+    row.release()
+    row.until(lambda: worker.poll() is not None, "the worker gives up")
     row.jobs[job.id] |= {"status": None, "ran": 1, "called": []}
     row.redis_is_gone = True
 

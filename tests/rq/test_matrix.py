@@ -41,11 +41,13 @@ def newest_rq2(request: pytest.FixtureRequest) -> Path:
     directory = request.config.cache.mkdir("newest-rq2")
     if not (directory / "rq").exists():
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(directory)]
-        subprocess.run([*command, "rq>=2.12,<3"], check=True, timeout=100)
+        subprocess.run([*command, "rq>=2.12,<3"], check=True, timeout=500)
     return directory
 
 
-@pytest.fixture(scope="module", params=["rq3", "rq2"])
+@pytest.fixture(
+    scope="module", params=[pytest.param(rq, marks=pytest.mark.xdist_group(f"matrix-{rq}")) for rq in ("rq3", "rq2")]
+)
 def matrix(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Matrix:
     """All rows, run by one version of RQ."""
     path = [str(HERE)]
@@ -57,7 +59,7 @@ def matrix(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     with TcpRedis() as server, TcpRedis() as doomed:
         arguments = [server.url, doomed.url, str(doomed.process.pid), str(directory), str(directory / "report.json")]
         command = [sys.executable, str(HERE / "matrix.py"), *arguments]
-        subprocess.run(command, env=environment, check=True, timeout=170)
+        subprocess.run(command, env=environment, check=True, timeout=550)
     report = json.loads((directory / "report.json").read_text())
     found = Matrix(report["rq"], report["rows"])
     opened = open_store(store, read_only=True)
@@ -80,7 +82,6 @@ def told(events: list[TraceEvent], job_id: str) -> dict[str, Any]:
     }
 
 
-@pytest.mark.timeout(240)
 def test_each_job_of_each_row_is_told_as_it_happened(matrix: Matrix) -> None:
     wrong = [f"{row['row']}: {row['fault']}" for row in matrix.rows if row["fault"]]
     for row in matrix.rows:

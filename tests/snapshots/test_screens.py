@@ -30,7 +30,7 @@ class OnceRead:
         self.over = threading.Event()
 
     def search(self, search: Search) -> TraceHits:
-        if self.searched and not self.over.wait(timeout=60):
+        if self.searched and not self.over.wait(timeout=300):
             raise StoreError("the picture was never taken")
         self.searched = True
         return super().search(search)  # pyright: ignore[reportAttributeAccessIssue]  # of the store it is mixed into

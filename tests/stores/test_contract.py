@@ -18,7 +18,7 @@ from sagatrace.stores import DataIs, EventStore, Search, TellsChanges, TraceHit,
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EventStore]:
     if request.param.startswith("cosmos"):
         account: CosmosAccount = request.getfixturevalue("account" if request.param == "cosmos" else "tls_account")
-        with account.store(max_wait=20.0) as opened:
+        with account.store() as opened:
             yield opened
         return
     url = {"memory": "memory:", "sqlite": f"sqlite:///{tmp_path}/traces.db"}[request.param]

@@ -32,7 +32,7 @@ CONNECTION = f"AccountEndpoint=https://acme.documents.azure.com:443/;AccountKey=
 
 @pytest.fixture
 def store(account: CosmosAccount) -> Iterator[CosmosStore]:
-    with account.store(max_wait=20.0) as store:
+    with account.store() as store:
         yield store
 
 
@@ -122,7 +122,7 @@ def test_a_self_signed_certificate_is_taken_only_when_a_setting_says_so(tls_acco
         assert trusting.append([event()]) == 1
         address = trusting.address
         for wary in (CosmosAddress(address.host, address.database, address.container, address.key),):
-            store = CosmosStore(wary)
+            store = CosmosStore(wary, max_wait=60)
             with pytest.raises(
                 StoreError, match="does not trust: for an emulator set SAGATRACE_COSMOS_TLS=self-signed"
             ):
@@ -131,7 +131,7 @@ def test_a_self_signed_certificate_is_taken_only_when_a_setting_says_so(tls_acco
 
 
 def test_tls_asked_of_a_server_without_it_says_what_to_set(local_account: CosmosAccount) -> None:
-    store = CosmosStore(CosmosAddress(local_account.host, "d", "c", local_account.key))
+    store = CosmosStore(CosmosAddress(local_account.host, "d", "c", local_account.key), max_wait=60)
     with pytest.raises(StoreError, match="SAGATRACE_COSMOS_TLS=off"):
         store.fetch_trace("T")
     store.close()
@@ -225,7 +225,7 @@ def test_timestamps_are_kept_as_the_moment_they_mean(store: CosmosStore) -> None
 def put(store: CosmosStore, document: dict[str, Any]) -> None:
     """Write a document as somebody else would."""
     put = store.call(
-        lambda connection, _: connection.container.create_item(document), deadline=time.monotonic() + 20, calls=[]
+        lambda connection, _: connection.container.create_item(document), deadline=time.monotonic() + 60, calls=[]
     )
     assert not isinstance(put, StoreError), put
 
@@ -266,10 +266,10 @@ def test_the_store_is_one_of_ours(store: CosmosStore) -> None:
 
 def test_init_makes_the_container_once_and_tells_what_differs(account: CosmosAccount) -> None:
     address = account.address()
-    assert provision(address, max_wait=30).created
-    again = provision(address, max_wait=30)
+    assert provision(address, max_wait=60).created
+    again = provision(address, max_wait=60)
     assert (again.created, again.differences) == (False, ())
-    found = container_properties(address, max_wait=30)
+    found = container_properties(address, max_wait=60)
     assert found["defaultTtl"] == TTL_SECONDS
     assert found["partitionKey"]["paths"] == ["/trace_id"]
     account.drop(address)
@@ -299,7 +299,7 @@ def test_threads_share_one_store(store: CosmosStore) -> None:
     start = threading.Barrier(8)
 
     def work(number: int) -> int:
-        start.wait(10)
+        start.wait(60)
         return sum(store.append([event(f"T{number}", data={"n": n})]) for n in range(10))
 
     with ThreadPoolExecutor(8) as pool:
@@ -308,7 +308,7 @@ def test_threads_share_one_store(store: CosmosStore) -> None:
 
 
 def test_what_the_sdk_still_sends_after_closing_fails_as_it_expects(local_account: CosmosAccount) -> None:
-    transport = BoundedTransport(max_wait=2)
+    transport = BoundedTransport(max_wait=60)
     request = HttpRequest("GET", f"http://{local_account.host}/dbs")
     assert transport.send(request).status_code == 200
     transport.close()
@@ -321,7 +321,7 @@ FORKING = """
 import os, sys, json
 from sagatrace.events import new_event
 from sagatrace.stores import open_store
-store = open_store(sys.argv[1])
+store = open_store(sys.argv[1], max_wait=60.0)
 def tell(trace_id, n):
     assert store.append([new_event(trace_id=trace_id, span_id="S", event_type="x", data={"n": n})]) == 1
 failed = 0
@@ -343,7 +343,7 @@ sys.exit(failed)
 def test_a_process_that_forks_and_its_children_all_write(account: CosmosAccount, store: CosmosStore) -> None:
     environment = {**os.environ, **account.environment()}
     done = subprocess.run(
-        [sys.executable, "-c", FORKING, store.label], env=environment, timeout=90, capture_output=True, text=True
+        [sys.executable, "-c", FORKING, store.label], env=environment, timeout=110, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     assert len(store.fetch_trace("parent").events) == 50

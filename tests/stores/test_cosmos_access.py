@@ -49,7 +49,7 @@ def test_an_identity_is_as_good_as_a_key(tls_account: CosmosAccount) -> None:
         known = keyed.address
         address = CosmosAddress(known.host, known.database, known.container, tls="self-signed")
         identity = Identity()
-        store = CosmosStore(address, credential=identity)
+        store = CosmosStore(address, credential=identity, max_wait=60)
         assert store.append([new_event(trace_id="T", span_id="S", event_type="x")]) == 1
         assert len(store.fetch_trace("T").events) == 1
         assert identity.asked >= 1
@@ -58,7 +58,9 @@ def test_an_identity_is_as_good_as_a_key(tls_account: CosmosAccount) -> None:
 
 def test_an_identity_that_cannot_sign_in_says_what_to_do(tls_account: CosmosAccount) -> None:
     address = CosmosAddress(tls_account.host, "d", "c", tls="self-signed")
-    store = CosmosStore(address, credential=Identity(ClientAuthenticationError("AADSTS700082: expired\nmany lines")))
+    store = CosmosStore(
+        address, credential=Identity(ClientAuthenticationError("AADSTS700082: expired\nmany lines")), max_wait=60
+    )
     with pytest.raises(StoreAccessError, match="run `az login`") as caught:
         store.fetch_trace("T")
     assert "\n" not in str(caught.value)
@@ -84,7 +86,7 @@ def test_a_machine_without_any_identity_is_told_in_time(tls_account: CosmosAccou
         env=bare,
     )
     took, kind, said = done.stdout.split(" ", 2)
-    assert float(took) < 4.0
+    assert float(took) < 20.0  # ten times its wait
     assert kind in ("StoreAccessError", "StoreUnavailableError"), done.stderr
     assert "az login" in said or "SAGATRACE_MAX_WAIT" in said
     assert said.count("\n") == 1
@@ -229,7 +231,7 @@ def test_no_secret_shows_whatever_happens(
     local_account: CosmosAccount, said: Callable[[], str], monkeypatch: pytest.MonkeyPatch, fault: Fault | None
 ) -> None:
     address = local_account.address()
-    provision(address, max_wait=20)
+    provision(address, max_wait=60)
     told: list[str] = []
     with FaultProxy(local_account.host) as proxy:
         proxy.fault = fault

@@ -69,7 +69,7 @@ def searches(draw: st.DrawFn) -> dict[str, Any]:
 def stores(account: CosmosAccount, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[EventStore]]:
     path: Path = tmp_path_factory.mktemp("answers") / "traces.db"
     others = [open_store("memory:"), open_store(f"sqlite:///{path}")]
-    with account.store(max_wait=30.0) as cosmos:
+    with account.store() as cosmos:
         yield [*others, cosmos]
     others[1].close()
 

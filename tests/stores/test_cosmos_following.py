@@ -19,7 +19,7 @@ NOW_TOO = frozenset({LOOK})
 
 @pytest.fixture
 def store(account: CosmosAccount) -> Iterator[CosmosStore]:
-    with account.store(max_wait=20.0) as opened:
+    with account.store() as opened:
         yield opened
 
 

@@ -37,5 +37,5 @@ asyncio.run(main())
 
 
 def test_redis_is_imported_and_asked_only_once_there_is_a_list_to_see() -> None:
-    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=300, check=True)
     assert done.stdout.split() == ["1", "False"]
