@@ -174,7 +174,7 @@ def test_the_list_waits_for_a_store_that_is_not_there_yet_and_a_trace_does_not(t
     url = f"sqlite:///{tmp_path}/later.db"
     command = [sys.executable, "-m", "sagatrace_tui", "--store", url]
     with PtyTerminal(command, size=(120, 40)) as terminal:
-        terminal.until("No store yet", "a traced worker creates it")
+        terminal.until("No store yet", "a traced worker")
         store = open_store(url)
         store.append(failed("loan-2", 20))
         store.close()
