@@ -26,7 +26,12 @@ def _patient(directory: Path) -> tuple[Patient, Path]:
 
 
 def _said(patient: Patient) -> list[Check]:
-    return [check for check in examined(patient) if check.subject == "outbox"]
+    try:
+        return [check for check in examined(patient) if check.subject == "outbox"]
+    finally:
+        if patient.store is not None:
+            patient.store.close()
+            patient.store = None
 
 
 def test_events_that_nobody_brings_to_the_store_are_a_fault_until_they_are_there(tmp_path: Path) -> None:

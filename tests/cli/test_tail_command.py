@@ -163,8 +163,9 @@ def test_a_redis_that_is_not_there_is_said_and_the_store_polled(store: EventStor
         store.append([now("T", "workflow:x:started")])
         tail.until("workflow:x started")
         tail.until("sagatrace: the mirror redis://127.0.0.1:1/0 cannot be heard")
-    with tailing(store, mirror="http://:s3cret@host") as tail:
+    with tailing(store, "T", mirror="http://:s3cret@host") as tail:
         tail.until("SAGATRACE_MIRROR")
+        tail.until("▶ running")
         store.append([now("T", "workflow:x:completed")])
         tail.until("workflow:x completed")
         assert "s3cret" not in "".join(tail.told)
