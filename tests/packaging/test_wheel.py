@@ -54,7 +54,8 @@ def test_the_wheel_holds_the_two_packages_typed_and_nothing_else(wheel: Path) ->
 def test_the_sdist_holds_the_sources_the_tests_and_the_project_s_texts(sdist: Path) -> None:
     with tarfile.open(sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
-    texts = {"README.md", "LICENSE", "pyproject.toml", "PKG-INFO", ".ci/run"}
+    texts = {"README.md", "LICENSE", "pyproject.toml", "PKG-INFO"}
+    texts |= {f".ci/{name}" for name in ("run", "lowest_versions", "each_python")}
     texts |= {f".github/{name}.md" for name in ("CHANGELOG", "CONTRIBUTING", "SECURITY")}
     assert texts <= names
     assert {"instrumentation/sagatrace/py.typed", "explorer/sagatrace_tui/py.typed", "screenshots/tree.svg"} <= names
