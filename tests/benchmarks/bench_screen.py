@@ -43,6 +43,8 @@ SIZES = (20, 1_000, 10_000, 100_000)
 MANY = 30_000
 """Spans from which on a trace takes long enough to open to press keys meanwhile."""
 ROUNDS = 9
+ANSWER = 1.0
+"""Seconds after which a key counts as one that changes nothing, as at the end of what is shown."""
 START = datetime(2025, 12, 22, 10, 0, 0, tzinfo=UTC)
 DOWN, UP, PAGE = "\x1b[B", "\x1b[A", "\x1b[6~"
 FIRST_LEAF = "job 000001"
@@ -205,19 +207,30 @@ def measure(program: Program, keys: int = 40) -> Measured:
     with program.in_terminal() as terminal:
         terminal.until(FIRST_LEAF, timeout=60)
         terminal.read(quiet=0.5)
-        inside = [_key(terminal, DOWN if number % 2 == 0 else UP) for number in range(keys)]
-        for _ in range(45):
-            _key(terminal, DOWN)
-        scrolls = [_key(terminal, DOWN) for _ in range(keys)]
-        pages = [_key(terminal, PAGE) for _ in range(10)]
+        inside = _keys(terminal, [DOWN, UP] * (keys // 2))
+        _keys(terminal, [DOWN] * 45)
+        scrolls = _keys(terminal, [DOWN] * keys)
+        pages = _keys(terminal, [PAGE] * 10)
         memory = psutil.Process(terminal.process.pid).memory_info().rss / 1e6
     return Measured(statistics.median(starts) * 1000, memory, inside, scrolls, pages)
 
 
+def _keys(terminal: PtyTerminal, keys: list[str]) -> list[Key]:
+    """The answers to the keys; after one that changes nothing, at the end of what is shown, no further is pressed."""
+    found: list[Key] = []
+    while len(found) < len(keys) and (not found or found[-1].size):
+        found.append(_key(terminal, keys[len(found)]))
+    return found
+
+
 def _key(terminal: PtyTerminal, key: str) -> Key:
     before = [list(row) for row in terminal.cells]
+    began = time.perf_counter()
     terminal.send(key)
+    select.select([terminal.ours], [], [], ANSWER)
+    waited = time.perf_counter() - began
     got, took = terminal.read()
+    took = waited + took if got else 0.0
     rows = enumerate(zip(before, terminal.cells, strict=True))
     return Key(took * 1000, len(got), sum(_own(y, was, now) for y, (was, now) in rows))
 
@@ -284,6 +297,9 @@ def ratios(found: Mapping[int, Measured]) -> None:
     for name in ("inside", "scrolls", "pages"):
         # Where all spans fit on the screen nothing scrolls.
         sizes = [size for size in found if all(key.size for key in getattr(found[size], name))]
+        if not sizes:
+            print(f"{name + ':':<9} no size at which each key was answered", flush=True)
+            continue
         small, large = min(sizes), max(sizes)
         few, many = (statistics.median(key.took for key in getattr(found[size], name)) for size in (small, large))
         print(f"{name + ':':<9} a key at {large:,} spans takes {many / few:.2f} × as long as at {small:,}", flush=True)

@@ -21,6 +21,8 @@ from sagatrace_tui.commands.doctor import doctor
 from sagatrace_tui.commands.init import init
 from sagatrace_tui.commands.reading import list_traces
 
+pytestmark = pytest.mark.xdist_group("store-commands")  # one process, as they share what takes long to set up
+
 
 @pytest.fixture(scope="module")
 def account() -> Iterator[CosmosAccount]:

@@ -16,6 +16,8 @@ from sagatrace_tui.demo.workers import WorkerGroup
 from sagatrace_tui.live.reading import wall_clock
 from sagatrace_tui.model import Span, Trace, build_trace
 
+pytestmark = pytest.mark.xdist_group("loans")  # one process, as they share what takes long to set up
+
 Traces = dict[Scenario, Trace]
 Outcomes = dict[Scenario, tuple[JobStatus, str]]
 

@@ -15,7 +15,7 @@ from rq.job import JobStatus
 
 from sagatrace import TraceContext, trace_meta
 from sagatrace.stores import open_store
-from sagatrace_tui.demo.loan_saga import STEPS, Loan, notify_customer, transfer_money
+from sagatrace_tui.demo.loan_saga import STEPS, Loan, notify_customer
 from sagatrace_tui.demo.workers import WorkerGroup, await_last_worker
 from sagatrace_tui.live.reading import wall_clock
 from sagatrace_tui.model import build_trace
@@ -32,15 +32,15 @@ def workers(redis_server: str, tmp_path: Path) -> Iterator[WorkerGroup]:
 
 
 def busy_horse(redis: Redis, worker: psutil.Process, until: Until) -> psutil.Process:
-    """The work-horse of a step that lasts five seconds; a starting worker has other, short-lived children."""
-    job = Queue(STEPS, connection=redis).enqueue(transfer_money, Loan("L1", 1, "timeout"))
+    """The work-horse of a job that lasts longer than the test; a starting worker has other, short-lived children."""
+    job = Queue(STEPS, connection=redis).enqueue("time.sleep", 600, job_timeout=900)
     until(lambda: job.get_status() == JobStatus.STARTED, "a step that has started")
     (horse,) = (child for child in worker.children() if "sagatrace.ship" not in child.cmdline())
     return horse
 
 
 def test_stop_takes_a_busy_work_horse_along(redis: Redis, workers: WorkerGroup, until: Until, tmp_path: Path) -> None:
-    """A step that has not ended does not hold up the end: it leaves no event of its own end."""
+    """A job that lasts ten minutes does not hold up the end for that long."""
     worker = psutil.Process(workers.start("one", STEPS))
     horse = busy_horse(redis, worker, until)
     workers.stop()

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.xdist_group("wheel")  # one process, as they share what takes long to set up
+
 ROOT = Path(__file__).parents[2]
 
 

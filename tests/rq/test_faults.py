@@ -20,6 +20,8 @@ from sagatrace.queues import TracedQueue
 from sagatrace.tracer import Tracer
 from sagatrace_tui.demo.workers import worker_environment
 
+pytestmark = pytest.mark.xdist_group("faults")  # one process, as they share what takes long to set up
+
 HERE = Path(__file__).parent
 PLACES = [
     "JobTeller.__init__",

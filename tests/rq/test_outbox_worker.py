@@ -64,13 +64,8 @@ def test_a_store_that_is_down_holds_up_neither_jobs_nor_for_long_the_worker_s_en
     database.mkdir()  # no store can be there
     command = worker_command(redis_server, "--burst", "--path", str(Path(__file__).parent), "outbox")
     settings = {"SAGATRACE_OUTBOX": str(outbox), "SAGATRACE_MAX_WAIT": "1"}
-    worker = subprocess.run(
-        command,
-        env=worker_environment(f"sqlite:///{database}") | settings,
-        capture_output=True,
-        timeout=300,
-        check=True,
-    )
+    environment = worker_environment(f"sqlite:///{database}") | settings
+    worker = subprocess.run(command, env=environment, capture_output=True, timeout=300, check=True)
     assert [job.get_status(refresh=True).value for job in jobs] == ["finished"] * 5
     assert b"events still wait in" in worker.stderr
     assert describe_outbox(outbox).size > 0
@@ -78,8 +73,7 @@ def test_a_store_that_is_down_holds_up_neither_jobs_nor_for_long_the_worker_s_en
     lingering.terminate()
     psutil.wait_procs([lingering], timeout=120)
     database.rmdir()
-    again = worker_environment(f"sqlite:///{database}") | settings
-    subprocess.run(command, env=again, capture_output=True, timeout=300, check=True)
+    subprocess.run(command, env=environment, capture_output=True, timeout=300, check=True)
     assert told(database, "T") == 20
 
 

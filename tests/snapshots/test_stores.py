@@ -16,6 +16,8 @@ from sagatrace.stores.cosmos.provision import provision
 from sagatrace.stores.sqlite import SqliteStore
 from sagatrace_tui.app import SagatraceApp
 
+pytestmark = pytest.mark.xdist_group("screens-by-store")  # one process, as they share what takes long to set up
+
 Picture = list[list[tuple[str, str]]]
 
 
