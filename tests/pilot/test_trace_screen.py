@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
-from typing import cast
+from typing import Any, cast
 
 import pytest
+from textual.widget import Widget
+from textual.widgets import Input
 
 from sagas import UnreliableStore, event, failed, orphaned, running, screen_text, still, succeeded, until
 from sagatrace.mirror import Mirror
@@ -19,6 +21,23 @@ from sagatrace_tui.widgets.span_tree import SpanTree
 
 def opened(store: UnreliableStore, trace_id: str) -> SagatraceApp:
     return SagatraceApp(store, trace_id=trace_id, clock=still)
+
+
+async def test_the_find_line_never_has_the_focus_while_a_trace_opens(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys that come early would be typed into it."""
+    focused: list[Widget | None] = []
+    original = TraceScreen.set_focus
+
+    def noting(self: TraceScreen, widget: Widget | None, *arguments: Any, **options: Any) -> None:
+        focused.append(widget)
+        original(self, widget, *arguments, **options)
+
+    monkeypatch.setattr(TraceScreen, "set_focus", noting)
+    app = SagatraceApp(UnreliableStore(failed("T7")), trace_id="T7", clock=still)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "CAUSE" in screen_text(app), "the tree")
+        assert focused
+        assert not [widget for widget in focused if isinstance(widget, Input)]
 
 
 async def test_a_trace_asked_for_is_open_at_once_with_the_list_beneath() -> None:

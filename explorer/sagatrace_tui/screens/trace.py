@@ -52,6 +52,7 @@ class TraceScreen(FollowedScreen, CopyScreen, FindScreen):
     """Follows one trace; cursor, folds and scrolling stay as they are when it grows."""
 
     BINDINGS: ClassVar[list[BindingType]] = TRACE_KEYS
+    AUTO_FOCUS = "SpanTree"
     DEFAULT_CSS = """
     TraceScreen { layout: vertical; }
     TraceScreen #panes { height: 1fr; layout: vertical; }
