@@ -31,12 +31,14 @@ async def main() -> None:
     with start_demo() as demo:
         store = open_store(demo.store_url, read_only=True)
         mirror = Mirror(demo.mirror_url, store.label)
-        await _wait_for(lambda: sum(trace.judgement.ended for trace in _traces(store)) >= ENOUGH, "enough ended loans")
-        half_undone = await _wait_for(lambda: _one(store, "rollback_incomplete"), "a rollback that is incomplete")
+        await _wait_for(lambda: sum(trace.ended for trace in _traces(store)) >= ENOUGH, "enough ended loans")
+        rollback_incomplete = await _wait_for(
+            lambda: _one(store, "rollback_incomplete"), "a rollback that is incomplete"
+        )
         listed = SagatraceApp(store, subtitle="demo: loan sagas on real RQ workers", mirror=mirror)
         async with listed.run_test(size=SIZE) as pilot:
             await _take(pilot, "search")
-        async with SagatraceApp(store, trace_id=half_undone, mirror=mirror).run_test(size=SIZE) as pilot:
+        async with SagatraceApp(store, trace_id=rollback_incomplete, mirror=mirror).run_test(size=SIZE) as pilot:
             await _take(pilot, "tree")
             await _take(pilot, "why", "w")
             await _take(pilot, "compensation", "c")
@@ -71,7 +73,7 @@ async def _wait_for(probe: Callable[[], str | bool], what: str) -> str:
 
 async def _take(pilot: Pilot[None], name: str, *keys: str, settled: float = 1.0) -> None:
     """Press the keys, once it is live; let what it brought be drawn, and save the picture."""
-    while "live by Redis" not in pilot.app.screen.query_one(StateLine).facts:
+    while "live (Redis)" not in pilot.app.screen.query_one(StateLine).facts:
         await pilot.pause(0.05)
     await pilot.press(*keys)
     await pilot.pause(settled)

@@ -191,7 +191,7 @@ class Told:
 def hearing(feed: TraceFeed | ListFeed) -> Told:
     """Have the feed hear what is told here, in place of a Redis."""
     told = Told()
-    feed._subscriber = told  # type: ignore[assignment]
+    feed._refresh.subscriber = told  # type: ignore[assignment]
     return told
 
 

@@ -42,7 +42,7 @@ class SagatraceApp(ThemedApp):
     TITLE = "sagatrace"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+c", "quit", "Quit at once", show=False, priority=True),
-        Binding("ctrl+z", "to_shell", "To the shell; fg comes back", show=False, priority=True),
+        Binding("ctrl+z", "to_shell", "Suspend to the shell; fg resumes", show=False, priority=True),
         Binding("ctrl+p", "command_palette", "Commands and themes", show=False, priority=True),
         Binding("colon", "command_palette", "Commands and themes", show=False),
     ]
@@ -88,10 +88,10 @@ class SagatraceApp(ThemedApp):
         self._watch = self.set_interval(1.0, self._tell_trouble, pause=self._trouble is None)
 
     def _tell_trouble(self) -> None:
-        """Say once that nothing new will come."""
+        """Say once that the live source stopped."""
         if self._trouble is not None and (why := self._trouble()):
             self._watch.stop()
-            self.notify(inert(why, 500), title="Nothing new will come", severity="error", timeout=86_400, markup=False)
+            self.notify(inert(why, 500), title="Live source stopped", severity="error", timeout=86_400, markup=False)
 
     async def action_to_shell(self) -> None:
         """Stop, where there is a shell to come back from."""
@@ -101,7 +101,7 @@ class SagatraceApp(ThemedApp):
             return
         line = next((line for screen in reversed(self.screen_stack) for line in screen.query(StateLine)), None)
         if line is not None:
-            line.say("No shell started this, none could bring it back: q quits", "warn")
+            line.say("Cannot suspend: no parent shell. Press q to quit.", "warn")
 
     def action_leave_trace(self) -> None:
         """Back to the list; where a trace was opened at once, the list is only made now."""

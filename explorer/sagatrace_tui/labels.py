@@ -25,6 +25,7 @@ __all__ = [
     "offset",
     "one_line",
     "plural",
+    "run_words",
     "short",
     "short_middle",
     "short_name",
@@ -42,6 +43,7 @@ GLYPHS: Final[Mapping[str, str]] = {
     "queued": "◌",
     "stopped": "■",
     "canceled": "⊘",
+    "interrupted": "↯",
     "point": "•",
     "unknown": "?",
 }
@@ -52,12 +54,12 @@ VERDICTS: Final[Mapping[Verdict, tuple[str, str]]] = {
     "compensating": ("↺", "compensating"),
     "failed": ("✘", "failed"),
     "rolled_back": ("↩", "rolled back"),
-    "rollback_incomplete": ("⚠", "half undone"),
-    "rollback_missing": ("⚠", "not undone"),
-    "succeeded_but_compensated": ("⚠", "yet undone"),
+    "rollback_incomplete": ("⚠", "rollback incomplete"),
+    "rollback_missing": ("⚠", "rollback missing"),
+    "succeeded_but_compensated": ("⚠", "succeeded but compensated"),
     "unknown": ("?", "unknown"),
 }
-"""Glyph and word, at most twelve columns."""
+"""Glyph and words."""
 
 
 # Controls (C0, DEL, C1), what turns or hides text (bidi, zero-width, tags), line and paragraph separators,
@@ -248,13 +250,23 @@ def _coarse(seconds: int) -> str:
     return f"{seconds}s"
 
 
-def span_line(span: Span, *, ended: bool = False) -> str:
-    """One span in one line: glyph, name, status in words, how long, attempts, error.
+def run_words(span: Span, runs: int) -> str:
+    """Return which run of its job a span is: `run 2 of 4`; nothing for the span of a job that ran once."""
+    return f"run {span.run} of {runs}" if span.run and runs > 1 else ""
 
-    `ended` says that its trace has: a span still open then never ended.
+
+def span_line(span: Span, *, ended: bool = False, runs: int = 0) -> str:
+    """Return one span in one line: glyph, name, run, status in words, length, attempts, error.
+
+    Args:
+        span: the span.
+        ended: whether its trace has ended. A span that is still open then never ended.
+        runs: how many times its job ran.
     """
     lost = ended and span.is_open
     parts = [GLYPHS["unknown" if lost else span.status], inert(span.name, 120)]
+    if run := run_words(span, runs):
+        parts.append(f"({run})")
     if span.kind != "point":
         parts.append("never ended" if lost else span.status)
     if span.started_at is not None and span.ended_at is not None:

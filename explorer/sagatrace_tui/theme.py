@@ -144,6 +144,7 @@ STATUS_TONES: Final[Mapping[str, str]] = {
     "queued": "muted",
     "stopped": "warn",
     "canceled": "warn",
+    "interrupted": "bad",
     "point": "muted",
     "unknown": "warn",
 }

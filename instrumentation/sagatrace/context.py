@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Mapping
+from contextvars import ContextVar
 from typing import Any, Final, Protocol
 
 import msgspec
 
 from sagatrace.events import new_id
 
-__all__ = ["META_KEY", "TraceContext", "TraceRef", "context_from_meta", "trace_meta"]
+__all__ = [
+    "META_KEY",
+    "TraceContext",
+    "TraceRef",
+    "context_from_meta",
+    "current_execution",
+    "enter_execution",
+    "trace_meta",
+]
 
 META_KEY: Final = "sagatrace"
+
+_here: Final[ContextVar[str | None]] = ContextVar("execution", default=None)
+_in_process: str | None = None  # for the threads of a job: a new thread has an empty context
 
 
 class TraceRef(Protocol):
@@ -60,3 +74,29 @@ def context_from_meta(meta: Mapping[str, Any] | None) -> TraceContext | None:
     if not isinstance(trace_id, str) or not trace_id:
         return None
     return TraceContext(trace_id, parent if isinstance(parent, str) else None)
+
+
+def enter_execution(execution_id: str | None) -> None:
+    """Record which RQ execution runs from now on in this context, and in this process; None after its end."""
+    global _in_process
+    _here.set(execution_id)
+    _in_process = execution_id
+
+
+def current_execution() -> str | None:
+    """Return the id of the RQ execution that runs here; None outside of one."""
+    return _here.get() or _in_process or _execution_of_spawned_horse()
+
+
+def _execution_of_spawned_horse() -> str | None:
+    """Return the id that RQ left in the environment of a spawned work-horse.
+
+    RQ 2 spawns a plain worker, which runs no hook of this package. The job that runs here must be one of the worker
+    in the environment: programs that a job starts inherit the environment as well, and may outlive the execution.
+    """
+    execution_id = os.environ.get("RQ_EXECUTION_ID")
+    rq = sys.modules.get("rq")
+    if not execution_id or rq is None:
+        return None
+    job = rq.get_current_job()
+    return execution_id if job is not None and job.worker_name == os.environ.get("RQ_WORKER_ID") else None

@@ -120,14 +120,23 @@ class JobTeller:
         self._page = mmap.mmap(-1, _PAGE)  # one byte: the end is told; four: the length of what `share` left, and that
 
     def end(
-        self, job: Job, execution_id: str | None, phase: str, data: Mapping[str, Any], *, replace: bool = True
+        self,
+        job: Job,
+        execution_id: str | None,
+        phase: str,
+        data: Mapping[str, Any],
+        *,
+        at: str | None = None,
+        replace: bool = True,
     ) -> None:
-        """Tell how an attempt ended; without `replace` it gives way to whatever else is told of that end."""
-        self.emit(job, execution_id and f"{execution_id}:end", phase, data, replace=replace)
+        """Record how an attempt ended, and when; with `replace=False` an existing end event wins."""
+        self.emit(job, execution_id and f"{execution_id}:end", phase, data, at=at, replace=replace)
         if execution_id == self.execution_id:
             self._page[0] = 1
 
-    def failure(self, job: Job, execution_id: str | None, said: str, more: Mapping[str, Any]) -> None:
+    def failure(
+        self, job: Job, execution_id: str | None, said: str, more: Mapping[str, Any], *, at: str | None = None
+    ) -> None:
         """Tell that an attempt failed, was stopped or will be tried again: as RQ has just left the job object."""
         status = job.get_status(refresh=False)
         raised_here = job.id in self.errors
@@ -139,12 +148,12 @@ class JobTeller:
             data.setdefault("error_type", "WorkHorseTerminated")
             data["reason"] = self.death
         if status == JobStatus.STOPPED:
-            self.end(job, execution_id, "stopped", {"reason": data["error"]})
+            self.end(job, execution_id, "stopped", {"reason": data["error"]}, at=at)
         elif status in (JobStatus.QUEUED, JobStatus.SCHEDULED):
-            self.end(job, execution_id, "retrying", data)
+            self.end(job, execution_id, "retrying", data, at=at)
         else:
             data.pop("next_at", None)
-            self.end(job, execution_id, "failed", data)
+            self.end(job, execution_id, "failed", data, at=at)
 
     def error_of(self, job: Job) -> dict[str, Any]:
         """What the job raised here; empty if nothing is known of it."""
@@ -163,12 +172,36 @@ class JobTeller:
         """
         place = self.place_of(job)
         if "unserialized" not in job.meta:  # RQ's stand-in for what it could not read, and will write back as it was
-            counts = {"attempt": place.attempt + 1, "attempts_allowed": allowed}
+            # RQ saves with it when this attempt started: an attempt that finds another time is not the next one.
+            counts = {"attempt": place.attempt + 1, "attempts_allowed": allowed, "after": _text_of(job.started_at)}
             job.meta[META_KEY] = {**trace_meta(place.context)[META_KEY], **counts}
         data: dict[str, Any] = {"attempts_allowed": max(allowed, place.attempt + (job.retries_left or 0))}
         if wait:
             data["next_at"] = utc_timestamp(datetime.now(UTC) + timedelta(seconds=wait))
         return data
+
+    def begin_again(self, job: Job) -> float:
+        """Put the context, without any count, where RQ's own write of a repetition will save it.
+
+        Returns the seconds until the next run.
+        """
+        if "unserialized" not in job.meta:
+            job.meta[META_KEY] = trace_meta(self.place_of(job).context)[META_KEY]
+        return rq.Repeat.get_interval(0, job.repeat_intervals) if job.repeat_intervals else 0
+
+    def repeat(self, job: Job, execution_id: str | None, *, wait: float, at: str) -> None:
+        """Record that the job waits for its next run, which RQ has just arranged: after the end of this one."""
+        data: dict[str, Any] = {"job_id": job.id, "queue": job.origin, **self._facts}
+        if wait:
+            data["scheduled_for"] = utc_timestamp(datetime.now(UTC) + timedelta(seconds=wait))
+        self.tracer.emit(
+            f"job:{'scheduled' if wait else 'enqueued'}",
+            self.place_of(job).context,
+            span_id=job.id,
+            data=data,
+            event_id=execution_id and f"{execution_id}:repeat",
+            timestamp=at,
+        )
 
     def share(self, job: Job | None = None) -> None:
         """Leave for the worker what this process lost, and what the job raised."""
@@ -182,7 +215,7 @@ class JobTeller:
         place = self._places.get(job.id)
         if place is None:
             carried = job.meta.get(META_KEY)
-            known = carried if isinstance(carried, dict) else {}
+            known = carried if isinstance(carried, dict) and not _is_over(job, carried) else {}
             attempt, allowed = known.get("attempt"), known.get("attempts_allowed")
             context = context_of(job)
             place = self._places[job.id] = Place(
@@ -194,7 +227,14 @@ class JobTeller:
         return place
 
     def emit(
-        self, job: Job, event_id: str | None, phase: str, data: Mapping[str, Any], *, replace: bool = False
+        self,
+        job: Job,
+        event_id: str | None,
+        phase: str,
+        data: Mapping[str, Any],
+        *,
+        at: str | None = None,
+        replace: bool = False,
     ) -> TraceEvent | None:
         """Write one event of the job's span."""
         place = self.place_of(job)
@@ -205,6 +245,7 @@ class JobTeller:
             status=_STATUSES.get(phase),
             event_id=event_id,
             data={"job_id": job.id, "attempt": place.attempt, **self._facts, **data},
+            timestamp=at,
             replace=replace,
         )
         if self.tracer.lost:
@@ -234,19 +275,33 @@ class JobTeller:
             end = {"id": f"{self.execution_id}:end", "event_type": "job:completed", "status": "success", "data": own}
             self._draft = self.tracer.draft({**end, **where}, replace=True)
 
-    def finish(self, job: Job) -> bool:
+    def finish(self, job: Job, at: str) -> bool:
         """Tell that the attempt that was begun last went well, as it was written down; False where it was not."""
         draft = self._draft
-        if draft is None or draft.span_id != job.id or not draft.keep():
+        if draft is None or draft.span_id != job.id or not draft.keep(at):
             return False
         self._page[0] = 1
         return True
 
-    def complete(self, job: Job, execution_id: str | None, data: Mapping[str, Any]) -> None:
+    def complete(self, job: Job, execution_id: str | None, data: Mapping[str, Any], at: str) -> None:
         """Tell that an attempt went well."""
         if self.nameless:  # and RQ has loaded the job since
             data = {"job_name": job.func_name, **data}
-        self.end(job, execution_id, "completed", data)
+        self.end(job, execution_id, "completed", data, at=at)
+
+
+def _is_over(job: Job, carried: Mapping[str, Any]) -> bool:
+    """Return whether the counts that a job carries are those of an earlier run.
+
+    A retry leaves them in the job's meta, and nothing removes them: a scheduler or a requeue begins a run with them.
+    """
+    after = carried.get("after")
+    waits = job.get_status(refresh=False) != JobStatus.STARTED  # one that runs already began after that
+    return after is not None and waits and after != _text_of(job.started_at)
+
+
+def _text_of(moment: datetime | None) -> str:
+    return utc_timestamp(moment) if moment is not None else ""
 
 
 class TellingMixin(_WorkerBase):

@@ -192,13 +192,13 @@ class Draft(NamedTuple):
     event_type: str
     head: bytes
 
-    def keep(self) -> bool:
-        """Keep the event as one of now; False where it was not, for whatever reason, or may be lost.
+    def keep(self, timestamp: str | None = None) -> bool:
+        """Keep the event as one of now, or of `timestamp`; False where it was not, for whatever reason, or may be lost.
 
         `Outbox.append` mends that, or says and counts what is in the way.
         """
         try:
-            return self.outbox._write(self.head + utc_timestamp().encode() + b'"}}\n', (self,))  # noqa: SLF001 - its own
+            return self.outbox._write(self.head + (timestamp or utc_timestamp()).encode() + b'"}}\n', (self,))  # noqa: SLF001 - its own
         except (OSError, OutboxFullError, OutboxMismatchError):
             return False
 

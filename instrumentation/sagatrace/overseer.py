@@ -21,6 +21,7 @@ from rq.job import Job, JobStatus
 
 from sagatrace.aftermath import Aftermath, facts_of, place_of_redis, read_aftermath, url_of_redis
 from sagatrace.attend import ShipperKeeper
+from sagatrace.context import enter_execution
 from sagatrace.events import MAX_ERROR, MAX_STACK, utc_timestamp
 from sagatrace.jobs import JobTeller, TellingMixin, faults, running
 from sagatrace.outbox import outbox_directory
@@ -100,6 +101,7 @@ class OverseerMixin(TellingMixin):
     def prepare_execution(self, job: Job) -> Execution:
         """Tell that the job started: still in the worker, before any fork."""
         execution = super().prepare_execution(job)
+        enter_execution(execution.id)  # also for the work-horse, which inherits it
         try:
             self._tell_start(job, execution.id)
         except Exception as error:
@@ -115,6 +117,8 @@ class OverseerMixin(TellingMixin):
             with self._harmless:
                 self._see_to_the_end(job, error)
             raise
+        finally:
+            enter_execution(None)
         try:
             self._see_to_the_end(job, None)
         except Exception as error:
@@ -178,7 +182,7 @@ class OverseerMixin(TellingMixin):
         if not teller.untold:
             return
         data: dict[str, Any] = {"reason": f"the worker ended by {type(error).__name__}"} if error else {}
-        phase, presumed = "retrying" if job.retries_left else "abandoned", True
+        phase, presumed, at = "retrying" if job.retries_left else "abandoned", True, None
         if not isinstance(error, RedisError):
             found = read_aftermath(self.connection, job.id, job.origin, teller.execution_id)
             # RQ removes a job at once when it went well and its result is not to be kept; its spawned horses of 2.x
@@ -186,12 +190,13 @@ class OverseerMixin(TellingMixin):
             went_well = found.is_gone and error is None and isinstance(self, rq.SpawnWorker)
             phase = "completed" if went_well else found.phase
             presumed = not found.is_known
+            at = utc_timestamp(found.ended_at) if found.ended_at else None
             data = {**_data_of(found), **data}
         if presumed:
             data["presumed"] = True
         # A spawned work-horse shares no memory: it may have told the end itself, and better.
         replace = not presumed and not isinstance(self, rq.SpawnWorker)
-        teller.end(job, teller.execution_id, phase, {**data, **teller.error_of(job)}, replace=replace)
+        teller.end(job, teller.execution_id, phase, {**data, **teller.error_of(job)}, at=at, replace=replace)
 
     def _tell_abandoned(self, job: Job) -> None:
         """RQ is about to clean up after the worker: so the execution can still be known."""

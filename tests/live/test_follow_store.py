@@ -1,12 +1,12 @@
-"""All traces of a store, followed line by line: a flood comes in parts, and nothing of it twice."""
+"""Traces followed line by line: a flood comes in parts, nothing of it twice, and silence ends a trace."""
 
 from __future__ import annotations
 
 import itertools
 
-from sagas import event
+from sagas import NOW, event, running
 from sagatrace.stores.memory import MemoryStore
-from sagatrace_tui.live import follow_store
+from sagatrace_tui.live import follow_store, follow_trace
 
 
 def test_of_a_flood_each_part_is_told_before_the_next_is_read() -> None:
@@ -17,7 +17,7 @@ def test_of_a_flood_each_part_is_told_before_the_next_is_read() -> None:
     store.append(given)
     first = next(steps)
     assert len(first.events) == 1_000
-    assert first.following.words == "polling every 1 s"
+    assert first.status.words == "polling every 1 s"
     store.append([event("T1", "S", "stage:x:started", 3_000, id="later")])
     told = [*first.events]
     for step in itertools.islice(steps, 2):
@@ -27,3 +27,21 @@ def test_of_a_flood_each_part_is_told_before_the_next_is_read() -> None:
     assert len(told) == 2_501
     assert next(steps).events == ()
     steps.close()
+
+
+def test_a_followed_trace_that_falls_silent_has_ended() -> None:
+    now = NOW
+    store = MemoryStore()
+    store.append(running("T", 70))
+    steps = follow_trace(store, "T", None, lambda: now)
+    first = next(steps)
+    assert first.trace is not None
+    assert first.trace.status == "running"
+    store.append([event("T", "x", "stage:x:started", 72, "wf")])
+    second = next(step for step in steps if step.events)
+    assert second.trace is not None
+    assert (second.trace.event_count, first.trace.event_count) == (3, 2)
+    now += 3_600_000_000
+    *_, ended = steps
+    assert ended.trace is not None
+    assert ended.trace.status != "running"

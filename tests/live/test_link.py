@@ -9,8 +9,8 @@ import pytest
 
 from sagatrace.mirror import Heard
 from sagatrace.mirror.link import SILENCE, Link
-from sagatrace_tui.live import SWEEP, Following, following
-from sagatrace_tui.live.following import seconds_between_looks
+from sagatrace_tui.live import SWEEP, LiveStatus, live_status
+from sagatrace_tui.live.status import seconds_between_looks
 
 
 def pulse(publisher: str = "A", published: int = 0, lost: int = 0, ends: bool = False) -> bytes:
@@ -119,11 +119,11 @@ def heard(phase: str, *, live: bool = False, fault: str | None = None) -> Heard:
         (heard("listening"), True, "catching up"),
         (heard("listening", live=True), True, "catching up"),
         (heard("listening"), False, "polling every 1 s, no publisher heard"),
-        (heard("listening", live=True), False, "live by Redis"),
+        (heard("listening", live=True), False, "live (Redis)"),
     ],
 )
 def test_the_state_says_no_more_than_is_true(known: Heard | None, behind: bool, words: str) -> None:
-    assert following(known, behind=behind, every=1.0).words == words
+    assert live_status(known, behind=behind, every=1.0).words == words
 
 
 @pytest.mark.parametrize(
@@ -142,4 +142,4 @@ def test_a_store_that_charges_is_left_alone_only_while_it_may_be(
     known: Heard | None, free: bool, over: bool, seconds: float
 ) -> None:
     assert seconds_between_looks(known, free=free, over=over, least=1.0) == seconds
-    assert Following("polling", seconds).words == f"polling every {seconds:g} s"
+    assert LiveStatus("polling", seconds).words == f"polling every {seconds:g} s"

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sagas import UnreliableStore, event, failed, hearing, orphaned, running, still, succeeded
+from sagas import NOW, UnreliableStore, event, failed, hearing, orphaned, running, still, succeeded
 from sagatrace.errors import StoreError
 from sagatrace.stores import Search, TraceHits
 from sagatrace.stores.memory import MemoryStore
 from sagatrace_tui.live import AFRESH, LOOK, OLDER, ListFeed, Listing
-from sagatrace_tui.model.query import parse_query
+from sagatrace_tui.live.partition import Partition
+from sagatrace_tui.model import Trace
+from sagatrace_tui.views.query import parse_query
 
 NOW_TOO = frozenset({LOOK})
 KINDS = (succeeded, failed, running, orphaned)
 POOL = [one for n in range(8) for one in KINDS[n % 4](f"t{n}", 30.0 + n)]
-QUERIES = ["", "status:failed", "type:stage:funding t1", "tag:ai", "status:half-undone", "status:running"]
+QUERIES = ["", "status:failed", "type:stage:funding t1", "tag:ai", "status:rollback-incomplete", "status:running"]
 STEPS = st.one_of(
     st.tuples(st.just("store"), st.sampled_from(range(len(POOL)))),
     st.tuples(st.just("hear"), st.sampled_from(range(len(POOL)))),
@@ -57,6 +60,37 @@ def test_what_runs_is_kept_at_hand_and_what_comes_asks_the_store_nothing() -> No
     listing = last(feed)
     assert [(row.trace_id, row.span_count) for row in listing.rows] == [("a", 52), ("b", 3)]
     assert store.fetches == []
+
+
+def test_a_running_trace_is_built_once_for_all_news_of_a_reading_and_once_more_when_it_falls_silent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    built: list[str] = []
+
+    def build(known: Partition, now: int) -> Trace:
+        built.append(known.trace_id)
+        return real(known, now)
+
+    real = Partition.build_trace
+    monkeypatch.setattr(Partition, "build_trace", build)
+    now = NOW
+    store = UnreliableStore([*running("a", 60), *running("b", 61)])
+    feed = ListFeed(store, lambda: now)
+    told = hearing(feed)
+    last(feed)
+    built.clear()
+    news = [event("a", f"n{n}", "stage:x:started", 62.0, "cre") for n in range(50)]
+    store.append(news)
+    told.events = news[:30]
+    assert [row.span_count for row in last(feed, NOW_TOO).rows] == [52, 2]
+    assert built == ["a"]
+    assert last(feed).rows[0].is_running
+    assert built == ["a"], "nothing is new"
+    now += 3_600_000_000
+    assert not any(row.is_running for row in last(feed).rows)
+    assert sorted(built) == ["a", "a", "b"]
+    last(feed)
+    assert len(built) == 3
 
 
 def test_a_trace_that_was_never_listed_is_fetched_once_when_it_is_heard_of() -> None:
@@ -149,7 +183,7 @@ def test_an_unchanged_store_is_not_searched_again() -> None:
 def test_how_a_whole_trace_stands_is_looked_for_page_after_page() -> None:
     bad = {n for n in range(400) if n % 50 == 49}
     store = UnreliableStore(one for n in range(400) for one in (failed if n in bad else succeeded)(f"t{n:03}", -n))
-    feed = ListFeed(store, still, query=parse_query("status:half-undone"), page=20)
+    feed = ListFeed(store, still, query=parse_query("status:rollback-incomplete"), page=20)
     listing, readings = last(feed), 1
     while listing.unfinished:
         assert listing.looked_at <= 20 * readings, "a page at a time"
@@ -168,7 +202,7 @@ def test_how_a_whole_trace_stands_is_looked_for_page_after_page() -> None:
 
 def test_enough_that_stand_so_are_enough_until_older_ones_are_asked_for() -> None:
     store = UnreliableStore(one for n in range(100) for one in failed(f"t{n:02}", -n))
-    feed = ListFeed(store, still, query=parse_query("status:half-undone"), page=20)
+    feed = ListFeed(store, still, query=parse_query("status:rollback-incomplete"), page=20)
     listing = last(feed)
     assert (len(listing.rows), listing.unfinished, listing.exhausted) == (20, False, False)
     assert len(last(feed, frozenset({OLDER})).rows) > 20

@@ -131,7 +131,7 @@ def hangs_redis(stage: Stage) -> Callable[[], None]:
 
 def is_too_slow(stage: Stage) -> Callable[[], None]:
     """Redis throws the subscriber out, as it reads nothing while more comes than its buffer may hold."""
-    subscriber = stage.feed._subscriber
+    subscriber = stage.feed._refresh.subscriber
     assert subscriber is not None
     held, free = threading.Event(), threading.Event()
 
@@ -154,10 +154,10 @@ def is_too_slow(stage: Stage) -> Callable[[], None]:
     return lambda: None
 
 
-FAULTS = [kills_redis, kills_the_connection, hangs_redis, is_too_slow]
+FAILS = [kills_redis, kills_the_connection, hangs_redis, is_too_slow]
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("fault", FAILS)
 async def test_whatever_becomes_of_redis_the_view_is_what_the_store_has(
     tmp_path: Path, redis: Redis, fault: Callable[[Stage], Callable[[], None]]
 ) -> None:
@@ -166,7 +166,7 @@ async def test_whatever_becomes_of_redis_the_view_is_what_the_store_has(
         until(lambda: len(stage.store.fetch_trace("T").events) >= 3, "the saga has begun, unheard by anybody")
         async with stage.app.run_test(size=(120, 40)) as pilot:
             await sees(pilot, stage, lambda: "▶ stage:s0" in screen_text(stage.app), "what was published before")
-            await sees(pilot, stage, lambda: stage.state == "live by Redis", "that it is live")
+            await sees(pilot, stage, lambda: stage.state == "live (Redis)", "that it is live")
             stage.go_on(0)
             await sees(pilot, stage, lambda: "▶ stage:s1" in screen_text(stage.app), "the next stage, live")
             repair = fault(stage)
@@ -178,14 +178,14 @@ async def test_whatever_becomes_of_redis_the_view_is_what_the_store_has(
                 untrue_until = time.monotonic()
                 stage.go_on(2)
                 await sees(pilot, stage, lambda: "▶ stage:s3" in screen_text(stage.app), "one more stage")
-                assert "live by Redis" not in stage.states_between(untrue_until, time.monotonic())
+                assert "live (Redis)" not in stage.states_between(untrue_until, time.monotonic())
             repair()
-            await sees(pilot, stage, lambda: stage.state == "live by Redis", "that it is live again")
+            await sees(pilot, stage, lambda: stage.state == "live (Redis)", "that it is live again")
             stage.go_on(2)
             stage.go_on(3)
             await sees(pilot, stage, lambda: "↩ rolled back" in screen_text(stage.app), "the verdict")
             await sees(pilot, stage, lambda: _is_what_is_stored(stage), "what the store has, event by event")
-            assert stage.state == "live by Redis"
+            assert stage.state == "live (Redis)"
 
 
 async def test_a_redis_that_never_was_is_said_throughout_and_nothing_is_missed(tmp_path: Path, redis: Redis) -> None:

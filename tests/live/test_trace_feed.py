@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import gc
+import weakref
 
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sagas import NOW, UnreliableStore, event, failed, hearing, orphaned, running, still, succeeded
-from sagatrace.events import TraceEvent
 from sagatrace.stores.memory import MemoryStore
 from sagatrace_tui.live import AFRESH, LOOK, ListFeed, Meter, OpenTrace, TraceFeed
 from sagatrace_tui.live.partition import Partition
-from sagatrace_tui.live.twins import Twins
 from sagatrace_tui.model import build_trace
 
 NOW_TOO = frozenset({LOOK})
 
 
 def shown(feed: TraceFeed, wishes: frozenset[str] = frozenset()) -> OpenTrace:
-    """Read, and show it as a screen does, until nothing waits."""
+    """Read; the screen shows it."""
     [reading] = feed.read(wishes)
     assert reading.fault is None
-    feed.shown(reading.trace)
-    return shown(feed) if feed.is_waiting else reading
+    return reading
 
 
 POOL = [*failed("T"), *orphaned("T", 20), event("T", "gone", "stage:batch:started", 20.05, "wf")]
@@ -39,7 +36,6 @@ STEPS = st.one_of(
     st.tuples(st.just("hear"), st.sampled_from(range(len(POOL)))),
     st.tuples(st.just("look"), st.just(0)),
     st.tuples(st.just("read"), st.just(0)),
-    st.tuples(st.just("show"), st.just(0)),
     st.tuples(st.just("missed"), st.just(0)),
 )
 
@@ -51,7 +47,7 @@ def test_however_it_comes_the_end_is_what_the_store_has(steps: list[tuple[str, i
     store.append(POOL[:1])
     feed = TraceFeed(store, "T", still)
     told = hearing(feed)
-    reading = shown(feed)
+    shown(feed)
     for step, which in steps:
         match step:
             case "store":
@@ -64,10 +60,8 @@ def test_however_it_comes_the_end_is_what_the_store_has(steps: list[tuple[str, i
                 told.events += [POOL[which]] * 2
             case "missed":
                 told.missed = True
-            case "show":
-                feed.shown(reading.trace)
             case _:
-                [reading] = feed.read(NOW_TOO if step == "look" else frozenset())
+                list(feed.read(NOW_TOO if step == "look" else frozenset()))
     reading = shown(feed, NOW_TOO)
     assert reading.trace == build_trace("T", store.fetch_trace("T").events, now=NOW)
     assert reading.outline is not None
@@ -85,8 +79,6 @@ def test_a_trace_that_is_on_screen_never_changes() -> None:
         store.append(events[:at])
         [reading] = feed.read(NOW_TOO)
         before = reading.trace
-        if at % 2:
-            feed.shown(before)
         assert before is not None
         count, spans = before.event_count, {one: list(span.events) for one, span in before.spans.items()}
         store.append(events[: at + 1])
@@ -95,36 +87,35 @@ def test_a_trace_that_is_on_screen_never_changes() -> None:
         assert {one: list(span.events) for one, span in before.spans.items()} == spans
 
 
-def test_what_comes_while_nothing_is_shown_waits_and_is_counted() -> None:
+def test_every_reading_has_all_that_came_whether_it_is_shown_or_not() -> None:
     events = failed("T")
     store = MemoryStore()
     store.append(events[:4])
     feed = TraceFeed(store, "T", still)
     first = shown(feed)
-    readings = []
     for at in range(5, 10):
         store.append(events[:at])
-        readings += feed.read(NOW_TOO)
+        [reading] = feed.read(NOW_TOO)
+        assert reading.trace == build_trace("T", events[:at], now=NOW)
+        assert reading.known == at
     assert first.trace is not None
     assert first.trace.event_count == 4
-    assert [reading.known for reading in readings] == [5, 6, 7, 8, 9]
-    assert len({id(reading.trace) for reading in readings}) == 1  # one was made ready, and waits to be shown
-    assert shown(feed).trace == build_trace("T", events[:9], now=NOW)
 
 
-def test_somebody_else_who_reads_the_trace_holds_up_nobody() -> None:
+def test_a_trace_that_is_no_longer_shown_is_freed_without_the_cyclic_collector() -> None:
     store = MemoryStore()
-    store.append(failed("T")[:4])
+    store.append(failed("T")[:8])
     feed = TraceFeed(store, "T", still)
-    shown(feed)
-    store.append(failed("T")[:6])
-    reading = shown(feed, NOW_TOO)
-    with reading.hold:
+    [before] = feed.read()
+    alive = [weakref.ref(before.trace), weakref.ref(before.outline)]  # type: ignore[arg-type]
+    del before
+    gc.disable()
+    try:
         store.append(failed("T"))
-        [later] = feed.read(NOW_TOO)
-        assert later.trace is reading.trace
-        assert later.known == 16
-    assert shown(feed).trace == build_trace("T", failed("T"), now=NOW)
+        shown(feed, NOW_TOO)
+        assert [one() for one in alive] == [None, None]
+    finally:
+        gc.enable()
 
 
 def test_an_unchanged_store_is_asked_nothing_and_what_is_heard_needs_no_query() -> None:
@@ -151,10 +142,10 @@ def test_a_gap_leads_to_one_look_and_a_store_that_fails_to_another_until_it_work
     store.cut_off = True
     [reading] = feed.read()
     assert reading.fault is not None
-    assert reading.following.state == "catching up"
+    assert reading.status.state == "catching up"
     store.cut_off = False
     reading = shown(feed, NOW_TOO)
-    assert (reading.known, reading.following.words) == (4, "live by Redis")
+    assert (reading.known, reading.status.words) == (4, "live (Redis)")
     assert store.fetches == ["T"]
     shown(feed)
     assert store.fetches == ["T"]
@@ -178,7 +169,6 @@ def test_a_store_that_fails_keeps_nothing_heard_from_the_screen_and_is_not_asked
     for number in range(20):
         told.events = [event("T", f"n{number}", "stage:x:started", 71, "cre")]
         readings += feed.read()
-        feed.shown(readings[-1].trace)
     assert readings[-1].trace is not None
     assert readings[-1].trace.event_count == 22
     assert 1 <= store.stamps - before <= 2
@@ -250,19 +240,3 @@ def test_documents_written_otherwise_by_a_store_are_the_same_event() -> None:
     partition.hear([heard])
     news = partition.look(Meter(still), whole=True)
     assert (news.added, news.rewritten) == ([], False)
-
-
-@pytest.mark.parametrize("grow", [lambda n: failed("T")[:n], lambda n: orphaned("T")[:n]])
-def test_fresh_spans_are_those_the_trace_before_had_not(grow: Callable[[int], list[TraceEvent]]) -> None:
-    twins = Twins()
-    seen: set[str] = set()
-    for count in range(1, 4):
-        events = grow(count)
-        if twins.front is not None:
-            twins.wait(events[count - 1 :])
-        twins.turn(lambda events=events: build_trace("T", events, now=NOW), NOW)  # type: ignore[misc]
-        twins.shown(twins.front)
-        assert twins.front is not None
-        spans = set(twins.front.spans)
-        assert twins.fresh == (spans - seen if count > 1 else frozenset())
-        seen = spans

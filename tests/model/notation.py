@@ -7,7 +7,7 @@
 
 A line is a span id and tokens; indentation gives the parent. Times are seconds.
 
-    1..2          started and ended; `1..` never ended; `..2` only its end was told; `@1` an instant
+    1..2          started and ended; `1..` never ended; `..2` only its end is known; `@1` an instant
     1..2:retry    an attempt that is followed by another
     q1  d1        enqueued, deferred
     failed        how it ended: ok (if nothing is said), failed, stopped, canceled, abandoned
@@ -15,12 +15,16 @@ A line is a span id and tokens; indentation gives the parent. Times are seconds.
     +name         declares what would undo it
     ~step         undoes that span: compensating, compensated, compensation_failed
     job           an RQ job: `job:started` and so on, named by `job_name`; with ~step, a job that undoes
+    workflow      a workflow below another span; likewise `saga`. A span at the top is a workflow in any case
+    exec=x        opened in the RQ execution x; for a job, its attempts are the executions x,y: ids `x:start`, `x:end`
     named=x       its name, in place of its id
     seq=3/4       `seq` of its first and of its last event
     needs=x,y     the spans it depends on
     presumed      its end was not seen
     under=x       its parent, in place of indentation
-    unwind=5..6   tells its own undoing under its own id; `unwind=5..6!` that it failed, `unwind=5..` that it began
+    unwind=5..6   reports its own compensation under its own id; `unwind=5..6!` that failed, `unwind=5..` that began
+
+A second line with the id of a job is a second run of the job.
 """
 
 from __future__ import annotations
@@ -32,6 +36,7 @@ from typing import Any, Final
 
 from sagatrace.events import TraceEvent, new_event
 from sagatrace_tui.model import IDLE, Trace, build_trace
+from sagatrace_tui.model.reasons import reason_of
 
 __all__ = ["INCIDENT", "LATER", "START", "Saga", "answers", "event", "events_of", "moment", "read"]
 
@@ -64,6 +69,8 @@ class _Line:
     declares: str | None = None
     undoes: str | None = None
     job: bool = False
+    kind: str = ""
+    executions: tuple[str, ...] = ()
     name: str = ""
     seqs: tuple[int | None, int | None] = (None, None)
     needs: tuple[str, ...] = ()
@@ -73,18 +80,18 @@ class _Line:
 
 @dataclass(frozen=True)
 class Saga:
-    """One row of a table: what happened, and everything that is to be said of it."""
+    """One row of a table: what happened, and every answer to it."""
 
     title: str
     text: str
     verdict: str
     path: str = ""
     roles: str = ""
-    undone: str = ""
+    compensations: str = ""
     standing: str = ""
-    odd: str = ""
+    anomalies: str = ""
     never_ran: str = ""
-    says: str = ""
+    summary: str = ""
     idle: bool = False
 
 
@@ -98,16 +105,16 @@ def read(saga: Saga) -> Trace:
 def answers(trace: Trace) -> dict[str, str]:
     """All answers, in the notation of the table."""
     roles = ((one, trace.roles[one]) for one in sorted(trace.roles))
-    undos = ((row.original_span_id, row.span_id or "-", row.outcome) for row in trace.ledger)
+    undos = ((row.original_span_id, row.span_id or "-", row.outcome) for row in trace.compensations)
     return {
         "verdict": trace.verdict,
         "path": " ".join(trace.failure_path),
         "roles": " ".join(f"{one}:{role}" for one, role in roles),
-        "undone": " ".join(f"{step}<{undo}:{outcome}" for step, undo, outcome in undos),
+        "compensations": " ".join(f"{step}<{undo}:{outcome}" for step, undo, outcome in undos),
         "standing": "; ".join(
-            f"{one.span_id}{'' if one.certain else '?'}: {one.reason}" for one in trace.still_standing
+            f"{one.span_id}{'' if one.certain else '?'}: {reason_of(one)}" for one in trace.still_standing
         ),
-        "odd": " ".join(f"{one.kind}({' '.join(one.span_ids)})" for one in trace.anomalies),
+        "anomalies": " ".join(f"{one.kind}({' '.join(one.span_ids)})" for one in trace.anomalies),
         "never_ran": " ".join(f"{one.span_id}<{one.dependency_id}" for one in trace.never_ran),
     }
 
@@ -149,9 +156,9 @@ def _parse(words: list[str], parent: str | None) -> _Line:
     rest = iter(words[1:])
     for word in rest:
         if word.startswith("!"):  # an error runs to the end of the line
-            told = " ".join([word[1:], *rest])
-            kind, colon, error = told.partition(":")
-            line.error_type, line.error = (kind, error) if colon else (None, told)
+            text = " ".join([word[1:], *rest])
+            kind, colon, error = text.partition(":")
+            line.error_type, line.error = (kind, error) if colon else (None, text)
         else:
             _take(line, word)
     return line
@@ -174,6 +181,10 @@ def _take(line: _Line, word: str) -> None:
         line.outcome = word
     elif word in ("job", "presumed"):
         setattr(line, word, True)
+    elif word in ("workflow", "saga"):
+        line.kind = word
+    elif key == "exec":
+        line.executions = tuple(value.split(","))
     elif key == "needs":
         line.needs = tuple(value.split(","))
     elif key == "seq":
@@ -198,6 +209,7 @@ def _events(line: _Line) -> Iterable[TraceEvent]:
         "compensation": line.declares,
         "original_span_id": line.undoes,
         "seq": line.seqs[0],
+        "execution": line.executions[0] if line.executions and not line.job else None,
         "job_name": line.name if line.job else None,
         "depends_on": list(line.needs) or None,
     }
@@ -205,13 +217,17 @@ def _events(line: _Line) -> Iterable[TraceEvent]:
         yield _event(line, at, f"{_base(line)}:{phase}", opening)
     for number, (start, end, retry) in enumerate(line.spells, start=1):
         attempt = number if line.job else None
+        execution = line.executions[number - 1] if line.job and number <= len(line.executions) else None
         if start is not None:
             phase = "compensating" if _is_undo(line) else "started"
-            yield _event(line, start, f"{_base(line)}:{phase}", {**opening, "attempt": attempt})
+            event_id = f"{execution}:start" if execution else None
+            yield _event(line, start, f"{_base(line)}:{phase}", {**opening, "attempt": attempt}, event_id)
         if end is not None:
-            # A span of which only the end is told carries there what it would have said at its start.
+            # A span of which only the end is known carries there the data of its start.
             data = {**(opening if start is None else {}), "seq": line.seqs[1], "attempt": attempt}
-            yield _event(line, end, f"{_base(line)}:{_phase(line, retry=retry)}", data | _fault(line, retry=retry))
+            data |= _fault(line, retry=retry)
+            event_id = f"{execution}:end" if execution else None
+            yield _event(line, end, f"{_base(line)}:{_phase(line, retry=retry)}", data, event_id)
     yield from _unwinding(line)
 
 
@@ -229,7 +245,7 @@ def _base(line: _Line) -> str:
         return "job"
     if _is_undo(line):
         return line.name
-    return f"{'stage' if line.parent else 'workflow'}:{line.name}"
+    return f"{line.kind or ('stage' if line.parent else 'workflow')}:{line.name}"
 
 
 def _is_undo(line: _Line) -> bool:
@@ -248,9 +264,9 @@ def _fault(line: _Line, *, retry: bool) -> dict[str, Any]:
     return {"error": line.error, "error_type": line.error_type, "presumed": line.presumed or None}
 
 
-def _event(line: _Line, at: float, event_type: str, data: dict[str, Any]) -> TraceEvent:
+def _event(line: _Line, at: float, event_type: str, data: dict[str, Any], event_id: str | None = None) -> TraceEvent:
     return new_event(
-        id=f"{line.span_id}.{event_type.rpartition(':')[2]}.{at}",
+        id=event_id or f"{line.span_id}.{event_type.rpartition(':')[2]}.{at}",
         trace_id="T",
         span_id=line.span_id,
         parent_span_id=line.parent,

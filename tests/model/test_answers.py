@@ -12,31 +12,34 @@ from notation import INCIDENT, LATER, START, event, events_of
 from sagatrace.events import TraceEvent, parse_event
 from sagatrace_tui.labels import inert
 from sagatrace_tui.model import IDLE, build_trace
-from sagatrace_tui.model.explain import explain, hand_over
+from sagatrace_tui.views.incident_summary import incident_summary
+from sagatrace_tui.views.report import report
 
 SEED = Path(__file__).parents[1] / "examples" / "seed_trace.jsonl"
 
 
 def test_the_seed_s_questions_on_the_seed_s_example() -> None:
-    """Why did it fail? At S6, for lack of funds. What got compensated? S2 was to be, and nobody said that it was."""
+    """Why did it fail? At S6, for lack of funds. What got compensated? S2 began to be, and no event confirms it."""
     events = [parse_event(line) for line in SEED.read_bytes().splitlines()]
     trace = build_trace("T1", events, now=events[-1].micros + 1)
     assert (trace.verdict, trace.cause and trace.cause.span_id) == ("compensating", "S6")
     assert trace.failure_path == ("S1", "S6")
-    assert [(row.original_span_id, row.span_id, row.outcome) for row in trace.ledger] == [("S2", "S7", "running")]
-    trace.add([], now=events[-1].micros + IDLE + 1)
+    assert [(row.original_span_id, row.span_id, row.outcome) for row in trace.compensations] == [
+        ("S2", "S7", "running")
+    ]
+    trace = build_trace("T1", events, now=events[-1].micros + IDLE + 1)
     assert trace.verdict == "rollback_incomplete"
     assert trace.summary == (
         "failed at stage:funding (Insufficient funds) · "
         "rollback incomplete: 1 of 1 step still standing (stage:validate)"
     )
-    assert [(row.span_id, row.outcome) for row in trace.ledger] == [("S7", "unconfirmed")]
+    assert [(row.span_id, row.outcome) for row in trace.compensations] == [("S7", "unconfirmed")]
     assert [(one.kind, one.span_ids) for one in trace.anomalies] == [("never_ended", ("S1", "S7"))]
 
 
-def test_the_explanation_has_the_contract_s_keys_and_values() -> None:
-    told = explain(build_trace("T", events_of(INCIDENT), now=LATER))
-    assert told == {
+def test_the_report_has_the_contract_s_keys_and_values() -> None:
+    answer = report(build_trace("T", events_of(INCIDENT), now=LATER))
+    assert answer == {
         "trace_id": "T",
         "verdict": "rollback_incomplete",
         "summary": "failed at pay (Closed: account closed) · "
@@ -55,9 +58,15 @@ def test_the_explanation_has_the_contract_s_keys_and_values() -> None:
         },
         "failure_path": [{"span_id": "loan", "name": "workflow:loan"}, {"span_id": "pay", "name": "pay"}],
         "errors": [
-            {"span_id": "pay", "name": "pay", "role": "cause", "error": "account closed"},
-            {"span_id": "u1", "name": "u1", "role": "compensation", "error": "bureau down"},
-            {"span_id": "loan", "name": "workflow:loan", "role": "consequence", "error": "balance too low"},
+            {"span_id": "pay", "name": "pay", "role": "cause", "error": "account closed", "error_type": "Closed"},
+            {"span_id": "u1", "name": "u1", "role": "compensation", "error": "bureau down", "error_type": None},
+            {
+                "span_id": "loan",
+                "name": "workflow:loan",
+                "role": "consequence",
+                "error": "balance too low",
+                "error_type": "Refused",
+            },
         ],
         "never_ran": [],
         "compensations": [
@@ -67,6 +76,7 @@ def test_the_explanation_has_the_contract_s_keys_and_values() -> None:
                 "span_id": "u2",
                 "outcome": "compensated",
                 "error": None,
+                "error_type": None,
                 "started_at": "2025-01-01T00:00:07.000000Z",
                 "ended_at": "2025-01-01T00:00:07.500000Z",
             },
@@ -76,18 +86,25 @@ def test_the_explanation_has_the_contract_s_keys_and_values() -> None:
                 "span_id": "u1",
                 "outcome": "failed",
                 "error": "bureau down",
+                "error_type": None,
                 "started_at": "2025-01-01T00:00:08.000000Z",
                 "ended_at": "2025-01-01T00:00:08.500000Z",
             },
         ],
         "still_standing": [
-            {"span_id": "credit", "name": "stage:credit", "reason": "undo failed after 1 attempt"},
+            {
+                "span_id": "credit",
+                "name": "stage:credit",
+                "reason": "compensation failed after 1 attempt",
+                "code": "failed",
+                "certain": True,
+            },
         ],
         "anomalies": [],
     }
 
 
-def test_attempts_without_numbers_whose_ends_are_lost_are_told_apart_from_the_last_back() -> None:
+def test_attempts_without_numbers_whose_ends_are_lost_are_paired_from_the_last_one_back() -> None:
     started = [event(1, "J", "job:started"), event(3, "J", "job:started"), event(5, "J", "job:started")]
 
     def attempts(*more: TraceEvent) -> list[tuple[int | None, int | None]]:
@@ -107,14 +124,14 @@ def test_an_undo_ran_where_it_says_or_else_where_its_job_did() -> None:
             event(1, "u", "undo:compensating", data={"original_span_id": "a", **own}),
             event(2, "j", "job:started", "u", data={"worker": "w-2"}),
         ]
-        (row,) = build_trace("T", events, now=LATER).ledger
+        (row,) = build_trace("T", events, now=LATER).compensations
         assert (row.place and row.place.worker) == place
 
 
 def test_what_may_be_nothing_but_clocks_that_disagree_says_so() -> None:
-    """A step is told to have begun after the undoing had, by the clock of another host."""
+    """By its events a step began after the undoing had, by the clock of another host."""
 
-    def told(late_host: str | None, undo_host: str | None) -> str:
+    def detail(late_host: str | None, undo_host: str | None) -> str:
         def at_host(name: str | None) -> dict[str, Any]:
             return {"host": name} if name else {}
 
@@ -137,8 +154,8 @@ def test_what_may_be_nothing_but_clocks_that_disagree_says_so() -> None:
         return anomaly.detail
 
     plain = "started after the undoing had begun: job"
-    assert told("b", "a") == f"{plain} (on b, the undoing on a: their clocks may disagree)"
-    assert told("a", "a") == told(None, "a") == told("b", None) == plain
+    assert detail("b", "a") == f"{plain} (on b, the undoing on a: their clocks may disagree)"
+    assert detail("a", "a") == detail(None, "a") == detail("b", None) == plain
 
 
 def test_an_undo_between_two_attempts_keeps_its_last_error() -> None:
@@ -149,19 +166,19 @@ def test_an_undo_between_two_attempts_keeps_its_last_error() -> None:
           u1      5..6:retry job ~credit !bank down
         """
     trace = build_trace("T", events_of(saga), now=LATER)
-    assert "undo `u1` 00:00:05.000Z, attempt 1, last error: bank down\n" in hand_over(trace, inert)
-    (row,) = explain(trace)["compensations"]
+    assert "by `u1` 00:00:05.000Z, attempt 1, last error: bank down\n" in incident_summary(trace, inert)
+    (row,) = report(trace)["compensations"]
     assert (row["outcome"], row["error"]) == ("unconfirmed", "bank down")
 
 
-@pytest.mark.parametrize(("phase", "reason", "told"), [
+@pytest.mark.parametrize(("phase", "reason", "expected"), [
     ("abandoned", "worker w-7 lost", "worker w-7 lost"),
     ("stopped", "by ops", "by ops"),
     ("stopped", None, "stopped"),
     ("failed", None, "failed"),
 ])  # fmt: skip
 def test_an_undo_without_an_error_says_why_it_ended_and_not_why_it_began(
-    phase: str, reason: str | None, told: str
+    phase: str, reason: str | None, expected: str
 ) -> None:
     steps = events_of("loan 0..9 failed\n  credit 1..2 +release\n  pay 3..4 failed")
     begun = {"original_span_id": "credit", "job_name": "release", "reason": "pay failed"}
@@ -169,14 +186,14 @@ def test_an_undo_without_an_error_says_why_it_ended_and_not_why_it_began(
         event(5, "U", "job:started", "loan", data=begun),
         event(6, "U", f"job:{phase}", "loan", data={"reason": reason} if reason else None),
     ]
-    answer = explain(build_trace("T", [*steps, *undo], now=LATER))
+    answer = report(build_trace("T", [*steps, *undo], now=LATER))
     (row,) = answer["compensations"]
-    assert (row["outcome"], row["error"]) == ("failed", told)
-    assert {one["error"] for one in answer["errors"] if one["span_id"] == "U"} <= {told if reason else None}
+    assert (row["outcome"], row["error"]) == ("failed", expected)
+    assert {one["error"] for one in answer["errors"] if one["span_id"] == "U"} <= {expected if reason else None}
 
 
-def test_of_what_an_undo_left_behind_the_first_error_is_told() -> None:
-    """Of many jobs that failed once it said it was done; which one is told must not hang on any order but time's."""
+def test_of_what_an_undo_left_behind_the_first_error_counts() -> None:
+    """Of many jobs that failed once it said it was done; which one is given must not hang on any order but time's."""
     jobs = "".join(f"            job{n}  6..{8 + n / 10} failed job !Late:error {n}\n" for n in range(20))
     events = events_of(f"""
         loan      0..30
@@ -184,12 +201,14 @@ def test_of_what_an_undo_left_behind_the_first_error_is_told() -> None:
           pay2    3..4 failed
           undo    5..7 ~pay
 {jobs}""")
-    [row] = [row for row in build_trace("T", reversed(events), now=LATER).ledger if row.original_span_id == "pay"]
+    [row] = [
+        row for row in build_trace("T", reversed(events), now=LATER).compensations if row.original_span_id == "pay"
+    ]
     assert (row.outcome, row.error) == ("failed", "error 0")
 
 
 @pytest.mark.parametrize(
-    ("jobs", "told"),
+    ("jobs", "expected"),
     [
         ("a 6..8 canceled job", "a was canceled"),
         ("a 6..8 stopped job", "a was stopped"),
@@ -198,7 +217,7 @@ def test_of_what_an_undo_left_behind_the_first_error_is_told() -> None:
         ("c d6 job needs=b\n            b d5 job needs=pay2", "b never ran: it waits for stage:pay2, which failed"),
     ],
 )
-def test_an_undo_whose_jobs_never_did_their_work_says_why(jobs: str, told: str) -> None:
+def test_an_undo_whose_jobs_never_did_their_work_says_why(jobs: str, expected: str) -> None:
     saga = f"""
         loan      0..9 failed
           pay     1..2 +refund
@@ -207,8 +226,8 @@ def test_an_undo_whose_jobs_never_did_their_work_says_why(jobs: str, told: str) 
             {jobs}
         """
     trace = build_trace("T", events_of(saga), now=LATER)
-    [row] = explain(trace)["compensations"]
-    assert (trace.verdict, row["outcome"], row["error"]) == ("rollback_incomplete", "failed", told)
+    [row] = report(trace)["compensations"]
+    assert (trace.verdict, row["outcome"], row["error"]) == ("rollback_incomplete", "failed", expected)
 
 
 AHEAD = """
@@ -229,12 +248,12 @@ def test_an_event_of_a_wrong_clock_keeps_no_trace_running() -> None:
         assert trace.anomalies[0].detail == (
             "1 span has events dated up to 40 min 50 s after they were read: late; a host's clock is wrong"
         )
-        trace.add([], now=START + 3 * second + IDLE)
+        trace = build_trace("T", order, now=START + 3 * second + IDLE)
         assert trace.status == "running"
-        trace.add([], now=START + 4 * second + IDLE)
+        trace = build_trace("T", order, now=START + 4 * second + IDLE)
         assert (trace.verdict, trace.status) == ("unknown", "unknown")
         assert [one.kind for one in trace.anomalies] == ["clock_skew", "never_ended"]
-        assert "silent" not in hand_over(trace, inert)
+        assert "silent" not in incident_summary(trace, inert)
 
 
 def test_a_reader_whose_clock_is_behind_ends_nothing() -> None:
@@ -245,7 +264,7 @@ def test_a_reader_whose_clock_is_behind_ends_nothing() -> None:
     assert (ended.verdict, ended.status) == ("rollback_incomplete", "failed")
 
 
-def test_a_clock_a_little_ahead_is_nothing_to_tell_of() -> None:
+def test_a_clock_a_little_ahead_is_no_anomaly() -> None:
     trace = build_trace("T", events_of("loan 0..\n  pay 3..4"), now=START - IDLE + 4_000_000)
     assert (trace.verdict, trace.anomalies) == ("running", ())
 
@@ -281,20 +300,18 @@ def test_a_parent_without_a_name_is_none() -> None:
         msgspec.structs.replace(event(n, "A", f"stage:a:{phase}"), parent_span_id=parent)
         for n, (phase, parent) in enumerate([("started", ""), ("progress", None), ("completed", "")])
     ]
-    whole, grown = build_trace("T", events, now=LATER), build_trace("T", [], now=LATER)
-    grown.add(events)
-    assert whole == grown
-    assert (whole.roots, whole.missing_parents, whole.verdict) == (("A",), (), "succeeded")
+    trace = build_trace("T", events, now=LATER)
+    assert (list(trace.roots), list(trace.missing_parents), trace.verdict) == (["A"], [], "succeeded")
 
 
 def test_of_many_steps_that_stand_the_first_are_named() -> None:
     events = [event(0, "loan", "workflow:loan:failed")]
     for n in reversed(range(150)):
-        told = {"compensation": "undo", "seq": 1000 - n}
-        events.append(event(1 + n // 4, f"s{n:03}", f"stage:{n}:completed", "loan", data=told))
-    told = build_trace("T", events, now=LATER).summary
-    assert told.endswith(
-        "150 of 150 steps still standing (stage:3, stage:2, stage:1 and 147 more), and no undo ever began"
+        data = {"compensation": "undo", "seq": 1000 - n}
+        events.append(event(1 + n // 4, f"s{n:03}", f"stage:{n}:completed", "loan", data=data))
+    summary = build_trace("T", events, now=LATER).summary
+    assert summary.endswith(
+        "150 of 150 steps still standing (stage:3, stage:2, stage:1 and 147 more), and no compensation began"
     )
 
 
@@ -309,5 +326,3 @@ def test_a_chain_a_hundred_thousand_deep() -> None:
     assert len(trace.failure_path) == depth == sum(1 for _ in trace.walk())
     assert trace.cause is not None
     assert trace.cause.span_id == str(depth - 1)
-    trace.add([event(1, "leaf", "stage:y:failed", str(depth - 1))])
-    assert trace.failure_path[-1] == "leaf"

@@ -1,4 +1,4 @@
-"""What is said of a trace hangs on no order in which Python happens to keep a set."""
+"""No answer depends on the order in which Python happens to keep a set."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 SOME, HEAVY = 1_000, 3_000
 
 
-def told_by_an_interpreter(hash_seed: int, forests: int) -> list[str]:
+def answers_of_an_interpreter(hash_seed: int, forests: int) -> list[str]:
     """The answers to so many random forests, in an interpreter that hashes text its own way."""
     here = Path(__file__).parent
     environment = os.environ | {"PYTHONHASHSEED": str(hash_seed), "PYTHONPATH": f"{here}:{here.parent}"}
@@ -20,26 +20,27 @@ def told_by_an_interpreter(hash_seed: int, forests: int) -> list[str]:
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout.splitlines()
 
 
-def test_every_interpreter_says_the_same(heavy: bool) -> None:
+def test_every_interpreter_gives_the_same_answers(heavy: bool) -> None:
     forests = HEAVY if heavy else SOME
-    first, second = (told_by_an_interpreter(seed, forests) for seed in (1, 2))
+    first, second = (answers_of_an_interpreter(seed, forests) for seed in (1, 2))
     assert len(first) == forests
     assert first == second
 
 
-def tell() -> None:
+def print_answers() -> None:
     """Print a line for each forest."""
     from test_properties import NOW, random_forest
 
     from sagatrace_tui.labels import inert
     from sagatrace_tui.model import build_trace
-    from sagatrace_tui.model.explain import explain, hand_over
+    from sagatrace_tui.views.incident_summary import incident_summary
+    from sagatrace_tui.views.report import report
 
     for number in range(int(sys.argv[1])):
-        # The seeds from here on gave different answers once: two errors, of which any was told.
+        # The seeds from here on gave different answers once: two errors, of which either was given.
         trace = build_trace("T", random_forest(random.Random(3_500 + number)), now=NOW)
-        print(json.dumps([explain(trace), hand_over(trace, inert), list(trace.walk())]))
+        print(json.dumps([report(trace), incident_summary(trace, inert), list(trace.walk())]))
 
 
 if __name__ == "__main__":
-    tell()
+    print_answers()

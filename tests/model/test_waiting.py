@@ -1,4 +1,4 @@
-"""What a running trace waits on: each state in words, the order of importance, and what silence says."""
+"""The spans that a running trace waits for: each state in words, their order, and silence."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from notation import START, events_of, moment
 from sagatrace.events import TraceEvent, new_event
 from sagatrace_tui.labels import inert
 from sagatrace_tui.model import IDLE, Trace, build_trace
-from sagatrace_tui.model.explain import explain, hand_over
-from sagatrace_tui.model.waiting import MOST, waiting_on
+from sagatrace_tui.views.incident_summary import incident_summary
+from sagatrace_tui.views.report import report
+from sagatrace_tui.views.waiting import MOST, waiting_on
 
 
 def job(second: float, phase: str, span_id: str = "pay", **data: Any) -> TraceEvent:
-    event_type, told = f"job:{phase}", {"job_name": span_id, **data}
+    event_type, data = f"job:{phase}", {"job_name": span_id, **data}
     at, parent = moment(second), "loan"
     return new_event(
-        trace_id="T", span_id=span_id, parent_span_id=parent, event_type=event_type, timestamp=at, data=told
+        trace_id="T", span_id=span_id, parent_span_id=parent, event_type=event_type, timestamp=at, data=data
     )
 
 
@@ -27,8 +28,12 @@ def at(second: float) -> int:
 
 
 def loan(*events: TraceEvent, now: float) -> Trace:
+    return build_trace("T", trace_events(*events), now=at(now))
+
+
+def trace_events(*events: TraceEvent) -> list[TraceEvent]:
     root = new_event(trace_id="T", span_id="loan", event_type="workflow:loan:started", timestamp=moment(0))
-    return build_trace("T", [root, *events], now=at(now))
+    return [root, *events]
 
 
 @pytest.mark.parametrize(
@@ -81,7 +86,7 @@ def test_every_state_in_words(events: list[TraceEvent], now: float, words: str) 
     assert waiting.line == f"pay: {words}"
 
 
-def test_a_dependency_is_named_and_comes_before_who_waits_for_it() -> None:
+def test_a_dependency_is_named_and_comes_before_the_span_that_waits_for_it() -> None:
     trace = loan(job(1, "deferred", "mail", depends_on="k1"), job(1, "enqueued", "k1", job_name="check"), now=3)
     waiting = waiting_on(trace, at(3))
     assert waiting is not None
@@ -89,14 +94,14 @@ def test_a_dependency_is_named_and_comes_before_who_waits_for_it() -> None:
     assert waiting.line == "check: queued for 2 s +1 more"
 
 
-def test_what_will_never_run_is_waited_for_by_nobody() -> None:
+def test_a_span_that_will_never_run_is_not_waited_for() -> None:
     trace = loan(job(1, "deferred", "mail", depends_on="k1"), job(1, "started", "k1"), job(2, "failed", "k1"), now=3)
     waiting = waiting_on(trace, at(3))
     assert waiting is not None
     assert [one.span_id for one in waiting.waits] == ["loan"]
 
 
-def test_what_runs_comes_before_what_waits_and_what_is_older_before_what_is_newer() -> None:
+def test_running_spans_come_before_waiting_ones_and_older_ones_first() -> None:
     trace = loan(job(1, "enqueued", "d"), job(4, "started", "b"), job(3, "started", "c"), job(2, "started", "a"), now=9)
     waiting = waiting_on(trace, at(9))
     assert waiting is not None
@@ -117,7 +122,7 @@ UNWINDING = """
     """
 
 
-def test_an_unwinding_trace_tells_how_far_it_is_and_what_is_being_undone() -> None:
+def test_a_compensating_trace_shows_how_far_it_is() -> None:
     trace = build_trace("T", events_of(UNWINDING), now=at(14))
     assert trace.verdict == "compensating"
     waiting = waiting_on(trace, at(14))
@@ -127,11 +132,11 @@ def test_an_unwinding_trace_tells_how_far_it_is_and_what_is_being_undone() -> No
     assert waiting.line == "undoing stage:funds: 1 of 3 undone · bank: running for 4 s +1 more"
 
 
-def test_silence_is_told_when_it_lasts() -> None:
+def test_long_silence_is_shown() -> None:
     trace = loan(job(1, "started"), now=2)
-    told = {second: waiting_on(trace, at(second)) for second in (60, 61, 301)}
-    assert [one and one.silence for one in told.values()] == [59_000_000, 60_000_000, 300_000_000]
-    assert [one and one.line for one in told.values()] == [
+    found = {second: waiting_on(trace, at(second)) for second in (60, 61, 301)}
+    assert [one and one.silence for one in found.values()] == [59_000_000, 60_000_000, 300_000_000]
+    assert [one and one.line for one in found.values()] == [
         "pay: running for 59 s",
         "pay: running for 1 min 00 s · no event for 1 min 00 s",
         "pay: running for 5 min 00 s · no event for 5 min 00 s",
@@ -141,36 +146,35 @@ def test_silence_is_told_when_it_lasts() -> None:
 def test_a_trace_that_has_ended_waits_on_nothing() -> None:
     assert waiting_on(build_trace("T", [], now=at(0)), at(0)) is None
     trace = loan(job(1, "started"), now=2)
-    trace.add([], now=at(1) + IDLE + 1)
+    trace = build_trace("T", trace_events(job(1, "started")), now=at(1) + IDLE + 1)
     assert waiting_on(trace, trace.now) is None
-    assert "Waiting on" not in hand_over(trace, inert)
+    assert "Waiting on" not in incident_summary(trace, inert)
 
 
-def test_an_event_changes_what_is_waited_on() -> None:
-    trace = loan(job(1, "started"), now=2)
-    trace.add([job(5, "completed"), job(6, "started", "mail")], now=at(7))
+def test_a_later_event_changes_the_wait() -> None:
+    trace = loan(job(1, "started"), job(5, "completed"), job(6, "started", "mail"), now=7)
     waiting = waiting_on(trace, at(7))
     assert waiting is not None
     assert waiting.line == "mail: running for 1 s"
 
 
-def test_of_many_the_first_are_told_and_all_are_counted() -> None:
+def test_of_many_the_first_are_listed_and_all_are_counted() -> None:
     trace = loan(*(job(1 + n / 1000, "enqueued", f"j{n:03}") for n in range(500)), now=9)
     waiting = waiting_on(trace, at(9))
     assert waiting is not None
     assert (len(waiting.waits), waiting.count) == (MOST, 500)
     assert waiting.line == "j000: queued for 8 s +499 more"
-    assert "- and 480 more\n" in hand_over(trace, inert)
+    assert "- and 480 more\n" in incident_summary(trace, inert)
 
 
-def test_the_hand_over_of_a_running_trace_says_what_it_waits_on() -> None:
+def test_the_summary_of_a_running_trace_lists_its_waits() -> None:
     hostile = job(2, "started", "x", job_name="\x1b[2J**evil**\nloan: succeeded")
     events = [job(1, "started"), job(2, "retrying", attempt=1, attempts_allowed=3, next_at=moment(30)), hostile]
     trace = loan(*events, now=18)
-    text = hand_over(trace, inert)
+    text = incident_summary(trace, inert)
     assert "**Waiting on**\n- `" in text
     assert "\n- `pay`: retry 1 of 2 in 12 s\n" in text
     assert "\x1b" not in text
-    assert "waiting_on" not in explain(trace)
-    unwinding = hand_over(build_trace("T", events_of(UNWINDING), now=at(14)), inert)
+    assert "waiting_on" not in report(trace)
+    unwinding = incident_summary(build_trace("T", events_of(UNWINDING), now=at(14)), inert)
     assert "\n- `bank` (undoes `stage:funds`): running for 4 s\n" in unwinding

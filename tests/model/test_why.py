@@ -16,7 +16,8 @@ from sagatrace.tracer import Tracer
 from sagatrace_tui.commands.why import EXIT_STATUSES, why
 from sagatrace_tui.labels import inert
 from sagatrace_tui.model import build_trace
-from sagatrace_tui.model.explain import explain, hand_over
+from sagatrace_tui.views.incident_summary import incident_summary
+from sagatrace_tui.views.report import report
 
 
 @pytest.fixture
@@ -35,8 +36,8 @@ def test_why_says_as_text_and_as_json_what_the_model_says(store_url: str) -> Non
     text, as_json = run_why(store_url, "T"), run_why(store_url, "T", "--json")
     assert (text.exit_code, as_json.exit_code) == (5, 5)
     trace = build_trace("T", events_of(INCIDENT), now=LATER)
-    assert text.output == hand_over(trace, inert)
-    assert json.loads(as_json.output) == explain(trace)
+    assert text.output == incident_summary(trace, inert)
+    assert json.loads(as_json.output) == report(trace)
     assert as_json.output.isascii()
 
 

@@ -1,10 +1,13 @@
-"""The wheel as a worker installs it: built, put into an empty environment, tried."""
+"""The sdist and the wheel: their contents and metadata, and the wheel in an empty environment."""
 
 from __future__ import annotations
 
+import email
 import os
+import re
 import subprocess
 import sys
+import tarfile
 import venv
 import zipfile
 from pathlib import Path
@@ -14,14 +17,28 @@ import pytest
 pytestmark = pytest.mark.xdist_group("wheel")  # one process, as they share what takes long to set up
 
 ROOT = Path(__file__).parents[2]
+ROOTS = ("instrumentation", "explorer")
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with the sdist, and the wheel built from it. Needs the package index, as `python -m build` does."""
     target = tmp_path_factory.mktemp("dist")
-    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(target)]
-    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
-    (built,) = target.glob("*.whl")
+    build = [sys.executable, "-m", "build", "--installer", "uv", "--outdir", str(target), str(ROOT)]
+    built = subprocess.run(build, capture_output=True, text=True, timeout=110)
+    assert built.returncode == 0, built.stdout + built.stderr
+    return target
+
+
+@pytest.fixture(scope="module")
+def wheel(dist: Path) -> Path:
+    (built,) = dist.glob("*.whl")
+    return built
+
+
+@pytest.fixture(scope="module")
+def sdist(dist: Path) -> Path:
+    (built,) = dist.glob("*.tar.gz")
     return built
 
 
@@ -29,6 +46,48 @@ def test_the_wheel_holds_the_two_packages_typed_and_nothing_else(wheel: Path) ->
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.partition("/")[0] for name in names if ".dist-info" not in name} == {"sagatrace", "sagatrace_tui"}
     assert {"sagatrace/py.typed", "sagatrace_tui/py.typed"} <= set(names)
+    assert [name for name in names if name.endswith(".dist-info/licenses/LICENSE")]
+    sources = {path.relative_to(ROOT / root).as_posix() for root in ROOTS for path in (ROOT / root).rglob("*.py")}
+    assert sources <= set(names)
+
+
+def test_the_sdist_holds_the_sources_the_tests_and_the_project_s_texts(sdist: Path) -> None:
+    with tarfile.open(sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+    texts = {"README.md", "LICENSE", "pyproject.toml", "PKG-INFO", ".ci/run"}
+    texts |= {f".github/{name}.md" for name in ("CHANGELOG", "CONTRIBUTING", "SECURITY")}
+    assert texts <= names
+    assert {"instrumentation/sagatrace/py.typed", "explorer/sagatrace_tui/py.typed", "screenshots/tree.svg"} <= names
+    sources = {path.relative_to(ROOT).as_posix() for root in (*ROOTS, "tests") for path in (ROOT / root).rglob("*.py")}
+    assert sources <= names
+    assert not {name.partition("/")[0] for name in names} & {".venv", "dist", ".git"}
+
+
+def test_the_metadata_are_complete_and_pass_twine(dist: Path, wheel: Path) -> None:
+    check = [sys.executable, "-m", "twine", "check", "--strict", *map(str, dist.iterdir())]
+    checked = subprocess.run(check, capture_output=True, text=True)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        metadata = email.message_from_bytes(archive.read(name))
+    assert (metadata["License-Expression"], metadata["Author"]) == ("MIT", "sagatrace contributors")
+    urls = dict(url.split(", ") for url in metadata.get_all("Project-URL", []))
+    assert urls.keys() == {"Homepage", "Issues", "Changelog"}
+
+
+def test_pictures_and_links_of_the_readme_are_absolute_on_a_package_index(wheel: Path) -> None:
+    """Their files exist here, so that the addresses are those of files."""
+    targets = re.findall(r"\]\(([^)]+)\)", (ROOT / "README.md").read_text())
+    relative = {target for target in targets if not target.startswith(("http", "#"))}
+    assert {"screenshots/tree.svg", "tests/README.md"} <= relative
+    assert not [target for target in relative if not (ROOT / target).is_file()]
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        readme = archive.read(name).decode()
+    published = re.findall(r"\]\(([^)]+)\)", readme)
+    assert len(published) == len(targets)
+    assert not [target for target in published if not target.startswith(("https://", "#"))]
+    assert "https://raw.githubusercontent.com/sagatrace/sagatrace/main/screenshots/tree.svg" in published
 
 
 def test_the_bare_wheel_brings_no_textual_and_the_app_says_which_extra_is_missing(wheel: Path, tmp_path: Path) -> None:

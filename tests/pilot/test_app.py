@@ -15,7 +15,7 @@ from sagatrace_tui.theme import DARK, LIGHT, STATUS_TONES, TONES
 async def test_ctrl_c_quits_at_once_from_everywhere(keys: list[str]) -> None:
     app = SagatraceApp(UnreliableStore(failed("T7")), clock=still)
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: "half undone" in screen_text(app), "the list")
+        await until(pilot, lambda: "rollback incomplete" in screen_text(app), "the list")
         await pilot.press(*keys, "ctrl+c")
         await until(pilot, lambda: not app.is_running, "the end")
     assert app.return_code == 0
@@ -42,7 +42,7 @@ async def test_every_theme_of_the_palette_draws_both_screens() -> None:
         await pilot.press("q")
         for name in app.available_themes:
             app.theme = name
-            await until(pilot, lambda: "half undone" in screen_text(app), f"the list in {name}")
+            await until(pilot, lambda: "rollback incomplete" in screen_text(app), f"the list in {name}")
 
 
 @pytest.mark.parametrize("theme", [DARK, LIGHT], ids=lambda theme: theme.name)

@@ -75,7 +75,7 @@ async def test_why_of_a_trace_that_went_well_says_so() -> None:
 async def test_w_in_the_list_leads_straight_to_the_cause() -> None:
     app = SagatraceApp(UnreliableStore(failed("T7")), clock=still)
     async with app.run_test(size=(100, 30)) as pilot:
-        await until(pilot, lambda: "half undone" in screen_text(app), "the list")
+        await until(pilot, lambda: "rollback incomplete" in screen_text(app), "the list")
         await pilot.press("w")
         await until(pilot, lambda: "why: 4 of 7 spans" in screen_text(app), "why")
         assert app.screen.query_one(SpanTree).highlighted == "fuj"
@@ -119,9 +119,9 @@ async def test_the_palette_has_every_action_of_the_screen() -> None:
         titles = [command.title for command in app.get_system_commands(app.screen)]
         assert {"Theme", "Next error, from any pane", "Unfold all", "To the other pane", "Quit at once"} <= set(titles)
         await pilot.press("ctrl+p")
-        await pilot.press(*"Undone")
+        await pilot.press(*"Compensations")
         await until(
-            pilot, lambda: "What was undone" in screen_text(app) and "Screen: c" in screen_text(app), "the command"
+            pilot, lambda: "Compensations and" in screen_text(app) and "Screen: c" in screen_text(app), "the command"
         )
         await pilot.press("enter")
         await until(pilot, lambda: "STILL STANDING" in screen_text(app), "what it does")

@@ -10,8 +10,8 @@ import pytest
 from sagas import START, UnreliableStore, event, screen_text, still, until
 from sagatrace.events import TraceEvent, new_event, utc_timestamp
 from sagatrace_tui.app import SagatraceApp
-from sagatrace_tui.model.summary import TraceSummary
 from sagatrace_tui.values import value_lines
+from sagatrace_tui.views.trace_row import TraceRow
 from sagatrace_tui.widgets.span_tree import SpanTree
 from sagatrace_tui.widgets.trace_list import TraceList
 
@@ -69,7 +69,7 @@ def clean(app: SagatraceApp) -> str:
     return text
 
 
-def listed(app: SagatraceApp) -> tuple[TraceSummary, ...]:
+def listed(app: SagatraceApp) -> tuple[TraceRow, ...]:
     return app.screen.query_one(TraceList).rows
 
 

@@ -1,4 +1,4 @@
-"""The compensation view: what stands is loud, the unwinding in its order, faults of order drawn, Enter jumps."""
+"""The compensation view: what stands is loud, compensations in order, faults of order drawn, Enter jumps."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_undone_in_order_says_that_nothing_stands() -> None:
     assert lines_of(aborted(undo("three", 5), undo("two", 6), undo("one", 7))) == [
         "Nothing is still standing: every step was undone",
         "",
-        "Unwinding, in order  3",
+        "Compensation order  3",
         "1.  ✔ undone        stage:three                        ← undo_three",
         "     done +3.50s · undo at +5.00s for 250ms · on worker-3",
         "     funding failed",
@@ -64,21 +64,25 @@ def test_what_stands_comes_first_with_its_reason() -> None:
     lines = lines_of(aborted(undo("three", 5)))
     assert lines[0] == "⚠ STILL STANDING  2"
     assert [line.split()[1:] for line in lines[1:3]] == [
-        ["stage:one", "unwind", "stopped", "before", "it"],
-        ["stage:two", "unwind", "stopped", "before", "it"],
+        ["stage:one", "rollback", "stopped", "before", "this", "step"],
+        ["stage:two", "rollback", "stopped", "before", "this", "step"],
     ]
-    assert "–   ◌ never undone  stage:two                          ← undo_two" in "\n".join(lines)
+    assert "–   ◌ not started   stage:two                          ← undo_two" in "\n".join(lines)
 
 
 def test_faults_of_order_are_drawn_where_they_are_and_told() -> None:
     lines = lines_of(aborted(undo("one", 5), undo("three", 6), undo("two", 7)))
     assert [line[:3].strip() for line in lines if "← undo" in line] == ["1↕", "2↕", "3↕"]
-    assert "⚠ Odd about the undoing  1" in lines
-    assert lines[-1].strip().startswith("out of order undo: stage:one was undone before stage:three")
+    assert "⚠ Anomalies  1" in lines
+    assert (
+        lines[-1]
+        .strip()
+        .startswith("out of order undo: stage:one was undone before stage:two, which completed after it")
+    )
 
 
 def test_a_trace_without_compensation_says_so() -> None:
-    assert lines_of(succeeded("t")) == ["No step of this trace declared what would undo it, and nothing was undone."]
+    assert lines_of(succeeded("t")) == ["No step of this trace declared a compensation, and nothing was undone."]
 
 
 async def test_c_shows_it_enter_jumps_to_the_span_and_escape_comes_back() -> None:
@@ -101,11 +105,11 @@ def test_what_is_being_undone_is_not_loud_and_what_waits_for_it_is_so_only_so_fa
     lines = lines_of([*aborted()[:-1], *undo("three", 5)[:1]])
     assert lines[:7] == [
         "⚠ STILL STANDING  2 so far",
-        "■ stage:one                               undo never started",
-        "■ stage:two                               undo never started",
+        "■ stage:one                               compensation never started",
+        "■ stage:two                               compensation never started",
         "",
         "▶ Being undone  1",
-        "▶ stage:three                             undo still running",
+        "▶ stage:three                             compensation still running",
         "",
     ]
 
@@ -117,4 +121,4 @@ async def test_a_step_whose_undo_runs_is_said_to_be_undone_in_the_tree_and_in_it
         await until(pilot, lambda: "stage:three  ↺ being undone" in screen_text(app), "the tree")
         assert "stage:two  ⚠ still standing" in screen_text(app)
         app.screen.query_one(SpanTree).go_to("three")
-        await until(pilot, lambda: "undone     not yet: undo still running" in screen_text(app), "the detail")
+        await until(pilot, lambda: "undone     not yet: compensation still running" in screen_text(app), "the detail")

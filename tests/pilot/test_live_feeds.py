@@ -120,7 +120,6 @@ def test_a_changed_trace_is_folded_anew() -> None:
     [before] = feed.read(NOW_TOO)
     store.append(failed("t"))
     [after] = feed.read(NOW_TOO)
-    feed.shown(after.trace)
     assert before.trace is not None
     assert after.trace is not None
     assert (len(before.trace.spans), len(after.trace.spans)) == (3, 7)

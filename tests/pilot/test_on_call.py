@@ -56,14 +56,14 @@ async def test_the_hints_are_those_of_the_pane_one_is_in() -> None:
         assert hints(app).startswith("Enter Detail   e Error   w Why")
         for key, shown in (
             ("tab", "Enter Open   Space Fold   w Why"),
-            ("c", "Enter To the span   w Why"),
+            ("c", "Enter Go to span   w Why"),
             ("1", "Enter"),
         ):
             await pilot.press(key)
             await until(pilot, lambda shown=shown: hints(app).startswith(shown), shown)
             assert hints(app).endswith("? Help   q Back")
         await pilot.press("slash")
-        await until(pilot, lambda: hints(app) == "Enter Go on in the tree   Esc Give up", "the hints of the line")
+        await until(pilot, lambda: hints(app) == "Enter Back to tree   Esc Cancel", "the hints of the line")
         await pilot.press("escape")
         await until(pilot, lambda: hints(app).startswith("Enter Detail"), "those of the tree again")
 
@@ -72,7 +72,7 @@ async def test_how_to_stop_and_go_on_following_is_hinted_at_on_80_columns() -> N
     app = opened(failed("T7"))
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "CAUSE" in screen_text(app), "the tree")
-        for shown in ("f Pause", "f Follow", "f Pause"):
+        for shown in ("f Pause", "f Resume", "f Pause"):
             await until(pilot, lambda shown=shown: shown in hints(app), shown)
             assert hints(app).endswith("? Help   q Back")
             await pilot.press("f")
@@ -81,7 +81,7 @@ async def test_how_to_stop_and_go_on_following_is_hinted_at_on_80_columns() -> N
 async def test_the_hints_of_the_query_line_are_its_own() -> None:
     app = SagatraceApp(UnreliableStore(failed("T7")), clock=still)
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: "half undone" in screen_text(app), "the list")
+        await until(pilot, lambda: "rollback incomplete" in screen_text(app), "the list")
         await pilot.press("slash")
         await until(
             pilot, lambda: hints(app) == "Tab Complete   ↑ Earlier query   Enter Search   Esc Back", "its hints"
@@ -301,6 +301,6 @@ async def test_jobs_that_wait_for_what_failed_are_blocked_and_nothing_is_said_to
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "◌ send_letter  blocked" in screen_text(app), "the job that waits")
         head = " ".join(" ".join(screen_text(app).splitlines()[:4]).split())
-        assert "failed at charge_card (declined) · nothing runs: 1 span waits for what failed" in head
+        assert "failed at charge_card (declined) · nothing to undo" in head
         await pilot.press("G")
         await until(pilot, lambda: "blocked    by charge_card, which failed" in screen_text(app), "by what")

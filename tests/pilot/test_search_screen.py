@@ -20,12 +20,12 @@ async def test_the_newest_traces_are_listed_with_status_in_words(size: tuple[int
     store = UnreliableStore([*failed("T-failed", 1), *succeeded("T-done", 20), *running("T-runs", 40)])
     app = SagatraceApp(store, clock=still)
     async with app.run_test(size=size) as pilot:
-        await until(pilot, lambda: "⚠ half undone" in screen_text(app), "the failed trace")
+        await until(pilot, lambda: "⚠ rollback incomplete" in screen_text(app), "the failed trace")
         words = [word for line in screen_text(app).splitlines() for word in line.split() if word in WORDS]
-        assert words == ["running", "succeeded", "half"]
+        assert words == ["running", "succeeded", "rollback"]
 
 
-WORDS = {"running", "succeeded", "half"}
+WORDS = {"running", "succeeded", "rollback"}
 
 
 async def test_results_show_while_the_rest_is_still_read() -> None:
@@ -47,8 +47,8 @@ async def test_traces_written_while_it_runs_appear_and_the_cursor_stays() -> Non
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "✔ succeeded" in screen_text(app), "the old trace")
         store.append(failed("new", 30))
-        await until(pilot, lambda: "⚠ half undone" in screen_text(app), "the new trace, without a key")
-        assert "▌⚠ half undone" in screen_text(app), "a cursor nobody moved stays at the newest"
+        await until(pilot, lambda: "⚠ rollback incomplete" in screen_text(app), "the new trace, without a key")
+        assert "▌⚠ rollback incomplete" in screen_text(app), "a cursor nobody moved stays at the newest"
         await pilot.press("j")
         assert "▌✔ succeeded" in screen_text(app)
         store.append(failed("newer", 40))
@@ -133,11 +133,11 @@ async def test_f_leaves_the_list_as_it_is_and_counts_what_changes() -> None:
         await until(pilot, lambda: "polling every 1 s" in screen_text(app) and "✔" in screen_text(app), "the list")
         await pilot.press("f")
         store.append([*failed("new", 71), *running("runs", 72)])
-        await until(pilot, lambda: "paused, f follows · +2 changes" in screen_text(app), "the count")
-        assert "half undone" not in screen_text(app)
+        await until(pilot, lambda: "paused (f resumes) · +2 changes" in screen_text(app), "the count")
+        assert "rollback incomplete" not in screen_text(app)
         await pilot.press("f")
-        await until(pilot, lambda: "⚠ half undone" in screen_text(app), "the new trace")
-        [row] = [line for line in screen_text(app).splitlines() if "half undone" in line]
+        await until(pilot, lambda: "⚠ rollback incomplete" in screen_text(app), "the new trace")
+        [row] = [line for line in screen_text(app).splitlines() if "rollback incomplete" in line]
         assert row[0] in "+▌"
         await until(pilot, lambda: "paused" not in screen_text(app), "the state")
 
@@ -152,7 +152,7 @@ async def test_the_store_is_left_alone_while_another_screen_is_on_top() -> None:
         await until(pilot, lambda: poller._paused, "the pause")
         await pilot.press("escape")
         store.append(failed("new", 71))
-        await until(pilot, lambda: "⚠ half undone" in screen_text(app), "going on at once")
+        await until(pilot, lambda: "⚠ rollback incomplete" in screen_text(app), "going on at once")
 
 
 async def test_a_store_that_hangs_does_not_keep_the_app_from_ending() -> None:

@@ -6,8 +6,8 @@ from textual.app import ComposeResult
 
 from sagas import event, failed, orphaned, screen_text, trace_of
 from sagatrace.events import TraceEvent
-from sagatrace_tui.model.outline import Outline
 from sagatrace_tui.theme import ThemedApp
+from sagatrace_tui.views.outline import Outline
 from sagatrace_tui.widgets.detail_lines import MAX_EVENTS, detail_lines
 from sagatrace_tui.widgets.span_detail import SpanDetail
 
@@ -68,11 +68,11 @@ def test_a_step_names_its_undo_an_undo_its_step_and_what_stands_is_loud() -> Non
     assert "undoes     cre  stage:credit\n" in text_of("und", failed("t"))
     text = text_of("cre", failed("t"))
     assert "undo       release_credit\n" in text
-    assert "undone     NO, still standing: undo failed after 1 attempt\n" in text
+    assert "undone     no, still standing: compensation failed after 1 attempt\n" in text
 
 
 def test_a_parent_never_seen_is_explained() -> None:
-    assert text_of("gone", orphaned("t")).startswith("parent never seen\nspan       gone\n\nNamed as parent by 1 span")
+    assert text_of("gone", orphaned("t")).startswith("missing parent\nspan       gone\n\nNamed as parent by 1 span")
     assert "⚠          orphan: " in text_of("kid", orphaned("t"))
 
 
@@ -93,9 +93,9 @@ def test_what_is_cut_says_how_much_there_is() -> None:
 
 def test_a_long_field_and_a_long_error_go_on_below_themselves() -> None:
     lines = text_of("cre", failed("t"), width=30).split("\n")
-    assert "undone     NO, still standing:" in lines
-    assert lines[lines.index("undone     NO, still standing:") + 1 :][:2] == [
-        " " * 11 + "undo failed after 1", " " * 11 + "attempt",
+    assert "undone     no, still standing:" in lines
+    assert lines[lines.index("undone     no, still standing:") + 1 :][:2] == [
+        " " * 11 + "compensation failed", " " * 11 + "after 1 attempt",
     ]  # fmt: skip
 
 

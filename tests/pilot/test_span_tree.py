@@ -7,8 +7,8 @@ from textual.app import ComposeResult
 from sagas import NOW, event, failed, many_alike, orphaned, running, screen_text, trace_of
 from sagatrace.events import TraceEvent
 from sagatrace_tui.model import Trace
-from sagatrace_tui.model.outline import Outline
 from sagatrace_tui.theme import ThemedApp
+from sagatrace_tui.views.outline import Outline
 from sagatrace_tui.widgets.span_tree import SpanTree
 
 
@@ -86,7 +86,7 @@ async def test_a_parent_never_seen_has_a_named_place_and_the_orphan_a_mark() -> 
     app = Harness(trace_of(orphaned("t")))
     async with app.run_test(size=(120, 6)):
         text = "\n".join(shown(app))
-        assert "▾ ? gone  parent never seen" in text
+        assert "▾ ? gone  missing parent" in text
         assert "└── ✘ stage:load  CAUSE  ⚠ orphan  disk full" in text
 
 

@@ -7,14 +7,14 @@ from textual.app import ComposeResult
 
 from sagas import NOW, screen_text
 from sagatrace_tui.labels import short_name
-from sagatrace_tui.model.summary import TraceSummary
 from sagatrace_tui.theme import ThemedApp
+from sagatrace_tui.views.trace_row import TraceRow
 from sagatrace_tui.widgets.trace_list import GAP, TraceList, columns
 
 
-def rows(*numbers: int) -> tuple[TraceSummary, ...]:
+def rows(*numbers: int) -> tuple[TraceRow, ...]:
     return tuple(
-        TraceSummary(f"trace-{n}", NOW - n, "succeeded", f"loan {n}", NOW - 5_000_000, 1_500_000, 3) for n in numbers
+        TraceRow(f"trace-{n}", NOW - n, "succeeded", f"loan {n}", NOW - 5_000_000, 1_500_000, 3) for n in numbers
     )
 
 
@@ -68,7 +68,7 @@ async def test_the_cursor_stays_on_its_trace_when_rows_arrive_above() -> None:
         traces.rows = rows(100, 101, *range(40))
         await pilot.pause()
         assert traces.highlighted == rows(3)[0]
-        assert "▌✔ succeeded     loan 3" in screen_text(app)
+        assert "▌✔ succeeded   loan 3" in screen_text(app)
 
 
 async def test_what_is_in_sight_stays_when_rows_arrive_above_a_scrolled_list() -> None:
@@ -85,7 +85,7 @@ async def test_what_is_in_sight_stays_when_rows_arrive_above_a_scrolled_list() -
         assert titles.startswith(f" VERDICT ↑{traces.scroll_offset.y} ")
         await pilot.press("g")
         await pilot.pause()
-        assert screen_text(app).startswith(" VERDICT         NAME")
+        assert screen_text(app).startswith(" VERDICT       NAME")
 
 
 async def test_the_cursor_stays_on_the_trace_that_was_opened() -> None:

@@ -46,7 +46,7 @@ async def test_a_trace_asked_for_is_open_at_once_with_the_list_beneath() -> None
         await until(pilot, lambda: "release_credit" in screen_text(app), "the tree")
         await until(pilot, lambda: "error 3 of 4" in screen_text(app), "the place among the errors")
         text = screen_text(app)
-        assert "⚠ half undone: rollback incomplete  workflow:loan-approval" in text
+        assert "⚠ rollback incomplete  workflow:loan-approval" in text
         assert "failed at transfer_funds (InsufficientFunds: balance 1200 < 25000) · rollback incomplete: 1" in text
         assert "error 3 of 4 · took 4.50s · started 1m ago at 2025-12-22 10:00:00Z · 7 spans · 16 events" in text
         assert "transfer_funds  CAUSE" in text
@@ -119,11 +119,11 @@ async def test_f_leaves_the_screen_as_it_is_and_counts_what_comes() -> None:
         await pilot.press("f")
         assert "paused" in screen_text(app)
         store.append(events[12:])
-        await until(pilot, lambda: "paused, f follows · +4 events" in screen_text(app), "the count")
+        await until(pilot, lambda: "paused (f resumes) · +4 events" in screen_text(app), "the count")
         assert "release_credit" not in screen_text(app)
         assert "▶ running" in screen_text(app)
         await pilot.press("f")
-        await until(pilot, lambda: "⚠ half undone: rollback incomplete" in screen_text(app), "the verdict")
+        await until(pilot, lambda: "⚠ rollback incomplete" in screen_text(app), "the verdict")
         assert "release_credit" in screen_text(app)
         assert "paused" not in screen_text(app)
 

@@ -15,6 +15,7 @@ from rq.exceptions import DuplicateJobError
 from rq.job import Job
 from rq.worker import BaseWorker
 
+from sagatrace import TraceContext, Tracer
 from sagatrace.queues import TracedQueue
 from sagatrace.rq import SimpleWorker, TracedWorkerMixin, Worker, current_trace
 
@@ -67,6 +68,15 @@ def die_once() -> str:
 def fail_once() -> str:
     if ran().connection.llen(f"ran:{current_id()}") == 1:
         raise ConnectionError("busy")
+    return "in the end"
+
+
+def step_once() -> str:
+    """Trace a step, which fails the first time; without the help of any worker of ours."""
+    job = ran()
+    with Tracer().span("stage:step", TraceContext(job.meta["sagatrace"]["trace_id"], job.id)):
+        if job.connection.llen(f"ran:{job.id}") == 1:
+            raise ConnectionError("busy")
     return "in the end"
 
 

@@ -144,6 +144,7 @@ def everyday(row: Row, kind: str, *, forks: bool, all_of_them: bool = True) -> N
     expect(queue.enqueue(fates.fail), "failed")
     retrying = "retrying" if RQ3 or "spawn" not in row.name else "retrying?"
     expect(queue.enqueue(fates.fail_once, retry=Retry(max=2)), retrying, "completed")
+    expect(queue.enqueue(fates.step_once, retry=Retry(max=1)), retrying, "completed")
     expect(queue.enqueue(fates.last, 100, job_timeout=3), "failed")
     if forks:
         expect(queue.enqueue(fates.die), "failed")
@@ -168,7 +169,8 @@ def _more_of_everyday(row: Row, *, forks: bool) -> None:
         expect(queue.enqueue(fates.clobber_once, retry=Retry(max=1)), "retrying", "completed")
     expect(queue.enqueue(fates.ask_once), "retrying", "completed")
     expect(queue.enqueue(fates.ask_always), "retrying", "failed")
-    expect(queue.enqueue(fates.succeed, repeat=Repeat(times=1)), "completed", "completed")
+    waits = ["enqueued"] if blind else ["enqueued", "enqueued"]
+    expect(queue.enqueue(fates.succeed, repeat=Repeat(times=1)), "completed", "completed", waits=waits)
     expect(queue.enqueue(fates.succeed, result_ttl=0), "completed?" if blind else "completed")
     expect(queue.enqueue(fates.give_unpicklable), "completed")
     expect(queue.enqueue("no_such_module.function"), "failed", runs=0)

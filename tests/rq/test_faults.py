@@ -12,7 +12,7 @@ from typing import Any
 import fates
 import pytest
 from redis import Redis
-from rq import Callback, Queue, Retry
+from rq import Callback, Queue, Repeat, Retry
 from rq.job import Job, JobStatus
 
 from sagatrace.jobs import JobTeller, faults
@@ -28,6 +28,8 @@ PLACES = [
     "_Teller.begin",
     "JobTeller.place_of",
     "JobTeller.carry",
+    "JobTeller.begin_again",
+    "JobTeller.repeat",
     "JobTeller.failure",
     "JobTeller.error_of",
     "JobTeller.start",
@@ -65,6 +67,7 @@ def enqueue(queue: Queue) -> dict[str, Job]:
         "badly": queue.enqueue(fates.fail, **calls),
         "again": queue.enqueue(fates.fail_once, retry=Retry(max=1), **calls),
         "asked": queue.enqueue(fates.ask_once),
+        "repeated": queue.enqueue(fates.succeed, 7, repeat=Repeat(times=1)),
         "killed": queue.enqueue(fates.die, **calls),
         "left": queue.enqueue(fates.leave, 0),
     }

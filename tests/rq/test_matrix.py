@@ -18,7 +18,7 @@ import pytest
 from sagatrace import TraceEvent, open_store
 from sagatrace.events import CLOSING_PHASES, split_event_type
 from sagatrace_tui.demo.workers import worker_environment
-from sagatrace_tui.live.reading import wall_clock
+from sagatrace_tui.live import wall_clock
 from sagatrace_tui.model import build_trace
 from servers import TcpRedis
 
@@ -103,6 +103,31 @@ def test_no_attempt_is_without_exactly_one_end(matrix: Matrix) -> None:
         ends = {event_id.removesuffix(":end") for event_id in ids if event_id.endswith(":end")}
         assert starts == ends, name
         assert starts or name in ("none/never-taken", "fork/stuck"), name
+
+
+def test_a_step_names_the_execution_that_it_was_opened_in(matrix: Matrix) -> None:
+    """Whatever the worker, as no hook of ours runs in what RQ 2 spawns."""
+    found = 0
+    for name, events in matrix.events.items():
+        for step in [event for event in events if event.event_type == "stage:step:started"]:
+            attempts = [event for event in events if event.span_id == step.parent_span_id and event.id[-6:] == ":start"]
+            (own,) = [event for event in attempts if event.id == f"{step.data.get('execution')}:start"]
+            ends = [event for event in events if event.span_id == step.span_id and event is not step]
+            assert [own.id, step.id] == [event.id for event in sorted([own, step], key=lambda event: event.micros)], (
+                name
+            )
+            assert ["execution" in event.data for event in ends] == [False], name
+            found += 1
+    assert found == 2 * sum(row["row"].endswith("everyday") for row in matrix.rows)
+
+
+def test_an_attempt_ends_before_the_next_begins(matrix: Matrix) -> None:
+    """In the times of the events, too, though another worker may begin before the first has written the end."""
+    for name, events in matrix.events.items():
+        for job_id in {event.span_id for event in events if event.id.endswith(":start")}:
+            own = sorted((event for event in events if event.span_id == job_id), key=lambda e: (e.micros, e.id))
+            ids = [event.id for event in own if event.id.endswith((":start", ":end"))]
+            assert ids == [f"{start[:-6]}{what}" for start in ids[::2] for what in (":start", ":end")], (name, job_id)
 
 
 def test_the_outcome_is_the_one_rq_holds(matrix: Matrix) -> None:

@@ -26,7 +26,6 @@ def store(account: CosmosAccount) -> Iterator[CosmosStore]:
 def shown(feed: TraceFeed, wishes: frozenset[str] = frozenset()) -> OpenTrace:
     [reading] = feed.read(wishes)
     assert reading.fault is None
-    feed.shown(reading.trace)
     return reading
 
 
@@ -80,16 +79,16 @@ def test_what_comes_in_parts_is_gone_over_once_more_as_what_comes_at_once_is(
 def test_while_redis_tells_it_and_once_a_trace_has_ended_the_account_is_asked_rarely(store: CosmosStore) -> None:
     store.append(running("T1", 70))
     feed = TraceFeed(store, "T1", still)
-    assert shown(feed).following.words == "polling every 1 s"
+    assert shown(feed).status.words == "polling every 1 s"
     told = hearing(feed)
     shown(feed, NOW_TOO)
-    assert shown(feed).following.words == "live by Redis"
-    assert shown(feed).following.every == SWEEP
+    assert shown(feed).status.words == "live by Redis"
+    assert shown(feed).status.every == SWEEP
     assert told.events == []
     store.append(failed("T2"))
     over = TraceFeed(store, "T2", still)
     shown(over)
-    assert shown(over, NOW_TOO).following.words == f"polling every {SWEEP:g} s"
+    assert shown(over, NOW_TOO).status.words == f"polling every {SWEEP:g} s"
 
 
 def test_the_list_asks_once_for_what_is_new_of_all_traces(store: CosmosStore) -> None:

@@ -112,12 +112,12 @@ def test_hostile_data_sends_no_sequence_of_its_own(
     recent.write_text("\n".join(nasty.replace("\n", " ") for nasty in HOSTILE.values()), encoding="utf-8")
     argv = [sys.executable, "-m", "sagatrace_tui", "--store", hostile_url]
     with PtyTerminal(argv, size=size, env={"XDG_STATE_HOME": str(tmp_path / "state")}) as terminal:
-        terminal.until("VERDICT", "half undone" if size[0] > 40 else "polling")
+        terminal.until("VERDICT", "rollback incomplete" if size[0] > 40 else "polling")
         for _ in range(PART if heavy or size[0] > 40 else PART // 2):
             opened(terminal, "\r", "q Back")
             for keys in ("w", "c", "j", "1", "g", "\t", "G", "k", "k", "y", "\t", "Y", "j\t"):
                 pressed(terminal, keys)
-            terminal.press("/", "Enter Go on")
+            terminal.press("/", "Enter Back to tree")
             terminal.press("step\r", "q Back")  # what is typed before the tree has the focus goes into the line
             pressed(terminal, "n*")
             opened(terminal, "q", "q Quit")

@@ -86,15 +86,15 @@ def _wait_for_port(port: int, process: subprocess.Popen[bytes], log: Path) -> No
 
 def test_from_log_in_to_the_cause_the_ledger_the_clipboard_and_out(sshd: Server, tui: Command) -> None:
     with PtyTerminal([*sshd.login, shlex.join(["exec", *tui()]).replace("'exec'", "exec")]) as terminal:
-        terminal.until("VERDICT", "loan-2", "half undone")
+        terminal.until("VERDICT", "loan-2", "rollback incomplete")
         terminal.press("/status:failed\r", "1 trace")
         terminal.press("\r", CAUSE, "rollback incomplete: 1 of 1 step still standing", "InsufficientFunds")
         terminal.press("w", "why: 4 of 7 spans")
         terminal.press("c", "STILL STANDING  1", "undo failed after 1 attempt", "← release_credit")
-        terminal.press("Y", "Copied the hand-over")
+        terminal.press("Y", "Copied the incident summary")
         assert copied(bytes(terminal.raw))[-1].startswith("**rollback_incomplete** — `loan-2`")
         terminal.press("\x1b", CAUSE)
-        terminal.press("\x1a", "No shell started this, none could bring it back")
+        terminal.press("\x1a", "Cannot suspend: no parent shell")
         terminal.press("q", "VERDICT")
         terminal.send("q")
         assert terminal.wait() == 0

@@ -42,7 +42,7 @@ def test_every_terminal_shows_the_cause_unasked_in_no_more_colours_than_it_has(
     tui: Command, kind: str, size: tuple[int, int]
 ) -> None:
     with PtyTerminal(tui("loan-2"), size=size, env=KINDS[kind]) as terminal:
-        terminal.until(CAUSE[:21], "half undone")
+        terminal.until(CAUSE[:21], "rollback incomplete")
         terminal.until_true(lambda: "q Back" in terminal.text.splitlines()[-1], "no hints in the last line")
         styles = b"".join(COLORS.findall(bytes(terminal.raw)))
         truecolor, indexed = b"8;2;" in styles, b"8;5;" in styles
@@ -62,7 +62,7 @@ def test_what_typing_will_replace_is_seen_without_colours(tui: Command) -> None:
         terminal.press("/cred", "3 of 3 spans")
         assert not _underlined(terminal)
         terminal.press("\r", "Enter Detail")
-        terminal.press("/", "Enter Go on")
+        terminal.press("/", "Enter Back to tree")
         assert _underlined(terminal) == "cred"
         terminal.send("\x03")
         assert terminal.wait() == 0
@@ -136,7 +136,7 @@ def test_ctrl_z_stops_nothing_where_no_shell_could_bring_it_back(tui: Command) -
     with PtyTerminal(tui("loan-2")) as terminal:
         terminal.until(CAUSE)
         terminal.send("\x1a")
-        terminal.until("No shell started this", CAUSE)
+        terminal.until("Cannot suspend", CAUSE)
         assert psutil.Process(terminal.process.pid).status() != psutil.STATUS_STOPPED
         terminal.press("?", "Keys")
         terminal.send("\x1a")
@@ -178,7 +178,7 @@ def test_the_list_waits_for_a_store_that_is_not_there_yet_and_a_trace_does_not(t
         store = open_store(url)
         store.append(failed("loan-2", 20))
         store.close()
-        terminal.until("half undone")
+        terminal.until("rollback incomplete")
         terminal.send("q")
         assert terminal.wait() == 0
     with PtyTerminal([*command[:-1], f"sqlite:///{tmp_path}/never.db", "loan-2"]) as terminal:
@@ -209,7 +209,7 @@ def test_y_copies_and_capital_y_hands_over(tui: Command) -> None:
         terminal.until(CAUSE)
         terminal.press("y", "Copied the span id, 3 characters")
         assert copied(bytes(terminal.raw)) == ["fuj"]
-        terminal.press("Y", "Copied the hand-over")
+        terminal.press("Y", "Copied the incident summary")
         text = copied(bytes(terminal.raw))[1]
         assert text.startswith("**rollback_incomplete** — `loan-2`")
         assert "InsufficientFunds: balance 1200 < 25000" in text
@@ -227,7 +227,7 @@ def test_what_screen_may_have_drawn_of_a_long_copy_is_drawn_over(tui: Command) -
     with PtyTerminal(tui("loan-2"), env={**KINDS["screen-256color"], "STY": None}) as terminal:
         terminal.until(CAUSE)
         before = len(terminal.raw)
-        terminal.press("Y", "Copied the hand-over")
+        terminal.press("Y", "Copied the incident summary")
         for text in (b"transfer_funds", b"workflow:loan-approval"):
             terminal.until_true(
                 lambda text=text: text in terminal.raw[before:].rpartition(b"\x07")[2],  # type: ignore[misc]

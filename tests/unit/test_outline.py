@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sagas import NOW, event, failed, many_alike, trace_of
-from sagatrace_tui.model.find import find
-from sagatrace_tui.model.outline import Outline
-from sagatrace_tui.model.timeline import pieces, timeline
+from sagatrace_tui.views.find import find
+from sagatrace_tui.views.outline import Outline
+from sagatrace_tui.views.timeline import pieces, timeline
 
 
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=30), st.sets(st.integers(0, 30)), st.sets(st.integers(0, 30)))
@@ -80,6 +81,18 @@ def test_idle_gaps_are_drawn_short_and_time_stays_in_order() -> None:
     columns = [short.column(plain.start + at * 100_000, 100) for at in range(1011)]
     assert all(one <= other for one, other in pairwise(columns))
     assert (columns[0], columns[-1]) == (0, 100)
+
+
+@pytest.mark.parametrize(("last", "expected"), [("completed", [(2, 40), (41, 75)]), ("started", [(2, 40)])])
+def test_idle_stretches_found_once_hold_as_the_trace_runs_on(last: str, expected: list[tuple[int, int]]) -> None:
+    events = [event("t", "wf", "workflow:w:started", 0.0)]
+    for number, (phase, at) in enumerate([("started", 0), ("completed", 2), ("started", 40), (last, 41)]):
+        events.append(event("t", f"s{number // 2}", f"stage:x:{phase}", at, "wf", id=f"E{number}"))
+    trace = trace_of(events, now=NOW - 30_000_000)
+    line = timeline(trace, NOW, squeeze=True, idle=Outline(trace).idle)
+    start = trace.started_at or 0
+    assert line.gaps == tuple((start + one * 1_000_000, start + other * 1_000_000) for one, other in expected)
+    assert line == timeline(trace_of(events), NOW, squeeze=True)
 
 
 def test_find_looks_into_names_ids_types_errors_data_and_tags_whatever_the_case() -> None:

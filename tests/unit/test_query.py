@@ -10,7 +10,7 @@ from sagatrace.stores import DataIs
 from sagatrace_tui.labels import VERDICTS
 from sagatrace_tui.live import as_search
 from sagatrace_tui.model import Verdict
-from sagatrace_tui.model.query import KEYS, Moment, Query, QueryError, completions, parse_query
+from sagatrace_tui.views.query import KEYS, Moment, Query, QueryError, completions, parse_query
 
 HOUR = 3_600_000_000
 
@@ -35,8 +35,8 @@ def test_the_whole_of_it() -> None:
     ("text", "expected"),
     [
         ("", Query()),
-        ("status:half-undone", Query(verdict="rollback_incomplete")),
-        ('status:"not undone" since:2h', Query(verdict="rollback_missing", since=Moment(2 * HOUR, ago=True))),
+        ("status:rollback-incomplete", Query(verdict="rollback_incomplete")),
+        ('status:"rollback missing" since:2h', Query(verdict="rollback_missing", since=Moment(2 * HOUR, ago=True))),
         ("status:rollback_incomplete", Query(verdict="rollback_incomplete")),
         ("type:job:failed", Query(event_type="job:failed")),
         ("type:ai:decision", Query(event_type="ai:decision")),

@@ -28,7 +28,7 @@ __all__ = ["CHECKS", "Check", "Patient", "doctor", "examined"]
 PROBE_TRACE: Final = "sagatrace-doctor"
 _TOLERATED_OFFSET: Final = 2.0  # seconds; answers carry the time to the second
 _DELIVERED_WITHIN: Final = 10.0  # seconds that an event may wait with nobody to deliver it
-_SIGNS: Final = {"ok": "ok   ", "fault": "FAULT", "off": "-    "}
+_SIGNS: Final = {"ok": "ok  ", "fault": "FAIL", "off": "-   "}
 
 
 @dataclass(frozen=True, slots=True)

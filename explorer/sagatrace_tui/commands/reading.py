@@ -21,7 +21,7 @@ from sagatrace_tui.model import Trace
 
 __all__ = ["list_traces", "show", "tree_lines"]
 
-_COLUMNS = "{:<16}{:<38}{:<26}{:<22}{:>8}{:>7}{:>8}"
+_COLUMNS = "{:<28}{:<38}{:<26}{:<22}{:>8}{:>7}{:>8}"
 
 
 @click.command("list")
@@ -72,7 +72,7 @@ def show(trace_id: str, store_url: str | None) -> None:
     for line in tree_lines(trace):
         click.echo(line)
     if trace.anomalies:
-        click.echo("\nOdd about this trace:")
+        click.echo("\nAnomalies:")
         for anomaly in trace.anomalies:
             click.echo(f"  ! {anomaly.kind}: {inert(anomaly.detail, 400)}")
 
@@ -91,6 +91,8 @@ def tree_lines(trace: Trace) -> Iterator[str]:
         lines = "".join("│  " if more else "   " for more in follows[1:-1])
         branch = ("├─ " if follows[-1] else "└─ ") if depth else ""
         span = trace.spans.get(span_id)
-        line = span_line(span, ended=trace.status != "running") if span else "? never seen"
+        line = "? missing parent"
+        if span is not None:
+            line = span_line(span, ended=trace.status != "running", runs=len(trace.runs_of(span_id)))
         label = f"{line}  [{inert(span_id, 80)}]"
         yield f"{lines}{branch}{label}"

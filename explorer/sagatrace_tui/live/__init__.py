@@ -1,16 +1,18 @@
-"""What is on screen kept true to the store: feeds that read, hear and fold, and the thread that makes them.
+"""Feeds keep a screen up to date with the store; a poller reads a feed in its own thread.
 
-A feed knows a store and no screen; what it yields does not change while it is shown. reading (what is yielded) →
-following (the state, in words) → partition (what is known of a trace) → twins (that, folded) → trace_feed, list_feed →
-poller (the thread). follow does the same for who reads line by line.
+`status` is the state of a feed in words, `refresh` decides when the store is read, `partition` holds the known events
+of one trace. `trace_feed` builds an immutable trace from them; `list_feed` does so for many, with a row for each
+(`listed_traces`). `poller` is the thread. `tail` does the same for a command that prints lines. A feed knows a store
+and no screen.
 """
 
-from sagatrace_tui.live.follow import Step, follow_store, follow_trace
-from sagatrace_tui.live.following import SWEEP, Following, following
-from sagatrace_tui.live.list_feed import ListFeed, as_search
+from sagatrace_tui.live.list_feed import OLDER, ListFeed, Listing, as_search
+from sagatrace_tui.live.listed_traces import PAGE
 from sagatrace_tui.live.poller import FRAME, Poller
-from sagatrace_tui.live.reading import AFRESH, INTERVAL, LOOK, OLDER, PAGE, Clock, Listing, Meter, OpenTrace, wall_clock
-from sagatrace_tui.live.trace_feed import TraceFeed
+from sagatrace_tui.live.refresh import AFRESH, INTERVAL, LOOK, Clock, Meter, wall_clock
+from sagatrace_tui.live.status import SWEEP, LiveStatus, live_status
+from sagatrace_tui.live.tail import Step, follow_store, follow_trace
+from sagatrace_tui.live.trace_feed import OpenTrace, TraceFeed
 
 __all__ = [
     "AFRESH",
@@ -21,9 +23,9 @@ __all__ = [
     "PAGE",
     "SWEEP",
     "Clock",
-    "Following",
     "ListFeed",
     "Listing",
+    "LiveStatus",
     "Meter",
     "OpenTrace",
     "Poller",
@@ -32,6 +34,6 @@ __all__ = [
     "as_search",
     "follow_store",
     "follow_trace",
-    "following",
+    "live_status",
     "wall_clock",
 ]

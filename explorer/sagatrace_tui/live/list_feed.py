@@ -1,35 +1,61 @@
-"""The newest traces, or those that a query finds, kept true to the store."""
+"""The newest traces, or those that a query finds, kept up to date with the store."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Final
 
 from sagatrace.errors import StoreNotFoundError
 from sagatrace.events import TraceEvent
-from sagatrace.mirror import Heard, Mirror, Subscriber
+from sagatrace.mirror import Mirror
 from sagatrace.stores import EventStore, Search, TellsChanges, TraceHit, data_condition
-from sagatrace_tui.live.following import following, seconds_between_looks
-from sagatrace_tui.live.reading import AFRESH, INTERVAL, LOOK, OLDER, PAGE, Clock, Listing, Meter, in_words, wall_clock
-from sagatrace_tui.live.shelf import Shelf
-from sagatrace_tui.model.query import Query
-from sagatrace_tui.model.summary import TraceSummary
+from sagatrace_tui.live.listed_traces import PAGE, ListedTraces
+from sagatrace_tui.live.refresh import AFRESH, LOOK, Clock, Meter, Refresh, error_line, wall_clock
+from sagatrace_tui.live.status import LiveStatus
+from sagatrace_tui.views.query import Query
+from sagatrace_tui.views.trace_row import TraceRow
 
-__all__ = ["ListFeed", "as_search"]
+__all__ = ["OLDER", "ListFeed", "Listing", "as_search"]
 
+OLDER: Final = "older"
+"""The wish for one more page of older traces."""
 _MOST: Final = 1_000
 """Rows kept, unless the reader has gone further down."""
 _PART: Final = 2_000
-"""Events asked for at once, when asking for what is new."""
+"""Events read at once, when reading what is new."""
 _PARTS: Final = 5
-"""So often in one reading; with more, the store is searched instead."""
+"""Parts read at most in one reading; with more news, the store is searched instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The listed traces as of `now`, latest activity first.
+
+    `queries` and `micros` are the cost of the last reading that asked the store.
+    """
+
+    rows: tuple[TraceRow, ...]
+    now: int
+    queries: int
+    micros: int
+    reading: bool
+    exhausted: bool
+    fault: str | None
+    status: LiveStatus
+    missing: bool
+    """Whether the fault is that there is no store yet."""
+    looked_at: int
+    """The number of traces read to find these rows."""
+    unfinished: bool
+    """Whether the next reading will look further, asked for or not; ask for it immediately."""
 
 
 class ListFeed:
     """The newest traces of a store, or those that a query finds.
 
-    At first it is searched and each trace fetched; later only what is new is asked for, and traces that run are kept.
+    At first the store is searched and each trace read. Later only what is new is read. A running trace with news is
+    built again once per reading.
     """
 
     def __init__(
@@ -39,109 +65,94 @@ class ListFeed:
         self._query = query or Query()
         self._clock = clock
         self._page = page
-        self._shelf = Shelf(store, clock)
+        self._listed = ListedTraces(store, clock)
+        self._refresh = Refresh()
         self._most = _MOST
         self._wanted = page // 2  # rows to show, where a query finds them by reading trace after trace
         self._older: TraceHit | None = None
         self._exhausted = False
         self._cursor: str | None = None
         self._stamp: str | None = None
-        self._subscriber: Subscriber | None = None
-        self._heard: Heard | None = None
-        self._behind = True
-        self._look_at = self._retry_at = 0.0  # a look that failed is not tried again for every event that is heard
-        self._every = INTERVAL
         self._fault: str | None = None  # until the store has been read again
         self._missing = False
-        self._cost = Meter(clock)  # of the last reading that asked the store
+        self._cost = Meter(clock)
 
     def listen(self, mirror: Mirror, wake: Callable[[], object]) -> None:
-        """Hear what is published from now on; `wake` is called, in another thread, when there is news."""
-        self.deafen()
-        self._subscriber = Subscriber(mirror, None, wake)
-        self._subscriber.start()
+        """Receive published events from now on; `wake` is called, in another thread, when there are some."""
+        self._refresh.listen(mirror, None, wake)
 
     def deafen(self) -> None:
-        """Hear nothing more."""
-        subscriber, self._subscriber = self._subscriber, None
-        if subscriber is not None:
-            subscriber.stop()
+        """Receive no more published events."""
+        self._refresh.deafen()
 
     def read(self, wishes: frozenset[str] = frozenset()) -> Iterator[Listing]:
-        """Read once, yielding the list as it fills; the last one is complete or says what failed."""
+        """Read once, yielding the list as it fills; the last one is complete or has the error."""
         meter = Meter(self._clock)
         afresh = AFRESH in wishes
+        listed, refresh = self._listed, self._refresh
         if afresh:
-            self._shelf.forget_all()
+            listed.mark_stale()
         try:
-            self._hear()
-            at = time.monotonic()
-            if afresh or LOOK in wishes or at >= self._look_at or (self._behind and at >= self._retry_at):
-                self._look(meter)
+            self._update(meter, look=afresh or LOOK in wishes)
             self._forget_oldest()
             if OLDER in wishes:
                 self._wanted = len(self._rows()) + self._page // 2
-            if OLDER in wishes or (self._falls_short() and time.monotonic() >= self._retry_at):
+            if OLDER in wishes or (self._falls_short() and refresh.may_ask):
                 self._search_older(meter)
-                self._most = max(self._most, len(self._shelf.rows))
-            may_ask = time.monotonic() >= self._retry_at
-            due = [row.trace_id for row in self._shelf.ordered() if may_ask and row.trace_id in self._shelf.stale]
+                self._most = max(self._most, len(listed.rows))
+            may_ask = refresh.may_ask
+            due = [row.trace_id for row in listed.ordered() if may_ask and row.trace_id in listed.stale]
             for count, trace_id in enumerate(due):
                 if count < self._page or count % self._page == 0:
                     yield self._listing(meter, reading=True)
-                self._shelf.fetch(trace_id, meter, whole=afresh)
+                listed.fetch(trace_id, meter, whole=afresh)
             self._fault = None if meter.queries else self._fault
         except Exception as error:  # noqa: BLE001 - shown where it happened, and the next reading tries again
-            self._fault, self._missing = in_words(error), isinstance(error, StoreNotFoundError)
-            self._retry_at = max(self._retry_at, time.monotonic() + INTERVAL)
+            self._fault, self._missing = error_line(error), isinstance(error, StoreNotFoundError)
+            refresh.put_off()
         yield self._listing(meter)
 
-    def _rows(self) -> list[TraceSummary]:
-        """The rows to show: how a whole trace stands is known only once it was read."""
+    def _update(self, meter: Meter, *, look: bool) -> None:
+        """Take the published events and, if it is time, what is new in the store."""
+        self._listed.add_events(self._refresh.take(), self._is_listed(), stored=False)
+        try:
+            if look or self._refresh.is_due():
+                self._read_store(meter)
+        finally:  # published events are shown even when the store fails
+            self._listed.build_outdated()
+
+    def _rows(self) -> list[TraceRow]:
+        """Return the rows to show: the verdict of a trace is known only once it was read."""
         wanted = self._query.verdict
-        return [row for row in self._shelf.ordered() if wanted is None or row.verdict == wanted]
+        return [row for row in self._listed.ordered() if wanted is None or row.verdict == wanted]
 
     def _falls_short(self) -> bool:
-        """Whether all that is listed was read, and older traces must be to have the rows that are wanted."""
-        if self._query.verdict is None or self._exhausted or self._older is None or self._shelf.stale:
+        """Whether every listed trace was read, and older ones must be read to find the rows that are wanted."""
+        if self._query.verdict is None or self._exhausted or self._older is None or self._listed.stale:
             return False
         return len(self._rows()) < self._wanted
 
     def _forget_oldest(self) -> None:
-        """A list left open for days does not grow without end: what is forgotten is found again by going down to it."""
-        last = self._shelf.keep(self._most)
+        """Bound the list of a screen left open for days; scrolling down finds the forgotten traces again."""
+        last = self._listed.keep(self._most)
         if last is not None:
             self._older, self._exhausted = last, False
 
-    def _hear(self) -> None:
-        subscriber = self._subscriber
-        self._heard = subscriber.take() if subscriber is not None else None
-        if self._heard is not None:
-            self._behind |= self._heard.missed
-            self._shelf.take_in(self._heard.events, self._is_listed(), stored=False)
-        self._shelf.judge_silent()
-
-    def _look(self, meter: Meter) -> None:
-        """See what is new in the store."""
-        began = time.monotonic()
-        try:
+    def _read_store(self, meter: Meter) -> None:
+        with self._refresh.reading():
             if not self._take_changes(meter):
                 place, self._cursor, self._stamp = (self._cursor, self._stamp), None, None
                 self._search_newest(meter)
-                for trace_id in self._shelf.running():
-                    self._shelf.fetch(trace_id, meter, whole=False)
+                for trace_id in self._listed.oldest_readings():
+                    self._listed.fetch(trace_id, meter, whole=False)
                 self._cursor, self._stamp = place  # only now: a search that failed is due again
-        finally:
-            took = time.monotonic() - began
-            free = self._stamp is not None
-            self._every = seconds_between_looks(self._heard, free=free, over=False, least=max(INTERVAL, 10 * took))
-            self._look_at = self._retry_at = began + took + self._every
-        self._behind, self._retry_at, self._fault = False, 0.0, None
+            self._refresh.is_free = self._stamp is not None
+        self._fault = None
 
     def _take_changes(self, meter: Meter) -> bool:
-        """Ask for what is new and take it up; False where the store must be searched, first of all and after a flood.
+        """Read what is new; return False where the store must be searched: at first, and after a flood of events.
 
-        In a flood, what only adds to the past of a trace that has ended is not found before the list is read afresh.
+        In a flood, late events of a trace that has ended are found only when the list is read afresh.
         """
         store = self._store
         if not isinstance(store, TellsChanges):
@@ -153,7 +164,7 @@ class ListFeed:
         for _ in range(_PARTS if self._cursor is not None else 0):
             cursor = self._cursor
             changes = meter.of(lambda at=cursor: store.fetch_all_since(at, _PART))  # type: ignore[misc]
-            self._shelf.take_in(changes.events, self._is_listed(), stored=True)
+            self._listed.add_events(changes.events, self._is_listed(), stored=True)
             self._cursor, more = changes.cursor, changes.more
             if not more:
                 break
@@ -163,7 +174,7 @@ class ListFeed:
         return not more
 
     def _is_listed(self) -> Callable[[TraceEvent], bool]:
-        """Whether an event brings its trace into the list: it matches, and is no older than what is listed."""
+        """Return whether an event brings its trace into the list: it matches, and is no older than the list."""
         search = as_search(self._query, self._clock(), self._page)
         oldest = None if self._exhausted or self._older is None else self._older.latest
 
@@ -175,22 +186,22 @@ class ListFeed:
         return matches
 
     def _search_newest(self, meter: Meter) -> None:
-        known = max((row.latest for row in self._shelf.rows.values()), default=None)
+        known = max((row.latest for row in self._listed.rows.values()), default=None)
         before: TraceHit | None = None
         while True:
             hits = self._search(before, meter)
             if self._older is None:
                 self._older = hits[-1] if hits else None
                 self._exhausted = len(hits) < self._page
-            # More came since the last reading than one page holds: go on until known ground.
+            # More traces are new than one page holds: continue until a known one.
             if known is None or len(hits) < self._page or hits[-1].latest <= known:
                 return
             before = hits[-1]
 
     def _search_older(self, meter: Meter) -> None:
-        """Half a page of new ones at least: older events of traces already listed fill pages too."""
-        wanted = len(self._shelf.rows) + self._page // 2
-        while not self._exhausted and len(self._shelf.rows) < wanted:
+        """Find at least half a page of new traces: older events of traces already listed fill pages too."""
+        wanted = len(self._listed.rows) + self._page // 2
+        while not self._exhausted and len(self._listed.rows) < wanted:
             hits = self._search(self._older, meter)
             self._exhausted = len(hits) < self._page
             if hits:
@@ -201,7 +212,7 @@ class ListFeed:
         wanted = search if before is None else search.after(before)
         hits = meter.of(lambda: self._store.search(wanted))
         for hit in hits:
-            self._shelf.found(hit)
+            self._listed.add_hit(hit)
         return hits
 
     def _listing(self, meter: Meter, *, reading: bool = False) -> Listing:
@@ -214,15 +225,15 @@ class ListFeed:
             reading=reading,
             exhausted=self._exhausted,
             fault=self._fault,
-            following=following(self._heard, behind=self._behind, every=self._every),
-            missing=self._fault is not None and self._missing and not self._shelf.rows,
-            looked_at=len(self._shelf.rows),
+            status=self._refresh.status(),
+            missing=self._fault is not None and self._missing and not self._listed.rows,
+            looked_at=len(self._listed.rows),
             unfinished=self._fault is None and self._falls_short(),
         )
 
 
 def as_search(query: Query, now: int, limit: int) -> Search:
-    """What a store is asked for as of `now`, in microseconds since 1970. Raises SearchError for a bad data key."""
+    """Return the search for a query as of `now`, in microseconds since 1970. Raises SearchError for a bad data key."""
     return Search(
         limit=limit,
         since=None if query.since is None else query.since.at(now),

@@ -1,4 +1,4 @@
-"""What is known of one trace: read from the store and heard from the mirror, each event once, as the store has it."""
+"""The known events of one trace, from the store and from the mirror: each once, as the store has it."""
 
 from __future__ import annotations
 
@@ -8,29 +8,37 @@ from dataclasses import dataclass, field
 from sagatrace.errors import EventError
 from sagatrace.events import TraceEvent
 from sagatrace.stores import Changes, EventStore, Malformed, TellsChanges
-from sagatrace_tui.live.reading import Meter
+from sagatrace_tui.live.refresh import Meter
 from sagatrace_tui.model import Trace, build_trace, reading_anomalies
 
-__all__ = ["GivenUpError", "News", "Partition"]
+__all__ = ["GivenUpError", "News", "Partition", "ended_by_silence"]
 
 
 class GivenUpError(Exception):
-    """Nobody waits any more for what is being read."""
+    """The screen that waited for this reading is gone."""
 
 
 @dataclass(slots=True)
 class News:
-    """`added` was not known before; `replaced` was known otherwise; `rewritten` says that something known is other now,
-    or gone; `doubtful` that what was heard of an event is not what is known of it: the store knows."""
+    """`added` events were not known before; `replaced` ones were known with other content.
+
+    `rewritten`: known content changed or is gone. `doubtful`: a published event is not what is known under its id, so
+    the store must be read.
+    """
 
     added: list[TraceEvent] = field(default_factory=list)
     replaced: list[TraceEvent] = field(default_factory=list)
     rewritten: bool = False
     doubtful: bool = False
 
+    @property
+    def is_change(self) -> bool:
+        """Whether a trace built before is out of date."""
+        return bool(self.added) or self.rewritten
+
 
 class Partition:
-    """The events of one trace by their ids, and the documents that are none; one thread at a time may use it."""
+    """The events of one trace by id, and its malformed documents; one thread at a time may use it."""
 
     def __init__(self, store: EventStore, trace_id: str) -> None:
         self._store = store
@@ -40,9 +48,9 @@ class Partition:
         self.events: dict[str, TraceEvent] = {}
         self.malformed: dict[str, Malformed] = {}
         self.arrived = 0
-        """Documents that have come so far of the reading under way, or of the last one."""
+        """Documents received so far by the reading under way, or by the last one."""
         self.given_up = False
-        """Set by whoever waits no more, in any thread: a reading in parts ends with the part it is in."""
+        """Set it, in any thread, to end a reading in parts after the part under way."""
 
     @property
     def is_read(self) -> bool:
@@ -55,7 +63,7 @@ class Partition:
         return self._stamp is not None
 
     def look(self, meter: Meter, *, whole: bool = False) -> News:
-        """Read what is new in the store, or everything. Raises StoreError."""
+        """Read what is new in the store, or with `whole` everything. Raises StoreError."""
         store, stamp = self._store, None
         if isinstance(store, TellsChanges):
             stamp = store.stamp()  # before the reading: what is written meanwhile is read once more, not overlooked
@@ -66,7 +74,7 @@ class Partition:
         return self._replace(changes) if changes.whole else self.learn(changes.events, changes.malformed)
 
     def hear(self, events: Iterable[TraceEvent]) -> News:
-        """Take up what was published."""
+        """Take published events."""
         news = News()
         for event in events:
             known = self.events.get(event.id)
@@ -78,7 +86,7 @@ class Partition:
         return news
 
     def learn(self, events: Iterable[TraceEvent], malformed: Iterable[Malformed] = ()) -> News:
-        """Take up what the store has: it replaces what was known."""
+        """Take what the store has: it replaces what was known."""
         news = News()
         for event in events:
             known = self.events.get(event.id)
@@ -97,8 +105,8 @@ class Partition:
             self.events.pop(one.document_id, None)
         return news
 
-    def folded(self, now: int) -> Trace:
-        """All of it as a trace."""
+    def build_trace(self, now: int) -> Trace:
+        """Build a trace of all that is known, as of `now`."""
         found = ((malformed.document_id, malformed.fault) for malformed in self.malformed.values())
         return build_trace(self.trace_id, self.events.values(), now=now, anomalies=reading_anomalies(found))
 
@@ -125,15 +133,20 @@ class Partition:
         return News(added, replaced, rewritten)
 
 
+def ended_by_silence(trace: Trace, now: int) -> bool:
+    """Whether a trace that ran when it was built has been silent for so long, as of `now`, that it counts as ended."""
+    return trace.status == "running" and trace.is_idle(now)
+
+
 def _is_same(one: TraceEvent, other: TraceEvent) -> bool:
-    """Whether two documents say the same: a store may give back its times and numbers written another way."""
+    """Whether two documents have one content: a store may return times and numbers in another notation."""
     if one == other:
         return True
     try:
-        told, heard = (
+        mine, theirs = (
             (event.span_id, event.parent_span_id, event.event_type, event.status, event.tags, event.micros, event.data)
             for event in (one, other)
         )
     except EventError:
         return False
-    return told == heard
+    return mine == theirs

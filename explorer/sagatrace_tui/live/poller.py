@@ -7,22 +7,23 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Final, Generic, TypeVar
 
-from sagatrace_tui.live.reading import INTERVAL
+from sagatrace_tui.live.refresh import INTERVAL
 
-__all__ = ["FRAME", "Poller"]
+__all__ = ["FRAME", "REST", "Poller"]
 
 FRAME: Final = 1 / 15
-"""Seconds between two readings, however fast news comes."""
-_SHARE: Final = 2
-"""For each second that a reading takes, so many without one: keys come first."""
+"""Seconds between two readings, however fast events come."""
+REST: Final = 2
+"""Seconds of rest for each second of work: keys come first."""
 
 _T = TypeVar("_T")
 
 
 class Poller(Generic[_T]):
-    """Reads in a thread of its own, every `interval` seconds and at once when asked, and publishes what it read.
+    """Reads in its own thread, every `interval` seconds and immediately when asked, and publishes the results.
 
-    A daemon, and never joined: a store that hangs must not keep the app from ending. Reads one at a time.
+    After each reading the thread rests at least twice as long as the reading took, unless it is asked. The thread is
+    a daemon and never joined: a store that hangs must not keep the app from ending.
     """
 
     def __init__(
@@ -57,13 +58,13 @@ class Poller(Generic[_T]):
             self._changed.notify()
 
     def nudge(self) -> None:
-        """There is news: read within a frame."""
+        """Read within a frame, or after the rest: there is news."""
         with self._changed:
             self._nudged = True
             self._changed.notify()
 
     def pause(self, paused: bool = True) -> None:
-        """Leave the store alone while nobody looks; going on reads at once."""
+        """Stop reading while the screen is hidden; resuming reads immediately."""
         with self._changed:
             self._asked = self._asked or (self._paused and not paused)
             self._paused = paused
@@ -71,11 +72,11 @@ class Poller(Generic[_T]):
 
     @property
     def is_paused(self) -> bool:
-        """Whether it was told to leave the store alone."""
+        """Whether reading is stopped for a while."""
         return self._paused
 
     def stop(self) -> None:
-        """Publish nothing more; the thread ends after the round trip it is in."""
+        """Publish nothing more; the thread ends after the query it is in."""
         with self._changed:
             self._stopped.set()
             self._changed.notify()
@@ -90,13 +91,13 @@ class Poller(Generic[_T]):
                 if self._stopped.is_set():
                     break
                 self._publish(reading)
-                if self._paused:  # what is left of this reading is due when it goes on
+                if self._paused:  # the rest of this reading is due when the poller resumes
                     break
             took = time.monotonic() - began
-            self._frame_at = began + took + max(FRAME - took, _SHARE * took)
+            self._frame_at = began + took + max(FRAME - took, REST * took)
 
     def _wait(self) -> frozenset[str]:
-        """Until something is asked for, there is news, the interval is over or all is; returns what is wished."""
+        """Wait until a reading is asked for, news comes or the interval is over; return the wishes."""
         with self._changed:
             if not self._asked and not self._paused:
                 self._changed.wait_for(lambda: self._is_called() or self._nudged, self._interval)

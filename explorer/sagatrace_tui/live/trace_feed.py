@@ -1,155 +1,147 @@
-"""One trace, kept true to the store."""
+"""One trace, kept up to date with the store."""
 
 from __future__ import annotations
 
 import gc
-import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Final
 
-from sagatrace.mirror import Heard, Mirror, Subscriber
+from sagatrace.mirror import Mirror
 from sagatrace.stores import EventStore
-from sagatrace_tui.live.following import following, seconds_between_looks
-from sagatrace_tui.live.partition import Partition
-from sagatrace_tui.live.reading import AFRESH, INTERVAL, LOOK, Clock, Meter, OpenTrace, in_words, wall_clock
-from sagatrace_tui.live.twins import Twins
+from sagatrace_tui.live.partition import News, Partition, ended_by_silence
+from sagatrace_tui.live.refresh import AFRESH, LOOK, Clock, Meter, Refresh, error_line, wall_clock
+from sagatrace_tui.live.status import LiveStatus
 from sagatrace_tui.model import Trace
-from sagatrace_tui.model.undisturbed import undisturbed
+from sagatrace_tui.model.collector import collector_paused
+from sagatrace_tui.views.outline import Outline
 
-__all__ = ["MANY", "TraceFeed"]
+__all__ = ["OpenTrace", "TraceFeed"]
 
-MANY: Final = 20_000
-"""Events of a trace from which on the cyclic collector is told to look at them no more."""
+_MANY: Final = 20_000
+"""Events of a trace from which on the cyclic collector leaves the trace alone; its passes would stop the screen."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTrace:
+    """One trace as of `now`; None before the first reading, and without events when the store has none.
+
+    `queries` and `micros` are the cost of the last reading that asked the store. `known` counts the events of the
+    trace, `fault` is the error of the last reading. Nothing in it changes: another thread may read it too.
+    """
+
+    trace: Trace | None
+    outline: Outline | None
+    now: int
+    queries: int
+    micros: int
+    fault: str | None
+    status: LiveStatus
+    known: int
 
 
 class TraceFeed:
-    """One trace of a store; the same `Trace` object again for as long as nothing changed.
+    """Reads one trace of a store; yields the same `Trace` object again for as long as nothing changed.
 
-    The store is read once, then only what is new: now and then, and at once when the mirror may have missed something.
-    What the mirror tells is merged by event id. A trace that has ended is read whole once more.
+    The store is read whole once, then only for what is new: at intervals, and immediately when published events may
+    have been missed. Published events are merged by event id. After any news a new trace is built from all events.
+    A trace that has ended is read whole once more.
     """
 
     def __init__(self, store: EventStore, trace_id: str, clock: Clock = wall_clock) -> None:
         self._clock = clock
         self._known = Partition(store, trace_id)
-        self._twins = Twins()
-        self._subscriber: Subscriber | None = None
-        self._heard: Heard | None = None
-        self._behind = True  # the store is to be read, however recently it was
-        self._look_at = self._retry_at = 0.0  # a look that failed is not tried again for every event that is heard
-        self._every = INTERVAL
-        self._cost = Meter(clock)  # of the last reading that asked the store
-        self._checked: Trace | None = None
+        self._refresh = Refresh()
+        self._trace: Trace | None = None
+        self._outline: Outline | None = None
+        self._is_outdated = False  # events are known that the trace does not have
+        self._is_checked = False  # all that the trace has was read whole from the store
+        self._cost = Meter(clock)
         self._fault: str | None = None  # until the store has been read again
 
     def listen(self, mirror: Mirror, wake: Callable[[], object]) -> None:
-        """Hear what is published from now on; `wake` is called, in another thread, when there is news."""
-        self.deafen()
-        self._subscriber = Subscriber(mirror, self._known.trace_id, wake)
-        self._subscriber.start()
+        """Receive published events from now on; `wake` is called, in another thread, when there are some."""
+        self._refresh.listen(mirror, self._known.trace_id, wake)
 
     def deafen(self) -> None:
-        """Hear nothing more."""
-        subscriber, self._subscriber = self._subscriber, None
-        if subscriber is not None:
-            subscriber.stop()
+        """Receive no more published events."""
+        self._refresh.deafen()
 
     @property
     def arrived(self) -> int:
-        """Events that have come so far of the reading under way; any thread may ask."""
+        """The number of events that the reading under way has received so far; any thread may ask."""
         return self._known.arrived
 
     def give_up(self) -> None:
-        """Nobody waits any more: a reading that takes long ends."""
+        """End a long reading early; any thread may ask for it."""
         self._known.given_up = True
 
-    def shown(self, trace: Trace | None) -> None:
-        """The screen shows this trace now: the one before may change again."""
-        self._twins.shown(trace)
-
-    @property
-    def is_waiting(self) -> bool:
-        """Whether there is more than was yielded, for want of being shown."""
-        return self._twins.is_waiting
-
     def read(self, wishes: frozenset[str] = frozenset()) -> Iterator[OpenTrace]:
-        """Take up what was heard and, if it is time, what is new in the store; or say what failed."""
+        """Take the published events and, if it is time, what is new in the store; yield the newest trace."""
         meter = Meter(self._clock)
         try:
-            with undisturbed():
-                if LOOK in wishes:
-                    self._behind, self._retry_at = True, 0.0
-                self._take_in(meter, afresh=AFRESH in wishes)
+            with collector_paused():
+                self._update(meter, wishes)
         except Exception as error:  # noqa: BLE001 - shown where it happened, and the next reading tries again
-            self._fault = in_words(error)
-        twins = self._twins
+            self._fault = error_line(error)
         self._cost = meter if meter.queries else self._cost
         yield OpenTrace(
-            twins.front,
-            twins.outline,
-            self._clock(),
-            self._cost.queries,
-            self._cost.micros,
-            self._fault,
-            following(self._heard, behind=self._behind, every=self._every),
-            len(self._known.events),
-            twins.fresh,
-            twins.hold,
+            trace=self._trace,
+            outline=self._outline,
+            now=self._clock(),
+            queries=self._cost.queries,
+            micros=self._cost.micros,
+            fault=self._fault,
+            status=self._refresh.status(),
+            known=len(self._known.events),
         )
 
-    def _take_in(self, meter: Meter, *, afresh: bool) -> None:
-        subscriber, twins, known = self._subscriber, self._twins, self._known
-        self._heard = subscriber.take() if subscriber is not None else None
-        if self._heard is not None and known.is_read:  # else the reading that is due has it all
-            news = known.hear(self._heard.events)
-            twins.wait(news.added)
-            self._behind |= news.doubtful
-        if self._heard is not None:
-            self._behind |= self._heard.missed
-        rewritten = False
-        to_check = known.is_read and twins.front is not self._checked and self._has_ended()
+    def _update(self, meter: Meter, wishes: frozenset[str]) -> None:
+        if LOOK in wishes:
+            self._refresh.ask()
+        published = self._refresh.take()
+        if self._known.is_read:  # before that, the first reading has them all
+            self._note(self._known.hear(published))
+        try:
+            self._read_store(meter, afresh=AFRESH in wishes)
+        finally:  # published events are shown even when the store fails
+            if self._known.is_read:
+                self._build()
+
+    def _note(self, news: News) -> None:
+        if news.is_change:
+            self._is_outdated, self._is_checked = True, False
+        self._refresh.is_behind |= news.doubtful
+
+    def _read_store(self, meter: Meter, *, afresh: bool) -> None:
+        known, trace = self._known, self._trace
+        has_ended = trace is not None and trace.status != "running" and not self._is_outdated
+        to_check = has_ended and not self._is_checked
+        if not afresh and not self._refresh.is_due(early=to_check):
+            return
         whole = afresh or to_check or not known.is_read
-        at = time.monotonic()
-        try:
-            if afresh or at >= self._look_at or (at >= self._retry_at and (to_check or self._behind)):
-                rewritten = self._look(meter, whole=whole)
-                self._checked = None if whole else self._checked
-        finally:  # what was heard is shown, whatever becomes of the store
-            if known.is_read:
-                self._bring_up(anew=rewritten or afresh)
-        if self._checked is None:
-            self._checked = twins.front
+        with self._refresh.reading(is_over=has_ended):
+            self._note(known.look(meter, whole=whole))
+            self._refresh.is_free = known.tells_for_free
+        self._fault = None
+        self._is_outdated |= afresh
+        self._is_checked |= whole
 
-    def _bring_up(self, *, anew: bool) -> None:
-        twins, known, now = self._twins, self._known, self._clock()
-        if twins.front is None or anew:
-            twins.replace(known.folded(now))
-        elif twins.is_waiting or self._fell_silent(now):
-            twins.turn(lambda: known.folded(now), now)
-
-    def _look(self, meter: Meter, *, whole: bool) -> bool:
-        """Read the store; whether something known is other now."""
-        began = time.monotonic()
-        try:
-            news = self._known.look(meter, whole=whole)
-        finally:
-            took = time.monotonic() - began
-            least = max(INTERVAL, 10 * took)  # a tenth of the time at most is spent on it
-            self._every = seconds_between_looks(
-                self._heard, free=self._known.tells_for_free, over=self._has_ended(), least=least
-            )
-            self._look_at = self._retry_at = began + took + self._every
-        self._behind, self._retry_at, self._fault = False, 0.0, None
-        self._twins.wait(news.added)
-        if whole and len(self._known.events) >= MANY:
+    def _build(self) -> None:
+        """Build the trace again if events came, or if a running one has ended by silence."""
+        now = self._clock()
+        if self._trace is not None and not self._is_outdated:
+            if not ended_by_silence(self._trace, now):
+                return
+            self._is_checked = False
+        trace = self._known.build_trace(now)
+        _prepare(trace)
+        self._trace, self._outline, self._is_outdated = trace, Outline(trace), False
+        if self._is_checked and len(self._known.events) >= _MANY:  # not after every news: garbage would stay, too
             gc.freeze()  # before the collector is back, or it would begin with these
-        return news.rewritten
 
-    def _has_ended(self) -> bool:
-        front = self._twins.front
-        return front is not None and front.status != "running" and not self._twins.is_waiting
 
-    def _fell_silent(self, now: int) -> bool:
-        """A running trace ends by silence as well."""
-        front = self._twins.front
-        return front is not None and front.status == "running" and front.is_idle(now)
+def _prepare(trace: Trace) -> None:
+    """Work out here, in the feed's thread, the lists that a screen would otherwise wait for."""
+    _ = trace.summary, trace.failures, trace.failure_path, trace.compensations, trace.never_ran
+    _ = trace.still_standing, trace.anomalies, trace.innermost

@@ -1,21 +1,36 @@
-"""From a trace's events to what a person asks of it: pure, order-independent, without a clock.
+"""From a trace's events to the answers: pure, independent of their order, without a clock.
 
-facts, phases, attempts → span → fold (events into spans) → forest → census → failure, effects → compensation →
-ledger, undoing → verdict → trace, which joins them → waiting (what a running one waits on) → explain, which says it.
+Read from the bottom to the top. `event_data`, `span_state`, `attempts` and `runs` read the events of one span; `span`
+and `fold` make spans of events; `interruption` ends those whose process died. `tree` and `index` place and sort the
+spans. Then the rules: `sagas` and `retries`, `failures`, `side_effects` and `compensation`, `branches`, `verdict`. The
+lists are made by `standing`, `rollback_checks` and `anomaly_checks`, the sentence by `sentence`. `trace` asks them all.
 """
 
-from sagatrace_tui.model.compensation import Outcome, Standing
-from sagatrace_tui.model.failure import Role
-from sagatrace_tui.model.ledger import LedgerRow
-from sagatrace_tui.model.span import Attempt, Place, Span, SpanKind, SpanStatus, fold_span
-from sagatrace_tui.model.trace import IDLE, Anomaly, NeverRan, Trace, TraceStatus, build_trace, reading_anomalies
-from sagatrace_tui.model.verdict import Verdict
+from sagatrace_tui.model.answers import (
+    Anomaly,
+    Code,
+    Compensation,
+    Effect,
+    NeverRan,
+    Outcome,
+    Place,
+    Role,
+    Standing,
+    TraceStatus,
+    Verdict,
+    reading_anomalies,
+)
+from sagatrace_tui.model.silence import IDLE
+from sagatrace_tui.model.span import Attempt, Span, SpanKind, SpanStatus, fold_span
+from sagatrace_tui.model.trace import Trace, build_trace
 
 __all__ = [
     "IDLE",
     "Anomaly",
     "Attempt",
-    "LedgerRow",
+    "Code",
+    "Compensation",
+    "Effect",
     "NeverRan",
     "Outcome",
     "Place",

@@ -1,7 +1,7 @@
-"""A span's events as attempts, each with a beginning and an end: exact for any sequence, and slower than `phases`.
+"""The events of one run of a span as attempts, each with a start and an end. Exact for any sequence.
 
-Clocks of different hosts disagree and events get lost, so attempts are told apart by their numbers where workers
-give them, else by counting; order decides only where neither helps.
+Clocks of different hosts disagree and events get lost. So the attempt numbers decide where workers record them, else
+the count of starts and ends, and the order only where neither helps.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from sagatrace.events import TraceEvent
-from sagatrace_tui.model.facts import Facts, facts_of
-from sagatrace_tui.model.phases import UNDO_GROUPS, SpanStatus, mark_of
+from sagatrace_tui.model.event_data import EventData, data_of
+from sagatrace_tui.model.span_state import UNDO_GROUPS, SpanStatus, mark_of
 
 __all__ = ["Reading", "Try", "read_attempts"]
 
@@ -21,7 +21,7 @@ Fault = Literal["conflicting_outcomes", "duplicate"]
 
 @dataclass(slots=True)
 class Try:
-    """One attempt: the event that began it and the one that ended it, None where there is none."""
+    """One attempt: the event that started it and the one that ended it; None where there is none."""
 
     start: TraceEvent | None
     end: TraceEvent | None
@@ -29,24 +29,24 @@ class Try:
 
 @dataclass(slots=True)
 class Reading:
-    """What all events of a span say together. `ends` are those taken for true, `closing` the one that decides."""
+    """What all events of a span say together; `closing` is the event that decides its status."""
 
     status: SpanStatus
     tries: list[Try]
     closing: TraceEvent | None
     waits: list[TraceEvent]
     fault: Fault | None = None
-    unwound: tuple[TraceEvent | None, TraceEvent | None] = (None, None)  # began and ended to undo itself
+    unwound: tuple[TraceEvent | None, TraceEvent | None] = (None, None)  # the start and end of its own compensation
 
 
 @dataclass(slots=True)
 class _Sorted:
-    """The events of a span by what they do; each with its place in their order."""
+    """The events of a span by kind; each with its position."""
 
     starts: list[tuple[int, TraceEvent]] = field(default_factory=list)
     ends: list[tuple[int, TraceEvent]] = field(default_factory=list)
     waits: list[tuple[int, TraceEvent]] = field(default_factory=list)
-    unwound: list[TraceEvent] = field(default_factory=list)  # what a span that is no compensation says of its undoing
+    unwound: list[TraceEvent] = field(default_factory=list)  # a span that is not a compensation reports its own one
     explicit: SpanStatus = "point"
 
 
@@ -54,18 +54,18 @@ _BEFORE_ALL: Final = -1
 
 
 def read_attempts(events: Sequence[TraceEvent]) -> Reading:
-    """Read the events of one span, given in order of (time, id)."""
+    """Read the events of one run of a span, given in order of (time, id)."""
     found = _sorted(events)
     unwound = _unwinding(found)
     if not (found.starts or found.ends or found.waits):
         return Reading(found.explicit, [], None, [])
-    facts = {id(event): facts_of(event) for _, event in found.starts + found.ends}
-    found.ends = _without_overruled(found.ends, facts)
-    numbered = _numbered(found, facts)
+    data = {id(event): data_of(event) for _, event in found.starts + found.ends}
+    found.ends = _without_overruled(found.ends, data)
+    numbered = _numbered(found, data)
     tries = list(numbered.values()) if numbered is not None else _counted(found)
     closing, status = _last_word(found, numbered)
     waits = [event for _, event in found.waits]
-    fault = _fault(found, numbered, facts)
+    fault = _fault(found, numbered, data)
     if unwound[1] is not None and closing is None:
         closing, status = unwound[1], "failed"
     return Reading(status, tries, closing, waits, fault, unwound)
@@ -93,55 +93,55 @@ def _sorted(events: Sequence[TraceEvent]) -> _Sorted:
 
 
 def _unwinding(found: _Sorted) -> tuple[TraceEvent | None, TraceEvent | None]:
-    """The event that says that the span began to undo itself, and the one that says how that ended."""
+    """Return the event with which the span began to undo itself, and the one with which that ended."""
     begun = [event for event in found.unwound if not _is_closing(event)]
     ended = [event for event in found.unwound if _is_closing(event)]
     return (begun[0] if begun else None), (ended[-1] if ended else None)
 
 
-def _number(event: TraceEvent, facts: dict[int, Facts]) -> int | None:
-    number = facts[id(event)].attempt
+def _number(event: TraceEvent, data: dict[int, EventData]) -> int | None:
+    number = data[id(event)].attempt
     return number if isinstance(number, int) and not isinstance(number, bool) else None
 
 
-def _without_overruled(ends: list[tuple[int, TraceEvent]], facts: dict[int, Facts]) -> list[tuple[int, TraceEvent]]:
-    """The ends without those only presumed (a lost worker) of attempts whose end was seen."""
+def _without_overruled(ends: list[tuple[int, TraceEvent]], data: dict[int, EventData]) -> list[tuple[int, TraceEvent]]:
+    """Return the ends without the presumed ones (of a lost worker) of attempts whose end was seen."""
     seen = {
-        _number(event, facts)
+        _number(event, data)
         for _, event in ends
-        if facts[id(event)].presumed is not True and (_is_closing(event) or _number(event, facts) is not None)
+        if data[id(event)].presumed is not True and (_is_closing(event) or _number(event, data) is not None)
     }
     return [
         (place, event)
         for place, event in ends
-        if facts[id(event)].presumed is not True or _number(event, facts) not in seen
+        if data[id(event)].presumed is not True or _number(event, data) not in seen
     ]
 
 
-def _numbered(found: _Sorted, facts: dict[int, Facts]) -> dict[int, Try] | None:
-    """The attempts by the numbers their events carry; None where these are missing or come again (a requeued job)."""
-    numbers = [_number(event, facts) for _, event in found.starts]
-    all_numbers = numbers + [_number(event, facts) for _, event in found.ends]
+def _numbered(found: _Sorted, data: dict[int, EventData]) -> dict[int, Try] | None:
+    """Return the attempts by the numbers in their events; None where numbers are missing or repeated."""
+    numbers = [_number(event, data) for _, event in found.starts]
+    all_numbers = numbers + [_number(event, data) for _, event in found.ends]
     if not all_numbers or None in all_numbers or len(set(numbers)) < len(numbers):
         return None
     tries: dict[int, Try] = {}
     for number in sorted(number for number in all_numbers if number is not None):
         tries.setdefault(number, Try(None, None))
     for _, event in found.starts:
-        tries[_number(event, facts) or 0].start = event
+        tries[_number(event, data) or 0].start = event
     for _, event in found.ends:
-        tries[_number(event, facts) or 0].end = event
+        tries[_number(event, data) or 0].end = event
     return tries
 
 
 def _counted(found: _Sorted) -> list[Try]:
-    """The n-th start with the n-th end; where ends are missing though the last start has one, from the last back."""
+    """Pair the n-th start with the n-th end; from the last one back if ends are missing but not the last."""
     starts, ends = found.starts, found.ends
     missing = len(starts) - len(ends)
     if missing > 0 and ends and ends[-1][0] > starts[-1][0]:
         lost = [Try(event, None) for _, event in starts[:missing]]
         return lost + [Try(begun, ended) for (_, begun), (_, ended) in zip(starts[missing:], ends, strict=True)]
-    unbegun = 0  # ends told before the first start, beyond what the starts account for: their own starts were lost
+    unbegun = 0  # more ends before the first start than starts can explain: their own starts were lost
     while starts and unbegun < -missing and ends[unbegun][0] < starts[0][0]:
         unbegun += 1
     tries = [Try(None, event) for _, event in (ends[:unbegun] if starts else ends)]
@@ -151,7 +151,7 @@ def _counted(found: _Sorted) -> list[Try]:
 
 
 def _last_word(found: _Sorted, numbered: dict[int, Try] | None) -> tuple[TraceEvent | None, SpanStatus]:
-    """The event that decides how the span stands, and how it stands."""
+    """Return the event that decides the status, and the status."""
     starts, ends = found.starts, found.ends
     last_start = starts[-1][0] if starts else _BEFORE_ALL
     last_end = ends[-1][0] if ends else _BEFORE_ALL
@@ -162,7 +162,7 @@ def _last_word(found: _Sorted, numbered: dict[int, Try] | None) -> tuple[TraceEv
         return _outcome([(0, top.end)] if top.end else [], running=top.start is not None)
     after = [end for end in ends if end[0] > last_start]
     if not after and len(ends) >= len(starts):
-        # No start is without an end: the last one was told by a clock behind the one that told its start.
+        # Every start has an end: the clock that stamped the last end is behind the one that stamped its start.
         after = [end for end in ends if _is_closing(end[1])]
     return _outcome(after, running=bool(starts))
 
@@ -180,8 +180,8 @@ def _outcome(ends: list[tuple[int, TraceEvent]], *, running: bool) -> tuple[Trac
     return None, "running" if running else "queued"
 
 
-def _fault(found: _Sorted, numbered: dict[int, Try] | None, facts: dict[int, Facts]) -> Fault | None:
-    """Whether one attempt has two ends, and whether they agree."""
+def _fault(found: _Sorted, numbered: dict[int, Try] | None, data: dict[int, EventData]) -> Fault | None:
+    """Return whether one attempt has two ends, and whether they agree."""
     closings = [event for _, event in found.ends if _is_closing(event)]
     if len(closings) < 2:
         return None
@@ -189,11 +189,11 @@ def _fault(found: _Sorted, numbered: dict[int, Try] | None, facts: dict[int, Fac
     if numbered is not None:
         by_number: dict[int | None, list[TraceEvent]] = {}
         for event in closings:
-            by_number.setdefault(_number(event, facts), []).append(event)
+            by_number.setdefault(_number(event, data), []).append(event)
         rivals = next((events for events in by_number.values() if len(events) > 1), [])
     elif found.starts:
         rivals = closings if len(closings) > len(found.starts) else []
-    else:  # only ends are told: one that failed may have been tried again, one that went well was not
+    else:  # only ends are known: a failed attempt may have been retried, a successful one was not
         outcomes = [mark_of(event.event_type, event.status).outcome for event in closings[:-1]]
         rivals = closings if any(outcome != "failed" for outcome in outcomes) else []
     if not rivals:

@@ -1,257 +1,213 @@
-"""Events into spans, all at once or one at a time, in any order and however often repeated."""
+"""Events into spans, in any order and however often repeated."""
 
 from __future__ import annotations
 
-from bisect import bisect_right, insort
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import compress
-from operator import attrgetter, eq
+from operator import attrgetter
 from typing import Final
 
 from sagatrace.errors import EventError
 from sagatrace.events import TraceEvent, encode_event, parse_timestamp
-from sagatrace_tui.model.facts import facts_of, is_readable, links_of_all
-from sagatrace_tui.model.phases import NEW, SpanStatus, State, state_after
-from sagatrace_tui.model.span import Span
+from sagatrace_tui.model.event_data import data_of, execution_of, links_of_all
+from sagatrace_tui.model.interruption import interrupt_open_spans
+from sagatrace_tui.model.runs import split_runs
+from sagatrace_tui.model.span import Span, fold_span
+from sagatrace_tui.model.span_state import NEW, State, state_after
 
-__all__ = ["Change", "Fold", "RewrittenError", "order_of"]
+__all__ = ["Fold", "fold_events"]
 
 _UNREADABLE: Final = "its data is not a JSON object"
-_ID_OF: Final = attrgetter("id")
 _TIMESTAMP_OF: Final = attrgetter("timestamp")
 _FIXED: Final = b"0000-00-00T00:00:00.000000Z"
 _DIGITS: Final = bytes.maketrans(b"123456789", b"0" * 9)
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What one event did to its span; `was` is its status before, None if it is new."""
-
-    span: Span
-    was: SpanStatus | None
-    moved: bool = False  # its parent is another
-    parent_was: str | None = None
-    declared: bool = False  # it now says what would undo it
-    undoes: bool = False  # an undo now says what it undoes
-    relinked: bool = False  # it has become an undo, or another step's
-    earlier: bool = False  # it now begins before what was its first event
-
-
-class RewrittenError(Exception):
-    """Another document came under the id of an event that is folded already; carries that event's span id."""
-
-
+@dataclass(slots=True)
 class Fold:
-    """The spans of one trace, by id, in the order of their first events as far as they came in order.
+    """The spans of one trace by id, in the order of their first events.
 
-    `clashes` holds the ids under which different documents came; `faults` the ids of events that could not be folded
-    or read in full, each with what is wrong. `when` gives the time of one of these events as text that sorts.
+    `notable` are the spans that did more than succeed in the normal course: most need no closer look. `runs` holds, per
+    job id that ran more than once, the span ids of its runs. `unplaced` are spans that came before their parent.
+    `faults` are (event id, fault) pairs of events that could not be used, or not in full.
+    `clashes` are ids that different documents share. `when` returns an event's time as text that sorts.
     """
 
-    def __init__(self) -> None:
-        self._loaded: list[TraceEvent] = []
-        self._events: dict[str, TraceEvent] | None = None
-        self.spans: dict[str, Span] = {}
-        self.clashes: set[str] = set()
-        self.faults: set[tuple[str, str]] = set()
-        self.first_at: int | None = None
-        self.last_at: int | None = None
-        self.when: Callable[[TraceEvent], str] = _TIMESTAMP_OF
-        self.unplaced: list[str] = []  # spans whose parent had not been seen when they were first folded
-        self._moments: list[int] | None = None  # of all events, in order, once somebody asked
+    events: list[TraceEvent] = field(default_factory=list)
+    spans: dict[str, Span] = field(default_factory=dict)
+    notable: list[Span] = field(default_factory=list)
+    runs: dict[str, list[str]] = field(default_factory=dict)
+    unplaced: list[str] = field(default_factory=list)
+    faults: set[tuple[str, str]] = field(default_factory=set)
+    clashes: set[str] = field(default_factory=set)
+    when: Callable[[TraceEvent], str] = _TIMESTAMP_OF
 
-    @property
-    def events(self) -> dict[str, TraceEvent]:
-        """What was folded, by id; put together when first asked for: a trace that nothing is added to needs it not."""
-        if self._events is None:
-            self._events = dict(zip(map(_ID_OF, self._loaded), self._loaded, strict=True))
-            self._loaded = []
-        return self._events
+    def run_at(self, span_id: str, moment: int) -> str:
+        """Return the run of a job id that was under way at that moment, or the last one before it."""
+        runs = self.runs.get(span_id)
+        if runs is None:
+            return span_id
+        return next((run for run in reversed(runs) if self.spans[run].first_at <= moment), runs[0])
 
-    def __len__(self) -> int:
-        return len(self._loaded if self._events is None else self._events)
 
-    def load(self, events: Iterable[TraceEvent]) -> None:
-        """Fold these events from nothing."""
-        ordered, stamps = self._sound(list(events))
-        self._put_in_order(ordered, stamps)
-        if not _are_distinct(ordered):
-            merged: dict[str, TraceEvent] = {}
-            for event in ordered:
-                self._merge(event, merged)
-            ordered = list(merged.values())
-            self._put_in_order(ordered, [event.timestamp for event in ordered])
-        self._loaded = ordered
-        if ordered:
-            self.first_at, self.last_at = ordered[0].micros, ordered[-1].micros
-        self._fold(ordered)
-        self._link(ordered)
+def fold_events(events: Iterable[TraceEvent]) -> Fold:
+    """Fold the events of one trace into spans."""
+    fold = Fold()
+    ordered, stamps = _with_time(list(events), fold)
+    _put_in_order(ordered, stamps, fold)
+    if not _are_distinct(ordered):
+        ordered = _merged(ordered, fold)
+        _put_in_order(ordered, [event.timestamp for event in ordered], fold)
+    fold.events = ordered
+    _fold_states(ordered, fold)
+    _link(ordered, fold)
+    fold.notable = [span for span in fold.spans.values() if not span.state.plain or span.is_linked]
+    if any(span.state.irregular for span in fold.notable):
+        _separate_runs(fold)
+    interrupt_open_spans(fold.notable, fold.spans, ordered)
+    return fold
 
-    def inherit(self, before: Fold) -> None:
-        """Take over what an earlier fold of these events found wrong and this one was not given."""
-        self.clashes |= before.clashes
-        self.faults.update(one for one in before.faults if one[1] != _UNREADABLE)
 
-    def add(self, event: TraceEvent) -> Change | None:
-        """Fold one more event. None when nothing changed; raises RewrittenError when all must be folded anew."""
-        known = self.events.get(event.id)
-        if known == event or not self._is_sound(event):
-            return None
-        if known is not None:
-            self._merge(event, self.events)
-            raise RewrittenError(known.span_id)
-        self.events[event.id] = event
-        if not is_readable(event):
-            self.faults.add((event.id, _UNREADABLE))
-        self._note_times([event.timestamp])
-        at = event.micros
-        self.first_at = at if self.first_at is None else min(at, self.first_at)
-        self.last_at = at if self.last_at is None else max(at, self.last_at)
-        if self._moments is not None:
-            insort(self._moments, at)
-        span = self.spans.get(event.span_id)
-        if span is None:
-            span = self.spans[event.span_id] = Span(event.span_id, [], NEW)
-            span.append(event, state_after(NEW, event.event_type, event.status))
-            return Change(span, None)
-        was, parent_was = span.status, span.parent_id
-        compensation, undid, was_undo = span.compensation, span.original_span_id, span.state.is_compensation
-        earlier = order_of(event) < order_of(span.events[0])
-        if order_of(event) > order_of(span.events[-1]):
-            span.append(event, state_after(span.state, event.event_type, event.status))
-        else:
-            self._refold(span, event)
-        told_late = undid is None and was_undo and span.state.is_compensation
-        relinked = span.original_span_id != undid or span.state.is_compensation != was_undo
-        return Change(
-            span,
-            was,
-            moved=span.parent_id != parent_was,
-            parent_was=parent_was,
-            declared=compensation is None and span.compensation is not None,
-            undoes=relinked and told_late,
-            relinked=relinked and not told_late,
-            earlier=earlier,
-        )
-
-    def last_by(self, moment: int) -> int | None:
-        """When the latest event that is not dated after the moment happened; None where all are."""
-        if self.last_at is None or self.last_at <= moment:
-            return self.last_at
-        if self._moments is None:  # hosts whose clocks are that wrong are few
-            self._moments = sorted(event.micros for span in self.spans.values() for event in span.events)
-        place = bisect_right(self._moments, moment)
-        return self._moments[place - 1] if place else None
-
-    def in_turn(self, ids: set[str]) -> Iterable[str]:
-        """The ids, those of spans in the order these began if that is most of them: near in time is near in memory."""
-        if len(ids) < len(self.spans) // 4:
-            return ids
-        return [*filter(ids.__contains__, self.spans), *(ids - self.spans.keys())]
-
-    def _merge(self, event: TraceEvent, events: dict[str, TraceEvent]) -> None:
-        """Keep one of the documents under an id: what was seen over what was presumed, whichever came first."""
-        known = events.setdefault(event.id, event)
-        if known == event:
-            return
-        if not (_presumed(known) or _presumed(event)):
-            self.clashes.add(event.id)
-        if (_presumed(event), encode_event(event)) < (_presumed(known), encode_event(known)):
-            events[event.id] = event
-
-    @property
-    def _is_fixed(self) -> bool:
-        return self.when is _TIMESTAMP_OF
-
-    def _note_times(self, stamps: list[str]) -> None:
-        if self._is_fixed and not _are_fixed(stamps):
-            self.when = _when
-
-    def _sound(self, events: list[TraceEvent]) -> tuple[list[TraceEvent], list[str]]:
-        """The events that carry a time, with their times; finds out whether all times are fixed-width."""
+def _with_time(events: list[TraceEvent], fold: Fold) -> tuple[list[TraceEvent], list[str]]:
+    """Return the events that carry a time, and their times. Find out whether all times are fixed-width."""
+    stamps = [event.timestamp for event in events]
+    try:
+        deque(map(datetime.fromisoformat, stamps), maxlen=0)
+    except ValueError:
+        events = [event for event in events if _has_time(event, fold)]
         stamps = [event.timestamp for event in events]
-        try:
-            deque(map(datetime.fromisoformat, stamps), maxlen=0)
-        except ValueError:
-            events = [event for event in events if self._is_sound(event)]
-            stamps = [event.timestamp for event in events]
-        self._note_times(stamps)
-        return events, stamps
+    if not _are_fixed(stamps):
+        fold.when = _when
+    return events, stamps
 
-    def _put_in_order(self, events: list[TraceEvent], stamps: list[str]) -> None:
-        """Sort by (time, id)."""
-        if not self._is_fixed:
-            events.sort(key=order_of)
-        elif not _rise(stamps):  # most come in order, and cost one comparison each
-            _sort_by_text(events)
 
-    def _is_sound(self, event: TraceEvent) -> bool:
-        try:
-            parse_timestamp(event.timestamp)
-        except EventError as error:
-            self.faults.add((event.id, str(error)))
-            return False
-        return True
+def _has_time(event: TraceEvent, fold: Fold) -> bool:
+    try:
+        parse_timestamp(event.timestamp)
+    except EventError as error:
+        fold.faults.add((event.id, str(error)))
+        return False
+    return True
 
-    def _fold(self, ordered: Sequence[TraceEvent]) -> None:
-        spans, unplaced = self.spans, self.unplaced
-        find = spans.get
-        steps: dict[State, dict[str, dict[str | None, State]]] = {}
-        first = steps[NEW] = {}
-        for event in ordered:
-            span = find(event.span_id)
-            if span is None:
-                try:
-                    state = first[event.event_type][event.status]
-                except KeyError:
-                    state = _step_of(steps, NEW, event)
-                parent = event.parent_span_id or None
-                if parent is not None and parent not in spans:
-                    unplaced.append(event.span_id)
-                spans[event.span_id] = Span(event.span_id, [event], state, parent)
-                continue
+
+def _put_in_order(events: list[TraceEvent], stamps: list[str], fold: Fold) -> None:
+    """Sort by (time, id)."""
+    if fold.when is not _TIMESTAMP_OF:
+        events.sort(key=lambda event: (_when(event), event.id))
+    elif not _rise(stamps):  # most traces come in order, and cost one comparison per event
+        events.sort(key=attrgetter("timestamp", "id"))
+
+
+def _merged(ordered: list[TraceEvent], fold: Fold) -> list[TraceEvent]:
+    """Return each id once. A document that was observed wins over a presumed one, whichever came first."""
+    merged: dict[str, TraceEvent] = {}
+    for event in ordered:
+        known = merged.setdefault(event.id, event)
+        if known == event:
+            continue
+        if not (_presumed(known) or _presumed(event)):
+            fold.clashes.add(event.id)
+        if (_presumed(event), encode_event(event)) < (_presumed(known), encode_event(known)):
+            merged[event.id] = event
+    return list(merged.values())
+
+
+def _fold_states(ordered: Sequence[TraceEvent], fold: Fold) -> None:
+    spans, unplaced = fold.spans, fold.unplaced
+    find = spans.get
+    steps: dict[State, dict[str, dict[str | None, State]]] = {}
+    first = steps[NEW] = {}
+    for event in ordered:
+        span = find(event.span_id)
+        if span is None:
             try:
-                span.state = steps[span.state][event.event_type][event.status]
+                state = first[event.event_type][event.status]
             except KeyError:
-                span.state = _step_of(steps, span.state, event)
-            span.events.append(event)
-            if span.parent_id is None and event.parent_span_id:
-                span.parent_id = event.parent_span_id
+                state = _step_of(steps, NEW, event)
+            parent = event.parent_span_id or None
+            if parent is not None and parent not in spans:
                 unplaced.append(event.span_id)
-
-    def _link(self, ordered: Sequence[TraceEvent]) -> None:
-        linked, unreadable = links_of_all(ordered)
-        self.faults.update((event_id, _UNREADABLE) for event_id in unreadable)
-        for event, links in linked:
-            self.spans[event.span_id].link(links.original_span_id, links.compensation)
-
-    def _refold(self, span: Span, event: TraceEvent) -> None:
-        ordered = span.events
-        insort(ordered, event, key=order_of)
-        span.events, span.state = [], NEW
-        span.parent_id = span.original_span_id = span.compensation = None
-        for one in ordered:
-            span.append(one, state_after(span.state, one.event_type, one.status))
+            spans[event.span_id] = Span(event.span_id, [event], state, parent)
+            continue
+        try:
+            span.state = steps[span.state][event.event_type][event.status]
+        except KeyError:
+            span.state = _step_of(steps, span.state, event)
+        span.events.append(event)
+        if span.parent_id is None and event.parent_span_id:
+            span.parent_id = event.parent_span_id
+            unplaced.append(event.span_id)
 
 
 def _step_of(steps: dict[State, dict[str, dict[str | None, State]]], state: State, event: TraceEvent) -> State:
-    """The state after one more event, entered where the next such event finds it."""
+    """Return the state after one more event, and enter it where the next such event finds it."""
     after = state_after(state, event.event_type, event.status)
     steps.setdefault(state, {}).setdefault(event.event_type, {})[event.status] = after
     return after
 
 
+def _link(ordered: Sequence[TraceEvent], fold: Fold) -> None:
+    linked, unreadable = links_of_all(ordered)
+    fold.faults.update((event_id, _UNREADABLE) for event_id in unreadable)
+    for event, links in linked:
+        fold.spans[event.span_id].link(links.original_span_id, links.compensation)
+
+
+def _separate_runs(fold: Fold) -> None:
+    """Make a span of each run of a job id that ran more than once; what is below goes to the run it began in."""
+    executions: dict[str, str] = {}
+    for span in [span for span in fold.notable if span.state.irregular]:
+        runs = split_runs(span.events)
+        if len(runs) > 1:
+            _replace_by_runs(span, runs, fold)
+            ids = fold.runs[span.span_id]
+            executions.update((one, run) for run in ids for one in map(execution_of, fold.spans[run].events) if one)
+    if not fold.runs:
+        return
+    for span in fold.spans.values():
+        if span.parent_id in fold.runs:
+            known = executions.get(str(data_of(span.events[0]).execution))
+            in_parent = known if known in fold.runs[span.parent_id] else None
+            span.parent_id = in_parent or fold.run_at(span.parent_id, span.first_at)
+        if span.original_span_id in fold.runs:
+            span.original_span_id = fold.run_at(span.original_span_id, span.first_at)
+    in_order = sorted(fold.spans.values(), key=lambda span: (fold.when(span.events[0]), span.events[0].id))
+    fold.spans = {span.span_id: span for span in in_order}
+    fold.notable = in_order
+
+
+def _replace_by_runs(span: Span, runs: list[list[TraceEvent]], fold: Fold) -> None:
+    ids = [span.span_id]
+    for number, events in enumerate(runs, start=1):
+        if number > 1:
+            ids.append(_free_id(f"{span.span_id}#{number}", fold))
+        run = fold.spans[ids[-1]] = fold_span(events, ids[-1])
+        run.run = number
+        # Only the first run's events may say where the job belongs and what would undo it.
+        run.parent_id = run.parent_id or span.parent_id
+        run.compensation = run.compensation or span.compensation
+        run.original_span_id = run.original_span_id or span.original_span_id
+        fold.unplaced.append(run.span_id)
+    fold.runs[span.span_id] = ids
+
+
+def _free_id(span_id: str, fold: Fold) -> str:
+    while span_id in fold.spans:
+        span_id += "#"
+    return span_id
+
+
 def _are_distinct(events: list[TraceEvent]) -> bool:
-    """Whether no two have the same id; by their times, ids mostly are in order as well: one comparison each."""
+    """Return whether no two have the same id. In order of time, ids mostly are in order as well."""
     ids = [event.id for event in events]
     return _rise(ids) or len(set(ids)) == len(ids)
 
 
 def _rise(texts: Iterable[str]) -> bool:
-    """Whether each comes after the one before."""
+    """Return whether each text comes after the one before."""
     last = ""
     for text in texts:
         if text <= last:
@@ -264,43 +220,18 @@ def _are_fixed(stamps: list[str]) -> bool:
     return "".join(stamps).encode("ascii", "replace").translate(_DIGITS) == _FIXED * len(stamps)
 
 
-def _sort_by_text(events: list[TraceEvent]) -> None:
-    """Sort by (time, id), for events whose times sort as text."""
-    events.sort(key=_TIMESTAMP_OF)
-    stamps = list(map(_TIMESTAMP_OF, events))
-    ties = list(compress(range(len(events)), map(eq, stamps, stamps[1:])))
-    if len(ties) > len(events) // 8:
-        events.sort(key=attrgetter("timestamp", "id"))
-        return
-    stop = 0
-    for place in ties:
-        if place >= stop:
-            stop = place + 2
-            while stop < len(events) and stamps[stop] == stamps[place]:
-                stop += 1
-            events[place:stop] = sorted(events[place:stop], key=_ID_OF)
-
-
 def _presumed(event: TraceEvent) -> bool:
-    return facts_of(event).presumed is True
-
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def order_of(event: TraceEvent) -> tuple[str, str]:
-    """What events are sorted by: their time as fixed-width text, then their id."""
-    return _when(event), event.id
+    return data_of(event).presumed is True
 
 
 def _when(event: TraceEvent) -> str:
+    """Return an event's time as fixed-width text."""
     text = event.timestamp
-    return text if _are_fixed([text]) else _canonical(parse_timestamp(text))
-
-
-def _canonical(micros: int) -> str:
+    if _are_fixed([text]):
+        return text
+    micros = parse_timestamp(text)
     try:
         moment = _EPOCH + timedelta(microseconds=micros)
-    except OverflowError:  # an offset carried it out of the years 1 to 9999
+    except OverflowError:  # a time zone's offset carried it out of the years 1 to 9999
         return "0000" if micros < 0 else "~"
     return moment.isoformat(timespec="microseconds")[:26] + "Z"

@@ -1,9 +1,9 @@
-"""A span: everything its events say of one unit of work, folded."""
+"""A span: all that its events say of one unit of work, or of one run of a job."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import filterfalse
 from typing import Any, Final
 
@@ -11,20 +11,24 @@ import msgspec
 
 from sagatrace.errors import EventError
 from sagatrace.events import TraceEvent, parse_timestamp, split_event_type
+from sagatrace_tui.model.answers import Place
 from sagatrace_tui.model.attempts import Reading, Try, read_attempts
-from sagatrace_tui.model.facts import Facts, facts_of, named, text_of
-from sagatrace_tui.model.phases import NEW, SpanKind, SpanStatus, State, mark_of, state_after
+from sagatrace_tui.model.event_data import EventData, data_of, ids_in, text_of
+from sagatrace_tui.model.span_state import NEW, SpanKind, SpanStatus, State, mark_of, state_after
 
-__all__ = ["TOLD_LATE", "Attempt", "Place", "Span", "SpanKind", "SpanStatus", "fold_span"]
+__all__ = ["REPORTED_LATE", "Attempt", "Interruption", "Span", "SpanKind", "SpanStatus", "When", "fold_span"]
 
-TOLD_LATE: Final = 100_000
-"""Microseconds by which a job's end may be told after those who waited for the job went on: many times what a worker
-takes from RQ's commit to its event."""
+REPORTED_LATE: Final = 100_000
+"""Microseconds between a job's end and the latest moment its end event may carry: many times what a worker needs."""
+
+
+When = tuple[int, int, str]
+"""A moment that sorts spans: microseconds, then `seq` for equal times, then the span's id."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One try of a span; times in microseconds since 1970, None where no event tells."""
+    """One attempt of a span; times in microseconds since 1970, None where no event gives one."""
 
     number: int
     started_at: int | None
@@ -33,29 +37,28 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a span ran last, as far as its events tell."""
+class Interruption:
+    """The end of the RQ execution that a span was opened in; `at` is microseconds since 1970."""
 
-    worker: str | None
-    queue: str | None
-    host: str | None
-    attempt: int | None
-    attempts_allowed: int | None
+    at: int
+    reason: str | None
+    error_type: str | None
 
 
 @dataclass(frozen=True, slots=True)
-class _View:
-    """What is worked out only of spans that are looked at."""
+class _Details:
+    """Read only from the events of spans that need a closer look."""
 
     reading: Reading
-    facts: tuple[Facts, ...]
+    data: tuple[EventData, ...]
     attempts: tuple[Attempt, ...]
 
 
 class Span(msgspec.Struct, eq=False, gc=False):
-    """One unit of work. Times are microseconds since 1970; `events` are in order of (time, id), not to be changed.
+    """One unit of work. Times are microseconds since 1970; `events` are in order of (time, id).
 
-    Only what every verdict needs is kept ready; all else is read from the events when asked for.
+    Do not change a span: its trace is a value. `run` counts the runs of a job id that ran more than once, from 1; it is
+    0 for any other span. The span id of the n-th run is `JOB_ID#n` from the second on.
     """
 
     span_id: str
@@ -64,45 +67,46 @@ class Span(msgspec.Struct, eq=False, gc=False):
     parent_id: str | None = None
     original_span_id: str | None = None
     compensation: str | None = None
+    run: int = 0
+    interruption: Interruption | None = None
     _name: str | None = None
-    _view: _View | None = None
+    _details: _Details | None = None
     _over_at: int | None = None
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Span):
-            return NotImplemented
-        return self is other or (self.span_id == other.span_id and self.events == other.events)
-
-    def __hash__(self) -> int:
-        return hash(self.span_id)
 
     def __repr__(self) -> str:
         return f"Span({self.span_id!r}, {self.name!r}, {self.status!r}, {len(self.events)} events)"
 
     @property
+    def is_linked(self) -> bool:
+        """Whether it declares a compensation, or is one of a step."""
+        return self.compensation is not None or self.original_span_id is not None
+
+    @property
     def kind(self) -> SpanKind:
-        """What it is a unit of; a span that names what it undoes is a compensation."""
+        """The kind of work; a span that names the step it undoes is a compensation."""
         return "compensation" if self.original_span_id is not None else self.state.kind
 
     @property
     def status(self) -> SpanStatus:
-        """How it stands."""
-        return self._seen().reading.status if self.state.odd else self.state.status
+        """The status by its events; `interrupted` if it was open when its RQ execution ended."""
+        if self.interruption is not None:
+            return "interrupted"
+        return self._seen().reading.status if self.state.irregular else self.state.status
 
     @property
     def name(self) -> str:
-        """The job's name, else the event type less its phase."""
+        """The job's name, else the event type without its phase."""
         if self._name is None:
-            self._name = self._told_name() or self._typed_name()
+            self._name = self._job_name() or self._name_of_type()
         return self._name
 
-    def _told_name(self) -> str | None:
+    def _job_name(self) -> str | None:
         for event in reversed(self.events):
-            if name := text_of(facts_of(event).job_name):
+            if name := text_of(data_of(event).job_name):
                 return name
         return None
 
-    def _typed_name(self) -> str:
+    def _name_of_type(self) -> str:
         for event in self.events:
             name, phase = split_event_type(event.event_type)
             if phase is not None:
@@ -111,68 +115,71 @@ class Span(msgspec.Struct, eq=False, gc=False):
 
     @property
     def first_at(self) -> int:
-        """When its first event happened."""
+        """The time of its first event."""
         return self.events[0].micros
 
     @property
     def last_at(self) -> int:
-        """When its latest event happened."""
+        """The time of its latest event."""
         return self.events[-1].micros
 
     @property
     def enqueued_at(self) -> int | None:
-        """When it was first enqueued."""
+        """The time it was first enqueued."""
         waits = self._seen().reading.waits
         return waits[0].micros if waits else None
 
     @property
     def due_at(self) -> int | None:
-        """When what is queued is to begin, or to be tried again, as far as its latest such event tells."""
+        """The time a queued span is to start, or to be retried, if an event gives one."""
         if self.status != "queued":
             return None
         for event in reversed(self.events):
             kind, phase = mark_of(event.event_type, event.status).kind, split_event_type(event.event_type)[1]
             if kind == "retry":
-                return _moment(facts_of(event).next_at)
+                return _moment(data_of(event).next_at)
             if kind == "wait":
-                return _moment(facts_of(event).scheduled_for) if phase == "scheduled" else None
+                return _moment(data_of(event).scheduled_for) if phase == "scheduled" else None
         return None
 
     @property
     def started_at(self) -> int | None:
-        """When it was first started."""
+        """The time it first started."""
         return min((attempt.started_at for attempt in self.attempts if attempt.started_at is not None), default=None)
 
     @property
+    def began_at(self) -> int:
+        """The time it first started, or of its first event if no start is known."""
+        started = self.started_at
+        return self.first_at if started is None else started
+
+    @property
     def ended_at(self) -> int | None:
-        """When it ended for good; None while it is open."""
+        """The time it ended for good; None while it is open, and for a point."""
         return None if self.is_open or self.state.kind == "point" else self.over_at
 
     @property
     def over_at(self) -> int:
-        """When it ended; for a point, and where nothing tells, when it was last heard of."""
+        """The time it ended; of a point, and where no end is known, the time of its latest event."""
+        if self.interruption is not None:
+            return max(self.interruption.at, self.last_at)
         if self._over_at is None:
             self._over_at = self.closing_event.micros
         return self._over_at
 
     def was_over_by(self, moment: int) -> bool:
-        """Whether it had ended by then, as far as those who waited for it could know.
+        """Return whether it had ended by then, as far as the spans that waited for it could know.
 
-        A worker tells an outcome only after RQ has committed it, so who waits for a job may speak before it. Hence
-        an end told a little later passes, unless most of the span lies after the moment: that was not waited for.
+        A worker records an outcome only after RQ has committed it. So the span that waits for a job may end before the
+        job's end event. An end that is a little late counts as in time, unless most of the span lies after the moment.
         """
         late = self.over_at - moment
-        return late <= 0 or (late <= TOLD_LATE and late < moment - self._begun_at)
-
-    @property
-    def _begun_at(self) -> int:
-        started = self.started_at
-        return self.first_at if started is None else started
+        return late <= 0 or (late <= REPORTED_LATE and late < moment - self.began_at)
 
     @property
     def closing_event(self) -> TraceEvent:
         """The event that ended it; while there is none, its latest."""
-        if self.state.odd or self.state.unwinding:
+        if self.state.irregular or self.state.unwinding:
             return self._seen().reading.closing or self.events[-1]
         for event in reversed(self.events):
             if mark_of(event.event_type, event.status).kind == "end":
@@ -180,33 +187,49 @@ class Span(msgspec.Struct, eq=False, gc=False):
         return self.events[-1]
 
     @property
+    def ending(self) -> When:
+        """When it ended, in a form that sorts spans."""
+        seq = data_of(self.closing_event).seq
+        return self.over_at, seq if isinstance(seq, int) else 0, self.span_id
+
+    @property
+    def beginning(self) -> When:
+        """When it began, in a form that sorts spans."""
+        seq = data_of(self.events[0]).seq
+        return self.first_at, seq if isinstance(seq, int) else 0, self.span_id
+
+    @property
     def attempts(self) -> tuple[Attempt, ...]:
-        """Each try, in order."""
+        """Each attempt, in order."""
         return self._seen().attempts
 
     @property
     def error(self) -> str | None:
-        """What it failed with; None where it ended well."""
-        return self._last_text("error") if self._is_unwell else None
+        """The error it failed with; of an interrupted span the reason its execution gives; None after success."""
+        if self.interruption is not None:
+            return self.interruption.reason
+        return self._last_text("error") if self._is_unsuccessful else None
 
     @property
     def error_type(self) -> str | None:
-        """The type of what it failed with; None where it ended well."""
-        return self._last_text("error_type") if self._is_unwell else None
+        """The type of that error; None after success."""
+        if self.interruption is not None:
+            return self.interruption.error_type
+        return self._last_text("error_type") if self._is_unsuccessful else None
 
     @property
     def reason(self) -> str | None:
-        """Why it was done, or stopped, in its own words."""
+        """The reason that its events give, for what it did or for its end."""
         return self._last_text("reason")
 
     @property
     def attempt_error(self) -> str | None:
-        """What its last failed attempt failed with, however it ended."""
+        """The error of its last failed attempt, whatever its own end."""
         return next((attempt.error for attempt in reversed(self.attempts) if attempt.error), None)
 
     @property
     def has_failed_attempt(self) -> bool:
-        """Whether any of its attempts failed, however it ended."""
+        """Whether any of its attempts failed, whatever its own end."""
         return any(one.end is not None and _is_failure(one.end) for one in self._seen().reading.tries)
 
     @property
@@ -220,15 +243,40 @@ class Span(msgspec.Struct, eq=False, gc=False):
         return self.status in ("queued", "running")
 
     @property
+    def has_failed(self) -> bool:
+        """Whether it failed or was interrupted."""
+        return self.status in ("failed", "interrupted")
+
+    @property
     def has_begun(self) -> bool:
         """Whether anything but waiting is known of it."""
         return self.status != "queued" or self.state.between or bool(self.attempts)
 
     @property
+    def was_retried(self) -> bool:
+        """Whether it has more than one attempt."""
+        return (self.state.retried or self.state.irregular) and len(self.attempts) > 1
+
+    def attempt_at(self, moment: int) -> tuple[int | None, int | None]:
+        """Return when the attempt of that moment started, and when the next one did.
+
+        The first is None for the first attempt, to which all before it belongs. The second is None for the last one.
+        """
+        starts = [attempt.started_at for attempt in self.attempts if attempt.started_at is not None]
+        before, after = [start for start in starts if start <= moment], [start for start in starts if start > moment]
+        return max(before) if len(before) > 1 else None, min(after, default=None)
+
+    @property
+    def own_compensation_at(self) -> int | None:
+        """The time it began to undo itself, as it reports under its own id."""
+        event = next((event for event in self.unwound if event is not None), None)
+        return None if event is None else event.micros
+
+    @property
     def is_presumed(self) -> bool:
-        """Whether nobody saw its end: a worker was lost, and the end inferred."""
+        """Whether its end was inferred, as that of a lost worker's job."""
         closing = self.closing_event
-        return facts_of(closing).presumed is True or closing.event_type.rpartition(":")[2] == "abandoned"
+        return data_of(closing).presumed is True or closing.event_type.rpartition(":")[2] == "abandoned"
 
     @property
     def wait(self) -> int | None:
@@ -239,23 +287,23 @@ class Span(msgspec.Struct, eq=False, gc=False):
     @property
     def fault(self) -> str | None:
         """`conflicting_outcomes` or `duplicate` where one attempt has two ends."""
-        return self._seen().reading.fault if self.state.odd else None
+        return self._seen().reading.fault if self.state.irregular else None
 
     @property
     def unwound(self) -> tuple[TraceEvent | None, TraceEvent | None]:
-        """The events that say that it began, and ended, to undo itself; for a compensation, none."""
+        """The start and the end of the compensation that it reports under its own id; of a compensation, none."""
         return self._seen().reading.unwound if self.state.unwinding else (None, None)
 
     @property
     def dependencies(self) -> tuple[str, ...]:
-        """The spans it waits for, by what its events name; none where it runs even if they fail, or need not wait."""
-        told = [facts_of(event) for event in self.events]
+        """The span ids it waits for; none where it runs even if they fail, or was put into its queue by hand."""
+        data = [data_of(event) for event in self.events]
         phases = [split_event_type(event.event_type)[1] for event in self.events]
         if "deferred" in phases and "enqueued" in phases[phases.index("deferred") :]:
-            return ()  # somebody put it into its queue by hand
-        if any(facts.allow_failure is True for facts in told):
             return ()
-        return named(*(value for facts in told for value in (facts.depends_on, facts.dependency)))
+        if any(one.allow_failure is True for one in data):
+            return ()
+        return ids_in(*(value for one in data for value in (one.depends_on, one.dependency)))
 
     @property
     def place(self) -> Place:
@@ -281,74 +329,55 @@ class Span(msgspec.Struct, eq=False, gc=False):
         return merged
 
     @property
-    def _is_unwell(self) -> bool:
+    def _is_unsuccessful(self) -> bool:
         return self.status not in ("success", "point")
 
-    def _seen(self) -> _View:
-        if self._view is None:
+    def _seen(self) -> _Details:
+        if self._details is None:
             reading = read_attempts(self.events)
-            facts = tuple(map(facts_of, filterfalse(self._ends_own_undoing, self.events)))
-            self._view = _View(reading, facts, _attempts(reading.tries))
-        return self._view
+            data = tuple(map(data_of, filterfalse(self._ends_own_compensation, self.events)))
+            self._details = _Details(reading, data, _attempts(reading.tries))
+        return self._details
 
-    def _last(self, fact: str) -> object:
-        for facts in reversed(self._seen().facts):
-            if (value := getattr(facts, fact)) is not None:
+    def _last(self, key: str) -> object:
+        for data in reversed(self._seen().data):
+            if (value := getattr(data, key)) is not None:
                 return value
         return None
 
-    def _last_text(self, fact: str) -> str | None:
-        return text_of(self._last(fact))
+    def _last_text(self, key: str) -> str | None:
+        return text_of(self._last(key))
 
-    def _ends_own_undoing(self, event: TraceEvent) -> bool:
-        """Whether the event says how undoing itself went: with what that failed is not what the span failed with."""
+    def _ends_own_compensation(self, event: TraceEvent) -> bool:
+        """Return whether the event ends the span's own compensation: its error is not the error of the span."""
         mark = mark_of(event.event_type, event.status)
         return bool(self.state.unwinding) and mark.undo and mark.kind == "end"
 
-    def append(self, event: TraceEvent, state: State) -> None:
-        """Take one event that is later than all others; `state` is the state after it."""
-        self.events.append(event)
-        self._over_at = None
-        facts = facts_of(event)
-        if self._view is not None and self._is_aside(event):
-            self._view = replace(self._view, facts=(*self._view.facts, facts))
-        else:
-            self._view = None
-        if facts.job_name is not None or not self._is_aside(event):
-            self._name = None
-        self.state = state
-        if self.parent_id is None:
-            self.parent_id = event.parent_span_id or None
-        self.link(facts.original_span_id, facts.compensation)
-
     def link(self, original: object, compensation: object) -> None:
-        """Take what an event says it undoes, and what would undo it. What names itself undoes no other span."""
+        """Take what an event says of the step it undoes, and of what would undo it. A span cannot undo itself."""
         undoes = text_of(original)
-        if undoes and undoes != self.span_id:
+        if undoes and undoes != self.events[0].span_id:
             self.original_span_id = undoes
         self.compensation = text_of(compensation) or self.compensation
 
-    def _is_aside(self, event: TraceEvent) -> bool:
-        """Whether a later event changes nothing about how the span stands: progress, which may be told thousandfold."""
-        return self.state.kind != "point" and mark_of(event.event_type, event.status).kind == "other"
 
-
-_NOTHING: Final = NEW
-
-
-def fold_span(events: Iterable[TraceEvent]) -> Span:
-    """Fold the events of one span, given in order of (time, id) and each once. There must be at least one."""
+def fold_span(events: Iterable[TraceEvent], span_id: str | None = None) -> Span:
+    """Return the span of these events, which must be at least one, each once, in order of (time, id)."""
     ordered: Sequence[TraceEvent] = list(events)
-    span = Span(ordered[0].span_id, [], _NOTHING)
+    span = Span(span_id or ordered[0].span_id, list(ordered), NEW)
     for event in ordered:
-        span.append(event, state_after(span.state, event.event_type, event.status))
+        span.state = state_after(span.state, event.event_type, event.status)
+        span.parent_id = span.parent_id or event.parent_span_id or None
+        data = data_of(event)
+        if data.original_span_id is not None or data.compensation is not None:
+            span.link(data.original_span_id, data.compensation)
     return span
 
 
-def _moment(told: object) -> int | None:
-    """A time as an event's data tells it; a job may have written anything there."""
+def _moment(value: object) -> int | None:
+    """Return a time in an event's data, where a job may have written anything."""
     try:
-        return parse_timestamp(told) if isinstance(told, str) else None
+        return parse_timestamp(value) if isinstance(value, str) else None
     except EventError:
         return None
 
@@ -370,6 +399,6 @@ def _is_failure(end: TraceEvent) -> bool:
 
 
 def _error_of(end: TraceEvent) -> str | None:
-    """What an attempt failed with; of one whose worker was lost only the reason is told."""
-    facts = facts_of(end)
-    return text_of(facts.error) or text_of(facts.reason)
+    """Return an attempt's error; of a lost worker's attempt only the reason is recorded."""
+    data = data_of(end)
+    return text_of(data.error) or text_of(data.reason)

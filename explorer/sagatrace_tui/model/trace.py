@@ -1,224 +1,213 @@
-"""A trace: its spans as a forest, and the answers to what a person asks of it."""
+"""A trace: its spans as a tree, and the answers. `build_trace` is a pure function of events and a moment.
+
+The rules, in the order they are asked: `fold` makes spans of events, `tree` and `index` place and sort them, `sagas`
+finds what decides, `failures` why it failed, `compensation` how each step stands, `branches` what was dealt with, and
+`verdict` says it in one word. The lists are worked out when first asked for.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeVar, cast
+from functools import cached_property
+from typing import Final
 
 from sagatrace.events import TraceEvent
-from sagatrace_tui.model.anomaly import Anomaly, listed, reading_anomalies
-from sagatrace_tui.model.census import Areas, Census
-from sagatrace_tui.model.clock import length
-from sagatrace_tui.model.compensation import Compensations, Standing
-from sagatrace_tui.model.failure import Failures, Role, in_order
-from sagatrace_tui.model.fold import Change, Fold, RewrittenError
-from sagatrace_tui.model.forest import Forest
-from sagatrace_tui.model.ledger import Ledger, LedgerRow, fate_of
+from sagatrace_tui.model import silence as silences
+from sagatrace_tui.model.anomaly_checks import event_anomalies, never_ended, span_anomalies
+from sagatrace_tui.model.answers import Anomaly, Compensation, NeverRan, Role, Standing, TraceStatus, Verdict
+from sagatrace_tui.model.branches import Branches
+from sagatrace_tui.model.collector import collector_paused
+from sagatrace_tui.model.compensation import Steps, StepState, first_to_end, in_order_of_end
+from sagatrace_tui.model.failures import Failures
+from sagatrace_tui.model.fold import fold_events
+from sagatrace_tui.model.index import SpanIndex
+from sagatrace_tui.model.rollback_checks import RollbackChecks
+from sagatrace_tui.model.sagas import Saga, Sagas
+from sagatrace_tui.model.sentence import SummaryFacts, summary_of
 from sagatrace_tui.model.span import Span
-from sagatrace_tui.model.undisturbed import undisturbed
-from sagatrace_tui.model.undoing import Undoing
-from sagatrace_tui.model.verdict import IDLE, Judge, Judgement, Verdict
+from sagatrace_tui.model.standing import StepLists, fate_of
+from sagatrace_tui.model.text import SHOWN
+from sagatrace_tui.model.tree import SpanTree
+from sagatrace_tui.model.verdict import SagaFacts, verdict_of, with_standing, worst
 
-__all__ = ["IDLE", "Anomaly", "NeverRan", "Trace", "TraceStatus", "build_trace", "reading_anomalies"]
+__all__ = ["Trace", "build_trace"]
 
-_T = TypeVar("_T")
-TraceStatus = Literal["running", "success", "failed", "stopped", "canceled", "unknown"]
+_STANDING: Final[tuple[StepState, ...]] = ("standing", "unsure", "pending")
+
+
+def build_trace(trace_id: str, events: Iterable[TraceEvent], now: int, anomalies: Iterable[Anomaly] = ()) -> Trace:
+    """Build a trace of its events, in any order and however often repeated.
+
+    Args:
+        trace_id: The id of the trace.
+        events: Its events.
+        now: The moment as of which it is judged, in microseconds since 1970.
+        anomalies: What was found while reading, such as malformed documents.
+
+    Returns:
+        A value that never changes: more events make a new one.
+    """
+    with collector_paused():
+        return Trace(trace_id, events, now, tuple(anomalies))
 
 
 @dataclass(frozen=True, slots=True)
-class NeverRan:
-    """A span that will never start, and what it waits for in vain; `fate` is what became of that."""
+class _JudgedSaga:
+    """A saga's verdict and what it rests on; `recalled` are recovered failures that count all the same."""
 
-    span_id: str
-    name: str
-    dependency_id: str
-    dependency_name: str
-    fate: str
+    verdict: Verdict
+    failed: bool
+    halted: bool
+    standing: list[str]
+    live: list[str]
+    recalled: set[str]
+    retried: str | None
 
 
 class Trace:
     """One trace as of `now`. Times are microseconds since 1970.
 
-    `children` holds, for each span id, its children's ids in start order; under a parent that was never seen, the
-    orphans that name it. `roots` are the spans shown at the top: true roots, and those cut out of a cycle.
-
-    `add` takes further events; one thread at a time may use a trace. The verdict is ready once it is built; lists
-    (ledger, roles, anomalies) are worked out when first asked for, and kept until something changes.
+    `children` holds, per span id, the ids of its children in start order; under a missing parent, its orphans. `roots`
+    are the spans at the top: true roots, and those cut out of a cycle.
     """
 
-    def __init__(self, trace_id: str, events: Iterable[TraceEvent], *, now: int, anomalies: Iterable[Anomaly]) -> None:
-        self.trace_id = trace_id
-        self.now = now
-        self._found = tuple(anomalies)
-        self._fold = Fold()
-        self._behind: Literal["", "answers", "events"] = ""  # what an event made that must be worked out anew
-        self._kept: dict[str, object] = {}
-        with undisturbed():
-            self._load(events)
-            self._settle()
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, Trace):
-            return NotImplemented
-        return self is other or (
-            (self.trace_id, self.spans, self.roots, self.children)
-            == (other.trace_id, other.spans, other.roots, other.children)
-            and (self.judgement, self.anomalies) == (other.judgement, other.anomalies)
-        )
-
-    __hash__ = None  # type: ignore[assignment]  # it changes
+    def __init__(self, trace_id: str, events: Iterable[TraceEvent], now: int, found: tuple[Anomaly, ...]) -> None:
+        self.trace_id, self.now, self._found = trace_id, now, found
+        self._fold = fold_events(events)
+        self.spans: Mapping[str, Span] = self._fold.spans
+        self._tree = SpanTree(self._fold.spans, self._fold.unplaced, self._fold.when)
+        self._index = SpanIndex(self.spans, self._fold.notable, self._tree.children)
+        self._sagas = Sagas(self._tree, self._index)
+        self._failures = Failures(self._tree, self._index, self._sagas)
+        self._never_ran = self._failures.never_ran()
+        self._steps = Steps(self._tree, self._index, self._never_ran)
+        self._branches = Branches(self._tree, self._index, self._failures)
+        self.ended = self._has_ended()
+        self._judge()
 
     def __repr__(self) -> str:
         return f"Trace({self.trace_id!r}, {self.verdict!r}, {len(self.spans)} spans, {self.event_count} events)"
 
-    def add(self, events: Iterable[TraceEvent], *, now: int | None = None) -> set[str]:
-        """Take further events, in any order, known ones too; returns the ids of the spans that changed.
+    def _has_ended(self) -> bool:
+        waiting = self._index.open - self._never_ran.keys()
+        return not self.spans or (bool(self._sagas.all) and not waiting) or self.is_idle(self.now)
 
-        An event costs what it changes, not what the trace holds, in all but these cases. The first one finds out which
-        ids are known. Answers are worked out anew, over all failures and steps, when a span goes under another parent,
-        turns out to be an undo, or is the late parent of spans within an undo. All is folded anew when a span closes a
-        cycle or changes its place near one, and when another document comes under a known id. Each happens once for
-        all events of a call. An event that comes out of turn costs a look at all events of its span; the undo of a
-        stage, a look at the steps below it; and a good end above failures, or one that contradicts another, a look at
-        the failures.
-        """
-        changed: set[str] = set()
-        given = list(events)
-        if len(given) > 100 and len(given) > len(self._fold) // 10:
-            before = self._fold
-            self._load([*before.events.values(), *given])
-            changed = {one for one, span in self.spans.items() if before.spans.get(one) != span}
+    def _judge(self) -> None:
+        """Find the verdict, the cause and the steps that stand: of each saga, and so of the trace."""
+        outside = self._branches.outside()
+        self._unsettled = self._branches.unsettled(self._steps)
+        places = range(len(self._sagas.all)) if len(self._sagas.all) == 1 else range(-1, len(self._sagas.all))
+        judged = [one for one in (self._judge_saga(place, outside) for place in places) if one is not None]
+        worst_verdict = worst(one.verdict for one in judged)
+        decisive = [one for one in judged if one.verdict == worst_verdict or not self.ended]
+        # No all-clear while steps of a saga beside it may stand.
+        self.verdict: Verdict = with_standing(worst_verdict, any(one.standing for one in judged))
+        self._failed = any(one.failed for one in decisive)
+        self._failures.count_also({failure for one in judged for failure in one.recalled})
+        self._standing_ids = [step for one in judged for step in one.standing]
+        causes = [cause for one in decisive if (cause := self._cause_of(one)) is not None]
+        self._cause = min(causes, key=lambda one: self.spans[one].ending, default=None)
+
+    def _judge_saga(self, place: int, outside: Sequence[str]) -> _JudgedSaga | None:
+        """Judge one saga; at place -1 what belongs to none, if it matters."""
+        index, saga = self._index, self._sagas.all[place] if place >= 0 else Saga((), ())
+        live = [one for one in self._failures.live if self._sagas.place_of(one) == place]
+        began = {one for one in (*index.begun, *index.unwound) if self._place_of_undo(one) == place}
+        undone = [one for one in outside if one in began]
+        steps = [one for one in self._steps.states if self._place_of_step(one) == place]
+        unsettled = [one for one in self._unsettled if self._place_of_undo(one) == place]
+        deciding = [self.spans[one] for one in saga.deciding if one not in self._never_ran]
+        succeeded = silences.are_closed(deciding) and any(span.status == "success" for span in deciding)
+        halted = any(self.spans[one].status in ("stopped", "canceled") for one in (*saga.roots, *saga.deciding))
+        failed = bool(live) or halted or (bool(undone) and not succeeded)
+        if place < 0 and self._sagas.all and not failed:
+            return None
+        recalled, retried = set[str](), None
+        if failed or not succeeded:
+            possible = _STANDING if self.ended else _STANDING[:2]
+            standing = [one for one in steps if self._steps.states[one] in possible] if failed or self.ended else []
         else:
-            for event in given:
-                changed |= self._add(event)
-        if self._behind == "events":
-            self._load(self._fold.events.values())
-        elif self._behind == "answers":
-            self._answer_anew()
-        self.now = self.now if now is None else now
-        self._kept.clear()
-        self._settle()
-        return changed
+            standing = self._branches.left_standing(self._steps, steps)
+            if began:
+                left = [*standing, *unsettled]
+                recalled = self._branches.failures_of(left, undone[0] if undone else None)
+                retried = self._branches.retried_with(left)
+            elif standing:
+                recalled = self._branches.failures_of(standing, None)
+        facts = SagaFacts(
+            ended=self.ended or ((succeeded or failed) and not self._is_open(place)),
+            failed=failed,
+            succeeded=succeeded,
+            undoing_began=bool(began),
+            undone=bool(undone),
+            standing=bool(standing),
+            unsettled=bool(unsettled),
+        )
+        return _JudgedSaga(verdict_of(facts), failed, halted, standing, live, recalled, retried)
 
-    def _add(self, event: TraceEvent) -> set[str]:
-        try:
-            change = self._fold.add(event)
-        except RewrittenError as rewritten:  # what was folded of the other document cannot be taken out again
-            self._behind = "events"
-            return {event.span_id, str(rewritten)}
-        if change is None:
-            return set()
-        if self._behind != "events" and not self._forest.update(change):
-            self._behind = "events"
-        if self._behind != "events":
-            self._census.update(change)
-        if not self._behind:
-            self._follow(change)
-        return {change.span.span_id}
+    def _is_open(self, place: int) -> bool:
+        open_spans = self._index.open - self._never_ran.keys()
+        return len(self._sagas.all) < 2 or any(self._sagas.place_of(one) in (place, -1) for one in open_spans)
 
-    def _follow(self, change: Change) -> None:
-        """Let the answers follow a change of one span."""
-        span_id = change.span.span_id
-        if change.was is None:
-            self._areas.add(span_id)
-        adopts = change.was is None and span_id in self._forest.children
-        if change.moved or change.relinked or (adopts and span_id in self._areas.owner):
-            # What belongs to the undoing must be found out anew.
-            self._behind = "answers"
-            return
-        if adopts:
-            self._failures.adopt(span_id)
-            self._compensations.adopt(span_id)
-        self._failures.update(change)
-        self._compensations.update(change)
+    def _place_of_step(self, step: str) -> int:
+        if step in self.spans:
+            return self._sagas.place_of(step)
+        return next((self._sagas.place_of(one) for one in self._index.undos_of.get(step, ())), -1)
 
-    def _load(self, events: Iterable[TraceEvent]) -> None:
-        with undisturbed():
-            fold = Fold()
-            fold.load(events)
-            fold.inherit(self._fold)
-            self._fold = fold
-            self._stand()
+    def _place_of_undo(self, undo_id: str) -> int:
+        step = self.spans[undo_id].original_span_id
+        return self._sagas.place_of(step if step is not None and step in self.spans else undo_id)
 
-    def _stand(self) -> None:
-        self._forest = Forest(self._fold)
-        self._census = Census(self._fold)
-        self._answer_anew()
-
-    def _answer_anew(self) -> None:
-        self._behind = ""
-        fold, forest, census = self._fold, self._forest, self._census
-        self._areas = Areas(census, forest)
-        self._failures = Failures(fold, forest, census, self._areas)
-        self._compensations = Compensations(fold, forest, census, self._areas, self._failures)
-        self._undoing = Undoing(fold, forest, census, self._areas, self._failures, self._compensations)
-        self._judge = Judge(fold, forest, census, self._areas, self._failures, self._compensations, self._undoing)
-
-    def _settle(self) -> None:
-        self._failures.settle()
-        self._compensations.settle()
-        self.judgement: Judgement = self._judge.judge(now=self.now)
-
-    def _keep(self, name: str, make: Callable[[], _T]) -> _T:
-        """An answer, worked out once and kept until something changes."""
-        if name not in self._kept:
-            self._kept[name] = make()
-        return cast("_T", self._kept[name])
-
-    @property
-    def spans(self) -> dict[str, Span]:
-        """Every span by its id; not to be changed."""
-        return self._fold.spans
+    def _cause_of(self, judged: _JudgedSaga) -> str | None:
+        cause = self._failures.cause_among([*judged.live, *judged.recalled])
+        if cause is None and judged.halted:
+            halted = [one for one in self._index.halted if one not in self._index.owner]
+            around = {above for one in halted for above in self._tree.ancestors_of(one)}
+            cause = in_order_of_end(self.spans, [one for one in halted if one not in around])[0]
+        return cause or judged.retried
 
     @property
     def children(self) -> Mapping[str, Sequence[str]]:
         """Each span's children, in start order."""
-        return self._forest.children
+        return self._tree.children
 
     @property
-    def roots(self) -> tuple[str, ...]:
+    def roots(self) -> Sequence[str]:
         """The spans at the top, in start order."""
-        return self._keep("roots", lambda: tuple(self._forest.roots))
+        return self._tree.roots
 
     @property
-    def missing_parents(self) -> tuple[str, ...]:
-        """The parents that spans name and nobody has seen."""
-        return self._keep("missing", lambda: tuple(self._forest.missing_in_order()))
+    def missing_parents(self) -> Sequence[str]:
+        """The parents that spans name and that the trace does not contain."""
+        return self._tree.missing_parents
 
     @property
     def root(self) -> Span | None:
-        """The span that stands for the trace: the earliest root that is no mere instant, if any is."""
-        top = self._forest.heads() or self._forest.roots
-        return self.spans[top[0]] if top else None
+        """The span that stands for the trace: the earliest root that is not a point, if there is one."""
+        top = next((one for one in self.roots if self.spans[one].state.kind != "point"), None)
+        top = top or next(iter(self.roots), None)
+        return None if top is None else self.spans[top]
 
     @property
     def name(self) -> str:
-        """The root's name; empty when there is none."""
+        """The root's name; empty if there is none."""
         return self.root.name if self.root else ""
 
     @property
     def started_at(self) -> int | None:
-        """When its first event happened."""
-        return self._fold.first_at
+        """The time of its first event."""
+        return self._fold.events[0].micros if self._fold.events else None
 
     @property
     def last_at(self) -> int | None:
-        """When its latest event happened."""
-        return self._fold.last_at
-
-    def silence(self, now: int) -> int:
-        """Microseconds without an event as of `now`, by those events whose date can be true."""
-        return self._judge.silence(now)
-
-    def is_idle(self, now: int) -> bool:
-        """Whether nothing was told for so long, as of `now`, that it counts as ended."""
-        return self._judge.is_idle(now)
+        """The time of its latest event."""
+        return self._fold.events[-1].micros if self._fold.events else None
 
     @property
     def ended_at(self) -> int | None:
-        """When it ended; None while it runs, and where nothing tells how it ended."""
-        return self.last_at if self.judgement.ended and self.verdict != "unknown" else None
+        """The time it ended; None while it runs, and where its end is unknown."""
+        return self.last_at if self.ended and self.verdict != "unknown" else None
 
     @property
     def duration(self) -> int | None:
@@ -228,162 +217,142 @@ class Trace:
     @property
     def event_count(self) -> int:
         """How many events it holds, each counted once."""
-        return len(self._fold)
+        return len(self._fold.events)
 
     @property
     def error_count(self) -> int:
         """How many spans failed."""
-        return len(self._census.failed)
-
-    @property
-    def verdict(self) -> Verdict:
-        """How it stands, in one word."""
-        return self.judgement.verdict
-
-    @property
-    def summary(self) -> str:
-        """How it stands, in one sentence."""
-        return self._keep("summary", lambda: self._judge.sentence(self.judgement))
+        return len(self._index.failed)
 
     @property
     def status(self) -> TraceStatus:
-        """How it ended, if it has, in the terms of a span."""
-        if not self.judgement.ended:
+        """How it ended, in the words of a span."""
+        if not self.ended:
             return "running"
-        if self.judgement.cause is not None:
-            status = self.spans[self.judgement.cause].status
+        if self._failed:
+            status = self.cause.status if self.cause is not None else "failed"
             return status if status in ("stopped", "canceled") else "failed"
-        if self.judgement.aborted:
-            return "failed"
         return "unknown" if self.verdict == "unknown" else "success"
 
-    @property
-    def innermost(self) -> tuple[str, ...]:
-        """The open spans with none below them that still goes on, the most important first."""
-        return self._keep("innermost", lambda: tuple(self._judge.innermost()))
+    def silence(self, now: int) -> int:
+        """Return the microseconds without an event as of `now`."""
+        return silences.silence(self._fold.events, now)
 
-    @property
-    def undone(self) -> tuple[int, int]:
-        """How many steps were undone, and of how many that were to be."""
-        return self._judge.undone()
+    def is_idle(self, now: int) -> bool:
+        """Return whether, as of `now`, it counts as ended for lack of events."""
+        roots = [self.spans[one] for saga in self._sagas.all for one in saga.roots]
+        return bool(self.spans) and silences.is_idle(self._fold.events, self._index, roots, now)
+
+    def runs_of(self, span_id: str) -> Sequence[str]:
+        """Return the span ids of all runs of a job, in order; of a span that ran once, only its own."""
+        return self._fold.runs.get(self.spans[span_id].events[0].span_id, (span_id,))
 
     def undo_around(self, span_id: str) -> str | None:
-        """The nearest undo at or above a span that names a step; None outside of the undoing."""
-        around = self._areas.outer(span_id)
+        """Return the nearest compensation at or above a span that names a step; None outside of the undoing."""
+        around = self._index.undos_around(span_id)
         return next((one for one in around if self.spans[one].original_span_id is not None), None)
+
+    def walk(self) -> Iterator[tuple[int, str]]:
+        """Yield every span once, as (depth, span id), in tree order; the id of a missing parent has depth 0."""
+        return self._tree.walk()
 
     @property
     def cause(self) -> Span | None:
         """The span it failed at; where nothing failed, the one it was stopped or canceled at."""
-        return None if self.judgement.cause is None else self.spans[self.judgement.cause]
+        return None if self._cause is None else self.spans[self._cause]
 
     @property
+    def undone(self) -> tuple[int, int]:
+        """How many steps were undone, and of how many that were to be."""
+        done, left = len(self._steps.in_state("undone", "covered")), len(self._steps.in_state(*_STANDING))
+        return done, done + left
+
+    @cached_property
     def failure_path(self) -> tuple[str, ...]:
         """Span ids from the root to the cause; empty when nothing failed."""
-        cause = self.judgement.cause
-        return () if cause is None else (cause, *self._forest.ancestors_of(cause))[::-1]
+        return () if self._cause is None else (self._cause, *self._tree.ancestors_of(self._cause))[::-1]
 
-    @property
+    @cached_property
     def roles(self) -> Mapping[str, Role]:
-        """The one role of each failed span; and `recovered` for those that ended well after an attempt that failed."""
-        return self._keep("roles", self._failures.roles)
+        """The one role of each failed span; and `recovered` for spans that succeeded after a failed attempt."""
+        return self._failures.roles(self._cause)
 
-    @property
+    @cached_property
     def failures(self) -> tuple[str, ...]:
         """The spans that have a role, in the order they ended."""
-        return self._keep("failures", lambda: tuple(in_order(self._fold, self.roles)))
+        return tuple(in_order_of_end(self.spans, self.roles))
 
-    @property
+    @cached_property
+    def innermost(self) -> tuple[str, ...]:
+        """The open spans that wait for no other below them: undoing first, then running ones, the quietest first."""
+        going_on = self._index.open - self._never_ran.keys()
+        around = {above for one in going_on for above in self._tree.ancestors_of(one)}
+
+        def importance(span_id: str) -> tuple[bool, bool, int, str]:
+            span = self.spans[span_id]
+            return span_id not in self._index.owner, span.status != "running", span.last_at, span_id
+
+        return tuple(sorted(going_on - around, key=importance))
+
+    @cached_property
     def never_ran(self) -> tuple[NeverRan, ...]:
-        """Spans that will never start, because what they wait for failed."""
-        return self._keep("never_ran", self._never_ran)
-
-    @property
-    def ledger(self) -> tuple[LedgerRow, ...]:
-        """Every try to undo a step, in the order they began; then, if it failed, the steps nobody tried to undo."""
-        return self._keep("ledger", self._ledger)
-
-    @property
-    def still_standing(self) -> tuple[Standing, ...]:
-        """The steps that should have been undone and were not, each with one reason."""
-        return self._keep("standing", self._standing)
-
-    @property
-    def anomalies(self) -> tuple[Anomaly, ...]:
-        """What is odd about it: first what was found while reading, then the tree, then the undoing."""
-        return self._keep("anomalies", lambda: tuple(self._anomalies()))
-
-    def walk(self) -> Iterator[tuple[int, str]]:
-        """Every span once, as (depth, span id), in the order of a tree; a missing parent's id comes at depth 0."""
-        stack = [(0, span_id) for span_id in reversed((*self.roots, *self.missing_parents))]
-        while stack:
-            depth, span_id = stack.pop()
-            yield depth, span_id
-            stack.extend((depth + 1, child) for child in reversed(self.children.get(span_id, ())))
-
-    def _ledger(self) -> tuple[LedgerRow, ...]:
-        ledger = Ledger(self._fold, self._forest, self._census, self._compensations)
-        return tuple(ledger.rows(ended=self.judgement.ended, steps=self.still_standing))
-
-    def _standing(self) -> tuple[Standing, ...]:
-        standing = self._compensations.standing(ended=self.judgement.ended)
-        if self.judgement.aborted or self.verdict == "unknown":
-            return tuple(standing)
-        left = set(self._undoing.left_in_branches()) if self.verdict == "rollback_incomplete" else set[str]()
-        return tuple(one for one in standing if one.span_id in left)
-
-    def _never_ran(self) -> tuple[NeverRan, ...]:
-        spans, found = self.spans, self._failures.never_ran().items()
+        """Spans that will never start, because the span they wait for failed."""
+        spans, found = self.spans, self._never_ran.items()
         return tuple(
             NeverRan(one, spans[one].name, dependency, spans[dependency].name, fate_of(spans[dependency]))
             for one, dependency in found
         )
 
-    def _anomalies(self) -> Iterator[Anomaly]:
-        yield from self._found
-        for event_id, fault in sorted(self._fold.faults):
-            event = self._fold.events.get(event_id)
-            yield Anomaly("malformed", (event.span_id,) if event else (), f"event {event_id}: {fault}")
-        for event_id in sorted(self._fold.clashes):
-            span_id = self._fold.events[event_id].span_id
-            yield Anomaly("duplicate", (span_id,), f"two different events have the id {event_id}; one of them is kept")
-        yield from self._forest.anomalies()
-        for span in sorted(
-            (self.spans[one] for one in self._census.odd), key=lambda span: (span.first_at, span.span_id)
-        ):
-            if span.fault is not None:
-                told = "two ends that disagree" if span.fault == "conflicting_outcomes" else "the same end told twice"
-                yield Anomaly(span.fault, (span.span_id,), f"{span.name} has {told}; {span.status} is taken")
-        yield from self._dated_ahead()
-        if self.judgement.ended:
-            yield from self._never_ended()
-        yield from self._undoing.anomalies(ended=self.judgement.ended)
-        if self.verdict == "succeeded_but_compensated":
-            undos = tuple(self._undoing.outside_branches())
-            yield Anomaly("green_but_compensated", undos, "the root succeeded, yet undoing began")
+    @cached_property
+    def still_standing(self) -> tuple[Standing, ...]:
+        """The steps that should have been undone and were not, each with one reason, in the order they ended."""
+        return tuple(self._lists.standing(self._standing_ids, ended=self.ended))
 
-    def _dated_ahead(self) -> Iterator[Anomaly]:
-        spans = self._judge.ahead(self.now)
-        if spans:
-            have = "1 span has" if len(spans) == 1 else f"{len(spans)} spans have"
-            by = length(spans[0].last_at - self.now)
-            names = listed([span.name for span in spans])
-            detail = f"{have} events dated up to {by} after they were read: {names}; a host's clock is wrong"
-            yield Anomaly("clock_skew", tuple(span.span_id for span in spans), detail)
+    @cached_property
+    def compensations(self) -> tuple[Compensation, ...]:
+        """Every try to undo a step, in the order they began; then the standing steps without one."""
+        return tuple(self._lists.compensations(self.still_standing, ended=self.ended))
 
-    def _never_ended(self) -> Iterator[Anomaly]:
-        lost = {one.span_id for one in self.never_ran}
-        spans = [self.spans[one] for one in self._census.open if one not in lost]
-        if spans:
-            spans.sort(key=lambda span: (span.first_at, span.span_id))
-            count = "1 span" if len(spans) == 1 else f"{len(spans)} spans"
-            names = listed([f"{span.name} ({span.status})" for span in spans])
-            yield Anomaly("never_ended", tuple(span.span_id for span in spans), f"{count} never ended: {names}")
+    @cached_property
+    def _lists(self) -> StepLists:
+        return StepLists(self._tree, self._index, self._steps)
 
+    @cached_property
+    def summary(self) -> str:
+        """How it stands, in one sentence."""
+        if not self.spans:
+            return "unknown: no usable events"
+        (done, steps), standing = self.undone, self._standing_ids
+        unsettled = [(self.spans[one].name, words) for one, words in self._unsettled.items()]
+        return summary_of(
+            SummaryFacts(
+                verdict=self.verdict,
+                cause=self.cause,
+                reported_success=not self._failed and self.verdict not in ("running", "compensating", "unknown"),
+                recovered=list(self.roles.values()).count("recovered") if self.verdict == "succeeded" else 0,
+                running=[self.spans[one].name for one in self.innermost] if self.verdict == "running" else (),
+                blocked=len(self._never_ran),
+                never_ended=[self.spans[one].name for one in sorted(self._index.open - self._never_ran.keys())],
+                undone=done,
+                steps=steps if self._failed or not self.ended else done + len(standing),
+                undone_names=[] if self._failed else self._names(self._steps.in_state("undone")),
+                standing=len(standing),
+                standing_names=self._names(standing),
+                unsettled=unsettled,
+            )
+        )
 
-def build_trace(trace_id: str, events: Iterable[TraceEvent], *, now: int, anomalies: Iterable[Anomaly] = ()) -> Trace:
-    """Fold a trace's events, in any order and however often repeated, as of `now` (microseconds since 1970).
+    def _names(self, steps: Sequence[str]) -> list[str]:
+        return [self._steps.name_of(one) for one in first_to_end(self._tree, steps, SHOWN)]
 
-    `anomalies` are those found while reading, such as malformed documents.
-    """
-    return Trace(trace_id, events, now=now, anomalies=anomalies)
+    @cached_property
+    def anomalies(self) -> tuple[Anomaly, ...]:
+        """What is wrong with it: what was found while reading, then events and spans, then the undoing."""
+        found = [*self._found, *event_anomalies(self._fold), *self._tree.anomalies()]
+        found += span_anomalies(self._fold, self._index, self.now)
+        if self.ended:
+            found += never_ended(self._index, self._never_ran)
+        found += RollbackChecks(self._tree, self._index, self._steps).anomalies(ended=self.ended)
+        if not self._failed and self.ended and (undos := tuple(self._branches.outside())):
+            found.append(Anomaly("green_but_compensated", undos, "the saga reported success, yet compensation began"))
+        return tuple(found)

@@ -58,10 +58,10 @@ def _written(directory: Path, name: str, suffix: str, text: str) -> Path:
 
 
 class CopyScreen(Screen[None]):
-    """A screen with something to copy (`y`) and to hand over (`Y`, `S`), and a line that says how that went."""
+    """A screen with a value to copy (`y`), a text to copy or save (`Y`, `S`), and a line for the result."""
 
     class Saved(Message):
-        """The hand-over is in a file, or could not be written."""
+        """The text is in a file, or could not be written."""
 
         def __init__(self, said: str, tone: str) -> None:
             super().__init__()
@@ -75,8 +75,8 @@ class CopyScreen(Screen[None]):
         """What to copy, what that is, and what to do where it cannot be copied."""
         raise NotImplementedError
 
-    def handed_over(self) -> tuple[str, str] | None:
-        """The text to hand over or to save, and what to name its file by."""
+    def text_to_save(self) -> tuple[str, str] | None:
+        """Return the text to copy or save, and the name for its file; None without one."""
         raise NotImplementedError
 
     def say(self, text: str, tone: str = "plain") -> None:
@@ -88,14 +88,14 @@ class CopyScreen(Screen[None]):
         if (found := self.copied()) is not None:
             self.say(*copy_text(self.app, *found))
 
-    def action_hand_over(self) -> None:
+    def action_copy_summary(self) -> None:
         """Copy the text to paste into an incident channel."""
-        if (found := self.handed_over()) is not None:
-            self.say(*copy_text(self.app, found[0], "the hand-over", "S saves it as a file"))
+        if (found := self.text_to_save()) is not None:
+            self.say(*copy_text(self.app, found[0], "the incident summary", "S saves it as a file"))
 
     def action_save(self) -> None:
         """Write that text to a file."""
-        if (found := self.handed_over()) is None:
+        if (found := self.text_to_save()) is None:
             return
 
         def save() -> None:

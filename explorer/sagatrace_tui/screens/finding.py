@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-
 from textual import on
 from textual.message import Message
 from textual.screen import Screen
@@ -11,7 +9,7 @@ from textual.widgets import Input
 from textual.worker import get_current_worker
 
 from sagatrace_tui.model import Trace
-from sagatrace_tui.model.find import find
+from sagatrace_tui.views.find import find
 from sagatrace_tui.widgets.find_line import FindLine
 from sagatrace_tui.widgets.span_detail import SpanDetail
 from sagatrace_tui.widgets.span_tree import SpanTree
@@ -30,12 +28,12 @@ class FindScreen(Screen[None]):
             self.text = text
             self.span_ids = span_ids
 
-    def searched(self) -> tuple[Trace, threading.Lock] | None:
-        """The trace to find in, and what to hold meanwhile; None while there is none."""
+    def searched(self) -> Trace | None:
+        """The trace to find in; None while there is none."""
         raise NotImplementedError
 
     def go_on(self) -> None:
-        """Typing is over: go on in the tree."""
+        """Focus the tree after typing."""
         raise NotImplementedError
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002 - Textual's form
@@ -49,15 +47,13 @@ class FindScreen(Screen[None]):
     @on(FindLine.Changed)
     def look_for(self, message: FindLine.Changed) -> None:
         """Find it, away from the screen's own thread."""
-        text, where = message.text, self.searched()
-        if where is None:
+        text, trace = message.text, self.searched()
+        if trace is None:
             return
-        trace, hold = where
 
         def look() -> None:
             worker = get_current_worker()
-            with hold:  # the feed may not change what is searched, shown or not
-                found = find(trace, text, go_on=lambda: not worker.is_cancelled)
+            found = find(trace, text, go_on=lambda: not worker.is_cancelled)
             if not worker.is_cancelled:
                 self.post_message(self.Found(text, found))
 

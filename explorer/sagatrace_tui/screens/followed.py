@@ -8,7 +8,7 @@ from textual.screen import Screen
 
 from sagatrace.mirror import Mirror
 from sagatrace_tui.labels import plural
-from sagatrace_tui.live import AFRESH, LOOK, Following, Poller
+from sagatrace_tui.live import AFRESH, LOOK, LiveStatus, Poller
 from sagatrace_tui.widgets.bar import StateLine
 from sagatrace_tui.widgets.key_hints import KeyHints
 
@@ -29,7 +29,7 @@ class FollowedScreen(Screen[None]):
     poller: Poller[Any]
     _mirror: Mirror | None = None
     paused = False
-    """Whether the reader wants what is on screen to stay as it is."""
+    """Whether live updates are paused."""
 
     @property
     def feed(self) -> _Feed:
@@ -80,7 +80,7 @@ class FollowedScreen(Screen[None]):
             self.poller.ask(LOOK)
 
     def action_follow(self) -> None:
-        """Let the screen stay as it is, or follow again what happens."""
+        """Pause or resume live updates."""
         self.paused = not self.paused
         if not self.paused:
             self.catch_up()
@@ -93,17 +93,17 @@ class FollowedScreen(Screen[None]):
             state.say(_TRYING)
         self.poller.ask(AFRESH)
 
-    def show_state(self, following: Following, fault: str | None, behind: str, *rest: str) -> None:
-        """One line: whether the store answers, else how it is followed; `behind` is what has come since a pause."""
+    def show_state(self, status: LiveStatus, fault: str | None, behind: str, *rest: str) -> None:
+        """One line: whether the store answers, else how up to date it is; `behind` counts what came since a pause."""
         self.tell_hints()
         state = self.query_one(StateLine)
         state.fault = fault is not None
         if fault is None and state.said[0] == _TRYING:
             state.hush()
-        state.behind = self.paused or following.state in ("reconnecting", "catching up")
-        words = "store unreachable, trying again" if fault is not None else following.words
+        state.behind = self.paused or status.state in ("reconnecting", "catching up")
+        words = "store unreachable, trying again" if fault is not None else status.words
         if self.paused:
-            words = f"paused, f follows · {behind}" if behind else "paused, f follows"
+            words = f"paused (f resumes) · {behind}" if behind else "paused (f resumes)"
         state.facts = (words, *rest)
 
 

@@ -17,11 +17,11 @@ from sagatrace.mirror import Mirror
 from sagatrace.stores import EventStore
 from sagatrace_tui.labels import inert, plural
 from sagatrace_tui.live import FRAME, OLDER, ListFeed, Listing, Poller
-from sagatrace_tui.model.query import Query
 from sagatrace_tui.query_history import QueryHistory
 from sagatrace_tui.screens.clipboard import copy_text
 from sagatrace_tui.screens.followed import FollowedScreen, behind
 from sagatrace_tui.screens.trace import TraceScreen
+from sagatrace_tui.views.query import Query
 from sagatrace_tui.widgets.bar import StateLine, TitleBar
 from sagatrace_tui.widgets.key_hints import KeyHints
 from sagatrace_tui.widgets.notice import Notice
@@ -40,8 +40,8 @@ class SearchScreen(FollowedScreen):
         Binding("w", "why", "Why", tooltip="Open the trace and show why it failed, root to cause"),
         Binding("escape,c", "clear", "All traces again, after a search", show=False),
         Binding("y", "copy", "Copy the trace id", show=False),
-        Binding("f", "follow", "Follow", tooltip="Let the list stay as it is; again to follow what happens"),
-        Binding("r", "reload", "Read again", tooltip="Read every trace of the list again now"),
+        Binding("f", "follow", "Resume", tooltip="Pause or resume live updates"),
+        Binding("r", "reload", "Refresh", tooltip="Read every trace of the list again"),
         Binding("question_mark,f1", "app.help", "Help", tooltip="These keys"),
         Binding("q", "app.quit", "Quit"),
     ]
@@ -180,7 +180,7 @@ class SearchScreen(FollowedScreen):
         count = f"{len(listing.rows):,}{many} trace{'' if len(listing.rows) == 1 else 's'}"
         queries = plural(listing.queries, "query")
         fault = None if listing.missing else listing.fault
-        self.show_state(listing.following, fault, behind(len(rows - shown), "change"), count, queries, cost)
+        self.show_state(listing.status, fault, behind(len(rows - shown), "change"), count, queries, cost)
 
     def _show(self, listing: Listing) -> None:
         traces = self.query_one(TraceList)
@@ -270,9 +270,7 @@ def _notice(listing: Listing, asked: str) -> tuple[str, str, bool] | None:
         return "Searching", f"{plural(listing.looked_at, 'trace')} read so far. Esc shows all traces again.", False
     if not listing.rows and asked:
         looked_at = plural(listing.looked_at, "trace")
-        why = (
-            f"None of {looked_at} is." if listing.looked_at else "All of it must hold for one single event of a trace."
-        )
+        why = f"None of {looked_at} is." if listing.looked_at else "All terms must match the same event."
         return "No trace matches", f"{asked}\n{why} / changes it, Esc shows all traces again.", False
     if not listing.rows and not listing.reading:
         return (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import ClassVar, Final
@@ -21,7 +20,6 @@ from sagatrace.stores import EventStore
 from sagatrace_tui.labels import inert, plural
 from sagatrace_tui.live import OpenTrace, Poller, TraceFeed
 from sagatrace_tui.model import Trace
-from sagatrace_tui.model.explain import hand_over
 from sagatrace_tui.screens.clipboard import CopyScreen
 from sagatrace_tui.screens.finding import FindScreen
 from sagatrace_tui.screens.followed import FollowedScreen, behind
@@ -29,6 +27,7 @@ from sagatrace_tui.screens.trace_keys import TRACE_KEYS, help_sections
 from sagatrace_tui.screens.trace_words import notice_about, part_of_why
 from sagatrace_tui.screens.value import ValueScreen
 from sagatrace_tui.values import as_text
+from sagatrace_tui.views.incident_summary import incident_summary
 from sagatrace_tui.widgets.bar import StateLine
 from sagatrace_tui.widgets.find_line import FindLine
 from sagatrace_tui.widgets.key_hints import KeyHints
@@ -180,15 +179,12 @@ class TraceScreen(FollowedScreen, CopyScreen, FindScreen):
                 tree.now = reading.now
             else:
                 header.trace = self.query_one(Ledger).trace = reading.trace
-                tree.show((reading.trace, reading.outline), reading.now, reading.fresh)
+                tree.show((reading.trace, reading.outline), reading.now)
                 if before is None or before.trace is None:
                     self._show_view()
                 elif self._view == "why":
                     tree.only = part_of_why(reading.trace)
                 self._show_detail()
-                self._feed.shown(reading.trace)
-                if self._feed.is_waiting:
-                    self.poller.nudge()
         if before is None:
             self.call_after_refresh(self.listen)
         self.query_one(Notice).message = notice = notice_about(reading, self._trace_id)
@@ -205,7 +201,7 @@ class TraceScreen(FollowedScreen, CopyScreen, FindScreen):
         if newest is not None:
             missing = newest.known - (shown.event_count if shown is not None else 0)
             cost = plural(newest.queries, "query"), f"{newest.micros / 1000:.1f} ms"
-            self.show_state(newest.following, newest.fault, behind(missing, "event"), *cost)
+            self.show_state(newest.status, newest.fault, behind(missing, "event"), *cost)
 
     @on(SpanTree.SpanHighlighted)
     @on(Ledger.SpanHighlighted)
@@ -235,7 +231,7 @@ class TraceScreen(FollowedScreen, CopyScreen, FindScreen):
         self._view = "tree"
         self._show_view()
         if not self.query_one(SpanTree).go_to(message.span_id):
-            self.say("That span was never seen in this trace", "warn")
+            self.say("This trace has no event of that span", "warn")
         self._arrange(self.size.height, into_detail=False)
         self._show_detail()
 
@@ -289,13 +285,12 @@ class TraceScreen(FollowedScreen, CopyScreen, FindScreen):
         if self._view == "compensation":
             self.action_view("tree")
 
-    def searched(self) -> tuple[Trace, threading.Lock] | None:
+    def searched(self) -> Trace | None:
         """The trace shown."""
-        reading = self._reading
-        return None if reading is None or reading.trace is None else (reading.trace, reading.hold)
+        return self._reading.trace if self._reading is not None else None
 
     def go_on(self) -> None:
-        """Go on in the tree."""
+        """Focus the tree."""
         self._arrange(self.size.height, into_detail=False)
 
     def action_only_matches(self) -> None:
@@ -316,7 +311,7 @@ class TraceScreen(FollowedScreen, CopyScreen, FindScreen):
         self._arrange(self.size.height, into_detail=not self.query_one(SpanDetail).has_focus)
 
     async def action_back(self) -> None:
-        """One step back."""
+        """Close the detail, the view or the find line; then leave the trace."""
         if self.query_one(SpanDetail).has_focus:
             self._arrange(self.size.height, into_detail=False)
         elif self._view != "tree":
@@ -340,10 +335,10 @@ class TraceScreen(FollowedScreen, CopyScreen, FindScreen):
             return as_text(detail.line.value), "the value", "Enter, S saves it" if detail.line.opens else ""
         return None
 
-    def handed_over(self) -> tuple[str, str] | None:
+    def text_to_save(self) -> tuple[str, str] | None:
         """The text for an incident channel."""
         trace = self._reading.trace if self._reading else None
-        return None if trace is None else (hand_over(trace, inert), self._trace_id)
+        return None if trace is None else (incident_summary(trace, inert), self._trace_id)
 
     def _highlighted(self) -> str | None:
         return (self.query_one(Ledger) if self._view == "compensation" else self.query_one(SpanTree)).highlighted

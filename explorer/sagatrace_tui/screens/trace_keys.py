@@ -17,25 +17,27 @@ __all__ = ["TRACE_KEYS", "help_sections"]
 
 TRACE_KEYS: Final[list[BindingType]] = [
     Binding("w", "view('why')", "Why", tooltip="Why it failed, root to cause; again for all spans"),
-    Binding("c", "view('compensation')", "Undone?", tooltip="What was undone, what still stands; again for all"),
+    Binding(
+        "c", "view('compensation')", "Compensation", tooltip="Compensations and what still stands; again for all spans"
+    ),
     Binding("e", "in_tree('error', 1)", "Error", tooltip="Next error, from any pane"),
     Binding("E", "in_tree('error', -1)", "Previous error", show=False),
     Binding("slash", "find", "Find", priority=True, tooltip="Find in names, ids, errors and data"),
-    Binding("n", "in_tree('match', 1)", "Next of what was found", show=False),
-    Binding("N", "in_tree('match', -1)", "Previous of what was found", show=False),
-    Binding("f", "follow", "Follow", tooltip="Let the screen stay as it is; again to follow what happens"),
+    Binding("n", "in_tree('match', 1)", "Next match", show=False),
+    Binding("N", "in_tree('match', -1)", "Previous match", show=False),
+    Binding("f", "follow", "Resume", tooltip="Pause or resume live updates"),
     Binding("tab,shift+tab", "other_pane", "Pane", tooltip="To the other pane"),
-    Binding("asterisk", "only_matches", "Show only what was found, or all again", show=False),
+    Binding("asterisk", "only_matches", "Show only the matches, or all spans", show=False),
     Binding("1", "view('tree')", "View: all spans", show=False),
     Binding("2", "view('why')", "View: why it failed, root to cause", show=False),
-    Binding("3", "view('compensation')", "View: what was undone, what still stands", show=False),
+    Binding("3", "view('compensation')", "View: compensations and what still stands", show=False),
     Binding("y", "copy", "Copy the id, or the value under the cursor", show=False),
-    Binding("Y", "hand_over", "Hand over", tooltip="Copy a text that tells it all, to hand over"),
-    Binding("S", "save", "Save the hand-over as a file", show=False),
-    Binding("r", "reload", "Read again", show=False),
+    Binding("Y", "copy_summary", "Copy summary", tooltip="Copy incident summary"),
+    Binding("S", "save", "Save the incident summary as a file", show=False),
+    Binding("r", "reload", "Refresh", show=False),
     Binding("question_mark,f1", "app.help", "Help", tooltip="These keys"),
     Binding("q", "leave", "Back", tooltip="Back to the list"),
-    Binding("escape", "back", "One step back", show=False),
+    Binding("escape", "back", "Close the detail, the view or the find line; then back to the list", show=False),
 ]
 
 
@@ -47,6 +49,6 @@ def help_sections() -> Sequence[tuple[str, Sequence[BindingType]]]:
         ("Screen", TRACE_KEYS),
         ("Span tree", [*tree, *Rows.BINDINGS]),
         ("Detail", SpanDetail.BINDINGS),
-        ("What was undone", Ledger.BINDINGS),
+        ("Compensation", Ledger.BINDINGS),
         ("Find line", FindLine.BINDINGS),
     ]

@@ -68,6 +68,6 @@ class ValueScreen(CopyScreen, ModalScreen[None]):
         """All of it."""
         return self._text, "it", "S saves it as a file"
 
-    def handed_over(self) -> tuple[str, str]:
+    def text_to_save(self) -> tuple[str, str]:
         """All of it, as it is shown."""
         return inert(self._text, lines=True), self._title

@@ -7,9 +7,9 @@ from typing import Final
 
 from sagatrace_tui.labels import duration
 from sagatrace_tui.model import Span
-from sagatrace_tui.model.outline import Group
-from sagatrace_tui.model.timeline import Piece, Timeline, pieces
 from sagatrace_tui.theme import STATUS_TONES
+from sagatrace_tui.views.outline import Group
+from sagatrace_tui.views.timeline import Piece, Timeline, pieces
 
 __all__ = ["axis", "group_bar", "span_bar"]
 

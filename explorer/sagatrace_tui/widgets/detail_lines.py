@@ -9,11 +9,23 @@ from typing import Any, Final
 
 from rich.cells import cell_len
 
-from sagatrace_tui.labels import at_times, duration, inert, moment, offset, plural, short, short_name, status_words
+from sagatrace_tui.labels import (
+    at_times,
+    duration,
+    inert,
+    moment,
+    offset,
+    plural,
+    run_words,
+    short,
+    short_name,
+    status_words,
+)
 from sagatrace_tui.model import Role, Span, Trace
-from sagatrace_tui.model.outline import Group
+from sagatrace_tui.model.reasons import reason_of
 from sagatrace_tui.theme import STATUS_TONES
 from sagatrace_tui.values import Path, ValueLine, text_lines, value_lines, wrapped
+from sagatrace_tui.views.outline import Group
 from sagatrace_tui.widgets.rows import Part
 
 __all__ = ["DetailLine", "detail_lines", "group_lines"]
@@ -67,7 +79,7 @@ def _field(label: str, text: str, tone: str = "plain", *, value: Any = None, spa
 
 
 def detail_lines(trace: Trace, span_id: str, width: int, *, toggled: Collection[Path] = ()) -> list[DetailLine]:
-    """The rows of one span, or of a parent that was never seen, for that many columns."""
+    """The rows of one span, or of a missing parent, for that many columns."""
     span = trace.spans.get(span_id)
     if span is None:
         return list(_missing(trace, span_id, width))
@@ -100,7 +112,7 @@ def group_lines(group: Group, width: int) -> list[DetailLine]:
 
 
 def _missing(trace: Trace, span_id: str, width: int) -> Iterator[DetailLine]:
-    yield from _title("parent never seen", width)
+    yield from _title("missing parent", width)
     yield _field("span", inert(span_id, 300), "id", value=span_id)
     yield DetailLine(())
     named = plural(len(trace.children.get(span_id, ())), "span")
@@ -130,8 +142,8 @@ def _standing(span: Span, trace: Trace) -> Iterator[DetailLine]:
     for one in trace.still_standing:
         if one.span_id == span.span_id:
             sure = "" if one.explained else "; its own outcome is unknown"
-            how, tone = ("not yet", "busy") if one.being_undone else ("NO, still standing", "cause")
-            yield _field("undone", f"{how}: {inert(one.reason, 400)}{sure}", tone)
+            how, tone = ("not yet", "busy") if one.being_undone else ("no, still standing", "cause")
+            yield _field("undone", f"{how}: {inert(reason_of(one), 400)}{sure}", tone)
     for waits in trace.never_ran:
         if waits.span_id == span.span_id:
             yield _field("blocked", f"by {inert(waits.dependency_name, 200)}, which {waits.fate}", "warn")
@@ -139,6 +151,7 @@ def _standing(span: Span, trace: Trace) -> Iterator[DetailLine]:
 
 def _fields(span: Span, trace: Trace, origin: int) -> Iterator[DetailLine]:
     yield _field("kind", span.kind)
+    yield from _runs(span, trace)
     yield _field("span", inert(span.span_id, 300), "id", value=span.span_id)
     if span.parent_id:
         yield _related("parent", span.parent_id, trace)
@@ -168,9 +181,19 @@ def _fields(span: Span, trace: Trace, origin: int) -> Iterator[DetailLine]:
             yield _field("⚠", f"{anomaly.kind}: {inert(anomaly.detail, 400)}", "warn")
 
 
+def _runs(span: Span, trace: Trace) -> Iterator[DetailLine]:
+    """Which run of its job it is, and the runs before and after it."""
+    runs = trace.runs_of(span.span_id)
+    if words := run_words(span, len(runs)):
+        yield _field("run", words.removeprefix("run "))
+        for label, number in (("run before", span.run - 1), ("run after", span.run + 1)):
+            if 1 <= number <= len(runs):
+                yield _related(label, runs[number - 1], trace)
+
+
 def _related(label: str, span_id: str, trace: Trace) -> DetailLine:
     other = trace.spans.get(span_id)
-    name = f"  {inert(other.name, 80)}" if other else "  never seen"
+    name = f"  {inert(other.name, 80)}" if other else "  missing"
     return _field(label, inert(span_id, 300) + name, value=span_id, span_id=span_id if other else None)
 
 

@@ -22,8 +22,8 @@ class FindLine(Horizontal):
     """Hidden until opened; says what to find while one types, when that is settled, and when it is given up."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "submit", "Go on in the tree", tooltip="Keep what was found, and go on in the tree"),
-        Binding("escape", "leave", "Give up", tooltip="Forget what was found"),
+        Binding("enter", "submit", "Back to tree", tooltip="Keep the matches and go back to the tree"),
+        Binding("escape", "leave", "Cancel", tooltip="Forget the matches"),
     ]
     DEFAULT_CSS = """
     FindLine { height: 1; display: none; background: $surface; padding: 0 1; }
@@ -119,6 +119,6 @@ class FindLine(Horizontal):
         await self.query_one(Input).action_submit()
 
     def action_leave(self) -> None:
-        """Give up."""
+        """Forget the matches."""
         self.close()
         self.post_message(self.Left())

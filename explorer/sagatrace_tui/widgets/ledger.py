@@ -1,4 +1,4 @@
-"""What was undone: every step that was to be, each try to undo it, in the order of the unwinding."""
+"""The compensation view: every step to undo and each try to undo it, in the order of compensation."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Ledger(Rows):
     """A trace in; says which span was chosen."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "open", "To the span", tooltip="Show the span in the tree")
+        Binding("enter", "open", "Go to span", tooltip="Show the span in the tree")
     ]
 
     trace: reactive[Trace | None] = reactive(None, repaint=False, init=False, always_update=True)

@@ -1,4 +1,4 @@
-"""The compensation ledger as rows: what still stands first and loud, then the unwinding in its order. Pure."""
+"""The compensation view as rows: what still stands first and loud, then the compensations in order. Pure."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from sagatrace_tui.labels import at_times, duration, inert, short, short_name
-from sagatrace_tui.model import LedgerRow, Outcome, Standing, Trace
+from sagatrace_tui.model import Compensation, Outcome, Standing, Trace
+from sagatrace_tui.model.reasons import reason_of
 from sagatrace_tui.widgets.rows import Part, fitted
 
 __all__ = ["LedgerLine", "ledger_lines"]
@@ -17,7 +18,7 @@ _OUTCOMES: Final[dict[Outcome, tuple[str, str, str]]] = {
     "failed": ("✘", "undo failed", "bad"),
     "running": ("▶", "undoing", "busy"),
     "unconfirmed": ("?", "unconfirmed", "warn"),
-    "not_started": ("◌", "never undone", "warn"),
+    "not_started": ("◌", "not started", "warn"),
 }
 _ORDER_FAULTS: Final = frozenset({"out_of_order_undo", "double_undo", "empty_undo", "hanging_undo", "step_after_abort"})
 
@@ -45,11 +46,18 @@ class LedgerLine:
 
 def ledger_lines(trace: Trace) -> list[LedgerLine]:
     """Every line of the compensation view."""
-    rows, standing = trace.ledger, trace.still_standing
+    rows, standing = trace.compensations, trace.still_standing
     if not rows and not standing:
-        told = "No step of this trace declared what would undo it, and nothing was undone."
-        return [LedgerLine(((told, "muted"),))]
-    return [*_standing(trace), *_unwinding(trace), *_faults(trace)]
+        return [LedgerLine(((_nothing(trace), "muted"),))]
+    return [*_standing(trace), *_compensations(trace), *_faults(trace)]
+
+
+def _nothing(trace: Trace) -> str:
+    declared = sum(span.compensation is not None for span in trace.spans.values())
+    if not declared:
+        return "No step of this trace declared a compensation, and nothing was undone."
+    steps = "1 step declares a compensation" if declared == 1 else f"{declared} steps declare a compensation"
+    return f"Nothing was undone, and nothing has to be: {steps}."
 
 
 def _heading(text: str, tone: str = "strong") -> LedgerLine:
@@ -78,14 +86,14 @@ def _standing(trace: Trace) -> Iterator[LedgerLine]:
 def _stands(one: Standing, sign: str, tone: str, why_tone: str) -> LedgerLine:
     unsure = "" if one.explained else "  (its own outcome is unknown: it may have taken effect)"
     cells = (((sign, tone), 2), ((inert(one.name, 120), tone), 0))
-    return LedgerLine(((f"{inert(one.reason, 400)}{unsure}", why_tone),), cells, one.span_id)
+    return LedgerLine(((f"{inert(reason_of(one), 400)}{unsure}", why_tone),), cells, one.span_id)
 
 
-def _unwinding(trace: Trace) -> Iterator[LedgerLine]:
-    rows = trace.ledger
+def _compensations(trace: Trace) -> Iterator[LedgerLine]:
+    rows = trace.compensations
     if not rows:
         return
-    yield _heading(f"Unwinding, in order  {len(rows)}")
+    yield _heading(f"Compensation order  {len(rows)}")
     origin = trace.started_at or 0
     wrong = {one for anomaly in trace.anomalies if anomaly.kind == "out_of_order_undo" for one in anomaly.span_ids}
     number = 0
@@ -100,7 +108,7 @@ def _unwinding(trace: Trace) -> Iterator[LedgerLine]:
     yield LedgerLine(())
 
 
-def _row(row: LedgerRow, number: int, out_of_order: bool, declared: str | None) -> LedgerLine:
+def _row(row: Compensation, number: int, out_of_order: bool, declared: str | None) -> LedgerLine:
     sign, word, tone = _OUTCOMES[row.outcome]
     place = f"{number}{'↕' if out_of_order else '.'}" if row.span_id is not None else "–"
     named = row.name or "" if row.span_id is not None else declared
@@ -114,10 +122,10 @@ def _row(row: LedgerRow, number: int, out_of_order: bool, declared: str | None) 
     return LedgerLine((), cells, row.span_id or row.original_span_id)
 
 
-def _facts(row: LedgerRow, origin: int) -> str:
+def _facts(row: Compensation, origin: int) -> str:
     moments = [at for at in (row.completed_at, row.started_at) if at is not None]
     told = dict(zip(moments, at_times(moments, origin), strict=True))
-    facts = [f"done {told[row.completed_at]}" if row.completed_at is not None else "was not done"]
+    facts = [f"done {told[row.completed_at]}" if row.completed_at is not None else "did not complete"]
     if row.started_at is not None:
         took = f" for {duration(max(0, row.ended_at - row.started_at))}" if row.ended_at is not None else ""
         facts.append(f"undo at {told[row.started_at]}{took}")
@@ -132,7 +140,7 @@ def _faults(trace: Trace) -> Iterator[LedgerLine]:
     faults = [one for one in trace.anomalies if one.kind in _ORDER_FAULTS or one.kind == "green_but_compensated"]
     if not faults:
         return
-    yield _heading(f"⚠ Odd about the undoing  {len(faults)}", "warn")
+    yield _heading(f"⚠ Anomalies  {len(faults)}", "warn")
     for fault in faults:
         span_id = fault.span_ids[0] if fault.span_ids else None
         text = f"{fault.kind.replace('_', ' ')}: {inert(fault.detail, 400)}"

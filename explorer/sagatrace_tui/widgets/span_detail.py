@@ -10,15 +10,15 @@ from textual.message import Message
 from textual.reactive import reactive
 
 from sagatrace_tui.model import Trace
-from sagatrace_tui.model.outline import Outline
 from sagatrace_tui.values import Path
+from sagatrace_tui.views.outline import Outline
 from sagatrace_tui.widgets.detail_lines import DetailLine, detail_lines, group_lines
 from sagatrace_tui.widgets.rows import Part, Rows, fitted
 
 __all__ = ["SpanDetail", "Subject"]
 
 Subject = tuple[Trace, Outline, str]
-"""A trace, its outline, and the id of what to show: a span, a parent that was never seen, or a group."""
+"""A trace, its outline, and the id of what to show: a span, a missing parent, or a group."""
 
 
 class SpanDetail(Rows):
@@ -157,6 +157,7 @@ def _depends_on(trace: Trace, span_id: str) -> tuple[object, ...]:
     if span is None:
         return (len(trace.children.get(span_id, ())),)
     others = [trace.spans.get(other) for other in (span.parent_id, span.original_span_id) if other is not None]
-    odd = [anomaly for anomaly in trace.anomalies if span_id in anomaly.span_ids]
+    anomalies = [anomaly for anomaly in trace.anomalies if span_id in anomaly.span_ids]
     standing = [one for one in trace.still_standing if one.span_id == span_id]
-    return span, trace.started_at, [other and other.name for other in others], odd, standing, trace.roles.get(span_id)
+    names, runs = [other and other.name for other in others], trace.runs_of(span_id)
+    return span, trace.started_at, names, runs, anomalies, standing, trace.roles.get(span_id)

@@ -8,11 +8,11 @@ from typing import Final
 
 from rich.cells import cell_len
 
-from sagatrace_tui.labels import GLYPHS, duration, inert, short, short_name
+from sagatrace_tui.labels import GLYPHS, duration, inert, run_words, short, short_name
 from sagatrace_tui.model import Role, Span, Trace
-from sagatrace_tui.model.outline import Group, Outline
-from sagatrace_tui.model.timeline import Timeline
 from sagatrace_tui.theme import STATUS_TONES
+from sagatrace_tui.views.outline import Group, Outline
+from sagatrace_tui.views.timeline import Timeline
 from sagatrace_tui.widgets.bars import group_bar, span_bar
 from sagatrace_tui.widgets.rows import Part, fitted
 
@@ -42,10 +42,10 @@ class SpanRows:
 
     def __init__(self, trace: Trace, outline: Outline) -> None:
         self._trace, self._outline = trace, outline
-        self._odd: dict[str, str] = {}
+        self._anomalies: dict[str, str] = {}
         for anomaly in trace.anomalies:
             for span_id in anomaly.span_ids:
-                self._odd.setdefault(span_id, anomaly.kind)
+                self._anomalies.setdefault(span_id, anomaly.kind)
         self._standing = {one.span_id: one for one in trace.still_standing}
         self._blocked = {one.span_id for one in trace.never_ran}
 
@@ -120,18 +120,21 @@ class SpanRows:
 
     def _marks(self, span: Span, role: Role | None, room: int) -> Iterator[Part]:
         """What there is to say beside the name, the signs of trouble as long as there is room for."""
+        if run := run_words(span, len(self._trace.runs_of(span.span_id))):
+            yield run, "muted"
+            room -= len(run) + 2
         if role is not None:
             yield _ROLES[role]
             room -= len(_ROLES[role][0]) + 2
-        elif span.status not in ("success", "point"):
+        if span.status == "interrupted" or (role is None and span.status not in ("success", "point")):
             word = "blocked" if span.span_id in self._blocked else span.status
             yield word, "warn" if word == "blocked" else STATUS_TONES[word]
             room -= len(word) + 2
         if (stands := self._standing.get(span.span_id)) is not None:
             said, tone = (_BEING_UNDONE, "busy") if stands.being_undone else (_STANDING, "cause")
             yield next((text for text in said if len(text) + 2 <= room), said[-1]), tone
-        elif span.span_id in self._odd:
-            told = f"⚠ {self._odd[span.span_id].replace('_', ' ')}"
+        elif span.span_id in self._anomalies:
+            told = f"⚠ {self._anomalies[span.span_id].replace('_', ' ')}"
             yield (told if len(told) + 2 <= room else "⚠"), "warn"
 
     def _hidden(self, place: int, rows: Sequence[int]) -> int:
@@ -156,14 +159,14 @@ class SpanRows:
 
     def _missing(self, span_id: str, place: int, folded: bool) -> list[Part]:
         hidden = f" +{self._outline.sizes[place] - 1:,}" if folded else ""
-        return [("? ", "warn"), (inert(span_id, 200), "id"), (hidden, "key"), ("  parent never seen", "warn")]
+        return [("? ", "warn"), (inert(span_id, 200), "id"), (hidden, "key"), ("  missing parent", "warn")]
 
     def _figures(self, span: Span | None, group: Group | None, now: int, width: int) -> list[Part]:
         if span is None:
             took = duration(group.last_at - group.first_at) if group is not None else ""
             return [(f"{took:>{width - 1}} ", "muted")]
         took = self._took(span, now)
-        tries = f"×{len(span.attempts)}" if span.state.retried or span.state.odd else ""
+        tries = f"×{len(span.attempts)}" if span.state.retried or span.state.irregular else ""
         if width < 12 or not tries or tries == "×1" or tries == "×0":
             return [(f"{took:>{width - 1}} ", "muted")]
         return [(f" {tries:<3}", "warn"), (f"{took:>{width - 5}} ", "muted")]

@@ -12,10 +12,10 @@ from textual.reactive import reactive
 
 from sagatrace_tui.labels import plural
 from sagatrace_tui.model import Trace
-from sagatrace_tui.model.outline import Outline
-from sagatrace_tui.model.timeline import Timeline, timeline
+from sagatrace_tui.views.outline import Outline
+from sagatrace_tui.views.timeline import Timeline, timeline
 from sagatrace_tui.widgets.bars import axis
-from sagatrace_tui.widgets.fresh import Fresh
+from sagatrace_tui.widgets.new_rows import NewRows
 from sagatrace_tui.widgets.rows import Part, Rows, fitted
 from sagatrace_tui.widgets.span_rows import SpanRows, zones
 
@@ -40,7 +40,7 @@ class SpanTree(Rows):
         Binding("E", "error(-1)", "Previous error", show=False),
         Binding("n", "match(1)", "Next match", show=False),
         Binding("N", "match(-1)", "Previous match", show=False),
-        Binding("i", "squeeze", "Draw idle gaps short, or as long as they are", show=False),
+        Binding("i", "squeeze", "Collapse or expand idle gaps", show=False),
     ]
     HEADER_LINES = 1
 
@@ -53,7 +53,7 @@ class SpanTree(Rows):
     squeeze: reactive[bool] = reactive(False, repaint=False, init=False)
 
     class SpanHighlighted(Message):
-        """The cursor came to another span; or to a parent that was never seen, whose id this is."""
+        """The cursor came to another span; or to a missing parent, whose id this is."""
 
         def __init__(self, span_tree: SpanTree, span_id: str) -> None:
             super().__init__()
@@ -86,7 +86,7 @@ class SpanTree(Rows):
         self._part: list[int] | None = None  # the places of what alone is to show, in order
         self._drawer: SpanRows | None = None
         self._scale: Timeline | None = None
-        self.fresh = Fresh(self)
+        self.new_rows = NewRows(self)
 
     @property
     def trace(self) -> Trace | None:
@@ -142,16 +142,17 @@ class SpanTree(Rows):
         if stays_at_end:
             self.action_bottom()
 
-    def show(self, subject: Subject, now: int, fresh: frozenset[str]) -> None:
-        """Show another trace as of now, the rows of `fresh` spans marked for a few seconds, in one drawing."""
+    def show(self, subject: Subject, now: int) -> None:
+        """Show another trace as of now, in one drawing; rows of spans that are new are marked for a few seconds."""
         self.set_reactive(SpanTree.now, now)
-        self.fresh.add(fresh)
+        if self.trace is not None:
+            self.new_rows.add(subject[0].spans.keys() - self.trace.spans.keys())
         self.subject = subject
 
     def mark(self, index: int) -> Part:
         """A + before a row that is new."""
-        is_fresh = self.outline is not None and self.outline.ids[self._rows[index]] in self.fresh
-        return ("+", "key") if is_fresh else super().mark(index)
+        is_new = self.outline is not None and self.outline.ids[self._rows[index]] in self.new_rows
+        return ("+", "key") if is_new else super().mark(index)
 
     def watch_now(self) -> None:
         """Let what runs go on."""
@@ -238,8 +239,9 @@ class SpanTree(Rows):
 
     def timeline(self) -> Timeline:
         """What the bars are drawn on."""
-        if self._scale is None and self.trace is not None:
-            self._scale = timeline(self.trace, self.now, squeeze=self.squeeze)
+        if self._scale is None and self.subject is not None:
+            trace, outline = self.subject
+            self._scale = timeline(trace, self.now, squeeze=self.squeeze, idle=outline.idle)
         return self._scale or Timeline(0, 0)
 
     def header(self, width: int) -> list[Part]:
@@ -355,7 +357,7 @@ class SpanTree(Rows):
         self.go_to(self.outline.ids[places[at % len(places)]])
 
     def action_squeeze(self) -> None:
-        """Draw idle gaps short, or as long as they are."""
+        """Collapse or expand idle gaps."""
         self.squeeze = not self.squeeze
         gaps = len(self.timeline().gaps)
         short = (

@@ -1,4 +1,4 @@
-"""What a trace is and how it stands: its name, the verdict in one sentence, the facts, and what is odd about it."""
+"""What a trace is and how it stands: its name, the verdict in one sentence, the facts, and its anomalies."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from sagatrace_tui.labels import (
     when,
 )
 from sagatrace_tui.model import Trace
-from sagatrace_tui.model.waiting import waiting_on
 from sagatrace_tui.theme import TONES, VERDICT_TONES
+from sagatrace_tui.views.waiting import waiting_on
 
 __all__ = ["TraceHeader"]
 
@@ -94,9 +94,7 @@ class TraceHeader(Widget):
 
 
 def _title(trace: Trace, width: int) -> Content:
-    glyph, listed = VERDICTS[trace.verdict]
-    word = trace.verdict.replace("_", " ")
-    verdict = f"{glyph} {listed}" if word == listed or width < BOTH else f"{glyph} {listed}: {word}"
+    verdict = " ".join(VERDICTS[trace.verdict])
     room = width - cell_len(verdict) - 4
     widest = max(6, room - 14)
     name = short(short_name(inert(trace.name, 200), widest) or "(no spans)", widest)
@@ -159,7 +157,7 @@ def _facts(trace: Trace, now: int, width: int, error_place: tuple[int, int]) -> 
         loud.append(f"error {which} of {errors}" if which else plural(errors, "error"))
     if trace.anomalies:
         kinds = ", ".join(dict.fromkeys(one.kind.replace("_", " ") for one in trace.anomalies))
-        loud.append(f"⚠ {kinds}" if width >= 60 else f"⚠ {len(trace.anomalies)} odd")
+        loud.append(f"⚠ {kinds}" if width >= 60 else f"⚠ {plural(len(trace.anomalies), 'anomaly')}")
     facts = [f"{'running for' if trace.status == 'running' else 'took'} {duration(took)}"]
     exactly = f" at {clock(trace.started_at)}" if width >= 90 else f" at {clock_of_day(trace.started_at, now)}"
     facts.append(f"started {when(trace.started_at, now)}{exactly if width >= 70 else ''}")

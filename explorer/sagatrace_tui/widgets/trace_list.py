@@ -12,14 +12,16 @@ from textual.message import Message
 from textual.reactive import reactive
 
 from sagatrace_tui.labels import clock_of_day, duration, inert, short, short_middle, short_name, verdict_words, when
-from sagatrace_tui.model.summary import TraceSummary
 from sagatrace_tui.theme import VERDICT_TONES
-from sagatrace_tui.widgets.fresh import Fresh
+from sagatrace_tui.views.trace_row import TraceRow
+from sagatrace_tui.widgets.new_rows import NewRows
 from sagatrace_tui.widgets.rows import Part, Rows
 
 __all__ = ["Column", "TraceList", "columns"]
 
 GAP: Final = 2
+NARROWEST: Final = 12
+"""The fewest terminal columns for a verdict."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,19 +31,27 @@ class Column:
     title: str
     width: int
     align: Literal["<", ">"]
-    part: Callable[[TraceSummary, int], Part]
+    part: Callable[[TraceRow, int], Part]
 
 
-def columns(width: int) -> list[Column]:
-    """The columns that fit: the less telling go first, and name and id share what is left."""
-    fixed = [Column("VERDICT", 14 if width >= 52 else 13, "<", _verdict), Column("STARTED", 8, ">", _started)]
-    if width >= 52:
+def columns(width: int, verdict: int = NARROWEST) -> list[Column]:
+    """Return the columns that fit. Name and id share the rest.
+
+    Args:
+        width: terminal columns of a row.
+        verdict: terminal columns of the widest verdict that is listed. From 80 columns on it is never cut.
+    """
+    if width < 80:
+        verdict = min(verdict, max(NARROWEST + 1, width * 2 // 5))
+    room = width - verdict
+    fixed = [Column("VERDICT", verdict, "<", _verdict), Column("STARTED", 8, ">", _started)]
+    if room >= 39:
         fixed.append(Column("TOOK", 7, ">", _duration))
-    if width >= 110:
+    if room >= 82:
         fixed.append(Column("SPANS", 6, ">", _spans))
-    if width >= 64:
+    if room >= 56:
         fixed.append(Column("ERRORS", 6, ">", _errors))
-    if width >= 90:
+    if room >= 68:
         fixed.insert(1, Column("AT", 10, ">", _started_at))
     left = width - sum(column.width + GAP for column in fixed) - GAP
     if width < 70:
@@ -59,14 +69,15 @@ class TraceList(Rows):
 
     HEADER_LINES = 1
 
-    rows: reactive[tuple[TraceSummary, ...]] = reactive((), repaint=False, init=False)
+    rows: reactive[tuple[TraceRow, ...]] = reactive((), repaint=False, init=False)
     now: reactive[int] = reactive(0, repaint=False, init=False)
 
     _moved = False
+    _verdict_width = NARROWEST
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name for it
         super().__init__(id=id)
-        self.fresh = Fresh(self)
+        self.new_rows = NewRows(self)
 
     class Opened(Message):
         """A trace was chosen."""
@@ -99,13 +110,13 @@ class TraceList(Rows):
         return len(self.rows)
 
     @property
-    def highlighted(self) -> TraceSummary | None:
+    def highlighted(self) -> TraceRow | None:
         """The trace under the cursor."""
         return self.rows[self.cursor] if self.rows else None
 
     def header(self, width: int) -> list[Part]:
         """The titles, and how many rows are above what is in sight: new ones come there."""
-        first, *rest = columns(width)
+        first, *rest = columns(width, self._verdict_width)
         above = f"↑{self.scroll_offset.y:,}" if self.scroll_offset.y else ""
         titles = [(_cell(column.title, column), "muted") for column in rest]
         return [(f"{first.title} ", "muted"), (f"{above:<{first.width + GAP - len(first.title) - 1}}", "key"), *titles]
@@ -113,7 +124,7 @@ class TraceList(Rows):
     def row(self, index: int, width: int) -> list[Part]:
         """One trace."""
         parts: list[Part] = []
-        for column in columns(width):
+        for column in columns(width, self._verdict_width):
             text, tone = column.part(self.rows[index], self.now)
             if column.part is _id:
                 text = short_middle(text, column.width)
@@ -122,9 +133,11 @@ class TraceList(Rows):
             parts.append((_cell(short(text, column.width), column), tone))
         return parts
 
-    def watch_rows(self, old: tuple[TraceSummary, ...], new: tuple[TraceSummary, ...]) -> None:
+    def watch_rows(self, old: tuple[TraceRow, ...], new: tuple[TraceRow, ...]) -> None:
         """Stay on the same trace wherever its row is now; at the top until the cursor is moved from it."""
-        self._show_fresh(old, new)
+        self._mark_new(old, new)
+        listed = {row.verdict for row in new if row.verdict is not None}
+        self._verdict_width = max([NARROWEST, *(cell_len(verdict_words(verdict)) for verdict in listed)])
         if not self._moved:
             self.rows_changed(0)
             return
@@ -132,16 +145,16 @@ class TraceList(Rows):
         found = (index for index, row in enumerate(new) if row.trace_id == here)
         self.rows_changed(next(found, min(self.cursor, max(0, len(new) - 1))))
 
-    def _show_fresh(self, old: tuple[TraceSummary, ...], new: tuple[TraceSummary, ...]) -> None:
+    def _mark_new(self, old: tuple[TraceRow, ...], new: tuple[TraceRow, ...]) -> None:
         """Mark for a few seconds the rows of traces that began since; older ones were only not listed yet."""
         if old:
             known, latest = {row.trace_id for row in old}, max(row.latest for row in old)
-            fresh = {row.trace_id for row in new if row.trace_id not in known and row.latest > latest}
-            self.fresh.add(fresh)
+            added = {row.trace_id for row in new if row.trace_id not in known and row.latest > latest}
+            self.new_rows.add(added)
 
     def mark(self, index: int) -> Part:
         """A + before a trace that is new."""
-        return ("+", "key") if self.rows[index].trace_id in self.fresh else super().mark(index)
+        return ("+", "key") if self.rows[index].trace_id in self.new_rows else super().mark(index)
 
     def action_top(self) -> None:
         """Move the cursor to the newest trace, and stay with what is newest."""
@@ -175,37 +188,37 @@ def _cell(text: str, column: Column) -> str:
     return padded + " " * GAP
 
 
-def _verdict(row: TraceSummary, _now: int) -> Part:
+def _verdict(row: TraceRow, _now: int) -> Part:
     if row.verdict is None:
         return "… reading", "muted"
     return verdict_words(row.verdict), VERDICT_TONES[row.verdict]
 
 
-def _name(row: TraceSummary, _now: int) -> Part:
+def _name(row: TraceRow, _now: int) -> Part:
     return inert(row.name, 200), "plain"
 
 
-def _id(row: TraceSummary, _now: int) -> Part:
+def _id(row: TraceRow, _now: int) -> Part:
     return inert(row.trace_id), "id"
 
 
-def _started(row: TraceSummary, now: int) -> Part:
+def _started(row: TraceRow, now: int) -> Part:
     return ("" if row.verdict is None else when(row.started_at, now)), "plain"
 
 
-def _started_at(row: TraceSummary, now: int) -> Part:
+def _started_at(row: TraceRow, now: int) -> Part:
     return ("" if row.verdict is None else clock_of_day(row.started_at, now)), "muted"
 
 
-def _duration(row: TraceSummary, now: int) -> Part:
+def _duration(row: TraceRow, now: int) -> Part:
     return ("" if row.verdict is None else duration(row.elapsed(now))), "plain"
 
 
-def _spans(row: TraceSummary, _now: int) -> Part:
+def _spans(row: TraceRow, _now: int) -> Part:
     return (f"{row.span_count:,}" if row.verdict else ""), "muted"
 
 
-def _errors(row: TraceSummary, _now: int) -> Part:
+def _errors(row: TraceRow, _now: int) -> Part:
     if row.error_count:
         return f"{row.error_count:,}", "bad"
     return ("·" if row.verdict else ""), "muted"

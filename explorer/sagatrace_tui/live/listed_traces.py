@@ -1,0 +1,134 @@
+"""The listed traces, one row each; the events of those that run are kept, so that news of them needs no query."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from sagatrace.events import TraceEvent
+from sagatrace.stores import EventStore, TraceHit
+from sagatrace_tui.live.partition import Partition, ended_by_silence
+from sagatrace_tui.live.refresh import Clock, Meter
+from sagatrace_tui.model import Trace
+from sagatrace_tui.views.trace_row import TraceRow, trace_row
+
+__all__ = ["PAGE", "ListedTraces"]
+
+PAGE: Final = 50
+_LARGE: Final = 20_000
+"""A running trace with this many events is not kept: it is read again when it has news."""
+
+
+@dataclass(slots=True)
+class _Running:
+    known: Partition
+    trace: Trace
+    is_outdated: bool = False
+
+
+class ListedTraces:
+    """`rows` by trace id; `stale` are the ids of traces to be read. One thread at a time may use it.
+
+    News of running traces is collected first; `build_outdated` then builds each of them once.
+    """
+
+    def __init__(self, store: EventStore, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._running: dict[str, _Running] = {}
+        self._read_at: dict[str, int] = {}
+        self._count = 0
+        self.rows: dict[str, TraceRow] = {}
+        self.stale: set[str] = set()
+
+    def add_hit(self, hit: TraceHit) -> None:
+        """List a trace that a search found; it is stale if it has later events than its row."""
+        row = self.rows.get(hit.trace_id)
+        if row is None or row.latest < hit.latest:
+            self._move(hit)
+            self.stale.add(hit.trace_id)
+
+    def add_events(self, events: Iterable[TraceEvent], matches: Callable[[TraceEvent], bool], *, stored: bool) -> None:
+        """Take events of any traces.
+
+        Args:
+            events: the events, in any order.
+            matches: whether an event brings its trace into the list.
+            stored: whether they were read from the store, and not published.
+        """
+        by_trace: dict[str, list[TraceEvent]] = {}
+        for event in events:
+            by_trace.setdefault(event.trace_id, []).append(event)
+        for trace_id, found in by_trace.items():
+            latest = max((event.micros for event in found if matches(event)), default=None)
+            running = self._running.get(trace_id)
+            if running is not None:
+                news = running.known.learn(found) if stored else running.known.hear(found)
+                running.is_outdated |= news.is_change
+                if news.doubtful:
+                    self.stale.add(trace_id)
+                if latest is not None and latest > self.rows[trace_id].latest:
+                    self._move(TraceHit(trace_id, latest))
+            elif latest is not None or trace_id in self.rows:
+                self.stale.add(trace_id)
+                if latest is not None:
+                    self.add_hit(TraceHit(trace_id, latest))
+
+    def fetch(self, trace_id: str, meter: Meter, *, whole: bool) -> None:
+        """Read a trace, or only its news if its events are kept. Raises StoreError."""
+        running = self._running.get(trace_id)
+        known = running.known if running is not None else Partition(self._store, trace_id)
+        news = known.look(meter, whole=whole)
+        self.stale.discard(trace_id)
+        self._count += 1
+        self._read_at[trace_id] = self._count
+        if not known.events and not known.malformed:  # expired or deleted since it was found
+            self._running.pop(trace_id, None)
+            self.rows.pop(trace_id, None)
+        elif running is None or running.is_outdated or news.is_change:
+            self._build(known)
+
+    def oldest_readings(self) -> list[str]:
+        """Return the ids of running traces, those first whose last reading is longest ago."""
+        ids = [row.trace_id for row in self.rows.values() if row.is_running and row.trace_id not in self.stale]
+        return sorted(ids, key=lambda trace_id: self._read_at.get(trace_id, 0))[:PAGE]
+
+    def build_outdated(self) -> None:
+        """Build the running traces again that have news, or that have ended by silence."""
+        now = self._clock()
+        for running in list(self._running.values()):
+            if running.is_outdated or ended_by_silence(running.trace, now):
+                self._build(running.known)
+
+    def mark_stale(self) -> None:
+        """Have every listed trace read again."""
+        self.stale.update(self.rows)
+
+    def keep(self, most: int) -> TraceHit | None:
+        """Forget the oldest rows past `most`; return the last one kept, or None if there were no more."""
+        if len(self.rows) <= most:
+            return None
+        ordered = self.ordered()
+        for row in ordered[most:]:
+            for kept in (self.rows, self._running, self._read_at):
+                kept.pop(row.trace_id, None)
+            self.stale.discard(row.trace_id)
+        return TraceHit(ordered[most - 1].trace_id, ordered[most - 1].latest)
+
+    def ordered(self) -> list[TraceRow]:
+        """Return the rows, latest activity first."""
+        return sorted(self.rows.values(), key=lambda row: (row.latest, row.trace_id), reverse=True)
+
+    def _build(self, known: Partition) -> None:
+        trace = known.build_trace(self._clock())
+        row = self.rows[known.trace_id] = trace_row(trace, self.rows[known.trace_id].latest)
+        if row.is_running and len(known.events) < _LARGE:
+            self._running[known.trace_id] = _Running(known, trace)
+        else:
+            self._running.pop(known.trace_id, None)
+
+    def _move(self, hit: TraceHit) -> None:
+        """Give the row another time of its latest event."""
+        row = self.rows.get(hit.trace_id)
+        self.rows[hit.trace_id] = TraceRow(hit.trace_id, hit.latest) if row is None else replace(row, latest=hit.latest)

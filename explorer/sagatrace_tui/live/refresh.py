@@ -1,0 +1,139 @@
+"""When a feed reads its store, what one reading costs, and the events published in between."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final, TypeVar
+
+from sagatrace.errors import SagatraceError
+from sagatrace.events import TraceEvent
+from sagatrace.mirror import Heard, Mirror, Subscriber
+from sagatrace_tui.live.status import LiveStatus, live_status, seconds_between_looks
+
+__all__ = ["AFRESH", "INTERVAL", "LOOK", "Clock", "Meter", "Refresh", "error_line", "wall_clock"]
+
+log: Final = logging.getLogger("sagatrace")
+
+INTERVAL: Final = 1.0
+"""Seconds between two readings of the store."""
+AFRESH: Final = "afresh"
+"""The wish to read everything again, changed or not."""
+LOOK: Final = "look"
+"""The wish to read now what is new in the store."""
+
+_T = TypeVar("_T")
+Clock = Callable[[], int]
+
+
+def wall_clock() -> int:
+    """Return the microseconds since 1970."""
+    return time.time_ns() // 1000
+
+
+class Meter:
+    """Counts the queries of one reading, and the microseconds that they took."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.queries = 0
+        self.micros = 0
+
+    def of(self, read: Callable[[], _T]) -> _T:
+        """Run one query and return its result."""
+        began = self._clock()
+        try:
+            return read()
+        finally:
+            self.queries += 1
+            self.micros += max(0, self._clock() - began)
+
+
+class Refresh:
+    """Decides when the store is read, and receives published events until then.
+
+    The store is read every `every` seconds, and immediately when events may have been missed. A reading that failed
+    is not repeated before its time, however many events are published.
+    """
+
+    def __init__(self) -> None:
+        self.subscriber: Subscriber | None = None
+        self.heard: Heard | None = None
+        """The state of the subscription when it was last asked; None without one."""
+        self.is_behind = True
+        """Whether the store may have events that are not known yet."""
+        self.is_free = False
+        """Whether the store says at no cost that it has nothing new; to be set by who reads it."""
+        self.every = INTERVAL
+        self._look_at = self._retry_at = 0.0
+
+    def listen(self, mirror: Mirror, trace_id: str | None, wake: Callable[[], object]) -> None:
+        """Subscribe to one trace, or to all with None; `wake` is called in another thread when events wait."""
+        self.deafen()
+        self.subscriber = Subscriber(mirror, trace_id, wake)
+        self.subscriber.start()
+
+    def deafen(self) -> None:
+        """End the subscription."""
+        subscriber, self.subscriber = self.subscriber, None
+        if subscriber is not None:
+            subscriber.stop()
+
+    def take(self) -> tuple[TraceEvent, ...]:
+        """Return the events published since the last call."""
+        subscriber = self.subscriber
+        self.heard = subscriber.take() if subscriber is not None else None
+        if self.heard is None:
+            return ()
+        self.is_behind |= self.heard.missed
+        return self.heard.events
+
+    @property
+    def may_ask(self) -> bool:
+        """Whether a failed reading, if there was one, may be repeated."""
+        return time.monotonic() >= self._retry_at
+
+    def is_due(self, *, early: bool = False) -> bool:
+        """Whether to read the store now; `early` asks for it before its time."""
+        return time.monotonic() >= self._look_at or ((early or self.is_behind) and self.may_ask)
+
+    def ask(self) -> None:
+        """Have the next reading read the store, though the last one failed."""
+        self.is_behind, self._retry_at = True, 0.0
+
+    def put_off(self) -> None:
+        """Ask the store no more for a while: a query failed outside of `reading`."""
+        self._retry_at = max(self._retry_at, time.monotonic() + INTERVAL)
+
+    @contextmanager
+    def reading(self, *, is_over: bool = False) -> Iterator[None]:
+        """Read the store inside; the next time is set when it ends. `is_over`: the trace has ended."""
+        began, failed = time.monotonic(), True
+        try:
+            yield
+            failed = self.is_behind = False
+        finally:
+            took = time.monotonic() - began
+            least = max(INTERVAL, 10 * took)  # at most a tenth of the time is spent on reading
+            self.every = seconds_between_looks(self.heard, free=self.is_free, over=is_over, least=least)
+            self._look_at = began + took + self.every
+            self._retry_at = self._look_at if failed else 0.0
+
+    @property
+    def seconds_left(self) -> float:
+        """Seconds until the next reading, at most one."""
+        return min(INTERVAL, max(0.01, self._look_at - time.monotonic()))
+
+    def status(self) -> LiveStatus:
+        """Return how up to date the feed is."""
+        return live_status(self.heard, behind=self.is_behind, every=self.every)
+
+
+def error_line(error: Exception) -> str:
+    """Return an error as one line for the screen; an unexpected one is logged with its traceback too."""
+    if isinstance(error, SagatraceError):
+        return str(error)
+    log.error("reading the store failed", exc_info=error)
+    return f"unexpected {type(error).__name__}: {error}"

@@ -1,0 +1,73 @@
+"""How up to date the screen is: one of four states, and its words. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from sagatrace.mirror import Heard
+
+__all__ = ["SWEEP", "LiveStatus", "live_status", "seconds_between_looks"]
+
+SWEEP: Final = 15.0
+"""Seconds between two readings of a store that charges for them, while Redis is live or the trace has ended.
+
+Only a shipper publishes. An event that was written without one is seen by then.
+"""
+_PLAIN: Final = frozenset({"ConnectionError", "TimeoutError"})
+"""Errors of a Redis that is down. Any other error needs a person to fix it, so the status names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveStatus:
+    """`every` is the number of seconds between two readings of the store, whatever the state."""
+
+    state: Literal["live", "polling", "reconnecting", "catching up"]
+    every: float
+    why: str = ""
+
+    @property
+    def words(self) -> str:
+        """The state for the reader."""
+        polling = f"polling every {self.every:.2g} s"
+        match self.state:
+            case "live":
+                return "live (Redis)"
+            case "catching up":
+                return "catching up"
+            case "reconnecting":
+                return f"reconnecting, {self.why} · {polling}" if self.why else f"reconnecting · {polling}"
+        return f"{polling}, {self.why}" if self.why else polling
+
+
+def live_status(heard: Heard | None, *, behind: bool, every: float) -> LiveStatus:
+    """Return the status.
+
+    Args:
+        heard: the state of the subscription; None without a mirror.
+        behind: whether the store may have events that are not known yet.
+        every: seconds between two readings of the store.
+    """
+    if heard is None:
+        return LiveStatus("polling", every)
+    if heard.phase == "lost":
+        kind = (heard.fault or "").partition(":")[0]
+        return LiveStatus("reconnecting", every, "" if kind in _PLAIN else kind)
+    if heard.phase == "connecting":
+        return LiveStatus("polling", every, "connecting to Redis")
+    if behind:
+        return LiveStatus("catching up", every)
+    return LiveStatus("live", every) if heard.live else LiveStatus("polling", every, "no publisher heard")
+
+
+def seconds_between_looks(heard: Heard | None, *, free: bool, over: bool, least: float) -> float:
+    """Return the seconds from one reading of the store to the next.
+
+    Args:
+        heard: the state of the subscription; None without a mirror.
+        free: whether the store says at no cost that it has nothing new.
+        over: whether the trace has ended.
+        least: the fewest seconds.
+    """
+    is_live = heard is not None and heard.live
+    return SWEEP if not free and (is_live or over) else least

@@ -1,0 +1,187 @@
+"""The events of one trace until it has ended, or of all traces without end, for a reader of lines."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Generator, Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from sagatrace.errors import StoreError
+from sagatrace.events import TraceEvent
+from sagatrace.mirror import Mirror
+from sagatrace.stores import EventStore, TellsChanges
+from sagatrace_tui.live.partition import News, Partition, ended_by_silence
+from sagatrace_tui.live.poller import REST
+from sagatrace_tui.live.refresh import Clock, Meter, Refresh, wall_clock
+from sagatrace_tui.live.status import LiveStatus
+from sagatrace_tui.model import Trace
+
+__all__ = ["Step", "follow_store", "follow_trace"]
+
+GRACE: Final = 1.0
+"""Seconds that a trace which seems to have ended is given for further events."""
+_PART: Final = 1_000  # events read at once
+_KEPT: Final = 100_000  # events remembered, so that none is yielded twice
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """New events, in order of time; the trace with them, where one is followed; the status, and the error if any."""
+
+    events: tuple[TraceEvent, ...]
+    trace: Trace | None
+    status: LiveStatus
+    fault: str | None = None
+
+
+class _Source:
+    """Published events and the store's schedule, for a thread that waits for either."""
+
+    def __init__(self) -> None:
+        self._news = threading.Event()
+        self._rests_until = 0.0
+        self.refresh = Refresh()
+
+    def start(self, mirror: Mirror | None, trace_id: str | None) -> None:
+        if mirror is not None:
+            self.refresh.listen(mirror, trace_id, self._news.set)
+
+    def take(self) -> tuple[TraceEvent, ...]:
+        self._news.clear()
+        return self.refresh.take()
+
+    def rest_after(self, worked: float) -> None:
+        """Let the next wait last at least twice the seconds that the work took."""
+        self._rests_until = time.monotonic() + REST * worked
+
+    def wait(self) -> None:
+        """Wait until an event is published, a reading is due or a second has passed."""
+        self._news.wait(self.refresh.seconds_left)
+        time.sleep(max(0.0, self._rests_until - time.monotonic()))
+
+
+class _Followed:
+    """One trace of a store: its known events, and the trace built from them."""
+
+    def __init__(self, store: EventStore, trace_id: str, clock: Clock) -> None:
+        self._clock = clock
+        self._meter = Meter(clock)
+        self.known = Partition(store, trace_id)
+        self.known.look(self._meter)
+        self.trace = self.known.build_trace(clock())
+
+    def look(self, *, whole: bool) -> News:
+        return self.known.look(self._meter, whole=whole)
+
+    def build(self, *, changed: bool) -> float:
+        """Build the trace again if it changed or has ended by silence; return the seconds that took."""
+        began, now = time.monotonic(), self._clock()
+        if not changed and not ended_by_silence(self.trace, now):
+            return 0.0
+        self.trace = self.known.build_trace(now)
+        return time.monotonic() - began
+
+
+def follow_trace(store: EventStore, trace_id: str, mirror: Mirror | None, clock: Clock = wall_clock) -> Generator[Step]:
+    """Yield all events of the trace, then new ones, until it has ended; the last step is as the store has it.
+
+    Steps without events come every second, for a large trace less often. Raises StoreError when the first reading
+    fails.
+    """
+    followed, source = _Followed(store, trace_id, clock), _Source()
+    refresh, known = source.refresh, followed.known
+    yield Step(_in_order(known.events.values()), followed.trace, refresh.status())
+    source.start(mirror, trace_id)
+    # The trace ended a while ago by its last event; with another host's clock ahead, by the time it was read here.
+    over, quiet_at = False, time.monotonic() + GRACE
+    if clock() - (followed.trace.last_at or 0) > GRACE * 1e6:
+        quiet_at = 0.0
+    try:
+        while not over:
+            fault: str | None = None
+            heard = known.hear(source.take())
+            refresh.is_behind |= heard.doubtful
+            changes = [heard]
+            ends = followed.trace.status != "running" and not heard.added and time.monotonic() > quiet_at
+            if refresh.is_due() or ends:
+                try:
+                    with refresh.reading():
+                        changes.append(followed.look(whole=ends))
+                        refresh.is_free = known.tells_for_free
+                    over = ends and not changes[-1].is_change
+                except StoreError as error:
+                    fault = str(error)
+            source.rest_after(followed.build(changed=any(news.is_change for news in changes)))
+            events = [event for news in changes for event in (*news.added, *news.replaced)]
+            if events:
+                quiet_at = time.monotonic() + GRACE
+            yield Step(_in_order(events), followed.trace, refresh.status(), fault)
+            if not over:
+                source.wait()
+    finally:
+        refresh.deafen()
+
+
+def follow_store(store: EventStore, mirror: Mirror | None, clock: Clock = wall_clock) -> Generator[Step]:
+    """Yield new events of all traces, each once, without end.
+
+    Steps without events come at least every second. Raises StoreError for a store that cannot list new events.
+    """
+    if not isinstance(store, TellsChanges):
+        raise StoreError(f"{store.label} cannot list new events of all traces: give the id of one trace")
+    source, once, meter = _Source(), _Once(), Meter(clock)
+    refresh = source.refresh
+    place = store.fetch_all_since(None, _PART).cursor
+    stamp: str | None = None
+    yield Step((), None, refresh.status())
+    source.start(mirror, None)
+    more = False
+    try:
+        while True:
+            fault = None
+            found = once.of(source.take())
+            if refresh.is_due():
+                try:
+                    with refresh.reading():
+                        before, stamp = stamp, store.stamp()
+                        refresh.is_free = stamp is not None
+                        if more or stamp is None or stamp != before:
+                            changes = meter.of(lambda at=place: store.fetch_all_since(at, _PART))  # type: ignore[misc]
+                            place, more = changes.cursor, changes.more
+                            found += once.of(changes.events)
+                    refresh.is_behind |= more
+                except StoreError as error:
+                    fault, stamp, more = str(error), None, False
+            yield Step(_in_order(found), None, refresh.status(), fault)
+            if not more:  # of a flood each part is yielded before the next is read
+                source.wait()
+    finally:
+        refresh.deafen()
+
+
+class _Once:
+    """Lets each event through once, and again when its content changed; remembers a bounded number."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[tuple[str, str], int] = OrderedDict()
+
+    def of(self, events: Iterable[TraceEvent]) -> list[TraceEvent]:
+        return [event for event in events if self._is_new(event)]
+
+    def _is_new(self, event: TraceEvent) -> bool:
+        key = (event.trace_id, event.id)
+        content = hash((event.span_id, event.event_type, event.status, event.micros))
+        if self._known.get(key) == content:
+            return False
+        self._known[key] = content
+        self._known.move_to_end(key)
+        if len(self._known) > _KEPT:
+            self._known.popitem(last=False)
+        return True
+
+
+def _in_order(events: Iterable[TraceEvent]) -> tuple[TraceEvent, ...]:
+    return tuple(sorted(events, key=lambda event: (event.micros, event.id)))

@@ -1,0 +1,204 @@
+"""Parts of a trace that failed and were dealt with: which undoing belongs to them, and which of them still count.
+
+A sub-saga that failed, undid itself and was replaced does not make its trace one that was compensated. Neither does an
+attempt of a job that failed, undid itself and was followed by another one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from sagatrace_tui.model.answers import Outcome
+from sagatrace_tui.model.compensation import Steps
+from sagatrace_tui.model.failures import Failures
+from sagatrace_tui.model.index import SpanIndex
+from sagatrace_tui.model.span import Span
+from sagatrace_tui.model.tree import SpanTree
+
+__all__ = ["Branches"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Branch:
+    """A failed span, or of a span only the attempt that began in [began, until); microseconds since 1970."""
+
+    top: str
+    began: int | None = None
+    until: int | None = None
+
+    def holds(self, moment: int) -> bool:
+        return (self.began is None or self.began <= moment) and (self.until is None or moment < self.until)
+
+
+class Branches:
+    """Answers for the undoing as a whole, and for sagas that succeeded. `live` is read before failures are added."""
+
+    def __init__(self, tree: SpanTree, index: SpanIndex, failures: Failures) -> None:
+        self._tree, self._spans, self._index, self._failures = tree, tree.spans, index, failures
+        self._live = frozenset(failures.live) if index.has_undoing else frozenset()
+        self._has_any = bool(index.recovered or index.again or (index.has_undoing and failures.recovered))
+
+    def outside(self) -> list[str]:
+        """Return the compensations that began for a saga as a whole, in order."""
+        begun = sorted(self._index.begun, key=lambda one: self._spans[one].beginning)
+        begun += sorted(self._index.unwound)
+        return [one for one in begun if not self._has_any or self._branch_of(one) is None]
+
+    def left_standing(self, steps: Steps, candidates: Iterable[str]) -> list[str]:
+        """Return, of the steps of a saga that succeeded, those that still stand.
+
+        They are the steps whose compensation was tried in vain, and those in failed branches that were neither undone
+        nor replaced. A step that failed with its effect unknown is such a branch itself.
+        """
+        attempts = {branch for one in self._begun() if (branch := self._branch_of(one)) is not None}
+        return [
+            step
+            for step in candidates
+            if steps.states[step] in ("standing", "unsure")
+            and (self._was_tried(step, steps) or self._is_left(step, steps) or self._is_in(step, attempts))
+        ]
+
+    def _is_left(self, step: str, steps: Steps) -> bool:
+        """Return whether a step lies in a failed branch, and neither the branch nor one around it was replaced."""
+        itself = [step] if steps.states[step] == "unsure" and step in self._spans else []
+        failed = [*itself, *self._failed_above(step)]
+        return bool(failed) and not any(self._is_replaced(step, one) for one in failed)
+
+    def failures_of(self, left: Iterable[str], first_undo: str | None) -> set[str]:
+        """Return recovered failures that count all the same in a saga that succeeded.
+
+        They are the failures of branches that left a step standing, and those that made undoing begin outside one,
+        with the compensation that began first.
+        """
+        found: set[str] = set()
+        for step in left:
+            failed = [*([step] if step in self._index.failed else []), *self._failed_above(step)]
+            if failed:
+                inside = (one for one in self._tree.below(failed[-1]) if one in self._index.failed)
+                found.update(one for one in inside if self._passes(one, failed[-1]))
+                found.update(failed)
+        if first_undo is not None:
+            found.update(self._triggers(first_undo))
+        return {one for one in found if not self._failures.is_undoing(one)}
+
+    def retried_with(self, left: Iterable[str]) -> str | None:
+        """Return the span whose failed attempt left a step standing, if any."""
+        for branch in sorted(map(self._branch_of, self._begun()), key=str):
+            if branch is not None and branch.until is not None and any(self._is_in(one, {branch}) for one in left):
+                return branch.top
+        return None
+
+    def unsettled(self, steps: Steps) -> dict[str, str]:
+        """Return undoing of no known step that did not end well: what to say of each compensation."""
+        found: dict[str, str] = {}
+        for undo_id in sorted(self._index.untied):
+            words = self._unsettled(self._spans[undo_id], steps)
+            if words is not None:
+                found[undo_id] = words
+        for span_id in sorted(self._index.unwound):
+            unwinding = self._spans[span_id].state.unwinding
+            if unwinding != "done" and steps.states.get(span_id, "none") == "none":
+                failed = unwinding == "failed"
+                found[span_id] = "failed to undo itself" if failed else "recorded no outcome of its compensation"
+        return found
+
+    def _begun(self) -> Iterator[str]:
+        if self._has_any:
+            yield from self._index.begun
+            yield from self._index.unwound
+
+    def _branch_of(self, undo_id: str) -> _Branch | None:
+        """Return the recovered part of the trace that a compensation cleans up; None if there is none."""
+        step = self._spans[undo_id].original_span_id
+        start = step if step is not None and step in self._spans else undo_id
+        above = (start, *self._tree.ancestors_of(start))
+        failed = [one for one in above if one in self._index.failed and one not in self._index.owner]
+        if failed:
+            return None if any(one in self._live for one in failed) else _Branch(failed[-1])
+        around = above if undo_id in self._index.unwound else above[1:]
+        for one in reversed(around):
+            if self._spans[one].status in ("success", "running") and self._spans[one].was_retried:
+                began, until = self._spans[one].attempt_at(self._began_at(undo_id))
+                if until is not None:
+                    return _Branch(one, began, until)
+        return None
+
+    def _began_at(self, undo_id: str) -> int:
+        own = self._spans[undo_id].own_compensation_at if undo_id in self._index.unwound else None
+        return self._spans[undo_id].first_at if own is None else own
+
+    def _is_in(self, span_id: str, branches: set[_Branch]) -> bool:
+        if not branches or span_id not in self._spans:
+            return False
+        above, at = {span_id, *self._tree.ancestors_of(span_id)}, self._spans[span_id].first_at
+        return any(branch.top in above and branch.holds(at) for branch in branches)
+
+    def _failed_above(self, step: str) -> list[str]:
+        above = self._tree.ancestors_of(step) if step in self._spans else ()
+        return [one for one in above if one in self._index.failed and one not in self._index.owner]
+
+    @staticmethod
+    def _was_tried(step: str, steps: Steps) -> bool:
+        undos = steps.undos_in_order(step)
+        if any(steps.is_reverted(one) for one in undos):
+            return False
+        return steps.was_tried_in_vain(step) or any(_is_begun(steps.outcome_of(one, ended=True)) for one in undos)
+
+    def _is_replaced(self, step: str, branch: str) -> bool:
+        """Return whether a failed branch was replaced by a sibling in which the step succeeded as well."""
+        other = self._failures.retries.replacement_of(branch)
+        if other is None or branch == step:
+            return other is not None
+        name = self._spans[step].name
+        below = (self._spans[one] for one in self._tree.below(other))
+        return any(span.name == name and span.status == "success" for span in below)
+
+    def _passes(self, failed: str, top: str) -> bool:
+        """Return whether a failure below a branch reached its top: nothing in between recovered it."""
+        if self._failures.retries.replacement_of(failed) is not None:
+            return False
+        for above in self._tree.ancestors_of(failed):
+            if above == top:
+                return True
+            if self._spans[above].status == "success" and self._spans[failed].was_over_by(self._spans[above].over_at):
+                return False
+        return True
+
+    def _triggers(self, undo_id: str) -> Iterator[str]:
+        """Yield the recovered failures that came before a compensation, in a span that holds it and went on."""
+        undo, began = self._spans[undo_id], self._began_at(undo_id)
+        around = {undo_id, *self._tree.ancestors_of(undo_id)}
+        if undo.original_span_id is not None:
+            around.update(self._tree.ancestors_of(undo.original_span_id))
+        for span_id in self._failures.recovered:
+            span = self._spans[span_id]
+            if span.was_over_by(began) and self._failures.retries.replacement_of(span_id) is None:
+                recovering = self._recovered_by(span)
+                if recovering is not None and recovering.span_id in around and recovering.over_at > began:
+                    yield span_id
+
+    def _recovered_by(self, span: Span) -> Span | None:
+        above = (self._spans[one] for one in self._tree.ancestors_of(span.span_id))
+        return next((one for one in above if one.status == "success" and span.was_over_by(one.over_at)), None)
+
+    def _unsettled(self, undo: Span, steps: Steps) -> str | None:
+        if not undo.has_begun or any(self._answers_for(undo, one) for one in self._tree.below(undo.span_id)):
+            return None
+        outcome = steps.outcome_of(undo.span_id, ended=True)
+        if outcome == "compensated":
+            return None
+        if outcome == "failed" and undo.state.group and steps.retries.recovered_within(undo.span_id):
+            return None
+        if outcome == "unconfirmed":
+            return "recorded no outcome and names no step"
+        return f"{f'was {undo.status}' if undo.status in ('stopped', 'canceled') else 'failed'} and names no step"
+
+    def _answers_for(self, undo: Span, span_id: str) -> bool:
+        """Return whether a span below a compensation says how it went: one that names a step; in a group, any."""
+        is_undo = undo.state.group and span_id in self._index.undoing
+        return is_undo or self._spans[span_id].original_span_id is not None
+
+
+def _is_begun(outcome: Outcome) -> bool:
+    return outcome != "not_started"

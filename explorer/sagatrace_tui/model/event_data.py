@@ -1,0 +1,123 @@
+"""The few values of an event's `data` that the model reads. Everything else stays undecoded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from itertools import compress
+from operator import attrgetter
+from typing import Any, Final
+
+import msgspec
+
+from sagatrace.events import UNREADABLE, TraceEvent
+
+__all__ = ["EventData", "Links", "data_of", "execution_of", "ids_in", "is_readable", "links_of_all", "text_of"]
+
+
+class Links(msgspec.Struct, frozen=True, gc=False):
+    """The values that tie a step to its compensation: every verdict needs them of every event."""
+
+    original_span_id: Any = None
+    compensation: Any = None
+
+
+class EventData(msgspec.Struct, frozen=True, gc=False):
+    """The values read of the few spans that need a closer look. A job may have written anything there."""
+
+    job_name: Any = None
+    queue: Any = None
+    worker: Any = None
+    host: Any = None
+    attempt: Any = None
+    attempts_allowed: Any = None
+    error: Any = None
+    error_type: Any = None
+    reason: Any = None
+    presumed: Any = None
+    seq: Any = None
+    depends_on: Any = None
+    dependency: Any = None
+    allow_failure: Any = None
+    next_at: Any = None
+    scheduled_for: Any = None
+    original_span_id: Any = None
+    compensation: Any = None
+    execution: Any = None
+
+
+_EMPTY: Final = EventData()
+_links: Final = msgspec.json.Decoder(Links | None)
+_data: Final = msgspec.json.Decoder(EventData | None)
+_RAW_DATA_OF: Final = attrgetter("raw_data")
+
+
+def links_of_all(events: Sequence[TraceEvent]) -> tuple[list[tuple[TraceEvent, Links]], list[str]]:
+    """Return the events that have any link, in the order given, and the ids of those whose data is not an object."""
+    with suppress(TypeError, *UNREADABLE):  # in most traces every event has data, and it is an object
+        return _linked(events), []
+    with_data = [event for event in events if event.raw_data is not msgspec.UNSET]
+    with suppress(*UNREADABLE):
+        return _linked(with_data), []
+    readable = list(map(is_readable, with_data))
+    unreadable = [event.id for event, is_good in zip(with_data, readable, strict=True) if not is_good]
+    return _linked(list(compress(with_data, readable))), unreadable
+
+
+def _linked(events: Sequence[TraceEvent]) -> list[tuple[TraceEvent, Links]]:
+    """Return those that have any link. Raise the decoder's error for data that is missing or not an object."""
+    return [
+        (event, links)
+        for event, links in zip(events, map(_links.decode, map(_RAW_DATA_OF, events)), strict=True)
+        if links is not None and (links.compensation is not None or links.original_span_id is not None)
+    ]
+
+
+def data_of(event: TraceEvent) -> EventData:
+    """Return these values of one event; none where it has no data, or its data is not a JSON object."""
+    if event.raw_data is msgspec.UNSET:
+        return _EMPTY
+    try:
+        return _data.decode(event.raw_data) or _EMPTY
+    except UNREADABLE:
+        return _EMPTY
+
+
+def execution_of(event: TraceEvent) -> str | None:
+    """Return the RQ execution that an event of a job belongs to, by its data or else by its id; None if unknown.
+
+    Workers name the events of an execution after it: `<execution>:start` and `<execution>:end`.
+    """
+    execution = data_of(event).execution
+    if isinstance(execution, str) and execution:
+        return execution
+    name, _, suffix = event.id.rpartition(":")
+    return name if name and suffix in ("start", "end") else None
+
+
+def is_readable(event: TraceEvent) -> bool:
+    """Return whether the event's data, if it has any, is a JSON object."""
+    if event.raw_data is msgspec.UNSET:
+        return True
+    try:
+        _links.decode(event.raw_data)
+    except UNREADABLE:
+        return False
+    return True
+
+
+def text_of(value: object) -> str | None:
+    """Return a value that a job wrote where a text belongs, as text."""
+    if value is None or isinstance(value, str):
+        return value
+    return msgspec.json.encode(value).decode()
+
+
+def ids_in(*values: object) -> tuple[str, ...]:
+    """Return the span ids in values that may each be an id, a list of ids, or anything else."""
+    ids: dict[str, None] = {}
+    for value in values:
+        for item in value if isinstance(value, list) else (value,):
+            if isinstance(item, str) and item:
+                ids[item] = None
+    return tuple(ids)

@@ -1,0 +1,164 @@
+"""Why a trace failed: the role of each failed span, the cause, and the path from the root to it.
+
+A failure counts ("is live") unless it belongs to the undoing or was recovered: by an ancestor that ended well after it,
+or by a later sibling of the same name, its own or that of a span above it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Final
+
+from sagatrace_tui.model.answers import Role
+from sagatrace_tui.model.index import SpanIndex
+from sagatrace_tui.model.retries import Retries
+from sagatrace_tui.model.sagas import Sagas
+from sagatrace_tui.model.span import When
+from sagatrace_tui.model.tree import SpanTree
+
+__all__ = ["Failures"]
+
+_NEVER: Final = -(2**63)
+
+
+class Failures:
+    """The failed spans of a trace. `live` holds those that count, each with its end.
+
+    `count_also` adds failures that were recovered and count all the same.
+    """
+
+    def __init__(self, tree: SpanTree, index: SpanIndex, sagas: Sagas) -> None:
+        self._tree, self._spans, self._index, self._sagas = tree, tree.spans, index, sagas
+        self.retries = Retries(tree, index)
+        self.live = self._find_live()
+        self._find_below()
+        if parents := self._failed_for_a_replaced_child():
+            self.retries.parents_not_retried = parents
+            self.live = self._find_live()
+            self._find_below()
+
+    @property
+    def recovered(self) -> list[str]:
+        """The failed spans that do not count, except those of the undoing."""
+        return [one for one in self._index.failed if one not in self.live and not self._sagas.is_undoing(one)]
+
+    def count_also(self, span_ids: Iterable[str]) -> None:
+        """Count these recovered failures as well."""
+        self.live.update((one, self._spans[one].ending) for one in span_ids)
+        self._find_below()
+
+    def is_undoing(self, span_id: str) -> bool:
+        """Return whether a span belongs to the undoing."""
+        return self._sagas.is_undoing(span_id)
+
+    def is_leaf(self, span_id: str) -> bool:
+        """Return whether no failure that counts lies below. One that began after the span had failed cannot be why."""
+        began = self._below.get(span_id)
+        return began is None or began > self._spans[span_id].over_at
+
+    def cause_among(self, span_ids: Iterable[str]) -> str | None:
+        """Return the earliest of these live failures that has no other below it."""
+        return min((one for one in span_ids if self.is_leaf(one)), key=self.live.__getitem__, default=None)
+
+    def roles(self, cause: str | None) -> dict[str, Role]:
+        """Return each failed span's role; and `recovered` for spans that succeeded after a failed attempt."""
+        roles: dict[str, Role] = dict.fromkeys(self._index.recovered, "recovered")
+        for span_id in self._index.failed:
+            roles[span_id] = self._role(span_id)
+        if cause in roles:
+            roles[cause] = "cause"
+        return roles
+
+    def never_ran(self) -> Mapping[str, str]:
+        """Return the queued spans that will never start, each with the dependency that failed or never ran itself."""
+        waiting: dict[str, list[str]] = {}
+        for span_id in sorted(self._index.open):
+            span = self._spans[span_id]
+            if span.status == "queued" and not span.has_begun:
+                for dependency in span.dependencies:
+                    waiting.setdefault(dependency, []).append(span_id)
+        found: dict[str, str] = {}
+        spread = sorted(waiting.keys() & (self._index.failed | self._index.halted), reverse=True)
+        while spread:
+            dependency = spread.pop()
+            for span_id in waiting.get(dependency, ()):
+                if span_id not in found:
+                    found[span_id] = dependency
+                    spread.append(span_id)
+        return found
+
+    def _role(self, span_id: str) -> Role:
+        if span_id in self.live:
+            follows = not self.is_leaf(span_id) or any(one in self.live for one in self._spans[span_id].dependencies)
+            return "consequence" if follows else "independent"
+        if self._sagas.is_undoing(span_id) and not self._undone_after_all(span_id):
+            return "compensation"
+        return "recovered"
+
+    def _undone_after_all(self, span_id: str) -> bool:
+        """Return whether a failure in the undoing was recovered: within its compensation, or by a later good one."""
+        if self.retries.recovered_within(span_id):
+            return True
+        undos = (self._spans[one] for one in self._index.undos_around(span_id))
+        return any(undo.original_span_id is not None and self._redone(undo.span_id) for undo in undos)
+
+    def _redone(self, undo_id: str) -> bool:
+        """Return whether a later compensation of the same step succeeded."""
+        undo = self._spans[undo_id]
+        others = map(self._spans.__getitem__, self._index.undos_of.get(undo.original_span_id or "", ()))
+        return undo.status != "success" and any(
+            other.status == "success" and other.over_at >= undo.over_at for other in others
+        )
+
+    def _find_live(self) -> dict[str, When]:
+        vouched: dict[str, int] = {}
+        return {
+            one: self._spans[one].ending
+            for one in self._in_turn(self._index.failed)
+            if not self._sagas.is_undoing(one) and self._counts(one, vouched)
+        }
+
+    def _in_turn(self, span_ids: Collection[str]) -> Iterable[str]:
+        """Return the ids in the order the spans began, if they are many: near in time is near in memory."""
+        return span_ids if len(span_ids) < len(self._spans) // 4 else filter(span_ids.__contains__, self._spans)
+
+    def _counts(self, span_id: str, vouched: dict[str, int]) -> bool:
+        # Siblings cost more to look at than ancestors do.
+        until = self._tree.inherited(span_id, vouched, _NEVER, self._vouch)
+        return not self._spans[span_id].was_over_by(until) and self.retries.replacement_of(span_id) is None
+
+    def _vouch(self, above: str, latest: int) -> int:
+        """Return until when failures below an ancestor are recovered: until it ended well or was replaced."""
+        span = self._spans[above]
+        if span.status == "success" and span.kind != "point" and above not in self._sagas.silent_jobs:
+            return max(latest, span.over_at)
+        is_replaced = span.has_failed and above not in self._index.owner and self.retries.replacement_of(above)
+        return max(latest, span.over_at) if is_replaced else latest
+
+    def _find_below(self) -> None:
+        """Note, for each span, when the first live failure below it began."""
+        self._below: dict[str, int] = {}
+        for began, span_id in sorted((self._spans[one].first_at, one) for one in self.live):
+            for above in self._tree.ancestors_of(span_id):
+                if above in self._below:  # by a failure that began earlier
+                    break
+                self._below[above] = began
+
+    def _failed_for_a_replaced_child(self) -> set[str]:
+        """Return live parents below which nothing failed but children that a sibling replaced.
+
+        One function called for two items is no retry: the parent failed because of the first.
+        """
+        parents = {self._tree.parent_of(one) for one in self._index.failed if one not in self.live}
+        leaves = {one for one in parents if one in self.live and self.is_leaf(one)}
+        return {
+            parent
+            for parent in leaves
+            if any(
+                one in self._index.failed
+                and not self._sagas.is_undoing(one)
+                and self.retries.replacement_of(one) is not None
+                and self._spans[one].first_at <= self._spans[parent].over_at
+                for one in self._tree.children[parent]
+            )
+        }

@@ -1,0 +1,176 @@
+"""What is wrong with how a trace was undone: the order, twice, for nothing, too early, too late."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sagatrace_tui.model.answers import Anomaly
+from sagatrace_tui.model.compensation import Steps
+from sagatrace_tui.model.index import SpanIndex
+from sagatrace_tui.model.rollback_order import UndoneStep, swapped_pairs
+from sagatrace_tui.model.side_effects import ended_unknown
+from sagatrace_tui.model.span import Span
+from sagatrace_tui.model.text import SHOWN, listed
+from sagatrace_tui.model.tree import SpanTree
+
+__all__ = ["RollbackChecks"]
+
+_Window = tuple[int, int | None]
+"""When undoing began, and from when on it no longer counts."""
+
+
+class RollbackChecks:
+    """Every check of the undoing, in a fixed order."""
+
+    def __init__(self, tree: SpanTree, index: SpanIndex, steps: Steps) -> None:
+        self._tree, self._spans, self._index, self._steps = tree, tree.spans, index, steps
+
+    def anomalies(self, *, ended: bool) -> Iterator[Anomaly]:
+        """Yield what is wrong, in a trace that has ended or not."""
+        if not self._index.has_undoing:
+            return
+        yield from self._out_of_order()
+        for step in sorted(self._index.undos_of):
+            yield from self._of_step(step, ended=ended)
+        yield from self._after_abort()
+
+    def _of_step(self, step: str, *, ended: bool) -> Iterator[Anomaly]:
+        undos = [self._spans[one] for one in self._steps.undos_in_order(step) if self._spans[one].has_begun]
+        span, name = self._spans.get(step), self._steps.name_of(step)
+        if twice := _twice(undos):
+            yield Anomaly("double_undo", (step, *twice), f"{name} was undone {len(twice)} times")
+        for undo in undos:
+            if span is None:
+                detail = f"{undo.name} undoes {step}, which this trace does not contain"
+                yield Anomaly("empty_undo", (undo.span_id,), detail)
+            elif self._hangs(undo, span):
+                late = (span.over_at - undo.over_at) / 1000
+                detail = f"the undo of {name} ended {late:g} ms before {name}: later effects of it are not undone"
+                yield Anomaly("hanging_undo", (step, undo.span_id), detail)
+            elif self._is_empty(span, ended=ended):
+                detail = f"{undo.name} undoes {name}, which did not complete ({span.status})"
+                yield Anomaly("empty_undo", (step, undo.span_id), detail)
+
+    def _hangs(self, undo: Span, step: Span) -> bool:
+        """Return whether a compensation ended before its step. A step that fails may undo itself before it ends."""
+        if undo.status != "success" or step.is_open or step.over_at <= undo.over_at or step.is_presumed:
+            return False  # a presumed end carries the time at which it was inferred
+        return step.status == "success" or step.span_id not in self._tree.ancestors_of(undo.span_id)
+
+    def _is_empty(self, span: Span, *, ended: bool) -> bool:
+        if span.status == "queued" and not span.has_begun:
+            return ended
+        if span.status != "failed" or ended_unknown(span) or self._steps.effects.of(span.span_id):
+            return False
+        # To undo a stage that failed is right where something below it did complete.
+        return not any(self._steps.states.get(one) == "covered" for one in self._tree.below(span.span_id))
+
+    def _out_of_order(self) -> Iterator[Anomaly]:
+        pairs = list(swapped_pairs(list(self._undone_steps()), self._tree))
+        if pairs:
+            wrong = dict.fromkeys(one.undo.span_id for pair in pairs for one in pair)
+            first, second = (one.step.name for one in pairs[0])
+            more = f", and {len(wrong) - 2} more" if len(wrong) > 2 else ""
+            detail = f"{first} was undone before {second}, which completed after it{more}"
+            yield Anomaly("out_of_order_undo", tuple(wrong), detail)
+
+    def _undone_steps(self) -> Iterator[UndoneStep]:
+        for step_id in sorted(self._index.undos_of.keys() | self._index.unwound):
+            step = self._spans.get(step_id)
+            if step is None or step.status not in ("success", "point"):
+                continue
+            undos = (self._spans[one] for one in self._steps.undos_in_order(step_id))
+            undo = next((undo for undo in undos if undo.has_begun), None)
+            if undo is not None:
+                yield UndoneStep(step, undo, undo.beginning[:2])
+            elif (own := step.own_compensation_at) is not None:
+                yield UndoneStep(step, step, (own, 0))
+
+    def _after_abort(self) -> Iterator[Anomaly]:
+        """Find steps that began after the undoing had in their part of the trace: a failed span, or one attempt."""
+        windows = self._windows()
+        if not windows:
+            return
+        began = min(self._tree.began(one)[0] for one in self._index.begun)
+        known: dict[str, tuple[_Window, ...]] = {}
+
+        def pass_on(above: str, have: tuple[_Window, ...]) -> tuple[_Window, ...]:
+            return _joined(have, windows[above]) if above in windows else have
+
+        late = set[str]()
+        for span_id in self._spans:
+            at = self._started_after(span_id, began)
+            if at is not None:
+                around = self._tree.inherited(span_id, known, windows.get(None, ()), pass_on)
+                if any(begun < at and (until is None or at < until) for begun, until in around):
+                    late.add(span_id)
+        tops = [one for one in late if self._tree.parent_of(one) not in late and not self._only_undoes(one)]
+        if tops:
+            tops.sort(key=self._tree.began)
+            first_undo = min(self._index.begun, key=lambda one: self._spans[one].beginning)
+            names = listed([self._spans[one].name for one in tops])
+            detail = f"started after the undoing had begun: {names}{self._hosts_differ(tops, first_undo)}"
+            yield Anomaly("step_after_abort", tuple(tops), detail)
+
+    def _only_undoes(self, span_id: str) -> bool:
+        """Return whether a span, such as a job, does nothing but run compensations."""
+        if span_id in self._index.declared or span_id in self._index.undos_of:
+            return False
+        children, owner = self._tree.children, self._index.owner
+        leaves = [one for one in self._tree.below(span_id) if one not in children and self._spans[one].kind != "point"]
+        return bool(leaves) and all(one in owner for one in leaves)
+
+    def _hosts_differ(self, late: list[str], undo_id: str) -> str:
+        """Say that late steps ran on other hosts than the undoing: then it may only be the clocks."""
+        here = self._host_of(undo_id)
+        hosts = {host: None for host in map(self._host_of, late[:SHOWN]) if host not in (None, here)}
+        if here is None or not hosts:
+            return ""
+        return f" (on {listed([host for host in hosts if host])}, the undoing on {here}: their clocks may disagree)"
+
+    def _host_of(self, span_id: str) -> str | None:
+        """Return the host of a span: its own, or that of the nearest job above it."""
+        hosts = (self._spans[one].place.host for one in (span_id, *self._tree.ancestors_of(span_id)))
+        return next((host for host in hosts if host is not None), None)
+
+    def _windows(self) -> dict[str | None, tuple[_Window, ...]]:
+        """Return, per part of the trace, when undoing began and when the part was tried again; None is the trace."""
+        windows: dict[str | None, tuple[_Window, ...]] = {}
+        known: dict[str, str | None] = {}
+
+        def pass_on(above: str, top: str | None) -> str | None:
+            is_part = above in self._index.failed or self._spans[above].was_retried
+            return above if is_part and above not in self._index.owner else top
+
+        for undo_id in sorted(self._index.begun, key=lambda one: self._spans[one].beginning):
+            top = self._tree.inherited(undo_id, known, None, pass_on)
+            began = self._spans[undo_id].first_at
+            until = self._spans[top].attempt_at(began)[1] if top is not None else None
+            windows[top] = _joined(windows.get(top, ()), ((began, until),))
+        return windows
+
+    def _started_after(self, span_id: str, began: str) -> int | None:
+        """Return when a span outside of the undoing began, if that may have been after the first compensation did."""
+        span = self._spans[span_id]
+        # Most spans ended before: their last event says so.
+        if not span.state.opened or self._tree.when(span.events[-1]) < began or span_id in self._index.owner:
+            return None
+        return span.started_at if span.state.waited else span.first_at
+
+
+def _twice(undos: list[Span]) -> list[str]:
+    """Return the compensations that succeeded, and those begun after one had; none unless there are two."""
+    done = [undo for undo in undos if undo.status == "success"]
+    if not done:
+        return []
+    first = min(undo.over_at for undo in done)
+    again = [undo.span_id for undo in undos if undo.status == "success" or undo.first_at > first]
+    return again if len(again) > 1 else []
+
+
+def _joined(have: tuple[_Window, ...], more: tuple[_Window, ...]) -> tuple[_Window, ...]:
+    """Return the windows of both, of those that end together only the one that began first."""
+    first: dict[int | None, int] = {}
+    for began, until in (*have, *more):
+        first[until] = min(began, first.get(until, began))
+    return tuple((began, until) for until, began in first.items())

@@ -1,0 +1,147 @@
+"""The sagas of a trace: which spans stand for it, each with the span that decides whether it failed.
+
+A root that is a workflow or saga is a saga of its own. So is an RQ job that opened exactly one span of its own, if that
+span is one. That span is then the saga span: a job that catches its saga's error and returns does not make the saga
+succeed. Jobs enqueued in one trace without a root form one saga together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sagatrace_tui.model.index import SpanIndex
+from sagatrace_tui.model.span import Span
+from sagatrace_tui.model.tree import SpanTree
+
+__all__ = ["Saga", "Sagas"]
+
+
+@dataclass(frozen=True, slots=True)
+class Saga:
+    """One saga: its roots, and per root the span that decides."""
+
+    roots: tuple[str, ...]
+    deciding: tuple[str, ...]
+
+
+class Sagas:
+    """Groups the roots. `undo_jobs` are jobs whose work is undoing, with all below them.
+
+    `silent_jobs` succeeded although their saga did not: their success recovers nothing.
+    """
+
+    def __init__(self, tree: SpanTree, index: SpanIndex) -> None:
+        self._tree, self._spans, self._index = tree, tree.spans, index
+        self.undo_jobs: set[str] = set()
+        for job in self._undo_jobs():
+            self.undo_jobs.update((job, *tree.below(job)))
+        self.silent_jobs = set(self._silent_jobs())
+        self.all = [Saga(tuple(roots), tuple(map(self._deciding, roots))) for roots in self._grouped()]
+        self._places = {root: place for place, saga in enumerate(self.all) for root in saga.roots}
+
+    def place_of(self, span_id: str) -> int:
+        """Return the place in `all` of the saga that a span belongs to; -1 if several sagas could claim it."""
+        if len(self.all) < 2:
+            return len(self.all) - 1
+        *_, top = (span_id, *self._tree.ancestors_of(span_id))
+        return self._places.get(top, -1)
+
+    def is_undoing(self, span_id: str) -> bool:
+        """Return whether a span belongs to the undoing: a compensation, or work of one, or of a job that undoes."""
+        return span_id in self._index.owner or span_id in self.undo_jobs
+
+    def saga_span_of(self, job_id: str) -> str | None:
+        """Return the one span that a job opened itself in its last attempt, if that span is a saga."""
+        job = self._spans[job_id]
+        if job.state.kind != "job":
+            return None
+        since = job.attempts[-1].started_at if job.was_retried else None
+        own = [one for one in self._tree.children.get(job_id, ()) if self._is_own(one, since)]
+        return own[0] if len(own) == 1 and self._is_saga(own[0]) else None
+
+    def _is_own(self, span_id: str, since: int | None) -> bool:
+        span = self._spans[span_id]
+        if span.state.kind in ("point", "job") or span_id in self._index.owner:
+            return False
+        return since is None or span.first_at >= since
+
+    def _is_saga(self, span_id: str) -> bool:
+        if self._spans[span_id].state.kind in ("workflow", "saga"):
+            return True
+        index = self._index
+        return any(one in index.declared or one in index.undos_of for one in self._tree.below(span_id))
+
+    def _deciding(self, root: str) -> str:
+        return self.saga_span_of(root) or root
+
+    def _silent_jobs(self) -> Iterator[str]:
+        for span_id in self._index.failed | self._index.halted:
+            job = self._tree.parent_of(span_id)
+            if job in self._spans and self._spans[job].status == "success" and self.saga_span_of(job) == span_id:
+                yield job
+
+    def _undo_jobs(self) -> list[str]:
+        """Find jobs that hold a compensation of a step elsewhere, and started after something outside had failed.
+
+        A job that holds a step of its own, or a failure outside of the compensation, does not count: it may be why
+        undoing began.
+        """
+        index, found = self._index, dict[str, bool]()
+        for undo_id in sorted(index.begun):
+            step = self._spans[undo_id].original_span_id
+            for above in self._tree.ancestors_of(undo_id):
+                is_job = self._spans[above].state.kind == "job" and above not in index.owner
+                if is_job and above not in found:
+                    found[above] = step != above and self._only_undoes(above, step)
+        jobs = [job for job, undoes in found.items() if undoes]
+        if not jobs:
+            return []
+        ended = [(self._spans[one].over_at, one) for one in index.failed | index.halted if one not in index.owner]
+        return [job for job in jobs if self._follows(self._spans[job], ended, jobs)]
+
+    def _only_undoes(self, job: str, step: str | None) -> bool:
+        index = self._index
+        for one in self._tree.below(job):
+            if one == step:
+                return False
+            if one not in index.owner and (one in index.failed or one in index.declared or one in index.undos_of):
+                return False
+        return True
+
+    def _follows(self, job: Span, ended: list[tuple[int, str]], jobs: list[str]) -> bool:
+        """Return whether something outside the job, and outside of other such jobs, ended badly before it started."""
+        for over_at, one in ended:
+            if over_at <= job.began_at and one not in jobs and job.span_id not in (one, *self._tree.ancestors_of(one)):
+                return True
+        return False
+
+    def _grouped(self) -> list[list[str]]:
+        spans, index = self._spans, self._index
+        roots = [one for one in self._tree.roots if spans[one].state.kind != "point" and not self.is_undoing(one)]
+        sagas = [one for one in roots if self._is_saga_root(one)]
+        others = [one for one in roots if one not in set(sagas)]
+        groups = [[one] for one in sagas]
+        if len({spans[one].events[0].span_id for one in others}) == 1:
+            groups += [[one] for one in others]  # runs of one job
+        elif others:
+            groups.append(others)
+        return _joined(groups, {one: spans[one].dependencies for one in roots if one in index.open or len(groups) > 1})
+
+    def _is_saga_root(self, root: str) -> bool:
+        if self._spans[root].state.kind in ("workflow", "saga"):
+            return True
+        saga_span = self.saga_span_of(root)
+        return saga_span is not None and self._spans[saga_span].state.kind in ("workflow", "saga")
+
+
+def _joined(groups: list[list[str]], dependencies: dict[str, tuple[str, ...]]) -> list[list[str]]:
+    """Join the groups of roots that wait for each other."""
+    for root, needed in dependencies.items():
+        for one in needed:
+            mine = next((group for group in groups if root in group), None)
+            theirs = next((group for group in groups if one in group), None)
+            if mine is not None and theirs is not None and mine is not theirs:
+                mine.extend(theirs)
+                groups.remove(theirs)
+    return groups

@@ -1,0 +1,142 @@
+"""The effects that a step may have left although it did not succeed.
+
+A step that failed with a plain error left nothing to undo. It may have had an effect if its own end leaves open how far
+it got. So does work below it that completed after the step had ended, ended with its effect unknown, or never ended.
+Work that completed before the step failed counts as well: only the step's compensation would undo it. A step
+below that has a compensation of its own answers for itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final, Literal
+
+from sagatrace_tui.model.answers import Effect
+from sagatrace_tui.model.event_data import data_of
+from sagatrace_tui.model.index import SpanIndex
+from sagatrace_tui.model.span import Span
+from sagatrace_tui.model.tree import SpanTree
+
+__all__ = ["SideEffects", "ended_unknown"]
+
+_Trail = Literal["late", "open", "unknown", "done"]
+
+# Names of errors, as letters only, that leave open how far the work got.
+_UNKNOWN: Final = re.compile(
+    r"(?!invalid|bad|illegal).*("
+    r"timeout|timedout|timelimitexceeded|deadlineexceeded|deadlineexpired"
+    r"|connection(error|reset|aborted|closed|lost|dropped|interrupted|terminated)|brokenpipe|brokenprocesspool"
+    r"|(server|remote|client)disconnected|remoteprotocol|incompleteread|chunkedencoding"
+    r"|(worker|horse|process|job|task)(was)?(lost|killed|terminated|abandoned|died|interrupted)"
+    r"|(lost|killed|terminated|abandoned|dead)(worker|workhorse|horse|process|job|task)"
+    r")(error|exception|expired|failure)?"
+    r"|(shutdownimminent|stoprequested|cancelled|keyboardinterrupt|systemexit)(error|exception)?"
+)
+
+
+class SideEffects:
+    """Per step, the spans below it that suggest an effect. Worked out when first asked for."""
+
+    def __init__(self, tree: SpanTree, index: SpanIndex) -> None:
+        self._spans, self._tree, self._index = tree.spans, tree, index
+        self._trails: dict[str, dict[str, _Trail]] = {}
+
+    def of(self, step: str) -> Mapping[str, _Trail]:
+        """Return the spans below a step that suggest an effect; after success, only those that outlasted it."""
+        if step not in self._trails:
+            self._trails[step] = self._search(step)
+        return self._trails[step]
+
+    def outlast(self, step: str, moment: int) -> bool:
+        """Return whether anything below a step may have had an effect after that moment."""
+        spans = (self._spans[one] for one in self.of(step))
+        return any(span.is_open or not span.was_over_by(moment) for span in spans)
+
+    def strongest(self, step: str, *, ended: bool) -> Effect | None:
+        """Return what suggests most strongly that a step had an effect, in a trace that has ended or not."""
+        trails = self.of(step)
+        for trail in ("late", "open", "unknown", "done"):
+            spans = [self._spans[one] for one, kind in trails.items() if kind == trail]
+            if spans:
+                first = min(spans, key=lambda span: (span.over_at, span.span_id))
+                return self._effect(step, trail, first, len(spans), ended=ended)
+        return None
+
+    def _effect(self, step: str, trail: _Trail, span: Span, count: int, *, ended: bool) -> Effect:
+        detail = ""
+        if trail == "unknown":
+            detail = _unknown_error(span) or ("its worker was lost" if span.is_presumed else span.status)
+        elif trail == "open":
+            detail = "never ended" if ended else "still running"
+        kind: Literal["late", "open", "waiting", "unknown", "done"] = trail
+        if trail == "open" and not span.has_begun:
+            kind, detail = "waiting", "was never taken" if ended else "is still waiting"
+        is_job, step_failed = span.state.kind == "job", self._spans[step].has_failed
+        return Effect(kind, span.name, is_job, count, span.over_at, detail, step_failed)
+
+    def _search(self, step: str) -> dict[str, _Trail]:
+        """Look at all below a step that is neither undoing nor a step itself."""
+        found: dict[str, _Trail] = {}
+        around = self._spans.get(step)
+        if around is None or around.is_open:
+            return found
+        when = self._tree.when
+        ended = when(around.closing_event) if around.status == "success" else None
+        children, index = self._tree.children, self._index
+        waiting = [step]
+        while waiting:
+            for child in children.get(waiting.pop(), ()):
+                if child in index.owner or child in index.declared or child in index.undos_of:
+                    continue
+                span = self._spans[child]
+                # Most work below a step that succeeded ended before it: the last event says so.
+                if ended is None or not span.state.plain or when(span.events[-1]) > ended:
+                    trail = self._trail(span, around)
+                    if trail is not None:
+                        found[child] = trail
+                if child in children:
+                    waiting.append(child)
+        return found
+
+    def _trail(self, span: Span, step: Span) -> _Trail | None:
+        if span.state.kind == "point":
+            return None
+        if span.is_open:
+            # A span that waits for another runs only if that one succeeds.
+            return "open" if span.has_begun or not span.dependencies else None
+        if span.status == "success" and not span.was_over_by(step.over_at):
+            return "late"
+        if step.status == "success":
+            return None
+        if span.status == "success":
+            return "done" if span.span_id not in self._tree.children else None
+        return "unknown" if ended_unknown(span) else None
+
+
+def ended_unknown(span: Span) -> bool:
+    """Return whether a span's end, or that of one of its attempts, leaves open how far it got."""
+    if span.status == "interrupted":
+        return True
+    if span.status == "canceled" and not span.is_presumed and _only_waited(span):
+        return False
+    if span.state.unwinding == "failed" and span.closing_event is span.unwound[1]:
+        return True  # only the end of its compensation is known, not its own
+    if span.status in ("stopped", "canceled") or span.is_presumed:
+        return True
+    return _unknown_error(span) is not None
+
+
+def _only_waited(span: Span) -> bool:
+    return span.enqueued_at is not None and span.started_at is None and len(span.attempts) < 2
+
+
+def _unknown_error(span: Span) -> str | None:
+    data = (data_of(event) for event in reversed(span.events))
+    types = (one.error_type for one in data if one.presumed is not True)
+    return next((one for one in types if isinstance(one, str) and _leaves_open(one)), None)
+
+
+def _leaves_open(error_type: str) -> bool:
+    name = re.sub(r"[^a-z]", "", error_type[-200:].rpartition(".")[2].lower())
+    return _UNKNOWN.fullmatch(name) is not None

@@ -1,0 +1,193 @@
+"""The answers of a trace as Markdown to paste into an incident channel. It reads well as plain text."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
+
+from sagatrace_tui.model import Compensation, NeverRan, Outcome, Place, Span, Standing, Trace
+from sagatrace_tui.model.reasons import reason_of
+from sagatrace_tui.model.text import clipped, clock, counted, length, one_line
+from sagatrace_tui.views.report import error_of
+from sagatrace_tui.views.waiting import Waiting, waiting_on
+
+__all__ = ["incident_summary"]
+
+_MAX_NAME: Final = 200
+_MAX_ERROR: Final = 500  # characters of an error in the text; the JSON has it whole
+_OUTCOMES: Final[Mapping[Outcome, str]] = {
+    "compensated": "compensated",
+    "failed": "compensation failed",
+    "running": "compensation running",
+    "unconfirmed": "unconfirmed",
+    "not_started": "not started",
+}
+# Signs that Markdown or a chat would act on; an underscore or a star only where it can open or close something.
+_MARKUP: Final = re.compile(
+    r"[*`\[\]<>~|\\@&$]|(?<![a-z0-9])_|_(?![a-z0-9])|://|www\.|(?<![a-z0-9]):[a-z][a-z0-9_+-]*:", re.IGNORECASE
+)
+_MAX_DETAIL: Final = 1_000  # characters of a sentence about an anomaly, which may hold names
+_MAX_LINES: Final = 20  # entries of one list in the text; the JSON has them all
+_PATH_ENDS: Final = 5  # spans of a long failure path given from either end
+
+
+def incident_summary(trace: Trace, inert: Callable[[str], str]) -> str:
+    """Return the text. Every value that a job wrote passes `inert`, which makes it safe to show."""
+    return "\n".join(_Text(trace, inert).lines()) + "\n"
+
+
+class _Text:
+    """Writes the text. No value that a job wrote can start a line or end a code span."""
+
+    def __init__(self, trace: Trace, inert: Callable[[str], str]) -> None:
+        self._trace, self._inert = trace, inert
+        self._reason: str | None = None
+        names = {one: trace.spans[one].name for one in trace.failures}
+        names |= {one.span_id: one.name for one in trace.never_ran}
+        names |= {one.span_id: one.name for one in trace.still_standing}
+        names |= {row.original_span_id: row.original_name for row in trace.compensations}
+        self._namesakes = {name for name, count in Counter(names.values()).items() if count > 1}
+
+    def lines(self) -> Iterator[str]:
+        """Yield the text, line by line."""
+        trace = self._trace
+        name = self._plain(one_line(trace.name, _MAX_NAME))
+        yield f"**{trace.verdict}** — {_quoted(self._inert(trace.trace_id))} {name}".rstrip()
+        yield self._plain(trace.summary)
+        yield from self._times()
+        waiting = waiting_on(trace, trace.now)
+        if waiting is not None:
+            yield from self._section("Waiting on", list(self._waiting(waiting)), waiting.count)
+        if trace.cause is not None:
+            yield from self._why(trace.cause)
+        yield from self._section("Other failures", list(self._other_failures()))
+        yield from self._section("Never ran", [self._never_ran(one) for one in trace.never_ran])
+        yield from self._section("Compensation", [self._row(row) for row in trace.compensations])
+        yield from self._section("Still standing", [self._stands(one) for one in trace.still_standing])
+        yield from self._section(
+            "Anomalies",
+            [f"{self._plain(one.kind)}: {self._plain(clipped(one.detail, _MAX_DETAIL))}" for one in trace.anomalies],
+        )
+
+    def _times(self) -> Iterator[str]:
+        trace = self._trace
+        if trace.started_at is None:
+            return
+        silent = any(one.kind == "never_ended" for one in trace.anomalies)
+        word = "last event" if trace.ended_at is None else "silent since" if silent else "ended"
+        end = f"{word} {clock(trace.now - trace.silence(trace.now) if silent else trace.last_at)}"
+        counts = f"{counted(len(trace.spans), 'span')}, {counted(trace.event_count, 'event')}"
+        yield f"Started {clock(trace.started_at)}, {end}, {length(trace.duration or 0)}; {counts}."
+
+    def _why(self, cause: Span) -> Iterator[str]:
+        yield ""
+        yield "**Why**"
+        yield "- path: " + " → ".join(self._path())
+        error = one_line(error_of(cause) or "", _MAX_ERROR)
+        error = ": ".join(part for part in (one_line(cause.error_type or "", 100), error) if part)
+        yield f"- cause: {self._code(cause.name)} {cause.status} at {self._clock(cause.over_at)}"
+        if error:
+            yield f"- error: {self._plain(error)}"
+        if where := self._where_ran(cause):
+            yield f"- where: {where}"
+        yield f"- span: {self._code(cause.span_id)}"
+
+    def _path(self) -> Iterator[str]:
+        ids, spans = self._trace.failure_path, self._trace.spans
+        parent = spans[ids[0]].parent_id
+        if parent is not None and parent in self._trace.missing_parents:
+            yield f"(missing parent {self._code(parent)})"
+        left_out = len(ids) - 2 * _PATH_ENDS
+        for place, one in enumerate(ids):
+            if left_out <= 1 or not _PATH_ENDS <= place < len(ids) - _PATH_ENDS:
+                yield self._code(spans[one].name)
+            elif place == _PATH_ENDS:
+                yield f"… {left_out} more …"
+
+    def _where_ran(self, cause: Span) -> str:
+        """Return where it ran; for a stage, where the job around it ran."""
+        path = [self._trace.spans[one] for one in reversed(self._trace.failure_path)]
+        around = next((span for span in path if span.place.worker is not None), cause)
+        where = self._where(around.place)
+        return where if around is cause else f"in {self._code(around.name)}, {where}"
+
+    def _clock(self, micros: int) -> str:
+        """Return the moment, without its date if the trace began on that day."""
+        return clock(micros).removeprefix(clock(self._trace.started_at)[:11])
+
+    def _where(self, place: Place) -> str:
+        named = (("worker", place.worker), ("host", place.host), ("queue", place.queue))
+        parts = [f"{word} {self._code(value)}" for word, value in named if value]
+        if place.attempt is not None:
+            allowed = f" of {place.attempts_allowed}" if place.attempts_allowed is not None else ""
+            parts.append(f"attempt {place.attempt}{allowed}")
+        return ", ".join(parts)
+
+    def _waiting(self, waiting: Waiting) -> Iterator[str]:
+        for one in waiting.waits:
+            undoing = f" (undoes {self._code(one.undoing)})" if one.undoing else ""
+            yield f"{self._code(one.name)}{undoing}: {self._plain(one.words)}"
+
+    def _other_failures(self) -> Iterator[str]:
+        roles = self._trace.roles
+        for span_id in sorted(self._trace.failures, key=lambda one: roles[one] == "recovered"):  # these matter least
+            role, span = roles[span_id], self._trace.spans[span_id]
+            if role != "cause":
+                error = one_line(error_of(span) or span.error_type or "", _MAX_ERROR)
+                yield f"{self._which(span_id, span.name)}: {role}{f' — {self._plain(error)}' if error else ''}"
+
+    def _never_ran(self, one: NeverRan) -> str:
+        return f"{self._which(one.span_id, one.name)}: waits for {self._code(one.dependency_name)}, which {one.fate}"
+
+    def _stands(self, one: Standing) -> str:
+        unsure = "" if one.explained else "; its own outcome is unknown, it may have taken effect"
+        reason = clipped(reason_of(one), _MAX_DETAIL)
+        return f"{self._which(one.span_id, one.name)}: {self._plain(reason)}{unsure}"
+
+    def _row(self, row: Compensation) -> str:
+        parts = [f"{self._which(row.original_span_id, row.original_name)}: {_OUTCOMES[row.outcome]}"]
+        if row.completed_at is not None:
+            parts.append(f"step completed {self._clock(row.completed_at)}")
+        if row.started_at is not None:
+            end = f" to {self._clock(row.ended_at)}" if row.ended_at is not None else ""
+            parts.append(f"by {self._code(row.name or '')} {self._clock(row.started_at)}{end}")
+        if row.attempts > 1:
+            parts.append(f"{row.attempts} attempts")
+        if row.place is not None and (where := self._where(row.place)):
+            parts.append(where)
+        error = row.error or row.error_type
+        if error:
+            word = "error" if row.outcome == "failed" else "last error"
+            parts.append(f"{word}: {self._plain(one_line(error, _MAX_ERROR))}")
+        elif row.reason and row.reason != self._reason:  # once for all steps undone for the same reason
+            self._reason = row.reason
+            parts.append(f"because {self._plain(one_line(row.reason, _MAX_ERROR))}")
+        return ", ".join(parts)
+
+    def _section(self, title: str, entries: list[str], count: int = 0) -> Iterator[str]:
+        """Yield a list under its title; `count` is how many entries there are if not all are given."""
+        if not entries:
+            return
+        yield ""
+        yield f"**{title}**"
+        yield from (f"- {entry}" for entry in entries[:_MAX_LINES])
+        if (more := max(count, len(entries)) - _MAX_LINES) > 0:
+            yield f"- and {more} more{'' if count else ' (`--json` has them all)'}"
+
+    def _plain(self, text: str) -> str:
+        """Return the text as it is, or as code if anything in it would be rendered or linked."""
+        shown = self._inert(text)
+        return _quoted(shown) if _MARKUP.search(shown) else shown
+
+    def _code(self, text: str) -> str:
+        return _quoted(self._inert(one_line(text, _MAX_NAME)))
+
+    def _which(self, span_id: str, name: str) -> str:
+        """Return the span's name, with its id where other spans in the text have the same name."""
+        return f"{self._code(name)} ({self._code(span_id)})" if name in self._namesakes else self._code(name)
+
+
+def _quoted(text: str) -> str:
+    return f"`{text.replace('`', 'ˋ')}`"

@@ -1,0 +1,149 @@
+"""Time as columns of a row; long idle gaps are drawn short if wanted. Pure."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from math import inf
+from typing import Final
+
+from sagatrace_tui.model import Span, Trace
+
+__all__ = ["Idle", "Piece", "Timeline", "idle_stretches", "pieces", "timeline"]
+
+_GAP: Final = 0.04
+"""A gap is long from this share of the trace on."""
+_MAX_ATTEMPTS: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A part of a bar, in columns [start, end): `wait`, `pause`, `lost` (an attempt that failed) or `run`."""
+
+    start: int
+    end: int
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """From `start` to `end`, in microseconds; `gaps` are (start, end) of stretches drawn short, in order."""
+
+    start: int
+    end: int
+    gaps: tuple[tuple[int, int], ...] = ()
+    kept: int = 0
+    """The microseconds that each gap is drawn as."""
+
+    def squeezed(self, at: int) -> int:
+        """Return the microseconds from the start to the moment, with long gaps made short."""
+        at = max(self.start, min(at, self.end))
+        past = bisect_right(self.gaps, (at, at))
+        saved = sum(end - start - self.kept for start, end in self.gaps[: max(0, past - 1)])
+        if past:
+            start, end = self.gaps[past - 1]
+            saved += end - start - self.kept if at >= end else max(0, at - start - self.kept)
+        return at - self.start - saved
+
+    def column(self, at: int, width: int) -> int:
+        """Return the column of the moment, 0 to `width`."""
+        total = self.squeezed(self.end)
+        return 0 if total <= 0 else round(self.squeezed(at) * width / total)
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """The `gaps` of a trace, (start, end), that may be drawn short; `busy_until` is None while a span is at work."""
+
+    gaps: tuple[tuple[int, int], ...]
+    busy_until: int | None
+
+
+def timeline(trace: Trace, now: int, *, squeeze: bool, idle: Idle | None = None) -> Timeline:
+    """Return the time scale of a whole trace, as of `now` while it runs.
+
+    Args:
+        trace: the trace.
+        now: microseconds since 1970.
+        squeeze: whether to draw long stretches short in which no span without children was at work.
+        idle: these stretches, if they are known.
+    """
+    start = trace.started_at if trace.started_at is not None else now
+    end = max(now, start) if trace.status == "running" else max(trace.last_at or start, start)
+    if not squeeze or end <= start:
+        return Timeline(start, end)
+    least = int((end - start) * _GAP)
+    idle = idle or idle_stretches(trace)
+    gaps = [(began, ended) for began, ended in idle.gaps if ended - began > least]
+    if idle.busy_until is not None and end - idle.busy_until > least:
+        gaps.append((idle.busy_until, end))
+    return Timeline(start, end, tuple(gaps), least // 2)
+
+
+def idle_stretches(trace: Trace) -> Idle:
+    """Return where a trace was idle for long: a share of all its time, which only grows."""
+    start = trace.started_at if trace.started_at is not None else trace.now
+    least = max(0, int((min(trace.now, trace.last_at or start) - start) * _GAP))
+    gaps: list[tuple[int, int]] = []
+    latest: float = start
+    for began, ended in sorted(_busy(trace)):
+        if began - latest > least:
+            gaps.append((int(latest), began))
+        latest = max(latest, ended)
+    return Idle(tuple(gaps), None if latest == inf else int(latest))
+
+
+def _busy(trace: Trace) -> Iterator[tuple[int, float]]:
+    """Yield the stretches in which spans were at work; those that are at work still have no end."""
+    for span_id, span in trace.spans.items():
+        if trace.children.get(span_id):
+            yield span.first_at, span.first_at
+            yield span.over_at, span.over_at
+        elif len(span.events) < 3 and not span.is_open:
+            yield span.first_at, span.over_at
+        else:
+            for attempt in span.attempts:
+                began = attempt.started_at if attempt.started_at is not None else span.first_at
+                yield began, attempt.ended_at if attempt.ended_at is not None else inf
+
+
+def pieces(span: Span, line: Timeline, width: int) -> list[Piece]:
+    """Return the bar of a span: its wait, its attempts, the pauses between. Every part is at least a column wide."""
+    found = list(_parts(span, line.end))
+    drawn: list[Piece] = []
+    for began, ended, kind in found:
+        first, last = line.column(began, width), line.column(ended, width)
+        first = min(max(first, drawn[-1].end if drawn else 0), width - 1)
+        if last <= first:
+            if kind in ("wait", "pause"):
+                continue
+            last = first + 1
+        if drawn and drawn[-1].end > first:
+            drawn[-1] = Piece(drawn[-1].start, first, drawn[-1].kind)
+        drawn.append(Piece(first, min(last, width), kind))
+    return [piece for piece in drawn if piece.end > piece.start]
+
+
+def _parts(span: Span, end: int) -> Iterable[tuple[int, int, str]]:
+    started = span.started_at
+    enqueued = span.enqueued_at
+    if enqueued is not None and (started is None or enqueued < started):
+        yield enqueued, started if started is not None else (end if span.is_open else span.over_at), "wait"
+    latest: int | None = None
+    attempts = span.attempts[-_MAX_ATTEMPTS:]
+    for index, attempt in enumerate(attempts, start=1):
+        began = attempt.started_at if attempt.started_at is not None else attempt.ended_at
+        if began is None:
+            continue
+        ended = attempt.ended_at if attempt.ended_at is not None else (end if span.is_open else span.over_at)
+        if latest is not None and began > latest:
+            yield latest, began, "pause"
+        # An attempt that is over while its span is open will be retried.
+        failed = attempt.ended_at is not None if span.is_open else span.status == "failed" and len(attempts) > 1
+        yield began, max(began, ended), "lost" if failed or index < len(attempts) else "run"
+        latest = ended
+    if latest is not None and span.is_open and latest < end:
+        yield latest, end, "pause"
+    if not attempts and started is None and enqueued is None:
+        yield span.first_at, span.over_at, "run"

@@ -1,0 +1,198 @@
+"""Sagas that fail: the cause, its consequences, and failures that were recovered."""
+
+from __future__ import annotations
+
+from notation import Saga
+
+ROLES = [
+    Saga("a cause and what follows from it", """
+        loan      0..9 failed !Refused:no money
+          funding 3..4 failed !NoFunds:empty
+        """, verdict="failed", path="loan funding", roles="funding:cause loan:consequence",
+        summary="failed at stage:funding (NoFunds: empty) · nothing to undo"),
+    Saga("only the root fails", """
+        loan      0..9 failed !boom
+          credit  1..2
+        """, verdict="failed", path="loan", roles="loan:cause",
+        summary="failed at workflow:loan (boom) · nothing to undo"),
+    Saga("of two that fail the first is the cause", """
+        loan    0..9 failed
+          a     1..5 failed
+          b     2..4 failed
+        """, verdict="failed", path="loan b", roles="a:independent b:cause loan:consequence"),
+    Saga("two that fail at once: seq tells which was first", """
+        loan    0..9 failed
+          a     1..4 failed seq=1/4
+          b     2..4 failed seq=2/3
+        """, verdict="failed", path="loan b", roles="a:independent b:cause loan:consequence"),
+    Saga("two that fail at once, and nothing tells them apart but their ids", """
+        loan    0..9 failed
+          b     1..4 failed
+          a     2..4 failed
+        """, verdict="failed", path="loan a", roles="a:cause b:independent loan:consequence"),
+    Saga("a stage whose other branch failed as well", """
+        loan      0..9 failed
+          left    1..5 failed
+            pay   2..4 failed
+          right   1..8 failed
+            mail  2..7 failed
+        """, verdict="failed", path="loan left pay",
+        roles="left:consequence loan:consequence mail:independent pay:cause right:consequence"),
+    Saga("a job retried by RQ until it went well", """
+        loan    0..9
+          pay   1..2:retry 3..4 job !busy
+        """, verdict="succeeded", roles="pay:recovered", summary="succeeded · 1 failure recovered"),
+    Saga("the same, and nobody told why the first attempt failed", """
+        loan    0..9
+          pay   1..2:retry 3..4 job
+        """, verdict="succeeded", roles="pay:recovered", summary="succeeded · 1 failure recovered"),
+    Saga("a job retried by RQ until it gave up", """
+        loan    0..9 failed
+          pay   1..2:retry 3..4:retry 5..6 failed job !busy
+        """, verdict="failed", path="loan pay", roles="loan:consequence pay:cause"),
+    Saga("between two attempts", """
+        loan    0..
+          pay   1..2:retry job !busy
+        """, verdict="running", summary="running: pay"),
+    Saga("a step tried again as a step of its own", """
+        loan    0..9
+          c1    1..2 failed named=credit
+          c2    3..4 named=credit
+        """, verdict="succeeded", roles="c1:recovered", summary="succeeded · 1 failure recovered"),
+    Saga("a retried step is not why a later one failed", """
+        loan    0..9 failed
+          c1    1..2 failed named=credit !busy
+          c2    3..4 named=credit
+          fund  5..6 failed !empty
+        """, verdict="failed", path="loan fund", roles="c1:recovered fund:cause loan:consequence"),
+    Saga("what failed inside a stage that was tried again is not why a later one failed", """
+        loan      0..30 failed
+          b1      1..8 failed named=book
+            fly   2..6 failed !full
+              ask 3..4 failed job !full
+          b2      9..15 named=book
+          fund    20..21 failed !empty
+        """, verdict="failed", path="loan fund",
+        roles="ask:recovered b1:recovered fly:recovered fund:cause loan:consequence",
+        summary="failed at stage:fund (empty) · nothing to undo"),
+    Saga("what failed inside it after it had given up was not made good", """
+        loan      0..30 failed
+          b1      1..5 failed named=book
+            fly   2..25 failed job !full
+          b2      9..15 named=book
+          fund    20..21 failed !empty
+        """, verdict="failed", path="loan fund",
+        roles="b1:recovered fly:independent fund:cause loan:consequence"),
+    Saga("a stage that was tried again, the second time in vain", """
+        loan      0..30 failed
+          b1      1..8 failed named=book
+            fly   2..6 failed !full
+          b2      9..15 failed named=book
+        """, verdict="failed", path="loan b1 fly",
+        roles="b1:consequence b2:independent fly:cause loan:consequence"),
+    Saga("tried three times, in vain", """
+        loan    0..9 failed
+          c1    1..2 failed named=credit
+          c2    3..4 failed named=credit
+          c3    5..6 failed named=credit
+        """, verdict="failed", path="loan c1", roles="c1:cause c2:independent c3:independent loan:consequence"),
+    Saga("items of a loop are no retries of each other", """
+        loan    0..9 failed
+          i1    1..2 named=item
+          i2    3..4 failed named=item
+          i3    5..6 named=item
+        """, verdict="failed", path="loan i2", roles="i2:cause loan:consequence"),
+    Saga("nor where the first of them failed", """
+        loan    0..9 failed
+          i1    1..2 failed named=item
+          i2    3..4 named=item
+          i3    5..6 named=item
+        """, verdict="failed", path="loan i1", roles="i1:cause loan:consequence"),
+    Saga("nor where the last of them did", """
+        loan    0..9 failed
+          i1    1..2 failed named=item
+          i2    3..4 named=item
+          i3    5..6 failed named=item
+        """, verdict="failed", path="loan i1", roles="i1:cause i3:independent loan:consequence"),
+    Saga("two at once are no retries of each other", """
+        loan    0..9 failed
+          i1    1..4 failed named=item
+          i2    2..5 named=item
+        """, verdict="failed", path="loan i1", roles="i1:cause loan:consequence"),
+    Saga("a namesake went well later, but the stage fell over the very same error", """
+        loan    0..9 failed !Boom:first item
+          i1    1..2 failed named=item !Boom:first item
+          i2    3..4 named=item
+        """, verdict="failed", path="loan i1", roles="i1:cause loan:consequence"),
+    Saga("a stage that dealt with its job's failure", """
+        loan      0..9
+          rates   1..5
+            fast  2..3 failed
+            slow  3..4
+        """, verdict="succeeded", roles="fast:recovered", summary="succeeded · 1 failure recovered"),
+    Saga("a stage that was over before its job failed dealt with nothing", """
+        loan      0..9
+          rates   1..2
+            fast  1..12 failed job !late
+        """, verdict="failed", path="loan rates fast", roles="fast:cause",
+        summary="failed at fast (late) · nothing to undo"),
+    Saga("a stage that dealt with its job's failure, which the job's worker told a moment later", """
+        loan      0..9
+          rates   1..3
+            fast  2..3.02 failed job !down
+        """, verdict="succeeded", roles="fast:recovered"),
+    Saga("a job that failed right after its stage was over, which had not waited for it", """
+        loan      0..3
+          rates   1..3
+            fast  2.99..3.05 failed job !down
+        """, verdict="failed", path="loan rates fast", roles="fast:cause"),
+    Saga("a job tried again as a job of its own, enqueued before the first one's worker had told its end", """
+        loan      0..9
+          p1      1..2.02 failed job named=pay
+          p2      q2.01 3..4 job named=pay
+          mail    5..12 failed job
+        """, verdict="failed", path="loan mail", roles="mail:cause p1:recovered"),
+    Saga("a chain of jobs, each done before the next begins", """
+        one       0..1 job
+          two     2..3 job
+            three 4..5 failed job
+        """, verdict="failed", path="one two three", roles="three:cause"),
+    Saga("a job that failed because the one it depends on did", """
+        loan    0..9 failed
+          pay   1..2 failed job
+          mail  3..4 failed job needs=pay
+        """, verdict="failed", path="loan pay", roles="loan:consequence mail:consequence pay:cause"),
+    Saga("a job that will never run", """
+        loan    0..9 failed
+          pay   1..2 failed job
+          mail  d1 job needs=pay
+        """, verdict="failed", path="loan pay", roles="loan:consequence pay:cause", never_ran="mail<pay"),
+    Saga("and those behind it", """
+        loan    0..9 failed
+          pay   1..2 failed job
+          mail  d1 job needs=pay
+          log   d1 job needs=mail
+        """, verdict="failed", path="loan pay", roles="loan:consequence pay:cause", never_ran="mail<pay log<mail"),
+    Saga("a job that waited for one that failed, and was then put into its queue by hand", """
+        loan    0..9 failed
+          pay   1..2 failed job
+          mail  d1 q5 job needs=pay
+        """, verdict="running", path="loan pay", roles="loan:consequence pay:cause",
+        summary="failed at pay · running: mail"),
+    Saga("a job that may still run", """
+        loan    0..9 failed
+          pay   1..2 failed job
+          mail  q1 job needs=other
+          other 1..3 job
+        """, verdict="running", path="loan pay", roles="loan:consequence pay:cause",
+        summary="failed at pay · running: mail"),
+    Saga("an instant that failed", """
+        loan    0..9 failed
+          check 1..2
+            odd ..1.5 failed
+        """, verdict="failed", path="loan", roles="loan:cause odd:recovered"),
+    Saga("the worker was lost", """
+        loan    0..9 failed
+          pay   1..8 abandoned job presumed
+        """, verdict="failed", path="loan pay", roles="loan:consequence pay:cause"),
+]  # fmt: skip

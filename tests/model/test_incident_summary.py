@@ -1,0 +1,241 @@
+"""The incident summary: the text that an engineer pastes into an incident channel."""
+
+from __future__ import annotations
+
+import msgspec
+from notation import INCIDENT, LATER, START, event, events_of
+
+from sagatrace_tui.labels import inert
+from sagatrace_tui.model import build_trace
+from sagatrace_tui.views.incident_summary import incident_summary
+from sagatrace_tui.views.report import report
+
+
+def test_the_summary_reads_well_as_plain_text() -> None:
+    text = incident_summary(build_trace("T", events_of(INCIDENT), now=LATER), inert)
+    assert (
+        text
+        == f"""\
+**rollback_incomplete** — `T` workflow:loan
+failed at pay (Closed: account closed) · rollback incomplete: 1 of 2 steps still standing (stage:credit)
+Started 2025-01-01 00:00:00.000Z, ended 2025-01-01 00:00:09.000Z, 9 s; 6 spans, 12 events.
+
+**Why**
+- path: `workflow:loan` → `pay`
+- cause: `pay` failed at 00:00:06.000Z
+- error: Closed: account closed
+- where: attempt 1
+- span: `pay`
+
+**Other failures**
+- `u1`: compensation — bureau down
+- `workflow:loan`: consequence — balance too low
+
+**Compensation**
+{UNDONE}
+
+**Still standing**
+- `stage:credit`: compensation failed after 1 attempt
+"""
+    )
+
+
+UNDONE = (
+    "- `stage:funds`: compensated, step completed 00:00:04.000Z, "
+    "by `u2` 00:00:07.000Z to 00:00:07.500Z\n"
+    "- `stage:credit`: compensation failed, step completed 00:00:02.000Z, "
+    "by `u1` 00:00:08.000Z to 00:00:08.500Z, error: bureau down"
+)
+
+
+def test_where_the_cause_ran_is_part_of_the_answer() -> None:
+    where = {"worker": "w-7", "queue": "loans", "attempt": 2, "attempts_allowed": 3}
+    trace = build_trace("T", [event(1, "J", "job:started", data=where), event(2, "J", "job:failed")], now=LATER)
+    assert "- where: worker `w-7`, queue `loans`, attempt 2 of 3\n" in incident_summary(trace, inert)
+
+
+def test_an_attempt_of_a_lost_worker_has_its_reason() -> None:
+    """The event of a lost job has no error, only a reason."""
+    lost = {"attempt": 1, "presumed": True, "reason": "its worker w-7 is gone"}
+    events = [
+        event(1, "J", "job:started", data={"attempt": 1}),
+        event(4, "J", "job:abandoned", data=lost),
+        event(5, "J", "job:started", data={"attempt": 2}),
+        event(6, "J", "job:completed", data={"attempt": 2}),
+    ]
+    trace = build_trace("T", events, now=LATER)
+    assert (trace.verdict, trace.roles) == ("succeeded", {"J": "recovered"})
+    assert [attempt.error for attempt in trace.spans["J"].attempts] == ["its worker w-7 is gone", None]
+    assert report(trace)["errors"][0]["error"] == "its worker w-7 is gone"
+    assert report(build_trace("T", events[:2], now=LATER))["errors"][0]["error"] == "its worker w-7 is gone"
+
+
+def test_a_stage_ran_where_the_job_around_it_did() -> None:
+    where = {"worker": "w-7", "queue": "loans", "attempt": 1}
+    events = [
+        event(0, "J", "job:started", data={"job_name": "approve", **where}),
+        event(1, "S", "stage:pay:failed", "J", data={"error": "no"}),
+        event(2, "J", "job:failed", data=where),
+    ]
+    text = incident_summary(build_trace("T", events, now=LATER), inert)
+    assert "- where: in `approve`, worker `w-7`, queue `loans`, attempt 1\n" in text
+
+
+def test_a_time_on_another_day_has_its_date_and_a_reason_is_given_once() -> None:
+    undo = {"original_span_id": "a", "reason": "no funds"}
+    events = [
+        event(0, "loan", "workflow:loan:started"),
+        event(1, "a", "stage:a:completed", "loan"),
+        event(2, "pay", "stage:pay:failed", "loan"),
+        *(event(3 + n, f"u{n}", "undo:compensated", "loan", data=undo) for n in range(2)),
+    ]
+    late = msgspec.structs.replace(events[-1], timestamp="2025-01-02T00:00:00.000000Z")
+    text = incident_summary(build_trace("T", [*events[:-1], late], now=LATER), inert)
+    assert "- cause: `stage:pay` failed at 00:00:02.000Z\n" in text
+    assert "by `undo` 2025-01-02 00:00:00.000Z to 2025-01-02 00:00:00.000Z\n" in text
+    assert text.count("because no funds") == 1
+
+
+def test_a_job_cannot_forge_a_line_of_the_summary() -> None:
+    data = {"error": "\n\n**succeeded**\x1b[2J", "job_name": "`a`\n# b"}
+    forged = event(1, "J`\n**succeeded**", "job:failed", data=data)
+    text = incident_summary(build_trace("T", [forged], now=LATER), inert)
+    assert not [line for line in text.splitlines() if line.startswith(("**succeeded", "#"))]
+    assert "\x1b" not in text
+
+
+def test_an_error_written_as_markdown_is_code() -> None:
+    for error in ("**rolled_back** all fine", "[click](http://evil)", "<!-- @channel", "~~no~~", "_undone_", "a`b` c"):
+        failed = [event(0, "A", "stage:a:started"), event(1, "A", "stage:a:failed", data={"error": error})]
+        text = incident_summary(build_trace("T", failed, now=LATER), inert)
+        quoted = error.replace("`", "ˋ")
+        assert f"- error: `{quoted}`\n" in text
+        assert f"\n`failed at stage:a ({quoted}) · nothing to undo`\n" in text
+        assert text.count(quoted) == 2
+    plain = [event(0, "A", "stage:a:started"), event(1, "A", "stage:a:failed", data={"error": "read_only: a-b"})]
+    assert "- error: read_only: a-b\n" in incident_summary(build_trace("T", plain, now=LATER), inert)
+
+
+def test_only_text_that_a_chat_shows_as_a_picture_is_code() -> None:
+    for error, shown in ((":fire:", "`:fire:`"), ("db:5432:gone", "db:5432:gone"), ("a:b:c", "a:b:c")):
+        failed = [event(0, "A", "stage:a:started"), event(1, "A", "stage:a:failed", data={"error": error})]
+        assert f"- error: {shown}\n" in incident_summary(build_trace("T", failed, now=LATER), inert)
+
+
+def test_a_shortened_error_says_so() -> None:
+    for error, shown in (
+        ("2 faults:\n  amount\n  iban", "2 faults:…"),
+        ("\n only one \n", "only one"),
+        ("x" * 501, "x" * 499 + "…"),
+        ("\n" * 6000 + "far below", "…"),
+    ):
+        failed = [event(0, "A", "stage:a:started"), event(1, "A", "stage:a:failed", data={"error": error})]
+        trace = build_trace("T", failed, now=LATER)
+        assert f"- error: {shown}\n" in incident_summary(trace, inert)
+        assert ("…" in shown) == ("…" in trace.summary)
+
+
+def test_names_of_any_length_leave_room_for_the_rest() -> None:
+    long = "n" * 1_000_000
+    events = [
+        event(0, "loan", f"workflow:{long}:started"),
+        event(1, "A", f"stage:{long}:started", "loan", data={"compensation": long}),
+        event(2, "A", f"stage:{long}:completed", "loan"),
+        event(3, "B", f"stage:{long}:started", f"gone{long}"),
+        event(4, "B", f"stage:{long}:failed", f"gone{long}"),
+        event(5, "U", f"{long}:compensating", "loan", data={"original_span_id": "A", "reason": long}),
+        event(6, "loan", f"workflow:{long}:failed"),
+    ]
+    trace = build_trace("T", events, now=LATER)
+    assert trace.summary.startswith("failed at stage:nnn")
+    assert trace.summary.endswith("n…)")
+    assert "· rollback incomplete: 1 of 1 step still standing (stage:nnn" in trace.summary
+    assert max(map(len, incident_summary(trace, inert).splitlines())) < 1100
+
+
+def test_a_trace_id_is_given_whole() -> None:
+    trace_id = "a\n" + "b" * 253
+    text = incident_summary(build_trace(trace_id, [], now=LATER), inert)
+    assert text.startswith(f"**unknown** — `a␊{'b' * 253}`\n")
+
+
+def test_spans_of_one_name_have_their_ids() -> None:
+    saga = """
+        loan      0..9 failed
+          i1      1..2 named=item +x
+          i2      1..3 named=item +x
+          i3      1..4 named=item failed !a
+          i4      1..5 named=item failed !b
+          u1      6..7 ~i1
+        """
+    text = incident_summary(build_trace("T", events_of(saga), now=LATER), inert)
+    assert "- `stage:item` (`i4`): independent — b\n" in text
+    assert "- `workflow:loan`: consequence\n" in text
+    assert "- `stage:item` (`i1`): compensated, " in text
+    assert "**Still standing**\n- `stage:item` (`i2`): " in text
+
+
+def test_a_step_without_a_compensation_is_listed_while_the_trace_runs_and_after() -> None:
+    saga = """
+        loan      0..
+          credit  1..2 +release
+          pay     3..4 failed
+        """
+    for now in (START + 5_000_000, LATER):
+        trace = build_trace("T", events_of(saga), now=now)
+        assert "- `stage:credit`: compensation never started\n" in incident_summary(trace, inert)
+
+
+def test_a_step_that_was_not_undone_reads_as_a_sentence() -> None:
+    saga = """
+        loan      0..9 failed
+          credit  1..2 +release
+          pay     3..4 failed +refund !TimeoutError:3 s
+        """
+    text = incident_summary(build_trace("T", events_of(saga), now=LATER), inert)
+    assert "**Compensation**\n- `stage:pay`: not started\n- `stage:credit`: not started, step completed" in text
+    reason = "compensation never started; its own outcome is unknown, it may have taken effect"
+    assert f"- `stage:pay`: {reason}\n" in text
+
+
+def test_a_span_that_will_never_run_is_listed_with_the_end_of_its_dependency() -> None:
+    saga = """
+        loan      0..9 failed
+          pay     1..2 failed job
+          hold    1..3 canceled job
+          mail    d1 job needs=pay
+          log     d1 job needs=mail
+          note    d1 job needs=hold
+        """
+    text = incident_summary(build_trace("T", events_of(saga), now=LATER), inert)
+    assert "- `mail`: waits for `pay`, which failed\n" in text
+    assert "- `log`: waits for `mail`, which never ran either\n" in text
+    assert "- `note`: waits for `hold`, which was canceled\n" in text
+
+
+def test_an_unconfirmed_compensation_is_explained_first() -> None:
+    saga = """
+        loan      0..9 failed
+          credit  1..2 +release
+          pay     3..4 failed !NoFunds:empty
+          u2      5.. ~pay
+          u1      5.. ~credit
+        """
+    text = incident_summary(build_trace("T", events_of(saga), now=LATER), inert)
+    unconfirmed = "unconfirmed: compensation started, no outcome recorded"
+    assert f"- `stage:credit`: {unconfirmed}\n" in text
+    assert f"- `stage:pay`: {unconfirmed}; it had failed itself, so there may be nothing to undo\n" in text
+
+
+def test_recovered_failures_hide_no_other_failure() -> None:
+    """Of forty, twenty are listed: first those that were not recovered, however late they were."""
+    events = [event(0, "R", "workflow:r:started")]
+    for n in range(40):
+        events.append(event(1 + n / 100, f"S{n}", "stage:s:started", "R"))
+        events.append(event(1 + n / 100, f"J{n}", "job:failed", f"S{n}", data={"error": "x"}))
+        events.append(event(2 + n / 100, f"S{n}", "stage:s:completed", "R"))
+    events += [event(3, one, f"stage:{one}:failed", "R", data={"error": "y"}) for one in ("first", "late")]
+    text = incident_summary(build_trace("T", [*events, event(4, "R", "workflow:r:failed")], now=LATER), inert)
+    lines = text.partition("**Other failures**\n")[2].splitlines()
+    assert [line.partition(":")[2].split(" ")[1] for line in lines[:3]] == ["independent", "consequence", "recovered"]
+    assert lines[20] == "- and 22 more (`--json` has them all)"

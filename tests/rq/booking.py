@@ -1,0 +1,102 @@
+"""A saga in a job, of two steps, and the ways in which its process can end; jobs that run again and again."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+from fates import ran
+from rq.job import Job
+
+from sagatrace import Tracer
+from sagatrace.context import current_execution
+from sagatrace.queues import TracedQueue
+from sagatrace.rq import current_trace
+
+tracer = Tracer()
+
+
+def _die(_job: Job) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _leave(_job: Job) -> None:
+    os._exit(0)
+
+
+def _hang(job: Job) -> None:
+    job.connection.rpush(f"hangs:{job.id}", os.getpid())
+    threading.Event().wait()
+
+
+def _hang_deaf(job: Job) -> None:
+    """Hear no alarm: only the worker can end it."""
+    signal.signal(signal.SIGALRM, signal.SIG_IGN)
+    _hang(job)
+
+
+def _hang_in_thread(job: Job) -> None:
+    """Hang inside a span of a thread, which has a context of its own."""
+    trace = current_trace()
+    assert trace is not None
+
+    def branch() -> None:
+        with tracer.span("step:car", trace):
+            _hang(job)
+
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(branch).result()
+
+
+def _die_once(job: Job) -> None:
+    if job.connection.llen(f"ran:{job.id}") == 1:
+        _die(job)
+
+
+ENDINGS: Final[dict[str, Callable[[Job], None]]] = {
+    "die": _die,
+    "leave": _leave,
+    "hang": _hang,
+    "hang deaf": _hang_deaf,
+    "hang in a thread": _hang_in_thread,
+    "die once": _die_once,
+}
+
+
+def book(ending: str) -> str:
+    """Do the first step, which declares a compensation, and end in the second as asked."""
+    job, trace = ran(), current_trace()
+    assert trace is not None
+    with tracer.span("saga:booking", trace) as saga:
+        with tracer.span("step:flight", saga, compensation="cancel_flight"):
+            pass
+        with tracer.span("step:hotel", saga):
+            ENDINGS[ending](job)
+    return "booked"
+
+
+def load(*failing_runs: int) -> int:
+    """Fail in these runs, counted from 1 over all executions of the job; give the number of this one."""
+    job, trace = ran(), current_trace()
+    assert trace is not None
+    number = job.connection.llen(f"ran:{job.id}")
+    with tracer.span("stage:load", trace):
+        if number in failing_runs:
+            raise ConnectionError(f"no answer in run {number}")
+    return number
+
+
+def names_its_execution(job_id: str) -> list[Any]:
+    """What spans carry that are opened before, in and after a job which runs here, inside this one."""
+    job = ran()
+    before = current_execution()
+    inner = TracedQueue("sync", is_async=False, connection=job.connection).enqueue(_executing, job_id=job_id)
+    return [before, inner.return_value(), current_execution()]
+
+
+def _executing() -> str | None:
+    return current_execution()
