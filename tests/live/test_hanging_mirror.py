@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,8 @@ from rq import Queue
 
 from sagatrace import TraceContext, trace_meta
 from sagatrace.stores import open_store
-from servers import until, work_off
+from sagatrace_tui.demo.workers import worker_command, worker_environment
+from servers import until
 
 HERE = Path(__file__).parent
 
@@ -49,10 +51,17 @@ def test_jobs_never_touch_the_mirror_and_everything_is_stored(tmp_path: Path, re
             meta = trace_meta(TraceContext.new(f"T{number}"))
             queue.enqueue("mirror_free.told", meta=meta)
         path = str(redis.connection_pool.connection_kwargs["path"])
-        work_off(f"unix://{path}", url, "live", path=HERE, mirror=mirror)
-        store = open_store(url, read_only=True)
-        until(lambda: all(len(store.fetch_trace(f"T{n}").events) == 3 for n in range(5)), "all events are stored")
-        until(lambda: callers, "that the shipper has tried to publish")
+        store = open_store(url)
+        store.append([])
+        command = worker_command(f"unix://{path}", "--quiet", "--path", str(HERE), "live")
+        # Not until the queue is empty: its shipper would end with it, maybe before it has tried to publish.
+        with subprocess.Popen(command, env=worker_environment(url, mirror)) as worker:
+            try:
+                until(lambda: all(len(store.fetch_trace(f"T{n}").events) == 3 for n in range(5)), "all is stored")
+                until(lambda: callers, "that the shipper has tried to publish")
+            finally:
+                worker.terminate()
+        assert worker.returncode == 0
         for number in range(5):
             [told] = [one for one in store.fetch_trace(f"T{number}").events if one.event_type == "test:told"]
             assert told.data["mirror"] is False
