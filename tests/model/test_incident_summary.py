@@ -181,9 +181,9 @@ def test_a_step_without_a_compensation_is_listed_while_the_trace_runs_and_after(
           credit  1..2 +release
           pay     3..4 failed
         """
-    for now in (START + 5_000_000, LATER):
+    for now, words in ((START + 5_000_000, "not started so far"), (LATER, "never started")):
         trace = build_trace("T", events_of(saga), now=now)
-        assert "- `stage:credit`: compensation never started\n" in incident_summary(trace, inert)
+        assert f"- `stage:credit`: compensation {words}\n" in incident_summary(trace, inert)
 
 
 def test_a_step_that_was_not_undone_reads_as_a_sentence() -> None:
