@@ -51,7 +51,8 @@ class Branches:
         They are the steps whose compensation was tried in vain, and those in failed branches that were neither undone
         nor replaced. A step that failed with its effect unknown is such a branch itself.
         """
-        attempts = {branch for one in self._begun() if (branch := self._branch_of(one)) is not None}
+        branches = filter(None, map(self._branch_of, self._begun()))
+        attempts = {branch for branch in branches if branch.until is not None}
         return [
             step
             for step in candidates
@@ -139,9 +140,10 @@ class Branches:
 
     def _succeeded_later(self, step: str, branch: _Branch) -> bool:
         """Return whether the step succeeded once more in a later attempt."""
-        name, until = self._spans[step].name, branch.until
-        later = (self._spans[one] for one in self._tree.below(branch.top)) if until is not None else ()
-        return any(span.status == "success" and span.first_at >= (until or 0) and span.name == name for span in later)
+        name = self._spans[step].name
+        below = (self._spans[one] for one in self._tree.below(branch.top))
+        later = (span for span in below if branch.until is not None and span.first_at >= branch.until)
+        return any(span.status == "success" and span.name == name for span in later)
 
     def _failed_above(self, step: str) -> list[str]:
         above = self._tree.ancestors_of(step) if step in self._spans else ()

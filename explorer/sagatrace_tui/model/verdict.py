@@ -71,9 +71,9 @@ def verdict_of(facts: SagaFacts) -> Verdict:
 
 def with_standing(verdict: Verdict, standing: bool) -> Verdict:
     """Return a trace's verdict, where steps of another saga in it, whose end is unknown, may stand."""
-    if standing and verdict in ("rolled_back", "failed"):
-        return "rollback_incomplete" if verdict == "rolled_back" else "rollback_missing"
-    return verdict
+    if standing and verdict == "rolled_back":
+        return "rollback_incomplete"
+    return "rollback_missing" if standing and verdict == "failed" else verdict
 
 
 def worst(verdicts: Iterable[Verdict]) -> Verdict:

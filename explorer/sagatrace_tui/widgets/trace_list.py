@@ -12,6 +12,7 @@ from textual.message import Message
 from textual.reactive import reactive
 
 from sagatrace_tui.labels import clock_of_day, duration, inert, short, short_middle, short_name, verdict_words, when
+from sagatrace_tui.model import Verdict
 from sagatrace_tui.theme import VERDICT_TONES
 from sagatrace_tui.views.trace_row import TraceRow
 from sagatrace_tui.widgets.new_rows import NewRows
@@ -136,7 +137,7 @@ class TraceList(Rows):
     def watch_rows(self, old: tuple[TraceRow, ...], new: tuple[TraceRow, ...]) -> None:
         """Stay on the same trace wherever its row is now; at the top until the cursor is moved from it."""
         self._mark_new(old, new)
-        listed = {row.verdict for row in new if row.verdict is not None}
+        listed: set[Verdict] = {row.verdict for row in new if row.verdict is not None}
         self._verdict_width = max([NARROWEST, *(cell_len(verdict_words(verdict)) for verdict in listed)])
         if not self._moved:
             self.rows_changed(0)
