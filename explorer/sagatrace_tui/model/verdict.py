@@ -78,4 +78,5 @@ def with_standing(verdict: Verdict, standing: bool) -> Verdict:
 
 def worst(verdicts: Iterable[Verdict]) -> Verdict:
     """Return the verdict of a trace: the worst of its sagas'."""
-    return min(verdicts, key=_FROM_WORST.index, default="unknown")
+    ordered = sorted(verdicts, key=_FROM_WORST.index)
+    return ordered[0] if ordered else "unknown"
