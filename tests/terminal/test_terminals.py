@@ -62,7 +62,7 @@ def test_what_typing_will_replace_is_seen_without_colours(tui: Command) -> None:
         terminal.press("/cred", "3 of 3 spans")
         assert not _underlined(terminal)
         terminal.press("\r", "Enter Detail")
-        terminal.press("/", "Enter Go on")
+        terminal.press("/", "Enter Back to tree")
         assert _underlined(terminal) == "cred"
         terminal.send("\x03")
         assert terminal.wait() == 0
