@@ -289,7 +289,7 @@ async def test_what_the_list_says_of_a_trace_is_found_by_it() -> None:
     app = SagatraceApp(store, clock=still)
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "2 traces" in screen_text(app), "the list")
-        await pilot.press("slash", *"status:half", "tab", "enter")
+        await pilot.press("slash", *"status:rollback-i", "tab", "enter")
         await until(pilot, lambda: "1 trace ·" in screen_text(app), "what is found")
         assert "T7" in screen_text(app)
         store.append(failed("T9", 40))

@@ -109,8 +109,8 @@ def test_what_is_being_undone_is_not_loud_and_what_waits_for_it_is_so_only_so_fa
     lines = lines_of([*aborted()[:-1], *undo("three", 5)[:1]])
     assert lines[:7] == [
         "⚠ STILL STANDING  2 so far",
-        "■ stage:one                               compensation never started",
-        "■ stage:two                               compensation never started",
+        "■ stage:one                               compensation not started so far",
+        "■ stage:two                               compensation not started so far",
         "",
         "▶ Being undone  1",
         "▶ stage:three                             compensation still running",

@@ -82,7 +82,7 @@ def test_while_redis_tells_it_and_once_a_trace_has_ended_the_account_is_asked_ra
     assert shown(feed).status.words == "polling every 1 s"
     told = hearing(feed)
     shown(feed, NOW_TOO)
-    assert shown(feed).status.words == "live by Redis"
+    assert shown(feed).status.words == "live (Redis)"
     assert shown(feed).status.every == SWEEP
     assert told.events == []
     store.append(failed("T2"))

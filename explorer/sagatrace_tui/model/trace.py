@@ -72,6 +72,16 @@ class Trace:
         self.ended = self._has_ended()
         self._judge()
 
+    def __eq__(self, other: object) -> bool:
+        """Return whether two traces are of the same events and have the same verdict."""
+        return isinstance(other, Trace) and self._identity() == other._identity()
+
+    def __hash__(self) -> int:
+        return hash(self.trace_id)
+
+    def _identity(self) -> tuple[object, ...]:
+        return self.trace_id, self.verdict, self._found, self._fold.events
+
     def __repr__(self) -> str:
         return f"Trace({self.trace_id!r}, {self.verdict!r}, {len(self.spans)} spans, {self.event_count} events)"
 

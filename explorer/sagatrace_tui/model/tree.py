@@ -33,16 +33,17 @@ class SpanTree:
         self._cut: set[str] = set()
         self._cut_cycles()
         children: defaultdict[str, list[str]] = defaultdict(list)
-        self.roots: list[str] = []
+        roots: list[str] = []
         for span_id, span in spans.items():
             parent = span.parent_id
             if parent is None or (self._cut and span_id in self._cut):
-                self.roots.append(span_id)
+                roots.append(span_id)
             else:
                 children[parent].append(span_id)
+        self.roots = tuple(roots)
         self.children: dict[str, list[str]] = dict(children)
         missing = children.keys() - spans.keys()
-        self.missing_parents = sorted(missing, key=lambda parent: self.began(children[parent][0]))
+        self.missing_parents = tuple(sorted(missing, key=lambda parent: self.began(children[parent][0])))
 
     def parent_of(self, span_id: str) -> str | None:
         """Return the parent, seen or not; None for a root and where a cycle is cut."""
