@@ -154,10 +154,10 @@ def is_too_slow(stage: Stage) -> Callable[[], None]:
     return lambda: None
 
 
-FAILS = [kills_redis, kills_the_connection, hangs_redis, is_too_slow]
+FAULTS = [kills_redis, kills_the_connection, hangs_redis, is_too_slow]
 
 
-@pytest.mark.parametrize("fault", FAILS)
+@pytest.mark.parametrize("fault", FAULTS)
 async def test_whatever_becomes_of_redis_the_view_is_what_the_store_has(
     tmp_path: Path, redis: Redis, fault: Callable[[Stage], Callable[[], None]]
 ) -> None:
