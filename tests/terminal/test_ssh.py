@@ -90,7 +90,7 @@ def test_from_log_in_to_the_cause_the_ledger_the_clipboard_and_out(sshd: Server,
         terminal.press("/status:failed\r", "1 trace")
         terminal.press("\r", CAUSE, "rollback incomplete: 1 of 1 step still standing", "InsufficientFunds")
         terminal.press("w", "why: 4 of 7 spans")
-        terminal.press("c", "STILL STANDING  1", "undo failed after 1 attempt", "← release_credit")
+        terminal.press("c", "STILL STANDING  1", "compensation failed after 1 attempt", "← release_credit")
         terminal.press("Y", "Copied the incident summary")
         assert copied(bytes(terminal.raw))[-1].startswith("**rollback_incomplete** — `loan-2`")
         terminal.press("\x1b", CAUSE)
