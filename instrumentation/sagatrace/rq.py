@@ -4,11 +4,10 @@ One job is one span, whose id is the job's; its attempts are events of that span
 trace in `job.meta` (`queue.enqueue(f, meta=trace_meta(context))`, or `sagatrace.queues.TracedQueue`); one without
 starts a trace of its own.
 
-Each event is written after RQ has committed what it tells, with the time before that: the next attempt or the next job
-may have begun in between. It is written by whichever process learns of it: the start by the
-worker before it forks, the outcome by the work-horse, or by the worker when the horse could not (`overseer`), or by
-a reconciler when the worker could not either (`reconcile`). RQ runs its jobs as it would without: what goes wrong in
-here is counted in `Tracer.lost` and logged once.
+Each event is written after RQ's commit, with the time before it: the next attempt or job may begin in between. The
+worker writes the start before it forks. The work-horse writes the outcome, or the worker when the horse could not
+(`overseer`), or a reconciler when the worker could not either (`reconcile`). RQ runs its jobs as without tracing. A
+fault in here is counted in `Tracer.lost` and logged once.
 
 With a worker class of your own, `class MyWorker(TracedWorkerMixin, rq.Worker)` (or from `SpawnWorker` here); a `tracer`
 in it, as `Tracer(redact=...)`, is used for all that the worker tells. Works with RQ from 2.12 to 3; there, but not in

@@ -215,6 +215,16 @@ class Tracer:
             self._count(error, "data withheld, redaction failed")
             return {"redaction_failed": type(error).__name__, **kept}
 
+    def _execution(self) -> str | None:
+        """Return the RQ execution that runs here. A fault in finding it is counted, and costs no job its span."""
+        try:
+            return current_execution()
+        except Exception as error:
+            if is_job_timeout(error):
+                raise
+            self._count(error, "execution not recorded")
+            return None
+
     def _count(self, error: Exception, what: str) -> None:
         """Count what could not be done as it should, and log each cause once."""
         # An OSError has many causes, which its number tells apart.
@@ -263,7 +273,7 @@ class Span:
         self._outcome.update(data)
 
     def __enter__(self) -> Self:
-        execution = current_execution()  # the span ends with it, should the process die
+        execution = self._tracer._execution()  # noqa: SLF001 - the span ends with it, should the process die
         self._emit(self._phases[0], data={**self._data, "execution": execution} if execution else self._data)
         return self
 

@@ -259,3 +259,19 @@ def test_the_context_travels_in_a_job_s_meta_as_plain_json() -> None:
     for other in (None, {}, {"sagatrace": 5}, {"sagatrace": {}}, {"sagatrace": {"trace_id": 7}}):
         assert context_from_meta(other) is None
     assert TraceContext.new().trace_id != TraceContext.new().trace_id
+
+
+def test_a_fault_in_finding_the_execution_reaches_no_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> None:
+        raise RuntimeError("no current job")
+
+    monkeypatch.setenv("RQ_EXECUTION_ID", "x1")
+    monkeypatch.setattr("rq.get_current_job", broken)
+    store = MemoryStore()
+    tracer = Tracer(store)
+    with tracer.span("stage:pay", TraceContext("T")):
+        pass
+    events = store.fetch_trace("T").events
+    assert [event.event_type for event in events] == ["stage:pay:started", "stage:pay:completed"]
+    assert "execution" not in events[0].data
+    assert tracer.lost == {"execution not recorded: RuntimeError": 1}

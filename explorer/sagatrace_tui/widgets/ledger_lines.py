@@ -124,11 +124,11 @@ def _row(row: Compensation, number: int, out_of_order: bool, declared: str | Non
 
 def _facts(row: Compensation, origin: int) -> str:
     moments = [at for at in (row.completed_at, row.started_at) if at is not None]
-    told = dict(zip(moments, at_times(moments, origin), strict=True))
-    facts = [f"done {told[row.completed_at]}" if row.completed_at is not None else "did not complete"]
+    times = dict(zip(moments, at_times(moments, origin), strict=True))
+    facts = [f"done {times[row.completed_at]}" if row.completed_at is not None else "did not complete"]
     if row.started_at is not None:
         took = f" for {duration(max(0, row.ended_at - row.started_at))}" if row.ended_at is not None else ""
-        facts.append(f"undo at {told[row.started_at]}{took}")
+        facts.append(f"undo at {times[row.started_at]}{took}")
     if row.attempts > 1:
         facts.append(f"×{row.attempts} attempts")
     if row.place is not None and row.place.worker:

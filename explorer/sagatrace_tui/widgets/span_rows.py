@@ -134,8 +134,8 @@ class SpanRows:
             said, tone = (_BEING_UNDONE, "busy") if stands.being_undone else (_STANDING, "cause")
             yield next((text for text in said if len(text) + 2 <= room), said[-1]), tone
         elif span.span_id in self._anomalies:
-            told = f"⚠ {self._anomalies[span.span_id].replace('_', ' ')}"
-            yield (told if len(told) + 2 <= room else "⚠"), "warn"
+            words = f"⚠ {self._anomalies[span.span_id].replace('_', ' ')}"
+            yield (words if len(words) + 2 <= room else "⚠"), "warn"
 
     def _hidden(self, place: int, rows: Sequence[int]) -> int:
         """How many direct children do not show, members of a group counted each."""
