@@ -93,7 +93,8 @@ def test_another_store_s_outbox_is_one_line_and_status_1(tmp_path: Path, monkeyp
 
 def test_an_outbox_that_is_switched_off_is_wrong_usage(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SAGATRACE_OUTBOX", "off")
+    before = set(threading.enumerate())  # an earlier test's thread may still be ending
     done = run()
     assert done.exit_code == 2
     assert "SAGATRACE_OUTBOX" in done.stderr
-    assert threading.active_count() == 1
+    assert set(threading.enumerate()) <= before
