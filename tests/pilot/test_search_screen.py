@@ -160,11 +160,12 @@ async def test_a_store_that_hangs_does_not_keep_the_app_from_ending() -> None:
     store = UnreliableStore(succeeded("one", 1))
     store.slow = True
     app = SagatraceApp(store, clock=still)
+    before = set(threading.enumerate())
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "… reading" in screen_text(app), "the reading to begin")
         await pilot.press("ctrl+c")
         await until(pilot, lambda: not app.is_running, "the end")
-    poller = next(thread for thread in threading.enumerate() if thread.name == "sagatrace-poller")
+    poller = next(thread for thread in set(threading.enumerate()) - before if thread.name == "sagatrace-poller")
     store.free.release(10)
     poller.join(timeout=120)
     assert not poller.is_alive()

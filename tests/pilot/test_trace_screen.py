@@ -249,12 +249,13 @@ async def test_a_long_reading_says_what_it_does_and_escape_gives_it_up() -> None
         assert store.parts == before
 
 
-def listeners() -> int:
-    return sum(thread.name == "sagatrace-subscriber" for thread in threading.enumerate())
-
-
 async def test_only_the_screen_on_top_listens() -> None:
-    """Also where another came on top before the first reading was there: it is that which begins to listen."""
+    """Also when another screen came on top before the first reading: then only that screen begins to listen."""
+    before = set(threading.enumerate())
+
+    def listeners() -> int:
+        return sum(thread.name == "sagatrace-subscriber" for thread in set(threading.enumerate()) - before)
+
     store = UnreliableStore(failed("T7"))
     store.slow = True
     app = SagatraceApp(store, trace_id="T7", clock=still, mirror=Mirror("redis://127.0.0.1:1", store.label))
@@ -272,7 +273,7 @@ async def test_only_the_screen_on_top_listens() -> None:
         await until(pilot, lambda: listeners() == 1, "the ear")
         await pilot.press("q")
         await until(pilot, lambda: isinstance(app.screen, SearchScreen) and listeners() == 1, "the list's ear")
-    for thread in threading.enumerate():  # the app has ended, and with it what a pilot could wait by
+    for thread in set(threading.enumerate()) - before:  # the app has ended, so no pilot can wait
         if thread.name == "sagatrace-subscriber":
             thread.join(120)
     assert listeners() == 0
