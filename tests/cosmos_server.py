@@ -26,9 +26,9 @@ from urllib.parse import urlsplit
 
 import platformdirs
 
-from sagatrace.stores.cosmos import CosmosAddress, CosmosStore, parse_address
 from sagatrace.stores.cosmos.access import CosmosSettings, Tls
-from sagatrace.stores.cosmos.provision import provision
+from sagatrace.stores.cosmos.provisioning import provision
+from sagatrace.stores.cosmos.store import CosmosAddress, CosmosStore, parse_address
 
 __all__ = ["CosmosAccount", "cosmos_account", "fetched_package", "running_cosmos"]
 

@@ -1,7 +1,7 @@
 """The outbox: a local directory that keeps events until a shipper has brought them to the store.
 
 Any number of processes append to `events.jsonl`, each event with one write to a file opened for appending: it
-outlives the process however that ends, and lines never mix. A shipper, a process of its own (`sagatrace.ship`),
+outlives the process however that ends, and lines never mix. A shipper, a process of its own (`sagatrace.shipper`),
 *seals* that file by renaming it, delivers the sealed segment and removes it. So that no event is lost in
 between, a writer looks once more after it wrote: if the file has meanwhile been sealed, the shipper may not have
 seen the line, and it is written again into the new file. The event's id makes the second copy harmless. Nobody

@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from cosmos_server import CosmosAccount, cosmos_account, running_cosmos
 from sagatrace.events import TraceEvent, new_event
-from sagatrace.stores.cosmos import CosmosStore
+from sagatrace.stores.cosmos.store import CosmosStore
 from sagatrace_tui.model import build_trace
 
 ROUNDS = 200

@@ -168,7 +168,7 @@ def load() -> None:
         box, out = directory / "outbox", directory / "out"
         box.mkdir()
         environment = worker_environment(store.label, redis.url)
-        shipping = [sys.executable, "-m", "sagatrace.ship", str(box), "--follow"]
+        shipping = [sys.executable, "-m", "sagatrace.shipper", str(box), "--follow"]
         with (directory / "ship.log").open("wb") as log:
             shipper = subprocess.Popen(shipping, env=environment, stdout=log, stderr=log)
         try:

@@ -20,7 +20,8 @@ from sagatrace import TraceContext, Tracer
 from sagatrace.errors import StoreUnavailableError
 from sagatrace.events import TraceEvent
 from sagatrace.outbox import Outbox
-from sagatrace.ship import Shipper, describe_outbox
+from sagatrace.shipper.shipper import Shipper
+from sagatrace.shipper.status import describe_outbox
 from sagatrace.stores import EventStore
 from sagatrace.stores.memory import MemoryStore
 from sagatrace.stores.sqlite import SqliteStore

@@ -25,7 +25,7 @@ def shipper_of(worker: psutil.Process) -> str:
     """What the worker's shipper holds; work-horses come and go meanwhile."""
     for child in worker.children():
         with suppress(psutil.NoSuchProcess):
-            if "sagatrace.ship" in child.cmdline():
+            if "sagatrace.shipper" in child.cmdline():
                 return f"shipper {child.memory_info().rss / 2**20:6.1f} MB {child.num_fds()} files"
     return ""
 

@@ -131,7 +131,7 @@ class Stores:
         if self._account is None:
             url = f"sqlite:///{self._directory}/{name}.db"
         else:
-            from sagatrace.stores.cosmos.provision import provision
+            from sagatrace.stores.cosmos.provisioning import provision
 
             address = self._account.address(container=name)
             provision(address, max_wait=30.0)

@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from sagatrace import filelock
 from sagatrace.events import new_event, utc_timestamp
-from sagatrace.filelock import SHIPPER_LOCK
 from sagatrace.outbox import ACTIVE, REFUSED, Outbox, outbox_directory
 from sagatrace.settings import Settings
-from sagatrace.ship import DEAD_LETTERS, Shipper
+from sagatrace.shipper import lock as locks
+from sagatrace.shipper.lock import SHIPPER_LOCK
+from sagatrace.shipper.segment import DEAD_LETTERS
+from sagatrace.shipper.shipper import Shipper
 from sagatrace.stores import open_store
 from sagatrace_tui.commands.doctor import Check, Patient, examined
 
@@ -89,13 +90,13 @@ def test_a_file_that_locks_the_workers_out_is_named_with_its_owner(
             os.chown(path, 65534, 65534)
         owner, user = pwd.getpwuid(0).pw_name, pwd.getpwuid(65534).pw_name
     else:
-        monkeypatch.setattr(filelock, "_owners", lambda _: iter([(lock, 0)]))
+        monkeypatch.setattr(locks, "_owners", lambda _: iter([(lock, 0)]))
         owner, user = pwd.getpwuid(0).pw_name, pwd.getpwuid(os.geteuid()).pw_name
     assert _said(patient)[0] == Check(
         "outbox", "fault", f"{lock} belongs to {owner} and locks {user} out: chown it, or remove a lock"
     )
     with pytest.raises(PermissionError, match=f"belongs to {user if os.geteuid() == 0 else owner} and this is"):
-        filelock.require_owner(outbox)
+        locks.require_owner(outbox)
 
 
 def test_without_an_outbox_there_is_nothing_to_look_at(tmp_path: Path) -> None:

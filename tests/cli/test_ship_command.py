@@ -13,7 +13,8 @@ from click.testing import CliRunner, Result
 from faults import stored
 from sagatrace import TraceContext, Tracer
 from sagatrace.outbox import Outbox
-from sagatrace.ship import DEAD_LETTERS, Shipper
+from sagatrace.shipper.segment import DEAD_LETTERS
+from sagatrace.shipper.shipper import Shipper
 from sagatrace.stores.memory import MemoryStore
 from sagatrace_tui.commands.ship import ship
 
@@ -71,7 +72,7 @@ def test_a_directory_that_is_not_there_is_no_outbox(
     monkeypatch.setenv("SAGATRACE_OUTBOX", str(typo))
     told = run()
     assert (told.exit_code, told.stdout.split(": ")[1]) == (0, f"there is no outbox {typo}\n")
-    command = [sys.executable, "-P", "-m", "sagatrace.ship", str(typo)]
+    command = [sys.executable, "-P", "-m", "sagatrace.shipper", str(typo)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert f"there is no outbox {typo}" in done.stderr

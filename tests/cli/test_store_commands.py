@@ -15,7 +15,7 @@ from fault_proxy import FaultProxy, answering
 from sagatrace.events import encode_event
 from sagatrace.mirror import Mirror, Publisher
 from sagatrace.stores import open_store
-from sagatrace.stores.cosmos import CosmosStore
+from sagatrace.stores.cosmos.store import CosmosStore
 from sagatrace_tui.commands.cost import DAYS_PER_MONTH, Charges, Load, Prices, bill, cost, sample
 from sagatrace_tui.commands.doctor import doctor
 from sagatrace_tui.commands.init import init

@@ -35,7 +35,7 @@ def busy_horse(redis: Redis, worker: psutil.Process, until: Until) -> psutil.Pro
     """The work-horse of a job that lasts longer than the test; a starting worker has other, short-lived children."""
     job = Queue(STEPS, connection=redis).enqueue("time.sleep", 600, job_timeout=900)
     until(lambda: job.get_status() == JobStatus.STARTED, "a step that has started")
-    (horse,) = (child for child in worker.children() if "sagatrace.ship" not in child.cmdline())
+    (horse,) = (child for child in worker.children() if "sagatrace.shipper" not in child.cmdline())
     return horse
 
 

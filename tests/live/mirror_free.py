@@ -13,5 +13,5 @@ def told() -> None:
     """Whether anything of the mirror is."""
     trace = current_trace()
     assert trace is not None
-    mirror = any(name.startswith(("sagatrace.mirror", "sagatrace.ship")) for name in sys.modules)
+    mirror = any(name.startswith(("sagatrace.mirror", "sagatrace.shipper.shipper")) for name in sys.modules)
     Tracer().emit("test:told", trace, data={"mirror": mirror, "pid": os.getpid()})

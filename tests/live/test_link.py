@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from sagatrace.mirror import Heard
-from sagatrace.mirror.link import SILENCE, Link
+from sagatrace.mirror.connection_state import SILENCE, Link
 from sagatrace_tui.live import SWEEP, LiveStatus, live_status
 from sagatrace_tui.live.status import seconds_between_looks
 

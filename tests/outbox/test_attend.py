@@ -19,9 +19,9 @@ import pytest
 
 from faults import shippers, stored
 from sagatrace import TraceContext, Tracer
-from sagatrace.attend import SHIPPER_LOG, ShipperKeeper
 from sagatrace.outbox import Outbox, sealed_segments
-from sagatrace.ship import describe_outbox
+from sagatrace.shipper.launcher import SHIPPER_LOG, ShipperKeeper
+from sagatrace.shipper.status import describe_outbox
 
 Until = Callable[..., Any]
 
@@ -58,7 +58,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
 
 @contextmanager
 def following_ship(place: Place) -> Iterator[subprocess.Popen[bytes]]:
-    command = [sys.executable, "-P", "-m", "sagatrace.ship", "--follow", str(place.outbox)]
+    command = [sys.executable, "-P", "-m", "sagatrace.shipper", "--follow", str(place.outbox)]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as shipper:
         try:
             yield shipper
@@ -67,7 +67,7 @@ def following_ship(place: Place) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def run_ship(place: Place, *options: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-P", "-m", "sagatrace.ship", *options, str(place.outbox)]
+    command = [sys.executable, "-P", "-m", "sagatrace.shipper", *options, str(place.outbox)]
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
@@ -231,4 +231,4 @@ def test_the_lock_tells_who_delivers_and_how_it_goes(place: Place, until: Until)
 def test_a_worker_imports_neither_the_shipper_nor_what_it_needs() -> None:
     program = "import sagatrace.rq, sys; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert {"sagatrace.ship", "sqlite3", "azure"} & set(done.stdout.split()) == set()
+    assert {"sagatrace.shipper.shipper", "sqlite3", "azure"} & set(done.stdout.split()) == set()

@@ -14,7 +14,8 @@ import pytest
 from faults import in_child, stored
 from sagatrace.events import TraceEvent, new_event
 from sagatrace.outbox import ACTIVE, Outbox, seal, sealed_segments
-from sagatrace.ship import DEAD_LETTERS, Shipment, Shipper
+from sagatrace.shipper.segment import DEAD_LETTERS
+from sagatrace.shipper.shipper import Shipment, Shipper
 from sagatrace.stores.memory import MemoryStore
 
 
@@ -103,7 +104,7 @@ def test_the_process_ends_with_lines_that_say_why(outbox: Outbox, tmp_path: Path
     """The store is on the same disk here: so nothing can be delivered, and nothing is lost."""
     outbox.append([event("e1")])
     environment = {**os.environ, "SAGATRACE_STORE": f"sqlite:///{tmp_path}/traces.db"}
-    command = [sys.executable, "-P", "-m", "sagatrace.ship", str(outbox.directory)]
+    command = [sys.executable, "-P", "-m", "sagatrace.shipper", str(outbox.directory)]
     limit = "import os, resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY)); "
     limited = [sys.executable, "-c", f"{limit}os.execv(sys.argv[1], sys.argv[1:])", *command]
     done = subprocess.run(limited, env=environment, capture_output=True, text=True, timeout=30, check=False)

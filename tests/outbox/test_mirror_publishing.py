@@ -22,7 +22,7 @@ from sagatrace.events import TraceEvent, decode_event, new_event
 from sagatrace.mirror import MAX_MESSAGE, Mirror, Publisher
 from sagatrace.outbox import Outbox
 from sagatrace.settings import Settings
-from sagatrace.ship import Shipper
+from sagatrace.shipper.shipper import Shipper
 from sagatrace.stores import EventStore, open_store
 from sagatrace_tui.demo.redis_server import RedisServer
 from servers import running_redis, until
@@ -115,7 +115,7 @@ def test_a_shipper_process_publishes_where_the_environment_says(tmp_path: Path, 
         environment = {**os.environ, "SAGATRACE_STORE": store.label, "SAGATRACE_MIRROR": redis.url}
         with hearing(mirror, mirror.all_channel) as heard:
             # One that follows: one that delivers once gives up on Redis soon after, however slow the machine is.
-            command = [sys.executable, "-m", "sagatrace.ship", "--follow", str(tmp_path / "outbox")]
+            command = [sys.executable, "-m", "sagatrace.shipper", "--follow", str(tmp_path / "outbox")]
             with subprocess.Popen(command, env=environment) as shipper:
                 try:
                     assert [decode_event(next_message(heard)["data"]) for _ in sent] == sent
@@ -127,7 +127,7 @@ def test_a_shipper_process_publishes_where_the_environment_says(tmp_path: Path, 
 def test_a_mirror_that_is_no_url_is_said_and_keeps_nothing_from_the_store(tmp_path: Path, store: EventStore) -> None:
     Outbox(tmp_path / "outbox").append(events(2))
     environment = {**os.environ, "SAGATRACE_STORE": store.label, "SAGATRACE_MIRROR": "localhost:6379"}
-    command = [sys.executable, "-m", "sagatrace.ship", str(tmp_path / "outbox")]
+    command = [sys.executable, "-m", "sagatrace.shipper", str(tmp_path / "outbox")]
     done = subprocess.run(command, env=environment, check=False, timeout=60, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "nothing is published: SAGATRACE_MIRROR" in done.stderr

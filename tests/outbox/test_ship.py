@@ -21,7 +21,9 @@ from sagatrace import TraceContext, Tracer
 from sagatrace.errors import ShipperRunningError, StoreError, StoreUnavailableError
 from sagatrace.events import TraceEvent, encode_event, new_event
 from sagatrace.outbox import ACTIVE, Outbox, seal, sealed_segments
-from sagatrace.ship import DEAD_LETTERS, Shipment, Shipper, describe_outbox
+from sagatrace.shipper.segment import DEAD_LETTERS
+from sagatrace.shipper.shipper import Shipment, Shipper
+from sagatrace.shipper.status import describe_outbox
 from sagatrace.stores import AppendError, RefusedEvent
 from sagatrace.stores.memory import MemoryStore
 
@@ -111,7 +113,7 @@ def test_down_then_up_again_delivers_everything_once_and_says_so(
     outbox: Outbox, until: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     store = FaultyStore(lambda _: StoreError("down"))
-    with caplog.at_level(logging.INFO, "sagatrace.ship"), following(Shipper(outbox.directory, store)):
+    with caplog.at_level(logging.INFO, "sagatrace.shipper"), following(Shipper(outbox.directory, store)):
         outbox.append([event("e1")])
         until(lambda: len(store.calls) >= 4, "some attempts")
         outbox.append([event("e2")])

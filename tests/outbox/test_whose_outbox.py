@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
-from sagatrace.attend import ShipperKeeper
 from sagatrace.errors import OutboxMismatchError, SagatraceError
 from sagatrace.events import TraceEvent, new_event
 from sagatrace.outbox import ACTIVE, Outbox
-from sagatrace.ship import Shipper, describe_outbox
+from sagatrace.shipper.launcher import ShipperKeeper
+from sagatrace.shipper.shipper import Shipper
+from sagatrace.shipper.status import describe_outbox
 from sagatrace.stores.memory import MemoryStore
 
 

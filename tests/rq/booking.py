@@ -14,8 +14,8 @@ from rq.job import Job
 
 from sagatrace import Tracer
 from sagatrace.context import current_execution
-from sagatrace.queues import TracedQueue
 from sagatrace.rq import current_trace
+from sagatrace.rq.queue import TracedQueue
 
 tracer = Tracer()
 

@@ -16,8 +16,8 @@ from rq.job import Job
 from rq.worker import BaseWorker
 
 from sagatrace import TraceContext, Tracer
-from sagatrace.queues import TracedQueue
 from sagatrace.rq import SimpleWorker, TracedWorkerMixin, Worker, current_trace
+from sagatrace.rq.queue import TracedQueue
 
 
 def ran() -> Job:

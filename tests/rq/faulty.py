@@ -7,12 +7,12 @@ from typing import Any, Final, NoReturn
 
 from rq.job import Job
 
-from sagatrace.attend import ShipperKeeper
-from sagatrace.jobs import JobTeller
 from sagatrace.outbox import Draft, Outbox
-from sagatrace.overseer import OverseerMixin, _Teller
-from sagatrace.queues import TracedQueue
 from sagatrace.rq import SimpleWorker, Worker
+from sagatrace.rq.hooks import OverseerMixin, _Teller
+from sagatrace.rq.queue import TracedQueue
+from sagatrace.rq.recorder import JobTeller
+from sagatrace.shipper.launcher import ShipperKeeper
 from sagatrace.tracer import Tracer
 
 

@@ -20,7 +20,7 @@ from rq.registry import StartedJobRegistry
 
 from faults import shippers
 from sagatrace import TraceContext, TraceEvent, Tracer, open_store, trace_meta
-from sagatrace.queues import TracedQueue
+from sagatrace.rq.queue import TracedQueue
 from sagatrace_tui.demo.workers import worker_environment
 from servers import until
 
@@ -71,8 +71,8 @@ class Scene:
 
     def reconcile(self) -> None:
         """Look for lost jobs, without patience."""
-        command = [sys.executable, "-P", "-m", "sagatrace.reconcile", "--redis-url", self.redis_url, "--grace", "0"]
-        ship = [sys.executable, "-P", "-m", "sagatrace.ship"]  # no worker is left, and so no shipper
+        command = [sys.executable, "-P", "-m", "sagatrace.rq.reconciler", "--redis-url", self.redis_url, "--grace", "0"]
+        ship = [sys.executable, "-P", "-m", "sagatrace.shipper"]  # no worker is left, and so no shipper
         for one in (command, ship):
             subprocess.run(one, env=self.environment, check=True, timeout=120, stderr=subprocess.DEVNULL)
 

@@ -30,7 +30,7 @@ from rq.job import Job
 from rq.registry import StartedJobRegistry
 
 from sagatrace import TraceContext
-from sagatrace.queues import TracedQueue
+from sagatrace.rq.queue import TracedQueue
 
 HERE: Final = Path(__file__).parent
 LIMIT: Final = 300  # seconds that only end a hang
@@ -111,7 +111,7 @@ class Row:
     def reconcile(self) -> None:
         """Look for lost jobs, without patience."""
         outbox_empty(self)
-        command = [sys.executable, "-P", "-m", "sagatrace.reconcile", "--redis-url", self.redis_url, "--grace", "0"]
+        command = [sys.executable, "-P", "-m", "sagatrace.rq.reconciler", "--redis-url", self.redis_url, "--grace", "0"]
         with self._log.open("ab") as log:
             subprocess.run(command, check=True, timeout=LIMIT, stdout=log, stderr=log)
 
@@ -133,7 +133,9 @@ class Row:
 def outbox_empty(row: Row) -> None:
     """Wait until all that was told so far is in the store."""
     outbox = Path(os.environ["SAGATRACE_STORE"].removeprefix("sqlite:///") + "-outbox")
-    subprocess.run([sys.executable, "-P", "-m", "sagatrace.ship"], check=True, timeout=LIMIT, stderr=subprocess.DEVNULL)
+    subprocess.run(
+        [sys.executable, "-P", "-m", "sagatrace.shipper"], check=True, timeout=LIMIT, stderr=subprocess.DEVNULL
+    )
     row.until(lambda: not list(outbox.glob("*.jsonl")), "an empty outbox")
 
 

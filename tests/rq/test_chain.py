@@ -19,7 +19,7 @@ from redis import Redis
 from rq import Retry
 
 from sagatrace import TraceContext, Tracer, open_store
-from sagatrace.queues import TracedQueue
+from sagatrace.rq.queue import TracedQueue
 from sagatrace_tui.demo.workers import worker_command, worker_environment
 from sagatrace_tui.live import wall_clock
 from sagatrace_tui.model import build_trace
@@ -46,7 +46,7 @@ def kill_one(workers: list[subprocess.Popen[bytes]], chance: random.Random) -> b
     """Kill the work-horse of one of the workers, whatever it is at; False when that has none just now."""
     worker = psutil.Process(chance.choice(workers).pid)
     try:
-        horses = [child for child in worker.children() if "sagatrace.ship" not in child.cmdline()]
+        horses = [child for child in worker.children() if "sagatrace.shipper" not in child.cmdline()]
         for horse in horses:
             os.kill(horse.pid, signal.SIGKILL)
     except (psutil.NoSuchProcess, ProcessLookupError):

@@ -15,8 +15,8 @@ from redis import Redis
 from rq import Callback, Queue, Repeat, Retry
 from rq.job import Job, JobStatus
 
-from sagatrace.jobs import JobTeller, faults
-from sagatrace.queues import TracedQueue
+from sagatrace.rq.queue import TracedQueue
+from sagatrace.rq.recorder import JobTeller, faults
 from sagatrace.tracer import Tracer
 from sagatrace_tui.demo.workers import worker_environment
 

@@ -13,8 +13,8 @@ from rq import Queue, SimpleWorker
 
 from sagatrace import TraceContext, TraceEvent, Tracer
 from sagatrace.context import current_execution, enter_execution
-from sagatrace.queues import TracedQueue
 from sagatrace.rq import SimpleWorker as TracedWorker
+from sagatrace.rq.queue import TracedQueue
 from sagatrace.stores.memory import MemoryStore
 
 FORK, SPAWN, SIMPLE = (f"sagatrace.rq.{kind}" for kind in ("Worker", "SpawnWorker", "SimpleWorker"))

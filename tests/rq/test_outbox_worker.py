@@ -17,7 +17,7 @@ from rq import Queue
 
 from faults import shippers, stored
 from sagatrace import TraceContext, trace_meta
-from sagatrace.ship import describe_outbox
+from sagatrace.shipper.status import describe_outbox
 from sagatrace_tui.demo.workers import worker_command, worker_environment
 
 Until = Callable[..., Any]

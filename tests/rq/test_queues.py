@@ -15,7 +15,7 @@ from rq.job import Dependency, Job
 
 from sagatrace import TraceContext, TraceEvent, Tracer, trace_meta
 from sagatrace.context import META_KEY, context_from_meta
-from sagatrace.queues import TracedQueue, job
+from sagatrace.rq.queue import TracedQueue, job
 from sagatrace.stores.memory import MemoryStore
 
 CONTEXT = TraceContext("T", "S")

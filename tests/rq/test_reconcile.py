@@ -18,9 +18,9 @@ from rq import Queue
 from rq.job import JobStatus
 
 from sagatrace import TraceContext, Tracer, open_store
-from sagatrace.aftermath import place_of_redis, url_of_redis
-from sagatrace.queues import TracedQueue
-from sagatrace.reconcile import Reconciler
+from sagatrace.rq.job_lookup import place_of_redis, url_of_redis
+from sagatrace.rq.queue import TracedQueue
+from sagatrace.rq.reconciler import Reconciler
 from sagatrace.stores.memory import MemoryStore
 from sagatrace_tui.demo.workers import worker_command, worker_environment
 
@@ -215,7 +215,7 @@ def test_a_worker_s_shipper_looks_after_lost_jobs(
 @pytest.mark.parametrize("setting", ["nonsense", "-1", "nan"])
 def test_a_wrong_interval_is_named(setting: str, tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "sagatrace.ship", "--follow", "--while-used", str(tmp_path / "outbox")],
+        [sys.executable, "-m", "sagatrace.shipper", "--follow", "--while-used", str(tmp_path / "outbox")],
         env=worker_environment(f"sqlite:///{tmp_path}/traces.db") | {"SAGATRACE_RECONCILE": setting},
         capture_output=True,
         text=True,

@@ -16,7 +16,7 @@ from rq import Queue, Retry
 from rq.job import Job, JobStatus
 
 from sagatrace import TraceContext, TraceEvent, open_store, trace_meta
-from sagatrace.aftermath import name_of
+from sagatrace.rq.job_lookup import name_of
 from sagatrace.stores import Search
 from sagatrace_tui.live import wall_clock
 from sagatrace_tui.model import Trace, build_trace
@@ -252,9 +252,9 @@ def test_a_job_s_process_holds_neither_shipper_nor_reconciler(bench: Bench) -> N
     assert bench.told(silent.id)[-1] == "job:abandoned"
     modules: list[str] = job.return_value() or []
     assert "sagatrace.rq" in modules
-    assert [
-        name for name in modules if name.startswith(("sagatrace.ship", "sagatrace.reconcile", "sagatrace_tui"))
-    ] == []
+    shippers = [name for name in modules if name.startswith("sagatrace.shipper.")]
+    assert sorted(shippers) == ["sagatrace.shipper.launcher", "sagatrace.shipper.lock"]
+    assert [name for name in modules if name.startswith(("sagatrace.rq.reconciler", "sagatrace_tui"))] == []
 
 
 def test_a_worker_of_the_user_s_redacts_and_asks_for_more(bench: Bench) -> None:

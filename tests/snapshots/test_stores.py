@@ -11,8 +11,8 @@ from test_screens import SIZES, VIEWS, OnceRead, OnceReadMemory, every_outcome, 
 
 from cosmos_server import CosmosAccount, cosmos_account
 from sagas import still
-from sagatrace.stores.cosmos import CosmosAddress, CosmosStore
-from sagatrace.stores.cosmos.provision import provision
+from sagatrace.stores.cosmos.provisioning import provision
+from sagatrace.stores.cosmos.store import CosmosAddress, CosmosStore
 from sagatrace.stores.sqlite import SqliteStore
 from sagatrace_tui.app import SagatraceApp
 

@@ -20,10 +20,10 @@ from cosmos_server import CosmosAccount
 from sagatrace.errors import SettingsError, StoreError
 from sagatrace.events import TraceEvent, new_event
 from sagatrace.stores import AppendError, EventStore, Search, open_store
-from sagatrace.stores.cosmos import CosmosAddress, CosmosStore, parse_address
 from sagatrace.stores.cosmos.access import CosmosSettings
 from sagatrace.stores.cosmos.fitting import encoded_size, fitted
-from sagatrace.stores.cosmos.provision import TTL_SECONDS, container_properties, differences, provision
+from sagatrace.stores.cosmos.provisioning import TTL_SECONDS, container_properties, differences, provision
+from sagatrace.stores.cosmos.store import CosmosAddress, CosmosStore, parse_address
 from sagatrace.stores.cosmos.transport import BoundedTransport
 
 KEY = "c2VjcmV0IGtleSBvZiB0aGUgdGVzdHM="

@@ -22,9 +22,9 @@ from fault_proxy import Fault, FaultProxy, answering, cut_short, dropping
 from sagatrace.errors import SagatraceError, StoreAccessError, StoreError, StoreNotFoundError, StoreUnavailableError
 from sagatrace.events import new_event
 from sagatrace.stores import Search, open_store
-from sagatrace.stores.cosmos import CosmosAddress, CosmosStore
-from sagatrace.stores.cosmos.failures import translated
-from sagatrace.stores.cosmos.provision import provision
+from sagatrace.stores.cosmos.errors import translated
+from sagatrace.stores.cosmos.provisioning import provision
+from sagatrace.stores.cosmos.store import CosmosAddress, CosmosStore
 
 KEY = base64.b64encode(bytes(range(7, 71))).decode()
 TOKEN = "eyJ0b2tlbiI6Im9mIHRoZSB0ZXN0cyJ9.c2lnbmF0dXJl"  # noqa: S105 - lets nobody in

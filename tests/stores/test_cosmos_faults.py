@@ -30,8 +30,8 @@ from fault_proxy import (
 from sagatrace.errors import StoreAccessError, StoreError, StoreNotFoundError, StoreUnavailableError
 from sagatrace.events import TraceEvent, encode_event, new_event
 from sagatrace.stores import AppendError, Search
-from sagatrace.stores.cosmos import CosmosStore
-from sagatrace.stores.cosmos.provision import provision
+from sagatrace.stores.cosmos.provisioning import provision
+from sagatrace.stores.cosmos.store import CosmosStore
 from sagatrace_tui.live import TraceFeed
 
 PATIENT = 60.0  # seconds a call may take where it is not the wait that is tested

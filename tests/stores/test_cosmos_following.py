@@ -10,7 +10,7 @@ import pytest
 from cosmos_server import CosmosAccount
 from sagas import NOW, failed, hearing, running, still
 from sagatrace.stores import Changes
-from sagatrace.stores.cosmos import CosmosStore
+from sagatrace.stores.cosmos.store import CosmosStore
 from sagatrace_tui.live import LOOK, SWEEP, ListFeed, OpenTrace, TraceFeed
 from sagatrace_tui.model import build_trace
 

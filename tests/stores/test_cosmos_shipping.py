@@ -13,9 +13,10 @@ from cosmos_server import CosmosAccount
 from faults import died_or_idle, killed_after, lines_of
 from sagatrace import TraceContext, Tracer
 from sagatrace.outbox import Outbox, sealed_segments
-from sagatrace.ship import DEAD_LETTERS, Shipper
-from sagatrace.stores.cosmos import CosmosStore
-from sagatrace.stores.cosmos.provision import provision
+from sagatrace.shipper.segment import DEAD_LETTERS
+from sagatrace.shipper.shipper import Shipper
+from sagatrace.stores.cosmos.provisioning import provision
+from sagatrace.stores.cosmos.store import CosmosStore
 
 MAX_WAIT = 60.0  # seconds: no test of how long a call may take
 

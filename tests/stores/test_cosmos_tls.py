@@ -20,9 +20,9 @@ from cosmos_server import CosmosAccount
 from fault_proxy import Exchange, FaultProxy
 from sagatrace.errors import StoreError
 from sagatrace.events import TraceEvent, new_event
-from sagatrace.stores.cosmos import CosmosStore
 from sagatrace.stores.cosmos.access import Tls
-from sagatrace.stores.cosmos.provision import provision
+from sagatrace.stores.cosmos.provisioning import provision
+from sagatrace.stores.cosmos.store import CosmosStore
 
 MAX_WAIT = 60.0
 

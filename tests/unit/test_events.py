@@ -27,7 +27,7 @@ from sagatrace.events import (
     timestamp_of,
     utc_timestamp,
 )
-from sagatrace.ship.segment import read_line
+from sagatrace.shipper.segment import read_line
 
 json_values = st.recursive(
     st.none()

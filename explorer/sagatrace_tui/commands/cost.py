@@ -103,7 +103,7 @@ def sample(trace_id: str, count: int) -> list[TraceEvent]:
 
 def measured(store_url: str, events: int, max_wait: float) -> Charges:
     """Write one sample trace to the store, read and search for it, and take what the service charges."""
-    from sagatrace.stores.cosmos import CosmosStore
+    from sagatrace.stores.cosmos.store import CosmosStore
 
     store = open_store(store_url, max_wait=max_wait)
     if not isinstance(store, CosmosStore):

@@ -16,9 +16,9 @@ import click
 
 from sagatrace.errors import OutboxMismatchError, SagatraceError, StoreError, StoreNotFoundError
 from sagatrace.events import new_event
-from sagatrace.filelock import strangers
 from sagatrace.outbox import outbox_directory, require_label
 from sagatrace.settings import Settings, masked, redis_said
+from sagatrace.shipper.lock import strangers
 from sagatrace.stores import EventStore, ReadCost, Search, open_store
 from sagatrace_tui.commands.outcome import Exit, one_line_errors, store_option
 from sagatrace_tui.labels import inert, plural
@@ -116,8 +116,8 @@ def _store(patient: Patient) -> Iterator[Check]:
 def _container(patient: Patient) -> Iterator[Check]:
     if patient.store is None or not patient.store.label.startswith("cosmos:"):
         return
-    from sagatrace.stores.cosmos import CosmosStore
-    from sagatrace.stores.cosmos.provision import container_properties, differences
+    from sagatrace.stores.cosmos.provisioning import container_properties, differences
+    from sagatrace.stores.cosmos.store import CosmosStore
 
     assert isinstance(patient.store, CosmosStore)  # noqa: S101 - that is what has this label
     found = differences(container_properties(patient.store.address, max_wait=patient.store.max_wait))
@@ -161,7 +161,8 @@ def _outbox(patient: Patient) -> Iterator[Check]:
     if directory is None:
         yield Check("outbox", "off", "none: events go straight to the store")
         return
-    from sagatrace.ship import DEAD_LETTERS, describe_outbox
+    from sagatrace.shipper.segment import DEAD_LETTERS
+    from sagatrace.shipper.status import describe_outbox
 
     try:
         for path, owner, user in strangers(directory):

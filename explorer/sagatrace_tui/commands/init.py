@@ -47,8 +47,8 @@ def initialised(store: EventStore) -> Iterator[tuple[str, bool]]:
         store.append([])
         yield f"{store.label} is ready", False
         return
-    from sagatrace.stores.cosmos import CosmosStore
-    from sagatrace.stores.cosmos.provision import PARTITION_KEY, TTL_SECONDS, provision
+    from sagatrace.stores.cosmos.provisioning import PARTITION_KEY, TTL_SECONDS, provision
+    from sagatrace.stores.cosmos.store import CosmosStore
 
     assert isinstance(store, CosmosStore)  # noqa: S101 - that is what has this label
     done = provision(store.address, max_wait=store.max_wait)

@@ -13,7 +13,9 @@ from sagatrace.errors import ShipperRunningError
 from sagatrace.mirror import Publisher, open_mirror
 from sagatrace.outbox import outbox_directory
 from sagatrace.settings import Settings
-from sagatrace.ship import DEAD_LETTERS, Shipper, describe_outbox, stop_on_signals
+from sagatrace.shipper.segment import DEAD_LETTERS
+from sagatrace.shipper.shipper import Shipper, stop_on_signals
+from sagatrace.shipper.status import describe_outbox
 from sagatrace.stores import EventStore
 from sagatrace_tui.commands.outcome import Exit, one_line_errors, opened_store, store_option
 from sagatrace_tui.labels import inert

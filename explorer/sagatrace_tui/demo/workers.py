@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-from sagatrace.filelock import SHIPPER_LOCK, is_held
+from sagatrace.shipper.lock import SHIPPER_LOCK, is_held
 from sagatrace_tui.demo.redis_server import last_words
 
 __all__ = ["WORKER_CLASS", "WorkerGroup", "await_last_worker", "worker_command", "worker_environment"]

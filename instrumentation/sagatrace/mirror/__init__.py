@@ -14,7 +14,7 @@ Best effort: what Redis does not take is counted, logged once per cause and drop
 """
 
 from sagatrace.mirror.address import MAX_MESSAGE, PULSE, Mirror, open_mirror
-from sagatrace.mirror.publish import Publisher
-from sagatrace.mirror.subscribe import Heard, Subscriber
+from sagatrace.mirror.publisher import Publisher
+from sagatrace.mirror.subscriber import Heard, Subscriber
 
 __all__ = ["MAX_MESSAGE", "PULSE", "Heard", "Mirror", "Publisher", "Subscriber", "open_mirror"]

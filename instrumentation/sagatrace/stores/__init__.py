@@ -164,8 +164,8 @@ def open_store(url: str, *, read_only: bool = False, max_wait: float = 5.0) -> E
 
         return MemoryStore()
     if scheme == "cosmos":
-        from sagatrace.stores.cosmos import CosmosStore, parse_address
         from sagatrace.stores.cosmos.access import CosmosSettings
+        from sagatrace.stores.cosmos.store import CosmosStore, parse_address
 
         address = parse_address(url, CosmosSettings.from_env())
         return CosmosStore(address, read_only=read_only, max_wait=max_wait)

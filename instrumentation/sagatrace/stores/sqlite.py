@@ -20,7 +20,7 @@ from urllib.parse import unquote, urlsplit
 from sagatrace.errors import StoreError, StoreNotFoundError
 from sagatrace.events import TraceEvent, encode_event
 from sagatrace.stores import Arrived, Changes, FetchedTrace, ReadCost, Search, TraceHits, decode_documents
-from sagatrace.stores.forks import closed_across_forks
+from sagatrace.stores.fork_safety import closed_across_forks
 from sagatrace.stores.sqlite_search import find
 
 __all__ = ["SCHEMA_VERSION", "SqliteStore", "path_from_url"]

@@ -10,9 +10,9 @@ from pathlib import Path
 import msgspec
 
 from sagatrace.errors import EventError
-from sagatrace.filelock import SHIPPER_LOCK, is_held
 from sagatrace.outbox import ACTIVE, REFUSED, sealed_segments
-from sagatrace.ship.segment import DEAD_LETTERS, read_line
+from sagatrace.shipper.lock import SHIPPER_LOCK, is_held
+from sagatrace.shipper.segment import DEAD_LETTERS, read_line
 
 __all__ = ["OutboxState", "ShipperState", "describe_outbox"]
 

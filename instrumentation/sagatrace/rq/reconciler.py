@@ -1,7 +1,7 @@
 """Finds jobs whose end nobody told, and asks Redis what became of them.
 
-    python -m sagatrace.reconcile            look once at the last hour
-    python -m sagatrace.reconcile --follow   and go on
+    python -m sagatrace.rq.reconciler            look once at the last hour
+    python -m sagatrace.rq.reconciler --follow   and go on
 
 RQ has no hook for a job that is cancelled or expires in its queue, nor for one whose worker died and that some other
 program cleaned up (`rq info` does, and so do dashboards). Here every trace of the store is read once it has been quiet
@@ -32,16 +32,16 @@ from typing import Any, Final, Protocol
 
 from redis import Redis, RedisError
 
-from sagatrace.aftermath import Aftermath, place_of_redis, read_aftermath
 from sagatrace.errors import EventError, SagatraceError, StoreNotFoundError
 from sagatrace.events import Status, TraceEvent, new_event, split_event_type, utc_timestamp
 from sagatrace.outbox import Outbox, outbox_directory
+from sagatrace.rq.job_lookup import Aftermath, place_of_redis, read_aftermath
 from sagatrace.settings import Settings, redis_said
 from sagatrace.stores import EventStore, Search, open_store
 
 __all__ = ["REDIS_URL", "Reconciler", "main"]
 
-log: Final = logging.getLogger("sagatrace.reconcile")
+log: Final = logging.getLogger("sagatrace.rq.reconciler")
 
 REDIS_URL: Final = "SAGATRACE_REDIS_URL"
 _WAITING: Final = frozenset({"enqueued", "scheduled", "deferred", "retrying"})
@@ -220,7 +220,7 @@ def _end_of_waiting(held: Aftermath) -> tuple[str, str] | None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run as the arguments say; the exit status is 0 when all was looked at."""
-    parser = argparse.ArgumentParser("sagatrace.reconcile", description="Find lost jobs and ask Redis about them.")
+    parser = argparse.ArgumentParser("sagatrace.rq.reconciler", description="Find lost jobs and ask Redis about them.")
     parser.add_argument("--redis-url", default=os.environ.get(REDIS_URL) or os.environ.get("RQ_REDIS_URL"))
     parser.add_argument("--follow", action="store_true", help="go on until interrupted")
     parser.add_argument("--grace", type=float, default=60.0, help="seconds of silence before anything is concluded")

@@ -15,7 +15,7 @@ import msgspec
 from sagatrace.errors import EventError
 from sagatrace.events import UNREADABLE, TraceEvent, decode_event
 from sagatrace.mirror.address import MAX_MESSAGE, PULSE, Mirror
-from sagatrace.mirror.link import Link, Phase
+from sagatrace.mirror.connection_state import Link, Phase
 from sagatrace.settings import redis_said
 
 __all__ = ["Heard", "Subscriber"]

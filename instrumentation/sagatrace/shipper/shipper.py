@@ -18,16 +18,16 @@ from typing import Final
 
 from sagatrace.errors import SagatraceError, ShipperRunningError
 from sagatrace.events import TraceEvent
-from sagatrace.filelock import SHIPPER_LOCK, USERS_LOCK, require_owner, try_lock
 from sagatrace.mirror import Publisher
 from sagatrace.outbox import ACTIVE, require_label, seal, sealed_segments
-from sagatrace.ship.delivery import Delivery
-from sagatrace.ship.segment import DeadLetters, Segment
+from sagatrace.shipper.delivery import Delivery
+from sagatrace.shipper.lock import SHIPPER_LOCK, USERS_LOCK, require_owner, try_lock
+from sagatrace.shipper.segment import DeadLetters, Segment
 from sagatrace.stores import EventStore
 
 __all__ = ["Shipment", "Shipper", "stop_on_signals"]
 
-log: Final = logging.getLogger("sagatrace.ship")
+log: Final = logging.getLogger("sagatrace.shipper")
 
 _POLL: Final = 0.1  # seconds between two looks at an outbox that is empty
 _FIRST_PAUSE: Final = 0.1

@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from sagatrace import outbox as outboxes
-from sagatrace.filelock import SHIPPER_LOCK, USERS_LOCK, is_held, require_owner, try_lock
 from sagatrace.outbox import seal, sealed_segments
+from sagatrace.shipper.lock import SHIPPER_LOCK, USERS_LOCK, is_held, require_owner, try_lock
 
 __all__ = ["SHIPPER_LOG", "ShipperKeeper"]
 
@@ -149,7 +149,7 @@ class ShipperKeeper:
             # -P: a module of the application must not stand in for one of the standard library's. A session of its
             # own: neither Ctrl-C nor the end of the worker's group ends it, and no pipe of the worker's stays open.
             self._process = _Process(
-                [sys.executable, "-P", "-m", "sagatrace.ship", "--follow", "--while-used", str(self._directory)],
+                [sys.executable, "-P", "-m", "sagatrace.shipper", "--follow", "--while-used", str(self._directory)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=errors,

@@ -19,13 +19,13 @@ import rq
 from redis import RedisError
 from rq.job import Job, JobStatus
 
-from sagatrace.aftermath import Aftermath, facts_of, place_of_redis, read_aftermath, url_of_redis
-from sagatrace.attend import ShipperKeeper
 from sagatrace.context import enter_execution
 from sagatrace.events import MAX_ERROR, MAX_STACK, utc_timestamp
-from sagatrace.jobs import JobTeller, TellingMixin, faults, running
 from sagatrace.outbox import outbox_directory
+from sagatrace.rq.job_lookup import Aftermath, facts_of, place_of_redis, read_aftermath, url_of_redis
+from sagatrace.rq.recorder import JobTeller, TellingMixin, faults, running
 from sagatrace.settings import Settings
+from sagatrace.shipper.launcher import ShipperKeeper
 
 if TYPE_CHECKING:
     from rq.executions import Execution

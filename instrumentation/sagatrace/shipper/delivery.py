@@ -11,12 +11,12 @@ from typing import Final
 
 from sagatrace.errors import StoreError, StoreUnavailableError
 from sagatrace.events import TraceEvent
-from sagatrace.ship.segment import Line
+from sagatrace.shipper.segment import Line
 from sagatrace.stores import AppendError, EventStore, RefusedEvent
 
 __all__ = ["Delivery", "Outcome"]
 
-log: Final = logging.getLogger("sagatrace.ship")
+log: Final = logging.getLogger("sagatrace.shipper")
 
 _BATCH: Final = 100  # events of one trace in one call: what a Cosmos DB batch takes
 _STRIKES: Final = 4  # times that one event may fail with an error no store announces

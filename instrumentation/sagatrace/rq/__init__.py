@@ -1,7 +1,7 @@
 """RQ workers that trace every job they run: `rq worker -w sagatrace.rq.Worker`.
 
 One job is one span, whose id is the job's; its attempts are events of that span. A job finds its place in a
-trace in `job.meta` (`queue.enqueue(f, meta=trace_meta(context))`, or `sagatrace.queues.TracedQueue`); one without
+trace in `job.meta` (`queue.enqueue(f, meta=trace_meta(context))`, or `sagatrace.rq.queue.TracedQueue`); one without
 starts a trace of its own.
 
 Each event is written after RQ's commit, with the time before it: the next attempt or job may begin in between. The
@@ -30,8 +30,8 @@ from rq.worker import RoundRobinWorker as _RoundRobinWorker
 
 from sagatrace.context import enter_execution
 from sagatrace.events import utc_timestamp
-from sagatrace.jobs import current_trace, running
-from sagatrace.overseer import OverseerMixin
+from sagatrace.rq.hooks import OverseerMixin
+from sagatrace.rq.recorder import current_trace, running
 
 __all__ = [
     "HerokuWorker",

@@ -12,13 +12,13 @@ from azure.cosmos.exceptions import CosmosBatchOperationError
 from sagatrace.errors import StoreError
 from sagatrace.events import TraceEvent
 from sagatrace.stores import AppendError, RefusedEvent
-from sagatrace.stores.cosmos.failures import EventRefusedError, ServiceFailedError, answer_was_lost, failure_of
+from sagatrace.stores.cosmos.errors import EventRefusedError, ServiceFailedError, answer_was_lost, failure_of
 from sagatrace.stores.cosmos.fitting import encoded_size, fitted
-from sagatrace.stores.cosmos.sql import stored_timestamp
+from sagatrace.stores.cosmos.queries import stored_timestamp
 
 if TYPE_CHECKING:
-    from sagatrace.stores.cosmos import CosmosStore
     from sagatrace.stores.cosmos.connection import Connection
+    from sagatrace.stores.cosmos.store import CosmosStore
     from sagatrace.stores.cosmos.transport import Call
 
 _T = TypeVar("_T")

@@ -1,4 +1,4 @@
-"""`python -m sagatrace.ship`: the process that a worker starts; for people there is `sagatrace ship`."""
+"""`python -m sagatrace.shipper`: the process that a worker starts; for people there is `sagatrace ship`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sagatrace.errors import SagatraceError, SettingsError, ShipperRunningError
 from sagatrace.mirror import Publisher, open_mirror
 from sagatrace.outbox import Outbox, outbox_directory
 from sagatrace.settings import Settings
-from sagatrace.ship.shipper import Shipper, stop_on_signals
+from sagatrace.shipper.shipper import Shipper, stop_on_signals
 from sagatrace.stores import EventStore, open_store
 
 _YIELDS: Final = 10
@@ -25,7 +25,7 @@ _YIELDS: Final = 10
 
 def main(arguments: list[str] | None = None) -> int:
     """Run as the arguments say; the exit status is 0 when all was delivered or another does it, 1 else."""
-    parser = argparse.ArgumentParser("sagatrace.ship", description="Bring what waits in the outbox to the store.")
+    parser = argparse.ArgumentParser("sagatrace.shipper", description="Bring what waits in the outbox to the store.")
     parser.add_argument("directory", nargs="?", type=Path, help="the outbox; default: the one of the environment")
     parser.add_argument("--follow", action="store_true", help="go on until told to stop")
     parser.add_argument("--while-used", action="store_true", help="or until no worker uses the outbox any more")
@@ -40,7 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
     except ShipperRunningError:
         return 0
     except (SagatraceError, OSError) as error:
-        logging.getLogger("sagatrace.ship").error("%s", error)  # noqa: TRY400 - one line that says what to do
+        logging.getLogger("sagatrace.shipper").error("%s", error)  # noqa: TRY400 - one line that says what to do
         return 1
 
 
@@ -72,7 +72,7 @@ def _publisher(settings: Settings, store: EventStore) -> Publisher | None:
     try:
         mirror = open_mirror(settings, store.label)
     except SettingsError as error:
-        logging.getLogger("sagatrace.ship").error("nothing is published: %s", error)  # noqa: TRY400 - it says what to do
+        logging.getLogger("sagatrace.shipper").error("nothing is published: %s", error)  # noqa: TRY400 - it says what to do
         return None
     return Publisher(mirror) if mirror else None
 
@@ -98,7 +98,7 @@ def _reconcile(stop: threading.Event, url: str, every: float, settings: Settings
         return
     from redis import Redis
 
-    from sagatrace.reconcile import Reconciler
+    from sagatrace.rq.reconciler import Reconciler
 
     store = open_store(settings.store, read_only=True, max_wait=settings.max_wait)
     with Redis.from_url(url, socket_timeout=settings.max_wait) as redis:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from sagatrace.errors import StoreAccessError, StoreError, StoreNotFoundError
-from sagatrace.stores.cosmos import CosmosStore
 from sagatrace.stores.cosmos.address import CosmosAddress
+from sagatrace.stores.cosmos.store import CosmosStore
 
 if TYPE_CHECKING:
     from sagatrace.stores.cosmos.connection import Connection
