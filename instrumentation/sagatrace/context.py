@@ -1,16 +1,14 @@
-"""Where in a trace code is running: handed on explicitly, by argument or in a job's meta."""
+"""The place in a trace where code runs: handed on explicitly, by argument or in a job's meta."""
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Any, Final, Protocol
 
 import msgspec
 
-from sagatrace.events import new_id
+from sagatrace.event import new_id
 
 __all__ = [
     "META_KEY",
@@ -38,7 +36,7 @@ class TraceRef(Protocol):
 
     @property
     def span_id(self) -> str | None:
-        """The span new work belongs under; None at the top of the trace."""
+        """The span that new work belongs under; None at the top of the trace."""
         ...
 
 
@@ -50,12 +48,12 @@ class TraceContext(msgspec.Struct, frozen=True):
 
     @classmethod
     def new(cls, trace_id: str | None = None) -> TraceContext:
-        """The top of a new trace, named by your own workflow id if you have one."""
+        """Return the top of a new trace, named by your own workflow id if you give one."""
         return cls(trace_id or new_id())
 
 
 def trace_meta(context: TraceRef) -> dict[str, Any]:
-    """What carries the context into a job: `queue.enqueue(f, meta=trace_meta(context))`.
+    """Return the meta that carries the context into a job: `queue.enqueue(f, meta=trace_meta(context))`.
 
     Plain strings only, so that every RQ serializer takes it.
     """
@@ -66,7 +64,7 @@ def trace_meta(context: TraceRef) -> dict[str, Any]:
 
 
 def context_from_meta(meta: Mapping[str, Any] | None) -> TraceContext | None:
-    """The context a job was enqueued with; None when it carries none, or something else under our key."""
+    """Return the context a job was enqueued with; None if it carries none, or something else under our key."""
     carried = (meta or {}).get(META_KEY)
     if not isinstance(carried, dict):
         return None
@@ -85,18 +83,4 @@ def enter_execution(execution_id: str | None) -> None:
 
 def current_execution() -> str | None:
     """Return the id of the RQ execution that runs here; None outside of one."""
-    return _here.get() or _in_process or _execution_of_spawned_horse()
-
-
-def _execution_of_spawned_horse() -> str | None:
-    """Return the id that RQ left in the environment of a spawned work-horse.
-
-    RQ 2 spawns a plain worker, which runs no hook of this package. The job that runs here must be one of the worker
-    in the environment: programs that a job starts inherit the environment as well, and may outlive the execution.
-    """
-    execution_id = os.environ.get("RQ_EXECUTION_ID")
-    rq = sys.modules.get("rq")
-    if not execution_id or rq is None:
-        return None
-    job = rq.get_current_job()
-    return execution_id if job is not None and job.worker_name == os.environ.get("RQ_WORKER_ID") else None
+    return _here.get() or _in_process

@@ -3,7 +3,6 @@
 SagatraceError
 ├── EventError            an event or document that does not fit the contract
 ├── OutboxFullError       an event that the outbox refused, as it holds all it may
-├── OutboxMismatchError   an outbox that keeps events for another store
 ├── SettingsError         an environment variable or argument that cannot be used
 ├── SearchError           a search that no store can answer
 ├── ShipperRunningError   another process is delivering this outbox
@@ -17,11 +16,11 @@ SagatraceError
 from __future__ import annotations
 
 import sys
+from typing import Final
 
 __all__ = [
     "EventError",
     "OutboxFullError",
-    "OutboxMismatchError",
     "SagatraceError",
     "SearchError",
     "SettingsError",
@@ -30,7 +29,8 @@ __all__ = [
     "StoreError",
     "StoreNotFoundError",
     "StoreUnavailableError",
-    "is_job_timeout",
+    "interruption",
+    "must_pass",
 ]
 
 
@@ -44,10 +44,6 @@ class EventError(SagatraceError):
 
 class OutboxFullError(SagatraceError):
     """An outbox that holds as much as it may, and refused an event."""
-
-
-class OutboxMismatchError(SagatraceError):
-    """An outbox that keeps events for another store."""
 
 
 class SettingsError(SagatraceError):
@@ -82,7 +78,39 @@ class StoreUnavailableError(StoreError):
         self.retry_after = retry_after
 
 
-def is_job_timeout(error: BaseException) -> bool:
-    """Whether it is RQ's timeout; rq is not imported for the question, as none can have come without it."""
-    timeouts = sys.modules.get("rq.timeouts")
-    return timeouts is not None and isinstance(error, timeouts.BaseTimeoutException)
+def must_pass(error: BaseException) -> bool:
+    """Return whether an exception interrupts the job on purpose: RQ's timeout, or one that a signal handler raised.
+
+    A tracing error is swallowed. Such an exception must reach the job, although it struck inside of this package.
+    """
+    timeouts = sys.modules.get("rq.timeouts")  # not imported for the question: none can have come without it
+    if timeouts is not None and isinstance(error, timeouts.BaseTimeoutException):
+        return True
+    trace = _traceback_of(error)
+    while trace is not None and trace.tb_next is not None:
+        interrupted, trace = trace.tb_frame, trace.tb_next
+        # The interpreter calls a signal handler with the very frame that it interrupted.
+        for value in trace.tb_frame.f_locals.values():
+            if value is interrupted or (type(value) is tuple and any(one is interrupted for one in value)):
+                return True
+    return False
+
+
+def interruption(error: BaseException, before: BaseException | None) -> BaseException | None:
+    """Return the exception that must pass: the error, or one that a library wrapped into it; None if there is none.
+
+    `before` is the exception that was being handled when the call began: it is not part of the call.
+    """
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and current is not before and id(current) not in seen:
+        if must_pass(current):
+            return current
+        seen.add(id(current))
+        current = _context_of(current)
+    return None
+
+
+# Read past a class's own attributes of these names, which are foreign code.
+_traceback_of: Final = BaseException.__dict__["__traceback__"].__get__
+_context_of: Final = BaseException.__dict__["__context__"].__get__

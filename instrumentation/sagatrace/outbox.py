@@ -1,178 +1,131 @@
-"""The outbox: a local directory that keeps events until a shipper has brought them to the store.
+"""The outbox: a local directory that keeps events until a shipper has delivered them to the store.
 
-Any number of processes append to `events.jsonl`, each event with one write to a file opened for appending: it
-outlives the process however that ends, and lines never mix. A shipper, a process of its own (`sagatrace.shipper`),
-*seals* that file by renaming it, delivers the sealed segment and removes it. So that no event is lost in
-between, a writer looks once more after it wrote: if the file has meanwhile been sealed, the shipper may not have
-seen the line, and it is written again into the new file. The event's id makes the second copy harmless. Nobody
-holds a lock, no file stays open, and nothing is kept in the process that a fork could break.
+Any number of processes append to `events.jsonl`, each event with one write to a file opened for appending. The event
+survives the process however that ends, and lines never mix. A shipper (`sagatrace.shipper`, a process of its own)
+*seals* that file by renaming it, delivers the sealed segment and removes it. A writer looks again after its write: if
+the file was sealed meanwhile, the shipper may have missed the line, so it is written again into the new file. The
+event's id makes the second copy harmless. Writers hold no lock, no file stays open, and nothing is kept in the process
+that a fork could break.
 
-Bounded: an outbox that holds `max_bytes` refuses new events, since those it has are promised to be kept. Its last
-tenth takes only events that end, retry or undo something: the end of a story half told is worth more than the
-beginning of another. What it refuses is counted in the file `refused`.
+An outbox is bounded. At `max_bytes` it refuses new events, because it has promised to keep those it has. The last tenth
+takes only events that end, retry or undo something: an end matters more than a new start. Refused events are counted in
+the file `refused`.
 
-An outbox is for one store. Who appends for a store notes its label in the link `store`, so that no shipper brings
-the events to another.
-
-The directory must be on a local disk (appends to NFS do not keep lines whole); it survives the death of every
-process, not the loss of power.
+Each store has an outbox of its own. It must be on a local disk: appends to NFS do not keep lines whole.
 """
 
 from __future__ import annotations
 
 import errno
 import os
+import stat
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
-from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final
 
-import msgspec
 import platformdirs
 
-from sagatrace.errors import OutboxFullError, OutboxMismatchError
-from sagatrace.events import CLOSING_PHASES, LONGEST, TraceEvent, encode_event, split_event_type, utc_timestamp
+from sagatrace.errors import OutboxFullError, must_pass
+from sagatrace.event import CLOSING_PHASES, TraceEvent, encode_event, split_event_type
 from sagatrace.settings import Settings
-from sagatrace.stores import open_store
 
-__all__ = [
-    "ACTIVE",
-    "REFUSED",
-    "SEALED",
-    "STORE",
-    "Draft",
-    "Outbox",
-    "claim",
-    "outbox_directory",
-    "require_label",
-    "seal",
-    "sealed_segments",
-]
+__all__ = ["ACTIVE", "REFUSED", "SEALED", "Outbox", "outbox_directory", "seal", "sealed_segments"]
 
-ACTIVE: Final = "events.jsonl"  # what is being appended to
-SEALED: Final = "sealed-"  # how the names of segments begin that nobody appends to any more
+ACTIVE: Final = "events.jsonl"  # the file that is appended to
+SEALED: Final = "sealed-"  # the beginning of the name of a segment that is not appended to any more
 REFUSED: Final = "refused"  # one byte for each event refused
-STORE: Final = "store"  # a symbolic link to the label: made at once or not at all, and on a full disk too
-_MAX_SEGMENT: Final = 1 << 20  # what a shipper that was killed sends again at most
+_MAX_SEGMENT: Final = 1 << 20  # bytes that a shipper which was killed sends again at most
 _MAX_REFUSED: Final = 1 << 20
 _ATTEMPTS: Final = 20  # a file is sealed some times a second and written in microseconds: two are never needed
-_HEADS: Final = (b'\n{"event":', b'\n{"replace":true,"event":')
-_TAIL: Final = b"}\n"
-_APPEND: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
+# Without waiting for the other end, should it be a FIFO.
+_APPEND: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
 _LATE: Final = CLOSING_PHASES.keys() | {"compensating", "retrying"}  # what the last tenth is kept for
 
 
 class Outbox:
-    """Appends events to the directory, which is made on first use. Safe from threads, processes and forks.
+    """Appends events to the directory, which is made on first use. Safe from threads, processes and forks."""
 
-    `store` is the label of the store that they are for; without it whoever ships them decides.
-    """
-
-    def __init__(self, directory: Path, *, max_bytes: int = 256 << 20, store: str | None = None) -> None:
-        self.directory = directory
-        self.max_bytes = max_bytes
-        self._path = os.fspath(directory)
-        self._active = os.fspath(directory / ACTIVE)
-        self._label = os.fspath(directory / STORE)
-        self._store = store
-        self._claimed = False
+    def __init__(self, directory: Path, *, max_bytes: int = 256 << 20) -> None:
+        self.directory, self.max_bytes = directory, max_bytes
+        self._active = directory / ACTIVE
         self._segment_bytes = min(_MAX_SEGMENT, max(1, max_bytes // 64))
 
     def append(self, events: Iterable[TraceEvent], replace: bool = False) -> int:
-        """Keep the events, together, and say how many.
+        """Keep the events, together, and return how many.
 
-        Raises OutboxFullError, OutboxMismatchError, or OSError for a disk that will not.
-        `replace` tells the store to write over an event of the same id, where it would keep the first.
+        With `replace` the store overwrites an event of the same id; without, it keeps the first. Raises
+        OutboxFullError, and OSError if the directory cannot be used.
         """
         listed = list(events)
-        if listed:
-            head = _HEADS[replace]
-            # A line end before each line as well: so a line that a full disk or a death cut short spoils only itself.
-            block = b"".join([head + encode_event(event) + _TAIL for event in listed])
-            try:
-                self._keep(block, listed)
-            except OutboxFullError:
-                self._count_refused(len(listed))
-                raise
+        head = b'\n{"replace":true,"event":' if replace else b'\n{"event":'
+        # A line end before each line as well: a line cut short by a full disk or a death spoils only itself.
+        block = b"".join([head + encode_event(event) + b"}\n" for event in listed])
+        is_late = all(split_event_type(event.event_type)[1] in _LATE for event in listed)
+        try:
+            self._require_size(block)
+            attempt = 0
+            while not self._write(block, attempt, is_late=is_late):
+                attempt += 1
+        except OutboxFullError:
+            self._count_refused(len(listed))
+            raise
         return len(listed)
 
-    def draft(self, fields: Mapping[str, Any], *, replace: bool = False) -> Draft:
-        """The event of these fields as it will be written, but for its time. Raises one of `UNWRITABLE`."""
-        if len(fields["trace_id"]) > LONGEST:
-            raise ValueError("trace_id")
-        head = _HEADS[replace] + msgspec.json.encode(fields)[:-1] + b',"timestamp":"'
-        return Draft(self, fields["span_id"], fields["event_type"], head)
-
     def close(self) -> None:
-        """Nothing to let go of: no file stays open."""
+        """Do nothing: no file stays open."""
 
-    def _keep(self, block: bytes, events: Sequence[TraceEvent]) -> None:
+    def _require_size(self, block: bytes) -> None:
         if len(block) > self.max_bytes // 10:
             raise OutboxFullError(f"an event of {len(block):,} bytes is too large for the outbox {self.directory}")
-        for attempt in range(_ATTEMPTS):
-            if self._write(block, events, attempt > 0):
-                return
-        raise OSError(errno.EAGAIN, f"sealed {_ATTEMPTS} times while one event was written", str(self.directory))
 
-    def _write(self, block: bytes, events: Sequence[TraceEvent | Draft], again: bool = False) -> bool:
-        """Append the block; False when it has to be written again, as the file was sealed before or meanwhile."""
-        # Few steps, and paths as plain text: each page that a work-horse touches first is copied for it. Not kept open:
-        # a file's number would outlive `os.closerange` in a job, and then mean another file.
+    def _write(self, block: bytes, attempt: int, *, is_late: bool) -> bool:
+        """Append the block. Return False if it must be written again, because the file was sealed meanwhile."""
+        if attempt == _ATTEMPTS:
+            raise OSError(errno.EAGAIN, f"sealed {_ATTEMPTS} times while one event was written", self._active)
+        # Not kept open: the number would outlive `os.closerange` in a job, and then mean another file.
         try:
             file = os.open(self._active, _APPEND, 0o600)
-        except FileNotFoundError:
+        except FileNotFoundError as error:
+            if must_pass(error):
+                raise
             self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             file = os.open(self._active, _APPEND, 0o600)
         try:
-            status = os.fstat(file)
-            if not again and not (self._claimed and status.st_size):
-                self._begin(fresh=not status.st_size, events=events)
-            elif status.st_size >= self._segment_bytes and self._rotated(events):
-                return False
+            before = os.fstat(file)
+            if not stat.S_ISREG(before.st_mode) or before.st_uid != os.geteuid():
+                raise PermissionError(errno.EACCES, "it is not a regular file of this user", self._active)
+            if attempt == 0 and not 0 < before.st_size < self._segment_bytes:
+                has_room = self._has_room(is_late=is_late)
+                # In the reserve the file just grows: a new one would let in events that the reserve is not for.
+                if before.st_size and has_room and seal(self.directory):
+                    return False
             if (written := os.write(file, block)) < len(block):
                 raise OSError(errno.ENOSPC, f"disk full after {written} of {len(block)} bytes", self._active)
-            now = os.stat(self._active)  # noqa: PTH116 - see above
-            return now.st_ino == status.st_ino and now.st_dev == status.st_dev
-        except FileNotFoundError:
-            return False
         finally:
             os.close(file)
+        try:
+            return os.path.samestat(before, self._active.stat())
+        except FileNotFoundError as error:  # sealed
+            if must_pass(error):
+                raise
+            return False
 
-    def _begin(self, *, fresh: bool, events: Sequence[TraceEvent | Draft]) -> None:
-        """Look at a file that is new, or new to this process. Raises OutboxFullError, OutboxMismatchError."""
-        if self._store is not None and _label_at(self._label) != self._store:
-            claim(self.directory, self._store)
-        self._claimed = True
-        if fresh:  # as well: whoever seals (each worker at its end) must not undo the bound
-            self._require_room(events)
-
-    def _rotated(self, events: Sequence[TraceEvent | Draft]) -> bool:
-        """Seal the full file, unless what is left of the bound is too little. Raises OutboxFullError."""
-        # In the reserve the file just grows: a new one would let in events that the reserve is not for.
-        return self._require_room(events) and seal(self.directory) is not None
-
-    def _require_room(self, events: Sequence[TraceEvent | Draft]) -> bool:
-        """Whether there is more than the reserve. Raises OutboxFullError without room for such events."""
-        late = all(split_event_type(event.event_type)[1] in _LATE for event in events)
-        used = self._used()
-        reserve = self.max_bytes - self.max_bytes // 10
-        if used >= (self.max_bytes if late else reserve):
-            raise OutboxFullError(
-                f"the outbox {self.directory} holds {used:,} of {self.max_bytes:,} bytes and refuses new events: "
-                f"see `sagatrace doctor` for why nothing drains it, or raise SAGATRACE_OUTBOX_MB",
-            )
-        return used < reserve
-
-    def _used(self) -> int:
-        used = 0
-        with os.scandir(self._path) as entries:
+    def _has_room(self, *, is_late: bool) -> bool:
+        """Return whether there is more than the reserve. Raise OutboxFullError without room for such events."""
+        used, reserve = 0, self.max_bytes - self.max_bytes // 10
+        with os.scandir(self.directory) as entries:
             for entry in entries:
                 if entry.name == ACTIVE or entry.name.startswith(SEALED):
                     with suppress(FileNotFoundError):  # delivered meanwhile
                         used += entry.stat().st_size
-        return used
+        if used >= (self.max_bytes if is_late else reserve):
+            raise OutboxFullError(
+                f"the outbox {self.directory} holds {used:,} of {self.max_bytes:,} bytes and refuses new events: "
+                f"`sagatrace doctor` says why it is not delivered; SAGATRACE_OUTBOX_MB raises the bound"
+            )
+        return used < reserve
 
     def _count_refused(self, count: int) -> None:
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -184,91 +137,43 @@ class Outbox:
             os.close(file)
 
 
-class Draft(NamedTuple):
-    """An event of the outbox's that lacks only its time: keeping it costs a fraction of making it."""
-
-    outbox: Outbox
-    span_id: str
-    event_type: str
-    head: bytes
-
-    def keep(self, timestamp: str | None = None) -> bool:
-        """Keep the event as one of now, or of `timestamp`; False where it was not, for whatever reason, or may be lost.
-
-        `Outbox.append` mends that, or says and counts what is in the way.
-        """
-        try:
-            return self.outbox._write(self.head + (timestamp or utc_timestamp()).encode() + b'"}}\n', (self,))  # noqa: SLF001 - its own
-        except (OSError, OutboxFullError, OutboxMismatchError):
-            return False
-
-
 def seal(directory: Path) -> Path | None:
-    """Rename the file being appended to, so that it can be delivered; None when there is none."""
+    """Rename the file that is appended to, so that it can be delivered; return None if there is none."""
     # Names sort by age, and never meet: renaming onto another segment would lose it.
     sealed = directory / f"{SEALED}{time.time_ns():020d}-{os.getpid()}-{os.urandom(4).hex()}.jsonl"
     try:
         (directory / ACTIVE).rename(sealed)
-    except FileNotFoundError:
+    except FileNotFoundError as error:
+        if must_pass(error):
+            raise
         return None
     return sealed
 
 
 def sealed_segments(directory: Path) -> list[Path]:
-    """The segments that wait for delivery, oldest first."""
+    """Return the segments that wait for delivery, oldest first."""
     try:
-        with os.scandir(directory) as entries:
-            return sorted(directory / entry.name for entry in entries if entry.name.startswith(SEALED))
+        return sorted(path for path in directory.iterdir() if path.name.startswith(SEALED))
     except FileNotFoundError:
         return []
 
 
-def claim(directory: Path, label: str) -> None:
-    """Note that the outbox is for the store of this label. Raises OutboxMismatchError, OSError."""
-    if _label_at(directory / STORE) is None:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with suppress(FileExistsError):  # another process was faster: it may be for another store
-            (directory / STORE).symlink_to(label)
-    require_label(directory, label)
-
-
-def require_label(directory: Path, label: str) -> None:
-    """Raises OutboxMismatchError for an outbox that keeps events for another store, OSError."""
-    known = _label_at(directory / STORE)
-    if known not in (None, label):
-        raise OutboxMismatchError(
-            f"the outbox {directory} keeps events for {known}, not for {label}: set SAGATRACE_STORE or --store "
-            f"to {known}, or SAGATRACE_OUTBOX to another directory; once empty, {directory / STORE} can be removed"
-        )
-
-
-def _label_at(path: Path | str) -> str | None:
-    try:
-        return os.readlink(path)  # noqa: PTH115 - a Path would lose slashes of the label
-    except FileNotFoundError:
-        return None
-
-
 def outbox_directory(settings: Settings, *, in_worker: bool = False) -> Path | None:
-    """Where events wait for the store of these settings; None when they are written to it directly.
+    """Return where events wait for the store of these settings; None if they are written to it directly.
 
-    A local SQLite file is as durable as an outbox, and in a process that lives on as fast (6 µs beside 8), so it
-    gets one only in a worker, whose forked children would have to open it anew for each job (1 ms). Then it lies
-    beside the file. Raises StoreError.
+    A local SQLite file is as durable as an outbox. So it has one only in a worker, whose forked children would have to
+    open the file for each job. A worker sets SAGATRACE_OUTBOX=worker for the tracers of its jobs. Raises StoreError.
     """
-    if settings.outbox == "off" or settings.store == "memory:":
+    kind = settings.store.partition(":")[0]
+    if settings.outbox == "off" or kind not in ("sqlite", "cosmos"):
         return None
-    if settings.outbox != "auto":
-        return Path(settings.outbox).expanduser().absolute()
-    if settings.store.startswith("sqlite:"):
+    if settings.outbox not in ("auto", "worker"):
+        return Path(settings.outbox).expanduser().absolute() / settings.store_id
+    if kind == "sqlite":
+        if settings.outbox == "auto" and not in_worker:
+            return None
         from sagatrace.stores.sqlite import path_from_url
 
         path = path_from_url(settings.store)
-        directory = path.with_name(path.name + "-outbox")
-        return directory if in_worker or directory in drained else None
-    name = sha256(open_store(settings.store).label.encode()).hexdigest()[:16]
-    return Path(platformdirs.user_state_dir("sagatrace", appauthor=False)) / "outbox" / name
-
-
-drained: Final[set[Path]] = set()
-"""Outboxes beside SQLite files for which this process, or the one it was forked from, has seen to a shipper."""
+        return path.with_name(f"{path.name}-outbox")
+    return platformdirs.user_state_path("sagatrace", appauthor=False) / "outbox" / settings.store_id

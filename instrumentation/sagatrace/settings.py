@@ -1,95 +1,105 @@
 """Settings from the environment: read once, frozen, each fault one clear error.
 
-SAGATRACE_STORE     where events are kept, e.g. `sqlite:////var/lib/app/traces.db`; default: a file of the user's own
-SAGATRACE_MAX_WAIT  the longest one write may hold up a job, and delivery the end of a worker, in seconds; default 5
-SAGATRACE_OUTBOX    the directory where events wait for their delivery, or `off` to write each to the store at once;
-                    default `auto`: a directory of the user's own, for an SQLite file only in workers and beside it
-SAGATRACE_OUTBOX_MB how much may wait there, in megabytes; default 256
-SAGATRACE_MIRROR    the Redis where shippers publish what the store has, and readers hear of it, e.g.
-                    `redis://HOST:6379` or `redis+sentinel://HOST:26379/SERVICE`; default: none
+SAGATRACE_STORE      where events are kept, e.g. `sqlite:////var/lib/app/traces.db`, or `off` to record nothing;
+                     default: a file of the user's own
+SAGATRACE_REDACT     `package.module:function`, called as (event_type, data) before anything is stored; it returns the
+                     data to keep
+SAGATRACE_OUTBOX     the directory where events wait for delivery, or `off` to write each to the store directly;
+                     default `auto`: a directory of the user's own; beside an SQLite file, and then only in workers
+SAGATRACE_OUTBOX_MB  how much may wait there, in megabytes; default 256
+SAGATRACE_MAX_WAIT   seconds that a direct write to the store, or delivery at the end of a worker, may take; default 5
+SAGATRACE_MIRROR     the Redis where shippers publish stored events for the live tail, e.g. `redis://HOST:6379` or
+                     `redis+sentinel://HOST:26379/SERVICE`; default: none
+SAGATRACE_REDIS_URL  the Redis of RQ, where the shipper looks for lost jobs; default: the worker's own
+SAGATRACE_RECONCILE  seconds between two looks for lost jobs, or `off`; default 60
 
 For a store at `cosmos://HOST/DATABASE/CONTAINER`; without a key, azure-identity signs in (az login, …):
 
-SAGATRACE_COSMOS_KEY                the account's key, when there is no identity to sign in with
+SAGATRACE_COSMOS_KEY                the account's key, if there is no identity to sign in with
 SAGATRACE_COSMOS_CONNECTION_STRING  `AccountEndpoint=…;AccountKey=…`; then `cosmos:///DATABASE/CONTAINER` suffices
 SAGATRACE_COSMOS_TLS                `verify` (default); `self-signed`: any certificate, as an emulator's; `off`: http
 """
 
 from __future__ import annotations
 
-import math
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
-from typing import Final
 
 import platformdirs
 
 from sagatrace.errors import SettingsError
 
-__all__ = ["Settings", "default_store_url", "masked", "redis_said"]
-
-_DEFAULT_MAX_WAIT: Final = 5.0
-_DEFAULT_OUTBOX_MB: Final = 256.0
+__all__ = ["Settings", "default_store_url", "masked"]
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What a process needs to know to write or read traces. `max_wait` is in seconds, `outbox_mb` in 2**20 bytes."""
+    """The settings of a process. `max_wait` and `reconcile` are in seconds, `outbox_mb` in 2**20 bytes."""
 
     store: str
-    max_wait: float = _DEFAULT_MAX_WAIT
+    max_wait: float = 5.0
     outbox: str = "auto"
-    outbox_mb: float = _DEFAULT_OUTBOX_MB
+    outbox_mb: float = 256.0
     mirror: str = field(default="", repr=False)  # may hold a password
+    redact: str = ""
+    redis_url: str = field(default="", repr=False)
+    reconcile: float = 60.0  # 0 is off
+    account: str = ""  # the endpoint in the Cosmos DB connection string
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Settings:
         """Read the environment. Raises SettingsError that names the variable."""
-        env = os.environ if environ is None else environ
+        env = {name: text.strip() for name, text in (os.environ if environ is None else environ).items()}
+        endpoint = re.search(r"(?i)AccountEndpoint=([^;]*)", env.get("SAGATRACE_COSMOS_CONNECTION_STRING", ""))
         return cls(
-            store=env.get("SAGATRACE_STORE", "").strip() or default_store_url(),
-            max_wait=_number(env, "SAGATRACE_MAX_WAIT", "seconds", _DEFAULT_MAX_WAIT, below=3600),
-            outbox=env.get("SAGATRACE_OUTBOX", "").strip() or "auto",
-            outbox_mb=_number(env, "SAGATRACE_OUTBOX_MB", "megabytes", _DEFAULT_OUTBOX_MB, below=1 << 20),
-            mirror=env.get("SAGATRACE_MIRROR", "").strip(),
+            store=env.get("SAGATRACE_STORE") or default_store_url(),
+            max_wait=_number(env, "SAGATRACE_MAX_WAIT", 5.0, "seconds", below=3600),
+            outbox=env.get("SAGATRACE_OUTBOX") or "auto",
+            outbox_mb=_number(env, "SAGATRACE_OUTBOX_MB", 256.0, "megabytes", below=1 << 20),
+            mirror=env.get("SAGATRACE_MIRROR", ""),
+            redact=env.get("SAGATRACE_REDACT", ""),
+            redis_url=env.get("SAGATRACE_REDIS_URL", ""),
+            reconcile=_number(env, "SAGATRACE_RECONCILE", 60.0, "seconds", below=86_400, off=0.0),
+            account=endpoint[1] if endpoint else "",
         )
+
+    @property
+    def store_id(self) -> str:
+        """The name of the store's own outbox in a directory of outboxes."""
+        here = Path.cwd() if re.match(r"sqlite:///[^/~]", self.store) else ""  # a path relative to it
+        return sha256(f"{self.store} {self.account} {here}".encode()).hexdigest()[:16]
 
 
 def default_store_url() -> str:
-    """The embedded store in the user's data directory, by the platform's conventions."""
-    path = Path(platformdirs.user_data_dir("sagatrace", appauthor=False)) / "traces.db"
-    return f"sqlite:///{path}"
+    """Return the URL of the embedded store in the user's data directory, by the platform's conventions."""
+    return f"sqlite:///{platformdirs.user_data_path('sagatrace', appauthor=False) / 'traces.db'}"
 
 
 def masked(url: str) -> str:
-    """The URL fit to be shown: passwords and keys in it are replaced by `***`."""
-    # A password begins at the first colon and ends at the last @, as those who take URLs apart have it.
+    """Return the URL fit to be shown: passwords and keys in it are replaced by `***`."""
+    # A password begins at the first colon and ends at the last @, as URL parsers have it.
     url = re.sub(r"(?<=://)([^/@:\s]*):[^/\s]*@", r"\1:***@", url)
     return re.sub(r"(?i)((?:account_?key|password|token|sig|secret)=)[^;&\s]*", r"\1***", url)
 
 
-def redis_said(error: BaseException) -> str:
-    """An error met on the way to Redis, in one line fit to be shown.
-
-    A Redis that lacks a command repeats what it was sent with it: that of the sign-in is the password.
-    """
-    said, cut, _ = " ".join(str(error).split()).partition(", with args beginning with")
-    hint = ": to sign in to one so old takes `protocol=2` in the URL" if cut and "HELLO" in said else ""
-    return f"{type(error).__name__}: {said}{hint}"
-
-
-def _number(env: Mapping[str, str], name: str, unit: str, default: float, *, below: int) -> float:
-    text = env.get(name, "").strip()
+def _number(
+    env: Mapping[str, str], name: str, default: float, unit: str, *, below: int, off: float | None = None
+) -> float:
+    text = env.get(name, "")
     if not text:
         return default
+    if text == "off" and off is not None:
+        return off
     try:
         value = float(text)
     except ValueError:
-        value = math.nan
+        value = -1.0
     if not 0 < value < below:
+        instead = "" if off is None else ", nor `off`"
         example = f"{name}={default:g}"
-        raise SettingsError(f"{name}={text!r} is not a number of {unit} between 0 and {below}, e.g. {example}")
+        raise SettingsError(f"{name}={text!r} is not a number of {unit} between 0 and {below}{instead}, e.g. {example}")
     return value

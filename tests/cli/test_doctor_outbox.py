@@ -65,18 +65,6 @@ def test_a_fresh_event_is_no_fault_and_what_was_lost_is(tmp_path: Path) -> None:
     ]
 
 
-def test_an_outbox_of_another_store_is_a_fault(tmp_path: Path) -> None:
-    patient, outbox = _patient(tmp_path)
-    Outbox(outbox, store=patient.environ["SAGATRACE_STORE"]).append(
-        [new_event(trace_id="T", span_id="S", event_type="x")]
-    )
-    assert [check.state for check in _said(patient)] == ["ok"]
-    other = f"sqlite:///{tmp_path}/other.db"
-    found = _said(Patient({**patient.environ, "SAGATRACE_OUTBOX": str(outbox)}, other))
-    assert [check.state for check in found] == ["fault", "ok"]
-    assert f"keeps events for {patient.environ['SAGATRACE_STORE']}, not for {other}" in found[0].said
-
-
 def test_a_file_that_locks_the_workers_out_is_named_with_its_owner(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

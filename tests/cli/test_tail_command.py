@@ -15,10 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from sagas import event, failed, succeeded
+from sagas import failed, succeeded
 from sagatrace.events import TraceEvent, new_event, utc_timestamp
 from sagatrace.mirror import Mirror, Publisher
 from sagatrace.stores import EventStore, open_store
+from sagatrace.stores.codec import document_of
 from servers import running_redis, until
 
 
@@ -136,7 +137,7 @@ def test_what_is_printed_as_json_is_what_is_stored(store: EventStore) -> None:
         tail.until("polling every 1 s")
         store.append([*failed("A"), *succeeded("B")])
         until(lambda: len(tail.lines) == 22, "all of it")
-        stored = [one.document() for trace_id in "AB" for one in store.fetch_trace(trace_id).events]
+        stored = [document_of(one) for trace_id in "AB" for one in store.fetch_trace(trace_id).events]
         assert sorted(map(json.loads, tail.lines), key=str) == sorted(stored, key=str)
 
 
@@ -201,7 +202,8 @@ def test_a_trace_that_is_not_there_has_its_own_status(store: EventStore) -> None
 
 
 def test_what_jobs_wrote_reaches_no_terminal_as_more_than_text(store: EventStore) -> None:
-    store.append([event("\x1b]0;T", "s", "stage:\x1b[31m:failed", 1.0, data={"error": "a\x1b[2Jb\u202ec\n"})])
+    data = {"error": "a\x1b[2Jb\u202ec\n"}
+    store.append([new_event(trace_id="\x1b]0;T", span_id="s", event_type="stage:\x1b[31m:failed", data=data)])
     for arguments in (["\x1b]0;T"], ["\x1b]0;T", "--json"]):
         with tailing(store, *arguments) as tail:
             assert tail.ends() in (4, 6)

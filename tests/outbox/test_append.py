@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import os
 import random
 import resource
-import shutil
 import signal
 import stat
 import tempfile
@@ -16,15 +14,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from faults import in_child, stored
 from sagatrace import TraceContext, Tracer
-from sagatrace.errors import OutboxFullError, OutboxMismatchError
-from sagatrace.events import TraceEvent, new_event, utc_timestamp
-from sagatrace.outbox import ACTIVE, REFUSED, STORE, Outbox, outbox_directory, seal, sealed_segments
+from sagatrace.errors import OutboxFullError
+from sagatrace.events import TraceEvent, new_event
+from sagatrace.outbox import ACTIVE, REFUSED, Outbox, outbox_directory, seal, sealed_segments
 from sagatrace.settings import Settings
 from sagatrace.shipper.segment import DEAD_LETTERS
 from sagatrace.shipper.shipper import Shipper
@@ -85,42 +82,6 @@ def test_no_descriptor_stays_open(outbox: Outbox) -> None:
 
 
 FIELDS = {"id": "e1", "trace_id": "T", "span_id": "S", "event_type": "job:started", "data": {"note": "a\nb"}}
-
-
-def test_a_draft_is_the_event_of_the_moment_it_is_kept(outbox: Outbox) -> None:
-    tracer = Tracer(outbox)
-    assert tracer.draft(FIELDS) is None, "before the first event nothing is opened"
-    tracer.emit("ai:decision", TOP, event_id="e0")
-    draft, late = tracer.draft(FIELDS), tracer.draft(FIELDS | {"id": "e2", "status": "success"}, replace=True)
-    assert draft is not None
-    assert late is not None
-    before = utc_timestamp()
-    assert (draft.keep(), late.keep()) == (True, True)
-    lines = [json.loads(line) for line in (outbox.directory / ACTIVE).read_text().split("\n") if line][1:]
-    assert [line.get("replace") for line in lines] == [None, True]
-    _, kept, other = shipped(outbox.directory)
-    assert before <= kept.timestamp <= utc_timestamp()
-    assert kept == new_event(**FIELDS, timestamp=kept.timestamp)
-    assert (other.id, other.status) == ("e2", "success")
-
-
-@pytest.mark.parametrize("field", [{"trace_id": "x" * 256}, {"span_id": "\ud800"}, {"data": {"o": object()}}])
-def test_what_cannot_be_stored_as_it_is_makes_no_draft(outbox: Outbox, field: dict[str, Any]) -> None:
-    tracer = Tracer(outbox)
-    tracer.emit("ai:decision", TOP)
-    assert tracer.draft(FIELDS | field) is None
-
-
-def test_of_drafts_too_the_last_tenth_takes_only_what_ends_something(tmp_path: Path) -> None:
-    outbox = Outbox(tmp_path, max_bytes=20_000)
-    with contextlib.suppress(OutboxFullError):
-        for number in range(100):
-            outbox.append([event(number, size=500)])
-            seal(tmp_path)
-    refused = (tmp_path / REFUSED).stat().st_size
-    assert not outbox.draft(FIELDS).keep()
-    assert outbox.draft(FIELDS | {"event_type": "job:completed"}).keep()
-    assert (tmp_path / REFUSED).stat().st_size == refused, "counted by whoever emits it after all"
 
 
 @pytest.mark.parametrize("end", [lambda: os._exit(0), lambda: os.kill(os.getpid(), signal.SIGKILL)])
@@ -321,32 +282,45 @@ def test_when_neither_takes_the_event_it_is_lost_and_the_store_is_not_asked_each
     assert "and the outbox is unusable: [Errno 20]" in caplog.records[0].getMessage()
 
 
-def test_an_outbox_of_another_store_is_bypassed_and_left_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    directory, one, other = tmp_path / "outbox", f"sqlite:///{tmp_path}/one.db", f"sqlite:///{tmp_path}/other.db"
-    monkeypatch.setenv("SAGATRACE_OUTBOX", str(directory))
-    monkeypatch.setenv("SAGATRACE_STORE", one)
-    assert Tracer().emit("ai:decision", TOP, event_id="e1")
-    assert os.readlink(directory / STORE) == one  # noqa: PTH115 - a Path would lose slashes
-    monkeypatch.setenv("SAGATRACE_STORE", other)
-    tracer = Tracer()
-    with caplog.at_level(logging.ERROR, "sagatrace"):
-        assert tracer.emit("ai:decision", TOP, event_id="e2")
-    tracer.close()
-    assert tracer.lost == {"delivered directly, outbox unusable: OutboxMismatchError": 1}
-    assert f"keeps events for {one}, not for {other}: set SAGATRACE_STORE" in caplog.text
-    assert stored(tmp_path / "other.db") == [("T", "e2")]
-    assert [one.id for one in shipped_to(SqliteStore(tmp_path / "one.db"), directory)] == ["e1"]
+def test_each_store_has_an_outbox_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = f"sqlite:///{tmp_path}/one.db", f"sqlite:///{tmp_path}/other.db"
+    monkeypatch.setenv("SAGATRACE_OUTBOX", str(tmp_path / "outbox"))
+    for store, name in ((one, "e1"), (other, "e2")):
+        monkeypatch.setenv("SAGATRACE_STORE", store)
+        assert Tracer().emit("ai:decision", TOP, event_id=name)
+    directories = [outbox_directory(Settings(store=store, outbox=f"{tmp_path}/outbox")) for store in (one, other)]
+    assert None not in directories
+    assert [[one.id for one in shipped(directory)] for directory in directories if directory] == [["e1"], ["e2"]]
 
 
-def test_an_outbox_made_anew_knows_its_store_again(outbox: Outbox) -> None:
-    lasting = Outbox(outbox.directory, store="sqlite:////a.db")
-    lasting.append([event(1)])
-    shutil.rmtree(outbox.directory)
-    lasting.append([event(1)])
-    with pytest.raises(OutboxMismatchError, match=r"keeps events for sqlite:////a\.db, not for sqlite:////b\.db"):
-        Outbox(outbox.directory, store="sqlite:////b.db").append([event(2)])
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"SAGATRACE_STORE": "cosmos://a/db/c"}, {"SAGATRACE_STORE": "cosmos://b/db/c"}),
+        (
+            {
+                "SAGATRACE_STORE": "cosmos:///db/c",
+                "SAGATRACE_COSMOS_CONNECTION_STRING": "AccountEndpoint=https://a/;K=1",
+            },
+            {
+                "SAGATRACE_STORE": "cosmos:///db/c",
+                "SAGATRACE_COSMOS_CONNECTION_STRING": "AccountEndpoint=https://b/;K=1",
+            },
+        ),
+    ],
+)
+def test_no_two_accounts_share_an_outbox(one: dict[str, str], other: dict[str, str]) -> None:
+    assert outbox_directory(Settings.from_env(one)) != outbox_directory(Settings.from_env(other))
+    assert outbox_directory(Settings.from_env(one)) == outbox_directory(Settings.from_env(one))
+
+
+def test_a_relative_file_in_two_directories_is_two_stores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = set()
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        found.add(outbox_directory(Settings(store="sqlite:///traces.db", outbox=f"{tmp_path}/outbox")))
+    assert len(found) == 2
 
 
 def test_where_events_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -356,7 +330,11 @@ def test_where_events_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert outbox_directory(local, in_worker=True) == tmp_path / "traces.db-outbox"
     assert outbox_directory(Settings(store=local.store, outbox="off"), in_worker=True) is None
     assert outbox_directory(Settings(store="memory:"), in_worker=True) is None
-    assert outbox_directory(Settings(store=local.store, outbox=f"{tmp_path}/o")) == tmp_path / "o"
+    assert outbox_directory(Settings(store=local.store, outbox="worker")) == tmp_path / "traces.db-outbox"
+    explicit = outbox_directory(Settings(store=local.store, outbox=f"{tmp_path}/o"))
+    assert explicit is not None
+    assert explicit.parent == tmp_path / "o"
+    assert outbox_directory(Settings(store="off", outbox=f"{tmp_path}/o")) is None
     assert Settings.from_env({"SAGATRACE_OUTBOX": " off "}).outbox == "off"
     assert Settings.from_env({}).outbox == "auto"
     assert Settings.from_env({"SAGATRACE_OUTBOX_MB": "0.5"}).outbox_mb == 0.5

@@ -24,6 +24,7 @@ from sagatrace.outbox import Outbox
 from sagatrace.settings import Settings
 from sagatrace.shipper.shipper import Shipper
 from sagatrace.stores import EventStore, open_store
+from sagatrace.stores.codec import document_of
 from sagatrace_tui.demo.redis_server import RedisServer
 from servers import running_redis, until
 
@@ -102,7 +103,7 @@ def test_what_the_store_has_otherwise_is_not_published_as_it_came(tmp_path: Path
                 shipper.run_once()
             told = [json.loads(next_message(heard)["data"]) for _ in range(3)]
             shipper.close()
-    assert told[0] == seen.document()
+    assert told[0] == document_of(seen)
     assert told[1:] == [{"id": event.id, "trace_id": "T"} for event in (presumed, new)]
     assert {event.id: event for event in store.fetch_trace("T").events} == {seen.id: seen, new.id: new}
 

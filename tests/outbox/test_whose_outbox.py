@@ -1,22 +1,19 @@
-"""An outbox is one store's and one user's: nobody else delivers it, or leaves a file there."""
+"""An outbox belongs to one user: no other user delivers it, or leaves a file there."""
 
 from __future__ import annotations
 
 import os
 import tempfile
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from sagatrace.errors import OutboxMismatchError, SagatraceError
+from sagatrace.errors import SagatraceError
 from sagatrace.events import TraceEvent, new_event
 from sagatrace.outbox import ACTIVE, Outbox
 from sagatrace.shipper.launcher import ShipperKeeper
 from sagatrace.shipper.shipper import Shipper
-from sagatrace.shipper.status import describe_outbox
 from sagatrace.stores.memory import MemoryStore
 
 
@@ -31,40 +28,6 @@ def outbox(tmp_path: Path) -> Outbox:
 
 def files(directory: Path) -> list[str]:
     return sorted(path.name for path in directory.iterdir())
-
-
-def test_an_outbox_of_another_store_is_not_delivered(outbox: Outbox) -> None:
-    Outbox(outbox.directory, store="sqlite:////a.db").append([event("e1")])
-    store = MemoryStore()
-    shipper = Shipper(outbox.directory, store)
-    with pytest.raises(OutboxMismatchError, match=r"keeps events for sqlite:////a\.db, not for memory:"):
-        shipper.run_once()
-    shipper.close()
-    assert store.fetch_trace("T").events == ()
-    assert describe_outbox(outbox.directory).segments == 1
-
-
-def test_a_shipper_that_was_there_first_does_not_deliver_another_store_s_events(
-    outbox: Outbox, until: Callable[..., Any]
-) -> None:
-    store, caught = MemoryStore(), []
-    shipper = Shipper(outbox.directory, store)
-
-    def follow() -> None:
-        try:
-            shipper.follow(threading.Event())
-        except OutboxMismatchError as error:
-            caught.append(error)
-
-    thread = threading.Thread(target=follow)
-    thread.start()
-    until(lambda: describe_outbox(outbox.directory).shipper, "a shipper")
-    Outbox(outbox.directory, store="sqlite:////a.db").append([event("e1")])
-    thread.join(10)
-    shipper.close()
-    assert len(caught) == 1
-    assert store.fetch_trace("T").events == ()
-    assert describe_outbox(outbox.directory).segments == 1
 
 
 @pytest.fixture

@@ -7,11 +7,12 @@ from typing import Any, Final, NoReturn
 
 from rq.job import Job
 
-from sagatrace.outbox import Draft, Outbox
+from sagatrace.outbox import Outbox
 from sagatrace.rq import SimpleWorker, Worker
-from sagatrace.rq.hooks import OverseerMixin, _Teller
+from sagatrace.rq.hooks import RecordingMixin
+from sagatrace.rq.parent import TracedWorkerMixin
 from sagatrace.rq.queue import TracedQueue
-from sagatrace.rq.recorder import JobTeller
+from sagatrace.rq.recorder import JobRecorder
 from sagatrace.shipper.launcher import ShipperKeeper
 from sagatrace.tracer import Tracer
 
@@ -24,15 +25,14 @@ class Asking(Worker):
 
 
 OWNERS: Final[tuple[type[Any], ...]] = (
-    JobTeller,
-    _Teller,
-    OverseerMixin,
+    JobRecorder,
+    RecordingMixin,
+    TracedWorkerMixin,
     Asking,
     ShipperKeeper,
     Tracer,
     TracedQueue,
     Outbox,
-    Draft,
 )
 
 

@@ -16,7 +16,7 @@ from rq import Callback, Queue, Repeat, Retry
 from rq.job import Job, JobStatus
 
 from sagatrace.rq.queue import TracedQueue
-from sagatrace.rq.recorder import JobTeller, faults
+from sagatrace.rq.recorder import JobRecorder, faults
 from sagatrace.tracer import Tracer
 from sagatrace_tui.demo.workers import worker_environment
 
@@ -24,37 +24,28 @@ pytestmark = pytest.mark.xdist_group("faults")  # one process, as they share wha
 
 HERE = Path(__file__).parent
 PLACES = [
-    "JobTeller.__init__",
-    "_Teller.begin",
-    "JobTeller.place_of",
-    "JobTeller.carry",
-    "JobTeller.begin_again",
-    "JobTeller.repeat",
-    "JobTeller.failure",
-    "JobTeller.error_of",
-    "JobTeller.start",
-    "JobTeller.finish",
-    "JobTeller.end",
-    "JobTeller.emit",
-    "JobTeller.share",
-    "_Teller.error_of",
-    "_Teller.shared",
-    "_Teller.untold",
-    "_Teller.is_done",
-    "OverseerMixin._keep_shipper",
-    "OverseerMixin._tell_start",
-    "OverseerMixin._see_to_the_end",
+    "JobRecorder.__init__",
+    "JobRecorder.begin",
+    "JobRecorder.place_of",
+    "JobRecorder.carry",
+    "JobRecorder.keep_meta",
+    "JobRecorder.repeat",
+    "JobRecorder.failure",
+    "JobRecorder.end",
+    "JobRecorder.record",
+    "JobRecorder.leave_note",
+    "JobRecorder.note",
+    "JobRecorder.has_end",
+    "TracedWorkerMixin._keep_shipper",
+    "TracedWorkerMixin._ensure_end",
     "ShipperKeeper.__init__",
     "ShipperKeeper.attend",
     "ShipperKeeper.close",
     "Tracer.__init__",
     "Tracer.emit",
-    "Tracer.draft",
-    "Tracer.by_environment",
-    "Outbox.draft",
-    "Draft.keep",
+    "Outbox.append",
 ]
-ASKING = ["JobTeller.complete", "Asking.job_data"]  # what only workers call that were asked to tell more
+ASKING = ["Asking.job_data"]  # what only workers call that were asked to record more
 
 
 def enqueue(queue: Queue) -> dict[str, Job]:
@@ -135,9 +126,10 @@ def test_a_fault_at_any_place_changes_no_job_and_is_logged_once(bench: Bench, un
     assert {place: happened for place, happened, _ in found if happened != untraced} == {}
     logged = {place: said.count("a hook failed") for place, _, said in found}
     # Without the page that horse and worker share, each horse logs for itself; what no hook calls logs nothing.
-    apart = {"JobTeller.__init__", "JobTeller.share", "_Teller.shared", "Tracer.__init__"}
+    apart = {"JobRecorder.__init__", "JobRecorder.leave_note", "JobRecorder.note", "Tracer.__init__", "Outbox.append"}
     assert {place: times for place, times in logged.items() if times != 1 and place not in apart} == {}
-    assert all(logged[place] >= 1 for place in apart - {"JobTeller.share", "Tracer.__init__"})
+    assert all(logged[place] >= 1 for place in apart - {"JobRecorder.leave_note", "Tracer.__init__", "Outbox.append"})
+    assert [said.count("event lost: MemoryError") for place, _, said in found if place == "Outbox.append"] == [1]
 
 
 @pytest.mark.parametrize(
@@ -168,7 +160,7 @@ def test_a_store_that_refuses_while_rq_abandons_a_job_leaves_rq_s_clean_up_as_it
     bench.redis.lpop(queue.key)
     job.set_status(JobStatus.STARTED)
     bench.redis.zadd(queue.started_job_registry.key, {f"{job.id}:{'0' * 32}": 1})
-    bench.run("abandoned", "faulty.Worker", FAULT="OverseerMixin._tell_abandoned")
+    bench.run("abandoned", "faulty.Worker", FAULT="TracedWorkerMixin._record_abandoned")
     assert job.get_status() == "failed"
 
 
@@ -189,7 +181,7 @@ def test_a_queue_whose_tracing_fails_enqueues(bench: Bench, monkeypatch: pytest.
 
 
 def test_a_job_that_runs_in_the_producer_keeps_its_error(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(JobTeller, "__init__", fault)
+    monkeypatch.setattr(JobRecorder, "__init__", fault)
     now = TracedQueue("faulty-sync", is_async=False, connection=bench.redis)
     job = now.enqueue(fates.fail)
     assert job.get_status() == "failed"

@@ -106,9 +106,11 @@ def test_no_attempt_is_without_exactly_one_end(matrix: Matrix) -> None:
 
 
 def test_a_step_names_the_execution_that_it_was_opened_in(matrix: Matrix) -> None:
-    """Whatever the worker, as no hook of ours runs in what RQ 2 spawns."""
+    """In every worker but the one that RQ 2 spawns work-horses with: no hook of ours runs in those."""
     found = 0
-    for name, events in matrix.events.items():
+    unhooked = "spawn" if matrix.rq.startswith("2") else "none of them"
+    hooked = {name: events for name, events in matrix.events.items() if not name.startswith(unhooked)}
+    for name, events in hooked.items():
         for step in [event for event in events if event.event_type == "stage:step:started"]:
             attempts = [event for event in events if event.span_id == step.parent_span_id and event.id[-6:] == ":start"]
             (own,) = [event for event in attempts if event.id == f"{step.data.get('execution')}:start"]
@@ -118,7 +120,7 @@ def test_a_step_names_the_execution_that_it_was_opened_in(matrix: Matrix) -> Non
             )
             assert ["execution" in event.data for event in ends] == [False], name
             found += 1
-    assert found == 2 * sum(row["row"].endswith("everyday") for row in matrix.rows)
+    assert found == 2 * sum(name.endswith("everyday") for name in hooked)
 
 
 def test_an_attempt_ends_before_the_next_begins(matrix: Matrix) -> None:

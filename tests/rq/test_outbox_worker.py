@@ -17,6 +17,8 @@ from rq import Queue
 
 from faults import shippers, stored
 from sagatrace import TraceContext, trace_meta
+from sagatrace.outbox import outbox_directory
+from sagatrace.settings import Settings
 from sagatrace.shipper.status import describe_outbox
 from sagatrace_tui.demo.workers import worker_command, worker_environment
 
@@ -51,7 +53,7 @@ def test_a_burst_worker_ends_when_its_events_are_in_the_store(
     work_off(redis_server, f"sqlite:///{tmp_path}/traces.db", "outbox", path=Path(__file__).parent)
     assert told(tmp_path / "traces.db", "T") == 80
     assert shippers(outbox) == []
-    assert sorted(path.name for path in outbox.iterdir()) == ["shipper.lock", "shipper.log", "store", "users.lock"]
+    assert sorted(path.name for path in outbox.iterdir()) == ["shipper.lock", "shipper.log", "users.lock"]
 
 
 def test_a_store_that_is_down_holds_up_neither_jobs_nor_for_long_the_worker_s_end(
@@ -65,11 +67,13 @@ def test_a_store_that_is_down_holds_up_neither_jobs_nor_for_long_the_worker_s_en
     command = worker_command(redis_server, "--burst", "--path", str(Path(__file__).parent), "outbox")
     settings = {"SAGATRACE_OUTBOX": str(outbox), "SAGATRACE_MAX_WAIT": "1"}
     environment = worker_environment(f"sqlite:///{database}") | settings
+    directory = outbox_directory(Settings.from_env(environment))
+    assert directory is not None
     worker = subprocess.run(command, env=environment, capture_output=True, timeout=300, check=True)
     assert [job.get_status(refresh=True).value for job in jobs] == ["finished"] * 5
     assert b"events still wait in" in worker.stderr
-    assert describe_outbox(outbox).size > 0
-    (lingering,) = shippers(outbox)
+    assert describe_outbox(directory).size > 0
+    (lingering,) = shippers(directory)
     lingering.terminate()
     psutil.wait_procs([lingering], timeout=120)
     database.rmdir()

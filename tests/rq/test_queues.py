@@ -16,6 +16,7 @@ from rq.job import Dependency, Job
 from sagatrace import TraceContext, TraceEvent, Tracer, trace_meta
 from sagatrace.context import META_KEY, context_from_meta
 from sagatrace.rq.queue import TracedQueue, job
+from sagatrace.stores.codec import document_of
 from sagatrace.stores.memory import MemoryStore
 
 CONTEXT = TraceContext("T", "S")
@@ -172,4 +173,4 @@ def test_a_job_that_runs_at_once_is_told_as_one_that_a_worker_ran(redis: Redis) 
 def test_no_argument_is_recorded(producer: Producer) -> None:
     confidential = "correct horse battery staple"
     producer.here.enqueue(fates.succeed, confidential, job_id="with-secret")
-    assert confidential not in str([event.document() for event in producer.store.fetch_trace("T").events])
+    assert confidential not in str([document_of(event) for event in producer.store.fetch_trace("T").events])

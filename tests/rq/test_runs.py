@@ -71,7 +71,7 @@ def test_a_repetition_for_later_says_when(scenes: Scenes) -> None:
     execution = starts(events)[0].id.removesuffix(":start")
     assert (last.event_type, last.id) == ("job:scheduled", f"{execution}:repeat")
     assert last.data["scheduled_for"] > last.timestamp
-    assert "attempt" not in last.data
+    assert last.data["attempt"] == 1
 
 
 def test_without_context_a_reused_id_begins_a_trace_and_the_same_job_stays_in_its_own(scenes: Scenes) -> None:

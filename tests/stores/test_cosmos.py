@@ -20,6 +20,7 @@ from cosmos_server import CosmosAccount
 from sagatrace.errors import SettingsError, StoreError
 from sagatrace.events import TraceEvent, new_event
 from sagatrace.stores import AppendError, EventStore, Search, open_store
+from sagatrace.stores.codec import document_of
 from sagatrace.stores.cosmos.access import CosmosSettings
 from sagatrace.stores.cosmos.fitting import encoded_size, fitted
 from sagatrace.stores.cosmos.provisioning import TTL_SECONDS, container_properties, differences, provision
@@ -203,7 +204,7 @@ def test_an_event_that_cutting_does_not_help_is_refused_alone(store: CosmosStore
 )
 @pytest.mark.parametrize("limit", [50_000, 60_000, 10**6])
 def test_what_is_fitted_fits_and_is_otherwise_unchanged(data: dict[str, Any], limit: int) -> None:
-    document = event(data=data).document()
+    document = document_of(event(data=data))
     small = fitted(document, limit)
     assert small is not None
     assert encoded_size(small) <= limit

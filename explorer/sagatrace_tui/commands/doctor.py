@@ -9,15 +9,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Final, Literal
 
 import click
 
-from sagatrace.errors import OutboxMismatchError, SagatraceError, StoreError, StoreNotFoundError
+from sagatrace.errors import SagatraceError, StoreError, StoreNotFoundError
 from sagatrace.events import new_event
-from sagatrace.outbox import outbox_directory, require_label
-from sagatrace.settings import Settings, masked, redis_said
+from sagatrace.mirror.address import redis_error_text
+from sagatrace.outbox import outbox_directory
+from sagatrace.settings import Settings, masked
 from sagatrace.shipper.lock import strangers
 from sagatrace.stores import EventStore, ReadCost, Search, open_store
 from sagatrace_tui.commands.outcome import Exit, one_line_errors, store_option
@@ -169,7 +169,6 @@ def _outbox(patient: Patient) -> Iterator[Check]:
             yield Check(
                 "outbox", "fault", f"{path} belongs to {owner} and locks {user} out: chown it, or remove a lock"
             )
-        yield from _label(settings, directory)
         state = describe_outbox(directory)
     except OSError as error:
         yield Check("outbox", "fault", f"{directory} cannot be looked at ({error}): run doctor as the workers' user")
@@ -190,13 +189,6 @@ def _outbox(patient: Patient) -> Iterator[Check]:
         yield Check("outbox", "fault", f"{plural(state.refused, 'event')} refused while it was full: lost")
 
 
-def _label(settings: Settings, directory: Path) -> Iterator[Check]:
-    try:
-        require_label(directory, open_store(settings.store).label)
-    except OutboxMismatchError as error:
-        yield Check("outbox", "fault", str(error))
-
-
 def _redis(patient: Patient) -> Iterator[Check]:
     url = patient.environ.get("SAGATRACE_REDIS_URL", "").strip()
     if not url:
@@ -208,7 +200,7 @@ def _redis(patient: Patient) -> Iterator[Check]:
         with redis.Redis.from_url(url, socket_timeout=3, socket_connect_timeout=3) as client:
             client.ping()
     except (redis.RedisError, ValueError, OSError) as error:
-        said = redis_said(error).replace(url, masked(url))
+        said = redis_error_text(error).replace(url, masked(url))
         yield Check(
             "redis", "fault", f"{masked(url)} gives no answer ({said}): check SAGATRACE_REDIS_URL and the server"
         )

@@ -12,7 +12,7 @@ from sagatrace.settings import Settings, masked
 if TYPE_CHECKING:
     from redis import Redis
 
-__all__ = ["MAX_MESSAGE", "PULSE", "Mirror", "open_mirror"]
+__all__ = ["MAX_MESSAGE", "PULSE", "Mirror", "open_mirror", "redis_error_text"]
 
 MAX_MESSAGE: Final = 1 << 18
 PULSE: Final = 2.0
@@ -110,3 +110,13 @@ def _service(parts: SplitResult) -> tuple[str, str]:
 def open_mirror(settings: Settings, store_label: str) -> Mirror | None:
     """The mirror of these settings; None when it is off. Raises SettingsError."""
     return Mirror(settings.mirror, store_label) if settings.mirror else None
+
+
+def redis_error_text(error: BaseException) -> str:
+    """Return an error met on the way to Redis, in one line fit to be shown.
+
+    A Redis that lacks a command repeats its arguments: those of the sign-in hold the password.
+    """
+    text, cut, _ = " ".join(str(error).split()).partition(", with args beginning with")
+    hint = ": to sign in to so old a server, write `protocol=2` in the URL" if cut and "HELLO" in text else ""
+    return f"{type(error).__name__}: {text}{hint}"

@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from sagatrace.events import UNREADABLE
+from sagatrace.event import UNREADABLE
 from sagatrace.mirror.address import PULSE
 
 __all__ = ["SILENCE", "Link", "Phase"]

@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from sagatrace.events import TraceEvent, encode_event
-from sagatrace.mirror.address import MAX_MESSAGE, PULSE, Mirror
-from sagatrace.settings import redis_said
+from sagatrace.event import TraceEvent, encode_event
+from sagatrace.mirror.address import MAX_MESSAGE, PULSE, Mirror, redis_error_text
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -118,7 +117,7 @@ class Publisher:
             self._disconnect()
             self._rest = min(_LONGEST_REST, 2 * self._rest or _FIRST_REST)
             self._closed_until = time.monotonic() + self._rest
-            self._lose(self._sent(), redis_said(error))
+            self._lose(self._sent(), redis_error_text(error))
             return
         if self._rest:
             log.info("publishing to %s again; %d events were not published", self._mirror.label, self.lost)

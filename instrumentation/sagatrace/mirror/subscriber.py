@@ -13,10 +13,10 @@ from typing import Any, Final
 import msgspec
 
 from sagatrace.errors import EventError
-from sagatrace.events import UNREADABLE, TraceEvent, decode_event
-from sagatrace.mirror.address import MAX_MESSAGE, PULSE, Mirror
+from sagatrace.event import UNREADABLE, TraceEvent
+from sagatrace.mirror.address import MAX_MESSAGE, PULSE, Mirror, redis_error_text
 from sagatrace.mirror.connection_state import Link, Phase
-from sagatrace.settings import redis_said
+from sagatrace.stores.codec import decode_event
 
 __all__ = ["Heard", "Subscriber"]
 
@@ -120,7 +120,7 @@ class Subscriber:
             rest = _FIRST_REST if self._link.gaps != began else min(_LONGEST_REST, 2 * rest or _FIRST_REST)
 
     def _lost(self, error: Exception) -> None:
-        fault = redis_said(error)
+        fault = redis_error_text(error)
         self._mirror.heard_at = float("-inf")
         with self._lock:
             is_news, self._fault = self._fault is None, fault

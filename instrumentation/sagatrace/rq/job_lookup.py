@@ -21,7 +21,7 @@ from rq.job import Job
 from rq.registry import ScheduledJobRegistry, StartedJobRegistry
 from rq.results import Result
 
-from sagatrace.events import UNREADABLE, utc_timestamp
+from sagatrace.event import UNREADABLE, utc_timestamp
 
 __all__ = ["Aftermath", "facts_of", "name_of", "place_of_redis", "read_aftermath", "url_of_redis"]
 

@@ -29,9 +29,9 @@ from rq.exceptions import DeserializationError
 from rq.job import Job, JobStatus
 
 from sagatrace.context import META_KEY, TraceContext, TraceRef, trace_meta
-from sagatrace.events import utc_timestamp
+from sagatrace.event import utc_timestamp
 from sagatrace.rq.job_lookup import facts_of, place_of_redis
-from sagatrace.rq.recorder import Harmless, JobTeller, context_of
+from sagatrace.rq.recorder import Harmless, JobRecorder, context_of
 from sagatrace.tracer import Tracer
 
 __all__ = ["TracedQueue", "job"]
@@ -47,7 +47,7 @@ class TracedQueue(rq.Queue):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._sync: dict[str, JobTeller] = {}  # of the jobs that run here, by their ids
+        self._sync: dict[str, JobRecorder] = {}  # of the jobs that run here, by their ids
 
     def under(self, context: TraceRef) -> Self:
         """The same queue, whose jobs stand under this context."""
@@ -89,20 +89,20 @@ class TracedQueue(rq.Queue):
     def run_sync(self, job: Job) -> Job:
         """With `is_async=False` there is no worker: tell here what one would."""
         execution_id = uuid.uuid4().hex
-        teller: JobTeller | None = None
+        recorder: JobRecorder | None = None
         with _harmless:
-            teller = JobTeller(self._tracer, {"host": socket.gethostname()})
-            teller.emit(job, f"{execution_id}:start", "started", {**_named(job), "sync": True})
-            self._sync[job.id] = teller
+            recorder = JobRecorder(self._tracer, {"host": socket.gethostname()})
+            recorder.record(job, f"{execution_id}:start", "started", {**_named(job), "sync": True})
+            self._sync[job.id] = recorder
         try:
             return super().run_sync(job)
         finally:
             with _harmless:
                 self._sync.pop(job.id, None)
-                if teller is not None and job.get_status(refresh=False) == JobStatus.FINISHED:
-                    teller.end(job, execution_id, "completed", {})
-                elif teller is not None:
-                    teller.failure(job, execution_id, "", {})
+                if recorder is not None and job.get_status(refresh=False) == JobStatus.FINISHED:
+                    recorder.end(job, execution_id, "completed", {})
+                elif recorder is not None:
+                    recorder.failure(job, execution_id, "", {}, utc_timestamp())
 
     def run_job(self, job: Job) -> Job:
         """Keep the exception of a job that runs here for the event."""
@@ -111,7 +111,7 @@ class TracedQueue(rq.Queue):
         except BaseException as error:
             with _harmless:
                 if job.id in self._sync:
-                    self._sync[job.id].errors[job.id] = error
+                    self._sync[job.id].raised[job.id] = error
             raise
 
     @property

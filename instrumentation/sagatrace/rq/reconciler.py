@@ -33,10 +33,11 @@ from typing import Any, Final, Protocol
 from redis import Redis, RedisError
 
 from sagatrace.errors import EventError, SagatraceError, StoreNotFoundError
-from sagatrace.events import Status, TraceEvent, new_event, split_event_type, utc_timestamp
+from sagatrace.event import Status, TraceEvent, new_event, split_event_type, utc_timestamp
+from sagatrace.mirror.address import redis_error_text
 from sagatrace.outbox import Outbox, outbox_directory
 from sagatrace.rq.job_lookup import Aftermath, place_of_redis, read_aftermath
-from sagatrace.settings import Settings, redis_said
+from sagatrace.settings import Settings
 from sagatrace.stores import EventStore, Search, open_store
 
 __all__ = ["REDIS_URL", "Reconciler", "main"]
@@ -98,7 +99,7 @@ class Reconciler:
                 self.look()
             except (SagatraceError, RedisError, OSError) as error:
                 self._log_once(
-                    f"lost jobs cannot be looked for now, asking again until it works: {redis_said(error)}"[:1000]
+                    f"lost jobs cannot be looked for now, asking again until it works: {redis_error_text(error)}"[:1000]
                 )
 
     def look(self) -> int:
@@ -232,7 +233,7 @@ def main(arguments: list[str] | None = None) -> int:
     store = open_store(settings.store, max_wait=settings.max_wait)
     directory = outbox_directory(settings, in_worker=True)
     # An outbox that no shipper drains would keep what is found here to itself.
-    target = Outbox(directory, store=store.label) if directory is not None and directory.exists() else store
+    target = Outbox(directory) if directory is not None and directory.exists() else store
     with Redis.from_url(options.redis_url) as redis:
         reconciler = Reconciler(store, target, redis, grace=options.grace)
         if options.follow:

@@ -1,8 +1,8 @@
-"""What is told of an RQ job by the process that runs it: its place in a trace, its start, the end of each attempt.
+"""Records an RQ job: its place in a trace, its start, and the end of each attempt.
 
-One job is one span, whose id is the job's; RQ's executions of it are the attempts inside. The events of an execution
-have ids made from its own (`<execution>:start`, `<execution>:end`), so whoever tells its end, and however often, there
-is one. What was seen writes over what somebody else, who saw the job no more, could only presume.
+One job is one span, whose id is the job's. RQ's executions of it are its attempts. The events of an execution have ids
+made from its own (`<execution>:start`, `<execution>:end`): however often an end is recorded, there is one. An observed
+end overwrites a presumed one.
 """
 
 from __future__ import annotations
@@ -14,72 +14,60 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import rq
-from rq.exceptions import DeserializationError
 from rq.job import Job, JobStatus
-from rq.timeouts import BaseTimeoutException, JobTimeoutException
+from rq.timeouts import JobTimeoutException
 
 from sagatrace.context import META_KEY, TraceContext, context_from_meta, trace_meta
-from sagatrace.events import MAX_ERROR, Status, TraceEvent, utc_timestamp
-from sagatrace.outbox import Draft
-from sagatrace.tracer import Tracer, error_data
+from sagatrace.errors import SagatraceError, must_pass
+from sagatrace.event import Status, utc_timestamp
+from sagatrace.tracer import MAX_ERROR, Tracer, error_data
 
-if TYPE_CHECKING:
-    from rq.worker.base import BaseWorker as _WorkerBase
-else:
-    _WorkerBase = object
-
-__all__ = ["Harmless", "JobTeller", "Place", "TellingMixin", "context_of", "current_trace", "faults", "running"]
+__all__ = ["Harmless", "JobRecorder", "Place", "context_of", "current_trace", "faults", "running"]
 
 log: Final = logging.getLogger("sagatrace")
 
 _STATUSES: Final[Mapping[str, Status]] = {"completed": "success", "failed": "failed", "abandoned": "failed"}
 _PAGE: Final = 1 << 16
 
+running: Final[ContextVar[TraceContext | None]] = ContextVar("running", default=None)
+"""The place of the job that runs here, as it was before the job could write to its meta."""
+
 
 faults: Final[Counter[str]] = Counter()
-"""What went wrong in hooks of workers and queues, by cause, and with it what they were to tell."""
-
-
-running: Final[ContextVar[TraceContext | None]] = ContextVar("running", default=None)
-"""Where the job that runs here stands, as it was before the job could write to its meta."""
+"""The faults in hooks of workers and queues, by the type of their error."""
 
 
 class Harmless:
-    """`with` it, nothing that goes wrong reaches RQ, but for RQ's own timeout, which may strike inside.
+    """`with` it, an error in a hook is counted and logged once. Interruptions that are meant for the job pass."""
 
-    What every job goes through calls `take` of an `except` instead: a work-horse pays for each function it enters.
-    """
-
-    def __init__(self, afterwards: Callable[[], None] | None = None) -> None:
+    def __init__(self, afterwards: Callable[[], None] = lambda: None) -> None:
         self._afterwards = afterwards
 
     def __enter__(self) -> None:
         pass
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
-        return isinstance(error, Exception) and self.take(error)
-
-    def take(self, error: Exception) -> bool:
-        """Count what went wrong, and log it once; False for RQ's timeout, which must go on."""
-        if isinstance(error, BaseTimeoutException):
+        if not isinstance(error, Exception) or must_pass(error):
             return False
         faults[key := type(error).__name__] += 1
         if faults[key] == 1:
-            text = "sagatrace: a hook failed, RQ goes on (further ones are counted in jobs.faults, not logged)"
-            log.error(text, exc_info=error)
-        if self._afterwards is not None:
-            with suppress(Exception):  # the fault is counted and logged: this only lets the worker know of it
-                self._afterwards()
+            is_ours = isinstance(error, SagatraceError)  # which says in one line what to do
+            log.error(
+                "sagatrace: a hook failed, RQ goes on (further ones are counted in recorder.faults, not logged)%s",
+                f": {error}" if is_ours else "",
+                exc_info=None if is_ours else error,
+            )
+        with suppress(Exception):  # the fault is counted and logged: this only lets the worker know of it
+            self._afterwards()
         return True
 
 
 class Place(NamedTuple):
-    """Where a job's events go, and those of what it does; which attempt it is, and of how many where that is known."""
+    """The place of a job and of the work inside it; which attempt it is, and of how many (0 if unknown)."""
 
     context: TraceContext
     inside: TraceContext
@@ -88,7 +76,7 @@ class Place(NamedTuple):
 
 
 def current_trace() -> TraceContext | None:
-    """Inside a job: the context for what it starts, to be handed on. None outside of a job."""
+    """Return the context for what the running job starts, to be handed on; None outside of a job."""
     job, known = rq.get_current_job(), running.get()
     if job is None or (known is not None and known.span_id == job.id):
         return known if job else None
@@ -96,28 +84,78 @@ def current_trace() -> TraceContext | None:
 
 
 def context_of(job: Job) -> TraceContext:
-    """The context the job was enqueued with, or the top of its own trace."""
+    """Return the context that the job was enqueued with, or the top of a trace of its own."""
     carried = context_from_meta(job.meta)
     if carried is not None:
         return carried
-    # A name of the user's own can come again: when it was created tells one run of it from the next.
+    # A name that a user gave can come again: the time of creation tells one run from the next.
     named_by_rq = len(job.id) == 36 and job.id.count("-") == 4
     return TraceContext(job.id if named_by_rq else f"{job.id[:200]}-{utc_timestamp(job.created_at)}")
 
 
-class JobTeller:
-    """Tells of a worker's jobs, one at a time; a forked work-horse inherits it, and a page of memory both can write."""
+class JobRecorder:
+    """Records a worker's jobs, one at a time. A forked work-horse inherits it, and shares a page of memory with it."""
 
     def __init__(self, tracer: Tracer, facts: Mapping[str, Any]) -> None:
-        self.tracer = tracer
-        self.errors: dict[str, BaseException] = {}
-        self.death = ""  # how the last work-horse ended, where the worker saw it
-        self.execution_id: str | None = None  # the one that was begun last
-        self.nameless = True  # whether the job's name is still to be told, once it is loaded
-        self._facts = facts
+        self.tracer, self._facts = tracer, facts
+        self.raised: dict[str, BaseException] = {}  # by job: RQ hands on only the text of an exception
+        self.death = ""  # how the last work-horse ended, if the worker saw it
+        self.execution_id: str | None = None  # of the execution that began last
         self._places: dict[str, Place] = {}
-        self._draft: Draft | None = None  # of the good end of the execution that was begun last
-        self._page = mmap.mmap(-1, _PAGE)  # one byte: the end is told; four: the length of what `share` left, and that
+        self._page = mmap.mmap(-1, _PAGE)  # a byte: the end is recorded; four: the length of a work-horse's note; it
+
+    def begin(self, execution_id: str) -> None:
+        """Forget the job before."""
+        self._places.clear()
+        self.raised.clear()
+        self.death, self.execution_id = "", execution_id
+        self._page[:5] = bytes(5)
+
+    @property
+    def has_end(self) -> bool:
+        """Whether this process or its work-horse recorded the end of the execution that began last."""
+        return self.execution_id is None or bool(self._page[0])
+
+    def leave_note(self, job: Job | None = None) -> None:
+        """Leave for the worker the counts of lost events, and the error of a job that RQ could not handle."""
+        error = None if job is None else self.raised.get(job.id)
+        text = msgspec.json.encode(
+            {"lost": self.tracer.lost, "faults": faults, "error": None if error is None else error_data(error)}
+        )
+        if len(text) < _PAGE - 5:
+            self._page[1 : 5 + len(text)] = len(text).to_bytes(4) + text
+
+    def note(self) -> dict[str, Any]:
+        """Return the note of the work-horse; empty if there is none."""
+        size = int.from_bytes(self._page[1:5])
+        return dict(msgspec.json.decode(self._page[5 : 5 + size])) if size else {}
+
+    def record(
+        self,
+        job: Job,
+        event_id: str | None,
+        phase: str,
+        data: Mapping[str, Any],
+        *,
+        error: BaseException | None = None,
+        at: str | None = None,
+        replace: bool = False,
+    ) -> None:
+        """Record one event of the job's span."""
+        place, known = self.place_of(job), self.tracer.lost.total()
+        self.tracer.emit(
+            f"job:{phase}",
+            place.context,
+            span_id=job.id,
+            status=_STATUSES.get(phase),
+            event_id=event_id,
+            data={"job_id": job.id, "attempt": place.attempt, **self._facts, **data},
+            error=error,
+            timestamp=at,
+            replace=replace,
+        )
+        if self.tracer.lost.total() > known:
+            self.leave_note()
 
     def end(
         self,
@@ -126,202 +164,85 @@ class JobTeller:
         phase: str,
         data: Mapping[str, Any],
         *,
+        error: BaseException | None = None,
         at: str | None = None,
         replace: bool = True,
     ) -> None:
-        """Record how an attempt ended, and when; with `replace=False` an existing end event wins."""
-        self.emit(job, execution_id and f"{execution_id}:end", phase, data, at=at, replace=replace)
+        """Record how an attempt ended; with `replace=False` an end that is there already wins."""
+        self.record(job, execution_id and f"{execution_id}:end", phase, data, error=error, at=at, replace=replace)
         if execution_id == self.execution_id:
             self._page[0] = 1
 
-    def failure(
-        self, job: Job, execution_id: str | None, said: str, more: Mapping[str, Any], *, at: str | None = None
-    ) -> None:
-        """Tell that an attempt failed, was stopped or will be tried again: as RQ has just left the job object."""
-        status = job.get_status(refresh=False)
-        raised_here = job.id in self.errors
-        data = {**(self.error_of(job) or {"error": said.strip().rstrip(";")[:MAX_ERROR]}), **more}
-        if self.nameless and raised_here:
-            with suppress(DeserializationError):
-                data["job_name"] = job.func_name
-        if self.death:
-            data.setdefault("error_type", "WorkHorseTerminated")
-            data["reason"] = self.death
-        if status == JobStatus.STOPPED:
-            self.end(job, execution_id, "stopped", {"reason": data["error"]}, at=at)
-        elif status in (JobStatus.QUEUED, JobStatus.SCHEDULED):
-            self.end(job, execution_id, "retrying", data, at=at)
-        else:
-            data.pop("next_at", None)
-            self.end(job, execution_id, "failed", data, at=at)
+    def failure(self, job: Job, execution_id: str | None, text: str, more: Mapping[str, Any], at: str) -> None:
+        """Record that an attempt failed, was stopped or will be retried: as RQ has just left the job object."""
+        status, error = job.get_status(refresh=False), self.raised.pop(job.id, None)
+        phase = {JobStatus.STOPPED: "stopped", JobStatus.QUEUED: "retrying", JobStatus.SCHEDULED: "retrying"}.get(
+            status, "failed"
+        )
+        data: dict[str, Any] = {"error": text.strip().rstrip(";")[:MAX_ERROR], **(self.note().get("error") or {})}
+        if error is not None:
+            data = {} if (reason := _reason_of(error)) is None else {"reason": reason}
+        elif self.death:
+            data = {"error_type": "WorkHorseTerminated", **data, "reason": self.death}
+        elif phase == "stopped":
+            data = {"reason": data["error"]}
+        more = {name: value for name, value in more.items() if name != "next_at" or phase == "retrying"}
+        self.end(job, execution_id, phase, {**data, **more}, error=error, at=at)
 
-    def error_of(self, job: Job) -> dict[str, Any]:
-        """What the job raised here; empty if nothing is known of it."""
-        error = self.errors.pop(job.id, None)
-        if error is None:
-            return {}
-        data: dict[str, Any] = dict(error_data(error))
-        if isinstance(error, JobTimeoutException):
-            data["reason"] = "timeout"
-        return data
+    def place_of(self, job: Job) -> Place:
+        """Return the job's place as it was at its start: the job may have overwritten its meta since."""
+        place = self._places.get(job.id)
+        if place is None:
+            carried, context = job.meta.get(META_KEY), context_of(job)
+            known = carried if isinstance(carried, dict) and not _is_over(job, carried) else {}
+            attempt, allowed = known.get("attempt", 1), known.get("attempts_allowed", 0)
+            place = self._places[job.id] = Place(context, TraceContext(context.trace_id, job.id), attempt, allowed)
+        return place
 
     def carry(self, job: Job, *, wait: float = 0, allowed: int = 0) -> dict[str, Any]:
-        """Put the context and the number of the next attempt where RQ's own write of a retry will save them.
+        """Put the context and the number of the next attempt into the meta that RQ saves with a retry.
 
-        Gives what the end of this attempt says of the next, which begins in `wait` seconds.
+        Return what the end of this attempt says of the next, which begins in `wait` seconds.
         """
         place = self.place_of(job)
-        if "unserialized" not in job.meta:  # RQ's stand-in for what it could not read, and will write back as it was
-            # RQ saves with it when this attempt started: an attempt that finds another time is not the next one.
-            counts = {"attempt": place.attempt + 1, "attempts_allowed": allowed, "after": _text_of(job.started_at)}
-            job.meta[META_KEY] = {**trace_meta(place.context)[META_KEY], **counts}
+        # RQ saves with it when this attempt started: an attempt that finds another time is not the next one.
+        after = "" if job.started_at is None else utc_timestamp(job.started_at)
+        self._write_meta(job, {"attempt": place.attempt + 1, "attempts_allowed": allowed, "after": after})
         data: dict[str, Any] = {"attempts_allowed": max(allowed, place.attempt + (job.retries_left or 0))}
         if wait:
             data["next_at"] = utc_timestamp(datetime.now(UTC) + timedelta(seconds=wait))
         return data
 
-    def begin_again(self, job: Job) -> float:
-        """Put the context, without any count, where RQ's own write of a repetition will save it.
+    def repeat(self, job: Job, execution_id: str | None, at: str) -> None:
+        """Record that the job waits for its next run, which RQ has just arranged."""
+        wait = rq.Repeat.get_interval(0, job.repeat_intervals) if job.repeat_intervals else 0
+        due = {"scheduled_for": utc_timestamp(datetime.now(UTC) + timedelta(seconds=wait))} if wait else {}
+        event_id = execution_id and f"{execution_id}:repeat"
+        self.record(job, event_id, "scheduled" if wait else "enqueued", {**due, "attempt": 1}, at=at)
 
-        Returns the seconds until the next run.
-        """
-        if "unserialized" not in job.meta:
-            job.meta[META_KEY] = trace_meta(self.place_of(job).context)[META_KEY]
-        return rq.Repeat.get_interval(0, job.repeat_intervals) if job.repeat_intervals else 0
+    def keep_meta(self, job: Job) -> None:
+        """Put the context, without any count, into the meta that RQ saves with a repetition."""
+        self._write_meta(job, {})
 
-    def repeat(self, job: Job, execution_id: str | None, *, wait: float, at: str) -> None:
-        """Record that the job waits for its next run, which RQ has just arranged: after the end of this one."""
-        data: dict[str, Any] = {"job_id": job.id, "queue": job.origin, **self._facts}
-        if wait:
-            data["scheduled_for"] = utc_timestamp(datetime.now(UTC) + timedelta(seconds=wait))
-        self.tracer.emit(
-            f"job:{'scheduled' if wait else 'enqueued'}",
-            self.place_of(job).context,
-            span_id=job.id,
-            data=data,
-            event_id=execution_id and f"{execution_id}:repeat",
-            timestamp=at,
-        )
-
-    def share(self, job: Job | None = None) -> None:
-        """Leave for the worker what this process lost, and what the job raised."""
-        errors = {job.id: self.error_of(job)} if job else {}
-        text = msgspec.json.encode({"lost": self.tracer.lost, "faults": faults, "errors": errors})
-        if len(text) < _PAGE - 5:
-            self._page[1 : 5 + len(text)] = len(text).to_bytes(4) + text
-
-    def place_of(self, job: Job) -> Place:
-        """As it was when the job started: the job may have overwritten its meta since."""
-        place = self._places.get(job.id)
-        if place is None:
-            carried = job.meta.get(META_KEY)
-            known = carried if isinstance(carried, dict) and not _is_over(job, carried) else {}
-            attempt, allowed = known.get("attempt"), known.get("attempts_allowed")
-            context = context_of(job)
-            place = self._places[job.id] = Place(
-                context,
-                TraceContext(context.trace_id, job.id),
-                attempt if isinstance(attempt, int) else 1,
-                allowed if isinstance(allowed, int) else 0,
-            )
-        return place
-
-    def emit(
-        self,
-        job: Job,
-        event_id: str | None,
-        phase: str,
-        data: Mapping[str, Any],
-        *,
-        at: str | None = None,
-        replace: bool = False,
-    ) -> TraceEvent | None:
-        """Write one event of the job's span."""
-        place = self.place_of(job)
-        event = self.tracer.emit(
-            f"job:{phase}",
-            place.context,
-            span_id=job.id,
-            status=_STATUSES.get(phase),
-            event_id=event_id,
-            data={"job_id": job.id, "attempt": place.attempt, **self._facts, **data},
-            timestamp=at,
-            replace=replace,
-        )
-        if self.tracer.lost:
-            self.share()
-        return event
-
-    def start(self, job: Job, data: Mapping[str, Any], *, asked: Mapping[str, Any] | None) -> None:
-        """Tell that an attempt starts, and write down how it will have ended if it goes well, for `finish`.
-
-        `asked` is what the user wants told as well, None where nothing ever is. As drafts where that can be: what is
-        told of every job is paid for by every job, in memory that is cold in the worker and copied for a work-horse.
-        """
-        place = self.place_of(job)
-        own = {"job_id": job.id, "attempt": place.attempt, **self._facts}
-        where = {"trace_id": place.context.trace_id, "span_id": job.id}
-        if place.context.span_id is not None:
-            where["parent_span_id"] = place.context.span_id
-        event_id = f"{self.execution_id}:start"
-        if asked is not None:  # whatever that holds: only `emit` takes anything
-            self.emit(job, event_id, "started", {**data, **asked})
-            return
-        started = {"id": event_id, "event_type": "job:started", "data": {**own, **data}}
-        draft = self.tracer.draft({**started, **where})
-        if draft is None or not draft.keep():
-            self.emit(job, event_id, "started", data)
-        if not self.nameless:
-            end = {"id": f"{self.execution_id}:end", "event_type": "job:completed", "status": "success", "data": own}
-            self._draft = self.tracer.draft({**end, **where}, replace=True)
-
-    def finish(self, job: Job, at: str) -> bool:
-        """Tell that the attempt that was begun last went well, as it was written down; False where it was not."""
-        draft = self._draft
-        if draft is None or draft.span_id != job.id or not draft.keep(at):
-            return False
-        self._page[0] = 1
-        return True
-
-    def complete(self, job: Job, execution_id: str | None, data: Mapping[str, Any], at: str) -> None:
-        """Tell that an attempt went well."""
-        if self.nameless:  # and RQ has loaded the job since
-            data = {"job_name": job.func_name, **data}
-        self.end(job, execution_id, "completed", data, at=at)
+    def _write_meta(self, job: Job, counts: Mapping[str, Any]) -> None:
+        if "unserialized" not in job.meta:  # RQ's stand-in for a meta it could not read, and writes back as it was
+            job.meta[META_KEY] = {**trace_meta(self.place_of(job).context)[META_KEY], **counts}
 
 
 def _is_over(job: Job, carried: Mapping[str, Any]) -> bool:
-    """Return whether the counts that a job carries are those of an earlier run.
-
-    A retry leaves them in the job's meta, and nothing removes them: a scheduler or a requeue begins a run with them.
-    """
-    after = carried.get("after")
-    waits = job.get_status(refresh=False) != JobStatus.STARTED  # one that runs already began after that
-    return after is not None and waits and after != _text_of(job.started_at)
+    """Return whether the counts that a job carries are those of an earlier run, such as before a requeue."""
+    after, started = carried.get("after"), "" if job.started_at is None else utc_timestamp(job.started_at)
+    is_waiting = job.get_status(refresh=False) != JobStatus.STARTED
+    return after is not None and is_waiting and after != started
 
 
-def _text_of(moment: datetime | None) -> str:
-    return utc_timestamp(moment) if moment is not None else ""
-
-
-class TellingMixin(_WorkerBase):
-    """A worker's teller, made on first use and never in `__init__`: RQ builds workers also just to list them."""
-
-    tracer: Tracer | None = None
-    _make_teller = JobTeller
-
-    def job_data(self, job: Job, phase: str) -> dict[str, Any]:  # noqa: ARG002 - for those who override it
-        """More for the data of a job's start or completion; nothing, unless overridden to ask for arguments, say."""
-        return {}
-
-    @cached_property
-    def _teller(self) -> JobTeller:
-        return self._make_teller(self._tracer, {"worker": self.name, "host": self.hostname})
-
-    @cached_property
-    def _tracer(self) -> Tracer:
-        return self.tracer or Tracer()
-
-    @cached_property
-    def _harmless(self) -> Harmless:
-        return Harmless(lambda: self._teller.share())
+def _reason_of(error: BaseException) -> str | None:
+    """Return what to say of an error beside itself: that it is RQ's timeout, or not of the job's own function."""
+    trace = error.__traceback__
+    while trace is not None:
+        kind, _, is_callback = trace.tb_frame.f_code.co_name.removeprefix("execute_").partition("_callback")
+        if is_callback and kind in ("success", "failure"):
+            before = "the function had succeeded" if kind == "success" else "the function had failed before"
+            return f"the on_{kind} callback failed; {before}"
+        trace = trace.tb_next
+    return "timeout" if isinstance(error, JobTimeoutException) else None

@@ -102,7 +102,7 @@ def _reconcile(stop: threading.Event, url: str, every: float, settings: Settings
 
     store = open_store(settings.store, read_only=True, max_wait=settings.max_wait)
     with Redis.from_url(url, socket_timeout=settings.max_wait) as redis:
-        outbox = Outbox(directory, max_bytes=int(settings.outbox_mb * 2**20), store=store.label)
+        outbox = Outbox(directory, max_bytes=int(settings.outbox_mb * 2**20))
         Reconciler(store, outbox, redis, grace=every).follow(stop, every=every)
     store.close()
 

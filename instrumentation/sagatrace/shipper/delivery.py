@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from sagatrace.errors import StoreError, StoreUnavailableError
-from sagatrace.events import TraceEvent
+from sagatrace.event import TraceEvent
 from sagatrace.shipper.segment import Line
 from sagatrace.stores import AppendError, EventStore, RefusedEvent
 

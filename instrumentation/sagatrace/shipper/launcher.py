@@ -19,7 +19,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO, Final
 
-from sagatrace import outbox as outboxes
 from sagatrace.outbox import seal, sealed_segments
 from sagatrace.shipper.lock import SHIPPER_LOCK, USERS_LOCK, is_held, require_owner, try_lock
 
@@ -62,7 +61,6 @@ class ShipperKeeper:
         try:
             if self._users is None:
                 self._users = self._join()
-                outboxes.drained.add(self._directory)
             if not self._starts() and not is_held(self._directory / SHIPPER_LOCK):
                 self._start()
         except OSError as error:

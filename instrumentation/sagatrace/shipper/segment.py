@@ -11,14 +11,8 @@ from typing import Any, Final
 import msgspec
 
 from sagatrace.errors import EventError
-from sagatrace.events import (
-    UNREADABLE,
-    TraceEvent,
-    encode_event,
-    parse_timestamp,
-    require_text,
-    utc_timestamp,
-)
+from sagatrace.event import UNREADABLE, TraceEvent, encode_event, parse_timestamp, utc_timestamp
+from sagatrace.stores.codec import require_text
 
 __all__ = ["DEAD_LETTERS", "DeadLetters", "Line", "Segment", "Slice", "read_line"]
 

@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Final
 
 from sagatrace.errors import SagatraceError, ShipperRunningError
-from sagatrace.events import TraceEvent
+from sagatrace.event import TraceEvent
 from sagatrace.mirror import Publisher
-from sagatrace.outbox import ACTIVE, require_label, seal, sealed_segments
+from sagatrace.outbox import ACTIVE, seal, sealed_segments
 from sagatrace.shipper.delivery import Delivery
 from sagatrace.shipper.lock import SHIPPER_LOCK, USERS_LOCK, require_owner, try_lock
 from sagatrace.shipper.segment import DeadLetters, Segment
@@ -69,7 +69,6 @@ class Shipper:
         if parallel is None:
             parallel = 1 if store.label.startswith("sqlite:") else 8
         self._directory = directory
-        self._label = store.label
         self._max_pause = max_pause
         self._grace = grace
         self._stop = threading.Event()
@@ -152,8 +151,6 @@ class Shipper:
             path = self._next_segment()
             if path is None:
                 return False
-            # Whoever wrote there noted before for which store: perhaps since this shipper began.
-            require_label(self._directory, self._label)
             self._segment = Segment(path)
         read = self._segment.next_slice()
         if read is None:
@@ -250,7 +247,6 @@ class Shipper:
             if make:
                 self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             require_owner(self._directory)
-            require_label(self._directory, self._label)
             lock = self._take_lock(self._directory / SHIPPER_LOCK)
         except OSError as error:
             raise SagatraceError(f"cannot use the outbox {self._directory}: {error}") from error

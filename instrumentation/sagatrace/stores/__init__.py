@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from sagatrace.errors import EventError, StoreError, StoreUnavailableError
-from sagatrace.events import TraceEvent, decode_event, decode_events
+from sagatrace.event import TraceEvent
 from sagatrace.settings import masked
 from sagatrace.stores.changes import Arrived, Changes, TellsChanges
+from sagatrace.stores.codec import decode_event, decode_events
 from sagatrace.stores.search import DataIs, Search, TraceHit, data_condition
 
 __all__ = [

@@ -7,8 +7,9 @@ import time
 from collections.abc import Iterable
 from itertools import takewhile
 
-from sagatrace.events import TraceEvent, decode_event, encode_event
+from sagatrace.event import TraceEvent, encode_event
 from sagatrace.stores import Arrived, Changes, FetchedTrace, ReadCost, Search, TraceHit, TraceHits, decode_documents
+from sagatrace.stores.codec import decode_event
 
 __all__ = ["MemoryStore"]
 

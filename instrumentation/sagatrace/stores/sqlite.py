@@ -11,14 +11,13 @@ import random
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from sagatrace.errors import StoreError, StoreNotFoundError
-from sagatrace.events import TraceEvent, encode_event
+from sagatrace.event import TraceEvent, encode_event
 from sagatrace.stores import Arrived, Changes, FetchedTrace, ReadCost, Search, TraceHits, decode_documents
 from sagatrace.stores.fork_safety import closed_across_forks
 from sagatrace.stores.sqlite_search import find
@@ -322,17 +321,29 @@ def _insert(connection: sqlite3.Connection, row: tuple[str, str, int, bytes], *,
     return False
 
 
-@contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """BEGIN IMMEDIATE … COMMIT, rolled back on any exception, a job's timeout among them."""
-    try:
-        connection.execute("BEGIN IMMEDIATE")
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
+class _transaction:  # noqa: N801 - used as a function
+    """BEGIN IMMEDIATE … COMMIT, rolled back on any exception, a job's timeout or alarm among them.
+
+    Not a generator: one that an alarm left suspended would roll back a later transaction when it is collected.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def __enter__(self) -> None:
+        self._roll_back()  # an alarm of the job may have struck before the last transaction was rolled back
+        self._connection.execute("BEGIN IMMEDIATE")
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        try:
+            if error is None:
+                self._connection.execute("COMMIT")
+        finally:
+            self._roll_back()
+
+    def _roll_back(self) -> None:
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
 
 
 def _version(connection: sqlite3.Connection) -> int:

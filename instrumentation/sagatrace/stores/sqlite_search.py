@@ -8,8 +8,8 @@ from typing import Final
 import msgspec
 
 from sagatrace.errors import EventError
-from sagatrace.events import decode_event
 from sagatrace.stores import Search, TraceHit
+from sagatrace.stores.codec import decode_event
 
 __all__ = ["find"]
 

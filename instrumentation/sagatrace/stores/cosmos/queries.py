@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from sagatrace.events import CLOSING_PHASES, utc_timestamp
+from sagatrace.event import CLOSING_PHASES, utc_timestamp
 from sagatrace.stores.search import Search
 
 __all__ = [

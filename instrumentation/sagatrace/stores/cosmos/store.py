@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import msgspec
 
 from sagatrace.errors import EventError, StoreError, StoreUnavailableError
-from sagatrace.events import TraceEvent, parse_timestamp
+from sagatrace.event import TraceEvent, parse_timestamp
 from sagatrace.stores import (
     Arrived,
     Changes,

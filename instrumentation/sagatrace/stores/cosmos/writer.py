@@ -10,8 +10,9 @@ from azure.core.exceptions import AzureError, HttpResponseError
 from azure.cosmos.exceptions import CosmosBatchOperationError
 
 from sagatrace.errors import StoreError
-from sagatrace.events import TraceEvent
+from sagatrace.event import TraceEvent
 from sagatrace.stores import AppendError, RefusedEvent
+from sagatrace.stores.codec import document_of
 from sagatrace.stores.cosmos.errors import EventRefusedError, ServiceFailedError, answer_was_lost, failure_of
 from sagatrace.stores.cosmos.fitting import encoded_size, fitted
 from sagatrace.stores.cosmos.queries import stored_timestamp
@@ -80,7 +81,7 @@ class Writer:
                 unique.setdefault(key, event)
         traces: dict[str, list[_Item]] = {}
         for event in unique.values():
-            document = event.document()
+            document = document_of(event)
             document["timestamp"] = stored_timestamp(event.micros)
             fitting = fitted(document)
             if fitting is None:

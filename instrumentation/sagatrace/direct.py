@@ -1,0 +1,70 @@
+"""Writing events directly to a store: where a user chose so, where recording is off, or the outbox is unusable."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Final, cast
+
+from sagatrace.event import TraceEvent
+from sagatrace.settings import Settings
+
+if TYPE_CHECKING:
+    from sagatrace.stores import EventStore
+
+__all__ = ["DirectWriter", "opened_store"]
+
+_SHARE: Final = 0.25
+"""Seconds that one write may take, and all before it within the same minute: together they are half a second."""
+
+
+def opened_store(target: str, max_wait: float) -> EventStore:
+    """Return the store at a URL; for `off` one that keeps nothing. Raises StoreError."""
+    if target == "off":
+        return cast("EventStore", _Off())
+    from sagatrace.stores import open_store
+
+    return open_store(target, max_wait=max_wait)
+
+
+class DirectWriter:
+    """Writes to the store of the environment while the outbox is unusable: for 0.5 s at most in any minute."""
+
+    def __init__(self) -> None:
+        self._store: EventStore | None = None
+        self._since, self._spent = -60.0, 0.0
+
+    def write(self, event: TraceEvent, replace: bool, fault: OSError) -> None:
+        """Store the event. Raise the fault of the outbox if the minute's time is spent, or the store's error."""
+        began = time.monotonic()
+        if began > self._since + 60:
+            self._since, self._spent = began, 0.0
+        if self._spent > _SHARE:
+            raise fault
+        try:
+            if self._store is None:
+                settings = Settings.from_env()
+                self._store = opened_store(settings.store, min(settings.max_wait, _SHARE))
+            self._store.append([event], replace=replace)
+        except Exception as error:
+            self._spent = 60.0  # a store that does not answer is not asked again in this minute
+            error.add_note(f"and the outbox is unusable: {fault}")
+            raise
+        finally:
+            self._spent += time.monotonic() - began
+
+    def close(self) -> None:
+        """Close the store's connections."""
+        if self._store is not None:
+            self._store.close()
+
+
+class _Off:
+    """The store of events when recording is off."""
+
+    def append(self, events: Iterable[TraceEvent], replace: bool = False) -> int:  # noqa: ARG002 - a store's
+        """Keep nothing."""
+        return 0
+
+    def close(self) -> None:
+        """Do nothing."""

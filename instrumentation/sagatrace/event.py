@@ -1,0 +1,224 @@
+"""The trace event: its schema, its ids, timestamps and phases.
+
+An event is an immutable fact. A store keeps it as one JSON document with the fields of `TraceEvent` and nothing else.
+Readers compute everything about a trace from its events. They decode them with `sagatrace.stores.codec`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+
+from sagatrace.errors import EventError, must_pass
+
+__all__ = [
+    "CLOSING_PHASES", "LONGEST", "OPENING_PHASES", "UNREADABLE", "Status", "TraceEvent", "encode_event", "new_event",
+    "new_id", "parse_timestamp", "require_storable_id", "split_event_type", "utc_timestamp",
+]  # fmt: skip
+
+Status = Literal["success", "failed", "pending"]
+
+OPENING_PHASES: Final = frozenset({"enqueued", "scheduled", "deferred", "started", "compensating"})
+# Each closing phase with the status its span gets, unless the event carries an explicit one.
+CLOSING_PHASES: Final[Mapping[str, Literal["success", "failed", "stopped", "canceled"]]] = {
+    "completed": "success",
+    "compensated": "success",
+    "failed": "failed",
+    "compensation_failed": "failed",
+    "abandoned": "failed",
+    "stopped": "stopped",
+    "canceled": "canceled",
+}
+_PHASES: Final = OPENING_PHASES | CLOSING_PHASES.keys() | {"retrying"}
+
+LONGEST: Final = 255  # characters of an id that a store takes
+_Name = Annotated[str, msgspec.Meta(min_length=1)]
+_Key = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST)]
+_STORABLE: Final = re.compile(r"[^/\\?#\x00-\x1f\x7f-\x9f]*[^/\\?#\x00-\x20\x7f-\x9f]")
+_SCALARS: Final = frozenset({str, int, float, bool, type(None)})
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+UNREADABLE: Final = (msgspec.MsgspecError, RecursionError, UnicodeError)
+"""What msgspec raises for text that is not the JSON it should be."""
+_UNWRITABLE: Final = (*UNREADABLE, TypeError, ValueError, OverflowError)
+
+
+class TraceEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """One stored document. `raw_data` is the JSON of `data`, decoded only where it is read."""
+
+    id: _Key
+    trace_id: _Key
+    span_id: _Name
+    event_type: _Name
+    timestamp: _Name
+    parent_span_id: str | None = None
+    status: Status | None = None
+    raw_data: msgspec.Raw | msgspec.UnsetType = msgspec.field(default=msgspec.UNSET, name="data")
+    tags: tuple[str, ...] | None = None
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The event's own values; empty if it carries none. Raises EventError if they are not a JSON object."""
+        if self.raw_data is msgspec.UNSET:
+            return {}
+        try:
+            return msgspec.json.decode(self.raw_data, type=dict[str, Any] | None) or {}
+        except UNREADABLE as error:
+            raise EventError(f"data is not a JSON object: {error}") from error
+
+    @property
+    def micros(self) -> int:
+        """The timestamp in microseconds since 1970-01-01 UTC."""
+        return parse_timestamp(self.timestamp)
+
+
+_encode: Final = msgspec.json.Encoder().encode
+_encode_leniently: Final = msgspec.json.Encoder(enc_hook=lambda value: _described(value)).encode
+_decode: Final = msgspec.json.Decoder(TraceEvent).decode
+
+
+def encode_event(event: TraceEvent) -> bytes:
+    """Return the event as one line of JSON, without a line end."""
+    return _encode(event)
+
+
+def new_event(
+    *,
+    trace_id: str,
+    span_id: str,
+    event_type: str,
+    parent_span_id: str | None = None,
+    status: Status | None = None,
+    data: Mapping[str, Any] | None = None,
+    tags: Iterable[str] | None = None,
+    id: str | None = None,  # noqa: A002 - the field's name in the stored document
+    timestamp: str | None = None,
+) -> TraceEvent:
+    """Make an event of now, with a new id unless one is given. Raises EventError that names the fault.
+
+    `data` may hold anything: a value that JSON cannot express is stored as its type and the beginning of its `repr`.
+    """
+    if data is not None and not isinstance(data, Mapping):
+        raise EventError(f"data is a {type(data).__name__}, not a mapping")
+    fields = {
+        "id": id or new_id(),
+        "trace_id": trace_id,
+        "span_id": span_id,
+        "event_type": event_type,
+        "timestamp": timestamp or utc_timestamp(),
+        "parent_span_id": parent_span_id or None,
+        "status": status,
+        "tags": tags or None,
+    }
+    try:
+        fields["tags"] = [tags] if isinstance(tags, str) else list(tags or ()) or None
+        # Encoded and read again: so every event that is made can be read.
+        event = _decode(_encode({name: _plain(value) for name, value in fields.items()}))
+    except _UNWRITABLE as error:
+        reason, _, path = str(error).partition(" - at `$.")
+        name = path.partition("`")[0].partition("[")[0]
+        raise EventError(f"{name or 'event'} {_shown(fields.get(name, fields)):.300}: {reason}") from error
+    require_storable_id(event.id)
+    parse_timestamp(event.timestamp)
+    return msgspec.structs.replace(event, raw_data=_raw(data)) if data else event
+
+
+def require_storable_id(event_id: str) -> None:
+    """Raise EventError for an id that Cosmos DB cannot address: it would block the delivery of other events."""
+    if not _STORABLE.fullmatch(event_id):
+        raise EventError(
+            f"id {event_id!r} holds one of / \\ ? #, a control character or a space at its end: "
+            "Cosmos DB cannot address such an item id"
+        )
+
+
+def _raw(data: Mapping[Any, Any]) -> msgspec.Raw:
+    """Return the data as JSON of one line."""
+    try:
+        # Each value by itself: a Raw that is JSON only together with its neighbors could change them.
+        plain = {key: value if type(value) in _SCALARS else _written(value) for key, value in data.items()}
+        return msgspec.Raw(_encode(plain))
+    except _UNWRITABLE as error:
+        if must_pass(error):
+            raise
+        named = {_plain(key if isinstance(key, str) else _shown(key)): value for key, value in data.items()}
+        return msgspec.Raw(_encode({name: _written(value) for name, value in named.items()}))
+
+
+def _written(value: object) -> msgspec.Raw:
+    """Return the value as JSON of one line; if JSON cannot express it, its description."""
+    try:
+        encoded = _encode_leniently(_plain(value))
+        msgspec.json.decode(encoded)
+        return msgspec.Raw(msgspec.json.format(encoded, indent=-1) if b"\n" in encoded else encoded)
+    except _UNWRITABLE as error:
+        if must_pass(error):
+            raise
+        return msgspec.Raw(_encode(_described(value)))
+
+
+def _plain(value: object) -> object:
+    """Return text, and lists of text, with each lone surrogate written as six characters."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    return [_plain(item) for item in value] if isinstance(value, list) else value
+
+
+def _described(value: object) -> object:
+    return _plain(f"{type(value).__qualname__}: {_shown(value)}")
+
+
+def _shown(value: object) -> str:
+    """Return the beginning of its `repr`, which is foreign code and may raise anything."""
+    try:
+        return repr(bytes(value) if isinstance(value, msgspec.Raw) else value)[:1000]
+    except Exception as error:
+        if must_pass(error):
+            raise
+        return f"<repr failed: {type(error).__name__}>"
+
+
+def new_id() -> str:
+    """Return a UUIDv7 (RFC 9562): sortable by time of emission, here to 1/4096 of a millisecond.
+
+    The entropy must come from the kernel at every call: a generator with state in the process repeats itself in
+    forked children.
+    """
+    millis, rest = divmod(time.time_ns(), 1_000_000)
+    entropy = int.from_bytes(os.urandom(8)) >> 2
+    digits = f"{millis << 80 | 7 << 76 | (rest * 4096 // 1_000_000) << 64 | 2 << 62 | entropy:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def utc_timestamp(moment: datetime | None = None) -> str:
+    """Return the moment (default now) as fixed-width UTC with microseconds: `2025-12-22T10:00:01.100000Z`."""
+    utc = datetime.now(UTC) if moment is None else moment.astimezone(UTC)
+    return utc.isoformat(timespec="microseconds")[:26] + "Z"
+
+
+def parse_timestamp(text: str) -> int:
+    """Return an ISO 8601 timestamp as microseconds since 1970 UTC; without an offset it is taken as UTC.
+
+    Digits past the microsecond are dropped. Raises EventError that names the text.
+    """
+    try:
+        moment = datetime.fromisoformat(text)
+        return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH) // timedelta(microseconds=1)
+    except (ValueError, OverflowError) as error:
+        raise EventError(f"timestamp {text[:64]!r} is not ISO 8601: {error}") from error
+
+
+@lru_cache(maxsize=4096)
+def split_event_type(event_type: str) -> tuple[str, str | None]:
+    """Split `stage:validate:completed` into (`stage:validate`, `completed`); without a known phase (all, None)."""
+    name, _, phase = event_type.rpartition(":")
+    if phase in _PHASES:
+        return name or phase, phase
+    return event_type, None

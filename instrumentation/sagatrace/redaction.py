@@ -1,0 +1,72 @@
+"""Redaction: the data of each event passes the user's functions before anything is stored.
+
+A verdict rests on some keys of data. No redaction sees these, so none can change a verdict, however it behaves.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+import msgspec
+
+from sagatrace.errors import SettingsError, must_pass
+from sagatrace.event import TraceEvent, new_event
+
+__all__ = ["Redact", "redacted", "structural"]
+
+Redact = Callable[[str, dict[str, Any]], Mapping[str, Any]]
+
+_STRUCTURAL: Final[Mapping[str, type | tuple[type, ...]]] = {
+    **dict.fromkeys(("original_span_id", "compensation", "execution", "job_id", "job_name", "error_type"), str),
+    **dict.fromkeys(("queue", "redis", "next_at", "scheduled_for", "dependency"), str),
+    **dict.fromkeys(("attempt", "attempts_allowed", "seq", "presumed", "allow_failure"), int),
+    "depends_on": (str, list),
+}
+"""The keys that a verdict, or the search for lost jobs, rests on, with the type of their values."""
+
+
+def structural(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values that say how a span stands to others."""
+    return {name: data[name] for name, kind in _STRUCTURAL.items() if name in data and isinstance(data[name], kind)}
+
+
+def redacted(event: TraceEvent, hooks: Iterable[Redact | str], count: Callable[..., None]) -> TraceEvent:
+    """Return the event with the data that the hooks leave of it.
+
+    Args:
+        event: The event as it would be stored.
+        hooks: Functions, each called as (event type, data as JSON values), or `package.module:function`.
+        count: Called as (what, error) for a hook that fails. Then all data but the structural values is withheld.
+    """
+    for hook in hooks:
+        values = event.data
+        kept = structural(values)
+        try:
+            function = _imported(hook) if isinstance(hook, str) else hook
+            rest = function(event.event_type, {name: value for name, value in values.items() if name not in kept})
+            data = {**_mapping(rest), **kept}
+        except Exception as error:
+            if must_pass(error):
+                raise
+            count("data withheld, redaction failed", error, is_secret=not isinstance(error, SettingsError))
+            data = {"redaction_failed": type(error).__name__, **kept}
+        again = new_event(trace_id=event.trace_id, span_id=event.span_id, event_type=event.event_type, data=data)
+        event = msgspec.structs.replace(event, raw_data=again.raw_data)
+    return event
+
+
+def _mapping(rest: object) -> Mapping[str, Any]:
+    if not isinstance(rest, Mapping):
+        raise TypeError(f"the redaction returned a {type(rest).__name__}, not a mapping")
+    return rest
+
+
+def _imported(path: str) -> Redact:
+    """Return the function at `package.module:function`. Raises SettingsError."""
+    module, _, name = path.partition(":")
+    try:
+        return getattr(importlib.import_module(module), name)  # type: ignore[no-any-return]
+    except (ImportError, AttributeError, ValueError) as error:
+        raise SettingsError(f"SAGATRACE_REDACT={path!r} is not package.module:function: {error}") from error

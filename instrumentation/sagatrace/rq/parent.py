@@ -1,0 +1,168 @@
+"""What only the worker itself does, beside its work-horses: it keeps a shipper, and records ends that they could not.
+
+A work-horse that leaves by `os._exit(0)`, or that is killed once RQ has its result, records no end, and RQ has no hook
+for it. Neither has it for a worker that ends at once. So after each job the worker looks whether an end was recorded,
+and asks Redis if not.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import Counter
+from time import monotonic, time
+from typing import Any, Final
+
+import rq
+from redis import RedisError
+from rq.job import Job, JobStatus
+
+from sagatrace.context import enter_execution
+from sagatrace.event import utc_timestamp
+from sagatrace.outbox import outbox_directory
+from sagatrace.rq.hooks import RecordingMixin
+from sagatrace.rq.job_lookup import Aftermath, read_aftermath, url_of_redis
+from sagatrace.rq.recorder import faults
+from sagatrace.settings import Settings
+from sagatrace.shipper.launcher import ShipperKeeper
+from sagatrace.tracer import MAX_ERROR, MAX_STACK
+
+__all__ = ["TracedWorkerMixin"]
+
+_LOOK: Final = 5  # seconds between two looks at the shipper
+
+
+class TracedWorkerMixin(RecordingMixin):
+    """Put before a worker class of your own: `class MyWorker(TracedWorkerMixin, rq.Worker)`."""
+
+    _keeper: ShipperKeeper | None = None
+    _look_at = 0.0
+
+    def bootstrap(self, *args: Any, **kwargs: Any) -> None:
+        """Start a shipper beside the worker, unless one runs already or events go straight to a store."""
+        with self._harmless:
+            self._keep_shipper()
+        super().bootstrap(*args, **kwargs)
+
+    def heartbeat(self, *args: Any, **kwargs: Any) -> None:
+        """Look after the shipper, too, in case it died."""
+        super().heartbeat(*args, **kwargs)
+        if self._keeper is not None and monotonic() >= self._look_at:  # there are five heartbeats a job
+            with self._harmless:
+                self._look_at = monotonic() + _LOOK
+                self._keeper.attend()
+
+    def teardown(self) -> None:
+        """End when the events are in the store, or after SAGATRACE_MAX_WAIT: the shipper keeps delivering."""
+        super().teardown()  # type: ignore[no-untyped-call]
+        if self._keeper is not None:
+            os.environ.pop("SAGATRACE_OUTBOX", None) if os.environ.get("SAGATRACE_OUTBOX") == "worker" else None
+            with self._harmless:
+                self._keeper.close()
+
+    def execute_job(self, job: Job, queue: rq.Queue) -> None:
+        """Run the job as RQ does, then see that its end is recorded."""
+        try:
+            super().execute_job(job, queue)
+        except BaseException as error:
+            with self._harmless:
+                self._ensure_end(job, error)
+            raise
+        finally:
+            enter_execution(None)
+        with self._harmless:
+            self._ensure_end(job, None)
+
+    def handle_work_horse_killed(self, job: Job, retpid: int, ret_val: int | None, rusage: Any) -> None:
+        """Remember how the work-horse ended, which RQ is about to call a failure."""
+        with self._harmless:
+            self._recorder.death = _death(ret_val)
+        super().handle_work_horse_killed(job, retpid, ret_val, rusage)  # type: ignore[no-untyped-call]
+
+    def clean_registries(self) -> None:
+        """Watch which jobs RQ finds abandoned by a lost worker."""
+
+        def handler(job: Job, *_: object) -> None:
+            with self._harmless:
+                self._record_abandoned(job)
+
+        self._exc_handlers.insert(0, handler)
+        try:
+            super().clean_registries()  # type: ignore[no-untyped-call]
+        finally:
+            self._exc_handlers.remove(handler)
+
+    def _keep_shipper(self) -> None:
+        if self.tracer is not None and not self.tracer.by_environment:
+            return
+        settings = Settings.from_env()
+        if settings.outbox == "auto":
+            # For the tracers of the jobs as well: there is a shipper now.
+            os.environ["SAGATRACE_OUTBOX"] = "worker"
+            settings = Settings.from_env()
+        directory = outbox_directory(settings)
+        if directory is not None:
+            url = url_of_redis(self.connection)
+            environment = {"SAGATRACE_REDIS_URL": url} if url else {}
+            self._keeper = ShipperKeeper(directory, flush_for=settings.max_wait, environment=environment)
+            self._keeper.attend()
+
+    def _ensure_end(self, job: Job, error: BaseException | None) -> None:
+        recorder = self._recorder
+        recorder.death = ""
+        # So that the next work-horse, which inherits the counts, does not log the same cause again.
+        for counts, name in ((recorder.tracer.lost, "lost"), (faults, "faults")):
+            counts |= Counter(recorder.note().get(name, {}))
+        if recorder.has_end:
+            return
+        data: dict[str, Any] = {"reason": f"the worker ended by {type(error).__name__}"} if error else {}
+        phase, presumed, at = "retrying" if job.retries_left else "abandoned", True, None
+        if not isinstance(error, RedisError):
+            found = read_aftermath(self.connection, job.id, job.origin, recorder.execution_id)
+            # RQ removes a job at once when it went well and its result is not to be kept; its spawned horses of 2.x
+            # record nothing. Any other that is gone was deleted while it ran, and its end is unknown.
+            went_well = found.is_gone and error is None and isinstance(self, rq.SpawnWorker)
+            phase = "completed" if went_well else found.phase
+            presumed = not found.is_known
+            at = utc_timestamp(found.ended_at) if found.ended_at else None
+            data = {**_data_of(found), **data}
+        if presumed:
+            data["presumed"] = True
+        # A spawned work-horse shares no memory: it may have recorded the end itself, and better.
+        replace = not presumed and not isinstance(self, rq.SpawnWorker)
+        raised = recorder.raised.pop(job.id, None)
+        noted = recorder.note().get("error") or {}
+        recorder.end(job, recorder.execution_id, phase, {**data, **noted}, error=raised, at=at, replace=replace)
+
+    def _record_abandoned(self, job: Job) -> None:
+        """RQ is about to clean up after the worker: so the execution can still be known."""
+        if job.get_status(refresh=False) != JobStatus.STARTED:
+            return
+        recorder = self._recorder
+        more = recorder.carry(job, wait=job.get_retry_interval()) if job.should_retry else {}
+        data = {**more, "presumed": True, "reason": "the worker was lost: it gave no sign of life"}
+        phase = "retrying" if job.should_retry else "abandoned"
+        rows: list[Any] = list(self.connection.zrangebyscore(job.started_job_registry.key, 0, time()))
+        for row in rows:
+            job_id, _, execution_id = row.decode().rpartition(":")
+            if job_id == job.id:
+                recorder.end(job, execution_id, phase, data, replace=False)
+
+
+def _data_of(found: Aftermath) -> dict[str, Any]:
+    """Return where the end is known from, when the job is retried, and the error that RQ kept."""
+    data: dict[str, Any] = {"reason": found.reason}
+    if found.phase == "retrying" and found.next_at is not None:
+        data["next_at"] = utc_timestamp(found.next_at)
+    if found.error:
+        data["error"] = found.error.strip().rpartition("\n")[2][:MAX_ERROR]
+        data["stack"] = found.error[-MAX_STACK:]
+    return data
+
+
+def _death(status: int | None) -> str:
+    if status is None:
+        return "the work-horse was killed 60 s after the job's timeout"
+    if os.WIFSIGNALED(status):
+        return f"the work-horse was killed by signal {os.WTERMSIG(status)} ({signal.strsignal(os.WTERMSIG(status))})"
+    return f"the work-horse left with status {os.waitstatus_to_exitcode(status)}"

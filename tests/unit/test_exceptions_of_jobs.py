@@ -1,0 +1,166 @@
+"""Any exception that a job raises reaches it as itself, whatever its class does when it is looked at."""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import pytest
+
+from sagatrace import TraceContext, Tracer
+from sagatrace.stores.memory import MemoryStore
+
+TOP = TraceContext("T")
+
+
+class ApiError(Exception):
+    """Keeps its values in a payload that may be missing."""
+
+    def __getattr__(self, name: str) -> Any:
+        return self.__dict__["payload"][name]
+
+
+class HostileError(Exception):
+    """Raises wherever it is looked at."""
+
+    def __str__(self) -> NoReturn:
+        raise LookupError("no text")
+
+    __repr__ = __str__
+
+    @property
+    def __notes__(self) -> NoReturn:  # pyright: ignore[reportIncompatibleVariableOverride]
+        raise LookupError("no notes")
+
+    @property
+    def __cause__(self) -> NoReturn:  # type: ignore[override]
+        raise LookupError("no cause")
+
+    @property
+    def __context__(self) -> NoReturn:  # type: ignore[override]
+        raise LookupError("no context")
+
+    @property
+    def __traceback__(self) -> NoReturn:  # type: ignore[override]
+        raise LookupError("no traceback")
+
+
+class LeavingError(Exception):
+    """Ends the process when it is shown."""
+
+    def __str__(self) -> NoReturn:
+        raise SystemExit(3)
+
+
+def syntax_error() -> SyntaxError:
+    error = SyntaxError("bad")
+    error.text, error.lineno, error.offset = b"abc", 1, 1  # type: ignore[assignment]
+    return error
+
+
+def noted(note: object) -> Exception:
+    error = ValueError("noted")
+    error.__notes__ = note  # type: ignore[assignment]
+    return error
+
+
+def cyclic() -> Exception:
+    one, other = ValueError("one"), ValueError("other")
+    one.__cause__, other.__cause__ = other, one
+    return one
+
+
+ZOO: dict[str, Callable[[], BaseException]] = {
+    "plain": lambda: ValueError("too low"),
+    "getattr": ApiError,
+    "hostile": HostileError,
+    "leaving": LeavingError,
+    "syntax": syntax_error,
+    "notes of a number": lambda: noted(7),
+    "notes of numbers": lambda: noted([1, object()]),
+    "surrogate": lambda: ValueError("half \ud800 a pair"),
+    "cyclic": cyclic,
+    "group": lambda: ExceptionGroup("many", [ApiError(), HostileError("x"), syntax_error()]),
+    "50 MB": lambda: ValueError("x" * 50_000_000),
+    "exit": lambda: SystemExit(1),
+    "interrupt": KeyboardInterrupt,
+}
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_an_exception_passes_a_span_as_itself(name: str) -> None:
+    store, error = MemoryStore(), ZOO[name]()
+    tracer = Tracer(store)
+    caught: BaseException | None = None
+    try:
+        with tracer.span("stage:pay", TOP):
+            raise error  # noqa: TRY301 - within the span
+    except BaseException as found:  # noqa: BLE001 - whatever it is
+        caught = found
+    assert caught is error
+    start, end = store.fetch_trace("T").events
+    assert (start.event_type, end.event_type) == ("stage:pay:started", "stage:pay:failed")
+    assert end.data["error_type"] == type(error).__qualname__
+    assert len(end.data["error"]) < 5_000
+    assert tracer.lost == {}
+
+
+def test_the_event_names_the_parts_that_could_not_be_formatted() -> None:
+    store = MemoryStore()
+    with pytest.raises(HostileError), Tracer(store).span("stage:pay", TOP):
+        raise HostileError
+    end = store.fetch_trace("T").events[-1]
+    assert end.data["error"] == "<no message: LookupError>"
+    assert "LookupError" in end.data["stack"] or "HostileError" in end.data["stack"]
+
+
+def test_an_exception_that_hides_its_traceback_passes_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> NoReturn:
+        raise KeyError("__notes__")
+
+    store, error = MemoryStore(), ValueError("too low")
+    monkeypatch.setattr(traceback, "format_exception", broken)
+    with pytest.raises(ValueError, match="too low") as caught, Tracer(store).span("stage:pay", TOP):
+        raise error
+    assert caught.value is error
+    assert store.fetch_trace("T").events[-1].data["stack"] == "<no traceback: KeyError>"
+
+
+def test_the_end_of_the_stack_passes_as_itself_and_what_is_lost_is_counted() -> None:
+    """Near the recursion limit there is no room to record anything: the job's own error still arrives."""
+    store = MemoryStore()
+    tracer = Tracer(store)
+    first: list[BaseException] = []
+
+    def descend() -> None:
+        with tracer.span("stage:deeper", TOP):
+            try:
+                descend()
+            except RecursionError as error:
+                if not first:
+                    first.append(error)
+                raise
+
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(300)
+    try:
+        with pytest.raises(RecursionError) as caught:
+            descend()
+    finally:
+        sys.setrecursionlimit(limit)
+    assert caught.value is first[0]
+    ends = [one for one in store.fetch_trace("T").events if one.event_type.endswith(":failed")]
+    assert ends
+
+
+@pytest.mark.parametrize("place", [None, "T"])
+def test_no_context_and_a_text_are_places_too(place: str | None) -> None:
+    store = MemoryStore()
+    tracer = Tracer(store)
+    with tracer.span("stage:pay", place) as pay, tracer.compensation(original=pay, parent=place):
+        tracer.emit("ai:decision", place)
+    assert pay.trace_id == "T" if place else len(pay.trace_id) == 36
+    if place is None:
+        assert tracer.lost == {"no trace context here, so the event is in a trace of its own": 3}

@@ -1,0 +1,199 @@
+"""An exception that a job's own signal handler raises passes through every call, and costs no event."""
+
+from __future__ import annotations
+
+import functools
+import random
+import signal
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any, NoReturn
+
+import pytest
+
+from faults import stored
+from sagatrace import TraceContext, TraceEvent, Tracer
+from sagatrace.errors import EventError, interruption, must_pass
+from sagatrace.event import new_event
+from sagatrace.outbox import Outbox
+from sagatrace.shipper.shipper import Shipper
+from sagatrace.stores.memory import MemoryStore
+from sagatrace.stores.sqlite import SqliteStore
+
+TOP = TraceContext("T")
+
+
+class MyTimeoutError(Exception):
+    """A job's own."""
+
+
+CLASSES: list[type[Exception]] = [
+    MyTimeoutError,
+    TimeoutError,
+    OSError,
+    FileNotFoundError,
+    PermissionError,
+    ValueError,
+    TypeError,
+    KeyError,
+    RuntimeError,
+    MemoryError,
+    UnicodeError,
+    StopIteration,
+]
+
+
+class Alarm:
+    """A handler that is an object, as some timeout libraries have it; it counts how often it had to strike."""
+
+    def __init__(self, kind: type[Exception]) -> None:
+        self.error = kind("of the job")
+        self.strikes = 0
+
+    def __call__(self, number: int, frame: FrameType | None) -> NoReturn:
+        self.strikes += 1
+        raise self.error
+
+    def method(self, *arguments: Any) -> None:
+        """Be a handler that passes its arguments on."""
+        self(*arguments)
+
+    def until_it_passes(
+        self, work: Callable[[], object], handler: Callable[..., object], seconds: float
+    ) -> BaseException:
+        """Do the work again and again until an alarm ends it; return the exception that did."""
+        signal.signal(signal.SIGVTALRM, handler)
+        try:
+            signal.setitimer(signal.ITIMER_VIRTUAL, seconds, 0.05)
+            while True:
+                work()
+        except BaseException as error:  # noqa: BLE001 - whatever the handler raised
+            signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+            return error
+
+
+@pytest.fixture
+def alarms() -> Iterator[None]:
+    before = signal.getsignal(signal.SIGVTALRM)
+    yield
+    signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+    signal.signal(signal.SIGVTALRM, before)
+
+
+def span(tracer: Tracer) -> None:
+    with tracer.span("stage:pay", TOP), tracer.compensation(original="S", parent=TOP):
+        pass
+
+
+CALLS: dict[str, Callable[[Tracer], object]] = {
+    "emit": lambda tracer: tracer.emit("ai:decision", TOP, data={"a": 1}),
+    "span": span,
+    "error": lambda tracer: tracer.emit("x:failed", TOP, error=ValueError("x")),
+    "odd data": lambda tracer: tracer.emit("ai:decision", TOP, data={"a": object(), "b": "\ud800", "c": [1]}),
+}
+
+
+@pytest.mark.usefixtures("alarms")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("redact", [None, lambda _, data: dict(data)], ids=["plain", "redacted"])
+@pytest.mark.parametrize("call", CALLS)
+def test_it_passes_through_every_call(tmp_path: Path, call: str, redact: Any) -> None:
+    """At random moments. The standard library swallows a few itself, mostly while it formats a traceback."""
+    chance, rounds, strikes = random.Random(call), 60, 0
+    for number in range(rounds):
+        alarm, tracer = Alarm(CLASSES[number % len(CLASSES)]), Tracer(Outbox(tmp_path / "outbox"), redact=redact)
+        handler = chance.choice([alarm, alarm.method, functools.partial(Alarm.__call__, alarm)])
+        passed = alarm.until_it_passes(functools.partial(CALLS[call], tracer), handler, chance.uniform(0.0002, 0.01))
+        assert passed is alarm.error
+        assert tracer.lost == {}
+        strikes += alarm.strikes
+    assert strikes <= rounds + 6
+
+
+@pytest.mark.usefixtures("alarms")
+def test_it_passes_while_the_outbox_is_unusable_and_the_store_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("SAGATRACE_OUTBOX", str(tmp_path / "file" / "outbox"))
+    monkeypatch.setenv("SAGATRACE_STORE", f"sqlite:///{tmp_path}/traces.db")
+    tracer, alarm = Tracer(), Alarm(TimeoutError)
+    assert alarm.until_it_passes(lambda: tracer.emit("ai:decision", TOP), alarm, 0.01) is alarm.error
+    tracer.close()
+
+
+class WrappingStore(MemoryStore):
+    """A store whose library wraps what it meets, as network libraries do."""
+
+    def append(self, events: Iterable[TraceEvent], replace: bool = False) -> int:
+        if not vars(self).pop("struck", False):
+            return super().append(events, replace)
+        try:
+            signal.raise_signal(signal.SIGVTALRM)
+        except TimeoutError as error:
+            raise ConnectionError("the connection broke") from error
+        raise AssertionError
+
+    struck = True
+
+
+@pytest.mark.usefixtures("alarms")
+def test_an_exception_that_a_library_wrapped_passes_as_itself() -> None:
+    store, alarm = WrappingStore(), Alarm(TimeoutError)
+    vars(store)["struck"] = True
+    signal.signal(signal.SIGVTALRM, alarm)
+    tracer = Tracer(store)
+    with pytest.raises(TimeoutError) as caught:
+        tracer.emit("ai:decision", TOP)
+    assert caught.value is alarm.error
+    assert [event.event_type for event in store.fetch_trace("T").events] == ["ai:decision"]
+
+
+@pytest.mark.usefixtures("alarms")
+def test_an_alarm_that_the_job_handles_is_not_raised_again_by_a_later_fault() -> None:
+    """A store that fails while a job deals with its alarm costs the event, and no more."""
+
+    class BrokenStore(MemoryStore):
+        def append(self, events: Iterable[TraceEvent], replace: bool = False) -> int:
+            raise OSError("disk full")
+
+    tracer = Tracer(BrokenStore())
+    signal.signal(signal.SIGVTALRM, Alarm(TimeoutError))
+    try:
+        signal.raise_signal(signal.SIGVTALRM)
+    except TimeoutError:
+        assert tracer.emit("stage:pay:failed", TOP) is None
+    assert tracer.lost == {"event lost: OSError": 1}
+
+
+def test_an_error_of_the_package_does_not_pass() -> None:
+    with pytest.raises(EventError, match="status 'z'") as caught:
+        new_event(trace_id="x", span_id="S", event_type="y", status="z")  # type: ignore[arg-type]
+    assert not must_pass(caught.value)
+    assert interruption(caught.value, None) is None
+
+
+@pytest.mark.usefixtures("alarms")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("directly", [False, True])
+def test_the_event_that_an_alarm_struck_is_kept(tmp_path: Path, directly: bool) -> None:
+    """In a loop of emits that alarms interrupt, no event but the last can be missing."""
+    store = SqliteStore(tmp_path / "traces.db")
+    tracer, last = Tracer(store if directly else Outbox(tmp_path / "outbox")), list[int]()
+
+    def emit() -> None:
+        tracer.emit("ai:decision", TOP, event_id=f"e{len(last)}-{next(turns)}")
+
+    for _ in range(100):
+        turns, alarm = iter(range(10**9)), Alarm(MyTimeoutError)
+        assert alarm.until_it_passes(emit, alarm, 0.001) is alarm.error
+        last.append(next(turns) - 2)
+    assert tracer.lost == {}
+    if not directly:
+        shipper = Shipper(tmp_path / "outbox", store)
+        assert shipper.run_once().fault is None
+        shipper.close()
+    store.close()
+    ids = {event_id for _, event_id in stored(tmp_path / "traces.db")}
+    assert {f"e{number}-{turn}" for number, end in enumerate(last) for turn in range(end + 1)} <= ids
