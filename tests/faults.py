@@ -20,7 +20,7 @@ from typing import Any, Final
 import psutil
 
 import sagatrace
-from sagatrace.events import TraceEvent
+from sagatrace.event import TraceEvent
 from sagatrace.outbox import ACTIVE, sealed_segments
 from sagatrace.stores import FetchedTrace
 from sagatrace.stores.memory import MemoryStore

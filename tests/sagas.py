@@ -11,7 +11,7 @@ from typing import Any
 from textual.pilot import Pilot
 
 from sagatrace.errors import StoreError
-from sagatrace.events import TraceEvent, new_event, utc_timestamp
+from sagatrace.event import TraceEvent, new_event, utc_timestamp
 from sagatrace.mirror import Heard
 from sagatrace.stores import Arrived, Changes, FetchedTrace, Search, TraceHits
 from sagatrace.stores.memory import MemoryStore

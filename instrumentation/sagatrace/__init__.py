@@ -11,7 +11,7 @@ from sagatrace.errors import (
     StoreNotFoundError,
     StoreUnavailableError,
 )
-from sagatrace.events import TraceEvent
+from sagatrace.event import TraceEvent
 from sagatrace.settings import Settings
 from sagatrace.stores import AppendError, EventStore, open_store
 from sagatrace.tracer import Span, Tracer

@@ -15,7 +15,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from sagatrace.events import decode_event, encode_event, new_event
+from sagatrace.event import encode_event, new_event
+from sagatrace.stores.codec import decode_event
 
 COUNT, ROUNDS = 50_000, 5
 

@@ -22,7 +22,7 @@ from azure.core.pipeline.transport import RequestsTransport
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from cosmos_server import CosmosAccount, cosmos_account, running_cosmos
-from sagatrace.events import TraceEvent, new_event
+from sagatrace.event import TraceEvent, new_event
 from sagatrace.stores.cosmos.store import CosmosStore
 from sagatrace_tui.model import build_trace
 

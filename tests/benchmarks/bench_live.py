@@ -34,7 +34,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from pty_terminal import PtyTerminal
 from sagatrace import TraceContext, trace_meta
-from sagatrace.events import TraceEvent, new_event
+from sagatrace.event import TraceEvent, new_event
 from sagatrace.outbox import Outbox
 from sagatrace.stores import EventStore, Search, open_store
 from sagatrace_tui.demo.workers import worker_command, worker_environment

@@ -17,7 +17,8 @@ from typing import Any
 
 import msgspec
 
-from sagatrace.events import TraceEvent, decode_events, encode_event, new_event
+from sagatrace.event import TraceEvent, encode_event, new_event
+from sagatrace.stores.codec import decode_events
 from sagatrace_tui.model import Trace, build_trace
 from sagatrace_tui.model.collector import collector_paused
 from sagatrace_tui.model.fold import fold_events

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from sagatrace import TraceContext, Tracer
 from sagatrace.errors import StoreUnavailableError
-from sagatrace.events import TraceEvent
+from sagatrace.event import TraceEvent
 from sagatrace.outbox import Outbox
 from sagatrace.shipper.shipper import Shipper
 from sagatrace.shipper.status import describe_outbox

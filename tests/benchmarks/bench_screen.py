@@ -36,7 +36,7 @@ import sagatrace_tui
 from cosmos_server import CosmosAccount, running_cosmos
 from pty_terminal import PtyTerminal
 from sagas import failed
-from sagatrace.events import TraceEvent, new_event, utc_timestamp
+from sagatrace.event import TraceEvent, new_event, utc_timestamp
 from sagatrace.stores import open_store
 
 SIZES = (20, 1_000, 10_000, 100_000)

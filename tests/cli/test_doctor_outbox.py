@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sagatrace.events import new_event, utc_timestamp
+from sagatrace.event import new_event, utc_timestamp
 from sagatrace.outbox import ACTIVE, REFUSED, Outbox, outbox_directory
 from sagatrace.settings import Settings
 from sagatrace.shipper import lock as locks

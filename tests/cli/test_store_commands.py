@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from cosmos_server import CosmosAccount, running_cosmos
 from fault_proxy import FaultProxy, answering
-from sagatrace.events import encode_event
+from sagatrace.event import encode_event
 from sagatrace.mirror import Mirror, Publisher
 from sagatrace.stores import open_store
 from sagatrace.stores.cosmos.store import CosmosStore

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from sagas import failed, succeeded
-from sagatrace.events import TraceEvent, new_event, utc_timestamp
+from sagatrace.event import TraceEvent, new_event, utc_timestamp
 from sagatrace.mirror import Mirror, Publisher
 from sagatrace.stores import EventStore, open_store
 from sagatrace.stores.codec import document_of

@@ -7,7 +7,7 @@ import json
 from click.testing import CliRunner
 
 from sagas import event, trace_of
-from sagatrace.events import TraceEvent
+from sagatrace.event import TraceEvent
 from sagatrace_tui.commands.why import why
 from sagatrace_tui.labels import inert
 from sagatrace_tui.views.incident_summary import incident_summary

@@ -23,7 +23,7 @@ from textual.pilot import Pilot
 from sagas import screen_text
 from sagas import until as shows
 from sagatrace import TraceContext, trace_meta
-from sagatrace.events import encode_event, new_event
+from sagatrace.event import encode_event, new_event
 from sagatrace.mirror import Mirror
 from sagatrace.stores import EventStore, open_store
 from sagatrace_tui.app import SagatraceApp

@@ -20,7 +20,7 @@ from redis import Redis
 from test_subscriber import listening
 
 from sagatrace.errors import SettingsError
-from sagatrace.events import new_event
+from sagatrace.event import new_event
 from sagatrace.mirror import Mirror, Publisher
 from servers import TcpRedis, free_port, running_redis, until
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 from redis import Redis
 
-from sagatrace.events import TraceEvent, encode_event, new_event
+from sagatrace.event import TraceEvent, encode_event, new_event
 from sagatrace.mirror import MAX_MESSAGE, Heard, Mirror, Publisher, Subscriber
 from servers import TcpRedis, until
 

@@ -34,7 +34,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sagatrace.events import TraceEvent, new_event
+from sagatrace.event import TraceEvent, new_event
 from sagatrace_tui.model import IDLE, Trace, build_trace
 from sagatrace_tui.model.reasons import reason_of
 

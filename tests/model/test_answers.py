@@ -9,7 +9,8 @@ import msgspec
 import pytest
 from notation import INCIDENT, LATER, START, event, events_of
 
-from sagatrace.events import TraceEvent, parse_event
+from sagatrace.event import TraceEvent
+from sagatrace.stores.codec import parse_event
 from sagatrace_tui.labels import inert
 from sagatrace_tui.model import IDLE, build_trace
 from sagatrace_tui.views.incident_summary import incident_summary

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from notation import START, Saga, events_of, read
 from saga_tables import ALL
 
-from sagatrace.events import TraceEvent, decode_event, decode_events, encode_event, new_event
+from sagatrace.event import TraceEvent, encode_event, new_event
+from sagatrace.stores.codec import decode_event, decode_events
 from sagatrace_tui.labels import inert
 from sagatrace_tui.model import IDLE, Trace, build_trace, fold_span
 from sagatrace_tui.model.attempts import read_attempts

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from notation import START, moment
 
-from sagatrace.events import TraceEvent, new_event
+from sagatrace.event import TraceEvent, new_event
 from sagatrace_tui.model import IDLE, build_trace
 from scale import examples
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from notation import LATER
 
-from sagatrace.events import parse_event
+from sagatrace.stores.codec import parse_event
 from sagatrace_tui.model import build_trace
 
 TRACES = Path(__file__).parent / "verdicts"

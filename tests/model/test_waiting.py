@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from notation import START, events_of, moment
 
-from sagatrace.events import TraceEvent, new_event
+from sagatrace.event import TraceEvent, new_event
 from sagatrace_tui.labels import inert
 from sagatrace_tui.model import IDLE, Trace, build_trace
 from sagatrace_tui.views.incident_summary import incident_summary

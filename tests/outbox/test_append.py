@@ -20,7 +20,7 @@ import pytest
 from faults import in_child, stored
 from sagatrace import TraceContext, Tracer
 from sagatrace.errors import OutboxFullError
-from sagatrace.events import TraceEvent, new_event
+from sagatrace.event import TraceEvent, new_event
 from sagatrace.outbox import ACTIVE, REFUSED, Outbox, outbox_directory, seal, sealed_segments
 from sagatrace.settings import Settings
 from sagatrace.shipper.segment import DEAD_LETTERS

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from faults import in_child, stored
-from sagatrace.events import TraceEvent, new_event
+from sagatrace.event import TraceEvent, new_event
 from sagatrace.outbox import ACTIVE, Outbox, seal, sealed_segments
 from sagatrace.shipper.segment import DEAD_LETTERS
 from sagatrace.shipper.shipper import Shipment, Shipper

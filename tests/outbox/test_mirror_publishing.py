@@ -18,13 +18,13 @@ import pytest
 from redis.client import PubSub
 
 from sagatrace.errors import SettingsError
-from sagatrace.events import TraceEvent, decode_event, new_event
+from sagatrace.event import TraceEvent, new_event
 from sagatrace.mirror import MAX_MESSAGE, Mirror, Publisher
 from sagatrace.outbox import Outbox
 from sagatrace.settings import Settings
 from sagatrace.shipper.shipper import Shipper
 from sagatrace.stores import EventStore, open_store
-from sagatrace.stores.codec import document_of
+from sagatrace.stores.codec import decode_event, document_of
 from sagatrace_tui.demo.redis_server import RedisServer
 from servers import running_redis, until
 

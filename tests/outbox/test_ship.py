@@ -19,7 +19,7 @@ import pytest
 from faults import FaultyStore
 from sagatrace import TraceContext, Tracer
 from sagatrace.errors import ShipperRunningError, StoreError, StoreUnavailableError
-from sagatrace.events import TraceEvent, encode_event, new_event
+from sagatrace.event import TraceEvent, encode_event, new_event
 from sagatrace.outbox import ACTIVE, Outbox, seal, sealed_segments
 from sagatrace.shipper.segment import DEAD_LETTERS
 from sagatrace.shipper.shipper import Shipment, Shipper

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sagatrace.errors import SagatraceError
-from sagatrace.events import TraceEvent, new_event
+from sagatrace.event import TraceEvent, new_event
 from sagatrace.outbox import ACTIVE, Outbox
 from sagatrace.shipper.launcher import ShipperKeeper
 from sagatrace.shipper.shipper import Shipper

@@ -11,7 +11,7 @@ import pytest
 from textual import events
 
 from sagas import UnreliableStore, failed, many_alike, screen_text, still, succeeded, until
-from sagatrace.events import TraceEvent
+from sagatrace.event import TraceEvent
 from sagatrace.stores import Search, TraceHits
 from sagatrace_tui.app import SagatraceApp
 from sagatrace_tui.query_history import QueryHistory

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sagas import START, UnreliableStore, event, screen_text, still, until
-from sagatrace.events import TraceEvent, new_event, utc_timestamp
+from sagatrace.event import TraceEvent, new_event, utc_timestamp
 from sagatrace_tui.app import SagatraceApp
 from sagatrace_tui.values import value_lines
 from sagatrace_tui.views.trace_row import TraceRow

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import chain
 
 from sagas import UnreliableStore, event, failed, screen_text, still, succeeded, trace_of, until
-from sagatrace.events import TraceEvent
+from sagatrace.event import TraceEvent
 from sagatrace_tui.app import SagatraceApp
 from sagatrace_tui.widgets.ledger import Ledger
 from sagatrace_tui.widgets.ledger_lines import ledger_lines

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from sagas import NOW, UnreliableStore, event, failed, screen_text, still, succeeded, trace_of, until
-from sagatrace.events import TraceEvent
+from sagatrace.event import TraceEvent
 from sagatrace_tui.app import SagatraceApp
 from sagatrace_tui.widgets.detail_lines import detail_lines
 from sagatrace_tui.widgets.ledger import Ledger

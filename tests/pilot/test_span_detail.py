@@ -5,7 +5,7 @@ from __future__ import annotations
 from textual.app import ComposeResult
 
 from sagas import event, failed, interrupted, orphaned, repeated, screen_text, trace_of
-from sagatrace.events import TraceEvent
+from sagatrace.event import TraceEvent
 from sagatrace_tui.theme import ThemedApp
 from sagatrace_tui.views.outline import Outline
 from sagatrace_tui.widgets.detail_lines import MAX_EVENTS, detail_lines

@@ -5,7 +5,7 @@ from __future__ import annotations
 from textual.app import ComposeResult
 
 from sagas import NOW, event, failed, interrupted, many_alike, orphaned, repeated, running, screen_text, trace_of
-from sagatrace.events import TraceEvent
+from sagatrace.event import TraceEvent
 from sagatrace_tui.model import Trace
 from sagatrace_tui.theme import ThemedApp
 from sagatrace_tui.views.outline import Outline

@@ -11,7 +11,7 @@ from textual.pilot import Pilot
 
 from sagas import UnreliableStore, failed, many_alike, orphaned, running, screen_text, still, succeeded, until
 from sagatrace.errors import StoreError
-from sagatrace.events import TraceEvent
+from sagatrace.event import TraceEvent
 from sagatrace.stores import Search, TraceHits
 from sagatrace_tui.app import SagatraceApp
 

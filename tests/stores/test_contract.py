@@ -10,7 +10,7 @@ import pytest
 
 from cosmos_server import CosmosAccount
 from sagatrace.errors import SearchError
-from sagatrace.events import TraceEvent, new_event
+from sagatrace.event import TraceEvent, new_event
 from sagatrace.stores import DataIs, EventStore, Search, TellsChanges, TraceHit, data_condition, open_store
 
 

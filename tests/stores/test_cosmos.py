@@ -18,7 +18,7 @@ from azure.core.pipeline.transport import HttpRequest
 
 from cosmos_server import CosmosAccount
 from sagatrace.errors import SettingsError, StoreError
-from sagatrace.events import TraceEvent, new_event
+from sagatrace.event import TraceEvent, new_event
 from sagatrace.stores import AppendError, EventStore, Search, open_store
 from sagatrace.stores.codec import document_of
 from sagatrace.stores.cosmos.access import CosmosSettings
@@ -320,7 +320,7 @@ def test_what_the_sdk_still_sends_after_closing_fails_as_it_expects(local_accoun
 
 FORKING = """
 import os, sys, json
-from sagatrace.events import new_event
+from sagatrace.event import new_event
 from sagatrace.stores import open_store
 store = open_store(sys.argv[1], max_wait=60.0)
 def tell(trace_id, n):

@@ -20,7 +20,7 @@ from azure.cosmos.exceptions import CosmosHttpResponseError
 from cosmos_server import CosmosAccount
 from fault_proxy import Fault, FaultProxy, answering, cut_short, dropping
 from sagatrace.errors import SagatraceError, StoreAccessError, StoreError, StoreNotFoundError, StoreUnavailableError
-from sagatrace.events import new_event
+from sagatrace.event import new_event
 from sagatrace.stores import Search, open_store
 from sagatrace.stores.cosmos.errors import translated
 from sagatrace.stores.cosmos.provisioning import provision

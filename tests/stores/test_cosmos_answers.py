@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cosmos_server import CosmosAccount
-from sagatrace.events import TraceEvent, new_event
+from sagatrace.event import TraceEvent, new_event
 from sagatrace.stores import DataIs, EventStore, Search, TraceHit, open_store
 
 KEYS = ["a", "b c", 'd"', "e.f", "ж", "\\"]

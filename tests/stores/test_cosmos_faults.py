@@ -28,7 +28,7 @@ from fault_proxy import (
     trickling,
 )
 from sagatrace.errors import StoreAccessError, StoreError, StoreNotFoundError, StoreUnavailableError
-from sagatrace.events import TraceEvent, encode_event, new_event
+from sagatrace.event import TraceEvent, encode_event, new_event
 from sagatrace.stores import AppendError, Search
 from sagatrace.stores.cosmos.provisioning import provision
 from sagatrace.stores.cosmos.store import CosmosStore

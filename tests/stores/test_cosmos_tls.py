@@ -19,7 +19,7 @@ from cryptography.x509.oid import NameOID
 from cosmos_server import CosmosAccount
 from fault_proxy import Exchange, FaultProxy
 from sagatrace.errors import StoreError
-from sagatrace.events import TraceEvent, new_event
+from sagatrace.event import TraceEvent, new_event
 from sagatrace.stores.cosmos.access import Tls
 from sagatrace.stores.cosmos.provisioning import provision
 from sagatrace.stores.cosmos.store import CosmosStore

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from sagatrace.errors import StoreError, StoreNotFoundError
-from sagatrace.events import TraceEvent, new_event, utc_timestamp
+from sagatrace.event import TraceEvent, new_event, utc_timestamp
 from sagatrace.stores import Search, open_store
 from sagatrace.stores.memory import MemoryStore
 from sagatrace.stores.sqlite import SqliteStore

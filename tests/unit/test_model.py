@@ -9,7 +9,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sagatrace.events import TraceEvent, new_event, parse_event
+from sagatrace.event import TraceEvent, new_event
+from sagatrace.stores.codec import parse_event
 from sagatrace_tui.model import IDLE, Trace, build_trace
 from sagatrace_tui.views.report import report
 

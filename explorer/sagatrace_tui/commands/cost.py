@@ -9,7 +9,7 @@ from typing import Any, Final
 import click
 
 from sagatrace.errors import StoreError
-from sagatrace.events import TraceEvent, encode_event, new_event, new_id
+from sagatrace.event import TraceEvent, encode_event, new_event, new_id
 from sagatrace.settings import Settings
 from sagatrace.stores import Search, open_store
 from sagatrace_tui.commands.outcome import one_line_errors, store_option

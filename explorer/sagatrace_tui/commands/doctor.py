@@ -14,7 +14,7 @@ from typing import Final, Literal
 import click
 
 from sagatrace.errors import SagatraceError, StoreError, StoreNotFoundError
-from sagatrace.events import new_event
+from sagatrace.event import new_event
 from sagatrace.mirror.address import redis_error_text
 from sagatrace.outbox import outbox_directory
 from sagatrace.settings import Settings, masked

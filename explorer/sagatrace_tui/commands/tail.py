@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 import click
 
 from sagatrace.errors import EventError, SettingsError, StoreError
-from sagatrace.events import TraceEvent, split_event_type
+from sagatrace.event import TraceEvent, split_event_type
 from sagatrace.mirror import Mirror, open_mirror
 from sagatrace.settings import Settings
 from sagatrace.stores import EventStore

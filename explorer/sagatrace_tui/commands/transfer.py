@@ -12,7 +12,8 @@ from typing import BinaryIO
 import click
 
 from sagatrace.errors import EventError
-from sagatrace.events import TraceEvent, encode_event, parse_event
+from sagatrace.event import TraceEvent, encode_event
+from sagatrace.stores.codec import parse_event
 from sagatrace_tui.commands.outcome import Exit, fetched, one_line_errors, opened_store, store_option, trace_argument
 from sagatrace_tui.labels import inert, plural
 

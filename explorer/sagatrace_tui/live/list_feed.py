@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from sagatrace.errors import StoreNotFoundError
-from sagatrace.events import TraceEvent
+from sagatrace.event import TraceEvent
 from sagatrace.mirror import Mirror
 from sagatrace.stores import EventStore, Search, TellsChanges, TraceHit, data_condition
 from sagatrace_tui.live.listed_traces import PAGE, ListedTraces

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
-from sagatrace.events import TraceEvent
+from sagatrace.event import TraceEvent
 from sagatrace.stores import EventStore, TraceHit
 from sagatrace_tui.live.partition import Partition, ended_by_silence
 from sagatrace_tui.live.refresh import Clock, Meter

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from sagatrace.errors import EventError
-from sagatrace.events import TraceEvent
+from sagatrace.event import TraceEvent
 from sagatrace.stores import Changes, EventStore, Malformed, TellsChanges
 from sagatrace_tui.live.refresh import Meter
 from sagatrace_tui.model import Trace, build_trace, reading_anomalies

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Final, TypeVar
 
 from sagatrace.errors import SagatraceError
-from sagatrace.events import TraceEvent
+from sagatrace.event import TraceEvent
 from sagatrace.mirror import Heard, Mirror, Subscriber
 from sagatrace_tui.live.status import LiveStatus, live_status, seconds_between_looks
 

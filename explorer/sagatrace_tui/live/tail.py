@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from sagatrace.errors import StoreError
-from sagatrace.events import TraceEvent
+from sagatrace.event import TraceEvent
 from sagatrace.mirror import Mirror
 from sagatrace.stores import EventStore, TellsChanges
 from sagatrace_tui.live.partition import News, Partition, ended_by_silence

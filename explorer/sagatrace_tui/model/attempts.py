@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from sagatrace.events import TraceEvent
+from sagatrace.event import TraceEvent
 from sagatrace_tui.model.event_data import EventData, data_of, text_of
 from sagatrace_tui.model.span_state import UNDO_GROUPS, SpanStatus, mark_of
 

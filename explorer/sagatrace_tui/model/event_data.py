@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from sagatrace.events import UNREADABLE, TraceEvent
+from sagatrace.event import UNREADABLE, TraceEvent
 
 __all__ = ["EventData", "Links", "data_of", "execution_of", "ids_in", "is_readable", "links_of_all", "text_of"]
 

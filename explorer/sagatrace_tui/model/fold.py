@@ -10,7 +10,7 @@ from operator import attrgetter
 from typing import Final
 
 from sagatrace.errors import EventError
-from sagatrace.events import TraceEvent, encode_event, parse_timestamp
+from sagatrace.event import TraceEvent, encode_event, parse_timestamp
 from sagatrace_tui.model.event_data import data_of, execution_of, links_of_all
 from sagatrace_tui.model.interruption import interrupt_open_spans
 from sagatrace_tui.model.runs import split_runs

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from sagatrace.events import TraceEvent
+from sagatrace.event import TraceEvent
 from sagatrace_tui.model.event_data import data_of, text_of
 from sagatrace_tui.model.span import Interruption, Span
 from sagatrace_tui.model.span_state import mark_of

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from sagatrace.events import TraceEvent
+from sagatrace.event import TraceEvent
 from sagatrace_tui.model.event_data import data_of, execution_of
 from sagatrace_tui.model.span_state import UNDO_GROUPS, Mark, mark_of
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from sagatrace.errors import EventError
-from sagatrace.events import TraceEvent, parse_timestamp, split_event_type
+from sagatrace.event import TraceEvent, parse_timestamp, split_event_type
 from sagatrace_tui.model.answers import Place
 from sagatrace_tui.model.attempts import Attempt, Reading, is_failure, numbered_attempts, read_attempts
 from sagatrace_tui.model.event_data import EventData, data_of, ids_in, text_of

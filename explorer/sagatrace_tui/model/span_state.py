@@ -13,7 +13,7 @@ from functools import lru_cache
 from operator import attrgetter
 from typing import Final, Literal
 
-from sagatrace.events import CLOSING_PHASES, OPENING_PHASES, split_event_type
+from sagatrace.event import CLOSING_PHASES, OPENING_PHASES, split_event_type
 
 __all__ = ["NEW", "UNDO_GROUPS", "Mark", "SpanKind", "SpanStatus", "State", "mark_of", "state_after"]
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Final
 
-from sagatrace.events import TraceEvent
+from sagatrace.event import TraceEvent
 from sagatrace_tui.model import silence as silences
 from sagatrace_tui.model.anomaly_checks import event_anomalies, never_ended, span_anomalies
 from sagatrace_tui.model.answers import Anomaly, Compensation, NeverRan, Role, Standing, TraceStatus, Verdict

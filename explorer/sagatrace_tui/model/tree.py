@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Final, TypeVar
 
-from sagatrace.events import TraceEvent
+from sagatrace.event import TraceEvent
 from sagatrace_tui.model.answers import Anomaly
 from sagatrace_tui.model.span import Span
 from sagatrace_tui.model.text import counted, listed

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from sagatrace.events import UNREADABLE, TraceEvent, encode_event
+from sagatrace.event import UNREADABLE, TraceEvent, encode_event
 from sagatrace_tui.model import Span, Trace
 
 __all__ = ["find"]

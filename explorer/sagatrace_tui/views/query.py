@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final, Literal, cast, get_args
 
-from sagatrace.events import split_event_type
+from sagatrace.event import split_event_type
 from sagatrace_tui.model import Verdict
 
 __all__ = ["KEYS", "Moment", "Query", "QueryError", "completions", "parse_query"]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
-    from sagatrace.events import TraceEvent
+    from sagatrace.event import TraceEvent
     from sagatrace.stores import Malformed, ReadCost
 
 __all__ = ["Arrived", "Changes", "TellsChanges"]
