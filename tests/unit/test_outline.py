@@ -44,7 +44,7 @@ def test_like_siblings_are_grouped_and_those_that_tell_something_are_not() -> No
     outline = Outline(trace_of([one for one in events if one.id != "t-n10-stage:notify:completed-1.12"] + [failure]))
     groups = list(outline.groups.values())
     assert [len(group.span_ids) for group in groups] == [10, 9]
-    assert (groups[0].shortest, groups[0].median, groups[0].longest) == (10_000, 20_000, 30_000)
+    assert groups[0].lengths == (10_000, 20_000, 30_000)
     assert "n10" in outline.places
     assert outline.depths[outline.places["n3"]] == 2
     assert outline.depths[outline.places["n10"]] == 1

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import inf
 from typing import Final
@@ -39,12 +38,7 @@ class Timeline:
     def squeezed(self, at: int) -> int:
         """Return the microseconds from the start to the moment, with long gaps made short."""
         at = max(self.start, min(at, self.end))
-        past = bisect_right(self.gaps, (at, at))
-        saved = sum(end - start - self.kept for start, end in self.gaps[: max(0, past - 1)])
-        if past:
-            start, end = self.gaps[past - 1]
-            saved += end - start - self.kept if at >= end else max(0, at - start - self.kept)
-        return at - self.start - saved
+        return at - self.start - sum(max(0, min(at, end) - start - self.kept) for start, end in self.gaps)
 
     def column(self, at: int, width: int) -> int:
         """Return the column of the moment, 0 to `width`."""
@@ -112,10 +106,9 @@ def _busy(trace: Trace) -> Iterator[tuple[int, float]]:
 
 
 def pieces(span: Span, line: Timeline, width: int) -> list[Piece]:
-    """Return the bar of a span: its wait, its attempts, the pauses between. Every part is at least a column wide."""
-    found = list(_parts(span, line.end))
+    """Return the bar of a span: its wait, its attempts, the pauses between. An attempt is at least a column wide."""
     drawn: list[Piece] = []
-    for began, ended, kind in found:
+    for began, ended, kind in _parts(span, line.end):
         first, last = line.column(began, width), line.column(ended, width)
         first = min(max(first, drawn[-1].end if drawn else 0), width - 1)
         if last <= first:
@@ -128,24 +121,22 @@ def pieces(span: Span, line: Timeline, width: int) -> list[Piece]:
     return [piece for piece in drawn if piece.end > piece.start]
 
 
-def _parts(span: Span, end: int) -> Iterable[tuple[int, int, str]]:
-    started = span.started_at
-    enqueued = span.enqueued_at
+def _parts(span: Span, end: int) -> Iterator[tuple[int, int, str]]:
+    started, enqueued, over = span.started_at, span.enqueued_at, end if span.is_open else span.over_at
     if enqueued is not None and (started is None or enqueued < started):
-        yield enqueued, started if started is not None else (end if span.is_open else span.over_at), "wait"
+        yield enqueued, over if started is None else started, "wait"
     latest: int | None = None
     attempts = span.attempts[-_MAX_ATTEMPTS:]
-    for index, attempt in enumerate(attempts, start=1):
+    for number, attempt in enumerate(attempts, start=1):
         began = attempt.started_at if attempt.started_at is not None else attempt.ended_at
         if began is None:
             continue
-        ended = attempt.ended_at if attempt.ended_at is not None else (end if span.is_open else span.over_at)
         if latest is not None and began > latest:
             yield latest, began, "pause"
         # An attempt that is over while its span is open will be retried.
         failed = attempt.ended_at is not None if span.is_open else span.status == "failed" and len(attempts) > 1
-        yield began, max(began, ended), "lost" if failed or index < len(attempts) else "run"
-        latest = ended
+        latest = over if attempt.ended_at is None else attempt.ended_at
+        yield began, max(began, latest), "lost" if failed or number < len(attempts) else "run"
     if latest is not None and span.is_open and latest < end:
         yield latest, end, "pause"
     if not attempts and started is None and enqueued is None:
