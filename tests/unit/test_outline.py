@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from sagas import NOW, event, failed, many_alike, trace_of
 from sagatrace_tui.views.find import find
-from sagatrace_tui.views.outline import Outline
+from sagatrace_tui.views.outline import GROUP_MIN, Outline
 from sagatrace_tui.views.timeline import pieces, timeline
 
 
@@ -48,6 +48,15 @@ def test_like_siblings_are_grouped_and_those_that_tell_something_are_not() -> No
     assert "n10" in outline.places
     assert outline.depths[outline.places["n3"]] == 2
     assert outline.depths[outline.places["n10"]] == 1
+
+
+@pytest.mark.parametrize("before", range(4))
+@pytest.mark.parametrize("alike", [GROUP_MIN - 1, GROUP_MIN])
+def test_the_smallest_group_is_found_wherever_it_begins(before: int, alike: int) -> None:
+    names = [*(f"other{n}" for n in range(before)), *["notify"] * alike, "last", "least"]
+    events = [event("t", f"n{n}", f"stage:{name}:completed", n / 10, "wf") for n, name in enumerate(names)]
+    groups = Outline(trace_of([event("t", "wf", "workflow:w:started", 0.0), *events])).groups.values()
+    assert [len(group.span_ids) for group in groups] == [GROUP_MIN] * (alike == GROUP_MIN)
 
 
 def test_the_bar_of_a_retried_job_shows_wait_attempts_and_pause() -> None:

@@ -9,11 +9,13 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
+from operator import eq
 from typing import Final
 
 from sagatrace_tui.model import Trace
-from sagatrace_tui.views.timeline import idle_stretches
+from sagatrace_tui.views.timeline import Idle, idle_stretches
 
 __all__ = ["GROUP_MIN", "Group", "Outline"]
 
@@ -37,7 +39,6 @@ class Outline:
     """`ids` of spans, missing parents and groups, in preorder; `depths`, `sizes` (with all below) and `parents`.
 
     `parents` are places in `ids`, -1 at the top. The id of a group is not that of a span: it begins with U+0000.
-    `idle` is where the trace was idle.
     """
 
     def __init__(self, trace: Trace) -> None:
@@ -54,26 +55,37 @@ class Outline:
             if parents[place] >= 0:
                 sizes[parents[place]] += sizes[place]
         self.places = {span_id: place for place, span_id in enumerate(self.ids)}
-        self.idle = idle_stretches(trace)
+
+    @cached_property
+    def idle(self) -> Idle:
+        """Where the trace was idle."""
+        return idle_stretches(self._trace)
 
     def _lay(self) -> None:
         children, ids, depths, parents = self._trace.children, self.ids, self.depths, self.parents
         tops = (*self._trace.roots, *self._trace.missing_parents)
-        stack: list[tuple[str, int, int]] = [(top, 0, -1) for top in reversed(tops)]
+        stack = [(iter(tops), 0, -1)]
         while stack:
-            span_id, depth, parent = stack.pop()
-            place = len(ids)
-            ids.append(span_id)
-            depths.append(depth)
-            parents.append(parent)
-            group = self.groups.get(span_id)
-            below = children.get(span_id, ()) if group is None else group.span_ids
-            if group is None and len(below) >= GROUP_MIN:
-                below = tuple(self._grouped(span_id, below))
-            stack.extend([(child, depth + 1, place) for child in reversed(below)])
+            siblings, depth, parent = stack[-1]
+            for span_id in siblings:
+                ids.append(span_id)
+                depths.append(depth)
+                parents.append(parent)
+                group = self.groups.get(span_id)
+                below = children.get(span_id, ()) if group is None else group.span_ids
+                if below:
+                    laid = self._grouped(span_id, below) if group is None and len(below) >= GROUP_MIN else iter(below)
+                    stack.append((laid, depth + 1, len(ids) - 1))
+                    break
+            else:
+                stack.pop()
 
     def _grouped(self, parent: str, siblings: Sequence[str]) -> Iterator[str]:
         """Yield the siblings; those that are alike and next to each other as one group."""
+        probes = [self._likeness(one) for one in siblings[::2]]  # a name costs a look into the data of each event
+        if not any(map(eq, probes, probes[1:])):
+            yield from siblings
+            return
         for _, run in groupby(siblings, self._likeness):
             span_ids = tuple(run)
             if len(span_ids) < GROUP_MIN:
