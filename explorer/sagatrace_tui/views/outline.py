@@ -1,7 +1,7 @@
 """The tree of a trace as a list for screens: every node once, in preorder.
 
-An outline is made once per trace. The rows that a fold, a level or a filter leaves are then found in a time that
-depends on their number, not on the size of the trace.
+An outline is made once per trace. To find the rows that a fold, a level or a filter leaves then takes a time that
+depends on the number of rows, not on the size of the trace.
 """
 
 from __future__ import annotations
@@ -58,8 +58,13 @@ class Outline:
 
     @cached_property
     def idle(self) -> Idle:
-        """Where the trace was idle."""
+        """The long idle gaps of the trace; found when first asked for."""
         return idle_stretches(self._trace)
+
+    @property
+    def has_idle(self) -> bool:
+        """Whether `idle` was found already."""
+        return "idle" in vars(self)
 
     def _lay(self) -> None:
         children, ids, depths, parents = self._trace.children, self.ids, self.depths, self.parents
@@ -82,7 +87,7 @@ class Outline:
 
     def _grouped(self, parent: str, siblings: Sequence[str]) -> Iterator[str]:
         """Yield the siblings; those that are alike and next to each other as one group."""
-        probes = [self._likeness(one) for one in siblings[::2]]  # a name costs a look into the data of each event
+        probes = [self._likeness(one) for one in siblings[::2]]  # names are decoded from the data of events
         if not any(map(eq, probes, probes[1:])):
             yield from siblings
             return
@@ -138,7 +143,7 @@ class Outline:
         return sorted(found)
 
     def rows(self, folded: Collection[str], only: Sequence[int] | None = None) -> Sequence[int]:
-        """Return the places that show when these ids are folded; only places of `only`, if given."""
+        """Return the visible places when these ids are folded; only places of `only`, if given."""
         base = range(len(self.ids)) if only is None else only
         shut = sorted(self.places[span_id] for span_id in folded if span_id in self.places)
         if not shut:
@@ -153,12 +158,12 @@ class Outline:
         return rows
 
     def is_last(self, place: int, rows: Sequence[int]) -> bool:
-        """Return whether no sibling shows below it."""
+        """Return whether no later sibling is visible."""
         after = bisect_left(rows, self.end(place))
         return after >= len(rows) or rows[after] >= self.end(self.parents[place])
 
     def shown(self, span_id: str, rows: Sequence[int]) -> int | None:
-        """Return the row of the span, else of its nearest ancestor that shows, else None."""
+        """Return the row of the span, or of its nearest visible ancestor; None if there is neither."""
         for place in self.up(span_id):
             row = bisect_left(rows, place)
             if row < len(rows) and rows[row] == place:

@@ -242,7 +242,7 @@ class SpanTree(Rows):
         """What the bars are drawn on."""
         if self._scale is None and self.subject is not None:
             trace, outline = self.subject
-            self._scale = timeline(trace, self.now, squeeze=self.squeeze, idle=outline.idle)
+            self._scale = timeline(trace, self.now, outline.idle if self.squeeze else None)
         return self._scale or Timeline(0, 0)
 
     def header(self, width: int) -> list[Part]:
