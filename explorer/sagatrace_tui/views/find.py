@@ -17,7 +17,7 @@ def find(trace: Trace, text: str, *, go_on: Callable[[], bool] = lambda: True) -
     wanted = text.lower()
     if not wanted:
         return frozenset()
-    # JSON can write one character in several ways; plain text is searched in the raw document.
+    # JSON can write one character in several ways. Only plain text can be searched in the raw document.
     plain = wanted.isascii() and wanted.isprintable() and not set(wanted) & set('"\\/')
     found: set[str] = set()
     for number, (span_id, span) in enumerate(trace.spans.items()):

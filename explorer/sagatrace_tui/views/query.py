@@ -20,10 +20,10 @@ __all__ = ["KEYS", "Moment", "Query", "QueryError", "completions", "parse_query"
 
 KEYS: Final[dict[str, str]] = {
     "status:": "failed, success, pending; or a verdict: rollback-incomplete, running, …",
-    "type:": "an event type, as job:failed; a span's name alone means its start, or with status: its end",
+    "type:": "an event type, as job:failed; or a span's name: its start, or with status: its end",
     "tag:": "one of the event's tags",
-    "since:": "from then on: 30m, 2h, 7d ago, a date or a time in UTC",
-    "until:": "before then",
+    "since:": "from this time on: 30m, 2h or 7d before now, a date, or a time in UTC",
+    "until:": "before this time",
     "error:": "part of the error or its type, as text in quotes",
     "trace:": "the beginning of the trace id, as a word alone",
 }
@@ -41,7 +41,7 @@ _TIMES: Final = ("2h", "30m", "7d")
 
 
 class QueryError(ValueError):
-    """A query that cannot be read; `start` and `end` are the faulty part of its text."""
+    """A query that cannot be read. Its faulty part is `text[start:end]`."""
 
     def __init__(self, message: str, start: int, end: int) -> None:
         super().__init__(message)
@@ -51,7 +51,7 @@ class QueryError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A moment: fixed, in microseconds since 1970, or so many microseconds before now."""
+    """A fixed moment in microseconds since 1970, or with `ago` a number of microseconds before now."""
 
     micros: int
     ago: bool
@@ -63,7 +63,7 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """The conditions of a search; an empty one is no condition. `data` are texts like `path.to.key=value`.
+    """The conditions of a search; empty fields are not conditions. `data` are texts like `path.to.key=value`.
 
     `verdict` is that of the whole trace. The same event must match all other conditions.
     """
@@ -161,7 +161,7 @@ def _moment(text: str) -> Moment:
 
 
 def completions(text: str) -> list[str]:
-    """Return completions of the last word of the text, likeliest first."""
+    """Return completions of the last word of the text, the most likely first."""
     word = text.rpartition(" ")[2]
     if not word:
         return []
