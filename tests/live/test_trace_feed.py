@@ -70,6 +70,18 @@ def test_however_it_comes_the_end_is_what_the_store_has(steps: list[tuple[str, i
     assert reading.known == reading.trace.event_count
 
 
+def test_idle_gaps_are_found_in_the_thread_of_the_feed_once_the_screen_wants_them() -> None:
+    store = MemoryStore()
+    feed = TraceFeed(store, "T", still)
+    for number, one in enumerate(POOL[:3]):
+        store.append([one])
+        outline = shown(feed, NOW_TOO).outline
+        assert outline is not None
+        assert outline.has_idle is (number == 2)
+        if number == 1:
+            assert outline.idle is not None
+
+
 def test_a_trace_that_is_on_screen_never_changes() -> None:
     events = failed("T")
     store = MemoryStore()

@@ -139,7 +139,7 @@ async def test_a_query_finds_says_what_is_wrong_completes_and_is_remembered(tmp_
         await pilot.press(*"fail")
         await until(pilot, lambda: "status: failed, success, pending" in screen_text(app), "what it may become")
         await pilot.press("enter")
-        await until(pilot, lambda: "no status is 'fail': failed" in screen_text(app), "the fault")
+        await until(pilot, lambda: "unknown status 'fail': failed" in screen_text(app), "the fault")
         assert screen_text(app).splitlines()[2].strip() == "^^^^^^^^^^^"
         assert line.input.has_focus
         line.input.value = "status:failed"

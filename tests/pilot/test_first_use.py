@@ -245,7 +245,7 @@ async def test_a_query_that_makes_no_sense_is_told_whole_on_80_columns() -> None
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "rollback incomplete" in screen_text(app), "the list")
         await pilot.press("slash", *"T7 job:failed x")
-        await until(pilot, lambda: "no key is job:" in screen_text(app), "the fault")
+        await until(pilot, lambda: "unknown key job:" in screen_text(app), "the fault")
         _, typed, marks, *told = screen_text(app).splitlines()
         assert marks.index("^") == typed.index("job:")
         assert "for an id write trace:job:failed" in " ".join(line.strip() for line in told[:3])

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from sagas import NOW, event, failed, many_alike, trace_of
 from sagatrace_tui.views.find import find
-from sagatrace_tui.views.outline import Outline
-from sagatrace_tui.views.timeline import pieces, timeline
+from sagatrace_tui.views.outline import GROUP_MIN, Outline
+from sagatrace_tui.views.timeline import idle_stretches, pieces, timeline
 
 
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=30), st.sets(st.integers(0, 30)), st.sets(st.integers(0, 30)))
@@ -44,15 +44,24 @@ def test_like_siblings_are_grouped_and_those_that_tell_something_are_not() -> No
     outline = Outline(trace_of([one for one in events if one.id != "t-n10-stage:notify:completed-1.12"] + [failure]))
     groups = list(outline.groups.values())
     assert [len(group.span_ids) for group in groups] == [10, 9]
-    assert (groups[0].shortest, groups[0].median, groups[0].longest) == (10_000, 20_000, 30_000)
+    assert groups[0].lengths == (10_000, 20_000, 30_000)
     assert "n10" in outline.places
     assert outline.depths[outline.places["n3"]] == 2
     assert outline.depths[outline.places["n10"]] == 1
 
 
+@pytest.mark.parametrize("before", range(4))
+@pytest.mark.parametrize("alike", [GROUP_MIN - 1, GROUP_MIN])
+def test_the_smallest_group_is_found_wherever_it_begins(before: int, alike: int) -> None:
+    names = [*(f"other{n}" for n in range(before)), *["notify"] * alike, "last", "least"]
+    events = [event("t", f"n{n}", f"stage:{name}:completed", n / 10, "wf") for n, name in enumerate(names)]
+    groups = Outline(trace_of([event("t", "wf", "workflow:w:started", 0.0), *events])).groups.values()
+    assert [len(group.span_ids) for group in groups] == [GROUP_MIN] * (alike == GROUP_MIN)
+
+
 def test_the_bar_of_a_retried_job_shows_wait_attempts_and_pause() -> None:
     trace = trace_of(failed("t"))
-    line = timeline(trace, NOW, squeeze=False)
+    line = timeline(trace, NOW)
     parts = [(piece.kind, piece.start, piece.end) for piece in pieces(trace.spans["crj"], line, 45)]
     assert parts == [("wait", 2, 3), ("lost", 3, 12), ("pause", 12, 22), ("run", 22, 26)]
 
@@ -60,7 +69,7 @@ def test_the_bar_of_a_retried_job_shows_wait_attempts_and_pause() -> None:
 def test_a_job_that_waits_for_its_next_attempt_has_failed_one_and_pauses() -> None:
     events = [event("t", "job", f"job:{phase}", at) for phase, at in (("started", 0.0), ("retrying", 2.0))]
     trace = trace_of(events, now=NOW - 65_000_000)
-    line = timeline(trace, NOW - 65_000_000, squeeze=False)
+    line = timeline(trace, NOW - 65_000_000)
     parts = [(piece.kind, piece.start, piece.end) for piece in pieces(trace.spans["job"], line, 20)]
     assert parts == [("lost", 0, 4), ("pause", 4, 20)]
 
@@ -74,7 +83,7 @@ def test_idle_gaps_are_drawn_short_and_time_stays_in_order() -> None:
             event("t", f"s{number}", f"stage:{number}:completed", end, "wf"),
         ]
     trace = trace_of([*events, event("t", "wf", "workflow:w:completed", 101.0)], now=NOW + 200_000_000)
-    plain, short = (timeline(trace, NOW, squeeze=squeeze) for squeeze in (False, True))
+    plain, short = (timeline(trace, NOW, idle) for idle in (None, idle_stretches(trace)))
     assert short.gaps == ((plain.start + 2_000_000, plain.start + 100_000_000),)
     assert plain.column(plain.start + 2_000_000, 100) == 2
     assert 30 <= short.column(plain.start + 2_000_000, 100) <= 45
@@ -89,10 +98,10 @@ def test_idle_stretches_found_once_hold_as_the_trace_runs_on(last: str, expected
     for number, (phase, at) in enumerate([("started", 0), ("completed", 2), ("started", 40), (last, 41)]):
         events.append(event("t", f"s{number // 2}", f"stage:x:{phase}", at, "wf", id=f"E{number}"))
     trace = trace_of(events, now=NOW - 30_000_000)
-    line = timeline(trace, NOW, squeeze=True, idle=Outline(trace).idle)
+    line = timeline(trace, NOW, Outline(trace).idle)
     start = trace.started_at or 0
     assert line.gaps == tuple((start + one * 1_000_000, start + other * 1_000_000) for one, other in expected)
-    assert line == timeline(trace_of(events), NOW, squeeze=True)
+    assert line == timeline(trace, NOW, idle_stretches(trace_of(events)))
 
 
 def test_find_looks_into_names_ids_types_errors_data_and_tags_whatever_the_case() -> None:

@@ -57,9 +57,9 @@ def test_each_condition(text: str, expected: Query) -> None:
 @pytest.mark.parametrize(
     ("text", "start", "end", "said"),
     [
-        ("tag:a status:fial", 6, 17, "no status is 'fial': failed, success, pending"),
-        ("since:yesterday", 0, 15, "'yesterday' is no time"),
-        ("x typ:job", 2, 9, "no key is typ:"),
+        ("tag:a status:fial", 6, 17, "unknown status 'fial': failed, success, pending"),
+        ("since:yesterday", 0, 15, "'yesterday' is not a time"),
+        ("x typ:job", 2, 9, "unknown key typ:"),
         ('a "open', 2, 7, "never closed"),
         ("status:", 0, 7, "status: needs a value"),
         ("a=", 0, 2, "write key=value"),

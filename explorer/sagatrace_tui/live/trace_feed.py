@@ -136,7 +136,10 @@ class TraceFeed:
             self._is_checked = False
         trace = self._known.build_trace(now)
         _prepare(trace)
-        self._trace, self._outline, self._is_outdated = trace, Outline(trace), False
+        before, outline = self._outline, Outline(trace)
+        if before is not None and before.has_idle:  # the screen collapses gaps, and must not wait for them
+            _ = outline.idle
+        self._trace, self._outline, self._is_outdated = trace, outline, False
         if self._is_checked and len(self._known.events) >= _MANY:  # not after every news: garbage would stay, too
             gc.freeze()  # before the collector is back, or it would begin with these
 

@@ -1,6 +1,6 @@
-"""Views of a trace for screens and commands: pure, like the model, and above it.
+"""Views of a trace for screens and commands. They read the model and are as pure as it is.
 
-`outline` lays a trace's tree flat, `timeline` maps times to columns, `find` searches a trace, `query` parses a search
-of many traces, `trace_row` is a trace in one row of a list. `report` and `incident_summary` give its
-answers as JSON and as Markdown, `waiting` says what a running trace waits on.
+`outline` makes a list of a trace's tree. `timeline` maps times to columns. `find` searches a trace, `query` parses a
+search of many traces. `trace_row` is one row of the list of traces. `report` and `incident_summary` are the answers of
+a trace as JSON and as Markdown. `waiting` describes the spans that a running trace waits on.
 """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import msgspec
 
@@ -13,18 +13,17 @@ __all__ = ["find"]
 
 
 def find(trace: Trace, text: str, *, go_on: Callable[[], bool] = lambda: True) -> frozenset[str]:
-    """Return the spans with the text in any event, whatever its case; stop early once `go_on` returns False."""
+    """Return the spans that have the text in any event, in any case; stop early once `go_on` returns False."""
     wanted = text.lower()
     if not wanted:
         return frozenset()
-    # JSON can write one character in several ways; plain text is searched in the raw document.
+    # JSON can write one character in several ways. Only plain text can be searched in the raw document.
     plain = wanted.isascii() and wanted.isprintable() and not set(wanted) & set('"\\/')
-    needle = wanted.encode()
     found: set[str] = set()
     for number, (span_id, span) in enumerate(trace.spans.items()):
         if not number % 256 and not go_on():
             break
-        if any(_holds(event, wanted, needle if plain else None) for event in span.events) or _named(span, wanted):
+        if any(_holds(event, wanted, plain) for event in span.events) or _named(span, wanted):
             found.add(span_id)
     return frozenset(found)
 
@@ -33,34 +32,29 @@ def _named(span: Span, wanted: str) -> bool:
     return wanted in span.name.lower() or wanted in span.span_id.lower()
 
 
-def _holds(event: TraceEvent, wanted: str, needle: bytes | None) -> bool:
+def _holds(event: TraceEvent, wanted: str, plain: bool) -> bool:
     if wanted in event.event_type.lower() or any(wanted in tag.lower() for tag in event.tags or ()):
         return True
     if event.raw_data is msgspec.UNSET:
         return False
     raw = bytes(event.raw_data)
-    if needle is not None and b"\\" not in raw:
-        return needle in raw.lower()
+    if plain and b"\\" not in raw:
+        return wanted.encode() in raw.lower()
     try:
         data = msgspec.json.decode(encode_event(event)).get("data")
-    except UNREADABLE:  # an anomaly of the trace already: as it is written, then
+    except UNREADABLE:  # an anomaly of the trace already: search the text as it was written
         return wanted.encode() in raw.lower()
     return any(wanted in text.lower() for text in _texts(data))
 
 
-def _texts(value: object) -> list[str]:
-    """Return every key and scalar of a JSON value, as text."""
-    texts: list[str] = []
+def _texts(value: object) -> Iterator[str]:
+    """Yield every key and scalar of a JSON value, as text."""
     rest = [value]
     while rest:
         one = rest.pop()
         if isinstance(one, dict):
-            texts += map(str, one)
-            rest += one.values()
+            rest += [*one, *one.values()]
         elif isinstance(one, list):
             rest += one
-        elif isinstance(one, str):
-            texts.append(one)
         elif one is not None:
-            texts.append(msgspec.json.encode(one).decode())
-    return texts
+            yield one if isinstance(one, str) else msgspec.json.encode(one).decode()

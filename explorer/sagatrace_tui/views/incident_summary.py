@@ -1,4 +1,4 @@
-"""The answers of a trace as Markdown to paste into an incident channel. It reads well as plain text."""
+"""The answers of a trace as Markdown for an incident channel. The text is also readable as plain text."""
 
 from __future__ import annotations
 
@@ -11,30 +11,29 @@ from sagatrace_tui.model import Compensation, NeverRan, Outcome, Place, Span, St
 from sagatrace_tui.model.reasons import reason_of
 from sagatrace_tui.model.text import clipped, clock, counted, length, one_line
 from sagatrace_tui.views.report import error_of
-from sagatrace_tui.views.waiting import Waiting, waiting_on
+from sagatrace_tui.views.waiting import Wait, waiting_on
 
 __all__ = ["incident_summary"]
 
 _MAX_NAME: Final = 200
-_MAX_ERROR: Final = 500  # characters of an error in the text; the JSON has it whole
-_OUTCOMES: Final[Mapping[Outcome, str]] = {
-    "compensated": "compensated",
-    "failed": "compensation failed",
-    "running": "compensation running",
-    "unconfirmed": "unconfirmed",
-    "not_started": "not started",
-}
+_MAX_ERROR: Final = 500  # characters of an error; the JSON has the whole error
+_OUTCOMES: Final[Mapping[Outcome, str]] = {"failed": "compensation failed", "running": "compensation running"}
 # Signs that Markdown or a chat would act on; an underscore or a star only where it can open or close something.
 _MARKUP: Final = re.compile(
     r"[*`\[\]<>~|\\@&$]|(?<![a-z0-9])_|_(?![a-z0-9])|://|www\.|(?<![a-z0-9]):[a-z][a-z0-9_+-]*:", re.IGNORECASE
 )
 _MAX_DETAIL: Final = 1_000  # characters of a sentence about an anomaly, which may hold names
-_MAX_LINES: Final = 20  # entries of one list in the text; the JSON has them all
-_PATH_ENDS: Final = 5  # spans of a long failure path given from either end
+_MAX_LINES: Final = 20  # entries of one list; the JSON has all entries
+_PATH_ENDS: Final = 5  # spans shown of each end of a long failure path
 
 
 def incident_summary(trace: Trace, inert: Callable[[str], str]) -> str:
-    """Return the text. Every value that a job wrote passes `inert`, which makes it safe to show."""
+    """Return the text of the summary.
+
+    Args:
+        trace: the trace.
+        inert: makes a value that a job wrote safe to show; every such value passes it.
+    """
     return "\n".join(_Text(trace, inert).lines()) + "\n"
 
 
@@ -46,7 +45,7 @@ class _Text:
         self._reason: str | None = None
         names = {one: trace.spans[one].name for one in trace.failures}
         names |= {one.span_id: one.name for one in trace.never_ran}
-        names |= {one.span_id: one.name for one in trace.still_standing}
+        # Every step that stands is among these.
         names |= {row.original_span_id: row.original_name for row in trace.compensations}
         self._namesakes = {name for name, count in Counter(names.values()).items() if count > 1}
 
@@ -59,9 +58,9 @@ class _Text:
         yield from self._times()
         waiting = waiting_on(trace, trace.now)
         if waiting is not None:
-            yield from self._section("Waiting on", list(self._waiting(waiting)), waiting.count)
+            yield from self._section("Waiting on", [self._waits(one) for one in waiting.waits], waiting.count)
         if trace.cause is not None:
-            yield from self._why(trace.cause)
+            yield from self._section("Why", list(self._why(trace.cause)))
         yield from self._section("Other failures", list(self._other_failures()))
         yield from self._section("Never ran", [self._never_ran(one) for one in trace.never_ran])
         yield from self._section("Compensation", [self._row(row) for row in trace.compensations])
@@ -82,17 +81,14 @@ class _Text:
         yield f"Started {clock(trace.started_at)}, {end}, {length(trace.duration or 0)}; {counts}."
 
     def _why(self, cause: Span) -> Iterator[str]:
-        yield ""
-        yield "**Why**"
-        yield "- path: " + " → ".join(self._path())
-        error = one_line(error_of(cause) or "", _MAX_ERROR)
-        error = ": ".join(part for part in (one_line(cause.error_type or "", 100), error) if part)
-        yield f"- cause: {self._code(cause.name)} {cause.status} at {self._clock(cause.over_at)}"
-        if error:
-            yield f"- error: {self._plain(error)}"
+        yield "path: " + " → ".join(self._path())
+        yield f"cause: {self._code(cause.name)} {cause.status} at {self._clock(cause.over_at)}"
+        error = one_line(cause.error_type or "", 100), one_line(error_of(cause) or "", _MAX_ERROR)
+        if any(error):
+            yield f"error: {self._plain(': '.join(filter(None, error)))}"
         if where := self._where_ran(cause):
-            yield f"- where: {where}"
-        yield f"- span: {self._code(cause.span_id)}"
+            yield f"where: {where}"
+        yield f"span: {self._code(cause.span_id)}"
 
     def _path(self) -> Iterator[str]:
         ids, spans = self._trace.failure_path, self._trace.spans
@@ -107,14 +103,14 @@ class _Text:
                 yield f"… {left_out} more …"
 
     def _where_ran(self, cause: Span) -> str:
-        """Return where it ran; for a stage, where the job around it ran."""
+        """Return the place where a span ran; for a stage, the place of the job around it."""
         path = [self._trace.spans[one] for one in reversed(self._trace.failure_path)]
         around = next((span for span in path if span.place.worker is not None), cause)
         where = self._where(around.place)
         return where if around is cause else f"in {self._code(around.name)}, {where}"
 
     def _clock(self, micros: int) -> str:
-        """Return the moment, without its date if the trace began on that day."""
+        """Return a moment as text, without its date if the trace began on that day."""
         return clock(micros).removeprefix(clock(self._trace.started_at)[:11])
 
     def _where(self, place: Place) -> str:
@@ -125,14 +121,13 @@ class _Text:
             parts.append(f"attempt {place.attempt}{allowed}")
         return ", ".join(parts)
 
-    def _waiting(self, waiting: Waiting) -> Iterator[str]:
-        for one in waiting.waits:
-            undoing = f" (undoes {self._code(one.undoing)})" if one.undoing else ""
-            yield f"{self._code(one.name)}{undoing}: {self._plain(one.words)}"
+    def _waits(self, one: Wait) -> str:
+        undoing = f" (undoes {self._code(one.undoing)})" if one.undoing else ""
+        return f"{self._code(one.name)}{undoing}: {self._plain(one.words)}"
 
     def _other_failures(self) -> Iterator[str]:
         roles = self._trace.roles
-        for span_id in sorted(self._trace.failures, key=lambda one: roles[one] == "recovered"):  # these matter least
+        for span_id in sorted(self._trace.failures, key=lambda one: roles[one] == "recovered"):  # recovered ones last
             role, span = roles[span_id], self._trace.spans[span_id]
             if role != "cause":
                 error = one_line(error_of(span) or span.error_type or "", _MAX_ERROR)
@@ -147,7 +142,8 @@ class _Text:
         return f"{self._which(one.span_id, one.name)}: {self._plain(reason)}{unsure}"
 
     def _row(self, row: Compensation) -> str:
-        parts = [f"{self._which(row.original_span_id, row.original_name)}: {_OUTCOMES[row.outcome]}"]
+        outcome = _OUTCOMES.get(row.outcome, row.outcome.replace("_", " "))
+        parts = [f"{self._which(row.original_span_id, row.original_name)}: {outcome}"]
         if row.completed_at is not None:
             parts.append(f"step completed {self._clock(row.completed_at)}")
         if row.started_at is not None:
@@ -167,7 +163,7 @@ class _Text:
         return ", ".join(parts)
 
     def _section(self, title: str, entries: list[str], count: int = 0) -> Iterator[str]:
-        """Yield a list under its title; `count` is how many entries there are if not all are given."""
+        """Yield a list under its title; `count` is the number of entries if not all of them are given."""
         if not entries:
             return
         yield ""
@@ -177,7 +173,7 @@ class _Text:
             yield f"- and {more} more{'' if count else ' (`--json` has them all)'}"
 
     def _plain(self, text: str) -> str:
-        """Return the text as it is, or as code if anything in it would be rendered or linked."""
+        """Return the text unchanged, or as code if a chat would render or link any part of it."""
         shown = self._inert(text)
         return _quoted(shown) if _MARKUP.search(shown) else shown
 

@@ -1,7 +1,7 @@
 """The tree of a trace as a list for screens: every node once, in preorder.
 
-An outline is made once per trace. The rows that a fold, a level or a filter leaves are then found in a time that
-depends on their number, not on the size of the trace.
+An outline is made once per trace. To find the rows that a fold, a level or a filter leaves then takes a time that
+depends on the number of rows, not on the size of the trace.
 """
 
 from __future__ import annotations
@@ -9,38 +9,36 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import groupby
 from operator import eq
 from typing import Final
 
 from sagatrace_tui.model import Trace
-from sagatrace_tui.views.timeline import idle_stretches
+from sagatrace_tui.views.timeline import Idle, idle_stretches
 
 __all__ = ["GROUP_MIN", "Group", "Outline"]
 
 GROUP_MIN: Final = 5
-"""So many like siblings in a row are shown as one."""
+"""The least number of like siblings in a row that are shown as one row."""
 _WELL: Final = ("success", "point")
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Successful siblings in a row that share a name; times in microseconds."""
+    """Successful siblings in a row that share a name. Times are microseconds; `lengths`: shortest, median, longest."""
 
     name: str
     span_ids: tuple[str, ...]
     first_at: int
     last_at: int
-    shortest: int
-    median: int
-    longest: int
+    lengths: tuple[int, int, int]
 
 
 class Outline:
     """`ids` of spans, missing parents and groups, in preorder; `depths`, `sizes` (with all below) and `parents`.
 
     `parents` are places in `ids`, -1 at the top. The id of a group is not that of a span: it begins with U+0000.
-    `idle` is where the trace was idle.
     """
 
     def __init__(self, trace: Trace) -> None:
@@ -57,60 +55,60 @@ class Outline:
             if parents[place] >= 0:
                 sizes[parents[place]] += sizes[place]
         self.places = {span_id: place for place, span_id in enumerate(self.ids)}
-        self.idle = idle_stretches(trace)
+
+    @cached_property
+    def idle(self) -> Idle:
+        """The long idle gaps of the trace; found when first asked for."""
+        return idle_stretches(self._trace)
+
+    @property
+    def has_idle(self) -> bool:
+        """Whether `idle` was found already."""
+        return "idle" in vars(self)
 
     def _lay(self) -> None:
         children, ids, depths, parents = self._trace.children, self.ids, self.depths, self.parents
         tops = (*self._trace.roots, *self._trace.missing_parents)
-        stack: list[tuple[str, int, int]] = [(top, 0, -1) for top in reversed(tops)]
+        stack = [(iter(tops), 0, -1)]
         while stack:
-            span_id, depth, parent = stack.pop()
-            place = len(ids)
-            ids.append(span_id)
-            depths.append(depth)
-            parents.append(parent)
-            below: Sequence[str] = self.groups[span_id].span_ids if span_id in self.groups else ()
-            if not below:
-                below = children.get(span_id, ())
-                if len(below) >= GROUP_MIN:
-                    below = tuple(self._grouped(span_id, below))
-            stack.extend([(child, depth + 1, place) for child in reversed(below)])
+            siblings, depth, parent = stack[-1]
+            for span_id in siblings:
+                ids.append(span_id)
+                depths.append(depth)
+                parents.append(parent)
+                group = self.groups.get(span_id)
+                below = children.get(span_id, ()) if group is None else group.span_ids
+                if below:
+                    laid = self._grouped(span_id, below) if group is None and len(below) >= GROUP_MIN else iter(below)
+                    stack.append((laid, depth + 1, len(ids) - 1))
+                    break
+            else:
+                stack.pop()
 
-    def _grouped(self, parent: str, siblings: Sequence[str]) -> Iterable[str]:
-        """Return the siblings; those that are alike and next to each other as one group."""
-        spans, apart = self._trace.spans, self._apart
-        names: list[object] = []
-        for span_id in siblings:
-            span = spans[span_id]
-            # One that goes by itself is equal to nothing else.
-            names.append(span.name if span.status in _WELL and span_id not in apart else object())
-        if not any(map(eq, names, names[GROUP_MIN - 1 :])):
-            return siblings
-        laid: list[str] = []
-        start = 0
-        for _, run in groupby(names):
-            end = start + sum(1 for _ in run)
-            laid += self._group(parent, siblings[start:end])
-            start = end
-        return laid
-
-    def _group(self, parent: str, span_ids: Sequence[str]) -> Iterator[str]:
-        if len(span_ids) < GROUP_MIN:
-            yield from span_ids
+    def _grouped(self, parent: str, siblings: Sequence[str]) -> Iterator[str]:
+        """Yield the siblings; those that are alike and next to each other as one group."""
+        probes = [self._likeness(one) for one in siblings[::2]]  # names are decoded from the data of events
+        if not any(map(eq, probes, probes[1:])):
+            yield from siblings
             return
-        spans = [self._trace.spans[one] for one in span_ids]
-        lengths = sorted(span.over_at - span.first_at for span in spans)
-        group_id = f"\0{parent}\0{span_ids[0]}"
-        self.groups[group_id] = Group(
-            spans[0].name,
-            tuple(span_ids),
-            min(span.first_at for span in spans),
-            max(span.over_at for span in spans),
-            lengths[0],
-            lengths[len(lengths) // 2],
-            lengths[-1],
-        )
-        yield group_id
+        for _, run in groupby(siblings, self._likeness):
+            span_ids = tuple(run)
+            if len(span_ids) < GROUP_MIN:
+                yield from span_ids
+                continue
+            spans = [self._trace.spans[one] for one in span_ids]
+            first, last = min(span.first_at for span in spans), max(span.over_at for span in spans)
+            lengths = sorted(span.over_at - span.first_at for span in spans)
+            group_id = f"\0{parent}\0{span_ids[0]}"
+            self.groups[group_id] = Group(
+                spans[0].name, span_ids, first, last, (lengths[0], lengths[len(lengths) // 2], lengths[-1])
+            )
+            yield group_id
+
+    def _likeness(self, span_id: str) -> object:
+        """Return the name of a successful span; for any other, a value equal to nothing else."""
+        span = self._trace.spans[span_id]
+        return span.name if span.status in _WELL and span_id not in self._apart else object()
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -119,11 +117,11 @@ class Outline:
         """Return the place after the last descendant."""
         return place + self.sizes[place] if place >= 0 else len(self.ids)
 
-    def above(self, place: int) -> Iterator[str]:
-        """Yield the ids of its ancestors, nearest first."""
-        place = self.parents[place]
+    def up(self, span_id: str) -> Iterator[int]:
+        """Yield the place of the span and those of its ancestors, nearest first."""
+        place = self.places.get(span_id, -1)
         while place >= 0:
-            yield self.ids[place]
+            yield place
             place = self.parents[place]
 
     def below_level(self, level: int) -> set[str]:
@@ -138,14 +136,14 @@ class Outline:
         """Return the places of the spans and of their ancestors, in order."""
         found: set[int] = set()
         for span_id in span_ids:
-            place = self.places.get(span_id, -1)
-            while place >= 0 and place not in found:
+            for place in self.up(span_id):
+                if place in found:
+                    break
                 found.add(place)
-                place = self.parents[place]
         return sorted(found)
 
     def rows(self, folded: Collection[str], only: Sequence[int] | None = None) -> Sequence[int]:
-        """Return the places that show when these ids are folded; only places of `only`, if given."""
+        """Return the visible places when these ids are folded; only places of `only`, if given."""
         base = range(len(self.ids)) if only is None else only
         shut = sorted(self.places[span_id] for span_id in folded if span_id in self.places)
         if not shut:
@@ -160,18 +158,16 @@ class Outline:
         return rows
 
     def is_last(self, place: int, rows: Sequence[int]) -> bool:
-        """Return whether no sibling shows below it."""
+        """Return whether no later sibling is visible."""
         after = bisect_left(rows, self.end(place))
         return after >= len(rows) or rows[after] >= self.end(self.parents[place])
 
     def shown(self, span_id: str, rows: Sequence[int]) -> int | None:
-        """Return the row of the span, else of its nearest ancestor that shows, else None."""
-        place = self.places.get(span_id, -1)
-        while place >= 0:
+        """Return the row of the span, or of its nearest visible ancestor; None if there is neither."""
+        for place in self.up(span_id):
             row = bisect_left(rows, place)
             if row < len(rows) and rows[row] == place:
                 return row
-            place = self.parents[place]
         return None
 
 

@@ -1,9 +1,8 @@
-"""Time as columns of a row; long idle gaps are drawn short if wanted. Pure."""
+"""Times as columns of a row. Long idle gaps can be collapsed. Pure."""
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import inf
 from typing import Final
@@ -13,7 +12,7 @@ from sagatrace_tui.model import Span, Trace
 __all__ = ["Idle", "Piece", "Timeline", "idle_stretches", "pieces", "timeline"]
 
 _GAP: Final = 0.04
-"""A gap is long from this share of the trace on."""
+"""The share of a trace from which a gap counts as long."""
 _MAX_ATTEMPTS: Final = 64
 
 
@@ -28,23 +27,18 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """From `start` to `end`, in microseconds; `gaps` are (start, end) of stretches drawn short, in order."""
+    """A time scale from `start` to `end`, in microseconds; `gaps` are the collapsed (start, end), in order."""
 
     start: int
     end: int
     gaps: tuple[tuple[int, int], ...] = ()
     kept: int = 0
-    """The microseconds that each gap is drawn as."""
+    """The microseconds that a collapsed gap still takes."""
 
     def squeezed(self, at: int) -> int:
-        """Return the microseconds from the start to the moment, with long gaps made short."""
+        """Return the microseconds from the start to the moment, less those of collapsed gaps."""
         at = max(self.start, min(at, self.end))
-        past = bisect_right(self.gaps, (at, at))
-        saved = sum(end - start - self.kept for start, end in self.gaps[: max(0, past - 1)])
-        if past:
-            start, end = self.gaps[past - 1]
-            saved += end - start - self.kept if at >= end else max(0, at - start - self.kept)
-        return at - self.start - saved
+        return at - self.start - sum(max(0, min(at, end) - start - self.kept) for start, end in self.gaps)
 
     def column(self, at: int, width: int) -> int:
         """Return the column of the moment, 0 to `width`."""
@@ -54,27 +48,25 @@ class Timeline:
 
 @dataclass(frozen=True, slots=True)
 class Idle:
-    """The `gaps` of a trace, (start, end), that may be drawn short; `busy_until` is None while a span is at work."""
+    """The `gaps` of a trace as (start, end); `busy_until` is the end of its last work, None while a span works."""
 
     gaps: tuple[tuple[int, int], ...]
     busy_until: int | None
 
 
-def timeline(trace: Trace, now: int, *, squeeze: bool, idle: Idle | None = None) -> Timeline:
+def timeline(trace: Trace, now: int, idle: Idle | None = None) -> Timeline:
     """Return the time scale of a whole trace, as of `now` while it runs.
 
     Args:
         trace: the trace.
         now: microseconds since 1970.
-        squeeze: whether to draw long stretches short in which no span without children was at work.
-        idle: these stretches, if they are known.
+        idle: the gaps to collapse if they are still long as of `now`.
     """
     start = trace.started_at if trace.started_at is not None else now
     end = max(now, start) if trace.status == "running" else max(trace.last_at or start, start)
-    if not squeeze or end <= start:
+    if idle is None or end <= start:
         return Timeline(start, end)
     least = int((end - start) * _GAP)
-    idle = idle or idle_stretches(trace)
     gaps = [(began, ended) for began, ended in idle.gaps if ended - began > least]
     if idle.busy_until is not None and end - idle.busy_until > least:
         gaps.append((idle.busy_until, end))
@@ -82,7 +74,7 @@ def timeline(trace: Trace, now: int, *, squeeze: bool, idle: Idle | None = None)
 
 
 def idle_stretches(trace: Trace) -> Idle:
-    """Return where a trace was idle for long: a share of all its time, which only grows."""
+    """Return the long idle gaps of a trace. As a trace runs on, gaps can only become too short to be long."""
     start = trace.started_at if trace.started_at is not None else trace.now
     least = max(0, int((min(trace.now, trace.last_at or start) - start) * _GAP))
     gaps: list[tuple[int, int]] = []
@@ -95,9 +87,9 @@ def idle_stretches(trace: Trace) -> Idle:
 
 
 def _busy(trace: Trace) -> Iterator[tuple[int, float]]:
-    """Yield the stretches in which spans were at work; those that are at work still have no end.
+    """Yield the start and end of the work of each span; the end of work that goes on is infinite.
 
-    A short span counts until its latest event: finding the event that ended it would take half of all the time.
+    For a short span it is the latest event: to find the event that ended the span would double the time.
     """
     for span_id, span in trace.spans.items():
         if trace.children.get(span_id):
@@ -112,10 +104,9 @@ def _busy(trace: Trace) -> Iterator[tuple[int, float]]:
 
 
 def pieces(span: Span, line: Timeline, width: int) -> list[Piece]:
-    """Return the bar of a span: its wait, its attempts, the pauses between. Every part is at least a column wide."""
-    found = list(_parts(span, line.end))
+    """Return the bar of a span: its wait, its attempts, the pauses between. An attempt is at least a column wide."""
     drawn: list[Piece] = []
-    for began, ended, kind in found:
+    for began, ended, kind in _parts(span, line.end):
         first, last = line.column(began, width), line.column(ended, width)
         first = min(max(first, drawn[-1].end if drawn else 0), width - 1)
         if last <= first:
@@ -128,24 +119,22 @@ def pieces(span: Span, line: Timeline, width: int) -> list[Piece]:
     return [piece for piece in drawn if piece.end > piece.start]
 
 
-def _parts(span: Span, end: int) -> Iterable[tuple[int, int, str]]:
-    started = span.started_at
-    enqueued = span.enqueued_at
+def _parts(span: Span, end: int) -> Iterator[tuple[int, int, str]]:
+    started, enqueued, over = span.started_at, span.enqueued_at, end if span.is_open else span.over_at
     if enqueued is not None and (started is None or enqueued < started):
-        yield enqueued, started if started is not None else (end if span.is_open else span.over_at), "wait"
+        yield enqueued, over if started is None else started, "wait"
     latest: int | None = None
     attempts = span.attempts[-_MAX_ATTEMPTS:]
-    for index, attempt in enumerate(attempts, start=1):
+    for number, attempt in enumerate(attempts, start=1):
         began = attempt.started_at if attempt.started_at is not None else attempt.ended_at
         if began is None:
             continue
-        ended = attempt.ended_at if attempt.ended_at is not None else (end if span.is_open else span.over_at)
         if latest is not None and began > latest:
             yield latest, began, "pause"
         # An attempt that is over while its span is open will be retried.
         failed = attempt.ended_at is not None if span.is_open else span.status == "failed" and len(attempts) > 1
-        yield began, max(began, ended), "lost" if failed or index < len(attempts) else "run"
-        latest = ended
+        latest = over if attempt.ended_at is None else attempt.ended_at
+        yield began, max(began, latest), "lost" if failed or number < len(attempts) else "run"
     if latest is not None and span.is_open and latest < end:
         yield latest, end, "pause"
     if not attempts and started is None and enqueued is None:

@@ -25,18 +25,18 @@ class TraceRow:
 
     @property
     def is_running(self) -> bool:
-        """Whether it was running when read."""
+        """Whether the trace was running when it was read."""
         return self.verdict in ("running", "compensating")
 
     def elapsed(self, now: int) -> int | None:
-        """Return the microseconds it took, or has taken so far."""
+        """Return the duration in microseconds; of a running trace, the duration so far."""
         if self.is_running and self.started_at is not None:
             return max(0, now - self.started_at)
         return self.duration
 
 
 def trace_row(trace: Trace, latest: int) -> TraceRow:
-    """Return the trace in one row; `latest` is the time of its last event, in microseconds since 1970."""
+    """Return the row of a trace; `latest` is the time of its last event, in microseconds since 1970."""
     return TraceRow(
         trace_id=trace.trace_id,
         latest=latest,

@@ -98,12 +98,13 @@ def detail_lines(trace: Trace, span_id: str, width: int, *, toggled: Collection[
 
 def group_lines(group: Group, width: int) -> list[DetailLine]:
     """The rows of siblings shown as one."""
+    shortest, median, longest = group.lengths
     return [
         *_title(group.name, width),
         _field("spans", f"{len(group.span_ids):,}, next to each other, all went well"),
-        _field("shortest", duration(max(0, group.shortest))),
-        _field("median", duration(max(0, group.median))),
-        _field("longest", duration(max(0, group.longest))),
+        _field("shortest", duration(max(0, shortest))),
+        _field("median", duration(max(0, median))),
+        _field("longest", duration(max(0, longest))),
         _field("first", moment(group.first_at)),
         _field("last", moment(group.last_at)),
         DetailLine(()),

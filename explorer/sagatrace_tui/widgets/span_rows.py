@@ -151,7 +151,7 @@ class SpanRows:
     def _group(self, group: Group, room: int) -> list[Part]:
         name = short_name(inert(group.name, 200), max(8, room // 2))
         count = f" ×{len(group.span_ids):,}"
-        least, usual, most = (duration(max(0, one)) for one in (group.shortest, group.median, group.longest))
+        least, usual, most = (duration(max(0, one)) for one in group.lengths)
         room -= 2 + cell_len(name) + len(count) + 2
         told = (f"{least} / {usual} / {most}", f"{least} – {most}", f"≈ {usual}")
         lengths = next((text for text in told if len(text) <= room), told[-1])

@@ -216,9 +216,10 @@ class SpanTree(Rows):
         here = outline.places[span_id]
         if self._part is not None and not _holds(self._part, here):
             self.only = None
-        folded = [above for above in outline.above(here) if self._is_folded(above)]
-        for above in folded:
-            self._set_folded(above, False)
+        above = [outline.ids[place] for place in outline.up(span_id) if place != here]
+        folded = [one for one in above if self._is_folded(one)]
+        for one in folded:
+            self._set_folded(one, False)
         row = None if folded else outline.shown(span_id, self._rows)
         if row is None:
             self._rebuild(span_id)
@@ -241,7 +242,7 @@ class SpanTree(Rows):
         """What the bars are drawn on."""
         if self._scale is None and self.subject is not None:
             trace, outline = self.subject
-            self._scale = timeline(trace, self.now, squeeze=self.squeeze, idle=outline.idle)
+            self._scale = timeline(trace, self.now, outline.idle if self.squeeze else None)
         return self._scale or Timeline(0, 0)
 
     def header(self, width: int) -> list[Part]:
