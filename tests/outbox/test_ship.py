@@ -367,6 +367,22 @@ def test_it_leaves_when_its_directory_is_gone(outbox: Outbox, until: Callable[..
     assert not outbox.directory.exists()
 
 
+def test_it_delivers_no_outbox_that_took_the_place_of_its_own(outbox: Outbox) -> None:
+    """A shipper of its own delivers that one, perhaps at this moment."""
+
+    def plan(events: list[TraceEvent]) -> None:
+        outbox.directory.rename(outbox.directory.with_name("removed"))
+        outbox.append([event("e2")])
+
+    outbox.append([event("e1")])
+    store = FaultyStore(plan)
+    shipper = Shipper(outbox.directory, store)
+    shipper.run_once()
+    shipper.close()
+    assert store.ids("T") == ["e1"]
+    assert files(outbox.directory) == [ACTIVE]
+
+
 def test_an_outbox_that_was_removed_is_not_made_anew_for_nobody(tmp_path: Path) -> None:
     """A worker that ends at once may take its directory along before the shipper it started is up."""
     shipper = Shipper(tmp_path / "gone", MemoryStore())

@@ -55,8 +55,11 @@ def _run(directory: Path | None, *, follow: bool, while_used: bool) -> int:
     shipper = Shipper(directory, store, publisher=_publisher(settings, store))
     try:
         if follow:
+            stop = stop_on_signals()
             with _reconciling(settings, directory):
-                shipper.follow(stop_on_signals(), while_used=while_used)
+                shipper.follow(stop, while_used=while_used)
+                while not while_used and not stop.is_set():  # the outbox was removed or replaced
+                    shipper.follow(stop)
             return 0
         shipment = shipper.run_once()
         if shipment.fault is not None:

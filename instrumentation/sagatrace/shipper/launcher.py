@@ -21,7 +21,7 @@ from typing import BinaryIO, Final
 
 from sagatrace import outbox as outboxes
 from sagatrace.outbox import seal, sealed_segments
-from sagatrace.shipper.lock import SHIPPER_LOCK, USERS_LOCK, is_held, require_owner, try_lock
+from sagatrace.shipper.lock import SHIPPER_LOCK, USERS_LOCK, is_at, is_held, require_owner, try_lock
 
 __all__ = ["SHIPPER_LOG", "ShipperKeeper"]
 
@@ -54,12 +54,17 @@ class ShipperKeeper:
         self._logged: set[str] = set()
 
     def attend(self) -> None:
-        """Start a shipper if none is running; cheap to call often. What prevents it is logged, each cause once."""
+        """Start a shipper if none is running; cheap to call often. Each cause that prevents it is logged once."""
         now = time.monotonic()
         if os.getpid() != self._owner or now < self._next_look:
             return
         self._next_look = now + _EVERY
         try:
+            if self._users is not None and not is_at(self._users, self._directory / USERS_LOCK):
+                self._leave()
+                self._log_once(
+                    f"{self._directory} was removed or replaced, perhaps with events in it: using the new one"
+                )
             if self._users is None:
                 self._users = self._join()
                 outboxes.drained.add(self._directory)
@@ -69,7 +74,7 @@ class ShipperKeeper:
             self._log_once(f"no shipper for {self._directory}: {error}")
 
     def _starts(self) -> bool:
-        """Whether the shipper started last is still on its way, or ended so soon that another would do no better."""
+        """Return whether the last shipper still runs, or ended so soon that another one would do no better."""
         if self._process is None:
             return False
         status = self._process.poll()
@@ -109,8 +114,7 @@ class ShipperKeeper:
         try:
             done = self.flush()
         finally:
-            os.close(self._users)
-            self._users = None
+            self._leave()
         if done:
             self._see_it_off()
 
@@ -141,6 +145,11 @@ class ShipperKeeper:
                 raise BlockingIOError(f"{self._directory / USERS_LOCK} is held by a shipper that does not end")
             time.sleep(0.002)
         return users
+
+    def _leave(self) -> None:
+        if self._users is not None:
+            os.close(self._users)
+            self._users = None
 
     def _start(self) -> None:
         path = self._directory / SHIPPER_LOG

@@ -15,7 +15,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-__all__ = ["SHIPPER_LOCK", "USERS_LOCK", "is_held", "require_owner", "strangers", "try_lock"]
+__all__ = ["SHIPPER_LOCK", "USERS_LOCK", "is_at", "is_held", "require_owner", "strangers", "try_lock"]
 
 SHIPPER_LOCK: Final = "shipper.lock"
 USERS_LOCK: Final = "users.lock"
@@ -48,6 +48,17 @@ def is_held(path: Path, *, by_any: bool = False) -> bool:
     finally:
         os.close(file)
     return False
+
+
+def is_at(lock: int, path: Path) -> bool:
+    """Return whether the open lock is still the file at the path: a lock on a removed file keeps no other process out.
+
+    Raises OSError when the path cannot be looked at.
+    """
+    try:
+        return os.path.samestat(os.fstat(lock), path.stat(follow_symlinks=False))
+    except FileNotFoundError:
+        return False
 
 
 def require_owner(directory: Path) -> None:

@@ -21,7 +21,7 @@ from sagatrace.events import TraceEvent
 from sagatrace.mirror import Publisher
 from sagatrace.outbox import ACTIVE, require_label, seal, sealed_segments
 from sagatrace.shipper.delivery import Delivery
-from sagatrace.shipper.lock import SHIPPER_LOCK, USERS_LOCK, require_owner, try_lock
+from sagatrace.shipper.lock import SHIPPER_LOCK, USERS_LOCK, is_at, require_owner, try_lock
 from sagatrace.shipper.segment import DeadLetters, Segment
 from sagatrace.stores import EventStore
 
@@ -118,6 +118,8 @@ class Shipper:
                     log.error("nobody uses %s any more and the store fails: its events wait there", self._directory)
                     return
                 self._rest(shipment)
+            if not self._owns_directory():
+                log.warning("%s was removed or replaced: leaving it to its next shipper", self._directory)
 
     def close(self) -> None:
         """End the threads."""
@@ -173,7 +175,10 @@ class Shipper:
             finished.remove()
 
     def _next_segment(self) -> Path | None:
-        # What is being appended to is sealed only when nothing older waits: a store that is down leaves few files.
+        """Return the oldest segment that waits; None without one, and when another shipper may own the directory."""
+        if not self._owns_directory():
+            return None
+        # The file being appended to is sealed only when nothing older waits: a store that is down leaves few files.
         if not self._waiting:
             self._waiting.extend(path for path in sealed_segments(self._directory) if path not in self._owing)
         if self._waiting:
@@ -286,11 +291,9 @@ class Shipper:
             self._lock = None
 
     def _owns_directory(self) -> bool:
-        """Whether the directory is still the one it locked: another of the same name may have a shipper itself."""
+        """Return whether the directory is still the one it locked: a new one of that name may have its own shipper."""
         try:
-            return self._lock is not None and os.path.samestat(
-                os.fstat(self._lock), (self._directory / SHIPPER_LOCK).stat()
-            )
+            return self._lock is not None and is_at(self._lock, self._directory / SHIPPER_LOCK)
         except OSError:
             return False
 
