@@ -203,12 +203,12 @@ class Draft(NamedTuple):
             return False
 
 
-def seal(directory: Path) -> Path | None:
-    """Rename the file being appended to, so that it can be delivered; None when there is none."""
+def seal(directory: Path, name: str = ACTIVE) -> Path | None:
+    """Rename the file being appended to, or another of lines, so that it is delivered; None when there is none."""
     # Names sort by age, and never meet: renaming onto another segment would lose it.
     sealed = directory / f"{SEALED}{time.time_ns():020d}-{os.getpid()}-{os.urandom(4).hex()}.jsonl"
     try:
-        (directory / ACTIVE).rename(sealed)
+        (directory / name).rename(sealed)
     except FileNotFoundError:
         return None
     return sealed

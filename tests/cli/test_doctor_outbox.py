@@ -12,8 +12,8 @@ from sagatrace.events import new_event, utc_timestamp
 from sagatrace.outbox import ACTIVE, REFUSED, Outbox, outbox_directory
 from sagatrace.settings import Settings
 from sagatrace.shipper import lock as locks
+from sagatrace.shipper.dead_letters import DEAD_LETTERS
 from sagatrace.shipper.lock import SHIPPER_LOCK
-from sagatrace.shipper.segment import DEAD_LETTERS
 from sagatrace.shipper.shipper import Shipper
 from sagatrace.stores import open_store
 from sagatrace_tui.commands.doctor import Check, Patient, examined
@@ -63,6 +63,8 @@ def test_a_fresh_event_is_no_fault_and_what_was_lost_is(tmp_path: Path) -> None:
         ("fault", "1 event could not be stored"),
         ("fault", "3 events refused while it was full"),
     ]
+    assert "`sagatrace ship --resend`" in _said(patient)[1].said
+    assert "`sagatrace ship --acknowledge`" in _said(patient)[2].said
 
 
 def test_an_outbox_of_another_store_is_a_fault(tmp_path: Path) -> None:

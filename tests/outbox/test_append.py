@@ -26,7 +26,7 @@ from sagatrace.errors import OutboxFullError, OutboxMismatchError
 from sagatrace.events import TraceEvent, new_event, utc_timestamp
 from sagatrace.outbox import ACTIVE, REFUSED, STORE, Outbox, outbox_directory, seal, sealed_segments
 from sagatrace.settings import Settings
-from sagatrace.shipper.segment import DEAD_LETTERS
+from sagatrace.shipper.dead_letters import DEAD_LETTERS
 from sagatrace.shipper.shipper import Shipper
 from sagatrace.stores import EventStore
 from sagatrace.stores.memory import MemoryStore

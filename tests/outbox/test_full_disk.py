@@ -14,7 +14,7 @@ import pytest
 from faults import in_child, stored
 from sagatrace.events import TraceEvent, new_event
 from sagatrace.outbox import ACTIVE, Outbox, seal, sealed_segments
-from sagatrace.shipper.segment import DEAD_LETTERS
+from sagatrace.shipper.dead_letters import DEAD_LETTERS
 from sagatrace.shipper.shipper import Shipment, Shipper
 from sagatrace.stores.memory import MemoryStore
 

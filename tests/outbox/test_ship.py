@@ -21,7 +21,7 @@ from sagatrace import TraceContext, Tracer
 from sagatrace.errors import ShipperRunningError, StoreError, StoreUnavailableError
 from sagatrace.events import TraceEvent, encode_event, new_event
 from sagatrace.outbox import ACTIVE, Outbox, seal, sealed_segments
-from sagatrace.shipper.segment import DEAD_LETTERS
+from sagatrace.shipper.dead_letters import DEAD_LETTERS
 from sagatrace.shipper.shipper import Shipment, Shipper
 from sagatrace.shipper.status import describe_outbox
 from sagatrace.stores import AppendError, RefusedEvent

@@ -161,7 +161,7 @@ def _outbox(patient: Patient) -> Iterator[Check]:
     if directory is None:
         yield Check("outbox", "off", "none: events go straight to the store")
         return
-    from sagatrace.shipper.segment import DEAD_LETTERS
+    from sagatrace.shipper.dead_letters import DEAD_LETTERS
     from sagatrace.shipper.status import describe_outbox
 
     try:
@@ -184,10 +184,11 @@ def _outbox(patient: Patient) -> Iterator[Check]:
         who = f"shipper at work (pid {shipper.pid})" if shipper else "no shipper needed"
         yield Check("outbox", "ok", f"{waiting}, {who}")
     if state.dead_letters:
-        where = directory / DEAD_LETTERS
-        yield Check("outbox", "fault", f"{plural(state.dead_letters, 'event')} could not be stored: see why in {where}")
+        lost = f"{plural(state.dead_letters, 'event')} could not be stored: see why in {directory / DEAD_LETTERS}"
+        yield Check("outbox", "fault", f"{lost}, then `sagatrace ship --resend`")
     if state.refused:
-        yield Check("outbox", "fault", f"{plural(state.refused, 'event')} refused while it was full: lost")
+        lost = f"{plural(state.refused, 'event')} refused while it was full: lost"
+        yield Check("outbox", "fault", f"{lost}; `sagatrace ship --acknowledge` clears the count")
 
 
 def _label(settings: Settings, directory: Path) -> Iterator[Check]:

@@ -1,4 +1,4 @@
-"""Reads a sealed segment in slices, and keeps what is no event in a file of its own."""
+"""Reads a sealed segment in slices."""
 
 from __future__ import annotations
 
@@ -6,23 +6,15 @@ import os
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from sagatrace.errors import EventError
-from sagatrace.events import (
-    UNREADABLE,
-    TraceEvent,
-    encode_event,
-    parse_timestamp,
-    require_text,
-    utc_timestamp,
-)
+from sagatrace.events import UNREADABLE, TraceEvent, parse_timestamp, require_text
 
-__all__ = ["DEAD_LETTERS", "DeadLetters", "Line", "Segment", "Slice", "read_line"]
+__all__ = ["Line", "Segment", "Slice", "read_line"]
 
-DEAD_LETTERS: Final = "dead-letters.jsonl"
 _SLICE_LINES: Final = 1000
 _SLICE_BYTES: Final = 1 << 20
 _SETTLED: Final = 1.0  # seconds after which nobody is still writing a line that lacks its end
@@ -100,31 +92,3 @@ class Segment:
 
     def _settled(self) -> bool:
         return abs(time.time() - os.fstat(self._file.fileno()).st_mtime) > _SETTLED
-
-
-class DeadLetters:
-    """What no store takes, with the reason: a file that nobody but its reader ever makes shorter."""
-
-    def __init__(self, directory: Path) -> None:
-        self.path = directory / DEAD_LETTERS
-
-    def add(self, what: TraceEvent | bytes, reason: str) -> None:
-        """Set aside an event, or a line that is none, wholly or not at all. Raises OSError."""
-        kept: dict[str, Any] = (
-            {"event": msgspec.Raw(encode_event(what))}
-            if isinstance(what, TraceEvent)
-            else {"text": what.decode("utf-8", "backslashreplace")}
-        )
-        line = msgspec.json.encode({"at": utc_timestamp(), "reason": reason, **kept}) + b"\n"
-        file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-        size = os.fstat(file).st_size
-        try:
-            # Past a write that was cut comes one that says what is in the way.
-            left = memoryview(line)
-            while left:
-                left = left[os.write(file, left) :]
-        except OSError as error:
-            os.ftruncate(file, size)  # half a line would spoil the next one as well
-            raise OSError(error.errno, error.strerror, str(self.path)) from error
-        finally:
-            os.close(file)

@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Final
 
 from sagatrace.errors import SagatraceError, ShipperRunningError
-from sagatrace.events import TraceEvent
 from sagatrace.mirror import Publisher
 from sagatrace.outbox import ACTIVE, require_label, seal, sealed_segments
+from sagatrace.shipper.dead_letters import DeadLetters
 from sagatrace.shipper.delivery import Delivery
 from sagatrace.shipper.lock import SHIPPER_LOCK, USERS_LOCK, is_at, require_owner, try_lock
-from sagatrace.shipper.segment import DeadLetters, Segment
+from sagatrace.shipper.segment import Line, Segment
 from sagatrace.stores import EventStore
 
 __all__ = ["Shipment", "Shipper", "stop_on_signals"]
@@ -78,7 +78,7 @@ class Shipper:
         stored = None if publisher is None else publisher.offer
         self._delivery = Delivery(store, parallel=parallel, is_over=self._is_over, stored=stored)
         self._dead_letters = DeadLetters(directory)
-        self._aside: deque[tuple[Segment, TraceEvent | bytes, str]] = deque()
+        self._aside: deque[tuple[Segment, Line | bytes, str]] = deque()
         self._waiting: deque[Path] = deque()
         self._owing: list[Path] = []  # segments delivered but for what is in `_aside`
         self._segment: Segment | None = None
@@ -133,7 +133,7 @@ class Shipper:
         while fault is None and not self._is_over() and self._load():
             outcome = self._delivery.send()
             self.delivered += outcome.delivered
-            self._keep_aside((refused.event, refused.reason) for refused in outcome.refused)
+            self._keep_aside(outcome.refused)
             fault, retry_after = outcome.fault, outcome.retry_after
         return Shipment(self.delivered - delivered, self.set_aside - set_aside, fault, retry_after)
 
@@ -227,7 +227,7 @@ class Shipper:
             self._deadline = time.monotonic() + self._grace
         return time.monotonic() >= self._deadline
 
-    def _keep_aside(self, letters: Iterable[tuple[TraceEvent | bytes, str]]) -> None:
+    def _keep_aside(self, letters: Iterable[tuple[Line | bytes, str]]) -> None:
         if self._segment is not None:  # the one that all in memory is from
             self._aside.extend((self._segment, what, reason) for what, reason in letters)
 
@@ -242,7 +242,7 @@ class Shipper:
             self._aside.popleft()
             self.set_aside += 1
             if self.set_aside <= _MAX_NAMED:
-                name = f"event {what.id} of trace {what.trace_id}" if isinstance(what, TraceEvent) else "a line"
+                name = "a line" if isinstance(what, bytes) else f"event {what.event.id} of trace {what.event.trace_id}"
                 log.error("%s is set aside in %s: %s", name, self._dead_letters.path, reason)
         while self._owing:
             self._owing[0].unlink(missing_ok=True)

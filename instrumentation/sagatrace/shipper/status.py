@@ -11,8 +11,9 @@ import msgspec
 
 from sagatrace.errors import EventError
 from sagatrace.outbox import ACTIVE, REFUSED, sealed_segments
+from sagatrace.shipper.dead_letters import DEAD_LETTERS
 from sagatrace.shipper.lock import SHIPPER_LOCK, is_held
-from sagatrace.shipper.segment import DEAD_LETTERS, read_line
+from sagatrace.shipper.segment import read_line
 
 __all__ = ["OutboxState", "ShipperState", "describe_outbox"]
 
