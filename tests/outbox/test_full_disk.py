@@ -57,7 +57,7 @@ def test_a_full_disk_is_emptied_and_its_silence_told_once(outbox: Outbox, caplog
 def test_what_a_full_disk_does_not_let_set_aside_stays_and_holds_up_nothing_else(outbox: Outbox) -> None:
     outbox.append([event("e1")])
     with (outbox.directory / ACTIVE).open("ab") as file:
-        file.write(b'{"event":{"id":"cut by the very disk"\n')
+        file.write(b'{"event":{"id":"of another program"}}\n')
     seal(outbox.directory)
     for number in range(2, 6):
         outbox.append([event(f"e{number}")])

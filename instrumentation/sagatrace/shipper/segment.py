@@ -13,11 +13,11 @@ import msgspec
 from sagatrace.errors import EventError
 from sagatrace.events import UNREADABLE, TraceEvent, parse_timestamp, require_text
 
-__all__ = ["Line", "Segment", "Slice", "read_line"]
+__all__ = ["Line", "Segment", "Slice", "is_cut", "read_line"]
 
 _SLICE_LINES: Final = 1000
 _SLICE_BYTES: Final = 1 << 20
-_SETTLED: Final = 1.0  # seconds after which nobody is still writing a line that lacks its end
+_SETTLED: Final = 1.0  # seconds after which no process is still writing a line that lacks its end
 
 
 class Line(msgspec.Struct, frozen=True, gc=False):
@@ -41,9 +41,26 @@ def read_line(text: bytes) -> Line:
     return line
 
 
+def is_cut(text: bytes) -> bool:
+    """Return whether the line is only the beginning of one: its writer was killed, or the disk was full.
+
+    Such a write was never acknowledged, so nothing that was promised is lost with it.
+    """
+    # A number that is cut after its sign, point or exponent is no number: a digit makes it one.
+    return any("truncated" in str(_error_of(candidate)) for candidate in (text, text + b"0"))
+
+
+def _error_of(text: bytes) -> Exception | None:
+    try:
+        _LINES.decode(text)
+    except UNREADABLE as error:
+        return error
+    return None
+
+
 @dataclass(slots=True)
 class Slice:
-    """As much of a segment as is held in memory at once: its lines, and what is none with the reason."""
+    """As much of a segment as is held in memory at once: its lines, and the broken ones with the reason."""
 
     lines: list[Line] = field(default_factory=list)
     broken: list[tuple[bytes, str]] = field(default_factory=list)
@@ -56,33 +73,45 @@ class Slice:
 
 
 class Segment:
-    """A sealed file, read once from its beginning to its end. Raises OSError."""
+    """A sealed file, read once from its beginning to its end. `cut` counts unfinished lines. Raises OSError."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.cut = 0
         self._file = path.open("rb")
 
     def next_slice(self) -> Slice | None:
-        """The next lines; None at the end. An empty slice: the end is still being written, so ask again later."""
+        """Return the next lines, None at the end. After an empty slice the last line is still being written."""
         read = Slice()
         for text in iter(self._file.readline, b""):
-            stripped = text.strip()
-            if stripped:
-                try:
-                    read.lines.append(read_line(stripped))
-                except EventError as error:
-                    if not text.endswith(b"\n") and not self._settled():
-                        self._file.seek(-len(text), os.SEEK_CUR)
-                        return read
-                    cut = "" if text.endswith(b"\n") else "cut short, its writer was not told that it is kept: "
-                    read.broken.append((stripped, f"{cut}{error}"))
+            if not self._take(text, read):
+                self._file.seek(-len(text), os.SEEK_CUR)
+                return read
             read.size += len(text)
             if read.full:
                 return read
         return read if read.lines or read.broken else None
 
+    def _take(self, text: bytes, read: Slice) -> bool:
+        """Add the line to the slice; False where it may still be written."""
+        stripped = text.strip()
+        if not stripped:
+            return True
+        try:
+            read.lines.append(read_line(stripped))
+        except EventError as error:
+            if not text.endswith(b"\n"):
+                if not self._settled():
+                    return False
+                self.cut += 1
+            elif is_cut(stripped):
+                self.cut += 1
+            else:
+                read.broken.append((stripped, str(error)))
+        return True
+
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._file.close()
 
     def remove(self) -> None:

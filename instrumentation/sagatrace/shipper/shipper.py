@@ -168,6 +168,8 @@ class Shipper:
 
     def _finish(self, finished: Segment) -> None:
         """Remove the segment that was read to its end; later, if something of it could not be set aside yet."""
+        if finished.cut:
+            log.info("%d unfinished lines skipped: their writers were killed before the events were kept", finished.cut)
         if any(segment is finished for segment, _, _ in self._aside):
             finished.close()
             self._owing.append(finished.path)
