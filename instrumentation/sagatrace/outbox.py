@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -34,6 +35,7 @@ import platformdirs
 
 from sagatrace.errors import OutboxFullError, OutboxMismatchError
 from sagatrace.events import CLOSING_PHASES, LONGEST, TraceEvent, encode_event, split_event_type, utc_timestamp
+from sagatrace.files import is_regular, open_regular
 from sagatrace.settings import Settings
 from sagatrace.stores import open_store
 
@@ -60,7 +62,7 @@ _MAX_REFUSED: Final = 1 << 20
 _ATTEMPTS: Final = 20  # a file is sealed some times a second and written in microseconds: two are never needed
 _HEADS: Final = (b'\n{"event":', b'\n{"replace":true,"event":')
 _TAIL: Final = b"}\n"
-_APPEND: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW
+_APPEND: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK  # no wait for a pipe's reader
 _LATE: Final = CLOSING_PHASES.keys() | {"compensating", "retrying"}  # what the last tenth is kept for
 
 
@@ -127,6 +129,8 @@ class Outbox:
             file = os.open(self._active, _APPEND, 0o600)
         try:
             status = os.fstat(file)
+            if not stat.S_ISREG(status.st_mode):
+                raise OSError(errno.EINVAL, "it is not a regular file", self._active)
             if not again and not (self._claimed and status.st_size):
                 self._begin(fresh=not status.st_size, events=events)
             elif status.st_size >= self._segment_bytes and self._rotated(events):
@@ -176,7 +180,7 @@ class Outbox:
 
     def _count_refused(self, count: int) -> None:
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file = os.open(self.directory / REFUSED, _APPEND, 0o600)
+        file = open_regular(self.directory / REFUSED, _APPEND)
         try:
             if os.fstat(file).st_size < _MAX_REFUSED:
                 os.write(file, b"." * count)
@@ -208,6 +212,8 @@ def seal(directory: Path, name: str = ACTIVE) -> Path | None:
     # Names sort by age, and never meet: renaming onto another segment would lose it.
     sealed = directory / f"{SEALED}{time.time_ns():020d}-{os.getpid()}-{os.urandom(4).hex()}.jsonl"
     try:
+        if not is_regular(directory / name):
+            return None
         (directory / name).rename(sealed)
     except FileNotFoundError:
         return None
@@ -215,10 +221,11 @@ def seal(directory: Path, name: str = ACTIVE) -> Path | None:
 
 
 def sealed_segments(directory: Path) -> list[Path]:
-    """The segments that wait for delivery, oldest first."""
+    """Return the segments that wait for delivery, oldest first. Anything that is not a regular file is left out."""
     try:
         with os.scandir(directory) as entries:
-            return sorted(directory / entry.name for entry in entries if entry.name.startswith(SEALED))
+            ours = (entry for entry in entries if entry.name.startswith(SEALED))
+            return sorted(directory / entry.name for entry in ours if entry.is_file(follow_symlinks=False))
     except FileNotFoundError:
         return []
 

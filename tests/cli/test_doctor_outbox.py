@@ -67,6 +67,18 @@ def test_a_fresh_event_is_no_fault_and_what_was_lost_is(tmp_path: Path) -> None:
     assert "`sagatrace ship --acknowledge`" in _said(patient)[2].said
 
 
+def test_a_file_that_is_not_a_regular_one_is_named(tmp_path: Path) -> None:
+    patient, outbox = _patient(tmp_path)
+    (outbox / "sealed-1").mkdir(parents=True)
+    os.mkfifo(outbox / ACTIVE)
+    assert [(check.state, check.said) for check in _said(patient)[1:]] == [
+        ("fault", f"{path} is not a regular file and is skipped: remove it")
+        for path in (outbox / ACTIVE, outbox / "sealed-1")
+    ]
+    os.mkfifo(outbox / DEAD_LETTERS)
+    assert "not a regular file" in _said(patient)[0].said
+
+
 def test_an_outbox_of_another_store_is_a_fault(tmp_path: Path) -> None:
     patient, outbox = _patient(tmp_path)
     Outbox(outbox, store=patient.environ["SAGATRACE_STORE"]).append(

@@ -183,6 +183,8 @@ def _outbox(patient: Patient) -> Iterator[Check]:
     else:
         who = f"shipper at work (pid {shipper.pid})" if shipper else "no shipper needed"
         yield Check("outbox", "ok", f"{waiting}, {who}")
+    for path in state.strange:
+        yield Check("outbox", "fault", f"{path} is not a regular file and is skipped: remove it")
     if state.dead_letters:
         lost = f"{plural(state.dead_letters, 'event')} could not be stored: see why in {directory / DEAD_LETTERS}"
         yield Check("outbox", "fault", f"{lost}, then `sagatrace ship --resend`")

@@ -18,6 +18,7 @@ import msgspec
 
 from sagatrace.errors import EventError, OutboxFullError
 from sagatrace.events import encode_event, utc_timestamp
+from sagatrace.files import open_regular
 from sagatrace.outbox import REFUSED, seal
 from sagatrace.shipper.lock import is_at
 from sagatrace.shipper.segment import Line, read_line
@@ -149,7 +150,7 @@ def _line_of(letter: bytes) -> bytes | None:
 def _locked(path: Path, flags: int) -> Iterator[int]:
     """Open the file at the path and hold its lock; another one may take its place until then."""
     while True:
-        file = os.open(path, flags | os.O_NOFOLLOW, 0o600)
+        file = open_regular(path, flags)
         try:
             fcntl.flock(file, fcntl.LOCK_EX)
             if is_at(file, path):
@@ -162,8 +163,7 @@ def _locked(path: Path, flags: int) -> Iterator[int]:
 @contextmanager
 def _created(path: Path) -> Iterator[BinaryIO]:
     """A new file, on the disk when the block ends."""
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
-    with os.fdopen(os.open(path, flags, 0o600), "wb") as file:
+    with os.fdopen(open_regular(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "wb") as file:
         yield file
         file.flush()
         os.fsync(file.fileno())

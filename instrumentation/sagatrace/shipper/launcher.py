@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from sagatrace import outbox as outboxes
+from sagatrace.files import open_regular
 from sagatrace.outbox import seal, sealed_segments
 from sagatrace.shipper.lock import SHIPPER_LOCK, USERS_LOCK, is_at, is_held, require_owner, try_lock
 
@@ -171,8 +172,8 @@ class ShipperKeeper:
         try:
             if path.exists() and path.stat().st_size > _MAX_LOG:
                 path.replace(path.with_suffix(".old.log"))
-            return os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600), "ab")
-        except OSError as error:  # a full disk, which only a shipper can free
+            return os.fdopen(open_regular(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "ab")
+        except OSError as error:  # such as a full disk, which only a shipper can free
             self._log_once(f"the shipper runs without a log: {error}")
             return Path(os.devnull).open("ab")
 

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 import msgspec
 
 from sagatrace.errors import EventError
 from sagatrace.events import UNREADABLE, TraceEvent, parse_timestamp, require_text
+from sagatrace.files import open_regular
+from sagatrace.outbox import ACTIVE, REFUSED, SEALED
+from sagatrace.settings import Settings
 
-__all__ = ["Line", "Segment", "Slice", "is_cut", "read_line"]
+__all__ = ["Line", "Segment", "Slice", "bounded_lines", "is_cut", "read_line", "strange_files"]
 
 _SLICE_LINES: Final = 1000
 _SLICE_BYTES: Final = 1 << 20
+_PLAIN: Final = (ACTIVE, REFUSED)
+_BEGINNING: Final = 1000  # bytes kept of a line that is too long
+_CHUNK: Final = 1 << 20
 _SETTLED: Final = 1.0  # seconds after which no process is still writing a line that lacks its end
 
 
@@ -58,6 +65,35 @@ def _error_of(text: bytes) -> Exception | None:
     return None
 
 
+def bounded_lines(file: BinaryIO, longest: int) -> Iterator[tuple[bytes, int]]:
+    """Yield each line with its length in bytes; of a line longer than that only the beginning, in little memory."""
+    while text := file.readline(longest + 1):
+        size = len(text)
+        if size > longest and not text.endswith(b"\n"):
+            text = text[:_BEGINNING]
+            while more := file.readline(_CHUNK):
+                size += len(more)
+                if more.endswith(b"\n"):
+                    break
+        yield text, size
+
+
+def _longest_event() -> int:
+    """Return the bytes of the largest event that an outbox of this environment takes, or one of the default size."""
+    default = Settings(store="").outbox_mb
+    return int(max(default, Settings.from_env().outbox_mb) * 2**20) // 10
+
+
+def strange_files(directory: Path) -> list[Path]:
+    """Return what has the name of a file of lines in the outbox and is none, such as a directory. Raises OSError."""
+    try:
+        with os.scandir(directory) as entries:
+            ours = (entry for entry in entries if entry.name.startswith(SEALED) or entry.name in _PLAIN)
+            return sorted(directory / entry.name for entry in ours if not entry.is_file(follow_symlinks=False))
+    except FileNotFoundError:
+        return []
+
+
 @dataclass(slots=True)
 class Slice:
     """As much of a segment as is held in memory at once: its lines, and the broken ones with the reason."""
@@ -78,24 +114,28 @@ class Segment:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.cut = 0
-        self._file = path.open("rb")
+        self._longest = _longest_event()
+        self._file: BinaryIO = os.fdopen(open_regular(path), "rb")
 
     def next_slice(self) -> Slice | None:
         """Return the next lines, None at the end. After an empty slice the last line is still being written."""
         read = Slice()
-        for text in iter(self._file.readline, b""):
-            if not self._take(text, read):
-                self._file.seek(-len(text), os.SEEK_CUR)
+        for text, size in bounded_lines(self._file, self._longest):
+            if not self._take(text, size, read):
+                self._file.seek(-size, os.SEEK_CUR)
                 return read
             read.size += len(text)
             if read.full:
                 return read
         return read if read.lines or read.broken else None
 
-    def _take(self, text: bytes, read: Slice) -> bool:
-        """Add the line to the slice; False where it may still be written."""
+    def _take(self, text: bytes, size: int, read: Slice) -> bool:
+        """Add the line, or the beginning of one of that size, to the slice; False where it may still be written."""
         stripped = text.strip()
         if not stripped:
+            return True
+        if size > len(text):
+            read.broken.append((text, f"a line of {size:,} bytes, longer than any event: this is its beginning"))
             return True
         try:
             read.lines.append(read_line(stripped))

@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Final
 
 from sagatrace.errors import SagatraceError, ShipperRunningError
+from sagatrace.files import is_regular
 from sagatrace.mirror import Publisher
 from sagatrace.outbox import ACTIVE, require_label, seal, sealed_segments
 from sagatrace.shipper.dead_letters import DeadLetters
 from sagatrace.shipper.delivery import Delivery
 from sagatrace.shipper.lock import SHIPPER_LOCK, USERS_LOCK, is_at, require_owner, try_lock
-from sagatrace.shipper.segment import Line, Segment
+from sagatrace.shipper.segment import Line, Segment, strange_files
 from sagatrace.stores import EventStore
 
 __all__ = ["Shipment", "Shipper", "stop_on_signals"]
@@ -87,6 +88,7 @@ class Shipper:
         self._failures = 0
         self._told = 0.0
         self._mute = False
+        self._strange: set[Path] = set()
         self.delivered = 0
         self.set_aside = 0
 
@@ -183,9 +185,17 @@ class Shipper:
         # The file being appended to is sealed only when nothing older waits: a store that is down leaves few files.
         if not self._waiting:
             self._waiting.extend(path for path in sealed_segments(self._directory) if path not in self._owing)
+            self._name_strange_files()
         if self._waiting:
             return self._waiting.popleft()
-        return seal(self._directory) if (self._directory / ACTIVE).exists() else None
+        return seal(self._directory)
+
+    def _name_strange_files(self) -> None:
+        """Log, once for each, the directories and pipes that bear the name of a segment."""
+        for path in strange_files(self._directory):
+            if path not in self._strange:
+                self._strange.add(path)
+                log.error("%s is not a regular file: skipped, remove it", path)
 
     def _try(self) -> Shipment:
         """Drain, and tell a fault, and its end, once."""
@@ -308,7 +318,7 @@ class Shipper:
         if users is None:
             return False
         try:
-            if not even_if_waiting and ((self._directory / ACTIVE).exists() or sealed_segments(self._directory)):
+            if not even_if_waiting and (is_regular(self._directory / ACTIVE) or sealed_segments(self._directory)):
                 return False
             self._unlock()
             return True
