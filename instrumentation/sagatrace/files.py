@@ -1,4 +1,4 @@
-"""Files that sagatrace makes for itself: opened without waiting, and never taken for another kind of file."""
+"""Files that sagatrace makes for itself: for their user alone, and never a pipe, a link or a directory instead."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import errno
 import os
 import stat
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
-__all__ = ["is_regular", "open_regular"]
+__all__ = ["create_private", "is_regular", "make_directory", "open_log", "open_regular"]
 
 _OTHER_KINDS: Final = (
     errno.ELOOP,
@@ -32,6 +32,35 @@ def open_regular(path: Path, flags: int = os.O_RDONLY) -> int:
         return file
     os.close(file)
     raise _not_regular(path)
+
+
+def open_log(path: Path) -> BinaryIO:
+    """Open a file to append to, one that only its user may read. Raises OSError as `open_regular` does."""
+    return os.fdopen(open_regular(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "ab")
+
+
+def create_private(path: Path) -> None:
+    """Make an empty file that only its user may use, unless there is one, also where a link leads. Raises OSError."""
+    try:
+        # A file that is there is not opened: closing it would drop this process's SQLite locks on it.
+        file = os.open(path.resolve(), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return
+    os.close(file)
+
+
+def make_directory(directory: Path) -> None:
+    """Make the directory and its missing parents for their user alone; leave those that exist. Raises OSError."""
+    try:
+        directory.mkdir(mode=0o700)
+    except FileNotFoundError:
+        if directory.parent == directory:
+            raise
+        make_directory(directory.parent)  # `parents=True` of pathlib would make them as the umask says
+        directory.mkdir(mode=0o700, exist_ok=True)
+    except FileExistsError:
+        if not directory.is_dir():
+            raise
 
 
 def is_regular(path: Path) -> bool:

@@ -35,7 +35,7 @@ import platformdirs
 
 from sagatrace.errors import OutboxFullError, OutboxMismatchError
 from sagatrace.events import CLOSING_PHASES, LONGEST, TraceEvent, encode_event, split_event_type, utc_timestamp
-from sagatrace.files import is_regular, open_regular
+from sagatrace.files import is_regular, make_directory, open_regular
 from sagatrace.settings import Settings
 from sagatrace.stores import open_store
 
@@ -125,7 +125,7 @@ class Outbox:
         try:
             file = os.open(self._active, _APPEND, 0o600)
         except FileNotFoundError:
-            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_directory(self.directory)
             file = os.open(self._active, _APPEND, 0o600)
         try:
             status = os.fstat(file)
@@ -179,7 +179,7 @@ class Outbox:
         return used
 
     def _count_refused(self, count: int) -> None:
-        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_directory(self.directory)
         file = open_regular(self.directory / REFUSED, _APPEND)
         try:
             if os.fstat(file).st_size < _MAX_REFUSED:
@@ -233,7 +233,7 @@ def sealed_segments(directory: Path) -> list[Path]:
 def claim(directory: Path, label: str) -> None:
     """Note that the outbox is for the store of this label. Raises OutboxMismatchError, OSError."""
     if _label_at(directory / STORE) is None:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_directory(directory)
         with suppress(FileExistsError):  # another process was faster: it may be for another store
             (directory / STORE).symlink_to(label)
     require_label(directory, label)

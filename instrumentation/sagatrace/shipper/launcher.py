@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from sagatrace import outbox as outboxes
-from sagatrace.files import open_regular
+from sagatrace.files import make_directory, open_log
 from sagatrace.outbox import seal, sealed_segments
 from sagatrace.shipper.lock import SHIPPER_LOCK, USERS_LOCK, is_at, is_held, require_owner, try_lock
 
@@ -139,7 +139,7 @@ class ShipperKeeper:
     def _join(self) -> int:
         """Become one of those the shipper works for; it refuses only in the instant in which it ends."""
         deadline = time.monotonic() + 1.0
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_directory(self._directory)
         require_owner(self._directory)
         while (users := try_lock(self._directory / USERS_LOCK, shared=True)) is None:
             if time.monotonic() > deadline:
@@ -172,7 +172,7 @@ class ShipperKeeper:
         try:
             if path.exists() and path.stat().st_size > _MAX_LOG:
                 path.replace(path.with_suffix(".old.log"))
-            return os.fdopen(open_regular(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "ab")
+            return open_log(path)
         except OSError as error:  # such as a full disk, which only a shipper can free
             self._log_once(f"the shipper runs without a log: {error}")
             return Path(os.devnull).open("ab")

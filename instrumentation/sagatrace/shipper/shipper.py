@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from sagatrace.errors import SagatraceError, ShipperRunningError
-from sagatrace.files import is_regular
+from sagatrace.files import is_regular, make_directory
 from sagatrace.mirror import Publisher
 from sagatrace.outbox import ACTIVE, require_label, seal, sealed_segments
 from sagatrace.shipper.dead_letters import DeadLetters
@@ -265,7 +265,7 @@ class Shipper:
     def _locked(self, *, make: bool = True) -> Iterator[None]:
         try:
             if make:
-                self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+                make_directory(self._directory)
             require_owner(self._directory)
             require_label(self._directory, self._label)
             lock = self._take_lock(self._directory / SHIPPER_LOCK)

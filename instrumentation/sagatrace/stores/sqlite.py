@@ -19,6 +19,7 @@ from urllib.parse import unquote, urlsplit
 
 from sagatrace.errors import StoreError, StoreNotFoundError
 from sagatrace.events import TraceEvent, encode_event
+from sagatrace.files import create_private, make_directory
 from sagatrace.stores import Arrived, Changes, FetchedTrace, ReadCost, Search, TraceHits, decode_documents
 from sagatrace.stores.fork_safety import closed_across_forks
 from sagatrace.stores.sqlite_search import find
@@ -213,7 +214,8 @@ class SqliteStore:
         if self._read_only:
             return self._open_for_reading()
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            make_directory(self._path.parent)
+            create_private(self._path)  # SQLite gives the files beside it the same mode
         except OSError as error:
             raise self._failure(error) from error
         connection = self._connect(f"{self._path.as_uri()}?mode=rwc")
