@@ -183,6 +183,9 @@ def _outbox(patient: Patient) -> Iterator[Check]:
     else:
         who = f"shipper at work (pid {shipper.pid})" if shipper else "no shipper needed"
         yield Check("outbox", "ok", f"{waiting}, {who}")
+    if shipper is not None and shipper.lost_jobs is not None:
+        why = f"the shipper (pid {shipper.pid}) does not look for them: {shipper.lost_jobs}"
+        yield Check("lost jobs", "fault", why)
     for path in state.strange:
         yield Check("outbox", "fault", f"{path} is not a regular file and is skipped: remove it")
     if state.dead_letters:
@@ -207,8 +210,10 @@ def _redis(patient: Patient) -> Iterator[Check]:
         return
     import redis
 
+    from sagatrace.mirror import connect_redis
+
     try:
-        with redis.Redis.from_url(url, socket_timeout=3, socket_connect_timeout=3) as client:
+        with connect_redis(url, 3.0) as client:
             client.ping()
     except (redis.RedisError, ValueError, OSError) as error:
         said = redis_said(error).replace(url, masked(url))

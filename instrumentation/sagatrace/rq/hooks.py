@@ -22,8 +22,9 @@ from rq.job import Job, JobStatus
 from sagatrace.context import enter_execution
 from sagatrace.events import MAX_ERROR, MAX_STACK, utc_timestamp
 from sagatrace.outbox import outbox_directory
-from sagatrace.rq.job_lookup import Aftermath, facts_of, place_of_redis, read_aftermath, url_of_redis
+from sagatrace.rq.job_lookup import Aftermath, facts_of, read_aftermath
 from sagatrace.rq.recorder import JobTeller, TellingMixin, faults, running
+from sagatrace.rq.redis_address import NO_URL, place_of_redis, url_of_redis
 from sagatrace.settings import Settings
 from sagatrace.shipper.launcher import ShipperKeeper
 
@@ -150,8 +151,7 @@ class OverseerMixin(TellingMixin):
         settings = Settings.from_env()
         directory = outbox_directory(settings, in_worker=True)
         if directory is not None:
-            url = url_of_redis(self.connection)
-            environment = {REDIS_URL: url} if url else {}
+            environment = {REDIS_URL: url_of_redis(self.connection) or NO_URL}
             self._keeper = ShipperKeeper(directory, flush_for=settings.max_wait, environment=environment)
             self._keeper.attend()
 

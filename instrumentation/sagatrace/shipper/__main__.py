@@ -13,12 +13,15 @@ from pathlib import Path
 from typing import Final
 
 from sagatrace.errors import SagatraceError, SettingsError, ShipperRunningError
-from sagatrace.mirror import Publisher, open_mirror
+from sagatrace.mirror import Publisher, connect_redis, open_mirror
 from sagatrace.outbox import Outbox, outbox_directory
-from sagatrace.settings import Settings
+from sagatrace.settings import Settings, masked
 from sagatrace.shipper.shipper import Shipper, stop_on_signals
 from sagatrace.stores import EventStore, open_store
 
+log: Final = logging.getLogger("sagatrace.shipper")
+
+_NO_URL: Final = "none"  # as `sagatrace.rq.redis_address` has it, which is not imported before it is needed
 _YIELDS: Final = 10
 """How much nicer it is than the workers beside it, whose jobs come first; it can do far more than they emit."""
 
@@ -40,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
     except ShipperRunningError:
         return 0
     except (SagatraceError, OSError) as error:
-        logging.getLogger("sagatrace.shipper").error("%s", error)  # noqa: TRY400 - one line that says what to do
+        log.error("%s", error)  # noqa: TRY400 - one line that says what to do
         return 1
 
 
@@ -55,7 +58,9 @@ def _run(directory: Path | None, *, follow: bool, while_used: bool) -> int:
     shipper = Shipper(directory, store, publisher=_publisher(settings, store))
     try:
         if follow:
-            stop = stop_on_signals()
+            stop, shipper.lost_jobs = stop_on_signals(), _missing_redis()
+            if shipper.lost_jobs is not None:
+                log.warning("lost jobs are not looked for: %s", shipper.lost_jobs)
             with _reconciling(settings, directory):
                 shipper.follow(stop, while_used=while_used)
                 while not while_used and not stop.is_set():  # the outbox was removed or replaced
@@ -75,15 +80,15 @@ def _publisher(settings: Settings, store: EventStore) -> Publisher | None:
     try:
         mirror = open_mirror(settings, store.label)
     except SettingsError as error:
-        logging.getLogger("sagatrace.shipper").error("nothing is published: %s", error)  # noqa: TRY400 - it says what to do
+        log.error("nothing is published: %s", error)  # noqa: TRY400 - it says what to do
         return None
     return Publisher(mirror) if mirror else None
 
 
 @contextmanager
 def _reconciling(settings: Settings, directory: Path) -> Iterator[None]:
-    """Beside the shipper, for as long as it runs: look after lost jobs of the Redis that its worker named."""
-    stop, url = threading.Event(), os.environ.get("SAGATRACE_REDIS_URL")
+    """Look for lost jobs beside the shipper, in the Redis that its worker named, for as long as it runs."""
+    stop, url = threading.Event(), _redis_url()
     every = _seconds_between_looks()
     thread = threading.Thread(target=_reconcile, args=(stop, url, every, settings, directory), daemon=True)
     if url and every:
@@ -99,15 +104,31 @@ def _reconciling(settings: Settings, directory: Path) -> Iterator[None]:
 def _reconcile(stop: threading.Event, url: str, every: float, settings: Settings, directory: Path) -> None:
     if stop.wait(every):  # before anything is imported that a shipper beside a short-lived worker never needs
         return
-    from redis import Redis
-
     from sagatrace.rq.reconciler import Reconciler
 
+    try:
+        connection = connect_redis(url, settings.max_wait)
+    except ValueError as error:
+        log.error("lost jobs are not looked for, SAGATRACE_REDIS_URL is wrong: %s", masked(str(error)))  # noqa: TRY400
+        return
     store = open_store(settings.store, read_only=True, max_wait=settings.max_wait)
-    with Redis.from_url(url, socket_timeout=settings.max_wait) as redis:
+    with connection as redis:
         outbox = Outbox(directory, max_bytes=int(settings.outbox_mb * 2**20), store=store.label)
         Reconciler(store, outbox, redis, grace=every).follow(stop, every=every)
     store.close()
+
+
+def _redis_url() -> str:
+    """Return the URL of the Redis that the worker named, or the user; empty where there is none."""
+    url = os.environ.get("SAGATRACE_REDIS_URL", "").strip()
+    return "" if url == _NO_URL else url
+
+
+def _missing_redis() -> str | None:
+    """Return the reason for which lost jobs are not looked for although a worker runs, None without one."""
+    if os.environ.get("SAGATRACE_REDIS_URL", "").strip() != _NO_URL or not _seconds_between_looks():
+        return None
+    return "no URL holds all that the worker's connection to Redis needs: set SAGATRACE_REDIS_URL"
 
 
 def _seconds_between_looks() -> float:

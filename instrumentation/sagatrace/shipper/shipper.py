@@ -89,6 +89,7 @@ class Shipper:
         self._told = 0.0
         self._mute = False
         self._strange: set[Path] = set()
+        self.lost_jobs: str | None = None  # why lost jobs are not looked for beside it
         self.delivered = 0
         self.set_aside = 0
 
@@ -334,6 +335,7 @@ class Shipper:
             "delivered": self.delivered,
             "set_aside": self.set_aside,
             "fault": self._fault,
+            "lost_jobs": self.lost_jobs,
         }
         text = json.dumps(state).encode()
         try:

@@ -24,12 +24,13 @@ _LONGEST: Final = 1 << 20  # bytes of a line that are read; the age of a larger 
 
 
 class ShipperState(msgspec.Struct, frozen=True):
-    """A shipper at work: what it did since it began, and what it waits for, None when all is well."""
+    """A shipper at work: its counts since it began, the fault that it waits for, and why it looks for no lost jobs."""
 
     pid: int
     delivered: int
     set_aside: int
     fault: str | None
+    lost_jobs: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
