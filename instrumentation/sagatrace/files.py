@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 from typing import BinaryIO, Final
 
-__all__ = ["create_private", "is_regular", "make_directory", "open_log", "open_regular"]
+__all__ = ["create_private", "is_regular", "make_directory", "open_log", "open_regular", "sync_directory"]
 
 _OTHER_KINDS: Final = (
     errno.ELOOP,
@@ -49,18 +49,33 @@ def create_private(path: Path) -> None:
     os.close(file)
 
 
-def make_directory(directory: Path) -> None:
-    """Make the directory and its missing parents for their user alone; leave those that exist. Raises OSError."""
+def make_directory(directory: Path, *, fsync: bool = False) -> None:
+    """Make the directory and its missing parents for their user alone; leave those that exist. Raises OSError.
+
+    With `fsync` the new directories survive a loss of power.
+    """
     try:
         directory.mkdir(mode=0o700)
     except FileNotFoundError:
         if directory.parent == directory:
             raise
-        make_directory(directory.parent)  # `parents=True` of pathlib would make them as the umask says
+        make_directory(directory.parent, fsync=fsync)  # `parents=True` of pathlib would make them as the umask says
         directory.mkdir(mode=0o700, exist_ok=True)
     except FileExistsError:
-        if not directory.is_dir():
-            raise
+        if directory.is_dir():
+            return
+        raise
+    if fsync:
+        sync_directory(directory.parent)
+
+
+def sync_directory(directory: Path | str) -> None:
+    """Bring the names of the files in the directory to the disk. Raises OSError."""
+    file = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
 
 
 def is_regular(path: Path) -> bool:

@@ -14,8 +14,8 @@ beginning of another. What it refuses is counted in the file `refused`.
 An outbox is for one store. Who appends for a store notes its label in the link `store`, so that no shipper brings
 the events to another.
 
-The directory must be on a local disk (appends to NFS do not keep lines whole); it survives the death of every
-process, not the loss of power.
+The directory must be on a local disk (appends to NFS do not keep lines whole). Events survive the death of every
+process; a loss of power only with SAGATRACE_FSYNC.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ import platformdirs
 
 from sagatrace.errors import OutboxFullError, OutboxMismatchError
 from sagatrace.events import CLOSING_PHASES, LONGEST, TraceEvent, encode_event, split_event_type, utc_timestamp
-from sagatrace.files import is_regular, make_directory, open_regular
+from sagatrace.files import is_regular, make_directory, open_regular, sync_directory
 from sagatrace.settings import Settings
 from sagatrace.stores import open_store
 
@@ -69,16 +69,20 @@ _LATE: Final = CLOSING_PHASES.keys() | {"compensating", "retrying"}  # what the 
 class Outbox:
     """Appends events to the directory, which is made on first use. Safe from threads, processes and forks.
 
-    `store` is the label of the store that they are for; without it whoever ships them decides.
+    `store` is the label of the store that they are for; without it the shipper decides. With `fsync` an event is on
+    the disk when `append` returns, and survives a loss of power.
     """
 
-    def __init__(self, directory: Path, *, max_bytes: int = 256 << 20, store: str | None = None) -> None:
+    def __init__(
+        self, directory: Path, *, max_bytes: int = 256 << 20, store: str | None = None, fsync: bool = False
+    ) -> None:
         self.directory = directory
         self.max_bytes = max_bytes
         self._path = os.fspath(directory)
         self._active = os.fspath(directory / ACTIVE)
         self._label = os.fspath(directory / STORE)
         self._store = store
+        self._fsync = fsync
         self._claimed = False
         self._segment_bytes = min(_MAX_SEGMENT, max(1, max_bytes // 64))
 
@@ -125,7 +129,7 @@ class Outbox:
         try:
             file = os.open(self._active, _APPEND, 0o600)
         except FileNotFoundError:
-            make_directory(self.directory)
+            make_directory(self.directory, fsync=self._fsync)
             file = os.open(self._active, _APPEND, 0o600)
         try:
             status = os.fstat(file)
@@ -137,12 +141,20 @@ class Outbox:
                 return False
             if (written := os.write(file, block)) < len(block):
                 raise OSError(errno.ENOSPC, f"disk full after {written} of {len(block)} bytes", self._active)
+            if self._fsync:
+                self._sync(file, fresh=not status.st_size)
             now = os.stat(self._active)  # noqa: PTH116 - see above
             return now.st_ino == status.st_ino and now.st_dev == status.st_dev
         except FileNotFoundError:
             return False
         finally:
             os.close(file)
+
+    def _sync(self, file: int, *, fresh: bool) -> None:
+        """Bring the file to the disk, and with a new one its name, and the name that the one before it got."""
+        os.fsync(file)
+        if fresh:
+            sync_directory(self._path)
 
     def _begin(self, *, fresh: bool, events: Sequence[TraceEvent | Draft]) -> None:
         """Look at a file that is new, or new to this process. Raises OutboxFullError, OutboxMismatchError."""

@@ -5,6 +5,7 @@ SAGATRACE_MAX_WAIT  the longest one write may hold up a job, and delivery the en
 SAGATRACE_OUTBOX    the directory where events wait for their delivery, or `off` to write each to the store at once;
                     default `auto`: a directory of the user's own, for an SQLite file only in workers and beside it
 SAGATRACE_OUTBOX_MB how much may wait there, in megabytes; default 256
+SAGATRACE_FSYNC     `on`: an event survives even a loss of power, and each write waits for the disk; default `off`
 SAGATRACE_MIRROR    the Redis where shippers publish what the store has, and readers hear of it, e.g.
                     `redis://HOST:6379` or `redis+sentinel://HOST:26379/SERVICE`; default: none
 
@@ -43,6 +44,7 @@ class Settings:
     max_wait: float = _DEFAULT_MAX_WAIT
     outbox: str = "auto"
     outbox_mb: float = _DEFAULT_OUTBOX_MB
+    fsync: bool = False
     mirror: str = field(default="", repr=False)  # may hold a password
 
     @classmethod
@@ -54,6 +56,7 @@ class Settings:
             max_wait=_number(env, "SAGATRACE_MAX_WAIT", "seconds", _DEFAULT_MAX_WAIT, below=3600),
             outbox=env.get("SAGATRACE_OUTBOX", "").strip() or "auto",
             outbox_mb=_number(env, "SAGATRACE_OUTBOX_MB", "megabytes", _DEFAULT_OUTBOX_MB, below=1 << 20),
+            fsync=_switch(env, "SAGATRACE_FSYNC"),
             mirror=env.get("SAGATRACE_MIRROR", "").strip(),
         )
 
@@ -79,6 +82,13 @@ def redis_said(error: BaseException) -> str:
     said, cut, _ = " ".join(str(error).split()).partition(", with args beginning with")
     hint = ": to sign in to one so old takes `protocol=2` in the URL" if cut and "HELLO" in said else ""
     return f"{type(error).__name__}: {said}{hint}"
+
+
+def _switch(env: Mapping[str, str], name: str) -> bool:
+    text = env.get(name, "").strip() or "off"
+    if text not in ("on", "off"):
+        raise SettingsError(f"{name}={text!r} is neither `on` nor `off`")
+    return text == "on"
 
 
 def _number(env: Mapping[str, str], name: str, unit: str, default: float, *, below: int) -> float:

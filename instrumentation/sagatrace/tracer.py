@@ -186,8 +186,8 @@ class Tracer:
         directory = outbox_directory(settings) if self._target is None else None
         if directory is not None:
             label = open_store(settings.store).label
-            return Outbox(directory, max_bytes=int(settings.outbox_mb * 2**20), store=label)
-        return open_store(self._target or settings.store, max_wait=settings.max_wait)
+            return Outbox(directory, max_bytes=int(settings.outbox_mb * 2**20), store=label, fsync=settings.fsync)
+        return open_store(self._target or settings.store, max_wait=settings.max_wait, durable=settings.fsync)
 
     def _bypass(self, event: TraceEvent, replace: bool, fault: OSError | OutboxMismatchError) -> None:
         """The outbox's disk is full, or it is not ours to write, or another store's: this one may still be there."""
@@ -196,7 +196,7 @@ class Tracer:
         try:
             if self._direct is None:
                 settings = Settings.from_env()
-                self._direct = open_store(settings.store, max_wait=settings.max_wait)
+                self._direct = open_store(settings.store, max_wait=settings.max_wait, durable=settings.fsync)
             self._direct.append([event], replace=replace)
         except Exception as error:
             self._direct_again = time.monotonic() + _REST  # one job waits for a store that is down, not every one

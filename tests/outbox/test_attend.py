@@ -88,7 +88,7 @@ def test_events_are_in_the_store_soon_and_the_shipper_ends_with_its_keeper(place
 
 
 def test_leaving_waits_for_what_was_emitted(place: Place) -> None:
-    keeper = ShipperKeeper(place.outbox)
+    keeper = ShipperKeeper(place.outbox, flush_for=60.0)
     keeper.attend()
     for number in range(3000):
         place.emit(f"e{number:04d}")
@@ -134,7 +134,7 @@ def test_two_keepers_share_one_shipper_which_stays_for_the_last(place: Place, un
 
 
 def test_a_shipper_that_died_is_replaced(place: Place, until: Until) -> None:
-    keeper = ShipperKeeper(place.outbox)
+    keeper = ShipperKeeper(place.outbox, flush_for=60.0)
     keeper.attend()
     until(lambda: describe_outbox(place.outbox).shipper, "a shipper")
     (shipper,) = place.shippers()

@@ -60,7 +60,7 @@ def ship(follow: bool, resend: bool, acknowledge: bool, outbox: Path | None, sto
         count = acknowledge_refused(directory)
         click.echo(f"{count} refused events acknowledged{': they are lost' if count else ''}")
         return
-    with opened_store(store_url, read_only=False) as store:
+    with opened_store(store_url, read_only=False, durable=True) as store:
         if resend:
             _resend(directory, store, int(settings.outbox_mb * 2**20))
         mirror = open_mirror(settings, store.label)

@@ -261,10 +261,12 @@ def main(arguments: list[str] | None = None) -> int:
     if not options.redis_url:
         parser.error(f"no Redis: give --redis-url redis://HOST:PORT/DB, or set {REDIS_URL}")
     settings = Settings.from_env()
-    store = open_store(settings.store, max_wait=settings.max_wait)
+    store = open_store(settings.store, max_wait=settings.max_wait, durable=settings.fsync)
     directory = outbox_directory(settings, in_worker=True)
     # An outbox that no shipper drains would keep what is found here to itself.
-    target = Outbox(directory, store=store.label) if directory is not None and directory.exists() else store
+    target: Target = store
+    if directory is not None and directory.exists():
+        target = Outbox(directory, store=store.label, fsync=settings.fsync)
     with connect_redis(options.redis_url, settings.max_wait) as redis:
         reconciler = Reconciler(store, target, redis, grace=options.grace)
         if options.follow:

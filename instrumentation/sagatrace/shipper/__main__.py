@@ -54,7 +54,7 @@ def _run(directory: Path | None, *, follow: bool, while_used: bool) -> int:
     directory = directory or outbox_directory(settings, in_worker=True)
     if directory is None:
         raise SagatraceError("no outbox: events go straight to the store (SAGATRACE_OUTBOX, SAGATRACE_STORE)")
-    store = open_store(settings.store, max_wait=settings.max_wait)
+    store = open_store(settings.store, max_wait=settings.max_wait, durable=True)
     shipper = Shipper(directory, store, publisher=_publisher(settings, store))
     try:
         if follow:
@@ -113,7 +113,8 @@ def _reconcile(stop: threading.Event, url: str, every: float, settings: Settings
         return
     store = open_store(settings.store, read_only=True, max_wait=settings.max_wait)
     with connection as redis:
-        outbox = Outbox(directory, max_bytes=int(settings.outbox_mb * 2**20), store=store.label)
+        limit = int(settings.outbox_mb * 2**20)
+        outbox = Outbox(directory, max_bytes=limit, store=store.label, fsync=settings.fsync)
         Reconciler(store, outbox, redis, grace=every).follow(stop, every=every)
     store.close()
 

@@ -18,7 +18,7 @@ import msgspec
 
 from sagatrace.errors import EventError, OutboxFullError
 from sagatrace.events import encode_event, utc_timestamp
-from sagatrace.files import open_regular
+from sagatrace.files import open_regular, sync_directory
 from sagatrace.outbox import REFUSED, seal
 from sagatrace.shipper.lock import is_at
 from sagatrace.shipper.segment import Line, read_line
@@ -68,6 +68,15 @@ class DeadLetters:
             except OSError as error:
                 os.ftruncate(file, size)  # half a line would spoil the next one as well
                 raise OSError(error.errno, error.strerror, str(self.path)) from error
+
+    def sync(self) -> None:
+        """Bring the letters to the disk, before the segment that they are from goes. Raises OSError."""
+        file = open_regular(self.path)
+        try:
+            os.fsync(file)
+        finally:
+            os.close(file)
+        sync_directory(self.path.parent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,12 +135,12 @@ def _divide(directory: Path, letters: BinaryIO) -> Resent:
                 left += 1
     if events:
         seal(directory, _RESENT)
-        _sync(directory)
+        sync_directory(directory)
         if left:
             (directory / _LEFT).replace(directory / DEAD_LETTERS)
         else:
             (directory / DEAD_LETTERS).unlink()
-        _sync(directory)
+        sync_directory(directory)
     return Resent(events, left)
 
 
@@ -167,11 +176,3 @@ def _created(path: Path) -> Iterator[BinaryIO]:
         yield file
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sync(directory: Path) -> None:
-    file = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)

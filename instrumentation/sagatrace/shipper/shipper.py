@@ -82,6 +82,7 @@ class Shipper:
         self._aside: deque[tuple[Segment, Line | bytes, str]] = deque()
         self._waiting: deque[Path] = deque()
         self._owing: list[Path] = []  # segments delivered but for what is in `_aside`
+        self._unsynced = False  # whether dead letters were written that may not be on the disk yet
         self._segment: Segment | None = None
         self._lock: int | None = None
         self._fault: str | None = None
@@ -173,7 +174,7 @@ class Shipper:
         """Remove the segment that was read to its end; later, if something of it could not be set aside yet."""
         if finished.cut:
             log.info("%d unfinished lines skipped: their writers were killed before the events were kept", finished.cut)
-        if any(segment is finished for segment, _, _ in self._aside):
+        if self._unsynced or any(segment is finished for segment, _, _ in self._aside):
             finished.close()
             self._owing.append(finished.path)
         else:
@@ -253,10 +254,17 @@ class Shipper:
             except OSError as error:
                 return error
             self._aside.popleft()
+            self._unsynced = True
             self.set_aside += 1
             if self.set_aside <= _MAX_NAMED:
                 name = "a line" if isinstance(what, bytes) else f"event {what.event.id} of trace {what.event.trace_id}"
                 log.error("%s is set aside in %s: %s", name, self._dead_letters.path, reason)
+        if self._unsynced:
+            try:
+                self._dead_letters.sync()
+            except OSError as error:
+                return error
+            self._unsynced = False
         while self._owing:
             self._owing[0].unlink(missing_ok=True)
             self._owing.pop(0)
@@ -285,6 +293,7 @@ class Shipper:
         self._delivery.load([])
         self._aside.clear()
         self._owing.clear()
+        self._unsynced = False
         self._waiting.clear()
         if self._segment is not None:
             self._segment.close()
