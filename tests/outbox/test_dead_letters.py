@@ -163,6 +163,25 @@ def test_a_letter_written_while_others_are_sent_again_is_kept(outbox: Outbox, un
     assert [letter["event"]["id"] for letter in letters(outbox.directory)] == ["e2"]
 
 
+def test_letters_sent_again_before_they_are_on_the_disk_hold_up_no_segment(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command takes a letter while the shipper is between writing it and bringing it to the disk."""
+    outbox.append([event("e1")])
+    sync, taken = DeadLetters.sync, []
+    store = Refusing("e1")
+
+    def late(aside: DeadLetters) -> None:
+        taken.append(resend(outbox.directory, ROOM))
+        store.names = ()
+        sync(aside)
+
+    monkeypatch.setattr(DeadLetters, "sync", late)
+    assert shipped(outbox.directory, store) == Shipment(1, 1)
+    assert taken == [Resent(events=1, left=0)]
+    assert files(outbox.directory) == ["shipper.lock"]
+
+
 def test_a_letter_cut_by_a_kill_spoils_no_other(outbox: Outbox) -> None:
     outbox.directory.mkdir()
     path = outbox.directory / DEAD_LETTERS

@@ -71,7 +71,10 @@ class DeadLetters:
 
     def sync(self) -> None:
         """Bring the letters to the disk, before the segment that they are from goes. Raises OSError."""
-        file = open_regular(self.path)
+        try:
+            file = open_regular(self.path)
+        except FileNotFoundError:  # all of them were sent again meanwhile, or read and removed
+            return
         try:
             os.fsync(file)
         finally:
