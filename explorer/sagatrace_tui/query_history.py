@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 from typing import Final
+
+from sagatrace.files import make_directory, open_regular
 
 __all__ = ["QueryHistory"]
 
@@ -20,7 +23,8 @@ class QueryHistory:
         self._path = path
         self.queries: list[str] = []
         try:
-            lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+            with os.fdopen(open_regular(path), encoding="utf-8", errors="replace") as file:
+                lines = file.read().splitlines()
         except FileNotFoundError:
             return
         except OSError as error:
@@ -33,7 +37,9 @@ class QueryHistory:
         line = " ".join(query.split())
         self.queries = [line, *(one for one in self.queries if one != line)][:MAX]
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._path.write_text("\n".join(self.queries) + "\n", encoding="utf-8")
+            make_directory(self._path.parent)
+            made = open_regular(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+            with os.fdopen(made, "w", encoding="utf-8") as file:
+                file.write("\n".join(self.queries) + "\n")
         except OSError as error:
             log.warning("recent queries cannot be kept: %s", error)

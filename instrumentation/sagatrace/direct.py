@@ -18,13 +18,13 @@ _SHARE: Final = 0.25
 """Seconds that one write may take, and all before it within the same minute: together they are half a second."""
 
 
-def opened_store(target: str, max_wait: float) -> EventStore:
+def opened_store(target: str, settings: Settings, max_wait: float) -> EventStore:
     """Return the store at a URL; for `off` one that keeps nothing. Raises StoreError."""
     if target == "off":
         return cast("EventStore", _Off())
     from sagatrace.stores import open_store
 
-    return open_store(target, max_wait=max_wait)
+    return open_store(target, max_wait=max_wait, durable=settings.fsync)
 
 
 class DirectWriter:
@@ -44,7 +44,7 @@ class DirectWriter:
         try:
             if self._store is None:
                 settings = Settings.from_env()
-                self._store = opened_store(settings.store, min(settings.max_wait, _SHARE))
+                self._store = opened_store(settings.store, settings, min(settings.max_wait, _SHARE))
             self._store.append([event], replace=replace)
         except Exception as error:
             self._spent = 60.0  # a store that does not answer is not asked again in this minute

@@ -11,7 +11,8 @@ An outbox is bounded. At `max_bytes` it refuses new events, because it has promi
 takes only events that end, retry or undo something: an end matters more than a new start. Refused events are counted in
 the file `refused`.
 
-Each store has an outbox of its own. It must be on a local disk: appends to NFS do not keep lines whole.
+Each store has an outbox of its own. It must be on a local disk: appends to NFS do not keep lines whole. Events survive
+the death of every process; a loss of power only with SAGATRACE_FSYNC.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ import platformdirs
 
 from sagatrace.errors import OutboxFullError, must_pass
 from sagatrace.event import CLOSING_PHASES, TraceEvent, encode_event, split_event_type
+from sagatrace.files import is_regular, make_directory, open_regular, sync_directory
 from sagatrace.settings import Settings
 
 __all__ = ["ACTIVE", "REFUSED", "SEALED", "Outbox", "outbox_directory", "seal", "sealed_segments"]
@@ -45,10 +47,13 @@ _LATE: Final = CLOSING_PHASES.keys() | {"compensating", "retrying"}  # what the 
 
 
 class Outbox:
-    """Appends events to the directory, which is made on first use. Safe from threads, processes and forks."""
+    """Appends events to the directory, which is made on first use. Safe from threads, processes and forks.
 
-    def __init__(self, directory: Path, *, max_bytes: int = 256 << 20) -> None:
-        self.directory, self.max_bytes = directory, max_bytes
+    With `fsync` an event is on the disk when `append` returns, and survives a loss of power.
+    """
+
+    def __init__(self, directory: Path, *, max_bytes: int = 256 << 20, fsync: bool = False) -> None:
+        self.directory, self.max_bytes, self._fsync = directory, max_bytes, fsync
         self._active = directory / ACTIVE
         self._segment_bytes = min(_MAX_SEGMENT, max(1, max_bytes // 64))
 
@@ -90,7 +95,7 @@ class Outbox:
         except FileNotFoundError as error:
             if must_pass(error):
                 raise
-            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_directory(self.directory, fsync=self._fsync)
             file = os.open(self._active, _APPEND, 0o600)
         try:
             before = os.fstat(file)
@@ -103,6 +108,10 @@ class Outbox:
                     return False
             if (written := os.write(file, block)) < len(block):
                 raise OSError(errno.ENOSPC, f"disk full after {written} of {len(block)} bytes", self._active)
+            if self._fsync:
+                os.fsync(file)
+                if not before.st_size:  # with a new file its name, and the name that the one before it got
+                    sync_directory(self.directory)
         finally:
             os.close(file)
         try:
@@ -128,8 +137,8 @@ class Outbox:
         return used < reserve
 
     def _count_refused(self, count: int) -> None:
-        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        file = os.open(self.directory / REFUSED, _APPEND, 0o600)
+        make_directory(self.directory)
+        file = open_regular(self.directory / REFUSED, _APPEND)
         try:
             if os.fstat(file).st_size < _MAX_REFUSED:
                 os.write(file, b"." * count)
@@ -137,12 +146,14 @@ class Outbox:
             os.close(file)
 
 
-def seal(directory: Path) -> Path | None:
-    """Rename the file that is appended to, so that it can be delivered; return None if there is none."""
+def seal(directory: Path, name: str = ACTIVE) -> Path | None:
+    """Rename the file that is appended to, or another of lines, so that it is delivered; return None without one."""
     # Names sort by age, and never meet: renaming onto another segment would lose it.
     sealed = directory / f"{SEALED}{time.time_ns():020d}-{os.getpid()}-{os.urandom(4).hex()}.jsonl"
     try:
-        (directory / ACTIVE).rename(sealed)
+        if not is_regular(directory / name):
+            return None
+        (directory / name).rename(sealed)
     except FileNotFoundError as error:
         if must_pass(error):
             raise
@@ -151,9 +162,9 @@ def seal(directory: Path) -> Path | None:
 
 
 def sealed_segments(directory: Path) -> list[Path]:
-    """Return the segments that wait for delivery, oldest first."""
+    """Return the segments that wait for delivery, oldest first. Anything that is not a regular file is left out."""
     try:
-        return sorted(path for path in directory.iterdir() if path.name.startswith(SEALED))
+        return sorted(path for path in directory.iterdir() if path.name.startswith(SEALED) and is_regular(path))
     except FileNotFoundError:
         return []
 

@@ -7,6 +7,7 @@ SAGATRACE_REDACT     `package.module:function`, called as (event_type, data) bef
 SAGATRACE_OUTBOX     the directory where events wait for delivery, or `off` to write each to the store directly;
                      default `auto`: a directory of the user's own; beside an SQLite file, and then only in workers
 SAGATRACE_OUTBOX_MB  how much may wait there, in megabytes; default 256
+SAGATRACE_FSYNC      `on`: events survive even a loss of power, and each write waits for the disk; default `off`
 SAGATRACE_MAX_WAIT   seconds that a direct write to the store, or delivery at the end of a worker, may take; default 5
 SAGATRACE_MIRROR     the Redis where shippers publish stored events for the live tail, e.g. `redis://HOST:6379` or
                      `redis+sentinel://HOST:26379/SERVICE`; default: none
@@ -44,6 +45,7 @@ class Settings:
     max_wait: float = 5.0
     outbox: str = "auto"
     outbox_mb: float = 256.0
+    fsync: bool = False
     mirror: str = field(default="", repr=False)  # may hold a password
     redact: str = ""
     redis_url: str = field(default="", repr=False)
@@ -60,6 +62,7 @@ class Settings:
             max_wait=_number(env, "SAGATRACE_MAX_WAIT", 5.0, "seconds", below=3600),
             outbox=env.get("SAGATRACE_OUTBOX") or "auto",
             outbox_mb=_number(env, "SAGATRACE_OUTBOX_MB", 256.0, "megabytes", below=1 << 20),
+            fsync=_switch(env, "SAGATRACE_FSYNC"),
             mirror=env.get("SAGATRACE_MIRROR", ""),
             redact=env.get("SAGATRACE_REDACT", ""),
             redis_url=env.get("SAGATRACE_REDIS_URL", ""),
@@ -84,6 +87,13 @@ def masked(url: str) -> str:
     # A password begins at the first colon and ends at the last @, as URL parsers have it.
     url = re.sub(r"(?<=://)([^/@:\s]*):[^/\s]*@", r"\1:***@", url)
     return re.sub(r"(?i)((?:account_?key|password|token|sig|secret)=)[^;&\s]*", r"\1***", url)
+
+
+def _switch(env: Mapping[str, str], name: str) -> bool:
+    text = env.get(name) or "off"
+    if text not in ("on", "off"):
+        raise SettingsError(f"{name}={text!r} is neither `on` nor `off`")
+    return text == "on"
 
 
 def _number(

@@ -207,10 +207,10 @@ class Tracer:
         settings = Settings.from_env()
         directory = outbox_directory(settings) if self._target is None else None
         if directory is not None:
-            return Outbox(directory, max_bytes=int(settings.outbox_mb * 2**20))
+            return Outbox(directory, max_bytes=int(settings.outbox_mb * 2**20), fsync=settings.fsync)
         from sagatrace.direct import opened_store  # only where events are written directly
 
-        return opened_store(self._target or settings.store, settings.max_wait)
+        return opened_store(self._target or settings.store, settings, settings.max_wait)
 
     def _count(self, what: str, error: Exception | None = None, *, is_secret: bool = False) -> None:
         """Count a fault, and log each cause once; without the error's text if it may hold data."""

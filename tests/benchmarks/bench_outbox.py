@@ -3,7 +3,9 @@
     python tests/benchmarks/bench_outbox.py
 
 Promises: emit under 0.1 ms at the median, the same with the store up, slow and down. For the shipper, events a
-second in batches beside one call for each event, into an SQLite file and into a store 5 ms away.
+second in batches beside one call for each event, into an SQLite file and into a store 5 ms away. The price of surviving
+a loss of power: an emit with SAGATRACE_FSYNC beside one without, and the commits of a shipper with fsync beside those
+without, in turns. TMPDIR decides on which disk.
 """
 
 from __future__ import annotations
@@ -109,7 +111,43 @@ def ship(name: str, store: EventStore, events: int) -> None:
     print(f"{'ship, ' + name:52} {batched:9,.0f} events/s   one call each {alone:9,.0f} events/s")
 
 
+def fsync_beside_none(rounds: int = 200) -> None:
+    """Emits into one outbox with fsync and one without, in turns, and how many times longer the former take."""
+    with tempfile.TemporaryDirectory() as directory:
+        tracers = [Tracer(Outbox(Path(directory) / str(fsync), fsync=fsync)) for fsync in (False, True)]
+        times: list[list[float]] = [[], []]
+        for number in range(rounds * 2):
+            times[number % 2] += emitted(tracers[number % 2], 10)
+    plain, synced = (sorted(one) for one in times)
+    show("emit, outbox, SAGATRACE_FSYNC=off", plain)
+    show("emit, outbox, SAGATRACE_FSYNC=on", synced)
+    print(f"{'':52} ratio of medians {statistics.median(synced) / statistics.median(plain):.1f}")
+
+
+def durable_beside_not(rounds: int = 5, events: int = 20_000) -> None:
+    """Ships the same events into SQLite files with and without fsync of each commit, in turns."""
+    seconds: dict[bool, list[float]] = {False: [], True: []}
+    for number in range(rounds * 2):
+        durable = number % 2 == 1
+        with tempfile.TemporaryDirectory() as directory:
+            tracer = Tracer(Outbox(Path(directory) / "outbox"))
+            for n in range(events):
+                tracer.emit("stage:credit:completed", TraceContext(f"T{n // PER_TRACE}"), data=DATA)
+            store = SqliteStore(Path(directory) / "traces.db", durable=durable)
+            shipper = Shipper(Path(directory) / "outbox", store)
+            began = time.perf_counter()
+            assert shipper.run_once().delivered == events
+            seconds[durable].append(time.perf_counter() - began)
+            shipper.close()
+            store.close()
+    plain, synced = (statistics.median(seconds[durable]) for durable in (False, True))
+    print(f"{'ship, SQLite, commits with fsync':52} {events / synced:9,.0f} events/s   without {events / plain:9,.0f}")
+    print(f"{'':52} ratio of times {synced / plain:.2f}")
+
+
 def main() -> None:
+    fsync_beside_none()
+    durable_beside_not()
     emit_beside("store up", lambda directory: SqliteStore(directory / "traces.db"))
     emit_beside("store slow (500 ms)", lambda _: Distant(0.5))
     emit_beside("store down", lambda _: Distant(0.0, down=True))

@@ -12,8 +12,8 @@ from sagatrace.event import new_event, utc_timestamp
 from sagatrace.outbox import ACTIVE, REFUSED, Outbox, outbox_directory
 from sagatrace.settings import Settings
 from sagatrace.shipper import lock as locks
+from sagatrace.shipper.dead_letters import DEAD_LETTERS
 from sagatrace.shipper.lock import SHIPPER_LOCK
-from sagatrace.shipper.segment import DEAD_LETTERS
 from sagatrace.shipper.shipper import Shipper
 from sagatrace.stores import open_store
 from sagatrace_tui.commands.doctor import Check, Patient, examined
@@ -63,6 +63,20 @@ def test_a_fresh_event_is_no_fault_and_what_was_lost_is(tmp_path: Path) -> None:
         ("fault", "1 event could not be stored"),
         ("fault", "3 events refused while it was full"),
     ]
+    assert "`sagatrace ship --resend`" in _said(patient)[1].said
+    assert "`sagatrace ship --acknowledge`" in _said(patient)[2].said
+
+
+def test_a_file_that_is_not_a_regular_one_is_named(tmp_path: Path) -> None:
+    patient, outbox = _patient(tmp_path)
+    (outbox / "sealed-1").mkdir(parents=True)
+    os.mkfifo(outbox / ACTIVE)
+    assert [(check.state, check.said) for check in _said(patient)[1:]] == [
+        ("fault", f"{path} is not a regular file and is skipped: remove it")
+        for path in (outbox / ACTIVE, outbox / "sealed-1")
+    ]
+    os.mkfifo(outbox / DEAD_LETTERS)
+    assert "not a regular file" in _said(patient)[0].said
 
 
 def test_a_file_that_locks_the_workers_out_is_named_with_its_owner(

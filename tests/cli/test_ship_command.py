@@ -12,8 +12,8 @@ from click.testing import CliRunner, Result
 
 from faults import stored
 from sagatrace import TraceContext, Tracer
-from sagatrace.outbox import Outbox
-from sagatrace.shipper.segment import DEAD_LETTERS
+from sagatrace.outbox import REFUSED, Outbox
+from sagatrace.shipper.dead_letters import DEAD_LETTERS
 from sagatrace.shipper.shipper import Shipper
 from sagatrace.stores.memory import MemoryStore
 from sagatrace_tui.commands.ship import ship
@@ -47,11 +47,13 @@ def test_what_had_to_be_set_aside_is_told_and_where_it_is(outbox: Outbox) -> Non
 
 
 def test_a_store_that_fails_is_one_line_and_status_1_and_nothing_is_lost(outbox: Outbox, tmp_path: Path) -> None:
-    failed = run("--store", f"sqlite:///{tmp_path}", "--outbox", str(outbox.directory))
+    (tmp_path / "traces.db").mkdir()
+    failed = run()
     assert failed.exit_code == 1
     (line,) = failed.stderr.splitlines()
     assert "bytes stay in" in line
     assert "cannot use the store" in line
+    (tmp_path / "traces.db").rmdir()
     assert run().stdout.startswith("1 events delivered")
 
 
@@ -67,8 +69,6 @@ def test_a_directory_that_is_not_there_is_no_outbox(
     outbox: Outbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     typo = tmp_path / "typo" / "outbox"
-    told = run("--outbox", str(typo))
-    assert (told.exit_code, f"Directory '{typo}' does not exist." in told.stderr) == (2, True)
     monkeypatch.setenv("SAGATRACE_OUTBOX", str(typo))
     told = run()
     assert (told.exit_code, told.stdout.split(": ")[1].startswith(f"there is no outbox {typo}/")) == (0, True)
@@ -96,3 +96,36 @@ def test_an_outbox_that_is_switched_off_is_wrong_usage(outbox: Outbox, monkeypat
     assert done.exit_code == 2
     assert "SAGATRACE_OUTBOX" in done.stderr
     assert set(threading.enumerate()) <= before
+
+
+def test_dead_letters_are_sent_again_and_counted(outbox: Outbox, tmp_path: Path) -> None:
+    letter = '{"at":"t","reason":"r","event":' + (outbox.directory / "events.jsonl").read_text().strip()[9:-1] + "}"
+    (outbox.directory / "events.jsonl").unlink()
+    (outbox.directory / DEAD_LETTERS).write_text(f'{letter}\n{{"at":"t","reason":"r","text":"nonsense"}}\n')
+    done = run("--resend")
+    assert (done.exit_code, done.stdout.splitlines()) == (
+        0,
+        [
+            "1 dead letters put back into the outbox",
+            f"1 dead letters are not events and stay in {outbox.directory / DEAD_LETTERS}",
+            f"1 events delivered to sqlite:///{tmp_path}/traces.db",
+        ],
+    )
+    assert stored(tmp_path / "traces.db") == [("T", "e1")]
+
+
+def test_dead_letters_are_put_back_beside_another_shipper(outbox: Outbox) -> None:
+    """That of a worker, which runs all the time, delivers them."""
+    other = Shipper(outbox.directory, MemoryStore())
+    with other._locked():
+        done = run("--resend")
+    other.close()
+    assert (done.exit_code, done.stdout.splitlines()[0]) == (0, "0 dead letters put back into the outbox")
+
+
+def test_refusals_are_acknowledged(outbox: Outbox) -> None:
+    (outbox.directory / REFUSED).write_bytes(b"...")
+    assert run("--acknowledge").stdout == "3 refused events acknowledged: they are lost\n"
+    assert run("--acknowledge").stdout == "0 refused events acknowledged\n"
+    assert (outbox.directory / "events.jsonl").exists()
+    assert run("--acknowledge", "--follow").exit_code == 2

@@ -88,7 +88,7 @@ def test_events_are_in_the_store_soon_and_the_shipper_ends_with_its_keeper(place
 
 
 def test_leaving_waits_for_what_was_emitted(place: Place) -> None:
-    keeper = ShipperKeeper(place.outbox)
+    keeper = ShipperKeeper(place.outbox, flush_for=60.0)
     keeper.attend()
     for number in range(3000):
         place.emit(f"e{number:04d}")
@@ -134,7 +134,7 @@ def test_two_keepers_share_one_shipper_which_stays_for_the_last(place: Place, un
 
 
 def test_a_shipper_that_died_is_replaced(place: Place, until: Until) -> None:
-    keeper = ShipperKeeper(place.outbox)
+    keeper = ShipperKeeper(place.outbox, flush_for=60.0)
     keeper.attend()
     until(lambda: describe_outbox(place.outbox).shipper, "a shipper")
     (shipper,) = place.shippers()
@@ -143,6 +143,45 @@ def test_a_shipper_that_died_is_replaced(place: Place, until: Until) -> None:
     place.emit("e1")
     keeper.close()  # looks once more
     assert place.stored() == ["e1"]
+
+
+@pytest.mark.parametrize("name", ["", "users.lock", "shipper.lock"])
+def test_an_outbox_removed_under_its_keeper_is_delivered_again(
+    place: Place, until: Until, tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    """A cleaner of temporary files takes the directory, or only the files that are old."""
+    keeper = ShipperKeeper(place.outbox)
+    keeper.attend()
+    place.emit("e1")
+    until(lambda: place.stored() == ["e1"], "the event before")
+    (before,) = place.shippers()
+    (place.outbox / name).rename(tmp_path / "removed")
+    until(lambda: before not in place.shippers(), "the end of a shipper that owns nothing any more")
+    place.emit("e2")
+
+    def arrived() -> bool:
+        keeper._next_look = 0.0
+        keeper.attend()
+        return place.stored() == ["e1", "e2"]
+
+    until(arrived, "the event after")
+    place.emit("e3")
+    until(lambda: place.stored() == ["e1", "e2", "e3"], "one more, by a shipper that stays")
+    assert caplog.text.count("was removed or replaced") == (name != "shipper.lock")
+    keeper.close()
+    until(lambda: not place.shippers(), "the end of the shipper")
+
+
+def test_a_shipper_that_follows_comes_back_to_an_outbox_that_was_removed(place: Place, until: Until) -> None:
+    place.emit("e1")
+    with following_ship(place) as shipper:
+        until(lambda: place.stored() == ["e1"], "the event before")
+        place.outbox.rename(place.outbox.with_name("removed"))
+        place.emit("e2")
+        until(lambda: place.stored() == ["e1", "e2"] or shipper.poll() is not None, "the event after")
+        assert place.stored() == ["e1", "e2"]
+        shipper.terminate()
+        assert shipper.wait(60) == 0
 
 
 def test_after_a_kill_of_its_keeper_it_delivers_the_rest_and_ends(place: Place, until: Until) -> None:

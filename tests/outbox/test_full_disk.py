@@ -14,7 +14,7 @@ import pytest
 from faults import in_child, stored
 from sagatrace.event import TraceEvent, new_event
 from sagatrace.outbox import ACTIVE, Outbox, seal, sealed_segments
-from sagatrace.shipper.segment import DEAD_LETTERS
+from sagatrace.shipper.dead_letters import DEAD_LETTERS
 from sagatrace.shipper.shipper import Shipment, Shipper
 from sagatrace.stores.memory import MemoryStore
 
@@ -57,7 +57,7 @@ def test_a_full_disk_is_emptied_and_its_silence_told_once(outbox: Outbox, caplog
 def test_what_a_full_disk_does_not_let_set_aside_stays_and_holds_up_nothing_else(outbox: Outbox) -> None:
     outbox.append([event("e1")])
     with (outbox.directory / ACTIVE).open("ab") as file:
-        file.write(b'{"event":{"id":"cut by the very disk"\n')
+        file.write(b'{"event":{"id":"of another program"}}\n')
     seal(outbox.directory)
     for number in range(2, 6):
         outbox.append([event(f"e{number}")])

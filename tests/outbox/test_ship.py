@@ -21,7 +21,7 @@ from sagatrace import TraceContext, Tracer
 from sagatrace.errors import ShipperRunningError, StoreError, StoreUnavailableError
 from sagatrace.event import TraceEvent, encode_event, new_event
 from sagatrace.outbox import ACTIVE, Outbox, seal, sealed_segments
-from sagatrace.shipper.segment import DEAD_LETTERS
+from sagatrace.shipper.dead_letters import DEAD_LETTERS
 from sagatrace.shipper.shipper import Shipment, Shipper
 from sagatrace.shipper.status import describe_outbox
 from sagatrace.stores import AppendError, RefusedEvent
@@ -219,10 +219,9 @@ def test_lines_that_are_no_events_are_set_aside_and_their_neighbours_delivered(o
     shipper = Shipper(outbox.directory, store)
     shipment = shipper.run_once()
     shipper.close()
-    assert (shipment.delivered, shipment.set_aside) == (3, 5)
+    assert (shipment.delivered, shipment.set_aside) == (3, 4)
     assert sorted(one.id for one in store.fetch_trace("T").events) == ["e1", "e2", "e4"]
     assert [letter["text"][:8] for letter in letters(outbox.directory)] == [
-        '{"event"',
         "\\xff\x00",
         "[]",
         "[[[[[[[[",
@@ -245,14 +244,39 @@ def test_a_last_line_without_its_end_is_given_time_to_get_one(outbox: Outbox, un
     assert files(outbox.directory) == ["shipper.lock"]
 
 
-def test_a_last_line_that_stays_cut_is_set_aside_in_the_end(outbox: Outbox, until: Callable[..., Any]) -> None:
+def test_a_last_line_that_stays_cut_is_counted_in_the_log_and_no_dead_letter(
+    outbox: Outbox, until: Callable[..., Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its writer was killed in the middle of its write, and never heard that the event is kept."""
     outbox.append([event("e1")])
     with (outbox.directory / ACTIVE).open("ab") as file:
         file.write(b'\n{"event":{"id":"torn"')
-    with following(Shipper(outbox.directory, MemoryStore())):
-        until(lambda: describe_outbox(outbox.directory).dead_letters == 1, "the letter")
-        until(lambda: files(outbox.directory) == [DEAD_LETTERS, "shipper.lock"], "the end of the segment")
-    assert letters(outbox.directory)[0]["reason"].startswith("cut short")
+    store = MemoryStore()
+    with caplog.at_level(logging.INFO, "sagatrace.shipper"), following(Shipper(outbox.directory, store)):
+        until(lambda: files(outbox.directory) == ["shipper.lock"], "the end of the segment")
+    assert len(store.fetch_trace("T").events) == 1
+    assert [record.getMessage().split(": ")[0] for record in caplog.records] == ["1 unfinished lines skipped"]
+
+
+def test_a_line_cut_anywhere_and_followed_by_another_is_no_dead_letter(
+    outbox: Outbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = {"text": "é😀\n\x1b", "numbers": [-1.5e-10, 0, 12345678901234567890], "rest": [True, False, None, {}]}
+    whole = new_event(id="cut", trace_id="T", span_id="S", event_type="x", data=data, tags=["a", "b"])
+    line = b'{"replace":true,"event":' + encode_event(whole) + b"}"
+    escaped = line.replace("é😀".encode(), b"\\u00e9\\ud83d\\ude00")
+    for one in (line, escaped):
+        outbox.append([whole], replace=True)
+        with (outbox.directory / ACTIVE).open("ab") as file:
+            file.writelines(b"\n" + one[:size] + b"\n" for size in range(1, len(one)))
+    store = MemoryStore()
+    shipper = Shipper(outbox.directory, store)
+    with caplog.at_level(logging.INFO, "sagatrace.shipper"):
+        assert shipper.run_once() == Shipment(2, 0)
+    shipper.close()
+    assert [record.getMessage().split(": ")[0] for record in caplog.records] == [
+        f"{len(line) + len(escaped) - 2} unfinished lines skipped"
+    ]
 
 
 def test_only_one_works_at_a_time_and_the_next_takes_over(outbox: Outbox, until: Callable[..., Any]) -> None:
@@ -365,6 +389,22 @@ def test_it_leaves_when_its_directory_is_gone(outbox: Outbox, until: Callable[..
     shipper.close()
     assert not thread.is_alive()
     assert not outbox.directory.exists()
+
+
+def test_it_delivers_no_outbox_that_took_the_place_of_its_own(outbox: Outbox) -> None:
+    """A shipper of its own delivers that one, perhaps at this moment."""
+
+    def plan(events: list[TraceEvent]) -> None:
+        outbox.directory.rename(outbox.directory.with_name("removed"))
+        outbox.append([event("e2")])
+
+    outbox.append([event("e1")])
+    store = FaultyStore(plan)
+    shipper = Shipper(outbox.directory, store)
+    shipper.run_once()
+    shipper.close()
+    assert store.ids("T") == ["e1"]
+    assert files(outbox.directory) == [ACTIVE]
 
 
 def test_an_outbox_that_was_removed_is_not_made_anew_for_nobody(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 import threading
@@ -18,9 +19,9 @@ from rq import Queue
 from rq.job import JobStatus
 
 from sagatrace import TraceContext, Tracer, open_store
-from sagatrace.rq.job_lookup import place_of_redis, url_of_redis
 from sagatrace.rq.queue import TracedQueue
 from sagatrace.rq.reconciler import Reconciler
+from sagatrace.rq.redis_address import place_of_redis
 from sagatrace.stores.memory import MemoryStore
 from sagatrace_tui.demo.workers import worker_command, worker_environment
 
@@ -37,12 +38,21 @@ class Field:
         self.queue = queue_class("field", connection=redis).under(TraceContext("T"))
         self.reconciler = Reconciler(self.store, self.store, redis, grace=0)
 
-    def started(self, *, redis: str | None = None, expires: float | None = None, status: str = "started") -> Any:
+    def started(
+        self,
+        *,
+        redis: str | None = None,
+        host: str = "",
+        expires: float | None = None,
+        status: str = "started",
+        **options: Any,
+    ) -> Any:
         """A job whose worker told that it began; then nothing more."""
-        job = self.queue.enqueue(fates.succeed)
+        job = self.queue.enqueue(fates.succeed, **options)
         self.redis.lpop(self.queue.key)
         job.set_status(JobStatus(status))
         data = {"job_id": job.id, "queue": "field", "attempt": 1, "redis": redis or place_of_redis(self.redis)}
+        data["host"] = host or socket.gethostname()
         self.tracer.emit("job:started", TraceContext("T"), span_id=job.id, event_id=f"{XID}:start", data=data)
         if expires is not None:
             self.redis.zadd(self.queue.started_job_registry.key, {f"{job.id}:{XID}": expires})
@@ -163,29 +173,46 @@ def test_trouble_is_logged_once_and_ends_with_it(
     assert caplog.text.count("cannot be looked for now") == 1
 
 
-@pytest.mark.parametrize(
-    ("options", "place", "url"),
-    [
-        ({"host": "redis.example", "port": 6380, "db": 3}, "redis.example:6380/3", "redis://redis.example:6380/3"),
-        (
-            {"host": "r.example", "username": "me", "password": "a/b", "ssl": True},
-            "r.example:6379/0",
-            "rediss://me:a%2Fb@r.example:6379/0",
-        ),
-        ({"unix_socket_path": "/run/a b.sock"}, ":/run/a b.sock/0", "unix:///run/a%20b.sock?db=0"),
-        ({"host": "old.example", "protocol": 2}, "old.example:6379/0", "redis://old.example:6379/0?protocol=2"),
-        ({"unix_socket_path": "/a", "protocol": 2}, ":/a/0", "unix:///a?db=0&protocol=2"),
-    ],
-)
-def test_a_redis_is_named_without_its_secret_and_reached_again(options: Any, place: str, url: str) -> None:
-    client = Redis(**options)
-    assert str(place_of_redis(client)).endswith(place)
-    assert "a/b" not in str(place_of_redis(client))
-    assert url_of_redis(client) == url
-    again = Redis.from_url(url)
-    assert place_of_redis(again) == place_of_redis(client)
-    for name in ("username", "password", "protocol"):
-        assert again.connection_pool.connection_kwargs.get(name) == client.connection_pool.connection_kwargs.get(name)
+def place_of_another_pod(field: Field, host: str = "pod-1") -> str:
+    return str(place_of_redis(field.redis)).replace(socket.gethostname(), host, 1)
+
+
+def test_a_job_that_began_before_the_host_had_its_name_is_found(field: Field) -> None:
+    """As after a restart of a pod whose Redis is local to it and kept its data."""
+    job = field.started(expires=time.time() - 100, redis=place_of_another_pod(field), host="pod-1")
+    assert field.reconciler.look() == 1
+    assert field.told(job) == ["enqueued", "started", "abandoned?"]
+
+
+@pytest.mark.parametrize("gone", ["the job", "the execution"])
+def test_of_another_host_s_local_redis_nothing_is_concluded(
+    field: Field, gone: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Jobs that this Redis does not know, or only by a name of the user's own, which another may use as well."""
+    options: dict[str, Any] = {} if gone == "the job" else {"job_id": "nightly"}
+    job = field.started(redis=place_of_another_pod(field), host="pod-1", status="failed", **options)
+    if gone == "the job":
+        field.redis.flushall()
+    assert [field.reconciler.look() for _ in range(2)] == [0, 0]
+    assert field.told(job) == ["enqueued", "started"]
+    assert [record.getMessage() for record in caplog.records] == [
+        "this Redis does not know jobs that began with the local Redis of pod-1: no end is recorded for them"
+    ]
+
+
+def test_a_redis_that_only_has_the_same_port_is_another_one(field: Field) -> None:
+    field.started(expires=time.time() - 100, redis=place_of_another_pod(field, "redis.example"), host="pod-1")
+    assert field.reconciler.look() == 0
+
+
+def test_without_a_name_for_its_redis_it_says_that_it_finds_nothing(
+    field: Field, caplog: pytest.LogCaptureFixture
+) -> None:
+    field.started(expires=time.time() - 100)
+    field.redis.connection_pool.connection_kwargs.pop("path")
+    reconciler = Reconciler(field.store, field.store, field.redis, grace=0)
+    assert [reconciler.look() for _ in range(2)] == [0, 0]
+    assert [record.getMessage().split(":")[0] for record in caplog.records] == ["lost jobs are not looked for"]
 
 
 def test_a_worker_s_shipper_looks_after_lost_jobs(

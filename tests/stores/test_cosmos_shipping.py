@@ -13,7 +13,7 @@ from cosmos_server import CosmosAccount
 from faults import died_or_idle, killed_after, lines_of
 from sagatrace import TraceContext, Tracer
 from sagatrace.outbox import Outbox, sealed_segments
-from sagatrace.shipper.segment import DEAD_LETTERS
+from sagatrace.shipper.dead_letters import DEAD_LETTERS
 from sagatrace.shipper.shipper import Shipper
 from sagatrace.stores.cosmos.provisioning import provision
 from sagatrace.stores.cosmos.store import CosmosStore

@@ -196,6 +196,7 @@ def test_a_store_in_a_directory_one_may_not_write_to_can_be_read_and_stays_true(
         path = Path(name) / "traces.db"
         with closing(SqliteStore(path)) as store:
             store.append([new_event(trace_id="T", span_id="S", event_type="x")])
+        path.chmod(0o644)  # as its owner does who lets others read
         Path(name).chmod(0o755)
         again, told = os.pipe()
         ready, go = os.pipe()

@@ -161,7 +161,7 @@ def _outbox(patient: Patient) -> Iterator[Check]:
     if directory is None:
         yield Check("outbox", "off", "none: events go straight to the store")
         return
-    from sagatrace.shipper.segment import DEAD_LETTERS
+    from sagatrace.shipper.dead_letters import DEAD_LETTERS
     from sagatrace.shipper.status import describe_outbox
 
     try:
@@ -182,11 +182,17 @@ def _outbox(patient: Patient) -> Iterator[Check]:
     else:
         who = f"shipper at work (pid {shipper.pid})" if shipper else "no shipper needed"
         yield Check("outbox", "ok", f"{waiting}, {who}")
+    if shipper is not None and shipper.lost_jobs is not None:
+        why = f"the shipper (pid {shipper.pid}) does not look for them: {shipper.lost_jobs}"
+        yield Check("lost jobs", "fault", why)
+    for path in state.strange:
+        yield Check("outbox", "fault", f"{path} is not a regular file and is skipped: remove it")
     if state.dead_letters:
-        where = directory / DEAD_LETTERS
-        yield Check("outbox", "fault", f"{plural(state.dead_letters, 'event')} could not be stored: see why in {where}")
+        lost = f"{plural(state.dead_letters, 'event')} could not be stored: see why in {directory / DEAD_LETTERS}"
+        yield Check("outbox", "fault", f"{lost}, then `sagatrace ship --resend`")
     if state.refused:
-        yield Check("outbox", "fault", f"{plural(state.refused, 'event')} refused while it was full: lost")
+        lost = f"{plural(state.refused, 'event')} refused while it was full: lost"
+        yield Check("outbox", "fault", f"{lost}; `sagatrace ship --acknowledge` clears the count")
 
 
 def _redis(patient: Patient) -> Iterator[Check]:
@@ -196,8 +202,10 @@ def _redis(patient: Patient) -> Iterator[Check]:
         return
     import redis
 
+    from sagatrace.mirror import connect_redis
+
     try:
-        with redis.Redis.from_url(url, socket_timeout=3, socket_connect_timeout=3) as client:
+        with connect_redis(url, 3.0) as client:
             client.ping()
     except (redis.RedisError, ValueError, OSError) as error:
         said = redis_error_text(error).replace(url, masked(url))

@@ -96,15 +96,21 @@ def _drop_output() -> None:
 
 @contextmanager
 def opened_store(
-    store_url: str | None, *, read_only: bool = True, least_wait: float = 0.0, farewell: float | None = None
+    store_url: str | None,
+    *,
+    read_only: bool = True,
+    durable: bool = False,
+    least_wait: float = 0.0,
+    farewell: float | None = None,
 ) -> Iterator[EventStore]:
-    """The store of the option, else of the environment; a call to it may take at least so many seconds.
+    """Open the store of the option, else of the environment; a call to it may take at least so many seconds.
 
-    `farewell` is for how many seconds the end waits for a call that another thread is in: None, until it is over.
+    `durable` is as in `open_store`. `farewell` is the number of seconds that the end waits for a call of another
+    thread: None, until it is over.
     """
     settings = Settings.from_env()
     max_wait = max(settings.max_wait, least_wait)
-    store = open_store(store_url or settings.store, read_only=read_only, max_wait=max_wait)
+    store = open_store(store_url or settings.store, read_only=read_only, max_wait=max_wait, durable=durable)
     try:
         yield store
     finally:

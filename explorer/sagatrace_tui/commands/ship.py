@@ -1,4 +1,4 @@
-"""`sagatrace ship`: brings what waits in the outbox to the store, once or for ever."""
+"""`sagatrace ship`: delivers the events in the outbox to the store, once or continuously."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from sagatrace.errors import ShipperRunningError
 from sagatrace.mirror import Publisher, open_mirror
 from sagatrace.outbox import outbox_directory
 from sagatrace.settings import Settings
-from sagatrace.shipper.segment import DEAD_LETTERS
+from sagatrace.shipper import dead_letters
+from sagatrace.shipper.dead_letters import DEAD_LETTERS, acknowledge_refused
+from sagatrace.shipper.lock import require_owner
 from sagatrace.shipper.shipper import Shipper, stop_on_signals
 from sagatrace.shipper.status import describe_outbox
 from sagatrace.stores import EventStore
@@ -26,28 +28,35 @@ _RETRY_LOCK = 0.5  # seconds
 
 
 @click.command()
-@click.option("--follow", is_flag=True, help="Go on with what comes, until SIGTERM or Ctrl-C.")
-@click.option(
-    "--outbox",
-    "outbox",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Where events wait  [default: $SAGATRACE_OUTBOX, or as the workers of this store have it]",
-)
+@click.option("--follow", is_flag=True, help="Keep delivering new events, until SIGTERM or Ctrl-C.")
+@click.option("--resend", is_flag=True, help="Put dead letters (events that the store refused) back first.")
+@click.option("--acknowledge", is_flag=True, help="Only clear doctor's count of events refused by a full outbox.")
 @store_option
 @one_line_errors
-def ship(follow: bool, outbox: Path | None, store_url: str | None) -> None:
-    """Bring what waits in the outbox to the store.
+def ship(follow: bool, resend: bool, acknowledge: bool, store_url: str | None) -> None:
+    """Deliver the events in the outbox of a store (SAGATRACE_OUTBOX) to it.
 
     A traced worker starts a process that does this by itself; run it for producers on a host without workers, or
     beside a container of them. Exit status 1 when something had to stay, which loses nothing: run it again.
+
+    An event that the store refuses becomes a dead letter in `dead-letters.jsonl`. Once the cause is mended, --resend
+    delivers it again; refused again, it comes back. Lines that are not events stay in that file.
     """
+    if acknowledge and (follow or resend):
+        raise click.UsageError("--acknowledge delivers nothing: leave out --follow and --resend")
     settings = Settings.from_env()
     if store_url is not None:
         settings = replace(settings, store=store_url)
-    directory = outbox or outbox_directory(settings, in_worker=True)
+    directory = outbox_directory(settings, in_worker=True)
     if directory is None:
         raise click.UsageError("no outbox: events go straight to the store (SAGATRACE_OUTBOX, SAGATRACE_STORE)")
-    with opened_store(store_url, read_only=False) as store:
+    if acknowledge:
+        count = acknowledge_refused(directory)
+        click.echo(f"{count} refused events acknowledged{': they are lost' if count else ''}")
+        return
+    with opened_store(store_url, read_only=False, durable=True) as store:
+        if resend:
+            _resend(directory, int(settings.outbox_mb * 2**20))
         mirror = open_mirror(settings, store.label)
         shipper = Shipper(directory, store, publisher=Publisher(mirror) if mirror else None)
         try:
@@ -57,6 +66,16 @@ def ship(follow: bool, outbox: Path | None, store_url: str | None) -> None:
                 _once(shipper, directory, store)
         finally:
             shipper.close()
+
+
+def _resend(directory: Path, max_bytes: int) -> None:
+    if directory.exists():
+        require_owner(directory)
+    # The last tenth is for events that end something: dead letters leave it free.
+    resent = dead_letters.resend(directory, max_bytes - max_bytes // 10 - describe_outbox(directory).size)
+    click.echo(f"{resent.events} dead letters put back into the outbox")
+    if resent.left:
+        click.echo(inert(f"{resent.left} dead letters are not events and stay in {directory / DEAD_LETTERS}", 2000))
 
 
 def _once(shipper: Shipper, directory: Path, store: EventStore) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final, Self
 from urllib.parse import quote
 
+from sagatrace.files import open_log
 from sagatrace.stores import open_store
 from sagatrace_tui.demo.redis_server import RedisServer, find_redis_server, last_words, short_directory
 from sagatrace_tui.demo.workers import await_last_worker, worker_environment
@@ -52,7 +53,7 @@ class Demo:
         store = open_store(self.store_url)
         store.append([])  # the app opens the store before the first worker has written to it
         store.close()
-        with self._log.open("wb") as log:
+        with open_log(self._log) as log:
             self._supervisor = subprocess.Popen(
                 # -P: modules in the current directory must not shadow ours.
                 [sys.executable, "-P", "-m", "sagatrace_tui.demo.supervisor", str(directory), self.store_url],

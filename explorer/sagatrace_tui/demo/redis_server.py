@@ -14,6 +14,7 @@ from typing import Final, Self
 from urllib.parse import quote
 
 from sagatrace.errors import SagatraceError
+from sagatrace.files import make_directory, open_log
 
 __all__ = ["RedisServer", "RedisServerError", "find_redis_server", "last_words", "short_directory"]
 
@@ -71,7 +72,7 @@ class RedisServer:
         program = find_redis_server()
         if len(os.fsencode(self.socket)) > _MAX_SOCKET_PATH:
             raise RedisServerError(f"{self.socket} is too long for a Unix socket: set TMPDIR to a shorter path")
-        self._directory.mkdir(parents=True, exist_ok=True)
+        make_directory(self._directory)
         settings = {
             "port": "0",
             "unixsocket": str(self.socket),
@@ -82,7 +83,7 @@ class RedisServer:
             "dir": str(self._directory),
         }
         command = [program, *(word for name, value in settings.items() for word in (f"--{name}", value))]
-        with self._log.open("ab") as log:
+        with open_log(self._log) as log:
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, process_group=0)
         try:
             self._await_answer()

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from sagatrace.files import open_log
 from sagatrace.shipper.lock import SHIPPER_LOCK, is_held
 from sagatrace_tui.demo.redis_server import last_words
 
@@ -61,7 +62,7 @@ class WorkerGroup:
         """Start one worker on the queue and give its process id. Raises OSError."""
         if self._lock is None:
             raise ValueError(f"worker {name} cannot start: this group was stopped")
-        with self._log(name).open("ab") as log:
+        with open_log(self._log(name)) as log:
             # A process group of its own: RQ's cold shutdown kills its horse's group, which is still the worker's
             # own for a moment after the fork.
             self._processes[name] = process = subprocess.Popen(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tempfile
 from pathlib import Path
@@ -11,6 +12,7 @@ from textual.app import App
 from textual.message import Message
 from textual.screen import Screen
 
+from sagatrace.files import open_regular
 from sagatrace_tui.labels import inert, size
 from sagatrace_tui.terminal import LARGEST_COPY, Terminal
 from sagatrace_tui.widgets.bar import StateLine
@@ -49,7 +51,8 @@ def _written(directory: Path, name: str, suffix: str, text: str) -> Path:
     for number in range(1, 100):
         path = directory / f"sagatrace-{name}{f'-{number}' if number > 1 else ''}{suffix}"
         try:
-            with path.open("x", encoding="utf-8") as file:
+            made = open_regular(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+            with os.fdopen(made, "w", encoding="utf-8") as file:
                 file.write(text)
         except FileExistsError:
             continue

@@ -13,8 +13,8 @@ Best effort: what Redis does not take is counted, logged once per cause and drop
 `Subscriber` says when it may have missed something, and its owner reads the store.
 """
 
-from sagatrace.mirror.address import MAX_MESSAGE, PULSE, Mirror, open_mirror
+from sagatrace.mirror.address import MAX_MESSAGE, PULSE, Mirror, connect_redis, open_mirror
 from sagatrace.mirror.publisher import Publisher
 from sagatrace.mirror.subscriber import Heard, Subscriber
 
-__all__ = ["MAX_MESSAGE", "PULSE", "Heard", "Mirror", "Publisher", "Subscriber", "open_mirror"]
+__all__ = ["MAX_MESSAGE", "PULSE", "Heard", "Mirror", "Publisher", "Subscriber", "connect_redis", "open_mirror"]

@@ -12,7 +12,7 @@ from sagatrace.settings import Settings, masked
 if TYPE_CHECKING:
     from redis import Redis
 
-__all__ = ["MAX_MESSAGE", "PULSE", "Mirror", "open_mirror", "redis_error_text"]
+__all__ = ["MAX_MESSAGE", "PULSE", "Mirror", "connect_redis", "open_mirror", "redis_error_text"]
 
 MAX_MESSAGE: Final = 1 << 18
 PULSE: Final = 2.0
@@ -59,35 +59,44 @@ class Mirror:
         return self._trace_prefix + trace_id
 
     def connect(self, timeout: float = _ANSWER_WITHIN) -> Redis:
-        """A client that tries once and waits `timeout` seconds for each answer, unless the URL says otherwise."""
-        from redis import Redis
-        from redis.backoff import NoBackoff
-        from redis.retry import Retry
+        """Return a client of the mirror, as `connect_redis` does."""
+        return connect_redis(self._url, timeout)
 
-        bounds: dict[str, Any] = {"socket_timeout": timeout, "socket_connect_timeout": timeout}
-        once = Retry(NoBackoff(), 0)
-        if self._parts.scheme.endswith("+sentinel"):
-            return self._connect_to_master({**bounds, "retry": once})
-        return Redis.from_url(self._url, retry=once, **bounds)
 
-    def _connect_to_master(self, options: dict[str, Any]) -> Redis:
-        """redis-py has no URL for this: user, password and options are the master's, `sentinel_…` the Sentinels'."""
-        from redis.connection import parse_url
-        from redis.sentinel import Sentinel
+def connect_redis(url: str, timeout: float) -> Redis:
+    """Return a client that tries once and waits `timeout` seconds for each answer, unless the URL says otherwise.
 
-        parts = self._parts
-        service, database = _service(parts)
-        user = parts.netloc.rpartition("@")[0]
-        plain = f"{parts.scheme.partition('+')[0]}://{user}@any/{database}?{parts.query}"
-        given: dict[str, Any] = parse_url(plain)  # type: ignore[no-untyped-call]
-        given.pop("host", None)
-        theirs = {name: given.pop(f"sentinel_{name}", None) for name in ("username", "password")}
-        tls = {name: value for name, value in given.items() if name.startswith("ssl")}
-        if given.pop("connection_class", None) is not None:
-            tls["ssl"] = True
-        asking = {**options, **tls, **{name: value for name, value in theirs.items() if value is not None}}
-        sentinel = Sentinel(_sentinels(parts), sentinel_kwargs=asking)  # type: ignore[no-untyped-call]
-        return cast("Redis", sentinel.master_for(service, **{**options, **given, **tls}))  # type: ignore[no-untyped-call]
+    Takes the URLs of redis-py, and `redis+sentinel://` ones. Opens nothing. Raises ValueError for a wrong URL.
+    """
+    from redis import Redis
+    from redis.backoff import NoBackoff
+    from redis.retry import Retry
+
+    bounds: dict[str, Any] = {"socket_timeout": timeout, "socket_connect_timeout": timeout}
+    once = Retry(NoBackoff(), 0)
+    parts = urlsplit(url)
+    if parts.scheme.endswith("+sentinel"):
+        return _connect_to_master(parts, {**bounds, "retry": once})
+    return Redis.from_url(url, retry=once, **bounds)
+
+
+def _connect_to_master(parts: SplitResult, options: dict[str, Any]) -> Redis:
+    """redis-py has no URL for this: user, password and options are the master's, `sentinel_…` the Sentinels'."""
+    from redis.connection import parse_url
+    from redis.sentinel import Sentinel
+
+    service, database = _service(parts)
+    user = parts.netloc.rpartition("@")[0]
+    plain = f"{parts.scheme.partition('+')[0]}://{user}@any/{database}?{parts.query}"
+    given: dict[str, Any] = parse_url(plain)  # type: ignore[no-untyped-call]
+    given.pop("host", None)
+    theirs = {name: given.pop(f"sentinel_{name}", None) for name in ("username", "password")}
+    tls = {name: value for name, value in given.items() if name.startswith("ssl")}
+    if given.pop("connection_class", None) is not None:
+        tls["ssl"] = True
+    asking = {**options, **tls, **{name: value for name, value in theirs.items() if value is not None}}
+    sentinel = Sentinel(_sentinels(parts), sentinel_kwargs=asking)  # type: ignore[no-untyped-call]
+    return cast("Redis", sentinel.master_for(service, **{**options, **given, **tls}))  # type: ignore[no-untyped-call]
 
 
 def _sentinels(parts: SplitResult) -> list[tuple[str, int]]:

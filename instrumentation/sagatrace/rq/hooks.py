@@ -13,8 +13,9 @@ from rq.job import Job
 
 from sagatrace.context import enter_execution
 from sagatrace.event import utc_timestamp
-from sagatrace.rq.job_lookup import facts_of, place_of_redis
+from sagatrace.rq.job_lookup import facts_of
 from sagatrace.rq.recorder import Harmless, JobRecorder, running
+from sagatrace.rq.redis_address import place_of_redis
 from sagatrace.tracer import Tracer
 
 if TYPE_CHECKING:

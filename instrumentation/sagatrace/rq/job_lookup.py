@@ -6,24 +6,22 @@ it. So the keys are read as they are.
 
 from __future__ import annotations
 
-import socket
 import zlib
 from base64 import b64decode
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
-from urllib.parse import quote
 
 import msgspec
-from redis import Redis, SSLConnection
+from redis import Redis
 from rq.job import Job
 from rq.registry import ScheduledJobRegistry, StartedJobRegistry
 from rq.results import Result
 
 from sagatrace.event import UNREADABLE, utc_timestamp
 
-__all__ = ["Aftermath", "facts_of", "name_of", "place_of_redis", "read_aftermath", "url_of_redis"]
+__all__ = ["Aftermath", "facts_of", "name_of", "read_aftermath"]
 
 _FIELDS: Final = ("status", "retries_left")
 _PHASES: Final = {
@@ -33,9 +31,6 @@ _PHASES: Final = {
     Result.Type.RETRIED: "retrying",
     Result.Type.MAX_RETRIES_EXCEEDED: "failed",
 }
-
-
-_OWN_KEYS: Final = ("credential_provider", "ssl_ca_certs", "ssl_ca_path", "ssl_ca_data", "ssl_certfile", "ssl_keyfile")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,35 +136,3 @@ def name_of(data: bytes) -> str:
     begin = at + 3 if data[at + 1 : at + 2] == b"\x8c" else at + 6
     size = int.from_bytes(data[at + 2 : begin], "little")
     return data[begin : begin + size].decode("utf-8", "backslashreplace")
-
-
-def place_of_redis(connection: Redis) -> str | None:
-    """Which Redis it is, without a secret and the same for every host that uses it; None where that cannot be told."""
-    known = connection.connection_pool.connection_kwargs
-    database = known.get("db") or 0
-    if path := known.get("path"):
-        return f"{socket.gethostname()}:{path}/{database}"
-    host = known.get("host")
-    if not host:
-        return None
-    if host == "localhost" or host == "::1" or host.startswith("127."):
-        host = socket.gethostname()
-    return f"{host}:{known.get('port') or 6379}/{database}"
-
-
-def url_of_redis(connection: Redis) -> str | None:
-    """A URL that another process can connect with; None where one does not hold all it takes (a cluster, own keys)."""
-    pool = connection.connection_pool
-    known = pool.connection_kwargs
-    if any(known.get(name) for name in _OWN_KEYS):
-        return None
-    user, password = (quote(known.get(name) or "", safe="") for name in ("username", "password"))
-    login = f"{user}:{password}@" if user or password else ""
-    database = known.get("db") or 0
-    old = "?protocol=2" if str(known.get("protocol")) == "2" else ""  # to one before Redis 6 nothing else gets in
-    if path := known.get("path"):
-        return f"unix://{login}{quote(path)}?db={database}{old.replace('?', '&')}"
-    if not known.get("host"):
-        return None
-    scheme = "rediss" if issubclass(pool.connection_class, SSLConnection) else "redis"
-    return f"{scheme}://{login}{known['host']}:{known.get('port') or 6379}/{database}{old}"

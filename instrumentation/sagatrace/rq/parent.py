@@ -21,8 +21,9 @@ from sagatrace.context import enter_execution
 from sagatrace.event import utc_timestamp
 from sagatrace.outbox import outbox_directory
 from sagatrace.rq.hooks import RecordingMixin
-from sagatrace.rq.job_lookup import Aftermath, read_aftermath, url_of_redis
+from sagatrace.rq.job_lookup import Aftermath, read_aftermath
 from sagatrace.rq.recorder import faults
+from sagatrace.rq.redis_address import NO_URL, url_of_redis
 from sagatrace.settings import Settings
 from sagatrace.shipper.launcher import ShipperKeeper
 from sagatrace.tracer import MAX_ERROR, MAX_STACK
@@ -102,8 +103,7 @@ class TracedWorkerMixin(RecordingMixin):
             settings = Settings.from_env()
         directory = outbox_directory(settings)
         if directory is not None:
-            url = url_of_redis(self.connection)
-            environment = {"SAGATRACE_REDIS_URL": url} if url else {}
+            environment = {"SAGATRACE_REDIS_URL": url_of_redis(self.connection) or NO_URL}
             self._keeper = ShipperKeeper(directory, flush_for=settings.max_wait, environment=environment)
             self._keeper.attend()
 

@@ -30,8 +30,9 @@ from rq.job import Job, JobStatus
 
 from sagatrace.context import META_KEY, TraceContext, TraceRef, trace_meta
 from sagatrace.event import utc_timestamp
-from sagatrace.rq.job_lookup import facts_of, place_of_redis
+from sagatrace.rq.job_lookup import facts_of
 from sagatrace.rq.recorder import Harmless, JobRecorder, context_of
+from sagatrace.rq.redis_address import place_of_redis
 from sagatrace.tracer import Tracer
 
 __all__ = ["TracedQueue", "job"]

@@ -13,7 +13,8 @@ that the job wrote, since the redaction of its events is out of reach here.
 
 A worker's shipper does this beside its work, for the Redis of that worker (or SAGATRACE_REDIS_URL), once it has lasted
 a minute: SAGATRACE_RECONCILE is the number of seconds between two looks, and of silence before one, or `off`. Of the
-events in the store only those count that name the same Redis.
+events in the store only those count that name the same Redis, or the local one of a host that had another name then:
+of such a job nothing is concluded unless this Redis knows it.
 """
 
 from __future__ import annotations
@@ -34,9 +35,11 @@ from redis import Redis, RedisError
 
 from sagatrace.errors import EventError, SagatraceError, StoreNotFoundError
 from sagatrace.event import Status, TraceEvent, new_event, split_event_type, utc_timestamp
+from sagatrace.mirror import connect_redis
 from sagatrace.mirror.address import redis_error_text
 from sagatrace.outbox import Outbox, outbox_directory
-from sagatrace.rq.job_lookup import Aftermath, place_of_redis, read_aftermath
+from sagatrace.rq.job_lookup import Aftermath, read_aftermath
+from sagatrace.rq.redis_address import is_perhaps, place_of_redis
 from sagatrace.settings import Settings
 from sagatrace.stores import EventStore, Search, open_store
 
@@ -62,11 +65,15 @@ class Target(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Open:
-    """A job that, by its events, still runs (`execution_id`) or waits; `last` is the event that says so."""
+    """A job that, by its events, still runs (`execution_id`) or waits; `last` is the event that says so.
+
+    `host` is set where the job may be of another Redis: the local one of that host.
+    """
 
     last: TraceEvent
     facts: dict[str, Any]
     execution_id: str | None
+    host: str | None
 
     @property
     def event_id(self) -> str:
@@ -103,7 +110,10 @@ class Reconciler:
                 )
 
     def look(self) -> int:
-        """Look once, and give how many ends were told. Raises SagatraceError, RedisError."""
+        """Look once, and return the number of ends recorded. Raises SagatraceError, RedisError."""
+        if self._place is None:
+            self._log_once("lost jobs are not looked for: the connection has no address by which events name its Redis")
+            return 0
         told, now = self.told, time.time()
         quiet = list(islice(self._quiet_traces(now), _MAX_KNOWN))
         if len(quiet) == _MAX_KNOWN:
@@ -162,19 +172,26 @@ class Reconciler:
             if span[-1].micros / 1e6 > now - self._grace:
                 continue
             facts = _facts(span)
-            if facts.get("redis") != self._place or self._place is None:
+            place, host = _origin(span)
+            is_sure = place == self._place
+            if not is_sure and not is_perhaps(place, host, self._place or ""):
                 continue
+            doubt = None if is_sure else host
             running = [event for event in span if event.id.endswith(":start") and f"{event.id[:-6]}:end" not in known]
             for event in running:
-                yield _Open(event, {**facts, **_facts([event])}, event.id[:-6])
+                yield _Open(event, {**facts, **_facts([event])}, event.id[:-6], doubt)
             waits = split_event_type(span[-1].event_type)[1] in _WAITING
             if not running and waits and f"{span[-1].id}:after" not in known:
-                yield _Open(span[-1], facts, None)
+                yield _Open(span[-1], facts, None, doubt)
 
     def _conclude(self, found: _Open, now: float) -> TraceEvent | None:
-        """The event that ends it; None while there is nothing to tell."""
+        """Return the event that ends it, None while nothing can be concluded."""
         job_id, queue = str(found.facts.get("job_id")), str(found.facts.get("queue"))
         held = read_aftermath(self._redis, job_id, queue, found.execution_id)
+        if found.host is not None and not _is_same_job(job_id, held):
+            local = f"jobs that began with the local Redis of {found.host}"
+            self._log_once(f"this Redis does not know {local}: no end is recorded for them")
+            return None
         if found.execution_id is None:
             end = _end_of_waiting(held)
         elif held.expires is not None and held.expires > now - self._grace:
@@ -211,6 +228,21 @@ def _facts(span: Sequence[TraceEvent]) -> dict[str, Any]:
     return facts
 
 
+def _origin(span: Sequence[TraceEvent]) -> tuple[object, str]:
+    """Return the latest name of the job's Redis, and the host that wrote it."""
+    for event in reversed(span):
+        facts = _facts([event])
+        if "redis" in facts:
+            return facts["redis"], str(facts.get("host"))
+    return None, ""
+
+
+def _is_same_job(job_id: str, held: Aftermath) -> bool:
+    """Return whether Redis knows this very job: its execution, or a job of an id that RQ made up."""
+    made_by_rq = len(job_id) == 36 and job_id.count("-") == 4
+    return held.result is not None or held.expires is not None or (made_by_rq and held.status is not None)
+
+
 def _end_of_waiting(held: Aftermath) -> tuple[str, str] | None:
     if held.status is None:
         return "canceled", "gone from Redis before any attempt was told: it expired in the queue or was deleted"
@@ -230,11 +262,13 @@ def main(arguments: list[str] | None = None) -> int:
     if not options.redis_url:
         parser.error(f"no Redis: give --redis-url redis://HOST:PORT/DB, or set {REDIS_URL}")
     settings = Settings.from_env()
-    store = open_store(settings.store, max_wait=settings.max_wait)
+    store = open_store(settings.store, max_wait=settings.max_wait, durable=settings.fsync)
     directory = outbox_directory(settings, in_worker=True)
     # An outbox that no shipper drains would keep what is found here to itself.
-    target = Outbox(directory) if directory is not None and directory.exists() else store
-    with Redis.from_url(options.redis_url) as redis:
+    target: Target = store
+    if directory is not None and directory.exists():
+        target = Outbox(directory, fsync=settings.fsync)
+    with connect_redis(options.redis_url, settings.max_wait) as redis:
         reconciler = Reconciler(store, target, redis, grace=options.grace)
         if options.follow:
             reconciler.look()

@@ -8,17 +8,20 @@ import os
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from sagatrace.errors import SagatraceError, SettingsError, ShipperRunningError
-from sagatrace.mirror import Publisher, open_mirror
+from sagatrace.mirror import Publisher, connect_redis, open_mirror
 from sagatrace.outbox import Outbox, outbox_directory
-from sagatrace.settings import Settings
+from sagatrace.settings import Settings, masked
 from sagatrace.shipper.shipper import Shipper, stop_on_signals
 from sagatrace.stores import EventStore, open_store
 
+log: Final = logging.getLogger("sagatrace.shipper")
+
+_NO_URL: Final = "none"  # as `sagatrace.rq.redis_address` has it, which is not imported before it is needed
 _YIELDS: Final = 10
 """How much nicer it is than the workers beside it, whose jobs come first; it can do far more than they emit."""
 
@@ -40,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
     except ShipperRunningError:
         return 0
     except (SagatraceError, OSError) as error:
-        logging.getLogger("sagatrace.shipper").error("%s", error)  # noqa: TRY400 - one line that says what to do
+        log.error("%s", error)  # noqa: TRY400 - one line that says what to do
         return 1
 
 
@@ -51,12 +54,17 @@ def _run(directory: Path | None, *, follow: bool, while_used: bool) -> int:
     directory = directory or outbox_directory(settings, in_worker=True)
     if directory is None:
         raise SagatraceError("no outbox: events go straight to the store (SAGATRACE_OUTBOX, SAGATRACE_STORE)")
-    store = open_store(settings.store, max_wait=settings.max_wait)
+    store = open_store(settings.store, max_wait=settings.max_wait, durable=True)
     shipper = Shipper(directory, store, publisher=_publisher(settings, store))
     try:
         if follow:
+            stop, shipper.lost_jobs = stop_on_signals(), _missing_redis(settings)
+            if shipper.lost_jobs is not None:
+                log.warning("lost jobs are not looked for: %s", shipper.lost_jobs)
             with _reconciling(settings, directory):
-                shipper.follow(stop_on_signals(), while_used=while_used)
+                shipper.follow(stop, while_used=while_used)
+                while not while_used and not stop.is_set():  # the outbox was removed or replaced
+                    shipper.follow(stop)
             return 0
         shipment = shipper.run_once()
         if shipment.fault is not None:
@@ -72,16 +80,16 @@ def _publisher(settings: Settings, store: EventStore) -> Publisher | None:
     try:
         mirror = open_mirror(settings, store.label)
     except SettingsError as error:
-        logging.getLogger("sagatrace.shipper").error("nothing is published: %s", error)  # noqa: TRY400 - it says what to do
+        log.error("nothing is published: %s", error)  # noqa: TRY400 - it says what to do
         return None
     return Publisher(mirror) if mirror else None
 
 
 @contextmanager
 def _reconciling(settings: Settings, directory: Path) -> Iterator[None]:
-    """Beside the shipper, for as long as it runs: look after lost jobs of the Redis that its worker named."""
-    stop, url = threading.Event(), os.environ.get("SAGATRACE_REDIS_URL")
-    every = _seconds_between_looks()
+    """Look for lost jobs beside the shipper, in the Redis that its worker named, for as long as it runs."""
+    stop, every = threading.Event(), settings.reconcile
+    url = "" if settings.redis_url == _NO_URL else settings.redis_url
     thread = threading.Thread(target=_reconcile, args=(stop, url, every, settings, directory), daemon=True)
     if url and every:
         thread.start()
@@ -96,25 +104,26 @@ def _reconciling(settings: Settings, directory: Path) -> Iterator[None]:
 def _reconcile(stop: threading.Event, url: str, every: float, settings: Settings, directory: Path) -> None:
     if stop.wait(every):  # before anything is imported that a shipper beside a short-lived worker never needs
         return
-    from redis import Redis
-
     from sagatrace.rq.reconciler import Reconciler
 
+    try:
+        connection = connect_redis(url, settings.max_wait)
+    except ValueError as error:
+        log.error("lost jobs are not looked for, SAGATRACE_REDIS_URL is wrong: %s", masked(str(error)))  # noqa: TRY400
+        return
     store = open_store(settings.store, read_only=True, max_wait=settings.max_wait)
-    with Redis.from_url(url, socket_timeout=settings.max_wait) as redis:
-        outbox = Outbox(directory, max_bytes=int(settings.outbox_mb * 2**20))
+    with connection as redis:
+        limit = int(settings.outbox_mb * 2**20)
+        outbox = Outbox(directory, max_bytes=limit, fsync=settings.fsync)
         Reconciler(store, outbox, redis, grace=every).follow(stop, every=every)
     store.close()
 
 
-def _seconds_between_looks() -> float:
-    text = os.environ.get("SAGATRACE_RECONCILE", "").strip() or "60"
-    if text == "off":
-        return 0.0
-    with suppress(ValueError):
-        if 0 < (every := float(text)) < threading.TIMEOUT_MAX:
-            return every
-    raise SettingsError(f"SAGATRACE_RECONCILE={text!r} is neither `off` nor a number of seconds, e.g. 60")
+def _missing_redis(settings: Settings) -> str | None:
+    """Return the reason for which lost jobs are not looked for although a worker runs, None without one."""
+    if settings.redis_url != _NO_URL or not settings.reconcile:
+        return None
+    return "no URL holds all that the worker's connection to Redis needs: set SAGATRACE_REDIS_URL"
 
 
 if __name__ == "__main__":

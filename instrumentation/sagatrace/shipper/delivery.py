@@ -12,7 +12,7 @@ from typing import Final
 from sagatrace.errors import StoreError, StoreUnavailableError
 from sagatrace.event import TraceEvent
 from sagatrace.shipper.segment import Line
-from sagatrace.stores import AppendError, EventStore, RefusedEvent
+from sagatrace.stores import AppendError, EventStore
 
 __all__ = ["Delivery", "Outcome"]
 
@@ -27,7 +27,7 @@ class Outcome:
     """What became of the events sent: `fault` says why the rest has to wait, `retry_after` how many seconds."""
 
     delivered: int = 0
-    refused: list[RefusedEvent] = field(default_factory=list)
+    refused: list[tuple[Line, str]] = field(default_factory=list)  # with the reason
     fault: str | None = None
     retry_after: float | None = None
 
@@ -172,7 +172,7 @@ class Delivery:
         pending = events
         if isinstance(error, AppendError):
             pending = list(error.pending)
-            outcome.refused += error.refused
+            outcome.refused += [(Line(refused.event, replace), refused.reason) for refused in error.refused]
             outcome.delivered += len(events) - len(pending) - len(error.refused)
             left = {event.id for event in (*pending, *(refused.event for refused in error.refused))}
             stored = [event for event in events if event.id not in left]
@@ -199,7 +199,7 @@ class Delivery:
         )
         if trace.strikes >= _STRIKES:
             trace.strikes = 0
-            outcome.refused.append(RefusedEvent(events[0], f"{type(error).__name__}: {error}"))
+            outcome.refused.append((Line(events[0], replace), f"{type(error).__name__}: {error}"))
             return
         trace.batches.appendleft((replace, events))
         trace.failed = trace.sent_again = True

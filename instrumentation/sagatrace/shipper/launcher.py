@@ -19,8 +19,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from sagatrace.files import make_directory, open_log
 from sagatrace.outbox import seal, sealed_segments
-from sagatrace.shipper.lock import SHIPPER_LOCK, USERS_LOCK, is_held, require_owner, try_lock
+from sagatrace.shipper.lock import SHIPPER_LOCK, USERS_LOCK, is_at, is_held, require_owner, try_lock
 
 __all__ = ["SHIPPER_LOG", "ShipperKeeper"]
 
@@ -53,12 +54,17 @@ class ShipperKeeper:
         self._logged: set[str] = set()
 
     def attend(self) -> None:
-        """Start a shipper if none is running; cheap to call often. What prevents it is logged, each cause once."""
+        """Start a shipper if none is running; cheap to call often. Each cause that prevents it is logged once."""
         now = time.monotonic()
         if os.getpid() != self._owner or now < self._next_look:
             return
         self._next_look = now + _EVERY
         try:
+            if self._users is not None and not is_at(self._users, self._directory / USERS_LOCK):
+                self._leave()
+                self._log_once(
+                    f"{self._directory} was removed or replaced, perhaps with events in it: using the new one"
+                )
             if self._users is None:
                 self._users = self._join()
             if not self._starts() and not is_held(self._directory / SHIPPER_LOCK):
@@ -67,7 +73,7 @@ class ShipperKeeper:
             self._log_once(f"no shipper for {self._directory}: {error}")
 
     def _starts(self) -> bool:
-        """Whether the shipper started last is still on its way, or ended so soon that another would do no better."""
+        """Return whether the last shipper still runs, or ended so soon that another one would do no better."""
         if self._process is None:
             return False
         status = self._process.poll()
@@ -107,8 +113,7 @@ class ShipperKeeper:
         try:
             done = self.flush()
         finally:
-            os.close(self._users)
-            self._users = None
+            self._leave()
         if done:
             self._see_it_off()
 
@@ -132,13 +137,18 @@ class ShipperKeeper:
     def _join(self) -> int:
         """Become one of those the shipper works for; it refuses only in the instant in which it ends."""
         deadline = time.monotonic() + 1.0
-        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_directory(self._directory)
         require_owner(self._directory)
         while (users := try_lock(self._directory / USERS_LOCK, shared=True)) is None:
             if time.monotonic() > deadline:
                 raise BlockingIOError(f"{self._directory / USERS_LOCK} is held by a shipper that does not end")
             time.sleep(0.002)
         return users
+
+    def _leave(self) -> None:
+        if self._users is not None:
+            os.close(self._users)
+            self._users = None
 
     def _start(self) -> None:
         path = self._directory / SHIPPER_LOG
@@ -160,8 +170,8 @@ class ShipperKeeper:
         try:
             if path.exists() and path.stat().st_size > _MAX_LOG:
                 path.replace(path.with_suffix(".old.log"))
-            return os.fdopen(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600), "ab")
-        except OSError as error:  # a full disk, which only a shipper can free
+            return open_log(path)
+        except OSError as error:  # such as a full disk, which only a shipper can free
             self._log_once(f"the shipper runs without a log: {error}")
             return Path(os.devnull).open("ab")
 

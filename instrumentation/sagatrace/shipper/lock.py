@@ -15,15 +15,20 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
-__all__ = ["SHIPPER_LOCK", "USERS_LOCK", "is_held", "require_owner", "strangers", "try_lock"]
+from sagatrace.files import open_regular
+
+__all__ = ["SHIPPER_LOCK", "USERS_LOCK", "is_at", "is_held", "require_owner", "strangers", "try_lock"]
 
 SHIPPER_LOCK: Final = "shipper.lock"
 USERS_LOCK: Final = "users.lock"
 
 
 def try_lock(path: Path, *, shared: bool = False) -> int | None:
-    """A descriptor that holds the lock until closed, also by forked children; None when another has it. OSError."""
-    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    """Take the lock and return a descriptor that holds it until closed, also by forked children.
+
+    None when another process has the lock. Raises OSError.
+    """
+    file = open_regular(path, os.O_RDWR | os.O_CREAT)
     try:
         fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -36,9 +41,9 @@ def try_lock(path: Path, *, shared: bool = False) -> int | None:
 
 
 def is_held(path: Path, *, by_any: bool = False) -> bool:
-    """Whether somebody has the lock for himself, or, `by_any`, at all. Looking takes it for an instant. OSError."""
+    """Return whether the lock is held (`by_any`: even shared). Takes it briefly. Raises OSError."""
     try:
-        file = os.open(path, os.O_RDONLY)
+        file = open_regular(path)
     except FileNotFoundError:
         return False
     try:
@@ -48,6 +53,17 @@ def is_held(path: Path, *, by_any: bool = False) -> bool:
     finally:
         os.close(file)
     return False
+
+
+def is_at(lock: int, path: Path) -> bool:
+    """Return whether the open lock is still the file at the path: a lock on a removed file keeps no other process out.
+
+    Raises OSError when the path cannot be looked at.
+    """
+    try:
+        return os.path.samestat(os.fstat(lock), path.stat(follow_symlinks=False))
+    except FileNotFoundError:
+        return False
 
 
 def require_owner(directory: Path) -> None:

@@ -1,25 +1,31 @@
-"""Reads a sealed segment in slices, and keeps what is no event in a file of its own."""
+"""Reads a sealed segment in slices."""
 
 from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import BinaryIO, Final
 
 import msgspec
 
 from sagatrace.errors import EventError
-from sagatrace.event import UNREADABLE, TraceEvent, encode_event, parse_timestamp, utc_timestamp
+from sagatrace.event import UNREADABLE, TraceEvent, parse_timestamp
+from sagatrace.files import open_regular
+from sagatrace.outbox import ACTIVE, REFUSED, SEALED
+from sagatrace.settings import Settings
 from sagatrace.stores.codec import require_text
 
-__all__ = ["DEAD_LETTERS", "DeadLetters", "Line", "Segment", "Slice", "read_line"]
+__all__ = ["Line", "Segment", "Slice", "bounded_lines", "is_cut", "read_line", "strange_files"]
 
-DEAD_LETTERS: Final = "dead-letters.jsonl"
 _SLICE_LINES: Final = 1000
 _SLICE_BYTES: Final = 1 << 20
-_SETTLED: Final = 1.0  # seconds after which nobody is still writing a line that lacks its end
+_PLAIN: Final = (ACTIVE, REFUSED)
+_BEGINNING: Final = 1000  # bytes kept of a line that is too long
+_CHUNK: Final = 1 << 20
+_SETTLED: Final = 1.0  # seconds after which no process is still writing a line that lacks its end
 
 
 class Line(msgspec.Struct, frozen=True, gc=False):
@@ -43,9 +49,55 @@ def read_line(text: bytes) -> Line:
     return line
 
 
+def is_cut(text: bytes) -> bool:
+    """Return whether the line is only the beginning of one: its writer was killed, or the disk was full.
+
+    Such a write was never acknowledged, so nothing that was promised is lost with it.
+    """
+    # A number that is cut after its sign, point or exponent is no number: a digit makes it one.
+    return any("truncated" in str(_error_of(candidate)) for candidate in (text, text + b"0"))
+
+
+def _error_of(text: bytes) -> Exception | None:
+    try:
+        _LINES.decode(text)
+    except UNREADABLE as error:
+        return error
+    return None
+
+
+def bounded_lines(file: BinaryIO, longest: int) -> Iterator[tuple[bytes, int]]:
+    """Yield each line with its length in bytes; of a line longer than that only the beginning, in little memory."""
+    while text := file.readline(longest + 1):
+        size = len(text)
+        if size > longest and not text.endswith(b"\n"):
+            text = text[:_BEGINNING]
+            while more := file.readline(_CHUNK):
+                size += len(more)
+                if more.endswith(b"\n"):
+                    break
+        yield text, size
+
+
+def _longest_event() -> int:
+    """Return the bytes of the largest event that an outbox of this environment takes, or one of the default size."""
+    default = Settings(store="").outbox_mb
+    return int(max(default, Settings.from_env().outbox_mb) * 2**20) // 10
+
+
+def strange_files(directory: Path) -> list[Path]:
+    """Return what has the name of a file of lines in the outbox and is none, such as a directory. Raises OSError."""
+    try:
+        with os.scandir(directory) as entries:
+            ours = (entry for entry in entries if entry.name.startswith(SEALED) or entry.name in _PLAIN)
+            return sorted(directory / entry.name for entry in ours if not entry.is_file(follow_symlinks=False))
+    except FileNotFoundError:
+        return []
+
+
 @dataclass(slots=True)
 class Slice:
-    """As much of a segment as is held in memory at once: its lines, and what is none with the reason."""
+    """As much of a segment as is held in memory at once: its lines, and the broken ones with the reason."""
 
     lines: list[Line] = field(default_factory=list)
     broken: list[tuple[bytes, str]] = field(default_factory=list)
@@ -58,33 +110,49 @@ class Slice:
 
 
 class Segment:
-    """A sealed file, read once from its beginning to its end. Raises OSError."""
+    """A sealed file, read once from its beginning to its end. `cut` counts unfinished lines. Raises OSError."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file = path.open("rb")
+        self.cut = 0
+        self._longest = _longest_event()
+        self._file: BinaryIO = os.fdopen(open_regular(path), "rb")
 
     def next_slice(self) -> Slice | None:
-        """The next lines; None at the end. An empty slice: the end is still being written, so ask again later."""
+        """Return the next lines, None at the end. After an empty slice the last line is still being written."""
         read = Slice()
-        for text in iter(self._file.readline, b""):
-            stripped = text.strip()
-            if stripped:
-                try:
-                    read.lines.append(read_line(stripped))
-                except EventError as error:
-                    if not text.endswith(b"\n") and not self._settled():
-                        self._file.seek(-len(text), os.SEEK_CUR)
-                        return read
-                    cut = "" if text.endswith(b"\n") else "cut short, its writer was not told that it is kept: "
-                    read.broken.append((stripped, f"{cut}{error}"))
+        for text, size in bounded_lines(self._file, self._longest):
+            if not self._take(text, size, read):
+                self._file.seek(-size, os.SEEK_CUR)
+                return read
             read.size += len(text)
             if read.full:
                 return read
         return read if read.lines or read.broken else None
 
+    def _take(self, text: bytes, size: int, read: Slice) -> bool:
+        """Add the line, or the beginning of one of that size, to the slice; False where it may still be written."""
+        stripped = text.strip()
+        if not stripped:
+            return True
+        if size > len(text):
+            read.broken.append((text, f"a line of {size:,} bytes, longer than any event: this is its beginning"))
+            return True
+        try:
+            read.lines.append(read_line(stripped))
+        except EventError as error:
+            if not text.endswith(b"\n"):
+                if not self._settled():
+                    return False
+                self.cut += 1
+            elif is_cut(stripped):
+                self.cut += 1
+            else:
+                read.broken.append((stripped, str(error)))
+        return True
+
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._file.close()
 
     def remove(self) -> None:
@@ -94,31 +162,3 @@ class Segment:
 
     def _settled(self) -> bool:
         return abs(time.time() - os.fstat(self._file.fileno()).st_mtime) > _SETTLED
-
-
-class DeadLetters:
-    """What no store takes, with the reason: a file that nobody but its reader ever makes shorter."""
-
-    def __init__(self, directory: Path) -> None:
-        self.path = directory / DEAD_LETTERS
-
-    def add(self, what: TraceEvent | bytes, reason: str) -> None:
-        """Set aside an event, or a line that is none, wholly or not at all. Raises OSError."""
-        kept: dict[str, Any] = (
-            {"event": msgspec.Raw(encode_event(what))}
-            if isinstance(what, TraceEvent)
-            else {"text": what.decode("utf-8", "backslashreplace")}
-        )
-        line = msgspec.json.encode({"at": utc_timestamp(), "reason": reason, **kept}) + b"\n"
-        file = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-        size = os.fstat(file).st_size
-        try:
-            # Past a write that was cut comes one that says what is in the way.
-            left = memoryview(line)
-            while left:
-                left = left[os.write(file, left) :]
-        except OSError as error:
-            os.ftruncate(file, size)  # half a line would spoil the next one as well
-            raise OSError(error.errno, error.strerror, str(self.path)) from error
-        finally:
-            os.close(file)

@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Final
 
 from sagatrace.errors import SagatraceError, ShipperRunningError
-from sagatrace.event import TraceEvent
+from sagatrace.files import is_regular, make_directory
 from sagatrace.mirror import Publisher
 from sagatrace.outbox import ACTIVE, seal, sealed_segments
+from sagatrace.shipper.aside import Aside
 from sagatrace.shipper.delivery import Delivery
-from sagatrace.shipper.lock import SHIPPER_LOCK, USERS_LOCK, require_owner, try_lock
-from sagatrace.shipper.segment import DeadLetters, Segment
+from sagatrace.shipper.lock import SHIPPER_LOCK, USERS_LOCK, is_at, require_owner, try_lock
+from sagatrace.shipper.segment import Line, Segment, strange_files
 from sagatrace.stores import EventStore
 
 __all__ = ["Shipment", "Shipper", "stop_on_signals"]
@@ -34,7 +35,6 @@ _FIRST_PAUSE: Final = 0.1
 _LINGER: Final = 30.0  # seconds to go on trying a store that fails, when nobody uses the outbox any more
 _RETELL: Final = 600.0
 _MAX_ASIDE: Final = 100  # events in memory that cannot be set aside now; with more, delivery waits as well
-_MAX_NAMED: Final = 1000  # events set aside that one shipper names in its log; all are in the file
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,18 +76,22 @@ class Shipper:
         self._publisher = publisher
         stored = None if publisher is None else publisher.offer
         self._delivery = Delivery(store, parallel=parallel, is_over=self._is_over, stored=stored)
-        self._dead_letters = DeadLetters(directory)
-        self._aside: deque[tuple[Segment, TraceEvent | bytes, str]] = deque()
+        self._aside = Aside(directory)
         self._waiting: deque[Path] = deque()
-        self._owing: list[Path] = []  # segments delivered but for what is in `_aside`
         self._segment: Segment | None = None
         self._lock: int | None = None
         self._fault: str | None = None
         self._failures = 0
         self._told = 0.0
         self._mute = False
+        self._strange: set[Path] = set()
+        self.lost_jobs: str | None = None  # why lost jobs are not looked for beside it
         self.delivered = 0
-        self.set_aside = 0
+
+    @property
+    def set_aside(self) -> int:
+        """How many events and lines became dead letters."""
+        return self._aside.count
 
     def run_once(self) -> Shipment:
         """Deliver what waits now, up to the first fault. Raises ShipperRunningError; SagatraceError without a place."""
@@ -117,6 +121,8 @@ class Shipper:
                     log.error("nobody uses %s any more and the store fails: its events wait there", self._directory)
                     return
                 self._rest(shipment)
+            if not self._owns_directory():
+                log.warning("%s was removed or replaced: leaving it to its next shipper", self._directory)
 
     def close(self) -> None:
         """End the threads."""
@@ -130,14 +136,14 @@ class Shipper:
         while fault is None and not self._is_over() and self._load():
             outcome = self._delivery.send()
             self.delivered += outcome.delivered
-            self._keep_aside((refused.event, refused.reason) for refused in outcome.refused)
+            self._set_aside(outcome.refused)
             fault, retry_after = outcome.fault, outcome.retry_after
         return Shipment(self.delivered - delivered, self.set_aside - set_aside, fault, retry_after)
 
     def _load(self) -> bool:
         """See that there is something to deliver; False when nothing waits. Raises OSError."""
         while self._delivery.done:
-            full = self._write_aside()  # before its segment goes, and after its neighbours went
+            full = self._aside.write()  # before its segment goes, and after its neighbours went
             if (full is None or len(self._aside) <= _MAX_ASIDE) and self._read_on():
                 continue
             if full is not None:
@@ -157,25 +163,34 @@ class Shipper:
             finished, self._segment = self._segment, None
             self._finish(finished)
             return True
-        self._keep_aside(read.broken)
+        self._set_aside(read.broken)
         self._delivery.load(read.lines)
         return bool(read.lines or read.broken)
 
     def _finish(self, finished: Segment) -> None:
-        """Remove the segment that was read to its end; later, if something of it could not be set aside yet."""
-        if any(segment is finished for segment, _, _ in self._aside):
-            finished.close()
-            self._owing.append(finished.path)
-        else:
-            finished.remove()
+        """Be done with the segment that was read to its end."""
+        if finished.cut:
+            log.info("%d unfinished lines skipped: their writers were killed before the events were kept", finished.cut)
+        self._aside.finish(finished)
 
     def _next_segment(self) -> Path | None:
-        # What is being appended to is sealed only when nothing older waits: a store that is down leaves few files.
+        """Return the oldest segment that waits; None without one, and when another shipper may own the directory."""
+        if not self._owns_directory():
+            return None
+        # The file being appended to is sealed only when nothing older waits: a store that is down leaves few files.
         if not self._waiting:
-            self._waiting.extend(path for path in sealed_segments(self._directory) if path not in self._owing)
+            self._waiting.extend(path for path in sealed_segments(self._directory) if not self._aside.waits_for(path))
+            self._name_strange_files()
         if self._waiting:
             return self._waiting.popleft()
-        return seal(self._directory) if (self._directory / ACTIVE).exists() else None
+        return seal(self._directory)
+
+    def _name_strange_files(self) -> None:
+        """Log, once for each, the directories and pipes that bear the name of a segment."""
+        for path in strange_files(self._directory):
+            if path not in self._strange:
+                self._strange.add(path)
+                log.error("%s is not a regular file: skipped, remove it", path)
 
     def _try(self) -> Shipment:
         """Drain, and tell a fault, and its end, once."""
@@ -219,33 +234,15 @@ class Shipper:
             self._deadline = time.monotonic() + self._grace
         return time.monotonic() >= self._deadline
 
-    def _keep_aside(self, letters: Iterable[tuple[TraceEvent | bytes, str]]) -> None:
+    def _set_aside(self, letters: Iterable[tuple[Line | bytes, str]]) -> None:
         if self._segment is not None:  # the one that all in memory is from
-            self._aside.extend((self._segment, what, reason) for what, reason in letters)
-
-    def _write_aside(self) -> OSError | None:
-        """Set aside what is to be. What the disk does not take stays in its segment, and holds up no other."""
-        while self._aside:
-            _, what, reason = self._aside[0]
-            try:
-                self._dead_letters.add(what, reason)
-            except OSError as error:
-                return error
-            self._aside.popleft()
-            self.set_aside += 1
-            if self.set_aside <= _MAX_NAMED:
-                name = f"event {what.id} of trace {what.trace_id}" if isinstance(what, TraceEvent) else "a line"
-                log.error("%s is set aside in %s: %s", name, self._dead_letters.path, reason)
-        while self._owing:
-            self._owing[0].unlink(missing_ok=True)
-            self._owing.pop(0)
-        return None
+            self._aside.add(self._segment, letters)
 
     @contextmanager
     def _locked(self, *, make: bool = True) -> Iterator[None]:
         try:
             if make:
-                self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+                make_directory(self._directory)
             require_owner(self._directory)
             lock = self._take_lock(self._directory / SHIPPER_LOCK)
         except OSError as error:
@@ -262,7 +259,6 @@ class Shipper:
         """What was read and not delivered is read again: the next to do so may be somebody else."""
         self._delivery.load([])
         self._aside.clear()
-        self._owing.clear()
         self._waiting.clear()
         if self._segment is not None:
             self._segment.close()
@@ -282,11 +278,9 @@ class Shipper:
             self._lock = None
 
     def _owns_directory(self) -> bool:
-        """Whether the directory is still the one it locked: another of the same name may have a shipper itself."""
+        """Return whether the directory is still the one it locked: a new one of that name may have its own shipper."""
         try:
-            return self._lock is not None and os.path.samestat(
-                os.fstat(self._lock), (self._directory / SHIPPER_LOCK).stat()
-            )
+            return self._lock is not None and is_at(self._lock, self._directory / SHIPPER_LOCK)
         except OSError:
             return False
 
@@ -299,7 +293,7 @@ class Shipper:
         if users is None:
             return False
         try:
-            if not even_if_waiting and ((self._directory / ACTIVE).exists() or sealed_segments(self._directory)):
+            if not even_if_waiting and (is_regular(self._directory / ACTIVE) or sealed_segments(self._directory)):
                 return False
             self._unlock()
             return True
@@ -315,6 +309,7 @@ class Shipper:
             "delivered": self.delivered,
             "set_aside": self.set_aside,
             "fault": self._fault,
+            "lost_jobs": self.lost_jobs,
         }
         text = json.dumps(state).encode()
         try:

@@ -2,33 +2,43 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from sagatrace.errors import EventError
+from sagatrace.files import is_regular, open_regular
 from sagatrace.outbox import ACTIVE, REFUSED, sealed_segments
+from sagatrace.shipper.dead_letters import DEAD_LETTERS
 from sagatrace.shipper.lock import SHIPPER_LOCK, is_held
-from sagatrace.shipper.segment import DEAD_LETTERS, read_line
+from sagatrace.shipper.segment import bounded_lines, read_line, strange_files
 
 __all__ = ["OutboxState", "ShipperState", "describe_outbox"]
 
+_LONGEST: Final = 1 << 20  # bytes of a line that are read; the age of a larger event is not needed
+
 
 class ShipperState(msgspec.Struct, frozen=True):
-    """A shipper at work: what it did since it began, and what it waits for, None when all is well."""
+    """A shipper at work: its counts since it began, the fault that it waits for, and why it looks for no lost jobs."""
 
     pid: int
     delivered: int
     set_aside: int
     fault: str | None
+    lost_jobs: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class OutboxState:
-    """What waits in `segments` files, in bytes, and for how many seconds; what was set aside or refused there."""
+    """Events that wait in `segments` files: their bytes, and the age in seconds of the oldest; losses beside them.
+
+    `strange` are directories, pipes and links that bear the name of a file of the outbox, and are skipped.
+    """
 
     directory: Path
     segments: int
@@ -36,12 +46,13 @@ class OutboxState:
     oldest: float | None
     dead_letters: int
     refused: int
+    strange: list[Path]
     shipper: ShipperState | None
 
 
 def describe_outbox(directory: Path, *, now: float | None = None) -> OutboxState:
     """Look at an outbox and change nothing in it; one that is not there yet is empty. Raises OSError."""
-    waiting = [path for path in [*sealed_segments(directory), directory / ACTIVE] if _size(path)]
+    waiting = [path for path in [*sealed_segments(directory), directory / ACTIVE] if is_regular(path) and _size(path)]
     begun = next(filter(None, map(_begun, waiting)), None)
     return OutboxState(
         directory=directory,
@@ -49,6 +60,7 @@ def describe_outbox(directory: Path, *, now: float | None = None) -> OutboxState
         size=sum(map(_size, waiting)),
         oldest=None if begun is None else (time.time() if now is None else now) - begun,
         dead_letters=sum(1 for _ in _lines(directory / DEAD_LETTERS)),
+        strange=strange_files(directory),
         refused=_size(directory / REFUSED),
         shipper=_shipper(directory / SHIPPER_LOCK),
     )
@@ -75,8 +87,8 @@ def _begun(segment: Path) -> float | None:
 
 def _lines(path: Path) -> Iterator[bytes]:
     try:
-        with path.open("rb") as file:
-            yield from filter(None, map(bytes.strip, file))
+        with os.fdopen(open_regular(path), "rb") as file:
+            yield from filter(None, (text.strip() for text, _ in bounded_lines(file, _LONGEST)))
     except FileNotFoundError:  # delivered meanwhile
         return
 

@@ -150,16 +150,17 @@ class EventStore(Protocol):
         ...
 
 
-def open_store(url: str, *, read_only: bool = False, max_wait: float = 5.0) -> EventStore:
+def open_store(url: str, *, read_only: bool = False, max_wait: float = 5.0, durable: bool = False) -> EventStore:
     """The store at the URL. Opens no connection yet, so that a process may fork between this and first use.
 
-    `read_only` never creates nor writes anything. Raises StoreError for a URL no store answers to.
+    `read_only` never creates nor writes anything. `durable` lets events survive a loss of power, in a local file, too.
+    Raises StoreError for an unknown store URL.
     """
     scheme, _, rest = url.partition(":")
     if scheme == "sqlite":
         from sagatrace.stores.sqlite import SqliteStore, path_from_url
 
-        return SqliteStore(path_from_url(url), read_only=read_only, max_wait=max_wait)
+        return SqliteStore(path_from_url(url), read_only=read_only, max_wait=max_wait, durable=durable)
     if url == "memory:":
         from sagatrace.stores.memory import MemoryStore
 

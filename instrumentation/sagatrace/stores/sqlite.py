@@ -18,6 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 from sagatrace.errors import StoreError, StoreNotFoundError
 from sagatrace.event import TraceEvent, encode_event
+from sagatrace.files import create_private, make_directory
 from sagatrace.stores import Arrived, Changes, FetchedTrace, ReadCost, Search, TraceHits, decode_documents
 from sagatrace.stores.fork_safety import closed_across_forks
 from sagatrace.stores.sqlite_search import find
@@ -74,13 +75,15 @@ class SqliteStore:
     """Events in the file at `path`; created with its directory on first write, unless `read_only`.
 
     `max_wait` bounds, in seconds, how long one call waits for others' locks (creating the file may take it twice).
+    With `durable` what is stored survives a loss of power as well, for which each write waits for the disk.
     """
 
-    def __init__(self, path: Path, *, read_only: bool = False, max_wait: float = 5.0) -> None:
+    def __init__(self, path: Path, *, read_only: bool = False, max_wait: float = 5.0, durable: bool = False) -> None:
         self._path = path
         self._text = os.fspath(path)
         self._read_only = read_only
         self._max_wait = max_wait
+        self._durable = durable
         self.lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._frozen = False
@@ -212,13 +215,15 @@ class SqliteStore:
         if self._read_only:
             return self._open_for_reading()
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            make_directory(self._path.parent, fsync=self._durable)
+            create_private(self._path)  # SQLite gives the files beside it the same mode
         except OSError as error:
             raise self._failure(error) from error
         connection = self._connect(f"{self._path.as_uri()}?mode=rwc")
         try:
             connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")  # survives any death of a process
+            # NORMAL survives any death of a process, FULL a loss of power as well.
+            connection.execute(f"PRAGMA synchronous = {'FULL' if self._durable else 'NORMAL'}")
             if _version(connection) == 0:
                 _create_schema(connection)
             self._check_schema(connection)

@@ -1,0 +1,82 @@
+"""What a shipper sets aside: it is on the disk as a dead letter before the segment that it is from goes."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from sagatrace.shipper.dead_letters import DeadLetters
+from sagatrace.shipper.segment import Line, Segment
+
+__all__ = ["Aside"]
+
+log: Final = logging.getLogger("sagatrace.shipper")
+
+_MAX_NAMED: Final = 1000  # events set aside that one shipper names in its log; all are in the file
+
+
+class Aside:
+    """Events and lines that are to become dead letters, and the segments that have to stay until they are."""
+
+    def __init__(self, directory: Path) -> None:
+        self._letters = DeadLetters(directory)
+        self._pending: deque[tuple[Segment, Line | bytes, str]] = deque()
+        self._owing: list[Path] = []  # segments delivered but for what is pending
+        self._unsynced = False  # whether letters were written that may not be on the disk yet
+        self.count = 0
+
+    def __len__(self) -> int:
+        return len(self._pending)
+
+    def add(self, segment: Segment, letters: Iterable[tuple[Line | bytes, str]]) -> None:
+        """Take what the segment holds and no store takes, with the reasons."""
+        self._pending.extend((segment, what, reason) for what, reason in letters)
+
+    def write(self) -> OSError | None:
+        """Write the letters, then remove the segments that waited for them.
+
+        Returns the error of a disk that does not take them: they stay in their segments, and hold up no other.
+        """
+        try:
+            while self._pending:
+                _, what, reason = self._pending[0]
+                self._letters.add(what, reason)
+                self._pending.popleft()
+                self._unsynced = True
+                self._count(what, reason)
+            if self._unsynced:
+                self._letters.sync()
+                self._unsynced = False
+        except OSError as error:
+            return error
+        while self._owing:
+            self._owing[0].unlink(missing_ok=True)
+            self._owing.pop(0)
+        return None
+
+    def finish(self, segment: Segment) -> None:
+        """Remove the segment that was read to its end; later, if a letter from it is not on the disk yet."""
+        if self._unsynced or any(pending is segment for pending, _, _ in self._pending):
+            segment.close()
+            self._owing.append(segment.path)
+        else:
+            segment.remove()
+
+    def waits_for(self, path: Path) -> bool:
+        """Return whether the segment is delivered but for letters that are not written yet."""
+        return path in self._owing
+
+    def clear(self) -> None:
+        """Forget all: the segments are still there, and are read again."""
+        self._pending.clear()
+        self._owing.clear()
+        self._unsynced = False
+
+    def _count(self, what: Line | bytes, reason: str) -> None:
+        self.count += 1
+        if self.count <= _MAX_NAMED:
+            name = "a line" if isinstance(what, bytes) else f"event {what.event.id} of trace {what.event.trace_id}"
+            log.error("%s is set aside in %s: %s", name, self._letters.path, reason)

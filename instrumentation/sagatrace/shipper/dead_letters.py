@@ -1,0 +1,181 @@
+"""Events that the store refused, and lines that are not events: a file beside the outbox, until they are sent again.
+
+Each line of the file is one letter: when it was written and the reason, with the event and its `replace` flag, or with
+the text of a line that is not an event. A process changes the file only while it holds the lock on it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+import msgspec
+
+from sagatrace.errors import EventError, OutboxFullError
+from sagatrace.event import encode_event, utc_timestamp
+from sagatrace.files import open_regular, sync_directory
+from sagatrace.outbox import REFUSED, seal
+from sagatrace.shipper.lock import is_at
+from sagatrace.shipper.segment import Line, read_line
+
+__all__ = ["DEAD_LETTERS", "DeadLetters", "Resent", "acknowledge_refused", "resend"]
+
+DEAD_LETTERS: Final = "dead-letters.jsonl"
+_RESENT: Final = "dead-letters.resent"  # letters on their way back, until their segment is whole
+_LEFT: Final = "dead-letters.left"  # letters that stay, until they take the place of all
+_HEADS: Final = (b'{"event":', b'{"replace":true,"event":')
+
+
+class _Letter(msgspec.Struct):
+    """The part of a dead letter that is sent again."""
+
+    event: msgspec.Raw
+    replace: bool = False
+
+
+_LETTERS: Final = msgspec.json.Decoder(_Letter)
+
+
+class DeadLetters:
+    """The letters of one outbox. Only `resend` and people ever take one out."""
+
+    def __init__(self, directory: Path) -> None:
+        self.path = directory / DEAD_LETTERS
+
+    def add(self, what: Line | bytes, reason: str) -> None:
+        """Set aside an event, or the text of a line that is not one, wholly or not at all. Raises OSError."""
+        kept: dict[str, Any]
+        if isinstance(what, bytes):
+            kept = {"text": what.decode("utf-8", "backslashreplace")}
+        else:
+            kept = {"replace": True} if what.replace else {}
+            kept["event"] = msgspec.Raw(encode_event(what.event))
+        line = msgspec.json.encode({"at": utc_timestamp(), "reason": reason, **kept}) + b"\n"
+        with _locked(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT) as file:
+            size = os.fstat(file).st_size
+            if size and os.pread(file, 1, size - 1) != b"\n":  # its writer was killed: the next letter is not spoiled
+                line = b"\n" + line
+            try:
+                # Past a write that was cut comes one whose error names the cause.
+                left = memoryview(line)
+                while left:
+                    left = left[os.write(file, left) :]
+            except OSError as error:
+                os.ftruncate(file, size)  # half a line would spoil the next one as well
+                raise OSError(error.errno, error.strerror, str(self.path)) from error
+
+    def sync(self) -> None:
+        """Bring the letters to the disk, before the segment that they are from goes. Raises OSError."""
+        try:
+            file = open_regular(self.path)
+        except FileNotFoundError:  # all of them were sent again meanwhile, or read and removed
+            return
+        try:
+            os.fsync(file)
+        finally:
+            os.close(file)
+        sync_directory(self.path.parent)
+
+
+@dataclass(frozen=True, slots=True)
+class Resent:
+    """How many letters went back into the outbox, and how many stay, as they are not events."""
+
+    events: int
+    left: int
+
+
+def resend(directory: Path, room: int) -> Resent:
+    """Put the dead letters back into the outbox, and keep in their file those that are not events.
+
+    A letter leaves the file once its event is in the outbox for good: a process killed in between has sent it twice,
+    which the event's id makes harmless. Raises OutboxFullError where the letters take more than `room` bytes, OSError.
+    """
+    path = directory / DEAD_LETTERS
+    try:
+        with _locked(path, os.O_RDONLY) as file, os.fdopen(os.dup(file), "rb") as letters:
+            size = os.fstat(file).st_size
+            if size > room:
+                raise OutboxFullError(f"{size:,} bytes of dead letters do not fit into the outbox: deliver it first")
+            try:
+                return _divide(directory, letters)
+            finally:
+                for name in (_RESENT, _LEFT):
+                    (directory / name).unlink(missing_ok=True)
+    except FileNotFoundError:
+        return Resent(events=0, left=0)
+
+
+def acknowledge_refused(directory: Path) -> int:
+    """Forget the events that a full outbox refused, and return their number. Raises OSError."""
+    acknowledged = directory / f"{REFUSED}.acknowledged"
+    # A writer that has the file open at this instant counts into the removed one: one refusal of many.
+    with suppress(FileNotFoundError):
+        (directory / REFUSED).rename(acknowledged)
+    try:
+        count = acknowledged.stat().st_size
+    except FileNotFoundError:
+        return 0
+    acknowledged.unlink()
+    return count
+
+
+def _divide(directory: Path, letters: BinaryIO) -> Resent:
+    """Write the events into a segment and the other letters into a new file, each to the disk before it counts."""
+    events = left = 0
+    with _created(directory / _RESENT) as segment, _created(directory / _LEFT) as rest:
+        for text in letters:
+            if (line := _line_of(text)) is not None:
+                segment.write(line)
+                events += 1
+            elif text.strip():
+                rest.write(text if text.endswith(b"\n") else text + b"\n")
+                left += 1
+    if events:
+        seal(directory, _RESENT)
+        sync_directory(directory)
+        if left:
+            (directory / _LEFT).replace(directory / DEAD_LETTERS)
+        else:
+            (directory / DEAD_LETTERS).unlink()
+        sync_directory(directory)
+    return Resent(events, left)
+
+
+def _line_of(letter: bytes) -> bytes | None:
+    """Return the letter's event as a line of the outbox, None where it holds none."""
+    try:
+        read = _LETTERS.decode(letter)
+        line = _HEADS[read.replace] + bytes(read.event) + b"}\n"
+        read_line(line)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, EventError):
+        return None
+    return line
+
+
+@contextmanager
+def _locked(path: Path, flags: int) -> Iterator[int]:
+    """Open the file at the path and hold its lock; another one may take its place until then."""
+    while True:
+        file = open_regular(path, flags)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if is_at(file, path):
+                yield file
+                return
+        finally:
+            os.close(file)
+
+
+@contextmanager
+def _created(path: Path) -> Iterator[BinaryIO]:
+    """A new file, on the disk when the block ends."""
+    with os.fdopen(open_regular(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "wb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
