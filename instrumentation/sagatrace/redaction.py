@@ -46,7 +46,8 @@ def redacted(event: TraceEvent, hooks: Iterable[Redact | str], count: Callable[.
         try:
             function = _imported(hook) if isinstance(hook, str) else hook
             rest = function(event.event_type, {name: value for name, value in values.items() if name not in kept})
-            data = {**_mapping(rest), **kept}
+            forged = structural(_mapping(rest))
+            data = {**{name: value for name, value in rest.items() if name not in forged}, **kept}
         except Exception as error:
             if must_pass(error):
                 raise

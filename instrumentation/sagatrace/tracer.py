@@ -301,7 +301,7 @@ def error_data(error: BaseException) -> dict[str, str]:
 def _text_of(what: str, read: Callable[[], str]) -> str:
     """Return the text. Reading it runs code of the exception's class, which may raise anything."""
     try:
-        return read()
+        return read().encode("utf-8", "backslashreplace").decode()  # a lone surrogate cannot be stored
     except BaseException as fault:
         if must_pass(fault) or isinstance(fault, KeyboardInterrupt):
             raise

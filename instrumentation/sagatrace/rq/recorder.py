@@ -240,7 +240,7 @@ def _reason_of(error: BaseException) -> str | None:
     """Return what to say of an error beside itself: that it is RQ's timeout, or not of the job's own function."""
     trace = error.__traceback__
     while trace is not None:
-        kind, _, is_callback = trace.tb_frame.f_code.co_name.removeprefix("execute_").partition("_callback")
+        kind, is_callback, _ = trace.tb_frame.f_code.co_name.removeprefix("execute_").partition("_callback")
         if is_callback and kind in ("success", "failure"):
             before = "the function had succeeded" if kind == "success" else "the function had failed before"
             return f"the on_{kind} callback failed; {before}"

@@ -1,0 +1,124 @@
+"""What a real worker records of failures that are hard to record, and under settings of every kind."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import odd_jobs
+import pytest
+from redis import Redis
+from rq import Callback, Queue
+
+from sagatrace import TraceContext, TraceEvent, open_store, trace_meta
+from sagatrace.rq.queue import TracedQueue
+from sagatrace.stores.codec import document_of
+from sagatrace_tui.demo.workers import worker_command, worker_environment
+
+Run = Callable[..., tuple[list[TraceEvent], str]]
+META = trace_meta(TraceContext("T"))
+
+
+@pytest.fixture
+def run(redis_server: str, tmp_path: Path) -> Run:
+    """Return a function that works off the queue `odd` and returns the events of the trace T, and the log."""
+
+    def work(**settings: str) -> tuple[list[TraceEvent], str]:
+        url = f"sqlite:///{tmp_path}/traces.db"
+        command = worker_command(redis_server, "--burst", "--path", str(Path(__file__).parent), "odd")
+        environment = worker_environment(url) | {"PYTHONPATH": str(Path(__file__).parent)} | settings
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=True)
+        store = open_store(url)
+        found = sorted(store.fetch_trace("T").events, key=lambda event: (event.micros, event.id))
+        store.close()
+        return found, done.stderr
+
+    return work
+
+
+@pytest.fixture
+def queue(redis: Redis) -> Queue:
+    return Queue("odd", connection=redis)
+
+
+def test_an_error_that_rq_cannot_store_is_recorded_as_itself(queue: Queue, run: Run) -> None:
+    """RQ's work-horse ends over it: its worker only knows that, and the note that the horse left."""
+    job = queue.enqueue(odd_jobs.fails_with_half_a_pair, meta=META)
+    events, _ = run()
+    assert job.get_status(refresh=True) == "failed"
+    (end,) = [event for event in events if event.event_type == "job:failed"]
+    assert (end.data["error"], end.data["error_type"]) == ("half \\ud800 a pair", "ValueError")
+    assert "fails_with_half_a_pair" in end.data["stack"]
+
+
+@pytest.mark.parametrize(
+    ("function", "callbacks", "error_type", "reason"),
+    [
+        (odd_jobs.succeeds, "on_success", "LookupError", "the on_success callback failed; the function had succeeded"),
+        (odd_jobs.fails, "on_failure", "LookupError", "the on_failure callback failed; the function had failed before"),
+        (odd_jobs.fails, "on_success", "ValueError", None),
+    ],
+)
+def test_the_failure_of_a_callback_says_so(
+    queue: Queue, run: Run, function: Callable[[], object], callbacks: str, error_type: str, reason: str | None
+) -> None:
+    queue.enqueue(function, meta=META, **{callbacks: Callback(odd_jobs.callback_that_fails)})
+    events, _ = run()
+    (end,) = [event for event in events if event.event_type == "job:failed"]
+    assert (end.data["error_type"], end.data.get("reason")) == (error_type, reason)
+
+
+def test_a_redaction_of_the_environment_sees_what_every_tracer_stores(
+    redis: Redis, run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """The producer's queue, the worker, and the tracer of the job."""
+    monkeypatch.setenv("SAGATRACE_STORE", f"sqlite:///{tmp_path}/traces.db")
+    monkeypatch.setenv("SAGATRACE_REDACT", "odd_jobs:mask_cards")
+    producer = type("Producer", (TracedQueue,), {})("odd", connection=redis)
+    producer.enqueue(odd_jobs.pays_with_a_card, meta=META)
+    events, log = run(SAGATRACE_REDACT="odd_jobs:mask_cards")
+    assert [event.event_type for event in events] == [
+        "job:enqueued",
+        "job:started",
+        "step:pay:started",
+        "step:pay:failed",
+        "job:failed",
+    ]
+    assert "4111" not in str([document_of(event) for event in events])
+    assert events[2].data["card"] == "****"
+    assert events[2].data["compensation"] == "refund"
+    assert events[-1].data["error"] == "card **** was refused"
+    assert "4111" not in "".join(line for line in log.splitlines() if "sagatrace" in line)
+
+
+@pytest.mark.parametrize("redact", ["odd_jobs:nothing", "no_such_module:f", "nonsense"])
+def test_a_redaction_that_is_not_there_withholds_all_data(queue: Queue, run: Run, redact: str) -> None:
+    queue.enqueue(odd_jobs.pays_with_a_card, meta=META)
+    events, log = run(SAGATRACE_REDACT=redact)
+    assert "4111" not in str([document_of(event) for event in events])
+    (step,) = [event for event in events if event.event_type == "step:pay:failed"]
+    assert step.data == {"redaction_failed": "SettingsError", "error_type": "ValueError"}
+    assert f"SAGATRACE_REDACT={redact!r} is not package.module:function" in log
+
+
+def test_a_setting_that_is_wrong_is_one_line_for_each_cause(queue: Queue, run: Run) -> None:
+    job = queue.enqueue(odd_jobs.succeeds, meta=META)
+    _, log = run(SAGATRACE_MAX_WAIT="soon")
+    assert job.get_status(refresh=True) == "finished"
+    assert "Traceback" not in log
+    lines = [line for line in log.splitlines() if "sagatrace:" in line]
+    assert all("SAGATRACE_MAX_WAIT='soon' is not a number of seconds" in line for line in lines)
+    assert 1 <= len(lines) <= 2
+
+
+def test_nothing_is_recorded_or_started_when_it_is_off(
+    queue: Queue, redis_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = queue.enqueue(odd_jobs.succeeds, meta=META)
+    command = worker_command(redis_server, "--burst", "--path", str(Path(__file__).parent), "odd")
+    environment = worker_environment("off") | {"HOME": str(tmp_path), "XDG_DATA_HOME": "", "XDG_STATE_HOME": ""}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=True)
+    assert job.get_status(refresh=True) == "finished"
+    assert [line for line in done.stderr.splitlines() if "sagatrace" in line and "rq.worker" not in line] == []
+    assert list(tmp_path.rglob("*sagatrace*")) == []
