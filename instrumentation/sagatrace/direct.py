@@ -39,7 +39,7 @@ class DirectWriter:
         began = time.monotonic()
         if began > self._since + 60:
             self._since, self._spent = began, 0.0
-        if self._spent > _SHARE:
+        if self._spent >= _SHARE:
             raise fault
         try:
             if self._store is None:

@@ -12,13 +12,14 @@ import stat
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from faults import in_child, stored
-from sagatrace import TraceContext, Tracer
+from sagatrace import TraceContext, Tracer, direct
 from sagatrace.errors import OutboxFullError
 from sagatrace.event import TraceEvent, new_event
 from sagatrace.outbox import ACTIVE, REFUSED, Outbox, outbox_directory, seal, sealed_segments
@@ -279,6 +280,35 @@ def test_when_neither_takes_the_event_it_is_lost_and_the_store_is_not_asked_each
     }
     assert len(caplog.records) == 2
     assert "and the outbox is unusable: [Errno 20]" in caplog.records[0].getMessage()
+
+
+def test_a_direct_write_takes_half_a_second_of_a_minute_at_most(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its clock, which the store moves by as much as it may take."""
+    clock, waits = [0.0], list[float]()
+
+    class SlowStore(MemoryStore):
+        def append(self, events: Iterable[TraceEvent], replace: bool = False) -> int:
+            clock[0] += waits[-1]
+            return super().append(events, replace)
+
+    def opened(_: str, __: Settings, max_wait: float) -> EventStore:
+        waits.append(max_wait)
+        return SlowStore()
+
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("SAGATRACE_OUTBOX", str(tmp_path / "file" / "outbox"))
+    monkeypatch.setattr(direct, "opened_store", opened)
+    monkeypatch.setattr(direct, "time", SimpleNamespace(monotonic=lambda: clock[0]))
+    tracer = Tracer()
+    for minute in (0.0, 61.0, 122.0):
+        clock[0] = max(clock[0], minute)
+        kept = [tracer.emit("ai:decision", TOP) is not None for _ in range(10)]
+        assert 0 < clock[0] - minute <= 0.5
+        assert kept.count(True) >= 1
+        assert not kept[-1]
+    assert waits == [0.25]
 
 
 def test_each_store_has_an_outbox_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
