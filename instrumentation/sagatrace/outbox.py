@@ -101,6 +101,8 @@ class Outbox:
             before = os.fstat(file)
             if not stat.S_ISREG(before.st_mode) or before.st_uid != os.geteuid():
                 raise PermissionError(errno.EACCES, "it is not a regular file of this user", self._active)
+            if not before.st_size and self.directory.stat().st_uid not in (os.geteuid(), 0):
+                raise PermissionError(errno.EACCES, "the outbox belongs to another user", self.directory)
             if attempt == 0 and not 0 < before.st_size < self._segment_bytes:
                 has_room = self._has_room(is_late=is_late)
                 # In the reserve the file just grows: a new one would let in events that the reserve is not for.

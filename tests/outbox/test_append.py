@@ -265,6 +265,31 @@ def test_an_outbox_that_cannot_be_written_is_bypassed_while_the_store_is_there(
     assert stored(database) == [("T", f"e{number}") for number in range(5)]
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
+@pytest.mark.parametrize("what", ["file", "directory"])
+def test_an_outbox_of_another_user_takes_no_event(
+    open_directory: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """Open to all, it could be a trap: its owner would read the events."""
+    monkeypatch.setenv("SAGATRACE_OUTBOX", str(open_directory / "outbox"))
+    monkeypatch.setenv("SAGATRACE_STORE", f"sqlite:///{open_directory}/traces.db")
+    directory = outbox_directory(Settings.from_env())
+    assert directory is not None
+    directory.mkdir(parents=True)
+    if what == "file":
+        (directory / ACTIVE).write_text("{}")
+        (directory / ACTIVE).chmod(0o666)
+        os.chown(directory / ACTIVE, 65534, 65534)
+    else:
+        directory.chmod(0o777)
+        os.chown(directory, 65534, 65534)
+    tracer = Tracer()
+    assert tracer.emit("ai:decision", TOP, event_id="e1") is not None
+    tracer.close()
+    assert tracer.lost == {"delivered directly, outbox unusable: PermissionError 13": 1}
+    assert stored(open_directory / "traces.db") == [("T", "e1")]
+
+
 def test_when_neither_takes_the_event_it_is_lost_and_the_store_is_not_asked_each_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
