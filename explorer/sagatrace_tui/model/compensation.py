@@ -221,7 +221,7 @@ class Steps:
 def first_to_end(tree: SpanTree, steps: Collection[str], count: int) -> list[str]:
     """Return the first of the steps in the order they ended. The times as text leave out most of them cheaply."""
     if len(steps) > count:
-        times = {step: tree.when(tree.spans[step].closing_event) if step in tree.spans else "" for step in steps}
+        times = {step: tree.spans[step].closing_event.timestamp if step in tree.spans else "" for step in steps}
         latest = nsmallest(count, times.values())[-1]
         steps = [step for step in steps if times[step] <= latest]
     return in_order_of_end(tree.spans, steps)[:count]

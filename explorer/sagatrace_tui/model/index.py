@@ -89,7 +89,7 @@ class SpanIndex:
         self.open.add(span.span_id)
         if (due := span.due_at) is not None:
             (self.retries_due if span.has_begun else self.starts_due)[span.span_id] = due
-        if span.status == "running" and (span.state.retried or span.state.irregular):
+        if span.status == "running" and span.was_retried:
             self.again.add(span.span_id)
 
     def _claim(self) -> None:

@@ -153,7 +153,7 @@ class RollbackChecks:
         """Return when a span outside of the undoing began, if that may have been after the first compensation did."""
         span = self._spans[span_id]
         # Most spans ended before: their last event says so.
-        if not span.state.opened or self._tree.when(span.events[-1]) < began or span_id in self._index.owner:
+        if not span.state.opened or span.events[-1].timestamp < began or span_id in self._index.owner:
             return None
         return span.started_at if span.state.waited else span.first_at
 

@@ -81,8 +81,7 @@ class SideEffects:
         around = self._spans.get(step)
         if around is None or around.is_open:
             return found
-        when = self._tree.when
-        ended = when(around.closing_event) if around.status == "success" else None
+        ended = around.closing_event.timestamp if around.status == "success" else None
         children, index = self._tree.children, self._index
         waiting = [step]
         while waiting:
@@ -91,7 +90,7 @@ class SideEffects:
                     continue
                 span = self._spans[child]
                 # Most work below a step that succeeded ended before it: the last event says so.
-                if ended is None or not span.state.plain or when(span.events[-1]) > ended:
+                if ended is None or not span.state.plain or span.events[-1].timestamp > ended:
                     trail = self._trail(span, around)
                     if trail is not None:
                         found[child] = trail

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import filterfalse
 from typing import Any, Final
 
 import msgspec
@@ -11,8 +10,8 @@ import msgspec
 from sagatrace.errors import EventError
 from sagatrace.events import TraceEvent, parse_timestamp, split_event_type
 from sagatrace_tui.model.answers import Place
-from sagatrace_tui.model.attempts import Attempt, Reading, is_failure, numbered_attempts, read_attempts
-from sagatrace_tui.model.event_data import EventData, data_of, ids_in, text_of
+from sagatrace_tui.model.attempts import Attempt, Reading, read_attempts
+from sagatrace_tui.model.event_data import data_of, ids_in, text_of
 from sagatrace_tui.model.span_state import SpanKind, SpanStatus, State, mark_of
 
 __all__ = ["REPORTED_LATE", "Attempt", "Interruption", "Span", "SpanKind", "SpanStatus", "When"]
@@ -34,15 +33,6 @@ class Interruption:
     error_type: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Details:
-    """Read only from the events of spans that need a closer look."""
-
-    reading: Reading
-    data: tuple[EventData, ...]
-    attempts: tuple[Attempt, ...]
-
-
 class Span(msgspec.Struct, eq=False, gc=False):
     """One unit of work. Times are microseconds since 1970; `events` are in order of (time, id).
 
@@ -59,7 +49,7 @@ class Span(msgspec.Struct, eq=False, gc=False):
     run: int = 0
     interruption: Interruption | None = None
     _name: str | None = None
-    _details: _Details | None = None
+    _reading: Reading | None = None
     _over_at: int | None = None
 
     def __repr__(self) -> str:
@@ -80,27 +70,16 @@ class Span(msgspec.Struct, eq=False, gc=False):
         """The status by its events; `interrupted` if it was open when its RQ execution ended."""
         if self.interruption is not None:
             return "interrupted"
-        return self._seen().reading.status if self.state.irregular else self.state.status
+        return self._read().status if self.state.irregular else self.state.status
 
     @property
     def name(self) -> str:
         """The job's name, else the event type without its phase."""
         if self._name is None:
-            self._name = self._job_name() or self._name_of_type()
+            jobs = (text_of(data_of(event).job_name) for event in reversed(self.events))
+            types = [split_event_type(event.event_type) for event in self.events]
+            self._name = next(filter(None, jobs), None) or next((name for name, phase in types if phase), types[0][0])
         return self._name
-
-    def _job_name(self) -> str | None:
-        for event in reversed(self.events):
-            if name := text_of(data_of(event).job_name):
-                return name
-        return None
-
-    def _name_of_type(self) -> str:
-        for event in self.events:
-            name, phase = split_event_type(event.event_type)
-            if phase is not None:
-                return name
-        return split_event_type(self.events[0].event_type)[0]
 
     @property
     def first_at(self) -> int:
@@ -115,8 +94,8 @@ class Span(msgspec.Struct, eq=False, gc=False):
     @property
     def enqueued_at(self) -> int | None:
         """The time it was first enqueued."""
-        waits = self._seen().reading.waits
-        return waits[0].micros if waits else None
+        waits = self._read().waits
+        return waits[0].event.micros if waits else None
 
     @property
     def due_at(self) -> int | None:
@@ -168,8 +147,8 @@ class Span(msgspec.Struct, eq=False, gc=False):
     @property
     def closing_event(self) -> TraceEvent:
         """The event that ended it; while there is none, its latest."""
-        if self.state.irregular or self.state.unwinding:
-            return self._seen().reading.closing or self.events[-1]
+        if self.state.irregular:
+            return self._read().closing or self.events[-1]
         for event in reversed(self.events):
             if mark_of(event.event_type, event.status).kind == "end":
                 return event
@@ -190,7 +169,7 @@ class Span(msgspec.Struct, eq=False, gc=False):
     @property
     def attempts(self) -> tuple[Attempt, ...]:
         """Each attempt, in order."""
-        return self._seen().attempts
+        return self._read().attempts
 
     @property
     def error(self) -> str | None:
@@ -219,7 +198,7 @@ class Span(msgspec.Struct, eq=False, gc=False):
     @property
     def has_failed_attempt(self) -> bool:
         """Whether any of its attempts failed, whatever its own end."""
-        return any(one.end is not None and is_failure(one.end) for one in self._seen().reading.tries)
+        return any(attempt.failed for attempt in self.attempts)
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -239,7 +218,7 @@ class Span(msgspec.Struct, eq=False, gc=False):
     @property
     def has_begun(self) -> bool:
         """Whether anything but waiting is known of it."""
-        return self.status != "queued" or self.state.between or bool(self.attempts)
+        return self.status != "queued" or bool(self.attempts)
 
     @property
     def was_retried(self) -> bool:
@@ -276,12 +255,12 @@ class Span(msgspec.Struct, eq=False, gc=False):
     @property
     def fault(self) -> str | None:
         """`conflicting_outcomes` or `duplicate` where one attempt has two ends."""
-        return self._seen().reading.fault if self.state.irregular else None
+        return self._read().fault if self.state.irregular else None
 
     @property
     def unwound(self) -> tuple[TraceEvent | None, TraceEvent | None]:
         """The start and the end of the compensation that it reports under its own id; of a compensation, none."""
-        return self._seen().reading.unwound if self.state.unwinding else (None, None)
+        return self._read().unwound if self.state.unwinding else (None, None)
 
     @property
     def dependencies(self) -> tuple[str, ...]:
@@ -321,26 +300,19 @@ class Span(msgspec.Struct, eq=False, gc=False):
     def _is_unsuccessful(self) -> bool:
         return self.status not in ("success", "point")
 
-    def _seen(self) -> _Details:
-        if self._details is None:
-            reading = read_attempts(self.events)
-            data = tuple(map(data_of, filterfalse(self._ends_own_compensation, self.events)))
-            self._details = _Details(reading, data, numbered_attempts(reading.tries))
-        return self._details
+    def _read(self) -> Reading:
+        if self._reading is None:
+            self._reading = read_attempts(self.events)
+        return self._reading
 
     def _last(self, key: str) -> object:
-        for data in reversed(self._seen().data):
+        for data in reversed(self._read().data):
             if (value := getattr(data, key)) is not None:
                 return value
         return None
 
     def _last_text(self, key: str) -> str | None:
         return text_of(self._last(key))
-
-    def _ends_own_compensation(self, event: TraceEvent) -> bool:
-        """Return whether the event ends the span's own compensation: its error is not the error of the span."""
-        mark = mark_of(event.event_type, event.status)
-        return bool(self.state.unwinding) and mark.undo and mark.kind == "end"
 
     def link(self, original: object, compensation: object) -> None:
         """Take what an event says of the step it undoes, and of what would undo it. A span cannot undo itself."""

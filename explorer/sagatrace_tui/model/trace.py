@@ -62,7 +62,7 @@ class Trace:
         self.trace_id, self.now, self._found = trace_id, now, found
         self._fold = fold_events(events)
         self.spans: Mapping[str, Span] = self._fold.spans
-        self._tree = SpanTree(self._fold.spans, self._fold.unplaced, self._fold.when)
+        self._tree = SpanTree(self._fold.spans, self._fold.unplaced)
         self._index = SpanIndex(self.spans, self._fold.notable, self._tree.children)
         self._sagas = Sagas(self._tree, self._index)
         self._failures = Failures(self._tree, self._index, self._sagas)

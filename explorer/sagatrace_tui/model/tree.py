@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
 from typing import Final, TypeVar
 
-from sagatrace.events import TraceEvent
 from sagatrace_tui.model.answers import Anomaly
 from sagatrace_tui.model.span import Span
 from sagatrace_tui.model.text import counted, listed
@@ -22,13 +21,11 @@ _SKEW: Final = 10_000
 class SpanTree:
     """The place of each span. `children` also holds, under parents never seen, the orphans that name them.
 
-    `spans` must be in the order of their first events; `unplaced` are those that may have come before their parent;
-    `when` returns an event's time as text that sorts.
+    `spans` must be in the order of their first events; `unplaced` are those that may have come before their parent.
     """
 
-    def __init__(self, spans: dict[str, Span], unplaced: list[str], when: Callable[[TraceEvent], str]) -> None:
-        self.spans = spans
-        self._unplaced, self.when = unplaced, when
+    def __init__(self, spans: dict[str, Span], unplaced: list[str]) -> None:
+        self.spans, self._unplaced = spans, unplaced
         self.cycles: list[tuple[str, ...]] = []
         self._cut: set[str] = set()
         self._cut_cycles()
@@ -86,7 +83,7 @@ class SpanTree:
     def began(self, span_id: str) -> tuple[str, str]:
         """Return when a span began, in a form that sorts spans."""
         first = self.spans[span_id].events[0]
-        return self.when(first), first.id
+        return first.timestamp, first.id
 
     def walk(self) -> Iterator[tuple[int, str]]:
         """Yield every span once, as (depth, span id), in tree order. The id of a missing parent has depth 0."""
