@@ -264,3 +264,15 @@ def test_silence_ends_a_trace_without_an_event() -> None:
     assert (trace.verdict, trace.ended_at) == ("running", None)
     trace = build_trace("T", [first], now=first.micros + IDLE + 1)
     assert (trace.verdict, [one.kind for one in trace.anomalies]) == ("unknown", ["never_ended"])
+
+
+def test_a_saga_killed_while_it_undid_itself_is_unconfirmed_before_the_trace_ends() -> None:
+    events = events_of("""
+    loan     0..
+      buy    1..6 failed job exec=x
+        pay  2.. saga exec=x unwind=4.. +refund
+      send   5.. job
+    """)
+    trace = build_trace("T", events, now=START + 7_000_000)
+    assert [(one.span_id, one.code) for one in trace.still_standing] == [("pay", "unconfirmed")]
+    assert [(row.span_id, row.outcome) for row in trace.compensations] == [("pay", "unconfirmed")]

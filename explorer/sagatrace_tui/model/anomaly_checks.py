@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from sagatrace_tui.model.answers import Anomaly
 from sagatrace_tui.model.fold import Fold
 from sagatrace_tui.model.index import SpanIndex
 from sagatrace_tui.model.silence import dated_ahead
+from sagatrace_tui.model.span import Span
 from sagatrace_tui.model.text import counted, length, listed
 
 __all__ = ["event_anomalies", "never_ended", "span_anomalies"]
@@ -40,11 +41,10 @@ def span_anomalies(fold: Fold, index: SpanIndex, now: int) -> Iterator[Anomaly]:
         yield Anomaly("clock_skew", tuple(span.span_id for span in ahead), detail)
 
 
-def never_ended(index: SpanIndex, never_ran: Mapping[str, str]) -> Iterator[Anomaly]:
+def never_ended(going_on: Iterable[str], spans: Mapping[str, Span]) -> Iterator[Anomaly]:
     """Yield the open spans of a trace that has ended."""
-    spans = [index.spans[one] for one in index.open if one not in never_ran]
-    if spans:
-        spans.sort(key=lambda span: (span.first_at, span.span_id))
-        names = listed([f"{span.name} ({span.status})" for span in spans])
-        detail = f"{counted(len(spans), 'span')} never ended: {names}"
-        yield Anomaly("never_ended", tuple(span.span_id for span in spans), detail)
+    never = sorted((spans[one] for one in going_on), key=lambda span: (span.first_at, span.span_id))
+    if never:
+        names = listed([f"{span.name} ({span.status})" for span in never])
+        detail = f"{counted(len(never), 'span')} never ended: {names}"
+        yield Anomaly("never_ended", tuple(span.span_id for span in never), detail)

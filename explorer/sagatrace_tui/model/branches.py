@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from sagatrace_tui.model.answers import Outcome
 from sagatrace_tui.model.compensation import Steps
 from sagatrace_tui.model.failures import Failures
 from sagatrace_tui.model.index import SpanIndex
@@ -120,14 +119,10 @@ class Branches:
         around = above if undo_id in self._index.unwound else above[1:]
         for one in reversed(around):
             if self._spans[one].status in ("success", "running") and self._spans[one].was_retried:
-                began, until = self._spans[one].attempt_at(self._began_at(undo_id))
+                began, until = self._spans[one].attempt_at(self._spans[undo_id].undo_beginning[0])
                 if until is not None:
                     return _Branch(one, began, until)
         return None
-
-    def _began_at(self, undo_id: str) -> int:
-        own = self._spans[undo_id].own_compensation_at if undo_id in self._index.unwound else None
-        return self._spans[undo_id].first_at if own is None else own
 
     def _is_in(self, span_id: str, branches: set[_Branch]) -> bool:
         if not branches or span_id not in self._spans:
@@ -154,7 +149,7 @@ class Branches:
         undos = steps.undos_in_order(step)
         if any(steps.is_reverted(one) for one in undos):
             return False
-        return steps.was_tried_in_vain(step) or any(_is_begun(steps.outcome_of(one, ended=True)) for one in undos)
+        return steps.was_tried_in_vain(step) or any(steps.outcome_of(one) != "not_started" for one in undos)
 
     def _is_replaced(self, step: str, branch: str) -> bool:
         """Return whether a failed branch was replaced by a sibling in which the step succeeded as well."""
@@ -178,7 +173,7 @@ class Branches:
 
     def _triggers(self, undo_id: str) -> Iterator[str]:
         """Yield the recovered failures that came before a compensation, in a span that holds it and went on."""
-        undo, began = self._spans[undo_id], self._began_at(undo_id)
+        undo, began = self._spans[undo_id], self._spans[undo_id].undo_beginning[0]
         around = {undo_id, *self._tree.ancestors_of(undo_id)}
         if undo.original_span_id is not None:
             around.update(self._tree.ancestors_of(undo.original_span_id))
@@ -196,7 +191,7 @@ class Branches:
     def _unsettled(self, undo: Span, steps: Steps) -> str | None:
         if not undo.has_begun or any(self._answers_for(undo, one) for one in self._tree.below(undo.span_id)):
             return None
-        outcome = steps.outcome_of(undo.span_id, ended=True)
+        outcome = steps.outcome_of(undo.span_id)
         if outcome == "compensated":
             return None
         if outcome == "failed" and undo.state.group and steps.retries.recovered_within(undo.span_id):
@@ -209,7 +204,3 @@ class Branches:
         """Return whether a span below a compensation says how it went: one that names a step; in a group, any."""
         is_undo = undo.state.group and span_id in self._index.undoing
         return is_undo or self._spans[span_id].original_span_id is not None
-
-
-def _is_begun(outcome: Outcome) -> bool:
-    return outcome != "not_started"

@@ -24,12 +24,15 @@ _NEVER: Final = -(2**63)
 class Failures:
     """The failed spans of a trace. `live` holds those that count, each with its end.
 
-    `count_also` adds failures that were recovered and count all the same.
+    `count_also` adds failures that were recovered and count all the same. `never_ran` are the queued spans that will
+    never start, each with the dependency that failed or never ran itself; `going_on` are the other open ones.
     """
 
     def __init__(self, tree: SpanTree, index: SpanIndex, sagas: Sagas) -> None:
         self._tree, self._spans, self._index, self._sagas = tree, tree.spans, index, sagas
         self.retries = Retries(tree, index)
+        self.never_ran = self._find_never_ran()
+        self.going_on = index.open - self.never_ran.keys()
         self.live = self._find_live()
         self._find_below()
         if parents := self._failed_for_a_replaced_child():
@@ -69,8 +72,7 @@ class Failures:
             roles[cause] = "cause"
         return roles
 
-    def never_ran(self) -> Mapping[str, str]:
-        """Return the queued spans that will never start, each with the dependency that failed or never ran itself."""
+    def _find_never_ran(self) -> Mapping[str, str]:
         waiting: dict[str, list[str]] = {}
         for span_id in sorted(self._index.open):
             span = self._spans[span_id]

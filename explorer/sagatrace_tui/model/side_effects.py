@@ -12,10 +12,10 @@ import re
 from collections.abc import Mapping
 from typing import Final, Literal
 
-from sagatrace_tui.model.answers import Effect
 from sagatrace_tui.model.event_data import data_of
 from sagatrace_tui.model.index import SpanIndex
 from sagatrace_tui.model.span import Span
+from sagatrace_tui.model.text import clock
 from sagatrace_tui.model.tree import SpanTree
 
 __all__ = ["SideEffects", "ended_unknown"]
@@ -53,27 +53,33 @@ class SideEffects:
         spans = (self._spans[one] for one in self.of(step))
         return any(span.is_open or not span.was_over_by(moment) for span in spans)
 
-    def strongest(self, step: str, *, ended: bool) -> Effect | None:
-        """Return what suggests most strongly that a step had an effect, in a trace that has ended or not."""
+    def strongest(self, step: str, *, ended: bool) -> tuple[str, bool] | None:
+        """Return what suggests most strongly that a step had an effect, in words, and whether it leaves no doubt.
+
+        Give whether the trace has `ended`. The result is None where nothing suggests an effect.
+        """
         trails = self.of(step)
         for trail in ("late", "open", "unknown", "done"):
             spans = [self._spans[one] for one, kind in trails.items() if kind == trail]
             if spans:
                 first = min(spans, key=lambda span: (span.over_at, span.span_id))
-                return self._effect(step, trail, first, len(spans), ended=ended)
+                name = f"{'job ' if first.state.kind == 'job' else ''}{first.name}"
+                more = f" (and {len(spans) - 1} more)" if len(spans) > 1 else ""
+                return self._words(trail, first, f"its {name}{more}", step, ended=ended), trail == "late"
         return None
 
-    def _effect(self, step: str, trail: _Trail, span: Span, count: int, *, ended: bool) -> Effect:
-        detail = ""
+    def _words(self, trail: _Trail, span: Span, name: str, step: str, *, ended: bool) -> str:
+        end = "failed" if self._spans[step].has_failed else "ended"
+        if trail == "late":
+            return f"{name} completed at {clock(span.over_at)}, after it had {end}: it took effect"
+        if trail == "done":
+            return f"{name} completed at {clock(span.over_at)}, before it {end}: it may have taken effect"
         if trail == "unknown":
-            detail = _unknown_error(span) or ("its worker was lost" if span.is_presumed else span.status)
-        elif trail == "open":
-            detail = "never ended" if ended else "still running"
-        kind: Literal["late", "open", "waiting", "unknown", "done"] = trail
-        if trail == "open" and not span.has_begun:
-            kind, detail = "waiting", "was never taken" if ended else "is still waiting"
-        is_job, step_failed = span.state.kind == "job", self._spans[step].has_failed
-        return Effect(kind, span.name, is_job, count, span.over_at, detail, step_failed)
+            why = _unknown_error(span) or ("its worker was lost" if span.is_presumed else span.status)
+            return f"the outcome of {name} is unknown ({why}): it may have taken effect"
+        if span.has_begun:
+            return f"{name} {'never ended' if ended else 'is still running'}: it may have taken effect"
+        return f"{name} {'was never taken' if ended else 'is still waiting'}: it may still run"
 
     def _search(self, step: str) -> dict[str, _Trail]:
         """Look at all below a step that is neither undoing nor a step itself."""

@@ -157,14 +157,22 @@ class Span(msgspec.Struct, eq=False, gc=False):
     @property
     def ending(self) -> When:
         """When it ended, in a form that sorts spans."""
-        seq = data_of(self.closing_event).seq
-        return self.over_at, seq if isinstance(seq, int) else 0, self.span_id
+        return self._when(self.over_at, self.closing_event)
 
     @property
     def beginning(self) -> When:
         """When it began, in a form that sorts spans."""
-        seq = data_of(self.events[0]).seq
-        return self.first_at, seq if isinstance(seq, int) else 0, self.span_id
+        return self._when(self.first_at, self.events[0])
+
+    @property
+    def undo_beginning(self) -> When:
+        """When it began to undo, in that form: of a span that reports its own compensation, when that began."""
+        own = next(filter(None, self.unwound), None) if self.original_span_id is None else None
+        return self.beginning if own is None else (own.micros, 0, self.span_id)
+
+    def _when(self, moment: int, event: TraceEvent) -> When:
+        seq = data_of(event).seq
+        return moment, seq if isinstance(seq, int) else 0, self.span_id
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:
@@ -235,12 +243,6 @@ class Span(msgspec.Struct, eq=False, gc=False):
         return max(before) if len(before) > 1 else None, min(after, default=None)
 
     @property
-    def own_compensation_at(self) -> int | None:
-        """The time it began to undo itself, as it reports under its own id."""
-        event = next((event for event in self.unwound if event is not None), None)
-        return None if event is None else event.micros
-
-    @property
     def is_presumed(self) -> bool:
         """Whether its end was inferred, as that of a lost worker's job."""
         closing = self.closing_event
@@ -259,7 +261,7 @@ class Span(msgspec.Struct, eq=False, gc=False):
 
     @property
     def unwound(self) -> tuple[TraceEvent | None, TraceEvent | None]:
-        """The start and the end of the compensation that it reports under its own id; of a compensation, none."""
+        """The start and the end of the compensation that it reports under its own id."""
         return self._read().unwound if self.state.unwinding else (None, None)
 
     @property
