@@ -11,9 +11,8 @@ from dataclasses import dataclass
 
 from sagatrace_tui.model.compensation import Steps
 from sagatrace_tui.model.failures import Failures
-from sagatrace_tui.model.index import SpanIndex
 from sagatrace_tui.model.span import Span
-from sagatrace_tui.model.tree import SpanTree
+from sagatrace_tui.model.tree import SpanIndex
 
 __all__ = ["Branches"]
 
@@ -33,8 +32,8 @@ class _Branch:
 class Branches:
     """Answers for the undoing as a whole, and for sagas that succeeded. `live` is read before failures are added."""
 
-    def __init__(self, tree: SpanTree, index: SpanIndex, failures: Failures) -> None:
-        self._tree, self._spans, self._index, self._failures = tree, tree.spans, index, failures
+    def __init__(self, index: SpanIndex, failures: Failures) -> None:
+        self._index, self._tree, self._spans, self._failures = index, index.tree, index.spans, failures
         self._live = frozenset(failures.live) if index.has_undoing else frozenset()
         self._has_any = bool(index.recovered or index.again or (index.has_undoing and failures.recovered))
 

@@ -7,12 +7,11 @@ from heapq import nsmallest
 from typing import Final, Literal
 
 from sagatrace_tui.model.answers import Outcome
-from sagatrace_tui.model.index import SpanIndex
 from sagatrace_tui.model.retries import Retries
 from sagatrace_tui.model.side_effects import SideEffects, ended_unknown
 from sagatrace_tui.model.span import Span
 from sagatrace_tui.model.text import SHOWN
-from sagatrace_tui.model.tree import SpanTree
+from sagatrace_tui.model.tree import SpanIndex
 
 __all__ = ["StepState", "Steps", "in_order_of_end"]
 
@@ -30,15 +29,21 @@ class Steps:
     A try to undo is named by its span: a compensation, or the step itself where that reports its own one.
     """
 
-    def __init__(self, tree: SpanTree, index: SpanIndex, never_ran: Mapping[str, str], *, ended: bool) -> None:
-        self._tree, self._spans, self._index, self.never_ran, self.ended = tree, tree.spans, index, never_ran, ended
-        self.effects = SideEffects(tree, index)
+    def __init__(self, index: SpanIndex, never_ran: Mapping[str, str], *, ended: bool) -> None:
+        self._index, self._tree, self._spans, self.never_ran, self.ended = (
+            index,
+            index.tree,
+            index.spans,
+            never_ran,
+            ended,
+        )
+        self.effects = SideEffects(index)
         self._left_behind: dict[str, list[Span]] = {}
         self._outcomes: dict[str, Outcome] = {}
         self._reverted: dict[str, bool] = {}
         self._undone_at: dict[str, int] = {}
         self.states: dict[str, StepState] = {}
-        self.retries = Retries(tree, index)
+        self.retries = Retries(index)
         self._find_left_behind()
         self._decide()
 

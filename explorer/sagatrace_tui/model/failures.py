@@ -10,11 +10,10 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 from sagatrace_tui.model.answers import Role
-from sagatrace_tui.model.index import SpanIndex
 from sagatrace_tui.model.retries import Retries
 from sagatrace_tui.model.sagas import Sagas
 from sagatrace_tui.model.span import When
-from sagatrace_tui.model.tree import SpanTree
+from sagatrace_tui.model.tree import SpanIndex
 
 __all__ = ["Failures"]
 
@@ -28,9 +27,9 @@ class Failures:
     never start, each with the dependency that failed or never ran itself; `going_on` are the other open ones.
     """
 
-    def __init__(self, tree: SpanTree, index: SpanIndex, sagas: Sagas) -> None:
-        self._tree, self._spans, self._index, self._sagas = tree, tree.spans, index, sagas
-        self.retries = Retries(tree, index)
+    def __init__(self, index: SpanIndex, sagas: Sagas) -> None:
+        self._index, self._tree, self._spans, self._sagas = index, index.tree, index.spans, sagas
+        self.retries = Retries(index)
         self.never_ran = self._find_never_ran()
         self.going_on = index.open - self.never_ran.keys()
         self.live = self._find_live()

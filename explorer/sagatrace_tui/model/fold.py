@@ -15,7 +15,6 @@ import msgspec
 from sagatrace.errors import EventError
 from sagatrace.events import TraceEvent, encode_event
 from sagatrace_tui.model.event_data import data_of, execution_of, links_of_all
-from sagatrace_tui.model.interruption import interrupt_open_spans
 from sagatrace_tui.model.runs import split_runs
 from sagatrace_tui.model.span import Span
 from sagatrace_tui.model.span_state import NEW, State, mark_of, state_after
@@ -66,7 +65,6 @@ def fold_events(events: Iterable[TraceEvent]) -> Fold:
     _link(ordered, fold)
     fold.notable = [span for span in fold.spans.values() if not span.state.plain or span.is_linked]
     _separate_runs(fold)
-    interrupt_open_spans(fold.notable, fold.spans, ordered)
     return fold
 
 

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections import defaultdict
 from itertools import dropwhile, pairwise, takewhile
 
-from sagatrace_tui.model.index import SpanIndex
 from sagatrace_tui.model.span import Span
-from sagatrace_tui.model.tree import SpanTree
+from sagatrace_tui.model.tree import SpanIndex
 
 __all__ = ["Retries"]
 
@@ -22,8 +21,8 @@ class Retries:
     Failed children of `parents_not_retried` count as not replaced: their parent failed, and nothing else below it did.
     """
 
-    def __init__(self, tree: SpanTree, index: SpanIndex) -> None:
-        self._tree, self._spans, self._index = tree, tree.spans, index
+    def __init__(self, index: SpanIndex) -> None:
+        self._index, self._tree, self._spans = index, index.tree, index.spans
         self._known: dict[str, str | None] = {}
         self._tries: dict[str, dict[str, list[Span]]] = {}
         self.parents_not_retried: set[str] = set()

@@ -6,12 +6,11 @@ from collections.abc import Iterator
 
 from sagatrace_tui.model.answers import Anomaly
 from sagatrace_tui.model.compensation import Steps
-from sagatrace_tui.model.index import SpanIndex
 from sagatrace_tui.model.rollback_order import UndoneStep, swapped_pairs
 from sagatrace_tui.model.side_effects import ended_unknown
 from sagatrace_tui.model.span import Span
 from sagatrace_tui.model.text import listed
-from sagatrace_tui.model.tree import SpanTree
+from sagatrace_tui.model.tree import SpanIndex
 
 __all__ = ["RollbackChecks"]
 
@@ -22,8 +21,8 @@ _Windows = dict[int | None, int]
 class RollbackChecks:
     """Every check of the undoing, in a fixed order."""
 
-    def __init__(self, tree: SpanTree, index: SpanIndex, steps: Steps) -> None:
-        self._tree, self._spans, self._index, self._steps = tree, tree.spans, index, steps
+    def __init__(self, index: SpanIndex, steps: Steps) -> None:
+        self._index, self._tree, self._spans, self._steps = index, index.tree, index.spans, steps
 
     def anomalies(self) -> Iterator[Anomaly]:
         """Yield what is wrong."""

@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sagatrace_tui.model.index import SpanIndex
 from sagatrace_tui.model.span import Span
-from sagatrace_tui.model.tree import SpanTree
+from sagatrace_tui.model.tree import SpanIndex
 
 __all__ = ["Saga", "Sagas"]
 
@@ -31,11 +30,11 @@ class Sagas:
     `silent_jobs` succeeded although their saga did not: their success recovers nothing.
     """
 
-    def __init__(self, tree: SpanTree, index: SpanIndex) -> None:
-        self._tree, self._spans, self._index = tree, tree.spans, index
+    def __init__(self, index: SpanIndex) -> None:
+        self._index, self._tree, self._spans = index, index.tree, index.spans
         self.undo_jobs: set[str] = set()
         for job in self._undo_jobs():
-            self.undo_jobs.update((job, *tree.below(job)))
+            self.undo_jobs.update((job, *self._tree.below(job)))
         self.silent_jobs = set(self._silent_jobs())
         self.all = [Saga(tuple(roots), tuple(map(self._deciding, roots))) for roots in self._grouped()]
         self._places = {root: place for place, saga in enumerate(self.all) for root in saga.roots}
@@ -44,8 +43,7 @@ class Sagas:
         """Return the place in `all` of the saga that a span belongs to; -1 if several sagas could claim it."""
         if len(self.all) < 2:
             return len(self.all) - 1
-        *_, top = (span_id, *self._tree.ancestors_of(span_id))
-        return self._places.get(top, -1)
+        return self._places.get(self._tree.top_of(span_id), -1)
 
     def place_of_step(self, step: str) -> int:
         """Return the place of a step's saga; of a step that was never seen, that of its compensation."""

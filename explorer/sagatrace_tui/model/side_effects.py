@@ -13,10 +13,9 @@ from collections.abc import Mapping
 from typing import Final, Literal
 
 from sagatrace_tui.model.event_data import data_of
-from sagatrace_tui.model.index import SpanIndex
 from sagatrace_tui.model.span import Span
 from sagatrace_tui.model.text import clock
-from sagatrace_tui.model.tree import SpanTree
+from sagatrace_tui.model.tree import SpanIndex
 
 __all__ = ["SideEffects", "ended_unknown"]
 
@@ -38,8 +37,8 @@ _UNKNOWN: Final = re.compile(
 class SideEffects:
     """Per step, the spans below it that suggest an effect. Worked out when first asked for."""
 
-    def __init__(self, tree: SpanTree, index: SpanIndex) -> None:
-        self._spans, self._tree, self._index = tree.spans, tree, index
+    def __init__(self, index: SpanIndex) -> None:
+        self._index, self._tree, self._spans = index, index.tree, index.spans
         self._trails: dict[str, dict[str, _Trail]] = {}
 
     def of(self, step: str) -> Mapping[str, _Trail]:

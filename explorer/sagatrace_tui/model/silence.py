@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from sagatrace.events import TraceEvent
-from sagatrace_tui.model.index import SpanIndex
 from sagatrace_tui.model.span import Span
+from sagatrace_tui.model.tree import SpanIndex
 
 __all__ = ["IDLE", "are_closed", "dated_ahead", "is_idle", "silence"]
 

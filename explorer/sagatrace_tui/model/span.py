@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -14,7 +13,7 @@ from sagatrace_tui.model.attempts import Attempt, Reading, read_attempts
 from sagatrace_tui.model.event_data import data_of, ids_in, text_of
 from sagatrace_tui.model.span_state import SpanKind, SpanStatus, State, mark_of
 
-__all__ = ["REPORTED_LATE", "Attempt", "Interruption", "Span", "SpanKind", "SpanStatus", "When"]
+__all__ = ["REPORTED_LATE", "Attempt", "Span", "SpanKind", "SpanStatus", "When"]
 
 REPORTED_LATE: Final = 100_000
 """Microseconds between a job's end and the latest moment its end event may carry: many times what a worker needs."""
@@ -24,20 +23,12 @@ When = tuple[int, int, str]
 """A moment that sorts spans: microseconds, then `seq` for equal times, then the span's id."""
 
 
-@dataclass(frozen=True, slots=True)
-class Interruption:
-    """The end of the RQ execution that a span was opened in; `at` is microseconds since 1970."""
-
-    at: int
-    reason: str | None
-    error_type: str | None
-
-
 class Span(msgspec.Struct, eq=False, gc=False):
     """One unit of work. Times are microseconds since 1970; `events` are in order of (time, id).
 
     Do not change a span: its trace is a value. `run` counts the runs of a job id that ran more than once, from 1; it is
-    0 for any other span. The span id of the n-th run is `JOB_ID#n` from the second on.
+    0 for any other span. The span id of the n-th run is `JOB_ID#n` from the second on. `interruption` is the event that
+    ended the RQ execution in which it was opened, if it was open then.
     """
 
     span_id: str
@@ -47,7 +38,7 @@ class Span(msgspec.Struct, eq=False, gc=False):
     original_span_id: str | None = None
     compensation: str | None = None
     run: int = 0
-    interruption: Interruption | None = None
+    interruption: TraceEvent | None = None
     _name: str | None = None
     _reading: Reading | None = None
     _over_at: int | None = None
@@ -70,7 +61,7 @@ class Span(msgspec.Struct, eq=False, gc=False):
         """The status by its events; `interrupted` if it was open when its RQ execution ended."""
         if self.interruption is not None:
             return "interrupted"
-        return self._read().status if self.state.irregular else self.state.status
+        return self.reading.status if self.state.irregular else self.state.status
 
     @property
     def name(self) -> str:
@@ -94,19 +85,17 @@ class Span(msgspec.Struct, eq=False, gc=False):
     @property
     def enqueued_at(self) -> int | None:
         """The time it was first enqueued."""
-        waits = self._read().waits
+        waits = self.reading.waits
         return waits[0].event.micros if waits else None
 
     @property
     def due_at(self) -> int | None:
         """The time a queued span is to start, or to be retried, if an event gives one."""
-        if self.status != "queued":
-            return None
-        for event in reversed(self.events):
-            kind, phase = mark_of(event.event_type, event.status).kind, split_event_type(event.event_type)[1]
-            if kind == "retry":
+        for event in reversed(self.events) if self.status == "queued" else ():
+            phase = split_event_type(event.event_type)[1]
+            if phase == "retrying":
                 return _moment(data_of(event).next_at)
-            if kind == "wait":
+            if phase in ("enqueued", "scheduled", "deferred"):
                 return _moment(data_of(event).scheduled_for) if phase == "scheduled" else None
         return None
 
@@ -130,7 +119,7 @@ class Span(msgspec.Struct, eq=False, gc=False):
     def over_at(self) -> int:
         """The time it ended; of a point, and where no end is known, the time of its latest event."""
         if self.interruption is not None:
-            return max(self.interruption.at, self.last_at)
+            return max(self.interruption.micros, self.last_at)
         if self._over_at is None:
             self._over_at = self.closing_event.micros
         return self._over_at
@@ -148,7 +137,7 @@ class Span(msgspec.Struct, eq=False, gc=False):
     def closing_event(self) -> TraceEvent:
         """The event that ended it; while there is none, its latest."""
         if self.state.irregular:
-            return self._read().closing or self.events[-1]
+            return self.reading.closing or self.events[-1]
         for event in reversed(self.events):
             if mark_of(event.event_type, event.status).kind == "end":
                 return event
@@ -177,21 +166,22 @@ class Span(msgspec.Struct, eq=False, gc=False):
     @property
     def attempts(self) -> tuple[Attempt, ...]:
         """Each attempt, in order."""
-        return self._read().attempts
+        return self.reading.attempts
 
     @property
     def error(self) -> str | None:
         """The error it failed with; of an interrupted span the reason its execution gives; None after success."""
-        if self.interruption is not None:
-            return self.interruption.reason
-        return self._last_text("error") if self._is_unsuccessful else None
+        if self.interruption is None:
+            return self._last_text("error") if self.status not in ("success", "point") else None
+        data, phase = data_of(self.interruption), split_event_type(self.interruption.event_type)[1]
+        return text_of(data.error) or text_of(data.reason) or f"its RQ execution ended: {phase}"
 
     @property
     def error_type(self) -> str | None:
         """The type of that error; None after success."""
-        if self.interruption is not None:
-            return self.interruption.error_type
-        return self._last_text("error_type") if self._is_unsuccessful else None
+        if self.interruption is None:
+            return self._last_text("error_type") if self.status not in ("success", "point") else None
+        return text_of(data_of(self.interruption).error_type)
 
     @property
     def reason(self) -> str | None:
@@ -202,11 +192,6 @@ class Span(msgspec.Struct, eq=False, gc=False):
     def attempt_error(self) -> str | None:
         """The error of its last failed attempt, whatever its own end."""
         return next((attempt.error for attempt in reversed(self.attempts) if attempt.error), None)
-
-    @property
-    def has_failed_attempt(self) -> bool:
-        """Whether any of its attempts failed, whatever its own end."""
-        return any(attempt.failed for attempt in self.attempts)
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -255,14 +240,9 @@ class Span(msgspec.Struct, eq=False, gc=False):
         return None if enqueued is None or started is None else max(0, started - enqueued)
 
     @property
-    def fault(self) -> str | None:
-        """`conflicting_outcomes` or `duplicate` where one attempt has two ends."""
-        return self._read().fault if self.state.irregular else None
-
-    @property
     def unwound(self) -> tuple[TraceEvent | None, TraceEvent | None]:
         """The start and the end of the compensation that it reports under its own id."""
-        return self._read().unwound if self.state.unwinding else (None, None)
+        return self.reading.unwound if self.state.unwinding else (None, None)
 
     @property
     def dependencies(self) -> tuple[str, ...]:
@@ -278,14 +258,8 @@ class Span(msgspec.Struct, eq=False, gc=False):
     @property
     def place(self) -> Place:
         """Where it ran last."""
-        attempt, allowed = self._last("attempt"), self._last("attempts_allowed")
-        return Place(
-            self._last_text("worker"),
-            self._last_text("queue"),
-            self._last_text("host"),
-            attempt if isinstance(attempt, int) else None,
-            allowed if isinstance(allowed, int) else None,
-        )
+        text, number = self._last_text, self._last_number
+        return Place(text("worker"), text("queue"), text("host"), number("attempt"), number("attempts_allowed"))
 
     @property
     def data(self) -> dict[str, Any]:
@@ -299,22 +273,24 @@ class Span(msgspec.Struct, eq=False, gc=False):
         return merged
 
     @property
-    def _is_unsuccessful(self) -> bool:
-        return self.status not in ("success", "point")
-
-    def _read(self) -> Reading:
+    def reading(self) -> Reading:
+        """What all its events say together."""
         if self._reading is None:
             self._reading = read_attempts(self.events)
         return self._reading
 
     def _last(self, key: str) -> object:
-        for data in reversed(self._read().data):
+        for data in reversed(self.reading.data):
             if (value := getattr(data, key)) is not None:
                 return value
         return None
 
     def _last_text(self, key: str) -> str | None:
         return text_of(self._last(key))
+
+    def _last_number(self, key: str) -> int | None:
+        value = self._last(key)
+        return value if isinstance(value, int) else None
 
     def link(self, original: object, compensation: object) -> None:
         """Take what an event says of the step it undoes, and of what would undo it. A span cannot undo itself."""

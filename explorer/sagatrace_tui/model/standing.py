@@ -8,10 +8,9 @@ from collections.abc import Iterable
 from sagatrace_tui.model.answers import Code, Compensation, Outcome, Place, Standing
 from sagatrace_tui.model.compensation import Steps, in_order_of_end
 from sagatrace_tui.model.event_data import EventData, data_of, text_of
-from sagatrace_tui.model.index import SpanIndex
 from sagatrace_tui.model.side_effects import ended_unknown
 from sagatrace_tui.model.span import Span
-from sagatrace_tui.model.tree import SpanTree
+from sagatrace_tui.model.tree import SpanIndex
 
 __all__ = ["StepLists", "fate_of"]
 
@@ -22,8 +21,8 @@ _Reached = dict[str | None, tuple[int, int]]
 class StepLists:
     """Makes these lists."""
 
-    def __init__(self, tree: SpanTree, index: SpanIndex, steps: Steps) -> None:
-        self._tree, self._spans, self._index, self._steps = tree, tree.spans, index, steps
+    def __init__(self, index: SpanIndex, steps: Steps) -> None:
+        self._index, self._tree, self._spans, self._steps = index, index.tree, index.spans, steps
 
     def standing(self, steps: Iterable[str]) -> list[Standing]:
         """Return these steps in the order they ended, each with the reason why it still stands."""

@@ -12,21 +12,21 @@ from functools import cached_property
 from typing import Final
 
 from sagatrace.events import TraceEvent
-from sagatrace_tui.model.anomaly_checks import event_anomalies, never_ended, span_anomalies
+from sagatrace_tui.model.anomaly_checks import event_anomalies, never_ended, span_anomalies, tree_anomalies
 from sagatrace_tui.model.answers import Anomaly, Compensation, NeverRan, Role, Standing, TraceStatus, Verdict
 from sagatrace_tui.model.branches import Branches
 from sagatrace_tui.model.collector import collector_paused
 from sagatrace_tui.model.compensation import Steps, StepState, in_order_of_end
 from sagatrace_tui.model.failures import Failures
 from sagatrace_tui.model.fold import fold_events
-from sagatrace_tui.model.index import SpanIndex
+from sagatrace_tui.model.interruption import interrupt_open_spans
 from sagatrace_tui.model.rollback_checks import RollbackChecks
 from sagatrace_tui.model.sagas import Saga, Sagas
 from sagatrace_tui.model.sentence import Sentence
 from sagatrace_tui.model.silence import are_closed, is_idle, silence
 from sagatrace_tui.model.span import Span
 from sagatrace_tui.model.standing import StepLists, fate_of
-from sagatrace_tui.model.tree import SpanTree
+from sagatrace_tui.model.tree import SpanIndex, SpanTree
 from sagatrace_tui.model.verdict import JudgedSaga, verdict_of, with_standing, worst
 
 __all__ = ["Trace", "build_trace"]
@@ -67,12 +67,13 @@ class Trace:
         tree = self._tree = SpanTree(fold.spans, fold.unplaced)
         self.children: Mapping[str, Sequence[str]] = tree.children
         self.roots, self.missing_parents = tree.roots, tree.missing_parents
-        index = self._index = SpanIndex(self.spans, fold.notable, tree.children)
-        self._sagas = Sagas(tree, index)
-        self._failures = Failures(tree, index, self._sagas)
+        interrupt_open_spans(fold.notable, tree, fold.events)
+        index = self._index = SpanIndex(tree, fold.notable)
+        self._sagas = Sagas(index)
+        self._failures = Failures(index, self._sagas)
         self.ended = not self.spans or (bool(self._sagas.all) and not self._failures.going_on) or self.is_idle(now)
-        self._steps = Steps(tree, index, self._failures.never_ran, ended=self.ended)
-        self._branches = Branches(tree, index, self._failures)
+        self._steps = Steps(index, self._failures.never_ran, ended=self.ended)
+        self._branches = Branches(index, self._failures)
         self.event_count, self.error_count = len(fold.events), len(index.failed)
         self.started_at = fold.events[0].micros if fold.events else None
         self.last_at = fold.events[-1].micros if fold.events else None
@@ -230,7 +231,7 @@ class Trace:
 
     @cached_property
     def _lists(self) -> StepLists:
-        return StepLists(self._tree, self._index, self._steps)
+        return StepLists(self._index, self._steps)
 
     @cached_property
     def summary(self) -> str:
@@ -252,11 +253,11 @@ class Trace:
     @cached_property
     def anomalies(self) -> tuple[Anomaly, ...]:
         """What is wrong with it: what was found while reading, then events and spans, then the undoing."""
-        found = [*self._found, *event_anomalies(self._fold), *self._tree.anomalies()]
+        found = [*self._found, *event_anomalies(self._fold), *tree_anomalies(self._tree)]
         found += span_anomalies(self._fold, self._index, self.now)
         if self.ended:
             found += never_ended(self._failures.going_on, self.spans)
-        found += RollbackChecks(self._tree, self._index, self._steps).anomalies()
+        found += RollbackChecks(self._index, self._steps).anomalies()
         if self.status in ("success", "unknown") and (undos := tuple(self._branches.outside())):
             found.append(Anomaly("green_but_compensated", undos, "the saga reported success, yet compensation began"))
         return tuple(found)
