@@ -8,7 +8,7 @@ from typing import Final
 
 from sagatrace_tui.model.answers import Anomaly
 from sagatrace_tui.model.fold import Fold
-from sagatrace_tui.model.silence import dated_ahead
+from sagatrace_tui.model.silence import IDLE
 from sagatrace_tui.model.span import Span
 from sagatrace_tui.model.text import counted, length, listed
 from sagatrace_tui.model.tree import SpanIndex, SpanTree
@@ -38,7 +38,8 @@ def span_anomalies(fold: Fold, index: SpanIndex, now: int) -> Iterator[Anomaly]:
             ends = "two ends that disagree" if fault == "conflicting_outcomes" else "the same end twice"
             yield Anomaly(fault, (span.span_id,), f"{span.name} has {ends}; {span.status} is taken")
     is_ahead = bool(fold.events) and fold.events[-1].micros > now
-    ahead = dated_ahead(list(fold.spans.values()), now) if is_ahead else []
+    ahead = [span for span in fold.spans.values() if span.last_at > now + IDLE] if is_ahead else []
+    ahead.sort(key=lambda span: (-span.last_at, span.span_id))
     if ahead:
         have = "1 span has" if len(ahead) == 1 else f"{len(ahead)} spans have"
         names = listed([span.name for span in ahead])

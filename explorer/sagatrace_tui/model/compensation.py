@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from graphlib import CycleError, TopologicalSorter
 from heapq import nsmallest
 from typing import Final, Literal
 
@@ -30,21 +32,17 @@ class Steps:
     """
 
     def __init__(self, index: SpanIndex, never_ran: Mapping[str, str], *, ended: bool) -> None:
-        self._index, self._tree, self._spans, self.never_ran, self.ended = (
-            index,
-            index.tree,
-            index.spans,
-            never_ran,
-            ended,
-        )
+        self._index, self._tree, self._spans = index, index.tree, index.spans
+        self.never_ran, self.ended = never_ran, ended
         self.effects = SideEffects(index)
         self._left_behind: dict[str, list[Span]] = {}
         self._outcomes: dict[str, Outcome] = {}
-        self._reverted: dict[str, bool] = {}
+        self.reverted: set[str] = set()
         self._undone_at: dict[str, int] = {}
         self.states: dict[str, StepState] = {}
         self.retries = Retries(index)
         self._find_left_behind()
+        self._find_reverted()
         self._decide()
 
     def in_state(self, *states: StepState) -> list[str]:
@@ -127,21 +125,14 @@ class Steps:
         begun = [one for one in self._index.undos_of.get(step, ()) if self._spans[one].has_begun]
         return bool(begun) and all(self.outcome_of(one) != "compensated" for one in begun)
 
-    def is_reverted(self, undo_id: str) -> bool:
-        """Return whether a compensation was undone itself, by one that was not."""
-        undos_of, known = self._index.undos_of, self._reverted
-        if undo_id not in undos_of:
-            return False
-        seen, order = {undo_id}, [undo_id]
-        for one in order:
-            fresh = [undo for undo in undos_of.get(one, ()) if undo not in seen and undo not in known]
-            seen.update(fresh)
-            order.extend(fresh)
-        for one in reversed(order):
-            known[one] = any(
-                not known.get(undo, False) and self.outcome_of(undo) == "compensated" for undo in undos_of.get(one, ())
-            )
-        return known[undo_id]
+    def _find_reverted(self) -> None:
+        """Find the compensations that were undone themselves, by one that was not."""
+        undone = {one: self._index.undos_of[one] for one in self._index.undoing & self._index.undos_of.keys()}
+        with suppress(CycleError):  # of compensations that undo each other, none is known to be undone
+            for one in TopologicalSorter(undone).static_order():
+                undos = undone.get(one, set()) - self.reverted
+                if any(self.outcome_of(undo) == "compensated" for undo in undos):
+                    self.reverted.add(one)
 
     def _find_left_behind(self) -> None:
         """Note, per compensation, the spans below it that ended badly or are open."""
@@ -178,7 +169,7 @@ class Steps:
         return max(ends, default=None)
 
     def _undid(self, undo_id: str, step: str) -> bool:
-        if self.outcome_of(undo_id) != "compensated" or self.is_reverted(undo_id):
+        if self.outcome_of(undo_id) != "compensated" or undo_id in self.reverted:
             return False
         span, over_at = self._spans.get(step), self._spans[undo_id].over_at
         if span is None:
@@ -240,9 +231,8 @@ class Steps:
     @staticmethod
     def went_on_after(step: Span, moment: int) -> bool:
         """Return whether a step whose effect is unknown was at work after that moment."""
-        if step.status == "success" or step.is_open or step.was_over_by(moment) or step.is_presumed:
-            return False
-        return ended_unknown(step)
+        is_over_later = not (step.status == "success" or step.is_open or step.was_over_by(moment) or step.is_presumed)
+        return is_over_later and ended_unknown(step)
 
 
 def in_order_of_end(spans: Mapping[str, Span], steps: Iterable[str]) -> list[str]:

@@ -61,8 +61,7 @@ def fold_events(events: Iterable[TraceEvent]) -> Fold:
     ids = [event.id for event in ordered]
     if not _rise(ids) and len(set(ids)) < len(ids):
         fold.events = ordered = sorted(_merged(ordered, fold), key=_in_order)
-    _fold_states(ordered, fold)
-    _link(ordered, fold)
+    _make_spans(ordered, fold)
     fold.notable = [span for span in fold.spans.values() if not span.state.plain or span.is_linked]
     _separate_runs(fold)
     return fold
@@ -70,9 +69,8 @@ def fold_events(events: Iterable[TraceEvent]) -> Fold:
 
 def fold_span(events: Iterable[TraceEvent], span_id: str | None = None) -> Span:
     """Return the span of these events, which must be at least one, each once, in order of (time, id)."""
-    ordered, fold = list(events), Fold()
-    _fold_states(ordered, fold)
-    _link(ordered, fold)
+    fold = Fold()
+    _make_spans(list(events), fold)
     (span,) = fold.spans.values()
     span.span_id = span_id or span.span_id
     return span
@@ -92,12 +90,11 @@ def _with_fixed_times(events: list[TraceEvent], fold: Fold) -> list[TraceEvent]:
 
 def _with_fixed_time(event: TraceEvent, fold: Fold) -> TraceEvent | None:
     try:
-        timestamp = iso(event.micros)
+        if (timestamp := iso(event.micros)) is not None:
+            return msgspec.structs.replace(event, timestamp=timestamp)
         fault = f"timestamp {event.timestamp[:64]!r} is not within the years 1 to 9999"
     except EventError as error:
-        timestamp, fault = None, str(error)
-    if timestamp is not None:
-        return msgspec.structs.replace(event, timestamp=timestamp)
+        fault = str(error)
     fold.faults.add((event.id, fault))
     return None
 
@@ -134,7 +131,7 @@ class _After(dict[tuple[State, str, str | None], State]):
         return after
 
 
-def _fold_states(ordered: Iterable[TraceEvent], fold: Fold) -> None:
+def _make_spans(ordered: Sequence[TraceEvent], fold: Fold) -> None:
     spans, after = fold.spans, _After()
     for event in ordered:
         span_id, parent = event.span_id, event.parent_span_id
@@ -149,13 +146,10 @@ def _fold_states(ordered: Iterable[TraceEvent], fold: Fold) -> None:
         if parent and span.parent_id is None:
             span.parent_id = parent
             fold.unplaced.append(span_id)
-
-
-def _link(ordered: Sequence[TraceEvent], fold: Fold) -> None:
     linked, unreadable = links_of_all(ordered)
     fold.faults.update((event_id, _UNREADABLE) for event_id in unreadable)
     for event, links in linked:
-        fold.spans[event.span_id].link(links.original_span_id, links.compensation)
+        spans[event.span_id].link(links.original_span_id, links.compensation)
 
 
 def _separate_runs(fold: Fold) -> None:
@@ -182,20 +176,16 @@ def _separate_runs(fold: Fold) -> None:
 
 
 def _replace_by_runs(span: Span, runs: list[list[TraceEvent]], fold: Fold) -> None:
-    ids = fold.runs[span.span_id] = [span.span_id]
+    fold.runs[span.span_id] = []
     for number, events in enumerate(runs, start=1):
-        if number > 1:
-            ids.append(_free_id(f"{span.span_id}#{number}", fold))
-        run = fold.spans[ids[-1]] = fold_span(events, ids[-1])
+        run_id = f"{span.span_id}#{number}" if number > 1 else span.span_id
+        while number > 1 and run_id in fold.spans:
+            run_id += "#"
+        run = fold.spans[run_id] = fold_span(events, run_id)
         run.run = number
         # Only the first run's events may say where the job belongs and what would undo it.
         run.parent_id = run.parent_id or span.parent_id
         run.compensation = run.compensation or span.compensation
         run.original_span_id = run.original_span_id or span.original_span_id
-        fold.unplaced.append(run.span_id)
-
-
-def _free_id(span_id: str, fold: Fold) -> str:
-    while span_id in fold.spans:
-        span_id += "#"
-    return span_id
+        fold.runs[span.span_id].append(run_id)
+        fold.unplaced.append(run_id)

@@ -38,17 +38,15 @@ class _Run:
 
     def is_before(self, entry: Entry, execution: str | None) -> bool:
         """Return whether the run was over before this event, which then belongs to the next one."""
-        if self.closing is None or self._continues(self.closing, entry):
+        if self.closing is None:
             return False
+        presumed_last = self.closing.number if self.closing.is_presumed else None
+        if presumed_last is not None and entry.number == presumed_last + 1:
+            return False  # the attempt after one that was only presumed to be the last
         if execution is not None and self.executions:
             return execution not in self.executions
         # More ends than starts: a clock is behind, and this is the missing start.
         return entry.mark.kind == "start" and self.unended >= 0
-
-    @staticmethod
-    def _continues(last: Entry, this: Entry) -> bool:
-        """Return whether the event is of the attempt after one that was only presumed to be the last."""
-        return last.is_presumed and last.number is not None and this.number == last.number + 1
 
     def next(self) -> _Run:
         """Return the run that follows."""

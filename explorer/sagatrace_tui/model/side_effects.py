@@ -122,8 +122,8 @@ def ended_unknown(span: Span) -> bool:
     """Return whether a span's end, or that of one of its attempts, leaves open how far it got."""
     if span.status == "interrupted":
         return True
-    if span.status == "canceled" and not span.is_presumed and _only_waited(span):
-        return False
+    if span.status == "canceled" and span.started_at is None and span.enqueued_at is not None:
+        return span.is_presumed or len(span.attempts) > 1  # else it only waited
     if span.state.unwinding == "failed" and span.closing_event is span.unwound[1]:
         return True  # only the end of its compensation is known, not its own
     if span.status in ("stopped", "canceled") or span.is_presumed:
@@ -131,16 +131,11 @@ def ended_unknown(span: Span) -> bool:
     return _unknown_error(span) is not None
 
 
-def _only_waited(span: Span) -> bool:
-    return span.enqueued_at is not None and span.started_at is None and len(span.attempts) < 2
-
-
 def _unknown_error(span: Span) -> str | None:
-    data = (data_of(event) for event in reversed(span.events))
-    types = (one.error_type for one in data if one.presumed is not True)
-    return next((one for one in types if isinstance(one, str) and _leaves_open(one)), None)
-
-
-def _leaves_open(error_type: str) -> bool:
-    name = re.sub(r"[^a-z]", "", error_type[-200:].rpartition(".")[2].lower())
-    return _UNKNOWN.fullmatch(name) is not None
+    """Return the latest type of an error that leaves open how far the work got."""
+    for data in map(data_of, reversed(span.events)):
+        if isinstance(data.error_type, str) and data.presumed is not True:
+            name = re.sub(r"[^a-z]", "", data.error_type[-200:].rpartition(".")[2].lower())
+            if _UNKNOWN.fullmatch(name):
+                return data.error_type
+    return None

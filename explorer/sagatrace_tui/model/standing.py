@@ -73,7 +73,7 @@ class StepLists:
             return Code.RUNNING
         if outcomes[-1] != "compensated":
             return Code(outcomes[-1])
-        if any(self._steps.is_reverted(undo_id) for undo_id in undos):
+        if not self._steps.reverted.isdisjoint(undos):
             return Code.REVERTED
         span, over_at = self._spans[step], max(self._spans[undo_id].over_at for undo_id in undos)
         if self._steps.completed_after(span, over_at):
@@ -91,31 +91,20 @@ class StepLists:
 
     def _row(self, undo_id: str) -> Compensation:
         """Return one try: by a compensation, or that a saga or step reports of itself."""
-        undo, outcome, steps = self._spans[undo_id], self._steps.outcome_so_far(undo_id), self._steps
+        undo, outcome = self._spans[undo_id], self._steps.outcome_so_far(undo_id)
         if undo_id in self._index.unwound:
             step, place = undo_id, undo.place
             begun, over = undo.unwound if undo.state.unwinding != "begun" else (undo.unwound[0], None)
             closed = data_of(over) if over is not None and outcome == "failed" else EventData()
-            error, error_type = text_of(closed.error), text_of(closed.error_type)
             reason = None if begun is None else text_of(data_of(begun).reason)
-            started_at, ended_at = (None if event is None else event.micros for event in (begun, over))
+            why = text_of(closed.error), text_of(closed.error_type), reason
+            times = begun.micros if begun is not None else None, over.micros if over is not None else None
         else:
             step, place = undo.original_span_id or "", self._ran(undo_id)
-            error, error_type, reason = self._error(undo, outcome), undo.error_type, undo.reason
-            started_at, ended_at = undo.began_at if undo.has_begun else undo.started_at, undo.ended_at
-        return Compensation(
-            *self._step(step),
-            outcome,
-            undo_id,
-            undo.name,
-            steps.tries_of(undo_id),
-            error,
-            error_type,
-            reason,
-            place,
-            started_at,
-            ended_at,
-        )
+            why = self._error(undo, outcome), undo.error_type, undo.reason
+            times = undo.began_at if undo.has_begun else undo.started_at, undo.ended_at
+        attempts = self._steps.tries_of(undo_id)
+        return Compensation(*self._step(step), outcome, undo_id, undo.name, attempts, *why, place, *times)
 
     def _step(self, step: str) -> tuple[str, str, int | None]:
         """Return a step's id and name, and when it completed."""

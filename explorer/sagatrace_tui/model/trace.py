@@ -7,7 +7,7 @@ finds what decides, `failures` why it failed, `compensation` how each step stand
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Final
 
@@ -57,7 +57,8 @@ class Trace:
     are the spans at the top: true roots, and those cut out of a cycle. `root` is the earliest that is not a point.
     `started_at` and `last_at` are the times of the first and of the latest event. `ended_at` is None while the trace
     runs and where its end is unknown. `cause` is the span it failed at; where nothing failed, the one it was stopped or
-    canceled at. `undone` counts the steps that were undone, and those that were to be.
+    canceled at. `undone` counts the steps that were undone, and those that were to be. `walk` yields every span once,
+    as (depth, span id), in tree order; the id of a missing parent has depth 0.
     """
 
     def __init__(self, trace_id: str, events: Iterable[TraceEvent], now: int, found: tuple[Anomaly, ...]) -> None:
@@ -66,7 +67,7 @@ class Trace:
         self.spans: Mapping[str, Span] = fold.spans
         tree = self._tree = SpanTree(fold.spans, fold.unplaced)
         self.children: Mapping[str, Sequence[str]] = tree.children
-        self.roots, self.missing_parents = tree.roots, tree.missing_parents
+        self.roots, self.missing_parents, self.walk = tree.roots, tree.missing_parents, tree.walk
         interrupt_open_spans(fold.notable, tree, fold.events)
         index = self._index = SpanIndex(tree, fold.notable)
         self._sagas = Sagas(index)
@@ -74,6 +75,7 @@ class Trace:
         self.ended = not self.spans or (bool(self._sagas.all) and not self._failures.going_on) or self.is_idle(now)
         self._steps = Steps(index, self._failures.never_ran, ended=self.ended)
         self._branches = Branches(index, self._failures)
+        self._lists = StepLists(index, self._steps)
         self.event_count, self.error_count = len(fold.events), len(index.failed)
         self.started_at = fold.events[0].micros if fold.events else None
         self.last_at = fold.events[-1].micros if fold.events else None
@@ -178,10 +180,6 @@ class Trace:
         around = self._index.undos_around(span_id)
         return next((one for one in around if self.spans[one].original_span_id is not None), None)
 
-    def walk(self) -> Iterator[tuple[int, str]]:
-        """Yield every span once, as (depth, span id), in tree order; the id of a missing parent has depth 0."""
-        return self._tree.walk()
-
     @cached_property
     def failure_path(self) -> tuple[str, ...]:
         """Span ids from the root to the cause; empty when nothing failed."""
@@ -228,10 +226,6 @@ class Trace:
     def compensations(self) -> tuple[Compensation, ...]:
         """Every try to undo a step, in the order they began; then the standing steps without one."""
         return tuple(self._lists.compensations(self.still_standing))
-
-    @cached_property
-    def _lists(self) -> StepLists:
-        return StepLists(self._index, self._steps)
 
     @cached_property
     def summary(self) -> str:

@@ -7,7 +7,7 @@ in one pass. It also says which part of the trace is undoing.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 from sagatrace_tui.model.span import Span
@@ -65,11 +65,6 @@ class SpanTree:
             child = waiting.pop()
             yield child
             waiting.extend(self.children.get(child, ()))
-
-    def siblings_of(self, span_id: str) -> Sequence[str]:
-        """Return the children of the span's parent, itself included; none for a root."""
-        parent = self.parent_of(span_id)
-        return () if parent is None else self.children.get(parent, ())
 
     def inherited(self, span_id: str, known: dict[str, _T], top: _T, pass_on: Callable[[str, _T], _T]) -> _T:
         """Return what a span has from those above it: `pass_on(parent, value of the parent)`, and `top` at the top.
