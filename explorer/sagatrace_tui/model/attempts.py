@@ -31,7 +31,7 @@ class Attempt:
     failed: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Entry:
     """One event as its span reads it. `own_undo`: it is of the span's own compensation, not of its work."""
 

@@ -173,10 +173,8 @@ class Branches:
         if undo.span_id in self._index.unwound:
             return _OWN_UNSETTLED.get(outcome)
         # A compensation below that names a step says how it went; in a group, any does.
-        below = (self._spans[one] for one in self._tree.below(undo.span_id))
-        if any(
-            span.original_span_id is not None or (is_group and span.span_id in self._index.undoing) for span in below
-        ):
+        below = self._index.undoing.intersection(self._tree.below(undo.span_id))
+        if any(is_group or one not in self._index.untied for one in below):
             return None
         if outcome in ("compensated", "not_started"):
             return None

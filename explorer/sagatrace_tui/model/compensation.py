@@ -28,7 +28,8 @@ class Steps:
     """How each step stands that declares a compensation, is named by one, or reports its own.
 
     `never_ran` are the spans that will never start, each with the span it waits for; `ended` is whether the trace has.
-    A try to undo is named by its span: a compensation, or the step itself where that reports its own one.
+    A try to undo is named by its span: a compensation, or the step itself where that reports its own one. `undone`
+    counts the steps that were undone, and those that were to be.
     """
 
     def __init__(self, index: SpanIndex, never_ran: Mapping[str, str], *, ended: bool) -> None:
@@ -41,19 +42,14 @@ class Steps:
         self._undone_at: dict[str, int] = {}
         self.states: dict[str, StepState] = {}
         self.retries = Retries(index)
-        self._find_left_behind()
-        self._find_reverted()
+        if index.has_undoing:
+            self._find_left_behind()
+            self._find_reverted()
         self._decide()
 
     def in_state(self, *states: StepState) -> list[str]:
         """Return the steps that are in any of these states."""
         return [step for step, state in self.states.items() if state in states]
-
-    @property
-    def undone(self) -> tuple[int, int]:
-        """How many steps were undone, and of how many that were to be."""
-        done, left = len(self.in_state("undone", "covered")), len(self.in_state("standing", "unsure", "pending"))
-        return done, done + left
 
     def name_of(self, step: str) -> str:
         """Return the step's name; its id if it was never seen."""
@@ -156,6 +152,8 @@ class Steps:
         for step in self.in_state("standing", "unsure"):
             if self._all_jobs_undone(step):
                 self.states[step] = "covered"
+        done, none = len(self.in_state("undone", "covered")), len(self.in_state("none"))
+        self.undone = done, len(self.states) - none
 
     def _undone_when(self, step: str) -> int | None:
         """Return when the last compensation ended that did undo the step; None if none did."""

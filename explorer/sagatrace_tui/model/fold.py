@@ -62,7 +62,11 @@ def fold_events(events: Iterable[TraceEvent]) -> Fold:
     if not _rise(ids) and len(set(ids)) < len(ids):
         fold.events = ordered = sorted(_merged(ordered, fold), key=_in_order)
     _make_spans(ordered, fold)
-    fold.notable = [span for span in fold.spans.values() if not span.state.plain or span.is_linked]
+    fold.notable = [
+        span
+        for span in fold.spans.values()
+        if not span.state.plain or span.compensation is not None or span.original_span_id is not None
+    ]
     _separate_runs(fold)
     return fold
 
@@ -132,10 +136,10 @@ class _After(dict[tuple[State, str, str | None], State]):
 
 
 def _make_spans(ordered: Sequence[TraceEvent], fold: Fold) -> None:
-    spans, after = fold.spans, _After()
+    spans, after, find = fold.spans, _After(), fold.spans.get
     for event in ordered:
         span_id, parent = event.span_id, event.parent_span_id
-        span = spans.get(span_id)
+        span = find(span_id)
         if span is None:
             if parent and parent not in spans:
                 fold.unplaced.append(span_id)

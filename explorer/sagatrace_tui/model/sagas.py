@@ -39,8 +39,7 @@ class Sagas:
             above = self._tree.parent_of(one)
             if above in self._spans and self._spans[above].status == "success" and self.saga_span_of(above) == one:
                 self.silent_jobs.add(above)
-        saga_spans = {root: self.saga_span_of(root) or root for root in self._tree.roots}
-        self.all = [Saga(tuple(roots), tuple(map(saga_spans.__getitem__, roots))) for roots in self._grouped()]
+        self.all = [Saga(tuple(roots), tuple(map(self._deciding, roots))) for roots in self._grouped()]
         self._places = {root: place for place, saga in enumerate(self.all) for root in saga.roots}
 
     def place_of(self, span_id: str) -> int:
@@ -128,7 +127,10 @@ class Sagas:
         return _joined(groups, {one: spans[one].dependencies for one in roots if one in index.open or len(groups) > 1})
 
     def _is_saga_root(self, root: str) -> bool:
-        return self._spans[self.saga_span_of(root) or root].state.kind in ("workflow", "saga")
+        return self._spans[self._deciding(root)].state.kind in ("workflow", "saga")
+
+    def _deciding(self, root: str) -> str:
+        return self.saga_span_of(root) or root
 
 
 def _joined(groups: list[list[str]], dependencies: dict[str, tuple[str, ...]]) -> list[list[str]]:

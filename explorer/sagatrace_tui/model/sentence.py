@@ -16,7 +16,7 @@ __all__ = ["Sentence"]
 _MAX_ERROR: Final = 200  # characters of an error within the sentence
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Sentence:
     """How a trace stands, in one sentence: `text`.
 

@@ -47,11 +47,6 @@ class Span(msgspec.Struct, eq=False, gc=False):
         return f"Span({self.span_id!r}, {self.name!r}, {self.status!r}, {len(self.events)} events)"
 
     @property
-    def is_linked(self) -> bool:
-        """Whether it declares a compensation, or is one of a step."""
-        return self.compensation is not None or self.original_span_id is not None
-
-    @property
     def kind(self) -> SpanKind:
         """The kind of work; a span that names the step it undoes is a compensation."""
         return "compensation" if self.original_span_id is not None else self.state.kind
@@ -68,8 +63,9 @@ class Span(msgspec.Struct, eq=False, gc=False):
         """The job's name, else the event type without its phase."""
         if self._name is None:
             jobs = (text_of(data_of(event).job_name) for event in reversed(self.events))
-            types = [split_event_type(event.event_type) for event in self.events]
-            self._name = next(filter(None, jobs), None) or next((name for name, phase in types if phase), types[0][0])
+            types = (split_event_type(event.event_type) for event in self.events)
+            names = (name for name, phase in types if phase is not None)
+            self._name = next(filter(None, jobs), None) or next(names, self.events[0].event_type)
         return self._name
 
     @property
@@ -138,10 +134,8 @@ class Span(msgspec.Struct, eq=False, gc=False):
         """The event that ended it; while there is none, its latest."""
         if self.state.irregular:
             return self.reading.closing or self.events[-1]
-        for event in reversed(self.events):
-            if mark_of(event.event_type, event.status).kind == "end":
-                return event
-        return self.events[-1]
+        ends = (event for event in reversed(self.events) if mark_of(event.event_type, event.status).kind == "end")
+        return next(ends, self.events[-1])
 
     @property
     def ending(self) -> When:
@@ -280,10 +274,8 @@ class Span(msgspec.Struct, eq=False, gc=False):
         return self._reading
 
     def _last(self, key: str) -> object:
-        for data in reversed(self.reading.data):
-            if (value := getattr(data, key)) is not None:
-                return value
-        return None
+        values = (getattr(data, key) for data in reversed(self.reading.data))
+        return next((value for value in values if value is not None), None)
 
     def _last_text(self, key: str) -> str | None:
         return text_of(self._last(key))

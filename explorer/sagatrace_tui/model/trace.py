@@ -146,8 +146,9 @@ class Trace:
             left = [*judged.standing, *unsettled]
             recalled = branches.failures_of(left, undone[0] if undone else None)
             retried = branches.retried_with(left)
-            failures.count_also(recalled)
-            live |= recalled
+            if recalled:
+                failures.count_also(recalled)
+                live |= recalled
         judged.cause = failures.cause_among(live) or (self._halted_at() if halted else None) or retried
         return judged
 

@@ -135,7 +135,8 @@ class SpanIndex:
         self.starts_due: dict[str, int] = {}  # scheduled spans by the time of their start
         for span in notable:
             self._enter(span)
-            self._enter_status(span)
+            if not span.state.plain:
+                self._enter_status(span)
         self.owner: dict[str, str] = {}
         self._around: dict[str, str] = {}  # per compensation, the nearest one above it
         self._claim()
@@ -179,8 +180,8 @@ class SpanIndex:
                 (self.retries_due if span.has_begun else self.starts_due)[span_id] = due
             if status == "running" and span.was_retried:
                 self.again.add(span_id)
-        elif status == "success" and not span.state.plain and any(attempt.failed for attempt in span.attempts):
-            self.recovered.add(span_id)
+        elif status == "success" and (span.state.irregular or span.state.retried):
+            self.recovered.update(span_id for attempt in span.attempts if attempt.failed)
         if span.state.irregular:
             self.irregular.add(span_id)
 
