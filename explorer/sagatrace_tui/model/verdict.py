@@ -59,8 +59,8 @@ def verdict_of(saga: JudgedSaga) -> Verdict:
 
 def worst(sagas: Sequence[JudgedSaga]) -> Verdict:
     """Return the verdict of a trace: the worst of its sagas'."""
-    verdicts = sorted(map(verdict_of, sagas), key=_FROM_WORST.index)
-    return verdicts[0] if verdicts else "unknown"
+    verdicts: list[Verdict] = [verdict_of(saga) for saga in sagas]
+    return min(verdicts, key=_FROM_WORST.index) if verdicts else "unknown"
 
 
 def with_standing(verdict: Verdict, sagas: Sequence[JudgedSaga]) -> Verdict:
