@@ -133,7 +133,7 @@ def answered(documents: list[bytes]) -> Trace:
 
 def in_a_tree(documents: list[bytes]) -> SpanTree:
     fold = fold_events(decode_events(documents))
-    return SpanTree(fold.spans, fold.unplaced, fold.when)
+    return SpanTree(fold.spans, fold.unplaced)
 
 
 def with_lists(documents: list[bytes]) -> Trace:

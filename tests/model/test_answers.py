@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
@@ -127,36 +126,6 @@ def test_an_undo_ran_where_it_says_or_else_where_its_job_did() -> None:
         ]
         (row,) = build_trace("T", events, now=LATER).compensations
         assert (row.place and row.place.worker) == place
-
-
-def test_what_may_be_nothing_but_clocks_that_disagree_says_so() -> None:
-    """By its events a step began after the undoing had, by the clock of another host."""
-
-    def detail(late_host: str | None, undo_host: str | None) -> str:
-        def at_host(name: str | None) -> dict[str, Any]:
-            return {"host": name} if name else {}
-
-        undo = {"original_span_id": "a"}
-        events = [
-            event(0, "loan", "workflow:loan:started"),
-            event(1, "a", "stage:a:started", "loan"),
-            event(2, "a", "stage:a:completed", "loan"),
-            event(3, "pay", "stage:pay:failed", "loan"),
-            event(4, "j", "job:started", "loan", data=at_host(undo_host)),
-            event(5, "u", "release:compensating", "j", data=undo),
-            event(6, "u", "release:compensated", "j"),
-            event(6, "j", "job:completed", "loan"),
-            event(5.5, "mail", "job:started", "loan", data=at_host(late_host)),
-            event(7, "mail", "job:completed", "loan"),
-            event(9, "loan", "workflow:loan:failed"),
-        ]
-        (anomaly,) = build_trace("T", events, now=LATER).anomalies
-        assert (anomaly.kind, anomaly.span_ids) == ("step_after_abort", ("mail",))
-        return anomaly.detail
-
-    plain = "started after the undoing had begun: job"
-    assert detail("b", "a") == f"{plain} (on b, the undoing on a: their clocks may disagree)"
-    assert detail("a", "a") == detail(None, "a") == detail("b", None) == plain
 
 
 def test_an_undo_between_two_attempts_keeps_its_last_error() -> None:

@@ -227,6 +227,21 @@ def test_a_later_run_of_a_job_recovers_no_earlier_one() -> None:
     assert trace.roles == {"A": "independent", "A#2": "independent", "B": "independent", "C": "cause"}
 
 
+def test_work_belongs_to_the_run_of_its_execution_although_a_stage_ran_in_that_as_well() -> None:
+    trace = built(
+        event(0, "job", "job:started", data={"execution": "x1"}),
+        event(1, "stage", "stage:s:started", "job", data={"execution": "x1"}),
+        event(2, "stage", "stage:s:completed", "job"),
+        event(3, "job", "job:completed", data={"execution": "x1"}),
+        event(5, "stage", "stage:s:started", "job", data={"execution": "x2"}),
+        event(6, "work", "stage:w:started", "job", data={"execution": "x2"}),
+        event(7, "work", "stage:w:completed", "job"),
+        event(8, "stage", "stage:s:completed", "job"),
+        event(9, "job", "job:completed", data={"execution": "x2"}),
+    )
+    assert [trace.spans[one].parent_id for one in ("stage", "stage#2", "work")] == ["job", "job#2", "job#2"]
+
+
 def test_a_stage_that_failed_after_all_recovers_nothing() -> None:
     trace = built(
         event(0, "S", "stage:s:started"),
@@ -249,3 +264,15 @@ def test_silence_ends_a_trace_without_an_event() -> None:
     assert (trace.verdict, trace.ended_at) == ("running", None)
     trace = build_trace("T", [first], now=first.micros + IDLE + 1)
     assert (trace.verdict, [one.kind for one in trace.anomalies]) == ("unknown", ["never_ended"])
+
+
+def test_a_saga_killed_while_it_undid_itself_is_unconfirmed_before_the_trace_ends() -> None:
+    events = events_of("""
+    loan     0..
+      buy    1..6 failed job exec=x
+        pay  2.. saga exec=x unwind=4.. +refund
+      send   5.. job
+    """)
+    trace = build_trace("T", events, now=START + 7_000_000)
+    assert [(one.span_id, one.code) for one in trace.still_standing] == [("pay", "unconfirmed")]
+    assert [(row.span_id, row.outcome) for row in trace.compensations] == [("pay", "unconfirmed")]

@@ -41,7 +41,6 @@ _EPILOG: Final = (
     "130, 143 when it was told to end before. State and faults go to standard error."
 )
 _NAMES: Final = 10_000  # spans whose names are kept in mind
-_STATUS: Final = {"wait": "queued", "start": "running", "retry": "queued"}
 
 
 @click.command("tail", epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
@@ -116,9 +115,8 @@ class _Teller:
             data = event.data
         except EventError:
             data = {}
-        mark = mark_of(event.event_type, event.status)
         phase = split_event_type(event.event_type)[1] or event.event_type.rpartition(":")[2]
-        status = mark.outcome or _STATUS.get(mark.kind, "point")
+        status = mark_of(event.event_type, event.status).outcome or "point"
         parts = [moment(event.micros)[11:-1], GLYPHS[status]]
         if self._store is not None:
             parts.append(inert(event.trace_id, 255))

@@ -1,48 +1,38 @@
 """From a trace's events to the answers: pure, independent of their order, without a clock.
 
 Read from the bottom to the top. `event_data`, `span_state`, `attempts` and `runs` read the events of one span; `span`
-and `fold` make spans of events; `interruption` ends those whose process died. `tree` and `index` place and sort the
-spans. Then the rules: `sagas` and `retries`, `failures`, `side_effects` and `compensation`, `branches`, `verdict`. The
-lists are made by `standing`, `rollback_checks` and `anomaly_checks`, the sentence by `sentence`. `trace` asks them all.
+and `fold` make spans of events. `tree` places and sorts the spans; `interruption` ends those whose process died. Then
+the rules: `sagas` and `retries`, `failures`, `side_effects` and `compensation`, `branches`, `verdict`. The lists are
+made by `standing`, `rollback_checks` and `anomaly_checks`, the sentence by `sentence`. `trace` asks them all.
 """
 
 from sagatrace_tui.model.answers import (
-    Anomaly,
     Code,
     Compensation,
-    Effect,
     NeverRan,
     Outcome,
     Place,
     Role,
     Standing,
-    TraceStatus,
     Verdict,
     reading_anomalies,
 )
-from sagatrace_tui.model.attempts import Attempt
 from sagatrace_tui.model.fold import fold_span
 from sagatrace_tui.model.silence import IDLE
-from sagatrace_tui.model.span import Span, SpanKind, SpanStatus
+from sagatrace_tui.model.span import Span
 from sagatrace_tui.model.trace import Trace, build_trace
 
 __all__ = [
     "IDLE",
-    "Anomaly",
-    "Attempt",
     "Code",
     "Compensation",
-    "Effect",
     "NeverRan",
     "Outcome",
     "Place",
     "Role",
     "Span",
-    "SpanKind",
-    "SpanStatus",
     "Standing",
     "Trace",
-    "TraceStatus",
     "Verdict",
     "build_trace",
     "fold_span",

@@ -1,16 +1,22 @@
-"""Anomalies of events and spans, apart from the tree and the undoing."""
+"""Anomalies of events, of spans and of their tree, apart from the undoing."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import pairwise
+from typing import Final
 
 from sagatrace_tui.model.answers import Anomaly
 from sagatrace_tui.model.fold import Fold
-from sagatrace_tui.model.index import SpanIndex
-from sagatrace_tui.model.silence import dated_ahead
+from sagatrace_tui.model.silence import IDLE
+from sagatrace_tui.model.span import Span
 from sagatrace_tui.model.text import counted, length, listed
+from sagatrace_tui.model.tree import SpanIndex, SpanTree
 
-__all__ = ["event_anomalies", "never_ended", "span_anomalies"]
+__all__ = ["event_anomalies", "never_ended", "span_anomalies", "tree_anomalies"]
+
+_SKEW: Final = 10_000
+"""Microseconds by which clocks may disagree without being an anomaly."""
 
 
 def event_anomalies(fold: Fold) -> Iterator[Anomaly]:
@@ -27,11 +33,13 @@ def event_anomalies(fold: Fold) -> Iterator[Anomaly]:
 def span_anomalies(fold: Fold, index: SpanIndex, now: int) -> Iterator[Anomaly]:
     """Yield spans with two ends, and spans with events dated ahead of `now`."""
     for span in sorted((fold.spans[one] for one in index.irregular), key=lambda span: (span.first_at, span.span_id)):
-        if span.fault is not None:
-            ends = "two ends that disagree" if span.fault == "conflicting_outcomes" else "the same end twice"
-            yield Anomaly(span.fault, (span.span_id,), f"{span.name} has {ends}; {span.status} is taken")
+        fault = span.reading.fault
+        if fault is not None:
+            ends = "two ends that disagree" if fault == "conflicting_outcomes" else "the same end twice"
+            yield Anomaly(fault, (span.span_id,), f"{span.name} has {ends}; {span.status} is taken")
     is_ahead = bool(fold.events) and fold.events[-1].micros > now
-    ahead = dated_ahead(list(fold.spans.values()), now) if is_ahead else []
+    ahead = [span for span in fold.spans.values() if span.last_at > now + IDLE] if is_ahead else []
+    ahead.sort(key=lambda span: (-span.last_at, span.span_id))
     if ahead:
         have = "1 span has" if len(ahead) == 1 else f"{len(ahead)} spans have"
         names = listed([span.name for span in ahead])
@@ -40,11 +48,59 @@ def span_anomalies(fold: Fold, index: SpanIndex, now: int) -> Iterator[Anomaly]:
         yield Anomaly("clock_skew", tuple(span.span_id for span in ahead), detail)
 
 
-def never_ended(index: SpanIndex, never_ran: Mapping[str, str]) -> Iterator[Anomaly]:
+def never_ended(going_on: Iterable[str], spans: Mapping[str, Span]) -> Iterator[Anomaly]:
     """Yield the open spans of a trace that has ended."""
-    spans = [index.spans[one] for one in index.open if one not in never_ran]
-    if spans:
-        spans.sort(key=lambda span: (span.first_at, span.span_id))
-        names = listed([f"{span.name} ({span.status})" for span in spans])
-        detail = f"{counted(len(spans), 'span')} never ended: {names}"
-        yield Anomaly("never_ended", tuple(span.span_id for span in spans), detail)
+    never = sorted((spans[one] for one in going_on), key=lambda span: (span.first_at, span.span_id))
+    if never:
+        names = listed([f"{span.name} ({span.status})" for span in never])
+        detail = f"{counted(len(never), 'span')} never ended: {names}"
+        yield Anomaly("never_ended", tuple(span.span_id for span in never), detail)
+
+
+def tree_anomalies(tree: SpanTree) -> Iterator[Anomaly]:
+    """Yield orphans, cycles, unrelated roots, and children that begin before their parent."""
+    for parent in tree.missing_parents:
+        orphans = tuple(tree.children[parent])
+        names = f"{len(orphans)} spans name" if len(orphans) > 1 else "a span names"
+        yield Anomaly("orphan", orphans, f"{names} the parent {parent}, which is missing")
+    for cycle in tree.cycles:
+        yield Anomaly("cycle", cycle, f"{' → '.join((*cycle, cycle[0]))} are each other's parents")
+    roots = _unrelated_roots(tree)
+    if len(roots) > 1:
+        names = listed([tree.spans[root].name for root in roots])
+        yield Anomaly("several_roots", tuple(roots), f"{len(roots)} spans have no parent: {names}")
+    unplaced = set(tree.unplaced).difference(*tree.cycles)
+    skewed = sorted((one for one in unplaced if _gap(one, tree) >= _SKEW), key=tree.began)
+    if skewed:
+        names, most = listed([tree.spans[one].name for one in skewed]), max(_gap(one, tree) for one in skewed)
+        begin = "spans begin" if len(skewed) > 1 else "span begins"
+        detail = f"{len(skewed)} {begin} before its parent, by up to {most / 1000:g} ms: {names}; host clocks differ"
+        yield Anomaly("clock_skew", tuple(skewed), detail)
+
+
+def _gap(span_id: str, tree: SpanTree) -> int:
+    """Return the microseconds by which a span begins before its parent; 0 where that is not known."""
+    parent = tree.spans.get(tree.parent_of(span_id) or "")
+    return parent.first_at - tree.spans[span_id].first_at if parent is not None and parent.state.opened else 0
+
+
+def _unrelated_roots(tree: SpanTree) -> list[str]:
+    """Return the roots that nothing ties to each other; jobs without a root, enqueued in one trace, are tied."""
+    groups: dict[str, str] = {}
+
+    def group_of(span_id: str) -> str:
+        while groups[span_id] != span_id:
+            span_id = groups[span_id]
+        return span_id
+
+    roots = [root for root in tree.roots if root not in tree.cut and tree.spans[root].kind != "point"]
+    groups.update((root, root) for root in roots)
+    jobs = [root for root in roots if tree.spans[root].state.kind == "job"]
+    ties = list(pairwise(jobs))
+    for root in roots:
+        span = tree.spans[root]
+        tied = (*span.dependencies, *([span.original_span_id] if span.original_span_id else ()))
+        ties += [(root, top) for one in tied if one in tree.spans and (top := tree.top_of(one)) in groups]
+    for one, other in ties:
+        groups[group_of(one)] = group_of(other)
+    return roots if len({group_of(root) for root in roots}) > 1 else []

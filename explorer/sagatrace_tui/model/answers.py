@@ -11,7 +11,6 @@ __all__ = [
     "Anomaly",
     "Code",
     "Compensation",
-    "Effect",
     "NeverRan",
     "Outcome",
     "Place",
@@ -64,30 +63,11 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Effect:
-    """What suggests that a step had an effect although it did not succeed.
-
-    `kind` is `late` (work below it completed after the step had ended), `open` (that work still runs or never ended),
-    `waiting` (it was never taken from its queue), `unknown` (it ended with its effect unknown) or `done` (it completed
-    before the step failed). `name` is that work's span, the first of `count`; `detail` is its error where that is why.
-    `at` is microseconds since 1970.
-    """
-
-    kind: Literal["late", "open", "waiting", "unknown", "done"]
-    name: str
-    is_job: bool
-    count: int
-    at: int
-    detail: str
-    step_failed: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Standing:
     """A step that still stands, and the one reason why.
 
-    `certain` is False where the step may have had no effect. `tries` counts the failed tries to undo it.
-    `failed_itself` says that the step failed with an error that leaves no doubt.
+    `certain` is False where the step may have had no effect. `tries` counts the failed tries to undo it. `effect` says
+    why the step counts although it did not succeed, if that is known.
     """
 
     span_id: str
@@ -95,8 +75,7 @@ class Standing:
     code: Code
     certain: bool
     tries: int = 0
-    effect: Effect | None = None
-    failed_itself: bool = False
+    effect: str | None = None
 
     @property
     def being_undone(self) -> bool:
@@ -106,7 +85,7 @@ class Standing:
     @property
     def explained(self) -> bool:
         """Whether its reason says why it counts although it did not succeed, or it did succeed."""
-        return self.certain or self.effect is not None or self.failed_itself
+        return self.certain or self.effect is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,16 +95,16 @@ class Compensation:
     original_span_id: str
     original_name: str
     completed_at: int | None
-    span_id: str | None
-    name: str | None
     outcome: Outcome
-    attempts: int
-    error: str | None
-    error_type: str | None
-    reason: str | None
-    place: Place | None
-    started_at: int | None
-    ended_at: int | None
+    span_id: str | None = None
+    name: str | None = None
+    attempts: int = 0
+    error: str | None = None
+    error_type: str | None = None
+    reason: str | None = None
+    place: Place | None = None
+    started_at: int | None = None
+    ended_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

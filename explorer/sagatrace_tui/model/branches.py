@@ -6,17 +6,21 @@ attempt of a job that failed, undid itself and was followed by another one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Final
 
-from sagatrace_tui.model.answers import Outcome
 from sagatrace_tui.model.compensation import Steps
 from sagatrace_tui.model.failures import Failures
-from sagatrace_tui.model.index import SpanIndex
 from sagatrace_tui.model.span import Span
-from sagatrace_tui.model.tree import SpanTree
+from sagatrace_tui.model.tree import SpanIndex
 
 __all__ = ["Branches"]
+
+_OWN_UNSETTLED: Final[Mapping[str, str]] = {
+    "failed": "failed to undo itself",
+    "unconfirmed": "recorded no outcome of its compensation",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +38,19 @@ class _Branch:
 class Branches:
     """Answers for the undoing as a whole, and for sagas that succeeded. `live` is read before failures are added."""
 
-    def __init__(self, tree: SpanTree, index: SpanIndex, failures: Failures) -> None:
-        self._tree, self._spans, self._index, self._failures = tree, tree.spans, index, failures
+    def __init__(self, index: SpanIndex, failures: Failures) -> None:
+        self._index, self._tree, self._spans, self._failures = index, index.tree, index.spans, failures
         self._live = frozenset(failures.live) if index.has_undoing else frozenset()
-        self._has_any = bool(index.recovered or index.again or (index.has_undoing and failures.recovered))
+        self._of: dict[str, _Branch] = {}  # per compensation that began, the branch that it cleans up
+        if index.recovered or index.again or (index.has_undoing and failures.recovered):
+            branches = {one: self._branch_of(one) for one in index.begun | index.unwound}
+            self._of = {one: branch for one, branch in branches.items() if branch is not None}
+        self._attempts = {branch for branch in self._of.values() if branch.until is not None}
 
     def outside(self) -> list[str]:
         """Return the compensations that began for a saga as a whole, in order."""
         begun = sorted(self._index.begun, key=lambda one: self._spans[one].beginning)
-        begun += sorted(self._index.unwound)
-        return [one for one in begun if not self._has_any or self._branch_of(one) is None]
+        return [one for one in (*begun, *sorted(self._index.unwound)) if one not in self._of]
 
     def left_standing(self, steps: Steps, candidates: Iterable[str]) -> list[str]:
         """Return, of the steps of a saga that succeeded, those that still stand.
@@ -51,13 +58,11 @@ class Branches:
         They are the steps whose compensation was tried in vain, and those in failed branches that were neither undone
         nor replaced. A step that failed with its effect unknown is such a branch itself.
         """
-        branches = filter(None, map(self._branch_of, self._begun()))
-        attempts = {branch for branch in branches if branch.until is not None}
         return [
             step
             for step in candidates
             if steps.states[step] in ("standing", "unsure")
-            and (self._was_tried(step, steps) or self._is_left(step, steps) or self._is_in(step, attempts))
+            and (self._was_tried(step, steps) or self._is_left(step, steps) or self._attempts_around(step))
         ]
 
     def _is_left(self, step: str, steps: Steps) -> bool:
@@ -81,33 +86,18 @@ class Branches:
                 found.update(failed)
         if first_undo is not None:
             found.update(self._triggers(first_undo))
-        return {one for one in found if not self._failures.is_undoing(one)}
+        return {one for one in found if not self._failures.sagas.is_undoing(one)}
 
     def retried_with(self, left: Iterable[str]) -> str | None:
         """Return the span whose failed attempt left a step standing, if any."""
-        for branch in sorted(map(self._branch_of, self._begun()), key=str):
-            if branch is not None and branch.until is not None and any(self._is_in(one, {branch}) for one in left):
-                return branch.top
-        return None
+        branches = {branch for one in left for branch in self._attempts_around(one)}
+        return min(branches, key=str).top if branches else None
 
     def unsettled(self, steps: Steps) -> dict[str, str]:
         """Return undoing of no known step that did not end well: what to say of each compensation."""
-        found: dict[str, str] = {}
-        for undo_id in sorted(self._index.untied):
-            words = self._unsettled(self._spans[undo_id], steps)
-            if words is not None:
-                found[undo_id] = words
-        for span_id in sorted(self._index.unwound):
-            unwinding = self._spans[span_id].state.unwinding
-            if unwinding != "done" and steps.states.get(span_id, "none") == "none":
-                failed = unwinding == "failed"
-                found[span_id] = "failed to undo itself" if failed else "recorded no outcome of its compensation"
-        return found
-
-    def _begun(self) -> Iterator[str]:
-        if self._has_any:
-            yield from self._index.begun
-            yield from self._index.unwound
+        own = [one for one in sorted(self._index.unwound) if steps.states[one] == "none"]
+        words = {one: self._unsettled(self._spans[one], steps) for one in (*sorted(self._index.untied), *own)}
+        return {undo_id: said for undo_id, said in words.items() if said is not None}
 
     def _branch_of(self, undo_id: str) -> _Branch | None:
         """Return the recovered part of the trace that a compensation cleans up; None if there is none."""
@@ -120,29 +110,23 @@ class Branches:
         around = above if undo_id in self._index.unwound else above[1:]
         for one in reversed(around):
             if self._spans[one].status in ("success", "running") and self._spans[one].was_retried:
-                began, until = self._spans[one].attempt_at(self._began_at(undo_id))
+                began, until = self._spans[one].attempt_at(self._spans[undo_id].undo_beginning[0])
                 if until is not None:
                     return _Branch(one, began, until)
         return None
 
-    def _began_at(self, undo_id: str) -> int:
-        own = self._spans[undo_id].own_compensation_at if undo_id in self._index.unwound else None
-        return self._spans[undo_id].first_at if own is None else own
-
-    def _is_in(self, span_id: str, branches: set[_Branch]) -> bool:
-        if not branches or span_id not in self._spans:
-            return False
+    def _attempts_around(self, span_id: str) -> list[_Branch]:
+        """Return the failed attempts that a span ran in, but for those after which it succeeded once more."""
+        if not self._attempts or span_id not in self._spans:
+            return []
         above, at = {span_id, *self._tree.ancestors_of(span_id)}, self._spans[span_id].first_at
-        return any(
-            branch.top in above and branch.holds(at) and not self._succeeded_later(span_id, branch)
-            for branch in branches
-        )
+        around = (branch for branch in self._attempts if branch.top in above and branch.holds(at))
+        return [branch for branch in around if not self._succeeded_in(span_id, branch.top, branch.until)]
 
-    def _succeeded_later(self, step: str, branch: _Branch) -> bool:
-        """Return whether the step succeeded once more in a later attempt."""
-        name = self._spans[step].name
-        below = (self._spans[one] for one in self._tree.below(branch.top))
-        later = (span for span in below if branch.until is not None and span.first_at >= branch.until)
+    def _succeeded_in(self, step: str, top: str, since: int | None = None) -> bool:
+        """Return whether a span of the step's name succeeded below another, that began at that moment or later."""
+        name, below = self._spans[step].name, (self._spans[one] for one in self._tree.below(top))
+        later = (span for span in below if since is None or span.first_at >= since)
         return any(span.status == "success" and span.name == name for span in later)
 
     def _failed_above(self, step: str) -> list[str]:
@@ -152,33 +136,24 @@ class Branches:
     @staticmethod
     def _was_tried(step: str, steps: Steps) -> bool:
         undos = steps.undos_in_order(step)
-        if any(steps.is_reverted(one) for one in undos):
+        if not steps.reverted.isdisjoint(undos):
             return False
-        return steps.was_tried_in_vain(step) or any(_is_begun(steps.outcome_of(one, ended=True)) for one in undos)
+        return steps.was_tried_in_vain(step) or any(steps.outcome_of(one) != "not_started" for one in undos)
 
     def _is_replaced(self, step: str, branch: str) -> bool:
         """Return whether a failed branch was replaced by a sibling in which the step succeeded as well."""
         other = self._failures.retries.replacement_of(branch)
-        if other is None or branch == step:
-            return other is not None
-        name = self._spans[step].name
-        below = (self._spans[one] for one in self._tree.below(other))
-        return any(span.name == name and span.status == "success" for span in below)
+        return other is not None and (branch == step or self._succeeded_in(step, other))
 
     def _passes(self, failed: str, top: str) -> bool:
         """Return whether a failure below a branch reached its top: nothing in between recovered it."""
-        if self._failures.retries.replacement_of(failed) is not None:
-            return False
-        for above in self._tree.ancestors_of(failed):
-            if above == top:
-                return True
-            if self._spans[above].status == "success" and self._spans[failed].was_over_by(self._spans[above].over_at):
-                return False
-        return True
+        recovering = self._recovered_by(self._spans[failed])
+        is_within = recovering is not None and top in self._tree.ancestors_of(recovering.span_id)
+        return not is_within and self._failures.retries.replacement_of(failed) is None
 
     def _triggers(self, undo_id: str) -> Iterator[str]:
         """Yield the recovered failures that came before a compensation, in a span that holds it and went on."""
-        undo, began = self._spans[undo_id], self._began_at(undo_id)
+        undo, began = self._spans[undo_id], self._spans[undo_id].undo_beginning[0]
         around = {undo_id, *self._tree.ancestors_of(undo_id)}
         if undo.original_span_id is not None:
             around.update(self._tree.ancestors_of(undo.original_span_id))
@@ -194,22 +169,17 @@ class Branches:
         return next((one for one in above if one.status == "success" and span.was_over_by(one.over_at)), None)
 
     def _unsettled(self, undo: Span, steps: Steps) -> str | None:
-        if not undo.has_begun or any(self._answers_for(undo, one) for one in self._tree.below(undo.span_id)):
+        outcome, is_group = steps.outcome_of(undo.span_id), undo.state.group
+        if undo.span_id in self._index.unwound:
+            return _OWN_UNSETTLED.get(outcome)
+        # A compensation below that names a step says how it went; in a group, any does.
+        below = self._index.undoing.intersection(self._tree.below(undo.span_id))
+        if any(is_group or one not in self._index.untied for one in below):
             return None
-        outcome = steps.outcome_of(undo.span_id, ended=True)
-        if outcome == "compensated":
+        if outcome in ("compensated", "not_started"):
             return None
-        if outcome == "failed" and undo.state.group and steps.retries.recovered_within(undo.span_id):
+        if outcome == "failed" and is_group and steps.retries.recovered_within(undo.span_id):
             return None
         if outcome == "unconfirmed":
             return "recorded no outcome and names no step"
         return f"{f'was {undo.status}' if undo.status in ('stopped', 'canceled') else 'failed'} and names no step"
-
-    def _answers_for(self, undo: Span, span_id: str) -> bool:
-        """Return whether a span below a compensation says how it went: one that names a step; in a group, any."""
-        is_undo = undo.state.group and span_id in self._index.undoing
-        return is_undo or self._spans[span_id].original_span_id is not None
-
-
-def _is_begun(outcome: Outcome) -> bool:
-    return outcome != "not_started"

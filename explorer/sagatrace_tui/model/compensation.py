@@ -2,41 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from graphlib import CycleError, TopologicalSorter
 from heapq import nsmallest
 from typing import Final, Literal
 
 from sagatrace_tui.model.answers import Outcome
-from sagatrace_tui.model.index import SpanIndex
 from sagatrace_tui.model.retries import Retries
 from sagatrace_tui.model.side_effects import SideEffects, ended_unknown
 from sagatrace_tui.model.span import Span
-from sagatrace_tui.model.tree import SpanTree
+from sagatrace_tui.model.text import SHOWN
+from sagatrace_tui.model.tree import SpanIndex
 
-__all__ = ["StepState", "Steps", "first_to_end", "in_order_of_end"]
+__all__ = ["StepState", "Steps", "in_order_of_end"]
 
 StepState = Literal["undone", "covered", "standing", "unsure", "pending", "none"]
 """A step was undone, or a stage around it was; it stands; it may stand; it still runs; or there is nothing to undo."""
 
 _NEVER: Final = -(2**63)
+_OWN_OUTCOMES: Final[Mapping[str, Outcome]] = {"begun": "unconfirmed", "done": "compensated", "failed": "failed"}
 
 
 class Steps:
     """How each step stands that declares a compensation, is named by one, or reports its own.
 
-    `never_ran` are the spans that will never start, each with the span it waits for.
+    `never_ran` are the spans that will never start, each with the span it waits for; `ended` is whether the trace has.
+    A try to undo is named by its span: a compensation, or the step itself where that reports its own one. `undone`
+    counts the steps that were undone, and those that were to be.
     """
 
-    def __init__(self, tree: SpanTree, index: SpanIndex, never_ran: Mapping[str, str]) -> None:
-        self._tree, self._spans, self._index, self.never_ran = tree, tree.spans, index, never_ran
-        self.effects = SideEffects(tree, index)
+    def __init__(self, index: SpanIndex, never_ran: Mapping[str, str], *, ended: bool) -> None:
+        self._index, self._tree, self._spans = index, index.tree, index.spans
+        self.never_ran, self.ended = never_ran, ended
+        self.effects = SideEffects(index)
         self._left_behind: dict[str, list[Span]] = {}
         self._outcomes: dict[str, Outcome] = {}
-        self._reverted: dict[str, bool] = {}
+        self.reverted: set[str] = set()
         self._undone_at: dict[str, int] = {}
         self.states: dict[str, StepState] = {}
-        self.retries = Retries(tree, index)
-        self._find_left_behind()
+        self.retries = Retries(index)
+        if index.has_undoing:
+            self._find_left_behind()
+            self._find_reverted()
         self._decide()
 
     def in_state(self, *states: StepState) -> list[str]:
@@ -47,15 +55,30 @@ class Steps:
         """Return the step's name; its id if it was never seen."""
         return self._spans[step].name if step in self._spans else step
 
-    def outcome_of(self, undo_id: str, *, ended: bool) -> Outcome:
-        """Return how one try to undo stands, in a trace that has ended or not."""
+    def first_names(self, steps: Sequence[str]) -> list[str]:
+        """Return the names of the first few steps to end. The times as text leave out most of the steps cheaply."""
+        if len(steps) > SHOWN:
+            spans = self._spans
+            times = {step: spans[step].closing_event.timestamp if step in spans else "" for step in steps}
+            latest = nsmallest(SHOWN, times.values())[-1]
+            steps = [step for step in steps if times[step] <= latest]
+        return [self.name_of(step) for step in in_order_of_end(self._spans, steps)[:SHOWN]]
+
+    def outcome_of(self, undo_id: str) -> Outcome:
+        """Return how one try to undo stands, as if the trace had ended."""
         if undo_id not in self._outcomes:
             self._outcomes[undo_id] = self._outcome(undo_id)
-        outcome = self._outcomes[undo_id]
-        return "running" if outcome == "unconfirmed" and not ended and not self._is_cut_off(undo_id) else outcome
+        return self._outcomes[undo_id]
+
+    def outcome_so_far(self, undo_id: str) -> Outcome:
+        """Return how one try to undo stands now: unconfirmed only if it cannot go on."""
+        outcome, is_over = self.outcome_of(undo_id), self.ended or self._spans[undo_id].status == "interrupted"
+        return "running" if outcome == "unconfirmed" and not is_over else outcome
 
     def _outcome(self, undo_id: str) -> Outcome:
         undo = self._spans[undo_id]
+        if undo_id in self._index.unwound:
+            return _OWN_OUTCOMES[undo.state.unwinding]
         if undo.is_open:
             return "unconfirmed" if undo.has_begun else "not_started"
         if undo.status in ("point", "interrupted"):
@@ -64,9 +87,6 @@ class Steps:
             return "failed"
         left = self._left_behind.get(undo_id, ())
         return "unconfirmed" if any(span.is_open for span in left) else "compensated"
-
-    def _is_cut_off(self, undo_id: str) -> bool:
-        return self._spans[undo_id].status == "interrupted"
 
     def failed_later(self, undo_id: str) -> Iterator[Span]:
         """Yield the spans below a compensation that failed after it had reported success, and were not recovered."""
@@ -83,38 +103,32 @@ class Steps:
 
     def undos_in_order(self, step: str) -> list[str]:
         """Return the tries to undo a step, in the order they began."""
-        undos = self._index.undos_of.get(step, ())
+        undos = self._index.undos_of.get(step) or {step} & self._index.unwound
         return sorted(undos, key=lambda undo_id: self._spans[undo_id].beginning)
 
     def tries_of(self, undo_id: str) -> int:
         """Return how often a compensation was tried: its own attempts, or those of a job inside it."""
+        if undo_id in self._index.unwound:
+            return 1
         inside = (self._spans[one] for one in self._tree.below(undo_id))
         tries = [len(span.attempts) for span in inside if span.has_failed or span.state.retried]
         return max([1, len(self._spans[undo_id].attempts), *tries])
 
     def was_tried_in_vain(self, step: str) -> bool:
         """Return whether a compensation of the step began, and none is known to have succeeded."""
-        if step in self._index.unwound and self._spans[step].state.unwinding != "done":
+        if step in self._index.unwound and self.outcome_of(step) != "compensated":
             return True
-        undos = [one for one in self._index.undos_of.get(step, ()) if self._spans[one].has_begun]
-        return bool(undos) and all(self.outcome_of(one, ended=True) != "compensated" for one in undos)
+        begun = [one for one in self._index.undos_of.get(step, ()) if self._spans[one].has_begun]
+        return bool(begun) and all(self.outcome_of(one) != "compensated" for one in begun)
 
-    def is_reverted(self, undo_id: str) -> bool:
-        """Return whether a compensation was undone itself, by one that was not."""
-        undos_of, known = self._index.undos_of, self._reverted
-        if undo_id not in undos_of:
-            return False
-        seen, order = {undo_id}, [undo_id]
-        for one in order:
-            fresh = [undo for undo in undos_of.get(one, ()) if undo not in seen and undo not in known]
-            seen.update(fresh)
-            order.extend(fresh)
-        for one in reversed(order):
-            known[one] = any(
-                not known.get(undo, False) and self.outcome_of(undo, ended=True) == "compensated"
-                for undo in undos_of.get(one, ())
-            )
-        return known[undo_id]
+    def _find_reverted(self) -> None:
+        """Find the compensations that were undone themselves, by one that was not."""
+        undone = {one: self._index.undos_of[one] for one in self._index.undoing & self._index.undos_of.keys()}
+        with suppress(CycleError):  # of compensations that undo each other, none is known to be undone
+            for one in TopologicalSorter(undone).static_order():
+                undos = undone.get(one, set()) - self.reverted
+                if any(self.outcome_of(undo) == "compensated" for undo in undos):
+                    self.reverted.add(one)
 
     def _find_left_behind(self) -> None:
         """Note, per compensation, the spans below it that ended badly or are open."""
@@ -138,6 +152,8 @@ class Steps:
         for step in self.in_state("standing", "unsure"):
             if self._all_jobs_undone(step):
                 self.states[step] = "covered"
+        done, none = len(self.in_state("undone", "covered")), len(self.in_state("none"))
+        self.undone = done, len(self.states) - none
 
     def _undone_when(self, step: str) -> int | None:
         """Return when the last compensation ended that did undo the step; None if none did."""
@@ -151,7 +167,7 @@ class Steps:
         return max(ends, default=None)
 
     def _undid(self, undo_id: str, step: str) -> bool:
-        if self.outcome_of(undo_id, ended=True) != "compensated" or self.is_reverted(undo_id):
+        if self.outcome_of(undo_id) != "compensated" or undo_id in self.reverted:
             return False
         span, over_at = self._spans.get(step), self._spans[undo_id].over_at
         if span is None:
@@ -213,18 +229,8 @@ class Steps:
     @staticmethod
     def went_on_after(step: Span, moment: int) -> bool:
         """Return whether a step whose effect is unknown was at work after that moment."""
-        if step.status == "success" or step.is_open or step.was_over_by(moment) or step.is_presumed:
-            return False
-        return ended_unknown(step)
-
-
-def first_to_end(tree: SpanTree, steps: Collection[str], count: int) -> list[str]:
-    """Return the first of the steps in the order they ended. The times as text leave out most of them cheaply."""
-    if len(steps) > count:
-        times = {step: tree.when(tree.spans[step].closing_event) if step in tree.spans else "" for step in steps}
-        latest = nsmallest(count, times.values())[-1]
-        steps = [step for step in steps if times[step] <= latest]
-    return in_order_of_end(tree.spans, steps)[:count]
+        is_over_later = not (step.status == "success" or step.is_open or step.was_over_by(moment) or step.is_presumed)
+        return is_over_later and ended_unknown(step)
 
 
 def in_order_of_end(spans: Mapping[str, Span], steps: Iterable[str]) -> list[str]:

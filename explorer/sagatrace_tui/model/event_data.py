@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from itertools import compress
 from operator import attrgetter
 from typing import Any, Final
 
@@ -12,7 +11,7 @@ import msgspec
 
 from sagatrace.event import UNREADABLE, TraceEvent
 
-__all__ = ["EventData", "Links", "data_of", "execution_of", "ids_in", "is_readable", "links_of_all", "text_of"]
+__all__ = ["EventData", "Links", "data_of", "execution_of", "ids_in", "links_of_all", "text_of"]
 
 
 class Links(msgspec.Struct, frozen=True, gc=False):
@@ -59,9 +58,8 @@ def links_of_all(events: Sequence[TraceEvent]) -> tuple[list[tuple[TraceEvent, L
     with_data = [event for event in events if event.raw_data is not msgspec.UNSET]
     with suppress(*UNREADABLE):
         return _linked(with_data), []
-    readable = list(map(is_readable, with_data))
-    unreadable = [event.id for event, is_good in zip(with_data, readable, strict=True) if not is_good]
-    return _linked(list(compress(with_data, readable))), unreadable
+    unreadable = {event.id for event in with_data if not _is_readable(event)}
+    return _linked([event for event in with_data if event.id not in unreadable]), sorted(unreadable)
 
 
 def _linked(events: Sequence[TraceEvent]) -> list[tuple[TraceEvent, Links]]:
@@ -95,12 +93,9 @@ def execution_of(event: TraceEvent) -> str | None:
     return name if name and suffix in ("start", "end") else None
 
 
-def is_readable(event: TraceEvent) -> bool:
-    """Return whether the event's data, if it has any, is a JSON object."""
-    if event.raw_data is msgspec.UNSET:
-        return True
+def _is_readable(event: TraceEvent) -> bool:
     try:
-        _links.decode(event.raw_data)
+        _linked([event])
     except UNREADABLE:
         return False
     return True
@@ -115,9 +110,5 @@ def text_of(value: object) -> str | None:
 
 def ids_in(*values: object) -> tuple[str, ...]:
     """Return the span ids in values that may each be an id, a list of ids, or anything else."""
-    ids: dict[str, None] = {}
-    for value in values:
-        for item in value if isinstance(value, list) else (value,):
-            if isinstance(item, str) and item:
-                ids[item] = None
-    return tuple(ids)
+    items = (item for value in values for item in (value if isinstance(value, list) else (value,)))
+    return tuple(dict.fromkeys(item for item in items if isinstance(item, str) and item))

@@ -6,15 +6,14 @@ or by a later sibling of the same name, its own or that of a span above it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from sagatrace_tui.model.answers import Role
-from sagatrace_tui.model.index import SpanIndex
 from sagatrace_tui.model.retries import Retries
 from sagatrace_tui.model.sagas import Sagas
 from sagatrace_tui.model.span import When
-from sagatrace_tui.model.tree import SpanTree
+from sagatrace_tui.model.tree import SpanIndex
 
 __all__ = ["Failures"]
 
@@ -24,32 +23,29 @@ _NEVER: Final = -(2**63)
 class Failures:
     """The failed spans of a trace. `live` holds those that count, each with its end.
 
-    `count_also` adds failures that were recovered and count all the same.
+    `count_also` adds failures that were recovered and count all the same. `never_ran` are the queued spans that will
+    never start, each with the dependency that failed or never ran itself; `going_on` are the other open ones.
     """
 
-    def __init__(self, tree: SpanTree, index: SpanIndex, sagas: Sagas) -> None:
-        self._tree, self._spans, self._index, self._sagas = tree, tree.spans, index, sagas
-        self.retries = Retries(tree, index)
-        self.live = self._find_live()
-        self._find_below()
+    def __init__(self, index: SpanIndex, sagas: Sagas) -> None:
+        self._index, self._tree, self._spans, self.sagas = index, index.tree, index.spans, sagas
+        self.retries = Retries(index)
+        self.never_ran = self._find_never_ran()
+        self.going_on = index.open - self.never_ran.keys()
+        self._find_live()
         if parents := self._failed_for_a_replaced_child():
             self.retries.parents_not_retried = parents
-            self.live = self._find_live()
-            self._find_below()
+            self._find_live()
 
     @property
     def recovered(self) -> list[str]:
         """The failed spans that do not count, except those of the undoing."""
-        return [one for one in self._index.failed if one not in self.live and not self._sagas.is_undoing(one)]
+        return [one for one in self._index.failed if one not in self.live and not self.sagas.is_undoing(one)]
 
     def count_also(self, span_ids: Iterable[str]) -> None:
         """Count these recovered failures as well."""
         self.live.update((one, self._spans[one].ending) for one in span_ids)
         self._find_below()
-
-    def is_undoing(self, span_id: str) -> bool:
-        """Return whether a span belongs to the undoing."""
-        return self._sagas.is_undoing(span_id)
 
     def is_leaf(self, span_id: str) -> bool:
         """Return whether no failure that counts lies below. One that began after the span had failed cannot be why."""
@@ -69,8 +65,7 @@ class Failures:
             roles[cause] = "cause"
         return roles
 
-    def never_ran(self) -> Mapping[str, str]:
-        """Return the queued spans that will never start, each with the dependency that failed or never ran itself."""
+    def _find_never_ran(self) -> Mapping[str, str]:
         waiting: dict[str, list[str]] = {}
         for span_id in sorted(self._index.open):
             span = self._spans[span_id]
@@ -91,7 +86,7 @@ class Failures:
         if span_id in self.live:
             follows = not self.is_leaf(span_id) or any(one in self.live for one in self._spans[span_id].dependencies)
             return "consequence" if follows else "independent"
-        if self._sagas.is_undoing(span_id) and not self._undone_after_all(span_id):
+        if self.sagas.is_undoing(span_id) and not self._undone_after_all(span_id):
             return "compensation"
         return "recovered"
 
@@ -99,45 +94,35 @@ class Failures:
         """Return whether a failure in the undoing was recovered: within its compensation, or by a later good one."""
         if self.retries.recovered_within(span_id):
             return True
-        undos = (self._spans[one] for one in self._index.undos_around(span_id))
-        return any(undo.original_span_id is not None and self._redone(undo.span_id) for undo in undos)
+        spans = self._spans
+        for undo in map(spans.__getitem__, self._index.undos_around(span_id)):
+            others = map(spans.__getitem__, self._index.undos_of.get(undo.original_span_id or "", ()))
+            is_later = (other.status == "success" and other.over_at >= undo.over_at for other in others)
+            if undo.status != "success" and any(is_later):
+                return True
+        return False
 
-    def _redone(self, undo_id: str) -> bool:
-        """Return whether a later compensation of the same step succeeded."""
-        undo = self._spans[undo_id]
-        others = map(self._spans.__getitem__, self._index.undos_of.get(undo.original_span_id or "", ()))
-        return undo.status != "success" and any(
-            other.status == "success" and other.over_at >= undo.over_at for other in others
-        )
-
-    def _find_live(self) -> dict[str, When]:
-        vouched: dict[str, int] = {}
-        return {
-            one: self._spans[one].ending
-            for one in self._in_turn(self._index.failed)
-            if not self._sagas.is_undoing(one) and self._counts(one, vouched)
-        }
-
-    def _in_turn(self, span_ids: Collection[str]) -> Iterable[str]:
-        """Return the ids in the order the spans began, if they are many: near in time is near in memory."""
-        return span_ids if len(span_ids) < len(self._spans) // 4 else filter(span_ids.__contains__, self._spans)
-
-    def _counts(self, span_id: str, vouched: dict[str, int]) -> bool:
-        # Siblings cost more to look at than ancestors do.
-        until = self._tree.inherited(span_id, vouched, _NEVER, self._vouch)
-        return not self._spans[span_id].was_over_by(until) and self.retries.replacement_of(span_id) is None
+    def _find_live(self) -> None:
+        """Find the failures that count; and for each span, when the first of them below it began."""
+        self.live, self._below, vouched = dict[str, When](), dict[str, int](), dict[str, int]()
+        for one in self._index.failed:
+            if not self.sagas.is_undoing(one):
+                until = self._tree.inherited(one, vouched, _NEVER, self._vouch)
+                # Siblings cost more to look at than ancestors do.
+                if not self._spans[one].was_over_by(until) and self.retries.replacement_of(one) is None:
+                    self.live[one] = self._spans[one].ending
+        self._find_below()
 
     def _vouch(self, above: str, latest: int) -> int:
         """Return until when failures below an ancestor are recovered: until it ended well or was replaced."""
         span = self._spans[above]
-        if span.status == "success" and span.kind != "point" and above not in self._sagas.silent_jobs:
+        if span.status == "success" and span.kind != "point" and above not in self.sagas.silent_jobs:
             return max(latest, span.over_at)
         is_replaced = span.has_failed and above not in self._index.owner and self.retries.replacement_of(above)
         return max(latest, span.over_at) if is_replaced else latest
 
     def _find_below(self) -> None:
-        """Note, for each span, when the first live failure below it began."""
-        self._below: dict[str, int] = {}
+        self._below.clear()
         for began, span_id in sorted((self._spans[one].first_at, one) for one in self.live):
             for above in self._tree.ancestors_of(span_id):
                 if above in self._below:  # by a failure that began earlier
@@ -149,16 +134,13 @@ class Failures:
 
         One function called for two items is no retry: the parent failed because of the first.
         """
-        parents = {self._tree.parent_of(one) for one in self._index.failed if one not in self.live}
-        leaves = {one for one in parents if one in self.live and self.is_leaf(one)}
         return {
             parent
-            for parent in leaves
-            if any(
-                one in self._index.failed
-                and not self._sagas.is_undoing(one)
-                and self.retries.replacement_of(one) is not None
-                and self._spans[one].first_at <= self._spans[parent].over_at
-                for one in self._tree.children[parent]
-            )
+            for one in self._index.failed
+            if one not in self.live
+            and (parent := self._tree.parent_of(one)) in self.live
+            and self.is_leaf(parent)
+            and self._spans[one].first_at <= self._spans[parent].over_at
+            and not self.sagas.is_undoing(one)
+            and self.retries.replacement_of(one) is not None
         }

@@ -7,11 +7,10 @@ succeeded. Anything else is a loop over items, whose failures count: two at once
 from __future__ import annotations
 
 from collections import defaultdict
-from itertools import dropwhile, pairwise, takewhile
+from itertools import pairwise
 
-from sagatrace_tui.model.index import SpanIndex
 from sagatrace_tui.model.span import Span
-from sagatrace_tui.model.tree import SpanTree
+from sagatrace_tui.model.tree import SpanIndex
 
 __all__ = ["Retries"]
 
@@ -22,8 +21,8 @@ class Retries:
     Failed children of `parents_not_retried` count as not replaced: their parent failed, and nothing else below it did.
     """
 
-    def __init__(self, tree: SpanTree, index: SpanIndex) -> None:
-        self._tree, self._spans, self._index = tree, tree.spans, index
+    def __init__(self, index: SpanIndex) -> None:
+        self._index, self._tree, self._spans = index, index.tree, index.spans
         self._known: dict[str, str | None] = {}
         self._tries: dict[str, dict[str, list[Span]]] = {}
         self.parents_not_retried: set[str] = set()
@@ -65,33 +64,25 @@ class Retries:
             return None
         if parent not in self._tries:
             self._tries[parent] = self._tries_below(parent)
-        tries = self._tries[parent][span.name]
-        if [one.status for one in tries].count("success") != 1 or self._succeeded_before(span.name, parent):
+        *failed, last = self._tries[parent][span.name]
+        if last.status != "success" or any(one.status == "success" for one in failed) or self._passed_on(span, parent):
             return None
-        if self._passed_on(span, parent):
-            return None
-        in_turn = all(before.was_over_by(after.first_at) for before, after in pairwise(tries))
-        return tries[-1].span_id if in_turn and tries[-1].status == "success" else None
+        in_turn = all(before.was_over_by(after.first_at) for before, after in pairwise((*failed, last)))
+        return last.span_id if in_turn else None
 
     def _is_try(self, span: Span) -> bool:
         is_over = span.has_failed or span.status == "success"
         return is_over and not span.run and span.span_id not in self._index.undoing
 
     def _tries_below(self, parent: str) -> dict[str, list[Span]]:
-        """Return the children from the first that failed on, by name, in the order they ran."""
+        """Return the children by name, in the order they ran."""
         tries: defaultdict[str, list[Span]] = defaultdict(list)
-        for child in dropwhile(lambda one: one not in self._index.failed, self._tree.children[parent]):
-            if self._is_try(self._spans[child]):
-                tries[self._spans[child].name].append(self._spans[child])
+        for span in map(self._spans.__getitem__, self._tree.children[parent]):
+            if self._is_try(span):
+                tries[span.name].append(span)
         for spans in tries.values():
             spans.sort(key=lambda one: (one.first_at, one.over_at, one.span_id))
         return tries
-
-    def _succeeded_before(self, name: str, parent: str) -> bool:
-        """Return whether a child of that name succeeded before the first child that failed."""
-        before = takewhile(lambda one: one not in self._index.failed, self._tree.children[parent])
-        spans = (self._spans[child] for child in before)
-        return any(span.status == "success" and self._is_try(span) and span.name == name for span in spans)
 
     def _passed_on(self, span: Span, parent: str) -> bool:
         """Return whether the parent failed with the very same error: then nothing was recovered."""

@@ -6,35 +6,34 @@ from collections.abc import Iterator
 
 from sagatrace_tui.model.answers import Anomaly
 from sagatrace_tui.model.compensation import Steps
-from sagatrace_tui.model.index import SpanIndex
 from sagatrace_tui.model.rollback_order import UndoneStep, swapped_pairs
 from sagatrace_tui.model.side_effects import ended_unknown
 from sagatrace_tui.model.span import Span
-from sagatrace_tui.model.text import SHOWN, listed
-from sagatrace_tui.model.tree import SpanTree
+from sagatrace_tui.model.text import listed
+from sagatrace_tui.model.tree import SpanIndex
 
 __all__ = ["RollbackChecks"]
 
-_Window = tuple[int, int | None]
-"""When undoing began, and from when on it no longer counts."""
+_Windows = dict[int | None, int]
+"""When undoing began, by the time from which on it no longer counts."""
 
 
 class RollbackChecks:
     """Every check of the undoing, in a fixed order."""
 
-    def __init__(self, tree: SpanTree, index: SpanIndex, steps: Steps) -> None:
-        self._tree, self._spans, self._index, self._steps = tree, tree.spans, index, steps
+    def __init__(self, index: SpanIndex, steps: Steps) -> None:
+        self._index, self._tree, self._spans, self._steps = index, index.tree, index.spans, steps
 
-    def anomalies(self, *, ended: bool) -> Iterator[Anomaly]:
-        """Yield what is wrong, in a trace that has ended or not."""
+    def anomalies(self) -> Iterator[Anomaly]:
+        """Yield what is wrong."""
         if not self._index.has_undoing:
             return
         yield from self._out_of_order()
         for step in sorted(self._index.undos_of):
-            yield from self._of_step(step, ended=ended)
+            yield from self._of_step(step)
         yield from self._after_abort()
 
-    def _of_step(self, step: str, *, ended: bool) -> Iterator[Anomaly]:
+    def _of_step(self, step: str) -> Iterator[Anomaly]:
         undos = [self._spans[one] for one in self._steps.undos_in_order(step) if self._spans[one].has_begun]
         span, name = self._spans.get(step), self._steps.name_of(step)
         if twice := _twice(undos):
@@ -47,7 +46,7 @@ class RollbackChecks:
                 late = (span.over_at - undo.over_at) / 1000
                 detail = f"the undo of {name} ended {late:g} ms before {name}: later effects of it are not undone"
                 yield Anomaly("hanging_undo", (step, undo.span_id), detail)
-            elif self._is_empty(span, ended=ended):
+            elif self._is_empty(span):
                 detail = f"{undo.name} undoes {name}, which did not complete ({span.status})"
                 yield Anomaly("empty_undo", (step, undo.span_id), detail)
 
@@ -57,9 +56,9 @@ class RollbackChecks:
             return False  # a presumed end carries the time at which it was inferred
         return step.status == "success" or step.span_id not in self._tree.ancestors_of(undo.span_id)
 
-    def _is_empty(self, span: Span, *, ended: bool) -> bool:
+    def _is_empty(self, span: Span) -> bool:
         if span.status == "queued" and not span.has_begun:
-            return ended
+            return self._steps.ended
         if span.status != "failed" or ended_unknown(span) or self._steps.effects.of(span.span_id):
             return False
         # To undo a stage that failed is right where something below it did complete.
@@ -82,9 +81,7 @@ class RollbackChecks:
             undos = (self._spans[one] for one in self._steps.undos_in_order(step_id))
             undo = next((undo for undo in undos if undo.has_begun), None)
             if undo is not None:
-                yield UndoneStep(step, undo, undo.beginning[:2])
-            elif (own := step.own_compensation_at) is not None:
-                yield UndoneStep(step, step, (own, 0))
+                yield UndoneStep(step, undo, undo.undo_beginning[:2])
 
     def _after_abort(self) -> Iterator[Anomaly]:
         """Find steps that began after the undoing had in their part of the trace: a failed span, or one attempt."""
@@ -92,25 +89,23 @@ class RollbackChecks:
         if not windows:
             return
         began = min(self._tree.began(one)[0] for one in self._index.begun)
-        known: dict[str, tuple[_Window, ...]] = {}
+        known: dict[str, _Windows] = {}
 
-        def pass_on(above: str, have: tuple[_Window, ...]) -> tuple[_Window, ...]:
+        def pass_on(above: str, have: _Windows) -> _Windows:
             return _joined(have, windows[above]) if above in windows else have
 
         late = set[str]()
         for span_id in self._spans:
             at = self._started_after(span_id, began)
             if at is not None:
-                around = self._tree.inherited(span_id, known, windows.get(None, ()), pass_on)
-                if any(begun < at and (until is None or at < until) for begun, until in around):
+                around = self._tree.inherited(span_id, known, windows.get(None, {}), pass_on)
+                if any(begun < at and (until is None or at < until) for until, begun in around.items()):
                     late.add(span_id)
         tops = [one for one in late if self._tree.parent_of(one) not in late and not self._only_undoes(one)]
         if tops:
             tops.sort(key=self._tree.began)
-            first_undo = min(self._index.begun, key=lambda one: self._spans[one].beginning)
             names = listed([self._spans[one].name for one in tops])
-            detail = f"started after the undoing had begun: {names}{self._hosts_differ(tops, first_undo)}"
-            yield Anomaly("step_after_abort", tuple(tops), detail)
+            yield Anomaly("step_after_abort", tuple(tops), f"started after the undoing had begun: {names}")
 
     def _only_undoes(self, span_id: str) -> bool:
         """Return whether a span, such as a job, does nothing but run compensations."""
@@ -120,40 +115,27 @@ class RollbackChecks:
         leaves = [one for one in self._tree.below(span_id) if one not in children and self._spans[one].kind != "point"]
         return bool(leaves) and all(one in owner for one in leaves)
 
-    def _hosts_differ(self, late: list[str], undo_id: str) -> str:
-        """Say that late steps ran on other hosts than the undoing: then it may only be the clocks."""
-        here = self._host_of(undo_id)
-        hosts = {host: None for host in map(self._host_of, late[:SHOWN]) if host not in (None, here)}
-        if here is None or not hosts:
-            return ""
-        return f" (on {listed([host for host in hosts if host])}, the undoing on {here}: their clocks may disagree)"
-
-    def _host_of(self, span_id: str) -> str | None:
-        """Return the host of a span: its own, or that of the nearest job above it."""
-        hosts = (self._spans[one].place.host for one in (span_id, *self._tree.ancestors_of(span_id)))
-        return next((host for host in hosts if host is not None), None)
-
-    def _windows(self) -> dict[str | None, tuple[_Window, ...]]:
+    def _windows(self) -> dict[str | None, _Windows]:
         """Return, per part of the trace, when undoing began and when the part was tried again; None is the trace."""
-        windows: dict[str | None, tuple[_Window, ...]] = {}
+        windows: dict[str | None, _Windows] = {}
         known: dict[str, str | None] = {}
 
         def pass_on(above: str, top: str | None) -> str | None:
             is_part = above in self._index.failed or self._spans[above].was_retried
             return above if is_part and above not in self._index.owner else top
 
-        for undo_id in sorted(self._index.begun, key=lambda one: self._spans[one].beginning):
+        for undo_id in self._index.begun:
             top = self._tree.inherited(undo_id, known, None, pass_on)
             began = self._spans[undo_id].first_at
             until = self._spans[top].attempt_at(began)[1] if top is not None else None
-            windows[top] = _joined(windows.get(top, ()), ((began, until),))
+            windows[top] = _joined(windows.get(top, {}), {until: began})
         return windows
 
     def _started_after(self, span_id: str, began: str) -> int | None:
         """Return when a span outside of the undoing began, if that may have been after the first compensation did."""
         span = self._spans[span_id]
         # Most spans ended before: their last event says so.
-        if not span.state.opened or self._tree.when(span.events[-1]) < began or span_id in self._index.owner:
+        if not span.state.opened or span.events[-1].timestamp < began or span_id in self._index.owner:
             return None
         return span.started_at if span.state.waited else span.first_at
 
@@ -168,9 +150,6 @@ def _twice(undos: list[Span]) -> list[str]:
     return again if len(again) > 1 else []
 
 
-def _joined(have: tuple[_Window, ...], more: tuple[_Window, ...]) -> tuple[_Window, ...]:
+def _joined(have: _Windows, more: _Windows) -> _Windows:
     """Return the windows of both, of those that end together only the one that began first."""
-    first: dict[int | None, int] = {}
-    for began, until in (*have, *more):
-        first[until] = min(began, first.get(until, began))
-    return tuple((began, until) for until, began in first.items())
+    return have | {until: min(began, have.get(until, began)) for until, began in more.items()}

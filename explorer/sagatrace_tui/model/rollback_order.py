@@ -11,34 +11,42 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from heapq import heappop, heappush
 
-from sagatrace_tui.model.event_data import data_of
 from sagatrace_tui.model.span import Span
 from sagatrace_tui.model.tree import SpanTree
 
 __all__ = ["UndoneStep", "swapped_pairs"]
 
+_Moment = tuple[int, int]
+"""Microseconds since 1970, then `seq` for equal times."""
+
 
 @dataclass(frozen=True, slots=True)
 class UndoneStep:
-    """A step that succeeded, its first compensation, and when that began: microseconds, then `seq`."""
+    """A step that succeeded, its first compensation, and when that began."""
 
     step: Span
     undo: Span
-    began: tuple[int, int]
+    began: _Moment
 
 
 @dataclass(slots=True)
 class _Branch:
-    """A child of the span where branches meet, and the undone steps in it; times in microseconds since 1970."""
+    """A child of the span where branches meet, and the undone steps in it, in the order their undoing began."""
 
-    started: int
-    completed: int
-    seq: int | None
+    span: Span
     steps: list[UndoneStep]
 
     @property
-    def last(self) -> UndoneStep:
-        return max(self.steps, key=lambda one: one.began)
+    def started(self) -> _Moment:
+        return self.span.beginning[:2] if self.span.state.opened else self.completed
+
+    @property
+    def completed(self) -> _Moment:
+        return self.span.ending[:2]
+
+    def precedes(self, started: _Moment, completed: _Moment) -> bool:
+        """Return whether it completed before a branch started that ran from then to then."""
+        return self.completed < started or self.completed == started < completed
 
 
 def swapped_pairs(undone: list[UndoneStep], tree: SpanTree) -> Iterator[tuple[UndoneStep, UndoneStep]]:
@@ -46,75 +54,36 @@ def swapped_pairs(undone: list[UndoneStep], tree: SpanTree) -> Iterator[tuple[Un
 
     The later step must have begun before the first was undone. Else it belongs to another try of the whole.
     """
-    branches: defaultdict[str | None, dict[str, list[UndoneStep]]] = defaultdict(dict)
-    meeting = _meeting(undone, tree)
-    for one in sorted(undone, key=lambda one: (one.began, one.undo.span_id)):
-        node = meeting.get(one.step.span_id)
-        while node is not None:
-            parent = tree.parent_of(node)
-            branches[parent].setdefault(node, []).append(one)
-            node = meeting.get(parent or "")
-    for below in branches.values():
-        if len(below) > 1:
-            yield from _swapped([_branch(tree.spans[node], steps) for node, steps in below.items()])
-
-
-def _meeting(undone: list[UndoneStep], tree: SpanTree) -> dict[str, str | None]:
-    """Return, per span at or above an undone step, the nearest span from it upwards that has such a sibling."""
-    parents: dict[str, str | None] = {}
+    parents: dict[str, str | None] = {}  # of each span at or above an undone step
     for one in undone:
         node: str | None = one.step.span_id
         while node is not None and node in tree.spans and node not in parents:
-            above = tree.parent_of(node)
-            parents[node], node = above, above
-    counts = Counter(parents.values())
-    meeting: dict[str, str | None] = {}
-    for start in parents:
-        path: list[str] = []
-        node = start
-        while node is not None and node in parents and node not in meeting and counts[parents[node]] < 2:
-            path.append(node)
-            node = parents[node]
-        found = meeting.get(node, node) if node is not None and node in parents else None
-        meeting.update(dict.fromkeys(path, found))
-        if found is not None:
-            meeting[found] = found
-    return meeting
+            parents[node], node = tree.parent_of(node), tree.parent_of(node)
+    counts, known = Counter(parents.values()), dict[str, str | None]()
 
+    def nearest(above: str, further: str | None) -> str | None:
+        return above if counts[parents[above]] > 1 else further
 
-def _branch(span: Span, steps: list[UndoneStep]) -> _Branch:
-    seq = data_of(span.closing_event).seq
-    started = span.first_at if span.state.opened else span.over_at
-    return _Branch(started, span.over_at, seq if isinstance(seq, int) else None, steps)
+    branches: defaultdict[str | None, dict[str, _Branch]] = defaultdict(dict)
+    for one in sorted(undone, key=lambda one: (one.began, one.undo.span_id)):
+        further = tree.inherited(one.step.span_id, known, None, nearest)
+        node = nearest(one.step.span_id, further)
+        while node is not None:
+            branches[parents[node]].setdefault(node, _Branch(tree.spans[node], [])).steps.append(one)
+            node = known[node]
+    for below in branches.values():
+        yield from _swapped(list(below.values()))
 
 
 def _swapped(branches: list[_Branch]) -> Iterator[tuple[UndoneStep, UndoneStep]]:
-    earlier: list[tuple[tuple[int, int], str, UndoneStep]] = []  # undone steps of branches that completed before
+    earlier: list[tuple[_Moment, str, UndoneStep]] = []  # undone steps of branches that completed before
     waiting = sorted(branches, key=lambda one: one.completed, reverse=True)
-    ties: defaultdict[int, list[_Branch]] = defaultdict(list)
-    for branch in branches:
-        ties[branch.completed].append(branch)
     for branch in sorted(branches, key=lambda one: (one.started, one.completed)):
-        while waiting and _precedes(waiting[-1], branch):
+        started, completed, last = branch.started, branch.completed, branch.steps[-1]
+        while waiting and waiting[-1].precedes(started, completed):
             for one in waiting.pop().steps:
                 heappush(earlier, (one.began, f"{one.undo.span_id}\0{one.step.span_id}", one))
-        while earlier and earlier[0][0][0] <= branch.started:
+        while earlier and earlier[0][0][0] <= started[0]:
             heappop(earlier)
-        last = branch.last
-        first = earlier[0][2] if earlier else _tied(branch, ties[branch.completed])
-        if first is not None and first.began < last.began:
-            yield first, last
-
-
-def _precedes(before: _Branch, branch: _Branch) -> bool:
-    return before.completed < branch.started or before.completed == branch.started < branch.completed
-
-
-def _tied(branch: _Branch, ties: list[_Branch]) -> UndoneStep | None:
-    """Return a step of a branch that completed at the same moment, and before by its `seq`."""
-    for other in ties:
-        if other.seq is not None and branch.seq is not None and other.seq < branch.seq:
-            first = min(other.steps, key=lambda one: one.began)
-            if first.began[0] > branch.started:
-                return first
-    return None
+        if earlier and earlier[0][0] < last.began:
+            yield earlier[0][2], last

@@ -7,12 +7,10 @@ succeed. Jobs enqueued in one trace without a root form one saga together.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sagatrace_tui.model.index import SpanIndex
 from sagatrace_tui.model.span import Span
-from sagatrace_tui.model.tree import SpanTree
+from sagatrace_tui.model.tree import SpanIndex
 
 __all__ = ["Saga", "Sagas"]
 
@@ -31,12 +29,16 @@ class Sagas:
     `silent_jobs` succeeded although their saga did not: their success recovers nothing.
     """
 
-    def __init__(self, tree: SpanTree, index: SpanIndex) -> None:
-        self._tree, self._spans, self._index = tree, tree.spans, index
+    def __init__(self, index: SpanIndex) -> None:
+        self._index, self._tree, self._spans = index, index.tree, index.spans
         self.undo_jobs: set[str] = set()
         for job in self._undo_jobs():
-            self.undo_jobs.update((job, *tree.below(job)))
-        self.silent_jobs = set(self._silent_jobs())
+            self.undo_jobs.update((job, *self._tree.below(job)))
+        self.silent_jobs: set[str] = set()
+        for one in index.failed | index.halted:
+            above = self._tree.parent_of(one)
+            if above in self._spans and self._spans[above].status == "success" and self.saga_span_of(above) == one:
+                self.silent_jobs.add(above)
         self.all = [Saga(tuple(roots), tuple(map(self._deciding, roots))) for roots in self._grouped()]
         self._places = {root: place for place, saga in enumerate(self.all) for root in saga.roots}
 
@@ -44,8 +46,7 @@ class Sagas:
         """Return the place in `all` of the saga that a span belongs to; -1 if several sagas could claim it."""
         if len(self.all) < 2:
             return len(self.all) - 1
-        *_, top = (span_id, *self._tree.ancestors_of(span_id))
-        return self._places.get(top, -1)
+        return self._places.get(self._tree.top_of(span_id), -1)
 
     def place_of_step(self, step: str) -> int:
         """Return the place of a step's saga; of a step that was never seen, that of its compensation."""
@@ -68,29 +69,16 @@ class Sagas:
         if job.state.kind != "job":
             return None
         since = job.attempts[-1].started_at if job.was_retried else None
-        own = [one for one in self._tree.children.get(job_id, ()) if self._is_own(one, since)]
+        children = (self._spans[one] for one in self._tree.children.get(job_id, ()) if one not in self._index.owner)
+        spans = [span for span in children if span.state.kind not in ("point", "job")]
+        own = [span.span_id for span in spans if since is None or span.first_at >= since]
         return own[0] if len(own) == 1 and self._is_saga(own[0]) else None
-
-    def _is_own(self, span_id: str, since: int | None) -> bool:
-        span = self._spans[span_id]
-        if span.state.kind in ("point", "job") or span_id in self._index.owner:
-            return False
-        return since is None or span.first_at >= since
 
     def _is_saga(self, span_id: str) -> bool:
         if self._spans[span_id].state.kind in ("workflow", "saga"):
             return True
         index = self._index
         return any(one in index.declared or one in index.undos_of for one in self._tree.below(span_id))
-
-    def _deciding(self, root: str) -> str:
-        return self.saga_span_of(root) or root
-
-    def _silent_jobs(self) -> Iterator[str]:
-        for span_id in self._index.failed | self._index.halted:
-            job = self._tree.parent_of(span_id)
-            if job in self._spans and self._spans[job].status == "success" and self.saga_span_of(job) == span_id:
-                yield job
 
     def _undo_jobs(self) -> list[str]:
         """Find jobs that hold a compensation of a step elsewhere, and started after something outside had failed.
@@ -113,19 +101,18 @@ class Sagas:
 
     def _only_undoes(self, job: str, step: str | None) -> bool:
         index = self._index
-        for one in self._tree.below(job):
-            if one == step:
-                return False
-            if one not in index.owner and (one in index.failed or one in index.declared or one in index.undos_of):
-                return False
-        return True
+        return not any(
+            one == step or one in index.failed or one in index.declared or one in index.undos_of
+            for one in self._tree.below(job)
+            if one == step or one not in index.owner
+        )
 
     def _follows(self, job: Span, ended: list[tuple[int, str]], jobs: list[str]) -> bool:
         """Return whether something outside the job, and outside of other such jobs, ended badly before it started."""
-        for over_at, one in ended:
-            if over_at <= job.began_at and one not in jobs and job.span_id not in (one, *self._tree.ancestors_of(one)):
-                return True
-        return False
+        return any(
+            over_at <= job.began_at and one not in jobs and job.span_id not in (one, *self._tree.ancestors_of(one))
+            for over_at, one in ended
+        )
 
     def _grouped(self) -> list[list[str]]:
         spans, index = self._spans, self._index
@@ -140,19 +127,17 @@ class Sagas:
         return _joined(groups, {one: spans[one].dependencies for one in roots if one in index.open or len(groups) > 1})
 
     def _is_saga_root(self, root: str) -> bool:
-        if self._spans[root].state.kind in ("workflow", "saga"):
-            return True
-        saga_span = self.saga_span_of(root)
-        return saga_span is not None and self._spans[saga_span].state.kind in ("workflow", "saga")
+        return self._spans[self._deciding(root)].state.kind in ("workflow", "saga")
+
+    def _deciding(self, root: str) -> str:
+        return self.saga_span_of(root) or root
 
 
 def _joined(groups: list[list[str]], dependencies: dict[str, tuple[str, ...]]) -> list[list[str]]:
     """Join the groups of roots that wait for each other."""
     for root, needed in dependencies.items():
-        for one in needed:
-            mine = next((group for group in groups if root in group), None)
-            theirs = next((group for group in groups if one in group), None)
-            if mine is not None and theirs is not None and mine is not theirs:
-                mine.extend(theirs)
-                groups.remove(theirs)
+        mine = next(group for group in groups if root in group)
+        for theirs in [group for group in groups if group is not mine and not set(group).isdisjoint(needed)]:
+            mine.extend(theirs)
+            groups.remove(theirs)
     return groups

@@ -12,11 +12,10 @@ import re
 from collections.abc import Mapping
 from typing import Final, Literal
 
-from sagatrace_tui.model.answers import Effect
 from sagatrace_tui.model.event_data import data_of
-from sagatrace_tui.model.index import SpanIndex
 from sagatrace_tui.model.span import Span
-from sagatrace_tui.model.tree import SpanTree
+from sagatrace_tui.model.text import clock
+from sagatrace_tui.model.tree import SpanIndex
 
 __all__ = ["SideEffects", "ended_unknown"]
 
@@ -38,8 +37,8 @@ _UNKNOWN: Final = re.compile(
 class SideEffects:
     """Per step, the spans below it that suggest an effect. Worked out when first asked for."""
 
-    def __init__(self, tree: SpanTree, index: SpanIndex) -> None:
-        self._spans, self._tree, self._index = tree.spans, tree, index
+    def __init__(self, index: SpanIndex) -> None:
+        self._index, self._tree, self._spans = index, index.tree, index.spans
         self._trails: dict[str, dict[str, _Trail]] = {}
 
     def of(self, step: str) -> Mapping[str, _Trail]:
@@ -53,27 +52,33 @@ class SideEffects:
         spans = (self._spans[one] for one in self.of(step))
         return any(span.is_open or not span.was_over_by(moment) for span in spans)
 
-    def strongest(self, step: str, *, ended: bool) -> Effect | None:
-        """Return what suggests most strongly that a step had an effect, in a trace that has ended or not."""
+    def strongest(self, step: str, *, ended: bool) -> tuple[str, bool] | None:
+        """Return what suggests most strongly that a step had an effect, in words, and whether it leaves no doubt.
+
+        Give whether the trace has `ended`. The result is None where nothing suggests an effect.
+        """
         trails = self.of(step)
         for trail in ("late", "open", "unknown", "done"):
             spans = [self._spans[one] for one, kind in trails.items() if kind == trail]
             if spans:
                 first = min(spans, key=lambda span: (span.over_at, span.span_id))
-                return self._effect(step, trail, first, len(spans), ended=ended)
+                name = f"{'job ' if first.state.kind == 'job' else ''}{first.name}"
+                more = f" (and {len(spans) - 1} more)" if len(spans) > 1 else ""
+                return self._words(trail, first, f"its {name}{more}", step, ended=ended), trail == "late"
         return None
 
-    def _effect(self, step: str, trail: _Trail, span: Span, count: int, *, ended: bool) -> Effect:
-        detail = ""
+    def _words(self, trail: _Trail, span: Span, name: str, step: str, *, ended: bool) -> str:
+        end = "failed" if self._spans[step].has_failed else "ended"
+        if trail == "late":
+            return f"{name} completed at {clock(span.over_at)}, after it had {end}: it took effect"
+        if trail == "done":
+            return f"{name} completed at {clock(span.over_at)}, before it {end}: it may have taken effect"
         if trail == "unknown":
-            detail = _unknown_error(span) or ("its worker was lost" if span.is_presumed else span.status)
-        elif trail == "open":
-            detail = "never ended" if ended else "still running"
-        kind: Literal["late", "open", "waiting", "unknown", "done"] = trail
-        if trail == "open" and not span.has_begun:
-            kind, detail = "waiting", "was never taken" if ended else "is still waiting"
-        is_job, step_failed = span.state.kind == "job", self._spans[step].has_failed
-        return Effect(kind, span.name, is_job, count, span.over_at, detail, step_failed)
+            why = _unknown_error(span) or ("its worker was lost" if span.is_presumed else span.status)
+            return f"the outcome of {name} is unknown ({why}): it may have taken effect"
+        if span.has_begun:
+            return f"{name} {'never ended' if ended else 'is still running'}: it may have taken effect"
+        return f"{name} {'was never taken' if ended else 'is still waiting'}: it may still run"
 
     def _search(self, step: str) -> dict[str, _Trail]:
         """Look at all below a step that is neither undoing nor a step itself."""
@@ -81,8 +86,7 @@ class SideEffects:
         around = self._spans.get(step)
         if around is None or around.is_open:
             return found
-        when = self._tree.when
-        ended = when(around.closing_event) if around.status == "success" else None
+        ended = around.closing_event.timestamp if around.status == "success" else None
         children, index = self._tree.children, self._index
         waiting = [step]
         while waiting:
@@ -91,7 +95,7 @@ class SideEffects:
                     continue
                 span = self._spans[child]
                 # Most work below a step that succeeded ended before it: the last event says so.
-                if ended is None or not span.state.plain or when(span.events[-1]) > ended:
+                if ended is None or not span.state.plain or span.events[-1].timestamp > ended:
                     trail = self._trail(span, around)
                     if trail is not None:
                         found[child] = trail
@@ -118,8 +122,8 @@ def ended_unknown(span: Span) -> bool:
     """Return whether a span's end, or that of one of its attempts, leaves open how far it got."""
     if span.status == "interrupted":
         return True
-    if span.status == "canceled" and not span.is_presumed and _only_waited(span):
-        return False
+    if span.status == "canceled" and span.started_at is None and span.enqueued_at is not None:
+        return span.is_presumed or len(span.attempts) > 1  # else it only waited
     if span.state.unwinding == "failed" and span.closing_event is span.unwound[1]:
         return True  # only the end of its compensation is known, not its own
     if span.status in ("stopped", "canceled") or span.is_presumed:
@@ -127,16 +131,11 @@ def ended_unknown(span: Span) -> bool:
     return _unknown_error(span) is not None
 
 
-def _only_waited(span: Span) -> bool:
-    return span.enqueued_at is not None and span.started_at is None and len(span.attempts) < 2
-
-
 def _unknown_error(span: Span) -> str | None:
-    data = (data_of(event) for event in reversed(span.events))
-    types = (one.error_type for one in data if one.presumed is not True)
-    return next((one for one in types if isinstance(one, str) and _leaves_open(one)), None)
-
-
-def _leaves_open(error_type: str) -> bool:
-    name = re.sub(r"[^a-z]", "", error_type[-200:].rpartition(".")[2].lower())
-    return _UNKNOWN.fullmatch(name) is not None
+    """Return the latest type of an error that leaves open how far the work got."""
+    for data in map(data_of, reversed(span.events)):
+        if isinstance(data.error_type, str) and data.presumed is not True:
+            name = re.sub(r"[^a-z]", "", data.error_type[-200:].rpartition(".")[2].lower())
+            if _UNKNOWN.fullmatch(name):
+                return data.error_type
+    return None

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from sagatrace.event import TraceEvent
-from sagatrace_tui.model.index import SpanIndex
 from sagatrace_tui.model.span import Span
+from sagatrace_tui.model.tree import SpanIndex
 
-__all__ = ["IDLE", "are_closed", "dated_ahead", "is_idle", "silence"]
+__all__ = ["IDLE", "are_closed", "is_idle", "silence"]
 
 IDLE: Final = 15 * 60 * 1_000_000
 """Microseconds without an event after which a trace counts as ended."""
@@ -45,9 +45,3 @@ def is_idle(events: Sequence[TraceEvent], index: SpanIndex, roots: Sequence[Span
 def are_closed(roots: Sequence[Span]) -> bool:
     """Return whether there is a root and all of them have ended."""
     return bool(roots) and not any(root.is_open for root in roots)
-
-
-def dated_ahead(spans: Sequence[Span], now: int) -> list[Span]:
-    """Return the spans with events dated too far ahead to be believed, the furthest first."""
-    ahead = [span for span in spans if span.last_at > now + IDLE]
-    return sorted(ahead, key=lambda span: (-span.last_at, span.span_id))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from itertools import filterfalse
 from typing import Any, Final
 
 import msgspec
@@ -11,11 +9,11 @@ import msgspec
 from sagatrace.errors import EventError
 from sagatrace.event import TraceEvent, parse_timestamp, split_event_type
 from sagatrace_tui.model.answers import Place
-from sagatrace_tui.model.attempts import Attempt, Reading, is_failure, numbered_attempts, read_attempts
-from sagatrace_tui.model.event_data import EventData, data_of, ids_in, text_of
+from sagatrace_tui.model.attempts import Attempt, Reading, read_attempts
+from sagatrace_tui.model.event_data import data_of, ids_in, text_of
 from sagatrace_tui.model.span_state import SpanKind, SpanStatus, State, mark_of
 
-__all__ = ["REPORTED_LATE", "Attempt", "Interruption", "Span", "SpanKind", "SpanStatus", "When"]
+__all__ = ["REPORTED_LATE", "Attempt", "Span", "SpanKind", "SpanStatus", "When"]
 
 REPORTED_LATE: Final = 100_000
 """Microseconds between a job's end and the latest moment its end event may carry: many times what a worker needs."""
@@ -25,29 +23,12 @@ When = tuple[int, int, str]
 """A moment that sorts spans: microseconds, then `seq` for equal times, then the span's id."""
 
 
-@dataclass(frozen=True, slots=True)
-class Interruption:
-    """The end of the RQ execution that a span was opened in; `at` is microseconds since 1970."""
-
-    at: int
-    reason: str | None
-    error_type: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Details:
-    """Read only from the events of spans that need a closer look."""
-
-    reading: Reading
-    data: tuple[EventData, ...]
-    attempts: tuple[Attempt, ...]
-
-
 class Span(msgspec.Struct, eq=False, gc=False):
     """One unit of work. Times are microseconds since 1970; `events` are in order of (time, id).
 
     Do not change a span: its trace is a value. `run` counts the runs of a job id that ran more than once, from 1; it is
-    0 for any other span. The span id of the n-th run is `JOB_ID#n` from the second on.
+    0 for any other span. The span id of the n-th run is `JOB_ID#n` from the second on. `interruption` is the event that
+    ended the RQ execution in which it was opened, if it was open then.
     """
 
     span_id: str
@@ -57,18 +38,13 @@ class Span(msgspec.Struct, eq=False, gc=False):
     original_span_id: str | None = None
     compensation: str | None = None
     run: int = 0
-    interruption: Interruption | None = None
+    interruption: TraceEvent | None = None
     _name: str | None = None
-    _details: _Details | None = None
+    _reading: Reading | None = None
     _over_at: int | None = None
 
     def __repr__(self) -> str:
         return f"Span({self.span_id!r}, {self.name!r}, {self.status!r}, {len(self.events)} events)"
-
-    @property
-    def is_linked(self) -> bool:
-        """Whether it declares a compensation, or is one of a step."""
-        return self.compensation is not None or self.original_span_id is not None
 
     @property
     def kind(self) -> SpanKind:
@@ -80,27 +56,17 @@ class Span(msgspec.Struct, eq=False, gc=False):
         """The status by its events; `interrupted` if it was open when its RQ execution ended."""
         if self.interruption is not None:
             return "interrupted"
-        return self._seen().reading.status if self.state.irregular else self.state.status
+        return self.reading.status if self.state.irregular else self.state.status
 
     @property
     def name(self) -> str:
         """The job's name, else the event type without its phase."""
         if self._name is None:
-            self._name = self._job_name() or self._name_of_type()
+            jobs = (text_of(data_of(event).job_name) for event in reversed(self.events))
+            types = (split_event_type(event.event_type) for event in self.events)
+            names = (name for name, phase in types if phase is not None)
+            self._name = next(filter(None, jobs), None) or next(names, self.events[0].event_type)
         return self._name
-
-    def _job_name(self) -> str | None:
-        for event in reversed(self.events):
-            if name := text_of(data_of(event).job_name):
-                return name
-        return None
-
-    def _name_of_type(self) -> str:
-        for event in self.events:
-            name, phase = split_event_type(event.event_type)
-            if phase is not None:
-                return name
-        return split_event_type(self.events[0].event_type)[0]
 
     @property
     def first_at(self) -> int:
@@ -115,19 +81,17 @@ class Span(msgspec.Struct, eq=False, gc=False):
     @property
     def enqueued_at(self) -> int | None:
         """The time it was first enqueued."""
-        waits = self._seen().reading.waits
-        return waits[0].micros if waits else None
+        waits = self.reading.waits
+        return waits[0].event.micros if waits else None
 
     @property
     def due_at(self) -> int | None:
         """The time a queued span is to start, or to be retried, if an event gives one."""
-        if self.status != "queued":
-            return None
-        for event in reversed(self.events):
-            kind, phase = mark_of(event.event_type, event.status).kind, split_event_type(event.event_type)[1]
-            if kind == "retry":
+        for event in reversed(self.events) if self.status == "queued" else ():
+            phase = split_event_type(event.event_type)[1]
+            if phase == "retrying":
                 return _moment(data_of(event).next_at)
-            if kind == "wait":
+            if phase in ("enqueued", "scheduled", "deferred"):
                 return _moment(data_of(event).scheduled_for) if phase == "scheduled" else None
         return None
 
@@ -151,7 +115,7 @@ class Span(msgspec.Struct, eq=False, gc=False):
     def over_at(self) -> int:
         """The time it ended; of a point, and where no end is known, the time of its latest event."""
         if self.interruption is not None:
-            return max(self.interruption.at, self.last_at)
+            return max(self.interruption.micros, self.last_at)
         if self._over_at is None:
             self._over_at = self.closing_event.micros
         return self._over_at
@@ -168,43 +132,50 @@ class Span(msgspec.Struct, eq=False, gc=False):
     @property
     def closing_event(self) -> TraceEvent:
         """The event that ended it; while there is none, its latest."""
-        if self.state.irregular or self.state.unwinding:
-            return self._seen().reading.closing or self.events[-1]
-        for event in reversed(self.events):
-            if mark_of(event.event_type, event.status).kind == "end":
-                return event
-        return self.events[-1]
+        if self.state.irregular:
+            return self.reading.closing or self.events[-1]
+        ends = (event for event in reversed(self.events) if mark_of(event.event_type, event.status).kind == "end")
+        return next(ends, self.events[-1])
 
     @property
     def ending(self) -> When:
         """When it ended, in a form that sorts spans."""
-        seq = data_of(self.closing_event).seq
-        return self.over_at, seq if isinstance(seq, int) else 0, self.span_id
+        return self._when(self.over_at, self.closing_event)
 
     @property
     def beginning(self) -> When:
         """When it began, in a form that sorts spans."""
-        seq = data_of(self.events[0]).seq
-        return self.first_at, seq if isinstance(seq, int) else 0, self.span_id
+        return self._when(self.first_at, self.events[0])
+
+    @property
+    def undo_beginning(self) -> When:
+        """When it began to undo, in that form: of a span that reports its own compensation, when that began."""
+        own = next(filter(None, self.unwound), None) if self.original_span_id is None else None
+        return self.beginning if own is None else (own.micros, 0, self.span_id)
+
+    def _when(self, moment: int, event: TraceEvent) -> When:
+        seq = data_of(event).seq
+        return moment, seq if isinstance(seq, int) else 0, self.span_id
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:
         """Each attempt, in order."""
-        return self._seen().attempts
+        return self.reading.attempts
 
     @property
     def error(self) -> str | None:
         """The error it failed with; of an interrupted span the reason its execution gives; None after success."""
-        if self.interruption is not None:
-            return self.interruption.reason
-        return self._last_text("error") if self._is_unsuccessful else None
+        if self.interruption is None:
+            return self._last_text("error") if self.status not in ("success", "point") else None
+        data, phase = data_of(self.interruption), split_event_type(self.interruption.event_type)[1]
+        return text_of(data.error) or text_of(data.reason) or f"its RQ execution ended: {phase}"
 
     @property
     def error_type(self) -> str | None:
         """The type of that error; None after success."""
-        if self.interruption is not None:
-            return self.interruption.error_type
-        return self._last_text("error_type") if self._is_unsuccessful else None
+        if self.interruption is None:
+            return self._last_text("error_type") if self.status not in ("success", "point") else None
+        return text_of(data_of(self.interruption).error_type)
 
     @property
     def reason(self) -> str | None:
@@ -215,11 +186,6 @@ class Span(msgspec.Struct, eq=False, gc=False):
     def attempt_error(self) -> str | None:
         """The error of its last failed attempt, whatever its own end."""
         return next((attempt.error for attempt in reversed(self.attempts) if attempt.error), None)
-
-    @property
-    def has_failed_attempt(self) -> bool:
-        """Whether any of its attempts failed, whatever its own end."""
-        return any(one.end is not None and is_failure(one.end) for one in self._seen().reading.tries)
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -239,7 +205,7 @@ class Span(msgspec.Struct, eq=False, gc=False):
     @property
     def has_begun(self) -> bool:
         """Whether anything but waiting is known of it."""
-        return self.status != "queued" or self.state.between or bool(self.attempts)
+        return self.status != "queued" or bool(self.attempts)
 
     @property
     def was_retried(self) -> bool:
@@ -256,12 +222,6 @@ class Span(msgspec.Struct, eq=False, gc=False):
         return max(before) if len(before) > 1 else None, min(after, default=None)
 
     @property
-    def own_compensation_at(self) -> int | None:
-        """The time it began to undo itself, as it reports under its own id."""
-        event = next((event for event in self.unwound if event is not None), None)
-        return None if event is None else event.micros
-
-    @property
     def is_presumed(self) -> bool:
         """Whether its end was inferred, as that of a lost worker's job."""
         closing = self.closing_event
@@ -274,14 +234,9 @@ class Span(msgspec.Struct, eq=False, gc=False):
         return None if enqueued is None or started is None else max(0, started - enqueued)
 
     @property
-    def fault(self) -> str | None:
-        """`conflicting_outcomes` or `duplicate` where one attempt has two ends."""
-        return self._seen().reading.fault if self.state.irregular else None
-
-    @property
     def unwound(self) -> tuple[TraceEvent | None, TraceEvent | None]:
-        """The start and the end of the compensation that it reports under its own id; of a compensation, none."""
-        return self._seen().reading.unwound if self.state.unwinding else (None, None)
+        """The start and the end of the compensation that it reports under its own id."""
+        return self.reading.unwound if self.state.unwinding else (None, None)
 
     @property
     def dependencies(self) -> tuple[str, ...]:
@@ -297,14 +252,8 @@ class Span(msgspec.Struct, eq=False, gc=False):
     @property
     def place(self) -> Place:
         """Where it ran last."""
-        attempt, allowed = self._last("attempt"), self._last("attempts_allowed")
-        return Place(
-            self._last_text("worker"),
-            self._last_text("queue"),
-            self._last_text("host"),
-            attempt if isinstance(attempt, int) else None,
-            allowed if isinstance(allowed, int) else None,
-        )
+        text, number = self._last_text, self._last_number
+        return Place(text("worker"), text("queue"), text("host"), number("attempt"), number("attempts_allowed"))
 
     @property
     def data(self) -> dict[str, Any]:
@@ -318,29 +267,22 @@ class Span(msgspec.Struct, eq=False, gc=False):
         return merged
 
     @property
-    def _is_unsuccessful(self) -> bool:
-        return self.status not in ("success", "point")
-
-    def _seen(self) -> _Details:
-        if self._details is None:
-            reading = read_attempts(self.events)
-            data = tuple(map(data_of, filterfalse(self._ends_own_compensation, self.events)))
-            self._details = _Details(reading, data, numbered_attempts(reading.tries))
-        return self._details
+    def reading(self) -> Reading:
+        """What all its events say together."""
+        if self._reading is None:
+            self._reading = read_attempts(self.events)
+        return self._reading
 
     def _last(self, key: str) -> object:
-        for data in reversed(self._seen().data):
-            if (value := getattr(data, key)) is not None:
-                return value
-        return None
+        values = (getattr(data, key) for data in reversed(self.reading.data))
+        return next((value for value in values if value is not None), None)
 
     def _last_text(self, key: str) -> str | None:
         return text_of(self._last(key))
 
-    def _ends_own_compensation(self, event: TraceEvent) -> bool:
-        """Return whether the event ends the span's own compensation: its error is not the error of the span."""
-        mark = mark_of(event.event_type, event.status)
-        return bool(self.state.unwinding) and mark.undo and mark.kind == "end"
+    def _last_number(self, key: str) -> int | None:
+        value = self._last(key)
+        return value if isinstance(value, int) else None
 
     def link(self, original: object, compensation: object) -> None:
         """Take what an event says of the step it undoes, and of what would undo it. A span cannot undo itself."""

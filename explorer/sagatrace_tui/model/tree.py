@@ -1,42 +1,38 @@
-"""Spans as a tree: roots, children in start order, orphans under their missing parent, cycles cut."""
+"""Spans as a tree, and their ids by what the rules ask for.
+
+The tree has roots, children in start order, orphans under their missing parent, and its cycles cut. The index is made
+in one pass. It also says which part of the trace is undoing.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise
-from typing import Final, TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
-from sagatrace.event import TraceEvent
-from sagatrace_tui.model.answers import Anomaly
 from sagatrace_tui.model.span import Span
-from sagatrace_tui.model.text import counted, listed
 
-__all__ = ["SpanTree"]
+__all__ = ["SpanIndex", "SpanTree"]
 
 _T = TypeVar("_T")
-_SKEW: Final = 10_000
-"""Microseconds by which clocks may disagree without being an anomaly."""
 
 
 class SpanTree:
     """The place of each span. `children` also holds, under parents never seen, the orphans that name them.
 
-    `spans` must be in the order of their first events; `unplaced` are those that may have come before their parent;
-    `when` returns an event's time as text that sorts.
+    `spans` must be in the order of their first events; `unplaced` are those that may have come before their parent.
     """
 
-    def __init__(self, spans: dict[str, Span], unplaced: list[str], when: Callable[[TraceEvent], str]) -> None:
-        self.spans = spans
-        self._unplaced, self.when = unplaced, when
+    def __init__(self, spans: dict[str, Span], unplaced: list[str]) -> None:
+        self.spans, self.unplaced = spans, unplaced
         self.cycles: list[tuple[str, ...]] = []
-        self._cut: set[str] = set()
+        self.cut: set[str] = set()
         self._cut_cycles()
         children: defaultdict[str, list[str]] = defaultdict(list)
         roots: list[str] = []
         for span_id, span in spans.items():
             parent = span.parent_id
-            if parent is None or (self._cut and span_id in self._cut):
+            if parent is None or (self.cut and span_id in self.cut):
                 roots.append(span_id)
             else:
                 children[parent].append(span_id)
@@ -48,7 +44,7 @@ class SpanTree:
     def parent_of(self, span_id: str) -> str | None:
         """Return the parent, seen or not; None for a root and where a cycle is cut."""
         span = self.spans.get(span_id)
-        return None if span is None or span_id in self._cut else span.parent_id
+        return None if span is None or span_id in self.cut else span.parent_id
 
     def ancestors_of(self, span_id: str) -> Iterator[str]:
         """Yield the spans above, nearest first, up to a root or a span whose parent was never seen."""
@@ -57,6 +53,11 @@ class SpanTree:
             yield above
             above = self.parent_of(above)
 
+    def top_of(self, span_id: str) -> str:
+        """Return the span at the top above a span, or the span itself."""
+        *_, top = (span_id, *self.ancestors_of(span_id))
+        return top
+
     def below(self, span_id: str) -> Iterator[str]:
         """Yield every span under this one, each once, parents before their children."""
         waiting = list(self.children.get(span_id, ()))
@@ -64,11 +65,6 @@ class SpanTree:
             child = waiting.pop()
             yield child
             waiting.extend(self.children.get(child, ()))
-
-    def siblings_of(self, span_id: str) -> Sequence[str]:
-        """Return the children of the span's parent, itself included; none for a root."""
-        parent = self.parent_of(span_id)
-        return () if parent is None else self.children.get(parent, ())
 
     def inherited(self, span_id: str, known: dict[str, _T], top: _T, pass_on: Callable[[str, _T], _T]) -> _T:
         """Return what a span has from those above it: `pass_on(parent, value of the parent)`, and `top` at the top.
@@ -86,7 +82,7 @@ class SpanTree:
     def began(self, span_id: str) -> tuple[str, str]:
         """Return when a span began, in a form that sorts spans."""
         first = self.spans[span_id].events[0]
-        return self.when(first), first.id
+        return first.timestamp, first.id
 
     def walk(self) -> Iterator[tuple[int, str]]:
         """Yield every span once, as (depth, span id), in tree order. The id of a missing parent has depth 0."""
@@ -99,14 +95,14 @@ class SpanTree:
     def _cut_cycles(self) -> None:
         """Find the cycles and cut each at its earliest span. Each holds a span that came before its parent."""
         settled: set[str] = set()
-        for start in self._unplaced:
+        for start in self.unplaced:
             path: dict[str, None] = {}
             node: str | None = start
             while node is not None and node in self.spans and node not in settled:
                 if node in path:
                     ids = list(path)
                     cycle = ids[ids.index(node) :]
-                    self._cut.add(min(cycle, key=self.began))
+                    self.cut.add(min(cycle, key=self.began))
                     self.cycles.append(tuple(sorted(cycle)))
                     break
                 path[node] = None
@@ -114,54 +110,92 @@ class SpanTree:
             settled.update(path)
         self.cycles.sort()
 
-    def anomalies(self) -> Iterator[Anomaly]:
-        """Yield orphans, cycles, unrelated roots, and children that begin before their parent."""
-        for parent in self.missing_parents:
-            orphans = tuple(self.children[parent])
-            names = f"{len(orphans)} spans name" if len(orphans) > 1 else "a span names"
-            yield Anomaly("orphan", orphans, f"{names} the parent {parent}, which is missing")
-        for cycle in self.cycles:
-            yield Anomaly("cycle", cycle, f"{' → '.join((*cycle, cycle[0]))} are each other's parents")
-        roots = self._unrelated_roots()
-        if len(roots) > 1:
-            names = listed([self.spans[root].name for root in roots])
-            yield Anomaly("several_roots", tuple(roots), f"{len(roots)} spans have no parent: {names}")
-        skewed = sorted(filter(self._is_skewed, set(self._unplaced).difference(*self.cycles)), key=self.began)
-        if skewed:
-            yield Anomaly("clock_skew", tuple(skewed), self._skew(skewed))
 
-    def _unrelated_roots(self) -> list[str]:
-        """Return the roots that nothing ties to each other; jobs without a root, enqueued in one trace, are tied."""
-        groups: dict[str, str] = {}
+class SpanIndex:
+    """Span ids by kind. A span that succeeded in its normal course, or is a point, is in none of the first sets.
 
-        def group_of(span_id: str) -> str:
-            while groups[span_id] != span_id:
-                span_id = groups[span_id]
-            return span_id
+    `owner` gives, for each span of the undoing, the nearest compensation (or group of them) at or above it.
+    """
 
-        roots = [root for root in self.roots if root not in self._cut and self.spans[root].kind != "point"]
-        groups.update((root, root) for root in roots)
-        jobs = [root for root in roots if self.spans[root].state.kind == "job"]
-        ties = list(pairwise(jobs))
-        for root in roots:
-            span = self.spans[root]
-            tied = (*span.dependencies, *([span.original_span_id] if span.original_span_id else ()))
-            ties += [(root, top) for one in tied if one in self.spans and (top := self._top(one)) in groups]
-        for one, other in ties:
-            groups[group_of(one)] = group_of(other)
-        return roots if len({group_of(root) for root in roots}) > 1 else []
+    def __init__(self, tree: SpanTree, notable: Iterable[Span]) -> None:
+        self.tree, self.spans = tree, tree.spans
+        self.failed: set[str] = set()  # failed or interrupted
+        self.halted: set[str] = set()  # stopped or canceled
+        self.open: set[str] = set()
+        self.recovered: set[str] = set()  # succeeded after an attempt that failed
+        self.again: set[str] = set()  # running, and not in the first attempt
+        self.irregular: set[str] = set()
+        self.declared: set[str] = set()  # steps that declare a compensation
+        self.undoing: set[str] = set()  # compensations, and spans that group them
+        self.begun: set[str] = set()  # those of them that have begun
+        self.untied: set[str] = set()  # those of them that name no step
+        self.unwound: set[str] = set()  # sagas and steps that report their own compensation
+        self.undos_of: dict[str, set[str]] = {}  # compensations by the step they name
+        self.retries_due: dict[str, int] = {}  # failed attempts by the time of the next one
+        self.starts_due: dict[str, int] = {}  # scheduled spans by the time of their start
+        for span in notable:
+            self._enter(span)
+            if not span.state.plain:
+                self._enter_status(span)
+        self.owner: dict[str, str] = {}
+        self._around: dict[str, str] = {}  # per compensation, the nearest one above it
+        self._claim()
 
-    def _top(self, span_id: str) -> str:
-        return next(iter(reversed(list(self.ancestors_of(span_id)))), span_id)
+    @property
+    def has_undoing(self) -> bool:
+        """Whether the trace holds any compensation."""
+        return bool(self.undoing or self.unwound)
 
-    def _is_skewed(self, span_id: str) -> bool:
-        parent = self.parent_of(span_id)
-        if parent is None or parent not in self.spans or not self.spans[parent].state.opened:
-            return False
-        return self.spans[parent].first_at - self.spans[span_id].first_at >= _SKEW
+    def undos_around(self, span_id: str) -> Iterator[str]:
+        """Yield the compensations around a span of the undoing, nearest first, itself included if it is one."""
+        undo = self.owner.get(span_id)
+        while undo is not None:
+            yield undo
+            undo = self._around.get(undo)
 
-    def _skew(self, skewed: list[str]) -> str:
-        gaps = [self.spans[self.spans[one].parent_id or one].first_at - self.spans[one].first_at for one in skewed]
-        names = listed([self.spans[span_id].name for span_id in skewed])
-        before = "begin before its parent" if len(skewed) > 1 else "begins before its parent"
-        return f"{counted(len(skewed), 'span')} {before}, by up to {max(gaps) / 1000:g} ms: {names}; host clocks differ"
+    def _enter(self, span: Span) -> None:
+        span_id, step, state = span.span_id, span.original_span_id, span.state
+        if span.compensation is not None:
+            self.declared.add(span_id)
+        if step is not None:
+            self.undos_of.setdefault(step, set()).add(span_id)
+        elif state.is_compensation:
+            self.untied.add(span_id)
+        elif state.unwinding:
+            self.unwound.add(span_id)
+        if step is not None or state.is_compensation:
+            self.undoing.add(span_id)
+            if span.has_begun:
+                self.begun.add(span_id)
+
+    def _enter_status(self, span: Span) -> None:
+        span_id, status = span.span_id, span.status
+        if status in ("failed", "interrupted"):
+            self.failed.add(span_id)
+        elif status in ("stopped", "canceled"):
+            self.halted.add(span_id)
+        elif status in ("queued", "running"):
+            self.open.add(span_id)
+            if (due := span.due_at) is not None:
+                (self.retries_due if span.has_begun else self.starts_due)[span_id] = due
+            if status == "running" and span.was_retried:
+                self.again.add(span_id)
+        elif status == "success" and (span.state.irregular or span.state.retried):
+            self.recovered.update(span_id for attempt in span.attempts if attempt.failed)
+        if span.state.irregular:
+            self.irregular.add(span_id)
+
+    def _claim(self) -> None:
+        for top in self.undoing:
+            waiting = [] if self.owner.get(top) == top else [top]
+            self.owner[top] = top
+            while waiting:
+                above = waiting.pop()
+                for child in self.tree.children.get(above, ()):
+                    owner = child if child in self.undoing else self.owner[above]
+                    if owner == child:
+                        self._around[child] = self.owner[above]
+                    # A compensation below that was visited before owns the spans under it already.
+                    if self.owner.get(child) != owner:
+                        self.owner[child] = owner
+                        waiting.append(child)

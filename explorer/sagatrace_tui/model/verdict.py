@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from sagatrace_tui.model.answers import Verdict
 
-__all__ = ["JudgedSaga", "SagaFacts", "verdict_of", "with_standing", "worst"]
+__all__ = ["JudgedSaga", "verdict_of", "with_standing", "worst"]
 
 _FROM_WORST: Final[tuple[Verdict, ...]] = (
     "compensating",
@@ -23,13 +23,13 @@ _FROM_WORST: Final[tuple[Verdict, ...]] = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class SagaFacts:
-    """What the verdict of one saga rests on.
+@dataclass(slots=True)
+class JudgedSaga:
+    """The facts that the verdict of one saga rests on, and the span it failed at.
 
     `undoing_began` is whether any compensation began for the saga, `undone` whether one did outside of recovered
-    branches. `standing` is whether any step still stands, `unsettled` whether a compensation of no known step failed or
-    has no outcome.
+    branches. `unsettled` is whether a compensation of no known step failed or has no outcome. `standing` are the steps
+    that still stand.
     """
 
     ended: bool
@@ -37,46 +37,34 @@ class SagaFacts:
     succeeded: bool
     undoing_began: bool
     undone: bool
-    standing: bool
     unsettled: bool
+    standing: list[str] = field(default_factory=list)
+    cause: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class JudgedSaga:
-    """A saga's verdict and what it rests on; `recalled` are recovered failures that count all the same."""
-
-    verdict: Verdict
-    failed: bool
-    halted: bool
-    standing: list[str]
-    live: list[str]
-    recalled: set[str]
-    retried: str | None
-
-
-def verdict_of(facts: SagaFacts) -> Verdict:
+def verdict_of(saga: JudgedSaga) -> Verdict:
     """Return the verdict of one saga."""
-    if not facts.ended:
-        return "compensating" if facts.undone else "running"
-    if not facts.failed and not facts.succeeded:
+    if not saga.ended:
+        return "compensating" if saga.undone else "running"
+    if not saga.failed and not saga.succeeded:
         return "unknown"
-    if facts.standing:
-        return "rollback_incomplete" if facts.undoing_began else "rollback_missing"
-    if facts.unsettled:
+    if saga.standing:
+        return "rollback_incomplete" if saga.undoing_began else "rollback_missing"
+    if saga.unsettled:
         return "rollback_incomplete"
-    if facts.failed:
-        return "rolled_back" if facts.undoing_began else "failed"
-    return "succeeded_but_compensated" if facts.undone else "succeeded"
+    if saga.failed:
+        return "rolled_back" if saga.undoing_began else "failed"
+    return "succeeded_but_compensated" if saga.undone else "succeeded"
 
 
-def with_standing(verdict: Verdict, standing: bool) -> Verdict:
-    """Return a trace's verdict, where steps of another saga in it, whose end is unknown, may stand."""
-    if standing and verdict == "rolled_back":
-        return "rollback_incomplete"
-    return "rollback_missing" if standing and verdict == "failed" else verdict
-
-
-def worst(verdicts: Iterable[Verdict]) -> Verdict:
+def worst(sagas: Sequence[JudgedSaga]) -> Verdict:
     """Return the verdict of a trace: the worst of its sagas'."""
-    ordered = sorted(verdicts, key=_FROM_WORST.index)
-    return ordered[0] if ordered else "unknown"
+    verdicts: list[Verdict] = [verdict_of(saga) for saga in sagas]
+    return min(verdicts, key=_FROM_WORST.index) if verdicts else "unknown"
+
+
+def with_standing(verdict: Verdict, sagas: Sequence[JudgedSaga]) -> Verdict:
+    """Return a trace's verdict, where steps of another saga in it, whose end is unknown, may stand."""
+    if verdict not in ("rolled_back", "failed") or not any(saga.standing for saga in sagas):
+        return verdict
+    return "rollback_incomplete" if verdict == "rolled_back" else "rollback_missing"
