@@ -14,12 +14,14 @@ from sagatrace.errors import (
 from sagatrace.event import TraceEvent
 from sagatrace.settings import Settings
 from sagatrace.stores import AppendError, EventStore, open_store
+from sagatrace.stores.memory import MemoryStore
 from sagatrace.tracer import Span, Tracer
 
 __all__ = [
     "AppendError",
     "EventError",
     "EventStore",
+    "MemoryStore",
     "SagatraceError",
     "SearchError",
     "Settings",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextvars import ContextVar
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 
@@ -12,6 +12,7 @@ from sagatrace.event import new_id
 
 __all__ = [
     "META_KEY",
+    "Execution",
     "TraceContext",
     "TraceRef",
     "context_from_meta",
@@ -21,9 +22,6 @@ __all__ = [
 ]
 
 META_KEY: Final = "sagatrace"
-
-_here: Final[ContextVar[str | None]] = ContextVar("execution", default=None)
-_in_process: str | None = None  # for the threads of a job: a new thread has an empty context
 
 
 class TraceRef(Protocol):
@@ -52,11 +50,28 @@ class TraceContext(msgspec.Struct, frozen=True):
         return cls(trace_id or new_id())
 
 
-def trace_meta(context: TraceRef) -> dict[str, Any]:
+class Execution(NamedTuple):
+    """What runs here: an RQ execution, the job it is of, and the place of the work inside the job that runs now."""
+
+    id: str | None = None
+    job_id: str | None = None
+    inside: TraceContext | None = None
+
+
+_here: Final[ContextVar[Execution | None]] = ContextVar("execution", default=None)
+_in_process = Execution()  # for the threads of a job: a new thread has an empty context
+
+
+def trace_meta(context: TraceRef | str | None) -> dict[str, Any]:
     """Return the meta that carries the context into a job: `queue.enqueue(f, meta=trace_meta(context))`.
 
-    Plain strings only, so that every RQ serializer takes it.
+    Plain strings only, so that every RQ serializer takes it. A text is a trace id. For None it is empty: the job starts
+    a trace of its own.
     """
+    if context is None:
+        return {}
+    if isinstance(context, str):
+        context = TraceContext(context)
     carried = {"trace_id": context.trace_id}
     if context.span_id is not None:
         carried["parent_span_id"] = context.span_id
@@ -74,13 +89,13 @@ def context_from_meta(meta: Mapping[str, Any] | None) -> TraceContext | None:
     return TraceContext(trace_id, parent if isinstance(parent, str) else None)
 
 
-def enter_execution(execution_id: str | None) -> None:
-    """Record which RQ execution runs from now on in this context, and in this process; None after its end."""
+def enter_execution(execution: Execution) -> None:
+    """Record what runs from now on in this context, and in this process."""
     global _in_process
-    _here.set(execution_id)
-    _in_process = execution_id
+    _in_process = execution
+    _here.set(execution)
 
 
-def current_execution() -> str | None:
-    """Return the id of the RQ execution that runs here; None outside of one."""
+def current_execution() -> Execution:
+    """Return what runs here, also in the callbacks and threads of a job; outside of one, an empty value."""
     return _here.get() or _in_process

@@ -256,7 +256,7 @@ class Span:
         self._outcome.update(data)
 
     def __enter__(self) -> Self:
-        execution = current_execution()  # the span ends with it, should the process die
+        execution = current_execution().id  # the span ends with it, should the process die
         self._emit(self._phases[0], data={**self._data, "execution": execution} if execution else self._data)
         return self
 

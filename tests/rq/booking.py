@@ -93,10 +93,10 @@ def load(*failing_runs: int) -> int:
 def names_its_execution(job_id: str) -> list[Any]:
     """What spans carry that are opened before, in and after a job which runs here, inside this one."""
     job = ran()
-    before = current_execution()
+    before = current_execution().id
     inner = TracedQueue("sync", is_async=False, connection=job.connection).enqueue(_executing, job_id=job_id)
-    return [before, inner.return_value(), current_execution()]
+    return [before, inner.return_value(), current_execution().id]
 
 
 def _executing() -> str | None:
-    return current_execution()
+    return current_execution().id

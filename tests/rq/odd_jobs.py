@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from redis import Redis
+from rq import Callback, get_current_job
 from rq.job import Job
 
 from sagatrace import Tracer
 from sagatrace.rq import current_trace
+from sagatrace.rq.queue import TracedQueue
 
 
 def fails_with_half_a_pair() -> None:
@@ -35,3 +38,45 @@ def pays_with_a_card() -> None:
 def mask_cards(event_type: str, data: dict[str, Any]) -> dict[str, Any]:
     """Be the value of SAGATRACE_REDACT."""
     return {key: str(value).replace("4111 1111 1111 1111", "****") for key, value in data.items()}
+
+
+def note(label: str, job: Job) -> None:
+    """Keep in Redis which context is known here."""
+    trace = current_trace()
+    text = "none" if trace is None else f"{trace.trace_id}/{trace.span_id}"
+    job.connection.hset("contexts", label, text)
+
+
+def notes_and(outcome: str) -> None:
+    """Note the context in the job, in its threads and in a job that runs inside it; then succeed or fail."""
+    job = get_current_job()
+    assert job is not None
+    note("job", job)
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(note, "thread", job).result()
+    inner = TracedQueue("inner", is_async=False, connection=job.connection)
+    inner.enqueue(notes_inside, job_id="inside", on_success=Callback(noting_success))
+    note("after", job)
+    TracedQueue("odd", connection=job.connection).enqueue(succeeds, job_id="below")
+    if outcome == "fails":
+        raise ValueError("no luck")
+
+
+def notes_inside() -> None:
+    job = get_current_job()
+    assert job is not None
+    note("inside", job)
+
+
+def noting_success(job: Job, connection: Redis, *_: Any) -> None:
+    note(f"on_success of {job.id}", job)
+
+
+def noting_failure(job: Job, connection: Redis, *_: Any) -> None:
+    note(f"on_failure of {job.id}", job)
+
+
+def noting_handler(job: Job, *_: Any) -> bool:
+    """Be an exception handler."""
+    note(f"handler of {job.id}", job)
+    return True

@@ -12,7 +12,7 @@ from redis import Redis
 from rq import Queue
 
 from sagatrace import TraceContext, TraceEvent, Tracer
-from sagatrace.context import current_execution, enter_execution
+from sagatrace.context import Execution, current_execution, enter_execution
 from sagatrace.rq import SimpleWorker as TracedWorker
 from sagatrace.rq.queue import TracedQueue
 from sagatrace.stores.memory import MemoryStore
@@ -93,14 +93,14 @@ def test_a_job_inside_a_job_runs_in_the_outer_one_s_execution(redis: Redis) -> N
     worker_class([queue], connection=redis).work(burst=True)
     (started,) = [event for event in store.fetch_trace("T").events if event.id.endswith(":start")]
     assert job.return_value(refresh=True) == [started.id.removesuffix(":start")] * 3
-    assert current_execution() is None
+    assert current_execution() == Execution()
 
 
 @pytest.fixture
 def execution() -> Any:
-    enter_execution("X")
+    enter_execution(Execution("X"))
     yield "X"
-    enter_execution(None)
+    enter_execution(Execution())
 
 
 async def test_every_way_to_open_a_span_names_it_and_only_there(execution: str) -> None:

@@ -26,9 +26,9 @@ from rq.worker import HerokuWorker as _HerokuWorker
 from rq.worker import RandomWorker as _RandomWorker
 from rq.worker import RoundRobinWorker as _RoundRobinWorker
 
-from sagatrace.context import enter_execution
+from sagatrace.context import Execution, enter_execution
 from sagatrace.rq.parent import TracedWorkerMixin
-from sagatrace.rq.recorder import current_trace, running
+from sagatrace.rq.recorder import current_trace, trace_of
 
 __all__ = [
     "HerokuWorker",
@@ -39,6 +39,7 @@ __all__ = [
     "TracedWorkerMixin",
     "Worker",
     "current_trace",
+    "trace_of",
 ]
 
 
@@ -56,8 +57,8 @@ class SpawnWorker(TracedWorkerMixin, rq.SpawnWorker):
     def prepare_job_execution(self, job: Job, *args: Any, **kwargs: Any) -> None:
         """Note the job's place before it can overwrite its meta: a work-horse like this has inherited nothing."""
         with self._harmless:
-            enter_execution(os.environ.get("RQ_EXECUTION_ID"))
-            running.set(self._recorder.place_of(job).inside)
+            inside = self._recorder.place_of(job).inside
+            enter_execution(Execution(os.environ.get("RQ_EXECUTION_ID"), job.id, inside))
         super().prepare_job_execution(job, *args, **kwargs)
 
 

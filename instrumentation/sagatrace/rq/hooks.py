@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 import rq
 from rq.job import Job
 
-from sagatrace.context import enter_execution
+from sagatrace.context import Execution, enter_execution
 from sagatrace.event import utc_timestamp
 from sagatrace.rq.job_lookup import facts_of
-from sagatrace.rq.recorder import Harmless, JobRecorder, running
+from sagatrace.rq.recorder import Harmless, JobRecorder
 from sagatrace.rq.redis_address import place_of_redis
 from sagatrace.tracer import Tracer
 
 if TYPE_CHECKING:
-    from rq.executions import Execution
+    from rq.executions import Execution as _RqExecution
     from rq.worker.base import BaseWorker as _WorkerBase
 else:
     _WorkerBase = object
@@ -48,15 +48,15 @@ class RecordingMixin(_WorkerBase):
     def _redis(self) -> str | None:
         return place_of_redis(self.connection)
 
-    def prepare_execution(self, job: Job) -> Execution:
+    def prepare_execution(self, job: Job) -> _RqExecution:
         """Record that the job started: still in the worker, before any fork."""
         execution = super().prepare_execution(job)
-        enter_execution(execution.id)  # also for the work-horse, which inherits it
         with self._harmless:
             recorder = self._recorder
             recorder.begin(execution.id)
             place = recorder.place_of(job)
-            running.set(place.inside)
+            # Also for the work-horse, which inherits it: before the job can write to its meta.
+            enter_execution(Execution(execution.id, job.id, place.inside))
             allowed = max(place.allowed, place.attempt + (job.retries_left or 0))
             data = {**facts_of(job), "redis": self._redis, "attempts_allowed": allowed, **self.job_data(job, "started")}
             recorder.record(job, f"{execution.id}:start", "started", data)

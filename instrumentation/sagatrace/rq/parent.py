@@ -17,12 +17,12 @@ import rq
 from redis import RedisError
 from rq.job import Job, JobStatus
 
-from sagatrace.context import enter_execution
+from sagatrace.context import Execution, enter_execution
 from sagatrace.event import utc_timestamp
 from sagatrace.outbox import outbox_directory
 from sagatrace.rq.hooks import RecordingMixin
 from sagatrace.rq.job_lookup import Aftermath, read_aftermath
-from sagatrace.rq.recorder import faults
+from sagatrace.rq.recorder import faults, trace_of
 from sagatrace.rq.redis_address import NO_URL, url_of_redis
 from sagatrace.settings import Settings
 from sagatrace.shipper.launcher import ShipperKeeper
@@ -70,7 +70,7 @@ class TracedWorkerMixin(RecordingMixin):
                 self._ensure_end(job, error)
             raise
         finally:
-            enter_execution(None)
+            enter_execution(Execution())
         with self._harmless:
             self._ensure_end(job, None)
 
@@ -85,6 +85,7 @@ class TracedWorkerMixin(RecordingMixin):
 
         def handler(job: Job, *_: object) -> None:
             with self._harmless:
+                enter_execution(Execution(inside=trace_of(job)))  # for the handlers after this one
                 self._record_abandoned(job)
 
         self._exc_handlers.insert(0, handler)
@@ -92,6 +93,7 @@ class TracedWorkerMixin(RecordingMixin):
             super().clean_registries()  # type: ignore[no-untyped-call]
         finally:
             self._exc_handlers.remove(handler)
+            enter_execution(Execution())
 
     def _keep_shipper(self) -> None:
         if self.tracer is not None and not self.tracer.by_environment:

@@ -2,7 +2,7 @@
 
     queue = TracedQueue("loans", connection=redis)
     queue.under(context).enqueue(approve, loan)        # and any other way RQ has to enqueue
-    queue.enqueue(approve, loan)                       # the top of a trace of its own
+    queue.enqueue(approve, loan)                       # below the job that runs here, else a trace of its own
 
     @job(queue, connection=redis, retry=Retry(2))      # in place of rq.decorators.job
     def approve(loan): ...
@@ -28,10 +28,17 @@ import rq.decorators
 from rq.exceptions import DeserializationError
 from rq.job import Job, JobStatus
 
-from sagatrace.context import META_KEY, TraceContext, TraceRef, trace_meta
+from sagatrace.context import (
+    META_KEY,
+    TraceContext,
+    TraceRef,
+    current_execution,
+    enter_execution,
+    trace_meta,
+)
 from sagatrace.event import utc_timestamp
 from sagatrace.rq.job_lookup import facts_of
-from sagatrace.rq.recorder import Harmless, JobRecorder, context_of
+from sagatrace.rq.recorder import Harmless, JobRecorder, context_of, current_trace, trace_of
 from sagatrace.rq.redis_address import place_of_redis
 from sagatrace.tracer import Tracer
 
@@ -95,9 +102,13 @@ class TracedQueue(rq.Queue):
             recorder = JobRecorder(self._tracer, {"host": socket.gethostname()})
             recorder.record(job, f"{execution_id}:start", "started", {**_named(job), "sync": True})
             self._sync[job.id] = recorder
+        around = current_execution()
         try:
+            with _harmless:
+                enter_execution(around._replace(inside=trace_of(job)))
             return super().run_sync(job)
         finally:
+            enter_execution(around)
             with _harmless:
                 self._sync.pop(job.id, None)
                 if recorder is not None and job.get_status(refresh=False) == JobStatus.FINISHED:
@@ -126,7 +137,7 @@ class TracedQueue(rq.Queue):
     def _place(self, job: Job) -> None:
         if META_KEY not in job.meta:
             # A dictionary of its own: the one given may serve for other jobs as well.
-            job.meta = {**job.meta, **trace_meta(self._context or context_of(job))}
+            job.meta = {**job.meta, **trace_meta(self._context or current_trace() or context_of(job))}
 
     def _tell(self, job: Job, *, committed: bool, **data: Any) -> None:
         status = job.get_status(refresh=False)

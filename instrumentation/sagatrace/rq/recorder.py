@@ -12,7 +12,6 @@ import mmap
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
@@ -21,20 +20,17 @@ import rq
 from rq.job import Job, JobStatus
 from rq.timeouts import JobTimeoutException
 
-from sagatrace.context import META_KEY, TraceContext, context_from_meta, trace_meta
+from sagatrace.context import META_KEY, TraceContext, context_from_meta, current_execution, trace_meta
 from sagatrace.errors import SagatraceError, must_pass
 from sagatrace.event import Status, utc_timestamp
 from sagatrace.tracer import MAX_ERROR, Tracer, error_data
 
-__all__ = ["Harmless", "JobRecorder", "Place", "context_of", "current_trace", "faults", "running"]
+__all__ = ["Harmless", "JobRecorder", "Place", "context_of", "current_trace", "faults", "trace_of"]
 
 log: Final = logging.getLogger("sagatrace")
 
 _STATUSES: Final[Mapping[str, Status]] = {"completed": "success", "failed": "failed", "abandoned": "failed"}
 _PAGE: Final = 1 << 16
-
-running: Final[ContextVar[TraceContext | None]] = ContextVar("running", default=None)
-"""The place of the job that runs here, as it was before the job could write to its meta."""
 
 
 faults: Final[Counter[str]] = Counter()
@@ -76,10 +72,19 @@ class Place(NamedTuple):
 
 
 def current_trace() -> TraceContext | None:
-    """Return the context for what the running job starts, to be handed on; None outside of a job."""
-    job, known = rq.get_current_job(), running.get()
-    if job is None or (known is not None and known.span_id == job.id):
-        return known if job else None
+    """Return the context for what the running job starts, to be handed on; None outside of a job.
+
+    It is known wherever RQ runs the user's code: in the job and its threads, in callbacks and exception handlers.
+    """
+    job, here = rq.get_current_job(), current_execution()
+    known = here.inside
+    if job is not None and (known is None or job.id not in (here.job_id, known.span_id)):
+        return trace_of(job)  # one that runs inside a job, by a queue that is not traced
+    return known
+
+
+def trace_of(job: Job) -> TraceContext:
+    """Return the context inside a job, from anywhere that has the job: for what belongs below it."""
     return TraceContext(context_of(job).trace_id, job.id)
 
 
