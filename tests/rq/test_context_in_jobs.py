@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 from time import time
+from typing import Any
 
 import odd_jobs
 import pytest
@@ -19,7 +20,8 @@ from sagatrace_tui.demo.workers import worker_command, worker_environment
 
 
 def contexts(redis: Redis) -> dict[str, str]:
-    return {key.decode(): value.decode() for key, value in redis.hgetall("contexts").items()}
+    found: Any = redis.hgetall("contexts")
+    return {key.decode(): value.decode() for key, value in found.items()}
 
 
 @pytest.mark.parametrize("outcome", ["succeeds", "fails"])

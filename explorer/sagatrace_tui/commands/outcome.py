@@ -7,7 +7,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
 from typing import Any, NoReturn, ParamSpec, TypeVar
@@ -16,7 +16,7 @@ import click
 
 from sagatrace.errors import SagatraceError
 from sagatrace.settings import Settings, masked
-from sagatrace.stores import EventStore, FetchedTrace, open_store
+from sagatrace.stores import DataIs, EventStore, FetchedTrace, Search, TraceHit, open_store
 from sagatrace_tui.labels import inert
 from sagatrace_tui.model import Trace, build_trace, reading_anomalies
 
@@ -32,6 +32,7 @@ __all__ = [
     "trace_argument",
 ]
 
+_MEANT = 3  # traces that are named as perhaps meant
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
@@ -131,10 +132,20 @@ def fetched(store: EventStore, trace_id: str) -> FetchedTrace:
 
 
 def no_such_trace(store: EventStore, trace_id: str) -> NoReturn:
-    """End with one line and the status that says so."""
-    shown = inert(trace_id, 255)
-    click.echo(f"sagatrace: no trace {shown!r} in {store.label}: `sagatrace list` shows the newest", err=True)
+    """End with the status that says so, and one line with the traces that may be meant."""
+    meant = [hit.trace_id for hit in _meant(store, trace_id)]
+    shown, names = inert(trace_id, 255), ", ".join(inert(one, 255) for one in meant[:_MEANT])
+    more = ", …" if len(meant) > _MEANT else ""
+    hint = f"did you mean {names}{more}?" if meant else "`sagatrace list` shows the newest"
+    click.echo(f"sagatrace: no trace {shown!r} in {store.label}: {hint}", err=True)
     sys.exit(Exit.NO_SUCH_TRACE)
+
+
+def _meant(store: EventStore, trace_id: str) -> Sequence[TraceHit]:
+    """Return the newest traces whose id begins so, else those with a job of that id."""
+    limit = _MEANT + 1
+    begins = store.search(Search(limit=limit, trace_prefix=trace_id))
+    return begins or store.search(Search(limit=limit, data=(DataIs(("job_id",), (trace_id,)),)))
 
 
 def folded(found: FetchedTrace, now: int | None = None) -> Trace:
