@@ -126,17 +126,16 @@ def test_each_fault_is_one_clear_line_and_its_exit_status(
 
 def test_a_beginning_and_a_job_s_id_lead_to_the_trace_that_is_meant(cli: Cli, tmp_path: Path) -> None:
     store = open_store(f"sqlite:///{tmp_path}/meant.db")
-    for number in range(5):
-        ids = {"trace_id": f"order-4711-2026-0{number}", "span_id": "order-4711"}
-        store.append([new_event(event_type="job:started", data={"job_id": "order-4711"}, **ids)])
-    store.append([new_event(trace_id="nightly", span_id="s", event_type="job:started", data={"job_id": "charge-7"})])
+    jobs = [(f"order-4711-2026-0{number}", "order-4711") for number in range(5)]
+    for trace_id, job in [*jobs, ("nightly", "charge-7")]:
+        store.append([new_event(trace_id=trace_id, span_id=job, event_type="job:started", data={"job_id": job})])
     store.close()
     cli.env["SAGATRACE_STORE"] = f"sqlite:///{tmp_path}/meant.db"
-    said = [cli(command, asked)[::2] for command in ("show", "why") for asked in ("order", "order-4711", "charge-7")]
-    assert [status for status, _ in said] == [7] * 6
-    hints = [err.rpartition(": ")[2].strip() for _, err in said]
     newest = "did you mean order-4711-2026-04, order-4711-2026-03, order-4711-2026-02, …?"
-    assert hints == [newest, newest, "did you mean nightly?"] * 2
+    for command in ("show", "why"):
+        for asked, hint in (("order", newest), ("order-4711", newest), ("charge-7", "did you mean nightly?")):
+            status, _, err = cli(command, asked)
+            assert (status, err.rpartition(": ")[2].strip()) == (7, hint)
 
 
 def test_an_unreadable_setting_is_one_line(cli: Cli) -> None:
