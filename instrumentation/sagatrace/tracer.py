@@ -33,6 +33,7 @@ from sagatrace.settings import Settings
 
 if TYPE_CHECKING:
     from sagatrace.direct import DirectWriter
+    from sagatrace.saga import Saga
     from sagatrace.stores import EventStore
 
 __all__ = ["MAX_ERROR", "MAX_STACK", "Span", "Tracer", "error_data"]
@@ -143,6 +144,12 @@ class Tracer:
         declared = original.compensation if isinstance(original, Span) else None
         return Span(self, name or declared or "saga", parent, "compensation", start, tags)
 
+    def saga(self, name: str, parent: TraceRef | str | None = None, *, data: Mapping[str, Any] | None = None) -> Saga:
+        """Return a saga, whose steps are undone in reverse order when it fails (`sagatrace.saga`)."""
+        from sagatrace.saga import Saga  # only where it is used
+
+        return Saga(self, name, parent, data or {})
+
     def close(self) -> None:
         """Close the store's connections."""
         for opened in (self._opened, self._direct):
@@ -246,6 +253,7 @@ class Span:
         self._tracer, self._data, self._tags, self._phases = tracer, data, tags, _PHASES[kind]
         self._parent = TraceContext(place["trace_id"], place["parent_span_id"])
         self._outcome: dict[str, Any] = {}
+        self._has_failed = False
         self.name = name
         self.compensation: str | None = data.get("compensation")
         self.trace_id = self._parent.trace_id
@@ -254,6 +262,16 @@ class Span:
     def record(self, **data: Any) -> None:
         """Add values to the event that will close this span."""
         self._outcome.update(data)
+
+    def declare(self, compensation: str) -> None:
+        """Declare what would undo the step, before it is entered."""
+        self.compensation = compensation
+        self._data = {**self._data, "compensation": compensation}
+
+    def fail(self, reason: str) -> None:
+        """Let the span close as failed, for this reason, although no exception leaves it."""
+        self._outcome["error"] = reason
+        self._has_failed = True
 
     def __enter__(self) -> Self:
         execution = current_execution().id  # the span ends with it, should the process die
@@ -264,7 +282,7 @@ class Span:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            if error is None:
+            if error is None and not self._has_failed:
                 self._emit(self._phases[1], status="success", data=self._outcome)
             elif isinstance(error, asyncio.CancelledError):
                 self._emit("canceled", data=self._outcome)

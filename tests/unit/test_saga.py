@@ -1,0 +1,166 @@
+"""Sagas: steps undone in reverse order, whatever the undoing does, and read as what they are."""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+
+import pytest
+from rq.timeouts import JobTimeoutException
+
+from sagatrace import MemoryStore, TraceContext, Tracer
+from sagatrace.context import Execution, enter_execution
+from sagatrace.logs import TraceFilter
+from sagatrace_tui.live import wall_clock
+from sagatrace_tui.model import Trace, build_trace
+
+
+class Shop:
+    """Notes its calls; what it was told to, it refuses."""
+
+    def __init__(self, *refused: str) -> None:
+        self.calls: list[str] = []
+        self.refused = refused
+
+    def do(self, what: str) -> str:
+        self.calls.append(what)
+        if what in self.refused:
+            raise ValueError(f"{what} was refused")
+        return what
+
+    def charge(self, amount: int) -> int:
+        self.do("charge")
+        return amount
+
+    def refund(self, amount: int) -> None:
+        self.do(f"refund {amount}")
+
+
+@pytest.fixture
+def store() -> MemoryStore:
+    return MemoryStore()
+
+
+def read(store: MemoryStore, trace_id: str = "order-7") -> Trace:
+    return build_trace(trace_id, store.fetch_trace(trace_id).events, now=wall_clock())
+
+
+def buy(store: MemoryStore, shop: Shop) -> int:
+    with Tracer(store).saga("order", "order-7", data={"customer": 5}) as saga:
+        charged = saga.call("charge", shop.charge, 40, undo=shop.refund)
+        with saga.step("reserve", undo=partial(shop.do, "release")):
+            shop.do("reserve")
+        saga.call("mail", shop.do, "mail")
+        saga.call("ship", shop.do, "ship", undo=shop.do)
+        return charged
+
+
+def test_a_saga_that_goes_well_is_its_steps(store: MemoryStore) -> None:
+    shop = Shop()
+    assert buy(store, shop) == 40
+    assert shop.calls == ["charge", "reserve", "mail", "ship"]
+    trace = read(store)
+    assert (trace.verdict, trace.name) == ("succeeded", "workflow:order")
+    assert [trace.spans[one].name for one in trace.children[trace.roots[0]]] == [
+        "step:charge",
+        "step:reserve",
+        "step:mail",
+        "step:ship",
+    ]
+    assert trace.spans[trace.roots[0]].data == {"workflow_id": "order", "customer": 5}
+
+
+def test_a_saga_that_fails_is_undone_in_reverse_order_and_raises_as_itself(store: MemoryStore) -> None:
+    shop = Shop("ship")
+    with pytest.raises(ValueError, match="ship was refused"):
+        buy(store, shop)
+    assert shop.calls == ["charge", "reserve", "mail", "ship", "release", "refund 40"]
+    trace = read(store)
+    assert trace.verdict == "rolled_back"
+    assert trace.cause is not None
+    assert trace.cause.name == "step:ship"
+    assert [(row.original_name, row.outcome) for row in trace.compensations] == [
+        ("step:reserve", "compensated"),
+        ("step:charge", "compensated"),
+    ]
+    assert [row.name for row in trace.compensations] == ["do", "refund"]
+
+
+def test_an_undo_that_fails_keeps_no_other_from_being_tried(store: MemoryStore) -> None:
+    shop = Shop("ship", "release")
+    with pytest.raises(ValueError, match="ship was refused"):
+        buy(store, shop)
+    assert shop.calls[-2:] == ["release", "refund 40"]
+    trace = read(store)
+    assert trace.verdict == "rollback_incomplete"
+    assert [one.name for one in trace.still_standing] == ["step:reserve"]
+
+
+def test_a_saga_fails_without_an_exception(store: MemoryStore) -> None:
+    shop = Shop()
+    with Tracer(store).saga("order", "order-7") as saga:
+        saga.call("charge", shop.charge, 40, undo=shop.refund)
+        saga.fail("the customer withdrew")
+    assert shop.calls == ["charge", "refund 40"]
+    trace = read(store)
+    assert trace.verdict == "rolled_back"
+    assert trace.summary == "failed at workflow:order (the customer withdrew) · rolled back: 1 step undone"
+
+
+def test_a_span_fails_without_an_exception(store: MemoryStore) -> None:
+    with Tracer(store).span("step:pay", "order-7") as pay:
+        pay.fail("card refused")
+    assert read(store).verdict == "failed"
+
+
+def test_the_job_s_timeout_ends_the_undoing(store: MemoryStore) -> None:
+    """It is meant for the job: to go on undoing would switch it off."""
+
+    def late() -> None:
+        raise JobTimeoutException("too late")
+
+    shop = Shop()
+
+    def job() -> None:
+        with Tracer(store).saga("order", "order-7") as saga:
+            saga.call("charge", shop.charge, 40, undo=shop.refund)
+            with saga.step("reserve", undo=late):
+                pass
+            raise ValueError("no luck")
+
+    with pytest.raises(JobTimeoutException):
+        job()
+    assert shop.calls == ["charge"]
+    trace = read(store)
+    assert trace.verdict == "rollback_incomplete"
+    assert [one.name for one in trace.still_standing] == ["step:charge", "step:reserve"]
+
+
+async def test_a_saga_of_coroutines(store: MemoryStore) -> None:
+    calls: list[str] = []
+
+    async def undo(what: str) -> None:
+        calls.append(f"undo {what}")
+
+    async def job() -> None:
+        async with Tracer(store).saga("order", "order-7") as saga:
+            for what in ("charge", "reserve"):
+                async with saga.step(what, undo=partial(undo, what)):
+                    calls.append(what)
+            raise ValueError("no luck")
+
+    with pytest.raises(ValueError, match="no luck"):
+        await job()
+    assert calls == ["charge", "reserve", "undo reserve", "undo charge"]
+    assert read(store).verdict == "rolled_back"
+
+
+def test_log_records_have_the_ids_of_the_job(caplog: pytest.LogCaptureFixture) -> None:
+    logger = logging.getLogger("shop")
+    logger.addFilter(TraceFilter())
+    with caplog.at_level(logging.INFO, "shop"):
+        logger.info("outside")
+        enter_execution(Execution("x1", "j1", TraceContext("T", "j1")))
+        logger.info("inside")
+        enter_execution(Execution())
+    assert [(record.trace_id, record.span_id) for record in caplog.records] == [("", ""), ("T", "j1")]  # type: ignore[attr-defined]
