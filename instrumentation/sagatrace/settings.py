@@ -1,7 +1,7 @@
 """Settings from the environment: read once, frozen, each fault one clear error.
 
-SAGATRACE_STORE      where events are kept, e.g. `sqlite:////var/lib/app/traces.db`, or `off` to record nothing;
-                     default: a file of the user's own
+SAGATRACE_STORE      where events are kept, e.g. `sqlite:////var/lib/app/traces.db`, or `off` to record nothing, as
+                     `SAGATRACE=off` does; default: a file of the user's own
 SAGATRACE_REDACT     `package.module:function`, called as (event_type, data) before anything is stored; it returns the
                      data to keep
 SAGATRACE_OUTBOX     the directory where events wait for delivery, or `off` to write each to the store directly;
@@ -58,7 +58,7 @@ class Settings:
         env = {name: text.strip() for name, text in (os.environ if environ is None else environ).items()}
         endpoint = re.search(r"(?i)AccountEndpoint=([^;]*)", env.get("SAGATRACE_COSMOS_CONNECTION_STRING", ""))
         return cls(
-            store=env.get("SAGATRACE_STORE") or default_store_url(),
+            store="off" if env.get("SAGATRACE") == "off" else env.get("SAGATRACE_STORE") or default_store_url(),
             max_wait=_number(env, "SAGATRACE_MAX_WAIT", 5.0, "seconds", below=3600),
             outbox=env.get("SAGATRACE_OUTBOX") or "auto",
             outbox_mb=_number(env, "SAGATRACE_OUTBOX_MB", 256.0, "megabytes", below=1 << 20),

@@ -17,6 +17,11 @@ def test_the_environment_decides_and_an_empty_one_means_the_default() -> None:
     assert default_store_url().startswith("sqlite:////")
 
 
+def test_recording_is_switched_off_either_way() -> None:
+    assert Settings.from_env({"SAGATRACE": "off", "SAGATRACE_STORE": "sqlite:///x.db"}).store == "off"
+    assert Settings.from_env({"SAGATRACE_STORE": "off"}).store == "off"
+
+
 @pytest.mark.parametrize("text", ["soon", "0", "-1", "nan", "inf", "1e9"])
 def test_a_wrong_number_is_named_with_its_variable(text: str) -> None:
     with pytest.raises(SettingsError, match=f"SAGATRACE_MAX_WAIT='{text}'"):

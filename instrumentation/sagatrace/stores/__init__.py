@@ -173,7 +173,7 @@ def open_store(url: str, *, read_only: bool = False, max_wait: float = 5.0, dura
         return CosmosStore(address, read_only=read_only, max_wait=max_wait)
     hint = f"; for a file write sqlite:///{url}" if not rest else ""
     raise StoreError(
-        f"no store answers to {masked(url)!r}: use sqlite:///PATH, cosmos://HOST/DATABASE/CONTAINER or memory:{hint}"
+        f"unknown store URL {masked(url)!r}: use sqlite:///PATH, cosmos://HOST/DATABASE/CONTAINER or memory:{hint}"
     )
 
 
