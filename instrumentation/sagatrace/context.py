@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextvars import ContextVar
-from typing import Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import msgspec
 
 from sagatrace.event import new_id
+
+if TYPE_CHECKING:
+    from rq.job import Job
 
 __all__ = [
     "META_KEY",
@@ -18,6 +21,7 @@ __all__ = [
     "context_from_meta",
     "current_execution",
     "enter_execution",
+    "span_id_of",
     "trace_meta",
 ]
 
@@ -62,20 +66,34 @@ _here: Final[ContextVar[Execution | None]] = ContextVar("execution", default=Non
 _in_process = Execution()  # for the threads of a job: a new thread has an empty context
 
 
-def trace_meta(context: TraceRef | str | None) -> dict[str, Any]:
+def trace_meta(
+    context: TraceRef | str | None, *, compensation: str | None = None, undoes: TraceRef | Job | str | None = None
+) -> dict[str, Any]:
     """Return the meta that carries the context into a job: `queue.enqueue(f, meta=trace_meta(context))`.
 
-    Plain strings only, so that every RQ serializer takes it. A text is a trace id. For None it is empty: the job starts
-    a trace of its own.
+    Plain strings only, so that every RQ serializer takes it.
+
+    Args:
+        context: The place of the job; a text is a trace id. For None the job starts a trace of its own.
+        compensation: Names what would undo the job, if the job is a step of a saga.
+        undoes: The step or job that the job undoes, or its span id, if the job is a compensation.
     """
-    if context is None:
-        return {}
-    if isinstance(context, str):
-        context = TraceContext(context)
-    carried = {"trace_id": context.trace_id}
-    if context.span_id is not None:
-        carried["parent_span_id"] = context.span_id
-    return {META_KEY: carried}
+    carried: dict[str, str] = {}
+    if context is not None:
+        place = TraceContext(context) if isinstance(context, str) else context
+        carried["trace_id"] = place.trace_id
+        if place.span_id is not None:
+            carried["parent_span_id"] = place.span_id
+    if compensation is not None:
+        carried["compensation"] = compensation
+    if undoes is not None:
+        carried["original_span_id"] = span_id_of(undoes)
+    return {META_KEY: carried} if carried else {}
+
+
+def span_id_of(step: TraceRef | Job | str) -> str:
+    """Return the span id of a step, given as its span, its RQ job or its span id."""
+    return step if isinstance(step, str) else str(getattr(step, "span_id", None) or getattr(step, "id", ""))
 
 
 def context_from_meta(meta: Mapping[str, Any] | None) -> TraceContext | None:

@@ -25,13 +25,15 @@ from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
-from sagatrace.context import TraceContext, TraceRef, current_execution
+from sagatrace.context import TraceContext, TraceRef, current_execution, span_id_of
 from sagatrace.errors import interruption, must_pass
 from sagatrace.event import Status, TraceEvent, new_event, new_id
 from sagatrace.outbox import Outbox, outbox_directory
 from sagatrace.settings import Settings
 
 if TYPE_CHECKING:
+    from rq.job import Job
+
     from sagatrace.direct import DirectWriter
     from sagatrace.saga import Saga
     from sagatrace.stores import EventStore
@@ -131,16 +133,22 @@ class Tracer:
     def compensation(
         self,
         *,
-        original: TraceRef | str,
+        original: TraceRef | Job | str,
         parent: TraceRef | str | None,
         reason: str | None = None,
         name: str | None = None,
         data: Mapping[str, Any] | None = None,
         tags: Iterable[str] = ("compensation",),
     ) -> Span:
-        """Return the undoing of a step, given as its span or span id; named after what the step declared, or `name`."""
-        step = original if isinstance(original, str) else original.span_id
-        start = {**(data or {}), "original_span_id": step, **({} if reason is None else {"reason": reason})}
+        """Return the undoing of a step, given as its span, its RQ job or its span id.
+
+        It is named after what the step declared, or `name`.
+        """
+        start = {
+            **(data or {}),
+            "original_span_id": span_id_of(original),
+            **({} if reason is None else {"reason": reason}),
+        }
         declared = original.compensation if isinstance(original, Span) else None
         return Span(self, name or declared or "saga", parent, "compensation", start, tags)
 

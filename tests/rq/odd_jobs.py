@@ -9,7 +9,7 @@ from redis import Redis
 from rq import Callback, get_current_job
 from rq.job import Job
 
-from sagatrace import Tracer
+from sagatrace import Tracer, trace_meta
 from sagatrace.rq import current_trace
 from sagatrace.rq.queue import TracedQueue
 
@@ -80,3 +80,19 @@ def noting_handler(job: Job, *_: Any) -> bool:
     """Be an exception handler."""
     note(f"handler of {job.id}", job)
     return True
+
+
+def starts_a_saga_of_jobs() -> None:
+    """Be a saga by choreography: two steps are jobs, and so is the compensation of the first."""
+    job = get_current_job()
+    assert job is not None
+    queue = TracedQueue("odd", connection=job.connection)
+    charged = queue.enqueue(succeeds, job_id="charge", meta=trace_meta("order-1", compensation="refund"))
+    failing = {"on_failure": Callback(refunds), "meta": trace_meta("order-1")}
+    queue.enqueue(fails, job_id="ship", depends_on=charged, **failing)
+
+
+def refunds(job: Job, connection: Redis, *_: Any) -> None:
+    """Enqueue the compensation: below the step that failed."""
+    queue = TracedQueue("odd", connection=connection)
+    queue.enqueue(succeeds, job_id="refund", meta=trace_meta(current_trace(), undoes="charge"))

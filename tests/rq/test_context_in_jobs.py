@@ -13,10 +13,12 @@ from redis import Redis
 from rq import Callback, Queue
 from rq.job import Job, JobStatus
 
-from sagatrace import MemoryStore, TraceContext, Tracer, trace_meta
+from sagatrace import MemoryStore, TraceContext, Tracer, open_store, trace_meta
 from sagatrace.context import Execution, current_execution
 from sagatrace.rq import SimpleWorker, current_trace, trace_of
 from sagatrace_tui.demo.workers import worker_command, worker_environment
+from sagatrace_tui.live import wall_clock
+from sagatrace_tui.model import build_trace
 
 
 def contexts(redis: Redis) -> dict[str, str]:
@@ -69,6 +71,26 @@ def test_the_handler_of_an_abandoned_job_knows_its_context(redis: Redis) -> None
     worker.clean_registries()
     assert contexts(redis) == {"handler of lost": "T/lost"}
     assert (current_trace(), current_execution()) == (None, Execution())
+
+
+def test_jobs_are_steps_and_compensations_of_a_saga(redis: Redis, redis_server: str, tmp_path: Path) -> None:
+    """A choreography: the callback of the failed step enqueues the compensation of the one before."""
+    Queue("odd", connection=redis).enqueue(odd_jobs.starts_a_saga_of_jobs)
+    command = worker_command(redis_server, "--burst", "--path", str(Path(__file__).parent), "odd")
+    environment = worker_environment(f"sqlite:///{tmp_path}/traces.db") | {"PYTHONPATH": str(Path(__file__).parent)}
+    subprocess.run(command, env=environment, capture_output=True, timeout=300, check=True)
+    store = open_store(f"sqlite:///{tmp_path}/traces.db", read_only=True)
+    trace = build_trace("order-1", store.fetch_trace("order-1").events, now=wall_clock())
+    store.close()
+    assert {span_id: span.kind for span_id, span in trace.spans.items()} == {
+        "charge": "job",
+        "ship": "job",
+        "refund": "compensation",
+    }
+    assert (trace.verdict, trace.cause and trace.cause.span_id) == ("rolled_back", "ship")
+    assert [(row.original_span_id, row.span_id, row.outcome) for row in trace.compensations] == [
+        ("charge", "refund", "compensated")
+    ]
 
 
 def test_nothing_and_a_text_are_contexts_of_a_job_too() -> None:

@@ -58,7 +58,13 @@ class RecordingMixin(_WorkerBase):
             # Also for the work-horse, which inherits it: before the job can write to its meta.
             enter_execution(Execution(execution.id, job.id, place.inside))
             allowed = max(place.allowed, place.attempt + (job.retries_left or 0))
-            data = {**facts_of(job), "redis": self._redis, "attempts_allowed": allowed, **self.job_data(job, "started")}
+            data = {
+                **facts_of(job),
+                **place.declared,
+                "redis": self._redis,
+                "attempts_allowed": allowed,
+                **self.job_data(job, "started"),
+            }
             recorder.record(job, f"{execution.id}:start", "started", data)
         return execution
 

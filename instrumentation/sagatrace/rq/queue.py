@@ -32,13 +32,14 @@ from sagatrace.context import (
     META_KEY,
     TraceContext,
     TraceRef,
+    context_from_meta,
     current_execution,
     enter_execution,
     trace_meta,
 )
 from sagatrace.event import utc_timestamp
 from sagatrace.rq.job_lookup import facts_of
-from sagatrace.rq.recorder import Harmless, JobRecorder, context_of, current_trace, trace_of
+from sagatrace.rq.recorder import Harmless, JobRecorder, context_of, current_trace, declared_in, trace_of
 from sagatrace.rq.redis_address import place_of_redis
 from sagatrace.tracer import Tracer
 
@@ -132,12 +133,13 @@ class TracedQueue(rq.Queue):
 
     def _facts_of(self, job: Job) -> dict[str, Any]:
         redis = place_of_redis(self.connection)
-        return {"job_id": job.id, "host": socket.gethostname(), "redis": redis, **_named(job)}
+        return {"job_id": job.id, "host": socket.gethostname(), "redis": redis, **declared_in(job), **_named(job)}
 
     def _place(self, job: Job) -> None:
-        if META_KEY not in job.meta:
+        if context_from_meta(job.meta) is None:
+            place = trace_meta(self._context or current_trace() or context_of(job))[META_KEY]
             # A dictionary of its own: the one given may serve for other jobs as well.
-            job.meta = {**job.meta, **trace_meta(self._context or current_trace() or context_of(job))}
+            job.meta = {**job.meta, META_KEY: {**declared_in(job), **place}}
 
     def _tell(self, job: Job, *, committed: bool, **data: Any) -> None:
         status = job.get_status(refresh=False)

@@ -25,11 +25,12 @@ from sagatrace.errors import SagatraceError, must_pass
 from sagatrace.event import Status, utc_timestamp
 from sagatrace.tracer import MAX_ERROR, Tracer, error_data
 
-__all__ = ["Harmless", "JobRecorder", "Place", "context_of", "current_trace", "faults", "trace_of"]
+__all__ = ["Harmless", "JobRecorder", "Place", "context_of", "current_trace", "declared_in", "faults", "trace_of"]
 
 log: Final = logging.getLogger("sagatrace")
 
 _STATUSES: Final[Mapping[str, Status]] = {"completed": "success", "failed": "failed", "abandoned": "failed"}
+_DECLARED: Final = ("compensation", "original_span_id")
 _PAGE: Final = 1 << 16
 
 
@@ -63,12 +64,16 @@ class Harmless:
 
 
 class Place(NamedTuple):
-    """The place of a job and of the work inside it; which attempt it is, and of how many (0 if unknown)."""
+    """The place of a job and of the work inside it; which attempt it is, and of how many (0 if unknown).
+
+    `declared` holds what would undo the job, or the step that the job undoes.
+    """
 
     context: TraceContext
     inside: TraceContext
     attempt: int
     allowed: int
+    declared: dict[str, str]
 
 
 def current_trace() -> TraceContext | None:
@@ -200,8 +205,10 @@ class JobRecorder:
         if place is None:
             carried, context = job.meta.get(META_KEY), context_of(job)
             known = carried if isinstance(carried, dict) and not _is_over(job, carried) else {}
-            attempt, allowed = known.get("attempt", 1), known.get("attempts_allowed", 0)
-            place = self._places[job.id] = Place(context, TraceContext(context.trace_id, job.id), attempt, allowed)
+            counts = known.get("attempt"), known.get("attempts_allowed")
+            attempt, allowed = (count if isinstance(count, int) else 0 for count in counts)
+            inside = TraceContext(context.trace_id, job.id)
+            place = self._places[job.id] = Place(context, inside, attempt or 1, allowed, declared_in(job))
         return place
 
     def carry(self, job: Job, *, wait: float = 0, allowed: int = 0) -> dict[str, Any]:
@@ -231,7 +238,15 @@ class JobRecorder:
 
     def _write_meta(self, job: Job, counts: Mapping[str, Any]) -> None:
         if "unserialized" not in job.meta:  # RQ's stand-in for a meta it could not read, and writes back as it was
-            job.meta[META_KEY] = {**trace_meta(self.place_of(job).context)[META_KEY], **counts}
+            place = self.place_of(job)
+            job.meta[META_KEY] = {**trace_meta(place.context)[META_KEY], **place.declared, **counts}
+
+
+def declared_in(job: Job) -> dict[str, str]:
+    """Return what the job's meta says of its part in a saga: what would undo it, or the step that it undoes."""
+    carried = job.meta.get(META_KEY)
+    values = {name: carried.get(name) for name in _DECLARED} if isinstance(carried, dict) else {}
+    return {name: value for name, value in values.items() if isinstance(value, str)}
 
 
 def _is_over(job: Job, carried: Mapping[str, Any]) -> bool:
