@@ -1,0 +1,92 @@
+"""A pytest plugin for tests of your own sagas: it comes with the package, and needs no import for its fixture.
+
+    from sagatrace_tui.testing import assert_rolled_back
+
+    def test_a_refused_card_is_undone(sagatrace_traces):
+        buy("4711")
+        trace = sagatrace_traces["order-4711"]
+        assert_rolled_back(trace)
+        assert trace.still_standing == ()
+
+Every tracer of the process that follows the environment records into a store of the test's own. So do workers that the
+test starts. A failed assertion prints the answer of `sagatrace why`.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from sagatrace import EventStore, TraceEvent, Tracer
+    from sagatrace_tui.model import Trace, Verdict
+
+__all__ = ["Traces", "assert_rolled_back", "assert_succeeded", "assert_verdict", "sagatrace_traces"]
+
+
+class Traces:
+    """The traces that a test recorded, by their ids. `url` is the store's, for processes with another environment."""
+
+    def __init__(self, store: EventStore, url: str) -> None:
+        self._store, self.url = store, url
+
+    def __getitem__(self, trace_id: str) -> Trace:
+        """Return a trace as it is now. Raises AssertionError that names the recorded traces."""
+        from sagatrace_tui.model import build_trace
+
+        events = self._store.fetch_trace(trace_id).events
+        if not events:
+            raise AssertionError(f"no trace {trace_id!r} was recorded; recorded are: {', '.join(self.ids()) or 'none'}")
+        return build_trace(trace_id, events, now=time.time_ns() // 1000)
+
+    def ids(self) -> list[str]:
+        """Return the ids of the recorded traces, the newest first."""
+        from sagatrace.stores import Search
+
+        return [hit.trace_id for hit in self._store.search(Search())]
+
+
+@pytest.fixture
+def sagatrace_traces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Traces]:
+    """Record into a store of the test's own, and return its traces."""
+    from sagatrace import Tracer, open_store
+
+    url = f"sqlite:///{tmp_path}/sagatrace.db"
+    store, keep = open_store(url), Tracer._keep  # noqa: SLF001 - of the same distribution
+
+    def keep_here(self: Tracer, event: TraceEvent, replace: bool) -> None:
+        # A tracer of a module may have opened the store of an earlier test.
+        if self.by_environment:
+            store.append([event], replace=replace)
+        else:
+            keep(self, event, replace)
+
+    monkeypatch.setenv("SAGATRACE_STORE", url)
+    monkeypatch.delenv("SAGATRACE", raising=False)
+    monkeypatch.setattr(Tracer, "_keep", keep_here)
+    store.append([])
+    yield Traces(store, url)
+    store.close()
+
+
+def assert_verdict(trace: Trace, verdict: Verdict) -> None:
+    """Assert that the trace has the verdict, such as `rolled_back`; else print why it has another."""
+    from sagatrace_tui.labels import inert
+    from sagatrace_tui.views.incident_summary import incident_summary
+
+    if trace.verdict != verdict:
+        raise AssertionError(f"{trace.verdict}, not {verdict}\n\n{incident_summary(trace, inert)}")
+
+
+def assert_succeeded(trace: Trace) -> None:
+    """Assert that the saga succeeded and nothing was undone."""
+    assert_verdict(trace, "succeeded")
+
+
+def assert_rolled_back(trace: Trace) -> None:
+    """Assert that the saga failed and every step that was to be undone was."""
+    assert_verdict(trace, "rolled_back")
