@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, get_args
 
 import msgspec
 
@@ -41,7 +41,9 @@ _PHASES: Final = OPENING_PHASES | CLOSING_PHASES.keys() | {"retrying"}
 LONGEST: Final = 255  # characters of an id that a store takes
 _Name = Annotated[str, msgspec.Meta(min_length=1)]
 _Key = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST)]
+_UNSTORABLE: Final = frozenset("/\\?# ")
 _STORABLE: Final = re.compile(r"[^/\\?#\x00-\x1f\x7f-\x9f]*[^/\\?#\x00-\x20\x7f-\x9f]")
+_STATUSES: Final = frozenset({None, *get_args(Status)})
 _SCALARS: Final = frozenset({str, int, float, bool, type(None)})
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -107,7 +109,7 @@ def new_event(
     """
     if data is not None and not isinstance(data, Mapping):
         raise EventError(f"data is a {type(data).__name__}, not a mapping")
-    fields = {
+    fields: dict[str, Any] = {
         "id": id or new_id(),
         "trace_id": trace_id,
         "span_id": span_id,
@@ -117,17 +119,38 @@ def new_event(
         "status": status,
         "tags": tags or None,
     }
+    if not _is_plain(fields):
+        fields = _checked(fields)
+    if timestamp:
+        parse_timestamp(fields["timestamp"])
+    return TraceEvent(**fields, raw_data=_raw(data) if data else msgspec.UNSET)
+
+
+def _is_plain(fields: Mapping[str, Any]) -> bool:
+    """Return whether all texts are short and ASCII, and the id is storable: nothing is wrong with most events."""
+    required = ("id", "trace_id", "span_id", "event_type", "timestamp")
+    texts = [*map(fields.__getitem__, required), fields["parent_span_id"] or "-"]
+    return (
+        fields["tags"] is None
+        and fields["status"] in _STATUSES
+        and all(type(text) is str and 0 < len(text) <= LONGEST and text.isascii() for text in texts)
+        and fields["id"].isprintable()
+        and _UNSTORABLE.isdisjoint(fields["id"])
+    )
+
+
+def _checked(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields as they will be read. Raises EventError that names the fault."""
     try:
-        fields["tags"] = [tags] if isinstance(tags, str) else list(tags or ()) or None
-        # Encoded and read again: so every event that is made can be read.
-        event = _decode(_encode({name: _plain(value) for name, value in fields.items()}))
+        tags = fields["tags"]
+        listed = {**fields, "tags": [tags] if isinstance(tags, str) else list(tags or ()) or None}
+        event = _decode(_encode({name: _plain(value) for name, value in listed.items()}))
     except _UNWRITABLE as error:
         reason, _, path = str(error).partition(" - at `$.")
         name = path.partition("`")[0].partition("[")[0]
         raise EventError(f"{name or 'event'} {_shown(fields.get(name, fields)):.300}: {reason}") from error
     require_storable_id(event.id)
-    parse_timestamp(event.timestamp)
-    return msgspec.structs.replace(event, raw_data=_raw(data)) if data else event
+    return {name: getattr(event, name) for name in fields}
 
 
 def require_storable_id(event_id: str) -> None:
