@@ -43,7 +43,7 @@ _Name = Annotated[str, msgspec.Meta(min_length=1)]
 _Key = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST)]
 _UNSTORABLE: Final = frozenset("/\\?# ")
 _STORABLE: Final = re.compile(r"[^/\\?#\x00-\x1f\x7f-\x9f]*[^/\\?#\x00-\x20\x7f-\x9f]")
-_STATUSES: Final = frozenset({None, *get_args(Status)})
+_STATUSES: Final[tuple[str, ...]] = get_args(Status)
 _SCALARS: Final = frozenset({str, int, float, bool, type(None)})
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -132,7 +132,7 @@ def _is_plain(fields: Mapping[str, Any]) -> bool:
     texts = [*map(fields.__getitem__, required), fields["parent_span_id"] or "-"]
     return (
         fields["tags"] is None
-        and fields["status"] in _STATUSES
+        and (fields["status"] is None or fields["status"] in _STATUSES)
         and all(type(text) is str and 0 < len(text) <= LONGEST and text.isascii() for text in texts)
         and fields["id"].isprintable()
         and _UNSTORABLE.isdisjoint(fields["id"])
