@@ -132,7 +132,7 @@ def _is_plain(fields: Mapping[str, Any]) -> bool:
     texts = [*map(fields.__getitem__, required), fields["parent_span_id"] or "-"]
     return (
         fields["tags"] is None
-        and (fields["status"] is None or fields["status"] in _STATUSES)
+        and (fields["status"] is None or (type(fields["status"]) is str and fields["status"] in _STATUSES))
         and all(type(text) is str and 0 < len(text) <= LONGEST and text.isascii() for text in texts)
         and fields["id"].isprintable()
         and _UNSTORABLE.isdisjoint(fields["id"])

@@ -217,6 +217,11 @@ def test_json_of_a_user_s_own_is_kept_on_one_line() -> None:
     assert shown.data == {"body": "Raw: b'{oops'"}
 
 
+@pytest.mark.parametrize("status", [Word("failed"), Success.SUCCESS])
+def test_a_status_of_a_kind_of_text_is_that_text(status: Any) -> None:
+    assert decode_event(encode_event(event(status=status))).status == str(status)
+
+
 @pytest.mark.parametrize(
     ("fields", "fault"),
     [
