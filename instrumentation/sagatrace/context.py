@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import Any, Final, Protocol
@@ -83,4 +85,17 @@ def enter_execution(execution_id: str | None) -> None:
 
 def current_execution() -> str | None:
     """Return the id of the RQ execution that runs here; None outside of one."""
-    return _here.get() or _in_process
+    return _here.get() or _in_process or _execution_of_spawned_horse()
+
+
+def _execution_of_spawned_horse() -> str | None:
+    """Return the id that RQ left in the environment of a spawned work-horse.
+
+    RQ 2 spawns a plain worker, which runs no hook of this package. The job that runs here must be one of the worker
+    in the environment: programs that a job starts inherit the environment as well, and may outlive the execution.
+    """
+    execution_id, rq = os.environ.get("RQ_EXECUTION_ID"), sys.modules.get("rq")
+    if not execution_id or rq is None:
+        return None
+    job = rq.get_current_job()
+    return execution_id if job is not None and job.worker_name == os.environ.get("RQ_WORKER_ID") else None
