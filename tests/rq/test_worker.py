@@ -228,6 +228,19 @@ def test_a_job_that_overwrites_its_meta_keeps_its_place(bench: Bench) -> None:
     assert [event.data["attempt"] for event in events] == [1, 1, 2, 2]
 
 
+def test_counts_in_a_job_s_meta_that_are_no_numbers_cost_no_event(bench: Bench) -> None:
+    """A job may write there, before a requeue, whatever it likes."""
+    counts = {"attempt": "two", "attempts_allowed": None}
+    job = bench.queue.enqueue(traced_jobs.succeeds, 1, meta={"sagatrace": {"trace_id": "T", **counts}})
+    bench.run(job)
+    started, *_, ended = bench.events("T")
+    assert [(event.event_type, event.data["attempt"]) for event in (started, ended)] == [
+        ("job:started", 1),
+        ("job:completed", 1),
+    ]
+    assert started.data["attempts_allowed"] == 1
+
+
 @pytest.mark.parametrize("store_url", ["nonsense", "sqlite:////dev/null/x.db"])
 def test_a_store_that_cannot_be_used_costs_the_events_not_the_jobs(bench: Bench, store_url: str) -> None:
     good = bench.queue.enqueue(traced_jobs.succeeds, 21)

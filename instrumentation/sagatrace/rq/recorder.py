@@ -195,8 +195,13 @@ class JobRecorder:
         if place is None:
             carried, context = job.meta.get(META_KEY), context_of(job)
             known = carried if isinstance(carried, dict) and not _is_over(job, carried) else {}
-            attempt, allowed = known.get("attempt", 1), known.get("attempts_allowed", 0)
-            place = self._places[job.id] = Place(context, TraceContext(context.trace_id, job.id), attempt, allowed)
+            attempt, allowed = known.get("attempt"), known.get("attempts_allowed")  # by a job they may be anything
+            place = self._places[job.id] = Place(
+                context,
+                TraceContext(context.trace_id, job.id),
+                attempt if isinstance(attempt, int) else 1,
+                allowed if isinstance(allowed, int) else 0,
+            )
         return place
 
     def carry(self, job: Job, *, wait: float = 0, allowed: int = 0) -> dict[str, Any]:
