@@ -258,6 +258,19 @@ def test_what_the_user_put_into_meta_stays(bench: Bench) -> None:
     assert job.meta["own"] == [1, 2]
 
 
+def test_a_worker_of_the_user_s_that_cannot_say_more_costs_no_event(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAULT", "Asking.job_data")
+    job = bench.queue.enqueue(traced_jobs.succeeds, 21, meta=trace_meta(TraceContext("T")))
+    said = bench.run(job, kind="faulty.Asking")
+    started, *_, ended = bench.events("T")
+    assert (started.event_type, started.data["job_name"]) == ("job:started", "traced_jobs.succeeds")
+    assert ended.event_type == "job:completed"
+    assert "reason" not in ended.data  # the work-horse recorded it
+    assert said.count("a hook failed") == 1
+
+
 def test_a_job_s_process_holds_neither_shipper_nor_reconciler(bench: Bench) -> None:
     """Not even that of a worker that had to look after a work-horse that told nothing."""
     silent, job = bench.queue.enqueue(traced_jobs.exits, 0), bench.queue.enqueue(traced_jobs.names_modules)

@@ -58,7 +58,7 @@ class RecordingMixin(_WorkerBase):
             place = recorder.place_of(job)
             running.set(place.inside)
             allowed = max(place.allowed, place.attempt + (job.retries_left or 0))
-            data = {**facts_of(job), "redis": self._redis, "attempts_allowed": allowed, **self.job_data(job, "started")}
+            data = {**facts_of(job), "redis": self._redis, "attempts_allowed": allowed, **self._asked(job, "started")}
             recorder.record(job, f"{execution.id}:start", "started", data)
         return execution
 
@@ -77,7 +77,7 @@ class RecordingMixin(_WorkerBase):
         at = utc_timestamp()
         super().handle_job_success(job, *args, **kwargs)
         with self._harmless:
-            self._recorder.end(job, execution_id, "completed", {**_name(job), **self.job_data(job, "completed")}, at=at)
+            self._recorder.end(job, execution_id, "completed", {**_name(job), **self._asked(job, "completed")}, at=at)
             if repeats:
                 self._recorder.repeat(job, execution_id, at)
 
@@ -103,6 +103,12 @@ class RecordingMixin(_WorkerBase):
         super().handle_job_retry(job, *args, **kwargs)
         with self._harmless:
             self._recorder.failure(job, execution_id, "the job returned Retry", more, at)
+
+    def _asked(self, job: Job, phase: str) -> dict[str, Any]:
+        """Return what the user asked for as well. A fault in there costs these values, not the event."""
+        with self._harmless:
+            return dict(self.job_data(job, phase))
+        return {}
 
     def _noting(self, job: Job, call: Any, *args: Any, **kwargs: Any) -> Any:
         """Call RQ. If it cannot handle the job's error, the work-horse ends, and its worker only has the note."""
