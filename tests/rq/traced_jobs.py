@@ -6,6 +6,7 @@ import base64
 import os
 import pickle
 import signal
+import subprocess
 import sys
 from typing import Any
 
@@ -72,6 +73,12 @@ def emits_for_ever() -> None:
     """Spends its whole time inside tracing, so that the timeout strikes there."""
     while True:
         _emit("ai:decision")
+
+
+def records_elsewhere(store_url: str) -> None:
+    """Starts a program that has a store of its own."""
+    program = "from sagatrace import Tracer; Tracer().emit('ai:decision', 'T')"
+    subprocess.run([sys.executable, "-c", program], env={**os.environ, "SAGATRACE_STORE": store_url}, check=True)
 
 
 def clobbers_its_meta() -> None:

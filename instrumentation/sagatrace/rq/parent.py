@@ -38,6 +38,7 @@ class TracedWorkerMixin(RecordingMixin):
 
     _keeper: ShipperKeeper | None = None
     _look_at = 0.0
+    _outbox_before: str | None = None  # SAGATRACE_OUTBOX as it was, if this worker has set it
 
     def bootstrap(self, *args: Any, **kwargs: Any) -> None:
         """Start a shipper beside the worker, unless one runs already or events go straight to a store."""
@@ -57,8 +58,10 @@ class TracedWorkerMixin(RecordingMixin):
         """End when the events are in the store, or after SAGATRACE_MAX_WAIT: the shipper keeps delivering."""
         super().teardown()  # type: ignore[no-untyped-call]
         if self._keeper is not None:
-            os.environ.pop("SAGATRACE_OUTBOX", None) if os.environ.get("SAGATRACE_OUTBOX") == "worker" else None
             with self._harmless:
+                if self._outbox_before is not None:
+                    os.environ.pop("SAGATRACE_OUTBOX", None)
+                    os.environ.update({"SAGATRACE_OUTBOX": self._outbox_before} if self._outbox_before else {})
                 self._keeper.close()
 
     def execute_job(self, job: Job, queue: rq.Queue) -> None:
@@ -97,12 +100,12 @@ class TracedWorkerMixin(RecordingMixin):
         if self.tracer is not None and not self.tracer.by_environment:
             return
         settings = Settings.from_env()
-        if settings.outbox == "auto":
-            # For the tracers of the jobs as well: there is a shipper now.
-            os.environ["SAGATRACE_OUTBOX"] = "worker"
-            settings = Settings.from_env()
-        directory = outbox_directory(settings)
+        directory = outbox_directory(settings, in_worker=True)
         if directory is not None:
+            if settings.is_outbox_automatic:
+                # For the tracers of the jobs as well: there is a shipper now.
+                self._outbox_before = os.environ.get("SAGATRACE_OUTBOX", "")
+                os.environ["SAGATRACE_OUTBOX"] = settings.outbox_of_worker
             environment = {"SAGATRACE_REDIS_URL": url_of_redis(self.connection) or NO_URL}
             self._keeper = ShipperKeeper(directory, flush_for=settings.max_wait, environment=environment)
             self._keeper.attend()
