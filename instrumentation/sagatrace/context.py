@@ -77,7 +77,7 @@ def context_from_meta(meta: Mapping[str, Any] | None) -> TraceContext | None:
 
 
 def enter_execution(execution_id: str | None) -> None:
-    """Record which RQ execution runs from now on in this context, and in this process; None after its end."""
+    """Record which RQ execution runs from now on in this context, and in the process; at its end the one around it."""
     global _in_process
     _here.set(execution_id)
     _in_process = execution_id

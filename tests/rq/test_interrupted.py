@@ -96,6 +96,16 @@ def test_a_job_inside_a_job_runs_in_the_outer_one_s_execution(redis: Redis) -> N
     assert current_execution() is None
 
 
+def test_after_a_worker_inside_a_job_the_job_is_in_its_own_execution_again(redis: Redis) -> None:
+    queue = Queue("own", connection=redis)
+    job = queue.enqueue(booking.works_off_inside)
+    booking.Silent([queue], connection=redis).work(burst=True)
+    before, inside, after = job.return_value(refresh=True)
+    assert None not in (before, inside)
+    assert before == after != inside
+    assert current_execution() is None
+
+
 def test_a_spawned_horse_of_rq_2_names_its_execution_and_the_programs_it_starts_do_not(
     redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -17,7 +17,7 @@ import rq
 from redis import RedisError
 from rq.job import Job, JobStatus
 
-from sagatrace.context import enter_execution
+from sagatrace.context import current_execution, enter_execution
 from sagatrace.event import utc_timestamp
 from sagatrace.outbox import outbox_directory
 from sagatrace.rq.hooks import RecordingMixin
@@ -66,6 +66,7 @@ class TracedWorkerMixin(RecordingMixin):
 
     def execute_job(self, job: Job, queue: rq.Queue) -> None:
         """Run the job as RQ does, then see that its end is recorded."""
+        around = current_execution()  # of the job that runs this very worker, if one does
         try:
             super().execute_job(job, queue)
         except BaseException as error:
@@ -73,7 +74,7 @@ class TracedWorkerMixin(RecordingMixin):
                 self._ensure_end(job, error)
             raise
         finally:
-            enter_execution(None)
+            enter_execution(around)
         with self._harmless:
             self._ensure_end(job, None)
 
