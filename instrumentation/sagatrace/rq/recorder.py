@@ -7,7 +7,6 @@ end overwrites a presumed one.
 
 from __future__ import annotations
 
-import logging
 import mmap
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -22,13 +21,11 @@ from rq.job import Job, JobStatus
 from rq.timeouts import JobTimeoutException
 
 from sagatrace.context import META_KEY, TraceContext, context_from_meta, trace_meta
-from sagatrace.errors import SagatraceError, must_pass
+from sagatrace.errors import SagatraceError, log_fault, must_pass
 from sagatrace.event import Status, utc_timestamp
 from sagatrace.tracer import MAX_ERROR, Tracer, error_data
 
 __all__ = ["Harmless", "JobRecorder", "Place", "context_of", "current_trace", "faults", "running"]
-
-log: Final = logging.getLogger("sagatrace")
 
 _STATUSES: Final[Mapping[str, Status]] = {"completed": "success", "failed": "failed", "abandoned": "failed"}
 _PAGE: Final = 1 << 16
@@ -56,7 +53,7 @@ class Harmless:
         faults[key := type(error).__name__] += 1
         if faults[key] == 1:
             is_ours = isinstance(error, SagatraceError)  # which says in one line what to do
-            log.error(
+            log_fault(
                 "sagatrace: a hook failed, RQ goes on (further ones are counted in recorder.faults, not logged)%s",
                 f": {error}" if is_ours else "",
                 exc_info=None if is_ours else error,
