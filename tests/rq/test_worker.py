@@ -157,6 +157,15 @@ def test_a_horse_that_leaves_by_os_exit_keeps_what_it_emitted(bench: Bench) -> N
     assert bench.events(job.id)[-1].data["presumed"] is True
 
 
+def test_an_end_that_the_horse_cannot_write_is_recorded_by_its_worker(bench: Bench) -> None:
+    job = bench.queue.enqueue(traced_jobs.writes_no_more)
+    said = bench.run(job)
+    assert job.return_value() == "well"
+    assert bench.told(job.id) == ["job:started", "job:completed"]
+    assert bench.events(job.id)[-1].data["reason"] == "RQ holds its result: completed"
+    assert said.count("event lost") == 1
+
+
 def test_a_timeout_that_strikes_inside_tracing_still_ends_the_job(bench: Bench) -> None:
     job = bench.queue.enqueue(traced_jobs.emits_for_ever, job_timeout=1)
     bench.run(job)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import pickle
+import resource
 import signal
 import subprocess
 import sys
@@ -62,6 +63,12 @@ def fails_once() -> str:
 def exits(status: int) -> None:
     _emit("job:last-words")
     os._exit(status)
+
+
+def writes_no_more() -> str:
+    """Leaves its process without the right to write to any file."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    return "well"
 
 
 def is_killed() -> None:

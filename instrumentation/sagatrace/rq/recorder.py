@@ -137,10 +137,10 @@ class JobRecorder:
         error: BaseException | None = None,
         at: str | None = None,
         replace: bool = False,
-    ) -> None:
-        """Record one event of the job's span."""
+    ) -> bool:
+        """Record one event of the job's span. Return False if it was lost."""
         place, known = self.place_of(job), self.tracer.lost.total()
-        self.tracer.emit(
+        event = self.tracer.emit(
             f"job:{phase}",
             place.context,
             span_id=job.id,
@@ -153,6 +153,7 @@ class JobRecorder:
         )
         if self.tracer.lost.total() > known:
             self.leave_note()
+        return event is not None
 
     def end(
         self,
@@ -166,8 +167,9 @@ class JobRecorder:
         replace: bool = True,
     ) -> None:
         """Record how an attempt ended; with `replace=False` an end that is there already wins."""
-        self.record(job, execution_id and f"{execution_id}:end", phase, data, error=error, at=at, replace=replace)
-        if execution_id == self.execution_id:
+        end_id = execution_id and f"{execution_id}:end"
+        is_kept = self.record(job, end_id, phase, data, error=error, at=at, replace=replace)
+        if is_kept and execution_id == self.execution_id:
             self._page[0] = 1
 
     def failure(self, job: Job, execution_id: str | None, text: str, more: Mapping[str, Any], at: str) -> None:
