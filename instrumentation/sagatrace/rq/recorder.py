@@ -28,7 +28,7 @@ from sagatrace.tracer import MAX_ERROR, Tracer, error_data
 __all__ = ["Harmless", "JobRecorder", "Place", "context_of", "current_trace", "faults", "running"]
 
 _STATUSES: Final[Mapping[str, Status]] = {"completed": "success", "failed": "failed", "abandoned": "failed"}
-_PAGE: Final = 1 << 16
+_PAGE: Final = 1 << 17  # bytes: JSON may take six for each character that `error_data` keeps
 
 running: Final[ContextVar[TraceContext | None]] = ContextVar("running", default=None)
 """The place of the job that runs here, as it was before the job could write to its meta."""
