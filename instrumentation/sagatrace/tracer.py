@@ -9,8 +9,9 @@
             ...
 
 Tracing never breaks the work it traces. An event that cannot be recorded is counted in `Tracer.lost` and logged once
-per cause, and no call here raises for it. Two exceptions pass, because they are meant for the job: RQ's timeout, and
-the exception that a signal handler of the job raises. They may strike while an event is written.
+per cause, and no call here raises for it. Only `span` and `compensation` raise, for an argument of the wrong kind. Two
+exceptions pass, because they are meant for the job: RQ's timeout, and the exception that a signal handler of the job
+raises. They may strike while an event is written.
 """
 
 from __future__ import annotations

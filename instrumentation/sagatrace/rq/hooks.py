@@ -1,6 +1,6 @@
 """The hooks of a traced worker that run beside its jobs: each calls RQ's own method, then records the result.
 
-Each event is recorded after RQ's commit, with the time before it: the next attempt or job may begin in between.
+Each event is recorded after RQ's commit. An end has the time before it: the next attempt or job may begin in between.
 """
 
 from __future__ import annotations
