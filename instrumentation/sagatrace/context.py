@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Mapping
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
@@ -108,7 +110,7 @@ def context_from_meta(meta: Mapping[str, Any] | None) -> TraceContext | None:
 
 
 def enter_execution(execution: Execution) -> None:
-    """Record what runs from now on in this context, and in this process."""
+    """Record what runs from now on in this context, and in the process; at its end, what ran around it."""
     global _in_process
     _in_process = execution
     _here.set(execution)
@@ -116,4 +118,18 @@ def enter_execution(execution: Execution) -> None:
 
 def current_execution() -> Execution:
     """Return what runs here, also in the callbacks and threads of a job; outside of one, an empty value."""
-    return _here.get() or _in_process
+    execution = _here.get() or _in_process
+    return execution if execution.id else execution._replace(id=_id_of_spawned_horse())
+
+
+def _id_of_spawned_horse() -> str | None:
+    """Return the id that RQ left in the environment of a spawned work-horse.
+
+    RQ 2 spawns a plain worker, which runs no hook of this package. The job that runs here must be one of the worker
+    in the environment: programs that a job starts inherit the environment as well, and may outlive the execution.
+    """
+    execution_id, rq = os.environ.get("RQ_EXECUTION_ID"), sys.modules.get("rq")
+    if not execution_id or rq is None:
+        return None
+    job = rq.get_current_job()
+    return execution_id if job is not None and job.worker_name == os.environ.get("RQ_WORKER_ID") else None

@@ -1,4 +1,4 @@
-"""Writing events directly to a store: where a user chose so, where recording is off, or the outbox is unusable."""
+"""Writing events directly to a store: where there is no outbox, where recording is off, or the outbox is unusable."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def opened_store(target: str, settings: Settings, max_wait: float) -> EventStore
 
 
 class DirectWriter:
-    """Writes to the store of the environment while the outbox is unusable: for 0.5 s at most in any minute."""
+    """Writes to the environment's store while the outbox is unusable: for 0.5 s of a minute at most in each process."""
 
     def __init__(self) -> None:
         self._store: EventStore | None = None

@@ -15,8 +15,9 @@ SagatraceError
 
 from __future__ import annotations
 
+import logging
 import sys
-from typing import Final
+from typing import Any, Final
 
 __all__ = [
     "EventError",
@@ -30,8 +31,11 @@ __all__ = [
     "StoreNotFoundError",
     "StoreUnavailableError",
     "interruption",
+    "log_fault",
     "must_pass",
 ]
+
+log: Final = logging.getLogger("sagatrace")
 
 
 class SagatraceError(Exception):
@@ -109,6 +113,15 @@ def interruption(error: BaseException, before: BaseException | None) -> BaseExce
         seen.add(id(current))
         current = _context_of(current)
     return None
+
+
+def log_fault(message: str, *arguments: object, **options: Any) -> None:
+    """Log a fault of tracing. The handlers of the log are foreign code: what they raise must not reach a job."""
+    try:
+        log.error(message, *arguments, stacklevel=2, **options)
+    except Exception as error:
+        if must_pass(error):
+            raise
 
 
 # Read past a class's own attributes of these names, which are foreign code.

@@ -175,15 +175,16 @@ def outbox_directory(settings: Settings, *, in_worker: bool = False) -> Path | N
     """Return where events wait for the store of these settings; None if they are written to it directly.
 
     A local SQLite file is as durable as an outbox. So it has one only in a worker, whose forked children would have to
-    open the file for each job. A worker sets SAGATRACE_OUTBOX=worker for the tracers of its jobs. Raises StoreError.
+    open the file for each job. A worker sets SAGATRACE_OUTBOX to `Settings.outbox_of_worker` for the tracers of its
+    jobs. Raises StoreError.
     """
     kind = settings.store.partition(":")[0]
     if settings.outbox == "off" or kind not in ("sqlite", "cosmos"):
         return None
-    if settings.outbox not in ("auto", "worker"):
+    if not settings.is_outbox_automatic:
         return Path(settings.outbox).expanduser().absolute() / settings.store_id
     if kind == "sqlite":
-        if settings.outbox == "auto" and not in_worker:
+        if not in_worker and settings.outbox != settings.outbox_of_worker:
             return None
         from sagatrace.stores.sqlite import path_from_url
 

@@ -71,6 +71,16 @@ class Settings:
         )
 
     @property
+    def is_outbox_automatic(self) -> bool:
+        """Whether the place of the outbox is left to sagatrace, also where a worker has said that it serves one."""
+        return self.outbox == "auto" or self.outbox.startswith("worker:")
+
+    @property
+    def outbox_of_worker(self) -> str:
+        """The value of SAGATRACE_OUTBOX by which a worker says that it serves the outbox of this very store."""
+        return f"worker:{self.store_id}"
+
+    @property
     def store_id(self) -> str:
         """The name of the store's own outbox in a directory of outboxes."""
         here = Path.cwd() if re.match(r"sqlite:///[^/~]", self.store) else ""  # a path relative to it

@@ -9,14 +9,14 @@
             ...
 
 Tracing never breaks the work it traces. An event that cannot be recorded is counted in `Tracer.lost` and logged once
-per cause, and no call here raises for it. Two exceptions pass, because they are meant for the job: RQ's timeout, and
-the exception that a signal handler of the job raises. They may strike while an event is written.
+per cause, and no call here raises for it. Only `span` and `compensation` raise, for an argument of the wrong kind. Two
+exceptions pass, because they are meant for the job: RQ's timeout, and the exception that a signal handler of the job
+raises. They may strike while an event is written.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import sys
 import traceback
@@ -26,7 +26,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from sagatrace.context import TraceContext, TraceRef, current_execution, span_id_of
-from sagatrace.errors import interruption, must_pass
+from sagatrace.errors import interruption, log_fault, must_pass
 from sagatrace.event import Status, TraceEvent, new_event, new_id
 from sagatrace.outbox import Outbox, outbox_directory
 from sagatrace.settings import Settings
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     from sagatrace.stores import EventStore
 
 __all__ = ["MAX_ERROR", "MAX_STACK", "Span", "Tracer", "error_data"]
-
-log: Final = logging.getLogger("sagatrace")
 
 MAX_ERROR: Final = 4_000  # characters kept of an error's message
 MAX_STACK: Final = 16_000  # characters kept of a traceback: its end, where the error is
@@ -235,8 +233,9 @@ class Tracer:
         self.lost[key] += 1
         if self.lost[key] == 1:
             notes = "".join(f"; {note}" for note in getattr(error, "__notes__", ()))
-            text = key if error is None or is_secret else f"{what}: {type(error).__name__}: {error}{notes}"
-            log.error("sagatrace: %s (further ones are counted in Tracer.lost, not logged)", text)
+            message = _text_of("message", lambda: f"{error}{notes}")
+            text = key if error is None or is_secret else f"{what}: {type(error).__name__}: {message}"
+            log_fault("sagatrace: %s (further ones are counted in Tracer.lost, not logged)", text)
 
 
 _PHASES: Final[Mapping[str, tuple[str, str, str]]] = {

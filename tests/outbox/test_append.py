@@ -384,7 +384,9 @@ def test_where_events_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert outbox_directory(local, in_worker=True) == tmp_path / "traces.db-outbox"
     assert outbox_directory(Settings(store=local.store, outbox="off"), in_worker=True) is None
     assert outbox_directory(Settings(store="memory:"), in_worker=True) is None
-    assert outbox_directory(Settings(store=local.store, outbox="worker")) == tmp_path / "traces.db-outbox"
+    of_worker = local.outbox_of_worker
+    assert outbox_directory(Settings(store=local.store, outbox=of_worker)) == tmp_path / "traces.db-outbox"
+    assert outbox_directory(Settings(store=f"sqlite:///{tmp_path}/other.db", outbox=of_worker)) is None
     explicit = outbox_directory(Settings(store=local.store, outbox=f"{tmp_path}/o"))
     assert explicit is not None
     assert explicit.parent == tmp_path / "o"

@@ -10,14 +10,21 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 from fates import ran
+from rq import Queue
 from rq.job import Job
 
 from sagatrace import Tracer
 from sagatrace.context import current_execution
-from sagatrace.rq import current_trace
+from sagatrace.rq import SimpleWorker, current_trace
 from sagatrace.rq.queue import TracedQueue
 
 tracer = Tracer()
+
+
+class Silent(SimpleWorker):
+    """A worker whose own events go nowhere."""
+
+    tracer = Tracer("off")
 
 
 def _die(_job: Job) -> None:
@@ -96,6 +103,16 @@ def names_its_execution(job_id: str) -> list[Any]:
     before = current_execution().id
     inner = TracedQueue("sync", is_async=False, connection=job.connection).enqueue(_executing, job_id=job_id)
     return [before, inner.return_value(), current_execution().id]
+
+
+def works_off_inside() -> list[str | None]:
+    """Run a worker inside a job, and return the execution before and after."""
+    job = ran()
+    before = current_execution().id
+    queue = Queue("inside", connection=job.connection)
+    inner = queue.enqueue(_executing)
+    Silent([queue], connection=job.connection).work(burst=True)
+    return [before, inner.return_value(refresh=True), current_execution().id]
 
 
 def _executing() -> str | None:

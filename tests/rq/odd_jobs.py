@@ -18,6 +18,10 @@ def fails_with_half_a_pair() -> None:
     raise ValueError("half \ud800 a pair")
 
 
+def fails_with_an_epic() -> None:
+    raise ValueError("\x01" * 20_000 + "\ud800")
+
+
 def succeeds() -> str:
     return "done"
 

@@ -9,7 +9,7 @@ import booking
 import pytest
 from jobs_on_workers import Scenes, phases
 from redis import Redis
-from rq import Queue
+from rq import Queue, SimpleWorker
 
 from sagatrace import TraceContext, TraceEvent, Tracer
 from sagatrace.context import Execution, current_execution, enter_execution
@@ -94,6 +94,32 @@ def test_a_job_inside_a_job_runs_in_the_outer_one_s_execution(redis: Redis) -> N
     (started,) = [event for event in store.fetch_trace("T").events if event.id.endswith(":start")]
     assert job.return_value(refresh=True) == [started.id.removesuffix(":start")] * 3
     assert current_execution() == Execution()
+
+
+def test_after_a_worker_inside_a_job_the_job_is_in_its_own_execution_again(redis: Redis) -> None:
+    queue = Queue("own", connection=redis)
+    job = queue.enqueue(booking.works_off_inside)
+    booking.Silent([queue], connection=redis).work(burst=True)
+    before, inside, after = job.return_value(refresh=True)
+    assert None not in (before, inside)
+    assert before == after != inside
+    assert current_execution() == Execution()
+
+
+def test_a_spawned_horse_of_rq_2_names_its_execution_and_the_programs_it_starts_do_not(
+    redis: Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is a plain worker with the id in its environment. Programs inherit that, and may outlive the execution."""
+    monkeypatch.setenv("RQ_EXECUTION_ID", "X")
+    monkeypatch.setenv("RQ_WORKER_ID", "the-spawning-one")
+    assert current_execution() == Execution()
+    queue = Queue("own", connection=redis)
+    job = queue.enqueue(booking._executing)
+    SimpleWorker([queue], connection=redis, name="another").work(burst=True)
+    assert (job.get_status(), job.return_value(refresh=True)) == ("finished", None)
+    job = queue.enqueue(booking._executing)
+    SimpleWorker([queue], connection=redis, name="the-spawning-one").work(burst=True)
+    assert job.return_value(refresh=True) == "X"
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from rq import Queue
 from faults import shippers, stored
 from sagatrace import TraceContext, trace_meta
 from sagatrace.outbox import outbox_directory
+from sagatrace.rq import SimpleWorker
 from sagatrace.settings import Settings
 from sagatrace.shipper.status import describe_outbox
 from sagatrace_tui.demo.workers import worker_command, worker_environment
@@ -95,3 +96,26 @@ def test_a_worker_killed_with_its_horse_leaves_a_shipper_that_delivers(
             horse.kill()
     until(lambda: not shippers(outbox), "the end of the shipper")
     assert describe_outbox(outbox).segments == 0
+
+
+def test_a_program_of_a_job_with_another_store_writes_to_that_one(
+    queue: Queue, redis_server: str, work_off: Callable[..., str], tmp_path: Path
+) -> None:
+    """It inherits the worker's environment, but nothing delivers an outbox of its store."""
+    queue.enqueue(traced_jobs.records_elsewhere, f"sqlite:///{tmp_path}/other.db")
+    work_off(redis_server, f"sqlite:///{tmp_path}/traces.db", "outbox", path=Path(__file__).parent)
+    assert told(tmp_path / "other.db", "T") == 1
+
+
+@pytest.mark.parametrize("store", ["off", "sqlite:///{}/traces.db"])
+@pytest.mark.parametrize("before", [None, "worker:of-another"])
+def test_a_worker_leaves_the_environment_of_its_process_as_it_was(
+    redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: str, before: str | None
+) -> None:
+    """A tracer that is made later writes where its events are delivered from."""
+    monkeypatch.setenv("SAGATRACE_STORE", store.format(tmp_path))
+    monkeypatch.delenv("SAGATRACE_OUTBOX", raising=False)
+    if before is not None:
+        monkeypatch.setenv("SAGATRACE_OUTBOX", before)
+    SimpleWorker(["empty"], connection=redis).work(burst=True)
+    assert os.environ.get("SAGATRACE_OUTBOX") == before

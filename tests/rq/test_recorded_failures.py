@@ -14,6 +14,7 @@ from rq import Callback, Queue
 from sagatrace import TraceContext, TraceEvent, open_store, trace_meta
 from sagatrace.rq.queue import TracedQueue
 from sagatrace.stores.codec import document_of
+from sagatrace.tracer import MAX_ERROR
 from sagatrace_tui.demo.workers import worker_command, worker_environment
 
 Run = Callable[..., tuple[list[TraceEvent], str]]
@@ -50,6 +51,13 @@ def test_an_error_that_rq_cannot_store_is_recorded_as_itself(queue: Queue, run: 
     (end,) = [event for event in events if event.event_type == "job:failed"]
     assert (end.data["error"], end.data["error_type"]) == ("half \\ud800 a pair", "ValueError")
     assert "fails_with_half_a_pair" in end.data["stack"]
+
+
+def test_the_longest_error_that_rq_cannot_store_is_recorded_as_itself(queue: Queue, run: Run) -> None:
+    queue.enqueue(odd_jobs.fails_with_an_epic, meta=META)
+    events, _ = run()
+    assert (events[-1].event_type, events[-1].data["error_type"]) == ("job:failed", "ValueError")
+    assert events[-1].data["error"].startswith("\x01" * MAX_ERROR)
 
 
 @pytest.mark.parametrize(

@@ -157,6 +157,15 @@ def test_a_horse_that_leaves_by_os_exit_keeps_what_it_emitted(bench: Bench) -> N
     assert bench.events(job.id)[-1].data["presumed"] is True
 
 
+def test_an_end_that_the_horse_cannot_write_is_recorded_by_its_worker(bench: Bench) -> None:
+    job = bench.queue.enqueue(traced_jobs.writes_no_more)
+    said = bench.run(job)
+    assert job.return_value() == "well"
+    assert bench.told(job.id) == ["job:started", "job:completed"]
+    assert bench.events(job.id)[-1].data["reason"] == "RQ holds its result: completed"
+    assert said.count("event lost") == 1
+
+
 def test_a_timeout_that_strikes_inside_tracing_still_ends_the_job(bench: Bench) -> None:
     job = bench.queue.enqueue(traced_jobs.emits_for_ever, job_timeout=1)
     bench.run(job)
@@ -228,6 +237,19 @@ def test_a_job_that_overwrites_its_meta_keeps_its_place(bench: Bench) -> None:
     assert [event.data["attempt"] for event in events] == [1, 1, 2, 2]
 
 
+def test_counts_in_a_job_s_meta_that_are_no_numbers_cost_no_event(bench: Bench) -> None:
+    """A job may write there, before a requeue, whatever it likes."""
+    counts = {"attempt": "two", "attempts_allowed": None}
+    job = bench.queue.enqueue(traced_jobs.succeeds, 1, meta={"sagatrace": {"trace_id": "T", **counts}})
+    bench.run(job)
+    started, *_, ended = bench.events("T")
+    assert [(event.event_type, event.data["attempt"]) for event in (started, ended)] == [
+        ("job:started", 1),
+        ("job:completed", 1),
+    ]
+    assert started.data["attempts_allowed"] == 1
+
+
 @pytest.mark.parametrize("store_url", ["nonsense", "sqlite:////dev/null/x.db"])
 def test_a_store_that_cannot_be_used_costs_the_events_not_the_jobs(bench: Bench, store_url: str) -> None:
     good = bench.queue.enqueue(traced_jobs.succeeds, 21)
@@ -243,6 +265,19 @@ def test_what_the_user_put_into_meta_stays(bench: Bench) -> None:
     job = bench.queue.enqueue(traced_jobs.fails_once, retry=Retry(max=1), meta=meta)
     bench.run(job)
     assert job.meta["own"] == [1, 2]
+
+
+def test_a_worker_of_the_user_s_that_cannot_say_more_costs_no_event(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FAULT", "Asking.job_data")
+    job = bench.queue.enqueue(traced_jobs.succeeds, 21, meta=trace_meta(TraceContext("T")))
+    said = bench.run(job, kind="faulty.Asking")
+    started, *_, ended = bench.events("T")
+    assert (started.event_type, started.data["job_name"]) == ("job:started", "traced_jobs.succeeds")
+    assert ended.event_type == "job:completed"
+    assert "reason" not in ended.data  # the work-horse recorded it
+    assert said.count("a hook failed") == 1
 
 
 def test_a_job_s_process_holds_neither_shipper_nor_reconciler(bench: Bench) -> None:

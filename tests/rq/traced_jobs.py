@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import os
 import pickle
+import resource
 import signal
+import subprocess
 import sys
 from typing import Any
 
@@ -63,6 +65,12 @@ def exits(status: int) -> None:
     os._exit(status)
 
 
+def writes_no_more() -> str:
+    """Leaves its process without the right to write to any file."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    return "well"
+
+
 def is_killed() -> None:
     _emit("job:last-words")
     os.kill(os.getpid(), signal.SIGKILL)
@@ -72,6 +80,12 @@ def emits_for_ever() -> None:
     """Spends its whole time inside tracing, so that the timeout strikes there."""
     while True:
         _emit("ai:decision")
+
+
+def records_elsewhere(store_url: str) -> None:
+    """Starts a program that has a store of its own."""
+    program = "from sagatrace import Tracer; Tracer().emit('ai:decision', 'T')"
+    subprocess.run([sys.executable, "-c", program], env={**os.environ, "SAGATRACE_STORE": store_url}, check=True)
 
 
 def clobbers_its_meta() -> None:

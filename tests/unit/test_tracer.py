@@ -7,13 +7,14 @@ import json
 import logging
 import threading
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from rq.serializers import JSONSerializer
 from rq.timeouts import JobTimeoutException, UnixSignalDeathPenalty
 
 from sagatrace import TraceContext, TraceEvent, Tracer, context_from_meta, trace_meta
+from sagatrace.rq.recorder import Harmless
 from sagatrace.stores.memory import MemoryStore
 from sagatrace.tracer import MAX_ERROR, MAX_STACK, error_data
 
@@ -149,6 +150,32 @@ def test_what_cannot_be_stored_never_reaches_the_work_and_is_counted_and_logged_
         "sagatrace: event lost: OSError: disk full",
         "sagatrace: event lost: EventError: trace_id '': Expected `str` of length >= 1",
     ]
+
+
+def test_what_the_log_raises_never_reaches_the_work() -> None:
+    def refuse(_record: logging.LogRecord) -> NoReturn:
+        raise LookupError("a log that cannot be written")
+
+    tracer, log = Tracer(FailingStore(OSError("disk full"))), logging.getLogger("sagatrace")
+    log.addFilter(refuse)
+    try:
+        with tracer.span("stage:credit", TOP):
+            pass
+        with Harmless():
+            raise LookupError("a fault in a hook")
+    finally:
+        log.removeFilter(refuse)
+    assert tracer.lost == {"event lost: OSError": 2}
+
+
+def test_a_fault_that_cannot_be_put_into_words_never_reaches_the_work() -> None:
+    class Wordless(Exception):  # noqa: N818 - it is one of the user's
+        def __str__(self) -> NoReturn:
+            raise LookupError("no words")
+
+    tracer = Tracer(FailingStore(Wordless()))
+    assert tracer.emit("x", TOP) is None
+    assert tracer.lost == {"event lost: Wordless": 1}
 
 
 def test_a_broken_setting_costs_the_events_not_the_job(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,6 @@
 """The hooks of a traced worker that run beside its jobs: each calls RQ's own method, then records the result.
 
-Each event is recorded after RQ's commit, with the time before it: the next attempt or job may begin in between.
+Each event is recorded after RQ's commit. An end has the time before it: the next attempt or job may begin in between.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class RecordingMixin(_WorkerBase):
                 **place.declared,
                 "redis": self._redis,
                 "attempts_allowed": allowed,
-                **self.job_data(job, "started"),
+                **self._asked(job, "started"),
             }
             recorder.record(job, f"{execution.id}:start", "started", data)
         return execution
@@ -83,7 +83,7 @@ class RecordingMixin(_WorkerBase):
         at = utc_timestamp()
         super().handle_job_success(job, *args, **kwargs)
         with self._harmless:
-            self._recorder.end(job, execution_id, "completed", {**_name(job), **self.job_data(job, "completed")}, at=at)
+            self._recorder.end(job, execution_id, "completed", {**_name(job), **self._asked(job, "completed")}, at=at)
             if repeats:
                 self._recorder.repeat(job, execution_id, at)
 
@@ -109,6 +109,12 @@ class RecordingMixin(_WorkerBase):
         super().handle_job_retry(job, *args, **kwargs)
         with self._harmless:
             self._recorder.failure(job, execution_id, "the job returned Retry", more, at)
+
+    def _asked(self, job: Job, phase: str) -> dict[str, Any]:
+        """Return what the user asked for as well. A fault in there costs these values, not the event."""
+        with self._harmless:
+            return dict(self.job_data(job, phase))
+        return {}
 
     def _noting(self, job: Job, call: Any, *args: Any, **kwargs: Any) -> Any:
         """Call RQ. If it cannot handle the job's error, the work-horse ends, and its worker only has the note."""

@@ -17,7 +17,7 @@ import rq
 from redis import RedisError
 from rq.job import Job, JobStatus
 
-from sagatrace.context import Execution, enter_execution
+from sagatrace.context import Execution, current_execution, enter_execution
 from sagatrace.event import utc_timestamp
 from sagatrace.outbox import outbox_directory
 from sagatrace.rq.hooks import RecordingMixin
@@ -38,6 +38,7 @@ class TracedWorkerMixin(RecordingMixin):
 
     _keeper: ShipperKeeper | None = None
     _look_at = 0.0
+    _outbox_before: str | None = None  # SAGATRACE_OUTBOX as it was, if this worker has set it
 
     def bootstrap(self, *args: Any, **kwargs: Any) -> None:
         """Start a shipper beside the worker, unless one runs already or events go straight to a store."""
@@ -57,12 +58,15 @@ class TracedWorkerMixin(RecordingMixin):
         """End when the events are in the store, or after SAGATRACE_MAX_WAIT: the shipper keeps delivering."""
         super().teardown()  # type: ignore[no-untyped-call]
         if self._keeper is not None:
-            os.environ.pop("SAGATRACE_OUTBOX", None) if os.environ.get("SAGATRACE_OUTBOX") == "worker" else None
             with self._harmless:
+                if self._outbox_before is not None:
+                    os.environ.pop("SAGATRACE_OUTBOX", None)
+                    os.environ.update({"SAGATRACE_OUTBOX": self._outbox_before} if self._outbox_before else {})
                 self._keeper.close()
 
     def execute_job(self, job: Job, queue: rq.Queue) -> None:
         """Run the job as RQ does, then see that its end is recorded."""
+        around = current_execution()  # of the job that runs this very worker, if one does
         try:
             super().execute_job(job, queue)
         except BaseException as error:
@@ -70,7 +74,7 @@ class TracedWorkerMixin(RecordingMixin):
                 self._ensure_end(job, error)
             raise
         finally:
-            enter_execution(Execution())
+            enter_execution(around)
         with self._harmless:
             self._ensure_end(job, None)
 
@@ -88,23 +92,24 @@ class TracedWorkerMixin(RecordingMixin):
                 enter_execution(Execution(inside=trace_of(job)))  # for the handlers after this one
                 self._record_abandoned(job)
 
+        around = current_execution()
         self._exc_handlers.insert(0, handler)
         try:
             super().clean_registries()  # type: ignore[no-untyped-call]
         finally:
             self._exc_handlers.remove(handler)
-            enter_execution(Execution())
+            enter_execution(around)
 
     def _keep_shipper(self) -> None:
         if self.tracer is not None and not self.tracer.by_environment:
             return
         settings = Settings.from_env()
-        if settings.outbox == "auto":
-            # For the tracers of the jobs as well: there is a shipper now.
-            os.environ["SAGATRACE_OUTBOX"] = "worker"
-            settings = Settings.from_env()
-        directory = outbox_directory(settings)
+        directory = outbox_directory(settings, in_worker=True)
         if directory is not None:
+            if settings.is_outbox_automatic:
+                # For the tracers of the jobs as well: there is a shipper now.
+                self._outbox_before = os.environ.get("SAGATRACE_OUTBOX", "")
+                os.environ["SAGATRACE_OUTBOX"] = settings.outbox_of_worker
             environment = {"SAGATRACE_REDIS_URL": url_of_redis(self.connection) or NO_URL}
             self._keeper = ShipperKeeper(directory, flush_for=settings.max_wait, environment=environment)
             self._keeper.attend()

@@ -7,7 +7,6 @@ end overwrites a presumed one.
 
 from __future__ import annotations
 
-import logging
 import mmap
 from collections import Counter
 from collections.abc import Callable, Mapping
@@ -21,17 +20,15 @@ from rq.job import Job, JobStatus
 from rq.timeouts import JobTimeoutException
 
 from sagatrace.context import META_KEY, TraceContext, context_from_meta, current_execution, trace_meta
-from sagatrace.errors import SagatraceError, must_pass
+from sagatrace.errors import SagatraceError, log_fault, must_pass
 from sagatrace.event import Status, utc_timestamp
 from sagatrace.tracer import MAX_ERROR, Tracer, error_data
 
 __all__ = ["Harmless", "JobRecorder", "Place", "context_of", "current_trace", "declared_in", "faults", "trace_of"]
 
-log: Final = logging.getLogger("sagatrace")
-
 _STATUSES: Final[Mapping[str, Status]] = {"completed": "success", "failed": "failed", "abandoned": "failed"}
 _DECLARED: Final = ("compensation", "original_span_id")
-_PAGE: Final = 1 << 16
+_PAGE: Final = 1 << 17  # bytes: JSON may take six for each character that `error_data` keeps
 
 
 faults: Final[Counter[str]] = Counter()
@@ -53,7 +50,7 @@ class Harmless:
         faults[key := type(error).__name__] += 1
         if faults[key] == 1:
             is_ours = isinstance(error, SagatraceError)  # which says in one line what to do
-            log.error(
+            log_fault(
                 "sagatrace: a hook failed, RQ goes on (further ones are counted in recorder.faults, not logged)%s",
                 f": {error}" if is_ours else "",
                 exc_info=None if is_ours else error,
@@ -150,10 +147,10 @@ class JobRecorder:
         error: BaseException | None = None,
         at: str | None = None,
         replace: bool = False,
-    ) -> None:
-        """Record one event of the job's span."""
+    ) -> bool:
+        """Record one event of the job's span. Return False if it was lost."""
         place, known = self.place_of(job), self.tracer.lost.total()
-        self.tracer.emit(
+        event = self.tracer.emit(
             f"job:{phase}",
             place.context,
             span_id=job.id,
@@ -166,6 +163,7 @@ class JobRecorder:
         )
         if self.tracer.lost.total() > known:
             self.leave_note()
+        return event is not None
 
     def end(
         self,
@@ -179,8 +177,9 @@ class JobRecorder:
         replace: bool = True,
     ) -> None:
         """Record how an attempt ended; with `replace=False` an end that is there already wins."""
-        self.record(job, execution_id and f"{execution_id}:end", phase, data, error=error, at=at, replace=replace)
-        if execution_id == self.execution_id:
+        end_id = execution_id and f"{execution_id}:end"
+        is_kept = self.record(job, end_id, phase, data, error=error, at=at, replace=replace)
+        if is_kept and execution_id == self.execution_id:
             self._page[0] = 1
 
     def failure(self, job: Job, execution_id: str | None, text: str, more: Mapping[str, Any], at: str) -> None:
