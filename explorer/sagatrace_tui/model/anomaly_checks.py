@@ -8,10 +8,10 @@ from typing import Final
 
 from sagatrace_tui.model.answers import Anomaly
 from sagatrace_tui.model.fold import Fold
-from sagatrace_tui.model.silence import IDLE
 from sagatrace_tui.model.span import Span
 from sagatrace_tui.model.text import counted, length, listed
 from sagatrace_tui.model.tree import SpanIndex, SpanTree
+from sagatrace_tui.model.verdict import IDLE
 
 __all__ = ["event_anomalies", "never_ended", "span_anomalies", "tree_anomalies"]
 

@@ -7,7 +7,9 @@ finds what decides, `failures` why it failed, `compensation` how each step stand
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import gc
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Final
 
@@ -15,21 +17,18 @@ from sagatrace.event import TraceEvent
 from sagatrace_tui.model.anomaly_checks import event_anomalies, never_ended, span_anomalies, tree_anomalies
 from sagatrace_tui.model.answers import Anomaly, Compensation, NeverRan, Role, Standing, TraceStatus, Verdict
 from sagatrace_tui.model.branches import Branches
-from sagatrace_tui.model.collector import collector_paused
 from sagatrace_tui.model.compensation import Steps, StepState, in_order_of_end
 from sagatrace_tui.model.failures import Failures
 from sagatrace_tui.model.fold import fold_events
-from sagatrace_tui.model.interruption import interrupt_open_spans
 from sagatrace_tui.model.rollback_checks import RollbackChecks
 from sagatrace_tui.model.sagas import Saga, Sagas
 from sagatrace_tui.model.sentence import Sentence
-from sagatrace_tui.model.silence import are_closed, is_idle, silence
 from sagatrace_tui.model.span import Span
 from sagatrace_tui.model.standing import StepLists, fate_of
-from sagatrace_tui.model.tree import SpanIndex, SpanTree
-from sagatrace_tui.model.verdict import JudgedSaga, verdict_of, with_standing, worst
+from sagatrace_tui.model.tree import SpanIndex, SpanTree, interrupt_open_spans
+from sagatrace_tui.model.verdict import JudgedSaga, are_closed, is_idle, silence, verdict_of, with_standing, worst
 
-__all__ = ["Trace", "build_trace"]
+__all__ = ["Trace", "build_trace", "collector_paused"]
 
 _STANDING: Final[tuple[StepState, ...]] = ("standing", "unsure", "pending")
 
@@ -48,6 +47,18 @@ def build_trace(trace_id: str, events: Iterable[TraceEvent], now: int, anomalies
     """
     with collector_paused():
         return Trace(trace_id, events, now, tuple(anomalies))
+
+
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """Pause the cyclic collector. Its passes over new objects cost as much as making them, and stop every thread."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 class Trace:

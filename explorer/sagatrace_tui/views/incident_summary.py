@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from sagatrace_tui.model import Compensation, NeverRan, Outcome, Place, Span, Standing, Trace
-from sagatrace_tui.model.reasons import reason_of
+from sagatrace_tui.model.standing import reason_of
 from sagatrace_tui.model.text import clipped, clock, counted, length, one_line
 from sagatrace_tui.views.report import error_of
 from sagatrace_tui.views.waiting import Wait, waiting_on
