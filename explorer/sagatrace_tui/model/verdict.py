@@ -86,11 +86,10 @@ def is_idle(events: Sequence[TraceEvent], index: SpanIndex, roots: Sequence[Span
     if silence(events, now) <= IDLE:
         return False
     due, starts = index.retries_due, index.starts_due
-    if due or starts:
-        if not are_closed(roots):
-            due = due | starts
-        elif any(root.status != "success" for root in roots):
-            due = {}
+    if not are_closed(roots):
+        due = due | starts
+    elif any(root.status != "success" for root in roots):
+        due = {}
     return not due or now - max(due.values()) > IDLE
 
 
