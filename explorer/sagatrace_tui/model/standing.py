@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Mapping
 from typing import Final
 
@@ -26,8 +25,8 @@ _WORDS: Final[Mapping[Code, str]] = {
     Code.BEFORE_WORK_ENDED: "undone before the work below it ended (or clocks disagree)",
 }
 
+# By parent, of its earliest step whose compensation began: when that step ended, and when its compensation began.
 _Reached = dict[str | None, tuple[int, int]]
-"""By parent, of its earliest step whose compensation began: when that step ended, and when its compensation began."""
 
 
 class StepLists:
@@ -44,7 +43,7 @@ class StepLists:
     def compensations(self, standing: Iterable[Standing]) -> list[Compensation]:
         """Return every try to undo a step, in the order they began; then the standing steps that had no try."""
         index, spans = self._index, self._spans
-        tries = [*itertools.chain.from_iterable(index.undos_of.values()), *index.unwound]
+        tries = index.unwound.union(*index.undos_of.values())
         rows = [self._row(undo_id) for undo_id in sorted(tries, key=lambda one: spans[one].undo_beginning)]
         untried = [one.span_id for one in standing if one.span_id not in index.undos_of.keys() | index.unwound]
         return rows + [Compensation(*self._step(step), "not_started") for step in reversed(untried)]
@@ -129,12 +128,8 @@ class StepLists:
         if outcome != "failed":
             return undo.error or (undo.attempt_error if outcome != "compensated" else None)
         # Not its own `reason`: that may be why the step was to be undone.
-        return (
-            undo.error
-            or self._error_left_behind(undo)
-            or undo.attempt_error
-            or (None if undo.error_type else undo.status)
-        )
+        error = undo.error or self._error_left_behind(undo) or undo.attempt_error
+        return error or (None if undo.error_type else undo.status)
 
     def _error_left_behind(self, undo: Span) -> str | None:
         """Return the first error of work that a successful compensation left behind; else why some never ran."""

@@ -119,6 +119,7 @@ class SpanIndex:
     """Span ids by kind. A span that succeeded in its normal course, or is a point, is in none of the first sets.
 
     `owner` gives, for each span of the undoing, the nearest compensation (or group of them) at or above it.
+    `has_undoing` is whether the trace holds any compensation.
     """
 
     def __init__(self, tree: SpanTree, notable: Iterable[Span]) -> None:
@@ -141,14 +142,10 @@ class SpanIndex:
             self._enter(span)
             if not span.state.plain:
                 self._enter_status(span)
+        self.has_undoing = bool(self.undoing or self.unwound)
         self.owner: dict[str, str] = {}
         self._around: dict[str, str] = {}  # per compensation, the nearest one above it
         self._claim()
-
-    @property
-    def has_undoing(self) -> bool:
-        """Whether the trace holds any compensation."""
-        return bool(self.undoing or self.unwound)
 
     def undos_around(self, span_id: str) -> Iterator[str]:
         """Yield the compensations around a span of the undoing, nearest first, itself included if it is one."""
