@@ -88,8 +88,7 @@ def _unrelated_roots(tree: SpanTree) -> list[str]:
     """Return the roots that nothing ties to each other; jobs without a root, enqueued in one trace, are tied."""
     roots = [root for root in tree.roots if root not in tree.cut and tree.spans[root].kind != "point"]
     jobs = {root: root for root in roots if tree.spans[root].state.kind == "job"}
-    groups = [jobs] if jobs else []
-    groups += [{root: root} for root in roots if root not in jobs]
+    groups = [jobs, *({root: root} for root in roots if root not in jobs)]
     ties: dict[str, list[str]] = {}
     for root in roots:
         span = tree.spans[root]

@@ -108,7 +108,7 @@ class Sagas:
         )
 
     def _grouped(self) -> list[dict[str, str]]:
-        spans, index = self._spans, self._index
+        spans = self._spans
         roots = [one for one in self._tree.roots if spans[one].state.kind != "point" and not self.is_undoing(one)]
         deciding = {root: self.saga_span_of(root) or root for root in roots}
         groups = [{root: one} for root, one in deciding.items() if spans[one].state.kind in ("workflow", "saga")]
@@ -117,14 +117,18 @@ class Sagas:
             groups += [{root: one} for root, one in others.items()]  # runs of one job
         elif others:
             groups.append(others)
-        return joined(groups, {one: spans[one].dependencies for one in roots if one in index.open or len(groups) > 1})
+        return joined(groups, {one: spans[one].dependencies for one in roots if len(groups) > 1})
 
 
 def joined(groups: list[dict[str, str]], ties: Mapping[str, Collection[str]]) -> list[dict[str, str]]:
     """Join the groups of roots that are tied to each other: each root of `ties` to all there."""
-    for root in filter(ties.get, ties):  # those that are tied to anything
-        mine = next(group for group in groups if root in group)
-        for theirs in [group for group in groups if group is not mine and not group.keys().isdisjoint(ties[root])]:
-            mine.update(theirs)
-            groups.remove(theirs)
-    return groups
+    group_of = {root: group for group in groups for root in group}
+    for root, others in ties.items():
+        for other in others:
+            mine = group_of[root]
+            theirs = group_of.get(other, mine)
+            if theirs is not mine:
+                mine.update(theirs)
+                group_of.update(dict.fromkeys(theirs, mine))
+                theirs.clear()
+    return [group for group in groups if group]

@@ -243,9 +243,8 @@ class Span(msgspec.Struct, eq=False, gc=False):
         """The span ids it waits for; none where it runs even if they fail, or was put into its queue by hand."""
         data = [data_of(event) for event in self.events]
         phases = [split_event_type(event.event_type)[1] for event in self.events]
-        if "deferred" in phases and "enqueued" in phases[phases.index("deferred") :]:
-            return ()
-        if any(one.allow_failure is True for one in data):
+        by_hand = "deferred" in phases and "enqueued" in phases[phases.index("deferred") :]
+        if by_hand or any(one.allow_failure is True for one in data):
             return ()
         return ids_in(*(value for one in data for value in (one.depends_on, one.dependency)))
 

@@ -59,8 +59,7 @@ class SpanTree:
 
     def top_of(self, span_id: str) -> str:
         """Return the span at the top above a span, or the span itself."""
-        *_, top = (span_id, *self.ancestors_of(span_id))
-        return top
+        return [span_id, *self.ancestors_of(span_id)][-1]
 
     def below(self, span_id: str) -> Iterator[str]:
         """Yield every span under this one, each once, parents before their children."""
