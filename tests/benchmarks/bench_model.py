@@ -20,8 +20,8 @@ import msgspec
 from sagatrace.event import TraceEvent, encode_event, new_event
 from sagatrace.stores.codec import decode_events
 from sagatrace_tui.model import Trace, build_trace
-from sagatrace_tui.model.collector import collector_paused
 from sagatrace_tui.model.fold import fold_events
+from sagatrace_tui.model.trace import collector_paused
 from sagatrace_tui.model.tree import SpanTree
 
 START = 1_767_225_600_000_000  # 2026-01-01T00:00:00Z

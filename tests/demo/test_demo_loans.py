@@ -15,7 +15,7 @@ from sagatrace_tui.demo.loan_saga import SAGAS, SCENARIOS, STEPS, Loan, LoanErro
 from sagatrace_tui.demo.workers import WorkerGroup
 from sagatrace_tui.live import wall_clock
 from sagatrace_tui.model import Span, Trace, build_trace
-from sagatrace_tui.model.reasons import reason_of
+from sagatrace_tui.model.standing import reason_of
 
 pytestmark = pytest.mark.xdist_group("loans")  # one process, as they share what takes long to set up
 

@@ -36,7 +36,7 @@ from typing import Any, Final
 
 from sagatrace.event import TraceEvent, new_event
 from sagatrace_tui.model import IDLE, Trace, build_trace
-from sagatrace_tui.model.reasons import reason_of
+from sagatrace_tui.model.standing import reason_of
 
 __all__ = ["INCIDENT", "LATER", "START", "Saga", "answers", "event", "events_of", "moment", "read"]
 

@@ -292,7 +292,7 @@ def test_bytes_that_are_no_text_are_no_event(place: str) -> None:
     broken = document.replace(place.encode(), place.encode()[:-1] + b"\xff" + place.encode()[-1:])
     assert broken != document
     for read in (decode_event, parse_event, lambda document: decode_events([document]), read_line):
-        with pytest.raises(EventError, match="(?i)utf-8"):
+        with pytest.raises(EventError, match=r"(?i)utf-8"):
             read(b'{"event":' + broken + b"}" if read is read_line else broken)
     assert decode_event(document.replace(b"kept", "é".encode())).data == {"x": "é"}
 

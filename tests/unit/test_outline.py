@@ -29,7 +29,7 @@ def test_rows_are_those_that_no_fold_hides(parents: list[int], folds: set[int], 
         above = outline.parents[place]
         return above >= 0 and (outline.ids[above] in folded or hidden(above))
 
-    assert rows == [place for place in range(len(outline)) if not hidden(place)]
+    assert rows == [place for place in range(len(outline.ids)) if not hidden(place)]
     kept = outline.with_ancestors(f"s{n}" for n in only)
     assert list(outline.rows(folded, kept)) == [place for place in kept if not hidden(place)]
     for span_id in outline.ids:

@@ -12,7 +12,7 @@ import click
 from sagatrace_tui.commands.outcome import fetched, folded, one_line_errors, opened_store, store_option, trace_argument
 from sagatrace_tui.labels import inert
 from sagatrace_tui.model import Verdict
-from sagatrace_tui.model.collector import collector_paused
+from sagatrace_tui.model.trace import collector_paused
 from sagatrace_tui.views.incident_summary import incident_summary
 from sagatrace_tui.views.report import json_schema, report
 

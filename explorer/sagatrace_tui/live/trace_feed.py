@@ -13,7 +13,7 @@ from sagatrace_tui.live.partition import News, Partition, ended_by_silence
 from sagatrace_tui.live.refresh import AFRESH, LOOK, Clock, Meter, Refresh, error_line, wall_clock
 from sagatrace_tui.live.status import LiveStatus
 from sagatrace_tui.model import Trace
-from sagatrace_tui.model.collector import collector_paused
+from sagatrace_tui.model.trace import collector_paused
 from sagatrace_tui.views.outline import Outline
 
 __all__ = ["OpenTrace", "TraceFeed"]

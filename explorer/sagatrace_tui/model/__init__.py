@@ -1,9 +1,9 @@
 """From a trace's events to the answers: pure, independent of their order, without a clock.
 
 Read from the bottom to the top. `event_data`, `span_state`, `attempts` and `runs` read the events of one span; `span`
-and `fold` make spans of events. `tree` places and sorts the spans; `interruption` ends those whose process died. Then
-the rules: `sagas` and `retries`, `failures`, `side_effects` and `compensation`, `branches`, `verdict`. The lists are
-made by `standing`, `rollback_checks` and `anomaly_checks`, the sentence by `sentence`. `trace` asks them all.
+and `fold` make spans of events. `tree` places and sorts the spans, and ends those whose process died. Then the rules:
+`sagas` and `retries`, `failures`, `side_effects` and `compensation`, `branches`, `verdict`. The lists are made by
+`standing`, `rollback_checks` and `anomaly_checks`, the sentence by `sentence`. `trace` asks them all.
 """
 
 from sagatrace_tui.model.answers import (
@@ -18,9 +18,9 @@ from sagatrace_tui.model.answers import (
     reading_anomalies,
 )
 from sagatrace_tui.model.fold import fold_span
-from sagatrace_tui.model.silence import IDLE
 from sagatrace_tui.model.span import Span
 from sagatrace_tui.model.trace import Trace, build_trace
+from sagatrace_tui.model.verdict import IDLE
 
 __all__ = [
     "IDLE",

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import pairwise
 from typing import Final
 
 from sagatrace_tui.model.answers import Anomaly
 from sagatrace_tui.model.fold import Fold
-from sagatrace_tui.model.silence import IDLE
+from sagatrace_tui.model.sagas import joined
 from sagatrace_tui.model.span import Span
 from sagatrace_tui.model.text import counted, length, listed
 from sagatrace_tui.model.tree import SpanIndex, SpanTree
+from sagatrace_tui.model.verdict import IDLE
 
 __all__ = ["event_anomalies", "never_ended", "span_anomalies", "tree_anomalies"]
 
+# Microseconds by which clocks may disagree without being an anomaly.
 _SKEW: Final = 10_000
-"""Microseconds by which clocks may disagree without being an anomaly."""
 
 
 def event_anomalies(fold: Fold) -> Iterator[Anomaly]:
@@ -86,21 +86,12 @@ def _gap(span_id: str, tree: SpanTree) -> int:
 
 def _unrelated_roots(tree: SpanTree) -> list[str]:
     """Return the roots that nothing ties to each other; jobs without a root, enqueued in one trace, are tied."""
-    groups: dict[str, str] = {}
-
-    def group_of(span_id: str) -> str:
-        while groups[span_id] != span_id:
-            span_id = groups[span_id]
-        return span_id
-
     roots = [root for root in tree.roots if root not in tree.cut and tree.spans[root].kind != "point"]
-    groups.update((root, root) for root in roots)
-    jobs = [root for root in roots if tree.spans[root].state.kind == "job"]
-    ties = list(pairwise(jobs))
+    jobs = {root: root for root in roots if tree.spans[root].state.kind == "job"}
+    groups = [jobs, *({root: root} for root in roots if root not in jobs)]
+    ties: dict[str, list[str]] = {}
     for root in roots:
         span = tree.spans[root]
-        tied = (*span.dependencies, *([span.original_span_id] if span.original_span_id else ()))
-        ties += [(root, top) for one in tied if one in tree.spans and (top := tree.top_of(one)) in groups]
-    for one, other in ties:
-        groups[group_of(one)] = group_of(other)
-    return roots if len({group_of(root) for root in roots}) > 1 else []
+        tied = (*span.dependencies, span.original_span_id)
+        ties[root] = [tree.top_of(one) for one in tied if one is not None and one in tree.spans]
+    return roots if len(joined(groups, ties)) > 1 else []

@@ -21,16 +21,17 @@ __all__ = [
     "reading_anomalies",
 ]
 
+# From the worst to the best, for a trace of several sagas.
 Verdict = Literal[
-    "succeeded",
-    "running",
     "compensating",
-    "failed",
-    "rolled_back",
+    "running",
     "rollback_incomplete",
     "rollback_missing",
-    "succeeded_but_compensated",
+    "rolled_back",
+    "failed",
     "unknown",
+    "succeeded_but_compensated",
+    "succeeded",
 ]
 TraceStatus = Literal["running", "success", "failed", "stopped", "canceled", "unknown"]
 Role = Literal["cause", "consequence", "independent", "recovered", "compensation"]

@@ -71,12 +71,8 @@ class Reading:
     data: list[EventData]  # of each event, but for the end of its own compensation
 
 
-@dataclass(slots=True)
-class _Try:
-    """One attempt: the entry that started it and the one that ended it; None where there is none."""
-
-    start: Entry | None
-    end: Entry | None
+# One attempt: the entry that started it and the one that ended it; None where there is none.
+_Try = tuple[Entry | None, Entry | None]
 
 
 def entries_of(events: Sequence[TraceEvent]) -> list[Entry]:
@@ -96,7 +92,7 @@ def read_attempts(events: Sequence[TraceEvent]) -> Reading:
     starts, waits = (_of_kind(entries, kind) for kind in ("start", "wait"))
     ends = _without_overruled(_of_kind(entries, "end", "retry"))
     numbered = _numbered(starts, ends)
-    tries = _counted(starts, ends) if numbered is None else list(numbered.values())
+    tries = _counted(starts, ends) if numbered is None else numbered
     closing, status = _last_word(starts, ends, waits, tries[-1] if numbered else None)
     undo = [one for one in entries if one.own_undo]
     begun = next((one.event for one in undo if not one.is_closing), None)
@@ -104,19 +100,12 @@ def read_attempts(events: Sequence[TraceEvent]) -> Reading:
     if over is not None and closing is None:
         closing, status = over, "failed"
     if not (starts or ends or waits):
-        status = _explicit(entries)
+        outcomes: list[SpanStatus] = [one.mark.outcome for one in entries if one.mark.outcome is not None]
+        status = outcomes[-1] if outcomes else "point"
     data = [one.data for one in entries if not (one.own_undo and one.is_closing)]
     fault = _fault(starts, [one for one in ends if one.is_closing], is_numbered=numbered is not None)
     attempts = tuple(_attempt(one, number) for number, one in enumerate(tries, start=1))
     return Reading(status, attempts, closing, waits, fault, (begun, over), data)
-
-
-def _explicit(entries: list[Entry]) -> SpanStatus:
-    """Return the status of a point: the last that an event gives."""
-    for one in reversed(entries):
-        if one.mark.outcome:
-            return one.mark.outcome
-    return "point"
 
 
 def _of_kind(entries: list[Entry], *kinds: str) -> list[Entry]:
@@ -129,18 +118,14 @@ def _without_overruled(ends: list[Entry]) -> list[Entry]:
     return [one for one in ends if not one.is_presumed or one.number not in seen]
 
 
-def _numbered(starts: list[Entry], ends: list[Entry]) -> dict[int, _Try] | None:
+def _numbered(starts: list[Entry], ends: list[Entry]) -> list[_Try] | None:
     """Return the attempts by the numbers in their events; None where numbers are missing or repeated."""
-    every = starts + ends
-    numbers = sorted({number for one in every if (number := one.number) is not None})
-    if not every or any(one.number is None for one in every) or len({one.number for one in starts}) < len(starts):
+    begun = {one.number: one for one in starts}
+    over = {one.number: one for one in ends}
+    numbers = {number for number in (*begun, *over) if number is not None}
+    if not numbers or None in (*begun, *over) or len(begun) < len(starts):
         return None
-    tries = {number: _Try(None, None) for number in numbers}
-    for one in starts:
-        tries[one.number or 0].start = one
-    for one in ends:
-        tries[one.number or 0].end = one
-    return tries
+    return [(begun.get(number), over.get(number)) for number in sorted(numbers)]
 
 
 def _counted(starts: list[Entry], ends: list[Entry]) -> list[_Try]:
@@ -152,8 +137,7 @@ def _counted(starts: list[Entry], ends: list[Entry]) -> list[_Try]:
     # More ends before the first start than starts can explain: their own starts were lost.
     while unbegun < -missing and (not starts or ends[unbegun].place < starts[0].place):
         unbegun += 1
-    pairs = zip_longest([*[None] * unbegun, *starts], [*[None] * lost, *ends[: unbegun + len(starts)]])
-    return [_Try(start, end) for start, end in pairs]
+    return list(zip_longest([*[None] * unbegun, *starts], [*[None] * lost, *ends[: unbegun + len(starts)]]))
 
 
 def _last_word(
@@ -164,7 +148,8 @@ def _last_word(
     if is_last and len(waits) > max(len(starts), len(ends)):
         return None, "queued"
     if last is not None:
-        deciding, is_started = [last.end] if last.end else [], last.start is not None
+        start, over = last
+        deciding, is_started = [over] if over is not None else [], start is not None
     else:
         deciding, is_started = [one for one in ends if not starts or one.place > starts[-1].place], bool(starts)
         if not deciding and len(ends) >= len(starts):
@@ -195,7 +180,8 @@ def _fault(starts: list[Entry], closings: list[Entry], *, is_numbered: bool) -> 
 
 def _attempt(one: _Try, number: int) -> Attempt:
     """Return an attempt. Of a lost worker's attempt only the reason is recorded."""
-    failed = one.end is not None and one.end.mark.outcome != "success"
-    error = text_of(one.end.data.error) or text_of(one.end.data.reason) if one.end is not None and failed else None
-    start, end = (None if entry is None else entry.event.micros for entry in (one.start, one.end))
-    return Attempt(number, start, end, error, failed)
+    _, end = one
+    started_at, ended_at = (None if entry is None else entry.event.micros for entry in one)
+    if end is None or end.mark.outcome == "success":
+        return Attempt(number, started_at, ended_at, None, failed=False)
+    return Attempt(number, started_at, ended_at, text_of(end.data.error) or text_of(end.data.reason), failed=True)

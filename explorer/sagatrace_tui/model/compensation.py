@@ -152,8 +152,7 @@ class Steps:
         for step in self.in_state("standing", "unsure"):
             if self._all_jobs_undone(step):
                 self.states[step] = "covered"
-        done, none = len(self.in_state("undone", "covered")), len(self.in_state("none"))
-        self.undone = done, len(self.states) - none
+        self.undone = len(self.in_state("undone", "covered")), len(self.states) - len(self.in_state("none"))
 
     def _undone_when(self, step: str) -> int | None:
         """Return when the last compensation ended that did undo the step; None if none did."""

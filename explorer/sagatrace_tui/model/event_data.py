@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
-from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
@@ -40,35 +38,28 @@ class EventData(msgspec.Struct, frozen=True, gc=False):
     allow_failure: Any = None
     next_at: Any = None
     scheduled_for: Any = None
-    original_span_id: Any = None
-    compensation: Any = None
     execution: Any = None
 
 
 _EMPTY: Final = EventData()
 _links: Final = msgspec.json.Decoder(Links | None)
 _data: Final = msgspec.json.Decoder(EventData | None)
-_RAW_DATA_OF: Final = attrgetter("raw_data")
 
 
 def links_of_all(events: Sequence[TraceEvent]) -> tuple[list[tuple[TraceEvent, Links]], list[str]]:
     """Return the events that have any link, in the order given, and the ids of those whose data is not an object."""
-    with suppress(TypeError, *UNREADABLE):  # in most traces every event has data, and it is an object
-        return _linked(events), []
-    with_data = [event for event in events if event.raw_data is not msgspec.UNSET]
-    with suppress(*UNREADABLE):
-        return _linked(with_data), []
-    unreadable = {event.id for event in with_data if not _is_readable(event)}
-    return _linked([event for event in with_data if event.id not in unreadable]), sorted(unreadable)
-
-
-def _linked(events: Sequence[TraceEvent]) -> list[tuple[TraceEvent, Links]]:
-    """Return those that have any link. Raise the decoder's error for data that is missing or not an object."""
-    return [
-        (event, links)
-        for event, links in zip(events, map(_links.decode, map(_RAW_DATA_OF, events)), strict=True)
-        if links is not None and (links.compensation is not None or links.original_span_id is not None)
-    ]
+    linked: list[tuple[TraceEvent, Links]] = []
+    unreadable: list[str] = []
+    for event in events:
+        if event.raw_data is not msgspec.UNSET:
+            try:
+                links = _links.decode(event.raw_data)
+            except UNREADABLE:
+                unreadable.append(event.id)
+                continue
+            if links is not None and (links.compensation is not None or links.original_span_id is not None):
+                linked.append((event, links))
+    return linked, unreadable
 
 
 def data_of(event: TraceEvent) -> EventData:
@@ -91,14 +82,6 @@ def execution_of(event: TraceEvent) -> str | None:
         return execution
     name, _, suffix = event.id.rpartition(":")
     return name if name and suffix in ("start", "end") else None
-
-
-def _is_readable(event: TraceEvent) -> bool:
-    try:
-        _linked([event])
-    except UNREADABLE:
-        return False
-    return True
 
 
 def text_of(value: object) -> str | None:

@@ -59,8 +59,7 @@ class Failures:
     def roles(self, cause: str | None) -> dict[str, Role]:
         """Return each failed span's role; and `recovered` for spans that succeeded after a failed attempt."""
         roles: dict[str, Role] = dict.fromkeys(self._index.recovered, "recovered")
-        for span_id in self._index.failed:
-            roles[span_id] = self._role(span_id)
+        roles.update((one, self._role(one)) for one in self._index.failed)
         if cause is not None and cause not in self._index.halted:
             roles[cause] = "cause"
         return roles

@@ -22,7 +22,6 @@ from sagatrace_tui.model.text import iso
 
 __all__ = ["Fold", "fold_events", "fold_span"]
 
-_UNREADABLE: Final = "its data is not a JSON object"
 _FIXED: Final = b"0000-00-00T00:00:00.000000Z"
 _DIGITS: Final = bytes.maketrans(b"123456789", b"0" * 9)
 _in_order: Final = attrgetter("timestamp", "id")
@@ -151,7 +150,7 @@ def _make_spans(ordered: Sequence[TraceEvent], fold: Fold) -> None:
             span.parent_id = parent
             fold.unplaced.append(span_id)
     linked, unreadable = links_of_all(ordered)
-    fold.faults.update((event_id, _UNREADABLE) for event_id in unreadable)
+    fold.faults.update((event_id, "its data is not a JSON object") for event_id in unreadable)
     for event, links in linked:
         spans[event.span_id].link(links.original_span_id, links.compensation)
 

@@ -14,8 +14,8 @@ from sagatrace_tui.model.tree import SpanIndex
 
 __all__ = ["RollbackChecks"]
 
+# When undoing began, by the time from which on it no longer counts.
 _Windows = dict[int | None, int]
-"""When undoing began, by the time from which on it no longer counts."""
 
 
 class RollbackChecks:
@@ -34,7 +34,7 @@ class RollbackChecks:
         yield from self._after_abort()
 
     def _of_step(self, step: str) -> Iterator[Anomaly]:
-        undos = [self._spans[one] for one in self._steps.undos_in_order(step) if self._spans[one].has_begun]
+        undos = self._begun_undos(step)
         span, name = self._spans.get(step), self._steps.name_of(step)
         if twice := _twice(undos):
             yield Anomaly("double_undo", (step, *twice), f"{name} was undone {len(twice)} times")
@@ -75,13 +75,12 @@ class RollbackChecks:
 
     def _undone_steps(self) -> Iterator[UndoneStep]:
         for step_id in sorted(self._index.undos_of.keys() | self._index.unwound):
-            step = self._spans.get(step_id)
-            if step is None or step.status not in ("success", "point"):
-                continue
-            undos = (self._spans[one] for one in self._steps.undos_in_order(step_id))
-            undo = next((undo for undo in undos if undo.has_begun), None)
-            if undo is not None:
-                yield UndoneStep(step, undo, undo.undo_beginning[:2])
+            step, undos = self._spans.get(step_id), self._begun_undos(step_id)
+            if step is not None and step.status in ("success", "point") and undos:
+                yield UndoneStep(step, undos[0], undos[0].undo_beginning[:2])
+
+    def _begun_undos(self, step: str) -> list[Span]:
+        return [self._spans[one] for one in self._steps.undos_in_order(step) if self._spans[one].has_begun]
 
     def _after_abort(self) -> Iterator[Anomaly]:
         """Find steps that began after the undoing had in their part of the trace: a failed span, or one attempt."""
@@ -95,11 +94,12 @@ class RollbackChecks:
             return _joined(have, windows[above]) if above in windows else have
 
         late = set[str]()
-        for span_id in self._spans:
-            at = self._started_after(span_id, began)
-            if at is not None:
-                around = self._tree.inherited(span_id, known, windows.get(None, {}), pass_on)
-                if any(begun < at and (until is None or at < until) for until, begun in around.items()):
+        for span_id, span in self._spans.items():
+            # Most spans ended before: their last event says so.
+            if span.state.opened and span.events[-1].timestamp >= began and span_id not in self._index.owner:
+                at = span.started_at if span.state.waited else span.first_at
+                around = self._tree.inherited(span_id, known, windows.get(None, {}), pass_on).items()
+                if at is not None and any(begun < at and (until is None or at < until) for until, begun in around):
                     late.add(span_id)
         tops = [one for one in late if self._tree.parent_of(one) not in late and not self._only_undoes(one)]
         if tops:
@@ -130,14 +130,6 @@ class RollbackChecks:
             until = self._spans[top].attempt_at(began)[1] if top is not None else None
             windows[top] = _joined(windows.get(top, {}), {until: began})
         return windows
-
-    def _started_after(self, span_id: str, began: str) -> int | None:
-        """Return when a span outside of the undoing began, if that may have been after the first compensation did."""
-        span = self._spans[span_id]
-        # Most spans ended before: their last event says so.
-        if not span.state.opened or span.events[-1].timestamp < began or span_id in self._index.owner:
-            return None
-        return span.started_at if span.state.waited else span.first_at
 
 
 def _twice(undos: list[Span]) -> list[str]:

@@ -16,8 +16,8 @@ from sagatrace_tui.model.tree import SpanTree
 
 __all__ = ["UndoneStep", "swapped_pairs"]
 
+# Microseconds since 1970, then `seq` for equal times.
 _Moment = tuple[int, int]
-"""Microseconds since 1970, then `seq` for equal times."""
 
 
 @dataclass(frozen=True, slots=True)

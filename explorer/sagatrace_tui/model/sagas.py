@@ -7,26 +7,19 @@ succeed. Jobs enqueued in one trace without a root form one saga together.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
 
 from sagatrace_tui.model.span import Span
 from sagatrace_tui.model.tree import SpanIndex
 
-__all__ = ["Saga", "Sagas"]
-
-
-@dataclass(frozen=True, slots=True)
-class Saga:
-    """One saga: its roots, and per root the span that decides."""
-
-    roots: tuple[str, ...]
-    deciding: tuple[str, ...]
+__all__ = ["Sagas", "joined"]
 
 
 class Sagas:
-    """Groups the roots. `undo_jobs` are jobs whose work is undoing, with all below them.
+    """Groups the roots: `all` holds, per saga, its roots, each with the span that decides.
 
-    `silent_jobs` succeeded although their saga did not: their success recovers nothing.
+    `undo_jobs` are jobs whose work is undoing, with all below them. `silent_jobs` succeeded although their saga did
+    not: their success recovers nothing.
     """
 
     def __init__(self, index: SpanIndex) -> None:
@@ -39,8 +32,8 @@ class Sagas:
             above = self._tree.parent_of(one)
             if above in self._spans and self._spans[above].status == "success" and self.saga_span_of(above) == one:
                 self.silent_jobs.add(above)
-        self.all = [Saga(tuple(roots), tuple(map(self._deciding, roots))) for roots in self._grouped()]
-        self._places = {root: place for place, saga in enumerate(self.all) for root in saga.roots}
+        self.all = self._grouped()
+        self._places = {root: place for place, saga in enumerate(self.all) for root in saga}
 
     def place_of(self, span_id: str) -> int:
         """Return the place in `all` of the saga that a span belongs to; -1 if several sagas could claim it."""
@@ -114,30 +107,28 @@ class Sagas:
             for over_at, one in ended
         )
 
-    def _grouped(self) -> list[list[str]]:
-        spans, index = self._spans, self._index
+    def _grouped(self) -> list[dict[str, str]]:
+        spans = self._spans
         roots = [one for one in self._tree.roots if spans[one].state.kind != "point" and not self.is_undoing(one)]
-        sagas = [one for one in roots if self._is_saga_root(one)]
-        others = [one for one in roots if one not in set(sagas)]
-        groups = [[one] for one in sagas]
-        if len({spans[one].events[0].span_id for one in others}) == 1:
-            groups += [[one] for one in others]  # runs of one job
+        deciding = {root: self.saga_span_of(root) or root for root in roots}
+        groups = [{root: one} for root, one in deciding.items() if spans[one].state.kind in ("workflow", "saga")]
+        others = {root: one for root, one in deciding.items() if spans[one].state.kind not in ("workflow", "saga")}
+        if len({spans[root].events[0].span_id for root in others}) == 1:
+            groups += [{root: one} for root, one in others.items()]  # runs of one job
         elif others:
             groups.append(others)
-        return _joined(groups, {one: spans[one].dependencies for one in roots if one in index.open or len(groups) > 1})
-
-    def _is_saga_root(self, root: str) -> bool:
-        return self._spans[self._deciding(root)].state.kind in ("workflow", "saga")
-
-    def _deciding(self, root: str) -> str:
-        return self.saga_span_of(root) or root
+        return joined(groups, {one: spans[one].dependencies for one in roots if len(groups) > 1})
 
 
-def _joined(groups: list[list[str]], dependencies: dict[str, tuple[str, ...]]) -> list[list[str]]:
-    """Join the groups of roots that wait for each other."""
-    for root, needed in dependencies.items():
-        mine = next(group for group in groups if root in group)
-        for theirs in [group for group in groups if group is not mine and not set(group).isdisjoint(needed)]:
-            mine.extend(theirs)
-            groups.remove(theirs)
-    return groups
+def joined(groups: list[dict[str, str]], ties: Mapping[str, Collection[str]]) -> list[dict[str, str]]:
+    """Join the groups of roots that are tied to each other: each root of `ties` to all there."""
+    group_of = {root: group for group in groups for root in group}
+    for root, others in ties.items():
+        for other in others:
+            mine = group_of[root]
+            theirs = group_of.get(other, mine)
+            if theirs is not mine:
+                mine.update(theirs)
+                group_of.update(dict.fromkeys(theirs, mine))
+                theirs.clear()
+    return [group for group in groups if group]

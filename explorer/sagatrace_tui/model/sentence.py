@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,8 +20,7 @@ _MAX_ERROR: Final = 200  # characters of an error within the sentence
 class Sentence:
     """How a trace stands, in one sentence: `text`.
 
-    `running` are the names of its open spans. `unsettled` holds, per compensation of no known step, its name and how it
-    went.
+    `running` are its open spans. `unsettled` holds, per compensation of no known step, how it went.
     """
 
     verdict: Verdict
@@ -29,7 +28,7 @@ class Sentence:
     cause: Span | None
     steps: Steps
     standing: Sequence[str]
-    unsettled: Sequence[tuple[str, str]]
+    unsettled: Mapping[str, str]
     recovered: int
     running: Sequence[str]
 
@@ -40,8 +39,8 @@ class Sentence:
             case "running":
                 return _joined(at, self._running())
             case "unknown":
-                names = self.running
-                never = f"; {counted(len(names), 'span')} never ended: {listed(names)}" if names else ""
+                count, names = counted(len(self.running), "span"), self._listed(self.running)
+                never = f"; {count} never ended: {names}" if names else ""
                 standing = f"; {self._standing()}" if self.standing else ""
                 return f"unknown: no outcome of its root and no failure{never}{standing}"
             case "succeeded":
@@ -55,7 +54,7 @@ class Sentence:
     def _running(self) -> str:
         blocked = len(self.steps.never_ran)
         if self.running or not blocked:
-            return f"running: {listed(self.running)}" if self.running else "running"
+            return f"running: {self._listed(self.running)}" if self.running else "running"
         return f"nothing runs: {counted(blocked, 'span')} {'waits' if blocked == 1 else 'wait'} for a span that failed"
 
     def _undoing(self) -> str:
@@ -86,10 +85,13 @@ class Sentence:
         return listed(self.steps.first_names(steps), count)
 
     def _unsettled(self) -> str:
-        names: dict[str, list[str]] = {}
-        for name, words in self.unsettled:
-            names.setdefault(words, []).append(name)
-        return "; ".join(f"{listed(named)} {words}" for words, named in names.items())
+        undos: dict[str, list[str]] = {}
+        for undo_id, words in self.unsettled.items():
+            undos.setdefault(words, []).append(undo_id)
+        return "; ".join(f"{self._listed(went_so)} {words}" for words, went_so in undos.items())
+
+    def _listed(self, span_ids: Sequence[str]) -> str:
+        return listed([self.steps.name_of(one) for one in span_ids])
 
 
 def _joined(*parts: str) -> str:

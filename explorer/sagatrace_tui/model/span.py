@@ -13,10 +13,10 @@ from sagatrace_tui.model.attempts import Attempt, Reading, read_attempts
 from sagatrace_tui.model.event_data import data_of, ids_in, text_of
 from sagatrace_tui.model.span_state import SpanKind, SpanStatus, State, mark_of
 
-__all__ = ["REPORTED_LATE", "Attempt", "Span", "SpanKind", "SpanStatus", "When"]
+__all__ = ["Attempt", "Span", "SpanKind", "SpanStatus", "When"]
 
-REPORTED_LATE: Final = 100_000
-"""Microseconds between a job's end and the latest moment its end event may carry: many times what a worker needs."""
+# Microseconds between a job's end and the latest moment its end event may carry: many times what a worker needs.
+_REPORTED_LATE: Final = 100_000
 
 
 When = tuple[int, int, str]
@@ -127,7 +127,7 @@ class Span(msgspec.Struct, eq=False, gc=False):
         job's end event. An end that is a little late counts as in time, unless most of the span lies after the moment.
         """
         late = self.over_at - moment
-        return late <= 0 or (late <= REPORTED_LATE and late < moment - self.began_at)
+        return late <= 0 or (late <= _REPORTED_LATE and late < moment - self.began_at)
 
     @property
     def closing_event(self) -> TraceEvent:
@@ -243,9 +243,8 @@ class Span(msgspec.Struct, eq=False, gc=False):
         """The span ids it waits for; none where it runs even if they fail, or was put into its queue by hand."""
         data = [data_of(event) for event in self.events]
         phases = [split_event_type(event.event_type)[1] for event in self.events]
-        if "deferred" in phases and "enqueued" in phases[phases.index("deferred") :]:
-            return ()
-        if any(one.allow_failure is True for one in data):
+        by_hand = "deferred" in phases and "enqueued" in phases[phases.index("deferred") :]
+        if by_hand or any(one.allow_failure is True for one in data):
             return ()
         return ids_in(*(value for one in data for value in (one.depends_on, one.dependency)))
 

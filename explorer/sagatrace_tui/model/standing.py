@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Final
 
 from sagatrace_tui.model.answers import Code, Compensation, Outcome, Place, Standing
 from sagatrace_tui.model.compensation import Steps, in_order_of_end
@@ -12,10 +12,21 @@ from sagatrace_tui.model.side_effects import ended_unknown
 from sagatrace_tui.model.span import Span
 from sagatrace_tui.model.tree import SpanIndex
 
-__all__ = ["StepLists", "fate_of"]
+__all__ = ["StepLists", "fate_of", "reason_of"]
 
+_WORDS: Final[Mapping[Code, str]] = {
+    Code.NOT_STARTED: "compensation never started",
+    Code.NOT_REACHED: "rollback stopped before this step",
+    Code.RUNNING: "compensation still running",
+    Code.UNCONFIRMED: "unconfirmed: compensation started, no outcome recorded",
+    Code.REVERTED: "its compensation was undone again",
+    Code.BEFORE_COMPLETED: "undone before it completed (or clocks disagree)",
+    Code.BEFORE_ENDED: "undone before it ended (or clocks disagree)",
+    Code.BEFORE_WORK_ENDED: "undone before the work below it ended (or clocks disagree)",
+}
+
+# By parent, of its earliest step whose compensation began: when that step ended, and when its compensation began.
 _Reached = dict[str | None, tuple[int, int]]
-"""By parent, of its earliest step whose compensation began: when that step ended, and when its compensation began."""
 
 
 class StepLists:
@@ -32,7 +43,7 @@ class StepLists:
     def compensations(self, standing: Iterable[Standing]) -> list[Compensation]:
         """Return every try to undo a step, in the order they began; then the standing steps that had no try."""
         index, spans = self._index, self._spans
-        tries = [*itertools.chain.from_iterable(index.undos_of.values()), *index.unwound]
+        tries = index.unwound.union(*index.undos_of.values())
         rows = [self._row(undo_id) for undo_id in sorted(tries, key=lambda one: spans[one].undo_beginning)]
         untried = [one.span_id for one in standing if one.span_id not in index.undos_of.keys() | index.unwound]
         return rows + [Compensation(*self._step(step), "not_started") for step in reversed(untried)]
@@ -117,12 +128,8 @@ class StepLists:
         if outcome != "failed":
             return undo.error or (undo.attempt_error if outcome != "compensated" else None)
         # Not its own `reason`: that may be why the step was to be undone.
-        return (
-            undo.error
-            or self._error_left_behind(undo)
-            or undo.attempt_error
-            or (None if undo.error_type else undo.status)
-        )
+        error = undo.error or self._error_left_behind(undo) or undo.attempt_error
+        return error or (None if undo.error_type else undo.status)
 
     def _error_left_behind(self, undo: Span) -> str | None:
         """Return the first error of work that a successful compensation left behind; else why some never ran."""
@@ -147,3 +154,14 @@ class StepLists:
 def fate_of(span: Span) -> str:
     """Return what happened to a span that another waits for: `failed`, `was canceled`, `never ran either`."""
     return "failed" if span.status == "failed" else f"was {span.status}" if not span.is_open else "never ran either"
+
+
+def reason_of(standing: Standing, *, ended: bool = True) -> str:
+    """Return why a step still stands, in a trace that has ended or not, and why it counts if it did not succeed."""
+    if standing.code is Code.FAILED:
+        reason = f"compensation failed after {standing.tries} attempt{'s' if standing.tries > 1 else ''}"
+    elif standing.code is Code.NOT_STARTED and not ended:
+        reason = "compensation not started so far"
+    else:
+        reason = _WORDS[standing.code]
+    return f"{reason}; {standing.effect}" if standing.effect is not None else reason

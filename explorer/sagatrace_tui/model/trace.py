@@ -7,7 +7,9 @@ finds what decides, `failures` why it failed, `compensation` how each step stand
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import gc
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Final
 
@@ -15,21 +17,18 @@ from sagatrace.event import TraceEvent
 from sagatrace_tui.model.anomaly_checks import event_anomalies, never_ended, span_anomalies, tree_anomalies
 from sagatrace_tui.model.answers import Anomaly, Compensation, NeverRan, Role, Standing, TraceStatus, Verdict
 from sagatrace_tui.model.branches import Branches
-from sagatrace_tui.model.collector import collector_paused
 from sagatrace_tui.model.compensation import Steps, StepState, in_order_of_end
 from sagatrace_tui.model.failures import Failures
 from sagatrace_tui.model.fold import fold_events
-from sagatrace_tui.model.interruption import interrupt_open_spans
 from sagatrace_tui.model.rollback_checks import RollbackChecks
-from sagatrace_tui.model.sagas import Saga, Sagas
+from sagatrace_tui.model.sagas import Sagas
 from sagatrace_tui.model.sentence import Sentence
-from sagatrace_tui.model.silence import are_closed, is_idle, silence
 from sagatrace_tui.model.span import Span
 from sagatrace_tui.model.standing import StepLists, fate_of
-from sagatrace_tui.model.tree import SpanIndex, SpanTree
-from sagatrace_tui.model.verdict import JudgedSaga, verdict_of, with_standing, worst
+from sagatrace_tui.model.tree import SpanIndex, SpanTree, interrupt_open_spans
+from sagatrace_tui.model.verdict import JudgedSaga, are_closed, is_idle, silence, verdict_of, with_standing, worst
 
-__all__ = ["Trace", "build_trace"]
+__all__ = ["Trace", "build_trace", "collector_paused"]
 
 _STANDING: Final[tuple[StepState, ...]] = ("standing", "unsure", "pending")
 
@@ -50,11 +49,24 @@ def build_trace(trace_id: str, events: Iterable[TraceEvent], now: int, anomalies
         return Trace(trace_id, events, now, tuple(anomalies))
 
 
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """Pause the cyclic collector. Its passes over new objects cost as much as making them, and stop every thread."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
 class Trace:
     """One trace as of `now`. Times are microseconds since 1970.
 
     `children` holds, per span id, the ids of its children in start order; under a missing parent, its orphans. `roots`
-    are the spans at the top: true roots, and those cut out of a cycle. `root` is the earliest that is not a point.
+    are the spans at the top: true roots, and those cut out of a cycle. `root` is the earliest that is not a point, and
+    `name` its name.
     `started_at` and `last_at` are the times of the first and of the latest event. `ended_at` is None while the trace
     runs and where its end is unknown. `cause` is the span it failed at; where nothing failed, the one it was stopped or
     canceled at. `undone` counts the steps that were undone, and those that were to be. `walk` yields every span once,
@@ -82,6 +94,7 @@ class Trace:
         self.duration = None if self.started_at is None or self.last_at is None else self.last_at - self.started_at
         tops = [self.spans[one] for one in self.roots]
         self.root = next((one for one in tops if one.state.kind != "point"), tops[0] if tops else None)
+        self.name = self.root.name if self.root is not None else ""
         self.undone = self._steps.undone
         self._judge()
         self.ended_at = self.last_at if self.ended and self.verdict != "unknown" else None
@@ -122,15 +135,15 @@ class Trace:
     def _judge_saga(self, place: int, outside: Sequence[str]) -> JudgedSaga | None:
         """Judge one saga; at place -1 what belongs to none, if it matters."""
         index, sagas, failures, branches = self._index, self._sagas, self._failures, self._branches
-        saga = sagas.all[place] if place >= 0 else Saga((), ())
+        saga = sagas.all[place] if place >= 0 else {}
         live = {one for one in failures.live if sagas.place_of(one) == place}
         began = {one for one in (*index.begun, *index.unwound) if sagas.place_of_undo(one) == place}
         undone = [one for one in outside if one in began]
         unsettled = [one for one in self._unsettled if sagas.place_of_undo(one) == place]
         steps = [one for one in self._steps.states if sagas.place_of_step(one) == place]
-        deciding = [self.spans[one] for one in saga.deciding if one not in failures.never_ran]
+        deciding = [self.spans[one] for one in saga.values() if one not in failures.never_ran]
         succeeded = are_closed(deciding) and any(span.status == "success" for span in deciding)
-        halted = any(self.spans[one].status in ("stopped", "canceled") for one in (*saga.roots, *saga.deciding))
+        halted = any(self.spans[one].status in ("stopped", "canceled") for one in (*saga, *saga.values()))
         failed = bool(live) or halted or (bool(undone) and not succeeded)
         if place < 0 and sagas.all and not failed:
             return None
@@ -158,18 +171,13 @@ class Trace:
         around = {above for one in halted for above in self._tree.ancestors_of(one)}
         return in_order_of_end(self.spans, [one for one in halted if one not in around])[0]
 
-    @property
-    def name(self) -> str:
-        """The root's name; empty if there is none."""
-        return self.root.name if self.root else ""
-
     def silence(self, now: int) -> int:
         """Return the microseconds without an event as of `now`."""
         return silence(self._fold.events, now)
 
     def is_idle(self, now: int) -> bool:
         """Return whether, as of `now`, it counts as ended for lack of events."""
-        roots = [self.spans[one] for saga in self._sagas.all for one in saga.roots]
+        roots = [self.spans[one] for saga in self._sagas.all for one in saga]
         return bool(self.spans) and is_idle(self._fold.events, self._index, roots, now)
 
     def runs_of(self, span_id: str) -> Sequence[str]:
@@ -234,16 +242,9 @@ class Trace:
         if not self.spans:
             return "unknown: no usable events"
         running = self.innermost if self.verdict == "running" else sorted(self._failures.going_on)
-        return Sentence(
-            self.verdict,
-            self.status,
-            self.cause,
-            self._steps,
-            self._standing_ids,
-            unsettled=[(self.spans[one].name, words) for one, words in self._unsettled.items()],
-            recovered=list(self.roles.values()).count("recovered") if self.verdict == "succeeded" else 0,
-            running=[self.spans[one].name for one in running],
-        ).text()
+        recovered = list(self.roles.values()).count("recovered") if self.verdict == "succeeded" else 0
+        facts = self.verdict, self.status, self.cause, self._steps, self._standing_ids, self._unsettled
+        return Sentence(*facts, recovered, running).text()
 
     @cached_property
     def anomalies(self) -> tuple[Anomaly, ...]:

@@ -1,18 +1,22 @@
 """Spans as a tree, and their ids by what the rules ask for.
 
 The tree has roots, children in start order, orphans under their missing parent, and its cycles cut. The index is made
-in one pass. It also says which part of the trace is undoing.
+in one pass. It also says which part of the trace is undoing. A span opened in an RQ execution ends, interrupted, when
+that execution ends.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TypeVar
 
+from sagatrace.event import TraceEvent
+from sagatrace_tui.model.event_data import data_of
 from sagatrace_tui.model.span import Span
+from sagatrace_tui.model.span_state import mark_of
 
-__all__ = ["SpanIndex", "SpanTree"]
+__all__ = ["SpanIndex", "SpanTree", "interrupt_open_spans"]
 
 _T = TypeVar("_T")
 
@@ -55,8 +59,7 @@ class SpanTree:
 
     def top_of(self, span_id: str) -> str:
         """Return the span at the top above a span, or the span itself."""
-        *_, top = (span_id, *self.ancestors_of(span_id))
-        return top
+        return [span_id, *self.ancestors_of(span_id)][-1]
 
     def below(self, span_id: str) -> Iterator[str]:
         """Yield every span under this one, each once, parents before their children."""
@@ -115,6 +118,7 @@ class SpanIndex:
     """Span ids by kind. A span that succeeded in its normal course, or is a point, is in none of the first sets.
 
     `owner` gives, for each span of the undoing, the nearest compensation (or group of them) at or above it.
+    `has_undoing` is whether the trace holds any compensation.
     """
 
     def __init__(self, tree: SpanTree, notable: Iterable[Span]) -> None:
@@ -137,14 +141,10 @@ class SpanIndex:
             self._enter(span)
             if not span.state.plain:
                 self._enter_status(span)
+        self.has_undoing = bool(self.undoing or self.unwound)
         self.owner: dict[str, str] = {}
         self._around: dict[str, str] = {}  # per compensation, the nearest one above it
         self._claim()
-
-    @property
-    def has_undoing(self) -> bool:
-        """Whether the trace holds any compensation."""
-        return bool(self.undoing or self.unwound)
 
     def undos_around(self, span_id: str) -> Iterator[str]:
         """Yield the compensations around a span of the undoing, nearest first, itself included if it is one."""
@@ -199,3 +199,34 @@ class SpanIndex:
                     if self.owner.get(child) != owner:
                         self.owner[child] = owner
                         waiting.append(child)
+
+
+def interrupt_open_spans(notable: Iterable[Span], tree: SpanTree, events: Sequence[TraceEvent]) -> None:
+    """Mark each open span as interrupted whose RQ execution (`data.execution`) has ended.
+
+    `notable` are the spans that may be open. The end of an execution is the closing or retrying event whose id is
+    `<execution>:end` or whose data names the execution. If neither is known, the end of the job around
+    the span counts, once that job is closed.
+    """
+    candidates = [span for span in notable if span.state.kind != "job" and span.is_open]
+    executions = [(span, data_of(span.events[0]).execution) for span in candidates]
+    opened = [(span, execution) for span, execution in executions if isinstance(execution, str) and execution]
+    ends = {event.id: event for event in events if event.id.endswith(":end")} if opened else {}
+    ended = [(span, ends.get(f"{execution}:end") or _end_in_jobs(span, execution, tree)) for span, execution in opened]
+    for span, end in ended:
+        span.interruption = end
+
+
+def _end_in_jobs(span: Span, execution: str, tree: SpanTree) -> TraceEvent | None:
+    """Return the end of the execution as a job around the span records it."""
+    closed: TraceEvent | None = None
+    for job in map(tree.spans.__getitem__, tree.ancestors_of(span.span_id)):
+        if job.state.kind != "job":
+            continue
+        for event in reversed(job.events):
+            ends = mark_of(event.event_type, event.status).kind in ("end", "retry")
+            if ends and data_of(event).execution == execution:
+                return event
+        if closed is None and not job.is_open and job.over_at >= span.first_at:
+            closed = job.closing_event
+    return closed

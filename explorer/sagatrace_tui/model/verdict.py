@@ -1,26 +1,23 @@
-"""The verdict: one word for how a saga stands, by the table of its facts; and one for a trace of several sagas."""
+"""The verdict: one word for how a saga stands, by the table of its facts; and one for a trace of several sagas.
+
+A trace without an end counts as ended after `IDLE` without an event, unless it waits for something due.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, get_args
 
+from sagatrace.event import TraceEvent
 from sagatrace_tui.model.answers import Verdict
+from sagatrace_tui.model.span import Span
+from sagatrace_tui.model.tree import SpanIndex
 
-__all__ = ["JudgedSaga", "verdict_of", "with_standing", "worst"]
+__all__ = ["IDLE", "JudgedSaga", "are_closed", "is_idle", "silence", "verdict_of", "with_standing", "worst"]
 
-_FROM_WORST: Final[tuple[Verdict, ...]] = (
-    "compensating",
-    "running",
-    "rollback_incomplete",
-    "rollback_missing",
-    "rolled_back",
-    "failed",
-    "unknown",
-    "succeeded_but_compensated",
-    "succeeded",
-)
+IDLE: Final = 15 * 60 * 1_000_000
+"""Microseconds without an event after which a trace counts as ended."""
 
 
 @dataclass(slots=True)
@@ -60,7 +57,7 @@ def verdict_of(saga: JudgedSaga) -> Verdict:
 def worst(sagas: Sequence[JudgedSaga]) -> Verdict:
     """Return the verdict of a trace: the worst of its sagas'."""
     verdicts: list[Verdict] = [verdict_of(saga) for saga in sagas]
-    return min(verdicts, key=_FROM_WORST.index) if verdicts else "unknown"
+    return min(verdicts, key=get_args(Verdict).index) if verdicts else "unknown"
 
 
 def with_standing(verdict: Verdict, sagas: Sequence[JudgedSaga]) -> Verdict:
@@ -68,3 +65,34 @@ def with_standing(verdict: Verdict, sagas: Sequence[JudgedSaga]) -> Verdict:
     if verdict not in ("rolled_back", "failed") or not any(saga.standing for saga in sagas):
         return verdict
     return "rollback_incomplete" if verdict == "rolled_back" else "rollback_missing"
+
+
+def silence(events: Sequence[TraceEvent], now: int) -> int:
+    """Return the microseconds without an event, as of `now`; `events` are in order of time.
+
+    An event dated further ahead than `IDLE` was stamped by a wrong clock, so its time is unknown and it does not count.
+    If all are, the reader's clock may be wrong, and the result is 0.
+    """
+    last = next((event.micros for event in reversed(events) if event.micros <= now + IDLE), None)
+    return 0 if last is None else max(0, now - last)
+
+
+def is_idle(events: Sequence[TraceEvent], index: SpanIndex, roots: Sequence[Span], now: int) -> bool:
+    """Return whether there was no event for so long that the trace counts as ended.
+
+    A retry that is due later keeps the trace running. So does a scheduled span while a root is open. If a root ended
+    without success, nothing is waited for.
+    """
+    if silence(events, now) <= IDLE:
+        return False
+    due, starts = index.retries_due, index.starts_due
+    if not are_closed(roots):
+        due = due | starts
+    elif any(root.status != "success" for root in roots):
+        due = {}
+    return not due or now - max(due.values()) > IDLE
+
+
+def are_closed(roots: Sequence[Span]) -> bool:
+    """Return whether there is a root and all of them have ended."""
+    return bool(roots) and not any(root.is_open for root in roots)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
 from sagatrace_tui.model import Compensation, NeverRan, Outcome, Place, Span, Standing, Trace
-from sagatrace_tui.model.reasons import reason_of
+from sagatrace_tui.model.standing import reason_of
 from sagatrace_tui.model.text import clipped, clock, counted, length, one_line
 from sagatrace_tui.views.report import error_of
 from sagatrace_tui.views.waiting import Wait, waiting_on
@@ -65,10 +65,7 @@ class _Text:
         yield from self._section("Never ran", [self._never_ran(one) for one in trace.never_ran])
         yield from self._section("Compensation", [self._row(row) for row in trace.compensations])
         yield from self._section("Still standing", [self._stands(one) for one in trace.still_standing])
-        yield from self._section(
-            "Anomalies",
-            [f"{self._plain(one.kind)}: {self._plain(clipped(one.detail, _MAX_DETAIL))}" for one in trace.anomalies],
-        )
+        yield from self._section("Anomalies", [self._anomaly(one.kind, one.detail) for one in trace.anomalies])
 
     def _times(self) -> Iterator[str]:
         trace = self._trace
@@ -161,6 +158,9 @@ class _Text:
             self._reason = row.reason
             parts.append(f"because {self._plain(one_line(row.reason, _MAX_ERROR))}")
         return ", ".join(parts)
+
+    def _anomaly(self, kind: str, detail: str) -> str:
+        return f"{self._plain(kind)}: {self._plain(clipped(detail, _MAX_DETAIL))}"
 
     def _section(self, title: str, entries: list[str], count: int = 0) -> Iterator[str]:
         """Yield a list under its title; `count` is the number of entries if not all of them are given."""

@@ -21,7 +21,6 @@ __all__ = ["GROUP_MIN", "Group", "Outline"]
 
 GROUP_MIN: Final = 5
 """The least number of like siblings in a row that are shown as one row."""
-_WELL: Final = ("success", "point")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,18 +99,14 @@ class Outline:
             first, last = min(span.first_at for span in spans), max(span.over_at for span in spans)
             lengths = sorted(span.over_at - span.first_at for span in spans)
             group_id = f"\0{parent}\0{span_ids[0]}"
-            self.groups[group_id] = Group(
-                spans[0].name, span_ids, first, last, (lengths[0], lengths[len(lengths) // 2], lengths[-1])
-            )
+            typical = lengths[0], lengths[len(lengths) // 2], lengths[-1]
+            self.groups[group_id] = Group(spans[0].name, span_ids, first, last, typical)
             yield group_id
 
     def _likeness(self, span_id: str) -> object:
         """Return the name of a successful span; for any other, a value equal to nothing else."""
         span = self._trace.spans[span_id]
-        return span.name if span.status in _WELL and span_id not in self._apart else object()
-
-    def __len__(self) -> int:
-        return len(self.ids)
+        return span.name if span.status in ("success", "point") and span_id not in self._apart else object()
 
     def end(self, place: int) -> int:
         """Return the place after the last descendant."""

@@ -27,17 +27,16 @@ KEYS: Final[dict[str, str]] = {
     "error:": "part of the error or its type, as text in quotes",
     "trace:": "the beginning of the trace id, as a word alone",
 }
+# The fields of a query that are not named after their key.
 _FIELDS: Final = {"type:": "event_type", "trace:": "trace_prefix"}
-"""The fields of a query that are not named after their key."""
 _STATUSES: Final = ("failed", "success", "pending")
+# The list's words for a verdict. `failed` is missing: it asks for failed events, and so finds failed traces.
 _VERDICTS: Final = {one.replace("_", "-"): one for one in sorted(get_args(Verdict)) if one != "failed"}
-"""The list's words for a verdict. `failed` is missing: it asks for failed events, and so finds failed traces."""
 _ENDS: Final = {"failed": "failed", "success": "completed", "pending": "started", None: "started"}
 _SPAN_KINDS: Final = ("workflow", "saga", "stage", "job", "step")
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _AGO: Final = re.compile(r"(\d{1,6})([smhdw])")
 _WORD: Final = re.compile(r'\s+|(?P<word>(?:[^\s"]|"(?:[^"\\]|\\.)*")+)|(?P<open>")')
-_TIMES: Final = ("2h", "30m", "7d")
 
 
 class QueryError(ValueError):
@@ -45,8 +44,7 @@ class QueryError(ValueError):
 
     def __init__(self, message: str, start: int, end: int) -> None:
         super().__init__(message)
-        self.start = start
-        self.end = end
+        self.start, self.end = start, end
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +166,7 @@ def completions(text: str) -> list[str]:
     if word.startswith("status:"):
         found = [f"status:{status}" for status in (*_STATUSES, *_VERDICTS)]
     elif word.startswith(("since:", "until:")):
-        found = [f"{word.partition(':')[0]}:{time}" for time in _TIMES]
+        found = [f"{word.partition(':')[0]}:{time}" for time in ("2h", "30m", "7d")]
     else:
         found = list(KEYS)
     return [one for one in found if one.startswith(word) and one != word]

@@ -6,7 +6,7 @@ from importlib.resources import files
 from typing import Any
 
 from sagatrace_tui.model import Span, Trace
-from sagatrace_tui.model.reasons import reason_of
+from sagatrace_tui.model.standing import reason_of
 from sagatrace_tui.model.text import iso
 
 __all__ = ["error_of", "json_schema", "report"]

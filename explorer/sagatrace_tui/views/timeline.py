@@ -11,8 +11,8 @@ from sagatrace_tui.model import Span, Trace
 
 __all__ = ["Idle", "Piece", "Timeline", "idle_stretches", "pieces", "timeline"]
 
+# The share of a trace from which a gap counts as long.
 _GAP: Final = 0.04
-"""The share of a trace from which a gap counts as long."""
 _MAX_ATTEMPTS: Final = 64
 
 
@@ -27,13 +27,15 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """A time scale from `start` to `end`, in microseconds; `gaps` are the collapsed (start, end), in order."""
+    """A time scale from `start` to `end`, in microseconds; `gaps` are the collapsed (start, end), in order.
+
+    `kept` are the microseconds that a collapsed gap still takes.
+    """
 
     start: int
     end: int
     gaps: tuple[tuple[int, int], ...] = ()
     kept: int = 0
-    """The microseconds that a collapsed gap still takes."""
 
     def squeezed(self, at: int) -> int:
         """Return the microseconds from the start to the moment, less those of collapsed gaps."""

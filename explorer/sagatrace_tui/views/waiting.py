@@ -16,8 +16,8 @@ __all__ = ["MOST", "Wait", "Waiting", "waiting_on"]
 
 MOST: Final = 20
 """The number of spans that are described. The others are only counted."""
+# Microseconds without an event from which the line reports silence: a span reported as running may be long gone.
 _QUIET: Final = 60_000_000
-"""Microseconds without an event from which the line reports silence: a span reported as running may be long gone."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from sagatrace_tui.labels import (
     status_words,
 )
 from sagatrace_tui.model import Role, Span, Trace
-from sagatrace_tui.model.reasons import reason_of
+from sagatrace_tui.model.standing import reason_of
 from sagatrace_tui.theme import STATUS_TONES
 from sagatrace_tui.values import Path, ValueLine, text_lines, value_lines, wrapped
 from sagatrace_tui.views.outline import Group

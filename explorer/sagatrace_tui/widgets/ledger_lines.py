@@ -8,7 +8,7 @@ from typing import Final
 
 from sagatrace_tui.labels import at_times, duration, inert, short, short_name
 from sagatrace_tui.model import Compensation, Outcome, Standing, Trace
-from sagatrace_tui.model.reasons import reason_of
+from sagatrace_tui.model.standing import reason_of
 from sagatrace_tui.widgets.rows import Part, fitted
 
 __all__ = ["LedgerLine", "ledger_lines"]

@@ -106,7 +106,7 @@ class SpanTree(Rows):
     @property
     def highlighted(self) -> str | None:
         """The id of the node under the cursor."""
-        return self.outline.ids[self._rows[self.cursor]] if self.outline and len(self._rows) else None
+        return self.outline.ids[self._rows[self.cursor]] if self.outline is not None and len(self._rows) else None
 
     @property
     def error_place(self) -> tuple[int, int]:
@@ -285,7 +285,7 @@ class SpanTree(Rows):
             self.post_message(self.SpanOpened(self, self.highlighted))
 
     def _weight(self) -> int:
-        return self.outline.sizes[self._rows[self.cursor]] if self.outline and len(self._rows) else 0
+        return self.outline.sizes[self._rows[self.cursor]] if self.outline is not None and len(self._rows) else 0
 
     def action_fold(self) -> None:
         """Fold or unfold the node under the cursor."""
