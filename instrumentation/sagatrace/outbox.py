@@ -33,7 +33,7 @@ from sagatrace.event import CLOSING_PHASES, TraceEvent, encode_event, split_even
 from sagatrace.files import is_regular, make_directory, open_regular, sync_directory
 from sagatrace.settings import Settings
 
-__all__ = ["ACTIVE", "REFUSED", "SEALED", "Outbox", "outbox_directory", "seal", "sealed_segments"]
+__all__ = ["ACTIVE", "REFUSED", "SEALED", "Outbox", "line_of", "outbox_directory", "seal", "sealed_segments"]
 
 ACTIVE: Final = "events.jsonl"  # the file that is appended to
 SEALED: Final = "sealed-"  # the beginning of the name of a segment that is not appended to any more
@@ -64,19 +64,22 @@ class Outbox:
         OutboxFullError, and OSError if the directory cannot be used.
         """
         listed = list(events)
-        head = b'\n{"replace":true,"event":' if replace else b'\n{"event":'
-        # A line end before each line as well: a line cut short by a full disk or a death spoils only itself.
-        block = b"".join([head + encode_event(event) + b"}\n" for event in listed])
-        is_late = all(split_event_type(event.event_type)[1] in _LATE for event in listed)
         try:
-            self._require_size(block)
-            attempt = 0
-            while not self._write(block, attempt, is_late=is_late):
-                attempt += 1
+            self.write(
+                b"".join([line_of(event, replace) for event in listed]),
+                is_late=all(split_event_type(event.event_type)[1] in _LATE for event in listed),
+            )
         except OutboxFullError:
             self._count_refused(len(listed))
             raise
         return len(listed)
+
+    def write(self, block: bytes, *, is_late: bool) -> None:
+        """Append lines, which are `is_late` if all of them end, retry or undo something. Raises as `append` does."""
+        self._require_size(block)
+        attempt = 0
+        while not self._write(block, attempt, is_late=is_late):
+            attempt += 1
 
     def close(self) -> None:
         """Do nothing: no file stays open."""
@@ -146,6 +149,12 @@ class Outbox:
                 os.write(file, b"." * count)
         finally:
             os.close(file)
+
+
+def line_of(event: TraceEvent, replace: bool) -> bytes:
+    """Return the event as a line of the outbox."""
+    # A line end before it as well: a line cut short by a full disk or a death spoils only itself.
+    return (b'\n{"replace":true,"event":' if replace else b'\n{"event":') + encode_event(event) + b"}\n"
 
 
 def seal(directory: Path, name: str = ACTIVE) -> Path | None:

@@ -26,9 +26,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from sagatrace.context import TraceContext, TraceRef, current_execution, span_id_of
-from sagatrace.errors import interruption, log_fault, must_pass
+from sagatrace.errors import OutboxFullError, interruption, log_fault, must_pass
 from sagatrace.event import Status, TraceEvent, new_event, new_id
-from sagatrace.outbox import Outbox, outbox_directory
+from sagatrace.outbox import Outbox, line_of, outbox_directory
 from sagatrace.settings import Settings
 
 if TYPE_CHECKING:
@@ -42,6 +42,8 @@ __all__ = ["MAX_ERROR", "MAX_STACK", "Span", "Tracer", "error_data"]
 
 MAX_ERROR: Final = 4_000  # characters kept of an error's message
 MAX_STACK: Final = 16_000  # characters kept of a traceback: its end, where the error is
+_UNKNOWN: Final = "0001-01-01T00:00:00.000000Z"  # the time of an event that is yet to happen
+_AT: Final = f'"timestamp":"{_UNKNOWN}"'.encode()
 _Redact = Callable[[str, dict[str, Any]], Mapping[str, Any]]
 
 
@@ -111,6 +113,38 @@ class Tracer:
                 self._keep_again(event, made, replace, data or {}, interrupt)
             raise interrupt  # noqa: B904 - it is the very exception that is meant for the job
         return event
+
+    def prepare(
+        self,
+        event_type: str,
+        context: TraceRef,
+        *,
+        span_id: str,
+        event_id: str,
+        status: Status,
+        data: Mapping[str, Any],
+    ) -> Callable[[str], bool] | None:
+        """Prepare an event that ends something, all but its time; None where only `emit` can record it.
+
+        The result takes the time and returns whether the event is kept; if not, `emit` records it. A work-horse pays
+        for each page of memory that it touches first: to make an event there costs 3 % of an empty job.
+        """
+        outbox = self._opened
+        if not isinstance(outbox, Outbox) or type(self).emit is not Tracer.emit:
+            return None
+        made = {"event_type": event_type, "id": event_id, "span_id": span_id, "status": status, **self._place(context)}
+        before, found, after = line_of(self._made(data, {**made, "timestamp": _UNKNOWN}), replace=True).partition(_AT)
+
+        def keep(at: str) -> bool:
+            try:
+                outbox.write(before + _AT.replace(_UNKNOWN.encode(), at.encode()) + after, is_late=True)
+            except (OSError, OutboxFullError) as error:
+                if must_pass(error):
+                    raise
+                return False
+            return True
+
+        return keep if found else None
 
     def span(
         self,

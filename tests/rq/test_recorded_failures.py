@@ -11,7 +11,7 @@ import pytest
 from redis import Redis
 from rq import Callback, Queue
 
-from sagatrace import TraceContext, TraceEvent, open_store, trace_meta
+from sagatrace import TraceContext, TraceEvent, Tracer, open_store, trace_meta
 from sagatrace.rq.queue import TracedQueue
 from sagatrace.stores.codec import document_of
 from sagatrace.tracer import MAX_ERROR
@@ -83,7 +83,7 @@ def test_a_redaction_of_the_environment_sees_what_every_tracer_stores(
     """The producer's queue, the worker, and the tracer of the job."""
     monkeypatch.setenv("SAGATRACE_STORE", f"sqlite:///{tmp_path}/traces.db")
     monkeypatch.setenv("SAGATRACE_REDACT", "odd_jobs:mask_cards")
-    producer = type("Producer", (TracedQueue,), {})("odd", connection=redis)
+    producer = type("Producer", (TracedQueue,), {"tracer": Tracer()})("odd", connection=redis)
     producer.enqueue(odd_jobs.pays_with_a_card, meta=META)
     events, log = run(SAGATRACE_REDACT="odd_jobs:mask_cards")
     assert [event.event_type for event in events] == [

@@ -66,6 +66,8 @@ class RecordingMixin(_WorkerBase):
                 **self._asked(job, "started"),
             }
             recorder.record(job, f"{execution.id}:start", "started", data)
+            if "job_name" in data and type(self).job_data is RecordingMixin.job_data:
+                recorder.prepare_end(job)
         return execution
 
     def handle_exception(self, job: Job, *exc_info: Any) -> Any:
@@ -83,7 +85,9 @@ class RecordingMixin(_WorkerBase):
         at = utc_timestamp()
         super().handle_job_success(job, *args, **kwargs)
         with self._harmless:
-            self._recorder.end(job, execution_id, "completed", {**_name(job), **self._asked(job, "completed")}, at=at)
+            if not self._recorder.finish(execution_id, at):
+                data = {**_name(job), **self._asked(job, "completed")}
+                self._recorder.end(job, execution_id, "completed", data, at=at)
             if repeats:
                 self._recorder.repeat(job, execution_id, at)
 

@@ -118,8 +118,10 @@ class TracedWorkerMixin(RecordingMixin):
         recorder = self._recorder
         recorder.death = ""
         # So that the next work-horse, which inherits the counts, does not log the same cause again.
-        for counts, name in ((recorder.tracer.lost, "lost"), (faults, "faults")):
-            counts |= Counter(recorder.note().get(name, {}))
+        if note := recorder.note():
+            recorder.tracer.lost |= Counter(note["lost"])
+            for kind, count in note["faults"].items():
+                faults[kind] = max(faults[kind], count)
         if recorder.has_end:
             return
         data: dict[str, Any] = {"reason": f"the worker ended by {type(error).__name__}"} if error else {}

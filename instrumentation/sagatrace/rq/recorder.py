@@ -109,13 +109,14 @@ class JobRecorder:
         self.death = ""  # how the last work-horse ended, if the worker saw it
         self.execution_id: str | None = None  # of the execution that began last
         self._places: dict[str, Place] = {}
+        self._prepared: Callable[[str], bool] | None = None  # records the good end of that execution
         self._page = mmap.mmap(-1, _PAGE)  # a byte: the end is recorded; four: the length of a work-horse's note; it
 
     def begin(self, execution_id: str) -> None:
         """Forget the job before."""
         self._places.clear()
         self.raised.clear()
-        self.death, self.execution_id = "", execution_id
+        self.death, self.execution_id, self._prepared = "", execution_id, None
         self._page[:5] = bytes(5)
 
     @property
@@ -181,6 +182,21 @@ class JobRecorder:
         is_kept = self.record(job, end_id, phase, data, error=error, at=at, replace=replace)
         if is_kept and execution_id == self.execution_id:
             self._page[0] = 1
+
+    def prepare_end(self, job: Job) -> None:
+        """Prepare the good end of the execution that began last, so that its work-horse only writes it."""
+        place, event_id = self.place_of(job), f"{self.execution_id}:end"
+        data = {"job_id": job.id, "attempt": place.attempt, **self._facts}
+        self._prepared = self.tracer.prepare(
+            "job:completed", place.context, span_id=job.id, event_id=event_id, status="success", data=data
+        )
+
+    def finish(self, execution_id: str | None, at: str) -> bool:
+        """Record the end that was prepared; return False if there is none, or it cannot be kept."""
+        if self._prepared is None or execution_id != self.execution_id or not self._prepared(at):
+            return False
+        self._page[0] = 1
+        return True
 
     def failure(self, job: Job, execution_id: str | None, text: str, more: Mapping[str, Any], at: str) -> None:
         """Record that an attempt failed, was stopped or will be retried: as RQ has just left the job object."""
