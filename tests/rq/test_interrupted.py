@@ -100,7 +100,7 @@ def test_after_a_worker_inside_a_job_the_job_is_in_its_own_execution_again(redis
     queue = Queue("own", connection=redis)
     job = queue.enqueue(booking.works_off_inside)
     booking.Silent([queue], connection=redis).work(burst=True)
-    before, inside, after = job.return_value(refresh=True)
+    before, inside, after = job.return_value(refresh=True) or []
     assert None not in (before, inside)
     assert before == after != inside
     assert current_execution() == Execution()
