@@ -6,8 +6,8 @@
             ship(order)
 
 An exception in the block undoes all steps that completed, each in a compensation span, and passes on as itself. A
-compensation that fails is recorded and keeps no other from being tried. `async with` works as well, with undo functions
-that may be coroutine functions. A saga does not retry, persist or resume.
+compensation that fails is recorded and keeps no other from being tried. With `async with saga` and `async with
+saga.step(…)` the undo functions may be coroutine functions. A saga does not retry, persist or resume.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ class Saga:
         self.trace_id, self.span_id = self.span.trace_id, self.span.span_id
         self._tracer = tracer
         self._to_undo: list[tuple[Span, Callable[[], Any]]] = []
+        self._reason: str | None = None  # why it fails, if it does so without an exception
 
     def step(self, name: str, *, undo: Callable[[], Any] | None = None) -> Step:
         """Return a step, to be entered by `with` or `async with`.
@@ -50,19 +51,20 @@ class Saga:
     def call(
         self, name: str, function: Callable[..., _R], *args: Any, undo: Callable[..., Any] | None = None, **kwargs: Any
     ) -> _R:
-        """Call the function as a step and return its result. `undo` gets the same arguments."""
+        """Call the function as a step and return its result. `undo` gets the same arguments.
+
+        Raises TypeError for a coroutine function, whose work would begin only after the step: use `step` for it.
+        """
         step = self.step(name)
         if undo is not None:
             step.declare(_name_of(undo), lambda: undo(*args, **kwargs))
         with step:
-            return function(*args, **kwargs)
+            return _finished(function(*args, **kwargs))
 
     def fail(self, reason: str) -> None:
-        """Undo the completed steps, and close the saga as failed at the end of its block, without an exception."""
+        """Let the saga fail at the end of its block without an exception; then the completed steps are undone."""
         self.span.fail(reason)
-        for undoing, undo in self._undoing(reason):
-            with undoing:
-                undo()
+        self._reason = reason
 
     def __enter__(self) -> Self:
         self.span.__enter__()
@@ -72,10 +74,9 @@ class Saga:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            if error is not None:
-                for undoing, undo in self._undoing(type(error).__name__):
-                    with undoing:
-                        undo()
+            for undoing, undo in self._undoing(error):
+                with undoing:
+                    _finished(undo())
         finally:
             self.span.__exit__(kind, error, trace)
 
@@ -86,18 +87,18 @@ class Saga:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            if error is not None:
-                for undoing, undo in self._undoing(type(error).__name__):
-                    with undoing:
-                        result = undo()
-                        if inspect.isawaitable(result):
-                            await result
+            for undoing, undo in self._undoing(error):
+                with undoing:
+                    result = undo()
+                    if inspect.isawaitable(result):
+                        await result
         finally:
             self.span.__exit__(kind, error, trace)
 
-    def _undoing(self, reason: str) -> Iterator[tuple[_Tried, Callable[[], Any]]]:
-        """Yield the completed steps in reverse order, each with the span to undo it in."""
-        while self._to_undo:
+    def _undoing(self, error: BaseException | None) -> Iterator[tuple[_Tried, Callable[[], Any]]]:
+        """Yield the completed steps of a saga that failed, in reverse order, each with the span to undo it in."""
+        reason = self._reason if error is None else type(error).__name__
+        while reason is not None and self._to_undo:
             step, undo = self._to_undo.pop()
             yield _Tried(self._tracer.compensation(original=step, parent=self.span, reason=reason)), undo
 
@@ -148,6 +149,15 @@ class _Tried:
     ) -> bool:
         self._span.__exit__(kind, error, trace)
         return isinstance(error, Exception) and not must_pass(error)
+
+
+def _finished(result: _R) -> _R:
+    """Return the result of a function that has run. Raises TypeError for an awaitable, whose work is not done."""
+    if inspect.isawaitable(result):
+        if inspect.iscoroutine(result):
+            result.close()
+        raise TypeError("a coroutine function was called without await: use `async with saga` and saga.step(…)")
+    return result
 
 
 def _name_of(undo: Callable[..., Any]) -> str:

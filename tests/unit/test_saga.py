@@ -101,6 +101,7 @@ def test_a_saga_fails_without_an_exception(store: MemoryStore) -> None:
     with Tracer(store).saga("order", "order-7") as saga:
         saga.call("charge", shop.charge, 40, undo=shop.refund)
         saga.fail("the customer withdrew")
+        assert shop.calls == ["charge"]
     assert shop.calls == ["charge", "refund 40"]
     trace = read(store)
     assert trace.verdict == "rolled_back"
@@ -153,6 +154,44 @@ async def test_a_saga_of_coroutines(store: MemoryStore) -> None:
         await job()
     assert calls == ["charge", "reserve", "undo reserve", "undo charge"]
     assert read(store).verdict == "rolled_back"
+
+
+async def test_a_saga_of_coroutines_fails_without_an_exception(store: MemoryStore) -> None:
+    calls: list[str] = []
+
+    async def undo() -> None:
+        calls.append("undo")
+
+    async with Tracer(store).saga("order", "order-7") as saga:
+        async with saga.step("charge", undo=undo):
+            pass
+        saga.fail("the customer withdrew")
+    assert calls == ["undo"]
+    assert read(store).verdict == "rolled_back"
+
+
+def test_an_undo_that_only_makes_a_coroutine_has_undone_nothing(store: MemoryStore) -> None:
+    """It is not awaited in a plain `with`: the step still stands."""
+
+    async def undo() -> None:
+        raise AssertionError
+
+    with Tracer(store).saga("order", "order-7") as saga:
+        with saga.step("charge", undo=undo):
+            pass
+        saga.fail("the customer withdrew")
+    trace = read(store)
+    assert trace.verdict == "rollback_incomplete"
+    assert [one.name for one in trace.still_standing] == ["step:charge"]
+
+
+def test_a_coroutine_function_is_no_step_that_was_called(store: MemoryStore) -> None:
+    async def charge() -> None:
+        raise AssertionError
+
+    with pytest.raises(TypeError, match="use `async with saga`"), Tracer(store).saga("order", "order-7") as saga:
+        saga.call("charge", charge)
+    assert read(store).verdict == "failed"
 
 
 def test_log_records_have_the_ids_of_the_job(caplog: pytest.LogCaptureFixture) -> None:
