@@ -190,7 +190,7 @@ def test_a_coroutine_function_is_no_step_that_was_called(store: MemoryStore) -> 
         raise AssertionError
 
     with pytest.raises(TypeError, match="use `async with saga`"), Tracer(store).saga("order", "order-7") as saga:
-        saga.call("charge", charge)
+        _ = saga.call("charge", charge)
     assert read(store).verdict == "failed"
 
 

@@ -124,11 +124,15 @@ class Steps:
     def _find_reverted(self) -> None:
         """Find the compensations that were undone themselves, by one that was not."""
         undone = {one: self._index.undos_of[one] for one in self._index.undoing & self._index.undos_of.keys()}
-        with suppress(CycleError):  # of compensations that undo each other, none is known to be undone
-            for one in TopologicalSorter(undone).static_order():
+        order = TopologicalSorter(undone)
+        with suppress(CycleError):  # those that undo each other undo no step: they never become ready
+            order.prepare()
+        while ready := order.get_ready():
+            for one in ready:
                 undos = undone.get(one, set()) - self.reverted
                 if any(self.outcome_of(undo) == "compensated" for undo in undos):
                     self.reverted.add(one)
+            order.done(*ready)
 
     def _find_left_behind(self) -> None:
         """Note, per compensation, the spans below it that ended badly or are open."""

@@ -174,6 +174,17 @@ EFFECTS = [
         """, verdict="rolled_back", path="loan pay", roles=PAY,
         compensations="a<u1:compensated u1<r1:compensated r1<r2:compensated",
         summary="failed at stage:pay · rolled back: 1 step undone"),
+    Saga("an undo was undone, beside undos that undo each other", """
+        loan      0..20 failed
+          a       1..2 +x
+          pay     3..4 failed
+          u1      5..6 ~a
+          r1      7..8 ~u1
+          p       9..10 ~q
+          q       11..12 ~p
+        """, verdict="rollback_incomplete", path="loan pay", roles=PAY,
+        compensations="a<u1:compensated u1<r1:compensated q<p:compensated p<q:compensated",
+        standing="a: its compensation was undone again", anomalies="hanging_undo(q p)"),
     Saga("undos that undo each other end", """
         loan      0..12 failed
           pay     3..4 failed
