@@ -33,6 +33,7 @@ __all__ = [
     "interruption",
     "log_fault",
     "must_pass",
+    "traceback_of",
 ]
 
 log: Final = logging.getLogger("sagatrace")
@@ -71,7 +72,7 @@ class StoreNotFoundError(StoreError):
 
 
 class StoreAccessError(StoreError):
-    """A store that refuses who is asking; nothing changes until somebody changes a key, a sign-in or a role."""
+    """A store that refuses who is asking; nothing changes until a key, a sign-in or a role changes."""
 
 
 class StoreUnavailableError(StoreError):
@@ -90,7 +91,7 @@ def must_pass(error: BaseException) -> bool:
     timeouts = sys.modules.get("rq.timeouts")  # not imported for the question: none can have come without it
     if timeouts is not None and isinstance(error, timeouts.BaseTimeoutException):
         return True
-    trace = _traceback_of(error)
+    trace = traceback_of(error)
     while trace is not None and trace.tb_next is not None:
         interrupted, trace = trace.tb_frame, trace.tb_next
         # The interpreter calls a signal handler with the very frame that it interrupted.
@@ -125,5 +126,5 @@ def log_fault(message: str, *arguments: object, **options: Any) -> None:
 
 
 # Read past a class's own attributes of these names, which are foreign code.
-_traceback_of: Final = BaseException.__dict__["__traceback__"].__get__
+traceback_of: Final = BaseException.__dict__["__traceback__"].__get__
 _context_of: Final = BaseException.__dict__["__context__"].__get__

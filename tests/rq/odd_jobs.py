@@ -100,3 +100,23 @@ def refunds(job: Job, connection: Redis, *_: Any) -> None:
     """Enqueue the compensation: below the step that failed."""
     queue = TracedQueue("odd", connection=connection)
     queue.enqueue(succeeds, job_id="refund", meta=trace_meta(current_trace(), undoes="charge"))
+
+
+class HidingError(Exception):
+    """Raises where its traceback is looked for."""
+
+    @property
+    def __traceback__(self) -> Any:  # type: ignore[override]
+        raise LookupError("no traceback")
+
+
+def hides_its_traceback() -> None:
+    raise HidingError("no luck")
+
+
+def fails_by_a_callback_inside() -> None:
+    """Run a job inside this one, whose callback fails: the function itself fails with that."""
+    job = get_current_job()
+    assert job is not None
+    inner = TracedQueue("inner", is_async=False, connection=job.connection)
+    inner.enqueue(succeeds, on_success=Callback(callback_that_fails))

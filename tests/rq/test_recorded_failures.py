@@ -77,6 +77,21 @@ def test_the_failure_of_a_callback_says_so(
     assert (end.data["error_type"], end.data.get("reason")) == (error_type, reason)
 
 
+def test_a_callback_of_a_job_inside_is_no_callback_of_the_job(queue: Queue, run: Run) -> None:
+    job = queue.enqueue(odd_jobs.fails_by_a_callback_inside, meta=META)
+    events, _ = run()
+    (end,) = [event for event in events if event.event_type == "job:failed" and event.span_id == job.id]
+    assert (end.data["error_type"], "reason" in end.data) == ("LookupError", False)
+
+
+def test_an_error_that_hides_its_traceback_is_recorded(queue: Queue, run: Run) -> None:
+    job = queue.enqueue(odd_jobs.hides_its_traceback, meta=META)
+    events, _ = run()
+    assert job.get_status(refresh=True) == "failed"
+    (end,) = [event for event in events if event.event_type == "job:failed"]
+    assert (end.data["error"], end.data["error_type"]) == ("no luck", "HidingError")
+
+
 def test_a_redaction_of_the_environment_sees_what_every_tracer_stores(
     redis: Redis, run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

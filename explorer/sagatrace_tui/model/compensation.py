@@ -128,10 +128,8 @@ class Steps:
         with suppress(CycleError):  # those that undo each other undo no step: they never become ready
             order.prepare()
         while ready := order.get_ready():
-            for one in ready:
-                undos = undone.get(one, set()) - self.reverted
-                if any(self.outcome_of(undo) == "compensated" for undo in undos):
-                    self.reverted.add(one)
+            undos_of = {one: undone.get(one, set()) - self.reverted for one in ready}
+            self.reverted.update(one for one, undos in undos_of.items() if "compensated" in map(self.outcome_of, undos))
             order.done(*ready)
 
     def _find_left_behind(self) -> None:

@@ -20,13 +20,17 @@ from rq.job import Job, JobStatus
 from rq.timeouts import JobTimeoutException
 
 from sagatrace.context import META_KEY, TraceContext, context_from_meta, current_execution, trace_meta
-from sagatrace.errors import SagatraceError, log_fault, must_pass
+from sagatrace.errors import SagatraceError, log_fault, must_pass, traceback_of
 from sagatrace.event import Status, utc_timestamp
 from sagatrace.tracer import MAX_ERROR, Tracer, error_data
 
 __all__ = ["Harmless", "JobRecorder", "Place", "context_of", "current_trace", "declared_in", "faults", "trace_of"]
 
 _STATUSES: Final[Mapping[str, Status]] = {"completed": "success", "failed": "failed", "abandoned": "failed"}
+_CALLBACKS: Final = {
+    "execute_success_callback": "the on_success callback failed; the function had succeeded",
+    "execute_failure_callback": "the on_failure callback failed; the function had failed before",
+}
 _DECLARED: Final = ("compensation", "original_span_id")
 _PAGE: Final = 1 << 17  # bytes: JSON may take six for each character that `error_data` keeps
 
@@ -95,7 +99,7 @@ def context_of(job: Job) -> TraceContext:
     carried = context_from_meta(job.meta)
     if carried is not None:
         return carried
-    # A name that a user gave can come again: the time of creation tells one run from the next.
+    # A name that a user gave can come again: the time of creation is of one run alone.
     named_by_rq = len(job.id) == 36 and job.id.count("-") == 4
     return TraceContext(job.id if named_by_rq else f"{job.id[:200]}-{utc_timestamp(job.created_at)}")
 
@@ -206,7 +210,7 @@ class JobRecorder:
         )
         data: dict[str, Any] = {"error": text.strip().rstrip(";")[:MAX_ERROR], **(self.note().get("error") or {})}
         if error is not None:
-            data = {} if (reason := _reason_of(error)) is None else {"reason": reason}
+            data = {} if (reason := _reason_of(error, job)) is None else {"reason": reason}
         elif self.death:
             data = {"error_type": "WorkHorseTerminated", **data, "reason": self.death}
         elif phase == "stopped":
@@ -271,13 +275,13 @@ def _is_over(job: Job, carried: Mapping[str, Any]) -> bool:
     return after is not None and is_waiting and after != started
 
 
-def _reason_of(error: BaseException) -> str | None:
+def _reason_of(error: BaseException, job: Job) -> str | None:
     """Return what to say of an error beside itself: that it is RQ's timeout, or not of the job's own function."""
-    trace = error.__traceback__
+    trace = traceback_of(error)
     while trace is not None:
-        kind, is_callback, _ = trace.tb_frame.f_code.co_name.removeprefix("execute_").partition("_callback")
-        if is_callback and kind in ("success", "failure"):
-            before = "the function had succeeded" if kind == "success" else "the function had failed before"
-            return f"the on_{kind} callback failed; {before}"
+        values, name = trace.tb_frame.f_locals, trace.tb_frame.f_code.co_name
+        # RQ 3 calls a function with the job, RQ 2 a method of it. A job that runs inside this one has its own callback.
+        if name in _CALLBACKS and job in (values.get("job"), values.get("self")):
+            return _CALLBACKS[name]
         trace = trace.tb_next
     return "timeout" if isinstance(error, JobTimeoutException) else None
