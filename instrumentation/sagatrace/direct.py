@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final, cast
 
+from sagatrace.errors import must_pass
 from sagatrace.event import TraceEvent
 from sagatrace.settings import Settings
 
@@ -14,8 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["DirectWriter", "opened_store"]
 
+_MINUTE: Final = 60.0
 _SHARE: Final = 0.25
-"""Seconds that one write may take, and all before it within the same minute: together they are half a second."""
+"""Seconds that one write may take, and all before it within the last minute: together they are half a second."""
 
 
 def opened_store(target: str, settings: Settings, max_wait: float) -> EventStore:
@@ -32,26 +35,31 @@ class DirectWriter:
 
     def __init__(self) -> None:
         self._store: EventStore | None = None
-        self._since, self._spent = -60.0, 0.0
+        self._writes: deque[tuple[float, float]] = deque()  # of a minute: when each ended, its seconds
+        self._spent = 0.0
 
     def write(self, event: TraceEvent, replace: bool, fault: OSError) -> None:
         """Store the event. Raise the fault of the outbox if the minute's time is spent, or the store's error."""
         began = time.monotonic()
-        if began > self._since + 60:
-            self._since, self._spent = began, 0.0
-        if self._spent >= _SHARE:
+        while self._writes and self._writes[0][0] < began - _MINUTE:
+            self._spent -= self._writes.popleft()[1]
+        if self._spent > _SHARE:
             raise fault
+        penalty = 0.0
         try:
             if self._store is None:
                 settings = Settings.from_env()
                 self._store = opened_store(settings.store, settings, min(settings.max_wait, _SHARE))
             self._store.append([event], replace=replace)
         except Exception as error:
-            self._spent = 60.0  # a store that does not answer is not asked again in this minute
-            error.add_note(f"and the outbox is unusable: {fault}")
+            if not must_pass(error):  # else it is the job's own exception
+                penalty = _MINUTE  # a store that does not answer is not asked again in this minute
+                error.add_note(f"and the outbox is unusable: {fault}")
             raise
         finally:
-            self._spent += time.monotonic() - began
+            ended = time.monotonic()
+            self._writes.append((ended, ended - began + penalty))
+            self._spent += self._writes[-1][1]
 
     def close(self) -> None:
         """Close the store's connections."""

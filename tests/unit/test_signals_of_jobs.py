@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import pytest
 
 from faults import stored
-from sagatrace import TraceContext, TraceEvent, Tracer
+from sagatrace import TraceContext, TraceEvent, Tracer, direct
 from sagatrace.errors import EventError, interruption, must_pass
 from sagatrace.event import new_event
 from sagatrace.outbox import Outbox
@@ -121,6 +121,28 @@ def test_it_passes_while_the_outbox_is_unusable_and_the_store_is_asked(
     tracer, alarm = Tracer(), Alarm(TimeoutError)
     assert alarm.until_it_passes(lambda: tracer.emit("ai:decision", TOP), alarm, 0.01) is alarm.error
     tracer.close()
+
+
+class StruckStore(MemoryStore):
+    """A store in which the alarm strikes."""
+
+    def append(self, events: Iterable[TraceEvent], replace: bool = False) -> int:
+        signal.raise_signal(signal.SIGVTALRM)
+        return super().append(events, replace)
+
+
+@pytest.mark.usefixtures("alarms")
+def test_the_job_s_exception_is_not_changed_on_its_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault of the store gets a note with the fault of the outbox; an alarm that strikes there is no such fault."""
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("SAGATRACE_OUTBOX", str(tmp_path / "file" / "outbox"))
+    monkeypatch.setattr(direct, "opened_store", lambda *_: StruckStore())
+    alarm = Alarm(TimeoutError)
+    signal.signal(signal.SIGVTALRM, alarm)
+    with pytest.raises(TimeoutError) as caught:
+        Tracer().emit("ai:decision", TOP)
+    assert caught.value is alarm.error
+    assert not hasattr(caught.value, "__notes__")
 
 
 class WrappingStore(MemoryStore):
