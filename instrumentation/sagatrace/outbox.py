@@ -22,7 +22,6 @@ import os
 import stat
 import time
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -132,8 +131,11 @@ class Outbox:
         with os.scandir(self.directory) as entries:
             for entry in entries:
                 if entry.name == ACTIVE or entry.name.startswith(SEALED):
-                    with suppress(FileNotFoundError):  # delivered meanwhile
+                    try:
                         used += entry.stat().st_size
+                    except FileNotFoundError as error:  # delivered meanwhile
+                        if must_pass(error):
+                            raise
         if used >= (self.max_bytes if is_late else reserve):
             raise OutboxFullError(
                 f"the outbox {self.directory} holds {used:,} of {self.max_bytes:,} bytes and refuses new events: "

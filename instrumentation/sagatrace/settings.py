@@ -47,7 +47,6 @@ class Settings:
     outbox_mb: float = 256.0
     fsync: bool = False
     mirror: str = field(default="", repr=False)  # may hold a password
-    redact: str = ""
     redis_url: str = field(default="", repr=False)
     reconcile: float = 60.0  # 0 is off
     account: str = ""  # the endpoint in the Cosmos DB connection string
@@ -64,7 +63,6 @@ class Settings:
             outbox_mb=_number(env, "SAGATRACE_OUTBOX_MB", 256.0, "megabytes", below=1 << 20),
             fsync=_switch(env, "SAGATRACE_FSYNC"),
             mirror=env.get("SAGATRACE_MIRROR", ""),
-            redact=env.get("SAGATRACE_REDACT", ""),
             redis_url=env.get("SAGATRACE_REDIS_URL", ""),
             reconcile=_number(env, "SAGATRACE_RECONCILE", 60.0, "seconds", below=86_400, off=0.0),
             account=endpoint[1] if endpoint else "",

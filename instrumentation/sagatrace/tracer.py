@@ -354,7 +354,7 @@ def error_data(error: BaseException) -> dict[str, str]:
         message = f"{message[:MAX_ERROR]}… [cut, {len(message)} characters]"
     if len(stack) > MAX_STACK:
         stack = f"[cut, {len(stack)} characters] …{stack[-MAX_STACK:]}"
-    return {"error": message, "error_type": type(error).__qualname__, "stack": stack}
+    return {"error": message, "error_type": _text_of("type", lambda: type(error).__qualname__), "stack": stack}
 
 
 def _text_of(what: str, read: Callable[[], str]) -> str:
