@@ -164,7 +164,7 @@ def test_a_store_that_refuses_while_rq_abandons_a_job_leaves_rq_s_clean_up_as_it
     assert job.get_status() == "failed"
 
 
-@pytest.mark.parametrize("place", ["_place", "_tell"])
+@pytest.mark.parametrize("place", ["_place", "_record_wait"])
 def test_a_queue_whose_tracing_fails_enqueues(bench: Bench, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
     class Faulty(TracedQueue):
         tracer = Tracer("memory:")

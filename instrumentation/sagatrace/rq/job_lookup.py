@@ -1,4 +1,4 @@
-"""What Redis still knows of an execution whose end nobody told: read only, and nothing is cleaned by asking.
+"""Reads what Redis still knows of an execution without a recorded end. Reading cleans up nothing.
 
 RQ's own registries clean up when they are asked for their length or members, and call abandoned jobs failed while at
 it. So the keys are read as they are.
@@ -50,7 +50,7 @@ class Aftermath:
 
     @property
     def phase(self) -> str:
-        """How the execution ended, as far as can be told; where RQ holds it for running, what RQ will make of it."""
+        """How the execution ended, as far as is known; if RQ holds it for running, what RQ will make of it."""
         if self.result is not None:
             return "stopped" if self.status == "stopped" and self.result == "failed" else self.result
         if self.expires is not None:
@@ -111,7 +111,7 @@ def read_aftermath(connection: Redis, job_id: str, queue: str, execution_id: str
 
 
 def facts_of(job: Job) -> dict[str, Any]:
-    """What an event that opens a job's span says of it; without `job_name` where only loading the job would tell."""
+    """Return what an event that opens a job's span says of it; without `job_name` if only loading the job gives it."""
     facts = {"queue": job.origin}
     if name := name_of(job.data):
         facts["job_name"] = name

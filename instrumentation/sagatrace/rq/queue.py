@@ -1,4 +1,4 @@
-"""Enqueuing with a trace: RQ's queue, that puts jobs under a context and tells what only the producer knows.
+"""RQ's queue, traced: it gives each job its place in a trace, and records that the job waits.
 
     queue = TracedQueue("loans", connection=redis)
     queue.under(context).enqueue(approve, loan)        # and any other way RQ has to enqueue
@@ -72,31 +72,31 @@ class TracedQueue(rq.Queue):
         return job
 
     def enqueue_job(self, job: Job, *args: Any, **kwargs: Any) -> Job:
-        """Tell that the job was enqueued, or deferred until those are done that it depends on."""
+        """Record that the job was enqueued, or deferred until the jobs it depends on are done."""
         with _harmless:
             self._place(job)
         job = super().enqueue_job(job, *args, **kwargs)
         with _harmless:
-            self._tell(job, committed=(args[0] if args else kwargs.get("pipeline")) is None)
+            self._record_wait(job, committed=(args[0] if args else kwargs.get("pipeline")) is None)
         return job
 
     def enqueue_many(self, job_datas: Iterable[Any], *args: Any, **kwargs: Any) -> list[Job]:
-        """Tell it of each."""
+        """Record that each of the jobs was enqueued."""
         jobs = super().enqueue_many(job_datas, *args, **kwargs)
         for job in jobs:
             with _harmless:
-                self._tell(job, committed=(args[0] if args else kwargs.get("pipeline")) is None)
+                self._record_wait(job, committed=(args[0] if args else kwargs.get("pipeline")) is None)
         return jobs
 
     def enqueue_at(self, datetime: datetime, f: Any, *args: Any, **kwargs: Any) -> Job:
-        """Tell that the job was scheduled, and for when. `enqueue_in` comes here, too."""
+        """Record that the job was scheduled, and for when. `enqueue_in` ends here as well."""
         job: Job = super().enqueue_at(datetime, f, *args, **kwargs)
         with _harmless:
-            self._tell(job, committed=kwargs.get("pipeline") is None, scheduled_for=datetime)
+            self._record_wait(job, committed=kwargs.get("pipeline") is None, scheduled_for=datetime)
         return job
 
     def run_sync(self, job: Job) -> Job:
-        """With `is_async=False` there is no worker: tell here what one would."""
+        """Run the job as RQ does with `is_async=False`, and record it here, as there is no worker."""
         execution_id = uuid.uuid4().hex
         recorder: JobRecorder | None = None
         with _harmless:
@@ -141,7 +141,7 @@ class TracedQueue(rq.Queue):
             # A dictionary of its own: the one given may serve for other jobs as well.
             job.meta = {**job.meta, META_KEY: {**declared_in(job), **place}}
 
-    def _tell(self, job: Job, *, committed: bool, **data: Any) -> None:
+    def _record_wait(self, job: Job, *, committed: bool, **data: Any) -> None:
         status = job.get_status(refresh=False)
         if status == JobStatus.DEFERRED:
             phase = "deferred"
@@ -154,9 +154,9 @@ class TracedQueue(rq.Queue):
         elif self._is_async:
             phase = "enqueued"
         else:
-            return  # it has run already, and `run_sync` told of it
+            return  # it has run already, and `run_sync` recorded it
         if not committed:
-            data |= {"presumed": True, "reason": "told before the caller's pipeline was executed"}
+            data |= {"presumed": True, "reason": "recorded before the caller's pipeline was executed"}
         if job.retries_left:
             data["attempts_allowed"] = 1 + job.retries_left
         self._tracer.emit(

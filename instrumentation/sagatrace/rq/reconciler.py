@@ -1,4 +1,4 @@
-"""Finds jobs whose end nobody told, and asks Redis what became of them.
+"""Finds jobs without a recorded end, and asks Redis what became of them.
 
     python -m sagatrace.rq.reconciler            look once at the last hour
     python -m sagatrace.rq.reconciler --follow   and go on
@@ -8,7 +8,7 @@ program cleaned up (`rq info` does, and so do dashboards). Here every trace of t
 for a while; where an attempt began and did not end, or a job waits that no worker took, Redis is asked. It is only
 read, and by keys: RQ's registries clean up what they are asked about.
 
-What is concluded is presumed, and says so: it never replaces what was seen, and is replaced by it. It tells nothing
+What is concluded is presumed, and says so: it never replaces what was seen, and is replaced by it. It holds nothing
 that the job wrote, since the redaction of its events is out of reach here.
 
 A worker's shipper does this beside its work, for the Redis of that worker (or SAGATRACE_REDIS_URL), once it has lasted
@@ -82,7 +82,7 @@ class _Open:
 
 
 class Reconciler:
-    """Looks at the traces in `store` again and again, and tells `target` what Redis says of those left open.
+    """Looks at the traces in `store` again and again, and records in `target` what Redis says of those left open.
 
     `grace` is in seconds: how long nothing may have been heard of a job, and how long RQ may have given it up, before
     anything is concluded. `window` is how far back the first look goes.
@@ -97,10 +97,10 @@ class Reconciler:
         self._since = 0.0
         self._known: dict[str, tuple[int, list[_Open]]] = {}  # trace id → its latest event when read, what was open
         self._logged: set[str] = set()
-        self.told = 0
+        self.recorded = 0
 
     def follow(self, stop: threading.Event, *, every: float = 60.0) -> None:
-        """Look every so many seconds until told to stop. What goes wrong is logged once, and tried again."""
+        """Look every so many seconds until `stop` is set. A fault is logged once, and the look is tried again."""
         while not stop.wait(every):
             try:
                 self.look()
@@ -114,7 +114,7 @@ class Reconciler:
         if self._place is None:
             self._log_once("lost jobs are not looked for: the connection has no address by which events name its Redis")
             return 0
-        told, now = self.told, time.time()
+        before, now = self.recorded, time.time()
         quiet = list(islice(self._quiet_traces(now), _MAX_KNOWN))
         if len(quiet) == _MAX_KNOWN:
             self._log_once(f"more than {_MAX_KNOWN:,} traces since the last look: lost jobs of the older are unseen")
@@ -128,7 +128,7 @@ class Reconciler:
         self._since = now - _OVERLAP
         while len(self._known) > _MAX_KNOWN:  # the oldest: what is still open there is for its readers to judge
             self._known.pop(next(iter(self._known)))
-        return self.told - told
+        return self.recorded - before
 
     def _quiet_traces(self, now: float) -> Iterator[tuple[str, int]]:
         """Traces with an event between the last look and the grace, newest first."""
@@ -151,13 +151,13 @@ class Reconciler:
             log.warning("%s", cause)
 
     def _settle(self, trace_id: str, now: float) -> list[_Open]:
-        """Tell the ends that are still untold, and give what stays open: whoever saw them may have told by now."""
+        """Record the missing ends, and return what stays open. The worker may have recorded its own by now."""
         opens = list(self._open_in(trace_id, now))
         ends = {found.event_id: end for found in opens if (end := self._conclude(found, now))}
         if ends:
             self._target.append(list(ends.values()))
-            self.told += len(ends)
-            log.info("trace %s: told the end of %d lost jobs", trace_id, len(ends))
+            self.recorded += len(ends)
+            log.info("trace %s: recorded the end of %d lost jobs", trace_id, len(ends))
         return [found for found in opens if found.event_id not in ends]
 
     def _open_in(self, trace_id: str, now: float) -> Iterator[_Open]:
@@ -245,9 +245,9 @@ def _is_same_job(job_id: str, held: Aftermath) -> bool:
 
 def _end_of_waiting(held: Aftermath) -> tuple[str, str] | None:
     if held.status is None:
-        return "canceled", "gone from Redis before any attempt was told: it expired in the queue or was deleted"
+        return "canceled", "gone from Redis before any attempt was recorded: it expired in the queue or was deleted"
     if held.status in ("finished", "failed", "stopped", "canceled"):
-        return held.phase, f"RQ holds the job as {held.status}, and nobody told of an attempt"
+        return held.phase, f"RQ holds the job as {held.status}, and no attempt is recorded"
     return None
 
 
@@ -274,7 +274,7 @@ def main(arguments: list[str] | None = None) -> int:
             reconciler.look()
             reconciler.follow(threading.Event())
         else:
-            log.info("told the end of %d lost jobs", reconciler.look())
+            log.info("recorded the end of %d lost jobs", reconciler.look())
     store.close()
     return 0
 

@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run as the arguments say; the exit status is 0 when all was delivered or another does it, 1 else."""
     parser = argparse.ArgumentParser("sagatrace.shipper", description="Bring what waits in the outbox to the store.")
     parser.add_argument("directory", nargs="?", type=Path, help="the outbox; default: the one of the environment")
-    parser.add_argument("--follow", action="store_true", help="go on until told to stop")
+    parser.add_argument("--follow", action="store_true", help="keep delivering until stopped")
     parser.add_argument("--while-used", action="store_true", help="or until no worker uses the outbox any more")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s shipper[%(process)d] %(levelname)s %(message)s")

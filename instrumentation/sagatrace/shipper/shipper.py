@@ -1,4 +1,4 @@
-"""The shipper: drains an outbox into a store, one sealed segment after the other, until it is told to stop."""
+"""The shipper: drains an outbox into a store, one sealed segment after the other, until it is stopped."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ class Shipper:
                     if stop.is_set() or (while_used and self._may_leave()):
                         return
                 elif while_used and time.monotonic() - worked > _LINGER and self._may_leave(even_if_waiting=True):
-                    log.error("nobody uses %s any more and the store fails: its events wait there", self._directory)
+                    log.error("no process uses %s any more and the store fails: its events wait there", self._directory)
                     return
                 self._rest(shipment)
             if not self._owns_directory():

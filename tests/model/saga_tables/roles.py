@@ -42,7 +42,7 @@ ROLES = [
         loan    0..9
           pay   1..2:retry 3..4 job !busy
         """, verdict="succeeded", roles="pay:recovered", summary="succeeded · 1 failure recovered"),
-    Saga("the same, and nobody told why the first attempt failed", """
+    Saga("the same, and no error of the first attempt is recorded", """
         loan    0..9
           pay   1..2:retry 3..4 job
         """, verdict="succeeded", roles="pay:recovered", summary="succeeded · 1 failure recovered"),

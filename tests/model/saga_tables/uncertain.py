@@ -48,7 +48,7 @@ UNCERTAIN = [
           c1      5..6 failed ~ named=cleanup
           c2      7..8 ~ named=cleanup
         """, verdict="rollback_incomplete", path="loan pay", roles="c1:compensation loan:consequence pay:cause"),
-    Saga("an undo that names no step began, and nobody told how it ended", """
+    Saga("an undo that names no step began, and has no recorded outcome", """
         loan      0..9 failed
           pay     3..4 failed
           cleanup 5.. ~
