@@ -47,11 +47,6 @@ def shipped_to(store: EventStore, directory: Path) -> list[TraceEvent]:
     return sorted(store.fetch_trace("T").events, key=lambda one: one.id)
 
 
-@pytest.fixture
-def outbox(tmp_path: Path) -> Outbox:
-    return Outbox(tmp_path / "outbox")
-
-
 def test_an_emitted_event_is_one_line_of_json(outbox: Outbox) -> None:
     tracer = Tracer(outbox)
     tracer.emit("ai:decision", TOP, data={"text": "a\nb"}, event_id="e1")

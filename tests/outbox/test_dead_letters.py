@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from faults import FaultyStore, killed_after, lines_of
+from outboxes import files, letters
 from sagatrace.errors import OutboxFullError
 from sagatrace.event import TraceEvent, new_event
 from sagatrace.outbox import ACTIVE, REFUSED, Outbox
@@ -45,24 +46,11 @@ class Refusing(FaultyStore):
         return AppendError("some refused", new=len(events) - len(refused), refused=refused)
 
 
-def letters(directory: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (directory / DEAD_LETTERS).read_text().splitlines()]
-
-
-def files(directory: Path) -> list[str]:
-    return sorted(path.name for path in directory.iterdir())
-
-
 def shipped(directory: Path, store: MemoryStore) -> Shipment:
     shipper = Shipper(directory, store)
     shipment = shipper.run_once()
     shipper.close()
     return shipment
-
-
-@pytest.fixture
-def outbox(tmp_path: Path) -> Outbox:
-    return Outbox(tmp_path / "outbox")
 
 
 def test_a_dead_letter_is_sent_again_as_it_was_first(outbox: Outbox) -> None:

@@ -2,38 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from faults import in_child, stored
-from sagatrace.event import TraceEvent, new_event
+from outboxes import event, files, letters
 from sagatrace.outbox import ACTIVE, Outbox, seal, sealed_segments
 from sagatrace.shipper.dead_letters import DEAD_LETTERS
 from sagatrace.shipper.shipper import Shipment, Shipper
 from sagatrace.stores.memory import MemoryStore
-
-
-def event(name: str) -> TraceEvent:
-    return new_event(id=name, trace_id="T", span_id="S", event_type="ai:decision")
-
-
-@pytest.fixture
-def outbox(tmp_path: Path) -> Outbox:
-    return Outbox(tmp_path / "outbox")
-
-
-def letters(directory: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (directory / DEAD_LETTERS).read_text().splitlines()]
-
-
-def files(directory: Path) -> list[str]:
-    return sorted(path.name for path in directory.iterdir())
 
 
 def test_a_full_disk_is_emptied_and_its_silence_told_once(outbox: Outbox, caplog: pytest.LogCaptureFixture) -> None:

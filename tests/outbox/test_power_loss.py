@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from outboxes import event
 from sagatrace import TraceContext, Tracer
 from sagatrace.errors import SettingsError
-from sagatrace.event import TraceEvent, new_event
 from sagatrace.outbox import ACTIVE, Outbox, seal, sealed_segments
 from sagatrace.settings import Settings
 from sagatrace.shipper.__main__ import main
@@ -24,10 +24,6 @@ from sagatrace.stores.sqlite import SqliteStore
 from sagatrace_tui.commands.ship import ship
 
 NORMAL, FULL = 1, 2
-
-
-def event(name: str) -> TraceEvent:
-    return new_event(id=name, trace_id="T", span_id="S", event_type="ai:decision")
 
 
 @pytest.fixture

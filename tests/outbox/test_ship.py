@@ -3,64 +3,26 @@
 from __future__ import annotations
 
 import itertools
-import json
 import logging
 import stat
 import threading
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from faults import FaultyStore
+from outboxes import event, files, following, letters, willing
 from sagatrace import TraceContext, Tracer
-from sagatrace.errors import ShipperRunningError, StoreError, StoreUnavailableError
-from sagatrace.event import TraceEvent, encode_event, new_event
-from sagatrace.outbox import ACTIVE, Outbox, seal, sealed_segments
-from sagatrace.shipper.dead_letters import DEAD_LETTERS
-from sagatrace.shipper.shipper import Shipment, Shipper
+from sagatrace.errors import StoreError, StoreUnavailableError
+from sagatrace.event import TraceEvent
+from sagatrace.outbox import Outbox, seal, sealed_segments
+from sagatrace.shipper.shipper import Shipper
 from sagatrace.shipper.status import describe_outbox
-from sagatrace.stores import AppendError, RefusedEvent
+from sagatrace.stores import AppendError
 from sagatrace.stores.memory import MemoryStore
-
-
-def event(name: str, trace_id: str = "T", timestamp: str | None = None) -> TraceEvent:
-    return new_event(id=name, trace_id=trace_id, span_id="S", event_type="ai:decision", timestamp=timestamp)
-
-
-def willing(_: list[TraceEvent]) -> Exception | None:
-    return None
-
-
-def letters(directory: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (directory / DEAD_LETTERS).read_text().splitlines()]
-
-
-def files(directory: Path) -> list[str]:
-    return sorted(path.name for path in directory.iterdir())
-
-
-@pytest.fixture
-def outbox(tmp_path: Path) -> Outbox:
-    return Outbox(tmp_path / "outbox")
-
-
-@contextmanager
-def following(shipper: Shipper, *, while_used: bool = False) -> Iterator[threading.Event]:
-    stop = threading.Event()
-    thread = threading.Thread(target=shipper.follow, args=(stop,), kwargs={"while_used": while_used})
-    thread.start()
-    try:
-        yield stop
-    finally:
-        stop.set()
-        thread.join(60)
-        shipper.close()
-        assert not thread.is_alive()
 
 
 def test_what_waits_is_delivered_in_batches_of_one_trace_and_removed(outbox: Outbox) -> None:
@@ -168,129 +130,6 @@ def test_a_part_that_has_to_wait_is_sent_again_alone(outbox: Outbox, until: Call
     assert [[one.id for one in events] for _, events in store.calls] == [["e1", "e2", "e3"], ["e2"]]
 
 
-def test_a_refused_event_is_set_aside_with_its_reason_and_the_rest_goes_on(
-    outbox: Outbox, caplog: pytest.LogCaptureFixture
-) -> None:
-    store = FaultyStore(willing)
-
-    def plan(events: list[TraceEvent]) -> Exception | None:
-        bad = [one for one in events if one.id == "bad"]
-        if not bad:
-            return None
-        MemoryStore.append(store, [one for one in events if one.id != "bad"])
-        refused = [RefusedEvent(one, "its id holds a tab") for one in bad]
-        return AppendError("1 refused", new=len(events) - 1, refused=refused)
-
-    store.plan = plan
-    outbox.append([event("e1"), event("bad"), event("e2"), event("e3", "U")])
-    shipper = Shipper(outbox.directory, store)
-    shipment = shipper.run_once()
-    shipper.close()
-    assert (shipment.delivered, shipment.set_aside, shipment.fault) == (3, 1, None)
-    assert (store.ids("T"), store.ids("U")) == (["e1", "e2"], ["e3"])
-    (letter,) = letters(outbox.directory)
-    assert (letter["event"]["id"], letter["reason"]) == ("bad", "its id holds a tab")
-    assert stat.S_IMODE((outbox.directory / DEAD_LETTERS).stat().st_mode) == 0o600
-    assert "event bad of trace T is set aside" in caplog.text
-    assert files(outbox.directory) == [DEAD_LETTERS, "shipper.lock"]
-
-
-def test_an_event_that_breaks_the_store_s_own_code_holds_up_nobody(outbox: Outbox, until: Callable[..., Any]) -> None:
-    store = FaultyStore(lambda events: KeyError("_rid") if any(one.id == "bad" for one in events) else None)
-    outbox.append([event("e1"), event("bad"), event("e2"), event("e3", "U")])
-    with following(Shipper(outbox.directory, store)):
-        until(lambda: store.ids("T") == ["e1", "e2"] and store.ids("U") == ["e3"], "the neighbours")
-        until(lambda: describe_outbox(outbox.directory).dead_letters == 1, "the letter")
-    assert letters(outbox.directory)[0]["reason"] == "KeyError: '_rid'"
-    assert sum(any(one.id == "bad" for one in events) for _, events in store.calls) == 5  # in its batch, then alone
-
-
-def test_lines_that_are_no_events_are_set_aside_and_their_neighbours_delivered(outbox: Outbox) -> None:
-    outbox.append([event("e1")])
-    with (outbox.directory / ACTIVE).open("ab") as file:
-        file.write(b'\n{"event":{"id":"torn","trace_id"')  # a writer killed in the middle of its write
-    outbox.append([event("e2")])
-    with (outbox.directory / ACTIVE).open("ab") as file:
-        file.write(b"\xff\x00\n\n[]\n" + b"[" * 5000 + b"\n")
-        line = encode_event(event("e3")).replace(b'"timestamp":"2', b'"timestamp":"x')
-        file.write(b'{"event":' + line + b"}\n")
-    outbox.append([event("e4")])
-    store = MemoryStore()
-    shipper = Shipper(outbox.directory, store)
-    shipment = shipper.run_once()
-    shipper.close()
-    assert (shipment.delivered, shipment.set_aside) == (3, 4)
-    assert sorted(one.id for one in store.fetch_trace("T").events) == ["e1", "e2", "e4"]
-    assert [letter["text"][:8] for letter in letters(outbox.directory)] == [
-        "\\xff\x00",
-        "[]",
-        "[[[[[[[[",
-        '{"event"',
-    ]
-    assert files(outbox.directory) == [DEAD_LETTERS, "shipper.lock"]
-
-
-def test_a_last_line_without_its_end_is_given_time_to_get_one(outbox: Outbox, until: Callable[..., Any]) -> None:
-    """A long line is in the file piece by piece while it is written: half of it is no reason to set it aside."""
-    line = b'{"event":' + encode_event(event("e2")) + b"}\n"
-    outbox.append([event("e1")])
-    store = FaultyStore(willing)
-    with (outbox.directory / ACTIVE).open("ab", buffering=0) as file:
-        file.write(line[:40])
-        with following(Shipper(outbox.directory, store)):
-            until(lambda: store.ids("T") == ["e1"], "the whole line")
-            file.write(line[40:])
-            until(lambda: store.ids("T") == ["e1", "e2"], "the line that was finished")
-    assert files(outbox.directory) == ["shipper.lock"]
-
-
-def test_a_last_line_that_stays_cut_is_counted_in_the_log_and_no_dead_letter(
-    outbox: Outbox, until: Callable[..., Any], caplog: pytest.LogCaptureFixture
-) -> None:
-    """Its writer was killed in the middle of its write, and never heard that the event is kept."""
-    outbox.append([event("e1")])
-    with (outbox.directory / ACTIVE).open("ab") as file:
-        file.write(b'\n{"event":{"id":"torn"')
-    store = MemoryStore()
-    with caplog.at_level(logging.INFO, "sagatrace.shipper"), following(Shipper(outbox.directory, store)):
-        until(lambda: files(outbox.directory) == ["shipper.lock"], "the end of the segment")
-    assert len(store.fetch_trace("T").events) == 1
-    assert [record.getMessage().split(": ")[0] for record in caplog.records] == ["1 unfinished lines skipped"]
-
-
-def test_a_line_cut_anywhere_and_followed_by_another_is_no_dead_letter(
-    outbox: Outbox, caplog: pytest.LogCaptureFixture
-) -> None:
-    data = {"text": "é😀\n\x1b", "numbers": [-1.5e-10, 0, 12345678901234567890], "rest": [True, False, None, {}]}
-    whole = new_event(id="cut", trace_id="T", span_id="S", event_type="x", data=data, tags=["a", "b"])
-    line = b'{"replace":true,"event":' + encode_event(whole) + b"}"
-    escaped = line.replace("é😀".encode(), b"\\u00e9\\ud83d\\ude00")
-    for one in (line, escaped):
-        outbox.append([whole], replace=True)
-        with (outbox.directory / ACTIVE).open("ab") as file:
-            file.writelines(b"\n" + one[:size] + b"\n" for size in range(1, len(one)))
-    store = MemoryStore()
-    shipper = Shipper(outbox.directory, store)
-    with caplog.at_level(logging.INFO, "sagatrace.shipper"):
-        assert shipper.run_once() == Shipment(2, 0)
-    shipper.close()
-    assert [record.getMessage().split(": ")[0] for record in caplog.records] == [
-        f"{len(line) + len(escaped) - 2} unfinished lines skipped"
-    ]
-
-
-def test_only_one_works_at_a_time_and_the_next_takes_over(outbox: Outbox, until: Callable[..., Any]) -> None:
-    store = FaultyStore(willing)
-    with following(Shipper(outbox.directory, store)):
-        until(lambda: describe_outbox(outbox.directory).shipper, "a shipper")
-        other = Shipper(outbox.directory, store)
-        with pytest.raises(ShipperRunningError, match="another shipper delivers"):
-            other.run_once()
-    outbox.append([event("e1")])
-    assert other.run_once().delivered == 1
-    other.close()
-
-
 def test_a_slow_store_slows_neither_the_emitter_nor_one_trace_by_another(
     outbox: Outbox, until: Callable[..., Any]
 ) -> None:
@@ -336,83 +175,6 @@ def test_memory_stays_bounded_however_much_waits(outbox: Outbox) -> None:
     assert shipper.run_once().delivered == 5000
     shipper.close()
     assert (held["calls"], peak) == (5, 1000)
-
-
-def test_no_dead_letter_ever_goes_however_many_there_are(outbox: Outbox) -> None:
-    path = outbox.directory / DEAD_LETTERS
-    for number in range(3):
-        outbox.append([event(f"e{number}")])
-        with (outbox.directory / ACTIVE).open("ab") as file:
-            file.write(b"nonsense\n")
-        with path.open("ab") as file:
-            file.write(b'{"text":"%s"}\n' % (b"x" * (17 << 20)))
-        shipper = Shipper(outbox.directory, MemoryStore())
-        assert shipper.run_once() == Shipment(1, 1)
-        shipper.close()
-    assert describe_outbox(outbox.directory).dead_letters == 6
-
-
-def test_told_to_stop_it_delivers_what_is_left_within_its_grace(outbox: Outbox) -> None:
-    store = FaultyStore(willing, delay=0.05)
-    for number in range(40):
-        outbox.append([event(f"e{number}", f"T{number}")])
-    stop = threading.Event()
-    stop.set()
-    shipper = Shipper(outbox.directory, store, parallel=1, grace=30)
-    shipper.follow(stop)
-    shipper.close()
-    assert shipper.delivered == 40
-
-
-def test_told_to_stop_it_does_not_wait_for_a_store_that_is_down_longer_than_its_grace(outbox: Outbox) -> None:
-    store = FaultyStore(lambda _: StoreError("down"))
-    outbox.append([event("e1")])
-    stop = threading.Event()
-    stop.set()
-    shipper = Shipper(outbox.directory, store, grace=0.5)
-    began = time.monotonic()
-    shipper.follow(stop)
-    shipper.close()
-    assert 0.4 < time.monotonic() - began < 30
-    assert len(store.calls) >= 2
-    assert describe_outbox(outbox.directory).segments == 1
-
-
-def test_it_leaves_when_its_directory_is_gone(outbox: Outbox, until: Callable[..., Any]) -> None:
-    shipper = Shipper(outbox.directory, MemoryStore())
-    thread = threading.Thread(target=shipper.follow, args=(threading.Event(),))
-    thread.start()
-    until(lambda: describe_outbox(outbox.directory).shipper, "a shipper")
-    (outbox.directory / "shipper.lock").unlink()
-    outbox.directory.rmdir()
-    thread.join(60)
-    shipper.close()
-    assert not thread.is_alive()
-    assert not outbox.directory.exists()
-
-
-def test_it_delivers_no_outbox_that_took_the_place_of_its_own(outbox: Outbox) -> None:
-    """A shipper of its own delivers that one, perhaps at this moment."""
-
-    def plan(events: list[TraceEvent]) -> None:
-        outbox.directory.rename(outbox.directory.with_name("removed"))
-        outbox.append([event("e2")])
-
-    outbox.append([event("e1")])
-    store = FaultyStore(plan)
-    shipper = Shipper(outbox.directory, store)
-    shipper.run_once()
-    shipper.close()
-    assert store.ids("T") == ["e1"]
-    assert files(outbox.directory) == [ACTIVE]
-
-
-def test_an_outbox_that_was_removed_is_not_made_anew_for_nobody(tmp_path: Path) -> None:
-    """A worker that ends at once may take its directory along before the shipper it started is up."""
-    shipper = Shipper(tmp_path / "gone", MemoryStore())
-    shipper.follow(threading.Event(), while_used=True)
-    shipper.close()
-    assert not (tmp_path / "gone").exists()
 
 
 def test_an_outbox_is_described_without_changing_it(outbox: Outbox) -> None:

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from outboxes import event
 from sagatrace import TraceContext, Tracer
 from sagatrace.errors import OutboxFullError
-from sagatrace.event import TraceEvent, encode_event, new_event
+from sagatrace.event import encode_event, new_event
 from sagatrace.outbox import ACTIVE, REFUSED, Outbox, seal, sealed_segments
 from sagatrace.shipper.dead_letters import DEAD_LETTERS, DeadLetters
 from sagatrace.shipper.launcher import SHIPPER_LOG, ShipperKeeper
@@ -23,10 +24,6 @@ from sagatrace.stores.memory import MemoryStore
 
 GIGABYTE = 1 << 30
 SEALED = "sealed-00000000000000000001-1-aa.jsonl"
-
-
-def event(name: str) -> TraceEvent:
-    return new_event(id=name, trace_id="T", span_id="S", event_type="ai:decision")
 
 
 def fifo(path: Path) -> None:

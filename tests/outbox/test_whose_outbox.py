@@ -9,25 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from outboxes import event, files
 from sagatrace.errors import SagatraceError
-from sagatrace.event import TraceEvent, new_event
 from sagatrace.outbox import ACTIVE, Outbox
 from sagatrace.shipper.launcher import ShipperKeeper
 from sagatrace.shipper.shipper import Shipper
 from sagatrace.stores.memory import MemoryStore
-
-
-def event(name: str) -> TraceEvent:
-    return new_event(id=name, trace_id="T", span_id="S", event_type="ai:decision")
-
-
-@pytest.fixture
-def outbox(tmp_path: Path) -> Outbox:
-    return Outbox(tmp_path / "outbox")
-
-
-def files(directory: Path) -> list[str]:
-    return sorted(path.name for path in directory.iterdir())
 
 
 @pytest.fixture
