@@ -41,10 +41,8 @@ class Branches:
     def __init__(self, index: SpanIndex, failures: Failures) -> None:
         self._index, self._tree, self._spans, self._failures = index, index.tree, index.spans, failures
         self._live = frozenset(failures.live) if index.has_undoing else frozenset()
-        self._of: dict[str, _Branch] = {}  # per compensation that began, the branch that it cleans up
-        if index.recovered or index.again or (index.has_undoing and failures.recovered):
-            branches = {one: self._branch_of(one) for one in index.begun | index.unwound}
-            self._of = {one: branch for one, branch in branches.items() if branch is not None}
+        found = ((one, self._branch_of(one)) for one in index.begun | index.unwound)
+        self._of = {one: branch for one, branch in found if branch is not None}  # what each compensation cleans up
         self._attempts = {branch for branch in self._of.values() if branch.until is not None}
 
     def outside(self) -> list[str]:

@@ -127,7 +127,6 @@ class SpanIndex:
         self.halted: set[str] = set()  # stopped or canceled
         self.open: set[str] = set()
         self.recovered: set[str] = set()  # succeeded after an attempt that failed
-        self.again: set[str] = set()  # running, and not in the first attempt
         self.irregular: set[str] = set()
         self.declared: set[str] = set()  # steps that declare a compensation
         self.undoing: set[str] = set()  # compensations, and spans that group them
@@ -178,8 +177,6 @@ class SpanIndex:
             self.open.add(span_id)
             if (due := span.due_at) is not None:
                 (self.retries_due if span.has_begun else self.starts_due)[span_id] = due
-            if status == "running" and span.was_retried:
-                self.again.add(span_id)
         elif status == "success" and (span.state.irregular or span.state.retried):
             self.recovered.update(span_id for attempt in span.attempts if attempt.failed)
         if span.state.irregular:
