@@ -56,7 +56,7 @@ def test_the_seed_s_example_imports_and_shows_its_tree(cli: Cli) -> None:
     ]
     status, out, _ = cli("list")
     assert status == 0
-    assert out.splitlines()[1].split()[:5] == ["⚠", "rollback", "incomplete", "T1", "workflow"]
+    assert out.splitlines()[1].split()[:5] == ["⚠", "rollback", "incomplete", "T1", "loan-approval"]
 
 
 def test_importing_again_changes_nothing(cli: Cli) -> None:

@@ -142,12 +142,12 @@ async def test_80_columns_hold_the_whole_verdict_and_when_it_was() -> None:
         await until(pilot, lambda: "at 10:00:00Z" in head(), "when it was")
 
 
-async def test_the_header_keeps_the_end_of_a_dotted_name() -> None:
+async def test_the_header_names_the_function_of_a_job_without_its_package() -> None:
     job = {"job_name": "acme.loans.sagas.origination.workflows.loan_saga.approve_loan"}
     app = opened([event("T7", "wf", "job:started", 0, data=job), event("T7", "wf", "job:failed", 1, data=job)])
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "CAUSE" in screen_text(app), "the tree")
-        assert screen_text(app).splitlines()[0].split()[2] == "…sagas.origination.workflows.loan_saga.approve_loan"
+        assert screen_text(app).splitlines()[0].split()[2] == "approve_loan"
 
 
 async def test_the_error_is_in_sight_on_a_small_terminal() -> None:

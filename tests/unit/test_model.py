@@ -6,6 +6,7 @@ import random
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -52,6 +53,33 @@ def test_the_seed_s_own_example() -> None:
     assert (trace.spans["S7"].kind, trace.spans["S7"].original_span_id) == ("compensation", "S2")
     assert (trace.status, trace.error_count, trace.event_count) == ("failed", 1, 7)
     assert trace.duration == 5_100_000
+
+
+@pytest.mark.parametrize(
+    ("spans", "name"),
+    [
+        ([("W", "workflow:order:started", None, {"workflow_id": "book-trip"})], "book-trip"),
+        ([("W", "workflow:order v1.2:started", None, {})], "workflow:order v1.2"),
+        ([("J", "job:started", None, {"job_name": "acme.loans.approve"})], "approve"),
+        (
+            [("J", "job:started", None, {"job_name": "approve"}), ("W", "workflow:loan:started", "J", {})],
+            "workflow:loan",
+        ),
+        (
+            [
+                ("J", "job:started", None, {"job_name": "acme.approve"}),
+                ("W", "workflow:loan:started", "J", {}),
+                ("W", "workflow:loan:completed", "J", {"workflow_id": "loan-approval"}),
+            ],
+            "loan-approval",
+        ),
+        ([("J", "job:started", None, {"job_name": "acme.approve", "workflow_id": {"odd": 1}})], '{"odd":1}'),
+        ([], ""),
+    ],
+)
+def test_a_trace_is_named_after_its_saga(spans: list[tuple[str, str, str | None, dict[str, Any]]], name: str) -> None:
+    events = [event(n, one, kind, parent, data=data) for n, (one, kind, parent, data) in enumerate(spans)]
+    assert trace_of(*events).name == name
 
 
 def test_a_retried_job_is_one_span_with_its_attempts() -> None:

@@ -60,7 +60,7 @@ def test_a_saga_that_goes_well_is_its_steps(store: MemoryStore) -> None:
     assert buy(store, shop) == 40
     assert shop.calls == ["charge", "reserve", "mail", "ship"]
     trace = read(store)
-    assert (trace.verdict, trace.name) == ("succeeded", "workflow:order")
+    assert (trace.verdict, trace.name) == ("succeeded", "order")
     assert [trace.spans[one].name for one in trace.children[trace.roots[0]]] == [
         "step:charge",
         "step:reserve",

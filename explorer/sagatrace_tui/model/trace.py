@@ -18,6 +18,7 @@ from sagatrace_tui.model.anomaly_checks import event_anomalies, never_ended, spa
 from sagatrace_tui.model.answers import Anomaly, Compensation, NeverRan, Role, Standing, TraceStatus, Verdict
 from sagatrace_tui.model.branches import Branches
 from sagatrace_tui.model.compensation import Steps, StepState, in_order_of_end
+from sagatrace_tui.model.event_data import text_of
 from sagatrace_tui.model.failures import Failures
 from sagatrace_tui.model.fold import fold_events
 from sagatrace_tui.model.rollback_checks import RollbackChecks
@@ -65,8 +66,7 @@ class Trace:
     """One trace as of `now`. Times are microseconds since 1970.
 
     `children` holds, per span id, the ids of its children in start order; under a missing parent, its orphans. `roots`
-    are the spans at the top: true roots, and those cut out of a cycle. `root` is the earliest that is not a point, and
-    `name` its name.
+    are the spans at the top: true roots, and those cut out of a cycle. `root` is the earliest that is not a point.
     `started_at` and `last_at` are the times of the first and of the latest event. `ended_at` is None while the trace
     runs and where its end is unknown. `cause` is the span it failed at; where nothing failed, the one it was stopped or
     canceled at. `undone` counts the steps that were undone, and those that were to be. `walk` yields every span once,
@@ -94,7 +94,6 @@ class Trace:
         self.duration = None if self.started_at is None or self.last_at is None else self.last_at - self.started_at
         tops = [self.spans[one] for one in self.roots]
         self.root = next((one for one in tops if one.state.kind != "point"), tops[0] if tops else None)
-        self.name = self.root.name if self.root is not None else ""
         self.undone = self._steps.undone
         self._judge()
         self.ended_at = self.last_at if self.ended and self.verdict != "unknown" else None
@@ -188,6 +187,15 @@ class Trace:
         """Return the nearest compensation at or above a span that names a step; None outside of the undoing."""
         around = self._index.undos_around(span_id)
         return next((one for one in around if self.spans[one].original_span_id is not None), None)
+
+    @cached_property
+    def name(self) -> str:
+        """The name of its saga: `data.workflow_id`, else its span's; of a job the function without its package."""
+        if self.root is None:
+            return ""
+        saga = self.spans[self._sagas.saga_span_of(self.root.span_id) or self.root.span_id]
+        function = saga.name.rpartition(".")[2] if saga.state.kind == "job" else saga.name
+        return text_of(saga.data.get("workflow_id")) or function
 
     @cached_property
     def failure_path(self) -> tuple[str, ...]:

@@ -65,7 +65,8 @@ class _Text:
         yield from self._section("Never ran", [self._never_ran(one) for one in trace.never_ran])
         yield from self._section("Compensation", [self._row(row) for row in trace.compensations])
         yield from self._section("Still standing", [self._stands(one) for one in trace.still_standing])
-        yield from self._section("Anomalies", [self._anomaly(one.kind, one.detail) for one in trace.anomalies])
+        anomalies = [f"{one.kind}: {clipped(one.detail, _MAX_DETAIL)}" for one in trace.anomalies]
+        yield from self._section("Anomalies", list(map(self._plain, anomalies)))
 
     def _times(self) -> Iterator[str]:
         trace = self._trace
@@ -158,9 +159,6 @@ class _Text:
             self._reason = row.reason
             parts.append(f"because {self._plain(one_line(row.reason, _MAX_ERROR))}")
         return ", ".join(parts)
-
-    def _anomaly(self, kind: str, detail: str) -> str:
-        return f"{self._plain(kind)}: {self._plain(clipped(detail, _MAX_DETAIL))}"
 
     def _section(self, title: str, entries: list[str], count: int = 0) -> Iterator[str]:
         """Yield a list under its title; `count` is the number of entries if not all of them are given."""

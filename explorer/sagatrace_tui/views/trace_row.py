@@ -21,7 +21,6 @@ class TraceRow:
     duration: int | None = None
     span_count: int = 0
     error_count: int = 0
-    anomaly_count: int = 0
 
     @property
     def is_running(self) -> bool:
@@ -46,5 +45,4 @@ def trace_row(trace: Trace, latest: int) -> TraceRow:
         duration=trace.duration,
         span_count=len(trace.spans),
         error_count=trace.error_count,
-        anomaly_count=len(trace.anomalies),
     )

@@ -20,7 +20,6 @@ from sagatrace_tui.labels import (
     plural,
     short,
     short_middle,
-    short_name,
     when,
 )
 from sagatrace_tui.model import Trace
@@ -96,8 +95,7 @@ class TraceHeader(Widget):
 def _title(trace: Trace, width: int) -> Content:
     verdict = " ".join(VERDICTS[trace.verdict])
     room = width - cell_len(verdict) - 4
-    widest = max(6, room - 14)
-    name = short(short_name(inert(trace.name, 200), widest) or "(no spans)", widest)
+    name = short(inert(trace.name, 200) or "(no spans)", max(6, room - 14))
     trace_id = short_middle(inert(trace.trace_id), max(0, room - cell_len(name)))
     return Content.assemble(
         (verdict, f"{TONES[VERDICT_TONES[trace.verdict]]} bold"),

@@ -11,7 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.reactive import reactive
 
-from sagatrace_tui.labels import clock_of_day, duration, inert, short, short_middle, short_name, verdict_words, when
+from sagatrace_tui.labels import clock_of_day, duration, inert, short, short_middle, verdict_words, when
 from sagatrace_tui.model import Verdict
 from sagatrace_tui.theme import VERDICT_TONES
 from sagatrace_tui.views.trace_row import TraceRow
@@ -129,8 +129,6 @@ class TraceList(Rows):
             text, tone = column.part(self.rows[index], self.now)
             if column.part is _id:
                 text = short_middle(text, column.width)
-            elif column.part is _name:
-                text = short_name(text, column.width)
             parts.append((_cell(short(text, column.width), column), tone))
         return parts
 
