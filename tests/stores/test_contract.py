@@ -11,7 +11,7 @@ import pytest
 from cosmos_server import CosmosAccount
 from sagatrace.errors import SearchError
 from sagatrace.event import TraceEvent, new_event
-from sagatrace.stores import DataIs, EventStore, Search, TellsChanges, TraceHit, data_condition, open_store
+from sagatrace.stores import DataIs, EventStore, Search, TellsChanges, TraceHit, data_condition, fetch_many, open_store
 
 
 @pytest.fixture(params=["memory", "sqlite", "cosmos", "cosmos-tls"])
@@ -51,6 +51,19 @@ def test_events_come_back_as_they_went_in(store: EventStore) -> None:
     assert found.malformed == ()
     assert found.cost.queries == 1
     assert found.cost.milliseconds > 0
+
+
+def test_many_traces_come_in_the_order_asked_for_each_once_and_whole(store: EventStore) -> None:
+    for n in range(7):
+        store.append([event(f"T{n}", second) for second in range(n + 1)])
+    wanted = ["T3", "gone", "T0", "T6"]
+    found = list(fetch_many(store, wanted))
+    assert [one.trace_id for one in found] == wanted
+    for one in found:
+        alone = store.fetch_trace(one.trace_id)
+        assert sorted(one.events, key=lambda event: event.id) == sorted(alone.events, key=lambda event: event.id)
+    assert [len(one.events) for one in found] == [4, 0, 1, 7]
+    assert list(fetch_many(store, [])) == []
 
 
 def test_an_id_already_there_is_kept_and_not_counted_again(store: EventStore) -> None:

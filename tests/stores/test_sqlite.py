@@ -364,3 +364,12 @@ def test_a_document_that_is_no_event_is_kept_aside(tmp_path: Path) -> None:
     assert len(found.events) == 1
     assert [(bad.document_id, bad.excerpt) for bad in found.malformed] == [("bad", '{"id":7}')]
     assert "id" in found.malformed[0].fault
+
+
+def test_a_few_hundred_traces_are_one_query(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "traces.db")
+    store.append([new_event(trace_id=f"T{n}", span_id="S", event_type="x") for n in range(450)])
+    found = list(store.fetch_traces([f"T{n}" for n in range(450)]))
+    assert [len(one.events) for one in found] == [1] * 450
+    assert sum(one.cost.queries for one in found) == 3
+    store.close()

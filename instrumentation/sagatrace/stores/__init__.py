@@ -7,7 +7,7 @@ memory:                                          gone with the process; for test
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -15,7 +15,7 @@ from typing import Protocol, runtime_checkable
 from sagatrace.errors import EventError, StoreError, StoreUnavailableError
 from sagatrace.event import TraceEvent
 from sagatrace.settings import masked
-from sagatrace.stores.changes import Arrived, Changes, TellsChanges
+from sagatrace.stores.changes import Arrived, Changes, ReadsMany, TellsChanges
 from sagatrace.stores.codec import decode_event, decode_events
 from sagatrace.stores.search import DataIs, Search, TraceHit, data_condition
 
@@ -28,6 +28,7 @@ __all__ = [
     "FetchedTrace",
     "Malformed",
     "ReadCost",
+    "ReadsMany",
     "RefusedEvent",
     "Search",
     "TellsChanges",
@@ -35,6 +36,7 @@ __all__ = [
     "TraceHits",
     "data_condition",
     "decode_documents",
+    "fetch_many",
     "open_store",
 ]
 
@@ -175,6 +177,14 @@ def open_store(url: str, *, read_only: bool = False, max_wait: float = 5.0, dura
     raise StoreError(
         f"unknown store URL {masked(url)!r}: use sqlite:///PATH, cosmos://HOST/DATABASE/CONTAINER or memory:{hint}"
     )
+
+
+def fetch_many(store: EventStore, trace_ids: Sequence[str]) -> Iterator[FetchedTrace]:
+    """Yield these traces in the order given: many in one query where the store can, else one by one."""
+    if isinstance(store, ReadsMany):
+        yield from store.fetch_traces(trace_ids)
+    else:
+        yield from map(store.fetch_trace, trace_ids)
 
 
 def decode_documents(documents: Iterable[tuple[str, bytes]]) -> tuple[list[TraceEvent], list[Malformed]]:

@@ -1,19 +1,19 @@
-"""What a store can tell of what is new: asked for by whoever follows a trace, so that it need not be read whole again.
+"""What a store may be able to do beside the rest: say what is new, and read many traces at once.
 
-A store may do without; whoever follows it then reads traces whole.
+Readers do without where a store does: they read traces whole, and one by one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
     from sagatrace.event import TraceEvent
-    from sagatrace.stores import Malformed, ReadCost
+    from sagatrace.stores import FetchedTrace, Malformed, ReadCost
 
-__all__ = ["Arrived", "Changes", "TellsChanges"]
+__all__ = ["Arrived", "Changes", "ReadsMany", "TellsChanges"]
 
 Arrived: TypeAlias = Callable[[int], object]
 """Told how many documents of a trace have come so far, by a store that reads it in parts; what it raises ends that."""
@@ -55,4 +55,16 @@ class TellsChanges(Protocol):
 
     def fetch_all_since(self, cursor: str | None, limit: int) -> Changes:
         """What is new of all traces, oldest first, about `limit` events; without a cursor nothing, and one of now."""
+        ...
+
+
+@runtime_checkable
+class ReadsMany(Protocol):
+    """A store that reads many traces in one query. Safe from several threads; raises StoreError."""
+
+    def fetch_traces(self, trace_ids: Sequence[str]) -> Iterator[FetchedTrace]:
+        """Yield these traces, each once and whole, in the order given; of one that is not stored no events.
+
+        The cost of a query is that of the first trace it brings. The others have none.
+        """
         ...

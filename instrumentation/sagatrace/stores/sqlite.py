@@ -11,7 +11,7 @@ import random
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -53,6 +53,7 @@ _ADVICE: Final = {
 }
 """What to do, by what SQLite says it is."""
 _FAR: Final = 5_000  # rows past a cursor from which on those of one trace are found by its own index
+_MANY: Final = 200  # traces read in one query
 _T = TypeVar("_T")
 
 
@@ -115,6 +116,25 @@ class SqliteStore:
         events, malformed = decode_documents(documents)
         cost = ReadCost(queries=1, milliseconds=(time.perf_counter() - began) * 1000)
         return FetchedTrace(trace_id, tuple(events), tuple(malformed), cost)
+
+    def fetch_traces(self, trace_ids: Sequence[str]) -> Iterator[FetchedTrace]:
+        """Yield these traces, a few hundred in one query."""
+        for start in range(0, len(trace_ids), _MANY):
+            yield from self._fetch_part(trace_ids[start : start + _MANY])
+
+    def _fetch_part(self, trace_ids: Sequence[str]) -> Iterator[FetchedTrace]:
+        began = time.perf_counter()
+        places = ",".join("?" * len(trace_ids))
+        query = f"SELECT trace_id, id, CAST(document AS BLOB) FROM event WHERE trace_id IN ({places})"  # noqa: S608 - only ?
+        rows = self._with_connection(lambda connection: connection.execute(query, tuple(trace_ids)).fetchall())
+        cost = ReadCost(queries=1, milliseconds=(time.perf_counter() - began) * 1000)
+        documents: dict[str, list[tuple[str, bytes]]] = {trace_id: [] for trace_id in trace_ids}
+        for trace_id, event_id, document in rows:
+            documents[trace_id].append((event_id, document))
+        for trace_id, found in documents.items():
+            events, malformed = decode_documents(found)
+            yield FetchedTrace(trace_id, tuple(events), tuple(malformed), cost)
+            cost = ReadCost(queries=0, milliseconds=0.0)
 
     def stamp(self) -> str:
         """Differs once anybody has written to the file; costs no query."""
