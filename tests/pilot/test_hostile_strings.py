@@ -10,8 +10,8 @@ import pytest
 from sagas import START, UnreliableStore, event, screen_text, still, until
 from sagatrace.event import TraceEvent, new_event, utc_timestamp
 from sagatrace_tui.app import SagatraceApp
+from sagatrace_tui.incident.trace_row import TraceRow
 from sagatrace_tui.values import value_lines
-from sagatrace_tui.views.trace_row import TraceRow
 from sagatrace_tui.widgets.span_tree import SpanTree
 from sagatrace_tui.widgets.trace_list import TraceList
 

@@ -9,10 +9,10 @@ import pytest
 from textual.app import ComposeResult
 
 from sagas import NOW, screen_text
+from sagatrace_tui.incident.trace_row import TraceRow
 from sagatrace_tui.labels import short_name, verdict_words
 from sagatrace_tui.model import Verdict
 from sagatrace_tui.theme import ThemedApp
-from sagatrace_tui.views.trace_row import TraceRow
 from sagatrace_tui.widgets.trace_list import GAP, TraceList, columns
 
 

@@ -10,11 +10,11 @@ from sagatrace.errors import StoreNotFoundError
 from sagatrace.event import TraceEvent
 from sagatrace.mirror import Mirror
 from sagatrace.stores import EventStore, Search, TellsChanges, TraceHit, data_condition
+from sagatrace_tui.incident.trace_row import TraceRow
 from sagatrace_tui.live.listed_traces import PAGE, ListedTraces
 from sagatrace_tui.live.refresh import AFRESH, LOOK, Clock, Meter, Refresh, error_line, wall_clock
 from sagatrace_tui.live.status import LiveStatus
 from sagatrace_tui.views.query import Query
-from sagatrace_tui.views.trace_row import TraceRow
 
 __all__ = ["OLDER", "ListFeed", "Listing", "as_search"]
 

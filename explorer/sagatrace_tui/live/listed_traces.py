@@ -8,10 +8,10 @@ from typing import Final
 
 from sagatrace.event import TraceEvent
 from sagatrace.stores import EventStore, TraceHit
+from sagatrace_tui.incident.trace_row import TraceRow, trace_row
 from sagatrace_tui.live.partition import Partition, ended_by_silence
 from sagatrace_tui.live.refresh import Clock, Meter
 from sagatrace_tui.model import Trace
-from sagatrace_tui.views.trace_row import TraceRow, trace_row
 
 __all__ = ["PAGE", "ListedTraces"]
 

@@ -11,10 +11,10 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.reactive import reactive
 
+from sagatrace_tui.incident.trace_row import TraceRow
 from sagatrace_tui.labels import clock_of_day, duration, inert, short, short_middle, verdict_words, when
 from sagatrace_tui.model import Verdict
 from sagatrace_tui.theme import VERDICT_TONES
-from sagatrace_tui.views.trace_row import TraceRow
 from sagatrace_tui.widgets.new_rows import NewRows
 from sagatrace_tui.widgets.rows import Part, Rows
 
