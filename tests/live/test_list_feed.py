@@ -10,10 +10,10 @@ from sagas import NOW, UnreliableStore, event, failed, hearing, orphaned, runnin
 from sagatrace.errors import StoreError
 from sagatrace.stores import Search, TraceHits
 from sagatrace.stores.memory import MemoryStore
+from sagatrace_tui.incident.query import parse_query
 from sagatrace_tui.live import AFRESH, LOOK, OLDER, ListFeed, Listing
 from sagatrace_tui.live.partition import Partition
 from sagatrace_tui.model import Trace
-from sagatrace_tui.views.query import parse_query
 
 NOW_TOO = frozenset({LOOK})
 KINDS = (succeeded, failed, running, orphaned)

@@ -21,7 +21,7 @@ def modules_after(statement: str) -> set[str]:
         ("import sagatrace.rq", {"azure", "textual", "rich", "sagatrace_tui"}),
         ("import sagatrace_tui.cli", {"textual", "rich", "azure", "rq", "redis"}),
         ("import sagatrace_tui.model", {"textual", "rich", "click", "rq", "redis", "azure", "sqlite3"}),
-        ("import sagatrace_tui.views.query", {"textual", "rich", "click", "rq", "redis", "azure", "sqlite3"}),
+        ("import sagatrace_tui.incident.query", {"textual", "rich", "click", "rq", "redis", "azure", "sqlite3"}),
     ],
 )
 def test_an_import_brings_only_what_it_needs(statement: str, absent: set[str]) -> None:

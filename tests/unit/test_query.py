@@ -7,12 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sagatrace.stores import DataIs
+from sagatrace_tui.incident.conditions import Condition
+from sagatrace_tui.incident.query import KEYS, Moment, Query, QueryError, completions, parse_query
 from sagatrace_tui.labels import VERDICTS
 from sagatrace_tui.live import as_search
 from sagatrace_tui.model import Verdict
-from sagatrace_tui.views.query import KEYS, Moment, Query, QueryError, completions, parse_query
 
 HOUR = 3_600_000_000
+INCOMPLETE = Condition("status", ("rollback_incomplete",))
 
 
 def test_the_whole_of_it() -> None:
@@ -23,7 +25,7 @@ def test_the_whole_of_it() -> None:
         tag="ai",
         error="insufficient funds",
         since=Moment(2 * HOUR, ago=True),
-        trace_prefix="T-17",
+        word="T-17",
         data=("loan_id=L123",),
     )
     search = as_search(query, now=10 * HOUR, limit=50)
@@ -35,9 +37,12 @@ def test_the_whole_of_it() -> None:
     ("text", "expected"),
     [
         ("", Query()),
-        ("status:rollback-incomplete", Query(verdict="rollback_incomplete")),
-        ('status:"rollback missing" since:2h', Query(verdict="rollback_missing", since=Moment(2 * HOUR, ago=True))),
-        ("status:rollback_incomplete", Query(verdict="rollback_incomplete")),
+        ("status:rollback-incomplete", Query(conditions=(Condition("status", ("rollback_incomplete",)),))),
+        (
+            'status:"rollback missing" since:2h',
+            Query(conditions=(Condition("status", ("rollback_missing",)),), since=Moment(2 * HOUR, ago=True)),
+        ),
+        ("status:rollback_incomplete", Query(conditions=(Condition("status", ("rollback_incomplete",)),))),
         ("type:job:failed", Query(event_type="job:failed")),
         ("type:ai:decision", Query(event_type="ai:decision")),
         ("type:stage:funding", Query(event_type="stage:funding:started")),
@@ -64,7 +69,13 @@ def test_each_condition(text: str, expected: Query) -> None:
         ("status:", 0, 7, "status: needs a value"),
         ("a=", 0, 2, "write key=value"),
         ("tag:a tag:b", 6, 11, "tag: is given twice"),
-        ("one two", 4, 7, "a trace id is given twice"),
+        ("one two", 4, 7, "a trace id or name is given twice"),
+        ("took:5s", 0, 7, "'5s' is not a comparison: write >5s, <=200ms, >2m"),
+        ("a=b spans:>many", 4, 15, "'>many' is not a comparison"),
+        ("status:failed,lost", 0, 18, "unknown status 'lost'"),
+        ("-since:2h", 0, 9, "since: cannot be negated: until: is its opposite"),
+        ("-new", 0, 4, "new cannot be negated"),
+        ("-tag:", 0, 5, "tag: needs a value"),
     ],
 )
 def test_a_wrong_query_says_where_and_what(text: str, start: int, end: int, said: str) -> None:
@@ -84,7 +95,8 @@ def test_any_text_is_a_query_or_a_fault_inside_it(text: str) -> None:
 
 
 def test_completion_of_keys_and_values() -> None:
-    assert completions("st") == ["status:"]
+    assert completions("st") == ["status:", "standing:"]
+    assert completions("tag:x -sta") == ["-status:", "-standing:"]
     assert completions("tag:x since:") == ["since:2h", "since:30m", "since:7d"]
     assert completions("status:f") == ["status:failed"]
     assert completions("status:failed") == completions("tag:a ") == []
@@ -92,8 +104,46 @@ def test_completion_of_keys_and_values() -> None:
 
 
 @pytest.mark.parametrize("verdict", VERDICTS)
-def test_what_the_list_says_of_a_trace_is_asked_for_in_the_same_words(verdict: Verdict) -> None:
+def test_the_list_s_word_for_a_verdict_asks_for_it(verdict: Verdict) -> None:
     said = VERDICTS[verdict][1]
     for word in (f'"{said}"', said.replace(" ", "-"), verdict):
         query = parse_query(f"status:{word}")
-        assert (query.verdict, query.status) in {(verdict, None), (None, verdict)}
+        asked = Query(status="failed") if verdict == "failed" else Query(conditions=(Condition("status", (verdict,)),))
+        assert query == asked
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("status:failed,rollback-incomplete", ("status", ("failed", "rollback_incomplete"))),
+        ("-status:succeeded", ("status", ("succeeded",), True)),
+        ("name:Book-Trip", ("name", ("book-trip",))),
+        ("-book", ("name", ("book",), True)),
+        ("took:>5s", ("took", (">", "5000000"))),
+        ("took:<=1.5ms", ("took", ("<=", "1500"))),
+        ("took:>2", ("took", (">", "2000000"))),
+        ("spans:>=100", ("spans", (">=", "100"))),
+        ("standing:stage:credit", ("standing", ("stage:credit",))),
+    ],
+)
+def test_conditions_on_whole_traces(text: str, expected: tuple[str, tuple[str, ...]]) -> None:
+    assert parse_query(text) == Query(conditions=(Condition(*expected),))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("host:web-1", Query(data=('host="web-1"',))),
+        ("queue:loans a=b", Query(data=('queue="loans"', "a=b"))),
+        ("-tag:ai", Query(without=(Query(tag="ai"),))),
+        ('-"funds"', Query(without=(Query(error="funds"),))),
+        ("-loan_id=L1", Query(without=(Query(data=("loan_id=L1",)),))),
+        ("-status:failed", Query(without=(Query(status="failed"),))),
+        ("-type:stage:x", Query(without=(Query(event_type="stage:x:started"),))),
+        ("-trace:T1", Query(without=(Query(trace_prefix="T1"),))),
+        ("new", Query(new=True)),
+        ("-", Query(word="-")),
+    ],
+)
+def test_negation_and_short_forms(text: str, expected: Query) -> None:
+    assert parse_query(text) == expected

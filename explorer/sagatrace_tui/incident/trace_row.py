@@ -1,17 +1,69 @@
-"""A trace in one row of a list, without its spans."""
+"""A trace in one row of a list, without its spans: how it stands, why it failed, what still stands."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
-from sagatrace_tui.model import Trace, Verdict
+import msgspec
 
-__all__ = ["TraceRow", "trace_row"]
+from sagatrace_tui.incident.error_text import shape_of
+from sagatrace_tui.model import Span, Trace, Verdict
+from sagatrace_tui.model.standing import reason_of
+from sagatrace_tui.model.text import one_line
+from sagatrace_tui.views.report import error_of
+
+__all__ = ["Failure", "StandingStep", "TraceRow", "reason_text", "trace_row"]
+
+_MOST: Final = 300  # characters that a row keeps of an error, a sentence or a value
+_PATH: Final = 12  # spans that a row keeps of each failure path: half from its beginning, half from its end
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The cause of a failed trace. `at` is when it failed, in microseconds since 1970.
+
+    `group` is what the failed event says it belongs to (`data.group`), `shape` its error without values. Both are
+    empty where there is none.
+    """
+
+    span_id: str
+    step: str
+    error: str
+    error_type: str
+    at: int
+    group: str
+    shape: str
+
+
+@dataclass(frozen=True, slots=True)
+class StandingStep:
+    """A step that still stands. `since` is when it completed, in microseconds since 1970; None if that is unknown.
+
+    `compensation` names what would undo it, if that was declared. `certain` is False where it may have had no effect.
+    `values` are those of the business keys asked for, in their order; empty where the trace has none.
+    """
+
+    trace_id: str
+    saga: str
+    span_id: str
+    step: str
+    compensation: str
+    since: int | None
+    certain: bool
+    code: str
+    reason: str
+    values: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class TraceRow:
-    """One trace of a list. Times are microseconds since 1970; `verdict` is None until the trace has been read."""
+    """One trace of a list. Times are microseconds since 1970; `verdict` is None until the trace has been read.
+
+    `latest` is the time of its last matching event. `steps` counts the steps that are to be undone if it fails.
+    `path` are the names from the root to the cause. `values` are those of the business keys asked for.
+    """
 
     trace_id: str
     latest: int
@@ -21,6 +73,13 @@ class TraceRow:
     duration: int | None = None
     span_count: int = 0
     error_count: int = 0
+    failure: Failure | None = None
+    standing: tuple[StandingStep, ...] = ()
+    steps: int = 0
+    summary: str = ""
+    path: tuple[str, ...] = ()
+    values: tuple[str, ...] = ()
+    matches: bool = True
 
     @property
     def is_running(self) -> bool:
@@ -34,15 +93,106 @@ class TraceRow:
         return self.duration
 
 
-def trace_row(trace: Trace, latest: int) -> TraceRow:
-    """Return the row of a trace; `latest` is the time of its last event, in microseconds since 1970."""
+def trace_row(trace: Trace, latest: int, keys: Sequence[str] = (), *, matches: bool = True) -> TraceRow:
+    """Return the row of a trace.
+
+    Args:
+        trace: The trace.
+        latest: The time of its last matching event, in microseconds since 1970.
+        keys: Business keys, as `order_id` or `customer.id`, whose values the row is to hold.
+        matches: Whether it matches the query that was asked.
+    """
+    values = tuple(value_of(trace, key, ()) for key in keys)
     return TraceRow(
         trace_id=trace.trace_id,
         latest=latest,
         verdict=trace.verdict,
-        name=trace.name,
+        name=one_line(trace.name, _MOST),
         started_at=trace.started_at,
         duration=trace.duration,
         span_count=len(trace.spans),
         error_count=trace.error_count,
+        failure=_failure(trace),
+        standing=tuple(_standing(trace, keys)),
+        steps=trace.undone[1],
+        summary=one_line(trace.summary, 2 * _MOST),
+        path=tuple(_path(trace)),
+        values=values,
+        matches=matches,
     )
+
+
+def reason_text(row: TraceRow) -> str:
+    """Return why a trace failed and how many of its steps still stand, in one line; empty where neither is known."""
+    parts: list[str] = []
+    if (failure := row.failure) is not None:
+        error = ": ".join(filter(None, (failure.error_type, failure.error)))
+        parts.append(f"{failure.step} {error}".rstrip())
+    if row.standing:
+        parts.append(f"{len(row.standing)} of {max(row.steps, len(row.standing))} standing")
+    return " · ".join(parts)
+
+
+def value_of(trace: Trace, key: str, first: Iterable[str]) -> str:
+    """Return the value of a key of `data` as text: of the spans `first`, else of the first span that has it."""
+    path = key.split(".")
+    for span_id in (*first, *trace.spans):
+        if span_id in trace.spans and (found := _at(trace.spans[span_id].data, path)) is not None:
+            text = found if isinstance(found, str) else msgspec.json.encode(found).decode()
+            return one_line(text, _MOST)
+    return ""
+
+
+def _at(data: object, path: Sequence[str]) -> object:
+    for key in path:
+        data = data.get(key) if isinstance(data, Mapping) else None
+    return data
+
+
+def _failure(trace: Trace) -> Failure | None:
+    cause = trace.cause
+    if cause is None:
+        return None
+    error, error_type = error_of(cause) or "", cause.error_type or ""
+    group = cause.data.get("group")
+    return Failure(
+        span_id=cause.span_id,
+        step=_step_name(cause),
+        error=one_line(error, _MOST),
+        error_type=one_line(error_type, _MOST),
+        at=cause.over_at,
+        group=one_line(group, _MOST) if isinstance(group, str) else "",
+        shape=shape_of(error, error_type),
+    )
+
+
+def _standing(trace: Trace, keys: Sequence[str]) -> Iterable[StandingStep]:
+    for one in trace.still_standing:
+        span = trace.spans.get(one.span_id)
+        done = span is not None and not span.is_open
+        yield StandingStep(
+            trace_id=trace.trace_id,
+            saga=one_line(trace.name, _MOST),
+            span_id=one.span_id,
+            step=one_line(one.name, _MOST),
+            compensation=one_line((span.compensation if span is not None else None) or "", _MOST),
+            since=span.over_at if span is not None and done else None,
+            certain=one.certain,
+            code=str(one.code),
+            reason=one_line(reason_of(one, ended=trace.ended), _MOST),
+            values=tuple(value_of(trace, key, (one.span_id,)) for key in keys),
+        )
+
+
+def _path(trace: Trace) -> list[str]:
+    """Return the names of the failure path; of a long one its ends, with a count of what is between."""
+    ids = trace.failure_path
+    half = _PATH // 2
+    names = [_step_name(trace.spans[one]) for one in (ids if len(ids) <= _PATH else (*ids[:half], *ids[-half:]))]
+    return names if len(ids) <= _PATH else [*names[:half], f"{len(ids) - _PATH} more", *names[half:]]
+
+
+def _step_name(span: Span) -> str:
+    """Return the name of a span; of a job the function without its package."""
+    name = span.name.rpartition(".")[2] if span.state.kind == "job" else span.name
+    return one_line(name, _MOST)

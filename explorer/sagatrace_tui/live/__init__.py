@@ -1,14 +1,15 @@
 """Feeds keep a screen up to date with the store; a poller reads a feed in its own thread.
 
 `status` is the state of a feed in words, `refresh` decides when the store is read, `partition` holds the known events
-of one trace. `trace_feed` builds an immutable trace from them; `list_feed` does so for many, with a row for each
-(`listed_traces`). `poller` is the thread. `tail` does the same for a command that prints lines. A feed knows a store
-and no screen.
+of one trace. `trace_feed` builds an immutable trace from them. `list_feed` does so for many that meet a query
+(`query_search`), with a row for each (`listed_traces`). `poller` is the thread. `tail` does the same for a command that
+prints lines. A feed knows a store and no screen.
 """
 
-from sagatrace_tui.live.list_feed import OLDER, ListFeed, Listing, as_search
+from sagatrace_tui.live.list_feed import OLDER, WHOLE, WINDOW, ListFeed, Listing
 from sagatrace_tui.live.listed_traces import PAGE
 from sagatrace_tui.live.poller import FRAME, Poller
+from sagatrace_tui.live.query_search import accepts, as_search, with_word_resolved
 from sagatrace_tui.live.refresh import AFRESH, INTERVAL, LOOK, Clock, Meter, wall_clock
 from sagatrace_tui.live.status import SWEEP, LiveStatus, live_status
 from sagatrace_tui.live.tail import Step, follow_store, follow_trace
@@ -22,6 +23,8 @@ __all__ = [
     "OLDER",
     "PAGE",
     "SWEEP",
+    "WHOLE",
+    "WINDOW",
     "Clock",
     "ListFeed",
     "Listing",
@@ -31,9 +34,11 @@ __all__ = [
     "Poller",
     "Step",
     "TraceFeed",
+    "accepts",
     "as_search",
     "follow_store",
     "follow_trace",
     "live_status",
     "wall_clock",
+    "with_word_resolved",
 ]

@@ -2,26 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
 
 from sagatrace.errors import StoreNotFoundError
 from sagatrace.event import TraceEvent
 from sagatrace.mirror import Mirror
-from sagatrace.stores import EventStore, Search, TellsChanges, TraceHit, data_condition
+from sagatrace.stores import EventStore, TellsChanges, TraceHit
+from sagatrace_tui.incident.query import Query
 from sagatrace_tui.incident.trace_row import TraceRow
 from sagatrace_tui.live.listed_traces import PAGE, ListedTraces
+from sagatrace_tui.live.query_search import accepts, as_search, with_word_resolved
 from sagatrace_tui.live.refresh import AFRESH, LOOK, Clock, Meter, Refresh, error_line, wall_clock
 from sagatrace_tui.live.status import LiveStatus
-from sagatrace_tui.views.query import Query
+from sagatrace_tui.model import Trace
 
-__all__ = ["OLDER", "ListFeed", "Listing", "as_search"]
+__all__ = ["OLDER", "WHOLE", "WINDOW", "ListFeed", "Listing"]
 
 OLDER: Final = "older"
 """The wish for one more page of older traces."""
+WHOLE: Final = "whole"
+"""The wish to read all traces of the window, now and from now on."""
+WINDOW: Final = 24 * 3_600_000_000
+"""Microseconds that the window reaches back, unless the query says otherwise."""
+MOST_OF_WINDOW: Final = 10_000
+"""Traces read of a window at most."""
 _MOST: Final = 1_000
 """Rows kept, unless the reader has gone further down."""
+_BULK: Final = 1_000
+"""Traces that one search of a whole window finds at most."""
+_BETWEEN: Final = 0.1
+"""Seconds between two listings of one reading."""
 _PART: Final = 2_000
 """Events read at once, when reading what is new."""
 _PARTS: Final = 5
@@ -32,13 +46,19 @@ _PARTS: Final = 5
 class Listing:
     """The listed traces as of `now`, latest activity first.
 
-    `queries` and `micros` are the cost of the last reading that asked the store.
+    `queries`, `micros` and `request_units` are the cost of the last reading that asked the store, or of the window.
+    `began` is the beginning of the window, in microseconds since 1970. `whole` is whether all of its traces are read;
+    `full` whether only the newest could be kept.
     """
 
     rows: tuple[TraceRow, ...]
     now: int
     queries: int
     micros: int
+    request_units: float | None
+    began: int
+    whole: bool
+    full: bool
     reading: bool
     exhausted: bool
     fault: str | None
@@ -59,13 +79,22 @@ class ListFeed:
     """
 
     def __init__(
-        self, store: EventStore, clock: Clock = wall_clock, *, query: Query | None = None, page: int = PAGE
+        self,
+        store: EventStore,
+        clock: Clock = wall_clock,
+        *,
+        query: Query | None = None,
+        page: int = PAGE,
+        window: int = WINDOW,
+        keys: Sequence[str] = (),
     ) -> None:
         self._store = store
         self._query = query or Query()
         self._clock = clock
         self._page = page
-        self._listed = ListedTraces(store, clock)
+        self._window = window
+        self._whole = False  # whether all of the window is wanted
+        self._listed = ListedTraces(store, clock, self._accepts, keys)
         self._refresh = Refresh()
         self._most = _MOST
         self._wanted = page // 2  # rows to show, where a query finds them by reading trace after trace
@@ -93,6 +122,10 @@ class ListFeed:
         if afresh:
             listed.mark_stale()
         try:
+            if WHOLE in wishes:
+                self._whole, self._most = True, max(self._most, MOST_OF_WINDOW)
+            if self._query.word:
+                self._query = meter.of(lambda: with_word_resolved(self._query, self._store))
             self._update(meter, look=afresh or LOOK in wishes)
             self._forget_oldest()
             if OLDER in wishes:
@@ -102,10 +135,12 @@ class ListFeed:
                 self._most = max(self._most, len(listed.rows))
             may_ask = refresh.may_ask
             due = [row.trace_id for row in listed.ordered() if may_ask and row.trace_id in listed.stale]
-            for count, trace_id in enumerate(due):
-                if count < self._page or count % self._page == 0:
+            listed_at = 0.0
+            for count, _ in enumerate(chain([""], listed.fetch(due, meter, whole=afresh))):
+                # The first page row by row: the next trace may be slow to come.
+                if count < min(self._page, len(due)) or time.monotonic() - listed_at >= _BETWEEN:
                     yield self._listing(meter, reading=True)
-                listed.fetch(trace_id, meter, whole=afresh)
+                    listed_at = time.monotonic()
             self._fault = None if meter.queries else self._fault
         except Exception as error:  # noqa: BLE001 - shown where it happened, and the next reading tries again
             self._fault, self._missing = error_line(error), isinstance(error, StoreNotFoundError)
@@ -121,16 +156,31 @@ class ListFeed:
         finally:  # published events are shown even when the store fails
             self._listed.build_outdated()
 
+    def _accepts(self, trace: Trace, events: Collection[TraceEvent]) -> bool:
+        return accepts(self._query, trace, events, self._clock())
+
     def _rows(self) -> list[TraceRow]:
-        """Return the rows to show: the verdict of a trace is known only once it was read."""
-        wanted = self._query.verdict
-        return [row for row in self._listed.ordered() if wanted is None or row.verdict == wanted]
+        """Return the rows to show: whether the query matches a trace as a whole is known only once it was read."""
+        asks = self._query.reads_traces
+        return [row for row in self._listed.ordered() if row.matches and not (asks and row.verdict is None)]
+
+    def _window_start(self) -> int:
+        now, since = self._clock(), self._query.since
+        return now - self._window if since is None else since.at(now)
+
+    def _has_window(self) -> bool:
+        """Whether all traces of the window are listed, or as many as are kept."""
+        if self._exhausted or len(self._listed.rows) >= MOST_OF_WINDOW:
+            return True
+        return self._older is not None and self._older.latest < self._window_start()
 
     def _falls_short(self) -> bool:
         """Whether every listed trace was read, and older ones must be read to find the rows that are wanted."""
-        if self._query.verdict is None or self._exhausted or self._older is None or self._listed.stale:
+        if self._exhausted or self._older is None or self._listed.stale:
             return False
-        return len(self._rows()) < self._wanted
+        if self._whole and not self._has_window():
+            return True
+        return self._query.reads_traces and len(self._rows()) < self._wanted
 
     def _forget_oldest(self) -> None:
         """Bound the list of a screen left open for days; scrolling down finds the forgotten traces again."""
@@ -143,8 +193,8 @@ class ListFeed:
             if not self._take_changes(meter):
                 place, self._cursor, self._stamp = (self._cursor, self._stamp), None, None
                 self._search_newest(meter)
-                for trace_id in self._listed.oldest_readings():
-                    self._listed.fetch(trace_id, meter, whole=False)
+                for _ in self._listed.fetch(self._listed.oldest_readings(), meter, whole=False):
+                    pass
                 self._cursor, self._stamp = place  # only now: a search that failed is due again
             self._refresh.is_free = self._stamp is not None
         self._fault = None
@@ -200,15 +250,16 @@ class ListFeed:
 
     def _search_older(self, meter: Meter) -> None:
         """Find at least half a page of new traces: older events of traces already listed fill pages too."""
-        wanted = len(self._listed.rows) + self._page // 2
+        limit = _BULK if self._whole and not self._has_window() else self._page
+        wanted = len(self._listed.rows) + limit // 2
         while not self._exhausted and len(self._listed.rows) < wanted:
-            hits = self._search(self._older, meter)
-            self._exhausted = len(hits) < self._page
+            hits = self._search(self._older, meter, limit)
+            self._exhausted = len(hits) < limit
             if hits:
                 self._older = hits[-1]
 
-    def _search(self, before: TraceHit | None, meter: Meter) -> list[TraceHit]:
-        search = as_search(self._query, self._clock(), self._page)
+    def _search(self, before: TraceHit | None, meter: Meter, limit: int = 0) -> list[TraceHit]:
+        search = as_search(self._query, self._clock(), limit or self._page)
         wanted = search if before is None else search.after(before)
         hits = meter.of(lambda: self._store.search(wanted))
         for hit in hits:
@@ -222,6 +273,10 @@ class ListFeed:
             now=self._clock(),
             queries=self._cost.queries,
             micros=self._cost.micros,
+            request_units=self._cost.request_units,
+            began=self._window_start(),
+            whole=self._whole and not reading and not self._listed.stale and self._has_window(),
+            full=len(self._listed.rows) >= MOST_OF_WINDOW,
             reading=reading,
             exhausted=self._exhausted,
             fault=self._fault,
@@ -230,18 +285,3 @@ class ListFeed:
             looked_at=len(self._listed.rows),
             unfinished=self._fault is None and self._falls_short(),
         )
-
-
-def as_search(query: Query, now: int, limit: int) -> Search:
-    """Return the search for a query as of `now`, in microseconds since 1970. Raises SearchError for a bad data key."""
-    return Search(
-        limit=limit,
-        since=None if query.since is None else query.since.at(now),
-        until=None if query.until is None else query.until.at(now),
-        trace_prefix=query.trace_prefix,
-        status=query.status,
-        event_type=query.event_type,
-        tag=query.tag,
-        error=query.error,
-        data=tuple(data_condition(text) for text in query.data),
-    )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from sagatrace.event import TraceEvent
-from sagatrace.stores import EventStore, TraceHit
+from sagatrace.stores import EventStore, TraceHit, fetch_many
 from sagatrace_tui.incident.trace_row import TraceRow, trace_row
 from sagatrace_tui.live.partition import Partition, ended_by_silence
 from sagatrace_tui.live.refresh import Clock, Meter
@@ -20,6 +20,9 @@ _LARGE: Final = 20_000
 """A running trace with this many events is not kept: it is read again when it has news."""
 
 
+Accepts = Callable[[Trace, Collection[TraceEvent]], bool]
+
+
 @dataclass(slots=True)
 class _Running:
     known: Partition
@@ -30,12 +33,15 @@ class _Running:
 class ListedTraces:
     """`rows` by trace id; `stale` are the ids of traces to be read. One thread at a time may use it.
 
+    `accepts` says of a trace and its events whether it is wanted; `keys` are the business keys of its row.
     News of running traces is collected first; `build_outdated` then builds each of them once.
     """
 
-    def __init__(self, store: EventStore, clock: Clock) -> None:
+    def __init__(self, store: EventStore, clock: Clock, accepts: Accepts, keys: Sequence[str] = ()) -> None:
         self._store = store
         self._clock = clock
+        self._accepts = accepts
+        self._keys = keys
         self._running: dict[str, _Running] = {}
         self._read_at: dict[str, int] = {}
         self._count = 0
@@ -75,18 +81,33 @@ class ListedTraces:
                 if latest is not None:
                     self.add_hit(TraceHit(trace_id, latest))
 
-    def fetch(self, trace_id: str, meter: Meter, *, whole: bool) -> None:
-        """Read a trace, or only its news if its events are kept. Raises StoreError."""
-        running = self._running.get(trace_id)
-        known = running.known if running is not None else Partition(self._store, trace_id)
-        news = known.look(meter, whole=whole)
+    def fetch(self, trace_ids: Sequence[str], meter: Meter, *, whole: bool) -> Iterator[str]:
+        """Read traces and yield their ids, of those whose events are kept only the news unless `whole`.
+
+        Raises StoreError.
+        """
+        kept = dict.fromkeys(one for one in trace_ids if one in self._running and not whole)
+        for trace_id in kept:
+            running = self._running[trace_id]
+            news = running.known.look(meter)
+            self._take(running.known, is_changed=running.is_outdated or news.is_change)
+            yield trace_id
+        rest = [one for one in trace_ids if one not in kept]
+        for found in meter.each(fetch_many(self._store, rest)):
+            known = Partition(self._store, found.trace_id)
+            known.learn(found.events, found.malformed)
+            self._take(known, is_changed=True)
+            yield found.trace_id
+
+    def _take(self, known: Partition, *, is_changed: bool) -> None:
+        trace_id = known.trace_id
         self.stale.discard(trace_id)
         self._count += 1
         self._read_at[trace_id] = self._count
         if not known.events and not known.malformed:  # expired or deleted since it was found
             self._running.pop(trace_id, None)
             self.rows.pop(trace_id, None)
-        elif running is None or running.is_outdated or news.is_change:
+        elif is_changed:
             self._build(known)
 
     def oldest_readings(self) -> list[str]:
@@ -122,7 +143,8 @@ class ListedTraces:
 
     def _build(self, known: Partition) -> None:
         trace = known.build_trace(self._clock())
-        row = self.rows[known.trace_id] = trace_row(trace, self.rows[known.trace_id].latest)
+        matches, latest = self._accepts(trace, known.events.values()), self.rows[known.trace_id].latest
+        row = self.rows[known.trace_id] = trace_row(trace, latest, self._keys, matches=matches)
         if row.is_running and len(known.events) < _LARGE:
             self._running[known.trace_id] = _Running(known, trace)
         else:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final, TypeVar
 
 from sagatrace.errors import SagatraceError
 from sagatrace.event import TraceEvent
 from sagatrace.mirror import Heard, Mirror, Subscriber
+from sagatrace.stores import FetchedTrace, ReadCost
 from sagatrace_tui.live.status import LiveStatus, live_status, seconds_between_looks
 
 __all__ = ["AFRESH", "INTERVAL", "LOOK", "Clock", "Meter", "Refresh", "error_line", "wall_clock"]
@@ -34,21 +35,40 @@ def wall_clock() -> int:
 
 
 class Meter:
-    """Counts the queries of one reading, and the microseconds that they took."""
+    """Counts the queries of one reading, the microseconds that they took, and what the store charged for them.
+
+    `request_units` is None where the store does not charge.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self.queries = 0
         self.micros = 0
+        self.request_units: float | None = None
 
     def of(self, read: Callable[[], _T]) -> _T:
         """Run one query and return its result."""
         began = self._clock()
         try:
-            return read()
+            result = read()
+            self._charge(getattr(result, "cost", None))
+            return result
         finally:
             self.queries += 1
             self.micros += max(0, self._clock() - began)
+
+    def each(self, found: Iterable[FetchedTrace]) -> Iterator[FetchedTrace]:
+        """Yield the traces as they are read."""
+        for one in found:
+            self.queries += one.cost.queries
+            self.micros += round(one.cost.milliseconds * 1000)
+            self._charge(one.cost)
+            yield one
+
+    def _charge(self, cost: object) -> None:
+        units = cost.request_units if isinstance(cost, ReadCost) else None
+        if units is not None:
+            self.request_units = (self.request_units or 0.0) + units
 
 
 class Refresh:

@@ -15,13 +15,13 @@ from textual.widgets import Input
 
 from sagatrace.mirror import Mirror
 from sagatrace.stores import EventStore
+from sagatrace_tui.incident.query import Query
 from sagatrace_tui.labels import inert, plural
 from sagatrace_tui.live import FRAME, OLDER, ListFeed, Listing, Poller
 from sagatrace_tui.query_history import QueryHistory
 from sagatrace_tui.screens.clipboard import copy_text
 from sagatrace_tui.screens.followed import FollowedScreen, behind
 from sagatrace_tui.screens.trace import TraceScreen
-from sagatrace_tui.views.query import Query
 from sagatrace_tui.widgets.bar import StateLine, TitleBar
 from sagatrace_tui.widgets.key_hints import KeyHints
 from sagatrace_tui.widgets.notice import Notice

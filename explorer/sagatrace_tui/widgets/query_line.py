@@ -16,9 +16,9 @@ from textual.message import Message
 from textual.suggester import Suggester
 from textual.widgets import Input, Static
 
+from sagatrace_tui.incident.query import KEYS, Query, QueryError, completions, parse_query
 from sagatrace_tui.labels import inert, short
 from sagatrace_tui.theme import TONES
-from sagatrace_tui.views.query import KEYS, Query, QueryError, completions, parse_query
 from sagatrace_tui.widgets.line_input import LineInput
 
 __all__ = ["QueryLine"]

@@ -125,7 +125,7 @@ class SqliteStore:
     def _fetch_part(self, trace_ids: Sequence[str]) -> Iterator[FetchedTrace]:
         began = time.perf_counter()
         places = ",".join("?" * len(trace_ids))
-        query = f"SELECT trace_id, id, CAST(document AS BLOB) FROM event WHERE trace_id IN ({places})"  # noqa: S608 - only ?
+        query = f"SELECT trace_id, id, CAST(document AS BLOB) FROM event WHERE trace_id IN ({places})"  # noqa: S608 - places only
         rows = self._with_connection(lambda connection: connection.execute(query, tuple(trace_ids)).fetchall())
         cost = ReadCost(queries=1, milliseconds=(time.perf_counter() - began) * 1000)
         documents: dict[str, list[tuple[str, bytes]]] = {trace_id: [] for trace_id in trace_ids}

@@ -1,0 +1,57 @@
+"""The shape of an error's text: the text without the values that differ between two failures of one cause."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+__all__ = ["VALUE", "shape_of"]
+
+VALUE: Final = "…"
+"""Stands for a value that was taken out."""
+_MOST: Final = 2_000  # characters of a text that are looked at
+# These errors of Python name parts of the code in quotes, which tell two faults apart.
+_OF_CODE: Final = frozenset(
+    {"AttributeError", "ImportError", "KeyError", "ModuleNotFoundError", "NameError", "TypeError", "UnboundLocalError"}
+)
+_STACK: Final = re.compile(
+    r'(?m)^[ \t]*File ".*", line \d+.*$(?:\n[ \t]{4,}\S.*$)*'  # Python, with the lines of code
+    r"|^[ \t]+at \S.*$"  # Java, JavaScript
+    r"|^Traceback \(most recent call last\):|^[ \t]*[\^~]+[ \t]*$"
+)
+_PARTS: Final = re.compile(
+    r"""
+    (?P<code>\b(?:http(?:/[\d.]+)?|status|code|errno|error|exit|signal|sqlstate|rc)\b["']?[\s:=\#(\[]{0,3}\d{1,5}\b(?![.,:/-]\w))
+    |(?P<url>\b[a-z][a-z0-9+.-]*://[^\s"'<>]+)
+    |(?P<mail>[\w.+-]+@[\w-]+(?:\.[\w-]+)+)
+    |(?P<id>\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|\[(?=[^\]]*:)[0-9a-f:.]+\](?::\d+)?)
+    |(?P<quoted>(?<!\w)'[^'\n]*'(?!\w)|"[^"\n]*"|`[^`\n]*`|«[^»\n]*»|“[^”\n]*”|‘[^’\n]*’)
+    |(?P<value>(?:[\w@/\\.:+%$€£\#~-]|(?<=\d),(?=\d))*\d(?:[\w@/\\.:+%$€£\#~-]|(?<=\d),(?=\d))*|\b[0-9a-f]{8,}\b)
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+_RUN: Final = re.compile(rf"{VALUE}(?:[ ,;]{{1,2}}{VALUE})+")
+
+
+def shape_of(text: str, error_type: str | None = None) -> str:
+    """Return the text with … in place of ids, numbers, dates, addresses and quoted parts, without stack lines.
+
+    Codes stay, as `HTTP 404` or `errno 2`. So does a quoted name in an error of Python's own that names parts of the
+    code, as `KeyError`, and a text that is nothing but quoted. `error_type` is the type of the error, if it is known.
+    """
+    line = " ".join(_STACK.sub("", text[:_MOST]).split())
+    of_code = (error_type or "").rpartition(".")[2] in _OF_CODE
+
+    def replaced(match: re.Match[str]) -> str:
+        found = match[0]
+        if match.lastgroup == "code":
+            return found.lower()
+        if match.lastgroup == "quoted" and of_code and not re.search(r"\d", found):
+            return found
+        if match.lastgroup == "value":
+            kept = found.rstrip(".:-/+")
+            return VALUE + found[len(kept) :]
+        return VALUE
+
+    shape = _RUN.sub(VALUE, _PARTS.sub(replaced, line))
+    return line if shape == VALUE and line[:1] in "'\"`«“‘" and not re.search(r"\d", line) else shape

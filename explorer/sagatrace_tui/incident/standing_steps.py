@@ -1,0 +1,15 @@
+"""Every step that still stands in any trace, as one list to work off."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from sagatrace_tui.incident.trace_row import StandingStep, TraceRow
+
+__all__ = ["standing_steps"]
+
+
+def standing_steps(rows: Iterable[TraceRow]) -> list[StandingStep]:
+    """Return the steps that still stand, the one that has stood the longest first; those of unknown age last."""
+    steps = (step for row in rows for step in row.standing)
+    return sorted(steps, key=lambda one: (one.since is None, one.since or 0, one.trace_id, one.span_id))

@@ -1,0 +1,53 @@
+"""A query as a search of the store, and whether a trace that was read meets the rest of it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+
+from sagatrace.event import TraceEvent
+from sagatrace.stores import EventStore, Search, data_condition
+from sagatrace_tui.incident.conditions import Condition, holds
+from sagatrace_tui.incident.query import Query
+from sagatrace_tui.model import Trace
+
+__all__ = ["accepts", "as_search", "with_word_resolved"]
+
+
+def as_search(query: Query, now: int, limit: int) -> Search:
+    """Return the search for a query as of `now`, in microseconds since 1970. Raises SearchError for a bad data key."""
+    return Search(
+        limit=limit,
+        since=None if query.since is None else query.since.at(now),
+        until=None if query.until is None else query.until.at(now),
+        trace_prefix=query.trace_prefix,
+        status=query.status,
+        event_type=query.event_type,
+        tag=query.tag,
+        error=query.error,
+        data=tuple(data_condition(text) for text in query.data),
+    )
+
+
+def accepts(query: Query, trace: Trace, events: Collection[TraceEvent], now: int) -> bool:
+    """Return whether a trace meets the conditions that no search of events can ask for."""
+    if not all(holds(condition, trace) for condition in query.conditions):
+        return False
+    for one in query.without:
+        search = as_search(one, now, 1)
+        if any(search.in_window(event.trace_id, event.micros) and search.matches(event) for event in events):
+            return False
+    return True
+
+
+def with_word_resolved(query: Query, store: EventStore) -> Query:
+    """Return the query with its word as the beginning of a trace id if any begins so, else as part of a name.
+
+    Asks the store once if there is a word. Raises StoreError.
+    """
+    if not query.word:
+        return query
+    if not query.trace_prefix and store.search(Search(limit=1, trace_prefix=query.word)):
+        return replace(query, word="", trace_prefix=query.word)
+    named = Condition("name", (query.word.lower(),))
+    return replace(query, word="", conditions=(*query.conditions, named))

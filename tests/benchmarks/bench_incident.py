@@ -1,0 +1,138 @@
+"""A whole window of traces from an SQLite file: the list, the groups of failures, and all that still stands.
+
+    python tests/benchmarks/bench_incident.py [TRACES]      default 10000, of 20 events each
+
+Prints when the first rows are there and when all are, beside merely reading and decoding the same events in one query.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import random
+import resource
+import sqlite3
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sagatrace.event import TraceEvent, new_event, utc_timestamp
+from sagatrace.stores import decode_documents, open_store
+from sagatrace.stores.sqlite import SqliteStore
+from sagatrace_tui.incident.failure_groups import failure_groups
+from sagatrace_tui.incident.standing_steps import standing_steps
+from sagatrace_tui.live import WHOLE, ListFeed, Listing
+
+DAY = 86_400_000_000
+ERRORS = [
+    ("AccountClosedError", "account {} is closed"),
+    ("TimeoutError", "no answer within {} s"),
+    ("LoanError", "a loan of {} is refused"),
+    ("HTTPError", "HTTP 503 from https://bureau-{}.example.com"),
+]
+
+
+def saga(number: int, at: int, rnd: random.Random) -> Iterator[TraceEvent]:
+    """Yield the events of a loan saga that ends at a time; one in ten fails, half of these leave a step standing."""
+    trace_id, fails, stands = f"loan-{number:06}", number % 10 == 0, number % 20 == 0
+    steps = ["validate", "credit", "insurance", "funding", "disbursement", "notify", "archive"]
+    clock = at - 5_000_000
+
+    def event(span: str, kind: str, parent: str | None, **data: object) -> TraceEvent:
+        nonlocal clock
+        clock += rnd.randrange(1_000, 400_000)
+        return new_event(
+            id=f"{trace_id}-{clock}", trace_id=trace_id, span_id=f"{trace_id}-{span}", event_type=kind,
+            parent_span_id=None if parent is None else f"{trace_id}-{parent}", timestamp=stamp(clock),
+            data={"host": "web-1", "note": "x" * 200, **data},
+        )  # fmt: skip
+
+    yield event("job", "job:started", None, job_name="app.loans.approve_loan", queue="sagas")
+    yield event("saga", "workflow:loan-approval:started", "job", workflow_id="loan-approval", loan_id=f"L{number}")
+    done = steps[:5] if fails else steps
+    for name in done:
+        yield event(name, f"stage:{name}:started", "saga", compensation=f"undo_{name}")
+        if name == done[-1] and fails:
+            kind, text = rnd.choice(ERRORS)
+            error = {"error": text.format(rnd.randrange(10**6)), "error_type": kind}
+            yield event(name, f"stage:{name}:failed", "saga", **error)
+        else:
+            yield event(name, f"stage:{name}:completed", "saga")
+    if fails:
+        for name in done[-2:1:-1] if stands else done[-2::-1]:
+            yield event(f"undo-{name}", f"undo_{name}:compensating", "saga", original_span_id=f"{trace_id}-{name}")
+            yield event(f"undo-{name}", f"undo_{name}:compensated", "saga")
+    end = "failed" if fails else "completed"
+    yield event("saga", f"workflow:loan-approval:{end}", "job")
+    yield event("job", f"job:{end}", None)
+
+
+def stamp(micros: int) -> str:
+    return utc_timestamp(datetime.fromtimestamp(micros / 1_000_000, UTC))
+
+
+def fill(path: Path, traces: int, now: int) -> None:
+    """Write the traces; in a process of its own, whose memory does not count."""
+    rnd, batch = random.Random(1), list[TraceEvent]()
+    with closing(SqliteStore(path)) as store:
+        for number in range(traces):
+            batch.extend(saga(number, now - (traces - number) * (DAY // 2 // traces), rnd))
+            if len(batch) > 20_000 or number == traces - 1:
+                store.append(batch)
+                batch.clear()
+
+
+def memory() -> float:
+    """Return the most memory that this process ever had, in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def read_window(feed: ListFeed) -> tuple[Listing, float, float]:
+    """Return the list of the whole window, and the seconds until its first rows and until all were there."""
+    began, first, wishes = time.perf_counter(), 0.0, frozenset[str]()
+    while True:
+        for listing in feed.read(wishes):
+            if not first and any(row.verdict for row in listing.rows):
+                first = time.perf_counter() - began
+            if listing.whole:
+                return listing, first, time.perf_counter() - began
+        wishes = frozenset({WHOLE})
+
+
+def floor_of(path: Path) -> float:
+    """Return the seconds that reading and decoding all events takes, which is the least that any reader does."""
+    began = time.perf_counter()
+    with closing(sqlite3.connect(path)) as connection:
+        decode_documents(connection.execute("SELECT id, CAST(document AS BLOB) FROM event").fetchall())
+    return time.perf_counter() - began
+
+
+def main() -> None:
+    traces = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
+    now = time.time_ns() // 1000
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "traces.db"
+        filling = multiprocessing.get_context("spawn").Process(target=fill, args=(path, traces, now))
+        filling.start()
+        filling.join()
+        before = memory()
+        with closing(open_store(f"sqlite:///{path}", read_only=True)) as store:
+            listing, first, whole = read_window(ListFeed(store, lambda: now))
+        after = memory()
+        spans = sum(row.span_count for row in listing.rows)
+        print(f"{traces:,} traces, {spans:,} spans, {path.stat().st_size / 2**20:.0f} MB")
+        print(f"first rows after {first:.2f} s, all {len(listing.rows):,} after {whole:.2f} s")
+        print(f"memory: {after:.0f} MB at most, {before:.0f} MB before")
+        for title, work in (("groups", failure_groups), ("steps still standing", standing_steps)):
+            began = time.perf_counter()
+            found = work(listing.rows)
+            print(f"{len(found):,} {title} in {(time.perf_counter() - began) * 1000:.1f} ms")
+        floor = floor_of(path)
+        print(f"only reading and decoding all events: {floor:.2f} s; the list takes {whole / floor:.1f} times that")
+
+
+if __name__ == "__main__":
+    main()
