@@ -18,13 +18,12 @@ import copy
 import functools
 import socket
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final, Self
 
 import rq
-import rq.decorators
 from rq.exceptions import DeserializationError
 from rq.job import Job, JobStatus
 
@@ -38,6 +37,7 @@ from sagatrace.context import (
     trace_meta,
 )
 from sagatrace.event import utc_timestamp
+from sagatrace.rq.decorator import JobDecorator
 from sagatrace.rq.job_lookup import facts_of
 from sagatrace.rq.recorder import Harmless, JobRecorder, context_of, current_trace, declared_in, trace_of
 from sagatrace.rq.redis_address import place_of_redis
@@ -181,28 +181,7 @@ def _tracer_of_environment() -> Tracer:
     return Tracer()
 
 
-class job(rq.decorators.job):  # noqa: N801 - named as RQ's own, which it stands in for
+class job(JobDecorator):  # noqa: N801 - named as RQ's own, which it stands in for
     """RQ's decorator with a TracedQueue; besides `enqueue` the function gets `under(context)`, to enqueue there."""
 
-    def __init__(self, queue: TracedQueue | str, *args: Any, **kwargs: Any) -> None:
-        if len(args) < 5:  # the sixth of RQ's own, counted from the queue
-            kwargs.setdefault("queue_class", TracedQueue)
-        super().__init__(queue, *args, **kwargs)
-
-    def __call__(self, function: Callable[..., Any]) -> Any:
-        """The function itself, with RQ's `enqueue` and `delay` and with `under`."""
-
-        def under(context: TraceRef) -> Any:
-            bound = copy.copy(self)
-            queue: Any = self.queue
-            if isinstance(queue, str):
-                queue = self.queue_class(queue, connection=self.connection)
-            bound.queue = queue.under(context)
-            # RQ's decorator marks the function it is given: that mark must not stay on the user's.
-            twin = functools.update_wrapper(lambda *args, **kwargs: function(*args, **kwargs), function)
-            return decorate(bound, twin)
-
-        decorate: Callable[[rq.decorators.job, Callable[..., Any]], Any] = rq.decorators.job.__call__
-        function = decorate(self, function)
-        function.under = under  # type: ignore[attr-defined]
-        return function
+    traced_queue = TracedQueue
