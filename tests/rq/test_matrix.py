@@ -35,16 +35,6 @@ class Matrix:
     events: dict[str, list[TraceEvent]] = field(default_factory=dict)
 
 
-@pytest.fixture(scope="module")
-def newest_rq2(request: pytest.FixtureRequest) -> Path:
-    """A directory with the newest RQ 2, as pip installs it."""
-    directory = request.config.cache.mkdir("newest-rq2")
-    if not (directory / "rq").exists():
-        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(directory)]
-        subprocess.run([*command, "rq>=2.12,<3"], check=True, timeout=500)
-    return directory
-
-
 @pytest.fixture(
     scope="module", params=[pytest.param(rq, marks=pytest.mark.xdist_group(f"matrix-{rq}")) for rq in ("rq3", "rq2")]
 )

@@ -10,18 +10,26 @@
 
 The context goes into `job.meta`, beside what is there: the function gets its own arguments and no more. One that the
 caller put there (`meta=trace_meta(context)`) is kept. Inside a job `current_trace()` is the context to hand on.
+
+Queue classes of your own are traced by a mixin, as that of django-rq. Put its import path into `QUEUE_CLASS`:
+
+    class TracedDjangoQueue(TracedQueueMixin, DjangoRQ): ...
+
+`COMMIT_MODE` holds as without tracing. The job of a transaction is enqueued and recorded when the transaction commits,
+with the context of the call. A job of a transaction that is rolled back is neither.
 """
 
 from __future__ import annotations
 
 import copy
 import functools
+import inspect
 import socket
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import rq
 from rq.exceptions import DeserializationError
@@ -36,6 +44,7 @@ from sagatrace.context import (
     enter_execution,
     trace_meta,
 )
+from sagatrace.errors import log_fault
 from sagatrace.event import utc_timestamp
 from sagatrace.rq.decorator import JobDecorator
 from sagatrace.rq.job_lookup import facts_of
@@ -43,13 +52,22 @@ from sagatrace.rq.recorder import Harmless, JobRecorder, context_of, current_tra
 from sagatrace.rq.redis_address import place_of_redis
 from sagatrace.tracer import Tracer
 
-__all__ = ["TracedQueue", "job"]
+if TYPE_CHECKING:
+    from rq import Queue as _Queue
+else:
+    _Queue = object
+
+__all__ = ["TracedQueue", "TracedQueueMixin", "job"]
 
 _harmless: Final = Harmless()
+_META: Final = [*inspect.signature(rq.Queue.enqueue_call).parameters].index("meta") - 1  # its position, without self
 
 
-class TracedQueue(rq.Queue):
-    """RQ's queue, traced. A `tracer` of your own, as `Tracer(redact=...)`, goes into a subclass."""
+class TracedQueueMixin(_Queue):
+    """Put before a queue class of your own: `class MyQueue(TracedQueueMixin, rq.Queue)`.
+
+    A `tracer` in it, as `Tracer(redact=...)`, records all events of the queue.
+    """
 
     tracer: Tracer | None = None
     _context: TraceContext | None = None
@@ -70,6 +88,15 @@ class TracedQueue(rq.Queue):
         with _harmless:
             self._place(job)
         return job
+
+    def enqueue_call(self, *args: Any, **kwargs: Any) -> Job:
+        """Enqueue the job with the context of this call, also if the queue enqueues it later.
+
+        A queue of django-rq does so when the transaction commits, and returns None until then.
+        """
+        with _harmless:
+            args, kwargs = self._with_context(args, kwargs)
+        return super().enqueue_call(*args, **kwargs)
 
     def enqueue_job(self, job: Job, *args: Any, **kwargs: Any) -> Job:
         """Record that the job was enqueued, or deferred until the jobs it depends on are done."""
@@ -133,13 +160,23 @@ class TracedQueue(rq.Queue):
 
     def _facts_of(self, job: Job) -> dict[str, Any]:
         redis = place_of_redis(self.connection)
-        return {"job_id": job.id, "host": socket.gethostname(), "redis": redis, **declared_in(job), **_named(job)}
+        return {"job_id": job.id, "host": socket.gethostname(), "redis": redis, **declared_in(job.meta), **_named(job)}
 
     def _place(self, job: Job) -> None:
-        if context_from_meta(job.meta) is None:
-            place = trace_meta(self._context or current_trace() or context_of(job))[META_KEY]
-            # A dictionary of its own: the one given may serve for other jobs as well.
-            job.meta = {**job.meta, META_KEY: {**declared_in(job), **place}}
+        carried = context_from_meta(job.meta)
+        if carried is None:
+            job.meta = _meta_under(self._context or current_trace() or context_of(job), job.meta)
+
+    def _with_context(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return the arguments of `enqueue_call` with the context in their meta, if there is one."""
+        context = self._context or current_trace()
+        meta = args[_META] if len(args) > _META else kwargs.get("meta")
+        if context is None or context_from_meta(meta) is not None:
+            return args, kwargs
+        meta = _meta_under(context, meta or {})
+        if len(args) > _META:
+            return (*args[:_META], meta, *args[_META + 1 :]), kwargs
+        return args, {**kwargs, "meta": meta}
 
     def _record_wait(self, job: Job, *, committed: bool, **data: Any) -> None:
         status = job.get_status(refresh=False)
@@ -165,6 +202,29 @@ class TracedQueue(rq.Queue):
             span_id=job.id,
             data={**self._facts_of(job), **data},
         )
+
+
+class TracedQueue(TracedQueueMixin, rq.Queue):
+    """RQ's queue, traced."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "commit_mode" in kwargs and kwargs["commit_mode"] != "auto":
+            _warn_of_commit_mode()
+
+
+@functools.cache
+def _warn_of_commit_mode() -> None:
+    """Log once that RQ's queue, which ignores arguments that it does not know, ignores this one of django-rq."""
+    log_fault(
+        "sagatrace: TracedQueue ignores django-rq's COMMIT_MODE: jobs are enqueued before the transaction commits. "
+        "Set QUEUE_CLASS to a class TracedDjangoQueue(TracedQueueMixin, DjangoRQ)"
+    )
+
+
+def _meta_under(context: TraceContext, meta: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a copy of the meta with this context: the caller may use the meta for other jobs as well."""
+    return {**meta, META_KEY: {**declared_in(meta), **trace_meta(context)[META_KEY]}}
 
 
 def _named(job: Job) -> dict[str, Any]:

@@ -227,7 +227,7 @@ class JobRecorder:
             counts = known.get("attempt"), known.get("attempts_allowed")
             attempt, allowed = (count if isinstance(count, int) else 0 for count in counts)
             inside = TraceContext(context.trace_id, job.id)
-            place = self._places[job.id] = Place(context, inside, attempt or 1, allowed, declared_in(job))
+            place = self._places[job.id] = Place(context, inside, attempt or 1, allowed, declared_in(job.meta))
         return place
 
     def carry(self, job: Job, *, wait: float = 0, allowed: int = 0) -> dict[str, Any]:
@@ -261,9 +261,9 @@ class JobRecorder:
             job.meta[META_KEY] = {**trace_meta(place.context)[META_KEY], **place.declared, **counts}
 
 
-def declared_in(job: Job) -> dict[str, str]:
-    """Return what the job's meta says of its part in a saga: what would undo it, or the step that it undoes."""
-    carried = job.meta.get(META_KEY)
+def declared_in(meta: Mapping[str, Any]) -> dict[str, str]:
+    """Return what a job's meta says of its part in a saga: what would undo it, or the step that it undoes."""
+    carried = meta.get(META_KEY)
     values = {name: carried.get(name) for name in _DECLARED} if isinstance(carried, dict) else {}
     return {name: value for name, value in values.items() if isinstance(value, str)}
 
