@@ -17,6 +17,10 @@ Queue classes of your own are traced by a mixin, as that of django-rq. Put its i
 
 `COMMIT_MODE` holds as without tracing. The job of a transaction is enqueued and recorded when the transaction commits,
 with the context of the call. A job of a transaction that is rolled back is neither.
+
+Each run of a schedule starts a trace: with RQ's CronScheduler, and with rq-scheduler (`queue_class=TracedQueue`). A
+schedule with `meta=trace_meta("nightly")` puts all of its runs into that one trace, for as long as it exists. With
+rq-scheduler and a plain queue, all runs of a schedule are runs of one job in one trace.
 """
 
 from __future__ import annotations
@@ -60,6 +64,8 @@ else:
 __all__ = ["TracedQueue", "TracedQueueMixin", "job"]
 
 _harmless: Final = Harmless()
+_SCHEDULED_AGAIN: Final = frozenset({"interval", "cron_string"})  # rq-scheduler's, in the meta of a job
+_TIME: Final = len("2026-01-01T00:00:00.000000Z")
 _META: Final = [*inspect.signature(rq.Queue.enqueue_call).parameters].index("meta") - 1  # its position, without self
 
 
@@ -164,8 +170,8 @@ class TracedQueueMixin(_Queue):
 
     def _place(self, job: Job) -> None:
         carried = context_from_meta(job.meta)
-        if carried is None:
-            job.meta = _meta_under(self._context or current_trace() or context_of(job), job.meta)
+        if carried is None or _is_of_last_run(job, carried):
+            job.meta = _meta_under(self._context or current_trace() or _own_trace(job), job.meta)
 
     def _with_context(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """Return the arguments of `enqueue_call` with the context in their meta, if there is one."""
@@ -225,6 +231,24 @@ def _warn_of_commit_mode() -> None:
 def _meta_under(context: TraceContext, meta: Mapping[str, Any]) -> dict[str, Any]:
     """Return a copy of the meta with this context: the caller may use the meta for other jobs as well."""
     return {**meta, META_KEY: {**declared_in(meta), **trace_meta(context)[META_KEY]}}
+
+
+def _own_trace(job: Job) -> TraceContext:
+    """Return the top of a trace of the job's own: of this run, if rq-scheduler enqueues the job again and again."""
+    return TraceContext(_name_of_run(job, utc_timestamp())) if _is_scheduled_again(job) else context_of(job)
+
+
+def _name_of_run(job: Job, at: str) -> str:
+    return f"{job.id[:200]}-{at}"
+
+
+def _is_scheduled_again(job: Job) -> bool:
+    return not _SCHEDULED_AGAIN.isdisjoint(job.meta)
+
+
+def _is_of_last_run(job: Job, carried: TraceContext) -> bool:
+    """Return whether the context is one that `_own_trace` made for the run before."""
+    return _is_scheduled_again(job) and carried == TraceContext(_name_of_run(job, carried.trace_id[-_TIME:]))
 
 
 def _named(job: Job) -> dict[str, Any]:
