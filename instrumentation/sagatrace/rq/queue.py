@@ -51,7 +51,7 @@ from sagatrace.context import (
 from sagatrace.errors import log_fault
 from sagatrace.event import utc_timestamp
 from sagatrace.rq.decorator import JobDecorator
-from sagatrace.rq.job_lookup import facts_of
+from sagatrace.rq.job_lookup import facts_of, meta_of
 from sagatrace.rq.recorder import Harmless, JobRecorder, context_of, current_trace, declared_in, trace_of
 from sagatrace.rq.redis_address import place_of_redis
 from sagatrace.tracer import Tracer
@@ -166,9 +166,17 @@ class TracedQueueMixin(_Queue):
 
     def _facts_of(self, job: Job) -> dict[str, Any]:
         redis = place_of_redis(self.connection)
-        return {"job_id": job.id, "host": socket.gethostname(), "redis": redis, **declared_in(job.meta), **_named(job)}
+        return {
+            "job_id": job.id,
+            "host": socket.gethostname(),
+            "redis": redis,
+            **declared_in(meta_of(job)),
+            **_named(job),
+        }
 
     def _place(self, job: Job) -> None:
+        if "unserialized" in job.meta:
+            return  # RQ's stand-in for a meta that it could not read: a change would overwrite the user's
         carried = context_from_meta(job.meta)
         if carried is None or _is_of_last_run(job, carried):
             job.meta = _meta_under(self._context or current_trace() or _own_trace(job), job.meta)
