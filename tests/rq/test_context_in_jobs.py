@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import subprocess
+import sys
 from pathlib import Path
 from time import time
 from typing import Any
@@ -19,6 +20,7 @@ from sagatrace import MemoryStore, TraceContext, Tracer, open_store, trace_meta
 from sagatrace.context import Execution, current_execution
 from sagatrace.rq import SimpleWorker, current_trace, job_lookup, trace_of
 from sagatrace.rq.queue import TracedQueue
+from sagatrace.rq.spawned import export_context, withdraw_context
 from sagatrace_tui.demo.workers import worker_command, worker_environment
 from sagatrace_tui.live import wall_clock
 from sagatrace_tui.model import build_trace
@@ -142,3 +144,20 @@ def test_a_queue_does_not_write_over_a_meta_that_it_cannot_read(redis: Redis) ->
     queue.enqueue_job(fetched)
     assert [event.event_type for event in store.fetch_trace("T").events] == ["job:enqueued"]
     assert redis.hget(made.key, "meta") == before
+
+
+def test_only_the_process_that_a_worker_spawned_has_its_context() -> None:
+    """A program that it starts inherits the environment too."""
+    program = (
+        "import subprocess, sys; from sagatrace.rq import current_trace; print(current_trace(), flush=True);"
+        "sys.argv[1:] and subprocess.run([sys.executable, '-c', sys.argv[1]], check=True)"
+    )
+    export_context(TraceContext("T", "j"))
+    try:
+        spawned = subprocess.run(
+            [sys.executable, "-c", program, program], capture_output=True, text=True, timeout=300, check=True
+        )
+        assert current_trace() is None
+    finally:
+        withdraw_context()
+    assert spawned.stdout.splitlines() == [str(TraceContext("T", "j")), "None"]

@@ -23,6 +23,7 @@ from sagatrace.context import META_KEY, TraceContext, context_from_meta, current
 from sagatrace.errors import SagatraceError, log_fault, must_pass, traceback_of
 from sagatrace.event import Status, utc_timestamp
 from sagatrace.rq.job_lookup import meta_of, own_trace_id
+from sagatrace.rq.spawned import context_of_spawned_horse
 from sagatrace.tracer import MAX_ERROR, Tracer, error_data
 
 __all__ = ["Harmless", "JobRecorder", "Place", "context_of", "current_trace", "declared_in", "faults", "trace_of"]
@@ -87,7 +88,7 @@ def current_trace() -> TraceContext | None:
     known = here.inside
     if job is not None and (known is None or job.id not in (here.job_id, known.span_id)):
         return trace_of(job)  # one that runs inside a job, by a queue that is not traced
-    return known
+    return known or context_of_spawned_horse()
 
 
 def trace_of(job: Job) -> TraceContext:
