@@ -28,10 +28,15 @@ def shop(redis: Redis) -> Queue:
     return KINDS[os.environ["SHOP_QUEUE"]]("shop", connection=redis)
 
 
+def context_here(queue: Queue) -> dict[str, Any]:
+    """Return what `enqueue` needs to know the context: a TracedQueue knows it already, in a job and in a callback."""
+    return {} if isinstance(queue, TracedQueue) else {"meta": trace_meta(current_trace())}
+
+
 def place_order(redis_url: str) -> None:
     """Enqueue the first step."""
     meta = trace_meta(TRACE, compensation="refund")
-    shop(Redis.from_url(redis_url)).enqueue(done, job_id="charge", meta=meta, on_success=Callback(then_reserve))
+    shop(Redis.from_url(redis_url)).enqueue(charge, job_id="charge", meta=meta, on_success=Callback(then_reserve))
 
 
 def then_reserve(job: Job, redis: Redis, *_: Any) -> None:
@@ -45,9 +50,7 @@ def then_ship(job: Job, redis: Redis, *_: Any) -> None:
     undone_by = os.environ["SHOP_UNDONE_BY"]
     callbacks = {} if undone_by == "handler" else {undone_by: Callback(undo)}
     step = hangs if undone_by == "on_stopped" else fails
-    # A TracedQueue knows the context of the callback by itself.
-    meta = {} if isinstance(shop(redis), TracedQueue) else {"meta": trace_meta(current_trace())}
-    shop(redis).enqueue(step, job_id="ship", **callbacks, **meta)
+    shop(redis).enqueue(step, job_id="ship", **callbacks, **context_here(shop(redis)))
 
 
 def undo(job: Job, redis: Redis, *_: Any) -> None:
@@ -61,6 +64,14 @@ def handler(job: Job, *_: Any) -> bool:
     """Be an exception handler of the worker."""
     undo(job, job.connection)
     return True
+
+
+def charge() -> None:
+    """Be a step that enqueues a job of its own."""
+    job = get_current_job()
+    assert job is not None
+    queue = shop(job.connection)
+    queue.enqueue(done, job_id="receipt", **context_here(queue))
 
 
 def done() -> None:

@@ -60,6 +60,7 @@ def shop(tmp_path: Path, either_rq: dict[str, str]) -> Iterator[Shop]:
 def assert_rolled_back(trace: Trace) -> None:
     assert {span_id: span.parent_id for span_id, span in trace.spans.items()} == {
         "charge": None,
+        "receipt": "charge",
         "reserve": "charge",
         "ship": "reserve",
         "release": "ship",
@@ -77,7 +78,7 @@ def test_a_saga_by_callbacks_is_one_trace_that_was_rolled_back(shop: Shop, kind:
     shop.work_off(kind, *(["--exception-handler", "choreography.handler"] if undone_by == "handler" else []))
     if (shop.rq, kind, undone_by) == ("rq2", "SpawnWorker", "handler"):
         # RQ 2 gives the work-horses that it spawns no exception handlers: nothing enqueues a compensation.
-        assert (shop.trace().verdict, len(shop.trace().spans)) == ("rollback_missing", 3)
+        assert (shop.trace().verdict, len(shop.trace().spans)) == ("rollback_missing", 4)
     else:
         assert_rolled_back(shop.trace())
 
@@ -96,10 +97,10 @@ def test_between_two_steps_a_saga_runs_and_it_is_not_over_while_its_compensation
     shop.environment["SHOP_UNDONE_BY"] = "on_failure"
     shop.produce("place_order")
     seen = []
-    for _ in ("charge", "reserve", "ship", "release"):
+    for _ in ("charge", "receipt", "reserve", "ship", "release"):
         shop.work_off("SimpleWorker", "--max-jobs", "1")
         seen.append((shop.trace().verdict, shop.trace().ended))
-    assert seen == [("running", False)] * 3 + [("compensating", False)]
+    assert seen == [("running", False)] * 4 + [("compensating", False)]
     shop.work_off("SimpleWorker", "--max-jobs", "1")
     assert_rolled_back(shop.trace())
 
