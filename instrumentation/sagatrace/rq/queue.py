@@ -238,7 +238,8 @@ def _warn_of_commit_mode() -> None:
 
 def _meta_under(context: TraceContext, meta: Mapping[str, Any]) -> dict[str, Any]:
     """Return a copy of the meta with this context: the caller may use the meta for other jobs as well."""
-    return {**meta, META_KEY: {**declared_in(meta), **trace_meta(context)[META_KEY]}}
+    carried = trace_meta(context)
+    return {**carried, **meta, META_KEY: {**declared_in(meta), **carried[META_KEY]}}
 
 
 def _own_trace(job: Job) -> TraceContext:
