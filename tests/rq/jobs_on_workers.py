@@ -43,7 +43,7 @@ class Scene:
 
     def traced(self, context: TraceContext) -> TracedQueue:
         """Return the queue with events, which go straight into the store."""
-        queue_class: type[TracedQueue] = type("Told", (TracedQueue,), {"tracer": Tracer(self.store_url)})
+        queue_class: type[TracedQueue] = type("RecordingQueue", (TracedQueue,), {"tracer": Tracer(self.store_url)})
         return queue_class(self.queue_name, connection=self.redis).under(context)
 
     def start(self, *options: str, kind: str = "") -> subprocess.Popen[bytes]:

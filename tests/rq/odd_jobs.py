@@ -120,3 +120,11 @@ def fails_by_a_callback_inside() -> None:
     assert job is not None
     inner = TracedQueue("inner", is_async=False, connection=job.connection)
     inner.enqueue(succeeds, on_success=Callback(callback_that_fails))
+
+
+def fails_in_its_first_attempt() -> None:
+    """Fail in every other execution."""
+    job = get_current_job()
+    assert job is not None
+    if job.connection.incr(f"executions:{job.id}") % 2:
+        raise ValueError("no luck")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
+import sys
 from pathlib import Path
 from time import time
 from typing import Any
@@ -12,10 +14,13 @@ import pytest
 from redis import Redis
 from rq import Callback, Queue
 from rq.job import Job, JobStatus
+from rq.serializers import JSONSerializer
 
 from sagatrace import MemoryStore, TraceContext, Tracer, open_store, trace_meta
 from sagatrace.context import Execution, current_execution
-from sagatrace.rq import SimpleWorker, current_trace, trace_of
+from sagatrace.rq import SimpleWorker, current_trace, job_lookup, trace_of
+from sagatrace.rq.queue import TracedQueue
+from sagatrace.rq.spawned import export_context, withdraw_context
 from sagatrace_tui.demo.workers import worker_command, worker_environment
 from sagatrace_tui.live import wall_clock
 from sagatrace_tui.model import build_trace
@@ -96,3 +101,63 @@ def test_jobs_are_steps_and_compensations_of_a_saga(redis: Redis, redis_server: 
 def test_nothing_and_a_text_are_contexts_of_a_job_too() -> None:
     assert trace_meta(None) == {}
     assert trace_meta("T") == trace_meta(TraceContext("T"))
+
+
+class Unreadable:
+    """A value that only the user's code can load."""
+
+
+@pytest.mark.parametrize(
+    ("stored", "trace_id"),
+    [
+        (b'{"own": 1, "sagatrace": {"trace_id": "T"}}', "T"),
+        (pickle.dumps({"own": 1, **trace_meta("T")}), "T"),
+        (pickle.dumps({"own": Unreadable(), **trace_meta("T")}), "j-"),
+        (pickle.dumps(["T"]), "j-"),
+        (pickle.dumps({"own": 1})[:-3], "j-"),
+        (b"[1]", "j-"),
+        (b"", "j-"),
+        (b"\x00\xff", "j-"),
+    ],
+)
+def test_the_context_of_a_job_is_found_in_the_meta_of_another_serializer(
+    redis: Redis, stored: bytes, trace_id: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """RQ puts a stand-in for a meta that it cannot read. No code of the user's is loaded for it."""
+    job_lookup._warn_of_meta.cache_clear()
+    job = Job.create(odd_jobs.succeeds, id="j", connection=redis, meta={"unserialized": stored})
+    assert trace_of(job).trace_id.startswith(trace_id)
+    assert trace_of(job).span_id == "j"
+    assert caplog.text.count("unknown serialization") == (trace_id == "j-")
+    assert job.meta == {"unserialized": stored}
+
+
+def test_a_queue_does_not_write_over_a_meta_that_it_cannot_read(redis: Redis) -> None:
+    """A scheduler may have another serializer than the producer of the job."""
+    made = Job.create(odd_jobs.succeeds, id="j", connection=redis, serializer=JSONSerializer, meta=trace_meta("T"))
+    made.save()
+    before = redis.hget(made.key, "meta")
+    store = MemoryStore()
+    queue_class: type[TracedQueue] = type("RecordingQueue", (TracedQueue,), {"tracer": Tracer(store)})
+    queue = queue_class("odd", connection=redis)
+    fetched = Job.fetch("j", connection=redis)
+    queue.enqueue_job(fetched)
+    assert [event.event_type for event in store.fetch_trace("T").events] == ["job:enqueued"]
+    assert redis.hget(made.key, "meta") == before
+
+
+def test_only_the_process_that_a_worker_spawned_has_its_context() -> None:
+    """A program that it starts inherits the environment too."""
+    program = (
+        "import subprocess, sys; from sagatrace.rq import current_trace; print(current_trace(), flush=True);"
+        "sys.argv[1:] and subprocess.run([sys.executable, '-c', sys.argv[1]], check=True)"
+    )
+    export_context(TraceContext("T", "j"))
+    try:
+        spawned = subprocess.run(
+            [sys.executable, "-c", program, program], capture_output=True, text=True, timeout=300, check=True
+        )
+        assert current_trace() is None
+    finally:
+        withdraw_context()
+    assert spawned.stdout.splitlines() == [str(TraceContext("T", "j")), "None"]

@@ -28,21 +28,11 @@ WAITS = {"enqueued", "scheduled", "deferred"}
 
 @dataclass
 class Matrix:
-    """What the rows say happened, and the store that holds what was told."""
+    """What the rows say happened, and the events in the store."""
 
     rq: str
     rows: list[dict[str, Any]]
     events: dict[str, list[TraceEvent]] = field(default_factory=dict)
-
-
-@pytest.fixture(scope="module")
-def newest_rq2(request: pytest.FixtureRequest) -> Path:
-    """A directory with the newest RQ 2, as pip installs it."""
-    directory = request.config.cache.mkdir("newest-rq2")
-    if not (directory / "rq").exists():
-        command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(directory)]
-        subprocess.run([*command, "rq>=2.12,<3"], check=True, timeout=500)
-    return directory
 
 
 @pytest.fixture(
@@ -70,8 +60,8 @@ def matrix(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return found
 
 
-def told(events: list[TraceEvent], job_id: str) -> dict[str, Any]:
-    """What the events say of one job, in the form in which its row expects it."""
+def summary_of(events: list[TraceEvent], job_id: str) -> dict[str, Any]:
+    """Return the events of one job in the form in which its row expects them."""
     own = sorted((event for event in events if event.span_id == job_id), key=lambda event: (event.micros, event.id))
     phases = [(event, split_event_type(event.event_type)[1] or "") for event in own]
     ends = [(event, phase) for event, phase in phases if phase in CLOSING_PHASES or phase == "retrying"]
@@ -82,13 +72,14 @@ def told(events: list[TraceEvent], job_id: str) -> dict[str, Any]:
     }
 
 
-def test_each_job_of_each_row_is_told_as_it_happened(matrix: Matrix) -> None:
+def test_each_job_of_each_row_is_recorded_as_it_happened(matrix: Matrix) -> None:
     wrong = [f"{row['row']}: {row['fault']}" for row in matrix.rows if row["fault"]]
     for row in matrix.rows:
         for job_id, happened in row["jobs"].items():
             expected = {name: happened[name] for name in ("ends", "starts", "waits")}
-            if (found := told(matrix.events[row["row"]], job_id)) != expected:
-                wrong.append(f"{row['row']}: {job_id}: told {found}, expected {expected}; RQ: {happened.get('status')}")
+            if (found := summary_of(matrix.events[row["row"]], job_id)) != expected:
+                status = happened.get("status")
+                wrong.append(f"{row['row']}: {job_id}: recorded {found}, expected {expected}; RQ: {status}")
             if happened.get("ran") != happened["runs"]:
                 wrong.append(f"{row['row']}: {job_id}: ran {happened.get('ran')} times, not {happened['runs']}")
     print("\n".join(f"{row['row']:28} {row['seconds']:6.1f} s {len(row['jobs']):3} jobs" for row in matrix.rows))

@@ -1,4 +1,4 @@
-"""Every way to enqueue: what it tells, where the job then stands, and that the job gets its own arguments only."""
+"""Every way to enqueue: the events, the place of the job in its trace, and that it gets its own arguments only."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ class Producer:
     def __init__(self, redis: Redis, **options: Any) -> None:
         self.store = MemoryStore()
 
-        class Told(TracedQueue):
+        class RecordingQueue(TracedQueue):
             tracer = Tracer(self.store)
 
         self.redis = redis
-        self.queue_class = Told
-        self.queue = Told("producer", connection=redis, **options)
+        self.queue_class = RecordingQueue
+        self.queue = RecordingQueue("producer", connection=redis, **options)
         self.here = self.queue.under(CONTEXT)
 
-    def told(self, *jobs: Job, trace_id: str = "T") -> list[TraceEvent]:
+    def events_of(self, *jobs: Job, trace_id: str = "T") -> list[TraceEvent]:
         ids = {job.id for job in jobs}
         return [event for event in self.store.fetch_trace(trace_id).events if event.span_id in ids]
 
@@ -60,19 +60,19 @@ WAYS: dict[str, Callable[[TracedQueue], Job]] = {
 
 
 @pytest.mark.parametrize("is_async", [True, False])
-def test_a_job_in_a_form_of_the_user_s_own_is_named_by_who_makes_it(redis: Redis, is_async: bool) -> None:
+def test_a_job_in_the_user_s_own_serializer_is_named_by_its_producer(redis: Redis, is_async: bool) -> None:
     producer = Producer(redis, serializer="traced_jobs.OwnSerializer", is_async=is_async)
-    told = producer.told(producer.here.enqueue(fates.succeed, 1))
-    assert told[0].event_type == ("job:enqueued" if is_async else "job:started")
-    assert told[0].data["job_name"] == "fates.succeed"
+    events = producer.events_of(producer.here.enqueue(fates.succeed, 1))
+    assert events[0].event_type == ("job:enqueued" if is_async else "job:started")
+    assert events[0].data["job_name"] == "fates.succeed"
 
 
 @pytest.mark.parametrize("way", WAYS.values(), ids=WAYS)
-def test_a_job_put_under_a_context_carries_it_and_is_told(producer: Producer, way: Callable[..., Job]) -> None:
+def test_a_job_enqueued_under_a_context_carries_it_and_is_recorded(producer: Producer, way: Callable[..., Job]) -> None:
     found = Job.fetch(way(producer.here).id, connection=producer.redis)
     assert context_from_meta(found.meta) == CONTEXT
     assert (*found.args, *found.kwargs.values()) == (1,)
-    (event,) = producer.told(found)
+    (event,) = producer.events_of(found)
     assert (event.event_type, event.parent_span_id) == ("job:enqueued", "S")
     assert event.data["job_name"] == "fates.succeed"
     assert event.data["queue"] == "producer"
@@ -80,54 +80,54 @@ def test_a_job_put_under_a_context_carries_it_and_is_told(producer: Producer, wa
     assert "presumed" not in event.data
 
 
-def test_one_without_context_starts_a_trace_of_its_own(producer: Producer) -> None:
+def test_a_job_without_context_starts_its_own_trace(producer: Producer) -> None:
     found = producer.queue.enqueue(fates.succeed)
-    (event,) = producer.told(found, trace_id=found.id)
+    (event,) = producer.events_of(found, trace_id=found.id)
     assert event.parent_span_id is None
 
 
-def test_what_the_caller_put_into_meta_is_kept_and_not_written_to(producer: Producer) -> None:
+def test_the_caller_s_meta_is_kept_and_not_changed(producer: Producer) -> None:
     own = {"own": 1}
     found = producer.here.enqueue(fates.succeed, meta=own)
     assert own == {"own": 1}
     assert found.meta == {"own": 1, META_KEY: {"trace_id": "T", "parent_span_id": "S"}}
     elsewhere = producer.here.enqueue(fates.succeed, meta=trace_meta(TraceContext("U")))
-    assert [event.trace_id for event in producer.told(elsewhere, trace_id="U")] == ["U"]
+    assert [event.trace_id for event in producer.events_of(elsewhere, trace_id="U")] == ["U"]
 
 
-def test_scheduled_jobs_tell_for_when(producer: Producer) -> None:
+def test_a_scheduled_job_records_its_time(producer: Producer) -> None:
     moment = datetime(2100, 1, 1, 12, tzinfo=UTC)
     at = producer.here.enqueue_at(moment, fates.succeed, 1)
     soon = producer.here.enqueue_in(timedelta(minutes=1), fates.succeed, 1)
-    told_at, told_soon = producer.told(at), producer.told(soon)
-    assert [event.event_type for event in told_at + told_soon] == ["job:scheduled"] * 2
-    assert told_at[0].data["scheduled_for"] == "2100-01-01T12:00:00.000000Z"
-    assert told_soon[0].data["scheduled_for"] > told_soon[0].timestamp
+    scheduled_at, scheduled_in = producer.events_of(at), producer.events_of(soon)
+    assert [event.event_type for event in scheduled_at + scheduled_in] == ["job:scheduled"] * 2
+    assert scheduled_at[0].data["scheduled_for"] == "2100-01-01T12:00:00.000000Z"
+    assert scheduled_in[0].data["scheduled_for"] > scheduled_in[0].timestamp
 
 
-def test_dependents_tell_what_they_wait_for(producer: Producer) -> None:
+def test_dependents_record_their_dependencies(producer: Producer) -> None:
     first = producer.here.enqueue(fates.succeed)
     strict = producer.here.enqueue(fates.succeed, depends_on=first)
     lenient = producer.here.enqueue(fates.succeed, depends_on=Dependency(jobs=[first], allow_failure=True))
     (many,) = producer.here.enqueue_many([Queue.prepare_data(fates.succeed, depends_on=[first])])
     for found in (strict, lenient, many):
-        (event,) = producer.told(found)
+        (event,) = producer.events_of(found)
         assert (event.event_type, event.data["depends_on"]) == ("job:deferred", [first.id])
-    assert producer.told(lenient)[0].data["allow_failure"] is True
+    assert producer.events_of(lenient)[0].data["allow_failure"] is True
 
 
-def test_in_a_pipeline_of_the_caller_s_it_is_only_presumed(producer: Producer) -> None:
+def test_a_job_in_the_caller_s_pipeline_is_only_presumed(producer: Producer) -> None:
     with producer.redis.pipeline() as pipeline:
         alone = producer.here.enqueue(fates.succeed, pipeline=pipeline)
         many = producer.here.enqueue_many([Queue.prepare_data(fates.succeed)], pipeline=pipeline)
         later = producer.here.enqueue_in(timedelta(hours=1), fates.succeed, pipeline=pipeline)
         pipeline.execute()
     grouped = Group.create(connection=producer.redis).enqueue_many(producer.here, [Queue.prepare_data(fates.succeed)])
-    told = producer.told(alone, *many, later, *grouped)
-    assert [event.data["presumed"] for event in told] == [True] * 4
+    events = producer.events_of(alone, *many, later, *grouped)
+    assert [event.data["presumed"] for event in events] == [True] * 4
 
 
-def test_what_rq_refuses_to_enqueue_is_not_told(producer: Producer) -> None:
+def test_a_job_that_rq_refuses_is_not_recorded(producer: Producer) -> None:
     producer.here.enqueue(fates.succeed, job_id="only-one", unique=True)
     with pytest.raises(Exception, match="only-one"):
         producer.here.enqueue(fates.succeed, job_id="only-one", unique=True)
@@ -153,15 +153,15 @@ def test_the_decorator_enqueues_here_or_under_a_context(producer: Producer) -> N
     assert (own.timeout, placed.timeout, placed.retries_left) == (77, 77, 1)
     assert [context_from_meta(found.meta) for found in (placed, elsewhere)] == [CONTEXT, CONTEXT]
     assert (placed.origin, elsewhere.origin) == ("producer", "by-name")
-    assert len(producer.told(own, trace_id=own.id)) == 1
+    assert len(producer.events_of(own, trace_id=own.id)) == 1
 
 
-def test_a_job_that_runs_at_once_is_told_as_one_that_a_worker_ran(redis: Redis) -> None:
+def test_a_job_that_runs_immediately_is_recorded_like_one_on_a_worker(redis: Redis) -> None:
     producer = Producer(redis, is_async=False)
     well, badly = producer.here.enqueue(fates.succeed, 3), producer.here.enqueue(fates.fail)
     assert well.return_value() == 3
-    assert [event.event_type for event in producer.told(well)] == ["job:started", "job:completed"]
-    started, failed = producer.told(badly)
+    assert [event.event_type for event in producer.events_of(well)] == ["job:started", "job:completed"]
+    started, failed = producer.events_of(badly)
     assert (failed.event_type, failed.data["error"], failed.data["error_type"]) == (
         "job:failed",
         "no luck",

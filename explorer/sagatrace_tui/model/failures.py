@@ -23,8 +23,9 @@ _NEVER: Final = -(2**63)
 class Failures:
     """The failed spans of a trace. `live` holds those that count, each with its end.
 
-    `count_also` adds failures that were recovered and count all the same. `never_ran` are the queued spans that will
-    never start, each with the dependency that failed or never ran itself; `going_on` are the other open ones.
+    `count_also` adds failures that were recovered and count all the same. `stopped` holds the stopped spans that count
+    by the same rule, such as a step that the callback of a good job enqueued. `never_ran` are the queued spans that
+    will never start, each with the dependency that failed or never ran itself; `going_on` are the other open ones.
     """
 
     def __init__(self, index: SpanIndex, sagas: Sagas) -> None:
@@ -105,12 +106,18 @@ class Failures:
         """Find the failures that count; and for each span, when the first of them below it began."""
         self.live, self._below, vouched = dict[str, When](), dict[str, int](), dict[str, int]()
         for one in self._index.failed:
-            if not self.sagas.is_undoing(one):
-                until = self._tree.inherited(one, vouched, _NEVER, self._vouch)
-                # Siblings cost more to look at than ancestors do.
-                if not self._spans[one].was_over_by(until) and self.retries.replacement_of(one) is None:
-                    self.live[one] = self._spans[one].ending
+            if self._is_live(one, vouched):
+                self.live[one] = self._spans[one].ending
+        halted = (one for one in self._index.halted if self._spans[one].status == "stopped")
+        self.stopped = {one for one in halted if self._is_live(one, vouched)}
         self._find_below()
+
+    def _is_live(self, span_id: str, vouched: dict[str, int]) -> bool:
+        if self.sagas.is_undoing(span_id):
+            return False
+        until = self._tree.inherited(span_id, vouched, _NEVER, self._vouch)
+        # Siblings cost more to look at than ancestors do.
+        return not self._spans[span_id].was_over_by(until) and self.retries.replacement_of(span_id) is None
 
     def _vouch(self, above: str, latest: int) -> int:
         """Return until when failures below an ancestor are recovered: until it ended well or was replaced."""

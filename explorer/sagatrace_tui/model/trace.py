@@ -143,6 +143,7 @@ class Trace:
         deciding = [self.spans[one] for one in saga.values() if one not in failures.never_ran]
         succeeded = are_closed(deciding) and any(span.status == "success" for span in deciding)
         halted = any(self.spans[one].status in ("stopped", "canceled") for one in (*saga, *saga.values()))
+        halted = halted or any(sagas.place_of(one) == place for one in failures.stopped)
         failed = bool(live) or halted or (bool(undone) and not succeeded)
         if place < 0 and sagas.all and not failed:
             return None

@@ -6,8 +6,12 @@ it. So the keys are read as they are.
 
 from __future__ import annotations
 
+import functools
+import io
+import pickle
 import zlib
 from base64 import b64decode
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,10 +23,20 @@ from rq.job import Job
 from rq.registry import ScheduledJobRegistry, StartedJobRegistry
 from rq.results import Result
 
+from sagatrace.errors import log_fault
 from sagatrace.event import UNREADABLE, utc_timestamp
 
-__all__ = ["Aftermath", "facts_of", "name_of", "read_aftermath"]
+__all__ = ["Aftermath", "facts_of", "meta_of", "name_of", "own_trace_id", "read_aftermath"]
 
+_UNPICKLABLE: Final = (
+    pickle.UnpicklingError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    TypeError,
+    ValueError,
+    OverflowError,
+)
 _FIELDS: Final = ("status", "retries_left")
 _PHASES: Final = {
     Result.Type.SUCCESSFUL: "completed",
@@ -118,6 +132,42 @@ def facts_of(job: Job) -> dict[str, Any]:
     if job.enqueued_at is not None:
         facts["enqueued_at"] = utc_timestamp(job.enqueued_at)
     return facts
+
+
+def meta_of(job: Job) -> Mapping[str, Any]:
+    """Return the job's meta, also if its producer has another serializer than this process. The job is not changed."""
+    raw = job.meta.get("unserialized")  # RQ's stand-in for a meta that it could not read
+    if not isinstance(raw, bytes):
+        return job.meta
+    with suppress(*UNREADABLE):
+        return msgspec.json.decode(raw, type=dict[str, Any])
+    with suppress(*_UNPICKLABLE):
+        meta = _PlainUnpickler(io.BytesIO(raw)).load()
+        if isinstance(meta, dict):
+            return meta
+    _warn_of_meta()
+    return job.meta
+
+
+@functools.cache
+def _warn_of_meta() -> None:
+    """Log once that a context may be lost."""
+    log_fault("sagatrace: the meta of a job is in an unknown serialization, so the job may be in a trace of its own")
+
+
+class _PlainUnpickler(pickle.Unpickler):
+    """Loads values of Python's own types, and runs no code of the user's."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Refuse: this is how a pickle reaches code."""
+        raise pickle.UnpicklingError(f"{module}.{name} is not loaded here")
+
+
+def own_trace_id(job: Job) -> str:
+    """Return the id of the trace of a job that was enqueued without a context."""
+    # A name that a user gave can come again: the time of creation is of one run alone.
+    named_by_rq = len(job.id) == 36 and job.id.count("-") == 4
+    return job.id if named_by_rq else f"{job.id[:200]}-{utc_timestamp(job.created_at)}"
 
 
 def name_of(data: bytes) -> str:

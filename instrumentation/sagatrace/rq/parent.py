@@ -24,6 +24,7 @@ from sagatrace.rq.hooks import RecordingMixin
 from sagatrace.rq.job_lookup import Aftermath, read_aftermath
 from sagatrace.rq.recorder import faults, trace_of
 from sagatrace.rq.redis_address import NO_URL, url_of_redis
+from sagatrace.rq.spawned import export_context, withdraw_context
 from sagatrace.settings import Settings
 from sagatrace.shipper.launcher import ShipperKeeper
 from sagatrace.tracer import MAX_ERROR, MAX_STACK
@@ -67,6 +68,9 @@ class TracedWorkerMixin(RecordingMixin):
     def execute_job(self, job: Job, queue: rq.Queue) -> None:
         """Run the job as RQ does, then see that its end is recorded."""
         around = current_execution()  # of the job that runs this very worker, if one does
+        with self._harmless:
+            if isinstance(self, rq.SpawnWorker):
+                export_context(trace_of(job))
         try:
             super().execute_job(job, queue)
         except BaseException as error:
@@ -75,6 +79,7 @@ class TracedWorkerMixin(RecordingMixin):
             raise
         finally:
             enter_execution(around)
+            withdraw_context()
         with self._harmless:
             self._ensure_end(job, None)
 

@@ -10,21 +10,32 @@
 
 The context goes into `job.meta`, beside what is there: the function gets its own arguments and no more. One that the
 caller put there (`meta=trace_meta(context)`) is kept. Inside a job `current_trace()` is the context to hand on.
+
+Queue classes of your own are traced by a mixin, as that of django-rq. Put its import path into `QUEUE_CLASS`:
+
+    class TracedDjangoQueue(TracedQueueMixin, DjangoRQ): ...
+
+`COMMIT_MODE` holds as without tracing. The job of a transaction is enqueued and recorded when the transaction commits,
+with the context of the call. A job of a transaction that is rolled back is neither.
+
+Each run of a schedule starts a trace: with RQ's CronScheduler, and with rq-scheduler (`queue_class=TracedQueue`). A
+schedule with `meta=trace_meta("nightly")` puts all of its runs into that one trace, for as long as it exists. With
+rq-scheduler and a plain queue, all runs of a schedule are runs of one job in one trace.
 """
 
 from __future__ import annotations
 
 import copy
 import functools
+import inspect
 import socket
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import datetime
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import rq
-import rq.decorators
 from rq.exceptions import DeserializationError
 from rq.job import Job, JobStatus
 
@@ -37,19 +48,32 @@ from sagatrace.context import (
     enter_execution,
     trace_meta,
 )
+from sagatrace.errors import log_fault
 from sagatrace.event import utc_timestamp
-from sagatrace.rq.job_lookup import facts_of
+from sagatrace.rq.decorator import JobDecorator
+from sagatrace.rq.job_lookup import facts_of, meta_of
 from sagatrace.rq.recorder import Harmless, JobRecorder, context_of, current_trace, declared_in, trace_of
 from sagatrace.rq.redis_address import place_of_redis
 from sagatrace.tracer import Tracer
 
-__all__ = ["TracedQueue", "job"]
+if TYPE_CHECKING:
+    from rq import Queue as _Queue
+else:
+    _Queue = object
+
+__all__ = ["TracedQueue", "TracedQueueMixin", "job"]
 
 _harmless: Final = Harmless()
+_SCHEDULED_AGAIN: Final = frozenset({"interval", "cron_string"})  # rq-scheduler's, in the meta of a job
+_TIME: Final = len("2026-01-01T00:00:00.000000Z")
+_META: Final = [*inspect.signature(rq.Queue.enqueue_call).parameters].index("meta") - 1  # its position, without self
 
 
-class TracedQueue(rq.Queue):
-    """RQ's queue, traced. A `tracer` of your own, as `Tracer(redact=...)`, goes into a subclass."""
+class TracedQueueMixin(_Queue):
+    """Put before a queue class of your own: `class MyQueue(TracedQueueMixin, rq.Queue)`.
+
+    A `tracer` in it, as `Tracer(redact=...)`, records all events of the queue.
+    """
 
     tracer: Tracer | None = None
     _context: TraceContext | None = None
@@ -70,6 +94,15 @@ class TracedQueue(rq.Queue):
         with _harmless:
             self._place(job)
         return job
+
+    def enqueue_call(self, *args: Any, **kwargs: Any) -> Job:
+        """Enqueue the job with the context of this call, also if the queue enqueues it later.
+
+        A queue of django-rq does so when the transaction commits, and returns None until then.
+        """
+        with _harmless:
+            args, kwargs = self._with_context(args, kwargs)
+        return super().enqueue_call(*args, **kwargs)
 
     def enqueue_job(self, job: Job, *args: Any, **kwargs: Any) -> Job:
         """Record that the job was enqueued, or deferred until the jobs it depends on are done."""
@@ -133,13 +166,31 @@ class TracedQueue(rq.Queue):
 
     def _facts_of(self, job: Job) -> dict[str, Any]:
         redis = place_of_redis(self.connection)
-        return {"job_id": job.id, "host": socket.gethostname(), "redis": redis, **declared_in(job), **_named(job)}
+        return {
+            "job_id": job.id,
+            "host": socket.gethostname(),
+            "redis": redis,
+            **declared_in(meta_of(job)),
+            **_named(job),
+        }
 
     def _place(self, job: Job) -> None:
-        if context_from_meta(job.meta) is None:
-            place = trace_meta(self._context or current_trace() or context_of(job))[META_KEY]
-            # A dictionary of its own: the one given may serve for other jobs as well.
-            job.meta = {**job.meta, META_KEY: {**declared_in(job), **place}}
+        if "unserialized" in job.meta:
+            return  # RQ's stand-in for a meta that it could not read: a change would overwrite the user's
+        carried = context_from_meta(job.meta)
+        if carried is None or _is_of_last_run(job, carried):
+            job.meta = _meta_under(self._context or current_trace() or _own_trace(job), job.meta)
+
+    def _with_context(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """Return the arguments of `enqueue_call` with the context in their meta, if there is one."""
+        context = self._context or current_trace()
+        meta = args[_META] if len(args) > _META else kwargs.get("meta")
+        if context is None or context_from_meta(meta) is not None:
+            return args, kwargs
+        meta = _meta_under(context, meta or {})
+        if len(args) > _META:
+            return (*args[:_META], meta, *args[_META + 1 :]), kwargs
+        return args, {**kwargs, "meta": meta}
 
     def _record_wait(self, job: Job, *, committed: bool, **data: Any) -> None:
         status = job.get_status(refresh=False)
@@ -167,6 +218,48 @@ class TracedQueue(rq.Queue):
         )
 
 
+class TracedQueue(TracedQueueMixin, rq.Queue):
+    """RQ's queue, traced."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "commit_mode" in kwargs and kwargs["commit_mode"] != "auto":
+            _warn_of_commit_mode()
+
+
+@functools.cache
+def _warn_of_commit_mode() -> None:
+    """Log once that RQ's queue, which ignores arguments that it does not know, ignores this one of django-rq."""
+    log_fault(
+        "sagatrace: TracedQueue ignores django-rq's COMMIT_MODE: jobs are enqueued before the transaction commits. "
+        "Set QUEUE_CLASS to a class TracedDjangoQueue(TracedQueueMixin, DjangoRQ)"
+    )
+
+
+def _meta_under(context: TraceContext, meta: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a copy of the meta with this context: the caller may use the meta for other jobs as well."""
+    carried = trace_meta(context)
+    return {**carried, **meta, META_KEY: {**declared_in(meta), **carried[META_KEY]}}
+
+
+def _own_trace(job: Job) -> TraceContext:
+    """Return the top of a trace of the job's own: of this run, if rq-scheduler enqueues the job again and again."""
+    return TraceContext(_name_of_run(job, utc_timestamp())) if _is_scheduled_again(job) else context_of(job)
+
+
+def _name_of_run(job: Job, at: str) -> str:
+    return f"{job.id[:200]}-{at}"
+
+
+def _is_scheduled_again(job: Job) -> bool:
+    return not _SCHEDULED_AGAIN.isdisjoint(job.meta)
+
+
+def _is_of_last_run(job: Job, carried: TraceContext) -> bool:
+    """Return whether the context is one that `_own_trace` made for the run before."""
+    return _is_scheduled_again(job) and carried == TraceContext(_name_of_run(job, carried.trace_id[-_TIME:]))
+
+
 def _named(job: Job) -> dict[str, Any]:
     """The facts, with the name whatever the serializer: the job was made here, so nothing is loaded for it."""
     facts = facts_of(job)
@@ -181,28 +274,7 @@ def _tracer_of_environment() -> Tracer:
     return Tracer()
 
 
-class job(rq.decorators.job):  # noqa: N801 - named as RQ's own, which it stands in for
+class job(JobDecorator):  # noqa: N801 - named as RQ's own, which it stands in for
     """RQ's decorator with a TracedQueue; besides `enqueue` the function gets `under(context)`, to enqueue there."""
 
-    def __init__(self, queue: TracedQueue | str, *args: Any, **kwargs: Any) -> None:
-        if len(args) < 5:  # the sixth of RQ's own, counted from the queue
-            kwargs.setdefault("queue_class", TracedQueue)
-        super().__init__(queue, *args, **kwargs)
-
-    def __call__(self, function: Callable[..., Any]) -> Any:
-        """The function itself, with RQ's `enqueue` and `delay` and with `under`."""
-
-        def under(context: TraceRef) -> Any:
-            bound = copy.copy(self)
-            queue: Any = self.queue
-            if isinstance(queue, str):
-                queue = self.queue_class(queue, connection=self.connection)
-            bound.queue = queue.under(context)
-            # RQ's decorator marks the function it is given: that mark must not stay on the user's.
-            twin = functools.update_wrapper(lambda *args, **kwargs: function(*args, **kwargs), function)
-            return decorate(bound, twin)
-
-        decorate: Callable[[rq.decorators.job, Callable[..., Any]], Any] = rq.decorators.job.__call__
-        function = decorate(self, function)
-        function.under = under  # type: ignore[attr-defined]
-        return function
+    traced_queue = TracedQueue

@@ -22,6 +22,8 @@ from rq.timeouts import JobTimeoutException
 from sagatrace.context import META_KEY, TraceContext, context_from_meta, current_execution, trace_meta
 from sagatrace.errors import SagatraceError, log_fault, must_pass, traceback_of
 from sagatrace.event import Status, utc_timestamp
+from sagatrace.rq.job_lookup import meta_of, own_trace_id
+from sagatrace.rq.spawned import context_of_spawned_horse
 from sagatrace.tracer import MAX_ERROR, Tracer, error_data
 
 __all__ = ["Harmless", "JobRecorder", "Place", "context_of", "current_trace", "declared_in", "faults", "trace_of"]
@@ -86,7 +88,7 @@ def current_trace() -> TraceContext | None:
     known = here.inside
     if job is not None and (known is None or job.id not in (here.job_id, known.span_id)):
         return trace_of(job)  # one that runs inside a job, by a queue that is not traced
-    return known
+    return known or context_of_spawned_horse()
 
 
 def trace_of(job: Job) -> TraceContext:
@@ -96,12 +98,7 @@ def trace_of(job: Job) -> TraceContext:
 
 def context_of(job: Job) -> TraceContext:
     """Return the context that the job was enqueued with, or the top of a trace of its own."""
-    carried = context_from_meta(job.meta)
-    if carried is not None:
-        return carried
-    # A name that a user gave can come again: the time of creation is of one run alone.
-    named_by_rq = len(job.id) == 36 and job.id.count("-") == 4
-    return TraceContext(job.id if named_by_rq else f"{job.id[:200]}-{utc_timestamp(job.created_at)}")
+    return context_from_meta(meta_of(job)) or TraceContext(own_trace_id(job))
 
 
 class JobRecorder:
@@ -222,12 +219,13 @@ class JobRecorder:
         """Return the job's place as it was at its start: the job may have overwritten its meta since."""
         place = self._places.get(job.id)
         if place is None:
-            carried, context = job.meta.get(META_KEY), context_of(job)
+            meta, context = meta_of(job), context_of(job)
+            carried = meta.get(META_KEY)
             known = carried if isinstance(carried, dict) and not _is_over(job, carried) else {}
             counts = known.get("attempt"), known.get("attempts_allowed")
             attempt, allowed = (count if isinstance(count, int) else 0 for count in counts)
             inside = TraceContext(context.trace_id, job.id)
-            place = self._places[job.id] = Place(context, inside, attempt or 1, allowed, declared_in(job))
+            place = self._places[job.id] = Place(context, inside, attempt or 1, allowed, declared_in(meta))
         return place
 
     def carry(self, job: Job, *, wait: float = 0, allowed: int = 0) -> dict[str, Any]:
@@ -261,9 +259,9 @@ class JobRecorder:
             job.meta[META_KEY] = {**trace_meta(place.context)[META_KEY], **place.declared, **counts}
 
 
-def declared_in(job: Job) -> dict[str, str]:
-    """Return what the job's meta says of its part in a saga: what would undo it, or the step that it undoes."""
-    carried = job.meta.get(META_KEY)
+def declared_in(meta: Mapping[str, Any]) -> dict[str, str]:
+    """Return what a job's meta says of its part in a saga: what would undo it, or the step that it undoes."""
+    carried = meta.get(META_KEY)
     values = {name: carried.get(name) for name in _DECLARED} if isinstance(carried, dict) else {}
     return {name: value for name, value in values.items() if isinstance(value, str)}
 

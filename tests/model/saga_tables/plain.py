@@ -49,4 +49,23 @@ PLAIN = [
           credit  1..4 canceled
             bank  2..3 canceled
         """, verdict="failed", path="loan credit bank", summary="canceled at stage:bank · nothing to undo"),
+    Saga("jobs by choreography, the last of which was stopped and undone by its callback", """
+        charge    0..1 job +refund
+          ship    2..3 stopped job
+            u1    4..5 job ~charge
+        """, verdict="rolled_back", path="charge ship", compensations="charge<u1:compensated",
+        summary="stopped at ship · rolled back: 1 step undone"),
+    Saga("jobs by choreography, the last of which was stopped, and nothing was undone", """
+        charge    0..1 job +refund
+          ship    2..3 stopped job
+        """, verdict="rollback_missing", path="charge ship", compensations="charge<-:not_started",
+        standing="charge: compensation never started"),
+    Saga("a job that was stopped while its saga went on and ended well", """
+        loan      0..9 +refund
+          mail    2..3 stopped job
+        """, verdict="succeeded"),
+    Saga("a job that was canceled after its saga had ended well", """
+        loan      0..1 +refund
+          remind  q1 ..3 canceled job
+        """, verdict="succeeded"),
 ]  # fmt: skip

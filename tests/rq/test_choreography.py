@@ -1,0 +1,124 @@
+"""Sagas by choreography on real workers: one trace each, with the right verdict, by every way that RQ calls back."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sagatrace import open_store
+from sagatrace.stores import Search
+from sagatrace_tui.demo.workers import worker_command, worker_environment
+from sagatrace_tui.live import wall_clock
+from sagatrace_tui.model import Trace, build_trace
+from servers import TcpRedis
+
+WORKERS = ["Worker", "SimpleWorker", "SpawnWorker"]
+UNDONE = [("reserve", "release", "compensated"), ("charge", "refund", "compensated")]
+
+
+class Shop:
+    """A Redis, a store, and programs with one version of RQ."""
+
+    def __init__(self, redis_url: str, directory: Path, environment: dict[str, str]) -> None:
+        self.rq = "rq2" if "newest-rq2" in environment["PYTHONPATH"] else "rq3"
+        self._redis_url, self._store_url = redis_url, f"sqlite:///{directory}/traces.db"
+        self.environment = worker_environment(self._store_url) | environment | {"SHOP_QUEUE": "TracedQueue"}
+        self.environment["SAGATRACE_OUTBOX"] = str(directory / "outbox")
+
+    def produce(self, function: str) -> None:
+        """Run a function of the program that enqueues."""
+        self._run(sys.executable, "-c", f"import choreography; choreography.{function}({self._redis_url!r})")
+
+    def work_off(self, kind: str, *options: str) -> None:
+        """Run a worker until the queue is empty and the events are in the store."""
+        self._run(*worker_command(self._redis_url, "--burst", "-w", f"sagatrace.rq.{kind}", *options, "shop"))
+
+    def trace(self) -> Trace:
+        """Return the only trace."""
+        store = open_store(self._store_url, read_only=True)
+        assert [hit.trace_id for hit in store.search(Search())] == ["order-1"]
+        events = store.fetch_trace("order-1").events
+        store.close()
+        return build_trace("order-1", events, now=wall_clock())
+
+    def _run(self, *command: str) -> None:
+        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=300, check=False)
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture
+def shop(tmp_path: Path, either_rq: dict[str, str]) -> Iterator[Shop]:
+    """Return a shop; the spawned work-horses of RQ 2 reach no Redis on a Unix socket."""
+    with TcpRedis() as server:
+        yield Shop(server.url, tmp_path, either_rq)
+
+
+def assert_rolled_back(trace: Trace) -> None:
+    assert {span_id: span.parent_id for span_id, span in trace.spans.items()} == {
+        "charge": None,
+        "receipt": "charge",
+        "reserve": "charge",
+        "ship": "reserve",
+        "release": "ship",
+        "refund": "ship",
+    }
+    assert (trace.verdict, trace.cause and trace.cause.span_id) == ("rolled_back", "ship")
+    assert [(row.original_span_id, row.span_id, row.outcome) for row in trace.compensations] == UNDONE
+
+
+@pytest.mark.parametrize("undone_by", ["on_failure", "handler"])
+@pytest.mark.parametrize("kind", WORKERS)
+def test_a_saga_by_callbacks_is_one_trace_that_was_rolled_back(shop: Shop, kind: str, undone_by: str) -> None:
+    shop.environment["SHOP_UNDONE_BY"] = undone_by
+    shop.produce("place_order")
+    shop.work_off(kind, *(["--exception-handler", "choreography.handler"] if undone_by == "handler" else []))
+    if (shop.rq, kind, undone_by) == ("rq2", "SpawnWorker", "handler"):
+        # RQ 2 gives the work-horses that it spawns no exception handlers: nothing enqueues a compensation.
+        assert (shop.trace().verdict, len(shop.trace().spans)) == ("rollback_missing", 4)
+    else:
+        assert_rolled_back(shop.trace())
+
+
+@pytest.mark.parametrize("kind", ["Worker", "SpawnWorker"])  # a SimpleWorker cannot stop a job
+def test_a_saga_whose_step_is_stopped_is_undone_by_on_stopped(shop: Shop, kind: str) -> None:
+    shop.environment["SHOP_UNDONE_BY"] = "on_stopped"
+    shop.produce("place_order")
+    shop.work_off(kind)
+    trace = shop.trace()
+    assert trace.spans["ship"].status == "stopped"
+    assert_rolled_back(trace)
+
+
+def test_between_two_steps_a_saga_runs_and_it_is_not_over_while_its_compensations_wait(shop: Shop) -> None:
+    shop.environment["SHOP_UNDONE_BY"] = "on_failure"
+    shop.produce("place_order")
+    seen = []
+    for _ in ("charge", "receipt", "reserve", "ship", "release"):
+        shop.work_off("SimpleWorker", "--max-jobs", "1")
+        seen.append((shop.trace().verdict, shop.trace().ended))
+    assert seen == [("running", False)] * 4 + [("compensating", False)]
+    shop.work_off("SimpleWorker", "--max-jobs", "1")
+    assert_rolled_back(shop.trace())
+
+
+def test_with_a_plain_queue_the_steps_are_one_trace_in_the_end(shop: Shop) -> None:
+    shop.environment |= {"SHOP_UNDONE_BY": "on_failure", "SHOP_QUEUE": "Queue"}
+    shop.produce("place_order")
+    shop.work_off("Worker")
+    assert_rolled_back(shop.trace())
+
+
+@pytest.mark.parametrize("kind", WORKERS)
+@pytest.mark.parametrize("producer", ["json", "pickle"])
+def test_a_job_that_the_worker_cannot_read_fails_in_its_own_trace(shop: Shop, kind: str, producer: str) -> None:
+    shop.environment["SHOP_SERIALIZER"] = producer
+    shop.produce("serialize")
+    shop.work_off(kind, *([] if producer == "json" else ["-S", "rq.serializers.JSONSerializer"]))
+    trace = shop.trace()
+    assert (trace.verdict, trace.cause and trace.cause.span_id) == ("failed", "unreadable")
+    events = [event.event_type for event in trace.spans["unreadable"].events]
+    assert events == ["job:enqueued", "job:started", "job:failed"]

@@ -1,0 +1,60 @@
+"""The `job` decorator keeps the type of the function: mypy and pyright check this very file."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, assert_type
+
+import pytest
+from redis import Redis
+from rq.job import Job
+
+from sagatrace import TraceContext
+from sagatrace.rq.queue import TracedQueue, job
+
+
+@dataclass
+class Loan:
+    amount: int
+
+
+def test_a_decorated_function_keeps_its_type_and_is_enqueued(redis: Redis) -> None:
+    queue = TracedQueue("loans", connection=redis)
+
+    @job(queue, connection=redis)
+    def approve(loan: Loan, *, limit: int = 100) -> str:
+        return "approved" if loan.amount <= limit else "refused"
+
+    assert_type(approve(Loan(50)), str)
+    assert_type(approve.enqueue(Loan(50), limit=10, job_id="first"), Job)
+    assert_type(approve.delay(Loan(50)), Job)
+    assert_type(approve.under(TraceContext("T"))(Loan(500)), str)
+    placed = assert_type(approve.under(TraceContext("T")).enqueue(Loan(50)), Job)
+    assert (approve(Loan(50)), approve(Loan(50), limit=10), approve.__name__) == ("approved", "refused", "approve")
+    assert placed.meta["sagatrace"] == {"trace_id": "T"}
+    assert len(queue) == 3
+
+
+def test_a_call_with_wrong_arguments_is_a_type_error() -> None:
+    """An ignore without an error to ignore is an error of mypy's."""
+
+    @job("loans", connection=Redis())
+    def approve(loan: Loan) -> str:
+        return str(loan.amount)
+
+    if TYPE_CHECKING:
+        approve("loan")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+        approve()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    assert approve(Loan(1)) == "1"
+
+
+@pytest.mark.parametrize("checker", ["mypy --strict --cache-dir", "pyright --pythonpath"])
+def test_type_checkers_pass_this_file(checker: str, tmp_path: Path) -> None:
+    """Run them as a user does, on the installed package."""
+    value = sys.executable if "pyright" in checker else str(tmp_path)
+    command = [sys.executable, "-m", *checker.split(), value, __file__]
+    checked = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=500, check=False)
+    assert checked.returncode == 0, checked.stdout + checked.stderr
