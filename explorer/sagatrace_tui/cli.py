@@ -39,8 +39,10 @@ _PATIENCE: Final = 30.0
 _FAREWELL: Final = 0.5
 """Seconds that whoever quits waits for a store that is being read: one that hangs may take all its patience."""
 _COMMANDS: Final = {
-    "list": ("reading", "list_traces"),
-    "show": ("reading", "show"),
+    "list": ("incident", "list_traces"),
+    "groups": ("incident", "groups"),
+    "standing": ("incident", "standing"),
+    "show": ("show", "show"),
     "why": ("why", "why"),
     "import": ("transfer", "import_events"),
     "export": ("transfer", "export"),

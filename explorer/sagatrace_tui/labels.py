@@ -17,6 +17,7 @@ __all__ = [
     "GLYPHS",
     "VERDICTS",
     "at_times",
+    "bars",
     "clock",
     "clock_of_day",
     "duration",
@@ -47,6 +48,8 @@ GLYPHS: Final[Mapping[str, str]] = {
     "point": "•",
     "unknown": "?",
 }
+
+_BARS: Final = " ▁▂▃▄▅▆▇█"
 
 VERDICTS: Final[Mapping[Verdict, tuple[str, str]]] = {
     "succeeded": ("✔", "succeeded"),
@@ -148,6 +151,12 @@ def short_name(name: str, width: int) -> str:
         del parts[0]
     rest = ".".join(parts)
     return rest if rest == name else f"…{rest}"
+
+
+def bars(counts: Sequence[int]) -> str:
+    """Return numbers as bars, one column each, the highest a whole block; a blank for 0."""
+    most = max(counts, default=0)
+    return "".join(_BARS[-(-count * 8 // most) if most else 0] for count in counts)
 
 
 def plural(count: int, noun: str) -> str:

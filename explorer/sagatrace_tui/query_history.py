@@ -1,19 +1,23 @@
-"""Recent queries, in a file of the user's own; without it there is none, and nothing else is lost."""
+"""Recent queries and named ones, in files of the user's own; without them there is none, and nothing else is lost."""
 
 from __future__ import annotations
 
 import logging
 import os
+import re
 from pathlib import Path
 from typing import Final
 
 from sagatrace.files import make_directory, open_regular
+from sagatrace_tui.incident.query import QueryError
 
-__all__ = ["QueryHistory"]
+__all__ = ["QueryHistory", "SavedQueries"]
 
 log: Final = logging.getLogger("sagatrace")
 MAX: Final = 50
 _MAX_LENGTH: Final = 500
+_SAVE: Final = re.compile(r"(?:^|\s+)save:(\S*)")
+_NAME: Final = re.compile(r"(?<!\S)@(\S+)")
 
 
 class QueryHistory:
@@ -43,3 +47,36 @@ class QueryHistory:
                 file.write("\n".join(self.queries) + "\n")
         except OSError as error:
             log.warning("recent queries cannot be kept: %s", error)
+
+
+class SavedQueries:
+    """Queries with names: `save:NAME` in a query keeps the rest of it, `@NAME` stands for it from then on."""
+
+    def __init__(self, path: Path) -> None:
+        self._lines = QueryHistory(path)
+
+    @property
+    def named(self) -> dict[str, str]:
+        """The queries by name."""
+        return dict(line.split(" ", 1) for line in reversed(self._lines.queries) if " " in line)
+
+    def resolved(self, text: str) -> str:
+        """Return the query with each `@NAME` replaced by what it stands for; keep it, if it asks for that.
+
+        Raises QueryError for an unknown name.
+        """
+        named = self.named
+        for match in _NAME.finditer(text):
+            if match[1] not in named:
+                known = ", ".join(f"@{name}" for name in sorted(named)) or "none: save:NAME in a query makes one"
+                raise QueryError(f"no saved query @{match[1]} (known: {known})", match.start(), match.end())
+        query = _NAME.sub(lambda match: named[match[1]], text)
+        save = _SAVE.search(query)
+        if save is None:
+            return query
+        query = (query[: save.start()] + query[save.end() :]).strip()
+        if not re.fullmatch(r"[\w.-]{1,40}", save[1]) or not query:
+            start = text.find("save:")
+            raise QueryError("save: needs a name of letters, and a query before it", start, start + 5 + len(save[1]))
+        self._lines.add(f"{save[1]} {query}")
+        return query

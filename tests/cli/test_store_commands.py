@@ -18,8 +18,8 @@ from sagatrace.stores import open_store
 from sagatrace.stores.cosmos.store import CosmosStore
 from sagatrace_tui.commands.cost import DAYS_PER_MONTH, Charges, Load, Prices, bill, cost, sample
 from sagatrace_tui.commands.doctor import doctor
+from sagatrace_tui.commands.incident import list_traces
 from sagatrace_tui.commands.init import init
-from sagatrace_tui.commands.reading import list_traces
 
 pytestmark = pytest.mark.xdist_group("store-commands")  # one process, as they share what takes long to set up
 

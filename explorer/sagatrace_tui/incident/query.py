@@ -20,7 +20,7 @@ from sagatrace.event import split_event_type
 from sagatrace_tui.incident.conditions import Condition
 from sagatrace_tui.model import Verdict
 
-__all__ = ["KEYS", "Moment", "Query", "QueryError", "completions", "parse_query"]
+__all__ = ["KEYS", "Moment", "Query", "QueryError", "completions", "parse_length", "parse_query"]
 
 KEYS: Final[dict[str, str]] = {
     "status:": "failed, success, pending; or verdicts: rollback-incomplete,failed,running, …",
@@ -170,7 +170,8 @@ def _add(found: dict[str, Any], key: str, value: str, *, negated: bool = False) 
     elif not key:
         field, wanted = ("new", True) if value == "new" else ("word", value)
     if field in found:
-        raise ValueError(f"{key or 'a trace id or name'} is given twice")
+        hint = "" if key else ': write text of an error as "…"'
+        raise ValueError(f"{key or 'a trace id or name'} is given twice{hint}")
     found[field] = wanted
 
 
@@ -225,9 +226,15 @@ def _status(value: str) -> str:
     return value
 
 
+def parse_length(text: str) -> int | None:
+    """Return a length such as 30m, 24h or 7d in microseconds; None if the text is none."""
+    match = _AGO.fullmatch(text)
+    return None if match is None else int(match[1]) * _UNITS[match[2]] * 1_000_000
+
+
 def _moment(text: str) -> Moment:
-    if (ago := _AGO.fullmatch(text)) is not None:
-        return Moment(int(ago[1]) * _UNITS[ago[2]] * 1_000_000, ago=True)
+    if (length := parse_length(text)) is not None:
+        return Moment(length, ago=True)
     try:
         at = datetime.fromisoformat(text)
     except ValueError:

@@ -2,8 +2,8 @@
 
 `status` is the state of a feed in words, `refresh` decides when the store is read, `partition` holds the known events
 of one trace. `trace_feed` builds an immutable trace from them. `list_feed` does so for many that meet a query
-(`query_search`), with a row for each (`listed_traces`). `poller` is the thread. `tail` does the same for a command that
-prints lines. A feed knows a store and no screen.
+(`query_search`), with a row for each (`listed_traces`). `poller` is the thread. `window` reads
+traces once, `tail` follows them, for commands that print lines. A feed knows a store and no screen.
 """
 
 from sagatrace_tui.live.list_feed import OLDER, WHOLE, WINDOW, ListFeed, Listing
@@ -14,6 +14,7 @@ from sagatrace_tui.live.refresh import AFRESH, INTERVAL, LOOK, Clock, Meter, wal
 from sagatrace_tui.live.status import SWEEP, LiveStatus, live_status
 from sagatrace_tui.live.tail import Step, follow_store, follow_trace
 from sagatrace_tui.live.trace_feed import OpenTrace, TraceFeed
+from sagatrace_tui.live.window import read_rows
 
 __all__ = [
     "AFRESH",
@@ -39,6 +40,7 @@ __all__ = [
     "follow_store",
     "follow_trace",
     "live_status",
+    "read_rows",
     "wall_clock",
     "with_word_resolved",
 ]

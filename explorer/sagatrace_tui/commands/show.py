@@ -1,4 +1,4 @@
-"""`sagatrace list` and `sagatrace show`: traces as text."""
+"""`sagatrace show`: a trace as text."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Iterator
 
 import click
 
-from sagatrace.stores import Search
 from sagatrace_tui.commands.outcome import (
     fetched,
     folded,
@@ -16,40 +15,10 @@ from sagatrace_tui.commands.outcome import (
     store_option,
     trace_argument,
 )
-from sagatrace_tui.labels import clock, duration, inert, plural, short, span_line, verdict_words, when
+from sagatrace_tui.labels import clock, duration, inert, plural, span_line, verdict_words, when
 from sagatrace_tui.model import Trace
 
-__all__ = ["list_traces", "show", "tree_lines"]
-
-_COLUMNS = "{:<28}{:<38}{:<26}{:<22}{:>8}{:>7}{:>8}"
-
-
-@click.command("list")
-@click.option("-n", "--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="How many traces.")
-@store_option
-@one_line_errors
-def list_traces(limit: int, store_url: str | None) -> None:
-    """List the newest traces, latest activity first."""
-    with opened_store(store_url) as store:
-        hits = store.search(Search(limit=limit))
-        if not hits:
-            click.echo(f"sagatrace: no traces in {store.label} yet", err=True)
-            return
-        click.echo(_COLUMNS.format("VERDICT", "TRACE", "NAME", "STARTED", "TOOK", "SPANS", "ERRORS"))
-        now = now_micros()
-        for hit in hits:
-            trace = folded(store.fetch_trace(hit.trace_id), now)
-            # The id is what one copies into the next command: never cut.
-            row = _COLUMNS.format(
-                verdict_words(trace.verdict),
-                inert(trace.trace_id) + " ",
-                short(inert(trace.name), 25),
-                clock(trace.started_at),
-                duration(trace.duration),
-                len(trace.spans),
-                trace.error_count,
-            )
-            click.echo(row)
+__all__ = ["show", "tree_lines"]
 
 
 @click.command()

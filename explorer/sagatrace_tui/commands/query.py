@@ -1,0 +1,49 @@
+"""The query of a command, as the app has it, and the window that commands read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any, Final
+
+import click
+from platformdirs import user_state_path
+
+from sagatrace.errors import SettingsError
+from sagatrace_tui.incident.query import Query, QueryError, parse_length, parse_query
+from sagatrace_tui.labels import inert
+from sagatrace_tui.query_history import SavedQueries
+
+__all__ = ["query_argument", "query_of", "saved_queries", "window_of_environment"]
+
+_DAY: Final = "24h"
+
+
+def query_argument(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`QUERY`: which traces a command is about."""
+    return click.argument("words", nargs=-1, metavar="[QUERY]...")(command)
+
+
+def query_of(words: tuple[str, ...]) -> Query:
+    """Return the query; one that makes no sense ends the command as wrong usage, with its faulty part."""
+    text = " ".join(words)
+    try:
+        text = saved_queries().resolved(text)
+        return parse_query(text)
+    except QueryError as error:
+        faulty = inert(text[error.start : error.end], 80)
+        raise click.UsageError(f"in {faulty!r} of the query: {inert(str(error), 400)}") from None
+
+
+def saved_queries() -> SavedQueries:
+    """Return the queries that this user has named."""
+    return SavedQueries(user_state_path("sagatrace") / "saved-queries")
+
+
+def window_of_environment() -> int:
+    """Return the microseconds that are read back from now, by SAGATRACE_WINDOW. Raises SettingsError."""
+    text = os.environ.get("SAGATRACE_WINDOW", "").strip() or _DAY
+    length = parse_length(text)
+    if length is None:
+        raise SettingsError(f"SAGATRACE_WINDOW={text!r} is not a length of time: write 30m, 24h or 7d")
+    return length

@@ -1,0 +1,54 @@
+"""The traces that a query finds, read once: for commands, which end when they have printed them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from sagatrace.stores import EventStore, fetch_many
+from sagatrace_tui.incident.query import Moment, Query
+from sagatrace_tui.incident.trace_row import TraceRow, trace_row
+from sagatrace_tui.live.query_search import accepts, as_search, with_word_resolved
+from sagatrace_tui.model import build_trace, reading_anomalies
+
+__all__ = ["read_rows"]
+
+_BULK: Final = 1_000  # traces that one search finds at most
+
+
+def read_rows(
+    store: EventStore, query: Query, now: int, *, window: int | None = None, keys: Sequence[str] = (), most: int = 0
+) -> Iterator[TraceRow]:
+    """Yield a row for each trace that the query finds, the latest activity first.
+
+    Args:
+        store: The store. Its calls block.
+        query: The query.
+        now: The moment as of which traces are judged, in microseconds since 1970.
+        window: Microseconds before now from which on traces are read, if the query has no `since:`.
+        keys: Business keys whose values the rows are to hold.
+        most: How many traces are likely to be wanted; 0 if all are.
+
+    Raises StoreError.
+    """
+    query = with_word_resolved(query, store)
+    since = query.since if query.since is not None or window is None else Moment(window, ago=True)
+    search = as_search(query, now, min(most or _BULK, _BULK))
+    oldest = None if since is None else since.at(now)
+    seen: set[str] = set()
+    while True:
+        hits = store.search(search)
+        latest = {
+            hit.trace_id: hit.latest
+            for hit in hits
+            if hit.trace_id not in seen and (oldest is None or hit.latest >= oldest)
+        }
+        for found in fetch_many(store, list(latest)):
+            anomalies = reading_anomalies((bad.document_id, bad.fault) for bad in found.malformed)
+            trace = build_trace(found.trace_id, found.events, now, anomalies)
+            if accepts(query, trace, found.events, now):
+                yield trace_row(trace, latest[found.trace_id], keys)
+        seen.update(latest)
+        if len(hits) < search.limit or not latest:
+            return
+        search = search.after(hits[-1])

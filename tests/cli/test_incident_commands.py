@@ -1,0 +1,174 @@
+"""`sagatrace list`, `groups` and `standing` as a person or a cron job runs them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from test_commands import Cli
+
+from sagas import failed, running, succeeded
+from sagatrace.event import TraceEvent, encode_event, new_event
+from sagatrace_tui.model.text import iso
+
+HOSTILE = "\x1b]0;owned\x07=cmd|'/c calc'!A1"
+
+
+def recent(events: list[TraceEvent], ago: float) -> list[TraceEvent]:
+    """The events as if the first of them happened so many seconds ago."""
+    shift = time.time_ns() // 1000 - int(ago * 1_000_000) - min(one.micros for one in events)
+    return [
+        new_event(
+            id=one.id, trace_id=one.trace_id, span_id=one.span_id, parent_span_id=one.parent_span_id, tags=one.tags,
+            event_type=one.event_type, status=one.status, timestamp=iso(one.micros + shift) or "", data=one.data,
+        )
+        for one in events
+    ]  # fmt: skip
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> Cli:
+    cli = Cli(tmp_path)
+    cli.env["XDG_STATE_HOME"] = str(tmp_path / "state")
+    stored = [
+        *recent(failed("bad-1"), 600),
+        *recent(failed("bad-2"), 90),
+        *recent(succeeded("good"), 300),
+        *recent(running("busy"), 5),
+        *recent(failed("last-week"), 7 * 86_400),
+    ]
+    status, _, err = cli("import", "-", stdin=b"\n".join(map(encode_event, stored)))
+    assert (status, err) == (0, "")
+    return cli
+
+
+def objects(out: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in out.splitlines()]
+
+
+def ids(cli: Cli, *query: str) -> list[str]:
+    status, out, err = cli("list", "--json", "--", *query)
+    assert status == 0, err
+    return [one["trace_id"] for one in objects(out)]
+
+
+def test_the_list_says_why_each_failed(cli: Cli) -> None:
+    status, out, _ = cli("list")
+    assert status == 0
+    lines = out.splitlines()
+    assert lines[0].split()[:8] == ["VERDICT", "TRACE", "NAME", "LAST", "TOOK", "SPANS", "FAILURES", "WHY"]
+    assert [line.split()[-14:-9] for line in lines if "bad-2" in line]
+    assert (
+        sum("transfer_funds InsufficientFunds: balance 1200 < 25000 · 1 of 1 standing" in line for line in lines) == 3
+    )
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ([], ["busy", "bad-2", "good", "bad-1", "last-week"]),
+        (["status:failed", "since:10d"], ["bad-2", "bad-1", "last-week"]),
+        (["status:failed", "since:1h"], ["bad-2", "bad-1"]),
+        (["-status:failed"], ["busy", "good"]),
+        (["-name:validate"], ["busy", "bad-2", "bad-1", "last-week"]),
+        (["took:>4s", "since:1h"], ["busy", "bad-2", "bad-1"]),
+        (["spans:>5", "-trace:last"], ["bad-2", "bad-1"]),
+        (["status:running,succeeded"], ["busy", "good"]),
+        (["standing:credit", "until:2000-01-01"], []),
+        (["bad"], ["bad-2", "bad-1"]),
+        (["reserve"], ["bad-2", "bad-1", "last-week"]),
+        (['"bureau refused"', "since:5m"], ["bad-2"]),
+        (["queue:loans", "since:5m"], ["bad-2"]),
+        (["-loan_id=L7"], ["busy", "good"]),
+    ],
+)
+def test_a_query_finds(cli: Cli, query: list[str], found: list[str]) -> None:
+    assert ids(cli, *query) == found
+
+
+def test_a_limit_counts_what_was_found(cli: Cli) -> None:
+    status, out, _ = cli("list", "-n", "2", "--json", "status:rollback-incomplete")
+    assert (status, [one["trace_id"] for one in objects(out)]) == (0, ["bad-2", "bad-1"])
+
+
+def test_a_query_is_saved_and_recalled(cli: Cli) -> None:
+    assert ids(cli, "status:failed", "since:1h", "save:night") == ["bad-2", "bad-1"]
+    assert ids(cli, "@night") == ["bad-2", "bad-1"]
+    status, _, err = cli("list", "@day")
+    assert (status, "no saved query @day (known: @night)" in err) == (2, True)
+
+
+def test_a_wrong_query_is_wrong_usage_and_says_where(cli: Cli) -> None:
+    for command in ("list", "groups", "standing"):
+        status, out, err = cli(command, "status:failed", "since:\x1b[31myesterday")
+        assert (status, out) == (2, "")
+        assert "in 'since:␛[31myesterday' of the query" in err
+
+
+def test_failures_of_one_kind_are_one_row(cli: Cli) -> None:
+    status, out, _ = cli("groups", "--json")
+    (group,) = objects(out)
+    assert status == 0
+    assert (group["count"], group["standing"], group["standing_in"]) == (2, 2, 2)
+    assert (group["step"], group["error_type"], group["trace_ids"]) == (
+        "transfer_funds",
+        "InsufficientFunds",
+        ["bad-2", "bad-1"],
+    )
+    (wider,) = objects(cli("groups", "--json", "since:10d")[1])
+    assert wider["count"] == 3
+    text = cli("groups", "since:10d")[1].splitlines()
+    assert text[1].split()[:2] == ["3", "3"]
+    assert text[1].endswith("[bad-2]")
+    assert cli("groups", "trace:good")[1] == "no failures in 1 trace\n"
+    assert [one["group"] for one in objects(cli("groups", "--json", "--by", "loan_id")[1])] == ["L7"]
+
+
+def test_what_stands_anywhere_is_listed_and_is_the_exit_status(cli: Cli) -> None:
+    status, out, _ = cli("standing", "--json", "--keys", "loan_id,reservation")
+    assert status == 5
+    found = objects(out)
+    assert [(one["trace_id"], one["step"], one["compensation"]) for one in found] == [
+        ("bad-1", "stage:credit", "release_credit"),
+        ("bad-2", "stage:credit", "release_credit"),
+    ]
+    assert found[0]["keys"] == {"loan_id": "L7", "reservation": "R-9"}
+    status, out, _ = cli("standing")
+    assert "LOAN_ID" in out.splitlines()[0], "chosen keys are remembered"
+    assert cli("standing", "--keys", "")[0] == 5
+    assert "LOAN_ID" not in cli("standing")[1]
+    assert cli("standing", "trace:good") == (0, "nothing stands in 1 trace\n", "")
+    assert len(objects(cli("standing", "--json", "since:10d")[1])) == 3
+    cli.env["SAGATRACE_WINDOW"] = "10d"
+    assert len(objects(cli("standing", "--json")[1])) == 3
+    cli.env["SAGATRACE_WINDOW"] = "soon"
+    status, _, err = cli("standing")
+    assert (status, err) == (
+        1,
+        "sagatrace: SAGATRACE_WINDOW='soon' is not a length of time: write 30m, 24h or 7d\n",
+    )
+
+
+def test_values_are_inert_in_every_form(cli: Cli) -> None:
+    events = [
+        new_event(trace_id="evil", span_id="w", event_type="workflow:w:started", data={"order": HOSTILE}),
+        new_event(trace_id="evil", span_id="s", parent_span_id="w", event_type=f"{HOSTILE}:started",
+                  data={"compensation": HOSTILE}),
+        new_event(trace_id="evil", span_id="s", parent_span_id="w", event_type=f"{HOSTILE}:completed"),
+        new_event(trace_id="evil", span_id="w", event_type="workflow:w:failed", data={"error": HOSTILE}),
+    ]  # fmt: skip
+    assert cli("import", "-", stdin=b"\n".join(map(encode_event, events)))[0] == 0
+    for form in ([], ["--json"], ["--csv"]):
+        status, out, _ = cli("standing", "--keys", "order", *form, "trace:evil")
+        assert status == 5
+        assert "\x1b" not in out
+        assert "\x07" not in out
+    assert "\x1b" not in cli("list")[1] + cli("groups")[1] + cli("list", "--json")[1]
+    (row,) = list(csv.DictReader(io.StringIO(cli("standing", "--csv", "--keys", "order", "trace:evil")[1])))
+    assert all(not value.startswith(("=", "+", "-", "@")) for value in row.values())
+    assert cli("standing", "--csv", "--json")[0] == 2
