@@ -42,6 +42,7 @@ _COMMANDS: Final = {
     "list": ("reading", "list_traces"),
     "show": ("reading", "show"),
     "why": ("why", "why"),
+    "diff": ("diff", "diff"),
     "import": ("transfer", "import_events"),
     "export": ("transfer", "export"),
     "init": ("init", "init"),
