@@ -61,14 +61,14 @@ def diff(trace_id: str, other_id: str | None, as_json: bool, store_url: str | No
         # Escaped to ASCII: a terminal acts on no value that a job wrote.
         click.echo(json.dumps(comparison_report(comparison), indent=2))
         return
-    for line in _lines(comparison):
+    for line in _lines(comparison, "good run" if other_id is None else "other"):
         click.echo(line)
 
 
-def _lines(comparison: Comparison) -> Iterator[str]:
+def _lines(comparison: Comparison, other_title: str) -> Iterator[str]:
     words = Words(inert, duration)
     yield _run("this trace", comparison.here)
-    yield _run("other", comparison.there)
+    yield _run(other_title, comparison.there)
     yield ""
     for kind, group in groupby(comparison.differences, key=lambda one: one.kind):
         alike = list(group)

@@ -14,6 +14,7 @@ __all__ = ["Words", "comparison_report"]
 
 _MAX_NAME: Final = 120
 _MAX_ERROR: Final = 300
+_SAGAS: Final = ("workflow", "saga")
 _UNDONE: Final[Mapping[Outcome, str]] = {
     "compensated": "undone",
     "failed": "undo failed",
@@ -33,9 +34,11 @@ class Words:
     inert: Callable[[str], str]
     length: Callable[[int | None], str]
 
-    def step(self, difference: Difference) -> str:
+    def step(self, difference: Difference, *, with_parent: bool = True) -> str:
         """Return the step: below which one, which of its name, how many of them, and how many steps are below."""
-        above = difference.above[-1:] if len(difference.above) > 1 else ()  # the root is the same for all
+        # The root, and the saga in it, are the same for all.
+        parents = difference.above[1:][-1:] if with_parent else ()
+        above = [one for one in parents if one.partition(":")[0] not in _SAGAS]
         text = " → ".join(self._name(name) for name in (*above, difference.name))
         if difference.nth > 1 and difference.count == 1:
             text += f" (number {difference.nth})"

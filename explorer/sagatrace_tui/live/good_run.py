@@ -73,28 +73,34 @@ def _searches(trace: Trace) -> Iterator[Search]:
     """Yield what to search for: runs that ended before this one did, then any."""
     if trace.root is None or trace.last_at is None:
         return
-    search = replace(_like_root(trace.root), limit=MOST + 1)  # the trace itself may be among them
+    search = replace(_likeness(_deciding(trace, trace.root)), limit=MOST + 1)  # the trace itself may be among them
     yield replace(search, until=trace.last_at)
     yield search
 
 
-def _like_root(root: Span) -> Search:
-    """Return a search for good ends of the same root: by its job's name, else its event type and workflow id.
+def _deciding(trace: Trace, root: Span) -> Span:
+    """Return the span that gave the trace its name: of a job that runs a saga, the span of the saga."""
+    if root.state.kind == "job":
+        children = (trace.spans[one] for one in trace.children.get(root.span_id, ()))
+        steps = (span for span in children if span.state.kind not in ("job", "point"))
+        return next((span for span in steps if trace.name in (span.name, span.data.get("workflow_id"))), root)
+    return root
 
-    A condition holds for a single event. So a name counts only if the last event of this root carries it, too, or else
-    any event that carries the name is searched for.
+
+def _likeness(span: Span) -> Search:
+    """Return a search for the good ends of spans like this one; of jobs, for all their events that have the name.
+
+    The name of a job is in the event of its start, and a condition holds for a single event: so failed runs are found,
+    too. A workflow that is named by its id alone is searched for by an event like the one with the id.
     """
-    key = "job_name" if root.state.kind == "job" else "workflow_id"
-    named = [event for event in root.events if _scalar(event, key) is not None]
-    completed = f"{split_event_type(root.events[0].event_type)[0]}:completed"
-    if not named:
-        return Search(event_type=completed)
-    is_name = DataIs((key,), (_scalar(named[-1], key),))
-    if named[-1] is root.events[-1]:
-        return Search(status="success", data=(is_name,))
-    if key == "workflow_id" and completed.count(":") > 1:  # the event type has a name, as in `workflow:order:completed`
-        return Search(event_type=completed)
-    return Search(data=(is_name,))
+    key = "job_name" if span.state.kind == "job" else "workflow_id"
+    named = next((event for event in reversed(span.events) if _scalar(event, key) is not None), None)
+    base, _ = split_event_type(span.events[0].event_type)
+    if named is None or (key == "workflow_id" and ":" in base):  # as in `workflow:order`
+        return Search(event_type=f"{base}:completed")
+    data = (DataIs((key,), (_scalar(named, key),)),)
+    is_end = named is span.events[-1] and not span.is_open
+    return Search(status="success", data=data) if is_end else Search(event_type=named.event_type, data=data)
 
 
 def _scalar(event: TraceEvent, key: str) -> str | int | float | None:
