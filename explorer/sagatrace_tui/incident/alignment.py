@@ -65,14 +65,12 @@ class Places:
 class Steps:
     """The steps of one trace. `at` gives, in tree order, the span of each place; `place_of` the reverse.
 
-    `missing` are the places of missing parents, which count as present in every trace. `below` is the number of steps
-    under each place.
+    A missing parent has a place and is no step. `below` is the number of steps under each place.
     """
 
     trace: Trace
     at: Mapping[int, Span]
     place_of: Mapping[str, int]
-    missing: Mapping[int, str]
     below: Mapping[int, int]
 
     @classmethod
@@ -80,7 +78,6 @@ class Steps:
         """Place the steps of a trace."""
         undoing = _undoing(trace)
         at: dict[int, Span] = {}
-        missing: dict[int, str] = {}
         place_of: dict[str, int] = {}
         counts: dict[tuple[int, str | None], int] = {}
         for parent, span_id in _with_parents(trace):
@@ -90,15 +87,9 @@ class Steps:
             above, name = (_TOP if parent is None else place_of[parent]), None if span is None else step_name(span)
             nth = counts[above, name] = counts.get((above, name), 0) + 1
             place = place_of[span_id] = places.number(above, name, nth)
-            if span is None:
-                missing[place] = span_id
-            else:
+            if span is not None:
                 at[place] = span
-        return cls(trace, at, place_of, missing, _counts_below(at, places))
-
-    def holds(self, place: int) -> bool:
-        """Return whether a step is there, or the place is none of a step."""
-        return place == _TOP or place in self.at or place in self.missing
+        return cls(trace, at, place_of, _counts_below(at, places))
 
     def nearest(self, place: int, places: Places) -> str | None:
         """Return the span at a place, or the nearest one above it that is there."""

@@ -76,7 +76,7 @@ class _Pair:
                     yield self._difference(Kind.OUTCOME, place)
             elif here.status not in ("success", "point", "running", "queued") and _error(here) != _error(there):
                 yield self._difference(Kind.ERROR, place)
-            if _tries(here) != _tries(there):
+            if _tries(here) != _tries(there) and _tries(here) and _tries(there):  # 0 is an outcome: never started
                 yield self._difference(Kind.ATTEMPTS, place)
         yield from self._only(Kind.MISSING, self.there, self.here)
         yield from self._only(Kind.NEW, self.here, self.there)
@@ -97,7 +97,8 @@ class _Pair:
         missing = [
             (spans[one.there.span_id].began_at, place, one)
             for place, one in enumerate(differences)
-            if one.there is not None and (one.here is None or not self.here.trace.spans[one.here.span_id].has_begun)
+            if one.kind in (Kind.MISSING, Kind.OUTCOME) and one.there is not None
+            if one.here is None or not self.here.trace.spans[one.here.span_id].has_begun
         ]
         return [one for began_at, _, one in sorted(missing, key=lambda row: row[:2]) if began_at > since]
 
@@ -126,10 +127,10 @@ class _Pair:
         return groups.values()
 
     def _tops(self, steps: Steps, others: Steps) -> Iterator[int]:
+        """Yield the places that only one trace has, without those below them. A missing parent is no step."""
         for place in steps.at:
-            if not others.holds(place) and (
-                others.holds(self.places.above(place)) or not steps.holds(self.places.above(place))
-            ):
+            above = self.places.above(place)
+            if place not in others.at and (above in others.at or above not in steps.at):
                 yield place
 
     def _longer(self, long: Steps, short: Steps) -> list[int]:
