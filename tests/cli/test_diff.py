@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from sagas import event, failed, many_alike, orphaned
+from sagas import approved, event, failed, many_alike, orphaned
 from sagatrace.event import TraceEvent
 from sagatrace.stores import open_store
 from sagatrace_tui.cli import main
@@ -32,23 +32,8 @@ def diff(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Diff:
     return run
 
 
-def approval(trace_id: str, at: float) -> list[TraceEvent]:
-    """A loan saga that went well, with the steps that `failed` has, too."""
-    good = [one for one in failed(trace_id, at) if one.span_id in ("wf", "cre", "crj", "ai", "fun", "fuj")]
-    ends = {"job:failed": "job:completed", "stage:funding:failed": "stage:funding:completed"}
-    kept = [one for one in good if one.event_type not in ends and one.event_type != "workflow:loan-approval:failed"]
-    return [
-        *[one for one in kept if one.span_id != "crj" or "retrying" not in one.event_type],
-        event(trace_id, "fuj", "job:completed", at + 3.2, "fun"),
-        event(trace_id, "fun", "stage:funding:completed", at + 3.3, "wf"),
-        event(trace_id, "pay", "stage:payout:started", at + 3.5, "wf"),
-        event(trace_id, "pay", "stage:payout:completed", at + 3.8, "wf"),
-        event(trace_id, "wf", "workflow:loan-approval:completed", at + 4.0),
-    ]
-
-
 def test_a_failed_trace_beside_its_last_good_run(diff: Diff) -> None:
-    done = diff([*approval("L1", 0), *failed("L2", 30)], "L2")
+    done = diff([*approved("L1", 0), *failed("L2", 30)], "L2")
     assert (done.exit_code, done.stderr) == (0, "")
     saga, error = "workflow:loan-approval", "InsufficientFunds: balance 1200 < 25000"
     assert done.stdout.splitlines() == [
@@ -57,6 +42,7 @@ def test_a_failed_trace_beside_its_last_good_run(diff: Diff) -> None:
         "",
         f"outcome   stage:funding → transfer_funds: failed after 300ms: {error} · there success in 100ms",
         "missing   stage:payout: there success in 300ms",
+        "attempts  stage:credit → reserve_credit: 2 attempts · there 1 attempt",
         "",
         "undo failed here: stage:credit",
         "would have run next: stage:payout",
@@ -64,19 +50,20 @@ def test_a_failed_trace_beside_its_last_good_run(diff: Diff) -> None:
 
 
 def test_a_chosen_trace_and_the_same_one(diff: Diff) -> None:
-    done = diff([*approval("L1", 0), *approval("L2", 30)], "L1", "L2")
+    done = diff([*approved("L1", 0), *approved("L2", 30)], "L1", "L2")
     assert done.exit_code == 0
     assert done.stdout.splitlines()[1].startswith("other       ✔ succeeded · L2")
     assert done.stdout.splitlines()[3:] == ["No difference in 7 steps."]
 
 
 def test_the_json_is_the_same_comparison(diff: Diff) -> None:
-    done = diff([*approval("L1", 0), *failed("L2", 30)], "L2", "--json")
+    done = diff([*approved("L1", 0), *failed("L2", 30)], "L2", "--json")
     answer = json.loads(done.stdout)
     assert (answer["here"]["trace_id"], answer["there"]["trace_id"]) == ("L2", "L1")
     assert [(one["kind"], one["name"]) for one in answer["differences"]] == [
         ("outcome", "transfer_funds"),
         ("missing", "stage:payout"),
+        ("attempts", "reserve_credit"),
     ]
 
 
