@@ -78,6 +78,11 @@ def test_a_job_is_known_by_its_name(phase: str) -> None:
     assert found(good) == "a"
 
 
+def test_a_job_that_has_only_started_is_known_by_its_name() -> None:
+    good, _ = good_run_of("it", job("a", "completed", 0), job("it", "completed", 9)[:1])
+    assert found(good) == "a"
+
+
 def test_a_job_that_runs_a_saga_is_known_by_the_saga() -> None:
     good, store = good_run_of("bad", in_job("a", "completed", 0), in_job("x", "failed", 5), in_job("bad", "failed", 9))
     assert (found(good), good.looked_at, store.fetches) == ("a", 1, ["a"])

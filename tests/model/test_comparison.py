@@ -60,6 +60,7 @@ ROWS = [
           pay     3..4 failed !Refused:no
             b     3..4 failed job named=shop.pay !Refused:no
           u       7..8 ~credit
+            r     7..8 job named=shop.release
         """,
         (
             "outcome pay → pay: success in 1.00s | failed after 1.00s: Refused: no",
@@ -82,6 +83,20 @@ ROWS = [
         """,
         ("outcome notify → mail: success in 1.00s | failed after 1.00s: Refused: no",),
         ("undo failed here: stage:credit",),
+    ),
+    Row(
+        "a step that was left out before it failed would not have run next",
+        """
+        loan      0..9 failed !Refused:no
+          pay     3..4 failed !Refused:no
+            b     3..4 failed job named=shop.pay !Refused:no
+        """,
+        (
+            "outcome pay → pay: success in 1.00s | failed after 1.00s: Refused: no",
+            "missing credit +1 below: success in 1.00s | —",
+            "missing notify +1 below: success in 1.00s | —",
+        ),
+        ("would have run next: notify +1 below",),
     ),
     Row(
         "a further step that fails",

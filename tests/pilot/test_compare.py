@@ -55,6 +55,21 @@ async def test_a_failed_trace_beside_its_last_good_run(size: tuple[int, int]) ->
         assert "3 differences" in screen_text(app)
 
 
+@pytest.mark.parametrize("width", [12, 30, 40, 60])
+async def test_a_narrow_header_has_whole_figures_or_none(width: int) -> None:
+    app = app_of([*approved("loan-of-a-very-long-name-a", -60), *failed("loan-of-a-very-long-name-b", 30)])
+    async with app.run_test(size=(width, 20)) as pilot:
+        await until(pilot, lambda: app.screen.query_one(TraceList).row_count == 2, "the list")
+        await pilot.press("d")
+        await compared(pilot, "DIFFERS")
+        await until(pilot, lambda: app.screen.query_one(ComparisonRows).row_count > 0, "the comparison")
+        lines = screen_text(app).splitlines()
+        assert ("this trace" in lines[1], "good run" in lines[2]) == (width >= 40, width >= 40)
+        assert "✔ succee" in lines[2]
+        assert ("4.50s" in lines[1], "4.00s" in lines[2]) == (width >= 60, width >= 60)
+        assert not re.search(r"\d\.?\d*…(?!\d)", lines[1] + lines[2])
+
+
 async def test_enter_goes_to_the_step_in_the_trace_and_escape_only_back() -> None:
     app = app_of([*approved("L1", -60), *failed("L2", 30)], "L2")
     async with app.run_test(size=(120, 40)) as pilot:
@@ -93,9 +108,9 @@ async def test_from_the_list_enter_opens_the_trace_at_the_step() -> None:
         assert isinstance(app.screen, SearchScreen)
         await pilot.press("d")
         await compared(pilot)
-        await pilot.press("enter")
+        await pilot.press("G", "enter")
         await until(pilot, lambda: isinstance(app.screen, TraceScreen) and "CAUSE" in screen_text(app), "the trace")
-        assert app.screen.query_one(SpanTree).highlighted == "fuj"
+        assert app.screen.query_one(SpanTree).highlighted == "crj"
         await pilot.press("q")
         assert isinstance(app.screen, SearchScreen)
 

@@ -121,14 +121,11 @@ def _undoing(trace: Trace) -> set[str]:
 
     A job that undoes itself, or declares what would undo it, is a step.
     """
-    undoing: set[str] = set()
+    spans = trace.spans.items()
+    undoing = {one for one, span in spans if span.kind == "compensation" or span.state.is_compensation}
     work: dict[str, int] = {}  # per job, its children that are not of the undoing
     undone: dict[str, set[str | None]] = {}  # per job, the steps that its children undo
     pairs = list(_with_parents(trace))
-    for parent, span_id in pairs:
-        span = trace.spans.get(span_id)
-        if parent in undoing or (span is not None and (span.kind == "compensation" or span.state.is_compensation)):
-            undoing.add(span_id)
     for parent, span_id in reversed(pairs):
         span = trace.spans.get(span_id)
         if span is not None and span_id in undone and span_id not in undoing and parent is not None:
@@ -141,7 +138,6 @@ def _undoing(trace: Trace) -> set[str]:
             undone.setdefault(parent, set()).add(span.original_span_id)
         elif span.state.kind != "point":
             work[parent] = work.get(parent, 0) + 1
-    # What is below such a job, a point for example, goes with it.
     for parent, span_id in pairs:
         if parent in undoing:
             undoing.add(span_id)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from rich.cells import cell_len
 from textual.content import Content
 from textual.reactive import reactive
@@ -13,7 +15,10 @@ from sagatrace_tui.theme import TONES, VERDICT_TONES
 
 __all__ = ["ComparisonHeader"]
 
-_GAP = 2
+_GAP: Final = 2
+_LABELLED: Final = 36
+"""Columns from which each line says which trace it is about."""
+_ID: Final = 8  # columns for an id, before the facts get any
 
 
 class ComparisonHeader(Widget):
@@ -52,22 +57,24 @@ class ComparisonHeader(Widget):
         return Content("\n").join([title, *(self._run(name, run, verdicts, width) for name, run in runs)])
 
     def _run(self, title: str, run: Run, verdicts: int, width: int) -> Content:
-        label, verdict = f"{title:<13}", verdict_words(run.verdict)
-        room = width - len(label) - verdicts - 2 * _GAP
+        label = f"{title:<13}" if width >= _LABELLED else ""
+        verdict = short(verdict_words(run.verdict), width)
+        room = max(0, width - len(label) - verdicts - 2 * _GAP)
         facts = [duration(run.duration), plural(run.span_count, "span"), f"started {when(run.started_at, self.now)}"]
         if width >= 110:
             facts[-1] += f" at {clock(run.started_at)}"
-        told = " · ".join(facts)
         whole = inert(run.trace_id)
-        while len(facts) > 1 and cell_len(told) > room - min(cell_len(whole), room // 2):
+        left = room - min(cell_len(whole), max(_ID, room // 2))
+        while facts and cell_len(" · ".join(facts)) > left:  # half a figure is a wrong one
             facts.pop()
-            told = " · ".join(facts)
-        trace_id = short_middle(whole, max(5, room - cell_len(told)))
-        return Content.assemble(
+        told = " · ".join(facts)
+        trace_id = short_middle(whole, room - cell_len(told))
+        line = Content.assemble(
             (label, TONES["muted"]),
             (verdict, TONES[VERDICT_TONES[run.verdict]]),
             " " * (verdicts - cell_len(verdict) + _GAP),
             (trace_id, TONES["id"]),
             " " * _GAP,
-            (short(told, max(0, room)), TONES["muted"]),
+            (told, TONES["muted"]),
         )
+        return line.truncate(width)  # a longer one would be broken

@@ -28,6 +28,7 @@ _KINDS: Final[dict[Kind, tuple[str, str]]] = {
     Kind.FASTER: ("↓ faster", "muted"),
 }
 _KIND: Final = 12  # columns for the kind
+_VALUE: Final = 19  # columns in which a status and a length are whole: half a figure is a wrong one
 _GAP: Final = 2  # blanks after a cell
 _WORDS: Final = Words(inert, duration)
 
@@ -77,7 +78,9 @@ def _note(title: str, text: str) -> tuple[Part, ...]:
 def _rooms(width: int) -> tuple[int, int, int]:
     """Return how step, other trace and this trace share the columns."""
     rest = max(12, width - _KIND)
-    step, there = min(70, rest * 9 // 25), min(60, rest * 6 // 25)
+    step, there = min(70, rest // 3), min(60, rest * 6 // 25)
+    if rest >= 3 * _VALUE:
+        there = max(there, _VALUE)
     return step, there, rest - step - there
 
 
