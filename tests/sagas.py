@@ -94,6 +94,20 @@ def failed(trace_id: str, at: float = 0.0) -> list[TraceEvent]:
     ]
 
 
+def approved(trace_id: str, at: float = 0.0) -> list[TraceEvent]:
+    """A loan saga that went well, with the steps of `failed` and one more after them."""
+    lost = ("fuj", "fun", "und", "wf")
+    kept = [one for one in failed(trace_id, at) if one.span_id not in lost or one.event_type.endswith(":started")]
+    return [
+        *[one for one in kept if one.event_type != "job:retrying" and one.data.get("attempt") != 2],
+        event(trace_id, "fuj", "job:completed", at + 3.2, "fun"),
+        event(trace_id, "fun", "stage:funding:completed", at + 3.3, "wf"),
+        event(trace_id, "pay", "stage:payout:started", at + 3.5, "wf"),
+        event(trace_id, "pay", "stage:payout:completed", at + 3.8, "wf"),
+        event(trace_id, "wf", "workflow:loan-approval:completed", at + 4.0),
+    ]
+
+
 def orphaned(trace_id: str, at: float = 0.0) -> list[TraceEvent]:
     """A trace in which a stage names a parent that was never seen."""
     return [

@@ -18,6 +18,7 @@ from sagatrace.stores import EventStore
 from sagatrace_tui.labels import inert
 from sagatrace_tui.live import wall_clock
 from sagatrace_tui.query_history import QueryHistory
+from sagatrace_tui.screens.compare import CompareScreen
 from sagatrace_tui.screens.help import HelpScreen
 from sagatrace_tui.screens.search import SearchScreen
 from sagatrace_tui.screens.trace import TraceScreen
@@ -114,7 +115,7 @@ class SagatraceApp(ThemedApp):
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """Everything a key does on this screen, by its name; and the themes."""
         yield SystemCommand("Theme", "Choose colours", self.action_change_theme)
-        if isinstance(screen, (SearchScreen, TraceScreen, ValueScreen)):
+        if isinstance(screen, (SearchScreen, TraceScreen, CompareScreen, ValueScreen)):
             around = screen.focused.ancestors_with_self if screen.focused is not None else [screen, self]
             for section, bindings in [*screen.help_sections, ("Everywhere", self.BINDINGS)]:
                 for keys, binding in key_groups(bindings):
@@ -127,7 +128,7 @@ class SagatraceApp(ThemedApp):
 
     def action_help(self) -> None:
         """Show the keys of the screen on top."""
-        if isinstance(self.screen, (SearchScreen, TraceScreen, ValueScreen)):
+        if isinstance(self.screen, (SearchScreen, TraceScreen, CompareScreen, ValueScreen)):
             self.push_screen(HelpScreen([*self.screen.help_sections, ("Everywhere", self.BINDINGS)]))
 
 

@@ -44,6 +44,7 @@ _COMMANDS: Final = {
     "standing": ("incident", "standing"),
     "show": ("show", "show"),
     "why": ("why", "why"),
+    "diff": ("diff", "diff"),
     "import": ("transfer", "import_events"),
     "export": ("transfer", "export"),
     "init": ("init", "init"),

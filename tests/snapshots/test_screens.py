@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
-from sagas import UnreliableStore, failed, many_alike, orphaned, running, screen_text, still, succeeded, until
+from sagas import UnreliableStore, approved, failed, many_alike, orphaned, running, screen_text, still, succeeded, until
 from sagatrace.errors import StoreError
 from sagatrace.event import TraceEvent
 from sagatrace.stores import Search, TraceHits
@@ -100,6 +100,18 @@ VIEWS = {
 def test_trace(snap_compare: Compare, store: OnceReadMemory, size: tuple[int, int], view: str) -> None:
     app = SagatraceApp(store, trace_id="loan-4201", clock=still)
     assert snap_compare(app, terminal_size=size, run_before=in_view(view, size))
+
+
+@SIZES
+def test_compare(snap_compare: Compare, size: tuple[int, int]) -> None:
+    store = UnreliableStore([*approved("loan-4198", 10), *failed("loan-4201", 66.3)])
+    app = SagatraceApp(store, trace_id="loan-4201", clock=still)
+
+    async def compare(pilot: Pilot[Any]) -> None:
+        await ready("error 3 of 4", "d")(pilot)
+        await ready("3 differences")(pilot)
+
+    assert snap_compare(app, terminal_size=size, run_before=compare)
 
 
 def test_a_small_terminal(snap_compare: Compare, store: OnceReadMemory) -> None:

@@ -3,4 +3,6 @@
 An incident is rarely one trace. `trace_row` keeps of each trace what a list shows. `failure_groups` puts failures of
 one kind together, by the shape of their error (`error_text`). `standing_steps` lists what still stands anywhere.
 `query` reads the line that says which traces are meant; `conditions` are the parts of it about a whole trace.
+`alignment` finds the steps that two traces have in common, `comparison` how they differ (as `differences`), and
+`comparison_text` says it in words and as JSON.
 """

@@ -20,6 +20,7 @@ from sagatrace_tui.labels import inert, plural
 from sagatrace_tui.live import FRAME, OLDER, ListFeed, Listing, Poller
 from sagatrace_tui.query_history import QueryHistory
 from sagatrace_tui.screens.clipboard import copy_text
+from sagatrace_tui.screens.compare import CompareScreen
 from sagatrace_tui.screens.followed import FollowedScreen, behind
 from sagatrace_tui.screens.trace import TraceScreen
 from sagatrace_tui.widgets.bar import StateLine, TitleBar
@@ -38,6 +39,7 @@ class SearchScreen(FollowedScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "query", "Search", priority=True, tooltip="Type what to look for"),
         Binding("w", "why", "Why", tooltip="Open the trace and show why it failed, root to cause"),
+        Binding("d", "compare", "Compare the trace with the last good run of its saga", show=False),
         Binding("escape,c", "clear", "All traces again, after a search", show=False),
         Binding("y", "copy", "Copy the trace id", show=False),
         Binding("f", "follow", "Resume", tooltip="Pause or resume live updates"),
@@ -252,6 +254,20 @@ class SearchScreen(FollowedScreen):
         if chosen is not None:
             self.query_one(TraceList).hold()
             self.app.push_screen(TraceScreen(self._store, chosen.trace_id, self._clock, "why", self._mirror))
+
+    def action_compare(self) -> None:
+        """Compare the trace under the cursor with the last good run of its saga; open it at the span chosen there."""
+        chosen = self.query_one(TraceList).highlighted
+        if chosen is None:
+            return
+
+        def open_at(span_id: str | None) -> None:
+            if span_id is not None:
+                screen = TraceScreen(self._store, chosen.trace_id, self._clock, mirror=self._mirror, span_id=span_id)
+                self.app.push_screen(screen)
+
+        self.query_one(TraceList).hold()
+        self.app.push_screen(CompareScreen(self._store, chosen.trace_id, self._clock), open_at)
 
     def action_copy(self) -> None:
         """Copy the id of the trace under the cursor."""

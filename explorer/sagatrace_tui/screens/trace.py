@@ -21,6 +21,7 @@ from sagatrace_tui.labels import inert, plural
 from sagatrace_tui.live import OpenTrace, Poller, TraceFeed
 from sagatrace_tui.model import Trace
 from sagatrace_tui.screens.clipboard import CopyScreen
+from sagatrace_tui.screens.compare import CompareScreen
 from sagatrace_tui.screens.finding import FindScreen
 from sagatrace_tui.screens.followed import FollowedScreen, behind
 from sagatrace_tui.screens.trace_keys import TRACE_KEYS, help_sections
@@ -88,9 +89,10 @@ class TraceScreen(FollowedScreen, CopyScreen, FindScreen):
         clock: Callable[[], int],
         view: str = "tree",
         mirror: Mirror | None = None,
+        span_id: str | None = None,
     ) -> None:
         super().__init__()
-        self._store = store
+        self._store, self._clock, self._span_id = store, clock, span_id
         self._trace_id = trace_id
         self._reading: OpenTrace | None = None
         self._newest: OpenTrace | None = None
@@ -182,6 +184,7 @@ class TraceScreen(FollowedScreen, CopyScreen, FindScreen):
                 tree.show((reading.trace, reading.outline), reading.now)
                 if before is None or before.trace is None:
                     self._show_view()
+                    self._go_to(self._span_id)
                 elif self._view == "why":
                     tree.only = part_of_why(reading.trace)
                 self._show_detail()
@@ -226,11 +229,15 @@ class TraceScreen(FollowedScreen, CopyScreen, FindScreen):
     @on(Ledger.SpanChosen)
     def go_to_span(self, message: SpanDetail.SpanChosen | Ledger.SpanChosen) -> None:
         """Show the span in the tree."""
-        if isinstance(message, Ledger.SpanHighlighted):
+        if not isinstance(message, Ledger.SpanHighlighted):
+            self._go_to(message.span_id)
+
+    def _go_to(self, span_id: str | None) -> None:
+        if span_id is None or self._reading is None:
             return
         self._view = "tree"
         self._show_view()
-        if not self.query_one(SpanTree).go_to(message.span_id):
+        if not self.query_one(SpanTree).go_to(span_id):
             self.say("This trace has no event of that span", "warn")
         self._arrange(self.size.height, into_detail=False)
         self._show_detail()
@@ -239,6 +246,11 @@ class TraceScreen(FollowedScreen, CopyScreen, FindScreen):
     def open_value(self, message: SpanDetail.ValueOpened) -> None:
         """Show a value whole."""
         self.app.push_screen(ValueScreen(message.title, as_text(message.value)))
+
+    def action_compare(self) -> None:
+        """Compare the trace with the last good run of its saga; come back to the span chosen there."""
+        trace = self._reading.trace if self._reading is not None else None
+        self.app.push_screen(CompareScreen(self._store, self._trace_id, self._clock, trace), self._go_to)
 
     def action_view(self, view: str) -> None:
         """Show the trace another way; the same key again shows all spans."""

@@ -27,6 +27,7 @@ TRACE_KEYS: Final[list[BindingType]] = [
     Binding("N", "in_tree('match', -1)", "Previous match", show=False),
     Binding("f", "follow", "Resume", tooltip="Pause or resume live updates"),
     Binding("tab,shift+tab", "other_pane", "Pane", tooltip="To the other pane"),
+    Binding("d", "compare", "Compare with the last good run of this saga", show=False),
     Binding("asterisk", "only_matches", "Show only the matches, or all spans", show=False),
     Binding("1", "view('tree')", "View: all spans", show=False),
     Binding("2", "view('why')", "View: why it failed, root to cause", show=False),

@@ -1,0 +1,109 @@
+"""Finding the last good run of a saga: the trace to hold a failed one against."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Final
+
+from sagatrace.errors import EventError
+from sagatrace.event import TraceEvent, split_event_type
+from sagatrace.stores import DataIs, EventStore, FetchedTrace, Search
+from sagatrace_tui.model import Span, Trace, build_trace, reading_anomalies
+
+__all__ = ["MOST", "GoodRun", "last_good_run", "trace_of_fetched"]
+
+MOST: Final = 50
+"""Traces that are read at most: one query for each, so the cost has a bound."""
+
+
+@dataclass(frozen=True, slots=True)
+class GoodRun:
+    """The run found, or None; `looked_at` counts the traces that were read for it."""
+
+    trace: Trace | None
+    name: str
+    looked_at: int
+
+    @property
+    def none_found(self) -> str:
+        """Return, in words, that no run was found, and where it was looked for."""
+        where = f"among the newest {MOST}" if self.looked_at >= MOST else "in this store"
+        return f"no succeeded run of {self.name or 'a trace without spans'} {where}"
+
+
+def last_good_run(
+    store: EventStore, trace: Trace, now: int, arrived: Callable[[int], None] = lambda _count: None
+) -> GoodRun:
+    """Find the newest succeeded trace of the same saga, before the given one ended if there is any.
+
+    Args:
+        store: The store to search.
+        trace: The trace to find a counterpart of.
+        now: The moment as of which traces are judged, in microseconds since 1970.
+        arrived: Called before and during each reading; raises to end the search.
+
+    Returns:
+        The run, or how many traces were looked at in vain.
+    """
+    seen, looked_at = {trace.trace_id}, 0
+    for search in _searches(trace):
+        arrived(0)
+        for hit in store.search(search) if looked_at < MOST else ():
+            if hit.trace_id in seen or looked_at == MOST:
+                continue
+            seen.add(hit.trace_id)
+            looked_at += 1
+            arrived(0)
+            run = trace_of_fetched(store.fetch_trace(hit.trace_id, arrived), now)
+            if run.verdict == "succeeded" and run.name == trace.name:
+                return GoodRun(run, trace.name, looked_at)
+    return GoodRun(None, trace.name, looked_at)
+
+
+def trace_of_fetched(found: FetchedTrace, now: int) -> Trace:
+    """Build the trace of what was fetched."""
+    anomalies = reading_anomalies((bad.document_id, bad.fault) for bad in found.malformed)
+    return build_trace(found.trace_id, found.events, now=now, anomalies=anomalies)
+
+
+def _searches(trace: Trace) -> Iterator[Search]:
+    """Yield what to search for: runs that ended before this one did, then any."""
+    if trace.root is None or trace.last_at is None:
+        return
+    search = replace(_likeness(_deciding(trace, trace.root)), limit=MOST + 1)  # the trace itself may be among them
+    yield replace(search, until=trace.last_at)
+    yield search
+
+
+def _deciding(trace: Trace, root: Span) -> Span:
+    """Return the span that gave the trace its name: of a job that runs a saga, the span of the saga."""
+    if root.state.kind == "job":
+        children = (trace.spans[one] for one in trace.children.get(root.span_id, ()))
+        steps = (span for span in children if span.state.kind not in ("job", "point"))
+        return next((span for span in steps if trace.name in (span.name, span.data.get("workflow_id"))), root)
+    return root
+
+
+def _likeness(span: Span) -> Search:
+    """Return a search for the good ends of spans like this one; of jobs, for all their events that have the name.
+
+    The name of a job is in the event of its start, and a condition holds for a single event: so failed runs are found,
+    too. A workflow that is named by its id alone is searched for by an event like the one with the id.
+    """
+    key = "job_name" if span.state.kind == "job" else "workflow_id"
+    named = next((event for event in reversed(span.events) if _scalar(event, key) is not None), None)
+    base, _ = split_event_type(span.events[0].event_type)
+    if named is None or (key == "workflow_id" and ":" in base):  # as in `workflow:order`
+        return Search(event_type=f"{base}:completed")
+    data = (DataIs((key,), (_scalar(named, key),)),)
+    is_end = named is span.events[-1] and not span.is_open
+    return Search(status="success", data=data) if is_end else Search(event_type=named.event_type, data=data)
+
+
+def _scalar(event: TraceEvent, key: str) -> str | int | float | None:
+    try:
+        value = event.data.get(key)
+    except EventError:
+        return None
+    return value if isinstance(value, (str, int, float)) else None

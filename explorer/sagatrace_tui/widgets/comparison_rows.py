@@ -1,0 +1,156 @@
+"""Two traces beside each other as rows: first what takes one line each, then a row for each difference."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar, Final
+
+from rich.cells import cell_len
+from textual.binding import Binding, BindingType
+from textual.message import Message
+from textual.reactive import reactive
+
+from sagatrace_tui.incident.comparison_text import Words
+from sagatrace_tui.incident.differences import Comparison, Difference, Kind
+from sagatrace_tui.labels import duration, inert, plural, short
+from sagatrace_tui.widgets.rows import Part, Rows, fitted
+
+__all__ = ["ComparisonRows", "comparison_lines"]
+
+_KINDS: Final[dict[Kind, tuple[str, str]]] = {
+    Kind.OUTCOME: ("✘ outcome", "cause"),
+    Kind.ERROR: ("✘ error", "bad"),
+    Kind.MISSING: ("◌ missing", "warn"),
+    Kind.NEW: ("● new", "busy"),
+    Kind.ATTEMPTS: ("↺ attempts", "warn"),
+    Kind.SLOWER: ("↑ slower", "warn"),
+    Kind.FASTER: ("↓ faster", "muted"),
+}
+_KIND: Final = 12  # columns for the kind
+_VALUE: Final = 19  # columns in which a status and a length are whole: half a figure is a wrong one
+_GAP: Final = 2  # blanks after a cell
+_WORDS: Final = Words(inert, duration)
+
+
+@dataclass(frozen=True, slots=True)
+class ComparisonLine:
+    """A row: a note, which takes all columns, or a difference in four."""
+
+    note: tuple[Part, ...] = ()
+    difference: Difference | None = None
+
+    def fitted(self, width: int) -> list[Part]:
+        """Return the row in so many columns."""
+        if self.difference is None:
+            return list(self.note)
+        kind, tone = _KINDS[self.difference.kind]
+        there, here = _WORDS.sides(self.difference)
+        rooms = _rooms(width)
+        step = _WORDS.step(self.difference)
+        if cell_len(step) > rooms[0] - _GAP:  # its own name is worth more than that of the step above
+            step = _WORDS.step(self.difference, with_parent=False)
+        texts = step, there, here
+        tones = "plain", "muted", tone if self.difference.here is not None else "muted"
+        cells = zip(texts, tones, rooms, strict=True)
+        parts = [part for text, look, room in cells for part in fitted([(short(text, room - _GAP), look)], room)]
+        return [*fitted([(kind, tone)], _KIND), *parts]
+
+
+def comparison_lines(comparison: Comparison) -> list[ComparisonLine]:
+    """Return every row of a comparison."""
+    lines = [ComparisonLine(_note(title, text)) for title, text in _WORDS.notes(comparison)]
+    if not comparison.differences and not lines:
+        same = (
+            f"No difference: {plural(comparison.in_both, 'step')} in both traces, alike in outcome, attempts and time."
+        )
+        return [ComparisonLine(((same, "muted"),))]
+    if lines and comparison.differences:
+        lines.append(ComparisonLine())
+    return [*lines, *(ComparisonLine(difference=one) for one in comparison.differences)]
+
+
+def _note(title: str, text: str) -> tuple[Part, ...]:
+    tone = "bad" if title.startswith("undo failed") else "busy" if title.startswith("would") else "warn"
+    return (f"{title[0].upper()}{title[1:]}: ", tone), (text, "plain")
+
+
+def _rooms(width: int) -> tuple[int, int, int]:
+    """Return how step, other trace and this trace share the columns."""
+    rest = max(12, width - _KIND)
+    step, there = min(70, rest // 3), min(60, rest * 6 // 25)
+    if rest >= 3 * _VALUE:
+        there = max(there, _VALUE)
+    return step, there, rest - step - there
+
+
+class ComparisonRows(Rows):
+    """A comparison in; says which difference was chosen. `other_title` heads the column of the other trace."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "open", "Go to span", tooltip="Show the step in the trace; of a missing one, the step above")
+    ]
+    HEADER_LINES = 1
+
+    comparison: reactive[Comparison | None] = reactive(None, repaint=False, init=False, always_update=True)
+    other_title = "OTHER TRACE"
+
+    class Chosen(Message):
+        """A difference was chosen."""
+
+        def __init__(self, rows: ComparisonRows, difference: Difference) -> None:
+            super().__init__()
+            self.rows = rows
+            self.difference = difference
+
+        @property
+        def control(self) -> ComparisonRows:
+            """The rows it was chosen in."""
+            return self.rows
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name for it
+        super().__init__(id=id)
+        self._lines: list[ComparisonLine] = []
+
+    @property
+    def row_count(self) -> int:
+        """How many lines there are."""
+        return len(self._lines)
+
+    @property
+    def highlighted(self) -> Difference | None:
+        """The difference under the cursor."""
+        return self._lines[self.cursor].difference if self._lines else None
+
+    def watch_comparison(self, comparison: Comparison | None) -> None:
+        """Show its lines, with the cursor on the first difference."""
+        self._lines = comparison_lines(comparison) if comparison is not None else []
+        self.rows_changed(next(self._about(range(self.row_count)), 0))
+
+    def header(self, width: int) -> list[Part]:
+        """The titles of the columns."""
+        titles = zip(("STEP", self.other_title, "THIS TRACE"), _rooms(width), strict=True)
+        cells = [part for title, room in titles for part in fitted([(short(title, room - _GAP), "muted")], room)]
+        return [*fitted([("DIFFERS", "muted")], _KIND), *cells]
+
+    def row(self, index: int, width: int) -> list[Part]:
+        """One line, in columns that fit."""
+        return fitted(self._lines[index].fitted(width), width)
+
+    def lit(self, width: int) -> int:
+        """Lines about a step."""
+        return width if self.highlighted is not None else 0
+
+    def action_move(self, rows: int) -> None:
+        """To the next difference; to the end where there is none."""
+        step = 1 if rows > 0 else -1
+        places = self._about(range(self.cursor + step, self.row_count if step > 0 else -1, step))
+        self.cursor = next(places, self.row_count - 1 if step > 0 else 0)
+
+    def action_open(self) -> None:
+        """Choose the difference under the cursor."""
+        if self.highlighted is not None:
+            self.post_message(self.Chosen(self, self.highlighted))
+
+    def _about(self, places: range) -> Iterator[int]:
+        return (place for place in places if self._lines[place].difference is not None)
