@@ -18,6 +18,7 @@ from sagatrace.stores import EventStore
 from sagatrace_tui.labels import inert
 from sagatrace_tui.live import wall_clock
 from sagatrace_tui.query_history import QueryHistory
+from sagatrace_tui.scope import Scope
 from sagatrace_tui.screens.compare import CompareScreen
 from sagatrace_tui.screens.help import HelpScreen
 from sagatrace_tui.screens.search import SearchScreen
@@ -35,9 +36,9 @@ __all__ = ["SagatraceApp"]
 class SagatraceApp(ThemedApp):
     """Explores the traces of a store, and never writes to it.
 
-    With `trace_id` that trace is open from the start, the list beneath it. `clock` gives microseconds since 1970.
-    `mirror` is where what is new is heard of; without one the store is polled. `trouble` says, at once, why what fills
-    the store has stopped, if it has.
+    With `trace_id` that trace is open from the start, at the span `span_id` if one is given, the list beneath it.
+    `clock` gives microseconds since 1970. `mirror` publishes new events; without one the store is polled. `trouble`
+    says why the process that fills the store has stopped, if it has. `scope` holds the settings of the lists.
     """
 
     TITLE = "sagatrace"
@@ -62,8 +63,11 @@ class SagatraceApp(ThemedApp):
         terminal: Terminal | None = None,
         history: QueryHistory | None = None,
         mirror: Mirror | None = None,
+        scope: Scope | None = None,
+        span_id: str | None = None,
     ) -> None:
         super().__init__(terminal)
+        self._scope, self._span_id = scope, span_id
         self._trouble = trouble
         self._store = store
         self._trace_id = trace_id
@@ -76,10 +80,10 @@ class SagatraceApp(ThemedApp):
         """The trace asked for; else the list."""
         if self._trace_id is None:
             return self._list()
-        return TraceScreen(self._store, self._trace_id, self._clock, mirror=self._mirror)
+        return TraceScreen(self._store, self._trace_id, self._clock, mirror=self._mirror, span_id=self._span_id)
 
     def _list(self) -> SearchScreen:
-        return SearchScreen(self._store, self._clock, self._subtitle, self._history, self._mirror)
+        return SearchScreen(self._store, self._clock, self._subtitle, self._history, self._mirror, self._scope)
 
     def on_mount(self) -> None:
         """End in good order when told to from outside."""

@@ -84,14 +84,15 @@ def main() -> None:
 
 @click.command("sagatrace-tui", epilog=_STATUSES, context_settings={"help_option_names": ["-h", "--help"]})
 @trace_argument(required=False)
+@click.argument("span_id", required=False)
 @click.option("--demo", is_flag=True, help="Watch real RQ workers run loan sagas into a store of their own.")
 @click.version_option(package_name="sagatrace", prog_name="sagatrace-tui")
 @store_option
 @one_line_errors
-def tui_main(trace_id: str | None, demo: bool, store_url: str | None) -> None:
-    """Explore traces: search, span tree and details, by keyboard, live.
+def tui_main(trace_id: str | None, span_id: str | None, demo: bool, store_url: str | None) -> None:
+    """Explore traces: search, failures by kind, what still stands, span tree and details, by keyboard, live.
 
-    With a TRACE_ID that trace is opened at once. Nothing in the app ever writes to the store.
+    With a TRACE_ID that trace is opened at once, with a SPAN_ID at that span. The app never writes to the store.
     """
     _never_fail_to_print()
     if demo and (trace_id or store_url):
@@ -106,7 +107,7 @@ def tui_main(trace_id: str | None, demo: bool, store_url: str | None) -> None:
         # the app asks itself, and shows what it waits for.
         if store.label.startswith("sqlite:") and not _has(store, trace_id) and trace_id is not None:
             no_such_trace(store, trace_id)
-        _run_app(store, trace_id)
+        _run_app(store, trace_id, span_id=span_id)
 
 
 def _has(store: EventStore, trace_id: str | None) -> bool:
@@ -119,12 +120,16 @@ def _has(store: EventStore, trace_id: str | None) -> bool:
         return False
 
 
-def _run_app(store: EventStore, trace_id: str | None = None, demo: Demo | None = None) -> None:
+def _run_app(
+    store: EventStore, trace_id: str | None = None, demo: Demo | None = None, span_id: str | None = None
+) -> None:
     gc.disable()  # until the first frame: starting makes much and no garbage
     sys.setswitchinterval(0.0005)  # the reading thread gives way ten times as soon as by default when a key comes
     from sagatrace.mirror import open_mirror
     from sagatrace_tui.app import SagatraceApp
+    from sagatrace_tui.commands.query import chosen_keys, saved_queries, window_of_environment
     from sagatrace_tui.query_history import QueryHistory
+    from sagatrace_tui.scope import Scope
     from sagatrace_tui.terminal import detect
 
     mirror = None
@@ -133,9 +138,12 @@ def _run_app(store: EventStore, trace_id: str | None = None, demo: Demo | None =
         mirror = open_mirror(replace(settings, mirror=demo.mirror_url) if demo is not None else settings, store.label)
     except SettingsError as error:  # one setting that is wrong is no reason not to look
         click.echo(f"sagatrace-tui: the store is polled: {inert(str(error))}", err=True)
+    scope = Scope(window_of_environment(), chosen_keys(), saved_queries())
     app = SagatraceApp(
         store,
         mirror=mirror,
+        scope=scope,
+        span_id=span_id,
         trace_id=trace_id,
         subtitle="demo: loan sagas on real RQ workers" if demo is not None else "",
         trouble=demo.failure if demo is not None else None,

@@ -27,6 +27,7 @@ __all__ = [
     "one_line",
     "plural",
     "run_words",
+    "saga_name",
     "short",
     "short_middle",
     "short_name",
@@ -157,6 +158,11 @@ def bars(counts: Sequence[int]) -> str:
     """Return numbers as bars, one column each, the highest a whole block; a blank for 0."""
     most = max(counts, default=0)
     return "".join(_BARS[-(-count * 8 // most) if most else 0] for count in counts)
+
+
+def saga_name(name: str) -> str:
+    """Return the name of a saga for a narrow column, inert: `loan-approval` for `workflow:loan-approval`."""
+    return inert(name.removeprefix("workflow:").removeprefix("saga:") or name, 200)
 
 
 def plural(count: int, noun: str) -> str:

@@ -38,8 +38,16 @@ class QueryHistory:
 
     def add(self, query: str) -> None:
         """Put it first, and write the file."""
+        self.put(query)
+        self.write()
+
+    def put(self, query: str) -> None:
+        """Put it first."""
         line = " ".join(query.split())
         self.queries = [line, *(one for one in self.queries if one != line)][:MAX]
+
+    def write(self) -> None:
+        """Write the file; a fault is logged."""
         try:
             make_directory(self._path.parent)
             made = open_regular(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
@@ -50,20 +58,29 @@ class QueryHistory:
 
 
 class SavedQueries:
-    """Queries with names: `save:NAME` in a query keeps the rest of it, `@NAME` stands for it from then on."""
+    """Queries with names: `save:NAME` in a query keeps the rest of it, `@NAME` stands for it from then on.
+
+    `unsaved` is whether there is one that `save` has not written to the file yet.
+    """
 
     def __init__(self, path: Path) -> None:
         self._lines = QueryHistory(path)
+        self.unsaved = False
+
+    def save(self) -> None:
+        """Write the file."""
+        self.unsaved = False
+        self._lines.write()
 
     @property
     def named(self) -> dict[str, str]:
         """The queries by name."""
         return dict(line.split(" ", 1) for line in reversed(self._lines.queries) if " " in line)
 
-    def resolved(self, text: str) -> str:
-        """Return the query with each `@NAME` replaced by what it stands for; keep it, if it asks for that.
+    def expanded(self, text: str) -> tuple[str, str]:
+        """Return the query with each `@NAME` replaced by its query and without `save:NAME`, and that name or "".
 
-        Raises QueryError for an unknown name.
+        Raises QueryError for an unknown name, and for one that cannot be given.
         """
         named = self.named
         for match in _NAME.finditer(text):
@@ -73,10 +90,14 @@ class SavedQueries:
         query = _NAME.sub(lambda match: named[match[1]], text)
         save = _SAVE.search(query)
         if save is None:
-            return query
+            return query, ""
         query = (query[: save.start()] + query[save.end() :]).strip()
         if not re.fullmatch(r"[\w.-]{1,40}", save[1]) or not query:
             start = text.find("save:")
-            raise QueryError("save: needs a name of letters, and a query before it", start, start + 5 + len(save[1]))
-        self._lines.add(f"{save[1]} {query}")
-        return query
+            raise QueryError("save: needs a name of letters, and a query beside it", start, start + 5 + len(save[1]))
+        return query, save[1]
+
+    def put(self, name: str, query: str) -> None:
+        """Give a query this name from now on."""
+        self._lines.put(f"{name} {query}")
+        self.unsaved = True

@@ -13,7 +13,7 @@ from sagatrace_tui.incident.trace_row import TraceRow
 from sagatrace_tui.labels import short_name, verdict_words
 from sagatrace_tui.model import Verdict
 from sagatrace_tui.theme import ThemedApp
-from sagatrace_tui.widgets.trace_list import GAP, TraceList, columns
+from sagatrace_tui.widgets.trace_list import GAP, SORTS, TraceList, columns
 
 
 def rows(*numbers: int) -> tuple[TraceRow, ...]:
@@ -42,8 +42,16 @@ class Harness(ThemedApp):
 @pytest.mark.parametrize("width", [38, 52, 64, 78, 100, 118, 200])
 def test_columns_fill_the_width_and_no_more(width: int) -> None:
     chosen = columns(width)
-    assert sum(column.width + GAP for column in chosen) <= width
-    assert {"VERDICT", "NAME", "STARTED"} <= {column.title for column in chosen}
+    assert sum(column.width + GAP for column in chosen) == width + GAP
+    titles = {column.title for column in chosen}
+    assert {"VERDICT", "LAST"} <= titles
+    assert {"NAME", "WHY"} <= titles or "WHY, OR NAME" in titles
+
+
+@pytest.mark.parametrize("sort", SORTS)
+@pytest.mark.parametrize("width", [38, 79, 119, 199])
+def test_the_order_is_marked_on_a_column_at_every_width(width: int, sort: str) -> None:
+    assert [column.sort for column in columns(width, sort=sort)].count(sort) == 1
 
 
 @pytest.mark.parametrize(
@@ -72,7 +80,7 @@ async def test_the_cursor_stays_on_its_trace_when_rows_arrive_above() -> None:
         traces.rows = rows(100, 101, *range(40))
         await pilot.pause()
         assert traces.highlighted == rows(3)[0]
-        assert "▌✔ succeeded   loan 3" in screen_text(app)
+        assert "▌✔ succeeded   trace-3" in screen_text(app)
 
 
 async def test_what_is_in_sight_stays_when_rows_arrive_above_a_scrolled_list() -> None:
@@ -89,7 +97,7 @@ async def test_what_is_in_sight_stays_when_rows_arrive_above_a_scrolled_list() -
         assert titles.startswith(f" VERDICT ↑{traces.scroll_offset.y} ")
         await pilot.press("g")
         await pilot.pause()
-        assert screen_text(app).startswith(" VERDICT       NAME")
+        assert screen_text(app).startswith(" VERDICT       TRACE")
 
 
 async def test_the_cursor_stays_on_the_trace_that_was_opened() -> None:
@@ -212,8 +220,25 @@ async def test_the_longest_verdict_listed_is_shown_whole(width: int, verdict: Ve
         assert "trace-2" in line
 
 
-def test_verdicts_leave_the_rest_to_names_and_ids() -> None:
+def test_verdicts_leave_the_rest_to_the_reason() -> None:
     named = {verdict: {one.title: one.width for one in columns(79, verdict)} for verdict in (12, 21, 27)}
     assert [one["VERDICT"] for one in named.values()] == [12, 21, 27]
-    assert named[12]["NAME"] > named[21]["NAME"] >= 12
-    assert named[27]["NAME"] >= 12
+    assert named[12]["WHY, OR NAME"] > named[21]["WHY, OR NAME"] > named[27]["WHY, OR NAME"] >= 20
+
+
+async def test_a_click_on_a_title_asks_for_its_order() -> None:
+    asked: list[str] = []
+
+    class Sorting(Harness):
+        def on_trace_list_sort_chosen(self, message: TraceList.SortChosen) -> None:
+            asked.append(message.sort)
+
+    app = Sorting()
+    async with app.run_test(size=(120, 10)) as pilot:
+        app.query_one(TraceList).rows = rows(1, 2)
+        await pilot.pause()
+        header = screen_text(app).splitlines()[0]
+        for title in ("TOOK", "VERDICT", "FAILURES", "LAST"):
+            await pilot.click(TraceList, offset=(header.index(title) + 1, 0))
+        await pilot.pause()
+        assert asked == ["took", "failures", "last"]

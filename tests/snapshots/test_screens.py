@@ -69,6 +69,20 @@ def test_search(snap_compare: Compare, store: OnceReadMemory, size: tuple[int, i
     assert snap_compare(app, terminal_size=size, run_before=ready("loan-4200", "j"))
 
 
+@SIZES
+@pytest.mark.parametrize(
+    ("key", "shown"), [("2", "kinds of failure"), ("3", "steps standing")], ids=["failures", "standing"]
+)
+def test_many_traces(snap_compare: Compare, size: tuple[int, int], key: str, shown: str) -> None:
+    app = SagatraceApp(UnreliableStore(every_outcome()), clock=still)
+
+    async def view(pilot: Pilot[Any]) -> None:
+        await ready("loan-4200", key)(pilot)
+        await ready(shown)(pilot)
+
+    assert snap_compare(app, terminal_size=size, run_before=view)
+
+
 def test_a_query_that_makes_no_sense(snap_compare: Compare, store: OnceReadMemory) -> None:
     app = SagatraceApp(store, clock=still)
     assert snap_compare(app, terminal_size=(80, 24), run_before=ready("loan-4200", "slash", *"status:fial", "end"))

@@ -10,18 +10,16 @@ from itertools import islice
 from typing import Any, Final
 
 import click
-from platformdirs import user_state_path
 
 from sagatrace.stores import EventStore
 from sagatrace_tui.commands.outcome import now_micros, one_line_errors, opened_store, store_option
-from sagatrace_tui.commands.query import query_argument, query_of, window_of_environment
+from sagatrace_tui.commands.query import chosen_keys, query_argument, query_of, window_of_environment
 from sagatrace_tui.incident.failure_groups import FailureGroup, failure_groups, histogram
 from sagatrace_tui.incident.query import Query
 from sagatrace_tui.incident.standing_steps import standing_steps
 from sagatrace_tui.incident.trace_row import StandingStep, TraceRow, reason_text
 from sagatrace_tui.labels import bars, clock, duration, inert, plural, short, verdict_words, when
 from sagatrace_tui.model.text import iso
-from sagatrace_tui.query_history import QueryHistory
 
 __all__ = ["groups", "list_traces", "standing"]
 
@@ -101,7 +99,7 @@ def standing(words: tuple[str, ...], keys: str | None, as_json: bool, as_csv: bo
     """
     if as_json and as_csv:
         raise click.UsageError("--json and --csv are two forms of one list: give one of them")
-    query, shown = query_of(words), _chosen_keys(keys)
+    query, shown = query_of(words), chosen_keys(keys)
     with opened_store(store_url) as store:
         rows = _window(store, query, shown)
     found = standing_steps(rows)
@@ -274,12 +272,3 @@ def _cell(text: str) -> str:
     """Return a value that a spreadsheet takes as text and a terminal does not act on."""
     shown = inert(text)
     return f"'{shown}" if shown[:1] in ("=", "+", "-", "@") else shown
-
-
-def _chosen_keys(given: str | None) -> tuple[str, ...]:
-    """Return the business keys to show: those given, which are remembered, or else those remembered."""
-    chosen = QueryHistory(user_state_path("sagatrace") / "standing-keys")
-    if given is not None:
-        chosen.add(given or ",")
-    keys = given if given is not None else next(iter(chosen.queries), "")
-    return tuple(key.strip() for key in keys.split(",") if key.strip())

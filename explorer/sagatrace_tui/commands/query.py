@@ -12,9 +12,9 @@ from platformdirs import user_state_path
 from sagatrace.errors import SettingsError
 from sagatrace_tui.incident.query import Query, QueryError, parse_length, parse_query
 from sagatrace_tui.labels import inert
-from sagatrace_tui.query_history import SavedQueries
+from sagatrace_tui.query_history import QueryHistory, SavedQueries
 
-__all__ = ["query_argument", "query_of", "saved_queries", "window_of_environment"]
+__all__ = ["chosen_keys", "query_argument", "query_of", "saved_queries", "window_of_environment"]
 
 _DAY: Final = "24h"
 
@@ -28,11 +28,16 @@ def query_of(words: tuple[str, ...]) -> Query:
     """Return the query; one that makes no sense ends the command as wrong usage, with its faulty part."""
     text = " ".join(words)
     try:
-        text = saved_queries().resolved(text)
-        return parse_query(text)
+        saved = saved_queries()
+        text, name = saved.expanded(text)
+        query = parse_query(text)
     except QueryError as error:
         faulty = inert(text[error.start : error.end], 80)
         raise click.UsageError(f"in {faulty!r} of the query: {inert(str(error), 400)}") from None
+    if name:
+        saved.put(name, text)
+        saved.save()
+    return query
 
 
 def saved_queries() -> SavedQueries:
@@ -47,3 +52,12 @@ def window_of_environment() -> int:
     if length is None:
         raise SettingsError(f"SAGATRACE_WINDOW={text!r} is not a length of time: write 30m, 24h or 7d")
     return length
+
+
+def chosen_keys(given: str | None = None) -> tuple[str, ...]:
+    """Return the business keys to show: those given, which are remembered, or else those remembered."""
+    chosen = QueryHistory(user_state_path("sagatrace") / "standing-keys")
+    if given is not None:
+        chosen.add(given or ",")
+    keys = given if given is not None else next(iter(chosen.queries), "")
+    return tuple(key.strip() for key in keys.split(",") if key.strip())

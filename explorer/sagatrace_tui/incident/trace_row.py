@@ -8,8 +8,9 @@ from typing import Final
 
 import msgspec
 
+from sagatrace_tui.incident.alignment import step_name
 from sagatrace_tui.incident.error_text import shape_of
-from sagatrace_tui.model import Span, Trace, Verdict
+from sagatrace_tui.model import Trace, Verdict
 from sagatrace_tui.model.standing import reason_of
 from sagatrace_tui.model.text import one_line
 from sagatrace_tui.views.report import error_of
@@ -157,7 +158,7 @@ def _failure(trace: Trace) -> Failure | None:
     group = cause.data.get("group")
     return Failure(
         span_id=cause.span_id,
-        step=_step_name(cause),
+        step=one_line(step_name(cause), _MOST),
         error=one_line(error, _MOST),
         error_type=one_line(error_type, _MOST),
         at=cause.over_at,
@@ -188,11 +189,8 @@ def _path(trace: Trace) -> list[str]:
     """Return the names of the failure path; of a long one its ends, with a count of what is between."""
     ids = trace.failure_path
     half = _PATH // 2
-    names = [_step_name(trace.spans[one]) for one in (ids if len(ids) <= _PATH else (*ids[:half], *ids[-half:]))]
+    names = [
+        one_line(step_name(trace.spans[one]), _MOST)
+        for one in (ids if len(ids) <= _PATH else (*ids[:half], *ids[-half:]))
+    ]
     return names if len(ids) <= _PATH else [*names[:half], f"{len(ids) - _PATH} more", *names[half:]]
-
-
-def _step_name(span: Span) -> str:
-    """Return the name of a span; of a job the function without its package."""
-    name = span.name.rpartition(".")[2] if span.state.kind == "job" else span.name
-    return one_line(name, _MOST)

@@ -6,7 +6,7 @@ of one trace. `trace_feed` builds an immutable trace from them. `list_feed` does
 traces once, `tail` follows them, for commands that print lines. A feed knows a store and no screen.
 """
 
-from sagatrace_tui.live.list_feed import OLDER, WHOLE, WINDOW, ListFeed, Listing
+from sagatrace_tui.live.list_feed import ENOUGH, OLDER, WHOLE, WINDOW, ListFeed, Listing
 from sagatrace_tui.live.listed_traces import PAGE
 from sagatrace_tui.live.poller import FRAME, Poller
 from sagatrace_tui.live.query_search import accepts, as_search, with_word_resolved
@@ -18,6 +18,7 @@ from sagatrace_tui.live.window import read_rows
 
 __all__ = [
     "AFRESH",
+    "ENOUGH",
     "FRAME",
     "INTERVAL",
     "LOOK",

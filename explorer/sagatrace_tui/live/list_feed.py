@@ -20,12 +20,14 @@ from sagatrace_tui.live.refresh import AFRESH, LOOK, Clock, Meter, Refresh, erro
 from sagatrace_tui.live.status import LiveStatus
 from sagatrace_tui.model import Trace
 
-__all__ = ["OLDER", "WHOLE", "WINDOW", "ListFeed", "Listing"]
+__all__ = ["ENOUGH", "OLDER", "WHOLE", "WINDOW", "ListFeed", "Listing"]
 
 OLDER: Final = "older"
 """The wish for one more page of older traces."""
 WHOLE: Final = "whole"
 """The wish to read all traces of the window, now and from now on."""
+ENOUGH: Final = "enough"
+"""The wish to stop reading the window."""
 WINDOW: Final = 24 * 3_600_000_000
 """Microseconds that the window reaches back, unless the query says otherwise."""
 MOST_OF_WINDOW: Final = 10_000
@@ -48,7 +50,7 @@ class Listing:
 
     `queries`, `micros` and `request_units` are the cost of the last reading that asked the store, or of the window.
     `began` is the beginning of the window, in microseconds since 1970. `whole` is whether all of its traces are read;
-    `full` whether only the newest could be kept.
+    `full` whether only the newest could be kept; `stopped` whether the reader stopped the reading of them.
     """
 
     rows: tuple[TraceRow, ...]
@@ -59,6 +61,7 @@ class Listing:
     began: int
     whole: bool
     full: bool
+    stopped: bool
     reading: bool
     exhausted: bool
     fault: str | None
@@ -93,7 +96,7 @@ class ListFeed:
         self._clock = clock
         self._page = page
         self._window = window
-        self._whole = False  # whether all of the window is wanted
+        self._whole = self._stopped = False  # whether all of the window is wanted, and whether that was called off
         self._listed = ListedTraces(store, clock, self._accepts, keys)
         self._refresh = Refresh()
         self._most = _MOST
@@ -122,8 +125,9 @@ class ListFeed:
         if afresh:
             listed.mark_stale()
         try:
-            if WHOLE in wishes:
-                self._whole, self._most = True, max(self._most, MOST_OF_WINDOW)
+            if WHOLE in wishes or ENOUGH in wishes:
+                self._whole = ENOUGH not in wishes
+                self._stopped, self._most = not self._whole, max(self._most, MOST_OF_WINDOW)
             if self._query.word:
                 self._query = meter.of(lambda: with_word_resolved(self._query, self._store))
             self._update(meter, look=afresh or LOOK in wishes)
@@ -276,6 +280,7 @@ class ListFeed:
             request_units=self._cost.request_units,
             began=self._window_start(),
             whole=self._whole and not reading and not self._listed.stale and self._has_window(),
+            stopped=self._stopped,
             full=len(self._listed.rows) >= MOST_OF_WINDOW,
             reading=reading,
             exhausted=self._exhausted,

@@ -17,17 +17,22 @@ from sagatrace.mirror import Mirror
 from sagatrace.stores import EventStore
 from sagatrace_tui.incident.query import Query
 from sagatrace_tui.labels import inert, plural
-from sagatrace_tui.live import FRAME, OLDER, ListFeed, Listing, Poller
+from sagatrace_tui.live import ENOUGH, FRAME, OLDER, WHOLE, ListFeed, Listing, Poller
 from sagatrace_tui.query_history import QueryHistory
+from sagatrace_tui.scope import Scope
 from sagatrace_tui.screens.clipboard import copy_text
 from sagatrace_tui.screens.compare import CompareScreen
 from sagatrace_tui.screens.followed import FollowedScreen, behind
+from sagatrace_tui.screens.search_words import SORT_WORDS, facts_of, notice_of
 from sagatrace_tui.screens.trace import TraceScreen
 from sagatrace_tui.widgets.bar import StateLine, TitleBar
+from sagatrace_tui.widgets.group_list import GroupList
+from sagatrace_tui.widgets.incident_panes import VIEWS, IncidentPanes, View
 from sagatrace_tui.widgets.key_hints import KeyHints
 from sagatrace_tui.widgets.notice import Notice
 from sagatrace_tui.widgets.query_line import QueryLine
 from sagatrace_tui.widgets.rows import Rows
+from sagatrace_tui.widgets.standing_list import StandingList
 from sagatrace_tui.widgets.trace_list import TraceList
 
 __all__ = ["SearchScreen"]
@@ -38,9 +43,13 @@ class SearchScreen(FollowedScreen):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "query", "Search", priority=True, tooltip="Type what to look for"),
+        Binding("1", "view('traces')", "Traces", tooltip="The traces"),
+        Binding("2", "view('failures')", "Failures", tooltip="The failures of the window by kind"),
+        Binding("3", "view('standing')", "Standing", tooltip="Every step of the window that still stands"),
         Binding("w", "why", "Why", tooltip="Open the trace and show why it failed, root to cause"),
+        Binding("o", "sort", "Sort", tooltip="Sort by last activity, start, duration or failures"),
         Binding("d", "compare", "Compare the trace with the last good run of its saga", show=False),
-        Binding("escape,c", "clear", "All traces again, after a search", show=False),
+        Binding("escape,c", "clear", "Stop reading; back to all traces", show=False),
         Binding("y", "copy", "Copy the trace id", show=False),
         Binding("f", "follow", "Resume", tooltip="Pause or resume live updates"),
         Binding("r", "reload", "Refresh", tooltip="Read every trace of the list again"),
@@ -49,11 +58,13 @@ class SearchScreen(FollowedScreen):
     ]
     DEFAULT_CSS = """
     SearchScreen { layout: vertical; }
-    SearchScreen TraceList { height: 1fr; }
     SearchScreen.-short TitleBar { display: none; }
+    SearchScreen.-wide.-tall Preview { display: block; }
+    SearchScreen.-wide.-tall Preview.-hidden { display: none; }
     """
     AUTO_FOCUS = "TraceList"
-    VERTICAL_BREAKPOINTS: list[tuple[int, str]] | None = [(0, "-short"), (16, "-tall")]  # noqa: RUF012 - Textual's form
+    VERTICAL_BREAKPOINTS: list[tuple[int, str]] | None = [(0, "-short"), (16, "-middle"), (28, "-tall")]  # noqa: RUF012 - Textual's form
+    HORIZONTAL_BREAKPOINTS: list[tuple[int, str]] | None = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012 - Textual's form
 
     class Read(Message):
         """The feed has read."""
@@ -74,8 +85,10 @@ class SearchScreen(FollowedScreen):
         subtitle: str = "",
         history: QueryHistory | None = None,
         mirror: Mirror | None = None,
+        scope: Scope | None = None,
     ) -> None:
         super().__init__()
+        self._scope = scope or Scope()
         self._store = store
         self._clock = clock
         self._subtitle = subtitle
@@ -91,7 +104,8 @@ class SearchScreen(FollowedScreen):
     def _follow(self, query: Query) -> Poller[Listing]:
         """A poller of what the query finds; readings of earlier queries are told from its own."""
         self._query = query
-        self._feed = feed = ListFeed(self._store, self._clock, query=query)
+        scope = self._scope
+        self._feed = feed = ListFeed(self._store, self._clock, query=query, window=scope.window, keys=scope.keys)
         return Poller(feed.read, lambda listing: self.post_message(self.Read(listing, query)))
 
     @property
@@ -105,15 +119,17 @@ class SearchScreen(FollowedScreen):
         return [
             ("Screen", self.BINDINGS),
             ("List", [*TraceList.BINDINGS, *Rows.BINDINGS]),
+            ("Failures", GroupList.BINDINGS),
+            ("Standing", StandingList.BINDINGS),
             ("Search line", QueryLine.BINDINGS),
         ]
 
     def compose(self) -> ComposeResult:
         """Title, list, state, keys."""
-        yield TitleBar("traces", inert(self._subtitle, 200))
-        yield QueryLine(self._history.queries if self._history else ())
+        yield TitleBar("traces", inert(self._subtitle, 200), VIEWS)
+        yield QueryLine(self._history.queries if self._history else (), self._scope.saved)
         yield Notice()
-        yield TraceList()
+        yield IncidentPanes(self._scope.keys)
         state = StateLine()
         state.address = inert(self._store.label, 300)
         yield state
@@ -136,7 +152,9 @@ class SearchScreen(FollowedScreen):
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         """Hint at the keys that work here."""
         typing = isinstance(event.widget, Input)
-        self.query_one(KeyHints).tell(*((QueryLine.BINDINGS,) if typing else (TraceList.BINDINGS, self.BINDINGS)))
+        self.query_one(KeyHints).tell(
+            *((QueryLine.BINDINGS,) if typing else (type(self._panes.shown).BINDINGS, self.BINDINGS))
+        )
 
     def on_screen_resume(self) -> None:
         """Draw what was read meanwhile."""
@@ -176,23 +194,70 @@ class SearchScreen(FollowedScreen):
         listing = self._listing
         if listing is None:
             return
-        rows, shown = set(listing.rows), set(self._drawn.rows if self._drawn is not None else ())
-        cost = "reading …" if listing.reading or listing.unfinished else f"{listing.micros / 1000:.1f} ms"
-        many = "" if listing.exhausted else "+"
-        count = f"{len(listing.rows):,}{many} trace{'' if len(listing.rows) == 1 else 's'}"
-        queries = plural(listing.queries, "query")
+        changed = 0
+        if self._drawn is not None and self._drawn is not listing:
+            shown = {row.trace_id: row for row in self._drawn.rows}
+            changed = sum(shown.get(row.trace_id) is not row for row in listing.rows)
         fault = None if listing.missing else listing.fault
-        self.show_state(listing.status, fault, behind(len(rows - shown), "change"), count, queries, cost)
+        facts = facts_of(listing, self._panes.view, self._panes.shown.row_count)
+        self.show_state(listing.status, fault, behind(changed, "change"), *facts)
+
+    @property
+    def _panes(self) -> IncidentPanes:
+        return self.query_one(IncidentPanes)
 
     def _show(self, listing: Listing) -> None:
-        traces = self.query_one(TraceList)
-        traces.now = listing.now
-        traces.rows = listing.rows
-        if traces.visible is not bool(listing.rows):  # setting it paints, whether it is news or not
-            traces.visible = bool(listing.rows)  # its room stays: what is below it is at the bottom always
-        self.query_one(Notice).message = _notice(listing, self._asked)
-        if traces.visible and self.focused is None:
-            traces.focus()
+        panes = self._panes
+        panes.show(listing.rows, listing.now, listing.began)
+        has_rows = bool(panes.shown.row_count)
+        if panes.visible is not has_rows:  # setting it paints, whether it is news or not
+            panes.visible = has_rows  # its room stays: what is below it is at the bottom always
+        self.query_one(Notice).message = notice_of(listing, self._asked, panes.view, has_rows=has_rows)
+        if panes.visible and self.focused is None:
+            panes.shown.focus()
+
+    def action_view(self, view: View) -> None:
+        """Show the traces, their failures by kind, or what still stands; for the last two read the whole window."""
+        self._panes.group = None
+        self._show_view(view)
+
+    def _show_view(self, view: View) -> None:
+        panes = self._panes
+        panes.visible = True
+        panes.show_view(view)
+        self.query_one(TitleBar).shown = view
+        if view != "traces":
+            self.poller.ask(WHOLE)
+        if self._drawn is not None:
+            self._show(self._drawn)
+        self.tell_state()
+
+    @on(GroupList.Opened)
+    def list_group(self, message: GroupList.Opened) -> None:
+        """List the traces of one kind of failure."""
+        self._panes.group = message.group
+        self._show_view("traces")
+        count, step = plural(len(message.group.rows), "trace"), inert(message.group.example.step, 60)
+        self.query_one(StateLine).say(f"{count} that failed so at {step}: Esc goes back to the failures")
+
+    @on(StandingList.Opened)
+    def open_step(self, message: StandingList.Opened) -> None:
+        """Open the trace at the step."""
+        self._open(message.step.trace_id, span_id=message.step.span_id)
+
+    def action_sort(self) -> None:
+        """Sort by the next of last activity, start, duration and failures."""
+        self._sort(self._panes.next_sort())
+
+    @on(TraceList.SortChosen)
+    def sort_by(self, message: TraceList.SortChosen) -> None:
+        """Sort by the column that was clicked."""
+        self._sort(message.sort)
+
+    def _sort(self, sort: str) -> None:
+        if self._panes.view == "traces":
+            self._panes.sort_by(sort)
+            self.query_one(StateLine).say(f"Sorted by {SORT_WORDS[sort]}")
 
     @on(TraceList.EndReached)
     def read_older(self) -> None:
@@ -203,7 +268,12 @@ class SearchScreen(FollowedScreen):
     @on(TraceList.Opened)
     def open_trace(self, message: TraceList.Opened) -> None:
         """Show one trace."""
-        self.app.push_screen(TraceScreen(self._store, message.trace_id, self._clock, mirror=self._mirror))
+        self._open(message.trace_id)
+
+    def _open(self, trace_id: str, view: str = "tree", span_id: str | None = None) -> None:
+        near = self._panes.neighbour
+        screen = TraceScreen(self._store, trace_id, self._clock, view, self._mirror, span_id=span_id, neighbour=near)
+        self.app.push_screen(screen)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002 - Textual's form
         """A stroke typed into a line is a stroke."""
@@ -221,9 +291,12 @@ class SearchScreen(FollowedScreen):
         self._listing = self._drawn = None
         self._began = time.monotonic()
         self.paused = False
-        traces = self.query_one(TraceList)
-        traces.rows = ()
+        panes = self._panes
+        panes.group, panes.new_only = None, message.asked.new
+        panes.show((), self._clock(), 0)
         self.poller = self._follow(message.asked)
+        if message.asked.new or panes.view != "traces":
+            self.poller.ask(WHOLE)
         self.query_one(StateLine).hush()
         self.query_one(StateLine).facts = ("searching",)
         self.query_one(Notice).message = None
@@ -232,71 +305,63 @@ class SearchScreen(FollowedScreen):
         if message.text and self._history is not None:
             history, text = self._history, message.text
             self.run_worker(lambda: history.add(text), thread=True)
+        saved = self._scope.saved
+        if saved is not None and saved.unsaved:
+            self.run_worker(saved.save, thread=True)
 
     @on(QueryLine.Left)
     def _to_list(self) -> None:
-        traces = self.query_one(TraceList)
-        traces.visible = True
-        traces.focus()
+        self._panes.visible = True
+        self._panes.shown.focus()
 
     def action_clear(self) -> None:
-        """Look for nothing in particular."""
-        if not self._asked:
+        """Go one step back: stop reading, leave a kind of failure, leave the view, look for nothing in particular."""
+        listing, panes = self._listing, self._panes
+        if panes.group is not None:
+            panes.group = None
+            self._show_view("failures")
+        elif listing is not None and panes.view != "traces" and not listing.whole and not listing.stopped:
+            self.poller.ask(ENOUGH)
+        elif panes.view != "traces":
+            self._show_view("traces")
+        elif not self._asked:
             self.query_one(StateLine).say("These are all traces: / searches, q quits")
-            return
-        line = self.query_one(QueryLine)
-        line.input.value = ""
-        self.ask(QueryLine.Asked(Query(), ""))
+        else:
+            line = self.query_one(QueryLine)
+            line.input.value = ""
+            self.ask(QueryLine.Asked(Query(), ""))
+
+    def _chosen(self) -> str | None:
+        """Return the trace under the cursor: of a kind of failure its latest, of a step its own."""
+        row = self._panes.shown
+        if isinstance(row, GroupList):
+            return row.highlighted.rows[0].trace_id if row.highlighted is not None else None
+        if isinstance(row, (TraceList, StandingList)):
+            return row.highlighted.trace_id if row.highlighted is not None else None
+        return None
 
     def action_why(self) -> None:
         """Show why the trace under the cursor failed."""
-        chosen = self.query_one(TraceList).highlighted
-        if chosen is not None:
+        trace_id = self._chosen()
+        if trace_id is not None:
             self.query_one(TraceList).hold()
-            self.app.push_screen(TraceScreen(self._store, chosen.trace_id, self._clock, "why", self._mirror))
+            self._open(trace_id, "why")
 
     def action_compare(self) -> None:
         """Compare the trace under the cursor with the last good run of its saga; open it at the span chosen there."""
-        chosen = self.query_one(TraceList).highlighted
-        if chosen is None:
+        trace_id = self._chosen()
+        if trace_id is None:
             return
 
         def open_at(span_id: str | None) -> None:
             if span_id is not None:
-                screen = TraceScreen(self._store, chosen.trace_id, self._clock, mirror=self._mirror, span_id=span_id)
-                self.app.push_screen(screen)
+                self._open(trace_id, span_id=span_id)
 
         self.query_one(TraceList).hold()
-        self.app.push_screen(CompareScreen(self._store, chosen.trace_id, self._clock), open_at)
+        self.app.push_screen(CompareScreen(self._store, trace_id, self._clock), open_at)
 
     def action_copy(self) -> None:
         """Copy the id of the trace under the cursor."""
-        chosen = self.query_one(TraceList).highlighted
-        if chosen is not None:
-            self.query_one(StateLine).say(*copy_text(self.app, chosen.trace_id, "the trace id"))
-
-
-def _notice(listing: Listing, asked: str) -> tuple[str, str, bool] | None:
-    if listing.missing:
-        return "No store yet", f"{listing.fault}\nIt is looked for every second; Ctrl+C gives up.", False
-    if listing.fault is not None:
-        kept = "What is listed was read before. " if listing.rows else ""
-        return "The store could not be read", f"{listing.fault}\n{kept}Press r to try again now.", True
-    if not listing.rows and asked and (listing.reading or listing.unfinished):
-        return "Searching", f"{plural(listing.looked_at, 'trace')} read so far. Esc shows all traces again.", False
-    if not listing.rows and asked:
-        looked_at = plural(listing.looked_at, "trace")
-        why = f"None of {looked_at} is." if listing.looked_at else "All terms must match the same event."
-        return "No trace matches", f"{asked}\n{why} / changes it, Esc shows all traces again.", False
-    if not listing.rows and not listing.reading:
-        return (
-            "No traces yet",
-            (
-                "They appear here as soon as a traced worker writes one to this store.\n"
-                "• point your workers at it: SAGATRACE_STORE=<the address below>\n"
-                "• or fill it from a file:   sagatrace import FILE\n"
-                "• or watch it at work:      sagatrace-tui --demo"
-            ),
-            False,
-        )
-    return None
+        trace_id = self._chosen()
+        if trace_id is not None:
+            self.query_one(StateLine).say(*copy_text(self.app, trace_id, "the trace id"))

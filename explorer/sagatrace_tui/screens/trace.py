@@ -48,6 +48,10 @@ TALL: Final = 16
 """Lines from which they stand one above the other; below, one of them shows at a time."""
 
 
+Neighbour = Callable[[str, int], str | None]
+"""Returns the next failed trace of a list after a trace, or with -1 the one before; None at the end."""
+
+
 class TraceScreen(FollowedScreen, CopyScreen, FindScreen):
     """Follows one trace; cursor, folds and scrolling stay as they are when it grows."""
 
@@ -90,9 +94,10 @@ class TraceScreen(FollowedScreen, CopyScreen, FindScreen):
         view: str = "tree",
         mirror: Mirror | None = None,
         span_id: str | None = None,
+        neighbour: Neighbour | None = None,
     ) -> None:
         super().__init__()
-        self._store, self._clock, self._span_id = store, clock, span_id
+        self._store, self._clock, self._span_id, self._neighbour = store, clock, span_id, neighbour
         self._trace_id = trace_id
         self._reading: OpenTrace | None = None
         self._newest: OpenTrace | None = None
@@ -251,6 +256,18 @@ class TraceScreen(FollowedScreen, CopyScreen, FindScreen):
         """Compare the trace with the last good run of its saga; come back to the span chosen there."""
         trace = self._reading.trace if self._reading is not None else None
         self.app.push_screen(CompareScreen(self._store, self._trace_id, self._clock, trace), self._go_to)
+
+    def action_failed_trace(self, step: int) -> None:
+        """Open the next failed trace of the list, or the one before, in the same view."""
+        near = self._neighbour
+        trace_id = near(self._trace_id, step) if near is not None else None
+        if near is None:
+            self.say("This trace was not opened from a list")
+        elif trace_id is None:
+            self.say(f"The list has no failed trace {'after' if step > 0 else 'before'} this one")
+        else:
+            screen = TraceScreen(self._store, trace_id, self._clock, self._view, self._mirror, neighbour=near)
+            self.app.switch_screen(screen)
 
     def action_view(self, view: str) -> None:
         """Show the trace another way; the same key again shows all spans."""

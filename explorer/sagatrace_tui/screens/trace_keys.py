@@ -22,6 +22,8 @@ TRACE_KEYS: Final[list[BindingType]] = [
     ),
     Binding("e", "in_tree('error', 1)", "Error", tooltip="Next error, from any pane"),
     Binding("E", "in_tree('error', -1)", "Previous error", show=False),
+    Binding("J,right_square_bracket", "failed_trace(1)", "Next failed trace of the list", show=False),
+    Binding("K,left_square_bracket", "failed_trace(-1)", "Previous failed trace of the list", show=False),
     Binding("slash", "find", "Find", priority=True, tooltip="Find in names, ids, errors and data"),
     Binding("n", "in_tree('match', 1)", "Next match", show=False),
     Binding("N", "in_tree('match', -1)", "Previous match", show=False),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from rich.cells import cell_len
@@ -37,22 +38,27 @@ class TitleBar(Bar):
     TitleBar { background: $surface; }
     """
 
-    def __init__(self, title: str, subtitle: str = "") -> None:
+    shown: reactive[str] = reactive("")
+    """The view that is shown, of several."""
+
+    def __init__(self, title: str, subtitle: str = "", views: Sequence[str] = ()) -> None:
         super().__init__()
-        self._title = title
+        self._views = views or (title,)
         self._subtitle = subtitle
+        self.set_reactive(TitleBar.shown, title)
 
     def render(self) -> Content:
         """The line."""
         name = "sagatrace"
-        room = max(0, self.size.width - len(name) - cell_len(self._title) - 5)
+        keys = [f"{key} " if len(self._views) > 1 else "" for key in range(1, len(self._views) + 1)]
+        used = sum(2 + len(key) + cell_len(view) for key, view in zip(keys, self._views, strict=True))
+        room = max(0, self.size.width - len(name) - used - 3)
         right = short(self._subtitle, room)
-        return Content.assemble(
-            (name, f"{TONES['key']} bold"),
-            (f"  {self._title}", TONES["plain"]),
-            " " * max(0, room - cell_len(right) + 3),
-            right,
-        )
+        parts: list[str | tuple[str, str]] = [(name, f"{TONES['key']} bold")]
+        for key, view in zip(keys, self._views, strict=True):
+            is_shown = view == self.shown
+            parts += [("  " + key, TONES["key"]), (view, f"{TONES['plain']} bold" if is_shown else TONES["muted"])]
+        return Content.assemble(*parts, " " * max(0, room - cell_len(right) + 1), right)
 
 
 class StateLine(Bar):

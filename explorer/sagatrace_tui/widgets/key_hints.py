@@ -38,6 +38,8 @@ _NAMES: Final = {
     "less_than_sign": "<",
     "greater_than_sign": ">",
     "f1": "F1",
+    "left_square_bracket": "[",
+    "right_square_bracket": "]",
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 from rich.cells import cell_len
 from textual import on
@@ -35,6 +35,18 @@ class _Keys(Suggester):
     async def get_suggestion(self, value: str) -> str | None:
         found = completions(value)
         return value[: value.rfind(" ") + 1] + found[0] if found else None
+
+
+class NamedQueries(Protocol):
+    """Queries that have names."""
+
+    def expanded(self, text: str) -> tuple[str, str]:
+        """Return the query with named ones in it in full, and the name it is to get. Raises QueryError."""
+        ...
+
+    def put(self, name: str, query: str) -> None:
+        """Give a query a name."""
+        ...
 
 
 class QueryLine(Vertical):
@@ -68,9 +80,10 @@ class QueryLine(Vertical):
     class Left(Message):
         """Typing is over, nothing was entered."""
 
-    def __init__(self, recent: Sequence[str] = ()) -> None:
+    def __init__(self, recent: Sequence[str] = (), saved: NamedQueries | None = None) -> None:
         super().__init__()
         self.recent = list(recent)
+        self._saved = saved
         self._past: list[str] = []  # what is gone through: what was typed, then earlier queries
         self._at = 0
         self._entered = ""
@@ -111,12 +124,15 @@ class QueryLine(Vertical):
             self._past = []
         self._say(event.value)
 
+    def _expanded(self, text: str) -> tuple[str, str]:
+        return (text, "") if self._saved is None else self._saved.expanded(text)
+
     def _say(self, text: str, *, entered: bool = False) -> None:
         note = self.query_one(Static)
         width = max(10, self.size.width - 2)
         word = text.rpartition(" ")[2]
         try:
-            parse_query(text)
+            parse_query(self._expanded(text)[0])
         except QueryError as error:
             if (
                 entered or error.end < len(text) or not (word in KEYS or completions(text))
@@ -139,12 +155,15 @@ class QueryLine(Vertical):
         event.stop()
         text = event.value.strip()
         try:
+            text, name = self._expanded(text)
             query = parse_query(text)
         except QueryError as error:
             self.input.cursor_position = error.start
             self._say(event.value, entered=True)
             self.app.bell()
             return
+        if name and self._saved is not None:
+            self._saved.put(name, text)
         self._entered = text
         if text:
             self.recent = [text, *(one for one in self.recent if one != text)][:50]

@@ -234,13 +234,18 @@ class Rows(ScrollView, can_focus=True):
         self._drawn.clear()
         self._bring(self.scroll_offset.y)
 
+    def header_clicked(self, x: int) -> None:
+        """Called when the header was clicked at a terminal column."""
+
     def action_open(self) -> None:
         """What Enter does, for those that open something."""
 
     def on_click(self, event: events.Click) -> None:
         """Move the cursor to the row under the mouse; a second click opens it."""
         index = event.y - self.HEADER_LINES + self.scroll_offset.y
-        if event.y >= self.HEADER_LINES and index < self.row_count:
+        if event.y < self.HEADER_LINES:
+            self.header_clicked(event.x)
+        elif index < self.row_count:
             self.cursor = index
             if event.chain == 2:
                 self.action_open()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Final, Literal
 
@@ -11,66 +11,86 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.reactive import reactive
 
-from sagatrace_tui.incident.trace_row import TraceRow
-from sagatrace_tui.labels import clock_of_day, duration, inert, short, short_middle, verdict_words, when
+from sagatrace_tui.incident.trace_row import TraceRow, reason_text
+from sagatrace_tui.labels import duration, inert, saga_name, short, short_middle, verdict_words, when
 from sagatrace_tui.model import Verdict
 from sagatrace_tui.theme import VERDICT_TONES
 from sagatrace_tui.widgets.new_rows import NewRows
 from sagatrace_tui.widgets.rows import Part, Rows
 
-__all__ = ["Column", "TraceList", "columns"]
+__all__ = ["SORTS", "Column", "TraceList", "columns"]
 
 GAP: Final = 2
 NARROWEST: Final = 12
 """The fewest terminal columns for a verdict."""
+SORTS: Final[Mapping[str, Callable[[TraceRow], int]]] = {
+    "last": lambda row: row.latest,
+    "started": lambda row: row.started_at or row.latest,
+    "took": lambda row: row.duration or 0,
+    "failures": lambda row: row.error_count,
+}
+"""What a list can be sorted by, the highest first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column: `width` in terminal columns, `part` what a trace shows there as of a moment."""
+    """One column: `width` in terminal columns, `part` what a trace shows there as of a moment.
+
+    `sort` names the order that a click on its title asks for; empty where there is none.
+    """
 
     title: str
     width: int
     align: Literal["<", ">"]
     part: Callable[[TraceRow, int], Part]
+    sort: str = ""
 
 
-def columns(width: int, verdict: int = NARROWEST) -> list[Column]:
-    """Return the columns that fit. Name and id share the rest.
+def columns(width: int, verdict: int = NARROWEST, sort: str = "last") -> list[Column]:
+    """Return the columns that fit; the last one has what is left.
 
     Args:
         width: terminal columns of a row.
         verdict: terminal columns of the widest verdict that is listed. From 80 columns on it is never cut.
+        sort: the order of the list. A list by start shows it in place of the last activity.
     """
     if width < 80:
         verdict = min(verdict, max(NARROWEST + 1, width * 2 // 5))
-    room = width - verdict
-    fixed = [Column("VERDICT", verdict, "<", _verdict), Column("STARTED", 8, ">", _started)]
-    if room >= 39:
-        fixed.append(Column("TOOK", 7, ">", _duration))
-    if room >= 82:
-        fixed.append(Column("SPANS", 6, ">", _spans))
-    if room >= 56:
-        fixed.append(Column("ERRORS", 6, ">", _errors))
-    if room >= 68:
-        fixed.insert(1, Column("AT", 10, ">", _started_at))
-    left = width - sum(column.width + GAP for column in fixed) - GAP
-    if width < 70:
-        return [fixed[0], Column("NAME", max(left, 4), "<", _name), *fixed[1:]]
-    id_width = min(36, left * 9 // 20)
-    name_width = left - id_width - GAP
-    texts = [Column("NAME", name_width, "<", _name), Column("TRACE", id_width, "<", _id)]
-    return [fixed[0], *texts, *fixed[1:]]
+    is_wide, is_whole = width >= 100, width >= 140
+    last = Column("LAST", 8, ">", _last, "last")
+    started = Column("STARTED", 9, ">", _started, "started")
+    found = [Column("VERDICT", verdict, "<", _verdict)]
+    if is_wide:
+        found.append(Column("NAME", 24 if is_whole else 15, "<", _name))
+    if width >= 60:
+        found.append(Column("TRACE", 36 if width >= 180 else 28 if is_whole else 15, "<", _id))
+    found.append(started if sort == "started" else last)
+    if is_wide or sort == "took":
+        found.append(Column("TOOK", 7, ">", _duration, "took"))
+    if is_whole:
+        found.append(Column("SPANS", 6, ">", _spans))
+    if is_wide or sort == "failures":
+        found.append(Column("FAILURES", 10 if sort == "failures" else 8, ">", _errors, "failures"))
+    left = width - sum(column.width + GAP for column in found)
+    rest = (
+        Column("WHY", max(left, 4), "<", _why) if is_wide else Column("WHY, OR NAME", max(left, 4), "<", _why_or_name)
+    )
+    return [*found, rest]
 
 
 class TraceList(Rows):
-    """Traces in, newest activity first; says which one was opened and when the end is reached."""
+    """Traces in, in the order of `sort`; says which one was opened and when the end is reached."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "open", "Open", tooltip="Open the trace")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "open", "Open", tooltip="Open the trace"),
+        Binding("e,J,right_square_bracket", "failed(1)", "Next failed trace", show=False),
+        Binding("E,K,left_square_bracket", "failed(-1)", "Previous failed trace", show=False),
+    ]
 
     HEADER_LINES = 1
 
     rows: reactive[tuple[TraceRow, ...]] = reactive((), repaint=False, init=False)
+    sort: reactive[str] = reactive("last", repaint=False, init=False)
     now: reactive[int] = reactive(0, repaint=False, init=False)
 
     _moved = False
@@ -105,6 +125,16 @@ class TraceList(Rows):
             """The list whose end it is."""
             return self.trace_list
 
+    class Highlighted(Message):
+        """The cursor is on another row."""
+
+    class SortChosen(Message):
+        """The title of a column was clicked that the list can be sorted by."""
+
+        def __init__(self, sort: str) -> None:
+            super().__init__()
+            self.sort = sort
+
     @property
     def row_count(self) -> int:
         """How many traces are listed."""
@@ -117,20 +147,35 @@ class TraceList(Rows):
 
     def header(self, width: int) -> list[Part]:
         """The titles, and how many rows are above what is in sight: new ones come there."""
-        first, *rest = columns(width, self._verdict_width)
+        first, *rest = columns(width, self._verdict_width, self.sort)
         above = f"↑{self.scroll_offset.y:,}" if self.scroll_offset.y else ""
-        titles = [(_cell(column.title, column), "muted") for column in rest]
+        titles = [
+            (_cell(f"{column.title} ▾", column), "key")
+            if column.sort == self.sort
+            else (_cell(column.title, column), "muted")
+            for column in rest
+        ]
         return [(f"{first.title} ", "muted"), (f"{above:<{first.width + GAP - len(first.title) - 1}}", "key"), *titles]
 
     def row(self, index: int, width: int) -> list[Part]:
         """One trace."""
         parts: list[Part] = []
-        for column in columns(width, self._verdict_width):
+        for column in columns(width, self._verdict_width, self.sort):
             text, tone = column.part(self.rows[index], self.now)
             if column.part is _id:
                 text = short_middle(text, column.width)
             parts.append((_cell(short(text, column.width), column), tone))
         return parts
+
+    def header_clicked(self, x: int) -> None:
+        """Ask for the order of the column whose title is there."""
+        end = 1
+        for column in columns(self.scrollable_content_region.width - 1, self._verdict_width, self.sort):
+            end += column.width + GAP
+            if x < end:
+                if column.sort:
+                    self.post_message(self.SortChosen(column.sort))
+                return
 
     def watch_rows(self, old: tuple[TraceRow, ...], new: tuple[TraceRow, ...]) -> None:
         """Stay on the same trace wherever its row is now; at the top until the cursor is moved from it."""
@@ -160,6 +205,19 @@ class TraceList(Rows):
         super().action_top()
         self._moved = False
 
+    def action_failed(self, step: int) -> None:
+        """Move the cursor to the next trace that failed, or the one before."""
+        places = range(self.cursor + step, self.row_count if step > 0 else -1, step)
+        found = next((place for place in places if self.rows[place].failure is not None), None)
+        if found is None:
+            self.app.bell()
+        else:
+            self.cursor = found
+
+    def watch_sort(self) -> None:
+        """Show the titles of the new order."""
+        self.redraw()
+
     def watch_now(self) -> None:
         """Let the times go on."""
         self.redraw()
@@ -167,6 +225,7 @@ class TraceList(Rows):
     def cursor_moved(self) -> None:
         """Ask for more before the end is seen."""
         self._moved = True
+        self.post_message(self.Highlighted())
         if self.cursor >= self.row_count - 2:
             self.post_message(self.EndReached(self))
 
@@ -194,7 +253,7 @@ def _verdict(row: TraceRow, _now: int) -> Part:
 
 
 def _name(row: TraceRow, _now: int) -> Part:
-    return inert(row.name, 200), "plain"
+    return saga_name(row.name), "plain"
 
 
 def _id(row: TraceRow, _now: int) -> Part:
@@ -205,8 +264,8 @@ def _started(row: TraceRow, now: int) -> Part:
     return ("" if row.verdict is None else when(row.started_at, now)), "plain"
 
 
-def _started_at(row: TraceRow, now: int) -> Part:
-    return ("" if row.verdict is None else clock_of_day(row.started_at, now)), "muted"
+def _last(row: TraceRow, now: int) -> Part:
+    return when(row.latest, now), "plain"
 
 
 def _duration(row: TraceRow, now: int) -> Part:
@@ -215,6 +274,15 @@ def _duration(row: TraceRow, now: int) -> Part:
 
 def _spans(row: TraceRow, _now: int) -> Part:
     return (f"{row.span_count:,}" if row.verdict else ""), "muted"
+
+
+def _why(row: TraceRow, _now: int) -> Part:
+    return inert(reason_text(row)), "bad" if row.failure is not None else "warn"
+
+
+def _why_or_name(row: TraceRow, now: int) -> Part:
+    why, tone = _why(row, now)
+    return (why, tone) if why else (saga_name(row.name), "muted")
 
 
 def _errors(row: TraceRow, _now: int) -> Part:

@@ -1,0 +1,81 @@
+"""What the first screen says of what it shows: nothing found, nothing yet, how much was read, what that cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from sagatrace_tui.labels import duration, plural
+from sagatrace_tui.live import Listing
+from sagatrace_tui.widgets.incident_panes import View
+
+__all__ = ["SORT_WORDS", "facts_of", "notice_of"]
+
+SORT_WORDS: Final[Mapping[str, str]] = {
+    "last": "last activity",
+    "started": "start",
+    "took": "duration",
+    "failures": "failures",
+}
+_NONE: Final[Mapping[View, str]] = {
+    "traces": "No trace matches",
+    "failures": "No failures",
+    "standing": "Nothing still stands",
+}
+_FIRST_STEPS: Final = (
+    "They appear here as soon as a traced worker writes one to this store.\n"
+    "• point your workers at it: SAGATRACE_STORE=<the address below>\n"
+    "• or fill it from a file:   sagatrace import FILE\n"
+    "• or watch it at work:      sagatrace-tui --demo"
+)
+
+
+def facts_of(listing: Listing, view: View, rows: int) -> tuple[str, ...]:
+    """Return how many rows the view has, how much was read for them, and what the last reading cost."""
+    is_reading = listing.reading or listing.unfinished
+    count = f"{plural(len(listing.rows), 'trace')}"
+    if view == "traces" and not listing.exhausted:
+        count = count.replace(" ", "+ ", 1)
+    facts = [count, plural(listing.queries, "query")]
+    if listing.request_units is not None:
+        facts.append(f"{listing.request_units:,.1f} RU")
+    facts.append("reading …" if is_reading else f"{listing.micros / 1000:.1f} ms")
+    if view != "traces":
+        found = plural(rows, "step") + " standing" if view == "standing" else plural(rows, "kind") + " of failure"
+        facts[:0] = [found, _window(listing)]
+    return tuple(facts)
+
+
+def notice_of(listing: Listing, asked: str, view: View, *, has_rows: bool) -> tuple[str, str, bool] | None:
+    """Return (headline, explanation, whether it is a fault); None where the rows of the view say enough."""
+    if listing.missing:
+        return "No store yet", f"{listing.fault}\nIt is looked for every second; Ctrl+C gives up.", False
+    if listing.fault is not None:
+        kept = "What is listed was read before. " if listing.rows else ""
+        return "The store could not be read", f"{listing.fault}\n{kept}Press r to try again now.", True
+    if has_rows:
+        return None
+    is_reading = listing.reading or listing.unfinished
+    looked_at = plural(listing.looked_at, "trace")
+    if is_reading and (asked or view != "traces"):
+        return "Reading" if not asked else "Searching", f"{looked_at} read so far. Esc stops.", False
+    if asked and view == "traces":
+        why = f"None of {looked_at} is." if listing.looked_at else "All terms must match the same event."
+        return _NONE[view], f"{asked}\n{why} / changes it, Esc shows all traces again.", False
+    if is_reading:
+        return None
+    if view != "traces":
+        where = f"{plural(len(listing.rows), 'trace')} read, {_window(listing)}."
+        more = f" Query: {asked}" if asked else ""
+        return _NONE[view], f"{where}{more}\n1 shows the traces. / since:7d looks further back.", False
+    return "No traces yet", _FIRST_STEPS, False
+
+
+def _window(listing: Listing) -> str:
+    """Return which time was read, and whether all of it was."""
+    seconds = (listing.now - listing.began) // 1_000_000
+    hours, rest = divmod(seconds, 3600)
+    reach = f"last {f'{hours} h' if hours and not rest else duration(seconds * 1_000_000)}"
+    if listing.whole:
+        return f"newest {listing.looked_at:,} traces of the {reach}" if listing.full else reach
+    return f"stopped within the {reach}" if listing.stopped else f"reading the {reach}"

@@ -1,0 +1,107 @@
+"""The failures of the window by kind: one row each."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Final
+
+from rich.cells import cell_len
+from textual.binding import Binding, BindingType
+from textual.message import Message
+from textual.reactive import reactive
+
+from sagatrace_tui.incident.failure_groups import FailureGroup, histogram
+from sagatrace_tui.labels import bars, inert, saga_name, short, when
+from sagatrace_tui.widgets.rows import Part, Rows, fitted
+
+__all__ = ["GroupList"]
+
+_GAP: Final = "  "
+_STANDING: Final = 8
+_WHEN: Final = 8
+
+
+class GroupList(Rows):
+    """Kinds of failures in; says which one was opened. `began` is the beginning of the window."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "open", "List", tooltip="List the traces of this kind")]
+
+    HEADER_LINES = 1
+
+    groups: reactive[tuple[FailureGroup, ...]] = reactive((), repaint=False, init=False)
+    began: reactive[int] = reactive(0, repaint=False, init=False)
+    now: reactive[int] = reactive(0, repaint=False, init=False)
+
+    class Opened(Message):
+        """A kind of failure was chosen."""
+
+        def __init__(self, group_list: GroupList, group: FailureGroup) -> None:
+            super().__init__()
+            self.group_list = group_list
+            self.group = group
+
+        @property
+        def control(self) -> GroupList:
+            """The list it was chosen in."""
+            return self.group_list
+
+    @property
+    def row_count(self) -> int:
+        """How many kinds there are."""
+        return len(self.groups)
+
+    @property
+    def highlighted(self) -> FailureGroup | None:
+        """The kind under the cursor."""
+        return self.groups[self.cursor] if self.groups else None
+
+    def header(self, width: int) -> list[Part]:
+        """The titles."""
+        over, saga = _widths(width)
+        titles = f"{'TRACES':>6}{_GAP}{'STANDING':>{_STANDING}}{_GAP}    {'LAST':>{_WHEN}}{_GAP}"
+        first = f"{'FIRST':>{_WHEN}}{_GAP}" if width >= 100 else ""
+        bar = f"{'OVER TIME':<{over}}{_GAP}" if over else ""
+        named = f"{'SAGA':<{saga}}{_GAP}" if saga else ""
+        return [(f"{titles}{first}{bar}{named}FAILED AT", "muted")]
+
+    def row(self, index: int, width: int) -> list[Part]:
+        """One kind."""
+        group = self.groups[index]
+        over, saga = _widths(width)
+        failure = group.example
+        parts: list[Part] = [
+            (f"{len(group.rows):>6,}{_GAP}", "strong"),
+            (f"{group.standing or '·':>{_STANDING}}{_GAP}", "bad" if group.standing else "muted"),
+            ("new " if group.is_new else "    ", "warn"),
+            (f"{when(group.last_at, self.now):>{_WHEN}}{_GAP}", "plain"),
+        ]
+        if width >= 100:
+            parts.append((f"{when(group.first_at, self.now):>{_WHEN}}{_GAP}", "muted"))
+        if over:
+            parts.append((f"{bars(histogram(group, self.began, self.now, over))}{_GAP}", "busy"))
+        if saga:
+            name = short(saga_name(group.saga), saga)
+            parts.append((f"{name}{' ' * (saga - cell_len(name))}{_GAP}", "plain"))
+        if group.label:
+            parts.append((f"{inert(group.label)} · ", "id"))
+        error = ": ".join(filter(None, (failure.error_type, failure.error)))
+        return fitted([*parts, (f"{inert(failure.step)} ", "plain"), (inert(error), "bad")], width)
+
+    def watch_groups(self, old: tuple[FailureGroup, ...], new: tuple[FailureGroup, ...]) -> None:
+        """Stay on the same kind wherever its row is now."""
+        here = old[self.cursor].key if old and self.cursor else None
+        found = (index for index, group in enumerate(new) if group.key == here)
+        self.rows_changed(next(found, min(self.cursor, max(0, len(new) - 1))))
+
+    def watch_now(self) -> None:
+        """Let the times go on."""
+        self.redraw()
+
+    def action_open(self) -> None:
+        """Open the kind under the cursor."""
+        if self.highlighted is not None:
+            self.post_message(self.Opened(self, self.highlighted))
+
+
+def _widths(width: int) -> tuple[int, int]:
+    """Return the terminal columns for the histogram and for the name of the saga; 0 where there is no room."""
+    return (24 if width >= 140 else 12 if width >= 90 else 0), (24 if width >= 140 else 15 if width >= 110 else 0)

@@ -1,0 +1,56 @@
+"""The trace under the cursor of the list, in a few lines: how it stands, the way to the cause, what still stands."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from textual.content import Content
+from textual.reactive import reactive
+from textual.widget import Widget
+
+from sagatrace_tui.incident.trace_row import TraceRow
+from sagatrace_tui.labels import VERDICTS, inert, plural, short, short_middle
+from sagatrace_tui.theme import TONES, VERDICT_TONES
+
+__all__ = ["Preview"]
+
+_LINES: Final = 7
+
+
+class Preview(Widget):
+    """Shows `row`; nothing without one."""
+
+    DEFAULT_CSS = """
+    Preview { height: 8; border-top: solid $panel; padding: 0 1; text-wrap: nowrap; display: none; }
+    """
+    ALLOW_SELECT = False
+
+    row: reactive[TraceRow | None] = reactive(None)
+
+    def render(self) -> Content:
+        """The lines."""
+        row, width = self.row, max(10, self.size.width)
+        if row is None or row.verdict is None:
+            return Content("")
+        verdict = " ".join(VERDICTS[row.verdict])
+        title = Content.assemble(
+            (verdict, f"{TONES[VERDICT_TONES[row.verdict]]} bold"),
+            (f"  {inert(row.name)}", f"{TONES['plain']} bold"),
+            (f"  {short_middle(inert(row.trace_id), max(10, width // 2))}", TONES["id"]),
+        )
+        lines = [title, Content.styled(short(inert(row.summary), width), TONES["plain"])]
+        if row.path:
+            path = " → ".join(inert(name) for name in row.path)
+            lines.append(Content.styled(short_middle(path, width), TONES["muted"]))
+        if row.failure is not None and row.failure.error:
+            error = ": ".join(filter(None, (row.failure.error_type, row.failure.error)))
+            lines.append(Content.styled(short(inert(error), width), TONES["bad"]))
+        room = _LINES - len(lines)
+        shown = row.standing if len(row.standing) <= room else row.standing[: room - 1]
+        for step in shown:
+            unsure = "" if step.certain else "uncertain: "
+            text = f"still standing: {inert(step.step)} · {unsure}{inert(step.reason)}"
+            lines.append(Content.styled(short(text, width), TONES["warn"]))
+        if len(shown) < len(row.standing):
+            lines.append(Content.styled(f"and {plural(len(row.standing) - len(shown), 'step')} more", TONES["warn"]))
+        return Content("\n").join(lines)

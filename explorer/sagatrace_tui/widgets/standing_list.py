@@ -1,0 +1,124 @@
+"""Every step of the window that still stands: one row each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar, Final
+
+from rich.cells import cell_len
+from textual.binding import Binding, BindingType
+from textual.message import Message
+from textual.reactive import reactive
+
+from sagatrace_tui.incident.trace_row import StandingStep
+from sagatrace_tui.labels import inert, saga_name, short, short_middle, when
+from sagatrace_tui.widgets.rows import Part, Rows, fitted
+
+__all__ = ["StandingList"]
+
+_KEY: Final = 12  # terminal columns of a business key
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    title: str
+    width: int
+    tone: str
+    is_id: bool = False
+
+
+class StandingList(Rows):
+    """Steps in, the longest-standing first; says which one was opened. `keys` are the business keys of the steps."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "open", "Open", tooltip="Open the trace at this step")]
+
+    HEADER_LINES = 1
+
+    steps: reactive[tuple[StandingStep, ...]] = reactive((), repaint=False, init=False)
+    now: reactive[int] = reactive(0, repaint=False, init=False)
+    keys: tuple[str, ...] = ()
+
+    class Opened(Message):
+        """A step was chosen."""
+
+        def __init__(self, standing_list: StandingList, step: StandingStep) -> None:
+            super().__init__()
+            self.standing_list = standing_list
+            self.step = step
+
+        @property
+        def control(self) -> StandingList:
+            """The list it was chosen in."""
+            return self.standing_list
+
+    @property
+    def row_count(self) -> int:
+        """How many steps stand."""
+        return len(self.steps)
+
+    @property
+    def highlighted(self) -> StandingStep | None:
+        """The step under the cursor."""
+        return self.steps[self.cursor] if self.steps else None
+
+    def header(self, width: int) -> list[Part]:
+        """The titles."""
+        columns = _columns(width, self.keys)
+        return [
+            (f"{'SINCE':>8}  ", "muted"),
+            *((_cell(one.title, one), "muted") for one in columns),
+            ("REASON", "muted"),
+        ]
+
+    def row(self, index: int, width: int) -> list[Part]:
+        """One step."""
+        step = self.steps[index]
+        columns = _columns(width, self.keys)
+        values = dict(zip(("STEP", "UNDONE BY", "SAGA", "TRACE"), _values(step), strict=True))
+        keys = dict(zip((inert(key).upper() for key in self.keys), step.values, strict=False))
+        cells = [(_cell(inert({**keys, **values}[one.title]) or "—", one), one.tone) for one in columns]
+        unsure = "" if step.certain else "uncertain: "
+        since = f"{when(step.since, self.now):>8}  "
+        return fitted([(since, "plain"), *cells, (f"{unsure}{inert(step.reason)}", "warn")], width)
+
+    def watch_steps(self, old: tuple[StandingStep, ...], new: tuple[StandingStep, ...]) -> None:
+        """Stay on the same step wherever its row is now."""
+        here = (old[self.cursor].trace_id, old[self.cursor].span_id) if old else None
+        found = (index for index, step in enumerate(new) if (step.trace_id, step.span_id) == here)
+        self.rows_changed(next(found, min(self.cursor, max(0, len(new) - 1))))
+
+    def watch_now(self) -> None:
+        """Let the times go on."""
+        self.redraw()
+
+    def action_open(self) -> None:
+        """Open the trace of the step under the cursor."""
+        if self.highlighted is not None:
+            self.post_message(self.Opened(self, self.highlighted))
+
+
+def _values(step: StandingStep) -> Iterator[str]:
+    yield from (step.step, step.compensation, saga_name(step.saga), step.trace_id)
+
+
+def _columns(width: int, keys: tuple[str, ...]) -> list[_Column]:
+    wide = width >= 140
+    found = [_Column("STEP", 24 if wide else 18, "strong")]
+    if width >= 100:
+        found.append(_Column("UNDONE BY", 22 if wide else 16, "plain"))
+    if wide:
+        found.append(_Column("SAGA", 18, "plain"))
+    found.append(_Column("TRACE", 28 if wide else 16, "id", is_id=True))
+    room = width - 10 - sum(one.width + 2 for one in found)
+    for key in keys:
+        room -= _KEY + 2
+        if room < 20:
+            break
+        found.append(_Column(inert(key).upper(), _KEY, "plain"))
+    return found
+
+
+def _cell(text: str, column: _Column) -> str:
+    cut = (short_middle if column.is_id else short)(text, column.width)
+    return cut + " " * (column.width - cell_len(cut) + 2)

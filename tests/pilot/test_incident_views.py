@@ -1,0 +1,220 @@
+"""The three views of many traces: what they show, how one gets from one to the other, and that they are live."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from textual.widgets import Input
+
+from sagas import UnreliableStore, event, failed, running, screen_text, still, succeeded, until
+from sagatrace.event import TraceEvent
+from sagatrace_tui.app import SagatraceApp
+from sagatrace_tui.query_history import SavedQueries
+from sagatrace_tui.scope import Scope
+from sagatrace_tui.screens.trace import TraceScreen
+from sagatrace_tui.widgets.preview import Preview
+
+DAY = 86_400.0
+
+
+def refused(trace_id: str, at: float) -> list[TraceEvent]:
+    """A saga that failed at its only step, with nothing to undo."""
+    error = {"error": f"card {at:.0f} is refused", "error_type": "CardError"}
+    return [
+        event(trace_id, "wf", "workflow:order:started", at, data={"workflow_id": "order"}),
+        event(trace_id, "pay", "stage:pay:started", at + 0.1, "wf"),
+        event(trace_id, "pay", "stage:pay:failed", at + 0.2, "wf", data=error),
+        event(trace_id, "wf", "workflow:order:failed", at + 0.3, data={"error": "no payment"}),
+    ]
+
+
+def shop() -> UnreliableStore:
+    """Six sagas of the last minute, and two of days ago."""
+    return UnreliableStore(
+        [
+            *failed("loan-1", 1), *failed("loan-2", 20), *refused("order-1", 30), *succeeded("loan-3", 40),
+            *running("loan-4", 50), *refused("order-2", 60), *failed("old-1", -2 * DAY), *refused("old-2", -3 * DAY),
+        ]
+    )  # fmt: skip
+
+
+def is_read(app: SagatraceApp) -> bool:
+    """Return whether the whole list is on screen, each trace with its verdict."""
+    text = screen_text(app)
+    return "traces · " in text and "reading" not in text
+
+
+def lines(app: SagatraceApp) -> list[str]:
+    return [line.rstrip() for line in screen_text(app).splitlines()]
+
+
+async def test_failures_of_one_kind_are_one_row_and_enter_lists_them() -> None:
+    app = SagatraceApp(shop(), clock=still)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: is_read(app), "the list")
+        await pilot.press("2")
+        await until(pilot, lambda: "last 24 h · 8 traces" in screen_text(app), "the whole window")
+        rows = [line.split() for line in lines(app)[3:5]]
+        assert sorted(row[0].lstrip("▌") or row[1] for row in rows) == ["2", "2"]
+        assert any("stage:pay CardError: card 60 is refused" in line for line in lines(app))
+        assert any("transfer_funds InsufficientFunds" in line for line in lines(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: "LAST ▾" in screen_text(app), "the traces of that kind")
+        assert sum("order-" in line or "loan-" in line for line in lines(app)[3:30]) == 2
+        await pilot.press("escape")
+        await until(pilot, lambda: "OVER TIME" in screen_text(app), "the failures again")
+        await pilot.press("escape")
+        await until(pilot, lambda: "LAST ▾" in screen_text(app) and "loan-4" in screen_text(app), "all traces")
+
+
+async def test_what_stands_is_one_list_and_enter_opens_the_step() -> None:
+    app = SagatraceApp(shop(), clock=still, scope=Scope(keys=("loan_id",)))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: is_read(app), "the list")
+        await pilot.press("3")
+        await until(pilot, lambda: "last 24 h" in screen_text(app), "the whole window")
+        shown = lines(app)[2:5]
+        assert shown[0].split() == ["SINCE", "STEP", "UNDONE", "BY", "TRACE", "LOAN_ID", "REASON"]
+        assert "stage:credit" in shown[1]
+        assert "loan-1" in shown[1]
+        assert "L7" in shown[1]
+        assert "loan-2" in shown[2]
+        assert "old-1" not in screen_text(app)
+        await pilot.press("j", "enter")
+        await until(pilot, lambda: isinstance(app.screen, TraceScreen), "the trace")
+        await until(pilot, lambda: "▌" in screen_text(app) and "loan-2" in screen_text(app), "its tree")
+        assert any("▌" in line and "stage:credit" in line for line in lines(app))
+
+
+async def test_a_query_reaches_further_back() -> None:
+    app = SagatraceApp(shop(), clock=still)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: is_read(app), "the list")
+        await pilot.press("3", "slash", *"since:5d", "enter")
+        await until(pilot, lambda: "old-1" in screen_text(app), "what stands since days ago")
+        await pilot.press("2")
+        await until(pilot, lambda: "last 120 h" in screen_text(app), "the window of the query")
+        await until(pilot, lambda: any(line.lstrip("▌ ").startswith("3 ") for line in lines(app)[3:5]), "three alike")
+
+
+async def test_no_all_clear_before_all_is_read() -> None:
+    store = UnreliableStore(succeeded("good", 10))
+    store.slow = True
+    app = SagatraceApp(store, clock=still)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "reading" in screen_text(app), "a row that is not read")
+        await pilot.press("3")
+        await pilot.pause()
+        assert "Nothing still stands" not in screen_text(app)
+        store.free.release(1000)
+        await until(pilot, lambda: "Nothing still stands" in screen_text(app), "the answer")
+        assert "1 trace read, last 24 h." in screen_text(app)
+
+
+@pytest.mark.parametrize("view", ["2", "3"])
+async def test_a_saga_that_fails_appears_and_one_that_is_undone_disappears(view: str) -> None:
+    store = UnreliableStore(succeeded("good", 10))
+    app = SagatraceApp(store, clock=still)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "good" in screen_text(app), "the list")
+        await pilot.press(view)
+        await until(pilot, lambda: "No failures" in screen_text(app) or "Nothing" in screen_text(app), "nothing")
+        store.append(failed("bad", 30))
+        shown = "InsufficientFunds" if view == "2" else "stage:credit"
+        await until(pilot, lambda: shown in screen_text(app), "the failure, without a key")
+        if view == "3":
+            by_hand = {"original_span_id": "cre"}
+            store.append(
+                [
+                    event("bad", "hand", "release_credit:compensating", 50, "wf", data=by_hand),
+                    event("bad", "hand", "release_credit:compensated", 51, "wf"),
+                ]
+            )
+            await until(pilot, lambda: "Nothing still stands" in screen_text(app), "nothing again")
+
+
+async def test_escape_stops_a_long_reading() -> None:
+    store = UnreliableStore(one for n in range(2_000) for one in succeeded(f"t{n:04}", -n))
+    app = SagatraceApp(store, clock=still)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "50+ traces" in screen_text(app), "the list")
+        store.slow = True
+        await pilot.press("3")
+        await until(pilot, lambda: "Esc stops" in screen_text(app), "how to stop")
+        await pilot.press("escape")
+        store.slow = False
+        store.free.release(100_000)
+        await until(pilot, lambda: "stopped within the last 24 h" in screen_text(app), "that it was stopped")
+        assert "2,000 traces" not in screen_text(app)
+
+
+async def test_the_next_failed_trace_is_one_key_away_from_inside_a_trace() -> None:
+    app = SagatraceApp(shop(), clock=still)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: is_read(app), "the list")
+        await pilot.press("e")
+        assert any("▌" in line and "order-1" in line for line in lines(app))
+        await pilot.press("E", "enter")
+        for trace_id in ("order-1", "loan-2", "loan-1"):
+            await until(pilot, lambda: "CAUSE" in screen_text(app), "the tree")
+            await pilot.press("J")
+            await until(pilot, lambda name=trace_id: name in lines(app)[0] and "CAUSE" in screen_text(app), trace_id)
+        await pilot.press("K")
+        await until(pilot, lambda: "loan-2" in lines(app)[0], "the one before")
+        await pilot.press("escape")
+        await until(pilot, lambda: "LAST ▾" in screen_text(app), "the list")
+
+
+async def test_the_order_of_the_list() -> None:
+    app = SagatraceApp(shop(), clock=still)
+    async with app.run_test(size=(160, 40)) as pilot:
+        await until(pilot, lambda: is_read(app), "the list")
+        first = {}
+        for title in ("STARTED ▾", "TOOK ▾", "FAILURES ▾", "LAST ▾"):
+            await pilot.press("o", "g")
+            await until(pilot, lambda title=title: title in screen_text(app), title)
+            first[title] = next(word for word in lines(app)[3].split() if "-" in word and "approval" not in word)
+        assert first == {"STARTED ▾": "order-2", "TOOK ▾": "loan-2", "FAILURES ▾": "loan-2", "LAST ▾": "order-2"}
+
+
+async def test_the_preview_is_of_the_trace_under_the_cursor() -> None:
+    app = SagatraceApp(shop(), clock=still)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: is_read(app), "the list")
+        preview = app.screen.query_one(Preview)
+        await pilot.press("e", "e")
+        await pilot.pause()
+        text = str(preview.render())
+        assert "loan-2" in text
+        assert "workflow:loan-approval → stage:funding → transfer_funds" in text
+        assert "still standing: stage:credit · compensation failed after 1 attempt" in text
+        await pilot.resize_terminal(80, 24)
+        await pilot.pause()
+        assert not preview.display
+
+
+async def test_a_query_is_kept_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "saved-queries"
+    app = SagatraceApp(shop(), clock=still, scope=Scope(saved=SavedQueries(path)))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: is_read(app), "the list")
+        await pilot.press("slash", *"name:pay save:cards", "enter")
+        await until(pilot, lambda: "loan-1" not in screen_text(app) and "order-1" in screen_text(app), "what was found")
+        await until(pilot, path.exists, "the file")
+        await pilot.press("escape", "slash", *"@cards", "enter")
+        await until(pilot, lambda: "loan-1" not in screen_text(app) and "order-1" in screen_text(app), "the same again")
+        await pilot.press("slash")
+        app.screen.query_one(Input).value = "@nothing"
+        await pilot.press("enter")
+        await until(pilot, lambda: "no saved query @nothing (known: @cards)" in screen_text(app), "that there is none")
+    assert SavedQueries(path).named == {"cards": "name:pay"}
+
+
+async def test_new_kinds_of_failure_are_asked_for_by_a_word() -> None:
+    old = [one for n in range(8) for one in failed(f"loan-{n}", 4.0 * n)]
+    app = SagatraceApp(UnreliableStore([*old, *refused("order-1", 60)]), clock=still)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "order-1" in screen_text(app), "the list")
+        await pilot.press("slash", *"new", "enter")
+        await until(pilot, lambda: "order-1" in screen_text(app) and "loan-" not in screen_text(app), "the new kind")
