@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import ClassVar
 
 from textual import events, on
@@ -256,18 +257,16 @@ class SearchScreen(FollowedScreen):
             self.app.push_screen(TraceScreen(self._store, chosen.trace_id, self._clock, "why", self._mirror))
 
     def action_compare(self) -> None:
-        """Compare the trace under the cursor with the last good run of its saga; open it at the span chosen there."""
+        """Compare the trace under the cursor with the last good run of its saga."""
         chosen = self.query_one(TraceList).highlighted
-        if chosen is None:
-            return
+        if chosen is not None:
+            self.query_one(TraceList).hold()
+            open_at = partial(self._open_at, chosen.trace_id)
+            self.app.push_screen(CompareScreen(self._store, chosen.trace_id, self._clock), open_at)
 
-        def open_at(span_id: str | None) -> None:
-            if span_id is not None:
-                screen = TraceScreen(self._store, chosen.trace_id, self._clock, mirror=self._mirror, span_id=span_id)
-                self.app.push_screen(screen)
-
-        self.query_one(TraceList).hold()
-        self.app.push_screen(CompareScreen(self._store, chosen.trace_id, self._clock), open_at)
+    def _open_at(self, trace_id: str, span_id: str | None) -> None:
+        if span_id is not None:
+            self.app.push_screen(TraceScreen(self._store, trace_id, self._clock, "tree", self._mirror, span_id))
 
     def action_copy(self) -> None:
         """Copy the id of the trace under the cursor."""
