@@ -7,12 +7,12 @@ steps around it.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from sagatrace_tui.incident.alignment import Places, Steps
 from sagatrace_tui.incident.differences import Comparison, Difference, Kind, Run, Side, Undone
+from sagatrace_tui.incident.error_text import shape_of
 from sagatrace_tui.model import Span, Trace
 from sagatrace_tui.model.span_state import mark_of
 from sagatrace_tui.views.report import error_of
@@ -24,7 +24,6 @@ SLOWER_RATIO: Final = 1.5
 SLOWER_LEAST: Final = 50_000
 """Microseconds it must take longer: a forking worker needs about as many to start a job, so less says nothing."""
 _EXPLAINED: Final = 0.5  # the part of the extra time that must lie outside of slower steps below
-_VALUE: Final = re.compile(r"\S*\d\S*")  # a word with a digit is a value: an id, an amount, a time
 
 
 def compare(trace: Trace, other: Trace) -> Comparison:
@@ -207,5 +206,5 @@ def _tries(span: Span) -> int:
 
 
 def _error(span: Span) -> tuple[str | None, str]:
-    """Return the error with its values replaced: two texts that differ in an id or an amount are one error."""
-    return span.error_type, _VALUE.sub("#", error_of(span) or "")
+    """Return the error without its values: two texts that differ in an id or an amount are one error."""
+    return span.error_type, shape_of(error_of(span) or "", span.error_type)
