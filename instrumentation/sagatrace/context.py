@@ -69,7 +69,11 @@ _in_process = Execution()  # for the threads of a job: a new thread has an empty
 
 
 def trace_meta(
-    context: TraceRef | str | None, *, compensation: str | None = None, undoes: TraceRef | Job | str | None = None
+    context: TraceRef | str | None,
+    *,
+    compensation: str | None = None,
+    undoes: TraceRef | Job | str | None = None,
+    reason: str | None = None,
 ) -> dict[str, Any]:
     """Return the meta that carries the context into a job: `queue.enqueue(f, meta=trace_meta(context))`.
 
@@ -79,6 +83,7 @@ def trace_meta(
         context: The place of the job; a text is a trace id. For None the job starts a trace of its own.
         compensation: Names what would undo the job, if the job is a step of a saga.
         undoes: The step or job that the job undoes, or its span id, if the job is a compensation.
+        reason: Why it undoes the step.
     """
     carried: dict[str, str] = {}
     if context is not None:
@@ -90,6 +95,8 @@ def trace_meta(
         carried["compensation"] = compensation
     if undoes is not None:
         carried["original_span_id"] = span_id_of(undoes)
+    if reason is not None:
+        carried["reason"] = reason
     return {META_KEY: carried} if carried else {}
 
 
