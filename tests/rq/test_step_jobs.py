@@ -11,7 +11,7 @@ import step_jobs
 from redis import Redis
 from rq import Queue, Retry
 
-from sagatrace import StepError, Tracer, open_store
+from sagatrace import MemoryStore, StepError, Tracer, open_store
 from sagatrace.rq.queue import TracedQueue
 from sagatrace_tui.demo.workers import worker_command, worker_environment
 from sagatrace_tui.live import wall_clock
@@ -139,6 +139,25 @@ def test_a_step_that_outlives_the_wait_is_undone_once_it_succeeded(
     trace = shop.ended()
     assert (trace.verdict, undone(trace)) == (verdict, [("charge_when_let", "refund", outcome)])
     assert trace.still_standing == ()
+
+
+@pytest.mark.parametrize("queue_class", [Queue, TracedQueue])
+def test_steps_that_run_at_once_are_undone_as_well(redis: Redis, queue_class: type[Queue]) -> None:
+    store = MemoryStore()
+    own: type[Queue] = type("Own", (queue_class,), {"tracer": Tracer(store)})
+    queue = own("steps", connection=redis, is_async=False)
+
+    def order() -> None:
+        with Tracer(store).saga("order", "order-7") as saga:
+            assert saga.run(queue, step_jobs.charge, 4, undo=step_jobs.refund) == "4 EUR charged"
+            saga.run(queue, step_jobs.ship, "order-7", undo=step_jobs.refund)
+
+    with pytest.raises(StepError):
+        order()
+    trace = build_trace("order-7", store.fetch_trace("order-7").events, now=wall_clock())
+    assert (trace.verdict, undone(trace)) == ("rolled_back", [("charge", "refund", "compensated")])
+    assert trace.cause is not None
+    assert trace.cause.name == "step_jobs.ship"
 
 
 def states(trace: Trace) -> set[str]:

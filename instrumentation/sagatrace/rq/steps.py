@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["run_step"]
 
+_PHASES: Final = {JobStatus.DEFERRED: "deferred", JobStatus.FINISHED: "completed", JobStatus.FAILED: "failed"}
 _PAUSE: Final = 0.1  # seconds between two looks at a job that is retried
 
 
@@ -69,15 +70,15 @@ def _undo(saga: Saga, queue: Queue, step: Job, undo: Callable[..., Any], timeout
 
 
 def _record_wait(saga: Saga, queue: Queue, job: Job) -> None:
-    """Record that the job waits, if its queue does not."""
+    """Record that the job waits, or with `is_async=False` how it ended, if its queue does not."""
     if hasattr(queue, "under"):
         return  # a traced queue
     data = {"job_id": job.id, "redis": place_of_redis(queue.connection), **facts_of(job), **job.meta[META_KEY]}
-    if job.get_status(refresh=False) == JobStatus.DEFERRED:
+    status = job.get_status(refresh=False)
+    if status == JobStatus.DEFERRED:
         data["depends_on"] = list(job._dependency_ids)  # noqa: SLF001 - the public way asks Redis
     data = {name: value for name, value in data.items() if name not in ("trace_id", "parent_span_id")}
-    phase = "deferred" if "depends_on" in data else "enqueued"
-    saga.tracer.emit(f"job:{phase}", saga.span, span_id=job.id, data=data)
+    saga.tracer.emit(f"job:{_PHASES.get(status, 'enqueued')}", saga.span, span_id=job.id, data=data)
 
 
 def _awaited(job: Job, timeout: float) -> Result:
