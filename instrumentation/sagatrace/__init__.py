@@ -1,5 +1,6 @@
 """sagatrace: what happened to a saga, written by the workers that ran it."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from sagatrace.context import TraceContext, TraceRef, context_from_meta, trace_meta
@@ -20,12 +21,14 @@ from sagatrace.stores.memory import MemoryStore
 from sagatrace.tracer import Span, Tracer
 
 if TYPE_CHECKING:
+    from sagatrace.long_span import LongSpan
     from sagatrace.saga import Saga, StepError
 
 __all__ = [
     "AppendError",
     "EventError",
     "EventStore",
+    "LongSpan",
     "MemoryStore",
     "Saga",
     "SagatraceError",
@@ -48,9 +51,10 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name in ("Saga", "StepError"):  # most processes write no saga
-        from sagatrace import saga
+_LATER = {"LongSpan": "sagatrace.long_span", "Saga": "sagatrace.saga", "StepError": "sagatrace.saga"}
 
-        return getattr(saga, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+def __getattr__(name: str) -> Any:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_LATER[name]), name)  # most processes need none of these modules

@@ -9,7 +9,7 @@
             ...
 
 Tracing never breaks the work it traces. An event that cannot be recorded is counted in `Tracer.lost` and logged once
-per cause, and no call here raises for it. Only `span` and `compensation` raise, for an argument of the wrong kind. Two
+per cause, and no call here raises for it. Only what returns a span raises, for an argument of the wrong kind. Two
 exceptions pass, because they are meant for the job: RQ's timeout, and the exception that a signal handler of the job
 raises. They may strike while an event is written.
 """
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from rq.job import Job
 
     from sagatrace.direct import DirectWriter
+    from sagatrace.long_span import LongSpan
     from sagatrace.saga import Saga
     from sagatrace.stores import EventStore
 
@@ -181,7 +182,7 @@ class Tracer:
             "original_span_id": span_id_of(original),
             **({} if reason is None else {"reason": reason}),
         }
-        declared = original.compensation if isinstance(original, Span) else None
+        declared = getattr(original, "compensation", None)
         return Span(self, name or declared or "saga", parent, "compensation", start, tags)
 
     def saga(self, name: str, parent: TraceRef | str | None = None, *, data: Mapping[str, Any] | None = None) -> Saga:
@@ -189,6 +190,37 @@ class Tracer:
         from sagatrace.saga import Saga  # only where it is used
 
         return Saga(self, name, parent, data or {})
+
+    def begin(
+        self,
+        name: str,
+        parent: TraceRef | str | None,
+        *,
+        compensation: str | None = None,
+        data: Mapping[str, Any] | None = None,
+        tags: Iterable[str] | None = None,
+    ) -> str:
+        """Record the start of a span that outlives this process. Return a text, for `resume` in any process.
+
+        The text is JSON and holds ids and names only. The arguments are those of `span`. The span is open until it is
+        ended by way of `resume`: no end of a job or process ends it.
+        """
+        from sagatrace.long_span import begun  # only where it is used
+
+        return begun(self, name, parent, compensation=compensation, data=data, tags=tags)
+
+    def resume(self, ref: str | Mapping[str, Any] | None) -> LongSpan:
+        """Return the span that `begin` recorded, to put work under it and to end it (`sagatrace.long_span`).
+
+        Args:
+            ref: The text that `begin` returned, or its JSON object. For None or an empty text, as in a row of before,
+                nothing is ended, and work under the result is in a trace of its own.
+
+        Raises EventError for any other value, naming it.
+        """
+        from sagatrace.long_span import resumed  # only where it is used
+
+        return resumed(self, ref)
 
     def close(self) -> None:
         """Close the store's connections."""
