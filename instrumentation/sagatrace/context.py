@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
-from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar, copy_context
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, ParamSpec, Protocol, TypeVar
 
 import msgspec
 
@@ -18,11 +19,15 @@ if TYPE_CHECKING:
 __all__ = [
     "META_KEY",
     "Execution",
+    "OpenSpan",
     "TraceContext",
     "TraceRef",
+    "bound",
     "context_from_meta",
     "current_execution",
     "enter_execution",
+    "enter_span",
+    "innermost_span",
     "span_id_of",
     "trace_meta",
 ]
@@ -64,6 +69,17 @@ class Execution(NamedTuple):
     inside: TraceContext | None = None
 
 
+class OpenSpan(TraceRef, Protocol):
+    """A span that was entered: in which execution, inside of which other one, and whether it is open."""
+
+    execution: Execution
+    around: OpenSpan | None
+    is_open: bool
+
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+_innermost: Final[ContextVar[OpenSpan | None]] = ContextVar("innermost", default=None)
 _here: Final[ContextVar[Execution | None]] = ContextVar("execution", default=None)
 _in_process = Execution()  # for the threads of a job: a new thread has an empty context
 
@@ -127,6 +143,35 @@ def current_execution() -> Execution:
     """Return what runs here, also in the callbacks and threads of a job; outside of one, an empty value."""
     execution = _here.get() or _in_process
     return execution if execution.id else execution._replace(id=_id_of_spawned_horse())
+
+
+def enter_span(span: OpenSpan) -> None:
+    """Record that the span is open in this context. It leaves by `is_open`: the end may come in another context."""
+    span.around = _innermost.get()
+    while span.around is not None and not span.around.is_open:
+        span.around = span.around.around
+    span.is_open = True
+    _innermost.set(span)
+
+
+def innermost_span() -> TraceRef | None:
+    """Return the span that was opened last here, in the job that runs here, and is open; else the job's context."""
+    here, span = current_execution(), _innermost.get()
+    # A thread of a spawned work-horse of RQ 2 may know its span and no job.
+    while span is not None and not (span.is_open and here in (span.execution, Execution())):
+        span = span.around
+    return here.inside if span is None else span
+
+
+def bound(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Return the function, to be called in any thread with the context of here."""
+    context = copy_context()
+
+    @wraps(function)
+    def call(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        return context.copy().run(function, *args, **kwargs)  # a copy: two threads cannot be in one context
+
+    return call
 
 
 def _id_of_spawned_horse() -> str | None:

@@ -23,9 +23,18 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Literal, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, ParamSpec, Self, TypeVar
 
-from sagatrace.context import TraceContext, TraceRef, current_execution, span_id_of
+from sagatrace.context import (
+    Execution,
+    OpenSpan,
+    TraceContext,
+    TraceRef,
+    bound,
+    current_execution,
+    enter_span,
+    span_id_of,
+)
 from sagatrace.errors import OutboxFullError, interruption, log_fault, must_pass
 from sagatrace.event import Status, TraceEvent, new_event, new_id
 from sagatrace.outbox import Outbox, line_of, outbox_directory
@@ -45,6 +54,8 @@ MAX_ERROR: Final = 4_000  # characters kept of an error's message
 MAX_STACK: Final = 16_000  # characters kept of a traceback: its end, where the error is
 _UNKNOWN: Final = "0001-01-01T00:00:00.000000Z"  # the time of an event that is yet to happen
 _AT: Final = f'"timestamp":"{_UNKNOWN}"'.encode()
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 _Redact = Callable[[str, dict[str, Any]], Mapping[str, Any]]
 
 
@@ -222,6 +233,13 @@ class Tracer:
 
         return resumed(self, ref)
 
+    def bind(self, function: Callable[_P, _R]) -> Callable[_P, _R]:
+        """Return the function, to be called in another thread with the context of here: the job and its open span.
+
+        `pool.map(tracer.bind(ship), orders)`. A thread without it knows the job that runs in its process.
+        """
+        return bound(function)
+
     def close(self) -> None:
         """Close the store's connections."""
         for opened in (self._opened, self._direct):
@@ -331,6 +349,8 @@ class Span:
         self.compensation: str | None = data.get("compensation")
         self.trace_id = self._parent.trace_id
         self.span_id: str = new_id()
+        self.is_open, self.execution = False, Execution()
+        self.around: OpenSpan | None = None
 
     def record(self, **data: Any) -> None:
         """Add values to the event that will close this span."""
@@ -347,13 +367,16 @@ class Span:
         self._has_failed = True
 
     def __enter__(self) -> Self:
-        execution = current_execution().id  # the span ends with it, should the process die
+        self.execution = current_execution()
+        execution = self.execution.id  # the span ends with it, should the process die
         self._emit(self._phases[0], data={**self._data, "execution": execution} if execution else self._data)
+        enter_span(self)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.is_open = False
         try:
             if error is None and not self._has_failed:
                 self._emit(self._phases[1], status="success", data=self._outcome)
