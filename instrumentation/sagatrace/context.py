@@ -157,10 +157,14 @@ def enter_span(span: OpenSpan) -> None:
 def innermost_span() -> TraceRef | None:
     """Return the span that was opened last here, in the job that runs here, and is open; else the job's context."""
     here, span = current_execution(), _innermost.get()
-    # A thread of a spawned work-horse of RQ 2 may know its span and no job.
-    while span is not None and not (span.is_open and here in (span.execution, Execution())):
+    while span is not None and not (span.is_open and _is_here(span.execution, here)):
         span = span.around
     return here.inside if span is None else span
+
+
+def _is_here(execution: Execution, here: Execution) -> bool:
+    """Return whether a span of that execution counts here; a thread of RQ 2's spawned work-horse knows no job."""
+    return execution == here or (execution.inside is None and here == Execution())
 
 
 def bound(function: Callable[_P, _R]) -> Callable[_P, _R]:

@@ -67,11 +67,13 @@ def test_a_span_ends_in_another_context(tracer: Tracer) -> None:
     assert ids() == ("T", "j1")
 
 
-@pytest.mark.usefixtures("in_a_job")
 def test_a_span_that_is_never_left_stays_in_its_job(tracer: Tracer) -> None:
+    enter_execution(Execution("left", "left", TraceContext("T", "left")))
     tracer.span("stage:a", "T").__enter__()
     enter_execution(Execution("x2", "j2", TraceContext("T", "j2")))
     assert ids() == ("T", "j2")
+    enter_execution(Execution())
+    assert ids() == ("", "")
 
 
 @pytest.mark.usefixtures("in_a_job")
