@@ -93,7 +93,7 @@ def trace_meta(
 ) -> dict[str, Any]:
     """Return the meta that carries the context into a job: `queue.enqueue(f, meta=trace_meta(context))`.
 
-    Plain strings only, so that every RQ serializer takes it.
+    Plain strings only, so that every RQ serializer takes it. Under OpenTelemetry it carries `traceparent` as well.
 
     Args:
         context: The place of the job; a text is a trace id. For None the job starts a trace of its own.
@@ -113,7 +113,12 @@ def trace_meta(
         carried["original_span_id"] = span_id_of(undoes)
     if reason is not None:
         carried["reason"] = reason
-    return {META_KEY: carried} if carried else {}
+    meta: dict[str, Any] = {META_KEY: carried} if carried else {}
+    if "opentelemetry.trace" in sys.modules:
+        from sagatrace.otel import traceparent  # only where the program uses it
+
+        meta |= traceparent()
+    return meta
 
 
 def span_id_of(step: TraceRef | Job | str) -> str:

@@ -254,6 +254,10 @@ class Tracer:
         return {"trace_id": context.trace_id, "parent_span_id": context.span_id}
 
     def _made(self, data: Mapping[str, Any], made: dict[str, Any]) -> TraceEvent:
+        if "opentelemetry.trace" in sys.modules:
+            from sagatrace.otel import with_otel_trace_id  # only where the program uses it
+
+            data = with_otel_trace_id(data)
         event = new_event(data=data, **made)
         if self._hooks is None:
             self._hooks = [hook for hook in (self._redact, os.environ.get("SAGATRACE_REDACT", "").strip()) if hook]

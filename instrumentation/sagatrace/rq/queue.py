@@ -137,9 +137,9 @@ class TracedQueue(rq.Queue):
 
     def _place(self, job: Job) -> None:
         if context_from_meta(job.meta) is None:
-            place = trace_meta(self._context or current_trace() or context_of(job))[META_KEY]
+            meta = trace_meta(self._context or current_trace() or context_of(job))
             # A dictionary of its own: the one given may serve for other jobs as well.
-            job.meta = {**job.meta, META_KEY: {**declared_in(job), **place}}
+            job.meta = {**meta, **job.meta, META_KEY: {**declared_in(job), **meta[META_KEY]}}
 
     def _record_wait(self, job: Job, *, committed: bool, **data: Any) -> None:
         status = job.get_status(refresh=False)
