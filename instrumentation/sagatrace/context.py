@@ -107,6 +107,9 @@ def trace_meta(
         carried["trace_id"] = place.trace_id
         if place.span_id is not None:
             carried["parent_span_id"] = place.span_id
+        sampling = sys.modules.get("sagatrace.sampling")
+        if sampling is not None and sampling.has_failed(place.trace_id):
+            carried["keep"] = "failed"  # the worker is to record what this process records from now on
     if compensation is not None:
         carried["compensation"] = compensation
     if undoes is not None:
@@ -134,6 +137,10 @@ def context_from_meta(meta: Mapping[str, Any] | None) -> TraceContext | None:
     trace_id, parent = carried.get("trace_id"), carried.get("parent_span_id")
     if not isinstance(trace_id, str) or not trace_id:
         return None
+    if "keep" in carried and os.environ.get("SAGATRACE_SAMPLE"):
+        from sagatrace.sampling import keep
+
+        keep(trace_id)
     return TraceContext(trace_id, parent if isinstance(parent, str) else None)
 
 

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from sagatrace.direct import DirectWriter
     from sagatrace.long_span import LongSpan
     from sagatrace.saga import Saga
+    from sagatrace.sampling import Sampler
     from sagatrace.stores import EventStore
 
 __all__ = ["MAX_ERROR", "MAX_STACK", "Span", "Tracer", "error_data"]
@@ -73,6 +74,7 @@ class Tracer:
         self._target, self._redact = target, redact
         self._opened: EventStore | Outbox | None = None
         self._direct: DirectWriter | None = None
+        self._sampler: Sampler | None = None
         self._hooks: list[_Redact | str] | None = None
         self.lost: Counter[str] = Counter()
 
@@ -96,6 +98,8 @@ class Tracer:
         replace: bool = False,
     ) -> TraceEvent | None:
         """Record an event under the context; it is durable on return. Return None if it was lost.
+
+        Of a trace that is not sampled (SAGATRACE_SAMPLE) nothing is recorded until it fails.
 
         Args:
             event_type: `name:phase`, or any name for an instant (`ai:decision`).
@@ -145,7 +149,11 @@ class Tracer:
         if not isinstance(outbox, Outbox) or type(self).emit is not Tracer.emit:
             return None
         made = {"event_type": event_type, "id": event_id, "span_id": span_id, "status": status, **self._place(context)}
-        before, found, after = line_of(self._made(data, {**made, "timestamp": _UNKNOWN}), replace=True).partition(_AT)
+        whole = self._made(data, {**made, "timestamp": _UNKNOWN})
+        event = whole if self._sampler is None else self._sampler(whole)
+        if event is None:
+            return None  # a trace that is not sampled: `emit` records the end if the trace fails by then
+        before, found, after = line_of(event, replace=True).partition(_AT)
 
         def keep(at: str) -> bool:
             try:
@@ -269,16 +277,20 @@ class Tracer:
 
     def _keep(self, event: TraceEvent, replace: bool) -> None:
         if self._opened is None:
+            self._sampler = _sampler_of_environment()
             self._opened = self._open()
+        kept = event if self._sampler is None else self._sampler(event)
+        if kept is None:
+            return
         try:
-            self._opened.append([event], replace=replace)
+            self._opened.append([kept], replace=replace)
         except OSError as error:
             if must_pass(error) or self._target is not None:
                 raise
             from sagatrace.direct import DirectWriter  # only where the outbox is unusable
 
             self._direct = self._direct or DirectWriter()
-            self._direct.write(event, replace, error)
+            self._direct.write(kept, replace, error)
             self._count("delivered directly, outbox unusable", error)
 
     def _keep_again(
@@ -324,6 +336,14 @@ class Tracer:
             message = _text_of("message", lambda: f"{error}{notes}")
             text = key if error is None or is_secret else f"{what}: {type(error).__name__}: {message}"
             log_fault("sagatrace: %s (further ones are counted in Tracer.lost, not logged)", text)
+
+
+def _sampler_of_environment() -> Sampler | None:
+    if not os.environ.get("SAGATRACE_SAMPLE", "").strip():
+        return None
+    from sagatrace.sampling import Sampler  # only where it is asked for
+
+    return Sampler(Settings.from_env().sample)
 
 
 _PHASES: Final[Mapping[str, tuple[str, str, str]]] = {

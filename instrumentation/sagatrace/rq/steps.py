@@ -77,7 +77,7 @@ def _record_wait(saga: Saga, queue: Queue, job: Job) -> None:
     status = job.get_status(refresh=False)
     if status == JobStatus.DEFERRED:
         data["depends_on"] = list(job._dependency_ids)  # noqa: SLF001 - the public way asks Redis
-    data = {name: value for name, value in data.items() if name not in ("trace_id", "parent_span_id")}
+    data = {name: value for name, value in data.items() if name not in ("trace_id", "parent_span_id", "keep")}
     saga.tracer.emit(f"job:{_PHASES.get(status, 'enqueued')}", saga.span, span_id=job.id, data=data)
 
 
