@@ -2,8 +2,9 @@
 
 A hash of the trace id decides, so all processes decide alike. Of a trace that is not sampled a process records nothing
 until an event says that something failed or is undone. That event and all later ones of the trace in this process are
-recorded, with the share in `data.sagatrace_sample`: what came before is missing. A job that is enqueued from then on carries the
-fact in its meta, so its worker records it from its start. Other processes learn of it only by a failure of their own.
+recorded, with the share in `data.sagatrace_sample`: earlier ones are missing. A job that is enqueued from then on
+carries the fact in its meta, so its worker records it from its start. Other processes learn of it only by a failure of
+their own.
 """
 
 from __future__ import annotations
