@@ -69,12 +69,14 @@ class Execution(NamedTuple):
     inside: TraceContext | None = None
 
 
-class OpenSpan(TraceRef, Protocol):
-    """A span that was entered: in which execution, inside of which other one, and whether it is open."""
+class OpenSpan:
+    """A span that can be entered: in which execution it was, inside of which other span, and whether it is open."""
 
-    execution: Execution
-    around: OpenSpan | None
-    is_open: bool
+    trace_id: str
+    span_id: str
+    execution = Execution()
+    around: OpenSpan | None = None
+    is_open = False
 
 
 _P = ParamSpec("_P")

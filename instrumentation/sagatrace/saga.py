@@ -20,6 +20,7 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from sagatrace.error_text import error_data
 from sagatrace.errors import SagatraceError, log_fault, must_pass
 
 if TYPE_CHECKING:
@@ -220,8 +221,6 @@ class _Tried:
 
 def _reason_of(error: BaseException) -> str:
     """Return an error's type and message, bounded: why the steps are undone."""
-    from sagatrace.tracer import error_data
-
     known = error_data(error)
     return ": ".join(filter(None, (known["error_type"], known["error"])))
 

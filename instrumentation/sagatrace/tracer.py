@@ -19,22 +19,13 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, ParamSpec, Self, TypeVar
 
-from sagatrace.context import (
-    Execution,
-    OpenSpan,
-    TraceContext,
-    TraceRef,
-    bound,
-    current_execution,
-    enter_span,
-    span_id_of,
-)
+from sagatrace.context import OpenSpan, TraceContext, TraceRef, bound, current_execution, enter_span, span_id_of
+from sagatrace.error_text import MAX_ERROR, MAX_STACK, error_data, text_of
 from sagatrace.errors import OutboxFullError, interruption, log_fault, must_pass
 from sagatrace.event import Status, TraceEvent, new_event, new_id
 from sagatrace.outbox import Outbox, line_of, outbox_directory
@@ -51,8 +42,6 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_ERROR", "MAX_STACK", "Span", "Tracer", "error_data"]
 
-MAX_ERROR: Final = 4_000  # characters kept of an error's message
-MAX_STACK: Final = 16_000  # characters kept of a traceback: its end, where the error is
 _UNKNOWN: Final = "0001-01-01T00:00:00.000000Z"  # the time of an event that is yet to happen
 _AT: Final = f'"timestamp":"{_UNKNOWN}"'.encode()
 _P = ParamSpec("_P")
@@ -98,8 +87,6 @@ class Tracer:
         replace: bool = False,
     ) -> TraceEvent | None:
         """Record an event under the context; it is durable on return. Return None if it was lost.
-
-        Of a trace that is not sampled (SAGATRACE_SAMPLE) nothing is recorded until it fails.
 
         Args:
             event_type: `name:phase`, or any name for an instant (`ai:decision`).
@@ -231,11 +218,8 @@ class Tracer:
     def resume(self, ref: str | Mapping[str, Any] | None) -> LongSpan:
         """Return the span that `begin` recorded, to put work under it and to end it (`sagatrace.long_span`).
 
-        Args:
-            ref: The text that `begin` returned, or its JSON object. For None or an empty text, as in a row of before,
-                nothing is ended, and work under the result is in a trace of its own.
-
-        Raises EventError for any other value, naming it.
+        `ref` is the text that `begin` returned, or its JSON object. For None or an empty text, as in a row of before,
+        nothing is ended, and work under the result is in a trace of its own. Raises EventError for any other value.
         """
         from sagatrace.long_span import resumed  # only where it is used
 
@@ -277,7 +261,10 @@ class Tracer:
 
     def _keep(self, event: TraceEvent, replace: bool) -> None:
         if self._opened is None:
-            self._sampler = _sampler_of_environment()
+            if os.environ.get("SAGATRACE_SAMPLE", "").strip():
+                from sagatrace.sampling import Sampler  # only where it is asked for
+
+                self._sampler = Sampler(Settings.from_env().sample)
             self._opened = self._open()
         kept = event if self._sampler is None else self._sampler(event)
         if kept is None:
@@ -333,17 +320,9 @@ class Tracer:
         self.lost[key] += 1
         if self.lost[key] == 1:
             notes = "".join(f"; {note}" for note in getattr(error, "__notes__", ()))
-            message = _text_of("message", lambda: f"{error}{notes}")
+            message = text_of("message", lambda: f"{error}{notes}")
             text = key if error is None or is_secret else f"{what}: {type(error).__name__}: {message}"
             log_fault("sagatrace: %s (further ones are counted in Tracer.lost, not logged)", text)
-
-
-def _sampler_of_environment() -> Sampler | None:
-    if not os.environ.get("SAGATRACE_SAMPLE", "").strip():
-        return None
-    from sagatrace.sampling import Sampler  # only where it is asked for
-
-    return Sampler(Settings.from_env().sample)
 
 
 _PHASES: Final[Mapping[str, tuple[str, str, str]]] = {
@@ -352,7 +331,7 @@ _PHASES: Final[Mapping[str, tuple[str, str, str]]] = {
 }
 
 
-class Span:
+class Span(OpenSpan):
     """An open span: a `TraceRef` to hand on to the work inside it. Made by `Tracer.span` and `Tracer.compensation`."""
 
     def __init__(
@@ -373,8 +352,6 @@ class Span:
         self.compensation: str | None = data.get("compensation")
         self.trace_id = self._parent.trace_id
         self.span_id: str = new_id()
-        self.is_open, self.execution = False, Execution()
-        self.around: OpenSpan | None = None
 
     def record(self, **data: Any) -> None:
         """Add values to the event that will close this span."""
@@ -423,24 +400,3 @@ class Span:
     def _emit(self, phase: str, **given: Any) -> None:
         event_type = f"{self.name}:{phase}"
         self._tracer.emit(event_type, self._parent, span_id=self.span_id, tags=self._tags, **given)
-
-
-def error_data(error: BaseException) -> dict[str, str]:
-    """Return an error's message, type and traceback, each bounded and said to be cut."""
-    message = _text_of("message", lambda: str(error))
-    stack = _text_of("traceback", lambda: "".join(traceback.format_exception(error)))
-    if len(message) > MAX_ERROR:
-        message = f"{message[:MAX_ERROR]}… [cut, {len(message)} characters]"
-    if len(stack) > MAX_STACK:
-        stack = f"[cut, {len(stack)} characters] …{stack[-MAX_STACK:]}"
-    return {"error": message, "error_type": _text_of("type", lambda: type(error).__qualname__), "stack": stack}
-
-
-def _text_of(what: str, read: Callable[[], str]) -> str:
-    """Return the text. Reading it runs code of the exception's class, which may raise anything."""
-    try:
-        return read().encode("utf-8", "backslashreplace").decode()  # a lone surrogate cannot be stored
-    except BaseException as fault:
-        if must_pass(fault) or isinstance(fault, KeyboardInterrupt):
-            raise
-        return f"<no {what}: {type(fault).__name__}>"
