@@ -80,7 +80,10 @@ def test_jobs_undo_the_steps_of_a_saga_that_fails(shop: Shop) -> None:
     def order() -> None:
         with shop.tracer.saga("order", "order-7") as saga:
             saga.run(shop.queue, step_jobs.charge, 4, currency="CHF", undo=step_jobs.refund, timeout=240)
-            saga.run(shop.queue, step_jobs.ship, "order-7", undo=step_jobs.refund, timeout=240)
+            try:
+                saga.run(shop.queue, step_jobs.ship, "order-7", undo=step_jobs.refund, timeout=240)
+            finally:
+                assert len(saga.to_undo) == 1
 
     with pytest.raises(StepError, match=r"ship: ValueError: order-7 is out of stock"):
         order()
@@ -105,13 +108,23 @@ def test_an_undo_job_that_fails_keeps_no_other_from_being_tried(shop: Shop, capl
     assert "the bank did not answer" in caplog.text
 
 
-def test_an_undo_that_cannot_be_enqueued_is_recorded(shop: Shop) -> None:
+def test_an_undo_that_cannot_be_enqueued_is_recorded(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_redis(*_: object, **__: object) -> None:
+        raise ConnectionError("Redis is gone")
+
     with shop.tracer.saga("order", "order-7") as saga:
-        saga.run(shop.queue, step_jobs.charge, 1, undo=lambda _: None, timeout=240)
+        saga.run(shop.queue, step_jobs.charge, 1, undo=step_jobs.refund, timeout=240)
+        monkeypatch.setattr(shop.queue, "enqueue_call", no_redis)
         saga.fail("the customer withdrew")
     trace = shop.ended()
     assert trace.verdict == "rollback_incomplete"
-    assert [(row.outcome, row.reason) for row in trace.compensations] == [("failed", "the customer withdrew")]
+    (row,) = trace.compensations
+    assert (row.name, row.outcome, row.error, row.reason) == (
+        "refund",
+        "failed",
+        "Redis is gone",
+        "the customer withdrew",
+    )
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,14 @@ def test_spans_that_overlap_end_in_any_order(tracer: Tracer) -> None:
     assert ids() == ("T", "j1")
 
 
+def test_a_span_keeps_none_that_was_closed_before_it(tracer: Tracer) -> None:
+    """Else a process would keep all its spans."""
+    with tracer.span("stage:a", "T") as first:
+        pass
+    with tracer.span("stage:b", "T") as second:
+        assert second.around is not first
+
+
 @pytest.mark.usefixtures("in_a_job")
 def test_a_span_ends_in_another_context(tracer: Tracer) -> None:
     span = copy_context().run(tracer.span("stage:a", "T").__enter__)
