@@ -7,7 +7,7 @@
     tracer.resume(order.trace_ref).complete()                           # or .fail("the customer withdrew")
 
 Such a span does not end with the RQ execution that began it. After 15 minutes without an event a trace with an open
-root reads `unknown`, until its next event. So does a saga whose process was lost: nothing else could tell them apart.
+root reads `unknown`, until its next event. So does a saga whose process was lost: the events are the same.
 """
 
 from __future__ import annotations
