@@ -62,9 +62,11 @@ def test_a_job_continues_the_trace(
     otel: trace.Tracer, redis: Redis, redis_server: str, tmp_path: Path, queue_class: type[Queue]
 ) -> None:
     url = f"sqlite:///{tmp_path}/t.db"
-    own: type[Queue] = type("Own", (queue_class,), {"tracer": Tracer(url)})
+    tracer = Tracer(url)
+    own: type[Queue] = type("Own", (queue_class,), {"tracer": tracer})
     with otel.start_as_current_span("request") as span:
         own("otel", connection=redis).enqueue(otel_jobs.continues, job_id="above", meta=trace_meta(TraceContext("T")))
+    tracer.close()
     work_off(redis_server, url, "otel", path=HERE)
     store = open_store(url, read_only=True)
     events = store.fetch_trace("T").events
