@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
-from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar, copy_context
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, ParamSpec, Protocol, TypeVar
 
 import msgspec
 
@@ -18,11 +19,15 @@ if TYPE_CHECKING:
 __all__ = [
     "META_KEY",
     "Execution",
+    "OpenSpan",
     "TraceContext",
     "TraceRef",
+    "bound",
     "context_from_meta",
     "current_execution",
     "enter_execution",
+    "enter_span",
+    "innermost_span",
     "span_id_of",
     "trace_meta",
 ]
@@ -64,21 +69,39 @@ class Execution(NamedTuple):
     inside: TraceContext | None = None
 
 
+class OpenSpan:
+    """A span that can be entered: in which execution it was, inside of which other span, and whether it is open."""
+
+    trace_id: str
+    span_id: str
+    execution = Execution()
+    around: OpenSpan | None = None
+    is_open = False
+
+
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+_innermost: Final[ContextVar[OpenSpan | None]] = ContextVar("innermost", default=None)
 _here: Final[ContextVar[Execution | None]] = ContextVar("execution", default=None)
 _in_process = Execution()  # for the threads of a job: a new thread has an empty context
 
 
 def trace_meta(
-    context: TraceRef | str | None, *, compensation: str | None = None, undoes: TraceRef | Job | str | None = None
+    context: TraceRef | str | None,
+    *,
+    compensation: str | None = None,
+    undoes: TraceRef | Job | str | None = None,
+    reason: str | None = None,
 ) -> dict[str, Any]:
     """Return the meta that carries the context into a job: `queue.enqueue(f, meta=trace_meta(context))`.
 
-    Plain strings only, so that every RQ serializer takes it.
+    Plain strings only, so that every RQ serializer takes it. Under OpenTelemetry it carries `traceparent` as well.
 
     Args:
         context: The place of the job; a text is a trace id. For None the job starts a trace of its own.
         compensation: Names what would undo the job, if the job is a step of a saga.
         undoes: The step or job that the job undoes, or its span id, if the job is a compensation.
+        reason: Why it undoes the step.
     """
     carried: dict[str, str] = {}
     if context is not None:
@@ -86,11 +109,21 @@ def trace_meta(
         carried["trace_id"] = place.trace_id
         if place.span_id is not None:
             carried["parent_span_id"] = place.span_id
+        sampling = sys.modules.get("sagatrace.sampling")
+        if sampling is not None and sampling.has_failed(place.trace_id):
+            carried["keep"] = "failed"  # the worker is to record what this process records from now on
     if compensation is not None:
         carried["compensation"] = compensation
     if undoes is not None:
         carried["original_span_id"] = span_id_of(undoes)
-    return {META_KEY: carried} if carried else {}
+    if reason is not None:
+        carried["reason"] = reason
+    meta: dict[str, Any] = {META_KEY: carried} if carried else {}
+    if "opentelemetry.trace" in sys.modules:
+        from sagatrace.otel import traceparent  # only where the program uses it
+
+        meta |= traceparent()
+    return meta
 
 
 def span_id_of(step: TraceRef | Job | str) -> str:
@@ -106,6 +139,10 @@ def context_from_meta(meta: Mapping[str, Any] | None) -> TraceContext | None:
     trace_id, parent = carried.get("trace_id"), carried.get("parent_span_id")
     if not isinstance(trace_id, str) or not trace_id:
         return None
+    if "keep" in carried and os.environ.get("SAGATRACE_SAMPLE"):
+        from sagatrace.sampling import keep
+
+        keep(trace_id)
     return TraceContext(trace_id, parent if isinstance(parent, str) else None)
 
 
@@ -120,6 +157,39 @@ def current_execution() -> Execution:
     """Return what runs here, also in the callbacks and threads of a job; outside of one, an empty value."""
     execution = _here.get() or _in_process
     return execution if execution.id else execution._replace(id=_id_of_spawned_horse())
+
+
+def enter_span(span: OpenSpan) -> None:
+    """Record that the span is open in this context. It leaves by `is_open`: the end may come in another context."""
+    span.around = _innermost.get()
+    while span.around is not None and not span.around.is_open:
+        span.around = span.around.around
+    span.is_open = True
+    _innermost.set(span)
+
+
+def innermost_span() -> TraceRef | None:
+    """Return the span that was opened last here, in the job that runs here, and is open; else the job's context."""
+    here, span = current_execution(), _innermost.get()
+    while span is not None and not (span.is_open and _is_here(span.execution, here)):
+        span = span.around
+    return here.inside if span is None else span
+
+
+def _is_here(execution: Execution, here: Execution) -> bool:
+    """Return whether a span of that execution counts here; a thread of RQ 2's spawned work-horse knows no job."""
+    return execution == here or (execution.inside is None and here == Execution())
+
+
+def bound(function: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Return the function, to be called in any thread with the context of here."""
+    context = copy_context()
+
+    @wraps(function)
+    def call(*args: _P.args, **kwargs: _P.kwargs) -> _R:
+        return context.copy().run(function, *args, **kwargs)  # a copy: two threads cannot be in one context
+
+    return call
 
 
 def _id_of_spawned_horse() -> str | None:

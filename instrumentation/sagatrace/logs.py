@@ -8,17 +8,25 @@ from __future__ import annotations
 
 import logging
 
-from sagatrace.context import current_execution
+from sagatrace.context import current_execution, innermost_span
 
 __all__ = ["TraceFilter"]
 
 
 class TraceFilter(logging.Filter):
-    """Adds `trace_id` and `span_id` to every record: those of the RQ job that runs here, or empty texts."""
+    """Adds `trace_id` and `span_id` to every record: those of the innermost open span here, else of the RQ job.
+
+    Outside of both they are empty texts. A thread knows the job that runs in its process; one that runs a function of
+    `Tracer.bind` knows the span as well. In a spawned work-horse of RQ 2, a thread knows only what was bound.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Add the ids. Every record passes."""
-        inside = current_execution().inside
-        record.trace_id = "" if inside is None else inside.trace_id
-        record.span_id = "" if inside is None else inside.span_id or ""
+        place = innermost_span()
+        if place is None and current_execution().id is not None:  # a spawned work-horse of RQ 2, which runs no hook
+            from sagatrace.rq.recorder import current_trace
+
+            place = current_trace()
+        record.trace_id = "" if place is None else place.trace_id
+        record.span_id = "" if place is None else place.span_id or ""
         return True

@@ -8,24 +8,40 @@
 An exception in the block undoes all steps that completed, each in a compensation span, and passes on as itself. A
 compensation that fails is recorded and keeps no other from being tried. With `async with saga` and `async with
 saga.step(…)` the undo functions may be coroutine functions. A saga does not retry, persist or resume.
+
+A step can be an RQ job, and so is its undo then: `saga.run(queue, charge, order, undo=refund)`.
 """
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from sagatrace.errors import must_pass
+from sagatrace.error_text import error_data
+from sagatrace.errors import SagatraceError, log_fault, must_pass
 
 if TYPE_CHECKING:
+    from rq import Queue
+    from rq.job import Job
+
     from sagatrace.context import TraceRef
     from sagatrace.tracer import Span, Tracer
 
-__all__ = ["Saga", "Step"]
+__all__ = ["Saga", "Step", "StepError", "name_of"]
 
 _R = TypeVar("_R")
+_Due = tuple["Span | None", Callable[..., Any]]  # a step and its undo; None: the undo finds its step, given the reason
+
+
+class StepError(SagatraceError):
+    """A step that ran as an RQ job did not succeed, or not in time. `job` is the job; its events say more."""
+
+    def __init__(self, message: str, job: Job) -> None:
+        super().__init__(message)
+        self.job = job
 
 
 class Saga:
@@ -34,9 +50,10 @@ class Saga:
     def __init__(self, tracer: Tracer, name: str, parent: TraceRef | str | None, data: Mapping[str, Any]) -> None:
         self.span = tracer.span(f"workflow:{name}", parent, data={"workflow_id": name, **data})
         self.trace_id, self.span_id = self.span.trace_id, self.span.span_id
-        self._tracer = tracer
-        self._to_undo: list[tuple[Span, Callable[[], Any]]] = []
+        self.tracer = tracer
+        self.to_undo: list[_Due] = []
         self._reason: str | None = None  # why it fails, if it does so without an exception
+        self._is_async = False
 
     def step(self, name: str, *, undo: Callable[[], Any] | None = None) -> Step:
         """Return a step, to be entered by `with` or `async with`.
@@ -45,8 +62,8 @@ class Saga:
             name: Its name; the span is `step:NAME`.
             undo: Undoes the step. Called without arguments if the step completed and the saga fails.
         """
-        declared = None if undo is None else _name_of(undo)
-        return Step(self._tracer.span(f"step:{name}", self.span, compensation=declared), self._to_undo, undo)
+        declared = None if undo is None else name_of(undo)
+        return Step(self.tracer.span(f"step:{name}", self.span, compensation=declared), self.to_undo, undo)
 
     def call(
         self, name: str, function: Callable[..., _R], *args: Any, undo: Callable[..., Any] | None = None, **kwargs: Any
@@ -57,14 +74,55 @@ class Saga:
         """
         step = self.step(name)
         if undo is not None:
-            step.declare(_name_of(undo), lambda: undo(*args, **kwargs))
+            step.declare(name_of(undo), lambda: undo(*args, **kwargs))
         with step:
             return _finished(function(*args, **kwargs))
+
+    def run(
+        self,
+        queue: Queue,
+        function: Callable[..., _R],
+        *args: Any,
+        undo: Callable[..., Any] | None = None,
+        timeout: float = 30,
+        **options: Any,
+    ) -> _R:
+        """Run the function as a step that is an RQ job, wait for it, and return its result.
+
+        If the saga fails, the undo function runs as a job of the same queue with the same arguments. The saga waits for
+        it as long. If the step has not ended by then, its undo depends on it: RQ runs the undo once the step succeeded.
+        The saga itself must run elsewhere: a worker that waits for a job cannot run it.
+
+        Args:
+            queue: The queue of the step, a `TracedQueue` at best.
+            function: The step.
+            *args: Its arguments.
+            undo: Undoes the step. It is due if the step succeeded, or if its outcome is not known in time.
+            timeout: Seconds to wait for the step, and for its undo.
+            **options: Further arguments, and options of RQ such as `retry`, as `queue.enqueue` takes them. RQ must keep
+                the result of the job: not with `result_ttl=0`.
+
+        Raises StepError if the job failed, or gave no result in time. A job whose work-horse was killed or timed out
+        counts as failed and is not undone; if it has an undo, the trace shows it as still standing, but not certain.
+        """
+        from sagatrace.rq.steps import run_step  # only where it is used
+
+        result: _R = run_step(self, queue, function, args, undo=undo, timeout=timeout, options=options)
+        return result
 
     def fail(self, reason: str) -> None:
         """Let the saga fail at the end of its block without an exception; then the completed steps are undone."""
         self.span.fail(reason)
         self._reason = reason
+
+    def rolled_back(self, reason: str) -> None:
+        """Undo the completed steps now, without an exception. The saga closes as failed at the end of its block.
+
+        In `async with saga` the steps are undone at the end of the block, as with `fail`.
+        """
+        self.fail(reason)
+        if not self._is_async:
+            self._undo_all(None)
 
     def __enter__(self) -> Self:
         self.span.__enter__()
@@ -74,13 +132,12 @@ class Saga:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         try:
-            for undoing, undo in self._undoing(error):
-                with undoing:
-                    _finished(undo())
+            self._undo_all(error)
         finally:
             self.span.__exit__(kind, error, trace)
 
     async def __aenter__(self) -> Self:
+        self._is_async = True
         return self.__enter__()
 
     async def __aexit__(
@@ -95,20 +152,26 @@ class Saga:
         finally:
             self.span.__exit__(kind, error, trace)
 
+    def _undo_all(self, error: BaseException | None) -> None:
+        for undoing, undo in self._undoing(error):
+            with undoing:
+                _finished(undo())
+
     def _undoing(self, error: BaseException | None) -> Iterator[tuple[_Tried, Callable[[], Any]]]:
         """Yield the completed steps of a saga that failed, in reverse order, each with the span to undo it in."""
-        reason = self._reason if error is None else type(error).__name__
-        while reason is not None and self._to_undo:
-            step, undo = self._to_undo.pop()
-            yield _Tried(self._tracer.compensation(original=step, parent=self.span, reason=reason)), undo
+        reason = self._reason if error is None else _reason_of(error)
+        while reason is not None and self.to_undo:
+            step, undo = self.to_undo.pop()
+            if step is None:
+                yield _Tried(None), partial(undo, reason)
+            else:
+                yield _Tried(self.tracer.compensation(original=step, parent=self.span, reason=reason)), undo
 
 
 class Step:
     """One step of a saga. Its compensation is due once it completed."""
 
-    def __init__(
-        self, span: Span, to_undo: list[tuple[Span, Callable[[], Any]]], undo: Callable[[], Any] | None
-    ) -> None:
+    def __init__(self, span: Span, to_undo: list[_Due], undo: Callable[[], Any] | None) -> None:
         self.span, self._to_undo, self._undo = span, to_undo, undo
 
     def declare(self, name: str, undo: Callable[[], Any]) -> None:
@@ -136,19 +199,30 @@ class Step:
 
 
 class _Tried:
-    """A compensation span that keeps the exception of a failed undo to itself: the next step is to be undone."""
+    """Keeps the exception of a failed undo to itself, in a compensation span or not: the next step is to be undone."""
 
-    def __init__(self, span: Span) -> None:
+    def __init__(self, span: Span | None) -> None:
         self._span = span
 
     def __enter__(self) -> None:
-        self._span.__enter__()
+        if self._span is not None:
+            self._span.__enter__()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
-        self._span.__exit__(kind, error, trace)
-        return isinstance(error, Exception) and not must_pass(error)
+        is_kept = isinstance(error, Exception) and not must_pass(error)
+        if self._span is not None:
+            self._span.__exit__(kind, error, trace)
+        elif is_kept:
+            log_fault("sagatrace: the saga goes on undoing, one compensation is not known to have succeeded: %s", error)
+        return is_kept
+
+
+def _reason_of(error: BaseException) -> str:
+    """Return an error's type and message, bounded: why the steps are undone."""
+    known = error_data(error)
+    return ": ".join(filter(None, (known["error_type"], known["error"])))
 
 
 def _finished(result: _R) -> _R:
@@ -160,5 +234,8 @@ def _finished(result: _R) -> _R:
     return result
 
 
-def _name_of(undo: Callable[..., Any]) -> str:
+def name_of(undo: Callable[..., Any] | str) -> str:
+    """Return the name of a function that undoes a step."""
+    if isinstance(undo, str):  # RQ takes the path of a function as well
+        return undo.rpartition(".")[2]
     return str(getattr(undo, "__name__", None) or getattr(getattr(undo, "func", None), "__name__", None) or "undo")

@@ -4,6 +4,8 @@ SAGATRACE_STORE      where events are kept, e.g. `sqlite:////var/lib/app/traces.
                      `SAGATRACE=off` does; default: a file of the user's own
 SAGATRACE_REDACT     `package.module:function`, called as (event_type, data) before anything is stored; it returns the
                      data to keep
+SAGATRACE_SAMPLE     the share of traces to record, e.g. `0.1`; of the others nothing is recorded until they fail;
+                     default 1
 SAGATRACE_OUTBOX     the directory where events wait for delivery, or `off` to write each to the store directly;
                      default `auto`: a directory of the user's own; beside an SQLite file, and then only in workers
 SAGATRACE_OUTBOX_MB  how much may wait there, in megabytes; default 256
@@ -39,7 +41,10 @@ __all__ = ["Settings", "default_store_url", "masked"]
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The settings of a process. `max_wait` and `reconcile` are in seconds, `outbox_mb` in 2**20 bytes."""
+    """The settings of a process.
+
+    `max_wait` and `reconcile` are in seconds, `outbox_mb` in 2**20 bytes. `sample` is a share, above 0 and up to 1.
+    """
 
     store: str
     max_wait: float = 5.0
@@ -49,6 +54,7 @@ class Settings:
     mirror: str = field(default="", repr=False)  # may hold a password
     redis_url: str = field(default="", repr=False)
     reconcile: float = 60.0  # 0 is off
+    sample: float = 1.0
     account: str = ""  # the endpoint in the Cosmos DB connection string
 
     @classmethod
@@ -65,6 +71,7 @@ class Settings:
             mirror=env.get("SAGATRACE_MIRROR", ""),
             redis_url=env.get("SAGATRACE_REDIS_URL", ""),
             reconcile=_number(env, "SAGATRACE_RECONCILE", 60.0, "seconds", below=86_400, off=0.0),
+            sample=_share(env, "SAGATRACE_SAMPLE"),
             account=endpoint[1] if endpoint else "",
         )
 
@@ -102,6 +109,17 @@ def _switch(env: Mapping[str, str], name: str) -> bool:
     if text not in ("on", "off"):
         raise SettingsError(f"{name}={text!r} is neither `on` nor `off`")
     return text == "on"
+
+
+def _share(env: Mapping[str, str], name: str) -> float:
+    text = env.get(name) or "1"
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 < share <= 1:
+        raise SettingsError(f"{name}={text!r} is not a share of traces, above 0 and up to 1, e.g. {name}=0.1")
+    return share
 
 
 def _number(

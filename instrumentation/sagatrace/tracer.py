@@ -9,7 +9,7 @@
             ...
 
 Tracing never breaks the work it traces. An event that cannot be recorded is counted in `Tracer.lost` and logged once
-per cause, and no call here raises for it. Only `span` and `compensation` raise, for an argument of the wrong kind. Two
+per cause, and no call here raises for it. Only what returns a span raises, for an argument of the wrong kind. Two
 exceptions pass, because they are meant for the job: RQ's timeout, and the exception that a signal handler of the job
 raises. They may strike while an event is written.
 """
@@ -19,13 +19,13 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Literal, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, ParamSpec, Self, TypeVar
 
-from sagatrace.context import TraceContext, TraceRef, current_execution, span_id_of
+from sagatrace.context import OpenSpan, TraceContext, TraceRef, bound, current_execution, enter_span, span_id_of
+from sagatrace.error_text import MAX_ERROR, MAX_STACK, error_data, text_of
 from sagatrace.errors import OutboxFullError, interruption, log_fault, must_pass
 from sagatrace.event import Status, TraceEvent, new_event, new_id
 from sagatrace.outbox import Outbox, line_of, outbox_directory
@@ -35,15 +35,17 @@ if TYPE_CHECKING:
     from rq.job import Job
 
     from sagatrace.direct import DirectWriter
+    from sagatrace.long_span import LongSpan
     from sagatrace.saga import Saga
+    from sagatrace.sampling import Sampler
     from sagatrace.stores import EventStore
 
 __all__ = ["MAX_ERROR", "MAX_STACK", "Span", "Tracer", "error_data"]
 
-MAX_ERROR: Final = 4_000  # characters kept of an error's message
-MAX_STACK: Final = 16_000  # characters kept of a traceback: its end, where the error is
 _UNKNOWN: Final = "0001-01-01T00:00:00.000000Z"  # the time of an event that is yet to happen
 _AT: Final = f'"timestamp":"{_UNKNOWN}"'.encode()
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 _Redact = Callable[[str, dict[str, Any]], Mapping[str, Any]]
 
 
@@ -61,6 +63,7 @@ class Tracer:
         self._target, self._redact = target, redact
         self._opened: EventStore | Outbox | None = None
         self._direct: DirectWriter | None = None
+        self._sampler: Sampler | None = None
         self._hooks: list[_Redact | str] | None = None
         self.lost: Counter[str] = Counter()
 
@@ -133,7 +136,11 @@ class Tracer:
         if not isinstance(outbox, Outbox) or type(self).emit is not Tracer.emit:
             return None
         made = {"event_type": event_type, "id": event_id, "span_id": span_id, "status": status, **self._place(context)}
-        before, found, after = line_of(self._made(data, {**made, "timestamp": _UNKNOWN}), replace=True).partition(_AT)
+        whole = self._made(data, {**made, "timestamp": _UNKNOWN})
+        event = whole if self._sampler is None else self._sampler(whole)
+        if event is None:
+            return None  # a trace that is not sampled: `emit` records the end if the trace fails by then
+        before, found, after = line_of(event, replace=True).partition(_AT)
 
         def keep(at: str) -> bool:
             try:
@@ -181,7 +188,7 @@ class Tracer:
             "original_span_id": span_id_of(original),
             **({} if reason is None else {"reason": reason}),
         }
-        declared = original.compensation if isinstance(original, Span) else None
+        declared = getattr(original, "compensation", None)
         return Span(self, name or declared or "saga", parent, "compensation", start, tags)
 
     def saga(self, name: str, parent: TraceRef | str | None = None, *, data: Mapping[str, Any] | None = None) -> Saga:
@@ -189,6 +196,41 @@ class Tracer:
         from sagatrace.saga import Saga  # only where it is used
 
         return Saga(self, name, parent, data or {})
+
+    def begin(
+        self,
+        name: str,
+        parent: TraceRef | str | None,
+        *,
+        compensation: str | None = None,
+        data: Mapping[str, Any] | None = None,
+        tags: Iterable[str] | None = None,
+    ) -> str:
+        """Record the start of a span that outlives this process. Return a text, for `resume` in any process.
+
+        The text is JSON and holds ids and names only. The arguments are those of `span`. The span is open until it is
+        ended by way of `resume`: no end of a job or process ends it.
+        """
+        from sagatrace.long_span import begun  # only where it is used
+
+        return begun(self, name, parent, compensation=compensation, data=data, tags=tags)
+
+    def resume(self, ref: str | Mapping[str, Any] | None) -> LongSpan:
+        """Return the span that `begin` recorded, to put work under it and to end it (`sagatrace.long_span`).
+
+        `ref` is the text that `begin` returned, or its JSON object. For None or an empty text, as in a row of before,
+        nothing is ended, and work under the result is in a trace of its own. Raises EventError for any other value.
+        """
+        from sagatrace.long_span import resumed  # only where it is used
+
+        return resumed(self, ref)
+
+    def bind(self, function: Callable[_P, _R]) -> Callable[_P, _R]:
+        """Return the function, to be called in another thread with the context of here: the job and its open span.
+
+        `pool.map(tracer.bind(ship), orders)`. A thread without it knows the job that runs in its process.
+        """
+        return bound(function)
 
     def close(self) -> None:
         """Close the store's connections."""
@@ -204,6 +246,10 @@ class Tracer:
         return {"trace_id": context.trace_id, "parent_span_id": context.span_id}
 
     def _made(self, data: Mapping[str, Any], made: dict[str, Any]) -> TraceEvent:
+        if "opentelemetry.trace" in sys.modules:
+            from sagatrace.otel import with_otel_trace_id  # only where the program uses it
+
+            data = with_otel_trace_id(data)
         event = new_event(data=data, **made)
         if self._hooks is None:
             self._hooks = [hook for hook in (self._redact, os.environ.get("SAGATRACE_REDACT", "").strip()) if hook]
@@ -215,16 +261,23 @@ class Tracer:
 
     def _keep(self, event: TraceEvent, replace: bool) -> None:
         if self._opened is None:
+            if os.environ.get("SAGATRACE_SAMPLE", "").strip():
+                from sagatrace.sampling import Sampler  # only where it is asked for
+
+                self._sampler = Sampler(Settings.from_env().sample)
             self._opened = self._open()
+        kept = event if self._sampler is None else self._sampler(event)
+        if kept is None:
+            return
         try:
-            self._opened.append([event], replace=replace)
+            self._opened.append([kept], replace=replace)
         except OSError as error:
             if must_pass(error) or self._target is not None:
                 raise
             from sagatrace.direct import DirectWriter  # only where the outbox is unusable
 
             self._direct = self._direct or DirectWriter()
-            self._direct.write(event, replace, error)
+            self._direct.write(kept, replace, error)
             self._count("delivered directly, outbox unusable", error)
 
     def _keep_again(
@@ -267,7 +320,7 @@ class Tracer:
         self.lost[key] += 1
         if self.lost[key] == 1:
             notes = "".join(f"; {note}" for note in getattr(error, "__notes__", ()))
-            message = _text_of("message", lambda: f"{error}{notes}")
+            message = text_of("message", lambda: f"{error}{notes}")
             text = key if error is None or is_secret else f"{what}: {type(error).__name__}: {message}"
             log_fault("sagatrace: %s (further ones are counted in Tracer.lost, not logged)", text)
 
@@ -278,7 +331,7 @@ _PHASES: Final[Mapping[str, tuple[str, str, str]]] = {
 }
 
 
-class Span:
+class Span(OpenSpan):
     """An open span: a `TraceRef` to hand on to the work inside it. Made by `Tracer.span` and `Tracer.compensation`."""
 
     def __init__(
@@ -315,13 +368,16 @@ class Span:
         self._has_failed = True
 
     def __enter__(self) -> Self:
-        execution = current_execution().id  # the span ends with it, should the process die
+        self.execution = current_execution()
+        execution = self.execution.id  # the span ends with it, should the process die
         self._emit(self._phases[0], data={**self._data, "execution": execution} if execution else self._data)
+        enter_span(self)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.is_open = False
         try:
             if error is None and not self._has_failed:
                 self._emit(self._phases[1], status="success", data=self._outcome)
@@ -344,24 +400,3 @@ class Span:
     def _emit(self, phase: str, **given: Any) -> None:
         event_type = f"{self.name}:{phase}"
         self._tracer.emit(event_type, self._parent, span_id=self.span_id, tags=self._tags, **given)
-
-
-def error_data(error: BaseException) -> dict[str, str]:
-    """Return an error's message, type and traceback, each bounded and said to be cut."""
-    message = _text_of("message", lambda: str(error))
-    stack = _text_of("traceback", lambda: "".join(traceback.format_exception(error)))
-    if len(message) > MAX_ERROR:
-        message = f"{message[:MAX_ERROR]}… [cut, {len(message)} characters]"
-    if len(stack) > MAX_STACK:
-        stack = f"[cut, {len(stack)} characters] …{stack[-MAX_STACK:]}"
-    return {"error": message, "error_type": _text_of("type", lambda: type(error).__qualname__), "stack": stack}
-
-
-def _text_of(what: str, read: Callable[[], str]) -> str:
-    """Return the text. Reading it runs code of the exception's class, which may raise anything."""
-    try:
-        return read().encode("utf-8", "backslashreplace").decode()  # a lone surrogate cannot be stored
-    except BaseException as fault:
-        if must_pass(fault) or isinstance(fault, KeyboardInterrupt):
-            raise
-        return f"<no {what}: {type(fault).__name__}>"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import pytest
 from rq.timeouts import JobTimeoutException
 
-from sagatrace import MemoryStore, TraceContext, Tracer
+from sagatrace import MemoryStore, Saga, TraceContext, Tracer
 from sagatrace.context import Execution, enter_execution
 from sagatrace.logs import TraceFilter
 from sagatrace_tui.live import wall_clock
@@ -108,6 +110,52 @@ def test_a_saga_fails_without_an_exception(store: MemoryStore) -> None:
     assert trace.summary == "failed at workflow:order (the customer withdrew) · rolled back: 1 step undone"
 
 
+def test_a_saga_is_undone_in_the_middle_of_its_block(store: MemoryStore) -> None:
+    shop = Shop()
+    with Tracer(store).saga("order", "order-7") as saga:
+        saga.call("charge", shop.charge, 40, undo=shop.refund)
+        saga.rolled_back("the customer withdrew")
+        assert shop.calls == ["charge", "refund 40"]
+    assert shop.calls == ["charge", "refund 40"]
+    trace = read(store)
+    assert trace.verdict == "rolled_back"
+    assert trace.summary == "failed at workflow:order (the customer withdrew) · rolled back: 1 step undone"
+    assert [row.reason for row in trace.compensations] == ["the customer withdrew"]
+
+
+def test_the_reason_of_a_compensation_is_the_error_and_is_redacted(store: MemoryStore) -> None:
+    def redact(event_type: str, data: dict[str, Any]) -> dict[str, Any]:
+        return {name: str(value).replace("4111", "****") for name, value in data.items()}
+
+    def order() -> None:
+        with Tracer(store, redact=redact).saga("order", "order-7") as saga:
+            saga.call("charge", str, undo=str)
+            raise RuntimeError("card 4111 refused" + "!" * 9000)
+
+    with pytest.raises(RuntimeError):
+        order()
+    (row,) = read(store).compensations
+    assert row.reason is not None
+    assert row.reason.startswith("RuntimeError: card **** refused!!!")
+    assert row.reason.endswith("… [cut, 9017 characters]")
+
+
+def test_an_error_without_a_readable_message_is_a_reason_too(store: MemoryStore) -> None:
+    class MuteError(Exception):
+        def __str__(self) -> str:
+            raise LookupError
+
+    def order() -> None:
+        with Tracer(store).saga("order", "order-7") as saga:
+            saga.call("charge", str, undo=str)
+            raise MuteError
+
+    with pytest.raises(MuteError):
+        order()
+    assert [row.reason for row in read(store).compensations] == [f"{MuteError.__qualname__}: <no message: LookupError>"]
+    assert read(store).verdict == "rolled_back"
+
+
 def test_a_span_fails_without_an_exception(store: MemoryStore) -> None:
     with Tracer(store).span("step:pay", "order-7") as pay:
         pay.fail("card refused")
@@ -156,7 +204,10 @@ async def test_a_saga_of_coroutines(store: MemoryStore) -> None:
     assert read(store).verdict == "rolled_back"
 
 
-async def test_a_saga_of_coroutines_fails_without_an_exception(store: MemoryStore) -> None:
+@pytest.mark.parametrize("fail", [Saga.fail, Saga.rolled_back])
+async def test_a_saga_of_coroutines_fails_without_an_exception(
+    store: MemoryStore, fail: Callable[[Saga, str], None]
+) -> None:
     calls: list[str] = []
 
     async def undo() -> None:
@@ -165,7 +216,7 @@ async def test_a_saga_of_coroutines_fails_without_an_exception(store: MemoryStor
     async with Tracer(store).saga("order", "order-7") as saga:
         async with saga.step("charge", undo=undo):
             pass
-        saga.fail("the customer withdrew")
+        fail(saga, "the customer withdrew")
     assert calls == ["undo"]
     assert read(store).verdict == "rolled_back"
 

@@ -23,18 +23,6 @@ from sagatrace_tui.model.trace import Trace, build_trace
 from sagatrace_tui.model.verdict import IDLE
 
 __all__ = [
-    "IDLE",
-    "Code",
-    "Compensation",
-    "NeverRan",
-    "Outcome",
-    "Place",
-    "Role",
-    "Span",
-    "Standing",
-    "Trace",
-    "Verdict",
-    "build_trace",
-    "fold_span",
-    "reading_anomalies",
-]
+    "IDLE", "Code", "Compensation", "NeverRan", "Outcome", "Place", "Role", "Span", "Standing", "Trace", "Verdict",
+    "build_trace", "fold_span", "reading_anomalies",
+]  # fmt: skip

@@ -9,7 +9,7 @@ from sagatrace_tui.model.answers import Anomaly
 from sagatrace_tui.model.fold import Fold
 from sagatrace_tui.model.sagas import joined
 from sagatrace_tui.model.span import Span
-from sagatrace_tui.model.text import counted, length, listed
+from sagatrace_tui.model.text import clock, counted, length, listed
 from sagatrace_tui.model.tree import SpanIndex, SpanTree
 from sagatrace_tui.model.verdict import IDLE
 
@@ -20,7 +20,7 @@ _SKEW: Final = 10_000
 
 
 def event_anomalies(fold: Fold) -> Iterator[Anomaly]:
-    """Yield events that could not be used, and ids that different documents share."""
+    """Yield events that could not be used, ids that different documents share, and that events were not recorded."""
     spans = {event.id: event.span_id for event in fold.events} if fold.faults or fold.clashes else {}
     for event_id, fault in sorted(fold.faults):
         span_ids = (spans[event_id],) if event_id in spans else ()
@@ -28,6 +28,9 @@ def event_anomalies(fold: Fold) -> Iterator[Anomaly]:
     for event_id in sorted(fold.clashes):
         detail = f"two different events have the id {event_id}; one of them is kept"
         yield Anomaly("duplicate", (spans[event_id],), detail)
+    if fold.sampled_from is not None:
+        detail = f"sampled: recorded from a failure on, events before {clock(fold.sampled_from)} are missing"
+        yield Anomaly("sampled", (), detail)
 
 
 def span_anomalies(fold: Fold, index: SpanIndex, now: int) -> Iterator[Anomaly]:

@@ -8,18 +8,9 @@ from enum import StrEnum
 from typing import Literal
 
 __all__ = [
-    "Anomaly",
-    "Code",
-    "Compensation",
-    "NeverRan",
-    "Outcome",
-    "Place",
-    "Role",
-    "Standing",
-    "TraceStatus",
-    "Verdict",
+    "Anomaly", "Code", "Compensation", "NeverRan", "Outcome", "Place", "Role", "Standing", "TraceStatus", "Verdict",
     "reading_anomalies",
-]
+]  # fmt: skip
 
 # From the worst to the best, for a trace of several sagas.
 Verdict = Literal[

@@ -13,10 +13,14 @@ __all__ = ["EventData", "Links", "data_of", "execution_of", "ids_in", "links_of_
 
 
 class Links(msgspec.Struct, frozen=True, gc=False):
-    """The values that tie a step to its compensation: every verdict needs them of every event."""
+    """The values that tie a step to its compensation: every verdict needs them of every event.
+
+    `sagatrace_sample` says that earlier events of its trace were not recorded.
+    """
 
     original_span_id: Any = None
     compensation: Any = None
+    sagatrace_sample: Any = None
 
 
 class EventData(msgspec.Struct, frozen=True, gc=False):
@@ -42,6 +46,7 @@ class EventData(msgspec.Struct, frozen=True, gc=False):
 
 
 _EMPTY: Final = EventData()
+_UNTIED: Final = Links()
 _links: Final = msgspec.json.Decoder(Links | None)
 _data: Final = msgspec.json.Decoder(EventData | None)
 
@@ -57,7 +62,7 @@ def links_of_all(events: Sequence[TraceEvent]) -> tuple[list[tuple[TraceEvent, L
             except UNREADABLE:
                 unreadable.append(event.id)
                 continue
-            if links is not None and (links.compensation is not None or links.original_span_id is not None):
+            if links is not None and links != _UNTIED:
                 linked.append((event, links))
     return linked, unreadable
 

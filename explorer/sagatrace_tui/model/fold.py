@@ -34,7 +34,8 @@ class Fold:
     `notable` are the spans that did more than succeed in the normal course: most need no closer look. `runs` holds, per
     job id that ran more than once, the span ids of its runs. `unplaced` are spans that came before their parent.
     `faults` are (event id, fault) pairs of events that could not be used, or not in full.
-    `clashes` are ids that different documents share.
+    `clashes` are ids that different documents share. `sampled_from` is the time of the first event of a trace that was
+    recorded only from a failure on; None for any other trace.
     """
 
     events: list[TraceEvent] = field(default_factory=list)
@@ -44,6 +45,7 @@ class Fold:
     unplaced: list[str] = field(default_factory=list)
     faults: set[tuple[str, str]] = field(default_factory=set)
     clashes: set[str] = field(default_factory=set)
+    sampled_from: int | None = None
 
     def run_at(self, span_id: str, moment: int) -> str:
         """Return the run of a job id that was under way at that moment, or the last one before it."""
@@ -151,6 +153,7 @@ def _make_spans(ordered: Sequence[TraceEvent], fold: Fold) -> None:
             fold.unplaced.append(span_id)
     linked, unreadable = links_of_all(ordered)
     fold.faults.update((event_id, "its data is not a JSON object") for event_id in unreadable)
+    fold.sampled_from = next((event.micros for event, links in linked if links.sagatrace_sample is not None), None)
     for event, links in linked:
         spans[event.span_id].link(links.original_span_id, links.compensation)
 

@@ -14,13 +14,15 @@ from sagatrace_tui.model.text import LONGEST_NAME, clipped, counted, listed, one
 __all__ = ["Sentence"]
 
 _MAX_ERROR: Final = 200  # characters of an error within the sentence
+_SAMPLED: Final = "sampled: earlier events were not recorded, so steps may stand"
 
 
 @dataclass(slots=True)
 class Sentence:
     """How a trace stands, in one sentence: `text`.
 
-    `running` are its open spans. `unsettled` holds, per compensation of no known step, how it went.
+    `running` are its open spans. `unsettled` holds, per compensation of no known step, how it went. `is_sampled` is
+    whether the trace was recorded only from a failure on.
     """
 
     verdict: Verdict
@@ -31,10 +33,13 @@ class Sentence:
     unsettled: Mapping[str, str]
     recovered: int
     running: Sequence[str]
+    is_sampled: bool
 
     def text(self) -> str:
         """Return the sentence."""
         at = _cause_text(self.cause) if self.cause is not None else ""
+        if self.is_sampled and self.verdict in ("failed", "unknown"):
+            return _joined(at or self.verdict, _SAMPLED)
         match self.verdict:
             case "running":
                 return _joined(at, self._running())

@@ -77,6 +77,7 @@ class Trace:
         self.trace_id, self.now, self._found = trace_id, now, found
         fold = self._fold = fold_events(events)
         self.spans: Mapping[str, Span] = fold.spans
+        self._is_sampled = fold.sampled_from is not None
         tree = self._tree = SpanTree(fold.spans, fold.unplaced)
         self.children: Mapping[str, Sequence[str]] = tree.children
         self.roots, self.missing_parents, self.walk = tree.roots, tree.missing_parents, tree.walk
@@ -119,7 +120,7 @@ class Trace:
         judged = [saga for place in places if (saga := self._judge_saga(place, outside)) is not None]
         worst_verdict = worst(judged)
         # No all-clear while steps of a saga beside it may stand.
-        self.verdict: Verdict = with_standing(worst_verdict, judged)
+        self.verdict: Verdict = with_standing(worst_verdict, judged, is_sampled=self._is_sampled)
         self._standing_ids = [step for saga in judged for step in saga.standing]
         decisive = [saga for saga in judged if not self.ended or verdict_of(saga) == worst_verdict]
         causes = [self.spans[saga.cause] for saga in decisive if saga.cause is not None]
@@ -253,7 +254,7 @@ class Trace:
         running = self.innermost if self.verdict == "running" else sorted(self._failures.going_on)
         recovered = list(self.roles.values()).count("recovered") if self.verdict == "succeeded" else 0
         facts = self.verdict, self.status, self.cause, self._steps, self._standing_ids, self._unsettled
-        return Sentence(*facts, recovered, running).text()
+        return Sentence(*facts, recovered, running, self._is_sampled).text()
 
     @cached_property
     def anomalies(self) -> tuple[Anomaly, ...]:
@@ -262,7 +263,9 @@ class Trace:
         found += span_anomalies(self._fold, self._index, self.now)
         if self.ended:
             found += never_ended(self._failures.going_on, self.spans)
-        found += RollbackChecks(self._index, self._steps).anomalies()
+        undoing = RollbackChecks(self._index, self._steps).anomalies()
+        # A step that is not recorded is no anomaly of its compensation.
+        found += [one for one in undoing if not (self._is_sampled and one.kind == "empty_undo")]
         if self.status in ("success", "unknown") and (undos := tuple(self._branches.outside())):
             found.append(Anomaly("green_but_compensated", undos, "the saga reported success, yet compensation began"))
         return tuple(found)

@@ -60,11 +60,15 @@ def worst(sagas: Sequence[JudgedSaga]) -> Verdict:
     return min(verdicts, key=get_args(Verdict).index) if verdicts else "unknown"
 
 
-def with_standing(verdict: Verdict, sagas: Sequence[JudgedSaga]) -> Verdict:
-    """Return a trace's verdict, where steps of another saga in it, whose end is unknown, may stand."""
-    if verdict not in ("rolled_back", "failed") or not any(saga.standing for saga in sagas):
-        return verdict
-    return "rollback_incomplete" if verdict == "rolled_back" else "rollback_missing"
+def with_standing(verdict: Verdict, sagas: Sequence[JudgedSaga], *, is_sampled: bool) -> Verdict:
+    """Return a trace's verdict, where steps of another saga in it, whose end is unknown, may stand.
+
+    In a trace that was recorded only from a failure on (`is_sampled`), steps that are not recorded may stand as well.
+    """
+    if verdict in ("rolled_back", "failed") and any(saga.standing for saga in sagas):
+        return "rollback_incomplete" if verdict == "rolled_back" else "rollback_missing"
+    modest: dict[Verdict, Verdict] = {"succeeded": "unknown", "rolled_back": "failed"}
+    return modest.get(verdict, verdict) if is_sampled else verdict
 
 
 def silence(events: Sequence[TraceEvent], now: int) -> int:

@@ -134,7 +134,9 @@ class TracedQueueMixin(_Queue):
         recorder: JobRecorder | None = None
         with _harmless:
             recorder = JobRecorder(self._tracer, {"host": socket.gethostname()})
-            recorder.record(job, f"{execution_id}:start", "started", {**_named(job), "sync": True})
+            recorder.record(
+                job, f"{execution_id}:start", "started", {**declared_in(meta_of(job)), **_named(job), "sync": True}
+            )
             self._sync[job.id] = recorder
         around = current_execution()
         try:

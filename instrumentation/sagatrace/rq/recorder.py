@@ -33,7 +33,7 @@ _CALLBACKS: Final = {
     "execute_success_callback": "the on_success callback failed; the function had succeeded",
     "execute_failure_callback": "the on_failure callback failed; the function had failed before",
 }
-_DECLARED: Final = ("compensation", "original_span_id")
+_DECLARED: Final = ("compensation", "original_span_id", "reason")
 _PAGE: Final = 1 << 17  # bytes: JSON may take six for each character that `error_data` keeps
 
 

@@ -1,0 +1,47 @@
+"""Ties to OpenTelemetry, where the program uses it: its API is taken from `sys.modules`, and never imported here.
+
+Events carry the current trace id of OpenTelemetry in `data.otel_trace_id`. Jobs carry `traceparent` in their meta,
+beside ours, and `TraceContextTextMapPropagator().extract(job.meta)` reads it in the job.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, Final
+
+from sagatrace.errors import log_fault, must_pass
+
+__all__ = ["faults", "traceparent", "with_otel_trace_id"]
+
+faults: Final[Counter[str]] = Counter()
+"""The faults of OpenTelemetry's API, by the type of their error."""
+
+
+def with_otel_trace_id(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the data of an event with the trace id of the current OpenTelemetry span, if there is one."""
+    current = _current()
+    return data if current is None else {"otel_trace_id": f"{current.trace_id:032x}", **data}
+
+
+def traceparent() -> dict[str, str]:
+    """Return the current OpenTelemetry span as a W3C header for a job's meta; empty if there is none."""
+    current = _current()
+    if current is None:
+        return {}
+    return {"traceparent": f"00-{current.trace_id:032x}-{current.span_id:016x}-{int(current.trace_flags):02x}"}
+
+
+def _current() -> Any:
+    """Return the context of the current OpenTelemetry span; None if there is none. Faults cost the id only."""
+    try:
+        context: Any = sys.modules["opentelemetry.trace"].get_current_span().get_span_context()
+        return context if context.is_valid else None
+    except Exception as error:
+        if must_pass(error):
+            raise
+        faults[name := type(error).__name__] += 1
+        if faults[name] == 1:
+            log_fault("sagatrace: no OpenTelemetry span is known (further faults are counted in otel.faults): %s", name)
+        return None

@@ -1,0 +1,104 @@
+"""Steps of a saga that are RQ jobs: `Saga.run`. One job is one row of the trace, and so is the job that undoes it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from rq import Queue
+from rq.job import Job, JobStatus
+from rq.results import Result
+
+from sagatrace.context import META_KEY, trace_meta
+from sagatrace.rq.job_lookup import facts_of
+from sagatrace.rq.redis_address import place_of_redis
+from sagatrace.saga import StepError, name_of
+
+if TYPE_CHECKING:
+    from sagatrace.saga import Saga
+
+__all__ = ["run_step"]
+
+_PHASES: Final = {JobStatus.DEFERRED: "deferred", JobStatus.FINISHED: "completed", JobStatus.FAILED: "failed"}
+_PAUSE: Final = 0.1  # seconds between two looks at a job that is retried
+
+
+def run_step(
+    saga: Saga,
+    queue: Queue,
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    *,
+    undo: Callable[..., Any] | None,
+    timeout: float,
+    options: Mapping[str, Any],
+) -> Any:
+    """Enqueue the step, wait for it and return its result, as `Saga.run` says. Raises StepError."""
+    meta = trace_meta(saga.span, compensation=None if undo is None else name_of(undo))
+    job = queue.enqueue(function, *args, **{**options, "meta": {**(options.get("meta") or {}), **meta}})
+    _record_wait(saga, queue, job)
+    due = None if undo is None else (None, partial(_undo, saga, queue, job, undo, timeout))
+    if due is not None:
+        saga.to_undo.append(due)  # now: whatever ends the wait, the step may take effect
+    result = _awaited(job, timeout)
+    if result.type is not Result.Type.SUCCESSFUL:
+        if due is not None:
+            saga.to_undo.remove(due)
+        raise _failure(job, result)
+    return result.return_value
+
+
+def _undo(saga: Saga, queue: Queue, step: Job, undo: Callable[..., Any], timeout: float, reason: str) -> None:
+    """Have a job undo the step, and wait for it. Raises StepError if it fails, or gives no result in time."""
+    try:
+        result = _known(step)
+        if result is not None and result.type is not Result.Type.SUCCESSFUL:
+            return  # it has failed since the saga gave up waiting for it
+        meta = trace_meta(saga.span, undoes=step, reason=reason)
+        # A step that may still run is undone once it succeeded. If it fails, RQ never runs the undo.
+        waits_for = step if result is None else None
+        job = queue.enqueue_call(undo, step.args, step.kwargs, meta=meta, depends_on=waits_for)
+    except Exception:
+        with saga.tracer.compensation(original=step, parent=saga.span, reason=reason, name=name_of(undo)):
+            raise
+    _record_wait(saga, queue, job)
+    result = _awaited(job, timeout)
+    if result.type is not Result.Type.SUCCESSFUL:
+        raise _failure(job, result)
+
+
+def _record_wait(saga: Saga, queue: Queue, job: Job) -> None:
+    """Record that the job waits, or with `is_async=False` how it ended, if its queue does not."""
+    if hasattr(queue, "under"):
+        return  # a traced queue
+    data = {"job_id": job.id, "redis": place_of_redis(queue.connection), **facts_of(job), **job.meta[META_KEY]}
+    status = job.get_status(refresh=False)
+    if status == JobStatus.DEFERRED:
+        data["depends_on"] = list(job._dependency_ids)  # noqa: SLF001 - the public way asks Redis
+    data = {name: value for name, value in data.items() if name not in ("trace_id", "parent_span_id", "keep")}
+    saga.tracer.emit(f"job:{_PHASES.get(status, 'enqueued')}", saga.span, span_id=job.id, data=data)
+
+
+def _awaited(job: Job, timeout: float) -> Result:
+    """Return the result of the job's last attempt. Raises StepError if there is none in time."""
+    until = time.monotonic() + timeout
+    while time.monotonic() < until:
+        result = job.latest_result(timeout=1)  # second by second: a connection may be silent for a short time only
+        if result is not None and result.type is not Result.Type.RETRIED:
+            return result
+        if result is not None:
+            time.sleep(_PAUSE)
+    raise StepError(f"{job.func_name} gave no result within {timeout:g} s; job {job.id} may still run", job)
+
+
+def _known(job: Job) -> Result | None:
+    """Return the result of the job's last attempt, if there is one by now."""
+    result = job.latest_result()
+    return None if result is None or result.type is Result.Type.RETRIED else result
+
+
+def _failure(job: Job, result: Result) -> StepError:
+    last_line = (result.exc_string or "the job returned Retry once too often").rstrip().rpartition("\n")[2]
+    return StepError(f"{job.func_name}: {last_line}", job)

@@ -1,0 +1,70 @@
+"""Sampling of whole traces: SAGATRACE_SAMPLE=0.1 records one trace in ten, and every trace that fails from there on.
+
+A hash of the trace id decides, so all processes decide alike. Of a trace that is not sampled a process records nothing
+until an event says that something failed or is undone. That event and all later ones of the trace in this process are
+recorded, with the share in `data.sagatrace_sample`: earlier ones are missing. A job that is enqueued from then on
+carries the fact in its meta, so its worker records it from its start. Other processes learn of it only by a failure of
+their own.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from hashlib import sha256
+from typing import Any, Final
+
+import msgspec
+
+from sagatrace.event import CLOSING_PHASES, TraceEvent, new_event, split_event_type
+
+__all__ = ["Sampler", "has_failed", "is_sampled", "keep"]
+
+_SPACE: Final = 1 << 64
+_KEPT: Final = 10_000  # traces that failed, of which a process knows that; of the oldest it forgets it
+_UNDOING: Final = ("compensating", "compensated")
+_failed: Final[dict[str, None]] = {}
+
+
+@lru_cache(maxsize=1024)
+def is_sampled(trace_id: str, share: float) -> bool:
+    """Return whether the trace is among the share of all traces that is recorded."""
+    digest = sha256(trace_id.encode("utf-8", "backslashreplace")).digest()
+    return int.from_bytes(digest[:8]) < share * _SPACE
+
+
+def keep(trace_id: str) -> None:
+    """Record all further events of the trace in this process: it has failed."""
+    _failed[trace_id] = None
+    while len(_failed) > _KEPT:
+        _failed.pop(next(iter(_failed)), None)
+
+
+def has_failed(trace_id: str) -> bool:
+    """Return whether the trace is known to have failed, where it is not sampled."""
+    return trace_id in _failed
+
+
+class Sampler:
+    """Decides which events are recorded. `share` is that of the traces, above 0 and up to 1."""
+
+    def __init__(self, share: float) -> None:
+        self._share = share
+
+    def __call__(self, event: TraceEvent) -> TraceEvent | None:
+        """Return the event to record, marked if earlier ones of its trace are missing; None to record nothing."""
+        if is_sampled(event.trace_id, self._share):
+            return event
+        if event.trace_id not in _failed:
+            if not _is_failure(event):
+                return None
+            keep(event.trace_id)
+        data = {**event.data, "sagatrace_sample": self._share}
+        marked = new_event(trace_id=event.trace_id, span_id=event.span_id, event_type=event.event_type, data=data)
+        return msgspec.structs.replace(event, raw_data=marked.raw_data)
+
+
+def _is_failure(event: TraceEvent) -> bool:
+    """Return whether the event says that something failed, ended early, or is undone."""
+    phase = split_event_type(event.event_type)[1]
+    outcome: Any = event.status or CLOSING_PHASES.get(phase or "")
+    return outcome in ("failed", "stopped", "canceled") or phase in _UNDOING or "original_span_id" in event.data

@@ -1,0 +1,60 @@
+"""Sampling on real workers: a job carries the failure of its trace to the worker that runs it."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+from typing import Final
+
+import pytest
+import sampled_jobs
+from redis import Redis
+from rq import Queue
+
+from sagatrace import open_store, trace_meta
+from sagatrace.sampling import is_sampled
+from sagatrace_tui.demo.workers import worker_command, worker_environment
+
+HERE: Final = Path(__file__).parent
+OUT: Final = next(f"order-{number}" for number in range(1000) if not is_sampled(f"order-{number}", 0.1))
+IN: Final = next(f"order-{number}" for number in range(1000) if is_sampled(f"order-{number}", 0.1))
+EVENTS: Final = {
+    "a": ["started", "completed"],
+    "a-before": ["enqueued", "started", "completed"],
+    "a-after": ["enqueued", "started", "completed"],
+    "b": ["started", "failed"],
+    "c": ["started", "completed"],
+}
+
+
+@pytest.mark.parametrize("trace_id", [IN, OUT])
+def test_what_is_recorded_of_jobs(redis: Redis, redis_server: str, tmp_path: Path, trace_id: str) -> None:
+    queue = Queue("sampled", connection=redis)
+    named = {"a": sampled_jobs.fails_inside_and_goes_on, "b": sampled_jobs.fails, "c": sampled_jobs.succeeds}
+    for job_id, function in named.items():
+        queue.enqueue(function, job_id=job_id, meta=trace_meta(trace_id if job_id == "a" else f"{trace_id}-{job_id}"))
+    url = f"sqlite:///{tmp_path}/t.db"
+    share = "1" if trace_id == IN else "1e-9"
+    command = worker_command(redis_server, "--burst", "--path", str(HERE), "-w", "sagatrace.rq.Worker", "sampled")
+    environment = worker_environment(url) | {"SAGATRACE_SAMPLE": share, "PYTHONPATH": str(HERE)}
+    subprocess.run(command, env=environment, capture_output=True, timeout=300, check=True)
+    store = open_store(url, read_only=True)
+    traces = (trace_id, f"{trace_id}-b", f"{trace_id}-c")
+    events = [event for name in traces for event in store.fetch_trace(name).events]
+    store.close()
+    found: dict[str, list[str]] = {}
+    for event in events:
+        name = event.span_id if event.span_id in EVENTS else event.event_type.rpartition(":")[0]
+        found.setdefault(name, []).append(event.event_type.rpartition(":")[2])
+    if trace_id == IN:
+        assert {name: phases for name, phases in found.items() if name in EVENTS} == EVENTS
+        assert [event for event in events if "sagatrace_sample" in event.data] == []
+        return
+    assert found == {
+        "stage:bad": ["failed"],
+        "a": ["completed"],
+        "a-after": ["enqueued", "started", "completed"],
+        "stage:good": ["started", "completed"],
+        "b": ["failed"],
+    }
+    assert {event.data["sagatrace_sample"] for event in events} == {1e-9}

@@ -1,0 +1,177 @@
+"""Steps of a saga as RQ jobs on a real worker: their results, their undoing, and what is not known in time."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import step_jobs
+from redis import Redis
+from rq import Queue, Retry
+
+from sagatrace import MemoryStore, StepError, Tracer, open_store
+from sagatrace.rq.queue import TracedQueue
+from sagatrace_tui.demo.workers import worker_command, worker_environment
+from sagatrace_tui.live import wall_clock
+from sagatrace_tui.model import Trace, build_trace
+from servers import until
+
+HERE = Path(__file__).parent
+
+
+class Shop:
+    """A worker of steps, the queue that it works on, and the store that all of it is recorded in."""
+
+    def __init__(self, redis: Redis, redis_url: str, directory: Path, kind: str) -> None:
+        self.redis, self.url = redis, f"sqlite:///{directory}/traces.db"
+        self.tracer = Tracer(self.url)
+        traced: type[Queue] = type("Recording", (TracedQueue,), {"tracer": self.tracer})
+        self.queue = (Queue if kind == "plain" else traced)("steps", connection=redis)
+        self.log = directory / "worker.log"
+        with self.log.open("wb") as log:
+            command = worker_command(redis_url, "--path", str(HERE), "steps")
+            self.worker = subprocess.Popen(command, env=worker_environment(self.url), stdout=log, stderr=log)
+
+    def read(self) -> Trace:
+        store = open_store(self.url, read_only=True)
+        events = store.fetch_trace("order-7").events
+        store.close()
+        return build_trace("order-7", events, now=wall_clock())
+
+    def ended(self) -> Trace:
+        """Let the worker end, and return the trace."""
+        self.worker.terminate()
+        assert self.worker.wait(300) == 0, self.log.read_text()
+        return self.read()
+
+
+@pytest.fixture(params=["traced", "plain"])
+def shop(request: pytest.FixtureRequest, redis: Redis, redis_server: str, tmp_path: Path) -> Iterator[Shop]:
+    shop = Shop(redis, redis_server, tmp_path, request.param)
+    yield shop
+    redis.rpush("let", "succeed")
+    shop.worker.terminate()
+    shop.worker.wait(300)
+    shop.tracer.close()
+
+
+def names(trace: Trace) -> dict[str, str]:
+    return {span.name.rpartition(".")[2]: span.kind for span in trace.spans.values()}
+
+
+def undone(trace: Trace) -> list[tuple[str, str, str]]:
+    rows = [(row.original_name, row.name or "", row.outcome) for row in trace.compensations]
+    return [(step.rpartition(".")[2], undo.rpartition(".")[2], outcome) for step, undo, outcome in rows]
+
+
+def test_steps_that_are_jobs_give_their_results_and_are_one_row_each(shop: Shop) -> None:
+    with shop.tracer.saga("order", "order-7") as saga:
+        assert saga.run(shop.queue, step_jobs.charge, 4, currency="CHF", undo=step_jobs.refund) == "4 CHF charged"
+        shipped = saga.run(shop.queue, step_jobs.ship_at_the_second_try, "order-7", retry=Retry(max=1), timeout=240)
+        assert shipped == "order-7 shipped"
+    trace = shop.ended()
+    assert trace.verdict == "succeeded"
+    assert names(trace) == {"workflow:order": "workflow", "charge": "job", "ship_at_the_second_try": "job"}
+
+
+def test_jobs_undo_the_steps_of_a_saga_that_fails(shop: Shop) -> None:
+    def order() -> None:
+        with shop.tracer.saga("order", "order-7") as saga:
+            saga.run(shop.queue, step_jobs.charge, 4, currency="CHF", undo=step_jobs.refund, timeout=240)
+            try:
+                saga.run(shop.queue, step_jobs.ship, "order-7", undo=step_jobs.refund, timeout=240)
+            finally:
+                assert len(saga.to_undo) == 1
+
+    with pytest.raises(StepError, match=r"ship: ValueError: order-7 is out of stock"):
+        order()
+    trace = shop.ended()
+    assert (trace.verdict, trace.cause and trace.cause.name) == ("rolled_back", "step_jobs.ship")
+    assert undone(trace) == [("charge", "refund", "compensated")]
+    assert names(trace) == {"workflow:order": "workflow", "charge": "job", "ship": "job", "refund": "compensation"}
+    assert trace.compensations[0].reason == "StepError: step_jobs.ship: ValueError: order-7 is out of stock"
+    refunds = [job for job in shop.queue.finished_job_registry.get_job_ids() if job == trace.compensations[0].span_id]
+    assert [shop.queue.fetch_job(job).return_value() for job in refunds] == ["4 CHF refunded"]  # type: ignore[union-attr]
+
+
+def test_an_undo_job_that_fails_keeps_no_other_from_being_tried(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
+    with shop.tracer.saga("order", "order-7") as saga:
+        saga.run(shop.queue, step_jobs.charge, 1, undo=step_jobs.refund, timeout=240)
+        saga.run(shop.queue, step_jobs.charge, 2, undo=step_jobs.refund_that_fails, timeout=240)
+        saga.rolled_back("the customer withdrew")
+    trace = shop.ended()
+    assert trace.verdict == "rollback_incomplete"
+    assert undone(trace) == [("charge", "refund_that_fails", "failed"), ("charge", "refund", "compensated")]
+    assert [(one.name, one.certain) for one in trace.still_standing] == [("step_jobs.charge", True)]
+    assert "the bank did not answer" in caplog.text
+
+
+def test_an_undo_that_cannot_be_enqueued_is_recorded(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_redis(*_: object, **__: object) -> None:
+        raise ConnectionError("Redis is gone")
+
+    with shop.tracer.saga("order", "order-7") as saga:
+        saga.run(shop.queue, step_jobs.charge, 1, undo=step_jobs.refund, timeout=240)
+        monkeypatch.setattr(shop.queue, "enqueue_call", no_redis)
+        saga.fail("the customer withdrew")
+    trace = shop.ended()
+    assert trace.verdict == "rollback_incomplete"
+    (row,) = trace.compensations
+    assert (row.name, row.outcome, row.error, row.reason) == (
+        "refund",
+        "failed",
+        "Redis is gone",
+        "the customer withdrew",
+    )
+
+
+@pytest.mark.parametrize(
+    ("end", "jobs", "verdict", "outcome"),
+    [("succeed", 2, "rolled_back", "compensated"), ("fail", 1, "failed", "not_started")],
+)
+def test_a_step_that_outlives_the_wait_is_undone_once_it_succeeded(
+    shop: Shop, end: str, jobs: int, verdict: str, outcome: str
+) -> None:
+    def order() -> None:
+        with shop.tracer.saga("order", "order-7") as saga:
+            try:
+                saga.run(shop.queue, step_jobs.charge_when_let, 4, undo=step_jobs.refund, timeout=1)
+            finally:
+                until(lambda: shop.redis.llen("begun"), "the step's begin")
+
+    with pytest.raises(StepError, match=r"charge_when_let gave no result within 1 s"):
+        order()
+    until(lambda: "queued" in states(shop.read()), "the undo that waits")
+    before = shop.read()
+    assert (before.verdict, before.ended) == ("running", False)
+    shop.redis.rpush("let", end)
+    ended = (shop.queue.finished_job_registry, shop.queue.failed_job_registry)
+    until(lambda: sum(map(len, ended)) == jobs, "the end of the jobs")
+    trace = shop.ended()
+    assert (trace.verdict, undone(trace)) == (verdict, [("charge_when_let", "refund", outcome)])
+    assert trace.still_standing == ()
+
+
+@pytest.mark.parametrize("queue_class", [Queue, TracedQueue])
+def test_steps_that_run_at_once_are_undone_as_well(redis: Redis, queue_class: type[Queue]) -> None:
+    store = MemoryStore()
+    own: type[Queue] = type("Own", (queue_class,), {"tracer": Tracer(store)})
+    queue = own("steps", connection=redis, is_async=False)
+
+    def order() -> None:
+        with Tracer(store).saga("order", "order-7") as saga:
+            assert saga.run(queue, step_jobs.charge, 4, undo=step_jobs.refund) == "4 EUR charged"
+            saga.run(queue, step_jobs.ship, "order-7", undo=step_jobs.refund)
+
+    with pytest.raises(StepError):
+        order()
+    trace = build_trace("order-7", store.fetch_trace("order-7").events, now=wall_clock())
+    assert (trace.verdict, undone(trace)) == ("rolled_back", [("charge", "refund", "compensated")])
+    assert trace.cause is not None
+    assert trace.cause.name == "step_jobs.ship"
+
+
+def states(trace: Trace) -> set[str]:
+    return {span.status for span in trace.spans.values()}
