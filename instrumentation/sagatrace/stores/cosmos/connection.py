@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Any, Final
 
 from azure.cosmos import CosmosClient
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Connection"]
 
-_REFRESH_THREAD: Final = "cosmos-endpoint-refresh"  # the name the SDK gives it
+_MANY: Final = 1000  # times that one page may be throttled within a call
 
 
 class Connection:
@@ -26,7 +25,6 @@ class Connection:
     def __init__(self, address: CosmosAddress, *, credential: TokenCredential | None, max_wait: float) -> None:
         self._address = address
         self._credential = None if address.key else credential or _default_credential(max_wait)
-        self._max_wait = max_wait
         verify = address.tls == "verify"
         self._transport = BoundedTransport(max_wait=max_wait, verify=verify)
         self._client = CosmosClient(
@@ -34,8 +32,9 @@ class Connection:
             address.key or self._credential,  # type: ignore[arg-type]  # one of the two is given
             transport=self._transport,
             timeout=max_wait,
-            # Throttling is waited for by the store, within its deadline; -1 is what the SDK takes for "never".
-            retry_throttle_total=-1,
+            # The SDK waits as long as a 429 asks and repeats that one page; the transport ends it in time.
+            retry_throttle_total=_MANY,
+            retry_throttle_backoff_max=max_wait,
             retry_total=0,
             retry_connect=0,
             retry_read=0,
@@ -64,9 +63,6 @@ class Connection:
         """Close sockets and let the SDK's background check of regions end, so that no fork copies it half-way."""
         self._client.close()
         self._transport.close()
-        for thread in threading.enumerate():
-            if thread.name == _REFRESH_THREAD and thread is not threading.current_thread():
-                thread.join(self._max_wait)
         close: Any = getattr(self._credential, "close", None)
         if close is not None:
             close()

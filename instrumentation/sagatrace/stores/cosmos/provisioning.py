@@ -11,8 +11,8 @@ from sagatrace.stores.cosmos.address import CosmosAddress
 from sagatrace.stores.cosmos.store import CosmosStore
 
 if TYPE_CHECKING:
+    from sagatrace.stores.cosmos.call import Call
     from sagatrace.stores.cosmos.connection import Connection
-    from sagatrace.stores.cosmos.transport import Call
 
 __all__ = ["PARTITION_KEY", "TTL_SECONDS", "Provisioned", "container_properties", "differences", "provision"]
 
