@@ -108,6 +108,8 @@ class Reconciler:
                 self._log_once(
                     f"lost jobs cannot be looked for now, asking again until it works: {redis_error_text(error)}"[:1000]
                 )
+            except Exception as error:  # noqa: BLE001 - a document that no look expects must not end all looks
+                self._log_once(f"a look for lost jobs failed, looking again until it works: {error!r}"[:1000])
 
     def look(self) -> int:
         """Look once, and return the number of ends recorded. Raises SagatraceError, RedisError."""

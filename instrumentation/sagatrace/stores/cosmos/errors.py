@@ -54,6 +54,10 @@ class _UnreachableError(StoreUnavailableError):
     """No connection came about, so that trying again at once would be of no use."""
 
 
+class _UnreadableError(StoreUnavailableError):
+    """The SDK tripped over the answer."""
+
+
 class ServiceFailedError(StoreUnavailableError):
     """The service failed on this request (500): perhaps on what is in it, so that others may still pass."""
 
@@ -61,7 +65,7 @@ class ServiceFailedError(StoreUnavailableError):
 def is_passing(failure: StoreError) -> bool:
     """Whether the same request may succeed a moment later."""
     return isinstance(failure, StoreUnavailableError) and not isinstance(
-        failure, (_UnreachableError, ServiceFailedError)
+        failure, (_UnreachableError, _UnreadableError, ServiceFailedError)
     )
 
 
@@ -101,7 +105,9 @@ def translated(error: BaseException, address: CosmosAddress, *, max_wait: float,
         return _unreachable(error, address)
     if isinstance(error, (ServiceResponseError, DecodeError, AzureError)):
         return StoreUnavailableError(f"{label} broke off its answer ({type(error).__name__}): try again")
-    return StoreError(f"{label}: {type(error).__name__}: {_said(error, address)}")
+    return _UnreadableError(
+        f"{label}: the SDK cannot read the answer ({type(error).__name__}: {_said(error, address)}): try again"
+    )
 
 
 def _answered(error: HttpResponseError, status: int, address: CosmosAddress, *, writes: bool) -> StoreError:
