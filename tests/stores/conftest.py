@@ -12,7 +12,7 @@ from cosmos_server import CosmosAccount, cosmos_account, running_cosmos
 @pytest.fixture(autouse=True)
 def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever this machine's own settings are, the tests have theirs."""
-    for name in ("KEY", "CONNECTION_STRING", "TLS"):
+    for name in ("KEY", "CONNECTION_STRING", "TLS", "REGIONS", "CONSISTENCY"):
         monkeypatch.delenv(f"SAGATRACE_COSMOS_{name}", raising=False)
 
 

@@ -10,17 +10,19 @@ from sagatrace_tui.live.list_feed import OLDER, ListFeed, Listing, as_search
 from sagatrace_tui.live.listed_traces import PAGE
 from sagatrace_tui.live.poller import FRAME, Poller
 from sagatrace_tui.live.refresh import AFRESH, INTERVAL, LOOK, Clock, Meter, wall_clock
-from sagatrace_tui.live.status import SWEEP, LiveStatus, live_status
+from sagatrace_tui.live.status import CALM, QUIET, SWEEP, LiveStatus, live_status
 from sagatrace_tui.live.tail import Step, follow_store, follow_trace
 from sagatrace_tui.live.trace_feed import OpenTrace, TraceFeed
 
 __all__ = [
     "AFRESH",
+    "CALM",
     "FRAME",
     "INTERVAL",
     "LOOK",
     "OLDER",
     "PAGE",
+    "QUIET",
     "SWEEP",
     "Clock",
     "ListFeed",

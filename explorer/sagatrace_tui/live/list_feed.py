@@ -115,6 +115,8 @@ class ListFeed:
     def _update(self, meter: Meter, *, look: bool) -> None:
         """Take the published events and, if it is time, what is new in the store."""
         self._listed.add_events(self._refresh.take(), self._is_listed(), stored=False)
+        if look:
+            self._refresh.note_news()
         try:
             if look or self._refresh.is_due():
                 self._read_store(meter)
@@ -166,6 +168,7 @@ class ListFeed:
             changes = meter.of(lambda at=cursor: store.fetch_all_since(at, _PART))  # type: ignore[misc]
             self._listed.add_events(changes.events, self._is_listed(), stored=True)
             self._cursor, more = changes.cursor, changes.more
+            self._refresh.note_news(changes.events)
             if not more:
                 break
         if more:  # the cursor of now comes before the search, so that nothing falls between the two

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import socket
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
 
 from azure.cosmos import CosmosClient
 
 from sagatrace.errors import SettingsError
-from sagatrace.stores.cosmos.address import CosmosAddress
+from sagatrace.stores.cosmos.address import CosmosAddress, require_nearby
 from sagatrace.stores.cosmos.transport import BoundedTransport
 
 if TYPE_CHECKING:
@@ -26,6 +29,8 @@ class Connection:
         self._address = address
         self._credential = None if address.key else credential or _default_credential(max_wait)
         verify = address.tls == "verify"
+        if not verify:
+            _require_nearby(address)
         self._transport = BoundedTransport(max_wait=max_wait, verify=verify)
         self._client = CosmosClient(
             address.endpoint,
@@ -41,6 +46,9 @@ class Connection:
             retry_status=0,
             # An emulator tells of addresses that are its own idea; an account in several regions tells the truth.
             enable_endpoint_discovery=verify,
+            preferred_locations=list(address.regions),
+            consistency_level=address.consistency,
+            user_agent_suffix=f"sagatrace/{version('sagatrace')}",
             enable_compact_utf8_item_writes=True,
             no_response_on_write=True,
         )
@@ -55,6 +63,10 @@ class Connection:
         """The container; nothing is asked of the service."""
         return self.database.get_container_client(self._address.container)
 
+    def regions(self) -> list[str]:
+        """Return the regions that can be read, as the account names them."""
+        return [str(region["name"]) for region in self._client.get_database_account().ReadableLocations]
+
     def create_database(self) -> DatabaseProxy:
         """Create the database unless it is there."""
         return self._client.create_database_if_not_exists(self._address.database)
@@ -66,6 +78,17 @@ class Connection:
         close: Any = getattr(self._credential, "close", None)
         if close is not None:
             close()
+
+
+def _require_nearby(address: CosmosAddress) -> None:
+    """Raise SettingsError where the name of the host stands for an address that is not near."""
+    parts = urlsplit(address.endpoint)
+    try:
+        found = socket.getaddrinfo(parts.hostname, parts.port or 443, type=socket.SOCK_STREAM)
+    except OSError:  # the request will fail for it, with an error that names the host
+        return
+    for *_, place in found:
+        require_nearby(str(place[0]), address.tls)
 
 
 def _default_credential(max_wait: float) -> TokenCredential:

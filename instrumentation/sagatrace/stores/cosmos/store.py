@@ -10,6 +10,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
@@ -58,7 +59,7 @@ class CosmosStore:
         self._credential = credential
         self.lock = threading.RLock()
         self._connection: Connection | None = None
-        self._write_cost = NOTHING
+        self._write_cost = self._remove_cost = NOTHING
         self._clock_offset: float | None = None
         self._finder: Finder | None = None
         closed_across_forks(self)
@@ -72,6 +73,11 @@ class CosmosStore:
     def write_cost(self) -> ReadCost:
         """What all appends through this object have taken together."""
         return self._write_cost
+
+    @property
+    def remove_cost(self) -> ReadCost:
+        """What all removals through this object have taken together."""
+        return self._remove_cost
 
     @property
     def clock_offset(self) -> float | None:
@@ -95,6 +101,23 @@ class CosmosStore:
             return writer.write(list(events), deadline=began + self.max_wait)
         finally:
             self._write_cost = cost_of(writer.calls, time.monotonic() - began, self._write_cost)
+
+    def remove(self, events: Iterable[TraceEvent]) -> None:
+        """Remove the events that are there, as those of a check."""
+        _require_sdk()
+        from sagatrace.stores.cosmos.writer import remove_one
+
+        began = time.monotonic()
+        calls: list[Call] = []
+        try:
+            for event in events:
+                failure = self.call(
+                    partial(remove_one, event), deadline=time.monotonic() + self.max_wait, calls=calls, writes=True
+                )
+                if isinstance(failure, StoreError):
+                    raise failure
+        finally:
+            self._remove_cost = cost_of(calls, time.monotonic() - began, self._remove_cost)
 
     def fetch_trace(self, trace_id: str, arrived: Arrived | None = None) -> FetchedTrace:
         """Everything of one trace: one query within its partition, paged to the end."""
@@ -139,6 +162,15 @@ class CosmosStore:
 
             self._finder = Finder(self)
         return self._finder.find(search)
+
+    def readable_regions(self) -> list[str]:
+        """Return the regions that the account can be read from. Raises StoreError."""
+        found = self.call(
+            lambda connection, _: connection.regions(), deadline=time.monotonic() + self.max_wait, calls=[]
+        )
+        if isinstance(found, StoreError):
+            raise found
+        return found
 
     def _service_now(self) -> int:
         """Return the second it is by the service's clock, or the one before. Raises StoreError."""

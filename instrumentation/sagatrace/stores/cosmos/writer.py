@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-__all__ = ["BATCH_BYTES", "BATCH_OPERATIONS", "Writer"]
+__all__ = ["BATCH_BYTES", "BATCH_OPERATIONS", "Writer", "remove_one"]
 
 BATCH_OPERATIONS: Final = 100
 BATCH_BYTES: Final = 2_000_000
@@ -218,6 +218,15 @@ class Writer:
                 f"first {first.event.id!r} of trace {first.event.trace_id!r}: {first.reason}"
             )
         return AppendError("; ".join(parts), new=self._new, refused=self._refused, pending=pending, cause=cause)
+
+
+def remove_one(event: TraceEvent, connection: Connection, call: Call) -> None:
+    """Remove the event if it is there."""
+    try:
+        connection.container.delete_item(event.id, event.trace_id, timeout=call.remaining)
+    except HttpResponseError as error:
+        if error.status_code != 404 or getattr(error, "sub_status", None):
+            raise
 
 
 def _batches(items: list[_Item]) -> Iterator[list[_Item]]:
