@@ -479,6 +479,7 @@ def test_throttling_within_a_query_over_all_traces_costs_no_page_before(between:
     turn = iter(range(10_000))
 
     def every_second(exchange: Exchange) -> None:
+        exchange.headers["x-ms-max-item-count"] = "50"  # as the service sends less than is asked for
         if next(turn) % 2:
             answering(429, headers={"x-ms-retry-after-ms": "20"})(exchange)
         else:
@@ -497,7 +498,8 @@ def test_throttling_within_a_query_over_all_traces_costs_no_page_before(between:
     else:
         assert len(between.store.search(Search(limit=100))) == 100
         assert len(seen) * 2 - 1 <= between.proxy.met <= len(seen) * 2
-        assert sum(seen) <= many
+        assert len(seen) > 20
+        assert sum(seen) <= many + 100  # those of the moments where pages were cut come twice
 
 
 def test_a_huge_newest_trace_is_left_out_once_and_the_query_stays_short(between: Between) -> None:

@@ -142,6 +142,15 @@ def test_a_flood_leaves_a_query_that_the_service_takes(store: CosmosStore, clock
     assert {event.id for event in failed("late")} <= set(all_of(store, cursor)[0])
 
 
+def test_a_second_that_may_get_more_is_asked_for_again_after_any_flood() -> None:
+    now = 1_000_000
+    flood = [{"_etag": str(number), "_ts": now - number // 4_000} for number in range(30_000)]
+    place = Cursor.of_now([], now - 30).asking(now).after(flood, None)
+    following = place.asking(now)
+    assert following.since < now
+    assert len(following.asked) <= 5_000
+
+
 def test_while_redis_tells_it_and_once_a_trace_has_ended_the_account_is_asked_rarely(store: CosmosStore) -> None:
     store.append(running("T1", 70))
     feed = TraceFeed(store, "T1", still)
