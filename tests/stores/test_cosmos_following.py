@@ -16,6 +16,7 @@ from sagatrace.stores.cosmos.queries import changes_query
 from sagatrace.stores.cosmos.store import CosmosStore
 from sagatrace_tui.live import LOOK, SWEEP, ListFeed, OpenTrace, TraceFeed
 from sagatrace_tui.model import build_trace
+from sagatrace_tui.views.query import parse_query
 
 NOW_TOO = frozenset({LOOK})
 
@@ -166,15 +167,51 @@ def test_while_redis_tells_it_and_once_a_trace_has_ended_the_account_is_asked_ra
     assert shown(over, NOW_TOO).status.words == f"polling every {SWEEP:g} s"
 
 
-def test_the_list_asks_once_for_what_is_new_of_all_traces(store: CosmosStore) -> None:
+@pytest.fixture
+def next_second(until: Callable[..., object]) -> Callable[[], object]:
+    """Wait until the service's clock, which has whole seconds, shows a later one."""
+
+    def wait() -> object:
+        began = time.time()
+        return until(lambda: time.time() > began + 1.1, "the next second")
+
+    return wait
+
+
+def test_the_list_asks_once_for_what_is_new_of_all_traces(
+    store: CosmosStore, next_second: Callable[[], object]
+) -> None:
     for number in range(5):
         store.append(running(f"T{number}", 60 + number))
     feed = ListFeed(store, still)
     for _ in range(2):
         list(feed.read(NOW_TOO))
+    next_second()
     store.append(failed("T9", 68))
     listing = list(feed.read(NOW_TOO))[-1]
-    assert listing.queries == 2  # what is new, and the trace that was not known
+    assert listing.queries == 2  # what is new, and whether that is all of the trace that was not known
     assert [row.trace_id for row in listing.rows] == ["T9", "T4", "T3", "T2", "T1", "T0"]
     afresh = list(ListFeed(store, still).read())[-1]
+    assert listing.rows == afresh.rows
+
+
+@pytest.mark.parametrize("query", ["", "status:failed"])
+def test_a_trace_that_began_before_the_list_did_is_read_whole(
+    store: CosmosStore, next_second: Callable[[], object], query: str
+) -> None:
+    """The list has one row at first; the others come in with their next event, however they began."""
+    old, unkept = [*failed("old", 10)[:5], *failed("old", 50)[5:]], failed("unkept", 20)
+    store.append(old[:5])
+    store.append(unkept[:2])
+    next_second()
+    feed = ListFeed(store, still, query=parse_query(query), page=1)
+    list(feed.read(NOW_TOO))
+    next_second()
+    store.append(unkept[2:4])
+    list(feed.read(NOW_TOO))
+    store.append([*old[5:], *unkept[4:], *failed("new", 30)])
+    listing = list(feed.read(NOW_TOO))[-1]
+    afresh = list(ListFeed(store, still, query=parse_query(query)).read())[-1]
+    assert {row.trace_id for row in listing.rows} >= {"old", "unkept", "new"}
+    assert [row.trace_id for row in listing.rows] == [row.trace_id for row in afresh.rows]
     assert listing.rows == afresh.rows

@@ -9,7 +9,7 @@ from typing import Final
 from sagatrace.errors import StoreNotFoundError
 from sagatrace.event import TraceEvent
 from sagatrace.mirror import Mirror
-from sagatrace.stores import EventStore, Search, TellsChanges, TraceHit, data_condition
+from sagatrace.stores import Changes, EventStore, KnowsBeginnings, Search, TellsChanges, TraceHit, data_condition
 from sagatrace_tui.live.listed_traces import PAGE, ListedTraces
 from sagatrace_tui.live.refresh import AFRESH, LOOK, Clock, Meter, Refresh, error_line, wall_clock
 from sagatrace_tui.live.status import LiveStatus
@@ -162,19 +162,34 @@ class ListFeed:
         stamp = store.stamp()
         if stamp is not None and stamp == self._stamp:
             return True
-        more = self._cursor is None
+        more, is_whole = self._cursor is None, True
         for _ in range(_PARTS if self._cursor is not None else 0):
             cursor = self._cursor
             changes = meter.of(lambda at=cursor: store.fetch_all_since(at, _PART))  # type: ignore[misc]
-            self._listed.add_events(changes.events, self._is_listed(), stored=True)
+            self._add(changes)
+            is_whole = is_whole and not changes.malformed
             self._cursor, more = changes.cursor, changes.more
             self._refresh.note_news(changes.events)
             if not more:
                 break
+        self._settle(meter, whole=is_whole and not more)
         if more:  # the cursor of now comes before the search, so that nothing falls between the two
             self._cursor = meter.of(lambda: store.fetch_all_since(None, _PART)).cursor
         self._stamp = stamp
         return not more
+
+    def _add(self, changes: Changes) -> None:
+        if isinstance(self._store, KnowsBeginnings):
+            self._listed.hold(changes.events, self._is_listed())
+        else:
+            self._listed.add_events(changes.events, self._is_listed(), stored=True)
+
+    def _settle(self, meter: Meter, *, whole: bool) -> None:
+        """List traces that were never met; they need no reading where the store says that their events all came."""
+        store, cursor = self._store, self._cursor
+        if isinstance(store, KnowsBeginnings) and cursor is not None:
+            ask = (lambda ids: meter.of(lambda: store.begun_before(ids, cursor))) if whole else None
+            self._listed.settle(ask, self._is_listed())
 
     def _is_listed(self) -> Callable[[TraceEvent], bool]:
         """Return whether an event brings its trace into the list: it matches, and is no older than the list."""

@@ -5,7 +5,7 @@ A store may do without; whoever follows it then reads traces whole.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from sagatrace.event import TraceEvent
     from sagatrace.stores import Malformed, ReadCost
 
-__all__ = ["Arrived", "Changes", "TellsChanges"]
+__all__ = ["Arrived", "Changes", "KnowsBeginnings", "TellsChanges"]
 
 Arrived: TypeAlias = Callable[[int], object]
 """Told how many documents of a trace have come so far, by a store that reads it in parts; what it raises ends that."""
@@ -55,4 +55,16 @@ class TellsChanges(Protocol):
 
     def fetch_all_since(self, cursor: str | None, limit: int) -> Changes:
         """What is new of all traces, oldest first, about `limit` events; without a cursor nothing, and one of now."""
+        ...
+
+
+@runtime_checkable
+class KnowsBeginnings(Protocol):
+    """A store that charges for reading, and can say whether what was new of a trace is all of it."""
+
+    def begun_before(self, trace_ids: Sequence[str], cursor: str) -> frozenset[str]:
+        """Return those of the traces that have events from before the first reading that led to the cursor.
+
+        All events of the others came with `fetch_all_since`. Raises StoreError.
+        """
         ...

@@ -26,13 +26,14 @@ _MOST_KNOWN: Final = 5_000  # versions that a query may name: a fifth of a megab
 class Cursor(msgspec.Struct, frozen=True, omit_defaults=True):
     """A place in what was written; times are whole seconds of the service's clock.
 
-    Everything before `settled` is known. `known` holds the second of each version (`_etag`) seen since. While a
-    reading is under way in parts, `page` is where it continues, `since` where it began, `asked` the versions that its
-    query leaves out and `began` the service's time at its beginning.
+    Everything before `settled` is known; what was written up to `first` was there before. `known` holds the second
+    of each version (`_etag`) seen since. While a reading is under way in parts, `page` is where it continues, `since`
+    where it began, `asked` the versions that its query leaves out and `began` the service's time at its beginning.
     """
 
     settled: int
     latest: int
+    first: int = 0
     known: dict[str, int] = {}
     page: str | None = None
     since: int = 0
@@ -42,7 +43,9 @@ class Cursor(msgspec.Struct, frozen=True, omit_defaults=True):
     @classmethod
     def of_now(cls, rows: Iterable[Mapping[str, Any]], now: int) -> Cursor:
         """Return the cursor of a first reading that began at `now`."""
-        return cls(settled=now - LAG, latest=now).knowing(rows).settling(now - LAG)
+        known = cls(settled=now - LAG, latest=now).knowing(rows)
+        first = max([now, *known.known.values()])
+        return msgspec.structs.replace(known, first=first).settling(now - LAG)
 
     @classmethod
     def decode(cls, text: str) -> Cursor:

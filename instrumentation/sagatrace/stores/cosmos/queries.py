@@ -16,6 +16,7 @@ from sagatrace.stores.search import Search
 
 __all__ = [
     "Query",
+    "begun_query",
     "changes_query",
     "quoted",
     "search_query",
@@ -72,6 +73,14 @@ def changes_query(trace_id: str | None, since: int, known: Sequence[str]) -> Que
 def seen_query(since: int) -> Query:
     """The versions written at that second or later, without their content."""
     return f"SELECT c._etag, c._ts FROM c WHERE c._ts >= @since AND {_OURS}", [{"name": "@since", "value": since}]  # noqa: S608
+
+
+def begun_query(trace_ids: Sequence[str], until: int) -> Query:
+    """The traces that have anything written at that second or before; each as often as it has."""
+    names = [f"@p{number}" for number in range(len(trace_ids))]
+    parameters = [{"name": name, "value": value} for name, value in zip(names, trace_ids, strict=True)]
+    query = f"SELECT c.trace_id FROM c WHERE c.trace_id IN ({', '.join(names)}) AND c._ts <= @until"  # noqa: S608
+    return query, [*parameters, {"name": "@until", "value": until}]
 
 
 def search_query(search: Search, *, top: int, edge: str | None, left_out: Sequence[str], folds_case: bool) -> Query:

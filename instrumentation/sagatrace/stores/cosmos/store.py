@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -21,7 +21,7 @@ from sagatrace.stores import Arrived, Changes, FetchedTrace, Malformed, ReadCost
 from sagatrace.stores.cosmos.address import CosmosAddress, parse_address
 from sagatrace.stores.cosmos.cursor import LAG, Cursor
 from sagatrace.stores.cosmos.paging import NOTHING, Row, cost_of, read_pages
-from sagatrace.stores.cosmos.queries import changes_query, seen_query, trace_query
+from sagatrace.stores.cosmos.queries import begun_query, changes_query, seen_query, trace_query
 from sagatrace.stores.fork_safety import closed_across_forks
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["CosmosAddress", "CosmosStore", "parse_address"]
 
 _T = TypeVar("_T")
+_TRACES_AT_ONCE: Final = 100  # in one query, whose length is limited
 _FIRST_PAUSE: Final = 0.05  # seconds before the second attempt when the service names no time
 
 
@@ -153,6 +154,15 @@ class CosmosStore:
         rows, page, cost = read_pages(self, query, None, place=place.page, limit=limit)
         rows.sort(key=lambda row: int(row.get("_ts", 0)))
         return Changes(*_decoded(rows), place.after(rows, page).encode(), cost, more=page is not None)
+
+    def begun_before(self, trace_ids: Sequence[str], cursor: str) -> frozenset[str]:
+        """Those of the traces that have events from before the first reading that led to the cursor."""
+        begun: set[str] = set()
+        for start in range(0, len(trace_ids), _TRACES_AT_ONCE):
+            asked = trace_ids[start : start + _TRACES_AT_ONCE]
+            rows, _, _ = read_pages(self, begun_query(asked, Cursor.decode(cursor).first), None)
+            begun.update(row["trace_id"] for row in rows)
+        return frozenset(begun)
 
     def search(self, search: Search) -> TraceHits:
         """The traces with the latest matching events, newest first."""
