@@ -9,7 +9,7 @@ import io
 import socket
 import ssl
 import threading
-from typing import Any, Protocol, cast
+from typing import Any, Final, Protocol, cast
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -20,6 +20,8 @@ from urllib3.util.ssl_ import create_urllib3_context
 from sagatrace.stores.cosmos.call import this_call
 
 __all__ = ["BoundedAdapter"]
+
+_MOST_KEPT: Final = 32  # connections; a shipper uses half of them at once, and past this each request makes its own
 
 
 class _Pools(Protocol):
@@ -37,7 +39,7 @@ class BoundedAdapter(HTTPAdapter):
         self._context = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED if verify else ssl.CERT_NONE)
         self._authorities: set[str] = set()
         self._loading = threading.Lock()
-        super().__init__(max_retries=Retry(total=False, redirect=False, raise_on_status=False))
+        super().__init__(pool_maxsize=_MOST_KEPT, max_retries=Retry(total=False, redirect=False, raise_on_status=False))
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         """Make the pools with the shared context and bounded sockets."""
