@@ -167,17 +167,6 @@ def test_while_redis_tells_it_and_once_a_trace_has_ended_the_account_is_asked_ra
     assert shown(over, NOW_TOO).status.words == f"polling every {SWEEP:g} s"
 
 
-@pytest.fixture
-def next_second(until: Callable[..., object]) -> Callable[[], object]:
-    """Wait until the service's clock, which has whole seconds, shows a later one."""
-
-    def wait() -> object:
-        began = time.time()
-        return until(lambda: time.time() > began + 1.1, "the next second")
-
-    return wait
-
-
 def test_the_list_asks_once_for_what_is_new_of_all_traces(
     store: CosmosStore, next_second: Callable[[], object]
 ) -> None:
