@@ -103,7 +103,7 @@ RBAC = (
     "Request blocked by Auth acme : Request is blocked because principal [1-2] does not have required RBAC permissions "
     "to perform action [Microsoft.DocumentDB/databaseAccounts/readMetadata] on resource [/]."
 )
-ID = {"x-ms-activity-id": "0a1b-2c3d"}
+ID: dict[str, Any] = {"x-ms-activity-id": "0a1b-2c3d"}
 
 
 @pytest.mark.parametrize(

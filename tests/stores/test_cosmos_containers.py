@@ -14,11 +14,12 @@ from click.testing import CliRunner
 from cosmos_server import CosmosAccount
 from fault_proxy import Answer, Exchange, FaultProxy
 from sagatrace.errors import SettingsError
-from sagatrace.event import new_event
-from sagatrace.stores import RemovesEvents, Search, open_store
+from sagatrace.event import TraceEvent, new_event
+from sagatrace.stores import EventStore, RemovesEvents, Search, open_store
 from sagatrace.stores.cosmos.container_check import LEAN_INDEX, TTL_SECONDS, differences, remarks
 from sagatrace.stores.cosmos.provisioning import Plan, Throughput, container_properties, provision, read_throughput
 from sagatrace.stores.cosmos.store import CosmosStore
+from sagatrace.stores.memory import MemoryStore
 from sagatrace_tui.cli import main as cli_main
 from sagatrace_tui.commands.cost import measured
 from sagatrace_tui.commands.doctor import Patient, examined
@@ -267,15 +268,15 @@ def test_doctor_and_cost_leave_nothing_behind(local_account: CosmosAccount, monk
 def test_an_event_is_removed_and_its_neighbours_stay(local_account: CosmosAccount, kind: str) -> None:
     events = [new_event(trace_id="T", span_id="S", event_type="x", data={"n": number}) for number in range(3)]
     if kind == "memory":
-        store: Any = open_store("memory:")
-        check_removing(store, events)
+        check_removing(open_store("memory:"), events)
         return
     with local_account.store() as opened:
         check_removing(opened, events)
 
 
-def check_removing(store: Any, events: list[Any]) -> None:
+def check_removing(store: EventStore, events: list[TraceEvent]) -> None:
     assert isinstance(store, RemovesEvents)
+    assert isinstance(store, MemoryStore | CosmosStore)
     store.append(events)
     cursor = store.fetch_all_since(None, 10).cursor
     for _ in range(2):
