@@ -231,3 +231,15 @@ def test_enough_that_stand_so_are_enough_until_older_ones_are_asked_for() -> Non
     listing = last(feed)
     assert (len(listing.rows), listing.unfinished, listing.exhausted) == (20, False, False)
     assert len(last(feed, frozenset({OLDER})).rows) > 20
+
+
+@pytest.mark.parametrize(
+    ("query", "advised"),
+    [("", False), ("error:boom", True), ("data.a=1", True), ("error:boom since:1d", False), ("status:failed", False)],
+)
+@pytest.mark.parametrize("charges", [False, True])
+def test_a_query_that_reads_all_events_of_a_store_that_charges_says_what_bounds_it(
+    query: str, advised: bool, charges: bool
+) -> None:
+    feed = ListFeed(ChargingStore() if charges else MemoryStore(), still, query=parse_query(query))
+    assert ("add since:" in last(feed).advice) == (advised and charges)

@@ -24,6 +24,7 @@ _MOST: Final = 1_000
 """Rows kept, unless the reader has gone further down."""
 _PART: Final = 2_000
 """Events read at once, when reading what is new."""
+_ADVICE: Final = "reads the events of all time: add since:1d"
 _PARTS: Final = 5
 """Parts read at most in one reading; with more news, the store is searched instead."""
 
@@ -49,6 +50,8 @@ class Listing:
     """The number of traces read to find these rows."""
     unfinished: bool
     """Whether the next reading will look further, asked for or not; ask for it immediately."""
+    advice: str = ""
+    """How the query could cost less."""
 
 
 class ListFeed:
@@ -247,6 +250,7 @@ class ListFeed:
             missing=self._fault is not None and self._missing and not self._listed.rows,
             looked_at=len(self._listed.rows),
             unfinished=self._fault is None and self._falls_short(),
+            advice="" if self._refresh.is_free or not self._query.reads_all else _ADVICE,
         )
 
 

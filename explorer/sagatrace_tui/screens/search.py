@@ -180,7 +180,8 @@ class SearchScreen(FollowedScreen):
         count = f"{len(listing.rows):,}{many} trace{'' if len(listing.rows) == 1 else 's'}"
         queries = plural(listing.queries, "query")
         fault = None if listing.missing else listing.fault
-        self.show_state(listing.status, fault, behind(len(rows - shown), "change"), count, queries, cost)
+        facts = (count, queries, cost, *filter(None, [listing.advice]))
+        self.show_state(listing.status, fault, behind(len(rows - shown), "change"), *facts)
 
     def _show(self, listing: Listing) -> None:
         traces = self.query_one(TraceList)

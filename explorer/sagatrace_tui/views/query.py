@@ -76,6 +76,11 @@ class Query:
     trace_prefix: str = ""
     data: tuple[str, ...] = ()
 
+    @property
+    def reads_all(self) -> bool:
+        """Whether it looks into the text or data of events, whenever they happened: dear where a store charges."""
+        return self.since is None and bool(self.error or self.data)
+
 
 def parse_query(text: str) -> Query:
     """Read a query line. Raise QueryError with the faulty part and the reason."""
