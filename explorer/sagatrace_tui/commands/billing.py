@@ -31,7 +31,7 @@ class Load:
         screens, tails: lists left open and `sagatrace tail` of all traces, on average.
         hours: hours a day that each is open.
         mirrored: whether a mirror lets them read the store less often.
-        shippers: shippers that look for lost jobs.
+        shippers: those that look for lost jobs: one for each Redis of RQ.
     """
 
     traces: float
@@ -140,7 +140,7 @@ def _items(load: Load, charges: Charges) -> tuple[Item, ...]:
         Item(
             "lost jobs",
             (looks * charges.poll + load.shippers * load.traces * charges.view) * day,
-            f"shippers: {load.shippers:g}; each looks every {_RECONCILED_EVERY:g} s and reads each trace once",
+            f"{load.shippers:g} at work: a look every {_RECONCILED_EVERY:g} s, and each trace read once",
         ),
     )
 

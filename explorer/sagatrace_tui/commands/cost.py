@@ -113,7 +113,13 @@ def _load_options(command: Any) -> Any:
         click.option("--tails", type=_COUNT, default=0, show_default=True, help="`sagatrace tail` of all traces."),
         click.option("--hours", type=click.FloatRange(0, 24), default=24, show_default=True, help="A day, of each."),
         click.option("--mirror", is_flag=True, help="Screens and tails hear of news through Redis."),
-        click.option("--shippers", type=_COUNT, default=1, show_default=True, help="Those that look for lost jobs."),
+        click.option(
+            "--shippers",
+            type=_COUNT,
+            default=1,
+            show_default=True,
+            help="Those that look for lost jobs, one for each Redis.",
+        ),
     )
     for option in reversed(options):
         command = option(command)
