@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -11,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,7 +23,7 @@ from azure.core.pipeline.transport import HttpRequest
 from cosmos_server import CosmosAccount
 from sagatrace.errors import SettingsError, StoreError
 from sagatrace.event import TraceEvent, new_event
-from sagatrace.stores import AppendError, EventStore, Search, open_store
+from sagatrace.stores import AppendError, EventStore, Search, cosmos, open_store
 from sagatrace.stores.codec import document_of
 from sagatrace.stores.cosmos.access import CosmosSettings
 from sagatrace.stores.cosmos.fitting import encoded_size, fitted
@@ -427,3 +430,20 @@ def test_importing_sagatrace_or_naming_a_cosmos_store_imports_no_sdk() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_no_private_attribute_of_another_package_is_used() -> None:
+    """Whatever begins with an underscore is defined in these very modules."""
+    used: dict[str, str] = {}
+    defined: set[str] = set()
+    for path in Path(cosmos.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                defined.add(node.name)
+            elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+                defined.add(node.attr)
+            elif isinstance(node, ast.Attribute):
+                used[node.attr] = f"{path.name}:{node.lineno}"
+    foreign = {name: place for name, place in used.items() if re.match(r"_[^_]", name) and name not in defined}
+    assert foreign == {}
+    assert "_closed" in defined

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-__all__ = ["LEAN_INDEX", "PARTITION_KEY", "TTL_SECONDS", "Finding", "differences", "examined", "remarks"]
+__all__ = ["LEAN_INDEX", "PARTITION_KEY", "TTL_SECONDS", "Finding", "examined"]
 
 PARTITION_KEY: Final = "/trace_id"
 TTL_SECONDS: Final = 7_776_000  # 90 days
@@ -31,16 +31,6 @@ class Finding:
 
     text: str
     is_fault: bool
-
-
-def differences(properties: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the faults of a container, each with its consequence and remedy."""
-    return tuple(finding.text for finding in examined(properties) if finding.is_fault)
-
-
-def remarks(properties: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return choices that differ from those of `sagatrace init` and are no faults."""
-    return tuple(finding.text for finding in examined(properties) if not finding.is_fault)
 
 
 def examined(properties: Mapping[str, Any]) -> list[Finding]:

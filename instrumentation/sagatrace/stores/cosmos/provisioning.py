@@ -9,14 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from sagatrace.errors import SettingsError, StoreAccessError, StoreError, StoreNotFoundError
 from sagatrace.stores.cosmos.address import CosmosAddress
-from sagatrace.stores.cosmos.container_check import (
-    LEAN_INDEX,
-    PARTITION_KEY,
-    TTL_SECONDS,
-    Finding,
-    differences,
-    examined,
-)
+from sagatrace.stores.cosmos.container_check import LEAN_INDEX, PARTITION_KEY, TTL_SECONDS, Finding, examined
 from sagatrace.stores.cosmos.store import CosmosStore
 
 if TYPE_CHECKING:
@@ -32,8 +25,6 @@ __all__ = [
     "Provisioned",
     "Throughput",
     "container_properties",
-    "differences",
-    "is_serverless_error",
     "provision",
     "read_throughput",
     "reserved_throughput",
@@ -138,12 +129,12 @@ def _create(address: CosmosAddress, plan: Plan, *, max_wait: float, credential: 
             f"run what `sagatrace init --print-az` prints, or use SAGATRACE_COSMOS_KEY for this"
         )
     if isinstance(created, StoreError):
-        if plan.throughput is not None and is_serverless_error(created):
+        if plan.throughput is not None and _is_serverless(created):
             raise StoreError(f"{address.label}: the account is serverless: use --throughput serverless")
         raise created
 
 
-def is_serverless_error(error: StoreError) -> bool:
+def _is_serverless(error: StoreError) -> bool:
     """Return whether the service refuses a throughput because the account is serverless."""
     return "serverless" in str(error).lower()
 
@@ -161,7 +152,7 @@ def reserved_throughput(
         address, lambda connection, _: connection.container.get_throughput(), max_wait=max_wait, credential=credential
     )
     if isinstance(found, StoreError):
-        return Throughput("serverless") if is_serverless_error(found) else None
+        return Throughput("serverless") if _is_serverless(found) else None
     if found.auto_scale_max_throughput:
         return Throughput("autoscale", found.auto_scale_max_throughput)
     return Throughput("manual", found.offer_throughput) if found.offer_throughput else None
