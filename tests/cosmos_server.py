@@ -38,6 +38,11 @@ _PATIENT: Final = 60.0  # seconds
 _START: Final = """
 const choice = JSON.parse(process.argv[1]);
 const {createHttpServer, createHttpsServer} = require(choice.package);
+if (choice.delay) {
+  const {ServerResponse} = require("http");
+  const end = ServerResponse.prototype.end;
+  ServerResponse.prototype.end = function (...given) { setTimeout(() => end.apply(this, given), choice.delay); };
+}
 const server = (choice.tls ? createHttpsServer : createHttpServer)({keepAlive: choice.keepAlive});
 server.keepAliveTimeout = 0;  // an idle connection stays: no request meets one that is just being closed
 server.listen(0, "127.0.0.1", () => console.log("listens on 127.0.0.1:" + server.address().port));
@@ -106,12 +111,13 @@ def cosmos_account() -> Iterator[CosmosAccount]:
 
 
 @contextmanager
-def running_cosmos(*, tls: bool = False, keep_alive: bool = True) -> Iterator[CosmosAccount]:
+def running_cosmos(*, tls: bool = False, keep_alive: bool = True, delay: float = 0) -> Iterator[CosmosAccount]:
     """The npm server on a free port, stopped afterwards by its process id.
 
-    As the service does, it keeps connections open; without `keep_alive` it closes each after one answer.
+    As the service does, it keeps connections open; without `keep_alive` it closes each after one answer. Each answer
+    comes `delay` milliseconds late.
     """
-    choice = {"tls": tls, "keepAlive": keep_alive, "package": str(fetched_package())}
+    choice = {"tls": tls, "keepAlive": keep_alive, "delay": delay, "package": str(fetched_package())}
     command = [_node(), "-e", _START, json.dumps(choice)]
     with tempfile.TemporaryFile("w+") as errors:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, text=True)

@@ -10,9 +10,10 @@ import ssl
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol, Self
+from typing import Any, Final, Protocol, Self
 
 __all__ = [
+    "ACTIVITY",
     "Answer",
     "Exchange",
     "Fault",
@@ -20,24 +21,30 @@ __all__ = [
     "answering",
     "cut_short",
     "dropping",
+    "foreign",
     "hanging",
     "stalling",
     "trickling",
 ]
 
 
+ACTIVITY: Final = "0a1b2c3d-0000-4000-8000-000000000000"
+
+
 @dataclass(frozen=True)
 class Answer:
-    """An HTTP answer."""
+    """An HTTP answer, of the service or, with `foreign`, of something on the way to it."""
 
     status: int
     body: bytes = b"{}"
     headers: Mapping[str, str] = field(default_factory=dict)
+    foreign: bool = False
 
     def encoded(self) -> bytes:
         """The answer as sent."""
         lines = [f"HTTP/1.1 {self.status} {http.client.responses.get(self.status, 'Retry With')}"]
-        fields = {"content-type": "application/json", **self.headers, "content-length": str(len(self.body))}
+        ours = {} if self.foreign else {"x-ms-activity-id": ACTIVITY}
+        fields = {"content-type": "application/json", **ours, **self.headers, "content-length": str(len(self.body))}
         lines += [f"{name}: {value}" for name, value in fields.items()]
         return "\r\n".join([*lines, "connection: close", "", ""]).encode() + self.body
 
@@ -174,6 +181,15 @@ def answering(status: int, *, message: str = "", headers: Mapping[str, str] | No
 
     def fault(exchange: Exchange) -> None:
         exchange.send(Answer(status, body, headers or {}).encoded())
+
+    return fault
+
+
+def foreign(status: int, body: bytes = b"{}", headers: Mapping[str, str] | None = None) -> Fault:
+    """Answer as a proxy or a login page on the way does."""
+
+    def fault(exchange: Exchange) -> None:
+        exchange.send(Answer(status, body, headers or {}, foreign=True).encoded())
 
     return fault
 

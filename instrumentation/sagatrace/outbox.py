@@ -189,7 +189,7 @@ def outbox_directory(settings: Settings, *, in_worker: bool = False) -> Path | N
     open the file for each job. A worker sets SAGATRACE_OUTBOX to `Settings.outbox_of_worker` for the tracers of its
     jobs. Raises StoreError.
     """
-    kind = settings.store.partition(":")[0]
+    kind = settings.store.partition(":")[0].lower()
     if settings.outbox == "off" or kind not in ("sqlite", "cosmos"):
         return None
     if not settings.is_outbox_automatic:

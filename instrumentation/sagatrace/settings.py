@@ -20,7 +20,10 @@ For a store at `cosmos://HOST/DATABASE/CONTAINER`; without a key, azure-identity
 
 SAGATRACE_COSMOS_KEY                the account's key, if there is no identity to sign in with
 SAGATRACE_COSMOS_CONNECTION_STRING  `AccountEndpoint=…;AccountKey=…`; then `cosmos:///DATABASE/CONTAINER` suffices
-SAGATRACE_COSMOS_TLS                `verify` (default); `self-signed`: any certificate, as an emulator's; `off`: http
+SAGATRACE_COSMOS_TLS                `verify` (default); `self-signed`: any certificate, as an emulator's; `off`: http;
+                                    the last two at loopback and private addresses only
+SAGATRACE_COSMOS_REGIONS            where to read, nearest first: `West Europe, North Europe`; default: the account's
+SAGATRACE_COSMOS_CONSISTENCY        of reads, e.g. `Eventual`; at most the account's own, which is the default
 """
 
 from __future__ import annotations

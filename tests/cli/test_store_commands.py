@@ -16,10 +16,12 @@ from sagatrace.event import encode_event
 from sagatrace.mirror import Mirror, Publisher
 from sagatrace.stores import open_store
 from sagatrace.stores.cosmos.store import CosmosStore
-from sagatrace_tui.commands.cost import DAYS_PER_MONTH, Charges, Load, Prices, bill, cost, sample
+from sagatrace_tui.commands.billing import DAYS_PER_MONTH, Charges, Load, bill
+from sagatrace_tui.commands.cost import cost, sample
 from sagatrace_tui.commands.doctor import doctor
 from sagatrace_tui.commands.incident import list_traces
 from sagatrace_tui.commands.init import init
+from sagatrace_tui.commands.prices import Prices
 
 pytestmark = pytest.mark.xdist_group("store-commands")  # one process, as they share what takes long to set up
 
@@ -82,12 +84,12 @@ def test_init_creates_once_and_doctor_agrees(environment: str) -> None:
     assert re.search(r"answers: 1 query · \d+\.\d RU · \d+ ms", well.stdout)
 
 
-def test_doctor_leaves_one_probe_however_often_it_looks(environment: str) -> None:
+def test_doctor_leaves_no_probe_however_often_it_looks(environment: str) -> None:
     run(init)
     for _ in range(3):
         assert run(doctor).exit_code == 0
     store = open_store(environment)
-    assert len(store.fetch_trace("sagatrace-doctor").events) == 1
+    assert store.fetch_trace("sagatrace-doctor").events == ()
     store.close()
 
 
@@ -111,7 +113,8 @@ def test_a_container_that_differs_is_told_by_both_and_left_alone(account: Cosmos
         from azure.cosmos import PartitionKey
 
         database = connection.database  # type: ignore[attr-defined]
-        database.replace_container(container, partition_key=PartitionKey(path="/trace_id"), default_ttl=60)
+        key, policy = PartitionKey(path="/trace_id"), {"excludedPaths": [{"path": "/timestamp/?"}]}
+        database.replace_container(container, partition_key=key, default_ttl=86_400, indexing_policy=policy)
         return True
 
     assert store.call(replace, deadline=float("1e9"), calls=[]) is True
@@ -119,8 +122,9 @@ def test_a_container_that_differs_is_told_by_both_and_left_alone(account: Cosmos
     for command in (init, doctor):
         told = run(command)
         assert told.exit_code == 1
-        assert "default TTL is 60, not 7776000 (90 days)" in told.stdout
+        assert "/timestamp is not indexed" in told.stdout
     assert "nothing is changed" in run(init).stdout
+    assert "events are kept for 1 d" in run(init).stdout
 
 
 def test_the_embedded_store_is_ready_and_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,12 +220,15 @@ def test_no_command_shows_a_secret(account: CosmosAccount, environment: str, sta
     assert account.key[:16] not in said
 
 
-def test_a_thousand_traces_a_day_cost_less_than_ten_dollars_a_month() -> None:
-    result = run(cost, "--traces-per-day", "1000", "--events-per-trace", "20")
+@pytest.mark.parametrize("arguments", [(), ("--screens", "3"), ("--screens", "3", "--tails", "1", "--shippers", "4")])
+def test_a_thousand_traces_a_day_cost_less_than_ten_dollars_a_month(arguments: tuple[str, ...]) -> None:
+    result = run(cost, "--traces-per-day", "1000", "--events-per-trace", "20", *arguments)
     assert result.exit_code == 0
     total = re.match(r"\$(\d+\.\d\d) a month", result.stdout)
     assert total is not None
-    assert 0 < float(total[1]) < 10
+    assert 3 < float(total[1]) < 10
+    lines = [float(found) for found in re.findall(r"^  [a-z ]+\$ *(\d+\.\d\d)", result.stdout, re.MULTILINE)]
+    assert sum(lines) == pytest.approx(float(total[1]), abs=0.05)
     for assumption in (
         "10.00 RU",
         "90 days",
@@ -229,18 +236,38 @@ def test_a_thousand_traces_a_day_cost_less_than_ten_dollars_a_month() -> None:
         "50% index",
         "$0.25 per million RU",
         "$0.25 per GB",
-        "30.4 days",
+        "as many are deleted",
+        "polls an hour",
     ):
         assert assumption in result.stdout
 
 
+@pytest.mark.parametrize(
+    ("throughput", "least", "most"), [("400", 23, 25), ("autoscale 1000", 8, 12), ("serverless", 4, 8)]
+)
+def test_each_way_of_paying_has_its_bill(throughput: str, least: float, most: float) -> None:
+    result = run(cost, "--throughput", throughput)
+    total = re.match(r"\$(\d+\.\d\d) a month", result.stdout)
+    assert total is not None
+    assert least < float(total[1]) < most
+
+
 def test_the_bill_adds_up() -> None:
-    month = bill(Load(1000, 20, 0, 0, 90), Charges(write=10, event_bytes=1000), Prices(1.0, 2.0))
-    assert month.writing == pytest.approx(20_000 * DAYS_PER_MONTH * 10 / 1e6)
+    load = Load(1000, 20, 0, 0, 90, shippers=0)
+    month = bill(load, Charges(write=10, delete=7, event_bytes=1000), Prices(1.0, 2.0))
+    units = {item.name: item.units for item in month.items}
+    assert units["writing"] == pytest.approx(20_000 * DAYS_PER_MONTH * 10)
+    assert units["expiring"] == pytest.approx(20_000 * DAYS_PER_MONTH * 7)
     assert month.storage == pytest.approx(20_000 * 90 * 1000 * 1.5 / 1e9 * 2.0)
-    assert month.total == month.writing + month.storage
-    reads = bill(Load(0, 20, 100, 10), Charges(view=3, search=30), Prices(1.0, 0))
+    assert month.total == pytest.approx((units["writing"] + units["expiring"]) / 1e6 + month.storage)
+    reads = bill(Load(0, 20, 100, 10, shippers=0), Charges(view=3, search=30), Prices(1.0, 0))
     assert reads.total == pytest.approx((300 + 300) * DAYS_PER_MONTH / 1e6)
+    watched = bill(Load(0, 20, 0, 0, screens=3, tails=1, hours=12, shippers=0), Charges(poll=3), Prices(1.0, 0))
+    assert watched.total == pytest.approx(4 * 12 * 720 * DAYS_PER_MONTH * 3 / 1e6)  # every 5 s, as nothing happens
+    mirrored = bill(
+        Load(0, 20, 0, 0, screens=3, tails=1, hours=12, mirrored=True, shippers=0), Charges(poll=3), Prices(1.0, 0)
+    )
+    assert mirrored.total == pytest.approx(watched.total / 3)
 
 
 def test_charges_are_measured_at_the_store(environment: str) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sagas import NOW, UnreliableStore, event, failed, hearing, orphaned, running, still, succeeded
 from sagatrace.errors import StoreError
-from sagatrace.stores import Search, TraceHits
+from sagatrace.stores import Changes, KnowsBeginnings, Search, TraceHits
 from sagatrace.stores.memory import MemoryStore
 from sagatrace_tui.incident.query import parse_query
 from sagatrace_tui.live import AFRESH, LOOK, OLDER, ListFeed, Listing
@@ -31,18 +34,40 @@ def last(feed: ListFeed, wishes: frozenset[str] = frozenset()) -> Listing:
     return list(feed.read(wishes))[-1]
 
 
-@settings(max_examples=120, deadline=None)
-@given(st.lists(STEPS, max_size=50), st.sampled_from(QUERIES))
-def test_however_it_comes_the_list_is_what_a_search_finds(steps: list[tuple[str, int]], query: str) -> None:
-    store = MemoryStore()
-    store.append(POOL[:20])
+class ChargingStore(MemoryStore):
+    """Charges for reading, as Cosmos DB does, and knows which traces began before a reading did."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._before: frozenset[str] = frozenset()
+
+    def stamp(self) -> Any:
+        return None
+
+    def fetch_all_since(self, cursor: str | None, limit: int) -> Changes:
+        if cursor is None:
+            self._before = frozenset(self._documents)
+        return super().fetch_all_since(cursor, limit)
+
+    def begun_before(self, trace_ids: Sequence[str], cursor: str) -> frozenset[str]:
+        return self._before.intersection(trace_ids)
+
+
+@settings(max_examples=240, deadline=None)
+@given(st.lists(STEPS, max_size=50), st.sampled_from(QUERIES), st.booleans(), st.sampled_from([0, 20]), st.booleans())
+def test_however_it_comes_the_list_is_what_a_search_finds(
+    steps: list[tuple[str, int]], query: str, charges: bool, there: int, polls: bool
+) -> None:
+    store = ChargingStore() if charges else MemoryStore()
+    assert isinstance(store, KnowsBeginnings) == charges
+    store.append(POOL[:there])
     feed = ListFeed(store, still, query=parse_query(query))
     told = hearing(feed)
     last(feed)
     for step, which in steps:
         if step in ("store", "hear"):
             store.append([POOL[which]])
-            told.events += [POOL[which]] * (step == "hear")
+            told.events += [POOL[which]] * (step == "hear" and not polls)
         else:
             last(feed, NOW_TOO if step == "look" else frozenset())
     afresh = last(ListFeed(store, still, query=parse_query(query)))
@@ -206,3 +231,15 @@ def test_enough_that_stand_so_are_enough_until_older_ones_are_asked_for() -> Non
     listing = last(feed)
     assert (len(listing.rows), listing.unfinished, listing.exhausted) == (20, False, False)
     assert len(last(feed, frozenset({OLDER})).rows) > 20
+
+
+@pytest.mark.parametrize(
+    ("query", "advised"),
+    [("", False), ("error:boom", True), ("data.a=1", True), ("error:boom since:1d", False), ("status:failed", False)],
+)
+@pytest.mark.parametrize("charges", [False, True])
+def test_a_query_that_reads_all_events_of_a_store_that_charges_says_what_bounds_it(
+    query: str, advised: bool, charges: bool
+) -> None:
+    feed = ListFeed(ChargingStore() if charges else MemoryStore(), still, query=parse_query(query))
+    assert ("add since:" in last(feed).advice) == (advised and charges)

@@ -133,7 +133,7 @@ def test_a_part_that_has_to_wait_is_sent_again_alone(outbox: Outbox, until: Call
 def test_a_slow_store_slows_neither_the_emitter_nor_one_trace_by_another(
     outbox: Outbox, until: Callable[..., Any]
 ) -> None:
-    """While the store answers no call, eight traces are on their way at once, and events are emitted."""
+    """While the store answers no call, sixteen traces are on their way at once, and events are emitted."""
     answer = threading.Event()
 
     def plan(_: list[TraceEvent]) -> None:
@@ -146,10 +146,10 @@ def test_a_slow_store_slows_neither_the_emitter_nor_one_trace_by_another(
     shipper = Shipper(outbox.directory, store)
     shipping = threading.Thread(target=shipper.run_once)
     shipping.start()
-    until(lambda: len(store.calls) == 8, "eight calls at once")
+    until(lambda: len(store.calls) == 16, "sixteen calls at once")
     for _ in range(100):
         assert tracer.emit("ai:decision", TraceContext("meanwhile"))
-    assert len(store.calls) == 8
+    assert len(store.calls) == 16
     assert store.ids("T0") == []
     answer.set()
     shipping.join(60)

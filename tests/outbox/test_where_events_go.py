@@ -139,7 +139,7 @@ def test_each_store_has_an_outbox_of_its_own(tmp_path: Path, monkeypatch: pytest
     directories = [outbox_directory(Settings(store=store, outbox=f"{tmp_path}/outbox")) for store in (one, other)]
     assert None not in directories
     kept = [(directory / ACTIVE).read_text() for directory in directories if directory is not None]
-    assert [[name in text for name in ("e1", "e2")] for text in kept] == [[True, False], [False, True]]
+    assert [[f'"{name}"' in text for name in ("e1", "e2")] for text in kept] == [[True, False], [False, True]]
 
 
 @pytest.mark.parametrize(

@@ -173,6 +173,51 @@ def test_trouble_is_logged_once_and_ends_with_it(
     assert caplog.text.count("cannot be looked for now") == 1
 
 
+class Looker(Reconciler):
+    """Counts its looks, and finds nothing."""
+
+    looks = 0
+
+    def look(self) -> int:
+        self.looks += 1
+        return 0
+
+
+def test_of_all_that_share_a_store_and_a_redis_one_looks(redis: Redis, until: Callable[..., object]) -> None:
+    store, stops = MemoryStore(), [threading.Event() for _ in range(3)]
+    lookers = [Looker(store, store, redis) for _ in stops]
+    threads = [
+        threading.Thread(target=looker.follow, args=(stop,), kwargs={"every": 0.05}, daemon=True)
+        for looker, stop in zip(lookers, stops, strict=True)
+    ]
+    for thread in threads:
+        thread.start()
+    until(lambda: max(looker.looks for looker in lookers) >= 10, "ten looks of one")
+    [first] = [number for number, looker in enumerate(lookers) if looker.looks]
+    stops[first].set()
+    threads[first].join(60)
+    rest = [looker for number, looker in enumerate(lookers) if number != first]
+    until(lambda: any(looker.looks for looker in rest), "a look of another")
+    for stop, thread in zip(stops, threads, strict=True):
+        stop.set()
+        thread.join(60)
+    assert redis.keys("sagatrace:lost-jobs:*") == []
+
+
+def test_whoever_may_not_write_the_key_looks_all_the_same(redis: Redis, until: Callable[..., object]) -> None:
+    class Refusing:
+        def set(self, *_: Any, **__: Any) -> None:
+            raise RedisConnectionError("NOPERM")
+
+    looker, stop = Looker(MemoryStore(), MemoryStore(), redis), threading.Event()
+    looker._redis = Refusing()  # type: ignore[assignment]
+    thread = threading.Thread(target=looker.follow, args=(stop,), kwargs={"every": 0.01}, daemon=True)
+    thread.start()
+    until(lambda: looker.looks >= 2, "two looks")
+    stop.set()
+    thread.join(60)
+
+
 def place_of_another_pod(field: Field, host: str = "pod-1") -> str:
     return str(place_of_redis(field.redis)).replace(socket.gethostname(), host, 1)
 

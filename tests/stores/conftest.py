@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -12,7 +13,7 @@ from cosmos_server import CosmosAccount, cosmos_account, running_cosmos
 @pytest.fixture(autouse=True)
 def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever this machine's own settings are, the tests have theirs."""
-    for name in ("KEY", "CONNECTION_STRING", "TLS"):
+    for name in ("KEY", "CONNECTION_STRING", "TLS", "REGIONS", "CONSISTENCY"):
         monkeypatch.delenv(f"SAGATRACE_COSMOS_{name}", raising=False)
 
 
@@ -35,3 +36,14 @@ def tls_account() -> Iterator[CosmosAccount]:
     """The test server with TLS and its self-signed certificate."""
     with running_cosmos(tls=True) as account:
         yield account
+
+
+@pytest.fixture
+def next_second(until: Callable[..., object]) -> Callable[[], object]:
+    """Wait until the service's clock, which has whole seconds, shows a later one."""
+
+    def wait() -> object:
+        began = time.time()
+        return until(lambda: time.time() > began + 1.1, "the next second")
+
+    return wait

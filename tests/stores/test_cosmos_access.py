@@ -100,8 +100,10 @@ def answered(status: int, message: str, sub_status: int | None = None, **headers
 
 
 RBAC = (
-    "Request blocked by Auth acme : Request is blocked because principal [1-2] does not have required RBAC permissions"
+    "Request blocked by Auth acme : Request is blocked because principal [1-2] does not have required RBAC permissions "
+    "to perform action [Microsoft.DocumentDB/databaseAccounts/readMetadata] on resource [/]."
 )
+ID: dict[str, Any] = {"x-ms-activity-id": "0a1b-2c3d"}
 
 
 @pytest.mark.parametrize(
@@ -115,6 +117,37 @@ RBAC = (
         ),
         (answered(401, "The access token has expired"), None, StoreAccessError, "has expired"),
         (answered(403, RBAC, 5300), None, StoreAccessError, "'Cosmos DB Built-in Data Contributor'"),
+        (
+            answered(403, RBAC, 5302, **ID),
+            None,
+            StoreAccessError,
+            (
+                "principal 1-2 has no permission for Microsoft.DocumentDB/databaseAccounts/readMetadata "
+                "(status 403/5302, activity 0a1b-2c3d)"
+            ),
+        ),
+        (
+            answered(401, "Local Authorization is disabled. Use an AAD token to authorize all requests.", 5202, **ID),
+            KEY,
+            StoreAccessError,
+            "takes no keys, they are disabled (status 401/5202, activity 0a1b-2c3d): unset the key",
+        ),
+        (answered(403, "Database Account acme does not exist", 1008), KEY, StoreAccessError, "no longer exists"),
+        (
+            answered(429, "Request rate is large", 3200, **ID),
+            KEY,
+            StoreUnavailableError,
+            "(status 429/3200, activity 0a1b",
+        ),
+        (answered(503, "busy", 21002, **ID), KEY, StoreUnavailableError, "(status 503/21002, activity 0a1b-2c3d)"),
+        (answered(500, "odd", **ID), KEY, StoreUnavailableError, "(status 500, activity 0a1b-2c3d)"),
+        (answered(413, "large", **ID), KEY, StoreError, "(status 413, activity 0a1b-2c3d)"),
+        (
+            answered(404, "gone", 1003, **{"x-ms-activity-id": "0a\n\x1b[31m"}),
+            KEY,
+            StoreNotFoundError,
+            "activity 0a31m)",
+        ),
         (
             answered(403, f"Service \x1b[31mis switched off for {KEY}\u202e"),
             KEY,

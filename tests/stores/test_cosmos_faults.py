@@ -16,6 +16,7 @@ import pytest
 
 from cosmos_server import CosmosAccount
 from fault_proxy import (
+    ACTIVITY,
     Answer,
     Exchange,
     Fault,
@@ -30,6 +31,7 @@ from fault_proxy import (
 from sagatrace.errors import StoreAccessError, StoreError, StoreNotFoundError, StoreUnavailableError
 from sagatrace.event import TraceEvent, encode_event, new_event
 from sagatrace.stores import AppendError, Search
+from sagatrace.stores.cosmos.cursor import Cursor
 from sagatrace.stores.cosmos.provisioning import provision
 from sagatrace.stores.cosmos.store import CosmosStore
 from sagatrace_tui.live import TraceFeed
@@ -432,3 +434,127 @@ def test_whoever_reads_a_trace_can_leave_after_any_page(between: Between, paged:
     [reading] = feed.read()
     assert (feed.arrived, reading.trace) == (1000, None)
     assert between.proxy.met == 1 < len(paged) // 1000
+
+
+def test_an_account_that_is_gone_is_no_passing_fault(between: Between) -> None:
+    between.store.fetch_trace("another")  # connects
+    between.store.max_wait = WAITS[0]
+    between.proxy.fault = answering(
+        403, message="Database Account acme does not exist", headers={"x-ms-substatus": "1008"}
+    )
+    error = failing(between, emitted())
+    assert isinstance(error.cause, StoreAccessError)
+    assert "the account no longer exists" in str(error)
+    assert f"(status 403/1008, activity {ACTIVITY})" in str(error)
+
+
+def test_the_operations_of_a_batch_say_their_sub_status(between: Between) -> None:
+    def throttled(exchange: Exchange) -> None:
+        results = [{"statusCode": 429, "subStatusCode": 3200, "retryAfterMilliseconds": 400_000}]
+        results += [{"statusCode": 424}] * (len(exchange.operations) - 1)
+        exchange.send(Answer(207, json.dumps(results).encode()).encoded())
+
+    between.proxy.fault = throttled
+    assert f"(status 429/3200, activity {ACTIVITY})" in str(failing(between, emitted()))
+
+
+@pytest.fixture
+def many(between: Between) -> int:
+    """Events of many traces, more than a page of them."""
+    traces = [emitted(20, f"T{number:03}") for number in range(150)]
+    between.direct.append([event for trace in traces for event in trace])
+    between.store.fetch_trace("another")
+    between.proxy.met = 0
+    return 3000
+
+
+def documents(answer: Answer) -> int:
+    return len(json.loads(answer.body).get("Documents", []))
+
+
+@pytest.mark.parametrize("read", ["changes", "search"])
+def test_throttling_within_a_query_over_all_traces_costs_no_page_before(between: Between, many: int, read: str) -> None:
+    """Once the pages are read again from the first, a busy container answers with ever more of them."""
+    seen: list[int] = []
+    turn = iter(range(10_000))
+
+    def every_second(exchange: Exchange) -> None:
+        exchange.headers["x-ms-max-item-count"] = "50"  # as the service sends less than is asked for
+        if next(turn) % 2:
+            answering(429, headers={"x-ms-retry-after-ms": "20"})(exchange)
+        else:
+            answer = exchange.forward()
+            seen.append(documents(answer))
+            exchange.send(answer.encoded())
+
+    between.proxy.fault = every_second
+    if read == "changes":
+        cursor, more, found = Cursor.of_now([], int(time.time()) - 40).encode(), True, 0
+        while more:
+            changes = between.store.fetch_all_since(cursor, 500)
+            cursor, more, found = changes.cursor, changes.more, found + len(changes.events)
+        assert found == many
+        assert sum(seen) == many
+    else:
+        assert len(between.store.search(Search(limit=100))) == 100
+        assert len(seen) * 2 - 1 <= between.proxy.met <= len(seen) * 2
+        assert len(seen) > 20
+        assert sum(seen) <= many + 100  # those of the moments where pages were cut come twice
+
+
+def test_a_huge_newest_trace_is_left_out_once_and_the_query_stays_short(between: Between) -> None:
+    """Its events fill the first page; the next queries name it, and no trace that fills little."""
+    old = [emitted(3, f"old-{number:04}-{'x' * 200}") for number in range(1200)]
+    between.direct.append([event for trace in old for event in trace])
+    between.direct.append(emitted(2_000, "huge"))
+    sizes: list[int] = []
+    rows: list[int] = []
+
+    def measured(exchange: Exchange) -> None:
+        answer = exchange.forward()
+        sizes.append(len(exchange.body))
+        rows.append(documents(answer))
+        exchange.send(answer.encoded())
+
+    between.store.fetch_trace("another")
+    between.proxy.fault = measured
+    hits = between.store.search(Search(limit=1_000))
+    assert len(hits) == 1_000
+    assert hits[0].trace_id == "huge"
+    assert max(sizes) < 64_000
+    assert sum(rows) < 3_000 + 1_000 + len(rows)  # the first page, and what was looked for
+
+
+def test_a_query_without_an_index_is_asked_only_where_the_service_knows_no_other(between: Between) -> None:
+    between.direct.append([new_event(trace_id="T", span_id="S", event_type="x", data={"error": "Insufficient FUNDS"})])
+    queries: list[str] = []
+
+    def noted(exchange: Exchange) -> None:
+        queries.append(json.loads(exchange.body)["query"])
+        exchange.send(exchange.forward().encoded())
+
+    between.store.fetch_trace("another")
+    between.proxy.fault = noted
+    for _ in range(2):
+        assert len(between.store.search(Search(error="funds"))) == 1
+    folding = ["CONTAINS(c.data.error, @p0, true)" in query for query in queries]
+    assert folding == [True, False, False]  # the test server knows two arguments only, and is asked once
+    assert all("IS_STRING(c.trace_id)" in query for query in queries)
+
+
+def test_the_account_learns_who_asks(local_account: CosmosAccount) -> None:
+    agents: list[str] = []
+    with FaultProxy(local_account.host) as proxy:
+        proxy.meets = lambda _: True
+
+        def noted(exchange: Exchange) -> None:
+            agents.append(exchange.headers["user-agent"])
+            exchange.send(exchange.forward().encoded())
+
+        proxy.fault = noted
+        store = CosmosStore(local_account.behind(proxy.port).address(), max_wait=PATIENT)
+        with pytest.raises(StoreNotFoundError):
+            store.fetch_trace("T")
+        store.close()
+    assert agents
+    assert all(re.search(r"sagatrace/\d", agent) for agent in agents)

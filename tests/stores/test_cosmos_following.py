@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
+import msgspec
 import pytest
 
 from cosmos_server import CosmosAccount
 from sagas import NOW, failed, hearing, running, still
-from sagatrace.stores import Changes
+from sagatrace.stores.cosmos.call import Call
+from sagatrace.stores.cosmos.cursor import Cursor
+from sagatrace.stores.cosmos.queries import changes_query
 from sagatrace.stores.cosmos.store import CosmosStore
+from sagatrace_tui.incident.query import parse_query
 from sagatrace_tui.live import LOOK, SWEEP, ListFeed, OpenTrace, TraceFeed
 from sagatrace_tui.model import build_trace
 
@@ -43,37 +47,109 @@ def test_a_trace_read_bit_by_bit_is_the_trace_read_whole(store: CosmosStore) -> 
     assert reading.known == len(events)
 
 
-def test_what_is_asked_for_is_what_was_written_since_by_the_service_s_clock(
-    store: CosmosStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store.append(failed("T7")[:5])
-    found = store.fetch_since("T7", None)
-    later = str(int(found.cursor) + 3600)  # as if the next were written an hour on
-    assert store.fetch_since("T7", later).events == ()
-    assert len(store.fetch_since("T7", found.cursor).events) == 5  # within the overlap
-    again: Changes = store.fetch_since("T7", later)
-    assert again.cursor == later  # and never goes back
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Put this machine's clock forward; the offset to the service's is kept as it is."""
+    real, forward = time.time, [0.0]
+    monkeypatch.setattr(time, "time", lambda: real() + forward[0])
+    monkeypatch.setattr("sagatrace.stores.cosmos.call.Call.note", _without_the_date)
+
+    def put_forward(seconds: float) -> None:
+        forward[0] += seconds
+
+    return put_forward
 
 
-def test_what_comes_in_parts_is_gone_over_once_more_as_what_comes_at_once_is(
-    store: CosmosStore, until: Callable[..., object]
+_note = Call.note
+
+
+def _without_the_date(call: Call, status: int, headers: Mapping[str, str]) -> None:
+    _note(call, status, {name: value for name, value in headers.items() if name.lower() != "date"})
+    call.clock_offset = 0.0
+
+
+def all_of(store: CosmosStore, cursor: str, limit: int = 1000) -> tuple[list[str], str]:
+    """Read what is new to the end; return its ids and the cursor."""
+    ids: list[str] = []
+    more = True
+    while more:
+        found = store.fetch_all_since(cursor, limit)
+        ids += [event.id for event in found.events]
+        cursor, more = found.cursor, found.more
+    return ids, cursor
+
+
+def test_no_version_is_read_twice_however_often_and_long_one_asks(
+    store: CosmosStore, clock: Callable[[float], None]
 ) -> None:
-    """A replica may show late what was written in a second that the first part was past already."""
-    place = store.fetch_all_since(None, 5).cursor
-    first, second = failed("T1")[:8], failed("T2")[:3]
-    store.append(first)
-    began = time.time()
-    until(lambda: time.time() > began + 1.1, "the next second of the service's clock")
-    store.append(second)
-    parts = [store.fetch_all_since(place, 5)]
-    while parts[-1].more:
-        parts.append(store.fetch_all_since(parts[-1].cursor, 5))
-    assert len(parts) == 2
-    assert {event.id for part in parts for event in part.events} == {event.id for event in (*first, *second)}
-    again = store.fetch_all_since(parts[-1].cursor, 100)
-    assert {event.id for event in again.events} == {event.id for event in (*first, *second)}
-    assert not again.more
-    assert ":" not in again.cursor
+    store.append(running("before", 60))
+    cursor, of_trace = store.fetch_all_since(None, 100).cursor, store.fetch_since("T7", None).cursor
+    events = failed("T7")
+    store.append(events)
+    ids: list[str] = []
+    own: list[str] = []
+    for _ in range(12):
+        found, cursor = all_of(store, cursor, limit=4)
+        ids += found
+        changes = store.fetch_since("T7", of_trace)
+        own, of_trace = own + [event.id for event in changes.events], changes.cursor
+        clock(7)  # past every look back
+    assert sorted(ids) == sorted(own) == sorted(event.id for event in events)
+
+
+def test_a_version_that_replaced_another_is_read(store: CosmosStore, clock: Callable[[float], None]) -> None:
+    first, *_ = failed("T7")
+    cursor = store.fetch_all_since(None, 100).cursor
+    for kind in ("job:started", "job:failed", "job:completed"):
+        store.append([msgspec.structs.replace(first, event_type=kind)], replace=True)
+        found = store.fetch_all_since(cursor, 100)
+        assert [event.event_type for event in found.events] == [kind]
+        cursor = found.cursor
+
+
+@pytest.mark.parametrize("lag", [5, 25, 55])
+def test_what_a_replica_shows_late_is_read_all_the_same(
+    store: CosmosStore, clock: Callable[[float], None], lag: int
+) -> None:
+    """The reader's clock is put forward while it asks; then an event is written by the clock from before."""
+    cursor = store.fetch_all_since(None, 100).cursor
+    for _ in range(lag):
+        clock(1)
+        found = store.fetch_all_since(cursor, 100)
+        assert found.events == ()
+        cursor = found.cursor
+    late = failed("T7")[:3]
+    store.append(late)  # by the service's clock so many seconds ago
+    ids: list[str] = []
+    for _ in range(35):
+        found = store.fetch_all_since(cursor, 100)
+        ids += [event.id for event in found.events]
+        cursor = found.cursor
+        clock(1)
+    assert sorted(ids) == sorted(event.id for event in late)
+
+
+def test_a_flood_leaves_a_query_that_the_service_takes(store: CosmosStore, clock: Callable[[float], None]) -> None:
+    cursor = store.fetch_all_since(None, 100).cursor
+    flood = [event for number in range(400) for event in failed(f"T{number}")]
+    store.append(flood)
+    ids, cursor = all_of(store, cursor)
+    assert sorted(ids) == sorted(event.id for event in flood)
+    place = Cursor.decode(cursor)
+    assert len(place.known) < len(flood)
+    text, parameters = changes_query(None, place.since, list(place.known))
+    assert len(msgspec.json.encode({"query": text, "parameters": parameters})) < 256_000
+    store.append(failed("late"))  # perhaps in the very second of the last of the flood
+    assert {event.id for event in failed("late")} <= set(all_of(store, cursor)[0])
+
+
+def test_a_second_that_may_get_more_is_asked_for_again_after_any_flood() -> None:
+    now = 1_000_000
+    flood = [{"_etag": str(number), "_ts": now - number // 4_000} for number in range(30_000)]
+    place = Cursor.of_now([], now - 30).asking(now).after(flood, None)
+    following = place.asking(now)
+    assert following.since < now
+    assert len(following.asked) <= 5_000
 
 
 def test_while_redis_tells_it_and_once_a_trace_has_ended_the_account_is_asked_rarely(store: CosmosStore) -> None:
@@ -91,15 +167,40 @@ def test_while_redis_tells_it_and_once_a_trace_has_ended_the_account_is_asked_ra
     assert shown(over, NOW_TOO).status.words == f"polling every {SWEEP:g} s"
 
 
-def test_the_list_asks_once_for_what_is_new_of_all_traces(store: CosmosStore) -> None:
+def test_the_list_asks_once_for_what_is_new_of_all_traces(
+    store: CosmosStore, next_second: Callable[[], object]
+) -> None:
     for number in range(5):
         store.append(running(f"T{number}", 60 + number))
     feed = ListFeed(store, still)
     for _ in range(2):
         list(feed.read(NOW_TOO))
+    next_second()
     store.append(failed("T9", 68))
     listing = list(feed.read(NOW_TOO))[-1]
-    assert listing.queries == 2  # what is new, and the trace that was not known
+    assert listing.queries == 2  # what is new, and whether that is all of the trace that was not known
     assert [row.trace_id for row in listing.rows] == ["T9", "T4", "T3", "T2", "T1", "T0"]
     afresh = list(ListFeed(store, still).read())[-1]
+    assert listing.rows == afresh.rows
+
+
+@pytest.mark.parametrize("query", ["", "status:failed"])
+def test_a_trace_that_began_before_the_list_did_is_read_whole(
+    store: CosmosStore, next_second: Callable[[], object], query: str
+) -> None:
+    """The list has one row at first; the others come in with their next event, however they began."""
+    old, unkept = [*failed("old", 10)[:5], *failed("old", 50)[5:]], failed("unkept", 20)
+    store.append(old[:5])
+    store.append(unkept[:2])
+    next_second()
+    feed = ListFeed(store, still, query=parse_query(query), page=1)
+    list(feed.read(NOW_TOO))
+    next_second()
+    store.append(unkept[2:4])
+    list(feed.read(NOW_TOO))
+    store.append([*old[5:], *unkept[4:], *failed("new", 30)])
+    listing = list(feed.read(NOW_TOO))[-1]
+    afresh = list(ListFeed(store, still, query=parse_query(query)).read())[-1]
+    assert {row.trace_id for row in listing.rows} >= {"old", "unkept", "new"}
+    assert [row.trace_id for row in listing.rows] == [row.trace_id for row in afresh.rows]
     assert listing.rows == afresh.rows

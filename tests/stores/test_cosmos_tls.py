@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
+import json
 import ssl
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,9 +18,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from cosmos_server import CosmosAccount
-from fault_proxy import Exchange, FaultProxy
+from fault_proxy import Exchange, Fault, FaultProxy
 from sagatrace.errors import StoreError
 from sagatrace.event import TraceEvent, new_event
+from sagatrace.stores import Search
 from sagatrace.stores.cosmos.access import Tls
 from sagatrace.stores.cosmos.provisioning import provision
 from sagatrace.stores.cosmos.store import CosmosStore
@@ -150,3 +152,53 @@ def test_a_bundle_that_cannot_be_loaded_is_reported_in_one_line(
     store.close()
     assert "\n" not in str(caught.value)
     assert said in str(caught.value)
+
+
+def test_reads_go_to_the_region_that_is_named_and_writes_to_the_one_that_takes_them(
+    local_account: CosmosAccount, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    seen: dict[str, list[str]] = {"hub": [], "near": []}
+    levels: set[str] = set()
+    with FaultProxy(local_account.host, tls=context) as hub, FaultProxy(local_account.host, tls=context) as near:
+        regions = [
+            {"name": name, "databaseAccountEndpoint": f"https://127.0.0.1:{proxy.port}/"}
+            for name, proxy in (("East US", hub), ("West Europe", near))
+        ]
+
+        def noting(name: str) -> Fault:
+            def note(exchange: Exchange) -> None:
+                answer = exchange.forward()
+                if exchange.path == "/":
+                    account = {
+                        **json.loads(answer.body),
+                        "readableLocations": regions,
+                        "writableLocations": regions[:1],
+                    }
+                    answer = replace(answer, body=json.dumps(account).encode())
+                elif "/docs" in exchange.path:
+                    seen[name].append("query" if exchange.headers.get("x-ms-documentdb-isquery") else "write")
+                    levels.add(exchange.headers.get("x-ms-consistency-level", ""))
+                exchange.send(answer.encoded())
+
+            return note
+
+        for name, proxy in (("hub", hub), ("near", near)):
+            proxy.meets = lambda _: True
+            proxy.fault = noting(name)
+        address = local_account.address()
+        provision(address, max_wait=MAX_WAIT)
+        remote = replace(
+            address, host=f"127.0.0.1:{hub.port}", tls="verify", regions=("West Europe",), consistency="Eventual"
+        )
+        store = CosmosStore(remote, max_wait=MAX_WAIT)
+        store.append([event()])
+        assert len(store.fetch_trace("T").events) == 1
+        assert len(store.search(Search())) == 1
+        assert store.readable_regions() == ["East US", "West Europe"]
+        store.close()
+    local_account.drop(address)
+    assert seen == {"hub": ["write"], "near": ["query", "query"]}
+    assert levels == {"Eventual"}

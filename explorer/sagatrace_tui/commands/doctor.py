@@ -14,12 +14,12 @@ from typing import Final, Literal
 import click
 
 from sagatrace.errors import SagatraceError, StoreError, StoreNotFoundError
-from sagatrace.event import new_event
+from sagatrace.event import TraceEvent, new_event
 from sagatrace.mirror.address import redis_error_text
 from sagatrace.outbox import outbox_directory
 from sagatrace.settings import Settings, masked
 from sagatrace.shipper.lock import strangers
-from sagatrace.stores import EventStore, ReadCost, Search, open_store
+from sagatrace.stores import EventStore, ReadCost, RemovesEvents, Search, open_store
 from sagatrace_tui.commands.outcome import Exit, one_line_errors, store_option
 from sagatrace_tui.labels import inert, plural
 
@@ -94,7 +94,9 @@ def _settings(patient: Patient) -> Iterator[Check]:
         cosmos = CosmosSettings.from_env(patient.environ)
         named = "CONNECTION_STRING" if cosmos.endpoint else "KEY"
         who = f"key *** from SAGATRACE_COSMOS_{named}" if cosmos.key else "azure-identity"
-        yield Check("sign-in", "ok", f"{who}, TLS {cosmos.tls}")
+        where = f", reads from {', '.join(cosmos.regions)}" if cosmos.regions else ""
+        level = f", consistency {cosmos.consistency}" if cosmos.consistency else ""
+        yield Check("sign-in", "ok", f"{who}, TLS {cosmos.tls}{where}{level}")
 
 
 def _store(patient: Patient) -> Iterator[Check]:
@@ -116,15 +118,10 @@ def _store(patient: Patient) -> Iterator[Check]:
 def _container(patient: Patient) -> Iterator[Check]:
     if patient.store is None or not patient.store.label.startswith("cosmos:"):
         return
-    from sagatrace.stores.cosmos.provisioning import container_properties, differences
-    from sagatrace.stores.cosmos.store import CosmosStore
+    from sagatrace_tui.commands.doctor_cosmos import examined_account
 
-    assert isinstance(patient.store, CosmosStore)  # noqa: S101 - that is what has this label
-    found = differences(container_properties(patient.store.address, max_wait=patient.store.max_wait))
-    for difference in found:
-        yield Check("container", "fault", difference)
-    if not found:
-        yield Check("container", "ok", "partition key, time to live and indexing are as they should be")
+    for subject, is_fault, said in examined_account(patient.store):
+        yield Check(subject, "fault" if is_fault else "ok", said)
 
 
 def _probe(patient: Patient) -> Iterator[Check]:
@@ -146,12 +143,26 @@ def _probe(patient: Patient) -> Iterator[Check]:
     except StoreError as error:
         yield Check("writing", "fault", f"{error} (reading may still work: --no-write leaves this out)")
         return
-    found = [e for e in patient.store.fetch_trace(PROBE_TRACE).events if e.id == event.id]
+    try:
+        found = [e for e in patient.store.fetch_trace(PROBE_TRACE).events if e.id == event.id]
+    finally:
+        left = _removed(patient.store, event)
     took = (time.perf_counter() - began) * 1000
     if [e.timestamp for e in found] == [event.timestamp]:
-        yield Check("writing", "ok", f"a probe event was written and read back in {took:.0f} ms")
+        yield Check("writing", "ok", f"a probe event was written and read back in {took:.0f} ms{left}")
     else:
         yield Check("writing", "fault", "the probe event written did not come back: does something else write there?")
+
+
+def _removed(store: EventStore, event: TraceEvent) -> str:
+    """Take the probe out of the store again; return what is to be said where it stays."""
+    if not isinstance(store, RemovesEvents):
+        return f"; it stays, in the trace {PROBE_TRACE}"
+    try:
+        store.remove([event])
+    except StoreError as error:
+        return f"; it stays, in the trace {PROBE_TRACE}, as it could not be removed: {error}"
+    return ""
 
 
 def _outbox(patient: Patient) -> Iterator[Check]:
@@ -176,7 +187,9 @@ def _outbox(patient: Patient) -> Iterator[Check]:
     waiting = f"{state.size:,} bytes wait in {directory}" + (f", since {state.oldest:.0f} s" if state.oldest else "")
     shipper = state.shipper
     if shipper is not None and shipper.fault is not None:
-        yield Check("outbox", "fault", f"{waiting}: the shipper (pid {shipper.pid}) cannot deliver: {shipper.fault}")
+        yield Check(
+            "outbox", "fault", f"{waiting}: pending, the shipper (pid {shipper.pid}) cannot deliver: {shipper.fault}"
+        )
     elif shipper is None and (state.oldest or 0.0) > _DELIVERED_WITHIN:
         yield Check("outbox", "fault", f"{waiting}, and no shipper runs: start a worker, or `sagatrace ship`")
     else:
@@ -188,8 +201,10 @@ def _outbox(patient: Patient) -> Iterator[Check]:
     for path in state.strange:
         yield Check("outbox", "fault", f"{path} is not a regular file and is skipped: remove it")
     if state.dead_letters:
-        lost = f"{plural(state.dead_letters, 'event')} could not be stored: see why in {directory / DEAD_LETTERS}"
-        yield Check("outbox", "fault", f"{lost}, then `sagatrace ship --resend`")
+        lost = f"{plural(state.dead_letters, 'event')} could not be stored"
+        lost += f": refused for good, see why in {directory / DEAD_LETTERS}"
+        newest = f" (the newest: {state.refusal})" if state.refusal else ""
+        yield Check("outbox", "fault", f"{lost}{newest}, then `sagatrace ship --resend`")
     if state.refused:
         lost = f"{plural(state.refused, 'event')} refused while it was full: lost"
         yield Check("outbox", "fault", f"{lost}; `sagatrace ship --acknowledge` clears the count")

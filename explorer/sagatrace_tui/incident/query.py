@@ -96,6 +96,11 @@ class Query:
     new: bool = False
 
     @property
+    def reads_all(self) -> bool:
+        """Whether it looks into the text or data of events, whenever they happened: dear where a store charges."""
+        return self.since is None and bool(self.error or self.data)
+
+    @property
     def reads_traces(self) -> bool:
         """Whether a trace must be read to know that it matches."""
         return bool(self.conditions or self.without or self.word or self.new)

@@ -11,19 +11,21 @@ from sagatrace_tui.live.listed_traces import PAGE
 from sagatrace_tui.live.poller import FRAME, Poller
 from sagatrace_tui.live.query_search import accepts, as_search, with_word_resolved
 from sagatrace_tui.live.refresh import AFRESH, INTERVAL, LOOK, Clock, Meter, wall_clock
-from sagatrace_tui.live.status import SWEEP, LiveStatus, live_status
+from sagatrace_tui.live.status import CALM, QUIET, SWEEP, LiveStatus, live_status
 from sagatrace_tui.live.tail import Step, follow_store, follow_trace
 from sagatrace_tui.live.trace_feed import OpenTrace, TraceFeed
 from sagatrace_tui.live.window import read_rows
 
 __all__ = [
     "AFRESH",
+    "CALM",
     "ENOUGH",
     "FRAME",
     "INTERVAL",
     "LOOK",
     "OLDER",
     "PAGE",
+    "QUIET",
     "SWEEP",
     "WHOLE",
     "WINDOW",

@@ -11,7 +11,7 @@ from typing import Final
 from sagatrace.errors import StoreNotFoundError
 from sagatrace.event import TraceEvent
 from sagatrace.mirror import Mirror
-from sagatrace.stores import EventStore, TellsChanges, TraceHit
+from sagatrace.stores import Changes, EventStore, KnowsBeginnings, TellsChanges, TraceHit
 from sagatrace_tui.incident.query import Query
 from sagatrace_tui.incident.trace_row import TraceRow
 from sagatrace_tui.live.listed_traces import PAGE, ListedTraces
@@ -40,6 +40,7 @@ _BETWEEN: Final = 0.1
 """Seconds between two listings of one reading."""
 _PART: Final = 2_000
 """Events read at once, when reading what is new."""
+_ADVICE: Final = "reads the events of all time: add since:1d"
 _PARTS: Final = 5
 """Parts read at most in one reading; with more news, the store is searched instead."""
 
@@ -72,6 +73,8 @@ class Listing:
     """The number of traces read to find these rows."""
     unfinished: bool
     """Whether the next reading will look further, asked for or not; ask for it immediately."""
+    advice: str = ""
+    """How the query could cost less."""
 
 
 class ListFeed:
@@ -154,6 +157,8 @@ class ListFeed:
     def _update(self, meter: Meter, *, look: bool) -> None:
         """Take the published events and, if it is time, what is new in the store."""
         self._listed.add_events(self._refresh.take(), self._is_listed(), stored=False)
+        if look:
+            self._refresh.note_news()
         try:
             if look or self._refresh.is_due():
                 self._read_store(meter)
@@ -214,18 +219,34 @@ class ListFeed:
         stamp = store.stamp()
         if stamp is not None and stamp == self._stamp:
             return True
-        more = self._cursor is None
+        more, is_whole = self._cursor is None, True
         for _ in range(_PARTS if self._cursor is not None else 0):
             cursor = self._cursor
             changes = meter.of(lambda at=cursor: store.fetch_all_since(at, _PART))  # type: ignore[misc]
-            self._listed.add_events(changes.events, self._is_listed(), stored=True)
+            self._add(changes)
+            is_whole = is_whole and not changes.malformed
             self._cursor, more = changes.cursor, changes.more
+            self._refresh.note_news(changes.events)
             if not more:
                 break
+        self._settle(meter, whole=is_whole and not more)
         if more:  # the cursor of now comes before the search, so that nothing falls between the two
             self._cursor = meter.of(lambda: store.fetch_all_since(None, _PART)).cursor
         self._stamp = stamp
         return not more
+
+    def _add(self, changes: Changes) -> None:
+        if isinstance(self._store, KnowsBeginnings):
+            self._listed.hold(changes.events, self._is_listed())
+        else:
+            self._listed.add_events(changes.events, self._is_listed(), stored=True)
+
+    def _settle(self, meter: Meter, *, whole: bool) -> None:
+        """List traces that were never met; they need no reading where the store says that their events all came."""
+        store, cursor = self._store, self._cursor
+        if isinstance(store, KnowsBeginnings) and cursor is not None:
+            ask = (lambda ids: meter.of(lambda: store.begun_before(ids, cursor))) if whole else None
+            self._listed.settle(ask, self._is_listed())
 
     def _is_listed(self) -> Callable[[TraceEvent], bool]:
         """Return whether an event brings its trace into the list: it matches, and is no older than the list."""
@@ -289,4 +310,5 @@ class ListFeed:
             missing=self._fault is not None and self._missing and not self._listed.rows,
             looked_at=len(self._listed.rows),
             unfinished=self._fault is None and self._falls_short(),
+            advice="" if self._refresh.is_free or not self._query.reads_all else _ADVICE,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -16,6 +16,8 @@ from sagatrace_tui.model import Trace
 __all__ = ["PAGE", "ListedTraces"]
 
 PAGE: Final = 50
+_MOST_UNKEPT: Final = 100_000
+"""Traces that are remembered as not kept; past so many every trace that is met is read."""
 _LARGE: Final = 20_000
 """A running trace with this many events is not kept: it is read again when it has news."""
 
@@ -45,6 +47,8 @@ class ListedTraces:
         self._running: dict[str, _Running] = {}
         self._read_at: dict[str, int] = {}
         self._count = 0
+        self._fresh: dict[str, list[TraceEvent]] = {}  # first met in this reading of the news
+        self._unkept: set[str] = set()  # traces of which events came and were not kept
         self.rows: dict[str, TraceRow] = {}
         self.stale: set[str] = set()
 
@@ -63,10 +67,7 @@ class ListedTraces:
             matches: whether an event brings its trace into the list.
             stored: whether they were read from the store, and not published.
         """
-        by_trace: dict[str, list[TraceEvent]] = {}
-        for event in events:
-            by_trace.setdefault(event.trace_id, []).append(event)
-        for trace_id, found in by_trace.items():
+        for trace_id, found in _by_trace(events).items():
             latest = max((event.micros for event in found if matches(event)), default=None)
             running = self._running.get(trace_id)
             if running is not None:
@@ -80,6 +81,46 @@ class ListedTraces:
                 self.stale.add(trace_id)
                 if latest is not None:
                     self.add_hit(TraceHit(trace_id, latest))
+            else:
+                self._unkept.add(trace_id)
+
+    def hold(self, events: Iterable[TraceEvent], matches: Callable[[TraceEvent], bool]) -> None:
+        """Take events from the store, and keep those of traces that were never met apart, until `settle`."""
+        known: list[TraceEvent] = []
+        for trace_id, found in _by_trace(events).items():
+            if trace_id in self._fresh:
+                self._fresh[trace_id] += found
+            elif trace_id not in self.rows and self._is_unmet(trace_id) and any(map(matches, found)):
+                self._fresh[trace_id] = found
+            else:
+                known += found
+        self.add_events(known, matches, stored=True)
+
+    def _is_unmet(self, trace_id: str) -> bool:
+        return trace_id not in self._unkept and len(self._unkept) < _MOST_UNKEPT
+
+    def settle(
+        self, begun_before: Callable[[list[str]], Container[str]] | None, matches: Callable[[TraceEvent], bool]
+    ) -> None:
+        """List the traces that are held: at once where their events are all there are, else they are to be read.
+
+        Args:
+            begun_before: which of the traces have earlier events; None where that is true of all.
+            matches: whether an event brings its trace into the list.
+        """
+        held, self._fresh = self._fresh, {}
+        older: Container[str] = held
+        try:
+            if held and begun_before is not None:
+                older = begun_before(list(held))
+        finally:  # without an answer they are read
+            for trace_id, events in held.items():
+                self.add_hit(TraceHit(trace_id, max(event.micros for event in list(filter(matches, events)) or events)))
+                if trace_id not in older:
+                    known = Partition(self._store, trace_id)
+                    known.learn(events)
+                    self.stale.discard(trace_id)
+                    self._build(known)
 
     def fetch(self, trace_ids: Sequence[str], meter: Meter, *, whole: bool) -> Iterator[str]:
         """Read traces and yield their ids, of those whose events are kept only the news unless `whole`.
@@ -135,6 +176,7 @@ class ListedTraces:
             for kept in (self.rows, self._running, self._read_at):
                 kept.pop(row.trace_id, None)
             self.stale.discard(row.trace_id)
+            self._unkept.add(row.trace_id)
         return TraceHit(ordered[most - 1].trace_id, ordered[most - 1].latest)
 
     def ordered(self) -> list[TraceRow]:
@@ -154,3 +196,10 @@ class ListedTraces:
         """Give the row another time of its latest event."""
         row = self.rows.get(hit.trace_id)
         self.rows[hit.trace_id] = TraceRow(hit.trace_id, hit.latest) if row is None else replace(row, latest=hit.latest)
+
+
+def _by_trace(events: Iterable[TraceEvent]) -> dict[str, list[TraceEvent]]:
+    by_trace: dict[str, list[TraceEvent]] = {}
+    for event in events:
+        by_trace.setdefault(event.trace_id, []).append(event)
+    return by_trace

@@ -88,6 +88,12 @@ class Refresh:
         """Whether the store says at no cost that it has nothing new; to be set by who reads it."""
         self.every = INTERVAL
         self._look_at = self._retry_at = 0.0
+        self._news_at = time.monotonic()
+
+    def note_news(self, is_news: object = True) -> None:
+        """Note that something was new, so that the next readings follow each other closely."""
+        if is_news:
+            self._news_at = time.monotonic()
 
     def listen(self, mirror: Mirror, trace_id: str | None, wake: Callable[[], object]) -> None:
         """Subscribe to one trace, or to all with None; `wake` is called in another thread when events wait."""
@@ -122,6 +128,7 @@ class Refresh:
     def ask(self) -> None:
         """Have the next reading read the store, though the last one failed."""
         self.is_behind, self._retry_at = True, 0.0
+        self.note_news()
 
     def put_off(self) -> None:
         """Ask the store no more for a while: a query failed outside of `reading`."""
@@ -137,8 +144,10 @@ class Refresh:
         finally:
             took = time.monotonic() - began
             least = max(INTERVAL, 10 * took)  # at most a tenth of the time is spent on reading
-            self.every = seconds_between_looks(self.heard, free=self.is_free, over=is_over, least=least)
-            self._look_at = began + took + self.every
+            ended = began + took
+            quiet = ended - self._news_at
+            self.every = seconds_between_looks(self.heard, free=self.is_free, over=is_over, least=least, quiet=quiet)
+            self._look_at = ended + self.every
             self._retry_at = self._look_at if failed else 0.0
 
     @property

@@ -7,13 +7,17 @@ from typing import Final, Literal
 
 from sagatrace.mirror import Heard
 
-__all__ = ["SWEEP", "LiveStatus", "live_status", "seconds_between_looks"]
+__all__ = ["CALM", "QUIET", "SWEEP", "LiveStatus", "live_status", "seconds_between_looks"]
 
 SWEEP: Final = 15.0
 """Seconds between two readings of a store that charges for them, while Redis is live or the trace has ended.
 
 Only a shipper publishes. An event that was written without one is seen by then.
 """
+CALM: Final = 5.0
+"""Seconds between two readings of such a store once nothing was new for half a minute."""
+QUIET: Final = 30.0
+"""Seconds without news after which a store that charges for readings is read less often."""
 _PLAIN: Final = frozenset({"ConnectionError", "TimeoutError"})
 """Errors of a Redis that is down. Any other error needs a person to fix it, so the status names it."""
 
@@ -60,7 +64,7 @@ def live_status(heard: Heard | None, *, behind: bool, every: float) -> LiveStatu
     return LiveStatus("live", every) if heard.live else LiveStatus("polling", every, "no publisher heard")
 
 
-def seconds_between_looks(heard: Heard | None, *, free: bool, over: bool, least: float) -> float:
+def seconds_between_looks(heard: Heard | None, *, free: bool, over: bool, least: float, quiet: float = 0.0) -> float:
     """Return the seconds from one reading of the store to the next.
 
     Args:
@@ -68,6 +72,10 @@ def seconds_between_looks(heard: Heard | None, *, free: bool, over: bool, least:
         free: whether the store says at no cost that it has nothing new.
         over: whether the trace has ended.
         least: the fewest seconds.
+        quiet: seconds without news.
     """
-    is_live = heard is not None and heard.live
-    return SWEEP if not free and (is_live or over) else least
+    if free:
+        return least
+    if over or (heard is not None and heard.live):
+        return SWEEP
+    return max(least, CALM) if quiet >= QUIET else least

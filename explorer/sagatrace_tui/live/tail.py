@@ -110,6 +110,7 @@ def follow_trace(store: EventStore, trace_id: str, mirror: Mirror | None, clock:
                 try:
                     with refresh.reading():
                         changes.append(followed.look(whole=ends))
+                        refresh.note_news(changes[-1].is_change)
                         refresh.is_free = known.tells_for_free
                     over = ends and not changes[-1].is_change
                 except StoreError as error:
@@ -152,6 +153,7 @@ def follow_store(store: EventStore, mirror: Mirror | None, clock: Clock = wall_c
                             changes = meter.of(lambda at=place: store.fetch_all_since(at, _PART))  # type: ignore[misc]
                             place, more = changes.cursor, changes.more
                             found += once.of(changes.events)
+                            refresh.note_news(changes.events)
                     refresh.is_behind |= more
                 except StoreError as error:
                     fault, stamp, more = str(error), None, False

@@ -111,6 +111,7 @@ class TraceFeed:
     def _note(self, news: News) -> None:
         if news.is_change:
             self._is_outdated, self._is_checked = True, False
+            self._refresh.note_news()
         self._refresh.is_behind |= news.doubtful
 
     def _read_store(self, meter: Meter, *, afresh: bool) -> None:

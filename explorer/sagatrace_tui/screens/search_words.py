@@ -43,7 +43,7 @@ def facts_of(listing: Listing, view: View, rows: int) -> tuple[str, ...]:
     if view != "traces":
         found = plural(rows, "step") + " standing" if view == "standing" else plural(rows, "kind") + " of failure"
         facts[:0] = [found, _window(listing)]
-    return tuple(facts)
+    return (*facts, *filter(None, [listing.advice]))
 
 
 def notice_of(listing: Listing, asked: str, view: View, *, has_rows: bool) -> tuple[str, str, bool] | None:

@@ -57,7 +57,8 @@ class IncidentPanes(Vertical):
     @property
     def shown(self) -> Rows:
         """The list of this view."""
-        return self.query_one({"traces": TraceList, "failures": GroupList, "standing": StandingList}[self.view])
+        panes: dict[View, type[Rows]] = {"traces": TraceList, "failures": GroupList, "standing": StandingList}
+        return self.query_one(panes[self.view])
 
     def show_view(self, view: View) -> None:
         """Show another view, and focus it."""

@@ -5,8 +5,9 @@
 
 RQ has no hook for a job that is cancelled or expires in its queue, nor for one whose worker died and that some other
 program cleaned up (`rq info` does, and so do dashboards). Here every trace of the store is read once it has been quiet
-for a while; where an attempt began and did not end, or a job waits that no worker took, Redis is asked. It is only
-read, and by keys: RQ's registries clean up what they are asked about.
+for a while; where an attempt began and did not end, or a job waits that no worker took, Redis is asked. What
+RQ keeps is only read, and by keys: its registries clean up what they are asked about. One key of ours holds whose turn
+it is to look.
 
 What is concluded is presumed, and says so: it never replaces what was seen, and is replaced by it. It holds nothing
 that the job wrote, since the redaction of its events is out of reach here.
@@ -40,6 +41,7 @@ from sagatrace.mirror.address import redis_error_text
 from sagatrace.outbox import Outbox, outbox_directory
 from sagatrace.rq.job_lookup import Aftermath, read_aftermath
 from sagatrace.rq.redis_address import is_perhaps, place_of_redis
+from sagatrace.rq.turn import Turn
 from sagatrace.settings import Settings
 from sagatrace.stores import EventStore, Search, open_store
 
@@ -100,14 +102,22 @@ class Reconciler:
         self.recorded = 0
 
     def follow(self, stop: threading.Event, *, every: float = 60.0) -> None:
-        """Look every so many seconds until `stop` is set. A fault is logged once, and the look is tried again."""
+        """Look every so many seconds until `stop` is set. A fault is logged once, and the look is tried again.
+
+        Of all that look at one store for one Redis only one does: each look is a search that the store may charge for.
+        """
+        turn = Turn(self._redis, self._store.label, every)
         while not stop.wait(every):
             try:
-                self.look()
+                if turn.is_ours():
+                    self.look()
             except (SagatraceError, RedisError, OSError) as error:
                 self._log_once(
                     f"lost jobs cannot be looked for now, asking again until it works: {redis_error_text(error)}"[:1000]
                 )
+            except Exception as error:  # noqa: BLE001 - a document that no look expects must not end all looks
+                self._log_once(f"a look for lost jobs failed, looking again until it works: {error!r}"[:1000])
+        turn.give_up()
 
     def look(self) -> int:
         """Look once, and return the number of ends recorded. Raises SagatraceError, RedisError."""

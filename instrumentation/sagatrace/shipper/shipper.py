@@ -51,7 +51,7 @@ class Shipper:
     """Delivers the events in `directory` to the store. Only one at a time can work on a directory.
 
     `parallel` traces are sent at once: by default one to a local file, which takes one writer at a time anyway, and
-    eight across a network, which keeps a writer waiting. `max_pause` and `grace` are in seconds: the longest wait
+    sixteen across a network, which keeps a writer waiting. `max_pause` and `grace` are in seconds: the longest wait
     before a store that failed is asked again, and how long it may still deliver once told to stop. What the store has
     is offered to the `publisher`, which `close` closes.
     """
@@ -67,7 +67,7 @@ class Shipper:
         publisher: Publisher | None = None,
     ) -> None:
         if parallel is None:
-            parallel = 1 if store.label.startswith("sqlite:") else 8
+            parallel = 1 if store.label.startswith("sqlite:") else 16
         self._directory = directory
         self._max_pause = max_pause
         self._grace = grace

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,7 @@ class OutboxState:
     """Events that wait in `segments` files: their bytes, and the age in seconds of the oldest; losses beside them.
 
     `strange` are directories, pipes and links that bear the name of a file of the outbox, and are skipped.
+    `refusal` is the reason of the newest dead letter.
     """
 
     directory: Path
@@ -48,18 +50,26 @@ class OutboxState:
     refused: int
     strange: list[Path]
     shipper: ShipperState | None
+    refusal: str | None = None
+
+
+class _Letter(msgspec.Struct):
+    reason: str = ""
 
 
 def describe_outbox(directory: Path, *, now: float | None = None) -> OutboxState:
     """Look at an outbox and change nothing in it; one that is not there yet is empty. Raises OSError."""
     waiting = [path for path in [*sealed_segments(directory), directory / ACTIVE] if is_regular(path) and _size(path)]
+    letters = deque(enumerate(_lines(directory / DEAD_LETTERS), start=1), maxlen=1)
+    count, newest = letters[0] if letters else (0, b"")
     begun = next(filter(None, map(_begun, waiting)), None)
     return OutboxState(
         directory=directory,
         segments=len(waiting),
         size=sum(map(_size, waiting)),
         oldest=None if begun is None else (time.time() if now is None else now) - begun,
-        dead_letters=sum(1 for _ in _lines(directory / DEAD_LETTERS)),
+        dead_letters=count,
+        refusal=_reason(newest),
         strange=strange_files(directory),
         refused=_size(directory / REFUSED),
         shipper=_shipper(directory / SHIPPER_LOCK),
@@ -73,6 +83,13 @@ def _shipper(lock: Path) -> ShipperState | None:
         return msgspec.json.decode(lock.read_bytes(), type=ShipperState)
     except msgspec.MsgspecError:  # it is just writing
         return ShipperState(pid=0, delivered=0, set_aside=0, fault=None)
+
+
+def _reason(letter: bytes) -> str | None:
+    try:
+        return msgspec.json.decode(letter, type=_Letter).reason or None
+    except msgspec.MsgspecError:  # it is just written
+        return None
 
 
 def _begun(segment: Path) -> float | None:

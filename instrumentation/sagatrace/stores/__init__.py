@@ -15,7 +15,7 @@ from typing import Protocol, runtime_checkable
 from sagatrace.errors import EventError, StoreError, StoreUnavailableError
 from sagatrace.event import TraceEvent
 from sagatrace.settings import masked
-from sagatrace.stores.changes import Arrived, Changes, ReadsMany, TellsChanges
+from sagatrace.stores.changes import Arrived, Changes, KnowsBeginnings, ReadsMany, TellsChanges
 from sagatrace.stores.codec import decode_event, decode_events
 from sagatrace.stores.search import DataIs, Search, TraceHit, data_condition
 
@@ -26,10 +26,12 @@ __all__ = [
     "DataIs",
     "EventStore",
     "FetchedTrace",
+    "KnowsBeginnings",
     "Malformed",
     "ReadCost",
     "ReadsMany",
     "RefusedEvent",
+    "RemovesEvents",
     "Search",
     "TellsChanges",
     "TraceHit",
@@ -152,13 +154,24 @@ class EventStore(Protocol):
         ...
 
 
+@runtime_checkable
+class RemovesEvents(Protocol):
+    """A store from which an event that served a check can be taken again."""
+
+    def remove(self, events: Iterable[TraceEvent]) -> None:
+        """Remove the events that are there. Raises StoreError."""
+        ...
+
+
 def open_store(url: str, *, read_only: bool = False, max_wait: float = 5.0, durable: bool = False) -> EventStore:
     """The store at the URL. Opens no connection yet, so that a process may fork between this and first use.
 
     `read_only` never creates nor writes anything. `durable` lets events survive a loss of power, in a local file, too.
     Raises StoreError for an unknown store URL.
     """
-    scheme, _, rest = url.partition(":")
+    scheme, colon, rest = url.strip().partition(":")
+    scheme = scheme.lower() if colon else scheme
+    url = f"{scheme}{colon}{rest}"
     if scheme == "sqlite":
         from sagatrace.stores.sqlite import SqliteStore, path_from_url
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from sagatrace.event import TraceEvent
     from sagatrace.stores import FetchedTrace, Malformed, ReadCost
 
-__all__ = ["Arrived", "Changes", "ReadsMany", "TellsChanges"]
+__all__ = ["Arrived", "Changes", "KnowsBeginnings", "ReadsMany", "TellsChanges"]
 
 Arrived: TypeAlias = Callable[[int], object]
 """Told how many documents of a trace have come so far, by a store that reads it in parts; what it raises ends that."""
@@ -66,5 +66,17 @@ class ReadsMany(Protocol):
         """Yield these traces, each once and whole, in the order given; of one that is not stored no events.
 
         The cost of a query is that of the first trace it brings. The others have none.
+        """
+        ...
+
+
+@runtime_checkable
+class KnowsBeginnings(Protocol):
+    """A store that charges for reading, and can say whether what was new of a trace is all of it."""
+
+    def begun_before(self, trace_ids: Sequence[str], cursor: str) -> frozenset[str]:
+        """Return those of the traces that have events from before the first reading that led to the cursor.
+
+        All events of the others came with `fetch_all_since`. Raises StoreError.
         """
         ...

@@ -43,6 +43,14 @@ class MemoryStore:
                     self._positions[event.trace_id, event.id] = self._last
         return new
 
+    def remove(self, events: Iterable[TraceEvent]) -> None:
+        """Remove the events that are there."""
+        with self._lock:
+            for event in events:
+                for kept in (self._documents, self._times):
+                    kept.get(event.trace_id, {}).pop(event.id, None)
+                self._positions.pop((event.trace_id, event.id), None)
+
     def fetch_trace(self, trace_id: str, arrived: Arrived | None = None) -> FetchedTrace:  # noqa: ARG002 - comes at once
         """Everything of one trace."""
         began = time.perf_counter()

@@ -11,18 +11,26 @@ from typing import Literal, cast, get_args
 
 from sagatrace.errors import SettingsError
 
-__all__ = ["CosmosSettings", "Tls"]
+__all__ = ["Consistency", "CosmosSettings", "Tls"]
 
 Tls = Literal["verify", "self-signed", "off"]
+Consistency = Literal["Strong", "BoundedStaleness", "Session", "ConsistentPrefix", "Eventual"]
 
 
 @dataclass(frozen=True, slots=True)
 class CosmosSettings:
-    """How to be let into a Cosmos DB account. `endpoint` is what a connection string names; the key is never shown."""
+    """How to be let into a Cosmos DB account, and where it is read.
+
+    `endpoint` is the one that a connection string names; the key is never shown. `regions` are the names of those to
+    read from, the first that answers; without any the account's own order holds. `consistency` is None for the
+    account's own.
+    """
 
     key: str | None = field(default=None, repr=False)
     endpoint: str | None = None
     tls: Tls = "verify"
+    regions: tuple[str, ...] = ()
+    consistency: Consistency | None = None
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> CosmosSettings:
@@ -42,15 +50,24 @@ class CosmosSettings:
             endpoint, key = _read_connection_string(connection)
         if key is not None:
             _check_key(key, "SAGATRACE_COSMOS_CONNECTION_STRING" if connection else "SAGATRACE_COSMOS_KEY")
-        return cls(key=key, endpoint=endpoint, tls=cast("Tls", tls))
+        regions = tuple(name for name in map(str.strip, env.get("SAGATRACE_COSMOS_REGIONS", "").split(",")) if name)
+        return cls(key, endpoint, cast("Tls", tls), regions, _read_consistency(env))
+
+
+def _read_consistency(env: Mapping[str, str]) -> Consistency | None:
+    text = env.get("SAGATRACE_COSMOS_CONSISTENCY", "").strip()
+    known = {level.lower(): level for level in get_args(Consistency)}
+    if text and text.lower() not in known:
+        raise SettingsError(f"SAGATRACE_COSMOS_CONSISTENCY={text!r} is none of {', '.join(known.values())}")
+    return cast("Consistency | None", known.get(text.lower()))
 
 
 def _read_connection_string(text: str) -> tuple[str, str]:
     parts: dict[str, str] = {}
     for part in text.split(";"):
-        name, _, value = part.strip().partition("=")
-        parts[name] = value
-    endpoint, key = parts.get("AccountEndpoint", ""), parts.get("AccountKey", "")
+        name, _, value = part.partition("=")
+        parts[name.strip().lower()] = value.strip()
+    endpoint, key = parts.get("accountendpoint", ""), parts.get("accountkey", "")
     if not endpoint or not key:
         missing = "AccountKey" if endpoint else "AccountEndpoint"
         raise SettingsError(

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
 from sagatrace.errors import SettingsError, StoreError
-from sagatrace.stores.cosmos.access import CosmosSettings, Tls
+from sagatrace.stores.cosmos.access import Consistency, CosmosSettings, Tls
 
-__all__ = ["CosmosAddress", "parse_address"]
+__all__ = ["CosmosAddress", "parse_address", "require_nearby"]
 
 _FORM: Final = "cosmos://HOST[:PORT]/DATABASE/CONTAINER, e.g. cosmos://myaccount.documents.azure.com/sagatrace/events"
 _FORBIDDEN: Final = re.compile(r"[/\\?#]|[\x00-\x1f]|\s$")
@@ -26,6 +27,8 @@ class CosmosAddress:
     container: str
     key: str | None = field(default=None, repr=False)
     tls: Tls = "verify"
+    regions: tuple[str, ...] = ()
+    consistency: Consistency | None = None
 
     @property
     def endpoint(self) -> str:
@@ -41,7 +44,7 @@ class CosmosAddress:
 def parse_address(url: str, settings: CosmosSettings) -> CosmosAddress:
     """Read a `cosmos:` URL. Raises StoreError or SettingsError, which never repeat what may hold a key."""
     try:
-        parts, port = urlsplit(url), urlsplit(url).port
+        parts, port = urlsplit(url.strip()), urlsplit(url.strip()).port
     except ValueError:
         parts, port = None, None
     if parts is None or parts.scheme != "cosmos":
@@ -55,24 +58,51 @@ def parse_address(url: str, settings: CosmosSettings) -> CosmosAddress:
     host = (parts.hostname or "") if ":" not in (parts.hostname or "") else f"[{parts.hostname}]"
     if len(names) != 2 or not all(0 < len(name) <= 255 and not _FORBIDDEN.search(name) for name in names):
         raise StoreError(f"store URL cosmos://{_shown(host)}/… names no database and container: write {_FORM}")
-    host = f"{host}:{port}" if port else host
+    if port == 0:
+        raise StoreError(f"store URL cosmos://{_shown(host)}:0/… names port 0, where nothing can listen: write {_FORM}")
+    host = f"{host}:{port}" if port is not None else host
     if settings.endpoint is not None:
-        host = _host_of_account(settings.endpoint, host)
+        host = _host_of_account(settings, settings.endpoint, host)
     if not _HOST.fullmatch(re.sub(r":\d+$", "", host)):
         raise StoreError(f"store URL names no host: write {_FORM}")
     if settings.key is None and settings.tls != "verify":
         raise SettingsError(
             f"SAGATRACE_COSMOS_TLS={settings.tls} needs SAGATRACE_COSMOS_KEY: a token goes over verified TLS only"
         )
-    return CosmosAddress(host, names[0], names[1], settings.key, settings.tls)
+    if settings.tls != "verify":
+        require_nearby(re.sub(r":\d+$", "", host), settings.tls)
+    key, tls = settings.key, settings.tls
+    return CosmosAddress(host, names[0], names[1], key, tls, settings.regions, settings.consistency)
+
+
+def require_nearby(host: str, tls: Tls) -> None:
+    """Raise SettingsError for an address, or a host of Azure, to which nothing may be sent without verified TLS.
+
+    Only loopback and private addresses are near enough. Other names are judged by their address when a connection
+    opens.
+    """
+    try:
+        is_near = ipaddress.ip_address(host.strip("[]").partition("%")[0]).is_private
+    except ValueError:
+        is_near = not re.search(r"(?i)\.azure\.(com|cn|us|net)\.?$", host)
+    if not is_near:
+        raise SettingsError(
+            f"SAGATRACE_COSMOS_TLS={tls} is for an emulator at a loopback or private address, and {host} is not one: "
+            f"key and events could be read on the way; unset it"
+        )
 
 
 def _shown(host: str) -> str:
     return host if _HOST.fullmatch(host) else ""
 
 
-def _host_of_account(endpoint: str, host: str) -> str:
+def _host_of_account(settings: CosmosSettings, endpoint: str, host: str) -> str:
     """The host a connection string names; the URL may leave it out, but not name another one."""
+    if endpoint.lower().startswith("http:") and settings.tls != "off":
+        raise SettingsError(
+            "AccountEndpoint in SAGATRACE_COSMOS_CONNECTION_STRING begins with http://, without TLS: "
+            "write https://, or for an emulator without TLS set SAGATRACE_COSMOS_TLS=off"
+        )
     try:
         parts = urlsplit(endpoint)
         named = parts.netloc.rpartition("@")[2].removesuffix(":443")

@@ -19,14 +19,27 @@ from azure.cosmos.exceptions import CosmosBatchOperationError, CosmosClientTimeo
 
 from sagatrace.errors import StoreAccessError, StoreError, StoreNotFoundError, StoreUnavailableError
 from sagatrace.stores.cosmos.address import CosmosAddress
-from sagatrace.stores.cosmos.transport import DeadlineError, UnreachableError
+from sagatrace.stores.cosmos.transport import DeadlineError, ForeignAnswerError, UnreachableError, retry_after_of
 
-__all__ = ["EventRefusedError", "ServiceFailedError", "answer_was_lost", "failure_of", "is_passing", "translated"]
+__all__ = [
+    "ACTIVITY",
+    "EventRefusedError",
+    "ServiceFailedError",
+    "answer_was_lost",
+    "failure_of",
+    "is_passing",
+    "translated",
+]
 
+ACTIVITY: Final = "activityId"
+"""The key under which the results of a batch carry the id of their request."""
 _LATER: Final = frozenset({408, 410, 424, 429, 449, 502, 503, 504})
 _PARTITION_FULL: Final = 1014
-_NOT_HERE: Final = frozenset({3, 1008})  # a region that takes no writes, or has left the account
+_NO_WRITES_HERE: Final = 3
+_NO_SUCH_ACCOUNT: Final = 1008
 _SESSION_BEHIND: Final = 1002
+_KEYS_DISABLED: Final = 5202
+_CONTRIBUTOR: Final = "'Cosmos DB Built-in Data Contributor'"
 
 
 class EventRefusedError(StoreError):
@@ -41,6 +54,10 @@ class _UnreachableError(StoreUnavailableError):
     """No connection came about, so that trying again at once would be of no use."""
 
 
+class _UnreadableError(StoreUnavailableError):
+    """The SDK tripped over the answer."""
+
+
 class ServiceFailedError(StoreUnavailableError):
     """The service failed on this request (500): perhaps on what is in it, so that others may still pass."""
 
@@ -48,7 +65,7 @@ class ServiceFailedError(StoreUnavailableError):
 def is_passing(failure: StoreError) -> bool:
     """Whether the same request may succeed a moment later."""
     return isinstance(failure, StoreUnavailableError) and not isinstance(
-        failure, (_UnreachableError, ServiceFailedError)
+        failure, (_UnreachableError, _UnreadableError, ServiceFailedError)
     )
 
 
@@ -56,7 +73,7 @@ def answer_was_lost(error: BaseException) -> bool:
     """Whether the request may have been carried out although no answer came."""
     if isinstance(error, DeadlineError):
         return error.status != 410
-    if isinstance(error, (ServiceResponseError, DecodeError, CosmosClientTimeoutError)):
+    if isinstance(error, (ServiceResponseError, DecodeError, CosmosClientTimeoutError, ForeignAnswerError)):
         return True
     return isinstance(error, HttpResponseError) and error.status_code in (None, 408, 502, 503, 504)
 
@@ -65,7 +82,14 @@ def translated(error: BaseException, address: CosmosAddress, *, max_wait: float,
     """The error as one of ours, without a link to the original: that one holds the request's authorization."""
     label = address.label
     if isinstance(error, DeadlineError) and error.status is not None:
-        return StoreUnavailableError(f"{label} cannot answer now (status {error.status}): try again")
+        answer = HttpResponseError(message="")
+        answer.status_code, answer.headers = error.status, error.headers  # type: ignore[attr-defined]
+        return _answered(answer, error.status, address, writes=writes)
+    if isinstance(error, ForeignAnswerError):
+        return StoreUnavailableError(
+            f"{label}: something that is not Cosmos DB answered (status {error.status}): "
+            f"check the URL, and HTTPS_PROXY and NO_PROXY for a proxy on the way"
+        )
     if isinstance(error, (DeadlineError, CosmosClientTimeoutError)):
         return StoreUnavailableError(
             f"{label} did not answer within {max_wait:g} s: try again, or raise SAGATRACE_MAX_WAIT"
@@ -81,71 +105,106 @@ def translated(error: BaseException, address: CosmosAddress, *, max_wait: float,
         return _unreachable(error, address)
     if isinstance(error, (ServiceResponseError, DecodeError, AzureError)):
         return StoreUnavailableError(f"{label} broke off its answer ({type(error).__name__}): try again")
-    return StoreError(f"{label}: {type(error).__name__}: {_said(error, address)}")
+    return _UnreadableError(
+        f"{label}: the SDK cannot read the answer ({type(error).__name__}: {_said(error, address)}): try again"
+    )
 
 
 def _answered(error: HttpResponseError, status: int, address: CosmosAddress, *, writes: bool) -> StoreError:
-    label, sub_status = address.label, getattr(error, "sub_status", None)
+    label, sub_status, mark = address.label, _sub_status(error), _mark(error, status)
     if status == 403 and sub_status == _PARTITION_FULL:
-        return EventRefusedError(label, "its trace has reached the 20 GB that one trace may have")
+        return EventRefusedError(label, f"its trace has reached the 20 GB that one trace may have ({mark})")
     if (
-        (status in _LATER)
+        status in _LATER
         or (status, sub_status) == (404, _SESSION_BEHIND)
-        or (status == 403 and sub_status in _NOT_HERE)
+        or (status == 403 and sub_status == _NO_WRITES_HERE)
     ):
         what = {429: "is over its throughput", 449: "met another write of the same item"}.get(
             status, "cannot answer now"
         )
-        return StoreUnavailableError(f"{label} {what} (status {status}): try again", retry_after=_retry_after(error))
+        return StoreUnavailableError(f"{label} {what} ({mark}): try again", retry_after=_retry_after(error))
     if status == 500:
-        return ServiceFailedError(f"{label} failed on the request (status 500): {_said(error, address)}")
+        return ServiceFailedError(f"{label} failed on the request ({mark}): {_said(error, address)}")
     if status == 401:
-        return _refused_sign_in(address)
+        return _refused_sign_in(error, address)
     if status == 403:
         return _forbidden(error, address, writes=writes)
     if status == 404:
         return StoreNotFoundError(
-            f"{label}: there is no database {address.database!r} with a container {address.container!r}: "
+            f"{label}: there is no database {address.database!r} with a container {address.container!r} ({mark}): "
             f"check the URL, or create them with `sagatrace init`"
         )
     if status in (400, 413):
         reason = "it is too large" if status == 413 else f"the service cannot take it: {_said(error, address)}"
-        return EventRefusedError(label, reason)
-    return StoreError(f"{label} answered {status}: {_said(error, address)}")
+        return EventRefusedError(label, f"{reason} ({mark})")
+    return StoreError(f"{label} answered {status}: {_said(error, address)} ({mark})")
 
 
-def _refused_sign_in(address: CosmosAddress) -> StoreError:
+def _refused_sign_in(error: HttpResponseError, address: CosmosAddress) -> StoreError:
+    mark = _mark(error, 401)
+    if _sub_status(error) == _KEYS_DISABLED or "Local Authorization is disabled" in str(error):
+        return StoreAccessError(
+            f"{address.label} takes no keys, they are disabled ({mark}): unset the key or connection string, "
+            f"sign in with `az login` or a managed identity, and assign it the data-plane role {_CONTRIBUTOR}"
+        )
     if address.key is None:
         return StoreAccessError(
-            f"{address.label} refuses the sign-in token, as one that has expired or is for another tenant: "
+            f"{address.label} refuses the sign-in token ({mark}), as one that has expired or is for another tenant: "
             f"run `az login` again, or check the machine's identity"
         )
     now = datetime.now(UTC).strftime("%H:%M:%S")
     return StoreAccessError(
-        f"{address.label} refuses the account key: copy it again from the account's Keys page; "
+        f"{address.label} refuses the account key ({mark}): copy it again from the account's Keys page; "
         f"if it is right, check this machine's clock (it says {now} UTC)"
     )
 
 
 def _forbidden(error: HttpResponseError, address: CosmosAddress, *, writes: bool) -> StoreError:
-    text = str(error.message)
+    label, text, mark = address.label, str(error.message), _mark(error, 403)
+    if _sub_status(error) == _NO_SUCH_ACCOUNT:
+        return StoreAccessError(
+            f"{label}: the account no longer exists, or not in this region ({mark}): check the URL and the account"
+        )
     if re.search(r"(?i)firewall|public internet|virtual network", text):
         return StoreAccessError(
-            f"{address.label} lets no requests in from this network: add it under Networking of the account"
+            f"{label} lets no requests in from this network ({mark}): add it under Networking of the account"
         )
     if address.key is None:
+        who = re.search(r"principal \[([^\]]*)\]", text)
+        action = re.search(r"action \[([^\]]*)\]", text)
+        named = f"principal {who[1]}" if who else "the identity"
+        wanted = f" for {action[1]}" if action else ""
         return StoreAccessError(
-            f"{address.label}: the identity has no permission for this: assign it the data-plane role "
-            f"'Cosmos DB Built-in Data Contributor' (Reader suffices for the explorer)"
+            f"{label}: {named} has no permission{wanted} ({mark}): assign it the data-plane role "
+            f"{_CONTRIBUTOR} (Reader suffices for the explorer)"
         )
     if not writes:
         return StoreAccessError(
-            f"{address.label} does not let this key read: {_said(error, address)}: "
+            f"{label} does not let this key read: {_said(error, address)} ({mark}): "
             f"check the account's settings and the container's"
         )
     return StoreAccessError(
-        f"{address.label}: the key gives no permission for this: it is a read-only key, use a read-write one"
+        f"{label}: the key gives no permission for this ({mark}): it is a read-only key, use a read-write one"
     )
+
+
+def _sub_status(error: HttpResponseError) -> int | None:
+    found = getattr(error, "sub_status", None)
+    if found is None:
+        text = str(_headers(error).get("x-ms-substatus", ""))
+        found = int(text) if text.isdigit() else None
+    return found
+
+
+def _mark(error: HttpResponseError, status: int) -> str:
+    """Return what Azure's support asks for: status, sub-status and the id of the request."""
+    activity = re.sub(r"[^0-9A-Za-z-]", "", str(_headers(error).get("x-ms-activity-id", "")))[:64]
+    sub_status = _sub_status(error)
+    return f"status {status}{f'/{sub_status}' if sub_status else ''}{f', activity {activity}' if activity else ''}"
+
+
+def _headers(error: HttpResponseError) -> Mapping[str, Any]:
+    return getattr(error, "headers", None) or {}
 
 
 def _unreachable(error: AzureError, address: CosmosAddress) -> StoreError:
@@ -175,6 +234,8 @@ def failure_of(operation: dict[str, Any], address: CosmosAddress) -> StoreError:
     status = int(operation["statusCode"])
     error = HttpResponseError(message=str(operation.get("message") or "refused in a batch"))
     error.status_code = status
+    error.sub_status = operation.get("subStatusCode")  # type: ignore[attr-defined]
+    error.headers = {"x-ms-activity-id": operation.get(ACTIVITY, "")}  # type: ignore[attr-defined]
     retry_after = operation.get("retryAfterMilliseconds")
     failure = _answered(error, status, address, writes=True)
     if isinstance(failure, StoreUnavailableError) and retry_after:
@@ -183,17 +244,12 @@ def failure_of(operation: dict[str, Any], address: CosmosAddress) -> StoreError:
 
 
 def _retry_after(error: HttpResponseError) -> float | None:
-    headers: Mapping[str, str] = getattr(error, "headers", None) or {}
-    for name, unit in (("x-ms-retry-after-ms", 1000), ("Retry-After", 1)):
-        try:
-            return max(0.0, float(headers[name]) / unit)
-        except (KeyError, ValueError):
-            continue
-    if isinstance(error, CosmosBatchOperationError):
+    found = retry_after_of(_headers(error))
+    if found is None and isinstance(error, CosmosBatchOperationError):
         for operation in error.operation_responses or ():
             if operation.get("retryAfterMilliseconds"):
                 return float(operation["retryAfterMilliseconds"]) / 1000
-    return None
+    return found
 
 
 _SECRETS: Final = re.compile(r"(?i)((?:sig|signature|accountkey|authorization|bearer|token)\W{1,3})[^\s\"',;&}]+")

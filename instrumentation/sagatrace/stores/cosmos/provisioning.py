@@ -3,60 +3,164 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
-from sagatrace.errors import StoreAccessError, StoreError, StoreNotFoundError
+from sagatrace.errors import SettingsError, StoreAccessError, StoreError, StoreNotFoundError
 from sagatrace.stores.cosmos.address import CosmosAddress
+from sagatrace.stores.cosmos.container_check import LEAN_INDEX, PARTITION_KEY, TTL_SECONDS, Finding, examined
 from sagatrace.stores.cosmos.store import CosmosStore
 
 if TYPE_CHECKING:
+    from azure.core.credentials import TokenCredential
+
+    from sagatrace.stores.cosmos.call import Call
     from sagatrace.stores.cosmos.connection import Connection
-    from sagatrace.stores.cosmos.transport import Call
 
-__all__ = ["PARTITION_KEY", "TTL_SECONDS", "Provisioned", "container_properties", "differences", "provision"]
+__all__ = [
+    "PARTITION_KEY",
+    "TTL_SECONDS",
+    "Plan",
+    "Provisioned",
+    "Throughput",
+    "container_properties",
+    "provision",
+    "read_throughput",
+    "reserved_throughput",
+]
 
-PARTITION_KEY: Final = "/trace_id"
-TTL_SECONDS: Final = 7_776_000  # 90 days
+_T = TypeVar("_T")
+_LEAST: Final = {"manual": 400, "autoscale": 1000}
+_STEP: Final = {"manual": 100, "autoscale": 1000}
+
+
+@dataclass(frozen=True, slots=True)
+class Throughput:
+    """Request units a second that are reserved, as `manual` or at most with `autoscale`; none with `serverless`."""
+
+    kind: Literal["manual", "autoscale", "serverless"]
+    units: int = 0
+
+    @property
+    def text(self) -> str:
+        """The throughput in words."""
+        if self.kind == "serverless":
+            return "serverless"
+        return f"{self.units} RU/s reserved" if self.kind == "manual" else f"autoscale up to {self.units} RU/s"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A container to be made. `ttl` is in seconds, None for ever; without `throughput` the account's default holds."""
+
+    ttl: int | None = TTL_SECONDS
+    throughput: Throughput | None = None
+    lean: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Provisioned:
-    """What was done: whether the container is new, and how one that was there differs from what it should be."""
+    """What was done: whether the container is new, what is to be said of one that was there, and its throughput.
+
+    `throughput` is None where the service does not say.
+    """
 
     created: bool
-    differences: tuple[str, ...]
+    findings: tuple[Finding, ...] = ()
+    throughput: Throughput | None = None
+
+    @property
+    def differences(self) -> tuple[str, ...]:
+        """The faults of a container that was there."""
+        return tuple(finding.text for finding in self.findings if finding.is_fault)
 
 
-def provision(address: CosmosAddress, *, max_wait: float, credential: Any = None) -> Provisioned:
+def read_throughput(text: str) -> Throughput:
+    """Read `400`, `autoscale 1000` or `serverless`. Raises SettingsError."""
+    kind, _, number = text.strip().lower().replace(":", " ").rpartition(" ")
+    if number == "serverless" and not kind:
+        return Throughput("serverless")
+    kind = kind.strip() or "manual"
+    if kind in ("manual", "autoscale") and number.isascii() and number.isdigit():
+        units = int(number)
+        if units >= _LEAST[kind] and units % _STEP[kind] == 0:
+            return Throughput("autoscale" if kind == "autoscale" else "manual", units)
+    raise SettingsError(
+        f"throughput {text!r} is none of: serverless; a number of RU/s from 400, in hundreds; "
+        f"autoscale and a number from 1000, in thousands"
+    )
+
+
+def provision(
+    address: CosmosAddress, plan: Plan | None = None, *, max_wait: float, credential: TokenCredential | None = None
+) -> Provisioned:
     """Create database and container unless they are there; nothing existing is changed. Raises StoreError."""
     try:
         found = container_properties(address, max_wait=max_wait, credential=credential)
     except StoreNotFoundError:
         found = None
-    if found is not None:
-        return Provisioned(created=False, differences=differences(found))
+    created = found is None
+    if found is None:
+        _create(address, plan or Plan(), max_wait=max_wait, credential=credential)
+    throughput = reserved_throughput(address, max_wait=max_wait, credential=credential)
+    return Provisioned(created, () if found is None else tuple(examined(found)), throughput)
 
+
+def _create(address: CosmosAddress, plan: Plan, *, max_wait: float, credential: TokenCredential | None) -> None:
     def create(connection: Connection, _: Call) -> bool:
-        from azure.cosmos import PartitionKey
+        from azure.cosmos import PartitionKey, ThroughputProperties
 
-        connection.create_database().create_container_if_not_exists(
-            address.container, partition_key=PartitionKey(path=PARTITION_KEY), default_ttl=TTL_SECONDS
-        )
+        options: dict[str, Any] = {"default_ttl": -1 if plan.ttl is None else plan.ttl}
+        if plan.lean:
+            options["indexing_policy"] = dict(LEAN_INDEX)
+        if plan.throughput is not None and plan.throughput.kind == "manual":
+            options["offer_throughput"] = plan.throughput.units
+        elif plan.throughput is not None and plan.throughput.kind == "autoscale":
+            options["offer_throughput"] = ThroughputProperties(auto_scale_max_throughput=plan.throughput.units)
+        key = PartitionKey(path=PARTITION_KEY)  # of version 2
+        connection.create_database().create_container_if_not_exists(address.container, partition_key=key, **options)
         return True
 
     created = _asked(address, create, max_wait=max_wait, credential=credential, writes=True)
     if isinstance(created, StoreAccessError) and address.key is None:
         raise StoreAccessError(
-            f"{address.label}: a sign-in may read and write items but not create containers: use SAGATRACE_COSMOS_KEY "
-            f"for this, or `az cosmosdb sql container create --partition-key-path {PARTITION_KEY} --ttl {TTL_SECONDS}`"
+            f"{address.label}: a sign-in may read and write items but not create containers: "
+            f"run what `sagatrace init --print-az` prints, or use SAGATRACE_COSMOS_KEY for this"
         )
     if isinstance(created, StoreError):
+        if plan.throughput is not None and _is_serverless(created):
+            raise StoreError(f"{address.label}: the account is serverless: use --throughput serverless")
         raise created
-    return Provisioned(created=True, differences=())
 
 
-def container_properties(address: CosmosAddress, *, max_wait: float, credential: Any = None) -> dict[str, Any]:
+def _is_serverless(error: StoreError) -> bool:
+    """Return whether the service refuses a throughput because the account is serverless."""
+    return "serverless" in str(error).lower()
+
+
+def reserved_throughput(
+    address: CosmosAddress, *, max_wait: float, credential: TokenCredential | None = None
+) -> Throughput | None:
+    """Return the throughput that is reserved for the container, and billed; None where the service does not say.
+
+    A sign-in may not ask for it, and an emulator may not know it. A database's own throughput is not looked at.
+    """
+    if address.key is None:
+        return None
+    found = _asked(
+        address, lambda connection, _: connection.container.get_throughput(), max_wait=max_wait, credential=credential
+    )
+    if isinstance(found, StoreError):
+        return Throughput("serverless") if _is_serverless(found) else None
+    if found.auto_scale_max_throughput:
+        return Throughput("autoscale", found.auto_scale_max_throughput)
+    return Throughput("manual", found.offer_throughput) if found.offer_throughput else None
+
+
+def container_properties(
+    address: CosmosAddress, *, max_wait: float, credential: TokenCredential | None = None
+) -> dict[str, Any]:
     """The container as the service describes it. Raises StoreError, StoreNotFoundError when there is none."""
     found = _asked(address, lambda connection, _: connection.container.read(), max_wait=max_wait, credential=credential)
     if isinstance(found, StoreError):
@@ -64,32 +168,14 @@ def container_properties(address: CosmosAddress, *, max_wait: float, credential:
     return dict(found)
 
 
-def differences(properties: dict[str, Any]) -> tuple[str, ...]:
-    """How a container differs from what it should be, each with its consequence and remedy."""
-    found = []
-    paths = (properties.get("partitionKey") or {}).get("paths")
-    if paths != [PARTITION_KEY]:
-        found.append(
-            f"partition key is {', '.join(paths or ['(none)'])}, not {PARTITION_KEY}: traces cannot be read from it; "
-            f"a partition key cannot be changed, so name another container"
-        )
-    ttl = properties.get("defaultTtl")
-    if ttl != TTL_SECONDS:
-        kept = "for ever" if ttl in (None, -1) else f"for {ttl} s"
-        found.append(f"default TTL is {ttl}, not {TTL_SECONDS} (90 days): events are kept {kept}; set it if not meant")
-    policy = properties.get("indexingPolicy") or {}
-    mode = policy.get("indexingMode", "consistent")
-    included = [path.get("path") for path in policy.get("includedPaths") or [{"path": "/*"}]]
-    excluded = [path.get("path") for path in policy.get("excludedPaths") or []]
-    if mode != "consistent" or "/*" not in included or any(path != '/"_etag"/?' for path in excluded):
-        found.append(
-            f"indexing is not the default (mode {mode}, included {included}, excluded {excluded}): "
-            f"searches may be slow and dear, or fail"
-        )
-    return tuple(found)
-
-
-def _asked(address: CosmosAddress, work: Any, *, max_wait: float, credential: Any, writes: bool = False) -> Any:
+def _asked(
+    address: CosmosAddress,
+    work: Callable[[Connection, Call], _T],
+    *,
+    max_wait: float,
+    credential: TokenCredential | None,
+    writes: bool = False,
+) -> _T | StoreError:
     store = CosmosStore(address, max_wait=max_wait, credential=credential)
     try:
         return store.call(work, deadline=time.monotonic() + max_wait, calls=[], writes=writes)

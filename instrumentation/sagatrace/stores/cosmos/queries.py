@@ -16,16 +16,19 @@ from sagatrace.stores.search import Search
 
 __all__ = [
     "Query",
+    "begun_query",
     "changes_query",
-    "newest_query",
     "quoted",
     "search_query",
+    "seen_query",
     "stored_timestamp",
     "ties_query",
     "trace_query",
+    "traces_query",
 ]
 
 Query = tuple[str, list[dict[str, Any]]]
+_OURS: Final = "IS_STRING(c.trace_id)"  # the container may hold foreign documents
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _SPAN: Final = (
     (datetime.min.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1),
@@ -49,27 +52,51 @@ def _escaped(sign: str) -> str:
 
 
 def trace_query(trace_id: str) -> Query:
-    """Everything of one trace, oldest first; to be scoped to the trace's partition."""
-    return "SELECT * FROM c WHERE c.trace_id = @trace ORDER BY c.timestamp", [{"name": "@trace", "value": trace_id}]
+    """Everything of one trace, in no order; to be scoped to the trace's partition."""
+    return "SELECT * FROM c WHERE c.trace_id = @trace", [{"name": "@trace", "value": trace_id}]
 
 
-def changes_query(trace_id: str | None, since: int) -> Query:
-    """What was written at that second or later, by the service's own clock: of one trace, or of all, oldest first."""
+def traces_query(trace_ids: Sequence[str]) -> Query:
+    """Everything of these traces, in no order."""
+    names, parameters = _parameters(trace_ids)
+    return f"SELECT * FROM c WHERE c.trace_id IN ({names})", parameters  # noqa: S608
+
+
+def changes_query(trace_id: str | None, since: int, known: Sequence[str]) -> Query:
+    """What was written at that second or later, by the service's clock, but for `known` versions; in no order.
+
+    Of one trace, or of all. Without ORDER BY the service answers page by page, each with a place to continue from.
+    """
     parameters: list[dict[str, Any]] = [{"name": "@since", "value": since}]
-    if trace_id is None:
-        return "SELECT * FROM c WHERE c._ts >= @since ORDER BY c._ts", parameters
-    parameters.append({"name": "@trace", "value": trace_id})
-    return "SELECT * FROM c WHERE c.trace_id = @trace AND c._ts >= @since", parameters
+    query = f"SELECT * FROM c WHERE c._ts >= @since AND {_OURS if trace_id is None else 'c.trace_id = @trace'}"  # noqa: S608
+    if trace_id is not None:
+        parameters.append({"name": "@trace", "value": trace_id})
+    if known:
+        query += " AND NOT ARRAY_CONTAINS(@known, c._etag)"
+        parameters.append({"name": "@known", "value": list(known)})
+    return query, parameters
 
 
-def newest_query() -> Query:
-    """What was written last."""
-    return "SELECT TOP 1 c._ts FROM c ORDER BY c._ts DESC", []
+def seen_query(since: int) -> Query:
+    """The versions written at that second or later, without their content."""
+    return f"SELECT c._etag, c._ts FROM c WHERE c._ts >= @since AND {_OURS}", [{"name": "@since", "value": since}]  # noqa: S608
 
 
-def search_query(search: Search, *, top: int, edge: str | None, seen: Sequence[str]) -> Query:
-    """The `top` newest matching events older than the `edge`, of traces not `seen` yet."""
-    conditions = _Conditions(search, seen)
+def begun_query(trace_ids: Sequence[str], until: int) -> Query:
+    """The traces that have anything written at that second or before; each as often as it has."""
+    names, parameters = _parameters(trace_ids)
+    query = f"SELECT c.trace_id FROM c WHERE c.trace_id IN ({names}) AND c._ts <= @until"  # noqa: S608
+    return query, [*parameters, {"name": "@until", "value": until}]
+
+
+def _parameters(values: Sequence[str]) -> tuple[str, list[dict[str, Any]]]:
+    names = [f"@p{number}" for number in range(len(values))]
+    return ", ".join(names), [{"name": name, "value": value} for name, value in zip(names, values, strict=True)]
+
+
+def search_query(search: Search, *, top: int, edge: str | None, left_out: Sequence[str], folds_case: bool) -> Query:
+    """The `top` newest matching events older than the `edge`, but for those of the traces left out."""
+    conditions = _Conditions(search, left_out, folds_case=folds_case)
     if edge is not None:
         conditions.add("c.timestamp < {}", edge)
     elif search.before is not None:
@@ -77,14 +104,14 @@ def search_query(search: Search, *, top: int, edge: str | None, seen: Sequence[s
         conditions.add(
             "(c.timestamp < {} OR (c.timestamp = {} AND c.trace_id < {}))", before, before, search.before_trace
         )
-    where = f" WHERE {' AND '.join(conditions.terms)}" if conditions.terms else ""
-    query = f"SELECT TOP {int(top)} c.trace_id, c.timestamp FROM c{where} ORDER BY c.timestamp DESC"  # noqa: S608
+    where = " AND ".join(conditions.terms)
+    query = f"SELECT TOP {int(top)} c.trace_id, c.timestamp FROM c WHERE {where} ORDER BY c.timestamp DESC"  # noqa: S608
     return query, conditions.parameters
 
 
-def ties_query(search: Search, *, at: str, seen: Sequence[str]) -> Query:
-    """Every matching event of exactly that timestamp, of traces not `seen` yet."""
-    conditions = _Conditions(search, seen)
+def ties_query(search: Search, *, at: str, left_out: Sequence[str], folds_case: bool) -> Query:
+    """Every matching event of exactly that timestamp, but for those of the traces left out."""
+    conditions = _Conditions(search, left_out, folds_case=folds_case)
     conditions.add("c.timestamp = {}", at)
     if search.before is not None and at == stored_timestamp(search.before):
         conditions.add("c.trace_id < {}", search.before_trace)
@@ -94,8 +121,8 @@ def ties_query(search: Search, *, at: str, seen: Sequence[str]) -> Query:
 class _Conditions:
     """The terms of a WHERE and their parameters."""
 
-    def __init__(self, search: Search, seen: Sequence[str]) -> None:
-        self.terms: list[str] = []
+    def __init__(self, search: Search, left_out: Sequence[str], *, folds_case: bool) -> None:
+        self.terms: list[str] = [_OURS, "IS_STRING(c.timestamp)"]
         self.parameters: list[dict[str, Any]] = []
         if search.since is not None:
             self.add("c.timestamp >= {}", stored_timestamp(search.since))
@@ -110,8 +137,10 @@ class _Conditions:
         if search.status is not None:
             self._add_status(search.status)
         if search.error:
-            wanted = search.error.lower()
-            self.add("(CONTAINS(LOWER(c.data.error), {}) OR CONTAINS(LOWER(c.data.error_type), {}))", wanted, wanted)
+            # The third argument ignores case and uses the index, which LOWER does not.
+            term = "CONTAINS(c.data.{0}, {{}}, true)" if folds_case else "CONTAINS(LOWER(c.data.{0}), {{}})"
+            wanted = search.error if folds_case else search.error.lower()
+            self.add(f"({term.format('error')} OR {term.format('error_type')})", wanted, wanted)
         for condition in search.data:
             name = "c.data"
             for key in condition.path[:-1]:
@@ -119,8 +148,8 @@ class _Conditions:
                 self.terms.append(f"IS_OBJECT({name})")  # a list has no keys, though some servers count them as such
             name += f"[{quoted(condition.path[-1])}]"
             self._add_any((f"{name} = {{}}", value) for value in condition.values)
-        if seen:
-            self.add("NOT ARRAY_CONTAINS({}, c.trace_id)", list(seen))
+        if left_out:
+            self.add(f"NOT (c.trace_id IN ({', '.join(['{}'] * len(left_out))}))", *left_out)
 
     def add(self, term: str, *values: Any) -> None:
         """Add a term; each `{}` in it becomes a parameter with the value given for it."""

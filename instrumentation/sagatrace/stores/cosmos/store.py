@@ -9,42 +9,32 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
-from sagatrace.errors import EventError, StoreError, StoreUnavailableError
-from sagatrace.event import TraceEvent, parse_timestamp
-from sagatrace.stores import (
-    Arrived,
-    Changes,
-    FetchedTrace,
-    Malformed,
-    ReadCost,
-    Search,
-    TraceHit,
-    TraceHits,
-    decode_documents,
-)
+from sagatrace.errors import StoreError, StoreUnavailableError
+from sagatrace.event import TraceEvent
+from sagatrace.stores import Arrived, Changes, FetchedTrace, Malformed, ReadCost, Search, TraceHits, decode_documents
 from sagatrace.stores.cosmos.address import CosmosAddress, parse_address
-from sagatrace.stores.cosmos.queries import Query, changes_query, newest_query, search_query, ties_query, trace_query
+from sagatrace.stores.cosmos.cursor import LAG, Cursor
+from sagatrace.stores.cosmos.paging import NOTHING, Row, cost_of, read_pages
+from sagatrace.stores.cosmos.queries import begun_query, changes_query, seen_query, trace_query, traces_query
 from sagatrace.stores.fork_safety import closed_across_forks
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
 
+    from sagatrace.stores.cosmos.call import Call
     from sagatrace.stores.cosmos.connection import Connection
-    from sagatrace.stores.cosmos.transport import Call
+    from sagatrace.stores.cosmos.finding import Finder
 
 __all__ = ["CosmosAddress", "CosmosStore", "parse_address"]
 
 _T = TypeVar("_T")
-_PAGE: Final = 1000  # items asked for per page; the service sends fewer where 4 MB are full
-_OVERLAP: Final = 10  # seconds read again: replicas lag, and the service's `_ts` has whole seconds only
-_PLACE: Final = "x-ms-continuation"
-_NOTHING: Final = ReadCost(queries=0, milliseconds=0.0, request_units=0.0)
+_TRACES_AT_ONCE: Final = 100  # in one query, whose length is limited
 _FIRST_PAUSE: Final = 0.05  # seconds before the second attempt when the service names no time
 
 
@@ -70,8 +60,9 @@ class CosmosStore:
         self._credential = credential
         self.lock = threading.RLock()
         self._connection: Connection | None = None
-        self._write_cost = _NOTHING
+        self._write_cost = self._remove_cost = NOTHING
         self._clock_offset: float | None = None
+        self._finder: Finder | None = None
         closed_across_forks(self)
 
     @property
@@ -83,6 +74,11 @@ class CosmosStore:
     def write_cost(self) -> ReadCost:
         """What all appends through this object have taken together."""
         return self._write_cost
+
+    @property
+    def remove_cost(self) -> ReadCost:
+        """What all removals through this object have taken together."""
+        return self._remove_cost
 
     @property
     def clock_offset(self) -> float | None:
@@ -105,125 +101,108 @@ class CosmosStore:
         try:
             return writer.write(list(events), deadline=began + self.max_wait)
         finally:
-            self._write_cost = _sum(self._write_cost, writer.calls, time.monotonic() - began)
+            self._write_cost = cost_of(writer.calls, time.monotonic() - began, self._write_cost)
+
+    def remove(self, events: Iterable[TraceEvent]) -> None:
+        """Remove the events that are there, as those of a check."""
+        _require_sdk()
+        from sagatrace.stores.cosmos.writer import remove_one
+
+        began = time.monotonic()
+        calls: list[Call] = []
+        try:
+            for event in events:
+                failure = self.call(
+                    partial(remove_one, event), deadline=time.monotonic() + self.max_wait, calls=calls, writes=True
+                )
+                if isinstance(failure, StoreError):
+                    raise failure
+        finally:
+            self._remove_cost = cost_of(calls, time.monotonic() - began, self._remove_cost)
 
     def fetch_trace(self, trace_id: str, arrived: Arrived | None = None) -> FetchedTrace:
         """Everything of one trace: one query within its partition, paged to the end."""
-        rows, cost = self._read_partition(trace_query(trace_id), trace_id, arrived)
+        rows, _, cost = read_pages(self, trace_query(trace_id), trace_id, arrived=arrived)
         return FetchedTrace(trace_id, *_decoded(rows), cost)
+
+    def fetch_traces(self, trace_ids: Sequence[str]) -> Iterator[FetchedTrace]:
+        """These traces: a hundred in one query, paged to the end."""
+        for start in range(0, len(trace_ids), _TRACES_AT_ONCE):
+            asked = trace_ids[start : start + _TRACES_AT_ONCE]
+            rows, _, cost = read_pages(self, traces_query(asked), None)
+            found: dict[str, list[Row]] = {trace_id: [] for trace_id in asked}
+            for row in rows:
+                found[row["trace_id"]].append(row)
+            for trace_id, own in found.items():
+                yield FetchedTrace(trace_id, *_decoded(own), cost)
+                cost = NOTHING
 
     def stamp(self) -> None:
         """None: to tell whether anything is new costs a query here."""
         return
 
     def fetch_since(self, trace_id: str, cursor: str | None, arrived: Arrived | None = None) -> Changes:
-        """What of one trace was written since, by the service's clock: one query within its partition.
-
-        The last ten seconds before come again, as what was written then may not have been seen by all replicas.
-        """
-        query = trace_query(trace_id) if cursor is None else changes_query(trace_id, int(cursor))
-        rows, cost = self._read_partition(query, trace_id, arrived)
-        place = max((_written_at(row) - _OVERLAP for row in rows), default=0)
-        return Changes(*_decoded(rows), str(max(place, int(cursor or 0))), cost, whole=cursor is None)
+        """What of one trace was written since, by the service's clock: one query within its partition."""
+        if cursor is None:
+            now = self._service_now()
+            rows, _, cost = read_pages(self, trace_query(trace_id), trace_id, arrived=arrived)
+            return Changes(*_decoded(rows), Cursor.of_now(rows, now).encode(), cost, whole=True)
+        place = Cursor.decode(cursor).asking(self._service_now())
+        query = changes_query(trace_id, place.since, place.asked)
+        rows, _, cost = read_pages(self, query, trace_id, arrived=arrived)
+        return Changes(*_decoded(rows), place.after(rows, None).encode(), cost)
 
     def fetch_all_since(self, cursor: str | None, limit: int) -> Changes:
-        """What of all traces was written since, oldest first: one query across all partitions."""
-        if cursor is None:
-            rows, cost = self._read_all(newest_query())
-            return Changes((), (), str(max((_written_at(row) - _OVERLAP for row in rows), default=0)), cost)
-        since, _, read_from = cursor.partition(":")
-        # What a limit cuts has to be gone over once more from here: replicas may yet show what was written since.
-        settled = read_from or str(int(time.time() - (self._clock_offset or 0.0)) - _OVERLAP - 1)
-        rows, cost = self._read_all(changes_query(None, int(since)), enough=lambda rows: _is_enough(rows, limit))
-        if _is_enough(rows, limit):
-            place = f"{_written_at(rows.pop())}:{settled}"
-            return Changes(*_decoded(rows), place, cost, more=True)
-        place = str(max(int(since), max((_written_at(row) - _OVERLAP for row in rows), default=0)))
-        return Changes(*_decoded(rows), min(place, read_from or place, key=int), cost)
+        """What of all traces was written since, by the service's clock: one query, a page at a time.
+
+        Within one call events come in the order in which they were written, to the second.
+        """
+        now = self._service_now()
+        if cursor is None:  # what was written just before is known, and not read
+            rows, _, cost = read_pages(self, seen_query(now - LAG), None)
+            return Changes((), (), Cursor.of_now(rows, now).encode(), cost)
+        place = Cursor.decode(cursor).asking(now)
+        query = changes_query(None, place.since, place.asked)
+        rows, page, cost = read_pages(self, query, None, place=place.page, limit=limit)
+        rows.sort(key=lambda row: int(row.get("_ts", 0)))
+        return Changes(*_decoded(rows), place.after(rows, page).encode(), cost, more=page is not None)
+
+    def begun_before(self, trace_ids: Sequence[str], cursor: str) -> frozenset[str]:
+        """Those of the traces that have events from before the first reading that led to the cursor."""
+        begun: set[str] = set()
+        for start in range(0, len(trace_ids), _TRACES_AT_ONCE):
+            asked = trace_ids[start : start + _TRACES_AT_ONCE]
+            rows, _, _ = read_pages(self, begun_query(asked, Cursor.decode(cursor).first), None)
+            begun.update(row["trace_id"] for row in rows)
+        return frozenset(begun)
 
     def search(self, search: Search) -> TraceHits:
         """The traces with the latest matching events, newest first."""
-        began = time.monotonic()
-        top = min(max(4 * search.limit, 100), 1000)
-        hits: dict[str, int] = {}
-        edge: str | None = None
-        costs: list[ReadCost] = []
+        _require_sdk()
+        if self._finder is None:
+            from sagatrace.stores.cosmos.finding import Finder
 
-        def ask(query: Query) -> list[dict[str, Any]]:
-            rows, cost = self._read_all(query, deadline=began + self.max_wait)
-            costs.append(cost)
-            for row in rows:
-                at = _micros(row)
-                if at is not None:
-                    hits.setdefault(row["trace_id"], at)
-            return rows
+            self._finder = Finder(self)
+        return self._finder.find(search)
 
-        while len(hits) < search.limit:
-            rows = ask(search_query(search, top=top, edge=edge, seen=list(hits)))
-            edge = rows[-1].get("timestamp") if len(rows) == top else None
-            if not isinstance(edge, str):
-                break  # nothing is older, or nothing but foreign documents without a time, which come last
-            # Others at the very time where the page was cut: they would be lost by asking for what is older.
-            ask(ties_query(search, at=edge, seen=list(hits)))
-        found = sorted(
-            (TraceHit(*hit) for hit in hits.items()), key=lambda hit: (hit.latest, hit.trace_id), reverse=True
+    def readable_regions(self) -> list[str]:
+        """Return the regions that the account can be read from. Raises StoreError."""
+        found = self.call(
+            lambda connection, _: connection.regions(), deadline=time.monotonic() + self.max_wait, calls=[]
         )
-        return TraceHits(found[: search.limit], _total(costs))
+        if isinstance(found, StoreError):
+            raise found
+        return found
 
-    def _read_partition(
-        self, query: Query, trace_id: str, arrived: Arrived | None
-    ) -> tuple[list[dict[str, Any]], ReadCost]:
-        """The rows of one trace, page by page: what fails is asked for again, not what came before it."""
-        began = time.monotonic()
-        rows: list[dict[str, Any]] = []
-        calls: list[Call] = []
-        place: str | None = None
-        while True:
-            attempts: list[Call] = []
-            read = partial(_next_page, query, trace_id, place)
-            page = self.call(read, deadline=time.monotonic() + self.max_wait, calls=attempts)
-            calls += attempts
-            if isinstance(page, StoreError):
-                raise page
-            found, place = page
-            rows += found
-            if arrived is not None:
-                arrived(len(rows))
-            if not found or place is None:
-                break
-        return rows, _sum(_NOTHING, calls, time.monotonic() - began)
-
-    def _read_all(
-        self,
-        query: Query,
-        *,
-        deadline: float | None = None,
-        enough: Callable[[list[dict[str, Any]]], bool] | None = None,
-    ) -> tuple[list[dict[str, Any]], ReadCost]:
-        """The rows from all partitions; every page of them, unless `enough` says so."""
-        began = time.monotonic()
-        text, parameters = query
-
-        def read(connection: Connection, call: Call) -> list[dict[str, Any]]:
-            rows: list[dict[str, Any]] = []
-            items = connection.container.query_items(
-                text,
-                parameters=parameters,
-                max_item_count=_PAGE,
-                timeout=call.remaining,
-                enable_cross_partition_query=True,
+    def _service_now(self) -> int:
+        """Return the second it is by the service's clock, or the one before. Raises StoreError."""
+        if self._clock_offset is None:
+            answer = self.call(
+                lambda connection, _: connection.container.read(), deadline=time.monotonic() + self.max_wait, calls=[]
             )
-            for row in items:
-                rows.append(row)
-                if enough is not None and enough(rows):
-                    break
-            return rows
-
-        calls: list[Call] = []
-        rows = self.call(read, deadline=began + self.max_wait if deadline is None else deadline, calls=calls)
-        if isinstance(rows, StoreError):
-            raise rows
-        return rows, _sum(_NOTHING, calls, time.monotonic() - began)
+            if isinstance(answer, StoreError):
+                raise answer
+        return int(time.time() - (self._clock_offset or 0.0))
 
     def call(
         self, work: Callable[[Connection, Call], _T], *, deadline: float, calls: list[Call], writes: bool = False
@@ -249,8 +228,8 @@ class CosmosStore:
     ) -> _T | StoreError:
         from azure.core.exceptions import AzureError
 
+        from sagatrace.stores.cosmos.call import Call, call_within
         from sagatrace.stores.cosmos.errors import translated
-        from sagatrace.stores.cosmos.transport import Call, call_within
 
         with call_within(Call(deadline)) as call:
             calls.append(call)
@@ -281,38 +260,9 @@ class CosmosStore:
             return self._connection
 
 
-def _next_page(
-    query: Query, trace_id: str, place: str | None, connection: Connection, call: Call
-) -> tuple[list[dict[str, Any]], str | None]:
-    """The rows of one trace past a place, as many as one answer holds, and the place where they go on."""
-    text, parameters = query
-    headers: list[str | None] = []
-    items = connection.container.query_items(
-        text,
-        parameters=parameters,
-        max_item_count=_PAGE,
-        timeout=call.remaining,
-        partition_key=trace_id,
-        # The SDK's own token is the one of whatever the client was last answered, maybe in another thread.
-        response_hook=lambda answer, _: headers.append(answer.get(_PLACE)),
-    )
-    rows = list(next(items.by_page(place), ()))
-    return rows, headers[-1] if headers else None
-
-
-def _decoded(rows: list[dict[str, Any]]) -> tuple[tuple[TraceEvent, ...], tuple[Malformed, ...]]:
+def _decoded(rows: list[Row]) -> tuple[tuple[TraceEvent, ...], tuple[Malformed, ...]]:
     events, malformed = decode_documents([(str(row.get("id", "")), msgspec.json.encode(row)) for row in rows])
     return tuple(events), tuple(malformed)
-
-
-def _written_at(row: dict[str, Any]) -> int:
-    """The second in which the service last wrote the row."""
-    return int(row.get("_ts", 0))
-
-
-def _is_enough(rows: list[dict[str, Any]], limit: int) -> bool:
-    """Whether the last row is the first of a second that need not be read now: those before are whole seconds."""
-    return len(rows) > limit and _written_at(rows[-1]) != _written_at(rows[-2])
 
 
 def _require_sdk() -> None:
@@ -339,29 +289,3 @@ def _pause_before_retry(failure: StoreError, *, attempt: int, deadline: float) -
     asked = failure.retry_after if isinstance(failure, StoreUnavailableError) else None
     pause = _FIRST_PAUSE * 2 ** min(attempt - 1, 5) * random.uniform(0.5, 1.0) if asked is None else asked  # noqa: S311 - no secret
     return pause if time.monotonic() + pause < deadline else None
-
-
-def _micros(row: dict[str, Any]) -> int | None:
-    """When the event happened; None for a foreign document without a time, which no search can place."""
-    try:
-        return parse_timestamp(str(row["timestamp"]))
-    except (KeyError, EventError):
-        return None
-
-
-def _sum(cost: ReadCost, calls: list[Call], seconds: float) -> ReadCost:
-    return ReadCost(
-        cost.queries + 1,
-        cost.milliseconds + seconds * 1000,
-        (cost.request_units or 0.0) + sum(call.request_units for call in calls),
-        cost.round_trips + sum(call.requests for call in calls),
-    )
-
-
-def _total(costs: list[ReadCost]) -> ReadCost:
-    return ReadCost(
-        sum(cost.queries for cost in costs),
-        sum(cost.milliseconds for cost in costs),
-        sum(cost.request_units or 0.0 for cost in costs),
-        sum(cost.round_trips for cost in costs),
-    )

@@ -9,26 +9,29 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from azure.core.exceptions import AzureError, HttpResponseError
 from azure.cosmos.exceptions import CosmosBatchOperationError
 
-from sagatrace.errors import StoreError
-from sagatrace.event import TraceEvent
+from sagatrace.errors import EventError, StoreError
+from sagatrace.event import TraceEvent, require_storable_id
 from sagatrace.stores import AppendError, RefusedEvent
 from sagatrace.stores.codec import document_of
-from sagatrace.stores.cosmos.errors import EventRefusedError, ServiceFailedError, answer_was_lost, failure_of
+from sagatrace.stores.cosmos.errors import ACTIVITY, EventRefusedError, ServiceFailedError, answer_was_lost, failure_of
 from sagatrace.stores.cosmos.fitting import encoded_size, fitted
 from sagatrace.stores.cosmos.queries import stored_timestamp
+from sagatrace.stores.cosmos.transport import ForeignAnswerError
 
 if TYPE_CHECKING:
+    from sagatrace.stores.cosmos.call import Call
     from sagatrace.stores.cosmos.connection import Connection
     from sagatrace.stores.cosmos.store import CosmosStore
-    from sagatrace.stores.cosmos.transport import Call
 
 _T = TypeVar("_T")
 
-__all__ = ["BATCH_BYTES", "BATCH_OPERATIONS", "Writer"]
+__all__ = ["BATCH_BYTES", "BATCH_OPERATIONS", "Writer", "remove_one"]
 
 BATCH_OPERATIONS: Final = 100
 BATCH_BYTES: Final = 2_000_000
 _OPERATION_BYTES: Final = 60  # what a batch writes around each document
+_STORED: Final = frozenset({200, 201})
+_THERE: Final = 409
 
 
 @dataclass(slots=True)
@@ -81,6 +84,11 @@ class Writer:
                 unique.setdefault(key, event)
         traces: dict[str, list[_Item]] = {}
         for event in unique.values():
+            try:
+                require_storable_id(event.id)
+            except EventError as error:  # of an older writer, or from another store
+                self._refuse(event, str(error))
+                continue
             document = document_of(event)
             document["timestamp"] = stored_timestamp(event.micros)
             fitting = fitted(document)
@@ -102,7 +110,7 @@ class Writer:
             if isinstance(answers, StoreError):
                 return items, answers
             statuses = [int(answer["statusCode"]) for answer in answers]
-            if len(statuses) == len(items) and all(status < 300 for status in statuses):
+            if len(statuses) == len(items) and _STORED.issuperset(statuses):
                 self._new += sum(status == 201 or item.sent for status, item in zip(statuses, items, strict=True))
                 return [], None
             failure = self._why_refused(answers)
@@ -125,7 +133,8 @@ class Writer:
                     operations, partition_key=trace_id, timeout=call.remaining
                 )
             except CosmosBatchOperationError as error:
-                return list(error.operation_responses or ())
+                activity = (error.headers or {}).get("x-ms-activity-id", "")
+                return [{ACTIVITY: activity, **answer} for answer in error.operation_responses or ()]
             return list(answers)
 
         return self._send(send, items, deadline)
@@ -134,7 +143,7 @@ class Writer:
         """What stands in the way of the whole batch; None when it is one of its events."""
         for answer in answers:
             status = int(answer["statusCode"])
-            if status >= 300 and status not in (409, 424):
+            if status not in (*_STORED, _THERE, 424):
                 failure = failure_of(answer, self._store.address)
                 if not isinstance(failure, (EventRefusedError, ServiceFailedError)):
                     return failure
@@ -160,9 +169,11 @@ class Writer:
             try:
                 write(item.document, timeout=call.remaining)
             except HttpResponseError as error:
-                if error.status_code == 409:
-                    return 409
+                if error.status_code == _THERE:
+                    return _THERE
                 raise
+            if call.last_status not in _STORED:
+                raise ForeignAnswerError(call.last_status)
             return call.last_status
 
         status = self._send(send, [item], deadline)
@@ -176,8 +187,15 @@ class Writer:
         """Send, and mark the items where no answer tells whether they were stored."""
 
         def noting(connection: Connection, call: Call) -> _T:
+            call.sent_items = False
             try:
                 return work(connection, call)
+            except (TypeError, ValueError) as error:
+                if call.sent_items:
+                    raise
+                # The SDK refuses what it was given; no later attempt can be different.
+                reason = f"the SDK cannot send it: {type(error).__name__}: {str(error)[:200]}"
+                raise EventRefusedError(self._store.label, reason) from None
             except AzureError as error:
                 if answer_was_lost(error):
                     for item in items:
@@ -200,6 +218,15 @@ class Writer:
                 f"first {first.event.id!r} of trace {first.event.trace_id!r}: {first.reason}"
             )
         return AppendError("; ".join(parts), new=self._new, refused=self._refused, pending=pending, cause=cause)
+
+
+def remove_one(event: TraceEvent, connection: Connection, call: Call) -> None:
+    """Remove the event if it is there."""
+    try:
+        connection.container.delete_item(event.id, event.trace_id, timeout=call.remaining)
+    except HttpResponseError as error:
+        if error.status_code != 404 or getattr(error, "sub_status", None):
+            raise
 
 
 def _batches(items: list[_Item]) -> Iterator[list[_Item]]:

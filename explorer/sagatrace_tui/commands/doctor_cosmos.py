@@ -1,0 +1,40 @@
+"""The checks of `sagatrace doctor` that only Cosmos DB needs: its container and its regions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sagatrace.stores import EventStore
+from sagatrace.stores.cosmos.container_check import examined
+from sagatrace.stores.cosmos.provisioning import container_properties
+from sagatrace.stores.cosmos.store import CosmosStore
+
+__all__ = ["examined_account"]
+
+
+def examined_account(store: EventStore) -> Iterator[tuple[str, bool, str]]:
+    """Yield (subject, whether it is a fault, text) for the container and the regions. Raises StoreError."""
+    assert isinstance(store, CosmosStore)  # noqa: S101 - the caller asks for no other
+    findings = examined(container_properties(store.address, max_wait=store.max_wait))
+    faults = [finding.text for finding in findings if finding.is_fault]
+    if not faults:
+        choices = "".join(f"; {finding.text}" for finding in findings)
+        yield "container", False, f"partition key, unique keys and index lose nothing{choices}"
+    for fault in faults:
+        yield "container", True, fault
+    if store.address.regions:
+        yield _regions(store, store.address.regions)
+
+
+def _regions(store: CosmosStore, wanted: tuple[str, ...]) -> tuple[str, bool, str]:
+    known = store.readable_regions()
+    plain = {_plain(name) for name in known}
+    unknown = [name for name in wanted if _plain(name) not in plain]
+    if not unknown:
+        return "regions", False, f"{wanted[0]} is read first"
+    named = f"{', '.join(unknown)} in SAGATRACE_COSMOS_REGIONS"
+    return "regions", True, f"{named} is no region of the account, which has {', '.join(known)}: correct it"
+
+
+def _plain(name: str) -> str:
+    return name.replace(" ", "").lower()

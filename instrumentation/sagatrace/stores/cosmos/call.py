@@ -1,0 +1,59 @@
+"""One call of a store: its deadline, and a count of what it cost."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+__all__ = ["Call", "call_within", "this_call"]
+
+
+@dataclass(slots=True)
+class Call:
+    """One call of a store: until when it may take (`time.monotonic`), and what it has taken so far.
+
+    `sent_items` says that a request for items was on its way.
+    """
+
+    deadline: float
+    requests: int = 0
+    request_units: float = 0.0
+    last_status: int = 0
+    sent_items: bool = False
+    clock_offset: float | None = None
+
+    @property
+    def remaining(self) -> float:
+        """Seconds left."""
+        return self.deadline - time.monotonic()
+
+    def note(self, status: int, headers: Mapping[str, str]) -> None:
+        """Count one answer of the service."""
+        self.last_status = status
+        with suppress(KeyError, ValueError):  # neither is worth failing for
+            self.request_units += float(headers["x-ms-request-charge"])
+        with suppress(KeyError, ValueError):
+            self.clock_offset = time.time() - parsedate_to_datetime(headers["date"]).timestamp()
+
+
+_current: Final = threading.local()
+
+
+@contextmanager
+def call_within(call: Call) -> Iterator[Call]:
+    """Everything this thread sends inside is part of the call."""
+    _current.call = call
+    try:
+        yield call
+    finally:
+        _current.call = None
+
+
+def this_call() -> Call | None:
+    """Return the call that this thread is in."""
+    return getattr(_current, "call", None)
