@@ -1,0 +1,63 @@
+"""The pages for users tell the truth where a program can check it: commands, options, queries, settings, links."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import click
+import pytest
+
+from sagatrace import settings
+from sagatrace_tui import cli
+from sagatrace_tui.incident.query import KEYS, parse_query
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / ".github" / "docs").glob("*.md"))]
+NAMES = [page.name for page in PAGES]
+EXPLORE = (ROOT / ".github" / "docs" / "explore.md").read_text()
+OPERATE = (ROOT / ".github" / "docs" / "operate.md").read_text()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_every_link_leads_to_a_file(page: Path) -> None:
+    links = re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text())
+    assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def commands_in(text: str) -> set[str]:
+    """Return the `sagatrace …` commands that a text shows."""
+    shown = re.findall(r"`(?:[A-Z_]+=\S+ )*(sagatrace [^`\n]+)`", text)
+    shown += re.findall(
+        r"^(?:\S*/)?(sagatrace [^\n#]+)", "\n".join(re.findall(r"```(?:sh)?\n(.*?)```", text, re.DOTALL)), re.MULTILINE
+    )
+    return set(shown)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_every_command_and_option_exists(page: Path) -> None:
+    context = click.Context(cli.main)
+    for line in commands_in(page.read_text()):
+        name, *rest = shlex.split(line.removeprefix("sagatrace ").replace("…", ""))
+        command = cli.main.get_command(context, name)
+        assert command is not None, line
+        known = {option for parameter in command.params for option in (*parameter.opts, "--help")}
+        assert {word for word in rest if word.startswith("--") and word != "--"} <= known, line
+
+
+def test_every_key_of_a_query_is_explained_and_every_example_can_be_read() -> None:
+    table = EXPLORE.partition("## Queries")[2].partition("## Live")[0]
+    assert [key for key in KEYS if f"`{key}" not in table and key != "trace:"] == []
+    (whole,) = re.findall(r"```\n(.*?)\n```", table)
+    rows = [row.split("|")[1] for row in table.splitlines() if row.startswith("| `")]
+    terms = [term for row in rows for term in re.findall(r"`([^`]+)`", row)]
+    for query in [whole, *terms, "status:success"]:
+        assert parse_query(query)
+
+
+def test_every_setting_is_explained() -> None:
+    documented = set(re.findall(r"^(SAGATRACE_\w+)", settings.__doc__ or "", re.MULTILINE))
+    assert documented
+    azure = (ROOT / ".github" / "docs" / "azure.md").read_text()
+    assert {name for name in documented if name not in OPERATE + azure} == set()
