@@ -150,7 +150,7 @@ def test_a_redis_that_never_answers_costs_no_delivery(
         ship(tmp_path / "outbox", store, publisher, events(200))
     assert len(store.fetch_trace("T").events) == 200
     assert (publisher.published, publisher.lost) == (0, 200)
-    assert "does not take events" in caplog.text
+    assert "does not accept events" in caplog.text
     assert "s3cret" not in caplog.text
 
 
