@@ -30,7 +30,7 @@ def test_a_full_disk_is_emptied_and_its_silence_told_once(outbox: Outbox, caplog
         assert len(store.fetch_trace("T").events) == 5
         shipper.close()
         (record,) = caplog.records
-        assert "how it goes cannot be written" in record.getMessage()
+        assert "the state cannot be written" in record.getMessage()
 
     assert in_child(work, room=0) == 0
 

@@ -86,7 +86,7 @@ def test_down_then_up_again_delivers_everything_once_and_says_so(
         until(lambda: store.ids("T") == ["e1", "e2"], "both events")
         until(lambda: files(outbox.directory) == ["shipper.lock"], "an empty outbox")
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
-    assert caplog.records[0].getMessage().endswith("asking again until it works: down")
+    assert caplog.records[0].getMessage().endswith("retrying until it works: down")
 
 
 def test_waits_grow_with_jitter_up_to_a_bound(outbox: Outbox, until: Callable[..., Any]) -> None:
