@@ -36,11 +36,11 @@ def shown(feed: TraceFeed, wishes: frozenset[str] = frozenset()) -> OpenTrace:
 def test_a_trace_read_in_parts_equals_the_trace_read_whole(store: CosmosStore) -> None:
     events = failed("T7")
     feed = TraceFeed(store, "T7", still)
-    told = hearing(feed)
+    subscriber = hearing(feed)
     for start in range(0, len(events), 4):
         store.append(events[start : start + 4])
         if start == 4:
-            told.events = list(events[start : start + 4])
+            subscriber.events = list(events[start : start + 4])
         shown(feed, NOW_TOO)
     reading = shown(feed, NOW_TOO)
     assert reading.trace == build_trace("T7", store.fetch_trace("T7").events, now=NOW)
@@ -156,11 +156,11 @@ def test_the_account_is_read_rarely_with_redis_and_after_the_end_of_a_trace(stor
     store.append(running("T1", 70))
     feed = TraceFeed(store, "T1", still)
     assert shown(feed).status.words == "polling every 1 s"
-    told = hearing(feed)
+    subscriber = hearing(feed)
     shown(feed, NOW_TOO)
     assert shown(feed).status.words == "live (Redis)"
     assert shown(feed).status.every == SWEEP
-    assert told.events == []
+    assert subscriber.events == []
     store.append(failed("T2"))
     over = TraceFeed(store, "T2", still)
     shown(over)
