@@ -1,4 +1,4 @@
-"""Sagas written as indented text, one span a line, and their answers written as briefly.
+"""Sagas as indented text, one span a line, and their answers in a short notation.
 
     loan          0..9 failed !Refused:no money
       credit      1..2 +release
@@ -10,18 +10,18 @@ A line is a span id and tokens; indentation gives the parent. Times are seconds.
     1..2          started and ended; `1..` never ended; `..2` only its end is known; `@1` an instant
     1..2:retry    an attempt that is followed by another
     q1  d1        enqueued, deferred
-    failed        how it ended: ok (if nothing is said), failed, stopped, canceled, abandoned
+    failed        how it ended: ok (the default), failed, stopped, canceled, abandoned
     !Type:text    error_type and error; `!text` only the error
-    +name         declares what would undo it
+    +name         declares its compensation
     ~step         undoes that span: compensating, compensated, compensation_failed
     job           an RQ job: `job:started` and so on, named by `job_name`; with ~step, a job that undoes
     workflow      a workflow below another span; likewise `saga`. A span at the top is a workflow in any case
     exec=x        opened in the RQ execution x; for a job, its attempts are the executions x,y: ids `x:start`, `x:end`
-    named=x       its name, in place of its id
+    named=x       its name, if it is not its id
     seq=3/4       `seq` of its first and of its last event
     needs=x,y     the spans it depends on
-    presumed      its end was not seen
-    under=x       its parent, in place of indentation
+    presumed      its end is presumed
+    under=x       its parent, instead of indentation
     unwind=5..6   reports its own compensation under its own id; `unwind=5..6!` that failed, `unwind=5..` that began
 
 A second line with the id of a job is a second run of the job.
@@ -80,7 +80,7 @@ class _Line:
 
 @dataclass(frozen=True)
 class Saga:
-    """One row of a table: what happened, and every answer to it."""
+    """One row of a table: a saga and all answers."""
 
     title: str
     text: str
@@ -96,14 +96,14 @@ class Saga:
 
 
 def read(saga: Saga) -> Trace:
-    """The row's events, folded: as of one second after the last of them, or long after."""
+    """Return the trace of the row's events, one second after the last event or long after it."""
     events = events_of(saga.text)
     last = max(event.micros for event in events) if events else START
     return build_trace("T", events, now=last + (2 * IDLE if saga.idle else 1_000_000))
 
 
 def answers(trace: Trace) -> dict[str, str]:
-    """All answers, in the notation of the table."""
+    """Return all answers, in the notation of the table."""
     roles = ((one, trace.roles[one]) for one in sorted(trace.roles))
     undos = ((row.original_span_id, row.span_id or "-", row.outcome) for row in trace.compensations)
     return {
@@ -121,12 +121,12 @@ def answers(trace: Trace) -> dict[str, str]:
 
 
 def moment(seconds: float) -> str:
-    """A time of the notation as a timestamp."""
+    """Return a time of the notation as a timestamp."""
     return f"2025-01-01T00:{int(seconds) // 60:02}:{seconds % 60:09.6f}Z"
 
 
 def event(second: float, span_id: str, event_type: str, parent: str | None = None, **fields: Any) -> TraceEvent:
-    """An event of the trace `T`, so many seconds after its start."""
+    """Return an event of the trace `T`, so many seconds after its start."""
     return new_event(
         trace_id="T",
         span_id=span_id,
@@ -138,7 +138,7 @@ def event(second: float, span_id: str, event_type: str, parent: str | None = Non
 
 
 def events_of(text: str) -> list[TraceEvent]:
-    """The events of a saga in the notation."""
+    """Return the events of a saga in the notation."""
     events: list[TraceEvent] = []
     above: list[tuple[int, str]] = []
     for raw in text.splitlines():
@@ -198,7 +198,7 @@ def _take(line: _Line, word: str) -> None:
     elif key == "unwind":
         line.unwind = value
     else:
-        raise ValueError(f"{word!r} is no token of the notation")
+        raise ValueError(f"{word!r} is not a token of the notation")
 
 
 def _events(line: _Line) -> Iterable[TraceEvent]:
@@ -224,7 +224,7 @@ def _events(line: _Line) -> Iterable[TraceEvent]:
             event_id = f"{execution}:start" if execution else None
             yield _event(line, start, f"{_base(line)}:{phase}", {**opening, "attempt": attempt}, event_id)
         if end is not None:
-            # A span of which only the end is known carries there the data of its start.
+            # If only the end of a span is known, the end carries the data of its start.
             data = {**(opening if start is None else {}), "seq": line.seqs[1], "attempt": attempt}
             data |= _fault(line, retry=retry)
             event_id = f"{execution}:end" if execution else None

@@ -1,4 +1,4 @@
-"""Single answers that a table of sagas is not the place for."""
+"""Single answers that do not fit the tables of sagas."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def test_attempts_without_numbers_whose_ends_are_lost_are_paired_from_the_last_o
     assert attempts(event(2, "J", "job:retrying")) == [(1, 2), (3, None), (5, None)]
 
 
-def test_an_undo_ran_where_it_says_or_else_where_its_job_did() -> None:
+def test_the_host_of_an_undo_is_its_own_or_that_of_its_job() -> None:
     for own, place in (({"worker": "w-1"}, "w-1"), ({}, "w-2")):
         events = [
             event(1, "u", "undo:compensating", data={"original_span_id": "a", **own}),
@@ -147,7 +147,7 @@ def test_an_undo_between_two_attempts_keeps_its_last_error() -> None:
     ("stopped", None, "stopped"),
     ("failed", None, "failed"),
 ])  # fmt: skip
-def test_an_undo_without_an_error_says_why_it_ended_and_not_why_it_began(
+def test_an_undo_without_an_error_gives_the_reason_of_its_end_and_not_of_its_start(
     phase: str, reason: str | None, expected: str
 ) -> None:
     steps = events_of("loan 0..9 failed\n  credit 1..2 +release\n  pay 3..4 failed")
@@ -162,8 +162,8 @@ def test_an_undo_without_an_error_says_why_it_ended_and_not_why_it_began(
     assert {one["error"] for one in answer["errors"] if one["span_id"] == "U"} <= {expected if reason else None}
 
 
-def test_of_what_an_undo_left_behind_the_first_error_counts() -> None:
-    """Of many jobs that failed once it said it was done; which one is given must not hang on any order but time's."""
+def test_of_an_undo_s_failed_jobs_the_first_error_counts() -> None:
+    """Of many jobs that failed after the undo reported success, the first by time gives the error."""
     jobs = "".join(f"            job{n}  6..{8 + n / 10} failed job !Late:error {n}\n" for n in range(20))
     events = events_of(f"""
         loan      0..30
@@ -187,7 +187,7 @@ def test_of_what_an_undo_left_behind_the_first_error_counts() -> None:
         ("c d6 job needs=b\n            b d5 job needs=pay2", "b never ran: it waits for stage:pay2, which failed"),
     ],
 )
-def test_an_undo_whose_jobs_never_did_their_work_says_why(jobs: str, expected: str) -> None:
+def test_an_undo_whose_jobs_never_ran_has_a_reason(jobs: str, expected: str) -> None:
     saga = f"""
         loan      0..9 failed
           pay     1..2 +refund
@@ -208,8 +208,8 @@ AHEAD = """
     """
 
 
-def test_an_event_of_a_wrong_clock_keeps_no_trace_running() -> None:
-    """The host of `late` is forty minutes ahead: the trace ends when the others have been silent, not an hour later."""
+def test_an_event_with_a_wrong_clock_keeps_no_trace_running() -> None:
+    """The host of `late` is forty minutes ahead. The trace ends after the silence of the others, not an hour later."""
     events, second = events_of(AHEAD), 1_000_000
     for order in (events, events[::-1]):
         trace = build_trace("T", order, now=START + 10 * second)
@@ -286,7 +286,7 @@ def test_of_many_steps_that_stand_the_first_are_named() -> None:
 
 
 def test_a_chain_a_hundred_thousand_deep() -> None:
-    """It neither recurses out nor is walked once per span: that would take hours."""
+    """The walk does not recurse, and visits no span repeatedly: that would take hours."""
     depth = 100_000
     events = [
         event(0, str(n), "stage:x:failed", str(n - 1) if n else None, id=f"{n:07}", data={"compensation": "undo"})

@@ -1,4 +1,4 @@
-"""Two traces beside each other: what differs, what does not, and what would have run next."""
+"""The comparison of two traces: differences, equal parts, and the steps that would have run next."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ ROWS = [
         ("undone here: stage:credit", "would have run next: notify +1 below"),
     ),
     Row(
-        "a rollback by jobs is no new step",
+        "a rollback by jobs is not a new step",
         """
         loan      0..9 failed !Refused:no
           credit  1..2 +release
@@ -185,7 +185,7 @@ ROWS = [
         """,
     ),
     Row(
-        "one that still runs",
+        "a trace that still runs",
         """
         loan      0..
           credit  1..2 +release
@@ -208,7 +208,7 @@ def now_of(text: str) -> Trace:
     return trace_of(events, max(event.micros for event in events) + 1_000_000)
 
 
-def told(comparison: Comparison) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def shown(comparison: Comparison) -> tuple[tuple[str, ...], tuple[str, ...]]:
     rows = ((one, WORDS.step(one).replace("stage:", ""), *WORDS.sides(one)) for one in comparison.differences)
     notes = (f"{title}: {text}" for title, text in WORDS.notes(comparison))
     return (
@@ -219,11 +219,11 @@ def told(comparison: Comparison) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.title)
 def test_a_run_beside_a_good_one(row: Row) -> None:
-    assert told(compare(now_of(row.text), now_of(row.good))) == (row.differences, row.notes)
+    assert shown(compare(now_of(row.text), now_of(row.good))) == (row.differences, row.notes)
 
 
 def mirrored(comparison: Comparison) -> list[Difference]:
-    """Every difference as it is seen from the other trace."""
+    """Return each difference from the view of the other trace."""
     kinds = {Kind.MISSING: Kind.NEW, Kind.NEW: Kind.MISSING, Kind.SLOWER: Kind.FASTER, Kind.FASTER: Kind.SLOWER}
     return [
         dataclasses.replace(one, kind=kinds.get(one.kind, one.kind), here=one.there, there=one.here)
@@ -236,7 +236,7 @@ def sorted_of(differences: Any) -> list[str]:
 
 
 def check(trace: Trace, other: Trace) -> None:
-    """Everything that is true of two traces."""
+    """Check all facts that hold for any two traces."""
     comparison, back = compare(trace, other), compare(other, trace)
     assert sorted_of(comparison.differences) == sorted_of(mirrored(back))
     assert (comparison.undone_here, comparison.undone_there) == (back.undone_there, back.undone_here)
@@ -289,7 +289,7 @@ def test_every_saga_of_the_tables_beside_the_next(saga: Any) -> None:
 
 
 def test_a_very_deep_trace_ends() -> None:
-    """No path is walked by recursion, nor once for each span on it."""
+    """No path is walked by recursion, or repeatedly for each of its spans."""
     text = "\n".join(f"s{n} {n}..{n + 1} {f'under=s{n - 1}' if n else ''}" for n in range(3000))
     events = events_of(text)
     comparison = compare(trace_of(events), trace_of(events[:4000]))
@@ -298,7 +298,7 @@ def test_a_very_deep_trace_ends() -> None:
 
 
 def test_the_json_has_these_keys() -> None:
-    """They are a promise to programs."""
+    """Programs rely on these keys."""
     answer = comparison_report(compare(now_of(ROWS[3].text), now_of(GOOD)))
     run = {"trace_id", "name", "verdict", "started_at", "duration_ms", "span_count"}
     side = {"span_id", "status", "attempts", "error", "error_type", "duration_ms"}

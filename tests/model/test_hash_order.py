@@ -1,4 +1,4 @@
-"""No answer depends on the order in which Python happens to keep a set."""
+"""No answer depends on the order of elements in a set."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ SOME, HEAVY = 1_000, 3_000
 
 
 def answers_of_an_interpreter(hash_seed: int, forests: int) -> list[str]:
-    """The answers to so many random forests, in an interpreter that hashes text its own way."""
+    """Return the answers to random forests, from an interpreter with another hash seed."""
     here = Path(__file__).parent
     environment = os.environ | {"PYTHONHASHSEED": str(hash_seed), "PYTHONPATH": f"{here}:{here.parent}"}
     command = [sys.executable, __file__, str(forests)]
@@ -37,7 +37,7 @@ def print_answers() -> None:
     from sagatrace_tui.views.report import report
 
     for number in range(int(sys.argv[1])):
-        # The seeds from here on gave different answers once: two errors, of which either was given.
+        # The seeds from here on once gave different answers: one of two errors was chosen at random.
         trace = build_trace("T", random_forest(random.Random(3_500 + number)), now=NOW)
         print(json.dumps([report(trace), incident_summary(trace, inert), list(trace.walk())]))
 

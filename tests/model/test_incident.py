@@ -1,4 +1,4 @@
-"""Answers about many traces: failures by kind, what still stands anywhere, and conditions on whole traces."""
+"""Answers about many traces: failures by kind, steps that still stand, and conditions on whole traces."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ CAUSES = [
 
 
 def failing(trace_id: str, at: float, step: str, **data: Any) -> list[TraceEvent]:
-    """A saga of one step that fails."""
+    """Return a saga of one step that fails."""
     return [
         event(trace_id, "wf", "workflow:order:started", at, data={"workflow_id": "order", "order_id": f"O-{trace_id}"}),
         event(trace_id, "s", f"{step}:started", at + 0.1, "wf"),
@@ -67,7 +67,7 @@ def test_500_failures_of_12_causes_are_12_groups_in_any_order() -> None:
         assert failure_groups(rows) == groups
 
 
-def test_what_the_user_says_they_have_in_common_decides() -> None:
+def test_the_user_s_group_decides() -> None:
     rows = [
         row_of(failing("a", 0, "stage:credit", error="one", error_type="E", group="bureau")),
         row_of(failing("b", 1, "stage:credit", error="another", error_type="F", group="bureau")),
@@ -91,11 +91,11 @@ def test_any_key_can_group() -> None:
     assert sorted(found) == [("basic", 1), ("gold", 2)]
 
 
-def test_what_did_not_fail_is_in_no_group() -> None:
+def test_a_trace_without_a_failure_is_in_no_group() -> None:
     assert failure_groups([row_of(succeeded("a")), row_of(running("b")), TraceRow("unread", 1)]) == []
 
 
-def test_a_kind_that_was_first_seen_at_the_end_is_new_and_comes_first() -> None:
+def test_a_kind_first_seen_at_the_end_is_new_and_comes_first() -> None:
     old = [row_of(failing(f"o{n}", n, "stage:credit", error="old", error_type="E")) for n in range(40)]
     late = row_of(failing("late", 39.5, "stage:credit", error="late", error_type="E"))
     groups = failure_groups([*old, late])
@@ -105,17 +105,17 @@ def test_a_kind_that_was_first_seen_at_the_end_is_new_and_comes_first() -> None:
 
 
 @pytest.mark.parametrize("saga", ALL, ids=lambda saga: saga.title)
-def test_what_stands_is_what_why_says(saga: Any) -> None:
+def test_the_standing_steps_are_those_of_why(saga: Any) -> None:
     trace = read(saga)
     row = trace_row(trace, 0)
-    told = report(trace)["still_standing"]
+    listed = report(trace)["still_standing"]
     assert sorted((one.span_id, one.code, one.certain) for one in standing_steps([row])) == sorted(
-        (one["span_id"], str(one["code"]), one["certain"]) for one in told
+        (one["span_id"], str(one["code"]), one["certain"]) for one in listed
     )
     assert (row.failure is None) == (report(trace)["cause"] is None)
 
 
-def test_what_has_stood_the_longest_comes_first_with_its_business_keys() -> None:
+def test_the_longest_standing_step_comes_first_with_its_business_keys() -> None:
     rows = [row_of(failed(name, at), ("loan_id", "applicant.name", "gone")) for name, at in (("new", 30), ("old", 1))]
     steps = standing_steps(rows)
     assert [(one.trace_id, one.step, one.saga) for one in steps] == [

@@ -48,7 +48,7 @@ UNDONE = (
 )
 
 
-def test_where_the_cause_ran_is_part_of_the_answer() -> None:
+def test_the_summary_names_the_host_of_the_cause() -> None:
     where = {"worker": "w-7", "queue": "loans", "attempt": 2, "attempts_allowed": 3}
     trace = build_trace("T", [event(1, "J", "job:started", data=where), event(2, "J", "job:failed")], now=LATER)
     assert "- where: worker `w-7`, queue `loans`, attempt 2 of 3\n" in incident_summary(trace, inert)
@@ -228,7 +228,7 @@ def test_an_unconfirmed_compensation_is_explained_first() -> None:
 
 
 def test_recovered_failures_hide_no_other_failure() -> None:
-    """Of forty, twenty are listed: first those that were not recovered, however late they were."""
+    """Of forty, twenty are listed. Failures that were not recovered come first, even late ones."""
     events = [event(0, "R", "workflow:r:started")]
     for n in range(40):
         events.append(event(1 + n / 100, f"S{n}", "stage:s:started", "R"))

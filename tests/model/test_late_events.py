@@ -16,7 +16,7 @@ from sagatrace_tui.views.report import report
 
 
 def built(*events: TraceEvent) -> Trace:
-    """Build the trace of these events, and find that no other order of them gives another answer."""
+    """Return the trace of these events, and check that every other order gives the same answers."""
     whole = build_trace("T", events, now=LATER)
     orders = [*permutations(events)] if len(events) < 5 else [events[n:] + events[:n] for n in range(len(events))]
     for order in [*orders, events[::-1]]:
@@ -30,7 +30,7 @@ def built(*events: TraceEvent) -> Trace:
     [
         ("started failed started", "failed running", []),
         ("enqueued started failed enqueued", "failed queued", []),
-        ("started failed enqueued", "failed", []),  # its one enqueuing, by a clock that is ahead
+        ("started failed enqueued", "failed", []),  # its only enqueued event, from a clock that is ahead
         ("started failed enqueued started completed", "failed success", []),
         ("started completed started failed", "success failed", []),
         ("failed completed", "success", []),
@@ -87,7 +87,7 @@ def test_events_that_cannot_be_read_in_full_are_anomalies() -> None:
         ]
 
 
-def test_what_ties_steps_to_undos_is_read_beside_events_without_data_and_unreadable_ones() -> None:
+def test_the_links_of_steps_and_undos_are_read_beside_events_without_or_with_unreadable_data() -> None:
     step = event(0, "A", "stage:a:started", data={"compensation": "undo_a"})
     silent = event(1, "A", "stage:a:completed")
     odd = msgspec.structs.replace(event(2, "B", "job:started"), raw_data=msgspec.Raw(b"[1]"))
@@ -101,19 +101,19 @@ def test_what_ties_steps_to_undos_is_read_beside_events_without_data_and_unreada
 
 def test_a_document_without_a_time_replaces_no_other_of_its_id() -> None:
     good = event(0, "A", "stage:a:completed", id="1")
-    no_time = msgspec.structs.replace(good, timestamp="1")  # written down it comes first, as what is kept does
+    no_time = msgspec.structs.replace(good, timestamp="1")  # as text it sorts first, like the kept document
     trace = built(good, no_time)
     assert (trace.verdict, [one.kind for one in trace.anomalies]) == ("succeeded", ["malformed"])
 
 
-def test_the_data_of_a_document_that_gave_way_to_another_is_no_anomaly() -> None:
+def test_the_data_of_a_replaced_document_is_not_an_anomaly() -> None:
     good = event(0, "A", "stage:a:completed", id="1", data={"a": 1})
     odd_data = msgspec.structs.replace(good, event_type="stage:b:completed", raw_data=msgspec.Raw(b"7"))
     assert [one.kind for one in built(odd_data, good).anomalies] == ["duplicate"]
 
 
 def test_an_undo_that_turns_out_to_be_below_its_step_may_end_before_it() -> None:
-    """A step undoes itself, then says that it was stopped; the job that did so, in a step of its own, comes late."""
+    """A step undoes itself, then reports that it was stopped. The job that undid it arrives late."""
     undone = [
         event(0, "A", "stage:a:started", data={"compensation": "undo_a"}),
         event(1, "B", "stage:b:started", "A", data={"compensation": "undo_b"}),
@@ -127,7 +127,7 @@ def test_an_undo_that_turns_out_to_be_below_its_step_may_end_before_it() -> None
     assert built(*undone, job).still_standing == ()
 
 
-def test_a_good_end_counts_also_where_a_mere_instant_said_so_before() -> None:
+def test_a_successful_end_counts_also_after_an_instant_with_that_status() -> None:
     events = [
         event(0, "A", "note", status="success"),
         event(1, "J", "job:failed", "A", data={"error": "x"}),
@@ -138,7 +138,7 @@ def test_a_good_end_counts_also_where_a_mere_instant_said_so_before() -> None:
 
 
 def test_a_trace_waits_for_a_later_retry_or_start_unless_it_is_over() -> None:
-    """A failed attempt that is tried again in an hour; a job scheduled for then, with its root open and over."""
+    """A failed attempt with a retry in an hour, and a job scheduled for then, with an open and an ended root."""
     hour, idle, then = START + 3_600_000_000, IDLE + 1, "2025-01-01T01:00:00Z"
     root, job = event(0, "R", "workflow:r:started"), event(1, "J", "job:started", "R")
     retrying = event(2, "J", "job:retrying", "R", data={"error": "x", "next_at": then})
@@ -157,7 +157,7 @@ def test_a_trace_waits_for_a_later_retry_or_start_unless_it_is_over() -> None:
             assert (trace.status == "running", trace.is_idle(now)) == (is_running, not is_running), (events, now)
 
 
-def test_a_late_parent_takes_its_children_home() -> None:
+def test_a_late_parent_gets_its_children() -> None:
     child, parent = event(2, "C", "stage:c:failed", "P"), event(1, "P", "workflow:p:started")
     trace = built(child)
     assert (list(trace.missing_parents), list(trace.roots), trace.failure_path) == (["P"], [], ("C",))
@@ -166,7 +166,7 @@ def test_a_late_parent_takes_its_children_home() -> None:
 
 
 def test_few_equal_times_among_many_events_are_ordered_by_id() -> None:
-    """The usual case has a way of its own: nearly all times differ, and most come in order."""
+    """The usual case has its own code: nearly all times differ, and most events arrive in order."""
     events = [event(n / 10, f"s{n % 7}", "stage:x:progress", id=f"{n:03}") for n in range(100)]
     ties = [event(5, "s1", "stage:x:progress", id=one, data={"host": one}) for one in ("z", "y", "x")]
     given = [*events[50:], *ties, *events[:50]]
@@ -198,7 +198,7 @@ def test_a_late_parent_places_its_children_below_the_span_that_recovered_their_f
     ],
     ids=["it declares", "its undo names it", "a job turns out to undo it"],
 )
-def test_a_job_that_turns_out_to_answer_for_itself_no_longer_speaks_for_its_step(late: list[TraceEvent]) -> None:
+def test_a_job_with_its_own_end_no_longer_decides_the_outcome_of_its_step(late: list[TraceEvent]) -> None:
     events = [
         event(0, "loan", "workflow:loan:started"),
         event(1, "pay", "stage:pay:started", "loan", data={"compensation": "refund"}),
@@ -227,7 +227,7 @@ def test_a_later_run_of_a_job_recovers_no_earlier_one() -> None:
     assert trace.roles == {"A": "independent", "A#2": "independent", "B": "independent", "C": "cause"}
 
 
-def test_work_belongs_to_the_run_of_its_execution_although_a_stage_ran_in_that_as_well() -> None:
+def test_work_belongs_to_the_run_of_its_execution_also_beside_a_stage_of_that_run() -> None:
     trace = built(
         event(0, "job", "job:started", data={"execution": "x1"}),
         event(1, "stage", "stage:s:started", "job", data={"execution": "x1"}),
@@ -242,7 +242,7 @@ def test_work_belongs_to_the_run_of_its_execution_although_a_stage_ran_in_that_a
     assert [trace.spans[one].parent_id for one in ("stage", "stage#2", "work")] == ["job", "job#2", "job#2"]
 
 
-def test_a_stage_that_failed_after_all_recovers_nothing() -> None:
+def test_a_stage_that_failed_at_last_recovers_nothing() -> None:
     trace = built(
         event(0, "S", "stage:s:started"),
         event(1, "C", "job:failed", "S"),

@@ -29,12 +29,12 @@ PHASES = ["enqueued", "deferred", "started", "retrying", "completed", "failed", 
           "compensating", "compensated", "compensation_failed", "progress"]  # fmt: skip
 HOSTILE = ["", "\x1b[2J", "a\nb", "\u202eevil", "[red]x[/]", "`rm`", "\x00", "𝕏" * 40, "**", "null", "\\u0063", "é"]
 NO_OBJECTS = [b"[1]", b'"text"', b"7", b"null"]
-# How times are written: as our writers do, which is sorted as text, and as anybody may.
+# Forms of timestamps: those of our writers, which sort as text, and others.
 WRITINGS = [([".000000", ".000001", ".500000"], ["Z"]), (["", ".5", ".000001", ",25"], ["Z", "+00:00", ""])]
 
 
 def random_forest(rnd: random.Random) -> list[TraceEvent]:
-    """A few spans with parents, undos and errors at random, some of it nonsense."""
+    """Return a few spans with random parents, undos and errors, some of them impossible."""
     spans = [rnd.choice(HOSTILE) + str(n) for n in range(rnd.randint(1, 7))]
     fractions, zones = rnd.choice(WRITINGS)
     events = []
@@ -72,7 +72,7 @@ def random_forest(rnd: random.Random) -> list[TraceEvent]:
 
 
 def random_saga(rnd: random.Random) -> list[TraceEvent]:
-    """Stages and jobs in each other, most phases in full: some fail, some are tried again, some undo others."""
+    """Return nested stages and jobs, most with all phases: some fail, some are retried, some undo others."""
     phases: list[tuple[int, str, str, str | None, dict[str, Any]]] = []
     spans = [f"s{n}" for n in range(rnd.randint(3, 10))]
     for n, span in enumerate(spans):
@@ -85,7 +85,7 @@ def random_saga(rnd: random.Random) -> list[TraceEvent]:
             data["compensation"] = "undo"
         if kind == "undo_x":
             data["original_span_id"] = rnd.choice(spans)
-        opening, well, ill = (
+        opening, succeeded, failed = (
             ("compensating", "compensated", "compensation_failed")
             if kind == "undo_x"
             else (rnd.choice(["started", "started", "deferred"]), "completed", "failed")
@@ -95,7 +95,9 @@ def random_saga(rnd: random.Random) -> list[TraceEvent]:
         if rnd.random() < 0.2:
             phases.append((start, span, f"{kind}:retrying", parent, {"error": "e"}))
             phases.append((start + 1, span, f"{kind}:started", parent, {}))
-        ends = rnd.choices([[well], [ill], ["stopped"], ["abandoned"], [], [well, ill]], [9, 8, 1, 1, 1, 1])[0]
+        ends = rnd.choices(
+            [[succeeded], [failed], ["stopped"], ["abandoned"], [], [succeeded, failed]], [9, 8, 1, 1, 1, 1]
+        )[0]
         over = {"error": rnd.choice("ab")}
         phases += [(start + rnd.randint(0, 20), span, f"{kind}:{end}", parent, over) for end in ends]
     return [
@@ -108,13 +110,13 @@ def random_saga(rnd: random.Random) -> list[TraceEvent]:
 
 
 forests = st.randoms(use_true_random=False).map(random_forest)
-# One draw a forest in place of two hundred: ten times as many in the same time, at the price of shrinking.
+# One draw a forest instead of two hundred: ten times as many in the same time, but without shrinking.
 seeded_sagas = st.integers(0, 2**63).map(lambda seed: random_saga(random.Random(seed)))
 seeded_forests = st.integers(0, 2**63).map(lambda seed: random_forest(random.Random(seed)))
 
 
 def check(trace: Trace) -> None:
-    """Everything that is true of every trace."""
+    """Check all facts that hold for any trace."""
     placed = [span_id for _, span_id in trace.walk() if span_id in trace.spans]
     assert sorted(placed) == sorted(trace.spans), "every span is in the tree once"
     for span_id, span in trace.spans.items():
@@ -142,7 +144,7 @@ def check(trace: Trace) -> None:
         line[depth:] = [span_id]
         tops[span_id] = line[0]
         if trace.roles.get(span_id) in ("cause", "independent", "consequence"):
-            # A failure that began after a span had failed is not why.
+            # A failure that began after a span had failed is not its cause.
             began = trace.spans[span_id].first_at
             above.update(one for one in line[:-1] if one in trace.spans and trace.spans[one].over_at >= began)
     leaves = [one for one, role in trace.roles.items() if role in ("cause", "independent")]
@@ -163,7 +165,7 @@ def check(trace: Trace) -> None:
 @settings(max_examples=examples(400, heavy=10_000), deadline=None)
 @given(events=seeded_forests, idle=st.booleans())
 def test_random_forests(events: list[TraceEvent], idle: bool) -> None:
-    """No forest, however odd, breaks an answer."""
+    """No forest, even an impossible one, breaks an answer."""
     check(build_trace("T", events, now=NOW if idle else START + IDLE))
 
 
@@ -207,7 +209,7 @@ def test_the_answers_to_a_saga_do_not_depend_on_order_or_repetition(saga: Saga) 
 
 @settings(max_examples=examples(100, heavy=300), deadline=None)
 @given(events=forests)
-def test_reading_many_documents_is_reading_each(events: list[TraceEvent]) -> None:
+def test_many_documents_are_read_like_single_ones(events: list[TraceEvent]) -> None:
     documents = [encode_event(event) for event in events]
     assert decode_events(documents) == [decode_event(document) for document in documents] == events
 

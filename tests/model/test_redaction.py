@@ -1,4 +1,4 @@
-"""No redaction, however it behaves, changes the verdict of a saga."""
+"""No redaction changes the verdict of a saga."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_a_hook_sees_plain_values_and_no_structural_key() -> None:
 
 
 def test_a_value_of_another_type_is_not_structural() -> None:
-    """A user's own data may have the key as well."""
+    """The user's data may have the same key."""
     event = new_event(trace_id="T", span_id="S", event_type="x", data={"queue": ["4111 1111 1111 1111"], "seq": "4111"})
     kept = redacted(event, [HOOKS["mask all"]], lambda *_, **__: None)
     assert kept.data == {"seq": "***"}  # a text would be a queue's name

@@ -1,4 +1,4 @@
-"""Sagas played at random by code that knows what it did, compared with the answers of the model."""
+"""Random sagas by code that records the truth, compared with the answers of the model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from scale import examples
 
 
 class StepFailedError(Exception):
-    """What a step raises that fails."""
+    """The exception of a failing step."""
 
 
 class Play:
@@ -38,7 +38,7 @@ class Play:
 
     @property
     def verdict(self) -> str:
-        """The verdict by what was done."""
+        """Return the true verdict."""
         if not self.failed:
             return "succeeded"
         if self.standing:
@@ -61,7 +61,7 @@ class Play:
         )
 
     def _new(self, letter: str, likely: float) -> tuple[str, str | None]:
-        """A span's id, and what would undo it, if anything."""
+        """A span's id, and its compensation, if it has one."""
         self._count += 1
         span_id = f"{letter}{self._count}"
         return span_id, f"undo_{span_id}" if self._random.random() < likely else None
@@ -126,7 +126,7 @@ class Play:
         return span_id
 
     def _unwind(self, parent: str, done: list[tuple[str, list[str]]]) -> None:
-        """Undo what was done, last thing first: not at all, all of it, or up to the first undo that fails."""
+        """Undo the completed steps in reverse order: none, all, or up to the first failed undo."""
         how = self._random.choice(["not", "all", "all", "all", "up to the first that fails"])
         for step, below in reversed(done if how != "not" else []):
             span_id, _ = self._new("u", 0)
@@ -147,7 +147,7 @@ class Play:
 
 @settings(max_examples=examples(300, heavy=1000), deadline=None)
 @given(seed=st.integers(0, 2**63))
-def test_the_answers_are_what_was_done(seed: int) -> None:
+def test_the_answers_are_the_truth_about_the_saga(seed: int) -> None:
     play = Play(seed)
     events = random.Random(seed).sample(play.events, len(play.events))
     trace = build_trace("T", events, now=START + 10 * IDLE)

@@ -1,4 +1,4 @@
-"""Sagas in RQ jobs, played at random: swallowed failures, killed workers, retries and jobs that undo."""
+"""Random sagas in RQ jobs: swallowed failures, killed workers, retries and jobs that undo."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ KILLED = "Work-horse terminated unexpectedly"
 
 
 class ProcessKilledError(Exception):
-    """The process ends here: it records nothing more."""
+    """The end of the process, which records no further event."""
 
 
 class StepFailedError(Exception):
-    """A step failed, and its saga with it."""
+    """The failure of a step and its saga."""
 
 
 @dataclass
@@ -36,7 +36,7 @@ class Attempt:
 
 
 class JobPlay:
-    """Plays one job with its saga. Beside the events it keeps what is true of them.
+    """Plays one job with its saga, and keeps the truth beside the events.
 
     `standing` are the steps to be listed as standing, and `failed` is whether the last attempt's saga failed. `first`
     is the span at which the first failed attempt failed; None where every process died before its saga began.
@@ -176,7 +176,7 @@ class JobPlay:
         return not fails
 
     def _undo_job(self) -> None:
-        """Undo what is left in a job of its own, which may fail, be killed, or be tried again by RQ."""
+        """Undo the remaining steps in another job, which may fail, be killed, or be retried by RQ."""
         self.kinds.add("undo job")
         left = [step for one in self.attempts for step in one.done if step not in self.undone]
         for number in (1, 2):
@@ -203,7 +203,7 @@ class JobPlay:
 
     @property
     def standing(self) -> set[str]:
-        """Steps that stand; in a saga that succeeded at last, its own steps replaced those of earlier attempts."""
+        """Return the standing steps. In a saga that succeeded, its steps replaced those of earlier attempts."""
         left = (self.done | self.uncertain) - self.undone
         return left if self.failed else left & self.in_vain
 
@@ -224,7 +224,7 @@ def answer(play: JobPlay, seed: int) -> Trace:
 
 @settings(max_examples=examples(300, heavy=3000), deadline=None)
 @given(seed=st.integers(0, 2**63))
-def test_the_answers_are_what_happened(seed: int) -> None:
+def test_the_answers_are_the_truth_about_the_jobs(seed: int) -> None:
     play = JobPlay(seed)
     trace = answer(play, seed)
     assert (trace.verdict, {one.span_id for one in trace.still_standing}) == (play.verdict, play.standing)

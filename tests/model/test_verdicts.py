@@ -1,4 +1,4 @@
-"""Twelve traces as JSON Lines, each with the answers it must give."""
+"""Twelve traces as JSON Lines, each with its required answers."""
 
 from __future__ import annotations
 

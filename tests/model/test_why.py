@@ -1,4 +1,4 @@
-"""`sagatrace why`, as it is called."""
+"""The command `sagatrace why`."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def run_why(store_url: str, *arguments: str) -> Result:
     return CliRunner().invoke(why, [*arguments, "--store", store_url])
 
 
-def test_why_says_as_text_and_as_json_what_the_model_says(store_url: str) -> None:
+def test_why_prints_the_model_s_answers_as_text_and_as_json(store_url: str) -> None:
     store = open_store(store_url)
     store.append(events_of(INCIDENT))
     store.close()
@@ -56,7 +56,7 @@ def test_every_verdict_has_an_exit_status(store_url: str) -> None:
     assert sorted(set(EXIT_STATUSES.values())) == [0, 3, 4, 5, 6]
 
 
-def test_what_why_cannot_do_is_one_line(store_url: str, tmp_path: Path) -> None:
+def test_an_error_of_why_is_one_line(store_url: str, tmp_path: Path) -> None:
     missing = run_why(store_url, "T")
     assert missing.exit_code == 1
     assert "no store at" in missing.output
@@ -64,7 +64,7 @@ def test_what_why_cannot_do_is_one_line(store_url: str, tmp_path: Path) -> None:
     assert not (tmp_path / "traces.db").exists(), "asking never creates a store"
 
 
-def test_a_document_that_is_none_is_an_anomaly_of_the_answer(store_url: str, tmp_path: Path) -> None:
+def test_a_malformed_document_is_an_anomaly_of_the_answer(store_url: str, tmp_path: Path) -> None:
     store = open_store(store_url)
     store.append([event(0, "A", "stage:a:completed")])
     store.close()

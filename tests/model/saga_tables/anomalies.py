@@ -5,7 +5,7 @@ from __future__ import annotations
 from notation import Saga
 
 ANOMALIES = [
-    Saga("the unwinding left one out and went on, as the steps tell themselves", """
+    Saga("the rollback skipped one step and continued, with undos recorded by the steps themselves", """
         loan      0..9 failed
           a       1..2 +x unwind=8..8.5
           c       3..3.5 +x
@@ -13,7 +13,7 @@ ANOMALIES = [
           pay     5..6 failed
         """, verdict="rollback_incomplete", path="loan pay", roles="loan:consequence pay:cause",
         compensations="b<b:compensated a<a:compensated c<-:not_started", standing="c: compensation never started"),
-    Saga("undone in the order done, as the steps tell themselves", """
+    Saga("undone in forward order, with undos recorded by the steps themselves", """
         loan      0..9 failed
           a       1..2 +x unwind=7..7.5
           b       3..4 +x unwind=8..8.5
@@ -63,7 +63,7 @@ ANOMALIES = [
           u2      9..9.5 ~b
         """, verdict="rolled_back", path="loan pay", roles="loan:consequence pay:cause",
         compensations="c<u3:compensated a<u1:compensated b<u2:compensated", anomalies="out_of_order_undo(u1 u2)"),
-    Saga("steps that ran at once have no order", """
+    Saga("concurrent steps have no order", """
         loan      0..9 failed
           a       1..3 +x
           b       2..4 +x
@@ -72,7 +72,7 @@ ANOMALIES = [
           u2      8..8.5 ~b
         """, verdict="rolled_back", path="loan pay", roles="loan:consequence pay:cause",
         compensations="a<u1:compensated b<u2:compensated"),
-    Saga("steps that ended at once: seq gives the order, and it was not kept", """
+    Saga("steps that ended at the same time: seq gives the order, and it was not kept", """
         loan      0..9 failed
           a       ..3 +x seq=/1
           b       ..3 +x seq=/2
@@ -81,7 +81,7 @@ ANOMALIES = [
           u2      8..8.5 ~b
         """, verdict="rolled_back", path="loan pay", roles="loan:consequence pay:cause",
         compensations="a<u1:compensated b<u2:compensated", anomalies="out_of_order_undo(u1 u2)"),
-    Saga("steps that ended at once: seq gives the order, and it was kept", """
+    Saga("steps that ended at the same time: seq gives the order, and it was kept", """
         loan      0..9 failed
           a       ..3 +x seq=/2
           b       ..3 +x seq=/1
@@ -90,7 +90,7 @@ ANOMALIES = [
           u2      8..8.5 ~b
         """, verdict="rolled_back", path="loan pay", roles="loan:consequence pay:cause",
         compensations="a<u1:compensated b<u2:compensated"),
-    Saga("undos that began at once: seq tells which was first", """
+    Saga("undos that began at the same time: seq gives the order", """
         loan      0..9 failed
           a       1..2 +x
           b       3..4 +x
@@ -99,7 +99,7 @@ ANOMALIES = [
           u2      7..8.5 ~b seq=2/4
         """, verdict="rolled_back", path="loan pay", roles="loan:consequence pay:cause",
         compensations="a<u1:compensated b<u2:compensated", anomalies="out_of_order_undo(u1 u2)"),
-    Saga("undos that began at once and do not say which was first", """
+    Saga("undos that began at the same time, without an order", """
         loan      0..9 failed
           a       1..2 +x
           b       3..4 +x
@@ -124,26 +124,26 @@ ANOMALIES = [
           u2      7..8 failed ~a !already released
         """, verdict="rolled_back", path="loan pay", roles="loan:consequence pay:cause u2:compensation",
         compensations="a<u1:compensated a<u2:failed", anomalies="double_undo(a u1 u2)"),
-    Saga("undid what had failed", """
+    Saga("undid a failed step", """
         loan      0..9 failed
           pay     3..4 failed +x
           u1      5..6 ~pay
         """, verdict="rolled_back", path="loan pay", roles="loan:consequence pay:cause",
         compensations="pay<u1:compensated", anomalies="empty_undo(pay u1)"),
-    Saga("undid what had never started", """
+    Saga("undid a step that never started", """
         loan      0..9 failed
           pay     3..4 failed
           mail    q1 job
           u1      5..6 ~mail
         """, verdict="rolled_back", path="loan pay", roles="loan:consequence pay:cause",
         compensations="mail<u1:compensated", anomalies="never_ended(mail) empty_undo(mail u1)", idle=True),
-    Saga("undid what nobody ever saw", """
+    Saga("undid a step without events", """
         loan      0..9 failed
           pay     3..4 failed
           u1      5..6 ~ghost
         """, verdict="rolled_back", path="loan pay", roles="loan:consequence pay:cause",
         compensations="ghost<u1:compensated", anomalies="empty_undo(u1)"),
-    Saga("failed to undo what nobody ever saw", """
+    Saga("failed to undo a step without events", """
         loan      0..9 failed
           pay     3..4 failed
           u1      5..6 failed ~ghost
@@ -224,7 +224,7 @@ ANOMALIES = [
           a       1..4 abandoned job presumed
           a       ..6 job
         """, verdict="succeeded"),
-    Saga("everything at once", """
+    Saga("all anomalies in one trace", """
         loan      0..30 failed
           a       1..2 +x
           b       3..4 +x

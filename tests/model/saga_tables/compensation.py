@@ -48,7 +48,7 @@ COMPENSATION = [
           u1      5..8 failed ~credit !bureau down
         """, verdict="rollback_incomplete", path="loan pay", roles="loan:consequence pay:cause u1:compensation",
         compensations="credit<u1:failed", standing="credit: compensation failed after 1 attempt"),
-    Saga("nobody undid anything", """
+    Saga("no step was undone", """
         loan      0..9 failed
           credit  1..2 +release
           funds   3..4 +refund
@@ -67,7 +67,7 @@ COMPENSATION = [
         """, verdict="rollback_incomplete", path="loan pay", roles="loan:consequence pay:cause",
         compensations="funds<u2:compensated credit<-:not_started",
         standing="credit: rollback stopped before this step"),
-    Saga("the unwinding left one out and went on: it did not stop there", """
+    Saga("the rollback skipped one step and continued: it did not stop there", """
         loan      0..9 failed
           credit  1..2 +release
           insure  2..3 +cancel
@@ -78,7 +78,7 @@ COMPENSATION = [
         """, verdict="rollback_incomplete", path="loan pay", roles="loan:consequence pay:cause",
         compensations="funds<u3:compensated credit<u1:compensated insure<-:not_started",
         standing="insure: compensation never started"),
-    Saga("an undo that was asked for and never began is no place where the unwinding came to", """
+    Saga("the rollback did not reach an undo that was requested and never began", """
         loan      0..9 failed
           credit  1..2 +release
           insure  2..3 +cancel
@@ -170,7 +170,7 @@ COMPENSATION = [
         """, verdict="rollback_incomplete", path="loan pay",
         roles="loan:consequence pay:cause u1:compensation undo:compensation", compensations="credit<u1:failed",
         standing="credit: compensation failed after 2 attempts"),
-    Saga("an undo that dealt with the failure of its job, which the job's worker told a moment later", """
+    Saga("an undo that handled the failure of its job, which the worker recorded a moment later", """
         loan      0..9 failed
           credit  1..2 +release
           pay     3..4 failed
@@ -186,7 +186,7 @@ COMPENSATION = [
             undo  q5.5 7..8 failed job !busy
         """, verdict="rollback_incomplete", path="loan pay", roles="loan:consequence pay:cause undo:compensation",
         compensations="credit<u1:failed", standing="credit: compensation failed after 1 attempt"),
-    Saga("an undo that only enqueued its job, which nobody has taken yet", """
+    Saga("an undo that only enqueued its job, which no worker has taken yet", """
         loan      0..9 failed
           credit  1..2 +release
           pay     3..4 failed
@@ -194,7 +194,7 @@ COMPENSATION = [
             undo  q5.5 job
         """, verdict="compensating", path="loan pay", roles="loan:consequence pay:cause",
         compensations="credit<u1:running", standing="credit: compensation still running"),
-    Saga("and which nobody ever took", """
+    Saga("an undo that only enqueued its job, which no worker ever took", """
         loan      0..9 failed
           credit  1..2 +release
           pay     3..4 failed
@@ -236,7 +236,7 @@ COMPENSATION = [
           u1      5..6 stopped ~credit
         """, verdict="rollback_incomplete", path="loan pay", roles="loan:consequence pay:cause",
         compensations="credit<u1:failed", standing="credit: compensation failed after 1 attempt"),
-    Saga("undone and then died: the root never ended, and nothing failed that anybody saw", """
+    Saga("undone, then died: the root never ended, and no failure was recorded", """
         loan      0..
           credit  1..2 +release
           u1      5..6 ~credit
@@ -292,7 +292,7 @@ COMPENSATION = [
         """, verdict="rollback_incomplete", path="loan pay", roles="loan:consequence pay:cause u1:compensation",
         compensations="book<u1:failed hotel<-:not_started",
         standing="hotel: rollback stopped before this step; book: compensation failed after 1 attempt"),
-    Saga("undoing a stage that failed half way covers what it had done", """
+    Saga("the undo of a stage that failed half-way covers its steps", """
         loan        0..9 failed
           book      1..5 failed +unbook
             hotel   2..3 job +cancel_hotel

@@ -82,7 +82,7 @@ EFFECTS = [
             u1    5.5..5.8 ~charge
         """, verdict="rolled_back", path="loan pay mail",
         roles="loan:consequence mail:cause pay:consequence", compensations="charge<u1:compensated"),
-    Saga("and so does one that an undo names, though it declared none", """
+    Saga("so does a step that an undo names, although it declared no compensation", """
         loan      0..9 failed
           pay     1..6 failed +refund
             charge 2..3 job
@@ -90,7 +90,7 @@ EFFECTS = [
             u1    5.5..5.8 ~charge
         """, verdict="rolled_back", path="loan pay mail",
         roles="loan:consequence mail:cause pay:consequence", compensations="charge<u1:compensated"),
-    Saga("a job that failed outright, and one that will never run, left nothing", """
+    Saga("a failed job and a job that will never run left no effects", """
         loan      0..9 failed
           pay     1..6 failed +refund
             send  2..3 failed job !NoFunds:empty

@@ -67,7 +67,7 @@ ITEMS = [
           u       5..6 ~k
         """, verdict="running", path="car p", roles="car:consequence p:cause",
         compensations="k<u:compensated", anomalies="several_roots(car hotel)"),
-    Saga("jobs enqueued in one trace without a root are no several roots", """
+    Saga("jobs enqueued in one trace without a root are not several roots", """
         a         q0 1..2 job
         b         q0 1..3 job
         c         q0 4..5 job
@@ -81,7 +81,7 @@ ITEMS = [
         a         q0 1..2 job
         b         d0 3..4 job needs=a
         """, verdict="succeeded"),
-    Saga("a child that begins 20 microseconds before its parent is no anomaly", """
+    Saga("a child that begins 20 microseconds before its parent is not an anomaly", """
         loan      1.00002..9
           a       1..2
         """, verdict="succeeded"),

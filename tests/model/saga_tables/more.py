@@ -11,7 +11,7 @@ MORE = [
         loan      0..4 failed
           pay     3..4 failed
         """, verdict="failed", path="loan pay", roles=PAY),
-    Saga("canceled, and nobody undid anything", """
+    Saga("canceled, and no step was undone", """
         loan      0..9 canceled
           credit  1..2 +release
         """, verdict="rollback_missing", path="loan", compensations="credit<-:not_started",
@@ -158,7 +158,7 @@ MORE = [
             u1    4..5 ~credit
         """, verdict="rolled_back", path="loan credit", roles="credit:cause loan:consequence",
         compensations="credit<u1:compensated"),
-    Saga("a step undone before anybody found out that its worker was lost", """
+    Saga("a step undone before its worker was found lost", """
         loan      0..900 failed
           credit  1..800 abandoned job +release presumed
           u1      4..5 ~credit
@@ -184,7 +184,7 @@ MORE = [
         """, verdict="rollback_incomplete", path="trip b1 full",
         roles="b1:consequence b2:consequence full:cause shut:independent trip:consequence",
         compensations="hotel<u1:compensated inn<-:not_started", standing="inn: rollback stopped before this step"),
-    Saga("a stage in the middle tells its own undoing", """
+    Saga("a stage in the middle records its own undo", """
         trip      0..20 failed
           book    1..9 failed unwind=6..8
             hotel 2..3 +cancel
@@ -221,7 +221,7 @@ MORE = [
             u1    6..7 ~credit
         """, verdict="rolled_back", path="loan pay", roles="loan:consequence pay:cause rollback:compensation",
         compensations="credit<u1:compensated"),
-    Saga("undid what nobody ever saw, and not what had been done", """
+    Saga("undid a step without events, and not the completed one", """
         loan      0..9 failed
           a       1..2 +x
           pay     3..4 failed

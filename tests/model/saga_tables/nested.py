@@ -35,7 +35,7 @@ NESTED = [
           b2          9..15 named=book
             inn       10..11 +cancel
         """, verdict="succeeded", roles="b1:recovered flight:recovered", compensations="hotel<u1:compensated"),
-    Saga("the same, but what the replaced one had done was not all undone", """
+    Saga("the same, but the replaced one was only partly undone", """
         trip          0..20
           b1          1..8 failed named=book
             hotel     2..3 +cancel
@@ -47,14 +47,14 @@ NESTED = [
         compensations="car<u1:compensated hotel<-:not_started", standing="hotel: rollback stopped before this step",
         summary="reported success, but failed at stage:flight · rollback incomplete: 1 of 2 steps still standing "
                 "(stage:hotel)"),
-    Saga("an inner saga that was replaced could not undo itself, as it tells itself", """
+    Saga("a replaced inner saga recorded that it could not undo itself", """
         trip          0..20
           b1          1..8 failed named=book unwind=6..7!
             hotel     2..3
           b2          9..15 named=book
         """, verdict="rollback_incomplete", path="trip b1", roles="b1:cause", compensations="b1<b1:failed",
         summary="reported success, but failed at stage:book · rollback incomplete: stage:book failed to undo itself"),
-    Saga("an inner saga that was replaced undid itself, as it tells itself", """
+    Saga("a replaced inner saga recorded that it undid itself", """
         trip          0..20
           b1          1..8 failed named=book unwind=6..7
             hotel     2..3
@@ -68,7 +68,7 @@ NESTED = [
           a2          62..63
         """, verdict="rollback_incomplete", path="order", roles="cleanup:compensation order:cause",
         summary="reported success, but failed at order (no) · rollback incomplete: cleanup failed and names no step"),
-    Saga("two inner sagas at once, one fails: the other's steps stand too", """
+    Saga("two concurrent inner sagas, one fails: the other's steps stand as well", """
         trip          0..20 failed
           east        1..9
             hotel     2..3 +cancel

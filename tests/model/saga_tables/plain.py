@@ -20,7 +20,7 @@ PLAIN = [
         loan      0..2
           mail    q1 job
         """, verdict="running", summary="running: mail"),
-    Saga("the same, and nobody ever took the job", """
+    Saga("the same, and no worker ever took the job", """
         loan      0..2
           mail    q1 job
         """, verdict="succeeded", anomalies="never_ended(mail)", idle=True),
@@ -60,7 +60,7 @@ PLAIN = [
           ship    2..3 stopped job
         """, verdict="rollback_missing", path="charge ship", compensations="charge<-:not_started",
         standing="charge: compensation never started"),
-    Saga("a job that was stopped while its saga went on and ended well", """
+    Saga("a job that was stopped while its saga continued and succeeded", """
         loan      0..9 +refund
           mail    2..3 stopped job
         """, verdict="succeeded"),

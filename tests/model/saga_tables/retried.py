@@ -28,7 +28,7 @@ RETRIED = [
           u2      64..65 ~a2
         """, verdict="rolled_back", path="order x1",
         roles="order:consequence x1:cause x2:independent", compensations="a1<u1:compensated a2<u2:compensated"),
-    Saga("what is wrong within the second attempt is told", """
+    Saga("anomalies within the second attempt are reported", """
         order     0..6:retry 61..90 failed job !no
           a1      1..3 +x
           u1      4..5 ~a1
@@ -64,7 +64,7 @@ RETRIED = [
           u1      4..5 ~a1
           a2      62.1..63 +x
         """, verdict="succeeded", roles="order:recovered", compensations="a1<u1:compensated"),
-    Saga("a first attempt rolled back, and a second one that is on its way", """
+    Saga("a first attempt rolled back, and a second one that runs", """
         order     0..6:retry 61.. job !no
           a1      1..3 +x
           x1      3.1..3.5 failed !no
@@ -72,7 +72,7 @@ RETRIED = [
           ask     62..
         """, verdict="running", path="order x1", roles="x1:cause", compensations="a1<u1:compensated",
         summary="failed at stage:x1 (no) · running: stage:ask"),
-    Saga("a first attempt not rolled back, one step of which a host told whose clock is behind", """
+    Saga("a first attempt not rolled back, with one step from a host whose clock is behind", """
         order     1..6:retry 61..66 job !no
           a1      0.9..3 +x
           u1      4..5 failed ~a1 !down
@@ -82,14 +82,14 @@ RETRIED = [
         standing="a1: compensation failed after 1 attempt", anomalies="clock_skew(a1)",
         summary="reported success, but failed at order (no) · rollback incomplete: 1 of 1 step still standing "
                 "(stage:a1)"),
-    Saga("a first attempt rolled back, and a second one that was never heard of again", """
+    Saga("a first attempt rolled back, and a second one without an end", """
         order     0..6:retry 61.. job !no
           a1      1..3 +x
           x1      3.1..3.5 failed !no
           u1      4..5 ~a1
         """, verdict="rolled_back", path="order x1", roles="x1:cause", compensations="a1<u1:compensated",
         anomalies="never_ended(order)", idle=True, summary="failed at stage:x1 (no) · rolled back: 1 step undone"),
-    Saga("a first attempt rolled back, and a second one that is on its way back as well", """
+    Saga("a first attempt rolled back, and a second one that is being rolled back", """
         order     0..6:retry 61.. job !no
           a1      1..3 +x
           x1      3.1..3.5 failed !no
@@ -99,13 +99,13 @@ RETRIED = [
           u2      64.. ~a2
         """, verdict="compensating", path="order x1", roles="x1:cause x2:independent",
         compensations="a1<u1:compensated a2<u2:running", standing="a2: compensation still running"),
-    Saga("a first attempt that told its undoing under the job's own id, a good second one", """
+    Saga("a first attempt that recorded its undo under the job's id, a successful second one", """
         order     0..6:retry 61..66 job unwind=4..5 !no
           a1      1..3
           a2      62..63
         """, verdict="succeeded", roles="order:recovered", compensations="order<order:compensated",
         summary="succeeded · 1 failure recovered"),
-    Saga("a good second attempt that told its undoing under the job's own id", """
+    Saga("a successful second attempt that recorded its undo under the job's id", """
         order     0..6:retry 61..66 job unwind=64..65 !no
           a2      62..63
         """, verdict="succeeded_but_compensated", roles="order:recovered", compensations="order<order:compensated",
@@ -121,7 +121,7 @@ RETRIED = [
         standing="a1: rollback stopped before this step",
         summary="reported success, but failed at order (no) · rollback incomplete: 1 of 2 steps still standing "
                 "(stage:a1)"),
-    Saga("a first attempt that nobody undid, a second partly rolled back, a good third one", """
+    Saga("a first attempt not undone, a second partly rolled back, a successful third one", """
         order     0..6:retry 20..26:retry 61..66 job !no
           a1      1..2 +x
           a2      21..22 +x
@@ -150,7 +150,7 @@ RETRIED = [
         """, verdict="rollback_incomplete", path="order mail", roles="mail:cause order:recovered",
         compensations="a1<u1:compensated a2<-:not_started", standing="a2: rollback stopped before this step",
         summary="failed at mail (down) · rollback incomplete: 1 of 2 steps still standing (stage:a2)"),
-    Saga("a stage that goes on after an inner saga cleaned up", """
+    Saga("a stage that continues after an inner saga was rolled back", """
         trip      0..20 failed
           visa    1..2 +revoke
           book    3..9 failed

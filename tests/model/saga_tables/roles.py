@@ -5,7 +5,7 @@ from __future__ import annotations
 from notation import Saga
 
 ROLES = [
-    Saga("a cause and what follows from it", """
+    Saga("a cause and its consequence", """
         loan      0..9 failed !Refused:no money
           funding 3..4 failed !NoFunds:empty
         """, verdict="failed", path="loan funding", roles="funding:cause loan:consequence",
@@ -20,12 +20,12 @@ ROLES = [
           a     1..5 failed
           b     2..4 failed
         """, verdict="failed", path="loan b", roles="a:independent b:cause loan:consequence"),
-    Saga("two that fail at once: seq tells which was first", """
+    Saga("two that fail at the same time: seq gives the order", """
         loan    0..9 failed
           a     1..4 failed seq=1/4
           b     2..4 failed seq=2/3
         """, verdict="failed", path="loan b", roles="a:independent b:cause loan:consequence"),
-    Saga("two that fail at once, and nothing tells them apart but their ids", """
+    Saga("two that fail at the same time, and differ only in their ids", """
         loan    0..9 failed
           b     1..4 failed
           a     2..4 failed
@@ -65,7 +65,7 @@ ROLES = [
           c2    3..4 named=credit
           fund  5..6 failed !empty
         """, verdict="failed", path="loan fund", roles="c1:recovered fund:cause loan:consequence"),
-    Saga("what failed inside a stage that was tried again is not why a later one failed", """
+    Saga("a failure inside a retried stage is not the cause of a later failure", """
         loan      0..30 failed
           b1      1..8 failed named=book
             fly   2..6 failed !full
@@ -75,7 +75,7 @@ ROLES = [
         """, verdict="failed", path="loan fund",
         roles="ask:recovered b1:recovered fly:recovered fund:cause loan:consequence",
         summary="failed at stage:fund (empty) · nothing to undo"),
-    Saga("what failed inside it after it had given up was not made good", """
+    Saga("a failure inside a stage after it gave up is not recovered", """
         loan      0..30 failed
           b1      1..5 failed named=book
             fly   2..25 failed job !full
@@ -96,7 +96,7 @@ ROLES = [
           c2    3..4 failed named=credit
           c3    5..6 failed named=credit
         """, verdict="failed", path="loan c1", roles="c1:cause c2:independent c3:independent loan:consequence"),
-    Saga("items of a loop are no retries of each other", """
+    Saga("items of a loop are not retries of each other", """
         loan    0..9 failed
           i1    1..2 named=item
           i2    3..4 failed named=item
@@ -114,7 +114,7 @@ ROLES = [
           i2    3..4 named=item
           i3    5..6 failed named=item
         """, verdict="failed", path="loan i1", roles="i1:cause i3:independent loan:consequence"),
-    Saga("two at once are no retries of each other", """
+    Saga("two concurrent stages are not retries of each other", """
         loan    0..9 failed
           i1    1..4 failed named=item
           i2    2..5 named=item
@@ -136,7 +136,7 @@ ROLES = [
             fast  1..12 failed job !late
         """, verdict="failed", path="loan rates fast", roles="fast:cause",
         summary="failed at fast (late) · nothing to undo"),
-    Saga("a stage that dealt with its job's failure, which the job's worker told a moment later", """
+    Saga("a stage that handled its job's failure, which the worker recorded a moment later", """
         loan      0..9
           rates   1..3
             fast  2..3.02 failed job !down
@@ -146,7 +146,7 @@ ROLES = [
           rates   1..3
             fast  2.99..3.05 failed job !down
         """, verdict="failed", path="loan rates fast", roles="fast:cause"),
-    Saga("a job tried again as a job of its own, enqueued before the first one's worker had told its end", """
+    Saga("a job retried as another job, enqueued before the end of the first one was recorded", """
         loan      0..9
           p1      1..2.02 failed job named=pay
           p2      q2.01 3..4 job named=pay
@@ -173,7 +173,7 @@ ROLES = [
           mail  d1 job needs=pay
           log   d1 job needs=mail
         """, verdict="failed", path="loan pay", roles="loan:consequence pay:cause", never_ran="mail<pay log<mail"),
-    Saga("a job that waited for one that failed, and was then put into its queue by hand", """
+    Saga("a job that depended on a failed one, and was then enqueued by hand", """
         loan    0..9 failed
           pay   1..2 failed job
           mail  d1 q5 job needs=pay

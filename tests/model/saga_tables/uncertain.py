@@ -24,7 +24,7 @@ UNCERTAIN = [
         """, verdict="rollback_missing", path="loan a", roles="a:cause loan:consequence",
         compensations="pay<-:not_started", standing="pay?: compensation never started",
         anomalies="never_ended(pay)", idle=True),
-    Saga("a timed-out step that was undone to be safe is no empty undo", """
+    Saga("the undo of a timed-out step is not an empty undo", """
         loan      0..9 failed
           pay     1..4 failed +refund !TimeoutError:3 s
           u1      5..6 ~pay
@@ -34,7 +34,7 @@ UNCERTAIN = [
         loan      0..9 failed
           pay     1..4 failed +refund !NoFunds:empty
         """, verdict="failed", path="loan pay", roles="loan:consequence pay:cause"),
-    Saga("what a compensation itself declares is not expected to be undone", """
+    Saga("a compensation's own compensation is not expected", """
         loan      0..9 failed
           credit  1..2 +release
           pay     3..4 failed
@@ -94,7 +94,7 @@ UNCERTAIN = [
         loan      0..9 failed
           pay     q1 ..4 canceled job +refund
         """, verdict="failed", path="loan", roles="loan:cause"),
-    Saga("a step that was gone from its queue before anybody saw it begin may have", """
+    Saga("a step that vanished from its queue before its start was recorded may have run", """
         loan      0..9 failed
           pay     q1 ..4 canceled job +refund presumed
         """, verdict="rollback_missing", path="loan", roles="loan:cause", compensations="pay<-:not_started",
@@ -113,7 +113,7 @@ UNCERTAIN = [
         """, verdict="rollback_incomplete", path="loan pay", roles="pay:cause",
         compensations="loan<loan:unconfirmed", anomalies="never_ended(loan)", idle=True,
         summary="failed at stage:pay · rollback incomplete: workflow:loan recorded no outcome of its compensation"),
-    Saga("a step that failed could not undo itself: with what it failed is told, not with what its undoing did", """
+    Saga("a failed step that could not undo itself: its own error is reported, not that of its undo", """
         loan      0..9 failed
           a       1..2 failed +x unwind=7..8! !NoFunds:empty
         """, verdict="rollback_incomplete", path="loan a", roles="a:cause loan:consequence", compensations="a<a:failed",
@@ -125,7 +125,7 @@ UNCERTAIN = [
         """, verdict="rollback_incomplete", path="loan a", roles="a:cause loan:consequence", compensations="a<a:failed",
         standing="a?: compensation failed after 1 attempt",
         summary="failed at stage:a · rollback incomplete: 1 of 1 step still standing (stage:a)"),
-    Saga("a step that tells its own undoing, and names itself as what is undone", """
+    Saga("a step that records its own undo, and names itself as the original", """
         loan      0..9 failed
           a       1..2 job +x ~a unwind=7..8!
           pay     3..4 failed
@@ -143,7 +143,7 @@ UNCERTAIN = [
           u1      5..6 ~credit
         """, verdict="rolled_back", path="loan", compensations="credit<u1:compensated",
         summary="stopped at workflow:loan · rolled back: 1 step undone"),
-    Saga("a saga that tells its own undoing, which covers its steps", """
+    Saga("a saga that records its own undo, which covers its steps", """
         loan      0.. unwind=5..8
           credit  1..2 +release
           pay     3..4 failed
@@ -167,7 +167,7 @@ UNCERTAIN = [
           pay     3..4 failed
         """, verdict="rollback_incomplete", path="loan pay", roles="loan:consequence pay:cause",
         compensations="loan<loan:failed credit<-:not_started", standing="credit: rollback stopped before this step"),
-    Saga("steps that tell their own undoing", """
+    Saga("steps that record their own undo", """
         loan      0..9 failed
           a       1..2 +x unwind=8..8.5!
           b       3..4 +x unwind=7..7.5
