@@ -1,4 +1,4 @@
-"""Which library should check and decode events? Each reads the same 50 000 JSON lines into checked objects.
+"""Compare libraries for decoding events: each reads the same 50 000 JSON lines into checked objects.
 
     pip install orjson pydantic && python tests/benchmarks/bench_codec.py
 
@@ -53,7 +53,7 @@ def main() -> None:
     lines = documents()
     results: dict[str, list[float]] = {}
     readers = candidates()
-    for _ in range(ROUNDS):  # rounds outside, so that noise meets all alike
+    for _ in range(ROUNDS):  # rounds in the outer loop, so that noise affects all equally
         for name, read in readers.items():
             gc.collect()
             began = time.perf_counter()

@@ -1,10 +1,10 @@
-"""What the Cosmos DB store takes: a trace read and folded, events written in batches and one by one, its import.
+"""The cost of the Cosmos DB store: read and fold a trace, write events in batches and one by one, import it.
 
     python tests/benchmarks/bench_cosmos.py
 
 Runs against the npm test server, or the account that SAGATRACE_TEST_COSMOS_ENDPOINT names. Promise: a trace of 20
-events, from the query to the verdict, under 10 ms at the median. SDK is what is left of the query when the
-time that its requests were under way is taken off.
+events, from the query to the verdict, under 10 ms at the median. SDK is the time of the query without the
+time of its requests.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ def elapsed(work: Callable[[], object]) -> float:
 
 
 def emitting() -> None:
-    """Emit by turns with TLS and without, so that both see the same machine."""
+    """Emit by turns with TLS and without, so that both have the same conditions."""
     print("one emit with TLS beside one without")
     for keep_alive in (False, True):
         with (

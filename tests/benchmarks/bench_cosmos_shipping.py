@@ -1,4 +1,4 @@
-"""How fast a shipper delivers across a network: to the test server with 30 ms added to every answer.
+"""The rate of a shipper across a network: the test server with 30 ms added to every response.
 
     python tests/benchmarks/bench_cosmos_shipping.py [MILLISECONDS]
 

@@ -1,9 +1,9 @@
-"""What watchers of a Cosmos DB store ask of it: a list, an ended trace and a tail of all, quiet and in a burst.
+"""The requests of watchers of a Cosmos DB store: a list, an ended trace and a tail of all, quiet and in a burst.
 
     python tests/benchmarks/bench_cosmos_watching.py [SECONDS]
 
-A counting proxy stands before the test server for each of them. Promise: quiet, at most one request for each reading
-and no document twice; of 3 000 events that come at once each is read once by each watcher.
+Each watcher has a counting proxy before the test server. Promise: quiet, at most one request for each read
+and no document twice; of a burst of 3 000 events each watcher reads each event once.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""How live the app is, in a real terminal, on a real Redis: from an event's emission to the screen; keys under load.
+"""The delay of the app in a real terminal with a real Redis, from an event to the screen, and keys under load.
 
     python tests/benchmarks/bench_live.py [sagas] [load] [hanging]
 
-`sagas`: a hundred sagas at once on real workers; each event's way from its timestamp until its trace's row in the list
-shows it, with Redis and by polling; and whether all is shown at the end as it is stored. `load`: a thousand events a
-second for 30 s into the open trace: keys, memory, processor, and from an event's emission until it is drawn, at the
-first thousand events and in the last second. `hanging`: what jobs take with the mirror off, up, and
-accepting but never answering.
+`sagas`: a hundred concurrent sagas on real workers. The time from each event's timestamp until the list shows it, with
+Redis and by polling, and whether the list equals the store at the end. `load`: a thousand events a second for 30 s into
+the open trace: keys, memory, processor, and the time from an event's emission until it is drawn, for the first thousand
+events and in the last second. `hanging`: the time of jobs with the mirror off, up, and accepting connections but never
+answering.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ UP, DOWN = "\x1b[A", "\x1b[B"
 
 @contextmanager
 def workers(count: int, redis: TcpRedis, environment: dict[str, str], directory: Path) -> Iterator[None]:
-    """So many `rq worker`s, with the shipper that the first of them starts."""
+    """Run so many `rq worker`s, with the shipper that the first one starts."""
     environment = environment | {"PYTHONPATH": str(HERE)}
     command = worker_command(redis.url, "--quiet", "bench")
     with (directory / "workers.log").open("ab") as log:
@@ -89,7 +89,7 @@ def app(
 
 
 def _read(terminal: PtyTerminal, over: threading.Event, cursors: list[float]) -> None:
-    """Take what is written, as fast as it is, and note when the cursor's sign is among it."""
+    """Read the output as fast as it is written, and note when it holds the cursor's sign."""
     while not over.is_set():
         if select.select([terminal.ours], [], [], 0.2)[0]:
             data = os.read(terminal.ours, 1 << 16)
@@ -98,7 +98,7 @@ def _read(terminal: PtyTerminal, over: threading.Event, cursors: list[float]) ->
 
 
 def sagas(mirrored: bool) -> None:
-    """A hundred sagas at once, by the list."""
+    """Measure a hundred concurrent sagas by the list."""
     with TcpRedis() as redis, tempfile.TemporaryDirectory() as name, Redis.from_url(redis.url) as client:
         directory = Path(name)
         store = open_store(f"sqlite:///{directory}/traces.db")
@@ -152,7 +152,7 @@ def _tell_latencies(name: str, stored: list[TraceEvent], out: Path, took: float)
             latencies.append((seen - at / 1e6) * 1000)
     latencies.sort()
     print(
-        f"{SAGAS} sagas at once {name}: {len(stored):,} events in {took:.1f} s by {WORKERS} workers; "
+        f"{SAGAS} concurrent sagas {name}: {len(stored):,} events in {took:.1f} s by {WORKERS} workers; "
         f"from emission to screen median {statistics.median(latencies):.0f} ms, "
         f"95th {_percentile(latencies, 95):.0f} ms, longest {latencies[-1]:.0f} ms; never shown: {missing}",
         flush=True,
@@ -324,7 +324,7 @@ def _percentile(ordered: list[float], percent: int) -> float:
 
 
 def main() -> None:
-    """Print what is asked for; everything by default."""
+    """Print the chosen measurements; all by default."""
     wanted = sys.argv[1:] or ["sagas", "load", "hanging"]
     if "sagas" in wanted:
         sagas(mirrored=True)

@@ -1,8 +1,8 @@
-"""How long from a trace's bytes to its verdict and to all its lists, beside only decoding the bytes.
+"""The time from a trace's bytes to its verdict and to all its lists, compared with decoding alone.
 
     python tests/benchmarks/bench_model.py [EVENTS …]      default 20 1000 10000 100000
 
-Every round times all candidates one after the other, so that noise meets all alike. Medians are printed.
+Every round times all candidates one after the other, so that noise affects all equally. Medians are printed.
 """
 
 from __future__ import annotations

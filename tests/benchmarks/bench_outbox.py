@@ -1,4 +1,4 @@
-"""What an event costs its emitter, whatever the store does, and how fast a shipper brings them to it.
+"""The cost of an event for its emitter, in every state of the store, and the rate of a shipper.
 
     python tests/benchmarks/bench_outbox.py
 

@@ -1,10 +1,10 @@
-"""What tracing costs a worker: jobs that do nothing, two events each, traced against untraced.
+"""The cost of tracing for a worker: empty jobs with two events each, traced and untraced.
 
     python tests/benchmarks/bench_rq.py [ROUNDS]
 
 One process holds a plain and a traced worker for the same Redis, with the loop of RQ's `work`; Redis has one processor
-for itself and the workers another, or else the kernel's placing of them would be most of what is seen. In each round
-each of them works off as many jobs, in an order drawn by lot: so what else the machine does falls on both alike. A
+for itself and the workers another: otherwise the kernel's placing of them dominates the result. In each round
+each runs the same number of jobs, in random order, so that other load affects both equally. A
 round's ratio is that of its two rates; the answer is the median of all rounds, and beside it that of the rounds in
 which the machine had most time for us. `shipping` says whether a shipper runs beside, as it does beside a worker: on a
 machine with few cores it takes from Redis and the worker what it needs for itself. Processor time counts the worker and

@@ -1,4 +1,4 @@
-"""Whether a worker that runs for long holds its memory and its files: 20 000 jobs, looked at every 2 000.
+"""The memory and open files of a long-running worker: 20 000 jobs, measured every 2 000.
 
 python tests/benchmarks/bench_rq_flat.py [JOBS]
 """

@@ -1,10 +1,10 @@
-"""What the app costs in a real terminal, beside a Textual hello world and Textual's own Tree, in one run.
+"""The cost of the app in a real terminal, beside a Textual hello world and Textual's own Tree, in one run.
 
     python tests/benchmarks/bench_screen.py [--store sqlite|cosmos] [SPANS …]
 
 Without sizes: 20, 1 000, 10 000 and 100 000 spans, 120×40, true colour. Start is from exec to the bytes waited for, the
-programs in turns. A key is from the write to the last byte of the answer. `× own` is what was sent beside
-what the changed cells take by themselves: for each run of them its place, then their colours and signs. All programs
+programs in turns. A key is from the write to the last byte of the answer. `× own` is the ratio of the bytes sent to
+those of the changed cells alone: for each run of them its place, then their colours and signs. All programs
 run from bytecode, as after an installation.
 """
 

@@ -1,4 +1,4 @@
-"""What one event costs a job, and one trace its reader, with the embedded store.
+"""The cost of an event for a job, and of a trace for its reader, with the SQLite store.
 
     python tests/benchmarks/bench_store.py
 

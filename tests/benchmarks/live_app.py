@@ -1,4 +1,4 @@
-"""The app as bench_live.py runs it in a terminal: what it draws and when is written to a file.
+"""The app for bench_live.py: it writes the time of each drawing to a file.
 
     python live_app.py STORE_URL MIRROR_URL OUT [TRACE_ID]
 
@@ -24,7 +24,7 @@ from sagatrace_tui.widgets.span_tree import SpanTree
 
 
 def watch(out: TextIO) -> None:
-    """Have the app tell what it has drawn, once the frame is out."""
+    """Let the app record each drawing after its frame is sent."""
     shown: dict[str, int] = {}
     show_list, show_trace, moved = SearchScreen._show, TraceScreen._show, SpanTree.cursor_moved
 

@@ -1,4 +1,4 @@
-"""A saga as a chain of jobs, each of which enqueues the next: many of them run at once on few workers."""
+"""A saga as a chain of jobs, each of which enqueues the next: many sagas run concurrently on few workers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A job that tells what is loaded in its process."""
+"""A job that reports whether the mirror is loaded in its process."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sagatrace.rq import current_trace
 
 
 def told() -> None:
-    """Whether anything of the mirror is."""
+    """Return whether a module of the mirror is loaded."""
     trace = current_trace()
     assert trace is not None
     mirror = any(name.startswith(("sagatrace.mirror", "sagatrace.shipper.shipper")) for name in sys.modules)

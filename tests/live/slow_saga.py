@@ -1,4 +1,4 @@
-"""A saga that goes on when a test lets it."""
+"""A saga that advances under control of a test."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sagatrace.rq import current_trace
 
 
 def controlled(directory: str, stages: int) -> None:
-    """Go through the stages, each until a file `go-N` is there; then fail, and undo them."""
+    """Run the stages, each until a file `go-N` exists. Then fail, and undo them."""
     tracer = Tracer()
     trace = current_trace()
     assert trace is not None

@@ -1,4 +1,4 @@
-"""Traces followed line by line: a flood comes in parts, nothing of it twice, and silence ends a trace."""
+"""Traces followed line by line: a flood arrives in parts, without repetitions, and silence ends a trace."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sagatrace.stores.memory import MemoryStore
 from sagatrace_tui.live import follow_store, follow_trace
 
 
-def test_of_a_flood_each_part_is_told_before_the_next_is_read() -> None:
+def test_each_part_of_a_flood_is_returned_before_the_next_is_read() -> None:
     store = MemoryStore()
     steps = follow_store(store, None)
     next(steps)
@@ -29,7 +29,7 @@ def test_of_a_flood_each_part_is_told_before_the_next_is_read() -> None:
     steps.close()
 
 
-def test_a_followed_trace_that_falls_silent_has_ended() -> None:
+def test_silence_ends_a_followed_trace() -> None:
     now = NOW
     store = MemoryStore()
     store.append(running("T", 70))

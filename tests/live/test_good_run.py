@@ -1,4 +1,4 @@
-"""Finding the last good run of a saga: which trace it is, and how many are read for it."""
+"""The search for the last good run of a saga: its result, and the number of traces that it reads."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def found(good: GoodRun) -> str | None:
 
 
 def job(trace_id: str, phase: str, at: float, name: str = "shop.report", **end: Any) -> list[TraceEvent]:
-    """A job that is a trace by itself; a worker records its name only with its start."""
+    """A job that is a trace by itself. Its worker records its name only with its start."""
     return [
         event(trace_id, "j", "job:started", at, data={"job_name": name}),
         event(trace_id, "j", f"job:{phase}", at + 1, data=end),
@@ -31,7 +31,7 @@ def job(trace_id: str, phase: str, at: float, name: str = "shop.report", **end: 
 
 
 def named(trace_id: str, phase: str, at: float, name: str) -> list[TraceEvent]:
-    """A workflow that only its id tells from others."""
+    """A workflow that is known only by its id."""
     data = {"workflow_id": name}
     return [event(trace_id, "w", "workflow:started", at, data=data), event(trace_id, "w", f"workflow:{phase}", at + 1)]
 
@@ -47,22 +47,22 @@ def in_job(trace_id: str, phase: str, at: float) -> list[TraceEvent]:
     ]
 
 
-def test_it_is_the_newest_that_ended_before_the_failed_one() -> None:
+def test_the_good_run_is_the_newest_that_ended_before_the_failed_one() -> None:
     good, _ = good_run_of("bad", succeeded("old", 0), succeeded("new", 10), failed("bad", 20), succeeded("after", 40))
     assert (found(good), good.looked_at) == ("new", 1)
 
 
-def test_where_none_ended_before_it_is_one_that_ended_later() -> None:
+def test_without_an_earlier_one_the_good_run_is_a_later_one() -> None:
     good, _ = good_run_of("bad", failed("bad", 20), succeeded("after", 40))
     assert found(good) == "after"
 
 
-def test_a_good_trace_has_another_one_before_it() -> None:
+def test_the_good_run_of_a_good_trace_is_an_earlier_one() -> None:
     good, _ = good_run_of("new", succeeded("old", 0), succeeded("new", 10))
     assert found(good) == "old"
 
 
-def test_a_success_that_was_compensated_is_no_good_run() -> None:
+def test_a_compensated_success_is_not_a_good_run() -> None:
     undone = [
         *succeeded("undone", 10),
         event("undone", "u", "undo:compensating", 10.3, "wf", data={"original_span_id": "val"}),
@@ -95,13 +95,13 @@ def test_a_workflow_may_be_known_by_its_id_alone() -> None:
 
 
 @pytest.mark.parametrize("make", [running, interrupted, repeated])
-def test_none_is_found_in_a_store_without_any(make: Any) -> None:
+def test_a_store_without_a_good_run_gives_none(make: Any) -> None:
     good, _ = good_run_of("it", make("it"), failed("other", 3))
     assert found(good) is None
     assert good.none_found.endswith(f"no succeeded run of {trace_of(make('it')).name} in this store")
 
 
-def test_no_more_than_fifty_are_read_and_it_says_so() -> None:
+def test_at_most_fifty_traces_are_read_and_the_result_says_so() -> None:
     jobs = [job(f"t{n:02}", "failed", n / 10) for n in range(MOST + 20)]
     good, store = good_run_of("bad", job("first", "completed", -9), *jobs, job("bad", "failed", 20))
     assert found(good) is None
@@ -110,7 +110,7 @@ def test_no_more_than_fifty_are_read_and_it_says_so() -> None:
     assert store.searches == 1
 
 
-def test_a_search_that_is_given_up_ends_before_the_next_reading() -> None:
+def test_a_cancelled_search_ends_before_the_next_read() -> None:
     store = UnreliableStore([*succeeded("old", 0), *failed("bad", 20)])
 
     def refuse(_arrived: int) -> None:

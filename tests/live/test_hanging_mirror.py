@@ -1,4 +1,4 @@
-"""A mirror whose Redis accepts and never answers: jobs know nothing of it, and the store gets everything."""
+"""A mirror whose Redis accepts connections and never answers: jobs do not contact it, and the store gets all events."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ HERE = Path(__file__).parent
 
 @contextmanager
 def mute_redis() -> Iterator[tuple[str, list[socket.socket]]]:
-    """Accepts every connection and never answers; who has connected so far."""
+    """Accept every connection and never answer. Return the processes that have connected."""
     callers: list[socket.socket] = []
     with socket.create_server(("127.0.0.1", 0)) as server:
 
@@ -54,7 +54,7 @@ def test_jobs_never_touch_the_mirror_and_everything_is_stored(tmp_path: Path, re
         store = open_store(url)
         store.append([])
         command = worker_command(f"unix://{path}", "--quiet", "--path", str(HERE), "live")
-        # Not until the queue is empty: its shipper would end with it, maybe before it has tried to publish.
+        # Not a burst worker: its shipper would end with it, perhaps before it tries to publish.
         with subprocess.Popen(command, env=worker_environment(url, mirror)) as worker:
             try:
                 until(lambda: all(len(store.fetch_trace(f"T{n}").events) == 3 for n in range(5)), "all is stored")

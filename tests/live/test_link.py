@@ -1,4 +1,4 @@
-"""What a subscriber concludes from what it is told: a table of what happens and what is known then."""
+"""The state of a subscriber's connection after each sequence of messages."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def listening(*, hears_all: bool = False) -> Link:
     return link
 
 
-def test_a_subscription_confirmed_means_that_all_before_was_missed() -> None:
+def test_a_confirmed_subscription_is_a_gap() -> None:
     link = Link(hears_all=False)
     assert (link.phase, link.gaps, link.is_live(0)) == ("connecting", 0, False)
     link.opened()
@@ -33,7 +33,7 @@ def test_a_subscription_confirmed_means_that_all_before_was_missed() -> None:
     assert link.gaps == 2
 
 
-def test_it_is_live_only_while_somebody_is_heard_publishing() -> None:
+def test_the_connection_is_live_only_while_a_publisher_is_heard() -> None:
     link = listening()
     link.pulse(pulse(), 10)
     assert link.is_live(10)
@@ -46,7 +46,7 @@ def test_it_is_live_only_while_somebody_is_heard_publishing() -> None:
     assert not link.is_live(11.1 + SILENCE)
 
 
-def test_what_another_subscriber_heard_of_late_holds_until_it_would_have_been_heard_again() -> None:
+def test_a_publisher_heard_by_another_subscriber_counts_until_its_next_pulse_is_due() -> None:
     link = Link(hears_all=False)
     link.opened(heard_at=10)
     assert link.is_live(10 + SILENCE)
@@ -72,7 +72,7 @@ GAPS: dict[str, tuple[list[Callable[[Link], None]], int]] = {
 
 
 @pytest.mark.parametrize("case", GAPS)
-def test_what_is_a_gap(case: str) -> None:
+def test_the_messages_that_mean_a_gap(case: str) -> None:
     happens, gaps = GAPS[case]
     link = listening()
     for one in happens:
@@ -81,7 +81,7 @@ def test_what_is_a_gap(case: str) -> None:
 
 
 @pytest.mark.parametrize(("arrived", "gaps"), [(3, 0), (4, 0), (2, 1)])
-def test_who_hears_all_holds_the_count_of_a_publisher_against_what_came(arrived: int, gaps: int) -> None:
+def test_a_subscriber_to_all_traces_compares_a_publisher_s_count_with_the_messages(arrived: int, gaps: int) -> None:
     link = listening(hears_all=True)
     link.pulse(pulse(published=10), 1)
     for _ in range(arrived):
@@ -90,7 +90,7 @@ def test_who_hears_all_holds_the_count_of_a_publisher_against_what_came(arrived:
     assert link.gaps - 1 == gaps
 
 
-def test_a_flood_of_names_is_kept_in_bounds() -> None:
+def test_the_number_of_tracked_publishers_is_bounded() -> None:
     link = listening()
     for number in range(5000):
         link.pulse(pulse(f"P{number}"), 1)
@@ -122,7 +122,7 @@ def heard(phase: str, *, live: bool = False, fault: str | None = None) -> Heard:
         (heard("listening", live=True), False, "live (Redis)"),
     ],
 )
-def test_the_state_says_no_more_than_is_true(known: Heard | None, behind: bool, words: str) -> None:
+def test_the_state_line_claims_only_known_facts(known: Heard | None, behind: bool, words: str) -> None:
     assert live_status(known, behind=behind, every=1.0).words == words
 
 
@@ -138,7 +138,7 @@ def test_the_state_says_no_more_than_is_true(known: Heard | None, behind: bool, 
         (None, False, True, SWEEP),
     ],
 )
-def test_a_store_that_charges_is_left_alone_only_while_it_may_be(
+def test_a_store_that_charges_is_read_rarely_only_while_that_is_safe(
     known: Heard | None, free: bool, over: bool, seconds: float
 ) -> None:
     assert seconds_between_looks(known, free=free, over=over, least=1.0) == seconds

@@ -1,4 +1,4 @@
-"""The list, heard and polled, equals the list read anew; what runs is not fetched again for every event."""
+"""The list, by Redis and by polling, equals a new search. A running trace is not fetched again for every event."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def last(feed: ListFeed, wishes: frozenset[str] = frozenset()) -> Listing:
 
 
 class ChargingStore(MemoryStore):
-    """Charges for reading, as Cosmos DB does, and knows which traces began before a reading did."""
+    """A store that charges for reads, like Cosmos DB, and knows which traces began before a read."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ class ChargingStore(MemoryStore):
 
 @settings(max_examples=240, deadline=None)
 @given(st.lists(STEPS, max_size=50), st.sampled_from(QUERIES), st.booleans(), st.sampled_from([0, 20]), st.booleans())
-def test_however_it_comes_the_list_is_what_a_search_finds(
+def test_the_list_equals_a_search_for_any_order_of_events(
     steps: list[tuple[str, int]], query: str, charges: bool, there: int, polls: bool
 ) -> None:
     store = ChargingStore() if charges else MemoryStore()
@@ -74,7 +74,7 @@ def test_however_it_comes_the_list_is_what_a_search_finds(
     assert last(feed, NOW_TOO).rows == afresh.rows
 
 
-def test_what_runs_is_kept_at_hand_and_what_comes_asks_the_store_nothing() -> None:
+def test_running_traces_are_kept_and_new_events_cost_no_query() -> None:
     store = UnreliableStore([*running("a", 60), *succeeded("b", 61)])
     feed = ListFeed(store, still)
     told = hearing(feed)
@@ -87,7 +87,7 @@ def test_what_runs_is_kept_at_hand_and_what_comes_asks_the_store_nothing() -> No
     assert store.fetches == []
 
 
-def test_a_running_trace_is_built_once_for_all_news_of_a_reading_and_once_more_when_it_falls_silent(
+def test_a_running_trace_is_built_once_for_each_read_and_once_after_silence(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     built: list[str] = []
@@ -118,7 +118,7 @@ def test_a_running_trace_is_built_once_for_all_news_of_a_reading_and_once_more_w
     assert len(built) == 3
 
 
-def test_a_trace_that_was_never_listed_is_fetched_once_when_it_is_heard_of() -> None:
+def test_an_unknown_trace_is_fetched_once_after_its_first_event() -> None:
     store = UnreliableStore(succeeded("b", 61))
     feed = ListFeed(store, still)
     told = hearing(feed)
@@ -132,7 +132,7 @@ def test_a_trace_that_was_never_listed_is_fetched_once_when_it_is_heard_of() -> 
     assert [row.trace_id for row in last(feed).rows] == ["new", "b"]
 
 
-def test_a_query_takes_in_only_what_matches() -> None:
+def test_a_list_with_a_query_adds_only_matching_traces() -> None:
     store = UnreliableStore(failed("bad", 60))
     feed = ListFeed(store, still, query=parse_query("status:failed"))
     told = hearing(feed)
@@ -142,7 +142,7 @@ def test_a_query_takes_in_only_what_matches() -> None:
     assert [row.trace_id for row in last(feed).rows] == ["worse", "bad"]
 
 
-def test_a_list_left_open_forgets_the_oldest_and_finds_them_again_further_down() -> None:
+def test_a_long_open_list_forgets_the_oldest_traces_and_finds_them_again() -> None:
     store = UnreliableStore(one for n in range(30) for one in succeeded(f"old{n:04}", n / 10))
     feed = ListFeed(store, still, page=10)
     told = hearing(feed)
@@ -161,7 +161,7 @@ def test_a_list_left_open_forgets_the_oldest_and_finds_them_again_further_down()
     assert len(last(feed).rows) == 1130
 
 
-def test_what_comes_in_a_flood_is_found_by_searching() -> None:
+def test_traces_of_a_flood_are_found_by_a_search() -> None:
     store = UnreliableStore(succeeded("old", 1))
     feed = ListFeed(store, still)
     last(feed)
@@ -176,7 +176,7 @@ def test_what_comes_in_a_flood_is_found_by_searching() -> None:
     assert store.searches == searched
 
 
-def test_a_first_search_that_failed_is_made_up_for() -> None:
+def test_a_failed_first_search_is_repeated() -> None:
     class Failing(UnreliableStore):
         fails = True
 
@@ -205,7 +205,7 @@ def test_an_unchanged_store_is_not_searched_again() -> None:
     assert sorted(store.fetches[-2:]) == ["a", "b"]
 
 
-def test_how_a_whole_trace_stands_is_looked_for_page_after_page() -> None:
+def test_a_condition_on_whole_traces_is_searched_page_by_page() -> None:
     bad = {n for n in range(400) if n % 50 == 49}
     store = UnreliableStore(one for n in range(400) for one in (failed if n in bad else succeeded)(f"t{n:03}", -n))
     feed = ListFeed(store, still, query=parse_query("status:rollback-incomplete"), page=20)
@@ -225,7 +225,7 @@ def test_how_a_whole_trace_stands_is_looked_for_page_after_page() -> None:
     assert last(feed, NOW_TOO).rows[0].trace_id == "newer"
 
 
-def test_enough_that_stand_so_are_enough_until_older_ones_are_asked_for() -> None:
+def test_a_search_by_verdict_stops_at_its_limit_until_older_traces_are_requested() -> None:
     store = UnreliableStore(one for n in range(100) for one in failed(f"t{n:02}", -n))
     feed = ListFeed(store, still, query=parse_query("status:rollback-incomplete"), page=20)
     listing = last(feed)
@@ -238,7 +238,7 @@ def test_enough_that_stand_so_are_enough_until_older_ones_are_asked_for() -> Non
     [("", False), ("error:boom", True), ("data.a=1", True), ("error:boom since:1d", False), ("status:failed", False)],
 )
 @pytest.mark.parametrize("charges", [False, True])
-def test_a_query_that_reads_all_events_of_a_store_that_charges_says_what_bounds_it(
+def test_a_query_over_all_events_of_a_store_that_charges_suggests_a_bound(
     query: str, advised: bool, charges: bool
 ) -> None:
     feed = ListFeed(ChargingStore() if charges else MemoryStore(), still, query=parse_query(query))

@@ -1,5 +1,4 @@
-"""The app on a saga of a real worker, while its Redis is ill-treated: what is shown is what the store has, always
-by what the state line says."""
+"""The app on a saga of a real worker, with faults of its Redis: screen and state line stay true."""
 
 from __future__ import annotations
 
@@ -37,7 +36,7 @@ from servers import TcpRedis, until
 
 @dataclass
 class Stage:
-    """The saga, its worker, and the two servers: the queue's and the mirror's."""
+    """The saga, its worker, and two servers: for the queue and for the mirror."""
 
     directory: Path
     store: EventStore
@@ -95,7 +94,7 @@ def staged(tmp_path: Path, queue: Redis, mirror: TcpRedis, mirror_url: str = "")
         below = psutil.Process(worker.pid).children(recursive=True)
         worker.kill()
         worker.wait()
-        for process in below:  # its shipper too
+        for process in below:  # and its shipper
             if process.is_running():
                 os.kill(process.pid, signal.SIGKILL)
         psutil.wait_procs(below, timeout=120)
@@ -130,7 +129,7 @@ def hangs_redis(stage: Stage) -> Callable[[], None]:
 
 
 def is_too_slow(stage: Stage) -> Callable[[], None]:
-    """Redis throws the subscriber out, as it reads nothing while more comes than its buffer may hold."""
+    """Let Redis drop the subscriber, which reads nothing while its buffer overflows."""
     subscriber = stage.feed._refresh.subscriber
     assert subscriber is not None
     held, free = threading.Event(), threading.Event()
@@ -158,7 +157,7 @@ FAULTS = [kills_redis, kills_the_connection, hangs_redis, is_too_slow]
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-async def test_whatever_becomes_of_redis_the_view_is_what_the_store_has(
+async def test_the_view_equals_the_store_after_any_fault_of_redis(
     tmp_path: Path, redis: Redis, fault: Callable[[Stage], Callable[[], None]]
 ) -> None:
     with TcpRedis() as mirror, staged(tmp_path, redis, mirror) as stage:
@@ -188,7 +187,7 @@ async def test_whatever_becomes_of_redis_the_view_is_what_the_store_has(
             assert stage.state == "live (Redis)"
 
 
-async def test_a_redis_that_never_was_is_said_throughout_and_nothing_is_missed(tmp_path: Path, redis: Redis) -> None:
+async def test_a_missing_redis_is_always_shown_and_no_event_is_missed(tmp_path: Path, redis: Redis) -> None:
     with TcpRedis() as mirror, staged(tmp_path, redis, mirror, "redis://127.0.0.1:1/0") as stage:
         stage.submit(2)
         until(lambda: stage.store.fetch_trace("T").events, "the saga has begun")

@@ -1,4 +1,4 @@
-"""Every kind of URL that the README names, on a server of that kind: events are published and heard through it."""
+"""Every kind of mirror URL on a server of that kind: events are published and received."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from servers import TcpRedis, free_port, running_redis, until
 
 
 def goes_through(publishes: str, hears: str | None = None) -> None:
-    """An event published at the one URL is heard at the other, and who publishes is known there."""
+    """Require that an event published at one URL is received at the other, with its publisher."""
     publisher = Publisher(Mirror(publishes, "memory:"))
     with listening(Mirror(hears or publishes, "memory:"), "T") as ear:
         event = new_event(trace_id="T", span_id="S", event_type="stage:x:started")
@@ -41,7 +41,7 @@ def test_a_unix_socket() -> None:
         goes_through(redis.url)
 
 
-def test_a_user_who_may_do_no_more_than_it_takes() -> None:
+def test_an_acl_user_with_the_least_rights() -> None:
     with TcpRedis() as redis, Redis.from_url(redis.url) as admin:
         rules = "on >p@ss:w/rd resetchannels &sagatrace:* -@all +publish +subscribe +ping"
         admin.execute_command("ACL", "SETUSER", "tracer", *rules.split())
@@ -54,7 +54,7 @@ def test_a_user_who_may_do_no_more_than_it_takes() -> None:
         assert "wr0ng" not in wrong.label
 
 
-def test_tls_with_a_certificate_that_is_checked(tmp_path: Path) -> None:
+def test_tls_with_a_checked_certificate(tmp_path: Path) -> None:
     with TcpRedis() as redis, tls_before(redis.port, tmp_path) as port:
         goes_through(f"rediss://localhost:{port}/0?ssl_ca_certs={quote(str(tmp_path / 'cert.pem'))}")
         distrusted = Publisher(Mirror(f"rediss://localhost:{port}/0", "memory:"))
@@ -76,7 +76,7 @@ def test_any_node_of_a_cluster() -> None:
         goes_through(nodes[2].url, nodes[2].url)
 
 
-def test_the_master_that_sentinels_name_and_another_after_it_died(tmp_path: Path) -> None:
+def test_the_master_that_sentinels_name_and_its_successor(tmp_path: Path) -> None:
     with ExitStack() as running:
         master = running.enter_context(TcpRedis("--requirepass", "s3cret", "--masterauth", "s3cret"))
         follows = ("--replicaof", "127.0.0.1", str(master.port))
@@ -117,20 +117,20 @@ def test_the_master_that_sentinels_name_and_another_after_it_died(tmp_path: Path
         "redis+cluster://host",
     ],
 )
-def test_a_url_that_leads_nowhere_is_refused(url: str) -> None:
+def test_a_url_of_an_impossible_address_is_refused(url: str) -> None:
     with pytest.raises(SettingsError, match=r"redis\+sentinel://HOST:PORT,HOST:PORT/SERVICE"):
         Mirror(url, "memory:")
 
 
 def _is_whole(client: Redis, nodes: int) -> bool:
-    """Whether this node of a cluster serves, and knows all."""
+    """Return whether this node of a cluster serves, and knows all nodes."""
     told: Any = client.execute_command("CLUSTER INFO")
     return bool(told["cluster_state"] == "ok" and int(told["cluster_known_nodes"]) == nodes)
 
 
 @contextmanager
 def tls_before(port: int, directory: Path) -> Iterator[int]:
-    """A port that speaks TLS, with a certificate for localhost in `cert.pem`, and passes all on to the given one."""
+    """Return a port with TLS, with a certificate for localhost in `cert.pem`, that forwards to the given port."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
     now = datetime.datetime.now(datetime.UTC)

@@ -1,4 +1,4 @@
-"""A subscriber on a real Redis, and what is done to Redis while it listens."""
+"""A subscriber on a real Redis, with faults of Redis meanwhile."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def events(count: int, trace_id: str = "T", size: int = 0) -> list[TraceEvent]:
 
 
 class Ear:
-    """Takes whatever a subscriber has, and adds it up."""
+    """Collects the events of a subscriber."""
 
     def __init__(
         self, mirror: Mirror, trace_id: str | None, *, max_waiting: int = 20_000, max_bytes: int = 32 << 20
@@ -70,7 +70,7 @@ def mirror(server: TcpRedis) -> Mirror:
 
 
 @pytest.mark.parametrize("trace_id", ["T", None])
-def test_what_is_published_is_heard_and_who_publishes_is_known(mirror: Mirror, trace_id: str | None) -> None:
+def test_published_events_are_received_and_the_publisher_is_known(mirror: Mirror, trace_id: str | None) -> None:
     sent = events(1200)
     with listening(mirror, trace_id) as ear:
         assert ear.missed == 1
@@ -86,7 +86,7 @@ def test_what_is_published_is_heard_and_who_publishes_is_known(mirror: Mirror, t
         assert ear.wakes
 
 
-def test_messages_that_are_no_events_or_lie_about_their_trace_are_counted_and_ignored(mirror: Mirror) -> None:
+def test_messages_that_are_not_events_or_have_a_wrong_trace_are_counted_and_ignored(mirror: Mirror) -> None:
     with listening(mirror, "T") as ear, mirror.connect() as client:
         [good] = events(1)
         noise = [b"", b"\xff\xfe", b"[]", b"{}", b'{"id": 1}', encode_event(events(1, "other")[0]), b"[" * 100_000]
@@ -106,7 +106,7 @@ def test_messages_that_are_no_events_or_lie_about_their_trace_are_counted_and_ig
         assert ear.missed == 1
 
 
-def test_an_event_too_large_to_publish_sends_the_reader_to_the_store(mirror: Mirror) -> None:
+def test_an_event_too_large_to_publish_is_read_from_the_store(mirror: Mirror) -> None:
     with listening(mirror, "T") as ear:
         publisher = Publisher(mirror)
         publisher.offer(events(1, size=MAX_MESSAGE))
@@ -115,7 +115,7 @@ def test_an_event_too_large_to_publish_sends_the_reader_to_the_store(mirror: Mir
         assert ear.take().ignored == 0
 
 
-def test_more_than_is_taken_is_dropped_and_said(mirror: Mirror) -> None:
+def test_events_beyond_the_limit_are_dropped_and_reported(mirror: Mirror) -> None:
     with listening(mirror, "T", max_waiting=100) as ear:
         publisher = Publisher(mirror)
         publisher.offer(events(350))
@@ -125,7 +125,7 @@ def test_more_than_is_taken_is_dropped_and_said(mirror: Mirror) -> None:
         assert len(ear.events) <= 100
 
 
-def test_a_connection_that_is_killed_comes_back_with_a_gap(mirror: Mirror, server: TcpRedis) -> None:
+def test_a_killed_connection_is_made_again_with_a_gap(mirror: Mirror, server: TcpRedis) -> None:
     with listening(mirror, "T") as ear, Redis.from_url(server.url) as client:
         client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
         until(lambda: ear.take() and ear.missed == 2 and ear.is_listening(), "it listens again")
@@ -146,13 +146,13 @@ def test_a_redis_that_is_killed_and_started_again_is_found() -> None:
             assert ear.missed == 2
 
 
-def test_a_subscriber_too_slow_for_its_buffer_is_thrown_out_by_redis_and_says_so(
+def test_a_subscriber_too_slow_for_its_buffer_is_dropped_by_redis_and_reports_it(
     mirror: Mirror, server: TcpRedis
 ) -> None:
     with Redis.from_url(server.url) as client:
         client.config_set("client-output-buffer-limit", "pubsub 64kb 64kb 1")
         with listening(mirror, "T") as ear:
-            # Held here, the thread reads nothing more: the system's buffers fill first, then Redis' own.
+            # Blocked here, the thread reads nothing more: the system's buffers fill first, then Redis's own.
             with ear.subscriber._lock:
                 for event in events(600, size=20_000):
                     client.publish(mirror.trace_channel("T"), encode_event(event))
@@ -164,7 +164,7 @@ def _subscribers(client: Redis) -> list[object]:
     return client.client_list(_type="pubsub")  # type: ignore[no-any-return]
 
 
-def test_a_redis_that_stops_answering_is_noticed_and_one_that_never_was_is_tried_on(server: TcpRedis) -> None:
+def test_a_redis_that_stops_answering_is_noticed_and_a_missing_one_is_retried(server: TcpRedis) -> None:
     mirror = Mirror(server.url, "memory:")
     with listening(mirror, "T") as ear:
         server.process.send_signal(signal.SIGSTOP)  # it hangs
@@ -177,15 +177,15 @@ def test_a_redis_that_stops_answering_is_noticed_and_one_that_never_was_is_tried
     nobody.subscriber.stop()
 
 
-def test_a_server_that_repeats_what_it_was_sent_gives_no_password_away(caplog: pytest.LogCaptureFixture) -> None:
-    # The default user needs no password: a newer server repeats an unknown command only to a client it has let in.
+def test_a_server_that_repeats_its_input_reveals_no_password(caplog: pytest.LogCaptureFixture) -> None:
+    # The default user needs no password: a newer server repeats an unknown command only to a signed-in client.
     worker = ("--user", "worker", "on", ">sesame", "~*", "&*", "+@all")
     with TcpRedis("--rename-command", "HELLO", "", *worker) as server:
         url = server.url.replace("//", "//worker:sesame@")
         mirror = Mirror(url, "memory:")
         ear = Ear(mirror, None)
         ear.subscriber.start()
-        fault = until(lambda: ear.take().fault, "that it cannot be heard")
+        fault = until(lambda: ear.take().fault, "the fault of the connection")
         ear.subscriber.stop()
         publisher = Publisher(mirror)
         publisher.offer(events(1))
@@ -197,10 +197,10 @@ def test_a_server_that_repeats_what_it_was_sent_gives_no_password_away(caplog: p
         assert not [text for text in said if "sesame" in text]
         assert "protocol=2" in str(fault)
         with listening(Mirror(f"{url}?protocol=2", "memory:"), None):
-            pass  # as the fault advises
+            pass  # as the error advises
 
 
-def test_a_publisher_that_could_not_publish_makes_a_gap_when_it_can_again(server: TcpRedis) -> None:
+def test_lost_events_of_a_publisher_are_a_gap_after_it_recovers(server: TcpRedis) -> None:
     mirror = Mirror(server.url, "memory:")
     publisher = Publisher(mirror)
     publisher.start()
@@ -216,7 +216,7 @@ def test_a_publisher_that_could_not_publish_makes_a_gap_when_it_can_again(server
     publisher.close()
 
 
-def test_a_subscriber_ends_when_told_whatever_redis_does() -> None:
+def test_a_subscriber_stops_in_every_state_of_redis() -> None:
     with TcpRedis() as server:
         ear = Ear(Mirror(server.url, "memory:"), "T")
         ear.subscriber.start()
@@ -228,7 +228,7 @@ def test_a_subscriber_ends_when_told_whatever_redis_does() -> None:
         server.process.send_signal(signal.SIGCONT)
 
 
-def test_who_begins_to_listen_knows_that_another_hears_somebody(server: TcpRedis, mirror: Mirror) -> None:
+def test_a_new_subscriber_knows_the_publisher_that_another_one_hears(server: TcpRedis, mirror: Mirror) -> None:
     with Redis.from_url(server.url) as client, listening(mirror, None) as first:
         assert not first.take().live
         client.publish(mirror.pulse_channel, b'{"publisher": "A", "published": 0, "lost": 0}')  # the only one there is

@@ -1,4 +1,4 @@
-"""A trace read bit by bit, heard out of order and shown now and then equals the trace read whole."""
+"""A trace read in parts, received out of order and shown at random times equals the trace read whole."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NOW_TOO = frozenset({LOOK})
 
 
 def shown(feed: TraceFeed, wishes: frozenset[str] = frozenset()) -> OpenTrace:
-    """Read; the screen shows it."""
+    """Read, and show the result."""
     [reading] = feed.read(wishes)
     assert reading.fault is None
     return reading
@@ -42,7 +42,7 @@ STEPS = st.one_of(
 
 @settings(max_examples=150, deadline=None)
 @given(st.lists(STEPS, max_size=40))
-def test_however_it_comes_the_end_is_what_the_store_has(steps: list[tuple[str, int]]) -> None:
+def test_the_result_equals_the_store_for_any_order_of_events(steps: list[tuple[str, int]]) -> None:
     store = MemoryStore()
     store.append(POOL[:1])
     feed = TraceFeed(store, "T", still)
@@ -54,7 +54,7 @@ def test_however_it_comes_the_end_is_what_the_store_has(steps: list[tuple[str, i
                 store.append([POOL[which]], replace=True)
             case "presume":
                 store.append([PRESUMED[which]])
-                told.events.append(PRESUMED[which])  # published though the store knew better
+                told.events.append(PRESUMED[which])  # published although the store has another event with its id
             case "hear":
                 store.append([POOL[which]], replace=True)
                 told.events += [POOL[which]] * 2
@@ -70,7 +70,7 @@ def test_however_it_comes_the_end_is_what_the_store_has(steps: list[tuple[str, i
     assert reading.known == reading.trace.event_count
 
 
-def test_idle_gaps_are_found_in_the_thread_of_the_feed_once_the_screen_wants_them() -> None:
+def test_the_thread_of_the_feed_finds_idle_gaps_on_request() -> None:
     store = MemoryStore()
     feed = TraceFeed(store, "T", still)
     for number, one in enumerate(POOL[:3]):
@@ -99,7 +99,7 @@ def test_a_trace_that_is_on_screen_never_changes() -> None:
         assert {one: list(span.events) for one, span in before.spans.items()} == spans
 
 
-def test_every_reading_has_all_that_came_whether_it_is_shown_or_not() -> None:
+def test_every_read_has_all_events_also_if_it_was_not_shown() -> None:
     events = failed("T")
     store = MemoryStore()
     store.append(events[:4])
@@ -130,7 +130,7 @@ def test_a_trace_that_is_no_longer_shown_is_freed_without_the_cyclic_collector()
         gc.enable()
 
 
-def test_an_unchanged_store_is_asked_nothing_and_what_is_heard_needs_no_query() -> None:
+def test_an_unchanged_store_and_received_events_cost_no_query() -> None:
     store = UnreliableStore(running("T", 70))
     feed = TraceFeed(store, "T", still)
     told = hearing(feed)
@@ -143,7 +143,7 @@ def test_an_unchanged_store_is_asked_nothing_and_what_is_heard_needs_no_query() 
     assert store.fetches == []
 
 
-def test_a_gap_leads_to_one_look_and_a_store_that_fails_to_another_until_it_works() -> None:
+def test_a_gap_leads_to_one_read_and_a_failing_store_to_retries() -> None:
     store = UnreliableStore(running("T", 70))
     feed = TraceFeed(store, "T", still)
     told = hearing(feed)
@@ -163,7 +163,7 @@ def test_a_gap_leads_to_one_look_and_a_store_that_fails_to_another_until_it_work
     assert store.fetches == ["T"]
 
 
-def test_a_store_that_fails_keeps_nothing_heard_from_the_screen_and_is_not_asked_for_every_event() -> None:
+def test_a_failing_store_hides_no_received_event_and_is_not_read_for_every_event() -> None:
     class Counting(UnreliableStore):
         stamps = 0
 
@@ -187,7 +187,7 @@ def test_a_store_that_fails_keeps_nothing_heard_from_the_screen_and_is_not_asked
     assert all(reading.fault is not None for reading in readings)
 
 
-def test_what_is_heard_otherwise_than_it_is_known_is_looked_up() -> None:
+def test_a_received_event_that_differs_from_the_known_one_is_read_from_the_store() -> None:
     began, end = running("T", 70), event("T", "cre", "stage:credit:completed", 71, "wf", id="E")
     store = UnreliableStore([*began, event("T", "cre", "stage:credit:abandoned", 71, "wf", id="E")])
     feed = TraceFeed(store, "T", still)
@@ -198,7 +198,7 @@ def test_what_is_heard_otherwise_than_it_is_known_is_looked_up() -> None:
     assert shown(feed).trace == build_trace("T", [*began, end], now=NOW)
 
 
-def test_a_trace_that_ended_is_read_whole_once_so_that_nothing_false_stays() -> None:
+def test_an_ended_trace_is_read_whole_once_to_correct_it() -> None:
     store = UnreliableStore(succeeded("T", 70)[:3])
     feed = TraceFeed(store, "T", still)
     told = hearing(feed)
@@ -221,7 +221,7 @@ def test_the_r_key_drops_what_the_store_no_longer_has() -> None:
     assert shown(feed, frozenset({AFRESH})).known == 15
 
 
-def test_a_store_that_tells_no_changes_is_read_whole() -> None:
+def test_a_store_without_changes_is_read_whole() -> None:
     class Plain:
         label = "plain:"
 
@@ -242,7 +242,7 @@ def test_a_store_that_tells_no_changes_is_read_whole() -> None:
     assert [row.span_count for row in rows] == [7]
 
 
-def test_documents_written_otherwise_by_a_store_are_the_same_event() -> None:
+def test_documents_that_differ_only_in_form_are_the_same_event() -> None:
     store = MemoryStore()
     stored = event("T", "s", "stage:x:started", 1.0, data={"n": 5, "a": [1]})
     heard = event("T", "s", "stage:x:started", 1.0, data={"a": [1], "n": 5.0})

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.xdist_group("wheel")  # one process, as they share what takes long to set up
+pytestmark = pytest.mark.xdist_group("wheel")  # one process, as they share a slow set-up
 
 ROOT = Path(__file__).parents[2]
 ROOTS = ("instrumentation", "explorer")
@@ -22,7 +22,7 @@ ROOTS = ("instrumentation", "explorer")
 
 @pytest.fixture(scope="module")
 def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with the sdist, and the wheel built from it. Needs the package index, as `python -m build` does."""
+    """Return a directory with the sdist and the wheel built from it. `python -m build` needs the package index."""
     target = tmp_path_factory.mktemp("dist")
     build = [sys.executable, "-m", "build", "--installer", "uv", "--outdir", str(target), str(ROOT)]
     built = subprocess.run(build, capture_output=True, text=True, timeout=110)
@@ -64,7 +64,7 @@ def test_the_sdist_holds_the_sources_the_tests_and_the_project_s_texts(sdist: Pa
     assert not {name.partition("/")[0] for name in names} & {".venv", "dist", ".git"}
 
 
-def test_the_metadata_are_complete_and_pass_twine(dist: Path, wheel: Path) -> None:
+def test_the_metadata_is_complete_and_passes_twine(dist: Path, wheel: Path) -> None:
     check = [sys.executable, "-m", "twine", "check", "--strict", *map(str, dist.iterdir())]
     checked = subprocess.run(check, capture_output=True, text=True)
     assert checked.returncode == 0, checked.stdout + checked.stderr
@@ -77,7 +77,7 @@ def test_the_metadata_are_complete_and_pass_twine(dist: Path, wheel: Path) -> No
 
 
 def test_pictures_and_links_of_the_readme_are_absolute_on_a_package_index(wheel: Path) -> None:
-    """Their files exist here, so that the addresses are those of files."""
+    """Their files exist here, so the addresses are right."""
     targets = re.findall(r"\]\(([^)]+)\)", (ROOT / "README.md").read_text())
     relative = {target for target in targets if not target.startswith(("http", "#"))}
     assert {"screenshots/tree.svg", "tests/README.md"} <= relative
@@ -91,8 +91,8 @@ def test_pictures_and_links_of_the_readme_are_absolute_on_a_package_index(wheel:
     assert "https://raw.githubusercontent.com/sagatrace/sagatrace/main/screenshots/tree.svg" in published
 
 
-def test_the_bare_wheel_brings_no_textual_and_the_app_says_which_extra_is_missing(wheel: Path, tmp_path: Path) -> None:
-    """Needs the package index, as installing always does."""
+def test_the_bare_wheel_has_no_textual_and_the_app_names_the_missing_extra(wheel: Path, tmp_path: Path) -> None:
+    """An installation needs the package index."""
     home = tmp_path / "bare"
     venv.create(home, with_pip=True)
     python = home / "bin" / "python"
