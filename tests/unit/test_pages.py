@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import ast
 import io
+import os
 import re
 import shlex
+import subprocess
+import sys
 import tokenize
 from pathlib import Path
 
@@ -83,3 +86,35 @@ def lines_of_code(path: Path) -> int:
     blank = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
     tokens = [token for token in tokenize.generate_tokens(io.StringIO(source).readline) if token.type not in blank]
     return len({line for token in tokens for line in range(token.start[0], token.end[0] + 1)} - docstrings)
+
+
+def programs() -> list[tuple[str, str]]:
+    pages = [page for page in PAGES if page.name != "README.md"]
+    return [
+        (page.name, text) for page in pages for text in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+    ]
+
+
+@pytest.mark.parametrize(("page", "text"), programs(), ids=[one[0] for one in programs()])
+def test_every_program_runs(page: str, text: str, tmp_path: Path, redis_server: str) -> None:
+    environment = {**os.environ, "SAGATRACE_STORE": f"sqlite:///{tmp_path}/traces.db", "REDIS_URL": redis_server}
+    program = tmp_path / "program.py"
+    program.write_text(text)
+    done = subprocess.run(
+        [sys.executable, "program.py"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_test_of_the_testing_page_passes(tmp_path: Path) -> None:
+    (text,) = re.findall(r"```py\n(.*?)```", (ROOT / ".github" / "docs" / "testing.md").read_text(), re.DOTALL)
+    (tmp_path / "test_shown.py").write_text(text)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_shown.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
