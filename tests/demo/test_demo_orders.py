@@ -11,7 +11,7 @@ from redis import Redis
 
 from sagatrace.stores import open_store
 from sagatrace_tui.demo.loan_saga import STEPS
-from sagatrace_tui.demo.order_saga import OrderScenario, submit_order
+from sagatrace_tui.demo.order_saga import ORDER_SCENARIOS, OrderScenario, submit_order
 from sagatrace_tui.demo.workers import WorkerGroup
 from sagatrace_tui.live import wall_clock
 from sagatrace_tui.model import Trace, build_trace
@@ -42,7 +42,7 @@ def test_an_order_is_one_trace_with_the_right_verdict(
         try:
             workers.start("steps-1", STEPS)
             workers.start("steps-2", STEPS)
-            for scenario in EXPECTED:
+            for scenario in ORDER_SCENARIOS:
                 submit_order(scenario, connection, scenario)
             found = until(traces, "both orders at their end")
         finally:
