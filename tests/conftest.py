@@ -1,4 +1,4 @@
-"""Fixtures for all tests: real servers, started when a test first asks for them."""
+"""Fixtures for all tests: real servers, started on first use."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ import cosmos_server
 import scale
 import servers
 
-# How long a machine takes to make or play an example says nothing about the program.
+# The time that a machine needs for an example says nothing about the program.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option that plays whole what is played in part by default."""
+    """Add the option `--heavy`, which runs all kills and examples."""
     parser.addoption(
         "--heavy",
         action="store_true",
@@ -50,7 +50,7 @@ def _may_need_cosmos(item: pytest.Item) -> bool:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make `--heavy` known to what is worked out while tests are collected.
+    """Make `--heavy` known while tests are collected.
 
     Processes of tests get no size of a terminal: pytest's parallel processes have one in their environment, which
     programs believe before they ask their terminal.
@@ -61,7 +61,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
-    """Return how many processes run the tests, unless `-n` says so.
+    """Return the number of processes that run the tests, for `-n auto`.
 
     Two for each core, as most tests wait for other processes. None for tests named by file or by `path::test`, and
     with `-s`: those run in pytest's own process, where output and debuggers are at hand.
@@ -84,14 +84,14 @@ def heavy(request: pytest.FixtureRequest) -> bool:
 
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[str]:
-    """The URL of a redis-server that runs for the whole session."""
+    """Return the URL of a redis-server that runs for the whole session."""
     with servers.running_redis() as server:
         yield server.url
 
 
 @pytest.fixture
 def redis(redis_server: str) -> Iterator[Redis]:
-    """A client of an empty Redis."""
+    """Return a client of an empty Redis."""
     with Redis.from_url(redis_server) as client:
         client.flushall()
         yield client
@@ -99,11 +99,11 @@ def redis(redis_server: str) -> Iterator[Redis]:
 
 @pytest.fixture(scope="session")
 def work_off() -> Callable[..., str]:
-    """servers.work_off: run a real `rq worker --burst` and give what it said."""
+    """Return `servers.work_off`: it runs a real `rq worker --burst` and returns its output."""
     return servers.work_off
 
 
 @pytest.fixture(scope="session")
 def until() -> Callable[..., Any]:
-    """servers.until: wait for a probe to give something true, and give it."""
+    """Return `servers.until`: it waits until a probe returns a true value, and returns that."""
     return servers.until

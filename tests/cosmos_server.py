@@ -1,4 +1,4 @@
-"""A real server that speaks Cosmos DB's protocol, for tests: @vercel/cosmosdb-server, fetched with npm once.
+"""A real server with Cosmos DB's protocol, for tests: @vercel/cosmosdb-server, installed once with npm.
 
 With SAGATRACE_TEST_COSMOS_ENDPOINT and SAGATRACE_TEST_COSMOS_KEY set, tests that ask for `cosmos_account` use that
 account, or Microsoft's emulator, instead (SAGATRACE_TEST_COSMOS_TLS as SAGATRACE_COSMOS_TLS).
@@ -44,7 +44,7 @@ if (choice.delay) {
   ServerResponse.prototype.end = function (...given) { setTimeout(() => end.apply(this, given), choice.delay); };
 }
 const server = (choice.tls ? createHttpsServer : createHttpServer)({keepAlive: choice.keepAlive});
-server.keepAliveTimeout = 0;  // an idle connection stays: no request meets one that is just being closed
+server.keepAliveTimeout = 0;  // idle connections stay open, so no request uses one that is being closed
 server.listen(0, "127.0.0.1", () => console.log("listens on 127.0.0.1:" + server.address().port));
 """
 _KEY: Final = base64.b64encode(b"a key of this test run, no other" * 2).decode()
@@ -52,23 +52,23 @@ _KEY: Final = base64.b64encode(b"a key of this test run, no other" * 2).decode()
 
 @dataclass(frozen=True)
 class CosmosAccount:
-    """An account to test against: `host` with its port, the key, and how TLS is to be taken."""
+    """An account for tests: `host` with its port, the key, and the mode of TLS."""
 
     host: str
     key: str
     tls: Tls
 
     def address(self, database: str = "tests", container: str | None = None) -> CosmosAddress:
-        """A container's address; without a name, one that nobody else has."""
+        """Return a container's address; without a name, one with a new name."""
         return CosmosAddress(self.host, database, container or f"events-{uuid.uuid4().hex}", self.key, self.tls)
 
     def environment(self) -> dict[str, str]:
-        """The settings of a process that uses the account."""
+        """Return the settings of a process that uses the account."""
         return {"SAGATRACE_COSMOS_KEY": self.key, "SAGATRACE_COSMOS_TLS": self.tls}
 
     @contextmanager
     def store(self, **options: Any) -> Iterator[CosmosStore]:
-        """A store in a new container, gone afterwards. It waits long, as no test is of the machine's speed."""
+        """A store in a new container, which is deleted afterwards. It waits long, as tests do not measure speed."""
         address = self.address()
         provision(address, max_wait=_PATIENT)
         store = CosmosStore(address, **{"max_wait": _PATIENT, **options})
@@ -91,13 +91,13 @@ class CosmosAccount:
             remover.close()
 
     def behind(self, port: int) -> CosmosAccount:
-        """The same account as reached through something that listens on a local port without TLS."""
+        """Return the same account behind a proxy on a local port without TLS."""
         return replace(self, host=f"127.0.0.1:{port}", tls="off")
 
 
 @contextmanager
 def cosmos_account() -> Iterator[CosmosAccount]:
-    """The account that the environment names, else a server of our own."""
+    """Return the account that the environment names, or else a server of the tests."""
     endpoint = os.environ.get("SAGATRACE_TEST_COSMOS_ENDPOINT", "")
     if not endpoint:
         with running_cosmos() as account:
@@ -124,7 +124,7 @@ def running_cosmos(*, tls: bool = False, keep_alive: bool = True, delay: float =
         with process:
             try:
                 assert process.stdout is not None
-                said = process.stdout.readline()  # it says so once it listens, or ends
+                said = process.stdout.readline()  # it prints a line when it listens, or ends
                 port = re.search(r":(\d+)\s*$", said)
                 if port is None:
                     errors.seek(0)
@@ -135,13 +135,13 @@ def running_cosmos(*, tls: bool = False, keep_alive: bool = True, delay: float =
 
 
 def fetched_package() -> Path:
-    """Return the server's directory, fetched into this user's cache on first use, by one process at a time."""
+    """Return the server's directory. The first use installs it into this user's cache, one process at a time."""
     cache = Path(platformdirs.user_cache_dir("sagatrace-tests", appauthor=False)) / f"cosmosdb-server-{_VERSION}"
     package = cache / "node_modules" / _PACKAGE
     if not package.exists():
         cache.parent.mkdir(parents=True, exist_ok=True)
         with (cache.parent / f"{cache.name}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # released by the end of the process too
+            fcntl.flock(lock, fcntl.LOCK_EX)  # the end of the process releases it too
             if not package.exists():
                 _fetch_package(cache)
     return package

@@ -1,4 +1,4 @@
-"""A proxy that counts: requests to the container, documents in the answers, and how often each version came."""
+"""A proxy that counts requests to the container, documents in responses, and how often each version is read."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Count", "counting"]
 
 @dataclass
 class Count:
-    """What went through since the last `clear`; only documents with content are counted as read."""
+    """The counts since the last `clear`. Only documents with content count as read."""
 
     requests: int = 0
     documents: int = 0
@@ -24,18 +24,18 @@ class Count:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def clear(self) -> None:
-        """Begin again."""
+        """Reset the counts."""
         with self.lock:
             self.requests = self.documents = 0
             self.versions.clear()
 
     @property
     def twice(self) -> int:
-        """Versions that came more than once."""
+        """Return the versions that were read more than once."""
         return sum(count > 1 for count in self.versions.values())
 
     def note(self, exchange: Exchange) -> None:
-        """Hand on and count one exchange."""
+        """Pass on and count one exchange."""
         answer = exchange.forward()
         try:
             found = json.loads(answer.body).get("Documents", [])
@@ -50,7 +50,7 @@ class Count:
 
 @contextmanager
 def counting(upstream: str) -> Iterator[tuple[FaultProxy, Count]]:
-    """A proxy before the server, and its counts."""
+    """Run a proxy before the server, and yield it with its counts."""
     with FaultProxy(upstream) as proxy:
         count = Count()
         proxy.fault = count.note

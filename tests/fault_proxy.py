@@ -1,4 +1,4 @@
-"""A proxy between the SDK and a server that does to requests what networks and services do to them."""
+"""A proxy between the SDK and a server that causes the faults of networks and services."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ ACTIVITY: Final = "0a1b2c3d-0000-4000-8000-000000000000"
 
 @dataclass(frozen=True)
 class Answer:
-    """An HTTP answer, of the service or, with `foreign`, of something on the way to it."""
+    """An HTTP response of the service or, with `foreign`, of another server on the way."""
 
     status: int
     body: bytes = b"{}"
@@ -41,7 +41,7 @@ class Answer:
     foreign: bool = False
 
     def encoded(self) -> bytes:
-        """The answer as sent."""
+        """Return the bytes of the response."""
         lines = [f"HTTP/1.1 {self.status} {http.client.responses.get(self.status, 'Retry With')}"]
         ours = {} if self.foreign else {"x-ms-activity-id": ACTIVITY}
         fields = {"content-type": "application/json", **ours, **self.headers, "content-length": str(len(self.body))}
@@ -50,7 +50,7 @@ class Answer:
 
 
 class Exchange:
-    """One request on its way: what it asks, the connection it came by, and how to hand it on."""
+    """One request: its content, its connection, and the way to pass it on."""
 
     def __init__(self, proxy: FaultProxy, connection: socket.socket, method: str, path: str, body: bytes) -> None:
         self.proxy = proxy
@@ -66,11 +66,11 @@ class Exchange:
 
     @property
     def operations(self) -> list[dict[str, Any]]:
-        """The operations of a batch."""
+        """Return the operations of a batch."""
         return json.loads(self.body)
 
     def forward(self) -> Answer:
-        """What the server answers."""
+        """Return the server's response."""
         upstream = http.client.HTTPConnection(self.proxy.upstream, timeout=30)
         try:
             upstream.request(self.method, self.path, self.body, self.headers)
@@ -86,13 +86,13 @@ class Exchange:
 
 
 class Fault(Protocol):
-    """What to do with a request in place of handing it on."""
+    """The fault: an action in place of passing on a request."""
 
     def __call__(self, exchange: Exchange) -> None: ...
 
 
 class FaultProxy:
-    """Listens on a free local port. `fault`, while set, meets every request for items that `meets` holds of.
+    """A proxy on a free local port. While `fault` is set, it handles every request for items that `meets` selects.
 
     With `tls` it speaks TLS to the client. `connections` counts those accepted.
     """
@@ -141,14 +141,14 @@ class FaultProxy:
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def refuse(self) -> None:
-        """Stop listening: whoever connects is refused."""
+        """Stop listening: new connections are refused."""
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()
             self._server = None
 
     def times(self, count: int, fault: Fault) -> None:
-        """Meet the next `count` requests with the fault."""
+        """Let the fault handle the next `count` requests."""
         left = iter(range(count))
 
         def some(exchange: Exchange) -> None:
@@ -172,11 +172,11 @@ class FaultProxy:
             else:
                 exchange.send(exchange.forward().encoded())
         except (ConnectionError, ValueError, TimeoutError):
-            pass  # the client has given up, which is what most faults are for
+            pass  # the client has given up, as with most faults
 
 
 def answering(status: int, *, message: str = "", headers: Mapping[str, str] | None = None) -> Fault:
-    """Answer in the server's place."""
+    """Return a fault that responds in place of the server."""
     body = json.dumps({"code": str(status), "message": message}).encode()
 
     def fault(exchange: Exchange) -> None:
@@ -186,7 +186,7 @@ def answering(status: int, *, message: str = "", headers: Mapping[str, str] | No
 
 
 def foreign(status: int, body: bytes = b"{}", headers: Mapping[str, str] | None = None) -> Fault:
-    """Answer as a proxy or a login page on the way does."""
+    """Return a fault that responds like a proxy or a login page."""
 
     def fault(exchange: Exchange) -> None:
         exchange.send(Answer(status, body, headers or {}, foreign=True).encoded())
@@ -210,13 +210,13 @@ def dropping(*, after: bool) -> Fault:
 
 
 def cut_short(exchange: Exchange) -> None:
-    """Let the server do it, and send half of its answer."""
+    """Let the server handle the request, and send half of its response."""
     encoded = exchange.forward().encoded()
     exchange.send(encoded[: len(encoded) // 2])
 
 
 def stalling(exchange: Exchange) -> None:
-    """Let the server do it, send half of its answer after a second, and no more."""
+    """Let the server handle the request, and send half of its response after a second."""
     encoded = exchange.forward().encoded()
     exchange.proxy.released.wait(1.0)
     exchange.send(encoded[: len(encoded) // 2])
@@ -224,7 +224,7 @@ def stalling(exchange: Exchange) -> None:
 
 
 def trickling(exchange: Exchange) -> None:
-    """Let the server do it, and send its answer a byte at a time."""
+    """Let the server handle the request, and send its response byte by byte."""
     for byte in exchange.forward().encoded():
         exchange.send(bytes([byte]))
         exchange.proxy.released.wait(0.05)

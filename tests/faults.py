@@ -1,4 +1,4 @@
-"""Stores that fail in a chosen way, behind the protocol every store has; and reading back what one holds."""
+"""Stores that fail in a chosen way, kills of forked children, and the content of a store."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Plan = Callable[[list[TraceEvent]], Exception | None]
 
 
 class FaultyStore(MemoryStore):
-    """Asks its plan about each call: an exception is raised instead of storing. Notes when it was called."""
+    """A store with a plan: for each call it may return an exception to raise. It records the times of its calls."""
 
     def __init__(self, plan: Plan, *, delay: float = 0.0) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ class FaultyStore(MemoryStore):
 
 
 def in_child(work: Callable[[], object], *, room: int | None = None) -> int:
-    """Run it in a forked child, as a work-horse does, and give the status it ended with.
+    """Run the work in a forked child, like a work-horse, and return its exit status.
 
     With `room` no file there may grow past so many bytes: a write is cut, then refused, as on a full disk.
     """
@@ -65,7 +65,7 @@ def in_child(work: Callable[[], object], *, room: int | None = None) -> int:
             if room is not None:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
             work()
-        except BaseException:  # noqa: BLE001 - a child must not go on as a second test session
+        except BaseException:  # noqa: BLE001 - a child must not continue as a second test session
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
             traceback.print_exc()
             os._exit(1)
@@ -74,7 +74,7 @@ def in_child(work: Callable[[], object], *, room: int | None = None) -> int:
 
 
 def killed_after(lines: int | None, work: Callable[[], object]) -> int:
-    """Run it in a forked child that is killed once its threads have run so many lines of sagatrace; give its id.
+    """Run the work in a forked child, and kill it after its threads ran so many lines of sagatrace. Return its id.
 
     Without `lines` the caller has to kill it. Counted so, kills strike at every place of the code, at the same
     ones however slow the machine is.
@@ -91,7 +91,7 @@ def killed_after(lines: int | None, work: Callable[[], object]) -> int:
 
 
 def died_or_idle(child: int, directory: Path) -> bool:
-    """Wait until the shipper is killed or nothing is left for it to deliver, and kill it then; say whether it is so."""
+    """Wait until the shipper is killed, or kill it after it delivered all. Return whether it delivered all."""
     while not os.waitpid(child, os.WNOHANG)[0]:
         if not _waiting(directory):
             os.kill(child, signal.SIGKILL)
@@ -102,12 +102,12 @@ def died_or_idle(child: int, directory: Path) -> bool:
 
 
 def _waiting(directory: Path) -> bool:
-    # The active file first: the other way round one that is sealed in between is in neither.
+    # The active file first: in the other order a file sealed in between would be missed.
     return (directory / ACTIVE).exists() or bool(sealed_segments(directory))
 
 
 def lines_of(work: Callable[[], object]) -> int:
-    """Return how many lines of sagatrace the work runs in a forked child."""
+    """Return the number of lines of sagatrace that the work runs in a forked child."""
     reader, writer = os.pipe()
 
     def report() -> None:
@@ -123,7 +123,7 @@ def lines_of(work: Callable[[], object]) -> int:
 
 
 def _trace_lines(last: int | None) -> Iterator[int]:
-    """Count the lines that this process runs from now on; at the last one kill it."""
+    """Count the lines that this process runs from now on, and kill it at the last one."""
     count = itertools.count(1)
 
     def traced(frame: FrameType, event: str, _: object) -> Callable[..., Any] | None:
@@ -143,7 +143,7 @@ def ids(found: FetchedTrace) -> list[str]:
 
 
 def stored(path: Path) -> list[tuple[str, str]]:
-    """Every (trace id, event id) of an SQLite store, as often as it is there; none while it is being made."""
+    """Return each (trace id, event id) of an SQLite store, with repetitions; none while the store is created."""
     if not path.exists():
         return []
     with closing(sqlite3.connect(path)) as connection:
@@ -153,7 +153,7 @@ def stored(path: Path) -> list[tuple[str, str]]:
 
 
 def shippers(outbox: Path) -> list[psutil.Process]:
-    """The processes that deliver this outbox."""
+    """Return the processes that deliver this outbox."""
     return [
         process
         for process in psutil.process_iter(["cmdline", "status"])

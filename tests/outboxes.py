@@ -1,4 +1,4 @@
-"""An outbox as tests use it: events to put there, its files, its dead letters, and a shipper that follows it."""
+"""An outbox for tests: events, its files, its dead letters, and a shipper that follows it."""
 
 from __future__ import annotations
 

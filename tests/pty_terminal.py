@@ -1,4 +1,4 @@
-"""A terminal to run a program in: a real pseudo-terminal, and an emulator that says what it shows."""
+"""A terminal for programs: a real pseudo-terminal, and an emulator of its screen."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class PtyTerminal:
 
     @property
     def text(self) -> str:
-        """What is shown, line by line; a wide sign's second cell holds nothing."""
+        """Return the lines on the screen. The second cell of a wide character is empty."""
         return "\n".join("".join(cell.data for cell in row) for row in self.cells)
 
     @property

@@ -1,4 +1,4 @@
-"""Sagas at fixed times, and stores that behave as stores at times do, for the tests of what is on screen."""
+"""Sagas at fixed times, and stores with faults, for the tests of screens."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def still() -> int:
 def event(
     trace_id: str, span_id: str, event_type: str, at: float, parent: str | None = None, **rest: Any
 ) -> TraceEvent:
-    """An event `at` seconds after START, with an id that tells which one it is."""
+    """Return an event `at` seconds after START, with an id made from its arguments."""
     return new_event(
         trace_id=trace_id,
         span_id=span_id,
@@ -138,7 +138,7 @@ def interrupted(trace_id: str) -> list[TraceEvent]:
 
 
 def many_alike(trace_id: str, count: int) -> list[TraceEvent]:
-    """A saga that did one thing very often, taking 10, 20 or 30 ms, and then another."""
+    """A saga with many equal steps of 10, 20 or 30 ms, and then another step."""
     events = [event(trace_id, "wf", "workflow:mailing:started", 0.0)]
     for number in range(count):
         at = 0.1 + number / 10
@@ -158,7 +158,7 @@ def trace_of(events: Iterable[TraceEvent], now: int = NOW) -> Trace:
 
 
 class UnreliableStore(MemoryStore):
-    """A store that can be cut off, and that can be made to wait before each fetch."""
+    """A store that can be cut off, and can wait before each fetch."""
 
     label = "sqlite:////var/lib/loans/traces.db"
 
@@ -208,29 +208,29 @@ class UnreliableStore(MemoryStore):
             raise StoreError("cannot reach the store at loans-db:5432: connection refused")
 
 
-class Told:
-    """Stands for a subscriber: what a test has it hear, once."""
+class FakeSubscriber:
+    """A stand-in for a subscriber: it returns the test's events once."""
 
     def __init__(self) -> None:
         self.events: list[TraceEvent] = []
         self.missed = False
 
     def take(self) -> Heard:
-        """What was told since."""
+        """Return the events since the last call."""
         events, self.events = tuple(self.events), []
         missed, self.missed = self.missed, False
         return Heard(events, missed=missed, phase="listening", live=True, ignored=0, fault=None)
 
 
-def hearing(feed: TraceFeed | ListFeed) -> Told:
-    """Have the feed hear what is told here, in place of a Redis."""
-    told = Told()
-    feed._refresh.subscriber = told  # type: ignore[assignment]
-    return told
+def hearing(feed: TraceFeed | ListFeed) -> FakeSubscriber:
+    """Let the feed receive the events of a stand-in, in place of a Redis."""
+    subscriber = FakeSubscriber()
+    feed._refresh.subscriber = subscriber  # type: ignore[assignment]
+    return subscriber
 
 
 async def until(pilot: Pilot[Any], condition: Callable[[], object], what: str, seconds: float = 120) -> None:
-    """Let the app go on until the condition holds."""
+    """Let the app run until the condition holds."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -239,7 +239,7 @@ async def until(pilot: Pilot[Any], condition: Callable[[], object], what: str, s
 
 
 def screen_text(app: Any) -> str:
-    """What is on the terminal, line by line, as the compositor drew it."""
+    """Return the lines on the terminal, as the compositor drew them."""
     width, height = app.size
     strips = app.screen._compositor.render_strips()
     if len(strips) != height:  # not laid out yet

@@ -1,4 +1,4 @@
-"""How much of what is played at random a run plays: a part by default, all of it with `--heavy`."""
+"""The number of random examples in a run: a part by default, all with `--heavy`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ _all = False
 
 
 def play_all(wanted: bool) -> None:
-    """Have `examples` return the larger of its numbers, as `--heavy` asks for."""
+    """Let `examples` return the larger of its numbers, for `--heavy`."""
     global _all
     _all = wanted
 
 
 def examples(some: int, heavy: int) -> int:
-    """Return how many examples a test plays; called while tests are collected, when fixtures are not there yet."""
+    """Return the number of examples of a test. It is called during collection, before fixtures exist."""
     return heavy if _all else some

@@ -1,4 +1,4 @@
-"""The real servers and workers that tests run against: started here, stopped here, by process id."""
+"""The real servers and workers of the tests. They are started and stopped here, by process id."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 @contextmanager
 def running_redis() -> Iterator[RedisServer]:
-    """A redis-server on a Unix socket in a directory of its own."""
+    """Run a redis-server on a Unix socket in a directory of its own."""
     directory = short_directory("sagatrace-test-")
     try:
         with RedisServer(directory) as server:
@@ -42,7 +42,7 @@ def work_off(
     timeout: float = 300.0,
     mirror: str = "",
 ) -> str:
-    """Run `rq worker --burst` on the queues until they are empty, and give what it said.
+    """Run `rq worker --burst` on the queues until they are empty, and return its output.
 
     `path` is where it finds the job functions. Fails when the worker fails, or takes longer than `timeout` seconds.
     """
@@ -68,7 +68,7 @@ def work_off(
 
 
 def until(probe: Callable[[], T], what: str, timeout: float = 120.0) -> T:
-    """Wait for the probe to give something true, and give it; fails saying what never came."""
+    """Wait until the probe returns a true value, and return it. The failure names the missing event."""
     deadline = time.monotonic() + timeout
     pause = threading.Event()
     while not (found := probe()):
@@ -78,7 +78,7 @@ def until(probe: Callable[[], T], what: str, timeout: float = 120.0) -> T:
 
 
 class TcpRedis:
-    """A redis-server on a TCP port, as most are, and as the spawned work-horses of RQ 2 need it; free unless given.
+    """A redis-server on a TCP port, by default a free one. The spawned work-horses of RQ 2 need TCP.
 
     `sentinel` is the configuration of a Sentinel, which names its port itself.
     """
@@ -89,7 +89,7 @@ class TcpRedis:
         self.port = port or free_port()
 
     def __enter__(self) -> Self:
-        with socket.socket() as free:  # somebody else's Redis is not ours to test with
+        with socket.socket() as free:  # another Redis must not be used for tests
             free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             free.bind(("127.0.0.1", self.port))
         self.directory = short_directory("sagatrace-tcp-")
@@ -98,7 +98,7 @@ class TcpRedis:
         return self
 
     def start(self) -> None:
-        """Start it, on the same port whenever it was stopped, and wait until it answers."""
+        """Start the server, always on the same port, and wait until it answers."""
         if self._sentinel is not None:
             command = [find_redis_server(), str(self._sentinel), "--sentinel"]
         else:
@@ -113,7 +113,7 @@ class TcpRedis:
             raise
 
     def stop(self) -> None:
-        """Kill it."""
+        """Kill the server."""
         self.process.kill()
         self.process.wait()
 
@@ -123,7 +123,7 @@ class TcpRedis:
 
 
 def free_port(most: int = 65535) -> int:
-    """A TCP port that nobody listens on."""
+    """Return a TCP port without a listener."""
     while True:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -134,7 +134,7 @@ def free_port(most: int = 65535) -> int:
 def _answers(client: Redis) -> bool:
     try:
         return bool(client.ping())
-    except (AuthenticationError, ResponseError):  # it asks for a password, or lacks a command: so it is there
+    except (AuthenticationError, ResponseError):  # it asks for a password, or lacks a command, so it is running
         return True
     except RedisConnectionError:
         return False

@@ -1,4 +1,4 @@
-"""sagatrace: what happened to a saga, written by the workers that ran it."""
+"""sagatrace: record what happened to a saga, from the workers that run it."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

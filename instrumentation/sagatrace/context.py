@@ -1,4 +1,4 @@
-"""The place in a trace where code runs: handed on explicitly, by argument or in a job's meta."""
+"""The place in a trace where code runs. It is passed on explicitly, as an argument or in a job's meta."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class TraceContext(msgspec.Struct, frozen=True):
 
 
 class Execution(NamedTuple):
-    """What runs here: an RQ execution, the job it is of, and the place of the work inside the job that runs now."""
+    """The RQ execution that runs here, its job, and the place of the work inside the job."""
 
     id: str | None = None
     job_id: str | None = None
@@ -70,7 +70,7 @@ class Execution(NamedTuple):
 
 
 class OpenSpan:
-    """A span that can be entered: in which execution it was, inside of which other span, and whether it is open."""
+    """A span that can be entered: its execution, the span around it, and whether it is open."""
 
     trace_id: str
     span_id: str
@@ -147,20 +147,20 @@ def context_from_meta(meta: Mapping[str, Any] | None) -> TraceContext | None:
 
 
 def enter_execution(execution: Execution) -> None:
-    """Record what runs from now on in this context, and in the process; at its end, what ran around it."""
+    """Set the execution that runs from now on in this context and process. At its end, set the one around it."""
     global _in_process
     _in_process = execution
     _here.set(execution)
 
 
 def current_execution() -> Execution:
-    """Return what runs here, also in the callbacks and threads of a job; outside of one, an empty value."""
+    """Return the execution that runs here, also in callbacks and threads of a job; an empty one outside of a job."""
     execution = _here.get() or _in_process
     return execution if execution.id else execution._replace(id=_id_of_spawned_horse())
 
 
 def enter_span(span: OpenSpan) -> None:
-    """Record that the span is open in this context. It leaves by `is_open`: the end may come in another context."""
+    """Record that the span is open in this context. `is_open` marks its end, which may come in another context."""
     span.around = _innermost.get()
     while span.around is not None and not span.around.is_open:
         span.around = span.around.around
@@ -169,7 +169,7 @@ def enter_span(span: OpenSpan) -> None:
 
 
 def innermost_span() -> TraceRef | None:
-    """Return the span that was opened last here, in the job that runs here, and is open; else the job's context."""
+    """Return the innermost open span of the job that runs here; without one, the job's context."""
     here, span = current_execution(), _innermost.get()
     while span is not None and not (span.is_open and _is_here(span.execution, here)):
         span = span.around
@@ -182,7 +182,7 @@ def _is_here(execution: Execution, here: Execution) -> bool:
 
 
 def bound(function: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Return the function, to be called in any thread with the context of here."""
+    """Return the function, bound to the current context, for a call in any thread."""
     context = copy_context()
 
     @wraps(function)

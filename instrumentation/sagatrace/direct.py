@@ -1,4 +1,4 @@
-"""Writing events directly to a store: where there is no outbox, where recording is off, or the outbox is unusable."""
+"""Write events directly to a store: without an outbox, with recording off, or while the outbox is unusable."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ __all__ = ["DirectWriter", "opened_store"]
 
 _MINUTE: Final = 60.0
 _SHARE: Final = 0.25
-"""Seconds that one write may take, and all before it within the last minute: together they are half a second."""
+"""Seconds that one write may take, and that all earlier writes of the last minute may take: half a second together."""
 
 
 def opened_store(target: str, settings: Settings, max_wait: float) -> EventStore:
-    """Return the store at a URL; for `off` one that keeps nothing. Raises StoreError."""
+    """Return the store at a URL; for `off` a store that keeps nothing. Raises StoreError."""
     if target == "off":
         return cast("EventStore", _Off())
     from sagatrace.stores import open_store
@@ -31,7 +31,7 @@ def opened_store(target: str, settings: Settings, max_wait: float) -> EventStore
 
 
 class DirectWriter:
-    """Writes to the environment's store while the outbox is unusable: for 0.5 s of a minute at most in each process."""
+    """Write to the environment's store while the outbox is unusable, for at most 0.5 s a minute in each process."""
 
     def __init__(self) -> None:
         self._store: EventStore | None = None
@@ -68,7 +68,7 @@ class DirectWriter:
 
 
 class _Off:
-    """The store of events when recording is off."""
+    """The store while recording is off."""
 
     def append(self, events: Iterable[TraceEvent], replace: bool = False) -> int:  # noqa: ARG002 - a store's
         """Keep nothing."""

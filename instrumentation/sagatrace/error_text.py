@@ -1,4 +1,4 @@
-"""An error as texts that can be stored: bounded, and read so that no class of an exception can break its job."""
+"""Read an error as bounded texts that can be stored. No exception class can break its job by this."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAX_STACK: Final = 16_000  # characters kept of a traceback: its end, where the 
 
 
 def error_data(error: BaseException) -> dict[str, str]:
-    """Return an error's message, type and traceback, each bounded and said to be cut."""
+    """Return an error's message, type and traceback. Long texts are cut and marked as cut."""
     message = text_of("message", lambda: str(error))
     stack = text_of("traceback", lambda: "".join(traceback.format_exception(error)))
     if len(message) > MAX_ERROR:

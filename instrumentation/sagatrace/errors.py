@@ -1,4 +1,4 @@
-"""The errors sagatrace raises, each one line that says what is wrong, with what value, and what to do.
+"""The errors of sagatrace. Each is one line with the fault, the value, and the way to fix it.
 
 SagatraceError
 ├── EventError            an event or document that does not fit the contract
@@ -72,11 +72,11 @@ class StoreNotFoundError(StoreError):
 
 
 class StoreAccessError(StoreError):
-    """A store that refuses who is asking; nothing changes until a key, a sign-in or a role changes."""
+    """A store that refuses access, until a key, a sign-in or a role changes."""
 
 
 class StoreUnavailableError(StoreError):
-    """A store that cannot answer now. `retry_after` is in seconds, as the store asked for; None when it did not say."""
+    """A store that cannot answer now. `retry_after` is the wait in seconds that the store asked for, if it did."""
 
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -84,17 +84,17 @@ class StoreUnavailableError(StoreError):
 
 
 def must_pass(error: BaseException) -> bool:
-    """Return whether an exception interrupts the job on purpose: RQ's timeout, or one that a signal handler raised.
+    """Return whether an exception interrupts the job on purpose: RQ's timeout, or that of a signal handler.
 
-    A tracing error is swallowed. Such an exception must reach the job, although it struck inside of this package.
+    Tracing errors are swallowed. Such an exception must reach the job, even if it was raised inside this package.
     """
-    timeouts = sys.modules.get("rq.timeouts")  # not imported for the question: none can have come without it
+    timeouts = sys.modules.get("rq.timeouts")  # not imported here: without the module there is no such timeout
     if timeouts is not None and isinstance(error, timeouts.BaseTimeoutException):
         return True
     trace = traceback_of(error)
     while trace is not None and trace.tb_next is not None:
         interrupted, trace = trace.tb_frame, trace.tb_next
-        # The interpreter calls a signal handler with the very frame that it interrupted.
+        # The interpreter calls a signal handler with the frame that it interrupted.
         for value in trace.tb_frame.f_locals.values():
             if value is interrupted or (type(value) is tuple and any(one is interrupted for one in value)):
                 return True
@@ -102,9 +102,9 @@ def must_pass(error: BaseException) -> bool:
 
 
 def interruption(error: BaseException, before: BaseException | None) -> BaseException | None:
-    """Return the exception that must pass: the error, or one that a library wrapped into it; None if there is none.
+    """Return the exception that must pass: the error, or one that a library wrapped in it; None without one.
 
-    `before` is the exception that was being handled when the call began: it is not part of the call.
+    `before` is the exception that was being handled when the call began. It is not part of the call.
     """
     seen: set[int] = set()
     current: BaseException | None = error
@@ -117,7 +117,7 @@ def interruption(error: BaseException, before: BaseException | None) -> BaseExce
 
 
 def log_fault(message: str, *arguments: object, **options: Any) -> None:
-    """Log a fault of tracing. The handlers of the log are foreign code: what they raise must not reach a job."""
+    """Log a fault of tracing. Log handlers are foreign code: their exceptions must not reach a job."""
     try:
         log.error(message, *arguments, stacklevel=2, **options)
     except Exception as error:

@@ -48,7 +48,7 @@ _SCALARS: Final = frozenset({str, int, float, bool, type(None)})
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 UNREADABLE: Final = (msgspec.MsgspecError, RecursionError, UnicodeError)
-"""What msgspec raises for text that is not the JSON it should be."""
+"""The errors of msgspec for text that is not the expected JSON."""
 _UNWRITABLE: Final = (*UNREADABLE, TypeError, ValueError, OverflowError)
 
 
@@ -103,9 +103,9 @@ def new_event(
     id: str | None = None,  # noqa: A002 - the field's name in the stored document
     timestamp: str | None = None,
 ) -> TraceEvent:
-    """Make an event of now, with a new id unless one is given. Raises EventError that names the fault.
+    """Return a new event, by default with a new id and the current time. Raises EventError that names the fault.
 
-    `data` may hold anything: a value that JSON cannot express is stored as its type and the beginning of its `repr`.
+    `data` may hold any values. A value that JSON cannot express is stored as its type and the beginning of its `repr`.
     """
     if data is not None and not isinstance(data, Mapping):
         raise EventError(f"data is a {type(data).__name__}, not a mapping")
@@ -127,7 +127,7 @@ def new_event(
 
 
 def _is_plain(fields: Mapping[str, Any]) -> bool:
-    """Return whether all texts are short and ASCII, and the id is storable: nothing is wrong with most events."""
+    """Return whether all texts are short and ASCII, and the id is storable. Most events pass this quick check."""
     required = ("id", "trace_id", "span_id", "event_type", "timestamp")
     texts = [*map(fields.__getitem__, required), fields["parent_span_id"] or "-"]
     return (
@@ -140,7 +140,7 @@ def _is_plain(fields: Mapping[str, Any]) -> bool:
 
 
 def _checked(fields: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields as they will be read. Raises EventError that names the fault."""
+    """Return the fields as a reader decodes them. Raises EventError that names the fault."""
     try:
         tags = fields["tags"]
         listed = {**fields, "tags": [tags] if isinstance(tags, str) else list(tags or ()) or None}
@@ -165,7 +165,7 @@ def require_storable_id(event_id: str) -> None:
 def _raw(data: Mapping[Any, Any]) -> msgspec.Raw:
     """Return the data as JSON of one line."""
     try:
-        # Each value by itself: a Raw that is JSON only together with its neighbors could change them.
+        # Each value by itself: a malformed Raw value could change its neighbors.
         plain = {key: value if type(value) in _SCALARS else _written(value) for key, value in data.items()}
         return msgspec.Raw(_encode(plain))
     except _UNWRITABLE as error:
@@ -199,7 +199,7 @@ def _described(value: object) -> object:
 
 
 def _shown(value: object) -> str:
-    """Return the beginning of its `repr`, which is foreign code and may raise anything."""
+    """Return the beginning of the value's `repr`, which is foreign code and may raise any exception."""
     try:
         return repr(bytes(value) if isinstance(value, msgspec.Raw) else value)[:1000]
     except Exception as error:

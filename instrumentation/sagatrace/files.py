@@ -1,4 +1,4 @@
-"""Files that sagatrace makes for itself: for their user alone, and never a pipe, a link or a directory instead."""
+"""The files of sagatrace: only their user may read them, and they are never pipes, links or directories."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _OTHER_KINDS: Final = (
 
 
 def open_regular(path: Path, flags: int = os.O_RDONLY) -> int:
-    """Open a file, with `os.O_CREAT` one that only its user may read, and return its descriptor.
+    """Open a regular file and return its descriptor. With `os.O_CREAT` only its user may read a new file.
 
-    Raises OSError, also for a link, a directory or a pipe, for which a plain open might wait for ever.
+    Raises OSError, also for a link, a directory or a pipe. A plain open of a pipe might wait for ever.
     """
     try:
         file = os.open(path, flags | os.O_NONBLOCK | os.O_NOFOLLOW, 0o600)
@@ -35,14 +35,14 @@ def open_regular(path: Path, flags: int = os.O_RDONLY) -> int:
 
 
 def open_log(path: Path) -> BinaryIO:
-    """Open a file to append to, one that only its user may read. Raises OSError as `open_regular` does."""
+    """Open a file to append to, which only its user may read. Raises OSError as `open_regular` does."""
     return os.fdopen(open_regular(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "ab")
 
 
 def create_private(path: Path) -> None:
-    """Make an empty file that only its user may use, unless there is one, also where a link leads. Raises OSError."""
+    """Create an empty file that only its user may use, unless it exists. Follow links. Raises OSError."""
     try:
-        # A file that is there is not opened: closing it would drop this process's SQLite locks on it.
+        # An existing file is not opened: closing it would drop this process's SQLite locks on it.
         file = os.open(path.resolve(), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
         return
@@ -50,7 +50,7 @@ def create_private(path: Path) -> None:
 
 
 def make_directory(directory: Path, *, fsync: bool = False) -> None:
-    """Make the directory and its missing parents for their user alone; leave those that exist. Raises OSError.
+    """Create the directory and its missing parents, which only their user may use. Keep existing ones. Raises OSError.
 
     With `fsync` the new directories survive a loss of power.
     """
@@ -59,7 +59,7 @@ def make_directory(directory: Path, *, fsync: bool = False) -> None:
     except FileNotFoundError:
         if directory.parent == directory:
             raise
-        make_directory(directory.parent, fsync=fsync)  # `parents=True` of pathlib would make them as the umask says
+        make_directory(directory.parent, fsync=fsync)  # `parents=True` of pathlib uses the umask
         directory.mkdir(mode=0o700, exist_ok=True)
     except FileExistsError:
         if directory.is_dir():
@@ -70,7 +70,7 @@ def make_directory(directory: Path, *, fsync: bool = False) -> None:
 
 
 def sync_directory(directory: Path | str) -> None:
-    """Bring the names of the files in the directory to the disk. Raises OSError."""
+    """Write the names of the directory's files through to the disk. Raises OSError."""
     file = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(file)
@@ -79,7 +79,7 @@ def sync_directory(directory: Path | str) -> None:
 
 
 def is_regular(path: Path) -> bool:
-    """Return whether there is a regular file at the path. Raises OSError when it cannot be looked at."""
+    """Return whether there is a regular file at the path. Raises OSError if the path cannot be read."""
     try:
         return stat.S_ISREG(path.stat(follow_symlinks=False).st_mode)
     except FileNotFoundError:

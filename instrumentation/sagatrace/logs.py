@@ -14,10 +14,10 @@ __all__ = ["TraceFilter"]
 
 
 class TraceFilter(logging.Filter):
-    """Adds `trace_id` and `span_id` to every record: those of the innermost open span here, else of the RQ job.
+    """Add `trace_id` and `span_id` to every record: those of the innermost open span here, else of the RQ job.
 
-    Outside of both they are empty texts. A thread knows the job that runs in its process; one that runs a function of
-    `Tracer.bind` knows the span as well. In a spawned work-horse of RQ 2, a thread knows only what was bound.
+    Outside of both they are empty texts. A thread knows the job that runs in its process. In a function of
+    `Tracer.bind` it knows the span as well. In a spawned work-horse of RQ 2 a thread knows only the bound context.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:

@@ -1,4 +1,4 @@
-"""Spans over hours and processes: begun in one process, kept as a text in a database row, ended in another process.
+"""Spans over hours and processes: begin one in a process, keep its text in a database row, end it in another process.
 
     order.trace_ref = tracer.begin("workflow:order", "order-7", data={"customer": 5})
     ...
@@ -7,7 +7,7 @@
     tracer.resume(order.trace_ref).complete()                           # or .fail("the customer withdrew")
 
 Such a span does not end with the RQ execution that began it. After 15 minutes without an event a trace with an open
-root reads `unknown`, until its next event. So does a saga whose process was lost: the events are the same.
+root reads `unknown`, until its next event. So does a saga with a lost process: the events are the same.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class _Kept(msgspec.Struct, omit_defaults=True):
 
 
 class LongSpan:
-    """A span that was begun elsewhere: a `TraceRef` for the work inside it. Made by `Tracer.resume`."""
+    """A span that began elsewhere: a `TraceRef` for the work inside it. Made by `Tracer.resume`."""
 
     def __init__(self, tracer: Tracer, kept: _Kept | None) -> None:
         self._tracer, self._kept = tracer, kept

@@ -1,4 +1,4 @@
-"""Ties to OpenTelemetry, where the program uses it: its API is taken from `sys.modules`, and never imported here.
+"""Links to OpenTelemetry, if the program uses it. Its API is read from `sys.modules`, and never imported here.
 
 Events carry the current trace id of OpenTelemetry in `data.otel_trace_id`. Jobs carry `traceparent` in their meta,
 beside ours, and `TraceContextTextMapPropagator().extract(job.meta)` reads it in the job.
@@ -34,7 +34,7 @@ def traceparent() -> dict[str, str]:
 
 
 def _current() -> Any:
-    """Return the context of the current OpenTelemetry span; None if there is none. Faults cost the id only."""
+    """Return the context of the current OpenTelemetry span; None without one. After a fault only the id is missing."""
     try:
         context: Any = sys.modules["opentelemetry.trace"].get_current_span().get_span_context()
         return context if context.is_valid else None

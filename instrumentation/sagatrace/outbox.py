@@ -35,18 +35,18 @@ from sagatrace.settings import Settings
 __all__ = ["ACTIVE", "REFUSED", "SEALED", "Outbox", "line_of", "outbox_directory", "seal", "sealed_segments"]
 
 ACTIVE: Final = "events.jsonl"  # the file that is appended to
-SEALED: Final = "sealed-"  # the beginning of the name of a segment that is not appended to any more
+SEALED: Final = "sealed-"  # the prefix of a segment's name: no process appends to a segment
 REFUSED: Final = "refused"  # one byte for each event refused
-_MAX_SEGMENT: Final = 1 << 20  # bytes that a shipper which was killed sends again at most
+_MAX_SEGMENT: Final = 1 << 20  # the most bytes that are sent again after the kill of a shipper
 _MAX_REFUSED: Final = 1 << 20
-_ATTEMPTS: Final = 20  # a file is sealed some times a second and written in microseconds: two are never needed
-# Without waiting for the other end, should it be a FIFO.
+_ATTEMPTS: Final = 20  # a file is sealed a few times a second and written in microseconds: two suffice
+# O_NONBLOCK: an open of a FIFO must not wait for its other end.
 _APPEND: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
 _LATE: Final = CLOSING_PHASES.keys() | {"compensating", "retrying"}  # what the last tenth is kept for
 
 
 class Outbox:
-    """Appends events to the directory, which is made on first use. Safe from threads, processes and forks.
+    """Append events to the directory, which is created on first use. Safe from threads, processes and forks.
 
     With `fsync` an event is on the disk when `append` returns, and survives a loss of power.
     """
@@ -91,7 +91,7 @@ class Outbox:
         """Append the block. Return False if it must be written again, because the file was sealed meanwhile."""
         if attempt == _ATTEMPTS:
             raise OSError(errno.EAGAIN, f"sealed {_ATTEMPTS} times while one event was written", self._active)
-        # Not kept open: the number would outlive `os.closerange` in a job, and then mean another file.
+        # Not kept open: after `os.closerange` in a job, the descriptor's number could be of another file.
         try:
             file = os.open(self._active, _APPEND, 0o600)
         except FileNotFoundError as error:
@@ -107,14 +107,14 @@ class Outbox:
                 raise PermissionError(errno.EACCES, "the outbox belongs to another user", self.directory)
             if attempt == 0 and not 0 < before.st_size < self._segment_bytes:
                 has_room = self._has_room(is_late=is_late)
-                # In the reserve the file just grows: a new one would let in events that the reserve is not for.
+                # In the reserve the file grows: a new file would accept events that the reserve excludes.
                 if before.st_size and has_room and seal(self.directory):
                     return False
             if (written := os.write(file, block)) < len(block):
                 raise OSError(errno.ENOSPC, f"disk full after {written} of {len(block)} bytes", self._active)
             if self._fsync:
                 os.fsync(file)
-                if not before.st_size:  # with a new file its name, and the name that the one before it got
+                if not before.st_size:  # the names of a new file and of the sealed one before it
                     sync_directory(self.directory)
         finally:
             os.close(file)
@@ -155,13 +155,13 @@ class Outbox:
 
 def line_of(event: TraceEvent, replace: bool) -> bytes:
     """Return the event as a line of the outbox."""
-    # A line end before it as well: a line cut short by a full disk or a death spoils only itself.
+    # A line end before it as well: a line cut by a full disk or a kill damages only itself.
     return (b'\n{"replace":true,"event":' if replace else b'\n{"event":') + encode_event(event) + b"}\n"
 
 
 def seal(directory: Path, name: str = ACTIVE) -> Path | None:
     """Rename the file that is appended to, or another of lines, so that it is delivered; return None without one."""
-    # Names sort by age, and never meet: renaming onto another segment would lose it.
+    # Names sort by age and are unique: a rename onto another segment would lose that segment.
     sealed = directory / f"{SEALED}{time.time_ns():020d}-{os.getpid()}-{os.urandom(4).hex()}.jsonl"
     try:
         if not is_regular(directory / name):
@@ -185,7 +185,7 @@ def sealed_segments(directory: Path) -> list[Path]:
 def outbox_directory(settings: Settings, *, in_worker: bool = False) -> Path | None:
     """Return where events wait for the store of these settings; None if they are written to it directly.
 
-    A local SQLite file is as durable as an outbox. So it has one only in a worker, whose forked children would have to
+    A local SQLite file is as durable as an outbox. It has an outbox only in a worker, as forked children would have to
     open the file for each job. A worker sets SAGATRACE_OUTBOX to `Settings.outbox_of_worker` for the tracers of its
     jobs. Raises StoreError.
     """

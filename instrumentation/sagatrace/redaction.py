@@ -1,6 +1,6 @@
 """Redaction: the data of each event passes the user's functions before anything is stored.
 
-A verdict rests on some keys of data. No redaction sees these, so none can change a verdict, however it behaves.
+Verdicts depend on some keys of data. No redaction receives these keys, so none can change a verdict.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ _STRUCTURAL: Final[Mapping[str, type | tuple[type, ...]]] = {
     **dict.fromkeys(("attempt", "attempts_allowed", "seq", "presumed", "allow_failure"), int),
     "depends_on": (str, list),
 }
-"""The keys that a verdict, or the search for lost jobs, rests on, with the type of their values."""
+"""The keys that verdicts or the search for lost jobs depend on, with the type of their values."""
 
 
 def structural(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values that say how a span stands to others."""
+    """Return the values that relate a span to other spans."""
     return {name: data[name] for name, kind in _STRUCTURAL.items() if name in data and isinstance(data[name], kind)}
 
 

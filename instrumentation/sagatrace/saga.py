@@ -5,8 +5,8 @@
         with saga.step("ship", undo=partial(cancel, order)):
             ship(order)
 
-An exception in the block undoes all steps that completed, each in a compensation span, and passes on as itself. A
-compensation that fails is recorded and keeps no other from being tried. With `async with saga` and `async with
+An exception in the block undoes all steps that completed, each in a compensation span. Then the exception passes on,
+unchanged. A failed compensation is recorded, and the next one is still tried. With `async with saga` and `async with
 saga.step(…)` the undo functions may be coroutine functions. A saga does not retry, persist or resume.
 
 A step can be an RQ job, and so is its undo then: `saga.run(queue, charge, order, undo=refund)`.
@@ -37,7 +37,7 @@ _Due = tuple["Span | None", Callable[..., Any]]  # a step and its undo; None: th
 
 
 class StepError(SagatraceError):
-    """A step that ran as an RQ job did not succeed, or not in time. `job` is the job; its events say more."""
+    """A step that ran as an RQ job did not succeed, or not in time. `job` is the job; see its events."""
 
     def __init__(self, message: str, job: Job) -> None:
         super().__init__(message)
@@ -45,7 +45,7 @@ class StepError(SagatraceError):
 
 
 class Saga:
-    """One saga: a `TraceRef` to hand on to the work inside it. Made by `Tracer.saga`."""
+    """One saga: a `TraceRef` to pass on to the work inside it. Made by `Tracer.saga`."""
 
     def __init__(self, tracer: Tracer, name: str, parent: TraceRef | str | None, data: Mapping[str, Any]) -> None:
         self.span = tracer.span(f"workflow:{name}", parent, data={"workflow_id": name, **data})
@@ -56,7 +56,7 @@ class Saga:
         self._is_async = False
 
     def step(self, name: str, *, undo: Callable[[], Any] | None = None) -> Step:
-        """Return a step, to be entered by `with` or `async with`.
+        """Return a step. Enter it by `with` or `async with`.
 
         Args:
             name: Its name; the span is `step:NAME`.
@@ -70,7 +70,7 @@ class Saga:
     ) -> _R:
         """Call the function as a step and return its result. `undo` gets the same arguments.
 
-        Raises TypeError for a coroutine function, whose work would begin only after the step: use `step` for it.
+        Raises TypeError for a coroutine function, as its work would begin after the step: use `step` instead.
         """
         step = self.step(name)
         if undo is not None:
@@ -199,7 +199,7 @@ class Step:
 
 
 class _Tried:
-    """Keeps the exception of a failed undo to itself, in a compensation span or not: the next step is to be undone."""
+    """Swallow the exception of a failed undo, so that the next step is undone. A span or the log records it."""
 
     def __init__(self, span: Span | None) -> None:
         self._span = span
@@ -215,18 +215,18 @@ class _Tried:
         if self._span is not None:
             self._span.__exit__(kind, error, trace)
         elif is_kept:
-            log_fault("sagatrace: the saga goes on undoing, one compensation is not known to have succeeded: %s", error)
+            log_fault("sagatrace: one compensation is not known to have succeeded, the saga continues: %s", error)
         return is_kept
 
 
 def _reason_of(error: BaseException) -> str:
-    """Return an error's type and message, bounded: why the steps are undone."""
+    """Return an error's type and message, bounded: the reason why the steps are undone."""
     known = error_data(error)
     return ": ".join(filter(None, (known["error_type"], known["error"])))
 
 
 def _finished(result: _R) -> _R:
-    """Return the result of a function that has run. Raises TypeError for an awaitable, whose work is not done."""
+    """Return the result of a function. Raises TypeError for an awaitable: its work is not done yet."""
     if inspect.isawaitable(result):
         if inspect.iscoroutine(result):
             result.close()
@@ -236,6 +236,6 @@ def _finished(result: _R) -> _R:
 
 def name_of(undo: Callable[..., Any] | str) -> str:
     """Return the name of a function that undoes a step."""
-    if isinstance(undo, str):  # RQ takes the path of a function as well
+    if isinstance(undo, str):  # RQ accepts the path of a function as well
         return undo.rpartition(".")[2]
     return str(getattr(undo, "__name__", None) or getattr(getattr(undo, "func", None), "__name__", None) or "undo")

@@ -20,14 +20,14 @@ from sagatrace.event import CLOSING_PHASES, TraceEvent, new_event, split_event_t
 __all__ = ["Sampler", "has_failed", "is_sampled", "keep"]
 
 _SPACE: Final = 1 << 64
-_KEPT: Final = 10_000  # traces that failed, of which a process knows that; of the oldest it forgets it
+_KEPT: Final = 10_000  # failed traces that a process remembers; it forgets the oldest
 _UNDOING: Final = ("compensating", "compensated")
 _failed: Final[dict[str, None]] = {}
 
 
 @lru_cache(maxsize=1024)
 def is_sampled(trace_id: str, share: float) -> bool:
-    """Return whether the trace is among the share of all traces that is recorded."""
+    """Return whether the trace is in the recorded share of all traces."""
     digest = sha256(trace_id.encode("utf-8", "backslashreplace")).digest()
     return int.from_bytes(digest[:8]) < share * _SPACE
 
@@ -40,12 +40,12 @@ def keep(trace_id: str) -> None:
 
 
 def has_failed(trace_id: str) -> bool:
-    """Return whether the trace is known to have failed, where it is not sampled."""
+    """Return whether the trace is not sampled and is known to have failed."""
     return trace_id in _failed
 
 
 class Sampler:
-    """Decides which events are recorded. `share` is that of the traces, above 0 and up to 1."""
+    """Decide which events are recorded. `share` is the share of traces, above 0 and up to 1."""
 
     def __init__(self, share: float) -> None:
         self._share = share

@@ -1,29 +1,29 @@
-"""Settings from the environment: read once, frozen, each fault one clear error.
+"""Settings from the environment, read once and immutable. Each fault is one clear error.
 
-SAGATRACE_STORE      where events are kept, e.g. `sqlite:////var/lib/app/traces.db`, or `off` to record nothing, as
-                     `SAGATRACE=off` does; default: a file of the user's own
+SAGATRACE_STORE      the store of events, e.g. `sqlite:////var/lib/app/traces.db`, or `off` to record nothing, as
+                     `SAGATRACE=off` does; default: a file in the user's data directory
 SAGATRACE_REDACT     `package.module:function`, called as (event_type, data) before anything is stored; it returns the
                      data to keep
-SAGATRACE_SAMPLE     the share of traces to record, e.g. `0.1`; of the others nothing is recorded until they fail;
+SAGATRACE_SAMPLE     the share of traces to record, e.g. `0.1`; other traces are recorded only from a failure on;
                      default 1
 SAGATRACE_OUTBOX     the directory where events wait for delivery, or `off` to write each to the store directly;
-                     default `auto`: a directory of the user's own; beside an SQLite file, and then only in workers
-SAGATRACE_OUTBOX_MB  how much may wait there, in megabytes; default 256
+                     default `auto`: a directory of the user; for SQLite one beside the file, in workers only
+SAGATRACE_OUTBOX_MB  the most that may wait there, in megabytes; default 256
 SAGATRACE_FSYNC      `on`: events survive even a loss of power, and each write waits for the disk; default `off`
 SAGATRACE_MAX_WAIT   seconds that a direct write to the store, or delivery at the end of a worker, may take; default 5
 SAGATRACE_MIRROR     the Redis where shippers publish stored events for the live tail, e.g. `redis://HOST:6379` or
                      `redis+sentinel://HOST:26379/SERVICE`; default: none
-SAGATRACE_REDIS_URL  the Redis of RQ, where the shipper looks for lost jobs; default: the worker's own
+SAGATRACE_REDIS_URL  the Redis of RQ, in which the shipper looks for lost jobs; default: the worker's own
 SAGATRACE_RECONCILE  seconds between two looks for lost jobs, or `off`; default 60
 
-For a store at `cosmos://HOST/DATABASE/CONTAINER`; without a key, azure-identity signs in (az login, …):
+For a store at `cosmos://HOST/DATABASE/CONTAINER`; without a key, authentication uses azure-identity (az login, …):
 
 SAGATRACE_COSMOS_KEY                the account's key, if there is no identity to sign in with
 SAGATRACE_COSMOS_CONNECTION_STRING  `AccountEndpoint=…;AccountKey=…`; then `cosmos:///DATABASE/CONTAINER` suffices
 SAGATRACE_COSMOS_TLS                `verify` (default); `self-signed`: any certificate, as an emulator's; `off`: http;
                                     the last two at loopback and private addresses only
-SAGATRACE_COSMOS_REGIONS            where to read, nearest first: `West Europe, North Europe`; default: the account's
-SAGATRACE_COSMOS_CONSISTENCY        of reads, e.g. `Eventual`; at most the account's own, which is the default
+SAGATRACE_COSMOS_REGIONS            regions to read, nearest first: `West Europe, North Europe`; default: the account's
+SAGATRACE_COSMOS_CONSISTENCY        consistency of reads, e.g. `Eventual`; default, and maximum: the account's own
 """
 
 from __future__ import annotations
@@ -80,12 +80,12 @@ class Settings:
 
     @property
     def is_outbox_automatic(self) -> bool:
-        """Whether the place of the outbox is left to sagatrace, also where a worker has said that it serves one."""
+        """Whether sagatrace chooses the directory of the outbox. This includes the value that a worker sets."""
         return self.outbox == "auto" or self.outbox.startswith("worker:")
 
     @property
     def outbox_of_worker(self) -> str:
-        """The value of SAGATRACE_OUTBOX by which a worker says that it serves the outbox of this very store."""
+        """The value of SAGATRACE_OUTBOX by which a worker declares that it serves this store's outbox."""
         return f"worker:{self.store_id}"
 
     @property
@@ -101,8 +101,8 @@ def default_store_url() -> str:
 
 
 def masked(url: str) -> str:
-    """Return the URL fit to be shown: passwords and keys in it are replaced by `***`."""
-    # A password begins at the first colon and ends at the last @, as URL parsers have it.
+    """Return the URL with `***` in place of passwords and keys."""
+    # By the rules of URL parsers, a password begins at the first colon and ends at the last @.
     url = re.sub(r"(?<=://)([^/@:\s]*):[^/\s]*@", r"\1:***@", url)
     return re.sub(r"(?i)((?:account_?key|password|token|sig|secret)=)[^;&\s]*", r"\1***", url)
 

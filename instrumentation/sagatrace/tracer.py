@@ -1,6 +1,6 @@
-"""The explicit API: emit events, open spans and compensations under a context that you hand on.
+"""The explicit API: emit events, open spans and compensations under a context that you pass on.
 
-    tracer = Tracer()                       # SAGATRACE_STORE, by way of the outbox (`Settings`)
+    tracer = Tracer()                       # to SAGATRACE_STORE, through the outbox (`Settings`)
     trace = TraceContext.new("loan-L123")
     with tracer.span("workflow:loan-approval", trace) as loan:
         with tracer.span("stage:credit", loan, compensation="release_credit") as credit:
@@ -8,10 +8,10 @@
         with tracer.compensation(original=credit, parent=loan, reason="funding failed"):
             ...
 
-Tracing never breaks the work it traces. An event that cannot be recorded is counted in `Tracer.lost` and logged once
-per cause, and no call here raises for it. Only what returns a span raises, for an argument of the wrong kind. Two
-exceptions pass, because they are meant for the job: RQ's timeout, and the exception that a signal handler of the job
-raises. They may strike while an event is written.
+Tracing never breaks the work that it traces. An event that cannot be recorded is counted in `Tracer.lost` and logged
+once per cause, and no call raises for it. Only calls that return a span raise, for an argument of the wrong kind. Two
+exceptions pass, because they are meant for the job: RQ's timeout, and an exception of a signal handler of the job. They
+may be raised while an event is written.
 """
 
 from __future__ import annotations
@@ -50,13 +50,13 @@ _Redact = Callable[[str, dict[str, Any]], Mapping[str, Any]]
 
 
 class Tracer:
-    """Writes events to one place. Cheap to make: nothing is opened before the first event.
+    """Write events to one target. A tracer is cheap: nothing is opened before the first event.
 
     Args:
         target: A store, the URL of one, or an Outbox to write to directly. By default the environment decides
             (`Settings`): events go into the outbox, and a shipper delivers them to the store.
         redact: Called as (event_type, data) before anything is stored. It gets the data as JSON values, without the
-            keys that a verdict rests on, and returns the data to keep. SAGATRACE_REDACT is called after it.
+            keys that verdicts depend on, and returns the data to keep. SAGATRACE_REDACT is called after it.
     """
 
     def __init__(self, target: EventStore | Outbox | str | None = None, *, redact: _Redact | None = None) -> None:
@@ -90,15 +90,15 @@ class Tracer:
 
         Args:
             event_type: `name:phase`, or any name for an instant (`ai:decision`).
-            context: The place it belongs to; a text is a trace id. None starts a trace of its own.
-            span_id: The span it is an event of; without it the event is a span of its own.
+            context: The place of the event; a text is a trace id. None starts a trace of its own.
+            span_id: The span of the event; without it the event is a span of its own.
             status: Wins over the phase's own status.
             data: Any values; a value that JSON cannot express is described.
             error: Its message, type and traceback go into the data.
             tags: Texts.
             event_id: Unique per event; an id of its own by default.
             timestamp: ISO 8601; now by default.
-            replace: Overwrite an event of the same id: for what was observed, where others can only presume.
+            replace: Overwrite an event of the same id: for an observed event that replaces a presumed one.
         """
         before = sys.exception()
         event: TraceEvent | None = None
@@ -127,10 +127,10 @@ class Tracer:
         status: Status,
         data: Mapping[str, Any],
     ) -> Callable[[str], bool] | None:
-        """Prepare an event that ends something, all but its time; None where only `emit` can record it.
+        """Prepare an event that ends a span, except its time. Return None if only `emit` can record it.
 
-        The result takes the time and returns whether the event is kept; if not, `emit` records it. A work-horse pays
-        for each page of memory that it touches first: to make an event there costs 3 % of an empty job.
+        The result is called with the time, and returns whether the event is kept. If not, `emit` records it. A
+        work-horse pays for each page of memory that it touches first: making an event there takes 3 % of an empty job.
         """
         outbox = self._opened
         if not isinstance(outbox, Outbox) or type(self).emit is not Tracer.emit:
@@ -164,7 +164,7 @@ class Tracer:
     ) -> Span:
         """Return a unit of work: `with` or `async with` emits its start, and its completion or failure.
 
-        `compensation` names what would undo it; a step that declares none is not expected to be undone.
+        `compensation` names the work that would undo it. Without it the step is not expected to be undone.
         """
         declared = {} if compensation is None else {"compensation": compensation}
         return Span(self, name, parent, "step", {**(data or {}), **declared}, tags)
@@ -179,9 +179,9 @@ class Tracer:
         data: Mapping[str, Any] | None = None,
         tags: Iterable[str] = ("compensation",),
     ) -> Span:
-        """Return the undoing of a step, given as its span, its RQ job or its span id.
+        """Return the compensation of a step, given as its span, its RQ job or its span id.
 
-        It is named after what the step declared, or `name`.
+        Its name is `name`, or the compensation that the step declared.
         """
         start = {
             **(data or {}),
@@ -192,7 +192,7 @@ class Tracer:
         return Span(self, name or declared or "saga", parent, "compensation", start, tags)
 
     def saga(self, name: str, parent: TraceRef | str | None = None, *, data: Mapping[str, Any] | None = None) -> Saga:
-        """Return a saga, whose steps are undone in reverse order when it fails (`sagatrace.saga`)."""
+        """Return a saga. If it fails, its steps are undone in reverse order (`sagatrace.saga`)."""
         from sagatrace.saga import Saga  # only where it is used
 
         return Saga(self, name, parent, data or {})
@@ -208,8 +208,8 @@ class Tracer:
     ) -> str:
         """Record the start of a span that outlives this process. Return a text, for `resume` in any process.
 
-        The text is JSON and holds ids and names only. The arguments are those of `span`. The span is open until it is
-        ended by way of `resume`: no end of a job or process ends it.
+        The text is JSON and holds ids and names only. The arguments are those of `span`. The span stays open until it
+        is ended through `resume`. The end of a job or process does not end it.
         """
         from sagatrace.long_span import begun  # only where it is used
 
@@ -226,9 +226,9 @@ class Tracer:
         return resumed(self, ref)
 
     def bind(self, function: Callable[_P, _R]) -> Callable[_P, _R]:
-        """Return the function, to be called in another thread with the context of here: the job and its open span.
+        """Return the function, bound to the current context (the job and its open span), for another thread.
 
-        `pool.map(tracer.bind(ship), orders)`. A thread without it knows the job that runs in its process.
+        Example: `pool.map(tracer.bind(ship), orders)`. Without it a thread knows only the job of its process.
         """
         return bound(function)
 
@@ -288,17 +288,17 @@ class Tracer:
         data: Mapping[str, Any],
         interrupt: BaseException,
     ) -> None:
-        """Write an event that was interrupted. The interruption comes once, so there is time.
+        """Write an event after an interruption. The interruption happens only once, so there is time.
 
-        If the event is stored already, its id makes the second time harmless. If the interruption struck in the data,
-        only its structural values are stored: the objects of a job could hang again.
+        If the event is stored already, its id makes the second write harmless. If the interruption was raised while the
+        data was read, only structural values are stored: the objects of a job could hang again.
         """
         from sagatrace.redaction import structural
 
         try:
             withheld = {"data_withheld": type(interrupt).__name__, **structural(data)}
             self._keep(event or new_event(data=withheld, **made), replace)
-        except Exception as error:  # noqa: BLE001 - counted, and the interruption goes on
+        except Exception as error:  # noqa: BLE001 - counted, and the interruption passes
             self._count("event lost", error)
 
     def _open(self) -> EventStore | Outbox:
@@ -314,7 +314,7 @@ class Tracer:
 
     def _count(self, what: str, error: Exception | None = None, *, is_secret: bool = False) -> None:
         """Count a fault, and log each cause once; without the error's text if it may hold data."""
-        # An OSError has many causes, which its number tells apart.
+        # An OSError has many causes, so the key holds its number.
         number = f" {error.errno}" if isinstance(error, OSError) and error.errno else ""
         key = what if error is None else f"{what}: {type(error).__name__}{number}"
         self.lost[key] += 1
@@ -332,7 +332,7 @@ _PHASES: Final[Mapping[str, tuple[str, str, str]]] = {
 
 
 class Span(OpenSpan):
-    """An open span: a `TraceRef` to hand on to the work inside it. Made by `Tracer.span` and `Tracer.compensation`."""
+    """An open span: a `TraceRef` to pass on to the work inside it. Made by `Tracer.span` and `Tracer.compensation`."""
 
     def __init__(
         self,
@@ -354,22 +354,22 @@ class Span(OpenSpan):
         self.span_id: str = new_id()
 
     def record(self, **data: Any) -> None:
-        """Add values to the event that will close this span."""
+        """Add values to the event that closes this span."""
         self._outcome.update(data)
 
     def declare(self, compensation: str) -> None:
-        """Declare what would undo the step, before it is entered."""
+        """Declare the work that would undo the step, before the step is entered."""
         self.compensation = compensation
         self._data = {**self._data, "compensation": compensation}
 
     def fail(self, reason: str) -> None:
-        """Let the span close as failed, for this reason, although no exception leaves it."""
+        """Let the span close as failed, for this reason, without an exception."""
         self._outcome["error"] = reason
         self._has_failed = True
 
     def __enter__(self) -> Self:
         self.execution = current_execution()
-        execution = self.execution.id  # the span ends with it, should the process die
+        execution = self.execution.id  # if the process dies, the span ends with its execution
         self._emit(self._phases[0], data={**self._data, "execution": execution} if execution else self._data)
         enter_span(self)
         return self
@@ -385,7 +385,7 @@ class Span(OpenSpan):
                 self._emit("canceled", data=self._outcome)
             else:
                 self._emit(self._phases[2], status="failed", data=self._outcome, error=error)
-        except RecursionError:  # the job's own stack is at its end: there is no room even for a call that counts
+        except RecursionError:  # the job's stack is exhausted: even the call of `_count` would fail
             lost = self._tracer.lost
             lost["event lost: RecursionError"] = lost.get("event lost: RecursionError", 0) + 1
 

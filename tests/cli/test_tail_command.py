@@ -163,7 +163,7 @@ def test_a_redis_that_is_not_there_is_said_and_the_store_polled(store: EventStor
         tail.until("reconnecting · polling every 1 s")
         store.append([now("T", "workflow:x:started")])
         tail.until("workflow:x started")
-        tail.until("sagatrace: the mirror redis://127.0.0.1:1/0 cannot be heard")
+        tail.until("sagatrace: the mirror redis://127.0.0.1:1/0 cannot be read")
     with tailing(store, "T", mirror="http://:s3cret@host") as tail:
         tail.until("SAGATRACE_MIRROR")
         tail.until("▶ running")

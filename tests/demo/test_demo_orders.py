@@ -31,7 +31,7 @@ def test_an_order_is_one_trace_with_the_right_verdict(
     monkeypatch.setattr("sagatrace_tui.demo.order_saga.tracer._opened", None)
     store = open_store(url)
 
-    def traces() -> dict[str, Trace] | None:
+    def traces() -> dict[OrderScenario, Trace] | None:
         found = {one: store.fetch_trace(f"order-{one}").events for one in EXPECTED}
         built = {one: build_trace(f"order-{one}", events, now=wall_clock()) for one, events in found.items()}
         return built if all(trace.verdict == EXPECTED[one][0] for one, trace in built.items()) else None

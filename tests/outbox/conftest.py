@@ -1,4 +1,4 @@
-"""What the tests of the outbox share."""
+"""Fixtures of the outbox tests."""
 
 from __future__ import annotations
 

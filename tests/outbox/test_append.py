@@ -1,4 +1,4 @@
-"""The outbox: an event emitted is on disk, whoever dies; it is bounded, private, and never breaks the work."""
+"""The outbox: an emitted event survives every process. The outbox is bounded, private, and never breaks the work."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def event(number: int, event_type: str = "stage:x:started", trace_id: str = "T",
 
 
 def shipped(directory: Path) -> list[TraceEvent]:
-    """What a shipper finds in the outbox, in order of id."""
+    """Return the events that a shipper finds in the outbox, in order of id."""
     return shipped_to(MemoryStore(), directory)
 
 
@@ -56,7 +56,7 @@ def test_an_emitted_event_is_one_line_of_json(outbox: Outbox) -> None:
     assert lines[0]["event"]["data"] == {"text": "a\nb"}
 
 
-def test_nobody_else_may_read_it(outbox: Outbox) -> None:
+def test_only_its_user_may_read_the_outbox(outbox: Outbox) -> None:
     before = os.umask(0)
     try:
         outbox.append([event(1)])
@@ -67,7 +67,7 @@ def test_nobody_else_may_read_it(outbox: Outbox) -> None:
 
 
 def test_no_descriptor_stays_open(outbox: Outbox) -> None:
-    """A number kept open would outlive `os.closerange` in a job, and then mean another file of the job's."""
+    """After `os.closerange` in a job, the number of an open descriptor could be of another file."""
     before = set(Path("/proc/self/fd").iterdir())
     outbox.append([event(1)])
     assert set(Path("/proc/self/fd").iterdir()) == before
@@ -77,7 +77,7 @@ FIELDS = {"id": "e1", "trace_id": "T", "span_id": "S", "event_type": "job:starte
 
 
 @pytest.mark.parametrize("end", [lambda: os._exit(0), lambda: os.kill(os.getpid(), signal.SIGKILL)])
-def test_what_was_emitted_outlives_the_process(outbox: Outbox, end: Callable[[], object]) -> None:
+def test_an_emitted_event_survives_its_process(outbox: Outbox, end: Callable[[], object]) -> None:
     tracer = Tracer(outbox)
 
     def work() -> None:
@@ -88,8 +88,8 @@ def test_what_was_emitted_outlives_the_process(outbox: Outbox, end: Callable[[],
     assert [one.id for one in shipped(outbox.directory)] == ["last-words"]
 
 
-def test_what_is_sealed_while_it_is_written_is_written_again(outbox: Outbox) -> None:
-    """A writer races with somebody who seals thousands of times a second, at any moment of its writing."""
+def test_a_line_sealed_during_its_write_is_written_again(outbox: Outbox) -> None:
+    """Another process seals thousands of times a second, at any moment of a write."""
     sealer = os.fork()
     if sealer == 0:
         pause, chance = threading.Event(), random.Random(1)
@@ -111,10 +111,8 @@ def test_what_is_sealed_while_it_is_written_is_written_again(outbox: Outbox) -> 
     assert [one.id for one in shipped(outbox.directory)] == [f"e{number:05d}" for number in range(written)]
 
 
-def test_a_writer_that_was_overtaken_by_the_shipper_loses_nothing(
-    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The worst moment: between opening the file and writing to it, it is sealed, delivered and removed."""
+def test_a_file_removed_before_the_write_loses_no_event(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worst moment: the file is sealed, delivered and removed between the open and the write."""
     outbox.append([event(0)])
     store = MemoryStore()
     write, overtaken = os.write, []
@@ -134,7 +132,7 @@ def test_a_writer_that_was_overtaken_by_the_shipper_loses_nothing(
     assert [one.id for one in shipped(outbox.directory)] == ["e00001"]
 
 
-def test_a_full_segment_is_sealed_by_whoever_meets_it(outbox: Outbox) -> None:
+def test_the_next_writer_seals_a_full_segment(outbox: Outbox) -> None:
     small = Outbox(outbox.directory, max_bytes=640_000)
     for number in range(100):
         small.append([event(number, size=900)])
@@ -145,7 +143,7 @@ def test_a_full_segment_is_sealed_by_whoever_meets_it(outbox: Outbox) -> None:
     assert len(shipped(outbox.directory)) == 100
 
 
-def test_a_full_outbox_refuses_beginnings_first_then_ends_and_counts_them(outbox: Outbox) -> None:
+def test_a_full_outbox_refuses_starts_first_then_ends_and_counts_them(outbox: Outbox) -> None:
     bound = 640_000
     small = Outbox(outbox.directory, max_bytes=bound)
 
@@ -168,8 +166,8 @@ def test_a_full_outbox_refuses_beginnings_first_then_ends_and_counts_them(outbox
     small.append([event(1, "ai:decision")])
 
 
-def test_sealing_again_and_again_does_not_undo_the_bound(outbox: Outbox) -> None:
-    """Every worker seals at its end, and during an outage nothing of it goes."""
+def test_repeated_sealing_keeps_the_bound(outbox: Outbox) -> None:
+    """Every worker seals at its end, and during an outage no segment is delivered."""
     bound = 100_000
     small = Outbox(outbox.directory, max_bytes=bound)
     kept = refused = 0
@@ -195,8 +193,8 @@ def test_an_event_too_large_for_the_outbox_is_refused_alone(outbox: Outbox) -> N
     assert [one.id for one in shipped(outbox.directory)] == ["e00002"]
 
 
-def test_a_disk_that_fills_up_costs_only_the_event_it_cut(outbox: Outbox, caplog: pytest.LogCaptureFixture) -> None:
-    """The limit on a file's size cuts a write as a full disk does: in the middle of a line."""
+def test_a_full_disk_loses_only_the_cut_event(outbox: Outbox, caplog: pytest.LogCaptureFixture) -> None:
+    """The limit of a file's size cuts a write in the middle of a line, like a full disk."""
 
     def work() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
@@ -207,7 +205,7 @@ def test_a_disk_that_fills_up_costs_only_the_event_it_cut(outbox: Outbox, caplog
         assert 2 <= len(kept) <= 6
         assert kept == [f"child-{number}" for number in range(len(kept))]
         assert tracer.lost.total() == 10 - len(kept)
-        # The write that was cut and those that did not begin are two causes, each logged once.
+        # A cut write and a write that did not begin are two causes, each logged once.
         assert sorted(tracer.lost) == ["event lost: OSError 27", "event lost: OSError 28"]
         assert len(caplog.records) == 2
         (outbox.directory / "kept").write_text(" ".join(kept))
@@ -219,8 +217,8 @@ def test_a_disk_that_fills_up_costs_only_the_event_it_cut(outbox: Outbox, caplog
     assert not (outbox.directory / DEAD_LETTERS).exists(), "the writer knows of the event that was cut"
 
 
-def test_what_replaces_writes_over_what_was_there(outbox: Outbox, tmp_path: Path) -> None:
-    """What was seen wins over what was presumed, whichever came first."""
+def test_a_replacing_event_overwrites_the_stored_one(outbox: Outbox, tmp_path: Path) -> None:
+    """An observed event wins over a presumed one, in any order."""
     presumed, seen = event(1, "job:abandoned"), event(1, "job:completed")
     for order in (((presumed, False), (seen, True)), ((seen, True), (presumed, False))):
         for one, replace in order:

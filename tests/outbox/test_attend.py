@@ -1,4 +1,4 @@
-"""Shippers as processes of their own: started by who needs one, one per outbox, gone when nobody does."""
+"""Shippers as processes: a process that needs one starts it, one per outbox, and it ends when no process needs it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Until = Callable[..., Any]
 
 
 class Place:
-    """An outbox, the store it is for, and the shippers that work there."""
+    """An outbox, its store, and its shippers."""
 
     def __init__(self, directory: Path) -> None:
         self.outbox = directory / "outbox"
@@ -46,7 +46,7 @@ class Place:
 
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
-    """Nothing runs there any more in the end."""
+    """Provide an outbox, and require that all its processes have ended."""
     monkeypatch.setenv("SAGATRACE_STORE", f"sqlite:///{tmp_path}/traces.db")
     place = Place(tmp_path)
     yield place
@@ -71,7 +71,7 @@ def run_ship(place: Place, *options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
-def test_events_are_in_the_store_soon_and_the_shipper_ends_with_its_keeper(place: Place, until: Until) -> None:
+def test_events_are_stored_soon_and_the_shipper_ends_with_its_keeper(place: Place, until: Until) -> None:
     keeper = ShipperKeeper(place.outbox)
     keeper.attend()
     place.emit("e0")
@@ -87,7 +87,7 @@ def test_events_are_in_the_store_soon_and_the_shipper_ends_with_its_keeper(place
     assert place.shippers() == []
 
 
-def test_leaving_waits_for_what_was_emitted(place: Place) -> None:
+def test_close_waits_for_the_emitted_events(place: Place) -> None:
     keeper = ShipperKeeper(place.outbox, flush_for=60.0)
     keeper.attend()
     for number in range(3000):
@@ -96,19 +96,19 @@ def test_leaving_waits_for_what_was_emitted(place: Place) -> None:
     assert len(place.stored()) == 3000
 
 
-def test_leaving_does_not_wait_for_ever(
+def test_close_does_not_wait_for_ever(
     place: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, until: Until
 ) -> None:
-    """What is left stays in the outbox, for the next shipper."""
+    """The remaining events stay in the outbox, for the next shipper."""
     monkeypatch.setenv("SAGATRACE_STORE", f"sqlite:///{tmp_path}")  # a directory
     keeper = ShipperKeeper(place.outbox, flush_for=1.0)
     keeper.attend()
     place.emit("e1")
     began = time.monotonic()
     keeper.close()
-    assert 1.0 <= time.monotonic() - began < 30  # far less than a shipper goes on by itself
+    assert 1.0 <= time.monotonic() - began < 30  # far less than the time for which a shipper retries alone
     assert len(sealed_segments(place.outbox)) == 1
-    (shipper,) = place.shippers()  # it goes on for half a minute
+    (shipper,) = place.shippers()  # it retries for half a minute
     until(lambda: "cannot use the store" in (place.outbox / SHIPPER_LOG).read_text(), "the reason in the log")
     shipper.kill()
     psutil.wait_procs([shipper], timeout=60)
@@ -119,7 +119,7 @@ def test_leaving_does_not_wait_for_ever(
     assert place.stored() == ["e1"]
 
 
-def test_two_keepers_share_one_shipper_which_stays_for_the_last(place: Place, until: Until) -> None:
+def test_two_keepers_share_one_shipper_until_the_last_closes(place: Place, until: Until) -> None:
     first, second = ShipperKeeper(place.outbox), ShipperKeeper(place.outbox)
     first.attend()
     until(lambda: describe_outbox(place.outbox).shipper, "a shipper")
@@ -149,7 +149,7 @@ def test_a_shipper_that_died_is_replaced(place: Place, until: Until) -> None:
 def test_an_outbox_removed_under_its_keeper_is_delivered_again(
     place: Place, until: Until, tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str
 ) -> None:
-    """A cleaner of temporary files takes the directory, or only the files that are old."""
+    """A cleaner of temporary files removes the directory, or only its old files."""
     keeper = ShipperKeeper(place.outbox)
     keeper.attend()
     place.emit("e1")
@@ -172,7 +172,7 @@ def test_an_outbox_removed_under_its_keeper_is_delivered_again(
     until(lambda: not place.shippers(), "the end of the shipper")
 
 
-def test_a_shipper_that_follows_comes_back_to_an_outbox_that_was_removed(place: Place, until: Until) -> None:
+def test_a_following_shipper_delivers_an_outbox_that_was_created_again(place: Place, until: Until) -> None:
     place.emit("e1")
     with following_ship(place) as shipper:
         until(lambda: place.stored() == ["e1"], "the event before")
@@ -211,7 +211,7 @@ def test_a_forked_child_leaves_its_parent_s_shipper_alone(place: Place, until: U
     keeper.close()
 
 
-def test_a_signal_ends_it_once_what_waits_is_delivered(place: Place, until: Until) -> None:
+def test_a_signal_ends_the_shipper_after_the_waiting_events_are_delivered(place: Place, until: Until) -> None:
     for number in range(2000):
         place.emit(f"e{number:04d}")
     with following_ship(place) as shipper:
@@ -221,7 +221,7 @@ def test_a_signal_ends_it_once_what_waits_is_delivered(place: Place, until: Unti
     assert len(place.stored()) == 2000
 
 
-def test_run_once_it_delivers_or_says_why_not(
+def test_a_single_run_delivers_or_reports_the_reason(
     place: Place, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, until: Until
 ) -> None:
     place.emit("e1")
@@ -233,7 +233,7 @@ def test_run_once_it_delivers_or_says_why_not(
     monkeypatch.setenv("SAGATRACE_STORE", f"sqlite:///{place.database}")
     with following_ship(place) as other:
         until(lambda: place.stored() == ["e1"], "the event")
-        assert run_ship(place).returncode == 0  # leaves it to the other
+        assert run_ship(place).returncode == 0  # another shipper delivers it
         other.send_signal(signal.SIGINT)
         assert other.wait(60) == 0
     place.emit("e2")
@@ -241,7 +241,7 @@ def test_run_once_it_delivers_or_says_why_not(
     assert place.stored() == ["e1", "e2"]
 
 
-def test_a_keeper_that_cannot_have_an_outbox_says_so_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_keeper_logs_once_that_its_outbox_is_unusable(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "file").touch()
     keeper = ShipperKeeper(tmp_path / "file" / "outbox")
     for _ in range(3):
@@ -253,7 +253,7 @@ def test_a_keeper_that_cannot_have_an_outbox_says_so_once(tmp_path: Path, caplog
     ]
 
 
-def test_the_lock_tells_who_delivers_and_how_it_goes(place: Place, until: Until) -> None:
+def test_the_lock_file_holds_the_shipper_and_its_state(place: Place, until: Until) -> None:
     keeper = ShipperKeeper(place.outbox)
     keeper.attend()
     place.emit("e1")
@@ -267,7 +267,7 @@ def test_the_lock_tells_who_delivers_and_how_it_goes(place: Place, until: Until)
     assert describe_outbox(place.outbox).shipper is None
 
 
-def test_a_worker_imports_neither_the_shipper_nor_what_it_needs() -> None:
+def test_a_worker_imports_neither_the_shipper_nor_its_dependencies() -> None:
     program = "import sagatrace.rq, sys; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert {"sagatrace.shipper.shipper", "sqlite3", "azure"} & set(done.stdout.split()) == set()

@@ -1,4 +1,4 @@
-"""Dead letters: kept whole, sent again on request, and never lost on the way, whenever a process is killed."""
+"""Dead letters: kept whole, sent again on request, and never lost by the kill of a process."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def event(name: str, note: str = "") -> TraceEvent:
 
 
 class Refusing(FaultyStore):
-    """Refuses the events of these names, and stores the others."""
+    """A store that refuses the events with these names."""
 
     def __init__(self, *names: str) -> None:
         super().__init__(self._plan)
@@ -97,7 +97,7 @@ def test_a_letter_from_before_the_replace_flag_was_kept_is_sent_again(outbox: Ou
     assert shipped(outbox.directory, store) == Shipment(1, 0)
 
 
-def test_letters_stay_where_the_outbox_has_no_room_for_them(outbox: Outbox) -> None:
+def test_letters_stay_if_the_outbox_has_no_room_for_them(outbox: Outbox) -> None:
     outbox.append([event("e1")])
     DeadLetters(outbox.directory).add(Line(event("e2")), "refused")
     before = files(outbox.directory)
@@ -151,10 +151,10 @@ def test_a_letter_written_while_others_are_sent_again_is_kept(outbox: Outbox, un
     assert [letter["event"]["id"] for letter in letters(outbox.directory)] == ["e2"]
 
 
-def test_letters_sent_again_before_they_are_on_the_disk_hold_up_no_segment(
+def test_letters_sent_again_before_they_are_on_the_disk_block_no_segment(
     outbox: Outbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The command takes a letter while the shipper is between writing it and bringing it to the disk."""
+    """The command takes a letter after the shipper wrote it, and before it is on the disk."""
     outbox.append([event("e1")])
     sync, taken = DeadLetters.sync, []
     store = Refusing("e1")
@@ -170,7 +170,7 @@ def test_letters_sent_again_before_they_are_on_the_disk_hold_up_no_segment(
     assert files(outbox.directory) == ["shipper.lock"]
 
 
-def test_a_letter_cut_by_a_kill_spoils_no_other(outbox: Outbox) -> None:
+def test_a_letter_cut_by_a_kill_damages_no_other(outbox: Outbox) -> None:
     outbox.directory.mkdir()
     path = outbox.directory / DEAD_LETTERS
     path.write_bytes(b'{"at":"2026","reason":"cut by a k')

@@ -1,4 +1,4 @@
-"""A disk that is full: the shipper frees it, for nothing it does on the way needs room."""
+"""A full disk: the shipper frees it, as delivery needs no space."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from sagatrace.shipper.shipper import Shipment, Shipper
 from sagatrace.stores.memory import MemoryStore
 
 
-def test_a_full_disk_is_emptied_and_its_silence_told_once(outbox: Outbox, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_full_disk_is_emptied_and_the_missing_state_is_logged_once(
+    outbox: Outbox, caplog: pytest.LogCaptureFixture
+) -> None:
     for number in range(5):
         outbox.append([event(f"e{number}")])
 
@@ -30,12 +32,12 @@ def test_a_full_disk_is_emptied_and_its_silence_told_once(outbox: Outbox, caplog
         assert len(store.fetch_trace("T").events) == 5
         shipper.close()
         (record,) = caplog.records
-        assert "how it goes cannot be written" in record.getMessage()
+        assert "the state cannot be written" in record.getMessage()
 
     assert in_child(work, room=0) == 0
 
 
-def test_what_a_full_disk_does_not_let_set_aside_stays_and_holds_up_nothing_else(outbox: Outbox) -> None:
+def test_an_event_that_a_full_disk_cannot_set_aside_stays_and_blocks_no_other(outbox: Outbox) -> None:
     outbox.append([event("e1")])
     with (outbox.directory / ACTIVE).open("ab") as file:
         file.write(b'{"event":{"id":"of another program"}}\n')
@@ -47,7 +49,7 @@ def test_what_a_full_disk_does_not_let_set_aside_stays_and_holds_up_nothing_else
 
     def work() -> None:
         shipper = Shipper(outbox.directory, MemoryStore())
-        for delivered in (5, 1):  # what shares a segment with the line is sent again: its id makes that harmless
+        for delivered in (5, 1):  # events in the same segment are sent again: their ids make that harmless
             shipment = shipper.run_once()
             assert (shipment.delivered, shipment.set_aside) == (delivered, 0)
             assert "dead-letters" in str(shipment.fault)
@@ -63,7 +65,7 @@ def test_what_a_full_disk_does_not_let_set_aside_stays_and_holds_up_nothing_else
     assert files(outbox.directory) == [DEAD_LETTERS, "shipper.lock"]
 
 
-def test_with_too_much_to_set_aside_delivery_waits_too(outbox: Outbox) -> None:
+def test_with_too_many_events_to_set_aside_delivery_waits(outbox: Outbox) -> None:
     outbox.append([event("e1")])
     with (outbox.directory / ACTIVE).open("ab") as file:
         file.write(b"nonsense\n" * 500)
@@ -81,8 +83,8 @@ def test_with_too_much_to_set_aside_delivery_waits_too(outbox: Outbox) -> None:
     shipper.close()
 
 
-def test_the_process_ends_with_lines_that_say_why(outbox: Outbox, tmp_path: Path) -> None:
-    """The store is on the same disk here: so nothing can be delivered, and nothing is lost."""
+def test_the_process_ends_with_log_lines_about_the_cause(outbox: Outbox, tmp_path: Path) -> None:
+    """The store is on the same disk, so no event can be delivered, and none is lost."""
     outbox.append([event("e1")])
     environment = {**os.environ, "SAGATRACE_STORE": f"sqlite:///{tmp_path}/traces.db"}
     command = [sys.executable, "-P", "-m", "sagatrace.shipper", str(outbox.directory)]

@@ -1,4 +1,4 @@
-"""The shipper publishes what the store has, and no state of Redis keeps it from shipping."""
+"""The shipper publishes stored events, and no state of Redis keeps it from delivering."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def ship(directory: Path, store: EventStore, publisher: Publisher, sent: list[Tr
     shipper.close()
 
 
-def test_each_event_is_heard_on_both_channels_once_the_store_has_it(tmp_path: Path, store: EventStore) -> None:
+def test_each_event_is_published_on_both_channels_after_the_store_has_it(tmp_path: Path, store: EventStore) -> None:
     with running_redis() as redis:
         mirror = Mirror(redis.url, store.label)
         sent = events(3)
@@ -89,8 +89,8 @@ def test_each_event_is_heard_on_both_channels_once_the_store_has_it(tmp_path: Pa
         assert (publisher.published, publisher.lost) == (4, 0)
 
 
-def test_what_the_store_has_otherwise_is_not_published_as_it_came(tmp_path: Path, store: EventStore) -> None:
-    """What gave way to an event of the same id is in no store, so nobody may hear of it as if it were."""
+def test_an_event_that_the_store_may_hold_differently_is_published_by_its_id(tmp_path: Path, store: EventStore) -> None:
+    """An event that another one with its id replaced is not in the store, so it is not published as it was."""
     outbox, [seen, presumed, new] = Outbox(tmp_path / "outbox"), events(3)
     presumed = msgspec.structs.replace(presumed, id=seen.id)
     with running_redis() as redis:
@@ -101,21 +101,21 @@ def test_what_the_store_has_otherwise_is_not_published_as_it_came(tmp_path: Path
             for batch, replace in (([seen], True), ([presumed], False), ([presumed, new], False)):
                 outbox.append(batch, replace=replace)
                 shipper.run_once()
-            told = [json.loads(next_message(heard)["data"]) for _ in range(3)]
+            published = [json.loads(next_message(heard)["data"]) for _ in range(3)]
             shipper.close()
-    assert told[0] == document_of(seen)
-    assert told[1:] == [{"id": event.id, "trace_id": "T"} for event in (presumed, new)]
+    assert published[0] == document_of(seen)
+    assert published[1:] == [{"id": event.id, "trace_id": "T"} for event in (presumed, new)]
     assert {event.id: event for event in store.fetch_trace("T").events} == {seen.id: seen, new.id: new}
 
 
-def test_a_shipper_process_publishes_where_the_environment_says(tmp_path: Path, store: EventStore) -> None:
+def test_a_shipper_process_publishes_to_the_mirror_of_its_environment(tmp_path: Path, store: EventStore) -> None:
     sent = events(2)
     Outbox(tmp_path / "outbox").append(sent)
     with running_redis() as redis:
         mirror = Mirror(redis.url, store.label)
         environment = {**os.environ, "SAGATRACE_STORE": store.label, "SAGATRACE_MIRROR": redis.url}
         with hearing(mirror, mirror.all_channel) as heard:
-            # One that follows: one that delivers once gives up on Redis soon after, however slow the machine is.
+            # With --follow: a shipper that delivers once waits for Redis only half a second.
             command = [sys.executable, "-m", "sagatrace.shipper", "--follow", str(tmp_path / "outbox")]
             with subprocess.Popen(command, env=environment) as shipper:
                 try:
@@ -125,7 +125,7 @@ def test_a_shipper_process_publishes_where_the_environment_says(tmp_path: Path, 
             assert shipper.returncode == 0
 
 
-def test_a_mirror_that_is_no_url_is_said_and_keeps_nothing_from_the_store(tmp_path: Path, store: EventStore) -> None:
+def test_a_wrong_mirror_url_is_logged_and_stops_no_delivery(tmp_path: Path, store: EventStore) -> None:
     Outbox(tmp_path / "outbox").append(events(2))
     environment = {**os.environ, "SAGATRACE_STORE": store.label, "SAGATRACE_MIRROR": "localhost:6379"}
     command = [sys.executable, "-m", "sagatrace.shipper", str(tmp_path / "outbox")]
@@ -135,7 +135,7 @@ def test_a_mirror_that_is_no_url_is_said_and_keeps_nothing_from_the_store(tmp_pa
     assert len(store.fetch_trace("T").events) == 2
 
 
-def test_stores_that_share_a_redis_have_channels_of_their_own() -> None:
+def test_stores_that_share_a_redis_have_separate_channels() -> None:
     one, other = (Mirror("redis://localhost", label) for label in ("sqlite:////a.db", "sqlite:////b.db"))
     assert one.trace_channel("T") != other.trace_channel("T")
     assert one.all_channel != other.all_channel
@@ -150,11 +150,11 @@ def test_a_redis_that_never_answers_costs_no_delivery(
         ship(tmp_path / "outbox", store, publisher, events(200))
     assert len(store.fetch_trace("T").events) == 200
     assert (publisher.published, publisher.lost) == (0, 200)
-    assert "does not take events" in caplog.text
+    assert "does not accept events" in caplog.text
     assert "s3cret" not in caplog.text
 
 
-def test_what_a_redis_that_was_away_missed_is_told_when_it_is_back(store: EventStore, tmp_path: Path) -> None:
+def test_the_pulse_counts_the_events_that_were_lost_during_an_outage(store: EventStore, tmp_path: Path) -> None:
     with running_redis() as redis:
         mirror, directory = Mirror(redis.url, store.label), Path(redis.socket).parent
         publisher = Publisher(mirror)
@@ -164,14 +164,14 @@ def test_what_a_redis_that_was_away_missed_is_told_when_it_is_back(store: EventS
         publisher.offer(events(5))
         until(lambda: publisher.lost == 5, "five are given up")
         with RedisServer(directory), hearing(mirror, mirror.pulse_channel) as heard:
-            told = json.loads(next_message(heard)["data"])
+            pulse = json.loads(next_message(heard)["data"])
             publisher.offer(events(1))
             until(lambda: publisher.published == 2, "published again")
             publisher.close()
-        assert told["lost"] == 5
+        assert pulse["lost"] == 5
 
 
-def test_too_large_an_event_is_published_as_a_notice(store: EventStore) -> None:
+def test_an_event_that_is_too_large_is_published_by_its_id(store: EventStore) -> None:
     with running_redis() as redis:
         mirror = Mirror(redis.url, store.label)
         large = new_event(trace_id="T", span_id="S", event_type="a:started", data={"text": "x" * MAX_MESSAGE})
@@ -183,7 +183,7 @@ def test_too_large_an_event_is_published_as_a_notice(store: EventStore) -> None:
 
 
 @pytest.mark.parametrize("url", ["s3cret", "http://:s3cret@host", "redis://:s3/cret@host:port", "redis://:p@h:s3cret"])
-def test_a_url_that_is_none_is_refused_without_showing_a_password(url: str) -> None:
+def test_a_wrong_mirror_url_is_refused_without_its_password(url: str) -> None:
     with pytest.raises(SettingsError, match="SAGATRACE_MIRROR") as refused:
         Mirror(url, "memory:")
     assert "cret@" not in str(refused.value)

@@ -1,4 +1,4 @@
-"""What is on the disk when: with SAGATRACE_FSYNC an event on return, and always a segment's events before it goes."""
+"""When events are on the disk: with SAGATRACE_FSYNC on return, and always before their segment is removed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ NORMAL, FULL = 1, 2
 
 @pytest.fixture
 def done(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
-    """The calls that bring files to the disk, or remove them, in order."""
+    """Record the calls that write files through to the disk, or remove them, in order."""
     calls: list[tuple[str, str]] = []
     fsync, unlink, write = os.fsync, Path.unlink, os.write
 
@@ -53,7 +53,7 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     return calls
 
 
-def test_an_event_is_on_the_disk_on_return_where_it_is_asked_for(tmp_path: Path, done: list[tuple[str, str]]) -> None:
+def test_with_the_setting_an_event_is_on_the_disk_on_return(tmp_path: Path, done: list[tuple[str, str]]) -> None:
     outbox = Outbox(tmp_path / "outbox", fsync=True)
     outbox.append([event("e1")])
     # The new directory in its parent, the event, and the new file in its directory.
@@ -65,7 +65,7 @@ def test_an_event_is_on_the_disk_on_return_where_it_is_asked_for(tmp_path: Path,
     seal(outbox.directory)
     done.clear()
     outbox.append([event("e5")])
-    assert done == created  # which brings the new name of the sealed file there as well
+    assert done == created  # which also writes the new name of the sealed file
 
 
 def test_without_the_setting_no_append_waits_for_the_disk(tmp_path: Path, done: list[tuple[str, str]]) -> None:
@@ -73,7 +73,9 @@ def test_without_the_setting_no_append_waits_for_the_disk(tmp_path: Path, done: 
     assert done == [("write", ACTIVE)]
 
 
-def test_a_disk_that_does_not_take_an_event_costs_that_event(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_does_not_accept_an_event_loses_only_that_event(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def failing(_: int) -> None:
         raise OSError(5, "Input/output error")
 
@@ -104,7 +106,7 @@ def test_the_setting_decides_for_an_outbox(
     assert ("fsync", ACTIVE) in done
 
 
-def test_another_value_is_named() -> None:
+def test_a_wrong_value_of_the_setting_is_named() -> None:
     assert Settings.from_env({"SAGATRACE_FSYNC": "on"}).fsync
     with pytest.raises(SettingsError, match="SAGATRACE_FSYNC='yes' is neither `on` nor `off`"):
         Settings.from_env({"SAGATRACE_FSYNC": "yes"})
@@ -112,7 +114,7 @@ def test_another_value_is_named() -> None:
 
 @pytest.fixture
 def synchronous(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """How carefully SQLite commits each append, as it says itself."""
+    """Record SQLite's `synchronous` mode at each append."""
     levels: list[int] = []
     append = SqliteStore.append
 
@@ -135,7 +137,7 @@ def run_command(directory: Path) -> None:
 
 
 @pytest.mark.parametrize("run", [run_module, run_command])
-def test_every_shipper_commits_to_the_disk_before_a_segment_goes(
+def test_every_shipper_commits_to_the_disk_before_a_segment_is_removed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run: Callable[[Path], None], synchronous: list[int]
 ) -> None:
     monkeypatch.setenv("SAGATRACE_STORE", f"sqlite:///{tmp_path}/traces.db")
@@ -168,7 +170,9 @@ def test_a_dead_letter_that_does_not_reach_the_disk_keeps_its_segment(
     assert sealed_segments(tmp_path) == []
 
 
-def test_a_dead_letter_is_on_the_disk_before_its_segment_goes(tmp_path: Path, done: list[tuple[str, str]]) -> None:
+def test_a_dead_letter_is_on_the_disk_before_its_segment_is_removed(
+    tmp_path: Path, done: list[tuple[str, str]]
+) -> None:
     (tmp_path / ACTIVE).write_bytes(b"nonsense\n")
     shipper = Shipper(tmp_path, MemoryStore())
     shipper.run_once()

@@ -1,4 +1,4 @@
-"""What the store refuses and what is no event: set aside with its reason, and no neighbour waits for it."""
+"""Refused events, and lines that are not events: set aside with the reason, while the others are delivered."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sagatrace.stores import AppendError, RefusedEvent
 from sagatrace.stores.memory import MemoryStore
 
 
-def test_a_refused_event_is_set_aside_with_its_reason_and_the_rest_goes_on(
+def test_a_refused_event_is_set_aside_with_its_reason_and_the_others_are_delivered(
     outbox: Outbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = FaultyStore(willing)
@@ -47,7 +47,7 @@ def test_a_refused_event_is_set_aside_with_its_reason_and_the_rest_goes_on(
     assert files(outbox.directory) == [DEAD_LETTERS, "shipper.lock"]
 
 
-def test_an_event_that_breaks_the_store_s_own_code_holds_up_nobody(outbox: Outbox, until: Callable[..., Any]) -> None:
+def test_an_event_that_breaks_the_store_s_code_blocks_no_other(outbox: Outbox, until: Callable[..., Any]) -> None:
     store = FaultyStore(lambda events: KeyError("_rid") if any(one.id == "bad" for one in events) else None)
     outbox.append([event("e1"), event("bad"), event("e2"), event("e3", "U")])
     with following(Shipper(outbox.directory, store)):
@@ -57,7 +57,7 @@ def test_an_event_that_breaks_the_store_s_own_code_holds_up_nobody(outbox: Outbo
     assert sum(any(one.id == "bad" for one in events) for _, events in store.calls) == 5  # in its batch, then alone
 
 
-def test_lines_that_are_no_events_are_set_aside_and_their_neighbours_delivered(outbox: Outbox) -> None:
+def test_lines_that_are_not_events_are_set_aside_and_the_others_are_delivered(outbox: Outbox) -> None:
     outbox.append([event("e1")])
     with (outbox.directory / ACTIVE).open("ab") as file:
         file.write(b'\n{"event":{"id":"torn","trace_id"')  # a writer killed in the middle of its write
@@ -82,8 +82,8 @@ def test_lines_that_are_no_events_are_set_aside_and_their_neighbours_delivered(o
     assert files(outbox.directory) == [DEAD_LETTERS, "shipper.lock"]
 
 
-def test_a_last_line_without_its_end_is_given_time_to_get_one(outbox: Outbox, until: Callable[..., Any]) -> None:
-    """A long line is in the file piece by piece while it is written: half of it is no reason to set it aside."""
+def test_a_last_line_without_its_end_gets_time_to_be_finished(outbox: Outbox, until: Callable[..., Any]) -> None:
+    """A long line is written piece by piece. An unfinished line is not set aside immediately."""
     line = b'{"event":' + encode_event(event("e2")) + b"}\n"
     outbox.append([event("e1")])
     store = FaultyStore(willing)
@@ -96,10 +96,10 @@ def test_a_last_line_without_its_end_is_given_time_to_get_one(outbox: Outbox, un
     assert files(outbox.directory) == ["shipper.lock"]
 
 
-def test_a_last_line_that_stays_cut_is_counted_in_the_log_and_no_dead_letter(
+def test_a_last_line_that_stays_cut_is_counted_in_the_log_and_is_not_a_dead_letter(
     outbox: Outbox, until: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Its writer was killed in the middle of its write, and never heard that the event is kept."""
+    """Its writer was killed during the write, so the event was never acknowledged."""
     outbox.append([event("e1")])
     with (outbox.directory / ACTIVE).open("ab") as file:
         file.write(b'\n{"event":{"id":"torn"')
@@ -110,9 +110,7 @@ def test_a_last_line_that_stays_cut_is_counted_in_the_log_and_no_dead_letter(
     assert [record.getMessage().split(": ")[0] for record in caplog.records] == ["1 unfinished lines skipped"]
 
 
-def test_a_line_cut_anywhere_and_followed_by_another_is_no_dead_letter(
-    outbox: Outbox, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_cut_line_before_another_line_is_not_a_dead_letter(outbox: Outbox, caplog: pytest.LogCaptureFixture) -> None:
     data = {"text": "é😀\n\x1b", "numbers": [-1.5e-10, 0, 12345678901234567890], "rest": [True, False, None, {}]}
     whole = new_event(id="cut", trace_id="T", span_id="S", event_type="x", data=data, tags=["a", "b"])
     line = b'{"replace":true,"event":' + encode_event(whole) + b"}"
@@ -131,7 +129,7 @@ def test_a_line_cut_anywhere_and_followed_by_another_is_no_dead_letter(
     ]
 
 
-def test_no_dead_letter_ever_goes_however_many_there_are(outbox: Outbox) -> None:
+def test_any_number_of_dead_letters_is_kept(outbox: Outbox) -> None:
     path = outbox.directory / DEAD_LETTERS
     for number in range(3):
         outbox.append([event(f"e{number}")])

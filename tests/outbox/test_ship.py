@@ -1,4 +1,4 @@
-"""The shipper: nothing leaves the outbox before the store has said yes, and no event holds up its neighbours."""
+"""The shipper: an event leaves the outbox only after the store has it, and no event blocks another."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from sagatrace.stores import AppendError
 from sagatrace.stores.memory import MemoryStore
 
 
-def test_what_waits_is_delivered_in_batches_of_one_trace_and_removed(outbox: Outbox) -> None:
+def test_waiting_events_are_delivered_in_batches_of_one_trace_and_removed(outbox: Outbox) -> None:
     for number in range(250):
         outbox.append([event(f"a{number:03d}", "A")])
         if number % 10 == 0:
@@ -46,14 +46,14 @@ def test_what_waits_is_delivered_in_batches_of_one_trace_and_removed(outbox: Out
     assert files(outbox.directory) == ["shipper.lock"]
 
 
-def test_an_outbox_that_is_not_there_yet_is_empty(tmp_path: Path) -> None:
+def test_a_missing_outbox_is_empty(tmp_path: Path) -> None:
     shipper = Shipper(tmp_path / "later" / "outbox", MemoryStore())
     assert shipper.run_once().delivered == 0
     shipper.close()
     assert stat.S_IMODE((tmp_path / "later" / "outbox").stat().st_mode) == 0o700
 
 
-def test_a_store_that_is_down_leaves_everything_where_it_is(outbox: Outbox) -> None:
+def test_a_store_that_is_down_keeps_all_events_in_the_outbox(outbox: Outbox) -> None:
     down = StoreUnavailableError("no route to host", retry_after=7.0)
     store = FaultyStore(lambda _: down)
     for number in range(50):
@@ -71,7 +71,7 @@ def test_a_store_that_is_down_leaves_everything_where_it_is(outbox: Outbox) -> N
     shipper.close()
 
 
-def test_down_then_up_again_delivers_everything_once_and_says_so(
+def test_after_an_outage_every_event_is_delivered_once_and_the_log_says_so(
     outbox: Outbox, until: Callable[..., Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     store = FaultyStore(lambda _: StoreError("down"))
@@ -86,7 +86,7 @@ def test_down_then_up_again_delivers_everything_once_and_says_so(
         until(lambda: store.ids("T") == ["e1", "e2"], "both events")
         until(lambda: files(outbox.directory) == ["shipper.lock"], "an empty outbox")
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
-    assert caplog.records[0].getMessage().endswith("asking again until it works: down")
+    assert caplog.records[0].getMessage().endswith("retrying until it works: down")
 
 
 def test_waits_grow_with_jitter_up_to_a_bound(outbox: Outbox, until: Callable[..., Any]) -> None:
@@ -100,7 +100,7 @@ def test_waits_grow_with_jitter_up_to_a_bound(outbox: Outbox, until: Callable[..
     assert len({round(pause, 3) for pause in pauses[2:]}) > 1
 
 
-def test_the_wait_that_the_store_asks_for_is_kept(outbox: Outbox, until: Callable[..., Any]) -> None:
+def test_the_shipper_waits_as_long_as_the_store_asks(outbox: Outbox, until: Callable[..., Any]) -> None:
     asked = [StoreUnavailableError("429", retry_after=0.6)]
     store = FaultyStore(lambda _: asked.pop() if asked else None)
     outbox.append([event("e1")])
@@ -110,7 +110,7 @@ def test_the_wait_that_the_store_asks_for_is_kept(outbox: Outbox, until: Callabl
     assert second - first >= 0.6
 
 
-def test_a_part_that_has_to_wait_is_sent_again_alone(outbox: Outbox, until: Callable[..., Any]) -> None:
+def test_only_the_pending_part_is_sent_again(outbox: Outbox, until: Callable[..., Any]) -> None:
     store = FaultyStore(willing)
     pushed_back: list[str] = []
 
@@ -130,10 +130,8 @@ def test_a_part_that_has_to_wait_is_sent_again_alone(outbox: Outbox, until: Call
     assert [[one.id for one in events] for _, events in store.calls] == [["e1", "e2", "e3"], ["e2"]]
 
 
-def test_a_slow_store_slows_neither_the_emitter_nor_one_trace_by_another(
-    outbox: Outbox, until: Callable[..., Any]
-) -> None:
-    """While the store answers no call, sixteen traces are on their way at once, and events are emitted."""
+def test_a_slow_store_delays_neither_the_emitter_nor_other_traces(outbox: Outbox, until: Callable[..., Any]) -> None:
+    """While the store answers no call, sixteen traces are being sent, and events are emitted."""
     answer = threading.Event()
 
     def plan(_: list[TraceEvent]) -> None:
@@ -146,7 +144,7 @@ def test_a_slow_store_slows_neither_the_emitter_nor_one_trace_by_another(
     shipper = Shipper(outbox.directory, store)
     shipping = threading.Thread(target=shipper.run_once)
     shipping.start()
-    until(lambda: len(store.calls) == 16, "sixteen calls at once")
+    until(lambda: len(store.calls) == 16, "sixteen concurrent calls")
     for _ in range(100):
         assert tracer.emit("ai:decision", TraceContext("meanwhile"))
     assert len(store.calls) == 16
@@ -158,8 +156,8 @@ def test_a_slow_store_slows_neither_the_emitter_nor_one_trace_by_another(
     assert len(store.calls) == 41
 
 
-def test_memory_stays_bounded_however_much_waits(outbox: Outbox) -> None:
-    """A large segment is read in slices: never more of it is in memory than a slice."""
+def test_memory_stays_bounded_with_any_number_of_waiting_events(outbox: Outbox) -> None:
+    """A large segment is read in slices, and only one slice is in memory."""
     held = Counter[str]()
     peak = 0
 
@@ -194,8 +192,8 @@ def test_an_outbox_is_described_without_changing_it(outbox: Outbox) -> None:
     assert len(sealed_segments(outbox.directory)) == 1
 
 
-def test_traces_share_a_call_to_a_local_file_until_one_breaks_it(outbox: Outbox, until: Callable[..., Any]) -> None:
-    """Then each goes by itself: what the broken one had to say is set aside, and no other waits for it."""
+def test_traces_share_a_call_to_a_local_file_until_one_fails(outbox: Outbox, until: Callable[..., Any]) -> None:
+    """Then each trace is sent alone. The bad event is set aside, and no other waits for it."""
     calls: list[list[str]] = []
 
     def plan(events: list[TraceEvent]) -> Exception | None:
@@ -218,7 +216,7 @@ def test_traces_share_a_call_to_a_local_file_until_one_breaks_it(outbox: Outbox,
     assert [letter["event"]["id"] for letter in letters(outbox.directory)] == ["b1"]
 
 
-def test_what_traces_go_on_with_is_sent_in_order_by_few_calls(outbox: Outbox) -> None:
+def test_further_batches_of_traces_are_sent_in_order_by_few_calls(outbox: Outbox) -> None:
     calls: list[list[str]] = []
 
     def plan(events: list[TraceEvent]) -> Exception | None:
@@ -236,7 +234,7 @@ def test_what_traces_go_on_with_is_sent_in_order_by_few_calls(outbox: Outbox) ->
 
 
 def test_a_local_file_that_cannot_be_written_is_tried_once_a_round(outbox: Outbox) -> None:
-    """A lock that others hold costs its longest wait once, not once for each trace."""
+    """A lock of another process costs the longest wait once, not once for each trace."""
     calls = itertools.count()
 
     def plan(events: list[TraceEvent]) -> Exception | None:
@@ -253,8 +251,8 @@ def test_a_local_file_that_cannot_be_written_is_tried_once_a_round(outbox: Outbo
     shipper.close()
 
 
-def test_a_trace_whose_event_no_call_may_hold_holds_up_no_other(outbox: Outbox, until: Callable[..., Any]) -> None:
-    """Though the store says only that the whole call failed: the next time each is sent by itself."""
+def test_a_trace_with_an_event_that_fails_each_call_blocks_no_other(outbox: Outbox, until: Callable[..., Any]) -> None:
+    """The store reports only that the whole call failed. The next time each trace is sent alone."""
 
     def plan(events: list[TraceEvent]) -> Exception | None:
         return StoreError("too big") if any(told.id == "b1" for told in events) else None

@@ -1,4 +1,4 @@
-"""When a shipper delivers: one at a time, until it is stopped, and only the outbox it was started for."""
+"""When a shipper delivers: one at a time, until it is stopped, and only its own outbox."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sagatrace.shipper.status import describe_outbox
 from sagatrace.stores.memory import MemoryStore
 
 
-def test_only_one_works_at_a_time_and_the_next_takes_over(outbox: Outbox, until: Callable[..., Any]) -> None:
+def test_only_one_shipper_works_at_a_time_and_the_next_takes_over(outbox: Outbox, until: Callable[..., Any]) -> None:
     store = FaultyStore(willing)
     with following(Shipper(outbox.directory, store)):
         until(lambda: describe_outbox(outbox.directory).shipper, "a shipper")
@@ -32,7 +32,7 @@ def test_only_one_works_at_a_time_and_the_next_takes_over(outbox: Outbox, until:
     other.close()
 
 
-def test_told_to_stop_it_delivers_what_is_left_within_its_grace(outbox: Outbox) -> None:
+def test_after_stop_it_delivers_the_remaining_events_within_its_grace(outbox: Outbox) -> None:
     store = FaultyStore(willing, delay=0.05)
     for number in range(40):
         outbox.append([event(f"e{number}", f"T{number}")])
@@ -44,7 +44,7 @@ def test_told_to_stop_it_delivers_what_is_left_within_its_grace(outbox: Outbox) 
     assert shipper.delivered == 40
 
 
-def test_told_to_stop_it_does_not_wait_for_a_store_that_is_down_longer_than_its_grace(outbox: Outbox) -> None:
+def test_after_stop_it_waits_for_a_store_that_is_down_no_longer_than_its_grace(outbox: Outbox) -> None:
     store = FaultyStore(lambda _: StoreError("down"))
     outbox.append([event("e1")])
     stop = threading.Event()
@@ -58,7 +58,7 @@ def test_told_to_stop_it_does_not_wait_for_a_store_that_is_down_longer_than_its_
     assert describe_outbox(outbox.directory).segments == 1
 
 
-def test_it_leaves_when_its_directory_is_gone(outbox: Outbox, until: Callable[..., Any]) -> None:
+def test_it_ends_after_its_directory_is_removed(outbox: Outbox, until: Callable[..., Any]) -> None:
     shipper = Shipper(outbox.directory, MemoryStore())
     thread = threading.Thread(target=shipper.follow, args=(threading.Event(),))
     thread.start()
@@ -71,8 +71,8 @@ def test_it_leaves_when_its_directory_is_gone(outbox: Outbox, until: Callable[..
     assert not outbox.directory.exists()
 
 
-def test_it_delivers_no_outbox_that_took_the_place_of_its_own(outbox: Outbox) -> None:
-    """A shipper of its own delivers that one, perhaps at this moment."""
+def test_it_does_not_deliver_an_outbox_that_replaced_its_own(outbox: Outbox) -> None:
+    """The new outbox may have its own shipper at this moment."""
 
     def plan(events: list[TraceEvent]) -> None:
         outbox.directory.rename(outbox.directory.with_name("removed"))
@@ -87,8 +87,8 @@ def test_it_delivers_no_outbox_that_took_the_place_of_its_own(outbox: Outbox) ->
     assert files(outbox.directory) == [ACTIVE]
 
 
-def test_an_outbox_that_was_removed_is_not_made_anew_for_nobody(tmp_path: Path) -> None:
-    """A worker that ends at once may take its directory along before the shipper it started is up."""
+def test_a_removed_outbox_without_a_user_is_not_created_again(tmp_path: Path) -> None:
+    """A short-lived worker's directory may be removed before its shipper is running."""
     shipper = Shipper(tmp_path / "gone", MemoryStore())
     shipper.follow(threading.Event(), while_used=True)
     shipper.close()

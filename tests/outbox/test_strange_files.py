@@ -1,4 +1,4 @@
-"""Files in an outbox that are not its own: no directory, pipe or endless line stops the shipper or a worker."""
+"""Foreign files in an outbox: no directory, pipe or endless line stops the shipper or a worker."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def outbox(tmp_path: Path) -> Outbox:
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("make", [fifo, link, directory])
-def test_a_segment_that_is_no_file_is_passed_over_and_named_once(
+def test_a_segment_that_is_not_a_file_is_skipped_and_logged_once(
     outbox: Outbox, make: Callable[[Path], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     make(outbox.directory / SEALED)
@@ -65,7 +65,7 @@ def test_a_segment_that_is_no_file_is_passed_over_and_named_once(
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("make", [fifo, link, directory])
-def test_an_active_file_that_is_none_neither_holds_up_a_worker_nor_takes_its_events(
+def test_an_active_file_that_is_not_a_file_neither_blocks_a_worker_nor_gets_its_events(
     outbox: Outbox, make: Callable[[Path], None]
 ) -> None:
     active = outbox.directory / ACTIVE
@@ -86,7 +86,7 @@ def test_an_active_file_that_is_none_neither_holds_up_a_worker_nor_takes_its_eve
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("make", [fifo, link, directory])
-def test_no_other_file_of_the_outbox_blocks_who_opens_it(outbox: Outbox, make: Callable[[Path], None]) -> None:
+def test_no_other_strange_file_of_the_outbox_blocks_its_reader(outbox: Outbox, make: Callable[[Path], None]) -> None:
     for name in (REFUSED, DEAD_LETTERS, SHIPPER_LOCK, USERS_LOCK, SHIPPER_LOG):
         make(outbox.directory / name)
     for used in (
@@ -105,7 +105,7 @@ def test_no_other_file_of_the_outbox_blocks_who_opens_it(outbox: Outbox, make: C
 
 
 @pytest.mark.timeout(60)
-def test_a_job_goes_on_where_refusals_cannot_be_counted(outbox: Outbox) -> None:
+def test_a_job_continues_if_refusals_cannot_be_counted(outbox: Outbox) -> None:
     fifo(outbox.directory / REFUSED)
     tracer = Tracer(Outbox(outbox.directory, max_bytes=10))
     assert tracer.emit("ai:decision", TraceContext("T")) is None
@@ -120,7 +120,7 @@ def endless(path: Path, end: bytes = b"\n") -> None:
         file.write(end)
 
 
-def test_a_line_longer_than_any_event_is_one_dead_letter_and_little_memory(outbox: Outbox) -> None:
+def test_a_line_longer_than_any_event_is_one_dead_letter_and_needs_little_memory(outbox: Outbox) -> None:
     outbox.append([event("e1")])
     endless(outbox.directory / ACTIVE, b'\n{"event":' + encode_event(event("e2")) + b"}\n")
     store = MemoryStore()
@@ -147,7 +147,7 @@ def test_an_outbox_with_such_a_line_is_described_in_little_memory(outbox: Outbox
     assert (state.segments, state.dead_letters, state.oldest) == (1, 1, None)
 
 
-def test_the_largest_event_that_an_outbox_takes_is_delivered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_largest_event_that_an_outbox_accepts_is_delivered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SAGATRACE_OUTBOX_MB", "400")
     outbox = Outbox(tmp_path, max_bytes=400 << 20)
     large = new_event(id="e1", trace_id="T", span_id="S", event_type="x", data={"note": "x" * ((40 << 20) - 500)})

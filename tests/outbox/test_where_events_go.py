@@ -1,4 +1,4 @@
-"""Where events go: which outbox, and what becomes of them where it cannot be used."""
+"""The target of events: which outbox, and where they go if it is unusable."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ TOP = TraceContext("T")
 
 @pytest.fixture
 def open_directory() -> Iterator[Path]:
-    """A directory that every user can write to; pytest's own are private."""
+    """Create a directory that every user can write to. pytest's own are private."""
     with tempfile.TemporaryDirectory() as name:
         Path(name).chmod(0o777)
         yield Path(name)
 
 
 def as_nobody() -> None:
-    """For root every directory is writable: so be somebody else."""
+    """Run as another user: root can write to every directory."""
     if os.geteuid() == 0:
         os.setegid(65534)
         os.seteuid(65534)
@@ -64,7 +64,7 @@ def test_an_outbox_that_cannot_be_written_is_bypassed_while_the_store_is_there(
 def test_an_outbox_of_another_user_takes_no_event(
     open_directory: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
-    """Open to all, it could be a trap: its owner would read the events."""
+    """An outbox that is open to all could be a trap: its owner would read the events."""
     monkeypatch.setenv("SAGATRACE_OUTBOX", str(open_directory / "outbox"))
     monkeypatch.setenv("SAGATRACE_STORE", f"sqlite:///{open_directory}/traces.db")
     directory = outbox_directory(Settings.from_env())
@@ -84,7 +84,7 @@ def test_an_outbox_of_another_user_takes_no_event(
     assert stored(open_directory / "traces.db") == [("T", "e1")]
 
 
-def test_when_neither_takes_the_event_it_is_lost_and_the_store_is_not_asked_each_time(
+def test_an_event_that_neither_outbox_nor_store_accepts_is_lost_and_the_store_is_not_tried_each_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "file").touch()
@@ -101,10 +101,8 @@ def test_when_neither_takes_the_event_it_is_lost_and_the_store_is_not_asked_each
     assert "and the outbox is unusable: [Errno 20]" in caplog.records[0].getMessage()
 
 
-def test_a_direct_write_takes_half_a_second_of_a_minute_at_most(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """By its clock, which the store moves by as much as it may take."""
+def test_direct_writes_take_at_most_half_a_second_of_a_minute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock that the store puts forward by its longest wait."""
     clock, waits = [0.0], list[float]()
 
     class SlowStore(MemoryStore):
@@ -172,8 +170,8 @@ def test_a_relative_file_in_two_directories_is_two_stores(tmp_path: Path, monkey
     assert len(found) == 2
 
 
-def test_where_events_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """SQLite files are written to directly but by workers; `off` and a directory are taken by their word."""
+def test_the_settings_decide_where_events_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SQLite files are written directly, except by workers. `off` and a directory are used as they are."""
     local = Settings(store=f"sqlite:///{tmp_path}/traces.db")
     assert outbox_directory(local) is None
     assert outbox_directory(local, in_worker=True) == tmp_path / "traces.db-outbox"
@@ -197,7 +195,7 @@ def test_where_events_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert not (tmp_path / "traces.db-outbox").exists()
 
 
-def test_a_tracer_with_a_store_or_a_url_writes_to_it_whatever_the_environment_says(
+def test_a_tracer_with_a_store_or_a_url_ignores_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SAGATRACE_OUTBOX", str(tmp_path / "outbox"))

@@ -1,4 +1,4 @@
-"""An outbox belongs to one user: no other user delivers it, or leaves a file there."""
+"""An outbox belongs to one user. No other user delivers it or creates a file there."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from sagatrace.stores.memory import MemoryStore
 
 @pytest.fixture
 def shared() -> Iterator[Path]:
-    """A place that every user can get at; pytest's own are private."""
+    """Create a directory that every user can reach. pytest's own are private."""
     with tempfile.TemporaryDirectory() as name:
         Path(name).chmod(0o777)
         yield Path(name)
 
 
 @pytest.mark.parametrize("mode", [0o700, 0o777])
-def test_root_leaves_another_user_s_outbox_alone(
+def test_root_does_not_touch_another_user_s_outbox(
     shared: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, mode: int
 ) -> None:
     directory = shared / "outbox"
     Outbox(directory).append([event("e1")])
     directory.chmod(mode)
-    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)  # as sudo is somebody else than the worker
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)  # as with sudo, which is another user than the worker
     shipper = Shipper(directory, MemoryStore())
     with pytest.raises(SagatraceError, match=r"it belongs to .* and this is .*: run this as "):
         shipper.run_once()

@@ -1,4 +1,4 @@
-"""A saga in a job, of two steps, and the ways in which its process can end; jobs that run again and again."""
+"""A saga of two steps in a job, with the ways in which its process can end, and jobs that run repeatedly."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ tracer = Tracer()
 
 
 class Silent(SimpleWorker):
-    """A worker whose own events go nowhere."""
+    """A worker that discards its own events."""
 
     tracer = Tracer("off")
 
@@ -41,13 +41,13 @@ def _hang(job: Job) -> None:
 
 
 def _hang_deaf(job: Job) -> None:
-    """Hear no alarm: only the worker can end it."""
+    """Ignore every alarm: only the worker can end this job."""
     signal.signal(signal.SIGALRM, signal.SIG_IGN)
     _hang(job)
 
 
 def _hang_in_thread(job: Job) -> None:
-    """Hang inside a span of a thread, which has a context of its own."""
+    """Hang inside a span of a thread, which has its own context."""
     trace = current_trace()
     assert trace is not None
 
@@ -75,7 +75,7 @@ ENDINGS: Final[dict[str, Callable[[Job], None]]] = {
 
 
 def book(ending: str) -> str:
-    """Do the first step, which declares a compensation, and end in the second as asked."""
+    """Run the first step, which declares a compensation, and end in the second in the given way."""
     job, trace = ran(), current_trace()
     assert trace is not None
     with tracer.span("saga:booking", trace) as saga:
@@ -87,7 +87,7 @@ def book(ending: str) -> str:
 
 
 def load(*failing_runs: int) -> int:
-    """Fail in these runs, counted from 1 over all executions of the job; give the number of this one."""
+    """Fail in these runs, counted from 1 over all executions of the job, and return the number of this run."""
     job, trace = ran(), current_trace()
     assert trace is not None
     number = job.connection.llen(f"ran:{job.id}")
@@ -98,7 +98,7 @@ def load(*failing_runs: int) -> int:
 
 
 def names_its_execution(job_id: str) -> list[Any]:
-    """What spans carry that are opened before, in and after a job which runs here, inside this one."""
+    """Return the data of spans that are opened before, in and after a job that runs inside this one."""
     job = ran()
     before = current_execution().id
     inner = TracedQueue("sync", is_async=False, connection=job.connection).enqueue(_executing, job_id=job_id)

@@ -1,4 +1,4 @@
-"""A saga by choreography: callbacks of its jobs enqueue the next step, and the compensations once one failed.
+"""A saga by choreography: callbacks of its jobs enqueue the next step, and after a failure the compensations.
 
 Run with the RQ that PYTHONPATH names, by `test_choreography`.
 """
@@ -29,7 +29,7 @@ def shop(redis: Redis) -> Queue:
 
 
 def context_here(queue: Queue) -> dict[str, Any]:
-    """Return what `enqueue` needs to know the context: a TracedQueue knows it already, in a job and in a callback."""
+    """Return the arguments that pass the context to `enqueue`. A TracedQueue needs none in a job or callback."""
     return {} if isinstance(queue, TracedQueue) else {"meta": trace_meta(current_trace())}
 
 

@@ -1,4 +1,4 @@
-"""What the tests on real workers share."""
+"""Fixtures of the tests with real workers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scenes]:
 def newest_rq2(request: pytest.FixtureRequest) -> Path:
     """Return a directory with the newest RQ 2, as an installer leaves it."""
     directory = request.config.cache.mkdir("newest-rq2")
-    with (directory / "lock").open("w") as lock:  # other processes of this test run need it as well
+    with (directory / "lock").open("w") as lock:  # other processes of this test run use it as well
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (directory / "rq").exists():
             command = [sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-deps", "--target", str(directory)]

@@ -28,13 +28,13 @@ TRACER: Final = Tracer(os.environ.get("SAGATRACE_STORE"))
 
 
 class TracedDjangoQueue(TracedQueueMixin, DjangoRQ):
-    """What a user writes."""
+    """The queue class that a user writes."""
 
     tracer = TRACER
 
 
 class PlainTracedQueue(TracedQueue):
-    """What a user of django-rq must not write."""
+    """A queue class that a user of django-rq must not write."""
 
     tracer = TRACER
 

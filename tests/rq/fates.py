@@ -1,4 +1,4 @@
-"""Jobs that live and die in every way there is, and workers that die at a chosen moment."""
+"""Jobs that end in every possible way, and workers that die at a chosen moment."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sagatrace.rq.queue import TracedQueue
 
 
 def ran() -> Job:
-    """Leave a mark in Redis that this execution began, with the process it runs in."""
+    """Record in Redis that this execution began, and its process."""
     job = get_current_job()
     assert job is not None
     job.connection.rpush(f"ran:{job.id}", os.getpid())
@@ -72,7 +72,7 @@ def fail_once() -> str:
 
 
 def step_once() -> str:
-    """Trace a step, which fails the first time; without the help of any worker of ours."""
+    """Trace a step that fails the first time, without a traced worker."""
     job = ran()
     with Tracer().span("stage:step", TraceContext(job.meta["sagatrace"]["trace_id"], job.id)):
         if job.connection.llen(f"ran:{job.id}") == 1:
@@ -99,23 +99,23 @@ def ask_always() -> rq.Retry:
 
 
 def last(seconds: float) -> str:
-    """Take that long, deaf to nothing."""
+    """Take that long. Every signal and alarm ends this job."""
     ran()
     threading.Event().wait(seconds)
     return "in the end"
 
 
 def last_until(released: str) -> str:
-    """Take until that file is there, deaf to nothing."""
+    """Wait for that file. Every signal and alarm ends this job."""
     ran()
     pause = threading.Event()
-    while not os.path.exists(released):  # noqa: PTH110 - as little as may be between two looks
+    while not os.path.exists(released):  # noqa: PTH110 - the shortest possible code between two looks
         pause.wait(0.02)
     return "in the end"
 
 
 def last_deaf() -> None:
-    """Hear no alarm, so that only the worker can end it."""
+    """Ignore every alarm: only the worker can end this job."""
     ran()
     signal.signal(signal.SIGALRM, signal.SIG_IGN)
     threading.Event().wait(60)
@@ -171,7 +171,7 @@ def stop_handlers(job: Job, *_: Any) -> bool:
 
 
 class _DiesAfterCommit(rq.Worker):
-    """Ends its work-horse once RQ has its outcome, and before anybody can tell."""
+    """A worker whose work-horse is killed after RQ has the outcome, and before the end is recorded."""
 
     def handle_job_success(self, *args: Any, **kwargs: Any) -> None:
         super().handle_job_success(*args, **kwargs)
@@ -184,7 +184,7 @@ class _DiesAfterCommit(rq.Worker):
 
 
 class DiesAfterCommit(TracedWorkerMixin, _DiesAfterCommit):
-    """The same, traced."""
+    """The same worker, traced."""
 
 
 class OwnBase(rq.Worker):
@@ -200,7 +200,7 @@ class OwnWorker(TracedWorkerMixin, OwnBase):
 
 
 class _Eager(BaseWorker):
-    """Looks after its registries at every start, also when another did so a moment ago."""
+    """A worker that cleans its registries at every start, even just after another one."""
 
     def clean_registries(self) -> None:
         for queue in self.queues:
@@ -217,12 +217,12 @@ class EagerSimpleWorker(_Eager, SimpleWorker):
 
 
 def link(chain: int, place: int, last_place: int) -> int:
-    """Start the next of a chain, and take a moment; may be killed at any instant, and is tried again then."""
+    """Start the next job of a chain, and take a moment. A kill at any instant leads to a retry."""
     job, trace = ran(), current_trace()
     assert trace is not None
     if place < last_place:
         queue = TracedQueue(job.origin, connection=job.connection).under(trace)
-        with suppress(DuplicateJobError):  # the attempt before got this far
+        with suppress(DuplicateJobError):  # the previous attempt reached this line
             queue.enqueue(
                 link,
                 chain,

@@ -1,4 +1,4 @@
-"""Workers and queues whose tracing raises at the place that the environment variable FAULT names."""
+"""Workers and queues whose tracing raises in the function that the environment variable FAULT names."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sagatrace.tracer import Tracer
 
 
 class Asking(Worker):
-    """A worker that was asked to tell more than it tells of itself."""
+    """A worker that records more data than by default."""
 
     def job_data(self, job: Job, phase: str) -> dict[str, Any]:
         return {"asked": phase}
@@ -41,7 +41,7 @@ def _raise(*_: object, **__: object) -> NoReturn:
 
 
 def break_at(place: str) -> None:
-    """Let the function `Class.name` raise whenever it is called."""
+    """Let the function `Class.name` raise at each call."""
     owner, _, name = place.partition(".")
     (found,) = [known for known in OWNERS if known.__name__ == owner]
     assert name in vars(found), f"{place} is not there"

@@ -1,4 +1,4 @@
-"""A module that only a job's argument needs: who loads the job's data imports it, and stands here."""
+"""A module that only a job's argument needs. It records the process that imports it by loading the job's data."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ IMPORTED_BY = os.getpid()
 
 @dataclass
 class Amount:
-    """An argument as applications have them."""
+    """An argument like those of applications."""
 
     cents: int
 
 
 def importer_of(amount: Amount) -> tuple[int, int, int]:
-    """Who imported this module, who runs this job, and what it was given."""
+    """Return the process that imported this module, the one that runs this job, and the argument."""
     return IMPORTED_BY, os.getpid(), amount.cents

@@ -1,4 +1,4 @@
-"""A pytest plugin: whoever asks RQ for one of its worker classes gets ours. For RQ's own test suite."""
+"""A pytest plugin for RQ's own test suite: RQ's worker classes are replaced by the traced ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Jobs run by real workers into a real store, once for all tests that look at their events."""
+"""Jobs on real workers with a real store, run once for all tests that read their events."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Scene:
         self.meta = trace_meta(TraceContext(TRACE))
 
     def traced(self, context: TraceContext) -> TracedQueue:
-        """Return the queue with events, which go straight into the store."""
+        """Return the traced queue, whose events go directly to the store."""
         queue_class: type[TracedQueue] = type("RecordingQueue", (TracedQueue,), {"tracer": Tracer(self.store_url)})
         return queue_class(self.queue_name, connection=self.redis).under(context)
 
@@ -64,13 +64,13 @@ class Scene:
         return int(found or 0)
 
     def expire(self) -> None:
-        """Let RQ take the running jobs for abandoned."""
+        """Let RQ consider the running jobs abandoned."""
         key = StartedJobRegistry(self.queue_name, connection=self.redis).key
         rows = [bytes(row) for row in self.redis.zrange(key, 0, -1) if isinstance(row, bytes)]
         self.redis.zadd(key, {row: time.time() - 100 for row in rows})
 
     def reconcile(self) -> None:
-        """Look for lost jobs, without patience."""
+        """Look for lost jobs, without a grace period."""
         command = [sys.executable, "-P", "-m", "sagatrace.rq.reconciler", "--redis-url", self.redis_url, "--grace", "0"]
         ship = [sys.executable, "-P", "-m", "sagatrace.shipper"]  # no worker is left, and so no shipper
         for one in (command, ship):
@@ -82,7 +82,7 @@ class Scene:
         until(lambda: not shippers(outbox), "the end of the shipper", 60)
 
     def events(self, trace_id: str = TRACE) -> list[TraceEvent]:
-        """Return what the store has of the trace, in order of time."""
+        """Return the stored events of the trace, in order of time."""
         store = open_store(self.store_url, read_only=True)
         found = store.fetch_trace(trace_id).events
         store.close()
@@ -169,7 +169,7 @@ ENDS: Final[dict[str, Callable[[Scene], Job]]] = {
 
 
 def _schedule(scene: Scene, queue: Queue, *, runs: int, **job_options: Any) -> Job:
-    """Enqueue the job again and again, as rq-scheduler does with one that has an interval."""
+    """Enqueue the job repeatedly, like rq-scheduler with an interval."""
     job = Job.create(booking.load, args=(2,), id="j", connection=scene.redis, origin=queue.name, **job_options)
     job.save()
     for _ in range(runs):
@@ -256,10 +256,10 @@ class Scenes:
         self._played: dict[tuple[str, str], tuple[list[TraceEvent], Any]] = {}
 
     def play(self, name: str, kind: str = "sagatrace.rq.Worker") -> tuple[list[TraceEvent], Any]:
-        """Return the events that were stored, and the job where the scene has one."""
+        """Return the stored events, and the job if the scene has one."""
         if (name, kind) not in self._played:
             scene = self.make(name.replace(" ", "-"), kind)
-            # RQ and reconciler see all that a Redis holds, which is this scene only.
+            # RQ and reconciler see the whole Redis, which holds only this scene.
             scene.redis.flushall()
             job = ENDS[name](scene) if name in ENDS else RUNS[name](scene)
             self._played[name, kind] = scene.events(), job
@@ -272,7 +272,7 @@ class Scenes:
 
 
 def phases(events: Sequence[TraceEvent], span_id: str) -> list[str]:
-    """Return the phases of a span's events, `?` after what is presumed."""
+    """Return the phases of a span's events, with `?` after presumed ones."""
     return [
         event.event_type.rpartition(":")[2] + "?" * (event.data.get("presumed") is True)
         for event in events

@@ -1,4 +1,4 @@
-"""A saga over several jobs: the first begins it, others work on it, the last one ends it.
+"""A saga over several jobs: the first one begins it, others work on it, and the last one ends it.
 
 Redis stands for the database.
 """
@@ -30,7 +30,7 @@ def kept(name: str) -> LongSpan:
 
 
 def begin_order(parent: str | None = None) -> None:
-    """Begin the saga and its first step, which takes long, and end."""
+    """Begin the saga and its first step, which takes long, and return."""
     redis = connection()
     order = tracer.begin("workflow:order", parent or current_trace(), data={"customer": 5})
     redis.hset("orders", "order", order)
@@ -38,7 +38,7 @@ def begin_order(parent: str | None = None) -> None:
 
 
 def confirm_charge() -> None:
-    """Be the bank's call: the step ends, and the next one is a job below the saga."""
+    """Handle the bank's call: end the step, and enqueue the next one as a job below the saga."""
     kept("charge").complete()
     TracedQueue("orders", connection=connection()).enqueue(ship, meta=trace_meta(kept("order"), compensation="recall"))
 

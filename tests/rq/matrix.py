@@ -1,8 +1,8 @@
-"""Every way a job can end, on real workers: run by `test_matrix`, with the RQ that PYTHONPATH names.
+"""All ways in which a job can end, on real workers: run by `test_matrix`, with the RQ that PYTHONPATH names.
 
     python matrix.py REDIS_URL STORE_URL LOGS REPORT
 
-Writes what happened as RQ has it, row by row, for the test to hold the events against.
+Writes for each row what happened by RQ's data. The test compares the events with it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ RQ3: Final = int(rq.__version__.split(".")[0]) >= 3
 
 
 class Row:
-    """One row: a queue of its own, its workers, its jobs with the ends they are to have."""
+    """One row: its own queue, its workers, and its jobs with their expected ends."""
 
     def __init__(self, name: str, redis_url: str, logs: Path) -> None:
         self.name = name
@@ -55,7 +55,7 @@ class Row:
         self._released = logs / f"{self.queue_name}.released"
 
     def expect(self, job: Job | str, *ends: str, runs: int | None = None, waits: Sequence[str] = ("enqueued",)) -> Any:
-        """Note what is to be told of the job: its ends (`?` presumed), and what is told while it waits."""
+        """Note the expected events of the job: its ends (`?` presumed), and those while it waits."""
         job_id = job if isinstance(job, str) else job.id
         starts = sum(not end.startswith("=") for end in ends)
         self.jobs[job_id] = {
@@ -81,7 +81,7 @@ class Row:
         assert status == 0, f"{self.name}: the worker ended with status {status}"
 
     def until(self, probe: Callable[[], Any], what: str, timeout: float = LIMIT) -> Any:
-        """Wait for the probe to give something true."""
+        """Wait until the probe returns a true value."""
         deadline, pause = time.monotonic() + timeout, threading.Event()
         while not (found := probe()):
             assert time.monotonic() < deadline, f"{self.name}: not within {timeout:g} s: {what}"
@@ -94,29 +94,29 @@ class Row:
         return self.here.enqueue(fates.last_until, str(self._released), **options)
 
     def release(self) -> None:
-        """Let the job end that is held."""
+        """Let the held job end."""
         self._released.touch()
 
     def running(self, job: Job) -> int:
-        """Wait until the job's function has begun, and give the process that runs it."""
+        """Wait until the job's function has begun, and return its process."""
         return int(self.until(lambda: self.redis.lindex(f"ran:{job.id}", -1), f"job {job.id} runs"))
 
     def expire(self) -> None:
-        """As if nobody had given a sign of life for long: RQ's clean-up takes such jobs for abandoned."""
+        """Let the job's last heartbeat be long ago, so that RQ's clean-up considers it abandoned."""
         key = StartedJobRegistry(self.queue_name, connection=self.redis).key
         rows = [bytes(row) for row in self.redis.zrange(key, 0, -1) if isinstance(row, bytes)]
         assert rows, f"{self.name}: nothing to expire"
         self.redis.zadd(key, {row: time.time() - 100 for row in rows})
 
     def reconcile(self) -> None:
-        """Look for lost jobs, without patience."""
+        """Look for lost jobs, without a grace period."""
         outbox_empty(self)
         command = [sys.executable, "-P", "-m", "sagatrace.rq.reconciler", "--redis-url", self.redis_url, "--grace", "0"]
         with self._log.open("ab") as log:
             subprocess.run(command, check=True, timeout=LIMIT, stdout=log, stderr=log)
 
     def report(self) -> dict[str, Any]:
-        """What happened, as Redis and the job functions have it."""
+        """Return what happened, by the data of Redis and the job functions."""
         for process in self.workers:
             if process.poll() is None:
                 process.kill()
@@ -131,7 +131,7 @@ class Row:
 
 
 def outbox_empty(row: Row) -> None:
-    """Wait until all that was told so far is in the store."""
+    """Wait until all events so far are in the store."""
     outbox = Path(os.environ["SAGATRACE_STORE"].removeprefix("sqlite:///") + "-outbox")
     subprocess.run(
         [sys.executable, "-P", "-m", "sagatrace.shipper"], check=True, timeout=LIMIT, stderr=subprocess.DEVNULL
@@ -140,7 +140,7 @@ def outbox_empty(row: Row) -> None:
 
 
 def everyday(row: Row, kind: str, *, forks: bool, all_of_them: bool = True) -> None:
-    """What jobs do on any worker: all in one queue, worked off by one worker."""
+    """Jobs of every kind in one queue, run by one worker."""
     queue, expect = row.here, row.expect
     expect(queue.enqueue(fates.succeed, 3), "completed")
     expect(queue.enqueue(fates.fail), "failed")
@@ -160,7 +160,7 @@ def everyday(row: Row, kind: str, *, forks: bool, all_of_them: bool = True) -> N
 
 def _more_of_everyday(row: Row, *, forks: bool) -> None:
     queue, expect = row.here, row.expect
-    blind = "spawn" in row.name and not RQ3  # RQ 2 spawns a work-horse of its own class, which tells nothing
+    blind = "spawn" in row.name and not RQ3  # RQ 2 spawns a work-horse of its own class, which records nothing
     retrying = "retrying?" if blind else "retrying"
     if forks:
         expect(queue.enqueue(fates.die_once, retry=Retry(max=1)), "retrying", "completed")
@@ -231,7 +231,7 @@ def stop_unheard(row: Row) -> None:
 
 
 def warm_shutdown(row: Row) -> None:
-    """Told to end, the worker lets the job end first."""
+    """After one signal the worker lets the job end first."""
     worker = row.worker(burst=False)
     job = row.expect(row.held(), "completed")
     row.running(job)
@@ -241,7 +241,7 @@ def warm_shutdown(row: Row) -> None:
 
 
 def cold_shutdown(row: Row, kind: str, end: str) -> None:
-    """Told twice, it ends the job as well."""
+    """After two signals the worker ends the job as well."""
     worker = row.worker(kind=kind, burst=False)
     job = row.expect(row.here.enqueue(fates.last, 150), end)
     row.running(job)
@@ -251,7 +251,7 @@ def cold_shutdown(row: Row, kind: str, end: str) -> None:
 
 
 def worker_lost(row: Row, kind: str) -> None:
-    """Worker and work-horse are killed; another worker finds out."""
+    """Worker and work-horse are killed. Another worker finds the lost job."""
     row.worker(kind=kind, burst=False)
     job = row.expect(row.here.enqueue(fates.last, 150), "abandoned?")
     again = Retry(max=1)
@@ -278,7 +278,7 @@ def _kill_all(row: Row, horse: int) -> None:
 
 
 def cleaned_by_others(row: Row, clean: Callable[[Row], object]) -> None:
-    """What RQ itself takes for a look at its registries fails the job, and tells no worker."""
+    """RQ's own reading of its registries fails the job, without a hook of a worker."""
     row.worker(burst=False)
     job = row.expect(row.here.enqueue(fates.last, 150), "abandoned?")
     _kill_all(row, row.running(job))
@@ -299,7 +299,7 @@ def _clean_by_rq_info(row: Row) -> None:
 
 
 def horse_survives(row: Row) -> None:
-    """The worker is killed, its work-horse ends the job; another worker had already given it up."""
+    """The worker is killed and its work-horse ends the job, after another worker gave up the job."""
     row.worker(burst=False)
     job = row.expect(row.held(), "completed")
     row.running(job)
@@ -319,7 +319,7 @@ def horse_survives(row: Row) -> None:
 
 
 def dies_after_commit(row: Row) -> None:
-    """The work-horse is killed when RQ has the outcome and nobody was told."""
+    """The work-horse is killed after RQ has the outcome, and before the end is recorded."""
     row.expect(row.here.enqueue(fates.succeed), "completed")
     row.expect(row.here.enqueue(fates.fail), "failed")
     row.expect(row.here.enqueue(fates.succeed, result_ttl=0), "abandoned?")  # RQ kept nothing of it
@@ -327,7 +327,7 @@ def dies_after_commit(row: Row) -> None:
 
 
 def simple_dies(row: Row) -> None:
-    """A worker without work-horse takes the job along; another finds out."""
+    """A worker without a work-horse dies with its job. Another worker finds the lost job."""
     for function, arguments in ((fates.die, ()), (fates.leave, (3,))):
         job = row.expect(row.here.enqueue(function, *arguments), "abandoned?")
         row.worker(kind="sagatrace.rq.SimpleWorker").wait(LIMIT)
@@ -337,13 +337,13 @@ def simple_dies(row: Row) -> None:
 
 
 def deaf_to_the_alarm(row: Row) -> None:
-    """RQ ends a work-horse 60 s after its timeout; a timeout below zero makes that soon."""
+    """RQ ends a work-horse 60 s after its timeout. A negative timeout shortens this."""
     row.expect(row.here.enqueue(fates.last_deaf, job_timeout=-55), "failed")
     row.work_off("--job-monitoring-interval", "1")
 
 
 def handlers(row: Row) -> None:
-    """A user's exception handlers: one that ends the chain, one that raises, and none at all."""
+    """A user's exception handlers: one that ends the chain, one that raises, and none."""
     row.expect(row.here.enqueue(fates.fail), "failed")
     row.work_off("--exception-handler", "fates.stop_handlers")
     row.expect(row.here.enqueue(fates.fail), "failed")
@@ -355,7 +355,7 @@ def handlers(row: Row) -> None:
 
 
 def stuck(row: Row) -> None:
-    """Taken from the queue and never begun: a worker finds it in RQ's intermediate queue, and fails it."""
+    """A job that was taken and never began: a worker finds it in RQ's intermediate queue, and fails it."""
     job = row.expect(row.here.enqueue(fates.succeed), "=failed")
     row.redis.lmove(row.queue.key, row.queue.intermediate_queue_key, "RIGHT", "LEFT")
     seen = row.queue.intermediate_queue.get_first_seen_key(job.id)
@@ -364,7 +364,7 @@ def stuck(row: Row) -> None:
 
 
 def never_taken(row: Row) -> None:
-    """No worker ever takes them, so no hook is called: cancelled, expired, left behind a dependency, torn."""
+    """Jobs that no worker takes, so no hook is called: cancelled, expired, behind a failed dependency, damaged."""
     cancelled = row.expect(row.here.enqueue(fates.succeed), "=canceled?")
     cancelled.cancel()
     expired = row.expect(row.here.enqueue(fates.succeed, ttl=1), "=canceled?")
@@ -384,7 +384,7 @@ def never_taken(row: Row) -> None:
 
 
 def scheduled(row: Row) -> None:
-    """RQ's scheduler brings them back: a retry after a while, and a job for later."""
+    """RQ's scheduler enqueues them: a delayed retry, and a scheduled job."""
     worker = row.worker("--with-scheduler", burst=False)
     retried = row.here.enqueue(fates.fail_once, retry=Retry(max=1, interval=1))
     row.expect(retried, "retrying", "completed")
@@ -396,7 +396,7 @@ def scheduled(row: Row) -> None:
 
 
 def requeued(row: Row) -> None:
-    """Failed for good, and then put back by hand."""
+    """A job that failed, and was requeued by hand."""
     job = row.expect(row.here.enqueue(fates.fail_once), "failed", "completed")
     row.work_off()
     job.requeue()
@@ -414,7 +414,7 @@ def pool(row: Row) -> None:
 
 
 def redis_gone(row: Row, redis_pid: int) -> None:
-    """Redis goes away under the job."""
+    """Redis stops during the job."""
     job = row.expect(row.held(), "abandoned?")
     worker = row.worker(burst=False)
     row.running(job)
@@ -456,12 +456,12 @@ ROWS: Final[dict[str, Callable[[Row], None]]] = {
 }
 
 
-# Rows that look for lost jobs without patience: in a database of their own, lest they find those of others.
+# Rows that look for lost jobs without a grace period: in databases of their own, away from other rows' jobs.
 ALONE: Final = {"fork/cleaned-by-length": 1, "fork/cleaned-by-rq-info": 2, "none/never-taken": 3}
 
 
 def run(name: str, act: Callable[[Row], None], redis_url: str, logs: Path) -> dict[str, Any]:
-    """One row; a fault in it is reported, not raised."""
+    """Run one row. Report a fault in it, and do not raise it."""
     row = Row(name, redis_url.removesuffix("0") + str(ALONE.get(name, 0)), logs)
     fault, began = None, time.monotonic()
     try:
@@ -472,7 +472,7 @@ def run(name: str, act: Callable[[Row], None], redis_url: str, logs: Path) -> di
 
 
 def main(redis_url: str, doomed_url: str, doomed_pid: str, logs: str, report: str) -> None:
-    """All rows, several at once."""
+    """Run all rows, several of them concurrently."""
     rows = dict(ROWS)
     wanted = sys.argv[6:]
     with ThreadPoolExecutor(3) as threads:

@@ -103,7 +103,7 @@ def refunds(job: Job, connection: Redis, *_: Any) -> None:
 
 
 class HidingError(Exception):
-    """Raises where its traceback is looked for."""
+    """An exception that raises when its traceback is read."""
 
     @property
     def __traceback__(self) -> Any:  # type: ignore[override]
@@ -115,7 +115,7 @@ def hides_its_traceback() -> None:
 
 
 def fails_by_a_callback_inside() -> None:
-    """Run a job inside this one, whose callback fails: the function itself fails with that."""
+    """Run a job inside this one. Its callback fails, and so the function fails as well."""
     job = get_current_job()
     assert job is not None
     inner = TracedQueue("inner", is_async=False, connection=job.connection)

@@ -43,7 +43,7 @@ def workers(redis_server: str, tmp_path: Path) -> Iterator[list[subprocess.Popen
 
 
 def kill_one(workers: list[subprocess.Popen[bytes]], chance: random.Random) -> bool:
-    """Kill the work-horse of one of the workers, whatever it is at; False when that has none just now."""
+    """Kill the work-horse of one of the workers at any moment. Return False if it has none now."""
     worker = psutil.Process(chance.choice(workers).pid)
     try:
         horses = [child for child in worker.children() if "sagatrace.shipper" not in child.cmdline()]
@@ -77,7 +77,7 @@ def test_every_span_is_closed_and_the_tree_is_complete(
     for worker in workers:
         worker.terminate()
         worker.wait(300)
-    work_off(redis_server, f"sqlite:///{tmp_path}/traces.db", "chain")  # and with it all that was told is in the store
+    work_off(redis_server, f"sqlite:///{tmp_path}/traces.db", "chain")  # and all events are in the store
     with sqlite3.connect(tmp_path / "traces.db") as connection:
         ids = [event_id for (event_id,) in connection.execute("SELECT id FROM event WHERE trace_id = 'T'")]
     connection.close()

@@ -1,4 +1,4 @@
-"""Sagas by choreography on real workers: one trace each, with the right verdict, by every way that RQ calls back."""
+"""Sagas by choreography on real workers: each is one trace with the right verdict, for every callback of RQ."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_a_saga_whose_step_is_stopped_is_undone_by_on_stopped(shop: Shop, kind: 
     assert_rolled_back(trace)
 
 
-def test_between_two_steps_a_saga_runs_and_it_is_not_over_while_its_compensations_wait(shop: Shop) -> None:
+def test_a_saga_runs_between_two_steps_and_while_its_compensations_wait(shop: Shop) -> None:
     shop.environment["SHOP_UNDONE_BY"] = "on_failure"
     shop.produce("place_order")
     seen = []
@@ -105,7 +105,7 @@ def test_between_two_steps_a_saga_runs_and_it_is_not_over_while_its_compensation
     assert_rolled_back(shop.trace())
 
 
-def test_with_a_plain_queue_the_steps_are_one_trace_in_the_end(shop: Shop) -> None:
+def test_the_steps_in_a_plain_queue_are_one_trace(shop: Shop) -> None:
     shop.environment |= {"SHOP_UNDONE_BY": "on_failure", "SHOP_QUEUE": "Queue"}
     shop.produce("place_order")
     shop.work_off("Worker")

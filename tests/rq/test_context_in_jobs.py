@@ -98,13 +98,13 @@ def test_jobs_are_steps_and_compensations_of_a_saga(redis: Redis, redis_server: 
     ]
 
 
-def test_nothing_and_a_text_are_contexts_of_a_job_too() -> None:
+def test_none_and_a_text_are_valid_contexts_of_a_job() -> None:
     assert trace_meta(None) == {}
     assert trace_meta("T") == trace_meta(TraceContext("T"))
 
 
 class Unreadable:
-    """A value that only the user's code can load."""
+    """A value that needs the user's code to load."""
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_the_context_of_a_job_is_found_in_the_meta_of_another_serializer(
     assert job.meta == {"unserialized": stored}
 
 
-def test_a_queue_does_not_write_over_a_meta_that_it_cannot_read(redis: Redis) -> None:
+def test_a_queue_does_not_overwrite_a_meta_that_it_cannot_read(redis: Redis) -> None:
     """A scheduler may have another serializer than the producer of the job."""
     made = Job.create(odd_jobs.succeeds, id="j", connection=redis, serializer=JSONSerializer, meta=trace_meta("T"))
     made.save()

@@ -1,4 +1,4 @@
-"""The `job` decorator keeps the type of the function: mypy and pyright check this very file."""
+"""The `job` decorator keeps the type of the function. mypy and pyright check this file."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_decorated_function_keeps_its_type_and_is_enqueued(redis: Redis) -> No
 
 
 def test_a_call_with_wrong_arguments_is_a_type_error() -> None:
-    """An ignore without an error to ignore is an error of mypy's."""
+    """mypy reports an unused ignore as an error."""
 
     @job("loans", connection=Redis())
     def approve(loan: Loan) -> str:

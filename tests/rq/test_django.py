@@ -20,7 +20,7 @@ HERE = Path(__file__).parent
 
 
 class Shop:
-    """Runs acts of the Django program, and reads what is left of them."""
+    """Runs acts of the Django program, and reads their jobs and events."""
 
     def __init__(self, redis: Redis, redis_url: str, directory: Path, environment: dict[str, str]) -> None:
         self.redis = redis
@@ -31,7 +31,7 @@ class Shop:
         self.said = ""
 
     def run(self, act: str, *, mode: str = "", queue_class: str = "TracedDjangoQueue") -> dict[str, Any]:
-        """Return what the program saw."""
+        """Return the output of the program."""
         self._environment["SHOP_COMMIT_MODE"], self._environment["SHOP_QUEUE_CLASS"] = mode, queue_class
         said = self._run(sys.executable, "-c", f"import django_shop; django_shop.main({act!r})")
         return dict(json.loads(said.splitlines()[-1]))
@@ -109,7 +109,7 @@ def test_with_commit_mode_request_finished_a_job_waits_for_the_end_of_the_reques
     assert [(event.event_type, event.parent_span_id) for event in shop.events()] == [("job:enqueued", "S")]
 
 
-def test_enqueue_many_is_not_bound_to_a_transaction_by_django_rq_and_so_not_when_traced(shop: Shop) -> None:
+def test_enqueue_many_ignores_the_transaction_as_in_django_rq(shop: Shop) -> None:
     assert shop.run("enqueues_otherwise") == {"sold": [], "waiting": ["charge-1"]}
     assert [event.event_type for event in shop.events()] == ["job:enqueued"]
 

@@ -1,4 +1,4 @@
-"""Tracing that fails, at each place where it can, costs RQ nothing: jobs, results, callbacks are as untraced."""
+"""A fault of tracing at any place changes nothing for RQ: jobs, results and callbacks are as without tracing."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sagatrace.rq.recorder import JobRecorder, faults
 from sagatrace.tracer import Tracer
 from sagatrace_tui.demo.workers import worker_environment
 
-pytestmark = pytest.mark.xdist_group("faults")  # one process, as they share what takes long to set up
+pytestmark = pytest.mark.xdist_group("faults")  # one process, as they share a slow set-up
 
 HERE = Path(__file__).parent
 PLACES = [
@@ -45,7 +45,7 @@ PLACES = [
     "Tracer.emit",
     "Outbox.append",
 ]
-ASKING = ["Asking.job_data"]  # what only workers call that were asked to record more
+ASKING = ["Asking.job_data"]  # only workers that record more data call it
 
 
 def enqueue(queue: Queue) -> dict[str, Job]:
@@ -65,7 +65,7 @@ def enqueue(queue: Queue) -> dict[str, Job]:
 
 
 def outcome(redis: Redis, jobs: dict[str, Job]) -> dict[str, Any]:
-    """All that RQ and the user's own code keep of the jobs."""
+    """Return all data that RQ and the user's code keep of the jobs."""
     found = {}
     for name, job in jobs.items():
         job.refresh()
@@ -82,7 +82,7 @@ def fault(*_: object, **__: object) -> None:
 
 
 class Bench:
-    """Workers that fail in one place each, on queues of their own."""
+    """Run workers that each fail in one place, on their own queues."""
 
     def __init__(self, redis: Redis, url: str, directory: Path) -> None:
         self.redis, self._url, self._directory = redis, url, directory
@@ -125,7 +125,7 @@ def test_a_fault_at_any_place_changes_no_job_and_is_logged_once(bench: Bench, un
         found = list(threads.map(run, PLACES + ASKING))
     assert {place: happened for place, happened, _ in found if happened != untraced} == {}
     logged = {place: said.count("a hook failed") for place, _, said in found}
-    # Without the page that horse and worker share, each horse logs for itself; what no hook calls logs nothing.
+    # Without the shared page each work-horse logs for itself. A function that no hook calls logs nothing.
     apart = {"JobRecorder.__init__", "JobRecorder.leave_note", "JobRecorder.note", "Tracer.__init__", "Outbox.append"}
     assert {place: times for place, times in logged.items() if times != 1 and place not in apart} == {}
     assert all(logged[place] >= 1 for place in apart - {"JobRecorder.leave_note", "Tracer.__init__", "Outbox.append"})
@@ -143,7 +143,7 @@ def test_a_fault_at_any_place_changes_no_job_and_is_logged_once(bench: Bench, un
     ],
     ids=["no place for the outbox", "store down", "full", "no such store", "wrong setting"],
 )
-def test_with_nowhere_to_write_to_each_cause_is_logged_once(
+def test_without_a_usable_target_each_cause_is_logged_once(
     bench: Bench, untraced: dict[str, Any], settings: dict[str, str], request: pytest.FixtureRequest
 ) -> None:
     happened, said = bench.run(request.node.name, "sagatrace.rq.Worker", **settings)
@@ -153,8 +153,8 @@ def test_with_nowhere_to_write_to_each_cause_is_logged_once(
     assert len(complaints) == len(set(complaints)), complaints
 
 
-def test_a_store_that_refuses_while_rq_abandons_a_job_leaves_rq_s_clean_up_as_it_is(bench: Bench) -> None:
-    """The handler for abandoned jobs runs inside RQ's own clean-up, whose work it must not end."""
+def test_a_store_that_fails_during_rq_s_clean_up_does_not_change_the_clean_up(bench: Bench) -> None:
+    """The handler for abandoned jobs runs inside RQ's clean-up, which must continue."""
     queue = Queue("abandoned", connection=bench.redis)
     job = queue.enqueue(fates.succeed)
     bench.redis.lpop(queue.key)

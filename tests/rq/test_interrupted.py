@@ -1,4 +1,4 @@
-"""A saga whose process ends in the middle: its open spans name the execution, and the end of that is stored."""
+"""A saga whose process ends early: its open spans name the execution, and the end of the execution is stored."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def by_name(events: list[TraceEvent], name: str) -> list[TraceEvent]:
 
 
 @pytest.mark.parametrize(("scene", "kind", "phase", "reason"), ENDINGS)
-def test_what_was_open_names_the_execution_whose_end_is_stored(
+def test_open_spans_name_the_execution_whose_end_is_stored(
     scenes: Scenes, scene: str, kind: str, phase: str, reason: str
 ) -> None:
     events, job = scenes.play(scene, kind)
@@ -55,7 +55,7 @@ def test_what_was_open_names_the_execution_whose_end_is_stored(
     assert "execution" not in opened[1][1].data
 
 
-def test_a_timeout_that_the_job_hears_closes_what_is_open(scenes: Scenes) -> None:
+def test_a_timeout_that_reaches_the_job_closes_its_open_spans(scenes: Scenes) -> None:
     events, job = scenes.play("timed out")
     assert phases(events, job.id) == ["started", "failed"]
     assert events[-1].data["reason"] == "timeout"
@@ -74,7 +74,7 @@ def test_each_attempt_has_an_execution_of_its_own(scenes: Scenes) -> None:
     assert [event.id for event in events if event.id.endswith(":end")] == [f"{one}:end" for one in executions]
 
 
-def test_outside_of_a_job_there_is_none(redis: Redis) -> None:
+def test_outside_of_a_job_there_is_no_execution(redis: Redis) -> None:
     store = MemoryStore()
     tracer = Tracer(store)
     with tracer.span("before", TraceContext("T")):
@@ -87,7 +87,7 @@ def test_outside_of_a_job_there_is_none(redis: Redis) -> None:
 
 def test_a_job_inside_a_job_runs_in_the_outer_one_s_execution(redis: Redis) -> None:
     store = MemoryStore()
-    worker_class: type[TracedWorker] = type("Told", (TracedWorker,), {"tracer": Tracer(store)})
+    worker_class: type[TracedWorker] = type("StoredWorker", (TracedWorker,), {"tracer": Tracer(store)})
     queue = Queue("outer", connection=redis)
     job = queue.enqueue(booking.names_its_execution, "inner", meta={"sagatrace": {"trace_id": "T"}})
     worker_class([queue], connection=redis).work(burst=True)
@@ -96,7 +96,7 @@ def test_a_job_inside_a_job_runs_in_the_outer_one_s_execution(redis: Redis) -> N
     assert current_execution() == Execution()
 
 
-def test_after_a_worker_inside_a_job_the_job_is_in_its_own_execution_again(redis: Redis) -> None:
+def test_after_a_worker_inside_a_job_the_job_has_its_own_execution_again(redis: Redis) -> None:
     queue = Queue("own", connection=redis)
     job = queue.enqueue(booking.works_off_inside)
     booking.Silent([queue], connection=redis).work(burst=True)
@@ -109,7 +109,7 @@ def test_after_a_worker_inside_a_job_the_job_is_in_its_own_execution_again(redis
 def test_a_spawned_horse_of_rq_2_names_its_execution_and_the_programs_it_starts_do_not(
     redis: Redis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is a plain worker with the id in its environment. Programs inherit that, and may outlive the execution."""
+    """The work-horse is a plain worker with the id in its environment. Programs inherit it, and may run longer."""
     monkeypatch.setenv("RQ_EXECUTION_ID", "X")
     monkeypatch.setenv("RQ_WORKER_ID", "the-spawning-one")
     assert current_execution() == Execution()
@@ -129,7 +129,7 @@ def execution() -> Any:
     enter_execution(Execution())
 
 
-async def test_every_way_to_open_a_span_names_it_and_only_there(execution: str) -> None:
+async def test_every_start_of_a_span_names_the_execution_and_no_other_event_does(execution: str) -> None:
     store = MemoryStore()
     tracer, top = Tracer(store), TraceContext("T")
     with tracer.span("a", top, data={"n": 1}, compensation="undo") as step:
@@ -170,7 +170,7 @@ async def test_every_way_to_open_a_span_names_it_and_only_there(execution: str) 
         lambda _type, _data: 1 / 0,
     ],
 )
-def test_no_redaction_sees_or_changes_how_spans_stand_to_each_other(execution: str, redact: Any) -> None:
+def test_no_redaction_sees_or_changes_the_relations_of_spans(execution: str, redact: Any) -> None:
     store, seen = MemoryStore(), []
 
     def noting(event_type: str, data: dict[str, Any]) -> Any:

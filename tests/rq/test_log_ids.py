@@ -47,7 +47,7 @@ def check(redis: Redis, redis_url: str, tmp_path: Path, kind: str) -> None:
     assert [job.get_status(refresh=True) for job in jobs] == ["finished"] * 2, said.stderr
     lines = [line for line in (tmp_path / "jobs.log").read_text().splitlines() if "import in" not in line]
     assert len(lines) == LINES * 2
-    if kind == "SpawnWorker" and rq.__version__ < "3":  # runs no hook of ours: its threads know only what was bound
+    if kind == "SpawnWorker" and rq.__version__ < "3":  # runs no hook of ours: its threads know only the bound context
         lines = [line for line in lines if "thread-not-bound" not in line]
     wrong = [line for line in lines if line.split(" ")[:2] != [line.split(" ")[6], line.split(" ")[4]]]
     assert wrong == []

@@ -1,4 +1,4 @@
-"""A saga over several jobs, each on a worker of its own: its verdict between them and at the end."""
+"""A saga over several jobs, each on its own worker: its verdict between the jobs and at the end."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MINUTE: Final = 60_000_000
 
 
 class Desk:
-    """Runs one job after another, each on a worker of its own, and reads the trace in between."""
+    """Runs one job after another, each on its own worker, and reads the trace in between."""
 
     def __init__(self, redis: Redis, redis_url: str, directory: Path) -> None:
         self.queue, self.redis_url, self.url = (
@@ -73,7 +73,7 @@ def test_a_saga_of_several_jobs(
     assert trace.anomalies == ()
 
 
-def test_a_saga_is_begun_where_no_worker_is_and_ended_in_a_job(redis: Redis, redis_server: str, tmp_path: Path) -> None:
+def test_a_saga_begins_outside_of_workers_and_ends_in_a_job(redis: Redis, redis_server: str, tmp_path: Path) -> None:
     desk = Desk(redis, redis_server, tmp_path)
     tracer = Tracer(desk.url)
     order = tracer.begin("workflow:order", "order-7")

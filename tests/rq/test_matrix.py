@@ -1,4 +1,4 @@
-"""The matrix of lives: each row of `matrix` on real workers, its events held against what happened there.
+"""The matrix of jobs: each row of `matrix` on real workers. Its events are compared with what happened.
 
 Both ends of the supported versions of RQ: the one installed, and the newest 2.x, fetched once into pytest's cache.
 """
@@ -28,7 +28,7 @@ WAITS = {"enqueued", "scheduled", "deferred"}
 
 @dataclass
 class Matrix:
-    """What the rows say happened, and the events in the store."""
+    """The reports of the rows, and the events in the store."""
 
     rq: str
     rows: list[dict[str, Any]]
@@ -72,7 +72,7 @@ def summary_of(events: list[TraceEvent], job_id: str) -> dict[str, Any]:
     }
 
 
-def test_each_job_of_each_row_is_recorded_as_it_happened(matrix: Matrix) -> None:
+def test_the_events_of_each_job_are_the_expected_ones(matrix: Matrix) -> None:
     wrong = [f"{row['row']}: {row['fault']}" for row in matrix.rows if row["fault"]]
     for row in matrix.rows:
         for job_id, happened in row["jobs"].items():
@@ -86,7 +86,7 @@ def test_each_job_of_each_row_is_recorded_as_it_happened(matrix: Matrix) -> None
     assert not wrong, "\n".join(wrong)
 
 
-def test_no_attempt_is_without_exactly_one_end(matrix: Matrix) -> None:
+def test_each_attempt_has_exactly_one_end(matrix: Matrix) -> None:
     for name, events in matrix.events.items():
         ids = [event.id for event in events]
         assert len(ids) == len(set(ids)), name
@@ -96,8 +96,8 @@ def test_no_attempt_is_without_exactly_one_end(matrix: Matrix) -> None:
         assert starts or name in ("none/never-taken", "fork/stuck"), name
 
 
-def test_a_step_names_the_execution_that_it_was_opened_in(matrix: Matrix) -> None:
-    """In every worker but the one that RQ 2 spawns work-horses with: no hook of ours runs in those."""
+def test_a_step_names_its_execution(matrix: Matrix) -> None:
+    """In all workers, except the work-horses that RQ 2 spawns: they run no hook of ours."""
     found = 0
     unhooked = "spawn" if matrix.rq.startswith("2") else "none of them"
     hooked = {name: events for name, events in matrix.events.items() if not name.startswith(unhooked)}
@@ -115,7 +115,7 @@ def test_a_step_names_the_execution_that_it_was_opened_in(matrix: Matrix) -> Non
 
 
 def test_an_attempt_ends_before_the_next_begins(matrix: Matrix) -> None:
-    """In the times of the events, too, though another worker may begin before the first has written the end."""
+    """Also by the times of the events. Another worker may begin before the first one has written the end."""
     for name, events in matrix.events.items():
         for job_id in {event.span_id for event in events if event.id.endswith(":start")}:
             own = sorted((event for event in events if event.span_id == job_id), key=lambda e: (e.micros, e.id))
@@ -123,8 +123,8 @@ def test_an_attempt_ends_before_the_next_begins(matrix: Matrix) -> None:
             assert ids == [f"{start[:-6]}{what}" for start in ids[::2] for what in (":start", ":end")], (name, job_id)
 
 
-def test_the_outcome_is_the_one_rq_holds(matrix: Matrix) -> None:
-    """Unless RQ still holds for running what its worker saw to be dead."""
+def test_the_outcome_is_the_same_as_in_rq(matrix: Matrix) -> None:
+    """Except for a dead execution that RQ still considers running."""
     outcomes = {"finished": "success", "failed": "failed", "stopped": "stopped", "canceled": "canceled"}
     for row in matrix.rows:
         trace = build_trace(row["trace"], matrix.events[row["row"]], now=wall_clock())
@@ -134,7 +134,7 @@ def test_the_outcome_is_the_one_rq_holds(matrix: Matrix) -> None:
                 assert last_run.status == outcomes[happened["status"]], (row["row"], job_id, happened)
 
 
-def test_callbacks_and_own_hooks_still_run(matrix: Matrix) -> None:
+def test_callbacks_and_user_hooks_still_run(matrix: Matrix) -> None:
     calls = [call for row in matrix.rows for job in row["jobs"].values() for call in job["called"]]
     assert calls.count("on_success") == 3
     assert calls.count("on_failure") == 3
@@ -142,7 +142,7 @@ def test_callbacks_and_own_hooks_still_run(matrix: Matrix) -> None:
     assert calls.count("own_worker") == 3
 
 
-def test_events_say_where_and_why(matrix: Matrix) -> None:
+def test_events_name_the_host_the_queue_and_the_reason(matrix: Matrix) -> None:
     by_row = {row["row"]: matrix.events[row["row"]] for row in matrix.rows}
     ends = [event for event in by_row["fork/everyday"] if event.id.endswith(":end")]
     assert all({"job_id", "host", "attempt"} <= event.data.keys() for event in ends)

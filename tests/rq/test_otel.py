@@ -79,7 +79,7 @@ def test_a_job_continues_the_trace(
     assert redis.get("follows") == trace_id.encode()
 
 
-def test_a_fault_of_opentelemetry_costs_only_the_id(
+def test_a_fault_of_opentelemetry_loses_only_the_id(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fails() -> None:

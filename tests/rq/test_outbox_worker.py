@@ -1,4 +1,4 @@
-"""A worker brings its events to the store through the outbox, and is held up by no store."""
+"""A worker delivers its events through the outbox, and no store can delay it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Until = Callable[..., Any]
 
 @pytest.fixture
 def outbox(tmp_path: Path) -> Iterator[Path]:
-    """Where a worker that writes to traces.db keeps its events; nothing works there in the end."""
+    """Return the outbox of a worker that writes to traces.db, and require that all its processes have ended."""
     outbox = tmp_path / "traces.db-outbox"
     yield outbox
     left = shippers(outbox)
@@ -57,14 +57,14 @@ def test_a_burst_worker_ends_when_its_events_are_in_the_store(
     assert sorted(path.name for path in outbox.iterdir()) == ["shipper.lock", "shipper.log", "users.lock"]
 
 
-def test_a_store_that_is_down_holds_up_neither_jobs_nor_for_long_the_worker_s_end(
+def test_a_store_that_is_down_delays_no_job_and_the_worker_s_end_only_briefly(
     queue: Queue, redis_server: str, tmp_path: Path
 ) -> None:
-    """Each job would wait for it, were it written to directly; the end of the worker waits once, and is bounded."""
+    """With direct writes each job would wait for the store. The end of the worker waits once, for a limited time."""
     jobs = [queue.enqueue(traced_jobs.succeeds, number, meta=trace_meta(TraceContext("T"))) for number in range(5)]
     outbox = tmp_path / "outbox"
     database = tmp_path / "traces.db"
-    database.mkdir()  # no store can be there
+    database.mkdir()  # no store can be created there
     command = worker_command(redis_server, "--burst", "--path", str(Path(__file__).parent), "outbox")
     settings = {"SAGATRACE_OUTBOX": str(outbox), "SAGATRACE_MAX_WAIT": "1"}
     environment = worker_environment(f"sqlite:///{database}") | settings
@@ -98,7 +98,7 @@ def test_a_worker_killed_with_its_horse_leaves_a_shipper_that_delivers(
     assert describe_outbox(outbox).segments == 0
 
 
-def test_a_program_of_a_job_with_another_store_writes_to_that_one(
+def test_a_program_of_a_job_with_another_store_writes_to_that_store(
     queue: Queue, redis_server: str, work_off: Callable[..., str], tmp_path: Path
 ) -> None:
     """It inherits the worker's environment, but nothing delivers an outbox of its store."""
@@ -109,10 +109,10 @@ def test_a_program_of_a_job_with_another_store_writes_to_that_one(
 
 @pytest.mark.parametrize("store", ["off", "sqlite:///{}/traces.db"])
 @pytest.mark.parametrize("before", [None, "worker:of-another"])
-def test_a_worker_leaves_the_environment_of_its_process_as_it_was(
+def test_a_worker_restores_the_environment_of_its_process(
     redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: str, before: str | None
 ) -> None:
-    """A tracer that is made later writes where its events are delivered from."""
+    """A tracer that is made later writes to an outbox with a shipper."""
     monkeypatch.setenv("SAGATRACE_STORE", store.format(tmp_path))
     monkeypatch.delenv("SAGATRACE_OUTBOX", raising=False)
     if before is not None:

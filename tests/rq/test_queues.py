@@ -1,4 +1,4 @@
-"""Every way to enqueue: the events, the place of the job in its trace, and that it gets its own arguments only."""
+"""All ways to enqueue: the events, the job's place in its trace, and that it gets only its own arguments."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CONTEXT = TraceContext("T", "S")
 
 
 class Producer:
-    """A queue whose events are kept here."""
+    """A queue whose events are kept in memory."""
 
     def __init__(self, redis: Redis, **options: Any) -> None:
         self.store = MemoryStore()
@@ -60,7 +60,7 @@ WAYS: dict[str, Callable[[TracedQueue], Job]] = {
 
 
 @pytest.mark.parametrize("is_async", [True, False])
-def test_a_job_in_the_user_s_own_serializer_is_named_by_its_producer(redis: Redis, is_async: bool) -> None:
+def test_the_producer_names_a_job_with_the_user_s_serializer(redis: Redis, is_async: bool) -> None:
     producer = Producer(redis, serializer="traced_jobs.OwnSerializer", is_async=is_async)
     events = producer.events_of(producer.here.enqueue(fates.succeed, 1))
     assert events[0].event_type == ("job:enqueued" if is_async else "job:started")

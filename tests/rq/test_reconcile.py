@@ -1,4 +1,4 @@
-"""The reconciler: what it concludes from a real Redis, what it leaves alone, and that it only reads there."""
+"""The reconciler: the ends that it concludes from a real Redis, the jobs that it skips, and that it only reads."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ XID = "0" * 32
 
 
 class Field:
-    """A store, a queue, and a reconciler without patience."""
+    """A store, a queue, and a reconciler without a grace period."""
 
     def __init__(self, redis: Redis) -> None:
         self.store, self.redis = MemoryStore(), redis
         self.tracer = Tracer(self.store)
-        queue_class: type[TracedQueue] = type("Told", (TracedQueue,), {"tracer": self.tracer})
+        queue_class: type[TracedQueue] = type("StoredQueue", (TracedQueue,), {"tracer": self.tracer})
         self.queue = queue_class("field", connection=redis).under(TraceContext("T"))
         self.reconciler = Reconciler(self.store, self.store, redis, grace=0)
 
@@ -47,7 +47,7 @@ class Field:
         status: str = "started",
         **options: Any,
     ) -> Any:
-        """A job whose worker told that it began; then nothing more."""
+        """Record the start of a job, without an end."""
         job = self.queue.enqueue(fates.succeed, **options)
         self.redis.lpop(self.queue.key)
         job.set_status(JobStatus(status))
@@ -72,13 +72,13 @@ def field(redis: Redis) -> Field:
     return Field(redis)
 
 
-def test_what_runs_or_waits_is_left_alone(field: Field) -> None:
+def test_running_and_waiting_jobs_are_skipped(field: Field) -> None:
     running, waiting = field.started(expires=time.time() + 100), field.queue.enqueue(fates.succeed)
     assert field.reconciler.look() == 0
     assert (field.told(running), field.told(waiting)) == (["enqueued", "started"], ["enqueued"])
 
 
-def test_what_rq_gave_up_is_abandoned_once(field: Field) -> None:
+def test_a_job_that_rq_gave_up_is_abandoned_once(field: Field) -> None:
     job = field.started(expires=time.time() - 100)
     assert [field.reconciler.look() for _ in range(3)] == [1, 0, 0]
     assert field.told(job) == ["enqueued", "started", "abandoned?"]
@@ -90,7 +90,7 @@ def test_what_rq_gave_up_is_abandoned_once(field: Field) -> None:
     ("status", "phase"),
     [("failed", "failed?"), ("finished", "completed?"), ("queued", "retrying?"), ("stopped", "stopped?")],
 )
-def test_an_execution_that_is_over_ended_as_the_job_stands(field: Field, status: str, phase: str) -> None:
+def test_an_ended_execution_has_the_outcome_of_its_job(field: Field, status: str, phase: str) -> None:
     job = field.started(status=status)
     assert field.reconciler.look() == 1
     assert field.told(job) == ["enqueued", "started", phase]
@@ -103,7 +103,7 @@ def test_a_job_that_is_gone_is_not_called_a_success(field: Field) -> None:
     assert field.told(job) == ["enqueued", "started", "abandoned?"]
 
 
-def test_what_was_seen_stays_and_replaces_what_was_presumed(field: Field) -> None:
+def test_an_observed_end_stays_and_replaces_a_presumed_one(field: Field) -> None:
     job = field.started(expires=time.time() - 100)
     field.reconciler.look()
     field.tracer.emit(
@@ -114,17 +114,17 @@ def test_what_was_seen_stays_and_replaces_what_was_presumed(field: Field) -> Non
     assert other.look() == 0
 
 
-def test_the_jobs_of_another_redis_are_none_of_its_business(field: Field) -> None:
+def test_the_jobs_of_another_redis_are_skipped(field: Field) -> None:
     field.started(redis="elsewhere:6379/0")
     assert field.reconciler.look() == 0
 
 
-def test_nothing_is_concluded_before_it_was_quiet_for_a_while(field: Field) -> None:
+def test_no_end_is_concluded_before_the_grace_period(field: Field) -> None:
     field.started(expires=time.time() - 100)
     assert Reconciler(field.store, field.store, field.redis, grace=60).look() == 0
 
 
-def test_a_cancelled_job_is_told_and_only_once(field: Field) -> None:
+def test_a_cancelled_job_is_recorded_once(field: Field) -> None:
     job = field.queue.enqueue(fates.succeed)
     assert field.reconciler.look() == 0
     job.cancel()
@@ -133,7 +133,7 @@ def test_a_cancelled_job_is_told_and_only_once(field: Field) -> None:
 
 
 def test_it_only_reads(field: Field) -> None:
-    """Every key is as before, and what it asked are reading commands."""
+    """All keys are unchanged, and all its commands only read."""
     field.started(expires=time.time() - 100)
     Queue("field", connection=field.redis).enqueue(fates.succeed)
 
@@ -152,7 +152,7 @@ def test_it_only_reads(field: Field) -> None:
     assert {key: field.redis.dump(key) for key in field.redis.scan_iter()} == before
 
 
-def test_trouble_is_logged_once_and_ends_with_it(
+def test_a_fault_is_logged_once_and_looks_continue_after_it(
     field: Field, caplog: pytest.LogCaptureFixture, until: Callable[..., Any]
 ) -> None:
     job, stop = field.started(expires=time.time() - 100), threading.Event()
@@ -183,7 +183,7 @@ class Looker(Reconciler):
         return 0
 
 
-def test_of_all_that_share_a_store_and_a_redis_one_looks(redis: Redis, until: Callable[..., object]) -> None:
+def test_of_all_processes_that_share_a_store_and_a_redis_one_looks(redis: Redis, until: Callable[..., object]) -> None:
     store, stops = MemoryStore(), [threading.Event() for _ in range(3)]
     lookers = [Looker(store, store, redis) for _ in stops]
     threads = [
@@ -204,7 +204,7 @@ def test_of_all_that_share_a_store_and_a_redis_one_looks(redis: Redis, until: Ca
     assert redis.keys("sagatrace:lost-jobs:*") == []
 
 
-def test_whoever_may_not_write_the_key_looks_all_the_same(redis: Redis, until: Callable[..., object]) -> None:
+def test_a_process_that_cannot_write_the_key_looks_as_well(redis: Redis, until: Callable[..., object]) -> None:
     class Refusing:
         def set(self, *_: Any, **__: Any) -> None:
             raise RedisConnectionError("NOPERM")
@@ -222,18 +222,18 @@ def place_of_another_pod(field: Field, host: str = "pod-1") -> str:
     return str(place_of_redis(field.redis)).replace(socket.gethostname(), host, 1)
 
 
-def test_a_job_that_began_before_the_host_had_its_name_is_found(field: Field) -> None:
-    """As after a restart of a pod whose Redis is local to it and kept its data."""
+def test_a_job_that_began_under_another_host_name_is_found(field: Field) -> None:
+    """As after a restart of a pod with a local Redis that kept its data."""
     job = field.started(expires=time.time() - 100, redis=place_of_another_pod(field), host="pod-1")
     assert field.reconciler.look() == 1
     assert field.told(job) == ["enqueued", "started", "abandoned?"]
 
 
 @pytest.mark.parametrize("gone", ["the job", "the execution"])
-def test_of_another_host_s_local_redis_nothing_is_concluded(
+def test_no_end_is_concluded_for_jobs_of_another_host_s_local_redis(
     field: Field, gone: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Jobs that this Redis does not know, or only by a name of the user's own, which another may use as well."""
+    """Jobs that this Redis does not know, or knows only by an id of the user, which another job may have."""
     options: dict[str, Any] = {} if gone == "the job" else {"job_id": "nightly"}
     job = field.started(redis=place_of_another_pod(field), host="pod-1", status="failed", **options)
     if gone == "the job":
@@ -245,12 +245,12 @@ def test_of_another_host_s_local_redis_nothing_is_concluded(
     ]
 
 
-def test_a_redis_that_only_has_the_same_port_is_another_one(field: Field) -> None:
+def test_a_redis_with_the_same_port_on_another_host_is_another_redis(field: Field) -> None:
     field.started(expires=time.time() - 100, redis=place_of_another_pod(field, "redis.example"), host="pod-1")
     assert field.reconciler.look() == 0
 
 
-def test_without_a_name_for_its_redis_it_says_that_it_finds_nothing(
+def test_without_a_name_for_its_redis_it_logs_that_it_cannot_look(
     field: Field, caplog: pytest.LogCaptureFixture
 ) -> None:
     field.started(expires=time.time() - 100)
@@ -263,9 +263,9 @@ def test_without_a_name_for_its_redis_it_says_that_it_finds_nothing(
 def test_a_worker_s_shipper_looks_after_lost_jobs(
     redis: Redis, redis_server: str, tmp_path: Path, until: Callable[..., Any]
 ) -> None:
-    """Told nothing but to run a worker: the shipper beside it learns of its Redis, and finds a cancelled job."""
+    """Without settings, the shipper of a worker learns the worker's Redis, and finds a cancelled job."""
     url = f"sqlite:///{tmp_path}/traces.db"
-    queue_class: type[TracedQueue] = type("Told", (TracedQueue,), {"tracer": Tracer(url)})
+    queue_class: type[TracedQueue] = type("StoredQueue", (TracedQueue,), {"tracer": Tracer(url)})
     job = queue_class("never-taken", connection=redis).under(TraceContext("T")).enqueue(fates.succeed)
     job.cancel()
 

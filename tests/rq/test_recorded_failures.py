@@ -1,4 +1,4 @@
-"""What a real worker records of failures that are hard to record, and under settings of every kind."""
+"""The events of a real worker for failures that are hard to record, and with settings of every kind."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ META = trace_meta(TraceContext("T"))
 
 @pytest.fixture
 def run(redis_server: str, tmp_path: Path) -> Run:
-    """Return a function that works off the queue `odd` and returns the events of the trace T, and the log."""
+    """Return a function that runs the jobs of the queue `odd`, and returns the events of trace T and the log."""
 
     def work(**settings: str) -> tuple[list[TraceEvent], str]:
         url = f"sqlite:///{tmp_path}/traces.db"
@@ -43,8 +43,8 @@ def queue(redis: Redis) -> Queue:
     return Queue("odd", connection=redis)
 
 
-def test_an_error_that_rq_cannot_store_is_recorded_as_itself(queue: Queue, run: Run) -> None:
-    """RQ's work-horse ends over it: its worker only knows that, and the note that the horse left."""
+def test_an_error_that_rq_cannot_store_is_recorded_unchanged(queue: Queue, run: Run) -> None:
+    """RQ's work-horse ends because of it. Its worker has only that fact, and the note of the work-horse."""
     job = queue.enqueue(odd_jobs.fails_with_half_a_pair, meta=META)
     events, _ = run()
     assert job.get_status(refresh=True) == "failed"
@@ -53,7 +53,7 @@ def test_an_error_that_rq_cannot_store_is_recorded_as_itself(queue: Queue, run: 
     assert "fails_with_half_a_pair" in end.data["stack"]
 
 
-def test_the_longest_error_that_rq_cannot_store_is_recorded_as_itself(queue: Queue, run: Run) -> None:
+def test_the_longest_error_that_rq_cannot_store_is_recorded_unchanged(queue: Queue, run: Run) -> None:
     queue.enqueue(odd_jobs.fails_with_an_epic, meta=META)
     events, _ = run()
     assert (events[-1].event_type, events[-1].data["error_type"]) == ("job:failed", "ValueError")
@@ -68,7 +68,7 @@ def test_the_longest_error_that_rq_cannot_store_is_recorded_as_itself(queue: Que
         (odd_jobs.fails, "on_success", "ValueError", None),
     ],
 )
-def test_the_failure_of_a_callback_says_so(
+def test_the_failure_of_a_callback_is_named_as_such(
     queue: Queue, run: Run, function: Callable[[], object], callbacks: str, error_type: str, reason: str | None
 ) -> None:
     queue.enqueue(function, meta=META, **{callbacks: Callback(odd_jobs.callback_that_fails)})
@@ -77,7 +77,7 @@ def test_the_failure_of_a_callback_says_so(
     assert (end.data["error_type"], end.data.get("reason")) == (error_type, reason)
 
 
-def test_a_callback_of_a_job_inside_is_no_callback_of_the_job(queue: Queue, run: Run) -> None:
+def test_a_callback_of_an_inner_job_is_not_a_callback_of_the_job(queue: Queue, run: Run) -> None:
     job = queue.enqueue(odd_jobs.fails_by_a_callback_inside, meta=META)
     events, _ = run()
     (end,) = [event for event in events if event.event_type == "job:failed" and event.span_id == job.id]
@@ -92,7 +92,7 @@ def test_an_error_that_hides_its_traceback_is_recorded(queue: Queue, run: Run) -
     assert (end.data["error"], end.data["error_type"]) == ("no luck", "HidingError")
 
 
-def test_a_redaction_of_the_environment_sees_what_every_tracer_stores(
+def test_a_redaction_of_the_environment_sees_the_data_of_every_tracer(
     redis: Redis, run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The producer's queue, the worker, and the tracer of the job."""
@@ -116,7 +116,7 @@ def test_a_redaction_of_the_environment_sees_what_every_tracer_stores(
 
 
 @pytest.mark.parametrize("redact", ["odd_jobs:nothing", "no_such_module:f", "nonsense"])
-def test_a_redaction_that_is_not_there_withholds_all_data(queue: Queue, run: Run, redact: str) -> None:
+def test_a_missing_redaction_withholds_all_data(queue: Queue, run: Run, redact: str) -> None:
     queue.enqueue(odd_jobs.pays_with_a_card, meta=META)
     events, log = run(SAGATRACE_REDACT=redact)
     assert "4111" not in str([document_of(event) for event in events])
@@ -125,7 +125,7 @@ def test_a_redaction_that_is_not_there_withholds_all_data(queue: Queue, run: Run
     assert f"SAGATRACE_REDACT={redact!r} is not package.module:function" in log
 
 
-def test_a_setting_that_is_wrong_is_one_line_for_each_cause(queue: Queue, run: Run) -> None:
+def test_a_wrong_setting_is_one_log_line_for_each_cause(queue: Queue, run: Run) -> None:
     job = queue.enqueue(odd_jobs.succeeds, meta=META)
     _, log = run(SAGATRACE_MAX_WAIT="soon")
     assert job.get_status(refresh=True) == "finished"
@@ -135,7 +135,7 @@ def test_a_setting_that_is_wrong_is_one_line_for_each_cause(queue: Queue, run: R
     assert 1 <= len(lines) <= 2
 
 
-def test_nothing_is_recorded_or_started_when_it_is_off(
+def test_nothing_is_recorded_or_started_with_recording_off(
     queue: Queue, redis_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = queue.enqueue(odd_jobs.succeeds, meta=META)

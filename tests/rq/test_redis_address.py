@@ -1,4 +1,4 @@
-"""Which Redis a client uses: the same name after a restart, and a URL with which the shipper reaches it as well."""
+"""The Redis of a client: the same name after a restart, and a URL by which the shipper reaches it."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_options_of_tls_reach_the_shipper_from_a_url_or_from_code(options: dict[
 
 
 @pytest.mark.parametrize(("given", "meant"), [(None, "none"), (ssl.CERT_NONE, "none"), (ssl.CERT_OPTIONAL, "optional")])
-def test_a_certificate_that_need_not_be_valid_need_not_be_for_the_shipper(given: Any, meant: str) -> None:
+def test_a_certificate_that_is_not_checked_by_the_worker_is_not_checked_by_the_shipper(given: Any, meant: str) -> None:
     url = url_of_redis(Redis(host="r.example", ssl=True, ssl_cert_reqs=given))
     assert url is not None
     assert Redis.from_url(url).connection_pool.connection_kwargs["ssl_cert_reqs"] == meant
@@ -82,13 +82,13 @@ def test_a_certificate_that_need_not_be_valid_need_not_be_for_the_shipper(given:
 
 
 class Cluster:
-    """As redis-py's client of a cluster is, for what is asked of it here: it has no single pool."""
+    """A stand-in for redis-py's client of a cluster: it has no single pool."""
 
 
 @pytest.mark.parametrize(
     "client", [Redis(credential_provider=UsernamePasswordCredentialProvider("a", "b")), Cluster()], ids=["keys", "many"]
 )
-def test_where_a_url_does_not_hold_it_there_is_none(client: Any) -> None:
+def test_there_is_no_url_if_none_can_hold_the_options(client: Any) -> None:
     assert url_of_redis(client) is None
     assert place_of_redis(Cluster()) is None  # type: ignore[arg-type]
 
@@ -116,14 +116,14 @@ def test_a_redis_behind_sentinels_is_named_by_its_service_and_reached_again(tmp_
         client.close()
 
 
-def test_a_local_redis_keeps_its_name_but_for_the_host() -> None:
+def test_a_local_redis_keeps_its_name_except_the_host() -> None:
     here = socket.gethostname()
     mine = str(place_of_redis(Redis(port=6380, db=1)))
     assert mine == f"{here}:6380/1"
     for place, host, perhaps in (
         ("pod-1:6380/1", "pod-1", True),
         ("pod-1:6380/2", "pod-1", False),
-        ("redis.example:6380/1", "pod-1", False),  # that of another host, which both reach
+        ("redis.example:6380/1", "pod-1", False),  # the Redis of another host, which both reach
         (None, "pod-1", False),
     ):
         assert is_perhaps(place, host, mine) is perhaps
@@ -131,7 +131,9 @@ def test_a_local_redis_keeps_its_name_but_for_the_host() -> None:
     assert is_perhaps(None, "pod-1", "sentinel:saga/0")  # as events named it before
 
 
-def test_that_no_lost_jobs_are_looked_for_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_log_and_doctor_say_that_lost_jobs_are_not_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """In the shipper's log, and by `doctor`."""
     environ = {"SAGATRACE_STORE": f"sqlite:///{tmp_path}/traces.db"}
     for name, value in environ.items():

@@ -1,6 +1,6 @@
-"""RQ's own test suite, with our workers in place of its own: what passes without us passes with us.
+"""RQ's own test suite, with our workers in place of RQ's: each test that passes with RQ's passes with ours.
 
-Takes minutes, and Redis's usual port, which that suite asks for: left out unless asked for with `-m rqsuite`.
+It takes minutes and needs Redis's usual port, so it runs only with `-m rqsuite`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ pytestmark = [pytest.mark.rqsuite, pytest.mark.timeout(900)]
 
 @pytest.fixture(scope="module")
 def suite(request: pytest.FixtureRequest) -> Path:
-    """The tests of the RQ that is installed, as its source distribution has them; without its code."""
+    """Return the tests of the installed RQ, from its source distribution, without RQ's code."""
     directory = request.config.cache.mkdir(f"rq-{VERSION}-suite")
     root = directory / f"rq-{VERSION}"
     if not root.exists():
@@ -45,7 +45,7 @@ def suite(request: pytest.FixtureRequest) -> Path:
 
 @pytest.fixture(scope="module")
 def usual_redis() -> Iterator[str]:
-    """A Redis where RQ's suite looks for one."""
+    """Run a Redis at the port that RQ's suite uses."""
     with socket.socket() as probe:
         taken = probe.connect_ex(("127.0.0.1", 6379)) == 0
     assert not taken, "RQ's suite needs a Redis of its own at port 6379, where something else listens: stop that first"
@@ -54,7 +54,7 @@ def usual_redis() -> Iterator[str]:
 
 
 def failures(suite: Path, reports: Path, *arguments: str, store: str = "") -> set[str]:
-    """The tests that do not pass, as `tests/test_x.py::Class::test`; with a store, our workers run the jobs."""
+    """Return the tests that fail, as `tests/test_x.py::Class::test`. With a store, our workers run the jobs."""
     report = reports / f"report-{len(list(reports.iterdir()))}.xml"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("SAGATRACE_")}
     environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
@@ -91,12 +91,12 @@ def failures(suite: Path, reports: Path, *arguments: str, store: str = "") -> se
     }
 
 
-def test_it_passes_with_our_workers_as_without(suite: Path, usual_redis: str, tmp_path: Path) -> None:
+def test_rq_s_suite_passes_with_our_workers_as_with_rq_s(suite: Path, usual_redis: str, tmp_path: Path) -> None:
     store = f"sqlite:///{tmp_path}/traces.db"
     reports = tmp_path / "reports"
     reports.mkdir()
     failed = failures(suite, reports, "tests", store=store)
-    if failed:  # by chance, perhaps: once more
+    if failed:  # perhaps by chance: run them again
         failed = failures(suite, reports, *failed, store=store)
     if failed:
         failed -= failures(suite, reports, *failed)

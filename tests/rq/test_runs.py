@@ -55,8 +55,8 @@ def test_the_events_of_each_run_are_stored(
     assert [stage.data["execution"] for stage in stages] == executions
 
 
-def test_a_start_says_when_its_run_was_enqueued(scenes: Scenes) -> None:
-    """No hook hears of what RQ itself or a scheduler enqueues."""
+def test_a_start_has_the_time_at_which_its_run_was_enqueued(scenes: Scenes) -> None:
+    """No hook is called for jobs that RQ itself or a scheduler enqueues."""
     for scene in ("scheduled on a plain queue", "requeued", "repeated"):
         events, _ = scenes.play(scene)
         ends = [event.timestamp for event in events if event.id.endswith(":end")]
@@ -65,7 +65,7 @@ def test_a_start_says_when_its_run_was_enqueued(scenes: Scenes) -> None:
         assert enqueued == sorted(set(enqueued)), scene
 
 
-def test_a_repetition_for_later_says_when(scenes: Scenes) -> None:
+def test_a_delayed_repetition_has_its_time(scenes: Scenes) -> None:
     events, _ = scenes.play("repeated later")
     last = events[-1]
     execution = starts(events)[0].id.removesuffix(":start")
@@ -74,8 +74,8 @@ def test_a_repetition_for_later_says_when(scenes: Scenes) -> None:
     assert last.data["attempt"] == 1
 
 
-def test_without_context_a_reused_id_begins_a_trace_and_the_same_job_stays_in_its_own(scenes: Scenes) -> None:
-    """The time of the job's creation tells them apart: a schedule, a repetition and a requeue create none."""
+def test_without_context_a_reused_id_begins_a_trace_and_the_same_job_stays_in_its_trace(scenes: Scenes) -> None:
+    """The time of creation distinguishes them: a schedule, a repetition and a requeue create no job."""
     scene = scenes.make("no-context")
     for _ in range(2):
         scene.plain.enqueue(booking.load, job_id="reused")

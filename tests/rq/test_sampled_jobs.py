@@ -28,7 +28,9 @@ EVENTS: Final = {
 
 
 @pytest.mark.parametrize("trace_id", [IN, OUT])
-def test_what_is_recorded_of_jobs(redis: Redis, redis_server: str, tmp_path: Path, trace_id: str) -> None:
+def test_jobs_are_recorded_from_the_failure_of_their_trace_on(
+    redis: Redis, redis_server: str, tmp_path: Path, trace_id: str
+) -> None:
     queue = Queue("sampled", connection=redis)
     named = {"a": sampled_jobs.fails_inside_and_goes_on, "b": sampled_jobs.fails, "c": sampled_jobs.succeeds}
     for job_id, function in named.items():

@@ -1,4 +1,4 @@
-"""Steps of a saga as RQ jobs on a real worker: their results, their undoing, and what is not known in time."""
+"""Steps of a saga as RQ jobs on a real worker: their results, their compensations, and results that come too late."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HERE = Path(__file__).parent
 
 
 class Shop:
-    """A worker of steps, the queue that it works on, and the store that all of it is recorded in."""
+    """A worker of steps, its queue and its store."""
 
     def __init__(self, redis: Redis, redis_url: str, directory: Path, kind: str) -> None:
         self.redis, self.url = redis, f"sqlite:///{directory}/traces.db"
@@ -66,7 +66,7 @@ def undone(trace: Trace) -> list[tuple[str, str, str]]:
     return [(step.rpartition(".")[2], undo.rpartition(".")[2], outcome) for step, undo, outcome in rows]
 
 
-def test_steps_that_are_jobs_give_their_results_and_are_one_row_each(shop: Shop) -> None:
+def test_steps_that_are_jobs_return_their_results_and_are_one_span_each(shop: Shop) -> None:
     with shop.tracer.saga("order", "order-7") as saga:
         assert saga.run(shop.queue, step_jobs.charge, 4, currency="CHF", undo=step_jobs.refund) == "4 CHF charged"
         shipped = saga.run(shop.queue, step_jobs.ship_at_the_second_try, "order-7", retry=Retry(max=1), timeout=240)
@@ -96,7 +96,7 @@ def test_jobs_undo_the_steps_of_a_saga_that_fails(shop: Shop) -> None:
     assert [shop.queue.fetch_job(job).return_value() for job in refunds] == ["4 CHF refunded"]  # type: ignore[union-attr]
 
 
-def test_an_undo_job_that_fails_keeps_no_other_from_being_tried(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
+def test_after_a_failed_undo_job_the_next_one_is_tried(shop: Shop, caplog: pytest.LogCaptureFixture) -> None:
     with shop.tracer.saga("order", "order-7") as saga:
         saga.run(shop.queue, step_jobs.charge, 1, undo=step_jobs.refund, timeout=240)
         saga.run(shop.queue, step_jobs.charge, 2, undo=step_jobs.refund_that_fails, timeout=240)
@@ -131,7 +131,7 @@ def test_an_undo_that_cannot_be_enqueued_is_recorded(shop: Shop, monkeypatch: py
     ("end", "jobs", "verdict", "outcome"),
     [("succeed", 2, "rolled_back", "compensated"), ("fail", 1, "failed", "not_started")],
 )
-def test_a_step_that_outlives_the_wait_is_undone_once_it_succeeded(
+def test_a_step_that_outlives_the_wait_is_undone_after_it_succeeded(
     shop: Shop, end: str, jobs: int, verdict: str, outcome: str
 ) -> None:
     def order() -> None:
@@ -155,7 +155,7 @@ def test_a_step_that_outlives_the_wait_is_undone_once_it_succeeded(
 
 
 @pytest.mark.parametrize("queue_class", [Queue, TracedQueue])
-def test_steps_that_run_at_once_are_undone_as_well(redis: Redis, queue_class: type[Queue]) -> None:
+def test_steps_of_a_synchronous_queue_are_undone_as_well(redis: Redis, queue_class: type[Queue]) -> None:
     store = MemoryStore()
     own: type[Queue] = type("Own", (queue_class,), {"tracer": Tracer(store)})
     queue = own("steps", connection=redis, is_async=False)

@@ -1,4 +1,4 @@
-"""What the model says of sagas whose process ended, and of jobs that ran more than once: at once, and run by run."""
+"""The verdicts of sagas whose process ended, immediately after its end, and of each run of repeated jobs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FORK, SPAWN, SIMPLE = (f"sagatrace.rq.{kind}" for kind in ("Worker", "SpawnWorke
 
 
 def trace_of(events: list[TraceEvent]) -> Trace:
-    """Return the trace as it reads the moment after its last event."""
+    """Return the trace just after its last event."""
     return build_trace(TRACE, events, now=events[-1].micros + 1)
 
 
@@ -50,7 +50,7 @@ def ids_by_name(trace: Trace, name: str) -> list[str]:
         ("cleaned up elsewhere", FORK),
     ],
 )
-def test_what_was_open_ended_with_its_execution_and_the_first_step_still_stands(
+def test_open_spans_end_with_their_execution_and_the_first_step_still_stands(
     scenes: Scenes, scene: str, kind: str
 ) -> None:
     events, _ = scenes.play(scene, kind)
@@ -66,7 +66,7 @@ def test_what_was_open_ended_with_its_execution_and_the_first_step_still_stands(
     assert (flight, True) in [(step.span_id, step.certain) for step in trace.still_standing]
 
 
-def test_a_timeout_that_the_job_hears_is_the_step_s_failure(scenes: Scenes) -> None:
+def test_a_timeout_that_reaches_the_job_is_the_step_s_failure(scenes: Scenes) -> None:
     trace = trace_of(scenes.play("timed out")[0])
     assert trace.verdict == "rollback_missing"
     assert trace.cause is not None
@@ -95,15 +95,13 @@ def test_a_saga_killed_once_succeeded_in_its_second_attempt(scenes: Scenes) -> N
         ("requeued after retries", ["failed", "success"], "failed"),
     ],
 )
-def test_each_run_is_a_span_with_an_outcome_of_its_own(
-    scenes: Scenes, scene: str, statuses: list[str], verdict: str
-) -> None:
+def test_each_run_is_a_span_with_its_own_outcome(scenes: Scenes, scene: str, statuses: list[str], verdict: str) -> None:
     events, _ = scenes.play(scene)
     trace = trace_of(events)
     runs = ["j", *(f"j#{number}" for number in range(2, len(statuses) + 1))]
     assert {span_id for span_id in trace.spans if span_id.startswith("j")} == set(runs)
     assert [trace.spans[run].status for run in runs] == statuses
-    # One event names each attempt, and what the attempt opened names it, too.
+    # One event names each attempt, and so do the spans that the attempt opened.
     attempts = [attempt for run in runs for attempt in trace.spans[run].attempts]
     stages = ids_by_name(trace, "stage:load")
     assert len(stages) == len(attempts)
@@ -119,7 +117,7 @@ def test_each_run_is_a_span_with_an_outcome_of_its_own(
         assert failed in (trace.cause.span_id, trace.cause.parent_id)
 
 
-def test_a_run_that_is_scheduled_for_later_keeps_the_trace_running(scenes: Scenes) -> None:
+def test_a_run_scheduled_for_later_keeps_the_trace_running(scenes: Scenes) -> None:
     trace = trace_of(scenes.play("repeated later")[0])
     assert [(span_id, trace.spans[span_id].status) for span_id in ("j", "j#2")] == [("j", "success"), ("j#2", "queued")]
     assert trace.verdict == "running"
@@ -135,7 +133,7 @@ def stop(scene: Scene, job: Job, horse: int) -> None:
 
 @contextmanager
 def hanging(scene: Scene) -> Iterator[tuple[Job, int]]:
-    """A worker whose work-horse hangs in the saga's second step, all of it in the store; the worker ends well."""
+    """Run a worker whose work-horse hangs in the saga's second step, with all events stored."""
     job = scene.plain.enqueue(booking.book, "hang", meta=scene.meta)
     worker, horse = scene.start("--burst"), 0
     try:
@@ -152,7 +150,7 @@ def hanging(scene: Scene) -> Iterator[tuple[Job, int]]:
 
 
 @pytest.mark.parametrize("end", [kill, stop])
-def test_tail_ends_with_the_verdict_when_the_saga_s_process_does(
+def test_tail_ends_with_the_verdict_when_the_saga_s_process_ends(
     scenes: Scenes, end: Callable[[Scene, Job, int], None]
 ) -> None:
     scene = scenes.make(f"tail-{end.__name__}")

@@ -1,4 +1,4 @@
-"""Real forked workers on a real Redis: each job's events tell what happened to it, and RQ is as it was."""
+"""Real forked workers on a real Redis: each job's events record what happened, and RQ is unchanged."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from sagatrace_tui.model import Trace, build_trace
 
 
 class Bench:
-    """A queue, a worker for it and the store its events go to."""
+    """A queue, its worker, and the store of its events."""
 
     def __init__(self, redis: Redis, work_off: Callable[..., str], directory: Path) -> None:
         self.queue = Queue("bench", connection=redis)
@@ -65,7 +65,7 @@ def bench(redis: Redis, work_off: Callable[..., str], tmp_path: Path) -> Bench:
     return Bench(redis, work_off, tmp_path)
 
 
-def test_a_job_s_span_hangs_where_its_meta_says_and_holds_what_it_did(bench: Bench) -> None:
+def test_a_job_s_span_is_at_the_place_in_its_meta_and_holds_its_steps(bench: Bench) -> None:
     job = bench.queue.enqueue(traced_jobs.succeeds, 21, meta=trace_meta(TraceContext("T1", "S1")))
     bench.run(job)
     assert job.return_value() == 42
@@ -93,7 +93,7 @@ def test_a_job_s_span_hangs_where_its_meta_says_and_holds_what_it_did(bench: Ben
 
 
 def test_a_job_without_context_is_a_trace_of_its_own(bench: Bench) -> None:
-    """Named by the job's id; where that is a name of the user's own, which can come again, also by its creation."""
+    """Named by the job's id. An id of the user may be used again, so the time of creation is added."""
     plain = bench.queue.enqueue(traced_jobs.succeeds, 1)
     named = bench.queue.enqueue(traced_jobs.succeeds, 1, job_id="nightly")
     bench.run(plain, named)
@@ -138,18 +138,16 @@ def test_attempts_are_counted_inside_one_span(bench: Bench) -> None:
     ("function", "arguments", "said"),
     [("exits", (3,), "waitpid returned 768"), ("is_killed", (), "signal 9")],
 )
-def test_a_horse_that_dies_without_a_word_loses_no_event(
-    bench: Bench, function: str, arguments: tuple[int, ...], said: str
-) -> None:
-    """What the job emitted before is stored; how it ended is told by the worker that found it dead."""
+def test_a_killed_work_horse_loses_no_event(bench: Bench, function: str, arguments: tuple[int, ...], said: str) -> None:
+    """The job's earlier events are stored. The worker that found it dead records its end."""
     job = bench.queue.enqueue(getattr(traced_jobs, function), *arguments)
     bench.run(job)
     assert bench.told(job.id) == ["job:started", "job:last-words", "job:failed"]
     assert said in (bench.trace(job.id).spans[job.id].error or "")
 
 
-def test_a_horse_that_leaves_by_os_exit_keeps_what_it_emitted(bench: Bench) -> None:
-    """RQ takes status 0 for a good end and leaves the job started: so its end is only presumed."""
+def test_a_work_horse_that_exits_by_os_exit_keeps_its_events(bench: Bench) -> None:
+    """RQ takes status 0 for success and leaves the job started, so its end is only presumed."""
     job = bench.queue.enqueue(traced_jobs.exits, 0)
     bench.run(job)
     assert job.get_status() == JobStatus.STARTED
@@ -157,7 +155,7 @@ def test_a_horse_that_leaves_by_os_exit_keeps_what_it_emitted(bench: Bench) -> N
     assert bench.events(job.id)[-1].data["presumed"] is True
 
 
-def test_an_end_that_the_horse_cannot_write_is_recorded_by_its_worker(bench: Bench) -> None:
+def test_the_worker_records_an_end_that_the_work_horse_cannot_write(bench: Bench) -> None:
     job = bench.queue.enqueue(traced_jobs.writes_no_more)
     said = bench.run(job)
     assert job.return_value() == "well"
@@ -166,7 +164,7 @@ def test_an_end_that_the_horse_cannot_write_is_recorded_by_its_worker(bench: Ben
     assert said.count("event lost") == 1
 
 
-def test_a_timeout_that_strikes_inside_tracing_still_ends_the_job(bench: Bench) -> None:
+def test_a_timeout_during_tracing_still_ends_the_job(bench: Bench) -> None:
     job = bench.queue.enqueue(traced_jobs.emits_for_ever, job_timeout=1)
     bench.run(job)
     assert job.get_status() == JobStatus.FAILED
@@ -184,8 +182,8 @@ def test_a_job_that_cannot_be_loaded_fails_with_that_error(bench: Bench) -> None
 
 
 @pytest.mark.parametrize("serializer", ["pickle", "json"])
-def test_a_worker_leaves_the_job_s_data_to_its_work_horse(bench: Bench, serializer: str) -> None:
-    """Loading it runs code of the user's: imports in the worker would serve all later jobs."""
+def test_a_worker_does_not_load_the_job_s_data(bench: Bench, serializer: str) -> None:
+    """Loading runs the user's code: imports in the worker would serve all later jobs."""
     queue = Queue("bench", connection=bench.queue.connection, serializer=serializer)
     if serializer == "json":
         job = queue.enqueue("imported_by_arguments.importer_of", "not an Amount")
@@ -199,13 +197,13 @@ def test_a_worker_leaves_the_job_s_data_to_its_work_horse(bench: Bench, serializ
     assert bench.events(job.id)[0].data["job_name"] == "imported_by_arguments.importer_of"
 
 
-def test_a_tracer_with_an_emit_of_its_own_is_told_every_event(bench: Bench) -> None:
+def test_a_tracer_with_its_own_emit_gets_every_event(bench: Bench) -> None:
     job = bench.queue.enqueue(traced_jobs.succeeds, 21)
     bench.run(job, kind="traced_jobs.StampingWorker")
     assert [event.data["stamp"] for event in bench.events(job.id) if event.span_id == job.id] == ["own", "own"]
 
 
-def test_a_job_in_a_form_of_the_user_s_own_is_named_once_it_is_loaded(bench: Bench) -> None:
+def test_a_job_with_the_user_s_serializer_is_named_after_it_is_loaded(bench: Bench) -> None:
     queue = Queue("bench", connection=bench.queue.connection, serializer="traced_jobs.OwnSerializer")
     job = queue.enqueue(traced_jobs.succeeds, 21)
     bench.run(job, options=("--serializer", "traced_jobs.OwnSerializer"))
@@ -215,7 +213,7 @@ def test_a_job_in_a_form_of_the_user_s_own_is_named_once_it_is_loaded(bench: Ben
     assert ended.data["job_name"] == "traced_jobs.succeeds"
 
 
-def test_a_name_is_read_from_a_pickle_of_any_protocol_and_else_left_out() -> None:
+def test_a_name_is_read_from_a_pickle_of_any_protocol_and_otherwise_omitted() -> None:
     for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1):
         for name in ("f", "grüße.an", "x" * 300):
             assert name_of(pickle.dumps((name, None, (1,), {}), protocol)) == name
@@ -237,8 +235,8 @@ def test_a_job_that_overwrites_its_meta_keeps_its_place(bench: Bench) -> None:
     assert [event.data["attempt"] for event in events] == [1, 1, 2, 2]
 
 
-def test_counts_in_a_job_s_meta_that_are_no_numbers_cost_no_event(bench: Bench) -> None:
-    """A job may write there, before a requeue, whatever it likes."""
+def test_counts_in_a_job_s_meta_that_are_not_numbers_lose_no_event(bench: Bench) -> None:
+    """Before a requeue a job may write any value there."""
     counts = {"attempt": "two", "attempts_allowed": None}
     job = bench.queue.enqueue(traced_jobs.succeeds, 1, meta={"sagatrace": {"trace_id": "T", **counts}})
     bench.run(job)
@@ -251,7 +249,7 @@ def test_counts_in_a_job_s_meta_that_are_no_numbers_cost_no_event(bench: Bench) 
 
 
 @pytest.mark.parametrize("store_url", ["nonsense", "sqlite:////dev/null/x.db"])
-def test_a_store_that_cannot_be_used_costs_the_events_not_the_jobs(bench: Bench, store_url: str) -> None:
+def test_an_unusable_store_loses_the_events_and_no_job(bench: Bench, store_url: str) -> None:
     good = bench.queue.enqueue(traced_jobs.succeeds, 21)
     bad = bench.queue.enqueue(traced_jobs.fails)
     said = bench.run(good, bad, store_url=store_url)
@@ -260,16 +258,14 @@ def test_a_store_that_cannot_be_used_costs_the_events_not_the_jobs(bench: Bench,
     assert "event lost: StoreError" in said
 
 
-def test_what_the_user_put_into_meta_stays(bench: Bench) -> None:
+def test_the_user_s_meta_stays(bench: Bench) -> None:
     meta: dict[str, Any] = {"own": [1, 2], **trace_meta(TraceContext("T"))}
     job = bench.queue.enqueue(traced_jobs.fails_once, retry=Retry(max=1), meta=meta)
     bench.run(job)
     assert job.meta["own"] == [1, 2]
 
 
-def test_a_worker_of_the_user_s_that_cannot_say_more_costs_no_event(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failing_job_data_of_the_user_loses_no_event(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FAULT", "Asking.job_data")
     job = bench.queue.enqueue(traced_jobs.succeeds, 21, meta=trace_meta(TraceContext("T")))
     said = bench.run(job, kind="faulty.Asking")
@@ -281,7 +277,7 @@ def test_a_worker_of_the_user_s_that_cannot_say_more_costs_no_event(
 
 
 def test_a_job_s_process_holds_neither_shipper_nor_reconciler(bench: Bench) -> None:
-    """Not even that of a worker that had to look after a work-horse that told nothing."""
+    """Nor does the process of a worker that recorded the end for its work-horse."""
     silent, job = bench.queue.enqueue(traced_jobs.exits, 0), bench.queue.enqueue(traced_jobs.names_modules)
     bench.run(job)
     assert bench.told(silent.id)[-1] == "job:abandoned"
@@ -292,8 +288,8 @@ def test_a_job_s_process_holds_neither_shipper_nor_reconciler(bench: Bench) -> N
     assert [name for name in modules if name.startswith(("sagatrace.rq.reconciler", "sagatrace_tui"))] == []
 
 
-def test_a_worker_of_the_user_s_redacts_and_asks_for_more(bench: Bench) -> None:
-    """A tracer of one's own sees every event before it is kept; arguments are recorded only where asked for."""
+def test_a_worker_of_the_user_redacts_and_records_more_data(bench: Bench) -> None:
+    """The worker's tracer sees every event before it is stored. Arguments are recorded only on request."""
     job = bench.queue.enqueue(traced_jobs.succeeds, 21, meta=trace_meta(TraceContext("T")))
     broken = bench.queue.enqueue(traced_jobs.fails, meta=trace_meta(TraceContext("T")))
     bench.run(job, broken, kind="traced_jobs.FrankWorker")

@@ -1,4 +1,4 @@
-"""Jobs for the worker tests: each ends in a way of its own. Every one emits an event first, and one while it ends."""
+"""Jobs for the worker tests, each with another end. Every job emits an event first, and one while it ends."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ tracer = Tracer()
 
 
 class OwnSerializer:
-    """A form of job data that nobody else knows."""
+    """A serializer of the user for job data."""
 
     @staticmethod
     def dumps(value: Any) -> bytes:
@@ -44,7 +44,7 @@ def succeeds(number: int) -> int:
 
 
 def names_modules() -> list[str]:
-    """What is imported in the process that runs it."""
+    """Return the modules imported in the process that runs the job."""
     return sorted(name for name in sys.modules if name.startswith("sagatrace"))
 
 
@@ -66,7 +66,7 @@ def exits(status: int) -> None:
 
 
 def writes_no_more() -> str:
-    """Leaves its process without the right to write to any file."""
+    """Take the right to write to any file from this process."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     return "well"
 
@@ -77,13 +77,13 @@ def is_killed() -> None:
 
 
 def emits_for_ever() -> None:
-    """Spends its whole time inside tracing, so that the timeout strikes there."""
+    """Spend all time inside tracing, so that the timeout is raised there."""
     while True:
         _emit("ai:decision")
 
 
 def records_elsewhere(store_url: str) -> None:
-    """Starts a program that has a store of its own."""
+    """Start a program with its own store."""
     program = "from sagatrace import Tracer; Tracer().emit('ai:decision', 'T')"
     subprocess.run([sys.executable, "-c", program], env={**os.environ, "SAGATRACE_STORE": store_url}, check=True)
 
@@ -102,7 +102,7 @@ def _redact(event_type: str, data: dict[str, Any]) -> dict[str, Any]:
 
 
 class FrankWorker(Worker):
-    """Records what jobs are given and give back, and nothing of their errors."""
+    """A worker that records the arguments and results of jobs, and no details of their errors."""
 
     tracer = Tracer(redact=_redact)
 
@@ -116,6 +116,6 @@ class _StampingTracer(Tracer):
 
 
 class StampingWorker(Worker):
-    """Its tracer adds to all that is emitted."""
+    """A worker whose tracer adds data to every event."""
 
     tracer = _StampingTracer()

@@ -1,4 +1,4 @@
-"""What every store promises, once for all of them."""
+"""The contract of every store."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_events_come_back_as_they_went_in(store: EventStore) -> None:
     assert found.cost.milliseconds > 0
 
 
-def test_many_traces_come_in_the_order_asked_for_each_once_and_whole(store: EventStore) -> None:
+def test_many_traces_are_returned_once_each_whole_and_in_the_given_order(store: EventStore) -> None:
     for n in range(7):
         store.append([event(f"T{n}", second) for second in range(n + 1)])
     wanted = ["T3", "gone", "T0", "T6"]
@@ -66,7 +66,7 @@ def test_many_traces_come_in_the_order_asked_for_each_once_and_whole(store: Even
     assert list(fetch_many(store, [])) == []
 
 
-def test_an_id_already_there_is_kept_and_not_counted_again(store: EventStore) -> None:
+def test_an_existing_id_is_kept_and_not_counted_again(store: EventStore) -> None:
     first = event("T", 1, id="E1")
     assert store.append([first, first]) == 1
     assert store.append([event("T", 2, id="E1"), event("T", 3, id="E2")]) == 1
@@ -90,7 +90,7 @@ def test_search_gives_each_trace_once_latest_activity_first(store: EventStore) -
     assert store.search(Search(limit=2)) == [TraceHit("A", micros(5)), TraceHit("C", micros(3))]
 
 
-def test_search_goes_on_before_the_last_hit(store: EventStore) -> None:
+def test_search_continues_before_the_last_hit(store: EventStore) -> None:
     store.append([event(f"T{second}", second) for second in range(10)])
     pages: list[list[str]] = []
     before: int | None = None
@@ -107,7 +107,7 @@ def test_search_by_prefix_takes_it_literally(store: EventStore) -> None:
     assert [hit.trace_id for hit in store.search(Search(trace_prefix="l_"))] == ["l_"]
 
 
-def test_what_was_seen_overwrites_and_what_is_presumed_does_not(store: EventStore) -> None:
+def test_observed_events_overwrite_and_presumed_events_do_not(store: EventStore) -> None:
     presumed, seen = event("T", 1, "job:abandoned", id="E:end"), event("T", 2, "job:completed", id="E:end")
     assert store.append([presumed]) == 1
     assert store.append([seen, event("T", 3)], replace=True) == 1
@@ -119,7 +119,7 @@ def test_what_was_seen_overwrites_and_what_is_presumed_does_not(store: EventStor
     assert store.search(Search(event_type="job:completed")) == [TraceHit("T", micros(2))]
 
 
-def test_of_two_with_one_id_in_one_call_the_first_is_kept_or_the_last_replaces(store: EventStore) -> None:
+def test_of_two_events_with_one_id_in_one_call_the_first_stays_or_the_last_replaces_it(store: EventStore) -> None:
     assert store.append([event("T", 1, id="E"), event("T", 2, id="E")]) == 1
     assert store.append([event("U", 1, id="E"), event("U", 2, id="E")], replace=True) == 1
     assert [e.data["second"] for trace_id in "TU" for e in store.fetch_trace(trace_id).events] == [1, 2]
@@ -136,7 +136,7 @@ def test_many_events_of_many_traces_in_one_call(store: EventStore) -> None:
         )
 
 
-def test_nothing_is_nothing(store: EventStore) -> None:
+def test_an_append_of_no_events_stores_nothing(store: EventStore) -> None:
     assert store.append([]) == 0
     assert store.append([], replace=True) == 0
 
@@ -221,7 +221,7 @@ def searchable() -> list[TraceEvent]:
         (Search(trace_prefix="A", status="failed"), "A"),
     ],
 )
-def test_search_means_the_same_in_every_store(store: EventStore, search: Search, found: str) -> None:
+def test_every_store_gives_the_same_search_results(store: EventStore, search: Search, found: str) -> None:
     store.append(searchable())
     assert "".join(hit.trace_id for hit in store.search(search)) == found
 
@@ -234,14 +234,14 @@ def test_keys_and_values_cannot_break_out_of_a_search(store: EventStore) -> None
             assert store.search(searched) == [], searched
 
 
-def test_a_search_costs_something_and_says_so(store: EventStore) -> None:
+def test_a_search_reports_its_cost(store: EventStore) -> None:
     store.append(searchable())
     hits = store.search(Search(status="failed"))
     assert hits.cost.queries >= 1
     assert hits.cost.milliseconds > 0
 
 
-def test_no_trace_is_lost_between_pages_when_many_happened_at_once(store: EventStore) -> None:
+def test_no_trace_is_lost_between_pages_when_many_have_the_same_time(store: EventStore) -> None:
     store.append([event(f"T{number:02}", 1 + number // 20) for number in range(40)])
     store.append([event(f"T{number:02}", 2) for number in range(10)])
     seen: list[str] = []
@@ -252,11 +252,11 @@ def test_no_trace_is_lost_between_pages_when_many_happened_at_once(store: EventS
         assert len(seen) <= 200
     expected = [f"T{n:02}" for n in reversed(range(20, 40))] + [f"T{n:02}" for n in reversed(range(10))]
     assert seen[:30] == expected
-    # Those found at second 2 come again for what they did at second 1: the caller merges.
+    # Traces found at second 2 appear again for their events at second 1: the caller merges.
     assert seen[30:] == [f"T{n:02}" for n in reversed(range(20))]
 
 
-def test_traces_of_one_moment_come_in_the_order_of_their_ids_however_many(store: EventStore) -> None:
+def test_any_number_of_traces_with_one_time_is_ordered_by_id(store: EventStore) -> None:
     store.append([event(f"T{number:03}", 1) for number in range(130)])
     seen: list[str] = []
     search = Search(limit=20)
@@ -278,13 +278,13 @@ def test_a_trace_with_more_events_than_a_page_hides_no_other(store: EventStore) 
     ]
 
 
-def test_moments_beyond_the_calendar_are_no_error(store: EventStore) -> None:
+def test_times_beyond_the_calendar_are_not_an_error(store: EventStore) -> None:
     store.append([event("T", 1)])
     assert len(store.search(Search(since=-(2**61), until=2**61))) == 1
 
 
 @pytest.mark.parametrize("text", ["", "x", "=1", "a..b=1", ".=1", "a=[1]", 'a={"b": 1}'])
-def test_a_condition_nobody_can_read_says_what_to_write(text: str) -> None:
+def test_the_error_for_an_unreadable_condition_gives_an_example(text: str) -> None:
     with pytest.raises(SearchError, match="data"):
         data_condition(text)
 
@@ -307,7 +307,7 @@ def following(store: EventStore) -> TellsChanges:
     return store
 
 
-def test_what_is_new_of_a_trace_adds_up_to_what_it_is(store: EventStore) -> None:
+def test_the_changes_of_a_trace_add_up_to_the_whole_trace(store: EventStore) -> None:
     changes = following(store)
     store.append([event("T", n, id=f"E{n}") for n in range(3)])
     found = changes.fetch_since("T", None)
@@ -334,7 +334,7 @@ def test_an_empty_trace_is_followed_from_its_first_event(store: EventStore) -> N
     assert [e.id for e in changes.fetch_since("T", found.cursor).events] == ["E1"]
 
 
-def test_what_is_new_of_all_traces_comes_in_parts_that_miss_nothing(store: EventStore) -> None:
+def test_the_changes_of_all_traces_arrive_in_parts_without_a_gap(store: EventStore) -> None:
     changes = following(store)
     store.append([event("before", 1, id="B")])
     found = changes.fetch_all_since(None, 10)
@@ -348,7 +348,7 @@ def test_what_is_new_of_all_traces_comes_in_parts_that_miss_nothing(store: Event
     while found.more:
         found = changes.fetch_all_since(found.cursor, 10)
         heard.update({(e.trace_id, e.id): e for e in found.events})
-    heard.pop(("before", "B"), None)  # where the clock has whole seconds, what was there just before comes again
+    heard.pop(("before", "B"), None)  # a clock with whole seconds repeats events from just before
     assert heard == {(e.trace_id, e.id): e for e in given}
 
 
@@ -358,6 +358,6 @@ def test_a_stamp_stays_until_something_is_stored(store: EventStore) -> None:
     before = changes.stamp()
     assert changes.stamp() == before
     if before is None:
-        return  # telling costs a query there
+        return  # a stamp would cost a query there
     store.append([event("T", 2)])
     assert changes.stamp() != before

@@ -1,4 +1,4 @@
-"""What only the Cosmos DB store has: addresses, TLS, sizes, costs, forks."""
+"""The Cosmos DB store beyond the contract: addresses, TLS, sizes, costs, forks."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_a_url_with_a_key_in_it_is_refused_and_not_repeated(url: str) -> None:
 @pytest.mark.parametrize(
     "url", ["cosmos:", "cosmos://h", "cosmos://h/d", "cosmos://h/d/c/e", "cosmos:///d/c", "cosmos://h//c"]
 )
-def test_a_url_that_names_too_little_says_what_to_write(url: str) -> None:
+def test_the_error_for_an_incomplete_url_gives_an_example(url: str) -> None:
     with pytest.raises(StoreError, match=r"cosmos://HOST\[:PORT\]/DATABASE/CONTAINER"):
         open_store(url)
 
@@ -156,9 +156,7 @@ def test_a_setting_that_cannot_be_used_is_named_without_its_secret(
 @pytest.mark.parametrize(
     "host", ["acme.documents.azure.com", "ACME.Documents.Azure.COM:443", "8.8.8.8", "[2001:db9::1]"]
 )
-def test_nothing_leaves_the_neighbourhood_without_verified_tls(
-    monkeypatch: pytest.MonkeyPatch, tls: str, host: str
-) -> None:
+def test_public_addresses_need_verified_tls(monkeypatch: pytest.MonkeyPatch, tls: str, host: str) -> None:
     monkeypatch.setenv("SAGATRACE_COSMOS_KEY", KEY)
     monkeypatch.setenv("SAGATRACE_COSMOS_TLS", tls)
     with pytest.raises(SettingsError, match=rf"SAGATRACE_COSMOS_TLS={tls} is for an emulator"):
@@ -168,13 +166,13 @@ def test_nothing_leaves_the_neighbourhood_without_verified_tls(
 @pytest.mark.parametrize(
     "host", ["localhost", "127.0.0.1:8081", "[::1]", "10.1.2.3", "192.168.0.2", "cosmos", "[fd00::1]"]
 )
-def test_an_emulator_nearby_may_do_without(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+def test_an_emulator_at_a_private_address_needs_no_verified_tls(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
     monkeypatch.setenv("SAGATRACE_COSMOS_KEY", KEY)
     monkeypatch.setenv("SAGATRACE_COSMOS_TLS", "off")
     open_store(f"cosmos://{host}/d/c")
 
 
-def test_a_name_is_judged_by_its_address_before_anything_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_address_of_a_name_is_checked_before_any_request(monkeypatch: pytest.MonkeyPatch) -> None:
     def resolved(host: str, port: int, **_: Any) -> list[Any]:
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("93.184.216.34", port))]
 
@@ -189,7 +187,7 @@ def test_port_0_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
         open_store("cosmos://h:0/d/c")
 
 
-def test_a_self_signed_certificate_is_taken_only_when_a_setting_says_so(tls_account: CosmosAccount) -> None:
+def test_a_self_signed_certificate_is_accepted_only_with_the_setting(tls_account: CosmosAccount) -> None:
     with tls_account.store() as trusting:
         assert trusting.append([event()]) == 1
         address = trusting.address
@@ -202,14 +200,14 @@ def test_a_self_signed_certificate_is_taken_only_when_a_setting_says_so(tls_acco
             store.close()
 
 
-def test_tls_asked_of_a_server_without_it_says_what_to_set(local_account: CosmosAccount) -> None:
+def test_the_error_for_a_server_without_tls_names_the_setting(local_account: CosmosAccount) -> None:
     store = CosmosStore(CosmosAddress(local_account.host, "d", "c", local_account.key), max_wait=60)
     with pytest.raises(StoreError, match="SAGATRACE_COSMOS_TLS=off"):
         store.fetch_trace("T")
     store.close()
 
 
-def test_what_reading_and_writing_take_is_told(store: CosmosStore) -> None:
+def test_reads_and_writes_report_their_cost(store: CosmosStore) -> None:
     store.append([event() for _ in range(20)])
     written = store.write_cost
     assert written.queries == 1
@@ -230,17 +228,17 @@ def test_a_trace_of_many_pages_is_fetched_to_its_end(store: CosmosStore) -> None
     found = store.fetch_trace("T")
     assert {e.id for e in found.events} == {e.id for e in events}
     assert found.cost.round_trips >= 2
-    assert 11 < store.write_cost.round_trips <= 11 + 2  # batches of a hundred, and connecting
+    assert 11 < store.write_cost.round_trips <= 11 + 2  # batches of a hundred, and the connection
 
 
-def test_batches_keep_to_their_bytes(store: CosmosStore) -> None:
+def test_batches_stay_below_their_byte_limit(store: CosmosStore) -> None:
     events = [event(data={"text": "x" * 700_000, "n": number}) for number in range(5)]
     assert store.append(events) == 5
     assert 3 < store.write_cost.round_trips <= 3 + 2  # two of them fit into one batch
     assert {e.data["n"]: len(e.data["text"]) for e in store.fetch_trace("T").events} == dict.fromkeys(range(5), 700_000)
 
 
-def test_an_event_too_large_for_an_item_is_cut_and_says_so(store: CosmosStore) -> None:
+def test_an_event_too_large_for_an_item_is_cut_and_marked(store: CosmosStore) -> None:
     whole = event(data={"note": "kept", "text": "ü" * 1_500_000, "rows": [["cell"] * 100] * 100})
     fine = event(data={"note": "beside it"})
     assert store.append([whole, fine]) == 2
@@ -252,7 +250,7 @@ def test_an_event_too_large_for_an_item_is_cut_and_says_so(store: CosmosStore) -
     assert cut.event_type == whole.event_type
 
 
-def test_an_event_that_cutting_does_not_help_is_refused_alone(store: CosmosStore) -> None:
+def test_only_the_event_that_cannot_be_cut_is_refused(store: CosmosStore) -> None:
     bad = event(tags=["x" * 2_100_000])
     fine = event()
     with pytest.raises(AppendError, match="too large") as caught:
@@ -274,7 +272,7 @@ def test_an_event_that_cutting_does_not_help_is_refused_alone(store: CosmosStore
     ],
 )
 @pytest.mark.parametrize("limit", [50_000, 60_000, 10**6])
-def test_what_is_fitted_fits_and_is_otherwise_unchanged(data: dict[str, Any], limit: int) -> None:
+def test_a_fitted_document_fits_and_is_otherwise_unchanged(data: dict[str, Any], limit: int) -> None:
     document = document_of(event(data=data))
     small = fitted(document, limit)
     assert small is not None
@@ -288,21 +286,21 @@ def test_what_is_fitted_fits_and_is_otherwise_unchanged(data: dict[str, Any], li
         assert all(small["data"][key] == data[key] or "[cut, " in small["data"][key] for key in kept)
 
 
-def test_timestamps_are_kept_as_the_moment_they_mean(store: CosmosStore) -> None:
+def test_stored_timestamps_keep_their_moment(store: CosmosStore) -> None:
     store.append([event(timestamp="2025-01-01T02:00:00+02:00"), event("U", timestamp="2025-01-01T00:00:00.5Z")])
     assert [e.timestamp for e in store.fetch_trace("T").events] == ["2025-01-01T00:00:00.000000Z"]
     assert [hit.trace_id for hit in store.search(Search())] == ["U", "T"]
 
 
 def put(store: CosmosStore, document: dict[str, Any]) -> None:
-    """Write a document as somebody else would."""
+    """Write a document as another program would."""
     put = store.call(
         lambda connection, _: connection.container.create_item(document), deadline=time.monotonic() + 60, calls=[]
     )
     assert not isinstance(put, StoreError), put
 
 
-def test_a_foreign_document_is_shown_as_malformed_and_breaks_nothing(store: CosmosStore) -> None:
+def test_a_foreign_document_is_malformed_and_breaks_nothing(store: CosmosStore) -> None:
     store.append([event()])
     strange: list[dict[str, Any]] = [
         {"id": "no time", "trace_id": "T"},
@@ -331,11 +329,11 @@ def test_a_store_opened_for_reading_writes_nothing(account: CosmosAccount) -> No
         reader.append([event()])
 
 
-def test_the_store_is_one_of_ours(store: CosmosStore) -> None:
+def test_the_store_has_the_protocol_of_all_stores(store: CosmosStore) -> None:
     assert isinstance(store, EventStore)
 
 
-def test_init_makes_the_container_once_and_tells_what_differs(account: CosmosAccount) -> None:
+def test_init_creates_the_container_once_and_reports_differences(account: CosmosAccount) -> None:
     address = account.address()
     assert provision(address, max_wait=60).created
     again = provision(address, max_wait=60)
@@ -358,12 +356,12 @@ def test_threads_share_one_store(store: CosmosStore) -> None:
     assert all(len(store.fetch_trace(f"T{number}").events) == 10 for number in range(8))
 
 
-def test_what_the_sdk_still_sends_after_closing_fails_as_it_expects(local_account: CosmosAccount) -> None:
+def test_requests_of_the_sdk_after_the_close_fail_with_the_expected_error(local_account: CosmosAccount) -> None:
     transport = BoundedTransport(max_wait=60)
     request = HttpRequest("GET", f"http://{local_account.host}/dbs")
     assert transport.send(request).status_code == 200
     transport.close()
-    # The SDK's background check of regions swallows an AzureError and logs anything else with its traceback.
+    # The SDK's background check of regions swallows an AzureError and logs other errors with their traceback.
     with pytest.raises(AzureError):
         transport.send(request)
 
@@ -373,18 +371,18 @@ import os, sys, json
 from sagatrace.event import new_event
 from sagatrace.stores import open_store
 store = open_store(sys.argv[1], max_wait=60.0)
-def tell(trace_id, n):
+def append(trace_id, n):
     assert store.append([new_event(trace_id=trace_id, span_id="S", event_type="x", data={"n": n})]) == 1
 failed = 0
 for n in range(25):
-    tell("parent", n)
+    append("parent", n)
     child = os.fork()
     if child == 0:
         before = store.write_cost.round_trips
-        tell("child", n)
-        connected_anew = store.write_cost.round_trips - before > 1
-        os._exit(0 if connected_anew else 1)
-    tell("parent", 100 + n)
+        append("child", n)
+        reconnected = store.write_cost.round_trips - before > 1
+        os._exit(0 if reconnected else 1)
+    append("parent", 100 + n)
     failed += os.waitpid(child, 0)[1] != 0
 store.close()
 sys.exit(failed)
@@ -405,7 +403,9 @@ def test_a_process_that_forks_and_its_children_all_write(account: CosmosAccount,
     ("hidden", "said"),
     [("azure.cosmos", "a cosmos: store needs the Azure SDK"), ("azure.identity", "needs azure-identity")],
 )
-def test_a_missing_package_is_named_with_what_installs_it(hidden: str, said: str, local_account: CosmosAccount) -> None:
+def test_the_error_for_a_missing_package_gives_the_install_command(
+    hidden: str, said: str, local_account: CosmosAccount
+) -> None:
     program = (
         f"import sys; sys.modules[{hidden!r}] = None\n"
         "from sagatrace.stores import open_store, Search\n"
@@ -433,7 +433,7 @@ def test_importing_sagatrace_or_naming_a_cosmos_store_imports_no_sdk() -> None:
 
 
 def test_no_private_attribute_of_another_package_is_used() -> None:
-    """Whatever begins with an underscore is defined in these very modules."""
+    """Every used attribute that begins with an underscore is defined in these modules."""
     used: dict[str, str] = {}
     defined: set[str] = set()
     for path in Path(cosmos.__file__).parent.glob("*.py"):

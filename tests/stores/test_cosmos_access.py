@@ -1,4 +1,4 @@
-"""Being let in, or not: one line that says what to do, and no secret in anything printed, logged or raised."""
+"""Access to an account: each error is one line with its fix, and no output, log line or error holds a secret."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from sagatrace.stores.cosmos.provisioning import provision
 from sagatrace.stores.cosmos.store import CosmosAddress, CosmosStore
 
 KEY = base64.b64encode(bytes(range(7, 71))).decode()
-TOKEN = "eyJ0b2tlbiI6Im9mIHRoZSB0ZXN0cyJ9.c2lnbmF0dXJl"  # noqa: S105 - lets nobody in
+TOKEN = "eyJ0b2tlbiI6Im9mIHRoZSB0ZXN0cyJ9.c2lnbmF0dXJl"  # noqa: S105 - gives access to nothing
 
 
 class Identity:
-    """A credential, as azure-identity has many: gives a token, or fails to."""
+    """A credential, like those of azure-identity: it returns a token, or fails."""
 
     def __init__(self, failure: Exception | None = None) -> None:
         self.failure = failure
@@ -44,7 +44,7 @@ class Identity:
         return AccessToken(TOKEN, int(time.time()) + 3600)
 
 
-def test_an_identity_is_as_good_as_a_key(tls_account: CosmosAccount) -> None:
+def test_an_identity_gives_the_same_access_as_a_key(tls_account: CosmosAccount) -> None:
     with tls_account.store() as keyed:
         known = keyed.address
         address = CosmosAddress(known.host, known.database, known.container, tls="self-signed")
@@ -56,7 +56,7 @@ def test_an_identity_is_as_good_as_a_key(tls_account: CosmosAccount) -> None:
         store.close()
 
 
-def test_an_identity_that_cannot_sign_in_says_what_to_do(tls_account: CosmosAccount) -> None:
+def test_the_error_of_a_failed_sign_in_gives_the_fix(tls_account: CosmosAccount) -> None:
     address = CosmosAddress(tls_account.host, "d", "c", tls="self-signed")
     store = CosmosStore(
         address, credential=Identity(ClientAuthenticationError("AADSTS700082: expired\nmany lines")), max_wait=60
@@ -66,7 +66,7 @@ def test_an_identity_that_cannot_sign_in_says_what_to_do(tls_account: CosmosAcco
     assert "\n" not in str(caught.value)
 
 
-def test_a_machine_without_any_identity_is_told_in_time(tls_account: CosmosAccount) -> None:
+def test_a_machine_without_an_identity_gets_an_error_in_time(tls_account: CosmosAccount) -> None:
     program = (
         "import sys, time\n"
         "from sagatrace.stores import open_store\n"
@@ -86,7 +86,7 @@ def test_a_machine_without_any_identity_is_told_in_time(tls_account: CosmosAccou
         env=bare,
     )
     took, kind, said = done.stdout.split(" ", 2)
-    assert float(took) < 20.0  # ten times its wait
+    assert float(took) < 20.0  # ten times `max_wait`
     assert kind in ("StoreAccessError", "StoreUnavailableError"), done.stderr
     assert "az login" in said or "SAGATRACE_MAX_WAIT" in said
     assert said.count("\n") == 1
@@ -166,7 +166,7 @@ ID: dict[str, Any] = {"x-ms-activity-id": "0a1b-2c3d"}
         (ValueError("weird"), KEY, StoreError, "ValueError: weird"),
     ],
 )
-def test_what_the_service_says_becomes_one_line_that_says_what_to_do(
+def test_each_error_of_the_service_becomes_one_line_with_the_fix(
     error: Exception, key: str | None, kind: type[StoreError], said: str
 ) -> None:
     address = CosmosAddress("acme.documents.azure.com", "d", "c", key)
@@ -178,7 +178,7 @@ def test_what_the_service_says_becomes_one_line_that_says_what_to_do(
     assert "abc%2Fdef" not in str(failure)
 
 
-def test_only_a_write_that_is_forbidden_asks_for_another_key() -> None:
+def test_only_a_forbidden_write_asks_for_another_key() -> None:
     address = CosmosAddress("acme.documents.azure.com", "d", "c", KEY)
     error = answered(403, "… is insufficient for the operation")
     assert "use a read-write one" in str(translated(error, address, max_wait=5, writes=True))
@@ -187,7 +187,7 @@ def test_only_a_write_that_is_forbidden_asks_for_another_key() -> None:
     assert "read-write" not in read
 
 
-def test_an_unknown_host_is_named_with_what_to_check() -> None:
+def test_the_error_for_an_unknown_host_says_what_to_check() -> None:
     store = CosmosStore(CosmosAddress("no-such-account.invalid", "d", "c", KEY), max_wait=3)
     with pytest.raises(StoreUnavailableError, match=r"the host's name is unknown|no connection came about"):
         store.fetch_trace("T")
@@ -195,7 +195,7 @@ def test_an_unknown_host_is_named_with_what_to_check() -> None:
 
 @pytest.fixture
 def said(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) -> Callable[[], str]:
-    """Everything logged, at any level, and printed so far."""
+    """Return everything that was logged, at any level, and printed so far."""
     caplog.set_level(logging.DEBUG)
     for name in ("azure", "azure.core", "azure.cosmos", "azure.identity", "urllib3", "requests", "sagatrace"):
         caplog.set_level(logging.DEBUG, name)
@@ -209,7 +209,7 @@ def said(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) ->
 
 
 def told_by(error: BaseException) -> str:
-    """All that an error can tell: its chain, and the locals of every frame it went through."""
+    """Return the text of an error: its chain, and the locals of every frame that it passed."""
     parts = traceback.format_exception(error)
     seen: set[int] = set()
     pending: list[BaseException | None] = [error]
@@ -229,7 +229,7 @@ def told_by(error: BaseException) -> str:
 
 
 def needles() -> list[str]:
-    """The key and what could stand for it."""
+    """Return the key and the texts derived from it."""
     raw = base64.b64decode(KEY)
     pieces = [KEY[i : i + 12] for i in range(0, len(KEY) - 12, 4)]
     return [
@@ -260,7 +260,7 @@ def assert_no_secret(text: str) -> None:
         cut_short,
     ],
 )
-def test_no_secret_shows_whatever_happens(
+def test_no_error_shows_a_secret(
     local_account: CosmosAccount, said: Callable[[], str], monkeypatch: pytest.MonkeyPatch, fault: Fault | None
 ) -> None:
     address = local_account.address()
@@ -296,7 +296,7 @@ def test_no_secret_shows_whatever_happens(
     assert_no_secret(everything)
 
 
-def test_the_search_for_secrets_finds_them() -> None:
+def test_the_search_for_secrets_of_this_file_finds_them() -> None:
     for secret in (KEY, KEY[9:40], TOKEN, f"AccountKey={KEY}", "type=master&ver=1.0&sig=x"):
         with pytest.raises(AssertionError):
             assert_no_secret(f"… {secret} …")

@@ -1,4 +1,4 @@
-"""The same answers from every store to searches nobody thought of."""
+"""All stores return the same results for random searches."""
 
 from __future__ import annotations
 
@@ -78,12 +78,12 @@ examples = itertools.count()
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
-@given(told=st.lists(events(), min_size=1, max_size=12), asked=st.lists(searches(), min_size=1, max_size=6))
+@given(stored=st.lists(events(), min_size=1, max_size=12), asked=st.lists(searches(), min_size=1, max_size=6))
 def test_every_store_finds_the_same(
-    stores: list[EventStore], told: list[dict[str, Any]], asked: list[dict[str, Any]]
+    stores: list[EventStore], stored: list[dict[str, Any]], asked: list[dict[str, Any]]
 ) -> None:
     example = f"{next(examples)}-"
-    written = [made(example, fields) for fields in told]
+    written = [made(example, fields) for fields in stored]
     for store in stores:
         assert store.append(written) == len(written)
     start = at(0)
@@ -113,7 +113,7 @@ def at(second: int) -> int:
 
 
 def paged(store: EventStore, search: Search) -> list[list[TraceHit]]:
-    """Every page of the answer."""
+    """Return the results of all pages."""
     pages = []
     while hits := store.search(search):
         pages.append(list(hits))

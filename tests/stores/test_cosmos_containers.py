@@ -1,4 +1,4 @@
-"""Making a container, judging one that is there, and leaving nothing behind in it."""
+"""Creation and check of a container, and checks that remove their events."""
 
 from __future__ import annotations
 
@@ -78,16 +78,14 @@ def test_a_container_that_loses_or_hides_events_is_a_fault(change: dict[str, Any
         (leaving_out("/tags/*"), "tags not indexed"),
     ],
 )  # fmt: skip
-def test_a_good_choice_is_named_and_no_fault(change: dict[str, Any], said: str | None) -> None:
+def test_an_acceptable_choice_is_reported_and_not_a_fault(change: dict[str, Any], said: str | None) -> None:
     properties = {"partitionKey": KEY, "defaultTtl": TTL_SECONDS, **change}
     assert findings(properties, faults=True) == []
     found = findings(properties, faults=False)
     assert (not found) if said is None else (len(found) == 1 and said in found[0])
 
 
-def test_a_unique_key_that_the_service_enforces_is_found_by_init_and_doctor(
-    local_account: CosmosAccount, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_init_and_doctor_find_a_unique_key(local_account: CosmosAccount, monkeypatch: pytest.MonkeyPatch) -> None:
     from azure.cosmos import PartitionKey
 
     address = local_account.address()
@@ -112,7 +110,7 @@ def test_a_unique_key_that_the_service_enforces_is_found_by_init_and_doctor(
 
 
 @pytest.mark.parametrize("plan", [Plan(ttl=30 * 86_400), Plan(ttl=None), Plan(lean=True)])
-def test_a_container_is_made_as_planned_and_passes(local_account: CosmosAccount, plan: Plan) -> None:
+def test_a_container_is_created_as_planned_and_passes_the_check(local_account: CosmosAccount, plan: Plan) -> None:
     address = local_account.address()
     assert provision(address, plan, max_wait=PATIENT).created
     found = container_properties(address, max_wait=PATIENT)
@@ -149,7 +147,7 @@ def test_a_throughput_that_azure_does_not_sell_is_refused(text: str) -> None:
 
 
 class Offers:
-    """Plays the account's part of throughput: what it was asked to reserve, and what it says of it."""
+    """A stand-in for the account's throughput: the request for it, and the account's response."""
 
     def __init__(self, content: dict[str, Any] | None) -> None:
         self.content = content
@@ -190,7 +188,7 @@ AUTO = {"offerAutopilotSettings": {"maxThroughput": 1000}}
         ("serverless", {"offerThroughput": 400}, [], ("400 RU/s reserved: $23 a month at least", True)),
     ],
 )
-def test_what_is_reserved_is_asked_for_and_said_with_its_price(
+def test_the_reserved_throughput_is_requested_and_printed_with_its_price(
     local_account: CosmosAccount,
     proxy: FaultProxy,
     plan: str | None,
@@ -214,7 +212,7 @@ def invoked(*arguments: str) -> tuple[int, str]:
     return result.exit_code, result.output
 
 
-def test_the_recipe_for_az_is_whole_and_asks_no_service() -> None:
+def test_the_az_commands_are_complete_and_need_no_service() -> None:
     options = ["--throughput", "autoscale 1000", "--ttl", "30", "--lean", "--print-az"]
     status, printed = invoked("init", *options, "--store", "cosmos://acme.documents.azure.com/my db/events")
     assert status == 0
@@ -243,7 +241,7 @@ def test_the_recipe_for_az_is_whole_and_asks_no_service() -> None:
         (("--throughput", "12"), "throughput '12'"),
     ],
 )
-def test_an_option_that_cannot_be_is_named(options: tuple[str, ...], said: str) -> None:
+def test_an_impossible_option_is_named(options: tuple[str, ...], said: str) -> None:
     status, printed = invoked("init", *options, "--store", "cosmos://acme.documents.azure.com/d/c")
     assert status != 0
     assert said in printed
@@ -256,7 +254,7 @@ def test_options_of_cosmos_are_refused_elsewhere(tmp_path: Any) -> None:
         assert "cosmos:" in printed
 
 
-def test_doctor_and_cost_leave_nothing_behind(local_account: CosmosAccount, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_doctor_and_cost_remove_their_events(local_account: CosmosAccount, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in local_account.environment().items():
         monkeypatch.setenv(name, value)
     with local_account.store() as store:
@@ -270,7 +268,7 @@ def test_doctor_and_cost_leave_nothing_behind(local_account: CosmosAccount, monk
 
 
 @pytest.mark.parametrize("kind", ["memory", "cosmos"])
-def test_an_event_is_removed_and_its_neighbours_stay(local_account: CosmosAccount, kind: str) -> None:
+def test_only_the_given_event_is_removed(local_account: CosmosAccount, kind: str) -> None:
     events = [new_event(trace_id="T", span_id="S", event_type="x", data={"n": number}) for number in range(3)]
     if kind == "memory":
         check_removing(open_store("memory:"), events)

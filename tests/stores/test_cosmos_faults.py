@@ -1,4 +1,4 @@
-"""Faults between the SDK and the server: each ends in time, is told as what it is, and loses and doubles nothing."""
+"""Faults between the SDK and the server: each call ends in time, its error names the fault, and no event is lost."""
 
 from __future__ import annotations
 
@@ -36,21 +36,21 @@ from sagatrace.stores.cosmos.provisioning import provision
 from sagatrace.stores.cosmos.store import CosmosStore
 from sagatrace_tui.live import TraceFeed
 
-PATIENT = 60.0  # seconds a call may take where it is not the wait that is tested
-WAITS = (1.5, 6.0, 24.0)  # a machine too slow to meet a fault within the first is given the next
-LIMIT = 10.0  # times its wait a call may take before it counts as held: the machine adds to it
+PATIENT = 60.0  # seconds that a call may take in tests that are not about the wait
+WAITS = (1.5, 6.0, 24.0)  # a machine too slow to reach the fault in the first wait gets the next one
+LIMIT = 10.0  # a call counts as blocked after this multiple of its wait: slow machines need more
 
 
 @dataclass
 class Between:
-    """A store that reaches its container through the proxy, and one that reaches it directly."""
+    """A store behind the proxy, and one with a direct connection to the same container."""
 
     proxy: FaultProxy
     store: CosmosStore
     direct: CosmosStore
 
     def held(self) -> list[bytes]:
-        """What the container holds, as a sorted list of events."""
+        """Return the events in the container, sorted."""
         events = [e for hit in self.direct.search(Search()) for e in self.direct.fetch_trace(hit.trace_id).events]
         return sorted(map(encode_event, events))
 
@@ -76,7 +76,7 @@ def emitted(count: int = 5, trace_id: str = "T") -> list[TraceEvent]:
 
 
 class Timed(AbstractContextManager["Timed"]):
-    """Fail when the block is held long past the wait that bounds the call in it."""
+    """Fail if the block takes much longer than the wait of its call."""
 
     def __init__(self, wait: float) -> None:
         self.most = LIMIT * wait
@@ -91,7 +91,7 @@ class Timed(AbstractContextManager["Timed"]):
 
 
 def failing(between: Between, events: list[TraceEvent], replace: bool = False) -> AppendError:
-    """Append what cannot be stored, and give the error. It must come at once, not when the wait is over."""
+    """Append events that cannot be stored, and return the error. It must come before the wait is over."""
     began = time.monotonic()
     with pytest.raises(AppendError) as caught:
         between.store.append(events, replace)
@@ -126,7 +126,7 @@ def test_a_fault_that_passes_within_the_wait_is_not_noticed(
 
 
 @pytest.mark.parametrize("fault", PASSING)
-def test_reading_gets_over_the_same_faults(between: Between, fault: str) -> None:
+def test_reads_survive_the_same_faults(between: Between, fault: str) -> None:
     events = emitted()
     between.direct.append(events)
     PASSING[fault](between.proxy)
@@ -148,14 +148,14 @@ LASTING: dict[str, tuple[Fault, str]] = {
 
 
 def ended(call: Callable[[], object], wait: float) -> StoreError:
-    """Make a call that fails, within the limit, and give its error."""
+    """Make a call that fails within the limit, and return its error."""
     with Timed(wait), pytest.raises(StoreError) as caught:
         call()
     return caught.value
 
 
 @pytest.mark.parametrize("fault", LASTING)
-def test_a_fault_that_lasts_ends_in_time_and_is_made_good_later(between: Between, fault: str) -> None:
+def test_a_lasting_fault_ends_in_time_and_the_events_are_stored_later(between: Between, fault: str) -> None:
     events = emitted()
     between.store.fetch_trace("another")  # connects
     between.proxy.fault, said = LASTING[fault]
@@ -184,7 +184,7 @@ def test_a_fault_that_lasts_ends_in_time_and_is_made_good_later(between: Between
     assert between.held() == sorted(map(encode_event, events))
 
 
-def test_throttled_for_longer_than_the_wait_tells_at_once_when_to_come_again(between: Between) -> None:
+def test_throttling_beyond_the_wait_fails_immediately_with_the_seconds_to_wait(between: Between) -> None:
     events = emitted()
     between.proxy.fault = answering(429, headers={"x-ms-retry-after-ms": "300000"})
     error = failing(between, events)
@@ -195,7 +195,7 @@ def test_throttled_for_longer_than_the_wait_tells_at_once_when_to_come_again(bet
 
 
 @pytest.mark.parametrize("connected", [False, True])
-def test_refused_connections_fail_at_once(between: Between, connected: bool) -> None:
+def test_refused_connections_fail_immediately(between: Between, connected: bool) -> None:
     events = emitted()
     if connected:
         between.store.fetch_trace("T")
@@ -209,7 +209,7 @@ def test_refused_connections_fail_at_once(between: Between, connected: bool) -> 
 
 
 @pytest.mark.parametrize("fault", [hanging, trickling, dropping(after=False), answering(503), answering(429)])
-def test_an_account_that_fails_before_anything_is_asked_holds_nobody(between: Between, fault: Fault) -> None:
+def test_an_account_that_fails_while_connecting_blocks_no_call(between: Between, fault: Fault) -> None:
     between.proxy.meets = lambda exchange: exchange.path == "/"
     between.proxy.fault = fault
     between.store.max_wait = WAITS[0]
@@ -230,7 +230,9 @@ def test_an_account_that_fails_before_anything_is_asked_holds_nobody(between: Be
         (403, "The given request [POST /docs] cannot be authorized", "read-only key"),
     ],
 )
-def test_no_permission_is_said_once_and_nothing_is_lost(between: Between, status: int, message: str, said: str) -> None:
+def test_a_missing_permission_costs_one_request_and_no_event(
+    between: Between, status: int, message: str, said: str
+) -> None:
     events = emitted()
     between.proxy.fault = answering(status, message=message)
     error = failing(between, events)
@@ -243,7 +245,7 @@ def test_no_permission_is_said_once_and_nothing_is_lost(between: Between, status
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_an_account_that_refuses_us_is_asked_once(between: Between, status: int) -> None:
+def test_a_refused_sign_in_costs_one_request(between: Between, status: int) -> None:
     between.proxy.meets = lambda exchange: exchange.path == "/"
     between.proxy.fault = answering(status)
     with pytest.raises(StoreAccessError):
@@ -251,7 +253,7 @@ def test_an_account_that_refuses_us_is_asked_once(between: Between, status: int)
     assert between.proxy.met == 1
 
 
-def test_a_missing_container_or_database_says_what_creates_it(local_account: CosmosAccount) -> None:
+def test_the_error_for_a_missing_container_or_database_names_init(local_account: CosmosAccount) -> None:
     for address in (local_account.address(), local_account.address(database="nowhere")):
         store = CosmosStore(address, max_wait=PATIENT)
         events = emitted()
@@ -268,7 +270,7 @@ def test_a_missing_container_or_database_says_what_creates_it(local_account: Cos
 
 
 def poisoned(status: int) -> Fault:
-    """As the service: a batch with a bad event fails as a whole, a single write of it fails alone."""
+    """Act like the service: a batch with a bad event fails as a whole, a single write of it fails alone."""
 
     def fault(exchange: Exchange) -> None:
         if b"poison" not in exchange.body:
@@ -285,7 +287,7 @@ def poisoned(status: int) -> Fault:
 
 @pytest.mark.parametrize("status", [400, 413])
 @pytest.mark.parametrize("replace", [False, True])
-def test_one_bad_event_never_blocks_its_neighbours(between: Between, status: int, replace: bool) -> None:
+def test_one_bad_event_blocks_no_other(between: Between, status: int, replace: bool) -> None:
     events = emitted(7)
     bad = new_event(trace_id="T", span_id="S", event_type="x", data={"poison": 1})
     between.proxy.fault = poisoned(status)
@@ -298,7 +300,7 @@ def test_one_bad_event_never_blocks_its_neighbours(between: Between, status: int
     assert len(between.held()) == 9
 
 
-def test_an_event_the_service_fails_on_waits_alone(between: Between) -> None:
+def test_only_the_event_that_the_service_fails_on_stays_pending(between: Between) -> None:
     events = emitted(6)
     bad = new_event(trace_id="T", span_id="S", event_type="x", data={"poison": 1})
     between.proxy.fault = poisoned(500)
@@ -309,7 +311,7 @@ def test_an_event_the_service_fails_on_waits_alone(between: Between) -> None:
     assert between.store.append(error.pending) == 1
 
 
-def test_a_batch_throttled_part_way_comes_again_as_a_whole(between: Between) -> None:
+def test_a_batch_throttled_part_way_is_pending_as_a_whole(between: Between) -> None:
     events = emitted()
 
     def throttled(exchange: Exchange) -> None:
@@ -324,7 +326,7 @@ def test_a_batch_throttled_part_way_comes_again_as_a_whole(between: Between) -> 
     assert between.store.append(events) == 5
 
 
-def test_an_event_in_the_way_is_the_only_one_kept_as_it_was(between: Between) -> None:
+def test_only_an_event_with_a_stored_id_stays_unchanged(between: Between) -> None:
     events = emitted(10)
     assert between.store.append(events[4:5]) == 1
     assert between.store.append(events) == 9
@@ -333,7 +335,7 @@ def test_an_event_in_the_way_is_the_only_one_kept_as_it_was(between: Between) ->
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_any_run_of_faults_leaves_each_event_there_once(between: Between, seed: int) -> None:
+def test_after_random_faults_each_event_is_stored_once(between: Between, seed: int) -> None:
     chance = random.Random(seed)
     faults: list[Fault] = [
         dropping(after=False),
@@ -353,7 +355,7 @@ def test_any_run_of_faults_leaves_each_event_there_once(between: Between, seed: 
             exchange.send(exchange.forward().encoded())
 
     between.proxy.fault = some
-    between.store.max_wait = WAITS[0]  # so that some calls end with events that wait
+    between.store.max_wait = WAITS[0]  # so that some calls end with pending events
     for trace_id in "TUV":
         delivered(between.store, emitted(8, trace_id), lambda: chance.random() < 0.5)
     between.proxy.fault = None
@@ -364,7 +366,7 @@ def test_any_run_of_faults_leaves_each_event_there_once(between: Between, seed: 
 
 
 def delivered(store: CosmosStore, events: list[TraceEvent], replace: Callable[[], bool]) -> None:
-    """Append as a shipper does, until nothing is pending."""
+    """Append like a shipper, until nothing is pending."""
     deadline = time.monotonic() + 100  # only ends a hang
     pending = tuple(events)
     while pending:
@@ -382,16 +384,16 @@ PAGES = 3
 
 @pytest.fixture
 def paged(between: Between) -> list[TraceEvent]:
-    """A trace that takes three answers to read."""
+    """Store a trace that needs three responses."""
     events = emitted(2_500)
     between.direct.append(events)
-    between.store.fetch_trace("another")  # so that what the SDK asks once is not among what is counted
+    between.store.fetch_trace("another")  # so that requests that the SDK sends once are not counted
     between.proxy.met = 0
     return events
 
 
-def test_a_fault_in_the_middle_of_a_trace_costs_one_page(between: Between, paged: list[TraceEvent]) -> None:
-    """A container that lets little through at a time would else be asked from the beginning for ever."""
+def test_a_fault_during_a_trace_costs_one_page(between: Between, paged: list[TraceEvent]) -> None:
+    """Otherwise a throttled container would be read from the beginning again and again."""
     seen: list[str] = []
 
     def every_second(exchange: Exchange) -> None:
@@ -402,19 +404,19 @@ def test_a_fault_in_the_middle_of_a_trace_costs_one_page(between: Between, paged
             exchange.send(exchange.forward().encoded())
 
     between.proxy.fault = every_second
-    told: list[int] = []
-    found = between.store.fetch_trace("T", told.append)
+    counts: list[int] = []
+    found = between.store.fetch_trace("T", counts.append)
     assert sorted(found.events, key=lambda event: event.id) == sorted(paged, key=lambda event: event.id)
-    assert told == [1000, 2000, 2500]
+    assert counts == [1000, 2000, 2500]
     assert len(seen) == 2 * PAGES
-    assert seen[::2] == seen[1::2]  # each place is asked for twice, and none before it again
+    assert seen[::2] == seen[1::2]  # each page is requested twice, and no earlier page again
     assert found.cost.round_trips >= 2 * PAGES
 
 
 def test_a_trace_may_take_longer_than_any_page_of_it(
     between: Between, paged: list[TraceEvent], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each page takes more than half of the wait by the clock, which is put forward while it is read."""
+    """The clock is put forward during each page by more than half of the wait."""
     clock, forward = time.monotonic, [0.0]
     monkeypatch.setattr(time, "monotonic", lambda: clock() + forward[0])
 
@@ -427,7 +429,7 @@ def test_a_trace_may_take_longer_than_any_page_of_it(
     assert forward[0] > PATIENT
 
 
-def test_whoever_reads_a_trace_can_leave_after_any_page(between: Between, paged: list[TraceEvent]) -> None:
+def test_a_read_can_be_stopped_after_any_page(between: Between, paged: list[TraceEvent]) -> None:
     between.proxy.fault = lambda exchange: exchange.send(exchange.forward().encoded())
     feed = TraceFeed(between.store, "T")
     feed.give_up()
@@ -436,7 +438,7 @@ def test_whoever_reads_a_trace_can_leave_after_any_page(between: Between, paged:
     assert between.proxy.met == 1 < len(paged) // 1000
 
 
-def test_an_account_that_is_gone_is_no_passing_fault(between: Between) -> None:
+def test_a_deleted_account_is_not_a_passing_fault(between: Between) -> None:
     between.store.fetch_trace("another")  # connects
     between.store.max_wait = WAITS[0]
     between.proxy.fault = answering(
@@ -448,7 +450,7 @@ def test_an_account_that_is_gone_is_no_passing_fault(between: Between) -> None:
     assert f"(status 403/1008, activity {ACTIVITY})" in str(error)
 
 
-def test_the_operations_of_a_batch_say_their_sub_status(between: Between) -> None:
+def test_errors_of_a_batch_have_their_sub_status(between: Between) -> None:
     def throttled(exchange: Exchange) -> None:
         results = [{"statusCode": 429, "subStatusCode": 3200, "retryAfterMilliseconds": 400_000}]
         results += [{"statusCode": 424}] * (len(exchange.operations) - 1)
@@ -460,7 +462,7 @@ def test_the_operations_of_a_batch_say_their_sub_status(between: Between) -> Non
 
 @pytest.fixture
 def many(between: Between) -> int:
-    """Events of many traces, more than a page of them."""
+    """Store events of many traces, more than a page of them."""
     traces = [emitted(20, f"T{number:03}") for number in range(150)]
     between.direct.append([event for trace in traces for event in trace])
     between.store.fetch_trace("another")
@@ -473,13 +475,13 @@ def documents(answer: Answer) -> int:
 
 
 @pytest.mark.parametrize("read", ["changes", "search"])
-def test_throttling_within_a_query_over_all_traces_costs_no_page_before(between: Between, many: int, read: str) -> None:
-    """Once the pages are read again from the first, a busy container answers with ever more of them."""
+def test_throttling_in_a_query_over_all_traces_repeats_no_earlier_page(between: Between, many: int, read: str) -> None:
+    """Reading again from the first page would never end in a busy container."""
     seen: list[int] = []
     turn = iter(range(10_000))
 
     def every_second(exchange: Exchange) -> None:
-        exchange.headers["x-ms-max-item-count"] = "50"  # as the service sends less than is asked for
+        exchange.headers["x-ms-max-item-count"] = "50"  # the service sends fewer rows than requested
         if next(turn) % 2:
             answering(429, headers={"x-ms-retry-after-ms": "20"})(exchange)
         else:
@@ -499,11 +501,11 @@ def test_throttling_within_a_query_over_all_traces_costs_no_page_before(between:
         assert len(between.store.search(Search(limit=100))) == 100
         assert len(seen) * 2 - 1 <= between.proxy.met <= len(seen) * 2
         assert len(seen) > 20
-        assert sum(seen) <= many + 100  # those of the moments where pages were cut come twice
+        assert sum(seen) <= many + 100  # events with the time of a page's end are read twice
 
 
-def test_a_huge_newest_trace_is_left_out_once_and_the_query_stays_short(between: Between) -> None:
-    """Its events fill the first page; the next queries name it, and no trace that fills little."""
+def test_a_huge_newest_trace_is_excluded_once_and_the_query_stays_short(between: Between) -> None:
+    """Its events fill the first page. The next queries exclude this trace, and none that fills little."""
     old = [emitted(3, f"old-{number:04}-{'x' * 200}") for number in range(1200)]
     between.direct.append([event for trace in old for event in trace])
     between.direct.append(emitted(2_000, "huge"))
@@ -522,10 +524,10 @@ def test_a_huge_newest_trace_is_left_out_once_and_the_query_stays_short(between:
     assert len(hits) == 1_000
     assert hits[0].trace_id == "huge"
     assert max(sizes) < 64_000
-    assert sum(rows) < 3_000 + 1_000 + len(rows)  # the first page, and what was looked for
+    assert sum(rows) < 3_000 + 1_000 + len(rows)  # the first page, and the traces to be found
 
 
-def test_a_query_without_an_index_is_asked_only_where_the_service_knows_no_other(between: Between) -> None:
+def test_a_query_without_an_index_is_used_only_if_the_service_knows_no_other(between: Between) -> None:
     between.direct.append([new_event(trace_id="T", span_id="S", event_type="x", data={"error": "Insufficient FUNDS"})])
     queries: list[str] = []
 
@@ -538,11 +540,11 @@ def test_a_query_without_an_index_is_asked_only_where_the_service_knows_no_other
     for _ in range(2):
         assert len(between.store.search(Search(error="funds"))) == 1
     folding = ["CONTAINS(c.data.error, @p0, true)" in query for query in queries]
-    assert folding == [True, False, False]  # the test server knows two arguments only, and is asked once
+    assert folding == [True, False, False]  # the test server knows only two arguments, and gets one request
     assert all("IS_STRING(c.trace_id)" in query for query in queries)
 
 
-def test_the_account_learns_who_asks(local_account: CosmosAccount) -> None:
+def test_requests_name_sagatrace_as_the_user_agent(local_account: CosmosAccount) -> None:
     agents: list[str] = []
     with FaultProxy(local_account.host) as proxy:
         proxy.meets = lambda _: True

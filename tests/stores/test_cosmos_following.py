@@ -1,4 +1,4 @@
-"""A trace followed in a Cosmos DB account: asked for what is new only, and equal to the same trace read whole."""
+"""A trace followed in a Cosmos DB account: only changes are read, and the result equals the trace read whole."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ def shown(feed: TraceFeed, wishes: frozenset[str] = frozenset()) -> OpenTrace:
     return reading
 
 
-def test_a_trace_read_bit_by_bit_is_the_trace_read_whole(store: CosmosStore) -> None:
+def test_a_trace_read_in_parts_equals_the_trace_read_whole(store: CosmosStore) -> None:
     events = failed("T7")
     feed = TraceFeed(store, "T7", still)
-    told = hearing(feed)
+    subscriber = hearing(feed)
     for start in range(0, len(events), 4):
         store.append(events[start : start + 4])
         if start == 4:
-            told.events = list(events[start : start + 4])
+            subscriber.events = list(events[start : start + 4])
         shown(feed, NOW_TOO)
     reading = shown(feed, NOW_TOO)
     assert reading.trace == build_trace("T7", store.fetch_trace("T7").events, now=NOW)
@@ -49,7 +49,7 @@ def test_a_trace_read_bit_by_bit_is_the_trace_read_whole(store: CosmosStore) -> 
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Put this machine's clock forward; the offset to the service's is kept as it is."""
+    """Put this machine's clock forward, and keep the offset to the service's clock."""
     real, forward = time.time, [0.0]
     monkeypatch.setattr(time, "time", lambda: real() + forward[0])
     monkeypatch.setattr("sagatrace.stores.cosmos.call.Call.note", _without_the_date)
@@ -69,7 +69,7 @@ def _without_the_date(call: Call, status: int, headers: Mapping[str, str]) -> No
 
 
 def all_of(store: CosmosStore, cursor: str, limit: int = 1000) -> tuple[list[str], str]:
-    """Read what is new to the end; return its ids and the cursor."""
+    """Read all changes, and return their ids and the cursor."""
     ids: list[str] = []
     more = True
     while more:
@@ -79,9 +79,7 @@ def all_of(store: CosmosStore, cursor: str, limit: int = 1000) -> tuple[list[str
     return ids, cursor
 
 
-def test_no_version_is_read_twice_however_often_and_long_one_asks(
-    store: CosmosStore, clock: Callable[[float], None]
-) -> None:
+def test_no_version_is_read_twice_in_any_number_of_reads(store: CosmosStore, clock: Callable[[float], None]) -> None:
     store.append(running("before", 60))
     cursor, of_trace = store.fetch_all_since(None, 100).cursor, store.fetch_since("T7", None).cursor
     events = failed("T7")
@@ -93,11 +91,11 @@ def test_no_version_is_read_twice_however_often_and_long_one_asks(
         ids += found
         changes = store.fetch_since("T7", of_trace)
         own, of_trace = own + [event.id for event in changes.events], changes.cursor
-        clock(7)  # past every look back
+        clock(7)  # further than any read goes back
     assert sorted(ids) == sorted(own) == sorted(event.id for event in events)
 
 
-def test_a_version_that_replaced_another_is_read(store: CosmosStore, clock: Callable[[float], None]) -> None:
+def test_a_replacing_version_is_read(store: CosmosStore, clock: Callable[[float], None]) -> None:
     first, *_ = failed("T7")
     cursor = store.fetch_all_since(None, 100).cursor
     for kind in ("job:started", "job:failed", "job:completed"):
@@ -108,10 +106,10 @@ def test_a_version_that_replaced_another_is_read(store: CosmosStore, clock: Call
 
 
 @pytest.mark.parametrize("lag", [5, 25, 55])
-def test_what_a_replica_shows_late_is_read_all_the_same(
+def test_events_that_a_replica_shows_late_are_read(
     store: CosmosStore, clock: Callable[[float], None], lag: int
 ) -> None:
-    """The reader's clock is put forward while it asks; then an event is written by the clock from before."""
+    """The reader's clock is put forward between reads. Then an event is written with an earlier time."""
     cursor = store.fetch_all_since(None, 100).cursor
     for _ in range(lag):
         clock(1)
@@ -119,7 +117,7 @@ def test_what_a_replica_shows_late_is_read_all_the_same(
         assert found.events == ()
         cursor = found.cursor
     late = failed("T7")[:3]
-    store.append(late)  # by the service's clock so many seconds ago
+    store.append(late)  # so many seconds ago by the service's clock
     ids: list[str] = []
     for _ in range(35):
         found = store.fetch_all_since(cursor, 100)
@@ -129,7 +127,9 @@ def test_what_a_replica_shows_late_is_read_all_the_same(
     assert sorted(ids) == sorted(event.id for event in late)
 
 
-def test_a_flood_leaves_a_query_that_the_service_takes(store: CosmosStore, clock: Callable[[float], None]) -> None:
+def test_a_flood_keeps_the_query_below_the_limit_of_the_service(
+    store: CosmosStore, clock: Callable[[float], None]
+) -> None:
     cursor = store.fetch_all_since(None, 100).cursor
     flood = [event for number in range(400) for event in failed(f"T{number}")]
     store.append(flood)
@@ -139,11 +139,11 @@ def test_a_flood_leaves_a_query_that_the_service_takes(store: CosmosStore, clock
     assert len(place.known) < len(flood)
     text, parameters = changes_query(None, place.since, list(place.known))
     assert len(msgspec.json.encode({"query": text, "parameters": parameters})) < 256_000
-    store.append(failed("late"))  # perhaps in the very second of the last of the flood
+    store.append(failed("late"))  # perhaps in the last second of the flood
     assert {event.id for event in failed("late")} <= set(all_of(store, cursor)[0])
 
 
-def test_a_second_that_may_get_more_is_asked_for_again_after_any_flood() -> None:
+def test_the_newest_seconds_are_read_again_after_a_flood() -> None:
     now = 1_000_000
     flood = [{"_etag": str(number), "_ts": now - number // 4_000} for number in range(30_000)]
     place = Cursor.of_now([], now - 30).asking(now).after(flood, None)
@@ -152,22 +152,22 @@ def test_a_second_that_may_get_more_is_asked_for_again_after_any_flood() -> None
     assert len(following.asked) <= 5_000
 
 
-def test_while_redis_tells_it_and_once_a_trace_has_ended_the_account_is_asked_rarely(store: CosmosStore) -> None:
+def test_the_account_is_read_rarely_with_redis_and_after_the_end_of_a_trace(store: CosmosStore) -> None:
     store.append(running("T1", 70))
     feed = TraceFeed(store, "T1", still)
     assert shown(feed).status.words == "polling every 1 s"
-    told = hearing(feed)
+    subscriber = hearing(feed)
     shown(feed, NOW_TOO)
     assert shown(feed).status.words == "live (Redis)"
     assert shown(feed).status.every == SWEEP
-    assert told.events == []
+    assert subscriber.events == []
     store.append(failed("T2"))
     over = TraceFeed(store, "T2", still)
     shown(over)
     assert shown(over, NOW_TOO).status.words == f"polling every {SWEEP:g} s"
 
 
-def test_the_list_asks_once_for_what_is_new_of_all_traces(
+def test_the_list_reads_the_changes_of_all_traces_in_one_query(
     store: CosmosStore, next_second: Callable[[], object]
 ) -> None:
     for number in range(5):
@@ -178,17 +178,17 @@ def test_the_list_asks_once_for_what_is_new_of_all_traces(
     next_second()
     store.append(failed("T9", 68))
     listing = list(feed.read(NOW_TOO))[-1]
-    assert listing.queries == 2  # what is new, and whether that is all of the trace that was not known
+    assert listing.queries == 2  # the changes, and whether they are all of the unknown trace
     assert [row.trace_id for row in listing.rows] == ["T9", "T4", "T3", "T2", "T1", "T0"]
     afresh = list(ListFeed(store, still).read())[-1]
     assert listing.rows == afresh.rows
 
 
 @pytest.mark.parametrize("query", ["", "status:failed"])
-def test_a_trace_that_began_before_the_list_did_is_read_whole(
+def test_a_trace_older_than_the_list_is_read_whole(
     store: CosmosStore, next_second: Callable[[], object], query: str
 ) -> None:
-    """The list has one row at first; the others come in with their next event, however they began."""
+    """The list has one row at first. The other traces appear with their next event."""
     old, unkept = [*failed("old", 10)[:5], *failed("old", 50)[5:]], failed("unkept", 20)
     store.append(old[:5])
     store.append(unkept[:2])

@@ -1,4 +1,4 @@
-"""What is not ours: documents of others in the container, answers of others on the way, ids that cannot be sent."""
+"""Foreign input: other documents in the container, responses of other servers, and ids that cannot be sent."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def proxy(local_account: CosmosAccount) -> Iterator[FaultProxy]:
 
 @pytest.fixture
 def behind(store: CosmosStore, local_account: CosmosAccount, proxy: FaultProxy) -> Iterator[CosmosStore]:
-    """The store as reached through the proxy."""
+    """The store behind the proxy."""
     address = local_account.behind(proxy.port).address(container=store.address.container)
     opened = CosmosStore(address, max_wait=PATIENT)
     opened.fetch_trace("another")  # connects
@@ -82,14 +82,14 @@ FOREIGN: list[dict[str, Any]] = [
 
 @pytest.fixture
 def crowded(store: CosmosStore) -> CosmosStore:
-    """A container with one event of ours among documents of others, all of one moment."""
+    """A container with one event among foreign documents, all with the same time."""
     for number, fields in enumerate(FOREIGN):
         put(store, {"id": f"x{number}", "timestamp": AT, "status": "failed", "data": {"error": "no"}, **fields})
     store.append([event()])
     return store
 
 
-def test_documents_of_others_break_no_search_and_no_list(crowded: CosmosStore) -> None:
+def test_foreign_documents_break_no_search_and_no_list(crowded: CosmosStore) -> None:
     for search in (Search(), Search(limit=1), Search(error="no"), Search(status="failed"), Search(since=0)):
         assert {hit.trace_id for hit in crowded.search(search)} <= {"T"}
     assert [hit.trace_id for hit in crowded.search(Search())] == ["T"]
@@ -98,7 +98,7 @@ def test_documents_of_others_break_no_search_and_no_list(crowded: CosmosStore) -
     assert [row.trace_id for row in listing.rows] == ["T"]
 
 
-def test_documents_of_others_are_no_changes(store: CosmosStore) -> None:
+def test_foreign_documents_are_not_changes(store: CosmosStore) -> None:
     cursor = store.fetch_all_since(None, 10).cursor
     for number, fields in enumerate(FOREIGN):
         put(store, {"id": f"y{number}", "timestamp": AT, **fields})
@@ -107,7 +107,7 @@ def test_documents_of_others_are_no_changes(store: CosmosStore) -> None:
     assert [one.trace_id for one in found.events] == ["T"]
 
 
-def test_doctor_passes_a_container_with_documents_of_others(
+def test_doctor_passes_a_container_with_foreign_documents(
     crowded: CosmosStore, local_account: CosmosAccount, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in local_account.environment().items():
@@ -164,7 +164,7 @@ ON_THE_WAY: dict[str, Fault] = {
 @pytest.mark.parametrize("answer", ON_THE_WAY)
 @pytest.mark.parametrize("replace", [False, True])
 @pytest.mark.parametrize("count", [1, 3])
-def test_only_the_service_s_yes_is_a_yes(
+def test_only_responses_of_the_service_confirm_an_event(
     store: CosmosStore, behind: CosmosStore, proxy: FaultProxy, answer: str, replace: bool, count: int
 ) -> None:
     proxy.fault = ON_THE_WAY[answer]
@@ -198,7 +198,7 @@ def test_a_batch_with_fewer_results_than_operations_is_not_stored(
     assert len(store.fetch_trace("T").events) == 4
 
 
-def test_nothing_leaves_the_outbox_for_an_answer_on_the_way(
+def test_responses_of_other_servers_remove_nothing_from_the_outbox(
     store: CosmosStore, behind: CosmosStore, proxy: FaultProxy, tmp_path: Path
 ) -> None:
     tracer = Tracer(Outbox(tmp_path))
@@ -220,7 +220,7 @@ def test_nothing_leaves_the_outbox_for_an_answer_on_the_way(
     shipper.close()
 
 
-def test_reading_says_that_something_else_answered(behind: CosmosStore, proxy: FaultProxy) -> None:
+def test_a_read_reports_that_another_server_answered(behind: CosmosStore, proxy: FaultProxy) -> None:
     reads: list[Callable[[], object]] = [lambda: behind.fetch_trace("T"), lambda: behind.search(Search())]
     behind.max_wait = 1.0
     for answer in ("302", "204", "200 {}", "200 html", "400"):
@@ -231,7 +231,7 @@ def test_reading_says_that_something_else_answered(behind: CosmosStore, proxy: F
 
 
 def poisoned(event_id: str) -> TraceEvent:
-    """An event of an older writer, whose id nothing checked."""
+    """Return an event of an older version, whose id was not checked."""
     return msgspec.structs.replace(event(), id=event_id)
 
 
@@ -253,7 +253,7 @@ def test_an_id_that_cannot_be_sent_is_refused_and_blocks_no_other(
 def test_an_event_that_the_sdk_refuses_is_refused_and_blocks_no_other(
     store: CosmosStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever the SDK comes to refuse: no later attempt can be different."""
+    """The SDK refuses the event for any reason: a retry would fail as well."""
     from azure.cosmos import ContainerProxy
 
     create, batch = ContainerProxy.create_item, ContainerProxy.execute_item_batch
@@ -277,10 +277,8 @@ def test_an_event_that_the_sdk_refuses_is_refused_and_blocks_no_other(
     assert (caught.value.pending, caught.value.new) == ((), 2)
 
 
-def test_one_id_without_a_trace_of_its_own_halts_no_delivery(
-    store: CosmosStore, local_account: CosmosAccount, tmp_path: Path
-) -> None:
-    """A line that an older release wrote into the outbox becomes a dead letter."""
+def test_an_unstorable_id_stops_no_delivery(store: CosmosStore, local_account: CosmosAccount, tmp_path: Path) -> None:
+    """A line of an older version in the outbox becomes a dead letter."""
     outbox = Outbox(tmp_path)
     outbox.append([event(1), poisoned("order-7 "), event(2)])
     shipper = Shipper(tmp_path, store)
@@ -289,7 +287,7 @@ def test_one_id_without_a_trace_of_its_own_halts_no_delivery(
     assert (shipment.delivered, shipment.set_aside, shipment.fault) == (2, 1, None)
 
 
-def test_a_container_made_by_init_is_the_one_it_passes(local_account: CosmosAccount) -> None:
+def test_a_container_of_init_passes_its_check(local_account: CosmosAccount) -> None:
     address = local_account.address()
     assert provision(address, max_wait=PATIENT).created
     assert provision(address, max_wait=PATIENT).differences == ()

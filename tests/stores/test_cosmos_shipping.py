@@ -1,4 +1,4 @@
-"""From an outbox into Cosmos DB: whenever the shipper is killed, the container holds what was emitted, once each."""
+"""From an outbox to Cosmos DB: after kills of the shipper the container holds each emitted event once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sagatrace.shipper.shipper import Shipper
 from sagatrace.stores.cosmos.provisioning import provision
 from sagatrace.stores.cosmos.store import CosmosStore
 
-MAX_WAIT = 60.0  # seconds: no test of how long a call may take
+MAX_WAIT = 60.0  # seconds: these tests are not about the length of a call
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_shippers_that_are_killed_lose_and_double_nothing(store: CosmosStore, tm
     midway = 0
     for number in range(kills):
         emit()
-        # Every fourth may deliver all before it is killed: what was sent before comes again event by event.
+        # Every fourth may deliver all before it is killed: its events are sent again one by one.
         last = None if number % 4 == 1 else chance.randint(1, 2 * whole)
         child = killed_after(last, lambda: ship(lambda shipper: shipper.follow(threading.Event())))
         midway += not died_or_idle(child, directory)
@@ -77,8 +77,8 @@ def test_shippers_that_are_killed_lose_and_double_nothing(store: CosmosStore, tm
     assert not (directory / DEAD_LETTERS).exists()
 
 
-def test_a_container_that_is_made_later_gets_what_waited(local_account: CosmosAccount, tmp_path: Path) -> None:
-    """Missing when the first events came: they stay in the outbox, each as it was."""
+def test_a_container_created_later_gets_the_waiting_events(local_account: CosmosAccount, tmp_path: Path) -> None:
+    """Events that arrive before the container exists stay in the outbox, unchanged."""
     address = local_account.address()
     store = CosmosStore(address, max_wait=MAX_WAIT)
     tracer = Tracer(Outbox(tmp_path))

@@ -1,4 +1,4 @@
-"""TLS to Cosmos DB: which certificates are trusted, and what a new connection costs."""
+"""TLS to Cosmos DB: the trusted certificates, and the cost of a new connection."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def event() -> TraceEvent:
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A certificate for 127.0.0.1 with its key, signed by itself."""
+    """Create a self-signed certificate for 127.0.0.1, with its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "sagatrace test")])
     now = datetime.datetime.now(datetime.UTC)
@@ -59,7 +59,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def proxy(local_account: CosmosAccount, certificate: Path) -> Iterator[FaultProxy]:
-    """A proxy that speaks TLS with the certificate, and closes each connection after one answer.
+    """A proxy with TLS and the certificate. It closes each connection after one response.
 
     The account names the proxy as its address, as the SDK sends requests to the address that the account names.
     """
@@ -79,7 +79,7 @@ def proxy(local_account: CosmosAccount, certificate: Path) -> Iterator[FaultProx
 
 @pytest.fixture
 def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of the methods that load trusted certificates, as often as one was called."""
+    """Record each call of a method that loads trusted certificates."""
     called: list[str] = []
     for name in ("load_verify_locations", "load_default_certs", "set_default_verify_paths"):
         original = getattr(ssl.SSLContext, name)
@@ -93,14 +93,14 @@ def loads(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def through(proxy: FaultProxy, account: CosmosAccount, tls: Tls) -> CosmosStore:
-    """A store in a new container that is reached through the proxy."""
+    """A store in a new container behind the proxy."""
     address = account.address()
     provision(address, max_wait=MAX_WAIT)
     return CosmosStore(replace(address, host=f"127.0.0.1:{proxy.port}", tls=tls), max_wait=MAX_WAIT)
 
 
 @pytest.mark.parametrize(("tls", "expected"), [("verify", ["load_verify_locations"]), ("self-signed", [])])
-def test_all_connections_of_a_client_share_what_was_loaded_once(
+def test_all_connections_of_a_client_share_certificates_loaded_once(
     local_account: CosmosAccount,
     proxy: FaultProxy,
     certificate: Path,
@@ -120,7 +120,7 @@ def test_all_connections_of_a_client_share_what_was_loaded_once(
     assert loads == expected
 
 
-def test_a_certificate_that_no_bundle_names_is_refused_though_another_client_took_it(
+def test_an_unknown_certificate_is_refused_although_another_client_accepted_it(
     local_account: CosmosAccount, proxy: FaultProxy
 ) -> None:
     trusting = through(proxy, local_account, "self-signed")
@@ -154,7 +154,7 @@ def test_a_bundle_that_cannot_be_loaded_is_reported_in_one_line(
     assert said in str(caught.value)
 
 
-def test_reads_go_to_the_region_that_is_named_and_writes_to_the_one_that_takes_them(
+def test_reads_go_to_the_named_region_and_writes_to_the_write_region(
     local_account: CosmosAccount, certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))

@@ -1,4 +1,4 @@
-"""What screens and tails left open ask of a Cosmos DB account, counted by a proxy, and what that costs in a month."""
+"""The requests of open screens and tails to a Cosmos DB account, counted by a proxy, and their price a month."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PATIENT = 60.0
 
 
 class Watched:
-    """A store with three ended traces, and a way to watch it through a proxy that counts."""
+    """A store with three ended traces, and a watcher behind a counting proxy."""
 
     def __init__(self, account: CosmosAccount, stack: ExitStack) -> None:
         self._account, self._stack = account, stack
@@ -47,7 +47,7 @@ def watched(local_account: CosmosAccount) -> Iterator[Watched]:
         yield Watched(local_account, stack)
 
 
-def test_a_quiet_list_asks_once_a_reading_and_reads_no_document(watched: Watched) -> None:
+def test_a_quiet_list_sends_one_request_a_read_and_reads_no_document(watched: Watched) -> None:
     store, count = watched.through()
     feed = ListFeed(store, still)
     for _ in range(2):
@@ -58,7 +58,7 @@ def test_a_quiet_list_asks_once_a_reading_and_reads_no_document(watched: Watched
     assert (count.requests, count.documents) == (10, 0)
 
 
-def test_a_quiet_open_trace_asks_once_a_reading_and_reads_no_document(watched: Watched) -> None:
+def test_a_quiet_open_trace_sends_one_request_a_read_and_reads_no_document(watched: Watched) -> None:
     store, count = watched.through()
     feed = TraceFeed(store, "ended-0", still)
     for _ in range(2):
@@ -69,7 +69,7 @@ def test_a_quiet_open_trace_asks_once_a_reading_and_reads_no_document(watched: W
     assert (count.requests, count.documents) == (10, 0)
     for _ in range(10):
         list(feed.read())
-    assert count.requests == 10  # an ended trace is not read before its time
+    assert count.requests == 10  # an ended trace is not read early
 
 
 def test_a_burst_is_read_once_by_each_watcher(watched: Watched, next_second: Callable[[], object]) -> None:
@@ -110,7 +110,7 @@ def test_a_burst_is_read_once_by_each_watcher(watched: Watched, next_second: Cal
         (0.0, True, False, SWEEP),
     ],
 )
-def test_a_store_that_charges_is_read_less_often_once_nothing_is_new(
+def test_a_store_that_charges_is_read_less_often_without_changes(
     monkeypatch: pytest.MonkeyPatch, quiet: float, over: bool, free: bool, every: float
 ) -> None:
     now = [1000.0]
@@ -121,15 +121,15 @@ def test_a_store_that_charges_is_read_less_often_once_nothing_is_new(
     with refresh.reading(is_over=over):
         pass
     assert refresh.every == every
-    refresh.ask()  # a key that asks for it
+    refresh.ask()  # a key that refreshes
     refresh.is_free = False
     with refresh.reading():
         pass
     assert refresh.every == 1.0
 
 
-def test_three_screens_open_all_month_cost_less_than_ten_dollars_by_what_was_counted(watched: Watched) -> None:
-    """A thousand traces a day. Requests are counted here; what the service charges for each is assumed."""
+def test_three_open_screens_cost_less_than_ten_dollars_a_month(watched: Watched) -> None:
+    """A thousand traces a day. Requests are counted here; the charge for each is assumed."""
     store, count = watched.through()
     feed = ListFeed(store, still)
     for _ in range(2):

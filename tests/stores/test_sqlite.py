@@ -1,4 +1,4 @@
-"""The SQLite store where it is more than the contract: many processes, forks, files that are something else."""
+"""The SQLite store beyond the contract: many processes, forks, and files that are not stores."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from sagatrace.stores import Search, open_store
 from sagatrace.stores.memory import MemoryStore
 from sagatrace.stores.sqlite import SqliteStore
 
-# Children of a server that has imported what they need, and has no threads, start in milliseconds.
+# The fork server has imported the modules and has no threads, so its children start in milliseconds.
 CLEAN = multiprocessing.get_context("forkserver")
 CLEAN.set_forkserver_preload(["pytest", "sagatrace.stores.memory", "sagatrace.stores.sqlite"])
 WRITERS = 8
-PATIENT = 100.0  # seconds: these tests are of what is stored, not of how soon
+PATIENT = 100.0  # seconds: these tests are about stored events, not about speed
 
 
 def _write(path: Path, writer: int, each: int, start: Barrier) -> None:
@@ -50,8 +50,8 @@ def _read(path: Path, start: Barrier, done: Event) -> None:
         seen = count
 
 
-def test_eight_processes_write_at_once_while_one_reads(tmp_path: Path, heavy: bool) -> None:
-    """Nothing is lost, nothing comes twice, and no "database is locked" reaches anyone."""
+def test_eight_processes_write_concurrently_while_one_reads(tmp_path: Path, heavy: bool) -> None:
+    """No event is lost or doubled, and no process gets "database is locked"."""
     path = tmp_path / "traces.db"
     each = 1000 if heavy else 150
     start, done = CLEAN.Barrier(WRITERS + 1), CLEAN.Event()
@@ -81,7 +81,7 @@ def _first_writes(directory: Path, number: int, start: Barrier) -> None:
             assert store.append([new_event(trace_id="T", span_id="S", event_type="x", id=f"{number}")]) == 1
 
 
-def test_processes_that_create_the_same_file_at_once_all_succeed(tmp_path: Path) -> None:
+def test_processes_that_create_the_same_file_concurrently_all_succeed(tmp_path: Path) -> None:
     start = CLEAN.Barrier(4)
     processes = [CLEAN.Process(target=_first_writes, args=(tmp_path, number, start)) for number in range(4)]
     for process in processes:
@@ -95,7 +95,7 @@ def test_processes_that_create_the_same_file_at_once_all_succeed(tmp_path: Path)
 
 
 def test_a_fork_in_the_middle_of_a_store_s_life_loses_nothing(tmp_path: Path) -> None:
-    """Parent and children, each killed right after its last append, all use one store object."""
+    """Parent and children use one store object, and are killed after their last append."""
     store = SqliteStore(tmp_path / "traces.db")
     for number in range(20):
         store.append([new_event(trace_id="T", span_id="S", event_type="x", id=f"parent-{number}")])
@@ -112,7 +112,7 @@ def test_a_fork_in_the_middle_of_a_store_s_life_loses_nothing(tmp_path: Path) ->
     assert ids == {f"{who}-{number}" for who in ("parent", "child") for number in range(20)}
 
 
-def test_a_store_held_for_too_long_is_an_error_after_the_bound(tmp_path: Path) -> None:
+def test_a_store_locked_too_long_is_an_error_after_max_wait(tmp_path: Path) -> None:
     path = tmp_path / "traces.db"
     store = SqliteStore(path, max_wait=0.2)
     store.append([])
@@ -147,8 +147,8 @@ def _of(trace_id: str, *ids: str) -> list[TraceEvent]:
     return [new_event(trace_id=trace_id, span_id="S", event_type="x", id=event_id) for event_id in ids]
 
 
-def test_a_file_that_is_removed_under_its_writers_is_made_again(tmp_path: Path) -> None:
-    """What is called stored is in the file that the path names, not in one that is gone."""
+def test_a_file_removed_under_its_writers_is_created_again(tmp_path: Path) -> None:
+    """Stored events are in the file at the path, not in a removed file."""
     path = tmp_path / "traces.db"
     with closing(SqliteStore(path)) as one, closing(SqliteStore(path)) as two:
         one.append(_of("T", "1"))
@@ -159,8 +159,8 @@ def test_a_file_that_is_removed_under_its_writers_is_made_again(tmp_path: Path) 
             assert {event.id for event in reader.fetch_trace("T").events} == {"3", "4", "5"}
 
 
-def test_what_is_new_in_a_file_that_took_another_s_place_is_all_of_it(tmp_path: Path) -> None:
-    """Also where the disk gives the new file the number of the old one, as it does when that is free."""
+def test_the_changes_in_a_replaced_file_are_all_its_events(tmp_path: Path) -> None:
+    """Also if the disk gives the new file the inode number of the old one."""
     path = tmp_path / "traces.db"
     with closing(SqliteStore(path, read_only=True)) as reader:
         with closing(SqliteStore(path)) as store:
@@ -178,7 +178,7 @@ def test_what_is_new_in_a_file_that_took_another_s_place_is_all_of_it(tmp_path: 
 
 
 def _as_an_ordinary_user(work: Callable[[], bool]) -> bool:
-    """Whether the work, done in a child that is not root (who may write anywhere), says so."""
+    """Run the work in a child that is not root, as root may write anywhere, and return its result."""
     child = os.fork()
     if child == 0:
         if os.geteuid() == 0:
@@ -190,21 +190,21 @@ def _as_an_ordinary_user(work: Callable[[], bool]) -> bool:
     return os.waitpid(child, 0)[1] == 0
 
 
-def test_a_store_in_a_directory_one_may_not_write_to_can_be_read_and_stays_true(tmp_path: Path) -> None:
-    """SQLite wants files beside a WAL database. Without them it reads what it is told will not change; but it may."""
+def test_a_store_in_a_read_only_directory_can_be_read_and_shows_later_changes(tmp_path: Path) -> None:
+    """SQLite needs files beside a WAL database. Without them it reads the database as immutable; but it may change."""
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "traces.db"
         with closing(SqliteStore(path)) as store:
             store.append([new_event(trace_id="T", span_id="S", event_type="x")])
-        path.chmod(0o644)  # as its owner does who lets others read
+        path.chmod(0o644)  # as an owner who lets others read
         Path(name).chmod(0o755)
-        again, told = os.pipe()
+        again, resume = os.pipe()
         ready, go = os.pipe()
 
         def reads_twice() -> bool:
             reader = SqliteStore(path, read_only=True)
             before = len(reader.fetch_trace("T").events)
-            os.write(told, b".")
+            os.write(resume, b".")
             os.read(ready, 1)
             return (before, len(reader.fetch_trace("T").events)) == (1, 2)
 
@@ -218,11 +218,11 @@ def test_a_store_in_a_directory_one_may_not_write_to_can_be_read_and_stays_true(
         writer.start()
         assert _as_an_ordinary_user(reads_twice)
         writer.join(30)
-        for end in (again, told, ready, go):
+        for end in (again, resume, ready, go):
             os.close(end)
 
 
-def test_a_path_one_may_not_look_at_is_an_error_with_its_name() -> None:
+def test_the_error_for_an_inaccessible_path_names_it() -> None:
     with tempfile.TemporaryDirectory() as name:
         closed = Path(name) / "closed"
         closed.mkdir(mode=0o700)
@@ -239,8 +239,8 @@ def test_a_path_one_may_not_look_at_is_an_error_with_its_name() -> None:
         closed.chmod(0o700)
 
 
-def test_threads_may_fork_and_write_at_once(tmp_path: Path) -> None:
-    """Whoever forks takes every store's lock and gives back what it took, no more and no less."""
+def test_threads_may_fork_and_write_concurrently(tmp_path: Path) -> None:
+    """A fork takes the lock of every store, and releases exactly these locks."""
     stores = [SqliteStore(tmp_path / f"{number}.db") for number in range(3)]
     interval = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
@@ -258,7 +258,7 @@ def test_threads_may_fork_and_write_at_once(tmp_path: Path) -> None:
 
     threads = [threading.Thread(target=work, daemon=True) for work in (forks, forks, forks, writes, writes)]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # that threads and fork do not mix is what is tried here
+        warnings.simplefilter("ignore", DeprecationWarning)  # this test combines threads and fork on purpose
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -270,8 +270,8 @@ def test_threads_may_fork_and_write_at_once(tmp_path: Path) -> None:
         store.close()
 
 
-def test_searching_long_traces_gives_what_searching_short_ones_does(tmp_path: Path) -> None:
-    """Past some thousand events of few traces the store goes from trace to trace: the answers stay the same."""
+def test_a_search_over_long_traces_gives_the_same_results_as_over_short_ones(tmp_path: Path) -> None:
+    """After some thousand events of few traces the store steps from trace to trace, with the same results."""
     start = datetime(2025, 1, 1, tzinfo=UTC)
     events = [
         new_event(
@@ -305,7 +305,7 @@ def test_searching_long_traces_gives_what_searching_short_ones_does(tmp_path: Pa
 
 
 @pytest.mark.parametrize("content", ["", "not a database at all, but long enough to be looked at" * 20])
-def test_a_file_that_is_something_else_is_named(tmp_path: Path, content: str) -> None:
+def test_a_file_that_is_not_a_store_is_named(tmp_path: Path, content: str) -> None:
     path = tmp_path / "notes.txt"
     path.write_text(content)
     with pytest.raises(StoreError, match=r"notes\.txt"):
@@ -313,7 +313,7 @@ def test_a_file_that_is_something_else_is_named(tmp_path: Path, content: str) ->
     assert path.read_text() == content
 
 
-def test_a_file_that_cannot_be_used_says_what_to_do(tmp_path: Path) -> None:
+def test_the_error_for_an_unusable_file_gives_the_fix(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "traces.db")
     with closing(store):
         store.append(new_event(trace_id=f"T{n}", span_id="S", event_type="x") for n in range(500))
@@ -326,13 +326,13 @@ def test_a_file_that_cannot_be_used_says_what_to_do(tmp_path: Path) -> None:
         "notes.txt": r"notes\.txt: file is not a database: it holds something else, give another path",
         "folder": r"folder: it is a directory, name a file in it, e\.g\. sqlite:///.*/folder/traces\.db",
     }
-    for name, told in said.items():
+    for name, message in said.items():
         for read_only in (True, False):
-            with pytest.raises(StoreError, match=told):
+            with pytest.raises(StoreError, match=message):
                 SqliteStore(tmp_path / name, read_only=read_only).fetch_trace("T499")
 
 
-def test_another_program_s_database_is_left_alone(tmp_path: Path) -> None:
+def test_another_program_s_database_stays_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "other.db"
     with closing(sqlite3.connect(path)) as other, other:
         other.execute("CREATE TABLE customers (name)")
@@ -343,7 +343,7 @@ def test_another_program_s_database_is_left_alone(tmp_path: Path) -> None:
         assert other.execute("SELECT name FROM sqlite_schema").fetchall() == [("customers",)]
 
 
-def test_a_newer_schema_says_to_upgrade(tmp_path: Path) -> None:
+def test_the_error_for_a_newer_schema_asks_for_an_upgrade(tmp_path: Path) -> None:
     path = tmp_path / "traces.db"
     with closing(SqliteStore(path)) as store:
         store.append([])
@@ -353,7 +353,7 @@ def test_a_newer_schema_says_to_upgrade(tmp_path: Path) -> None:
         SqliteStore(path).search(Search())
 
 
-def test_a_document_that_is_no_event_is_kept_aside(tmp_path: Path) -> None:
+def test_a_document_that_is_not_an_event_is_malformed(tmp_path: Path) -> None:
     path = tmp_path / "traces.db"
     store = SqliteStore(path)
     store.append([new_event(trace_id="T", span_id="S", event_type="x")])

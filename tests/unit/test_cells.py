@@ -1,4 +1,4 @@
-"""The difference that is sent makes a terminal show the picture, whatever it showed before."""
+"""The difference sent to a terminal makes it show the new frame, after any earlier frame."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def whole(frame: list[tuple[int, int, str, str]], screen: pyte.Screen) -> None:
 
 @given(st.lists(FRAME, min_size=1, max_size=5), st.booleans())
 @settings(max_examples=150, deadline=None)
-def test_frame_after_frame_the_terminal_shows_what_was_put(frames: list[Any], shifted: bool) -> None:
+def test_the_terminal_shows_each_frame(frames: list[Any], shifted: bool) -> None:
     # pyte erases to the style in force, as terminals with `bce` do.
     grid = Grid(WIDTH, HEIGHT, bce=True, ascii_only=False)
     ours, theirs = pyte.Screen(WIDTH, HEIGHT), pyte.Screen(WIDTH, HEIGHT)
@@ -70,7 +70,7 @@ def scrolled(grid: Grid, top: int) -> str:
 
 
 @pytest.mark.parametrize("by", [1, 3, -1, -3])
-def test_what_only_moved_is_moved_by_the_terminal(by: int) -> None:
+def test_the_terminal_moves_rows_that_only_moved(by: int) -> None:
     grid = Grid(WIDTH, HEIGHT, bce=True, ascii_only=False)
     screen = pyte.Screen(WIDTH, HEIGHT)
     stream = pyte.Stream(screen)

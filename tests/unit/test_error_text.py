@@ -1,4 +1,4 @@
-"""Which errors are of one kind: their texts without ids, numbers, dates, addresses and quoted parts."""
+"""Errors of one kind: equal texts without ids, numbers, dates, addresses and quoted parts."""
 
 from __future__ import annotations
 
@@ -69,12 +69,12 @@ APART = [
 
 
 @pytest.mark.parametrize("texts", TOGETHER.values(), ids=TOGETHER)
-def test_values_do_not_tell_two_errors_apart(texts: list[str]) -> None:
+def test_errors_that_differ_only_in_values_are_of_one_kind(texts: list[str]) -> None:
     assert len({shape_of(text) for text in texts}) == 1, [shape_of(text) for text in texts]
 
 
 @pytest.mark.parametrize(("one", "other", "error_type"), APART)
-def test_words_and_codes_do(one: str, other: str, error_type: str) -> None:
+def test_errors_that_differ_in_words_or_codes_are_of_two_kinds(one: str, other: str, error_type: str) -> None:
     assert shape_of(one, error_type) != shape_of(other, error_type)
 
 
@@ -83,7 +83,7 @@ def test_a_key_of_digits_is_a_value_even_in_an_error_of_python_s_own() -> None:
 
 
 @given(st.text(max_size=300))
-def test_any_text_has_a_shape_and_a_shape_keeps_its_shape(text: str) -> None:
+def test_any_text_has_a_shape_and_the_shape_of_a_shape_is_itself(text: str) -> None:
     shape = shape_of(text)
     assert "\n" not in shape
     assert shape_of(shape) == shape

@@ -1,4 +1,4 @@
-"""The event: what is accepted, what is refused and why, ids and timestamps."""
+"""The event: accepted and refused values, ids and timestamps."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def event(**fields: Any) -> Any:
 
 
 @given(data=st.dictionaries(st.text(), json_values, max_size=5), tags=st.lists(st.text(), max_size=3))
-def test_what_goes_in_comes_out(data: dict[str, Any], tags: list[str]) -> None:
+def test_an_event_is_unchanged_after_encoding_and_decoding(data: dict[str, Any], tags: list[str]) -> None:
     """Any JSON value survives being stored and read, and stored again."""
     made = event(data=data, tags=tags, parent_span_id="P", status="pending")
     read = decode_event(encode_event(made))
@@ -77,7 +77,7 @@ class Holder:
 
 
 class Word(str):
-    """Text, but not of the very type."""
+    """A subclass of str."""
 
     __slots__ = ()
 
@@ -141,7 +141,7 @@ odd_values = st.recursive(
     )
 )
 def test_every_event_that_is_made_can_be_read(fields: dict[str, Any]) -> None:
-    """Whatever is given, it is refused by an EventError, or comes back from its line of JSON as it was made."""
+    """Any input is refused by an EventError, or the event is equal after it is read from its line of JSON."""
     try:
         made = event(**fields)
     except EventError:
@@ -156,8 +156,8 @@ def test_every_event_that_is_made_can_be_read(fields: dict[str, Any]) -> None:
 
 
 @given(data=st.dictionaries(odd_text | st.integers() | st.none() | st.tuples(odd_text), odd_values, max_size=3))
-def test_no_value_makes_an_event_be_refused(data: dict[Any, Any]) -> None:
-    """What cannot be written as it is costs that value alone."""
+def test_no_value_in_data_refuses_an_event(data: dict[Any, Any]) -> None:
+    """Only the value that cannot be written is replaced."""
     assert len(decode_event(encode_event(event(data={**data, "kept": "as it is"}))).data) > 0
     assert event(data={**data, "kept": "as it is"}).data["kept"] == "as it is"
 
@@ -218,7 +218,7 @@ def test_json_of_a_user_s_own_is_kept_on_one_line() -> None:
 
 
 @pytest.mark.parametrize("status", [Word("failed"), Success.SUCCESS])
-def test_a_status_of_a_kind_of_text_is_that_text(status: Any) -> None:
+def test_a_status_of_a_text_subclass_is_accepted_as_text(status: Any) -> None:
     assert decode_event(encode_event(event(status=status))).status == str(status)
 
 
@@ -245,7 +245,7 @@ def test_a_status_of_a_kind_of_text_is_that_text(status: Any) -> None:
         ({"tags": 7}, "tags"),
     ],
 )
-def test_what_does_not_fit_is_refused_by_name(fields: dict[str, Any], fault: str) -> None:
+def test_a_wrong_field_is_refused_by_name(fields: dict[str, Any], fault: str) -> None:
     with pytest.raises(EventError, match=fault):
         event(**fields)
 
@@ -272,7 +272,7 @@ def test_a_document_from_outside_is_refused_with_its_fault(document: str, fault:
         parse_event(document.encode("latin-1"))
 
 
-def test_a_document_without_id_gets_the_same_one_each_time_whatever_the_order_of_its_fields() -> None:
+def test_a_document_without_id_gets_the_same_id_for_any_order_of_its_fields() -> None:
     one = parse_event('{"trace_id":"T","span_id":"S","event_type":"x","timestamp":"2025-01-01T00:00:00Z"}')
     two = parse_event('{"timestamp":"2025-01-01T00:00:00Z","event_type":"x","span_id":"S","trace_id":"T","_ts":5}')
     other = parse_event('{"trace_id":"T","span_id":"S2","event_type":"x","timestamp":"2025-01-01T00:00:00Z"}')
@@ -286,8 +286,8 @@ def test_a_stored_document_with_a_newer_version_s_fields_can_be_read() -> None:
 
 
 @pytest.mark.parametrize("place", ["S", "stage:x", '"kept"'])
-def test_bytes_that_are_no_text_are_no_event(place: str) -> None:
-    """Wherever they are, also where nobody looks before it is shown."""
+def test_bytes_that_are_not_text_are_not_an_event(place: str) -> None:
+    """At any place, also in data that is decoded late."""
     document = encode_event(event(data={"x": "kept"}))
     broken = document.replace(place.encode(), place.encode()[:-1] + b"\xff" + place.encode()[-1:])
     assert broken != document
@@ -301,8 +301,8 @@ def test_bytes_that_are_no_text_are_no_event(place: str) -> None:
 @pytest.mark.parametrize(
     "clock", ["10:00", "10:00:00", "10:00:00.5", "100000,25", "10:00:00.123456789Z", "10:00:00.5+01:00"]
 )
-def test_a_time_that_is_read_with_others_is_one_that_is_read_alone(sign: str, clock: str) -> None:
-    """Whatever stands between day and time: what is let in must not fail later, where its moment is asked for."""
+def test_a_timestamp_is_read_the_same_alone_and_among_others(sign: str, clock: str) -> None:
+    """With any character between day and time: an accepted timestamp must not fail later."""
     document = msgspec.json.encode(
         {**msgspec.json.decode(encode_event(event())), "timestamp": f"2025-12-22{sign}{clock}"}
     )
@@ -384,7 +384,7 @@ for child in children:
 
 
 def test_children_forked_from_one_process_do_not_repeat_each_other_s_ids() -> None:
-    """In a process of its own, which has no other threads that a fork could freeze."""
+    """In a separate process without other threads, which a fork could freeze."""
     done = subprocess.run([sys.executable, "-c", _FORKS], capture_output=True, text=True, check=True, timeout=300)
     ids = done.stdout.split()
     assert len(ids) == len(set(ids)) == 400

@@ -1,4 +1,4 @@
-"""Any exception that a job raises reaches it as itself, whatever its class does when it is looked at."""
+"""Any exception of a job passes unchanged, even if its class raises when it is read."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ TOP = TraceContext("T")
 
 
 class ApiError(Exception):
-    """Keeps its values in a payload that may be missing."""
+    """An exception that keeps its values in a payload, which may be missing."""
 
     def __getattr__(self, name: str) -> Any:
         return self.__dict__["payload"][name]
 
 
 class HostileError(Exception):
-    """Raises wherever it is looked at."""
+    """An exception that raises at each access."""
 
     def __str__(self) -> NoReturn:
         raise LookupError("no text")
@@ -48,7 +48,7 @@ class HostileError(Exception):
 
 
 class LeavingError(Exception):
-    """Ends the process when it is shown."""
+    """An exception that ends the process when it is formatted."""
 
     def __str__(self) -> NoReturn:
         raise SystemExit(3)
@@ -62,7 +62,7 @@ class _Nameless(type):
 
 
 class NamelessError(Exception, metaclass=_Nameless):
-    """Of a class without a name."""
+    """An exception of a class without a name."""
 
 
 def syntax_error() -> SyntaxError:
@@ -102,14 +102,14 @@ ZOO: dict[str, Callable[[], BaseException]] = {
 
 
 @pytest.mark.parametrize("name", ZOO)
-def test_an_exception_passes_a_span_as_itself(name: str) -> None:
+def test_an_exception_passes_a_span_unchanged(name: str) -> None:
     store, error = MemoryStore(), ZOO[name]()
     tracer = Tracer(store)
     caught: BaseException | None = None
     try:
         with tracer.span("stage:pay", TOP):
             raise error  # noqa: TRY301 - within the span
-    except BaseException as found:  # noqa: BLE001 - whatever it is
+    except BaseException as found:  # noqa: BLE001 - any exception
         caught = found
     assert caught is error
     start, end = store.fetch_trace("T").events
@@ -141,8 +141,8 @@ def test_an_exception_that_hides_its_traceback_passes_too(monkeypatch: pytest.Mo
     assert store.fetch_trace("T").events[-1].data["stack"] == "<no traceback: KeyError>"
 
 
-def test_the_end_of_the_stack_passes_as_itself_and_what_is_lost_is_counted() -> None:
-    """Near the recursion limit there is no room to record anything: the job's own error still arrives."""
+def test_a_recursion_error_passes_unchanged_and_lost_events_are_counted() -> None:
+    """Near the recursion limit no event can be recorded. The job's own error still passes."""
     store = MemoryStore()
     tracer = Tracer(store)
     first: list[BaseException] = []
@@ -169,7 +169,7 @@ def test_the_end_of_the_stack_passes_as_itself_and_what_is_lost_is_counted() -> 
 
 
 @pytest.mark.parametrize("place", [None, "T"])
-def test_no_context_and_a_text_are_places_too(place: str | None) -> None:
+def test_none_and_a_text_are_valid_contexts(place: str | None) -> None:
     store = MemoryStore()
     tracer = Tracer(store)
     with tracer.span("stage:pay", place) as pay, tracer.compensation(original=pay, parent=place):

@@ -1,4 +1,4 @@
-"""What importing costs and drags in, seen in a process of its own: the linter knows only the static graph."""
+"""The modules that an import loads, in a separate process: the linter knows only the static graph."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def modules_after(statement: str, *, whole: bool = False) -> set[str]:
         ("import sagatrace_tui.incident.query", {"textual", "rich", "click", "rq", "redis", "azure", "sqlite3"}),
     ],
 )
-def test_an_import_brings_only_what_it_needs(statement: str, absent: set[str]) -> None:
+def test_an_import_loads_only_the_modules_that_it_needs(statement: str, absent: set[str]) -> None:
     assert modules_after(statement) & absent == set()
 
 
 def test_nothing_of_opentelemetry_is_needed_or_loaded_for_an_event_a_job_or_a_saga() -> None:
-    """redis-py imports it where it is installed, so here it is not: importing it would fail."""
+    """redis-py imports it if it is installed. So here it is not: an import would fail."""
     work = """
 import sys
 sys.modules["opentelemetry"] = None

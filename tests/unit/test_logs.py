@@ -1,4 +1,4 @@
-"""The ids on log records, where spans end in strange places."""
+"""The ids on log records, also if spans end in another order or context."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ def test_spans_that_overlap_end_in_any_order(tracer: Tracer) -> None:
     assert ids() == ("T", "j1")
 
 
-def test_a_span_keeps_none_that_was_closed_before_it(tracer: Tracer) -> None:
-    """Else a process would keep all its spans."""
+def test_a_span_does_not_keep_a_closed_span_around_it(tracer: Tracer) -> None:
+    """Otherwise a process would keep all its spans in memory."""
     with tracer.span("stage:a", "T") as first:
         pass
     with tracer.span("stage:b", "T") as second:

@@ -1,4 +1,4 @@
-"""Spans that outlive their process: begun here, ended anywhere, once."""
+"""Spans that outlive their process: they begin here and end in any process, once."""
 
 from __future__ import annotations
 
@@ -45,7 +45,9 @@ def test_a_span_is_begun_by_one_tracer_and_ended_by_another(store: MemoryStore) 
         (ValueError("no luck"), {"error": "no luck", "error_type": "ValueError"}),
     ],
 )
-def test_it_fails_for_a_reason_or_with_an_error(store: MemoryStore, why: str | Exception, data: dict[str, str]) -> None:
+def test_a_long_span_fails_for_a_reason_or_with_an_error(
+    store: MemoryStore, why: str | Exception, data: dict[str, str]
+) -> None:
     tracer = Tracer(store)
     tracer.resume(tracer.begin("workflow:order", "order-7")).fail(why, {"by": "clerk"})
     trace = read(store)
@@ -54,7 +56,7 @@ def test_it_fails_for_a_reason_or_with_an_error(store: MemoryStore, why: str | E
     assert {name: value for name, value in trace.cause.data.items() if name != "stack"} == {**data, "by": "clerk"}
 
 
-def test_its_first_end_stays(store: MemoryStore) -> None:
+def test_the_first_end_of_a_long_span_stays(store: MemoryStore) -> None:
     tracer = Tracer(store)
     ref = tracer.begin("workflow:order", "order-7")
     for end in (tracer.resume(ref).complete, tracer.resume(ref).complete, lambda: tracer.resume(ref).fail("late")):
@@ -63,7 +65,7 @@ def test_its_first_end_stays(store: MemoryStore) -> None:
     assert (trace.verdict, trace.anomalies, len(store.fetch_trace("order-7").events)) == ("succeeded", (), 2)
 
 
-def test_it_is_not_of_the_execution_that_begins_it_and_silence_makes_it_unknown(store: MemoryStore) -> None:
+def test_a_long_span_outlives_its_execution_and_silence_makes_it_unknown(store: MemoryStore) -> None:
     tracer = Tracer(store)
     enter_execution(Execution("x1", "j1", TraceContext("order-7", "j1")))
     try:
@@ -90,14 +92,14 @@ def test_a_step_declares_what_would_undo_it(store: MemoryStore) -> None:
 
 
 @pytest.mark.parametrize("ref", [5, "order-7", "{}", '{"trace_id": 1}', {"trace_id": "T"}, b"x", object(), "\ud800"])
-def test_what_begin_did_not_return_is_named(ref: Any) -> None:
+def test_a_text_that_begin_did_not_return_is_named(ref: Any) -> None:
     with pytest.raises(EventError, match=r"that is not a text that Tracer.begin returned") as caught:
         Tracer(MemoryStore()).resume(ref)
     assert f"{ref!r:.100}" in str(caught.value)
 
 
 @pytest.mark.parametrize("ref", [None, ""])
-def test_a_row_of_before_costs_no_job(store: MemoryStore, ref: str | None) -> None:
+def test_a_row_without_a_text_breaks_no_job(store: MemoryStore, ref: str | None) -> None:
     tracer = Tracer(store)
     order = tracer.resume(ref)
     with tracer.span("stage:pick", order) as pick:

@@ -1,4 +1,4 @@
-"""The model: events fold to spans, spans to a trace, whatever order they come in."""
+"""The model: events fold to spans and spans to a trace, in any order of events."""
 
 from __future__ import annotations
 
@@ -161,14 +161,14 @@ def test_cycles_are_cut_and_reported() -> None:
     ]
 
 
-def test_data_that_cannot_be_read_is_said_so_and_costs_nothing_else() -> None:
+def test_unreadable_data_is_an_anomaly_and_loses_nothing_else() -> None:
     good = event(0, "A", "stage:a:started", data={"x": 1})
     bad = parse_event('{"trace_id":"T","span_id":"A","event_type":"stage:a:failed","timestamp":"2025-01-01T00:00:01Z"}')
     trace = trace_of(good, bad)
     assert (trace.spans["A"].status, trace.spans["A"].data) == ("failed", {"x": 1})
 
 
-def test_an_open_trace_nobody_adds_to_is_not_running_for_ever() -> None:
+def test_an_open_trace_without_new_events_is_not_running_for_ever() -> None:
     started = event(0, "A", "stage:a:started")
     assert trace_of(started, now=started.micros + IDLE).status == "running"
     assert trace_of(started, now=started.micros + IDLE + 1).status == "unknown"

@@ -1,4 +1,4 @@
-"""A trace laid flat, the time beside it, and what is found in it."""
+"""The rows of a trace, their times, and the matches of find."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_rows_are_those_that_no_fold_hides(parents: list[int], folds: set[int], 
         assert (rows[row] == outline.places[span_id]) is (not hidden(outline.places[span_id]))
 
 
-def test_like_siblings_are_grouped_and_those_that_tell_something_are_not() -> None:
+def test_equal_siblings_are_grouped_and_notable_ones_are_not() -> None:
     events = many_alike("t", 20)
     failure = event("t", "n10", "stage:notify:failed", 1.5, "wf", data={"error": "bounced"})
     outline = Outline(trace_of([one for one in events if one.id != "t-n10-stage:notify:completed-1.12"] + [failure]))
@@ -52,7 +52,7 @@ def test_like_siblings_are_grouped_and_those_that_tell_something_are_not() -> No
 
 @pytest.mark.parametrize("before", range(4))
 @pytest.mark.parametrize("alike", [GROUP_MIN - 1, GROUP_MIN])
-def test_the_smallest_group_is_found_wherever_it_begins(before: int, alike: int) -> None:
+def test_the_smallest_group_is_found_at_any_position(before: int, alike: int) -> None:
     names = [*(f"other{n}" for n in range(before)), *["notify"] * alike, "last", "least"]
     events = [event("t", f"n{n}", f"stage:{name}:completed", n / 10, "wf") for n, name in enumerate(names)]
     groups = Outline(trace_of([event("t", "wf", "workflow:w:started", 0.0), *events])).groups.values()
@@ -93,7 +93,7 @@ def test_idle_gaps_are_drawn_short_and_time_stays_in_order() -> None:
 
 
 @pytest.mark.parametrize(("last", "expected"), [("completed", [(2, 40), (41, 75)]), ("started", [(2, 40)])])
-def test_idle_stretches_found_once_hold_as_the_trace_runs_on(last: str, expected: list[tuple[int, int]]) -> None:
+def test_idle_gaps_stay_the_same_while_the_trace_continues(last: str, expected: list[tuple[int, int]]) -> None:
     events = [event("t", "wf", "workflow:w:started", 0.0)]
     for number, (phase, at) in enumerate([("started", 0), ("completed", 2), ("started", 40), (last, 41)]):
         events.append(event("t", f"s{number // 2}", f"stage:x:{phase}", at, "wf", id=f"E{number}"))
@@ -104,7 +104,7 @@ def test_idle_stretches_found_once_hold_as_the_trace_runs_on(last: str, expected
     assert line == timeline(trace, NOW, idle_stretches(trace_of(events)))
 
 
-def test_find_looks_into_names_ids_types_errors_data_and_tags_whatever_the_case() -> None:
+def test_find_searches_names_ids_types_errors_data_and_tags_in_any_letter_case() -> None:
     data = {"note": 'Zoë said "hi"\\', "deep": [{"k": 12.5}]}
     trace = trace_of([*failed("t"), event("t", "x", "ai:note", 1.0, "wf", data=data, tags=["Urgent"])])
     assert find(trace, "INSUFFICIENT") == {"fuj", "fun"}

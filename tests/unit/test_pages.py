@@ -1,4 +1,4 @@
-"""The pages for users tell the truth where a program can check it: commands, options, queries, settings, links."""
+"""The commands, options, queries, settings and links on the pages for users exist."""
 
 from __future__ import annotations
 

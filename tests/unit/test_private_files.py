@@ -1,4 +1,4 @@
-"""Files and directories that we make are for their user alone, whatever the umask; those of others stay as they are."""
+"""Only their user may use new files and directories, with any umask. Existing ones keep their mode."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def umask(request: pytest.FixtureRequest) -> Iterator[int]:
 
 
 def open_to_others(directory: Path) -> list[str]:
-    """The files and directories below that anyone but their user may use; sockets have a mode of their own."""
+    """Return the files and directories below that other users may use, without sockets."""
     found = []
     for path in directory.rglob("*"):
         status = path.lstat()
@@ -52,7 +52,7 @@ def names(directory: Path) -> set[str]:
     return {path.name for path in directory.rglob("*")}
 
 
-def test_a_store_is_private_with_all_beside_it(tmp_path: Path, umask: int) -> None:
+def test_a_store_and_the_files_beside_it_are_private(tmp_path: Path, umask: int) -> None:
     store = open_store(f"sqlite:///{tmp_path}/a/b/traces.db")
     Tracer(store).emit("ai:decision", TraceContext("T"))
     assert names(tmp_path) == {"a", "b", "traces.db", "traces.db-wal", "traces.db-shm"}
@@ -60,7 +60,7 @@ def test_a_store_is_private_with_all_beside_it(tmp_path: Path, umask: int) -> No
     store.close()
 
 
-def test_a_store_behind_a_link_that_leads_nowhere_yet_is_private(tmp_path: Path, umask: int) -> None:
+def test_a_store_behind_a_dangling_link_is_private(tmp_path: Path, umask: int) -> None:
     (tmp_path / "link.db").symlink_to(tmp_path / "traces.db")
     store = open_store(f"sqlite:///{tmp_path}/link.db")
     Tracer(store).emit("ai:decision", TraceContext("T"))
@@ -68,7 +68,7 @@ def test_a_store_behind_a_link_that_leads_nowhere_yet_is_private(tmp_path: Path,
     assert open_to_others(tmp_path) == []
 
 
-def test_what_was_there_before_keeps_its_mode(tmp_path: Path, umask: int) -> None:
+def test_existing_files_keep_their_mode(tmp_path: Path, umask: int) -> None:
     kept = tmp_path / "kept"
     kept.mkdir()
     kept.chmod(0o755)
@@ -82,7 +82,7 @@ def test_what_was_there_before_keeps_its_mode(tmp_path: Path, umask: int) -> Non
     assert stat.S_IMODE((kept / "traces.db").stat().st_mode) == 0o644
 
 
-def test_an_outbox_is_private_with_all_that_is_made_there(
+def test_an_outbox_and_all_its_files_are_private(
     tmp_path: Path, umask: int, monkeypatch: pytest.MonkeyPatch, until: Callable[..., Any]
 ) -> None:
     monkeypatch.setenv("SAGATRACE_STORE", f"sqlite:///{tmp_path}/c/traces.db")
@@ -122,7 +122,7 @@ def test_a_demo_is_private(umask: int, until: Callable[..., Any]) -> None:
 
 @pytest.fixture
 def shared() -> Iterator[Path]:
-    """A directory that every user may use; those of pytest are private."""
+    """Create a directory that every user may use. Those of pytest are private."""
     directory = Path(tempfile.mkdtemp())
     directory.chmod(0o777)
     yield directory
@@ -154,7 +154,7 @@ def test_another_user_can_neither_read_nor_write_events(shared: Path, umask: int
     def emit() -> None:
         for target in (open_store(f"sqlite:///{made[0]}"), open_store(f"sqlite:///{made[1]}"), Outbox(made[2].parent)):
             Tracer(target).emit("ai:decision", TraceContext("T"))
-        # It ends without closing: so the files beside the stores are there, too.
+        # It ends without a close, so the files beside the stores exist.
 
     def look() -> None:
         files = [*made, *(path.with_name(path.name + end) for path in made[:2] for end in ("-wal", "-shm"))]

@@ -1,4 +1,4 @@
-"""The query line: what it means, and where it makes no sense."""
+"""The query line: its meaning, and the positions of its faults."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HOUR = 3_600_000_000
 INCOMPLETE = Condition("status", ("rollback_incomplete",))
 
 
-def test_the_whole_of_it() -> None:
+def test_a_query_with_all_kinds_of_terms() -> None:
     query = parse_query('status:failed type:stage:funding loan_id=L123 since:2h tag:ai "insufficient funds" T-17')
     assert query == Query(
         status="failed",
@@ -78,14 +78,14 @@ def test_each_condition(text: str, expected: Query) -> None:
         ("-tag:", 0, 5, "tag: needs a value"),
     ],
 )
-def test_a_wrong_query_says_where_and_what(text: str, start: int, end: int, said: str) -> None:
+def test_the_error_of_a_wrong_query_has_position_and_cause(text: str, start: int, end: int, said: str) -> None:
     with pytest.raises(QueryError, match=said.replace("(", r"\(")) as caught:
         parse_query(text)
     assert (caught.value.start, caught.value.end) == (start, end)
 
 
 @given(st.text(max_size=60))
-def test_any_text_is_a_query_or_a_fault_inside_it(text: str) -> None:
+def test_any_text_is_a_query_or_has_a_fault_at_a_position(text: str) -> None:
     fault: QueryError | None = None
     try:
         parse_query(text)
@@ -104,7 +104,7 @@ def test_completion_of_keys_and_values() -> None:
 
 
 @pytest.mark.parametrize("verdict", VERDICTS)
-def test_the_list_s_word_for_a_verdict_asks_for_it(verdict: Verdict) -> None:
+def test_the_list_s_word_for_a_verdict_is_a_condition(verdict: Verdict) -> None:
     said = VERDICTS[verdict][1]
     for word in (f'"{said}"', said.replace(" ", "-"), verdict):
         query = parse_query(f"status:{word}")

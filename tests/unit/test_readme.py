@@ -1,4 +1,4 @@
-"""The README tells the truth where a program can check it."""
+"""The program and the commands of the README work."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sagatrace_tui import cli
 README = (Path(__file__).parents[2] / "README.md").read_text()
 
 
-def test_the_program_shown_runs_and_leaves_what_is_said_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_program_of_the_readme_runs_with_the_stated_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (shown,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     monkeypatch.setenv("SAGATRACE_STORE", f"sqlite:///{tmp_path}/traces.db")
     done = subprocess.run([sys.executable, "-c", shown], capture_output=True, text=True, timeout=300, check=False)

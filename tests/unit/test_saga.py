@@ -1,4 +1,4 @@
-"""Sagas: steps undone in reverse order, whatever the undoing does, and read as what they are."""
+"""Sagas: steps are undone in reverse order, with any result of an undo, and the verdict is right."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from sagatrace_tui.model import Trace, build_trace
 
 
 class Shop:
-    """Notes its calls; what it was told to, it refuses."""
+    """Records its calls, and refuses the chosen ones."""
 
     def __init__(self, *refused: str) -> None:
         self.calls: list[str] = []
@@ -57,7 +57,7 @@ def buy(store: MemoryStore, shop: Shop) -> int:
         return charged
 
 
-def test_a_saga_that_goes_well_is_its_steps(store: MemoryStore) -> None:
+def test_a_successful_saga_has_only_its_steps(store: MemoryStore) -> None:
     shop = Shop()
     assert buy(store, shop) == 40
     assert shop.calls == ["charge", "reserve", "mail", "ship"]
@@ -72,7 +72,7 @@ def test_a_saga_that_goes_well_is_its_steps(store: MemoryStore) -> None:
     assert trace.spans[trace.roots[0]].data == {"workflow_id": "order", "customer": 5}
 
 
-def test_a_saga_that_fails_is_undone_in_reverse_order_and_raises_as_itself(store: MemoryStore) -> None:
+def test_a_failed_saga_is_undone_in_reverse_order_and_its_exception_passes(store: MemoryStore) -> None:
     shop = Shop("ship")
     with pytest.raises(ValueError, match="ship was refused"):
         buy(store, shop)
@@ -88,7 +88,7 @@ def test_a_saga_that_fails_is_undone_in_reverse_order_and_raises_as_itself(store
     assert [row.name for row in trace.compensations] == ["do", "refund"]
 
 
-def test_an_undo_that_fails_keeps_no_other_from_being_tried(store: MemoryStore) -> None:
+def test_after_a_failed_undo_the_next_one_is_tried(store: MemoryStore) -> None:
     shop = Shop("ship", "release")
     with pytest.raises(ValueError, match="ship was refused"):
         buy(store, shop)
@@ -163,7 +163,7 @@ def test_a_span_fails_without_an_exception(store: MemoryStore) -> None:
 
 
 def test_the_job_s_timeout_ends_the_undoing(store: MemoryStore) -> None:
-    """It is meant for the job: to go on undoing would switch it off."""
+    """The timeout is meant for the job: further undos would disable it."""
 
     def late() -> None:
         raise JobTimeoutException("too late")
@@ -221,7 +221,7 @@ async def test_a_saga_of_coroutines_fails_without_an_exception(
     assert read(store).verdict == "rolled_back"
 
 
-def test_an_undo_that_only_makes_a_coroutine_has_undone_nothing(store: MemoryStore) -> None:
+def test_an_undo_that_is_not_awaited_fails(store: MemoryStore) -> None:
     """It is not awaited in a plain `with`: the step still stands."""
 
     async def undo() -> None:
@@ -236,7 +236,7 @@ def test_an_undo_that_only_makes_a_coroutine_has_undone_nothing(store: MemorySto
     assert [one.name for one in trace.still_standing] == ["step:charge"]
 
 
-def test_a_coroutine_function_is_no_step_that_was_called(store: MemoryStore) -> None:
+def test_call_refuses_a_coroutine_function(store: MemoryStore) -> None:
     async def charge() -> None:
         raise AssertionError
 

@@ -1,4 +1,4 @@
-"""Sampling: the same traces in every process, and of the others all that follows a failure, read as partial."""
+"""Sampling: all processes record the same traces. Others are recorded from a failure on, and read as partial."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def marks(events: list[TraceEvent] | tuple[TraceEvent, ...]) -> set[Any]:
     return {event.data.get("sagatrace_sample") for event in events}
 
 
-def test_of_10_000_sagas_each_tenth_and_every_one_that_fails_from_there_on() -> None:
+def test_of_10_000_sagas_a_tenth_is_recorded_and_every_failed_one_from_its_failure_on() -> None:
     store = MemoryStore()
     tracer = Tracer(store)
     failed = set(SAGAS[::7])
@@ -90,8 +90,8 @@ def test_of_10_000_sagas_each_tenth_and_every_one_that_fails_from_there_on() -> 
     assert not tracer.lost
 
 
-def test_the_decision_is_the_same_for_ever() -> None:
-    """A rolling update runs two versions: the same hash in each."""
+def test_the_decision_for_a_trace_never_changes() -> None:
+    """During a rolling update two versions run: both need the same hash."""
     assert [number for number in range(60) if is_sampled(f"order-{number}", 0.1)] == DECIDED
     assert is_sampled("\ud800", 0.5) == is_sampled("\\ud800", 0.5)
     assert all(is_sampled(one, 1.0) for one in SAGAS)
@@ -132,7 +132,7 @@ def test_the_share_is_a_setting() -> None:
         ("ai:decision", {}, False),
     ],
 )
-def test_what_says_that_a_trace_fails(event_type: str, given: dict[str, Any], is_kept: bool) -> None:
+def test_the_events_that_mark_a_trace_as_failed(event_type: str, given: dict[str, Any], is_kept: bool) -> None:
     store = MemoryStore()
     tracer = Tracer(store)
     assert tracer.emit(event_type, OUT, span_id="s", **given) is not None
@@ -140,7 +140,7 @@ def test_what_says_that_a_trace_fails(event_type: str, given: dict[str, Any], is
     assert [event.span_id for event in store.fetch_trace(OUT).events] == (["s", "later"] if is_kept else [])
 
 
-def test_the_mark_outlives_a_redaction_and_all_tracers_of_the_process_know_of_the_failure() -> None:
+def test_the_mark_survives_redaction_and_all_tracers_of_the_process_know_the_failure() -> None:
     store = MemoryStore()
     Tracer(store, redact=lambda *_: {}).emit("stage:pay:failed", OUT, data={"card": "4111"})
     Tracer(store).emit("ai:decision", OUT, data={"score": 7})
@@ -168,7 +168,7 @@ def test_a_job_of_a_failed_trace_carries_the_fact() -> None:
     assert marks(store.fetch_trace(OUT).events) == {0.1}
 
 
-def test_the_prepared_end_is_only_of_what_is_recorded(tmp_path: Path) -> None:
+def test_an_end_is_prepared_only_for_recorded_traces(tmp_path: Path) -> None:
     outbox = Outbox(tmp_path)
     tracer = Tracer(outbox)
     given: dict[str, Any] = {"span_id": "j", "event_id": "x:end", "status": "success", "data": {"job_id": "j"}}
@@ -242,7 +242,7 @@ def the_saga_succeeds_elsewhere(tracer: Tracer) -> None:
             with tracer.span("step:ship", saga):
                 fails()
         except ValueError:
-            sampling._failed.clear()  # as in a process that does not know
+            sampling._failed.clear()  # as in a process that does not know of the failure
 
 
 def only_an_undo_is_here(tracer: Tracer) -> None:
@@ -265,7 +265,7 @@ MISSING: Final = "sampled: earlier events were not recorded, so steps may stand"
         (only_an_undo_is_here, "compensating", "failed", f"failed · {MISSING}"),
     ],
 )
-def test_a_partial_trace_gives_no_all_clear(
+def test_a_partial_trace_is_never_reported_as_clean(
     play: Callable[[Tracer], None], at_once: str, later: str, summary: str | None
 ) -> None:
     store = MemoryStore()

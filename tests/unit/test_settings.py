@@ -9,7 +9,7 @@ from sagatrace.settings import Settings, default_store_url, masked
 from sagatrace.stores import open_store
 
 
-def test_the_environment_decides_and_an_empty_one_means_the_default() -> None:
+def test_settings_come_from_the_environment_and_empty_values_mean_the_default() -> None:
     assert Settings.from_env({"SAGATRACE_STORE": " sqlite:///x.db ", "SAGATRACE_MAX_WAIT": "0.5"}) == Settings(
         store="sqlite:///x.db", max_wait=0.5
     )
@@ -17,7 +17,7 @@ def test_the_environment_decides_and_an_empty_one_means_the_default() -> None:
     assert default_store_url().startswith("sqlite:////")
 
 
-def test_recording_is_switched_off_either_way() -> None:
+def test_either_variable_switches_recording_off() -> None:
     assert Settings.from_env({"SAGATRACE": "off", "SAGATRACE_STORE": "sqlite:///x.db"}).store == "off"
     assert Settings.from_env({"SAGATRACE_STORE": "off"}).store == "off"
 
@@ -49,7 +49,7 @@ def test_secrets_are_masked(url: str, shown: str) -> None:
 @pytest.mark.parametrize(
     "url", ["", "x", "postgres://u:s3cret@h/d", "sqlite:", "sqlite://x.db", "sqlite:///", "memory:x"]
 )
-def test_a_url_no_store_answers_to_says_what_to_write(url: str) -> None:
+def test_the_error_for_an_unknown_store_url_gives_examples(url: str) -> None:
     with pytest.raises(StoreError) as caught:
         open_store(url)
     assert "sqlite:///" in str(caught.value)

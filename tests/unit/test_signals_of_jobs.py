@@ -25,7 +25,7 @@ TOP = TraceContext("T")
 
 
 class MyTimeoutError(Exception):
-    """A job's own."""
+    """An exception of the job."""
 
 
 CLASSES: list[type[Exception]] = [
@@ -45,7 +45,7 @@ CLASSES: list[type[Exception]] = [
 
 
 class Alarm:
-    """A handler that is an object, as some timeout libraries have it; it counts how often it had to strike."""
+    """A handler that is an object, as in some timeout libraries. It counts its alarms."""
 
     def __init__(self, kind: type[Exception]) -> None:
         self.error = kind("of the job")
@@ -62,13 +62,13 @@ class Alarm:
     def until_it_passes(
         self, work: Callable[[], object], handler: Callable[..., object], seconds: float
     ) -> BaseException:
-        """Do the work again and again until an alarm ends it; return the exception that did."""
+        """Repeat the work until an alarm ends it, and return the exception."""
         signal.signal(signal.SIGVTALRM, handler)
         try:
             signal.setitimer(signal.ITIMER_VIRTUAL, seconds, 0.05)
             while True:
                 work()
-        except BaseException as error:  # noqa: BLE001 - whatever the handler raised
+        except BaseException as error:  # noqa: BLE001 - any exception of the handler
             signal.setitimer(signal.ITIMER_VIRTUAL, 0)
             return error
 
@@ -98,7 +98,7 @@ CALLS: dict[str, Callable[[Tracer], object]] = {
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("redact", [None, lambda _, data: dict(data)], ids=["plain", "redacted"])
 @pytest.mark.parametrize("call", CALLS)
-def test_it_passes_through_every_call(tmp_path: Path, call: str, redact: Any) -> None:
+def test_the_exception_passes_through_every_call(tmp_path: Path, call: str, redact: Any) -> None:
     """At random moments. The standard library swallows a few itself, mostly while it formats a traceback."""
     chance, rounds, strikes = random.Random(call), 60, 0
     for number in range(rounds):
@@ -112,7 +112,7 @@ def test_it_passes_through_every_call(tmp_path: Path, call: str, redact: Any) ->
 
 
 @pytest.mark.usefixtures("alarms")
-def test_it_passes_while_the_outbox_is_unusable_and_the_store_is_asked(
+def test_the_exception_passes_during_a_direct_write_to_the_store(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").touch()
@@ -124,7 +124,7 @@ def test_it_passes_while_the_outbox_is_unusable_and_the_store_is_asked(
 
 
 class StruckStore(MemoryStore):
-    """A store in which the alarm strikes."""
+    """A store that is interrupted by the alarm."""
 
     def append(self, events: Iterable[TraceEvent], replace: bool = False) -> int:
         signal.raise_signal(signal.SIGVTALRM)
@@ -133,7 +133,7 @@ class StruckStore(MemoryStore):
 
 @pytest.mark.usefixtures("alarms")
 def test_the_job_s_exception_is_not_changed_on_its_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A fault of the store gets a note with the fault of the outbox; an alarm that strikes there is no such fault."""
+    """A fault of the store gets a note about the outbox. An alarm in the store is not such a fault."""
     (tmp_path / "file").touch()
     monkeypatch.setenv("SAGATRACE_OUTBOX", str(tmp_path / "file" / "outbox"))
     monkeypatch.setattr(direct, "opened_store", lambda *_: StruckStore())
@@ -146,7 +146,7 @@ def test_the_job_s_exception_is_not_changed_on_its_way(tmp_path: Path, monkeypat
 
 
 class WrappingStore(MemoryStore):
-    """A store whose library wraps what it meets, as network libraries do."""
+    """A store whose library wraps exceptions, like network libraries."""
 
     def append(self, events: Iterable[TraceEvent], replace: bool = False) -> int:
         if not vars(self).pop("struck", False):
@@ -161,7 +161,7 @@ class WrappingStore(MemoryStore):
 
 
 @pytest.mark.usefixtures("alarms")
-def test_an_exception_that_a_library_wrapped_passes_as_itself() -> None:
+def test_an_exception_that_a_library_wrapped_passes_unwrapped() -> None:
     store, alarm = WrappingStore(), Alarm(TimeoutError)
     vars(store)["struck"] = True
     signal.signal(signal.SIGVTALRM, alarm)
@@ -174,7 +174,7 @@ def test_an_exception_that_a_library_wrapped_passes_as_itself() -> None:
 
 @pytest.mark.usefixtures("alarms")
 def test_an_alarm_that_the_job_handles_is_not_raised_again_by_a_later_fault() -> None:
-    """A store that fails while a job deals with its alarm costs the event, and no more."""
+    """A store that fails while a job handles its alarm loses only the event."""
 
     class BrokenStore(MemoryStore):
         def append(self, events: Iterable[TraceEvent], replace: bool = False) -> int:
@@ -199,7 +199,7 @@ def test_an_error_of_the_package_does_not_pass() -> None:
 @pytest.mark.usefixtures("alarms")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("directly", [False, True])
-def test_the_event_that_an_alarm_struck_is_kept(tmp_path: Path, directly: bool) -> None:
+def test_an_event_interrupted_by_an_alarm_is_kept(tmp_path: Path, directly: bool) -> None:
     """In a loop of emits that alarms interrupt, no event but the last can be missing."""
     store = SqliteStore(tmp_path / "traces.db")
     tracer, last = Tracer(store if directly else Outbox(tmp_path / "outbox")), list[int]()

@@ -1,4 +1,4 @@
-"""What the app does not do before there is something to see."""
+"""The app shows its list before it imports or contacts Redis."""
 
 from __future__ import annotations
 
@@ -36,6 +36,6 @@ print(*Asked.seen)
 """
 
 
-def test_redis_is_imported_and_asked_only_once_there_is_a_list_to_see() -> None:
+def test_redis_is_imported_and_contacted_only_after_the_list_is_shown() -> None:
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=300, check=True)
     assert done.stdout.split() == ["1", "False"]

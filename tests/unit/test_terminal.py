@@ -1,4 +1,4 @@
-"""What the environment says of a terminal, and how the clipboard is reached through multiplexers."""
+"""The terminal's abilities by the environment, and the clipboard through multiplexers."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_background_and_clipboard() -> None:
 
 
 @pytest.mark.parametrize(("name", "bce"), [("xterm-256color", True), ("screen", False), ("no-such-terminal", False)])
-def test_whether_erasing_colours_is_what_the_terminals_description_says(name: str, bce: bool) -> None:
+def test_erasing_in_colour_depends_on_the_terminal_s_description(name: str, bce: bool) -> None:
     # A process reads one description only: each in its own.
     code = "import os; from sagatrace_tui.terminal import detect; print(detect(os.environ).bce)"
     ran = subprocess.run([sys.executable, "-c", code], env={"TERM": name}, capture_output=True, text=True, check=True)
@@ -59,7 +59,7 @@ def terminal(multiplexer: str) -> Terminal:
     return Terminal("xterm", False, 256, False, True, multiplexer, True)  # type: ignore[arg-type]
 
 
-def test_the_clipboard_sequence_is_wrapped_for_what_lies_between() -> None:
+def test_the_clipboard_sequence_is_wrapped_for_each_multiplexer() -> None:
     sequence = "\x1b]52;c;" + "QUJD" * 500 + "\x07"
     assert list(clipboard_envelopes(sequence, terminal(""))) == [sequence]
     plain, wrapped = clipboard_envelopes(sequence, terminal("tmux"))

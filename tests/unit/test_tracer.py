@@ -1,4 +1,4 @@
-"""The explicit API: spans, compensations, contexts, and that tracing never breaks what it traces."""
+"""The explicit API: spans, compensations, contexts, and that tracing never breaks the traced work."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sagatrace.tracer import MAX_ERROR, MAX_STACK, error_data
 
 
 class FailingStore(MemoryStore):
-    """A store that raises what it is given, the first `times` times."""
+    """A store that raises the given error, the first `times` times."""
 
     def __init__(self, error: Exception, times: int = 10**9) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ def stored(store: MemoryStore, trace_id: str = "T") -> list[TraceEvent]:
 TOP = TraceContext("T")
 
 
-def test_a_span_tells_its_start_and_its_end_under_its_parent(tracer: Tracer, store: MemoryStore) -> None:
+def test_a_span_records_its_start_and_its_end_under_its_parent(tracer: Tracer, store: MemoryStore) -> None:
     with (
         tracer.span("workflow:loan", TOP, data={"loan_id": "L1"}, tags=["demo"]) as loan,
         tracer.span("stage:credit", loan, compensation="release_credit") as credit,
@@ -75,7 +75,7 @@ def test_a_span_tells_its_start_and_its_end_under_its_parent(tracer: Tracer, sto
     assert events[0].tags == ("demo",)
 
 
-def test_a_failing_span_tells_the_error_and_lets_it_through(tracer: Tracer, store: MemoryStore) -> None:
+def test_a_failing_span_records_the_error_and_lets_it_pass(tracer: Tracer, store: MemoryStore) -> None:
     with pytest.raises(ValueError, match="too low"), tracer.span("stage:credit", TOP):
         raise ValueError("too low")
     end = stored(store)[-1]
@@ -85,7 +85,7 @@ def test_a_failing_span_tells_the_error_and_lets_it_through(tracer: Tracer, stor
     assert "test_tracer.py" in end.data["stack"]
 
 
-def test_a_compensation_names_what_it_undoes_and_is_named_after_it(tracer: Tracer, store: MemoryStore) -> None:
+def test_a_compensation_names_its_step_and_has_the_declared_name(tracer: Tracer, store: MemoryStore) -> None:
     with tracer.span("stage:credit", TOP, compensation="release_credit") as credit:
         pass
     with tracer.compensation(original=credit, parent=TOP, reason="funding failed"):
@@ -104,7 +104,7 @@ def test_a_compensation_names_what_it_undoes_and_is_named_after_it(tracer: Trace
     assert events[0].tags == ("compensation",)
 
 
-async def test_spans_work_in_coroutines_and_know_a_cancelled_one(tracer: Tracer, store: MemoryStore) -> None:
+async def test_spans_work_in_coroutines_and_record_a_cancellation(tracer: Tracer, store: MemoryStore) -> None:
     entered = asyncio.Event()
 
     async def step() -> None:
@@ -136,7 +136,7 @@ def test_an_instant_is_a_span_of_its_own(tracer: Tracer, store: MemoryStore) -> 
     assert [event.parent_span_id for event in stored(store)] == ["S1", "S1"]
 
 
-def test_what_cannot_be_stored_never_reaches_the_work_and_is_counted_and_logged_once(
+def test_a_fault_of_the_store_never_reaches_the_work_and_is_counted_and_logged_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     tracer = Tracer(FailingStore(OSError("disk full")))
@@ -152,7 +152,7 @@ def test_what_cannot_be_stored_never_reaches_the_work_and_is_counted_and_logged_
     ]
 
 
-def test_what_the_log_raises_never_reaches_the_work() -> None:
+def test_an_exception_of_a_log_handler_never_reaches_the_work() -> None:
     def refuse(_record: logging.LogRecord) -> NoReturn:
         raise LookupError("a log that cannot be written")
 
@@ -168,7 +168,7 @@ def test_what_the_log_raises_never_reaches_the_work() -> None:
     assert tracer.lost == {"event lost: OSError": 2}
 
 
-def test_a_fault_that_cannot_be_put_into_words_never_reaches_the_work() -> None:
+def test_a_fault_that_cannot_be_formatted_never_reaches_the_work() -> None:
     class Wordless(Exception):  # noqa: N818 - it is one of the user's
         def __str__(self) -> NoReturn:
             raise LookupError("no words")
@@ -178,7 +178,7 @@ def test_a_fault_that_cannot_be_put_into_words_never_reaches_the_work() -> None:
     assert tracer.lost == {"event lost: Wordless": 1}
 
 
-def test_a_broken_setting_costs_the_events_not_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_wrong_setting_loses_the_events_and_not_the_job(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SAGATRACE_STORE", "nonsense")
     tracer = Tracer()
     with tracer.span("stage:credit", TOP):
@@ -186,8 +186,8 @@ def test_a_broken_setting_costs_the_events_not_the_job(monkeypatch: pytest.Monke
     assert tracer.lost == {"event lost: StoreError": 2}
 
 
-def test_the_job_timeout_passes_and_the_event_it_struck_is_stored() -> None:
-    """RQ raises its timeout wherever the job happens to be: swallowing it would switch the timeout off."""
+def test_the_job_timeout_passes_and_the_interrupted_event_is_stored() -> None:
+    """RQ raises its timeout at any point of the job. Swallowing it would disable the timeout."""
     store = FailingStore(JobTimeoutException("Task exceeded maximum timeout value"), times=1)
     tracer = Tracer(store)
     with pytest.raises(JobTimeoutException):
@@ -197,7 +197,7 @@ def test_the_job_timeout_passes_and_the_event_it_struck_is_stored() -> None:
 
 
 class Hangs:
-    """As what asks a server for its `repr`, like a lazy query."""
+    """A value whose `repr` asks a server, like a lazy query."""
 
     def __repr__(self) -> str:
         threading.Event().wait()
@@ -210,8 +210,8 @@ def hang(event_type: str, data: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("redact", [None, hang])
-def test_the_job_timeout_ends_what_hangs_in_the_data(redact: Any) -> None:
-    """The event is kept without its data, as foreign code would hang again, and nothing ended it then."""
+def test_the_job_timeout_ends_data_that_hangs(redact: Any) -> None:
+    """The event is kept without its data: foreign code would hang again, without a timeout to end it."""
     store = MemoryStore()
     tracer = Tracer(store, redact=redact)
     with pytest.raises(JobTimeoutException), UnixSignalDeathPenalty(1, JobTimeoutException):
@@ -225,13 +225,13 @@ class HangingError(Exception):
 
 
 @pytest.mark.timeout(60)
-def test_the_job_timeout_ends_what_hangs_in_an_error() -> None:
+def test_the_job_timeout_ends_an_error_that_hangs() -> None:
     with pytest.raises(JobTimeoutException), UnixSignalDeathPenalty(1, JobTimeoutException):
         error_data(HangingError())
 
 
-def test_a_store_that_fails_as_well_does_not_take_the_job_timeout_s_place() -> None:
-    """A store error in its stead would look like the job's own, and a job that handles errors would never end."""
+def test_a_failing_store_does_not_replace_the_job_timeout() -> None:
+    """A store error instead would look like the job's error, and a job that handles errors would never end."""
 
     class StuckStore(MemoryStore):
         def append(self, events: Iterable[TraceEvent], replace: bool = False) -> int:
@@ -263,7 +263,7 @@ def test_redaction_sees_the_data_before_it_is_stored_and_fails_closed(store: Mem
     assert tracer.lost == {"data withheld, redaction failed: KeyError": 1}
 
 
-def test_long_errors_are_cut_and_say_so() -> None:
+def test_long_errors_are_cut_and_marked() -> None:
     def deep(levels: int) -> None:
         if levels == 0:
             raise ValueError("x" * 10_000)

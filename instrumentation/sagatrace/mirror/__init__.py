@@ -1,16 +1,18 @@
-"""The Redis mirror: each event is published once the store has it, so that others can watch it happen.
+"""The Redis mirror: each event is published after the store has it, for viewers that watch live.
 
     SAGATRACE_MIRROR=redis://HOST:6379      rediss:// with TLS, unix:///PATH; user, password and options as redis-py's
     SAGATRACE_MIRROR=redis+sentinel://HOST:26379,HOST:26379/SERVICE         the master that Sentinels name
 
-On two channels, `trace_channel` and `all_channel`, a message is the event's JSON document; only its `id` and
-`trace_id` where that has more than `MAX_MESSAGE` bytes, or where the store may have another of that id: it is to be
-read there. Channels are named after the store, as Redis has one set of them for all its databases. Whoever publishes
-also tells on `pulse_channel`, every `PULSE` seconds, that it is there and how many events it could not publish since
-it began.
+Each event is a message on two channels, `trace_channel` and `all_channel`: the event's JSON document. An event larger
+than `MAX_MESSAGE` bytes is sent as its `id` and `trace_id` only. So is an event if the store may hold another one with
+its id. Subscribers read such events from the store. The channels are named after the store, as Redis has one set of
+channels for all its databases.
 
-Best effort: what Redis does not take is counted, logged once per cause and dropped. The store has it. So a
-`Subscriber` says when it may have missed something, and its owner reads the store.
+Each publisher sends a pulse on `pulse_channel` every `PULSE` seconds. The pulse holds the number of events that it
+could not publish since it began.
+
+The mirror is best effort. Events that Redis does not accept are counted, logged once per cause and dropped. The store
+has them. A `Subscriber` reports when it may have missed events, and its owner then reads the store.
 """
 
 from sagatrace.mirror.address import MAX_MESSAGE, PULSE, Mirror, connect_redis, open_mirror

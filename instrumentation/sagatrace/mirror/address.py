@@ -1,4 +1,4 @@
-"""Where the events of a store are published: the Redis, by its URL, and the names of the channels."""
+"""The address of a mirror: the URL of a Redis, and the names of the channels."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SENTINEL_PORT: Final = 26379
 
 
 class Mirror:
-    """Where the events of one store are published. Opens nothing. Raises SettingsError for a URL that is none."""
+    """The mirror of one store. Opens no connection. Raises SettingsError for a wrong URL."""
 
     def __init__(self, url: str, store_label: str) -> None:
         scheme = url.partition(":")[0]
@@ -32,15 +32,15 @@ class Mirror:
         except ValueError:
             usable = False
         if not usable:
-            # Not the URL itself: in one that cannot be read nobody knows where the password is.
+            # Never the URL itself: in a malformed one the password cannot be found and masked.
             raise SettingsError(
-                f"SAGATRACE_MIRROR begins with {scheme[:20]!r} and is no URL that Redis is reached by: write "
+                f"SAGATRACE_MIRROR begins with {scheme[:20]!r} and is not a URL of a Redis: write "
                 f"redis://HOST:PORT, rediss://HOST:PORT, unix:///PATH or redis+sentinel://HOST:PORT,HOST:PORT/SERVICE, "
-                f"signs in a password as %XX"
+                f"with special characters of a password as %XX"
             )
         self._url = url
         self.heard_at = float("-inf")
-        """When somebody was heard publishing last, by any subscriber of this process whose connection still stands."""
+        """When a subscriber of this process last heard a publisher, on a connection that is still open."""
         self.label = masked(url)
         name = f"sagatrace:{sha256(store_label.encode()).hexdigest()[:12]}"
         self.all_channel = f"{name}:traces"
@@ -49,13 +49,13 @@ class Mirror:
 
     @staticmethod
     def _reads_well(parts: SplitResult) -> bool:
-        """Raises ValueError, or says so, where what it names cannot be reached."""
+        """Return whether the URL names an address that can be reached. Raises ValueError for a malformed one."""
         if parts.scheme.endswith("+sentinel"):
             return bool(_sentinels(parts)) and bool(_service(parts)[0])
         return parts.port != 0
 
     def trace_channel(self, trace_id: str) -> str:
-        """Where the events of one trace are published."""
+        """Return the channel for the events of one trace."""
         return self._trace_prefix + trace_id
 
     def connect(self, timeout: float = _ANSWER_WITHIN) -> Redis:
@@ -64,9 +64,9 @@ class Mirror:
 
 
 def connect_redis(url: str, timeout: float) -> Redis:
-    """Return a client that tries once and waits `timeout` seconds for each answer, unless the URL says otherwise.
+    """Return a client that tries once and waits `timeout` seconds for each response, unless the URL sets another.
 
-    Takes the URLs of redis-py, and `redis+sentinel://` ones. Opens nothing. Raises ValueError for a wrong URL.
+    Accepts the URLs of redis-py, and `redis+sentinel://` ones. Opens no connection. Raises ValueError for a wrong URL.
     """
     from redis import Redis
     from redis.backoff import NoBackoff
@@ -81,7 +81,10 @@ def connect_redis(url: str, timeout: float) -> Redis:
 
 
 def _connect_to_master(parts: SplitResult, options: dict[str, Any]) -> Redis:
-    """redis-py has no URL for this: user, password and options are the master's, `sentinel_…` the Sentinels'."""
+    """Return a client of a Sentinel URL, which redis-py does not know.
+
+    User, password and options are for the master; options named `sentinel_…` are for the Sentinels.
+    """
     from redis.connection import parse_url
     from redis.sentinel import Sentinel
 
@@ -100,7 +103,7 @@ def _connect_to_master(parts: SplitResult, options: dict[str, Any]) -> Redis:
 
 
 def _sentinels(parts: SplitResult) -> list[tuple[str, int]]:
-    """The hosts and ports before the path. Raises ValueError."""
+    """Return the hosts and ports before the path. Raises ValueError."""
     found = []
     for place in parts.netloc.rpartition("@")[2].split(","):
         one = urlsplit(f"//{place}")
@@ -111,20 +114,20 @@ def _sentinels(parts: SplitResult) -> list[tuple[str, int]]:
 
 
 def _service(parts: SplitResult) -> tuple[str, str]:
-    """The name that the Sentinels know the master by, and the number of the database."""
+    """Return the Sentinels' name for the master, and the number of the database."""
     service, _, database = parts.path.strip("/").partition("/")
     return unquote(service), database or parse_qs(parts.query).get("db", ["0"])[0]
 
 
 def open_mirror(settings: Settings, store_label: str) -> Mirror | None:
-    """The mirror of these settings; None when it is off. Raises SettingsError."""
+    """Return the mirror of these settings; None if it is off. Raises SettingsError."""
     return Mirror(settings.mirror, store_label) if settings.mirror else None
 
 
 def redis_error_text(error: BaseException) -> str:
-    """Return an error met on the way to Redis, in one line fit to be shown.
+    """Return an error of a Redis connection as one line without a secret.
 
-    A Redis that lacks a command repeats its arguments: those of the sign-in hold the password.
+    A Redis that lacks a command repeats the command's arguments. Those of the sign-in hold the password.
     """
     text, cut, _ = " ".join(str(error).split()).partition(", with args beginning with")
     hint = ": to sign in to so old a server, write `protocol=2` in the URL" if cut and "HELLO" in text else ""

@@ -1,4 +1,4 @@
-"""What a subscriber knows of its connection and of those who publish: pure, told everything, asked for the state."""
+"""The state of a subscriber's connection and of the publishers that it hears. Pure: no clock and no network."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ __all__ = ["SILENCE", "Link", "Phase"]
 
 SILENCE: Final = 2.5 * PULSE
 """Seconds without a pulse after which a publisher counts as gone."""
-_MOST: Final = 1000  # publishers kept in mind
-_LONGEST: Final = 1000  # bytes of a pulse; a publisher's is a fifth of that
+_MOST: Final = 1000  # publishers that are tracked
+_LONGEST: Final = 1000  # bytes of a pulse; publishers send a fifth of that
 
 Phase = Literal["connecting", "listening", "lost"]
 
 
 class _Pulse(msgspec.Struct):
-    """What a publisher tells of itself; older ones do not tell that they end."""
+    """The pulse of a publisher. Older versions send no `ends`."""
 
     publisher: str
     published: int
@@ -42,15 +42,15 @@ def _read(message: bytes) -> _Pulse | None:
 class _Publisher:
     pulse: _Pulse
     at: float
-    heard: int  # messages that had come in when this pulse did
+    heard: int  # messages received before this pulse
 
 
 @dataclass(slots=True)
 class Link:
-    """Where the connection stands, whether anybody publishes, and how often something may have been missed (`gaps`).
+    """The state of a connection, its publishers, and the number of times that events may have been missed (`gaps`).
 
-    `hears_all` says that every event is to be heard, of all traces: then a publisher's count can be held against what
-    came in. Times are seconds of a monotonic clock.
+    With `hears_all` the subscription covers all traces. Then a publisher's count is compared with the number of
+    messages received. Times are seconds of a monotonic clock.
     """
 
     hears_all: bool
@@ -62,9 +62,9 @@ class Link:
     _publishers: dict[str, _Publisher] = field(default_factory=dict)
 
     def opened(self, heard_at: float = float("-inf")) -> None:
-        """Redis has confirmed the subscription: what came before it was missed.
+        """Record that Redis confirmed the subscription. Earlier events were missed.
 
-        `heard_at` is when another subscriber of the same mirror last heard somebody publish.
+        `heard_at` is the time at which another subscriber of the same mirror last heard a publisher.
         """
         self.phase = "listening"
         self._publishers.clear()
@@ -72,11 +72,11 @@ class Link:
         self.gaps += 1
 
     def closed(self) -> None:
-        """The connection is gone, or none could be made."""
+        """Record that the connection was lost, or could not be made."""
         self.phase = "lost"
 
     def event(self, now: float, *, sound: bool = True) -> None:
-        """A message came on the channel of events; `sound` says that it is one."""
+        """Record a message on the channel of events. `sound`: it is an event."""
         self._heard += 1
         if sound:
             self._heard_at = now
@@ -84,31 +84,32 @@ class Link:
             self.ignored += 1
 
     def pulse(self, message: bytes, now: float) -> None:
-        """A message came on the channel of pulses."""
-        told = _read(message)
-        if told is None:
+        """Record a message on the channel of pulses."""
+        pulse = _read(message)
+        if pulse is None:
             self.ignored += 1
             return
-        before = self._publishers.pop(told.publisher, None)
-        if self._tells_of_a_gap(told, before):
+        before = self._publishers.pop(pulse.publisher, None)
+        if self._missed_events(pulse, before):
             self.gaps += 1
-        if not told.ends and len(self._publishers) < _MOST:
-            self._publishers[told.publisher] = _Publisher(told, now, self._heard)
+        if not pulse.ends and len(self._publishers) < _MOST:
+            self._publishers[pulse.publisher] = _Publisher(pulse, now, self._heard)
 
-    def _tells_of_a_gap(self, told: _Pulse, before: _Publisher | None) -> bool:
-        if before is None:  # what it lost so far may have been lost since the store was read
-            return told.lost > 0
-        if told.lost != before.pulse.lost:
+    def _missed_events(self, pulse: _Pulse, before: _Publisher | None) -> bool:
+        if before is None:  # it may have lost these events after the store was read
+            return pulse.lost > 0
+        if pulse.lost != before.pulse.lost:
             return True
-        # Redis keeps the order, so all it published in between has come in before this pulse; others' may have too.
-        return self.hears_all and told.published - before.pulse.published > self._heard - before.heard
+        # Redis keeps the order: the publisher's events since its last pulse have arrived before this pulse.
+        # Other publishers' events count as received too, so only a shortfall proves a gap.
+        return self.hears_all and pulse.published - before.pulse.published > self._heard - before.heard
 
     def tick(self, now: float) -> None:
-        """Time has passed: who has not been heard of for too long may go on unheard."""
+        """Count a gap for each publisher that has been silent too long. It may still publish, unheard."""
         for name in [name for name, one in self._publishers.items() if now - one.at > SILENCE]:
             del self._publishers[name]
             self.gaps += 1
 
     def is_live(self, now: float) -> bool:
-        """Whether somebody was heard publishing of late, on a connection that stands."""
+        """Return whether the connection is open and a publisher was heard recently."""
         return self.phase == "listening" and (bool(self._publishers) or now - self._heard_at <= SILENCE)

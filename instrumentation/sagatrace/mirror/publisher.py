@@ -1,4 +1,4 @@
-"""Publishes what the store has, in a thread of its own, and tells every few seconds that it is there."""
+"""Publish stored events, and a pulse every few seconds, in a thread of its own."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ __all__ = ["Publisher"]
 log: Final = logging.getLogger("sagatrace.mirror")
 
 _BATCH: Final = 500  # events in one round trip
-_FIRST_REST: Final = 0.5  # seconds without trying a Redis that failed; doubled with each failure that follows
+_FIRST_REST: Final = 0.5  # seconds before the next attempt after a failure; doubled with each further failure
 _LONGEST_REST: Final = 15.0
-_LAST_WORDS: Final = 0.5  # seconds to publish what is left at the end
+_LAST_WORDS: Final = 0.5  # seconds to publish the remaining events at the end
 
 
 class Publisher:
-    """Publishes in a thread of its own: who offers events never waits for Redis. Not for a process that forks.
+    """Publish events in a thread of its own, so `offer` never waits for Redis. Not for a process that forks.
 
-    At most `max_waiting` events and `max_bytes` wait for a Redis that is slow; further ones are dropped. `published`
-    and `lost` count events.
+    At most `max_waiting` events and `max_bytes` wait for a slow Redis. Further events are dropped. `published` and
+    `lost` count events.
     """
 
     def __init__(self, mirror: Mirror, *, max_waiting: int = 10_000, max_bytes: int = 16 << 20) -> None:
@@ -47,26 +47,29 @@ class Publisher:
         self._ends_at: float | None = None
         self._client: Redis | None = None
         self._rest = 0.0
-        self._closed_until = 0.0  # the breaker: no try before that moment
-        self._told: set[str] = set()
+        self._closed_until = 0.0  # the circuit breaker: no attempt before that time
+        self._logged: set[str] = set()
         self._name = f"{socket.gethostname()}:{os.getpid()}:{os.urandom(4).hex()}"
         self._thread = threading.Thread(target=self._run, name="sagatrace-mirror", daemon=True)
         self.published = 0
         self.lost = 0
 
     def start(self) -> None:
-        """Begin to tell that somebody publishes here."""
+        """Start the thread, which begins to send pulses."""
         if not self._thread.is_alive() and self._ends_at is None:
             self._thread.start()
 
     def offer(self, events: Iterable[TraceEvent], doubtful: bool = False) -> None:
-        """Take events that the store has; returns at once. Doubtful ones are only named: it may have them otherwise."""
+        """Queue stored events and return immediately.
+
+        With `doubtful` only their ids are published: the store may hold other events with these ids.
+        """
         messages = [(event.trace_id, _name_of(event) if doubtful else _message(event)) for event in events]
         with self._changed:
             for trace_id, message in messages:
                 full = len(self._waiting) >= self._max_waiting or self._bytes + len(message) > self._max_bytes
                 if full or time.monotonic() < self._closed_until:
-                    self._lose(1, "Redis is too slow for what comes" if full else None)
+                    self._lose(1, "Redis is too slow for the events" if full else None)
                     continue
                 self._waiting.append((trace_id, message))
                 self._bytes += len(message)
@@ -74,15 +77,15 @@ class Publisher:
         self.start()
 
     def close(self) -> None:
-        """Publish what waits, for at most half a second, and end."""
+        """Publish the waiting events for at most half a second, and end."""
         with self._changed:
             self._ends_at = time.monotonic() + _LAST_WORDS
             self._changed.notify()
         if self._thread.is_alive():
             self._thread.join(_LAST_WORDS)
         with self._changed:
-            # A try that is under way may still succeed: what nobody knows counts as lost.
-            self._lose(len(self._waiting) + self._sent(), "Redis did not take the last ones in time")
+            # An attempt under way may still succeed. Its events count as lost, as the outcome is unknown.
+            self._lose(len(self._waiting) + self._sent(), "Redis did not accept the last events in time")
             self._waiting.clear()
 
     def _run(self) -> None:
@@ -103,7 +106,7 @@ class Publisher:
                 self._try(batch, pulse=pulse)
                 next_pulse = time.monotonic() + PULSE if pulse else next_pulse
         if self._client is not None:
-            self._try([], pulse=True)  # the last one says so, or its silence would be taken for a gap
+            self._try([], pulse=True)  # the last pulse says that it ends, or subscribers would count a gap
         self._disconnect()
 
     def _is_over(self) -> bool:
@@ -113,7 +116,7 @@ class Publisher:
     def _try(self, batch: list[tuple[str, bytes]], *, pulse: bool) -> None:
         try:
             self._publish(batch, pulse=pulse)
-        except Exception as error:  # noqa: BLE001 - counted and said; nothing of it may end the thread
+        except Exception as error:  # noqa: BLE001 - counted and logged; no error may end the thread
             self._disconnect()
             self._rest = min(_LONGEST_REST, 2 * self._rest or _FIRST_REST)
             self._closed_until = time.monotonic() + self._rest
@@ -121,7 +124,7 @@ class Publisher:
             return
         if self._rest:
             log.info("publishing to %s again; %d events were not published", self._mirror.label, self.lost)
-            self._told.clear()
+            self._logged.clear()
         self._rest = 0.0
         self.published += self._sent()
 
@@ -143,19 +146,19 @@ class Publisher:
         pipeline.execute()
 
     def _sent(self) -> int:
-        """How many were being sent, for the one who counts them."""
+        """Return the number of events being sent, and reset it: the caller counts them."""
         with self._changed:
             count, self._sending = self._sending, 0
             return count
 
     def _lose(self, count: int, why: str | None) -> None:
-        """Count; `why` is logged once until it works again, None where it was."""
+        """Count lost events. Log each cause once until publishing works again. `why` None: it is logged already."""
         with self._changed:
             self.lost += count
         cause = (why or "").partition(":")[0]
-        if why is not None and cause not in self._told and (count or self._rest):
-            self._told.add(cause)
-            log.warning("the mirror %s does not take events, which stay in the store: %s", self._mirror.label, why)
+        if why is not None and cause not in self._logged and (count or self._rest):
+            self._logged.add(cause)
+            log.warning("the mirror %s does not accept events, the store has them: %s", self._mirror.label, why)
 
     def _disconnect(self) -> None:
         client, self._client = self._client, None

@@ -1,4 +1,4 @@
-"""Hears what is published, in a thread of its own, and says when something may have been missed."""
+"""Receive published events in a thread of its own, and report when events may have been missed."""
 
 from __future__ import annotations
 
@@ -22,20 +22,25 @@ __all__ = ["Heard", "Subscriber"]
 
 log: Final = logging.getLogger("sagatrace.mirror")
 
-_FIRST_REST: Final = 0.1  # seconds before another try; doubled with each one that fails
+_FIRST_REST: Final = 0.1  # seconds before the next attempt; doubled with each one that fails
 _LONGEST_REST: Final = 5.0
 _WAKE: Final = 0.25  # seconds between two looks at the clock
-_ASK_AFTER: Final = PULSE + 0.5  # seconds of silence after which the connection is asked whether it stands
+_ASK_AFTER: Final = PULSE + 0.5  # seconds of silence after which a PING checks the connection
 _ANSWER_WITHIN: Final = 2.0
-_MOST_BYTES: Final = 2 * MAX_MESSAGE  # of a message; a publisher sends far less
+_MOST_BYTES: Final = 2 * MAX_MESSAGE  # of a message; publishers send far less
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What came in since it was last asked for, and how the connection stands.
+    """The events received since the last `take`, and the state of the connection.
 
-    `missed`: there may be more than this, and the store is to be read. `live`: somebody is known to publish.
-    `ignored` counts all messages so far that were no events, or of another trace than they came for.
+    Attributes:
+        events: The events received.
+        missed: Whether events may be missing, so that the store must be read.
+        phase: The state of the connection.
+        live: Whether a publisher is known to be active.
+        ignored: The number of messages so far that are not events, or are of another trace than the channel's.
+        fault: The error of the last attempt to connect, None if it succeeded.
     """
 
     events: tuple[TraceEvent, ...]
@@ -47,18 +52,18 @@ class Heard:
 
 
 class _Reference(msgspec.Struct):
-    """An event that only the store tells: too large to be published, or there may be another of its id."""
+    """A reference to an event in the store: it is too large to publish, or its id may be that of another event."""
 
     id: str
     trace_id: str
 
 
 class Subscriber:
-    """Subscribes to one trace, or to all with None, and again whenever the connection is lost, until `stop`.
+    """Subscribe to one trace, or to all traces with None. Reconnect after each loss until `stop`.
 
-    `wake` is called, in this thread, when there is something to `take`. At most `max_waiting` events, and about
-    `max_bytes` of them, wait to be taken; with more, all are dropped and said to be missed. `quiet` is for who says
-    himself that Redis cannot be heard: it is not logged as well.
+    `wake` is called in the subscriber's thread when there is something to `take`. At most `max_waiting` events, and
+    about `max_bytes` of them, wait. With more, all are dropped and reported as missed. With `quiet` a lost connection
+    is not logged, for a caller that reports it.
     """
 
     def __init__(
@@ -84,21 +89,21 @@ class Subscriber:
         self._bytes = 0
         self._missed = False
         self._gaps = 0
-        self._told: tuple[Phase, bool, int] = ("connecting", False, 0)
+        self._last_state: tuple[Phase, bool, int] = ("connecting", False, 0)
         self._fault: str | None = None
         self._stopped = threading.Event()
         self.thread = threading.Thread(target=self._run, name="sagatrace-subscriber", daemon=True)
 
     def start(self) -> None:
-        """Begin to connect."""
+        """Start the thread, which connects."""
         self.thread.start()
 
     def stop(self) -> None:
-        """Hear nothing more; the thread ends within a second or two."""
+        """Stop receiving. The thread ends within a second or two."""
         self._stopped.set()
 
     def take(self) -> Heard:
-        """What has come in since the last call."""
+        """Return the events received since the last call, and the state of the connection."""
         now = time.monotonic()
         with self._lock:
             self._link.tick(now)
@@ -110,13 +115,13 @@ class Subscriber:
 
     def _run(self) -> None:
         rest = 0.0
-        while not self._stopped.wait(rest * random.uniform(0.7, 1.0)):  # noqa: S311 - spreads who tries again
+        while not self._stopped.wait(rest * random.uniform(0.7, 1.0)):  # noqa: S311 - spreads the attempts of many readers
             began = self._link.gaps
             try:
                 self._listen()
-            except Exception as error:  # noqa: BLE001 - said, and tried again; nothing of it may end the thread
+            except Exception as error:  # noqa: BLE001 - reported and retried; no error may end the thread
                 self._lost(error)
-            # One that stood for a moment is tried again at once, one that never stood less and less often.
+            # Retry soon after a connection that worked, and less and less often after failed attempts.
             rest = _FIRST_REST if self._link.gaps != began else min(_LONGEST_REST, 2 * rest or _FIRST_REST)
 
     def _lost(self, error: Exception) -> None:
@@ -126,11 +131,11 @@ class Subscriber:
             is_news, self._fault = self._fault is None, fault
             self._link.closed()
         if is_news and not self._quiet:
-            log.warning("the mirror %s cannot be heard, the store is read instead: %s", self._mirror.label, fault)
+            log.warning("the mirror %s cannot be read, the store is read instead: %s", self._mirror.label, fault)
         self._wake()
 
     def _listen(self) -> None:
-        """Subscribe, and hear until the connection is lost. Raises what redis-py does, and TimeoutError."""
+        """Subscribe, and receive until the connection is lost. Raises redis-py's errors and TimeoutError."""
         with self._mirror.connect() as client, client.pubsub() as heard:
             heard.subscribe(self._channel, self._mirror.pulse_channel)
             confirmed: set[str] = set()
@@ -149,13 +154,13 @@ class Subscriber:
                 elif now - latest > _ASK_AFTER and not asked:
                     asked = True
                     heard.ping()
-                self._tell(now)
+                self._wake_owner(now)
 
     def _take_in(self, message: dict[str, Any], confirmed: set[str], now: float) -> None:
         channel = message["channel"].decode() if isinstance(message["channel"], bytes) else str(message["channel"])
         if message["type"] == "subscribe":
             confirmed.add(channel)
-            if len(confirmed) == 2:  # once more after a reconnection that redis-py made by itself
+            if len(confirmed) == 2:  # also after a reconnection by redis-py itself
                 with self._lock:
                     self._link.opened(self._mirror.heard_at)
                     self._fault = None
@@ -182,7 +187,7 @@ class Subscriber:
             self._bytes += len(document)
 
     def _read(self, document: bytes) -> TraceEvent | _Reference | None:
-        """The event, or what stands for it; None for what is neither, or of another trace than it came for."""
+        """Return the event or its reference; None for another message, or another trace than the channel's."""
         if len(document) > _MOST_BYTES:
             return None
         event: TraceEvent | _Reference
@@ -195,12 +200,12 @@ class Subscriber:
                 return None
         return event if self._trace_id in (None, event.trace_id) else None
 
-    def _tell(self, now: float) -> None:
-        """Wake who follows, if there is something to take or the state is another."""
+    def _wake_owner(self, now: float) -> None:
+        """Call `wake` if there is something to take or the state changed."""
         with self._lock:
             self._link.tick(now)
             state = (self._link.phase, self._link.is_live(now), self._link.gaps)
-            news = bool(self._events) or self._missed or state != self._told
-            self._told = state
+            news = bool(self._events) or self._missed or state != self._last_state
+            self._last_state = state
         if news:
             self._wake()

@@ -21,7 +21,7 @@ _R_co = TypeVar("_R_co", covariant=True)
 
 
 class JobFunction(Protocol[_P, _R_co]):
-    """A function that `job` has decorated. A call runs it here, as before; `enqueue` makes a job of it."""
+    """A function that `job` has decorated. A call runs it here, as before. `enqueue` makes a job of it."""
 
     __name__: str
 
@@ -62,7 +62,7 @@ class JobDecorator(rq.decorators.job):
                 queue = self.queue_class(queue, connection=self.connection)
             bound.queue = queue.under(context)
 
-            # RQ's decorator marks the function it is given: that mark must not stay on the user's.
+            # RQ's decorator sets attributes on the function. They must not stay on the user's function.
             @functools.wraps(function)
             def twin(*args: _P.args, **kwargs: _P.kwargs) -> _R:
                 return function(*args, **kwargs)

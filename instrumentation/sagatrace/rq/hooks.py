@@ -71,7 +71,7 @@ class RecordingMixin(_WorkerBase):
         return execution
 
     def handle_exception(self, job: Job, *exc_info: Any) -> Any:
-        """Keep the exception for the event: RQ hands on only its text."""
+        """Keep the exception for the event: RQ passes on only its text."""
         with self._harmless:
             self._recorder.raised[job.id] = exc_info[1]
         return self._noting(job, super().handle_exception, job, *exc_info)
@@ -115,7 +115,7 @@ class RecordingMixin(_WorkerBase):
             self._recorder.failure(job, execution_id, "the job returned Retry", more, at)
 
     def _asked(self, job: Job, phase: str) -> dict[str, Any]:
-        """Return what the user asked for as well. A fault in there costs these values, not the event."""
+        """Return the data of the user's `job_data`. A fault in it loses these values, not the event."""
         with self._harmless:
             return dict(self.job_data(job, phase))
         return {}
@@ -130,7 +130,7 @@ class RecordingMixin(_WorkerBase):
             raise
 
     def _execution_id(self, job: Job, given: dict[str, Any]) -> str | None:
-        """Return the execution's id. RQ 3 hands it on; in 2.x the worker has it, until RQ has cleaned it up."""
+        """Return the execution's id. RQ 3 passes it. In 2.x the worker has it until RQ's cleanup."""
         execution = given.get("execution") or vars(self).get("execution")
         return execution.id if execution is not None and execution.job_id == job.id else None
 

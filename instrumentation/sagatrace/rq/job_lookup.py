@@ -1,7 +1,7 @@
-"""Reads what Redis still knows of an execution without a recorded end. Reading cleans up nothing.
+"""Read from Redis the state of an execution without a recorded end. Reading changes nothing.
 
-RQ's own registries clean up when they are asked for their length or members, and call abandoned jobs failed while at
-it. So the keys are read as they are.
+RQ's own registries clean up when their length or members are read, and mark abandoned jobs as failed. So the keys are
+read directly.
 """
 
 from __future__ import annotations
@@ -49,9 +49,12 @@ _PHASES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Aftermath:
-    """One execution as Redis has it. `expires` is when RQ gives it up, in seconds since 1970; None when it ended.
+    """The state of one execution in Redis.
 
-    `status` is the job's, None when the job is gone; `result` the phase that the execution's own result stands for.
+    Attributes:
+        expires: When RQ gives up the execution, in seconds since 1970; None if it ended.
+        status: The job's status; None if the job is gone.
+        result: The phase of the execution's own result.
     """
 
     expires: float | None
@@ -64,7 +67,7 @@ class Aftermath:
 
     @property
     def phase(self) -> str:
-        """How the execution ended, as far as is known; if RQ holds it for running, what RQ will make of it."""
+        """The phase in which the execution ended, as far as known. For a lost one: how RQ will end it."""
         if self.result is not None:
             return "stopped" if self.status == "stopped" and self.result == "failed" else self.result
         if self.expires is not None:
@@ -76,21 +79,21 @@ class Aftermath:
                 return ended
             case None:
                 return "abandoned"
-        return "retrying"  # it waits, or runs, again
+        return "retrying"  # the job waits or runs again
 
     @property
     def is_known(self) -> bool:
-        """Whether RQ wrote down how this very execution ended."""
+        """Whether RQ has recorded the end of this very execution."""
         return self.result is not None
 
     @property
     def is_gone(self) -> bool:
-        """Whether Redis holds nothing of it any more."""
+        """Whether Redis no longer holds anything of it."""
         return self.result is None and self.expires is None and self.status is None
 
     @property
     def reason(self) -> str:
-        """What the phase is concluded from, in words."""
+        """The evidence for the phase, in words."""
         if self.result is not None:
             return f"RQ holds its result: {self.phase}"
         if self.expires is not None:
@@ -101,7 +104,7 @@ class Aftermath:
 
 
 def read_aftermath(connection: Redis, job_id: str, queue: str, execution_id: str | None) -> Aftermath:
-    """Ask Redis once. Without an execution only the job itself is looked at. Raises RedisError."""
+    """Return the state of an execution, in one round trip. Without an execution, the job's. Raises RedisError."""
     with connection.pipeline(transaction=False) as pipeline:
         pipeline.zscore(StartedJobRegistry(queue, connection=connection).key, f"{job_id}:{execution_id}")
         pipeline.hmget(Job.key_for(job_id), *_FIELDS)
@@ -109,7 +112,7 @@ def read_aftermath(connection: Redis, job_id: str, queue: str, execution_id: str
         pipeline.zscore(ScheduledJobRegistry(queue, connection=connection).key, job_id)  # type: ignore[no-untyped-call]
         expires, fields, results, scheduled = pipeline.execute()
     status, retries_left = (value.decode() if value else None for value in fields)
-    # Not by way of RQ's Result, which would load the job's return value, and so run code of the user's.
+    # Not through RQ's Result: it loads the job's return value, which runs the user's code.
     own = (execution_id or "").encode()
     result: dict[bytes, bytes] = next((had for _, had in results if had.get(b"execution_id") == own), {})
     text, ended = result.get(b"exc_string"), result.get(b"execution_ended_at")
@@ -125,7 +128,7 @@ def read_aftermath(connection: Redis, job_id: str, queue: str, execution_id: str
 
 
 def facts_of(job: Job) -> dict[str, Any]:
-    """Return what an event that opens a job's span says of it; without `job_name` if only loading the job gives it."""
+    """Return the data of an event that opens a job's span. `job_name` is missing if only loading the job gives it."""
     facts = {"queue": job.origin}
     if name := name_of(job.data):
         facts["job_name"] = name
@@ -135,7 +138,7 @@ def facts_of(job: Job) -> dict[str, Any]:
 
 
 def meta_of(job: Job) -> Mapping[str, Any]:
-    """Return the job's meta, also if its producer has another serializer than this process. The job is not changed."""
+    """Return the job's meta, even if its producer used another serializer. Do not change the job."""
     raw = job.meta.get("unserialized")  # RQ's stand-in for a meta that it could not read
     if not isinstance(raw, bytes):
         return job.meta
@@ -156,26 +159,26 @@ def _warn_of_meta() -> None:
 
 
 class _PlainUnpickler(pickle.Unpickler):
-    """Loads values of Python's own types, and runs no code of the user's."""
+    """Load values of Python's own types, and run none of the user's code."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """Refuse: this is how a pickle reaches code."""
+        """Refuse: a pickle reaches code through this method."""
         raise pickle.UnpicklingError(f"{module}.{name} is not loaded here")
 
 
 def own_trace_id(job: Job) -> str:
     """Return the id of the trace of a job that was enqueued without a context."""
-    # A name that a user gave can come again: the time of creation is of one run alone.
+    # A user may use an id again. The time of creation is unique to one run.
     named_by_rq = len(job.id) == 36 and job.id.count("-") == 4
     return job.id if named_by_rq else f"{job.id[:200]}-{utc_timestamp(job.created_at)}"
 
 
 def name_of(data: bytes) -> str:
-    """The function's name in a job's data, as RQ's own serializers write it; empty where another did.
+    """Return the function's name in a job's data, as RQ's own serializers write it; empty for another serializer.
 
-    The data is not loaded: that runs code of the user's, imports among it, and a worker of RQ's leaves all of that to
-    its work-horses, which so find today's code and connections of their own. A pickled call begins, by the opcodes in
-    `pickletools`, with protocol, frame and tuple, and first in that the length and text of the name.
+    The data is not loaded, as that imports and runs the user's code. RQ's worker leaves this to its work-horses, which
+    so load the current code and open their own connections. A pickled call begins with these opcodes of `pickletools`:
+    protocol, frame and tuple. The tuple begins with the length and text of the name.
     """
     if data.startswith(b"["):
         with suppress(*UNREADABLE):

@@ -1,8 +1,8 @@
-"""What only the worker itself does, beside its work-horses: it keeps a shipper, and records ends that they could not.
+"""The worker's own part: it keeps a shipper running, and records ends that its work-horses could not record.
 
-A work-horse that leaves by `os._exit(0)`, or that is killed once RQ has its result, records no end, and RQ has no hook
-for it. Neither has it for a worker that ends at once. So after each job the worker looks whether an end was recorded,
-and asks Redis if not.
+A work-horse records no end if it exits by `os._exit(0)`, or is killed after RQ has its result. RQ has no hook for that,
+nor for a worker that ends abruptly. So after each job the worker checks whether an end was recorded. If not, it reads
+the job's state from Redis.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class TracedWorkerMixin(RecordingMixin):
         super().bootstrap(*args, **kwargs)
 
     def heartbeat(self, *args: Any, **kwargs: Any) -> None:
-        """Look after the shipper, too, in case it died."""
+        """Check the shipper as well, in case it died."""
         super().heartbeat(*args, **kwargs)
         if self._keeper is not None and monotonic() >= self._look_at:  # there are five heartbeats a job
             with self._harmless:
@@ -66,8 +66,8 @@ class TracedWorkerMixin(RecordingMixin):
                 self._keeper.close()
 
     def execute_job(self, job: Job, queue: rq.Queue) -> None:
-        """Run the job as RQ does, then see that its end is recorded."""
-        around = current_execution()  # of the job that runs this very worker, if one does
+        """Run the job as RQ does, then ensure that its end is recorded."""
+        around = current_execution()  # of a job that runs this worker, if there is one
         with self._harmless:
             if isinstance(self, rq.SpawnWorker):
                 export_context(trace_of(job))
@@ -84,13 +84,13 @@ class TracedWorkerMixin(RecordingMixin):
             self._ensure_end(job, None)
 
     def handle_work_horse_killed(self, job: Job, retpid: int, ret_val: int | None, rusage: Any) -> None:
-        """Remember how the work-horse ended, which RQ is about to call a failure."""
+        """Keep how the work-horse ended. RQ then records a failure."""
         with self._harmless:
             self._recorder.death = _death(ret_val)
         super().handle_work_horse_killed(job, retpid, ret_val, rusage)  # type: ignore[no-untyped-call]
 
     def clean_registries(self) -> None:
-        """Watch which jobs RQ finds abandoned by a lost worker."""
+        """Record the jobs that RQ finds abandoned by a lost worker."""
 
         def handler(job: Job, *_: object) -> None:
             with self._harmless:
@@ -133,8 +133,8 @@ class TracedWorkerMixin(RecordingMixin):
         phase, presumed, at = "retrying" if job.retries_left else "abandoned", True, None
         if not isinstance(error, RedisError):
             found = read_aftermath(self.connection, job.id, job.origin, recorder.execution_id)
-            # RQ removes a job at once when it went well and its result is not to be kept; its spawned horses of 2.x
-            # record nothing. Any other that is gone was deleted while it ran, and its end is unknown.
+            # RQ removes a successful job immediately if its result is not kept. The work-horses that RQ 2 spawns
+            # record no end. Any other job that is gone was deleted while it ran, and its end is unknown.
             went_well = found.is_gone and error is None and isinstance(self, rq.SpawnWorker)
             phase = "completed" if went_well else found.phase
             presumed = not found.is_known
@@ -142,14 +142,14 @@ class TracedWorkerMixin(RecordingMixin):
             data = {**_data_of(found), **data}
         if presumed:
             data["presumed"] = True
-        # A spawned work-horse shares no memory: it may have recorded the end itself, and better.
+        # A spawned work-horse shares no memory. It may have recorded the end itself, with more detail.
         replace = not presumed and not isinstance(self, rq.SpawnWorker)
         raised = recorder.raised.pop(job.id, None)
         noted = recorder.note().get("error") or {}
         recorder.end(job, recorder.execution_id, phase, {**data, **noted}, error=raised, at=at, replace=replace)
 
     def _record_abandoned(self, job: Job) -> None:
-        """RQ is about to clean up after the worker: so the execution can still be known."""
+        """Record an abandoned execution, before RQ removes it from its registry."""
         if job.get_status(refresh=False) != JobStatus.STARTED:
             return
         recorder = self._recorder
@@ -164,7 +164,7 @@ class TracedWorkerMixin(RecordingMixin):
 
 
 def _data_of(found: Aftermath) -> dict[str, Any]:
-    """Return where the end is known from, when the job is retried, and the error that RQ kept."""
+    """Return the evidence for the end, the time of the retry, and the error that RQ kept."""
     data: dict[str, Any] = {"reason": found.reason}
     if found.phase == "retrying" and found.next_at is not None:
         data["next_at"] = utc_timestamp(found.next_at)

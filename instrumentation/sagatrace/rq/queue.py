@@ -8,15 +8,15 @@
     def approve(loan): ...
     approve.under(context).enqueue(loan)
 
-The context goes into `job.meta`, beside what is there: the function gets its own arguments and no more. One that the
-caller put there (`meta=trace_meta(context)`) is kept. Inside a job `current_trace()` is the context to hand on.
+The context is added to `job.meta`. The function gets only its own arguments. A context that the caller put there
+(`meta=trace_meta(context)`) is kept. Inside a job `current_trace()` is the context to pass on.
 
-Queue classes of your own are traced by a mixin, as that of django-rq. Put its import path into `QUEUE_CLASS`:
+A mixin traces other queue classes, such as that of django-rq. Put the import path of your class into `QUEUE_CLASS`:
 
     class TracedDjangoQueue(TracedQueueMixin, DjangoRQ): ...
 
 `COMMIT_MODE` holds as without tracing. The job of a transaction is enqueued and recorded when the transaction commits,
-with the context of the call. A job of a transaction that is rolled back is neither.
+with the context of the call. If the transaction is rolled back, the job is neither enqueued nor recorded.
 
 Each run of a schedule starts a trace: with RQ's CronScheduler, and with rq-scheduler (`queue_class=TracedQueue`). A
 schedule with `meta=trace_meta("nightly")` puts all of its runs into that one trace, for as long as it exists. With
@@ -80,10 +80,10 @@ class TracedQueueMixin(_Queue):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._sync: dict[str, JobRecorder] = {}  # of the jobs that run here, by their ids
+        self._sync: dict[str, JobRecorder] = {}  # recorders of the jobs that run here, by job id
 
     def under(self, context: TraceRef) -> Self:
-        """The same queue, whose jobs stand under this context."""
+        """Return the same queue, whose jobs belong under this context."""
         bound = copy.copy(self)
         bound._context = TraceContext(context.trace_id, context.span_id)  # noqa: SLF001 - its own
         return bound
@@ -258,15 +258,15 @@ def _is_scheduled_again(job: Job) -> bool:
 
 
 def _is_of_last_run(job: Job, carried: TraceContext) -> bool:
-    """Return whether the context is one that `_own_trace` made for the run before."""
+    """Return whether `_own_trace` made this context for the previous run."""
     return _is_scheduled_again(job) and carried == TraceContext(_name_of_run(job, carried.trace_id[-_TIME:]))
 
 
 def _named(job: Job) -> dict[str, Any]:
-    """The facts, with the name whatever the serializer: the job was made here, so nothing is loaded for it."""
+    """Return the facts of a job that was made here, with its name: nothing has to be loaded for that."""
     facts = facts_of(job)
     if "job_name" not in facts:
-        with suppress(DeserializationError):  # made elsewhere, of what is not to be had here
+        with suppress(DeserializationError):  # made elsewhere, with code that this process lacks
             facts["job_name"] = job.func_name
     return facts
 
@@ -277,6 +277,6 @@ def _tracer_of_environment() -> Tracer:
 
 
 class job(JobDecorator):  # noqa: N801 - named as RQ's own, which it stands in for
-    """RQ's decorator with a TracedQueue; besides `enqueue` the function gets `under(context)`, to enqueue there."""
+    """RQ's decorator with a TracedQueue. The function also gets `under(context)`, to enqueue jobs there."""
 
     traced_queue = TracedQueue

@@ -1,21 +1,21 @@
-"""Finds jobs without a recorded end, and asks Redis what became of them.
+"""Find jobs without a recorded end, and record their end from their state in Redis.
 
     python -m sagatrace.rq.reconciler            look once at the last hour
-    python -m sagatrace.rq.reconciler --follow   and go on
+    python -m sagatrace.rq.reconciler --follow   and continue until interrupted
 
-RQ has no hook for a job that is cancelled or expires in its queue, nor for one whose worker died and that some other
-program cleaned up (`rq info` does, and so do dashboards). Here every trace of the store is read once it has been quiet
-for a while; where an attempt began and did not end, or a job waits that no worker took, Redis is asked. What
-RQ keeps is only read, and by keys: its registries clean up what they are asked about. One key of ours holds whose turn
-it is to look.
+RQ has no hook for a job that is cancelled or expires in its queue. It has none for a job of a dead worker that another
+program cleaned up, such as `rq info` or a dashboard. So the reconciler reads each trace of the store after it has been
+quiet for a while. If an attempt began and did not end, or a job waits and no worker took it, Redis is asked. RQ's data
+is only read, and by keys, as RQ's registries clean up when they are read. One key of this package holds the turn: it
+names the process that looks.
 
-What is concluded is presumed, and says so: it never replaces what was seen, and is replaced by it. It holds nothing
-that the job wrote, since the redaction of its events is out of reach here.
+A concluded end is marked as presumed. It never replaces an observed end, and an observed end replaces it. It holds no
+data of the job, since the redaction of the job's events is not available here.
 
-A worker's shipper does this beside its work, for the Redis of that worker (or SAGATRACE_REDIS_URL), once it has lasted
-a minute: SAGATRACE_RECONCILE is the number of seconds between two looks, and of silence before one, or `off`. Of the
-events in the store only those count that name the same Redis, or the local one of a host that had another name then:
-of such a job nothing is concluded unless this Redis knows it.
+A worker's shipper does this for the Redis of that worker (or SAGATRACE_REDIS_URL), after it has run for a minute.
+SAGATRACE_RECONCILE is the number of seconds between two looks, and of silence before one, or `off`. Only events that
+name the same Redis count, or the local Redis of a host that had another name then. For such a job an end is recorded
+only if this Redis knows the job.
 """
 
 from __future__ import annotations
@@ -52,24 +52,24 @@ log: Final = logging.getLogger("sagatrace.rq.reconciler")
 REDIS_URL: Final = "SAGATRACE_REDIS_URL"
 _WAITING: Final = frozenset({"enqueued", "scheduled", "deferred", "retrying"})
 _STATUSES: Final[dict[str, Status]] = {"completed": "success", "failed": "failed", "abandoned": "failed"}
-_OVERLAP: Final = 120.0  # seconds to look back again: events may have waited for their store
+_OVERLAP: Final = 120.0  # seconds that the next look goes back: events may have been delivered late
 _PAGE: Final = 200
 _MAX_KNOWN: Final = 20_000
 
 
 class Target(Protocol):
-    """Where events go: a store or an outbox."""
+    """The target of events: a store or an outbox."""
 
     def append(self, events: Sequence[TraceEvent], replace: bool = False) -> int:
-        """Keep the events; one already there stays."""
+        """Keep the events. An event that is already there stays."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class _Open:
-    """A job that, by its events, still runs (`execution_id`) or waits; `last` is the event that says so.
+    """A job that, by its events, still runs (`execution_id`) or waits. `last` is the event that says so.
 
-    `host` is set where the job may be of another Redis: the local one of that host.
+    `host` is set if the job may be of another Redis, the local one of that host.
     """
 
     last: TraceEvent
@@ -79,15 +79,19 @@ class _Open:
 
     @property
     def event_id(self) -> str:
-        """The id of the event that will end it: the one that worker and work-horse use, where there is one."""
+        """The id of the event that will end it. For an execution it is the id that worker and work-horse use."""
         return f"{self.execution_id}:end" if self.execution_id else f"{self.last.id}:after"
 
 
 class Reconciler:
-    """Looks at the traces in `store` again and again, and records in `target` what Redis says of those left open.
+    """Look at the traces in `store` repeatedly, and record the ends of lost jobs in `target`.
 
-    `grace` is in seconds: how long nothing may have been heard of a job, and how long RQ may have given it up, before
-    anything is concluded. `window` is how far back the first look goes.
+    Args:
+        store: The store to read.
+        target: Receives the ends.
+        redis: The Redis of RQ.
+        grace: Seconds without an event of a job, and after RQ gave it up, before an end is concluded.
+        window: Seconds that the first look goes back.
     """
 
     def __init__(
@@ -102,9 +106,9 @@ class Reconciler:
         self.recorded = 0
 
     def follow(self, stop: threading.Event, *, every: float = 60.0) -> None:
-        """Look every so many seconds until `stop` is set. A fault is logged once, and the look is tried again.
+        """Look every `every` seconds until `stop` is set. Log each fault once, and retry the look.
 
-        Of all that look at one store for one Redis only one does: each look is a search that the store may charge for.
+        Only one process looks at one store for one Redis: each look is a search, which the store may charge for.
         """
         turn = Turn(self._redis, self._store.label, every)
         while not stop.wait(every):
@@ -113,10 +117,10 @@ class Reconciler:
                     self.look()
             except (SagatraceError, RedisError, OSError) as error:
                 self._log_once(
-                    f"lost jobs cannot be looked for now, asking again until it works: {redis_error_text(error)}"[:1000]
+                    f"lost jobs cannot be looked for now, retrying until it works: {redis_error_text(error)}"[:1000]
                 )
-            except Exception as error:  # noqa: BLE001 - a document that no look expects must not end all looks
-                self._log_once(f"a look for lost jobs failed, looking again until it works: {error!r}"[:1000])
+            except Exception as error:  # noqa: BLE001 - an unexpected document must not end all looks
+                self._log_once(f"a look for lost jobs failed, retrying until it works: {error!r}"[:1000])
         turn.give_up()
 
     def look(self) -> int:
@@ -136,12 +140,12 @@ class Reconciler:
             if any(self._conclude(found, now) for found in opens):
                 self._known[trace_id] = (latest, self._settle(trace_id, now))
         self._since = now - _OVERLAP
-        while len(self._known) > _MAX_KNOWN:  # the oldest: what is still open there is for its readers to judge
+        while len(self._known) > _MAX_KNOWN:  # forget the oldest: readers judge the jobs that are still open there
             self._known.pop(next(iter(self._known)))
         return self.recorded - before
 
     def _quiet_traces(self, now: float) -> Iterator[tuple[str, int]]:
-        """Traces with an event between the last look and the grace, newest first."""
+        """Yield the traces with an event between the last look and the grace period, newest first."""
         since = int((self._since or now - self._window) * 1e6)
         search = Search(limit=_PAGE, since=since, until=int((now - self._grace) * 1e6))
         while True:
@@ -161,7 +165,7 @@ class Reconciler:
             log.warning("%s", cause)
 
     def _settle(self, trace_id: str, now: float) -> list[_Open]:
-        """Record the missing ends, and return what stays open. The worker may have recorded its own by now."""
+        """Record the missing ends, and return the jobs that stay open. Workers may have recorded ends meanwhile."""
         opens = list(self._open_in(trace_id, now))
         ends = {found.event_id: end for found in opens if (end := self._conclude(found, now))}
         if ends:
@@ -195,7 +199,7 @@ class Reconciler:
                 yield _Open(span[-1], facts, None, doubt)
 
     def _conclude(self, found: _Open, now: float) -> TraceEvent | None:
-        """Return the event that ends it, None while nothing can be concluded."""
+        """Return the event that ends the job, None if no end can be concluded now."""
         job_id, queue = str(found.facts.get("job_id")), str(found.facts.get("queue"))
         held = read_aftermath(self._redis, job_id, queue, found.execution_id)
         if found.host is not None and not _is_same_job(job_id, held):
@@ -228,12 +232,12 @@ class Reconciler:
 
 
 def _facts(span: Sequence[TraceEvent]) -> dict[str, Any]:
-    """The values of a span's events, later ones over earlier ones."""
+    """Return the data of a span's events. Later values replace earlier ones."""
     facts: dict[str, Any] = {}
     for event in span:
         try:
             facts |= event.data
-        except EventError:  # a reader's business, and shown there
+        except EventError:  # readers show it as an anomaly
             continue
     return facts
 
@@ -248,7 +252,7 @@ def _origin(span: Sequence[TraceEvent]) -> tuple[object, str]:
 
 
 def _is_same_job(job_id: str, held: Aftermath) -> bool:
-    """Return whether Redis knows this very job: its execution, or a job of an id that RQ made up."""
+    """Return whether Redis knows this very job: its execution, or a job with an id that RQ generated."""
     made_by_rq = len(job_id) == 36 and job_id.count("-") == 4
     return held.result is not None or held.expires is not None or (made_by_rq and held.status is not None)
 
@@ -262,10 +266,10 @@ def _end_of_waiting(held: Aftermath) -> tuple[str, str] | None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run as the arguments say; the exit status is 0 when all was looked at."""
+    """Run by the arguments. Return 0 if all traces were looked at."""
     parser = argparse.ArgumentParser("sagatrace.rq.reconciler", description="Find lost jobs and ask Redis about them.")
     parser.add_argument("--redis-url", default=os.environ.get(REDIS_URL) or os.environ.get("RQ_REDIS_URL"))
-    parser.add_argument("--follow", action="store_true", help="go on until interrupted")
+    parser.add_argument("--follow", action="store_true", help="continue until interrupted")
     parser.add_argument("--grace", type=float, default=60.0, help="seconds of silence before anything is concluded")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s reconciler[%(process)d] %(levelname)s %(message)s")
@@ -274,7 +278,7 @@ def main(arguments: list[str] | None = None) -> int:
     settings = Settings.from_env()
     store = open_store(settings.store, max_wait=settings.max_wait, durable=settings.fsync)
     directory = outbox_directory(settings, in_worker=True)
-    # An outbox that no shipper drains would keep what is found here to itself.
+    # Without a shipper, events in an outbox would never reach the store.
     target: Target = store
     if directory is not None and directory.exists():
         target = Outbox(directory, fsync=settings.fsync)

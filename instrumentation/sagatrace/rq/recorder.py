@@ -1,8 +1,8 @@
 """Records an RQ job: its place in a trace, its start, and the end of each attempt.
 
-One job is one span, whose id is the job's. RQ's executions of it are its attempts. The events of an execution have ids
-made from its own (`<execution>:start`, `<execution>:end`): however often an end is recorded, there is one. An observed
-end overwrites a presumed one.
+One job is one span with the job's id. RQ's executions of the job are its attempts. The ids of an execution's events are
+`<execution>:start` and `<execution>:end`. So there is one end, however often it is recorded. An observed end overwrites
+a presumed one.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ faults: Final[Counter[str]] = Counter()
 
 
 class Harmless:
-    """`with` it, an error in a hook is counted and logged once. Interruptions that are meant for the job pass."""
+    """Swallow, count and log the errors in a `with` block. Interruptions that are meant for the job pass."""
 
     def __init__(self, afterwards: Callable[[], None] = lambda: None) -> None:
         self._afterwards = afterwards
@@ -55,13 +55,13 @@ class Harmless:
             return False
         faults[key := type(error).__name__] += 1
         if faults[key] == 1:
-            is_ours = isinstance(error, SagatraceError)  # which says in one line what to do
+            is_ours = isinstance(error, SagatraceError)  # its one line says how to fix it
             log_fault(
-                "sagatrace: a hook failed, RQ goes on (further ones are counted in recorder.faults, not logged)%s",
+                "sagatrace: a hook failed, RQ continues (further faults are counted in recorder.faults, not logged)%s",
                 f": {error}" if is_ours else "",
                 exc_info=None if is_ours else error,
             )
-        with suppress(Exception):  # the fault is counted and logged: this only lets the worker know of it
+        with suppress(Exception):  # the fault is counted and logged already: this only reports it to the worker
             self._afterwards()
         return True
 
@@ -80,19 +80,19 @@ class Place(NamedTuple):
 
 
 def current_trace() -> TraceContext | None:
-    """Return the context for what the running job starts, to be handed on; None outside of a job.
+    """Return the context to pass on to the work that the running job starts; None outside of a job.
 
     It is known wherever RQ runs the user's code: in the job and its threads, in callbacks and exception handlers.
     """
     job, here = rq.get_current_job(), current_execution()
     known = here.inside
     if job is not None and (known is None or job.id not in (here.job_id, known.span_id)):
-        return trace_of(job)  # one that runs inside a job, by a queue that is not traced
+        return trace_of(job)  # a job that runs inside another one, from a queue that is not traced
     return known or context_of_spawned_horse()
 
 
 def trace_of(job: Job) -> TraceContext:
-    """Return the context inside a job, from anywhere that has the job: for what belongs below it."""
+    """Return the context inside a job, for work that belongs below it. Any process that has the job may call it."""
     return TraceContext(context_of(job).trace_id, job.id)
 
 
@@ -102,16 +102,17 @@ def context_of(job: Job) -> TraceContext:
 
 
 class JobRecorder:
-    """Records a worker's jobs, one at a time. A forked work-horse inherits it, and shares a page of memory with it."""
+    """Record a worker's jobs, one at a time. A forked work-horse inherits it, and shares a page of memory with it."""
 
     def __init__(self, tracer: Tracer, facts: Mapping[str, Any]) -> None:
         self.tracer, self._facts = tracer, facts
-        self.raised: dict[str, BaseException] = {}  # by job: RQ hands on only the text of an exception
+        self.raised: dict[str, BaseException] = {}  # by job: RQ passes on only the text of an exception
         self.death = ""  # how the last work-horse ended, if the worker saw it
         self.execution_id: str | None = None  # of the execution that began last
         self._places: dict[str, Place] = {}
-        self._prepared: Callable[[str], bool] | None = None  # records the good end of that execution
-        self._page = mmap.mmap(-1, _PAGE)  # a byte: the end is recorded; four: the length of a work-horse's note; it
+        self._prepared: Callable[[str], bool] | None = None  # records the successful end of that execution
+        # Byte 0: whether the end is recorded. Bytes 1 to 4: the length of the work-horse's note, which follows.
+        self._page = mmap.mmap(-1, _PAGE)
 
     def begin(self, execution_id: str) -> None:
         """Forget the job before."""
@@ -178,14 +179,14 @@ class JobRecorder:
         at: str | None = None,
         replace: bool = True,
     ) -> None:
-        """Record how an attempt ended; with `replace=False` an end that is there already wins."""
+        """Record how an attempt ended. With `replace=False` an existing end event wins."""
         end_id = execution_id and f"{execution_id}:end"
         is_kept = self.record(job, end_id, phase, data, error=error, at=at, replace=replace)
         if is_kept and execution_id == self.execution_id:
             self._page[0] = 1
 
     def prepare_end(self, job: Job) -> None:
-        """Prepare the good end of the execution that began last, so that its work-horse only writes it."""
+        """Prepare the successful end of the execution that began last, so that its work-horse only writes it."""
         place, event_id = self.place_of(job), f"{self.execution_id}:end"
         data = {"job_id": job.id, "attempt": place.attempt, **self._facts}
         self._prepared = self.tracer.prepare(
@@ -200,7 +201,7 @@ class JobRecorder:
         return True
 
     def failure(self, job: Job, execution_id: str | None, text: str, more: Mapping[str, Any], at: str) -> None:
-        """Record that an attempt failed, was stopped or will be retried: as RQ has just left the job object."""
+        """Record that an attempt failed, was stopped or will be retried, by the job's status in this process."""
         status, error = job.get_status(refresh=False), self.raised.pop(job.id, None)
         phase = {JobStatus.STOPPED: "stopped", JobStatus.QUEUED: "retrying", JobStatus.SCHEDULED: "retrying"}.get(
             status, "failed"
@@ -231,10 +232,10 @@ class JobRecorder:
     def carry(self, job: Job, *, wait: float = 0, allowed: int = 0) -> dict[str, Any]:
         """Put the context and the number of the next attempt into the meta that RQ saves with a retry.
 
-        Return what the end of this attempt says of the next, which begins in `wait` seconds.
+        Return the data about the next attempt, which begins in `wait` seconds, for the end of this one.
         """
         place = self.place_of(job)
-        # RQ saves with it when this attempt started: an attempt that finds another time is not the next one.
+        # `after` is the start of this attempt. An attempt that finds another start in its job is of a later run.
         after = "" if job.started_at is None else utc_timestamp(job.started_at)
         self._write_meta(job, {"attempt": place.attempt + 1, "attempts_allowed": allowed, "after": after})
         data: dict[str, Any] = {"attempts_allowed": max(allowed, place.attempt + (job.retries_left or 0))}
@@ -260,7 +261,7 @@ class JobRecorder:
 
 
 def declared_in(meta: Mapping[str, Any]) -> dict[str, str]:
-    """Return what a job's meta says of its part in a saga: what would undo it, or the step that it undoes."""
+    """Return a job's role in a saga from its meta: the name of its compensation, or the step that it undoes."""
     carried = meta.get(META_KEY)
     values = {name: carried.get(name) for name in _DECLARED} if isinstance(carried, dict) else {}
     return {name: value for name, value in values.items() if isinstance(value, str)}
@@ -274,7 +275,7 @@ def _is_over(job: Job, carried: Mapping[str, Any]) -> bool:
 
 
 def _reason_of(error: BaseException, job: Job) -> str | None:
-    """Return what to say of an error beside itself: that it is RQ's timeout, or not of the job's own function."""
+    """Return the reason to record beside an error: it is RQ's timeout, or not of the job's own function."""
     trace = traceback_of(error)
     while trace is not None:
         values, name = trace.tb_frame.f_locals, trace.tb_frame.f_code.co_name

@@ -1,6 +1,6 @@
-"""Which Redis a client uses: a name that events keep, and a URL with which the shipper reaches the same one.
+"""The Redis of a client: a name for events, and a URL by which the shipper reaches the same Redis.
 
-A worker only writes both down once: nothing here asks the Redis.
+A worker only records both once. No function here connects to the Redis.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from redis.connection import URL_QUERY_ARGUMENT_PARSERS
 __all__ = ["NO_URL", "is_perhaps", "place_of_redis", "url_of_redis"]
 
 NO_URL: Final = "none"
-"""The URL that a worker hands to its shipper where `url_of_redis` finds none."""
+"""The URL that a worker passes to its shipper if `url_of_redis` finds none."""
 
 _SENTINEL: Final = "sentinel:"
 _OBJECTS: Final = ("credential_provider", "redis_connect_func", "ssl_ocsp_context", "ssl_ocsp_expected_cert")
@@ -37,7 +37,7 @@ _CERT_REQS: Final = {ssl.CERT_NONE: "none", ssl.CERT_OPTIONAL: "optional", ssl.C
 
 
 def place_of_redis(connection: Redis) -> str | None:
-    """Return a name of the Redis, without a secret; None for a client without an address, as of a cluster.
+    """Return a name of the Redis, without a secret; None for a client without an address, such as a cluster's.
 
     `HOST:PORT/DB`, for a Redis of this host with the host's own name; `HOST:PATH/DB` for a Unix socket;
     `sentinel:SERVICE/DB` for the master that Sentinels know by that name, wherever it runs.
@@ -62,8 +62,8 @@ def place_of_redis(connection: Redis) -> str | None:
 def is_perhaps(place: object, host: object, mine: str) -> bool:
     """Return whether `place`, written by a process on `host`, may be another name of the Redis `mine`.
 
-    A host gets a new name when its pod restarts, and with it its local Redis. Events did not name a Redis behind
-    Sentinels before `sentinel:` existed. Only what that Redis knows of a job can confirm it.
+    A host and its local Redis get a new name when the pod restarts. Before `sentinel:` existed, events did not name a
+    Redis behind Sentinels. Only that Redis's own data about a job can confirm it.
     """
     if place is None:
         return mine.startswith(_SENTINEL)
@@ -76,8 +76,8 @@ def is_perhaps(place: object, host: object, mine: str) -> bool:
 def url_of_redis(connection: Redis) -> str | None:
     """Return a URL with which another process on this host reaches the same Redis, as the same user.
 
-    It carries the user, the options of TLS and the protocol; timeouts and limits are the reader's own. None where no
-    URL holds all of that: for a cluster, a provider of credentials, or an object of the program's own.
+    It carries the user, the TLS options and the protocol, but no timeouts and limits. Return None if no URL can hold
+    all of that: for a cluster, a credential provider, or an object of the program.
     """
     pool: Any = getattr(connection, "connection_pool", None)
     if pool is None or any(pool.connection_kwargs.get(name) for name in _OBJECTS):
@@ -113,9 +113,9 @@ def _url_of_sentinels(pool: Any, login: str, database: int, options: dict[str, s
 
 
 def _options(known: Mapping[str, Any], *, tls: bool) -> dict[str, str] | None:
-    """Return the options that differ from redis-py's defaults; None where this redis-py reads one from no URL."""
+    """Return the options that differ from redis-py's defaults; None if this redis-py cannot read one from a URL."""
     options = {name: str(known[name]) for name in _TEXTS if known.get(name)}
-    if str(known.get("protocol")) == "2":  # to a Redis before 6 nothing else gets in
+    if str(known.get("protocol")) == "2":  # a Redis before 6 accepts only this
         options["protocol"] = "2"
     if not tls:
         return options

@@ -23,7 +23,7 @@ def export_context(context: TraceContext) -> None:
 
 
 def withdraw_context() -> None:
-    """Take it back when the job has ended."""
+    """Remove the context after the job has ended."""
     os.environ.pop(_NAME, None)
 
 

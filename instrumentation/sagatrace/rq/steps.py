@@ -24,7 +24,7 @@ __all__ = ["run_step"]
 
 _PHASES: Final = {JobStatus.DEFERRED: "deferred", JobStatus.FINISHED: "completed", JobStatus.FAILED: "failed"}
 _PACKAGE: Final = re.compile(r"^(?:\w+\.)+(?=\w+(?::|$))")
-_PAUSE: Final = 0.1  # seconds between two looks at a job that is retried
+_PAUSE: Final = 0.1  # seconds between two reads of a job that is retried
 
 
 def run_step(
@@ -43,7 +43,7 @@ def run_step(
     _record_wait(saga, queue, job)
     due = None if undo is None else (None, partial(_undo, saga, queue, job, undo, timeout))
     if due is not None:
-        saga.to_undo.append(due)  # now: whatever ends the wait, the step may take effect
+        saga.to_undo.append(due)  # before the wait: the step may take effect however the wait ends
     result = _awaited(job, timeout)
     if result.type is not Result.Type.SUCCESSFUL:
         if due is not None:

@@ -1,4 +1,4 @@
-"""Whose turn it is to look for lost jobs: one process of all that share a store and a Redis."""
+"""The turn to look for lost jobs: of all processes that share a store and a Redis, one looks."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ __all__ = ["Turn"]
 
 
 class Turn:
-    """The turn to look, held by a key in Redis that expires soon after its holder stops looking."""
+    """The turn to look: a key in Redis that expires soon after its holder stops looking."""
 
     def __init__(self, redis: Redis, label: str, every: float) -> None:
         self._redis: Any = redis
         self._key = f"sagatrace:lost-jobs:{sha256(label.encode()).hexdigest()[:16]}"
         self._name = new_id()
-        self._life = max(10_000, int(every * 2500))  # milliseconds: two looks and a half
+        self._life = max(10_000, int(every * 2500))  # milliseconds: two and a half intervals
         self._held = False
 
     def is_ours(self) -> bool:
-        """Take or keep the turn; return whether it is ours. Where the key may not be written, all look."""
+        """Take or keep the turn, and return whether it is ours. If the key cannot be written, all processes look."""
         try:
             self._held = bool(self._redis.set(self._key, self._name, nx=True, px=self._life)) or self._is_holder()
             if self._held:
@@ -34,7 +34,7 @@ class Turn:
         return self._held
 
     def give_up(self) -> None:
-        """Let the next one look."""
+        """Give the turn to the next process."""
         with suppress(RedisError):  # it expires
             if self._held and self._is_holder():
                 self._redis.delete(self._key)

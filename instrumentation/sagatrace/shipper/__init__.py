@@ -1,9 +1,9 @@
-"""Brings what waits in an outbox to the store; nothing leaves the outbox before the store has said yes.
+"""The shipper delivers an outbox to the store. An event leaves the outbox only after the store has confirmed it.
 
-    python -m sagatrace.shipper            deliver what waits now
+    python -m sagatrace.shipper            deliver the waiting events
     python -m sagatrace.shipper --follow   and new events, until stopped
 
-A process of its own, never a thread of one that forks. Killed at any moment it loses nothing: its lock goes with
-it, and the next shipper sends the segment it was at again, where the events' ids make the second time harmless.
-A worker imports only `launcher` and `lock` of this room.
+The shipper is a process of its own, never a thread of a process that forks. A kill at any moment loses nothing: the
+kernel drops its lock, and the next shipper sends the unfinished segment again. Event ids make the second time harmless.
+A worker imports only `launcher` and `lock` of this package.
 """

@@ -1,4 +1,4 @@
-"""`python -m sagatrace.shipper`: the process that a worker starts; for people there is `sagatrace ship`."""
+"""`python -m sagatrace.shipper`: the process that a worker starts. Users run `sagatrace ship`."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from sagatrace.stores import EventStore, open_store
 
 log: Final = logging.getLogger("sagatrace.shipper")
 
-_NO_URL: Final = "none"  # as `sagatrace.rq.redis_address` has it, which is not imported before it is needed
+_NO_URL: Final = "none"  # as in `sagatrace.rq.redis_address`, which is imported only when needed
 _YIELDS: Final = 10
-"""How much nicer it is than the workers beside it, whose jobs come first; it can do far more than they emit."""
+"""The shipper's niceness: jobs come first. It delivers far more than workers emit."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run as the arguments say; the exit status is 0 when all was delivered or another does it, 1 else."""
-    parser = argparse.ArgumentParser("sagatrace.shipper", description="Bring what waits in the outbox to the store.")
+    """Run by the arguments. Return 0 if all was delivered or another shipper delivers the outbox, else 1."""
+    parser = argparse.ArgumentParser("sagatrace.shipper", description="Deliver the outbox to the store.")
     parser.add_argument("directory", nargs="?", type=Path, help="the outbox; default: the one of the environment")
     parser.add_argument("--follow", action="store_true", help="keep delivering until stopped")
-    parser.add_argument("--while-used", action="store_true", help="or until no worker uses the outbox any more")
+    parser.add_argument("--while-used", action="store_true", help="or until no worker uses the outbox any longer")
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s shipper[%(process)d] %(levelname)s %(message)s")
     logging.getLogger("azure").setLevel(logging.WARNING)
@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
     except ShipperRunningError:
         return 0
     except (SagatraceError, OSError) as error:
-        log.error("%s", error)  # noqa: TRY400 - one line that says what to do
+        log.error("%s", error)  # noqa: TRY400 - the message says how to fix it
         return 1
 
 
@@ -76,18 +76,18 @@ def _run(directory: Path | None, *, follow: bool, while_used: bool) -> int:
 
 
 def _publisher(settings: Settings, store: EventStore) -> Publisher | None:
-    """What publishes to the mirror; a setting that is wrong is no reason not to deliver."""
+    """Return the publisher for the mirror. A wrong setting is logged, and does not stop delivery."""
     try:
         mirror = open_mirror(settings, store.label)
     except SettingsError as error:
-        log.error("nothing is published: %s", error)  # noqa: TRY400 - it says what to do
+        log.error("nothing is published: %s", error)  # noqa: TRY400 - the message says how to fix it
         return None
     return Publisher(mirror) if mirror else None
 
 
 @contextmanager
 def _reconciling(settings: Settings, directory: Path) -> Iterator[None]:
-    """Look for lost jobs beside the shipper, in the Redis that its worker named, for as long as it runs."""
+    """Look for lost jobs in the worker's Redis while the shipper runs."""
     stop, every = threading.Event(), settings.reconcile
     url = "" if settings.redis_url == _NO_URL else settings.redis_url
     thread = threading.Thread(target=_reconcile, args=(stop, url, every, settings, directory), daemon=True)
@@ -102,7 +102,7 @@ def _reconciling(settings: Settings, directory: Path) -> Iterator[None]:
 
 
 def _reconcile(stop: threading.Event, url: str, every: float, settings: Settings, directory: Path) -> None:
-    if stop.wait(every):  # before anything is imported that a shipper beside a short-lived worker never needs
+    if stop.wait(every):  # before the imports, which a short-lived shipper never needs
         return
     from sagatrace.rq.reconciler import Reconciler
 
@@ -120,7 +120,7 @@ def _reconcile(stop: threading.Event, url: str, every: float, settings: Settings
 
 
 def _missing_redis(settings: Settings) -> str | None:
-    """Return the reason for which lost jobs are not looked for although a worker runs, None without one."""
+    """Return why lost jobs are not looked for although a worker runs, None otherwise."""
     if settings.redis_url != _NO_URL or not settings.reconcile:
         return None
     return "no URL holds all that the worker's connection to Redis needs: set SAGATRACE_REDIS_URL"

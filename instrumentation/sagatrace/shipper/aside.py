@@ -1,4 +1,4 @@
-"""What a shipper sets aside: it is on the disk as a dead letter before the segment that it is from goes."""
+"""Events that a shipper sets aside. Each is on the disk as a dead letter before its segment is removed."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ __all__ = ["Aside"]
 
 log: Final = logging.getLogger("sagatrace.shipper")
 
-_MAX_NAMED: Final = 1000  # events set aside that one shipper names in its log; all are in the file
+_MAX_NAMED: Final = 1000  # dead letters that one shipper names in its log; all are in the file
 
 
 class Aside:
-    """Events and lines that are to become dead letters, and the segments that have to stay until they are."""
+    """Events and lines to write as dead letters, and the segments to keep until these are written."""
 
     def __init__(self, directory: Path) -> None:
         self._letters = DeadLetters(directory)
         self._pending: deque[tuple[Segment, Line | bytes, str]] = deque()
-        self._owing: list[Path] = []  # segments delivered but for what is pending
+        self._owing: list[Path] = []  # segments that are delivered except for pending letters
         self._unsynced = False  # whether letters were written that may not be on the disk yet
         self.count = 0
 
@@ -32,13 +32,13 @@ class Aside:
         return len(self._pending)
 
     def add(self, segment: Segment, letters: Iterable[tuple[Line | bytes, str]]) -> None:
-        """Take what the segment holds and no store takes, with the reasons."""
+        """Add events and lines of the segment that no store accepts, with the reasons."""
         self._pending.extend((segment, what, reason) for what, reason in letters)
 
     def write(self) -> OSError | None:
         """Write the letters, then remove the segments that waited for them.
 
-        Returns the error of a disk that does not take them: they stay in their segments, and hold up no other.
+        Returns the error if the disk does not accept a letter. Such letters stay in their segments and block no other.
         """
         try:
             while self._pending:
@@ -58,7 +58,7 @@ class Aside:
         return None
 
     def finish(self, segment: Segment) -> None:
-        """Remove the segment that was read to its end; later, if a letter from it is not on the disk yet."""
+        """Remove the segment, which was read to its end. Keep it while a letter from it is not on the disk."""
         if self._unsynced or any(pending is segment for pending, _, _ in self._pending):
             segment.close()
             self._owing.append(segment.path)
@@ -66,11 +66,11 @@ class Aside:
             segment.remove()
 
     def waits_for(self, path: Path) -> bool:
-        """Return whether the segment is delivered but for letters that are not written yet."""
+        """Return whether the segment is delivered except for letters that are not written yet."""
         return path in self._owing
 
     def clear(self) -> None:
-        """Forget all: the segments are still there, and are read again."""
+        """Forget all letters. Their segments still exist and are read again."""
         self._pending.clear()
         self._owing.clear()
         self._unsynced = False

@@ -26,8 +26,8 @@ from sagatrace.shipper.segment import Line, read_line
 __all__ = ["DEAD_LETTERS", "DeadLetters", "Resent", "acknowledge_refused", "resend"]
 
 DEAD_LETTERS: Final = "dead-letters.jsonl"
-_RESENT: Final = "dead-letters.resent"  # letters on their way back, until their segment is whole
-_LEFT: Final = "dead-letters.left"  # letters that stay, until they take the place of all
+_RESENT: Final = "dead-letters.resent"  # letters to send again, until their segment is complete
+_LEFT: Final = "dead-letters.left"  # letters that stay, until this file replaces the old one
 _HEADS: Final = (b'{"event":', b'{"replace":true,"event":')
 
 
@@ -42,13 +42,13 @@ _LETTERS: Final = msgspec.json.Decoder(_Letter)
 
 
 class DeadLetters:
-    """The letters of one outbox. Only `resend` and people ever take one out."""
+    """The dead letters of one outbox. Only `resend` and users remove letters."""
 
     def __init__(self, directory: Path) -> None:
         self.path = directory / DEAD_LETTERS
 
     def add(self, what: Line | bytes, reason: str) -> None:
-        """Set aside an event, or the text of a line that is not one, wholly or not at all. Raises OSError."""
+        """Write an event, or the text of a line that is not one, completely or not at all. Raises OSError."""
         kept: dict[str, Any]
         if isinstance(what, bytes):
             kept = {"text": what.decode("utf-8", "backslashreplace")}
@@ -58,19 +58,19 @@ class DeadLetters:
         line = msgspec.json.encode({"at": utc_timestamp(), "reason": reason, **kept}) + b"\n"
         with _locked(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT) as file:
             size = os.fstat(file).st_size
-            if size and os.pread(file, 1, size - 1) != b"\n":  # its writer was killed: the next letter is not spoiled
+            if size and os.pread(file, 1, size - 1) != b"\n":  # a killed writer left half a line
                 line = b"\n" + line
             try:
-                # Past a write that was cut comes one whose error names the cause.
+                # After a short write the next one raises the error with its cause.
                 left = memoryview(line)
                 while left:
                     left = left[os.write(file, left) :]
             except OSError as error:
-                os.ftruncate(file, size)  # half a line would spoil the next one as well
+                os.ftruncate(file, size)  # half a line would damage the next one
                 raise OSError(error.errno, error.strerror, str(self.path)) from error
 
     def sync(self) -> None:
-        """Bring the letters to the disk, before the segment that they are from goes. Raises OSError."""
+        """Write the letters through to the disk, before their segment is removed. Raises OSError."""
         try:
             file = open_regular(self.path)
         except FileNotFoundError:  # all of them were sent again meanwhile, or read and removed
@@ -84,17 +84,17 @@ class DeadLetters:
 
 @dataclass(frozen=True, slots=True)
 class Resent:
-    """How many letters went back into the outbox, and how many stay, as they are not events."""
+    """The number of letters put back into the outbox, and of those that stay as they are not events."""
 
     events: int
     left: int
 
 
 def resend(directory: Path, room: int) -> Resent:
-    """Put the dead letters back into the outbox, and keep in their file those that are not events.
+    """Put the dead letters back into the outbox. Letters that are not events stay in their file.
 
-    A letter leaves the file once its event is in the outbox for good: a process killed in between has sent it twice,
-    which the event's id makes harmless. Raises OutboxFullError where the letters take more than `room` bytes, OSError.
+    A letter leaves the file after its event is safe in the outbox. A kill in between sends the event twice, which its
+    id makes harmless. Raises OutboxFullError if the letters take more than `room` bytes, and OSError.
     """
     path = directory / DEAD_LETTERS
     try:
@@ -114,7 +114,7 @@ def resend(directory: Path, room: int) -> Resent:
 def acknowledge_refused(directory: Path) -> int:
     """Forget the events that a full outbox refused, and return their number. Raises OSError."""
     acknowledged = directory / f"{REFUSED}.acknowledged"
-    # A writer that has the file open at this instant counts into the removed one: one refusal of many.
+    # A writer that has the file open at this instant counts in the removed file: one refusal may be lost.
     with suppress(FileNotFoundError):
         (directory / REFUSED).rename(acknowledged)
     try:
@@ -126,7 +126,7 @@ def acknowledge_refused(directory: Path) -> int:
 
 
 def _divide(directory: Path, letters: BinaryIO) -> Resent:
-    """Write the events into a segment and the other letters into a new file, each to the disk before it counts."""
+    """Write events to a segment and other letters to a new file. Both reach the disk before they are used."""
     events = left = 0
     with _created(directory / _RESENT) as segment, _created(directory / _LEFT) as rest:
         for text in letters:
@@ -148,7 +148,7 @@ def _divide(directory: Path, letters: BinaryIO) -> Resent:
 
 
 def _line_of(letter: bytes) -> bytes | None:
-    """Return the letter's event as a line of the outbox, None where it holds none."""
+    """Return the letter's event as a line of the outbox, None without an event."""
     try:
         read = _LETTERS.decode(letter)
         line = _HEADS[read.replace] + bytes(read.event) + b"}\n"
@@ -160,7 +160,7 @@ def _line_of(letter: bytes) -> bytes | None:
 
 @contextmanager
 def _locked(path: Path, flags: int) -> Iterator[int]:
-    """Open the file at the path and hold its lock; another one may take its place until then."""
+    """Open the file at the path and hold its lock. Open again if the file was replaced before it was locked."""
     while True:
         file = open_regular(path, flags)
         try:
@@ -174,7 +174,7 @@ def _locked(path: Path, flags: int) -> Iterator[int]:
 
 @contextmanager
 def _created(path: Path) -> Iterator[BinaryIO]:
-    """A new file, on the disk when the block ends."""
+    """Create a file, which is on the disk when the block ends."""
     with os.fdopen(open_regular(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), "wb") as file:
         yield file
         file.flush()

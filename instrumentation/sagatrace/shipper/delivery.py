@@ -1,4 +1,4 @@
-"""Sends one slice to the store: each trace in order, several traces at once, a bad event by itself."""
+"""Send one slice to the store: each trace in order, several traces in parallel, a bad event by itself."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ __all__ = ["Delivery", "Outcome"]
 
 log: Final = logging.getLogger("sagatrace.shipper")
 
-_BATCH: Final = 100  # events of one trace in one call: what a Cosmos DB batch takes
-_STRIKES: Final = 4  # times that one event may fail with an error no store announces
+_BATCH: Final = 100  # events of one trace in one call: the limit of a Cosmos DB batch
+_STRIKES: Final = 4  # how often one event may fail with an unexpected error
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What became of the events sent: `fault` says why the rest has to wait, `retry_after` how many seconds."""
+    """The result for the events sent. `fault` is the reason why the rest waits, `retry_after` the seconds."""
 
     delivered: int = 0
     refused: list[tuple[Line, str]] = field(default_factory=list)  # with the reason
@@ -32,7 +32,7 @@ class Outcome:
     retry_after: float | None = None
 
     def add(self, other: Outcome) -> None:
-        """Count another outcome in; the first fault stands, the longest wait counts."""
+        """Add another outcome. Keep the first fault and the longest wait."""
         self.delivered += other.delivered
         self.refused += other.refused
         self.fault = self.fault or other.fault
@@ -42,7 +42,7 @@ class Outcome:
 
 @dataclass(slots=True)
 class _Trace:
-    """What of one trace is still to be sent, in order, as (replace, events)."""
+    """The unsent events of one trace, in order, as (replace, events)."""
 
     batches: deque[tuple[bool, list[TraceEvent]]] = field(default_factory=deque)
     strikes: int = 0
@@ -51,10 +51,11 @@ class _Trace:
 
 
 class Delivery:
-    """The events that are in memory, on their way to the store; `stored` is told those that arrived.
+    """The events in memory that are being delivered. `stored` is called with those that the store has.
 
-    With it goes whether the store may have others under their ids: it keeps the first where none is to replace it.
-    With `parallel` 1 traces share a call until one fails: what a local file takes its time for is the transaction.
+    Its second argument says whether the store may hold other events with these ids: without `replace` the store keeps
+    the first event of an id. With `parallel` 1, traces share a call until one fails: in a local file the transaction
+    is the main cost.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class Delivery:
         stored: Callable[[Sequence[TraceEvent], bool], object] | None = None,
     ) -> None:
         self._store = store
-        self._stored = stored or _keep_quiet
+        self._stored = stored or _ignore
         self._is_over = is_over
         self._pool = ThreadPoolExecutor(parallel, thread_name_prefix="ship") if parallel > 1 else None
         self._traces: list[_Trace] = []
@@ -74,11 +75,11 @@ class Delivery:
 
     @property
     def done(self) -> bool:
-        """Whether nothing is left to be sent."""
+        """Whether all events were sent."""
         return not self._traces
 
     def load(self, lines: Iterable[Line]) -> None:
-        """Take up a slice, once the one before is done."""
+        """Take the lines of the next slice, after the one before is done."""
         traces: dict[str, _Trace] = {}
         for line in lines:
             batches = traces.setdefault(line.event.trace_id, _Trace()).batches
@@ -88,12 +89,12 @@ class Delivery:
         self._traces = list(traces.values())
 
     def send(self) -> Outcome:
-        """Send what is left; a fault of the store's stops all, one of a single event's only its trace."""
+        """Send the unsent events. A fault of the store stops all traces, a fault of one event only its trace."""
         self._halted = False
         total = Outcome()
         if self._pool is None and not any(trace.failed for trace in self._traces):
             self._send_together(total)
-        if self._halted:  # they are marked as failed: next time each is sent by itself
+        if self._halted:  # the traces are marked as failed: next time each is sent by itself
             outcomes = []
         elif self._pool is None or len(self._traces) == 1:
             outcomes = list(map(self._send, self._traces))
@@ -101,7 +102,7 @@ class Delivery:
             outcomes = list(self._pool.map(self._send, self._traces))
         for outcome in outcomes:
             total.add(outcome)
-        # Those that failed come last the next time, so that they hold up nobody.
+        # Traces that failed come last the next time, so that they delay no other.
         self._traces = sorted((trace for trace in self._traces if trace.batches), key=lambda trace: trace.failed)
         return total
 
@@ -111,7 +112,7 @@ class Delivery:
             self._pool.shutdown()
 
     def _send_together(self, outcome: Outcome) -> None:
-        """In one call what each trace goes on with, as long as all is taken; whose fault it is each finds out alone."""
+        """Send the next batch of each trace in one call, repeatedly. After a failure each trace is sent alone."""
         while not self._halted and not self._is_over():
             replace = next((trace.batches[0][0] for trace in self._traces if trace.batches), None)
             if replace is None:
@@ -132,13 +133,13 @@ class Delivery:
                     trace.failed = True
                 outcome.add(Outcome(fault=str(error), retry_after=getattr(error, "retry_after", None)))
                 return
-            except Exception as error:  # noqa: BLE001 - as in `_send`, where it is logged if it comes again
+            except Exception as error:  # noqa: BLE001 - `_send` logs it if it happens again
                 log.info("%d traces are sent one by one: %r", len(sent), error)
                 return
             for trace in sent:
                 trace.batches.popleft()
                 trace.sent_again = sent_again
-            self._tell(replace, events, new, sent_again=sent_again)
+            self._report(replace, events, new, sent_again=sent_again)
             outcome.delivered += len(events)
 
     def _send(self, trace: _Trace) -> Outcome:
@@ -148,19 +149,19 @@ class Delivery:
             replace, events = trace.batches.popleft()
             try:
                 new = self._store.append(events, replace=replace)
-                self._tell(replace, events, new, sent_again=trace.sent_again)
+                self._report(replace, events, new, sent_again=trace.sent_again)
                 outcome.delivered += len(events)
                 trace.strikes = 0
             except StoreError as error:
                 self._part_stored(trace, replace, events, error, outcome)
-            except Exception as error:  # noqa: BLE001 - what a store forgot to announce must not end the shipper
+            except Exception as error:  # noqa: BLE001 - an unexpected error of a store must not end the shipper
                 self._struck(trace, replace, events, error, outcome)
             if trace.failed:
                 break
         return outcome
 
-    def _tell(self, replace: bool, events: list[TraceEvent], new: int, *, sent_again: bool) -> None:
-        """Pass on what arrived: not what the store had before, unless an earlier try may have brought it there."""
+    def _report(self, replace: bool, events: list[TraceEvent], new: int, *, sent_again: bool) -> None:
+        """Call `stored` with events that are new in the store, or that an earlier attempt may have stored."""
         if replace or new == len(events):
             self._stored(events, False)
         elif new or sent_again:
@@ -176,7 +177,7 @@ class Delivery:
             outcome.delivered += len(events) - len(pending) - len(error.refused)
             left = {event.id for event in (*pending, *(refused.event for refused in error.refused))}
             stored = [event for event in events if event.id not in left]
-            self._tell(replace, stored, error.new, sent_again=trace.sent_again)
+            self._report(replace, stored, error.new, sent_again=trace.sent_again)
             if not pending:
                 return
         if isinstance(error, (AppendError, StoreUnavailableError)):
@@ -188,7 +189,7 @@ class Delivery:
     def _struck(
         self, trace: _Trace, replace: bool, events: list[TraceEvent], error: Exception, outcome: Outcome
     ) -> None:
-        """An error that no store announces: may be a fault of one event's, and must not hold up its neighbours."""
+        """Handle an unexpected error. One event may be its cause, and must not delay the others."""
         if len(events) > 1:
             trace.batches.extendleft((replace, [event]) for event in reversed(events))
             trace.sent_again = True
@@ -206,5 +207,5 @@ class Delivery:
         outcome.fault = f"{type(error).__name__}: {error}"
 
 
-def _keep_quiet(events: Sequence[TraceEvent], doubtful: bool) -> None:
-    """Nobody wants to know."""
+def _ignore(events: Sequence[TraceEvent], doubtful: bool) -> None:
+    """Do nothing."""

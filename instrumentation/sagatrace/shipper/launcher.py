@@ -1,11 +1,11 @@
-"""Sees to it that a shipper drains the outbox, for as long as this process lives: one per outbox on this host.
+"""Keep one shipper per outbox and host running while this process lives.
 
     keeper = ShipperKeeper(directory)
-    keeper.attend()         # at the start, and now and then: starts a shipper where there is none
-    keeper.close()          # at the end: what was emitted is in the store, or it took too long
+    keeper.attend()         # at the start, and regularly: starts a shipper if none is running
+    keeper.close()          # at the end: waits until the events are in the store, for a limited time
 
-A worker does this by itself. A producer that uses no worker's outbox can do it too, or `sagatrace ship --follow`
-runs beside it.
+A worker does this by itself. A producer with an outbox of its own can do the same, or run `sagatrace ship --follow`
+beside it.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ __all__ = ["SHIPPER_LOG", "ShipperKeeper"]
 log: Final = logging.getLogger("sagatrace")
 
 SHIPPER_LOG: Final = "shipper.log"
-_EVERY: Final = 5.0  # seconds between two looks whether the shipper still lives
+_EVERY: Final = 5.0  # seconds between two checks of the shipper
 _PAUSE: Final = 15.0  # seconds between two starts of a shipper that fails
 _MAX_LOG: Final = 1 << 20
-_ANOTHER: Final = 4  # looks in a row at which the outbox is in use, after which it is by somebody else
+_ANOTHER: Final = 4  # checks in a row that find the outbox in use, after which another process must be using it
 
 
 class ShipperKeeper:
-    """Keeps a shipper running for the outbox. Belongs to the process that made it: forked children do nothing.
+    """Keep a shipper running for the outbox. It works only in the process that created it, not in forked children.
 
-    `environment` is what a shipper gets beside this process's own.
+    A shipper gets this process's environment, and the values of `environment` that it lacks. `flush_for` is in seconds.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class ShipperKeeper:
         self._logged: set[str] = set()
 
     def attend(self) -> None:
-        """Start a shipper if none is running; cheap to call often. Each cause that prevents it is logged once."""
+        """Start a shipper if none is running. Frequent calls are cheap. Each cause of failure is logged once."""
         now = time.monotonic()
         if os.getpid() != self._owner or now < self._next_look:
             return
@@ -73,14 +73,14 @@ class ShipperKeeper:
             self._log_once(f"no shipper for {self._directory}: {error}")
 
     def _starts(self) -> bool:
-        """Return whether the last shipper still runs, or ended so soon that another one would do no better."""
+        """Return whether the last shipper still runs, or failed so recently that a new one would fail as well."""
         if self._process is None:
             return False
         status = self._process.poll()
         if status is None:
             return True
         self._process = None
-        if status == 0:  # another was there before it
+        if status == 0:  # another shipper was running already
             return False
         self._log_once(f"a shipper ended with status {status}: see {self._directory / SHIPPER_LOG}")
         self._next_look = max(self._next_look, self._started + _PAUSE)
@@ -92,7 +92,7 @@ class ShipperKeeper:
             log.error("sagatrace: %s", cause)
 
     def flush(self) -> bool:
-        """Wait until all that was emitted before is in the store; False after `flush_for` seconds."""
+        """Wait until all earlier events are in the store; return False after `flush_for` seconds."""
         deadline = time.monotonic() + self._flush_for
         seal(self._directory)
         waiting = sealed_segments(self._directory)
@@ -103,11 +103,11 @@ class ShipperKeeper:
             waiting = [segment for segment in waiting if segment.exists()]
         if waiting:
             why = f"after {self._flush_for:g} s events still wait in {self._directory} for the store"
-            log.warning("sagatrace: %s: this shipper goes on with them for a while, then the next one", why)
+            log.warning("sagatrace: %s: the shipper keeps retrying, the next worker's shipper resumes", why)
         return not waiting
 
     def close(self) -> None:
-        """Flush, and no longer ask for a shipper: it ends once it has nothing left and nobody else asks."""
+        """Flush, and stop using the outbox. The shipper ends when the outbox is empty and no process uses it."""
         if self._users is None or os.getpid() != self._owner:
             return
         try:
@@ -115,14 +115,14 @@ class ShipperKeeper:
         finally:
             self._leave()
         if done:
-            self._see_it_off()
+            self._await_end()
 
-    def _see_it_off(self) -> None:
-        """If it was the last to ask, wait for the shipper to end: whoever ended this process may clean up then."""
+    def _await_end(self) -> None:
+        """Wait for the shipper to end if no other process uses the outbox, so that the directory can be removed."""
         deadline = time.monotonic() + 1.0
         used = 0
         while time.monotonic() < deadline and (self._runs() or is_held(self._directory / SHIPPER_LOCK)):
-            # The shipper itself takes that lock, for an instant, to see whether anybody has it.
+            # The shipper itself takes that lock briefly, to check whether it is held.
             used = used + 1 if self._is_used() else 0
             if used > _ANOTHER:
                 return
@@ -135,7 +135,7 @@ class ShipperKeeper:
         return is_held(self._directory / USERS_LOCK, by_any=True)
 
     def _join(self) -> int:
-        """Become one of those the shipper works for; it refuses only in the instant in which it ends."""
+        """Become a user of the outbox. Only a shipper that is just ending holds the lock, for an instant."""
         deadline = time.monotonic() + 1.0
         make_directory(self._directory)
         require_owner(self._directory)
@@ -154,8 +154,8 @@ class ShipperKeeper:
         path = self._directory / SHIPPER_LOG
         self._started = time.monotonic()
         with self._log_file(path) as errors:
-            # -P: a module of the application must not stand in for one of the standard library's. A session of its
-            # own: neither Ctrl-C nor the end of the worker's group ends it, and no pipe of the worker's stays open.
+            # -P: a module of the application must not shadow one of the standard library. In a session of its own,
+            # neither Ctrl-C nor the end of the worker's process group ends the shipper.
             self._process = _Process(
                 [sys.executable, "-P", "-m", "sagatrace.shipper", "--follow", "--while-used", str(self._directory)],
                 stdin=subprocess.DEVNULL,
@@ -171,13 +171,13 @@ class ShipperKeeper:
             if path.exists() and path.stat().st_size > _MAX_LOG:
                 path.replace(path.with_suffix(".old.log"))
             return open_log(path)
-        except OSError as error:  # such as a full disk, which only a shipper can free
+        except OSError as error:  # such as a full disk: the shipper must run, as it frees space
             self._log_once(f"the shipper runs without a log: {error}")
             return Path(os.devnull).open("ab")
 
 
 class _Process(subprocess.Popen[bytes]):
-    """A shipper may outlive whoever started it: that is no leak to be warned of."""
+    """A shipper process. It may outlive the process that started it, so no ResourceWarning is due."""
 
     def __del__(self, *_: object) -> None:
-        """Nothing: the kernel reaps it when its parent is gone."""
+        """Do nothing. After the parent's end, init reaps the process."""

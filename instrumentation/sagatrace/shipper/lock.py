@@ -1,7 +1,7 @@
-"""Locks that the kernel drops when their holder dies, however it dies.
+"""Locks that the kernel drops when their holder dies, even by SIGKILL.
 
-In an outbox the file `shipper.lock` is held by the one process that delivers it, and `users.lock`, shared, by
-every process that wants it delivered: the shipper ends when it could have that one for itself.
+In an outbox, the one process that delivers it holds `shipper.lock`. Every process that uses the outbox holds
+`users.lock`, shared. The shipper ends when it can get `users.lock` exclusively.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ USERS_LOCK: Final = "users.lock"
 
 
 def try_lock(path: Path, *, shared: bool = False) -> int | None:
-    """Take the lock and return a descriptor that holds it until closed, also by forked children.
+    """Take the lock and return a descriptor that holds it until it is closed, here and in forked children.
 
-    None when another process has the lock. Raises OSError.
+    Return None if another process has the lock. Raises OSError.
     """
     file = open_regular(path, os.O_RDWR | os.O_CREAT)
     try:
@@ -56,9 +56,9 @@ def is_held(path: Path, *, by_any: bool = False) -> bool:
 
 
 def is_at(lock: int, path: Path) -> bool:
-    """Return whether the open lock is still the file at the path: a lock on a removed file keeps no other process out.
+    """Return whether the open lock is still the file at the path. A lock on a removed file excludes no process.
 
-    Raises OSError when the path cannot be looked at.
+    Raises OSError if the path cannot be read.
     """
     try:
         return os.path.samestat(os.fstat(lock), path.stat(follow_symlinks=False))
@@ -67,9 +67,9 @@ def is_at(lock: int, path: Path) -> bool:
 
 
 def require_owner(directory: Path) -> None:
-    """Refuse a directory in which files of ours would lock out its user. Raises PermissionError, OSError.
+    """Refuse a directory in which files of this process would lock out its user. Raises PermissionError, OSError.
 
-    Nothing is wrong with a directory that root made for somebody else, as of a mounted volume.
+    A directory that root created for another user, such as a mounted volume, is accepted.
     """
     me, owner = os.geteuid(), directory.stat().st_uid
     if owner not in (me, 0):
@@ -88,12 +88,15 @@ def require_owner(directory: Path) -> None:
 
 
 def strangers(directory: Path) -> list[tuple[Path, str, str]]:
-    """Files there that lock others out: path, owner, and whose they should be; none without the directory. OSError."""
+    """Return the files that lock out the directory's user, as (path, owner, user).
+
+    Without the directory there are none. Raises OSError.
+    """
     try:
         user, owners = directory.stat().st_uid, list(_owners(directory))
     except FileNotFoundError:
         return []
-    if user == 0:  # made for somebody, perhaps
+    if user == 0:  # root may have created it for another user
         user = max((uid for _, uid in owners), default=0)
     return [(path, _user(uid), _user(user)) for path, uid in owners if uid != user]
 

@@ -1,4 +1,4 @@
-"""Reads a sealed segment in slices."""
+"""Read a sealed segment in slices."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SLICE_BYTES: Final = 1 << 20
 _PLAIN: Final = (ACTIVE, REFUSED)
 _BEGINNING: Final = 1000  # bytes kept of a line that is too long
 _CHUNK: Final = 1 << 20
-_SETTLED: Final = 1.0  # seconds after which no process is still writing a line that lacks its end
+_SETTLED: Final = 1.0  # seconds after the last write from which on an unfinished line stays unfinished
 
 
 class Line(msgspec.Struct, frozen=True, gc=False):
@@ -50,11 +50,11 @@ def read_line(text: bytes) -> Line:
 
 
 def is_cut(text: bytes) -> bool:
-    """Return whether the line is only the beginning of one: its writer was killed, or the disk was full.
+    """Return whether the line is only the beginning of a line: its writer was killed, or the disk was full.
 
-    Such a write was never acknowledged, so nothing that was promised is lost with it.
+    Such a write was never acknowledged, so no acknowledged event is lost.
     """
-    # A number that is cut after its sign, point or exponent is no number: a digit makes it one.
+    # A number cut after its sign, point or exponent is not a number. With a digit added it is one.
     return any("truncated" in str(_error_of(candidate)) for candidate in (text, text + b"0"))
 
 
@@ -67,7 +67,7 @@ def _error_of(text: bytes) -> Exception | None:
 
 
 def bounded_lines(file: BinaryIO, longest: int) -> Iterator[tuple[bytes, int]]:
-    """Yield each line with its length in bytes; of a line longer than that only the beginning, in little memory."""
+    """Yield each line with its length in bytes. For a line longer than `longest` yield only its beginning."""
     while text := file.readline(longest + 1):
         size = len(text)
         if size > longest and not text.endswith(b"\n"):
@@ -80,13 +80,13 @@ def bounded_lines(file: BinaryIO, longest: int) -> Iterator[tuple[bytes, int]]:
 
 
 def _longest_event() -> int:
-    """Return the bytes of the largest event that an outbox of this environment takes, or one of the default size."""
+    """Return the size of the largest event that an outbox accepts: of this environment's size, or the default's."""
     default = Settings(store="").outbox_mb
     return int(max(default, Settings.from_env().outbox_mb) * 2**20) // 10
 
 
 def strange_files(directory: Path) -> list[Path]:
-    """Return what has the name of a file of lines in the outbox and is none, such as a directory. Raises OSError."""
+    """Return the paths with a name of the outbox's files that are not regular files. Raises OSError."""
     try:
         with os.scandir(directory) as entries:
             ours = (entry for entry in entries if entry.name.startswith(SEALED) or entry.name in _PLAIN)
@@ -97,7 +97,7 @@ def strange_files(directory: Path) -> list[Path]:
 
 @dataclass(slots=True)
 class Slice:
-    """As much of a segment as is held in memory at once: its lines, and the broken ones with the reason."""
+    """The part of a segment that is in memory: its lines, and the broken lines with the reason."""
 
     lines: list[Line] = field(default_factory=list)
     broken: list[tuple[bytes, str]] = field(default_factory=list)
@@ -105,7 +105,7 @@ class Slice:
 
     @property
     def full(self) -> bool:
-        """Whether to deliver this before reading on."""
+        """Whether to deliver this slice before more is read."""
         return len(self.lines) >= _SLICE_LINES or self.size >= _SLICE_BYTES
 
 
@@ -131,7 +131,7 @@ class Segment:
         return read if read.lines or read.broken else None
 
     def _take(self, text: bytes, size: int, read: Slice) -> bool:
-        """Add the line, or the beginning of one of that size, to the slice; False where it may still be written."""
+        """Add the line to the slice. Return False if its writer may still be writing it."""
         stripped = text.strip()
         if not stripped:
             return True
@@ -156,7 +156,7 @@ class Segment:
         self._file.close()
 
     def remove(self) -> None:
-        """Delete it: the store has everything."""
+        """Delete the file: the store has all its events."""
         self.close()
         self.path.unlink(missing_ok=True)
 

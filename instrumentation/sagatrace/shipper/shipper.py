@@ -1,4 +1,4 @@
-"""The shipper: drains an outbox into a store, one sealed segment after the other, until it is stopped."""
+"""The shipper: deliver an outbox to a store, one sealed segment after the other, until it is stopped."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ log: Final = logging.getLogger("sagatrace.shipper")
 
 _POLL: Final = 0.1  # seconds between two looks at an outbox that is empty
 _FIRST_PAUSE: Final = 0.1
-_LINGER: Final = 30.0  # seconds to go on trying a store that fails, when nobody uses the outbox any more
-_RETELL: Final = 600.0
-_MAX_ASIDE: Final = 100  # events in memory that cannot be set aside now; with more, delivery waits as well
+_LINGER: Final = 30.0  # seconds to retry a failing store after the last process stopped using the outbox
+_LOG_AGAIN: Final = 600.0
+_MAX_ASIDE: Final = 100  # events in memory that cannot be set aside now; with more, delivery waits
 
 
 @dataclass(frozen=True, slots=True)
 class Shipment:
-    """What one run did: `fault` says why the rest has to wait, `retry_after` how many seconds, None for all done."""
+    """The result of one run. `fault` is the reason why the rest waits, or None; `retry_after` is in seconds."""
 
     delivered: int
     set_aside: int
@@ -48,12 +48,16 @@ class Shipment:
 
 
 class Shipper:
-    """Delivers the events in `directory` to the store. Only one at a time can work on a directory.
+    """Deliver the events in `directory` to the store. A directory has only one shipper at a time.
 
-    `parallel` traces are sent at once: by default one to a local file, which takes one writer at a time anyway, and
-    sixteen across a network, which keeps a writer waiting. `max_pause` and `grace` are in seconds: the longest wait
-    before a store that failed is asked again, and how long it may still deliver once told to stop. What the store has
-    is offered to the `publisher`, which `close` closes.
+    Args:
+        directory: The outbox.
+        store: The store to deliver to.
+        parallel: How many traces are sent in parallel. By default one for a local file, which has one writer at a time,
+            and sixteen for a store across a network.
+        max_pause: The longest wait in seconds before a failed store is tried again.
+        grace: Seconds for which it may still deliver after it was asked to stop.
+        publisher: Receives the stored events. `close` closes it.
     """
 
     def __init__(
@@ -82,7 +86,7 @@ class Shipper:
         self._lock: int | None = None
         self._fault: str | None = None
         self._failures = 0
-        self._told = 0.0
+        self._logged_at = 0.0
         self._mute = False
         self._strange: set[Path] = set()
         self.lost_jobs: str | None = None  # why lost jobs are not looked for beside it
@@ -90,23 +94,26 @@ class Shipper:
 
     @property
     def set_aside(self) -> int:
-        """How many events and lines became dead letters."""
+        """The number of events and lines that became dead letters."""
         return self._aside.count
 
     def run_once(self) -> Shipment:
-        """Deliver what waits now, up to the first fault. Raises ShipperRunningError; SagatraceError without a place."""
+        """Deliver the waiting events, up to the first fault.
+
+        Raises ShipperRunningError, and SagatraceError if the directory cannot be used.
+        """
         with self._locked():
             return self._try()
 
     def follow(self, stop: threading.Event, *, while_used: bool = False) -> None:
-        """Deliver what waits and what comes until `stop`, then for at most `grace` seconds what is left.
+        """Deliver waiting and new events until `stop`, then the remaining ones for at most `grace` seconds.
 
-        With `while_used` it ends by itself: when nothing is left and no process asks for it any more (a
-        `ShipperKeeper` does), or the store has been failing for half a minute. Raises ShipperRunningError.
+        With `while_used` it also ends when no process uses the outbox (through a `ShipperKeeper`), if the outbox is
+        empty or the store has failed for half a minute. Raises ShipperRunningError.
         """
         self._stop = stop
         if while_used and not (self._directory / USERS_LOCK).exists():
-            return  # removed since somebody asked: not to be made anew
+            return  # the directory was removed meanwhile: do not create it again
         with self._locked(make=not while_used):
             if self._publisher is not None:
                 self._publisher.start()
@@ -118,11 +125,11 @@ class Shipper:
                     if stop.is_set() or (while_used and self._may_leave()):
                         return
                 elif while_used and time.monotonic() - worked > _LINGER and self._may_leave(even_if_waiting=True):
-                    log.error("no process uses %s any more and the store fails: its events wait there", self._directory)
+                    log.error("no process uses %s now and the store fails: its events wait there", self._directory)
                     return
                 self._rest(shipment)
             if not self._owns_directory():
-                log.warning("%s was removed or replaced: leaving it to its next shipper", self._directory)
+                log.warning("%s was removed or replaced: its next shipper delivers it", self._directory)
 
     def close(self) -> None:
         """End the threads."""
@@ -141,9 +148,9 @@ class Shipper:
         return Shipment(self.delivered - delivered, self.set_aside - set_aside, fault, retry_after)
 
     def _load(self) -> bool:
-        """See that there is something to deliver; False when nothing waits. Raises OSError."""
+        """Load lines if all are delivered. Return False if nothing waits. Raises OSError."""
         while self._delivery.done:
-            full = self._aside.write()  # before its segment goes, and after its neighbours went
+            full = self._aside.write()  # before its segment is removed, and after the other lines were delivered
             if (full is None or len(self._aside) <= _MAX_ASIDE) and self._read_on():
                 continue
             if full is not None:
@@ -152,7 +159,7 @@ class Shipper:
         return True
 
     def _read_on(self) -> bool:
-        """Take up the next slice, or be done with a segment; False when there is no more to read now."""
+        """Load the next slice, or finish a segment. Return False if there is nothing to read now."""
         if self._segment is None:
             path = self._next_segment()
             if path is None:
@@ -168,16 +175,16 @@ class Shipper:
         return bool(read.lines or read.broken)
 
     def _finish(self, finished: Segment) -> None:
-        """Be done with the segment that was read to its end."""
+        """Finish a segment that was read to its end."""
         if finished.cut:
             log.info("%d unfinished lines skipped: their writers were killed before the events were kept", finished.cut)
         self._aside.finish(finished)
 
     def _next_segment(self) -> Path | None:
-        """Return the oldest segment that waits; None without one, and when another shipper may own the directory."""
+        """Return the oldest waiting segment. None: none waits, or another shipper may own the directory."""
         if not self._owns_directory():
             return None
-        # The file being appended to is sealed only when nothing older waits: a store that is down leaves few files.
+        # The active file is sealed only when nothing older waits, so a store that is down leaves few files.
         if not self._waiting:
             self._waiting.extend(path for path in sealed_segments(self._directory) if not self._aside.waits_for(path))
             self._name_strange_files()
@@ -186,14 +193,14 @@ class Shipper:
         return seal(self._directory)
 
     def _name_strange_files(self) -> None:
-        """Log, once for each, the directories and pipes that bear the name of a segment."""
+        """Log each directory or pipe with the name of a segment once."""
         for path in strange_files(self._directory):
             if path not in self._strange:
                 self._strange.add(path)
                 log.error("%s is not a regular file: skipped, remove it", path)
 
     def _try(self) -> Shipment:
-        """Drain, and tell a fault, and its end, once."""
+        """Drain, and log each fault and its end once."""
         delivered, set_aside = self.delivered, self.set_aside
         try:
             shipment = self._drain()
@@ -206,20 +213,21 @@ class Shipper:
             self._failures = 0
         else:
             self._failures += 1
-            # Once for each outage, and now and then for its newest text, which may differ with every call.
-            if self._fault is None or (shipment.fault != self._fault and time.monotonic() > self._told + _RETELL):
-                self._told = time.monotonic()
-                log.warning("events wait in %s, asking again until it works: %s", self._directory, shipment.fault)
+            # Once for each outage. A new text is logged every ten minutes, as the text may differ with every call.
+            is_due = time.monotonic() > self._logged_at + _LOG_AGAIN
+            if self._fault is None or (shipment.fault != self._fault and is_due):
+                self._logged_at = time.monotonic()
+                log.warning("events wait in %s, retrying until it works: %s", self._directory, shipment.fault)
         if shipment.fault != self._fault or shipment.delivered or shipment.set_aside:
             self._fault = shipment.fault
-            self._tell_state()
+            self._write_state()
         return shipment
 
     def _rest(self, shipment: Shipment) -> None:
         pause = _POLL
         if shipment.fault is not None:
             longest = min(self._max_pause, _FIRST_PAUSE * 2 ** min(self._failures - 1, 16))
-            # Many shippers meet the same fault at the same moment: none may ask again in step with the others.
+            # Many shippers meet the same fault at the same moment: their retries must not coincide.
             pause = max(longest * random.uniform(0.5, 1.0), (shipment.retry_after or 0.0) * random.uniform(1.0, 1.1))  # noqa: S311
         if not self._stop.wait(pause):
             return
@@ -227,7 +235,7 @@ class Shipper:
             time.sleep(min(pause, max(0.0, self._deadline - time.monotonic())))
 
     def _is_over(self) -> bool:
-        """Whether it was told to stop so long ago that it must."""
+        """Return whether the grace period after `stop` has passed."""
         if not self._stop.is_set():
             return False
         if self._deadline is None:
@@ -235,7 +243,7 @@ class Shipper:
         return time.monotonic() >= self._deadline
 
     def _set_aside(self, letters: Iterable[tuple[Line | bytes, str]]) -> None:
-        if self._segment is not None:  # the one that all in memory is from
+        if self._segment is not None:  # all lines in memory are from it
             self._aside.add(self._segment, letters)
 
     @contextmanager
@@ -248,7 +256,7 @@ class Shipper:
         except OSError as error:
             raise SagatraceError(f"cannot use the outbox {self._directory}: {error}") from error
         self._lock = lock
-        self._tell_state()
+        self._write_state()
         try:
             yield
         finally:
@@ -256,7 +264,7 @@ class Shipper:
             self._unlock()
 
     def _forget(self) -> None:
-        """What was read and not delivered is read again: the next to do so may be somebody else."""
+        """Forget lines that were read but not delivered. The next shipper reads them again."""
         self._delivery.load([])
         self._aside.clear()
         self._waiting.clear()
@@ -267,7 +275,7 @@ class Shipper:
     def _take_lock(self, path: Path) -> int:
         deadline = time.monotonic() + 0.1
         while (lock := try_lock(path)) is None:
-            if time.monotonic() > deadline:  # not just somebody who looked whether it is held
+            if time.monotonic() > deadline:  # longer than `is_held` takes it
                 raise ShipperRunningError(f"another shipper delivers {self._directory}: {path.read_text()}")
             time.sleep(0.005)
         return lock
@@ -278,14 +286,14 @@ class Shipper:
             self._lock = None
 
     def _owns_directory(self) -> bool:
-        """Return whether the directory is still the one it locked: a new one of that name may have its own shipper."""
+        """Return whether the directory is still the locked one. A new one at its path may have its own shipper."""
         try:
             return self._lock is not None and is_at(self._lock, self._directory / SHIPPER_LOCK)
         except OSError:
             return False
 
     def _may_leave(self, *, even_if_waiting: bool = False) -> bool:
-        """Whether nobody asks for a shipper, and nothing waits. If so the lock is given up before any can ask."""
+        """Return whether no process uses the outbox and no event waits. Then release the lock before one can join."""
         try:
             users = try_lock(self._directory / USERS_LOCK)
         except OSError:
@@ -300,8 +308,8 @@ class Shipper:
         finally:
             os.close(users)
 
-    def _tell_state(self) -> None:
-        """Leave in the lock file who delivers here and how it goes, for `describe_outbox`."""
+    def _write_state(self) -> None:
+        """Write this process and its counts to the lock file, for `describe_outbox`."""
         if self._lock is None:
             return
         state = {
@@ -313,19 +321,19 @@ class Shipper:
         }
         text = json.dumps(state).encode()
         try:
-            # In this order it needs no new space on a disk that is full.
+            # This order needs no new space on a full disk.
             written = os.pwrite(self._lock, text, 0)
             os.ftruncate(self._lock, written)
-        except OSError as error:  # delivering is what frees the disk, and must not end for want of a word about it
+        except OSError as error:  # delivery frees the disk, so it must continue without a written state
             if not self._mute:
                 self._mute = True
-                log.warning("how it goes cannot be written to %s: %s", self._directory / SHIPPER_LOCK, error)
+                log.warning("the state cannot be written to %s: %s", self._directory / SHIPPER_LOCK, error)
 
 
 def stop_on_signals() -> threading.Event:
-    """An event that SIGTERM and SIGINT set."""
+    """Return an event that SIGTERM and SIGINT set."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        # In a thread: the signal may strike while this one is about to wait, and holds the event's own lock.
+        # In a thread: the signal may interrupt this one while it holds the event's lock.
         signal.signal(number, lambda *_: threading.Thread(target=stop.set).start())
     return stop

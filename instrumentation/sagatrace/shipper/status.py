@@ -1,4 +1,4 @@
-"""What an outbox looks like from outside: what waits, since when, and whether anybody delivers it."""
+"""The state of an outbox: its waiting events, the age of the oldest, and its shipper."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LONGEST: Final = 1 << 20  # bytes of a line that are read; the age of a larger 
 
 
 class ShipperState(msgspec.Struct, frozen=True):
-    """A shipper at work: its counts since it began, the fault that it waits for, and why it looks for no lost jobs."""
+    """A running shipper: its counts since its start, its current fault, and why it looks for no lost jobs."""
 
     pid: int
     delivered: int
@@ -36,10 +36,18 @@ class ShipperState(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class OutboxState:
-    """Events that wait in `segments` files: their bytes, and the age in seconds of the oldest; losses beside them.
+    """The waiting events and the losses of an outbox.
 
-    `strange` are directories, pipes and links that bear the name of a file of the outbox, and are skipped.
-    `refusal` is the reason of the newest dead letter.
+    Attributes:
+        directory: The outbox.
+        segments: The number of files with waiting events.
+        size: Their bytes.
+        oldest: The age of the oldest event in seconds; None without events.
+        dead_letters: The number of dead letters.
+        refused: The number of events that the full outbox refused.
+        strange: Directories, pipes and links with the name of a file of the outbox. They are skipped.
+        shipper: The running shipper; None without one.
+        refusal: The reason of the newest dead letter.
     """
 
     directory: Path
@@ -58,7 +66,7 @@ class _Letter(msgspec.Struct):
 
 
 def describe_outbox(directory: Path, *, now: float | None = None) -> OutboxState:
-    """Look at an outbox and change nothing in it; one that is not there yet is empty. Raises OSError."""
+    """Return the state of an outbox without a change to it. A missing directory is empty. Raises OSError."""
     waiting = [path for path in [*sealed_segments(directory), directory / ACTIVE] if is_regular(path) and _size(path)]
     letters = deque(enumerate(_lines(directory / DEAD_LETTERS), start=1), maxlen=1)
     count, newest = letters[0] if letters else (0, b"")
@@ -81,19 +89,19 @@ def _shipper(lock: Path) -> ShipperState | None:
         return None
     try:
         return msgspec.json.decode(lock.read_bytes(), type=ShipperState)
-    except msgspec.MsgspecError:  # it is just writing
+    except msgspec.MsgspecError:  # the shipper is writing it now
         return ShipperState(pid=0, delivered=0, set_aside=0, fault=None)
 
 
 def _reason(letter: bytes) -> str | None:
     try:
         return msgspec.json.decode(letter, type=_Letter).reason or None
-    except msgspec.MsgspecError:  # it is just written
+    except msgspec.MsgspecError:  # the shipper is writing it now
         return None
 
 
 def _begun(segment: Path) -> float | None:
-    """When the oldest readable event of a segment happened, in seconds since 1970."""
+    """Return the time of the first readable event of a segment, in seconds since 1970."""
     for line in _lines(segment):
         try:
             return read_line(line).event.micros / 1e6

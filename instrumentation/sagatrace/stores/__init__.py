@@ -1,8 +1,8 @@
-"""Where events are kept: one protocol, several stores, each imported only when it is opened.
+"""Stores of events: one protocol, and several stores. Each is imported only when it is opened.
 
 sqlite:///here.db, sqlite:////tmp/absolute.db    embedded, the default
 cosmos://HOST[:PORT]/DATABASE/CONTAINER          Azure Cosmos DB for NoSQL; keys come from the environment only
-memory:                                          gone with the process; for tests
+memory:                                          in this process only; for tests
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class ReadCost:
-    """What one call took: queries asked, milliseconds, and request units where the store charges them.
+    """The cost of one call: queries, milliseconds, and request units where the store charges them.
 
-    `round_trips` counts every request over a network, further pages and the opening of a connection among them.
+    `round_trips` counts every request over a network, with further pages and the opening of a connection.
     """
 
     queries: int
@@ -58,7 +58,7 @@ class ReadCost:
 
 @dataclass(frozen=True, slots=True)
 class Malformed:
-    """A stored document that is not an event: kept and shown, never an exception."""
+    """A stored document that is not an event. It is kept and shown, and raises no exception."""
 
     document_id: str
     fault: str
@@ -67,7 +67,7 @@ class Malformed:
 
 @dataclass(frozen=True, slots=True)
 class FetchedTrace:
-    """Everything stored under one trace id, in no particular order; no events when there is none."""
+    """All documents stored under one trace id, in no particular order. Without any, there are no events."""
 
     trace_id: str
     events: tuple[TraceEvent, ...]
@@ -76,7 +76,7 @@ class FetchedTrace:
 
 
 class TraceHits(list[TraceHit]):
-    """The traces found, newest first, and what finding them took."""
+    """The traces found, newest first, and the cost of finding them."""
 
     def __init__(self, hits: Iterable[TraceHit], cost: ReadCost) -> None:
         super().__init__(hits)
@@ -85,18 +85,20 @@ class TraceHits(list[TraceHit]):
 
 @dataclass(frozen=True, slots=True)
 class RefusedEvent:
-    """An event the store will never take as it is, and why."""
+    """An event that the store will never accept in this form, and the reason."""
 
     event: TraceEvent
     reason: str
 
 
 class AppendError(StoreError):
-    """Not everything of one `append` was stored. What is in neither list below is in the store.
+    """Some events of one `append` were not stored. Events in neither list below are in the store.
 
-    `refused` will never be taken: keep it elsewhere or count it as lost, and do not send it again. `pending` may be
-    sent again, after `retry_after` seconds where the store said so; `cause` says what stood in the way. `new` is
-    how many of the stored ones were not there before.
+    Attributes:
+        new: How many of the stored events are new.
+        refused: Events that the store will never accept. Keep them elsewhere or count them as lost.
+        pending: Events that may be sent again, after `retry_after` seconds if that is set.
+        cause: The error that kept `pending` from being stored.
     """
 
     def __init__(
@@ -116,57 +118,63 @@ class AppendError(StoreError):
 
     @property
     def retry_after(self) -> float | None:
-        """Seconds to wait before sending `pending` again, as the store asked for; None when it did not say."""
+        """Seconds to wait before sending `pending` again, as the store asked; None if it named no time."""
         return self.cause.retry_after if isinstance(self.cause, StoreUnavailableError) else None
 
 
 @runtime_checkable
 class EventStore(Protocol):
-    """What every store does. All calls block, are safe from several threads, and raise StoreError."""
+    """The calls of every store. All of them block, are safe from several threads, and raise StoreError."""
 
     @property
     def label(self) -> str:
-        """The store's address, fit to be shown."""
+        """The store's address, without a secret."""
         ...
 
     def append(self, events: Iterable[TraceEvent], replace: bool = False) -> int:
-        """Store the events durably and say how many were new, by (trace_id, id).
+        """Store the events durably and return how many were new, by (trace_id, id).
 
-        One already there is kept, or with `replace` overwritten: `replace` is for what was seen, without it for
-        what is only presumed. Raises AppendError when some were not stored, any other StoreError when none was.
+        An event that is already stored is kept. With `replace` it is overwritten. Use `replace` for observed events,
+        and leave it out for presumed ones. Raises AppendError if some events were not stored, and any other
+        StoreError if none was.
         """
         ...
 
     def fetch_trace(self, trace_id: str, arrived: Arrived | None = None) -> FetchedTrace:
-        """Everything of one trace, in one read; `arrived` is told of its parts, if it comes in parts."""
+        """Return all documents of one trace, in one read. `arrived` is called after each part, if there are parts."""
         ...
 
     def search(self, search: Search) -> TraceHits:
-        """The traces with the latest matching events, newest first, each once; equal times by trace id, descending.
+        """Return the traces with the latest matching events, newest first, each once.
 
-        Paging: ask again with `search.after(hits[-1])`. A trace whose older events match too may come again; the
-        caller merges by trace id.
+        Equal times are ordered by trace id, descending. For the next page, search with `search.after(hits[-1])`. A
+        trace whose older events match too may appear again. The caller merges by trace id.
         """
         ...
 
     def close(self) -> None:
-        """Let go of connections; a later call opens them again."""
+        """Close the connections. A later call opens them again."""
         ...
 
 
 @runtime_checkable
 class RemovesEvents(Protocol):
-    """A store from which an event that served a check can be taken again."""
+    """A store that can remove events, such as those written for a check."""
 
     def remove(self, events: Iterable[TraceEvent]) -> None:
-        """Remove the events that are there. Raises StoreError."""
+        """Remove those of the events that are stored. Raises StoreError."""
         ...
 
 
 def open_store(url: str, *, read_only: bool = False, max_wait: float = 5.0, durable: bool = False) -> EventStore:
-    """The store at the URL. Opens no connection yet, so that a process may fork between this and first use.
+    """Return the store at the URL. The connection opens on first use, so the process may fork in between.
 
-    `read_only` never creates nor writes anything. `durable` lets events survive a loss of power, in a local file, too.
+    Args:
+        url: The store's URL.
+        read_only: Create and write nothing.
+        max_wait: Seconds that one call may wait for the store.
+        durable: Let events in a local file survive a loss of power.
+
     Raises StoreError for an unknown store URL.
     """
     scheme, colon, rest = url.strip().partition(":")
@@ -193,7 +201,7 @@ def open_store(url: str, *, read_only: bool = False, max_wait: float = 5.0, dura
 
 
 def fetch_many(store: EventStore, trace_ids: Sequence[str]) -> Iterator[FetchedTrace]:
-    """Yield these traces in the order given: many in one query where the store can, else one by one."""
+    """Yield these traces in the given order. Read many in one query if the store can, else one by one."""
     if isinstance(store, ReadsMany):
         yield from store.fetch_traces(trace_ids)
     else:
@@ -201,9 +209,9 @@ def fetch_many(store: EventStore, trace_ids: Sequence[str]) -> Iterator[FetchedT
 
 
 def decode_documents(documents: Iterable[tuple[str, bytes]]) -> tuple[list[TraceEvent], list[Malformed]]:
-    """Stored (id, document) pairs as events, and those that are none with what is wrong with them."""
+    """Return stored (id, document) pairs as events, and the malformed documents with their faults."""
     pairs = list(documents)
-    with suppress(EventError):  # one bad document among them, and each is read by itself
+    with suppress(EventError):  # one is malformed: each is read by itself
         return decode_events(document for _, document in pairs), []
     events: list[TraceEvent] = []
     malformed: list[Malformed] = []

@@ -1,6 +1,6 @@
-"""What a store may be able to do beside the rest: say what is new, and read many traces at once.
+"""Optional abilities of a store: return only new events, and read many traces in one query.
 
-Readers do without where a store does: they read traces whole, and one by one.
+With a store that lacks them, readers read whole traces, one by one.
 """
 
 from __future__ import annotations
@@ -16,15 +16,17 @@ if TYPE_CHECKING:
 __all__ = ["Arrived", "Changes", "KnowsBeginnings", "ReadsMany", "TellsChanges"]
 
 Arrived: TypeAlias = Callable[[int], object]
-"""Told how many documents of a trace have come so far, by a store that reads it in parts; what it raises ends that."""
+"""A callback for a trace that is read in parts. It gets the number of documents so far. An exception stops the read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What was stored, or replaced, since an earlier reading; it may hold what that one held too.
+    """The events stored or replaced since an earlier read. It may repeat events of that read.
 
-    `cursor` is what the next reading goes on from. `whole` says that this is everything: there was no earlier
-    reading, or not of this file. `more` says that a limit cut it: there is more to be asked for at once.
+    Attributes:
+        cursor: The place from which the next read continues.
+        whole: Whether this is everything, as there was no earlier read, or none of this file.
+        more: Whether the limit cut it, so more can be read immediately.
     """
 
     events: tuple[TraceEvent, ...]
@@ -37,24 +39,28 @@ class Changes:
 
 @runtime_checkable
 class TellsChanges(Protocol):
-    """A store that knows what is new. All calls block, are safe from several threads, and raise StoreError."""
+    """A store that can return only new events. Calls block, are safe from several threads, and raise StoreError."""
 
     def stamp(self) -> str | None:
-        """Differs from an earlier one if anything was stored in between; None where telling costs as much as reading.
+        """Return a text that differs from an earlier one if anything was stored in between.
 
-        Equal stamps mean that nothing was; different ones need not mean that something was.
+        Equal stamps mean that nothing was stored. Different stamps do not prove a change. None: a stamp would cost as
+        much as a read.
         """
         ...
 
     def fetch_since(self, trace_id: str, cursor: str | None, arrived: Arrived | None = None) -> Changes:
-        """What of one trace is new since the reading that gave the cursor; everything, without one.
+        """Return the events of one trace stored since the read that gave the cursor. Without a cursor, return all.
 
-        What was removed from the store since, as by its age, is not told of.
+        Events removed since then, such as expired ones, are not reported.
         """
         ...
 
     def fetch_all_since(self, cursor: str | None, limit: int) -> Changes:
-        """What is new of all traces, oldest first, about `limit` events; without a cursor nothing, and one of now."""
+        """Return about `limit` new events of all traces, oldest first. Without a cursor, return no events and a cursor.
+
+        That cursor stands for the present.
+        """
         ...
 
 
@@ -63,20 +69,20 @@ class ReadsMany(Protocol):
     """A store that reads many traces in one query. Safe from several threads; raises StoreError."""
 
     def fetch_traces(self, trace_ids: Sequence[str]) -> Iterator[FetchedTrace]:
-        """Yield these traces, each once and whole, in the order given; of one that is not stored no events.
+        """Yield these traces, each once and whole, in the given order. A trace that is not stored has no events.
 
-        The cost of a query is that of the first trace it brings. The others have none.
+        The first trace of a query carries the query's cost. The others carry none.
         """
         ...
 
 
 @runtime_checkable
 class KnowsBeginnings(Protocol):
-    """A store that charges for reading, and can say whether what was new of a trace is all of it."""
+    """A store that charges for reads, and knows which traces began before a cursor."""
 
     def begun_before(self, trace_ids: Sequence[str], cursor: str) -> frozenset[str]:
-        """Return those of the traces that have events from before the first reading that led to the cursor.
+        """Return the traces that have events older than the cursor's first read.
 
-        All events of the others came with `fetch_all_since`. Raises StoreError.
+        `fetch_all_since` has returned all events of the others. Raises StoreError.
         """
         ...

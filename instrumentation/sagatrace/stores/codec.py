@@ -1,4 +1,4 @@
-"""Reads stored documents and documents from outside as events."""
+"""Decode stored documents and documents from outside as events."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _DECODER: Final = msgspec.json.Decoder(TraceEvent)
 
 
 def require_text(document: bytes | str) -> None:
-    """Raise UnicodeDecodeError for bytes that are not UTF-8: data, which stays undecoded, would only fail later."""
+    """Raise UnicodeDecodeError for bytes that are not UTF-8. `data` stays undecoded, so it would fail later."""
     if not document.isascii() and isinstance(document, bytes):
         document.decode()
 
@@ -41,7 +41,7 @@ def decode_event(document: bytes | str) -> TraceEvent:
 
 
 def decode_events(documents: Iterable[bytes | str]) -> list[TraceEvent]:
-    """Read many stored documents at a fraction of the cost of one at a time. Raises EventError at the first fault."""
+    """Read many stored documents, faster than one by one. Raises EventError at the first fault."""
     events: list[TraceEvent] = []
     decode, read_time, keep = _DECODER.decode, datetime.fromisoformat, events.append
     timestamp = ""
@@ -56,7 +56,7 @@ def decode_events(documents: Iterable[bytes | str]) -> list[TraceEvent]:
     except UNREADABLE as error:
         raise EventError(str(error)) from error
     except ValueError:
-        parse_timestamp(timestamp)  # its error names the fault
+        parse_timestamp(timestamp)  # raises an error that names the fault
         raise
     return events
 
@@ -64,8 +64,8 @@ def decode_events(documents: Iterable[bytes | str]) -> list[TraceEvent]:
 def parse_event(document: bytes | str) -> TraceEvent:
     """Read a document from outside and check all of it. Raises EventError that names the fault.
 
-    A document without an `id` gets one made from its content, so that reading it again gives the same event.
-    Fields that begin with `_` are a database's own and are dropped.
+    A document without an `id` gets a hash of its content as id, so reading it again gives the same event.
+    Fields that begin with `_` belong to a database and are dropped.
     """
     try:
         fields = msgspec.json.decode(document)

@@ -1,7 +1,7 @@
-"""No connection crosses a fork: each is closed before this process forks, and opened again on next use.
+"""Close every connection before this process forks. The next use opens it again.
 
-A child that inherits one shares its sockets, file locks and threads' locks with its parent, and hangs or loses what
-it writes.
+A child that inherits a connection shares its sockets, file locks and thread locks with the parent. It hangs, or loses
+the events that it writes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["closed_across_forks"]
 class _Connected(Protocol):
     @property
     def lock(self) -> threading.RLock:
-        """Held by whoever uses the connection."""
+        """The lock to hold while the connection is used."""
         ...
 
     def close(self) -> None:
@@ -26,12 +26,12 @@ class _Connected(Protocol):
 
 
 _stores: Final[weakref.WeakSet[_Connected]] = weakref.WeakSet()
-_one_fork: Final = threading.Lock()  # threads may fork at once: each must release what it took, and nothing else
+_one_fork: Final = threading.Lock()  # several threads may fork: each must release only the locks that it took
 _held: Final[list[_Connected]] = []
 
 
 def closed_across_forks(store: _Connected) -> None:
-    """Close the store before every fork from now on, for as long as it lives; its lock is held meanwhile."""
+    """Close the store before every later fork, while the object exists. Its lock is held during the fork."""
     _stores.add(store)
 
 

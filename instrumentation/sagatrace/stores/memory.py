@@ -1,4 +1,4 @@
-"""Events in this process's memory: for tests, and for looking at an imported file."""
+"""Events in this process's memory: for tests, and for reading an imported file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["MemoryStore"]
 
 
 class MemoryStore:
-    """Keeps the encoded documents, so that what comes back has made the same way as through a real store."""
+    """A store that keeps encoded documents, so events are encoded and decoded as by any other store."""
 
     label = "memory:"
 
@@ -23,11 +23,11 @@ class MemoryStore:
         self._lock = threading.Lock()
         self._documents: dict[str, dict[str, bytes]] = {}
         self._times: dict[str, dict[str, int]] = {}
-        self._positions: dict[tuple[str, str], int] = {}  # in the order of the last change of each
+        self._positions: dict[tuple[str, str], int] = {}  # in the order of their last changes
         self._last = 0
 
     def append(self, events: Iterable[TraceEvent], replace: bool = False) -> int:
-        """Store the events and say how many were new."""
+        """Store the events and return how many were new."""
         new = 0
         with self._lock:
             for event in events:
@@ -44,15 +44,15 @@ class MemoryStore:
         return new
 
     def remove(self, events: Iterable[TraceEvent]) -> None:
-        """Remove the events that are there."""
+        """Remove those of the events that are stored."""
         with self._lock:
             for event in events:
                 for kept in (self._documents, self._times):
                     kept.get(event.trace_id, {}).pop(event.id, None)
                 self._positions.pop((event.trace_id, event.id), None)
 
-    def fetch_trace(self, trace_id: str, arrived: Arrived | None = None) -> FetchedTrace:  # noqa: ARG002 - comes at once
-        """Everything of one trace."""
+    def fetch_trace(self, trace_id: str, arrived: Arrived | None = None) -> FetchedTrace:  # noqa: ARG002 - there are no parts
+        """Return all documents of one trace."""
         began = time.perf_counter()
         with self._lock:
             documents = list(self._documents.get(trace_id, {}).items())
@@ -61,11 +61,11 @@ class MemoryStore:
         return FetchedTrace(trace_id, tuple(events), tuple(malformed), cost)
 
     def stamp(self) -> str:
-        """How often anything was stored."""
+        """Return the number of changes so far."""
         return str(self._last)
 
     def fetch_since(self, trace_id: str, cursor: str | None, arrived: Arrived | None = None) -> Changes:  # noqa: ARG002
-        """What is new of one trace."""
+        """Return the changes of one trace."""
         since = int(cursor or 0)
         with self._lock:
             last = self._last
@@ -74,7 +74,7 @@ class MemoryStore:
         return _changes(documents, last, whole=cursor is None)
 
     def fetch_all_since(self, cursor: str | None, limit: int) -> Changes:
-        """What is new of all traces, oldest first."""
+        """Return the changes of all traces, oldest first."""
         with self._lock:
             since = self._last if cursor is None else int(cursor)
             newest_first = takewhile(lambda one: one[1] > since, reversed(self._positions.items()))
@@ -85,7 +85,7 @@ class MemoryStore:
         return _changes(documents, last, more=more)
 
     def search(self, search: Search) -> TraceHits:
-        """The traces with the latest matching events, newest first."""
+        """Return the traces with the latest matching events, newest first."""
         began = time.perf_counter()
         hits = []
         with self._lock:
@@ -104,7 +104,7 @@ class MemoryStore:
         return TraceHits(hits[: search.limit], cost)
 
     def close(self) -> None:
-        """Nothing to let go of: the events stay as long as the store does."""
+        """Do nothing: the events stay as long as the store object."""
 
 
 def _changes(documents: list[tuple[str, bytes]], last: int, *, whole: bool = False, more: bool = False) -> Changes:

@@ -1,7 +1,7 @@
-"""What to look for among stored events, and the one definition of what matches.
+"""The conditions of a search, and the one definition of a match.
 
-A search works on events: a trace is found when one single event of it meets every condition. Each store either
-asks its database the same question or calls `Search.matches`; the contract suite holds them to the same answers.
+A trace is found if one single event of it meets every condition. A store either gives the search to its database or
+calls `Search.matches`. The contract tests require the same results of both.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _LARGEST_FLOAT: Final = 2**1023
 
 @dataclass(frozen=True, slots=True)
 class TraceHit:
-    """A trace found, and when its latest matching event happened (microseconds since 1970)."""
+    """A trace that was found, and the time of its latest matching event (microseconds since 1970)."""
 
     trace_id: str
     latest: int
@@ -35,8 +35,8 @@ class TraceHit:
 class DataIs:
     """A condition on `data`: the value at the path of keys equals one of the values.
 
-    Equal as in JSON: text is never a number, `true` is not 1, but 5 is 5.0. Numbers compare as 64-bit floats,
-    which is what Cosmos DB keeps of them. A key that is absent equals nothing, not even null.
+    Values are equal as in JSON: text is never a number, `true` is not 1, but 5 is 5.0. Numbers compare as 64-bit
+    floats, as Cosmos DB stores them. An absent key equals nothing, not even null.
     """
 
     path: tuple[str, ...]
@@ -51,7 +51,7 @@ class DataIs:
             )
 
     def matches(self, data: Mapping[str, Any]) -> bool:
-        """Whether the data meets the condition."""
+        """Return whether the data meets the condition."""
         found: Any = data
         for key in self.path:
             if not isinstance(found, Mapping) or key not in found:
@@ -62,19 +62,19 @@ class DataIs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
-    """Which traces to list: the newest `limit` with an event that meets every condition given.
+    """The traces to list: the newest `limit` with an event that meets every condition.
 
     since, until    microseconds since 1970; `since` is included, `until` is not
-    trace_prefix    the trace id, or how it begins
-    status          the event's status: the one it carries, else the one its phase stands for (`job:failed` is failed)
+    trace_prefix    the trace id, or its beginning
+    status          the event's own status, else that of its phase (`job:failed` is failed)
     event_type      the whole event type, e.g. `job:failed`
     tag             one of the event's tags
-    error           part of `data.error` or `data.error_type`, upper and lower case alike
-    data            conditions on values in `data`, nested ones too
+    error           part of `data.error` or `data.error_type`, in any letter case
+    data            conditions on values in `data`, also nested ones
     before, before_trace
-                    where the previous page ended: see `after`
+                    the end of the previous page: see `after`
 
-    Text compares exactly, letter case included, but for `error`.
+    Text compares exactly, with its letter case, except for `error`.
     """
 
     limit: int = 50
@@ -94,19 +94,19 @@ class Search:
             raise SearchError(f"search limit {self.limit} is not between 1 and {MAX_LIMIT}")
 
     def after(self, hit: TraceHit) -> Search:
-        """The same search for the page after the one that ended with this hit.
+        """Return the search for the page that follows this hit.
 
-        Traces with the same `latest` come in the order of their ids, so none is lost between two pages.
+        Traces with the same `latest` are ordered by id, so none is lost between two pages.
         """
         return replace(self, before=hit.latest, before_trace=hit.trace_id)
 
     @property
     def reads_documents(self) -> bool:
-        """Whether a condition needs more of an event than its trace id and time."""
+        """Whether a condition needs more than an event's trace id and time."""
         return bool(self.status or self.event_type or self.tag or self.error or self.data)
 
     def in_window(self, trace_id: str, at: int) -> bool:
-        """Whether an event of that trace and time can be on this page."""
+        """Return whether an event of that trace and time can be on this page."""
         if not trace_id.startswith(self.trace_prefix):
             return False
         if (self.since is not None and at < self.since) or (self.until is not None and at >= self.until):
@@ -116,7 +116,7 @@ class Search:
         return at == self.before and trace_id < self.before_trace
 
     def matches(self, event: TraceEvent) -> bool:
-        """Whether the event meets every condition on its content."""
+        """Return whether the event meets every condition on its content."""
         if self.status is not None and event_status(event) != self.status:
             return False
         if self.event_type and event.event_type != self.event_type:
@@ -129,7 +129,7 @@ class Search:
         try:
             data = event.data
         except EventError:
-            return False  # shown as an anomaly of its trace; here it is only not what was looked for
+            return False  # its trace shows it as an anomaly; in a search it does not match
         if self.error:
             wanted = self.error.lower()
             texts = (data.get("error"), data.get("error_type"))
@@ -139,7 +139,7 @@ class Search:
 
 
 def event_status(event: TraceEvent) -> str | None:
-    """The event's own status, else what its phase stands for; None for one that is neither good nor bad."""
+    """Return the event's own status, else that of its phase; None if its phase has no status."""
     if event.status is not None:
         return event.status
     _, phase = split_event_type(event.event_type)
@@ -147,10 +147,10 @@ def event_status(event: TraceEvent) -> str | None:
 
 
 def data_condition(text: str) -> DataIs:
-    """Read `customer.tier=gold`: a path of keys and what the value is. Raises SearchError.
+    """Read `customer.tier=gold`: a path of keys and a value. Raises SearchError.
 
-    What reads as a JSON number, true, false or null is looked for as such and as text; in double quotes, as text
-    only. A dot or equals sign inside a key is written with a backslash before it.
+    A JSON number, true, false or null matches as such and as text. In double quotes it matches as text only. A dot or
+    equals sign inside a key needs a backslash before it.
     """
     path, rest = _read_path(text)
     if rest is None or not all(path):

@@ -1,7 +1,7 @@
-"""The embedded store: one SQLite file in WAL mode, for many writing processes and readers at once.
+"""The SQLite store: one file in WAL mode, for many writing processes and many readers.
 
-A connection never crosses a fork: SQLite keeps its file locks per process and a child that inherits them can
-hang or lose rows. So every open connection is closed before this process forks, and opened again on next use.
+SQLite keeps its file locks per process. A child that inherits a connection can hang or lose rows. So every connection
+is closed before this process forks, and opened again on next use.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from sagatrace.stores.sqlite_search import find
 __all__ = ["SCHEMA_VERSION", "SqliteStore", "path_from_url"]
 
 SCHEMA_VERSION: Final = 1
-_APPLICATION_ID: Final = 0x53414754  # "SAGT", so that `file` and a wrong path tell what this is
+_APPLICATION_ID: Final = 0x53414754  # "SAGT", for `file` and for an error about a wrong path
 
 # `position` orders rows by arrival, so that a reader can ask for what is new.
 _SCHEMA: Final = f"""
@@ -51,16 +51,16 @@ _ADVICE: Final = {
     sqlite3.SQLITE_PERM: "this user needs the right to read and write the file and its directory",
     sqlite3.SQLITE_READONLY: "this user needs the right to write the file and its directory",
 }
-"""What to do, by what SQLite says it is."""
-_FAR: Final = 5_000  # rows past a cursor from which on those of one trace are found by its own index
+"""Advice for the user, by SQLite's error code."""
+_FAR: Final = 5_000  # from so many rows past a cursor on, one trace's rows are found by the index of traces
 _MANY: Final = 200  # traces read in one query
 _T = TypeVar("_T")
 
 
 def path_from_url(url: str) -> Path:
-    """The file a `sqlite:` URL names, absolute: `sqlite:///a.db` lies here, `sqlite:////tmp/a.db` in /tmp.
+    """Return the absolute path of a `sqlite:` URL. `sqlite:///a.db` is relative, `sqlite:////tmp/a.db` absolute.
 
-    As SQLAlchemy has it; `~` is the user's home. Raises StoreError.
+    SQLAlchemy reads such URLs in the same way. `~` is the user's home. Raises StoreError.
     """
     parts = urlsplit(url)
     text = unquote(parts.path)
@@ -73,10 +73,10 @@ def path_from_url(url: str) -> Path:
 
 
 class SqliteStore:
-    """Events in the file at `path`; created with its directory on first write, unless `read_only`.
+    """Events in the file at `path`. The first write creates it with its directory, unless `read_only`.
 
-    `max_wait` bounds, in seconds, how long one call waits for others' locks (creating the file may take it twice).
-    With `durable` what is stored survives a loss of power as well, for which each write waits for the disk.
+    One call waits at most `max_wait` seconds for other processes' locks, or twice that when it creates the file. With
+    `durable` each write waits for the disk, so stored events survive a loss of power.
     """
 
     def __init__(self, path: Path, *, read_only: bool = False, max_wait: float = 5.0, durable: bool = False) -> None:
@@ -89,7 +89,7 @@ class SqliteStore:
         self._connection: sqlite3.Connection | None = None
         self._frozen = False
         self._opened = 0
-        self._at = ""  # where the open file lies on the disk
+        self._at = ""  # device and inode of the open file
         self._generation = 0
         closed_across_forks(self)
 
@@ -99,7 +99,7 @@ class SqliteStore:
         return f"sqlite:///{self._path}"
 
     def append(self, events: Iterable[TraceEvent], replace: bool = False) -> int:
-        """Store the events in one transaction and say how many were new."""
+        """Store the events in one transaction and return how many were new."""
         rows = [(event.trace_id, event.id, event.micros, encode_event(event)) for event in events]
 
         def write(connection: sqlite3.Connection) -> int:
@@ -108,8 +108,8 @@ class SqliteStore:
 
         return self._with_connection(write)
 
-    def fetch_trace(self, trace_id: str, arrived: Arrived | None = None) -> FetchedTrace:  # noqa: ARG002 - comes at once
-        """Everything of one trace, in one query."""
+    def fetch_trace(self, trace_id: str, arrived: Arrived | None = None) -> FetchedTrace:  # noqa: ARG002 - there are no parts
+        """Return all documents of one trace, in one query."""
         began = time.perf_counter()
         query = "SELECT id, CAST(document AS BLOB) FROM event WHERE trace_id = ?"
         documents = self._with_connection(lambda connection: connection.execute(query, (trace_id,)).fetchall())
@@ -118,7 +118,7 @@ class SqliteStore:
         return FetchedTrace(trace_id, tuple(events), tuple(malformed), cost)
 
     def fetch_traces(self, trace_ids: Sequence[str]) -> Iterator[FetchedTrace]:
-        """Yield these traces, a few hundred in one query."""
+        """Yield these traces, read two hundred in one query."""
         for start in range(0, len(trace_ids), _MANY):
             yield from self._fetch_part(trace_ids[start : start + _MANY])
 
@@ -137,35 +137,35 @@ class SqliteStore:
             cost = ReadCost(queries=0, milliseconds=0.0)
 
     def stamp(self) -> str:
-        """Differs once anybody has written to the file; costs no query."""
+        """Return a text that differs after any write to the file. It costs no query."""
 
         def read(connection: sqlite3.Connection) -> str:
-            # The one counts what others wrote, as this connection sees it, the other what it wrote itself.
+            # data_version changes with other connections' writes, total_changes with this connection's own.
             version = connection.execute("PRAGMA data_version").fetchone()[0]
             return f"{self._opened}:{version}:{connection.total_changes}"
 
         return self._with_connection(read)
 
     def fetch_since(self, trace_id: str, cursor: str | None, arrived: Arrived | None = None) -> Changes:  # noqa: ARG002
-        """What is new of one trace, in one query."""
+        """Return the changes of one trace, in one query."""
         return self._with_connection(lambda connection: self._changes(connection, cursor, trace_id=trace_id))
 
     def fetch_all_since(self, cursor: str | None, limit: int) -> Changes:
-        """What is new in the file, oldest first, in one query."""
+        """Return the changes in the file, oldest first, in one query."""
         return self._with_connection(lambda connection: self._changes(connection, cursor, limit=limit))
 
     @property
     def _file(self) -> str:
-        """Which file is open, told from those that lay there before."""
+        """A name of the open file that differs from those of earlier files at this path."""
         return f"{self._generation}-{self._at}"
 
     def _changes(
         self, connection: sqlite3.Connection, cursor: str | None, *, trace_id: str | None = None, limit: int = -1
     ) -> Changes:
-        """Rows past the cursor, which is the file and a position in it: writers take turns, so positions only grow."""
+        """Return the rows past the cursor: a file and a position. Writers take turns, so positions only grow."""
         began = time.perf_counter()
         file, _, position = (cursor or "").rpartition(":")
-        # Read before the rows: what is written in between comes twice, rather than never.
+        # Read before the rows: a row written in between is then returned twice, and never missed.
         last: int = connection.execute("SELECT coalesce(max(position), 0) FROM event").fetchone()[0]
         known = file == self._file and int(position) <= last
         since = int(position) if known else 0 if cursor or trace_id is not None else last
@@ -181,20 +181,20 @@ class SqliteStore:
         )
 
     def search(self, search: Search) -> TraceHits:
-        """The traces with the latest matching events, newest first."""
+        """Return the traces with the latest matching events, newest first."""
         began = time.perf_counter()
         hits = self._with_connection(lambda connection: find(connection, search))
         return TraceHits(hits, ReadCost(queries=1, milliseconds=(time.perf_counter() - began) * 1000))
 
     def close(self) -> None:
-        """Close the connection; the next call opens a new one."""
+        """Close the connection. The next call opens a new one."""
         with self.lock:
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
 
     def _with_connection(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
-        """Run the work, again while another process holds the file, for at most `max_wait` seconds."""
+        """Run the work. Retry for at most `max_wait` seconds while another process holds the file."""
         deadline = time.monotonic() + self._max_wait
         if not self.lock.acquire(timeout=self._max_wait):
             raise StoreError(f"{self._path} was held by another thread for {self._max_wait:g} s")
@@ -202,9 +202,9 @@ class SqliteStore:
             while True:
                 try:
                     if self._connection is not None and self._at != _identity(self._text):
-                        self.close()  # what is open was removed, or another file has taken its place
+                        self.close()  # the open file was removed or replaced
                     if self._connection is None:
-                        self._connection = self._open_anew()
+                        self._connection = self._reopen()
                     left = max(0, int((deadline - time.monotonic()) * 1000))
                     self._connection.execute(f"PRAGMA busy_timeout = {left}")
                     return work(self._connection)
@@ -221,10 +221,10 @@ class SqliteStore:
                 self.close()
             self.lock.release()
 
-    def _open_anew(self) -> sqlite3.Connection:
-        at = _identity(self._text)  # before: if another takes its place meanwhile, the next call sees it
+    def _reopen(self) -> sqlite3.Connection:
+        at = _identity(self._text)  # read first: if the file is replaced meanwhile, the next call notices
         if at != self._at:
-            self._generation += 1  # a file that is gone leaves its number to the next
+            self._generation += 1  # a new file may get the inode of a removed one
         self._at = at
         connection = self._open()
         self._opened += 1
@@ -236,13 +236,13 @@ class SqliteStore:
             return self._open_for_reading()
         try:
             make_directory(self._path.parent, fsync=self._durable)
-            create_private(self._path)  # SQLite gives the files beside it the same mode
+            create_private(self._path)  # SQLite creates the -wal and -shm files with the same mode
         except OSError as error:
             raise self._failure(error) from error
         connection = self._connect(f"{self._path.as_uri()}?mode=rwc")
         try:
             connection.execute("PRAGMA journal_mode = WAL")
-            # NORMAL survives any death of a process, FULL a loss of power as well.
+            # NORMAL survives the kill of a process, FULL also a loss of power.
             connection.execute(f"PRAGMA synchronous = {'FULL' if self._durable else 'NORMAL'}")
             if _version(connection) == 0:
                 _create_schema(connection)
@@ -272,8 +272,8 @@ class SqliteStore:
             connection.close()
             if self._path.with_name(self._path.name + "-wal").exists() or not os.access(self._path, os.R_OK):
                 raise
-            # A directory we may not write to, and nobody has the file open: SQLite then reads it only when told that
-            # it will not change. It may, later: so such a connection serves one call.
+            # The directory is not writable and no process has the file open. SQLite then reads the file only as
+            # immutable. The file may change later, so such a connection serves one call.
             self._frozen = True
             connection = self._connect(f"{uri}&immutable=1")
             self._check_schema(connection)
@@ -299,25 +299,25 @@ class SqliteStore:
     def _failure(self, error: Exception) -> StoreError:
         if _is_busy(error):
             return StoreError(f"{self._path} was held by other processes for {self._max_wait:g} s: {error}")
-        if os.path.isdir(self._text):  # noqa: PTH112 - which a Path asks only where it may look
+        if os.path.isdir(self._text):  # noqa: PTH112 - Path.is_dir may raise PermissionError
             return StoreError(
                 f"cannot use the store {self._path}: it is a directory, name a file in it, e.g. sqlite:///{self._path}/traces.db"
             )
-        advice = _ADVICE.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, "")  # the rest of it only tells more
+        advice = _ADVICE.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, "")  # the higher bits only add detail
         return StoreError(f"cannot use the store {self._path}: {error}{advice and f': {advice}'}")
 
 
 def _identity(path: str) -> str:
-    """Which file the path names now; empty when there is none."""
+    """Return device and inode of the file at the path now; empty without a file."""
     try:
-        status = os.stat(path)  # noqa: PTH116 - asked at every call, and a Path would take twice as long
+        status = os.stat(path)  # noqa: PTH116 - every call does this, and Path.stat takes twice as long
     except OSError:
         return ""
     return f"{status.st_dev}-{status.st_ino}"
 
 
 def _rows_since(trace_id: str | None, since: int, *, far: bool) -> tuple[str, tuple[str | int, ...]]:
-    """The query for (id, document, position) past a position. A `+` keeps a column's index from being used."""
+    """Return the query for (id, document, position) past a position. `+` keeps SQLite from using a column's index."""
     columns = "SELECT id, CAST(document AS BLOB), position FROM event WHERE"
     if trace_id is None:
         return f"{columns} position > ? ORDER BY position", (since,)
@@ -329,7 +329,7 @@ def _rows_since(trace_id: str | None, since: int, *, far: bool) -> tuple[str, tu
 
 
 def _insert(connection: sqlite3.Connection, row: tuple[str, str, int, bytes], *, replace: bool) -> bool:
-    """Write one event inside a transaction; whether it was new."""
+    """Write one event inside a transaction and return whether it was new."""
     trace_id, event_id, at, document = row
     inserted = connection.execute(
         "INSERT INTO event (trace_id, id, at, document) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", row
@@ -337,7 +337,7 @@ def _insert(connection: sqlite3.Connection, row: tuple[str, str, int, bytes], *,
     if inserted.rowcount:
         return True
     if replace:
-        # A new position, so that whoever reads what is new learns of it; told twice, it is no news.
+        # A new position lets readers of changes see it. An equal document is no change.
         connection.execute(
             "UPDATE event SET position = (SELECT max(position) + 1 FROM event), at = ?, document = ? "
             "WHERE trace_id = ? AND id = ? AND document <> ?",
@@ -347,16 +347,17 @@ def _insert(connection: sqlite3.Connection, row: tuple[str, str, int, bytes], *,
 
 
 class _transaction:  # noqa: N801 - used as a function
-    """BEGIN IMMEDIATE … COMMIT, rolled back on any exception, a job's timeout or alarm among them.
+    """BEGIN IMMEDIATE … COMMIT. Any exception rolls it back, also a job's timeout or alarm.
 
-    Not a generator: one that an alarm left suspended would roll back a later transaction when it is collected.
+    This is not a generator. An alarm could leave a generator suspended, and its collection would roll back a later
+    transaction.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
     def __enter__(self) -> None:
-        self._roll_back()  # an alarm of the job may have struck before the last transaction was rolled back
+        self._roll_back()  # an alarm of the job may have interrupted the last rollback
         self._connection.execute("BEGIN IMMEDIATE")
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:

@@ -1,4 +1,4 @@
-"""Searches of the embedded store as SQL."""
+"""Search the SQLite store with SQL."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from sagatrace.stores.codec import decode_event
 
 __all__ = ["find"]
 
-_WALK: Final = 20_000  # events walked through before going from trace to trace instead
+_WALK: Final = 20_000  # events read backwards before the search steps from trace to trace
 
 
 def find(connection: sqlite3.Connection, search: Search) -> list[TraceHit]:
-    """Walk from the newest event back until enough traces are found; or, where that goes far, from trace to trace."""
+    """Return the traces found. Read back from the newest event; after many events step from trace to trace."""
     hits: dict[str, TraceHit] = {}
     if search.reads_documents or not search.trace_prefix:
         query, values = _backwards(search)
@@ -47,9 +47,9 @@ def _window(search: Search) -> tuple[str, list[str | int | bytes]]:
 
 
 def _backwards(search: Search) -> tuple[str, list[str | int | bytes]]:
-    """Events by time, newest first: the cost follows the answer, not the file, where conditions are met often.
+    """Return a query for events by time, newest first. If matches are frequent, it reads a small part of the file.
 
-    What SQL cannot say as the contract does is left to `Search.matches`; what it can say in C is asked here.
+    It holds the conditions that SQLite evaluates exactly. `Search.matches` checks the others.
     """
     where, values = _window(search)
     where += " AND substr(trace_id, 1, ?) = ?"
@@ -62,7 +62,7 @@ def _backwards(search: Search) -> tuple[str, list[str | int | bytes]]:
 
 
 def _by_trace(search: Search) -> tuple[str, list[str | int | bytes]]:
-    """Each trace's latest event, by leaps from one trace id to the next: the cost follows the number of traces."""
+    """Return a query for each trace's latest event, one trace id after another. Its cost grows with the traces."""
     where, values = _window(search)
     prefix = search.trace_prefix
     query = f"""

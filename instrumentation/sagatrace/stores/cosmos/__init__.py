@@ -1,1 +1,1 @@
-"""Azure Cosmos DB for NoSQL as a store. The SDK is imported when a connection opens, never before."""
+"""Azure Cosmos DB for NoSQL as a store. The SDK is imported only when a connection opens."""

@@ -1,4 +1,4 @@
-"""How to be let into a Cosmos DB account, from the environment (`sagatrace.settings` names the variables)."""
+"""Settings for access to a Cosmos DB account, from the environment (`sagatrace.settings` names the variables)."""
 
 from __future__ import annotations
 
@@ -19,11 +19,14 @@ Consistency = Literal["Strong", "BoundedStaleness", "Session", "ConsistentPrefix
 
 @dataclass(frozen=True, slots=True)
 class CosmosSettings:
-    """How to be let into a Cosmos DB account, and where it is read.
+    """Settings for access to a Cosmos DB account.
 
-    `endpoint` is the one that a connection string names; the key is never shown. `regions` are the names of those to
-    read from, the first that answers; without any the account's own order holds. `consistency` is None for the
-    account's own.
+    Attributes:
+        key: The account key, which is never shown; None for a sign-in.
+        endpoint: The endpoint that a connection string names.
+        tls: Whether TLS is verified, not verified or off.
+        regions: Names of the regions to read from, in order of preference. Empty: the account's own order.
+        consistency: None for the account's own.
     """
 
     key: str | None = field(default=None, repr=False)

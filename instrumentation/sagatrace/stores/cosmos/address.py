@@ -1,4 +1,4 @@
-"""Where a Cosmos DB container is and what lets us in; the URL names the place, the environment holds the secret."""
+"""The address of a Cosmos DB container and its access settings. The URL names the container, never a secret."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _HOST: Final = re.compile(r"[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]")
 
 @dataclass(frozen=True, slots=True)
 class CosmosAddress:
-    """One container of one account. Without a key, azure-identity signs in."""
+    """One container of one account. Without a key, authentication uses azure-identity."""
 
     host: str
     database: str
@@ -37,12 +37,12 @@ class CosmosAddress:
 
     @property
     def label(self) -> str:
-        """The store's address as a person writes it; holds no secret."""
+        """The store's address as a user writes it, without a secret."""
         return f"cosmos://{self.host}/{self.database}/{self.container}"
 
 
 def parse_address(url: str, settings: CosmosSettings) -> CosmosAddress:
-    """Read a `cosmos:` URL. Raises StoreError or SettingsError, which never repeat what may hold a key."""
+    """Read a `cosmos:` URL. Raises StoreError or SettingsError, which repeat no text that may hold a key."""
     try:
         parts, port = urlsplit(url.strip()), urlsplit(url.strip()).port
     except ValueError:
@@ -76,10 +76,9 @@ def parse_address(url: str, settings: CosmosSettings) -> CosmosAddress:
 
 
 def require_nearby(host: str, tls: Tls) -> None:
-    """Raise SettingsError for an address, or a host of Azure, to which nothing may be sent without verified TLS.
+    """Raise SettingsError for a public address and for a host of Azure: both need verified TLS.
 
-    Only loopback and private addresses are near enough. Other names are judged by their address when a connection
-    opens.
+    Loopback and private addresses pass. For other names the address is checked when a connection opens.
     """
     try:
         is_near = ipaddress.ip_address(host.strip("[]").partition("%")[0]).is_private
@@ -88,7 +87,7 @@ def require_nearby(host: str, tls: Tls) -> None:
     if not is_near:
         raise SettingsError(
             f"SAGATRACE_COSMOS_TLS={tls} is for an emulator at a loopback or private address, and {host} is not one: "
-            f"key and events could be read on the way; unset it"
+            f"others could read the key and the events; unset it"
         )
 
 
@@ -97,7 +96,7 @@ def _shown(host: str) -> str:
 
 
 def _host_of_account(settings: CosmosSettings, endpoint: str, host: str) -> str:
-    """The host a connection string names; the URL may leave it out, but not name another one."""
+    """Return the host that the connection string names. The URL may omit it, but must not name another one."""
     if endpoint.lower().startswith("http:") and settings.tls != "off":
         raise SettingsError(
             "AccountEndpoint in SAGATRACE_COSMOS_CONNECTION_STRING begins with http://, without TLS: "
@@ -110,11 +109,11 @@ def _host_of_account(settings: CosmosSettings, endpoint: str, host: str) -> str:
         named = ""
     if not _HOST.fullmatch(re.sub(r":\d+$", "", named)):
         raise SettingsError(
-            "AccountEndpoint in SAGATRACE_COSMOS_CONNECTION_STRING is no URL: it reads https://HOST[:PORT]/"
+            "AccountEndpoint in SAGATRACE_COSMOS_CONNECTION_STRING is not a URL: write https://HOST[:PORT]/"
         )
     if host and host.lower().removesuffix(":443") != named.lower():
         raise SettingsError(
             f"the store URL names {host}, but SAGATRACE_COSMOS_CONNECTION_STRING {named}: "
-            f"write cosmos:///DATABASE/CONTAINER to take the latter"
+            f"write cosmos:///DATABASE/CONTAINER to use the latter"
         )
     return named

@@ -1,4 +1,4 @@
-"""One call of a store: its deadline, and a count of what it cost."""
+"""One call of a store: its deadline and its cost."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ __all__ = ["Call", "call_within", "this_call"]
 
 @dataclass(slots=True)
 class Call:
-    """One call of a store: until when it may take (`time.monotonic`), and what it has taken so far.
+    """One call of a store: its deadline (`time.monotonic`) and its cost so far.
 
-    `sent_items` says that a request for items was on its way.
+    `sent_items` is set when a request for items is sent.
     """
 
     deadline: float
@@ -35,7 +35,7 @@ class Call:
     def note(self, status: int, headers: Mapping[str, str]) -> None:
         """Count one answer of the service."""
         self.last_status = status
-        with suppress(KeyError, ValueError):  # neither is worth failing for
+        with suppress(KeyError, ValueError):  # a missing header must not fail the call
             self.request_units += float(headers["x-ms-request-charge"])
         with suppress(KeyError, ValueError):
             self.clock_offset = time.time() - parsedate_to_datetime(headers["date"]).timestamp()
@@ -46,7 +46,7 @@ _current: Final = threading.local()
 
 @contextmanager
 def call_within(call: Call) -> Iterator[Call]:
-    """Everything this thread sends inside is part of the call."""
+    """Make all requests that this thread sends inside the block part of the call."""
     _current.call = call
     try:
         yield call
@@ -55,5 +55,5 @@ def call_within(call: Call) -> Iterator[Call]:
 
 
 def this_call() -> Call | None:
-    """Return the call that this thread is in."""
+    """Return the call that this thread is in; None outside a call."""
     return getattr(_current, "call", None)

@@ -1,4 +1,4 @@
-"""One open connection to a container: the SDK's client, made so that it waits only where we can bound it."""
+"""One open connection to a container: the SDK's client, set up so that the transport can bound its waits."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Connection"]
 
-_MANY: Final = 1000  # times that one page may be throttled within a call
+_MANY: Final = 1000  # how often one page may be throttled within a call
 
 
 class Connection:
-    """A client for one container. Making it asks the account for its regions: one round trip."""
+    """A client for one container. Its constructor reads the account's regions: one round trip."""
 
     def __init__(self, address: CosmosAddress, *, credential: TokenCredential | None, max_wait: float) -> None:
         self._address = address
@@ -37,14 +37,14 @@ class Connection:
             address.key or self._credential,  # type: ignore[arg-type]  # one of the two is given
             transport=self._transport,
             timeout=max_wait,
-            # The SDK waits as long as a 429 asks and repeats that one page; the transport ends it in time.
+            # The SDK waits as long as a 429 asks and repeats that page. The transport keeps the deadline.
             retry_throttle_total=_MANY,
             retry_throttle_backoff_max=max_wait,
             retry_total=0,
             retry_connect=0,
             retry_read=0,
             retry_status=0,
-            # An emulator tells of addresses that are its own idea; an account in several regions tells the truth.
+            # An emulator may list addresses that cannot be reached; an account lists those of its regions.
             enable_endpoint_discovery=verify,
             preferred_locations=list(address.regions),
             consistency_level=address.consistency,
@@ -55,24 +55,24 @@ class Connection:
 
     @property
     def database(self) -> DatabaseProxy:
-        """The database; nothing is asked of the service."""
+        """The database, without a request."""
         return self._client.get_database_client(self._address.database)
 
     @property
     def container(self) -> ContainerProxy:
-        """The container; nothing is asked of the service."""
+        """The container, without a request."""
         return self.database.get_container_client(self._address.container)
 
     def regions(self) -> list[str]:
-        """Return the regions that can be read, as the account names them."""
+        """Return the names of the regions that can be read, as the account lists them."""
         return [str(region["name"]) for region in self._client.get_database_account().ReadableLocations]
 
     def create_database(self) -> DatabaseProxy:
-        """Create the database unless it is there."""
+        """Create the database unless it exists."""
         return self._client.create_database_if_not_exists(self._address.database)
 
     def close(self) -> None:
-        """Close sockets and let the SDK's background check of regions end, so that no fork copies it half-way."""
+        """Close the sockets and wait for the SDK's background check of regions, so that no fork interrupts it."""
         self._client.close()
         self._transport.close()
         close: Any = getattr(self._credential, "close", None)
@@ -81,11 +81,11 @@ class Connection:
 
 
 def _require_nearby(address: CosmosAddress) -> None:
-    """Raise SettingsError where the name of the host stands for an address that is not near."""
+    """Raise SettingsError if the host's name resolves to a public address."""
     parts = urlsplit(address.endpoint)
     try:
         found = socket.getaddrinfo(parts.hostname, parts.port or 443, type=socket.SOCK_STREAM)
-    except OSError:  # the request will fail for it, with an error that names the host
+    except OSError:  # the request fails for the same reason, with an error that names the host
         return
     for *_, place in found:
         require_nearby(str(place[0]), address.tls)

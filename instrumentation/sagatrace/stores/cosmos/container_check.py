@@ -1,4 +1,4 @@
-"""Compares a container with what events need. Pure: it knows the service's description of a container, no service."""
+"""Compare a container with the one that events need. Pure: the input is the service's description of a container."""
 
 from __future__ import annotations
 
@@ -22,19 +22,22 @@ LEAN_INDEX: Final[Mapping[str, Any]] = {
     ],
     "excludedPaths": [{"path": "/*"}, {"path": '/"_etag"/?'}],
 }
-"""Indexes what searches name and none of the other values in `data`: writes are cheaper, `data.KEY` searches dearer."""
+"""An index of the searched properties without the other values in `data`.
+
+Writes cost less, and `data.KEY` searches cost more.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What is to be said of a container; a fault loses or hides data."""
+    """A remark on a container. A fault loses or hides data."""
 
     text: str
     is_fault: bool
 
 
 def examined(properties: Mapping[str, Any]) -> list[Finding]:
-    """Return all there is to say of a container as the service describes it."""
+    """Return all findings for a container, from the service's description of it."""
     return [*_of_keys(properties), *_of_lifetime(properties), *_of_index(properties)]
 
 
@@ -53,7 +56,7 @@ def _of_keys(properties: Mapping[str, Any]) -> Iterable[Finding]:
     unique = (properties.get("uniqueKeyPolicy") or {}).get("uniqueKeys") or []
     for paths in (one.get("paths") or [] for one in unique):
         yield Finding(
-            f"unique key on {', '.join(paths)}: of two events that have the same there one is lost without an error; "
+            f"unique key on {', '.join(paths)}: of two events with equal values there, one is lost without an error; "
             f"it cannot be removed, so name another container",
             is_fault=True,
         )
@@ -85,14 +88,14 @@ def _of_index(properties: Mapping[str, Any]) -> Iterable[Finding]:
 
 
 def _is_indexed(policy: Mapping[str, Any], path: str) -> bool:
-    """Return whether the policy indexes the path: of the patterns that hold of it the most precise decides."""
+    """Return whether the policy indexes the path. The most precise pattern that matches it decides."""
     included = [str(one.get("path")) for one in policy.get("includedPaths") or [{"path": "/*"}]]
     excluded = [str(one.get("path")) for one in policy.get("excludedPaths") or []]
     return _precision(included, path) > _precision(excluded, path)
 
 
 def _precision(patterns: Iterable[str], path: str) -> int:
-    """Return the length of the longest pattern that holds of the path, -1 without one; `?` beats `*`."""
+    """Return the precision of the longest pattern that matches the path, -1 without one. `?` beats `*`."""
     found = [-1]
     for pattern in patterns:
         plain = pattern.replace('"', "").replace("/[]", "")

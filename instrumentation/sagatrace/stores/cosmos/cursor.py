@@ -1,8 +1,7 @@
-"""How far a reader of changes has come, by the service's clock, and which versions of documents it has seen lately.
+"""The progress of a reader of changes, by the service's clock, and the document versions that it saw recently.
 
-Every reading asks for what was written in the last ten seconds, and twice a minute for what was written in the last
-one: replicas lag, those of another region most. Versions that are known are left out by the query itself, so that
-none is read twice and a quiet store answers with nothing.
+Replicas lag, most of all those of another region. So every read goes back ten seconds, and twice a minute it goes back
+a whole minute. The query leaves out known versions. So none is read twice, and a quiet store returns no rows.
 """
 
 from __future__ import annotations
@@ -15,20 +14,26 @@ import msgspec
 __all__ = ["Cursor"]
 
 OVERLAP: Final = 10
-"""Seconds that every reading goes back."""
+"""Seconds that every read goes back."""
 LAG: Final = 60
-"""Seconds that a replica may lag behind before what it shows late is missed."""
-_LOOK_BACK: Final = 30  # seconds between two readings that go back that far
-_UNDER_WAY: Final = 3  # seconds that may still get events
-_MOST_KNOWN: Final = 5_000  # versions that a query may name: a fifth of a megabyte, and the service takes half of one
+"""Seconds that a replica may lag. Changes that it shows later are missed."""
+_LOOK_BACK: Final = 30  # seconds between two reads that go back that far
+_UNDER_WAY: Final = 3  # the newest seconds, which may still get events
+_MOST_KNOWN: Final = 5_000  # versions that a query may name: 0.2 MB, and the service accepts 0.5 MB
 
 
 class Cursor(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A place in what was written; times are whole seconds of the service's clock.
+    """A place in the order of writes. Times are whole seconds of the service's clock.
 
-    Everything before `settled` is known; what was written up to `first` was there before. `known` holds the second
-    of each version (`_etag`) seen since. While a reading is under way in parts, `page` is where it continues, `since`
-    where it began, `asked` the versions that its query leaves out and `began` the service's time at its beginning.
+    Attributes:
+        settled: Everything written before it is known.
+        latest: The time at which the last complete read began.
+        first: Documents written up to this second existed before the first read.
+        known: The second of each version (`_etag`) seen since `settled`.
+        page: Where a read in parts continues; None between reads.
+        since: The second from which that read asks.
+        began: The service's time at the beginning of that read.
+        asked: The versions that its query leaves out.
     """
 
     settled: int
@@ -42,22 +47,22 @@ class Cursor(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @classmethod
     def of_now(cls, rows: Iterable[Mapping[str, Any]], now: int) -> Cursor:
-        """Return the cursor of a first reading that began at `now`."""
+        """Return the cursor of a first read that began at `now`."""
         known = cls(settled=now - LAG, latest=now).knowing(rows)
         first = max([now, *known.known.values()])
         return msgspec.structs.replace(known, first=first).settling(now - LAG)
 
     @classmethod
     def decode(cls, text: str) -> Cursor:
-        """Read what `encode` gave."""
+        """Read the text that `encode` returned."""
         return msgspec.json.decode(text, type=cls)
 
     def encode(self) -> str:
-        """Return it as text."""
+        """Return the cursor as text."""
         return msgspec.json.encode(self).decode()
 
     def asking(self, now: int) -> Cursor:
-        """Return the cursor of the reading to be done at `now`, or of the one under way."""
+        """Return the cursor of the next read, which begins at `now`, or of a read under way."""
         if self.page is not None:
             return self
         far = now - self.settled >= LAG + _LOOK_BACK
@@ -66,7 +71,7 @@ class Cursor(msgspec.Struct, frozen=True, omit_defaults=True):
         return msgspec.structs.replace(self, since=since, began=now, asked=asked)
 
     def after(self, rows: Iterable[Mapping[str, Any]], page: str | None) -> Cursor:
-        """Return the cursor once these rows came; `page` is where the reading continues, None at its end."""
+        """Return the cursor after these rows. `page` is where the read continues, None at its end."""
         known = self.knowing(rows)
         if page is not None:
             return msgspec.structs.replace(known, page=page)
@@ -74,14 +79,15 @@ class Cursor(msgspec.Struct, frozen=True, omit_defaults=True):
         return done.settling(self.began - LAG if self.since == self.settled else self.settled)
 
     def knowing(self, rows: Iterable[Mapping[str, Any]]) -> Cursor:
-        """Return it with the versions of the rows."""
+        """Return the cursor with the versions of the rows added."""
         seen = {str(row["_etag"]): int(row.get("_ts", 0)) for row in rows if "_etag" in row}
         return msgspec.structs.replace(self, known={**self.known, **seen})
 
     def settling(self, second: int) -> Cursor:
-        """Forget what is older than the second, and the oldest versions past those that a query may name.
+        """Forget versions older than the second, and the oldest ones if there are more than a query may name.
 
-        Of a flood the oldest seconds are taken as settled, but for the last ones: versions of these come again.
+        In a flood of writes the oldest seconds count as settled, except the last three. Versions of those may be
+        returned again.
         """
         settled = max(self.settled, second)
         kept = {version: at for version, at in self.known.items() if at >= settled}

@@ -1,4 +1,4 @@
-"""What the SDK raises, as this package's errors: one line each that says what to do, and no secret in any."""
+"""The SDK's errors as errors of this package. Each is one line that says how to fix it, without a secret."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ _CONTRIBUTOR: Final = "'Cosmos DB Built-in Data Contributor'"
 
 
 class EventRefusedError(StoreError):
-    """The service took the request and refuses its content; `reason` says why, of an event."""
+    """The service received the request and refuses its content. `reason` is the reason to record for an event."""
 
     def __init__(self, label: str, reason: str) -> None:
         super().__init__(f"{label} refuses the request: {reason}")
@@ -51,26 +51,26 @@ class EventRefusedError(StoreError):
 
 
 class _UnreachableError(StoreUnavailableError):
-    """No connection came about, so that trying again at once would be of no use."""
+    """No connection could be made. An immediate retry would fail as well."""
 
 
 class _UnreadableError(StoreUnavailableError):
-    """The SDK tripped over the answer."""
+    """The SDK could not read the response."""
 
 
 class ServiceFailedError(StoreUnavailableError):
-    """The service failed on this request (500): perhaps on what is in it, so that others may still pass."""
+    """The service failed on this request (500), perhaps because of its content. Other requests may succeed."""
 
 
 def is_passing(failure: StoreError) -> bool:
-    """Whether the same request may succeed a moment later."""
+    """Return whether the same request may succeed a moment later."""
     return isinstance(failure, StoreUnavailableError) and not isinstance(
         failure, (_UnreachableError, _UnreadableError, ServiceFailedError)
     )
 
 
 def answer_was_lost(error: BaseException) -> bool:
-    """Whether the request may have been carried out although no answer came."""
+    """Return whether the service may have executed the request although no response arrived."""
     if isinstance(error, DeadlineError):
         return error.status != 410
     if isinstance(error, (ServiceResponseError, DecodeError, CosmosClientTimeoutError, ForeignAnswerError)):
@@ -79,7 +79,7 @@ def answer_was_lost(error: BaseException) -> bool:
 
 
 def translated(error: BaseException, address: CosmosAddress, *, max_wait: float, writes: bool = False) -> StoreError:
-    """The error as one of ours, without a link to the original: that one holds the request's authorization."""
+    """Return the error as one of this package, without a link to the original, which holds the authorization."""
     label = address.label
     if isinstance(error, DeadlineError) and error.status is not None:
         answer = HttpResponseError(message="")
@@ -113,7 +113,7 @@ def translated(error: BaseException, address: CosmosAddress, *, max_wait: float,
 def _answered(error: HttpResponseError, status: int, address: CosmosAddress, *, writes: bool) -> StoreError:
     label, sub_status, mark = address.label, _sub_status(error), _mark(error, status)
     if status == 403 and sub_status == _PARTITION_FULL:
-        return EventRefusedError(label, f"its trace has reached the 20 GB that one trace may have ({mark})")
+        return EventRefusedError(label, f"its trace has reached the limit of 20 GB per trace ({mark})")
     if (
         status in _LATER
         or (status, sub_status) == (404, _SESSION_BEHIND)
@@ -197,7 +197,7 @@ def _sub_status(error: HttpResponseError) -> int | None:
 
 
 def _mark(error: HttpResponseError, status: int) -> str:
-    """Return what Azure's support asks for: status, sub-status and the id of the request."""
+    """Return the values that Azure's support needs: status, sub-status and request id."""
     activity = re.sub(r"[^0-9A-Za-z-]", "", str(_headers(error).get("x-ms-activity-id", "")))[:64]
     sub_status = _sub_status(error)
     return f"status {status}{f'/{sub_status}' if sub_status else ''}{f', activity {activity}' if activity else ''}"
@@ -223,14 +223,14 @@ def _unreachable(error: AzureError, address: CosmosAddress) -> StoreError:
     elif re.search(r"(?i)refused", text):
         why = "the connection is refused: is the account's address right, the emulator running?"
     elif re.search(r"(?i)timed out|timeout", text):
-        why = "no connection came about in time: check the network, a firewall or proxy between"
+        why = "no connection could be made in time: check the network, a firewall or proxy between"
     else:
         why = f"no connection ({_said(error, address)}): check the network, a firewall or proxy between"
     return _UnreachableError(f"{address.label} cannot be reached: {why}")
 
 
 def failure_of(operation: dict[str, Any], address: CosmosAddress) -> StoreError:
-    """The error of one operation in a batch's answer."""
+    """Return the error of one operation in the response to a batch."""
     status = int(operation["statusCode"])
     error = HttpResponseError(message=str(operation.get("message") or "refused in a batch"))
     error.status_code = status
@@ -256,7 +256,7 @@ _SECRETS: Final = re.compile(r"(?i)((?:sig|signature|accountkey|authorization|be
 
 
 def _said(error: BaseException, address: CosmosAddress) -> str:
-    """The first line of what an error says, bounded, with nothing in it that lets anybody in."""
+    """Return the first line of the error's text, bounded and without secrets."""
     text = str(getattr(error, "http_error_message", None) or error)
     if address.key:
         text = text.replace(address.key, "***")

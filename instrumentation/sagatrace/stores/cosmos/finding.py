@@ -1,4 +1,4 @@
-"""Searches: the newest matching events, page after page, until enough traces are found."""
+"""Searches: read the newest matching events, page by page, until there are enough traces."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from sagatrace.stores.cosmos.queries import Query, search_query, ties_query
 
 __all__ = ["Finder"]
 
-_LEAST, _MOST = 100, 1000  # events asked for at once
-_CROWDED: Final = 20  # a trace that fills more than this part of a page is left out of the next ones
+_LEAST, _MOST = 100, 1000  # events per page
+_CROWDED: Final = 20  # a trace that fills more than 1/20 of a page is left out of the next pages
 _MOST_LEFT_OUT: Final = 100  # traces that a query may name: the service limits its length
 
 
 class Finder:
-    """Finds traces in one store, and remembers whether its service can ignore case."""
+    """Find traces in one store, and remember whether its service can ignore case."""
 
     def __init__(self, store: Caller) -> None:
         self._store = store
@@ -33,7 +33,7 @@ class Finder:
         try:
             return self._find(search)
         except EventRefusedError as error:
-            # An emulator may know CONTAINS with two arguments only; the query for these uses no index.
+            # An emulator may accept CONTAINS only with two arguments; that query uses no index.
             if not (self._folds_case and search.error and "CONTAINS" in error.reason):
                 raise
             self._folds_case = False
@@ -54,14 +54,14 @@ class Finder:
                 break
             edge = str(rows[-1]["timestamp"])
             crowding.update(_crowds(rows))
-            # Others at the very time where the page was cut: they would be lost by asking for what is older.
+            # The next page asks only for older events, so read all events with the time of the page's last one.
             ask(ties_query(search, at=edge, left_out=left_out, folds_case=self._folds_case), hits, costs)
         found = (TraceHit(*hit) for hit in hits.items())
         ordered = sorted(found, key=lambda hit: (hit.latest, hit.trace_id), reverse=True)
         return TraceHits(ordered[: search.limit], total(costs))
 
     def _ask(self, query: Query, hits: dict[str, int], costs: list[ReadCost], *, deadline: float) -> list[Row]:
-        """Add the traces of one page to the hits. The newest of a trace comes first."""
+        """Add the traces of one page to the hits. The newest event of a trace comes first."""
         rows, cost = read_ordered(self._store, query, deadline=deadline)
         costs.append(cost)
         for row in rows:
@@ -72,13 +72,13 @@ class Finder:
 
 
 def _crowds(rows: list[Row]) -> dict[str, int]:
-    """Return the traces that fill much of a page, with their numbers of rows."""
+    """Return the traces that fill much of a page, with their row counts."""
     counts = Counter(row["trace_id"] for row in rows)
     return {trace_id: count for trace_id, count in counts.items() if count * _CROWDED > len(rows)}
 
 
 def _micros(row: Row) -> int | None:
-    """Return when the event happened; None for a foreign document whose timestamp is not a time."""
+    """Return the event's time; None for a foreign document whose timestamp is not a time."""
     try:
         return parse_timestamp(str(row["timestamp"]))
     except (KeyError, EventError):

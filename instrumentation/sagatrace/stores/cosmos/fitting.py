@@ -1,4 +1,4 @@
-"""Events that are too large for one Cosmos DB item: their largest values cut, and said to be cut."""
+"""Shorten events that are too large for one Cosmos DB item. Cut values are marked as cut."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ import msgspec
 __all__ = ["ITEM_BYTES", "encoded_size", "fitted"]
 
 ITEM_BYTES: Final = 2_000_000
-"""Bytes of UTF-8 JSON one item may have here: the service's 2 MiB less room for the properties it adds."""
+"""Maximum bytes of UTF-8 JSON per item: the service's 2 MiB, less room for the properties that it adds."""
 
 _KEPT: Final = 16_000  # bytes kept of a value that is cut
 _CUT_KEY: Final = "[cut]"
 
 
 def encoded_size(value: Any) -> int:
-    """Bytes of the value as UTF-8 JSON."""
+    """Return the size of the value in bytes of UTF-8 JSON."""
     return len(msgspec.json.encode(value))
 
 
 def fitted(document: dict[str, Any], limit: int = ITEM_BYTES) -> dict[str, Any] | None:
-    """The document, its largest `data` values cut so that it has at most `limit` bytes; None when that is not enough.
+    """Return the document with its largest `data` values cut to fit `limit` bytes; None if that is impossible.
 
-    A cut value becomes text: its beginning and `… [cut, N bytes]` with its original size. Values too many to be
-    cut one by one are left out, smallest last, and `data["[cut]"]` says how many there were.
+    A cut value becomes text: its beginning and `… [cut, N bytes]` with its original size. If cutting values does not
+    suffice, the largest values are left out, and `data["[cut]"]` records their number.
     """
     size = encoded_size(document)
     if size <= limit:
@@ -34,7 +34,7 @@ def fitted(document: dict[str, Any], limit: int = ITEM_BYTES) -> dict[str, Any] 
         return None
     sizes = {key: encoded_size(value) for key, value in data.items()}
     kept = dict(data)
-    room = limit - 200  # for what `[cut]` says
+    room = limit - 200  # for the text of `[cut]`
     for key in sorted(sizes, key=lambda key: sizes[key], reverse=True):
         if size <= room:
             break
@@ -54,7 +54,7 @@ def _cut(value: Any, size: int) -> str:
 
 
 def _thinned(document: dict[str, Any], data: dict[str, Any], room: int, original: int) -> dict[str, Any] | None:
-    """As many values as fit, smallest first, in the order they had."""
+    """Return the document with the smallest values that fit, in their original order; None if none fits."""
     bare = {name: value for name, value in document.items() if name != "data"}
     left = room - encoded_size(bare) - len('"data":{},')
     chosen = set()

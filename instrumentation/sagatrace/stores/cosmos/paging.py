@@ -1,4 +1,4 @@
-"""Queries, page by page: what fails is asked for again, not the pages before it."""
+"""Run queries page by page. Only a page that fails is requested again."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["NOTHING", "Caller", "Row", "cost_of", "read_ordered", "read_pages", "total"]
 
 PAGE: Final = 1000
-"""Items asked for per page; the service sends fewer where 4 MB are full."""
+"""Items requested per page. The service sends fewer when 4 MB are full."""
 NOTHING: Final = ReadCost(queries=0, milliseconds=0.0, request_units=0.0)
 _PLACE: Final = "x-ms-continuation"
 _T = TypeVar("_T")
@@ -33,7 +33,7 @@ class Caller(Protocol):
     def call(
         self, work: Callable[[Connection, Call], _T], *, deadline: float, calls: list[Call], writes: bool = False
     ) -> _T | StoreError:
-        """Run the work; a failure is returned."""
+        """Run the work and return its result, or the failure."""
         ...
 
 
@@ -46,18 +46,18 @@ def read_pages(
     limit: int | None = None,
     arrived: Arrived | None = None,
 ) -> tuple[list[Row], str | None, ReadCost]:
-    """Read the rows of one trace, or of all, in no order; each page may take `max_wait`.
+    """Read the rows of one trace, or of all traces, in no order. Each page may take `max_wait`.
 
     Args:
-        store: where to read.
-        query: without ORDER BY, TOP and aggregates, which the service answers a page at a time.
-        trace_id: the partition to read; None for all.
-        place: where an earlier reading ended.
-        limit: end after about so many rows.
-        arrived: receives the number of rows after each page.
+        store: The store to read.
+        query: A query without ORDER BY, TOP and aggregates: the service answers it page by page.
+        trace_id: The partition to read; None for all.
+        place: The place at which an earlier read ended.
+        limit: The number of rows after which to end, about.
+        arrived: Receives the number of rows after each page.
 
     Returns:
-        The rows, the place where more of them follow or None, and the cost. Raises StoreError.
+        The rows, the place where more rows follow (or None), and the cost. Raises StoreError.
     """
     began = time.monotonic()
     rows: list[Row] = []
@@ -102,7 +102,7 @@ def read_ordered(store: Caller, query: Query, *, deadline: float) -> tuple[list[
 def _next_page(
     query: Query, trace_id: str | None, place: str | None, size: int, connection: Connection, call: Call
 ) -> tuple[list[Row], str | None]:
-    """Return the rows past a place, as many as one answer holds, and the place where they continue."""
+    """Return the rows past a place, as many as one response holds, and the place where they continue."""
     text, parameters = query
     headers: list[str | None] = []
     scope: Any = {"enable_cross_partition_query": True} if trace_id is None else {"partition_key": trace_id}
@@ -111,7 +111,7 @@ def _next_page(
         parameters=parameters,
         max_item_count=size,
         timeout=call.remaining,
-        # The SDK's own token is the one of whatever the client was last answered, maybe in another thread.
+        # The SDK keeps only the token of the client's last response, perhaps one for another thread.
         response_hook=lambda answer, _: headers.append(answer.get(_PLACE)),
         **scope,
     )
@@ -120,7 +120,7 @@ def _next_page(
 
 
 def cost_of(calls: list[Call], seconds: float, before: ReadCost = NOTHING) -> ReadCost:
-    """Return the cost of one query made by these calls, added to what was spent before."""
+    """Return the cost of one query that made these calls, added to the cost before."""
     return ReadCost(
         before.queries + 1,
         before.milliseconds + seconds * 1000,
@@ -130,7 +130,7 @@ def cost_of(calls: list[Call], seconds: float, before: ReadCost = NOTHING) -> Re
 
 
 def total(costs: Iterable[ReadCost]) -> ReadCost:
-    """Return the sum."""
+    """Return the sum of the costs."""
     listed = list(costs)
     return ReadCost(
         sum(cost.queries for cost in listed),

@@ -1,4 +1,4 @@
-"""The one container this project needs: made when it is not there, compared with what it should be when it is."""
+"""Create the container for events, or check one that exists."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _STEP: Final = {"manual": 100, "autoscale": 1000}
 
 @dataclass(frozen=True, slots=True)
 class Throughput:
-    """Request units a second that are reserved, as `manual` or at most with `autoscale`; none with `serverless`."""
+    """Reserved request units a second: fixed with `manual`, a maximum with `autoscale`, none with `serverless`."""
 
     kind: Literal["manual", "autoscale", "serverless"]
     units: int = 0
@@ -52,7 +52,7 @@ class Throughput:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A container to be made. `ttl` is in seconds, None for ever; without `throughput` the account's default holds."""
+    """A container to create. `ttl` is in seconds, None for ever. `throughput` None is the account's default."""
 
     ttl: int | None = TTL_SECONDS
     throughput: Throughput | None = None
@@ -61,9 +61,12 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Provisioned:
-    """What was done: whether the container is new, what is to be said of one that was there, and its throughput.
+    """The result of `provision`.
 
-    `throughput` is None where the service does not say.
+    Attributes:
+        created: Whether the container is new.
+        findings: The findings for a container that existed.
+        throughput: Its throughput; None if the service does not report it.
     """
 
     created: bool
@@ -72,7 +75,7 @@ class Provisioned:
 
     @property
     def differences(self) -> tuple[str, ...]:
-        """The faults of a container that was there."""
+        """The faults of a container that existed."""
         return tuple(finding.text for finding in self.findings if finding.is_fault)
 
 
@@ -95,7 +98,7 @@ def read_throughput(text: str) -> Throughput:
 def provision(
     address: CosmosAddress, plan: Plan | None = None, *, max_wait: float, credential: TokenCredential | None = None
 ) -> Provisioned:
-    """Create database and container unless they are there; nothing existing is changed. Raises StoreError."""
+    """Create database and container unless they exist. Change nothing that exists. Raises StoreError."""
     try:
         found = container_properties(address, max_wait=max_wait, credential=credential)
     except StoreNotFoundError:
@@ -126,7 +129,7 @@ def _create(address: CosmosAddress, plan: Plan, *, max_wait: float, credential: 
     if isinstance(created, StoreAccessError) and address.key is None:
         raise StoreAccessError(
             f"{address.label}: a sign-in may read and write items but not create containers: "
-            f"run what `sagatrace init --print-az` prints, or use SAGATRACE_COSMOS_KEY for this"
+            f"run the commands that `sagatrace init --print-az` prints, or use SAGATRACE_COSMOS_KEY for this"
         )
     if isinstance(created, StoreError):
         if plan.throughput is not None and _is_serverless(created):
@@ -142,9 +145,9 @@ def _is_serverless(error: StoreError) -> bool:
 def reserved_throughput(
     address: CosmosAddress, *, max_wait: float, credential: TokenCredential | None = None
 ) -> Throughput | None:
-    """Return the throughput that is reserved for the container, and billed; None where the service does not say.
+    """Return the container's reserved throughput, which is billed; None if the service does not report it.
 
-    A sign-in may not ask for it, and an emulator may not know it. A database's own throughput is not looked at.
+    A sign-in may not read it, and an emulator may not know it. A database's own throughput is not read.
     """
     if address.key is None:
         return None
@@ -161,7 +164,7 @@ def reserved_throughput(
 def container_properties(
     address: CosmosAddress, *, max_wait: float, credential: TokenCredential | None = None
 ) -> dict[str, Any]:
-    """The container as the service describes it. Raises StoreError, StoreNotFoundError when there is none."""
+    """Return the service's description of the container. Raises StoreError; StoreNotFoundError without a container."""
     found = _asked(address, lambda connection, _: connection.container.read(), max_wait=max_wait, credential=credential)
     if isinstance(found, StoreError):
         raise found

@@ -1,7 +1,7 @@
-"""Searches as Cosmos DB SQL: parameters for every value, quoted names for every key, nothing pasted.
+"""Build searches as Cosmos DB SQL. Every value is a parameter, and every key is a quoted name.
 
-The subset that all versions of the service and the test server understand: no GROUP BY, OFFSET or DISTINCT, and
-ORDER BY one property only, as more would need a composite index.
+All versions of the service and the test server understand these queries. They use no GROUP BY, OFFSET or DISTINCT.
+They use ORDER BY with one property only, as more would need a composite index.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ _SPAN: Final = (
 
 
 def stored_timestamp(micros: int) -> str:
-    """Microseconds since 1970 as the text that stored events carry; moments outside years 1–9999 at their edge."""
+    """Return microseconds since 1970 as the timestamp of stored events, limited to years 1–9999."""
     return utc_timestamp(_EPOCH + timedelta(microseconds=min(max(micros, _SPAN[0]), _SPAN[1])))
 
 
 def quoted(name: str) -> str:
-    r"""A property name as a SQL string literal: all but ASCII letters, digits and `_` as `\uXXXX` escapes."""
+    r"""Return a property name as a SQL string literal. All but ASCII letters, digits and `_` are `\uXXXX` escapes."""
     return '"' + re.sub(r"[^A-Za-z0-9_]", lambda sign: _escaped(sign[0]), name) + '"'
 
 
@@ -52,20 +52,21 @@ def _escaped(sign: str) -> str:
 
 
 def trace_query(trace_id: str) -> Query:
-    """Everything of one trace, in no order; to be scoped to the trace's partition."""
+    """Return the query for all documents of one trace, in no order. Run it within the trace's partition."""
     return "SELECT * FROM c WHERE c.trace_id = @trace", [{"name": "@trace", "value": trace_id}]
 
 
 def traces_query(trace_ids: Sequence[str]) -> Query:
-    """Everything of these traces, in no order."""
+    """Return the query for all documents of these traces, in no order."""
     names, parameters = _parameters(trace_ids)
     return f"SELECT * FROM c WHERE c.trace_id IN ({names})", parameters  # noqa: S608
 
 
 def changes_query(trace_id: str | None, since: int, known: Sequence[str]) -> Query:
-    """What was written at that second or later, by the service's clock, but for `known` versions; in no order.
+    """Return the query for documents of one trace, or of all, written since a second of the service's clock.
 
-    Of one trace, or of all. Without ORDER BY the service answers page by page, each with a place to continue from.
+    It leaves out `known` versions and has no order. Without ORDER BY the service answers page by page, and each page
+    names the place where the next one continues.
     """
     parameters: list[dict[str, Any]] = [{"name": "@since", "value": since}]
     query = f"SELECT * FROM c WHERE c._ts >= @since AND {_OURS if trace_id is None else 'c.trace_id = @trace'}"  # noqa: S608
@@ -78,12 +79,12 @@ def changes_query(trace_id: str | None, since: int, known: Sequence[str]) -> Que
 
 
 def seen_query(since: int) -> Query:
-    """The versions written at that second or later, without their content."""
+    """Return the query for the versions written since that second, without their content."""
     return f"SELECT c._etag, c._ts FROM c WHERE c._ts >= @since AND {_OURS}", [{"name": "@since", "value": since}]  # noqa: S608
 
 
 def begun_query(trace_ids: Sequence[str], until: int) -> Query:
-    """The traces that have anything written at that second or before; each as often as it has."""
+    """Return the query for those traces that have documents written up to that second, a row for each document."""
     names, parameters = _parameters(trace_ids)
     query = f"SELECT c.trace_id FROM c WHERE c.trace_id IN ({names}) AND c._ts <= @until"  # noqa: S608
     return query, [*parameters, {"name": "@until", "value": until}]
@@ -95,7 +96,7 @@ def _parameters(values: Sequence[str]) -> tuple[str, list[dict[str, Any]]]:
 
 
 def search_query(search: Search, *, top: int, edge: str | None, left_out: Sequence[str], folds_case: bool) -> Query:
-    """The `top` newest matching events older than the `edge`, but for those of the traces left out."""
+    """Return the query for the `top` newest matching events older than `edge`, without the traces left out."""
     conditions = _Conditions(search, left_out, folds_case=folds_case)
     if edge is not None:
         conditions.add("c.timestamp < {}", edge)
@@ -110,7 +111,7 @@ def search_query(search: Search, *, top: int, edge: str | None, left_out: Sequen
 
 
 def ties_query(search: Search, *, at: str, left_out: Sequence[str], folds_case: bool) -> Query:
-    """Every matching event of exactly that timestamp, but for those of the traces left out."""
+    """Return the query for all matching events with exactly that timestamp, without the traces left out."""
     conditions = _Conditions(search, left_out, folds_case=folds_case)
     conditions.add("c.timestamp = {}", at)
     if search.before is not None and at == stored_timestamp(search.before):
@@ -137,7 +138,7 @@ class _Conditions:
         if search.status is not None:
             self._add_status(search.status)
         if search.error:
-            # The third argument ignores case and uses the index, which LOWER does not.
+            # The third argument ignores case and uses the index; LOWER uses no index.
             term = "CONTAINS(c.data.{0}, {{}}, true)" if folds_case else "CONTAINS(LOWER(c.data.{0}), {{}})"
             wanted = search.error if folds_case else search.error.lower()
             self.add(f"({term.format('error')} OR {term.format('error_type')})", wanted, wanted)
@@ -145,14 +146,14 @@ class _Conditions:
             name = "c.data"
             for key in condition.path[:-1]:
                 name += f"[{quoted(key)}]"
-                self.terms.append(f"IS_OBJECT({name})")  # a list has no keys, though some servers count them as such
+                self.terms.append(f"IS_OBJECT({name})")  # some servers take the positions of a list for keys
             name += f"[{quoted(condition.path[-1])}]"
             self._add_any((f"{name} = {{}}", value) for value in condition.values)
         if left_out:
             self.add(f"NOT (c.trace_id IN ({', '.join(['{}'] * len(left_out))}))", *left_out)
 
     def add(self, term: str, *values: Any) -> None:
-        """Add a term; each `{}` in it becomes a parameter with the value given for it."""
+        """Add a term. Each `{}` in it becomes a parameter with the value given for it."""
         self.terms.append(self._bound(term, values))
 
     def _bound(self, term: str, values: Iterable[Any]) -> str:

@@ -1,6 +1,7 @@
-"""Connections that share one TLS context, and sockets that read until the deadline of a call and no longer.
+"""Connections that share one TLS context, and sockets that stop reading at the deadline of a call.
 
-The SDK has no limit for an answer that comes a byte at a time: each byte is a new wait. Here the wait is for all.
+The SDK has no limit for a response that arrives byte by byte: each byte starts a new wait. Here one deadline holds for
+the whole response.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from sagatrace.stores.cosmos.call import this_call
 
 __all__ = ["BoundedAdapter"]
 
-_MOST_KEPT: Final = 32  # connections; a shipper uses half of them at once, and past this each request makes its own
+_MOST_KEPT: Final = 32  # connections; a shipper uses half of them. Further requests open and close their own.
 
 
 class _Pools(Protocol):
@@ -29,25 +30,25 @@ class _Pools(Protocol):
 
 
 class BoundedAdapter(HTTPAdapter):
-    """The adapter of requests: its connections share one TLS context and keep to the deadline of the call.
+    """An adapter for requests whose connections share one TLS context and keep the deadline of the call.
 
-    Without a shared context each new TLS connection loads all trusted certificates: tens of milliseconds.
+    Without a shared context, each new TLS connection spends tens of milliseconds to load all trusted certificates.
     """
 
     def __init__(self, *, verify: bool) -> None:
-        # A context that verifies refuses to stop verifying, whatever a request asks for.
+        # A context that verifies refuses requests that turn verification off.
         self._context = create_urllib3_context(cert_reqs=ssl.CERT_REQUIRED if verify else ssl.CERT_NONE)
         self._authorities: set[str] = set()
         self._loading = threading.Lock()
         super().__init__(pool_maxsize=_MOST_KEPT, max_retries=Retry(total=False, redirect=False, raise_on_status=False))
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        """Make the pools with the shared context and bounded sockets."""
+        """Create the pools with the shared context and bounded sockets."""
         super().init_poolmanager(*args, ssl_context=self._context, **kwargs)
         _bound_pools(self.poolmanager)
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-        """Make the pools of a proxy likewise."""
+        """Create the pools of a proxy in the same way."""
         if proxy.lower().startswith("https"):
             kwargs["proxy_ssl_context"] = self._context
         manager = super().proxy_manager_for(proxy, ssl_context=self._context, **kwargs)
@@ -55,7 +56,7 @@ class BoundedAdapter(HTTPAdapter):
         return manager
 
     def cert_verify(self, conn: Any, url: str, verify: Any, cert: Any) -> None:
-        """Load the certificates that requests chose into the shared context, once, and not at each connection."""
+        """Load the certificates that requests chose into the shared context, once for all connections."""
         try:
             super().cert_verify(conn, url, verify, cert)
             chosen = conn.ca_certs or conn.ca_cert_dir
@@ -93,7 +94,7 @@ class _BoundHTTPSPool(HTTPSConnectionPool):
 
 
 class _BoundSocket:
-    """A socket whose reader waits, in all, until the deadline of the call that reads."""
+    """A socket whose reader waits at most until the deadline of the current call."""
 
     def __init__(self, sock: Any) -> None:
         self._sock = sock

@@ -1,7 +1,7 @@
 """Azure Cosmos DB for NoSQL: one container, partition key /trace_id, one partition query per trace.
 
-The SDK is imported when a connection opens, never before. No connection crosses a fork: the SDK keeps threads and
-sockets, so every open one is closed before this process forks, and opened again on next use.
+The SDK is imported only when a connection opens. The SDK keeps threads and sockets, which must not cross a fork. So
+every connection is closed before this process forks, and opened again on next use.
 """
 
 from __future__ import annotations
@@ -34,16 +34,15 @@ if TYPE_CHECKING:
 __all__ = ["CosmosAddress", "CosmosStore", "parse_address"]
 
 _T = TypeVar("_T")
-_TRACES_AT_ONCE: Final = 100  # in one query, whose length is limited
+_TRACES_AT_ONCE: Final = 100  # in one query: the service limits its length
 _FIRST_PAUSE: Final = 0.05  # seconds before the second attempt when the service names no time
 
 
 class CosmosStore:
     """Events in the container at the address, which `sagatrace init` creates.
 
-    `max_wait` bounds, in seconds, how long one call holds its caller, whatever the network does (but for the
-    system's own look-up of the host's name); each page of a trace has as long, so that a large one comes through.
-    `credential` replaces azure-identity's DefaultAzureCredential.
+    One call takes at most `max_wait` seconds, except for the system's look-up of the host's name. Each page of a trace
+    may take as long, so that large traces can be read. `credential` replaces azure-identity's DefaultAzureCredential.
     """
 
     def __init__(
@@ -67,29 +66,29 @@ class CosmosStore:
 
     @property
     def label(self) -> str:
-        """The store's address; holds no secret."""
+        """The store's address, without a secret."""
         return self.address.label
 
     @property
     def write_cost(self) -> ReadCost:
-        """What all appends through this object have taken together."""
+        """The cost of all appends through this object."""
         return self._write_cost
 
     @property
     def remove_cost(self) -> ReadCost:
-        """What all removals through this object have taken together."""
+        """The cost of all removals through this object."""
         return self._remove_cost
 
     @property
     def clock_offset(self) -> float | None:
-        """Seconds this machine's clock is ahead of the service's, to the second; None before the first answer."""
+        """Seconds that this machine's clock is ahead of the service's; None before the first response."""
         return self._clock_offset
 
     def append(self, events: Iterable[TraceEvent], replace: bool = False) -> int:
-        """Store the events in one transactional batch per trace and say how many were new.
+        """Store the events in one transactional batch per trace and return how many were new.
 
-        Timestamps are stored as fixed-width UTC, as Cosmos DB compares them as text. Numbers past 2**53 lose
-        digits: the service keeps 64-bit floats.
+        Timestamps are stored as fixed-width UTC, as Cosmos DB compares them as text. The service keeps numbers as
+        64-bit floats, so numbers past 2**53 lose digits.
         """
         if self._read_only:
             raise StoreError(f"{self.label} was opened for reading only")
@@ -104,7 +103,7 @@ class CosmosStore:
             self._write_cost = cost_of(writer.calls, time.monotonic() - began, self._write_cost)
 
     def remove(self, events: Iterable[TraceEvent]) -> None:
-        """Remove the events that are there, as those of a check."""
+        """Remove those of the events that are stored, such as the events of a check."""
         _require_sdk()
         from sagatrace.stores.cosmos.writer import remove_one
 
@@ -121,12 +120,12 @@ class CosmosStore:
             self._remove_cost = cost_of(calls, time.monotonic() - began, self._remove_cost)
 
     def fetch_trace(self, trace_id: str, arrived: Arrived | None = None) -> FetchedTrace:
-        """Everything of one trace: one query within its partition, paged to the end."""
+        """Return all documents of one trace: one query within its partition, read to its last page."""
         rows, _, cost = read_pages(self, trace_query(trace_id), trace_id, arrived=arrived)
         return FetchedTrace(trace_id, *_decoded(rows), cost)
 
     def fetch_traces(self, trace_ids: Sequence[str]) -> Iterator[FetchedTrace]:
-        """These traces: a hundred in one query, paged to the end."""
+        """Yield these traces. One query for a hundred traces, read to its last page."""
         for start in range(0, len(trace_ids), _TRACES_AT_ONCE):
             asked = trace_ids[start : start + _TRACES_AT_ONCE]
             rows, _, cost = read_pages(self, traces_query(asked), None)
@@ -138,11 +137,11 @@ class CosmosStore:
                 cost = NOTHING
 
     def stamp(self) -> None:
-        """None: to tell whether anything is new costs a query here."""
+        """Return None: here a stamp would cost a query."""
         return
 
     def fetch_since(self, trace_id: str, cursor: str | None, arrived: Arrived | None = None) -> Changes:
-        """What of one trace was written since, by the service's clock: one query within its partition."""
+        """Return the changes of one trace, by the service's clock: one query within its partition."""
         if cursor is None:
             now = self._service_now()
             rows, _, cost = read_pages(self, trace_query(trace_id), trace_id, arrived=arrived)
@@ -153,12 +152,12 @@ class CosmosStore:
         return Changes(*_decoded(rows), place.after(rows, None).encode(), cost)
 
     def fetch_all_since(self, cursor: str | None, limit: int) -> Changes:
-        """What of all traces was written since, by the service's clock: one query, a page at a time.
+        """Return the changes of all traces, by the service's clock: one query, page by page.
 
-        Within one call events come in the order in which they were written, to the second.
+        Within one call, events are in the order of their writes, to the second.
         """
         now = self._service_now()
-        if cursor is None:  # what was written just before is known, and not read
+        if cursor is None:  # recent documents become known by their versions and are not read
             rows, _, cost = read_pages(self, seen_query(now - LAG), None)
             return Changes((), (), Cursor.of_now(rows, now).encode(), cost)
         place = Cursor.decode(cursor).asking(now)
@@ -168,7 +167,7 @@ class CosmosStore:
         return Changes(*_decoded(rows), place.after(rows, page).encode(), cost, more=page is not None)
 
     def begun_before(self, trace_ids: Sequence[str], cursor: str) -> frozenset[str]:
-        """Those of the traces that have events from before the first reading that led to the cursor."""
+        """Return the traces that have events older than the cursor's first read."""
         begun: set[str] = set()
         for start in range(0, len(trace_ids), _TRACES_AT_ONCE):
             asked = trace_ids[start : start + _TRACES_AT_ONCE]
@@ -177,7 +176,7 @@ class CosmosStore:
         return frozenset(begun)
 
     def search(self, search: Search) -> TraceHits:
-        """The traces with the latest matching events, newest first."""
+        """Return the traces with the latest matching events, newest first."""
         _require_sdk()
         if self._finder is None:
             from sagatrace.stores.cosmos.finding import Finder
@@ -186,7 +185,7 @@ class CosmosStore:
         return self._finder.find(search)
 
     def readable_regions(self) -> list[str]:
-        """Return the regions that the account can be read from. Raises StoreError."""
+        """Return the names of the account's readable regions. Raises StoreError."""
         found = self.call(
             lambda connection, _: connection.regions(), deadline=time.monotonic() + self.max_wait, calls=[]
         )
@@ -195,7 +194,7 @@ class CosmosStore:
         return found
 
     def _service_now(self) -> int:
-        """Return the second it is by the service's clock, or the one before. Raises StoreError."""
+        """Return the current second of the service's clock, or the one before. Raises StoreError."""
         if self._clock_offset is None:
             answer = self.call(
                 lambda connection, _: connection.container.read(), deadline=time.monotonic() + self.max_wait, calls=[]
@@ -207,11 +206,15 @@ class CosmosStore:
     def call(
         self, work: Callable[[Connection, Call], _T], *, deadline: float, calls: list[Call], writes: bool = False
     ) -> _T | StoreError:
-        """Run the work until it succeeds, for as long as trying again makes sense and time is left.
+        """Run the work, and retry it while that can help and time is left. Return the result or the failure.
 
-        A failure is returned, not raised, so that no exception links to the SDK's own, which holds the
-        authorization of its request. Each attempt is added to `calls`.
-        `writes` tells what a refusal is about.
+        A failure is not raised: the exception would link to the SDK's own, which holds the request's authorization.
+
+        Args:
+            work: Runs on the open connection.
+            deadline: The end of the call (`time.monotonic`).
+            calls: Each attempt is added to it.
+            writes: Whether the work writes, for the error about a missing permission.
         """
         _require_sdk()
         while True:
@@ -236,7 +239,7 @@ class CosmosStore:
             try:
                 return work(self._opened(), call)
             except (AzureError, AttributeError, KeyError, TypeError, ValueError) as error:
-                # The SDK trips over answers that are JSON but not the service's, as a gateway between may give.
+                # The SDK raises these for JSON that is not the service's, such as a gateway's response.
                 return translated(error, self.address, max_wait=self.max_wait, writes=writes)
             except StoreError as error:
                 return error
@@ -245,7 +248,7 @@ class CosmosStore:
                     self._clock_offset = call.clock_offset
 
     def close(self) -> None:
-        """Close the connection; the next call opens a new one."""
+        """Close the connection. The next call opens a new one."""
         with self.lock:
             connection, self._connection = self._connection, None
             if connection is not None:
@@ -266,7 +269,7 @@ def _decoded(rows: list[Row]) -> tuple[tuple[TraceEvent, ...], tuple[Malformed, 
 
 
 def _require_sdk() -> None:
-    """Raises StoreError that says how to get the SDK, where it is not installed."""
+    """Raise StoreError that says how to install the SDK, if it is missing."""
     try:
         import azure.cosmos  # noqa: F401
     except ImportError:
@@ -278,9 +281,9 @@ def _require_sdk() -> None:
 
 
 def _pause_before_retry(failure: StoreError, *, attempt: int, deadline: float) -> float | None:
-    """Seconds to wait before trying again within this call; None when it makes no sense or would take too long.
+    """Return the seconds to wait before a retry within this call; None if a retry cannot help or comes too late.
 
-    A host that cannot be reached is not tried again: who calls decides whether to wait for a network.
+    An unreachable host is not retried. The caller decides whether to wait for a network.
     """
     from sagatrace.stores.cosmos.errors import is_passing
 

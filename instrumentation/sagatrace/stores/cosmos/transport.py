@@ -1,8 +1,8 @@
-"""The HTTP under the SDK, with a deadline over everything one call does, and a count of what it cost.
+"""The HTTP transport under the SDK, with one deadline for a whole call, and a count of its cost.
 
-The SDK bounds single waits, not their sum: a connection attempt, a read, its own retries and the sleeps between
-them each have limits of their own, and a server that sends one byte a second never meets any. So the deadline is
-kept here, below all of them.
+The SDK bounds single waits, not their sum. A connection attempt, a read, its retries and the pauses between them each
+have their own limit. A server that sends one byte a second reaches none of them. So the deadline is kept here, below
+all of them.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ __all__ = [
     "retry_after_of",
 ]
 
-_SDK_PAUSE: Final = 1.1  # seconds: the longest the SDK sleeps before a retry of its own, and a little
+_SDK_PAUSE: Final = 1.1  # seconds: a little more than the longest pause of the SDK before its own retry
 _FRAMING: Final = ("content-length", "transfer-encoding")
 _RETRIED_BY_SDK: Final = frozenset({408, 410, 500, 502, 503, 504})
-_RETRIED_FORBIDDEN: Final = frozenset({"3", "1008"})  # a region that takes no writes, or is not the account's
+_RETRIED_FORBIDDEN: Final = frozenset({"3", "1008"})  # a region that accepts no writes, or is not the account's
 _SUCCESSES: Final = frozenset({200, 201, 204, 207, 304})
-_OF_ANYBODY: Final = frozenset({401, 403, 408, 413, 429})  # with 5xx: they mean the same, whoever answers
+_OF_ANY_SERVER: Final = frozenset({401, 403, 408, 413, 429})  # these, and 5xx, mean the same from any server
 
 
 class DeadlineError(AzureError):
-    """The call's time is up; `status` and `headers` are the service's last answer, None and empty without one."""
+    """The call's deadline has passed. `status` and `headers` are of the last response; None and empty without one."""
 
     def __init__(self, status: int | None = None, headers: Mapping[str, Any] | None = None) -> None:
         super().__init__("the call's time is up")
@@ -47,7 +47,7 @@ class DeadlineError(AzureError):
 
 
 class ForeignAnswerError(AzureError):
-    """An answer that is not the service's: a proxy, a gateway or a login page on the way gave it."""
+    """A response that is not the service's, such as that of a proxy, a gateway or a login page."""
 
     def __init__(self, status: int) -> None:
         super().__init__(f"status {status} from something that is not Cosmos DB")
@@ -55,15 +55,15 @@ class ForeignAnswerError(AzureError):
 
 
 class UnreachableError(AzureError):
-    """The account's own address did not answer; an error the SDK does not know, so that it does not try again."""
+    """The account's own address did not respond. The SDK does not know this error, so it does not retry."""
 
 
 class ClosedError(AzureError):
-    """The connection was closed, by this process, while something was still to be sent."""
+    """This process closed the connection before all requests were sent."""
 
 
 class AccountError(HttpResponseError):
-    """What the account answered when asked for itself; not the SDK's own error, which it would try again."""
+    """An error response to the request for the account. Not the SDK's own error, which it would retry."""
 
     def __init__(self, response: Any) -> None:
         super().__init__(message=response.text(), response=response)
@@ -72,7 +72,7 @@ class AccountError(HttpResponseError):
 
 
 class BoundedTransport(RequestsTransport):  # type: ignore[misc]  # mypy does not see through its lazy export
-    """Requests of one account. `max_wait` (seconds) bounds each request of the SDK's own background checks."""
+    """Send the requests of one account. `max_wait` (seconds) bounds each request of the SDK's background checks."""
 
     def __init__(self, *, max_wait: float, verify: bool = True, counted: bool = True) -> None:
         session = requests.Session()
@@ -84,15 +84,15 @@ class BoundedTransport(RequestsTransport):  # type: ignore[misc]  # mypy does no
         self._verify = verify
         self._counted = counted
         self._closed = False
-        self._background = 0  # requests of the SDK's own threads under way
+        self._background = 0  # requests of the SDK's own threads that are under way
         self._changed = threading.Condition()
         if not verify:
             warnings.filterwarnings("ignore", category=InsecureRequestWarning)  # asked for by an explicit setting
 
     def close(self) -> None:
-        """Close the sockets; the SDK's background check, should it be at work, ends with an error it expects.
+        """Close the sockets, and wait at most `max_wait` seconds for the SDK's background check to end.
 
-        Wait until it has, for `max_wait` seconds at most, so that no fork copies it in the middle of a request.
+        A running check ends with an error that the SDK expects. So no fork copies it in the middle of a request.
         """
         self._closed = True
         super().close()
@@ -100,17 +100,17 @@ class BoundedTransport(RequestsTransport):  # type: ignore[misc]  # mypy does no
             self._changed.wait_for(lambda: not self._background, self._max_wait)
 
     def send(self, request: Any, *, proxies: Any = None, **kwargs: Any) -> Any:
-        """Send one request in what is left of the call's time. Raises AzureError."""
+        """Send one request in the remaining time of the call. Raises AzureError."""
         call = this_call()
         remaining = self._max_wait if call is None else call.remaining
         if remaining <= 0:
             raise DeadlineError
         if self._closed:
             raise ClosedError("closed")
-        # Half of it to connect, as a host may have two addresses and each is tried for that long.
+        # Half of it to connect: a host may have two addresses, and each is tried for that long.
         kwargs["connection_timeout"] = remaining / 2
         kwargs["read_timeout"] = remaining
-        # The SDK verifies nothing on localhost; here what is not verified is what a setting says.
+        # The SDK does not verify on localhost. Here only the setting decides.
         kwargs["connection_verify"] = self._verify
         if call is None:
             with self._in_background():
@@ -152,23 +152,23 @@ class BoundedTransport(RequestsTransport):  # type: ignore[misc]  # mypy does no
             raise
 
     def _checked(self, response: Any) -> Any:
-        """Return the answer. Raises AzureError for one that broke off, or that is not the service's."""
+        """Return the response. Raises AzureError if it broke off, or is not the service's."""
         status, headers = response.status_code, response.headers
         if not any(name in headers for name in _FRAMING) and status not in (204, 304):
-            # Cut off within its headers, which http.client takes for an answer that ends with the connection.
-            raise ServiceResponseError("the answer broke off in its headers")
-        if not self._counted:  # of the identity service
+            # It broke off in its headers. http.client takes that for a body that ends with the connection.
+            raise ServiceResponseError("the response broke off in its headers")
+        if not self._counted:  # it is the identity service's
             return response
         is_service = any(name.lower().startswith("x-ms-") for name in headers)
         if (status < 400 and not (is_service and status in _SUCCESSES)) or (
-            400 <= status < 500 and not is_service and status not in _OF_ANYBODY
+            400 <= status < 500 and not is_service and status not in _OF_ANY_SERVER
         ):
             raise ForeignAnswerError(status)
         return response
 
 
 def retry_after_of(headers: Mapping[str, Any]) -> float | None:
-    """Return the seconds that an answer asks to wait; None when it names none."""
+    """Return the seconds that a response asks to wait; None if it names none."""
     for name, unit in (("x-ms-retry-after-ms", 1000), ("Retry-After", 1)):
         with suppress(KeyError, ValueError):
             return max(0.0, float(headers[name]) / unit)
@@ -176,7 +176,7 @@ def retry_after_of(headers: Mapping[str, Any]) -> float | None:
 
 
 def _end_in_time(response: Any, call: Call) -> None:
-    """Raise DeadlineError where the SDK would wait past the end of the call, or ask again without waiting."""
+    """Raise DeadlineError if the SDK would wait past the deadline, or retry without a wait."""
     if response.status_code == 429:
         wait = retry_after_of(response.headers)
         if wait is None or wait >= call.remaining:
@@ -189,5 +189,5 @@ def _end_in_time(response: Any, call: Call) -> None:
 
 
 def _asks_for_the_account(request: Any) -> bool:
-    """Whether it is what a client asks when it is made; the SDK would try that four times, whatever the answer."""
+    """Return whether it is a new client's request for the account. The SDK would send it four times."""
     return bool(request.method == "GET" and request.url.rstrip("/").count("/") == 2)

@@ -1,4 +1,4 @@
-"""How events are written: a transactional batch per trace, single writes where a batch is refused."""
+"""Write events: a transactional batch per trace, or single writes if the service refuses a batch."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ __all__ = ["BATCH_BYTES", "BATCH_OPERATIONS", "Writer", "remove_one"]
 
 BATCH_OPERATIONS: Final = 100
 BATCH_BYTES: Final = 2_000_000
-_OPERATION_BYTES: Final = 60  # what a batch writes around each document
+_OPERATION_BYTES: Final = 60  # bytes that a batch adds to each document
 _STORED: Final = frozenset({200, 201})
 _THERE: Final = 409
 
 
 @dataclass(slots=True)
 class _Item:
-    """One event on its way. `sent` once a request with it may have been carried out without an answer coming."""
+    """One event to be written. `sent`: an earlier request may have stored it although its response was lost."""
 
     event: TraceEvent
     document: dict[str, Any]
@@ -44,11 +44,11 @@ class _Item:
     sent: bool = False
 
 
-_Left = tuple[list[_Item], StoreError | None]  # items not stored, and what stood in the way of them
+_Left = tuple[list[_Item], StoreError | None]  # the items that were not stored, and the error
 
 
 class Writer:
-    """One append: what it has stored, refused and left over, and the calls it made."""
+    """One append: its new, refused and pending events, and its calls."""
 
     def __init__(self, store: CosmosStore, *, replace: bool) -> None:
         self._store = store
@@ -58,7 +58,7 @@ class Writer:
         self.calls: list[Call] = []
 
     def write(self, events: list[TraceEvent], *, deadline: float) -> int:
-        """Store the events and say how many were new. Raises AppendError."""
+        """Store the events and return how many were new. Raises AppendError."""
         batches = [batch for items in self._by_trace(events) for batch in _batches(items)]
         pending: list[_Item] = []
         cause: StoreError | None = None
@@ -74,7 +74,7 @@ class Writer:
         return self._new
 
     def _by_trace(self, events: Iterable[TraceEvent]) -> Iterable[list[_Item]]:
-        """The events of each trace as documents that fit, each (trace_id, id) once."""
+        """Return the events of each trace as documents that fit, each (trace_id, id) once."""
         unique: dict[tuple[str, str], TraceEvent] = {}
         for event in events:
             key = (event.trace_id, event.id)
@@ -86,7 +86,7 @@ class Writer:
         for event in unique.values():
             try:
                 require_storable_id(event.id)
-            except EventError as error:  # of an older writer, or from another store
+            except EventError as error:  # an older version wrote it, or it is from another store
                 self._refuse(event, str(error))
                 continue
             document = document_of(event)
@@ -100,7 +100,7 @@ class Writer:
 
     def _write_batch(self, items: list[_Item], deadline: float) -> _Left:
         """Store the items of one trace."""
-        # What is to overwrite is mostly new all the same: creating it tells so, and only a conflict asks for more.
+        # Most events with `replace` are new as well. So create them first, and upsert only after a conflict.
         for operation in ("create", "upsert") if self._replace else ("create",):
             if len(items) == 1:
                 break
@@ -116,7 +116,7 @@ class Writer:
             failure = self._why_refused(answers)
             if failure is not None:
                 return items, failure
-            # A service that keeps part of a refused batch (an emulator may) has still told what was new.
+            # An emulator may keep part of a refused batch. Its statuses still say which items were new.
             for item, status in zip(items, statuses, strict=False):
                 item.sent = item.sent or status == 201
             if 409 not in statuses:
@@ -140,7 +140,7 @@ class Writer:
         return self._send(send, items, deadline)
 
     def _why_refused(self, answers: list[dict[str, Any]]) -> StoreError | None:
-        """What stands in the way of the whole batch; None when it is one of its events."""
+        """Return the error that stops the whole batch; None if one of its events is the cause."""
         for answer in answers:
             status = int(answer["statusCode"])
             if status not in (*_STORED, _THERE, 424):
@@ -179,12 +179,12 @@ class Writer:
         status = self._send(send, [item], deadline)
         if isinstance(status, StoreError):
             return status
-        # Found there after an attempt whose answer was lost: that attempt was the one that wrote it.
+        # A conflict after an attempt without a response: that attempt has written it.
         self._new += status == 201 or item.sent
         return None
 
     def _send(self, work: Callable[[Connection, Call], _T], items: list[_Item], deadline: float) -> _T | StoreError:
-        """Send, and mark the items where no answer tells whether they were stored."""
+        """Send, and mark the items if no response says whether they were stored."""
 
         def noting(connection: Connection, call: Call) -> _T:
             call.sent_items = False
@@ -193,7 +193,7 @@ class Writer:
             except (TypeError, ValueError) as error:
                 if call.sent_items:
                     raise
-                # The SDK refuses what it was given; no later attempt can be different.
+                # The SDK refuses the document, and would refuse it again.
                 reason = f"the SDK cannot send it: {type(error).__name__}: {str(error)[:200]}"
                 raise EventRefusedError(self._store.label, reason) from None
             except AzureError as error:
@@ -221,7 +221,7 @@ class Writer:
 
 
 def remove_one(event: TraceEvent, connection: Connection, call: Call) -> None:
-    """Remove the event if it is there."""
+    """Remove the event if it is stored."""
     try:
         connection.container.delete_item(event.id, event.trace_id, timeout=call.remaining)
     except HttpResponseError as error:
@@ -230,7 +230,7 @@ def remove_one(event: TraceEvent, connection: Connection, call: Call) -> None:
 
 
 def _batches(items: list[_Item]) -> Iterator[list[_Item]]:
-    """The items in order, in pieces a transactional batch may have."""
+    """Yield the items in order, in parts that fit a transactional batch."""
     batch: list[_Item] = []
     size = 0
     for item in items:
