@@ -23,7 +23,7 @@ from sagatrace_tui.widgets.bar import StateLine
 HERE = Path(__file__).parent
 SIZE = (120, 32)
 PATIENCE = 90.0  # seconds until the demo must have what is wanted
-ENOUGH = 8  # loans that have ended, each of a scenario of its own
+ENOUGH = 11  # sagas that have ended, of every scenario
 
 
 async def main() -> None:
@@ -35,16 +35,18 @@ async def main() -> None:
         rollback_incomplete = await _wait_for(
             lambda: _one(store, "rollback_incomplete"), "a rollback that is incomplete"
         )
-        listed = SagatraceApp(store, subtitle="demo: loan sagas on real RQ workers", mirror=mirror)
+        listed = SagatraceApp(store, subtitle="demo: sagas on real RQ workers", mirror=mirror)
         async with listed.run_test(size=SIZE) as pilot:
-            await _take(pilot, "search")
+            await _take(pilot, "search", "e")
+            await _take(pilot, "failures", "2")
+            await _take(pilot, "standing", "3")
         async with SagatraceApp(store, trace_id=rollback_incomplete, mirror=mirror).run_test(size=SIZE) as pilot:
             await _take(pilot, "tree")
             await _take(pilot, "why", "w")
             await _take(pilot, "compensation", "c")
             await _take(pilot, "detail", "1", "tab", "G")
             await _take(pilot, "help", "question_mark")
-        running = await _wait_for(lambda: _one(store, "running", spans=9), "a loan near the end of its steps")
+        running = await _wait_for(lambda: _one(store, "running", spans=6), "a loan near the end of its steps")
         async with SagatraceApp(store, trace_id=running, mirror=mirror).run_test(size=SIZE) as pilot:
             await _take(pilot, "live", settled=0.2)
         store.close()

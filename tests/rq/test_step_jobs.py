@@ -91,7 +91,7 @@ def test_jobs_undo_the_steps_of_a_saga_that_fails(shop: Shop) -> None:
     assert (trace.verdict, trace.cause and trace.cause.name) == ("rolled_back", "step_jobs.ship")
     assert undone(trace) == [("charge", "refund", "compensated")]
     assert names(trace) == {"workflow:order": "workflow", "charge": "job", "ship": "job", "refund": "compensation"}
-    assert trace.compensations[0].reason == "StepError: step_jobs.ship: ValueError: order-7 is out of stock"
+    assert trace.compensations[0].reason == "StepError: ship: ValueError: order-7 is out of stock"
     refunds = [job for job in shop.queue.finished_job_registry.get_job_ids() if job == trace.compensations[0].span_id]
     assert [shop.queue.fetch_job(job).return_value() for job in refunds] == ["4 CHF refunded"]  # type: ignore[union-attr]
 

@@ -130,6 +130,33 @@ def test_hostile_data_sends_no_sequence_of_its_own(
         assert terminal.wait() == 0
 
 
+@pytest.mark.parametrize("size", [(160, 40), (60, 16)], ids=["160x40", "60x16"])
+def test_hostile_data_stays_inert_in_the_views_of_many_traces(
+    hostile_url: str, tmp_path: Path, size: tuple[int, int]
+) -> None:
+    state = tmp_path / "state" / "sagatrace"
+    state.mkdir(parents=True)
+    (state / "standing-keys").write_text("text,\x1b]0;owned\x07,lines", encoding="utf-8")
+    (state / "saved-queries").write_text("\x1b[31m since:1d\n", encoding="utf-8")
+    argv = [sys.executable, "-m", "sagatrace_tui", "--store", hostile_url]
+    with PtyTerminal(argv, size=size, env={"XDG_STATE_HOME": str(tmp_path / "state")}) as terminal:
+        terminal.until("VERDICT")
+        terminal.press("/", "Tab Complete")
+        terminal.press("since:2025-12-01\r", "q Quit")
+        for view, title in (("2", "TRACES"), ("3", "SINCE")):
+            terminal.press(view, title)
+            for keys in ("j", "G", "k", "g", "y", "o"):
+                pressed(terminal, keys)
+        terminal.press("1", "VERDICT")
+        for _ in range(PART):
+            terminal.press("d", "Esc Back")
+            opened(terminal, "q", "q Quit")
+            pressed(terminal, "j")
+        only_ours(bytes(terminal.raw))
+        terminal.send("\x03")
+        assert terminal.wait() == 0
+
+
 def pressed(terminal: PtyTerminal, keys: str) -> None:
     """Press, and let the answer come that is quick. Keys are answered in turn, so nothing hangs on a later one."""
     terminal.send(keys)

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import ast
+import io
+import os
 import re
 import shlex
+import subprocess
+import sys
+import tokenize
 from pathlib import Path
 
 import click
@@ -61,3 +67,54 @@ def test_every_setting_is_explained() -> None:
     assert documented
     azure = (ROOT / ".github" / "docs" / "azure.md").read_text()
     assert {name for name in documented if name not in OPERATE + azure} == set()
+
+
+def test_the_size_of_the_core_is_as_the_readme_says() -> None:
+    core = ["event", "tracer", "outbox", "settings", "errors", "rq/__init__", "rq/hooks", "rq/recorder"]
+    lines = sum(lines_of_code(ROOT / "instrumentation" / "sagatrace" / f"{name}.py") for name in core)
+    (said,) = re.findall(r"About ([\d ]+) lines of code run inside a job's process", PAGES[0].read_text())
+    assert abs(lines - int(said.replace(" ", ""))) <= 25, lines
+
+
+def lines_of_code(path: Path) -> int:
+    """Return the lines that hold code: no blanks, comments or docstrings."""
+    source, docstrings = path.read_text(), set[int]()
+    for node in ast.walk(ast.parse(source)):
+        first = node.body[0] if isinstance(node, (ast.Module, ast.FunctionDef, ast.ClassDef)) and node.body else None
+        if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+            docstrings.update(range(first.lineno, (first.end_lineno or first.lineno) + 1))
+    blank = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
+    tokens = [token for token in tokenize.generate_tokens(io.StringIO(source).readline) if token.type not in blank]
+    return len({line for token in tokens for line in range(token.start[0], token.end[0] + 1)} - docstrings)
+
+
+def programs() -> list[tuple[str, str]]:
+    pages = [page for page in PAGES if page.name != "README.md"]
+    return [
+        (page.name, text) for page in pages for text in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+    ]
+
+
+@pytest.mark.parametrize(("page", "text"), programs(), ids=[one[0] for one in programs()])
+def test_every_program_runs(page: str, text: str, tmp_path: Path, redis_server: str) -> None:
+    environment = {**os.environ, "SAGATRACE_STORE": f"sqlite:///{tmp_path}/traces.db", "REDIS_URL": redis_server}
+    program = tmp_path / "program.py"
+    program.write_text(text)
+    done = subprocess.run(
+        [sys.executable, "program.py"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_test_of_the_testing_page_passes(tmp_path: Path) -> None:
+    (text,) = re.findall(r"```py\n(.*?)```", (ROOT / ".github" / "docs" / "testing.md").read_text(), re.DOTALL)
+    (tmp_path / "test_shown.py").write_text(text)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_shown.py"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -18,7 +18,7 @@ from sagatrace_tui.incident.failure_groups import FailureGroup, failure_groups, 
 from sagatrace_tui.incident.query import Query
 from sagatrace_tui.incident.standing_steps import standing_steps
 from sagatrace_tui.incident.trace_row import StandingStep, TraceRow, reason_text
-from sagatrace_tui.labels import bars, clock, duration, inert, plural, short, verdict_words, when
+from sagatrace_tui.labels import bars, clock, duration, inert, plural, saga_name, short, verdict_words, when
 from sagatrace_tui.model.text import iso
 
 __all__ = ["groups", "list_traces", "standing"]
@@ -139,7 +139,7 @@ def _list_line(row: TraceRow) -> str:
     return _LIST.format(
         verdict_words(row.verdict or "unknown"),
         inert(row.trace_id) + " ",
-        short(inert(row.name), 25),
+        short(saga_name(row.name), 25),
         clock(row.latest),
         duration(row.duration),
         row.span_count,
@@ -186,7 +186,7 @@ def _group_line(group: FailureGroup, counts: Sequence[int], now: int) -> str:
             when(group.first_at, now),
             when(group.last_at, now),
             bars(counts),
-            short(inert(group.saga), 24),
+            short(saga_name(group.saga), 24),
             inert(told.rstrip()),
         )
         + f"  [{inert(group.rows[0].trace_id)}]"
@@ -235,7 +235,7 @@ def _standing_cells(steps: Iterable[StandingStep], keys: Sequence[str], now: int
             when(step.since, now),
             inert(step.step, 60),
             inert(step.compensation, 60) or "—",
-            inert(step.saga, 40),
+            short(saga_name(step.saga), 40),
             inert(step.trace_id),
             *(inert(value, 60) or "—" for value in step.values),
             f"{inert(step.reason, 200)}{unsure}",

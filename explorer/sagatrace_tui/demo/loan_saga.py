@@ -1,4 +1,4 @@
-"""A loan approval as a saga of RQ jobs: what the demo runs and the README shows.
+"""A loan approval as a saga of RQ jobs: what the demo runs and the documentation shows.
 
 `approve_loan` runs on the queue `sagas`. What it does to the outside world are jobs of their own on the queue
 `steps`, worked by other workers: a saga waits for its steps, and no step waits for a saga.
@@ -6,30 +6,29 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
 import time
-from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
 from redis import Redis
-from rq import Queue, Retry, get_current_job
+from rq import Retry, get_current_job
 from rq.job import Job
-from rq.results import Result
 
-from sagatrace import Span, TraceContext, Tracer, TraceRef, trace_meta
+from sagatrace import TraceContext, Tracer
 from sagatrace.rq import current_trace
+from sagatrace.rq.queue import TracedQueue
 
 __all__ = ["SAGAS", "SCENARIOS", "STEPS", "Loan", "LoanError", "Scenario", "approve_loan", "submit"]
 
 SAGAS: Final = "sagas"
 STEPS: Final = "steps"
 
-Scenario = Literal["success", "rollback", "retry", "undo_fails", "forgotten_undo", "timeout"]
+Scenario = Literal["success", "rollback", "retry", "undo_fails", "forgotten_undo", "timeout", "killed"]
 SCENARIOS: Final[tuple[Scenario, ...]] = get_args(Scenario)
 
-_STEP_WAIT: Final = 30  # seconds a saga waits for one step
 _KEEP: Final = 600  # seconds Redis keeps finished jobs
 
 tracer = Tracer()
@@ -42,9 +41,6 @@ class Loan:
     loan_id: str
     amount: int
     scenario: Scenario = "success"
-
-
-Step = Callable[[Loan], str]
 
 
 class LoanError(Exception):
@@ -65,10 +61,10 @@ class CustomerWithdrewError(LoanError):
 
 def submit(loan: Loan, connection: Redis) -> Job:
     """Enqueue the saga as the root of a trace of its own, `loan-<loan id>`."""
-    return Queue(SAGAS, connection=connection).enqueue(
+    queue = TracedQueue(SAGAS, connection=connection).under(TraceContext.new(f"loan-{loan.loan_id}"))
+    return queue.enqueue(
         approve_loan,
         loan,
-        meta=trace_meta(TraceContext.new(f"loan-{loan.loan_id}")),
         job_timeout=3 if loan.scenario == "timeout" else 120,
         result_ttl=_KEEP,
         failure_ttl=_KEEP,
@@ -76,62 +72,26 @@ def submit(loan: Loan, connection: Redis) -> Job:
 
 
 def approve_loan(loan: Loan) -> str:
-    """The saga: takes a loan through its stages, and undoes them in reverse order when one fails."""
-    trace = current_trace() or TraceContext.new()
-    undo: list[tuple[Span, Step]] = []
+    """The saga: takes a loan through its steps. An exception undoes the completed steps in reverse order."""
+    job = get_current_job()
+    if job is None:
+        raise LoanError("approve_loan runs as an RQ job: enqueue it with submit()")
+    steps = TracedQueue(STEPS, connection=job.connection)
     about = {"loan_id": loan.loan_id, "amount": loan.amount}
-    with tracer.span("workflow:loan-approval", trace, data=about) as saga:
-        try:
-            with tracer.span("stage:validate", saga):
-                validate(loan)
-
-            with tracer.span("stage:credit", saga, compensation="release_credit") as credit:
-                run(reserve_credit, loan, credit, retry=Retry(max=1))
-                tracer.emit("ai:decision", credit, data={"decision": "approve", "score": 0.93, "model": "risk-3"})
-            undo.append((credit, release_credit))
-
-            if loan.scenario == "forgotten_undo":
-                # Says what would undo it, and nobody adds that to `undo`: the trace shows it as still standing.
-                with tracer.span("stage:insurance", saga, compensation="cancel_insurance") as insurance:
-                    run(insure, loan, insurance)
-
-            with tracer.span("stage:funding", saga, compensation="return_funds") as funding:
-                run(reserve_funds, loan, funding)
-            undo.append((funding, return_funds))
-
-            with tracer.span("stage:disbursement", saga, compensation="reverse_transfer") as disbursement:
-                run(transfer_money, loan, disbursement)
-            undo.append((disbursement, reverse_transfer))
-
-            with tracer.span("stage:notify", saga) as notify:
-                run(notify_customer, loan, notify)
-        except LoanError as error:
-            unwind(undo, loan, saga, reason=str(error))
-            raise
+    with tracer.saga("loan-approval", current_trace(), data=about) as saga:
+        saga.call("validate", validate, loan)
+        saga.run(steps, reserve_credit, loan, undo=release_credit, retry=Retry(max=1))
+        tracer.emit("ai:decision", saga, data={"decision": "approve", "score": 0.93, "model": "risk-3"})
+        if loan.scenario == "forgotten_undo":
+            # Declares what would undo it, but leaves that out of the saga: the trace shows it as still standing.
+            with tracer.span("step:insure", saga, compensation="cancel_insurance"):
+                insure(loan)
+        saga.run(steps, reserve_funds, loan, undo=return_funds)
+        if loan.scenario == "killed":
+            os.kill(os.getpid(), signal.SIGKILL)  # as a system does that is out of memory
+        saga.run(steps, transfer_money, loan, undo=reverse_transfer)
+        saga.run(steps, notify_customer, loan)
     return "approved"
-
-
-def unwind(undo: list[tuple[Span, Step]], loan: Loan, saga: TraceRef, *, reason: str) -> None:
-    """Undo what was done, last thing first."""
-    for step, action in reversed(undo):
-        # One undo that fails must not keep the others from being tried: its span says that it failed.
-        with suppress(LoanError), tracer.compensation(original=step, parent=saga, reason=reason) as undoing:
-            run(action, loan, undoing)
-
-
-def run(step: Step, loan: Loan, parent: TraceRef, *, retry: Retry | None = None) -> None:
-    """Have a worker of the other queue run the step under `parent`, and wait for it. Raises LoanError."""
-    saga_job = get_current_job()
-    if saga_job is None:
-        raise LoanError(f"{step.__name__} was called outside of an RQ job: enqueue the saga with submit()")
-    steps = Queue(STEPS, connection=saga_job.connection)
-    job = steps.enqueue(step, loan, meta=trace_meta(parent), retry=retry, result_ttl=_KEEP, failure_ttl=_KEEP)
-    result = job.latest_result(timeout=_STEP_WAIT)
-    if result is None:
-        raise LoanError(f"{step.__name__} gave no result within {_STEP_WAIT} s")
-    if result.type is not Result.Type.SUCCESSFUL:
-        last_line = (result.exc_string or "no reason given").rstrip().rpartition("\n")[2]
-        raise LoanError(f"{step.__name__}: {last_line.partition(': ')[2] or last_line}")
 
 
 def validate(loan: Loan) -> None:

@@ -25,8 +25,10 @@ from typing import Final
 from redis import Redis
 from rq import Queue
 
+from sagatrace.settings import Settings
 from sagatrace_tui.demo import DIRECTORY_PREFIX
 from sagatrace_tui.demo.loan_saga import SAGAS, SCENARIOS, STEPS, Loan, submit
+from sagatrace_tui.demo.order_saga import OrderScenario, submit_order
 from sagatrace_tui.demo.redis_server import RedisServer
 from sagatrace_tui.demo.workers import WorkerGroup, await_last_worker
 
@@ -36,6 +38,8 @@ _INTERVAL: Final = 1.5  # seconds between loans
 _BACKLOG: Final = 4  # loans waiting; beyond, the next one waits with its submitter
 _TICK: Final = 0.25
 _LAST_HORSE: Final = 10.0  # longer than the longest step
+_ORDERS: Final[dict[str, OrderScenario]] = {"success": "delivered", "rollback": "no_courier"}
+"""The order that is submitted beside a loan, by the loan's scenario."""
 _WORKERS: Final = {"sagas-1": SAGAS, "sagas-2": SAGAS, "steps-1": STEPS, "steps-2": STEPS}
 
 
@@ -79,6 +83,9 @@ def _run(directory: Path, store_url: str, requests: _StopRequests) -> None:
     """Start everything, submit loans until asked to end or something breaks, and stop everything."""
     redis = RedisServer(directory)
     workers = WorkerGroup(redis.url, store_url, directory)
+    # This process enqueues, so it records as well: into the outbox that the workers' shipper delivers.
+    os.environ["SAGATRACE_STORE"] = store_url
+    os.environ["SAGATRACE_OUTBOX"] = Settings.from_env().outbox_of_worker
     try:
         redis.start()
         _tell(f"pid {redis.pid}")
@@ -105,7 +112,10 @@ def _submit_loans(redis: RedisServer, workers: WorkerGroup, requests: _StopReque
             if fault := redis.fault() or workers.fault():
                 return fault
             if time.monotonic() >= due and waiting.count < _BACKLOG:
-                submit(next(loans), connection)
+                loan = next(loans)
+                submit(loan, connection)
+                if loan.scenario in _ORDERS:
+                    submit_order(loan.loan_id.replace("L", "4"), connection, _ORDERS[loan.scenario])
                 due = time.monotonic() + _INTERVAL
             if requests.wait(_TICK):
                 return None

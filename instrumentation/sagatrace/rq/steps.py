@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["run_step"]
 
 _PHASES: Final = {JobStatus.DEFERRED: "deferred", JobStatus.FINISHED: "completed", JobStatus.FAILED: "failed"}
+_PACKAGE: Final = re.compile(r"^(?:\w+\.)+(?=\w+(?::|$))")
 _PAUSE: Final = 0.1  # seconds between two reads of a job that is retried
 
 
@@ -90,7 +92,7 @@ def _awaited(job: Job, timeout: float) -> Result:
             return result
         if result is not None:
             time.sleep(_PAUSE)
-    raise StepError(f"{job.func_name} gave no result within {timeout:g} s; job {job.id} may still run", job)
+    raise StepError(f"{_function(job)} gave no result within {timeout:g} s; job {job.id} may still run", job)
 
 
 def _known(job: Job) -> Result | None:
@@ -101,4 +103,9 @@ def _known(job: Job) -> Result | None:
 
 def _failure(job: Job, result: Result) -> StepError:
     last_line = (result.exc_string or "the job returned Retry once too often").rstrip().rpartition("\n")[2]
-    return StepError(f"{job.func_name}: {last_line}", job)
+    # A traceback gives the type of the error with its package, which says nothing here.
+    return StepError(f"{_function(job)}: {_PACKAGE.sub('', last_line)}", job)
+
+
+def _function(job: Job) -> str:
+    return str(job.func_name).rpartition(".")[2]
