@@ -1,4 +1,4 @@
-"""`sagatrace` as a person runs it: real processes, real files, exit statuses, one line per fault."""
+"""`sagatrace` as users run it: real processes, real files, exit statuses, and one line per fault."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SEED = Path(__file__).parents[1] / "examples" / "seed_trace.jsonl"
 
 
 class Cli:
-    """Runs a command of this package with a store and a home of its own."""
+    """Run a command of this package with its own store and home."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
@@ -66,7 +66,7 @@ def test_importing_again_changes_nothing(cli: Cli) -> None:
     assert out.strip().endswith("14 already there")
 
 
-def test_export_gives_what_import_takes(cli: Cli, tmp_path: Path) -> None:
+def test_an_export_can_be_imported(cli: Cli, tmp_path: Path) -> None:
     cli("import", str(SEED))
     status, exported, _ = cli("export", "T1")
     assert status == 0
@@ -78,7 +78,7 @@ def test_export_gives_what_import_takes(cli: Cli, tmp_path: Path) -> None:
     assert cli("export", "T1", "--store", f"sqlite:///{tmp_path}/other.db")[1] == exported
 
 
-def test_a_malformed_line_is_named_and_the_rest_imported(cli: Cli, tmp_path: Path) -> None:
+def test_a_malformed_line_is_named_and_the_others_are_imported(cli: Cli, tmp_path: Path) -> None:
     lines = SEED.read_bytes().splitlines()
     lines[1:1] = [b'{"trace_id": "T1"', b"", b"\xff\xfe", b'{"trace_id":"T1","span_id":"S","event_type":"x","nope":1}']
     file = tmp_path / "mixed.jsonl"
@@ -124,7 +124,7 @@ def test_each_fault_is_one_clear_line_and_its_exit_status(
     assert "s3cret" not in err
 
 
-def test_a_beginning_and_a_job_s_id_lead_to_the_trace_that_is_meant(cli: Cli, tmp_path: Path) -> None:
+def test_a_prefix_and_a_job_s_id_find_the_trace(cli: Cli, tmp_path: Path) -> None:
     store = open_store(f"sqlite:///{tmp_path}/meant.db")
     jobs = [(f"order-4711-2026-0{number}", "order-4711") for number in range(5)]
     for trace_id, job in [*jobs, ("nightly", "charge-7")]:
@@ -149,7 +149,7 @@ def test_an_unreadable_setting_is_one_line(cli: Cli) -> None:
 HOSTILE = "\x1b]52;c;ZXZpbA==\x07\x9b31m\u202egnp.exe\u200b\n\r\t\x00[red]x[/red]"
 
 
-def test_what_jobs_wrote_reaches_the_terminal_as_inert_text(cli: Cli) -> None:
+def test_text_of_jobs_reaches_the_terminal_as_inert_text(cli: Cli) -> None:
     trace_id = f"H{HOSTILE}".replace("\x00", "")  # a NUL cannot be an argument
     document = {
         "trace_id": trace_id,
@@ -167,7 +167,7 @@ def test_what_jobs_wrote_reaches_the_terminal_as_inert_text(cli: Cli) -> None:
         assert not set(out + err) & set("\x1b\x9b\x07\r\t\x00\u202e\u200b"), command
 
 
-def test_a_name_of_any_length_is_cut_and_said_to_be(cli: Cli) -> None:
+def test_a_long_name_is_cut_and_marked(cli: Cli) -> None:
     document = {
         "trace_id": "T",
         "span_id": "S",
@@ -182,7 +182,7 @@ def test_a_name_of_any_length_is_cut_and_said_to_be(cli: Cli) -> None:
         assert "nn…" in out
 
 
-def test_export_escapes_what_a_terminal_might_act_on(cli: Cli) -> None:
+def test_export_escapes_terminal_control_characters(cli: Cli) -> None:
     data = {"x": HOSTILE + "ü😀"}
     document = {"trace_id": "H", "span_id": "S", "event_type": "x", "timestamp": "2025-01-01T00:00:00Z", "data": data}
     cli("import", "-", stdin=json.dumps(document).encode())
@@ -191,7 +191,7 @@ def test_export_escapes_what_a_terminal_might_act_on(cli: Cli) -> None:
     assert not set(out) & set("\x1b\x9b\x07\u202e\u200b")
 
 
-def test_a_reader_that_stops_early_is_no_error(cli: Cli) -> None:
+def test_a_reader_that_stops_early_is_not_an_error(cli: Cli) -> None:
     many = b"\n".join(
         b'{"trace_id":"B","span_id":"S%d","event_type":"x","timestamp":"2025-01-01T00:00:00Z"}' % n
         for n in range(20_000)
@@ -223,7 +223,7 @@ def test_closed_and_full_streams_are_one_line_too(cli: Cli, command: str, status
     assert "Traceback" not in done.stderr
 
 
-def test_the_app_without_a_terminal_says_what_to_do_instead(cli: Cli) -> None:
+def test_the_app_without_a_terminal_names_the_commands(cli: Cli) -> None:
     status, out, err = cli(command="sagatrace-tui")
     assert (status, out) == (1, "")
     assert "no terminal" in err
@@ -231,7 +231,7 @@ def test_the_app_without_a_terminal_says_what_to_do_instead(cli: Cli) -> None:
     assert cli("--demo", "T1", command="sagatrace-tui")[0] == 2
 
 
-def test_a_dumb_terminal_is_told_the_same(cli: Cli) -> None:
+def test_the_app_on_a_dumb_terminal_names_the_commands(cli: Cli) -> None:
     master, slave = pty.openpty()
     done = subprocess.run(
         [sys.executable, "-m", "sagatrace_tui"], stdin=slave, stdout=slave, stderr=subprocess.PIPE,

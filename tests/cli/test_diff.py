@@ -1,4 +1,4 @@
-"""`sagatrace diff`: its text, its JSON, its exit statuses, and that no value of a job reaches the terminal as it is."""
+"""`sagatrace diff`: its text, its JSON, its exit statuses, and inert values of jobs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `sagatrace doctor` says of an outbox: whether something waits, and whether anybody brings it to the store."""
+"""The report of `sagatrace doctor` on an outbox: its waiting events, and its shipper."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _said(patient: Patient) -> list[Check]:
             patient.store = None
 
 
-def test_events_that_nobody_brings_to_the_store_are_a_fault_until_they_are_there(tmp_path: Path) -> None:
+def test_events_without_a_shipper_are_a_fault_until_they_are_delivered(tmp_path: Path) -> None:
     patient, outbox = _patient(tmp_path)
     (check,) = _said(patient)
     assert (check.state, check.said.split(" ")[0]) == ("ok", "0")
@@ -53,7 +53,7 @@ def test_events_that_nobody_brings_to_the_store_are_a_fault_until_they_are_there
     assert check.state == "ok"
 
 
-def test_a_fresh_event_is_no_fault_and_what_was_lost_is(tmp_path: Path) -> None:
+def test_a_fresh_event_is_not_a_fault_and_lost_events_are(tmp_path: Path) -> None:
     patient, outbox = _patient(tmp_path)
     Outbox(outbox).append([new_event(trace_id="T", span_id="S", event_type="x")])
     assert [check.state for check in _said(patient)] == ["ok"]
@@ -67,7 +67,7 @@ def test_a_fresh_event_is_no_fault_and_what_was_lost_is(tmp_path: Path) -> None:
     assert "`sagatrace ship --acknowledge`" in _said(patient)[2].said
 
 
-def test_a_file_that_is_not_a_regular_one_is_named(tmp_path: Path) -> None:
+def test_a_file_that_is_not_regular_is_named(tmp_path: Path) -> None:
     patient, outbox = _patient(tmp_path)
     (outbox / "sealed-1").mkdir(parents=True)
     os.mkfifo(outbox / ACTIVE)
@@ -82,7 +82,7 @@ def test_a_file_that_is_not_a_regular_one_is_named(tmp_path: Path) -> None:
 def test_a_file_that_locks_the_workers_out_is_named_with_its_owner(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As `sudo` leaves it, seen from here: where this is root the workers are somebody else, else the file is."""
+    """A file as `sudo` leaves it. For root the workers are another user; otherwise the file is of another user."""
     patient, outbox = _patient(tmp_path)
     Outbox(outbox).append([new_event(trace_id="T", span_id="S", event_type="x")])
     lock = outbox / SHIPPER_LOCK
@@ -101,7 +101,7 @@ def test_a_file_that_locks_the_workers_out_is_named_with_its_owner(
         locks.require_owner(outbox)
 
 
-def test_without_an_outbox_there_is_nothing_to_look_at(tmp_path: Path) -> None:
+def test_without_an_outbox_there_is_no_line_about_it(tmp_path: Path) -> None:
     patient, _ = _patient(tmp_path)
     patient = Patient({**patient.environ, "SAGATRACE_OUTBOX": "off"})
     assert [check.state for check in _said(patient)] == ["off"]

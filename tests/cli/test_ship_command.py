@@ -1,4 +1,4 @@
-"""`sagatrace ship`: what it delivers, what it says, how it ends."""
+"""`sagatrace ship`: its delivery, its output, its exit status."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ def run(*arguments: str) -> Result:
 
 @pytest.fixture
 def outbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Outbox:
-    """The outbox that workers of this store have, with one event."""
+    """Return the outbox of this store's workers, with one event."""
     monkeypatch.setenv("SAGATRACE_STORE", f"sqlite:///{tmp_path}/traces.db")
     outbox = Outbox(tmp_path / "traces.db-outbox")
     Tracer(outbox).emit("ai:decision", TraceContext("T"), event_id="e1")
     return outbox
 
 
-def test_it_delivers_what_waits_and_says_how_much(outbox: Outbox, tmp_path: Path) -> None:
+def test_ship_delivers_the_waiting_events_and_prints_their_number(outbox: Outbox, tmp_path: Path) -> None:
     done = run()
     assert (done.exit_code, done.stdout) == (0, f"1 events delivered to sqlite:///{tmp_path}/traces.db\n")
     assert stored(tmp_path / "traces.db") == [("T", "e1")]
     assert run().stdout.startswith("0 events delivered")
 
 
-def test_what_had_to_be_set_aside_is_told_and_where_it_is(outbox: Outbox) -> None:
+def test_dead_letters_are_reported_with_their_file(outbox: Outbox) -> None:
     with (outbox.directory / "events.jsonl").open("ab") as file:
         file.write(b"nonsense\n")
     assert f"1 events delivered to sqlite:///{outbox.directory.parent}/traces.db, 1 set aside in " in run().stdout
@@ -57,7 +57,7 @@ def test_a_store_that_fails_is_one_line_and_status_1_and_nothing_is_lost(outbox:
     assert run().stdout.startswith("1 events delivered")
 
 
-def test_another_shipper_is_left_to_its_work(outbox: Outbox) -> None:
+def test_ship_does_not_disturb_another_shipper(outbox: Outbox) -> None:
     other = Shipper(outbox.directory, MemoryStore())
     with other._locked():
         done = run()
@@ -65,9 +65,7 @@ def test_another_shipper_is_left_to_its_work(outbox: Outbox) -> None:
     assert (done.exit_code, done.stdout.split(" is being ")[1]) == (0, "delivered by another process: nothing to do\n")
 
 
-def test_a_directory_that_is_not_there_is_no_outbox(
-    outbox: Outbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_directory_is_not_an_outbox(outbox: Outbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     typo = tmp_path / "typo" / "outbox"
     monkeypatch.setenv("SAGATRACE_OUTBOX", str(typo))
     told = run()
@@ -79,7 +77,7 @@ def test_a_directory_that_is_not_there_is_no_outbox(
     assert not typo.parent.exists()
 
 
-def test_each_store_s_events_are_delivered_to_it_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_store_s_events_are_delivered_only_to_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one, other = f"sqlite:///{tmp_path}/one.db", f"sqlite:///{tmp_path}/other.db"
     monkeypatch.setenv("SAGATRACE_STORE", one)
     monkeypatch.setenv("SAGATRACE_OUTBOX", str(tmp_path / "outbox"))
@@ -89,7 +87,7 @@ def test_each_store_s_events_are_delivered_to_it_alone(tmp_path: Path, monkeypat
     assert run().stdout == f"1 events delivered to {one}\n"
 
 
-def test_an_outbox_that_is_switched_off_is_wrong_usage(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ship_with_the_outbox_switched_off_is_wrong_usage(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SAGATRACE_OUTBOX", "off")
     before = set(threading.enumerate())  # an earlier test's thread may still be ending
     done = run()
@@ -115,7 +113,7 @@ def test_dead_letters_are_sent_again_and_counted(outbox: Outbox, tmp_path: Path)
 
 
 def test_dead_letters_are_put_back_beside_another_shipper(outbox: Outbox) -> None:
-    """That of a worker, which runs all the time, delivers them."""
+    """A worker's shipper, which runs all the time, delivers them."""
     other = Shipper(outbox.directory, MemoryStore())
     with other._locked():
         done = run("--resend")

@@ -23,7 +23,7 @@ from sagatrace_tui.commands.incident import list_traces
 from sagatrace_tui.commands.init import init
 from sagatrace_tui.commands.prices import Prices
 
-pytestmark = pytest.mark.xdist_group("store-commands")  # one process, as they share what takes long to set up
+pytestmark = pytest.mark.xdist_group("store-commands")  # one process, as they share a slow set-up
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def account() -> Iterator[CosmosAccount]:
 
 @pytest.fixture
 def environment(account: CosmosAccount, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The settings of a process that uses a container which is not there yet; its URL."""
+    """Return the settings of a process that uses a missing container, and its URL."""
     monkeypatch.delenv("SAGATRACE_COSMOS_CONNECTION_STRING", raising=False)
     for name, value in account.environment().items():
         monkeypatch.setenv(name, value)
@@ -52,11 +52,11 @@ def run(command: click.Command, *arguments: str) -> Result:
 
 
 def states(result: Result) -> dict[str, str]:
-    """Each subject that doctor looked at, with its sign."""
+    """Return each subject of doctor with its sign."""
     return {line.split()[1]: line.split()[0] for line in result.stdout.splitlines()}
 
 
-def test_init_creates_once_and_doctor_agrees(environment: str) -> None:
+def test_init_creates_the_store_once_and_doctor_accepts_it(environment: str) -> None:
     before = run(doctor)
     assert before.exit_code == 1
     assert "sagatrace init" in before.stdout
@@ -84,7 +84,7 @@ def test_init_creates_once_and_doctor_agrees(environment: str) -> None:
     assert re.search(r"answers: 1 query · \d+\.\d RU · \d+ ms", well.stdout)
 
 
-def test_doctor_leaves_no_probe_however_often_it_looks(environment: str) -> None:
+def test_repeated_runs_of_doctor_leave_no_probe(environment: str) -> None:
     run(init)
     for _ in range(3):
         assert run(doctor).exit_code == 0
@@ -93,7 +93,7 @@ def test_doctor_leaves_no_probe_however_often_it_looks(environment: str) -> None
     store.close()
 
 
-def test_doctor_that_may_not_write_leaves_nothing(environment: str) -> None:
+def test_doctor_without_the_right_to_write_leaves_nothing(environment: str) -> None:
     run(init)
     looked = run(doctor, "--no-write")
     assert looked.exit_code == 0
@@ -103,7 +103,9 @@ def test_doctor_that_may_not_write_leaves_nothing(environment: str) -> None:
     store.close()
 
 
-def test_a_container_that_differs_is_told_by_both_and_left_alone(account: CosmosAccount, environment: str) -> None:
+def test_init_and_doctor_report_a_container_that_differs_and_do_not_change_it(
+    account: CosmosAccount, environment: str
+) -> None:
     run(init)
     container = environment.rpartition("/")[2]
     store = open_store(environment)
@@ -127,7 +129,7 @@ def test_a_container_that_differs_is_told_by_both_and_left_alone(account: Cosmos
     assert "events are kept for 1 d" in run(init).stdout
 
 
-def test_the_embedded_store_is_ready_and_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_sqlite_store_passes_doctor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SAGATRACE_REDIS_URL", raising=False)
     url = f"sqlite:///{tmp_path}/new/traces.db"
     missing = run(doctor, "--store", url, "--no-write")
@@ -147,22 +149,24 @@ def test_the_embedded_store_is_ready_and_well(tmp_path: Path, monkeypatch: pytes
         "clock": "-",
     }
     assert states(well) == signs
-    assert run(list_traces, "--store", url).stdout.splitlines()[1].startswith("✔ succeeded")  # not one that runs on
+    assert (
+        run(list_traces, "--store", url).stdout.splitlines()[1].startswith("✔ succeeded")
+    )  # and not a process that keeps running
 
 
-def test_nothing_is_kept_in_memory() -> None:
+def test_the_memory_store_is_refused() -> None:
     refused = run(init, "--store", "memory:")
     assert refused.exit_code == 1
     assert refused.stderr.count("\n") == 1
 
 
-def test_doctor_says_whether_the_mirror_answers_and_anybody_publishes(
+def test_doctor_reports_the_mirror_and_its_publishers(
     monkeypatch: pytest.MonkeyPatch, redis_server: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("SAGATRACE_MIRROR", "redis://user:s3cret@127.0.0.1:1/0")
     told = run(doctor, "--store", "memory:")
     assert states(told)["mirror"] == "FAIL"
-    assert not caplog.records  # it is said once
+    assert not caplog.records  # it is printed once
     assert "s3cret" not in told.output
     monkeypatch.setenv("SAGATRACE_MIRROR", redis_server)
     told = run(doctor, "--store", "memory:")
@@ -175,7 +179,7 @@ def test_doctor_says_whether_the_mirror_answers_and_anybody_publishes(
     assert "somebody publishes" in told.output
 
 
-def test_doctor_says_what_to_do_about_redis(monkeypatch: pytest.MonkeyPatch, redis_server: str) -> None:
+def test_doctor_gives_the_fix_for_a_fault_of_redis(monkeypatch: pytest.MonkeyPatch, redis_server: str) -> None:
     monkeypatch.setenv("SAGATRACE_REDIS_URL", "redis://user:s3cret@127.0.0.1:1/0")
     told = run(doctor, "--store", "memory:")
     assert told.exit_code == 1
@@ -186,7 +190,7 @@ def test_doctor_says_what_to_do_about_redis(monkeypatch: pytest.MonkeyPatch, red
     assert states(run(doctor, "--store", "memory:"))["redis"] == "ok"
 
 
-def test_doctor_notices_a_clock_that_is_wrong(account: CosmosAccount, environment: str) -> None:
+def test_doctor_notices_a_wrong_clock(account: CosmosAccount, environment: str) -> None:
     run(init)
     with FaultProxy(account.host) as proxy:
 
@@ -245,7 +249,7 @@ def test_a_thousand_traces_a_day_cost_less_than_ten_dollars_a_month(arguments: t
 @pytest.mark.parametrize(
     ("throughput", "least", "most"), [("400", 23, 25), ("autoscale 1000", 8, 12), ("serverless", 4, 8)]
 )
-def test_each_way_of_paying_has_its_bill(throughput: str, least: float, most: float) -> None:
+def test_each_kind_of_account_has_its_bill(throughput: str, least: float, most: float) -> None:
     result = run(cost, "--throughput", throughput)
     total = re.match(r"\$(\d+\.\d\d) a month", result.stdout)
     assert total is not None
@@ -263,14 +267,14 @@ def test_the_bill_adds_up() -> None:
     reads = bill(Load(0, 20, 100, 10, shippers=0), Charges(view=3, search=30), Prices(1.0, 0))
     assert reads.total == pytest.approx((300 + 300) * DAYS_PER_MONTH / 1e6)
     watched = bill(Load(0, 20, 0, 0, screens=3, tails=1, hours=12, shippers=0), Charges(poll=3), Prices(1.0, 0))
-    assert watched.total == pytest.approx(4 * 12 * 720 * DAYS_PER_MONTH * 3 / 1e6)  # every 5 s, as nothing happens
+    assert watched.total == pytest.approx(4 * 12 * 720 * DAYS_PER_MONTH * 3 / 1e6)  # every 5 s, as there are no changes
     mirrored = bill(
         Load(0, 20, 0, 0, screens=3, tails=1, hours=12, mirrored=True, shippers=0), Charges(poll=3), Prices(1.0, 0)
     )
     assert mirrored.total == pytest.approx(watched.total / 3)
 
 
-def test_charges_are_measured_at_the_store(environment: str) -> None:
+def test_cost_measures_the_charges_of_the_store(environment: str) -> None:
     run(init)
     result = run(cost, "--measure", "--events-per-trace", "20")
     assert result.exit_code == 0, result.output

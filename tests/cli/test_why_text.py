@@ -20,7 +20,7 @@ def chain_of(depth: int) -> list[TraceEvent]:
     ]
 
 
-def test_a_very_long_failure_path_is_cut_in_the_middle_and_says_so() -> None:
+def test_a_very_long_failure_path_is_cut_in_the_middle_and_marked() -> None:
     text = incident_summary(trace_of(chain_of(100_000)), inert)
     [path] = [line for line in text.splitlines() if line.startswith("- path: ")]
     assert path.startswith("- path: `stage:s0` → `stage:s1` → ")

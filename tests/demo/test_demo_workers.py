@@ -1,4 +1,4 @@
-"""The demo's worker group: real `rq worker` processes, and none of their work-horses left when they end."""
+"""The demo's worker group: real `rq worker` processes, without work-horses that outlive them."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ def workers(redis_server: str, tmp_path: Path) -> Iterator[WorkerGroup]:
 
 
 def busy_horse(redis: Redis, worker: psutil.Process, until: Until) -> psutil.Process:
-    """The work-horse of a job that lasts longer than the test; a starting worker has other, short-lived children."""
+    """Return the work-horse of a long job. A starting worker has other, short-lived children."""
     job = Queue(STEPS, connection=redis).enqueue("time.sleep", 600, job_timeout=900)
     until(lambda: job.get_status() == JobStatus.STARTED, "a step that has started")
     (horse,) = (child for child in worker.children() if "sagatrace.shipper" not in child.cmdline())
     return horse
 
 
-def test_stop_takes_a_busy_work_horse_along(redis: Redis, workers: WorkerGroup, until: Until, tmp_path: Path) -> None:
-    """A job that lasts ten minutes does not hold up the end for that long."""
+def test_stop_ends_a_busy_work_horse(redis: Redis, workers: WorkerGroup, until: Until, tmp_path: Path) -> None:
+    """A job of ten minutes does not delay the end."""
     worker = psutil.Process(workers.start("one", STEPS))
     horse = busy_horse(redis, worker, until)
     workers.stop()
@@ -49,8 +49,10 @@ def test_stop_takes_a_busy_work_horse_along(redis: Redis, workers: WorkerGroup, 
     assert await_last_worker(tmp_path, timeout=120)
 
 
-def test_orphaned_work_horse_is_waited_for(redis: Redis, workers: WorkerGroup, until: Until, tmp_path: Path) -> None:
-    """A worker that was killed leaves its work-horse behind: known until that ends too."""
+def test_the_group_waits_for_an_orphaned_work_horse(
+    redis: Redis, workers: WorkerGroup, until: Until, tmp_path: Path
+) -> None:
+    """A killed worker leaves its work-horse, which is tracked until it ends as well."""
     worker = psutil.Process(workers.start("one", STEPS))
     horse = busy_horse(redis, worker, until)
     worker.kill()
@@ -60,10 +62,10 @@ def test_orphaned_work_horse_is_waited_for(redis: Redis, workers: WorkerGroup, u
     assert await_last_worker(tmp_path, timeout=120)
 
 
-def test_worker_that_ended_is_named_with_its_last_words(
+def test_an_ended_worker_is_named_with_its_last_output(
     redis: Redis, redis_server: str, workers: WorkerGroup, until: Until, tmp_path: Path
 ) -> None:
-    """Two workers under one name, which RQ refuses: the reason reaches whoever asks."""
+    """RQ refuses two workers with one name, and the group reports the reason."""
     workers.start("twin", STEPS)
     until(lambda: RqWorker.count(connection=redis), "a worker that is registered")
     assert workers.fault() is None
@@ -75,7 +77,7 @@ def test_worker_that_ended_is_named_with_its_last_words(
 
 
 def test_stopped_group_starts_no_worker(redis_server: str, tmp_path: Path) -> None:
-    """Nothing could tell its end any more."""
+    """No process could report its end."""
     group = WorkerGroup(redis_server, f"sqlite:///{tmp_path}/traces.db", tmp_path)
     group.stop()
     with pytest.raises(ValueError, match="worker late cannot start: this group was stopped"):

@@ -1,4 +1,4 @@
-"""The app as a whole: the way out from everywhere, every theme, and a terminal that it leaves alone."""
+"""The app as a whole: quitting from every screen, every theme, and the terminal's own colours."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sagatrace_tui.theme import DARK, LIGHT, STATUS_TONES, TONES
 
 
 @pytest.mark.parametrize("keys", [[], ["enter"], ["enter", "tab"], ["question_mark"], ["ctrl+p"]])
-async def test_ctrl_c_quits_at_once_from_everywhere(keys: list[str]) -> None:
+async def test_ctrl_c_quits_immediately_from_every_screen(keys: list[str]) -> None:
     app = SagatraceApp(UnreliableStore(failed("T7")), clock=still)
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "rollback incomplete" in screen_text(app), "the list")
@@ -21,8 +21,8 @@ async def test_ctrl_c_quits_at_once_from_everywhere(keys: list[str]) -> None:
     assert app.return_code == 0
 
 
-async def test_what_stops_the_source_of_traces_is_told_on_screen() -> None:
-    """Otherwise a list that waits for ever looks like one with nothing to show."""
+async def test_the_end_of_the_live_source_is_shown_on_screen() -> None:
+    """Otherwise a list that waits for ever looks like an empty one."""
     words: list[str] = []
     app = SagatraceApp(UnreliableStore(failed("T7")), clock=still, trouble=lambda: words[0] if words else None)
     async with app.run_test(size=(80, 24), notifications=True) as pilot:

@@ -1,4 +1,4 @@
-"""The comparison screen: from a trace and from the list, there and back, and what it says when it cannot compare."""
+"""The comparison screen: opened from a trace and from the list, and its messages if it cannot compare."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ async def test_from_the_list_enter_opens_the_trace_at_the_step() -> None:
         assert isinstance(app.screen, SearchScreen)
 
 
-async def test_that_no_good_run_is_found_is_said_plainly() -> None:
+async def test_the_screen_says_that_no_good_run_is_found() -> None:
     app = app_of(failed("L2"), "L2")
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "CAUSE" in screen_text(app), "the trace")
@@ -138,7 +138,7 @@ async def test_two_runs_that_are_alike() -> None:
 
 
 class HeldStore(UnreliableStore):
-    """A store whose searches in threads of a comparison wait until they are let go."""
+    """A store whose searches in threads of a comparison wait until the test releases them."""
 
     def __init__(self, events: Iterable[TraceEvent]) -> None:
         super().__init__(events)
@@ -153,7 +153,7 @@ class HeldStore(UnreliableStore):
         return super().search(search)
 
 
-async def test_a_slow_store_is_waited_for_with_keys_answered_and_given_up_by_escape() -> None:
+async def test_keys_work_while_a_slow_store_is_read_and_escape_cancels() -> None:
     store = HeldStore([*approved("L1", -60), *failed("L2", 30)])
     app = SagatraceApp(store, trace_id="L2", clock=still)
     async with app.run_test(size=(80, 24)) as pilot:
@@ -174,7 +174,7 @@ async def test_a_slow_store_is_waited_for_with_keys_answered_and_given_up_by_esc
         assert store.fetches.count("L1") == 0, f"nothing more is read: {store.fetches[fetches:]}"
 
 
-async def test_a_store_that_fails_says_so_and_is_asked_again_by_r() -> None:
+async def test_a_failing_store_is_reported_and_r_retries() -> None:
     app = app_of([*approved("L1", -60), *failed("L2", 30)], "L2")
     store = app._store
     assert isinstance(store, UnreliableStore)
@@ -215,7 +215,7 @@ async def test_what_jobs_wrote_is_inert(size: tuple[int, int]) -> None:
             assert "⟨U+202E⟩txt.exe" in text
 
 
-def test_a_row_is_as_wide_as_it_is_asked_to_be() -> None:
+def test_a_row_has_the_requested_width() -> None:
     comparison = compare(trace_of(failed("L2")), trace_of(orphaned("O")))
     for width in (1, 5, 12, 40, 79, 200):
         for line in comparison_lines(comparison):

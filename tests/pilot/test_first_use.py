@@ -1,4 +1,4 @@
-"""Where somebody who uses the app for the first time would be let down, confused or stuck."""
+"""Details of the app that matter to a new user."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from sagatrace_tui.widgets.trace_list import TraceList
 
 
 class Deaf(UnreliableStore):
-    """Searches nothing until it is told to."""
+    """A store that blocks searches until the test releases them."""
 
     def __init__(self, events: Iterable[TraceEvent]) -> None:
         super().__init__(events)
@@ -62,7 +62,7 @@ async def test_an_empty_list_keeps_the_state_and_the_hints_at_the_bottom() -> No
         assert "VERDICT" not in screen_text(app)
 
 
-async def test_a_trace_that_could_not_be_read_is_not_said_to_be_read_and_r_answers() -> None:
+async def test_an_unreadable_trace_is_not_shown_as_read_and_r_retries() -> None:
     store = UnreliableStore(failed("T7"))
     store.cut_off = True
     app = SagatraceApp(store, trace_id="T7", clock=still)
@@ -78,7 +78,7 @@ async def test_a_trace_that_could_not_be_read_is_not_said_to_be_read_and_r_answe
         await until(pilot, lambda: "CAUSE" in screen_text(app), "the tree")
 
 
-async def test_a_search_that_takes_long_says_so_and_can_be_left() -> None:
+async def test_a_long_search_is_shown_and_can_be_left() -> None:
     store = Deaf([*failed("T7", 1), *succeeded("T8", 20)])
     app = SagatraceApp(store, clock=still)
     async with app.run_test(size=(80, 24)) as pilot:
@@ -95,7 +95,7 @@ async def test_a_search_that_takes_long_says_so_and_can_be_left() -> None:
         await until(pilot, lambda: "rollback incomplete" in screen_text(app), "all traces again")
 
 
-async def test_why_a_key_did_nothing_is_told_for_a_moment_and_not_over_the_next_answer() -> None:
+async def test_the_reason_why_a_key_did_nothing_is_shown_briefly() -> None:
     app = SagatraceApp(UnreliableStore(failed("T7")), clock=still)
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "rollback incomplete" in screen_text(app), "the list")
@@ -108,7 +108,7 @@ async def test_why_a_key_did_nothing_is_told_for_a_moment_and_not_over_the_next_
         assert "These are all traces" not in screen_text(app)
 
 
-async def test_what_is_not_found_says_so_and_escape_closes_the_line() -> None:
+async def test_find_without_a_match_says_so_and_escape_closes_the_line() -> None:
     app = opened()
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "CAUSE" in screen_text(app), "the tree")
@@ -122,7 +122,7 @@ async def test_what_is_not_found_says_so_and_escape_closes_the_line() -> None:
         assert "CAUSE" in screen_text(app), "and the trace is not left"
 
 
-async def test_find_tells_which_of_how_many_and_how_to_see_all_again() -> None:
+async def test_find_shows_the_position_the_number_of_matches_and_the_way_back() -> None:
     app = opened()
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "CAUSE" in screen_text(app), "the tree")
@@ -136,7 +136,7 @@ async def test_find_tells_which_of_how_many_and_how_to_see_all_again() -> None:
         assert "* only these" in screen_text(app)
 
 
-async def test_what_one_types_to_find_is_seen_on_40_columns() -> None:
+async def test_the_find_line_is_visible_on_40_columns() -> None:
     app = opened()
     async with app.run_test(size=(40, 12)) as pilot:
         await until(pilot, lambda: "CAUSE" in screen_text(app), "the tree")
@@ -149,7 +149,7 @@ async def test_what_one_types_to_find_is_seen_on_40_columns() -> None:
         await until(pilot, lambda: "/release_credit" in screen_text(app), "what is typed, again")
 
 
-async def test_finding_anew_is_typing_over_what_was_looked_for() -> None:
+async def test_a_new_find_replaces_the_text_of_the_last_one() -> None:
     app = opened()
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "CAUSE" in screen_text(app), "the tree")
@@ -157,7 +157,7 @@ async def test_finding_anew_is_typing_over_what_was_looked_for() -> None:
         await until(pilot, lambda: "/fund  " in screen_text(app), "the new text alone")
 
 
-async def test_where_in_a_span_it_was_found_is_in_sight() -> None:
+async def test_the_match_within_a_span_is_scrolled_into_view() -> None:
     app = opened()
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "CAUSE" in screen_text(app), "the tree")
@@ -172,7 +172,7 @@ async def test_where_in_a_span_it_was_found_is_in_sight() -> None:
         assert "found" not in {tone for _, tone in detail.row(detail.cursor, 60)}
 
 
-async def test_finding_while_looking_at_what_was_undone_shows_what_is_found() -> None:
+async def test_find_in_the_compensation_view_shows_the_match() -> None:
     app = opened()
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "CAUSE" in screen_text(app), "the tree")
@@ -182,7 +182,7 @@ async def test_finding_while_looking_at_what_was_undone_shows_what_is_found() ->
         await until(pilot, lambda: f"{CURSOR}├── • ai:decision" in screen_text(app), "the span, in the tree")
 
 
-async def test_what_is_said_of_a_copy_holds_on_that_screen_and_a_value_is_saved(
+async def test_the_message_about_a_copy_is_true_and_a_value_is_saved(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -240,7 +240,7 @@ async def test_a_command_of_another_pane_is_not_offered_in_place_of_one_with_its
         assert "Fold or unfold the value" in offered
 
 
-async def test_a_query_that_makes_no_sense_is_told_whole_on_80_columns() -> None:
+async def test_the_error_of_a_query_is_shown_whole_on_80_columns() -> None:
     app = SagatraceApp(UnreliableStore(failed("T7")), clock=still)
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "rollback incomplete" in screen_text(app), "the list")
@@ -252,7 +252,7 @@ async def test_a_query_that_makes_no_sense_is_told_whole_on_80_columns() -> None
         assert "VERDICT" in "".join(told[:3])
 
 
-async def test_what_was_typed_is_not_lost_to_the_history() -> None:
+async def test_the_typed_text_survives_a_walk_through_the_history() -> None:
     history = QueryHistory(Path("/nowhere"))
     history.queries = ["status:failed", "tag:ai"]
     app = SagatraceApp(UnreliableStore(failed("T7")), clock=still, history=history)
@@ -271,7 +271,7 @@ async def test_what_was_typed_is_not_lost_to_the_history() -> None:
         assert line.value == "tag:ai"
 
 
-async def test_a_query_is_gone_on_with_at_its_end() -> None:
+async def test_a_query_is_edited_from_its_end() -> None:
     app = SagatraceApp(UnreliableStore(failed("T7")), clock=still)
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "rollback incomplete" in screen_text(app), "the list")
@@ -284,7 +284,7 @@ async def test_a_query_is_gone_on_with_at_its_end() -> None:
         assert line.value == "T7 tag:ai"
 
 
-async def test_what_the_list_says_of_a_trace_is_found_by_it() -> None:
+async def test_a_query_with_the_list_s_word_for_a_trace_finds_it() -> None:
     store = UnreliableStore([*failed("T7", 1), *succeeded("T8", 20)])
     app = SagatraceApp(store, clock=still)
     async with app.run_test(size=(80, 24)) as pilot:
@@ -298,7 +298,7 @@ async def test_what_the_list_says_of_a_trace_is_found_by_it() -> None:
 
 
 @pytest.mark.parametrize("width", [120, 80, 60, 40])
-async def test_a_trace_is_called_in_its_header_what_the_list_calls_it(width: int) -> None:
+async def test_the_header_of_a_trace_has_the_verdict_of_the_list(width: int) -> None:
     app = SagatraceApp(UnreliableStore(failed("T7")), clock=still)
     async with app.run_test(size=(width, 24)) as pilot:
         listed = "⚠ rollback incomplete" if width > 40 else "⚠ rollback i"
@@ -321,7 +321,7 @@ async def test_a_second_click_opens() -> None:
         await until(pilot, lambda: "CAUSE" in screen_text(app), "its tree")
 
 
-async def test_the_hint_of_a_view_says_how_to_leave_it() -> None:
+async def test_the_hint_of_a_view_names_the_key_that_leaves_it() -> None:
     app = opened()
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "CAUSE" in screen_text(app), "the tree")
@@ -333,7 +333,7 @@ async def test_the_hint_of_a_view_says_how_to_leave_it() -> None:
             await until(pilot, lambda back=back: back in screen_text(app), f"{back} outside of it")
 
 
-async def test_whoever_comes_to_the_search_line_by_tab_or_mouse_is_told_what_to_type() -> None:
+async def test_the_search_line_shows_its_hint_after_tab_and_mouse() -> None:
     app = SagatraceApp(UnreliableStore(failed("T7")), clock=still)
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "rollback incomplete" in screen_text(app), "the list")
@@ -345,7 +345,7 @@ async def test_whoever_comes_to_the_search_line_by_tab_or_mouse_is_told_what_to_
         await until(pilot, lambda: "Tab completes" in screen_text(app), "what can be typed")
 
 
-async def test_a_query_that_was_begun_outlives_another_window_but_not_the_list() -> None:
+async def test_an_unfinished_query_survives_another_window_but_not_the_list() -> None:
     app = SagatraceApp(UnreliableStore(failed("T7")), clock=still)
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "rollback incomplete" in screen_text(app), "the list")
@@ -363,7 +363,7 @@ async def test_a_query_that_was_begun_outlives_another_window_but_not_the_list()
         assert line.value == ""
 
 
-async def test_a_row_of_like_spans_unfolds_also_after_all_was_folded() -> None:
+async def test_a_group_of_equal_spans_unfolds_after_fold_all() -> None:
     app = SagatraceApp(UnreliableStore(many_alike("T7", 30)), trace_id="T7", clock=still)
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "×30" in screen_text(app), "the tree")

@@ -1,4 +1,4 @@
-"""What a job wrote is shown, never obeyed: no control, no markup, no hidden direction reaches the terminal."""
+"""Text of jobs is shown and never interpreted: no control characters, markup or hidden directions."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ FORBIDDEN = re.compile("[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u20
 
 
 def hostile(trace_id: str) -> list[TraceEvent]:
-    """Every kind of string in every place a job can put one."""
+    """Return events with every kind of string in every place that a job can fill."""
     events = [event(trace_id, "root", f"{ESCAPE}{BIDI}{MARKUP}:started", 0.0, id="e0")]
     for number, nasty in enumerate(NASTY):
         data: dict[str, Any] = {
@@ -74,7 +74,7 @@ def listed(app: SagatraceApp) -> tuple[TraceRow, ...]:
 
 
 @pytest.mark.parametrize("size", [(120, 40), (80, 24), (40, 12), (12, 6)])
-async def test_hostile_strings_are_shown_as_what_they_are(size: tuple[int, int]) -> None:
+async def test_hostile_strings_are_shown_as_plain_text(size: tuple[int, int]) -> None:
     trace_id = f"{ESCAPE}{BIDI}"
     app = SagatraceApp(UnreliableStore(hostile(trace_id)), clock=still, subtitle=MARKUP + ESCAPE)
     async with app.run_test(size=size) as pilot:
@@ -121,7 +121,7 @@ def test_a_moment_past_the_calendar_does_not_break_the_list() -> None:
     assert utc_timestamp(START).startswith("2025")
 
 
-def test_lines_of_a_value_are_bounded_whatever_it_is() -> None:
+def test_the_lines_of_any_value_are_bounded() -> None:
     wide = {f"key {n}": {"a": [n] * 50} for n in range(2000)}
     lines = value_lines(wide, max_lines=50)
     assert len(lines) == 51

@@ -1,4 +1,4 @@
-"""The three views of many traces: what they show, how one gets from one to the other, and that they are live."""
+"""The three views of many traces: their content, the ways between them, and their live updates."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ async def test_failures_of_one_kind_are_one_row_and_enter_lists_them() -> None:
         await until(pilot, lambda: "LAST ▾" in screen_text(app) and "loan-4" in screen_text(app), "all traces")
 
 
-async def test_what_stands_is_one_list_and_enter_opens_the_step() -> None:
+async def test_all_standing_steps_are_one_list_and_enter_opens_the_step() -> None:
     app = SagatraceApp(shop(), clock=still, scope=Scope(keys=("loan_id",)))
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: is_read(app), "the list")
@@ -98,7 +98,7 @@ async def test_a_query_reaches_further_back() -> None:
         await until(pilot, lambda: any(line.lstrip("▌ ").startswith("3 ") for line in lines(app)[3:5]), "three alike")
 
 
-async def test_no_all_clear_before_all_is_read() -> None:
+async def test_the_view_does_not_report_zero_before_all_is_read() -> None:
     store = UnreliableStore(succeeded("good", 10))
     store.slow = True
     app = SagatraceApp(store, clock=still)
@@ -211,7 +211,7 @@ async def test_a_query_is_kept_by_name(tmp_path: Path) -> None:
     assert SavedQueries(path).named == {"cards": "name:pay"}
 
 
-async def test_new_kinds_of_failure_are_asked_for_by_a_word() -> None:
+async def test_the_query_new_finds_new_kinds_of_failure() -> None:
     old = [one for n in range(8) for one in failed(f"loan-{n}", 4.0 * n)]
     app = SagatraceApp(UnreliableStore([*old, *refused("order-1", 60)]), clock=still)
     async with app.run_test(size=(120, 40)) as pilot:

@@ -1,4 +1,4 @@
-"""The compensation view: what stands is loud, compensations in order, faults of order drawn, Enter jumps."""
+"""The compensation view: prominent standing steps, compensations in order, marked faults, and jumps by Enter."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_undone_in_order_says_that_nothing_stands() -> None:
     ]
 
 
-def test_what_stands_comes_first_with_its_reason() -> None:
+def test_standing_steps_come_first_with_their_reasons() -> None:
     lines = lines_of(aborted(undo("three", 5)))
     assert lines[0] == "⚠ STILL STANDING  2"
     assert [line.split()[1:] for line in lines[1:3]] == [
@@ -70,7 +70,7 @@ def test_what_stands_comes_first_with_its_reason() -> None:
     assert "–   ◌ not started   stage:two                          ← undo_two" in "\n".join(lines)
 
 
-def test_faults_of_order_are_drawn_where_they_are_and_told() -> None:
+def test_faults_of_order_are_marked_in_place_and_explained() -> None:
     lines = lines_of(aborted(undo("one", 5), undo("three", 6), undo("two", 7)))
     assert [line[:3].strip() for line in lines if "← undo" in line] == ["1↕", "2↕", "3↕"]
     assert "⚠ Anomalies  1" in lines
@@ -105,7 +105,7 @@ async def test_c_shows_it_enter_jumps_to_the_span_and_escape_comes_back() -> Non
         assert app.screen.query_one(SpanTree).highlighted == "und"
 
 
-def test_what_is_being_undone_is_not_loud_and_what_waits_for_it_is_so_only_so_far() -> None:
+def test_a_step_whose_undo_runs_is_not_prominent_and_waiting_ones_are_marked_as_not_undone_so_far() -> None:
     lines = lines_of([*aborted()[:-1], *undo("three", 5)[:1]])
     assert lines[:7] == [
         "⚠ STILL STANDING  2 so far",

@@ -1,4 +1,4 @@
-"""The feeds: what one reading asks of the store, what it yields, and how it says that it failed."""
+"""The feeds: the requests of a read, its results, and its faults."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_a_first_reading_yields_the_list_before_and_while_it_is_fetched() -> Non
     assert unread == [3, 2, 1, 0]
     assert [row.trace_id for row in readings[0].rows] == ["t002", "t001", "t000"]
     assert [listing.reading for listing in readings] == [True, True, True, False]
-    assert readings[-1].queries == 5  # where to go on from, the search, three traces
+    assert readings[-1].queries == 5  # the cursor, the search, three traces
 
 
 def test_a_later_reading_fetches_only_what_changed() -> None:
@@ -54,8 +54,8 @@ def test_refreshing_fetches_every_listed_trace_again() -> None:
     assert sorted(store.fetches) == ["t000", "t001", "t002", "t003"]
 
 
-def test_pages_lead_to_every_trace_once_though_the_same_ones_come_up_again() -> None:
-    # All sagas run at once: older events of those already listed fill whole pages.
+def test_all_pages_together_list_every_trace_once() -> None:
+    # All sagas run concurrently: older events of listed traces fill whole pages.
     store = UnreliableStore(one for n in range(23) for one in succeeded(f"t{n:02}", n / 1000))
     feed = ListFeed(store, still, page=5)
     listing = last(feed.read(NOW_TOO))
@@ -76,7 +76,7 @@ def test_more_new_traces_than_a_page_holds_are_all_found() -> None:
     assert len(last(feed.read(NOW_TOO)).rows) == 20
 
 
-def test_a_failing_store_is_said_and_what_was_read_stays() -> None:
+def test_a_failing_store_is_reported_and_the_rows_stay() -> None:
     store = many(2)
     feed = ListFeed(store, still)
     rows = last(feed.read(NOW_TOO)).rows
@@ -90,7 +90,7 @@ def test_a_failing_store_is_said_and_what_was_read_stays() -> None:
     assert last(feed.read(NOW_TOO)).fault is None
 
 
-def test_an_error_nobody_foresaw_is_shown_and_logged(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_unexpected_error_is_shown_and_logged(caplog: pytest.LogCaptureFixture) -> None:
     class Broken(UnreliableStore):
         def search(self, search: Search) -> TraceHits:
             raise ZeroDivisionError("by zero")
@@ -114,7 +114,7 @@ def test_an_unchanged_trace_is_the_same_object_and_a_silent_one_ends() -> None:
     assert third.trace.status != "running"
 
 
-def test_a_changed_trace_is_folded_anew() -> None:
+def test_a_changed_trace_is_folded_again() -> None:
     store = UnreliableStore(failed("t")[:3])
     feed = TraceFeed(store, "t", still)
     [before] = feed.read(NOW_TOO)
@@ -125,7 +125,7 @@ def test_a_changed_trace_is_folded_anew() -> None:
     assert (len(before.trace.spans), len(after.trace.spans)) == (3, 7)
 
 
-def test_whatever_comes_is_read_at_most_fifteen_times_a_second() -> None:
+def test_events_are_read_at_most_fifteen_times_a_second() -> None:
     readings: list[float] = []
 
     def read(wishes: frozenset[str]) -> Iterator[int]:
@@ -139,11 +139,11 @@ def test_whatever_comes_is_read_at_most_fifteen_times_a_second() -> None:
     poller.stop()
     poller.thread.join(120)
     pauses = [after - before for before, after in itertools.pairwise(readings)]
-    # Less than a frame only where the thread was held up in a reading, which then counts as long: two thirds at least.
+    # Less than a frame only after a long read: then at least two thirds of its time.
     assert min(pauses) >= FRAME * 0.66
 
 
-def test_news_that_comes_after_a_rest_is_read_at_once_and_what_takes_long_less_often() -> None:
+def test_events_after_a_pause_are_read_immediately_and_slow_reads_happen_less_often() -> None:
     began, ended = list[float](), list[float]()
 
     def read(wishes: frozenset[str]) -> Iterator[int]:
@@ -162,7 +162,7 @@ def test_news_that_comes_after_a_rest_is_read_at_once_and_what_takes_long_less_o
     assert all(after - before >= 0.39 for before, after in zip(ended, began[1:], strict=False))
 
 
-def test_a_poller_reads_at_once_when_asked_never_while_paused_and_nothing_after_its_end() -> None:
+def test_a_poller_reads_immediately_on_request_and_never_while_paused_or_after_its_end() -> None:
     published: list[tuple[int, frozenset[str]]] = []
     arrived = threading.Semaphore(0)
     numbers = count()

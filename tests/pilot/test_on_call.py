@@ -1,4 +1,4 @@
-"""What an on-call engineer leans on in any pane and on any size of terminal: hints, errors, marks, the verdict."""
+"""Needs of an on-call engineer in any pane and any size of terminal: hints, errors, marks, the verdict."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ def opened(events: list[TraceEvent]) -> SagatraceApp:
 
 
 def hints(app: SagatraceApp) -> str:
-    """The last line, whatever the room between two hints."""
+    """Return the last line, with single spaces between hints."""
     return re.sub(" {2,}", "   ", screen_text(app).splitlines()[-1].strip())
 
 
-async def test_the_hints_are_those_of_the_pane_one_is_in() -> None:
+async def test_the_hints_are_those_of_the_current_pane() -> None:
     app = opened(failed("T7"))
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "CAUSE" in screen_text(app), "the tree")
@@ -68,7 +68,7 @@ async def test_the_hints_are_those_of_the_pane_one_is_in() -> None:
         await until(pilot, lambda: hints(app).startswith("Enter Detail"), "those of the tree again")
 
 
-async def test_how_to_stop_and_go_on_following_is_hinted_at_on_80_columns() -> None:
+async def test_the_hint_to_pause_and_resume_is_shown_on_80_columns() -> None:
     app = opened(failed("T7"))
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "CAUSE" in screen_text(app), "the tree")
@@ -105,7 +105,7 @@ async def test_errors_are_walked_from_the_detail_without_leaving_it() -> None:
         assert detail.has_focus
 
 
-async def test_an_error_is_gone_to_from_what_was_undone() -> None:
+async def test_e_goes_to_an_error_from_the_compensation_view() -> None:
     app = opened(failed("T7"))
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "CAUSE" in screen_text(app), "the tree")
@@ -159,7 +159,7 @@ async def test_the_error_is_in_sight_on_a_small_terminal() -> None:
         assert shown.index("role ") < shown.index("Error  CustomerWithdrew")
 
 
-async def test_how_long_ago_it_was_goes_on_for_a_trace_that_has_ended() -> None:
+async def test_the_age_of_an_ended_trace_is_updated() -> None:
     now = [NOW]
     app = SagatraceApp(UnreliableStore(failed("T7")), trace_id="T7", clock=lambda: now[0])
     async with app.run_test(size=(120, 40)) as pilot:
@@ -176,7 +176,7 @@ async def test_how_long_ago_it_was_goes_on_for_a_trace_that_has_ended() -> None:
         (80, "error 3 of 4 · took 4.50s · started 1m ago at 10:00:00Z · 7 spans · 16 events"),
     ],
 )
-async def test_a_fact_of_the_header_is_told_whole_or_not_at_all(width: int, told: str) -> None:
+async def test_a_fact_of_the_header_is_shown_whole_or_not_at_all(width: int, told: str) -> None:
     app = opened(failed("T7"))
     async with app.run_test(size=(width, 24)) as pilot:
         await until(pilot, lambda: "error 3 of 4" in screen_text(app), "the facts")
@@ -184,7 +184,7 @@ async def test_a_fact_of_the_header_is_told_whole_or_not_at_all(width: int, told
 
 
 @pytest.mark.parametrize(("width", "stands"), [(120, "⚠ still standing"), (80, "⚠ still standing"), (40, "⚠")])
-async def test_what_is_loud_is_never_cut_off(width: int, stands: str) -> None:
+async def test_prominent_text_is_never_cut_off(width: int, stands: str) -> None:
     app = opened(dotted())
     async with app.run_test(size=(width, 12 if width == 40 else 24)) as pilot:
         await until(pilot, lambda: "CAUSE" in screen_text(app), "the cause")
@@ -224,7 +224,7 @@ def test_a_traceback_of_rq_alone_is_shown() -> None:
         ("asterisk", "Nothing was found: / finds"),
     ],
 )
-async def test_a_key_with_nothing_to_do_says_why(key: str, told: str) -> None:
+async def test_a_key_without_an_effect_shows_the_reason(key: str, told: str) -> None:
     app = opened(succeeded("T7"))
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "validate_application" in screen_text(app), "the tree")
@@ -232,7 +232,7 @@ async def test_a_key_with_nothing_to_do_says_why(key: str, told: str) -> None:
         await until(pilot, lambda: f"» {told}" in screen_text(app), told)
 
 
-async def test_idle_gaps_are_drawn_short_and_that_is_told() -> None:
+async def test_idle_gaps_are_collapsed_and_the_screen_says_so() -> None:
     steps = [
         event("T7", f"s{at}", f"stage:s{at}:{what}", at + took, "wf")
         for at in (0, 3600)
@@ -249,7 +249,7 @@ async def test_idle_gaps_are_drawn_short_and_that_is_told() -> None:
         await until(pilot, lambda: "as long as they are" in screen_text(app), "what was undone")
 
 
-def test_a_long_value_says_how_long_it_is_within_the_pane() -> None:
+def test_the_length_of_a_long_value_is_shown_within_the_pane() -> None:
     events = [*dotted(), event("T7", "not", "job:progress", 0.35, data={"note": "x" * 900, "few": "y" * 20})]
     lines = ["".join(text for text, _ in line.parts) for line in detail_lines(trace_of(events), "not", 44)]
     (note,) = (line for line in lines if "note:" in line)
@@ -258,7 +258,7 @@ def test_a_long_value_says_how_long_it_is_within_the_pane() -> None:
     assert f"  few: {'y' * 20}" in lines
 
 
-def test_moments_hours_into_a_trace_are_told_apart() -> None:
+def test_times_hours_into_a_trace_are_distinguishable() -> None:
     events = [
         event("T7", "wf", "workflow:x:started", 0),
         *(event("T7", "j", f"job:{what}", 7200 + n, "wf") for n, what in enumerate(("started", "retrying", "started"))),
@@ -271,7 +271,7 @@ def test_moments_hours_into_a_trace_are_told_apart() -> None:
     ]
 
 
-async def test_escape_takes_a_search_back_and_never_quits() -> None:
+async def test_escape_undoes_a_search_and_never_quits() -> None:
     app = SagatraceApp(UnreliableStore([*failed("T7"), *succeeded("T8")]), clock=still)
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "2 traces" in screen_text(app), "the list")
@@ -285,7 +285,7 @@ async def test_escape_takes_a_search_back_and_never_quits() -> None:
         assert app.is_running
 
 
-async def test_jobs_that_wait_for_what_failed_are_blocked_and_nothing_is_said_to_run() -> None:
+async def test_jobs_that_depend_on_a_failed_one_are_blocked_and_not_shown_as_running() -> None:
     deferred = {"job_name": "send_letter", "depends_on": ["pay"]}
     app = SagatraceApp(
         UnreliableStore(

@@ -1,4 +1,4 @@
-"""The first screen: it fills as it reads, follows the store, says what failed, and leads to a trace."""
+"""The first screen: it fills while it reads, follows the store, reports faults, and opens traces."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ async def test_the_newest_traces_are_listed_with_status_in_words(size: tuple[int
 WORDS = {"running", "succeeded", "rollback"}
 
 
-async def test_results_show_while_the_rest_is_still_read() -> None:
+async def test_results_show_while_more_are_read() -> None:
     store = UnreliableStore([*succeeded("first", 50), *succeeded("second", 1)])
     store.slow = True
     app = SagatraceApp(store, clock=still)
@@ -73,7 +73,7 @@ async def test_reaching_the_end_brings_older_traces() -> None:
         assert "t000" in screen_text(app).splitlines()[-3]
 
 
-async def test_an_empty_store_says_what_to_do() -> None:
+async def test_the_screen_of_an_empty_store_says_what_to_do() -> None:
     app = SagatraceApp(UnreliableStore(), clock=still)
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "No traces yet" in screen_text(app), "the empty state")
@@ -82,7 +82,7 @@ async def test_an_empty_store_says_what_to_do() -> None:
         assert isinstance(app.screen, SearchScreen)
 
 
-async def test_a_store_that_fails_is_said_in_place_and_r_tries_again() -> None:
+async def test_a_failing_store_is_reported_in_place_and_r_retries() -> None:
     store = UnreliableStore(succeeded("kept", 1))
     app = SagatraceApp(store, clock=still)
     async with app.run_test(size=(80, 24)) as pilot:
@@ -128,7 +128,7 @@ async def test_enter_opens_a_trace_q_and_escape_come_back_and_only_q_quits() -> 
         await until(pilot, lambda: not app.is_running, "the end")
 
 
-async def test_f_leaves_the_list_as_it_is_and_counts_what_changes() -> None:
+async def test_f_pauses_the_list_and_counts_the_changes() -> None:
     store = UnreliableStore([*running("runs", 70), *succeeded("one", 60)])
     app = SagatraceApp(store, clock=still)
     async with app.run_test(size=(100, 24)) as pilot:
@@ -144,7 +144,7 @@ async def test_f_leaves_the_list_as_it_is_and_counts_what_changes() -> None:
         await until(pilot, lambda: "paused" not in screen_text(app), "the state")
 
 
-async def test_the_store_is_left_alone_while_another_screen_is_on_top() -> None:
+async def test_the_store_is_not_read_while_another_screen_is_on_top() -> None:
     store = UnreliableStore(running("runs", 70))
     app = SagatraceApp(store, clock=still)
     async with app.run_test(size=(80, 24)) as pilot:
@@ -157,7 +157,7 @@ async def test_the_store_is_left_alone_while_another_screen_is_on_top() -> None:
         await until(pilot, lambda: "⚠ rollback incomplete" in screen_text(app), "going on at once")
 
 
-async def test_a_store_that_hangs_does_not_keep_the_app_from_ending() -> None:
+async def test_a_hanging_store_does_not_block_the_end_of_the_app() -> None:
     store = UnreliableStore(succeeded("one", 1))
     store.slow = True
     app = SagatraceApp(store, clock=still)

@@ -1,4 +1,4 @@
-"""The detail of a span: everything its events say, bounded, and drawn anew only when it changed."""
+"""The detail of a span: all data of its events, bounded, and drawn again only after a change."""
 
 from __future__ import annotations
 
@@ -58,25 +58,25 @@ def test_a_retried_span_shows_each_attempt_with_its_error_and_a_sign() -> None:
     assert "Attempts  2\n  1 ✘ +300ms      900ms  bureau timed out\n  2 ✔ +2.20s      400ms  \n" in text
 
 
-def test_data_is_shown_as_a_tree_without_what_has_its_own_place() -> None:
+def test_data_is_shown_as_a_tree_without_the_keys_shown_elsewhere() -> None:
     text = text_of("wf", failed("t"))
     assert "Data\n  loan_id: L7\n▾ applicant: \n    name: Ada Lovelace\n▾   scores: \n      - 710\n" in text
     assert "\nerror:" not in text
 
 
-def test_a_step_names_its_undo_an_undo_its_step_and_what_stands_is_loud() -> None:
+def test_a_step_names_its_undo_an_undo_its_step_and_a_standing_step_is_prominent() -> None:
     assert "undoes     cre  stage:credit\n" in text_of("und", failed("t"))
     text = text_of("cre", failed("t"))
     assert "undo       release_credit\n" in text
     assert "undone     no, still standing: compensation failed after 1 attempt\n" in text
 
 
-def test_a_parent_never_seen_is_explained() -> None:
+def test_a_missing_parent_is_explained() -> None:
     assert text_of("gone", orphaned("t")).startswith("missing parent\nspan       gone\n\nNamed as parent by 1 span")
     assert "⚠          orphan: " in text_of("kid", orphaned("t"))
 
 
-def test_what_is_cut_says_how_much_there_is() -> None:
+def test_cut_text_shows_its_whole_length() -> None:
     nested: dict[str, object] = {"end": 1}
     for _ in range(60):
         nested = {"n": nested}
@@ -91,7 +91,7 @@ def test_what_is_cut_says_how_much_there_is() -> None:
     assert len(text) < 60_000
 
 
-def test_a_long_field_and_a_long_error_go_on_below_themselves() -> None:
+def test_a_long_field_and_a_long_error_wrap_below_themselves() -> None:
     lines = text_of("cre", failed("t"), width=30).split("\n")
     assert "undone     no, still standing:" in lines
     assert lines[lines.index("undone     no, still standing:") + 1 :][:2] == [
@@ -159,7 +159,7 @@ def test_a_run_of_a_repeated_job_names_its_number_and_the_runs_beside_it() -> No
     assert "run " not in text_of("wf", failed("t"))
 
 
-def test_an_interrupted_span_says_so_and_why() -> None:
+def test_an_interrupted_span_is_named_with_its_reason() -> None:
     text = text_of("pay", interrupted("t"))
     assert "status     ↯ interrupted\n" in text
     assert "Work-horse terminated unexpectedly" in text

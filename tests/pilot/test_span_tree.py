@@ -1,4 +1,4 @@
-"""The span tree: its rows, bars, folds and cursor, and that they outlive a new trace."""
+"""The span tree: its rows, bars, folds and cursor, and that they survive a new trace."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sagatrace_tui.widgets.span_tree import SpanTree
 
 
 class Harness(ThemedApp):
-    """The tree alone, and what it said."""
+    """An app with the tree alone, and its messages."""
 
     def __init__(self, trace: Trace) -> None:
         super().__init__()
@@ -72,7 +72,7 @@ async def test_the_cursor_begins_at_the_cause_and_e_goes_round_the_errors() -> N
         ]  # fmt: skip
 
 
-async def test_an_error_under_a_fold_is_unfolded_when_gone_to() -> None:
+async def test_e_unfolds_an_error_under_a_fold() -> None:
     app = Harness(trace_of(failed("t")))
     async with app.run_test(size=(100, 12)) as pilot:
         tree = app.query_one(SpanTree)
@@ -82,7 +82,7 @@ async def test_an_error_under_a_fold_is_unfolded_when_gone_to() -> None:
         assert tree.highlighted == "fuj"
 
 
-async def test_a_parent_never_seen_has_a_named_place_and_the_orphan_a_mark() -> None:
+async def test_a_missing_parent_has_a_named_row_and_its_child_a_mark() -> None:
     app = Harness(trace_of(orphaned("t")))
     async with app.run_test(size=(120, 6)):
         text = "\n".join(shown(app))
@@ -115,7 +115,7 @@ async def test_folding_by_level_and_all_takes_the_cursor_to_what_still_shows() -
         assert places == [("fun", 5), ("wf", 1), ("wf", 5), ("wf", 7), ("wf", 5), ("wf", 7)]
 
 
-async def test_like_siblings_are_one_row_with_count_and_lengths_until_opened() -> None:
+async def test_equal_siblings_are_one_row_with_count_and_durations_until_opened() -> None:
     app = Harness(trace_of(many_alike("t", 214)))
     async with app.run_test(size=(110, 12)) as pilot:
         tree = app.query_one(SpanTree)
@@ -143,7 +143,7 @@ async def test_only_a_part_shows_with_all_above_it() -> None:
         assert (tree.only, tree.highlighted, tree.row_count) == (None, "und", 7)
 
 
-async def test_cursor_and_folds_outlive_a_trace_that_grew_above_them() -> None:
+async def test_cursor_and_folds_survive_new_rows_above_them() -> None:
     events = failed("t")
     late = [event("t", "val", "stage:validate:started", 0.05, "wf"), event("t", "zz", "ai:note", 0.06, "cre")]
     app = Harness(trace_of(events))
@@ -157,7 +157,7 @@ async def test_cursor_and_folds_outlive_a_trace_that_grew_above_them() -> None:
         assert " ├─▸ ✔ stage:credit +2" in "\n".join(shown(app))
 
 
-async def test_messages_tell_where_the_cursor_is_and_what_was_opened() -> None:
+async def test_messages_report_the_cursor_and_the_opened_span() -> None:
     app = Harness(trace_of(failed("t")))
     async with app.run_test(size=(100, 12)) as pilot:
         await pilot.press("j", "enter")
@@ -165,7 +165,7 @@ async def test_messages_tell_where_the_cursor_is_and_what_was_opened() -> None:
         assert app.said == [("SpanHighlighted", "fuj"), ("SpanHighlighted", "und"), ("SpanOpened", "und")]
 
 
-async def test_what_runs_goes_on_with_the_clock() -> None:
+async def test_the_bar_of_a_running_span_grows_with_the_clock() -> None:
     app = Harness(trace_of(running("t", 70)))
     async with app.run_test(size=(60, 6)) as pilot:
         assert shown(app)[1].endswith(" 5.00s")

@@ -1,4 +1,4 @@
-"""The list of traces: its columns by width, its cursor when rows come, what it says to its screen."""
+"""The list of traces: its columns by width, its cursor when rows arrive, and its messages."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def rows(*numbers: int) -> tuple[TraceRow, ...]:
 
 
 class Harness(ThemedApp):
-    """The list alone, and what it said."""
+    """An app with the list alone, and its messages."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -83,7 +83,7 @@ async def test_the_cursor_stays_on_its_trace_when_rows_arrive_above() -> None:
         assert "▌✔ succeeded   trace-3" in screen_text(app)
 
 
-async def test_what_is_in_sight_stays_when_rows_arrive_above_a_scrolled_list() -> None:
+async def test_the_visible_rows_stay_when_rows_arrive_above_a_scrolled_list() -> None:
     app = Harness()
     async with app.run_test(size=(80, 10)) as pilot:
         traces = app.query_one(TraceList)
@@ -115,7 +115,7 @@ async def test_the_cursor_stays_on_the_trace_that_was_opened() -> None:
         assert traces.highlighted == rows(-1)[0]
 
 
-async def test_more_rows_are_scrolled_to_without_laying_out_the_screen_anew() -> None:
+async def test_new_rows_need_no_new_layout_of_the_screen() -> None:
     app = Harness()
     async with app.run_test(size=(80, 10)) as pilot:
         traces, laid_out = app.query_one(TraceList), 0
@@ -139,7 +139,7 @@ async def test_more_rows_are_scrolled_to_without_laying_out_the_screen_anew() ->
                 assert traces.vertical_scrollbar.window_virtual_size == many + 1
 
 
-async def test_keys_move_the_cursor_and_the_end_is_told() -> None:
+async def test_keys_move_the_cursor_and_the_end_is_reported() -> None:
     app = Harness()
     async with app.run_test(size=(80, 11)) as pilot:
         traces = app.query_one(TraceList)
@@ -170,7 +170,7 @@ async def test_a_page_stops_at_either_end_and_an_empty_list_takes_every_key() ->
         assert (traces.cursor, traces.scroll_offset.y) == (11, 2)
 
 
-async def test_only_lines_that_look_different_are_drawn_again() -> None:
+async def test_only_changed_lines_are_drawn_again() -> None:
     app = Harness()
     async with app.run_test(size=(80, 12)) as pilot:
         traces = app.query_one(TraceList)
@@ -220,13 +220,13 @@ async def test_the_longest_verdict_listed_is_shown_whole(width: int, verdict: Ve
         assert "trace-2" in line
 
 
-def test_verdicts_leave_the_rest_to_the_reason() -> None:
+def test_the_reason_gets_the_width_that_verdicts_leave() -> None:
     named = {verdict: {one.title: one.width for one in columns(79, verdict)} for verdict in (12, 21, 27)}
     assert [one["VERDICT"] for one in named.values()] == [12, 21, 27]
     assert named[12]["WHY, OR NAME"] > named[21]["WHY, OR NAME"] > named[27]["WHY, OR NAME"] >= 20
 
 
-async def test_a_click_on_a_title_asks_for_its_order() -> None:
+async def test_a_click_on_a_title_requests_its_order() -> None:
     asked: list[str] = []
 
     class Sorting(Harness):

@@ -1,4 +1,4 @@
-"""A store full of sagas on disk, and the command that shows it."""
+"""A store with sagas on disk, and the command that shows it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Command = Callable[..., list[str]]
 
 @pytest.fixture
 def store_url(tmp_path: Path) -> str:
-    """The address of a store with a saga of each kind."""
+    """Return the address of a store with a saga of each kind."""
     url = f"sqlite:///{tmp_path}/traces.db"
     store = open_store(url)
     store.append([*succeeded("loan-1", 1), *failed("loan-2", 20), *running("loan-3", 40)])
@@ -26,7 +26,7 @@ def store_url(tmp_path: Path) -> str:
 
 @pytest.fixture
 def tui(store_url: str) -> Command:
-    """The command line that opens the app on that store."""
+    """Return the command line that opens the app on that store."""
 
     def command(*arguments: str) -> list[str]:
         return [sys.executable, "-m", "sagatrace_tui", "--store", store_url, *arguments]

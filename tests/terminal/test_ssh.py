@@ -1,4 +1,4 @@
-"""From end to end: log in over a real sshd on loopback, and find the cause of a failed saga."""
+"""End to end: log in over a real sshd on loopback, and find the cause of a failed saga."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def sshd(tmp_path: Path) -> Iterator[Server]:
         "PasswordAuthentication no\nPrintMotd no\nPrintLastLog no\nAcceptEnv LC_ALL COLORTERM\n"
     )
     if Path("/run").is_dir() and not Path("/run/sshd").exists() and psutil.Process().uids().effective == 0:
-        Path("/run/sshd").mkdir(mode=0o755)  # where sshd, started by root, wants to give up its rights
+        Path("/run/sshd").mkdir(mode=0o755)  # needed by an sshd of root for its privilege separation
     log = (tmp_path / "sshd.log").open("wb")
     process = subprocess.Popen([daemon, "-D", "-e", "-f", str(config)], stderr=log, stdin=subprocess.DEVNULL)
     options = ["StrictHostKeyChecking=no", f"UserKnownHostsFile={tmp_path}/known", "SendEnv=LC_ALL COLORTERM"]
@@ -84,7 +84,7 @@ def _wait_for_port(port: int, process: subprocess.Popen[bytes], log: Path) -> No
     raise AssertionError(f"sshd does not listen on {port}:\n{log.read_text()}")
 
 
-def test_from_log_in_to_the_cause_the_ledger_the_clipboard_and_out(sshd: Server, tui: Command) -> None:
+def test_a_session_from_log_in_to_the_cause_the_compensation_the_clipboard_and_out(sshd: Server, tui: Command) -> None:
     with PtyTerminal([*sshd.login, shlex.join(["exec", *tui()]).replace("'exec'", "exec")]) as terminal:
         terminal.until("VERDICT", "loan-2", "rollback incomplete")
         terminal.press("/status:failed\r", "1 trace")

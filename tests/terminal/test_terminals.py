@@ -1,4 +1,4 @@
-"""The app in a real pseudo-terminal: every kind of it, every end, and nothing left behind."""
+"""The app in real pseudo-terminals of every kind: every way to end it leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -38,9 +38,7 @@ COLORS = re.compile(rb"\x1b\[[0-9;]*m")
 
 @pytest.mark.parametrize("size", [(120, 40), (80, 24), (40, 12)], ids=str)
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_terminal_shows_the_cause_unasked_in_no_more_colours_than_it_has(
-    tui: Command, kind: str, size: tuple[int, int]
-) -> None:
+def test_every_terminal_shows_the_cause_in_its_own_colours(tui: Command, kind: str, size: tuple[int, int]) -> None:
     with PtyTerminal(tui("loan-2"), size=size, env=KINDS[kind]) as terminal:
         terminal.until(CAUSE[:21], "rollback incomplete")
         terminal.until_true(lambda: "q Back" in terminal.text.splitlines()[-1], "no hints in the last line")
@@ -56,7 +54,7 @@ def test_every_terminal_shows_the_cause_unasked_in_no_more_colours_than_it_has(
         assert terminal.is_restored
 
 
-def test_what_typing_will_replace_is_seen_without_colours(tui: Command) -> None:
+def test_the_selected_text_is_visible_without_colours(tui: Command) -> None:
     with PtyTerminal(tui("loan-2"), size=(80, 24), env=KINDS["no colour"]) as terminal:
         terminal.until(CAUSE)
         terminal.press("/cred", "3 of 3 spans")
@@ -83,7 +81,7 @@ def test_a_locale_without_unicode_gets_ascii_and_nothing_else(tui: Command) -> N
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_ends_it_in_good_order(tui: Command, number: signal.Signals) -> None:
+def test_a_signal_ends_the_app_and_restores_the_terminal(tui: Command, number: signal.Signals) -> None:
     with PtyTerminal(tui("loan-2")) as terminal:
         terminal.until(CAUSE)
         terminal.process.send_signal(number)
@@ -105,7 +103,7 @@ def test_a_terminal_that_is_gone_leaves_no_process(tui: Command) -> None:
 
 
 @pytest.mark.parametrize("wrapped", [False, True], ids=["alone", "in a script"])
-def test_ctrl_z_gives_the_terminal_back_to_the_shell_and_fg_draws_all_anew(tui: Command, wrapped: bool) -> None:
+def test_ctrl_z_returns_to_the_shell_and_fg_draws_the_screen_again(tui: Command, wrapped: bool) -> None:
     shell = ["/bin/bash", "--norc", "--noprofile", "--noediting", "-i"]
     with PtyTerminal(shell, env={"PS1": "shell> "}) as terminal:
         terminal.until("shell>")
@@ -131,8 +129,8 @@ def test_ctrl_z_gives_the_terminal_back_to_the_shell_and_fg_draws_all_anew(tui: 
         assert not app.is_running()
 
 
-def test_ctrl_z_stops_nothing_where_no_shell_could_bring_it_back(tui: Command) -> None:
-    """As by `ssh -t HOST sagatrace-tui`: who stopped it there would have to give the connection up."""
+def test_ctrl_z_does_not_suspend_without_a_parent_shell(tui: Command) -> None:
+    """As with `ssh -t HOST sagatrace-tui`: a stopped app could only be left by ending the connection."""
     with PtyTerminal(tui("loan-2")) as terminal:
         terminal.until(CAUSE)
         terminal.send("\x1a")
@@ -160,7 +158,7 @@ def test_a_resize_draws_for_the_new_size(tui: Command) -> None:
         terminal.until("Traceback", CAUSE)
 
 
-def test_no_terminal_and_a_dumb_one_are_told_what_to_do(tui: Command) -> None:
+def test_without_a_usable_terminal_the_app_says_what_to_do(tui: Command) -> None:
     ran = subprocess.run(tui("loan-2"), stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     assert ran.returncode == 1
     assert "sagatrace why" in ran.stderr
@@ -170,7 +168,7 @@ def test_no_terminal_and_a_dumb_one_are_told_what_to_do(tui: Command) -> None:
         assert b"\x1b" not in terminal.raw
 
 
-def test_the_list_waits_for_a_store_that_is_not_there_yet_and_a_trace_does_not(tmp_path: Path) -> None:
+def test_the_list_waits_for_a_missing_store_and_a_trace_does_not(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/later.db"
     command = [sys.executable, "-m", "sagatrace_tui", "--store", url]
     with PtyTerminal(command, size=(120, 40)) as terminal:
@@ -187,7 +185,7 @@ def test_the_list_waits_for_a_store_that_is_not_there_yet_and_a_trace_does_not(t
 
 
 @pytest.mark.parametrize("trace_id", [[], ["loan-2"]], ids=["list", "trace"])
-def test_a_store_that_never_answers_is_told_of_and_keeps_nobody_from_quitting(trace_id: list[str]) -> None:
+def test_a_store_that_never_answers_is_reported_and_does_not_block_quitting(trace_id: list[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         url = f"cosmos://127.0.0.1:{deaf.getsockname()[1]}/sagas/events"
         env = {"SAGATRACE_COSMOS_KEY": "a2V5", "SAGATRACE_COSMOS_TLS": "off", "SAGATRACE_MAX_WAIT": "3000"}
@@ -196,7 +194,7 @@ def test_a_store_that_never_answers_is_told_of_and_keeps_nobody_from_quitting(tr
             waits = r"reading, \d+ s · Esc gives up" if trace_id else r"Reading, \d+ s"
             terminal.until_true(lambda: re.search(waits, terminal.text), f"never shown: {waits}")
             terminal.send("\x03")
-            assert terminal.wait() == 0  # long before the reading gives up
+            assert terminal.wait() == 0  # long before the read gives up
             assert terminal.is_restored
 
 
@@ -204,7 +202,7 @@ def copied(raw: bytes) -> list[str]:
     return [base64.b64decode(text).decode() for text in re.findall(rb"\x1b\]52;c;([A-Za-z0-9+/=]+)\x07", raw)]
 
 
-def test_y_copies_and_capital_y_hands_over(tui: Command) -> None:
+def test_y_copies_the_value_and_capital_y_the_incident_summary(tui: Command) -> None:
     with PtyTerminal(tui("loan-2")) as terminal:
         terminal.until(CAUSE)
         terminal.press("y", "Copied the span id, 3 characters")
@@ -223,7 +221,7 @@ def test_inside_tmux_the_clipboard_is_reached_both_ways(tui: Command) -> None:
         assert b"\x1b]52;c;ZnVq\x07" in terminal.raw.replace(b"\x1b\x1b]52", b"")
 
 
-def test_what_screen_may_have_drawn_of_a_long_copy_is_drawn_over(tui: Command) -> None:
+def test_a_long_copy_that_screen_may_have_drawn_is_overdrawn(tui: Command) -> None:
     with PtyTerminal(tui("loan-2"), env={**KINDS["screen-256color"], "STY": None}) as terminal:
         terminal.until(CAUSE)
         before = len(terminal.raw)
@@ -236,7 +234,7 @@ def test_what_screen_may_have_drawn_of_a_long_copy_is_drawn_over(tui: Command) -
         assert "transfer_funds  CAUSE" in terminal.text
 
 
-def test_where_nothing_can_be_copied_a_file_is_offered_and_written(tui: Command, tmp_path: Path) -> None:
+def test_without_a_clipboard_a_file_is_offered_and_written(tui: Command, tmp_path: Path) -> None:
     with PtyTerminal(["env", f"--chdir={tmp_path}", *tui("loan-2")], env=KINDS["linux"]) as terminal:
         terminal.until(CAUSE)
         terminal.press("Y", "No clipboard in this terminal (linux): S saves it as a file")
