@@ -99,7 +99,7 @@ def trace_meta(
 
     Args:
         context: The place of the job; a text is a trace id. For None the job starts a trace of its own.
-        compensation: Names what would undo the job, if the job is a step of a saga.
+        compensation: The name of the job's compensation, if the job is a step of a saga.
         undoes: The step or job that the job undoes, or its span id, if the job is a compensation.
         reason: Why it undoes the step.
     """
@@ -111,7 +111,7 @@ def trace_meta(
             carried["parent_span_id"] = place.span_id
         sampling = sys.modules.get("sagatrace.sampling")
         if sampling is not None and sampling.has_failed(place.trace_id):
-            carried["keep"] = "failed"  # the worker is to record what this process records from now on
+            carried["keep"] = "failed"  # the worker must record this trace as well from now on
     if compensation is not None:
         carried["compensation"] = compensation
     if undoes is not None:

@@ -42,7 +42,7 @@ _MAX_REFUSED: Final = 1 << 20
 _ATTEMPTS: Final = 20  # a file is sealed a few times a second and written in microseconds: two suffice
 # O_NONBLOCK: an open of a FIFO must not wait for its other end.
 _APPEND: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
-_LATE: Final = CLOSING_PHASES.keys() | {"compensating", "retrying"}  # what the last tenth is kept for
+_LATE: Final = CLOSING_PHASES.keys() | {"compensating", "retrying"}  # the last tenth is reserved for these
 
 
 class Outbox:

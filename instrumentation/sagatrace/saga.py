@@ -175,7 +175,7 @@ class Step:
         self.span, self._to_undo, self._undo = span, to_undo, undo
 
     def declare(self, name: str, undo: Callable[[], Any]) -> None:
-        """Declare what undoes the step, before it begins."""
+        """Declare the undo of the step, before it begins."""
         self.span.declare(name)
         self._undo = undo
 

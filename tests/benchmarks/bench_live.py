@@ -286,12 +286,12 @@ def hanging() -> None:
             for name, mirror in (("off", ""), ("up", redis.url), ("hanging", mute)):
                 found[name] += _job_times(redis, mirror)
         base = statistics.median(found["off"])
-        told = "; ".join(
+        modes = "; ".join(
             f"{name} {statistics.median(times):.1f} ms (×{statistics.median(times) / base:.2f}), "
             f"95th {_percentile(sorted(times), 95):.1f} ms"
             for name, times in found.items()
         )
-        print(f"a job of three events, from its start to its end, by its own events, mirror {told}", flush=True)
+        print(f"a job of three events, from its start to its end, by its own events, mirror {modes}", flush=True)
 
 
 def _job_times(redis: TcpRedis, mirror: str) -> list[float]:

@@ -7,7 +7,7 @@ for itself and the workers another: otherwise the kernel's placing of them domin
 each runs the same number of jobs, in random order, so that other load affects both equally. A
 round's ratio is that of its two rates; the answer is the median of all rounds, and beside it that of the rounds in
 which the machine had most time for us. `shipping` says whether a shipper runs beside, as it does beside a worker: on a
-machine with few cores it takes from Redis and the worker what it needs for itself. Processor time counts the worker and
+machine with few cores it competes with Redis and the worker. Processor time counts the worker and
 its work-horses only.
 """
 

@@ -44,7 +44,7 @@ MANY = 30_000
 """Spans from which on a trace takes long enough to open to press keys meanwhile."""
 ROUNDS = 9
 ANSWER = 1.0
-"""Seconds after which a key counts as one that changes nothing, as at the end of what is shown."""
+"""Seconds after which a key counts as without an effect, as at the end of the rows."""
 START = datetime(2025, 12, 22, 10, 0, 0, tzinfo=UTC)
 DOWN, UP, PAGE = "\x1b[B", "\x1b[A", "\x1b[6~"
 FIRST_LEAF = "job 000001"
@@ -216,7 +216,7 @@ def measure(program: Program, keys: int = 40) -> Measured:
 
 
 def _keys(terminal: PtyTerminal, keys: list[str]) -> list[Key]:
-    """The answers to the keys; after one that changes nothing, at the end of what is shown, no further is pressed."""
+    """Return the answers to the keys. After a key without an effect, at the end of the rows, no further is pressed."""
     found: list[Key] = []
     while len(found) < len(keys) and (not found or found[-1].size):
         found.append(_key(terminal, keys[len(found)]))
@@ -337,8 +337,8 @@ def main() -> None:
             if size < MANY:
                 continue
             opening, scrolling, keys = stalls(program)
-            told = f"opening {opening:.0f} ms, scrolling {scrolling:.0f} ms, of {keys} keys"
-            print(f"  longest answer to a key: {told}", flush=True)
+            longest = f"opening {opening:.0f} ms, scrolling {scrolling:.0f} ms, of {keys} keys"
+            print(f"  longest answer to a key: {longest}", flush=True)
         ratios(found)
 
 

@@ -2,7 +2,7 @@
 
     python live_app.py STORE_URL MIRROR_URL OUT [TRACE_ID]
 
-Each line of OUT is a moment of the monotonic or the wall clock in seconds and what was on the screen by then: `row`,
+Each line of OUT is a time of the monotonic or the wall clock in seconds, and the content of the screen then: `row`,
 a trace of the list and its latest event; `drawn`, how many events the open trace shows. `cursor` is the row it came
 to, not drawn yet.
 """
@@ -32,18 +32,18 @@ def watch(out: TextIO) -> None:
         show_list(screen, listing)
         news = [(row.trace_id, row.latest) for row in listing.rows if shown.get(row.trace_id) != row.latest]
         shown.update(news)
-        screen.call_after_refresh(tell, [f"row {trace_id} {latest}" for trace_id, latest in news])
+        screen.call_after_refresh(write, [f"row {trace_id} {latest}" for trace_id, latest in news])
 
     def trace_shown(screen: TraceScreen, reading: OpenTrace) -> None:
         show_trace(screen, reading)
         count = reading.trace.event_count if reading.trace is not None else 0
-        screen.call_after_refresh(tell, [f"drawn {count}"])
+        screen.call_after_refresh(write, [f"drawn {count}"])
 
     def cursor_shown(tree: SpanTree) -> None:
         moved(tree)
-        tell([f"cursor {tree.cursor}"])
+        write([f"cursor {tree.cursor}"])
 
-    def tell(lines: list[str]) -> None:
+    def write(lines: list[str]) -> None:
         out.writelines(f"{time.time():.6f} {time.monotonic():.6f} {line}\n" for line in lines)
 
     patched: Any = SearchScreen

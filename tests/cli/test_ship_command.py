@@ -68,8 +68,8 @@ def test_ship_does_not_disturb_another_shipper(outbox: Outbox) -> None:
 def test_a_missing_directory_is_not_an_outbox(outbox: Outbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     typo = tmp_path / "typo" / "outbox"
     monkeypatch.setenv("SAGATRACE_OUTBOX", str(typo))
-    told = run()
-    assert (told.exit_code, told.stdout.split(": ")[1].startswith(f"there is no outbox {typo}/")) == (0, True)
+    result = run()
+    assert (result.exit_code, result.stdout.split(": ")[1].startswith(f"there is no outbox {typo}/")) == (0, True)
     command = [sys.executable, "-P", "-m", "sagatrace.shipper", str(typo)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)

@@ -122,9 +122,9 @@ def test_init_and_doctor_report_a_container_that_differs_and_do_not_change_it(
     assert store.call(replace, deadline=float("1e9"), calls=[]) is True
     store.close()
     for command in (init, doctor):
-        told = run(command)
-        assert told.exit_code == 1
-        assert "/timestamp is not indexed" in told.stdout
+        report = run(command)
+        assert report.exit_code == 1
+        assert "/timestamp is not indexed" in report.stdout
     assert "nothing is changed" in run(init).stdout
     assert "events are kept for 1 d" in run(init).stdout
 
@@ -164,28 +164,28 @@ def test_doctor_reports_the_mirror_and_its_publishers(
     monkeypatch: pytest.MonkeyPatch, redis_server: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("SAGATRACE_MIRROR", "redis://user:s3cret@127.0.0.1:1/0")
-    told = run(doctor, "--store", "memory:")
-    assert states(told)["mirror"] == "FAIL"
+    report = run(doctor, "--store", "memory:")
+    assert states(report)["mirror"] == "FAIL"
     assert not caplog.records  # it is printed once
-    assert "s3cret" not in told.output
+    assert "s3cret" not in report.output
     monkeypatch.setenv("SAGATRACE_MIRROR", redis_server)
-    told = run(doctor, "--store", "memory:")
-    assert "answers; nobody publishes now" in told.output
+    report = run(doctor, "--store", "memory:")
+    assert "answers; nobody publishes now" in report.output
     publisher = Publisher(Mirror(redis_server, "memory:"))
     publisher.start()
-    told = run(doctor, "--store", "memory:")
+    report = run(doctor, "--store", "memory:")
     publisher.close()
-    assert states(told)["mirror"] == "ok"
-    assert "somebody publishes" in told.output
+    assert states(report)["mirror"] == "ok"
+    assert "somebody publishes" in report.output
 
 
 def test_doctor_gives_the_fix_for_a_fault_of_redis(monkeypatch: pytest.MonkeyPatch, redis_server: str) -> None:
     monkeypatch.setenv("SAGATRACE_REDIS_URL", "redis://user:s3cret@127.0.0.1:1/0")
-    told = run(doctor, "--store", "memory:")
-    assert told.exit_code == 1
-    assert states(told)["redis"] == "FAIL"
-    assert "check SAGATRACE_REDIS_URL" in told.stdout
-    assert "s3cret" not in told.output
+    report = run(doctor, "--store", "memory:")
+    assert report.exit_code == 1
+    assert states(report)["redis"] == "FAIL"
+    assert "check SAGATRACE_REDIS_URL" in report.stdout
+    assert "s3cret" not in report.output
     monkeypatch.setenv("SAGATRACE_REDIS_URL", redis_server)
     assert states(run(doctor, "--store", "memory:"))["redis"] == "ok"
 
@@ -201,9 +201,9 @@ def test_doctor_notices_a_wrong_clock(account: CosmosAccount, environment: str) 
 
         proxy.meets = lambda _: True
         proxy.fault = an_hour_ago
-        told = run(doctor, "--store", environment.replace(account.host, f"127.0.0.1:{proxy.port}"))
-    assert states(told)["clock"] == "FAIL"
-    assert "ahead of the service" in told.stdout
+        report = run(doctor, "--store", environment.replace(account.host, f"127.0.0.1:{proxy.port}"))
+    assert states(report)["clock"] == "FAIL"
+    assert "ahead of the service" in report.stdout
 
 
 @pytest.mark.parametrize("status", [None, 401, 403, 400])
@@ -280,9 +280,9 @@ def test_cost_measures_the_charges_of_the_store(environment: str) -> None:
     assert result.exit_code == 0, result.output
     assert f"charges: measured at {environment}" in result.stdout
     size = sum(len(encode_event(event)) for event in sample("x" * 51, 20)) / 20
-    told = re.search(r"× (\d+) bytes an event", result.stdout)
-    assert told is not None
-    assert float(told[1]) == pytest.approx(size, rel=0.05)
+    report = re.search(r"× (\d+) bytes an event", result.stdout)
+    assert report is not None
+    assert float(report[1]) == pytest.approx(size, rel=0.05)
 
 
 def test_only_cosmos_charges() -> None:

@@ -19,12 +19,12 @@ def test_each_part_of_a_flood_is_returned_before_the_next_is_read() -> None:
     assert len(first.events) == 1_000
     assert first.status.words == "polling every 1 s"
     store.append([event("T1", "S", "stage:x:started", 3_000, id="later")])
-    told = [*first.events]
+    received = [*first.events]
     for step in itertools.islice(steps, 2):
         assert 0 < len(step.events) <= 1_000
-        told += step.events
-    assert {one.id for one in told} == {f"E{number}" for number in range(2_500)} | {"later"}
-    assert len(told) == 2_501
+        received += step.events
+    assert {one.id for one in received} == {f"E{number}" for number in range(2_500)} | {"later"}
+    assert len(received) == 2_501
     assert next(steps).events == ()
     steps.close()
 

@@ -49,7 +49,7 @@ def test_jobs_never_touch_the_mirror_and_everything_is_stored(tmp_path: Path, re
         queue = Queue("live", connection=redis)
         for number in range(5):
             meta = trace_meta(TraceContext.new(f"T{number}"))
-            queue.enqueue("mirror_free.told", meta=meta)
+            queue.enqueue("mirror_free.loaded", meta=meta)
         path = str(redis.connection_pool.connection_kwargs["path"])
         store = open_store(url)
         store.append([])
@@ -63,7 +63,7 @@ def test_jobs_never_touch_the_mirror_and_everything_is_stored(tmp_path: Path, re
                 worker.terminate()
         assert worker.returncode == 0
         for number in range(5):
-            [told] = [one for one in store.fetch_trace(f"T{number}").events if one.event_type == "test:told"]
-            assert told.data["mirror"] is False
-            assert told.data["pid"] != os.getpid()
+            [loaded] = [one for one in store.fetch_trace(f"T{number}").events if one.event_type == "test:loaded"]
+            assert loaded.data["mirror"] is False
+            assert loaded.data["pid"] != os.getpid()
         store.close()

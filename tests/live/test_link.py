@@ -61,8 +61,11 @@ GAPS: dict[str, tuple[list[Callable[[Link], None]], int]] = {
     "a newcomer that lost some before": ([lambda k: k.pulse(pulse(lost=2), 1)], 1),
     "and lost no more": ([lambda k: k.pulse(pulse(lost=2), 1), lambda k: k.pulse(pulse(lost=2), 3)], 1),
     "more lost": ([lambda k: k.pulse(pulse(), 1), lambda k: k.pulse(pulse(lost=1), 3)], 1),
-    "one that ends": ([lambda k: k.pulse(pulse(), 1), lambda k: k.pulse(pulse(ends=True), 3), lambda k: k.tick(99)], 0),
-    "one that falls silent": ([lambda k: k.pulse(pulse(), 1), lambda k: k.tick(1.1 + SILENCE)], 1),
+    "a publisher that ends": (
+        [lambda k: k.pulse(pulse(), 1), lambda k: k.pulse(pulse(ends=True), 3), lambda k: k.tick(99)],
+        0,
+    ),
+    "a publisher that falls silent": ([lambda k: k.pulse(pulse(), 1), lambda k: k.tick(1.1 + SILENCE)], 1),
     "one of two": (
         [lambda k: k.pulse(pulse("A"), 1), lambda k: k.pulse(pulse("B"), 4), lambda k: k.tick(1.1 + SILENCE)],
         1,

@@ -62,12 +62,12 @@ def test_the_list_equals_a_search_for_any_order_of_events(
     assert isinstance(store, KnowsBeginnings) == charges
     store.append(POOL[:there])
     feed = ListFeed(store, still, query=parse_query(query))
-    told = hearing(feed)
+    subscriber = hearing(feed)
     last(feed)
     for step, which in steps:
         if step in ("store", "hear"):
             store.append([POOL[which]])
-            told.events += [POOL[which]] * (step == "hear" and not polls)
+            subscriber.events += [POOL[which]] * (step == "hear" and not polls)
         else:
             last(feed, NOW_TOO if step == "look" else frozenset())
     afresh = last(ListFeed(store, still, query=parse_query(query)))
@@ -77,11 +77,11 @@ def test_the_list_equals_a_search_for_any_order_of_events(
 def test_running_traces_are_kept_and_new_events_cost_no_query() -> None:
     store = UnreliableStore([*running("a", 60), *succeeded("b", 61)])
     feed = ListFeed(store, still)
-    told = hearing(feed)
+    subscriber = hearing(feed)
     last(feed)
     last(feed, NOW_TOO)
     store.fetches.clear()
-    told.events = [event("a", f"n{n}", "stage:x:started", 62.0, "cre") for n in range(50)]
+    subscriber.events = [event("a", f"n{n}", "stage:x:started", 62.0, "cre") for n in range(50)]
     listing = last(feed)
     assert [(row.trace_id, row.span_count) for row in listing.rows] == [("a", 52), ("b", 3)]
     assert store.fetches == []
@@ -101,12 +101,12 @@ def test_a_running_trace_is_built_once_for_each_read_and_once_after_silence(
     now = NOW
     store = UnreliableStore([*running("a", 60), *running("b", 61)])
     feed = ListFeed(store, lambda: now)
-    told = hearing(feed)
+    subscriber = hearing(feed)
     last(feed)
     built.clear()
     news = [event("a", f"n{n}", "stage:x:started", 62.0, "cre") for n in range(50)]
     store.append(news)
-    told.events = news[:30]
+    subscriber.events = news[:30]
     assert [row.span_count for row in last(feed, NOW_TOO).rows] == [52, 2]
     assert built == ["a"]
     assert last(feed).rows[0].is_running
@@ -121,12 +121,12 @@ def test_a_running_trace_is_built_once_for_each_read_and_once_after_silence(
 def test_an_unknown_trace_is_fetched_once_after_its_first_event() -> None:
     store = UnreliableStore(succeeded("b", 61))
     feed = ListFeed(store, still)
-    told = hearing(feed)
+    subscriber = hearing(feed)
     last(feed)
     store.fetches.clear()
     store.append(running("new", 62))
     for one in running("new", 62):
-        told.events = [one]
+        subscriber.events = [one]
         last(feed)
     assert store.fetches == ["new"]
     assert [row.trace_id for row in last(feed).rows] == ["new", "b"]
@@ -135,21 +135,21 @@ def test_an_unknown_trace_is_fetched_once_after_its_first_event() -> None:
 def test_a_list_with_a_query_adds_only_matching_traces() -> None:
     store = UnreliableStore(failed("bad", 60))
     feed = ListFeed(store, still, query=parse_query("status:failed"))
-    told = hearing(feed)
+    subscriber = hearing(feed)
     last(feed)
     store.append([*succeeded("good", 61), *failed("worse", 62)])
-    told.events = [*succeeded("good", 61), *failed("worse", 62)]
+    subscriber.events = [*succeeded("good", 61), *failed("worse", 62)]
     assert [row.trace_id for row in last(feed).rows] == ["worse", "bad"]
 
 
 def test_a_long_open_list_forgets_the_oldest_traces_and_finds_them_again() -> None:
     store = UnreliableStore(one for n in range(30) for one in succeeded(f"old{n:04}", n / 10))
     feed = ListFeed(store, still, page=10)
-    told = hearing(feed)
+    subscriber = hearing(feed)
     last(feed)
     news = [one for n in range(1100) for one in succeeded(f"new{n:04}", 10 + n / 100)]
     store.append(news)
-    told.events = list(news)
+    subscriber.events = list(news)
     listing = last(feed)
     assert len(listing.rows) == 1000
     assert listing.rows[-1].trace_id == "new0100"
@@ -217,7 +217,7 @@ def test_a_condition_on_whole_traces_is_searched_page_by_page() -> None:
     assert listing.exhausted
     assert len(store.fetches) == 400, "each is read once"
     store.cut_off = True
-    assert not last(feed, NOW_TOO).unfinished, "a store that fails is not asked again at once"
+    assert not last(feed, NOW_TOO).unfinished, "a store that fails is not read again immediately"
     store.cut_off = False
     store.append(succeeded("new", 50))
     assert [row.trace_id for row in last(feed, NOW_TOO).rows] == [row.trace_id for row in listing.rows]

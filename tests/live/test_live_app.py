@@ -162,9 +162,9 @@ async def test_the_view_equals_the_store_after_any_fault_of_redis(
 ) -> None:
     with TcpRedis() as mirror, staged(tmp_path, redis, mirror) as stage:
         stage.submit(4)
-        until(lambda: len(stage.store.fetch_trace("T").events) >= 3, "the saga has begun, unheard by anybody")
+        until(lambda: len(stage.store.fetch_trace("T").events) >= 3, "the saga has begun, without a subscriber")
         async with stage.app.run_test(size=(120, 40)) as pilot:
-            await sees(pilot, stage, lambda: "▶ stage:s0" in screen_text(stage.app), "what was published before")
+            await sees(pilot, stage, lambda: "▶ stage:s0" in screen_text(stage.app), "the earlier events")
             await sees(pilot, stage, lambda: stage.state == "live (Redis)", "that it is live")
             stage.go_on(0)
             await sees(pilot, stage, lambda: "▶ stage:s1" in screen_text(stage.app), "the next stage, live")

@@ -124,8 +124,8 @@ def test_a_url_of_an_impossible_address_is_refused(url: str) -> None:
 
 def _is_whole(client: Redis, nodes: int) -> bool:
     """Return whether this node of a cluster serves, and knows all nodes."""
-    told: Any = client.execute_command("CLUSTER INFO")
-    return bool(told["cluster_state"] == "ok" and int(told["cluster_known_nodes"]) == nodes)
+    state: Any = client.execute_command("CLUSTER INFO")
+    return bool(state["cluster_state"] == "ok" and int(state["cluster_known_nodes"]) == nodes)
 
 
 @contextmanager

@@ -171,10 +171,10 @@ def test_a_redis_that_stops_answering_is_noticed_and_a_missing_one_is_retried(se
         until(lambda: ear.take().phase == "lost", "the silence is noticed")
         server.process.send_signal(signal.SIGCONT)
         until(ear.is_listening, "it listens again")
-    nobody = Ear(Mirror("redis://127.0.0.1:1/0", "memory:"), "T")
-    nobody.subscriber.start()
-    until(lambda: nobody.take().phase == "lost", "that nobody is there")
-    nobody.subscriber.stop()
+    unreachable = Ear(Mirror("redis://127.0.0.1:1/0", "memory:"), "T")
+    unreachable.subscriber.start()
+    until(lambda: unreachable.take().phase == "lost", "the lost connection")
+    unreachable.subscriber.stop()
 
 
 def test_a_server_that_repeats_its_input_reveals_no_password(caplog: pytest.LogCaptureFixture) -> None:

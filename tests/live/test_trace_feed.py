@@ -46,7 +46,7 @@ def test_the_result_equals_the_store_for_any_order_of_events(steps: list[tuple[s
     store = MemoryStore()
     store.append(POOL[:1])
     feed = TraceFeed(store, "T", still)
-    told = hearing(feed)
+    subscriber = hearing(feed)
     shown(feed)
     for step, which in steps:
         match step:
@@ -54,12 +54,12 @@ def test_the_result_equals_the_store_for_any_order_of_events(steps: list[tuple[s
                 store.append([POOL[which]], replace=True)
             case "presume":
                 store.append([PRESUMED[which]])
-                told.events.append(PRESUMED[which])  # published although the store has another event with its id
+                subscriber.events.append(PRESUMED[which])  # published although the store has another event with its id
             case "hear":
                 store.append([POOL[which]], replace=True)
-                told.events += [POOL[which]] * 2
+                subscriber.events += [POOL[which]] * 2
             case "missed":
-                told.missed = True
+                subscriber.missed = True
             case _:
                 list(feed.read(NOW_TOO if step == "look" else frozenset()))
     reading = shown(feed, NOW_TOO)
@@ -133,12 +133,12 @@ def test_a_trace_that_is_no_longer_shown_is_freed_without_the_cyclic_collector()
 def test_an_unchanged_store_and_received_events_cost_no_query() -> None:
     store = UnreliableStore(running("T", 70))
     feed = TraceFeed(store, "T", still)
-    told = hearing(feed)
+    subscriber = hearing(feed)
     shown(feed)
     store.fetches.clear()
     shown(feed, NOW_TOO)
     assert store.fetches == []
-    told.events = [event("T", "job", "job:started", 71, "cre")]
+    subscriber.events = [event("T", "job", "job:started", 71, "cre")]
     assert shown(feed).known == 3
     assert store.fetches == []
 
@@ -146,11 +146,11 @@ def test_an_unchanged_store_and_received_events_cost_no_query() -> None:
 def test_a_gap_leads_to_one_read_and_a_failing_store_to_retries() -> None:
     store = UnreliableStore(running("T", 70))
     feed = TraceFeed(store, "T", still)
-    told = hearing(feed)
+    subscriber = hearing(feed)
     shown(feed)
     store.append(running("T", 71))
     store.fetches.clear()
-    told.missed = True
+    subscriber.missed = True
     store.cut_off = True
     [reading] = feed.read()
     assert reading.fault is not None
@@ -173,13 +173,13 @@ def test_a_failing_store_hides_no_received_event_and_is_not_read_for_every_event
 
     store = Counting(running("T", 70))
     feed = TraceFeed(store, "T", still)
-    told = hearing(feed)
+    subscriber = hearing(feed)
     shown(feed)
-    store.cut_off = told.missed = True
+    store.cut_off = subscriber.missed = True
     before = store.stamps
     readings = []
     for number in range(20):
-        told.events = [event("T", f"n{number}", "stage:x:started", 71, "cre")]
+        subscriber.events = [event("T", f"n{number}", "stage:x:started", 71, "cre")]
         readings += feed.read()
     assert readings[-1].trace is not None
     assert readings[-1].trace.event_count == 22
@@ -191,20 +191,20 @@ def test_a_received_event_that_differs_from_the_known_one_is_read_from_the_store
     began, end = running("T", 70), event("T", "cre", "stage:credit:completed", 71, "wf", id="E")
     store = UnreliableStore([*began, event("T", "cre", "stage:credit:abandoned", 71, "wf", id="E")])
     feed = TraceFeed(store, "T", still)
-    told = hearing(feed)
+    subscriber = hearing(feed)
     shown(feed)
     store.append([end], replace=True)
-    told.events = [end]
+    subscriber.events = [end]
     assert shown(feed).trace == build_trace("T", [*began, end], now=NOW)
 
 
 def test_an_ended_trace_is_read_whole_once_to_correct_it() -> None:
     store = UnreliableStore(succeeded("T", 70)[:3])
     feed = TraceFeed(store, "T", still)
-    told = hearing(feed)
+    subscriber = hearing(feed)
     shown(feed)
     store.append(succeeded("T", 70))
-    told.events = [*succeeded("T", 70), event("T", "false", "ai:never-stored", 70.5, "wf")]
+    subscriber.events = [*succeeded("T", 70), event("T", "false", "ai:never-stored", 70.5, "wf")]
     assert shown(feed).known == 7
     assert shown(feed).trace == build_trace("T", succeeded("T", 70), now=NOW)
 

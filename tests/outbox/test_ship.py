@@ -197,8 +197,8 @@ def test_traces_share_a_call_to_a_local_file_until_one_fails(outbox: Outbox, unt
     calls: list[list[str]] = []
 
     def plan(events: list[TraceEvent]) -> Exception | None:
-        calls.append([told.id for told in events])
-        return ValueError("cannot") if any(told.id == "b1" for told in events) else None
+        calls.append([one.id for one in events])
+        return ValueError("cannot") if any(one.id == "b1" for one in events) else None
 
     for name in ("a1", "b1", "c1"):
         outbox.append([event(name, name[0].upper())])
@@ -220,7 +220,7 @@ def test_further_batches_of_traces_are_sent_in_order_by_few_calls(outbox: Outbox
     calls: list[list[str]] = []
 
     def plan(events: list[TraceEvent]) -> Exception | None:
-        calls.append([told.id for told in events])
+        calls.append([one.id for one in events])
         return None
 
     for number in range(1, 4):
@@ -255,7 +255,7 @@ def test_a_trace_with_an_event_that_fails_each_call_blocks_no_other(outbox: Outb
     """The store reports only that the whole call failed. The next time each trace is sent alone."""
 
     def plan(events: list[TraceEvent]) -> Exception | None:
-        return StoreError("too big") if any(told.id == "b1" for told in events) else None
+        return StoreError("too big") if any(one.id == "b1" for one in events) else None
 
     for name in ("a1", "b1", "c1"):
         outbox.append([event(name, name[0].upper())])

@@ -82,13 +82,13 @@ async def test_a_long_search_is_shown_and_can_be_left() -> None:
     store = Deaf([*failed("T7", 1), *succeeded("T8", 20)])
     app = SagatraceApp(store, clock=still)
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: re.search(r"Reading, \d+ s", screen_text(app)), "what is waited for")
+        await until(pilot, lambda: re.search(r"Reading, \d+ s", screen_text(app)), "the time so far")
         store.answer.set()
         await until(pilot, lambda: "rollback incomplete" in screen_text(app), "the list")
         assert "Reading, " not in screen_text(app)
         store.answer.clear()
         await pilot.press("slash", *"T8", "enter")
-        await until(pilot, lambda: re.search(r"Searching, \d+ s", screen_text(app)), "what is waited for")
+        await until(pilot, lambda: re.search(r"Searching, \d+ s", screen_text(app)), "the time so far")
         assert "Esc shows all traces again" in screen_text(app)
         store.answer.set()
         await pilot.press("escape")
@@ -104,7 +104,7 @@ async def test_the_reason_why_a_key_did_nothing_is_shown_briefly() -> None:
         await until(pilot, lambda: "1 trace ·" in screen_text(app), "the state again, soon")
         await pilot.press("escape")
         await pilot.press("slash", *"T7", "enter")
-        await until(pilot, lambda: "1 trace ·" in screen_text(app), "what was found")
+        await until(pilot, lambda: "1 trace ·" in screen_text(app), "the match")
         assert "These are all traces" not in screen_text(app)
 
 
@@ -141,12 +141,12 @@ async def test_the_find_line_is_visible_on_40_columns() -> None:
     async with app.run_test(size=(40, 12)) as pilot:
         await until(pilot, lambda: "CAUSE" in screen_text(app), "the tree")
         await pilot.press("slash", *"release_credit")
-        await until(pilot, lambda: "/release_credit" in screen_text(app), "what is typed")
-        await until(pilot, lambda: "2 of 2 " in screen_text(app), "what was found")
+        await until(pilot, lambda: "/release_credit" in screen_text(app), "the typed text")
+        await until(pilot, lambda: "2 of 2 " in screen_text(app), "the match")
         await pilot.resize_terminal(100, 24)
         await until(pilot, lambda: "2 of 2 spans · n N" in screen_text(app), "what to do with it, where it fits")
         await pilot.resize_terminal(40, 12)
-        await until(pilot, lambda: "/release_credit" in screen_text(app), "what is typed, again")
+        await until(pilot, lambda: "/release_credit" in screen_text(app), "the typed text again")
 
 
 async def test_a_new_find_replaces_the_text_of_the_last_one() -> None:
@@ -225,7 +225,7 @@ async def test_a_colon_opens_the_commands_and_is_typed_into_a_line() -> None:
         await until(pilot, lambda: "Search for commands" in screen_text(app), "the palette")
         await pilot.press("escape")
         await pilot.press("slash", *"ai", "colon", "d")
-        await until(pilot, lambda: "/ai:d" in screen_text(app), "what is typed")
+        await until(pilot, lambda: "/ai:d" in screen_text(app), "the typed text")
 
 
 async def test_a_command_of_another_pane_is_not_offered_in_place_of_one_with_its_name() -> None:
@@ -246,10 +246,10 @@ async def test_the_error_of_a_query_is_shown_whole_on_80_columns() -> None:
         await until(pilot, lambda: "rollback incomplete" in screen_text(app), "the list")
         await pilot.press("slash", *"T7 job:failed x")
         await until(pilot, lambda: "unknown key job:" in screen_text(app), "the fault")
-        _, typed, marks, *told = screen_text(app).splitlines()
+        _, typed, marks, *message = screen_text(app).splitlines()
         assert marks.index("^") == typed.index("job:")
-        assert "for an id write trace:job:failed" in " ".join(line.strip() for line in told[:3])
-        assert "VERDICT" in "".join(told[:3])
+        assert "for an id write trace:job:failed" in " ".join(line.strip() for line in message[:3])
+        assert "VERDICT" in "".join(message[:3])
 
 
 async def test_the_typed_text_survives_a_walk_through_the_history() -> None:
@@ -279,7 +279,7 @@ async def test_a_query_is_edited_from_its_end() -> None:
         await pilot.press("slash", *"T7 xyz:a", "enter")
         assert line.cursor_position == 3, "where it is wrong"
         await pilot.press("escape", "slash", *"T7", "home", "enter")
-        await until(pilot, lambda: "1 trace ·" in screen_text(app), "what was found")
+        await until(pilot, lambda: "1 trace ·" in screen_text(app), "the match")
         await pilot.press("slash", *" tag:ai")
         assert line.value == "T7 tag:ai"
 
@@ -290,10 +290,10 @@ async def test_a_query_with_the_list_s_word_for_a_trace_finds_it() -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "2 traces" in screen_text(app), "the list")
         await pilot.press("slash", *"status:rollback-i", "tab", "enter")
-        await until(pilot, lambda: "1 trace ·" in screen_text(app), "what is found")
+        await until(pilot, lambda: "1 trace ·" in screen_text(app), "the match")
         assert "T7" in screen_text(app)
         store.append(failed("T9", 40))
-        await until(pilot, lambda: "2 traces" in screen_text(app), "the one that came to it")
+        await until(pilot, lambda: "2 traces" in screen_text(app), "the added trace")
         assert "T8" not in screen_text(app)
 
 
@@ -325,9 +325,9 @@ async def test_the_hint_of_a_view_names_the_key_that_leaves_it() -> None:
     app = opened()
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "CAUSE" in screen_text(app), "the tree")
-        for keys, told, back in (("w", "w All ", "w Why"), ("c", "c All ", "c Compensation")):
+        for keys, message, back in (("w", "w All ", "w Why"), ("c", "c All ", "c Compensation")):
             await pilot.press(keys)
-            await until(pilot, lambda told=told: told in screen_text(app), f"{told} in the view of {keys}")
+            await until(pilot, lambda message=message: message in screen_text(app), f"{message} in the view of {keys}")
             assert "f Pause" in screen_text(app)
             await pilot.press(keys)
             await until(pilot, lambda back=back: back in screen_text(app), f"{back} outside of it")
@@ -373,5 +373,5 @@ async def test_a_group_of_equal_spans_unfolds_after_fold_all() -> None:
         await pilot.press("space")
         assert tree.row_count == 3
         await pilot.press("minus", "slash", *"n17", "enter")
-        await until(pilot, lambda: "1 of 1 span" in screen_text(app), "what was found")
+        await until(pilot, lambda: "1 of 1 span" in screen_text(app), "the match")
         assert tree.highlighted == "n17"

@@ -44,7 +44,7 @@ async def test_a_small_terminal_scrolls_its_help() -> None:
         await pilot.press("question_mark")
         assert "still stands" in screen_text(app)
         await pilot.press("j", "pagedown")
-        await until(pilot, lambda: "still stands" not in screen_text(app), "what is further down")
+        await until(pilot, lambda: "still stands" not in screen_text(app), "the end of the page")
         await pilot.press("G")
         await until(pilot, lambda: "Quit at once" in screen_text(app), "the end of the help")
         await pilot.press("q")

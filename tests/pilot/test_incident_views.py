@@ -200,7 +200,7 @@ async def test_a_query_is_kept_by_name(tmp_path: Path) -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: is_read(app), "the list")
         await pilot.press("slash", *"name:pay save:cards", "enter")
-        await until(pilot, lambda: "loan-1" not in screen_text(app) and "order-1" in screen_text(app), "what was found")
+        await until(pilot, lambda: "loan-1" not in screen_text(app) and "order-1" in screen_text(app), "the match")
         await until(pilot, path.exists, "the file")
         await pilot.press("escape", "slash", *"@cards", "enter")
         await until(pilot, lambda: "loan-1" not in screen_text(app) and "order-1" in screen_text(app), "the same again")

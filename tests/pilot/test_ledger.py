@@ -85,8 +85,8 @@ def test_steps_that_declared_a_compensation_and_need_none_are_counted() -> None:
     saga = [event("t", "wf", "workflow:loan:started", 0.0), event("t", "wf", "workflow:loan:completed", 9)]
     one, two = step("one", 1), step("two", 2)
     assert lines_of([*saga, *one]) == ["Nothing was undone, and nothing has to be: 1 step declares a compensation."]
-    told = "Nothing was undone, and nothing has to be: 2 steps declare a compensation."
-    assert lines_of([*saga, *one, *two]) == [told]
+    expected = "Nothing was undone, and nothing has to be: 2 steps declare a compensation."
+    assert lines_of([*saga, *one, *two]) == [expected]
 
 
 async def test_c_shows_it_enter_jumps_to_the_span_and_escape_comes_back() -> None:

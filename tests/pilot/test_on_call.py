@@ -153,7 +153,7 @@ async def test_the_header_names_the_function_of_a_job_without_its_package() -> N
 async def test_the_error_is_in_sight_on_a_small_terminal() -> None:
     app = opened(dotted())
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: "Error  CustomerWithdrew" in screen_text(app), "what it failed with")
+        await until(pilot, lambda: "Error  CustomerWithdrew" in screen_text(app), "the error")
         shown = screen_text(app)
         assert "\n the customer withdrew the application" in shown
         assert shown.index("role ") < shown.index("Error  CustomerWithdrew")
@@ -169,18 +169,18 @@ async def test_the_age_of_an_ended_trace_is_updated() -> None:
 
 
 @pytest.mark.parametrize(
-    ("width", "told"),
+    ("width", "reason"),
     [
         (34, "error 3 of 4 · took 4.50s"),
         (54, "error 3 of 4 · took 4.50s · started 1m ago · 7 spans"),
         (80, "error 3 of 4 · took 4.50s · started 1m ago at 10:00:00Z · 7 spans · 16 events"),
     ],
 )
-async def test_a_fact_of_the_header_is_shown_whole_or_not_at_all(width: int, told: str) -> None:
+async def test_a_fact_of_the_header_is_shown_whole_or_not_at_all(width: int, reason: str) -> None:
     app = opened(failed("T7"))
     async with app.run_test(size=(width, 24)) as pilot:
         await until(pilot, lambda: "error 3 of 4" in screen_text(app), "the facts")
-        assert told in (line.strip() for line in screen_text(app).splitlines())
+        assert reason in (line.strip() for line in screen_text(app).splitlines())
 
 
 @pytest.mark.parametrize(("width", "stands"), [(120, "⚠ still standing"), (80, "⚠ still standing"), (40, "⚠")])
@@ -216,7 +216,7 @@ def test_a_traceback_of_rq_alone_is_shown() -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "told"),
+    ("key", "reason"),
     [
         ("e", "Nothing failed in this trace"),
         ("w", "Nothing failed in this trace"),
@@ -224,12 +224,12 @@ def test_a_traceback_of_rq_alone_is_shown() -> None:
         ("asterisk", "Nothing was found: / finds"),
     ],
 )
-async def test_a_key_without_an_effect_shows_the_reason(key: str, told: str) -> None:
+async def test_a_key_without_an_effect_shows_the_reason(key: str, reason: str) -> None:
     app = opened(succeeded("T7"))
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "validate_application" in screen_text(app), "the tree")
         await pilot.press(key)
-        await until(pilot, lambda: f"» {told}" in screen_text(app), told)
+        await until(pilot, lambda: f"» {reason}" in screen_text(app), reason)
 
 
 async def test_idle_gaps_are_collapsed_and_the_screen_says_so() -> None:
@@ -243,10 +243,10 @@ async def test_idle_gaps_are_collapsed_and_the_screen_says_so() -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "stage:s3600" in screen_text(app), "the tree")
         await pilot.press("i")
-        await until(pilot, lambda: "» 1 idle gap drawn short, at ≈" in screen_text(app), "what was done")
+        await until(pilot, lambda: "» 1 idle gap drawn short, at ≈" in screen_text(app), "the collapsed gap")
         await until(pilot, lambda: "≈" in screen_text(app).splitlines()[3], "the gap on the axis")
         await pilot.press("i")
-        await until(pilot, lambda: "as long as they are" in screen_text(app), "what was undone")
+        await until(pilot, lambda: "as long as they are" in screen_text(app), "the expanded gap")
 
 
 def test_the_length_of_a_long_value_is_shown_within_the_pane() -> None:
@@ -276,7 +276,7 @@ async def test_escape_undoes_a_search_and_never_quits() -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "2 traces" in screen_text(app), "the list")
         await pilot.press("slash", *"status:failed", "enter")
-        await until(pilot, lambda: "1 trace " in screen_text(app), "what was found")
+        await until(pilot, lambda: "1 trace " in screen_text(app), "the match")
         await pilot.press("escape")
         await until(pilot, lambda: "2 traces" in screen_text(app), "all again")
         assert "status:failed since:2h" in screen_text(app)

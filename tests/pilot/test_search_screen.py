@@ -50,7 +50,7 @@ async def test_traces_written_while_it_runs_appear_and_the_cursor_stays() -> Non
         await until(pilot, lambda: "✔ succeeded" in screen_text(app), "the old trace")
         store.append(failed("new", 30))
         await until(pilot, lambda: "⚠ rollback incomplete" in screen_text(app), "the new trace, without a key")
-        assert "▌⚠ rollback incomplete" in screen_text(app), "a cursor nobody moved stays at the newest"
+        assert "▌⚠ rollback incomplete" in screen_text(app), "an unmoved cursor stays at the newest"
         await pilot.press("j")
         assert "▌✔ succeeded" in screen_text(app)
         store.append(failed("newer", 40))
@@ -154,7 +154,7 @@ async def test_the_store_is_not_read_while_another_screen_is_on_top() -> None:
         await until(pilot, lambda: poller._paused, "the pause")
         await pilot.press("escape")
         store.append(failed("new", 71))
-        await until(pilot, lambda: "⚠ rollback incomplete" in screen_text(app), "going on at once")
+        await until(pilot, lambda: "⚠ rollback incomplete" in screen_text(app), "the next read")
 
 
 async def test_a_hanging_store_does_not_block_the_end_of_the_app() -> None:

@@ -126,11 +126,11 @@ async def test_new_rows_need_no_new_layout_of_the_screen() -> None:
 
         await pilot.pause()
         app.screen.screen_layout_refresh_signal.subscribe(traces, count)
-        for many, anew in ((3, False), (5, False), (40, True), (60, False), (30, True), (4, True)):
+        for many, is_laid_out_again in ((3, False), (5, False), (40, True), (60, False), (30, True), (4, True)):
             laid_out = 0
             traces.rows = rows(*range(many))
             await pilot.pause()
-            assert (laid_out > 0) is anew, many
+            assert (laid_out > 0) is is_laid_out_again, many
             assert traces.show_vertical_scrollbar is (many > 9)
             await pilot.press("G")
             assert traces.highlighted == rows(many - 1)[0]

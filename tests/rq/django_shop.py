@@ -2,7 +2,7 @@
 
     python -c 'import django_shop; django_shop.main("commits")'
 
-It prints what it saw, as JSON. The environment completes its settings (`django_settings`).
+It prints its results as JSON. The environment completes its settings (`django_settings`).
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ def queue(redis: Redis) -> Queue:
     return Queue("outbox", connection=redis)
 
 
-def told(database: Path, trace_id: str) -> int:
+def count_stored(database: Path, trace_id: str) -> int:
     return sum(found == trace_id for found, _ in stored(database))
 
 
@@ -52,7 +52,7 @@ def test_a_burst_worker_ends_when_its_events_are_in_the_store(
     for number in range(20):
         queue.enqueue(traced_jobs.succeeds, number, meta=trace_meta(TraceContext("T")))
     work_off(redis_server, f"sqlite:///{tmp_path}/traces.db", "outbox", path=Path(__file__).parent)
-    assert told(tmp_path / "traces.db", "T") == 80
+    assert count_stored(tmp_path / "traces.db", "T") == 80
     assert shippers(outbox) == []
     assert sorted(path.name for path in outbox.iterdir()) == ["shipper.lock", "shipper.log", "users.lock"]
 
@@ -79,7 +79,7 @@ def test_a_store_that_is_down_delays_no_job_and_the_worker_s_end_only_briefly(
     psutil.wait_procs([lingering], timeout=120)
     database.rmdir()
     subprocess.run(command, env=environment, capture_output=True, timeout=300, check=True)
-    assert told(database, "T") == 20
+    assert count_stored(database, "T") == 20
 
 
 def test_a_worker_killed_with_its_horse_leaves_a_shipper_that_delivers(
@@ -89,7 +89,7 @@ def test_a_worker_killed_with_its_horse_leaves_a_shipper_that_delivers(
     command = worker_command(redis_server, "--path", str(Path(__file__).parent), "outbox")
     environment = worker_environment(f"sqlite:///{tmp_path}/traces.db")
     with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL) as worker:
-        until(lambda: told(tmp_path / "traces.db", "T") > 10, "some events")
+        until(lambda: count_stored(tmp_path / "traces.db", "T") > 10, "some events")
         horses = [process for process in psutil.Process(worker.pid).children() if process not in shippers(outbox)]
         os.kill(worker.pid, signal.SIGKILL)
         for horse in horses:
@@ -104,7 +104,7 @@ def test_a_program_of_a_job_with_another_store_writes_to_that_store(
     """It inherits the worker's environment, but nothing delivers an outbox of its store."""
     queue.enqueue(traced_jobs.records_elsewhere, f"sqlite:///{tmp_path}/other.db")
     work_off(redis_server, f"sqlite:///{tmp_path}/traces.db", "outbox", path=Path(__file__).parent)
-    assert told(tmp_path / "other.db", "T") == 1
+    assert count_stored(tmp_path / "other.db", "T") == 1
 
 
 @pytest.mark.parametrize("store", ["off", "sqlite:///{}/traces.db"])

@@ -58,7 +58,7 @@ class Field:
             self.redis.zadd(self.queue.started_job_registry.key, {f"{job.id}:{XID}": expires})
         return job
 
-    def told(self, job: Any) -> list[str]:
+    def phases(self, job: Any) -> list[str]:
         events = sorted(self.store.fetch_trace("T").events, key=lambda event: event.micros)
         return [
             event.event_type.removeprefix("job:") + "?" * (event.data.get("presumed") is True)
@@ -75,13 +75,13 @@ def field(redis: Redis) -> Field:
 def test_running_and_waiting_jobs_are_skipped(field: Field) -> None:
     running, waiting = field.started(expires=time.time() + 100), field.queue.enqueue(fates.succeed)
     assert field.reconciler.look() == 0
-    assert (field.told(running), field.told(waiting)) == (["enqueued", "started"], ["enqueued"])
+    assert (field.phases(running), field.phases(waiting)) == (["enqueued", "started"], ["enqueued"])
 
 
 def test_a_job_that_rq_gave_up_is_abandoned_once(field: Field) -> None:
     job = field.started(expires=time.time() - 100)
     assert [field.reconciler.look() for _ in range(3)] == [1, 0, 0]
-    assert field.told(job) == ["enqueued", "started", "abandoned?"]
+    assert field.phases(job) == ["enqueued", "started", "abandoned?"]
     end = field.store.fetch_trace("T").events[-1]
     assert end.data["reason"] == "no sign of life from its worker: RQ still holds it for running"
 
@@ -93,14 +93,14 @@ def test_a_job_that_rq_gave_up_is_abandoned_once(field: Field) -> None:
 def test_an_ended_execution_has_the_outcome_of_its_job(field: Field, status: str, phase: str) -> None:
     job = field.started(status=status)
     assert field.reconciler.look() == 1
-    assert field.told(job) == ["enqueued", "started", phase]
+    assert field.phases(job) == ["enqueued", "started", phase]
 
 
 def test_a_job_that_is_gone_is_not_called_a_success(field: Field) -> None:
     job = field.started()
     field.redis.flushall()
     field.reconciler.look()
-    assert field.told(job) == ["enqueued", "started", "abandoned?"]
+    assert field.phases(job) == ["enqueued", "started", "abandoned?"]
 
 
 def test_an_observed_end_stays_and_replaces_a_presumed_one(field: Field) -> None:
@@ -109,7 +109,7 @@ def test_an_observed_end_stays_and_replaces_a_presumed_one(field: Field) -> None
     field.tracer.emit(
         "job:completed", TraceContext("T"), span_id=job.id, event_id=f"{XID}:end", data={"job_id": job.id}, replace=True
     )
-    assert field.told(job) == ["enqueued", "started", "completed"]
+    assert field.phases(job) == ["enqueued", "started", "completed"]
     other = Reconciler(field.store, field.store, field.redis, grace=0)
     assert other.look() == 0
 
@@ -129,7 +129,7 @@ def test_a_cancelled_job_is_recorded_once(field: Field) -> None:
     assert field.reconciler.look() == 0
     job.cancel()
     assert [field.reconciler.look() for _ in range(2)] == [1, 0]
-    assert field.told(job) == ["enqueued", "canceled?"]
+    assert field.phases(job) == ["enqueued", "canceled?"]
 
 
 def test_it_only_reads(field: Field) -> None:
@@ -167,7 +167,7 @@ def test_a_fault_is_logged_once_and_looks_continue_after_it(
     field.store.search = search  # type: ignore[method-assign]
     thread = threading.Thread(target=field.reconciler.follow, args=(stop,), kwargs={"every": 0.01})
     thread.start()
-    until(lambda: field.told(job)[-1] == "abandoned?", "the end is told")
+    until(lambda: field.phases(job)[-1] == "abandoned?", "the recorded end")
     stop.set()
     thread.join(120)
     assert caplog.text.count("cannot be looked for now") == 1
@@ -226,7 +226,7 @@ def test_a_job_that_began_under_another_host_name_is_found(field: Field) -> None
     """As after a restart of a pod with a local Redis that kept its data."""
     job = field.started(expires=time.time() - 100, redis=place_of_another_pod(field), host="pod-1")
     assert field.reconciler.look() == 1
-    assert field.told(job) == ["enqueued", "started", "abandoned?"]
+    assert field.phases(job) == ["enqueued", "started", "abandoned?"]
 
 
 @pytest.mark.parametrize("gone", ["the job", "the execution"])
@@ -239,7 +239,7 @@ def test_no_end_is_concluded_for_jobs_of_another_host_s_local_redis(
     if gone == "the job":
         field.redis.flushall()
     assert [field.reconciler.look() for _ in range(2)] == [0, 0]
-    assert field.told(job) == ["enqueued", "started"]
+    assert field.phases(job) == ["enqueued", "started"]
     assert [record.getMessage() for record in caplog.records] == [
         "this Redis does not know jobs that began with the local Redis of pod-1: no end is recorded for them"
     ]
@@ -269,7 +269,7 @@ def test_a_worker_s_shipper_looks_after_lost_jobs(
     job = queue_class("never-taken", connection=redis).under(TraceContext("T")).enqueue(fates.succeed)
     job.cancel()
 
-    def told() -> list[str]:
+    def phases() -> list[str]:
         store = open_store(url, read_only=True)
         found = [event.event_type for event in store.fetch_trace("T").events]
         store.close()
@@ -278,10 +278,10 @@ def test_a_worker_s_shipper_looks_after_lost_jobs(
     command = worker_command(redis_server, "--quiet", "another-queue")
     environment = worker_environment(url) | {"SAGATRACE_RECONCILE": "0.3"}
     with subprocess.Popen(command, env=environment) as worker:
-        until(lambda: "job:canceled" in told(), "the end of the job")
+        until(lambda: "job:canceled" in phases(), "the end of the job")
         worker.terminate()
     assert worker.returncode == 0
-    assert told() == ["job:enqueued", "job:canceled"]
+    assert phases() == ["job:enqueued", "job:canceled"]
 
 
 @pytest.mark.parametrize("setting", ["nonsense", "-1", "nan"])

@@ -56,7 +56,7 @@ class Bench:
     def trace(self, trace_id: str) -> Trace:
         return build_trace(trace_id, self.events(trace_id), now=wall_clock())
 
-    def told(self, trace_id: str) -> list[str]:
+    def event_types(self, trace_id: str) -> list[str]:
         return [event.event_type for event in self.events(trace_id)]
 
 
@@ -142,7 +142,7 @@ def test_a_killed_work_horse_loses_no_event(bench: Bench, function: str, argumen
     """The job's earlier events are stored. The worker that found it dead records its end."""
     job = bench.queue.enqueue(getattr(traced_jobs, function), *arguments)
     bench.run(job)
-    assert bench.told(job.id) == ["job:started", "job:last-words", "job:failed"]
+    assert bench.event_types(job.id) == ["job:started", "job:last-words", "job:failed"]
     assert said in (bench.trace(job.id).spans[job.id].error or "")
 
 
@@ -151,7 +151,7 @@ def test_a_work_horse_that_exits_by_os_exit_keeps_its_events(bench: Bench) -> No
     job = bench.queue.enqueue(traced_jobs.exits, 0)
     bench.run(job)
     assert job.get_status() == JobStatus.STARTED
-    assert bench.told(job.id) == ["job:started", "job:last-words", "job:abandoned"]
+    assert bench.event_types(job.id) == ["job:started", "job:last-words", "job:abandoned"]
     assert bench.events(job.id)[-1].data["presumed"] is True
 
 
@@ -159,7 +159,7 @@ def test_the_worker_records_an_end_that_the_work_horse_cannot_write(bench: Bench
     job = bench.queue.enqueue(traced_jobs.writes_no_more)
     said = bench.run(job)
     assert job.return_value() == "well"
-    assert bench.told(job.id) == ["job:started", "job:completed"]
+    assert bench.event_types(job.id) == ["job:started", "job:completed"]
     assert bench.events(job.id)[-1].data["reason"] == "RQ holds its result: completed"
     assert said.count("event lost") == 1
 
@@ -231,7 +231,7 @@ def test_a_job_that_overwrites_its_meta_keeps_its_place(bench: Bench) -> None:
     events = [event for event in bench.events("T") if event.span_id == job.id]
     assert [event.event_type for event in events] == ["job:started", "job:retrying", "job:started", "job:failed"]
     assert {event.parent_span_id for event in events} == {"S"}
-    assert bench.told("T").count("ai:decision") == 2
+    assert bench.event_types("T").count("ai:decision") == 2
     assert [event.data["attempt"] for event in events] == [1, 1, 2, 2]
 
 
@@ -280,7 +280,7 @@ def test_a_job_s_process_holds_neither_shipper_nor_reconciler(bench: Bench) -> N
     """Nor does the process of a worker that recorded the end for its work-horse."""
     silent, job = bench.queue.enqueue(traced_jobs.exits, 0), bench.queue.enqueue(traced_jobs.names_modules)
     bench.run(job)
-    assert bench.told(silent.id)[-1] == "job:abandoned"
+    assert bench.event_types(silent.id)[-1] == "job:abandoned"
     modules: list[str] = job.return_value() or []
     assert "sagatrace.rq" in modules
     shippers = [name for name in modules if name.startswith("sagatrace.shipper.")]

@@ -208,7 +208,7 @@ def said(caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]) ->
     return all_of_it
 
 
-def told_by(error: BaseException) -> str:
+def text_of(error: BaseException) -> str:
     """Return the text of an error: its chain, and the locals of every frame that it passed."""
     parts = traceback.format_exception(error)
     seen: set[int] = set()
@@ -265,7 +265,7 @@ def test_no_error_shows_a_secret(
 ) -> None:
     address = local_account.address()
     provision(address, max_wait=60)
-    told: list[str] = []
+    printed: list[str] = []
     with FaultProxy(local_account.host) as proxy:
         proxy.fault = fault
         monkeypatch.setenv(
@@ -280,18 +280,18 @@ def test_no_error_shows_a_secret(
                 lambda s=store: s.search(Search(error="x")),
             ):
                 try:
-                    told.append(repr(call()))
+                    printed.append(repr(call()))
                 except SagatraceError as error:
-                    told.append(told_by(error))
-            told.append(f"{store.label} {store!r}")
+                    printed.append(text_of(error))
+            printed.append(f"{store.label} {store!r}")
             store.close()
         proxy.refuse()
         try:
             store.fetch_trace("T")
         except StoreUnavailableError as error:
-            told.append(told_by(error))
+            printed.append(text_of(error))
         store.close()
-    everything = said() + "\n".join(told)
+    everything = said() + "\n".join(printed)
     assert "127.0.0.1" in everything
     assert_no_secret(everything)
 

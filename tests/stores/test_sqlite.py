@@ -322,7 +322,7 @@ def test_the_error_for_an_unusable_file_gives_the_fix(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("no database at all" * 50)
     (tmp_path / "folder").mkdir()
     said = {
-        "damaged.db": r"damaged\.db.* it is damaged, bring back a copy",
+        "damaged.db": r"damaged\.db.* it is damaged, restore a copy",
         "notes.txt": r"notes\.txt: file is not a database: it holds something else, give another path",
         "folder": r"folder: it is a directory, name a file in it, e\.g\. sqlite:///.*/folder/traces\.db",
     }

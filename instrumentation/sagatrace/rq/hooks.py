@@ -28,7 +28,7 @@ __all__ = ["RecordingMixin"]
 
 
 class RecordingMixin(_WorkerBase):
-    """Records what RQ's worker does with a job, in the worker and in its work-horse."""
+    """Record the start and the end of jobs, in RQ's worker and in its work-horse."""
 
     tracer: Tracer | None = None
 

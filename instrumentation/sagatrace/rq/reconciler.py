@@ -101,7 +101,7 @@ class Reconciler:
         self._grace, self._window = grace, window
         self._place = place_of_redis(redis)
         self._since = 0.0
-        self._known: dict[str, tuple[int, list[_Open]]] = {}  # trace id → its latest event when read, what was open
+        self._known: dict[str, tuple[int, list[_Open]]] = {}  # trace id → its latest event when read, its open jobs
         self._logged: set[str] = set()
         self.recorded = 0
 

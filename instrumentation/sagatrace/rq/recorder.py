@@ -69,7 +69,7 @@ class Harmless:
 class Place(NamedTuple):
     """The place of a job and of the work inside it; which attempt it is, and of how many (0 if unknown).
 
-    `declared` holds what would undo the job, or the step that the job undoes.
+    `declared` holds the name of the compensation, or the step that the job undoes.
     """
 
     context: TraceContext

@@ -28,7 +28,7 @@ __all__ = ["SCHEMA_VERSION", "SqliteStore", "path_from_url"]
 SCHEMA_VERSION: Final = 1
 _APPLICATION_ID: Final = 0x53414754  # "SAGT", for `file` and for an error about a wrong path
 
-# `position` orders rows by arrival, so that a reader can ask for what is new.
+# `position` orders rows by arrival, so that readers can ask for new rows.
 _SCHEMA: Final = f"""
 CREATE TABLE event (
     position INTEGER PRIMARY KEY,
@@ -46,7 +46,7 @@ PRAGMA user_version = {SCHEMA_VERSION};
 
 _ADVICE: Final = {
     sqlite3.SQLITE_NOTADB: "it holds something else, give another path",
-    sqlite3.SQLITE_CORRUPT: "it is damaged, bring back a copy or save what is left with the `.recover` of sqlite3",
+    sqlite3.SQLITE_CORRUPT: "it is damaged, restore a copy, or save the rest with `.recover` of sqlite3",
     sqlite3.SQLITE_CANTOPEN: "this user needs the right to read and write the file and its directory",
     sqlite3.SQLITE_PERM: "this user needs the right to read and write the file and its directory",
     sqlite3.SQLITE_READONLY: "this user needs the right to write the file and its directory",
@@ -337,7 +337,7 @@ def _insert(connection: sqlite3.Connection, row: tuple[str, str, int, bytes], *,
     if inserted.rowcount:
         return True
     if replace:
-        # A new position lets readers of changes see it. An equal document is no change.
+        # A new position lets readers of changes see it. An equal document is not a change.
         connection.execute(
             "UPDATE event SET position = (SELECT max(position) + 1 FROM event), at = ?, document = ? "
             "WHERE trace_id = ? AND id = ? AND document <> ?",
