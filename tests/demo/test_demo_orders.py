@@ -32,8 +32,10 @@ def test_an_order_is_one_trace_with_the_right_verdict(
     store = open_store(url)
 
     def traces() -> dict[OrderScenario, Trace] | None:
-        found = {one: store.fetch_trace(f"order-{one}").events for one in EXPECTED}
-        built = {one: build_trace(f"order-{one}", events, now=wall_clock()) for one, events in found.items()}
+        now = wall_clock()
+        built: dict[OrderScenario, Trace] = {
+            one: build_trace(f"order-{one}", store.fetch_trace(f"order-{one}").events, now) for one in ORDER_SCENARIOS
+        }
         return built if all(trace.verdict == EXPECTED[one][0] for one, trace in built.items()) else None
 
     workers = WorkerGroup(redis_server, url, tmp_path)
