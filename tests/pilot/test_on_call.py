@@ -131,7 +131,7 @@ async def test_80_columns_hold_the_whole_verdict_and_when_it_was() -> None:
     app = opened(dotted())
     async with app.run_test(size=(80, 24)) as pilot:
         verdict = (
-            "failed at …notify_the_customer (CustomerWithdrew: the customer withdrew the application)"
+            "failed at notify_the_customer (CustomerWithdrew: the customer withdrew the application)"
             " · rollback incomplete: 1 of 1 step still standing (stage:disbursement)"
         )
 

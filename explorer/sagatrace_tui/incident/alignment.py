@@ -12,15 +12,10 @@ from dataclasses import dataclass
 
 from sagatrace_tui.model import Span, Trace
 
-__all__ = ["Places", "Steps", "step_name"]
+__all__ = ["Places", "Steps"]
 
 _TOP = -1
 _MOST_ABOVE = 8  # names above a step that are given: enough to find it, and a bound for a very deep trace
-
-
-def step_name(span: Span) -> str:
-    """Return the name that a step is aligned by."""
-    return span.name.rpartition(".")[2] or span.name if span.state.kind == "job" else span.name
 
 
 class Places:
@@ -84,7 +79,7 @@ class Steps:
             if span_id in undoing:
                 continue
             span = trace.spans.get(span_id)
-            above, name = (_TOP if parent is None else place_of[parent]), None if span is None else step_name(span)
+            above, name = (_TOP if parent is None else place_of[parent]), None if span is None else span.short_name
             nth = counts[above, name] = counts.get((above, name), 0) + 1
             place = place_of[span_id] = places.number(above, name, nth)
             if span is not None:

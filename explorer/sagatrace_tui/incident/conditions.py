@@ -18,8 +18,9 @@ _COMPARISONS: Final[Mapping[str, Callable[[int, int], bool]]] = {
 class Condition(NamedTuple):
     """A condition on a whole trace.
 
-    `key` and `values` belong together: `status` and verdicts; `name` or `standing` and a text in lower case (for
-    `standing` also `any`); `took` or `spans`, a sign as `>=`, and a number, for `took` of microseconds.
+    `key` and `values` belong together: `status` and verdicts; `name`, `standing` or `word` and a text in lower case;
+    `took` or `spans`, a sign as `>=` and a number, for `took` of microseconds. For `standing` the text may be `any`. A
+    `word` is part of a name or the beginning of the trace id.
     """
 
     key: str
@@ -34,6 +35,10 @@ def holds(condition: Condition, trace: Trace) -> bool:
 
 def _named(values: tuple[str, ...], trace: Trace) -> bool:
     return any(values[0] in name.lower() for name in (trace.name, *(span.name for span in trace.spans.values())))
+
+
+def _word(values: tuple[str, ...], trace: Trace) -> bool:
+    return trace.trace_id.lower().startswith(values[0]) or _named(values, trace)
 
 
 def _standing(values: tuple[str, ...], trace: Trace) -> bool:
@@ -54,6 +59,7 @@ def _spans(values: tuple[str, ...], trace: Trace) -> bool:
 _HOLDS: Final[Mapping[str, Callable[[tuple[str, ...], Trace], bool]]] = {
     "status": lambda values, trace: trace.verdict in values,
     "name": _named,
+    "word": _word,
     "standing": _standing,
     "took": _took,
     "spans": _spans,

@@ -8,7 +8,6 @@ from typing import Final
 
 import msgspec
 
-from sagatrace_tui.incident.alignment import step_name
 from sagatrace_tui.incident.error_text import shape_of
 from sagatrace_tui.model import Trace, Verdict
 from sagatrace_tui.model.standing import reason_of
@@ -158,7 +157,7 @@ def _failure(trace: Trace) -> Failure | None:
     group = cause.data.get("group")
     return Failure(
         span_id=cause.span_id,
-        step=one_line(step_name(cause), _MOST),
+        step=one_line(cause.short_name, _MOST),
         error=one_line(error, _MOST),
         error_type=one_line(error_type, _MOST),
         at=cause.over_at,
@@ -190,7 +189,7 @@ def _path(trace: Trace) -> list[str]:
     ids = trace.failure_path
     half = _PATH // 2
     names = [
-        one_line(step_name(trace.spans[one]), _MOST)
+        one_line(trace.spans[one].short_name, _MOST)
         for one in (ids if len(ids) <= _PATH else (*ids[:half], *ids[-half:]))
     ]
     return names if len(ids) <= _PATH else [*names[:half], f"{len(ids) - _PATH} more", *names[half:]]

@@ -41,7 +41,7 @@ def accepts(query: Query, trace: Trace, events: Collection[TraceEvent], now: int
 
 
 def with_word_resolved(query: Query, store: EventStore) -> Query:
-    """Return the query with its word as the beginning of a trace id if any begins so, else as part of a name.
+    """Return the query with its word as the beginning of a trace id if any begins so, else as that or part of a name.
 
     Asks the store once if there is a word. Raises StoreError.
     """
@@ -49,5 +49,5 @@ def with_word_resolved(query: Query, store: EventStore) -> Query:
         return query
     if not query.trace_prefix and store.search(Search(limit=1, trace_prefix=query.word)):
         return replace(query, word="", trace_prefix=query.word)
-    named = Condition("name", (query.word.lower(),))
-    return replace(query, word="", conditions=(*query.conditions, named))
+    condition = Condition("word", (query.word.lower(),))
+    return replace(query, word="", conditions=(*query.conditions, condition))

@@ -55,6 +55,10 @@ class Steps:
         """Return the step's name; its id if it was never seen."""
         return self._spans[step].name if step in self._spans else step
 
+    def short_name_of(self, step: str) -> str:
+        """Return the step's name, of a job the function without its package; its id if it was never seen."""
+        return self._spans[step].short_name if step in self._spans else step
+
     def first_names(self, steps: Sequence[str]) -> list[str]:
         """Return the names of the first few steps to end. The times as text leave out most of the steps cheaply."""
         if len(steps) > SHOWN:
@@ -62,7 +66,7 @@ class Steps:
             times = {step: spans[step].closing_event.timestamp if step in spans else "" for step in steps}
             latest = nsmallest(SHOWN, times.values())[-1]
             steps = [step for step in steps if times[step] <= latest]
-        return [self.name_of(step) for step in in_order_of_end(self._spans, steps)[:SHOWN]]
+        return [self.short_name_of(step) for step in in_order_of_end(self._spans, steps)[:SHOWN]]
 
     def outcome_of(self, undo_id: str) -> Outcome:
         """Return how one try to undo stands, as if the trace had ended."""

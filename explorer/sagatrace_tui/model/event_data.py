@@ -7,9 +7,10 @@ from typing import Any, Final
 
 import msgspec
 
-from sagatrace.event import UNREADABLE, TraceEvent
+from sagatrace.errors import EventError
+from sagatrace.event import UNREADABLE, TraceEvent, parse_timestamp
 
-__all__ = ["EventData", "Links", "data_of", "execution_of", "ids_in", "links_of_all", "text_of"]
+__all__ = ["EventData", "Links", "data_of", "execution_of", "ids_in", "links_of_all", "moment_of", "text_of"]
 
 
 class Links(msgspec.Struct, frozen=True, gc=False):
@@ -100,3 +101,11 @@ def ids_in(*values: object) -> tuple[str, ...]:
     """Return the span ids in values that may each be an id, a list of ids, or anything else."""
     items = (item for value in values for item in (value if isinstance(value, list) else (value,)))
     return tuple(dict.fromkeys(item for item in items if isinstance(item, str) and item))
+
+
+def moment_of(value: object) -> int | None:
+    """Return a time in an event's data, where a job may have written anything."""
+    try:
+        return parse_timestamp(value) if isinstance(value, str) else None
+    except EventError:
+        return None

@@ -96,7 +96,7 @@ class Sentence:
         return "; ".join(f"{self._listed(went_so)} {words}" for words, went_so in undos.items())
 
     def _listed(self, span_ids: Sequence[str]) -> str:
-        return listed([self.steps.name_of(one) for one in span_ids])
+        return listed([self.steps.short_name_of(one) for one in span_ids])
 
 
 def _joined(*parts: str) -> str:
@@ -108,4 +108,4 @@ def _cause_text(span: Span) -> str:
     words = span.status if span.status in ("stopped", "canceled", "interrupted") else "failed"
     error = one_line(span.error or span.reason or span.attempt_error or "", _MAX_ERROR)
     because = ": ".join(filter(None, (one_line(span.error_type or "", 80), error)))
-    return f"{words} at {clipped(span.name, LONGEST_NAME)}{f' ({because})' if because else ''}"
+    return f"{words} at {clipped(span.short_name, LONGEST_NAME)}{f' ({because})' if because else ''}"

@@ -7,10 +7,10 @@ from typing import Any, Final
 import msgspec
 
 from sagatrace.errors import EventError
-from sagatrace.event import TraceEvent, parse_timestamp, split_event_type
+from sagatrace.event import TraceEvent, split_event_type
 from sagatrace_tui.model.answers import Place
 from sagatrace_tui.model.attempts import Attempt, Reading, read_attempts
-from sagatrace_tui.model.event_data import data_of, ids_in, text_of
+from sagatrace_tui.model.event_data import data_of, ids_in, moment_of, text_of
 from sagatrace_tui.model.span_state import SpanKind, SpanStatus, State, mark_of
 
 __all__ = ["Attempt", "Span", "SpanKind", "SpanStatus", "When"]
@@ -69,6 +69,11 @@ class Span(msgspec.Struct, eq=False, gc=False):
         return self._name
 
     @property
+    def short_name(self) -> str:
+        """The name; of a job the function without its package."""
+        return self.name.rpartition(".")[2] or self.name if self.state.kind == "job" else self.name
+
+    @property
     def first_at(self) -> int:
         """The time of its first event."""
         return self.events[0].micros
@@ -90,9 +95,9 @@ class Span(msgspec.Struct, eq=False, gc=False):
         for event in reversed(self.events) if self.status == "queued" else ():
             phase = split_event_type(event.event_type)[1]
             if phase == "retrying":
-                return _moment(data_of(event).next_at)
+                return moment_of(data_of(event).next_at)
             if phase in ("enqueued", "scheduled", "deferred"):
-                return _moment(data_of(event).scheduled_for) if phase == "scheduled" else None
+                return moment_of(data_of(event).scheduled_for) if phase == "scheduled" else None
         return None
 
     @property
@@ -289,11 +294,3 @@ class Span(msgspec.Struct, eq=False, gc=False):
         if undoes and undoes != self.events[0].span_id:
             self.original_span_id = undoes
         self.compensation = text_of(compensation) or self.compensation
-
-
-def _moment(value: object) -> int | None:
-    """Return a time in an event's data, where a job may have written anything."""
-    try:
-        return parse_timestamp(value) if isinstance(value, str) else None
-    except EventError:
-        return None

@@ -196,8 +196,7 @@ class Trace:
         if self.root is None:
             return ""
         saga = self.spans[self._sagas.saga_span_of(self.root.span_id) or self.root.span_id]
-        function = saga.name.rpartition(".")[2] if saga.state.kind == "job" else saga.name
-        return text_of(saga.data.get("workflow_id")) or function
+        return text_of(saga.data.get("workflow_id")) or saga.short_name
 
     @cached_property
     def failure_path(self) -> tuple[str, ...]:
