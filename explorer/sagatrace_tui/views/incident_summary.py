@@ -167,17 +167,17 @@ class _Text:
         return " ".join(["sagatrace-tui", *end_of_options, *(_shell_word(one, self._inert) for one in ids)])
 
     def _other_failures(self) -> Iterator[str]:
-        roles, alike = self._trace.roles, dict[tuple[str, str, str], list[Span]]()
+        roles, alike = self._trace.roles, dict[tuple[str | None, ...], list[Span]]()
         for span_id in sorted(self._trace.failures, key=lambda one: roles[one] == "recovered"):  # recovered ones last
             role, span = roles[span_id], self._trace.spans[span_id]
             if role != "cause":
                 shape = self._shape(error_of(span) or "", span.error_type)
-                alike.setdefault((span.name, role, shape), []).append(span)
-        for (name, role, _), (span, *others) in alike.items():
-            which = f"{1 + len(others)} × {self._code(name)}" if others else self._which(span.span_id, name)
+                alike.setdefault((span.name, role, span.error_type, shape), []).append(span)
+        for span, *others in alike.values():
+            which = f"{1 + len(others)} × {self._code(span.name)}" if others else self._which(span.span_id, span.name)
             error = one_line(error_of(span) or span.error_type or "", _MAX_ERROR)
             example = "such as " if others and len({error_of(one) for one in (span, *others)}) > 1 else ""
-            yield f"{which}: {role}{f' — {example}{self._plain(error)}' if error else ''}"
+            yield f"{which}: {roles[span.span_id]}{f' — {example}{self._plain(error)}' if error else ''}"
 
     def _never_ran(self, one: NeverRan) -> str:
         return f"{self._which(one.span_id, one.name)}: waits for {self._code(one.dependency_name)}, which {one.fate}"
