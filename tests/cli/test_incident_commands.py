@@ -5,30 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import json
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from test_commands import Cli
 
-from sagas import failed, running, succeeded
-from sagatrace.event import TraceEvent, encode_event, new_event
-from sagatrace_tui.model.text import iso
+from sagas import failed, recent, running, succeeded
+from sagatrace.event import encode_event, new_event
 
 HOSTILE = "\x1b]0;owned\x07=cmd|'/c calc'!A1"
-
-
-def recent(events: list[TraceEvent], ago: float) -> list[TraceEvent]:
-    """The events as if the first of them happened so many seconds ago."""
-    shift = time.time_ns() // 1000 - int(ago * 1_000_000) - min(one.micros for one in events)
-    return [
-        new_event(
-            id=one.id, trace_id=one.trace_id, span_id=one.span_id, parent_span_id=one.parent_span_id, tags=one.tags,
-            event_type=one.event_type, status=one.status, timestamp=iso(one.micros + shift) or "", data=one.data,
-        )
-        for one in events
-    ]  # fmt: skip
 
 
 @pytest.fixture

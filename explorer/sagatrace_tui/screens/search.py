@@ -43,9 +43,11 @@ class SearchScreen(FollowedScreen):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "query", "Search", priority=True, tooltip="Type what to look for"),
-        Binding("1", "view('traces')", "Traces", tooltip="The traces"),
-        Binding("2", "view('failures')", "Failures", tooltip="The failures of the window by kind"),
-        Binding("3", "view('standing')", "Standing", tooltip="Every step of the window that still stands"),
+        Binding("1", "view('traces')", "Traces", priority=True, tooltip="The traces"),
+        Binding("2", "view('failures')", "Failures", priority=True, tooltip="The failures of the window by kind"),
+        Binding(
+            "3", "view('standing')", "Standing", priority=True, tooltip="Every step of the window that still stands"
+        ),
         Binding("w", "why", "Why", tooltip="Open the trace and show why it failed, root to cause"),
         Binding("o", "sort", "Sort", tooltip="Sort by last activity, start, duration or failures"),
         Binding("d", "compare", "Compare the trace with the last good run of its saga", show=False),
@@ -276,8 +278,8 @@ class SearchScreen(FollowedScreen):
         self.app.push_screen(screen)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002 - Textual's form
-        """A stroke typed into a line is a stroke."""
-        return not (action == "query" and isinstance(self.focused, Input))
+        """A key that is typed into a line is text; else it works before the next key, however fast they come."""
+        return not (action in ("query", "view") and isinstance(self.focused, Input))
 
     def action_query(self) -> None:
         """Type what to look for."""

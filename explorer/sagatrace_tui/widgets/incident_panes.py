@@ -67,7 +67,7 @@ class IncidentPanes(Vertical):
             pane = self.query_one(one)
             pane.display = pane is self.shown
         self._show()
-        self.shown.focus()
+        self.screen.set_focus(self.shown)  # now: a key that follows at once may focus the query line
 
     def show(self, rows: tuple[TraceRow, ...], now: int, began: int) -> None:
         """Show rows as of `now`, of a time that began at `began`; microseconds since 1970."""
