@@ -144,8 +144,11 @@ class ListFeed:
             due = [row.trace_id for row in listed.ordered() if may_ask and row.trace_id in listed.stale]
             listed_at = 0.0
             for count, _ in enumerate(chain([""], listed.fetch(due, meter, whole=afresh))):
-                # The first page row by row: the next trace may be slow to come.
-                if count < min(self._page, len(due)) or time.monotonic() - listed_at >= _BETWEEN:
+                # The first page row by row: the next trace may be slow to come. A list of thousands takes long to make.
+                if (
+                    count < min(self._page, len(due), 2 * self._page - len(listed.rows))
+                    or time.monotonic() - listed_at >= _BETWEEN
+                ):
                     yield self._listing(meter, reading=True)
                     listed_at = time.monotonic()
             self._fault = None if meter.queries else self._fault
