@@ -31,13 +31,17 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from cosmos_server import running_cosmos
+from counting_proxy import counting
 from pty_terminal import PtyTerminal
 from sagatrace.event import TraceEvent, new_event, utc_timestamp
 from sagatrace.stores import decode_documents, open_store
+from sagatrace.stores.cosmos.store import CosmosStore
 from sagatrace.stores.sqlite import SqliteStore
 from sagatrace_tui.incident.failure_groups import failure_groups
+from sagatrace_tui.incident.query import Query
 from sagatrace_tui.incident.standing_steps import standing_steps
-from sagatrace_tui.live import WHOLE, ListFeed, Listing
+from sagatrace_tui.live import WHOLE, ListFeed, Listing, read_rows
 
 DAY = 86_400_000_000
 ERRORS = [
@@ -172,7 +176,35 @@ def keys_while_reading(url: str, view: str) -> None:
             )
 
 
+def cosmos(traces: int) -> None:
+    """Print what the window of so many traces takes from the test server, as one list and as the command reads it."""
+    now, rnd = time.time_ns() // 1000, random.Random(1)
+    with running_cosmos() as account:
+        direct = account.store(max_wait=60.0)
+        with direct as store:
+            for first in range(0, traces, 100):
+                store.append(
+                    one
+                    for number in range(first, min(first + 100, traces))
+                    for one in saga(number, now - (traces - number) * (DAY // 2 // traces), rnd)
+                )
+            with counting(account.host) as (proxy, count):
+                address = account.behind(proxy.port).address(container=store.address.container)
+                with closing(CosmosStore(address, max_wait=60.0)) as counted:
+                    listing, first_rows, whole = read_window(ListFeed(counted, lambda: now))
+                    print(f"the list: first rows after {first_rows:.2f} s, {len(listing.rows):,} after {whole:.2f} s")
+                    print(f"  {count.requests} requests, {count.documents:,} documents, {count.twice} of them twice")
+                    count.clear()
+                    began = time.perf_counter()
+                    rows = list(read_rows(counted, Query(), now, window=DAY))
+                    print(f"a command: {len(rows):,} traces in {time.perf_counter() - began:.2f} s")
+                    print(f"  {count.requests} requests, {count.documents:,} documents, {count.twice} of them twice")
+
+
 def main() -> None:
+    if sys.argv[1:2] == ["--cosmos"]:
+        cosmos(int(sys.argv[2]) if len(sys.argv) > 2 else 1_000)
+        return
     traces = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
     now = time.time_ns() // 1000
     with tempfile.TemporaryDirectory() as directory:

@@ -197,3 +197,12 @@ def test_a_trace_as_one_object_is_ascii_and_a_missing_parent_is_not_a_span(cli: 
     assert out.isascii()
     assert "\x1b" not in out
     assert [(one["span_id"], one["parent_span_id"]) for one in json.loads(out)["spans"]] == [("a", "gone")]
+
+
+def test_failures_are_grouped_by_a_key_of_the_query(cli: Cli) -> None:
+    by_option, by_query = cli("groups", "--by", "loan_id", "--json"), cli("groups", "by:loan_id", "--json")
+    assert by_option == by_query
+    assert [(one["group"], one["count"]) for one in objects(by_query[1])] == [("L7", 2)]
+    for command in ("list", "standing", "tail"):
+        status, _, err = cli(command, "by:loan_id", "status:failed")
+        assert (status, "Use `sagatrace groups`" in err) == (2, True)

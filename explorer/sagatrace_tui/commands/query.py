@@ -14,7 +14,15 @@ from sagatrace_tui.incident.query import Query, QueryError, parse_length, parse_
 from sagatrace_tui.labels import inert
 from sagatrace_tui.query_history import QueryHistory, SavedQueries
 
-__all__ = ["chosen_keys", "query_argument", "query_of", "require_event_query", "saved_queries", "window_of_environment"]
+__all__ = [
+    "chosen_keys",
+    "query_argument",
+    "query_of",
+    "require_event_query",
+    "require_no_groups",
+    "saved_queries",
+    "window_of_environment",
+]
 
 _DAY: Final = "24h"
 
@@ -47,6 +55,7 @@ def require_event_query(query: Query, now: int) -> None:
         query: the query of a command that prints events as they come.
         now: the moment it begins, in microseconds since 1970.
     """
+    require_no_groups(query)
     whole = [f"{'-' if one.is_negated else ''}{one.key}:" for one in query.conditions] + ["new"] * query.new
     if whole:
         raise click.UsageError(
@@ -59,6 +68,12 @@ def require_event_query(query: Query, now: int) -> None:
         )
     if query.until is not None and query.until.at(now) <= now:
         raise click.UsageError("tail prints events from now on: none of them can be before that until:")
+
+
+def require_no_groups(query: Query) -> None:
+    """End the command as wrong usage if the query groups failures, which this command does not list."""
+    if query.by:
+        raise click.UsageError("by: groups failures by a key of data. Use `sagatrace groups`.")
 
 
 def saved_queries() -> SavedQueries:

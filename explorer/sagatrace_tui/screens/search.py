@@ -110,7 +110,8 @@ class SearchScreen(FollowedScreen):
         """A poller of what the query finds; readings of earlier queries are told from its own."""
         self._query = query
         scope = self._scope
-        self._feed = feed = ListFeed(self._store, self._clock, query=query, window=scope.window, keys=scope.keys)
+        keys = (*scope.keys, query.by) if query.by else scope.keys
+        self._feed = feed = ListFeed(self._store, self._clock, query=query, window=scope.window, keys=keys)
 
         def publish(listing: Listing) -> None:
             # In the poller's thread: sorting and grouping thousands of rows here leaves the other thread to the keys.
@@ -305,8 +306,7 @@ class SearchScreen(FollowedScreen):
         self._began = time.monotonic()
         self.paused = False
         panes = self._panes
-        panes.narrow(new_only=message.asked.new)
-        panes.show(arranged((), self._clock(), 0, panes.wanted))
+        panes.ask(new_only=message.asked.new, by_key=bool(message.asked.by))
         self.poller = self._follow(message.asked)
         if message.asked.new or panes.view != "traces":
             self.poller.ask(WHOLE)
@@ -315,6 +315,8 @@ class SearchScreen(FollowedScreen):
         self.query_one(Notice).message = None
         self.begin_following()
         self._to_list()
+        if message.asked.by:
+            self._show_view("failures")
         if message.text and self._history is not None:
             history, text = self._history, message.text
             self.run_worker(lambda: history.add(text), thread=True)

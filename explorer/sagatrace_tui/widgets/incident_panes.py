@@ -30,13 +30,14 @@ class Wanted:
     """What is to be shown: a view, the order of the traces, and which of them.
 
     `group` is the key of a kind of failure to which the traces are narrowed; empty for all. `new_only` leaves only
-    kinds of failure that were not seen before, and their traces.
+    kinds of failure that were not seen before, and their traces. `by_key` groups by the last business key of the rows.
     """
 
     view: View = "traces"
     sort: str = "last"
     group: str = ""
     new_only: bool = False
+    by_key: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ _PLAIN: Final = Wanted()
 
 
 def _groups(rows: Sequence[TraceRow], wanted: Wanted) -> list[FailureGroup]:
-    return [one for one in failure_groups(rows) if one.is_new or not wanted.new_only]
+    return [one for one in failure_groups(rows, by=wanted.by_key) if one.is_new or not wanted.new_only]
 
 
 class IncidentPanes(Vertical):
@@ -132,10 +133,14 @@ class IncidentPanes(Vertical):
         self._shown = given
         self._show()
 
-    def narrow(self, group: str = "", *, new_only: bool | None = None) -> None:
-        """Narrow the traces to a kind of failure, by its key; `new_only` stays as it is unless it is given."""
-        kept = self.wanted.new_only if new_only is None else new_only
-        self.wanted = replace(self.wanted, group=group, new_only=kept)
+    def narrow(self, group: str = "") -> None:
+        """Narrow the traces to a kind of failure, by its key."""
+        self.wanted = replace(self.wanted, group=group)
+
+    def ask(self, *, new_only: bool, by_key: bool) -> None:
+        """Show the rows of another query from now on, which are still to come."""
+        self.wanted = replace(self.wanted, group="", new_only=new_only, by_key=by_key)
+        self.show(Arranged((), 0, 0, self.wanted))
 
     def sort_by(self, sort: str) -> None:
         """Sort the traces by this, the highest first."""
