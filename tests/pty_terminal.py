@@ -112,12 +112,12 @@ class PtyTerminal:
                 break
             last = time.perf_counter()
             got += data
-        self.raw += got
-        self._show(bytes(got))
+        self.show(bytes(got))
         return bytes(got), last - began
 
-    def _show(self, got: bytes) -> None:
-        """Have the emulator show it, but for the beginning of a sequence whose end is still to come."""
+    def show(self, got: bytes) -> None:
+        """Have the emulator show what was read, but for the beginning of a sequence whose end is still to come."""
+        self.raw += got
         got = self._begun + got
         unfinished = _UNFINISHED.search(got)
         self._begun = unfinished[0] if unfinished else b""

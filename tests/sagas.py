@@ -17,6 +17,7 @@ from sagatrace.stores import Arrived, Changes, FetchedTrace, Search, TraceHits
 from sagatrace.stores.memory import MemoryStore
 from sagatrace_tui.live import ListFeed, TraceFeed
 from sagatrace_tui.model import Trace, build_trace
+from sagatrace_tui.model.text import iso
 
 START = datetime(2025, 12, 22, 10, 0, 0, tzinfo=UTC)
 NOW = int((START + timedelta(seconds=75)).timestamp()) * 1_000_000
@@ -59,6 +60,18 @@ def succeeded(trace_id: str, at: float = 0.0) -> list[TraceEvent]:
         event(trace_id, "val", "stage:validate:completed", at + 0.8, "wf", status="success"),
         event(trace_id, "wf", "workflow:loan-approval:completed", at + 0.9, status="success"),
     ]
+
+
+def recent(events: list[TraceEvent], ago: float) -> list[TraceEvent]:
+    """The events as if the first of them happened so many seconds ago."""
+    shift = time.time_ns() // 1000 - int(ago * 1_000_000) - min(one.micros for one in events)
+    return [
+        new_event(
+            id=one.id, trace_id=one.trace_id, span_id=one.span_id, parent_span_id=one.parent_span_id, tags=one.tags,
+            event_type=one.event_type, status=one.status, timestamp=iso(one.micros + shift) or "", data=one.data,
+        )
+        for one in events
+    ]  # fmt: skip
 
 
 def running(trace_id: str, at: float = 0.0) -> list[TraceEvent]:

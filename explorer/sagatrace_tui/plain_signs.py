@@ -9,13 +9,14 @@ __all__ = ["plain"]
 
 _SIGNS: Final = str.maketrans(
     {
-        **dict.fromkeys("─━═▔▁", "-"),
+        **dict.fromkeys("─━═▔", "-"),
+        **dict(zip("▁▂▃▄▅▆▇█", ".:-=+*%#", strict=True)),  # eight heights of a bar, each darker than the one before
         **dict.fromkeys("╌┄░", "."),
         **dict.fromkeys("│┃╎┆║▏▕", "|"),
         **dict.fromkeys("├┌┐└┘┤┬┴┼╭╮╰╯┏┓┗┛┣┫╞╡", "+"),
-        **dict.fromkeys("█▓▆▇▅", "#"),
+        "▓": "#",
         **dict.fromkeys("▌▐▍▎▊▋▉", ">"),
-        **dict.fromkeys("▒▄▀▃▂", "="),
+        **dict.fromkeys("▒▀", "="),
         "✔": "+",
         "✘": "x",
         "▶": ">",

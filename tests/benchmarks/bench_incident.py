@@ -1,30 +1,47 @@
 """A whole window of traces from an SQLite file: the list, the groups of failures, and all that still stands.
 
-    python tests/benchmarks/bench_incident.py [TRACES]      default 10000, of 20 events each
+    python tests/benchmarks/bench_incident.py [TRACES]              default 10000, of 20 events each
+    python tests/benchmarks/bench_incident.py --cosmos [TRACES]     default 1000, on the test server
 
 Prints when the first rows are there and when all are, beside merely reading and decoding the same events in one query.
+Then the app in a real terminal reads the same window while keys are pressed: from the write of a key to the bytes that
+move the cursor. On Cosmos DB, requests and documents are counted.
 """
 
 from __future__ import annotations
 
 import multiprocessing
+import os
 import random
+import re
 import resource
+import select
 import sqlite3
+import statistics
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
+import psutil
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from cosmos_server import running_cosmos
+from counting_proxy import counting
+from pty_terminal import PtyTerminal
 from sagatrace.event import TraceEvent, new_event, utc_timestamp
 from sagatrace.stores import decode_documents, open_store
+from sagatrace.stores.cosmos.store import CosmosStore
 from sagatrace.stores.sqlite import SqliteStore
 from sagatrace_tui.incident.failure_groups import failure_groups
+from sagatrace_tui.incident.query import Query
 from sagatrace_tui.incident.standing_steps import standing_steps
-from sagatrace_tui.live import WHOLE, ListFeed, Listing
+from sagatrace_tui.live import WHOLE, ListFeed, Listing, read_rows
 
 DAY = 86_400_000_000
 ERRORS = [
@@ -110,7 +127,84 @@ def floor_of(path: Path) -> float:
     return time.perf_counter() - began
 
 
+def moved(terminal: PtyTerminal) -> float | None:
+    """Press down in the first row, else up; return the milliseconds to the bytes that move the cursor, if any do."""
+
+    def cursor() -> list[int]:
+        return [y for y, row in enumerate(terminal.cells) if row[0].data == "▌"]
+
+    before, began = cursor(), time.perf_counter()
+    terminal.send("\x1b[B" if before == [3] else "\x1b[A")
+    while time.perf_counter() - began < 10.0:
+        if not select.select([terminal.ours], [], [], 1.0)[0]:
+            return None
+        data = os.read(terminal.ours, 1 << 16)
+        took = time.perf_counter() - began
+        terminal.show(data)
+        if cursor() != before and cursor():
+            return took * 1000
+    raise AssertionError(f"A key was never answered:\n{terminal.text}")
+
+
+def keys_while_reading(url: str, view: str) -> None:
+    """Print how long keys take while the app reads the window, the time that takes, and the memory of the app."""
+    argv = [sys.executable, "-m", "sagatrace_tui", "--store", url]
+    with PtyTerminal(argv, size=(120, 40)) as terminal:
+        terminal.until("loan-", "LAST")
+        began = time.perf_counter()
+        terminal.send("3" if view == "1" else view)
+        terminal.until_true(
+            lambda: re.search("reading the|the last|last 24 h", terminal.text), "the window is not read"
+        )
+        if view == "1":
+            terminal.press("1", "LAST ▾")
+        times: list[float] = []
+        while "reading" in terminal.text.splitlines()[-2]:
+            times += filter(None, [moved(terminal)])
+            threading.Event().wait(0.03)  # a person does not type into the middle of an answer
+            terminal.read(quiet=0.01, limit=0.1)
+        whole = time.perf_counter() - began
+        terminal.read(quiet=0.5, limit=2.0)
+        calm = list(filter(None, (moved(terminal) for _ in range(40))))
+        info = psutil.Process(terminal.process.pid).memory_info()
+        print(f"view {view}: whole window read after {whole:.2f} s; memory {info.rss / 1e6:.0f} MB")
+        for title, found in (("while reading", times), ("then", calm)):
+            ordered = sorted(found) or [0.0]
+            print(
+                f"  {len(found)} keys {title}: median {statistics.median(ordered):.0f} ms, "
+                f"95th {ordered[int(len(ordered) * 0.95)]:.0f} ms, longest {ordered[-1]:.0f} ms"
+            )
+
+
+def cosmos(traces: int) -> None:
+    """Print what the window of so many traces takes from the test server, as one list and as the command reads it."""
+    now, rnd = time.time_ns() // 1000, random.Random(1)
+    with running_cosmos() as account:
+        direct = account.store(max_wait=60.0)
+        with direct as store:
+            for first in range(0, traces, 100):
+                store.append(
+                    one
+                    for number in range(first, min(first + 100, traces))
+                    for one in saga(number, now - (traces - number) * (DAY // 2 // traces), rnd)
+                )
+            with counting(account.host) as (proxy, count):
+                address = account.behind(proxy.port).address(container=store.address.container)
+                with closing(CosmosStore(address, max_wait=60.0)) as counted:
+                    listing, first_rows, whole = read_window(ListFeed(counted, lambda: now))
+                    print(f"the list: first rows after {first_rows:.2f} s, {len(listing.rows):,} after {whole:.2f} s")
+                    print(f"  {count.requests} requests, {count.documents:,} documents, {count.twice} of them twice")
+                    count.clear()
+                    began = time.perf_counter()
+                    rows = list(read_rows(counted, Query(), now, window=DAY))
+                    print(f"a command: {len(rows):,} traces in {time.perf_counter() - began:.2f} s")
+                    print(f"  {count.requests} requests, {count.documents:,} documents, {count.twice} of them twice")
+
+
 def main() -> None:
+    if sys.argv[1:2] == ["--cosmos"]:
+        cosmos(int(sys.argv[2]) if len(sys.argv) > 2 else 1_000)
+        return
     traces = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
     now = time.time_ns() // 1000
     with tempfile.TemporaryDirectory() as directory:
@@ -132,6 +226,8 @@ def main() -> None:
             print(f"{len(found):,} {title} in {(time.perf_counter() - began) * 1000:.1f} ms")
         floor = floor_of(path)
         print(f"only reading and decoding all events: {floor:.2f} s; the list takes {whole / floor:.1f} times that")
+        for view in "123":
+            keys_while_reading(f"sqlite:///{path}", view)
 
 
 if __name__ == "__main__":

@@ -5,30 +5,16 @@ from __future__ import annotations
 import csv
 import io
 import json
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 from test_commands import Cli
 
-from sagas import failed, running, succeeded
-from sagatrace.event import TraceEvent, encode_event, new_event
-from sagatrace_tui.model.text import iso
+from sagas import failed, recent, running, succeeded
+from sagatrace.event import encode_event, new_event
 
 HOSTILE = "\x1b]0;owned\x07=cmd|'/c calc'!A1"
-
-
-def recent(events: list[TraceEvent], ago: float) -> list[TraceEvent]:
-    """The events as if the first of them happened so many seconds ago."""
-    shift = time.time_ns() // 1000 - int(ago * 1_000_000) - min(one.micros for one in events)
-    return [
-        new_event(
-            id=one.id, trace_id=one.trace_id, span_id=one.span_id, parent_span_id=one.parent_span_id, tags=one.tags,
-            event_type=one.event_type, status=one.status, timestamp=iso(one.micros + shift) or "", data=one.data,
-        )
-        for one in events
-    ]  # fmt: skip
 
 
 @pytest.fixture
@@ -172,3 +158,51 @@ def test_values_are_inert_in_every_form(cli: Cli) -> None:
     (row,) = list(csv.DictReader(io.StringIO(cli("standing", "--csv", "--keys", "order", "trace:evil")[1])))
     assert all(not value.startswith(("=", "+", "-", "@")) for value in row.values())
     assert cli("standing", "--csv", "--json")[0] == 2
+
+
+SHOWN: dict[str, dict[str, object]] = {
+    "wf": {"parent_span_id": None, "kind": "workflow", "status": "failed", "attempts": 1},
+    "cre": {"parent_span_id": "wf", "name": "stage:credit", "kind": "stage", "status": "success"},
+    "crj": {"attempts": 2, "status": "success", "error": None},
+    "fuj": {"name": "transfer_funds", "status": "failed", "error_type": "InsufficientFunds"},
+}
+
+
+def test_a_trace_as_one_object_has_the_answers_and_every_span(cli: Cli) -> None:
+    status, out, err = cli("show", "bad-1", "--json")
+    assert (status, err) == (0, "")
+    shown = json.loads(out)
+    spans = {one["span_id"]: one for one in shown.pop("spans")}
+    assert shown == json.loads(cli("why", "bad-1", "--json")[1])
+    assert len(spans) == shown["span_count"]
+    for one in spans.values():
+        assert list(one) == [
+            "span_id", "parent_span_id", "name", "kind", "status", "enqueued_at", "started_at", "ended_at", "attempts",
+            "error", "error_type",
+        ]  # fmt: skip
+        assert one["parent_span_id"] is None or list(spans).index(one["parent_span_id"]) < list(spans).index(
+            one["span_id"]
+        )
+    for span_id, expected in SHOWN.items():
+        assert {key: spans[span_id][key] for key in expected} == expected
+    assert spans["wf"]["started_at"] == shown["started_at"]
+    assert spans["wf"]["ended_at"] == shown["ended_at"]
+
+
+def test_a_trace_as_one_object_is_ascii_and_a_missing_parent_is_not_a_span(cli: Cli) -> None:
+    hostile = new_event(trace_id="odd", span_id="a", parent_span_id="gone", event_type=f"stage:{HOSTILE}\u202e:failed")
+    cli("import", "-", stdin=encode_event(hostile))
+    status, out, _ = cli("show", "odd", "--json")
+    assert status == 0
+    assert out.isascii()
+    assert "\x1b" not in out
+    assert [(one["span_id"], one["parent_span_id"]) for one in json.loads(out)["spans"]] == [("a", "gone")]
+
+
+def test_failures_are_grouped_by_a_key_of_the_query(cli: Cli) -> None:
+    by_option, by_query = cli("groups", "--by", "loan_id", "--json"), cli("groups", "by:loan_id", "--json")
+    assert by_option == by_query
+    assert [(one["group"], one["count"]) for one in objects(by_query[1])] == [("L7", 2)]
+    for command in ("list", "standing", "tail"):
+        status, _, err = cli(command, "by:loan_id", "status:failed")
+        assert (status, "Use `sagatrace groups`" in err) == (2, True)

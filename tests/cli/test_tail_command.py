@@ -132,6 +132,46 @@ def test_a_job_that_began_before_it_was_followed_has_its_name(store: EventStore)
         tail.until(" ✘ T charge_card failed · declined")
 
 
+def test_a_query_filters_the_lines(store: EventStore) -> None:
+    def stage(name: str, queue: str, phase: str = "failed") -> TraceEvent:
+        return new_event(trace_id=name, span_id=name, event_type=f"stage:{name}:{phase}", data={"queue": queue})
+
+    with tailing(store, "status:failed", "queue:loans", "--", "-trace:quiet") as tail:
+        tail.until("polling every 1 s")
+        shown = [stage("a1", "loans"), stage("a2", "loans")]
+        others = [stage("b1", "cards"), stage("b2", "loans", "completed"), stage("quiet-1", "loans")]
+        store.append([shown[0], *others, shown[1]])
+        tail.until("stage:a2 failed")
+        assert [line.split()[2] for line in tail.lines] == ["a1", "a2"]
+
+
+def test_a_trace_whose_id_looks_like_a_condition_is_followed(store: EventStore) -> None:
+    for trace_id in ("order:7", "loan_id=L7"):
+        store.append([now(trace_id, "workflow:x:started"), now(trace_id, "workflow:x:completed")])
+        with tailing(store, trace_id) as tail:
+            assert tail.ends() == 0
+            assert "✔ succeeded" in tail.lines[-1]
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        (["name:pay"], "tail cannot wait for name:"),
+        (["--", "-standing:any"], "tail cannot wait for -standing:"),
+        (["took:>5s"], "tail cannot wait for took:"),
+        (["status:failed,running"], "tail cannot wait for status:"),
+        (["new", "status:failed"], "tail cannot wait for new"),
+        (["loan", "status:failed"], "write trace:loan"),
+        (["until:2h"], "none of them can be before"),
+        (["stauts:failed"], "unknown key stauts:"),
+    ],
+)
+def test_a_query_about_whole_traces_is_wrong_usage(store: EventStore, query: list[str], said: str) -> None:
+    with tailing(store, *query) as tail:
+        assert tail.ends() == 2
+        assert said in " ".join(tail.told)
+
+
 def test_what_is_printed_as_json_is_what_is_stored(store: EventStore) -> None:
     with tailing(store, "--json") as tail:
         tail.until("polling every 1 s")

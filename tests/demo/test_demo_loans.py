@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from redis import Redis
 from rq.job import Job, JobStatus
 
 from sagatrace.stores import open_store
+from sagatrace_tui.cli import main
 from sagatrace_tui.demo.loan_saga import SAGAS, SCENARIOS, STEPS, Loan, LoanError, Scenario, approve_loan, submit
 from sagatrace_tui.demo.workers import WorkerGroup
 from sagatrace_tui.live import wall_clock
@@ -164,6 +167,26 @@ def test_what_was_undone_and_what_still_stands(
     assert [_short(row.original_name) for row in rows] == undone
     assert all(row.reason for row in rows)
     assert [_short(one.name) for one in trace.still_standing] == standing
+
+
+def test_standing_is_the_union_of_what_why_says_of_each(ran: tuple[Traces, Outcomes], tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/traces.db"
+    store = open_store(url)
+    store.append(one for trace in ran[0].values() for span in trace.spans.values() for one in span.events)
+    store.close()
+
+    def run(*arguments: str) -> str:
+        return CliRunner().invoke(main, [*arguments, "--json", "--store", url], catch_exceptions=False).stdout
+
+    fields = ("span_id", "step", "certain", "code", "reason")
+    listed = [json.loads(line) for line in run("standing", "since:7d").splitlines()]
+    said = [
+        (trace.trace_id, one["span_id"], one["name"], one["certain"], one["code"], one["reason"])
+        for trace in ran[0].values()
+        for one in json.loads(run("why", trace.trace_id))["still_standing"]
+    ]
+    assert len(said) >= 3
+    assert sorted((one["trace_id"], *(one[field] for field in fields)) for one in listed) == sorted(said)
 
 
 def test_a_retried_step_keeps_both_attempts(ran: tuple[Traces, Outcomes]) -> None:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
+import shutil
+import subprocess
+
 import msgspec
+import pytest
 from notation import INCIDENT, LATER, START, event, events_of
 
+from sagatrace_tui.incident.error_text import shape_of
 from sagatrace_tui.labels import inert
 from sagatrace_tui.model import build_trace
-from sagatrace_tui.views.incident_summary import incident_summary
+from sagatrace_tui.views.incident_summary import MARKDOWN, SLACK, incident_summary
 from sagatrace_tui.views.report import report
 
 
@@ -36,6 +42,8 @@ Started 2025-01-01 00:00:00.000Z, ended 2025-01-01 00:00:09.000Z, 9 s; 6 spans, 
 
 **Still standing**
 - `stage:credit`: compensation failed after 1 attempt
+
+Open it: `sagatrace-tui T pay`
 """
     )
 
@@ -232,10 +240,77 @@ def test_recovered_failures_hide_no_other_failure() -> None:
     events = [event(0, "R", "workflow:r:started")]
     for n in range(40):
         events.append(event(1 + n / 100, f"S{n}", "stage:s:started", "R"))
-        events.append(event(1 + n / 100, f"J{n}", "job:failed", f"S{n}", data={"error": "x"}))
+        events.append(event(1 + n / 100, f"J{n}", "job:failed", f"S{n}", data={"error": f"x{n}"}))
         events.append(event(2 + n / 100, f"S{n}", "stage:s:completed", "R"))
     events += [event(3, one, f"stage:{one}:failed", "R", data={"error": "y"}) for one in ("first", "late")]
     text = incident_summary(build_trace("T", [*events, event(4, "R", "workflow:r:failed")], now=LATER), inert)
     lines = text.partition("**Other failures**\n")[2].splitlines()
     assert [line.partition(":")[2].split(" ")[1] for line in lines[:3]] == ["independent", "consequence", "recovered"]
     assert lines[20] == "- and 22 more (`--json` has them all)"
+
+
+def test_failures_of_one_kind_are_counted() -> None:
+    events = [event(0, "R", "workflow:r:started"), event(1, "A", "stage:a:failed", "R", data={"error": "first"})]
+    for n in range(27):
+        error = {"error": f"account {n} is frozen", "error_type": "Frozen"}
+        events.append(event(2 + n / 100, f"S{n}", "stage:settle:failed", "R", data=error))
+    events += [
+        event(3, "S90", "stage:settle:failed", "R", data={"error": "HTTP 503", "error_type": "Frozen"}),
+        event(4, "R", "workflow:r:failed", data={"error": "no"}),
+    ]
+    text = incident_summary(build_trace("T", events, now=LATER), inert, shape=shape_of)
+    assert text.partition("**Other failures**\n")[2].splitlines()[:3] == [
+        "- 27 × `stage:settle`: independent — such as account 0 is frozen",
+        "- `stage:settle` (`S90`): independent — HTTP 503",
+        "- `workflow:r`: consequence — no",
+    ]
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [("T 1", "pay"), ("-T", "p"), ("it's", "$HOME;`id`"), ("a`b\x1b[2J\u202e", "c\\d'é\n"), ("T", "<!here>")],
+    ids=repr,
+)
+@pytest.mark.parametrize("markup", [MARKDOWN, SLACK], ids=["markdown", "slack"])
+def test_the_last_line_is_a_command_that_a_shell_takes_for_these_ids(ids: tuple[str, str], markup: object) -> None:
+    trace_id, span_id = ids
+    failed = msgspec.structs.replace(event(1, span_id, "stage:pay:failed"), trace_id=trace_id)
+    text = incident_summary(build_trace(trace_id, [failed], now=LATER), inert, markup)  # type: ignore[arg-type]
+    command = re.fullmatch(r"Open it: `([^`]*)`", text.splitlines()[-1])
+    assert command is not None
+    assert command[1] == inert(command[1])
+    shown = command[1].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+    bash = shutil.which("bash")
+    assert bash is not None
+    script = f"sagatrace-tui() {{ printf '%s\\0' \"$@\"; }}; {shown}"
+    ran = subprocess.run([bash, "-c", script], capture_output=True, check=True, text=True)
+    assert [one for one in ran.stdout.split("\0")[:-1] if one != "--"] == [trace_id, span_id]
+
+
+@pytest.mark.parametrize(
+    "wrote",
+    [
+        "*bold*", "_it_", "~no~", "<!here>", "<!channel|all>", "<@U012AB>", "<https://evil.example|bank>", "@here",
+        "#ops", "https://evil.example", "evil.example", "www.evil", ":fire:", "a:fire:b", "ok :)", "a & b", "`code`",
+        "> quoted", "me@evil.example", "mailto:me",
+    ],
+)  # fmt: skip
+def test_no_value_of_a_job_is_markup_in_slack(wrote: str) -> None:
+    data = {"error": wrote, "error_type": wrote, "job_name": wrote, "worker": wrote, "reason": wrote}
+    events = [
+        event(0, "R", "workflow:r:started"),
+        event(1, "A", "job:failed", "R", data=data),
+        event(2, wrote, f"stage:{wrote}:failed", "R", data=data),
+        event(3, "R", "workflow:r:failed", data=data),
+    ]
+    text = incident_summary(build_trace("T", events, now=LATER), inert, SLACK)
+    own = re.sub("`[^`\n]*`", "", text)
+    assert not set(own) & set("`<>&@#~_")
+    assert not re.search(
+        r"https?:|evil|fire|:\)|mailto|\*[^\n]*\*.", own.replace("*rollback_missing*", "").replace("*failed* —", "")
+    )
+    assert not set(text) & set("<>")
+    assert all(f"&{rest}".startswith(("&amp;", "&lt;", "&gt;")) for rest in text.split("&")[1:])
+    headings = [line for line in text.splitlines() if line.startswith("*")]
+    assert [line.partition(" —")[0] for line in headings] == ["*failed*", "*Why*", "*Other failures*"]
+    assert all(line.startswith("• ") for line in text.partition("*Why*\n")[2].partition("\n\n")[0].splitlines())

@@ -12,6 +12,7 @@ from sagatrace_tui.query_history import QueryHistory
 from sagatrace_tui.screens.clipboard import save_text
 from sagatrace_tui.screens.search import SearchScreen
 from sagatrace_tui.screens.value import ValueScreen
+from sagatrace_tui.widgets.find_line import FindLine
 from sagatrace_tui.widgets.query_line import QueryLine
 from sagatrace_tui.widgets.span_detail import SpanDetail
 from sagatrace_tui.widgets.span_tree import SpanTree
@@ -42,6 +43,34 @@ async def test_find_marks_n_goes_round_star_filters_and_escape_gives_up() -> Non
         await pilot.press("escape")
         assert not tree.matches
         assert "3 spans" not in screen_text(app)
+
+
+@pytest.mark.parametrize(
+    ("typed", "found"),
+    [
+        ("loan_id=L7", {"wf"}),
+        ("applicant.name=Ada Lovelace", {"wf"}),
+        ("attempt=2", {"crj"}),
+        ("attempt=3", set()),
+        ("score=0.83", {"ai"}),
+        ("CAUSE", {"fuj"}),
+        ("still standing", {"cre"}),
+        ("rollback incomplete", {"wf"}),
+        ("undo failed", {"und"}),
+        ("consequence", {"wf", "fun"}),
+        ("success", {"cre", "crj"}),
+    ],
+)
+async def test_a_condition_on_data_and_the_words_on_the_screen_are_found(typed: str, found: set[str]) -> None:
+    app = opened()
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until(pilot, lambda: "CAUSE" in screen_text(app), "the tree")
+        tree = app.screen.query_one(SpanTree)
+        await pilot.press("slash", *typed)
+        line = app.screen.query_one(FindLine)
+        await until(pilot, lambda: line.found not in ("", "finding …"), "the end of the search")
+        await until(pilot, lambda: tree.matches == found, f"{sorted(found)}")
+        assert found or line.found == "not found"
 
 
 async def test_keys_typed_in_one_go_with_the_stroke_are_typed_into_the_line() -> None:

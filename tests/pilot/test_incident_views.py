@@ -218,3 +218,37 @@ async def test_the_query_new_finds_new_kinds_of_failure() -> None:
         await until(pilot, lambda: "order-1" in screen_text(app), "the list")
         await pilot.press("slash", *"new", "enter")
         await until(pilot, lambda: "order-1" in screen_text(app) and "loan-" not in screen_text(app), "the new kind")
+
+
+async def test_failures_are_grouped_by_a_key_of_data() -> None:
+    rows = [one for n in range(6) for one in with_tier(refused(f"order-{n}", 10.0 * n), ("gold", "basic")[n % 3 == 0])]
+    app = SagatraceApp(UnreliableStore(rows), clock=still, scope=Scope(keys=("loan_id",)))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: is_read(app), "the list")
+        await pilot.press("slash", *"by:tier", "enter")
+        await until(pilot, lambda: "2 kinds of failure · last 24 h" in screen_text(app), "the failures by tier")
+        assert [line.lstrip("▌ ").split()[0] for line in lines(app)[3:5]] == ["4", "2"]
+        assert [word for line in lines(app)[3:5] for word in ("gold ·", "basic ·") if word in line] == [
+            "gold ·",
+            "basic ·",
+        ]
+        await pilot.press("j", "enter")
+        await until(pilot, lambda: "LAST ▾" in screen_text(app) and "order-3" in screen_text(app), "its traces")
+        assert sum("order-" in line for line in lines(app)[3:20]) == 2
+
+
+def with_tier(events: list[TraceEvent], tier: str) -> list[TraceEvent]:
+    """The events, of which the first says which tier the customer has."""
+    first = event(events[0].trace_id, "wf", "tier:known", 1, data={"tier": tier})
+    return [*events, first]
+
+
+async def test_the_longest_standing_step_is_in_sight_when_older_ones_are_read() -> None:
+    store = UnreliableStore(one for n in range(120) for one in failed(f"t{n:03}", -60.0 * n))
+    app = SagatraceApp(store, clock=still)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "50+ traces" in screen_text(app), "the list")
+        await pilot.press("3")
+        await until(pilot, lambda: "120 steps standing · last 24 h" in screen_text(app), "the whole window")
+        assert "▌" in lines(app)[3]
+        assert "t119" in lines(app)[3]

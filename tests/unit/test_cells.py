@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sagatrace_tui.cells import Grid
+from sagatrace_tui.labels import bars
 from sagatrace_tui.plain_signs import plain
 
 WIDTH, HEIGHT = 24, 8
@@ -118,6 +119,7 @@ def test_ascii_only_sends_ascii_cell_for_cell() -> None:
     assert sent.isascii()
     assert "+-+ ?  ?-~x!-" in sent
     assert plain(["│", "", "x"]) == "| x"
+    assert len(set(plain(bars(range(9))))) == 9
 
 
 def test_a_forgotten_screen_is_sent_whole() -> None:

@@ -13,7 +13,13 @@ import click
 
 from sagatrace.stores import EventStore
 from sagatrace_tui.commands.outcome import now_micros, one_line_errors, opened_store, store_option
-from sagatrace_tui.commands.query import chosen_keys, query_argument, query_of, window_of_environment
+from sagatrace_tui.commands.query import (
+    chosen_keys,
+    query_argument,
+    query_of,
+    require_no_groups,
+    window_of_environment,
+)
 from sagatrace_tui.incident.failure_groups import FailureGroup, failure_groups, histogram
 from sagatrace_tui.incident.query import Query
 from sagatrace_tui.incident.standing_steps import standing_steps
@@ -44,6 +50,7 @@ def list_traces(words: tuple[str, ...], limit: int, as_json: bool, store_url: st
     QUERY is that of the app, as in `sagatrace list status:failed since:10m`. Put one that begins with a minus after --.
     """
     query = query_of(words)
+    require_no_groups(query)
     with opened_store(store_url) as store:
         rows = _read(store, query, limit)
         first = next(rows, None)
@@ -70,6 +77,7 @@ def groups(words: tuple[str, ...], by: str | None, as_json: bool, store_url: str
     the last quarter of that time. What the failed event has in `data.group` decides instead of its error.
     """
     query = query_of(words)
+    by = by or query.by
     with opened_store(store_url) as store:
         rows = _window(store, query, [by] if by else ())
         found = [one for one in failure_groups(rows, by=bool(by)) if one.is_new or not query.new]
@@ -100,6 +108,7 @@ def standing(words: tuple[str, ...], keys: str | None, as_json: bool, as_csv: bo
     if as_json and as_csv:
         raise click.UsageError("--json and --csv are two forms of one list: give one of them")
     query, shown = query_of(words), chosen_keys(keys)
+    require_no_groups(query)
     with opened_store(store_url) as store:
         rows = _window(store, query, shown)
     found = standing_steps(rows)
@@ -176,8 +185,8 @@ def _list_object(row: TraceRow) -> dict[str, Any]:
 
 def _group_line(group: FailureGroup, counts: Sequence[int], now: int) -> str:
     failure = group.example
-    error = ": ".join(filter(None, (failure.error_type, failure.error)))
-    told = f"{group.label} · {failure.step} {error}" if group.label else f"{failure.step} {error}"
+    shown = f"{failure.step} {failure.text}".rstrip()
+    shown = f"{group.label} · {shown}" if group.label else shown
     return (
         _GROUPS.format(
             len(group.rows),
@@ -187,7 +196,7 @@ def _group_line(group: FailureGroup, counts: Sequence[int], now: int) -> str:
             when(group.last_at, now),
             bars(counts),
             short(saga_name(group.saga), 24),
-            inert(told.rstrip()),
+            inert(shown),
         )
         + f"  [{inert(group.rows[0].trace_id)}]"
     )

@@ -22,6 +22,7 @@ from sagatrace_tui.model import Trace, build_trace, reading_anomalies
 
 __all__ = [
     "Exit",
+    "as_stored",
     "fetched",
     "folded",
     "no_such_trace",
@@ -46,14 +47,18 @@ class Exit(IntEnum):
     NO_SUCH_TRACE = 7
 
 
-def _as_stored(_context: click.Context, _parameter: click.Parameter, trace_id: str | None) -> str | None:
+def as_stored(trace_id: str) -> str:
     """What cannot be encoded is written out, as it is where events are made: so such a trace is found, too."""
-    return None if trace_id is None else trace_id.encode("utf-8", "backslashreplace").decode()
+    return trace_id.encode("utf-8", "backslashreplace").decode()
+
+
+def _stored(_context: click.Context, _parameter: click.Parameter, trace_id: str | None) -> str | None:
+    return None if trace_id is None else as_stored(trace_id)
 
 
 def trace_argument(*, required: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """`TRACE_ID`: the trace a command is about."""
-    return click.argument("trace_id", required=required, callback=_as_stored)
+    return click.argument("trace_id", required=required, callback=_stored)
 
 
 def store_option(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -14,7 +14,15 @@ from sagatrace_tui.incident.query import Query, QueryError, parse_length, parse_
 from sagatrace_tui.labels import inert
 from sagatrace_tui.query_history import QueryHistory, SavedQueries
 
-__all__ = ["chosen_keys", "query_argument", "query_of", "saved_queries", "window_of_environment"]
+__all__ = [
+    "chosen_keys",
+    "query_argument",
+    "query_of",
+    "require_event_query",
+    "require_no_groups",
+    "saved_queries",
+    "window_of_environment",
+]
 
 _DAY: Final = "24h"
 
@@ -38,6 +46,34 @@ def query_of(words: tuple[str, ...]) -> Query:
         saved.put(name, text)
         saved.save()
     return query
+
+
+def require_event_query(query: Query, now: int) -> None:
+    """End the command as wrong usage if the query asks for more than each event by itself can answer.
+
+    Args:
+        query: the query of a command that prints events as they come.
+        now: the moment it begins, in microseconds since 1970.
+    """
+    require_no_groups(query)
+    whole = [f"{'-' if one.is_negated else ''}{one.key}:" for one in query.conditions] + ["new"] * query.new
+    if whole:
+        raise click.UsageError(
+            f"tail cannot wait for {whole[0]} as it asks about a whole trace. tail prints each event when it comes. "
+            "Use `sagatrace list`."
+        )
+    if query.word:
+        raise click.UsageError(
+            f"{inert(query.word, 80)!r} beside a condition may be an id or a name: write trace:{inert(query.word, 80)}"
+        )
+    if query.until is not None and query.until.at(now) <= now:
+        raise click.UsageError("tail prints events from now on: none of them can be before that until:")
+
+
+def require_no_groups(query: Query) -> None:
+    """End the command as wrong usage if the query groups failures, which this command does not list."""
+    if query.by:
+        raise click.UsageError("by: groups failures by a key of data. Use `sagatrace groups`.")
 
 
 def saved_queries() -> SavedQueries:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from typing import Any
 
 import click
 
@@ -17,20 +19,27 @@ from sagatrace_tui.commands.outcome import (
 )
 from sagatrace_tui.labels import clock, duration, inert, plural, span_line, verdict_words, when
 from sagatrace_tui.model import Trace
+from sagatrace_tui.model.text import iso
+from sagatrace_tui.views.report import report
 
 __all__ = ["show", "tree_lines"]
 
 
 @click.command()
 @trace_argument()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead: that of `why --json`, and the spans.")
 @store_option
 @one_line_errors
-def show(trace_id: str, store_url: str | None) -> None:
+def show(trace_id: str, as_json: bool, store_url: str | None) -> None:
     """Print a trace as a tree of its spans."""
     with opened_store(store_url) as store:
         found = fetched(store, trace_id)
     now = now_micros()
     trace = folded(found, now)
+    if as_json:
+        # Escaped to ASCII: a terminal acts on no value that a job wrote.
+        click.echo(json.dumps(report(trace) | {"spans": list(_spans(trace))}, indent=2))
+        return
     click.echo(f"{inert(trace.name, 200)} · {inert(trace.trace_id)} · {verdict_words(trace.verdict)}")
     click.echo(inert(trace.summary, 600))
     click.echo(
@@ -44,6 +53,26 @@ def show(trace_id: str, store_url: str | None) -> None:
         click.echo("\nAnomalies:")
         for anomaly in trace.anomalies:
             click.echo(f"  ! {anomaly.kind}: {inert(anomaly.detail, 400)}")
+
+
+def _spans(trace: Trace) -> Iterator[dict[str, Any]]:
+    """Yield the spans as JSON objects, each after its parent, siblings in the order of the tree."""
+    for _, span_id in trace.walk():
+        span = trace.spans.get(span_id)
+        if span is not None:  # a missing parent is not a span
+            yield {
+                "span_id": span.span_id,
+                "parent_span_id": span.parent_id,
+                "name": span.name,
+                "kind": span.kind,
+                "status": span.status,
+                "enqueued_at": iso(span.enqueued_at),
+                "started_at": iso(span.started_at),
+                "ended_at": iso(span.ended_at),
+                "attempts": len(span.attempts),
+                "error": span.error,
+                "error_type": span.error_type,
+            }
 
 
 def tree_lines(trace: Trace) -> Iterator[str]:

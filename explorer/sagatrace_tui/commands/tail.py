@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import select
 import signal
 import sys
 from collections import OrderedDict
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Final, NoReturn
 
@@ -16,15 +17,17 @@ from sagatrace.errors import EventError, SettingsError, StoreError
 from sagatrace.event import TraceEvent, split_event_type
 from sagatrace.mirror import Mirror, open_mirror
 from sagatrace.settings import Settings
-from sagatrace.stores import EventStore
+from sagatrace.stores import EventStore, Search
 from sagatrace_tui.commands.outcome import (
+    as_stored,
     folded,
     no_such_trace,
+    now_micros,
     one_line_errors,
     opened_store,
     store_option,
-    trace_argument,
 )
+from sagatrace_tui.commands.query import query_of, require_event_query
 from sagatrace_tui.commands.transfer import json_line
 from sagatrace_tui.commands.why import EXIT_STATUSES
 from sagatrace_tui.labels import GLYPHS, inert, moment, short_name, verdict_words
@@ -40,21 +43,26 @@ _EPILOG: Final = (
     "Exit status: as `sagatrace why` once the trace has ended · 7 no such trace · 2 wrong usage · 1 anything else · "
     "130, 143 when it was told to end before. State and faults go to standard error."
 )
+_WORD: Final = re.compile(r'(?:[^\s:="@-][^\s:="]*)?')  # a word that is not a condition
+_NAMESAKES: Final = 20  # traces looked at for one whose whole id was given
 _NAMES: Final = 10_000  # spans whose names are kept in mind
 
 
 @click.command("tail", epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
-@trace_argument(required=False)
+@click.argument("words", nargs=-1, metavar="[TRACE_ID | QUERY]...")
 @click.option("--json", "as_json", is_flag=True, help="The stored documents instead, as JSON lines.")
 @store_option
 @one_line_errors
-def tail(trace_id: str | None, as_json: bool, store_url: str | None) -> None:
+def tail(words: tuple[str, ...], as_json: bool, store_url: str | None) -> None:
     """Follow a trace until it has ended, a line for each event and each change of the verdict.
 
-    Begins with what is there already. Without TRACE_ID, every event of every trace from now on, until interrupted.
+    Begins with the events that are there already. Without TRACE_ID, print every event of every trace from now on,
+    until interrupted. With QUERY, print only events that meet its conditions: `sagatrace tail status:failed`.
+    Put a QUERY that begins with a minus after --.
     """
     with _ending_in_good_order(), opened_store(store_url) as store:
-        teller = _Teller(store if trace_id is None else None, as_json=as_json)
+        trace_id, wanted = _asked(store, words)
+        teller = _Teller(store if trace_id is None else None, wanted, as_json=as_json)
         trace = None
         with closing(_steps(store, trace_id)) as steps:
             for step in steps:
@@ -65,6 +73,27 @@ def tail(trace_id: str | None, as_json: bool, store_url: str | None) -> None:
                 _require_reader()
         if trace is not None:
             sys.exit(EXIT_STATUSES[trace.verdict])
+
+
+def _asked(store: EventStore, words: tuple[str, ...]) -> tuple[str | None, Callable[[TraceEvent], bool]]:
+    """Return the id of the one trace that is asked for, if it is one, and which events are wanted.
+
+    A word that is the id of a trace stands for that trace, even if it looks like a condition.
+    """
+    if len(words) == 1:
+        trace_id = as_stored(words[0])
+        if _WORD.fullmatch(trace_id) or _is_stored(store, trace_id):
+            return trace_id, lambda _: True
+    from sagatrace_tui.live.query_search import event_filter  # not for every other command's start
+
+    query, now = query_of(words), now_micros()
+    require_event_query(query, now)
+    return None, event_filter(query, now)
+
+
+def _is_stored(store: EventStore, trace_id: str) -> bool:
+    hits = store.search(Search(limit=_NAMESAKES, trace_prefix=trace_id))
+    return any(hit.trace_id == trace_id for hit in hits)
 
 
 def _steps(store: EventStore, trace_id: str | None) -> Generator[Step]:
@@ -87,10 +116,12 @@ class _Teller:
     """Prints steps: events to standard output, how it goes to standard error when that changes.
 
     `store` is given where all traces are followed: what a job that began before is called is asked there.
+    Only events that are `wanted` are printed.
     """
 
-    def __init__(self, store: EventStore | None, *, as_json: bool) -> None:
+    def __init__(self, store: EventStore | None, wanted: Callable[[TraceEvent], bool], *, as_json: bool) -> None:
         self._store = store
+        self._wanted = wanted
         self._as_json = as_json
         self._verdict = ""
         self._state = ""
@@ -104,7 +135,7 @@ class _Teller:
         if state != self._state:
             self._state = state
             click.echo(f"sagatrace: {state}", err=True)
-        for event in step.events:
+        for event in filter(self._wanted, step.events):
             click.echo(json_line(event) if self._as_json else self._line(event))
         if step.trace is not None and not self._as_json and step.trace.verdict != self._verdict:
             self._verdict = step.trace.verdict

@@ -10,10 +10,11 @@ from typing import Final
 import click
 
 from sagatrace_tui.commands.outcome import fetched, folded, one_line_errors, opened_store, store_option, trace_argument
+from sagatrace_tui.incident.error_text import shape_of
 from sagatrace_tui.labels import inert
 from sagatrace_tui.model import Verdict
 from sagatrace_tui.model.trace import collector_paused
-from sagatrace_tui.views.incident_summary import incident_summary
+from sagatrace_tui.views.incident_summary import MARKDOWN, SLACK, incident_summary
 from sagatrace_tui.views.report import json_schema, report
 
 __all__ = ["EXIT_STATUSES", "why"]
@@ -39,10 +40,13 @@ _EPILOG: Final = (
 @trace_argument(required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object with stable keys instead.")
 @click.option("--schema", is_flag=True, help="Print the JSON Schema of that object, and nothing else.")
+@click.option("--slack", is_flag=True, help="The same text in Slack's markup.")
 @store_option
 @one_line_errors
-def why(trace_id: str | None, as_json: bool, schema: bool, store_url: str | None) -> None:
+def why(trace_id: str | None, as_json: bool, schema: bool, slack: bool, store_url: str | None) -> None:
     """Say why a trace failed, what was undone and what still stands, ready to paste into an incident channel."""
+    if slack and as_json:
+        raise click.UsageError("--json and --slack are two forms of one answer: give one of them")
     if schema:
         click.echo(json_schema(), nl=False)
         return
@@ -54,5 +58,5 @@ def why(trace_id: str | None, as_json: bool, schema: bool, store_url: str | None
         # Escaped to ASCII: a terminal acts on no value that a job wrote.
         click.echo(json.dumps(report(trace), indent=2))
     else:
-        click.echo(incident_summary(trace, inert), nl=False)
+        click.echo(incident_summary(trace, inert, SLACK if slack else MARKDOWN, shape_of), nl=False)
     sys.exit(EXIT_STATUSES[trace.verdict])

@@ -50,14 +50,14 @@ def failure_groups(rows: Iterable[TraceRow], *, by: bool = False) -> list[Failur
 
     Args:
         rows: The traces, failed or not.
-        by: Group by the values of the rows' business keys, and not by saga, step and error.
+        by: Group by the value of the rows' last business key, and not by saga, step and error.
     """
     listed = list(rows)
     members: dict[str, list[TraceRow]] = {}
     labels: dict[str, str] = {}
     for row in listed:
         if row.failure is not None:
-            label = ", ".join(filter(None, row.values)) if by else row.failure.group
+            label = "".join(row.values[-1:]) if by else row.failure.group
             parts = (label,) if by or label else (row.name, row.failure.step, row.failure.error_type, row.failure.shape)
             key = "\0".join(("by" if by else "label" if label else "error", *parts))
             members.setdefault(key, []).append(row)

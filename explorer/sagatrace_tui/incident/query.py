@@ -36,6 +36,7 @@ KEYS: Final[dict[str, str]] = {
     "host:": "the host that wrote an event",
     "queue:": "the RQ queue of a job",
     "trace:": "the beginning of the trace id",
+    "by:": "group failures by the values of this key of data, as by:customer.tier",
 }
 """The keys, the most wanted first, and what each takes. A minus before a key negates it."""
 # The fields of a query that are not named after their key.
@@ -79,7 +80,8 @@ class Query:
 
     One event must match `status`, `event_type`, `tag`, `error`, `since`, `until`, `trace_prefix` and `data`. No event
     may match any query of `without`. The whole trace must meet the `conditions`. `word` is the beginning of a trace id
-    or part of a span's name. `new` asks for failures of a kind that was not seen before.
+    or part of a span's name. `new` asks for failures of a kind that was not seen before. `by` is the key of data by
+    whose values failures are grouped, and not a condition.
     """
 
     status: Literal["success", "failed", "pending"] | None = None
@@ -94,6 +96,7 @@ class Query:
     conditions: tuple[Condition, ...] = ()
     without: tuple[Query, ...] = ()
     new: bool = False
+    by: str = ""
 
     @property
     def reads_all(self) -> bool:
@@ -185,8 +188,8 @@ def _add_negated(found: dict[str, Any], word: str) -> None:
     key, value = _split(word)
     if key in ("since:", "until:"):
         raise ValueError(f"{key} cannot be negated: {'until:' if key == 'since:' else 'since:'} is its opposite")
-    if key == "" and value == "new":
-        raise ValueError("new cannot be negated: leave it out")
+    if key == "by:" or (key == "" and value == "new"):
+        raise ValueError(f"{key or value} cannot be negated: leave it out")
     if key == "":
         key = "name:"
     one: dict[str, Any] = {}

@@ -36,6 +36,11 @@ class Failure:
     group: str
     shape: str
 
+    @property
+    def text(self) -> str:
+        """The error with its type, without the package of the type, as rows show it."""
+        return ": ".join(filter(None, (self.error_type.rpartition(".")[2], self.error)))
+
 
 @dataclass(frozen=True, slots=True)
 class StandingStep:
@@ -126,8 +131,7 @@ def reason_text(row: TraceRow) -> str:
     """Return why a trace failed and how many of its steps still stand, in one line; empty where neither is known."""
     parts: list[str] = []
     if (failure := row.failure) is not None:
-        error = ": ".join(filter(None, (failure.error_type, failure.error)))
-        parts.append(f"{failure.step} {error}".rstrip())
+        parts.append(f"{failure.step} {failure.text}".rstrip())
     if row.standing:
         parts.append(f"{len(row.standing)} of {max(row.steps, len(row.standing))} standing")
     return " · ".join(parts)

@@ -6,8 +6,9 @@ of one trace. `trace_feed` builds an immutable trace from them. `list_feed` does
 traces once, `tail` follows them, for commands that print lines. A feed knows a store and no screen.
 """
 
-from sagatrace_tui.live.list_feed import ENOUGH, OLDER, WHOLE, WINDOW, ListFeed, Listing
+from sagatrace_tui.live.list_feed import ENOUGH, OLDER, WHOLE, WINDOW, ListFeed
 from sagatrace_tui.live.listed_traces import PAGE
+from sagatrace_tui.live.listing import Listing
 from sagatrace_tui.live.poller import FRAME, Poller
 from sagatrace_tui.live.query_search import accepts, as_search, with_word_resolved
 from sagatrace_tui.live.refresh import AFRESH, INTERVAL, LOOK, Clock, Meter, wall_clock

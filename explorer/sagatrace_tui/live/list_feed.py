@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from typing import Final
 
@@ -15,12 +14,12 @@ from sagatrace.stores import Changes, EventStore, KnowsBeginnings, TellsChanges,
 from sagatrace_tui.incident.query import Query
 from sagatrace_tui.incident.trace_row import TraceRow
 from sagatrace_tui.live.listed_traces import PAGE, ListedTraces
+from sagatrace_tui.live.listing import Listing
 from sagatrace_tui.live.query_search import accepts, as_search, with_word_resolved
 from sagatrace_tui.live.refresh import AFRESH, LOOK, Clock, Meter, Refresh, error_line, wall_clock
-from sagatrace_tui.live.status import LiveStatus
 from sagatrace_tui.model import Trace
 
-__all__ = ["ENOUGH", "OLDER", "WHOLE", "WINDOW", "ListFeed", "Listing"]
+__all__ = ["ENOUGH", "OLDER", "WHOLE", "WINDOW", "ListFeed"]
 
 OLDER: Final = "older"
 """The wish for one more page of older traces."""
@@ -38,43 +37,13 @@ _BULK: Final = 1_000
 """Traces that one search of a whole window finds at most."""
 _BETWEEN: Final = 0.1
 """Seconds between two listings of one reading."""
+_BETWEEN_LONG: Final = 0.3
+"""The same for a list longer than a page or two: most rows on the screen change with each, and keys come first."""
 _PART: Final = 2_000
 """Events read at once, when reading what is new."""
 _ADVICE: Final = "reads the events of all time: add since:1d"
 _PARTS: Final = 5
 """Parts read at most in one reading; with more news, the store is searched instead."""
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """The listed traces as of `now`, latest activity first.
-
-    `queries`, `micros` and `request_units` are the cost of the last reading that asked the store, or of the window.
-    `began` is the beginning of the window, in microseconds since 1970. `whole` is whether all of its traces are read;
-    `full` whether only the newest could be kept; `stopped` whether the reader stopped the reading of them.
-    """
-
-    rows: tuple[TraceRow, ...]
-    now: int
-    queries: int
-    micros: int
-    request_units: float | None
-    began: int
-    whole: bool
-    full: bool
-    stopped: bool
-    reading: bool
-    exhausted: bool
-    fault: str | None
-    status: LiveStatus
-    missing: bool
-    """Whether the fault is that there is no store yet."""
-    looked_at: int
-    """The number of traces read to find these rows."""
-    unfinished: bool
-    """Whether the next reading will look further, asked for or not; ask for it immediately."""
-    advice: str = ""
-    """How the query could cost less."""
 
 
 class ListFeed:
@@ -144,8 +113,10 @@ class ListFeed:
             due = [row.trace_id for row in listed.ordered() if may_ask and row.trace_id in listed.stale]
             listed_at = 0.0
             for count, _ in enumerate(chain([""], listed.fetch(due, meter, whole=afresh))):
-                # The first page row by row: the next trace may be slow to come.
-                if count < min(self._page, len(due)) or time.monotonic() - listed_at >= _BETWEEN:
+                # The first page row by row: the next trace may be slow to come. A list of thousands takes long to make.
+                is_long = len(listed.rows) > 2 * self._page
+                between = _BETWEEN_LONG if is_long else _BETWEEN
+                if (not is_long and count < min(self._page, len(due))) or time.monotonic() - listed_at >= between:
                     yield self._listing(meter, reading=True)
                     listed_at = time.monotonic()
             self._fault = None if meter.queries else self._fault
@@ -173,15 +144,15 @@ class ListFeed:
         asks = self._query.reads_traces
         return [row for row in self._listed.ordered() if row.matches and not (asks and row.verdict is None)]
 
-    def _window_start(self) -> int:
-        now, since = self._clock(), self._query.since
+    def _window_start(self, now: int) -> int:
+        since = self._query.since
         return now - self._window if since is None else since.at(now)
 
     def _has_window(self) -> bool:
         """Whether all traces of the window are listed, or as many as are kept."""
         if self._exhausted or len(self._listed.rows) >= MOST_OF_WINDOW:
             return True
-        return self._older is not None and self._older.latest < self._window_start()
+        return self._older is not None and self._older.latest < self._window_start(self._clock())
 
     def _falls_short(self) -> bool:
         """Whether every listed trace was read, and older ones must be read to find the rows that are wanted."""
@@ -293,13 +264,14 @@ class ListFeed:
 
     def _listing(self, meter: Meter, *, reading: bool = False) -> Listing:
         self._cost = meter if meter.queries else self._cost
+        now = self._clock()
         return Listing(
             rows=tuple(self._rows()),
-            now=self._clock(),
+            now=now,
             queries=self._cost.queries,
             micros=self._cost.micros,
             request_units=self._cost.request_units,
-            began=self._window_start(),
+            began=self._window_start(now),
             whole=self._whole and not reading and not self._listed.stale and self._has_window(),
             stopped=self._stopped,
             full=len(self._listed.rows) >= MOST_OF_WINDOW,

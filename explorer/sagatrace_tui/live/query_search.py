@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 from sagatrace.event import TraceEvent
@@ -11,7 +11,7 @@ from sagatrace_tui.incident.conditions import Condition, holds
 from sagatrace_tui.incident.query import Query
 from sagatrace_tui.model import Trace
 
-__all__ = ["accepts", "as_search", "with_word_resolved"]
+__all__ = ["accepts", "as_search", "event_filter", "with_word_resolved"]
 
 
 def as_search(query: Query, now: int, limit: int) -> Search:
@@ -38,6 +38,19 @@ def accepts(query: Query, trace: Trace, events: Collection[TraceEvent], now: int
         if any(search.in_window(event.trace_id, event.micros) and search.matches(event) for event in events):
             return False
     return True
+
+
+def event_filter(query: Query, now: int) -> Callable[[TraceEvent], bool]:
+    """Return whether an event meets the conditions on events; those on whole traces are left out.
+
+    Raises SearchError for a bad data key.
+    """
+    wanted, unwanted = as_search(query, now, 1), [as_search(one, now, 1) for one in query.without]
+
+    def meets(search: Search, event: TraceEvent) -> bool:
+        return search.in_window(event.trace_id, event.micros) and search.matches(event)
+
+    return lambda event: meets(wanted, event) and not any(meets(one, event) for one in unwanted)
 
 
 def with_word_resolved(query: Query, store: EventStore) -> Query:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from textual import on
 from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Input
 from textual.worker import get_current_worker
 
+from sagatrace.errors import SearchError
+from sagatrace.event import TraceEvent
+from sagatrace.stores import Search, data_condition
 from sagatrace_tui.model import Trace
 from sagatrace_tui.views.find import find
+from sagatrace_tui.views.outline import Outline
 from sagatrace_tui.widgets.find_line import FindLine
 from sagatrace_tui.widgets.span_detail import SpanDetail
+from sagatrace_tui.widgets.span_rows import SpanRows
 from sagatrace_tui.widgets.span_tree import SpanTree
 
 __all__ = ["FindScreen"]
@@ -51,11 +58,14 @@ class FindScreen(Screen[None]):
         if trace is None:
             return
 
+        rows = SpanRows(trace, self.query_one(SpanTree).outline or Outline(trace))
+        sought, meets = _condition(text)
+
         def look() -> None:
             worker = get_current_worker()
-            found = find(trace, text, go_on=lambda: not worker.is_cancelled)
+            found = find(trace, text, meets=meets, words=rows.words, go_on=lambda: not worker.is_cancelled)
             if not worker.is_cancelled:
-                self.post_message(self.Found(text, found))
+                self.post_message(self.Found(sought, found))
 
         self.query_one(FindLine).busy()
         self.run_worker(look, thread=True, exclusive=True, group="find")
@@ -93,3 +103,12 @@ class FindScreen(Screen[None]):
             tree.only = None
         self.query_one(FindLine).close()
         self.go_on()
+
+
+def _condition(text: str) -> tuple[str, Callable[[TraceEvent], bool]]:
+    """Return what to mark in the data of a span, and whether an event meets `key=value`; none does for other text."""
+    try:
+        condition = data_condition(text)
+    except SearchError:
+        return text, lambda _: False
+    return condition.path[-1], Search(limit=1, data=(condition,)).matches

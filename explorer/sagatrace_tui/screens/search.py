@@ -27,7 +27,7 @@ from sagatrace_tui.screens.search_words import SORT_WORDS, facts_of, notice_of
 from sagatrace_tui.screens.trace import TraceScreen
 from sagatrace_tui.widgets.bar import StateLine, TitleBar
 from sagatrace_tui.widgets.group_list import GroupList
-from sagatrace_tui.widgets.incident_panes import VIEWS, IncidentPanes, View
+from sagatrace_tui.widgets.incident_panes import VIEWS, Arranged, IncidentPanes, View, arranged
 from sagatrace_tui.widgets.key_hints import KeyHints
 from sagatrace_tui.widgets.notice import Notice
 from sagatrace_tui.widgets.query_line import QueryLine
@@ -43,9 +43,11 @@ class SearchScreen(FollowedScreen):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "query", "Search", priority=True, tooltip="Type what to look for"),
-        Binding("1", "view('traces')", "Traces", tooltip="The traces"),
-        Binding("2", "view('failures')", "Failures", tooltip="The failures of the window by kind"),
-        Binding("3", "view('standing')", "Standing", tooltip="Every step of the window that still stands"),
+        Binding("1", "view('traces')", "Traces", priority=True, tooltip="The traces"),
+        Binding("2", "view('failures')", "Failures", priority=True, tooltip="The failures of the window by kind"),
+        Binding(
+            "3", "view('standing')", "Standing", priority=True, tooltip="Every step of the window that still stands"
+        ),
         Binding("w", "why", "Why", tooltip="Open the trace and show why it failed, root to cause"),
         Binding("o", "sort", "Sort", tooltip="Sort by last activity, start, duration or failures"),
         Binding("d", "compare", "Compare the trace with the last good run of its saga", show=False),
@@ -69,9 +71,10 @@ class SearchScreen(FollowedScreen):
     class Read(Message):
         """The feed has read."""
 
-        def __init__(self, listing: Listing, query: Query) -> None:
+        def __init__(self, listing: Listing, rows: Arranged, query: Query) -> None:
             super().__init__()
             self.listing = listing
+            self.rows = rows
             self.asked = query
 
         def can_replace(self, message: Message) -> bool:
@@ -92,7 +95,9 @@ class SearchScreen(FollowedScreen):
         self._store = store
         self._clock = clock
         self._subtitle = subtitle
+        self._incident = IncidentPanes(self._scope.keys)
         self._listing: Listing | None = None
+        self._rows: Arranged | None = None  # of that listing
         self._drawn: Listing | None = None
         self._frame: Timer | None = None
         self._history = history
@@ -105,8 +110,15 @@ class SearchScreen(FollowedScreen):
         """A poller of what the query finds; readings of earlier queries are told from its own."""
         self._query = query
         scope = self._scope
-        self._feed = feed = ListFeed(self._store, self._clock, query=query, window=scope.window, keys=scope.keys)
-        return Poller(feed.read, lambda listing: self.post_message(self.Read(listing, query)))
+        keys = (*scope.keys, query.by) if query.by else scope.keys
+        self._feed = feed = ListFeed(self._store, self._clock, query=query, window=scope.window, keys=keys)
+
+        def publish(listing: Listing) -> None:
+            # In the poller's thread: sorting and grouping thousands of rows here leaves the other thread to the keys.
+            rows = arranged(listing.rows, listing.now, listing.began, self._incident.wanted)
+            self.post_message(self.Read(listing, rows, query))
+
+        return Poller(feed.read, publish)
 
     @property
     def feed(self) -> ListFeed:
@@ -129,7 +141,7 @@ class SearchScreen(FollowedScreen):
         yield TitleBar("traces", inert(self._subtitle, 200), VIEWS)
         yield QueryLine(self._history.queries if self._history else (), self._scope.saved)
         yield Notice()
-        yield IncidentPanes(self._scope.keys)
+        yield self._incident
         state = StateLine()
         state.address = inert(self._store.label, 300)
         yield state
@@ -164,7 +176,7 @@ class SearchScreen(FollowedScreen):
         """Take what was read, and draw it unless something was drawn just now."""
         if message.asked is not self._query:
             return
-        is_first, self._listing = self._listing is None, message.listing
+        is_first, self._listing, self._rows = self._listing is None, message.listing, message.rows
         if message.listing.unfinished and not message.listing.reading:
             self.poller.ask()
         if self._frame is None:
@@ -180,14 +192,14 @@ class SearchScreen(FollowedScreen):
         self._frame = self.set_timer(FRAME, self._draw)
         if not self.paused or self._drawn is None:
             self._drawn = self._listing
-            self._show(self._listing)
+            self._show(self._listing, self._rows)
         self.tell_state()
 
     def catch_up(self) -> None:
         """Show what came since."""
         if self._listing is not None:
             self._drawn = self._listing
-            self._show(self._listing)
+            self._show(self._listing, self._rows)
 
     def tell_state(self) -> None:
         """Say how true the screen is."""
@@ -204,11 +216,13 @@ class SearchScreen(FollowedScreen):
 
     @property
     def _panes(self) -> IncidentPanes:
-        return self.query_one(IncidentPanes)
+        return self._incident
 
-    def _show(self, listing: Listing) -> None:
+    def _show(self, listing: Listing, rows: Arranged | None = None) -> None:
+        """Show a reading; without rows, those that are shown stay."""
         panes = self._panes
-        panes.show(listing.rows, listing.now, listing.began)
+        if rows is not None:
+            panes.show(rows)
         has_rows = bool(panes.shown.row_count)
         if panes.visible is not has_rows:  # setting it paints, whether it is news or not
             panes.visible = has_rows  # its room stays: what is below it is at the bottom always
@@ -218,7 +232,7 @@ class SearchScreen(FollowedScreen):
 
     def action_view(self, view: View) -> None:
         """Show the traces, their failures by kind, or what still stands; for the last two read the whole window."""
-        self._panes.group = None
+        self._panes.narrow()
         self._show_view(view)
 
     def _show_view(self, view: View) -> None:
@@ -235,7 +249,7 @@ class SearchScreen(FollowedScreen):
     @on(GroupList.Opened)
     def list_group(self, message: GroupList.Opened) -> None:
         """List the traces of one kind of failure."""
-        self._panes.group = message.group
+        self._panes.narrow(message.group.key)
         self._show_view("traces")
         count, step = plural(len(message.group.rows), "trace"), inert(message.group.example.step, 60)
         self.query_one(StateLine).say(f"{count} that failed so at {step}: Esc goes back to the failures")
@@ -276,8 +290,8 @@ class SearchScreen(FollowedScreen):
         self.app.push_screen(screen)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002 - Textual's form
-        """A stroke typed into a line is a stroke."""
-        return not (action == "query" and isinstance(self.focused, Input))
+        """A key that is typed into a line is text; else it works before the next key, however fast they come."""
+        return not (action in ("query", "view") and isinstance(self.focused, Input))
 
     def action_query(self) -> None:
         """Type what to look for."""
@@ -292,8 +306,7 @@ class SearchScreen(FollowedScreen):
         self._began = time.monotonic()
         self.paused = False
         panes = self._panes
-        panes.group, panes.new_only = None, message.asked.new
-        panes.show((), self._clock(), 0)
+        panes.ask(new_only=message.asked.new, by_key=bool(message.asked.by))
         self.poller = self._follow(message.asked)
         if message.asked.new or panes.view != "traces":
             self.poller.ask(WHOLE)
@@ -302,6 +315,8 @@ class SearchScreen(FollowedScreen):
         self.query_one(Notice).message = None
         self.begin_following()
         self._to_list()
+        if message.asked.by:
+            self._show_view("failures")
         if message.text and self._history is not None:
             history, text = self._history, message.text
             self.run_worker(lambda: history.add(text), thread=True)
@@ -317,8 +332,8 @@ class SearchScreen(FollowedScreen):
     def action_clear(self) -> None:
         """Go one step back: stop reading, leave a kind of failure, leave the view, look for nothing in particular."""
         listing, panes = self._listing, self._panes
-        if panes.group is not None:
-            panes.group = None
+        if panes.wanted.group:
+            panes.narrow()
             self._show_view("failures")
         elif listing is not None and panes.view != "traces" and not listing.whole and not listing.stopped:
             self.poller.ask(ENOUGH)

@@ -17,6 +17,7 @@ from textual.widgets import Input
 
 from sagatrace.mirror import Mirror
 from sagatrace.stores import EventStore
+from sagatrace_tui.incident.error_text import shape_of
 from sagatrace_tui.labels import inert, plural
 from sagatrace_tui.live import OpenTrace, Poller, TraceFeed
 from sagatrace_tui.model import Trace
@@ -367,7 +368,7 @@ class TraceScreen(FollowedScreen, CopyScreen, FindScreen):
     def text_to_save(self) -> tuple[str, str] | None:
         """The text for an incident channel."""
         trace = self._reading.trace if self._reading else None
-        return None if trace is None else (incident_summary(trace, inert), self._trace_id)
+        return None if trace is None else (incident_summary(trace, inert, shape=shape_of), self._trace_id)
 
     def _highlighted(self) -> str | None:
         return (self.query_one(Ledger) if self._view == "compensation" else self.query_one(SpanTree)).highlighted

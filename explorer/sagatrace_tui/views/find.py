@@ -1,8 +1,8 @@
-"""Find text inside a trace: in names, ids, errors, data and tags. Pure."""
+"""Find text inside a trace: in names, ids, errors, data, tags and in the words on the screen. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
@@ -12,8 +12,23 @@ from sagatrace_tui.model import Span, Trace
 __all__ = ["find"]
 
 
-def find(trace: Trace, text: str, *, go_on: Callable[[], bool] = lambda: True) -> frozenset[str]:
-    """Return the spans that have the text in any event, in any case; stop early once `go_on` returns False."""
+def find(
+    trace: Trace,
+    text: str,
+    *,
+    meets: Callable[[TraceEvent], bool] = lambda _: False,
+    words: Callable[[Span], Iterable[str]] = lambda _: (),
+    go_on: Callable[[], bool] = lambda: True,
+) -> frozenset[str]:
+    """Return the spans that have the text in any event, in any case.
+
+    Args:
+        trace: the trace.
+        text: the text; nothing is found by an empty one.
+        meets: whether an event is found, whatever its text.
+        words: the words that a screen shows beside the name of a span.
+        go_on: once it returns False, the search ends early.
+    """
     wanted = text.lower()
     if not wanted:
         return frozenset()
@@ -23,7 +38,11 @@ def find(trace: Trace, text: str, *, go_on: Callable[[], bool] = lambda: True) -
     for number, (span_id, span) in enumerate(trace.spans.items()):
         if not number % 256 and not go_on():
             break
-        if any(_holds(event, wanted, plain) for event in span.events) or _named(span, wanted):
+        if (
+            any(_holds(event, wanted, plain) or meets(event) for event in span.events)
+            or _named(span, wanted)
+            or any(wanted in word.lower() for word in words(span))
+        ):
             found.add(span_id)
     return frozenset(found)
 

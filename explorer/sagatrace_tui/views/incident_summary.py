@@ -1,11 +1,12 @@
-"""The answers of a trace as Markdown for an incident channel. The text is also readable as plain text."""
+"""The answers of a trace for an incident channel, as Markdown or for Slack. The text is also readable as plain text."""
 
 from __future__ import annotations
 
 import re
+import shlex
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from sagatrace_tui.model import Compensation, NeverRan, Outcome, Place, Span, Standing, Trace
 from sagatrace_tui.model.standing import reason_of
@@ -13,7 +14,7 @@ from sagatrace_tui.model.text import clipped, clock, counted, length, one_line
 from sagatrace_tui.views.report import error_of
 from sagatrace_tui.views.waiting import Wait, waiting_on
 
-__all__ = ["incident_summary"]
+__all__ = ["MARKDOWN", "SLACK", "Markup", "incident_summary"]
 
 _MAX_NAME: Final = 200
 _MAX_ERROR: Final = 500  # characters of an error; the JSON has the whole error
@@ -22,26 +23,59 @@ _OUTCOMES: Final[Mapping[Outcome, str]] = {"failed": "compensation failed", "run
 _MARKUP: Final = re.compile(
     r"[*`\[\]<>~|\\@&$]|(?<![a-z0-9])_|_(?![a-z0-9])|://|www\.|(?<![a-z0-9]):[a-z][a-z0-9_+-]*:", re.IGNORECASE
 )
+# Slack also makes links of bare host names and of channels, and pictures of :) and of :word: inside a word.
+_SLACK_MARKUP: Final = re.compile(
+    rf"{_MARKUP.pattern}|[*_~#]|:[\w+'-]+:|\w\.[a-z]{{2,}}|mailto:|tel:|[:;=8]['-]?[()dpo*/|]|\(:", re.IGNORECASE
+)
 _MAX_DETAIL: Final = 1_000  # characters of a sentence about an anomaly, which may hold names
 _MAX_LINES: Final = 20  # entries of one list; the JSON has all entries
 _PATH_ENDS: Final = 5  # spans shown of each end of a long failure path
 
 
-def incident_summary(trace: Trace, inert: Callable[[str], str]) -> str:
+class Markup(NamedTuple):
+    """How a chat writes a heading and an entry of a list, and what it would act on in the text of a job.
+
+    `entities` are signs that it reads even in code, and what stands for each of them.
+    """
+
+    heading: str
+    entry: str
+    acts_on: re.Pattern[str]
+    entities: tuple[tuple[str, str], ...] = ()
+
+    def code(self, text: str) -> str:
+        """Return the text as code, which a chat shows as it is."""
+        for sign, entity in self.entities:
+            text = text.replace(sign, entity)
+        return f"`{text.replace('`', 'ˋ')}`"
+
+
+MARKDOWN: Final = Markup("**{}**", "- {}", _MARKUP)
+SLACK: Final = Markup("*{}*", "• {}", _SLACK_MARKUP, (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")))
+
+Shape = Callable[[str, str | None], str]
+
+
+def incident_summary(
+    trace: Trace, inert: Callable[[str], str], markup: Markup = MARKDOWN, shape: Shape = lambda text, _: text
+) -> str:
     """Return the text of the summary.
 
     Args:
         trace: the trace.
         inert: makes a value that a job wrote safe to show; every such value passes it.
+        markup: the chat that is to show it.
+        shape: returns the same text for the errors of one kind, from an error and its type. Failures of one kind are
+            counted instead of listed.
     """
-    return "\n".join(_Text(trace, inert).lines()) + "\n"
+    return "\n".join(_Text(trace, inert, markup, shape).lines()) + "\n"
 
 
 class _Text:
     """Writes the text. No value that a job wrote can start a line or end a code span."""
 
-    def __init__(self, trace: Trace, inert: Callable[[str], str]) -> None:
-        self._trace, self._inert = trace, inert
+    def __init__(self, trace: Trace, inert: Callable[[str], str], markup: Markup, shape: Shape) -> None:
+        self._trace, self._inert, self._markup, self._shape = trace, inert, markup, shape
         self._reason: str | None = None
         names = {one: trace.spans[one].name for one in trace.failures}
         names |= {one.span_id: one.name for one in trace.never_ran}
@@ -53,7 +87,8 @@ class _Text:
         """Yield the text, line by line."""
         trace = self._trace
         name = self._plain(one_line(trace.name, _MAX_NAME))
-        yield f"**{trace.verdict}** — {_quoted(self._inert(trace.trace_id))} {name}".rstrip()
+        verdict = self._markup.heading.format(trace.verdict)
+        yield f"{verdict} — {self._quoted(self._inert(trace.trace_id))} {name}".rstrip()
         yield self._plain(trace.summary)
         yield from self._times()
         waiting = waiting_on(trace, trace.now)
@@ -67,6 +102,8 @@ class _Text:
         yield from self._section("Still standing", [self._stands(one) for one in trace.still_standing])
         anomalies = [f"{one.kind}: {clipped(one.detail, _MAX_DETAIL)}" for one in trace.anomalies]
         yield from self._section("Anomalies", list(map(self._plain, anomalies)))
+        yield ""
+        yield f"Open it: {self._quoted(self._command())}"
 
     def _times(self) -> Iterator[str]:
         trace = self._trace
@@ -123,13 +160,24 @@ class _Text:
         undoing = f" (undoes {self._code(one.undoing)})" if one.undoing else ""
         return f"{self._code(one.name)}{undoing}: {self._plain(one.words)}"
 
+    def _command(self) -> str:
+        """Return the command that opens the trace in the app, at the cause."""
+        ids = [self._trace.trace_id, *([] if self._trace.cause is None else [self._trace.cause.span_id])]
+        end_of_options = ["--"] if any(one.startswith("-") for one in ids) else []
+        return " ".join(["sagatrace-tui", *end_of_options, *(_shell_word(one, self._inert) for one in ids)])
+
     def _other_failures(self) -> Iterator[str]:
-        roles = self._trace.roles
+        roles, alike = self._trace.roles, dict[tuple[str | None, ...], list[Span]]()
         for span_id in sorted(self._trace.failures, key=lambda one: roles[one] == "recovered"):  # recovered ones last
             role, span = roles[span_id], self._trace.spans[span_id]
             if role != "cause":
-                error = one_line(error_of(span) or span.error_type or "", _MAX_ERROR)
-                yield f"{self._which(span_id, span.name)}: {role}{f' — {self._plain(error)}' if error else ''}"
+                shape = self._shape(error_of(span) or "", span.error_type)
+                alike.setdefault((span.name, role, span.error_type, shape), []).append(span)
+        for span, *others in alike.values():
+            which = f"{1 + len(others)} × {self._code(span.name)}" if others else self._which(span.span_id, span.name)
+            error = one_line(error_of(span) or span.error_type or "", _MAX_ERROR)
+            example = "such as " if others and len({error_of(one) for one in (span, *others)}) > 1 else ""
+            yield f"{which}: {roles[span.span_id]}{f' — {example}{self._plain(error)}' if error else ''}"
 
     def _never_ran(self, one: NeverRan) -> str:
         return f"{self._which(one.span_id, one.name)}: waits for {self._code(one.dependency_name)}, which {one.fate}"
@@ -165,23 +213,33 @@ class _Text:
         if not entries:
             return
         yield ""
-        yield f"**{title}**"
-        yield from (f"- {entry}" for entry in entries[:_MAX_LINES])
+        yield self._markup.heading.format(title)
         if (more := max(count, len(entries)) - _MAX_LINES) > 0:
-            yield f"- and {more} more{'' if count else ' (`--json` has them all)'}"
+            entries = [*entries[:_MAX_LINES], f"and {more} more{'' if count else ' (`--json` has them all)'}"]
+        yield from map(self._markup.entry.format, entries)
 
     def _plain(self, text: str) -> str:
         """Return the text unchanged, or as code if a chat would render or link any part of it."""
         shown = self._inert(text)
-        return _quoted(shown) if _MARKUP.search(shown) else shown
+        return self._quoted(shown) if self._markup.acts_on.search(shown) else shown
+
+    def _quoted(self, shown: str) -> str:
+        return self._markup.code(shown)
 
     def _code(self, text: str) -> str:
-        return _quoted(self._inert(one_line(text, _MAX_NAME)))
+        return self._quoted(self._inert(one_line(text, _MAX_NAME)))
 
     def _which(self, span_id: str, name: str) -> str:
         """Return the span's name, with its id where other spans in the text have the same name."""
         return f"{self._code(name)} ({self._code(span_id)})" if name in self._namesakes else self._code(name)
 
 
-def _quoted(text: str) -> str:
-    return f"`{text.replace('`', 'ˋ')}`"
+def _shell_word(text: str, inert: Callable[[str], str]) -> str:
+    """Return the text as one word of a shell that neither a terminal nor a chat acts on."""
+    if inert(text) == text and "`" not in text:
+        return shlex.quote(text)
+    signs = (
+        chr(byte) if 32 <= byte < 127 and chr(byte) not in "`'\\" else f"\\{byte:03o}"
+        for byte in text.encode("utf-8", "backslashreplace")
+    )
+    return f"$'{''.join(signs)}'"

@@ -58,7 +58,9 @@ class FindLine(Horizontal):
     def compose(self) -> ComposeResult:
         """A sign, the line, the result."""
         yield Static("/", id="sign")
-        yield LineInput(placeholder="names, ids, errors, data", select_on_focus=False, compact=True)
+        yield LineInput(
+            placeholder="names, ids, errors, data, key=value, words on the screen", select_on_focus=False, compact=True
+        )
         yield Static(id="found", markup=False)
 
     def edit(self) -> None:

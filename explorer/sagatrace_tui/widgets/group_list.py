@@ -83,8 +83,7 @@ class GroupList(Rows):
             parts.append((f"{name}{' ' * (saga - cell_len(name))}{_GAP}", "plain"))
         if group.label:
             parts.append((f"{inert(group.label)} · ", "id"))
-        error = ": ".join(filter(None, (failure.error_type, failure.error)))
-        return fitted([*parts, (f"{inert(failure.step)} ", "plain"), (inert(error), "bad")], width)
+        return fitted([*parts, (f"{inert(failure.step)} ", "plain"), (inert(failure.text), "bad")], width)
 
     def watch_groups(self, old: tuple[FailureGroup, ...], new: tuple[FailureGroup, ...]) -> None:
         """Stay on the same kind wherever its row is now."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Final, Literal, get_args
 
 from textual import on
@@ -10,24 +12,80 @@ from textual.containers import Vertical
 
 from sagatrace_tui.incident.failure_groups import FailureGroup, failure_groups
 from sagatrace_tui.incident.standing_steps import standing_steps
-from sagatrace_tui.incident.trace_row import TraceRow
+from sagatrace_tui.incident.trace_row import StandingStep, TraceRow
 from sagatrace_tui.widgets.group_list import GroupList
 from sagatrace_tui.widgets.preview import Preview
 from sagatrace_tui.widgets.rows import Rows
 from sagatrace_tui.widgets.standing_list import StandingList
 from sagatrace_tui.widgets.trace_list import SORTS, TraceList
 
-__all__ = ["VIEWS", "IncidentPanes", "View"]
+__all__ = ["VIEWS", "Arranged", "IncidentPanes", "View", "Wanted", "arranged"]
 
 View = Literal["traces", "failures", "standing"]
 VIEWS: Final[tuple[View, ...]] = get_args(View)
 
 
-class IncidentPanes(Vertical):
-    """Shows one view of the rows given. `group` narrows the list of traces to one kind of failure.
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be shown: a view, the order of the traces, and which of them.
 
-    `new_only` shows only kinds of failure that were not seen before, and their traces.
+    `group` is the key of a kind of failure to which the traces are narrowed; empty for all. `new_only` leaves only
+    kinds of failure that were not seen before, and their traces. `by_key` groups by the last business key of the rows.
     """
+
+    view: View = "traces"
+    sort: str = "last"
+    group: str = ""
+    new_only: bool = False
+    by_key: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Arranged:
+    """Rows as they are wanted: the traces in order, their failures by kind, or the steps that still stand.
+
+    `source` are the rows it was made of, as of `now`, of a time that began at `began`; the first of them started at
+    `first_at`. Times are microseconds since 1970.
+    """
+
+    source: tuple[TraceRow, ...]
+    now: int
+    began: int
+    wanted: Wanted
+    traces: tuple[TraceRow, ...] = ()
+    groups: tuple[FailureGroup, ...] = ()
+    steps: tuple[StandingStep, ...] = ()
+    first_at: int = 0
+
+
+def arranged(source: tuple[TraceRow, ...], now: int, began: int, wanted: Wanted) -> Arranged:
+    """Return the rows as they are wanted. Takes milliseconds for thousands of rows, in any thread."""
+    found = Arranged(source, now, began, wanted)
+    recent = [row for row in source if row.latest >= began] if wanted != _PLAIN else []
+    if wanted.view == "failures":
+        first = min((row.started_at for row in source if row.started_at is not None), default=now)
+        return replace(found, groups=tuple(_groups(recent, wanted)), first_at=max(first, began))
+    if wanted.view == "standing":
+        return replace(found, steps=tuple(standing_steps(recent)))
+    rows: Sequence[TraceRow] = source
+    if wanted.group or wanted.new_only:
+        groups = [one for one in _groups(recent, wanted) if wanted.group in ("", one.key)]
+        kept = {row.trace_id for group in groups for row in group.rows}
+        rows = [row for row in source if row.trace_id in kept]
+    if wanted.sort != "last":
+        rows = sorted(rows, key=SORTS[wanted.sort], reverse=True)
+    return replace(found, traces=tuple(rows))
+
+
+_PLAIN: Final = Wanted()
+
+
+def _groups(rows: Sequence[TraceRow], wanted: Wanted) -> list[FailureGroup]:
+    return [one for one in failure_groups(rows, by=wanted.by_key) if one.is_new or not wanted.new_only]
+
+
+class IncidentPanes(Vertical):
+    """Shows rows as they are `wanted`."""
 
     DEFAULT_CSS = """
     IncidentPanes { height: 1fr; }
@@ -37,13 +95,14 @@ class IncidentPanes(Vertical):
 
     def __init__(self, keys: tuple[str, ...] = ()) -> None:
         super().__init__()
-        self.view: View = "traces"
-        self.group: FailureGroup | None = None
-        self.new_only = False
+        self.wanted = Wanted()
         self._keys = keys
-        self._rows: tuple[TraceRow, ...] = ()
-        self._now = self._began = 0
-        self._sort = "last"
+        self._shown = Arranged((), 0, 0, self.wanted)
+
+    @property
+    def view(self) -> View:
+        """The view that is shown."""
+        return self.wanted.view
 
     def compose(self) -> ComposeResult:
         """Return the three lists, and the preview of a trace."""
@@ -62,63 +121,62 @@ class IncidentPanes(Vertical):
 
     def show_view(self, view: View) -> None:
         """Show another view, and focus it."""
-        self.view = view
+        self.wanted = replace(self.wanted, view=view)
         for one in (TraceList, GroupList, StandingList):
             pane = self.query_one(one)
             pane.display = pane is self.shown
         self._show()
-        self.shown.focus()
+        self.screen.set_focus(self.shown)  # now: a key that follows at once may focus the query line
 
-    def show(self, rows: tuple[TraceRow, ...], now: int, began: int) -> None:
-        """Show rows as of `now`, of a time that began at `began`; microseconds since 1970."""
-        self._rows, self._now, self._began = rows, now, began
+    def show(self, given: Arranged) -> None:
+        """Show rows; they are arranged again if something else is wanted by now."""
+        self._shown = given
         self._show()
+
+    def narrow(self, group: str = "") -> None:
+        """Narrow the traces to a kind of failure, by its key."""
+        self.wanted = replace(self.wanted, group=group)
+
+    def ask(self, *, new_only: bool, by_key: bool) -> None:
+        """Show the rows of another query from now on, which are still to come."""
+        self.wanted = replace(self.wanted, group="", new_only=new_only, by_key=by_key)
+        self.show(Arranged((), 0, 0, self.wanted))
 
     def sort_by(self, sort: str) -> None:
         """Sort the traces by this, the highest first."""
-        self._sort = sort
+        self.wanted = replace(self.wanted, sort=sort)
         self.query_one(TraceList).sort = sort
         self._show()
 
     def next_sort(self) -> str:
         """Return the order after the present one."""
         sorts = list(SORTS)
-        return sorts[(sorts.index(self._sort) + 1) % len(sorts)]
+        return sorts[(sorts.index(self.wanted.sort) + 1) % len(sorts)]
 
     def neighbour(self, trace_id: str, step: int) -> str | None:
         """Return the next failed trace of the list after this one, or with -1 the one before; None at the end."""
-        ids = [row.trace_id for row in self._listed() if row.failure is not None or row.trace_id == trace_id]
+        shown, traces = self._shown, replace(self.wanted, view="traces")
+        rows = arranged(shown.source, shown.now, shown.began, traces).traces
+        ids = [row.trace_id for row in rows if row.failure is not None or row.trace_id == trace_id]
         place = ids.index(trace_id) + step if trace_id in ids else 0
         return ids[place] if 0 <= place < len(ids) else None
 
     def _show(self) -> None:
-        now = self._now
+        shown = self._shown
+        if shown.wanted != self.wanted:
+            shown = self._shown = arranged(shown.source, shown.now, shown.began, self.wanted)
+        now = shown.now
         if self.view == "traces":
             traces = self.query_one(TraceList)
-            traces.now, traces.rows = now, tuple(self._listed())
+            traces.now, traces.rows = now, shown.traces
             self._preview()
         elif self.view == "failures":
             groups = self.query_one(GroupList)
-            first = min((row.started_at for row in self._rows if row.started_at is not None), default=now)
-            groups.began, groups.now, groups.groups = max(first, self._began), now, tuple(self._groups())
+            groups.began, groups.now, groups.groups = shown.first_at, now, shown.groups
         else:
             standing = self.query_one(StandingList)
-            standing.now, standing.steps = now, tuple(standing_steps(self._in_window()))
+            standing.now, standing.steps = now, shown.steps
         self.query_one(Preview).set_class(self.view != "traces", "-hidden")
-
-    def _in_window(self) -> list[TraceRow]:
-        return [row for row in self._rows if row.latest >= self._began]
-
-    def _groups(self) -> list[FailureGroup]:
-        return [one for one in failure_groups(self._in_window()) if one.is_new or not self.new_only]
-
-    def _listed(self) -> list[TraceRow]:
-        rows = list(self._rows)
-        if self.group is not None or self.new_only:
-            groups = [one for one in self._groups() if self.group is None or one.key == self.group.key]
-            kept = {row.trace_id for group in groups for row in group.rows}
-            rows = [row for row in rows if row.trace_id in kept]
-        return rows if self._sort == "last" else sorted(rows, key=SORTS[self._sort], reverse=True)
 
     @on(TraceList.Highlighted)
     def _preview(self) -> None:

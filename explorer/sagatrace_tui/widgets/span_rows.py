@@ -8,7 +8,7 @@ from typing import Final
 
 from rich.cells import cell_len
 
-from sagatrace_tui.labels import GLYPHS, duration, inert, run_words, short, short_name
+from sagatrace_tui.labels import GLYPHS, VERDICTS, duration, inert, run_words, short, short_name
 from sagatrace_tui.model import Role, Span, Trace
 from sagatrace_tui.theme import STATUS_TONES
 from sagatrace_tui.views.outline import Group, Outline
@@ -19,6 +19,7 @@ from sagatrace_tui.widgets.rows import Part, fitted
 __all__ = ["SpanRows", "zones"]
 
 MAX_LEVELS: Final = 24  # levels of guides kept; what lies deeper shows its nearest ancestors only
+_ROOM: Final = 10_000  # terminal columns in which every word is shown whole
 _ROLES: Final[dict[Role, tuple[str, str]]] = {
     "cause": ("CAUSE", "cause"),
     "consequence": ("consequence", "muted"),
@@ -80,6 +81,13 @@ class SpanRows:
             else:
                 parts += span_bar(span, line, bar) if span is not None else [(" " * bar, "plain")]
         return parts + self._figures(span, group, now, figures)
+
+    def words(self, span: Span) -> list[str]:
+        """Return the words that a wide row has beside the name of a span; of the first root also the verdict."""
+        trace = self._trace
+        marks = (text for text, _ in self._marks(span, trace.roles.get(span.span_id), _ROOM))
+        verdict = [VERDICTS[trace.verdict][1]] if span.span_id == next(iter(trace.roots), None) else []
+        return [*marks, *verdict, *([span.status] if span.kind != "point" else [])]
 
     def _guides(self, place: int, rows: Sequence[int], width: int, folded: bool) -> list[Part]:
         outline = self._outline

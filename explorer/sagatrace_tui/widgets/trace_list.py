@@ -191,10 +191,9 @@ class TraceList(Rows):
 
     def _mark_new(self, old: tuple[TraceRow, ...], new: tuple[TraceRow, ...]) -> None:
         """Mark for a few seconds the rows of traces that began since; older ones were only not listed yet."""
-        if old:
-            known, latest = {row.trace_id for row in old}, max(row.latest for row in old)
-            added = {row.trace_id for row in new if row.trace_id not in known and row.latest > latest}
-            self.new_rows.add(added)
+        latest = max((row.latest for row in old), default=0)
+        if old and (added := {row.trace_id for row in new if row.latest > latest}):
+            self.new_rows.add(added.difference(row.trace_id for row in old))
 
     def mark(self, index: int) -> Part:
         """A + before a trace that is new."""
