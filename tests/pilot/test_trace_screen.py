@@ -277,3 +277,29 @@ async def test_only_the_screen_on_top_listens() -> None:
         if thread.name == "sagatrace-subscriber":
             thread.join(120)
     assert listeners() == 0
+
+
+async def test_a_paused_list_beneath_a_trace_draws_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    original = SearchScreen.tell_state
+
+    def noting(self: SearchScreen) -> None:
+        told.append("list")
+        original(self)
+
+    store = UnreliableStore([*failed("T7"), *succeeded("T8")])
+    app = SagatraceApp(store, clock=still)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "T8" in screen_text(app), "the list")
+        await pilot.press("f")
+        store.append(succeeded("T9"))
+        await until(pilot, lambda: "+1 change" in screen_text(app), "a reading that is not shown")
+        await pilot.press("enter")
+        await until(pilot, lambda: "Enter Detail" in screen_text(app), "the trace")
+        await pilot.pause()
+        monkeypatch.setattr(SearchScreen, "tell_state", noting)
+        for name in ("one", "two", "three"):
+            store.append([event("T8", name, f"{name}:started", 9)])
+            store.append([event("T7", name, f"{name}:started", 9)])
+            await until(pilot, lambda name=name: name in screen_text(app), name)  # type: ignore[misc]
+        assert not told
