@@ -148,18 +148,15 @@ async def test_it_opens_at_its_top_and_the_cursor_rests_on_no_heading() -> None:
 
 
 async def test_the_detail_beside_a_growing_ledger_is_of_now() -> None:
-    *events, end = aborted(undo("three", 5))
-    store = UnreliableStore(events[:-2])
+    begun, *rest = aborted(undo("three", 5))
+    store = UnreliableStore([begun])
     app = SagatraceApp(store, trace_id="t", clock=still)
     async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: "stage:one" in screen_text(app), "the tree")
+        await until(pilot, lambda: "status     ▶ running" in screen_text(app), "the tree, and the detail")
         await pilot.press("c")
-        await until(
-            pilot, lambda: "Waits to be undone" in screen_text(app) or "STILL" in screen_text(app), "the ledger"
-        )
-        await until(pilot, lambda: "status     " in screen_text(app), "the detail")
-        store.append([*events[-2:], end])
-        await until(pilot, lambda: "rollback incomplete" in screen_text(app), "its end")
+        await until(pilot, lambda: "No step of this trace declared" in screen_text(app), "the ledger")
+        store.append(rest)
+        await until(pilot, lambda: "STILL STANDING  2" in screen_text(app), "its end")
         ledger = app.screen.query_one(Ledger)
         assert ledger.highlighted is not None
         await until(pilot, lambda: "undone     no, still standing" in screen_text(app), "the detail of now")
