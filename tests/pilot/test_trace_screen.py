@@ -290,10 +290,11 @@ async def test_a_paused_list_beneath_a_trace_draws_nothing(monkeypatch: pytest.M
     store = UnreliableStore([*failed("T7"), *succeeded("T8")])
     app = SagatraceApp(store, clock=still)
     async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: "T8" in screen_text(app), "the list")
+        await until(pilot, lambda: "✔ succeeded" in screen_text(app), "the list, read whole")
+        await until(pilot, lambda: "reading" not in screen_text(app), "the list, read whole")
         await pilot.press("f")
         store.append(succeeded("T9"))
-        await until(pilot, lambda: "+1 change" in screen_text(app), "a reading that is not shown")
+        await until(pilot, lambda: " change" in screen_text(app), "a reading that is not shown")
         await pilot.press("enter")
         await until(pilot, lambda: "Enter Detail" in screen_text(app), "the trace")
         await pilot.pause()
