@@ -27,6 +27,7 @@ from sagatrace_tui.screens.value import ValueScreen
 from sagatrace_tui.signals import end_on_signals, is_resumable, stop_all
 from sagatrace_tui.terminal import Terminal
 from sagatrace_tui.theme import ThemedApp
+from sagatrace_tui.theme_choice import ThemeChoice
 from sagatrace_tui.widgets.bar import StateLine
 from sagatrace_tui.widgets.key_hints import key_groups
 
@@ -39,6 +40,7 @@ class SagatraceApp(ThemedApp):
     With `trace_id` that trace is open from the start, at the span `span_id` if one is given, the list beneath it.
     `clock` gives microseconds since 1970. `mirror` publishes new events; without one the store is polled. `trouble`
     says why the process that fills the store has stopped, if it has. `scope` holds the settings of the lists.
+    `theme_choice` remembers the theme that the reader chooses.
     """
 
     TITLE = "sagatrace"
@@ -65,8 +67,9 @@ class SagatraceApp(ThemedApp):
         mirror: Mirror | None = None,
         scope: Scope | None = None,
         span_id: str | None = None,
+        theme_choice: ThemeChoice | None = None,
     ) -> None:
-        super().__init__(terminal)
+        super().__init__(terminal, theme_choice)
         self._scope, self._span_id = scope, span_id
         self._trouble = trouble
         self._store = store

@@ -8,6 +8,7 @@ from typing import Final
 
 from rich.cells import cell_len
 
+from sagatrace_tui.console_signs import few
 from sagatrace_tui.plain_signs import plain
 
 __all__ = ["Grid"]
@@ -22,11 +23,13 @@ _WORTH: Final = 60  # cells that scrolling must save to be worth its four sequen
 class Grid:
     """Two pictures, `width` by `height`: what the terminal shows and what was put since. Columns and rows from 0.
 
-    `bce` says that erased cells take the background in force. With `ascii_only` nothing else is ever sent.
+    `bce` says that erased cells take the background in force. With `ascii_only` nothing else is ever sent, with
+    `few_signs` only what a console's font has.
     """
 
-    def __init__(self, width: int, height: int, *, bce: bool, ascii_only: bool) -> None:
-        self._bce, self._ascii_only = bce, ascii_only
+    def __init__(self, width: int, height: int, *, bce: bool, ascii_only: bool, few_signs: bool = False) -> None:
+        self._bce = bce
+        self._drawn = plain if ascii_only else few if few_signs else None
         self.resize(width, height)
 
     def resize(self, width: int, height: int) -> None:
@@ -137,9 +140,9 @@ class Grid:
         if not text.strip(" ") and len(text) >= _ERASE and self._can_erase(style) and end < self.width:
             out.append(f"\x1b[{end - start}X")
             return end
-        out.append(plain(signs[start:end]) if self._ascii_only else text)
+        out.append(self._drawn(signs[start:end]) if self._drawn is not None else text)
         # At the last column terminals disagree about where the cursor is then; after signs they may measure apart, too.
-        certain = end < self.width and (text.isascii() or self._ascii_only or _narrow(text))
+        certain = end < self.width and (text.isascii() or self._drawn is not None or _narrow(text))
         self._at = (row, end) if certain else None
         return end
 

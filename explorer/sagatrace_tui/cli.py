@@ -125,12 +125,19 @@ def _run_app(
 ) -> None:
     gc.disable()  # until the first frame: starting makes much and no garbage
     sys.setswitchinterval(0.0005)  # the reading thread gives way ten times as soon as by default when a key comes
+    from sagatrace_tui.terminal import detect
+
+    terminal = detect(os.environ)
+    if terminal.colors > 256:  # Textual goes by this variable, which SSH does not carry
+        os.environ["COLORTERM"] = "truecolor"
+    elif terminal.colors == 256:
+        os.environ.setdefault("TEXTUAL_COLOR_SYSTEM", "256")
     from sagatrace.mirror import open_mirror
     from sagatrace_tui.app import SagatraceApp
     from sagatrace_tui.commands.query import chosen_keys, saved_queries, window_of_environment
     from sagatrace_tui.query_history import QueryHistory
     from sagatrace_tui.scope import Scope
-    from sagatrace_tui.terminal import detect
+    from sagatrace_tui.theme_choice import ThemeChoice
 
     mirror = None
     try:
@@ -147,12 +154,13 @@ def _run_app(
         trace_id=trace_id,
         subtitle="demo: sagas on real RQ workers" if demo is not None else "",
         trouble=demo.failure if demo is not None else None,
-        terminal=detect(os.environ),
+        terminal=terminal,
         history=QueryHistory(user_state_path("sagatrace") / "recent-queries"),
+        theme_choice=ThemeChoice(user_state_path("sagatrace") / "theme"),
     )
     app.run()
-    if app.return_code:
-        sys.exit(app.return_code)
+    if app.return_code or app.has_crashed:
+        sys.exit(app.return_code or Exit.FAILED)
 
 
 def _run_demo() -> None:

@@ -1,15 +1,16 @@
-"""What the terminal at hand can do, read from the environment: characters, colours, background, clipboard."""
+"""What the terminal at hand can do, by the environment and terminfo: characters, colours, background, clipboard."""
 
 from __future__ import annotations
 
 import curses
 import locale
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-__all__ = ["Terminal", "clipboard_envelopes", "detect"]
+__all__ = ["ASK_BACKGROUND", "Terminal", "clipboard_envelopes", "detect", "is_light"]
 
 Multiplexer = Literal["", "tmux", "screen", "either"]
 
@@ -17,11 +18,22 @@ LARGEST_COPY: Final = 74_000
 """Characters of base64 that terminals take at once: xterm's limit, and the smallest of those that have one."""
 _SCREEN_CHUNK: Final = 700  # GNU screen drops a string of more than 768 bytes
 _COERCED: Final = frozenset({"C.UTF-8", "C.utf8", "UTF-8"})
+_EVERY_COLOR: Final = re.compile("(?:xterm-)?(?:alacritty|contour|foot|ghostty|kitty|rio|wezterm)|.*-direct")
+"""Terminals that have every colour: their descriptions say less, and are often not installed on another machine."""
+_DIRECT: Final = 1 << 24
+
+ASK_BACKGROUND: Final = "\x1b]11;?\x1b\\"
+"""Asks a terminal for the colour of its background (OSC 11)."""
+_BACKGROUND: Final = re.compile(r"11;rgba?:([0-9a-fA-F]{1,4})/([0-9a-fA-F]{1,4})/([0-9a-fA-F]{1,4})(?:/[0-9a-fA-F]+)?")
 
 
 @dataclass(frozen=True, slots=True)
 class Terminal:
-    """`colors` is 0 (NO_COLOR), 16, 256 or 16 777 216. `copies` says whether a clipboard may be within reach."""
+    """`colors` is 0 (NO_COLOR), 16, 256 or 16 777 216. `copies` says whether a clipboard may be within reach.
+
+    `theme` is the theme that the environment asks for, or "". `few_signs` means a font of 256 or 512 signs.
+    `asks_background` says whether to ask for its background, which the environment does not say.
+    """
 
     name: str
     ascii_only: bool
@@ -30,19 +42,27 @@ class Terminal:
     bce: bool
     multiplexer: Multiplexer
     copies: bool
+    theme: str = ""
+    few_signs: bool = False
+    asks_background: bool = False
 
 
 def detect(env: Mapping[str, str]) -> Terminal:
     """The terminal that the environment describes."""
     name = env.get("TERM", "")
+    multiplexer, described = _multiplexer(env, name), _is_described(name)
+    is_simple = name in ("linux", "vt100", "vt220")
     return Terminal(
         name=name,
         ascii_only=_ascii_only(env),
-        colors=_colors(env, name),
+        colors=_colors(env, name, described=described),
         light=_light(env),
-        bce=_bce(name),
-        multiplexer=_multiplexer(env, name),
-        copies=name not in ("linux", "vt100", "vt220") and env.get("TERM_PROGRAM") != "Apple_Terminal",
+        bce=described and curses.tigetflag("bce") > 0,
+        multiplexer=multiplexer,
+        copies=not is_simple and env.get("TERM_PROGRAM") != "Apple_Terminal",
+        theme=env.get("SAGATRACE_THEME", "").strip(),
+        few_signs=name == "linux",
+        asks_background=not is_simple and multiplexer in ("", "tmux") and "COLORFGBG" not in env,
     )
 
 
@@ -57,12 +77,18 @@ def _ascii_only(env: Mapping[str, str]) -> bool:
     return "utf" not in locale.nl_langinfo(locale.CODESET).lower()
 
 
-def _colors(env: Mapping[str, str], name: str) -> int:
+def _colors(env: Mapping[str, str], name: str, *, described: bool) -> int:
     if env.get("NO_COLOR"):
         return 0
     if env.get("COLORTERM", "").strip().lower() in ("truecolor", "24bit"):
-        return 1 << 24
-    return 256 if name.endswith(("-256color", "kitty")) else 16
+        return _DIRECT
+    # SSH carries TERM, and COLORTERM only where both ends were told to.
+    if _EVERY_COLOR.match(name):
+        return _DIRECT
+    known = curses.tigetnum("colors") if described else 0
+    if described and (curses.tigetflag("RGB") > 0 or curses.tigetflag("Tc") > 0 or known >= _DIRECT):
+        return _DIRECT
+    return 256 if known >= 256 or name.endswith("-256color") else 16
 
 
 def _light(env: Mapping[str, str]) -> bool:
@@ -70,13 +96,22 @@ def _light(env: Mapping[str, str]) -> bool:
     return env.get("COLORFGBG", "").rpartition(";")[2] in ("7", "15")
 
 
-def _bce(name: str) -> bool:
-    """Whether the terminal's own description says that erased cells take the background in force."""
+def is_light(reply: str) -> bool | None:
+    """Whether a terminal's answer to `ASK_BACKGROUND` names a light colour; None where it answers something else."""
+    match = _BACKGROUND.fullmatch(reply)
+    if match is None:
+        return None
+    red, green, blue = (int(part, 16) / (16 ** len(part) - 1) for part in match.groups())
+    return bool(0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.5)
+
+
+def _is_described(name: str) -> bool:
+    """Whether terminfo knows the terminal."""
     try:
         curses.setupterm(name or "dumb", 1)
     except curses.error:
         return False
-    return curses.tigetflag("bce") > 0
+    return True
 
 
 def _multiplexer(env: Mapping[str, str], name: str) -> Multiplexer:

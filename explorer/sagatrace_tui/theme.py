@@ -6,13 +6,16 @@ A tone is a meaning (`bad`, `muted`), never a colour: every theme, also one pick
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Final
 
+from rich.console import RenderableType
 from textual import constants
 from textual.app import App
 from textual.theme import BUILTIN_THEMES, Theme
 
 from sagatrace_tui.terminal import Terminal
+from sagatrace_tui.theme_choice import ThemeChoice
 from sagatrace_tui.wire import Wire
 
 __all__ = [
@@ -164,19 +167,57 @@ VERDICT_TONES: Final[Mapping[str, str]] = {
 class ThemedApp(App[None]):
     """An app that our widgets can live in: it has our themes, and gives others what they lack.
 
-    `terminal` decides colours and the way to draw; without one the app is taken to have every colour.
+    `terminal` decides colours and the way to draw; without one the app is taken to have every colour. The theme is
+    the one that the environment names, else the one in `choice`, else what suits the terminal's background.
     """
 
-    def __init__(self, terminal: Terminal | None = None) -> None:
-        few = terminal is not None and terminal.colors <= 16
-        super().__init__(driver_class=None if terminal is None or constants.DRIVER else Wire, ansi_color=few or None)
+    def __init__(self, terminal: Terminal | None = None, choice: ThemeChoice | None = None) -> None:
+        self._few = terminal is not None and terminal.colors <= 16
+        ansi = self._few or None
+        super().__init__(driver_class=None if terminal is None or constants.DRIVER else Wire, ansi_color=ansi)
         self.terminal = terminal
+        self.has_crashed = False
         # Over SSH an animated scroll is a dozen frames where one would do.
         self.animation_level = "none"
         for theme in (DARK, LIGHT, DARK_16, LIGHT_16):
             self.register_theme(theme)
-        light = terminal is not None and terminal.light
-        self.theme = ((LIGHT_16 if light else DARK_16) if few else (LIGHT if light else DARK)).name
+        self._choice = choice
+        asked = terminal.theme if terminal is not None else ""
+        remembered = choice.name if choice is not None and not asked else ""
+        found = self._named(asked) or self._named(remembered)
+        self._follows_background = not found
+        self._given = found or self._suitable(light=terminal is not None and terminal.light)
+        self.theme = self._given
+
+    def _suitable(self, *, light: bool) -> str:
+        return ((LIGHT_16 if light else DARK_16) if self._few else (LIGHT if light else DARK)).name
+
+    def _named(self, name: str) -> str:
+        """The theme of that name, as this terminal can show it: ours in its own colours where it has few."""
+        if name in ("dark", DARK.name, DARK_16.name):
+            return self._suitable(light=False)
+        if name in ("light", LIGHT.name, LIGHT_16.name):
+            return self._suitable(light=True)
+        return name if name in self.available_themes else ""
+
+    def on_wire_background(self, message: Wire.Background) -> None:
+        """Take the theme for the terminal's background, unless another was asked for."""
+        if self._follows_background and self.theme == self._given:
+            self._given = self._suitable(light=message.light)
+            self.theme = self._given
+
+    def watch_theme(self, theme: str) -> None:
+        """Remember what the reader chose."""
+        if theme == self._given:
+            return
+        self._given, self._follows_background = theme, False
+        if self._choice is not None:
+            self.run_worker(partial(self._choice.keep, theme), thread=True, exclusive=True, group="theme")
+
+    def panic(self, *renderables: RenderableType) -> None:
+        """Remember that it was a crash: Textual's own status then may be 0."""
+        self.has_crashed = True
+        super().panic(*renderables)
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """The variables of ours that foreign themes lack."""

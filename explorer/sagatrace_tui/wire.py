@@ -3,18 +3,24 @@
 Textual sends every row it repaints with all of its styles, about 11 kB for a scroll by one row. A driver is the public
 place to stand between the two (`App(driver_class=…)`): this one reads the frames, which are positions, styles and
 text, into a grid, and sends the difference. What is no part of a frame passes unchanged.
+
+In the other direction it hands to Textual only what Textual's parser can read (`terminal_input`).
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import re
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 from textual.drivers.linux_driver import LinuxDriver
+from textual.message import Message
 
 from sagatrace_tui.cells import Grid
-from sagatrace_tui.terminal import Terminal, clipboard_envelopes, detect
+from sagatrace_tui.input_pump import InputPump
+from sagatrace_tui.terminal import ASK_BACKGROUND, Terminal, clipboard_envelopes, detect, is_light
 
 if TYPE_CHECKING:
     from textual.app import App
@@ -30,17 +36,33 @@ _TOKEN: Final = re.compile(
     "|(?P<text>[^\x00-\x1f\x7f]+)"
 )
 _CLIPBOARD: Final = "\x1b]52;"
+_PROMPT: Final = 2.0
+"""Seconds in which a terminal must answer what its background is: what comes later answers another program."""
+log: Final = logging.getLogger("sagatrace")
 
 
 class Wire(LinuxDriver):
-    """A driver that draws by difference, keeps to the terminal's characters, and wraps the clipboard where needed."""
+    """A driver that draws by difference, keeps to the terminal's characters, and wraps the clipboard where needed.
+
+    `faults` counts input that the parser could not read although it was well-formed.
+    """
+
+    class Background(Message):
+        """The terminal said whether its background is light."""
+
+        def __init__(self, light: bool) -> None:
+            super().__init__()
+            self.light = light
 
     def __init__(self, app: App[Any], **options: Any) -> None:
         super().__init__(app, **options)
         self._for = app
         known = getattr(app, "terminal", None)
         self._terminal = known if isinstance(known, Terminal) else detect(os.environ)
-        self._grid = Grid(0, 0, bce=self._terminal.bce, ascii_only=self._terminal.ascii_only)
+        known = self._terminal
+        self._grid = Grid(0, 0, bce=known.bce, ascii_only=known.ascii_only, few_signs=known.few_signs)
+        self._asked_at: float | None = None
+        self.faults = 0
         self._row = self._column = 0
         self._style = ""
         self._pending: list[str] = []
@@ -75,6 +97,33 @@ class Wire(LinuxDriver):
         """Nothing is known of what a terminal shows that was someone else's until now."""
         self.forget()
         super().start_application_mode()  # type: ignore[no-untyped-call]  # Textual leaves it untyped
+        if self._terminal.asks_background and self.input_tty:
+            self._asked_at = time.monotonic()
+            super().write(ASK_BACKGROUND)
+            super().flush()
+
+    def run_input_thread(self) -> None:
+        """Have Textual read what is well-formed of the input, until the end."""
+        with InputPump(self.fileno, self._answered) as pump:
+            terminal, self.fileno = self.fileno, pump.outlet
+            try:
+                while not self.exit_event.is_set():
+                    self._read_on()
+            finally:
+                self.fileno = terminal
+
+    def _read_on(self) -> None:
+        try:
+            super().run_input_thread()
+        except Exception as error:  # noqa: BLE001 - a key that cannot be read is no reason to take the screen away
+            self.faults += 1
+            log.info("a key could not be read: %r", error)
+
+    def _answered(self, reply: str) -> None:
+        light = is_light(reply)
+        if light is not None and self._asked_at is not None and time.monotonic() - self._asked_at < _PROMPT:
+            self._asked_at = None
+            self._for.post_message(self.Background(light))
 
     def stop_application_mode(self) -> None:
         """What was not sent yet is not worth sending."""

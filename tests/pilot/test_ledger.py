@@ -16,7 +16,7 @@ from sagatrace_tui.widgets.span_tree import SpanTree
 def lines_of(events: list[TraceEvent], width: int = 90) -> list[str]:
     return [
         "".join(text for text, _ in fitted(line.fitted(width), width)).rstrip()
-        for line in ledger_lines(trace_of(events))
+        for line in ledger_lines(trace_of(events), width)
     ]
 
 
@@ -47,15 +47,10 @@ def test_undone_in_order_says_that_nothing_stands() -> None:
         "Nothing is still standing: every step was undone",
         "",
         "Compensation order  3",
-        "1.  ✔ undone        stage:three                        ← undo_three",
-        "     done +3.50s · undo at +5.00s for 250ms · on worker-3",
-        "     funding failed",
-        "2.  ✔ undone        stage:two                          ← undo_two",
-        "     done +2.50s · undo at +6.00s for 250ms · on worker-3",
-        "     funding failed",
-        "3.  ✔ undone        stage:one                          ← undo_one",
-        "     done +1.50s · undo at +7.00s for 250ms · on worker-3",
-        "     funding failed",
+        "     reason: funding failed",
+        "1.  ✔ undone        stage:three   ← undo_three  +5.00s for 250ms · worker-3",
+        "2.  ✔ undone        stage:two     ← undo_two    +6.00s for 250ms · worker-3",
+        "3.  ✔ undone        stage:one     ← undo_one    +7.00s for 250ms · worker-3",
         "",
     ]
 
@@ -63,18 +58,20 @@ def test_undone_in_order_says_that_nothing_stands() -> None:
 def test_standing_steps_come_first_with_their_reasons() -> None:
     lines = lines_of(aborted(undo("three", 5)))
     assert lines[0] == "⚠ STILL STANDING  2"
-    assert [line.split()[1:] for line in lines[1:3]] == [
-        ["stage:one", "rollback", "stopped", "before", "this", "step"],
-        ["stage:two", "rollback", "stopped", "before", "this", "step"],
+    assert [line.split(maxsplit=4)[1:] for line in lines[1:3]] == [
+        ["stage:one", "←", "undo_one", "rollback stopped before this step"],
+        ["stage:two", "←", "undo_two", "rollback stopped before this step"],
     ]
-    assert "–   ◌ not started   stage:two                          ← undo_two" in "\n".join(lines)
+    order = lines[lines.index("Compensation order  1") :]
+    assert len(order) == 4
+    assert "stage:one" not in "".join(order), "a step that was never undone has no place in the order"
 
 
 def test_faults_of_order_are_marked_in_place_and_explained() -> None:
     lines = lines_of(aborted(undo("one", 5), undo("three", 6), undo("two", 7)))
     assert [line[:3].strip() for line in lines if "← undo" in line] == ["1↕", "2↕", "3↕"]
     assert "⚠ Anomalies  1" in lines
-    assert lines[-1].strip().startswith("out of order undo: stage:one was undone before stage:two")
+    assert lines[-2].strip().startswith("out of order undo: stage:one was undone before stage:two")
 
 
 def test_a_trace_without_compensation_says_so() -> None:
@@ -105,17 +102,64 @@ async def test_c_shows_it_enter_jumps_to_the_span_and_escape_comes_back() -> Non
         assert app.screen.query_one(SpanTree).highlighted == "und"
 
 
-def test_a_step_whose_undo_runs_is_not_prominent_and_waiting_ones_are_marked_as_not_undone_so_far() -> None:
+def test_a_step_being_undone_is_muted_and_later_ones_wait() -> None:
     lines = lines_of([*aborted()[:-1], *undo("three", 5)[:1]])
     assert lines[:7] == [
-        "⚠ STILL STANDING  2 so far",
-        "■ stage:one                               compensation not started so far",
-        "■ stage:two                               compensation not started so far",
-        "",
         "▶ Being undone  1",
-        "▶ stage:three                             compensation still running",
+        "▶ stage:three   ← undo_three  compensation still running",
+        "",
+        "↺ Waits to be undone  2",
+        "↺ stage:one     ← undo_one",
+        "↺ stage:two     ← undo_two",
         "",
     ]
+
+
+def test_a_step_that_the_rollback_passed_is_loud_although_it_goes_on() -> None:
+    lines = lines_of([*aborted()[:-1], *undo("two", 5), *undo("one", 6)[:1]])
+    assert lines[:2] == [
+        "⚠ STILL STANDING  1 so far",
+        "■ stage:three   ← undo_three  compensation not started so far",
+    ]
+
+
+def test_the_error_of_an_undo_and_what_took_effect_are_whole_at_every_width() -> None:
+    long = "no route to the bank: " + "the gateway answered with status 503, " * 5 + "and gave up"
+    bad = event("t", "uthree", "undo_three:compensation_failed", 5.5, "wf", data={"error": long, "error_type": "Down"})
+    for width in (40, 79, 160):
+        lines = [line.strip() for line in lines_of(aborted([*undo("three", 5)[:1], bad]), width)]
+        assert f"error of its undo: Down: {long}" in " ".join(lines)
+        assert " ".join(lines).count("no route to the bank") == 1, "said once"
+        assert not [line for line in lines if line.endswith("…") and "gateway" in line]
+
+
+async def test_it_opens_at_its_top_and_the_cursor_rests_on_no_heading() -> None:
+    store = UnreliableStore(aborted(undo("three", 5)))
+    app = SagatraceApp(store, trace_id="t", clock=still)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "stage:one" in screen_text(app), "the tree")
+        await pilot.press("c")
+        await until(pilot, lambda: "STILL STANDING  2" in screen_text(app), "the heading")
+        ledger = app.screen.query_one(Ledger)
+        for key in ("j", "j", "j", "G", "pagedown", "pageup", "g", "k", "ctrl+d", "ctrl+u"):
+            await pilot.press(key)
+            assert ledger.highlighted is not None, key
+        assert "STILL STANDING  2" in screen_text(app)
+
+
+async def test_the_detail_beside_a_growing_ledger_is_of_now() -> None:
+    begun, *rest = aborted(undo("three", 5))
+    store = UnreliableStore([begun])
+    app = SagatraceApp(store, trace_id="t", clock=still)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "status     ▶ running" in screen_text(app), "the tree, and the detail")
+        await pilot.press("c")
+        await until(pilot, lambda: "No step of this trace declared" in screen_text(app), "the ledger")
+        store.append(rest)
+        await until(pilot, lambda: "STILL STANDING  2" in screen_text(app), "its end")
+        ledger = app.screen.query_one(Ledger)
+        assert ledger.highlighted is not None
+        await until(pilot, lambda: "undone     no, still standing" in screen_text(app), "the detail of now")
 
 
 async def test_a_step_whose_undo_runs_is_said_to_be_undone_in_the_tree_and_in_its_detail() -> None:
@@ -123,6 +167,6 @@ async def test_a_step_whose_undo_runs_is_said_to_be_undone_in_the_tree_and_in_it
     app = SagatraceApp(UnreliableStore(events), trace_id="t", clock=still)
     async with app.run_test(size=(120, 30)) as pilot:
         await until(pilot, lambda: "stage:three  ↺ being undone" in screen_text(app), "the tree")
-        assert "stage:two  ⚠ still standing" in screen_text(app)
+        assert "stage:two  ↺ waits to be undone" in screen_text(app)
         app.screen.query_one(SpanTree).go_to("three")
         await until(pilot, lambda: "undone     not yet: compensation still" in screen_text(app), "the detail")

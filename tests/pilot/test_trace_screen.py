@@ -277,3 +277,45 @@ async def test_only_the_screen_on_top_listens() -> None:
         if thread.name == "sagatrace-subscriber":
             thread.join(120)
     assert listeners() == 0
+
+
+async def test_a_paused_list_beneath_a_trace_draws_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    original = SearchScreen.tell_state
+
+    def noting(self: SearchScreen) -> None:
+        told.append("list")
+        original(self)
+
+    store = UnreliableStore([*failed("T7"), *succeeded("T8")])
+    app = SagatraceApp(store, clock=still)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "✔ succeeded" in screen_text(app), "the list, read whole")
+        await until(pilot, lambda: "reading" not in screen_text(app), "the list, read whole")
+        await pilot.press("f")
+        store.append(succeeded("T9"))
+        await until(pilot, lambda: " change" in screen_text(app), "a reading that is not shown")
+        await pilot.press("enter")
+        await until(pilot, lambda: "Enter Detail" in screen_text(app), "the trace")
+        await pilot.pause()
+        monkeypatch.setattr(SearchScreen, "tell_state", noting)
+        for name in ("one", "two", "three"):
+            store.append([event("T8", name, f"{name}:started", 9)])
+            store.append([event("T7", name, f"{name}:started", 9)])
+            await until(pilot, lambda name=name: name in screen_text(app), name)  # type: ignore[misc]
+        assert not told
+
+
+@pytest.mark.parametrize("size", [(120, 40), (80, 18)])
+async def test_a_pause_is_seen_beside_all_that_is_said_and_r_says_what_it_did(size: tuple[int, int]) -> None:
+    app = opened(UnreliableStore(failed("T7")), "T7")
+    async with app.run_test(size=size) as pilot:
+        await until(pilot, lambda: "CAUSE" in screen_text(app), "the tree")
+        await pilot.press("r")
+        await until(pilot, lambda: "» Read again: this is up to date" in screen_text(app), "what r did")
+        await pilot.press("f")
+        await until(pilot, lambda: "paused · » Read again" in screen_text(app), "the pause beside it")
+        await pilot.press("y")
+        await until(pilot, lambda: "paused · » Copied" in screen_text(app), "the pause beside the copy")
+        await pilot.press("f")
+        await until(pilot, lambda: "paused" not in screen_text(app), "no pause")

@@ -44,10 +44,10 @@ HOSTILE = {
     "query": 'status:failed "\x1b[31m',
 }
 OURS = re.compile(
-    rb"\x1b\]22;[a-z-]*\x07|\x1b\]52;c;[A-Za-z0-9+/=]*\x07"
+    rb"\x1b\]11;\?\x1b\\|\x1b\]22;[a-z-]*\x07|\x1b\]52;c;[A-Za-z0-9+/=]*\x07"
     rb"|\x1b\[[0-9;]*[mHBCXKMLr]|\x1b\[\??[0-9;]*[hl]|\x1b\[\?[0-9]+\$p|\x1b\[[<>][0-9;]*u|\r\n|\r|\x08"
 )
-"""Every sequence that the app has a reason to send: moves, styles, erasing, scrolling, its modes, its clipboard."""
+"""Every sequence that the app has a reason to send: moves, styles, erasing, scrolling, modes, clipboard, questions."""
 ACTIVE = re.compile(
     "[\x80-\x9f\xad\u034f\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\ufff9-\uffff\ue000-\uf8ff"
     "\U000e0000-\U0010ffff]"

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sagatrace_tui.cells import Grid
+from sagatrace_tui.console_signs import few
 from sagatrace_tui.labels import bars
 from sagatrace_tui.plain_signs import plain
 
@@ -129,3 +130,11 @@ def test_a_forgotten_screen_is_sent_whole() -> None:
     first = grid.difference()
     grid.forget()
     assert grid.difference() == first
+
+
+def test_a_console_gets_only_signs_that_its_font_has() -> None:
+    drawn = few(["✔", "━", "│", "▶", "⚠", "…", "é", "µ", "漢", "", "a", "✘", "🎉"])
+    assert drawn == "√═│►!~éµ? ax?"
+    grid = Grid(12, 1, bce=False, ascii_only=False, few_signs=True)
+    grid.put(0, 0, "✔ done ⋯", "")
+    assert "√ done ~" in grid.difference()

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from sagatrace_tui.terminal import Terminal, clipboard_envelopes, detect
+from sagatrace_tui.terminal import Terminal, clipboard_envelopes, detect, is_light
 
 
 @pytest.mark.parametrize(
@@ -19,6 +19,8 @@ from sagatrace_tui.terminal import Terminal, clipboard_envelopes, detect
         ({"TERM": "screen-256color"}, 256),
         ({"TERM": "tmux-256color", "COLORTERM": "truecolor"}, 1 << 24),
         ({"TERM": "xterm-256color", "COLORTERM": "truecolor", "NO_COLOR": "1"}, 0),
+        *(({"TERM": name}, 1 << 24) for name in ("alacritty", "foot", "foot-extra", "wezterm", "rio", "contour")),
+        *(({"TERM": name}, 1 << 24) for name in ("xterm-ghostty", "ghostty", "xterm-kitty", "xterm-direct")),
     ],
 )
 def test_colours(env: dict[str, str], colors: int) -> None:
@@ -45,6 +47,35 @@ def test_background_and_clipboard() -> None:
     assert detect({"TERM": "xterm", "COLORFGBG": "0;15"}).light
     assert not detect({"TERM": "xterm", "COLORFGBG": "15;default;0"}).light
     assert not detect({"TERM": "linux"}).copies
+    assert not detect({"TERM": "linux"}).asks_background
+    assert not detect({"TERM": "xterm", "COLORFGBG": "0;15"}).asks_background
+    assert not detect({"TERM": "screen", "STY": "1.pts"}).asks_background
+    assert detect({"TERM": "xterm"}).asks_background
+
+
+@pytest.mark.parametrize(
+    ("name", "colors"), [("rxvt-unicode-256color", 256), ("mlterm-direct", 1 << 24), ("mintty", 256)]
+)
+def test_colours_by_terminfo(name: str, colors: int) -> None:
+    # A process reads one description only: each in its own.
+    code = "import os; from sagatrace_tui.terminal import detect; print(detect(os.environ).colors)"
+    ran = subprocess.run([sys.executable, "-c", code], env={"TERM": name}, capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == str(colors)
+
+
+@pytest.mark.parametrize(
+    ("reply", "light"),
+    [
+        ("11;rgb:ffff/ffff/ffff", True),
+        ("11;rgb:1e1e/1e1e/2e2e", False),
+        ("11;rgb:f/f/d", True),
+        ("11;rgba:0000/0000/0000/ffff", False),
+        ("10;rgb:ffff/ffff/ffff", None),
+        ("11;?", None),
+    ],
+)
+def test_the_background_by_the_terminals_answer(reply: str, light: bool | None) -> None:
+    assert is_light(reply) is light
 
 
 @pytest.mark.parametrize(("name", "bce"), [("xterm-256color", True), ("screen", False), ("no-such-terminal", False)])

@@ -59,7 +59,8 @@ class Standing:
     """A step that still stands, and the one reason why.
 
     `certain` is False where the step may have had no effect. `tries` counts the failed tries to undo it. `effect` says
-    why the step counts although it did not succeed, if that is known.
+    why the step counts although it did not succeed, if that is known. `awaited` is whether a rollback is under way
+    that has not come to it yet.
     """
 
     span_id: str
@@ -68,6 +69,7 @@ class Standing:
     certain: bool
     tries: int = 0
     effect: str | None = None
+    awaited: bool = False
 
     @property
     def being_undone(self) -> bool:

@@ -37,7 +37,7 @@ class StepLists:
 
     def standing(self, steps: Iterable[str]) -> list[Standing]:
         """Return these steps in the order they ended, each with the reason why it still stands."""
-        reached = self._reached() if self._steps.ended else {}
+        reached = self._reached() if self._has_begun else {}
         return [self._stands(step, reached) for step in in_order_of_end(self._spans, steps)]
 
     def compensations(self, standing: Iterable[Standing]) -> list[Compensation]:
@@ -47,6 +47,10 @@ class StepLists:
         rows = [self._row(undo_id) for undo_id in sorted(tries, key=lambda one: spans[one].undo_beginning)]
         untried = [one.span_id for one in standing if one.span_id not in index.undos_of.keys() | index.unwound]
         return rows + [Compensation(*self._step(step), "not_started") for step in reversed(untried)]
+
+    @property
+    def _has_begun(self) -> bool:
+        return bool(self._index.begun or self._index.unwound)
 
     def _reached(self) -> _Reached:
         """Return how far back the rollback came below each parent."""
@@ -73,7 +77,9 @@ class StepLists:
                 words, certain = effect[0], certain or effect[1]
             elif span.status == "failed" and not ended_unknown(span):
                 words = "it had failed itself, so there may be nothing to undo"
-        return Standing(step, self._steps.name_of(step), code, certain, tries, words)
+        awaited = not self._steps.ended and self._has_begun and code is Code.NOT_STARTED
+        awaited = awaited and not self._is_passed(span, reached)
+        return Standing(step, self._steps.name_of(step), code, certain, tries, words, awaited)
 
     def _code(self, step: str, undos: list[str]) -> Code:
         """Return why a step stands that there were tries to undo."""
@@ -93,12 +99,15 @@ class StepLists:
 
     def _code_untried(self, span: Span | None, reached: _Reached) -> Code:
         """Return why a step stands that there was no try to undo."""
-        if not self._steps.ended or not (self._index.begun or self._index.unwound):
+        if not self._steps.ended or not self._has_begun or self._is_passed(span, reached):
             return Code.NOT_STARTED
-        # A rollback goes backwards: where it came to a step that had ended before this one began, it passed this one.
+        return Code.NOT_REACHED
+
+    @staticmethod
+    def _is_passed(span: Span | None, reached: _Reached) -> bool:
+        """Return whether the rollback came to a step that had ended before this one began: it goes backwards."""
         at = reached.get(span.parent_id) if span is not None else None
-        passed = span is not None and at is not None and at[0] <= span.first_at and span.over_at <= at[1]
-        return Code.NOT_STARTED if passed else Code.NOT_REACHED
+        return span is not None and at is not None and at[0] <= span.first_at and span.over_at <= at[1]
 
     def _row(self, undo_id: str) -> Compensation:
         """Return one try: by a compensation, or that a saga or step reports of itself."""
@@ -160,6 +169,8 @@ def reason_of(standing: Standing, *, ended: bool = True) -> str:
     """Return why a step still stands, in a trace that has ended or not, and why it counts if it did not succeed."""
     if standing.code is Code.FAILED:
         reason = f"compensation failed after {standing.tries} attempt{'s' if standing.tries > 1 else ''}"
+    elif standing.awaited:
+        reason = "waits to be undone"
     elif standing.code is Code.NOT_STARTED and not ended:
         reason = "compensation not started so far"
     else:

@@ -15,6 +15,7 @@ from sagatrace_tui.widgets.key_hints import KeyHints
 __all__ = ["FollowedScreen", "behind"]
 
 _TRYING: Final = "Trying again …"
+_READING: Final = "Reading again …"
 
 
 class _Feed(Protocol):
@@ -87,10 +88,9 @@ class FollowedScreen(Screen[None]):
         self.tell_state()
 
     def action_reload(self) -> None:
-        """Read everything again, now; where that failed before, say that it is tried."""
+        """Read everything again, now, and say so."""
         state = self.query_one(StateLine)
-        if state.fault:
-            state.say(_TRYING)
+        state.say(_TRYING if state.fault else _READING)
         self.poller.ask(AFRESH)
 
     def show_state(self, status: LiveStatus, fault: str | None, behind: str, *rest: str) -> None:
@@ -98,8 +98,9 @@ class FollowedScreen(Screen[None]):
         self.tell_hints()
         state = self.query_one(StateLine)
         state.fault = fault is not None
-        if fault is None and state.said[0] == _TRYING:
-            state.hush()
+        if fault is None and state.said[0] in (_TRYING, _READING):
+            state.say("Read again" if self.paused else "Read again: this is up to date")
+        state.paused = self.paused
         state.behind = self.paused or status.state in ("reconnecting", "catching up")
         words = "store unreachable, trying again" if fault is not None else status.words
         if self.paused:

@@ -99,6 +99,7 @@ class SearchScreen(FollowedScreen):
         self._listing: Listing | None = None
         self._rows: Arranged | None = None  # of that listing
         self._drawn: Listing | None = None
+        self._seen: Listing | None = None  # drawn, or said to be there while paused
         self._frame: Timer | None = None
         self._history = history
         self._asked = ""
@@ -187,8 +188,10 @@ class SearchScreen(FollowedScreen):
     def _draw(self) -> None:
         """Draw the newest reading if it is not drawn yet, and look again a frame later."""
         self._frame = None
-        if self._listing is None or self._listing is self._drawn or not self.is_current:
+        is_old = self._listing is self._drawn or self._listing is self._seen
+        if self._listing is None or is_old or self.app.screen is not self:
             return
+        self._seen = self._listing
         self._frame = self.set_timer(FRAME, self._draw)
         if not self.paused or self._drawn is None:
             self._drawn = self._listing

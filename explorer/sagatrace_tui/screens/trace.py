@@ -371,7 +371,8 @@ class TraceScreen(FollowedScreen, CopyScreen, FindScreen):
         return None if trace is None else (incident_summary(trace, inert, shape=shape_of), self._trace_id)
 
     def _highlighted(self) -> str | None:
-        return (self.query_one(Ledger) if self._view == "compensation" else self.query_one(SpanTree)).highlighted
+        in_ledger = self.query_one(Ledger).highlighted if self._view == "compensation" else None
+        return in_ledger or self.query_one(SpanTree).highlighted
 
     def _show_detail(self) -> None:
         tree, span_id = self.query_one(SpanTree), self._highlighted()

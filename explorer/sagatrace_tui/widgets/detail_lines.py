@@ -144,6 +144,7 @@ def _standing(span: Span, trace: Trace) -> Iterator[DetailLine]:
         if one.span_id == span.span_id:
             sure = "" if one.explained else "; its own outcome is unknown"
             how, tone = ("not yet", "busy") if one.being_undone else ("no, still standing", "cause")
+            how, tone = ("not yet", "muted") if one.awaited else (how, tone)
             yield _field("undone", f"{how}: {inert(reason_of(one, ended=trace.ended), 400)}{sure}", tone)
     for waits in trace.never_ran:
         if waits.span_id == span.span_id:

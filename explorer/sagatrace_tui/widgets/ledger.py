@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import ClassVar
 
+from textual import events
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.reactive import reactive
@@ -54,12 +57,36 @@ class Ledger(Rows):
         """The span that the line under the cursor is about."""
         return self._lines[self.cursor].span_id if self._lines else None
 
-    def watch_trace(self, trace: Trace | None) -> None:
-        """Show its ledger."""
-        first = not self._lines
-        self._lines = ledger_lines(trace) if trace is not None else []
-        start = next((at for at, line in enumerate(self._lines) if line.span_id is not None), 0)
-        self.rows_changed(start if first else self.cursor)
+    def watch_trace(self) -> None:
+        """Show its ledger, the cursor on the line it was on, wherever that is now."""
+        self._build()
+
+    def on_resize(self, event: events.Resize) -> None:
+        """Break errors and reasons to the width there is."""
+        self._build()
+        super().on_resize(event)
+
+    def _build(self) -> None:
+        before = _places(self._lines)[self.cursor] if self._lines else None
+        width = self.scrollable_content_region.width or 100
+        self._lines = ledger_lines(self.trace, width - 1) if self.trace is not None else []
+        places = _places(self._lines)
+        here = places.index(before) if before in places else self.cursor
+        self.rows_changed(self.validate_cursor(here))
+        if self._lines and before != _places(self._lines)[self.cursor]:
+            self.cursor_moved()
+
+    def validate_cursor(self, cursor: int) -> int:
+        """The nearest line about a span: headings and notes are not to rest on."""
+        about = [at for at, line in enumerate(self._lines) if line.span_id is not None]
+        return min(about, key=lambda at: (abs(at - cursor), at), default=0)
+
+    def _bring(self, top: int) -> None:
+        """Scroll as every list, and show the headings above the cursor where they fit."""
+        heading = self.cursor
+        while heading and self._lines[heading - 1].span_id is None:
+            heading -= 1
+        super()._bring(min(top, heading) if self.cursor - heading < self.page_height else top)
 
     def row(self, index: int, width: int) -> list[Part]:
         """One line, in columns that fit."""
@@ -75,13 +102,23 @@ class Ledger(Rows):
             self.post_message(self.SpanHighlighted(self, self.highlighted))
 
     def action_move(self, rows: int) -> None:
-        """To the next line about a step; to the end where there is none."""
-        step = 1 if rows > 0 else -1
-        places = range(self.cursor + step, self.row_count if step > 0 else -1, step)
-        about = (place for place in places if self._lines[place].span_id is not None)
-        self.cursor = next(about, self.row_count - 1 if step > 0 else 0)
+        """To the next line about a step."""
+        about = [at for at, line in enumerate(self._lines) if line.span_id is not None]
+        ahead = [at for at in about if (at > self.cursor if rows > 0 else at < self.cursor)]
+        if ahead:
+            self.cursor = ahead[0] if rows > 0 else ahead[-1]
 
     def action_open(self) -> None:
         """Choose the span under the cursor."""
         if self.highlighted is not None:
             self.post_message(self.SpanChosen(self, self.highlighted))
+
+
+def _places(lines: Sequence[LedgerLine]) -> list[tuple[str | None, int]]:
+    """Each line by its span and how often that came before: a step may be listed as standing and as undone."""
+    seen: Counter[str | None] = Counter()
+    places = []
+    for line in lines:
+        places.append((line.span_id, seen[line.span_id]))
+        seen[line.span_id] += 1
+    return places

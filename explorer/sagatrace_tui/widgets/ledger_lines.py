@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
+
+from rich.cells import cell_len
 
 from sagatrace_tui.labels import at_times, duration, inert, short, short_name
 from sagatrace_tui.model import Compensation, Outcome, Standing, Trace
@@ -23,6 +25,11 @@ _OUTCOMES: Final[dict[Outcome, tuple[str, str, str]]] = {
 _ORDER_FAULTS: Final = frozenset({"out_of_order_undo", "double_undo", "empty_undo", "hanging_undo", "step_after_abort"})
 
 
+_INDENT: Final = "     "
+_TAIL: Final = 46
+"""Columns that names leave to what stands beside them; what is longer goes below."""
+
+
 @dataclass(frozen=True, slots=True)
 class LedgerLine:
     """A row: `cells` are aligned in columns, `tail` takes what is left. Without cells it is a heading or a note."""
@@ -30,26 +37,32 @@ class LedgerLine:
     tail: tuple[Part, ...]
     cells: tuple[tuple[Part, int], ...] = ()
     span_id: str | None = None
+    longest: int = 38
+    """Columns of the longest name in its column."""
 
     def fitted(self, width: int) -> list[Part]:
         """The line for that many columns: the step and its undo share what the rest leaves."""
         if not self.cells:
             return list(self.tail)
-        fixed = sum(columns for _, columns in self.cells if columns)
-        room = max(8, min(40, (width - fixed) // 2))
+        names = sum(not columns for _, columns in self.cells)
+        fixed = sum(columns for _, columns in self.cells) + min(_TAIL, sum(cell_len(text) for text, _ in self.tail))
+        room = max(8, min(40, self.longest + 2, (width - fixed) // names))
         parts: list[Part] = []
         for (text, tone), columns in self.cells:
-            cell = short_name(text, room) if not columns else text
+            cell = short_name(text, room - 1) if not columns else text
             parts += fitted([(short(cell, (columns or room) - 1), tone)], columns or room)
         return [*parts, *self.tail]
 
 
-def ledger_lines(trace: Trace) -> list[LedgerLine]:
-    """Every line of the compensation view."""
+def ledger_lines(trace: Trace, width: int = 100) -> list[LedgerLine]:
+    """Every line of the compensation view; errors and reasons are broken to that many columns, never cut."""
     rows, standing = trace.compensations, trace.still_standing
     if not rows and not standing:
         return [LedgerLine(((_nothing(trace), "muted"),))]
-    return [*_standing(trace), *_compensations(trace), *_faults(trace)]
+    lines = [*_standing(trace, width), *_compensations(trace, width), *_faults(trace, width)]
+    names = (cell_len(text) for line in lines for (text, _), columns in line.cells if not columns)
+    longest = max(names, default=0)
+    return [replace(line, longest=longest) for line in lines]
 
 
 def _nothing(trace: Trace) -> str:
@@ -64,54 +77,102 @@ def _heading(text: str, tone: str = "strong") -> LedgerLine:
     return LedgerLine(((text, tone),))
 
 
-def _standing(trace: Trace) -> Iterator[LedgerLine]:
+def _standing(trace: Trace, width: int) -> Iterator[LedgerLine]:
     standing = trace.still_standing
     if not standing:
         if trace.verdict == "rolled_back":
             yield _heading("Nothing is still standing: every step was undone", "ok")
             yield LedgerLine(())
         return
-    loud = [one for one in standing if not one.being_undone]
-    if loud:
-        so_far = " so far" if trace.status == "running" else ""
-        yield _heading(f"⚠ STILL STANDING  {len(loud)}{so_far}", "cause")
-        yield from (_stands(one, trace, "■", "cause", "warn") for one in loud)
-        yield LedgerLine(())
-    if undoing := [one for one in standing if one.being_undone]:
-        yield _heading(f"▶ Being undone  {len(undoing)}", "busy")
-        yield from (_stands(one, trace, "▶", "busy", "muted") for one in undoing)
-        yield LedgerLine(())
+    undoing = [one for one in standing if one.being_undone]
+    awaited = [one for one in standing if one.awaited]
+    loud = [one for one in standing if not one.being_undone and not one.awaited]
+    so_far = " so far" if trace.status == "running" else ""
+    kinds = (
+        (f"⚠ STILL STANDING  {len(loud)}{so_far}", loud, "■", "cause", "warn"),
+        (f"▶ Being undone  {len(undoing)}", undoing, "▶", "busy", "muted"),
+        (f"↺ Waits to be undone  {len(awaited)}", awaited, "↺", "muted", "muted"),
+    )
+    for title, steps, sign, tone, why_tone in kinds:
+        if steps:
+            yield _heading(title, tone)
+            for one in steps:
+                yield from _stands(one, trace, (sign, tone), why_tone, width)
+            yield LedgerLine(())
 
 
-def _stands(one: Standing, trace: Trace, sign: str, tone: str, why_tone: str) -> LedgerLine:
-    unsure = "" if one.explained else "  (its own outcome is unknown: it may have taken effect)"
-    cells = (((sign, tone), 2), ((inert(one.name, 120), tone), 0))
-    return LedgerLine(((f"{inert(reason_of(one, ended=trace.ended), 400)}{unsure}", why_tone),), cells, one.span_id)
+def _stands(one: Standing, trace: Trace, sign: Part, why_tone: str, width: int) -> Iterator[LedgerLine]:
+    """A step, why it stands, and on lines of their own the error of its undo and what took effect."""
+    step = trace.spans.get(one.span_id)
+    named = step.compensation if step is not None else None
+    undo = (f"← {inert(named, 120)}" if named else "", "muted")
+    cells = ((sign, 2), ((inert(one.name, 120), sign[1]), 0), (undo, 0))
+    reason = inert(reason_of(replace(one, effect=None), ended=trace.ended), 400)
+    beside = cell_len(reason) <= _TAIL
+    yield LedgerLine(((reason, why_tone),) if beside and not one.awaited else (), cells, one.span_id)
+    if not beside:
+        yield from _note(reason, why_tone, width)
+    failed = [row for row in trace.compensations if row.original_span_id == one.span_id and _failure_of(row)]
+    if failed:
+        yield from _note(f"error of its undo: {_failure_of(failed[-1])}", "bad", width)
+    if one.effect is not None:
+        yield from _note(inert(one.effect, 1000), why_tone, width)
+    elif not one.explained:
+        yield from _note("its own outcome is unknown: it may have taken effect", why_tone, width)
 
 
-def _compensations(trace: Trace) -> Iterator[LedgerLine]:
-    rows = trace.compensations
+def _failure_of(row: Compensation) -> str:
+    kind = f"{inert(row.error_type, 100)}: " if row.error_type and row.error else inert(row.error_type or "", 100)
+    return "" if row.outcome == "compensated" else f"{kind}{inert(row.error or '', 1000)}"
+
+
+def _note(text: str, tone: str, width: int) -> Iterator[LedgerLine]:
+    """Lines below a step, broken between words where that can be."""
+    room = max(20, width - len(_INDENT) - 1)
+    line = ""
+    for word in text.split(" "):
+        if line and cell_len(line) + 1 + cell_len(word) > room:
+            yield LedgerLine(((_INDENT, "guide"), (line, tone)))
+            line = ""
+        line = f"{line} {word}" if line else word
+        while cell_len(line) > room:
+            start = line[: max(1, room // 2)] if not line.isascii() else line[:room]
+            yield LedgerLine(((_INDENT, "guide"), (start, tone)))
+            line = line[len(start) :]
+    yield LedgerLine(((_INDENT, "guide"), (line, tone)))
+
+
+def _compensations(trace: Trace, width: int) -> Iterator[LedgerLine]:
+    """Every try to undo a step, in order. The steps without a try are listed above, with those that still stand."""
+    listed = {one.span_id for one in trace.still_standing}
+    rows = [row for row in trace.compensations if row.span_id is not None or row.original_span_id not in listed]
     if not rows:
         return
-    yield _heading(f"Compensation order  {len(rows)}")
+    begun = sum(_has_begun(row) for row in rows)
+    yield _heading(f"Compensation order  {begun}" if begun else "Compensations that never began")
     origin = trace.started_at or 0
     wrong = {one for anomaly in trace.anomalies if anomaly.kind == "out_of_order_undo" for one in anomaly.span_ids}
-    number = 0
+    number, reason = 0, None
     for row in rows:
-        number += row.span_id is not None
-        step = trace.spans.get(row.original_span_id)
-        yield _row(row, number, row.span_id in wrong, step.compensation if step is not None else None)
-        yield LedgerLine((("     ", "guide"), (_facts(row, origin), "muted")))
-        if row.error or row.reason:
-            why = row.error or row.reason or ""
-            yield LedgerLine((("     ", "guide"), (inert(why, 300), "bad" if row.error else "muted")))
+        number += _has_begun(row)
+        if row.reason and row.reason != reason:
+            reason = row.reason
+            yield from _note(f"reason: {inert(reason, 1000)}", "muted", width)
+        yield _row(row, trace, number, row.span_id in wrong, origin)
+        if (failure := _failure_of(row)) and row.original_span_id not in listed:
+            yield from _note(f"error: {failure}", "bad", width)
     yield LedgerLine(())
 
 
-def _row(row: Compensation, number: int, out_of_order: bool, declared: str | None) -> LedgerLine:
+def _has_begun(row: Compensation) -> bool:
+    return row.span_id is not None and row.outcome != "not_started"
+
+
+def _row(row: Compensation, trace: Trace, number: int, out_of_order: bool, origin: int) -> LedgerLine:
     sign, word, tone = _OUTCOMES[row.outcome]
-    place = f"{number}{'↕' if out_of_order else '.'}" if row.span_id is not None else "–"
-    named = row.name or "" if row.span_id is not None else declared
+    step = trace.spans.get(row.original_span_id)
+    place = f"{number}{'↕' if out_of_order else '.'}" if _has_begun(row) else "–"
+    named = row.name or "" if row.span_id is not None else step.compensation if step is not None else None
     undo = "← no undo" if named is None else f"← {inert(named, 120)}"
     cells = (
         ((place, "warn" if out_of_order else "muted"), 4),
@@ -119,24 +180,22 @@ def _row(row: Compensation, number: int, out_of_order: bool, declared: str | Non
         ((inert(row.original_name, 120), "plain"), 0),
         ((undo, "muted" if row.span_id is None else "plain"), 0),
     )
-    return LedgerLine((), cells, row.span_id or row.original_span_id)
+    return LedgerLine(((_facts(row, origin), "muted"),), cells, row.span_id or row.original_span_id)
 
 
 def _facts(row: Compensation, origin: int) -> str:
-    moments = [at for at in (row.completed_at, row.started_at) if at is not None]
-    times = dict(zip(moments, at_times(moments, origin), strict=True))
-    facts = [f"done {times[row.completed_at]}" if row.completed_at is not None else "did not complete"]
+    facts = []
     if row.started_at is not None:
         took = f" for {duration(max(0, row.ended_at - row.started_at))}" if row.ended_at is not None else ""
-        facts.append(f"undo at {times[row.started_at]}{took}")
+        facts.append(f"{at_times([row.started_at], origin)[0]}{took}")
     if row.attempts > 1:
         facts.append(f"×{row.attempts} attempts")
     if row.place is not None and row.place.worker:
-        facts.append(f"on {inert(row.place.worker, 80)}")
+        facts.append(inert(row.place.worker, 80))
     return " · ".join(facts)
 
 
-def _faults(trace: Trace) -> Iterator[LedgerLine]:
+def _faults(trace: Trace, width: int) -> Iterator[LedgerLine]:
     faults = [one for one in trace.anomalies if one.kind in _ORDER_FAULTS or one.kind == "green_but_compensated"]
     if not faults:
         return
@@ -144,4 +203,5 @@ def _faults(trace: Trace) -> Iterator[LedgerLine]:
     for fault in faults:
         span_id = fault.span_ids[0] if fault.span_ids else None
         text = f"{fault.kind.replace('_', ' ')}: {inert(fault.detail, 400)}"
-        yield LedgerLine((("  ", "guide"), (text, "warn")), (), span_id)
+        first, *rest = _note(text, "warn", width)
+        yield from (replace(first, span_id=span_id), *rest)

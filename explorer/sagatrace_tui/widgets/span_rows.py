@@ -28,6 +28,7 @@ _ROLES: Final[dict[Role, tuple[str, str]]] = {
     "compensation": ("undo failed", "bad"),
 }
 _STANDING: Final = ("⚠ still standing", "⚠ standing", "⚠")
+_AWAITED: Final = ("↺ waits to be undone", "↺ waits", "↺")
 _BEING_UNDONE: Final = ("↺ being undone", "↺ undoing", "↺")
 
 
@@ -140,6 +141,7 @@ class SpanRows:
             room -= len(word) + 2
         if (stands := self._standing.get(span.span_id)) is not None:
             said, tone = (_BEING_UNDONE, "busy") if stands.being_undone else (_STANDING, "cause")
+            said, tone = (_AWAITED, "muted") if stands.awaited else (said, tone)
             yield next((text for text in said if len(text) + 2 <= room), said[-1]), tone
         elif span.span_id in self._anomalies:
             words = f"⚠ {self._anomalies[span.span_id].replace('_', ' ')}"

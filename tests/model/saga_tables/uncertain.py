@@ -160,7 +160,7 @@ UNCERTAIN = [
           credit  1..2 +release
           pay     3..4 failed
         """, verdict="compensating", path="loan pay", roles="pay:cause",
-        compensations="loan<loan:running credit<-:not_started", standing="credit: compensation not started so far"),
+        compensations="loan<loan:running credit<-:not_started", standing="credit: waits to be undone"),
     Saga("a saga that could not undo itself", """
         loan      0.. unwind=5..8!
           credit  1..2 +release

@@ -1,0 +1,25 @@
+"""The signs that the font of a Linux console has, in place of those we draw with, cell for cell. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from sagatrace_tui.plain_signs import plain
+
+__all__ = ["few"]
+
+_HAS: Final = frozenset(
+    {*bytes(range(128, 255)).decode("cp437"), *map(chr, range(0xA1, 0x100)), *"•►◄▲▼↕↑↓→←"} - {"\xad"}
+)
+_NEAREST: Final = str.maketrans("━┃╍═▶▸▾▴●✔✘↩", "═║─═►►▼▲•√x←")
+
+
+def few(cells: Iterable[str]) -> str:
+    """The cells with the nearest signs of code page 437 or Latin-1; of the rest ASCII."""
+    return "".join(map(_sign, cells))
+
+
+def _sign(cell: str) -> str:
+    sign = cell[:1].translate(_NEAREST)
+    return sign if sign in _HAS else plain([cell if sign == cell[:1] else sign])
