@@ -82,6 +82,10 @@ class SpanRows:
                 parts += span_bar(span, line, bar) if span is not None else [(" " * bar, "plain")]
         return parts + self._figures(span, group, now, figures)
 
+    def marker_column(self, place: int, rows: Sequence[int], label: int) -> int:
+        """The column of the sign that a node is folded or unfolded, in a row with so many columns for its tree."""
+        return len(self._guides(place, rows, label // 3, folded=False)[0][0])
+
     def _guides(self, place: int, rows: Sequence[int], width: int, folded: bool) -> list[Part]:
         outline = self._outline
         steps: list[str] = []
