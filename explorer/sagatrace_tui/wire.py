@@ -64,7 +64,7 @@ class Wire(LinuxDriver):
         self._asked_at: float | None = None
         self.faults = 0
         if hasattr(app, "wire"):
-            app.wire = self
+            setattr(app, "wire", self)  # noqa: B010 - only our own apps have it
         self._row = self._column = 0
         self._style = ""
         self._pending: list[str] = []
