@@ -48,6 +48,7 @@ class SagatraceApp(ThemedApp):
         Binding("ctrl+c", "quit", "Quit at once", show=False, priority=True),
         Binding("ctrl+z", "to_shell", "Suspend to the shell; fg resumes", show=False, priority=True),
         Binding("ctrl+p", "command_palette", "Commands and themes", show=False, priority=True),
+        Binding("m", "mouse", "Leave the mouse to the terminal, to select text; again: take it back", show=False),
         Binding("colon", "command_palette", "Commands and themes", show=False),
     ]
     CSS = """
@@ -71,6 +72,7 @@ class SagatraceApp(ThemedApp):
     ) -> None:
         super().__init__(terminal, theme_choice)
         self._scope, self._span_id = scope, span_id
+        self._holds_mouse = True
         self._trouble = trouble
         self._store = store
         self._trace_id = trace_id
@@ -100,6 +102,18 @@ class SagatraceApp(ThemedApp):
         if self._trouble is not None and (why := self._trouble()):
             self._watch.stop()
             self.notify(inert(why, 500), title="Live source stopped", severity="error", timeout=86_400, markup=False)
+
+    def action_mouse(self) -> None:
+        """Let go of the mouse, so that the terminal selects text with it; or take it back."""
+        if self.wire is None:
+            return
+        self._holds_mouse = not self._holds_mouse
+        self.wire.hold_mouse(self._holds_mouse)
+        line = next((line for screen in reversed(self.screen_stack) for line in screen.query(StateLine)), None)
+        if line is not None:
+            line.say(
+                "The mouse works here again" if self._holds_mouse else "The mouse selects text now (m takes it back)"
+            )
 
     async def action_to_shell(self) -> None:
         """Stop, where there is a shell to come back from."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from functools import lru_cache
 from typing import Final
@@ -18,6 +19,9 @@ UNKNOWN: Final = "\x00"
 _BRIDGE: Final = 4  # unchanged cells that cost no more to send again than to step over
 _ERASE: Final = 6  # blanks from which on erasing is shorter than sending them
 _WORTH: Final = 60  # cells that scrolling must save to be worth its four sequences
+
+
+_FORM: Final = re.compile("(.)[\ufe0e\ufe0f](\u20e3?)")
 
 
 class Grid:
@@ -52,6 +56,8 @@ class Grid:
         if not 0 <= row < self.height:
             return column
         self._changed.add(row)
+        if "\ufe0e" in text or "\ufe0f" in text:
+            text = _FORM.sub(_of_one_form, text)
         signs = list(text) if text.isascii() or cell_len(text) == len(text) else _spread(text)
         end = column + len(signs)
         if end > self.width:
@@ -214,6 +220,12 @@ def _near(down: int, right: int, column: int) -> str:
     if right <= 0:
         return below + "\b" * -right
     return below + ("\x1b[C" if right == 1 else f"\x1b[{right}C")
+
+
+def _of_one_form(match: re.Match[str]) -> str:
+    """A sign without the selector of its form, and the blanks that this leaves: terminals disagree about its room."""
+    bare = match[1] + match[2]
+    return bare + " " * max(0, cell_len(match[0]) - cell_len(bare))
 
 
 def _spread(text: str) -> list[str]:

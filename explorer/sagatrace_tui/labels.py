@@ -20,6 +20,7 @@ __all__ = [
     "bars",
     "clock",
     "clock_of_day",
+    "copyable",
     "duration",
     "inert",
     "moment",
@@ -67,11 +68,16 @@ VERDICTS: Final[Mapping[Verdict, tuple[str, str]]] = {
 
 
 # Controls (C0, DEL, C1), what turns or hides text (bidi, zero-width, tags), line and paragraph separators,
-# lone surrogates and private use: none may reach a terminal as it is.
+# lone surrogates and private use: none may reach a terminal as it is. Harmless are joiners inside of words of scripts
+# that are written with them, and the choice between a sign's two forms (⚠ as text or as emoji).
+_JOINED: Final = "\u0620-\u06ff\u0750-\u08ff\u0900-\u109f\u1780-\u17d3\u1820-\u18aa"
+_TWO_FORMS: Final = "#*0-9\xa9\xae\u203c-\u3299\U0001f000-\U0001faff"
+_CONTROLS: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 _ACTIVE: Final = re.compile(
-    "[\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f"
-    "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\uffff\ud800-\udfff\ue000-\uf8ff"
+    "[\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180e\u200b\u200e\u200f\u2028-\u202e"
+    "\u2060-\u206f\u3164\ufe00-\ufe0d\ufeff\uffa0\ufff0-\uffff\ud800-\udfff\ue000-\uf8ff"
     "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U0010ffff]"
+    f"|(?<![{_JOINED}])[\u200c\u200d]|[\u200c\u200d](?![{_JOINED}])|(?<![{_TWO_FORMS}])[\ufe0e\ufe0f]"
 )
 
 
@@ -108,6 +114,11 @@ def _shown(line: str) -> str:
     if line.isascii() and line.isprintable():
         return line
     return _PILED.sub(lambda match: f"{match[1]}⟨+{len(match[2])} marks⟩", _ACTIVE.sub(_visible, line))
+
+
+def copyable(text: str) -> str:
+    """The text as it was written, but for controls that a terminal would act on where it is pasted."""
+    return _CONTROLS.sub(_visible, text.replace("\r\n", "\n"))
 
 
 def one_line(text: str) -> str:

@@ -172,6 +172,7 @@ class ThemedApp(App[None]):
     """
 
     def __init__(self, terminal: Terminal | None = None, choice: ThemeChoice | None = None) -> None:
+        self.wire: Wire | None = None
         self._few = terminal is not None and terminal.colors <= 16
         ansi = self._few or None
         super().__init__(driver_class=None if terminal is None or constants.DRIVER else Wire, ansi_color=ansi)

@@ -63,6 +63,8 @@ class Wire(LinuxDriver):
         self._grid = Grid(0, 0, bce=known.bce, ascii_only=known.ascii_only, few_signs=known.few_signs)
         self._asked_at: float | None = None
         self.faults = 0
+        if hasattr(app, "wire"):
+            setattr(app, "wire", self)  # noqa: B010 - only our own apps have it
         self._row = self._column = 0
         self._style = ""
         self._pending: list[str] = []
@@ -101,6 +103,12 @@ class Wire(LinuxDriver):
             self._asked_at = time.monotonic()
             super().write(ASK_BACKGROUND)
             super().flush()
+
+    def hold_mouse(self, hold: bool) -> None:
+        """Have the terminal report the mouse, or leave it to the terminal, which then selects text with it."""
+        for mode in (1000, 1003, 1015, 1006):
+            super().write(f"\x1b[?{mode}{'h' if hold else 'l'}")
+        super().flush()
 
     def run_input_thread(self) -> None:
         """Have Textual read what is well-formed of the input, until the end."""

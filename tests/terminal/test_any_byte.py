@@ -87,3 +87,15 @@ def test_a_crash_gives_the_terminal_back_and_is_no_success(store_url: str) -> No
             assert terminal.is_restored
             assert b"\x1b[?1049l" in terminal.raw
             assert b"made to fail" in terminal.raw
+
+
+def test_m_leaves_the_mouse_to_the_terminal_and_takes_it_back(tui: Command) -> None:
+    with PtyTerminal(tui("loan-2")) as terminal:
+        terminal.until(CAUSE)
+        assert b"\x1b[?1003l" not in terminal.raw
+        terminal.press("m", "The mouse selects text")
+        assert b"\x1b[?1003l" in terminal.raw
+        terminal.press("m", "The mouse works here again")
+        assert terminal.raw.rindex(b"\x1b[?1003h") > terminal.raw.rindex(b"\x1b[?1003l")
+        terminal.send("\x03")
+        assert terminal.wait() == 0

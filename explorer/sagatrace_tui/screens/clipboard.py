@@ -13,7 +13,7 @@ from textual.message import Message
 from textual.screen import Screen
 
 from sagatrace.files import open_regular
-from sagatrace_tui.labels import inert, size
+from sagatrace_tui.labels import copyable, inert, size
 from sagatrace_tui.terminal import LARGEST_COPY, Terminal
 from sagatrace_tui.widgets.bar import StateLine
 
@@ -21,18 +21,18 @@ __all__ = ["CopyScreen", "copy_text", "save_text"]
 
 
 def copy_text(app: App[None], text: str, what: str, otherwise: str = "") -> tuple[str, str]:
-    """Copy the text as it is shown, nothing in it that a terminal would act on; returns (what to say, its tone).
+    """Copy the text as it was written, but for controls; returns (what to say, its tone).
 
     `otherwise` is what to do where that cannot be: `S saves it as a file`.
     """
-    shown = inert(text, lines=True)
+    copied = copyable(text)
     terminal = getattr(app, "terminal", None)
     if isinstance(terminal, Terminal) and not terminal.copies:
         return f"No clipboard in this terminal ({terminal.name}){otherwise and f': {otherwise}'}", "warn"
-    if len(shown.encode()) * 4 // 3 > LARGEST_COPY:
-        return f"Not copied: {size(len(shown))} are too many for terminals{otherwise and f': {otherwise}'}", "warn"
-    app.copy_to_clipboard(shown)
-    return f"Copied {what}, {size(len(shown))}{otherwise and f'. Not in your clipboard? {otherwise}'}", "ok"
+    if len(copied.encode()) * 4 // 3 > LARGEST_COPY:
+        return f"Not copied: {size(len(copied))} are too many for terminals{otherwise and f': {otherwise}'}", "warn"
+    app.copy_to_clipboard(copied)
+    return f"Copied {what}, {size(len(copied))}{otherwise and f'. Not in your clipboard? {otherwise}'}", "ok"
 
 
 def save_text(text: str, about: str, suffix: str = ".md") -> Path:

@@ -98,7 +98,9 @@ class FollowedScreen(Screen[None]):
         self.tell_hints()
         state = self.query_one(StateLine)
         state.fault = fault is not None
-        if fault is None and state.said[0] in (_TRYING, _READING):
+        if fault is None and state.said[0] == _TRYING:
+            state.hush()
+        elif fault is None and state.said[0] == _READING:
             state.say("Read again" if self.paused else "Read again: this is up to date")
         state.paused = self.paused
         state.behind = self.paused or status.state in ("reconnecting", "catching up")

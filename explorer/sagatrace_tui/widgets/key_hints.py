@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from rich.cells import cell_len
+from textual import events
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.reactive import reactive
@@ -74,6 +75,7 @@ class KeyHints(Bar):
 
     def __init__(self, *bindings: Iterable[BindingType]) -> None:
         super().__init__()
+        self._keys: dict[str, str] = {}
         self.tell(*bindings)
 
     def tell(self, *bindings: Iterable[BindingType]) -> None:
@@ -83,16 +85,30 @@ class KeyHints(Bar):
             for keys, binding in key_groups(group):
                 if binding.show and binding.description:
                     hints.setdefault(keys[0], binding.description)
+                    self._keys[keys[0]] = binding.key
         self.hints = tuple(hints.items())
 
     def render(self) -> Content:
         """The line."""
-        hints = [(key, self.instead.get(key, does)) for key, does in self.hints]
-        shown, gap = max((self._fitting(hints, gap) for gap in _GAPS), key=lambda found: len(found[0]))
+        shown, gap = self._shown()
         parts: list[str | tuple[str, str]] = []
         for key, description in shown:
             parts += [(key, f"{TONES['key']} bold"), f" {description}{' ' * gap}"]
         return Content.assemble(*parts)
+
+    def _shown(self) -> tuple[list[tuple[str, str]], int]:
+        hints = [(key, self.instead.get(key, does)) for key, does in self.hints]
+        return max((self._fitting(hints, gap) for gap in _GAPS), key=lambda found: len(found[0]))
+
+    def on_click(self, event: events.Click) -> None:
+        """Press the key whose hint was clicked."""
+        place = event.x - 1
+        shown, gap = self._shown()
+        for hint in shown:
+            if 0 <= place < _width(hint):
+                self.app.simulate_key(self._keys[hint[0]])
+                return
+            place -= _width(hint) + gap
 
     def _fitting(self, hints: list[tuple[str, str]], gap: int) -> tuple[list[tuple[str, str]], int]:
         *rest, helping, leaving = hints

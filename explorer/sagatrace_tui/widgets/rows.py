@@ -228,6 +228,16 @@ class Rows(ScrollView, can_focus=True):
             # Rows that need a scrollbar since a moment ago have none yet, and are scrolled all the same.
             self.scroll_to(y=top, animate=False, immediate=True, force=True)
 
+    @property
+    def in_sight(self) -> range:
+        """The rows that have a place on the screen."""
+        return range(self.scroll_offset.y, self.scroll_offset.y + self.page_height)
+
+    def lift(self, in_sight: range) -> None:
+        """Bring the cursor's row to the upper third, unless it was in sight already with another below it."""
+        if self.cursor not in in_sight[:-1]:
+            self._bring(max(0, min(self.cursor - self.page_height // 3, self.row_count - self.page_height)))
+
     def on_resize(self, _event: events.Resize) -> None:
         """Keep the cursor in sight."""
         self._strips.clear()

@@ -90,6 +90,10 @@ class SpanRows:
         verdict = [VERDICTS[trace.verdict][1]] if span.span_id == next(iter(trace.roots), None) else []
         return [*marks, *verdict, *([span.status] if span.kind != "point" else [])]
 
+    def marker_column(self, place: int, rows: Sequence[int], label: int) -> int:
+        """The column of the sign that a node is folded or unfolded, in a row with so many columns for its tree."""
+        return len(self._guides(place, rows, label // 3, folded=False)[0][0])
+
     def _guides(self, place: int, rows: Sequence[int], width: int, folded: bool) -> list[Part]:
         outline = self._outline
         steps: list[str] = []

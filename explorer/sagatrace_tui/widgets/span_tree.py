@@ -6,6 +6,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from typing import ClassVar
 
+from textual import events
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.reactive import reactive
@@ -170,6 +171,7 @@ class SpanTree(Rows):
         self._folded_here = set()
         self._place_part()
         self._rebuild(self.highlighted)
+        self.lift(self.in_sight)
 
     def _place_matches(self) -> None:
         places = self.outline.places if self.outline is not None else {}
@@ -221,10 +223,12 @@ class SpanTree(Rows):
         for one in folded:
             self._set_folded(one, False)
         row = None if folded else outline.shown(span_id, self._rows)
+        in_sight = self.in_sight
         if row is None:
             self._rebuild(span_id)
         else:
             self.cursor = row
+        self.lift(in_sight)
         return True
 
     def _is_folded(self, span_id: str) -> bool:
@@ -252,7 +256,7 @@ class SpanTree(Rows):
         if self.only is not None:
             title = f"{self.only[0]}: {len(self.only[1])} of {title}"
         titles = fitted([(title, "muted" if self.only is None else "found")], label)
-        return [*titles, (axis(self.timeline(), bar) if bar else "", "guide"), (f"{'took':>{figures - 1}} ", "muted")]
+        return [*titles, (axis(self.timeline(), bar) if bar else "", "muted"), (f"{'took':>{figures - 1}} ", "muted")]
 
     def lit(self, width: int) -> int:
         """The names; bars and figures stay as they are."""
@@ -283,6 +287,17 @@ class SpanTree(Rows):
             self.action_fold()
         else:
             self.post_message(self.SpanOpened(self, self.highlighted))
+
+    def on_click(self, event: events.Click) -> None:
+        """Fold or unfold, where the sign for it was clicked."""
+        index = event.y - self.HEADER_LINES + self.scroll_offset.y
+        if self._drawer is None or event.y < self.HEADER_LINES or index >= self.row_count:
+            return
+        label = zones(self.scrollable_content_region.width - 1)[0]
+        if event.x - 1 == self._drawer.marker_column(self._rows[index], self._rows, label):
+            event.prevent_default()
+            self.cursor = index
+            self.action_fold()
 
     def _weight(self) -> int:
         return self.outline.sizes[self._rows[self.cursor]] if self.outline is not None and len(self._rows) else 0
