@@ -18,6 +18,8 @@ from sagatrace_tui.app import SagatraceApp
 Compare = Callable[..., bool]
 SIZES = pytest.mark.parametrize("size", [(120, 40), (80, 24)], ids=["120x40", "80x24"])
 
+WIDE = pytest.mark.parametrize("size", [(120, 40), (80, 24), (200, 60)], ids=["120x40", "80x24", "200x60"])
+
 
 class OnceRead:
     """Mixed into a store: it answers its first search only. What later readings cost is no part of the picture."""
@@ -63,7 +65,7 @@ def ready(text: str, *keys: str) -> Callable[[Pilot[Any]], Any]:
     return run
 
 
-@SIZES
+@WIDE
 def test_search(snap_compare: Compare, store: OnceReadMemory, size: tuple[int, int]) -> None:
     app = SagatraceApp(store, clock=still, subtitle="demo: loan sagas on real RQ workers")
     assert snap_compare(app, terminal_size=size, run_before=ready("loan-4200", "j"))
@@ -116,7 +118,7 @@ def test_trace(snap_compare: Compare, store: OnceReadMemory, size: tuple[int, in
     assert snap_compare(app, terminal_size=size, run_before=in_view(view, size))
 
 
-@SIZES
+@WIDE
 def test_compare(snap_compare: Compare, size: tuple[int, int]) -> None:
     store = UnreliableStore([*approved("loan-4198", 10), *failed("loan-4201", 66.3)])
     app = SagatraceApp(store, trace_id="loan-4201", clock=still)

@@ -9,7 +9,7 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 from sagatrace_tui.incident.trace_row import TraceRow
-from sagatrace_tui.labels import VERDICTS, inert, plural, short, short_middle
+from sagatrace_tui.labels import VERDICTS, clock, duration, inert, plural, short, short_middle
 from sagatrace_tui.theme import TONES, VERDICT_TONES
 
 __all__ = ["Preview"]
@@ -38,7 +38,13 @@ class Preview(Widget):
             (f"  {inert(row.name)}", f"{TONES['plain']} bold"),
             (f"  {short_middle(inert(row.trace_id), max(10, width // 2))}", TONES["id"]),
         )
-        lines = [title, Content.styled(short(inert(row.summary), width), TONES["plain"])]
+        began = f"started {clock(row.started_at)} · " if row.started_at is not None else ""
+        facts = f"{began}took {duration(row.duration)} · {plural(row.span_count, 'span')}"
+        if row.is_running:
+            facts = f"{began}{plural(row.span_count, 'span')} so far"
+        lines = [title, Content.styled(short(facts, width), TONES["muted"])]
+        if row.summary != VERDICTS[row.verdict][1]:  # of a trace that went well it is the verdict once more
+            lines.insert(1, Content.styled(short(inert(row.summary), width), TONES["plain"]))
         if row.path:
             path = " → ".join(inert(name) for name in row.path)
             lines.append(Content.styled(short_middle(path, width), TONES["muted"]))
