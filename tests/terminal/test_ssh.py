@@ -87,7 +87,7 @@ def _wait_for_port(port: int, process: subprocess.Popen[bytes], log: Path) -> No
 def test_a_session_from_log_in_to_the_cause_the_compensation_the_clipboard_and_out(sshd: Server, tui: Command) -> None:
     with PtyTerminal([*sshd.login, shlex.join(["exec", *tui()]).replace("'exec'", "exec")]) as terminal:
         terminal.until("VERDICT", "loan-2", "rollback incomplete")
-        terminal.press("/status:failed\r", "1 trace")
+        terminal.press("/status:failed\r", "· 1 trace ·")
         terminal.press("\r", CAUSE, "rollback incomplete: 1 of 1 step still standing", "InsufficientFunds")
         terminal.press("w", "why: 4 of 7 spans")
         terminal.press("c", "STILL STANDING  1", "compensation failed after 1 attempt", "← release_credit")
