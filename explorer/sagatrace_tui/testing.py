@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Traces", "assert_rolled_back", "assert_succeeded", "assert_verdict", "sagatrace_traces"]
 
+# Settings of the developer that would lead events out of the test's store, or leave some out.
+_SET_ASIDE = ("SAGATRACE", "SAGATRACE_OUTBOX", "SAGATRACE_SAMPLE", "SAGATRACE_MIRROR", "SAGATRACE_REDIS_URL")
+
 
 class Traces:
     """The traces that a test recorded, by their ids. `url` is the store's, for processes with another environment."""
@@ -66,7 +69,10 @@ def sagatrace_traces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
             keep(self, event, replace)
 
     monkeypatch.setenv("SAGATRACE_STORE", url)
-    monkeypatch.delenv("SAGATRACE", raising=False)
+    for name in _SET_ASIDE:
+        monkeypatch.delenv(name, raising=False)
+    # The shipper of a worker would look for the host that a fake Redis names.
+    monkeypatch.setenv("SAGATRACE_RECONCILE", "off")
     monkeypatch.setattr(Tracer, "_keep", keep_here)
     store.append([])
     yield Traces(store, url)
