@@ -111,7 +111,7 @@ def test_sigterm_to_the_supervisor_ends_all(demo: Demo, until: Until) -> None:
     os.kill(demo.pid, signal.SIGTERM)
     until(lambda: not processes_of(demo.directory), "the end of every process")
     assert not demo.directory.exists()
-    assert until(demo.failure, "word of the end") == "its supervisor was told to end, and did"
+    assert until(demo.failure, "word of the end") == "its supervisor was asked to end, and did"
 
 
 def test_a_killed_supervisor_is_reported_and_its_files_are_removed(demo: Demo, until: Until) -> None:

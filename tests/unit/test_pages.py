@@ -112,6 +112,17 @@ def test_every_program_runs(page: str, text: str, tmp_path: Path, redis_server: 
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_every_excerpt_is_in_the_file_that_it_names(page: Path) -> None:
+    """Only the testing page has a ```py block without a file: a test, which the next test runs."""
+    text = page.read_text()
+    quoted = re.findall(r"<!-- from (\S+) -->\n```py\n(.*?)```", text, re.DOTALL)
+    assert len(re.findall(r"^```py$", text, re.MULTILINE)) - len(quoted) == (page.name == "testing.md")
+    for name, excerpt in quoted:
+        source = f"\n{(ROOT / name).read_text()}\n"
+        assert [part for part in excerpt.strip().split("\n\n\n") if f"\n{part}\n" not in source] == []
+
+
 def test_the_test_of_the_testing_page_passes(tmp_path: Path) -> None:
     (text,) = re.findall(r"```py\n(.*?)```", (ROOT / ".github" / "docs" / "testing.md").read_text(), re.DOTALL)
     (tmp_path / "test_shown.py").write_text(text)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -127,7 +128,8 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ):
         run(home, {}, sys.executable, "-m", *command)
     (wheel,) = home.glob("*.whl")
-    install = ["uv", "pip", "install", "--quiet", "--python", home / "venv", f"{wheel}[tui]", "pytest", "fakeredis"]
+    ours = [f"{name}=={version(name)}" for name in ("pytest", "fakeredis")]
+    install = ["uv", "pip", "install", "--quiet", "--python", home / "venv", f"{wheel}[tui]", *ours]
     run(home, {}, sys.executable, "-m", *install)
     return home / "venv" / "bin"
 

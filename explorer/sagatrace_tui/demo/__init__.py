@@ -67,8 +67,8 @@ class Demo:
         assert self._supervisor.stdin is not None  # noqa: S101 - both pipes were asked for
         assert self._supervisor.stdout is not None  # noqa: S101
         self._hold = self._supervisor.stdin
-        self._told = self._supervisor.stdout
-        os.set_blocking(self._told.fileno(), False)
+        self._reports = self._supervisor.stdout
+        os.set_blocking(self._reports.fileno(), False)
         self._groups: list[int] = []
         self._failure: str | None = None
         self._unread = b""
@@ -83,7 +83,7 @@ class Demo:
         self._listen()
         status = None if self._hold.closed else self._supervisor.poll()
         if self._failure is None and status is not None:
-            said = f"ended with status {status}: {last_words(self._log)}" if status else "was told to end, and did"
+            said = f"ended with status {status}: {last_words(self._log)}" if status else "was asked to end, and did"
             self._failure = f"its supervisor {said}"
         return self._failure
 
@@ -99,7 +99,7 @@ class Demo:
             self._supervisor.kill()
             status = self._supervisor.wait()
         self._listen()
-        self._told.close()
+        self._reports.close()
         if status != 0:
             # It cannot have stopped what it started.
             for group in self._groups:
@@ -120,8 +120,8 @@ class Demo:
         return self.directory / "supervisor.log"
 
     def _listen(self) -> None:
-        """Read what the supervisor has told so far, without waiting."""
-        while not self._told.closed and (said := self._told.read()):
+        """Read what the supervisor has reported so far, without waiting."""
+        while not self._reports.closed and (said := self._reports.read()):
             self._unread += said
         *lines, self._unread = self._unread.split(b"\n")
         for line in lines:

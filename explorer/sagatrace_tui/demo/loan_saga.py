@@ -153,7 +153,7 @@ def reverse_transfer(loan: Loan) -> str:
 
 
 def notify_customer(loan: Loan) -> str:
-    """Tell the customer; who may want out after all."""
+    """Notify the customer, who may withdraw the application."""
     _take(0.05)
     if loan.scenario == "undo_fails":
         raise CustomerWithdrewError("the customer withdrew the application")

@@ -37,7 +37,7 @@ class Order:
 
 
 class NoCourierError(Exception):
-    """Nobody can deliver the order."""
+    """No courier can deliver the order."""
 
 
 def charge_card(order: Order) -> str:

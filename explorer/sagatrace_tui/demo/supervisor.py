@@ -3,9 +3,9 @@
     python -m sagatrace_tui.demo.supervisor DIRECTORY STORE_URL
 
 It ends when its standard input does, which happens however the app that holds the other end ends, or on SIGTERM,
-SIGINT or SIGHUP; then it stops what it started and removes DIRECTORY. On standard output it tells that app, a line
+SIGINT or SIGHUP; then it stops what it started and removes DIRECTORY. On standard output it reports to that app, a line
 each, `pid N` for every process group it starts, and `failed WHY` when the demo cannot go on; it then stays until
-told to end, so that the store can still be looked at.
+asked to end, so that the store can still be looked at.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _WORKERS: Final = {"sagas-1": SAGAS, "sagas-2": SAGAS, "steps-1": STEPS, "steps-
 
 
 class _StopRequests:
-    """Tells when to end: end of file on stdin, or a signal, which from now on does nothing else."""
+    """Knows when to end: end of file on stdin, or a signal, which from now on does nothing else."""
 
     def __init__(self) -> None:
         self._signalled, writer = os.pipe()
@@ -64,7 +64,7 @@ class _StopRequests:
 
 
 def main() -> None:
-    """Run the demo until told to end."""
+    """Run the demo until asked to end."""
     if len(sys.argv) != 3 or not Path(sys.argv[1]).name.startswith(DIRECTORY_PREFIX):
         sys.exit(f"usage: python -m sagatrace_tui.demo.supervisor …/{DIRECTORY_PREFIX}NAME STORE_URL")
     directory, store_url = Path(sys.argv[1]), sys.argv[2]
@@ -73,7 +73,7 @@ def main() -> None:
         _run(directory, store_url, requests)
     except Exception as error:  # noqa: BLE001 - whatever it is, the app shall show it and the directory shall go
         traceback.print_exc()
-        _tell(f"failed {error or type(error).__name__}")
+        _report(f"failed {error or type(error).__name__}")
     while not requests.wait(None):
         pass
     shutil.rmtree(directory)
@@ -88,16 +88,16 @@ def _run(directory: Path, store_url: str, requests: _StopRequests) -> None:
     os.environ["SAGATRACE_OUTBOX"] = Settings.from_env().outbox_of_worker
     try:
         redis.start()
-        _tell(f"pid {redis.pid}")
+        _report(f"pid {redis.pid}")
         for name, queue in _WORKERS.items():
-            _tell(f"pid {workers.start(name, queue)}")
+            _report(f"pid {workers.start(name, queue)}")
         fault = _submit_loans(redis, workers, requests)
         if fault:
-            _tell(f"failed {fault}")
+            _report(f"failed {fault}")
     finally:
         workers.stop()
         redis.stop()
-        # A work-horse outlives a worker that was killed, and would make the store anew after us.
+        # A work-horse outlives a worker that was killed, and would create the store again after us.
         if not await_last_worker(directory, _LAST_HORSE):
             sys.stderr.write(f"a work-horse still runs {_LAST_HORSE:g} s after its worker ended\n")
 
@@ -128,8 +128,8 @@ def _loans() -> Iterator[Loan]:
         yield Loan(f"L{101 + number}", amount, scenario=SCENARIOS[number % len(SCENARIOS)])
 
 
-def _tell(line: str) -> None:
-    """One line for the app; when it is gone there is nobody to tell."""
+def _report(line: str) -> None:
+    """Write one line for the app. It is lost if the app is gone."""
     try:
         os.write(sys.stdout.fileno(), (" ".join(line.split()) + "\n").encode())
     except BrokenPipeError:

@@ -49,7 +49,7 @@ class WorkerGroup:
         self._directory = directory
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         # Each worker inherits this lock, and each work-horse it forks: it is free again when the last of them is
-        # gone, whoever killed whom.
+        # gone, by whatever signal.
         self._lock: int | None = os.open(directory / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_SH)
 
@@ -78,7 +78,7 @@ class WorkerGroup:
         return process.pid
 
     def fault(self) -> str | None:
-        """Which worker ended although nobody stopped it, in a sentence; None while all run."""
+        """Return which worker ended although it was not stopped, in a sentence; None while all run."""
         for name, process in self._processes.items():
             status = process.poll()
             if status is not None:
