@@ -10,10 +10,13 @@
 
 Every tracer of the process that follows the environment records into a store of the test's own. So do workers that the
 test starts. A failed assertion prints the answer of `sagatrace why`.
+
+Tests without the fixture record nothing, unless the environment names a store.
 """
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,6 +32,13 @@ __all__ = ["Traces", "assert_rolled_back", "assert_succeeded", "assert_verdict",
 
 # Settings of the developer that would lead events out of the test's store, or leave some out.
 _SET_ASIDE = ("SAGATRACE", "SAGATRACE_OUTBOX", "SAGATRACE_SAMPLE", "SAGATRACE_MIRROR", "SAGATRACE_REDIS_URL")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Switch recording off where no setting names a store: tests leave the developer's own traces alone."""
+    if not os.environ.get("SAGATRACE_STORE"):
+        os.environ["SAGATRACE_STORE"] = "off"
+        config.add_cleanup(lambda: os.environ.pop("SAGATRACE_STORE", None))
 
 
 class Traces:

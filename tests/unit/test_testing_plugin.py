@@ -101,6 +101,10 @@ def test_an_order_in_another_process(sagatrace_traces):
     assert_rolled_back(sagatrace_traces["order-4"])
 
 
+def test_without_the_fixture():
+    shop.buy("1")
+
+
 def test_that_forgets_an_undo(sagatrace_traces):
     with pytest.raises(RuntimeError):
         shop.buy_and_forget("5")
@@ -176,7 +180,7 @@ def test_a_project_s_tests_assert_on_its_sagas(settings: bool, programs: Path, t
         elsewhere.setblocking(False)
         with pytest.raises(BlockingIOError):
             elsewhere.accept()
-    assert "3 failed, 6 passed" in output, output
+    assert "3 failed, 7 passed" in output, output
     assert "AssertionError: rolled_back, not succeeded" in output
     assert "failed at step:ship (RuntimeError: out of stock)" in output
     assert "no trace 'order-7' was recorded; recorded are: none" in output
