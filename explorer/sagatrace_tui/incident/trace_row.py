@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from sagatrace_tui.incident.error_text import shape_of
-from sagatrace_tui.model import Trace, Verdict
+from sagatrace_tui.model import Span, Trace, Verdict
 from sagatrace_tui.model.standing import reason_of
 from sagatrace_tui.model.text import one_line
 from sagatrace_tui.views.report import error_of
@@ -107,7 +107,7 @@ def trace_row(trace: Trace, latest: int, keys: Sequence[str] = (), *, matches: b
         keys: Business keys, as `order_id` or `customer.id`, whose values the row is to hold.
         matches: Whether it matches the query that was asked.
     """
-    values = tuple(value_of(trace, key, ()) for key in keys)
+    values = tuple(_value_in(trace.spans.values(), key) for key in keys)
     return TraceRow(
         trace_id=trace.trace_id,
         latest=latest,
@@ -118,7 +118,7 @@ def trace_row(trace: Trace, latest: int, keys: Sequence[str] = (), *, matches: b
         span_count=len(trace.spans),
         error_count=trace.error_count,
         failure=_failure(trace),
-        standing=tuple(_standing(trace, keys)),
+        standing=tuple(_standing(trace, keys, values)),
         steps=trace.undone[1],
         summary=one_line(trace.summary, 2 * _MOST),
         path=tuple(_path(trace)),
@@ -137,11 +137,11 @@ def reason_text(row: TraceRow) -> str:
     return " · ".join(parts)
 
 
-def value_of(trace: Trace, key: str, first: Iterable[str]) -> str:
-    """Return the value of a key of `data` as text: of the spans `first`, else of the first span that has it."""
+def _value_in(spans: Iterable[Span], key: str) -> str:
+    """Return the value of a key of `data` as text, of the first of these spans that has it; empty without one."""
     path = key.split(".")
-    for span_id in (*first, *trace.spans):
-        if span_id in trace.spans and (found := _at(trace.spans[span_id].data, path)) is not None:
+    for span in spans:
+        if (found := _at(span.data, path)) is not None:
             text = found if isinstance(found, str) else msgspec.json.encode(found).decode()
             return one_line(text, _MOST)
     return ""
@@ -170,7 +170,8 @@ def _failure(trace: Trace) -> Failure | None:
     )
 
 
-def _standing(trace: Trace, keys: Sequence[str]) -> Iterable[StandingStep]:
+def _standing(trace: Trace, keys: Sequence[str], values: Sequence[str]) -> Iterable[StandingStep]:
+    """Yield the steps that still stand, each with its own values of the keys, or else those of the trace."""
     for one in trace.still_standing:
         span = trace.spans.get(one.span_id)
         done = span is not None and not span.is_open
@@ -184,7 +185,9 @@ def _standing(trace: Trace, keys: Sequence[str]) -> Iterable[StandingStep]:
             certain=one.certain,
             code=str(one.code),
             reason=one_line(reason_of(one, ended=trace.ended), _MOST),
-            values=tuple(value_of(trace, key, (one.span_id,)) for key in keys),
+            values=tuple(
+                _value_in([] if span is None else [span], key) or value for key, value in zip(keys, values, strict=True)
+            ),
         )
 
 
