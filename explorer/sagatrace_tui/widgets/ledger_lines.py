@@ -93,15 +93,18 @@ def _standing(trace: Trace, width: int) -> Iterator[LedgerLine]:
         (f"▶ Being undone  {len(undoing)}", undoing, "▶", "busy", "muted"),
         (f"↺ Waits to be undone  {len(awaited)}", awaited, "↺", "muted", "muted"),
     )
+    failures = {row.original_span_id: failure for row in trace.compensations if (failure := _failure_of(row))}
     for title, steps, sign, tone, why_tone in kinds:
         if steps:
             yield _heading(title, tone)
             for one in steps:
-                yield from _stands(one, trace, (sign, tone), why_tone, width)
+                yield from _stands(one, trace, (sign, tone), why_tone, failures.get(one.span_id), width)
             yield LedgerLine(())
 
 
-def _stands(one: Standing, trace: Trace, sign: Part, why_tone: str, width: int) -> Iterator[LedgerLine]:
+def _stands(
+    one: Standing, trace: Trace, sign: Part, why_tone: str, failure: str | None, width: int
+) -> Iterator[LedgerLine]:
     """A step, why it stands, and on lines of their own the error of its undo and what took effect."""
     step = trace.spans.get(one.span_id)
     named = step.compensation if step is not None else None
@@ -112,9 +115,8 @@ def _stands(one: Standing, trace: Trace, sign: Part, why_tone: str, width: int) 
     yield LedgerLine(((reason, why_tone),) if beside and not one.awaited else (), cells, one.span_id)
     if not beside:
         yield from _note(reason, why_tone, width)
-    failed = [row for row in trace.compensations if row.original_span_id == one.span_id and _failure_of(row)]
-    if failed:
-        yield from _note(f"error of its undo: {_failure_of(failed[-1])}", "bad", width)
+    if failure is not None:
+        yield from _note(f"error of its undo: {failure}", "bad", width)
     if one.effect is not None:
         yield from _note(inert(one.effect, 1000), why_tone, width)
     elif not one.explained:
