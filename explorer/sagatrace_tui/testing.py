@@ -38,7 +38,11 @@ def pytest_configure(config: pytest.Config) -> None:
     """Switch recording off where no setting names a store: tests leave the developer's own traces alone."""
     if not os.environ.get("SAGATRACE_STORE"):
         os.environ["SAGATRACE_STORE"] = "off"
-        config.add_cleanup(lambda: os.environ.pop("SAGATRACE_STORE", None))
+        config.add_cleanup(_forget_store)
+
+
+def _forget_store() -> None:
+    os.environ.pop("SAGATRACE_STORE", None)
 
 
 class Traces:
