@@ -6,7 +6,7 @@ import csv
 import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, Final
 
 import click
@@ -60,7 +60,7 @@ def list_traces(words: tuple[str, ...], limit: int, as_json: bool, store_url: st
             return
         if not as_json:
             click.echo(_LIST.format("VERDICT", "TRACE", "NAME", "LAST", "TOOK", "SPANS", "FAILURES", "WHY"))
-        for row in islice(_chained(first, rows), limit):
+        for row in islice(chain([first], rows), limit):
             click.echo(json.dumps(_list_object(row)) if as_json else _list_line(row))
 
 
@@ -125,7 +125,9 @@ def standing(words: tuple[str, ...], keys: str | None, as_json: bool, as_csv: bo
     sys.exit(5 if found else 0)
 
 
-def _read(store: EventStore, query: Query, most: int = 0, keys: Sequence[str] = (), window: int | None = None) -> Any:
+def _read(
+    store: EventStore, query: Query, most: int = 0, keys: Sequence[str] = (), window: int | None = None
+) -> Iterator[TraceRow]:
     from sagatrace_tui.live import read_rows  # not for every other command's start
 
     return read_rows(store, query, now_micros(), window=window, keys=keys, most=most)
@@ -136,11 +138,6 @@ def _window(store: EventStore, query: Query, keys: Sequence[str]) -> list[TraceR
     if len(rows) > _MOST:
         click.echo(f"sagatrace: only the newest {_MOST:,} traces were read: since: with less time reads all", err=True)
     return rows[:_MOST]
-
-
-def _chained(first: TraceRow, rest: Iterable[TraceRow]) -> Iterator[TraceRow]:
-    yield first
-    yield from rest
 
 
 def _list_line(row: TraceRow) -> str:

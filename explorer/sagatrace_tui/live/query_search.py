@@ -33,11 +33,8 @@ def accepts(query: Query, trace: Trace, events: Collection[TraceEvent], now: int
     """Return whether a trace meets the conditions that no search of events can ask for."""
     if not all(holds(condition, trace) for condition in query.conditions):
         return False
-    for one in query.without:
-        search = as_search(one, now, 1)
-        if any(search.in_window(event.trace_id, event.micros) and search.matches(event) for event in events):
-            return False
-    return True
+    unwanted = [as_search(one, now, 1) for one in query.without]
+    return not any(_meets(event, search) for search in unwanted for event in events)
 
 
 def event_filter(query: Query, now: int) -> Callable[[TraceEvent], bool]:
@@ -46,11 +43,11 @@ def event_filter(query: Query, now: int) -> Callable[[TraceEvent], bool]:
     Raises SearchError for a bad data key.
     """
     wanted, unwanted = as_search(query, now, 1), [as_search(one, now, 1) for one in query.without]
+    return lambda event: _meets(event, wanted) and not any(_meets(event, one) for one in unwanted)
 
-    def meets(search: Search, event: TraceEvent) -> bool:
-        return search.in_window(event.trace_id, event.micros) and search.matches(event)
 
-    return lambda event: meets(wanted, event) and not any(meets(one, event) for one in unwanted)
+def _meets(event: TraceEvent, search: Search) -> bool:
+    return search.in_window(event.trace_id, event.micros) and search.matches(event)
 
 
 def with_word_resolved(query: Query, store: EventStore) -> Query:

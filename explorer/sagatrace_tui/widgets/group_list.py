@@ -88,8 +88,7 @@ class GroupList(Rows):
     def watch_groups(self, old: tuple[FailureGroup, ...], new: tuple[FailureGroup, ...]) -> None:
         """Stay on the same kind wherever its row is now."""
         here = old[self.cursor].key if old and self.cursor else None
-        found = (index for index, group in enumerate(new) if group.key == here)
-        self.rows_changed(next(found, min(self.cursor, max(0, len(new) - 1))))
+        self.rows_replaced((group.key for group in new), here)
 
     def watch_now(self) -> None:
         """Let the times go on."""

@@ -130,6 +130,11 @@ class Rows(ScrollView, can_focus=True):
         self._bring(top + moved if top else 0)
         self.redraw()
 
+    def rows_replaced(self, keys: Iterable[object], here: object) -> None:
+        """Take up other rows with these keys, the cursor on the one of that key; without it near the same place."""
+        found = (index for index, key in enumerate(keys) if key == here)
+        self.rows_changed(next(found, max(0, min(self.cursor, self.row_count - 1))))
+
     def _resize_to(self, lines: int) -> None:
         """Be so many lines high. More of them, where a scrollbar is shown or still needs none, move nothing else: for
         these the screen is not laid out anew, as setting the size would have it."""

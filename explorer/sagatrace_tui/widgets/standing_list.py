@@ -85,8 +85,7 @@ class StandingList(Rows):
     def watch_steps(self, old: tuple[StandingStep, ...], new: tuple[StandingStep, ...]) -> None:
         """Stay on the same step wherever its row is now; in the first row, on what has stood the longest."""
         here = (old[self.cursor].trace_id, old[self.cursor].span_id) if old and self.cursor else None
-        found = (index for index, step in enumerate(new) if (step.trace_id, step.span_id) == here)
-        self.rows_changed(next(found, min(self.cursor, max(0, len(new) - 1))))
+        self.rows_replaced(((step.trace_id, step.span_id) for step in new), here)
 
     def watch_now(self) -> None:
         """Let the times go on."""

@@ -186,8 +186,7 @@ class TraceList(Rows):
             self.rows_changed(0)
             return
         here = old[self.cursor].trace_id if old else None
-        found = (index for index, row in enumerate(new) if row.trace_id == here)
-        self.rows_changed(next(found, min(self.cursor, max(0, len(new) - 1))))
+        self.rows_replaced((row.trace_id for row in new), here)
 
     def _mark_new(self, old: tuple[TraceRow, ...], new: tuple[TraceRow, ...]) -> None:
         """Mark for a few seconds the rows of traces that began since; older ones were only not listed yet."""
