@@ -16,9 +16,10 @@ from sagatrace.errors import (
 )
 from sagatrace.event import TraceEvent
 from sagatrace.settings import Settings
+from sagatrace.span import Span
 from sagatrace.stores import AppendError, EventStore, open_store
 from sagatrace.stores.memory import MemoryStore
-from sagatrace.tracer import Span, Tracer
+from sagatrace.tracer import Tracer
 
 if TYPE_CHECKING:
     from sagatrace.long_span import LongSpan

@@ -16,20 +16,19 @@ may be raised while an event is written.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Literal, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
-from sagatrace.context import OpenSpan, TraceContext, TraceRef, bound, current_execution, enter_span, span_id_of
+from sagatrace.context import TraceRef, bound, span_id_of
 from sagatrace.error_text import MAX_ERROR, MAX_STACK, error_data, text_of
 from sagatrace.errors import OutboxFullError, interruption, log_fault, must_pass
 from sagatrace.event import Status, TraceEvent, new_event, new_id
 from sagatrace.outbox import Outbox, line_of, outbox_directory
 from sagatrace.settings import Settings
+from sagatrace.span import Span
 
 if TYPE_CHECKING:
     from rq.job import Job
@@ -323,80 +322,3 @@ class Tracer:
             message = text_of("message", lambda: f"{error}{notes}")
             text = key if error is None or is_secret else f"{what}: {type(error).__name__}: {message}"
             log_fault("sagatrace: %s (further ones are counted in Tracer.lost, not logged)", text)
-
-
-_PHASES: Final[Mapping[str, tuple[str, str, str]]] = {
-    "step": ("started", "completed", "failed"),
-    "compensation": ("compensating", "compensated", "compensation_failed"),
-}
-
-
-class Span(OpenSpan):
-    """An open span: a `TraceRef` to pass on to the work inside it. Made by `Tracer.span` and `Tracer.compensation`."""
-
-    def __init__(
-        self,
-        tracer: Tracer,
-        name: str,
-        parent: TraceRef | str | None,
-        kind: Literal["step", "compensation"],
-        data: Mapping[str, Any],
-        tags: Iterable[str] | None,
-    ) -> None:
-        place = tracer._place(parent)  # noqa: SLF001 - the span is the tracer's
-        self._tracer, self._data, self._tags, self._phases = tracer, data, tags, _PHASES[kind]
-        self._parent = TraceContext(place["trace_id"], place["parent_span_id"])
-        self._outcome: dict[str, Any] = {}
-        self._has_failed = False
-        self.name = name
-        self.compensation: str | None = data.get("compensation")
-        self.trace_id = self._parent.trace_id
-        self.span_id: str = new_id()
-
-    def record(self, **data: Any) -> None:
-        """Add values to the event that closes this span."""
-        self._outcome.update(data)
-
-    def declare(self, compensation: str) -> None:
-        """Declare the work that would undo the step, before the step is entered."""
-        self.compensation = compensation
-        self._data = {**self._data, "compensation": compensation}
-
-    def fail(self, reason: str) -> None:
-        """Let the span close as failed, for this reason, without an exception."""
-        self._outcome["error"] = reason
-        self._has_failed = True
-
-    def __enter__(self) -> Self:
-        self.execution = current_execution()
-        execution = self.execution.id  # if the process dies, the span ends with its execution
-        self._emit(self._phases[0], data={**self._data, "execution": execution} if execution else self._data)
-        enter_span(self)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.is_open = False
-        try:
-            if error is None and not self._has_failed:
-                self._emit(self._phases[1], status="success", data=self._outcome)
-            elif isinstance(error, asyncio.CancelledError):
-                self._emit("canceled", data=self._outcome)
-            else:
-                self._emit(self._phases[2], status="failed", data=self._outcome, error=error)
-        except RecursionError:  # the job's stack is exhausted: even the call of `_count` would fail
-            lost = self._tracer.lost
-            lost["event lost: RecursionError"] = lost.get("event lost: RecursionError", 0) + 1
-
-    async def __aenter__(self) -> Self:
-        return self.__enter__()
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.__exit__(kind, error, trace)
-
-    def _emit(self, phase: str, **given: Any) -> None:
-        event_type = f"{self.name}:{phase}"
-        self._tracer.emit(event_type, self._parent, span_id=self.span_id, tags=self._tags, **given)

@@ -7,12 +7,12 @@ from typing import Any
 
 from redis import Redis
 from rq import Callback
-from rq.job import Job
+from rq.job import Dependency, Job
 
 from sagatrace import trace_meta
 from sagatrace.rq.queue import TracedQueue as Queue
 
-BROKEN = os.environ.get("SHOP_BROKEN", "")  # the step that fails
+BROKEN = os.environ.get("SHOP_BROKEN", "").split()  # the actions that fail
 
 
 def redis() -> Redis:
@@ -27,7 +27,7 @@ def steps() -> Queue:
 
 def do(action: str, order: str) -> str:
     """Do something in the world outside, and write it into the shop's book."""
-    if action == BROKEN:
+    if action in BROKEN:
         raise RuntimeError(f"{action} does not work today")
     redis().rpush("book", f"{action} {order}")
     return f"{action} {order}"
@@ -76,12 +76,11 @@ def then_next(job: Job, _redis: Redis, _result: Any) -> None:
         run(place, job.args[0])
 
 
-def undo_all(job: Job, _redis: Redis, *_error: Any) -> None:
-    """Undo the steps before the one that failed, in reverse order."""
-    order, before = job.args[0], None
-    for place in reversed(range(int(job.id.rpartition("-")[2]))):
-        meta = trace_meta(f"order-{order}", undoes=f"{order}-{place}")
-        before = steps().enqueue(UNDO[place], order, meta=meta, depends_on=before)
+def undo_all(last: Job, _redis: Redis, *_error: Any) -> None:
+    """Undo the steps before the one that failed, in reverse order. An undo that fails does not stop the next one."""
+    for place in reversed(range(int(last.id.rpartition("-")[2]))):
+        meta = trace_meta(f"order-{last.args[0]}", undoes=f"{last.args[0]}-{place}")
+        last = steps().enqueue(UNDO[place], last.args[0], meta=meta, depends_on=Dependency([last], allow_failure=True))
 
 
 def submit(order: str) -> Job:

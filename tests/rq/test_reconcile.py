@@ -183,6 +183,23 @@ class Looker(Reconciler):
         return 0
 
 
+def test_without_the_right_to_write_every_process_looks_and_says_so(
+    redis: Redis, redis_server: str, until: Callable[..., object], caplog: pytest.LogCaptureFixture
+) -> None:
+    redis.execute_command("ACL", "SETUSER", "reader", "on", "nopass", "~*", "+@all", "-@write")
+    reader, stop = Redis.from_url(redis_server, username="reader"), threading.Event()
+    lookers = [Looker(MemoryStore(), MemoryStore(), reader) for _ in range(2)]
+    threads = [threading.Thread(target=one.follow, args=(stop,), kwargs={"every": 0.05}) for one in lookers]
+    for thread in threads:
+        thread.start()
+    until(lambda: min(looker.looks for looker in lookers) >= 3, "looks of both")
+    stop.set()
+    for thread in threads:
+        thread.join(60)
+    redis.execute_command("ACL", "DELUSER", "reader")
+    assert caplog.text.count("every process looks for lost jobs") == len(lookers)
+
+
 def test_of_all_processes_that_share_a_store_and_a_redis_one_looks(redis: Redis, until: Callable[..., object]) -> None:
     store, stops = MemoryStore(), [threading.Event() for _ in range(3)]
     lookers = [Looker(store, store, redis) for _ in stops]

@@ -113,15 +113,23 @@ class Reconciler:
         turn = Turn(self._redis, self._store.label, every)
         while not stop.wait(every):
             try:
-                if turn.is_ours():
+                if self._is_ours(turn):
                     self.look()
             except (SagatraceError, RedisError, OSError) as error:
-                self._log_once(
-                    f"lost jobs cannot be looked for now, retrying until it works: {redis_error_text(error)}"[:1000]
-                )
+                self._log_once(f"lost jobs cannot be looked for now, retrying: {redis_error_text(error)}")
             except Exception as error:  # noqa: BLE001 - an unexpected document must not end all looks
-                self._log_once(f"a look for lost jobs failed, retrying until it works: {error!r}"[:1000])
+                self._log_once(f"a look for lost jobs failed, retrying until it works: {error!r}")
         turn.give_up()
+
+    def _is_ours(self, turn: Turn) -> bool:
+        """Return whether this process looks. If the turn cannot be taken, all processes look."""
+        try:
+            return turn.is_ours()
+        except RedisError as error:
+            self._log_once(
+                f"every process looks for lost jobs, as none can take the turn: {redis_error_text(error)}"[:1000]
+            )
+            return True
 
     def look(self) -> int:
         """Look once, and return the number of ends recorded. Raises SagatraceError, RedisError."""
@@ -160,6 +168,7 @@ class Reconciler:
             search = search.after(hits[-1])
 
     def _log_once(self, cause: str) -> None:
+        cause = cause[:1000]
         if cause not in self._logged and len(self._logged) < _MAX_KNOWN:
             self._logged.add(cause)
             log.warning("%s", cause)

@@ -24,13 +24,10 @@ class Turn:
         self._held = False
 
     def is_ours(self) -> bool:
-        """Take or keep the turn, and return whether it is ours. If the key cannot be written, all processes look."""
-        try:
-            self._held = bool(self._redis.set(self._key, self._name, nx=True, px=self._life)) or self._is_holder()
-            if self._held:
-                self._redis.pexpire(self._key, self._life)
-        except RedisError:
-            return True
+        """Take or keep the turn, and return whether it is ours. Raises RedisError."""
+        self._held = bool(self._redis.set(self._key, self._name, nx=True, px=self._life)) or self._is_holder()
+        if self._held:
+            self._redis.pexpire(self._key, self._life)
         return self._held
 
     def give_up(self) -> None:
