@@ -24,8 +24,8 @@ from sagatrace_tui.screens.help import HelpScreen
 from sagatrace_tui.screens.search import SearchScreen
 from sagatrace_tui.screens.trace import TraceScreen
 from sagatrace_tui.screens.value import ValueScreen
-from sagatrace_tui.signals import end_on_signals, is_resumable, stop_all
-from sagatrace_tui.terminal import Terminal
+from sagatrace_tui.terminal.detect import Terminal
+from sagatrace_tui.terminal.signals import end_on_signals, is_resumable, stop_all
 from sagatrace_tui.theme import ThemedApp
 from sagatrace_tui.theme_choice import ThemeChoice
 from sagatrace_tui.widgets.bar import StateLine

@@ -125,7 +125,7 @@ def _run_app(
 ) -> None:
     gc.disable()  # until the first frame: starting makes much and no garbage
     sys.setswitchinterval(0.0005)  # the reading thread gives way ten times as soon as by default when a key comes
-    from sagatrace_tui.terminal import detect
+    from sagatrace_tui.terminal.detect import detect
 
     terminal = detect(os.environ)
     if terminal.colors > 256:  # Textual goes by this variable, which SSH does not carry

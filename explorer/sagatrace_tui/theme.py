@@ -14,9 +14,9 @@ from textual import constants
 from textual.app import App
 from textual.theme import BUILTIN_THEMES, Theme
 
-from sagatrace_tui.terminal import Terminal
+from sagatrace_tui.terminal.detect import Terminal
+from sagatrace_tui.terminal.driver import Wire
 from sagatrace_tui.theme_choice import ThemeChoice
-from sagatrace_tui.wire import Wire
 
 __all__ = [
     "DARK",

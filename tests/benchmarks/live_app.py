@@ -19,7 +19,7 @@ from sagatrace_tui.app import SagatraceApp
 from sagatrace_tui.live import Listing, OpenTrace
 from sagatrace_tui.screens.search import SearchScreen
 from sagatrace_tui.screens.trace import TraceScreen
-from sagatrace_tui.terminal import detect
+from sagatrace_tui.terminal.detect import detect
 from sagatrace_tui.widgets.span_tree import SpanTree
 
 

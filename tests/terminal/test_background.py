@@ -10,7 +10,7 @@ import pytest
 from pty_terminal import PtyTerminal
 from sagas import UnreliableStore, failed, still, until
 from sagatrace_tui.app import SagatraceApp
-from sagatrace_tui.terminal import ASK_BACKGROUND
+from sagatrace_tui.terminal.detect import ASK_BACKGROUND
 from sagatrace_tui.theme import DARK, LIGHT
 from sagatrace_tui.theme_choice import ThemeChoice
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sagatrace_tui.cells import Grid
 from sagatrace_tui.labels import copyable, inert, one_line
+from sagatrace_tui.terminal.grid import Grid
 
 PERSIAN = "می\u200cخواهم"
 HINDI = "क्\u200dष"

@@ -14,7 +14,7 @@ from textual.screen import Screen
 
 from sagatrace.files import open_regular
 from sagatrace_tui.labels import copyable, inert, size
-from sagatrace_tui.terminal import LARGEST_COPY, Terminal
+from sagatrace_tui.terminal.detect import LARGEST_COPY, Terminal
 from sagatrace_tui.widgets.bar import StateLine
 
 __all__ = ["CopyScreen", "copy_text", "save_text"]

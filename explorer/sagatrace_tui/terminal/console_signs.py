@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from sagatrace_tui.plain_signs import plain
+from sagatrace_tui.terminal.plain_signs import plain
 
 __all__ = ["few"]
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Self
 
-from sagatrace_tui.terminal_input import InputFilter
+from sagatrace_tui.terminal.input_filter import InputFilter
 
 __all__ = ["InputPump"]
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sagatrace_tui.cells import Grid
-from sagatrace_tui.console_signs import few
 from sagatrace_tui.labels import bars
-from sagatrace_tui.plain_signs import plain
+from sagatrace_tui.terminal.console_signs import few
+from sagatrace_tui.terminal.grid import Grid
+from sagatrace_tui.terminal.plain_signs import plain
 
 WIDTH, HEIGHT = 24, 8
 STYLES = ["", "1", "38;2;1;2;3;48;2;9;9;9", "31;44", "48;2;9;9;9", "7", "38;5;9"]

@@ -14,7 +14,7 @@ from typing import Final
 
 from textual import constants
 
-from sagatrace_tui.key_sequences import REPORT, key_sequences, mouse_sequence, sgr_mouse
+from sagatrace_tui.terminal.key_sequences import REPORT, key_sequences, mouse_sequence, sgr_mouse
 
 __all__ = ["InputFilter"]
 

@@ -9,8 +9,8 @@ from typing import Final
 
 from rich.cells import cell_len
 
-from sagatrace_tui.console_signs import few
-from sagatrace_tui.plain_signs import plain
+from sagatrace_tui.terminal.console_signs import few
+from sagatrace_tui.terminal.plain_signs import plain
 
 __all__ = ["Grid"]
 

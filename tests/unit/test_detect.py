@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from sagatrace_tui.terminal import Terminal, clipboard_envelopes, detect, is_light
+from sagatrace_tui.terminal.detect import Terminal, clipboard_envelopes, detect, is_light
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_background_and_clipboard() -> None:
 )
 def test_colours_by_terminfo(name: str, colors: int) -> None:
     # A process reads one description only: each in its own.
-    code = "import os; from sagatrace_tui.terminal import detect; print(detect(os.environ).colors)"
+    code = "import os; from sagatrace_tui.terminal.detect import detect; print(detect(os.environ).colors)"
     ran = subprocess.run([sys.executable, "-c", code], env={"TERM": name}, capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == str(colors)
 
@@ -81,7 +81,7 @@ def test_the_background_by_the_terminals_answer(reply: str, light: bool | None) 
 @pytest.mark.parametrize(("name", "bce"), [("xterm-256color", True), ("screen", False), ("no-such-terminal", False)])
 def test_erasing_in_colour_depends_on_the_terminal_s_description(name: str, bce: bool) -> None:
     # A process reads one description only: each in its own.
-    code = "import os; from sagatrace_tui.terminal import detect; print(detect(os.environ).bce)"
+    code = "import os; from sagatrace_tui.terminal.detect import detect; print(detect(os.environ).bce)"
     ran = subprocess.run([sys.executable, "-c", code], env={"TERM": name}, capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == str(bce)
 

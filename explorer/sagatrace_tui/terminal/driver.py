@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, Final
 from textual.drivers.linux_driver import LinuxDriver
 from textual.message import Message
 
-from sagatrace_tui.cells import Grid
-from sagatrace_tui.input_pump import InputPump
-from sagatrace_tui.terminal import ASK_BACKGROUND, Terminal, clipboard_envelopes, detect, is_light
+from sagatrace_tui.terminal.detect import ASK_BACKGROUND, Terminal, clipboard_envelopes, detect, is_light
+from sagatrace_tui.terminal.grid import Grid
+from sagatrace_tui.terminal.input_pump import InputPump
 
 if TYPE_CHECKING:
     from textual.app import App

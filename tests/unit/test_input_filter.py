@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from textual import events
 from textual._xterm_parser import XTermParser
 
-from sagatrace_tui.terminal_input import LARGEST_PASTE, InputFilter
+from sagatrace_tui.terminal.input_filter import LARGEST_PASTE, InputFilter
 
 
 class Keyboard:
