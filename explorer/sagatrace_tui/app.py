@@ -105,10 +105,10 @@ class SagatraceApp(ThemedApp):
 
     def action_mouse(self) -> None:
         """Let go of the mouse, so that the terminal selects text with it; or take it back."""
-        if self.wire is None:
+        if self.terminal_driver is None:
             return
         self._holds_mouse = not self._holds_mouse
-        self.wire.hold_mouse(self._holds_mouse)
+        self.terminal_driver.hold_mouse(self._holds_mouse)
         line = next((line for screen in reversed(self.screen_stack) for line in screen.query(StateLine)), None)
         if line is not None:
             line.say(

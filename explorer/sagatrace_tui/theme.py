@@ -15,7 +15,7 @@ from textual.app import App
 from textual.theme import BUILTIN_THEMES, Theme
 
 from sagatrace_tui.terminal.detect import Terminal
-from sagatrace_tui.terminal.driver import Wire
+from sagatrace_tui.terminal.driver import TerminalDriver
 from sagatrace_tui.theme_choice import ThemeChoice
 
 __all__ = [
@@ -172,10 +172,10 @@ class ThemedApp(App[None]):
     """
 
     def __init__(self, terminal: Terminal | None = None, choice: ThemeChoice | None = None) -> None:
-        self.wire: Wire | None = None
+        self.terminal_driver: TerminalDriver | None = None
         self._few = terminal is not None and terminal.colors <= 16
         ansi = self._few or None
-        super().__init__(driver_class=None if terminal is None or constants.DRIVER else Wire, ansi_color=ansi)
+        super().__init__(driver_class=None if terminal is None or constants.DRIVER else TerminalDriver, ansi_color=ansi)
         self.terminal = terminal
         self.has_crashed = False
         # Over SSH an animated scroll is a dozen frames where one would do.
@@ -201,7 +201,7 @@ class ThemedApp(App[None]):
             return self._suitable(light=True)
         return name if name in self.available_themes else ""
 
-    def on_wire_background(self, message: Wire.Background) -> None:
+    def on_terminal_driver_background(self, message: TerminalDriver.Background) -> None:
         """Take the theme for the terminal's background, unless another was asked for."""
         if self._follows_background and self.theme == self._given:
             self._given = self._suitable(light=message.light)

@@ -1,1 +1,1 @@
-"""The terminal: its abilities, Textual's driver for it, and what goes in and out. Written for any terminal over SSH."""
+"""The terminal: its abilities (`detect`), output as differences (`driver`, `grid`), checked input (`input_filter`)."""

@@ -1,4 +1,4 @@
-"""The signs that the font of a Linux console has, in place of those we draw with, cell for cell. Pure."""
+"""Replace the app's signs by signs of a Linux console's font, cell for cell. Pure."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NEAREST: Final = str.maketrans("━┃╍═▶▸▾▴●✔✘↩", "═║�
 
 
 def few(cells: Iterable[str]) -> str:
-    """The cells with the nearest signs of code page 437 or Latin-1; of the rest ASCII."""
+    """Return the cells in the nearest signs of code page 437 or Latin-1, else in ASCII."""
     return "".join(map(_sign, cells))
 
 

@@ -1,4 +1,4 @@
-"""What the terminal at hand can do, by the environment and terminfo: characters, colours, background, clipboard."""
+"""The abilities of the terminal, from the environment and terminfo: characters, colours, background, clipboard."""
 
 from __future__ import annotations
 
@@ -15,24 +15,33 @@ __all__ = ["ASK_BACKGROUND", "Terminal", "clipboard_envelopes", "detect", "is_li
 Multiplexer = Literal["", "tmux", "screen", "either"]
 
 LARGEST_COPY: Final = 74_000
-"""Characters of base64 that terminals take at once: xterm's limit, and the smallest of those that have one."""
+"""The most characters of base64 in one copy: xterm's limit, which is the smallest of all terminals with a limit."""
 _SCREEN_CHUNK: Final = 700  # GNU screen drops a string of more than 768 bytes
 _COERCED: Final = frozenset({"C.UTF-8", "C.utf8", "UTF-8"})
 _EVERY_COLOR: Final = re.compile("(?:xterm-)?(?:alacritty|contour|foot|ghostty|kitty|rio|wezterm)|.*-direct")
-"""Terminals that have every colour: their descriptions say less, and are often not installed on another machine."""
+"""Terminals with 24-bit colours. Their terminfo entries claim fewer, or are not installed on the remote machine."""
 _DIRECT: Final = 1 << 24
 
 ASK_BACKGROUND: Final = "\x1b]11;?\x1b\\"
-"""Asks a terminal for the colour of its background (OSC 11)."""
+"""The question for the colour of the background (OSC 11)."""
 _BACKGROUND: Final = re.compile(r"11;rgba?:([0-9a-fA-F]{1,4})/([0-9a-fA-F]{1,4})/([0-9a-fA-F]{1,4})(?:/[0-9a-fA-F]+)?")
 
 
 @dataclass(frozen=True, slots=True)
 class Terminal:
-    """`colors` is 0 (NO_COLOR), 16, 256 or 16 777 216. `copies` says whether a clipboard may be within reach.
+    """The abilities of a terminal.
 
-    `theme` is the theme that the environment asks for, or "". `few_signs` means a font of 256 or 512 signs.
-    `asks_background` says whether to ask for its background, which the environment does not say.
+    Attributes:
+        name: TERM.
+        ascii_only: Whether it shows ASCII only.
+        colors: 0 (NO_COLOR), 16, 256 or 16 777 216.
+        light: Whether its background is light.
+        bce: Whether erased cells take the current background.
+        multiplexer: The program between the app and the terminal.
+        copies: Whether it may set a clipboard.
+        theme: The theme that the environment asks for, or "".
+        few_signs: Whether its font has only 256 or 512 signs.
+        asks_background: Whether to ask it for its background, as the environment does not say.
     """
 
     name: str
@@ -48,7 +57,7 @@ class Terminal:
 
 
 def detect(env: Mapping[str, str]) -> Terminal:
-    """The terminal that the environment describes."""
+    """Return the terminal that the environment describes."""
     name = env.get("TERM", "")
     multiplexer, described = _multiplexer(env, name), _is_described(name)
     is_simple = name in ("linux", "vt100", "vt220")
@@ -68,12 +77,12 @@ def detect(env: Mapping[str, str]) -> Terminal:
 
 def _ascii_only(env: Mapping[str, str]) -> bool:
     if sys.flags.utf8_mode and "PYTHONUTF8" not in env and (env.get("LC_ALL") or env.get("LC_CTYPE")) in _COERCED:
-        return not env.get("LC_ALL")  # Python made it UTF-8 by itself: the locale was C or POSIX
+        return not env.get("LC_ALL")  # Python chose UTF-8: the locale was C or POSIX
     try:
         locale.setlocale(locale.LC_CTYPE, "")
-    except locale.Error:  # not installed here; its name still says what the terminal speaks
-        told = env.get("LC_ALL") or env.get("LC_CTYPE") or env.get("LANG", "")
-        return "utf" not in told.lower()
+    except locale.Error:  # not installed here; its name still holds the character set
+        name = env.get("LC_ALL") or env.get("LC_CTYPE") or env.get("LANG", "")
+        return "utf" not in name.lower()
     return "utf" not in locale.nl_langinfo(locale.CODESET).lower()
 
 
@@ -82,7 +91,7 @@ def _colors(env: Mapping[str, str], name: str, *, described: bool) -> int:
         return 0
     if env.get("COLORTERM", "").strip().lower() in ("truecolor", "24bit"):
         return _DIRECT
-    # SSH carries TERM, and COLORTERM only where both ends were told to.
+    # SSH always carries TERM, but COLORTERM only if both ends are configured to.
     if _EVERY_COLOR.match(name):
         return _DIRECT
     known = curses.tigetnum("colors") if described else 0
@@ -92,12 +101,12 @@ def _colors(env: Mapping[str, str], name: str, *, described: bool) -> int:
 
 
 def _light(env: Mapping[str, str]) -> bool:
-    """What COLORFGBG says, as `15;0` or `0;default;15`: foreground first, background last."""
+    """Return whether COLORFGBG names a light background. It is `15;0` or `0;default;15`, background last."""
     return env.get("COLORFGBG", "").rpartition(";")[2] in ("7", "15")
 
 
 def is_light(reply: str) -> bool | None:
-    """Whether a terminal's answer to `ASK_BACKGROUND` names a light colour; None where it answers something else."""
+    """Return whether an answer to `ASK_BACKGROUND` names a light colour; None for any other answer."""
     match = _BACKGROUND.fullmatch(reply)
     if match is None:
         return None
@@ -106,7 +115,7 @@ def is_light(reply: str) -> bool | None:
 
 
 def _is_described(name: str) -> bool:
-    """Whether terminfo knows the terminal."""
+    """Return whether terminfo knows the terminal. Load its entry."""
     try:
         curses.setupterm(name or "dumb", 1)
     except curses.error:
@@ -117,7 +126,7 @@ def _is_described(name: str) -> bool:
 def _multiplexer(env: Mapping[str, str], name: str) -> Multiplexer:
     if name.startswith("tmux"):
         return "tmux"
-    if env.get("STY"):  # also inside of tmux, whose variable is still there
+    if env.get("STY"):  # also if screen runs inside tmux, whose variable remains
         return "screen"
     if env.get("TMUX"):
         return "tmux"
@@ -125,11 +134,11 @@ def _multiplexer(env: Mapping[str, str], name: str) -> Multiplexer:
 
 
 def clipboard_envelopes(sequence: str, terminal: Terminal) -> Iterator[str]:
-    """The sequence that sets the clipboard (OSC 52), as what is between us and the terminal wants it."""
-    if terminal.multiplexer != "screen":  # which would draw the end of a long one
+    """Yield the sequence that sets the clipboard (OSC 52), wrapped for the multiplexer."""
+    if terminal.multiplexer != "screen":  # it would draw the end of a long sequence
         yield sequence
     if terminal.multiplexer == "tmux":
-        # Plain it works with `set-clipboard on`, wrapped with `allow-passthrough on`: twice the same does no harm.
+        # Plain works with `set-clipboard on`, wrapped with `allow-passthrough on`. Copying twice is harmless.
         yield f"\x1bPtmux;{sequence.replace(chr(27), chr(27) * 2)}\x1b\\"
     elif terminal.multiplexer:
         chunks = (sequence[at : at + _SCREEN_CHUNK] for at in range(0, len(sequence), _SCREEN_CHUNK))

@@ -1,10 +1,10 @@
-"""What goes down the wire: only the cells that differ from what the terminal already shows.
+"""Textual's driver for our apps: it sends only the cells that changed, and passes on only well-formed input.
 
-Textual sends every row it repaints with all of its styles, about 11 kB for a scroll by one row. A driver is the public
-place to stand between the two (`App(driver_class=…)`): this one reads the frames, which are positions, styles and
-text, into a grid, and sends the difference. What is no part of a frame passes unchanged.
+Textual sends every row that it repaints with all styles: about 11 kB for a scroll by one row. A driver is Textual's
+public hook for output (`App(driver_class=…)`). This one reads each frame (positions, styles and text) into a grid, and
+sends the difference to the terminal. Output outside of frames passes unchanged.
 
-In the other direction it hands to Textual only what Textual's parser can read (`terminal_input`).
+Input passes `input_filter`, so that Textual's parser never sees a malformed sequence.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from sagatrace_tui.terminal.input_pump import InputPump
 if TYPE_CHECKING:
     from textual.app import App
 
-__all__ = ["Wire"]
+__all__ = ["TerminalDriver"]
 
 _TOKEN: Final = re.compile(
     "\x1b\\[(?P<row>\\d+);(?P<column>\\d+)H"
@@ -37,18 +37,18 @@ _TOKEN: Final = re.compile(
 )
 _CLIPBOARD: Final = "\x1b]52;"
 _PROMPT: Final = 2.0
-"""Seconds in which a terminal must answer what its background is: what comes later answers another program."""
+"""Seconds to wait for the answer about the background. A later answer belongs to another program's question."""
 log: Final = logging.getLogger("sagatrace")
 
 
-class Wire(LinuxDriver):
-    """A driver that draws by difference, keeps to the terminal's characters, and wraps the clipboard where needed.
+class TerminalDriver(LinuxDriver):
+    """Send frames as differences, in the terminal's characters, and copies in the multiplexer's wrapping.
 
-    `faults` counts input that the parser could not read although it was well-formed.
+    `faults` counts well-formed input that Textual's parser could not read.
     """
 
     class Background(Message):
-        """The terminal said whether its background is light."""
+        """The terminal answered whether its background is light."""
 
         def __init__(self, light: bool) -> None:
             super().__init__()
@@ -63,8 +63,8 @@ class Wire(LinuxDriver):
         self._grid = Grid(0, 0, bce=known.bce, ascii_only=known.ascii_only, few_signs=known.few_signs)
         self._asked_at: float | None = None
         self.faults = 0
-        if hasattr(app, "wire"):
-            setattr(app, "wire", self)  # noqa: B010 - only our own apps have it
+        if hasattr(app, "terminal_driver"):
+            setattr(app, "terminal_driver", self)  # noqa: B010 - only our own apps have it
         self._row = self._column = 0
         self._style = ""
         self._pending: list[str] = []
@@ -72,11 +72,11 @@ class Wire(LinuxDriver):
         self._synced = False
 
     def write(self, data: str) -> None:
-        """Take a piece of a frame, to be sent with `flush`; or send at once what is none."""
+        """Keep a piece of a frame until `flush`. Send any other data immediately."""
         if data.startswith(_CLIPBOARD):
             for envelope in clipboard_envelopes(data, self._terminal):
                 super().write(envelope)
-            if self._terminal.multiplexer == "either":  # GNU screen has drawn the end of a long one
+            if self._terminal.multiplexer == "either":  # GNU screen may have drawn the end of a long sequence
                 self.forget()
             return
         if not self._is_frame and not _begins_frame(data):
@@ -91,12 +91,12 @@ class Wire(LinuxDriver):
             self._send()
 
     def flush(self) -> None:
-        """Send what of the frame is new."""
+        """Send the changed cells of the frame."""
         self._send()
         super().flush()
 
     def start_application_mode(self) -> None:
-        """Nothing is known of what a terminal shows that was someone else's until now."""
+        """Begin with an unknown screen, and ask for the background."""
         self.forget()
         super().start_application_mode()  # type: ignore[no-untyped-call]  # Textual leaves it untyped
         if self._terminal.asks_background and self.input_tty:
@@ -105,13 +105,13 @@ class Wire(LinuxDriver):
             super().flush()
 
     def hold_mouse(self, hold: bool) -> None:
-        """Have the terminal report the mouse, or leave it to the terminal, which then selects text with it."""
+        """Let the terminal report the mouse, or let the mouse select text."""
         for mode in (1000, 1003, 1015, 1006):
             super().write(f"\x1b[?{mode}{'h' if hold else 'l'}")
         super().flush()
 
     def run_input_thread(self) -> None:
-        """Have Textual read what is well-formed of the input, until the end."""
+        """Let Textual read the well-formed input until the app ends."""
         with InputPump(self.fileno, self._answered) as pump:
             terminal, self.fileno = self.fileno, pump.outlet
             try:
@@ -123,7 +123,7 @@ class Wire(LinuxDriver):
     def _read_on(self) -> None:
         try:
             super().run_input_thread()
-        except Exception as error:  # noqa: BLE001 - a key that cannot be read is no reason to take the screen away
+        except Exception as error:  # noqa: BLE001 - an unreadable key must not end the app
             self.faults += 1
             log.info("a key could not be read: %r", error)
 
@@ -134,13 +134,13 @@ class Wire(LinuxDriver):
             self._for.post_message(self.Background(light))
 
     def stop_application_mode(self) -> None:
-        """What was not sent yet is not worth sending."""
+        """Leave the screen; drop output that was not sent yet."""
         self._is_frame = False
         self._pending.clear()
         super().stop_application_mode()
 
     def forget(self) -> None:
-        """Take for unknown what the terminal shows, so that the next frame is sent whole."""
+        """Treat the screen as unknown, so that the next frame is sent whole."""
         self._grid.forget()
 
     def _take(self, data: str) -> None:

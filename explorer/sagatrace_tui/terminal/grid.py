@@ -1,4 +1,4 @@
-"""A terminal's cells as they are and as they should be, and a short way from the one to the other. Pure."""
+"""The cells that a terminal shows and those that it should show, and a short sequence between the two. Pure."""
 
 from __future__ import annotations
 
@@ -15,20 +15,19 @@ from sagatrace_tui.terminal.plain_signs import plain
 __all__ = ["Grid"]
 
 UNKNOWN: Final = "\x00"
-"""What a cell holds while nobody knows: equal to nothing that can be drawn."""
-_BRIDGE: Final = 4  # unchanged cells that cost no more to send again than to step over
-_ERASE: Final = 6  # blanks from which on erasing is shorter than sending them
-_WORTH: Final = 60  # cells that scrolling must save to be worth its four sequences
-
+"""The content of a cell that is not known. It equals no sign."""
+_BRIDGE: Final = 4  # sending up to this many unchanged cells again is no longer than stepping over them
+_ERASE: Final = 6  # from this many blanks on, erasing is shorter than sending
+_WORTH: Final = 60  # scrolling takes four sequences, so it must save this many cells
 
 _FORM: Final = re.compile("(.)[\ufe0e\ufe0f](\u20e3?)")
 
 
 class Grid:
-    """Two pictures, `width` by `height`: what the terminal shows and what was put since. Columns and rows from 0.
+    """Two pictures of `width` by `height` cells: the terminal's, and the wanted one. Columns and rows count from 0.
 
-    `bce` says that erased cells take the background in force. With `ascii_only` nothing else is ever sent, with
-    `few_signs` only what a console's font has.
+    With `bce` erased cells take the current background. With `ascii_only` only ASCII is sent, with `few_signs` only the
+    signs of a console's font.
     """
 
     def __init__(self, width: int, height: int, *, bce: bool, ascii_only: bool, few_signs: bool = False) -> None:
@@ -44,7 +43,7 @@ class Grid:
         self.forget()
 
     def forget(self) -> None:
-        """Take what the terminal shows for unknown."""
+        """Treat the terminal's picture as unknown."""
         self._shown_signs = [[UNKNOWN] * self.width for _ in range(self.height)]
         self._shown_styles = [[UNKNOWN] * self.width for _ in range(self.height)]
         self._changed = set(range(self.height))
@@ -52,7 +51,7 @@ class Grid:
         self._style: str | None = None
 
     def put(self, row: int, column: int, text: str, style: str) -> int:
-        """Put text in one style on a row; returns the column after it."""
+        """Put text in one style on a row. Return the column after it."""
         if not 0 <= row < self.height:
             return column
         self._changed.add(row)
@@ -67,7 +66,7 @@ class Grid:
         return end
 
     def difference(self) -> str:
-        """The sequences that make the terminal show what was put; from here on it counts as shown."""
+        """Return the sequences that bring the terminal to the wanted picture. From then on it counts as shown."""
         out: list[str] = []
         rows = [row for row in sorted(self._changed) if self._differs(row)]
         self._changed.clear()
@@ -78,7 +77,7 @@ class Grid:
             self._row(row, out)
             self._shown_signs[row] = self._signs[row].copy()
             self._shown_styles[row] = self._styles[row].copy()
-        if self._style:  # whoever writes next, a shell after a kill as well, finds no style in force
+        if self._style:  # leave no style behind for the next writer, such as a shell after a kill
             out.append("\x1b[m")
             self._style = ""
         return "".join(out)
@@ -101,7 +100,7 @@ class Grid:
             if not new[column]:
                 column += 1
                 continue
-            while column and not signs[column]:  # the second half of a wide sign is drawn with the first
+            while column and not signs[column]:  # the second half of a wide sign is drawn with its first
                 column -= 1
             if column >= tail:
                 self._move(row, column, out)
@@ -111,7 +110,7 @@ class Grid:
             column = self._run(row, column, tail, new, out)
 
     def _tail(self, signs: list[str], styles: list[str]) -> int:
-        """The column from which on nothing but blanks of one style follow that can be erased."""
+        """Return the column from which only erasable blanks of one style follow."""
         style = styles[-1]
         if not self._can_erase(style):
             return self.width
@@ -125,7 +124,7 @@ class Grid:
         return not attributes and (self._bce or not background)
 
     def _run(self, row: int, column: int, limit: int, new: list[bool], out: list[str]) -> int:
-        """Send changed cells of one style, and unchanged ones between them where that is shorter; returns the end."""
+        """Send changed cells of one style, with unchanged cells between them if that is shorter. Return the end."""
         signs, styles = self._signs[row], self._styles[row]
         style, start = styles[column], column
         end = column + 1
@@ -147,7 +146,7 @@ class Grid:
             out.append(f"\x1b[{end - start}X")
             return end
         out.append(self._drawn(signs[start:end]) if self._drawn is not None else text)
-        # At the last column terminals disagree about where the cursor is then; after signs they may measure apart, too.
+        # Terminals disagree about the cursor after the last column, and about the width of some signs.
         certain = end < self.width and (text.isascii() or self._drawn is not None or _narrow(text))
         self._at = (row, end) if certain else None
         return end
@@ -167,7 +166,7 @@ class Grid:
             self._style = style
 
     def _shift(self, rows: list[int]) -> tuple[int, int, int] | None:
-        """(top, bottom, by) of the rows that the terminal shows already, only higher up or lower down."""
+        """Return (top, bottom, by) for rows that the terminal shows already, but higher or lower; else None."""
         # A scroll bar at the right edge stays where it is.
         keys = {
             (tuple(self._shown_signs[row][1:-2]), tuple(self._shown_styles[row][1:-2])): row
@@ -194,7 +193,7 @@ class Grid:
         return (top, bottom, by) if saved > _WORTH else None
 
     def _cost(self, row: int, shown: int | None) -> int:
-        """Cells to send on a row where the terminal shows that other row, or nothing."""
+        """Return how many cells to send on a row if the terminal shows the row `shown` there, or nothing."""
         if shown is None:
             return len("".join(self._signs[row]).rstrip())
         pairs = zip(
@@ -213,7 +212,7 @@ class Grid:
 
 
 def _near(down: int, right: int, column: int) -> str:
-    """The way to a cell of the same row or of the next one, so many columns further right and then in that column."""
+    """Return the sequence to a cell of the same or the next row, `right` columns further, in the column `column`."""
     if down and not column:
         return "\r\n"
     below = "\x1b[B" if down else ""
@@ -223,13 +222,13 @@ def _near(down: int, right: int, column: int) -> str:
 
 
 def _of_one_form(match: re.Match[str]) -> str:
-    """A sign without the selector of its form, and the blanks that this leaves: terminals disagree about its room."""
+    """Return a sign without its variation selector, padded with blanks: terminals disagree about its width."""
     bare = match[1] + match[2]
     return bare + " " * max(0, cell_len(match[0]) - cell_len(bare))
 
 
 def _spread(text: str) -> list[str]:
-    """One entry a cell: a wide sign is followed by an empty one, and what takes no room joins what it stands on."""
+    """Return one entry per cell. An empty entry follows a wide sign. A combining sign joins the sign before it."""
     signs: list[str] = []
     for sign in text:
         columns = cell_len(sign)
@@ -245,13 +244,13 @@ def _spread(text: str) -> list[str]:
 
 @lru_cache(maxsize=1024)
 def _narrow(text: str) -> bool:
-    """Whether every terminal gives the text the same width: lines, blocks and signs that we draw with."""
+    """Return whether every terminal gives the text the same width: lines, blocks and the signs of this app."""
     return all(sign.isascii() or "\u2190" <= sign <= "\u25ff" or sign in "·×…—✔✘⚠" for sign in text)
 
 
 @lru_cache(maxsize=4096)
 def _parts(style: str) -> tuple[str, str, str]:
-    """A style's codes as (attributes, foreground, background)."""
+    """Return a style's codes as (attributes, foreground, background)."""
     codes, attributes, foreground, background = style.split(";") if style else [], [], "", ""
     place = 0
     while place < len(codes):
@@ -272,7 +271,7 @@ def _parts(style: str) -> tuple[str, str, str]:
 
 @lru_cache(maxsize=4096)
 def _change(before: str | None, after: str) -> str:
-    """The shortest sequence from one style to another."""
+    """Return the shortest sequence from one style to another."""
     if not after:
         return "\x1b[m"
     attributes, foreground, background = _parts(after)

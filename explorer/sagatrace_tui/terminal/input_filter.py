@@ -1,7 +1,7 @@
-"""Bytes from a terminal, less all that is malformed: what is left Textual's parser can read. Pure, but for the clock.
+"""Remove malformed bytes from a terminal's input, so that Textual's parser can read it. Pure, but for a clock.
 
-A terminal sends more than keys: reports of the mouse in three codings, answers to questions, pastes, and letters of
-another character set. Any of it may be torn, and a byte that nobody expected must not end the app.
+A terminal sends keys, reports of the mouse in three codings, answers to questions, pastes, and letters of other
+character sets. Any of these may be torn. An unexpected byte must not end the app.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from sagatrace_tui.terminal.key_sequences import REPORT, key_sequences, mouse_se
 __all__ = ["InputFilter"]
 
 PATIENCE: Final = 0.5
-"""Seconds in which a sequence that began must be complete; then it is dropped, and keys are keys again."""
+"""Seconds to wait for the rest of a sequence. Then it is dropped, and the next byte is a key again."""
 PASTE_PATIENCE: Final = 1.0
-"""Seconds without a byte after which a paste without an end is over."""
+"""Seconds without a byte that end a paste without an end mark."""
 LARGEST_PASTE: Final = 100_000
-_LONGEST: Final = 4096  # bytes of a sequence that are kept while its end is awaited
+_LONGEST: Final = 4096  # bytes kept of a sequence without an end yet
 
 _PASTE_END: Final = b"\x1b[201~"
 _CSI: Final = re.compile(rb"\x1b\[([0-9:;<=>?]*)([ -/]*)([@-~])")
@@ -38,10 +38,10 @@ _UNPASTED: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
 
 
 class InputFilter:
-    """Takes bytes as they come, returns text to be parsed. `dropped` counts what was malformed.
+    """Take bytes as they come, and return text for the parser. `dropped` counts malformed sequences.
 
-    `replies` are answers to operating system commands (OSC), without their frame. Where `deadline` passes and no byte
-    has come, call `tick`.
+    `replies` are answers to operating system commands (OSC), without their frame. Call `tick` if `deadline` passes
+    without a byte.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -57,7 +57,7 @@ class InputFilter:
         self.replies: list[str] = []
 
     def feed(self, data: bytes) -> str:
-        """Return what these bytes complete."""
+        """Return the text that these bytes complete."""
         fresh = not self._held
         data, self._held = self._held + data, b""
         out: list[str] = []
@@ -80,7 +80,7 @@ class InputFilter:
         return "".join(out)
 
     def tick(self) -> str:
-        """Return what counts as complete now that no more has come: a key Esc, the end of a paste."""
+        """Return the text that counts as complete after the deadline: the key Esc, or the end of a paste."""
         held, self._held, self.deadline = self._held, b"", None
         self._skips = None
         if self._pasted is not None:
@@ -117,7 +117,7 @@ class InputFilter:
         return end.end() if end[0] != b"\x1b" else end.start()
 
     def _paste(self, data: bytes, at: int, out: list[str]) -> int:
-        """Pass pasted text, without controls: they would be read as keys."""
+        """Pass on pasted text without control characters, which would act as keys."""
         end = data.find(_PASTE_END, at)
         stop = end if end >= 0 else len(data)
         if end < 0:
@@ -135,7 +135,7 @@ class InputFilter:
         return end + len(_PASTE_END)
 
     def _sequence(self, data: bytes, at: int, out: list[str]) -> int:
-        """Take the sequence that begins there; returns where it ends, -1 while it is incomplete."""
+        """Take the sequence that begins at `at`. Return its end, or -1 if it is incomplete."""
         if at + 1 == len(data):
             return -1
         kind = data[at + 1]
@@ -147,7 +147,7 @@ class InputFilter:
             return self._string(data, at)
         if 0x20 <= kind < 0x7F:
             if not constants.DISABLE_KITTY_KEY:
-                out.append(f"\x1b[{kind};3u")  # with Alt; as ESC and a letter it would swallow the key that follows
+                out.append(f"\x1b[{kind};3u")  # with Alt; as ESC and a letter, it would swallow the next key
             return at + 2
         if kind < 0x20:
             out.append(_ESCAPE)
@@ -207,7 +207,7 @@ class InputFilter:
         return None if between else mouse_sequence(params, final) or key_sequences(params, final)
 
     def _x10(self, data: bytes, at: int, out: list[str]) -> int:
-        """Take a report of the mouse in the oldest coding: three bytes, each 32 more than what it says."""
+        """Take a report of the mouse in the oldest coding: three bytes, each 32 more than its value."""
         report = data[at + 3 : at + 6]
         bad = next((place for place, byte in enumerate(report) if 0 < byte < 32), -1)
         if bad >= 0:
@@ -216,7 +216,7 @@ class InputFilter:
         if len(report) < 3:
             return -1
         button, column, row = (byte - 32 for byte in report)
-        if column < 1 or row < 1 or button < 0:  # beyond what it can say
+        if column < 1 or row < 1 or button < 0:  # beyond the range of this coding
             self.dropped += 1
             return at + 6
         if button & 3 != 3 and not button & 96:

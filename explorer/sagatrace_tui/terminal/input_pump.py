@@ -1,4 +1,4 @@
-"""A thread between the terminal and Textual's reader, which passes on only what is well-formed."""
+"""A thread between the terminal and Textual's reader that passes on only well-formed input."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ log: Final = logging.getLogger("sagatrace")
 
 
 class InputPump:
-    """Reads `terminal`; `outlet` gives what the filter lets through, and `reply` gets each answer (OSC)."""
+    """Read the descriptor `terminal`. The descriptor `outlet` gives filtered input; `reply` gets each answer (OSC)."""
 
     def __init__(self, terminal: int, reply: Callable[[str], None]) -> None:
         self._terminal, self._reply = terminal, reply
@@ -34,7 +34,7 @@ class InputPump:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        os.close(self.outlet)  # who waits there for room waits no longer
+        os.close(self.outlet)  # ends a write that waits for room
         os.close(self._stop)
         self._thread.join()
         os.close(self._inlet)
@@ -46,8 +46,8 @@ class InputPump:
         try:
             while self._pass_on():
                 pass
-        except BrokenPipeError:  # nobody reads any more
-            log.debug("input ended while some was being passed on")
+        except BrokenPipeError:  # Textual reads no more
+            log.debug("input ended while a part of it was passed on")
 
     def _pass_on(self) -> bool:
         deadline = self._filter.deadline
@@ -63,7 +63,7 @@ class InputPump:
         except OSError as error:
             log.info("the terminal cannot be read: %s", error)
             data = b""
-        if not data:  # it is gone: end as on the signal for that, which may not come
+        if not data:  # the terminal is gone: end as on SIGHUP, which may not come
             os.kill(os.getpid(), signal.SIGHUP)
             return False
         self._write(self._filter.feed(data))

@@ -1,4 +1,4 @@
-"""Keys and reports of the mouse, as control sequences that Textual's parser reads without fault. Pure."""
+"""Keys and reports of the mouse, as control sequences that Textual's parser can read. Pure."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ REPORT: Final = re.compile(
     r"|[1-9]\d{0,4};[1-9]\d{0,4}R"  # of the cursor's place
     r"|48;[1-9]\d{0,2};[1-9]\d{0,3};[1-9]\d{0,4};[1-9]\d{0,4}t"  # of the size
 )
-"""What a terminal reports, after ESC and [."""
+"""Other reports of a terminal, after ESC and [."""
 _SGR: Final = re.compile(r"<(\d{1,3});([1-9]\d{0,4});([1-9]\d{0,4})")
 _URXVT: Final = re.compile(r"(\d{1,3});([1-9]\d{0,4});([1-9]\d{0,4})")
 _FIELD: Final = re.compile(r"\d{0,7}(?::\d{0,7})*")
-_NAMELESS: Final = frozenset("abcdGZ")  # keys of other terminals, without figures
+_NAMELESS: Final = frozenset("abcdGZ")  # keys of other terminals, without numbers
 _LARGEST: Final = 0x10FFFF
-_BUTTONS: Final = 128  # from here on: buttons that the app has no use for
+_BUTTONS: Final = 128  # higher buttons have no use here
 
 
 def mouse_sequence(params: str, final: str) -> str | None:
-    """Return a report of the mouse in the coding SGR; None for what is none, or of a button too many."""
+    """Return a report of the mouse in the coding SGR; None for other sequences and unused buttons."""
     if final in "Mm" and (match := _SGR.fullmatch(params)):
         return f"\x1b[{params}{final}" if int(match[1]) < _BUTTONS else None
     if final == "M" and (match := _URXVT.fullmatch(params)):
@@ -40,10 +40,10 @@ def sgr_mouse(button: int, column: int, row: int, released: int = 0) -> str:
 
 
 def key_sequences(params: str, final: str) -> str | None:
-    """Return a key as one sequence for each character that it types; None for what is no key.
+    """Return a key as one sequence for each character that it types; None if it is not a key.
 
-    The kitty keyboard protocol adds to a key what it is with Shift, which is what it types, and says when it was let
-    go, which is of no use here.
+    The kitty keyboard protocol adds the character with Shift, which is the one that the key types. It also reports the
+    release of a key, for which the result is empty.
     """
     if final in _NAMELESS and params in ("", "1;2"):
         return f"\x1b[{final}"

@@ -1,4 +1,4 @@
-"""ASCII in place of the signs we draw with, cell for cell, for terminals of another character set. Pure."""
+"""Replace the app's signs by ASCII, cell for cell, for terminals of another character set. Pure."""
 
 from __future__ import annotations
 
@@ -52,6 +52,6 @@ _SIGNS: Final = str.maketrans(
 
 
 def plain(cells: Iterable[str]) -> str:
-    """The cells in ASCII, one sign each; the second half of a wide sign is a blank, what we have no sign for is `?`."""
+    """Return the cells in ASCII. The second half of a wide sign becomes a blank, an unknown sign `?`."""
     drawn = "".join(cell[:1] or " " for cell in cells).translate(_SIGNS)
     return drawn if drawn.isascii() else "".join(sign if sign.isascii() else "?" for sign in drawn)

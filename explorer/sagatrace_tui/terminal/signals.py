@@ -1,4 +1,4 @@
-"""Signals: an end in good order on SIGTERM, and on SIGHUP when the terminal is gone; whether a stop is for good."""
+"""Signals: restore the terminal and end on SIGTERM and SIGHUP; suspend only if a shell can resume the app."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ from textual.app import App
 __all__ = ["end_on_signals", "is_resumable", "stop_all"]
 
 GRACE: Final = 3.0
-"""Seconds to end in good order; whoever waits for us waits no longer."""
+"""Seconds to end in good order. Then the process ends anyway: another process may wait for it."""
 
 
 def end_on_signals(app: App[None]) -> None:
-    """Let the app give the terminal back and end with status 128 + the signal; call it on the event loop."""
+    """On SIGTERM and SIGHUP restore the terminal and end with status 128 + the signal. Call it on the event loop."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGHUP):
         loop.add_signal_handler(number, _end, app, number)
 
 
 def is_resumable() -> bool:
-    """Whether a shell is there that could take a stopped app up again; waits for a process of its own.
+    """Return whether a parent shell could resume a stopped app. Wait for a short test process.
 
-    `ssh -t HOST sagatrace-tui`, a tmux window's command and `docker exec` start none: the app would be stopped for
-    good, and the terminal with it. The system lets no SIGTSTP stop such an orphaned process group (POSIX, Signal
-    Concepts), but SIGSTOP always stops. So a process in our group tries.
+    `ssh -t HOST sagatrace-tui`, a tmux window's command and `docker exec` have no such shell: a stopped app would block
+    the terminal for ever. There the process group is orphaned, and SIGTSTP stops no process of it (POSIX, Signal
+    Concepts). So a test process in this group sends itself SIGTSTP.
     """
-    # Textual has a handler of its own; what is executed has the default again.
+    # Textual handles SIGTSTP itself. A new program has the default handler again.
     with subprocess.Popen(["/bin/sh", "-c", "kill -s TSTP $$"], stdin=subprocess.DEVNULL) as trial:
         _, status = os.waitpid(trial.pid, os.WUNTRACED)
         if stopped := os.WIFSTOPPED(status):
@@ -40,16 +40,16 @@ def is_resumable() -> bool:
 
 
 def stop_all() -> None:
-    """Stop as a terminal does it, whoever started us included: a script around the app would wait for it for ever.
+    """Stop the whole process group, as a terminal does: a script that started the app stops as well.
 
-    Returns once a shell has brought the group back.
+    Return when a shell has resumed the group.
     """
     os.kill(0, signal.SIGSTOP)
 
 
 def _end(app: App[None], number: signal.Signals) -> None:
     status = 128 + number
-    # Writing to a terminal that is gone may never return: then nothing is left to put in order.
+    # A write to a lost terminal may never return. Then this timer ends the process.
     last_resort = threading.Timer(GRACE, os._exit, (status,))
     last_resort.daemon = True
     last_resort.start()
