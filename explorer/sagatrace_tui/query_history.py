@@ -1,4 +1,4 @@
-"""Recent queries and named ones, in files of the user's own; without them there is none, and nothing else is lost."""
+"""Keep recent queries and named queries in files of the user. Without the files all else works."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _NAME: Final = re.compile(r"(?<!\S)@(\S+)")
 
 
 class QueryHistory:
-    """The newest queries first; read when made, written with each one added."""
+    """Recent queries, the newest first. They are read here once, and written with each new one."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -37,17 +37,17 @@ class QueryHistory:
         self.queries = [line for line in lines if line.strip() and len(line) <= _MAX_LENGTH][:MAX]
 
     def add(self, query: str) -> None:
-        """Put it first, and write the file."""
+        """Put the query first, and write the file."""
         self.put(query)
         self.write()
 
     def put(self, query: str) -> None:
-        """Put it first."""
+        """Put the query first."""
         line = " ".join(query.split())
         self.queries = [line, *(one for one in self.queries if one != line)][:MAX]
 
     def write(self) -> None:
-        """Write the file; a fault is logged."""
+        """Write the file. Log a fault."""
         try:
             make_directory(self._path.parent)
             made = open_regular(self._path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
@@ -58,9 +58,9 @@ class QueryHistory:
 
 
 class SavedQueries:
-    """Queries with names: `save:NAME` in a query keeps the rest of it, `@NAME` stands for it from then on.
+    """Queries with names: `save:NAME` keeps the rest of a query, and `@NAME` stands for it from then on.
 
-    `unsaved` is whether there is one that `save` has not written to the file yet.
+    `unsaved` says whether `save` has something to write.
     """
 
     def __init__(self, path: Path) -> None:
@@ -74,7 +74,7 @@ class SavedQueries:
 
     @property
     def named(self) -> dict[str, str]:
-        """The queries by name."""
+        """The queries by their names."""
         return dict(line.split(" ", 1) for line in reversed(self._lines.queries) if " " in line)
 
     def expanded(self, text: str) -> tuple[str, str]:
@@ -98,6 +98,6 @@ class SavedQueries:
         return query, save[1]
 
     def put(self, name: str, query: str) -> None:
-        """Give a query this name from now on."""
+        """Give a query this name."""
         self._lines.put(f"{name} {query}")
         self.unsaved = True

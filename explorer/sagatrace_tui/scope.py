@@ -1,4 +1,4 @@
-"""What a session is about, as its user's settings and files say it."""
+"""The scope of a session, from the user's settings and files."""
 
 from __future__ import annotations
 
@@ -12,8 +12,12 @@ __all__ = ["Scope"]
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """How far back failures and standing steps are read, in microseconds; the business keys shown with them; and the
-    queries that have names, if they are kept.
+    """The scope of the views across traces.
+
+    Attributes:
+        window: How far back failures and standing steps are read, in microseconds.
+        keys: The business keys shown with standing steps.
+        saved: The named queries, if they are kept.
     """
 
     window: int = WINDOW

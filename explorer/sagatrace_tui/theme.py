@@ -1,6 +1,6 @@
-"""How it looks: two themes, and one table from what a thing means to the colour it gets.
+"""The themes, and one table from meanings to colours.
 
-A tone is a meaning (`bad`, `muted`), never a colour: every theme, also one picked in the palette, gives it its own.
+A tone is a meaning (`bad`, `muted`), never a colour. Each theme gives it a colour, also one from the palette.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ LIGHT: Final = Theme(
 
 
 def _sixteen(name: str, warning: str, *, dark: bool) -> Theme:
-    """The terminal's own sixteen colours on its own background, whatever its palette makes of them."""
+    """Return a theme of the terminal's own sixteen colours, on its own background."""
     return Theme(
         name=name,
         ansi=True,
@@ -165,10 +165,10 @@ VERDICT_TONES: Final[Mapping[str, str]] = {
 
 
 class ThemedApp(App[None]):
-    """An app that our widgets can live in: it has our themes, and gives others what they lack.
+    """An app with the themes that the widgets need. It adds missing variables to any other theme.
 
-    `terminal` decides colours and the way to draw; without one the app is taken to have every colour. The theme is
-    the one that the environment names, else the one in `choice`, else what suits the terminal's background.
+    `terminal` decides the colours and the driver. Without it the app has every colour. The theme is the one that the
+    environment names, else the one in `choice`, else the one that suits the terminal's background.
     """
 
     def __init__(self, terminal: Terminal | None = None, choice: ThemeChoice | None = None) -> None:
@@ -178,7 +178,7 @@ class ThemedApp(App[None]):
         super().__init__(driver_class=None if terminal is None or constants.DRIVER else TerminalDriver, ansi_color=ansi)
         self.terminal = terminal
         self.has_crashed = False
-        # Over SSH an animated scroll is a dozen frames where one would do.
+        # Over SSH an animated scroll would send a dozen frames for one.
         self.animation_level = "none"
         for theme in (DARK, LIGHT, DARK_16, LIGHT_16):
             self.register_theme(theme)
@@ -194,7 +194,7 @@ class ThemedApp(App[None]):
         return ((LIGHT_16 if light else DARK_16) if self._few else (LIGHT if light else DARK)).name
 
     def _named(self, name: str) -> str:
-        """The theme of that name, as this terminal can show it: ours in its own colours where it has few."""
+        """Return the theme of that name that this terminal can show; \"\" for an unknown name."""
         if name in ("dark", DARK.name, DARK_16.name):
             return self._suitable(light=False)
         if name in ("light", LIGHT.name, LIGHT_16.name):
@@ -202,13 +202,13 @@ class ThemedApp(App[None]):
         return name if name in self.available_themes else ""
 
     def on_terminal_driver_background(self, message: TerminalDriver.Background) -> None:
-        """Take the theme for the terminal's background, unless another was asked for."""
+        """Use the theme that suits the terminal's background, unless another was chosen."""
         if self._follows_background and self.theme == self._given:
             self._given = self._suitable(light=message.light)
             self.theme = self._given
 
     def watch_theme(self, theme: str) -> None:
-        """Remember what the reader chose."""
+        """Remember the theme that the user chose."""
         if theme == self._given:
             return
         self._given, self._follows_background = theme, False
@@ -216,10 +216,10 @@ class ThemedApp(App[None]):
             self.run_worker(partial(self._choice.keep, theme), thread=True, exclusive=True, group="theme")
 
     def panic(self, *renderables: RenderableType) -> None:
-        """Remember that it was a crash: Textual's own status then may be 0."""
+        """Remember the crash: Textual's own exit status may be 0."""
         self.has_crashed = True
         super().panic(*renderables)
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
-        """The variables of ours that foreign themes lack."""
+        """Return variables that other themes lack."""
         return dict(_FOREIGN)

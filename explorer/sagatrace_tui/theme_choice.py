@@ -1,4 +1,4 @@
-"""The theme that the reader chose, in a file of the reader's own."""
+"""Keep the theme that the user chose in a file of the user."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ log: Final = logging.getLogger("sagatrace")
 
 
 class ThemeChoice:
-    """`name` is the theme chosen last, or "" without one."""
+    """`name` is the theme that was chosen last, or ""."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -29,7 +29,7 @@ class ThemeChoice:
             log.warning("the chosen theme cannot be read: %s", error)
 
     def keep(self, name: str) -> None:
-        """Write the file; a fault is logged."""
+        """Write the file. Log a fault."""
         self.name = name
         try:
             make_directory(self._path.parent)

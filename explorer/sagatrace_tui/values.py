@@ -1,4 +1,4 @@
-"""A decoded JSON value as lines to read, foldable and bounded, with what was cut said; and text in lines. Pure."""
+"""Lay out a decoded JSON value, or a long text, as lines. Values fold. Each cut is marked. Pure."""
 
 from __future__ import annotations
 
@@ -18,16 +18,23 @@ MAX_LINES: Final = 400
 MAX_TEXT: Final = 400
 MAX_DEPTH: Final = 24
 OPEN_DEPTH: Final = 4
-"""Levels shown unfolded at first."""
+"""The levels that are unfolded at first."""
 
 Path = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ValueLine:
-    """One line: `lead` is indentation and key, `text` the value or what stands for it; `value` is all of it.
+    """One line of a value.
 
-    `has_more` says that it can be folded; `is_cut` that the text is not all of the value.
+    Attributes:
+        lead: Indentation and key.
+        text: The value, or a note in its place.
+        path: The keys that lead to the value.
+        value: The whole value.
+        has_more: Whether the line can be folded.
+        is_folded: Whether it is folded.
+        is_cut: Whether the text is only a part of the value.
     """
 
     lead: str
@@ -42,7 +49,7 @@ class ValueLine:
 def value_lines(
     value: Any, *, toggled: Collection[Path] = (), max_lines: int = MAX_LINES, max_text: int = MAX_TEXT
 ) -> list[ValueLine]:
-    """The value line by line; `toggled` are the paths that are not as at first, folded or unfolded."""
+    """Return the value as lines. `toggled` are the paths that were folded or unfolded since."""
     found = _lines((), "", value, 0, set(toggled), max_text)
     lines = list(islice(found, max_lines))
     if len(lines) == max_lines and (rest := sum(1 for _ in islice(found, 100_000))):
@@ -51,8 +58,8 @@ def value_lines(
 
 
 def text_lines(text: str, *, max_lines: int, max_text: int = MAX_TEXT) -> list[str]:
-    """The end of a long text, as of a traceback, line by line; what was cut is said first."""
-    # The bound on characters comes first: a text of one endless line must not be walked through.
+    """Return the end of a long text, such as a traceback, as lines. A first line marks the cut."""
+    # First bound the characters: a single line may be huge.
     tail = text[-max_lines * max_text :]
     lines = [inert(line, max_text, lines=True) for line in tail.splitlines()]
     if len(tail) < len(text) or len(lines) > max_lines:
@@ -61,12 +68,12 @@ def text_lines(text: str, *, max_lines: int, max_text: int = MAX_TEXT) -> list[s
 
 
 def as_text(value: Any) -> str:
-    """A value to copy or to read whole: text as it is, all else as JSON."""
+    """Return a value to copy or to read whole: a text unchanged, any other value as JSON."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2, default=str)
 
 
 def wrapped(text: str, width: int) -> Iterator[str]:
-    """Inert text in lines of at most `width` columns, cut wherever one is full."""
+    """Yield inert text in lines of at most `width` columns."""
     width = max(2, width)
     for line in text.split("\n"):
         if cell_len(line) <= width:
@@ -79,7 +86,7 @@ def wrapped(text: str, width: int) -> Iterator[str]:
 
 
 def _wrapped_any(line: str, width: int) -> Iterator[str]:
-    """As `_wrapped_ascii`, where signs may be of any width."""
+    """Do the same as `_wrapped_ascii` for signs of any width."""
     start = columns = blank = 0
     for place, sign in enumerate(line):
         own = cell_len(sign)
@@ -95,7 +102,7 @@ def _wrapped_any(line: str, width: int) -> Iterator[str]:
 
 
 def _wrapped_ascii(line: str, width: int) -> Iterator[str]:
-    """Broken at a blank, where one is near the end of a line."""
+    """Break at a blank if there is one near the end of a line."""
     start = 0
     while len(line) - start > width:
         blank = line.rfind(" ", start + width * 2 // 3, start + width + 1)
