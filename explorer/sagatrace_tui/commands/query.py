@@ -9,7 +9,7 @@ import click
 from platformdirs import user_state_path
 
 from sagatrace_tui.commands.outcome import as_stored
-from sagatrace_tui.incident.query import Query, QueryError, parse_query
+from sagatrace_tui.incident.query import Query, QueryError
 from sagatrace_tui.labels import inert
 from sagatrace_tui.query_history import QueryHistory, SavedQueries
 
@@ -33,13 +33,12 @@ def query_of(words: tuple[str, ...]) -> Query:
     text = as_stored(" ".join(words))  # so that no store is asked for what cannot be encoded
     try:
         saved = saved_queries()
-        text, name = saved.expanded(text)
-        query = parse_query(text)
+        query, expanded, name = saved.parse(text)
     except QueryError as error:
         faulty = inert(text[error.start : error.end], 80)
         raise click.UsageError(f"in {faulty!r} of the query: {inert(str(error), 400)}") from None
     if name:
-        saved.put(name, text)
+        saved.put(name, expanded)
         saved.save()
     return query
 
