@@ -14,7 +14,7 @@ from sagatrace.errors import StoreError
 from sagatrace.stores import Changes, KnowsBeginnings, Search, TraceHits
 from sagatrace.stores.memory import MemoryStore
 from sagatrace_tui.incident.query import parse_query
-from sagatrace_tui.live import AFRESH, LOOK, OLDER, ListFeed, Listing
+from sagatrace_tui.live import AFRESH, LOOK, OLDER, WHOLE, ListFeed, Listing
 from sagatrace_tui.live.partition import Partition
 from sagatrace_tui.model import Trace
 
@@ -243,3 +243,28 @@ def test_a_query_over_all_events_of_a_store_that_charges_suggests_a_bound(
 ) -> None:
     feed = ListFeed(ChargingStore() if charges else MemoryStore(), still, query=parse_query(query))
     assert ("add since:" in last(feed).advice) == (advised and charges)
+
+
+def test_of_the_window_all_traces_are_read_and_of_older_ones_no_more_than_a_page() -> None:
+    """The search of the window also found, and the feed read, up to a thousand traces from before it."""
+    store = UnreliableStore(one for n in range(300) for one in succeeded(f"t{n:03}", -60.0 * n))
+    feed = ListFeed(store, still, page=10, window=100 * 60_000_000)
+    last(feed)
+    while not (listing := last(feed, frozenset({WHOLE}))).whole:
+        pass
+    assert len(listing.rows) == len(store.fetches) == 99  # the first of the traces is a minute old
+    assert not listing.exhausted
+    older = last(feed, frozenset({OLDER}))
+    assert [row.trace_id for row in older.rows] == [f"t{n:03}" for n in range(109)]
+
+
+def test_a_store_that_fails_in_the_middle_of_the_window_does_not_count_as_read() -> None:
+    store = UnreliableStore(one for n in range(30) for one in succeeded(f"t{n:03}", -60.0 * n))
+    feed = ListFeed(store, still, page=10)
+    last(feed)
+    reading = feed.read(frozenset({WHOLE}))
+    next(reading)
+    store.cut_off = True
+    listing = list(reading)[-1]
+    assert listing.fault is not None
+    assert not listing.whole

@@ -103,6 +103,11 @@ class IncidentPanes(Vertical):
         """The view that is shown."""
         return self.wanted.view
 
+    @property
+    def needs_window(self) -> bool:
+        """Whether what is shown is about the whole window: to sort only the newest traces would mislead."""
+        return self.view != "traces" or self.wanted.sort != "last" or self.wanted.new_only
+
     def compose(self) -> ComposeResult:
         """Return the three lists, and the preview of a trace."""
         yield TraceList()

@@ -11,7 +11,7 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.reactive import reactive
 
-from sagatrace_tui.incident.trace_row import TraceRow, reason_text
+from sagatrace_tui.incident.trace_row import TraceRow, failure_text, reason_text, standing_text
 from sagatrace_tui.labels import duration, inert, saga_name, short, short_middle, verdict_words, when
 from sagatrace_tui.model import Verdict
 from sagatrace_tui.theme import VERDICT_TONES
@@ -23,6 +23,8 @@ __all__ = ["SORTS", "Column", "TraceList", "columns"]
 GAP: Final = 2
 NARROWEST: Final = 12
 """The fewest terminal columns for a verdict."""
+_SEP: Final = " · "
+_LEAST: Final = 8  # terminal columns of an error that still say something
 SORTS: Final[Mapping[str, Callable[[TraceRow], int]]] = {
     "last": lambda row: row.latest,
     "started": lambda row: row.started_at or row.latest,
@@ -125,6 +127,13 @@ class TraceList(Rows):
             """The list whose end it is."""
             return self.trace_list
 
+    class NoneFailed(Message):
+        """No failed trace was found below the cursor, or with -1 above it."""
+
+        def __init__(self, step: int) -> None:
+            super().__init__()
+            self.step = step
+
     class Highlighted(Message):
         """The cursor is on another row."""
 
@@ -161,9 +170,12 @@ class TraceList(Rows):
         """One trace."""
         parts: list[Part] = []
         for column in columns(width, self._verdict_width, self.sort):
-            text, tone = column.part(self.rows[index], self.now)
+            row = self.rows[index]
+            text, tone = column.part(row, self.now)
             if column.part is _id:
                 text = short_middle(text, column.width)
+            elif column.part in (_why, _why_or_name):
+                text = _why_within(row, column.width) or text
             parts.append((_cell(short(text, column.width), column), tone))
         return parts
 
@@ -208,7 +220,7 @@ class TraceList(Rows):
         places = range(self.cursor + step, self.row_count if step > 0 else -1, step)
         found = next((place for place in places if self.rows[place].failure is not None), None)
         if found is None:
-            self.app.bell()
+            self.post_message(self.NoneFailed(step))
         else:
             self.cursor = found
 
@@ -276,6 +288,15 @@ def _spans(row: TraceRow, _now: int) -> Part:
 
 def _why(row: TraceRow, _now: int) -> Part:
     return inert(reason_text(row)), "bad" if row.failure is not None else "warn"
+
+
+def _why_within(row: TraceRow, width: int) -> str:
+    """Return the reason for so many columns: the error is cut, and not how many steps still stand."""
+    failure, standing = inert(failure_text(row)), standing_text(row)
+    room = width - cell_len(standing) - cell_len(_SEP)
+    if failure and standing and _LEAST <= room < cell_len(failure):
+        return f"{short(failure, room)}{_SEP}{standing}"
+    return inert(reason_text(row))
 
 
 def _why_or_name(row: TraceRow, now: int) -> Part:
