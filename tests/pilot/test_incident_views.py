@@ -218,6 +218,29 @@ async def test_business_keys_named_like_columns_have_values_of_their_own() -> No
         assert [word for word in lines(app)[3].split() if word in keys.values()] == list(keys.values())
 
 
+async def test_the_next_trace_from_a_standing_step_is_that_of_the_next_step() -> None:
+    app = SagatraceApp(shop(), clock=still)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: is_read(app), "the list")
+        await pilot.press("3")
+        await until(pilot, lambda: "2 steps standing · last 24 h" in screen_text(app), "the steps")
+        await pilot.press("enter")
+        await until(pilot, lambda: "loan-1" in lines(app)[0] and "CAUSE" in screen_text(app), "the longest standing")
+        await pilot.press("J")
+        await until(pilot, lambda: "loan-2" in lines(app)[0] and "CAUSE" in screen_text(app), "the next one")
+        await pilot.press("J")
+        await until(pilot, lambda: "no other trace after this one" in screen_text(app), "that there is no other")
+
+
+async def test_a_query_that_no_trace_meets_is_no_all_clear() -> None:
+    app = SagatraceApp(shop(), clock=still)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: is_read(app), "the list")
+        await pilot.press("3", "slash", *"loam-1", "enter")
+        await until(pilot, lambda: "No trace matches" in screen_text(app), "that nothing was looked at")
+        assert "Nothing still stands" not in screen_text(app)
+
+
 async def test_new_narrows_what_stands_too() -> None:
     old = [one for n in range(8) for one in failed(f"loan-{n}", 4.0 * n)]
     other = [

@@ -243,6 +243,7 @@ async def test_a_long_error_does_not_hide_how_many_steps_stand(width: int, error
         await app.animator.wait_for_idle()
         line = screen_text(app).splitlines()[1].rstrip()
         assert line.endswith("… · 2 of 3 standing")
+        assert "Account" in line
         assert cell_len(line) <= width
 
 

@@ -106,7 +106,8 @@ class IncidentPanes(Vertical):
     @property
     def needs_window(self) -> bool:
         """Whether what is shown is about the whole window: to sort only the newest traces would mislead."""
-        return self.view != "traces" or self.wanted.sort != "last" or self.wanted.new_only
+        wanted = self.wanted
+        return wanted.view != "traces" or wanted.sort != "last" or wanted.new_only or bool(wanted.group)
 
     def compose(self) -> ComposeResult:
         """Return the three lists, and the preview of a trace."""
@@ -158,10 +159,16 @@ class IncidentPanes(Vertical):
         return sorts[(sorts.index(self.wanted.sort) + 1) % len(sorts)]
 
     def neighbour(self, trace_id: str, step: int) -> str | None:
-        """Return the next failed trace of the list after this one, or with -1 the one before; None at the end."""
-        shown, traces = self._shown, replace(self.wanted, view="traces")
-        rows = arranged(shown.source, shown.now, shown.began, traces).traces
-        ids = [row.trace_id for row in rows if row.failure is not None or row.trace_id == trace_id]
+        """Return the failed trace of the list after this one, or with -1 the one before; None at the end.
+
+        Of the steps that still stand, return the trace of the next one.
+        """
+        shown = self._shown
+        if self.view == "standing":
+            ids = list(dict.fromkeys(one.trace_id for one in shown.steps))
+        else:
+            rows = arranged(shown.source, shown.now, shown.began, replace(self.wanted, view="traces")).traces
+            ids = [row.trace_id for row in rows if row.failure is not None or row.trace_id == trace_id]
         place = ids.index(trace_id) + step if trace_id in ids else 0
         return ids[place] if 0 <= place < len(ids) else None
 

@@ -12,7 +12,7 @@ from textual.message import Message
 from textual.reactive import reactive
 
 from sagatrace_tui.incident.trace_row import StandingStep
-from sagatrace_tui.labels import inert, saga_name, short, short_middle, when
+from sagatrace_tui.labels import inert, saga_name, short, short_middle, short_name, when
 from sagatrace_tui.widgets.rows import Part, Rows, fitted
 
 __all__ = ["StandingList"]
@@ -98,7 +98,8 @@ class StandingList(Rows):
 
 def _columns(width: int, keys: tuple[str, ...]) -> list[_Column]:
     wide = width >= 140
-    found = [_Column("STEP", 24 if wide else 18, "strong", lambda step: step.step)]
+    name = 24 if wide else 18
+    found = [_Column("STEP", name, "strong", lambda step: short_name(step.step, name))]
     if width >= 100:
         found.append(_Column("UNDONE BY", 22 if wide else 16, "plain", lambda step: step.compensation))
     if wide:

@@ -294,7 +294,10 @@ def _why_within(row: TraceRow, width: int) -> str:
     """Return the reason for so many columns: the error is cut, and not how many steps still stand."""
     failure, standing = inert(failure_text(row)), standing_text(row)
     room = width - cell_len(standing) - cell_len(_SEP)
-    if failure and standing and _LEAST <= room < cell_len(failure):
+    if row.failure is not None and standing and _LEAST <= room < cell_len(failure):
+        error = inert(row.failure.text)
+        if error and room < cell_len(failure) - cell_len(error) + _LEAST:  # else only the step would be left
+            failure = error
         return f"{short(failure, room)}{_SEP}{standing}"
     return inert(reason_text(row))
 
