@@ -17,7 +17,7 @@ import pytest
 from click.testing import CliRunner
 from test_commands import Cli
 
-from sagas import failed, recent, running, succeeded
+from sagas import event, failed, recent, running, succeeded
 from sagatrace.errors import StoreError
 from sagatrace.event import encode_event, new_event
 from sagatrace.stores import Arrived, FetchedTrace
@@ -292,3 +292,32 @@ def test_a_store_that_fails_in_the_middle_is_no_all_clear(cli: Cli, monkeypatch:
         assert (done.exit_code, done.stdout, done.stderr) == (1, "", "sagatrace: the store has gone\n")
     done = CliRunner().invoke(main, ["list", "--json"])
     assert (done.exit_code, [one["trace_id"] for one in objects(done.stdout)]) == (1, ["good"])
+
+
+def test_the_oldest_of_ten_thousand_traces_is_no_exception(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the newest 10 000 were read. The status was 0 if nothing stood in them."""
+    store = MemoryStore()
+    store.append(recent(failed("bad"), 3_000))
+    newer = recent([event(f"t{n:05}", "s", "ai:decision", n / 10) for n in range(10_001)], 2_000)
+    store.append(newer)
+    monkeypatch.setattr(outcome, "open_store", lambda *_, **__: store)
+    monkeypatch.setenv("XDG_STATE_HOME", cli.env["XDG_STATE_HOME"])
+    done = CliRunner().invoke(main, ["standing", "--json"])
+    assert (done.exit_code, [one["trace_id"] for one in objects(done.stdout)]) == (5, ["bad"])
+    assert [one["trace_ids"] for one in objects(CliRunner().invoke(main, ["groups", "--json"]).stdout)] == [["bad"]]
+
+
+@pytest.mark.parametrize("sign", ["=", "+", "-", "@", "＝", "＋", "－", "＠", "\t=", "\r="])
+def test_no_cell_is_a_formula(cli: Cli, sign: str) -> None:
+    events = [
+        new_event(trace_id=f"{sign}id", span_id="w", event_type="workflow:w:started", data={sign: f"{sign}1+1"}),
+        new_event(trace_id=f"{sign}id", span_id=f"{sign}s", parent_span_id="w", event_type=f"{sign}step:completed",
+                  data={"compensation": f"{sign}undo"}),
+        new_event(trace_id=f"{sign}id", span_id="w", event_type="workflow:w:failed", data={"error": "e"}),
+    ]  # fmt: skip
+    assert cli("import", "-", stdin=b"\n".join(map(encode_event, events)))[0] == 0
+    status, out, _ = cli("standing", "--csv", "--keys", sign.strip() or "=", "name:step")
+    rows = list(csv.reader(io.StringIO(out)))
+    assert (status, len(rows)) == (5, 2)
+    for cell in (cell for row in rows for cell in row):
+        assert not cell.startswith(("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r"))
