@@ -14,7 +14,8 @@ from sagatrace_tui.incident.trace_row import Failure, StandingStep, TraceRow
 from sagatrace_tui.labels import short_name, verdict_words
 from sagatrace_tui.model import Verdict
 from sagatrace_tui.theme import ThemedApp
-from sagatrace_tui.widgets.trace_list import GAP, SORTS, TraceList, columns
+from sagatrace_tui.widgets.trace_columns import GAP, columns
+from sagatrace_tui.widgets.trace_list import SORTS, TraceList
 
 
 def rows(*numbers: int) -> tuple[TraceRow, ...]:
