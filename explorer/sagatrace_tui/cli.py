@@ -41,7 +41,7 @@ _FAREWELL: Final = 0.5
 _COMMANDS: Final = {
     "list": ("incident", "list_traces"),
     "groups": ("incident", "groups"),
-    "standing": ("incident", "standing"),
+    "standing": ("standing", "standing"),
     "show": ("show", "show"),
     "why": ("why", "why"),
     "diff": ("diff", "diff"),
@@ -134,7 +134,8 @@ def _run_app(
         os.environ.setdefault("TEXTUAL_COLOR_SYSTEM", "256")
     from sagatrace.mirror import open_mirror
     from sagatrace_tui.app import SagatraceApp
-    from sagatrace_tui.commands.query import chosen_keys, saved_queries, window_of_environment
+    from sagatrace_tui.commands.query import chosen_keys, saved_queries
+    from sagatrace_tui.commands.window import window_of_environment
     from sagatrace_tui.query_history import QueryHistory
     from sagatrace_tui.scope import Scope
     from sagatrace_tui.theme_choice import ThemeChoice

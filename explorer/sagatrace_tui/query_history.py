@@ -9,15 +9,13 @@ from pathlib import Path
 from typing import Final
 
 from sagatrace.files import make_directory, open_regular
-from sagatrace_tui.incident.query import QueryError
+from sagatrace_tui.incident.query import Query, QueryError, parse_query, words_of
 
 __all__ = ["QueryHistory", "SavedQueries"]
 
 log: Final = logging.getLogger("sagatrace")
 MAX: Final = 50
 _MAX_LENGTH: Final = 500
-_SAVE: Final = re.compile(r"(?:^|\s+)save:(\S*)")
-_NAME: Final = re.compile(r"(?<!\S)@(\S+)")
 
 
 class QueryHistory:
@@ -43,7 +41,7 @@ class QueryHistory:
 
     def put(self, query: str) -> None:
         """Put the query first."""
-        line = " ".join(query.split())
+        line = " ".join(query.splitlines()).strip()
         self.queries = [line, *(one for one in self.queries if one != line)][:MAX]
 
     def write(self) -> None:
@@ -77,27 +75,49 @@ class SavedQueries:
         """The queries by their names."""
         return dict(line.split(" ", 1) for line in reversed(self._lines.queries) if " " in line)
 
-    def expanded(self, text: str) -> tuple[str, str]:
-        """Return the query with each `@NAME` replaced by its query and without `save:NAME`, and that name or "".
+    def parse(self, text: str) -> tuple[Query, str, str]:
+        """Read a query line with names in it.
 
-        Raises QueryError for an unknown name, and for one that cannot be given.
+        Returns:
+            The query; the line with each `@NAME` replaced by its query and without `save:NAME`; that name or "".
+
+        Raises QueryError for a wrong query, an unknown name, and a name that cannot be given.
         """
+        expanded, name, places = "", "", list[tuple[int, int, int]]()  # where each word went, and where it was
+        for word, start, end in words_of(text):
+            if word.startswith("save:"):
+                name = self._name(word, start, end)
+            else:
+                places.append((len(expanded), start, end))
+                expanded += (self._query_of(word, start, end) if word.startswith("@") and word != "@" else word) + " "
+        expanded = expanded.strip()
+        try:
+            query = parse_query(expanded)
+        except QueryError as error:
+            start, end = next((start, end) for at, start, end in reversed(places) if at <= error.start)
+            raise QueryError(str(error), start, end) from None
+        if name and not expanded:
+            raise QueryError("save: needs a query beside it", 0, len(text))
+        if len(f"{name} {expanded}") > _MAX_LENGTH and name:
+            raise QueryError(f"a saved query has at most {_MAX_LENGTH} characters", 0, len(text))
+        return query, expanded, name
+
+    def _query_of(self, word: str, start: int, end: int) -> str:
         named = self.named
-        for match in _NAME.finditer(text):
-            if match[1] not in named:
-                known = ", ".join(f"@{name}" for name in sorted(named)) or "none: save:NAME in a query makes one"
-                raise QueryError(f"no saved query @{match[1]} (known: {known})", match.start(), match.end())
-        query = _NAME.sub(lambda match: named[match[1]], text)
-        save = _SAVE.search(query)
-        if save is None:
-            return query, ""
-        query = (query[: save.start()] + query[save.end() :]).strip()
-        if not re.fullmatch(r"[\w.-]{1,40}", save[1]) or not query:
-            start = text.find("save:")
-            raise QueryError("save: needs a name of letters, and a query beside it", start, start + 5 + len(save[1]))
-        return query, save[1]
+        if word[1:] not in named:
+            known = ", ".join(f"@{name}" for name in sorted(named)) or "none: save:NAME in a query makes one"
+            raise QueryError(f"no saved query {word} (known: {known})", start, end)
+        return named[word[1:]]
+
+    def _name(self, word: str, start: int, end: int) -> str:
+        name = word.removeprefix("save:")
+        if not re.fullmatch(r"[\w.-]{1,40}", name):
+            raise QueryError("save: needs a name of at most 40 letters and digits", start, end)
+        return name
 
     def put(self, name: str, query: str) -> None:
         """Give a query this name."""
-        self._lines.put(f"{name} {query}")
+        lines = self._lines
+        lines.queries = [line for line in lines.queries if not line.startswith(f"{name} ")]
+        lines.put(f"{name} {query}")
         self.unsaved = True

@@ -220,7 +220,10 @@ def main() -> None:
         print(f"{traces:,} traces, {spans:,} spans, {path.stat().st_size / 2**20:.0f} MB")
         print(f"first rows after {first:.2f} s, all {len(listing.rows):,} after {whole:.2f} s")
         print(f"memory: {after:.0f} MB at most, {before:.0f} MB before")
-        for title, work in (("groups", failure_groups), ("steps still standing", standing_steps)):
+        for title, work in (
+            ("groups", lambda rows: failure_groups(rows, listing.began, now)),
+            ("steps still standing", standing_steps),
+        ):
             began = time.perf_counter()
             found = work(listing.rows)
             print(f"{len(found):,} {title} in {(time.perf_counter() - began) * 1000:.1f} ms")

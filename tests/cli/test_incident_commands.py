@@ -5,14 +5,25 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from test_commands import Cli
 
-from sagas import failed, recent, running, succeeded
+from sagas import event, failed, recent, running, succeeded
+from sagatrace.errors import StoreError
 from sagatrace.event import encode_event, new_event
+from sagatrace.stores import Arrived, FetchedTrace
+from sagatrace.stores.memory import MemoryStore
+from sagatrace_tui.cli import main
+from sagatrace_tui.commands import outcome
 
 HOSTILE = "\x1b]0;owned\x07=cmd|'/c calc'!A1"
 
@@ -206,3 +217,107 @@ def test_failures_are_grouped_by_a_key_of_the_query(cli: Cli) -> None:
     for command in ("list", "standing", "tail"):
         status, _, err = cli(command, "by:loan_id", "status:failed")
         assert (status, "Use `sagatrace groups`" in err) == (2, True)
+
+
+def test_only_new_kinds_of_failure_are_listed_when_a_query_asks_for_them(cli: Cli) -> None:
+    """`new` was taken and ignored: every trace was listed."""
+    odd = new_event(trace_id="odd", span_id="w", event_type="workflow:w:failed", data={"error": "never seen before"})
+    assert cli("import", "-", stdin=encode_event(odd))[0] == 0
+    assert ids(cli, "new", "since:1h") == ["odd"]
+    assert cli("standing", "new", "since:1h")[:2] == (0, "nothing stands in 1 trace\n")
+    assert [one["new"] for one in objects(cli("groups", "new", "since:1h", "--json")[1])] == [True]
+
+
+@pytest.mark.parametrize("query", [["until:2d"], ["since:1h", "until:2h"], ["since:2999-01-01"]])
+def test_a_time_without_a_moment_is_wrong_usage_and_no_all_clear(cli: Cli, query: list[str]) -> None:
+    for command in ("standing", "groups"):
+        status, out, err = cli(command, *query)
+        assert (status, out, "no time is between" in err) == (2, "", True)
+
+
+def test_a_document_that_cannot_be_read_is_no_all_clear(cli: Cli) -> None:
+    path = Path(cli.env["SAGATRACE_STORE"].removeprefix("sqlite:///"))
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE event SET document = '{}' WHERE id LIKE 'good-val-stage%completed%'")
+    status, out, err = cli("standing", "trace:good")
+    assert (status, out) == (1, "nothing stands in 1 trace\n")
+    assert err == "sagatrace: 1 document of these traces cannot be read: more steps may stand than are listed\n"
+    assert cli("standing", "since:1h")[0] == 5
+
+
+def run_into(cli: Cli, file: int, *arguments: str) -> tuple[int, bytes]:
+    """Return the status and the standard error of a command that prints into a file, which is then closed."""
+    program = [sys.executable, "-c", "import sagatrace_tui.cli as c; c.main()"]
+    done = subprocess.run([*program, *arguments], stdout=file, stderr=subprocess.PIPE, env=cli.env, timeout=300)
+    os.close(file)
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize(("command", "status"), [(["standing"], 5), (["why", "bad-1"], 5), (["why", "good"], 0)])
+def test_the_status_is_the_answer_even_when_the_reader_of_the_text_has_gone(
+    cli: Cli, command: list[str], status: int
+) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    assert run_into(cli, writing, *command) == (status, b"")
+
+
+def test_a_disk_that_is_full_is_one_line_and_no_all_clear(cli: Cli) -> None:
+    full = os.open("/dev/full", os.O_WRONLY)
+    assert run_into(cli, full, "standing", "trace:good") == (1, b"sagatrace: [Errno 28] No space left on device\n")
+
+
+def test_words_that_are_no_text_are_looked_for_as_they_are_stored(cli: Cli) -> None:
+    """A store was asked for what cannot be encoded, and a traceback came of it."""
+    for command in ("list", "groups", "standing"):
+        status, _, err = cli(command, "tag:\udcff", "\udc80")
+        assert (status, err) == (0, "" if command != "list" else err)
+
+
+def test_a_store_that_fails_in_the_middle_is_no_all_clear(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Failing(MemoryStore):
+        label = "memory"
+
+        def fetch_trace(self, trace_id: str, arrived: Arrived | None = None) -> FetchedTrace:
+            if trace_id == "bad":
+                raise StoreError("the store has gone")
+            return super().fetch_trace(trace_id, arrived)
+
+    store = Failing()
+    store.append([*recent(succeeded("good"), 60), *recent(failed("bad"), 600)])
+    monkeypatch.setattr(outcome, "open_store", lambda *_, **__: store)
+    monkeypatch.setenv("XDG_STATE_HOME", cli.env["XDG_STATE_HOME"])
+    for form in ([], ["--json"], ["--csv"]):
+        done = CliRunner().invoke(main, ["standing", *form])
+        assert (done.exit_code, done.stdout, done.stderr) == (1, "", "sagatrace: the store has gone\n")
+    done = CliRunner().invoke(main, ["list", "--json"])
+    assert (done.exit_code, [one["trace_id"] for one in objects(done.stdout)]) == (1, ["good"])
+
+
+def test_the_oldest_of_ten_thousand_traces_is_no_exception(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the newest 10 000 were read. The status was 0 if nothing stood in them."""
+    store = MemoryStore()
+    store.append(recent(failed("bad"), 3_000))
+    newer = recent([event(f"t{n:05}", "s", "ai:decision", n / 10) for n in range(10_001)], 2_000)
+    store.append(newer)
+    monkeypatch.setattr(outcome, "open_store", lambda *_, **__: store)
+    monkeypatch.setenv("XDG_STATE_HOME", cli.env["XDG_STATE_HOME"])
+    done = CliRunner().invoke(main, ["standing", "--json"])
+    assert (done.exit_code, [one["trace_id"] for one in objects(done.stdout)]) == (5, ["bad"])
+    assert [one["trace_ids"] for one in objects(CliRunner().invoke(main, ["groups", "--json"]).stdout)] == [["bad"]]
+
+
+@pytest.mark.parametrize("sign", ["=", "+", "-", "@", "＝", "＋", "－", "＠", "\t=", "\r="])
+def test_no_cell_is_a_formula(cli: Cli, sign: str) -> None:
+    events = [
+        new_event(trace_id=f"{sign}id", span_id="w", event_type="workflow:w:started", data={sign: f"{sign}1+1"}),
+        new_event(trace_id=f"{sign}id", span_id=f"{sign}s", parent_span_id="w", event_type=f"{sign}step:completed",
+                  data={"compensation": f"{sign}undo"}),
+        new_event(trace_id=f"{sign}id", span_id="w", event_type="workflow:w:failed", data={"error": "e"}),
+    ]  # fmt: skip
+    assert cli("import", "-", stdin=b"\n".join(map(encode_event, events)))[0] == 0
+    status, out, _ = cli("standing", "--csv", "--keys", sign.strip() or "=", "name:step")
+    rows = list(csv.reader(io.StringIO(out)))
+    assert (status, len(rows)) == (5, 2)
+    for cell in (cell for row in rows for cell in row):
+        assert not cell.startswith(("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,10 +12,11 @@ from hypothesis import strategies as st
 
 from sagas import NOW, UnreliableStore, event, failed, hearing, orphaned, running, still, succeeded
 from sagatrace.errors import StoreError
-from sagatrace.stores import Changes, KnowsBeginnings, Search, TraceHits
+from sagatrace.event import TraceEvent
+from sagatrace.stores import Arrived, Changes, FetchedTrace, KnowsBeginnings, Search, TraceHits
 from sagatrace.stores.memory import MemoryStore
-from sagatrace_tui.incident.query import parse_query
-from sagatrace_tui.live import AFRESH, LOOK, OLDER, ListFeed, Listing
+from sagatrace_tui.incident.query import Query, parse_query
+from sagatrace_tui.live import AFRESH, LOOK, OLDER, WHOLE, ListFeed, Listing, read_rows
 from sagatrace_tui.live.partition import Partition
 from sagatrace_tui.model import Trace
 
@@ -243,3 +245,65 @@ def test_a_query_over_all_events_of_a_store_that_charges_suggests_a_bound(
 ) -> None:
     feed = ListFeed(ChargingStore() if charges else MemoryStore(), still, query=parse_query(query))
     assert ("add since:" in last(feed).advice) == (advised and charges)
+
+
+def test_of_the_window_all_traces_are_read_and_of_older_ones_no_more_than_a_page() -> None:
+    """The search of the window also found, and the feed read, up to a thousand traces from before it."""
+    store = UnreliableStore(one for n in range(300) for one in succeeded(f"t{n:03}", -60.0 * n))
+    feed = ListFeed(store, still, page=10, window=100 * 60_000_000)
+    last(feed)
+    while not (listing := last(feed, frozenset({WHOLE}))).whole:
+        pass
+    assert len(listing.rows) == len(store.fetches) == 99  # the first of the traces is a minute old
+    assert not listing.exhausted
+    older = last(feed, frozenset({OLDER}))
+    assert [row.trace_id for row in older.rows] == [f"t{n:03}" for n in range(109)]
+
+
+def test_a_store_that_fails_in_the_middle_of_the_window_does_not_count_as_read() -> None:
+    store = UnreliableStore(one for n in range(30) for one in succeeded(f"t{n:03}", -60.0 * n))
+    feed = ListFeed(store, still, page=10)
+    last(feed)
+    reading = feed.read(frozenset({WHOLE}))
+    next(reading)
+    store.cut_off = True
+    listing = list(reading)[-1]
+    assert listing.fault is not None
+    assert not listing.whole
+
+
+class Busy(MemoryStore):
+    """A store into which more is written with every fetch: news of old traces, and traces that are new."""
+
+    def __init__(self, traces: int) -> None:
+        super().__init__()
+        self.later: list[list[TraceEvent]] = []
+        for n in range(traces):
+            first, *rest = failed(f"t{n:03}", -60.0 * n)
+            half = len(rest) // 2
+            self.append([first, *rest[:half]])
+            self.later += [rest[half:], succeeded(f"n{n:03}", 1.0 + n / 10)]
+        random.Random(1).shuffle(self.later)
+
+    def fetch_trace(self, trace_id: str, arrived: Arrived | None = None) -> FetchedTrace:
+        found = super().fetch_trace(trace_id, arrived)
+        if self.later:
+            self.append(self.later.pop())
+        return found
+
+
+def test_a_window_that_changes_while_it_is_read_is_complete_in_the_end() -> None:
+    store = Busy(120)
+    feed = ListFeed(store, still, page=20)
+    last(feed)
+    listing = last(feed, frozenset({WHOLE}))
+    while store.later or not listing.whole:
+        listing = last(feed, frozenset({WHOLE, LOOK}))
+    listing = last(feed, frozenset({LOOK}))  # what was written while the last of them was read
+    again = ListFeed(store, still, page=20)
+    while not (expected := last(again, frozenset({WHOLE}))).whole:
+        pass
+    assert len(listing.rows) == 240
+    assert listing.rows == expected.rows
+    assert sum(len(row.standing) for row in listing.rows) == 120
+    assert [row.trace_id for row in read_rows(store, Query(), NOW)] == [row.trace_id for row in expected.rows]

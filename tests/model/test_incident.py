@@ -13,7 +13,7 @@ from saga_tables import ALL
 from sagas import NOW, event, failed, running, succeeded, trace_of
 from sagatrace.event import TraceEvent
 from sagatrace_tui.incident.conditions import holds
-from sagatrace_tui.incident.failure_groups import failure_groups, histogram
+from sagatrace_tui.incident.failure_groups import FailureGroup, began_at, failure_groups, histogram
 from sagatrace_tui.incident.query import parse_query
 from sagatrace_tui.incident.standing_steps import standing_steps
 from sagatrace_tui.incident.trace_row import TraceRow, reason_text, trace_row
@@ -50,6 +50,11 @@ def row_of(events: list[TraceEvent], keys: tuple[str, ...] = ()) -> TraceRow:
     return trace_row(trace_of(events), max(one.micros for one in events), keys)
 
 
+def groups_of(rows: list[TraceRow], *, by: bool = False) -> list[FailureGroup]:
+    """Return the kinds of failure of the time that the rows span."""
+    return failure_groups(rows, began_at(rows, 0), max(row.latest for row in rows), by=by)
+
+
 def of_causes(count: int) -> list[TraceRow]:
     rnd, rows = random.Random(1), []
     for number in range(count):
@@ -61,12 +66,12 @@ def of_causes(count: int) -> list[TraceRow]:
 
 def test_500_failures_of_12_causes_are_12_groups_in_any_order() -> None:
     rows = of_causes(500)
-    groups = failure_groups(rows)
+    groups = groups_of(rows)
     assert len(groups) == len(CAUSES)
     assert sum(len(group.rows) for group in groups) == 500
     for seed in range(5):
         random.Random(seed).shuffle(rows)
-        assert failure_groups(rows) == groups
+        assert groups_of(rows) == groups
 
 
 def test_the_user_s_group_decides() -> None:
@@ -76,7 +81,7 @@ def test_the_user_s_group_decides() -> None:
         row_of(failing("c", 2, "stage:credit", error="order 1 of tenant a", error_type="E", group="tenant a")),
         row_of(failing("d", 3, "stage:credit", error="order 1 of tenant a", error_type="E", group="tenant b")),
     ]
-    groups = failure_groups(rows)
+    groups = groups_of(rows)
     assert sorted((group.label, [row.trace_id for row in group.rows]) for group in groups) == [
         ("bureau", ["b", "a"]),
         ("tenant a", ["c"]),
@@ -89,21 +94,58 @@ def test_any_key_can_group() -> None:
         row_of(failing(name, n, "stage:x", error=f"{name} failed", customer={"tier": tier}), ("customer.tier",))
         for n, (name, tier) in enumerate([("a", "gold"), ("b", "gold"), ("c", "basic")])
     ]
-    found = [(one.label, len(one.rows)) for one in failure_groups(rows, by=True)]
+    found = [(one.label, len(one.rows)) for one in groups_of(rows, by=True)]
     assert sorted(found) == [("basic", 1), ("gold", 2)]
 
 
+@pytest.mark.parametrize(
+    "groups",
+    [
+        (1, 2),
+        ({"a": 1}, {"a": 2}),
+        (["a"], ["b"]),
+        ("x" * 10**6 + "a", "x" * 10**6 + "b"),
+        ("one\ntwo", "one\nthree"),
+        (True, False),
+    ],
+)
+def test_a_group_of_any_value_keeps_failures_apart(groups: tuple[object, object]) -> None:
+    alike: dict[str, Any] = {"error": "refused", "error_type": "E"}
+    rows = [row_of(failing(str(n), n, "stage:x", **alike, group=group), ("group",)) for n, group in enumerate(groups)]
+    rows.append(row_of(failing("again", 9, "stage:x", **alike, group=groups[0]), ("group",)))
+    for by in (False, True):
+        found = groups_of(rows, by=by)
+        assert sorted(len(one.rows) for one in found) == [1, 2]
+        assert all(0 < len(one.label) < 400 for one in found)
+
+
+def test_failures_without_the_key_asked_for_are_labelled_so() -> None:
+    rows = [row_of(failing("a", 0, "stage:x", error="e", tier="gold"), ("tier",)),
+            row_of(failing("b", 1, "stage:y", error="f"), ("tier",))]  # fmt: skip
+    assert sorted((one.label, one.value) for one in groups_of(rows, by=True)) == [("(no value)", ""), ("gold", "gold")]
+
+
 def test_a_trace_without_a_failure_is_in_no_group() -> None:
-    assert failure_groups([row_of(succeeded("a")), row_of(running("b")), TraceRow("unread", 1)]) == []
+    assert groups_of([row_of(succeeded("a")), row_of(running("b")), TraceRow("unread", 1)]) == []
 
 
 def test_a_kind_first_seen_at_the_end_is_new_and_comes_first() -> None:
     old = [row_of(failing(f"o{n}", n, "stage:credit", error="old", error_type="E")) for n in range(40)]
     late = row_of(failing("late", 39.5, "stage:credit", error="late", error_type="E"))
-    groups = failure_groups([*old, late])
+    groups = groups_of([*old, late])
     assert [(group.is_new, len(group.rows)) for group in groups] == [(True, 1), (False, 40)]
     counts = histogram(groups[1], row_of(failing("o0", 0, "stage:x")).started_at or 0, NOW - 35_000_000, 4)
     assert counts == [10, 10, 10, 10]
+
+
+def test_a_trace_that_began_long_before_or_a_wrong_clock_makes_no_kind_new() -> None:
+    rows = [row_of(failing(f"o{n}", n, "stage:credit", error="old", error_type="E")) for n in range(40)]
+    began, ended = rows[0].latest - 1, rows[-1].latest
+    for wrong in (-(10**8), 10**8):
+        rows.append(row_of([event("odd", "wf", "workflow:order:started", wrong)]))
+        (group,) = failure_groups(rows, began_at(rows, began), ended)
+        assert not group.is_new
+        rows.pop()
 
 
 @pytest.mark.parametrize("saga", ALL, ids=lambda saga: saga.title)

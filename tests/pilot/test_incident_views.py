@@ -14,6 +14,7 @@ from sagatrace_tui.query_history import SavedQueries
 from sagatrace_tui.scope import Scope
 from sagatrace_tui.screens.trace import TraceScreen
 from sagatrace_tui.widgets.preview import Preview
+from sagatrace_tui.widgets.trace_list import TraceList
 
 DAY = 86_400.0
 
@@ -147,6 +148,7 @@ async def test_escape_stops_a_long_reading() -> None:
         store.free.release(100_000)
         await until(pilot, lambda: "stopped within the last 24 h" in screen_text(app), "that it was stopped")
         assert "2,000 traces" not in screen_text(app)
+        assert "Nothing still stands in what was read" in screen_text(app)
 
 
 async def test_the_next_failed_trace_is_one_key_away_from_inside_a_trace() -> None:
@@ -176,6 +178,82 @@ async def test_the_order_of_the_list() -> None:
             await until(pilot, lambda title=title: title in screen_text(app), title)
             first[title] = next(word for word in lines(app)[3].split() if "-" in word and "approval" not in word)
         assert first == {"STARTED ▾": "order-2", "TOOK ▾": "loan-2", "FAILURES ▾": "loan-2", "LAST ▾": "order-2"}
+
+
+async def test_the_slowest_trace_of_the_window_is_found_and_not_only_among_the_newest() -> None:
+    events = [one for n in range(200) for one in succeeded(f"t{n:03}", -10.0 * n)]
+    slow = [event("slow", "wf", "workflow:x:started", -3_000), event("slow", "wf", "workflow:x:completed", -2_500)]
+    app = SagatraceApp(UnreliableStore([*events, *slow]), clock=still)
+    async with app.run_test(size=(120, 24)) as pilot:
+        await until(pilot, lambda: "50+ traces" in screen_text(app), "the list")
+        await pilot.press("o", "o")
+        await until(pilot, lambda: "last 24 h · 201 traces" in screen_text(app), "the whole window")
+        assert "slow" in lines(app)[3]
+
+
+async def test_the_next_failed_trace_may_be_further_down_than_what_was_read() -> None:
+    good = [one for n in range(120) for one in succeeded(f"t{n:03}", -10.0 * n)]
+    store = UnreliableStore([*good, *failed("bad", -2_000)])
+    app = SagatraceApp(store, clock=still)
+    async with app.run_test(size=(120, 24)) as pilot:
+        await until(pilot, lambda: "50+ traces" in screen_text(app), "the list")
+        await pilot.press("e")
+        await until(pilot, lambda: "No failed trace below yet: reading older" in screen_text(app), "the reason")
+        await until(pilot, lambda: app.screen.query_one(TraceList).row_count == 99, "older ones")
+        await pilot.press("e")
+        await until(pilot, lambda: app.screen.query_one(TraceList).row_count == 121, "all of them")
+        await pilot.press("e")
+        await until(pilot, lambda: any("▌" in line and "bad" in line for line in lines(app)), "the failed trace")
+        await pilot.press("e")
+        await until(pilot, lambda: "No failed trace below" in screen_text(app), "that there is no other")
+
+
+async def test_business_keys_named_like_columns_have_values_of_their_own() -> None:
+    keys = {"step": "S-1", "trace": "T-1", "order": "lower", "ORDER": "upper"}
+    known = event("bad", "wf", "keys:known", 1, data=keys)
+    app = SagatraceApp(UnreliableStore([*failed("bad"), known]), clock=still, scope=Scope(keys=tuple(keys)))
+    async with app.run_test(size=(200, 24)) as pilot:
+        await pilot.press("3")
+        await until(pilot, lambda: "1 step standing · last 24 h" in screen_text(app), "the step")
+        assert [word for word in lines(app)[3].split() if word in keys.values()] == list(keys.values())
+
+
+async def test_the_next_trace_from_a_standing_step_is_that_of_the_next_step() -> None:
+    app = SagatraceApp(shop(), clock=still)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: is_read(app), "the list")
+        await pilot.press("3")
+        await until(pilot, lambda: "2 steps standing · last 24 h" in screen_text(app), "the steps")
+        await pilot.press("enter")
+        await until(pilot, lambda: "loan-1" in lines(app)[0] and "CAUSE" in screen_text(app), "the longest standing")
+        await pilot.press("J")
+        await until(pilot, lambda: "loan-2" in lines(app)[0] and "CAUSE" in screen_text(app), "the next one")
+        await pilot.press("J")
+        await until(pilot, lambda: "no other trace after this one" in screen_text(app), "that there is no other")
+
+
+async def test_a_query_that_no_trace_meets_is_no_all_clear() -> None:
+    app = SagatraceApp(shop(), clock=still)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: is_read(app), "the list")
+        await pilot.press("3", "slash", *"loam-1", "enter")
+        await until(pilot, lambda: "No trace matches" in screen_text(app), "that nothing was looked at")
+        assert "Nothing still stands" not in screen_text(app)
+
+
+async def test_new_narrows_what_stands_too() -> None:
+    old = [one for n in range(8) for one in failed(f"loan-{n}", 4.0 * n)]
+    other = [
+        event("other", "wf", "workflow:ship:started", 50),
+        event("other", "s", "stage:pack:started", 51, "wf", data={"compensation": "unpack"}),
+        event("other", "s", "stage:pack:completed", 52, "wf"),
+        event("other", "wf", "workflow:ship:failed", 60, data={"error": "no van"}),
+    ]
+    app = SagatraceApp(UnreliableStore([*old, *other]), clock=still)
+    async with app.run_test(size=(120, 24)) as pilot:
+        await pilot.press("3", "slash", *"new", "enter")
+        await until(pilot, lambda: "1 step standing · last 24 h" in screen_text(app), "the step of the new kind")
+        assert "stage:pack" in lines(app)[3]
 
 
 async def test_the_preview_is_of_the_trace_under_the_cursor() -> None:

@@ -6,14 +6,16 @@ from dataclasses import replace
 from typing import get_args
 
 import pytest
+from rich.cells import cell_len
 from textual.app import ComposeResult
 
 from sagas import NOW, screen_text
-from sagatrace_tui.incident.trace_row import TraceRow
+from sagatrace_tui.incident.trace_row import Failure, StandingStep, TraceRow
 from sagatrace_tui.labels import short_name, verdict_words
 from sagatrace_tui.model import Verdict
 from sagatrace_tui.theme import ThemedApp
-from sagatrace_tui.widgets.trace_list import GAP, SORTS, TraceList, columns
+from sagatrace_tui.widgets.trace_columns import GAP, columns
+from sagatrace_tui.widgets.trace_list import SORTS, TraceList
 
 
 def rows(*numbers: int) -> tuple[TraceRow, ...]:
@@ -224,6 +226,26 @@ def test_the_reason_gets_the_width_that_verdicts_leave() -> None:
     named = {verdict: {one.title: one.width for one in columns(79, verdict)} for verdict in (12, 21, 27)}
     assert [one["VERDICT"] for one in named.values()] == [12, 21, 27]
     assert named[12]["WHY, OR NAME"] > named[21]["WHY, OR NAME"] > named[27]["WHY, OR NAME"] >= 20
+
+
+@pytest.mark.parametrize("width", [80, 100, 120, 200])
+@pytest.mark.parametrize(
+    "error",
+    ["the account is closed " * 9, "残高不足" * 50, "\x1b[31m" * 60],
+    ids=["words", "wide", "hostile"],
+)
+async def test_a_long_error_does_not_hide_how_many_steps_stand(width: int, error: str) -> None:
+    step = StandingStep("t", "saga", "s", "step", "", 1, certain=True, code="failed", reason="why")
+    failure = Failure("s", "stage:disbursement", error, "AccountClosedError", 1, "", "")
+    app = Harness()
+    async with app.run_test(size=(width, 6)):
+        row = replace(rows(1)[0], verdict="rollback_incomplete", failure=failure, standing=(step, step), steps=3)
+        app.query_one(TraceList).rows = (row,)
+        await app.animator.wait_for_idle()
+        line = screen_text(app).splitlines()[1].rstrip()
+        assert line.endswith("… · 2 of 3 standing")
+        assert "Account" in line
+        assert cell_len(line) <= width
 
 
 async def test_a_click_on_a_title_requests_its_order() -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -92,3 +95,13 @@ def test_any_text_has_a_shape_and_the_shape_of_a_shape_is_itself(text: str) -> N
 def test_a_text_of_megabytes_is_read_in_part() -> None:
     for text in ("1" * 10_000_000, "a." * 5_000_000, "'" * 5_000_000, "x@" * 5_000_000, '  File "' * 1_000_000):
         assert len(shape_of(text)) <= 2_000
+
+
+def test_the_time_for_a_text_of_one_long_word_grows_with_its_length() -> None:
+    """Each place in a word was the start of a look at all that follows: hours for these, and 150 ms for a row."""
+    program = (
+        "from sagatrace_tui.incident import error_text as it\n"
+        "for word in ('a.', 'a-', 'http', 'a@', 'ab/', 'eeeeeee-', 'ü', 'a+b-c', '[:a', 'status '):\n"
+        "    it._PARTS.sub('', word * (200_000 // len(word)))\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=300)  # the limit only ends a hang

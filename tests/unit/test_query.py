@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sagatrace.stores import DataIs
+from sagatrace.errors import SearchError
+from sagatrace.stores import DataIs, data_condition
+from sagatrace.stores.memory import MemoryStore
 from sagatrace_tui.incident.conditions import Condition
 from sagatrace_tui.incident.query import KEYS, Moment, Query, QueryError, completions, parse_query
 from sagatrace_tui.labels import VERDICTS
@@ -66,6 +68,11 @@ def test_each_condition(text: str, expected: Query) -> None:
         ("since:yesterday", 0, 15, "'yesterday' is not a time"),
         ("x typ:job", 2, 9, "unknown key typ:"),
         ('a "open', 2, 7, "never closed"),
+        ('tag:a error:"open', 12, 17, "never closed"),
+        ("tag:a a..b=1", 6, 12, "'a..b=1' is not KEY=VALUE: write e.g. customer.tier=gold"),
+        ("a.b=[1]", 0, 7, "asks for a list or object"),
+        (".".join("k" * 33) + "=1", 0, 67, "is not KEY=VALUE"),
+        ("-.=1", 0, 4, "is not KEY=VALUE"),
         ("status:", 0, 7, "status: needs a value"),
         ("a=", 0, 2, "write key=value"),
         ("tag:a tag:b", 6, 11, "tag: is given twice"),
@@ -84,14 +91,40 @@ def test_the_error_of_a_wrong_query_has_position_and_cause(text: str, start: int
     assert (caught.value.start, caught.value.end) == (start, end)
 
 
-@given(st.text(max_size=60))
-def test_any_text_is_a_query_or_has_a_fault_at_a_position(text: str) -> None:
-    fault: QueryError | None = None
+WILD = st.one_of(
+    st.sampled_from(
+        [*KEYS, *(f"-{key}" for key in KEYS), "=", "-", "new", "save:", "@", '"', "\\", ".", ",", "[", "{"]
+    ),
+    st.sampled_from(["a=b", "a..b=1", "a.b=[1]", "since:999999w", "until:9999-12-31T23:59:59.999999-23:59", "\ud800"]),
+    st.sampled_from(["failed", "rollback-incomplete", ">5s", "<999999999d", "1e999", "NaN", "\x00", "0001-01-01"]),
+    st.text(max_size=12),
+)
+
+
+@given(st.lists(WILD, max_size=8).map("".join) | st.lists(WILD, max_size=8).map(" ".join))
+def test_any_text_is_a_query_that_a_store_takes_or_has_a_fault_at_a_position(text: str) -> None:
+    fault, query = None, Query()
     try:
-        parse_query(text)
+        query = parse_query(text)
     except QueryError as error:
         fault = error
-    assert fault is None or 0 <= fault.start < fault.end <= len(text)
+    assert fault is None or (0 <= fault.start < fault.end <= len(text) and str(fault))
+    for one in (query, *query.without):
+        search = as_search(one, now=10 * HOUR, limit=1)
+        assert MemoryStore().search(search) == []
+
+
+@pytest.mark.parametrize(
+    "word", ["a=1", 'a="1"', "a.b=x", "a\\.b=x", "a\\=b=x", "a=b=c", "a=b.c", "=a=b", "a\\=b", "a.=b", "a=[1]"]
+)
+def test_a_condition_on_data_is_wrong_exactly_if_it_is_for_a_store(word: str) -> None:
+    try:
+        data_condition(word)
+    except SearchError:
+        with pytest.raises(QueryError):
+            parse_query(word)
+    else:
+        assert parse_query(word).data == (word,)
 
 
 def test_completion_of_keys_and_values() -> None:

@@ -1,11 +1,9 @@
-"""`sagatrace list`, `groups` and `standing`: many traces as text, JSON Lines or CSV."""
+"""`sagatrace list` and `groups`: many traces as text or JSON Lines."""
 
 from __future__ import annotations
 
-import csv
 import json
-import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from typing import Any, Final
 
@@ -14,27 +12,22 @@ import click
 from sagatrace.stores import EventStore
 from sagatrace_tui.commands.outcome import now_micros, one_line_errors, opened_store, store_option
 from sagatrace_tui.commands.query import (
-    chosen_keys,
     query_argument,
     query_of,
     require_no_groups,
-    window_of_environment,
 )
-from sagatrace_tui.incident.failure_groups import FailureGroup, failure_groups, histogram
+from sagatrace_tui.commands.window import of_new_kinds, rows_of_window, time_read
+from sagatrace_tui.incident.failure_groups import FailureGroup, began_at, failure_groups, histogram
 from sagatrace_tui.incident.query import Query
-from sagatrace_tui.incident.standing_steps import standing_steps
-from sagatrace_tui.incident.trace_row import StandingStep, TraceRow, reason_text
+from sagatrace_tui.incident.trace_row import TraceRow, reason_text
 from sagatrace_tui.labels import bars, clock, duration, inert, plural, saga_name, short, verdict_words, when
 from sagatrace_tui.model.text import iso
 
-__all__ = ["groups", "list_traces", "standing"]
+__all__ = ["groups", "list_traces"]
 
 _LIST: Final = "{:<28}{:<38}{:<26}{:<22}{:>8}{:>7}{:>10}  {}"
 _GROUPS: Final = "{:>6} {:>9}  {:<4} {:<10} {:<10} {:<12}  {:<24} {}"
 _BARS: Final = 12
-_MOST: Final = 10_000
-"""Traces read of a window at most."""
-_STOPS: Final = "Exit status: 0 nothing stands · 5 at least one step does · 2 wrong usage · 1 anything else."
 _JSON_HELP: Final = "One JSON object in each line instead, with stable keys."
 
 
@@ -52,7 +45,7 @@ def list_traces(words: tuple[str, ...], limit: int, as_json: bool, store_url: st
     query = query_of(words)
     require_no_groups(query)
     with opened_store(store_url) as store:
-        rows = _read(store, query, limit)
+        rows = of_new_kinds(rows_of_window(store, query), query) if query.new else _newest(store, query, limit)
         first = next(rows, None)
         if first is None:
             which = "that match" if words else "yet"
@@ -79,65 +72,24 @@ def groups(words: tuple[str, ...], by: str | None, as_json: bool, store_url: str
     query = query_of(words)
     by = by or query.by
     with opened_store(store_url) as store:
-        rows = _window(store, query, [by] if by else ())
-        found = [one for one in failure_groups(rows, by=bool(by)) if one.is_new or not query.new]
-    now = now_micros()
-    began = min((row.started_at for row in rows if row.started_at is not None), default=now)
+        rows = list(rows_of_window(store, query, [by] if by else ()))
+    began, ended = time_read(query)
+    began = began_at(rows, began)
+    found = [one for one in failure_groups(rows, began, ended, by=bool(by)) if one.is_new or not query.new]
     if not as_json:
         if not found:
             click.echo(f"no failures in {plural(len(rows), 'trace')}")
             return
         click.echo(_GROUPS.format("TRACES", "STANDING", "", "FIRST", "LAST", "OVER TIME", "SAGA", "FAILED AT"))
     for group in found:
-        counts = histogram(group, began, now, _BARS)
-        click.echo(json.dumps(_group_object(group)) if as_json else _group_line(group, counts, now))
+        counts = histogram(group, began, ended, _BARS)
+        click.echo(json.dumps(_group_object(group)) if as_json else _group_line(group, counts, now_micros()))
 
 
-@click.command(epilog=_STOPS)
-@query_argument
-@click.option("--keys", metavar="KEY,…", help="Business keys of data to show, as order_id; remembered for next time.")
-@click.option("--json", "as_json", is_flag=True, help=_JSON_HELP)
-@click.option("--csv", "as_csv", is_flag=True, help="Comma-separated values instead, for a spreadsheet.")
-@store_option
-@one_line_errors
-def standing(words: tuple[str, ...], keys: str | None, as_json: bool, as_csv: bool, store_url: str | None) -> None:
-    """List every step that still stands in any trace, the one that has stood the longest first.
-
-    Reads the last 24 hours, or SAGATRACE_WINDOW, unless QUERY has a `since:`: `sagatrace standing since:7d`.
-    """
-    if as_json and as_csv:
-        raise click.UsageError("--json and --csv are two forms of one list: give one of them")
-    query, shown = query_of(words), chosen_keys(keys)
-    require_no_groups(query)
-    with opened_store(store_url) as store:
-        rows = _window(store, query, shown)
-    found = standing_steps(rows)
-    if as_csv:
-        _write_csv(found, shown)
-    elif as_json:
-        for step in found:
-            click.echo(json.dumps(_standing_object(step, shown)))
-    elif not found:
-        click.echo(f"nothing stands in {plural(len(rows), 'trace')}")
-    else:
-        for line in _table(_standing_cells(found, shown, now_micros())):
-            click.echo(line)
-    sys.exit(5 if found else 0)
-
-
-def _read(
-    store: EventStore, query: Query, most: int = 0, keys: Sequence[str] = (), window: int | None = None
-) -> Iterator[TraceRow]:
+def _newest(store: EventStore, query: Query, limit: int) -> Iterator[TraceRow]:
     from sagatrace_tui.live import read_rows  # not for every other command's start
 
-    return read_rows(store, query, now_micros(), window=window, keys=keys, most=most)
-
-
-def _window(store: EventStore, query: Query, keys: Sequence[str]) -> list[TraceRow]:
-    rows = list(islice(_read(store, query, 0, keys, window_of_environment()), _MOST + 1))
-    if len(rows) > _MOST:
-        click.echo(f"sagatrace: only the newest {_MOST:,} traces were read: since: with less time reads all", err=True)
-    return rows[:_MOST]
+    return read_rows(store, query, now_micros(), most=limit)
 
 
 def _list_line(row: TraceRow) -> str:
@@ -207,7 +159,7 @@ def _group_object(group: FailureGroup) -> dict[str, Any]:
         "error_type": failure.error_type or None,
         "error": failure.error or None,
         "shape": failure.shape or None,
-        "group": group.label or None,
+        "group": group.value or None,
         "count": len(group.rows),
         "standing": group.standing,
         "standing_in": group.standing_in,
@@ -216,65 +168,3 @@ def _group_object(group: FailureGroup) -> dict[str, Any]:
         "new": group.is_new,
         "trace_ids": [row.trace_id for row in group.rows],
     }
-
-
-def _standing_object(step: StandingStep, keys: Sequence[str]) -> dict[str, Any]:
-    return {
-        "trace_id": step.trace_id,
-        "saga": step.saga,
-        "span_id": step.span_id,
-        "step": step.step,
-        "compensation": step.compensation or None,
-        "since": iso(step.since),
-        "certain": step.certain,
-        "code": step.code,
-        "reason": step.reason,
-        "keys": dict(zip(keys, step.values, strict=True)),
-    }
-
-
-def _standing_cells(steps: Iterable[StandingStep], keys: Sequence[str], now: int) -> Iterator[list[str]]:
-    yield ["SINCE", "STEP", "WOULD BE UNDONE BY", "SAGA", "TRACE", *(inert(key, 40).upper() for key in keys), "REASON"]
-    for step in steps:
-        unsure = "" if step.certain else " (uncertain: it may have had no effect)"
-        yield [
-            when(step.since, now),
-            inert(step.step, 60),
-            inert(step.compensation, 60) or "—",
-            short(saga_name(step.saga), 40),
-            inert(step.trace_id),
-            *(inert(value, 60) or "—" for value in step.values),
-            f"{inert(step.reason, 200)}{unsure}",
-        ]
-
-
-def _table(rows: Iterable[list[str]]) -> Iterator[str]:
-    """Yield rows as lines with aligned columns; the last column is as long as it is."""
-    cells = list(rows)
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    for row in cells:
-        yield "  ".join(f"{text:<{width}}" for text, width in zip(row, widths, strict=True)).rstrip()
-
-
-def _write_csv(steps: Iterable[StandingStep], keys: Sequence[str]) -> None:
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    columns: list[tuple[str, Callable[[StandingStep], object]]] = [
-        ("since", lambda step: iso(step.since) or ""),
-        ("step", lambda step: step.step),
-        ("compensation", lambda step: step.compensation),
-        ("saga", lambda step: step.saga),
-        ("trace_id", lambda step: step.trace_id),
-        ("span_id", lambda step: step.span_id),
-        ("certain", lambda step: "yes" if step.certain else "no"),
-        ("code", lambda step: step.code),
-        ("reason", lambda step: step.reason),
-    ]
-    writer.writerow([*(name for name, _ in columns), *map(_cell, keys)])
-    for step in steps:
-        writer.writerow([*(_cell(str(read(step))) for _, read in columns), *map(_cell, step.values)])
-
-
-def _cell(text: str) -> str:
-    """Return a value that a spreadsheet takes as text and a terminal does not act on."""
-    shown = inert(text)
-    return f"'{shown}" if shown[:1] in ("=", "+", "-", "@") else shown

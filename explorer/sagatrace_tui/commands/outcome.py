@@ -23,6 +23,7 @@ from sagatrace_tui.model import Trace, build_trace, reading_anomalies
 __all__ = [
     "Exit",
     "as_stored",
+    "ending_with",
     "fetched",
     "folded",
     "no_such_trace",
@@ -93,6 +94,18 @@ def one_line_errors(command: Callable[_P, _R]) -> Callable[_P, _R]:
             sys.exit(Exit.FAILED)
 
     return guarded
+
+
+@contextmanager
+def ending_with(status: int) -> Iterator[None]:
+    """Print the answer inside, then end with the status that says it, though the reader has seen enough before."""
+    try:
+        yield
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        _drop_output()
+    sys.exit(status)
 
 
 def _drop_output() -> None:

@@ -1,16 +1,15 @@
-"""The query of a command, as the app has it, and the window that commands read."""
+"""The query of a command, as the app has it."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any
 
 import click
 from platformdirs import user_state_path
 
-from sagatrace.errors import SettingsError
-from sagatrace_tui.incident.query import Query, QueryError, parse_length, parse_query
+from sagatrace_tui.commands.outcome import as_stored
+from sagatrace_tui.incident.query import Query, QueryError
 from sagatrace_tui.labels import inert
 from sagatrace_tui.query_history import QueryHistory, SavedQueries
 
@@ -21,10 +20,7 @@ __all__ = [
     "require_event_query",
     "require_no_groups",
     "saved_queries",
-    "window_of_environment",
 ]
-
-_DAY: Final = "24h"
 
 
 def query_argument(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -34,16 +30,15 @@ def query_argument(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def query_of(words: tuple[str, ...]) -> Query:
     """Return the query; one that makes no sense ends the command as wrong usage, with its faulty part."""
-    text = " ".join(words)
+    text = as_stored(" ".join(words))  # so that no store is asked for what cannot be encoded
     try:
         saved = saved_queries()
-        text, name = saved.expanded(text)
-        query = parse_query(text)
+        query, expanded, name = saved.parse(text)
     except QueryError as error:
         faulty = inert(text[error.start : error.end], 80)
         raise click.UsageError(f"in {faulty!r} of the query: {inert(str(error), 400)}") from None
     if name:
-        saved.put(name, text)
+        saved.put(name, expanded)
         saved.save()
     return query
 
@@ -79,15 +74,6 @@ def require_no_groups(query: Query) -> None:
 def saved_queries() -> SavedQueries:
     """Return the queries that this user has named."""
     return SavedQueries(user_state_path("sagatrace") / "saved-queries")
-
-
-def window_of_environment() -> int:
-    """Return the microseconds that are read back from now, by SAGATRACE_WINDOW. Raises SettingsError."""
-    text = os.environ.get("SAGATRACE_WINDOW", "").strip() or _DAY
-    length = parse_length(text)
-    if length is None:
-        raise SettingsError(f"SAGATRACE_WINDOW={text!r} is not a length of time: write 30m, 24h or 7d")
-    return length
 
 
 def chosen_keys(given: str | None = None) -> tuple[str, ...]:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping
 from typing import Final
 
 import click
 
-from sagatrace_tui.commands.outcome import fetched, folded, one_line_errors, opened_store, store_option, trace_argument
+from sagatrace_tui.commands.outcome import (
+    ending_with,
+    fetched,
+    folded,
+    one_line_errors,
+    opened_store,
+    store_option,
+    trace_argument,
+)
 from sagatrace_tui.incident.error_text import shape_of
 from sagatrace_tui.labels import inert
 from sagatrace_tui.model import Verdict
@@ -54,9 +61,9 @@ def why(trace_id: str | None, as_json: bool, schema: bool, slack: bool, store_ur
         raise click.UsageError("Missing argument 'TRACE_ID'.")
     with opened_store(store_url) as store, collector_paused():
         trace = folded(fetched(store, trace_id))
-    if as_json:
-        # Escaped to ASCII: a terminal acts on no value that a job wrote.
-        click.echo(json.dumps(report(trace), indent=2))
-    else:
-        click.echo(incident_summary(trace, inert, SLACK if slack else MARKDOWN, shape_of), nl=False)
-    sys.exit(EXIT_STATUSES[trace.verdict])
+    with ending_with(EXIT_STATUSES[trace.verdict]):
+        if as_json:
+            # Escaped to ASCII: a terminal acts on no value that a job wrote.
+            click.echo(json.dumps(report(trace), indent=2))
+        else:
+            click.echo(incident_summary(trace, inert, SLACK if slack else MARKDOWN, shape_of), nl=False)

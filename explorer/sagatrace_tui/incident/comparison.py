@@ -182,7 +182,9 @@ def _undone(steps: Steps) -> Mapping[int | str, Undone]:
         if row.outcome != "not_started":
             place = steps.place_of.get(row.original_span_id)
             key = row.original_name if place is None else place
-            found[key] = Undone(row.original_name, row.original_span_id, row.outcome)
+            step = steps.trace.spans.get(row.original_span_id)
+            name = row.original_name if step is None else step.short_name
+            found[key] = Undone(name, row.original_span_id, row.outcome)
     return found
 
 

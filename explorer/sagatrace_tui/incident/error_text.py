@@ -19,14 +19,17 @@ _STACK: Final = re.compile(
     r"|^[ \t]+at \S.*$"  # Java, JavaScript
     r"|^Traceback \(most recent call last\):|^[ \t]*[\^~]+[ \t]*$"
 )
+_SIGN: Final = r"[\w@/\\.:+%$€£\#~-]"
+_SIGNS: Final = rf"(?:{_SIGN}|(?<=\d),(?=\d))*"
+# Values begin where a word begins, and other parts are short: else a text of one long word would take long.
 _PARTS: Final = re.compile(
-    r"""
-    (?P<code>\b(?:http(?:/[\d.]+)?|status|code|errno|error|exit|signal|sqlstate|rc)\b["']?[\s:=\#(\[]{0,3}\d{1,5}\b(?![.,:/-]\w))
-    |(?P<url>\b[a-z][a-z0-9+.-]*://[^\s"'<>]+)
-    |(?P<mail>[\w.+-]+@[\w-]+(?:\.[\w-]+)+)
-    |(?P<id>\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b|\[(?=[^\]]*:)[0-9a-f:.]+\](?::\d+)?)
+    rf"""
+    (?P<code>\b(?:http(?:/[\d.]+)?|status|code|errno|error|exit|signal|sqlstate|rc)\b["']?[\s:=\#(\[]{{0,3}}\d{{1,5}}\b(?![.,:/-]\w))
+    |(?P<url>\b[a-z][a-z0-9+.-]{{0,30}}://[^\s"'<>]+)
+    |(?P<mail>[\w.+-]{{1,64}}@[\w-]{{1,63}}(?:\.[\w-]{{1,63}})+{_SIGNS})
+    |(?P<id>\b[0-9a-f]{{8}}(?:-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}\b{_SIGNS}|\[(?=[^\]]{{0,64}}:)[0-9a-f:.]+\](?::\d+)?)
     |(?P<quoted>(?<!\w)'[^'\n]*'(?!\w)|"[^"\n]*"|`[^`\n]*`|«[^»\n]*»|“[^”\n]*”|‘[^’\n]*’)
-    |(?P<value>(?:[\w@/\\.:+%$€£\#~-]|(?<=\d),(?=\d))*\d(?:[\w@/\\.:+%$€£\#~-]|(?<=\d),(?=\d))*|\b[0-9a-f]{8,}\b)
+    |(?P<value>(?<!{_SIGN}){_SIGNS}\d{_SIGNS}|\b[0-9a-f]{{8,}}\b)
     """,
     re.IGNORECASE | re.VERBOSE,
 )
@@ -48,7 +51,7 @@ def shape_of(text: str, error_type: str | None = None) -> str:
             return found.lower()
         if match.lastgroup == "quoted" and of_code and not re.search(r"\d", found):
             return found
-        if match.lastgroup == "value":
+        if match.lastgroup in ("value", "mail", "id"):
             kept = found.rstrip(".:-/+")
             return VALUE + found[len(kept) :]
         return VALUE

@@ -20,7 +20,7 @@ from sagatrace.event import split_event_type
 from sagatrace_tui.incident.conditions import Condition
 from sagatrace_tui.model import Verdict
 
-__all__ = ["KEYS", "Moment", "Query", "QueryError", "completions", "parse_length", "parse_query"]
+__all__ = ["KEYS", "Moment", "Query", "QueryError", "completions", "parse_length", "parse_query", "words_of"]
 
 KEYS: Final[dict[str, str]] = {
     "status:": "failed, success, pending; or verdicts: rollback-incomplete,failed,running, …",
@@ -51,7 +51,9 @@ _LENGTHS: Final = {"ms": 1_000, "": 1_000_000, **{unit: seconds * 1_000_000 for 
 _AGO: Final = re.compile(r"(\d{1,6})([smhdw])")
 _TOOK: Final = re.compile(r"([<>]=?)(\d{1,9}(?:\.\d{1,6})?)(ms|[smhdw]|)")
 _SPANS: Final = re.compile(r"([<>]=?)(\d{1,9})")
-_WORD: Final = re.compile(r'\s+|(?P<word>(?:[^\s"]|"(?:[^"\\]|\\.)*")+)|(?P<open>")')
+# A path of at most 32 keys, in which a backslash takes the sign after it as it is; and the value.
+_DATA: Final = re.compile(r"(?:\\.|[^.=\\])+(?:\.(?:\\.|[^.=\\])+){0,31}=(.*)", re.DOTALL)
+_WORD: Final = re.compile(r'(?P<word>(?:[^\s"]|"(?:[^"\\]|\\.)*")*)(?P<open>"?)\s*', re.DOTALL)
 
 
 class QueryError(ValueError):
@@ -112,7 +114,7 @@ class Query:
 def parse_query(text: str) -> Query:
     """Read a query line. Raise QueryError with the faulty part and the reason."""
     found: dict[str, Any] = {}
-    for word, start, end in _words(text):
+    for word, start, end in words_of(text):
         try:
             if word.startswith("-") and len(word) > 1:
                 _add_negated(found, word[1:])
@@ -131,12 +133,13 @@ def _query(found: dict[str, Any]) -> Query:
     return query
 
 
-def _words(text: str) -> Iterator[tuple[str, int, int]]:
+def words_of(text: str) -> Iterator[tuple[str, int, int]]:
+    """Yield the words of a query line as (word, start, end). Raise QueryError for a quote that is never closed."""
     for match in _WORD.finditer(text):
         if match["open"]:
-            raise QueryError('this " is never closed', match.start(), len(text))
+            raise QueryError('this " is never closed', match.start("open"), len(text))
         if match["word"]:
-            yield match["word"], match.start(), match.end()
+            yield match["word"], match.start(), match.end("word")
 
 
 def _split(word: str) -> tuple[str, str]:
@@ -170,6 +173,7 @@ def _add(found: dict[str, Any], key: str, value: str, *, negated: bool = False) 
         return
     if key in ("=", "host:", "queue:"):
         text = value if key == "=" else f"{key[:-1]}={json.dumps(value)}"
+        _require_data_condition(text)
         field, wanted = "data", (*found.pop("data", ()), text)
     elif key == "status:":
         wanted = _status(value)
@@ -225,6 +229,15 @@ def _verdict(word: str) -> str | None:
 
 def _unknown_status(value: str) -> str:
     return f"unknown status {value!r}: {', '.join(_STATUSES)} of an event; of a trace {', '.join(_VERDICTS)}"
+
+
+def _require_data_condition(text: str) -> None:
+    """Raise ValueError if no store takes the text as a condition on data."""
+    match = _DATA.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text!r} is not KEY=VALUE: write e.g. customer.tier=gold")
+    if match[1].lstrip()[:1] in ("[", "{"):
+        raise ValueError(f"{text!r} asks for a list or object: only text, numbers, true, false and null")
 
 
 def _status(value: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
+from zlib import crc32
 
 import msgspec
 
@@ -14,7 +15,7 @@ from sagatrace_tui.model.standing import reason_of
 from sagatrace_tui.model.text import one_line
 from sagatrace_tui.views.report import error_of
 
-__all__ = ["Failure", "StandingStep", "TraceRow", "reason_text", "trace_row"]
+__all__ = ["Failure", "StandingStep", "TraceRow", "failure_text", "reason_text", "standing_text", "trace_row"]
 
 _MOST: Final = 300  # characters that a row keeps of an error, a sentence or a value
 _PATH: Final = 12  # spans that a row keeps of each failure path: half from its beginning, half from its end
@@ -67,7 +68,8 @@ class TraceRow:
     """One trace of a list. Times are microseconds since 1970; `verdict` is None until the trace has been read.
 
     `latest` is the time of its last matching event. `steps` counts the steps that are to be undone if it fails.
-    `path` are the names from the root to the cause. `values` are those of the business keys asked for.
+    `path` are the names from the root to the cause. `values` are those of the business keys asked for. `unreadable`
+    counts its documents that are not events: more steps may stand than are known.
     """
 
     trace_id: str
@@ -85,6 +87,7 @@ class TraceRow:
     path: tuple[str, ...] = ()
     values: tuple[str, ...] = ()
     matches: bool = True
+    unreadable: int = 0
 
     @property
     def is_running(self) -> bool:
@@ -124,17 +127,23 @@ def trace_row(trace: Trace, latest: int, keys: Sequence[str] = (), *, matches: b
         path=tuple(_path(trace)),
         values=values,
         matches=matches,
+        unreadable=trace.unreadable,
     )
 
 
 def reason_text(row: TraceRow) -> str:
     """Return why a trace failed and how many of its steps still stand, in one line; empty where neither is known."""
-    parts: list[str] = []
-    if (failure := row.failure) is not None:
-        parts.append(f"{failure.step} {failure.text}".rstrip())
-    if row.standing:
-        parts.append(f"{len(row.standing)} of {max(row.steps, len(row.standing))} standing")
-    return " · ".join(parts)
+    return " · ".join(filter(None, (failure_text(row), standing_text(row))))
+
+
+def failure_text(row: TraceRow) -> str:
+    """Return the step and the error that a trace failed at; empty without a failure."""
+    return f"{row.failure.step} {row.failure.text}".rstrip() if row.failure is not None else ""
+
+
+def standing_text(row: TraceRow) -> str:
+    """Return how many of the steps still stand, as `1 of 3 standing`; empty if none does."""
+    return f"{len(row.standing)} of {max(row.steps, len(row.standing))} standing" if row.standing else ""
 
 
 def _value_in(spans: Iterable[Span], key: str) -> str:
@@ -142,9 +151,15 @@ def _value_in(spans: Iterable[Span], key: str) -> str:
     path = key.split(".")
     for span in spans:
         if (found := _at(span.data, path)) is not None:
-            text = found if isinstance(found, str) else msgspec.json.encode(found).decode()
-            return one_line(text, _MOST)
+            return _text_of(found)
     return ""
+
+
+def _text_of(value: object) -> str:
+    """Return a value of `data` as one line. A value that is cut has a checksum: two of them stay two."""
+    text = value if isinstance(value, str) else msgspec.json.encode(value, order="sorted").decode()
+    line = one_line(text, _MOST)
+    return line if line == text.strip() else f"{line} #{crc32(text.encode('utf-8', 'backslashreplace')):08x}"
 
 
 def _at(data: object, path: Sequence[str]) -> object:
@@ -165,7 +180,7 @@ def _failure(trace: Trace) -> Failure | None:
         error=one_line(error, _MOST),
         error_type=one_line(error_type, _MOST),
         at=cause.over_at,
-        group=one_line(group, _MOST) if isinstance(group, str) else "",
+        group="" if group is None else _text_of(group),
         shape=shape_of(error, error_type),
     )
 

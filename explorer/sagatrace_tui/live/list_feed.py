@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import replace
 from itertools import chain
 from typing import Final
 
@@ -42,6 +43,7 @@ _BETWEEN_LONG: Final = 0.3
 _PART: Final = 2_000
 """Events read at once, when reading what is new."""
 _ADVICE: Final = "reads the events of all time: add since:1d"
+_AFTER_ALL: Final = "\U0010ffff"  # sorts after the id of any trace
 _PARTS: Final = 5
 """Parts read at most in one reading; with more news, the store is searched instead."""
 
@@ -245,17 +247,29 @@ class ListFeed:
             before = hits[-1]
 
     def _search_older(self, meter: Meter) -> None:
-        """Find at least half a page of new traces: older events of traces already listed fill pages too."""
-        limit = _BULK if self._whole and not self._has_window() else self._page
+        """Find at least half a page of new traces: older events of traces already listed fill pages too.
+
+        Of the window, find what is left of it, and nothing older.
+        """
+        is_window = self._whole and not self._has_window()
+        limit, since = (_BULK, self._window_start(self._clock())) if is_window else (self._page, None)
         wanted = len(self._listed.rows) + limit // 2
         while not self._exhausted and len(self._listed.rows) < wanted:
-            hits = self._search(self._older, meter, limit)
-            self._exhausted = len(hits) < limit
+            hits = self._search(self._older, meter, limit, since)
+            is_all = len(hits) < limit
             if hits:
                 self._older = hits[-1]
+            if is_all and since is not None and self._query.since is None:
+                self._older = TraceHit(_AFTER_ALL, since - 1)  # older ones are found from there, if they are wanted
+                return
+            self._exhausted = is_all
 
-    def _search(self, before: TraceHit | None, meter: Meter, limit: int = 0) -> list[TraceHit]:
+    def _search(
+        self, before: TraceHit | None, meter: Meter, limit: int = 0, since: int | None = None
+    ) -> list[TraceHit]:
         search = as_search(self._query, self._clock(), limit or self._page)
+        if search.since is None and since is not None:
+            search = replace(search, since=since)
         wanted = search if before is None else search.after(before)
         hits = meter.of(lambda: self._store.search(wanted))
         for hit in hits:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 from sagatrace.stores import EventStore, fetch_many
+from sagatrace.stores.search import MAX_LIMIT
 from sagatrace_tui.incident.query import Moment, Query
 from sagatrace_tui.incident.trace_row import TraceRow, trace_row
 from sagatrace_tui.live.query_search import accepts, as_search, with_word_resolved
@@ -32,23 +34,23 @@ def read_rows(
     Raises StoreError.
     """
     query = with_word_resolved(query, store)
-    since = query.since if query.since is not None or window is None else Moment(window, ago=True)
+    if query.since is None and window is not None:
+        query = replace(query, since=Moment(window, ago=True))
     search = as_search(query, now, min(most or _BULK, _BULK))
-    oldest = None if since is None else since.at(now)
     seen: set[str] = set()
     while True:
         hits = store.search(search)
-        latest = {
-            hit.trace_id: hit.latest
-            for hit in hits
-            if hit.trace_id not in seen and (oldest is None or hit.latest >= oldest)
-        }
+        latest = {hit.trace_id: hit.latest for hit in hits if hit.trace_id not in seen}
         for found in fetch_many(store, list(latest)):
+            if not found.events and not found.malformed:  # expired or deleted since it was found
+                continue
             anomalies = reading_anomalies((bad.document_id, bad.fault) for bad in found.malformed)
             trace = build_trace(found.trace_id, found.events, now, anomalies)
             if accepts(query, trace, found.events, now):
                 yield trace_row(trace, latest[found.trace_id], keys)
         seen.update(latest)
-        if len(hits) < search.limit or not latest:
+        if len(hits) < search.limit:
             return
+        if not latest:  # traces that were read fill a page by their older events: the next one reaches further
+            search = replace(search, limit=min(2 * search.limit, MAX_LIMIT))
         search = search.after(hits[-1])

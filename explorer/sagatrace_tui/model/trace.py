@@ -198,6 +198,11 @@ class Trace:
         saga = self.spans[self._sagas.saga_span_of(self.root.span_id) or self.root.span_id]
         return text_of(saga.data.get("workflow_id")) or saga.short_name
 
+    @property
+    def unreadable(self) -> int:
+        """The number of its documents and events that cannot be read."""
+        return sum(one.kind == "malformed" for one in self._found) + len(self._fold.faults)
+
     @cached_property
     def failure_path(self) -> tuple[str, ...]:
         """Span ids from the root to the cause; empty when nothing failed."""

@@ -214,7 +214,8 @@ class SearchScreen(FollowedScreen):
             shown = {row.trace_id: row for row in self._drawn.rows}
             changed = sum(shown.get(row.trace_id) is not row for row in listing.rows)
         fault = None if listing.missing else listing.fault
-        facts = facts_of(listing, self._panes.view, self._panes.shown.row_count)
+        panes = self._panes
+        facts = facts_of(listing, panes.view, panes.shown.row_count, windowed=panes.needs_window)
         self.show_state(listing.status, fault, behind(changed, "change"), *facts)
 
     @property
@@ -243,7 +244,7 @@ class SearchScreen(FollowedScreen):
         panes.visible = True
         panes.show_view(view)
         self.query_one(TitleBar).shown = view
-        if view != "traces":
+        if panes.needs_window:
             self.poller.ask(WHOLE)
         if self._drawn is not None:
             self._show(self._drawn)
@@ -274,7 +275,19 @@ class SearchScreen(FollowedScreen):
     def _sort(self, sort: str) -> None:
         if self._panes.view == "traces":
             self._panes.sort_by(sort)
+            if self._panes.needs_window:
+                self.poller.ask(WHOLE)
+            self.tell_state()
             self.query_one(StateLine).say(f"Sorted by {SORT_WORDS[sort]}")
+
+    @on(TraceList.NoneFailed)
+    def say_none_failed(self, message: TraceList.NoneFailed) -> None:
+        """Say how far it was looked, and read on."""
+        where = "below" if message.step > 0 else "above"
+        is_all = message.step < 0 or self._listing is None or self._listing.exhausted
+        self.query_one(StateLine).say(f"No failed trace {where}" + ("" if is_all else " yet: reading older ones"))
+        if message.step > 0:
+            self.read_older()
 
     @on(TraceList.EndReached)
     def read_older(self) -> None:
@@ -311,7 +324,7 @@ class SearchScreen(FollowedScreen):
         panes = self._panes
         panes.ask(new_only=message.asked.new, by_key=bool(message.asked.by))
         self.poller = self._follow(message.asked)
-        if message.asked.new or panes.view != "traces":
+        if panes.needs_window:
             self.poller.ask(WHOLE)
         self.query_one(StateLine).hush()
         self.query_one(StateLine).facts = ("searching",)
@@ -338,7 +351,7 @@ class SearchScreen(FollowedScreen):
         if panes.wanted.group:
             panes.narrow()
             self._show_view("failures")
-        elif listing is not None and panes.view != "traces" and not listing.whole and not listing.stopped:
+        elif listing is not None and panes.needs_window and not listing.whole and not listing.stopped:
             self.poller.ask(ENOUGH)
         elif panes.view != "traces":
             self._show_view("traces")

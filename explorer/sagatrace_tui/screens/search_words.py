@@ -30,19 +30,31 @@ _FIRST_STEPS: Final = (
 )
 
 
-def facts_of(listing: Listing, view: View, rows: int) -> tuple[str, ...]:
-    """Return how many rows the view has, how much was read for them, and what the last reading cost."""
+def facts_of(listing: Listing, view: View, rows: int, *, windowed: bool) -> tuple[str, ...]:
+    """Return how many rows the view has, how much was read for them, and what the last reading cost.
+
+    Args:
+        listing: the reading.
+        view: what is shown.
+        rows: how many rows that has.
+        windowed: whether it is about the whole window.
+    """
     is_reading = listing.reading or listing.unfinished
     count = f"{plural(len(listing.rows), 'trace')}"
-    if view == "traces" and not listing.exhausted:
+    if not windowed and not listing.exhausted:
         count = count.replace(" ", "+ ", 1)
     facts = [count, plural(listing.queries, "query")]
     if listing.request_units is not None:
         facts.append(f"{listing.request_units:,.1f} RU")
     facts.append("reading …" if is_reading else f"{listing.micros / 1000:.1f} ms")
+    if windowed:
+        facts.insert(0, _window(listing))
     if view != "traces":
-        found = plural(rows, "step") + " standing" if view == "standing" else plural(rows, "kind") + " of failure"
-        facts[:0] = [found, _window(listing)]
+        facts.insert(
+            0, plural(rows, "step") + " standing" if view == "standing" else plural(rows, "kind") + " of failure"
+        )
+        if unreadable := sum(row.unreadable for row in listing.rows):
+            facts.insert(1, f"{plural(unreadable, 'document')} unreadable")
     return (*facts, *filter(None, [listing.advice]))
 
 
@@ -67,7 +79,13 @@ def notice_of(listing: Listing, asked: str, view: View, *, has_rows: bool) -> tu
     if view != "traces":
         where = f"{plural(len(listing.rows), 'trace')} read, {_window(listing)}."
         more = f" Query: {asked}" if asked else ""
-        return _NONE[view], f"{where}{more}\n1 shows the traces. / since:7d looks further back.", False
+        unreadable = sum(row.unreadable for row in listing.rows)
+        is_sure = listing.whole and not listing.full and not unreadable
+        headline = _NONE[view] if is_sure else f"{_NONE[view]} in what was read"
+        if asked and not listing.rows:  # a word with a typing error is no all-clear
+            headline = _NONE["traces"]
+        more += f" {plural(unreadable, 'document')} cannot be read." if unreadable else ""
+        return headline, f"{where}{more}\n1 shows the traces. / since:7d looks further back.", False
     return "No traces yet", _FIRST_STEPS, False
 
 

@@ -265,7 +265,7 @@ class TraceScreen(FollowedScreen, CopyScreen, FindScreen):
         if near is None:
             self.say("This trace was not opened from a list")
         elif trace_id is None:
-            self.say(f"The list has no failed trace {'after' if step > 0 else 'before'} this one")
+            self.say(f"The list has read no other trace {'after' if step > 0 else 'before'} this one")
         else:
             screen = TraceScreen(self._store, trace_id, self._clock, self._view, self._mirror, neighbour=near)
             self.app.switch_screen(screen)

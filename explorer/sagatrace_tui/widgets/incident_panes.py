@@ -10,7 +10,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
 
-from sagatrace_tui.incident.failure_groups import FailureGroup, failure_groups
+from sagatrace_tui.incident.failure_groups import FailureGroup, began_at, failure_groups
 from sagatrace_tui.incident.standing_steps import standing_steps
 from sagatrace_tui.incident.trace_row import StandingStep, TraceRow
 from sagatrace_tui.widgets.group_list import GroupList
@@ -29,13 +29,13 @@ VIEWS: Final[tuple[View, ...]] = get_args(View)
 class Wanted:
     """What is to be shown: a view, the order of the traces, and which of them.
 
-    `group` is the key of a kind of failure to which the traces are narrowed; empty for all. `new_only` leaves only
+    `group` is the key of a kind of failure to which all is narrowed; empty for all. `new_only` leaves only
     kinds of failure that were not seen before, and their traces. `by_key` groups by the last business key of the rows.
     """
 
     view: View = "traces"
     sort: str = "last"
-    group: str = ""
+    group: tuple[str, ...] = ()
     new_only: bool = False
     by_key: bool = False
 
@@ -62,26 +62,25 @@ def arranged(source: tuple[TraceRow, ...], now: int, began: int, wanted: Wanted)
     """Return the rows as they are wanted. Takes milliseconds for thousands of rows, in any thread."""
     found = Arranged(source, now, began, wanted)
     recent = [row for row in source if row.latest >= began] if wanted != _PLAIN else []
+    first = began_at(recent, began)
+    groups: list[FailureGroup] = []
+    if wanted.view == "failures" or wanted.group or wanted.new_only:
+        groups = failure_groups(recent, first, now, by=wanted.by_key)
+        groups = [one for one in groups if (one.is_new or not wanted.new_only) and wanted.group in ((), one.key)]
     if wanted.view == "failures":
-        first = min((row.started_at for row in source if row.started_at is not None), default=now)
-        return replace(found, groups=tuple(_groups(recent, wanted)), first_at=max(first, began))
-    if wanted.view == "standing":
-        return replace(found, steps=tuple(standing_steps(recent)))
-    rows: Sequence[TraceRow] = source
+        return replace(found, groups=tuple(groups), first_at=first)
+    rows: Sequence[TraceRow] = recent if wanted.view == "standing" else source
     if wanted.group or wanted.new_only:
-        groups = [one for one in _groups(recent, wanted) if wanted.group in ("", one.key)]
         kept = {row.trace_id for group in groups for row in group.rows}
-        rows = [row for row in source if row.trace_id in kept]
+        rows = [row for row in rows if row.trace_id in kept]
+    if wanted.view == "standing":
+        return replace(found, steps=tuple(standing_steps(rows)))
     if wanted.sort != "last":
         rows = sorted(rows, key=SORTS[wanted.sort], reverse=True)
     return replace(found, traces=tuple(rows))
 
 
 _PLAIN: Final = Wanted()
-
-
-def _groups(rows: Sequence[TraceRow], wanted: Wanted) -> list[FailureGroup]:
-    return [one for one in failure_groups(rows, by=wanted.by_key) if one.is_new or not wanted.new_only]
 
 
 class IncidentPanes(Vertical):
@@ -103,6 +102,12 @@ class IncidentPanes(Vertical):
     def view(self) -> View:
         """The view that is shown."""
         return self.wanted.view
+
+    @property
+    def needs_window(self) -> bool:
+        """Whether what is shown is about the whole window: to sort only the newest traces would mislead."""
+        wanted = self.wanted
+        return wanted.view != "traces" or wanted.sort != "last" or wanted.new_only or bool(wanted.group)
 
     def compose(self) -> ComposeResult:
         """Return the three lists, and the preview of a trace."""
@@ -133,13 +138,13 @@ class IncidentPanes(Vertical):
         self._shown = given
         self._show()
 
-    def narrow(self, group: str = "") -> None:
+    def narrow(self, group: tuple[str, ...] = ()) -> None:
         """Narrow the traces to a kind of failure, by its key."""
         self.wanted = replace(self.wanted, group=group)
 
     def ask(self, *, new_only: bool, by_key: bool) -> None:
         """Show the rows of another query from now on, which are still to come."""
-        self.wanted = replace(self.wanted, group="", new_only=new_only, by_key=by_key)
+        self.wanted = replace(self.wanted, group=(), new_only=new_only, by_key=by_key)
         self.show(Arranged((), 0, 0, self.wanted))
 
     def sort_by(self, sort: str) -> None:
@@ -154,10 +159,16 @@ class IncidentPanes(Vertical):
         return sorts[(sorts.index(self.wanted.sort) + 1) % len(sorts)]
 
     def neighbour(self, trace_id: str, step: int) -> str | None:
-        """Return the next failed trace of the list after this one, or with -1 the one before; None at the end."""
-        shown, traces = self._shown, replace(self.wanted, view="traces")
-        rows = arranged(shown.source, shown.now, shown.began, traces).traces
-        ids = [row.trace_id for row in rows if row.failure is not None or row.trace_id == trace_id]
+        """Return the failed trace of the list after this one, or with -1 the one before; None at the end.
+
+        Of the steps that still stand, return the trace of the next one.
+        """
+        shown = self._shown
+        if self.view == "standing":
+            ids = list(dict.fromkeys(one.trace_id for one in shown.steps))
+        else:
+            rows = arranged(shown.source, shown.now, shown.began, replace(self.wanted, view="traces")).traces
+            ids = [row.trace_id for row in rows if row.failure is not None or row.trace_id == trace_id]
         place = ids.index(trace_id) + step if trace_id in ids else 0
         return ids[place] if 0 <= place < len(ids) else None
 

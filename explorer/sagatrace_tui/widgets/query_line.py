@@ -40,8 +40,8 @@ class _Keys(Suggester):
 class NamedQueries(Protocol):
     """Queries that have names."""
 
-    def expanded(self, text: str) -> tuple[str, str]:
-        """Return the query with named ones in it in full, and the name it is to get. Raises QueryError."""
+    def parse(self, text: str) -> tuple[Query, str, str]:
+        """Return the query, its text with named ones in it in full, and the name it is to get. Raises QueryError."""
         ...
 
     def put(self, name: str, query: str) -> None:
@@ -124,15 +124,15 @@ class QueryLine(Vertical):
             self._past = []
         self._say(event.value)
 
-    def _expanded(self, text: str) -> tuple[str, str]:
-        return (text, "") if self._saved is None else self._saved.expanded(text)
+    def _parse(self, text: str) -> tuple[Query, str, str]:
+        return (parse_query(text), text, "") if self._saved is None else self._saved.parse(text)
 
     def _say(self, text: str, *, entered: bool = False) -> None:
         note = self.query_one(Static)
         width = max(10, self.size.width - 2)
         word = text.rpartition(" ")[2]
         try:
-            parse_query(self._expanded(text)[0])
+            self._parse(text)
         except QueryError as error:
             if (
                 entered or error.end < len(text) or not (word in KEYS or completions(text))
@@ -153,10 +153,8 @@ class QueryLine(Vertical):
     def ask(self, event: Input.Submitted) -> None:
         """Ask, if it can be."""
         event.stop()
-        text = event.value.strip()
         try:
-            text, name = self._expanded(text)
-            query = parse_query(text)
+            query, text, name = self._parse(event.value.rstrip())
         except QueryError as error:
             self.input.cursor_position = error.start
             self._say(event.value, entered=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
@@ -12,7 +12,7 @@ from textual.message import Message
 from textual.reactive import reactive
 
 from sagatrace_tui.incident.trace_row import StandingStep
-from sagatrace_tui.labels import inert, saga_name, short, short_middle, when
+from sagatrace_tui.labels import inert, saga_name, short, short_middle, short_name, when
 from sagatrace_tui.widgets.rows import Part, Rows, fitted
 
 __all__ = ["StandingList"]
@@ -25,6 +25,7 @@ class _Column:
     title: str
     width: int
     tone: str
+    value: Callable[[StandingStep], str]
     is_id: bool = False
 
 
@@ -75,9 +76,7 @@ class StandingList(Rows):
         """One step."""
         step = self.steps[index]
         columns = _columns(width, self.keys)
-        values = dict(zip(("STEP", "UNDONE BY", "SAGA", "TRACE"), _values(step), strict=True))
-        keys = dict(zip((inert(key).upper() for key in self.keys), step.values, strict=False))
-        cells = [(_cell(inert({**keys, **values}[one.title]) or "—", one), one.tone) for one in columns]
+        cells = [(_cell(inert(one.value(step)) or "—", one), one.tone) for one in columns]
         unsure = "" if step.certain else "uncertain: "
         since = f"{when(step.since, self.now):>8}  "
         return fitted([(since, "plain"), *cells, (f"{unsure}{inert(step.reason)}", "warn")], width)
@@ -97,24 +96,21 @@ class StandingList(Rows):
             self.post_message(self.Opened(self, self.highlighted))
 
 
-def _values(step: StandingStep) -> Iterator[str]:
-    yield from (step.step, step.compensation, saga_name(step.saga), step.trace_id)
-
-
 def _columns(width: int, keys: tuple[str, ...]) -> list[_Column]:
     wide = width >= 140
-    found = [_Column("STEP", 24 if wide else 18, "strong")]
+    name = 24 if wide else 18
+    found = [_Column("STEP", name, "strong", lambda step: short_name(step.step, name))]
     if width >= 100:
-        found.append(_Column("UNDONE BY", 22 if wide else 16, "plain"))
+        found.append(_Column("UNDONE BY", 22 if wide else 16, "plain", lambda step: step.compensation))
     if wide:
-        found.append(_Column("SAGA", 18, "plain"))
-    found.append(_Column("TRACE", 28 if wide else 16, "id", is_id=True))
+        found.append(_Column("SAGA", 18, "plain", lambda step: saga_name(step.saga)))
+    found.append(_Column("TRACE", 28 if wide else 16, "id", lambda step: step.trace_id, is_id=True))
     room = width - 10 - sum(one.width + 2 for one in found)
-    for key in keys:
+    for place, key in enumerate(keys):
         room -= _KEY + 2
         if room < 20:
             break
-        found.append(_Column(inert(key).upper(), _KEY, "plain"))
+        found.append(_Column(inert(key).upper(), _KEY, "plain", lambda step, place=place: step.values[place]))  # type: ignore[misc]
     return found
 
 

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import ClassVar, Final, Literal
+from typing import ClassVar, Final
 
 from rich.cells import cell_len
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.reactive import reactive
 
-from sagatrace_tui.incident.trace_row import TraceRow, reason_text
-from sagatrace_tui.labels import duration, inert, saga_name, short, short_middle, verdict_words, when
+from sagatrace_tui.incident.trace_row import TraceRow
+from sagatrace_tui.labels import verdict_words
 from sagatrace_tui.model import Verdict
-from sagatrace_tui.theme import VERDICT_TONES
 from sagatrace_tui.widgets.new_rows import NewRows
 from sagatrace_tui.widgets.rows import Part, Rows
+from sagatrace_tui.widgets.trace_columns import GAP, NARROWEST, cell, columns, part_of
 
-__all__ = ["SORTS", "Column", "TraceList", "columns"]
+__all__ = ["SORTS", "TraceList"]
 
-GAP: Final = 2
-NARROWEST: Final = 12
-"""The fewest terminal columns for a verdict."""
 SORTS: Final[Mapping[str, Callable[[TraceRow], int]]] = {
     "last": lambda row: row.latest,
     "started": lambda row: row.started_at or row.latest,
@@ -30,52 +26,6 @@ SORTS: Final[Mapping[str, Callable[[TraceRow], int]]] = {
     "failures": lambda row: row.error_count,
 }
 """What a list can be sorted by, the highest first."""
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One column: `width` in terminal columns, `part` what a trace shows there as of a moment.
-
-    `sort` names the order that a click on its title asks for; empty where there is none.
-    """
-
-    title: str
-    width: int
-    align: Literal["<", ">"]
-    part: Callable[[TraceRow, int], Part]
-    sort: str = ""
-
-
-def columns(width: int, verdict: int = NARROWEST, sort: str = "last") -> list[Column]:
-    """Return the columns that fit; the last one has what is left.
-
-    Args:
-        width: terminal columns of a row.
-        verdict: terminal columns of the widest verdict that is listed. From 80 columns on it is never cut.
-        sort: the order of the list. A list by start shows it in place of the last activity.
-    """
-    if width < 80:
-        verdict = min(verdict, max(NARROWEST + 1, width * 2 // 5))
-    is_wide, is_whole = width >= 100, width >= 140
-    last = Column("LAST", 8, ">", _last, "last")
-    started = Column("STARTED", 9, ">", _started, "started")
-    found = [Column("VERDICT", verdict, "<", _verdict)]
-    if is_wide:
-        found.append(Column("NAME", 24 if is_whole else 15, "<", _name))
-    if width >= 60:
-        found.append(Column("TRACE", 36 if width >= 180 else 28 if is_whole else 15, "<", _id))
-    found.append(started if sort == "started" else last)
-    if is_wide or sort == "took":
-        found.append(Column("TOOK", 7, ">", _duration, "took"))
-    if is_whole:
-        found.append(Column("SPANS", 6, ">", _spans))
-    if is_wide or sort == "failures":
-        found.append(Column("FAILURES", 10 if sort == "failures" else 8, ">", _errors, "failures"))
-    left = width - sum(column.width + GAP for column in found)
-    rest = (
-        Column("WHY", max(left, 4), "<", _why) if is_wide else Column("WHY, OR NAME", max(left, 4), "<", _why_or_name)
-    )
-    return [*found, rest]
 
 
 class TraceList(Rows):
@@ -125,6 +75,13 @@ class TraceList(Rows):
             """The list whose end it is."""
             return self.trace_list
 
+    class NoneFailed(Message):
+        """No failed trace was found below the cursor, or with -1 above it."""
+
+        def __init__(self, step: int) -> None:
+            super().__init__()
+            self.step = step
+
     class Highlighted(Message):
         """The cursor is on another row."""
 
@@ -150,22 +107,18 @@ class TraceList(Rows):
         first, *rest = columns(width, self._verdict_width, self.sort)
         above = f"↑{self.scroll_offset.y:,}" if self.scroll_offset.y else ""
         titles = [
-            (_cell(f"{column.title} ▾", column), "key")
+            (cell(f"{column.title} ▾", column), "key")
             if column.sort == self.sort
-            else (_cell(column.title, column), "muted")
+            else (cell(column.title, column), "muted")
             for column in rest
         ]
         return [(f"{first.title} ", "muted"), (f"{above:<{first.width + GAP - len(first.title) - 1}}", "key"), *titles]
 
     def row(self, index: int, width: int) -> list[Part]:
         """One trace."""
-        parts: list[Part] = []
-        for column in columns(width, self._verdict_width, self.sort):
-            text, tone = column.part(self.rows[index], self.now)
-            if column.part is _id:
-                text = short_middle(text, column.width)
-            parts.append((_cell(short(text, column.width), column), tone))
-        return parts
+        return [
+            part_of(self.rows[index], column, self.now) for column in columns(width, self._verdict_width, self.sort)
+        ]
 
     def header_clicked(self, x: int) -> None:
         """Ask for the order of the column whose title is there."""
@@ -208,7 +161,7 @@ class TraceList(Rows):
         places = range(self.cursor + step, self.row_count if step > 0 else -1, step)
         found = next((place for place in places if self.rows[place].failure is not None), None)
         if found is None:
-            self.app.bell()
+            self.post_message(self.NoneFailed(step))
         else:
             self.cursor = found
 
@@ -236,54 +189,3 @@ class TraceList(Rows):
         if self.highlighted is not None:
             self.hold()
             self.post_message(self.Opened(self, self.highlighted.trace_id))
-
-
-def _cell(text: str, column: Column) -> str:
-    room = max(0, column.width - cell_len(text))
-    padded = " " * room + text if column.align == ">" else text + " " * room
-    return padded + " " * GAP
-
-
-def _verdict(row: TraceRow, _now: int) -> Part:
-    if row.verdict is None:
-        return "… reading", "muted"
-    return verdict_words(row.verdict), VERDICT_TONES[row.verdict]
-
-
-def _name(row: TraceRow, _now: int) -> Part:
-    return saga_name(row.name), "plain"
-
-
-def _id(row: TraceRow, _now: int) -> Part:
-    return inert(row.trace_id), "id"
-
-
-def _started(row: TraceRow, now: int) -> Part:
-    return ("" if row.verdict is None else when(row.started_at, now)), "plain"
-
-
-def _last(row: TraceRow, now: int) -> Part:
-    return when(row.latest, now), "plain"
-
-
-def _duration(row: TraceRow, now: int) -> Part:
-    return ("" if row.verdict is None else duration(row.elapsed(now))), "plain"
-
-
-def _spans(row: TraceRow, _now: int) -> Part:
-    return (f"{row.span_count:,}" if row.verdict else ""), "muted"
-
-
-def _why(row: TraceRow, _now: int) -> Part:
-    return inert(reason_text(row)), "bad" if row.failure is not None else "warn"
-
-
-def _why_or_name(row: TraceRow, now: int) -> Part:
-    why, tone = _why(row, now)
-    return (why, tone) if why else (saga_name(row.name), "muted")
-
-
-def _errors(row: TraceRow, _now: int) -> Part:
-    if row.error_count:
-        return f"{row.error_count:,}", "bad"
-    return ("·" if row.verdict else ""), "muted"

@@ -1,0 +1,68 @@
+"""The window of time that commands about many traces read, and its traces."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+import click
+
+from sagatrace.errors import SettingsError
+from sagatrace.stores import EventStore
+from sagatrace_tui.commands.outcome import now_micros
+from sagatrace_tui.incident.failure_groups import began_at, failure_groups
+from sagatrace_tui.incident.query import Query, parse_length
+from sagatrace_tui.incident.trace_row import TraceRow
+from sagatrace_tui.model.text import clock
+
+__all__ = ["of_new_kinds", "rows_of_window", "time_read", "window_of_environment"]
+
+_DAY: Final = "24h"
+
+
+def window_of_environment() -> int:
+    """Return the microseconds that are read back from now, by SAGATRACE_WINDOW. Raises SettingsError."""
+    text = os.environ.get("SAGATRACE_WINDOW", "").strip() or _DAY
+    length = parse_length(text)
+    if length is None:
+        raise SettingsError(f"SAGATRACE_WINDOW={text!r} is not a length of time: write 30m, 24h or 7d")
+    return length
+
+
+def time_read(query: Query) -> tuple[int, int]:
+    """Return the beginning and the end of the time that `rows_of_window` reads, in microseconds since 1970."""
+    now = now_micros()
+    began = now - window_of_environment() if query.since is None else query.since.at(now)
+    return began, now if query.until is None else min(now, query.until.at(now))
+
+
+def rows_of_window(store: EventStore, query: Query, keys: Sequence[str] = ()) -> Iterator[TraceRow]:
+    """Yield all traces that the query finds in its time, else in the window, the latest activity first.
+
+    Args:
+        store: the store.
+        query: the query. A time of it in which nothing can be ends the command as wrong usage.
+        keys: business keys whose values the rows are to hold.
+
+    Raises StoreError.
+    """
+    from sagatrace_tui.live import read_rows  # not for every other command's start
+
+    began, ended = time_read(query)
+    if began >= ended:
+        raise click.UsageError(
+            f"no time is between {clock(began)} and {clock(ended)}: since: has to be before until: and before now"
+        )
+    yield from read_rows(store, query, now_micros(), window=window_of_environment(), keys=keys)
+
+
+def of_new_kinds(rows: Iterable[TraceRow], query: Query) -> Iterator[TraceRow]:
+    """Yield the rows; if the query asks for new kinds of failure, only the traces that failed in such a way."""
+    if query.new:
+        listed = list(rows)
+        began, now = time_read(query)
+        kinds = failure_groups(listed, began_at(listed, began), now)
+        kept = {row.trace_id for one in kinds if one.is_new for row in one.rows}
+        rows = (row for row in listed if row.trace_id in kept)
+    yield from rows

@@ -1,0 +1,142 @@
+"""The columns of the list of traces: which ones fit, and what a trace shows in each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from rich.cells import cell_len
+
+from sagatrace_tui.incident.trace_row import TraceRow, failure_text, reason_text, standing_text
+from sagatrace_tui.labels import duration, inert, saga_name, short, short_middle, verdict_words, when
+from sagatrace_tui.theme import VERDICT_TONES
+from sagatrace_tui.widgets.rows import Part
+
+__all__ = ["GAP", "NARROWEST", "Column", "cell", "columns", "part_of"]
+
+GAP: Final = 2
+NARROWEST: Final = 12
+"""The fewest terminal columns for a verdict."""
+_SEP: Final = " · "
+_LEAST: Final = 8  # terminal columns of an error that still say something
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column: `width` in terminal columns, `part` what a trace shows there as of a moment.
+
+    `sort` names the order that a click on its title asks for; empty where there is none.
+    """
+
+    title: str
+    width: int
+    align: Literal["<", ">"]
+    part: Callable[[TraceRow, int], Part]
+    sort: str = ""
+
+
+def columns(width: int, verdict: int = NARROWEST, sort: str = "last") -> list[Column]:
+    """Return the columns that fit; the last one has what is left.
+
+    Args:
+        width: terminal columns of a row.
+        verdict: terminal columns of the widest verdict that is listed. From 80 columns on it is never cut.
+        sort: the order of the list. A list by start shows it in place of the last activity.
+    """
+    if width < 80:
+        verdict = min(verdict, max(NARROWEST + 1, width * 2 // 5))
+    is_wide, is_whole = width >= 100, width >= 140
+    last = Column("LAST", 8, ">", _last, "last")
+    started = Column("STARTED", 9, ">", _started, "started")
+    found = [Column("VERDICT", verdict, "<", _verdict)]
+    if is_wide:
+        found.append(Column("NAME", 24 if is_whole else 15, "<", _name))
+    if width >= 60:
+        found.append(Column("TRACE", 36 if width >= 180 else 28 if is_whole else 15, "<", _id))
+    found.append(started if sort == "started" else last)
+    if is_wide or sort == "took":
+        found.append(Column("TOOK", 7, ">", _duration, "took"))
+    if is_whole:
+        found.append(Column("SPANS", 6, ">", _spans))
+    if is_wide or sort == "failures":
+        found.append(Column("FAILURES", 10 if sort == "failures" else 8, ">", _errors, "failures"))
+    left = width - sum(column.width + GAP for column in found)
+    rest = (
+        Column("WHY", max(left, 4), "<", _why) if is_wide else Column("WHY, OR NAME", max(left, 4), "<", _why_or_name)
+    )
+    return [*found, rest]
+
+
+def cell(text: str, column: Column) -> str:
+    """Return a text padded to the width of a column, and the gap after it."""
+    room = max(0, column.width - cell_len(text))
+    padded = " " * room + text if column.align == ">" else text + " " * room
+    return padded + " " * GAP
+
+
+def _verdict(row: TraceRow, _now: int) -> Part:
+    if row.verdict is None:
+        return "… reading", "muted"
+    return verdict_words(row.verdict), VERDICT_TONES[row.verdict]
+
+
+def _name(row: TraceRow, _now: int) -> Part:
+    return saga_name(row.name), "plain"
+
+
+def _id(row: TraceRow, _now: int) -> Part:
+    return inert(row.trace_id), "id"
+
+
+def _started(row: TraceRow, now: int) -> Part:
+    return ("" if row.verdict is None else when(row.started_at, now)), "plain"
+
+
+def _last(row: TraceRow, now: int) -> Part:
+    return when(row.latest, now), "plain"
+
+
+def _duration(row: TraceRow, now: int) -> Part:
+    return ("" if row.verdict is None else duration(row.elapsed(now))), "plain"
+
+
+def _spans(row: TraceRow, _now: int) -> Part:
+    return (f"{row.span_count:,}" if row.verdict else ""), "muted"
+
+
+def _why(row: TraceRow, _now: int) -> Part:
+    return inert(reason_text(row)), "bad" if row.failure is not None else "warn"
+
+
+def part_of(row: TraceRow, column: Column, now: int) -> Part:
+    """Return what a trace shows in a column, cut and padded to its width, as of a moment."""
+    text, tone = column.part(row, now)
+    if column.part is _id:
+        text = short_middle(text, column.width)
+    elif column.part in (_why, _why_or_name):
+        text = _why_within(row, column.width) or text
+    return cell(short(text, column.width), column), tone
+
+
+def _why_within(row: TraceRow, width: int) -> str:
+    """Return the reason for so many columns: the error is cut, and not how many steps still stand."""
+    failure, standing = inert(failure_text(row)), standing_text(row)
+    room = width - cell_len(standing) - cell_len(_SEP)
+    if row.failure is not None and standing and _LEAST <= room < cell_len(failure):
+        error = inert(row.failure.text)
+        if error and room < cell_len(failure) - cell_len(error) + _LEAST:  # else only the step would be left
+            failure = error
+        return f"{short(failure, room)}{_SEP}{standing}"
+    return inert(reason_text(row))
+
+
+def _why_or_name(row: TraceRow, now: int) -> Part:
+    why, tone = _why(row, now)
+    return (why, tone) if why else (saga_name(row.name), "muted")
+
+
+def _errors(row: TraceRow, _now: int) -> Part:
+    if row.error_count:
+        return f"{row.error_count:,}", "bad"
+    return ("·" if row.verdict else ""), "muted"
