@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
-from sagatrace.stores import EventStore, fetch_many
+from sagatrace.stores import EventStore, FetchedTrace, FindsWhole, Search, TraceHit, fetch_many
 from sagatrace_tui.incident.query import Moment, Query
 from sagatrace_tui.incident.trace_row import TraceRow, trace_row
 from sagatrace_tui.live.query_search import accepts, as_search, with_word_resolved
@@ -33,22 +34,33 @@ def read_rows(
     """
     query = with_word_resolved(query, store)
     since = query.since if query.since is not None or window is None else Moment(window, ago=True)
-    search = as_search(query, now, min(most or _BULK, _BULK))
     oldest = None if since is None else since.at(now)
+    search = replace(as_search(query, now, min(most or _BULK, _BULK)), since=oldest)
+    for hit, found in _traces(store, search):
+        anomalies = reading_anomalies((bad.document_id, bad.fault) for bad in found.malformed)
+        trace = build_trace(found.trace_id, found.events, now, anomalies)
+        if accepts(query, trace, found.events, now):
+            yield trace_row(trace, hit.latest, keys)
+
+
+def _traces(store: EventStore, search: Search) -> Iterator[tuple[TraceHit, FetchedTrace]]:
+    """Yield all traces that the search finds, each once."""
     seen: set[str] = set()
     while True:
-        hits = store.search(search)
-        latest = {
-            hit.trace_id: hit.latest
-            for hit in hits
-            if hit.trace_id not in seen and (oldest is None or hit.latest >= oldest)
-        }
-        for found in fetch_many(store, list(latest)):
-            anomalies = reading_anomalies((bad.document_id, bad.fault) for bad in found.malformed)
-            trace = build_trace(found.trace_id, found.events, now, anomalies)
-            if accepts(query, trace, found.events, now):
-                yield trace_row(trace, latest[found.trace_id], keys)
-        seen.update(latest)
-        if len(hits) < search.limit or not latest:
+        last: TraceHit | None = None
+        count = 0
+        if isinstance(store, FindsWhole) and not search.reads_documents:
+            for last, found in store.search_whole(search, seen):
+                count += 1
+                seen.add(last.trace_id)
+                yield last, found
+        else:
+            hits = store.search(search)
+            count, last = len(hits), hits[-1] if hits else None
+            fresh = {hit.trace_id: hit for hit in hits if hit.trace_id not in seen}
+            seen.update(fresh)
+            for found in fetch_many(store, list(fresh)):
+                yield fresh[found.trace_id], found
+        if last is None or count < search.limit:
             return
-        search = search.after(hits[-1])
+        search = search.after(last)

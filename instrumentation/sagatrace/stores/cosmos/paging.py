@@ -7,15 +7,18 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
+import msgspec
+
 from sagatrace.errors import StoreError
-from sagatrace.stores import Arrived, ReadCost
+from sagatrace.event import TraceEvent
+from sagatrace.stores import Arrived, FetchedTrace, Malformed, ReadCost, decode_documents
 from sagatrace.stores.cosmos.queries import Query
 
 if TYPE_CHECKING:
     from sagatrace.stores.cosmos.call import Call
     from sagatrace.stores.cosmos.connection import Connection
 
-__all__ = ["NOTHING", "Caller", "Row", "cost_of", "read_ordered", "read_pages", "total"]
+__all__ = ["NOTHING", "Caller", "Row", "cost_of", "decoded", "fetched", "read_ordered", "read_pages", "total"]
 
 PAGE: Final = 1000
 """Items requested per page. The service sends fewer when 4 MB are full."""
@@ -77,8 +80,11 @@ def read_pages(
             return rows, place if found else None, cost_of(calls, time.monotonic() - began)
 
 
-def read_ordered(store: Caller, query: Query, *, deadline: float) -> tuple[list[Row], ReadCost]:
-    """Read all rows of a query with ORDER BY, which the SDK merges from all partitions. Raises StoreError."""
+def read_ordered(store: Caller, query: Query) -> tuple[list[Row], ReadCost]:
+    """Read all rows of a query with ORDER BY, which the SDK merges from all partitions, within `max_wait`.
+
+    Raises StoreError.
+    """
     began = time.monotonic()
     text, parameters = query
 
@@ -93,7 +99,7 @@ def read_ordered(store: Caller, query: Query, *, deadline: float) -> tuple[list[
         return list(items)
 
     calls: list[Call] = []
-    rows = store.call(read, deadline=deadline, calls=calls)
+    rows = store.call(read, deadline=began + store.max_wait, calls=calls)
     if isinstance(rows, StoreError):
         raise rows
     return rows, cost_of(calls, time.monotonic() - began)
@@ -117,6 +123,17 @@ def _next_page(
     )
     rows = list(next(items.by_page(place), ()))
     return rows, headers[-1] if headers else None
+
+
+def decoded(rows: Iterable[Row]) -> tuple[tuple[TraceEvent, ...], tuple[Malformed, ...]]:
+    """Return the rows as events, and as malformed documents."""
+    events, malformed = decode_documents((str(row.get("id", "")), msgspec.json.encode(row)) for row in rows)
+    return tuple(events), tuple(malformed)
+
+
+def fetched(trace_id: str, rows: Iterable[Row], cost: ReadCost) -> FetchedTrace:
+    """Return the rows of one trace as a trace."""
+    return FetchedTrace(trace_id, *decoded(rows), cost)
 
 
 def cost_of(calls: list[Call], seconds: float, before: ReadCost = NOTHING) -> ReadCost:

@@ -9,17 +9,20 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from sagatrace.event import CLOSING_PHASES, utc_timestamp
 from sagatrace.stores.search import Search
 
 __all__ = [
+    "IN_ONE_QUERY",
+    "Edge",
     "Query",
     "begun_query",
     "changes_query",
+    "page_query",
     "quoted",
-    "search_query",
+    "rest_query",
     "seen_query",
     "stored_timestamp",
     "ties_query",
@@ -27,6 +30,8 @@ __all__ = [
     "traces_query",
 ]
 
+IN_ONE_QUERY: Final = 100
+"""Traces that one query names at most: the service limits its length."""
 Query = tuple[str, list[dict[str, Any]]]
 _OURS: Final = "IS_STRING(c.trace_id)"  # the container may hold foreign documents
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -95,28 +100,52 @@ def _parameters(values: Sequence[str]) -> tuple[str, list[dict[str, Any]]]:
     return ", ".join(names), [{"name": name, "value": value} for name, value in zip(names, values, strict=True)]
 
 
-def search_query(search: Search, *, top: int, edge: str | None, left_out: Sequence[str], folds_case: bool) -> Query:
-    """Return the query for the `top` newest matching events older than `edge`, without the traces left out."""
+class Edge(NamedTuple):
+    """The time at which the next page begins. `included`: events of exactly that time are still to come."""
+
+    at: str
+    included: bool
+
+    @property
+    def condition(self) -> str:
+        """The condition for an older event, with a place for the time."""
+        return f"c.timestamp {'<=' if self.included else '<'} {{}}"
+
+
+def page_query(
+    search: Search, columns: str, *, top: int, edge: Edge | None, left_out: Sequence[str], folds_case: bool
+) -> Query:
+    """Return the query for the `top` newest matching events past the edge, without the traces left out."""
     conditions = _Conditions(search, left_out, folds_case=folds_case)
     if edge is not None:
-        conditions.add("c.timestamp < {}", edge)
-    elif search.before is not None:
-        before = stored_timestamp(search.before)
-        conditions.add(
-            "(c.timestamp < {} OR (c.timestamp = {} AND c.trace_id < {}))", before, before, search.before_trace
-        )
+        conditions.add(edge.condition, edge.at)
     where = " AND ".join(conditions.terms)
-    query = f"SELECT TOP {int(top)} c.trace_id, c.timestamp FROM c WHERE {where} ORDER BY c.timestamp DESC"  # noqa: S608
-    return query, conditions.parameters
+    return f"SELECT TOP {int(top)} {columns} FROM c WHERE {where} ORDER BY c.timestamp DESC", conditions.parameters  # noqa: S608
 
 
-def ties_query(search: Search, *, at: str, left_out: Sequence[str], folds_case: bool) -> Query:
+def ties_query(search: Search, columns: str, *, at: str, left_out: Sequence[str], folds_case: bool) -> Query:
     """Return the query for all matching events with exactly that timestamp, without the traces left out."""
     conditions = _Conditions(search, left_out, folds_case=folds_case)
     conditions.add("c.timestamp = {}", at)
-    if search.before is not None and at == stored_timestamp(search.before):
-        conditions.add("c.trace_id < {}", search.before_trace)
-    return f"SELECT c.trace_id, c.timestamp FROM c WHERE {' AND '.join(conditions.terms)}", conditions.parameters  # noqa: S608
+    return f"SELECT {columns} FROM c WHERE {' AND '.join(conditions.terms)}", conditions.parameters  # noqa: S608
+
+
+def rest_query(search: Search, trace_ids: Sequence[str], edge: Edge | None) -> Query:
+    """Return the query for those documents of these traces that no page has, from the newest one to the edge."""
+    names, parameters = _parameters(trace_ids)
+    bounds = [(edge.condition, edge.at)] if edge is not None else []
+    for condition, micros in (
+        ("c.timestamp < {}", search.since if edge is None else None),
+        ("c.timestamp >= {}", search.until),
+        ("c.timestamp >= {}", search.before),
+    ):
+        if micros is not None:
+            bounds.append((condition, stored_timestamp(micros)))
+    terms = ["NOT IS_STRING(c.timestamp)"]
+    for number, (condition, at) in enumerate(bounds):
+        terms.append(condition.format(f"@edge{number}"))
+        parameters.append({"name": f"@edge{number}", "value": at})
+    return f"SELECT * FROM c WHERE c.trace_id IN ({names}) AND ({' OR '.join(terms)})", parameters  # noqa: S608
 
 
 class _Conditions:
@@ -129,6 +158,11 @@ class _Conditions:
             self.add("c.timestamp >= {}", stored_timestamp(search.since))
         if search.until is not None:
             self.add("c.timestamp < {}", stored_timestamp(search.until))
+        if search.before is not None:
+            before = stored_timestamp(search.before)
+            self.add(
+                "(c.timestamp < {} OR (c.timestamp = {} AND c.trace_id < {}))", before, before, search.before_trace
+            )
         if search.trace_prefix:
             self.add("STARTSWITH(c.trace_id, {})", search.trace_prefix)
         if search.event_type:
