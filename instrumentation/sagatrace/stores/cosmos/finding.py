@@ -7,11 +7,11 @@ from collections.abc import Container, Iterator
 from functools import partial
 from typing import Final
 
-from sagatrace.errors import EventError
+from sagatrace.errors import EventError, StoreUnavailableError
 from sagatrace.event import parse_timestamp
 from sagatrace.stores import FetchedTrace, ReadCost, Search, TraceHit, TraceHits
 from sagatrace.stores.cosmos.errors import EventRefusedError
-from sagatrace.stores.cosmos.paging import Caller, Row, fetched, read_ordered, read_pages, total
+from sagatrace.stores.cosmos.paging import Caller, Row, by_trace, fetched, read_ordered, read_pages, total
 from sagatrace.stores.cosmos.queries import IN_ONE_QUERY, Edge, page_query, rest_query, ties_query
 
 __all__ = ["Finder"]
@@ -63,8 +63,8 @@ class Finder:
             found.update(hit.trace_id for hit in hits)
             documents: dict[str, dict[str, Row]] = {hit.trace_id: {} for hit in hits}
             for row in [*rows, *self._rest(search, [*documents], edge, crowding, costs)]:
-                if row["trace_id"] in documents:
-                    documents[row["trace_id"]][str(row["id"])] = row
+                if row.get("trace_id") in documents:
+                    documents[row["trace_id"]][str(row.get("id", ""))] = row
             for hit in hits:
                 yield hit, fetched(hit.trace_id, documents.pop(hit.trace_id).values(), total(costs))
                 costs.clear()
@@ -81,15 +81,17 @@ class Finder:
         top = min(max(events * search.limit, _LEAST), _MOST)
         edge: Edge | None = None
         while True:
-            left_out = [trace_id for trace_id, _ in crowding.most_common(IN_ONE_QUERY)]
+            left_out = [trace_id for trace_id, count in crowding.most_common(IN_ONE_QUERY) if count]
             build = partial(page_query, search, columns, left_out=left_out, folds_case=self._folds_case)
             rows, cost = read_ordered(self._store, build(top=top, edge=edge))
             costs.append(cost)
             if len(rows) < top:
                 yield rows, None
                 return
-            last = str(rows[-1]["timestamp"])
-            page = [row for row in rows if row["timestamp"] != last]
+            last = str(rows[-1].get("timestamp"))
+            page = [row for row in rows if row.get("timestamp") != last]
+            if edge is not None and last == edge.at and (page or not edge.included):
+                raise StoreUnavailableError(f"{self._store.label} sends the same page again and again: try again")
             edge = Edge(last, included=bool(page))
             if not page:  # one moment fills more than a page
                 ties = ties_query(search, columns, at=last, left_out=left_out, folds_case=self._folds_case)
@@ -103,11 +105,12 @@ class Finder:
     ) -> Iterator[Row]:
         """Yield the documents of the traces that no page up to the edge has. Their other pages are left out."""
         for start in range(0, len(trace_ids), IN_ONE_QUERY):
-            query = rest_query(search, trace_ids[start : start + IN_ONE_QUERY], edge)
-            rows, _, cost = read_pages(self._store, query, None)
+            asked = trace_ids[start : start + IN_ONE_QUERY]
+            rows, _, cost = read_pages(self._store, rest_query(search, asked, edge), None)
             costs.append(cost)
-            crowding.update(row["trace_id"] for row in rows)
-            yield from rows
+            for trace_id, own in by_trace(self._store, rows, asked).items():
+                crowding[trace_id] += len(own)
+                yield from own
 
 
 def _latest(rows: list[Row]) -> dict[str, int]:
@@ -115,8 +118,9 @@ def _latest(rows: list[Row]) -> dict[str, int]:
     latest: dict[str, int] = {}
     for row in rows:
         at = _micros(row)
-        if at is not None and row["trace_id"]:
-            latest[row["trace_id"]] = max(at, latest.get(row["trace_id"], at))
+        trace_id = row.get("trace_id")
+        if at is not None and trace_id:
+            latest[trace_id] = max(at, latest.get(trace_id, at))
     return latest
 
 
@@ -126,13 +130,13 @@ def _ordered(latest: dict[str, int]) -> list[TraceHit]:
 
 def _crowds(rows: list[Row]) -> dict[str, int]:
     """Return the traces that fill much of a page, with their row counts."""
-    counts = Counter(row["trace_id"] for row in rows)
+    counts = Counter(row.get("trace_id", "") for row in rows)
     return {trace_id: count for trace_id, count in counts.items() if count * _CROWDED > len(rows)}
 
 
 def _micros(row: Row) -> int | None:
     """Return the event's time; None for a foreign document whose timestamp is not a time."""
     try:
-        return parse_timestamp(str(row["timestamp"]))
-    except (KeyError, EventError):
+        return parse_timestamp(str(row.get("timestamp")))
+    except EventError:
         return None

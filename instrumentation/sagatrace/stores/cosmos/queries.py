@@ -91,7 +91,7 @@ def seen_query(since: int) -> Query:
 def begun_query(trace_ids: Sequence[str], until: int) -> Query:
     """Return the query for those traces that have documents written up to that second, a row for each document."""
     names, parameters = _parameters(trace_ids)
-    query = f"SELECT c.trace_id FROM c WHERE c.trace_id IN ({names}) AND c._ts <= @until"  # noqa: S608
+    query = f"SELECT c.trace_id, c._etag FROM c WHERE c.trace_id IN ({names}) AND c._ts <= @until"  # noqa: S608
     return query, [*parameters, {"name": "@until", "value": until}]
 
 

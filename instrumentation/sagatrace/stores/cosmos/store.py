@@ -18,7 +18,7 @@ from sagatrace.event import TraceEvent
 from sagatrace.stores import Arrived, Changes, FetchedTrace, ReadCost, Search, TraceHit, TraceHits
 from sagatrace.stores.cosmos.address import CosmosAddress, parse_address
 from sagatrace.stores.cosmos.cursor import LAG, Cursor
-from sagatrace.stores.cosmos.paging import NOTHING, Row, cost_of, decoded, fetched, read_pages
+from sagatrace.stores.cosmos.paging import NOTHING, by_trace, cost_of, decoded, fetched, read_pages
 from sagatrace.stores.cosmos.queries import (
     IN_ONE_QUERY,
     begun_query,
@@ -133,10 +133,7 @@ class CosmosStore:
         for start in range(0, len(trace_ids), IN_ONE_QUERY):
             asked = trace_ids[start : start + IN_ONE_QUERY]
             rows, _, cost = read_pages(self, traces_query(asked), None)
-            found: dict[str, list[Row]] = {trace_id: [] for trace_id in asked}
-            for row in rows:
-                found[row["trace_id"]].append(row)
-            for trace_id, own in found.items():
+            for trace_id, own in by_trace(self, rows, asked).items():
                 yield fetched(trace_id, own, cost)
                 cost = NOTHING
 
@@ -176,7 +173,7 @@ class CosmosStore:
         for start in range(0, len(trace_ids), IN_ONE_QUERY):
             asked = trace_ids[start : start + IN_ONE_QUERY]
             rows, _, _ = read_pages(self, begun_query(asked, Cursor.decode(cursor).first), None)
-            begun.update(row["trace_id"] for row in rows)
+            begun.update(row.get("trace_id", "") for row in rows)
         return frozenset(begun)
 
     def search(self, search: Search) -> TraceHits:
