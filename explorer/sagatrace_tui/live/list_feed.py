@@ -265,20 +265,14 @@ class ListFeed:
     def _search(
         self, before: TraceHit | None, meter: Meter, limit: int = 0, known: Container[str] = ()
     ) -> list[TraceHit]:
-        """List the traces that a search finds. Those known may be left out, if the store reads traces meanwhile."""
+        """List the traces that a search finds, and read them if the store does so meanwhile, except those known."""
         search = as_search(self._query, self._clock(), limit or self._page)
         wanted = search if before is None else search.after(before)
-        if not isinstance(self._store, FindsWhole) or search.reads_documents:
-            hits: list[TraceHit] = meter.of(lambda: self._store.search(wanted))
-            for hit in hits:
-                self._listed.add_hit(hit)
-            return hits
-        hits = []
-        for hit, found in self._store.search_whole(wanted, known):
-            meter.add(found.cost)
+        if isinstance(self._store, FindsWhole) and not search.reads_documents:
+            return list(self._listed.add_found(self._store.search_whole(wanted, known), meter))
+        hits = meter.of(lambda: self._store.search(wanted))
+        for hit in hits:
             self._listed.add_hit(hit)
-            self._listed.add_whole(found)
-            hits.append(hit)
         return hits
 
     def _listing(self, meter: Meter, *, reading: bool = False) -> Listing:

@@ -135,11 +135,18 @@ class ListedTraces:
             yield trace_id
         rest = [one for one in trace_ids if one not in kept]
         for found in meter.each(fetch_many(self._store, rest)):
-            self.add_whole(found)
+            self._add_whole(found)
             yield found.trace_id
 
-    def add_whole(self, found: FetchedTrace) -> None:
-        """Take all that the store has of a listed trace."""
+    def add_found(self, traces: Iterable[tuple[TraceHit, FetchedTrace]], meter: Meter) -> Iterator[TraceHit]:
+        """List traces that a search found with all that the store has of them. Raises StoreError."""
+        for hit, found in traces:
+            meter.add(found.cost)
+            self.add_hit(hit)
+            self._add_whole(found)
+            yield hit
+
+    def _add_whole(self, found: FetchedTrace) -> None:
         known = Partition(self._store, found.trace_id)
         known.learn(found.events, found.malformed)
         self._take(known, is_changed=True)

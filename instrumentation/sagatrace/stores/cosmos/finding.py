@@ -12,7 +12,7 @@ from sagatrace.event import parse_timestamp
 from sagatrace.stores import FetchedTrace, ReadCost, Search, TraceHit, TraceHits
 from sagatrace.stores.cosmos.errors import EventRefusedError
 from sagatrace.stores.cosmos.paging import Caller, Row, by_trace, fetched, read_ordered, read_pages, total
-from sagatrace.stores.cosmos.queries import IN_ONE_QUERY, Edge, page_query, rest_query, ties_query
+from sagatrace.stores.cosmos.queries import IN_ONE_QUERY, Edge, page_query, rest_query
 
 __all__ = ["Finder"]
 
@@ -90,12 +90,11 @@ class Finder:
                 return
             last = str(rows[-1].get("timestamp"))
             page = [row for row in rows if row.get("timestamp") != last]
-            if edge is not None and last == edge.at and (page or not edge.included):
+            if edge is not None and last == edge.at and (page or edge.sign == "<"):
                 raise StoreUnavailableError(f"{self._store.label} sends the same page again and again: try again")
-            edge = Edge(last, included=bool(page))
+            edge = Edge("<=" if page else "<", last)
             if not page:  # one moment fills more than a page
-                ties = ties_query(search, columns, at=last, left_out=left_out, folds_case=self._folds_case)
-                page, _, cost = read_pages(self._store, ties, None)
+                page, _, cost = read_pages(self._store, build(top=None, edge=Edge("=", last)), None)
                 costs.append(cost)
             crowding.update(_crowds(page))
             yield page, edge

@@ -15,6 +15,8 @@ from sagatrace.stores import Arrived, FetchedTrace, Malformed, ReadCost, decode_
 from sagatrace.stores.cosmos.queries import Query
 
 if TYPE_CHECKING:
+    from azure.core.paging import ItemPaged
+
     from sagatrace.stores.cosmos.call import Call
     from sagatrace.stores.cosmos.connection import Connection
 
@@ -108,20 +110,11 @@ def read_ordered(store: Caller, query: Query) -> tuple[list[Row], ReadCost]:
     Raises StoreError.
     """
     began = time.monotonic()
-    text, parameters = query
+    calls: list[Call] = []
 
     def read(connection: Connection, call: Call) -> list[Row]:
-        items = connection.container.query_items(
-            text,
-            parameters=parameters,
-            max_item_count=PAGE,
-            timeout=call.remaining,
-            response_hook=lambda _, answer: _check_page(answer),
-            enable_cross_partition_query=True,
-        )
-        return _checked(items)
+        return _checked(_items(query, None, PAGE, lambda _, answer: _check_page(answer), connection, call))
 
-    calls: list[Call] = []
     rows = store.call(read, deadline=began + store.max_wait, calls=calls)
     if isinstance(rows, StoreError):
         raise rows
@@ -132,7 +125,6 @@ def _next_page(
     query: Query, trace_id: str | None, place: str | None, size: int, connection: Connection, call: Call
 ) -> tuple[list[Row], str | None]:
     """Return the rows past a place, as many as one response holds, and the place where they continue."""
-    text, parameters = query
     places: list[str | None] = []
 
     def note(headers: Any, answer: Any) -> None:
@@ -140,17 +132,25 @@ def _next_page(
         places.append(headers.get(_PLACE))
         _check_page(answer)
 
-    scope: Any = {"enable_cross_partition_query": True} if trace_id is None else {"partition_key": trace_id}
-    items = connection.container.query_items(
-        text,
-        parameters=parameters,
-        max_item_count=size,
-        timeout=call.remaining,
-        response_hook=note,
-        **scope,
-    )
+    items = _items(query, trace_id, size, note, connection, call)
     rows = _checked(next(items.by_page(place), ()))
     return rows, places[-1] if places else None
+
+
+def _items(
+    query: Query,
+    trace_id: str | None,
+    size: int,
+    note: Callable[[Any, Any], None],
+    connection: Connection,
+    call: Call,
+) -> ItemPaged[Row]:
+    """Return the rows of a query. `note` gets the headers and the content of each response."""
+    text, parameters = query
+    scope: Any = {"enable_cross_partition_query": True} if trace_id is None else {"partition_key": trace_id}
+    return connection.container.query_items(
+        text, parameters=parameters, max_item_count=size, timeout=call.remaining, response_hook=note, **scope
+    )
 
 
 def _check_page(answer: Any) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from sagatrace.event import CLOSING_PHASES, utc_timestamp
 from sagatrace.stores.search import Search
@@ -25,7 +25,6 @@ __all__ = [
     "rest_query",
     "seen_query",
     "stored_timestamp",
-    "ties_query",
     "trace_query",
     "traces_query",
 ]
@@ -101,49 +100,36 @@ def _parameters(values: Sequence[str]) -> tuple[str, list[dict[str, Any]]]:
 
 
 class Edge(NamedTuple):
-    """The time at which the next page begins. `included`: events of exactly that time are still to come."""
+    """A time in a search, and the sign that compares an event's time with it: `<` and `<=` are past it."""
 
+    sign: Literal["<", "<=", "="]
     at: str
-    included: bool
-
-    @property
-    def condition(self) -> str:
-        """The condition for an older event, with a place for the time."""
-        return f"c.timestamp {'<=' if self.included else '<'} {{}}"
 
 
 def page_query(
-    search: Search, columns: str, *, top: int, edge: Edge | None, left_out: Sequence[str], folds_case: bool
+    search: Search, columns: str, *, top: int | None, edge: Edge | None, left_out: Sequence[str], folds_case: bool
 ) -> Query:
-    """Return the query for the `top` newest matching events past the edge, without the traces left out."""
+    """Return the query for the `top` newest matching events at or past the edge, without the traces left out.
+
+    Without `top`, return the query for all of them in no order.
+    """
     conditions = _Conditions(search, left_out, folds_case=folds_case)
     if edge is not None:
-        conditions.add(edge.condition, edge.at)
-    where = " AND ".join(conditions.terms)
-    return f"SELECT TOP {int(top)} {columns} FROM c WHERE {where} ORDER BY c.timestamp DESC", conditions.parameters  # noqa: S608
-
-
-def ties_query(search: Search, columns: str, *, at: str, left_out: Sequence[str], folds_case: bool) -> Query:
-    """Return the query for all matching events with exactly that timestamp, without the traces left out."""
-    conditions = _Conditions(search, left_out, folds_case=folds_case)
-    conditions.add("c.timestamp = {}", at)
-    return f"SELECT {columns} FROM c WHERE {' AND '.join(conditions.terms)}", conditions.parameters  # noqa: S608
+        conditions.add(f"c.timestamp {edge.sign} {{}}", edge.at)
+    most, order = ("", "") if top is None else (f"TOP {int(top)} ", " ORDER BY c.timestamp DESC")
+    return f"SELECT {most}{columns} FROM c WHERE {' AND '.join(conditions.terms)}{order}", conditions.parameters  # noqa: S608
 
 
 def rest_query(search: Search, trace_ids: Sequence[str], edge: Edge | None) -> Query:
     """Return the query for those documents of these traces that no page has, from the newest one to the edge."""
     names, parameters = _parameters(trace_ids)
-    bounds = [(edge.condition, edge.at)] if edge is not None else []
-    for condition, micros in (
-        ("c.timestamp < {}", search.since if edge is None else None),
-        ("c.timestamp >= {}", search.until),
-        ("c.timestamp >= {}", search.before),
-    ):
+    bounds: list[tuple[str, str]] = [edge] if edge is not None else []
+    for sign, micros in (("<", None if edge else search.since), (">=", search.until), (">=", search.before)):
         if micros is not None:
-            bounds.append((condition, stored_timestamp(micros)))
+            bounds.append((sign, stored_timestamp(micros)))
     terms = ["NOT IS_STRING(c.timestamp)"]
-    for number, (condition, at) in enumerate(bounds):
-        terms.append(condition.format(f"@edge{number}"))
+    for number, (sign, at) in enumerate(bounds):
+        terms.append(f"c.timestamp {sign} @edge{number}")
         parameters.append({"name": f"@edge{number}", "value": at})
     return f"SELECT * FROM c WHERE c.trace_id IN ({names}) AND ({' OR '.join(terms)})", parameters  # noqa: S608
 

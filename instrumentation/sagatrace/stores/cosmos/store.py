@@ -276,11 +276,7 @@ def _require_sdk() -> None:
     try:
         import azure.cosmos  # noqa: F401
     except ImportError:
-        missing = True
-    else:
-        missing = False
-    if missing:
-        raise StoreError("a cosmos: store needs the Azure SDK: pip install 'sagatrace[azure]'")
+        raise StoreError("a cosmos: store needs the Azure SDK: pip install 'sagatrace[azure]'") from None
 
 
 def _pause_before_retry(failure: StoreError, *, attempt: int, deadline: float) -> float | None:
