@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from cosmos_server import CosmosAccount
 from counting_proxy import Count, counting
+from fault_proxy import Exchange, FaultProxy
 from sagatrace.errors import StoreError
 from sagatrace.event import TraceEvent, new_event, utc_timestamp
 from sagatrace.stores import FindsWhole, Search, TraceHit
@@ -189,6 +190,29 @@ def test_a_list_reads_almost_every_document_of_a_window_once(
     assert all(row.verdict for row in listings[-1].rows)
     assert count.documents <= 1.04 * 20 * traces + 40
     assert count.requests <= 2 * (20 * traces / 900 + 1) + traces / 50
+
+
+def test_a_page_of_large_documents_may_take_longer_than_one_response(
+    local_account: CosmosAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The service fills a response with a few large documents. The clock is put forward during each response."""
+    clock, forward = time.monotonic, [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: clock() + forward[0])
+    with local_account.store() as direct, FaultProxy(local_account.host) as proxy:
+        direct.append([event(f"T{number}", number) for number in range(30)])
+
+        def slow(exchange: Exchange) -> None:
+            forward[0] += 0.6 * PATIENT
+            exchange.headers["x-ms-max-item-count"] = "5"
+            exchange.send(exchange.forward().encoded())
+
+        address = local_account.behind(proxy.port).address(container=direct.address.container)
+        with closing(CosmosStore(address, max_wait=PATIENT)) as behind:
+            behind.fetch_trace("another")  # connects
+            proxy.fault = slow
+            assert len(list(behind.search_whole(Search()))) == 30
+            assert len(behind.search(Search())) == 30
+    assert forward[0] > 4 * PATIENT
 
 
 def test_a_search_that_breaks_off_leaves_no_gap_in_the_list() -> None:

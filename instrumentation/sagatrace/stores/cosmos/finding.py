@@ -83,7 +83,7 @@ class Finder:
         while True:
             left_out = [trace_id for trace_id, count in crowding.most_common(IN_ONE_QUERY) if count]
             build = partial(page_query, search, columns, left_out=left_out, folds_case=self._folds_case)
-            rows, cost = read_ordered(self._store, build(top=top, edge=edge))
+            rows, cost = read_ordered(self._store, build(top=top, edge=edge), top)
             costs.append(cost)
             if len(rows) < top:
                 yield rows, None

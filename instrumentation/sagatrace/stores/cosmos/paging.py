@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 import msgspec
@@ -104,16 +105,21 @@ def read_pages(
             return rows, place if found else None, cost_of(calls, time.monotonic() - began)
 
 
-def read_ordered(store: Caller, query: Query) -> tuple[list[Row], ReadCost]:
-    """Read all rows of a query with ORDER BY, which the SDK merges from all partitions, within `max_wait`.
+def read_ordered(store: Caller, query: Query, top: int) -> tuple[list[Row], ReadCost]:
+    """Read the first rows of a query with ORDER BY, which the SDK merges from all partitions.
 
-    Raises StoreError.
+    Each response with rows may take `max_wait`: a few large documents fill one. Raises StoreError.
     """
     began = time.monotonic()
     calls: list[Call] = []
 
     def read(connection: Connection, call: Call) -> list[Row]:
-        return _checked(_items(query, None, PAGE, lambda _, answer: _check_page(answer), connection, call))
+        def note(_: Any, answer: Any) -> None:
+            _check_page(answer)
+            if answer.get("Documents"):
+                call.deadline = time.monotonic() + store.max_wait
+
+        return _checked(islice(_items(query, None, PAGE, note, connection), top))
 
     rows = store.call(read, deadline=began + store.max_wait, calls=calls)
     if isinstance(rows, StoreError):
@@ -122,7 +128,7 @@ def read_ordered(store: Caller, query: Query) -> tuple[list[Row], ReadCost]:
 
 
 def _next_page(
-    query: Query, trace_id: str | None, place: str | None, size: int, connection: Connection, call: Call
+    query: Query, trace_id: str | None, place: str | None, size: int, connection: Connection, _: Call
 ) -> tuple[list[Row], str | None]:
     """Return the rows past a place, as many as one response holds, and the place where they continue."""
     places: list[str | None] = []
@@ -132,24 +138,22 @@ def _next_page(
         places.append(headers.get(_PLACE))
         _check_page(answer)
 
-    items = _items(query, trace_id, size, note, connection, call)
+    items = _items(query, trace_id, size, note, connection)
     rows = _checked(next(items.by_page(place), ()))
     return rows, places[-1] if places else None
 
 
 def _items(
-    query: Query,
-    trace_id: str | None,
-    size: int,
-    note: Callable[[Any, Any], None],
-    connection: Connection,
-    call: Call,
+    query: Query, trace_id: str | None, size: int, note: Callable[[Any, Any], None], connection: Connection
 ) -> ItemPaged[Row]:
-    """Return the rows of a query. `note` gets the headers and the content of each response."""
+    """Return the rows of a query. `note` gets the headers and the content of each response.
+
+    The transport keeps the deadline: a timeout given to the SDK would hold for all responses together.
+    """
     text, parameters = query
     scope: Any = {"enable_cross_partition_query": True} if trace_id is None else {"partition_key": trace_id}
     return connection.container.query_items(
-        text, parameters=parameters, max_item_count=size, timeout=call.remaining, response_hook=note, **scope
+        text, parameters=parameters, max_item_count=size, response_hook=note, **scope
     )
 
 
