@@ -36,6 +36,7 @@ from counting_proxy import counting
 from pty_terminal import PtyTerminal
 from sagatrace.event import TraceEvent, new_event, utc_timestamp
 from sagatrace.stores import decode_documents, open_store
+from sagatrace.stores.cosmos.cursor import LAG
 from sagatrace.stores.cosmos.store import CosmosStore
 from sagatrace.stores.sqlite import SqliteStore
 from sagatrace_tui.incident.failure_groups import failure_groups
@@ -188,6 +189,7 @@ def cosmos(traces: int) -> None:
                     for number in range(first, min(first + 100, traces))
                     for one in saga(number, now - (traces - number) * (DAY // 2 // traces), rnd)
                 )
+            time.sleep(LAG + 1)  # a list also reads the versions of the last minute
             with counting(account.host) as (proxy, count):
                 address = account.behind(proxy.port).address(container=store.address.container)
                 with closing(CosmosStore(address, max_wait=60.0)) as counted:

@@ -154,7 +154,7 @@ def test_a_setting_that_cannot_be_used_is_named_without_its_secret(
 
 @pytest.mark.parametrize("tls", ["off", "self-signed"])
 @pytest.mark.parametrize(
-    "host", ["acme.documents.azure.com", "ACME.Documents.Azure.COM:443", "8.8.8.8", "[2001:db9::1]"]
+    "host", ["acme.documents.azure.com", "ACME.Documents.Azure.COM:443", "8.8.8.8", "[2001:db9::1]", "[::ffff:8.8.8.8]"]
 )
 def test_public_addresses_need_verified_tls(monkeypatch: pytest.MonkeyPatch, tls: str, host: str) -> None:
     monkeypatch.setenv("SAGATRACE_COSMOS_KEY", KEY)

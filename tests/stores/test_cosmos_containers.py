@@ -233,6 +233,18 @@ def test_the_az_commands_are_complete_and_need_no_service() -> None:
     assert {command[command.index("--scope") + 1] for command in commands[2:]} == {"/dbs/my db/colls/events"}
 
 
+def test_the_az_commands_are_only_for_accounts_in_azure() -> None:
+    status, printed = invoked("init", "--print-az", "--store", "cosmos://127.0.0.1:8081/d/c")
+    assert status != 0
+    assert "127.0.0.1:8081 is not one" in printed
+
+
+def test_a_requested_throughput_that_the_service_does_not_report_is_named(local_account: CosmosAccount) -> None:
+    with local_account.store() as store:
+        lines = list(initialised(store, Plan(throughput=read_throughput("autoscale 1000"))))
+    assert lines[-1] == ("  throughput: asked for autoscale up to 1000 RU/s; the service does not report it", False)
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

@@ -71,6 +71,8 @@ def _recipe(store: EventStore, plan: Plan | None) -> Iterator[tuple[str, bool]]:
         raise SettingsError(f"--print-az is for a cosmos: store, not for {store.label}")
     from sagatrace_tui.commands.az_recipe import az_recipe
 
+    if ".azure." not in store.address.host.lower():
+        raise SettingsError(f"--print-az is for an account in Azure, and {store.address.host} is not one")
     for line in az_recipe(store.address, plan):
         yield line, False
 
@@ -107,6 +109,8 @@ def _of_throughput(done: Provisioned, plan: Plan) -> Iterator[tuple[str, bool]]:
 
     reserved, wanted = done.throughput, plan.throughput
     if reserved is None:
+        if wanted is not None:
+            yield f"  throughput: asked for {wanted.text}; the service does not report it", False
         return
     if reserved.kind == "serverless":
         yield "  throughput: serverless, billed by use", False

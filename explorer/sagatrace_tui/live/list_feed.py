@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Container, Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
 from typing import Final
@@ -11,7 +11,7 @@ from typing import Final
 from sagatrace.errors import StoreNotFoundError
 from sagatrace.event import TraceEvent
 from sagatrace.mirror import Mirror
-from sagatrace.stores import Changes, EventStore, KnowsBeginnings, TellsChanges, TraceHit
+from sagatrace.stores import Changes, EventStore, FindsWhole, KnowsBeginnings, TellsChanges, TraceHit
 from sagatrace_tui.incident.query import Query
 from sagatrace_tui.incident.trace_row import TraceRow
 from sagatrace_tui.live.listed_traces import PAGE, ListedTraces
@@ -36,6 +36,8 @@ _MOST: Final = 1_000
 """Rows kept, unless the reader has gone further down."""
 _BULK: Final = 1_000
 """Traces that one search of a whole window finds at most."""
+_BULK_READ: Final = 200
+"""The same where the search reads them as well: between two searches rows are shown, and the reading can be stopped."""
 _BETWEEN: Final = 0.1
 """Seconds between two listings of one reading."""
 _BETWEEN_LONG: Final = 0.3
@@ -76,6 +78,7 @@ class ListFeed:
         self._most = _MOST
         self._wanted = page // 2  # rows to show, where a query finds them by reading trace after trace
         self._older: TraceHit | None = None
+        self._complete_to: int | None = None  # while the newest traces are searched
         self._exhausted = False
         self._cursor: str | None = None
         self._stamp: str | None = None
@@ -234,7 +237,8 @@ class ListFeed:
         return matches
 
     def _search_newest(self, meter: Meter) -> None:
-        known = max((row.latest for row in self._listed.rows.values()), default=None)
+        if self._complete_to is None:  # else a search broke off, and newer traces may be missing
+            self._complete_to = max((row.latest for row in self._listed.rows.values()), default=None)
         before: TraceHit | None = None
         while True:
             hits = self._search(before, meter)
@@ -242,7 +246,9 @@ class ListFeed:
                 self._older = hits[-1] if hits else None
                 self._exhausted = len(hits) < self._page
             # More traces are new than one page holds: continue until a known one.
+            known = self._complete_to
             if known is None or len(hits) < self._page or hits[-1].latest <= known:
+                self._complete_to = None
                 return
             before = hits[-1]
 
@@ -251,11 +257,12 @@ class ListFeed:
 
         Of the window, find what is left of it, and nothing older.
         """
-        is_window = self._whole and not self._has_window()
-        limit, since = (_BULK, self._window_start(self._clock())) if is_window else (self._page, None)
-        wanted = len(self._listed.rows) + limit // 2
-        while not self._exhausted and len(self._listed.rows) < wanted:
-            hits = self._search(self._older, meter, limit, since)
+        is_window, listed = self._whole and not self._has_window(), self._listed.rows
+        bulk = _BULK_READ if isinstance(self._store, FindsWhole) else _BULK
+        limit, since = (bulk, self._window_start(self._clock())) if is_window else (self._page, None)
+        wanted = len(listed) + limit // 2
+        while not self._exhausted and len(listed) < wanted:
+            hits = self._search(self._older, meter, limit, since, known=listed)
             is_all = len(hits) < limit
             if hits:
                 self._older = hits[-1]
@@ -265,12 +272,21 @@ class ListFeed:
             self._exhausted = is_all
 
     def _search(
-        self, before: TraceHit | None, meter: Meter, limit: int = 0, since: int | None = None
+        self,
+        before: TraceHit | None,
+        meter: Meter,
+        limit: int = 0,
+        since: int | None = None,
+        *,
+        known: Container[str] = (),
     ) -> list[TraceHit]:
+        """List the traces that a search finds, and read them if the store does so meanwhile, except those known."""
         search = as_search(self._query, self._clock(), limit or self._page)
         if search.since is None and since is not None:
             search = replace(search, since=since)
         wanted = search if before is None else search.after(before)
+        if isinstance(self._store, FindsWhole) and not search.reads_documents:
+            return list(self._listed.add_found(self._store.search_whole(wanted, known), meter))
         hits = meter.of(lambda: self._store.search(wanted))
         for hit in hits:
             self._listed.add_hit(hit)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from sagatrace.event import TraceEvent
-from sagatrace.stores import EventStore, TraceHit, fetch_many
+from sagatrace.stores import EventStore, FetchedTrace, TraceHit, fetch_many
 from sagatrace_tui.incident.trace_row import TraceRow, trace_row
 from sagatrace_tui.live.partition import Partition, ended_by_silence
 from sagatrace_tui.live.refresh import Clock, Meter
@@ -135,10 +135,21 @@ class ListedTraces:
             yield trace_id
         rest = [one for one in trace_ids if one not in kept]
         for found in meter.each(fetch_many(self._store, rest)):
-            known = Partition(self._store, found.trace_id)
-            known.learn(found.events, found.malformed)
-            self._take(known, is_changed=True)
+            self._add_whole(found)
             yield found.trace_id
+
+    def add_found(self, traces: Iterable[tuple[TraceHit, FetchedTrace]], meter: Meter) -> Iterator[TraceHit]:
+        """List traces that a search found with all that the store has of them. Raises StoreError."""
+        for hit, found in traces:
+            meter.add(found.cost)
+            self.add_hit(hit)
+            self._add_whole(found)
+            yield hit
+
+    def _add_whole(self, found: FetchedTrace) -> None:
+        known = Partition(self._store, found.trace_id)
+        known.learn(found.events, found.malformed)
+        self._take(known, is_changed=True)
 
     def _take(self, known: Partition, *, is_changed: bool) -> None:
         trace_id = known.trace_id

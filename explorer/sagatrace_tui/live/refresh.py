@@ -60,10 +60,14 @@ class Meter:
     def each(self, found: Iterable[FetchedTrace]) -> Iterator[FetchedTrace]:
         """Yield the traces as they are read."""
         for one in found:
-            self.queries += one.cost.queries
-            self.micros += round(one.cost.milliseconds * 1000)
-            self._charge(one.cost)
+            self.add(one.cost)
             yield one
+
+    def add(self, cost: ReadCost) -> None:
+        """Add the cost of queries that ran elsewhere."""
+        self.queries += cost.queries
+        self.micros += round(cost.milliseconds * 1000)
+        self._charge(cost)
 
     def _charge(self, cost: object) -> None:
         units = cost.request_units if isinstance(cost, ReadCost) else None

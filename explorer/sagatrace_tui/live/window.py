@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
-from sagatrace.stores import EventStore, fetch_many
+from sagatrace.stores import EventStore, FetchedTrace, FindsWhole, Search, TraceHit, fetch_many
 from sagatrace.stores.search import MAX_LIMIT
 from sagatrace_tui.incident.query import Moment, Query
 from sagatrace_tui.incident.trace_row import TraceRow, trace_row
@@ -36,21 +36,35 @@ def read_rows(
     query = with_word_resolved(query, store)
     if query.since is None and window is not None:
         query = replace(query, since=Moment(window, ago=True))
-    search = as_search(query, now, min(most or _BULK, _BULK))
+    for hit, found in _traces(store, as_search(query, now, min(most or _BULK, _BULK))):
+        if not found.events and not found.malformed:  # expired or deleted since it was found
+            continue
+        anomalies = reading_anomalies((bad.document_id, bad.fault) for bad in found.malformed)
+        trace = build_trace(found.trace_id, found.events, now, anomalies)
+        if accepts(query, trace, found.events, now):
+            yield trace_row(trace, hit.latest, keys)
+
+
+def _traces(store: EventStore, search: Search) -> Iterator[tuple[TraceHit, FetchedTrace]]:
+    """Yield all traces that the search finds, each once."""
     seen: set[str] = set()
     while True:
-        hits = store.search(search)
-        latest = {hit.trace_id: hit.latest for hit in hits if hit.trace_id not in seen}
-        for found in fetch_many(store, list(latest)):
-            if not found.events and not found.malformed:  # expired or deleted since it was found
-                continue
-            anomalies = reading_anomalies((bad.document_id, bad.fault) for bad in found.malformed)
-            trace = build_trace(found.trace_id, found.events, now, anomalies)
-            if accepts(query, trace, found.events, now):
-                yield trace_row(trace, latest[found.trace_id], keys)
-        seen.update(latest)
-        if len(hits) < search.limit:
+        last: TraceHit | None = None
+        count, known = 0, len(seen)
+        if isinstance(store, FindsWhole) and not search.reads_documents:
+            for last, found in store.search_whole(search, seen):
+                count += 1
+                seen.add(last.trace_id)
+                yield last, found
+        else:
+            hits = store.search(search)
+            count, last = len(hits), hits[-1] if hits else None
+            fresh = {hit.trace_id: hit for hit in hits if hit.trace_id not in seen}
+            seen.update(fresh)
+            for found in fetch_many(store, list(fresh)):
+                yield fresh[found.trace_id], found
+        if last is None or count < search.limit:
             return
-        if not latest:  # traces that were read fill a page by their older events: the next one reaches further
+        if len(seen) == known:  # traces that were read fill a page by their older events: the next one reaches further
             search = replace(search, limit=min(2 * search.limit, MAX_LIMIT))
-        search = search.after(hits[-1])
+        search = search.after(last)

@@ -15,7 +15,7 @@ from typing import Protocol, runtime_checkable
 from sagatrace.errors import EventError, StoreError, StoreUnavailableError
 from sagatrace.event import TraceEvent
 from sagatrace.settings import masked
-from sagatrace.stores.changes import Arrived, Changes, KnowsBeginnings, ReadsMany, TellsChanges
+from sagatrace.stores.changes import Arrived, Changes, FindsWhole, KnowsBeginnings, ReadsMany, TellsChanges
 from sagatrace.stores.codec import decode_event, decode_events
 from sagatrace.stores.search import DataIs, Search, TraceHit, data_condition
 
@@ -26,6 +26,7 @@ __all__ = [
     "DataIs",
     "EventStore",
     "FetchedTrace",
+    "FindsWhole",
     "KnowsBeginnings",
     "Malformed",
     "ReadCost",

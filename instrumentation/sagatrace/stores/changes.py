@@ -1,19 +1,20 @@
-"""Optional abilities of a store: return only new events, and read many traces in one query.
+"""Optional abilities of a store: return only new events, read many traces in one query, and find them whole.
 
 With a store that lacks them, readers read whole traces, one by one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 if TYPE_CHECKING:
     from sagatrace.event import TraceEvent
     from sagatrace.stores import FetchedTrace, Malformed, ReadCost
+    from sagatrace.stores.search import Search, TraceHit
 
-__all__ = ["Arrived", "Changes", "KnowsBeginnings", "ReadsMany", "TellsChanges"]
+__all__ = ["Arrived", "Changes", "FindsWhole", "KnowsBeginnings", "ReadsMany", "TellsChanges"]
 
 Arrived: TypeAlias = Callable[[int], object]
 """A callback for a trace that is read in parts. It gets the number of documents so far. An exception stops the read."""
@@ -72,6 +73,23 @@ class ReadsMany(Protocol):
         """Yield these traces, each once and whole, in the given order. A trace that is not stored has no events.
 
         The first trace of a query carries the query's cost. The others carry none.
+        """
+        ...
+
+
+@runtime_checkable
+class FindsWhole(Protocol):
+    """A store that charges for each document it reads, and finds traces together with their documents."""
+
+    def search_whole(self, search: Search, known: Container[str] = ()) -> Iterator[tuple[TraceHit, FetchedTrace]]:
+        """Yield the traces with the latest events, newest first, each once and whole. Raises StoreError.
+
+        Fewer than `search.limit` are all there are; a few more may come. For the next page, search with
+        `search.after` of the last one.
+
+        Args:
+            search: A search without a condition on an event's content.
+            known: The ids of traces to leave out.
         """
         ...
 

@@ -83,7 +83,6 @@ def _check_key(key: str, name: str) -> None:
     try:
         base64.b64decode(key, validate=True)
     except (binascii.Error, ValueError):
-        fault = f"the key in {name} is not base64: copy it again, whole ({len(key)} characters now)"
-    else:
-        return
-    raise SettingsError(fault)
+        raise SettingsError(
+            f"the key in {name} is not base64: copy it again, whole ({len(key)} characters now)"
+        ) from None

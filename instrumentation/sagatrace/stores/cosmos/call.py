@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -17,6 +18,7 @@ __all__ = ["Call", "call_within", "this_call"]
 class Call:
     """One call of a store: its deadline (`time.monotonic`) and its cost so far.
 
+    `last_status` and `has_version` are of the last answer: its status, and whether it names a document's version.
     `sent_items` is set when a request for items is sent.
     """
 
@@ -24,6 +26,7 @@ class Call:
     requests: int = 0
     request_units: float = 0.0
     last_status: int = 0
+    has_version: bool = False
     sent_items: bool = False
     clock_offset: float | None = None
 
@@ -34,9 +37,10 @@ class Call:
 
     def note(self, status: int, headers: Mapping[str, str]) -> None:
         """Count one answer of the service."""
-        self.last_status = status
+        self.last_status, self.has_version = status, "etag" in headers
         with suppress(KeyError, ValueError):  # a missing header must not fail the call
-            self.request_units += float(headers["x-ms-request-charge"])
+            charge = float(headers["x-ms-request-charge"])
+            self.request_units += charge if math.isfinite(charge) else 0.0
         with suppress(KeyError, ValueError):
             self.clock_offset = time.time() - parsedate_to_datetime(headers["date"]).timestamp()
 

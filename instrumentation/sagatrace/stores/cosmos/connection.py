@@ -95,14 +95,8 @@ def _default_credential(max_wait: float) -> TokenCredential:
     try:
         from azure.identity import DefaultAzureCredential
     except ImportError:
-        credential = None
-    else:
-        credential = DefaultAzureCredential(
-            transport=BoundedTransport(max_wait=max_wait, counted=False),
-            process_timeout=max(1, int(max_wait)),
-        )
-    if credential is None:
         raise SettingsError(
             "signing in to Azure needs azure-identity: pip install 'sagatrace[azure]', or set SAGATRACE_COSMOS_KEY"
-        )
-    return credential
+        ) from None
+    transport = BoundedTransport(max_wait=max_wait, counted=False)
+    return DefaultAzureCredential(transport=transport, process_timeout=max(1, int(max_wait)))

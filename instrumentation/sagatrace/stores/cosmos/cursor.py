@@ -65,6 +65,8 @@ class Cursor(msgspec.Struct, frozen=True, omit_defaults=True):
         """Return the cursor of the next read, which begins at `now`, or of a read under way."""
         if self.page is not None:
             return self
+        if self.settled > now:  # a wrong clock answered for a moment: begin again, a minute back
+            return msgspec.structs.replace(self, settled=now - LAG, latest=now - LAG, known={}).asking(now)
         far = now - self.settled >= LAG + _LOOK_BACK
         since = self.settled if far else max(self.settled, min(self.latest, now) - OVERLAP)
         asked = [version for version, second in self.known.items() if second >= since]

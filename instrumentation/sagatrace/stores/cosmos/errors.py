@@ -15,7 +15,7 @@ from azure.core.exceptions import (
     ServiceRequestError,
     ServiceResponseError,
 )
-from azure.cosmos.exceptions import CosmosBatchOperationError, CosmosClientTimeoutError
+from azure.cosmos.exceptions import CosmosClientTimeoutError
 
 from sagatrace.errors import StoreAccessError, StoreError, StoreNotFoundError, StoreUnavailableError
 from sagatrace.stores.cosmos.address import CosmosAddress
@@ -122,7 +122,7 @@ def _answered(error: HttpResponseError, status: int, address: CosmosAddress, *, 
         what = {429: "is over its throughput", 449: "met another write of the same item"}.get(
             status, "cannot answer now"
         )
-        return StoreUnavailableError(f"{label} {what} ({mark}): try again", retry_after=_retry_after(error))
+        return StoreUnavailableError(f"{label} {what} ({mark}): try again", retry_after=retry_after_of(_headers(error)))
     if status == 500:
         return ServiceFailedError(f"{label} failed on the request ({mark}): {_said(error, address)}")
     if status == 401:
@@ -189,11 +189,8 @@ def _forbidden(error: HttpResponseError, address: CosmosAddress, *, writes: bool
 
 
 def _sub_status(error: HttpResponseError) -> int | None:
-    found = getattr(error, "sub_status", None)
-    if found is None:
-        text = str(_headers(error).get("x-ms-substatus", ""))
-        found = int(text) if text.isdigit() else None
-    return found
+    found = str(getattr(error, "sub_status", None) or _headers(error).get("x-ms-substatus"))
+    return int(found) if re.fullmatch(r"[0-9]{1,9}", found) else None
 
 
 def _mark(error: HttpResponseError, status: int) -> str:
@@ -235,21 +232,11 @@ def failure_of(operation: dict[str, Any], address: CosmosAddress) -> StoreError:
     error = HttpResponseError(message=str(operation.get("message") or "refused in a batch"))
     error.status_code = status
     error.sub_status = operation.get("subStatusCode")  # type: ignore[attr-defined]
-    error.headers = {"x-ms-activity-id": operation.get(ACTIVITY, "")}  # type: ignore[attr-defined]
-    retry_after = operation.get("retryAfterMilliseconds")
-    failure = _answered(error, status, address, writes=True)
-    if isinstance(failure, StoreUnavailableError) and retry_after:
-        failure.retry_after = float(retry_after) / 1000
-    return failure
-
-
-def _retry_after(error: HttpResponseError) -> float | None:
-    found = retry_after_of(_headers(error))
-    if found is None and isinstance(error, CosmosBatchOperationError):
-        for operation in error.operation_responses or ():
-            if operation.get("retryAfterMilliseconds"):
-                return float(operation["retryAfterMilliseconds"]) / 1000
-    return found
+    error.headers = {  # type: ignore[attr-defined]
+        "x-ms-activity-id": operation.get(ACTIVITY, ""),
+        "x-ms-retry-after-ms": operation.get("retryAfterMilliseconds"),
+    }
+    return _answered(error, status, address, writes=True)
 
 
 _SECRETS: Final = re.compile(r"(?i)((?:sig|signature|accountkey|authorization|bearer|token)\W{1,3})[^\s\"',;&}]+")

@@ -3,19 +3,36 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
-from sagatrace.errors import StoreError
-from sagatrace.stores import Arrived, ReadCost
+import msgspec
+
+from sagatrace.errors import StoreError, StoreUnavailableError
+from sagatrace.event import TraceEvent
+from sagatrace.stores import Arrived, FetchedTrace, Malformed, ReadCost, decode_documents
 from sagatrace.stores.cosmos.queries import Query
 
 if TYPE_CHECKING:
+    from azure.core.paging import ItemPaged
+
     from sagatrace.stores.cosmos.call import Call
     from sagatrace.stores.cosmos.connection import Connection
 
-__all__ = ["NOTHING", "Caller", "Row", "cost_of", "read_ordered", "read_pages", "total"]
+__all__ = [
+    "NOTHING",
+    "Caller",
+    "Row",
+    "by_trace",
+    "cost_of",
+    "decoded",
+    "fetched",
+    "read_ordered",
+    "read_pages",
+    "total",
+]
 
 PAGE: Final = 1000
 """Items requested per page. The service sends fewer when 4 MB are full."""
@@ -29,6 +46,11 @@ class Caller(Protocol):
     """A store that runs work on its connection."""
 
     max_wait: float
+
+    @property
+    def label(self) -> str:
+        """The store's address."""
+        ...
 
     def call(
         self, work: Callable[[Connection, Call], _T], *, deadline: float, calls: list[Call], writes: bool = False
@@ -62,6 +84,8 @@ def read_pages(
     began = time.monotonic()
     rows: list[Row] = []
     calls: list[Call] = []
+    places: set[str | None] = {place}
+    previous: list[Row] = []
     while True:
         attempts: list[Call] = []
         read = partial(_next_page, query, trace_id, place, PAGE if limit is None else min(PAGE, limit))
@@ -71,52 +95,114 @@ def read_pages(
             raise page
         found, place = page
         rows += found
+        if found and place is not None and (place in places or found == previous):
+            raise StoreUnavailableError(f"{store.label} sends the same page again and again: try again")
+        places.add(place)
+        previous = found
         if arrived is not None:
             arrived(len(rows))
         if not found or place is None or (limit is not None and len(rows) >= limit):
             return rows, place if found else None, cost_of(calls, time.monotonic() - began)
 
 
-def read_ordered(store: Caller, query: Query, *, deadline: float) -> tuple[list[Row], ReadCost]:
-    """Read all rows of a query with ORDER BY, which the SDK merges from all partitions. Raises StoreError."""
+def read_ordered(store: Caller, query: Query, top: int) -> tuple[list[Row], ReadCost]:
+    """Read the first rows of a query with ORDER BY, which the SDK merges from all partitions.
+
+    Each response with rows may take `max_wait`: a few large documents fill one. Raises StoreError.
+    """
     began = time.monotonic()
-    text, parameters = query
+    calls: list[Call] = []
 
     def read(connection: Connection, call: Call) -> list[Row]:
-        items = connection.container.query_items(
-            text,
-            parameters=parameters,
-            max_item_count=PAGE,
-            timeout=call.remaining,
-            enable_cross_partition_query=True,
-        )
-        return list(items)
+        def note(_: Any, answer: Any) -> None:
+            _check_page(answer)
+            if answer.get("Documents"):
+                call.deadline = time.monotonic() + store.max_wait
 
-    calls: list[Call] = []
-    rows = store.call(read, deadline=deadline, calls=calls)
+        return _checked(islice(_items(query, None, PAGE, note, connection), top))
+
+    rows = store.call(read, deadline=began + store.max_wait, calls=calls)
     if isinstance(rows, StoreError):
         raise rows
     return rows, cost_of(calls, time.monotonic() - began)
 
 
 def _next_page(
-    query: Query, trace_id: str | None, place: str | None, size: int, connection: Connection, call: Call
+    query: Query, trace_id: str | None, place: str | None, size: int, connection: Connection, _: Call
 ) -> tuple[list[Row], str | None]:
     """Return the rows past a place, as many as one response holds, and the place where they continue."""
-    text, parameters = query
-    headers: list[str | None] = []
-    scope: Any = {"enable_cross_partition_query": True} if trace_id is None else {"partition_key": trace_id}
-    items = connection.container.query_items(
-        text,
-        parameters=parameters,
-        max_item_count=size,
-        timeout=call.remaining,
+    places: list[str | None] = []
+
+    def note(headers: Any, answer: Any) -> None:
         # The SDK keeps only the token of the client's last response, perhaps one for another thread.
-        response_hook=lambda answer, _: headers.append(answer.get(_PLACE)),
-        **scope,
+        places.append(headers.get(_PLACE))
+        _check_page(answer)
+
+    items = _items(query, trace_id, size, note, connection)
+    rows = _checked(next(items.by_page(place), ()))
+    return rows, places[-1] if places else None
+
+
+def _items(
+    query: Query, trace_id: str | None, size: int, note: Callable[[Any, Any], None], connection: Connection
+) -> ItemPaged[Row]:
+    """Return the rows of a query. `note` gets the headers and the content of each response.
+
+    The transport keeps the deadline: a timeout given to the SDK would hold for all responses together.
+    """
+    text, parameters = query
+    scope: Any = {"enable_cross_partition_query": True} if trace_id is None else {"partition_key": trace_id}
+    return connection.container.query_items(
+        text, parameters=parameters, max_item_count=size, response_hook=note, **scope
     )
-    rows = list(next(items.by_page(place), ()))
-    return rows, headers[-1] if headers else None
+
+
+def _check_page(answer: Any) -> None:
+    """Raise ValueError if a page lacks some of its documents. The SDK takes `{}` for a page without any."""
+    if isinstance(answer, dict) and "Documents" in answer:
+        found = answer["Documents"]
+        if not isinstance(found, list) or answer.get("_count", len(found)) != len(found):
+            raise ValueError("it is not a whole page of documents")
+
+
+def _checked(rows: Iterable[Any]) -> list[Row]:
+    """Return the rows. Raises ValueError for rows that the service would not send."""
+    listed = list(rows)
+    for row in listed:
+        if not (
+            isinstance(row, dict) and isinstance(row.get("trace_id", ""), str) and isinstance(row.get("_ts", 0), int)
+        ):
+            raise ValueError("it holds something that is not a document")  # noqa: TRY004 - of a page, not an argument
+    return listed
+
+
+def by_trace(store: Caller, rows: Iterable[Row], trace_ids: Sequence[str]) -> dict[str, list[Row]]:
+    """Return the rows of each of these traces. Raises StoreUnavailableError for a row of another one."""
+    found: dict[str, list[Row]] = {trace_id: [] for trace_id in trace_ids}
+    for row in rows:
+        if row.get("trace_id") not in found:
+            raise StoreUnavailableError(f"{store.label} sent documents that were not asked for: try again")
+        found[row["trace_id"]].append(row)
+    return found
+
+
+def decoded(rows: Iterable[Row]) -> tuple[tuple[TraceEvent, ...], tuple[Malformed, ...]]:
+    """Return the rows as events, and as malformed documents."""
+    documents: list[tuple[str, bytes]] = []
+    unreadable: list[Malformed] = []
+    for row in rows:
+        try:
+            documents.append((str(row.get("id", "")), msgspec.json.encode(row)))
+        except (ValueError, OverflowError, RecursionError) as error:  # half a UTF-16 pair, or hundreds of levels
+            name = str(row.get("id", "")).encode("utf-8", "backslashreplace").decode()
+            unreadable.append(Malformed(name, f"it cannot be written as JSON: {type(error).__name__}", ""))
+    events, malformed = decode_documents(documents)
+    return tuple(events), (*malformed, *unreadable)
+
+
+def fetched(trace_id: str, rows: Iterable[Row], cost: ReadCost) -> FetchedTrace:
+    """Return the rows of one trace as a trace."""
+    return FetchedTrace(trace_id, *decoded(rows), cost)
 
 
 def cost_of(calls: list[Call], seconds: float, before: ReadCost = NOTHING) -> ReadCost:

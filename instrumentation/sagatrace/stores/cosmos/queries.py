@@ -9,24 +9,28 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Literal, NamedTuple
 
 from sagatrace.event import CLOSING_PHASES, utc_timestamp
 from sagatrace.stores.search import Search
 
 __all__ = [
+    "IN_ONE_QUERY",
+    "Edge",
     "Query",
     "begun_query",
     "changes_query",
+    "page_query",
     "quoted",
-    "search_query",
+    "rest_query",
     "seen_query",
     "stored_timestamp",
-    "ties_query",
     "trace_query",
     "traces_query",
 ]
 
+IN_ONE_QUERY: Final = 100
+"""Traces that one query names at most: the service limits its length."""
 Query = tuple[str, list[dict[str, Any]]]
 _OURS: Final = "IS_STRING(c.trace_id)"  # the container may hold foreign documents
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -86,7 +90,7 @@ def seen_query(since: int) -> Query:
 def begun_query(trace_ids: Sequence[str], until: int) -> Query:
     """Return the query for those traces that have documents written up to that second, a row for each document."""
     names, parameters = _parameters(trace_ids)
-    query = f"SELECT c.trace_id FROM c WHERE c.trace_id IN ({names}) AND c._ts <= @until"  # noqa: S608
+    query = f"SELECT c.trace_id, c._etag FROM c WHERE c.trace_id IN ({names}) AND c._ts <= @until"  # noqa: S608
     return query, [*parameters, {"name": "@until", "value": until}]
 
 
@@ -95,28 +99,39 @@ def _parameters(values: Sequence[str]) -> tuple[str, list[dict[str, Any]]]:
     return ", ".join(names), [{"name": name, "value": value} for name, value in zip(names, values, strict=True)]
 
 
-def search_query(search: Search, *, top: int, edge: str | None, left_out: Sequence[str], folds_case: bool) -> Query:
-    """Return the query for the `top` newest matching events older than `edge`, without the traces left out."""
+class Edge(NamedTuple):
+    """A time in a search, and the sign that compares an event's time with it: `<` and `<=` are past it."""
+
+    sign: Literal["<", "<=", "="]
+    at: str
+
+
+def page_query(
+    search: Search, columns: str, *, top: int | None, edge: Edge | None, left_out: Sequence[str], folds_case: bool
+) -> Query:
+    """Return the query for the `top` newest matching events at or past the edge, without the traces left out.
+
+    Without `top`, return the query for all of them in no order.
+    """
     conditions = _Conditions(search, left_out, folds_case=folds_case)
     if edge is not None:
-        conditions.add("c.timestamp < {}", edge)
-    elif search.before is not None:
-        before = stored_timestamp(search.before)
-        conditions.add(
-            "(c.timestamp < {} OR (c.timestamp = {} AND c.trace_id < {}))", before, before, search.before_trace
-        )
-    where = " AND ".join(conditions.terms)
-    query = f"SELECT TOP {int(top)} c.trace_id, c.timestamp FROM c WHERE {where} ORDER BY c.timestamp DESC"  # noqa: S608
-    return query, conditions.parameters
+        conditions.add(f"c.timestamp {edge.sign} {{}}", edge.at)
+    most, order = ("", "") if top is None else (f"TOP {int(top)} ", " ORDER BY c.timestamp DESC")
+    return f"SELECT {most}{columns} FROM c WHERE {' AND '.join(conditions.terms)}{order}", conditions.parameters  # noqa: S608
 
 
-def ties_query(search: Search, *, at: str, left_out: Sequence[str], folds_case: bool) -> Query:
-    """Return the query for all matching events with exactly that timestamp, without the traces left out."""
-    conditions = _Conditions(search, left_out, folds_case=folds_case)
-    conditions.add("c.timestamp = {}", at)
-    if search.before is not None and at == stored_timestamp(search.before):
-        conditions.add("c.trace_id < {}", search.before_trace)
-    return f"SELECT c.trace_id, c.timestamp FROM c WHERE {' AND '.join(conditions.terms)}", conditions.parameters  # noqa: S608
+def rest_query(search: Search, trace_ids: Sequence[str], edge: Edge | None) -> Query:
+    """Return the query for those documents of these traces that no page has, from the newest one to the edge."""
+    names, parameters = _parameters(trace_ids)
+    bounds: list[tuple[str, str]] = [edge] if edge is not None else []
+    for sign, micros in (("<", None if edge else search.since), (">=", search.until), (">=", search.before)):
+        if micros is not None:
+            bounds.append((sign, stored_timestamp(micros)))
+    terms = ["NOT IS_STRING(c.timestamp)"]
+    for number, (sign, at) in enumerate(bounds):
+        terms.append(f"c.timestamp {sign} @edge{number}")
+        parameters.append({"name": f"@edge{number}", "value": at})
+    return f"SELECT * FROM c WHERE c.trace_id IN ({names}) AND ({' OR '.join(terms)})", parameters  # noqa: S608
 
 
 class _Conditions:
@@ -129,6 +144,11 @@ class _Conditions:
             self.add("c.timestamp >= {}", stored_timestamp(search.since))
         if search.until is not None:
             self.add("c.timestamp < {}", stored_timestamp(search.until))
+        if search.before is not None:
+            before = stored_timestamp(search.before)
+            self.add(
+                "(c.timestamp < {} OR (c.timestamp = {} AND c.trace_id < {}))", before, before, search.before_trace
+            )
         if search.trace_prefix:
             self.add("STARTSWITH(c.trace_id, {})", search.trace_prefix)
         if search.event_type:

@@ -10,7 +10,7 @@ import io
 import socket
 import ssl
 import threading
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, cast
 
 import requests
 from requests.adapters import HTTPAdapter
@@ -23,10 +23,6 @@ from sagatrace.stores.cosmos.call import this_call
 __all__ = ["BoundedAdapter"]
 
 _MOST_KEPT: Final = 32  # connections; a shipper uses half of them. Further requests open and close their own.
-
-
-class _Pools(Protocol):
-    pool_classes_by_scheme: dict[str, Any]
 
 
 class BoundedAdapter(HTTPAdapter):
@@ -70,7 +66,7 @@ class BoundedAdapter(HTTPAdapter):
 
 
 def _bound_pools(manager: PoolManager) -> None:
-    cast("_Pools", manager).pool_classes_by_scheme = {"http": _BoundHTTPPool, "https": _BoundHTTPSPool}
+    manager.pool_classes_by_scheme = {"http": _BoundHTTPPool, "https": _BoundHTTPSPool}
 
 
 class _BoundHTTPConnection(HTTPConnection):

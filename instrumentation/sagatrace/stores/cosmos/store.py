@@ -9,19 +9,24 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final, TypeVar
 
-import msgspec
-
 from sagatrace.errors import StoreError, StoreUnavailableError
 from sagatrace.event import TraceEvent
-from sagatrace.stores import Arrived, Changes, FetchedTrace, Malformed, ReadCost, Search, TraceHits, decode_documents
+from sagatrace.stores import Arrived, Changes, FetchedTrace, ReadCost, Search, TraceHit, TraceHits
 from sagatrace.stores.cosmos.address import CosmosAddress, parse_address
 from sagatrace.stores.cosmos.cursor import LAG, Cursor
-from sagatrace.stores.cosmos.paging import NOTHING, Row, cost_of, read_pages
-from sagatrace.stores.cosmos.queries import begun_query, changes_query, seen_query, trace_query, traces_query
+from sagatrace.stores.cosmos.paging import NOTHING, by_trace, cost_of, decoded, fetched, read_pages
+from sagatrace.stores.cosmos.queries import (
+    IN_ONE_QUERY,
+    begun_query,
+    changes_query,
+    seen_query,
+    trace_query,
+    traces_query,
+)
 from sagatrace.stores.fork_safety import closed_across_forks
 
 if TYPE_CHECKING:
@@ -34,7 +39,6 @@ if TYPE_CHECKING:
 __all__ = ["CosmosAddress", "CosmosStore", "parse_address"]
 
 _T = TypeVar("_T")
-_TRACES_AT_ONCE: Final = 100  # in one query: the service limits its length
 _FIRST_PAUSE: Final = 0.05  # seconds before the second attempt when the service names no time
 
 
@@ -122,18 +126,15 @@ class CosmosStore:
     def fetch_trace(self, trace_id: str, arrived: Arrived | None = None) -> FetchedTrace:
         """Return all documents of one trace: one query within its partition, read to its last page."""
         rows, _, cost = read_pages(self, trace_query(trace_id), trace_id, arrived=arrived)
-        return FetchedTrace(trace_id, *_decoded(rows), cost)
+        return fetched(trace_id, rows, cost)
 
     def fetch_traces(self, trace_ids: Sequence[str]) -> Iterator[FetchedTrace]:
         """Yield these traces. One query for a hundred traces, read to its last page."""
-        for start in range(0, len(trace_ids), _TRACES_AT_ONCE):
-            asked = trace_ids[start : start + _TRACES_AT_ONCE]
+        for start in range(0, len(trace_ids), IN_ONE_QUERY):
+            asked = trace_ids[start : start + IN_ONE_QUERY]
             rows, _, cost = read_pages(self, traces_query(asked), None)
-            found: dict[str, list[Row]] = {trace_id: [] for trace_id in asked}
-            for row in rows:
-                found[row["trace_id"]].append(row)
-            for trace_id, own in found.items():
-                yield FetchedTrace(trace_id, *_decoded(own), cost)
+            for trace_id, own in by_trace(self, rows, asked).items():
+                yield fetched(trace_id, own, cost)
                 cost = NOTHING
 
     def stamp(self) -> None:
@@ -145,11 +146,11 @@ class CosmosStore:
         if cursor is None:
             now = self._service_now()
             rows, _, cost = read_pages(self, trace_query(trace_id), trace_id, arrived=arrived)
-            return Changes(*_decoded(rows), Cursor.of_now(rows, now).encode(), cost, whole=True)
+            return Changes(*decoded(rows), Cursor.of_now(rows, now).encode(), cost, whole=True)
         place = Cursor.decode(cursor).asking(self._service_now())
         query = changes_query(trace_id, place.since, place.asked)
         rows, _, cost = read_pages(self, query, trace_id, arrived=arrived)
-        return Changes(*_decoded(rows), place.after(rows, None).encode(), cost)
+        return Changes(*decoded(rows), place.after(rows, None).encode(), cost)
 
     def fetch_all_since(self, cursor: str | None, limit: int) -> Changes:
         """Return the changes of all traces, by the service's clock: one query, page by page.
@@ -164,25 +165,32 @@ class CosmosStore:
         query = changes_query(None, place.since, place.asked)
         rows, page, cost = read_pages(self, query, None, place=place.page, limit=limit)
         rows.sort(key=lambda row: int(row.get("_ts", 0)))
-        return Changes(*_decoded(rows), place.after(rows, page).encode(), cost, more=page is not None)
+        return Changes(*decoded(rows), place.after(rows, page).encode(), cost, more=page is not None)
 
     def begun_before(self, trace_ids: Sequence[str], cursor: str) -> frozenset[str]:
         """Return the traces that have events older than the cursor's first read."""
         begun: set[str] = set()
-        for start in range(0, len(trace_ids), _TRACES_AT_ONCE):
-            asked = trace_ids[start : start + _TRACES_AT_ONCE]
+        for start in range(0, len(trace_ids), IN_ONE_QUERY):
+            asked = trace_ids[start : start + IN_ONE_QUERY]
             rows, _, _ = read_pages(self, begun_query(asked, Cursor.decode(cursor).first), None)
-            begun.update(row["trace_id"] for row in rows)
+            begun.update(row.get("trace_id", "") for row in rows)
         return frozenset(begun)
 
     def search(self, search: Search) -> TraceHits:
         """Return the traces with the latest matching events, newest first."""
+        return self._found().find(search)
+
+    def search_whole(self, search: Search, known: Container[str] = ()) -> Iterator[tuple[TraceHit, FetchedTrace]]:
+        """Yield the traces with the latest events and all their documents, newest first."""
+        return self._found().find_whole(search, known)
+
+    def _found(self) -> Finder:
         _require_sdk()
         if self._finder is None:
             from sagatrace.stores.cosmos.finding import Finder
 
             self._finder = Finder(self)
-        return self._finder.find(search)
+        return self._finder
 
     def readable_regions(self) -> list[str]:
         """Return the names of the account's readable regions. Raises StoreError."""
@@ -263,21 +271,12 @@ class CosmosStore:
             return self._connection
 
 
-def _decoded(rows: list[Row]) -> tuple[tuple[TraceEvent, ...], tuple[Malformed, ...]]:
-    events, malformed = decode_documents([(str(row.get("id", "")), msgspec.json.encode(row)) for row in rows])
-    return tuple(events), tuple(malformed)
-
-
 def _require_sdk() -> None:
     """Raise StoreError that says how to install the SDK, if it is missing."""
     try:
         import azure.cosmos  # noqa: F401
     except ImportError:
-        missing = True
-    else:
-        missing = False
-    if missing:
-        raise StoreError("a cosmos: store needs the Azure SDK: pip install 'sagatrace[azure]'")
+        raise StoreError("a cosmos: store needs the Azure SDK: pip install 'sagatrace[azure]'") from None
 
 
 def _pause_before_retry(failure: StoreError, *, attempt: int, deadline: float) -> float | None:

@@ -30,6 +30,7 @@ __all__ = [
 ]
 
 _SDK_PAUSE: Final = 1.1  # seconds: a little more than the longest pause of the SDK before its own retry
+_LONGEST_PAUSE: Final = 600.0  # seconds: a wrong header must not stop delivery for days
 _FRAMING: Final = ("content-length", "transfer-encoding")
 _RETRIED_BY_SDK: Final = frozenset({408, 410, 500, 502, 503, 504})
 _RETRIED_FORBIDDEN: Final = frozenset({"3", "1008"})  # a region that accepts no writes, or is not the account's
@@ -168,10 +169,10 @@ class BoundedTransport(RequestsTransport):  # type: ignore[misc]  # mypy does no
 
 
 def retry_after_of(headers: Mapping[str, Any]) -> float | None:
-    """Return the seconds that a response asks to wait; None if it names none."""
+    """Return the seconds that a response asks to wait, ten minutes at most; None if it names none."""
     for name, unit in (("x-ms-retry-after-ms", 1000), ("Retry-After", 1)):
-        with suppress(KeyError, ValueError):
-            return max(0.0, float(headers[name]) / unit)
+        with suppress(KeyError, TypeError, ValueError):
+            return min(max(0.0, float(headers[name]) / unit), _LONGEST_PAUSE)
     return None
 
 

@@ -30,7 +30,7 @@ __all__ = ["BATCH_BYTES", "BATCH_OPERATIONS", "Writer", "remove_one"]
 BATCH_OPERATIONS: Final = 100
 BATCH_BYTES: Final = 2_000_000
 _OPERATION_BYTES: Final = 60  # bytes that a batch adds to each document
-_STORED: Final = frozenset({200, 201})
+_STORED: Final = {"create": frozenset({201}), "upsert": frozenset({200, 201})}
 _THERE: Final = 409
 
 
@@ -110,7 +110,7 @@ class Writer:
             if isinstance(answers, StoreError):
                 return items, answers
             statuses = [int(answer["statusCode"]) for answer in answers]
-            if len(statuses) == len(items) and _STORED.issuperset(statuses):
+            if len(statuses) == len(items) and _STORED[operation].issuperset(statuses):
                 self._new += sum(status == 201 or item.sent for status, item in zip(statuses, items, strict=True))
                 return [], None
             failure = self._why_refused(answers)
@@ -143,7 +143,7 @@ class Writer:
         """Return the error that stops the whole batch; None if one of its events is the cause."""
         for answer in answers:
             status = int(answer["statusCode"])
-            if status not in (*_STORED, _THERE, 424):
+            if status not in (200, 201, _THERE, 424):
                 failure = failure_of(answer, self._store.address)
                 if not isinstance(failure, (EventRefusedError, ServiceFailedError)):
                     return failure
@@ -165,14 +165,20 @@ class Writer:
 
     def _write_one(self, item: _Item, deadline: float) -> StoreError | None:
         def send(connection: Connection, call: Call) -> int:
-            write = connection.container.upsert_item if self._replace else connection.container.create_item
+            container = connection.container
+            operation, write = ("upsert", container.upsert_item) if self._replace else ("create", container.create_item)
             try:
-                write(item.document, timeout=call.remaining)
+                answer = write(item.document, timeout=call.remaining)
             except HttpResponseError as error:
+                if error.status_code == _THERE and "unique index" in str(error.message).lower():
+                    reason = "its value for a unique key of the container is taken: `sagatrace doctor` names the key"
+                    raise EventRefusedError(self._store.label, reason) from None
                 if error.status_code == _THERE:
                     return _THERE
                 raise
-            if call.last_status not in _STORED:
+            # The service answers with the stored version's tag, and mostly without content.
+            is_own = answer.get("id") == item.event.id if answer else call.has_version
+            if call.last_status not in _STORED[operation] or not is_own:
                 raise ForeignAnswerError(call.last_status)
             return call.last_status
 
@@ -224,6 +230,8 @@ def remove_one(event: TraceEvent, connection: Connection, call: Call) -> None:
     """Remove the event if it is stored."""
     try:
         connection.container.delete_item(event.id, event.trace_id, timeout=call.remaining)
+        if call.last_status != 204:
+            raise ForeignAnswerError(call.last_status)
     except HttpResponseError as error:
         if error.status_code != 404 or getattr(error, "sub_status", None):
             raise
