@@ -10,7 +10,7 @@ import os
 import re
 import time
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Annotated, Any, Final, Literal, get_args
 
@@ -19,8 +19,8 @@ import msgspec
 from sagatrace.errors import EventError, must_pass
 
 __all__ = [
-    "CLOSING_PHASES", "LONGEST", "OPENING_PHASES", "UNREADABLE", "Status", "TraceEvent", "encode_event", "new_event",
-    "new_id", "parse_timestamp", "require_storable_id", "split_event_type", "utc_timestamp",
+    "CLOSING_PHASES", "LONGEST", "OPENING_PHASES", "PHASES", "UNREADABLE", "Status", "TraceEvent", "encode_event",
+    "new_event", "new_id", "parse_timestamp", "require_storable_id", "split_event_type", "utc_timestamp",
 ]  # fmt: skip
 
 Status = Literal["success", "failed", "pending"]
@@ -36,7 +36,7 @@ CLOSING_PHASES: Final[Mapping[str, Literal["success", "failed", "stopped", "canc
     "stopped": "stopped",
     "canceled": "canceled",
 }
-_PHASES: Final = OPENING_PHASES | CLOSING_PHASES.keys() | {"retrying"}
+PHASES: Final = OPENING_PHASES | CLOSING_PHASES.keys() | {"retrying"}
 
 LONGEST: Final = 255  # characters of an id that a store takes
 _Name = Annotated[str, msgspec.Meta(min_length=1)]
@@ -233,15 +233,16 @@ def parse_timestamp(text: str) -> int:
     """
     try:
         moment = datetime.fromisoformat(text)
-        return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH) // timedelta(microseconds=1)
+        since = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH
     except (ValueError, OverflowError) as error:
         raise EventError(f"timestamp {text[:64]!r} is not ISO 8601: {error}") from error
+    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 @lru_cache(maxsize=4096)
 def split_event_type(event_type: str) -> tuple[str, str | None]:
     """Split `stage:validate:completed` into (`stage:validate`, `completed`); without a known phase (all, None)."""
     name, _, phase = event_type.rpartition(":")
-    if phase in _PHASES:
+    if phase in PHASES:
         return name or phase, phase
     return event_type, None

@@ -12,17 +12,19 @@ import random
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
 
 from sagatrace.event import TraceEvent, encode_event, new_event
-from sagatrace.stores.codec import decode_events
+from sagatrace.stores import decode_documents
 from sagatrace_tui.model import Trace, build_trace
 from sagatrace_tui.model.fold import fold_events
-from sagatrace_tui.model.trace import collector_paused
+from sagatrace_tui.model.trace import CollectorPaused
 from sagatrace_tui.model.tree import SpanTree
+
+Rows = list[tuple[str, bytes]]  # of (id, document), as a store keeps them
 
 START = 1_767_225_600_000_000  # 2026-01-01T00:00:00Z
 LATER = 2 * START
@@ -103,21 +105,25 @@ def chain_of(events: int) -> list[TraceEvent]:
     return writer.events
 
 
-def as_stored(documents: list[bytes]) -> list[bytes]:
-    """The documents as a store gives them: eight shippers write in turn, each what its workers wrote since its last."""
-    shippers: list[list[bytes]] = [[] for _ in range(8)]
-    stored, rnd = list[bytes](), random.Random(2)
-    for document in documents:
+def rows_of(events: Iterable[TraceEvent]) -> Rows:
+    return [(event.id, encode_event(event)) for event in events]
+
+
+def as_stored(rows: Rows) -> Rows:
+    """The rows as a store gives them: eight shippers write in turn, each what its workers wrote since its last."""
+    shippers: list[Rows] = [[] for _ in range(8)]
+    stored, rnd = list[tuple[str, bytes]](), random.Random(2)
+    for row in rows:
         shipper = rnd.choice(shippers)
-        shipper.append(document)
+        shipper.append(row)
         if rnd.random() < 0.02:
             stored += shipper
             shipper.clear()
-    return stored + [document for shipper in shippers for document in shipper]
+    return stored + [row for shipper in shippers for row in shipper]
 
 
 def once(work: Callable[[], object]) -> float:
-    with collector_paused():  # for all alike: a reader of a trace pauses the collector
+    with CollectorPaused():  # for all alike: a reader of a trace pauses the collector
         began = time.perf_counter()
         kept = work()
         took = time.perf_counter() - began
@@ -125,19 +131,26 @@ def once(work: Callable[[], object]) -> float:
     return took
 
 
-def judged(documents: list[bytes]) -> Trace:
-    trace = build_trace("loan-L1", decode_events(documents), now=LATER)
+def decoded(rows: Rows) -> list[TraceEvent]:
+    """The events of the rows, decoded by the function that every store uses."""
+    events, malformed = decode_documents(rows)
+    assert not malformed
+    return events
+
+
+def judged(rows: Rows) -> Trace:
+    trace = build_trace("loan-L1", decoded(rows), now=LATER)
     assert trace.verdict
     return trace
 
 
-def in_a_tree(documents: list[bytes]) -> SpanTree:
-    fold = fold_events(decode_events(documents))
+def in_a_tree(rows: Rows) -> SpanTree:
+    fold = fold_events(decoded(rows))
     return SpanTree(fold.spans, fold.unplaced)
 
 
-def with_lists(documents: list[bytes]) -> Trace:
-    trace = judged(documents)
+def with_lists(rows: Rows) -> Trace:
+    trace = judged(rows)
     assert trace.summary
     assert trace.anomalies is not None
     assert trace.compensations is not None
@@ -154,18 +167,18 @@ def opening(events: int) -> None:
         ("jobs, one in a hundred fails", saga_of(events)),
         ("every stage undone", saga_of(events, undo=True)),
     ):
-        documents = list(map(encode_event, writer.events))
-        shuffled = as_stored(documents)
-        lines = b"\n".join(documents)
-        size = len(lines) / len(documents)
-        print(f"\n{title}: {len(documents):,} events of {size:.0f} bytes; {judged(documents).summary[:100]}")
+        rows = rows_of(writer.events)
+        shuffled = as_stored(rows)
+        lines = b"\n".join(document for _, document in rows)
+        size = len(lines) / len(rows)
+        print(f"\n{title}: {len(rows):,} events of {size:.0f} bytes; {judged(rows).summary[:100]}")
         candidates: dict[str, Callable[[], object]] = {
-            DECODING: lambda documents=documents: decode_events(documents),
+            DECODING: lambda rows=rows: decoded(rows),
             "msgspec alone, JSON lines, no time checked": lambda lines=lines: DECODER.decode_lines(lines),
-            "bytes → spans in a tree": lambda documents=documents: in_a_tree(documents),
-            "bytes → verdict": lambda documents=documents: judged(documents),
+            "bytes → spans in a tree": lambda rows=rows: in_a_tree(rows),
+            "bytes → verdict": lambda rows=rows: judged(rows),
             "the same, in the order eight workers stored it": lambda shuffled=shuffled: judged(shuffled),
-            "bytes → verdict, sentence and all lists": lambda documents=documents: with_lists(documents),
+            "bytes → verdict, sentence and all lists": lambda rows=rows: with_lists(rows),
         }
         times: dict[str, list[float]] = {name: [] for name in candidates}
         ratios: dict[str, list[float]] = {name: [] for name in candidates}
@@ -177,9 +190,7 @@ def opening(events: int) -> None:
                 ratios[name].append(seconds / floor)
         for name in candidates:
             middle, ratio = statistics.median(times[name]), statistics.median(ratios[name])
-            print(
-                f"  {name:48} {middle * 1000:9.3f} ms   {middle / len(documents) * 1e6:6.2f} µs/event   {ratio:5.2f} ×"
-            )
+            print(f"  {name:48} {middle * 1000:9.3f} ms   {middle / len(rows) * 1e6:6.2f} µs/event   {ratio:5.2f} ×")
 
 
 def rounds_for(events: int) -> int:
@@ -189,10 +200,10 @@ def rounds_for(events: int) -> int:
 def chains() -> None:
     print("\na chain of spans, every one failed, bytes → verdict and all lists")
     for events in (2_000, 20_000, 200_000):
-        documents = list(map(encode_event, chain_of(events)))
-        trace = with_lists(documents)
+        rows = rows_of(chain_of(events))
+        trace = with_lists(rows)
         assert len(trace.failure_path) == events // 2 == sum(1 for _ in trace.walk())
-        cost = statistics.median(once(lambda d=documents: with_lists(d)) for _ in range(5)) / len(documents) * 1e6
+        cost = statistics.median(once(lambda rows=rows: with_lists(rows)) for _ in range(5)) / len(rows) * 1e6
         print(f"  {events // 2:8,} deep   {cost:6.2f} µs/event")
 
 

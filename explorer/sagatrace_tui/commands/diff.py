@@ -25,7 +25,7 @@ from sagatrace_tui.incident.comparison_text import Words, comparison_report
 from sagatrace_tui.incident.differences import Comparison, Run
 from sagatrace_tui.labels import clock, duration, inert, plural, verdict_words
 from sagatrace_tui.live.good_run import last_good_run
-from sagatrace_tui.model.trace import collector_paused
+from sagatrace_tui.model.trace import CollectorPaused
 
 __all__ = ["diff"]
 
@@ -46,7 +46,7 @@ def diff(trace_id: str, other_id: str | None, as_json: bool, store_url: str | No
     have run next.
     """
     now = now_micros()
-    with opened_store(store_url) as store, collector_paused():
+    with opened_store(store_url) as store, CollectorPaused():
         trace = folded(fetched(store, trace_id), now)
         if other_id is not None:
             other = folded(fetched(store, other_id), now)

@@ -20,7 +20,7 @@ from sagatrace_tui.commands.outcome import (
 from sagatrace_tui.incident.error_text import shape_of
 from sagatrace_tui.labels import inert
 from sagatrace_tui.model import Verdict
-from sagatrace_tui.model.trace import collector_paused
+from sagatrace_tui.model.trace import CollectorPaused
 from sagatrace_tui.views.incident_summary import MARKDOWN, SLACK, incident_summary
 from sagatrace_tui.views.report import json_schema, report
 
@@ -59,7 +59,7 @@ def why(trace_id: str | None, as_json: bool, schema: bool, slack: bool, store_ur
         return
     if trace_id is None:
         raise click.UsageError("Missing argument 'TRACE_ID'.")
-    with opened_store(store_url) as store, collector_paused():
+    with opened_store(store_url) as store, CollectorPaused():
         trace = folded(fetched(store, trace_id))
     with ending_with(EXIT_STATUSES[trace.verdict]):
         if as_json:

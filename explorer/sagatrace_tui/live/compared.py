@@ -14,7 +14,7 @@ from sagatrace_tui.live.good_run import last_good_run, trace_of_fetched
 from sagatrace_tui.live.partition import GivenUpError
 from sagatrace_tui.live.refresh import Clock, error_line
 from sagatrace_tui.model import Trace
-from sagatrace_tui.model.trace import collector_paused
+from sagatrace_tui.model.trace import CollectorPaused
 
 __all__ = ["Compared", "ComparisonReading"]
 
@@ -60,7 +60,7 @@ class ComparisonReading:
 
     def _run(self) -> None:
         try:
-            with collector_paused():
+            with CollectorPaused():
                 compared = self._compared()
         except GivenUpError:
             return

@@ -13,7 +13,7 @@ from sagatrace_tui.live.partition import News, Partition, ended_by_silence
 from sagatrace_tui.live.refresh import AFRESH, LOOK, Clock, Meter, Refresh, error_line, wall_clock
 from sagatrace_tui.live.status import LiveStatus
 from sagatrace_tui.model import Trace
-from sagatrace_tui.model.trace import collector_paused
+from sagatrace_tui.model.trace import CollectorPaused
 from sagatrace_tui.views.outline import Outline
 
 __all__ = ["OpenTrace", "TraceFeed"]
@@ -80,7 +80,7 @@ class TraceFeed:
         """Take the published events and, if it is time, what is new in the store; yield the newest trace."""
         meter = Meter(self._clock)
         try:
-            with collector_paused():
+            with CollectorPaused():
                 self._update(meter, wishes)
         except Exception as error:  # noqa: BLE001 - shown where it happened, and the next reading tries again
             self._fault = error_line(error)

@@ -6,7 +6,7 @@ attempt of a job that failed, undid itself and was followed by another one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -36,19 +36,23 @@ class _Branch:
 
 
 class Branches:
-    """Answers for the undoing as a whole, and for sagas that succeeded. `live` is read before failures are added."""
+    """Answers for the undoing as a whole, and for sagas that succeeded. `live` is read before failures are added.
+
+    `outside` are the compensations that began for a saga as a whole.
+    """
 
     def __init__(self, index: SpanIndex, failures: Failures) -> None:
         self._index, self._tree, self._spans, self._failures = index, index.tree, index.spans, failures
         self._live = frozenset(failures.live) if index.has_undoing else frozenset()
-        found = ((one, self._branch_of(one)) for one in index.begun | index.unwound)
-        self._of = {one: branch for one, branch in found if branch is not None}  # what each compensation cleans up
+        undos = index.begun | index.unwound
+        self._of = {one: branch for one in undos if (branch := self._branch_of(one)) is not None}  # what each cleans up
+        self.outside = undos.difference(self._of)
         self._attempts = {branch for branch in self._of.values() if branch.until is not None}
 
-    def outside(self) -> list[str]:
-        """Return the compensations that began for a saga as a whole, in order."""
-        begun = sorted(self._index.begun, key=lambda one: self._spans[one].beginning)
-        return [one for one in (*begun, *sorted(self._index.unwound)) if one not in self._of]
+    def in_order(self, undos: Collection[str]) -> list[str]:
+        """Return compensations in the order they began; then those that a saga or step reports of itself."""
+        begun = sorted(self._index.begun.intersection(undos), key=lambda one: self._spans[one].beginning)
+        return [*begun, *sorted(self._index.unwound.intersection(undos))]
 
     def left_standing(self, steps: Steps, candidates: Iterable[str]) -> list[str]:
         """Return, of the steps of a saga that succeeded, those that still stand.
@@ -69,11 +73,11 @@ class Branches:
         failed = [*itself, *self._failed_above(step)]
         return bool(failed) and not any(self._is_replaced(step, one) for one in failed)
 
-    def failures_of(self, left: Iterable[str], first_undo: str | None) -> set[str]:
+    def failures_of(self, left: Iterable[str], undone: Collection[str]) -> set[str]:
         """Return recovered failures that count all the same in a saga that succeeded.
 
         They are the failures of branches that left a step standing, and those that made undoing begin outside one,
-        with the compensation that began first.
+        with the first of the compensations `undone`.
         """
         found: set[str] = set()
         for step in left:
@@ -82,8 +86,8 @@ class Branches:
                 inside = (one for one in self._tree.below(failed[-1]) if one in self._index.failed)
                 found.update(one for one in inside if self._passes(one, failed[-1]))
                 found.update(failed)
-        if first_undo is not None:
-            found.update(self._triggers(first_undo))
+        for first in self.in_order(undone)[:1]:
+            found.update(self._triggers(first))
         return {one for one in found if not self._failures.sagas.is_undoing(one)}
 
     def retried_with(self, left: Iterable[str]) -> str | None:

@@ -28,24 +28,27 @@ class Steps:
     """How each step stands that declares a compensation, is named by one, or reports its own.
 
     `never_ran` are the spans that will never start, each with the span it waits for; `ended` is whether the trace has.
-    A try to undo is named by its span: a compensation, or the step itself where that reports its own one. `undone`
-    counts the steps that were undone, and those that were to be.
+    A try to undo is named by its span: a compensation, or the step itself where that reports its own one.
     """
 
-    def __init__(self, index: SpanIndex, never_ran: Mapping[str, str], *, ended: bool) -> None:
+    def __init__(self, index: SpanIndex, retries: Retries, never_ran: Mapping[str, str], *, ended: bool) -> None:
         self._index, self._tree, self._spans = index, index.tree, index.spans
-        self.never_ran, self.ended = never_ran, ended
+        self.retries, self.never_ran, self.ended = retries, never_ran, ended
         self.effects = SideEffects(index)
         self._left_behind: dict[str, list[Span]] = {}
         self._outcomes: dict[str, Outcome] = {}
         self.reverted: set[str] = set()
         self._undone_at: dict[str, int] = {}
         self.states: dict[str, StepState] = {}
-        self.retries = Retries(index)
         if index.has_undoing:
             self._find_left_behind()
             self._find_reverted()
         self._decide()
+
+    @property
+    def undone(self) -> tuple[int, int]:
+        """The number of steps that were undone, and of those that were to be."""
+        return len(self.in_state("undone", "covered")), len(self.states) - len(self.in_state("none"))
 
     def in_state(self, *states: StepState) -> list[str]:
         """Return the steps that are in any of these states."""
@@ -87,9 +90,9 @@ class Steps:
             return "unconfirmed" if undo.has_begun else "not_started"
         if undo.status in ("point", "interrupted"):
             return "unconfirmed"
-        if undo.status != "success" or any(True for _ in self.failed_later(undo_id)) or self.lost(undo_id):
-            return "failed"
         left = self._left_behind.get(undo_id, ())
+        if undo.status != "success" or (left and (any(self.failed_later(undo_id)) or self.lost(undo_id))):
+            return "failed"
         return "unconfirmed" if any(span.is_open for span in left) else "compensated"
 
     def failed_later(self, undo_id: str) -> Iterator[Span]:
@@ -147,18 +150,16 @@ class Steps:
     def _decide(self) -> None:
         index = self._index
         steps = dict.fromkeys((*index.declared, *index.undos_of, *index.unwound))
-        for step in steps:
-            at = self._undone_when(step)
-            if at is not None:
+        for step in steps if index.has_undoing else ():
+            if (at := self._undone_when(step)) is not None:
                 self._undone_at[step], self.states[step] = at, "undone"
         around: dict[str, int] = {}
         for step in steps:
             if step not in self.states:
                 self.states[step] = self._state_of(step, around)
-        for step in self.in_state("standing", "unsure"):
+        for step in self.in_state("standing", "unsure") if self._undone_at else ():
             if self._all_jobs_undone(step):
                 self.states[step] = "covered"
-        self.undone = len(self.in_state("undone", "covered")), len(self.states) - len(self.in_state("none"))
 
     def _undone_when(self, step: str) -> int | None:
         """Return when the last compensation ended that did undo the step; None if none did."""
@@ -215,7 +216,7 @@ class Steps:
     def _all_jobs_undone(self, step: str) -> bool:
         """Return whether a step ran jobs that need undoing, and each of them was undone after it had ended."""
         span = self._spans.get(step)
-        if span is None or self._index.undos_of.get(step) or not self._undone_at:
+        if span is None or self._index.undos_of.get(step):
             return False
         work = [one for one in self._tree.below(step) if self._is_work(self._spans[one])]
         return bool(work) and all(self._undone_at.get(one, _NEVER) >= span.over_at for one in work)

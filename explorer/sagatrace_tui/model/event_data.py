@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -10,7 +9,7 @@ import msgspec
 from sagatrace.errors import EventError
 from sagatrace.event import UNREADABLE, TraceEvent, parse_timestamp
 
-__all__ = ["EventData", "Links", "data_of", "execution_of", "ids_in", "links_of_all", "moment_of", "text_of"]
+__all__ = ["UNTIED", "EventData", "Links", "data_of", "decode_links", "execution_of", "ids_in", "moment_of", "text_of"]
 
 
 class Links(msgspec.Struct, frozen=True, gc=False):
@@ -47,25 +46,9 @@ class EventData(msgspec.Struct, frozen=True, gc=False):
 
 
 _EMPTY: Final = EventData()
-_UNTIED: Final = Links()
-_links: Final = msgspec.json.Decoder(Links | None)
+UNTIED: Final = Links()
+decode_links: Final = msgspec.json.Decoder(Links | None).decode
 _data: Final = msgspec.json.Decoder(EventData | None)
-
-
-def links_of_all(events: Sequence[TraceEvent]) -> tuple[list[tuple[TraceEvent, Links]], list[str]]:
-    """Return the events that have any link, in the order given, and the ids of those whose data is not an object."""
-    linked: list[tuple[TraceEvent, Links]] = []
-    unreadable: list[str] = []
-    for event in events:
-        if event.raw_data is not msgspec.UNSET:
-            try:
-                links = _links.decode(event.raw_data)
-            except UNREADABLE:
-                unreadable.append(event.id)
-                continue
-            if links is not None and links != _UNTIED:
-                linked.append((event, links))
-    return linked, unreadable
 
 
 def data_of(event: TraceEvent) -> EventData:

@@ -6,22 +6,22 @@ or by a later sibling of the same name, its own or that of a span above it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from sagatrace_tui.model.answers import Role
 from sagatrace_tui.model.retries import Retries
 from sagatrace_tui.model.sagas import Sagas
-from sagatrace_tui.model.span import When
+from sagatrace_tui.model.span import Span
 from sagatrace_tui.model.tree import SpanIndex
 
-__all__ = ["Failures"]
+__all__ = ["Failures", "first_to_end"]
 
 _NEVER: Final = -(2**63)
 
 
 class Failures:
-    """The failed spans of a trace. `live` holds those that count, each with its end.
+    """The failed spans of a trace. `live` holds those that count.
 
     `count_also` adds failures that were recovered and count all the same. `stopped` holds the stopped spans that count
     by the same rule, such as a step that the callback of a good job enqueued. `never_ran` are the queued spans that
@@ -31,10 +31,10 @@ class Failures:
     def __init__(self, index: SpanIndex, sagas: Sagas) -> None:
         self._index, self._tree, self._spans, self.sagas = index, index.tree, index.spans, sagas
         self.retries = Retries(index)
-        self.never_ran = self._find_never_ran()
-        self.going_on = index.open - self.never_ran.keys()
+        self.never_ran = self._find_never_ran() if index.open else {}
+        self.going_on = index.open.difference(self.never_ran)
         self._find_live()
-        if parents := self._failed_for_a_replaced_child():
+        if len(self.live) < len(index.failed) and (parents := self._failed_for_a_replaced_child()):
             self.retries.parents_not_retried = parents
             self._find_live()
 
@@ -45,7 +45,7 @@ class Failures:
 
     def count_also(self, span_ids: Iterable[str]) -> None:
         """Count these recovered failures as well."""
-        self.live.update((one, self._spans[one].ending) for one in span_ids)
+        self.live.update(span_ids)
         self._find_below()
 
     def is_leaf(self, span_id: str) -> bool:
@@ -55,7 +55,8 @@ class Failures:
 
     def cause_among(self, span_ids: Iterable[str]) -> str | None:
         """Return the earliest of these live failures that has no other below it."""
-        return min((one for one in span_ids if self.is_leaf(one)), key=self.live.__getitem__, default=None)
+        first = first_to_end([self._spans[one] for one in span_ids if self.is_leaf(one)])
+        return None if first is None else first.span_id
 
     def roles(self, cause: str | None) -> dict[str, Role]:
         """Return each failed span's role; and `recovered` for spans that succeeded after a failed attempt."""
@@ -104,20 +105,20 @@ class Failures:
 
     def _find_live(self) -> None:
         """Find the failures that count; and for each span, when the first of them below it began."""
-        self.live, self._below, vouched = dict[str, When](), dict[str, int](), dict[str, int]()
-        for one in self._index.failed:
-            if self._is_live(one, vouched):
-                self.live[one] = self._spans[one].ending
-        halted = (one for one in self._index.halted if self._spans[one].status == "stopped")
-        self.stopped = {one for one in halted if self._is_live(one, vouched)}
+        self._below: dict[str, int] = {}
+        vouched: dict[str, int] = {}
+        self.live = {one for one in self._index.failed if self._is_live(one, vouched)}
+        halted = self._index.halted
+        self.stopped = {one for one in halted if self._spans[one].status == "stopped" and self._is_live(one, vouched)}
         self._find_below()
 
     def _is_live(self, span_id: str, vouched: dict[str, int]) -> bool:
         if self.sagas.is_undoing(span_id):
             return False
         until = self._tree.inherited(span_id, vouched, _NEVER, self._vouch)
+        is_recovered = until != _NEVER and self._spans[span_id].was_over_by(until)
         # Siblings cost more to look at than ancestors do.
-        return not self._spans[span_id].was_over_by(until) and self.retries.replacement_of(span_id) is None
+        return not is_recovered and self.retries.replacement_of(span_id) is None
 
     def _vouch(self, above: str, latest: int) -> int:
         """Return until when failures below an ancestor are recovered: until it ended well or was replaced."""
@@ -128,6 +129,8 @@ class Failures:
         return max(latest, span.over_at) if is_replaced else latest
 
     def _find_below(self) -> None:
+        if len(self.live) < 2:
+            return  # only a failure that counts is asked for the failures below it
         self._below.clear()
         for began, span_id in sorted((self._spans[one].first_at, one) for one in self.live):
             for above in self._tree.ancestors_of(span_id):
@@ -150,3 +153,8 @@ class Failures:
             and not self.sagas.is_undoing(one)
             and self.retries.replacement_of(one) is not None
         }
+
+
+def first_to_end(spans: Sequence[Span]) -> Span | None:
+    """Return the span that ended first; None of none. The end of a single span is not looked up."""
+    return min(spans, key=lambda span: span.ending) if len(spans) > 1 else next(iter(spans), None)

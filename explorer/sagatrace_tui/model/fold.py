@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from itertools import islice
-from operator import attrgetter, lt
+from operator import attrgetter
 from typing import Final
 
 import msgspec
+from msgspec import UNSET
 
 from sagatrace.errors import EventError
-from sagatrace.event import TraceEvent, encode_event
-from sagatrace_tui.model.event_data import data_of, execution_of, links_of_all
+from sagatrace.event import UNREADABLE, TraceEvent, encode_event
+from sagatrace_tui.model.event_data import UNTIED, data_of, decode_links, execution_of
 from sagatrace_tui.model.runs import split_runs
 from sagatrace_tui.model.span import Span
-from sagatrace_tui.model.span_state import NEW, State, mark_of, state_after
+from sagatrace_tui.model.span_state import NEW, state_after
 from sagatrace_tui.model.text import iso
 
 __all__ = ["Fold", "fold_events", "fold_span"]
@@ -56,11 +55,15 @@ class Fold:
 def fold_events(events: Iterable[TraceEvent]) -> Fold:
     """Fold the events of one trace into spans."""
     fold = Fold()
-    fold.events = ordered = _with_fixed_times(list(events), fold)
-    if not _rise([event.timestamp for event in ordered]):  # most traces come in order
-        ordered.sort(key=_in_order)
+    fold.events = ordered = list(events)
+    stamps = [event.timestamp for event in ordered]
+    if not _are_fixed(stamps):
+        fold.events = ordered = [fixed for event in ordered if (fixed := _with_fixed_time(event, fold)) is not None]
+        stamps = [event.timestamp for event in ordered]
     ids = [event.id for event in ordered]
-    if not _rise(ids) and len(set(ids)) < len(ids):
+    if sorted(stamps) != stamps or sorted(ids) != ids:  # most traces come in order
+        ordered.sort(key=_in_order)
+    if len(set(ids)) < len(ids):
         fold.events = ordered = sorted(_merged(ordered, fold), key=_in_order)
     _make_spans(ordered, fold)
     fold.notable = [
@@ -81,19 +84,17 @@ def fold_span(events: Iterable[TraceEvent], span_id: str | None = None) -> Span:
     return span
 
 
-def _with_fixed_times(events: list[TraceEvent], fold: Fold) -> list[TraceEvent]:
-    """Return the events that carry a time, written in one way: fixed-width UTC, as our writers do."""
-    stamps = [event.timestamp for event in events]
+def _are_fixed(stamps: Sequence[str]) -> bool:
+    """Return whether all are times written in one way: fixed-width UTC, as our writers do."""
     try:
-        deque(map(datetime.fromisoformat, stamps), maxlen=0)
-        if "".join(stamps).encode("ascii", "replace").translate(_DIGITS) == _FIXED * len(stamps):
-            return events
+        are_times = all(map(datetime.fromisoformat, stamps))
     except ValueError:
-        pass
-    return [fixed for event in events if (fixed := _with_fixed_time(event, fold)) is not None]
+        return False
+    return are_times and "".join(stamps).encode("ascii", "replace").translate(_DIGITS) == _FIXED * len(stamps)
 
 
 def _with_fixed_time(event: TraceEvent, fold: Fold) -> TraceEvent | None:
+    """Return the event with its time written so; None, with a fault, where it carries none."""
     try:
         if (timestamp := iso(event.micros)) is not None:
             return msgspec.structs.replace(event, timestamp=timestamp)
@@ -102,11 +103,6 @@ def _with_fixed_time(event: TraceEvent, fold: Fold) -> TraceEvent | None:
         fault = str(error)
     fold.faults.add((event.id, fault))
     return None
-
-
-def _rise(texts: Sequence[str]) -> bool:
-    """Return whether each text comes after the one before."""
-    return all(map(lt, texts, islice(texts, 1, None)))
 
 
 def _merged(ordered: list[TraceEvent], fold: Fold) -> Iterable[TraceEvent]:
@@ -127,35 +123,32 @@ def _presumed(event: TraceEvent) -> bool:
     return data_of(event).presumed is True
 
 
-class _After(dict[tuple[State, str, str | None], State]):
-    """The state after one more event; worked out once for each state and event type."""
-
-    def __missing__(self, key: tuple[State, str, str | None]) -> State:
-        state, event_type, status = key
-        after = self[key] = state_after(state, mark_of(event_type, status))
-        return after
-
-
 def _make_spans(ordered: Sequence[TraceEvent], fold: Fold) -> None:
-    spans, after, find = fold.spans, _After(), fold.spans.get
+    spans, find = fold.spans, fold.spans.get
     for event in ordered:
         span_id, parent = event.span_id, event.parent_span_id
         span = find(span_id)
         if span is None:
             if parent and parent not in spans:
                 fold.unplaced.append(span_id)
-            spans[span_id] = Span(span_id, [event], after[NEW, event.event_type, event.status], parent or None)
+            spans[span_id] = Span(span_id, [event], state_after(NEW, event.event_type, event.status), parent or None)
             continue
-        span.state = after[span.state, event.event_type, event.status]
+        span.state = state_after(span.state, event.event_type, event.status)
         span.events.append(event)
         if parent and span.parent_id is None:
             span.parent_id = parent
             fold.unplaced.append(span_id)
-    linked, unreadable = links_of_all(ordered)
-    fold.faults.update((event_id, "its data is not a JSON object") for event_id in unreadable)
-    fold.sampled_from = next((event.micros for event, links in linked if links.sagatrace_sample is not None), None)
-    for event, links in linked:
-        spans[event.span_id].link(links.original_span_id, links.compensation)
+    for event in ordered:  # in a pass of its own, which is faster in a large trace
+        raw = event.raw_data
+        try:
+            links = UNTIED if raw is UNSET else decode_links(raw)
+        except UNREADABLE:
+            fold.faults.add((event.id, "its data is not a JSON object"))
+            continue
+        if links is not None and links != UNTIED:
+            spans[event.span_id].link(links.original_span_id, links.compensation)
+            if fold.sampled_from is None and links.sagatrace_sample is not None:
+                fold.sampled_from = event.micros
 
 
 def _separate_runs(fold: Fold) -> None:

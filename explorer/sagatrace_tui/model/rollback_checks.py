@@ -97,7 +97,7 @@ class RollbackChecks:
         for span_id, span in self._spans.items():
             # Most spans ended before: their last event says so.
             if span.state.opened and span.events[-1].timestamp >= began and span_id not in self._index.owner:
-                at = span.started_at if span.state.waited else span.first_at
+                at = span.started_at if "w" in span.state.marks else span.first_at  # it was enqueued before
                 around = self._tree.inherited(span_id, known, windows.get(None, {}), pass_on).items()
                 if at is not None and any(begun < at and (until is None or at < until) for until, begun in around):
                     late.add(span_id)

@@ -7,7 +7,7 @@ succeed. Jobs enqueued in one trace without a root form one saga together.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 from sagatrace_tui.model.span import Span
 from sagatrace_tui.model.tree import SpanIndex
@@ -25,7 +25,7 @@ class Sagas:
     def __init__(self, index: SpanIndex) -> None:
         self._index, self._tree, self._spans = index, index.tree, index.spans
         self.undo_jobs: set[str] = set()
-        for job in self._undo_jobs():
+        for job in self._undo_jobs() if index.begun else ():
             self.undo_jobs.update((job, *self._tree.below(job)))
         self.silent_jobs: set[str] = set()
         for one in index.failed | index.halted:
@@ -34,6 +34,10 @@ class Sagas:
                 self.silent_jobs.add(above)
         self.all = self._grouped()
         self._places = {root: place for place, saga in enumerate(self.all) for root in saga}
+
+    def part(self, place: int, span_ids: Iterable[str], place_of: Callable[[str], int]) -> list[str]:
+        """Return those of the spans whose saga, by one of the functions below, is at that place in `all`."""
+        return list(span_ids) if len(self.all) < 2 else [one for one in span_ids if place_of(one) == place]
 
     def place_of(self, span_id: str) -> int:
         """Return the place in `all` of the saga that a span belongs to; -1 if several sagas could claim it."""
@@ -111,13 +115,15 @@ class Sagas:
         spans = self._spans
         roots = [one for one in self._tree.roots if spans[one].state.kind != "point" and not self.is_undoing(one)]
         deciding = {root: self.saga_span_of(root) or root for root in roots}
+        if len(roots) == 1:
+            return [deciding]
         groups = [{root: one} for root, one in deciding.items() if spans[one].state.kind in ("workflow", "saga")]
         others = {root: one for root, one in deciding.items() if spans[one].state.kind not in ("workflow", "saga")}
         if len({spans[root].events[0].span_id for root in others}) == 1:
             groups += [{root: one} for root, one in others.items()]  # runs of one job
         elif others:
             groups.append(others)
-        return joined(groups, {one: spans[one].dependencies for one in roots if len(groups) > 1})
+        return joined(groups, {one: spans[one].dependencies for one in roots}) if len(groups) > 1 else groups
 
 
 def joined(groups: list[dict[str, str]], ties: Mapping[str, Collection[str]]) -> list[dict[str, str]]:

@@ -91,16 +91,16 @@ class SideEffects:
         waiting = [step]
         while waiting:
             for child in children.get(waiting.pop(), ()):
-                if child in index.owner or child in index.declared or child in index.undos_of:
-                    continue
                 span = self._spans[child]
                 # Most work below a step that succeeded ended before it: the last event says so.
-                if ended is None or not span.state.plain or span.events[-1].timestamp > ended:
-                    trail = self._trail(span, around)
-                    if trail is not None:
-                        found[child] = trail
-                if child in children:
-                    waiting.append(child)
+                is_in_time = ended is not None and span.state.plain and span.events[-1].timestamp <= ended
+                if is_in_time and child not in children:
+                    continue
+                if child in index.owner or child in index.declared or child in index.undos_of:
+                    continue
+                if not is_in_time and (trail := self._trail(span, around)) is not None:
+                    found[child] = trail
+                waiting.append(child)
         return found
 
     def _trail(self, span: Span, step: Span) -> _Trail | None:

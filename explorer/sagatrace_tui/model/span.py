@@ -139,8 +139,10 @@ class Span(msgspec.Struct, eq=False, gc=False):
         """The event that ended it; while there is none, its latest."""
         if self.state.irregular:
             return self.reading.closing or self.events[-1]
-        ends = (event for event in reversed(self.events) if mark_of(event.event_type, event.status).kind == "end")
-        return next(ends, self.events[-1])
+        for event in reversed(self.events):
+            if mark_of(event.event_type, event.status).kind == "end":
+                return event
+        return self.events[-1]
 
     @property
     def ending(self) -> When:

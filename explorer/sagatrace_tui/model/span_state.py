@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
-from sagatrace.event import CLOSING_PHASES, OPENING_PHASES, split_event_type
+from sagatrace.event import CLOSING_PHASES, OPENING_PHASES, PHASES
 
 __all__ = ["NEW", "Mark", "SpanKind", "SpanStatus", "State", "mark_of", "state_after"]
 
@@ -37,15 +37,22 @@ class Mark(NamedTuple):
     span_kind: SpanKind = "point"
 
 
-@lru_cache(maxsize=4096)
 def mark_of(event_type: str, status: str | None) -> Mark:
     """Parse an event type. The event's explicit status wins where the phase is an end."""
-    name, phase = split_event_type(event_type)
+    name, _, phase = event_type.rpartition(":")
+    if phase not in PHASES:
+        return _mark(None, status)
+    return _mark(phase, status, _KINDS.get(name.partition(":")[0], "step"), name.rpartition(":")[2] in _UNDO_GROUPS)
+
+
+@lru_cache(maxsize=4096)
+def _mark(phase: str | None, status: str | None, span_kind: SpanKind = "point", group: bool = False) -> Mark:
+    """Return the mark. There are a few dozen, however many names the spans of a trace have."""
     outcome: SpanStatus | None = "success" if status == "success" else "failed" if status == "failed" else None
     if phase is None:
         return Mark("other", outcome)
-    undo, group = phase in _UNDO_PHASES, name.rpartition(":")[2] in _UNDO_GROUPS
-    span_kind: SpanKind = "compensation" if undo else _KINDS.get(name.partition(":")[0], "step")
+    undo = phase in _UNDO_PHASES
+    span_kind = "compensation" if undo else span_kind
     if phase in CLOSING_PHASES:
         return Mark("end", outcome or CLOSING_PHASES[phase], undo, group, span_kind)
     if phase in _WAITING:
@@ -74,11 +81,6 @@ class State:
         object.__setattr__(self, "plain", self.status == "success" and not unusual)
 
     @property
-    def waited(self) -> bool:
-        """Whether the span was enqueued before it started."""
-        return "w" in self.marks
-
-    @property
     def retried(self) -> bool:
         """Whether an attempt of the span was followed by another."""
         return "r" in self.marks
@@ -96,8 +98,13 @@ _REPEATED: Final = re.compile("ww|rw|rsr")  # these change as much as their firs
 
 
 @lru_cache(maxsize=4096)
-def state_after(state: State, mark: Mark) -> State:
+def state_after(state: State, event_type: str, status: str | None) -> State:
     """Return the state after one more event; the same object for equal states."""
+    return _state_after(state, mark_of(event_type, status))
+
+
+@lru_cache(maxsize=4096)
+def _state_after(state: State, mark: Mark) -> State:
     after = _after(state, mark)
     return _states.setdefault(repr(after), after)
 

@@ -8,8 +8,7 @@ finds what decides, `failures` why it failed, `compensation` how each step stand
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Final
 
@@ -19,7 +18,7 @@ from sagatrace_tui.model.answers import Anomaly, Compensation, NeverRan, Role, S
 from sagatrace_tui.model.branches import Branches
 from sagatrace_tui.model.compensation import Steps, StepState, in_order_of_end
 from sagatrace_tui.model.event_data import text_of
-from sagatrace_tui.model.failures import Failures
+from sagatrace_tui.model.failures import Failures, first_to_end
 from sagatrace_tui.model.fold import fold_events
 from sagatrace_tui.model.rollback_checks import RollbackChecks
 from sagatrace_tui.model.sagas import Sagas
@@ -27,9 +26,9 @@ from sagatrace_tui.model.sentence import Sentence
 from sagatrace_tui.model.span import Span
 from sagatrace_tui.model.standing import StepLists, fate_of
 from sagatrace_tui.model.tree import SpanIndex, SpanTree, interrupt_open_spans
-from sagatrace_tui.model.verdict import JudgedSaga, are_closed, is_idle, silence, verdict_of, with_standing, worst
+from sagatrace_tui.model.verdict import JudgedSaga, is_idle, silence, with_standing, worst
 
-__all__ = ["Trace", "build_trace", "collector_paused"]
+__all__ = ["CollectorPaused", "Trace", "build_trace"]
 
 _STANDING: Final[tuple[StepState, ...]] = ("standing", "unsure", "pending")
 
@@ -46,19 +45,19 @@ def build_trace(trace_id: str, events: Iterable[TraceEvent], now: int, anomalies
     Returns:
         A value that never changes: more events make a new one.
     """
-    with collector_paused():
+    with CollectorPaused():
         return Trace(trace_id, events, now, tuple(anomalies))
 
 
-@contextmanager
-def collector_paused() -> Iterator[None]:
+class CollectorPaused:
     """Pause the cyclic collector. Its passes over new objects cost as much as making them, and stop every thread."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
+
+    def __enter__(self) -> None:
+        self._was_enabled = gc.isenabled()
+        gc.disable()
+
+    def __exit__(self, *_: object) -> None:
+        if self._was_enabled:
             gc.enable()
 
 
@@ -66,11 +65,10 @@ class Trace:
     """One trace as of `now`. Times are microseconds since 1970.
 
     `children` holds, per span id, the ids of its children in start order; under a missing parent, its orphans. `roots`
-    are the spans at the top: true roots, and those cut out of a cycle. `root` is the earliest that is not a point.
-    `started_at` and `last_at` are the times of the first and of the latest event. `ended_at` is None while the trace
-    runs and where its end is unknown. `cause` is the span it failed at; where nothing failed, the one it was stopped or
-    canceled at. `undone` counts the steps that were undone, and those that were to be. `walk` yields every span once,
-    as (depth, span id), in tree order; the id of a missing parent has depth 0.
+    are the spans at the top: true roots, and those cut out of a cycle. `started_at` and `last_at` are the times of the
+    first and of the latest event. `ended_at` is None while the trace runs and where its end is unknown. `cause` is the
+    span it failed at; where nothing failed, the one it was stopped or canceled at. `walk` yields every span once, as
+    (depth, span id), in tree order; the id of a missing parent has depth 0.
     """
 
     def __init__(self, trace_id: str, events: Iterable[TraceEvent], now: int, found: tuple[Anomaly, ...]) -> None:
@@ -86,16 +84,12 @@ class Trace:
         self._sagas = Sagas(index)
         self._failures = Failures(index, self._sagas)
         self.ended = not self.spans or (bool(self._sagas.all) and not self._failures.going_on) or self.is_idle(now)
-        self._steps = Steps(index, self._failures.never_ran, ended=self.ended)
+        self._steps = Steps(index, self._failures.retries, self._failures.never_ran, ended=self.ended)
         self._branches = Branches(index, self._failures)
-        self._lists = StepLists(index, self._steps)
         self.event_count, self.error_count = len(fold.events), len(index.failed)
         self.started_at = fold.events[0].micros if fold.events else None
         self.last_at = fold.events[-1].micros if fold.events else None
         self.duration = None if self.started_at is None or self.last_at is None else self.last_at - self.started_at
-        tops = [self.spans[one] for one in self.roots]
-        self.root = next((one for one in tops if one.state.kind != "point"), tops[0] if tops else None)
-        self.undone = self._steps.undone
         self._judge()
         self.ended_at = self.last_at if self.ended and self.verdict != "unknown" else None
 
@@ -114,17 +108,15 @@ class Trace:
 
     def _judge(self) -> None:
         """Find the verdict, the cause and the steps that stand: of each saga, and so of the trace."""
-        outside = self._branches.outside()
-        self._unsettled = self._branches.unsettled(self._steps)
+        self._unsettled = self._branches.unsettled(self._steps) if self._index.untied or self._index.unwound else {}
         places = range(0 if len(self._sagas.all) == 1 else -1, len(self._sagas.all))
-        judged = [saga for place in places if (saga := self._judge_saga(place, outside)) is not None]
+        judged = [saga for place in places if (saga := self._judge_saga(place)) is not None]
         worst_verdict = worst(judged)
         # No all-clear while steps of a saga beside it may stand.
-        self.verdict: Verdict = with_standing(worst_verdict, judged, is_sampled=self._is_sampled)
-        self._standing_ids = [step for saga in judged for step in saga.standing]
-        decisive = [saga for saga in judged if not self.ended or verdict_of(saga) == worst_verdict]
-        causes = [self.spans[saga.cause] for saga in decisive if saga.cause is not None]
-        self.cause = min(causes, key=lambda span: span.ending, default=None)
+        self._standing_ids = ids = [step for saga in judged for step in saga.standing]
+        self.verdict: Verdict = with_standing(worst_verdict, has_standing=bool(ids), is_sampled=self._is_sampled)
+        decisive = [saga for saga in judged if not self.ended or saga.verdict == worst_verdict]
+        self.cause = first_to_end([self.spans[saga.cause] for saga in decisive if saga.cause is not None])
         self.status: TraceStatus = "unknown" if self.verdict == "unknown" else "success"
         if not self.ended:
             self.status = "running"
@@ -132,39 +124,38 @@ class Trace:
             status = self.cause.status if self.cause is not None else "failed"
             self.status = status if status in ("stopped", "canceled") else "failed"
 
-    def _judge_saga(self, place: int, outside: Sequence[str]) -> JudgedSaga | None:
+    def _judge_saga(self, place: int) -> JudgedSaga | None:
         """Judge one saga; at place -1 what belongs to none, if it matters."""
         index, sagas, failures, branches = self._index, self._sagas, self._failures, self._branches
         saga = sagas.all[place] if place >= 0 else {}
-        live = {one for one in failures.live if sagas.place_of(one) == place}
-        began = {one for one in (*index.begun, *index.unwound) if sagas.place_of_undo(one) == place}
-        undone = [one for one in outside if one in began]
-        unsettled = [one for one in self._unsettled if sagas.place_of_undo(one) == place]
-        steps = [one for one in self._steps.states if sagas.place_of_step(one) == place]
-        deciding = [self.spans[one] for one in saga.values() if one not in failures.never_ran]
-        succeeded = are_closed(deciding) and any(span.status == "success" for span in deciding)
-        halted = any(self.spans[one].status in ("stopped", "canceled") for one in (*saga, *saga.values()))
-        halted = halted or any(sagas.place_of(one) == place for one in failures.stopped)
+        live = sagas.part(place, failures.live, sagas.place_of)
+        began = sagas.part(place, index.begun | index.unwound, sagas.place_of_undo)
+        undone = sagas.part(place, branches.outside, sagas.place_of_undo)
+        unsettled = sagas.part(place, self._unsettled, sagas.place_of_undo)
+        steps = sagas.part(place, self._steps.states, sagas.place_of_step)
+        statuses = {self.spans[one].status for one in saga.values() if one not in failures.never_ran}
+        succeeded = "success" in statuses and statuses.isdisjoint(("queued", "running"))
+        halted = not index.halted.isdisjoint((*saga, *saga.values()))
+        halted = halted or bool(failures.stopped and sagas.part(place, failures.stopped, sagas.place_of))
         failed = bool(live) or halted or (bool(undone) and not succeeded)
         if place < 0 and sagas.all and not failed:
             return None
         is_over = len(sagas.all) > 1 and not any(sagas.place_of(one) in (place, -1) for one in failures.going_on)
         ended = self.ended or ((succeeded or failed) and is_over)
-        judged = JudgedSaga(ended, failed, succeeded, bool(began), bool(undone), bool(unsettled))
         retried = None
         if failed or not succeeded:
             possible = _STANDING if self.ended else _STANDING[:2] if failed else ()
-            judged.standing = [one for one in steps if self._steps.states[one] in possible]
+            standing = [one for one in steps if self._steps.states[one] in possible]
         else:
-            judged.standing = branches.left_standing(self._steps, steps)
-            left = [*judged.standing, *unsettled]
-            recalled = branches.failures_of(left, undone[0] if undone else None)
+            standing = branches.left_standing(self._steps, steps)
+            left = [*standing, *unsettled]
+            recalled = branches.failures_of(left, undone)
             retried = branches.retried_with(left)
             if recalled:
                 failures.count_also(recalled)
-                live |= recalled
-        judged.cause = failures.cause_among(live) or (self._halted_at() if halted else None) or retried
-        return judged
+                live += recalled.difference(live)
+        cause = failures.cause_among(live) or (self._halted_at() if halted else None) or retried
+        return JudgedSaga(ended, failed, succeeded, bool(began), bool(undone), bool(unsettled), standing, cause)
 
     def _halted_at(self) -> str:
         """Return the first span that was stopped or canceled, and around no other such span."""
@@ -189,6 +180,17 @@ class Trace:
         """Return the nearest compensation at or above a span that names a step; None outside of the undoing."""
         around = self._index.undos_around(span_id)
         return next((one for one in around if self.spans[one].original_span_id is not None), None)
+
+    @cached_property
+    def root(self) -> Span | None:
+        """The earliest span at the top that is not a point; the first point where there is no other."""
+        tops = [self.spans[one] for one in self.roots]
+        return next((one for one in tops if one.state.kind != "point"), tops[0] if tops else None)
+
+    @property
+    def undone(self) -> tuple[int, int]:
+        """The number of steps that were undone, and of those that were to be."""
+        return self._steps.undone
 
     @cached_property
     def name(self) -> str:
@@ -243,12 +245,12 @@ class Trace:
     @cached_property
     def still_standing(self) -> tuple[Standing, ...]:
         """The steps that should have been undone and were not, each with one reason, in the order they ended."""
-        return tuple(self._lists.standing(self._standing_ids))
+        return tuple(StepLists(self._index, self._steps).standing(self._standing_ids))
 
     @cached_property
     def compensations(self) -> tuple[Compensation, ...]:
         """Every try to undo a step, in the order they began; then the standing steps without one."""
-        return tuple(self._lists.compensations(self.still_standing))
+        return tuple(StepLists(self._index, self._steps).compensations(self.still_standing))
 
     @cached_property
     def summary(self) -> str:
@@ -270,6 +272,6 @@ class Trace:
         undoing = RollbackChecks(self._index, self._steps).anomalies()
         # A step that is not recorded is no anomaly of its compensation.
         found += [one for one in undoing if not (self._is_sampled and one.kind == "empty_undo")]
-        if self.status in ("success", "unknown") and (undos := tuple(self._branches.outside())):
+        if self.status in ("success", "unknown") and (undos := tuple(self._branches.in_order(self._branches.outside))):
             found.append(Anomaly("green_but_compensated", undos, "the saga reported success, yet compensation began"))
         return tuple(found)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import TypeVar
 
 from sagatrace.event import TraceEvent
@@ -30,19 +31,18 @@ class SpanTree:
     def __init__(self, spans: dict[str, Span], unplaced: list[str]) -> None:
         self.spans, self.unplaced = spans, unplaced
         self.cycles: list[tuple[str, ...]] = []
-        self.cut: set[str] = set()
-        self._cut_cycles()
+        cut = self.cut = self._cut_cycles() if unplaced else set()
         children: defaultdict[str, list[str]] = defaultdict(list)
         roots: list[str] = []
         for span_id, span in spans.items():
             parent = span.parent_id
-            if parent is None or (self.cut and span_id in self.cut):
+            if parent is None or (cut and span_id in cut):
                 roots.append(span_id)
             else:
                 children[parent].append(span_id)
         self.roots = tuple(roots)
         self.children: dict[str, list[str]] = dict(children)
-        missing = children.keys() - spans.keys()
+        missing = [parent for parent in children if parent not in spans]
         self.missing_parents = tuple(sorted(missing, key=lambda parent: self.began(children[parent][0])))
 
     def parent_of(self, span_id: str) -> str | None:
@@ -78,7 +78,7 @@ class SpanTree:
         while path[-1] not in known and (above := self.parent_of(path[-1])) is not None and above in self.spans:
             path.append(above)
         value = known.setdefault(path[-1], top)
-        for parent, child in zip(reversed(path[1:]), reversed(path[:-1]), strict=True):
+        for parent, child in pairwise(reversed(path)):
             value = known[child] = pass_on(parent, value)
         return value
 
@@ -95,8 +95,9 @@ class SpanTree:
             yield depth, span_id
             stack.extend((depth + 1, child) for child in reversed(self.children.get(span_id, ())))
 
-    def _cut_cycles(self) -> None:
-        """Find the cycles and cut each at its earliest span. Each holds a span that came before its parent."""
+    def _cut_cycles(self) -> set[str]:
+        """Find the cycles; return the earliest span of each, where it is cut. One in each came before its parent."""
+        cut: set[str] = set()
         settled: set[str] = set()
         for start in self.unplaced:
             path: dict[str, None] = {}
@@ -105,13 +106,14 @@ class SpanTree:
                 if node in path:
                     ids = list(path)
                     cycle = ids[ids.index(node) :]
-                    self.cut.add(min(cycle, key=self.began))
+                    cut.add(min(cycle, key=self.began))
                     self.cycles.append(tuple(sorted(cycle)))
                     break
                 path[node] = None
                 node = self.spans[node].parent_id
             settled.update(path)
         self.cycles.sort()
+        return cut
 
 
 class SpanIndex:
@@ -205,13 +207,12 @@ def interrupt_open_spans(notable: Iterable[Span], tree: SpanTree, events: Sequen
     `<execution>:end` or whose data names the execution. If neither is known, the end of the job around
     the span counts, once that job is closed.
     """
-    candidates = [span for span in notable if span.state.kind != "job" and span.is_open]
+    candidates = (span for span in notable if not span.state.plain and span.state.kind != "job" and span.is_open)
     executions = [(span, data_of(span.events[0]).execution) for span in candidates]
     opened = [(span, execution) for span, execution in executions if isinstance(execution, str) and execution]
     ends = {event.id: event for event in events if event.id.endswith(":end")} if opened else {}
-    ended = [(span, ends.get(f"{execution}:end") or _end_in_jobs(span, execution, tree)) for span, execution in opened]
-    for span, end in ended:
-        span.interruption = end
+    for span, execution in opened:
+        span.interruption = ends.get(f"{execution}:end") or _end_in_jobs(span, execution, tree)
 
 
 def _end_in_jobs(span: Span, execution: str, tree: SpanTree) -> TraceEvent | None:

@@ -5,8 +5,8 @@ A trace without an end counts as ended after `IDLE` without an event, unless it 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final, get_args
 
 from sagatrace.event import TraceEvent
@@ -14,8 +14,11 @@ from sagatrace_tui.model.answers import Verdict
 from sagatrace_tui.model.span import Span
 from sagatrace_tui.model.tree import SpanIndex
 
-__all__ = ["IDLE", "JudgedSaga", "are_closed", "is_idle", "silence", "verdict_of", "with_standing", "worst"]
+__all__ = ["IDLE", "JudgedSaga", "is_idle", "silence", "with_standing", "worst"]
 
+_FROM_WORST: Final[tuple[Verdict, ...]] = get_args(Verdict)
+_WITH_STANDING: Final[Mapping[Verdict, Verdict]] = {"rolled_back": "rollback_incomplete", "failed": "rollback_missing"}
+_WITHOUT_BEGINNING: Final[Mapping[Verdict, Verdict]] = {"succeeded": "unknown", "rolled_back": "failed"}
 IDLE: Final = 15 * 60 * 1_000_000
 """Microseconds without an event after which a trace counts as ended."""
 
@@ -35,40 +38,39 @@ class JudgedSaga:
     undoing_began: bool
     undone: bool
     unsettled: bool
-    standing: list[str] = field(default_factory=list)
-    cause: str | None = None
+    standing: list[str]
+    cause: str | None
 
-
-def verdict_of(saga: JudgedSaga) -> Verdict:
-    """Return the verdict of one saga."""
-    if not saga.ended:
-        return "compensating" if saga.undone else "running"
-    if not saga.failed and not saga.succeeded:
-        return "unknown"
-    if saga.standing:
-        return "rollback_incomplete" if saga.undoing_began else "rollback_missing"
-    if saga.unsettled:
-        return "rollback_incomplete"
-    if saga.failed:
-        return "rolled_back" if saga.undoing_began else "failed"
-    return "succeeded_but_compensated" if saga.undone else "succeeded"
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict of the saga."""
+        if not self.ended:
+            return "compensating" if self.undone else "running"
+        if not self.failed and not self.succeeded:
+            return "unknown"
+        if self.standing:
+            return "rollback_incomplete" if self.undoing_began else "rollback_missing"
+        if self.unsettled:
+            return "rollback_incomplete"
+        if self.failed:
+            return "rolled_back" if self.undoing_began else "failed"
+        return "succeeded_but_compensated" if self.undone else "succeeded"
 
 
 def worst(sagas: Sequence[JudgedSaga]) -> Verdict:
     """Return the verdict of a trace: the worst of its sagas'."""
-    verdicts: list[Verdict] = [verdict_of(saga) for saga in sagas]
-    return min(verdicts, key=get_args(Verdict).index) if verdicts else "unknown"
+    verdicts = {saga.verdict for saga in sagas}
+    return next((verdict for verdict in _FROM_WORST if verdict in verdicts), "unknown")
 
 
-def with_standing(verdict: Verdict, sagas: Sequence[JudgedSaga], *, is_sampled: bool) -> Verdict:
+def with_standing(verdict: Verdict, *, has_standing: bool, is_sampled: bool) -> Verdict:
     """Return a trace's verdict, where steps of another saga in it, whose end is unknown, may stand.
 
     In a trace that was recorded only from a failure on (`is_sampled`), steps that are not recorded may stand as well.
     """
-    if verdict in ("rolled_back", "failed") and any(saga.standing for saga in sagas):
-        return "rollback_incomplete" if verdict == "rolled_back" else "rollback_missing"
-    modest: dict[Verdict, Verdict] = {"succeeded": "unknown", "rolled_back": "failed"}
-    return modest.get(verdict, verdict) if is_sampled else verdict
+    if has_standing:
+        verdict = _WITH_STANDING.get(verdict, verdict)
+    return _WITHOUT_BEGINNING.get(verdict, verdict) if is_sampled else verdict
 
 
 def silence(events: Sequence[TraceEvent], now: int) -> int:
@@ -90,13 +92,8 @@ def is_idle(events: Sequence[TraceEvent], index: SpanIndex, roots: Sequence[Span
     if silence(events, now) <= IDLE:
         return False
     due, starts = index.retries_due, index.starts_due
-    if not are_closed(roots):
+    if not roots or any(root.is_open for root in roots):
         due = due | starts
     elif any(root.status != "success" for root in roots):
         due = {}
     return not due or now - max(due.values()) > IDLE
-
-
-def are_closed(roots: Sequence[Span]) -> bool:
-    """Return whether there is a root and all of them have ended."""
-    return bool(roots) and not any(root.is_open for root in roots)
