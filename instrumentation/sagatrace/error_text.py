@@ -36,8 +36,8 @@ def error_data(error: BaseException) -> dict[str, str]:
 def causes_of(error: BaseException | None, around: int = 0) -> Mapping[str, list[str]]:
     """Return the types of the errors behind this one as `error_causes`: it replaced them, or they are in its group.
 
-    A timeout that a library wraps leaves open how far the work got, as a plain timeout does. `around` is the `id` of the
-    exception that was being handled before the work began. It is not part of the work.
+    A timeout that a library wraps leaves open how far the work got, as a plain timeout does. `around` is the `id` of
+    the exception that was being handled before the work began. It is not part of the work.
     """
     found: dict[int, str] = {}
     waiting = [] if error is None else [error]

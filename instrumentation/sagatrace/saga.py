@@ -101,7 +101,7 @@ class Saga:
             undo: Undoes the step. It is due if the step succeeded, or if its outcome is not known in time.
             timeout: Seconds to wait for the step, and for its undo.
             **options: Further arguments, and options of RQ such as `retry`, as `queue.enqueue` takes them. RQ must keep
-                the result of the job: not with `result_ttl=0`.
+                the result of the job: `result_ttl=0` and `failure_ttl=0` raise ValueError.
 
         Raises StepError if the job failed, or gave no result in time. A job whose work-horse was killed or timed out
         counts as failed and is not undone; if it has an undo, the trace shows it as still standing, but not certain.
