@@ -9,15 +9,17 @@ from typing import Any
 
 import pytest
 import step_jobs
+from redis import ConnectionError as ConnectionFailure
 from redis import Redis
 from rq import Queue, Retry
+from rq.job import Job
 
 from sagatrace import MemoryStore, StepError, Tracer, open_store
 from sagatrace.rq.queue import TracedQueue
 from sagatrace_tui.demo.workers import worker_command, worker_environment
 from sagatrace_tui.live import wall_clock
 from sagatrace_tui.model import Trace, build_trace
-from servers import until
+from servers import running_redis, until
 
 HERE = Path(__file__).parent
 
@@ -203,6 +205,30 @@ def test_the_error_of_a_step_names_its_group_of_errors(redis: Redis) -> None:
     expected = r"charge_at_two_banks: ExceptionGroup: both banks \(2 sub-exceptions\)$"
     with pytest.raises(StepError, match=expected), Tracer(store).saga("order", "order-7") as saga:
         saga.run(queue, step_jobs.charge_at_two_banks)
+
+
+@pytest.mark.parametrize("queue_class", [Queue, TracedQueue])
+def test_a_redis_that_dies_during_the_wait_leaves_the_step_standing(
+    queue_class: type[Queue], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = MemoryStore()
+    own: type[Queue] = type("Own", (queue_class,), {"tracer": Tracer(store)})
+    with running_redis() as server:
+
+        def read_without_redis(job: Job, *arguments: Any, **options: Any) -> Any:
+            server.stop()
+            return read(job, *arguments, **options)
+
+        read = Job.latest_result
+        monkeypatch.setattr(Job, "latest_result", read_without_redis)
+        queue = own("steps", connection=Redis.from_url(server.url))
+        with pytest.raises(ConnectionFailure), Tracer(store).saga("order", "order-7") as saga:
+            saga.run(queue, step_jobs.charge, 4, undo=step_jobs.refund)
+    events, now = store.fetch_trace("order-7").events, wall_clock()
+    assert build_trace("order-7", events, now=now).verdict == "compensating"  # the step may still run
+    trace = build_trace("order-7", events, now=now + 3600 * 1_000_000)
+    assert (trace.verdict, undone(trace)) == ("rollback_incomplete", [("charge", "refund", "failed")])
+    assert len(trace.still_standing) == 1
 
 
 def test_a_timeout_that_a_step_wraps_leaves_its_outcome_unknown(shop: Shop) -> None:
