@@ -95,6 +95,7 @@ def sagatrace_traces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
 def assert_verdict(trace: Trace, verdict: Verdict) -> None:
     """Assert that the trace has the verdict, such as `rolled_back`; else print why it has another."""
+    __tracebackhide__ = True  # so that pytest shows the line of the test
     from sagatrace_tui.incident.error_text import shape_of
     from sagatrace_tui.labels import inert
     from sagatrace_tui.views.incident_summary import incident_summary
@@ -105,9 +106,11 @@ def assert_verdict(trace: Trace, verdict: Verdict) -> None:
 
 def assert_succeeded(trace: Trace) -> None:
     """Assert that the saga succeeded and nothing was undone."""
+    __tracebackhide__ = True
     assert_verdict(trace, "succeeded")
 
 
 def assert_rolled_back(trace: Trace) -> None:
     """Assert that the saga failed and every step that was to be undone was."""
+    __tracebackhide__ = True
     assert_verdict(trace, "rolled_back")

@@ -70,18 +70,24 @@ class Execution(NamedTuple):
 
 
 class OpenSpan:
-    """A span that can be entered: its execution, the span around it, and whether it is open."""
+    """A span that can be entered: its execution, and whether it is open."""
 
     trace_id: str
     span_id: str
     execution = Execution()
-    around: OpenSpan | None = None
     is_open = False
+
+
+class _Entered(NamedTuple):
+    """One entry into a span, and the entry around it. A span that is entered again is another entry."""
+
+    span: OpenSpan
+    around: _Entered | None
 
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
-_innermost: Final[ContextVar[OpenSpan | None]] = ContextVar("innermost", default=None)
+_innermost: Final[ContextVar[_Entered | None]] = ContextVar("innermost", default=None)
 _here: Final[ContextVar[Execution | None]] = ContextVar("execution", default=None)
 _in_process = Execution()  # for the threads of a job: a new thread has an empty context
 
@@ -161,19 +167,19 @@ def current_execution() -> Execution:
 
 def enter_span(span: OpenSpan) -> None:
     """Record that the span is open in this context. `is_open` marks its end, which may come in another context."""
-    span.around = _innermost.get()
-    while span.around is not None and not span.around.is_open:
-        span.around = span.around.around
+    around = _innermost.get()
+    while around is not None and not around.span.is_open:
+        around = around.around
     span.is_open = True
-    _innermost.set(span)
+    _innermost.set(_Entered(span, around))
 
 
 def innermost_span() -> TraceRef | None:
     """Return the innermost open span of the job that runs here; without one, the job's context."""
-    here, span = current_execution(), _innermost.get()
-    while span is not None and not (span.is_open and _is_here(span.execution, here)):
-        span = span.around
-    return here.inside if span is None else span
+    here, entered = current_execution(), _innermost.get()
+    while entered is not None and not (entered.span.is_open and _is_here(entered.span.execution, here)):
+        entered = entered.around
+    return here.inside if entered is None else entered.span
 
 
 def _is_here(execution: Execution, here: Execution) -> bool:

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from sagatrace.errors import must_pass
 
-__all__ = ["MAX_ERROR", "MAX_STACK", "error_data", "text_of"]
+__all__ = ["MAX_ERROR", "MAX_STACK", "causes_of", "error_data", "text_of"]
 
 MAX_ERROR: Final = 4_000  # characters kept of an error's message
 MAX_STACK: Final = 16_000  # characters kept of a traceback: its end, where the error is
+_MAX_CAUSES: Final = 20
+
+# Read past a class's own attributes of these names, which are foreign code.
+_cause_of: Final = BaseException.__dict__["__cause__"].__get__
+_context_of: Final = BaseException.__dict__["__context__"].__get__
+_is_context_hidden: Final = BaseException.__dict__["__suppress_context__"].__get__
+_members_of: Final = BaseExceptionGroup.__dict__["exceptions"].__get__
+_name_of: Final = type.__dict__["__qualname__"].__get__
 
 
 def error_data(error: BaseException) -> dict[str, str]:
@@ -23,6 +31,25 @@ def error_data(error: BaseException) -> dict[str, str]:
     if len(stack) > MAX_STACK:
         stack = f"[cut, {len(stack)} characters] …{stack[-MAX_STACK:]}"
     return {"error": message, "error_type": text_of("type", lambda: type(error).__qualname__), "stack": stack}
+
+
+def causes_of(error: BaseException | None, around: int = 0) -> Mapping[str, list[str]]:
+    """Return the types of the errors behind this one as `error_causes`: it replaced them, or they are in its group.
+
+    A timeout that a library wraps leaves open how far the work got, as a plain timeout does. `around` is the `id` of
+    the exception that was being handled before the work began. It is not part of the work.
+    """
+    found: dict[int, str] = {}
+    waiting = [] if error is None else [error]
+    while waiting and len(found) <= _MAX_CAUSES:
+        one = waiting.pop()
+        if id(one) not in found and id(one) != around:
+            found[id(one)] = _name_of(type(one))
+            behind = _cause_of(one) or (None if _is_context_hidden(one) else _context_of(one))
+            waiting += [] if behind is None else [behind]
+            waiting += _members_of(one) if isinstance(one, BaseExceptionGroup) else ()
+    names = list(dict.fromkeys(found.values()))
+    return {"error_causes": names[1:]} if names[1:] else {}
 
 
 def text_of(what: str, read: Callable[[], str]) -> str:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from sagatrace.context import TraceContext
+from sagatrace.error_text import causes_of
 from sagatrace.errors import EventError
 from sagatrace.event import UNREADABLE, new_id
 
@@ -56,7 +57,8 @@ class LongSpan:
         if isinstance(error, str):
             self._end("failed", {"status": "failed", "data": {**(data or {}), "error": error}})
         else:
-            self._end("failed", {"status": "failed", "data": data, "error": error})
+            given = {**(data or {}), **causes_of(error)}
+            self._end("failed", {"status": "failed", "data": given, "error": error})
 
     def _end(self, phase: str, given: dict[str, Any]) -> None:
         kept = self._kept

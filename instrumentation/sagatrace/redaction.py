@@ -23,6 +23,7 @@ _STRUCTURAL: Final[Mapping[str, type | tuple[type, ...]]] = {
     **dict.fromkeys(("queue", "redis", "next_at", "scheduled_for", "dependency"), str),
     **dict.fromkeys(("attempt", "attempts_allowed", "seq", "presumed", "allow_failure"), int),
     "depends_on": (str, list),
+    "error_causes": list,
 }
 """The keys that verdicts or the search for lost jobs depend on, with the type of their values."""
 

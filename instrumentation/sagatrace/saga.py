@@ -70,13 +70,14 @@ class Saga:
     ) -> _R:
         """Call the function as a step and return its result. `undo` gets the same arguments.
 
-        Raises TypeError for a coroutine function, as its work would begin after the step: use `step` instead.
+        Raises TypeError for a coroutine or generator function, as its work would begin after the step. Raises it as
+        well for a future or an RQ job as the result of a step with an undo. Use `step` or `run` instead.
         """
         step = self.step(name)
         if undo is not None:
             step.declare(name_of(undo), lambda: undo(*args, **kwargs))
         with step:
-            return _finished(function(*args, **kwargs))
+            return _finished(function(*args, **kwargs), may_go_on=undo is None)
 
     def run(
         self,
@@ -100,7 +101,7 @@ class Saga:
             undo: Undoes the step. It is due if the step succeeded, or if its outcome is not known in time.
             timeout: Seconds to wait for the step, and for its undo.
             **options: Further arguments, and options of RQ such as `retry`, as `queue.enqueue` takes them. RQ must keep
-                the result of the job: not with `result_ttl=0`.
+                the result of the job: `result_ttl=0` and `failure_ttl=0` raise ValueError.
 
         Raises StepError if the job failed, or gave no result in time. A job whose work-horse was killed or timed out
         counts as failed and is not undone; if it has an undo, the trace shows it as still standing, but not certain.
@@ -113,7 +114,7 @@ class Saga:
     def fail(self, reason: str) -> None:
         """Let the saga fail at the end of its block without an exception; then the completed steps are undone."""
         self.span.fail(reason)
-        self._reason = reason
+        self._reason = str(reason)  # also None: the steps are undone
 
     def rolled_back(self, reason: str) -> None:
         """Undo the completed steps now, without an exception. The saga closes as failed at the end of its block.
@@ -147,8 +148,7 @@ class Saga:
             for undoing, undo in self._undoing(error):
                 with undoing:
                     result = undo()
-                    if inspect.isawaitable(result):
-                        await result
+                    _finished(await result if inspect.isawaitable(result) else result)
         finally:
             self.span.__exit__(kind, error, trace)
 
@@ -185,7 +185,7 @@ class Step:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is None and self._undo is not None:
+        if error is None and self._undo is not None and not self.span.has_failed:
             self._to_undo.append((self.span, self._undo))
         self.span.__exit__(kind, error, trace)
 
@@ -211,7 +211,7 @@ class _Tried:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
-        is_kept = isinstance(error, Exception) and not must_pass(error)
+        is_kept = isinstance(error, Exception) and not _passes(error)
         if self._span is not None:
             self._span.__exit__(kind, error, trace)
         elif is_kept:
@@ -225,12 +225,25 @@ def _reason_of(error: BaseException) -> str:
     return ": ".join(filter(None, (known["error_type"], known["error"])))
 
 
-def _finished(result: _R) -> _R:
-    """Return the result of a function. Raises TypeError for an awaitable: its work is not done yet."""
+def _passes(error: Exception) -> bool:
+    """Return whether the error, or one in its group, is meant for the job."""
+    members = error.exceptions if isinstance(error, ExceptionGroup) else ()
+    return must_pass(error) or any(map(_passes, members))
+
+
+def _finished(result: _R, *, may_go_on: bool = False) -> _R:
+    """Return the result of a function. Raises TypeError if its work is yet to begin, or may go on elsewhere."""
     if inspect.isawaitable(result):
         if inspect.iscoroutine(result):
             result.close()
         raise TypeError("a coroutine function was called without await: use `async with saga` and saga.step(…)")
+    if inspect.isgenerator(result) or inspect.isasyncgen(result):
+        raise TypeError("a generator function was called, and nothing of it has run: loop over it in a function")
+    kinds = set() if may_go_on else {f"{kind.__module__}.{kind.__name__}" for kind in type(result).__mro__}
+    if "rq.job.Job" in kinds:
+        raise TypeError("the function enqueued a job, which may still run: use saga.run(queue, function, …)")
+    if "concurrent.futures._base.Future" in kinds:
+        raise TypeError("the function returned a future, whose work may go on: return its result() instead")
     return result
 
 

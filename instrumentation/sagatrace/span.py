@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from sagatrace.context import OpenSpan, TraceContext, TraceRef, current_execution, enter_span
+from sagatrace.error_text import causes_of
 from sagatrace.event import new_id
 
 if TYPE_CHECKING:
@@ -37,11 +39,10 @@ class Span(OpenSpan):
         self._tracer, self._data, self._tags, self._phases = tracer, data, tags, _PHASES[kind]
         self._parent = TraceContext(place["trace_id"], place["parent_span_id"])
         self._outcome: dict[str, Any] = {}
-        self._has_failed = False
+        self.has_failed = False  # by `fail`
         self.name = name
         self.compensation: str | None = data.get("compensation")
-        self.trace_id = self._parent.trace_id
-        self.span_id: str = new_id()
+        self.trace_id, self.span_id = self._parent.trace_id, new_id()
 
     def record(self, **data: Any) -> None:
         """Add values to the event that closes this span."""
@@ -55,10 +56,10 @@ class Span(OpenSpan):
     def fail(self, reason: str) -> None:
         """Let the span close as failed, for this reason, without an exception."""
         self._outcome["error"] = reason
-        self._has_failed = True
+        self.has_failed = True
 
     def __enter__(self) -> Self:
-        self.execution = current_execution()
+        self._around, self.execution = id(sys.exception()), current_execution()
         execution = self.execution.id  # if the process dies, the span ends with its execution
         self._emit(self._phases[0], data={**self._data, "execution": execution} if execution else self._data)
         enter_span(self)
@@ -69,12 +70,13 @@ class Span(OpenSpan):
     ) -> None:
         self.is_open = False
         try:
-            if error is None and not self._has_failed:
+            if error is None and not self.has_failed:
                 self._emit(self._phases[1], status="success", data=self._outcome)
             elif isinstance(error, asyncio.CancelledError):
                 self._emit("canceled", data=self._outcome)
             else:
-                self._emit(self._phases[2], status="failed", data=self._outcome, error=error)
+                data = {**self._outcome, **causes_of(error, self._around)}
+                self._emit(self._phases[2], status="failed", data=data, error=error)
         except RecursionError:  # the job's stack is exhausted: even the call of `_count` would fail
             lost = self._tracer.lost
             lost["event lost: RecursionError"] = lost.get("event lost: RecursionError", 0) + 1
@@ -88,5 +90,4 @@ class Span(OpenSpan):
         self.__exit__(kind, error, trace)
 
     def _emit(self, phase: str, **given: Any) -> None:
-        event_type = f"{self.name}:{phase}"
-        self._tracer.emit(event_type, self._parent, span_id=self.span_id, tags=self._tags, **given)
+        self._tracer.emit(f"{self.name}:{phase}", self._parent, span_id=self.span_id, tags=self._tags, **given)

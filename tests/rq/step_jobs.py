@@ -38,3 +38,14 @@ def charge_when_let(amount: int) -> str:
     if let is None or let[1] != b"succeed":
         raise ValueError("card refused")
     return f"{amount} charged"
+
+
+def charge_at_two_banks() -> None:
+    raise ExceptionGroup("both banks", [ValueError("closed"), ExceptionGroup("more", [ValueError("closed")])])
+
+
+def charge_without_answer() -> None:
+    try:
+        raise TimeoutError("no answer")  # noqa: TRY301 - as a library does
+    except TimeoutError as error:
+        raise ValueError("the bank refused") from error

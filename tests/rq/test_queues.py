@@ -174,3 +174,18 @@ def test_no_argument_is_recorded(producer: Producer) -> None:
     confidential = "correct horse battery staple"
     producer.here.enqueue(fates.succeed, confidential, job_id="with-secret")
     assert confidential not in str([document_of(event) for event in producer.store.fetch_trace("T").events])
+
+
+@pytest.mark.parametrize("nothing", [None, ""])
+def test_a_queue_is_under_a_text_or_as_before_under_nothing(
+    producer: Producer, nothing: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    under = producer.queue.under("order-7").enqueue(fates.succeed, 1)
+    assert context_from_meta(under.meta) == TraceContext("order-7")
+    for _ in range(2):
+        own = producer.queue.under(nothing).enqueue(fates.succeed, 1)
+        assert context_from_meta(own.meta) == TraceContext(own.id)
+    assert caplog.text.count("no trace context here") == 1
+    assert producer.queue_class.tracer.lost.total() == 2
+    decorated = job(producer.queue, connection=producer.redis)(fates.succeed)
+    assert context_from_meta(decorated.under("order-7").enqueue(1).meta) == TraceContext("order-7")

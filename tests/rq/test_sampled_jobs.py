@@ -48,6 +48,8 @@ def test_jobs_are_recorded_from_the_failure_of_their_trace_on(
     for event in events:
         name = event.span_id if event.span_id in EVENTS else event.event_type.rpartition(":")[0]
         found.setdefault(name, []).append(event.event_type.rpartition(":")[2])
+    (failed,) = (event for event in events if event.event_type == "job:failed")
+    assert failed.data["job_name"] == "sampled_jobs.fails"  # its start may not be recorded
     if trace_id == IN:
         assert {name: phases for name, phases in found.items() if name in EVENTS} == EVENTS
         assert [event for event in events if "sagatrace_sample" in event.data] == []

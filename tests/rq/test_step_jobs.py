@@ -5,18 +5,21 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import step_jobs
+from redis import ConnectionError as ConnectionFailure
 from redis import Redis
 from rq import Queue, Retry
+from rq.job import Job
 
 from sagatrace import MemoryStore, StepError, Tracer, open_store
 from sagatrace.rq.queue import TracedQueue
 from sagatrace_tui.demo.workers import worker_command, worker_environment
 from sagatrace_tui.live import wall_clock
 from sagatrace_tui.model import Trace, build_trace
-from servers import until
+from servers import running_redis, until
 
 HERE = Path(__file__).parent
 
@@ -171,6 +174,72 @@ def test_steps_of_a_synchronous_queue_are_undone_as_well(redis: Redis, queue_cla
     assert (trace.verdict, undone(trace)) == ("rolled_back", [("charge", "refund", "compensated")])
     assert trace.cause is not None
     assert trace.cause.name == "step_jobs.ship"
+
+
+@pytest.mark.parametrize("option", ["result_ttl", "failure_ttl"])
+def test_a_step_whose_result_would_be_dropped_is_refused_before_it_begins(redis: Redis, option: str) -> None:
+    store, queue = MemoryStore(), Queue("steps", connection=redis)
+    with (
+        pytest.raises(ValueError, match=rf"saga\.run\(…, {option}=0\)"),
+        Tracer(store).saga("order", "order-7") as saga,
+    ):
+        saga.run(queue, step_jobs.charge, 4, undo=step_jobs.refund, **{option: 0})
+    assert (queue.count, saga.to_undo) == (0, [])
+    assert build_trace("order-7", store.fetch_trace("order-7").events, now=wall_clock()).verdict == "failed"
+
+
+def test_a_step_that_a_queue_enqueues_later_is_refused(redis: Redis) -> None:
+    class LaterQueue(Queue):
+        def enqueue_call(self, *_: object, **__: object) -> Any:
+            """Wait for the commit, as a queue of django-rq does."""
+
+    saga = Tracer(MemoryStore()).saga("order", "order-7")
+    with pytest.raises(TypeError, match="in a transaction"), saga:
+        saga.run(LaterQueue("steps", connection=redis), step_jobs.charge, 4, undo=step_jobs.refund)
+    assert saga.to_undo == []
+
+
+def test_the_error_of_a_step_names_its_group_of_errors(redis: Redis) -> None:
+    queue = Queue("steps", connection=redis, is_async=False)
+    store = MemoryStore()
+    expected = r"charge_at_two_banks: ExceptionGroup: both banks \(2 sub-exceptions\)$"
+    with pytest.raises(StepError, match=expected), Tracer(store).saga("order", "order-7") as saga:
+        saga.run(queue, step_jobs.charge_at_two_banks)
+
+
+@pytest.mark.parametrize("queue_class", [Queue, TracedQueue])
+def test_a_redis_that_dies_during_the_wait_leaves_the_step_standing(
+    queue_class: type[Queue], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = MemoryStore()
+    own: type[Queue] = type("Own", (queue_class,), {"tracer": Tracer(store)})
+    with running_redis() as server:
+
+        def read_without_redis(job: Job, *arguments: Any, **options: Any) -> Any:
+            server.stop()
+            return read(job, *arguments, **options)
+
+        read = Job.latest_result
+        monkeypatch.setattr(Job, "latest_result", read_without_redis)
+        queue = own("steps", connection=Redis.from_url(server.url))
+        with pytest.raises(ConnectionFailure), Tracer(store).saga("order", "order-7") as saga:
+            saga.run(queue, step_jobs.charge, 4, undo=step_jobs.refund)
+    events, now = store.fetch_trace("order-7").events, wall_clock()
+    assert build_trace("order-7", events, now=now).verdict == "compensating"  # the step may still run
+    trace = build_trace("order-7", events, now=now + 3600 * 1_000_000)
+    assert (trace.verdict, undone(trace)) == ("rollback_incomplete", [("charge", "refund", "failed")])
+    assert len(trace.still_standing) == 1
+
+
+def test_a_timeout_that_a_step_wraps_leaves_its_outcome_unknown(shop: Shop) -> None:
+    def order() -> None:
+        with shop.tracer.saga("order", "order-7") as saga:
+            saga.run(shop.queue, step_jobs.charge_without_answer, undo=step_jobs.refund, timeout=240)
+
+    with pytest.raises(StepError, match="the bank refused"):
+        order()
+    trace = shop.ended()
+    assert (trace.verdict, [one.certain for one in trace.still_standing]) == ("rollback_missing", [False])
 
 
 def states(trace: Trace) -> set[str]:

@@ -207,8 +207,10 @@ class Steps:
             return "standing"
         if not undos and step not in self._index.declared:
             return "none"
-        if span.is_open:
-            return "pending" if span.has_begun else "none"
+        if span.is_open and span.has_begun:
+            return "pending"
+        if span.is_open:  # it waits, and may still run: a compensation that failed will not undo it then
+            return "unsure" if self.was_tried_in_vain(step) else "none"
         if ended_unknown(span) or self.effects.of(step) or self.was_tried_in_vain(step):
             return "unsure"
         return "none"

@@ -34,6 +34,7 @@ class EventData(msgspec.Struct, frozen=True, gc=False):
     attempts_allowed: Any = None
     error: Any = None
     error_type: Any = None
+    error_causes: Any = None
     reason: Any = None
     presumed: Any = None
     seq: Any = None

@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Final, Literal
 
-from sagatrace_tui.model.event_data import data_of
+from sagatrace_tui.model.event_data import data_of, ids_in
 from sagatrace_tui.model.span import Span
 from sagatrace_tui.model.text import clock
 from sagatrace_tui.model.tree import SpanIndex
@@ -30,7 +30,7 @@ _UNKNOWN: Final = re.compile(
     r"|(worker|horse|process|job|task)(was)?(lost|killed|terminated|abandoned|died|interrupted)"
     r"|(lost|killed|terminated|abandoned|dead)(worker|workhorse|horse|process|job|task)"
     r")(error|exception|expired|failure)?"
-    r"|(shutdownimminent|stoprequested|cancelled|keyboardinterrupt|systemexit)(error|exception)?"
+    r"|(shutdownimminent|stoprequested|cancelled|keyboardinterrupt|systemexit|generatorexit)(error|exception)?"
 )
 
 
@@ -132,10 +132,11 @@ def ended_unknown(span: Span) -> bool:
 
 
 def _unknown_error(span: Span) -> str | None:
-    """Return the latest type of an error that leaves open how far the work got."""
+    """Return the latest type of an error that leaves open how far the work got, or of an error behind it."""
     for data in map(data_of, reversed(span.events)):
-        if isinstance(data.error_type, str) and data.presumed is not True:
-            name = re.sub(r"[^a-z]", "", data.error_type[-200:].rpartition(".")[2].lower())
-            if _UNKNOWN.fullmatch(name):
-                return data.error_type
+        if data.presumed is not True:
+            for kind in ids_in(data.error_type, data.error_causes):
+                name = re.sub(r"[^a-z]", "", kind[-200:].rpartition(".")[2].lower())
+                if _UNKNOWN.fullmatch(name):
+                    return kind
     return None

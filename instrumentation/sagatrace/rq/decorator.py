@@ -37,7 +37,7 @@ class JobFunction(Protocol[_P, _R_co]):
         """Do as `enqueue`, by RQ's older name."""
         ...
 
-    def under(self, context: TraceRef) -> JobFunction[_P, _R_co]:
+    def under(self, context: TraceRef | str | None) -> JobFunction[_P, _R_co]:
         """Return the function whose jobs belong under this context."""
         ...
 
@@ -55,7 +55,7 @@ class JobDecorator(rq.decorators.job):
     def __call__(self, function: Callable[_P, _R]) -> JobFunction[_P, _R]:
         """Return the function itself, with RQ's `enqueue` and `delay` and with `under`."""
 
-        def under(context: TraceRef) -> Any:
+        def under(context: TraceRef | str | None) -> Any:
             bound = copy.copy(self)
             queue: Any = self.queue
             if isinstance(queue, str):

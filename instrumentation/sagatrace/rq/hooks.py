@@ -136,6 +136,6 @@ class RecordingMixin(_WorkerBase):
 
 
 def _name(job: Job) -> dict[str, str]:
-    """Return the job's name if only RQ's loading of the job gives it, and RQ has loaded it."""
+    """Return the job's name if RQ has loaded it: the start may not be recorded (a serializer, or sampling)."""
     name = vars(job).get("_func_name")
-    return {"job_name": name} if isinstance(name, str) and "job_name" not in facts_of(job) else {}
+    return {"job_name": name} if isinstance(name, str) else {}

@@ -82,10 +82,17 @@ class TracedQueueMixin(_Queue):
         super().__init__(*args, **kwargs)
         self._sync: dict[str, JobRecorder] = {}  # recorders of the jobs that run here, by job id
 
-    def under(self, context: TraceRef) -> Self:
-        """Return the same queue, whose jobs belong under this context."""
+    def under(self, context: TraceRef | str | None) -> Self:
+        """Return the same queue, whose jobs belong under this context; a text is a trace id.
+
+        None or an empty text is counted and logged once. Then the jobs are placed as without `under`.
+        """
         bound = copy.copy(self)
-        bound._context = TraceContext(context.trace_id, context.span_id)  # noqa: SLF001 - its own
+        place = TraceContext(context) if isinstance(context, str) else context
+        if place is None or not place.trace_id:
+            self._tracer._count("no trace context here, so queue.under(…) has no effect")  # noqa: SLF001 - its counter
+        else:
+            bound._context = TraceContext(place.trace_id, place.span_id)  # noqa: SLF001 - its own
         return bound
 
     def create_job(self, *args: Any, **kwargs: Any) -> Job:

@@ -20,6 +20,7 @@ from rq.job import Job, JobStatus
 from rq.timeouts import JobTimeoutException
 
 from sagatrace.context import META_KEY, TraceContext, context_from_meta, current_execution, trace_meta
+from sagatrace.error_text import causes_of
 from sagatrace.errors import SagatraceError, log_fault, must_pass, traceback_of
 from sagatrace.event import Status, utc_timestamp
 from sagatrace.rq.job_lookup import meta_of, own_trace_id
@@ -29,6 +30,7 @@ from sagatrace.tracer import MAX_ERROR, Tracer, error_data
 __all__ = ["Harmless", "JobRecorder", "Place", "context_of", "current_trace", "declared_in", "faults", "trace_of"]
 
 _STATUSES: Final[Mapping[str, Status]] = {"completed": "success", "failed": "failed", "abandoned": "failed"}
+_PHASES: Final = {JobStatus.STOPPED: "stopped", JobStatus.QUEUED: "retrying", JobStatus.SCHEDULED: "retrying"}
 _CALLBACKS: Final = {
     "execute_success_callback": "the on_success callback failed; the function had succeeded",
     "execute_failure_callback": "the on_failure callback failed; the function had failed before",
@@ -203,12 +205,10 @@ class JobRecorder:
     def failure(self, job: Job, execution_id: str | None, text: str, more: Mapping[str, Any], at: str) -> None:
         """Record that an attempt failed, was stopped or will be retried, by the job's status in this process."""
         status, error = job.get_status(refresh=False), self.raised.pop(job.id, None)
-        phase = {JobStatus.STOPPED: "stopped", JobStatus.QUEUED: "retrying", JobStatus.SCHEDULED: "retrying"}.get(
-            status, "failed"
-        )
+        phase = _PHASES.get(status, "failed")
         data: dict[str, Any] = {"error": text.strip().rstrip(";")[:MAX_ERROR], **(self.note().get("error") or {})}
         if error is not None:
-            data = {} if (reason := _reason_of(error, job)) is None else {"reason": reason}
+            data = {**causes_of(error), **_reason_of(error, job)}
         elif self.death:
             data = {"error_type": "WorkHorseTerminated", **data, "reason": self.death}
         elif phase == "stopped":
@@ -274,13 +274,13 @@ def _is_over(job: Job, carried: Mapping[str, Any]) -> bool:
     return after is not None and is_waiting and after != started
 
 
-def _reason_of(error: BaseException, job: Job) -> str | None:
-    """Return the reason to record beside an error: it is RQ's timeout, or not of the job's own function."""
+def _reason_of(error: BaseException, job: Job) -> dict[str, str]:
+    """Return the reason to record beside an error, if it is RQ's timeout or not of the job's own function."""
     trace = traceback_of(error)
     while trace is not None:
         values, name = trace.tb_frame.f_locals, trace.tb_frame.f_code.co_name
         # RQ 3 calls a function with the job, RQ 2 a method of it. A job that runs inside this one has its own callback.
         if name in _CALLBACKS and job in (values.get("job"), values.get("self")):
-            return _CALLBACKS[name]
+            return {"reason": _CALLBACKS[name]}
         trace = trace.tb_next
-    return "timeout" if isinstance(error, JobTimeoutException) else None
+    return {"reason": "timeout"} if isinstance(error, JobTimeoutException) else {}

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["run_step"]
 
 _PHASES: Final = {JobStatus.DEFERRED: "deferred", JobStatus.FINISHED: "completed", JobStatus.FAILED: "failed"}
+_OF_GROUP: Final = re.compile(r"^  \| (\S.*)$", re.MULTILINE)  # the line of an exception group in its traceback
 _PACKAGE: Final = re.compile(r"^(?:\w+\.)+(?=\w+(?::|$))")
 _PAUSE: Final = 0.1  # seconds between two reads of a job that is retried
 
@@ -37,9 +38,14 @@ def run_step(
     timeout: float,
     options: Mapping[str, Any],
 ) -> Any:
-    """Enqueue the step, wait for it and return its result, as `Saga.run` says. Raises StepError."""
+    """Enqueue the step, wait for it and return its result, as `Saga.run` says. Raises StepError and ValueError."""
+    dropped = {name for name in ("result_ttl", "failure_ttl") if options.get(name) == 0}
+    if dropped:
+        raise ValueError(f"saga.run(…, {min(dropped)}=0): RQ would drop the result that the saga waits for")
     meta = trace_meta(saga.span, compensation=None if undo is None else name_of(undo))
     job = queue.enqueue(function, *args, **{**options, "meta": {**(options.get("meta") or {}), **meta}})
+    if not isinstance(job, Job):  # a queue of django-rq enqueues it at the end of the transaction
+        raise TypeError("saga.run in a transaction: its job begins only after the commit; run the saga outside of it")
     _record_wait(saga, queue, job)
     due = None if undo is None else (None, partial(_undo, saga, queue, job, undo, timeout))
     if due is not None:
@@ -102,7 +108,9 @@ def _known(job: Job) -> Result | None:
 
 
 def _failure(job: Job, result: Result) -> StepError:
-    last_line = (result.exc_string or "the job returned Retry once too often").rstrip().rpartition("\n")[2]
+    text = (result.exc_string or "the job returned Retry once too often").rstrip()
+    group = _OF_GROUP.search(text) if text.endswith("+------------------------------------") else None
+    last_line = text.rpartition("\n")[2] if group is None else group[1]
     # A traceback gives the type of the error with its package, which says nothing here.
     return StepError(f"{_function(job)}: {_PACKAGE.sub('', last_line)}", job)
 
