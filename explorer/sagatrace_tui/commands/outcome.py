@@ -31,6 +31,7 @@ __all__ = [
     "opened_store",
     "store_option",
     "trace_argument",
+    "trace_arguments",
 ]
 
 _MEANT = 3  # traces that are named as perhaps meant
@@ -56,9 +57,18 @@ def _stored(_context: click.Context, _parameter: click.Parameter, trace_id: str 
     return None if trace_id is None else as_stored(trace_id)
 
 
+def _all_stored(_context: click.Context, _parameter: click.Parameter, trace_ids: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(map(as_stored, trace_ids))
+
+
 def trace_argument(*, required: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """`TRACE_ID`: the trace a command is about."""
     return click.argument("trace_id", required=required, callback=_stored)
+
+
+def trace_arguments(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`TRACE_ID...`: the traces a command is about, as `trace_ids`."""
+    return click.argument("trace_ids", nargs=-1, metavar="[TRACE_ID]...", callback=_all_stored)(command)
 
 
 def store_option(command: Callable[..., Any]) -> Callable[..., Any]:
