@@ -30,7 +30,7 @@ from sagatrace_tui.model.trace import collector_paused
 __all__ = ["diff"]
 
 _MAX_LINES: Final = 20  # lines of one kind; the JSON has them all
-_EPILOG: Final = "Exit status: 0 compared · 1 no succeeded run found · 2 wrong usage · 7 no such trace."
+_EPILOG: Final = "Exit status: 0 compared · 1 no succeeded run found · 2 wrong usage or setting · 7 no such trace."
 
 
 @click.command("diff", epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
@@ -40,10 +40,10 @@ _EPILOG: Final = "Exit status: 0 compared · 1 no succeeded run found · 2 wrong
 @store_option
 @one_line_errors
 def diff(trace_id: str, other_id: str | None, as_json: bool, store_url: str | None) -> None:
-    """Compare a trace with the last good run of the same saga, or with the trace OTHER.
+    """Compare a trace with the last good run of the same saga.
 
-    Shows the steps that are missing, new, slower or faster, other outcomes, errors and attempts, and which steps would
-    have run next.
+    With OTHER, compare it with that trace. Shows the steps that are missing, new, slower or faster, other outcomes,
+    errors and attempts, and which steps would have run next.
     """
     now = now_micros()
     with opened_store(store_url) as store, collector_paused():

@@ -34,7 +34,7 @@ _GROUPS: Final = "{:>6} {:>9}  {:<4} {:<10} {:<10} {:<12}  {:<24} {}"
 _BARS: Final = 12
 _MOST: Final = 10_000
 """Traces read of a window at most."""
-_STOPS: Final = "Exit status: 0 nothing stands · 5 at least one step does · 2 wrong usage · 1 anything else."
+_STOPS: Final = "Exit status: 0 nothing stands · 5 at least one step does · 2 wrong usage or setting · 1 anything else."
 _JSON_HELP: Final = "One JSON object in each line instead, with stable keys."
 
 
@@ -45,7 +45,7 @@ _JSON_HELP: Final = "One JSON object in each line instead, with stable keys."
 @store_option
 @one_line_errors
 def list_traces(words: tuple[str, ...], limit: int, as_json: bool, store_url: str | None) -> None:
-    """List the newest traces that QUERY finds, latest activity first, and why each failed.
+    """List the newest traces that QUERY finds, and why each failed.
 
     QUERY is that of the app, as in `sagatrace list status:failed since:10m`. Put one that begins with a minus after --.
     """
@@ -71,7 +71,9 @@ def list_traces(words: tuple[str, ...], limit: int, as_json: bool, store_url: st
 @store_option
 @one_line_errors
 def groups(words: tuple[str, ...], by: str | None, as_json: bool, store_url: str | None) -> None:
-    """List failures by kind: traces of one saga that failed at one step with one error, whatever its values.
+    """List failures by kind.
+
+    One kind are the traces of one saga that failed at one step with one error, whatever its values.
 
     Reads the last 24 hours, or SAGATRACE_WINDOW, unless QUERY has a `since:`. A kind is new if none failed so before
     the last quarter of that time. What the failed event has in `data.group` decides instead of its error.
@@ -101,9 +103,10 @@ def groups(words: tuple[str, ...], by: str | None, as_json: bool, store_url: str
 @store_option
 @one_line_errors
 def standing(words: tuple[str, ...], keys: str | None, as_json: bool, as_csv: bool, store_url: str | None) -> None:
-    """List every step that still stands in any trace, the one that has stood the longest first.
+    """List every step that still stands in any trace.
 
-    Reads the last 24 hours, or SAGATRACE_WINDOW, unless QUERY has a `since:`: `sagatrace standing since:7d`.
+    The one that has stood the longest comes first. Reads the last 24 hours, or SAGATRACE_WINDOW, unless QUERY has a
+    `since:`: `sagatrace standing since:7d`.
     """
     if as_json and as_csv:
         raise click.UsageError("--json and --csv are two forms of one list: give one of them")

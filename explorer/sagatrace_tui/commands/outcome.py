@@ -14,7 +14,7 @@ from typing import Any, NoReturn, ParamSpec, TypeVar
 
 import click
 
-from sagatrace.errors import SagatraceError
+from sagatrace.errors import SagatraceError, SearchError, SettingsError
 from sagatrace.settings import Settings, masked
 from sagatrace.stores import DataIs, EventStore, FetchedTrace, Search, TraceHit, open_store
 from sagatrace_tui.labels import inert
@@ -29,6 +29,7 @@ __all__ = [
     "now_micros",
     "one_line_errors",
     "opened_store",
+    "require_store_url",
     "store_option",
     "trace_argument",
     "trace_arguments",
@@ -82,7 +83,10 @@ def store_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def one_line_errors(command: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Errors made for people end the command with one line and status 1, never a traceback."""
+    """End the command with one line for each error that is made for people, and never with a traceback.
+
+    The status is 2 for a setting or a search that cannot be used, and 1 for any other error.
+    """
 
     @functools.wraps(command)
     def guarded(*args: _P.args, **kwargs: _P.kwargs) -> _R:
@@ -93,7 +97,7 @@ def one_line_errors(command: Callable[_P, _R]) -> Callable[_P, _R]:
             return result
         except SagatraceError as error:
             click.echo(f"sagatrace: {inert(masked(str(error)))}", err=True)
-            sys.exit(Exit.FAILED)
+            sys.exit(Exit.USAGE if isinstance(error, (SettingsError, SearchError)) else Exit.FAILED)
         except BrokenPipeError:
             _drop_output()  # the reader has seen enough (`| head`)
             sys.exit(Exit.OK)
@@ -136,6 +140,12 @@ def opened_store(
             closing = threading.Thread(target=store.close, name="sagatrace-closing", daemon=True)
             closing.start()
             closing.join(farewell)
+
+
+def require_store_url(url: str) -> None:
+    """Raise StoreUrlError for a URL of no known store, before its outbox is looked for."""
+    if url != "off" and not url.lower().startswith("cosmos:"):  # that one takes a second to load
+        open_store(url, read_only=True).close()
 
 
 def fetched(store: EventStore, trace_id: str) -> FetchedTrace:

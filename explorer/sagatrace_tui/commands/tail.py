@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 __all__ = ["tail"]
 
 _EPILOG: Final = (
-    "Exit status: as `sagatrace why` once the trace has ended · 7 no such trace · 2 wrong usage · 1 anything else · "
-    "130, 143 when it was told to end before. State and faults go to standard error."
+    "Exit status: as `sagatrace why` once the trace has ended · 7 no such trace · 2 wrong usage or setting · "
+    "1 anything else · 130 after SIGINT, 143 after SIGTERM. State and faults go to standard error."
 )
 _WORD: Final = re.compile(r'(?:[^\s:="@-][^\s:="]*)?')  # a word that is not a condition
 _NAMESAKES: Final = 20  # traces looked at for one whose whole id was given
@@ -54,11 +54,11 @@ _NAMES: Final = 10_000  # spans whose names are kept in mind
 @store_option
 @one_line_errors
 def tail(words: tuple[str, ...], as_json: bool, store_url: str | None) -> None:
-    """Follow a trace until it has ended, a line for each event and each change of the verdict.
+    """Follow a trace until it has ended, or all traces.
 
-    Begins with the events that are there already. Without TRACE_ID, print every event of every trace from now on,
-    until interrupted. With QUERY, print only events that meet its conditions: `sagatrace tail status:failed`.
-    Put a QUERY that begins with a minus after --.
+    Prints a line for each event and each change of the verdict. Begins with the events that are there already. Without
+    TRACE_ID, print every event of every trace from now on, until interrupted. With QUERY, print only events that meet
+    its conditions: `sagatrace tail status:failed`. Put a QUERY that begins with a minus after --.
     """
     with _ending_in_good_order(), opened_store(store_url) as store:
         trace_id, wanted = _asked(store, words)

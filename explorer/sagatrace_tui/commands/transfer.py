@@ -45,11 +45,11 @@ _RISKY = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufe
 @store_option
 @one_line_errors
 def import_events(files: tuple[str, ...], store_url: str | None) -> None:
-    """Store events from JSON lines or OTLP JSON; `-` is standard input.
+    """Store the events of files of JSON lines or OTLP JSON.
 
-    A line is an event, or OTLP JSON as OpenTelemetry's collector writes it. A file may also be one OTLP request in many
-    lines, or a trace that was downloaded from Jaeger. A line or span that cannot be used is named and left out, the
-    rest is stored, and the exit status is 1. Importing a file again changes nothing.
+    The file `-` is standard input. A line is an event, or OTLP JSON as OpenTelemetry's collector writes it. A file may
+    also be one OTLP request in many lines, or a trace that was downloaded from Jaeger. A line or span that cannot be
+    used is named and left out, the rest is stored, and the exit status is 1. Importing a file again changes nothing.
     """
     faults = read = new = 0
     traces: dict[str, None] = {}
@@ -154,7 +154,7 @@ def _is_json(text: bytes) -> bool:
 @store_option
 @one_line_errors
 def export(trace_ids: tuple[str, ...], otlp: bool, store_url: str | None) -> None:
-    """Print traces as JSON lines for `import`; without TRACE_ID all.
+    """Print traces as JSON lines for `import`; without TRACE_ID, all.
 
     By default each line is a stored document, in order of time. With --otlp it is a trace: one OTLP request, or several
     for a large trace.
