@@ -10,6 +10,7 @@ from typing import Final
 
 import click
 
+from sagatrace_tui.commands.completion import trace_ids
 from sagatrace_tui.commands.outcome import (
     Exit,
     fetched,
@@ -35,7 +36,7 @@ _EPILOG: Final = "Exit status: 0 compared · 1 no succeeded run found · 2 wrong
 
 @click.command("diff", epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @trace_argument()
-@click.argument("other_id", metavar="[OTHER]", required=False)
+@click.argument("other_id", metavar="[OTHER]", required=False, shell_complete=trace_ids)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object with stable keys instead.")
 @store_option
 @one_line_errors

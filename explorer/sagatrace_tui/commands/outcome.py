@@ -17,6 +17,7 @@ import click
 from sagatrace.errors import SagatraceError, SearchError, SettingsError
 from sagatrace.settings import Settings, masked
 from sagatrace.stores import DataIs, EventStore, FetchedTrace, Search, TraceHit, open_store
+from sagatrace_tui.commands.completion import trace_ids
 from sagatrace_tui.labels import inert
 from sagatrace_tui.model import Trace, build_trace, reading_anomalies
 
@@ -64,12 +65,15 @@ def _all_stored(_context: click.Context, _parameter: click.Parameter, trace_ids:
 
 def trace_argument(*, required: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """`TRACE_ID`: the trace a command is about."""
-    return click.argument("trace_id", required=required, callback=_stored)
+    return click.argument("trace_id", required=required, callback=_stored, shell_complete=trace_ids)
 
 
 def trace_arguments(command: Callable[..., Any]) -> Callable[..., Any]:
     """`TRACE_ID...`: the traces a command is about, as `trace_ids`."""
-    return click.argument("trace_ids", nargs=-1, metavar="[TRACE_ID]...", callback=_all_stored)(command)
+    argument = click.argument(
+        "trace_ids", nargs=-1, metavar="[TRACE_ID]...", callback=_all_stored, shell_complete=trace_ids
+    )
+    return argument(command)
 
 
 def store_option(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -18,6 +18,7 @@ from sagatrace.event import TraceEvent, split_event_type
 from sagatrace.mirror import Mirror, open_mirror
 from sagatrace.settings import Settings
 from sagatrace.stores import EventStore, Search
+from sagatrace_tui.commands.completion import trace_ids
 from sagatrace_tui.commands.outcome import (
     as_stored,
     folded,
@@ -49,7 +50,7 @@ _NAMES: Final = 10_000  # spans whose names are kept in mind
 
 
 @click.command("tail", epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("words", nargs=-1, metavar="[TRACE_ID | QUERY]...")
+@click.argument("words", nargs=-1, metavar="[TRACE_ID | QUERY]...", shell_complete=trace_ids)
 @click.option("--json", "as_json", is_flag=True, help="The stored documents instead, as JSON lines.")
 @store_option
 @one_line_errors
