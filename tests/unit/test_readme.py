@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pydoc
 import re
 import subprocess
 import sys
@@ -13,7 +12,6 @@ import click
 import pytest
 from click.testing import CliRunner
 
-import sagatrace
 from sagatrace_tui import cli
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
@@ -39,7 +37,8 @@ def test_every_command_is_named() -> None:
 def test_the_help_of_the_package_opens_with_a_program_that_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shown = pydoc.render_doc(sagatrace, renderer=pydoc.plaintext)
+    command = [sys.executable, "-m", "pydoc", "sagatrace"]
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True).stdout
     beginning = shown.partition("DESCRIPTION")[2].partition("RQ jobs are traced by")[0]
     program = textwrap.dedent("\n".join(re.findall(r"^(?: {8}.*)?$", beginning, re.MULTILINE)))
     assert program.strip().startswith("from sagatrace import Tracer")
