@@ -177,11 +177,11 @@ def test_no_secret_and_no_control_character_gets_into_a_label(tmp_path: Path) ->
     url = "cosmos://me:s3cret@h/db/c?sig=s3cret"
     environ = {"SAGATRACE_STORE": url, "SAGATRACE_OUTBOX": str(tmp_path)}
     assert "s3cret" not in outbox_metrics(environ, None)
-    odd = 'sqlite:///a"b\\c\nd\x1b[31m.db'
+    odd = 'sqlite:///a"b\\nc\nd\x1b[31m.db'
     text = outbox_metrics({"SAGATRACE_OUTBOX": str(tmp_path)}, odd)
     metrics(text)
     (family, *_) = text_string_to_metric_families(text)
-    assert family.samples[0].labels["store"] == 'sqlite:///a"b\\c␊d␛[31m.db'
+    assert family.samples[0].labels["store"] == 'sqlite:///a"b\\nc␊d␛[31m.db'
 
 
 def test_neither_the_store_nor_redis_is_asked(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,19 +45,20 @@ def other(tmp_path: Path) -> Store:
 
 def test_traces_exported_as_otlp_come_back_with_the_same_documents_tree_and_verdict(store: Store, other: Store) -> None:
     store.put(*failed("T-bad"), *succeeded("T-good", 20))
+    store.run("import", str(Path(__file__).parents[1] / "examples" / "seed_trace.jsonl"))  # times in other forms
     exported = store.run("export", "--otlp")
-    assert [list(json.loads(line)) for line in exported.stdout.splitlines()] == [["resourceSpans"]] * 2
+    assert [list(json.loads(line)) for line in exported.stdout.splitlines()] == [["resourceSpans"]] * 3
     result = other.run("import", "-", stdin=exported.stdout)
     assert (result.exit_code, result.stderr) == (0, "")
-    assert result.stdout.startswith("22 new events of 2 traces")
-    for trace_id in ("T-bad", "T-good"):
+    assert result.stdout.startswith("29 new events of 3 traces")
+    for trace_id in ("T-bad", "T-good", "T1"):
         assert other.run("export", trace_id).stdout == store.run("export", trace_id).stdout
         assert other.run("show", trace_id).stdout == store.run("show", trace_id).stdout
         why = [one.run("why", "--json", trace_id) for one in (store, other)]
         assert why[0].stdout == why[1].stdout
         assert why[0].exit_code == why[1].exit_code
     again = other.run("import", "-", stdin=exported.stdout)
-    assert again.stdout.startswith("0 new events of 2 traces")
+    assert again.stdout.startswith("0 new events of 3 traces")
 
 
 def test_export_prints_the_traces_that_are_named_or_all_of_them_once(

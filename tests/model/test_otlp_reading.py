@@ -62,6 +62,10 @@ def test_a_span_without_an_end_is_open_and_one_without_length_is_closed() -> Non
     trace = build_trace(TRACE, events, BEGAN // 1000)
     assert trace.spans[f"{1:016x}"].status == "running"
     assert trace.spans[f"{2:016x}"].status == "success"
+    # They are read in the order of (time, id).
+    assert [event.event_type for event in trace.spans[f"{2:016x}"].events] == [
+        "step 2:started", "seen", "step 2:completed",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["failed", "job:completed", "compensating"])
