@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["main", "tui_main"]
 
-_STATUSES: Final = "Exit status: 0 done · 1 failed · 2 wrong usage · 7 no such trace."
+_STATUSES: Final = "Exit status: 0 done · 1 failed · 2 wrong usage or setting · 7 no such trace."
 _PATIENCE: Final = 30.0
 """Seconds for one reading of the app, which says what it waits for: a trace of many pages takes longer than a write."""
 _FAREWELL: Final = 0.5
@@ -66,6 +66,7 @@ class _Commands(click.Group):
         module, name = _COMMANDS[cmd_name]
         command = getattr(import_module(f"sagatrace_tui.commands.{module}"), name)
         assert isinstance(command, click.Command)  # noqa: S101 - a wrong table is a fault of ours
+        command.epilog = command.epilog or _STATUSES
         return command
 
 

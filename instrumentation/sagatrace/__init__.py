@@ -1,4 +1,22 @@
-"""sagatrace: record what happened to a saga, from the workers that run it."""
+"""Record what happened to a saga: why it failed, what was undone and what is still standing.
+
+    from sagatrace import Tracer
+
+    def charge(order): print("charged", order)
+    def refund(order): print("refunded", order)
+    def ship(order): raise RuntimeError("out of stock")
+
+    with Tracer().saga("order", "order-4711") as saga:
+        saga.call("charge", charge, "4711", undo=refund)
+        saga.call("ship", ship, "4711")
+
+The exception undoes the charge, and passes on. `sagatrace why order-4711` then says that the saga failed at
+`step:ship` and was rolled back. `sagatrace-tui` shows it in an app.
+
+RQ jobs are traced by `rq worker -w sagatrace.rq.Worker`. Events go to a file in the user's data directory, or to the
+store in SAGATRACE_STORE: `sqlite:///traces.db`, or `cosmos://HOST/DATABASE/CONTAINER`. `sagatrace.settings` lists all
+settings.
+"""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

@@ -10,6 +10,7 @@ SagatraceError
     ├── AppendError            some events were not stored, and which of them never will be (sagatrace.stores)
     ├── StoreAccessError       the store does not let us in: a key, a token, a permission
     ├── StoreNotFoundError     there is nothing at that address yet
+    ├── StoreUrlError          a store URL that cannot be used; also a SettingsError
     └── StoreUnavailableError  unreachable, overloaded or too slow: the same call may succeed later
 """
 
@@ -30,6 +31,7 @@ __all__ = [
     "StoreError",
     "StoreNotFoundError",
     "StoreUnavailableError",
+    "StoreUrlError",
     "interruption",
     "log_fault",
     "must_pass",
@@ -69,6 +71,10 @@ class StoreError(SagatraceError):
 
 class StoreNotFoundError(StoreError):
     """A store that does not exist yet."""
+
+
+class StoreUrlError(StoreError, SettingsError):
+    """A store URL that cannot be used."""
 
 
 class StoreAccessError(StoreError):

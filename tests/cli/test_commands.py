@@ -103,7 +103,7 @@ def test_a_malformed_line_is_named_and_the_others_are_imported(cli: Cli, tmp_pat
     [
         (["show", "T9"], 7, "no trace 'T9'"),
         (["export", "T9"], 7, "no trace 'T9'"),
-        (["list", "--store", "postgres://u:s3cret@h/db"], 1, "unknown store URL 'postgres://u:***@h/db'"),
+        (["list", "--store", "postgres://u:s3cret@h/db"], 2, "unknown store URL 'postgres://u:***@h/db'"),
         (["list", "--store", "sqlite:////nowhere/at/all.db"], 1, "no store at /nowhere/at/all.db yet"),
         (["import", "--store", "sqlite:////dev/null/x.db", str(SEED)], 1, "/dev/null/x.db"),
         (["list", "--store", "sqlite:////etc"], 1, "/etc"),
@@ -141,7 +141,7 @@ def test_a_prefix_and_a_job_s_id_find_the_trace(cli: Cli, tmp_path: Path) -> Non
 def test_an_unreadable_setting_is_one_line(cli: Cli) -> None:
     cli.env["SAGATRACE_MAX_WAIT"] = "soon"
     status, out, err = cli("list")
-    assert (status, out) == (1, "")
+    assert (status, out) == (2, "")
     assert err.startswith("sagatrace: SAGATRACE_MAX_WAIT='soon' is not a number of seconds")
     assert len(err.splitlines()) == 1
 

@@ -146,7 +146,7 @@ def test_what_stands_anywhere_is_listed_and_is_the_exit_status(cli: Cli) -> None
     cli.env["SAGATRACE_WINDOW"] = "soon"
     status, _, err = cli("standing")
     assert (status, err) == (
-        1,
+        2,
         "sagatrace: SAGATRACE_WINDOW='soon' is not a length of time: write 30m, 24h or 7d\n",
     )
 

@@ -156,7 +156,7 @@ def test_the_sqlite_store_passes_doctor(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_the_memory_store_is_refused() -> None:
     refused = run(init, "--store", "memory:")
-    assert refused.exit_code == 1
+    assert refused.exit_code == 2
     assert refused.stderr.count("\n") == 1
 
 
@@ -287,5 +287,5 @@ def test_cost_measures_the_charges_of_the_store(environment: str) -> None:
 
 def test_only_cosmos_charges() -> None:
     refused = run(cost, "--measure", "--store", "memory:")
-    assert refused.exit_code == 1
+    assert refused.exit_code == 2
     assert "memory: charges nothing" in refused.stderr

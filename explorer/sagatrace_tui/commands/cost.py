@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import click
 
-from sagatrace.errors import StoreError
+from sagatrace.errors import SettingsError
 from sagatrace.event import TraceEvent, encode_event, new_event, new_id
 from sagatrace.settings import Settings
 from sagatrace.stores import Search, open_store
@@ -49,7 +49,7 @@ def measured(store_url: str, events: int, max_wait: float) -> Charges:
 
     store = open_store(store_url, max_wait=max_wait)
     if not isinstance(store, CosmosStore):
-        raise StoreError(f"{store.label} charges nothing: --measure needs a cosmos: store")
+        raise SettingsError(f"{store.label} charges nothing: --measure needs a cosmos: store")
     trace_id = f"sagatrace-cost-{new_id()}"
     written = sample(trace_id, events)
     try:
@@ -147,7 +147,10 @@ def _price_options(command: Any) -> Any:
 @store_option
 @one_line_errors
 def cost(**given: Any) -> None:
-    """Compute what a month costs in Cosmos DB, from stated prices and assumed or measured request charges."""
+    """Compute what a month costs in Cosmos DB.
+
+    Takes stated prices, and assumed or measured request charges.
+    """
     from sagatrace.stores.cosmos.provisioning import read_throughput
 
     charges = Charges()

@@ -10,6 +10,7 @@ from typing import Final
 
 import click
 
+from sagatrace_tui.commands.completion import trace_ids
 from sagatrace_tui.commands.outcome import (
     Exit,
     fetched,
@@ -30,20 +31,20 @@ from sagatrace_tui.model.trace import CollectorPaused
 __all__ = ["diff"]
 
 _MAX_LINES: Final = 20  # lines of one kind; the JSON has them all
-_EPILOG: Final = "Exit status: 0 compared · 1 no succeeded run found · 2 wrong usage · 7 no such trace."
+_EPILOG: Final = "Exit status: 0 compared · 1 no succeeded run found · 2 wrong usage or setting · 7 no such trace."
 
 
 @click.command("diff", epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @trace_argument()
-@click.argument("other_id", metavar="[OTHER]", required=False)
+@click.argument("other_id", metavar="[OTHER]", required=False, shell_complete=trace_ids)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object with stable keys instead.")
 @store_option
 @one_line_errors
 def diff(trace_id: str, other_id: str | None, as_json: bool, store_url: str | None) -> None:
-    """Compare a trace with the last good run of the same saga, or with the trace OTHER.
+    """Compare a trace with the last good run of the same saga.
 
-    Shows the steps that are missing, new, slower or faster, other outcomes, errors and attempts, and which steps would
-    have run next.
+    With OTHER, compare it with that trace. Shows the steps that are missing, new, slower or faster, other outcomes,
+    errors and attempts, and which steps would have run next.
     """
     now = now_micros()
     with opened_store(store_url) as store, CollectorPaused():

@@ -13,13 +13,14 @@ from typing import Final, Literal
 
 import click
 
-from sagatrace.errors import SagatraceError, StoreError, StoreNotFoundError
+from sagatrace.errors import SagatraceError, SettingsError, StoreError, StoreNotFoundError
 from sagatrace.event import TraceEvent, new_event
 from sagatrace.mirror.address import redis_error_text
 from sagatrace.outbox import outbox_directory
 from sagatrace.settings import Settings, masked
 from sagatrace.shipper.lock import strangers
 from sagatrace.stores import EventStore, ReadCost, RemovesEvents, Search, open_store
+from sagatrace_tui.commands.doctor_metrics import outbox_metrics
 from sagatrace_tui.commands.outcome import Exit, one_line_errors, store_option
 from sagatrace_tui.labels import inert, plural
 
@@ -38,6 +39,8 @@ class Check:
     subject: str
     state: Literal["ok", "fault", "off"]
     said: str
+    is_setting: bool = False
+    """Whether a setting cannot be used."""
 
 
 @dataclass(slots=True)
@@ -50,25 +53,31 @@ class Patient:
     store: EventStore | None = None
 
 
-@click.command(epilog="Exit status: 0 all well · 1 something to do · 2 wrong usage.")
+@click.command(epilog="Exit status: 0 all well · 1 something to do · 2 wrong usage or setting.")
 @click.option("--no-write", is_flag=True, help="Do not write a probe event, only read.")
+@click.option("--metrics", is_flag=True, help="Print only the state of the outbox, as metrics for Prometheus.")
 @store_option
 @one_line_errors
-def doctor(no_write: bool, store_url: str | None) -> None:
-    """Check settings, store, Redis and clock; each line is ok or says what to do.
+def doctor(no_write: bool, metrics: bool, store_url: str | None) -> None:
+    """Check settings, store, outbox, Redis and clock.
 
-    The probe event goes into a trace of its own, `sagatrace-doctor`, one for each host, over and over.
+    Each line is ok or says what to do. The probe event goes into a trace of its own, `sagatrace-doctor`, one for each
+    host, over and over. With --metrics only the outbox is read: not the store, and not Redis.
     """
+    if metrics:
+        click.echo(outbox_metrics(os.environ, store_url), nl=False)
+        return
     patient = Patient(os.environ, store_url, write=not no_write)
-    well = True
+    status = Exit.OK
     try:
         for check in examined(patient):
             click.echo(f"{_SIGNS[check.state]}  {check.subject:<10} {inert(masked(check.said))}")
-            well = well and check.state != "fault"
+            if check.state == "fault":
+                status = max(status, Exit.USAGE if check.is_setting else Exit.FAILED)
     finally:
         if patient.store is not None:
             patient.store.close()
-    sys.exit(Exit.OK if well else Exit.FAILED)
+    sys.exit(status)
 
 
 def examined(patient: Patient) -> Iterator[Check]:
@@ -77,7 +86,7 @@ def examined(patient: Patient) -> Iterator[Check]:
         try:
             yield from check(patient)
         except SagatraceError as error:
-            yield Check(subject, "fault", str(error))
+            yield Check(subject, "fault", str(error), isinstance(error, SettingsError))
 
 
 def _settings(patient: Patient) -> Iterator[Check]:
@@ -224,9 +233,8 @@ def _redis(patient: Patient) -> Iterator[Check]:
             client.ping()
     except (redis.RedisError, ValueError, OSError) as error:
         said = redis_error_text(error).replace(url, masked(url))
-        yield Check(
-            "redis", "fault", f"{masked(url)} gives no answer ({said}): check SAGATRACE_REDIS_URL and the server"
-        )
+        said = f"{masked(url)} gives no answer ({said}): check SAGATRACE_REDIS_URL and the server"
+        yield Check("redis", "fault", said)
     else:
         yield Check("redis", "ok", f"{masked(url)} answers")
 
@@ -234,11 +242,8 @@ def _redis(patient: Patient) -> Iterator[Check]:
 def _mirror(patient: Patient) -> Iterator[Check]:
     settings = Settings.from_env(patient.environ)
     if not settings.mirror or patient.store is None:
-        why = (
-            "not looked at: settle the store first"
-            if settings.mirror
-            else "SAGATRACE_MIRROR is not set: stores are polled"
-        )
+        unset = "SAGATRACE_MIRROR is not set: stores are polled"
+        why = "not looked at: settle the store first" if settings.mirror else unset
         yield Check("mirror", "off", why)
         return
     from sagatrace.mirror import PULSE, Subscriber, open_mirror
@@ -271,12 +276,8 @@ def _clock(patient: Patient) -> Iterator[Check]:
         yield Check("clock", "ok", f"within {_TOLERATED_OFFSET:g} s of the service's")
     else:
         ahead = "ahead of" if offset > 0 else "behind"
-        yield Check(
-            "clock",
-            "fault",
-            f"this machine is {abs(offset):.0f} s {ahead} the service: events will sort wrongly, and past 15 minutes "
-            f"its keys are refused; set the clock (NTP)",
-        )
+        said = f"this machine is {abs(offset):.0f} s {ahead} the service: events will sort wrongly"
+        yield Check("clock", "fault", f"{said}, and past 15 minutes its keys are refused; set the clock (NTP)")
 
 
 def _shown(cost: ReadCost) -> str:

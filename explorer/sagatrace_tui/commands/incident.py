@@ -38,7 +38,7 @@ _JSON_HELP: Final = "One JSON object in each line instead, with stable keys."
 @store_option
 @one_line_errors
 def list_traces(words: tuple[str, ...], limit: int, as_json: bool, store_url: str | None) -> None:
-    """List the newest traces that QUERY finds, latest activity first, and why each failed.
+    """List the newest traces that QUERY finds, and why each failed.
 
     QUERY is that of the app, as in `sagatrace list status:failed since:10m`. Put one that begins with a minus after --.
     """
@@ -64,7 +64,9 @@ def list_traces(words: tuple[str, ...], limit: int, as_json: bool, store_url: st
 @store_option
 @one_line_errors
 def groups(words: tuple[str, ...], by: str | None, as_json: bool, store_url: str | None) -> None:
-    """List failures by kind: traces of one saga that failed at one step with one error, whatever its values.
+    """List failures by kind.
+
+    One kind are the traces of one saga that failed at one step with one error, whatever its values.
 
     Reads the last 24 hours, or SAGATRACE_WINDOW, unless QUERY has a `since:`. A kind is new if none failed so before
     the last quarter of that time. What the failed event has in `data.group` decides instead of its error.

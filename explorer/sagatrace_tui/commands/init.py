@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from sagatrace.errors import SettingsError, StoreError
+from sagatrace.errors import SettingsError
 from sagatrace.settings import Settings
 from sagatrace.stores import EventStore, open_store
 from sagatrace_tui.commands.outcome import Exit, one_line_errors, store_option
@@ -24,7 +24,7 @@ _DAY = 86_400
 _MONTH = 730  # hours, as Azure bills them
 
 
-@click.command(epilog="Exit status: 0 ready · 1 not, or it differs · 2 wrong usage.")
+@click.command(epilog="Exit status: 0 ready · 1 not, or it differs · 2 wrong usage or setting.")
 @click.option("--throughput", metavar="N|'autoscale N'|serverless", help="RU/s to reserve.  [default: the account's]")
 @click.option("--ttl", metavar="DAYS|forever", default="90", show_default=True, help="How long events are kept.")
 @click.option("--lean", is_flag=True, help="Index only what searches name, and no other value in data.")
@@ -78,9 +78,9 @@ def _recipe(store: EventStore, plan: Plan | None) -> Iterator[tuple[str, bool]]:
 
 
 def initialised(store: EventStore, plan: Plan | None = None) -> Iterator[tuple[str, bool]]:
-    """Make the store ready; each line to say, and whether it is a fault. Raises StoreError."""
+    """Make the store ready; each line to say, and whether it is a fault. Raises StoreError, SettingsError."""
     if store.label == "memory:":
-        raise StoreError("memory: keeps nothing: give --store or set SAGATRACE_STORE")
+        raise SettingsError("memory: keeps nothing: give --store or set SAGATRACE_STORE")
     if not store.label.startswith("cosmos:"):
         store.append([])
         yield f"{store.label} is ready", False

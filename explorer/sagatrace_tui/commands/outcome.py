@@ -14,9 +14,10 @@ from typing import Any, NoReturn, ParamSpec, TypeVar
 
 import click
 
-from sagatrace.errors import SagatraceError
+from sagatrace.errors import SagatraceError, SearchError, SettingsError
 from sagatrace.settings import Settings, masked
 from sagatrace.stores import DataIs, EventStore, FetchedTrace, Search, TraceHit, open_store
+from sagatrace_tui.commands.completion import trace_ids
 from sagatrace_tui.labels import inert
 from sagatrace_tui.model import Trace, build_trace, reading_anomalies
 
@@ -30,8 +31,10 @@ __all__ = [
     "now_micros",
     "one_line_errors",
     "opened_store",
+    "require_store_url",
     "store_option",
     "trace_argument",
+    "trace_arguments",
 ]
 
 _MEANT = 3  # traces that are named as perhaps meant
@@ -57,9 +60,21 @@ def _stored(_context: click.Context, _parameter: click.Parameter, trace_id: str 
     return None if trace_id is None else as_stored(trace_id)
 
 
+def _all_stored(_context: click.Context, _parameter: click.Parameter, trace_ids: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(map(as_stored, trace_ids))
+
+
 def trace_argument(*, required: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """`TRACE_ID`: the trace a command is about."""
-    return click.argument("trace_id", required=required, callback=_stored)
+    return click.argument("trace_id", required=required, callback=_stored, shell_complete=trace_ids)
+
+
+def trace_arguments(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`TRACE_ID...`: the traces a command is about, as `trace_ids`."""
+    argument = click.argument(
+        "trace_ids", nargs=-1, metavar="[TRACE_ID]...", callback=_all_stored, shell_complete=trace_ids
+    )
+    return argument(command)
 
 
 def store_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -73,7 +88,10 @@ def store_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def one_line_errors(command: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Errors made for people end the command with one line and status 1, never a traceback."""
+    """End the command with one line for each error that is made for people, and never with a traceback.
+
+    The status is 2 for a setting or a search that cannot be used, and 1 for any other error.
+    """
 
     @functools.wraps(command)
     def guarded(*args: _P.args, **kwargs: _P.kwargs) -> _R:
@@ -84,7 +102,7 @@ def one_line_errors(command: Callable[_P, _R]) -> Callable[_P, _R]:
             return result
         except SagatraceError as error:
             click.echo(f"sagatrace: {inert(masked(str(error)))}", err=True)
-            sys.exit(Exit.FAILED)
+            sys.exit(Exit.USAGE if isinstance(error, (SettingsError, SearchError)) else Exit.FAILED)
         except BrokenPipeError:
             _drop_output()  # the reader has seen enough (`| head`)
             sys.exit(Exit.OK)
@@ -139,6 +157,12 @@ def opened_store(
             closing = threading.Thread(target=store.close, name="sagatrace-closing", daemon=True)
             closing.start()
             closing.join(farewell)
+
+
+def require_store_url(url: str) -> None:
+    """Raise StoreUrlError for a URL of no known store, before its outbox is looked for."""
+    if url != "off" and not url.lower().startswith("cosmos:"):  # that one takes a second to load
+        open_store(url, read_only=True).close()
 
 
 def fetched(store: EventStore, trace_id: str) -> FetchedTrace:

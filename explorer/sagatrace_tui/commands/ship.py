@@ -19,7 +19,7 @@ from sagatrace.shipper.lock import require_owner
 from sagatrace.shipper.shipper import Shipper, stop_on_signals
 from sagatrace.shipper.status import describe_outbox
 from sagatrace.stores import EventStore
-from sagatrace_tui.commands.outcome import Exit, one_line_errors, opened_store, store_option
+from sagatrace_tui.commands.outcome import Exit, one_line_errors, opened_store, require_store_url, store_option
 from sagatrace_tui.labels import inert
 
 __all__ = ["ship"]
@@ -34,12 +34,12 @@ _RETRY_LOCK = 0.5  # seconds
 @store_option
 @one_line_errors
 def ship(follow: bool, resend: bool, acknowledge: bool, store_url: str | None) -> None:
-    """Deliver the events in the outbox of a store (SAGATRACE_OUTBOX) to it.
+    """Deliver the events that wait in the outbox to the store.
 
     A traced worker starts a process that does this by itself; run it for producers on a host without workers, or
     beside a container of them. Exit status 1 when something had to stay, which loses nothing: run it again.
 
-    An event that the store refuses becomes a dead letter in `dead-letters.jsonl`. Once the cause is mended, --resend
+    An event that the store refuses becomes a dead letter, in a file of the outbox. Once the cause is mended, --resend
     delivers it again; refused again, it comes back. Lines that are not events stay in that file.
     """
     if acknowledge and (follow or resend):
@@ -47,6 +47,7 @@ def ship(follow: bool, resend: bool, acknowledge: bool, store_url: str | None) -
     settings = Settings.from_env()
     if store_url is not None:
         settings = replace(settings, store=store_url)
+    require_store_url(settings.store)
     directory = outbox_directory(settings, in_worker=True)
     if directory is None:
         raise click.UsageError("no outbox: events go straight to the store (SAGATRACE_OUTBOX, SAGATRACE_STORE)")

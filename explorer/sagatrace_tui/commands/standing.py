@@ -26,7 +26,7 @@ from sagatrace_tui.model.text import iso
 __all__ = ["standing"]
 
 _EPILOG: Final = (
-    "Exit status: 0 nothing stands · 5 at least one step does · 2 wrong usage · 1 anything else, "
+    "Exit status: 0 nothing stands · 5 at least one step does · 2 wrong usage or setting · 1 anything else, "
     "as when some documents cannot be read."
 )
 _FORMULA: Final = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
@@ -40,9 +40,9 @@ _FORMULA: Final = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 @store_option
 @one_line_errors
 def standing(words: tuple[str, ...], keys: str | None, as_json: bool, as_csv: bool, store_url: str | None) -> None:
-    """List every step that still stands in any trace, the one that has stood the longest first.
+    """List every step that still stands in any trace.
 
-    Reads all traces of the last 24 hours, or SAGATRACE_WINDOW, unless QUERY has a `since:`: `sagatrace standing
+    The one that has stood the longest comes first. Reads all traces of the last 24 hours, or SAGATRACE_WINDOW, unless QUERY has a `since:`: `sagatrace standing
     since:7d`.
     """
     if as_json and as_csv:

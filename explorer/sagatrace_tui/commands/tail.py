@@ -18,6 +18,7 @@ from sagatrace.event import TraceEvent, split_event_type
 from sagatrace.mirror import Mirror, open_mirror
 from sagatrace.settings import Settings
 from sagatrace.stores import EventStore, Search
+from sagatrace_tui.commands.completion import trace_ids
 from sagatrace_tui.commands.outcome import (
     as_stored,
     folded,
@@ -40,8 +41,8 @@ if TYPE_CHECKING:
 __all__ = ["tail"]
 
 _EPILOG: Final = (
-    "Exit status: as `sagatrace why` once the trace has ended · 7 no such trace · 2 wrong usage · 1 anything else · "
-    "130, 143 when it was told to end before. State and faults go to standard error."
+    "Exit status: as `sagatrace why` once the trace has ended · 7 no such trace · 2 wrong usage or setting · "
+    "1 anything else · 130 after SIGINT, 143 after SIGTERM. State and faults go to standard error."
 )
 _WORD: Final = re.compile(r'(?:[^\s:="@-][^\s:="]*)?')  # a word that is not a condition
 _NAMESAKES: Final = 20  # traces looked at for one whose whole id was given
@@ -49,16 +50,16 @@ _NAMES: Final = 10_000  # spans whose names are kept in mind
 
 
 @click.command("tail", epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
-@click.argument("words", nargs=-1, metavar="[TRACE_ID | QUERY]...")
+@click.argument("words", nargs=-1, metavar="[TRACE_ID | QUERY]...", shell_complete=trace_ids)
 @click.option("--json", "as_json", is_flag=True, help="The stored documents instead, as JSON lines.")
 @store_option
 @one_line_errors
 def tail(words: tuple[str, ...], as_json: bool, store_url: str | None) -> None:
-    """Follow a trace until it has ended, a line for each event and each change of the verdict.
+    """Follow a trace until it has ended, or all traces.
 
-    Begins with the events that are there already. Without TRACE_ID, print every event of every trace from now on,
-    until interrupted. With QUERY, print only events that meet its conditions: `sagatrace tail status:failed`.
-    Put a QUERY that begins with a minus after --.
+    Prints a line for each event and each change of the verdict. Begins with the events that are there already. Without
+    TRACE_ID, print every event of every trace from now on, until interrupted. With QUERY, print only events that meet
+    its conditions: `sagatrace tail status:failed`. Put a QUERY that begins with a minus after --.
     """
     with _ending_in_good_order(), opened_store(store_url) as store:
         trace_id, wanted = _asked(store, words)

@@ -1,4 +1,4 @@
-"""`sagatrace import` and `sagatrace export`: stored documents as JSON lines."""
+"""`sagatrace import` and `sagatrace export`: stored documents as JSON lines, and traces as OTLP JSON."""
 
 from __future__ import annotations
 
@@ -10,29 +10,46 @@ from pathlib import Path
 from typing import BinaryIO
 
 import click
+import msgspec
 
 from sagatrace.errors import EventError
-from sagatrace.event import TraceEvent, encode_event
+from sagatrace.event import UNREADABLE, TraceEvent, encode_event
+from sagatrace.shipper.segment import bounded_lines
+from sagatrace.stores import EventStore, FetchedTrace, Search
 from sagatrace.stores.codec import parse_event
-from sagatrace_tui.commands.outcome import Exit, fetched, one_line_errors, opened_store, store_option, trace_argument
+from sagatrace_tui.commands.outcome import (
+    Exit,
+    fetched,
+    folded,
+    one_line_errors,
+    opened_store,
+    store_option,
+    trace_arguments,
+)
 from sagatrace_tui.labels import inert, plural
+from sagatrace_tui.otlp import events_of_spans, otlp_lines
 
 __all__ = ["export", "import_events", "json_line"]
 
 _BATCH = 500
+_PAGE = 1000  # traces of one search
+_LONGEST = 256 << 20  # bytes of a line, or of one JSON object in many lines: both are read whole
+# The first line of one JSON object of spans in many lines.
+_OPENING = re.compile(rb'\{\s*(?:"(?:resourceSpans|data)"\s*:.*)?')
 # Legal inside a JSON string, but a terminal may act on them: written as escapes, which mean the same.
 _RISKY = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\U000e0000-\U0010ffff]")
 
 
 @click.command("import")
-@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(allow_dash=True))
 @store_option
 @one_line_errors
 def import_events(files: tuple[str, ...], store_url: str | None) -> None:
-    """Store the events of JSON-lines files; `-` reads standard input.
+    """Store the events of files of JSON lines or OTLP JSON.
 
-    A line that is no event is named and left out, the rest is stored, and the exit status is 1. Importing a file
-    again changes nothing.
+    The file `-` is standard input. A line is an event, or OTLP JSON as OpenTelemetry's collector writes it. A file may
+    also be one OTLP request in many lines, or a trace that was downloaded from Jaeger. A line or span that cannot be
+    used is named and left out, the rest is stored, and the exit status is 1. Importing a file again changes nothing.
     """
     faults = read = new = 0
     traces: dict[str, None] = {}
@@ -79,35 +96,118 @@ def _standard_input() -> BinaryIO:
 
 
 def _events(file: BinaryIO) -> Iterator[tuple[str, TraceEvent | str]]:
-    for number, line in enumerate(file, start=1):
-        document = line.removeprefix(b"\xef\xbb\xbf").strip() if number == 1 else line.strip()
-        if not document:
+    for position, document in _documents(file):
+        if isinstance(document, str):
+            yield position, document
+            continue
+        spans = events_of_spans(document)
+        if spans is not None:
+            yield from ((f"{position}: {place}" if place else position, found) for place, found in spans)
             continue
         try:
-            yield f":{number}", parse_event(document)
+            yield position, parse_event(document)
         except EventError as error:
-            yield f":{number}", str(error)
+            yield position, str(error)
+
+
+def _documents(file: BinaryIO) -> Iterator[tuple[str, bytes | str]]:
+    """Yield each line, or the whole file if it is one JSON object of spans in many lines; with its position.
+
+    Text is the reason why a line cannot be read.
+    """
+    is_first = True
+    for number, (line, size) in enumerate(bounded_lines(file, _LONGEST), start=1):
+        document = line.removeprefix(b"\xef\xbb\xbf").strip() if number == 1 else line.strip()
+        if size > _LONGEST:
+            yield f":{number}", f"a line of {size:,} bytes: at most {_LONGEST:,} are read"
+        elif is_first and _OPENING.fullmatch(document) and not _is_json(document):
+            yield from _spread(document, number, file)
+            return
+        elif document:
+            yield f":{number}", document
+        is_first = is_first and not document
+
+
+def _spread(opening: bytes, first: int, file: BinaryIO) -> Iterator[tuple[str, bytes | str]]:
+    """Yield a file that begins like one JSON object in many lines: as a whole, or its lines if it is not JSON."""
+    text = opening + b"\n" + file.read(_LONGEST)
+    if file.read(1):
+        yield "", f"a JSON object of more than {_LONGEST:,} bytes in many lines: write it as one object in each line"
+    elif _is_json(text):
+        yield "", text
+    else:
+        lines = enumerate(text.split(b"\n"), start=first)
+        yield from ((f":{number}", line.strip()) for number, line in lines if line.strip())
+
+
+def _is_json(text: bytes) -> bool:
+    try:
+        msgspec.json.decode(text, type=msgspec.Raw)
+    except UNREADABLE:
+        return False
+    return True
 
 
 @click.command()
-@trace_argument()
+@trace_arguments
+@click.option("--otlp", is_flag=True, help="OTLP JSON, which Jaeger, Tempo and OpenTelemetry's collector take.")
 @store_option
 @one_line_errors
-def export(trace_id: str, store_url: str | None) -> None:
-    """Print a trace's stored documents as JSON lines, in order of time."""
+def export(trace_ids: tuple[str, ...], otlp: bool, store_url: str | None) -> None:
+    """Print traces as JSON lines for `import`; without TRACE_ID, all.
+
+    By default each line is a stored document, in order of time. With --otlp it is a trace: one OTLP request, or several
+    for a large trace.
+    """
+    left_out = 0
     with opened_store(store_url) as store:
-        found = fetched(store, trace_id)
+        if trace_ids:
+            traces = (fetched(store, one) for one in trace_ids)
+        else:
+            traces = (store.fetch_trace(one) for one in _all_ids(store))
+        for found in traces:
+            for bad in found.malformed:
+                click.echo(f"sagatrace: document {inert(bad.document_id)} left out: {inert(bad.fault, 500)}", err=True)
+            left_out += len(found.malformed) + (_print_otlp(found) if otlp else _print(found))
+    if left_out:
+        sys.exit(Exit.FAILED)
+
+
+def _all_ids(store: EventStore) -> Iterator[str]:
+    """Yield the id of each trace, the newest first. A later page names a trace again for its older events."""
+    seen: set[str] = set()
+    search = Search(limit=_PAGE)
+    while hits := store.search(search):
+        yield from (hit.trace_id for hit in hits if hit.trace_id not in seen)
+        seen.update(hit.trace_id for hit in hits)
+        search = search.after(hits[-1])
+
+
+def _print(found: FetchedTrace) -> int:
     for event in sorted(found.events, key=lambda event: (event.micros, event.id)):
         click.echo(json_line(event))
-    for bad in found.malformed:
-        click.echo(f"sagatrace: document {inert(bad.document_id)} left out: {inert(bad.fault, 500)}", err=True)
-    if found.malformed:
-        sys.exit(Exit.FAILED)
+    return 0
+
+
+def _print_otlp(found: FetchedTrace) -> int:
+    """Print the trace; return how many events have no place in it."""
+    trace = folded(found)
+    for line in otlp_lines(trace, found.events):
+        click.echo(_escaped_line(line))
+    lost = len(found.events) - trace.event_count
+    if lost:
+        events = f"{plural(lost, 'event')} of trace {inert(found.trace_id, 255)} left out"
+        click.echo(f"sagatrace: {events}: not within the years 1 to 9999", err=True)
+    return lost
 
 
 def json_line(event: TraceEvent) -> str:
     """The stored document in one line, nothing in it that a terminal would act on."""
-    return _RISKY.sub(_escaped, encode_event(event).decode())
+    return _escaped_line(encode_event(event))
+
+
+def _escaped_line(line: bytes) -> str:
+    return _RISKY.sub(_escaped, line.decode())
 
 
 def _escaped(match: re.Match[str]) -> str:

@@ -38,7 +38,7 @@ EXIT_STATUSES: Final[Mapping[Verdict, int]] = {
     "unknown": 6,
 }
 _EPILOG: Final = (
-    "Exit status: 0 succeeded · 2 wrong usage · 3 running or compensating · 4 failed or rolled back · "
+    "Exit status: 0 succeeded · 2 wrong usage or setting · 3 running or compensating · 4 failed or rolled back · "
     "5 something still stands, or a success was compensated · 6 unknown · 7 no such trace · 1 anything else."
 )
 
@@ -51,7 +51,10 @@ _EPILOG: Final = (
 @store_option
 @one_line_errors
 def why(trace_id: str | None, as_json: bool, schema: bool, slack: bool, store_url: str | None) -> None:
-    """Say why a trace failed, what was undone and what still stands, ready to paste into an incident channel."""
+    """Say why a trace failed, what was undone and what still stands.
+
+    The text is ready to paste into an incident channel.
+    """
     if slack and as_json:
         raise click.UsageError("--json and --slack are two forms of one answer: give one of them")
     if schema:

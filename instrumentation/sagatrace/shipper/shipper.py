@@ -24,6 +24,7 @@ from sagatrace.shipper.aside import Aside
 from sagatrace.shipper.delivery import Delivery
 from sagatrace.shipper.lock import SHIPPER_LOCK, USERS_LOCK, is_at, require_owner, try_lock
 from sagatrace.shipper.segment import Line, Segment, strange_files
+from sagatrace.shipper.status import last_delivery
 from sagatrace.stores import EventStore
 
 __all__ = ["Shipment", "Shipper", "stop_on_signals"]
@@ -91,6 +92,7 @@ class Shipper:
         self._strange: set[Path] = set()
         self.lost_jobs: str | None = None  # why lost jobs are not looked for beside it
         self.delivered = 0
+        self._delivered_at: float | None = None
 
     @property
     def set_aside(self) -> int:
@@ -218,6 +220,8 @@ class Shipper:
             if self._fault is None or (shipment.fault != self._fault and is_due):
                 self._logged_at = time.monotonic()
                 log.warning("events wait in %s, retrying until it works: %s", self._directory, shipment.fault)
+        if shipment.delivered:
+            self._delivered_at = time.time()
         if shipment.fault != self._fault or shipment.delivered or shipment.set_aside:
             self._fault = shipment.fault
             self._write_state()
@@ -253,6 +257,7 @@ class Shipper:
                 make_directory(self._directory)
             require_owner(self._directory)
             lock = self._take_lock(self._directory / SHIPPER_LOCK)
+            self._delivered_at = self._delivered_at or last_delivery(self._directory)
         except OSError as error:
             raise SagatraceError(f"cannot use the outbox {self._directory}: {error}") from error
         self._lock = lock
@@ -318,6 +323,7 @@ class Shipper:
             "set_aside": self.set_aside,
             "fault": self._fault,
             "lost_jobs": self.lost_jobs,
+            "delivered_at": self._delivered_at,
         }
         text = json.dumps(state).encode()
         try:

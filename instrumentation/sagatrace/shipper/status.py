@@ -19,19 +19,23 @@ from sagatrace.shipper.dead_letters import DEAD_LETTERS
 from sagatrace.shipper.lock import SHIPPER_LOCK, is_held
 from sagatrace.shipper.segment import bounded_lines, read_line, strange_files
 
-__all__ = ["OutboxState", "ShipperState", "describe_outbox"]
+__all__ = ["OutboxState", "ShipperState", "describe_outbox", "last_delivery"]
 
 _LONGEST: Final = 1 << 20  # bytes of a line that are read; the age of a larger event is not needed
 
 
 class ShipperState(msgspec.Struct, frozen=True):
-    """A running shipper: its counts since its start, its current fault, and why it looks for no lost jobs."""
+    """A running shipper: its counts since its start, its current fault, and why it looks for no lost jobs.
+
+    `delivered_at` is when it or an earlier shipper last delivered an event, in seconds since 1970.
+    """
 
     pid: int
     delivered: int
     set_aside: int
     fault: str | None
     lost_jobs: str | None = None
+    delivered_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,7 @@ class OutboxState:
         strange: Directories, pipes and links with the name of a file of the outbox. They are skipped.
         shipper: The running shipper; None without one.
         refusal: The reason of the newest dead letter.
+        delivered_at: The time of the last delivery in seconds since 1970; None if none is known.
     """
 
     directory: Path
@@ -59,6 +64,7 @@ class OutboxState:
     strange: list[Path]
     shipper: ShipperState | None
     refusal: str | None = None
+    delivered_at: float | None = None
 
 
 class _Letter(msgspec.Struct):
@@ -71,6 +77,8 @@ def describe_outbox(directory: Path, *, now: float | None = None) -> OutboxState
     letters = deque(enumerate(_lines(directory / DEAD_LETTERS), start=1), maxlen=1)
     count, newest = letters[0] if letters else (0, b"")
     begun = next(filter(None, map(_begun, waiting)), None)
+    is_running = is_held(directory / SHIPPER_LOCK)
+    written = _written(directory / SHIPPER_LOCK)
     return OutboxState(
         directory=directory,
         segments=len(waiting),
@@ -80,17 +88,25 @@ def describe_outbox(directory: Path, *, now: float | None = None) -> OutboxState
         refusal=_reason(newest),
         strange=strange_files(directory),
         refused=_size(directory / REFUSED),
-        shipper=_shipper(directory / SHIPPER_LOCK),
+        # While a shipper writes its state, the file is not JSON.
+        shipper=(written or ShipperState(pid=0, delivered=0, set_aside=0, fault=None)) if is_running else None,
+        delivered_at=None if written is None else written.delivered_at,
     )
 
 
-def _shipper(lock: Path) -> ShipperState | None:
-    if not is_held(lock):
-        return None
+def last_delivery(directory: Path) -> float | None:
+    """Return when an event of this outbox was last delivered, in seconds since 1970; None if it is not known."""
+    written = _written(directory / SHIPPER_LOCK)
+    return None if written is None else written.delivered_at
+
+
+def _written(lock: Path) -> ShipperState | None:
+    """Return the state that the running shipper, or else the last one, wrote. Raises OSError."""
     try:
-        return msgspec.json.decode(lock.read_bytes(), type=ShipperState)
-    except msgspec.MsgspecError:  # the shipper is writing it now
-        return ShipperState(pid=0, delivered=0, set_aside=0, fault=None)
+        with os.fdopen(open_regular(lock), "rb") as file:
+            return msgspec.json.decode(file.read(_LONGEST), type=ShipperState)
+    except (FileNotFoundError, msgspec.MsgspecError):
+        return None
 
 
 def _reason(letter: bytes) -> str | None:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from sagatrace.errors import EventError, StoreError, StoreUnavailableError
+from sagatrace.errors import EventError, StoreError, StoreUnavailableError, StoreUrlError
 from sagatrace.event import TraceEvent
 from sagatrace.settings import masked
 from sagatrace.stores.changes import Arrived, Changes, FindsWhole, KnowsBeginnings, ReadsMany, TellsChanges
@@ -176,7 +176,7 @@ def open_store(url: str, *, read_only: bool = False, max_wait: float = 5.0, dura
         max_wait: Seconds that one call may wait for the store.
         durable: Let events in a local file survive a loss of power.
 
-    Raises StoreError for an unknown store URL.
+    Raises StoreUrlError for a URL that cannot be used.
     """
     scheme, colon, rest = url.strip().partition(":")
     scheme = scheme.lower() if colon else scheme
@@ -196,7 +196,7 @@ def open_store(url: str, *, read_only: bool = False, max_wait: float = 5.0, dura
         address = parse_address(url, CosmosSettings.from_env())
         return CosmosStore(address, read_only=read_only, max_wait=max_wait)
     hint = f"; for a file write sqlite:///{url}" if not rest else ""
-    raise StoreError(
+    raise StoreUrlError(
         f"unknown store URL {masked(url)!r}: use sqlite:///PATH, cosmos://HOST/DATABASE/CONTAINER or memory:{hint}"
     )
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from sagatrace.errors import StoreError, StoreNotFoundError
+from sagatrace.errors import StoreError, StoreNotFoundError, StoreUrlError
 from sagatrace.event import TraceEvent, encode_event
 from sagatrace.files import create_private, make_directory
 from sagatrace.stores import Arrived, Changes, FetchedTrace, ReadCost, Search, TraceHits, decode_documents
@@ -65,11 +65,11 @@ def path_from_url(url: str) -> Path:
     parts = urlsplit(url)
     text = unquote(parts.path)
     if parts.netloc or not text.startswith("/") or text == "/" or parts.query:
-        raise StoreError(f"store URL {url!r} names no file: write sqlite:///PATH, e.g. sqlite:///traces.db")
+        raise StoreUrlError(f"store URL {url!r} names no file: write sqlite:///PATH, e.g. sqlite:///traces.db")
     try:
         return Path(text[1:]).expanduser().absolute()
     except RuntimeError as error:
-        raise StoreError(f"store URL {url!r}: {error}") from error
+        raise StoreUrlError(f"store URL {url!r}: {error}") from error
 
 
 class SqliteStore:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from sagatrace.errors import SettingsError, StoreError
+from sagatrace.errors import SettingsError, StoreUrlError
 from sagatrace.stores.cosmos.access import Consistency, CosmosSettings, Tls
 
 __all__ = ["CosmosAddress", "parse_address", "require_nearby"]
@@ -42,29 +42,31 @@ class CosmosAddress:
 
 
 def parse_address(url: str, settings: CosmosSettings) -> CosmosAddress:
-    """Read a `cosmos:` URL. Raises StoreError or SettingsError, which repeat no text that may hold a key."""
+    """Read a `cosmos:` URL. Raises StoreUrlError or SettingsError, which repeat no text that may hold a key."""
     try:
         parts, port = urlsplit(url.strip()), urlsplit(url.strip()).port
     except ValueError:
         parts, port = None, None
     if parts is None or parts.scheme != "cosmos":
-        raise StoreError(f"this cosmos: URL cannot be read (not repeated here, it may hold a key): write {_FORM}")
+        raise StoreUrlError(f"this cosmos: URL cannot be read (not repeated here, it may hold a key): write {_FORM}")
     if "@" in parts.netloc or parts.query or parts.fragment or re.search(r"(?i)key=|sig=|;", url):
-        raise StoreError(
+        raise StoreUrlError(
             "a cosmos: URL holds no key, user, password or options (not repeated here): write "
             f"{_FORM}; the key goes into SAGATRACE_COSMOS_KEY"
         )
     names = [unquote(name) for name in parts.path.strip("/").split("/")]
     host = (parts.hostname or "") if ":" not in (parts.hostname or "") else f"[{parts.hostname}]"
     if len(names) != 2 or not all(0 < len(name) <= 255 and not _FORBIDDEN.search(name) for name in names):
-        raise StoreError(f"store URL cosmos://{_shown(host)}/… names no database and container: write {_FORM}")
+        raise StoreUrlError(f"store URL cosmos://{_shown(host)}/… names no database and container: write {_FORM}")
     if port == 0:
-        raise StoreError(f"store URL cosmos://{_shown(host)}:0/… names port 0, where nothing can listen: write {_FORM}")
+        raise StoreUrlError(
+            f"store URL cosmos://{_shown(host)}:0/… names port 0, where nothing can listen: write {_FORM}"
+        )
     host = f"{host}:{port}" if port is not None else host
     if settings.endpoint is not None:
         host = _host_of_account(settings, settings.endpoint, host)
     if not _HOST.fullmatch(re.sub(r":\d+$", "", host)):
-        raise StoreError(f"store URL names no host: write {_FORM}")
+        raise StoreUrlError(f"store URL names no host: write {_FORM}")
     if settings.key is None and settings.tls != "verify":
         raise SettingsError(
             f"SAGATRACE_COSMOS_TLS={settings.tls} needs SAGATRACE_COSMOS_KEY: a token goes over verified TLS only"
