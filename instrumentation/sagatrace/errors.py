@@ -15,9 +15,10 @@ SagatraceError
 
 from __future__ import annotations
 
-import logging
 import sys
 from typing import Any, Final
+
+from sagatrace.shown import logger
 
 __all__ = [
     "EventError",
@@ -36,7 +37,7 @@ __all__ = [
     "traceback_of",
 ]
 
-log: Final = logging.getLogger("sagatrace")
+log: Final = logger("sagatrace")
 
 
 class SagatraceError(Exception):

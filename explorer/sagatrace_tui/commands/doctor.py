@@ -13,12 +13,13 @@ from typing import Final, Literal
 
 import click
 
-from sagatrace.errors import SagatraceError, StoreError, StoreNotFoundError
+from sagatrace.errors import SagatraceError, SettingsError, StoreError, StoreNotFoundError
 from sagatrace.event import TraceEvent, new_event
 from sagatrace.mirror.address import redis_error_text
 from sagatrace.outbox import outbox_directory
-from sagatrace.settings import Settings, masked
+from sagatrace.settings import Settings
 from sagatrace.shipper.lock import strangers
+from sagatrace.shown import masked
 from sagatrace.stores import EventStore, ReadCost, RemovesEvents, Search, open_store
 from sagatrace_tui.commands.outcome import Exit, one_line_errors, store_option
 from sagatrace_tui.labels import inert, plural
@@ -222,11 +223,11 @@ def _redis(patient: Patient) -> Iterator[Check]:
     try:
         with connect_redis(url, 3.0) as client:
             client.ping()
-    except (redis.RedisError, ValueError, OSError) as error:
-        said = redis_error_text(error).replace(url, masked(url))
-        yield Check(
-            "redis", "fault", f"{masked(url)} gives no answer ({said}): check SAGATRACE_REDIS_URL and the server"
-        )
+    except SettingsError as error:
+        yield Check("redis", "fault", f"SAGATRACE_REDIS_URL: {error}")
+    except (redis.RedisError, OSError) as error:
+        said = f"{masked(url)} gives no answer ({redis_error_text(error)})"
+        yield Check("redis", "fault", f"{said}: check SAGATRACE_REDIS_URL and the server")
     else:
         yield Check("redis", "ok", f"{masked(url)} answers")
 

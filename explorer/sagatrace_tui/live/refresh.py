@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -11,12 +10,13 @@ from typing import Final, TypeVar
 from sagatrace.errors import SagatraceError
 from sagatrace.event import TraceEvent
 from sagatrace.mirror import Heard, Mirror, Subscriber
+from sagatrace.shown import logger
 from sagatrace.stores import FetchedTrace, ReadCost
 from sagatrace_tui.live.status import LiveStatus, live_status, seconds_between_looks
 
 __all__ = ["AFRESH", "INTERVAL", "LOOK", "Clock", "Meter", "Refresh", "error_line", "wall_clock"]
 
-log: Final = logging.getLogger("sagatrace")
+log: Final = logger("sagatrace")
 
 INTERVAL: Final = 1.0
 """Seconds between two readings of the store."""

@@ -19,6 +19,7 @@ from urllib.parse import unquote, urlsplit
 from sagatrace.errors import StoreError, StoreNotFoundError
 from sagatrace.event import TraceEvent, encode_event
 from sagatrace.files import create_private, make_directory
+from sagatrace.shown import masked
 from sagatrace.stores import Arrived, Changes, FetchedTrace, ReadCost, Search, TraceHits, decode_documents
 from sagatrace.stores.fork_safety import closed_across_forks
 from sagatrace.stores.sqlite_search import find
@@ -65,11 +66,11 @@ def path_from_url(url: str) -> Path:
     parts = urlsplit(url)
     text = unquote(parts.path)
     if parts.netloc or not text.startswith("/") or text == "/" or parts.query:
-        raise StoreError(f"store URL {url!r} names no file: write sqlite:///PATH, e.g. sqlite:///traces.db")
+        raise StoreError(f"store URL {masked(url)!r} names no file: write sqlite:///PATH, e.g. sqlite:///traces.db")
     try:
         return Path(text[1:]).expanduser().absolute()
     except RuntimeError as error:
-        raise StoreError(f"store URL {url!r}: {error}") from error
+        raise StoreError(f"store URL {masked(url)!r}: {error}") from error
 
 
 class SqliteStore:
