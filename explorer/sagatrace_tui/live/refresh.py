@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Final, TypeVar
 
 from sagatrace.errors import SagatraceError
@@ -155,9 +156,9 @@ class Refresh:
         """Seconds until the next reading, at most one."""
         return min(INTERVAL, max(0.01, self._look_at - time.monotonic()))
 
-    def status(self) -> LiveStatus:
-        """Return how up to date the feed is."""
-        return live_status(self.heard, behind=self.is_behind, every=self.every)
+    def status(self, unconfirmed: int = 0) -> LiveStatus:
+        """Return how up to date the feed is; `unconfirmed` is the number of events that the store does not have yet."""
+        return replace(live_status(self.heard, behind=self.is_behind, every=self.every), unconfirmed=unconfirmed)
 
 
 def error_line(error: Exception) -> str:
