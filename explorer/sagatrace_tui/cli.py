@@ -8,15 +8,17 @@ import logging
 import os
 import sys
 from dataclasses import replace
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import click
 from platformdirs import user_state_path
 
 from sagatrace.errors import SettingsError, StoreNotFoundError
 from sagatrace.settings import Settings
+from sagatrace.shown import print_errors_plainly
 from sagatrace.stores import EventStore, Search
 from sagatrace_tui.commands.outcome import (
     Exit,
@@ -56,7 +58,24 @@ _COMMANDS: Final = {
 """Each command's module and name: imported when it is asked for, since the app waits for none of them to start."""
 
 
-class _Commands(click.Group):
+class _Plain(click.Command):
+    """A command whose standard error, click's own messages included, holds no secret and nothing to act on.
+
+    Ctrl-C ends it with status 130, as shells count it.
+    """
+
+    def main(self, *args: Any, **extra: Any) -> Any:
+        _print_plainly()
+        return super().main(*args, **extra)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            sys.exit(Exit.INTERRUPTED)
+
+
+class _Commands(_Plain, click.Group):
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's form
         return sorted(_COMMANDS)
 
@@ -77,13 +96,12 @@ def main() -> None:
 
     `sagatrace-tui` shows the same in an app.
     """
-    _never_fail_to_print()
     logging.basicConfig(level=logging.WARNING, format="sagatrace: %(message)s")
     # What the SDK says of a failure in twenty lines the store says in one.
     logging.getLogger("azure").setLevel(logging.CRITICAL)
 
 
-@click.command("sagatrace-tui", epilog=_STATUSES, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command("sagatrace-tui", cls=_Plain, epilog=_STATUSES, context_settings={"help_option_names": ["-h", "--help"]})
 @trace_argument(required=False)
 @click.argument("span_id", required=False)
 @click.option("--demo", is_flag=True, help="Watch real RQ workers run loan sagas into a store of their own.")
@@ -95,7 +113,6 @@ def tui_main(trace_id: str | None, span_id: str | None, demo: bool, store_url: s
 
     With a TRACE_ID that trace is opened at once, with a SPAN_ID at that span. The app never writes to the store.
     """
-    _never_fail_to_print()
     if demo and (trace_id or store_url):
         raise click.UsageError("--demo brings its own store and traces: leave out TRACE_ID and --store")
     _require_textual()
@@ -201,8 +218,9 @@ def _give_up(why: str) -> NoReturn:
     sys.exit(Exit.FAILED)
 
 
-def _never_fail_to_print() -> None:
+def _print_plainly() -> None:
     """A locale that lacks our signs gets question marks; the words beside them say the same."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+    print_errors_plainly(partial(inert, lines=True))

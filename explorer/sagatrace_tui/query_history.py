@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 from pathlib import Path
 from typing import Final
 
 from sagatrace.files import make_directory, open_regular
+from sagatrace.shown import logger
 from sagatrace_tui.incident.query import Query, QueryError, parse_query, words_of
 
 __all__ = ["QueryHistory", "SavedQueries"]
 
-log: Final = logging.getLogger("sagatrace")
+log: Final = logger("sagatrace")
 MAX: Final = 50
 _MAX_LENGTH: Final = 500
 

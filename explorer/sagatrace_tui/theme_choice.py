@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from pathlib import Path
 from typing import Final
 
 from sagatrace.files import make_directory, open_regular
+from sagatrace.shown import logger
 
 __all__ = ["ThemeChoice"]
 
-log: Final = logging.getLogger("sagatrace")
+log: Final = logger("sagatrace")
 
 
 class ThemeChoice:

@@ -16,9 +16,10 @@ SagatraceError
 
 from __future__ import annotations
 
-import logging
 import sys
 from typing import Any, Final
+
+from sagatrace.shown import logger
 
 __all__ = [
     "EventError",
@@ -38,7 +39,7 @@ __all__ = [
     "traceback_of",
 ]
 
-log: Final = logging.getLogger("sagatrace")
+log: Final = logger("sagatrace")
 
 
 class SagatraceError(Exception):

@@ -197,7 +197,7 @@ def outbox_directory(settings: Settings, *, in_worker: bool = False) -> Path | N
     if kind == "sqlite":
         if not in_worker and settings.outbox != settings.outbox_of_worker:
             return None
-        from sagatrace.stores.sqlite import path_from_url
+        from sagatrace.stores.sqlite_file import path_from_url
 
         path = path_from_url(settings.store)
         return path.with_name(f"{path.name}-outbox")

@@ -68,6 +68,8 @@ def _mapping(rest: object) -> Mapping[str, Any]:
 def _imported(path: str) -> Redact:
     """Return the function at `package.module:function`. Raises SettingsError."""
     module, _, name = path.partition(":")
+    if not all(map(str.isidentifier, [*module.split("."), name])):  # an error of the import would repeat a part of it
+        raise SettingsError(f"SAGATRACE_REDACT={path!r} is not package.module:function")
     try:
         return getattr(importlib.import_module(module), name)  # type: ignore[no-any-return]
     except (ImportError, AttributeError, ValueError) as error:

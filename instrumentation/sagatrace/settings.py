@@ -39,7 +39,7 @@ import platformdirs
 
 from sagatrace.errors import SettingsError
 
-__all__ = ["Settings", "default_store_url", "masked"]
+__all__ = ["Settings", "default_store_url"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class Settings:
         return cls(
             store="off" if env.get("SAGATRACE") == "off" else env.get("SAGATRACE_STORE") or default_store_url(),
             max_wait=_number(env, "SAGATRACE_MAX_WAIT", 5.0, "seconds", below=3600),
-            outbox=env.get("SAGATRACE_OUTBOX") or "auto",
+            outbox=_directory(env, "SAGATRACE_OUTBOX") or "auto",
             outbox_mb=_number(env, "SAGATRACE_OUTBOX_MB", 256.0, "megabytes", below=1 << 20),
             fsync=_switch(env, "SAGATRACE_FSYNC"),
             mirror=env.get("SAGATRACE_MIRROR", ""),
@@ -100,11 +100,11 @@ def default_store_url() -> str:
     return f"sqlite:///{platformdirs.user_data_path('sagatrace', appauthor=False) / 'traces.db'}"
 
 
-def masked(url: str) -> str:
-    """Return the URL with `***` in place of passwords and keys."""
-    # By the rules of URL parsers, a password begins at the first colon and ends at the last @.
-    url = re.sub(r"(?<=://)([^/@:\s]*):[^/\s]*@", r"\1:***@", url)
-    return re.sub(r"(?i)((?:account_?key|password|token|sig|secret)=)[^;&\s]*", r"\1***", url)
+def _directory(env: Mapping[str, str], name: str) -> str:
+    text = env.get(name, "")
+    if "://" in text:  # not repeated, as a URL may hold a password
+        raise SettingsError(f"{name} is a URL, write the path of a directory")
+    return text
 
 
 def _switch(env: Mapping[str, str], name: str) -> bool:

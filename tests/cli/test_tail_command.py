@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -196,6 +197,20 @@ def test_with_a_mirror_it_hears_what_the_store_was_never_polled_for(store: Event
         if trace_id:
             assert tail.ends() == 0
         assert sum(done.id in line for line in tail.lines) == 1
+
+
+def test_an_event_that_was_only_published_is_no_line_and_no_end(store: EventStore) -> None:
+    store.append([now("T", "workflow:x:started")])
+    with running_redis() as redis, tailing(store, "T", mirror=redis.url) as tail:
+        publisher = Publisher(Mirror(redis.url, store.label))
+        publisher.start()
+        tail.until("live (Redis)")
+        publisher.offer([now("T", "workflow:x:completed"), now("T", "stage:false:started")])
+        until(lambda: publisher.published == 2, "both published")
+        store.append([now("T", "workflow:x:failed")])
+        assert tail.ends() == 4
+        publisher.close()
+        assert not re.search("completed|succeeded|stage:false", "".join(tail.lines))
 
 
 def test_a_redis_that_is_not_there_is_said_and_the_store_polled(store: EventStore) -> None:

@@ -89,6 +89,34 @@ def test_running_traces_are_kept_and_new_events_cost_no_query() -> None:
     assert store.fetches == []
 
 
+def test_no_row_rests_on_an_event_that_the_store_does_not_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    began, ended = (event("T", "wf", f"workflow:loan-approval:{phase}", 60) for phase in ("started", "completed"))
+    store = UnreliableStore([began])
+    feed = ListFeed(store, still)
+    subscriber = hearing(feed)
+    before = last(feed).rows
+    subscriber.events = [event("T", "x", "ai:false", 65, "wf"), ended, event("never", "wf", "workflow:y:completed", 66)]
+    reading = last(feed)
+    assert [(row.trace_id, row.verdict) for row in reading.rows] == [("T", "running")]
+    assert reading.status.unconfirmed == 2
+    monkeypatch.setattr("sagatrace_tui.live.partition.CONFIRM_WITHIN", 0.0)  # the time has passed
+    reading = last(feed)
+    assert reading.rows == before
+    assert reading.status.words == "live (Redis)"
+
+
+def test_a_trace_that_ends_beside_an_unconfirmed_event_loses_that_event_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    store = UnreliableStore([event("T", "wf", "workflow:x:started", 60)])
+    feed = ListFeed(store, still)
+    subscriber = hearing(feed)
+    last(feed)
+    subscriber.events = [event("T", "false", "ai:false", 65, "wf")]
+    store.append([event("T", "wf", "workflow:x:completed", 61)])
+    assert [(row.verdict, row.span_count) for row in last(feed, NOW_TOO).rows] == [("succeeded", 2)]
+    monkeypatch.setattr("sagatrace_tui.live.partition.CONFIRM_WITHIN", 0.0)  # the time has passed
+    assert last(feed).rows == last(ListFeed(store, still)).rows
+
+
 def test_a_running_trace_is_built_once_for_each_read_and_once_after_silence(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import weakref
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -206,7 +207,40 @@ def test_an_ended_trace_is_read_whole_once_to_correct_it() -> None:
     store.append(succeeded("T", 70))
     subscriber.events = [*succeeded("T", 70), event("T", "false", "ai:never-stored", 70.5, "wf")]
     assert shown(feed).known == 7
+    shown(feed)
     assert shown(feed).trace == build_trace("T", succeeded("T", 70), now=NOW)
+
+
+def test_no_verdict_rests_on_an_event_that_the_store_does_not_have() -> None:
+    began, ended = (event("T", "wf", f"workflow:loan-approval:{phase}", 71) for phase in ("started", "completed"))
+    store = UnreliableStore([began])
+    feed = TraceFeed(store, "T", still)
+    subscriber = hearing(feed)
+    shown(feed)
+    subscriber.events = [ended]
+    reading = shown(feed)
+    assert reading.trace == build_trace("T", [began], now=NOW)
+    assert reading.status.words == "live (Redis) · 1 unconfirmed"
+    store.append([ended])
+    reading = shown(feed)  # not before its time: a verdict is at stake
+    assert reading.trace is not None
+    assert reading.trace.verdict == "succeeded"
+    assert reading.status.words == "live (Redis)"
+
+
+def test_an_event_that_never_reaches_the_store_is_shown_as_unconfirmed_and_then_dropped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = UnreliableStore(running("T", 70))
+    feed = TraceFeed(store, "T", still)
+    subscriber = hearing(feed)
+    before = shown(feed).trace
+    subscriber.events = [event("T", "false", "ai:never-stored", 71, "wf")]
+    assert shown(feed, NOW_TOO).known == 3
+    assert shown(feed, NOW_TOO).status.words == "live (Redis) · 1 unconfirmed"
+    monkeypatch.setattr("sagatrace_tui.live.partition.CONFIRM_WITHIN", 0.0)  # the time has passed
+    reading = shown(feed)
+    assert (reading.trace, reading.status.words) == (before, "live (Redis)")
 
 
 def test_the_r_key_drops_what_the_store_no_longer_has() -> None:

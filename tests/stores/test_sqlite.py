@@ -304,9 +304,8 @@ def test_a_search_over_long_traces_gives_the_same_results_as_over_short_ones(tmp
             assert list(store.search(search)) == list(memory.search(search)), search
 
 
-@pytest.mark.parametrize("content", ["", "not a database at all, but long enough to be looked at" * 20])
-def test_a_file_that_is_not_a_store_is_named(tmp_path: Path, content: str) -> None:
-    path = tmp_path / "notes.txt"
+def test_a_file_that_is_not_a_store_is_named(tmp_path: Path) -> None:
+    path, content = tmp_path / "notes.txt", "not a database at all, but long enough to be looked at" * 20
     path.write_text(content)
     with pytest.raises(StoreError, match=r"notes\.txt"):
         SqliteStore(path, read_only=True).search(Search())
@@ -373,3 +372,36 @@ def test_a_few_hundred_traces_are_one_query(tmp_path: Path) -> None:
     assert [len(one.events) for one in found] == [1] * 450
     assert sum(one.cost.queries for one in found) == 3
     store.close()
+
+
+@pytest.mark.parametrize("read_only", [True, False])
+@pytest.mark.parametrize("kind", ["pipe", "link to a pipe", "device"])
+def test_a_pipe_or_a_device_is_refused(tmp_path: Path, kind: str, read_only: bool) -> None:
+    path = tmp_path / "traces.db"
+    os.mkfifo(tmp_path / "pipe")
+    path.symlink_to({"pipe": tmp_path / "pipe", "link to a pipe": path.with_name("link"), "device": "/dev/zero"}[kind])
+    path.with_name("link").symlink_to(tmp_path / "pipe")
+    store = SqliteStore(path, read_only=read_only)
+    with pytest.raises(StoreError, match="is not a regular file"):
+        store.search(Search())
+    with pytest.raises(StoreError, match="is not a regular file"):
+        store.append([])
+
+
+@pytest.mark.parametrize("begun", [False, True], ids=["0 bytes", "no table yet"])
+def test_a_file_without_a_table_is_an_empty_store(tmp_path: Path, begun: bool) -> None:
+    path = tmp_path / "traces.db"
+    path.touch()
+    if begun:
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("PRAGMA journal_mode = WAL")
+    reader = SqliteStore(path, read_only=True)
+    assert reader.search(Search()) == []
+    assert reader.fetch_trace("T").events == ()
+    cursor = reader.fetch_since("T", None).cursor
+    writer = SqliteStore(path)
+    writer.append([new_event(trace_id="T", span_id="s", event_type="x")])
+    assert [one.span_id for one in reader.fetch_since("T", cursor).events] == ["s"]
+    assert [hit.trace_id for hit in reader.search(Search())] == ["T"]
+    reader.close()
+    writer.close()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from sagatrace_tui.commands.prices import Prices
-from sagatrace_tui.live import CALM, INTERVAL, QUIET, SWEEP
+from sagatrace_tui.live import CALM, CONFIRM_WITHIN, INTERVAL, QUIET, SWEEP
 
 __all__ = ["INDEX_SHARE", "Bill", "Charges", "Item", "Load", "bill", "polls_per_hour"]
 
@@ -106,8 +106,9 @@ class Bill:
 
 def polls_per_hour(load: Load) -> float:
     """Return how often a screen that is open reads the store: closely after news, rarely when nothing is new."""
-    if load.mirrored:
-        return 3600 / SWEEP
+    if load.mirrored:  # a published event is looked for in the store
+        silent = math.exp(-load.traces / 86_400 * SWEEP)
+        return 3600 * ((1 - silent) / CONFIRM_WITHIN + silent / SWEEP)
     quiet = math.exp(-load.traces / 86_400 * QUIET)
     return 3600 * ((1 - quiet) / INTERVAL + quiet / CALM)
 

@@ -17,8 +17,9 @@ from sagatrace.errors import SagatraceError, SettingsError, StoreError, StoreNot
 from sagatrace.event import TraceEvent, new_event
 from sagatrace.mirror.address import redis_error_text
 from sagatrace.outbox import outbox_directory
-from sagatrace.settings import Settings, masked
+from sagatrace.settings import Settings
 from sagatrace.shipper.lock import strangers
+from sagatrace.shown import masked
 from sagatrace.stores import EventStore, ReadCost, RemovesEvents, Search, open_store
 from sagatrace_tui.commands.doctor_metrics import outbox_metrics
 from sagatrace_tui.commands.outcome import Exit, one_line_errors, store_option
@@ -231,10 +232,11 @@ def _redis(patient: Patient) -> Iterator[Check]:
     try:
         with connect_redis(url, 3.0) as client:
             client.ping()
-    except (redis.RedisError, ValueError, OSError) as error:
-        said = redis_error_text(error).replace(url, masked(url))
-        said = f"{masked(url)} gives no answer ({said}): check SAGATRACE_REDIS_URL and the server"
-        yield Check("redis", "fault", said)
+    except SettingsError as error:
+        yield Check("redis", "fault", f"SAGATRACE_REDIS_URL: {error}")
+    except (redis.RedisError, OSError) as error:
+        said = f"{masked(url)} gives no answer ({redis_error_text(error)})"
+        yield Check("redis", "fault", f"{said}: check SAGATRACE_REDIS_URL and the server")
     else:
         yield Check("redis", "ok", f"{masked(url)} answers")
 

@@ -11,8 +11,9 @@ from typing import Final
 
 from sagatrace.errors import SagatraceError
 from sagatrace.outbox import outbox_directory
-from sagatrace.settings import Settings, masked
+from sagatrace.settings import Settings
 from sagatrace.shipper.status import OutboxState, describe_outbox
+from sagatrace.shown import masked
 from sagatrace_tui.commands.outcome import require_store_url
 from sagatrace_tui.labels import inert
 

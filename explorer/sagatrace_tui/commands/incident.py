@@ -49,7 +49,7 @@ def list_traces(words: tuple[str, ...], limit: int, as_json: bool, store_url: st
         first = next(rows, None)
         if first is None:
             which = "that match" if words else "yet"
-            click.echo(f"sagatrace: no traces in {store.label} {which}", err=True)
+            click.echo(f"sagatrace: no traces in {inert(store.label)} {which}", err=True)
             return
         if not as_json:
             click.echo(_LIST.format("VERDICT", "TRACE", "NAME", "LAST", "TOOK", "SPANS", "FAILURES", "WHY"))

@@ -43,7 +43,7 @@ def init(throughput: str | None, ttl: str, lean: bool, print_az: bool, store_url
     try:
         plan = _plan(store, throughput, ttl, lean)
         for line, is_fault in _recipe(store, plan) if print_az else initialised(store, plan):
-            click.echo(line if print_az else inert(line))
+            click.echo(inert(line, lines=print_az))
             differs = differs or is_fault
     finally:
         store.close()

@@ -15,7 +15,7 @@ from typing import Any, NoReturn, ParamSpec, TypeVar
 import click
 
 from sagatrace.errors import SagatraceError, SearchError, SettingsError
-from sagatrace.settings import Settings, masked
+from sagatrace.settings import Settings
 from sagatrace.stores import DataIs, EventStore, FetchedTrace, Search, TraceHit, open_store
 from sagatrace_tui.commands.completion import trace_ids
 from sagatrace_tui.labels import inert
@@ -49,6 +49,7 @@ class Exit(IntEnum):
     FAILED = 1
     USAGE = 2
     NO_SUCH_TRACE = 7
+    INTERRUPTED = 130
 
 
 def as_stored(trace_id: str) -> str:
@@ -101,7 +102,7 @@ def one_line_errors(command: Callable[_P, _R]) -> Callable[_P, _R]:
                 sys.stdout.flush()  # a full disk shows here, while it can still be told
             return result
         except SagatraceError as error:
-            click.echo(f"sagatrace: {inert(masked(str(error)))}", err=True)
+            click.echo(f"sagatrace: {inert(str(error))}", err=True)
             sys.exit(Exit.USAGE if isinstance(error, (SettingsError, SearchError)) else Exit.FAILED)
         except BrokenPipeError:
             _drop_output()  # the reader has seen enough (`| head`)
@@ -179,7 +180,7 @@ def no_such_trace(store: EventStore, trace_id: str) -> NoReturn:
     shown, names = inert(trace_id, 255), ", ".join(inert(one, 255) for one in meant[:_MEANT])
     more = ", …" if len(meant) > _MEANT else ""
     hint = f"did you mean {names}{more}?" if meant else "`sagatrace list` shows the newest"
-    click.echo(f"sagatrace: no trace {shown!r} in {store.label}: {hint}", err=True)
+    click.echo(f"sagatrace: no trace {shown!r} in {inert(store.label)}: {hint}", err=True)
     sys.exit(Exit.NO_SUCH_TRACE)
 
 

@@ -42,8 +42,8 @@ _FORMULA: Final = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 def standing(words: tuple[str, ...], keys: str | None, as_json: bool, as_csv: bool, store_url: str | None) -> None:
     """List every step that still stands in any trace.
 
-    The one that has stood the longest comes first. Reads all traces of the last 24 hours, or SAGATRACE_WINDOW, unless QUERY has a `since:`: `sagatrace standing
-    since:7d`.
+    The one that has stood the longest comes first. Reads all traces of the last 24 hours, or SAGATRACE_WINDOW, unless
+    QUERY has a `since:`: `sagatrace standing since:7d`.
     """
     if as_json and as_csv:
         raise click.UsageError("--json and --csv are two forms of one list: give one of them")

@@ -72,7 +72,7 @@ def import_events(files: tuple[str, ...], store_url: str | None) -> None:
         known = f", {read - new} already there" if read - new else ""
         where = f"trace {inert(next(iter(traces)))}" if len(traces) == 1 else f"{len(traces)} traces"
         refused = f", {plural(faults, 'fault')}" if faults else ""
-        click.echo(f"{plural(new, 'new event')} of {where} into {store.label}{known}{refused}")
+        click.echo(f"{plural(new, 'new event')} of {where} into {inert(store.label)}{known}{refused}")
     if faults:
         sys.exit(Exit.FAILED)
 

@@ -9,6 +9,7 @@ traces once, `tail` follows them, for commands that print lines. A feed knows a 
 from sagatrace_tui.live.list_feed import ENOUGH, OLDER, WHOLE, WINDOW, ListFeed
 from sagatrace_tui.live.listed_traces import PAGE
 from sagatrace_tui.live.listing import Listing
+from sagatrace_tui.live.partition import CONFIRM_WITHIN
 from sagatrace_tui.live.poller import FRAME, Poller
 from sagatrace_tui.live.query_search import accepts, as_search, with_word_resolved
 from sagatrace_tui.live.refresh import AFRESH, INTERVAL, LOOK, Clock, Meter, wall_clock
@@ -20,6 +21,7 @@ from sagatrace_tui.live.window import read_rows
 __all__ = [
     "AFRESH",
     "CALM",
+    "CONFIRM_WITHIN",
     "ENOUGH",
     "FRAME",
     "INTERVAL",

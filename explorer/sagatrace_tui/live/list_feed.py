@@ -133,6 +133,7 @@ class ListFeed:
     def _update(self, meter: Meter, *, look: bool) -> None:
         """Take the published events and, if it is time, what is new in the store."""
         self._listed.add_events(self._refresh.take(), self._is_listed(), stored=False)
+        self._refresh.is_behind |= self._listed.must_confirm
         if look:
             self._refresh.note_news()
         try:
@@ -174,8 +175,11 @@ class ListFeed:
             self._older, self._exhausted = last, False
 
     def _read_store(self, meter: Meter) -> None:
+        began = time.monotonic()
         with self._refresh.reading():
-            if not self._take_changes(meter):
+            if self._take_changes(meter):
+                self._listed.drop_unconfirmed(began)
+            else:
                 place, self._cursor, self._stamp = (self._cursor, self._stamp), None, None
                 self._search_newest(meter)
                 for _ in self._listed.fetch(self._listed.oldest_readings(), meter, whole=False):
@@ -308,7 +312,7 @@ class ListFeed:
             reading=reading,
             exhausted=self._exhausted,
             fault=self._fault,
-            status=self._refresh.status(),
+            status=self._refresh.status(self._listed.unconfirmed),
             missing=self._fault is not None and self._missing and not self._listed.rows,
             looked_at=len(self._listed.rows),
             unfinished=self._fault is None and self._falls_short(),

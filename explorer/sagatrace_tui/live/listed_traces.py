@@ -162,6 +162,21 @@ class ListedTraces:
         elif is_changed:
             self._build(known)
 
+    @property
+    def unconfirmed(self) -> int:
+        """The number of published events that the store does not have yet."""
+        return sum(len(running.known.unconfirmed) for running in self._running.values())
+
+    @property
+    def must_confirm(self) -> bool:
+        """Whether the store is to be read now, for the sake of unconfirmed events."""
+        return any(running.known.must_confirm for running in self._running.values())
+
+    def drop_unconfirmed(self, began: float) -> None:
+        """Drop published events that a reading of all that is new, which began at that time, should have found."""
+        for running in self._running.values():
+            running.is_outdated |= running.known.drop_unconfirmed(began)
+
     def oldest_readings(self) -> list[str]:
         """Return the ids of running traces, those first whose last reading is longest ago."""
         ids = [row.trace_id for row in self.rows.values() if row.is_running and row.trace_id not in self.stale]
@@ -197,8 +212,9 @@ class ListedTraces:
     def _build(self, known: Partition) -> None:
         trace = known.build_trace(self._clock())
         matches, latest = self._accepts(trace, known.events.values()), self.rows[known.trace_id].latest
+        latest = min(latest, max((event.micros for event in known.events.values()), default=latest))
         row = self.rows[known.trace_id] = trace_row(trace, latest, self._keys, matches=matches)
-        if row.is_running and len(known.events) < _LARGE:
+        if (row.is_running or known.unconfirmed) and len(known.events) < _LARGE:
             self._running[known.trace_id] = _Running(known, trace)
         else:
             self._running.pop(known.trace_id, None)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Final
 
 from sagatrace.errors import EventError
 from sagatrace.event import TraceEvent
@@ -11,7 +13,11 @@ from sagatrace.stores import Changes, EventStore, Malformed, TellsChanges
 from sagatrace_tui.live.refresh import Meter
 from sagatrace_tui.model import Trace, build_trace, reading_anomalies
 
-__all__ = ["GivenUpError", "News", "Partition", "ended_by_silence"]
+__all__ = ["CONFIRM_WITHIN", "GivenUpError", "News", "Partition", "ended_by_silence"]
+
+
+CONFIRM_WITHIN: Final = 5.0
+"""Seconds that a published event is known without the store; a reading that is later and lacks it drops it."""
 
 
 class GivenUpError(Exception):
@@ -38,7 +44,10 @@ class News:
 
 
 class Partition:
-    """The events of one trace by id, and its malformed documents; one thread at a time may use it."""
+    """The events of one trace by id, and its malformed documents; one thread at a time may use it.
+
+    A published event is unconfirmed until the store has it: anyone may publish to a Redis. No verdict rests on it.
+    """
 
     def __init__(self, store: EventStore, trace_id: str) -> None:
         self._store = store
@@ -47,6 +56,10 @@ class Partition:
         self.trace_id = trace_id
         self.events: dict[str, TraceEvent] = {}
         self.malformed: dict[str, Malformed] = {}
+        self.unconfirmed: dict[str, float] = {}
+        """When each unconfirmed event was published, by its id, in seconds of a monotonic clock."""
+        self.is_withheld = False
+        """Whether the trace was last built without the unconfirmed events, as they would change its verdict."""
         self.arrived = 0
         """Documents received so far by the reading under way, or by the last one."""
         self.given_up = False
@@ -64,6 +77,24 @@ class Partition:
 
     def look(self, meter: Meter, *, whole: bool = False) -> News:
         """Read what is new in the store, or with `whole` everything. Raises StoreError."""
+        began, news = time.monotonic(), self._look(meter, whole=whole)
+        news.rewritten |= self.drop_unconfirmed(began)
+        return news
+
+    @property
+    def must_confirm(self) -> bool:
+        """Whether the store is to be read now, for the sake of unconfirmed events."""
+        due = time.monotonic() - CONFIRM_WITHIN
+        return self.is_withheld or any(at <= due for at in self.unconfirmed.values())
+
+    def drop_unconfirmed(self, began: float) -> bool:
+        """Drop published events that a reading, which began at that time, should have found; return whether any is."""
+        late = [event_id for event_id, at in self.unconfirmed.items() if at <= began - CONFIRM_WITHIN]
+        for event_id in late:
+            del self.unconfirmed[event_id], self.events[event_id]
+        return bool(late)
+
+    def _look(self, meter: Meter, *, whole: bool) -> News:
         store, stamp = self._store, None
         if isinstance(store, TellsChanges):
             stamp = store.stamp()  # before the reading: what is written meanwhile is read once more, not overlooked
@@ -80,6 +111,7 @@ class Partition:
             known = self.events.get(event.id)
             if known is None:
                 self.events[event.id] = event
+                self.unconfirmed[event.id] = time.monotonic()
                 news.added.append(event)
             elif not _is_same(known, event):
                 news.doubtful = True
@@ -90,9 +122,11 @@ class Partition:
         news = News()
         for event in events:
             known = self.events.get(event.id)
+            is_confirmed = self.unconfirmed.pop(event.id, None) is not None
             if known is None:
                 news.added.append(event)
             elif _is_same(known, event):
+                news.rewritten |= is_confirmed and self.is_withheld
                 continue
             else:
                 news.replaced.append(event)
@@ -103,12 +137,19 @@ class Partition:
             news.rewritten |= self.malformed.get(one.document_id) != one
             self.malformed[one.document_id] = one
             self.events.pop(one.document_id, None)
+            self.unconfirmed.pop(one.document_id, None)
         return news
 
     def build_trace(self, now: int) -> Trace:
-        """Build a trace of all that is known, as of `now`."""
-        found = ((malformed.document_id, malformed.fault) for malformed in self.malformed.values())
-        return build_trace(self.trace_id, self.events.values(), now=now, anomalies=reading_anomalies(found))
+        """Build a trace of all that is known, as of `now`; without unconfirmed events if they change the verdict."""
+        found = reading_anomalies((one.document_id, one.fault) for one in self.malformed.values())
+        trace, self.is_withheld = build_trace(self.trace_id, self.events.values(), now, found), False
+        if not self.unconfirmed:
+            return trace
+        confirmed = [event for event_id, event in self.events.items() if event_id not in self.unconfirmed]
+        sure = build_trace(self.trace_id, confirmed, now, found)
+        self.is_withheld = sure.verdict != trace.verdict
+        return sure if self.is_withheld else trace
 
     def _fetch(self, cursor: str | None) -> Changes:
         self.arrived = 0
@@ -123,13 +164,14 @@ class Partition:
             raise GivenUpError
 
     def _replace(self, changes: Changes) -> News:
-        before, malformed = self.events, self.malformed
+        before, malformed, was_withheld = self.events, self.malformed, self.is_withheld
+        self.unconfirmed = {}
         self.events = {event.id: event for event in changes.events}
         self.malformed = {one.document_id: one for one in changes.malformed}
         added = [event for event_id, event in self.events.items() if event_id not in before]
         known = [event for event_id, event in self.events.items() if event_id in before]
         replaced = [event for event in known if not _is_same(before[event.id], event)]
-        rewritten = bool(replaced) or len(known) < len(before) or self.malformed != malformed
+        rewritten = was_withheld or bool(replaced) or len(known) < len(before) or self.malformed != malformed
         return News(added, replaced, rewritten)
 
 

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Final, TypeVar
 
 from sagatrace.errors import SagatraceError
 from sagatrace.event import TraceEvent
 from sagatrace.mirror import Heard, Mirror, Subscriber
+from sagatrace.shown import logger
 from sagatrace.stores import FetchedTrace, ReadCost
 from sagatrace_tui.live.status import LiveStatus, live_status, seconds_between_looks
 
 __all__ = ["AFRESH", "INTERVAL", "LOOK", "Clock", "Meter", "Refresh", "error_line", "wall_clock"]
 
-log: Final = logging.getLogger("sagatrace")
+log: Final = logger("sagatrace")
 
 INTERVAL: Final = 1.0
 """Seconds between two readings of the store."""
@@ -159,9 +160,9 @@ class Refresh:
         """Seconds until the next reading, at most one."""
         return min(INTERVAL, max(0.01, self._look_at - time.monotonic()))
 
-    def status(self) -> LiveStatus:
-        """Return how up to date the feed is."""
-        return live_status(self.heard, behind=self.is_behind, every=self.every)
+    def status(self, unconfirmed: int = 0) -> LiveStatus:
+        """Return how up to date the feed is; `unconfirmed` is the number of events that the store does not have yet."""
+        return replace(live_status(self.heard, behind=self.is_behind, every=self.every), unconfirmed=unconfirmed)
 
 
 def error_line(error: Exception) -> str:

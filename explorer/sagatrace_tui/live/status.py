@@ -24,15 +24,23 @@ _PLAIN: Final = frozenset({"ConnectionError", "TimeoutError"})
 
 @dataclass(frozen=True, slots=True)
 class LiveStatus:
-    """`every` is the number of seconds between two readings of the store, whatever the state."""
+    """`every` is the number of seconds between two readings of the store, whatever the state.
+
+    `unconfirmed` is the number of published events that were not found in the store yet.
+    """
 
     state: Literal["live", "polling", "reconnecting", "catching up"]
     every: float
     why: str = ""
+    unconfirmed: int = 0
 
     @property
     def words(self) -> str:
         """The state for the reader."""
+        return f"{self._state_words} · {self.unconfirmed:,} unconfirmed" if self.unconfirmed else self._state_words
+
+    @property
+    def _state_words(self) -> str:
         polling = f"polling every {self.every:.2g} s"
         match self.state:
             case "live":

@@ -23,6 +23,7 @@ __all__ = ["Step", "follow_store", "follow_trace"]
 
 GRACE: Final = 1.0
 """Seconds that a trace which seems to have ended is given for further events."""
+_BETWEEN: Final = 0.5  # seconds between two readings, however many events are published
 _PART: Final = 1_000  # events read at once
 _KEPT: Final = 100_000  # events remembered, so that none is yielded twice
 
@@ -49,13 +50,16 @@ class _Source:
         if mirror is not None:
             self.refresh.listen(mirror, trace_id, self._news.set)
 
-    def take(self) -> tuple[TraceEvent, ...]:
+    def take(self) -> None:
+        """Have the store read if events were published: anyone may publish, so nothing is yielded that it lacks."""
         self._news.clear()
-        return self.refresh.take()
+        if self.refresh.take():
+            self.refresh.is_behind = True
+            self._rests_until = time.monotonic() + _BETWEEN
 
     def rest_after(self, worked: float) -> None:
         """Let the next wait last at least twice the seconds that the work took."""
-        self._rests_until = time.monotonic() + REST * worked
+        self._rests_until = max(self._rests_until, time.monotonic() + REST * worked)
 
     def wait(self) -> None:
         """Wait until an event is published, a reading is due or a second has passed."""
@@ -102,21 +106,20 @@ def follow_trace(store: EventStore, trace_id: str, mirror: Mirror | None, clock:
     try:
         while not over:
             fault: str | None = None
-            heard = known.hear(source.take())
-            refresh.is_behind |= heard.doubtful
-            changes = [heard]
-            ends = followed.trace.status != "running" and not heard.added and time.monotonic() > quiet_at
+            source.take()
+            news = News()
+            ends = followed.trace.status != "running" and time.monotonic() > quiet_at
             if refresh.is_due() or ends:
                 try:
                     with refresh.reading():
-                        changes.append(followed.look(whole=ends))
-                        refresh.note_news(changes[-1].is_change)
+                        news = followed.look(whole=ends)
+                        refresh.note_news(news.is_change)
                         refresh.is_free = known.tells_for_free
-                    over = ends and not changes[-1].is_change
+                    over = ends and not news.is_change
                 except StoreError as error:
                     fault = str(error)
-            source.rest_after(followed.build(changed=any(news.is_change for news in changes)))
-            events = [event for news in changes for event in (*news.added, *news.replaced)]
+            source.rest_after(followed.build(changed=news.is_change))
+            events = [*news.added, *news.replaced]
             if events:
                 quiet_at = time.monotonic() + GRACE
             yield Step(_in_order(events), followed.trace, refresh.status(), fault)
@@ -143,7 +146,8 @@ def follow_store(store: EventStore, mirror: Mirror | None, clock: Clock = wall_c
     try:
         while True:
             fault = None
-            found = once.of(source.take())
+            source.take()
+            found: list[TraceEvent] = []
             if refresh.is_due():
                 try:
                     with refresh.reading():
@@ -152,7 +156,7 @@ def follow_store(store: EventStore, mirror: Mirror | None, clock: Clock = wall_c
                         if more or stamp is None or stamp != before:
                             changes = meter.of(lambda at=place: store.fetch_all_since(at, _PART))  # type: ignore[misc]
                             place, more = changes.cursor, changes.more
-                            found += once.of(changes.events)
+                            found = once.of(changes.events)
                             refresh.note_news(changes.events)
                     refresh.is_behind |= more
                 except StoreError as error:

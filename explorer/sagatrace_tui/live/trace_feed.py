@@ -92,7 +92,7 @@ class TraceFeed:
             queries=self._cost.queries,
             micros=self._cost.micros,
             fault=self._fault,
-            status=self._refresh.status(),
+            status=self._refresh.status(len(self._known.unconfirmed)),
             known=len(self._known.events),
         )
 
@@ -117,6 +117,7 @@ class TraceFeed:
     def _read_store(self, meter: Meter, *, afresh: bool) -> None:
         known, trace = self._known, self._trace
         has_ended = trace is not None and trace.status != "running" and not self._is_outdated
+        self._refresh.is_behind |= known.must_confirm
         to_check = has_ended and not self._is_checked
         if not afresh and not self._refresh.is_due(early=to_check):
             return

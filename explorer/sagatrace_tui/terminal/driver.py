@@ -9,7 +9,6 @@ Input passes `input_filter`, so that Textual's parser never sees a malformed seq
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 import time
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 from textual.drivers.linux_driver import LinuxDriver
 from textual.message import Message
 
+from sagatrace.shown import logger
 from sagatrace_tui.terminal.detect import ASK_BACKGROUND, Terminal, clipboard_envelopes, detect, is_light
 from sagatrace_tui.terminal.grid import Grid
 from sagatrace_tui.terminal.input_pump import InputPump
@@ -38,7 +38,7 @@ _TOKEN: Final = re.compile(
 _CLIPBOARD: Final = "\x1b]52;"
 _PROMPT: Final = 2.0
 """Seconds to wait for the answer about the background. A later answer belongs to another program's question."""
-log: Final = logging.getLogger("sagatrace")
+log: Final = logger("sagatrace")
 
 
 class TerminalDriver(LinuxDriver):
@@ -125,7 +125,7 @@ class TerminalDriver(LinuxDriver):
             super().run_input_thread()
         except Exception as error:  # noqa: BLE001 - an unreadable key must not end the app
             self.faults += 1
-            log.info("a key could not be read: %r", error)
+            log.info("a key could not be read: %s", repr(error))
 
     def _answered(self, reply: str) -> None:
         light = is_light(reply)

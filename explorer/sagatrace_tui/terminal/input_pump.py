@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import select
 import signal
@@ -12,11 +11,12 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Final, Self
 
+from sagatrace.shown import logger
 from sagatrace_tui.terminal.input_filter import InputFilter
 
 __all__ = ["InputPump"]
 
-log: Final = logging.getLogger("sagatrace")
+log: Final = logger("sagatrace")
 
 
 class InputPump:

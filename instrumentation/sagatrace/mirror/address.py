@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from sagatrace.errors import SettingsError
-from sagatrace.settings import Settings, masked
+from sagatrace.settings import Settings
+from sagatrace.shown import masked
 
 if TYPE_CHECKING:
     from redis import Redis
 
-__all__ = ["MAX_MESSAGE", "PULSE", "Mirror", "connect_redis", "open_mirror", "redis_error_text"]
+__all__ = ["MAX_MESSAGE", "PULSE", "Mirror", "connect_redis", "open_mirror", "redis_error_text", "redis_url_parts"]
 
 MAX_MESSAGE: Final = 1 << 18
 PULSE: Final = 2.0
@@ -25,19 +27,10 @@ class Mirror:
     """The mirror of one store. Opens no connection. Raises SettingsError for a wrong URL."""
 
     def __init__(self, url: str, store_label: str) -> None:
-        scheme = url.partition(":")[0]
         try:
-            self._parts = urlsplit(url)
-            usable = self._parts.scheme in _SCHEMES and self._reads_well(self._parts)
-        except ValueError:
-            usable = False
-        if not usable:
-            # Never the URL itself: in a malformed one the password cannot be found and masked.
-            raise SettingsError(
-                f"SAGATRACE_MIRROR begins with {scheme[:20]!r} and is not a URL of a Redis: write "
-                f"redis://HOST:PORT, rediss://HOST:PORT, unix:///PATH or redis+sentinel://HOST:PORT,HOST:PORT/SERVICE, "
-                f"with special characters of a password as %XX"
-            )
+            redis_url_parts(url)
+        except SettingsError as error:
+            raise SettingsError(f"SAGATRACE_MIRROR: {error}") from None
         self._url = url
         self.heard_at = float("-inf")
         """When a subscriber of this process last heard a publisher, on a connection that is still open."""
@@ -46,13 +39,6 @@ class Mirror:
         self.all_channel = f"{name}:traces"
         self.pulse_channel = f"{name}:pulse"
         self._trace_prefix = f"{name}:trace:"
-
-    @staticmethod
-    def _reads_well(parts: SplitResult) -> bool:
-        """Return whether the URL names an address that can be reached. Raises ValueError for a malformed one."""
-        if parts.scheme.endswith("+sentinel"):
-            return bool(_sentinels(parts)) and bool(_service(parts)[0])
-        return parts.port != 0
 
     def trace_channel(self, trace_id: str) -> str:
         """Return the channel for the events of one trace."""
@@ -63,21 +49,56 @@ class Mirror:
         return connect_redis(self._url, timeout)
 
 
+def redis_url_parts(url: str) -> SplitResult:
+    """Return the parts of a Redis's URL. Raises SettingsError, which repeats only how the URL begins.
+
+    In a malformed URL the password cannot be found. A parser takes a part of a password with / # or ? for the host or
+    the port, so errors of a connection would name that part.
+    """
+    with suppress(ValueError):
+        parts = urlsplit(url)
+        if parts.scheme in _SCHEMES and url.isprintable() and " " not in url and _reads_well(parts):
+            return parts
+    scheme = url.partition(":")[0][:20] if ":" in url else ""
+    raise SettingsError(
+        f"a URL that begins with {scheme!r} is not the URL of a Redis: write "
+        f"redis://HOST:PORT, rediss://HOST:PORT, unix:///PATH or redis+sentinel://HOST:PORT,HOST:PORT/SERVICE, "
+        f"with special characters of a password as %XX"
+    )
+
+
+def _reads_well(parts: SplitResult) -> bool:
+    """Return whether the URL names an address that can be reached. Raises ValueError for a malformed one."""
+    is_torn = "@" in parts.query + parts.fragment or ("@" in parts.path and parts.scheme != "unix")
+    if is_torn or parts.fragment:
+        return False
+    if parts.scheme.endswith("+sentinel"):
+        return bool(_sentinels(parts)) and bool(_service(parts)[0])
+    return parts.port != 0
+
+
 def connect_redis(url: str, timeout: float) -> Redis:
     """Return a client that tries once and waits `timeout` seconds for each response, unless the URL sets another.
 
-    Accepts the URLs of redis-py, and `redis+sentinel://` ones. Opens no connection. Raises ValueError for a wrong URL.
+    Accepts the URLs of redis-py, and `redis+sentinel://` ones. Opens no connection. Raises SettingsError for a wrong
+    URL.
     """
-    from redis import Redis
+    from redis import Redis, RedisError
     from redis.backoff import NoBackoff
     from redis.retry import Retry
 
     bounds: dict[str, Any] = {"socket_timeout": timeout, "socket_connect_timeout": timeout}
     once = Retry(NoBackoff(), 0)
-    parts = urlsplit(url)
-    if parts.scheme.endswith("+sentinel"):
-        return _connect_to_master(parts, {**bounds, "retry": once})
-    return Redis.from_url(url, retry=once, **bounds)
+    parts = redis_url_parts(url)
+    try:
+        if parts.scheme.endswith("+sentinel"):
+            return _connect_to_master(parts, {**bounds, "retry": once})
+        client = Redis.from_url(url, retry=once, **bounds)
+        pool = client.connection_pool
+        pool.connection_class(**pool.connection_kwargs)  # an option that redis-py does not know would show at first use
+    except (RedisError, TypeError, ValueError) as error:
+        raise SettingsError(f"an option in the URL {masked(url)} cannot be used: {error}") from None
+    return client
 
 
 def _connect_to_master(parts: SplitResult, options: dict[str, Any]) -> Redis:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import socket
 import threading
@@ -15,13 +14,14 @@ import msgspec
 
 from sagatrace.event import TraceEvent, encode_event
 from sagatrace.mirror.address import MAX_MESSAGE, PULSE, Mirror, redis_error_text
+from sagatrace.shown import logger
 
 if TYPE_CHECKING:
     from redis import Redis
 
 __all__ = ["Publisher"]
 
-log: Final = logging.getLogger("sagatrace.mirror")
+log: Final = logger("sagatrace.mirror")
 
 _BATCH: Final = 500  # events in one round trip
 _FIRST_REST: Final = 0.5  # seconds before the next attempt after a failure; doubled with each further failure

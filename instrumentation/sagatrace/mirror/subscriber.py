@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import random
 import threading
 import time
@@ -16,11 +15,12 @@ from sagatrace.errors import EventError
 from sagatrace.event import UNREADABLE, TraceEvent
 from sagatrace.mirror.address import MAX_MESSAGE, PULSE, Mirror, redis_error_text
 from sagatrace.mirror.connection_state import Link, Phase
+from sagatrace.shown import logger
 from sagatrace.stores.codec import decode_event
 
 __all__ = ["Heard", "Subscriber"]
 
-log: Final = logging.getLogger("sagatrace.mirror")
+log: Final = logger("sagatrace.mirror")
 
 _FIRST_REST: Final = 0.1  # seconds before the next attempt; doubled with each one that fails
 _LONGEST_REST: Final = 5.0

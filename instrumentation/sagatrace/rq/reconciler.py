@@ -43,11 +43,12 @@ from sagatrace.rq.job_lookup import Aftermath, read_aftermath
 from sagatrace.rq.redis_address import is_perhaps, place_of_redis
 from sagatrace.rq.turn import Turn
 from sagatrace.settings import Settings
+from sagatrace.shown import logger, print_errors_plainly
 from sagatrace.stores import EventStore, Search, open_store
 
 __all__ = ["REDIS_URL", "Reconciler", "main"]
 
-log: Final = logging.getLogger("sagatrace.rq.reconciler")
+log: Final = logger("sagatrace.rq.reconciler")
 
 REDIS_URL: Final = "SAGATRACE_REDIS_URL"
 _WAITING: Final = frozenset({"enqueued", "scheduled", "deferred", "retrying"})
@@ -280,10 +281,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--redis-url", default=os.environ.get(REDIS_URL) or os.environ.get("RQ_REDIS_URL"))
     parser.add_argument("--follow", action="store_true", help="continue until interrupted")
     parser.add_argument("--grace", type=float, default=60.0, help="seconds of silence before anything is concluded")
+    print_errors_plainly()
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s reconciler[%(process)d] %(levelname)s %(message)s")
     if not options.redis_url:
         parser.error(f"no Redis: give --redis-url redis://HOST:PORT/DB, or set {REDIS_URL}")
+    try:
+        return _run(options)
+    except SagatraceError as error:
+        log.error("%s", error)  # noqa: TRY400 - the message says how to fix it
+        return 1
+
+
+def _run(options: argparse.Namespace) -> int:
     settings = Settings.from_env()
     store = open_store(settings.store, max_wait=settings.max_wait, durable=settings.fsync)
     directory = outbox_directory(settings, in_worker=True)

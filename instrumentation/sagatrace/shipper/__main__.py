@@ -15,11 +15,12 @@ from typing import Final
 from sagatrace.errors import SagatraceError, SettingsError, ShipperRunningError
 from sagatrace.mirror import Publisher, connect_redis, open_mirror
 from sagatrace.outbox import Outbox, outbox_directory
-from sagatrace.settings import Settings, masked
+from sagatrace.settings import Settings
 from sagatrace.shipper.shipper import Shipper, stop_on_signals
+from sagatrace.shown import logger, print_errors_plainly
 from sagatrace.stores import EventStore, open_store
 
-log: Final = logging.getLogger("sagatrace.shipper")
+log: Final = logger("sagatrace.shipper")
 
 _NO_URL: Final = "none"  # as in `sagatrace.rq.redis_address`, which is imported only when needed
 _YIELDS: Final = 10
@@ -28,6 +29,7 @@ _YIELDS: Final = 10
 
 def main(arguments: list[str] | None = None) -> int:
     """Run by the arguments. Return 0 if all was delivered or another shipper delivers the outbox, else 1."""
+    print_errors_plainly()
     parser = argparse.ArgumentParser("sagatrace.shipper", description="Deliver the outbox to the store.")
     parser.add_argument("directory", nargs="?", type=Path, help="the outbox; default: the one of the environment")
     parser.add_argument("--follow", action="store_true", help="keep delivering until stopped")
@@ -108,8 +110,8 @@ def _reconcile(stop: threading.Event, url: str, every: float, settings: Settings
 
     try:
         connection = connect_redis(url, settings.max_wait)
-    except ValueError as error:
-        log.error("lost jobs are not looked for, SAGATRACE_REDIS_URL is wrong: %s", masked(str(error)))  # noqa: TRY400
+    except SettingsError as error:
+        log.error("lost jobs are not looked for, SAGATRACE_REDIS_URL is wrong: %s", error)  # noqa: TRY400
         return
     store = open_store(settings.store, read_only=True, max_wait=settings.max_wait)
     with connection as redis:

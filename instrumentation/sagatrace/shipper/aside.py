@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from collections.abc import Iterable
 from pathlib import Path
@@ -10,10 +9,11 @@ from typing import Final
 
 from sagatrace.shipper.dead_letters import DeadLetters
 from sagatrace.shipper.segment import Line, Segment
+from sagatrace.shown import logger
 
 __all__ = ["Aside"]
 
-log: Final = logging.getLogger("sagatrace.shipper")
+log: Final = logger("sagatrace.shipper")
 
 _MAX_NAMED: Final = 1000  # dead letters that one shipper names in its log; all are in the file
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,11 +11,12 @@ from typing import Final
 from sagatrace.errors import StoreError, StoreUnavailableError
 from sagatrace.event import TraceEvent
 from sagatrace.shipper.segment import Line
+from sagatrace.shown import logger
 from sagatrace.stores import AppendError, EventStore
 
 __all__ = ["Delivery", "Outcome"]
 
-log: Final = logging.getLogger("sagatrace.shipper")
+log: Final = logger("sagatrace.shipper")
 
 _BATCH: Final = 100  # events of one trace in one call: the limit of a Cosmos DB batch
 _STRIKES: Final = 4  # how often one event may fail with an unexpected error
@@ -134,7 +134,7 @@ class Delivery:
                 outcome.add(Outcome(fault=str(error), retry_after=getattr(error, "retry_after", None)))
                 return
             except Exception as error:  # noqa: BLE001 - `_send` logs it if it happens again
-                log.info("%d traces are sent one by one: %r", len(sent), error)
+                log.info("%d traces are sent one by one: %s", len(sent), repr(error))
                 return
             for trace in sent:
                 trace.batches.popleft()

@@ -10,7 +10,6 @@ beside it.
 
 from __future__ import annotations
 
-import logging
 import os
 import subprocess
 import sys
@@ -22,10 +21,11 @@ from typing import BinaryIO, Final
 from sagatrace.files import make_directory, open_log
 from sagatrace.outbox import seal, sealed_segments
 from sagatrace.shipper.lock import SHIPPER_LOCK, USERS_LOCK, is_at, is_held, require_owner, try_lock
+from sagatrace.shown import logger
 
 __all__ = ["SHIPPER_LOG", "ShipperKeeper"]
 
-log: Final = logging.getLogger("sagatrace")
+log: Final = logger("sagatrace")
 
 SHIPPER_LOG: Final = "shipper.log"
 _EVERY: Final = 5.0  # seconds between two checks of the shipper

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import random
 import signal
@@ -25,11 +24,12 @@ from sagatrace.shipper.delivery import Delivery
 from sagatrace.shipper.lock import SHIPPER_LOCK, USERS_LOCK, is_at, require_owner, try_lock
 from sagatrace.shipper.segment import Line, Segment, strange_files
 from sagatrace.shipper.status import last_delivery
+from sagatrace.shown import logger
 from sagatrace.stores import EventStore
 
 __all__ = ["Shipment", "Shipper", "stop_on_signals"]
 
-log: Final = logging.getLogger("sagatrace.shipper")
+log: Final = logger("sagatrace.shipper")
 
 _POLL: Final = 0.1  # seconds between two looks at an outbox that is empty
 _FIRST_PAUSE: Final = 0.1

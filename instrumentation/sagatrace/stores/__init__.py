@@ -14,7 +14,7 @@ from typing import Protocol, runtime_checkable
 
 from sagatrace.errors import EventError, StoreError, StoreUnavailableError, StoreUrlError
 from sagatrace.event import TraceEvent
-from sagatrace.settings import masked
+from sagatrace.shown import printable
 from sagatrace.stores.changes import Arrived, Changes, FindsWhole, KnowsBeginnings, ReadsMany, TellsChanges
 from sagatrace.stores.codec import decode_event, decode_events
 from sagatrace.stores.search import DataIs, Search, TraceHit, data_condition
@@ -182,7 +182,8 @@ def open_store(url: str, *, read_only: bool = False, max_wait: float = 5.0, dura
     scheme = scheme.lower() if colon else scheme
     url = f"{scheme}{colon}{rest}"
     if scheme == "sqlite":
-        from sagatrace.stores.sqlite import SqliteStore, path_from_url
+        from sagatrace.stores.sqlite import SqliteStore
+        from sagatrace.stores.sqlite_file import path_from_url
 
         return SqliteStore(path_from_url(url), read_only=read_only, max_wait=max_wait, durable=durable)
     if url == "memory:":
@@ -195,10 +196,10 @@ def open_store(url: str, *, read_only: bool = False, max_wait: float = 5.0, dura
 
         address = parse_address(url, CosmosSettings.from_env())
         return CosmosStore(address, read_only=read_only, max_wait=max_wait)
-    hint = f"; for a file write sqlite:///{url}" if not rest else ""
-    raise StoreUrlError(
-        f"unknown store URL {masked(url)!r}: use sqlite:///PATH, cosmos://HOST/DATABASE/CONTAINER or memory:{hint}"
-    )
+    # Never the URL itself: in an unknown one a password or a key cannot be found and masked.
+    name, hint = (f"{scheme[:20]}:…", "") if rest else (url, f"; for a file write sqlite:///{printable(url)}")
+    forms = "sqlite:///PATH, cosmos://HOST/DATABASE/CONTAINER or memory:"
+    raise StoreUrlError(f"unknown store URL {name!r}: use {forms}{hint}")
 
 
 def fetch_many(store: EventStore, trace_ids: Sequence[str]) -> Iterator[FetchedTrace]:

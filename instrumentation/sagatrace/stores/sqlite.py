@@ -12,18 +12,20 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, TypeVar
-from urllib.parse import unquote, urlsplit
 
-from sagatrace.errors import StoreError, StoreNotFoundError, StoreUrlError
+from sagatrace.errors import StoreError, StoreNotFoundError
 from sagatrace.event import TraceEvent, encode_event
 from sagatrace.files import create_private, make_directory
 from sagatrace.stores import Arrived, Changes, FetchedTrace, ReadCost, Search, TraceHits, decode_documents
 from sagatrace.stores.fork_safety import closed_across_forks
+from sagatrace.stores.interruptible import interruptibly
+from sagatrace.stores.sqlite_file import identity_of, is_special
 from sagatrace.stores.sqlite_search import find
 
-__all__ = ["SCHEMA_VERSION", "SqliteStore", "path_from_url"]
+__all__ = ["SCHEMA_VERSION", "SqliteStore"]
 
 SCHEMA_VERSION: Final = 1
 _APPLICATION_ID: Final = 0x53414754  # "SAGT", for `file` and for an error about a wrong path
@@ -55,21 +57,6 @@ _ADVICE: Final = {
 _FAR: Final = 5_000  # from so many rows past a cursor on, one trace's rows are found by the index of traces
 _MANY: Final = 200  # traces read in one query
 _T = TypeVar("_T")
-
-
-def path_from_url(url: str) -> Path:
-    """Return the absolute path of a `sqlite:` URL. `sqlite:///a.db` is relative, `sqlite:////tmp/a.db` absolute.
-
-    SQLAlchemy reads such URLs in the same way. `~` is the user's home. Raises StoreError.
-    """
-    parts = urlsplit(url)
-    text = unquote(parts.path)
-    if parts.netloc or not text.startswith("/") or text == "/" or parts.query:
-        raise StoreUrlError(f"store URL {url!r} names no file: write sqlite:///PATH, e.g. sqlite:///traces.db")
-    try:
-        return Path(text[1:]).expanduser().absolute()
-    except RuntimeError as error:
-        raise StoreUrlError(f"store URL {url!r}: {error}") from error
 
 
 class SqliteStore:
@@ -112,7 +99,7 @@ class SqliteStore:
         """Return all documents of one trace, in one query."""
         began = time.perf_counter()
         query = "SELECT id, CAST(document AS BLOB) FROM event WHERE trace_id = ?"
-        documents = self._with_connection(lambda connection: connection.execute(query, (trace_id,)).fetchall())
+        documents = self._read(lambda connection: connection.execute(query, (trace_id,)).fetchall())
         events, malformed = decode_documents(documents)
         cost = ReadCost(queries=1, milliseconds=(time.perf_counter() - began) * 1000)
         return FetchedTrace(trace_id, tuple(events), tuple(malformed), cost)
@@ -126,7 +113,7 @@ class SqliteStore:
         began = time.perf_counter()
         places = ",".join("?" * len(trace_ids))
         query = f"SELECT trace_id, id, CAST(document AS BLOB) FROM event WHERE trace_id IN ({places})"  # noqa: S608 - places only
-        rows = self._with_connection(lambda connection: connection.execute(query, tuple(trace_ids)).fetchall())
+        rows = self._read(lambda connection: connection.execute(query, tuple(trace_ids)).fetchall())
         cost = ReadCost(queries=1, milliseconds=(time.perf_counter() - began) * 1000)
         documents: dict[str, list[tuple[str, bytes]]] = {trace_id: [] for trace_id in trace_ids}
         for trace_id, event_id, document in rows:
@@ -144,15 +131,15 @@ class SqliteStore:
             version = connection.execute("PRAGMA data_version").fetchone()[0]
             return f"{self._opened}:{version}:{connection.total_changes}"
 
-        return self._with_connection(read)
+        return self._read(read)
 
     def fetch_since(self, trace_id: str, cursor: str | None, arrived: Arrived | None = None) -> Changes:  # noqa: ARG002
         """Return the changes of one trace, in one query."""
-        return self._with_connection(lambda connection: self._changes(connection, cursor, trace_id=trace_id))
+        return self._read(lambda connection: self._changes(connection, cursor, trace_id=trace_id))
 
     def fetch_all_since(self, cursor: str | None, limit: int) -> Changes:
         """Return the changes in the file, oldest first, in one query."""
-        return self._with_connection(lambda connection: self._changes(connection, cursor, limit=limit))
+        return self._read(lambda connection: self._changes(connection, cursor, limit=limit))
 
     @property
     def _file(self) -> str:
@@ -183,15 +170,32 @@ class SqliteStore:
     def search(self, search: Search) -> TraceHits:
         """Return the traces with the latest matching events, newest first."""
         began = time.perf_counter()
-        hits = self._with_connection(lambda connection: find(connection, search))
+        hits = self._read(lambda connection: find(connection, search))
         return TraceHits(hits, ReadCost(queries=1, milliseconds=(time.perf_counter() - began) * 1000))
 
     def close(self) -> None:
-        """Close the connection. The next call opens a new one."""
-        with self.lock:
+        """Close the connection. The next call opens a new one. The query of another thread is interrupted."""
+        if not self.lock.acquire(blocking=False):
+            self._interrupt()
+            if not self.lock.acquire(timeout=self._max_wait):
+                return  # the thread that still uses it closes it, or the process ends
+        try:
             if self._connection is not None:
                 self._connection.close()
                 self._connection = None
+        finally:
+            self.lock.release()
+
+    def _read(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
+        """Run the work, which only reads. A signal ends it, however long it takes."""
+        return interruptibly(lambda: self._with_connection(work), self._interrupt)
+
+    def _interrupt(self) -> None:
+        """End the query that another thread runs."""
+        connection = self._connection
+        with suppress(sqlite3.ProgrammingError):  # closed meanwhile
+            if connection is not None:
+                connection.interrupt()
 
     def _with_connection(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
         """Run the work. Retry for at most `max_wait` seconds while another process holds the file."""
@@ -201,7 +205,7 @@ class SqliteStore:
         try:
             while True:
                 try:
-                    if self._connection is not None and self._at != _identity(self._text):
+                    if self._connection is not None and self._at != identity_of(self._text):
                         self.close()  # the open file was removed or replaced
                     if self._connection is None:
                         self._connection = self._reopen()
@@ -222,16 +226,18 @@ class SqliteStore:
             self.lock.release()
 
     def _reopen(self) -> sqlite3.Connection:
-        at = _identity(self._text)  # read first: if the file is replaced meanwhile, the next call notices
+        at = identity_of(self._text)  # read first: if the file is replaced meanwhile, the next call notices
         if at != self._at:
             self._generation += 1  # a new file may get the inode of a removed one
         self._at = at
         connection = self._open()
         self._opened += 1
-        self._at = at or _identity(self._text)
+        self._at = at or identity_of(self._text)
         return connection
 
     def _open(self) -> sqlite3.Connection:
+        if is_special(self._path):  # a pipe would never answer, nor would a device
+            raise StoreError(f"{self._path} is not a regular file: give the path of a file")
         if self._read_only:
             return self._open_for_reading()
         try:
@@ -267,6 +273,10 @@ class SqliteStore:
         connection = self._connect(uri)
         try:
             connection.execute("PRAGMA query_only = ON")
+            if _is_empty(connection):
+                connection.close()
+                self._frozen = True  # the first writer may come before the next call
+                return self._empty()
             self._check_schema(connection)
         except sqlite3.OperationalError:
             connection.close()
@@ -280,6 +290,12 @@ class SqliteStore:
         except BaseException:
             connection.close()
             raise
+        return connection
+
+    def _empty(self) -> sqlite3.Connection:
+        """Return a store without events, in memory: a file of 0 bytes has no table to read."""
+        connection = self._connect("file::memory:")
+        _create_schema(connection)
         return connection
 
     def _connect(self, uri: str) -> sqlite3.Connection:
@@ -305,15 +321,6 @@ class SqliteStore:
             )
         advice = _ADVICE.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, "")  # the higher bits only add detail
         return StoreError(f"cannot use the store {self._path}: {error}{advice and f': {advice}'}")
-
-
-def _identity(path: str) -> str:
-    """Return device and inode of the file at the path now; empty without a file."""
-    try:
-        status = os.stat(path)  # noqa: PTH116 - every call does this, and Path.stat takes twice as long
-    except OSError:
-        return ""
-    return f"{status.st_dev}-{status.st_ino}"
 
 
 def _rows_since(trace_id: str | None, since: int, *, far: bool) -> tuple[str, tuple[str | int, ...]]:
@@ -376,10 +383,14 @@ def _version(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
+def _is_empty(connection: sqlite3.Connection) -> bool:
+    """Return whether no table was ever created in the file."""
+    return _version(connection) == 0 and not connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+
+
 def _create_schema(connection: sqlite3.Connection) -> None:
     with _transaction(connection):
-        empty = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0] == 0
-        if empty and _version(connection) == 0:  # another process may have been first
+        if _is_empty(connection):  # another process may have been first
             for statement in _SCHEMA.split(";"):
                 connection.execute(statement)
 

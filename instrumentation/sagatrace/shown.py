@@ -1,0 +1,90 @@
+"""Text for people and logs: no secret in it, and nothing that a terminal acts on.
+
+`masked` hides the secrets of every address that is shown. `printable` writes out control characters and characters that
+turn or hide text. Loggers of `logger` do both to what they are given. `print_errors_plainly` is for commands.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Final, TextIO, cast
+
+__all__ = ["logger", "masked", "print_errors_plainly", "printable"]
+
+# A password may hold any sign, also / # ? and @, and may stand where a user name should. So everything up to the last @
+# is hidden. Paths hold no secret, and may hold an @. `Path` makes one slash of two.
+_LOGIN: Final = re.compile(r"(?i)\b(?!sqlite:///|unix:///)([a-z][a-z0-9+.-]{0,30}:/+)\S{0,4000}@")
+_OPTION: Final = re.compile(
+    r"(?i)([?&#;][^=?&#;\s]{0,99}(?:key|pass|pwd|secret|token|sig|auth|cred)[^=?&#;\s]{0,99}=)[^&;\s]*"
+)
+_PAIR: Final = re.compile(r"(?i)((?:account_?key|password|token|sig|secret)=)[^;&\s]*")
+
+
+def masked(text: str) -> str:
+    """Return an address, or a text with addresses in it, with `***` in place of users, passwords and keys."""
+    return _PAIR.sub(r"\1***", _OPTION.sub(r"\1***", _LOGIN.sub(r"\1***@", text)))
+
+
+def printable(text: str) -> str:
+    r"""Return the text as one line, with `\x1b` in place of an escape, and so on."""
+    if text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
+
+
+def _printable_lines(text: str) -> str:
+    return "\n".join(map(printable, text.split("\n")))
+
+
+def logger(name: str) -> logging.Logger:
+    """Return the logger of that name. Its lines hold no secret of an address, and nothing that a terminal acts on."""
+    found = logging.getLogger(name)
+    found.addFilter(_make_plain)
+    return found
+
+
+def _make_plain(record: logging.LogRecord) -> bool:
+    if isinstance(record.args, tuple):
+        plain = (one if isinstance(one, (int, float)) else printable(masked(str(one))) for one in record.args)
+        record.args = tuple(plain)
+    if record.exc_info and record.exc_info[1] is not None:  # a formatter takes this text before it makes its own
+        trace = "".join(traceback.format_exception(record.exc_info[1])).rstrip("\n")
+        record.exc_text = _printable_lines(masked(trace))
+    return True
+
+
+def print_errors_plainly(plain: Callable[[str], str] = _printable_lines) -> None:
+    """Have all that this process writes to standard error pass through `masked` and `plain`."""
+    if sys.stderr is not None:  # closed by the caller
+        sys.stderr = cast("TextIO", _PlainErrors(sys.stderr, plain))
+
+
+class _PlainErrors:
+    """Standard error whose texts are masked and plain.
+
+    It counts as no terminal, so that no library colours its text.
+    """
+
+    buffer = None  # a library that writes bytes past `write` finds none
+
+    def __init__(self, stream: TextIO, plain: Callable[[str], str]) -> None:
+        self._stream = stream
+        self._plain = plain
+        self.encoding, self.errors = stream.encoding, stream.errors
+
+    def write(self, text: str) -> int:
+        """Write the text, and return its length as it was given."""
+        self._stream.write(self._plain(masked(text)))
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush the stream."""
+        self._stream.flush()
+
+    def isatty(self) -> bool:
+        """Return that this is no terminal."""
+        return False
