@@ -10,7 +10,6 @@ from typing import ClassVar, Final
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Container
 from textual.message import Message
 from textual.timer import Timer
 from textual.widgets import Input
@@ -38,15 +37,12 @@ from sagatrace_tui.widgets.notice import Notice
 from sagatrace_tui.widgets.span_detail import SpanDetail
 from sagatrace_tui.widgets.span_tree import SpanTree
 from sagatrace_tui.widgets.trace_header import TraceHeader
+from sagatrace_tui.widgets.trace_panes import TALL, WIDE, TracePanes
 
 __all__ = ["TraceScreen"]
 
 REST: Final = 0.08
 """Seconds the cursor must rest on a span before its detail is drawn."""
-WIDE: Final = 110
-"""Columns from which tree and detail stand side by side."""
-TALL: Final = 16
-"""Lines from which they stand one above the other; below, one of them shows at a time."""
 
 
 Neighbour = Callable[[str, int], str | None]
@@ -60,16 +56,6 @@ class TraceScreen(FollowedScreen, CopyScreen, FindScreen):
     AUTO_FOCUS = "SpanTree"
     DEFAULT_CSS = """
     TraceScreen { layout: vertical; }
-    TraceScreen #panes { height: 1fr; layout: vertical; }
-    TraceScreen SpanTree, TraceScreen Ledger { height: 11fr; }
-    TraceScreen Ledger { display: none; }
-    TraceScreen SpanDetail { height: 9fr; border-top: solid $panel; }
-    TraceScreen SpanDetail:focus { border-top: solid $primary; }
-    TraceScreen.-wide #panes { layout: horizontal; }
-    TraceScreen.-wide SpanTree, TraceScreen.-wide Ledger { width: 31fr; height: 1fr; }
-    TraceScreen.-wide SpanDetail { width: 19fr; height: 1fr; border-top: none; border-left: solid $panel; }
-    TraceScreen.-wide SpanDetail:focus { border-top: none; border-left: solid $primary; }
-    TraceScreen.-short SpanDetail { border: none; }
     TraceScreen.-short StateLine { display: none; }
     TraceScreen.-short StateLine.-said { display: block; }
     """
@@ -125,10 +111,7 @@ class TraceScreen(FollowedScreen, CopyScreen, FindScreen):
         yield TraceHeader(self._trace_id)
         yield Notice()
         yield FindLine()
-        with Container(id="panes"):
-            yield SpanTree()
-            yield Ledger()
-            yield SpanDetail()
+        yield TracePanes()
         state = StateLine()
         state.address = inert(self._store.label, 300)
         yield state
@@ -197,7 +180,7 @@ class TraceScreen(FollowedScreen, CopyScreen, FindScreen):
         if before is None:
             self.call_after_refresh(self.listen)
         self.query_one(Notice).message = notice = notice_about(reading, self._trace_id)
-        panes, has_rows = self.query_one("#panes"), notice is None or bool(tree.row_count)
+        panes, has_rows = self.query_one(TracePanes), notice is None or bool(tree.row_count)
         panes.display = (
             True  # at first, so that they are laid out for a size they did not know: no frame as for another
         )
@@ -382,11 +365,6 @@ class TraceScreen(FollowedScreen, CopyScreen, FindScreen):
             self.query_one(SpanDetail).subject = (*tree.subject, span_id)
 
     def _arrange(self, height: int, into_detail: bool) -> None:
-        detail, tree, ledger = self.query_one(SpanDetail), self.query_one(SpanTree), self.query_one(Ledger)
-        main, other = (ledger, tree) if self._view == "compensation" else (tree, ledger)
-        one_at_a_time = height < TALL
-        other.display = False
-        main.display = not (one_at_a_time and into_detail)
-        detail.display = not one_at_a_time or into_detail
+        pane = self.query_one(TracePanes).show_panes(height, self._view == "compensation", into_detail)
         if not self.query_one(FindLine).has_focus_within:
-            (detail if into_detail else main).focus()
+            pane.focus()

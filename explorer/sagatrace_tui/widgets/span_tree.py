@@ -12,31 +12,22 @@ from textual.message import Message
 from textual.reactive import reactive
 
 from sagatrace_tui.labels import plural
-from sagatrace_tui.model import Trace
-from sagatrace_tui.views.outline import Outline
 from sagatrace_tui.views.timeline import Timeline, timeline
 from sagatrace_tui.widgets.bars import axis
+from sagatrace_tui.widgets.folding_rows import FOLD_KEYS, FoldingRows, Subject, holds
 from sagatrace_tui.widgets.new_rows import NewRows
-from sagatrace_tui.widgets.rows import Part, Rows, fitted
+from sagatrace_tui.widgets.rows import Part, fitted
 from sagatrace_tui.widgets.span_rows import SpanRows, zones
 
 __all__ = ["SpanTree", "Subject"]
 
-Subject = tuple[Trace, Outline]
 
-
-class SpanTree(Rows):
+class SpanTree(FoldingRows):
     """A trace in; says which span the cursor is on and which was opened. Folds and cursor outlive a new trace."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "Detail", tooltip="Go into the detail; a row of like spans unfolds"),
-        Binding("space", "fold", "Fold or unfold", show=False),
-        Binding("right,l", "inward", "Unfold, or go to the first child", show=False),
-        Binding("left,h", "outward", "Fold, or go to the parent", show=False),
-        Binding("minus", "fold_all", "Fold all below the top", show=False),
-        Binding("equals_sign", "unfold_all", "Unfold all", show=False),
-        Binding("less_than_sign", "level(-1)", "Fold one level more", show=False),
-        Binding("greater_than_sign", "level(1)", "Unfold one level more", show=False),
+        *FOLD_KEYS,
         Binding("e", "error(1)", "Error", tooltip="Next error"),
         Binding("E", "error(-1)", "Previous error", show=False),
         Binding("n", "match(1)", "Next match", show=False),
@@ -45,12 +36,8 @@ class SpanTree(Rows):
     ]
     HEADER_LINES = 1
 
-    # Comparing two traces costs more than drawing one: whoever sets it says that it changed.
-    subject: reactive[Subject | None] = reactive(None, repaint=False, init=False, always_update=True)
     now: reactive[int] = reactive(0, repaint=False, init=False)
     matches: reactive[frozenset[str]] = reactive(frozenset(), repaint=False, init=False)
-    only: reactive[tuple[str, frozenset[str]] | None] = reactive(None, repaint=False, init=False)
-    """What to show and nothing else but what is above it, with a word for it: why, matches."""
     squeeze: reactive[bool] = reactive(False, repaint=False, init=False)
 
     class SpanHighlighted(Message):
@@ -78,36 +65,11 @@ class SpanTree(Rows):
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name for it
         super().__init__(id=id)
-        self._rows: Sequence[int] = ()
-        self._folded: set[str] = set()
-        self._opened: set[str] = set()  # groups, which are folded until opened
-        self._folded_here: set[str] = set()  # while only a part shows
         self._errors: list[int] = []
         self._found: list[int] = []  # the places of the matches, in order
-        self._part: list[int] | None = None  # the places of what alone is to show, in order
         self._drawer: SpanRows | None = None
         self._scale: Timeline | None = None
         self.new_rows = NewRows(self)
-
-    @property
-    def trace(self) -> Trace | None:
-        """The trace shown."""
-        return self.subject[0] if self.subject else None
-
-    @property
-    def outline(self) -> Outline | None:
-        """All its nodes."""
-        return self.subject[1] if self.subject else None
-
-    @property
-    def row_count(self) -> int:
-        """How many nodes are visible."""
-        return len(self._rows)
-
-    @property
-    def highlighted(self) -> str | None:
-        """The id of the node under the cursor."""
-        return self.outline.ids[self._rows[self.cursor]] if self.outline is not None and len(self._rows) else None
 
     @property
     def error_place(self) -> tuple[int, int]:
@@ -121,7 +83,7 @@ class SpanTree(Rows):
 
     def _place_among(self, places: Sequence[int]) -> tuple[int, int]:
         here = self._rows[self.cursor] if len(self._rows) else -1
-        return (bisect_left(places, here) + 1 if _holds(places, here) else 0, len(places))
+        return (bisect_left(places, here) + 1 if holds(places, here) else 0, len(places))
 
     def watch_subject(self, old: Subject | None, new: Subject | None) -> None:
         """Show the trace, cursor and folds kept; at first the cursor is on what the trace failed at."""
@@ -166,22 +128,9 @@ class SpanTree(Rows):
         self._place_matches()
         self.redraw()
 
-    def watch_only(self) -> None:
-        """Show that part, or all again."""
-        self._folded_here = set()
-        self._place_part()
-        self._rebuild(self.highlighted)
-        self.lift(self.in_sight)
-
     def _place_matches(self) -> None:
         places = self.outline.places if self.outline is not None else {}
         self._found = sorted(places[one] for one in self.matches if one in places)
-
-    def _place_part(self) -> None:
-        if self.only is None or self.outline is None:
-            self._part = None
-        else:
-            self._part = self.outline.with_ancestors(self.only[1])
 
     def watch_squeeze(self) -> None:
         """Draw the bars anew."""
@@ -192,55 +141,6 @@ class SpanTree(Rows):
         """Say where the cursor is."""
         if self.highlighted is not None:
             self.post_message(self.SpanHighlighted(self, self.highlighted))
-
-    def _rebuild(self, here: str | None) -> None:
-        """Work out the rows, and keep the cursor on that node or the nearest above it that shows."""
-        before, outline = self.highlighted, self.outline
-        if outline is None:
-            return
-        if self._part is None:
-            self._rows = outline.rows(self._folded | (outline.groups.keys() - self._opened))
-        else:
-            self._rows = outline.rows(self._folded_here, self._part)
-        row = outline.shown(here, self._rows) if here is not None else None
-        self.rows_changed(self.cursor if row is None else row)
-        if self.highlighted != before:
-            self.cursor_moved()
-
-    def _folds(self) -> set[str]:
-        return self._folded if self.only is None else self._folded_here
-
-    def go_to(self, span_id: str) -> bool:
-        """Put the cursor on a span, unfolding what is above it; False where there is no such span."""
-        outline = self.outline
-        if outline is None or span_id not in outline.places:
-            return False
-        here = outline.places[span_id]
-        if self._part is not None and not _holds(self._part, here):
-            self.only = None
-        above = [outline.ids[place] for place in outline.up(span_id) if place != here]
-        folded = [one for one in above if self._is_folded(one)]
-        for one in folded:
-            self._set_folded(one, False)
-        row = None if folded else outline.shown(span_id, self._rows)
-        in_sight = self.in_sight
-        if row is None:
-            self._rebuild(span_id)
-        else:
-            self.cursor = row
-        self.lift(in_sight)
-        return True
-
-    def _is_folded(self, span_id: str) -> bool:
-        is_group = self.only is None and self.outline is not None and span_id in self.outline.groups
-        return span_id in self._folds() or (is_group and span_id not in self._opened)
-
-    def _set_folded(self, span_id: str, fold: bool) -> None:
-        if self.only is None and self.outline is not None and span_id in self.outline.groups:
-            (self._opened.discard if fold else self._opened.add)(span_id)
-            self._folds().discard(span_id)  # it was among all that were folded
-        else:
-            (self._folds().add if fold else self._folds().discard)(span_id)
 
     def timeline(self) -> Timeline:
         """What the bars are drawn on."""
@@ -299,59 +199,6 @@ class SpanTree(Rows):
             self.cursor = index
             self.action_fold()
 
-    def _weight(self) -> int:
-        return self.outline.sizes[self._rows[self.cursor]] if self.outline is not None and len(self._rows) else 0
-
-    def action_fold(self) -> None:
-        """Fold or unfold the node under the cursor."""
-        if self.highlighted is not None and self._weight() > 1:
-            self._set_folded(self.highlighted, not self._is_folded(self.highlighted))
-            self._rebuild(self.highlighted)
-
-    def action_inward(self) -> None:
-        """Unfold; when there is nothing to unfold, go to the first child."""
-        if self.highlighted is None or self._weight() <= 1:
-            return
-        if self._is_folded(self.highlighted):
-            self.action_fold()
-        else:
-            self.cursor += 1
-
-    def action_outward(self) -> None:
-        """Fold; when there is nothing to fold, go to the parent."""
-        if self.highlighted is None or self.outline is None:
-            return
-        parent = self.outline.parents[self._rows[self.cursor]]
-        if self._weight() > 1 and not self._is_folded(self.highlighted):
-            self.action_fold()
-        elif parent >= 0:
-            self.cursor = self.outline.shown(self.outline.ids[parent], self._rows) or 0
-
-    def action_fold_all(self) -> None:
-        """Show the top and what lies directly under it."""
-        self._fold_below(1)
-
-    def action_unfold_all(self) -> None:
-        """Show every span."""
-        if self.outline is not None:
-            self._folds().clear()
-            self._opened = set(self.outline.groups)
-            self._rebuild(self.highlighted)
-
-    def action_level(self, step: int) -> None:
-        """Fold or unfold one level: the deepest that shows goes, or one deeper comes."""
-        if self.outline is None or not len(self._rows):
-            return
-        deepest = max(self.outline.depths[place] for place in self._rows)
-        self._fold_below(max(0, deepest + step))
-
-    def _fold_below(self, level: int) -> None:
-        if self.outline is not None:
-            self._opened.clear()
-            self._folds().clear()
-            self._folds().update(self.outline.below_level(level))
-            self._rebuild(self.highlighted)
-
     def action_error(self, step: int) -> None:
         """Go to the next failed span, around the end to the first."""
         running = self.trace is not None and self.trace.status == "running"
@@ -380,8 +227,3 @@ class SpanTree(Rows):
             f"{plural(gaps, 'idle gap')} drawn short, at ≈" if gaps else "No idle gap is long enough to draw it short"
         )
         self.post_message(self.Told(short if self.squeeze else "Idle gaps are as long as they are"))
-
-
-def _holds(places: Sequence[int], place: int) -> bool:
-    at = bisect_left(places, place)
-    return at < len(places) and places[at] == place
