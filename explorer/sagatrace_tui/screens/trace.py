@@ -27,7 +27,7 @@ from sagatrace_tui.screens.followed import FollowedScreen, behind
 from sagatrace_tui.screens.trace_keys import TRACE_KEYS, help_sections
 from sagatrace_tui.screens.trace_words import notice_about, part_of_why
 from sagatrace_tui.screens.value import ValueScreen
-from sagatrace_tui.values import as_text
+from sagatrace_tui.values import Path, as_text
 from sagatrace_tui.views.incident_summary import incident_summary
 from sagatrace_tui.widgets.bar import StateLine
 from sagatrace_tui.widgets.find_line import FindLine
@@ -37,7 +37,7 @@ from sagatrace_tui.widgets.notice import Notice
 from sagatrace_tui.widgets.span_detail import SpanDetail
 from sagatrace_tui.widgets.span_tree import SpanTree
 from sagatrace_tui.widgets.trace_header import TraceHeader
-from sagatrace_tui.widgets.trace_panes import TALL, WIDE, TracePanes
+from sagatrace_tui.widgets.trace_panes import BROAD, HIGH, TALL, WIDE, TracePanes
 
 __all__ = ["TraceScreen"]
 
@@ -59,8 +59,8 @@ class TraceScreen(FollowedScreen, CopyScreen, FindScreen):
     TraceScreen.-short StateLine { display: none; }
     TraceScreen.-short StateLine.-said { display: block; }
     """
-    VERTICAL_BREAKPOINTS: list[tuple[int, str]] | None = [(0, "-short"), (TALL, "-tall")]  # noqa: RUF012 - Textual's form
-    HORIZONTAL_BREAKPOINTS: list[tuple[int, str]] | None = [(0, "-narrow"), (WIDE, "-wide")]  # noqa: RUF012 - Textual's form
+    VERTICAL_BREAKPOINTS: list[tuple[int, str]] | None = [(0, "-short"), (TALL, "-tall"), (HIGH, "-high")]  # noqa: RUF012 - Textual's form
+    HORIZONTAL_BREAKPOINTS: list[tuple[int, str]] | None = [(0, "-narrow"), (WIDE, "-wide"), (BROAD, "-broad")]  # noqa: RUF012 - Textual's form
 
     class Read(Message):
         """The feed has read."""
@@ -94,6 +94,8 @@ class TraceScreen(FollowedScreen, CopyScreen, FindScreen):
         self._patience: Timer | None = None
         self._mirror = mirror
         self._feed = TraceFeed(store, trace_id, clock)
+        self.pinned: tuple[Path, ...] = ()
+        """The keys of data that have a column from the beginning."""
         self.poller = Poller(self._feed.read, lambda reading: self.post_message(self.Read(reading)))
 
     @property
@@ -119,7 +121,9 @@ class TraceScreen(FollowedScreen, CopyScreen, FindScreen):
 
     def on_mount(self) -> None:
         """Begin to read."""
-        self.query_one(SpanTree).focus()
+        tree = self.query_one(SpanTree)
+        tree.pinned = self.pinned
+        tree.focus()
         self.query_one(StateLine).facts = ("reading",)
         self._patience = self.set_interval(0.5, self._say_patience)
         self.begin_following()
@@ -231,6 +235,18 @@ class TraceScreen(FollowedScreen, CopyScreen, FindScreen):
         self._arrange(self.size.height, into_detail=False)
         self._show_detail()
 
+    @on(SpanDetail.Pinned)
+    def pin(self, message: SpanDetail.Pinned) -> None:
+        """Show a key of data as a column of the tree, or no longer."""
+        tree, path = self.query_one(SpanTree), message.path
+        if path is None:
+            self.say("Only a value of the data can be a column")
+            return
+        name = inert(str(path[-1]), 80)
+        is_pinned = path in tree.pinned
+        tree.pinned = tuple(one for one in tree.pinned if one != path) if is_pinned else (*tree.pinned, path)
+        self.say(f"{name} is no longer a column" if is_pinned else f"{name} is a column of the tree; p again unpins")
+
     @on(SpanDetail.ValueOpened)
     def open_value(self, message: SpanDetail.ValueOpened) -> None:
         """Show a value whole."""
@@ -251,6 +267,7 @@ class TraceScreen(FollowedScreen, CopyScreen, FindScreen):
             self.say(f"The list has no failed trace {'after' if step > 0 else 'before'} this one")
         else:
             screen = TraceScreen(self._store, trace_id, self._clock, self._view, self._mirror, neighbour=near)
+            screen.pinned = self.query_one(SpanTree).pinned
             self.app.switch_screen(screen)
 
     def action_view(self, view: str) -> None:
@@ -324,11 +341,13 @@ class TraceScreen(FollowedScreen, CopyScreen, FindScreen):
         self._arrange(self.size.height, into_detail=not self.query_one(SpanDetail).has_focus)
 
     async def action_back(self) -> None:
-        """Close the detail, the view or the find line; then leave the trace."""
+        """Close the detail, the view, the zoom or the find line; then leave the trace."""
         if self.query_one(SpanDetail).has_focus:
             self._arrange(self.size.height, into_detail=False)
         elif self._view != "tree":
             self.action_view("tree")
+        elif self.query_one(SpanTree).zoom is not None:
+            self.query_one(SpanTree).zoom = None
         elif self.query_one(FindLine).display:
             self.forget_find()
         else:

@@ -108,6 +108,18 @@ class Outline:
         span = self._trace.spans[span_id]
         return span.name if span.status in ("success", "point") and span_id not in self._apart else object()
 
+    @cached_property
+    def deepest(self) -> int:
+        """The depth of the deepest node."""
+        return max(self.depths, default=0)
+
+    def children(self, place: int) -> Iterator[int]:
+        """Yield the places of the nodes directly below a place; -1 is above all."""
+        child, end = place + 1, self.end(place)
+        while child < end:
+            yield child
+            child += self.sizes[child]
+
     def end(self, place: int) -> int:
         """Return the place after the last descendant."""
         return place + self.sizes[place] if place >= 0 else len(self.ids)

@@ -2,43 +2,50 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from textual import events
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.reactive import reactive
 
-from sagatrace_tui.labels import plural
+from sagatrace_tui.labels import inert, plural, short
+from sagatrace_tui.values import Path
 from sagatrace_tui.views.timeline import Timeline, timeline
 from sagatrace_tui.widgets.bars import axis
-from sagatrace_tui.widgets.folding_rows import FOLD_KEYS, FoldingRows, Subject, holds
+from sagatrace_tui.widgets.folding_rows import FOLD_KEYS, Subject
 from sagatrace_tui.widgets.new_rows import NewRows
 from sagatrace_tui.widgets.rows import Part, fitted
-from sagatrace_tui.widgets.span_rows import SpanRows, zones
+from sagatrace_tui.widgets.span_rows import PIN, RowState, SpanRows, Zones, zones
+from sagatrace_tui.widgets.walking_rows import WalkingRows
 
 __all__ = ["SpanTree", "Subject"]
 
+_LEGENDS: Final = ("  ◆ cause  ◇ independent  ✘ consequence", "  ◆ cause  ◇ independent")
 
-class SpanTree(FoldingRows):
+
+class SpanTree(WalkingRows):
     """A trace in; says which span the cursor is on and which was opened. Folds and cursor outlive a new trace."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "Detail", tooltip="Go into the detail; a row of like spans unfolds"),
         *FOLD_KEYS,
-        Binding("e", "error(1)", "Error", tooltip="Next error"),
+        Binding("e", "error(1)", "Error", tooltip="Next cause or independent failure"),
         Binding("E", "error(-1)", "Previous error", show=False),
         Binding("n", "match(1)", "Next match", show=False),
         Binding("N", "match(-1)", "Previous match", show=False),
+        Binding("z", "zoom", "Zoom the time axis to the span, or back (Esc)", show=False),
+        Binding("L", "slowest", "The slowest span by its own time; again for the next", show=False),
         Binding("i", "squeeze", "Collapse or expand idle gaps", show=False),
     ]
     HEADER_LINES = 1
 
     now: reactive[int] = reactive(0, repaint=False, init=False)
-    matches: reactive[frozenset[str]] = reactive(frozenset(), repaint=False, init=False)
     squeeze: reactive[bool] = reactive(False, repaint=False, init=False)
+    zoom: reactive[str | None] = reactive(None, repaint=False, init=False)
+    """The span, or group, that takes the whole time axis."""
+    pinned: reactive[tuple[Path, ...]] = reactive((), repaint=False, init=False)
+    """The keys of data that have a column."""
 
     class SpanHighlighted(Message):
         """The cursor came to another span; or to a missing parent, whose id this is."""
@@ -56,34 +63,11 @@ class SpanTree(FoldingRows):
     class SpanOpened(SpanHighlighted):
         """The span under the cursor was chosen."""
 
-    class Told(Message):
-        """Why a key changed nothing, or what it changed that may not be in sight."""
-
-        def __init__(self, text: str) -> None:
-            super().__init__()
-            self.text = text
-
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name for it
         super().__init__(id=id)
-        self._errors: list[int] = []
-        self._found: list[int] = []  # the places of the matches, in order
         self._drawer: SpanRows | None = None
         self._scale: Timeline | None = None
         self.new_rows = NewRows(self)
-
-    @property
-    def error_place(self) -> tuple[int, int]:
-        """(which error the cursor is on, counted from 1, or 0; how many there are)."""
-        return self._place_among(self._errors)
-
-    @property
-    def match_place(self) -> tuple[int, int]:
-        """(which span that was found the cursor is on, counted from 1, or 0; how many there are)."""
-        return self._place_among(self._found)
-
-    def _place_among(self, places: Sequence[int]) -> tuple[int, int]:
-        here = self._rows[self.cursor] if len(self._rows) else -1
-        return (bisect_left(places, here) + 1 if holds(places, here) else 0, len(places))
 
     def watch_subject(self, old: Subject | None, new: Subject | None) -> None:
         """Show the trace, cursor and folds kept; at first the cursor is on what the trace failed at."""
@@ -94,12 +78,11 @@ class SpanTree(FoldingRows):
             return
         trace, outline = new
         self._drawer = SpanRows(trace, outline)
-        self._errors = sorted(outline.places[one] for one, role in trace.roles.items() if role != "recovered")
         self._scale = None
+        self._find_places(trace, outline)
         if here is None and trace.cause is not None:
             here = trace.cause.span_id
         stays_at_end = self.follows_end and self.has_focus
-        self._place_matches()
         self._place_part()
         self._rebuild(here)
         if stays_at_end:
@@ -128,13 +111,15 @@ class SpanTree(FoldingRows):
         self._place_matches()
         self.redraw()
 
-    def _place_matches(self) -> None:
-        places = self.outline.places if self.outline is not None else {}
-        self._found = sorted(places[one] for one in self.matches if one in places)
-
     def watch_squeeze(self) -> None:
-        """Draw the bars anew."""
+        """Draw the bars again."""
         self._scale = None
+        self.redraw()
+
+    watch_zoom = watch_squeeze
+
+    def watch_pinned(self) -> None:
+        """Draw the columns."""
         self.redraw()
 
     def cursor_moved(self) -> None:
@@ -143,24 +128,52 @@ class SpanTree(FoldingRows):
             self.post_message(self.SpanHighlighted(self, self.highlighted))
 
     def timeline(self) -> Timeline:
-        """What the bars are drawn on."""
+        """The time scale of the bars."""
         if self._scale is None and self.subject is not None:
             trace, outline = self.subject
-            self._scale = timeline(trace, self.now, outline.idle if self.squeeze else None)
+            idle = outline.idle if self.squeeze else None
+            self._scale = timeline(trace, self.now, idle, self._span_of_time(self.zoom))
         return self._scale or Timeline(0, 0)
 
+    def _span_of_time(self, span_id: str | None) -> tuple[int, int] | None:
+        """Return the start and the end of a span or group; None where it has no length."""
+        if self.subject is None or span_id is None:
+            return None
+        trace, outline = self.subject
+        if (group := outline.groups.get(span_id)) is not None:
+            return group.first_at, group.last_at
+        span = trace.spans.get(span_id)
+        if span is None:
+            return None
+        end = self.now if span.is_open and trace.status == "running" else max(span.over_at, span.last_at)
+        return (span.first_at, end) if end > span.first_at else None
+
+    @property
+    def _in_why(self) -> bool:
+        return self.only is not None and self.only[0] == "why"
+
+    def _zones(self, width: int) -> Zones:
+        return zones(width, len(self.pinned), bars=not self._in_why)
+
     def header(self, width: int) -> list[Part]:
-        """What part shows, and the axis."""
-        label, bar, figures = zones(width)
+        """What part shows, the keys of pinned values, and the axis."""
+        shared = self._zones(width)
         title = plural(len(self.trace.spans), "span") if self.trace else ""
         if self.only is not None:
             title = f"{self.only[0]}: {len(self.only[1])} of {title}"
-        titles = fitted([(title, "muted" if self.only is None else "found")], label)
-        return [*titles, (axis(self.timeline(), bar) if bar else "", "muted"), (f"{'took':>{figures - 1}} ", "muted")]
+        shown = "muted" if self.only is None else "found"
+        legend = next((one for one in _LEGENDS if len(title) + len(one) < shared.label), "") if self._in_why else ""
+        parts = [*fitted([(title, shown), (legend, "muted")], shared.label - 1), (" ", "plain")]
+        for path in self.pinned[len(self.pinned) - shared.pins :]:
+            parts += fitted([(short(inert(str(path[-1]), 80), PIN - 1), "muted")], PIN)
+        if shared.bar:
+            origin = self.trace.started_at if self.trace is not None and self.zoom is not None else None
+            parts.append((axis(self.timeline(), shared.bar, origin), "muted"))
+        return [*parts, (f"{'took':>{shared.figures - 1}} ", "muted")]
 
     def lit(self, width: int) -> int:
         """The names; bars and figures stay as they are."""
-        return zones(width)[0]
+        return self._zones(width).label
 
     def row(self, index: int, width: int) -> list[Part]:
         """One node: guides, glyph, name and words left, its bar, attempts and duration right."""
@@ -168,16 +181,16 @@ class SpanTree(FoldingRows):
             return []
         place = self._rows[index]
         span_id = self.outline.ids[place]
-        return self._drawer.parts(
-            place,
-            self._rows,
-            width,
+        state = RowState(
             line=self.timeline(),
             now=self.now,
             folded=self._is_folded(span_id),
             found=span_id in self.matches,
-            part=self.only is not None,
+            view=self.only[0] if self.only is not None else "",
+            pinned=self.pinned,
+            critical=self._landmarks is not None and span_id in self._landmarks.critical,
         )
+        return self._drawer.parts(place, self._rows, width, state)
 
     def action_open(self) -> None:
         """Open the span under the cursor; a group unfolds."""
@@ -193,31 +206,22 @@ class SpanTree(FoldingRows):
         index = event.y - self.HEADER_LINES + self.scroll_offset.y
         if self._drawer is None or event.y < self.HEADER_LINES or index >= self.row_count:
             return
-        label = zones(self.scrollable_content_region.width - 1)[0]
+        label = self._zones(self.scrollable_content_region.width - 1).label
         if event.x - 1 == self._drawer.marker_column(self._rows[index], self._rows, label):
             event.prevent_default()
             self.cursor = index
             self.action_fold()
 
-    def action_error(self, step: int) -> None:
-        """Go to the next failed span, around the end to the first."""
-        running = self.trace is not None and self.trace.status == "running"
-        self._step(self._errors, step, "Nothing has failed so far" if running else "Nothing failed in this trace")
-
-    def action_match(self, step: int) -> None:
-        """Go to the next span that was found."""
-        self._step(self._found, step, self.nothing_found)
-
-    nothing_found = "Nothing was found: / finds"
-    """What to say to whoever wants to see what was found."""
-
-    def _step(self, places: Sequence[int], step: int, without: str) -> None:
-        if self.outline is None or not places:
-            self.post_message(self.Told(without))
-            return
-        here = self._rows[self.cursor] if len(self._rows) else -1
-        at = bisect_right(places, here) if step > 0 else bisect_left(places, here) - 1
-        self.go_to(self.outline.ids[places[at % len(places)]])
+    def action_zoom(self) -> None:
+        """Let the span under the cursor take the whole time axis; again, or Esc, shows all of the trace."""
+        here = self.highlighted
+        if self.zoom is not None and here == self.zoom:
+            self.zoom = None
+        elif self._span_of_time(here) is None:
+            self.post_message(self.Told("This row has no length to zoom to"))
+        else:
+            self.zoom = here
+            self.post_message(self.Told("The time axis shows this span alone; Esc shows all"))
 
     def action_squeeze(self) -> None:
         """Collapse or expand idle gaps."""

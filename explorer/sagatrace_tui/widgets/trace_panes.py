@@ -12,10 +12,13 @@ from sagatrace_tui.widgets.ledger import Ledger
 from sagatrace_tui.widgets.span_detail import SpanDetail
 from sagatrace_tui.widgets.span_tree import SpanTree
 
-__all__ = ["TALL", "WIDE", "TracePanes"]
+__all__ = ["BROAD", "HIGH", "TALL", "WIDE", "TracePanes"]
 
 WIDE: Final = 110
 """Columns from which tree and detail stand side by side."""
+BROAD: Final = 160
+HIGH: Final = 45
+"""Columns and lines from which the detail lies below the tree again: the waterfall takes the width."""
 TALL: Final = 16
 """Lines from which they stand one above the other; below, one of them shows at a time."""
 
@@ -25,15 +28,25 @@ class TracePanes(Container):
 
     SCOPED_CSS = False  # the classes are those of the screen
     DEFAULT_CSS = """
-    TracePanes { height: 1fr; layout: vertical; }
-    TracePanes SpanTree, TracePanes Ledger { height: 11fr; }
-    TracePanes Ledger { display: none; }
-    TracePanes SpanDetail { height: 9fr; border-top: solid $panel; }
-    TracePanes SpanDetail:focus { border-top: solid $primary; }
-    .-wide TracePanes { layout: horizontal; }
-    .-wide TracePanes SpanTree, .-wide TracePanes Ledger { width: 31fr; height: 1fr; }
-    .-wide TracePanes SpanDetail { width: 19fr; height: 1fr; border-top: none; border-left: solid $panel; }
-    .-wide TracePanes SpanDetail:focus { border-top: none; border-left: solid $primary; }
+    TracePanes {
+        height: 1fr; layout: vertical;
+        SpanTree, Ledger { height: 11fr; }
+        Ledger { display: none; }
+        SpanDetail { height: 9fr; border-top: solid $panel; }
+        SpanDetail:focus { border-top: solid $primary; }
+    }
+    .-wide TracePanes, .-broad TracePanes {
+        layout: horizontal;
+        SpanTree, Ledger { width: 31fr; height: 1fr; }
+        SpanDetail { width: 19fr; height: 1fr; border-top: none; border-left: solid $panel; }
+        SpanDetail:focus { border-top: none; border-left: solid $primary; }
+    }
+    .-broad.-high TracePanes {
+        layout: vertical;
+        SpanTree, Ledger { width: 1fr; height: 11fr; }
+        SpanDetail { width: 1fr; height: 9fr; border-left: none; border-top: solid $panel; }
+        SpanDetail:focus { border-left: none; border-top: solid $primary; }
+    }
     .-short TracePanes SpanDetail { border: none; }
     """
 
