@@ -175,7 +175,7 @@ def settlement(trace_id: str, earliest: int = 0) -> list[TraceEvent]:
     for number in range(36):
         stage, at = f"batch{number // 4}", 0.1 + number / 10
         if number % 4 == 0:
-            events.append(event(trace_id, stage, "stage:settle_batch:started", at, "wf"))
+            events.append(event(trace_id, stage, "stage:settle_batch:started", at - 0.08, "wf"))
         began = at if number != earliest else 0.05
         data = {"job_name": "acme.settlement.jobs.settle_order", "order": {"no": f"ORD-{4100 + number}"}}
         events.append(event(trace_id, f"job-of-the-batch-{number}", "job:started", began, stage, data=data))

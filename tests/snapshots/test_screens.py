@@ -9,7 +9,19 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
-from sagas import UnreliableStore, approved, failed, many_alike, orphaned, running, screen_text, still, succeeded, until
+from sagas import (
+    UnreliableStore,
+    approved,
+    failed,
+    many_alike,
+    orphaned,
+    running,
+    screen_text,
+    settlement,
+    still,
+    succeeded,
+    until,
+)
 from sagatrace.errors import StoreError
 from sagatrace.event import TraceEvent
 from sagatrace.stores import Search, TraceHits
@@ -162,6 +174,19 @@ def test_like_siblings(snap_compare: Compare) -> None:
     store = OnceReadMemory(many_alike("mailing", 214))
     app = SagatraceApp(store, trace_id="mailing", clock=still)
     assert snap_compare(app, terminal_size=(100, 20), run_before=ready("×214"))
+
+
+@pytest.mark.parametrize("theme", ["sagatrace-dark", "sagatrace-light"])
+def test_a_large_screen(snap_compare: Compare, store: OnceReadMemory, theme: str) -> None:
+    app = SagatraceApp(store, trace_id="loan-4201", clock=still)
+    app.theme = theme
+    assert snap_compare(app, terminal_size=(200, 60), run_before=ready("error 1 of 2"))
+
+
+@SIZES
+def test_many_failures(snap_compare: Compare, size: tuple[int, int]) -> None:
+    app = SagatraceApp(OnceReadMemory(settlement("orders")), trace_id="orders", clock=still)
+    assert snap_compare(app, terminal_size=size, run_before=ready("error 1 of 29", "w", "e"))
 
 
 def test_help(snap_compare: Compare, store: OnceReadMemory) -> None:

@@ -86,7 +86,12 @@ class Outline:
 
     def _grouped(self, parent: str, siblings: Sequence[str]) -> Iterator[str]:
         """Yield the siblings; those that are alike and next to each other as one group."""
-        probes = [self._likeness(one) for one in siblings[::2]]  # names are decoded from the data of events
+        # Names are decoded from the data of events: first look at every other sibling, and at its type before.
+        types = [self._trace.spans[one].events[0].event_type.rpartition(":")[0] for one in siblings[::2]]
+        if not any(map(eq, types, types[1:])):
+            yield from siblings
+            return
+        probes = [self._likeness(one) for one in siblings[::2]]
         if not any(map(eq, probes, probes[1:])):
             yield from siblings
             return

@@ -84,7 +84,8 @@ class WalkingRows(FoldingRows):
             if not worker.is_cancelled:
                 self.post_message(self.Measured(found))
 
-        self.run_worker(find, thread=True, exclusive=True, group="landmarks")
+        # The first picture comes first: the thread would take half of its time.
+        self.call_after_refresh(self.run_worker, find, thread=True, exclusive=True, group="landmarks")
 
     def on_walking_rows_measured(self, message: Measured) -> None:
         """Show the critical path."""
