@@ -165,6 +165,27 @@ def many_alike(trace_id: str, count: int) -> list[TraceEvent]:
     return [*events, event(trace_id, "wf", "workflow:mailing:completed", end + 0.2)]
 
 
+def settlement(trace_id: str, earliest: int = 0) -> list[TraceEvent]:
+    """36 orders that fail by themselves, but for every fifth; the stages around them fail with them.
+
+    The order `earliest` is the first to fail.
+    """
+    frozen = {"error": "the account is frozen", "error_type": "AccountFrozenError"}
+    events = [event(trace_id, "wf", "workflow:settlement:started", 0.0)]
+    for number in range(36):
+        stage, at = f"batch{number // 4}", 0.1 + number / 10
+        if number % 4 == 0:
+            events.append(event(trace_id, stage, "stage:settle_batch:started", at - 0.08, "wf"))
+        began = at if number != earliest else 0.05
+        data = {"job_name": "acme.settlement.jobs.settle_order", "order": {"no": f"ORD-{4100 + number}"}}
+        events.append(event(trace_id, f"job-of-the-batch-{number}", "job:started", began, stage, data=data))
+        phase, why = ("completed", {}) if number % 5 == 1 else ("failed", frozen)
+        events.append(event(trace_id, f"job-of-the-batch-{number}", f"job:{phase}", began + 0.05, stage, data=why))
+        if number % 4 == 3:
+            events.append(event(trace_id, stage, "stage:settle_batch:failed", at + 0.08, "wf", data=frozen))
+    return [*events, event(trace_id, "wf", "workflow:settlement:failed", 5.0)]
+
+
 def trace_of(events: Iterable[TraceEvent], now: int = NOW) -> Trace:
     """The events of one trace, folded."""
     found = list(events)

@@ -95,13 +95,13 @@ async def test_errors_are_walked_from_the_detail_without_leaving_it() -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: "CAUSE" in screen_text(app), "the tree")
         await pilot.press("tab", "e")
-        await until(pilot, lambda: "error 4 of 4" in screen_text(app), "the next one")
+        await until(pilot, lambda: "error 2 of 2" in screen_text(app), "the next one")
         detail, tree = app.screen.query_one(SpanDetail), app.screen.query_one(SpanTree)
         assert (tree.highlighted, detail.has_focus) == ("und", True)
         assert detail.subject is not None
         assert detail.subject[2] == "und"
         await pilot.press("E")
-        await until(pilot, lambda: "error 3 of 4" in screen_text(app), "the one before")
+        await until(pilot, lambda: "error 1 of 2" in screen_text(app), "the one before")
         assert detail.has_focus
 
 
@@ -112,7 +112,7 @@ async def test_e_goes_to_an_error_from_the_compensation_view() -> None:
         await pilot.press("c")
         await until(pilot, lambda: "STILL STANDING" in screen_text(app), "the ledger")
         await pilot.press("e")
-        await until(pilot, lambda: "error 4 of 4" in screen_text(app), "the error in the tree")
+        await until(pilot, lambda: "error 2 of 2" in screen_text(app), "the error in the tree")
         assert app.screen.query_one(SpanTree).has_focus
 
 
@@ -171,15 +171,15 @@ async def test_the_age_of_an_ended_trace_is_updated() -> None:
 @pytest.mark.parametrize(
     ("width", "reason"),
     [
-        (34, "error 3 of 4 · took 4.50s"),
-        (54, "error 3 of 4 · took 4.50s · started 1m ago · 7 spans"),
-        (80, "error 3 of 4 · took 4.50s · started 1m ago at 10:00:00Z · 7 spans · 16 events"),
+        (34, "error 1 of 2 (+2 consequences)"),
+        (54, "error 1 of 2 (+2 consequences) · took 4.50s"),
+        (80, "error 1 of 2 (+2 consequences) · took 4.50s · started 1m ago at 10:00:00Z"),
     ],
 )
 async def test_a_fact_of_the_header_is_shown_whole_or_not_at_all(width: int, reason: str) -> None:
     app = opened(failed("T7"))
     async with app.run_test(size=(width, 24)) as pilot:
-        await until(pilot, lambda: "error 3 of 4" in screen_text(app), "the facts")
+        await until(pilot, lambda: "error 1 of 2" in screen_text(app), "the facts")
         assert reason in (line.strip() for line in screen_text(app).splitlines())
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from itertools import pairwise
+
+import pytest
 from textual.app import ComposeResult
 
 from sagas import NOW, event, failed, interrupted, many_alike, orphaned, repeated, running, screen_text, trace_of
@@ -48,13 +52,13 @@ async def test_a_row_says_glyph_name_role_standing_bar_attempts_and_duration() -
     async with app.run_test(size=(100, 12)):
         assert shown(app) == [
             " 7 spans                                                       0                   4.50s       took",
-            " ▾ ✘ workflow:loan-approval  consequence                       ━━━━━━━━━━━━━━━━━━━━━━━━━      4.50s",
-            " ├─▾ ✔ stage:credit  ⚠ still standing                           ━━━━━━━━━━━━━━                2.60s",
-            " │ └── ✔ reserve_credit  recovered                              ┄━━━━×┄┄┄┄┄━━            ×2   2.30s",
+            " ▾ ✘ workflow:loan-approval  consequence                       ━━━━━━━━━━━━━━━━━━━━━━━━×      4.50s",
+            " ├─▾ ✔ stage:credit  ⚠ still standing                          ╺━━━━━━━━━━━━━━                2.60s",
+            " │ └── ✔ reserve_credit  recovered                              ╺━━━━×┄┄┄┄┄━━╸           ×2   2.30s",
             " ├── • ai:decision                                                             •",
-            " ├─▾ ✘ stage:funding  consequence                                               ━━            500ms",
-            "▌│ └── ✘ transfer_funds  CAUSE  InsufficientFunds: balance 12…                  ━━            300ms",
-            " └── ✘ release_credit  undo failed  ConnectionError: bureau r…                     ━━━━       800ms",
+            " ├─▾ ✘ stage:funding  consequence                                              ╺━━×           500ms",
+            "▌│ └── ✘ transfer_funds  CAUSE  InsufficientFunds: balance 12…                  ━×            300ms",
+            " └── ✘ release_credit  undo failed  ConnectionError: bureau r…                     ━━━━×      800ms",
         ]
 
 
@@ -68,7 +72,7 @@ async def test_the_cursor_begins_at_the_cause_and_e_goes_round_the_errors() -> N
             await pilot.press(key)
             seen.append((tree.highlighted, tree.error_place))
         assert seen == [
-            ("fuj", (3, 4)), ("und", (4, 4)), ("wf", (1, 4)), ("und", (4, 4)), ("wf", (1, 4)), ("cre", (0, 4)),
+            ("fuj", (1, 2)), ("und", (2, 2)), ("fuj", (1, 2)), ("und", (2, 2)), ("wf", (0, 2)), ("cre", (0, 2)),
         ]  # fmt: skip
 
 
@@ -78,7 +82,7 @@ async def test_e_unfolds_an_error_under_a_fold() -> None:
         tree = app.query_one(SpanTree)
         await pilot.press("g", "space", "E")
         assert tree.highlighted == "und"
-        await pilot.press("g", "space", "e", "e")
+        await pilot.press("g", "space", "e")
         assert tree.highlighted == "fuj"
 
 
@@ -187,6 +191,22 @@ async def test_a_tree_deeper_than_the_screen_is_wide_still_shows_its_names() -> 
         assert "stage:deep" in shown(app)[-1]
         await pilot.press("minus")
         assert app.query_one(SpanTree).highlighted == "s1"
+
+
+@pytest.mark.parametrize("depth", [9, 20, 120])
+@pytest.mark.parametrize("width", [80, 40])
+async def test_a_child_never_looks_like_a_sibling_however_deep_it_is(depth: int, width: int) -> None:
+    app = Harness(trace_of(deep(depth)))
+    async with app.run_test(size=(width, depth + 2)):
+        rows = [line[1:] for line in shown(app)[1:]]
+        names = [row.index("▶") for row in rows]
+        numbers = [re.search(r"⋯(\d+) ", row) for row in rows]
+        for level, (number, below) in enumerate(pairwise(numbers)):
+            assert (number is None) or int(number[1]) == level
+            assert names[level + 1] > names[level] or (below is not None and int(below[1]) == level + 1)
+        steps = [names[level + 1] > names[level] for level in range(depth - 1)]
+        assert sum(steps) > depth // 2, "most children stand to the right of their parents"
+        assert max(names) <= 20
 
 
 async def test_each_run_of_a_repeated_job_has_a_row_that_says_which_run_it_is() -> None:

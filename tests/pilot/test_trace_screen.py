@@ -44,11 +44,14 @@ async def test_a_trace_asked_for_is_open_at_once_with_the_list_beneath() -> None
     app = opened(UnreliableStore(failed("T7")), "T7")
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: "release_credit" in screen_text(app), "the tree")
-        await until(pilot, lambda: "error 3 of 4" in screen_text(app), "the place among the errors")
+        await until(pilot, lambda: "error 1 of 2" in screen_text(app), "the place among the errors")
         text = screen_text(app)
         assert "⚠ rollback incomplete  workflow:loan-approval" in text
         assert "failed at transfer_funds (InsufficientFunds: balance 1200 < 25000) · rollback incomplete: 1" in text
-        assert "error 3 of 4 · took 4.50s · started 1m ago at 2025-12-22 10:00:00Z · 7 spans · 16 events" in text
+        assert (
+            "error 1 of 2 (+2 consequences) · took 4.50s · started 1m ago at 2025-12-22 10:00:00Z · 7 spans · 16 events"
+            in text
+        )
         assert "transfer_funds  CAUSE" in text
         assert "role       the cause" in text
         await pilot.press("q")

@@ -9,7 +9,19 @@ from typing import Any
 import pytest
 from textual.pilot import Pilot
 
-from sagas import UnreliableStore, approved, failed, many_alike, orphaned, running, screen_text, still, succeeded, until
+from sagas import (
+    UnreliableStore,
+    approved,
+    failed,
+    many_alike,
+    orphaned,
+    running,
+    screen_text,
+    settlement,
+    still,
+    succeeded,
+    until,
+)
 from sagatrace.errors import StoreError
 from sagatrace.event import TraceEvent
 from sagatrace.stores import Search, TraceHits
@@ -95,7 +107,7 @@ def in_view(view: str, size: tuple[int, int]) -> Callable[[Pilot[Any]], Any]:
     shown, keys = VIEWS[view]
 
     async def run(pilot: Pilot[Any]) -> None:
-        await ready("error 3 of 4", *keys)(pilot)
+        await ready("error 1 of 2", *keys)(pilot)
         await until(pilot, lambda: shown in screen_text(pilot.app) or size == (80, 24), shown)
         await pilot.pause(0.3)
 
@@ -124,7 +136,7 @@ def test_compare(snap_compare: Compare, size: tuple[int, int]) -> None:
     app = SagatraceApp(store, trace_id="loan-4201", clock=still)
 
     async def compare(pilot: Pilot[Any]) -> None:
-        await ready("error 3 of 4", "d")(pilot)
+        await ready("error 1 of 2", "d")(pilot)
         await ready("3 differences")(pilot)
 
     assert snap_compare(app, terminal_size=size, run_before=compare)
@@ -132,7 +144,7 @@ def test_compare(snap_compare: Compare, size: tuple[int, int]) -> None:
 
 def test_a_small_terminal(snap_compare: Compare, store: OnceReadMemory) -> None:
     app = SagatraceApp(store, trace_id="loan-4201", clock=still)
-    assert snap_compare(app, terminal_size=(40, 12), run_before=ready("error 3 of 4"))
+    assert snap_compare(app, terminal_size=(40, 12), run_before=ready("error 1 of 2"))
 
 
 @SIZES
@@ -155,7 +167,7 @@ def test_a_compensating_trace_that_is_paused(snap_compare: Compare, size: tuple[
 def test_light(snap_compare: Compare, store: OnceReadMemory) -> None:
     app = SagatraceApp(store, trace_id="loan-4201", clock=still)
     app.theme = "sagatrace-light"
-    assert snap_compare(app, terminal_size=(120, 40), run_before=ready("error 3 of 4"))
+    assert snap_compare(app, terminal_size=(120, 40), run_before=ready("error 1 of 2"))
 
 
 def test_like_siblings(snap_compare: Compare) -> None:
@@ -164,6 +176,19 @@ def test_like_siblings(snap_compare: Compare) -> None:
     assert snap_compare(app, terminal_size=(100, 20), run_before=ready("×214"))
 
 
+@pytest.mark.parametrize("theme", ["sagatrace-dark", "sagatrace-light"])
+def test_a_large_screen(snap_compare: Compare, store: OnceReadMemory, theme: str) -> None:
+    app = SagatraceApp(store, trace_id="loan-4201", clock=still)
+    app.theme = theme
+    assert snap_compare(app, terminal_size=(200, 60), run_before=ready("error 1 of 2"))
+
+
+@SIZES
+def test_many_failures(snap_compare: Compare, size: tuple[int, int]) -> None:
+    app = SagatraceApp(OnceReadMemory(settlement("orders")), trace_id="orders", clock=still)
+    assert snap_compare(app, terminal_size=size, run_before=ready("error 1 of 29", "w", "e"))
+
+
 def test_help(snap_compare: Compare, store: OnceReadMemory) -> None:
     app = SagatraceApp(store, trace_id="loan-4201", clock=still)
-    assert snap_compare(app, terminal_size=(80, 24), run_before=ready("error 3 of 4", "question_mark"))
+    assert snap_compare(app, terminal_size=(80, 24), run_before=ready("error 1 of 2", "question_mark"))

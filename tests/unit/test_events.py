@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from enum import StrEnum
@@ -15,7 +16,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sagatrace.errors import EventError
-from sagatrace.event import encode_event, new_event, new_id, parse_timestamp, split_event_type, utc_timestamp
+from sagatrace.event import (
+    TraceEvent,
+    encode_event,
+    new_event,
+    new_id,
+    parse_timestamp,
+    split_event_type,
+    utc_timestamp,
+)
 from sagatrace.shipper.segment import read_line
 from sagatrace.stores.codec import decode_event, decode_events, document_of, parse_event
 
@@ -388,3 +397,14 @@ def test_children_forked_from_one_process_do_not_repeat_each_other_s_ids() -> No
     done = subprocess.run([sys.executable, "-c", _FORKS], capture_output=True, text=True, check=True, timeout=300)
     ids = done.stdout.split()
     assert len(ids) == len(set(ids)) == 400
+
+
+@pytest.mark.parametrize("decode", [decode_event, lambda document: decode_events([document])[0]], ids=["one", "many"])
+def test_an_event_does_not_keep_its_document_in_memory(decode: Callable[[bytes], TraceEvent]) -> None:
+    document = (
+        b'{"id":"E1","trace_id":"t","span_id":"s","event_type":"x","timestamp":"2025-12-22T10:00:00Z","data":{"k":1}}'
+    )
+    before = sys.getrefcount(document)
+    kept = decode(document)
+    assert sys.getrefcount(document) == before
+    assert kept.data == {"k": 1}

@@ -10,7 +10,6 @@ from typing import ClassVar, Final
 from textual import events, on
 from textual.app import ComposeResult
 from textual.binding import BindingType
-from textual.containers import Container
 from textual.message import Message
 from textual.timer import Timer
 from textual.widgets import Input
@@ -28,7 +27,7 @@ from sagatrace_tui.screens.followed import FollowedScreen, behind
 from sagatrace_tui.screens.trace_keys import TRACE_KEYS, help_sections
 from sagatrace_tui.screens.trace_words import notice_about, part_of_why
 from sagatrace_tui.screens.value import ValueScreen
-from sagatrace_tui.values import as_text
+from sagatrace_tui.values import Path, as_text
 from sagatrace_tui.views.incident_summary import incident_summary
 from sagatrace_tui.widgets.bar import StateLine
 from sagatrace_tui.widgets.find_line import FindLine
@@ -38,15 +37,12 @@ from sagatrace_tui.widgets.notice import Notice
 from sagatrace_tui.widgets.span_detail import SpanDetail
 from sagatrace_tui.widgets.span_tree import SpanTree
 from sagatrace_tui.widgets.trace_header import TraceHeader
+from sagatrace_tui.widgets.trace_panes import BROAD, HIGH, TALL, WIDE, TracePanes
 
 __all__ = ["TraceScreen"]
 
 REST: Final = 0.08
 """Seconds the cursor must rest on a span before its detail is drawn."""
-WIDE: Final = 110
-"""Columns from which tree and detail stand side by side."""
-TALL: Final = 16
-"""Lines from which they stand one above the other; below, one of them shows at a time."""
 
 
 Neighbour = Callable[[str, int], str | None]
@@ -60,21 +56,11 @@ class TraceScreen(FollowedScreen, CopyScreen, FindScreen):
     AUTO_FOCUS = "SpanTree"
     DEFAULT_CSS = """
     TraceScreen { layout: vertical; }
-    TraceScreen #panes { height: 1fr; layout: vertical; }
-    TraceScreen SpanTree, TraceScreen Ledger { height: 11fr; }
-    TraceScreen Ledger { display: none; }
-    TraceScreen SpanDetail { height: 9fr; border-top: solid $panel; }
-    TraceScreen SpanDetail:focus { border-top: solid $primary; }
-    TraceScreen.-wide #panes { layout: horizontal; }
-    TraceScreen.-wide SpanTree, TraceScreen.-wide Ledger { width: 31fr; height: 1fr; }
-    TraceScreen.-wide SpanDetail { width: 19fr; height: 1fr; border-top: none; border-left: solid $panel; }
-    TraceScreen.-wide SpanDetail:focus { border-top: none; border-left: solid $primary; }
-    TraceScreen.-short SpanDetail { border: none; }
     TraceScreen.-short StateLine { display: none; }
     TraceScreen.-short StateLine.-said { display: block; }
     """
-    VERTICAL_BREAKPOINTS: list[tuple[int, str]] | None = [(0, "-short"), (TALL, "-tall")]  # noqa: RUF012 - Textual's form
-    HORIZONTAL_BREAKPOINTS: list[tuple[int, str]] | None = [(0, "-narrow"), (WIDE, "-wide")]  # noqa: RUF012 - Textual's form
+    VERTICAL_BREAKPOINTS: list[tuple[int, str]] | None = [(0, "-short"), (TALL, "-tall"), (HIGH, "-high")]  # noqa: RUF012 - Textual's form
+    HORIZONTAL_BREAKPOINTS: list[tuple[int, str]] | None = [(0, "-narrow"), (WIDE, "-wide"), (BROAD, "-broad")]  # noqa: RUF012 - Textual's form
 
     class Read(Message):
         """The feed has read."""
@@ -108,6 +94,8 @@ class TraceScreen(FollowedScreen, CopyScreen, FindScreen):
         self._patience: Timer | None = None
         self._mirror = mirror
         self._feed = TraceFeed(store, trace_id, clock)
+        self.pinned: tuple[Path, ...] = ()
+        """The keys of data that have a column from the beginning."""
         self.poller = Poller(self._feed.read, lambda reading: self.post_message(self.Read(reading)))
 
     @property
@@ -125,10 +113,7 @@ class TraceScreen(FollowedScreen, CopyScreen, FindScreen):
         yield TraceHeader(self._trace_id)
         yield Notice()
         yield FindLine()
-        with Container(id="panes"):
-            yield SpanTree()
-            yield Ledger()
-            yield SpanDetail()
+        yield TracePanes()
         state = StateLine()
         state.address = inert(self._store.label, 300)
         yield state
@@ -136,7 +121,9 @@ class TraceScreen(FollowedScreen, CopyScreen, FindScreen):
 
     def on_mount(self) -> None:
         """Begin to read."""
-        self.query_one(SpanTree).focus()
+        tree = self.query_one(SpanTree)
+        tree.pinned = self.pinned
+        tree.focus()
         self.query_one(StateLine).facts = ("reading",)
         self._patience = self.set_interval(0.5, self._say_patience)
         self.begin_following()
@@ -197,7 +184,7 @@ class TraceScreen(FollowedScreen, CopyScreen, FindScreen):
         if before is None:
             self.call_after_refresh(self.listen)
         self.query_one(Notice).message = notice = notice_about(reading, self._trace_id)
-        panes, has_rows = self.query_one("#panes"), notice is None or bool(tree.row_count)
+        panes, has_rows = self.query_one(TracePanes), notice is None or bool(tree.row_count)
         panes.display = (
             True  # at first, so that they are laid out for a size they did not know: no frame as for another
         )
@@ -248,6 +235,18 @@ class TraceScreen(FollowedScreen, CopyScreen, FindScreen):
         self._arrange(self.size.height, into_detail=False)
         self._show_detail()
 
+    @on(SpanDetail.Pinned)
+    def pin(self, message: SpanDetail.Pinned) -> None:
+        """Show a key of data as a column of the tree, or no longer."""
+        tree, path = self.query_one(SpanTree), message.path
+        if path is None:
+            self.say("Only a value of the data can be a column")
+            return
+        name = inert(str(path[-1]), 80)
+        is_pinned = path in tree.pinned
+        tree.pinned = tuple(one for one in tree.pinned if one != path) if is_pinned else (*tree.pinned, path)
+        self.say(f"{name} is no longer a column" if is_pinned else f"{name} is a column of the tree; p again unpins")
+
     @on(SpanDetail.ValueOpened)
     def open_value(self, message: SpanDetail.ValueOpened) -> None:
         """Show a value whole."""
@@ -268,6 +267,7 @@ class TraceScreen(FollowedScreen, CopyScreen, FindScreen):
             self.say(f"The list has read no other trace {'after' if step > 0 else 'before'} this one")
         else:
             screen = TraceScreen(self._store, trace_id, self._clock, self._view, self._mirror, neighbour=near)
+            screen.pinned = self.query_one(SpanTree).pinned
             self.app.switch_screen(screen)
 
     def action_view(self, view: str) -> None:
@@ -341,11 +341,13 @@ class TraceScreen(FollowedScreen, CopyScreen, FindScreen):
         self._arrange(self.size.height, into_detail=not self.query_one(SpanDetail).has_focus)
 
     async def action_back(self) -> None:
-        """Close the detail, the view or the find line; then leave the trace."""
+        """Close the detail, the view, the zoom or the find line; then leave the trace."""
         if self.query_one(SpanDetail).has_focus:
             self._arrange(self.size.height, into_detail=False)
         elif self._view != "tree":
             self.action_view("tree")
+        elif self.query_one(SpanTree).zoom is not None:
+            self.query_one(SpanTree).zoom = None
         elif self.query_one(FindLine).display:
             self.forget_find()
         else:
@@ -382,11 +384,6 @@ class TraceScreen(FollowedScreen, CopyScreen, FindScreen):
             self.query_one(SpanDetail).subject = (*tree.subject, span_id)
 
     def _arrange(self, height: int, into_detail: bool) -> None:
-        detail, tree, ledger = self.query_one(SpanDetail), self.query_one(SpanTree), self.query_one(Ledger)
-        main, other = (ledger, tree) if self._view == "compensation" else (tree, ledger)
-        one_at_a_time = height < TALL
-        other.display = False
-        main.display = not (one_at_a_time and into_detail)
-        detail.display = not one_at_a_time or into_detail
+        pane = self.query_one(TracePanes).show_panes(height, self._view == "compensation", into_detail)
         if not self.query_one(FindLine).has_focus_within:
-            (detail if into_detail else main).focus()
+            pane.focus()

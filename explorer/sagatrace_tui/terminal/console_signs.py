@@ -12,7 +12,7 @@ __all__ = ["few"]
 _HAS: Final = frozenset(
     {*bytes(range(128, 255)).decode("cp437"), *map(chr, range(0xA1, 0x100)), *"•►◄▲▼↕↑↓→←"} - {"\xad"}
 )
-_NEAREST: Final = str.maketrans("━┃╍═▶▸▾▴●✔✘↩", "═║─═►►▼▲•√x←")
+_NEAREST: Final = str.maketrans("━╸╺╴╶┃╍═▶▸▾▴●✔✘↩", "═══──║─═►►▼▲•√x←")
 
 
 def few(cells: Iterable[str]) -> str:

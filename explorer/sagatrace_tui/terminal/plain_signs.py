@@ -9,7 +9,10 @@ __all__ = ["plain"]
 
 _SIGNS: Final = str.maketrans(
     {
-        **dict.fromkeys("─━═▔", "-"),
+        **dict.fromkeys("─═▔╴╶", "-"),
+        **dict.fromkeys("━╸╺", "="),
+        "◆": "*",
+        "◇": "o",
         **dict(zip("▁▂▃▄▅▆▇█", ".:-=+*%#", strict=True)),  # eight heights of a bar, each darker than the one before
         **dict.fromkeys("╌┄░", "."),
         **dict.fromkeys("│┃╎┆║▏▕", "|"),

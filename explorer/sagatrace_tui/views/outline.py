@@ -86,7 +86,12 @@ class Outline:
 
     def _grouped(self, parent: str, siblings: Sequence[str]) -> Iterator[str]:
         """Yield the siblings; those that are alike and next to each other as one group."""
-        probes = [self._likeness(one) for one in siblings[::2]]  # names are decoded from the data of events
+        # Names are decoded from the data of events: first look at every other sibling, and at its type before.
+        types = [self._trace.spans[one].events[0].event_type.rpartition(":")[0] for one in siblings[::2]]
+        if not any(map(eq, types, types[1:])):
+            yield from siblings
+            return
+        probes = [self._likeness(one) for one in siblings[::2]]
         if not any(map(eq, probes, probes[1:])):
             yield from siblings
             return
@@ -107,6 +112,18 @@ class Outline:
         """Return the name of a successful span; for any other, a value equal to nothing else."""
         span = self._trace.spans[span_id]
         return span.name if span.status in ("success", "point") and span_id not in self._apart else object()
+
+    @cached_property
+    def deepest(self) -> int:
+        """The depth of the deepest node."""
+        return max(self.depths, default=0)
+
+    def children(self, place: int) -> Iterator[int]:
+        """Yield the places of the nodes directly below a place; -1 is above all."""
+        child, end = place + 1, self.end(place)
+        while child < end:
+            yield child
+            child += self.sizes[child]
 
     def end(self, place: int) -> int:
         """Return the place after the last descendant."""

@@ -18,11 +18,15 @@ _MAX_ATTEMPTS: Final = 64
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A part of a bar, in columns [start, end): `wait`, `pause`, `lost` (an attempt that failed) or `run`."""
+    """A part of a bar, in columns [start, end): `wait`, `pause`, `lost` (work that failed) or `run`.
+
+    `is_cut` says that it ended after the part of time that shows.
+    """
 
     start: int
     end: int
     kind: str
+    is_cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,21 +60,24 @@ class Idle:
     busy_until: int | None
 
 
-def timeline(trace: Trace, now: int, idle: Idle | None = None) -> Timeline:
-    """Return the time scale of a whole trace, as of `now` while it runs.
+def timeline(trace: Trace, now: int, idle: Idle | None = None, window: tuple[int, int] | None = None) -> Timeline:
+    """Return the time scale of a whole trace, as of `now` while it runs; or of a part of it.
 
     Args:
         trace: the trace.
         now: microseconds since 1970.
         idle: the gaps to collapse if they are still long as of `now`.
+        window: the start and the end of the part.
     """
     start = trace.started_at if trace.started_at is not None else now
     end = max(now, start) if trace.status == "running" else max(trace.last_at or start, start)
+    start, end = window or (start, end)
     if idle is None or end <= start:
         return Timeline(start, end)
     least = int((end - start) * _GAP)
-    gaps = [(began, ended) for began, ended in idle.gaps if ended - began > least]
-    if idle.busy_until is not None and end - idle.busy_until > least:
+    inside = ((began, ended) for began, ended in idle.gaps if start <= began and ended <= end)
+    gaps = [(began, ended) for began, ended in inside if ended - began > least]
+    if idle.busy_until is not None and idle.busy_until >= start and end - idle.busy_until > least:
         gaps.append((idle.busy_until, end))
     return Timeline(start, end, tuple(gaps), least // 2)
 
@@ -109,6 +116,8 @@ def pieces(span: Span, line: Timeline, width: int) -> list[Piece]:
     """Return the bar of a span: its wait, its attempts, the pauses between. An attempt is at least a column wide."""
     drawn: list[Piece] = []
     for began, ended, kind in _parts(span, line.end):
+        if ended <= line.start > began or began >= line.end < ended:
+            continue
         first, last = line.column(began, width), line.column(ended, width)
         first = min(max(first, drawn[-1].end if drawn else 0), width - 1)
         if last <= first:
@@ -117,7 +126,7 @@ def pieces(span: Span, line: Timeline, width: int) -> list[Piece]:
             last = first + 1
         if drawn and drawn[-1].end > first:
             drawn[-1] = Piece(drawn[-1].start, first, drawn[-1].kind)
-        drawn.append(Piece(first, min(last, width), kind))
+        drawn.append(Piece(first, min(last, width), kind, ended > line.end))
     return [piece for piece in drawn if piece.end > piece.start]
 
 
@@ -134,10 +143,10 @@ def _parts(span: Span, end: int) -> Iterator[tuple[int, int, str]]:
         if latest is not None and began > latest:
             yield latest, began, "pause"
         # An attempt that is over while its span is open will be retried.
-        failed = attempt.ended_at is not None if span.is_open else span.status == "failed" and len(attempts) > 1
+        failed = attempt.ended_at is not None if span.is_open else span.has_failed
         latest = over if attempt.ended_at is None else attempt.ended_at
         yield began, max(began, latest), "lost" if failed or number < len(attempts) else "run"
     if latest is not None and span.is_open and latest < end:
         yield latest, end, "pause"
     if not attempts and started is None and enqueued is None:
-        yield span.first_at, span.over_at, "run"
+        yield span.first_at, span.over_at, "lost" if span.has_failed else "run"

@@ -1,8 +1,12 @@
-"""A span's bar in the waterfall: its wait, its attempts and the pauses between them, as parts of a row. Pure."""
+"""A span's bar in the waterfall: its wait, its attempts and the pauses between them, as parts of a row. Pure.
+
+Bars begin and end at half a cell. Spans on the critical path have heavy bars. Work that failed ends in a sign.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
+from itertools import groupby
 from typing import Final
 
 from sagatrace_tui.labels import duration
@@ -16,39 +20,63 @@ __all__ = ["axis", "group_bar", "span_bar"]
 Part = tuple[str, str]
 
 _WAIT: Final = "┄"
-_RUN: Final = "━"
-_LOST: Final = "×"  # where an attempt failed: a sign, for those who see no colours
+_HEAVY: Final = "━╸╺"
+_LIGHT: Final = "─╴╶"
+"""A whole cell, its left half, its right half."""
+_LOST: Final = "×"  # where work failed: a sign, for readers who see no colours
 _POINT: Final = "•"
 _GAP: Final = "≈"
+_BEFORE, _AFTER = "←", "→"
 
 
-def span_bar(span: Span, line: Timeline, width: int) -> list[Part]:
-    """Exactly `width` columns."""
+def span_bar(span: Span, line: Timeline, width: int, *, critical: bool) -> list[Part]:
+    """Return exactly `width` columns."""
     if span.kind == "point":
+        if not line.start <= span.first_at <= line.end:
+            return _outside(span.first_at < line.start, width)
         column = min(line.column(span.first_at, width), width - 1)
         return _filled([(" " * column, "plain"), (_POINT, "muted")], column + 1, width)
-    tone = STATUS_TONES[span.status]
-    parts: list[Part] = []
-    at = 0
-    for piece in pieces(span, line, width):
-        if piece.start > at:
-            parts.append((" " * (piece.start - at), "plain"))
-        parts += _drawn(piece, tone)
-        at = piece.end
-    return _filled(parts, at, width)
+    found = pieces(span, line, width * 2)
+    if not found and not line.start <= span.first_at < line.end:
+        return _outside(span.first_at < line.start, width)
+    return _joined(_cells(found, width, STATUS_TONES[span.status], _HEAVY if critical else _LIGHT))
 
 
-def _drawn(piece: Piece, tone: str) -> list[Part]:
-    columns = piece.end - piece.start
-    if piece.kind == "run":
-        return [(_RUN * columns, tone)]
-    if piece.kind == "lost":
-        return [(_RUN * (columns - 1) + _LOST, "bad")]
-    return [(_WAIT * columns, "guide")]
+def _cells(found: list[Piece], width: int, tone: str, strokes: str) -> Iterator[Part]:
+    """Yield the cells of a bar. Its pieces are in halves of cells."""
+    halves = [""] * (width * 2)
+    for piece in found:
+        halves[piece.start : piece.end] = [piece.kind] * (piece.end - piece.start)
+    ends = {(piece.end - 1) // 2 for piece in found if piece.kind == "lost" and not piece.is_cut}
+    for cell in range(width):
+        left, right = halves[cell * 2 : cell * 2 + 2]
+        works = [one for one in (left, right) if one in ("run", "lost")]
+        if cell in ends:
+            yield _LOST, "bad"
+        elif works:
+            sign = strokes[0] if len(works) == 2 else strokes[1] if left == works[0] else strokes[2]
+            yield sign, "bad" if works[0] == "lost" else tone
+        elif left or right:
+            yield _WAIT, "guide"
+        else:
+            yield " ", "plain"
+
+
+def _joined(cells: Iterator[Part]) -> list[Part]:
+    """Return the cells as few parts: each style change costs bytes."""
+    return [("".join(sign for sign, _ in run), tone) for tone, run in groupby(cells, lambda cell: cell[1])]
+
+
+def _outside(before: bool, width: int) -> list[Part]:
+    """Return a bar that lies outside of the part of time that shows."""
+    blank = (" " * (width - 1), "plain")
+    return [(_BEFORE, "muted"), blank] if before else [blank, (_AFTER, "muted")]
 
 
 def group_bar(group: Group, line: Timeline, width: int) -> list[Part]:
-    """From the first of them to the last."""
+    """Return a bar from the first of the spans to the last."""
+    if group.last_at < line.start or group.first_at > line.end:
+        return _outside(group.last_at < line.start, width)
     first = min(line.column(group.first_at, width), width - 1)
     last = max(line.column(group.last_at, width), first + 1)
     return _filled([(" " * first, "plain"), ("╍" * (last - first), "ok")], last, width)
@@ -58,16 +86,17 @@ def _filled(parts: list[Part], at: int, width: int) -> list[Part]:
     return [*parts, (" " * (width - at), "plain")] if at < width else parts
 
 
-def axis(line: Timeline, width: int) -> str:
-    """Where the start, the middle and the end are; gaps drawn short are marked ≈."""
+def axis(line: Timeline, width: int, origin: int | None = None) -> str:
+    """Return the labels of the start and the end, since `origin` if given; gaps drawn short are marked ≈."""
     cells = list(" " * width)
-    total = line.end - line.start
     for start, end in line.gaps:
         cells[min(width - 1, (line.column(start, width) + line.column(end, width)) // 2)] = _GAP
-    labels: Sequence[tuple[int, str]] = [(0, "0")]
-    end_label = duration(total)
-    if width >= len(end_label) + 3:
-        labels = [*labels, (width - len(end_label), end_label)]
+    first, last = "0", duration(line.end - line.start)
+    if origin is not None:
+        first, last = (f"+{duration(max(0, at - origin))}" for at in (line.start, line.end))
+    labels = [(0, first)]
+    if width >= len(first) + len(last) + 2:
+        labels.append((width - len(last), last))
     for column, label in labels:
         cells[column : column + len(label)] = label
     return "".join(cells[:width])

@@ -29,6 +29,7 @@ class SpanDetail(Rows):
         Binding("space", "fold", "Fold", tooltip="Fold or unfold the value"),
         Binding("right,l", "unfold(True)", "Unfold", show=False),
         Binding("left,h", "unfold(False)", "Fold", show=False),
+        Binding("p", "pin", "Pin the value's key as a column of the tree; again to unpin", show=False),
     ]
 
     subject: reactive[Subject | None] = reactive(None, init=False, repaint=False, always_update=True)
@@ -42,6 +43,13 @@ class SpanDetail(Rows):
             super().__init__()
             self.title = title
             self.value = value
+
+    class Pinned(Message):
+        """The key of a value was chosen as a column; None where the line shows no value of the data."""
+
+        def __init__(self, path: Path | None) -> None:
+            super().__init__()
+            self.path = path
 
     class SpanChosen(Message):
         """Another span was chosen."""
@@ -136,6 +144,11 @@ class SpanDetail(Rows):
         line = self.line
         if line is not None and line.can_fold and (line.parts[0][0] == "▸ ") is unfold:
             self.action_fold()
+
+    def action_pin(self) -> None:
+        """Pin the key of the value under the cursor, or unpin it."""
+        is_value = self.line is not None and self.line.path and not self.line.can_fold
+        self.post_message(self.Pinned(self.line.path if self.line is not None and is_value else None))
 
     def action_open(self) -> None:
         """Go to the span the line names, fold what folds, or show the value whole."""

@@ -1,24 +1,34 @@
-"""What a row of the span tree shows: guides, glyph, name, words, bar, figures. Pure."""
+"""What a row of the span tree shows: guides, glyph, name, words, pinned values, bar, figures. Pure."""
 
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Final
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
 
 from rich.cells import cell_len
 
-from sagatrace_tui.labels import GLYPHS, VERDICTS, duration, inert, run_words, short, short_name
+from sagatrace_tui.labels import GLYPHS, VERDICTS, duration, inert, run_words, short, short_middle, short_name
 from sagatrace_tui.model import Role, Span, Trace
 from sagatrace_tui.theme import STATUS_TONES
+from sagatrace_tui.values import Path, as_text
+from sagatrace_tui.views.guides import guides
+from sagatrace_tui.views.landmarks import ERRORS
 from sagatrace_tui.views.outline import Group, Outline
 from sagatrace_tui.views.timeline import Timeline
 from sagatrace_tui.widgets.bars import group_bar, span_bar
 from sagatrace_tui.widgets.rows import Part, fitted
 
-__all__ = ["SpanRows", "zones"]
+__all__ = ["PIN", "ROLE_GLYPHS", "RowState", "SpanRows", "Zones", "value_at", "zones"]
 
-MAX_LEVELS: Final = 24  # levels of guides kept; what lies deeper shows its nearest ancestors only
+PIN: Final = 15
+"""Columns of a pinned value, the blank before it included."""
+_LABEL: Final = 26  # columns that pinned values leave to the tree
+_HALF: Final = 155  # columns of a row from which the waterfall takes half of them
+_IDENTITY: Final = 11
 _ROOM: Final = 10_000  # terminal columns in which every word is shown whole
 _ROLES: Final[dict[Role, tuple[str, str]]] = {
     "cause": ("CAUSE", "cause"),
@@ -32,11 +42,44 @@ _AWAITED: Final = ("↺ waits to be undone", "↺ waits", "↺")
 _BEING_UNDONE: Final = ("↺ being undone", "↺ undoing", "↺")
 
 
-def zones(width: int) -> tuple[int, int, int]:
-    """How a row is shared: columns for the tree, the bar and the figures."""
+ROLE_GLYPHS: Final[dict[Role, str]] = {"cause": "◆", "independent": "◇"}
+"""Glyphs of failures in the why view, where every row failed or is above one that did."""
+
+
+@dataclass(frozen=True, slots=True)
+class Zones:
+    """How a row is shared: columns for the tree, pinned values, the bar and the figures; `pins` counts values."""
+
+    label: int
+    pins: int
+    bar: int
+    figures: int
+
+
+def zones(width: int, pinned: int = 0, *, bars: bool = True) -> Zones:
+    """Share the columns of a row. `pinned` is how many values are wanted."""
     figures = 12 if width >= 44 else 9
-    bar = min(72, width * 13 // 50) if width >= 56 else 0
-    return width - bar - figures, bar, figures
+    bar = width // 2 if width >= _HALF else min(72, width * 13 // 50)
+    bar = bar if bars and width >= 56 else 0
+    room = width - bar - figures
+    pins = max(0, min(pinned, (room - _LABEL) // PIN))
+    return Zones(room - pins * PIN, pins, bar, figures)
+
+
+@dataclass(frozen=True, slots=True)
+class RowState:
+    """How to draw a row, besides its span. `view` names the part of the trace that shows; it is empty for all of it.
+
+    `critical` says that the span is on the critical path of the trace.
+    """
+
+    line: Timeline
+    now: int
+    folded: bool
+    found: bool
+    view: str
+    pinned: Sequence[Path]
+    critical: bool
 
 
 class SpanRows:
@@ -51,37 +94,41 @@ class SpanRows:
         self._standing = {one.span_id: one for one in trace.still_standing}
         self._blocked = {one.span_id for one in trace.never_ran}
 
-    def parts(
-        self,
-        place: int,
-        rows: Sequence[int],
-        width: int,
-        *,
-        line: Timeline,
-        now: int,
-        folded: bool,
-        found: bool,
-        part: bool,
-    ) -> list[Part]:
-        """The row of one node; `part` says that not all nodes show."""
-        label, bar, figures = zones(width)
-        room = label - 1 if bar else label  # a name never touches its bar
+    @cached_property
+    def _names(self) -> Counter[str]:
+        """How many of the failed spans have each name."""
+        return Counter(self._trace.spans[one].name for one in self._trace.roles)
+
+    def parts(self, place: int, rows: Sequence[int], width: int, state: RowState) -> list[Part]:
+        """The row of one node."""
+        shared = zones(width, len(state.pinned), bars=state.view != "why")
+        label, bar = shared.label, shared.bar
+        room = label - 1 if bar or shared.pins else label  # a name never touches what is beside it
         span_id = self._outline.ids[place]
         span, group = self._trace.spans.get(span_id), self._outline.groups.get(span_id)
-        lead = self._guides(place, rows, label // 3, folded)
+        lead = self._lead(place, rows, label, state.folded)
+        left = room - sum(len(text) for text, _ in lead)
+        hidden = self._hidden(place, rows) if state.folded or state.view else 0
         if group is not None:
-            lead += self._group(group, room - sum(len(text) for text, _ in lead))
-        elif span is not None:
-            lead += self._words(place, span, room - sum(len(text) for text, _ in lead), folded or part, rows, found)
+            lead += self._group(group, left)
+        elif span is None:
+            lead += self._missing(span_id, place, state.folded)
+        elif state.view == "why":
+            lead += self._failure(span, hidden, state)
         else:
-            lead += self._missing(span_id, place, folded)
+            lead += self._words(span, left, hidden, found=state.found)
         parts = [*fitted(lead, room), (" " * (label - room), "plain")]
+        for path in state.pinned[len(state.pinned) - shared.pins :]:
+            value = value_at(span, path) if span is not None else ""
+            parts += fitted([(short(value, PIN - 1), "id")], PIN)
         if bar:
             if group is not None:
-                parts += group_bar(group, line, bar)
+                parts += group_bar(group, state.line, bar)
+            elif span is not None:
+                parts += span_bar(span, state.line, bar, critical=state.critical)
             else:
-                parts += span_bar(span, line, bar) if span is not None else [(" " * bar, "plain")]
-        return parts + self._figures(span, group, now, figures)
+                parts.append((" " * bar, "plain"))
+        return parts + self._figures(span, group, state.now, shared.figures)
 
     def words(self, span: Span) -> list[str]:
         """Return the words that a wide row has beside the name of a span; of the first root also the verdict."""
@@ -92,29 +139,18 @@ class SpanRows:
 
     def marker_column(self, place: int, rows: Sequence[int], label: int) -> int:
         """The column of the sign that a node is folded or unfolded, in a row with so many columns for its tree."""
-        return len(self._guides(place, rows, label // 3, folded=False)[0][0])
+        return sum(len(text) for text, _ in self._lead(place, rows, label, folded=False)[:-1])
 
-    def _guides(self, place: int, rows: Sequence[int], width: int, folded: bool) -> list[Part]:
-        outline = self._outline
-        steps: list[str] = []
-        node = place
-        while outline.parents[node] >= 0 and len(steps) < MAX_LEVELS:
-            last = outline.is_last(node, rows)
-            steps.append(("└─" if last else "├─") if node == place else ("  " if last else "│ "))
-            node = outline.parents[node]
-        guide = "".join(reversed(steps))
-        if len(guide) > max(4, width) or outline.parents[node] >= 0:
-            guide = "⋯" + guide[-max(3, min(width, len(guide)) - 1) :]
-        inner = outline.sizes[place] > 1
-        marker = "▸" if folded and inner else "▾" if inner else "─" if outline.depths[place] else " "
-        return [(guide, "guide"), (f"{marker} ", "key" if marker == "▸" else "guide")]
+    def _lead(self, place: int, rows: Sequence[int], label: int, folded: bool) -> list[Part]:
+        """What leads to a node: its depth where not all guides fit, the guides, and the sign that it folds."""
+        depth, guide = guides(self._outline, place, rows, label // 3)
+        is_inner = self._outline.sizes[place] > 1
+        marker = "▸" if folded and is_inner else "▾" if is_inner else "─" if self._outline.depths[place] else " "
+        return [(depth, "muted"), (guide, "guide"), (f"{marker} ", "key" if marker == "▸" else "guide")]
 
-    def _words(
-        self, place: int, span: Span, room: int, count_hidden: bool, rows: Sequence[int], found: bool
-    ) -> list[Part]:
+    def _words(self, span: Span, room: int, hidden: int, *, found: bool) -> list[Part]:
         tone = STATUS_TONES[span.status]
         role = self._trace.roles.get(span.span_id)
-        hidden = self._hidden(place, rows) if count_hidden else 0
         count = f" +{hidden:,}" if hidden else ""
         name = short_name(inert(span.name, 200), max(8, room * 2 // 3))
         room -= 2 + len(count)
@@ -127,8 +163,31 @@ class SpanRows:
         parts: list[Part] = [(f"{GLYPHS[span.status]} ", tone), (name, name_tone), (count, "key")]
         parts += [(f"  {text}", tone) for text, tone in marks]
         if span.error and role not in ("consequence", "recovered"):
-            kind = f"{inert(span.error_type, 60)}: " if span.error_type else ""
-            parts.append((f"  {kind}{inert(span.error, 200)}", "muted"))
+            parts.append((f"  {_error(span)}", "muted"))
+        return parts
+
+    def _failure(self, span: Span, hidden: int, state: RowState) -> list[Part]:
+        """A row of the why view: the glyph of its role, its name, which of several it is, and its error."""
+        role = self._trace.roles.get(span.span_id)
+        is_own = role in ERRORS
+        tone = "cause" if role == "cause" else STATUS_TONES[span.status] if is_own or role is None else "muted"
+        glyph = ROLE_GLYPHS.get(role, GLYPHS[span.status]) if role is not None else GLYPHS[span.status]
+        whole = inert(span.name, 200)
+        name = short_name(whole, min(len(whole), len(whole.rpartition(".")[2]) + 1))  # room for the error
+        name_tone = "found" if state.found else tone if role == "cause" or not is_own else "plain"
+        parts: list[Part] = [(f"{glyph} ", tone), (name, name_tone)]
+        if hidden:
+            parts.append((f" +{hidden:,}", "key"))
+        if run := run_words(span, len(self._trace.runs_of(span.span_id))):
+            parts.append((f"  {run}", "muted"))
+        elif is_own and not state.pinned and self._names[span.name] > 1:
+            parts.append((f"  {short_middle(inert(span.span_id, 200), _IDENTITY)}", "id"))
+        if role == "compensation":
+            parts.append((f"  {_ROLES[role][0]}", "bad"))
+        if span.span_id in self._standing:
+            parts.append(("  ⚠", "cause"))
+        if span.error and role != "recovered":
+            parts.append((f"  {_error(span)}", "plain" if is_own else "muted"))
         return parts
 
     def _marks(self, span: Span, role: Role | None, room: int) -> Iterator[Part]:
@@ -191,3 +250,19 @@ class SpanRows:
         if span.ended_at is None:
             return duration(max(0, now - span.started_at)) if self._trace.status == "running" else "—"
         return duration(max(0, span.ended_at - span.started_at))
+
+
+def _error(span: Span) -> str:
+    kind = f"{inert(span.error_type, 60)}: " if span.error_type else ""
+    return f"{kind}{inert(span.error or '', 200)}"
+
+
+def value_at(span: Span, path: Path) -> str:
+    """Return a value of the data of a span, inert; nothing where it has none."""
+    value: Any = span.data
+    for key in path:
+        try:
+            value = value[key]
+        except (KeyError, IndexError, TypeError):  # this span has no such value
+            return ""
+    return inert(as_text(value), 200)

@@ -152,7 +152,9 @@ def _facts(trace: Trace, now: int, width: int, error_place: tuple[int, int]) -> 
     which, errors = error_place
     loud = []
     if errors:
-        loud.append(f"error {which} of {errors}" if which else plural(errors, "error"))
+        consequences = sum(role == "consequence" for role in trace.roles.values())
+        more = f" (+{plural(consequences, 'consequence')})" if consequences else ""
+        loud.append((f"error {which} of {errors}" if which else plural(errors, "error")) + more)
     if trace.anomalies:
         kinds = ", ".join(dict.fromkeys(one.kind.replace("_", " ") for one in trace.anomalies))
         loud.append(f"⚠ {kinds}" if width >= 60 else f"⚠ {plural(len(trace.anomalies), 'anomaly')}")

@@ -37,6 +37,7 @@ def decode_event(document: bytes | str) -> TraceEvent:
     except UNREADABLE as error:
         raise EventError(str(error)) from error
     parse_timestamp(event.timestamp)
+    _keep_only_data(event)
     return event
 
 
@@ -52,6 +53,7 @@ def decode_events(documents: Iterable[bytes | str]) -> list[TraceEvent]:
             event = decode(document)
             timestamp = event.timestamp
             read_time(timestamp)
+            _keep_only_data(event)
             keep(event)
     except UNREADABLE as error:
         raise EventError(str(error)) from error
@@ -59,6 +61,12 @@ def decode_events(documents: Iterable[bytes | str]) -> list[TraceEvent]:
         parse_timestamp(timestamp)  # raises an error that names the fault
         raise
     return events
+
+
+def _keep_only_data(event: TraceEvent) -> None:
+    """Let go of the document: what msgspec leaves undecoded is a view that keeps all of it in memory."""
+    if isinstance(event.raw_data, msgspec.Raw):
+        msgspec.structs.force_setattr(event, "raw_data", event.raw_data.copy())
 
 
 def parse_event(document: bytes | str) -> TraceEvent:

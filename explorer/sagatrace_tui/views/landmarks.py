@@ -1,0 +1,81 @@
+"""The spans of a trace that a reader looks for first: its errors, the slowest, the critical path. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from heapq import nlargest
+from math import inf
+from typing import Final
+
+from sagatrace_tui.model import Role, Span, Trace
+from sagatrace_tui.views.outline import Outline
+
+__all__ = ["ERRORS", "Landmarks", "errors", "landmarks"]
+
+ERRORS: Final[frozenset[Role]] = frozenset({"cause", "independent", "compensation"})
+"""The roles of failures that have a reason of their own."""
+_SLOWEST: Final = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Landmarks:
+    """`critical` are the spans on the critical path; `slowest` are (span id, microseconds), the slowest first.
+
+    The critical path leads back from the end of the trace: to the span that ended last, to the one that ended last
+    before that began, and so on. The time of a span here is its own: less the time that the spans below it took.
+    """
+
+    critical: frozenset[str] = frozenset()
+    slowest: tuple[tuple[str, int], ...] = ()
+
+
+def errors(trace: Trace, outline: Outline) -> list[int]:
+    """Return the places of the failures that are not consequences, in order."""
+    return sorted(outline.places[one] for one, role in trace.roles.items() if role in ERRORS)
+
+
+def landmarks(trace: Trace, outline: Outline) -> Landmarks:
+    """Find the landmarks of a trace. This takes a time that depends on the number of its spans."""
+    times = [_times(trace, outline, one) for one in outline.ids]
+    return Landmarks(frozenset(_critical(outline, times)), tuple(_slowest(trace, outline, times)))
+
+
+def _times(trace: Trace, outline: Outline, span_id: str) -> tuple[float, float]:
+    """Return when a node began and ended. Cheaper than what the span says: no data of events is decoded."""
+    span, group = trace.spans.get(span_id), outline.groups.get(span_id)
+    if span is not None:
+        began = next((event.micros for event in span.events if event.event_type.endswith(":started")), span.first_at)
+        return began, max(trace.now, span.last_at) if span.status == "running" else span.last_at
+    return (inf, -inf) if group is None else (group.first_at, group.last_at)
+
+
+def _critical(outline: Outline, times: list[tuple[float, float]]) -> Iterator[str]:
+    """Yield the spans that the end of the trace waited for."""
+    over = [end for _, end in times]  # with all that is below
+    begun = [began for began, _ in times]
+    for place in range(len(over) - 1, -1, -1):
+        parent = outline.parents[place]
+        if parent >= 0:
+            over[parent] = max(over[parent], over[place])
+            begun[parent] = min(begun[parent], begun[place])
+    open_nodes = [-1]
+    while open_nodes:
+        until = inf
+        for child in sorted(outline.children(open_nodes.pop()), key=over.__getitem__, reverse=True):
+            if begun[child] < over[child] <= until:
+                until = begun[child]
+                open_nodes.append(child)
+                yield outline.ids[child]
+
+
+def _slowest(trace: Trace, outline: Outline, times: list[tuple[float, float]]) -> Iterator[tuple[str, int]]:
+    own = [end - began for began, end in times]
+    for place, parent in enumerate(outline.parents):
+        if parent >= 0:
+            (began, end), (from_, until) = times[place], times[parent]
+            own[parent] -= max(0.0, min(end, until) - max(began, from_))
+    longest = nlargest(_SLOWEST * 2, range(len(own)), key=own.__getitem__)
+    spans: list[tuple[Span | None, float]] = [(trace.spans.get(outline.ids[place]), own[place]) for place in longest]
+    worked = [(span.span_id, int(took)) for span, took in spans if span is not None and span.has_begun and took > 0]
+    yield from worked[:_SLOWEST]

@@ -1,0 +1,67 @@
+"""The panes of an open trace: its tree or its compensations, and the detail. Their places depend on the size."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from textual.app import ComposeResult
+from textual.containers import Container
+from textual.widget import Widget
+
+from sagatrace_tui.widgets.ledger import Ledger
+from sagatrace_tui.widgets.span_detail import SpanDetail
+from sagatrace_tui.widgets.span_tree import SpanTree
+
+__all__ = ["BROAD", "HIGH", "TALL", "WIDE", "TracePanes"]
+
+WIDE: Final = 110
+"""Columns from which tree and detail stand side by side."""
+BROAD: Final = 160
+HIGH: Final = 45
+"""Columns and lines from which the detail lies below the tree again: the waterfall takes the width."""
+TALL: Final = 16
+"""Lines from which they stand one above the other; below, one of them shows at a time."""
+
+
+class TracePanes(Container):
+    """Says which panes show. The classes of the screen's size decide how they lie."""
+
+    SCOPED_CSS = False  # the classes are those of the screen
+    DEFAULT_CSS = """
+    TracePanes {
+        height: 1fr; layout: vertical;
+        SpanTree, Ledger { height: 11fr; }
+        Ledger { display: none; }
+        SpanDetail { height: 9fr; border-top: solid $panel; }
+        SpanDetail:focus { border-top: solid $primary; }
+    }
+    .-wide TracePanes, .-broad TracePanes {
+        layout: horizontal;
+        SpanTree, Ledger { width: 31fr; height: 1fr; }
+        SpanDetail { width: 19fr; height: 1fr; border-top: none; border-left: solid $panel; }
+        SpanDetail:focus { border-top: none; border-left: solid $primary; }
+    }
+    .-broad.-high TracePanes {
+        layout: vertical;
+        SpanTree, Ledger { width: 1fr; height: 11fr; }
+        SpanDetail { width: 1fr; height: 9fr; border-left: none; border-top: solid $panel; }
+        SpanDetail:focus { border-left: none; border-top: solid $primary; }
+    }
+    .-short TracePanes SpanDetail { border: none; }
+    """
+
+    def compose(self) -> ComposeResult:
+        """All of them; only some show."""
+        yield SpanTree()
+        yield Ledger()
+        yield SpanDetail()
+
+    def show_panes(self, height: int, compensations: bool, into_detail: bool) -> Widget:
+        """Show the panes for a screen of that height, and return the one for the focus."""
+        detail, tree, ledger = self.query_one(SpanDetail), self.query_one(SpanTree), self.query_one(Ledger)
+        main, other = (ledger, tree) if compensations else (tree, ledger)
+        one_at_a_time = height < TALL
+        other.display = False
+        main.display = not (one_at_a_time and into_detail)
+        detail.display = not one_at_a_time or into_detail
+        return detail if into_detail else main

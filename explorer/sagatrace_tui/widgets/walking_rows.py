@@ -1,0 +1,130 @@
+"""Rows of a trace whose cursor goes from error to error, from match to match, and to the slowest spans."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from typing import Final
+
+from textual.message import Message
+from textual.reactive import reactive
+from textual.worker import get_current_worker
+
+from sagatrace_tui.labels import duration
+from sagatrace_tui.model import Trace
+from sagatrace_tui.views.landmarks import Landmarks, errors, landmarks
+from sagatrace_tui.views.outline import Outline
+from sagatrace_tui.widgets.folding_rows import FoldingRows, holds
+
+__all__ = ["WalkingRows"]
+
+_LARGE: Final = 5_000
+"""Nodes of a trace from which on a key would wait for its landmarks."""
+
+
+class WalkingRows(FoldingRows):
+    """Knows the places that keys lead to. `matches` are the spans that were found."""
+
+    matches: reactive[frozenset[str]] = reactive(frozenset(), repaint=False, init=False)
+
+    class Told(Message):
+        """Why a key changed nothing, or what it changed that may not be in sight."""
+
+        def __init__(self, text: str) -> None:
+            super().__init__()
+            self.text = text
+
+    class Measured(Message):
+        """The landmarks of a large trace are found."""
+
+        def __init__(self, found: Landmarks) -> None:
+            super().__init__()
+            self.found = found
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name for it
+        super().__init__(id=id)
+        self._errors: list[int] = []
+        self._found: list[int] = []  # the places of the matches, in order
+        self._landmarks: Landmarks | None = None  # None until they are found
+        self._slowest_at: str | None = None  # the one of the slowest spans that a key led to
+
+    @property
+    def error_place(self) -> tuple[int, int]:
+        """(which error the cursor is on, or 0; how many there are). The cause is the first, then come those below."""
+        which, count = self._place_among(self._errors)
+        cause = self.trace.cause if self.trace is not None else None
+        if not which or cause is None or self.outline is None:
+            return which, count
+        above = bisect_left(self._errors, self.outline.places.get(cause.span_id, 0))
+        return (which - 1 - above) % count + 1, count
+
+    @property
+    def match_place(self) -> tuple[int, int]:
+        """(which span that was found the cursor is on, counted from 1, or 0; how many there are)."""
+        return self._place_among(self._found)
+
+    def _place_among(self, places: Sequence[int]) -> tuple[int, int]:
+        here = self._rows[self.cursor] if len(self._rows) else -1
+        return (bisect_left(places, here) + 1 if holds(places, here) else 0, len(places))
+
+    def _place_matches(self) -> None:
+        places = self.outline.places if self.outline is not None else {}
+        self._found = sorted(places[one] for one in self.matches if one in places)
+
+    def _find_places(self, trace: Trace, outline: Outline) -> None:
+        """Find the places of a trace; the landmarks of a large one in a thread, while the keys work."""
+        self._errors = errors(trace, outline)
+        self._place_matches()
+        if len(outline.ids) < _LARGE:
+            self._landmarks = landmarks(trace, outline)
+            return
+
+        def find() -> None:
+            found, worker = landmarks(trace, outline), get_current_worker()
+            if not worker.is_cancelled:
+                self.post_message(self.Measured(found))
+
+        # The first picture comes first: the thread would take half of its time.
+        self.call_after_refresh(self.run_worker, find, thread=True, exclusive=True, group="landmarks")
+
+    def on_walking_rows_measured(self, message: Measured) -> None:
+        """Show the critical path."""
+        self._landmarks = message.found
+        self.redraw()
+
+    def action_error(self, step: int) -> None:
+        """Go to the next failed span, around the end to the first."""
+        running = self.trace is not None and self.trace.status == "running"
+        self._step(self._errors, step, "Nothing has failed so far" if running else "Nothing failed in this trace")
+
+    def action_match(self, step: int) -> None:
+        """Go to the next span that was found."""
+        self._step(self._found, step, self.nothing_found)
+
+    nothing_found = "Nothing was found: / finds"
+    """What to say to whoever wants to see what was found."""
+
+    def _step(self, places: Sequence[int], step: int, without: str) -> None:
+        if self.outline is None or not places:
+            self.post_message(self.Told(without))
+            return
+        here = self._rows[self.cursor] if len(self._rows) else -1
+        at = bisect_right(places, here) if step > 0 else bisect_left(places, here) - 1
+        self.go_to(self.outline.ids[places[at % len(places)]])
+
+    def action_slowest(self) -> None:
+        """Go to the slowest span by its own time; again, to the next slowest."""
+        if self._landmarks is None:
+            self.post_message(self.Told("The spans are still being measured"))
+            return
+        slowest = self._landmarks.slowest
+        if not slowest:
+            self.post_message(self.Told("No span has taken any time"))
+            return
+        ids = [span_id for span_id, _ in slowest]
+        here = self.highlighted
+        at = (ids.index(here) + 1) % len(ids) if here in ids and here == self._slowest_at else 0
+        span_id, took = slowest[at]
+        self._slowest_at = span_id
+        self.go_to(span_id)
+        self.post_message(self.Told(f"slowest {at + 1} of {len(ids)}: {duration(took)} of its own"))
