@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from textual import events
@@ -46,6 +46,7 @@ class Ledger(Rows):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name for it
         super().__init__(id=id)
         self._lines: list[LedgerLine] = []
+        self._changes: Mapping[str, str] = {}
 
     @property
     def row_count(self) -> int:
@@ -56,6 +57,22 @@ class Ledger(Rows):
     def highlighted(self) -> str | None:
         """The span that the line under the cursor is about."""
         return self._lines[self.cursor].span_id if self._lines else None
+
+    def show(self, trace: Trace, changes: Mapping[str, str] | None = None, here: str | None = None) -> None:
+        """Show a trace; in a replay with a sign for each span that changed, and the cursor on the span `here`."""
+        self._changes = changes or {}
+        self.trace = trace
+        if here in (abouts := [line.span_id for line in self._lines]):
+            self.cursor = abouts.index(here)
+
+    def mark(self, index: int) -> Part:
+        """A sign before a line about a span that changed."""
+        sign = self._changes.get(self._lines[index].span_id or "")
+        return (sign, "key") if sign else super().mark(index)
+
+    def cursor_mark(self, index: int) -> Part:
+        """In a replay, the sign of a change: the cursor is on its line."""
+        return self.mark(index) if self.highlighted in self._changes else super().cursor_mark(index)
 
     def watch_trace(self) -> None:
         """Show its ledger, the cursor on the line it was on, wherever that is now."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from textual import events
@@ -88,6 +88,8 @@ class SpanTree(Rows):
         self._drawer: SpanRows | None = None
         self._scale: Timeline | None = None
         self.new_rows = NewRows(self)
+        self._changes: Mapping[str, str] = {}
+        self._here: str | None = None
 
     @property
     def trace(self) -> Trace | None:
@@ -125,7 +127,8 @@ class SpanTree(Rows):
 
     def watch_subject(self, old: Subject | None, new: Subject | None) -> None:
         """Show the trace, cursor and folds kept; at first the cursor is on what the trace failed at."""
-        here = old[1].ids[self._rows[self.cursor]] if old and len(self._rows) else None
+        before = old[1].ids[self._rows[self.cursor]] if old and len(self._rows) else None
+        here = self._here or before
         if new is None:
             self._rows = ()
             self.rows_changed(0)
@@ -136,24 +139,39 @@ class SpanTree(Rows):
         self._scale = None
         if here is None and trace.cause is not None:
             here = trace.cause.span_id
-        stays_at_end = self.follows_end and self.has_focus
+        stays_at_end = self.follows_end and self.has_focus and self._here is None
         self._place_matches()
         self._place_part()
-        self._rebuild(here)
+        self._rebuild(here, before)
         if stays_at_end:
             self.action_bottom()
 
-    def show(self, subject: Subject, now: int) -> None:
-        """Show another trace as of now, in one drawing; rows of spans that are new are marked for a few seconds."""
+    def show(
+        self, subject: Subject, now: int, changes: Mapping[str, str] | None = None, here: str | None = None
+    ) -> None:
+        """Show another trace as of now, in one drawing.
+
+        Args:
+            subject: the trace and its outline.
+            now: microseconds since 1970.
+            changes: in a replay, a sign for each span that changed. Without it new spans are marked for a few seconds.
+            here: the span to put the cursor on, or on what is above it. Without it the cursor stays.
+        """
         self.set_reactive(SpanTree.now, now)
-        if self.trace is not None:
+        if self.trace is not None and changes is None and not self._changes:
             self.new_rows.add(subject[0].spans.keys() - self.trace.spans.keys())
+        self._changes, self._here = changes or {}, here
         self.subject = subject
 
     def mark(self, index: int) -> Part:
-        """A + before a row that is new."""
-        is_new = self.outline is not None and self.outline.ids[self._rows[index]] in self.new_rows
-        return ("+", "key") if is_new else super().mark(index)
+        """A sign before a row that is new, or that changed."""
+        span_id = self.outline.ids[self._rows[index]] if self.outline is not None else ""
+        sign = self._changes.get(span_id) or ("+" if span_id in self.new_rows else "")
+        return (sign, "key") if sign else super().mark(index)
+
+    def cursor_mark(self, index: int) -> Part:
+        """In a replay, the sign of a change: the cursor is on its row."""
+        return self.mark(index) if self.highlighted in self._changes else super().cursor_mark(index)
 
     def watch_now(self) -> None:
         """Let what runs go on."""
@@ -193,9 +211,12 @@ class SpanTree(Rows):
         if self.highlighted is not None:
             self.post_message(self.SpanHighlighted(self, self.highlighted))
 
-    def _rebuild(self, here: str | None) -> None:
-        """Work out the rows, and keep the cursor on that node or the nearest above it that shows."""
-        before, outline = self.highlighted, self.outline
+    def _rebuild(self, here: str | None, before: str | None = None) -> None:
+        """Work out the rows, and keep the cursor on that node or the nearest above it that shows.
+
+        `before` is the node it was on, where the rows of now are those of another trace.
+        """
+        before, outline = before or self.highlighted, self.outline
         if outline is None:
             return
         if self._part is None:

@@ -83,8 +83,8 @@ class TraceList(Rows):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "Open", tooltip="Open the trace"),
-        Binding("e,J,right_square_bracket", "failed(1)", "Next failed trace", show=False),
-        Binding("E,K,left_square_bracket", "failed(-1)", "Previous failed trace", show=False),
+        Binding("e,J", "failed(1)", "Next failed trace", show=False),
+        Binding("E,K", "failed(-1)", "Previous failed trace", show=False),
     ]
 
     HEADER_LINES = 1
