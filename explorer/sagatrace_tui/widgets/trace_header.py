@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from rich.cells import cell_len
@@ -24,6 +24,7 @@ from sagatrace_tui.labels import (
 )
 from sagatrace_tui.model import Trace
 from sagatrace_tui.theme import TONES, VERDICT_TONES
+from sagatrace_tui.views.sentence_parts import SentencePart, sentence_parts
 from sagatrace_tui.views.waiting import waiting_on
 
 __all__ = ["TraceHeader"]
@@ -33,6 +34,7 @@ TALL: Final = 20
 """Lines of a terminal from which the verdict may take more than one."""
 BOTH: Final = 76
 """Columns from which a verdict is told in the list's words and in its own."""
+_STYLES: Final = {"cause": TONES["bad"], "standing": f"{TONES['plain']} bold"}
 _DOTTED: Final = re.compile(r"(?<![\w.…])(?:[A-Za-z_]\w*\.)+(?=[A-Za-z_]\w*)")
 
 
@@ -122,11 +124,28 @@ def _state(trace: Trace, now: int, width: int, most: int) -> list[Content]:
 
 def _sentence(trace: Trace, width: int, lines: int) -> list[Content]:
     """The verdict, broken between its words, in as many lines as there may be; first to go are names of modules."""
-    told = inert(trace.summary, 600)
-    found, fits = _broken(told, width, lines)
+    parts = [(inert(text, 600), kind) for text, kind in sentence_parts(trace)]
+    found, fits = _broken("".join(text for text, _ in parts), width, lines)
     if not fits or (lines > 1 and len(found) == lines):
-        found, _ = _broken(_DOTTED.sub("…", told), width, lines)
-    return [Content.styled(short(line, width), TONES["plain"]) for line in found]
+        parts = [(_DOTTED.sub("…", text), kind) for text, kind in parts]
+        found, _ = _broken("".join(text for text, _ in parts), width, lines)
+    return _toned([short(line, width) for line in found], parts)
+
+
+def _toned(lines: Sequence[str], parts: Sequence[SentencePart]) -> list[Content]:
+    """The lines of a sentence, broken between its words, in the styles of its parts."""
+    toned: list[Content] = []
+    at = 0
+    for line in lines:
+        content, start = Content.styled(line, TONES["plain"]), 0
+        for text, kind in parts:
+            first, last = max(0, start - at), min(len(line), start + len(text) - at)
+            if kind and first < last:
+                content = content.stylize(_STYLES[kind], first, last)
+            start += len(text)
+        toned.append(content)
+        at += len(line) + 1
+    return toned
 
 
 def _broken(text: str, width: int, lines: int) -> tuple[list[str], bool]:
