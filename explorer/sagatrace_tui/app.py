@@ -45,6 +45,7 @@ class SagatraceApp(ThemedApp):
 
     TITLE = "sagatrace"
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("t", "times", "Times: as distances, in UTC, in local time", show=False),
         Binding("ctrl+c", "quit", "Quit at once", show=False, priority=True),
         Binding("ctrl+z", "to_shell", "Suspend to the shell; fg resumes", show=False, priority=True),
         Binding("ctrl+p", "command_palette", "Commands and themes", show=False, priority=True),
@@ -109,11 +110,21 @@ class SagatraceApp(ThemedApp):
             return
         self._holds_mouse = not self._holds_mouse
         self.terminal_driver.hold_mouse(self._holds_mouse)
+        self._say("The mouse works here again" if self._holds_mouse else "The mouse selects text now (m takes it back)")
+
+    def action_times(self) -> None:
+        """Write moments in the next way, on every screen."""
+        self.times = self.times.following
+        for screen in self.screen_stack:
+            if isinstance(screen, TraceScreen):
+                screen.tell_state()
+        self._say(self.times.words(self._clock()))
+
+    def _say(self, text: str, tone: str = "plain") -> None:
+        """Say it in the state line of the uppermost screen that has one."""
         line = next((line for screen in reversed(self.screen_stack) for line in screen.query(StateLine)), None)
         if line is not None:
-            line.say(
-                "The mouse works here again" if self._holds_mouse else "The mouse selects text now (m takes it back)"
-            )
+            line.say(text, tone)
 
     async def action_to_shell(self) -> None:
         """Stop, where there is a shell to come back from."""
@@ -121,9 +132,7 @@ class SagatraceApp(ThemedApp):
             with self.suspend():
                 stop_all()
             return
-        line = next((line for screen in reversed(self.screen_stack) for line in screen.query(StateLine)), None)
-        if line is not None:
-            line.say("Cannot suspend: no parent shell. Press q to quit.", "warn")
+        self._say("Cannot suspend: no parent shell. Press q to quit.", "warn")
 
     def action_leave_trace(self) -> None:
         """Back to the list; where a trace was opened at once, the list is only made now."""

@@ -9,10 +9,11 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Input
 
-from sagatrace_tui.labels import VERDICTS, inert, moment
+from sagatrace_tui.labels import VERDICTS, inert
 from sagatrace_tui.live import Frame, OpenTrace, Replay
 from sagatrace_tui.model import Trace
 from sagatrace_tui.screens.followed import behind
+from sagatrace_tui.theme import times_of
 from sagatrace_tui.widgets.bar import StateLine
 
 __all__ = ["ReplayScreen"]
@@ -139,8 +140,7 @@ class ReplayScreen(Screen[Any]):
         which = f"event {replay.place:,} of {replay.count:,}"
         if frame is None or frame.place != replay.place:
             return (f"replay: reading {which}",)
-        day, _, time = moment(frame.event.micros).partition(" ")
-        at = time if moment(frame.trace.started_at).startswith(day) else f"{day} {time}"
+        at = times_of(self).moment_from(frame.event.micros, frame.trace.started_at or frame.event.micros)
         facts = [f"replay: {which}, at {at} (Esc leaves)", inert(frame.event.event_type, 80)]
         if frame.before != frame.trace.verdict and frame.place > 1:
             facts.append(f"{VERDICTS[frame.before][1]} → {VERDICTS[frame.trace.verdict][1]}")

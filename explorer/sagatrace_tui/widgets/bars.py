@@ -8,12 +8,14 @@ from typing import Final
 from sagatrace_tui.labels import duration
 from sagatrace_tui.model import Span
 from sagatrace_tui.theme import STATUS_TONES
+from sagatrace_tui.times import Times
 from sagatrace_tui.views.outline import Group
 from sagatrace_tui.views.timeline import Piece, Timeline, pieces
 
 __all__ = ["axis", "group_bar", "span_bar"]
 
 Part = tuple[str, str]
+_TIMES: Final = Times()
 
 _WAIT: Final = "┄"
 _RUN: Final = "━"
@@ -58,15 +60,17 @@ def _filled(parts: list[Part], at: int, width: int) -> list[Part]:
     return [*parts, (" " * (width - at), "plain")] if at < width else parts
 
 
-def axis(line: Timeline, width: int) -> str:
+def axis(line: Timeline, width: int, times: Times = _TIMES) -> str:
     """Where the start, the middle and the end are; gaps drawn short are marked ≈."""
     cells = list(" " * width)
     total = line.end - line.start
     for start, end in line.gaps:
         cells[min(width - 1, (line.column(start, width) + line.column(end, width)) // 2)] = _GAP
-    labels: Sequence[tuple[int, str]] = [(0, "0")]
-    end_label = duration(total)
-    if width >= len(end_label) + 3:
+    is_relative = times.mode == "relative"
+    start_label = "0" if is_relative else times.of_day(line.start, line.start)
+    labels: Sequence[tuple[int, str]] = [(0, start_label)]
+    end_label = duration(total) if is_relative else times.of_day(line.end, line.start)
+    if width >= len(start_label) + len(end_label) + 2:
         labels = [*labels, (width - len(end_label), end_label)]
     for column, label in labels:
         cells[column : column + len(label)] = label

@@ -12,6 +12,7 @@ from textual.message import Message
 from textual.reactive import reactive
 
 from sagatrace_tui.model import Trace
+from sagatrace_tui.theme import times_of
 from sagatrace_tui.widgets.ledger_lines import LedgerLine, ledger_lines
 from sagatrace_tui.widgets.rows import Part, Rows, fitted
 
@@ -83,10 +84,14 @@ class Ledger(Rows):
         self._build()
         super().on_resize(event)
 
+    def times_changed(self) -> None:
+        """Write all moments again."""
+        self._build()
+
     def _build(self) -> None:
         before = _places(self._lines)[self.cursor] if self._lines else None
         width = self.scrollable_content_region.width or 100
-        self._lines = ledger_lines(self.trace, width - 1) if self.trace is not None else []
+        self._lines = ledger_lines(self.trace, width - 1, times_of(self)) if self.trace is not None else []
         places = _places(self._lines)
         here = places.index(before) if before in places else self.cursor
         self.rows_changed(self.validate_cursor(here))

@@ -86,6 +86,14 @@ class Rows(ScrollView, can_focus=True):
         self.follows_end = False
         """Whether the reader went to the end, and has not left it since."""
 
+    def on_mount(self) -> None:
+        """Write all moments again when the reader chooses another way."""
+        self.watch(self.app, "times", self.times_changed, init=False)
+
+    def times_changed(self) -> None:
+        """Write all moments again."""
+        self.redraw()
+
     @property
     def row_count(self) -> int:
         """How many rows there are."""

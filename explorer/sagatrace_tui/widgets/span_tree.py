@@ -13,6 +13,7 @@ from textual.reactive import reactive
 
 from sagatrace_tui.labels import plural
 from sagatrace_tui.model import Trace
+from sagatrace_tui.theme import times_of
 from sagatrace_tui.views.outline import Outline
 from sagatrace_tui.views.timeline import Timeline, timeline
 from sagatrace_tui.widgets.bars import axis
@@ -277,7 +278,8 @@ class SpanTree(Rows):
         if self.only is not None:
             title = f"{self.only[0]}: {len(self.only[1])} of {title}"
         titles = fitted([(title, "muted" if self.only is None else "found")], label)
-        return [*titles, (axis(self.timeline(), bar) if bar else "", "muted"), (f"{'took':>{figures - 1}} ", "muted")]
+        scale = axis(self.timeline(), bar, times_of(self)) if bar else ""
+        return [*titles, (scale, "muted"), (f"{'took':>{figures - 1}} ", "muted")]
 
     def lit(self, width: int) -> int:
         """The names; bars and figures stay as they are."""

@@ -12,7 +12,8 @@ from textual.message import Message
 from textual.reactive import reactive
 
 from sagatrace_tui.incident.trace_row import StandingStep
-from sagatrace_tui.labels import inert, saga_name, short, short_middle, when
+from sagatrace_tui.labels import inert, saga_name, short, short_middle
+from sagatrace_tui.theme import times_of
 from sagatrace_tui.widgets.rows import Part, Rows, fitted
 
 __all__ = ["StandingList"]
@@ -64,9 +65,10 @@ class StandingList(Rows):
 
     def header(self, width: int) -> list[Part]:
         """The titles."""
-        columns = _columns(width, self.keys)
+        since = times_of(self).width(self.now)
+        columns = _columns(width - since, self.keys)
         return [
-            (f"{'SINCE':>8}  ", "muted"),
+            (f"{'SINCE':>{since}}  ", "muted"),
             *((_cell(one.title, one), "muted") for one in columns),
             ("REASON", "muted"),
         ]
@@ -74,12 +76,13 @@ class StandingList(Rows):
     def row(self, index: int, width: int) -> list[Part]:
         """One step."""
         step = self.steps[index]
-        columns = _columns(width, self.keys)
+        times = times_of(self)
+        columns = _columns(width - times.width(self.now), self.keys)
         values = dict(zip(("STEP", "UNDONE BY", "SAGA", "TRACE"), _values(step), strict=True))
         keys = dict(zip((inert(key).upper() for key in self.keys), step.values, strict=False))
         cells = [(_cell(inert({**keys, **values}[one.title]) or "—", one), one.tone) for one in columns]
         unsure = "" if step.certain else "uncertain: "
-        since = f"{when(step.since, self.now):>8}  "
+        since = f"{times.brief(step.since, self.now):>{times.width(self.now)}}  "
         return fitted([(since, "plain"), *cells, (f"{unsure}{inert(step.reason)}", "warn")], width)
 
     def watch_steps(self, old: tuple[StandingStep, ...], new: tuple[StandingStep, ...]) -> None:
@@ -102,14 +105,14 @@ def _values(step: StandingStep) -> Iterator[str]:
 
 
 def _columns(width: int, keys: tuple[str, ...]) -> list[_Column]:
-    wide = width >= 140
+    wide = width >= 132
     found = [_Column("STEP", 24 if wide else 18, "strong")]
-    if width >= 100:
+    if width >= 92:
         found.append(_Column("UNDONE BY", 22 if wide else 16, "plain"))
     if wide:
         found.append(_Column("SAGA", 18, "plain"))
     found.append(_Column("TRACE", 28 if wide else 16, "id", is_id=True))
-    room = width - 10 - sum(one.width + 2 for one in found)
+    room = width - 2 - sum(one.width + 2 for one in found)
     for key in keys:
         room -= _KEY + 2
         if room < 20:

@@ -13,8 +13,6 @@ from textual.widget import Widget
 
 from sagatrace_tui.labels import (
     VERDICTS,
-    clock,
-    clock_of_day,
     duration,
     inert,
     plural,
@@ -23,7 +21,8 @@ from sagatrace_tui.labels import (
     when,
 )
 from sagatrace_tui.model import Trace
-from sagatrace_tui.theme import TONES, VERDICT_TONES
+from sagatrace_tui.theme import TONES, VERDICT_TONES, times_of
+from sagatrace_tui.times import Times
 from sagatrace_tui.views.sentence_parts import SentencePart, sentence_parts
 from sagatrace_tui.views.waiting import waiting_on
 
@@ -57,6 +56,14 @@ class TraceHeader(Widget):
         self._trace_id = trace_id
         self._most = 1
 
+    def on_mount(self) -> None:
+        """Write the start again when the reader chooses another way."""
+        self.watch(self.app, "times", self.times_changed, init=False)
+
+    def times_changed(self) -> None:
+        """Draw again."""
+        self.refresh()
+
     def watch_trace(self) -> None:
         """Take the lines that the verdict needs."""
         self._fit(self.app.size.width, self.app.size.height)
@@ -89,7 +96,7 @@ class TraceHeader(Widget):
             [
                 _title(self.trace, width),
                 *_state(self.trace, self.now, width, self._most),
-                _facts(self.trace, self.now, width, self.error_place),
+                _facts(self.trace, self.now, width, self.error_place, times_of(self)),
             ]
         )
 
@@ -164,7 +171,7 @@ def _broken(text: str, width: int, lines: int) -> tuple[list[str], bool]:
     return found, cell_len(found[-1]) <= width
 
 
-def _facts(trace: Trace, now: int, width: int, error_place: tuple[int, int]) -> Content:
+def _facts(trace: Trace, now: int, width: int, error_place: tuple[int, int], times: Times) -> Content:
     took = trace.duration
     if trace.status == "running" and trace.started_at is not None:
         took = max(0, now - trace.started_at)
@@ -176,8 +183,9 @@ def _facts(trace: Trace, now: int, width: int, error_place: tuple[int, int]) -> 
         kinds = ", ".join(dict.fromkeys(one.kind.replace("_", " ") for one in trace.anomalies))
         loud.append(f"⚠ {kinds}" if width >= 60 else f"⚠ {plural(len(trace.anomalies), 'anomaly')}")
     facts = [f"{'running for' if trace.status == 'running' else 'took'} {duration(took)}"]
-    exactly = f" at {clock(trace.started_at)}" if width >= 90 else f" at {clock_of_day(trace.started_at, now)}"
-    facts.append(f"started {when(trace.started_at, now)}{exactly if width >= 70 else ''}")
+    exactly = times.clock(trace.started_at) if width >= 90 else times.of_day(trace.started_at, now)
+    ago = when(trace.started_at, now)
+    facts.append(f"started {f'{ago} at {exactly}' if width >= 70 else times.brief(trace.started_at, now)}")
     facts += [plural(len(trace.spans), "span"), plural(trace.event_count, "event")]
     parts: list[tuple[str, str]] = []
     told = [*loud, *facts]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, Final, Literal
 
 from rich.cells import cell_len
@@ -12,15 +13,17 @@ from textual.message import Message
 from textual.reactive import reactive
 
 from sagatrace_tui.incident.trace_row import TraceRow, reason_text
-from sagatrace_tui.labels import duration, inert, saga_name, short, short_middle, verdict_words, when
+from sagatrace_tui.labels import duration, inert, saga_name, short, short_middle, verdict_words
 from sagatrace_tui.model import Verdict
-from sagatrace_tui.theme import VERDICT_TONES
+from sagatrace_tui.theme import VERDICT_TONES, times_of
+from sagatrace_tui.times import Times
 from sagatrace_tui.widgets.new_rows import NewRows
 from sagatrace_tui.widgets.rows import Part, Rows
 
 __all__ = ["SORTS", "Column", "TraceList", "columns"]
 
 GAP: Final = 2
+_TIMES: Final = Times()
 NARROWEST: Final = 12
 """The fewest terminal columns for a verdict."""
 SORTS: Final[Mapping[str, Callable[[TraceRow], int]]] = {
@@ -46,19 +49,22 @@ class Column:
     sort: str = ""
 
 
-def columns(width: int, verdict: int = NARROWEST, sort: str = "last") -> list[Column]:
+def columns(
+    width: int, verdict: int = NARROWEST, sort: str = "last", times: Times = _TIMES, now: int = 0
+) -> list[Column]:
     """Return the columns that fit; the last one has what is left.
 
     Args:
         width: terminal columns of a row.
         verdict: terminal columns of the widest verdict that is listed. From 80 columns on it is never cut.
         sort: the order of the list. A list by start shows it in place of the last activity.
+        times: the way to write moments, as of `now`.
     """
     if width < 80:
         verdict = min(verdict, max(NARROWEST + 1, width * 2 // 5))
     is_wide, is_whole = width >= 100, width >= 140
-    last = Column("LAST", 8, ">", _last, "last")
-    started = Column("STARTED", 9, ">", _started, "started")
+    last = Column("LAST", times.width(now), ">", partial(_last, times), "last")
+    started = Column("STARTED", max(9, times.width(now)), ">", partial(_started, times), "started")
     found = [Column("VERDICT", verdict, "<", _verdict)]
     if is_wide:
         found.append(Column("NAME", 24 if is_whole else 15, "<", _name))
@@ -145,9 +151,12 @@ class TraceList(Rows):
         """The trace under the cursor."""
         return self.rows[self.cursor] if self.rows else None
 
+    def _columns(self, width: int) -> list[Column]:
+        return columns(width, self._verdict_width, self.sort, times_of(self), self.now)
+
     def header(self, width: int) -> list[Part]:
         """The titles, and how many rows are above what is in sight: new ones come there."""
-        first, *rest = columns(width, self._verdict_width, self.sort)
+        first, *rest = self._columns(width)
         above = f"↑{self.scroll_offset.y:,}" if self.scroll_offset.y else ""
         titles = [
             (_cell(f"{column.title} ▾", column), "key")
@@ -160,7 +169,7 @@ class TraceList(Rows):
     def row(self, index: int, width: int) -> list[Part]:
         """One trace."""
         parts: list[Part] = []
-        for column in columns(width, self._verdict_width, self.sort):
+        for column in self._columns(width):
             text, tone = column.part(self.rows[index], self.now)
             if column.part is _id:
                 text = short_middle(text, column.width)
@@ -170,7 +179,7 @@ class TraceList(Rows):
     def header_clicked(self, x: int) -> None:
         """Ask for the order of the column whose title is there."""
         end = 1
-        for column in columns(self.scrollable_content_region.width - 1, self._verdict_width, self.sort):
+        for column in self._columns(self.scrollable_content_region.width - 1):
             end += column.width + GAP
             if x < end:
                 if column.sort:
@@ -258,12 +267,12 @@ def _id(row: TraceRow, _now: int) -> Part:
     return inert(row.trace_id), "id"
 
 
-def _started(row: TraceRow, now: int) -> Part:
-    return ("" if row.verdict is None else when(row.started_at, now)), "plain"
+def _started(times: Times, row: TraceRow, now: int) -> Part:
+    return ("" if row.verdict is None else times.brief(row.started_at, now)), "plain"
 
 
-def _last(row: TraceRow, now: int) -> Part:
-    return when(row.latest, now), "plain"
+def _last(times: Times, row: TraceRow, now: int) -> Part:
+    return times.brief(row.latest, now), "plain"
 
 
 def _duration(row: TraceRow, now: int) -> Part:
