@@ -31,6 +31,9 @@ _INDENT: Final = "     "
 _TAIL: Final = 46
 """Columns that names leave to what stands beside them; what is longer goes below."""
 
+_NAME: Final = 14
+"""Columns that a reason leaves to each of two names; without them it goes below."""
+
 
 @dataclass(frozen=True, slots=True)
 class LedgerLine:
@@ -115,7 +118,7 @@ def _stands(
     undo = (f"← {inert(named, 120)}" if named else "", "muted")
     cells = ((sign, 2), ((inert(one.name, 120), sign[1]), 0), (undo, 0))
     reason = inert(reason_of(replace(one, effect=None), ended=trace.ended), 400)
-    beside = cell_len(reason) <= _TAIL
+    beside = cell_len(reason) <= min(_TAIL, width - 2 - 2 * _NAME)
     yield LedgerLine(((reason, why_tone),) if beside and not one.awaited else (), cells, one.span_id)
     if not beside:
         yield from _note(reason, why_tone, width)
