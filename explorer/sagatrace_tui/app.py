@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
+from textual.command import Provider
 from textual.dom import DOMNode
 from textual.screen import Screen
 
@@ -34,6 +35,12 @@ from sagatrace_tui.widgets.key_hints import key_groups
 __all__ = ["SagatraceApp"]
 
 
+def _commands() -> type[Provider]:
+    from sagatrace_tui.palette import CommandsInOrder
+
+    return CommandsInOrder
+
+
 class SagatraceApp(ThemedApp):
     """Explores the traces of a store, and never writes to it.
 
@@ -52,6 +59,7 @@ class SagatraceApp(ThemedApp):
         Binding("m", "mouse", "Leave the mouse to the terminal, to select text; again: take it back", show=False),
         Binding("colon", "command_palette", "Commands and themes", show=False),
     ]
+    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {_commands}
     CSS = """
     Screen { background: $background; color: $foreground; }
     """
@@ -143,8 +151,9 @@ class SagatraceApp(ThemedApp):
             self.push_screen(self._list())
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """Everything a key does on this screen, by its name; and the themes."""
-        yield SystemCommand("Theme", "Choose colours", self.action_change_theme)
+        """Return the commands of this screen and the themes: first the commands that the hints name."""
+        hinted: list[SystemCommand] = []
+        others = [SystemCommand("Theme", "Choose colours", self.action_change_theme)]
         if isinstance(screen, (SearchScreen, TraceScreen, CompareScreen, ValueScreen)):
             around = screen.focused.ancestors_with_self if screen.focused is not None else [screen, self]
             for section, bindings in [*screen.help_sections, ("Everywhere", self.BINDINGS)]:
@@ -152,9 +161,11 @@ class SagatraceApp(ThemedApp):
                     doer = next((node for node in around if _has_key(node, binding)), None)
                     if doer is not None and binding.action != "command_palette":
                         run = partial(self.run_action, binding.action, doer)
-                        yield SystemCommand(
-                            binding.tooltip or binding.description, f"{section}: {', '.join(keys)}", run
-                        )
+                        name = binding.tooltip or binding.description
+                        command = SystemCommand(name, f"{section}: {', '.join(keys)}", run)
+                        (hinted if binding.show else others).append(command)
+        yield from hinted
+        yield from others
 
     def action_help(self) -> None:
         """Show the keys of the screen on top."""
