@@ -131,7 +131,7 @@ def _state(trace: Trace, now: int, width: int, most: int) -> list[Content]:
 
 def _sentence(trace: Trace, width: int, lines: int) -> list[Content]:
     """The verdict, broken between its words, in as many lines as there may be; first to go are names of modules."""
-    parts = [(inert(text, 600), kind) for text, kind in sentence_parts(trace)]
+    parts: list[SentencePart] = [(inert(text, 600), kind) for text, kind in sentence_parts(trace)]
     found, fits = _broken("".join(text for text, _ in parts), width, lines)
     if not fits or (lines > 1 and len(found) == lines):
         parts = [(_DOTTED.sub("…", text), kind) for text, kind in parts]
