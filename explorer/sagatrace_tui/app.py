@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
+from textual.command import Provider
 from textual.dom import DOMNode
 from textual.screen import Screen
 
@@ -34,6 +35,12 @@ from sagatrace_tui.widgets.key_hints import key_groups
 __all__ = ["SagatraceApp"]
 
 
+def _commands() -> type[Provider]:
+    from sagatrace_tui.palette import CommandsInOrder
+
+    return CommandsInOrder
+
+
 class SagatraceApp(ThemedApp):
     """Explores the traces of a store, and never writes to it.
 
@@ -45,12 +52,14 @@ class SagatraceApp(ThemedApp):
 
     TITLE = "sagatrace"
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("t", "times", "Times: as distances, in UTC, in local time", show=False),
         Binding("ctrl+c", "quit", "Quit at once", show=False, priority=True),
         Binding("ctrl+z", "to_shell", "Suspend to the shell; fg resumes", show=False, priority=True),
         Binding("ctrl+p", "command_palette", "Commands and themes", show=False, priority=True),
         Binding("m", "mouse", "Leave the mouse to the terminal, to select text; again: take it back", show=False),
         Binding("colon", "command_palette", "Commands and themes", show=False),
     ]
+    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {_commands}
     CSS = """
     Screen { background: $background; color: $foreground; }
     """
@@ -109,11 +118,21 @@ class SagatraceApp(ThemedApp):
             return
         self._holds_mouse = not self._holds_mouse
         self.terminal_driver.hold_mouse(self._holds_mouse)
+        self._say("The mouse works here again" if self._holds_mouse else "The mouse selects text now (m takes it back)")
+
+    def action_times(self) -> None:
+        """Write moments in the next way, on every screen."""
+        self.times = self.times.following
+        for screen in self.screen_stack:
+            if isinstance(screen, TraceScreen):
+                screen.tell_state()
+        self._say(self.times.words(self._clock()))
+
+    def _say(self, text: str, tone: str = "plain") -> None:
+        """Say it in the state line of the uppermost screen that has one."""
         line = next((line for screen in reversed(self.screen_stack) for line in screen.query(StateLine)), None)
         if line is not None:
-            line.say(
-                "The mouse works here again" if self._holds_mouse else "The mouse selects text now (m takes it back)"
-            )
+            line.say(text, tone)
 
     async def action_to_shell(self) -> None:
         """Stop, where there is a shell to come back from."""
@@ -121,9 +140,7 @@ class SagatraceApp(ThemedApp):
             with self.suspend():
                 stop_all()
             return
-        line = next((line for screen in reversed(self.screen_stack) for line in screen.query(StateLine)), None)
-        if line is not None:
-            line.say("Cannot suspend: no parent shell. Press q to quit.", "warn")
+        self._say("Cannot suspend: no parent shell. Press q to quit.", "warn")
 
     def action_leave_trace(self) -> None:
         """Back to the list; where a trace was opened at once, the list is only made now."""
@@ -134,8 +151,9 @@ class SagatraceApp(ThemedApp):
             self.push_screen(self._list())
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """Everything a key does on this screen, by its name; and the themes."""
-        yield SystemCommand("Theme", "Choose colours", self.action_change_theme)
+        """Return the commands of this screen and the themes: first the commands that the hints name."""
+        hinted: list[SystemCommand] = []
+        others = [SystemCommand("Theme", "Choose colours", self.action_change_theme)]
         if isinstance(screen, (SearchScreen, TraceScreen, CompareScreen, ValueScreen)):
             around = screen.focused.ancestors_with_self if screen.focused is not None else [screen, self]
             for section, bindings in [*screen.help_sections, ("Everywhere", self.BINDINGS)]:
@@ -143,9 +161,11 @@ class SagatraceApp(ThemedApp):
                     doer = next((node for node in around if _has_key(node, binding)), None)
                     if doer is not None and binding.action != "command_palette":
                         run = partial(self.run_action, binding.action, doer)
-                        yield SystemCommand(
-                            binding.tooltip or binding.description, f"{section}: {', '.join(keys)}", run
-                        )
+                        name = binding.tooltip or binding.description
+                        command = SystemCommand(name, f"{section}: {', '.join(keys)}", run)
+                        (hinted if binding.show else others).append(command)
+        yield from hinted
+        yield from others
 
     def action_help(self) -> None:
         """Show the keys of the screen on top."""

@@ -16,10 +16,8 @@ from sagatrace_tui.model import Span, Verdict
 __all__ = [
     "GLYPHS",
     "VERDICTS",
-    "at_times",
     "bars",
     "clock",
-    "clock_of_day",
     "copyable",
     "duration",
     "inert",
@@ -222,12 +220,6 @@ def clock(micros: int | None) -> str:
     return f"{_utc(micros)}Z"
 
 
-def clock_of_day(micros: int | None, now: int) -> str:
-    """A moment in at most ten columns, as UTC: today its time `10:00:01Z`, else its date `2025-12-22`."""
-    date, _, time = clock(micros).partition(" ")
-    return time if date == clock(now).partition(" ")[0] else date
-
-
 def moment(micros: int | None) -> str:
     """A moment as UTC, to the millisecond: `2025-12-22 10:00:01.100Z`."""
     if micros is None:
@@ -250,13 +242,6 @@ def offset(micros: int, origin: int) -> str:
     if micros == origin:
         return "+0"
     return f"{'+' if micros > origin else '-'}{duration(abs(micros - origin))}"
-
-
-def at_times(moments: Sequence[int], origin: int) -> list[str]:
-    """Moments as their distances from another; as times of day, UTC, where one is so far off that minutes were told."""
-    if all(abs(micros - origin) < 60_000_000 for micros in moments):
-        return [offset(micros, origin) for micros in moments]
-    return [moment(micros).partition(" ")[2] for micros in moments]
 
 
 def when(micros: int | None, now: int) -> str:

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from rich.console import RenderableType
 from textual import constants
 from textual.app import App
+from textual.reactive import reactive
 from textual.theme import BUILTIN_THEMES, Theme
+from textual.widget import Widget
 
 from sagatrace_tui.terminal.detect import Terminal
 from sagatrace_tui.terminal.driver import TerminalDriver
 from sagatrace_tui.theme_choice import ThemeChoice
+from sagatrace_tui.times import Times
 
 __all__ = [
     "DARK",
@@ -27,6 +30,7 @@ __all__ = [
     "TONES",
     "VERDICT_TONES",
     "ThemedApp",
+    "times_of",
 ]
 
 DARK: Final = Theme(
@@ -171,6 +175,9 @@ class ThemedApp(App[None]):
     environment names, else the one in `choice`, else the one that suits the terminal's background.
     """
 
+    times: reactive[Times] = reactive(Times())
+    """The way to write moments, on every screen."""
+
     def __init__(self, terminal: Terminal | None = None, choice: ThemeChoice | None = None) -> None:
         self.terminal_driver: TerminalDriver | None = None
         self._few = terminal is not None and terminal.colors <= 16
@@ -223,3 +230,9 @@ class ThemedApp(App[None]):
     def get_theme_variable_defaults(self) -> dict[str, str]:
         """Return variables that other themes lack."""
         return dict(_FOREIGN)
+
+
+def times_of(widget: Widget) -> Times:
+    """Return the way in which a widget writes moments."""
+    app: App[Any] = widget.app
+    return app.times if isinstance(app, ThemedApp) else Times()

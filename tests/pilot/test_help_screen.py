@@ -7,10 +7,15 @@ from textual.binding import Binding
 
 from sagas import UnreliableStore, failed, screen_text, still, until
 from sagatrace_tui.app import SagatraceApp
+from sagatrace_tui.labels import GLYPHS, VERDICTS
 from sagatrace_tui.screens.help import HelpScreen, help_text
+from sagatrace_tui.screens.legend import LEGEND
 from sagatrace_tui.screens.search import SearchScreen
 from sagatrace_tui.screens.trace import TraceScreen
+from sagatrace_tui.widgets import bars
 from sagatrace_tui.widgets.key_hints import key_groups, key_name
+from sagatrace_tui.widgets.ledger_lines import _OUTCOMES
+from sagatrace_tui.widgets.span_rows import _AWAITED, _BEING_UNDONE, _ROLES, _STANDING
 
 
 @pytest.mark.parametrize("key", ["question_mark", "f1"])
@@ -46,7 +51,7 @@ async def test_a_small_terminal_scrolls_its_help() -> None:
         await pilot.press("j", "pagedown")
         await until(pilot, lambda: "still stands" not in screen_text(app), "the end of the page")
         await pilot.press("G")
-        await until(pilot, lambda: "Quit at once" in screen_text(app), "the end of the help")
+        await until(pilot, lambda: "● in the last lines" in screen_text(app), "the end of the help")
         await pilot.press("q")
         assert isinstance(app.screen, TraceScreen)
 
@@ -70,3 +75,50 @@ def test_keys_of_one_action_stand_together() -> None:
     ]
     assert key_name("equals_sign") == "="
     assert next(help_text([("List", bindings)])).plain == "List"
+
+
+def test_the_legend_has_every_sign_and_word_that_the_screens_have() -> None:
+    texts = [sign.text for _, signs in LEGEND for sign in signs]
+    for glyph, word in VERDICTS.values():
+        assert f"{glyph} {word}" in texts
+    for status, glyph in GLYPHS.items():
+        assert f"{glyph} {status}" in texts
+    for word, _ in _ROLES.values():
+        assert word in texts
+    for word in (_STANDING[0], _AWAITED[0], _BEING_UNDONE[0]):
+        assert word in texts
+    for glyph, word, _ in _OUTCOMES.values():
+        assert f"{glyph} {word}" in texts
+    drawn = " ".join(texts)
+    for sign in (bars._WAIT, bars._RUN, bars._LOST, bars._GAP, *"▾▸╍⋯↕■+~●"):
+        assert sign in drawn
+    assert all(sign.meaning.endswith(".") for _, signs in LEGEND for sign in signs)
+
+
+@pytest.mark.parametrize(("size", "beside"), [((119, 60), False), ((120, 60), True), ((200, 60), True)])
+async def test_keys_and_signs_stand_side_by_side_where_there_is_room(size: tuple[int, int], beside: bool) -> None:
+    app = SagatraceApp(UnreliableStore(failed("T7")), trace_id="T7", clock=still)
+    async with app.run_test(size=size) as pilot:
+        await until(pilot, lambda: "CAUSE" in screen_text(app), "the screen")
+        await pilot.press("question_mark")
+        await until(pilot, lambda: "Keys and signs" in screen_text(app), "the help")
+        first = next(line for line in screen_text(app).splitlines() if "│  Screen" in line)
+        assert ("Verdicts of a trace" in first) is beside
+
+
+@pytest.mark.parametrize(("trace_id", "first"), [(None, "Open the trace"), ("T7", "Why it failed, root to cause")])
+async def test_the_palette_lists_the_hinted_commands_first(trace_id: str | None, first: str) -> None:
+    app = SagatraceApp(UnreliableStore(failed("T7")), trace_id=trace_id, clock=still)
+    async with app.run_test(size=(100, 40)) as pilot:
+        await until(pilot, lambda: "failed" in screen_text(app), "the screen")
+        hinted = {
+            binding.tooltip or binding.description
+            for _, bindings in app.screen.help_sections  # type: ignore[attr-defined]
+            for _, binding in key_groups(bindings)
+            if binding.show
+        }
+        await pilot.press("colon")
+        await until(pilot, lambda: first in screen_text(app), "the palette")
+        lines = [line.strip() for line in screen_text(app).splitlines()]
+        names = lines[next(at for at, line in enumerate(lines) if line.startswith(first)) :: 2][:6]
+        assert [name for name in names if not any(name.startswith(one) for one in hinted)] == []

@@ -138,6 +138,13 @@ def test_the_error_of_an_undo_and_what_took_effect_are_whole_at_every_width() ->
         assert not [line for line in lines if line.endswith("…") and "gateway" in line]
 
 
+@pytest.mark.parametrize("width", [40, 52, 60, 66, 79])
+def test_the_reason_that_a_step_stands_is_whole_at_every_width(width: int) -> None:
+    steps = [line for line in lines_of(aborted(undo("three", 5)), width)[1:] if "Compensation order" not in line]
+    text = " ".join(line.strip() for line in steps)
+    assert text.count("rollback stopped before this step") == 2
+
+
 def test_every_undo_is_read_a_few_times_however_many_steps_stand(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each step that stands read every undo: half a second for 4 000 steps, twenty times that for 20 000."""
     reads = Counter[str]()

@@ -43,13 +43,25 @@ def test_a_failed_span_shows_fields_role_error_traceback_and_events() -> None:
     text = text_of("fuj", failed("t"))
     for expected in (
         "transfer_funds\nstatus     ✘ failed\nrole       the cause: it failed first, nothing below it did\n",
-        "kind       job\nspan       fuj\nparent     fun  stage:funding\n",
-        "started    10:00:03.100Z  +3.10s\nended      10:00:03.400Z  +3.40s\ntook       300ms\n",
+        "kind       job\nparent     stage:funding  fun\n",
+        "took       300ms\nspan id    fuj\n",
+        "started    +3.10s  10:00:03.100Z\nended      +3.40s  10:00:03.400Z\ntook       300ms\n",
         "Error  InsufficientFunds\nbalance 1200 < 25000\n",
         'most recent call last):\n  File "/app/loans/funding.py", line 88, in transfer_funds\n    ledger.debit(account',
         "Events  2\n+3.10s    job:started\n+3.40s    job:failed  failed",
     ):
         assert expected in text
+
+
+def test_the_traceback_comes_before_the_fields_and_keeps_its_end() -> None:
+    frames = "".join(f'  File "/app/steps.py", line {n}, in step_{n}\n    go({n})\n' for n in range(20))
+    stack = f"Traceback (most recent call last):\n{frames}ValueError: no funds\n"
+    lines = text_of("s", [event("t", "s", "job:failed", 0.0, data={"stack": stack, "error": "no funds"})]).split("\n")
+    start, end = lines.index("Traceback  Enter shows it whole"), lines.index("kind       job")
+    assert lines[start + 1] == "Traceback (most recent call last):"
+    assert lines[start + 2] == "  … 26 more lines"
+    assert lines[end - 2 :][:2] == ["ValueError: no funds", ""]
+    assert end - start <= 20
 
 
 def test_a_retried_span_shows_each_attempt_with_its_error_and_a_sign() -> None:
@@ -65,7 +77,7 @@ def test_data_is_shown_as_a_tree_without_the_keys_shown_elsewhere() -> None:
 
 
 def test_a_step_names_its_undo_an_undo_its_step_and_a_standing_step_is_prominent() -> None:
-    assert "undoes     cre  stage:credit\n" in text_of("und", failed("t"))
+    assert "undoes     stage:credit  cre\n" in text_of("und", failed("t"))
     text = text_of("cre", failed("t"))
     assert "undo       release_credit\n" in text
     assert "undone     no, still standing: compensation failed after 1 attempt\n" in text
@@ -153,9 +165,9 @@ async def test_the_same_span_in_the_same_state_keeps_its_place_and_another_begin
 
 def test_a_run_of_a_repeated_job_names_its_number_and_the_runs_beside_it() -> None:
     first, second, third = (text_of(span_id, repeated("t")) for span_id in ("nightly", "nightly#2", "nightly#3"))
-    assert "run        2 of 3\nrun before nightly  report\nrun after  nightly#3  report\n" in second
-    assert "run        1 of 3\nrun after  nightly#2  report\n" in first
-    assert "run        3 of 3\nrun before nightly#2  report\n" in third
+    assert "run        2 of 3\nrun before report  nightly\nrun after  report  nightly#3\n" in second
+    assert "run        1 of 3\nrun after  report  nightly#2\n" in first
+    assert "run        3 of 3\nrun before report  nightly#2\n" in third
     assert "run " not in text_of("wf", failed("t"))
 
 

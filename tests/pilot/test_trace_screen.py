@@ -70,7 +70,7 @@ async def test_the_detail_follows_the_cursor_once_it_rests(size: tuple[int, int]
         await pilot.press("g", "j")
         await until(pilot, lambda: "undo       release_credit" in detail_text(app), "the credit stage's detail")
         await pilot.press("G")
-        await until(pilot, lambda: "undoes     cre  stage:credit" in detail_text(app), "the undo's detail")
+        await until(pilot, lambda: "undoes     stage:credit  cre" in detail_text(app), "the undo's detail")
 
 
 def detail_text(app: SagatraceApp) -> str:
@@ -87,7 +87,7 @@ async def test_a_growing_trace_keeps_cursor_and_folds_and_updates_its_detail() -
         await pilot.press("g", "j", "space", "G", "k", "j")
         tree = app.screen.query_one(SpanTree)
         assert tree.highlighted == "fuj"
-        await until(pilot, lambda: "span       fuj" in detail_text(app), "the detail")
+        await until(pilot, lambda: "span id    fuj" in detail_text(app), "the detail")
         store.append([*events[12:], event("T7", "fuj", "ai:note", 3.3, "fun")])
         await until(pilot, lambda: "release_credit" in screen_text(app), "the undo, without a key")
         assert tree.highlighted == "fuj"

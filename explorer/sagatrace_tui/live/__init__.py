@@ -2,8 +2,9 @@
 
 `status` is the state of a feed in words, `refresh` decides when the store is read, `partition` holds the known events
 of one trace. `trace_feed` builds an immutable trace from them. `list_feed` does so for many that meet a query
-(`query_search`), with a row for each (`listed_traces`). `poller` is the thread. `window` reads
-traces once, `tail` follows them, for commands that print lines. A feed knows a store and no screen.
+(`query_search`), with a row for each (`listed_traces`). `poller` is the thread. `replay` builds a trace as of each of
+its events. `window` reads traces once, `tail` follows them, for commands that print lines. A feed knows a store and no
+screen.
 """
 
 from sagatrace_tui.live.list_feed import ENOUGH, OLDER, WHOLE, WINDOW, ListFeed
@@ -13,6 +14,7 @@ from sagatrace_tui.live.partition import CONFIRM_WITHIN
 from sagatrace_tui.live.poller import FRAME, Poller
 from sagatrace_tui.live.query_search import accepts, as_search, with_word_resolved
 from sagatrace_tui.live.refresh import AFRESH, INTERVAL, LOOK, Clock, Meter, wall_clock
+from sagatrace_tui.live.replay import Frame, Replay
 from sagatrace_tui.live.status import CALM, QUIET, SWEEP, LiveStatus, live_status
 from sagatrace_tui.live.tail import Step, follow_store, follow_trace
 from sagatrace_tui.live.trace_feed import OpenTrace, TraceFeed
@@ -33,12 +35,14 @@ __all__ = [
     "WHOLE",
     "WINDOW",
     "Clock",
+    "Frame",
     "ListFeed",
     "Listing",
     "LiveStatus",
     "Meter",
     "OpenTrace",
     "Poller",
+    "Replay",
     "Step",
     "TraceFeed",
     "accepts",

@@ -16,7 +16,7 @@ from sagatrace_tui.model import Trace
 from sagatrace_tui.model.trace import CollectorPaused
 from sagatrace_tui.views.outline import Outline
 
-__all__ = ["OpenTrace", "TraceFeed"]
+__all__ = ["OpenTrace", "TraceFeed", "prepare"]
 
 _MANY: Final = 20_000
 """Events of a trace from which on the cyclic collector leaves the trace alone; its passes would stop the screen."""
@@ -137,7 +137,7 @@ class TraceFeed:
                 return
             self._is_checked = False
         trace = self._known.build_trace(now)
-        _prepare(trace)
+        prepare(trace)
         before, outline = self._outline, Outline(trace)
         if before is not None and before.has_idle:  # the screen collapses gaps, and must not wait for them
             _ = outline.idle
@@ -146,7 +146,7 @@ class TraceFeed:
             gc.freeze()  # before the collector is back, or it would begin with these
 
 
-def _prepare(trace: Trace) -> None:
-    """Work out here, in the feed's thread, the lists that a screen would otherwise wait for."""
+def prepare(trace: Trace) -> None:
+    """Work out, in this thread, the lists that a screen would otherwise wait for."""
     _ = trace.summary, trace.failures, trace.failure_path, trace.compensations, trace.never_ran
     _ = trace.still_standing, trace.anomalies, trace.innermost

@@ -11,7 +11,7 @@ from sagatrace_tui.model.compensation import Steps
 from sagatrace_tui.model.span import Span
 from sagatrace_tui.model.text import LONGEST_NAME, clipped, counted, listed, one_line
 
-__all__ = ["Sentence"]
+__all__ = ["Sentence", "cause_text"]
 
 _MAX_ERROR: Final = 200  # characters of an error within the sentence
 _SAMPLED: Final = "sampled: earlier events were not recorded, so steps may stand"
@@ -37,7 +37,7 @@ class Sentence:
 
     def text(self) -> str:
         """Return the sentence."""
-        at = _cause_text(self.cause) if self.cause is not None else ""
+        at = cause_text(self.cause) if self.cause is not None else ""
         if self.is_sampled and self.verdict in ("failed", "unknown"):
             return _joined(at or self.verdict, _SAMPLED)
         match self.verdict:
@@ -103,7 +103,7 @@ def _joined(*parts: str) -> str:
     return " · ".join(filter(None, parts))
 
 
-def _cause_text(span: Span) -> str:
+def cause_text(span: Span) -> str:
     """Return where a trace failed and with which error."""
     words = span.status if span.status in ("stopped", "canceled", "interrupted") else "failed"
     error = one_line(span.error or span.reason or span.attempt_error or "", _MAX_ERROR)

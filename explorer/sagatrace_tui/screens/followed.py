@@ -102,7 +102,7 @@ class FollowedScreen(Screen[None]):
             state.hush()
         elif fault is None and state.said[0] == _READING:
             state.say("Read again" if self.paused else "Read again: this is up to date")
-        state.paused = self.paused
+        state.mode = "paused" if self.paused else ""
         state.behind = self.paused or status.state in ("reconnecting", "catching up")
         words = "store unreachable, trying again" if fault is not None else status.words
         if self.paused:

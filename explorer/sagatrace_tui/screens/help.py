@@ -1,4 +1,4 @@
-"""The keys of the screen below, made from its bindings."""
+"""The keys of the screen below, made from its bindings, and the signs on it."""
 
 from __future__ import annotations
 
@@ -6,22 +6,30 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import ClassVar, Final
 
+from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import VerticalScroll
+from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from sagatrace_tui.screens.legend import LEGEND
 from sagatrace_tui.theme import TONES
 from sagatrace_tui.widgets.key_hints import key_groups
 
-__all__ = ["HelpScreen", "help_text"]
+__all__ = ["HelpScreen", "help_text", "legend_text"]
 
 KEYS: Final = 16
 """Columns for the keys."""
 WIDTH: Final = 57
 """Columns for keys and text, where the terminal has them."""
+SIGNS: Final = 53
+"""Columns for signs and what they mean, where they stand beside the keys."""
+SIGN: Final = 22
+"""Columns for a sign with its word; on a narrow terminal the meaning stands below it."""
+BOTH: Final = 120
+"""Columns of a terminal from which keys and signs stand side by side."""
 
 
 class HelpScreen(ModalScreen[None]):
@@ -43,6 +51,10 @@ class HelpScreen(ModalScreen[None]):
         background: $surface; border: round $primary; border-title-color: $primary; padding: 0 2;
         scrollbar-size-vertical: 1;
     }
+    HelpScreen.-both VerticalScroll { width: 118; }
+    HelpScreen Horizontal { height: auto; }
+    HelpScreen .keys { width: 1fr; height: auto; }
+    HelpScreen .signs { width: 53; height: auto; }
     """
 
     def __init__(self, sections: Sequence[tuple[str, Sequence[BindingType]]]) -> None:
@@ -51,9 +63,19 @@ class HelpScreen(ModalScreen[None]):
 
     def compose(self) -> ComposeResult:
         """The sheet."""
+        both = self.app.size.width >= BOTH
         room = min(WIDTH, self.app.size.width - 7)
-        sheet = VerticalScroll(Static(Content("\n").join(help_text(self._sections, room))))
-        sheet.border_title = "Keys"
+        keys, signs = help_text(self._sections, room), legend_text(SIGNS if both else room)
+        if both:
+            self.add_class("-both")
+            columns = (
+                Static(Content("\n").join(keys), classes="keys"),
+                Static(Content("\n").join(signs), classes="signs"),
+            )
+            sheet = VerticalScroll(Horizontal(*columns))
+        else:
+            sheet = VerticalScroll(Static(Content("\n").join([*keys, Content(""), *signs])))
+        sheet.border_title = "Keys and signs"
         sheet.border_subtitle = "Esc closes"
         yield sheet
 
@@ -74,3 +96,20 @@ def help_text(sections: Sequence[tuple[str, Sequence[BindingType]]], width: int 
             for line in textwrap.wrap(binding.tooltip or binding.description, max(10, width - columns - 4)):
                 yield Content.assemble((f"  {names:<{columns}}  ", TONES["key"]), (line, TONES["muted"]))
                 names = ""
+
+
+def legend_text(width: int) -> Iterator[Content]:
+    """Each sign or word of the screens and its meaning, in lines of `width` columns."""
+    indent = SIGN + 4 if width >= 2 * SIGN else 6
+    for index, (title, signs) in enumerate(LEGEND):
+        if index:
+            yield Content("")
+        yield Content.styled(title, f"{TONES['plain']} bold")
+        for sign in signs:
+            lead = (f"  {sign.text}", TONES[sign.tone])
+            if cell_len(sign.text) + 4 > indent:
+                yield Content.assemble(lead)
+                lead = ("", "")
+            for line in textwrap.wrap(sign.meaning, width - indent):
+                yield Content.assemble(lead, " " * (indent - cell_len(lead[0])), (line, TONES["muted"]))
+                lead = ("", "")

@@ -18,12 +18,13 @@ from sagatrace.mirror import Mirror
 from sagatrace.stores import EventStore
 from sagatrace_tui.incident.error_text import shape_of
 from sagatrace_tui.labels import inert, plural
-from sagatrace_tui.live import OpenTrace, Poller, TraceFeed
+from sagatrace_tui.live import Frame, OpenTrace, Poller, TraceFeed
 from sagatrace_tui.model import Trace
 from sagatrace_tui.screens.clipboard import CopyScreen
 from sagatrace_tui.screens.compare import CompareScreen
 from sagatrace_tui.screens.finding import FindScreen
 from sagatrace_tui.screens.followed import FollowedScreen, behind
+from sagatrace_tui.screens.replayed import ReplayScreen
 from sagatrace_tui.screens.trace_keys import TRACE_KEYS, help_sections
 from sagatrace_tui.screens.trace_words import notice_about, part_of_why
 from sagatrace_tui.screens.value import ValueScreen
@@ -49,7 +50,7 @@ Neighbour = Callable[[str, int], str | None]
 """Returns the next failed trace of a list after a trace, or with -1 the one before; None at the end."""
 
 
-class TraceScreen(FollowedScreen, CopyScreen, FindScreen):
+class TraceScreen(FollowedScreen, CopyScreen, ReplayScreen, FindScreen):
     """Follows one trace; cursor, folds and scrolling stay as they are when it grows."""
 
     BINDINGS: ClassVar[list[BindingType]] = TRACE_KEYS
@@ -86,8 +87,6 @@ class TraceScreen(FollowedScreen, CopyScreen, FindScreen):
         super().__init__()
         self._store, self._clock, self._span_id, self._neighbour = store, clock, span_id, neighbour
         self._trace_id = trace_id
-        self._reading: OpenTrace | None = None
-        self._newest: OpenTrace | None = None
         self._rest: Timer | None = None
         self._view = view
         self._began = time.monotonic()
@@ -151,16 +150,17 @@ class TraceScreen(FollowedScreen, CopyScreen, FindScreen):
     def on_trace_screen_read(self, message: Read) -> None:
         """Show what was read, unless the reader wants the screen to stay as it is."""
         self._newest = message.reading
-        if not self.paused or self._reading is None or self._reading.trace is None:
-            self._show(message.reading)
+        if self._reading is None or self._reading.trace is None or not (self.paused or self.replay):
+            self.show(message.reading)
         self.tell_state()
 
     def catch_up(self) -> None:
         """Show what came since."""
-        if self._newest is not None:
-            self._show(self._newest)
+        if self._newest is not None and self.replay is None:
+            self.show(self._newest)
 
-    def _show(self, reading: OpenTrace) -> None:
+    def show(self, reading: OpenTrace, frame: Frame | None = None) -> None:
+        """Show a reading, or a moment of a replay."""
         before = self._reading
         self._reading = reading
         header, tree = self.query_one(TraceHeader), self.query_one(SpanTree)
@@ -173,8 +173,10 @@ class TraceScreen(FollowedScreen, CopyScreen, FindScreen):
             if before is not None and reading.trace is before.trace:
                 tree.now = reading.now
             else:
-                header.trace = self.query_one(Ledger).trace = reading.trace
-                tree.show((reading.trace, reading.outline), reading.now)
+                header.trace = reading.trace
+                changed = (frame.changes, frame.span_id) if frame is not None else (None, None)
+                self.query_one(Ledger).show(reading.trace, *changed)
+                tree.show((reading.trace, reading.outline), reading.now, *changed)
                 if before is None or before.trace is None:
                     self._show_view()
                     self._go_to(self._span_id)
@@ -194,7 +196,9 @@ class TraceScreen(FollowedScreen, CopyScreen, FindScreen):
     def tell_state(self) -> None:
         """Say how true the screen is."""
         newest, shown = self._newest, self._reading.trace if self._reading is not None else None
-        if newest is not None:
+        if self.replay is not None:
+            self.tell_replay(self.replay)
+        elif newest is not None:
             missing = newest.known - (shown.event_count if shown is not None else 0)
             cost = plural(newest.queries, "query"), f"{newest.micros / 1000:.1f} ms"
             self.show_state(newest.status, newest.fault, behind(missing, "event"), *cost)
@@ -254,8 +258,8 @@ class TraceScreen(FollowedScreen, CopyScreen, FindScreen):
 
     def action_compare(self) -> None:
         """Compare the trace with the last good run of its saga; come back to the span chosen there."""
-        trace = self._reading.trace if self._reading is not None else None
-        self.app.push_screen(CompareScreen(self._store, self._trace_id, self._clock, trace), self._go_to)
+        screen = CompareScreen(self._store, self._trace_id, self._clock, self.live_trace)
+        self.app.push_screen(screen, self._go_to)
 
     def action_failed_trace(self, step: int) -> None:
         """Open the next failed trace of the list, or the one before, in the same view."""
@@ -369,7 +373,7 @@ class TraceScreen(FollowedScreen, CopyScreen, FindScreen):
 
     def text_to_save(self) -> tuple[str, str] | None:
         """The text for an incident channel."""
-        trace = self._reading.trace if self._reading else None
+        trace = self.live_trace
         return None if trace is None else (incident_summary(trace, inert, shape=shape_of), self._trace_id)
 
     def _highlighted(self) -> str | None:

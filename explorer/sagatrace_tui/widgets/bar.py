@@ -69,8 +69,8 @@ class StateLine(Bar):
     fault: reactive[bool] = reactive(False)
     behind: reactive[bool] = reactive(False)
     """Whether what is on screen may not be all there is, through no fault of the store's."""
-    paused: reactive[bool] = reactive(False)
-    """Whether live updates are paused; shown beside all that is said."""
+    mode: reactive[str] = reactive("")
+    """The word for a screen that is not live: paused, replay. It is shown beside all that is said."""
     said: reactive[tuple[str, str]] = reactive(("", "plain"))
     """What was just done, and its tone; for a few seconds."""
 
@@ -87,19 +87,19 @@ class StateLine(Bar):
     def hush(self) -> None:
         """Show how true the screen is again."""
         self.said = ("", "plain")
-        self.set_class(self.paused, "-said")
+        self.set_class(bool(self.mode), "-said")
 
-    def watch_paused(self) -> None:
+    def watch_mode(self) -> None:
         """Be there on a small terminal too."""
-        self.set_class(self.paused or bool(self.said[0]), "-said")
+        self.set_class(bool(self.mode or self.said[0]), "-said")
 
     def render(self) -> Content:
         """The line."""
         said, tone = self.said
         if said:
-            paused = "paused · " if self.paused else ""
-            room = max(0, self.size.width - 2 - len(paused))
-            return Content.assemble((paused, TONES["warn"]), ("» ", TONES["key"]), (short(said, room), TONES[tone]))
+            mode = f"{self.mode} · " if self.mode else ""
+            room = max(0, self.size.width - 2 - len(mode))
+            return Content.assemble((mode, TONES["warn"]), ("» ", TONES["key"]), (short(said, room), TONES[tone]))
         facts = " · ".join(self.facts)
         sign = ("● ", TONES["bad" if self.fault else "warn" if self.behind else "ok"])
         room = self.size.width - cell_len(facts) - 5

@@ -12,12 +12,14 @@ from typing import Final
 from sagatrace_tui.labels import duration
 from sagatrace_tui.model import Span
 from sagatrace_tui.theme import STATUS_TONES
+from sagatrace_tui.times import Times
 from sagatrace_tui.views.outline import Group
 from sagatrace_tui.views.timeline import Piece, Timeline, pieces
 
 __all__ = ["axis", "group_bar", "span_bar"]
 
 Part = tuple[str, str]
+_TIMES: Final = Times()
 
 _WAIT: Final = "┄"
 _HEAVY: Final = "━╸╺"
@@ -86,17 +88,24 @@ def _filled(parts: list[Part], at: int, width: int) -> list[Part]:
     return [*parts, (" " * (width - at), "plain")] if at < width else parts
 
 
-def axis(line: Timeline, width: int, origin: int | None = None) -> str:
-    """Return the labels of the start and the end, since `origin` if given; gaps drawn short are marked ≈."""
+def axis(line: Timeline, width: int, origin: int | None = None, times: Times = _TIMES) -> str:
+    """Return the labels of start and end, as distances since `origin` if given. Gaps drawn short are marked ≈."""
     cells = list(" " * width)
     for start, end in line.gaps:
         cells[min(width - 1, (line.column(start, width) + line.column(end, width)) // 2)] = _GAP
-    first, last = "0", duration(line.end - line.start)
-    if origin is not None:
-        first, last = (f"+{duration(max(0, at - origin))}" for at in (line.start, line.end))
+    first, last = _ends(line, origin, times)
     labels = [(0, first)]
     if width >= len(first) + len(last) + 2:
         labels.append((width - len(last), last))
     for column, label in labels:
         cells[column : column + len(label)] = label
     return "".join(cells[:width])
+
+
+def _ends(line: Timeline, origin: int | None, times: Times) -> tuple[str, str]:
+    if times.mode != "relative":
+        return times.of_day(line.start, line.start), times.of_day(line.end, line.start)
+    if origin is None:
+        return "0", duration(line.end - line.start)
+    first, last = (f"+{duration(max(0, at - origin))}" for at in (line.start, line.end))
+    return first, last

@@ -10,8 +10,8 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 from sagatrace_tui.incident.differences import Comparison, Run
-from sagatrace_tui.labels import clock, duration, inert, plural, short, short_middle, verdict_words, when
-from sagatrace_tui.theme import TONES, VERDICT_TONES
+from sagatrace_tui.labels import duration, inert, plural, short, short_middle, verdict_words, when
+from sagatrace_tui.theme import TONES, VERDICT_TONES, times_of
 
 __all__ = ["ComparisonHeader"]
 
@@ -39,6 +39,14 @@ class ComparisonHeader(Widget):
         super().__init__()
         self._trace_id = trace_id
 
+    def on_mount(self) -> None:
+        """Write the starts again when the reader chooses another way."""
+        self.watch(self.app, "times", self.times_changed, init=False)
+
+    def times_changed(self) -> None:
+        """Draw again."""
+        self.refresh()
+
     def render(self) -> Content:
         """The lines."""
         width = max(10, self.size.width)
@@ -62,7 +70,7 @@ class ComparisonHeader(Widget):
         room = max(0, width - len(label) - verdicts - 2 * _GAP)
         facts = [duration(run.duration), plural(run.span_count, "span"), f"started {when(run.started_at, self.now)}"]
         if width >= 110:
-            facts[-1] += f" at {clock(run.started_at)}"
+            facts[-1] += f" at {times_of(self).clock(run.started_at)}"
         whole = inert(run.trace_id)
         left = room - min(cell_len(whole), max(_ID, room // 2))
         while facts and cell_len(" · ".join(facts)) > left:  # half a figure is a wrong one

@@ -10,10 +10,8 @@ from typing import Any, Final
 from rich.cells import cell_len
 
 from sagatrace_tui.labels import (
-    at_times,
     duration,
     inert,
-    moment,
     offset,
     plural,
     run_words,
@@ -24,14 +22,18 @@ from sagatrace_tui.labels import (
 from sagatrace_tui.model import Role, Span, Trace
 from sagatrace_tui.model.standing import reason_of
 from sagatrace_tui.theme import STATUS_TONES
+from sagatrace_tui.times import Times
 from sagatrace_tui.values import Path, ValueLine, text_lines, value_lines, wrapped
 from sagatrace_tui.views.outline import Group
 from sagatrace_tui.widgets.rows import Part
 
 __all__ = ["DetailLine", "detail_lines", "group_lines"]
 
+_TIMES: Final = Times()
 MAX_EVENTS: Final = 200
 MAX_STACK_LINES: Final = 60
+_STACK_ROWS: Final = 18
+"""Rows of a traceback: with its last frames, the error and the place it ran at are in sight on 40 lines."""
 _MAX_ERROR: Final = 2000
 _FRAME: Final = re.compile(r'(\s*File ")(.*)(", line .*)')
 _OF_RQ: Final = re.compile(r'\s*File ".*/(?:site|dist)-packages/rq/(?:\w+/)*\w+\.py", line .*')
@@ -78,25 +80,28 @@ def _field(label: str, text: str, tone: str = "plain", *, value: Any = None, spa
     return DetailLine(((f"{label:<10} ", "muted"), (text, tone)), text if value is None else value, span_id=span_id)
 
 
-def detail_lines(trace: Trace, span_id: str, width: int, *, toggled: Collection[Path] = ()) -> list[DetailLine]:
+def detail_lines(
+    trace: Trace, span_id: str, width: int, *, toggled: Collection[Path] = (), times: Times = _TIMES
+) -> list[DetailLine]:
     """The rows of one span, or of a missing parent, for that many columns."""
     span = trace.spans.get(span_id)
     if span is None:
         return list(_missing(trace, span_id, width))
     origin = trace.started_at if trace.started_at is not None else span.first_at
+    failure = [*_error(span, width), *_stack(span, width)]
     return [
         *_title(span.name, width),
         *(part for line in _standing(span, trace) for part in _continued(line, width)),
-        *_error(span, width),
-        *(part for line in _fields(span, trace, origin) for part in _continued(line, width)),
-        *_attempts(span, origin),
-        *_stack(span, width),
+        *failure,
+        *([DetailLine(())] if failure else []),
+        *(part for line in _fields(span, trace, origin, times) for part in _continued(line, width)),
+        *_attempts(span, origin, times),
         *_data(span, width, toggled),
-        *_events(span, origin),
+        *_events(span, origin, times),
     ]
 
 
-def group_lines(group: Group, width: int) -> list[DetailLine]:
+def group_lines(group: Group, width: int, times: Times = _TIMES) -> list[DetailLine]:
     """The rows of siblings shown as one."""
     shortest, median, longest = group.lengths
     return [
@@ -105,8 +110,8 @@ def group_lines(group: Group, width: int) -> list[DetailLine]:
         _field("shortest", duration(max(0, shortest))),
         _field("median", duration(max(0, median))),
         _field("longest", duration(max(0, longest))),
-        _field("first", moment(group.first_at)),
-        _field("last", moment(group.last_at)),
+        _field("first", times.moment(group.first_at)),
+        _field("last", times.moment(group.last_at)),
         DetailLine(()),
         DetailLine((("Enter or Space in the tree shows each of them.", "muted"),)),
     ]
@@ -151,17 +156,15 @@ def _standing(span: Span, trace: Trace) -> Iterator[DetailLine]:
             yield _field("blocked", f"by {inert(waits.dependency_name, 200)}, which {waits.fate}", "warn")
 
 
-def _fields(span: Span, trace: Trace, origin: int) -> Iterator[DetailLine]:
+def _fields(span: Span, trace: Trace, origin: int, times: Times) -> Iterator[DetailLine]:
     yield _field("kind", span.kind)
     yield from _runs(span, trace)
-    yield _field("span", inert(span.span_id, 300), "id", value=span.span_id)
     if span.parent_id:
         yield _related("parent", span.parent_id, trace)
     for label, at in (("enqueued", span.enqueued_at), ("started", span.started_at), ("ended", span.ended_at)):
         if at is not None:
-            day, _, time = moment(at).partition(" ")
-            shown = time if moment(origin).startswith(day) else f"{day} {time}"
-            yield _field(label, f"{shown}  {offset(at, origin)}", value=moment(at))
+            both = [times.moment_from(at, origin), offset(at, origin)]
+            yield _field(label, "  ".join(both[::-1] if times.mode == "relative" else both), value=times.moment(at))
     if span.wait is not None:
         yield _field("waited", duration(span.wait))
     if span.started_at is not None and span.ended_at is not None and span.status != "point":
@@ -180,7 +183,8 @@ def _fields(span: Span, trace: Trace, origin: int) -> Iterator[DetailLine]:
         yield _field("tags", inert(" ".join(span.tags[:30]), 400))
     for anomaly in trace.anomalies:
         if span.span_id in anomaly.span_ids:
-            yield _field("⚠", f"{anomaly.kind}: {inert(anomaly.detail, 400)}", "warn")
+            yield _field("⚠", f"{anomaly.kind}: {inert(times.in_text(anomaly.detail), 400)}", "warn")
+    yield _field("span id", inert(span.span_id, 300), "id", value=span.span_id)
 
 
 def _runs(span: Span, trace: Trace) -> Iterator[DetailLine]:
@@ -195,8 +199,8 @@ def _runs(span: Span, trace: Trace) -> Iterator[DetailLine]:
 
 def _related(label: str, span_id: str, trace: Trace) -> DetailLine:
     other = trace.spans.get(span_id)
-    name = f"  {inert(other.name, 80)}" if other else "  missing"
-    return _field(label, inert(span_id, 300) + name, value=span_id, span_id=span_id if other else None)
+    name = inert(other.name, 80) if other else "missing"
+    return _field(label, f"{name}  {inert(span_id, 300)}", value=span_id, span_id=span_id if other else None)
 
 
 def _continued(field: DetailLine, width: int) -> Iterator[DetailLine]:
@@ -215,16 +219,15 @@ def _error(span: Span, width: int) -> Iterator[DetailLine]:
     text = inert(error, _MAX_ERROR, lines=True)
     for line in list(wrapped(text, width))[:40]:
         yield DetailLine(((line, "plain"),), error, is_cut=len(error) > _MAX_ERROR)
-    yield DetailLine(())
 
 
-def _attempts(span: Span, origin: int) -> Iterator[DetailLine]:
+def _attempts(span: Span, origin: int, times: Times) -> Iterator[DetailLine]:
     attempts = span.attempts
     if len(attempts) < 2:
         return
     yield from _section("Attempts", str(len(attempts)))
     begun = [attempt.started_at for attempt in attempts[:50] if attempt.started_at is not None]
-    told = dict(zip(begun, at_times(begun, origin), strict=True))
+    told = dict(zip(begun, times.in_trace(begun, origin), strict=True))
     for attempt in attempts[:50]:
         at = told[attempt.started_at] if attempt.started_at is not None else "—"
         both = attempt.started_at is not None and attempt.ended_at is not None
@@ -266,6 +269,14 @@ def _stack(span: Span, width: int) -> Iterator[DetailLine]:
     if not isinstance(stack, str) or not stack:
         return
     yield from _section("Traceback", "Enter shows it whole")
+    rows = list(_stack_rows(stack, width))
+    if len(rows) > _STACK_ROWS:
+        above = ((f"  … {plural(len(rows) - _STACK_ROWS + 2, 'more line')}", "muted"),)
+        rows = [rows[0], DetailLine(above, stack, is_cut=True), *rows[2 - _STACK_ROWS :]]
+    yield from rows
+
+
+def _stack_rows(stack: str, width: int) -> Iterator[DetailLine]:
     lines = text_lines(stack, max_lines=MAX_STACK_LINES)
     lines, frames = _without_rq(lines)
     for number, line in enumerate(lines):
@@ -303,11 +314,11 @@ def _frame(line: str, width: int) -> str:
     return f"{lead}…{kept}{tail}" if len(kept) < len(path) - 1 else line
 
 
-def _events(span: Span, origin: int) -> Iterator[DetailLine]:
+def _events(span: Span, origin: int, times: Times) -> Iterator[DetailLine]:
     yield from _section("Events", str(len(span.events)))
     shown = span.events[:MAX_EVENTS]
-    times = at_times([event.micros for event in shown], origin)
-    for at, event in zip(times, shown, strict=True):
+    moments = times.in_trace([event.micros for event in shown], origin)
+    for at, event in zip(moments, shown, strict=True):
         status = f"  {event.status}" if event.status else ""
         tone = {"failed": "bad", "success": "ok"}.get(event.status or "", "muted")
         parts = (

@@ -77,9 +77,12 @@ class FoldingRows(Rows):
         else:
             self._part = self.outline.with_ancestors(self.only[1])
 
-    def _rebuild(self, here: str | None) -> None:
-        """Work out the rows, and keep the cursor on that node or the nearest above it that shows."""
-        before, outline = self.highlighted, self.outline
+    def _rebuild(self, here: str | None, before: str | None = None) -> None:
+        """Work out the rows, and keep the cursor on that node or the nearest above it that shows.
+
+        `before` is the node that it was on, if the rows were those of another trace.
+        """
+        before, outline = before or self.highlighted, self.outline
         if outline is None:
             return
         if self._part is None:

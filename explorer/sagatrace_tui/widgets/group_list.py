@@ -10,14 +10,14 @@ from textual.message import Message
 from textual.reactive import reactive
 
 from sagatrace_tui.incident.failure_groups import FailureGroup, histogram
-from sagatrace_tui.labels import bars, inert, saga_name, short, when
+from sagatrace_tui.labels import bars, inert, saga_name, short
+from sagatrace_tui.theme import times_of
 from sagatrace_tui.widgets.rows import Part, Rows, fitted
 
 __all__ = ["GroupList"]
 
 _GAP: Final = "  "
 _STANDING: Final = 8
-_WHEN: Final = 8
 
 
 class GroupList(Rows):
@@ -57,8 +57,9 @@ class GroupList(Rows):
     def header(self, width: int) -> list[Part]:
         """The titles."""
         over, saga = _widths(width)
-        titles = f"{'TRACES':>6}{_GAP}{'STANDING':>{_STANDING}}{_GAP}    {'LAST':>{_WHEN}}{_GAP}"
-        first = f"{'FIRST':>{_WHEN}}{_GAP}" if width >= 100 else ""
+        at = times_of(self).width(self.now)
+        titles = f"{'TRACES':>6}{_GAP}{'STANDING':>{_STANDING}}{_GAP}    {'LAST':>{at}}{_GAP}"
+        first = f"{'FIRST':>{at}}{_GAP}" if width >= 100 else ""
         bar = f"{'OVER TIME':<{over}}{_GAP}" if over else ""
         named = f"{'SAGA':<{saga}}{_GAP}" if saga else ""
         return [(f"{titles}{first}{bar}{named}FAILED AT", "muted")]
@@ -67,15 +68,16 @@ class GroupList(Rows):
         """One kind."""
         group = self.groups[index]
         over, saga = _widths(width)
-        failure = group.example
+        failure, times = group.example, times_of(self)
+        at = times.width(self.now)
         parts: list[Part] = [
             (f"{len(group.rows):>6,}{_GAP}", "strong"),
             (f"{group.standing or '·':>{_STANDING}}{_GAP}", "bad" if group.standing else "muted"),
             ("new " if group.is_new else "    ", "warn"),
-            (f"{when(group.last_at, self.now):>{_WHEN}}{_GAP}", "plain"),
+            (f"{times.brief(group.last_at, self.now):>{at}}{_GAP}", "plain"),
         ]
         if width >= 100:
-            parts.append((f"{when(group.first_at, self.now):>{_WHEN}}{_GAP}", "muted"))
+            parts.append((f"{times.brief(group.first_at, self.now):>{at}}{_GAP}", "muted"))
         if over:
             parts.append((f"{bars(histogram(group, self.began, self.now, over))}{_GAP}", "busy"))
         if saga:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from textual import events
@@ -12,6 +12,7 @@ from textual.message import Message
 from textual.reactive import reactive
 
 from sagatrace_tui.model import Trace
+from sagatrace_tui.theme import times_of
 from sagatrace_tui.widgets.ledger_lines import LedgerLine, ledger_lines
 from sagatrace_tui.widgets.rows import Part, Rows, fitted
 
@@ -46,6 +47,7 @@ class Ledger(Rows):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name for it
         super().__init__(id=id)
         self._lines: list[LedgerLine] = []
+        self._changes: Mapping[str, str] = {}
 
     @property
     def row_count(self) -> int:
@@ -57,6 +59,22 @@ class Ledger(Rows):
         """The span that the line under the cursor is about."""
         return self._lines[self.cursor].span_id if self._lines else None
 
+    def show(self, trace: Trace, changes: Mapping[str, str] | None = None, here: str | None = None) -> None:
+        """Show a trace; in a replay with a sign for each span that changed, and the cursor on the span `here`."""
+        self._changes = changes or {}
+        self.trace = trace
+        if here in (abouts := [line.span_id for line in self._lines]):
+            self.cursor = abouts.index(here)
+
+    def mark(self, index: int) -> Part:
+        """A sign before a line about a span that changed."""
+        sign = self._changes.get(self._lines[index].span_id or "")
+        return (sign, "key") if sign else super().mark(index)
+
+    def cursor_mark(self, index: int) -> Part:
+        """In a replay, the sign of a change: the cursor is on its line."""
+        return self.mark(index) if self.highlighted in self._changes else super().cursor_mark(index)
+
     def watch_trace(self) -> None:
         """Show its ledger, the cursor on the line it was on, wherever that is now."""
         self._build()
@@ -66,10 +84,14 @@ class Ledger(Rows):
         self._build()
         super().on_resize(event)
 
+    def times_changed(self) -> None:
+        """Write all moments again."""
+        self._build()
+
     def _build(self) -> None:
         before = _places(self._lines)[self.cursor] if self._lines else None
         width = self.scrollable_content_region.width or 100
-        self._lines = ledger_lines(self.trace, width - 1) if self.trace is not None else []
+        self._lines = ledger_lines(self.trace, width - 1, times_of(self)) if self.trace is not None else []
         places = _places(self._lines)
         here = places.index(before) if before in places else self.cursor
         self.rows_changed(self.validate_cursor(here))

@@ -8,9 +8,10 @@ from typing import Final
 
 from rich.cells import cell_len
 
-from sagatrace_tui.labels import at_times, duration, inert, short, short_name
+from sagatrace_tui.labels import duration, inert, short, short_name
 from sagatrace_tui.model import Compensation, Outcome, Standing, Trace
 from sagatrace_tui.model.standing import reason_of
+from sagatrace_tui.times import Times
 from sagatrace_tui.widgets.rows import Part, fitted
 
 __all__ = ["LedgerLine", "ledger_lines"]
@@ -25,9 +26,13 @@ _OUTCOMES: Final[dict[Outcome, tuple[str, str, str]]] = {
 _ORDER_FAULTS: Final = frozenset({"out_of_order_undo", "double_undo", "empty_undo", "hanging_undo", "step_after_abort"})
 
 
+_TIMES: Final = Times()
 _INDENT: Final = "     "
 _TAIL: Final = 46
 """Columns that names leave to what stands beside them; what is longer goes below."""
+
+_NAME: Final = 14
+"""Columns that a reason leaves to each of two names; without them it goes below."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +59,12 @@ class LedgerLine:
         return [*parts, *self.tail]
 
 
-def ledger_lines(trace: Trace, width: int = 100) -> list[LedgerLine]:
+def ledger_lines(trace: Trace, width: int = 100, times: Times = _TIMES) -> list[LedgerLine]:
     """Every line of the compensation view; errors and reasons are broken to that many columns, never cut."""
     rows, standing = trace.compensations, trace.still_standing
     if not rows and not standing:
         return [LedgerLine(((_nothing(trace), "muted"),))]
-    lines = [*_standing(trace, width), *_compensations(trace, width), *_faults(trace, width)]
+    lines = [*_standing(trace, width, times), *_compensations(trace, width, times), *_faults(trace, width)]
     names = (cell_len(text) for line in lines for (text, _), columns in line.cells if not columns)
     longest = max(names, default=0)
     return [replace(line, longest=longest) for line in lines]
@@ -77,7 +82,7 @@ def _heading(text: str, tone: str = "strong") -> LedgerLine:
     return LedgerLine(((text, tone),))
 
 
-def _standing(trace: Trace, width: int) -> Iterator[LedgerLine]:
+def _standing(trace: Trace, width: int, times: Times) -> Iterator[LedgerLine]:
     standing = trace.still_standing
     if not standing:
         if trace.verdict == "rolled_back":
@@ -98,7 +103,9 @@ def _standing(trace: Trace, width: int) -> Iterator[LedgerLine]:
         if steps:
             yield _heading(title, tone)
             for one in steps:
-                yield from _stands(one, trace, (sign, tone), why_tone, failures.get(one.span_id), width)
+                effect = None if one.effect is None else times.in_text(one.effect)
+                one_here = replace(one, effect=effect)
+                yield from _stands(one_here, trace, (sign, tone), why_tone, failures.get(one.span_id), width)
             yield LedgerLine(())
 
 
@@ -111,7 +118,7 @@ def _stands(
     undo = (f"← {inert(named, 120)}" if named else "", "muted")
     cells = ((sign, 2), ((inert(one.name, 120), sign[1]), 0), (undo, 0))
     reason = inert(reason_of(replace(one, effect=None), ended=trace.ended), 400)
-    beside = cell_len(reason) <= _TAIL
+    beside = cell_len(reason) <= min(_TAIL, width - 2 - 2 * _NAME)
     yield LedgerLine(((reason, why_tone),) if beside and not one.awaited else (), cells, one.span_id)
     if not beside:
         yield from _note(reason, why_tone, width)
@@ -144,7 +151,7 @@ def _note(text: str, tone: str, width: int) -> Iterator[LedgerLine]:
     yield LedgerLine(((_INDENT, "guide"), (line, tone)))
 
 
-def _compensations(trace: Trace, width: int) -> Iterator[LedgerLine]:
+def _compensations(trace: Trace, width: int, times: Times) -> Iterator[LedgerLine]:
     """Every try to undo a step, in order. The steps without a try are listed above, with those that still stand."""
     listed = {one.span_id for one in trace.still_standing}
     rows = [row for row in trace.compensations if row.span_id is not None or row.original_span_id not in listed]
@@ -160,7 +167,7 @@ def _compensations(trace: Trace, width: int) -> Iterator[LedgerLine]:
         if row.reason and row.reason != reason:
             reason = row.reason
             yield from _note(f"reason: {inert(reason, 1000)}", "muted", width)
-        yield _row(row, trace, number, row.span_id in wrong, origin)
+        yield _row(row, trace, number, row.span_id in wrong, _facts(row, origin, times))
         if (failure := _failure_of(row)) and row.original_span_id not in listed:
             yield from _note(f"error: {failure}", "bad", width)
     yield LedgerLine(())
@@ -170,7 +177,7 @@ def _has_begun(row: Compensation) -> bool:
     return row.span_id is not None and row.outcome != "not_started"
 
 
-def _row(row: Compensation, trace: Trace, number: int, out_of_order: bool, origin: int) -> LedgerLine:
+def _row(row: Compensation, trace: Trace, number: int, out_of_order: bool, facts: str) -> LedgerLine:
     sign, word, tone = _OUTCOMES[row.outcome]
     step = trace.spans.get(row.original_span_id)
     place = f"{number}{'↕' if out_of_order else '.'}" if _has_begun(row) else "–"
@@ -182,14 +189,14 @@ def _row(row: Compensation, trace: Trace, number: int, out_of_order: bool, origi
         ((inert(row.original_name, 120), "plain"), 0),
         ((undo, "muted" if row.span_id is None else "plain"), 0),
     )
-    return LedgerLine(((_facts(row, origin), "muted"),), cells, row.span_id or row.original_span_id)
+    return LedgerLine(((facts, "muted"),), cells, row.span_id or row.original_span_id)
 
 
-def _facts(row: Compensation, origin: int) -> str:
+def _facts(row: Compensation, origin: int, times: Times) -> str:
     facts = []
     if row.started_at is not None:
         took = f" for {duration(max(0, row.ended_at - row.started_at))}" if row.ended_at is not None else ""
-        facts.append(f"{at_times([row.started_at], origin)[0]}{took}")
+        facts.append(f"{times.in_trace([row.started_at], origin)[0]}{took}")
     if row.attempts > 1:
         facts.append(f"×{row.attempts} attempts")
     if row.place is not None and row.place.worker:

@@ -9,8 +9,8 @@ from textual.reactive import reactive
 from textual.widget import Widget
 
 from sagatrace_tui.incident.trace_row import TraceRow
-from sagatrace_tui.labels import VERDICTS, clock, duration, inert, plural, short, short_middle
-from sagatrace_tui.theme import TONES, VERDICT_TONES
+from sagatrace_tui.labels import VERDICTS, duration, inert, plural, short, short_middle
+from sagatrace_tui.theme import TONES, VERDICT_TONES, times_of
 
 __all__ = ["Preview"]
 
@@ -27,6 +27,14 @@ class Preview(Widget):
 
     row: reactive[TraceRow | None] = reactive(None)
 
+    def on_mount(self) -> None:
+        """Write the start again when the reader chooses another way."""
+        self.watch(self.app, "times", self.times_changed, init=False)
+
+    def times_changed(self) -> None:
+        """Draw again."""
+        self.refresh()
+
     def render(self) -> Content:
         """The lines."""
         row, width = self.row, max(10, self.size.width)
@@ -38,7 +46,7 @@ class Preview(Widget):
             (f"  {inert(row.name)}", f"{TONES['plain']} bold"),
             (f"  {short_middle(inert(row.trace_id), max(10, width // 2))}", TONES["id"]),
         )
-        began = f"started {clock(row.started_at)} · " if row.started_at is not None else ""
+        began = f"started {times_of(self).clock(row.started_at)} · " if row.started_at is not None else ""
         facts = f"{began}took {duration(row.duration)} · {plural(row.span_count, 'span')}"
         if row.is_running:
             facts = f"{began}{plural(row.span_count, 'span')} so far"

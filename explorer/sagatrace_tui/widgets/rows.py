@@ -86,6 +86,14 @@ class Rows(ScrollView, can_focus=True):
         self.follows_end = False
         """Whether the reader went to the end, and has not left it since."""
 
+    def on_mount(self) -> None:
+        """Write all moments again when the reader chooses another way."""
+        self.watch(self.app, "times", self.times_changed, init=False)
+
+    def times_changed(self) -> None:
+        """Write all moments again."""
+        self.redraw()
+
     @property
     def row_count(self) -> int:
         """How many rows there are."""
@@ -102,6 +110,10 @@ class Rows(ScrollView, can_focus=True):
     def mark(self, index: int) -> Part:  # noqa: ARG002 - for those who mark rows
         """What stands before the row, one column wide; the cursor stands there in its own."""
         return " ", "plain"
+
+    def cursor_mark(self, index: int) -> Part:  # noqa: ARG002 - for those with marks that must be seen on that row too
+        """Return the sign before the row under the cursor, one column wide."""
+        return CURSOR, "key"
 
     def cursor_moved(self) -> None:
         """Called when the cursor is on another row."""
@@ -174,7 +186,7 @@ class Rows(ScrollView, can_focus=True):
     def _row_strip(self, index: int, width: int, is_lit: bool) -> Strip:
         if not is_lit:
             return self._strip([self.mark(index), *self.row(index, width - 1)], width, "")
-        parts = [(CURSOR, "key"), *self.row(index, width - 1)]
+        parts = [self.cursor_mark(index), *self.row(index, width - 1)]
         lit = self.lit(width - 1) + 1
         strip = self._strip(parts, width, "rows--cursor")
         return strip if lit >= width else Strip.join([strip.crop(0, lit), self._strip(parts, width, "").crop(lit)])

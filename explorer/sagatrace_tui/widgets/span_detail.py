@@ -10,6 +10,7 @@ from textual.message import Message
 from textual.reactive import reactive
 
 from sagatrace_tui.model import Trace
+from sagatrace_tui.theme import times_of
 from sagatrace_tui.values import Path
 from sagatrace_tui.views.outline import Outline
 from sagatrace_tui.widgets.detail_lines import DetailLine, detail_lines, group_lines
@@ -108,16 +109,20 @@ class SpanDetail(Rows):
         super().on_resize(event)
         self._build(self.cursor)
 
+    def times_changed(self) -> None:
+        """Write all moments again."""
+        self._build(self.cursor)
+
     def _build(self, cursor: int) -> None:
         if self.subject is None:
             return
         trace, outline, span_id = self.subject
         width = max(10, self.scrollable_content_region.width - 2)
-        group = outline.groups.get(span_id)
+        group, times = outline.groups.get(span_id), times_of(self)
         self._lines = (
-            group_lines(group, width)
+            group_lines(group, width, times)
             if group is not None
-            else detail_lines(trace, span_id, width, toggled=self._toggled)
+            else detail_lines(trace, span_id, width, toggled=self._toggled, times=times)
         )
         self.rows_changed(cursor)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar, Final
 
 from textual import events
@@ -10,6 +11,7 @@ from textual.message import Message
 from textual.reactive import reactive
 
 from sagatrace_tui.labels import inert, plural, short
+from sagatrace_tui.theme import times_of
 from sagatrace_tui.values import Path
 from sagatrace_tui.views.timeline import Timeline, timeline
 from sagatrace_tui.widgets.bars import axis
@@ -68,10 +70,13 @@ class SpanTree(WalkingRows):
         self._drawer: SpanRows | None = None
         self._scale: Timeline | None = None
         self.new_rows = NewRows(self)
+        self._changes: Mapping[str, str] = {}
+        self._here: str | None = None
 
     def watch_subject(self, old: Subject | None, new: Subject | None) -> None:
         """Show the trace, cursor and folds kept; at first the cursor is on what the trace failed at."""
-        here = old[1].ids[self._rows[self.cursor]] if old and len(self._rows) else None
+        before = old[1].ids[self._rows[self.cursor]] if old and len(self._rows) else None
+        here = self._here or before
         if new is None:
             self._rows = ()
             self.rows_changed(0)
@@ -82,23 +87,38 @@ class SpanTree(WalkingRows):
         self._find_places(trace, outline)
         if here is None and trace.cause is not None:
             here = trace.cause.span_id
-        stays_at_end = self.follows_end and self.has_focus
+        stays_at_end = self.follows_end and self.has_focus and self._here is None
         self._place_part()
-        self._rebuild(here)
+        self._rebuild(here, before)
         if stays_at_end:
             self.action_bottom()
 
-    def show(self, subject: Subject, now: int) -> None:
-        """Show another trace as of now, in one drawing; rows of spans that are new are marked for a few seconds."""
+    def show(
+        self, subject: Subject, now: int, changes: Mapping[str, str] | None = None, here: str | None = None
+    ) -> None:
+        """Show another trace as of now, in one drawing.
+
+        Args:
+            subject: the trace and its outline.
+            now: microseconds since 1970.
+            changes: in a replay, a sign for each span that changed. Without it new spans are marked for a few seconds.
+            here: the span to put the cursor on, or on what is above it. Without it the cursor stays.
+        """
         self.set_reactive(SpanTree.now, now)
-        if self.trace is not None:
+        if self.trace is not None and changes is None and not self._changes:
             self.new_rows.add(subject[0].spans.keys() - self.trace.spans.keys())
+        self._changes, self._here = changes or {}, here
         self.subject = subject
 
     def mark(self, index: int) -> Part:
-        """A + before a row that is new."""
-        is_new = self.outline is not None and self.outline.ids[self._rows[index]] in self.new_rows
-        return ("+", "key") if is_new else super().mark(index)
+        """A sign before a row that is new, or that changed."""
+        span_id = self.outline.ids[self._rows[index]] if self.outline is not None else ""
+        sign = self._changes.get(span_id) or ("+" if span_id in self.new_rows else "")
+        return (sign, "key") if sign else super().mark(index)
+
+    def cursor_mark(self, index: int) -> Part:
+        """In a replay, the sign of a change: the cursor is on its row."""
+        return self.mark(index) if self.highlighted in self._changes else super().cursor_mark(index)
 
     def watch_now(self) -> None:
         """Let what runs go on."""
@@ -168,7 +188,7 @@ class SpanTree(WalkingRows):
             parts += fitted([(short(inert(str(path[-1]), 80), PIN - 1), "muted")], PIN)
         if shared.bar:
             origin = self.trace.started_at if self.trace is not None and self.zoom is not None else None
-            parts.append((axis(self.timeline(), shared.bar, origin), "muted"))
+            parts.append((axis(self.timeline(), shared.bar, origin, times_of(self)), "muted"))
         return [*parts, (f"{'took':>{shared.figures - 1}} ", "muted")]
 
     def lit(self, width: int) -> int:

@@ -12,7 +12,8 @@ from textual.message import Message
 from textual.reactive import reactive
 
 from sagatrace_tui.incident.trace_row import StandingStep
-from sagatrace_tui.labels import inert, saga_name, short, short_middle, short_name, when
+from sagatrace_tui.labels import inert, saga_name, short, short_middle, short_name
+from sagatrace_tui.theme import times_of
 from sagatrace_tui.widgets.rows import Part, Rows, fitted
 
 __all__ = ["StandingList"]
@@ -65,9 +66,10 @@ class StandingList(Rows):
 
     def header(self, width: int) -> list[Part]:
         """The titles."""
-        columns = _columns(width, self.keys)
+        since = times_of(self).width(self.now)
+        columns = _columns(width - since, self.keys)
         return [
-            (f"{'SINCE':>8}  ", "muted"),
+            (f"{'SINCE':>{since}}  ", "muted"),
             *((_cell(one.title, one), "muted") for one in columns),
             ("REASON", "muted"),
         ]
@@ -75,10 +77,11 @@ class StandingList(Rows):
     def row(self, index: int, width: int) -> list[Part]:
         """One step."""
         step = self.steps[index]
-        columns = _columns(width, self.keys)
+        times = times_of(self)
+        columns = _columns(width - times.width(self.now), self.keys)
         cells = [(_cell(inert(one.value(step)) or "—", one), one.tone) for one in columns]
         unsure = "" if step.certain else "uncertain: "
-        since = f"{when(step.since, self.now):>8}  "
+        since = f"{times.brief(step.since, self.now):>{times.width(self.now)}}  "
         return fitted([(since, "plain"), *cells, (f"{unsure}{inert(step.reason)}", "warn")], width)
 
     def watch_steps(self, old: tuple[StandingStep, ...], new: tuple[StandingStep, ...]) -> None:
@@ -97,15 +100,15 @@ class StandingList(Rows):
 
 
 def _columns(width: int, keys: tuple[str, ...]) -> list[_Column]:
-    wide = width >= 140
+    wide = width >= 132
     name = 24 if wide else 18
     found = [_Column("STEP", name, "strong", lambda step: short_name(step.step, name))]
-    if width >= 100:
+    if width >= 92:
         found.append(_Column("UNDONE BY", 22 if wide else 16, "plain", lambda step: step.compensation))
     if wide:
         found.append(_Column("SAGA", 18, "plain", lambda step: saga_name(step.saga)))
     found.append(_Column("TRACE", 28 if wide else 16, "id", lambda step: step.trace_id, is_id=True))
-    room = width - 10 - sum(one.width + 2 for one in found)
+    room = width - 2 - sum(one.width + 2 for one in found)
     for place, key in enumerate(keys):
         room -= _KEY + 2
         if room < 20:

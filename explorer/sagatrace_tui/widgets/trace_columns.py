@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Literal
 
 from rich.cells import cell_len
 
 from sagatrace_tui.incident.trace_row import TraceRow, failure_text, reason_text, standing_text
-from sagatrace_tui.labels import duration, inert, saga_name, short, short_middle, verdict_words, when
+from sagatrace_tui.labels import duration, inert, saga_name, short, short_middle, verdict_words
 from sagatrace_tui.theme import VERDICT_TONES
+from sagatrace_tui.times import Times
 from sagatrace_tui.widgets.rows import Part
 
 __all__ = ["GAP", "NARROWEST", "Column", "cell", "columns", "part_of"]
 
+_TIMES: Final = Times()
 GAP: Final = 2
 NARROWEST: Final = 12
 """The fewest terminal columns for a verdict."""
@@ -36,19 +39,22 @@ class Column:
     sort: str = ""
 
 
-def columns(width: int, verdict: int = NARROWEST, sort: str = "last") -> list[Column]:
+def columns(
+    width: int, verdict: int = NARROWEST, sort: str = "last", times: Times = _TIMES, now: int = 0
+) -> list[Column]:
     """Return the columns that fit; the last one has what is left.
 
     Args:
         width: terminal columns of a row.
         verdict: terminal columns of the widest verdict that is listed. From 80 columns on it is never cut.
         sort: the order of the list. A list by start shows it in place of the last activity.
+        times: the way to write moments, as of `now`.
     """
     if width < 80:
         verdict = min(verdict, max(NARROWEST + 1, width * 2 // 5))
     is_wide, is_whole = width >= 100, width >= 140
-    last = Column("LAST", 8, ">", _last, "last")
-    started = Column("STARTED", 9, ">", _started, "started")
+    last = Column("LAST", times.width(now), ">", partial(_last, times), "last")
+    started = Column("STARTED", max(9, times.width(now)), ">", partial(_started, times), "started")
     found = [Column("VERDICT", verdict, "<", _verdict)]
     if is_wide:
         found.append(Column("NAME", 24 if is_whole else 15, "<", _name))
@@ -89,12 +95,12 @@ def _id(row: TraceRow, _now: int) -> Part:
     return inert(row.trace_id), "id"
 
 
-def _started(row: TraceRow, now: int) -> Part:
-    return ("" if row.verdict is None else when(row.started_at, now)), "plain"
+def _started(times: Times, row: TraceRow, now: int) -> Part:
+    return ("" if row.verdict is None else times.brief(row.started_at, now)), "plain"
 
 
-def _last(row: TraceRow, now: int) -> Part:
-    return when(row.latest, now), "plain"
+def _last(times: Times, row: TraceRow, now: int) -> Part:
+    return times.brief(row.latest, now), "plain"
 
 
 def _duration(row: TraceRow, now: int) -> Part:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from rich.cells import cell_len
@@ -13,8 +13,6 @@ from textual.widget import Widget
 
 from sagatrace_tui.labels import (
     VERDICTS,
-    clock,
-    clock_of_day,
     duration,
     inert,
     plural,
@@ -23,7 +21,9 @@ from sagatrace_tui.labels import (
     when,
 )
 from sagatrace_tui.model import Trace
-from sagatrace_tui.theme import TONES, VERDICT_TONES
+from sagatrace_tui.theme import TONES, VERDICT_TONES, times_of
+from sagatrace_tui.times import Times
+from sagatrace_tui.views.sentence_parts import SentencePart, sentence_parts
 from sagatrace_tui.views.waiting import waiting_on
 
 __all__ = ["TraceHeader"]
@@ -33,6 +33,7 @@ TALL: Final = 20
 """Lines of a terminal from which the verdict may take more than one."""
 BOTH: Final = 76
 """Columns from which a verdict is told in the list's words and in its own."""
+_STYLES: Final = {"cause": TONES["bad"], "standing": f"{TONES['plain']} bold"}
 _DOTTED: Final = re.compile(r"(?<![\w.…])(?:[A-Za-z_]\w*\.)+(?=[A-Za-z_]\w*)")
 
 
@@ -54,6 +55,14 @@ class TraceHeader(Widget):
         super().__init__()
         self._trace_id = trace_id
         self._most = 1
+
+    def on_mount(self) -> None:
+        """Write the start again when the reader chooses another way."""
+        self.watch(self.app, "times", self.times_changed, init=False)
+
+    def times_changed(self) -> None:
+        """Draw again."""
+        self.refresh()
 
     def watch_trace(self) -> None:
         """Take the lines that the verdict needs."""
@@ -87,7 +96,7 @@ class TraceHeader(Widget):
             [
                 _title(self.trace, width),
                 *_state(self.trace, self.now, width, self._most),
-                _facts(self.trace, self.now, width, self.error_place),
+                _facts(self.trace, self.now, width, self.error_place, times_of(self)),
             ]
         )
 
@@ -122,11 +131,28 @@ def _state(trace: Trace, now: int, width: int, most: int) -> list[Content]:
 
 def _sentence(trace: Trace, width: int, lines: int) -> list[Content]:
     """The verdict, broken between its words, in as many lines as there may be; first to go are names of modules."""
-    told = inert(trace.summary, 600)
-    found, fits = _broken(told, width, lines)
+    parts: list[SentencePart] = [(inert(text, 600), kind) for text, kind in sentence_parts(trace)]
+    found, fits = _broken("".join(text for text, _ in parts), width, lines)
     if not fits or (lines > 1 and len(found) == lines):
-        found, _ = _broken(_DOTTED.sub("…", told), width, lines)
-    return [Content.styled(short(line, width), TONES["plain"]) for line in found]
+        parts = [(_DOTTED.sub("…", text), kind) for text, kind in parts]
+        found, _ = _broken("".join(text for text, _ in parts), width, lines)
+    return _toned([short(line, width) for line in found], parts)
+
+
+def _toned(lines: Sequence[str], parts: Sequence[SentencePart]) -> list[Content]:
+    """The lines of a sentence, broken between its words, in the styles of its parts."""
+    toned: list[Content] = []
+    at = 0
+    for line in lines:
+        content, start = Content.styled(line, TONES["plain"]), 0
+        for text, kind in parts:
+            first, last = max(0, start - at), min(len(line), start + len(text) - at)
+            if kind and first < last:
+                content = content.stylize(_STYLES[kind], first, last)
+            start += len(text)
+        toned.append(content)
+        at += len(line) + 1
+    return toned
 
 
 def _broken(text: str, width: int, lines: int) -> tuple[list[str], bool]:
@@ -145,7 +171,7 @@ def _broken(text: str, width: int, lines: int) -> tuple[list[str], bool]:
     return found, cell_len(found[-1]) <= width
 
 
-def _facts(trace: Trace, now: int, width: int, error_place: tuple[int, int]) -> Content:
+def _facts(trace: Trace, now: int, width: int, error_place: tuple[int, int], times: Times) -> Content:
     took = trace.duration
     if trace.status == "running" and trace.started_at is not None:
         took = max(0, now - trace.started_at)
@@ -159,8 +185,9 @@ def _facts(trace: Trace, now: int, width: int, error_place: tuple[int, int]) -> 
         kinds = ", ".join(dict.fromkeys(one.kind.replace("_", " ") for one in trace.anomalies))
         loud.append(f"⚠ {kinds}" if width >= 60 else f"⚠ {plural(len(trace.anomalies), 'anomaly')}")
     facts = [f"{'running for' if trace.status == 'running' else 'took'} {duration(took)}"]
-    exactly = f" at {clock(trace.started_at)}" if width >= 90 else f" at {clock_of_day(trace.started_at, now)}"
-    facts.append(f"started {when(trace.started_at, now)}{exactly if width >= 70 else ''}")
+    exactly = times.clock(trace.started_at) if width >= 90 else times.of_day(trace.started_at, now)
+    ago = when(trace.started_at, now)
+    facts.append(f"started {f'{ago} at {exactly}' if width >= 70 else times.brief(trace.started_at, now)}")
     facts += [plural(len(trace.spans), "span"), plural(trace.event_count, "event")]
     parts: list[tuple[str, str]] = []
     told = [*loud, *facts]

@@ -13,9 +13,10 @@ from textual.reactive import reactive
 from sagatrace_tui.incident.trace_row import TraceRow
 from sagatrace_tui.labels import verdict_words
 from sagatrace_tui.model import Verdict
+from sagatrace_tui.theme import times_of
 from sagatrace_tui.widgets.new_rows import NewRows
 from sagatrace_tui.widgets.rows import Part, Rows
-from sagatrace_tui.widgets.trace_columns import GAP, NARROWEST, cell, columns, part_of
+from sagatrace_tui.widgets.trace_columns import GAP, NARROWEST, Column, cell, columns, part_of
 
 __all__ = ["SORTS", "TraceList"]
 
@@ -33,8 +34,8 @@ class TraceList(Rows):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "Open", tooltip="Open the trace"),
-        Binding("e,J,right_square_bracket", "failed(1)", "Next failed trace", show=False),
-        Binding("E,K,left_square_bracket", "failed(-1)", "Previous failed trace", show=False),
+        Binding("e,J", "failed(1)", "Next failed trace", show=False),
+        Binding("E,K", "failed(-1)", "Previous failed trace", show=False),
     ]
 
     HEADER_LINES = 1
@@ -102,9 +103,12 @@ class TraceList(Rows):
         """The trace under the cursor."""
         return self.rows[self.cursor] if self.rows else None
 
+    def _columns(self, width: int) -> list[Column]:
+        return columns(width, self._verdict_width, self.sort, times_of(self), self.now)
+
     def header(self, width: int) -> list[Part]:
         """The titles, and how many rows are above what is in sight: new ones come there."""
-        first, *rest = columns(width, self._verdict_width, self.sort)
+        first, *rest = self._columns(width)
         above = f"↑{self.scroll_offset.y:,}" if self.scroll_offset.y else ""
         titles = [
             (cell(f"{column.title} ▾", column), "key")
@@ -116,14 +120,12 @@ class TraceList(Rows):
 
     def row(self, index: int, width: int) -> list[Part]:
         """One trace."""
-        return [
-            part_of(self.rows[index], column, self.now) for column in columns(width, self._verdict_width, self.sort)
-        ]
+        return [part_of(self.rows[index], column, self.now) for column in self._columns(width)]
 
     def header_clicked(self, x: int) -> None:
         """Ask for the order of the column whose title is there."""
         end = 1
-        for column in columns(self.scrollable_content_region.width - 1, self._verdict_width, self.sort):
+        for column in self._columns(self.scrollable_content_region.width - 1):
             end += column.width + GAP
             if x < end:
                 if column.sort:
