@@ -22,7 +22,7 @@ from sagatrace_tui.widgets.span_rows import _AWAITED, _BEING_UNDONE, _ROLES, _ST
 @pytest.mark.parametrize(("trace_id", "only_here"), [(None, "Open"), ("T7", "Unfold all")])
 async def test_help_shows_the_keys_of_the_screen_beneath(key: str, trace_id: str | None, only_here: str) -> None:
     app = SagatraceApp(UnreliableStore(failed("T7")), trace_id=trace_id, clock=still)
-    async with app.run_test(size=(100, 80)) as pilot:
+    async with app.run_test(size=(100, 110)) as pilot:
         await until(pilot, lambda: "failed" in screen_text(app), "the screen")
         beneath = app.screen
         await pilot.press(key)
@@ -90,7 +90,16 @@ def test_the_legend_has_every_sign_and_word_that_the_screens_have() -> None:
     for glyph, word, _ in _OUTCOMES.values():
         assert f"{glyph} {word}" in texts
     drawn = " ".join(texts)
-    for sign in (bars._WAIT, bars._RUN, bars._LOST, bars._GAP, *"▾▸╍⋯↕■+~●"):
+    for sign in (
+        bars._WAIT,
+        bars._HEAVY[0],
+        bars._LIGHT[0],
+        bars._BEFORE,
+        bars._AFTER,
+        bars._LOST,
+        bars._GAP,
+        *"▾▸╍⋯↕■+~●◆◇",
+    ):
         assert sign in drawn
     assert all(sign.meaning.endswith(".") for _, signs in LEGEND for sign in signs)
 

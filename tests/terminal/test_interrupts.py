@@ -77,7 +77,7 @@ def test_the_app_can_be_left_while_a_query_has_no_end(
     tui: Command, store_url: str, endless: Path, trace_id: list[str]
 ) -> None:
     with PtyTerminal(tui(*trace_id)) as terminal:
-        terminal.until("transfer_funds")
+        terminal.until("InsufficientF")
         path = Path(store_url.removeprefix("sqlite:///"))
         for rest in ("-wal", "-shm"):
             path.with_name(path.name + rest).unlink(missing_ok=True)

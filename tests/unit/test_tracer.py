@@ -183,7 +183,7 @@ def test_a_wrong_setting_loses_the_events_and_not_the_job(monkeypatch: pytest.Mo
     tracer = Tracer()
     with tracer.span("stage:credit", TOP):
         pass
-    assert tracer.lost == {"event lost: StoreError": 2}
+    assert tracer.lost == {"event lost: StoreUrlError": 2}
 
 
 def test_the_job_timeout_passes_and_the_interrupted_event_is_stored() -> None:
