@@ -100,7 +100,7 @@ class SagatraceApp(ThemedApp):
         return SearchScreen(self._store, self._clock, self._subtitle, self._history, self._mirror, self._scope)
 
     def on_mount(self) -> None:
-        """End in good order when told to from outside."""
+        """Restore the terminal and end on a signal."""
         if not self.is_headless:
             end_on_signals(self)
             self.call_after_refresh(_collect_again)

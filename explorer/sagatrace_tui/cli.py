@@ -39,7 +39,7 @@ _STATUSES: Final = "Exit status: 0 done · 1 failed · 2 wrong usage or setting 
 _PATIENCE: Final = 30.0
 """Seconds for one reading of the app, which says what it waits for: a trace of many pages takes longer than a write."""
 _FAREWELL: Final = 0.5
-"""Seconds that whoever quits waits for a store that is being read: one that hangs may take all its patience."""
+"""Seconds to wait at the end for a store that is being read. A store that hangs may take longer than any user waits."""
 _COMMANDS: Final = {
     "list": ("incident", "list_traces"),
     "groups": ("incident", "groups"),
@@ -162,7 +162,7 @@ def _run_app(
     try:
         settings = Settings.from_env()
         mirror = open_mirror(replace(settings, mirror=demo.mirror_url) if demo is not None else settings, store.label)
-    except SettingsError as error:  # one setting that is wrong is no reason not to look
+    except SettingsError as error:  # a wrong setting of the mirror must not stop the app
         click.echo(f"sagatrace-tui: the store is polled: {inert(str(error))}", err=True)
     scope = Scope(window_of_environment(), chosen_keys(), saved_queries())
     app = SagatraceApp(
@@ -205,7 +205,7 @@ def _require_textual() -> None:
 def _require_terminal() -> None:
     # A stream closed by the caller is None.
     if not all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout)):
-        why = "standard input or output is no terminal"
+        why = "standard input or output is not a terminal"
     elif os.environ.get("TERM", "dumb") in ("", "dumb"):
         why = f"TERM={os.environ.get('TERM', '')!r} cannot draw an app"
     else:

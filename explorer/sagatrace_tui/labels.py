@@ -152,7 +152,7 @@ def short_middle(text: str, width: int) -> str:
 def short_name(name: str, width: int) -> str:
     """A dotted name without the leading parts that do not fit `width`: `…loan_saga.approve_loan`.
 
-    The function's own name is what tells; it stays whole, and so does a name that is no dotted path.
+    The function's own name stays whole, and so does a name without dots.
     """
     if sum(map(_columns, name)) <= width or " " in name:
         return name

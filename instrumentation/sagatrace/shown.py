@@ -86,5 +86,5 @@ class _PlainErrors:
         self._stream.flush()
 
     def isatty(self) -> bool:
-        """Return that this is no terminal."""
+        """Return False: this is not a terminal."""
         return False

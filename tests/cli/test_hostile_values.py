@@ -124,7 +124,7 @@ def say(
 ) -> Callable[[str, list[str]], str]:
     """Return what a command says to standard output, standard error and the log."""
     caplog.set_level("DEBUG")
-    # The output of this runner is no file that could be asked for its reader.
+    # The output of this runner is not a file, so its reader is not known.
     monkeypatch.setattr("sagatrace_tui.commands.tail._require_reader", lambda: None)
     monkeypatch.setattr("sagatrace_tui.live.follow_store", lambda _store, _mirror: (one for one in ()))  # without end
 

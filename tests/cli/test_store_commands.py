@@ -170,13 +170,13 @@ def test_doctor_reports_the_mirror_and_its_publishers(
     assert "s3cret" not in report.output
     monkeypatch.setenv("SAGATRACE_MIRROR", redis_server)
     report = run(doctor, "--store", "memory:")
-    assert "answers; nobody publishes now" in report.output
+    assert "answers; no shipper publishes now" in report.output
     publisher = Publisher(Mirror(redis_server, "memory:"))
     publisher.start()
     report = run(doctor, "--store", "memory:")
     publisher.close()
     assert states(report)["mirror"] == "ok"
-    assert "somebody publishes" in report.output
+    assert "a shipper publishes the events" in report.output
 
 
 def test_doctor_gives_the_fix_for_a_fault_of_redis(monkeypatch: pytest.MonkeyPatch, redis_server: str) -> None:

@@ -37,18 +37,18 @@ class Tail:
             text=True,
         )
         self.lines: list[str] = []
-        self.told: list[str] = []
+        self.notes: list[str] = []
         assert self.process.stdout is not None
         assert self.process.stderr is not None
         self._readers = [
             threading.Thread(target=lambda: self.lines.extend(iter(self.process.stdout.readline, ""))),  # type: ignore[union-attr, arg-type]
-            threading.Thread(target=lambda: self.told.extend(iter(self.process.stderr.readline, ""))),  # type: ignore[union-attr, arg-type]
+            threading.Thread(target=lambda: self.notes.extend(iter(self.process.stderr.readline, ""))),  # type: ignore[union-attr, arg-type]
         ]
         for reader in self._readers:
             reader.start()
 
     def until(self, text: str, timeout: float = 120) -> None:
-        until(lambda: any(text in line for line in (*self.lines, *self.told)), f"{text!r} among what is told", timeout)
+        until(lambda: any(text in line for line in (*self.lines, *self.notes)), f"{text!r} in the output", timeout)
 
     def ends(self) -> int:
         status = self.process.wait(120)
@@ -118,7 +118,7 @@ def test_a_trace_of_a_host_whose_clock_is_ahead_ends_as_soon(store: EventStore) 
 def test_an_id_that_is_no_text_is_looked_for_as_it_would_be_stored(store: EventStore) -> None:
     with tailing(store, "caf\udce9") as tail:
         assert tail.ends() == 7
-        assert "no trace" in tail.told[-1]
+        assert "no trace" in tail.notes[-1]
     store.append([now("caf\udce9", "workflow:x:started"), now("caf\udce9", "workflow:x:completed")])
     with tailing(store, "caf\udce9") as tail:
         assert tail.ends() == 0
@@ -170,7 +170,7 @@ def test_a_trace_whose_id_looks_like_a_condition_is_followed(store: EventStore) 
 def test_a_query_about_whole_traces_is_wrong_usage(store: EventStore, query: list[str], said: str) -> None:
     with tailing(store, *query) as tail:
         assert tail.ends() == 2
-        assert said in " ".join(tail.told)
+        assert said in " ".join(tail.notes)
 
 
 def test_what_is_printed_as_json_is_what_is_stored(store: EventStore) -> None:
@@ -224,7 +224,7 @@ def test_a_redis_that_is_not_there_is_said_and_the_store_polled(store: EventStor
         tail.until("▶ running")
         store.append([now("T", "workflow:x:completed")])
         tail.until("workflow:x completed")
-        assert "s3cret" not in "".join(tail.told)
+        assert "s3cret" not in "".join(tail.notes)
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
@@ -234,7 +234,7 @@ def test_it_ends_in_good_order_when_told_to(store: EventStore, number: signal.Si
         tail.until("▶ running")
         tail.process.send_signal(number)
         assert tail.ends() == status
-        assert not any("Traceback" in line for line in tail.told)
+        assert not any("Traceback" in line for line in tail.notes)
 
 
 def test_it_ends_when_nobody_reads_any_more_though_nothing_happens(store: EventStore) -> None:
@@ -252,7 +252,7 @@ def test_it_ends_when_nobody_reads_any_more_though_nothing_happens(store: EventS
 def test_a_trace_that_is_not_there_has_its_own_status(store: EventStore) -> None:
     with tailing(store, "nope") as tail:
         assert tail.ends() == 7
-        assert "no trace 'nope'" in tail.told[-1]
+        assert "no trace 'nope'" in tail.notes[-1]
         assert tail.lines == []
 
 
@@ -262,7 +262,7 @@ def test_what_jobs_wrote_reaches_no_terminal_as_more_than_text(store: EventStore
     for arguments in (["\x1b]0;T"], ["\x1b]0;T", "--json"]):
         with tailing(store, *arguments) as tail:
             assert tail.ends() in (4, 6)
-            said = "".join([*tail.lines, *tail.told])
+            said = "".join([*tail.lines, *tail.notes])
             assert "\x1b" not in said
             assert "\u202e" not in said
 

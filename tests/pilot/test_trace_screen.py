@@ -248,7 +248,7 @@ async def test_a_long_reading_says_what_it_does_and_escape_gives_it_up() -> None
         assert isinstance(app.screen, SearchScreen)
         before = store.parts
         store.free.release(100)
-        await until(pilot, lambda: not thread.is_alive(), "that nothing is read for nobody")
+        await until(pilot, lambda: not thread.is_alive(), "the end of the reading")
         assert store.parts == before
 
 
@@ -283,11 +283,11 @@ async def test_only_the_screen_on_top_listens() -> None:
 
 
 async def test_a_paused_list_beneath_a_trace_draws_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[str] = []
+    notes: list[str] = []
     original = SearchScreen.tell_state
 
     def noting(self: SearchScreen) -> None:
-        told.append("list")
+        notes.append("list")
         original(self)
 
     store = UnreliableStore([*failed("T7"), *succeeded("T8")])
@@ -306,7 +306,7 @@ async def test_a_paused_list_beneath_a_trace_draws_nothing(monkeypatch: pytest.M
             store.append([event("T8", name, f"{name}:started", 9)])
             store.append([event("T7", name, f"{name}:started", 9)])
             await until(pilot, lambda name=name: name in screen_text(app), name)  # type: ignore[misc]
-        assert not told
+        assert not notes
 
 
 @pytest.mark.parametrize("size", [(120, 40), (80, 18)])

@@ -34,7 +34,7 @@ WIDE = pytest.mark.parametrize("size", [(120, 40), (80, 24), (200, 60)], ids=["1
 
 
 class OnceRead:
-    """Mixed into a store: it answers its first search only. What later readings cost is no part of the picture."""
+    """Mixed into a store: it answers its first search only. The cost of later readings is not part of the picture."""
 
     label = UnreliableStore.label
 

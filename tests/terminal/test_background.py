@@ -32,7 +32,7 @@ def test_a_light_background_that_the_terminal_tells_is_a_light_theme(tui: Comman
         terminal.until_true(lambda: background(terminal) == LIGHT.background, "stays dark")
         terminal.send("\x03")
         assert terminal.wait() == 0
-    assert not (tmp_path / "sagatrace" / "theme").exists(), "nobody chose it"
+    assert not (tmp_path / "sagatrace" / "theme").exists(), "it was not chosen"
 
 
 @pytest.mark.parametrize("remembered", [False, True])

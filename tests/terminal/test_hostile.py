@@ -71,17 +71,17 @@ def documents(name: str, nasty: str) -> Iterator[dict[str, Any]]:
     values = {nasty: {nasty: [nasty, {nasty: nasty}]}, "text": nasty, "lines": f"{nasty}\n{nasty}", "big": nasty * 3000}
     trace_id, root, step = f"{nasty} {name}"[:200], f"root {nasty}", f"step {nasty}"
     basis = {"trace_id": trace_id, "tags": [nasty, nasty]}
-    told: list[tuple[str, str | None, str, dict[str, Any]]] = [
+    made: list[tuple[str, str | None, str, dict[str, Any]]] = [
         (root, None, f"{nasty}:started", {"job_name": nasty, **place}),
         (step, root, f"stage:{nasty}:started", {"compensation": nasty, **values}),
         (step, root, f"stage:{nasty}:completed", {"job_name": nasty}),
         (f"job {nasty}", root, f"job {nasty}:failed", {"job_name": nasty, **error, **place, **values}),
         (f"undo {nasty}", root, f"{nasty}:compensation_failed", {"original_span_id": step, **error, **place}),
-        (f"orphan {nasty}", f"nobody {nasty}", f"{nasty}", {"dependency": nasty, **values}),
+        (f"orphan {nasty}", f"missing {nasty}", f"{nasty}", {"dependency": nasty, **values}),
         (f"job {nasty}", root, f"job {nasty}:completed", {}),
         (root, None, f"{nasty}:failed", {"job_name": nasty, **error}),
     ]
-    for number, (span_id, parent, event_type, data) in enumerate(told):
+    for number, (span_id, parent, event_type, data) in enumerate(made):
         document = {"id": f"{name}-{number}", "span_id": span_id, "event_type": event_type, "data": data}
         document["timestamp"] = f"2025-12-22T10:00:{number:02}.000000Z"
         yield {**basis, **document, **({"parent_span_id": parent} if parent else {})}
@@ -96,8 +96,8 @@ def hostile_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     some = list(HOSTILE.items())[request.param : request.param + PART]
     url = "sqlite:///" + quote(f"{tmp_path}/tr\x1b[31m\u202e\x9baces.db")
     file = tmp_path / "hostile.jsonl"
-    told = [document for name, nasty in some for document in documents(name, nasty)]
-    file.write_text("".join(f"{json.dumps(document)}\n" for document in told))
+    made = [document for name, nasty in some for document in documents(name, nasty)]
+    file.write_text("".join(f"{json.dumps(document)}\n" for document in made))
     importing = [sys.executable, "-c", "from sagatrace_tui.cli import main; main()", "import", "--store", url]
     subprocess.run([*importing, str(file)], check=True, capture_output=True)
     return url

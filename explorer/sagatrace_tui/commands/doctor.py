@@ -29,7 +29,7 @@ __all__ = ["CHECKS", "Check", "Patient", "doctor", "examined"]
 
 PROBE_TRACE: Final = "sagatrace-doctor"
 _TOLERATED_OFFSET: Final = 2.0  # seconds; answers carry the time to the second
-_DELIVERED_WITHIN: Final = 10.0  # seconds that an event may wait with nobody to deliver it
+_DELIVERED_WITHIN: Final = 10.0  # seconds that an event may wait without a shipper to deliver it
 _SIGNS: Final = {"ok": "ok  ", "fault": "FAIL", "off": "-   "}
 
 
@@ -93,10 +93,10 @@ def examined(patient: Patient) -> Iterator[Check]:
 def _settings(patient: Patient) -> Iterator[Check]:
     settings = Settings.from_env(patient.environ)
     url = patient.store_url or settings.store
-    told = "SAGATRACE_STORE" if patient.environ.get("SAGATRACE_STORE") else "default"
+    setting = "SAGATRACE_STORE" if patient.environ.get("SAGATRACE_STORE") else "default"
     store = open_store(url, read_only=not patient.write, max_wait=settings.max_wait)
     patient.store = store
-    source = "--store" if patient.store_url else told
+    source = "--store" if patient.store_url else setting
     yield Check("settings", "ok", f"store {store.label} ({source}), max wait {settings.max_wait:g} s")
     if store.label.startswith("cosmos:"):
         from sagatrace.stores.cosmos.access import CosmosSettings
@@ -263,9 +263,11 @@ def _mirror(patient: Patient) -> Iterator[Check]:
         heard = subscriber.take()
     subscriber.stop()
     if heard.live:
-        yield Check("mirror", "ok", f"{mirror.label} answers, and somebody publishes there what this store gets")
+        yield Check("mirror", "ok", f"{mirror.label} answers, and a shipper publishes the events of this store there")
     elif heard.phase == "listening":
-        yield Check("mirror", "ok", f"{mirror.label} answers; nobody publishes now (shippers do, where it is set)")
+        yield Check(
+            "mirror", "ok", f"{mirror.label} answers; no shipper publishes now (shippers publish where it is set)"
+        )
     else:
         yield Check("mirror", "fault", f"{mirror.label} gives no answer ({heard.fault}): check SAGATRACE_MIRROR")
 

@@ -33,7 +33,7 @@ def _regions(store: CosmosStore, wanted: tuple[str, ...]) -> tuple[str, bool, st
     if not unknown:
         return "regions", False, f"{wanted[0]} is read first"
     named = f"{', '.join(unknown)} in SAGATRACE_COSMOS_REGIONS"
-    return "regions", True, f"{named} is no region of the account, which has {', '.join(known)}: correct it"
+    return "regions", True, f"{named} is not a region of the account, which has {', '.join(known)}: correct it"
 
 
 def _plain(name: str) -> str:

@@ -99,7 +99,7 @@ def one_line_errors(command: Callable[_P, _R]) -> Callable[_P, _R]:
         try:
             result = command(*args, **kwargs)
             if sys.stdout is not None:
-                sys.stdout.flush()  # a full disk shows here, while it can still be told
+                sys.stdout.flush()  # a full disk shows here, while it can still be reported
             return result
         except SagatraceError as error:
             click.echo(f"sagatrace: {inert(str(error))}", err=True)

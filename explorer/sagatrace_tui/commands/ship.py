@@ -102,13 +102,13 @@ def _follow(shipper: Shipper, directory: Path, store: EventStore) -> None:
     logging.getLogger("sagatrace").setLevel(logging.INFO)
     stop = stop_on_signals()
     click.echo(inert(f"delivering {directory} to {store.label}", 2000), err=True)
-    told = False
+    has_said = False
     while not stop.is_set():
         try:
             shipper.follow(stop)
         except ShipperRunningError as error:
-            if not told:
+            if not has_said:
                 click.echo(f"sagatrace: {inert(str(error), 500)}: waiting for it to end", err=True)
-                told = True
+                has_said = True
             stop.wait(_RETRY_LOCK)
     click.echo(f"{shipper.delivered} events delivered, {shipper.set_aside} set aside", err=True)

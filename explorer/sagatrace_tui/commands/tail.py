@@ -63,14 +63,14 @@ def tail(words: tuple[str, ...], as_json: bool, store_url: str | None) -> None:
     """
     with _ending_in_good_order(), opened_store(store_url) as store:
         trace_id, wanted = _asked(store, words)
-        teller = _Teller(store if trace_id is None else None, wanted, as_json=as_json)
+        printer = _Printer(store if trace_id is None else None, wanted, as_json=as_json)
         trace = None
         with closing(_steps(store, trace_id)) as steps:
             for step in steps:
                 trace = step.trace
-                if trace_id is not None and not teller.has_told and _is_none(trace):
+                if trace_id is not None and not printer.has_printed and _is_none(trace):
                     no_such_trace(store, trace_id)
-                teller.tell(step)
+                printer.print_step(step)
                 _require_reader()
         if trace is not None:
             sys.exit(EXIT_STATUSES[trace.verdict])
@@ -105,7 +105,7 @@ def _steps(store: EventStore, trace_id: str | None) -> Generator[Step]:
 
 
 def _mirror(store: EventStore) -> Mirror | None:
-    """Where to hear; a setting that is wrong is no reason not to look."""
+    """Return the mirror. A wrong setting of it must not stop the command."""
     try:
         return open_mirror(Settings.from_env(), store.label)
     except SettingsError as error:
@@ -113,7 +113,7 @@ def _mirror(store: EventStore) -> Mirror | None:
         return None
 
 
-class _Teller:
+class _Printer:
     """Prints steps: events to standard output, how it goes to standard error when that changes.
 
     `store` is given where all traces are followed: what a job that began before is called is asked there.
@@ -127,11 +127,11 @@ class _Teller:
         self._verdict = ""
         self._state = ""
         self._names: OrderedDict[str, str] = OrderedDict()
-        self.has_told = False
+        self.has_printed = False
 
-    def tell(self, step: Step) -> None:
+    def print_step(self, step: Step) -> None:
         """Print what is new."""
-        self.has_told = True
+        self.has_printed = True
         state = inert(step.fault, 500) if step.fault is not None else step.status.words
         if state != self._state:
             self._state = state
@@ -165,16 +165,16 @@ class _Teller:
         return " ".join(parts)
 
     def _name(self, event: TraceEvent, data: dict[str, object]) -> str:
-        told = data.get("job_name")
-        if isinstance(told, str) and told:
-            self._keep(event.span_id, told)
+        job_name = data.get("job_name")
+        if isinstance(job_name, str) and job_name:
+            self._keep(event.span_id, job_name)
         group = split_event_type(event.event_type)[0]
         if group == "job" and event.span_id not in self._names:
             self._ask(event)
         return short_name(self._names.get(event.span_id, group), 40)
 
     def _ask(self, event: TraceEvent) -> None:
-        """Read a trace that began before it was followed: RQ's jobs tell their names when they start."""
+        """Read a trace that began before it was followed: a job's name is in its start event."""
         self._keep(event.span_id, "job")  # whatever comes of it, it is asked once
         if self._store is None:
             return

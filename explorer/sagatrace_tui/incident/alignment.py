@@ -60,7 +60,7 @@ class Places:
 class Steps:
     """The steps of one trace. `at` gives, in tree order, the span of each place; `place_of` the reverse.
 
-    A missing parent has a place and is no step. `below` is the number of steps under each place.
+    A missing parent has a place, and is not a step. `below` is the number of steps under each place.
     """
 
     trace: Trace

@@ -110,7 +110,7 @@ class _Pair:
         return next((self.there.at[one].began_at for one in places if one in self.there.at), None)
 
     def _follows(self, steps: Steps, span: Span) -> bool:
-        """Return whether how a span ended is no news: it went well, or another span says why it did not."""
+        """Return whether the end of a span needs no row: it went well, or another span says why it did not."""
         return span.status in ("success", "point") or span.span_id in self._followers[id(steps)]
 
     def _only(self, kind: Kind, steps: Steps, others: Steps) -> Iterator[Difference]:
@@ -126,7 +126,7 @@ class _Pair:
         return groups.values()
 
     def _tops(self, steps: Steps, others: Steps) -> Iterator[int]:
-        """Yield the places that only one trace has, without those below them. A missing parent is no step."""
+        """Yield the places that only one trace has, without those below them. A missing parent is not a step."""
         for place in steps.at:
             above = self.places.above(place)
             if place not in others.at and (above in others.at or above not in steps.at):

@@ -10,7 +10,7 @@ __all__ = ["VALUE", "shape_of"]
 VALUE: Final = "…"
 """Stands for a value that was taken out."""
 _MOST: Final = 2_000  # characters of a text that are looked at
-# These errors of Python name parts of the code in quotes, which tell two faults apart.
+# These errors of Python name parts of the code in quotes, which distinguish two faults.
 _OF_CODE: Final = frozenset(
     {"AttributeError", "ImportError", "KeyError", "ModuleNotFoundError", "NameError", "TypeError", "UnboundLocalError"}
 )

@@ -229,7 +229,7 @@ class ListFeed:
             self._listed.settle(ask, self._is_listed())
 
     def _is_listed(self) -> Callable[[TraceEvent], bool]:
-        """Return whether an event brings its trace into the list: it matches, and is no older than the list."""
+        """Return whether an event brings its trace into the list: it matches, and is not older than the list."""
         search = as_search(self._query, self._clock(), self._page)
         oldest = None if self._exhausted or self._older is None else self._older.latest
 

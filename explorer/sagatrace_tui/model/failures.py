@@ -141,7 +141,7 @@ class Failures:
     def _failed_for_a_replaced_child(self) -> set[str]:
         """Return live parents below which nothing failed but children that a sibling replaced.
 
-        One function called for two items is no retry: the parent failed because of the first.
+        One function called for two items is not a retry: the parent failed because of the first.
         """
         return {
             parent

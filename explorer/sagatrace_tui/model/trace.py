@@ -270,7 +270,7 @@ class Trace:
         if self.ended:
             found += never_ended(self._failures.going_on, self.spans)
         undoing = RollbackChecks(self._index, self._steps).anomalies()
-        # A step that is not recorded is no anomaly of its compensation.
+        # A step that is not recorded is not an anomaly of its compensation.
         found += [one for one in undoing if not (self._is_sampled and one.kind == "empty_undo")]
         if self.status in ("success", "unknown") and (undos := tuple(self._branches.in_order(self._branches.outside))):
             found.append(Anomaly("green_but_compensated", undos, "the saga reported success, yet compensation began"))

@@ -43,7 +43,7 @@ def save_text(text: str, about: str, suffix: str = ".md") -> Path:
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", about)[:80].strip("-.") or "trace"
     try:
         return _written(Path.cwd(), name, suffix, text)
-    except OSError:  # a directory one may only read is no fault
+    except OSError:  # a read-only directory is not a fault
         return _written(Path(tempfile.gettempdir()), name, suffix, text)
 
 

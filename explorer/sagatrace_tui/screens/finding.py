@@ -84,7 +84,7 @@ class FindScreen(Screen[None]):
     def tell_found(self) -> None:
         """Say how much was found, and which of it the cursor is on."""
         tree = self.query_one(SpanTree)
-        self.query_one(FindLine).tell(*tree.match_place, alone=tree.only is not None and tree.only[0] == "found")
+        self.query_one(FindLine).show_place(*tree.match_place, alone=tree.only is not None and tree.only[0] == "found")
 
     @on(FindLine.Settled)
     def leave_find(self) -> None:

@@ -55,7 +55,7 @@ class FollowedScreen(Screen[None]):
         self.query_one(KeyHints).instead = {} if self.paused else {"f": "Pause"}
 
     def listen(self) -> None:
-        """Hear what is published, if there is a mirror and somebody looks."""
+        """Subscribe to the mirror, if there is one, while the screen shows."""
         if self._mirror is not None and not self.poller.is_paused:
             self.feed.listen(self._mirror, self.poller.nudge)
 
@@ -65,11 +65,11 @@ class FollowedScreen(Screen[None]):
         self.feed.deafen()
 
     def on_unmount(self) -> None:
-        """Nobody will look again."""
+        """End the subscription for good."""
         self.end_following()
 
     def on_screen_suspend(self) -> None:
-        """Nobody looks: leave store and Redis alone."""
+        """Leave store and Redis alone while the screen does not show."""
         self.poller.pause()
         self.feed.deafen()
 

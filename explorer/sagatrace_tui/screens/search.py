@@ -108,7 +108,7 @@ class SearchScreen(FollowedScreen):
         self.poller = self._follow(Query())
 
     def _follow(self, query: Query) -> Poller[Listing]:
-        """A poller of what the query finds; readings of earlier queries are told from its own."""
+        """Return a poller for the query. It ignores the readings of earlier queries."""
         self._query = query
         scope = self._scope
         keys = (*scope.keys, query.by) if query.by else scope.keys
@@ -159,13 +159,13 @@ class SearchScreen(FollowedScreen):
         """Say what is waited for until the first of it is there."""
         if self._listing is None and self.is_current:
             doing, out = ("Searching", "Esc shows all traces again") if self._asked else ("Reading", "q quits")
-            told = f"The store has not answered yet. {out}."
-            self.query_one(Notice).message = f"{doing}, {time.monotonic() - self._began:.0f} s", told, False
+            text = f"The store has not answered yet. {out}."
+            self.query_one(Notice).message = f"{doing}, {time.monotonic() - self._began:.0f} s", text, False
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         """Hint at the keys that work here."""
         typing = isinstance(event.widget, Input)
-        self.query_one(KeyHints).tell(
+        self.query_one(KeyHints).show(
             *((QueryLine.BINDINGS,) if typing else (type(self._panes.shown).BINDINGS, self.BINDINGS))
         )
 

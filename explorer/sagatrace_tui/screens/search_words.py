@@ -82,7 +82,7 @@ def notice_of(listing: Listing, asked: str, view: View, *, has_rows: bool) -> tu
         unreadable = sum(row.unreadable for row in listing.rows)
         is_sure = listing.whole and not listing.full and not unreadable
         headline = _NONE[view] if is_sure else f"{_NONE[view]} in what was read"
-        if asked and not listing.rows:  # a word with a typing error is no all-clear
+        if asked and not listing.rows:  # a word with a typing error is not an all-clear
             headline = _NONE["traces"]
         more += f" {plural(unreadable, 'document')} cannot be read." if unreadable else ""
         return headline, f"{where}{more}\n1 shows the traces. / since:7d looks further back.", False

@@ -136,10 +136,10 @@ class TraceScreen(FollowedScreen, CopyScreen, ReplayScreen, FindScreen):
         """Hint at the keys that work here."""
         pane = event.widget
         typing = isinstance(pane, Input)
-        self.query_one(KeyHints).tell(*((FindLine.BINDINGS,) if typing else (type(pane).BINDINGS, self.BINDINGS)))
+        self.query_one(KeyHints).show(*((FindLine.BINDINGS,) if typing else (type(pane).BINDINGS, self.BINDINGS)))
 
     def on_unmount(self) -> None:
-        """Nobody waits for what is still being read; what a large trace took may be collected again."""
+        """Stop reading, and let the memory of a large trace be collected."""
         self._feed.give_up()
         gc.unfreeze()
 
@@ -211,8 +211,8 @@ class TraceScreen(FollowedScreen, CopyScreen, ReplayScreen, FindScreen):
             self._rest.stop()
         self._rest = self.set_timer(REST, self._show_detail)
 
-    @on(SpanTree.Told)
-    def pass_on(self, message: SpanTree.Told) -> None:
+    @on(SpanTree.Notified)
+    def pass_on(self, message: SpanTree.Notified) -> None:
         """Say what a key did, or why it did nothing."""
         self.say(message.text)
 

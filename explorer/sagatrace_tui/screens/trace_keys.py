@@ -1,4 +1,4 @@
-"""The keys of an open trace, and how its help tells them."""
+"""The keys of an open trace, and their groups in its help."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ TRACE_KEYS: Final[list[BindingType]] = [
 
 
 def help_sections() -> Sequence[tuple[str, Sequence[BindingType]]]:
-    """The keys of the screen and of what is on it, each told once."""
+    """Return the keys of the screen and of its panes, each once."""
     here = {binding.key for binding in Binding.make_bindings(TRACE_KEYS)}
     tree = [binding for binding in Binding.make_bindings(SpanTree.BINDINGS) if binding.key not in here]
     return [

@@ -50,8 +50,8 @@ class ValueScreen(CopyScreen, ModalScreen[None]):
     @property
     def help_sections(self) -> Sequence[tuple[str, Sequence[BindingType]]]:
         """The keys of this screen."""
-        told = [binding for binding in Binding.make_bindings(self.BINDINGS) if binding.description]
-        return [("Value", [*told, *Rows.BINDINGS])]
+        own = [binding for binding in Binding.make_bindings(self.BINDINGS) if binding.description]
+        return [("Value", [*own, *Rows.BINDINGS])]
 
     def on_mount(self) -> None:
         """Show it from its start."""

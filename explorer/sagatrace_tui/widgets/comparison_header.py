@@ -75,14 +75,14 @@ class ComparisonHeader(Widget):
         left = room - min(cell_len(whole), max(_ID, room // 2))
         while facts and cell_len(" · ".join(facts)) > left:  # half a figure is a wrong one
             facts.pop()
-        told = " · ".join(facts)
-        trace_id = short_middle(whole, room - cell_len(told))
+        text = " · ".join(facts)
+        trace_id = short_middle(whole, room - cell_len(text))
         line = Content.assemble(
             (label, TONES["muted"]),
             (verdict, TONES[VERDICT_TONES[run.verdict]]),
             " " * (verdicts - cell_len(verdict) + _GAP),
             (trace_id, TONES["id"]),
             " " * _GAP,
-            (told, TONES["muted"]),
+            (text, TONES["muted"]),
         )
         return line.truncate(width)  # a longer one would be broken

@@ -170,9 +170,9 @@ def _fields(span: Span, trace: Trace, origin: int, times: Times) -> Iterator[Det
     if span.started_at is not None and span.ended_at is not None and span.status != "point":
         yield _field("took", duration(max(0, span.ended_at - span.started_at)))
     place = span.place
-    for label, told in (("worker", place.worker), ("queue", place.queue), ("host", place.host)):
-        if told:
-            yield _field(label, inert(told, 300), value=told)
+    for label, text in (("worker", place.worker), ("queue", place.queue), ("host", place.host)):
+        if text:
+            yield _field(label, inert(text, 300), value=text)
     if span.original_span_id:
         yield _related("undoes", span.original_span_id, trace)
     if span.compensation:
@@ -227,9 +227,9 @@ def _attempts(span: Span, origin: int, times: Times) -> Iterator[DetailLine]:
         return
     yield from _section("Attempts", str(len(attempts)))
     begun = [attempt.started_at for attempt in attempts[:50] if attempt.started_at is not None]
-    told = dict(zip(begun, times.in_trace(begun, origin), strict=True))
+    shown = dict(zip(begun, times.in_trace(begun, origin), strict=True))
     for attempt in attempts[:50]:
-        at = told[attempt.started_at] if attempt.started_at is not None else "—"
+        at = shown[attempt.started_at] if attempt.started_at is not None else "—"
         both = attempt.started_at is not None and attempt.ended_at is not None
         took = duration(max(0, (attempt.ended_at or 0) - (attempt.started_at or 0))) if both else "—"
         if attempt.error is not None:
@@ -257,7 +257,7 @@ def _data(span: Span, width: int, toggled: Collection[Path]) -> Iterator[DetailL
 
 
 def _sized(line: ValueLine, room: int) -> str:
-    """The line's text; one of a single line that does not fit is cut with its size told."""
+    """Return the line's text. A single line that does not fit is cut, and its size is shown."""
     if not isinstance(line.value, str) or "\n" in line.value or cell_len(line.text) <= room:
         return line.text
     note = f" [{len(line.value):,} characters]"
@@ -303,7 +303,7 @@ def _without_rq(lines: list[str]) -> tuple[list[str], int]:
 
 
 def _frame(line: str, width: int) -> str:
-    """A line of a frame with the end of its path: which file it is tells more than where that lies."""
+    """Return a line of a frame with the end of its path: the file's name says more than its directory."""
     match = _FRAME.fullmatch(line)
     if match is None or len(line) <= width:
         return line

@@ -74,7 +74,7 @@ class FindLine(Horizontal):
         """Say that it is looked for."""
         self.found = "finding …" if self.query_one(Input).value else ""
 
-    def tell(self, which: int, count: int, *, alone: bool) -> None:
+    def show_place(self, which: int, count: int, *, alone: bool) -> None:
         """Say how much was found, which of it is looked at (0 for none), and whether nothing else is shown."""
         self._told = (which, count, alone)
         if not self.query_one(Input).value:
@@ -97,7 +97,7 @@ class FindLine(Horizontal):
     def on_resize(self) -> None:
         """Say as much as there is room for."""
         which, count, alone = self._told
-        self.tell(which, count, alone=alone)
+        self.show_place(which, count, alone=alone)
 
     def watch_found(self, found: str) -> None:
         """Show it."""

@@ -63,7 +63,7 @@ _GAPS: Final = (3, 2)  # blanks between two hints: fewer where more fit for it
 
 
 class KeyHints(Bar):
-    """As many hints as fit; the last two, help and the way out, always. Where keys are told twice the first tells."""
+    """Return as many hints as fit; the last two, help and back, always. Of two hints for one key the first counts."""
 
     DEFAULT_CSS = """
     KeyHints { background: $surface; }
@@ -76,9 +76,9 @@ class KeyHints(Bar):
     def __init__(self, *bindings: Iterable[BindingType]) -> None:
         super().__init__()
         self._keys: dict[str, str] = {}
-        self.tell(*bindings)
+        self.show(*bindings)
 
-    def tell(self, *bindings: Iterable[BindingType]) -> None:
+    def show(self, *bindings: Iterable[BindingType]) -> None:
         """Hint at these keys from now on."""
         hints: dict[str, str] = {}
         for group in bindings:

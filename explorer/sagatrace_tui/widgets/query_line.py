@@ -111,7 +111,7 @@ class QueryLine(Vertical):
         self._say(self.input.value)
 
     def on_descendant_blur(self) -> None:
-        """Whoever goes elsewhere leaves the query as it was entered; not so one who looks at another window."""
+        """Restore the entered query when the focus leaves the line, but not when the terminal's window loses it."""
         self.remove_class("-open")
         if self.app.app_focus:
             self.input.value = self._entered
@@ -144,10 +144,10 @@ class QueryLine(Vertical):
             return
         found = completions(text) if word else list(KEYS)
         known = [*(found or KEYS), "key=value", '"part of an error"', "id…"]
-        told = "Tab completes ·"
-        while known and cell_len(told) + len(known[0]) + 2 <= width:
-            told = f"{told} {known.pop(0)} "
-        note.update(Content.styled(told.rstrip(), TONES["muted"]))
+        text = "Tab completes ·"
+        while known and cell_len(text) + len(known[0]) + 2 <= width:
+            text = f"{text} {known.pop(0)} "
+        note.update(Content.styled(text.rstrip(), TONES["muted"]))
 
     @on(Input.Submitted)
     def ask(self, event: Input.Submitted) -> None:
@@ -197,9 +197,9 @@ class QueryLine(Vertical):
 
 def _pointed_out(error: QueryError, text: str, width: int) -> str:
     """What is wrong, below the place where it is; in lines of its own where one does not hold it."""
-    place, told = cell_len(inert(text[: error.start])), inert(str(error), 300)
+    place, text = cell_len(inert(text[: error.start])), inert(str(error), 300)
     marks = "^" * max(1, min(cell_len(inert(text[error.start : error.end])), 12))
-    if place + len(marks) + 1 + cell_len(told) <= width:
-        return f"{' ' * place}{marks} {told}"
-    lines = textwrap.wrap(told, width, break_on_hyphens=False)
+    if place + len(marks) + 1 + cell_len(text) <= width:
+        return f"{' ' * place}{marks} {text}"
+    lines = textwrap.wrap(text, width, break_on_hyphens=False)
     return "\n".join([f"{' ' * place}{marks}", *lines] if place + len(marks) <= width else lines)

@@ -120,7 +120,7 @@ class Rows(ScrollView, can_focus=True):
 
     @property
     def marks_cursor(self) -> bool:
-        """Whether the cursor's row is told from the others."""
+        """Whether the cursor's row is marked."""
         return True
 
     def lit(self, width: int) -> int:
@@ -149,7 +149,7 @@ class Rows(ScrollView, can_focus=True):
 
     def _resize_to(self, lines: int) -> None:
         """Be so many lines high. More of them, where a scrollbar is shown or still needs none, move nothing else: for
-        these the screen is not laid out anew, as setting the size would have it."""
+        these the screen is not laid out again, as a set size would demand."""
         before, room = self.virtual_size.height, self.container_size.height
         if lines < before or (before > room) is not (lines > room):
             self.virtual_size = Size(0, lines)

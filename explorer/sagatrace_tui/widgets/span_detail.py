@@ -105,7 +105,7 @@ class SpanDetail(Rows):
         return bool(self.sought) and self.sought.casefold() in "".join(text for text, _ in line.parts).casefold()
 
     def on_resize(self, event: events.Resize) -> None:
-        """Wrap anew."""
+        """Wrap the text again."""
         super().on_resize(event)
         self._build(self.cursor)
 

@@ -226,8 +226,8 @@ class SpanRows:
         count = f" ×{len(group.span_ids):,}"
         least, usual, most = (duration(max(0, one)) for one in group.lengths)
         room -= 2 + cell_len(name) + len(count) + 2
-        told = (f"{least} / {usual} / {most}", f"{least} – {most}", f"≈ {usual}")
-        lengths = next((text for text in told if len(text) <= room), told[-1])
+        forms = (f"{least} / {usual} / {most}", f"{least} – {most}", f"≈ {usual}")
+        lengths = next((text for text in forms if len(text) <= room), forms[-1])
         return [(f"{GLYPHS['success']} ", "ok"), (name, "plain"), (count, "key"), (f"  {lengths}", "muted")]
 
     def _missing(self, span_id: str, place: int, folded: bool) -> list[Part]:

@@ -238,10 +238,10 @@ class SpanTree(WalkingRows):
         if self.zoom is not None and here == self.zoom:
             self.zoom = None
         elif self._span_of_time(here) is None:
-            self.post_message(self.Told("This row has no length to zoom to"))
+            self.post_message(self.Notified("This row has no length to zoom to"))
         else:
             self.zoom = here
-            self.post_message(self.Told("The time axis shows this span alone; Esc shows all"))
+            self.post_message(self.Notified("The time axis shows this span alone; Esc shows all"))
 
     def action_squeeze(self) -> None:
         """Collapse or expand idle gaps."""
@@ -250,4 +250,4 @@ class SpanTree(WalkingRows):
         short = (
             f"{plural(gaps, 'idle gap')} drawn short, at ≈" if gaps else "No idle gap is long enough to draw it short"
         )
-        self.post_message(self.Told(short if self.squeeze else "Idle gaps are as long as they are"))
+        self.post_message(self.Notified(short if self.squeeze else "Idle gaps are as long as they are"))

@@ -25,7 +25,7 @@ class TextRows(Rows):
         return len(self._lines)
 
     def on_resize(self, event: events.Resize) -> None:
-        """Wrap anew."""
+        """Wrap the text again."""
         super().on_resize(event)
         self._lines = list(wrapped(self._text, self.scrollable_content_region.width - 2))
         self.rows_changed(min(self.cursor, len(self._lines) - 1))

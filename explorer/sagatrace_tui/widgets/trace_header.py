@@ -32,7 +32,7 @@ SENTENCE_LINES: Final = 3
 TALL: Final = 20
 """Lines of a terminal from which the verdict may take more than one."""
 BOTH: Final = 76
-"""Columns from which a verdict is told in the list's words and in its own."""
+"""The columns from which a verdict shows in the list's words and in its own."""
 _STYLES: Final = {"cause": TONES["bad"], "standing": f"{TONES['plain']} bold"}
 _DOTTED: Final = re.compile(r"(?<![\w.…])(?:[A-Za-z_]\w*\.)+(?=[A-Za-z_]\w*)")
 
@@ -69,7 +69,7 @@ class TraceHeader(Widget):
         self._fit(self.app.size.width, self.app.size.height)
 
     def on_resize(self) -> None:
-        """Break the verdict anew."""
+        """Break the verdict into lines again."""
         self._fit(self.app.size.width, self.app.size.height)
 
     def _fit(self, width: int, height: int) -> None:
@@ -119,10 +119,10 @@ def _state(trace: Trace, now: int, width: int, most: int) -> list[Content]:
     waiting = waiting_on(trace, now)
     if waiting is None or not waiting.line:
         return _sentence(trace, width, most)
-    told = inert(waiting.line, 600)
-    if cell_len(told) + 9 > width:
-        told = _DOTTED.sub("…", told)
-    parts = (("waits on ", TONES["muted"]), (told, TONES["busy"]))
+    shown = inert(waiting.line, 600)
+    if cell_len(shown) + 9 > width:
+        shown = _DOTTED.sub("…", shown)
+    parts = (("waits on ", TONES["muted"]), (shown, TONES["busy"]))
     line = Content.assemble(*_cut(parts, width))
     if trace.verdict == "running" and trace.cause is None:
         return [line]
@@ -190,10 +190,10 @@ def _facts(trace: Trace, now: int, width: int, error_place: tuple[int, int], tim
     facts.append(f"started {f'{ago} at {exactly}' if width >= 70 else times.brief(trace.started_at, now)}")
     facts += [plural(len(trace.spans), "span"), plural(trace.event_count, "event")]
     parts: list[tuple[str, str]] = []
-    told = [*loud, *facts]
-    while len(told) > 1 and cell_len(" · ".join(told)) > width:  # half a figure is a wrong one
-        told.pop()
-    for number, fact in enumerate(told):
+    shown = [*loud, *facts]
+    while len(shown) > 1 and cell_len(" · ".join(shown)) > width:  # half a figure is a wrong one
+        shown.pop()
+    for number, fact in enumerate(shown):
         tone = "muted" if number >= len(loud) else "warn" if fact.startswith("⚠") else "bad"
         parts += [(" · " if number else "", TONES["muted"]), (fact, TONES[tone])]
     return Content.assemble(*_cut(parts, width))

@@ -27,8 +27,8 @@ class WalkingRows(FoldingRows):
 
     matches: reactive[frozenset[str]] = reactive(frozenset(), repaint=False, init=False)
 
-    class Told(Message):
-        """Why a key changed nothing, or what it changed that may not be in sight."""
+    class Notified(Message):
+        """A note about a key: why it changed nothing, or a change that may be out of sight."""
 
         def __init__(self, text: str) -> None:
             super().__init__()
@@ -102,11 +102,11 @@ class WalkingRows(FoldingRows):
         self._step(self._found, step, self.nothing_found)
 
     nothing_found = "Nothing was found: / finds"
-    """What to say to whoever wants to see what was found."""
+    """The note for a key that leads to matches when there are none."""
 
     def _step(self, places: Sequence[int], step: int, without: str) -> None:
         if self.outline is None or not places:
-            self.post_message(self.Told(without))
+            self.post_message(self.Notified(without))
             return
         here = self._rows[self.cursor] if len(self._rows) else -1
         at = bisect_right(places, here) if step > 0 else bisect_left(places, here) - 1
@@ -115,11 +115,11 @@ class WalkingRows(FoldingRows):
     def action_slowest(self) -> None:
         """Go to the slowest span by its own time; again, to the next slowest."""
         if self._landmarks is None:
-            self.post_message(self.Told("The spans are still being measured"))
+            self.post_message(self.Notified("The spans are still being measured"))
             return
         slowest = self._landmarks.slowest
         if not slowest:
-            self.post_message(self.Told("No span has taken any time"))
+            self.post_message(self.Notified("No span has taken any time"))
             return
         ids = [span_id for span_id, _ in slowest]
         here = self.highlighted
@@ -127,4 +127,4 @@ class WalkingRows(FoldingRows):
         span_id, took = slowest[at]
         self._slowest_at = span_id
         self.go_to(span_id)
-        self.post_message(self.Told(f"slowest {at + 1} of {len(ids)}: {duration(took)} of its own"))
+        self.post_message(self.Notified(f"slowest {at + 1} of {len(ids)}: {duration(took)} of its own"))

@@ -106,7 +106,7 @@ EFFECTS = [
         roles="loan:consequence pay:consequence send:cause", compensations="pay<-:not_started",
         standing="pay?: compensation never started; the outcome of its job send is unknown (TimeoutError): "
                  "it may have taken effect"),
-    Saga("a step undone to be safe, once its job was over, is no empty undo", """
+    Saga("a step undone to be safe, once its job was over, is not an empty undo", """
         loan      0..9 failed
           pay     1..3 failed +refund !LoanError:no result
             send  2..4 job

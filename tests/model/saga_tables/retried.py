@@ -157,7 +157,7 @@ RETRIED = [
             hotel 4..5 +cancel
             full  6..7 failed !full
             u1    8..8.5 ~hotel
-          tell    10..11
+          inform  10..11
           u2      14..15 ~visa
         """, verdict="rolled_back", path="trip book full",
         roles="book:consequence full:cause trip:consequence", compensations="hotel<u1:compensated visa<u2:compensated"),
