@@ -296,3 +296,25 @@ def test_a_chain_a_hundred_thousand_deep() -> None:
     assert len(trace.failure_path) == depth == sum(1 for _ in trace.walk())
     assert trace.cause is not None
     assert trace.cause.span_id == str(depth - 1)
+
+
+@pytest.mark.parametrize(("step_waits_for", "verdict"), [(None, "rollback_incomplete"), ("failed", "rolled_back")])
+def test_a_step_that_waits_may_still_run_while_its_undo_waits_as_well(step_waits_for: str | None, verdict: str) -> None:
+    """A saga gave up waiting for the job of a step. RQ undoes the step once it succeeded, if it ever runs."""
+    waits = {} if step_waits_for is None else {"depends_on": [step_waits_for]}
+    events = [
+        event(0, "saga", "workflow:order:started"),
+        event(1, "charge", "step:charge:started", "saga", data={"compensation": "refund"}),
+        event(2, "charge", "step:charge:completed", "saga"),
+        event(3, "failed", "job:started", "saga"),
+        event(4, "failed", "job:failed", "saga"),
+        event(5, "ship", "job:deferred" if waits else "job:enqueued", "saga", data={"compensation": "recall", **waits}),
+        event(6, "recall", "job:deferred", "saga", data={"original_span_id": "ship", "depends_on": ["ship"]}),
+        event(7, "refund", "refund:compensating", "saga", data={"original_span_id": "charge"}),
+        event(8, "refund", "refund:compensated", "saga"),
+        event(9, "saga", "workflow:order:failed"),
+    ]
+    trace = build_trace("T", events, now=LATER)
+    assert trace.verdict == verdict
+    expected = [] if waits else [("ship", False)]
+    assert [(row.span_id, row.certain) for row in trace.still_standing] == expected

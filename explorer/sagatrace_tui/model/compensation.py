@@ -209,8 +209,9 @@ class Steps:
             return "none"
         if span.is_open and span.has_begun:
             return "pending"
-        if span.is_open:  # it waits, and may still run: a compensation that failed will not undo it then
-            return "unsure" if self.was_tried_in_vain(step) else "none"
+        if span.is_open:  # it waits, and may still run: its compensation failed, or waits as well
+            may_run = step not in self.never_ran and any(self._spans[undo_id].is_open for undo_id in undos)
+            return "unsure" if may_run or self.was_tried_in_vain(step) else "none"
         if ended_unknown(span) or self.effects.of(step) or self.was_tried_in_vain(step):
             return "unsure"
         return "none"
