@@ -316,5 +316,6 @@ def test_a_step_that_waits_may_still_run_while_its_undo_waits_as_well(step_waits
     ]
     trace = build_trace("T", events, now=LATER)
     assert trace.verdict == verdict
-    expected = [] if waits else [("ship", False)]
-    assert [(row.span_id, row.certain) for row in trace.still_standing] == expected
+    reason = "compensation never started; its job still waits, and may run later"
+    standing = [(row["span_id"], row["certain"], row["reason"]) for row in report(trace)["still_standing"]]
+    assert standing == ([] if waits else [("ship", False, reason)])
