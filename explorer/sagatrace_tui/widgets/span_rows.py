@@ -15,11 +15,11 @@ from sagatrace_tui.labels import GLYPHS, VERDICTS, duration, inert, run_words, s
 from sagatrace_tui.model import Role, Span, Trace
 from sagatrace_tui.theme import STATUS_TONES
 from sagatrace_tui.values import Path, as_text
-from sagatrace_tui.views.guides import guides
 from sagatrace_tui.views.landmarks import ERRORS
 from sagatrace_tui.views.outline import Group, Outline
 from sagatrace_tui.views.timeline import Timeline
 from sagatrace_tui.widgets.bars import group_bar, span_bar
+from sagatrace_tui.widgets.guides import guides
 from sagatrace_tui.widgets.rows import Part, fitted
 
 __all__ = ["PIN", "ROLE_GLYPHS", "RowState", "SpanRows", "Zones", "value_at", "zones"]
