@@ -209,8 +209,8 @@ def test_a_reader_that_stops_early_is_not_an_error(cli: Cli) -> None:
         ("main show T1 >/dev/full", 1, "No space left on device"),
         ("main export T1 >/dev/full", 1, "No space left on device"),
         ("main import - <&-", 1, "-: cannot read it"),
-        ("tui_main <&-", 1, "no terminal"),
-        ("tui_main >&-", 1, "no terminal"),
+        ("tui_main <&-", 1, "not a terminal"),
+        ("tui_main >&-", 1, "not a terminal"),
     ],
 )
 def test_closed_and_full_streams_are_one_line_too(cli: Cli, command: str, status: int, said: str) -> None:
@@ -226,7 +226,7 @@ def test_closed_and_full_streams_are_one_line_too(cli: Cli, command: str, status
 def test_the_app_without_a_terminal_names_the_commands(cli: Cli) -> None:
     status, out, err = cli(command="sagatrace-tui")
     assert (status, out) == (1, "")
-    assert "no terminal" in err
+    assert "not a terminal" in err
     assert "sagatrace list" in err
     assert cli("--demo", "T1", command="sagatrace-tui")[0] == 2
 
