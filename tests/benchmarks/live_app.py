@@ -26,16 +26,16 @@ from sagatrace_tui.widgets.span_tree import SpanTree
 def watch(out: TextIO) -> None:
     """Let the app record each drawing after its frame is sent."""
     shown: dict[str, int] = {}
-    show_list, show_trace, moved = SearchScreen._show, TraceScreen._show, SpanTree.cursor_moved
+    show_list, show_trace, moved = SearchScreen._show, TraceScreen.show, SpanTree.cursor_moved
 
-    def list_shown(screen: SearchScreen, listing: Listing) -> None:
-        show_list(screen, listing)
+    def list_shown(screen: SearchScreen, listing: Listing, *rest: Any) -> None:
+        show_list(screen, listing, *rest)
         news = [(row.trace_id, row.latest) for row in listing.rows if shown.get(row.trace_id) != row.latest]
         shown.update(news)
         screen.call_after_refresh(write, [f"row {trace_id} {latest}" for trace_id, latest in news])
 
-    def trace_shown(screen: TraceScreen, reading: OpenTrace) -> None:
-        show_trace(screen, reading)
+    def trace_shown(screen: TraceScreen, reading: OpenTrace, *rest: Any) -> None:
+        show_trace(screen, reading, *rest)
         count = reading.trace.event_count if reading.trace is not None else 0
         screen.call_after_refresh(write, [f"drawn {count}"])
 
@@ -49,7 +49,7 @@ def watch(out: TextIO) -> None:
     patched: Any = SearchScreen
     patched._show = list_shown
     patched = TraceScreen
-    patched._show = trace_shown
+    patched.show = trace_shown
     patched = SpanTree
     patched.cursor_moved = cursor_shown
 

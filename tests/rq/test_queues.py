@@ -186,6 +186,8 @@ def test_a_queue_is_under_a_text_or_as_before_under_nothing(
         own = producer.queue.under(nothing).enqueue(fates.succeed, 1)
         assert context_from_meta(own.meta) == TraceContext(own.id)
     assert caplog.text.count("no trace context here") == 1
-    assert producer.queue_class.tracer.lost.total() == 2
+    tracer = producer.queue_class.tracer
+    assert tracer is not None
+    assert tracer.lost.total() == 2
     decorated = job(producer.queue, connection=producer.redis)(fates.succeed)
     assert context_from_meta(decorated.under("order-7").enqueue(1).meta) == TraceContext("order-7")

@@ -108,7 +108,7 @@ def test_traces_found_whole_are_those_of_a_search(
     memory = MemoryStore()
     memory.append(written)
     store.append(written)
-    bounds = {name: FIRST + second * 1_000_000 for name, second in window.items() if name != "limit"}
+    bounds: dict[str, Any] = {name: FIRST + second * 1_000_000 for name, second in window.items() if name != "limit"}
     search = Search(limit=window["limit"], trace_prefix=example, **bounds)
     assert found_whole(store, search, leaves_out=leaves_out) == found_by_memory(memory, search)
     pages, wanted = [], search

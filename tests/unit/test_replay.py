@@ -40,11 +40,12 @@ def test_the_newest_moment_is_the_trace_itself_and_none_knows_of_later_events() 
     events = failed("t")
     replay = Replay(trace_of(events))
     assert (replay.place, replay.count) == (len(events), len(events))
+    frame = replay.frame(len(events))
+    assert frame.trace == trace_of(events)
     for place, one in enumerate(events, start=1):
         frame = replay.frame(place)
         assert frame.event == one
         assert (frame.trace.now, frame.trace.event_count) == (one.micros, place)
-    assert frame.trace == trace_of(events)
 
 
 def test_events_of_one_timestamp_keep_one_order_however_they_came() -> None:

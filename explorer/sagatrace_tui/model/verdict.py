@@ -60,7 +60,10 @@ class JudgedSaga:
 def worst(sagas: Sequence[JudgedSaga]) -> Verdict:
     """Return the verdict of a trace: the worst of its sagas'."""
     verdicts = {saga.verdict for saga in sagas}
-    return next((verdict for verdict in _FROM_WORST if verdict in verdicts), "unknown")
+    for verdict in _FROM_WORST:
+        if verdict in verdicts:
+            return verdict
+    return "unknown"
 
 
 def with_standing(verdict: Verdict, *, has_standing: bool, is_sampled: bool) -> Verdict:
@@ -68,9 +71,9 @@ def with_standing(verdict: Verdict, *, has_standing: bool, is_sampled: bool) -> 
 
     In a trace that was recorded only from a failure on (`is_sampled`), steps that are not recorded may stand as well.
     """
-    if has_standing:
-        verdict = _WITH_STANDING.get(verdict, verdict)
-    return _WITHOUT_BEGINNING.get(verdict, verdict) if is_sampled else verdict
+    if has_standing and verdict in _WITH_STANDING:
+        verdict = _WITH_STANDING[verdict]
+    return _WITHOUT_BEGINNING[verdict] if is_sampled and verdict in _WITHOUT_BEGINNING else verdict
 
 
 def silence(events: Sequence[TraceEvent], now: int) -> int:
