@@ -8,7 +8,7 @@ from typing import Final
 
 from sagatrace.errors import must_pass
 
-__all__ = ["MAX_ERROR", "MAX_STACK", "causes_of", "error_data", "text_of"]
+__all__ = ["MAX_ERROR", "MAX_STACK", "causes_of", "error_data", "members_of", "text_of"]
 
 MAX_ERROR: Final = 4_000  # characters kept of an error's message
 MAX_STACK: Final = 16_000  # characters kept of a traceback: its end, where the error is
@@ -45,11 +45,17 @@ def causes_of(error: BaseException | None, around: int = 0) -> Mapping[str, list
         one = waiting.pop()
         if id(one) not in found and id(one) != around:
             found[id(one)] = _name_of(type(one))
-            behind = _cause_of(one) or (None if _is_context_hidden(one) else _context_of(one))
-            waiting += [] if behind is None else [behind]
-            waiting += _members_of(one) if isinstance(one, BaseExceptionGroup) else ()
+            behind = (_cause_of(one), None if _is_context_hidden(one) else _context_of(one))
+            waiting += [error for error in behind if error is not None][:1]  # an exception may have no truth value
+            waiting += members_of(one)
     names = list(dict.fromkeys(found.values()))
     return {"error_causes": names[1:]} if names[1:] else {}
+
+
+def members_of(error: BaseException) -> tuple[BaseException, ...]:
+    """Return the exceptions in a group; of any other exception none."""
+    # Not `isinstance`: it reads the `__class__` of the exception, which may be foreign code.
+    return _members_of(error) if issubclass(type(error), BaseExceptionGroup) else ()
 
 
 def text_of(what: str, read: Callable[[], str]) -> str:

@@ -96,7 +96,8 @@ def must_pass(error: BaseException) -> bool:
     Tracing errors are swallowed. Such an exception must reach the job, even if it was raised inside this package.
     """
     timeouts = sys.modules.get("rq.timeouts")  # not imported here: without the module there is no such timeout
-    if timeouts is not None and isinstance(error, timeouts.BaseTimeoutException):
+    # Not `isinstance`: it reads the `__class__` of the exception, which may be foreign code.
+    if timeouts is not None and issubclass(type(error), timeouts.BaseTimeoutException):
         return True
     trace = traceback_of(error)
     while trace is not None and trace.tb_next is not None:

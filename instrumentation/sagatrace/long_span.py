@@ -54,11 +54,11 @@ class LongSpan:
 
     def fail(self, error: BaseException | str, data: Mapping[str, Any] | None = None) -> None:
         """Record that the span failed, with an exception or a reason. An end that is recorded already stays."""
-        if isinstance(error, str):
-            self._end("failed", {"status": "failed", "data": {**(data or {}), "error": error}})
-        else:
+        if isinstance(error, BaseException):
             given = {**(data or {}), **causes_of(error)}
             self._end("failed", {"status": "failed", "data": given, "error": error})
+        else:
+            self._end("failed", {"status": "failed", "data": {**(data or {}), "error": error}})
 
     def _end(self, phase: str, given: dict[str, Any]) -> None:
         kept = self._kept

@@ -20,7 +20,7 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
-from sagatrace.error_text import error_data
+from sagatrace.error_text import error_data, members_of
 from sagatrace.errors import SagatraceError, log_fault, must_pass
 
 if TYPE_CHECKING:
@@ -211,7 +211,7 @@ class _Tried:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
-        is_kept = isinstance(error, Exception) and not _passes(error)
+        is_kept = error is not None and issubclass(type(error), Exception) and not _passes(error)
         if self._span is not None:
             self._span.__exit__(kind, error, trace)
         elif is_kept:
@@ -225,10 +225,9 @@ def _reason_of(error: BaseException) -> str:
     return ": ".join(filter(None, (known["error_type"], known["error"])))
 
 
-def _passes(error: Exception) -> bool:
+def _passes(error: BaseException) -> bool:
     """Return whether the error, or one in its group, is meant for the job."""
-    members = error.exceptions if isinstance(error, ExceptionGroup) else ()
-    return must_pass(error) or any(map(_passes, members))
+    return must_pass(error) or any(map(_passes, members_of(error)))
 
 
 def _finished(result: _R, *, may_go_on: bool = False) -> _R:

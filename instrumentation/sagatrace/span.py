@@ -72,7 +72,7 @@ class Span(OpenSpan):
         try:
             if error is None and not self.has_failed:
                 self._emit(self._phases[1], status="success", data=self._outcome)
-            elif isinstance(error, asyncio.CancelledError):
+            elif kind is not None and issubclass(kind, asyncio.CancelledError):
                 self._emit("canceled", data=self._outcome)
             else:
                 data = {**self._outcome, **causes_of(error, self._around)}

@@ -65,6 +65,28 @@ class NamelessError(Exception, metaclass=_Nameless):
     """An exception of a class without a name."""
 
 
+class OddError(Exception):
+    """An exception that is neither true nor false, and has no length and no class."""
+
+    def __bool__(self) -> NoReturn:
+        raise LookupError("no truth")
+
+    def __len__(self) -> NoReturn:
+        raise LookupError("no length")
+
+    @property
+    def __class__(self) -> NoReturn:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]
+        raise LookupError("no class")
+
+
+class ClosedGroup(ExceptionGroup[Exception]):
+    """A group that hides its members."""
+
+    @property
+    def exceptions(self) -> NoReturn:
+        raise LookupError("no members")
+
+
 def syntax_error() -> SyntaxError:
     error = SyntaxError("bad")
     error.text, error.lineno, error.offset = b"abc", 1, 1  # type: ignore[assignment]
@@ -89,6 +111,8 @@ ZOO: dict[str, Callable[[], BaseException]] = {
     "hostile": HostileError,
     "leaving": LeavingError,
     "nameless": NamelessError,
+    "odd": OddError,
+    "closed group": lambda: ClosedGroup("many", [OddError()]),
     "syntax": syntax_error,
     "notes of a number": lambda: noted(7),
     "notes of numbers": lambda: noted([1, object()]),
@@ -117,6 +141,50 @@ def test_an_exception_passes_a_span_unchanged(name: str) -> None:
     named = name != "nameless"
     assert end.data["error_type"] == (type(error).__qualname__ if named else "<no type: LookupError>")
     assert len(end.data["error"]) < 5_000
+    assert tracer.lost == {}
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_an_exception_behind_another_changes_nothing(name: str) -> None:
+    tracer = Tracer(MemoryStore())
+    for attribute in ("__cause__", "__context__"):
+        error = ValueError("in front")
+        setattr(error, attribute, ZOO[name]())
+        caught: BaseException | None = None
+        try:
+            with tracer.span("stage:pay", TOP):
+                raise error  # noqa: TRY301 - within the span
+        except BaseException as found:  # noqa: BLE001 - any exception
+            caught = found
+        assert caught is error
+    assert tracer.lost == {}
+
+
+@pytest.mark.parametrize("name", [name for name in ZOO if isinstance(ZOO[name](), Exception)])
+def test_an_exception_of_an_undo_keeps_no_other_step_from_being_undone(name: str) -> None:
+    tracer, undone, error = Tracer(MemoryStore()), list[str](), ZOO[name]()
+
+    def fails(_: str) -> NoReturn:
+        raise ZOO[name]()
+
+    caught: BaseException | None = None
+    try:
+        with tracer.saga("order", "T") as saga:
+            saga.call("charge", str, "charge", undo=undone.append)
+            saga.call("reserve", str, "reserve", undo=fails)
+            raise error  # noqa: TRY301 - within the saga
+    except BaseException as found:  # noqa: BLE001 - any exception
+        caught = found
+    assert caught is error
+    assert undone == ["charge"]
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_a_span_over_hours_fails_with_any_exception(name: str) -> None:
+    store = MemoryStore()
+    tracer = Tracer(store)
+    tracer.resume(tracer.begin("workflow:order", "T")).fail(ZOO[name]())
+    assert store.fetch_trace("T").events[-1].event_type == "workflow:order:failed"
     assert tracer.lost == {}
 
 

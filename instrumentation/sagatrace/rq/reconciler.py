@@ -127,9 +127,7 @@ class Reconciler:
         try:
             return turn.is_ours()
         except RedisError as error:
-            self._log_once(
-                f"every process looks for lost jobs, as none can take the turn: {redis_error_text(error)}"[:1000]
-            )
+            self._log_once(f"every process looks for lost jobs, none can take the turn: {redis_error_text(error)}")
             return True
 
     def look(self) -> int:

@@ -283,4 +283,4 @@ def _reason_of(error: BaseException, job: Job) -> dict[str, str]:
         if name in _CALLBACKS and job in (values.get("job"), values.get("self")):
             return {"reason": _CALLBACKS[name]}
         trace = trace.tb_next
-    return {"reason": "timeout"} if isinstance(error, JobTimeoutException) else {}
+    return {"reason": "timeout"} if issubclass(type(error), JobTimeoutException) else {}

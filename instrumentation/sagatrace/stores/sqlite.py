@@ -178,7 +178,7 @@ class SqliteStore:
         if not self.lock.acquire(blocking=False):
             self._interrupt()
             if not self.lock.acquire(timeout=self._max_wait):
-                return  # the thread that still uses it closes it, or the process ends
+                return  # its thread hangs, and the connection ends with the process
         try:
             if self._connection is not None:
                 self._connection.close()

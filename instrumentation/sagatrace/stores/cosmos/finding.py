@@ -18,7 +18,7 @@ __all__ = ["Finder"]
 
 _LEAST, _MOST = 100, 1000  # events per page
 _CROWDED: Final = 20  # a trace that fills more than 1/20 of a page is left out of the next pages
-_EVENTS: Final = 20  # of a trace, about
+_EVENTS: Final = 20  # events of a typical trace
 
 
 class Finder:
