@@ -17,7 +17,7 @@ SagatraceError
 from __future__ import annotations
 
 import sys
-from typing import Any, Final
+from typing import Final
 
 from sagatrace.shown import logger
 
@@ -124,12 +124,13 @@ def interruption(error: BaseException, before: BaseException | None) -> BaseExce
     return None
 
 
-def log_fault(message: str, *arguments: object, **options: Any) -> None:
-    """Log a fault of tracing. Log handlers are foreign code: their exceptions must not reach a job."""
+def log_fault(message: str, *arguments: object, error: BaseException | None = None) -> None:
+    """Log a fault of tracing, with the traceback of an error. Exceptions of log handlers must not reach a job."""
+    exc_info = None if error is None else (type(error), error, traceback_of(error))
     try:
-        log.error(message, *arguments, stacklevel=2, **options)
-    except Exception as error:
-        if must_pass(error):
+        log.error(message, *arguments, stacklevel=2, exc_info=exc_info)
+    except Exception as fault:
+        if must_pass(fault):
             raise
 
 

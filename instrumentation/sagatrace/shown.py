@@ -48,12 +48,17 @@ def logger(name: str) -> logging.Logger:
 
 
 def _make_plain(record: logging.LogRecord) -> bool:
+    from sagatrace.error_text import text_of  # it imports this module
+
+    def plain(one: object) -> object:
+        is_number = issubclass(type(one), (int, float))
+        return one if is_number else printable(masked(text_of("text", lambda: str(one))))
+
     if isinstance(record.args, tuple):
-        plain = (one if isinstance(one, (int, float)) else printable(masked(str(one))) for one in record.args)
-        record.args = tuple(plain)
-    if record.exc_info and record.exc_info[1] is not None:  # a formatter takes this text before it makes its own
-        trace = "".join(traceback.format_exception(record.exc_info[1])).rstrip("\n")
-        record.exc_text = _printable_lines(masked(trace))
+        record.args = tuple(map(plain, record.args))
+    if record.exc_info and (error := record.exc_info[1]) is not None:
+        trace = text_of("traceback", lambda: "".join(traceback.format_exception(error)).rstrip("\n"))
+        record.exc_text = _printable_lines(masked(trace))  # a formatter takes this text before it makes its own
     return True
 
 

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import pytest
 
 from sagatrace import TraceContext, Tracer
+from sagatrace.errors import log_fault
 from sagatrace.stores.memory import MemoryStore
 
 TOP = TraceContext("T")
@@ -186,6 +187,14 @@ def test_a_span_over_hours_fails_with_any_exception(name: str) -> None:
     tracer.resume(tracer.begin("workflow:order", "T")).fail(ZOO[name]())
     assert store.fetch_trace("T").events[-1].event_type == "workflow:order:failed"
     assert tracer.lost == {}
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_a_log_line_about_any_exception_is_written(name: str, caplog: pytest.LogCaptureFixture) -> None:
+    log_fault("sagatrace: a hook failed: %s", HostileError(), error=ZOO[name]())
+    (record,) = caplog.records
+    assert record.getMessage() == "sagatrace: a hook failed: <no text: LookupError>"
+    assert record.exc_text
 
 
 def test_the_event_names_the_parts_that_could_not_be_formatted() -> None:

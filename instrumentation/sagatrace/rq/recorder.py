@@ -61,7 +61,7 @@ class Harmless:
             log_fault(
                 "sagatrace: a hook failed, RQ continues (further faults are counted in recorder.faults, not logged)%s",
                 f": {error}" if is_ours else "",
-                exc_info=None if is_ours else error,
+                error=None if is_ours else error,
             )
         with suppress(Exception):  # the fault is counted and logged already: this only reports it to the worker
             self._afterwards()
