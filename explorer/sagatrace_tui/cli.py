@@ -219,7 +219,7 @@ def _give_up(why: str) -> NoReturn:
 
 
 def _print_plainly() -> None:
-    """A locale that lacks our signs gets question marks; the words beside them say the same."""
+    """Print `?` for signs that the locale lacks, and let standard error hold no secret and no control character."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")

@@ -48,6 +48,9 @@ class InputPump:
                 pass
         except BrokenPipeError:  # Textual reads no more
             log.debug("input ended while a part of it was passed on")
+        except Exception:  # without this thread no key would arrive, not even the one that quits
+            log.exception("the input cannot be read any more")
+            os.kill(os.getpid(), signal.SIGHUP)
 
     def _pass_on(self) -> bool:
         deadline = self._filter.deadline
