@@ -18,28 +18,11 @@ from sagatrace.stores.cosmos.cursor import LAG, Cursor
 from sagatrace.stores.cosmos.store import CosmosStore
 from sagatrace.stores.cosmos.transport import retry_after_of
 
-PATIENT = 60.0
-
 
 @pytest.fixture
 def store(local_account: CosmosAccount) -> Iterator[CosmosStore]:
     with local_account.store() as opened:
         yield opened
-
-
-@pytest.fixture
-def proxy(local_account: CosmosAccount) -> Iterator[FaultProxy]:
-    with FaultProxy(local_account.host) as proxy:
-        yield proxy
-
-
-@pytest.fixture
-def behind(store: CosmosStore, local_account: CosmosAccount, proxy: FaultProxy) -> Iterator[CosmosStore]:
-    address = local_account.behind(proxy.port).address(container=store.address.container)
-    opened = CosmosStore(address, max_wait=PATIENT)
-    opened.fetch_trace("another")  # connects
-    yield opened
-    opened.close()
 
 
 def event(number: int, trace_id: str = "T") -> TraceEvent:

@@ -13,6 +13,7 @@ import msgspec
 import pytest
 from redis import Redis
 
+from behind_proxy import PATIENT
 from cosmos_server import CosmosAccount
 from fault_proxy import Answer, Exchange, Fault, FaultProxy, answering, foreign
 from sagatrace import TraceContext, Tracer
@@ -28,7 +29,6 @@ from sagatrace.stores.cosmos.store import CosmosStore
 from sagatrace_tui.commands.doctor import Patient, examined
 from sagatrace_tui.live import ListFeed
 
-PATIENT = 60.0
 AT = "2025-01-01T00:00:00.000000Z"
 
 
@@ -36,22 +36,6 @@ AT = "2025-01-01T00:00:00.000000Z"
 def store(local_account: CosmosAccount) -> Iterator[CosmosStore]:
     with local_account.store() as opened:
         yield opened
-
-
-@pytest.fixture
-def proxy(local_account: CosmosAccount) -> Iterator[FaultProxy]:
-    with FaultProxy(local_account.host) as proxy:
-        yield proxy
-
-
-@pytest.fixture
-def behind(store: CosmosStore, local_account: CosmosAccount, proxy: FaultProxy) -> Iterator[CosmosStore]:
-    """The store behind the proxy."""
-    address = local_account.behind(proxy.port).address(container=store.address.container)
-    opened = CosmosStore(address, max_wait=PATIENT)
-    opened.fetch_trace("another")  # connects
-    yield opened
-    opened.close()
 
 
 def put(store: CosmosStore, document: dict[str, Any]) -> None:
