@@ -7,7 +7,7 @@ import pytest
 from sagas import NOW, event, failed, running, succeeded, trace_of
 from sagatrace.event import TraceEvent
 from sagatrace_tui.theme import TONES
-from sagatrace_tui.views.sentence_parts import sentence_parts
+from sagatrace_tui.widgets.sentence_parts import sentence_parts
 from sagatrace_tui.widgets.trace_header import _sentence
 
 CAUSE = "failed at transfer_funds (InsufficientFunds: balance 1200 < 25000)"

@@ -23,8 +23,8 @@ from sagatrace_tui.labels import (
 from sagatrace_tui.model import Trace
 from sagatrace_tui.theme import TONES, VERDICT_TONES, times_of
 from sagatrace_tui.times import Times
-from sagatrace_tui.views.sentence_parts import SentencePart, sentence_parts
 from sagatrace_tui.views.waiting import waiting_on
+from sagatrace_tui.widgets.sentence_parts import SentencePart, sentence_parts
 
 __all__ = ["TraceHeader"]
 
