@@ -8,6 +8,7 @@ import pytest
 
 from sagas import UnreliableStore, event, failed, screen_text, still, succeeded, until
 from sagatrace_tui.app import SagatraceApp
+from sagatrace_tui.incident.query import QueryError, parse_query
 from sagatrace_tui.query_history import QueryHistory
 from sagatrace_tui.screens.clipboard import save_text
 from sagatrace_tui.screens.search import SearchScreen
@@ -185,3 +186,18 @@ async def test_a_query_finds_says_what_is_wrong_completes_and_is_remembered(tmp_
         await until(pilot, lambda: "3 traces" in screen_text(app), "all again")
         assert isinstance(app.screen, SearchScreen)
     assert QueryHistory(tmp_path / "state" / "recent").queries == ['"no such error"', "status:failed"]
+
+
+@pytest.mark.parametrize("query", ["error:x took:5", "id=1 spans:many tag:a", f"error:{'x' * 120} since:soon"])
+async def test_a_wrong_term_of_a_query_is_marked_in_its_whole_length(query: str) -> None:
+    with pytest.raises(QueryError) as wrong:
+        parse_query(query)
+    app = SagatraceApp(UnreliableStore(), clock=still)
+    async with app.run_test(size=(220, 24)) as pilot:
+        await pilot.press("slash")
+        app.screen.query_one(QueryLine).input.value = query
+        await pilot.press("enter")
+        await until(pilot, lambda: "^" in screen_text(app), "the fault")
+        line, marked = screen_text(app).splitlines()[1:3]
+        assert marked.count("^") == min(wrong.value.end - wrong.value.start, 12)
+        assert marked.index("^") - line.index(query) == wrong.value.start

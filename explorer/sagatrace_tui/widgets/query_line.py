@@ -144,10 +144,10 @@ class QueryLine(Vertical):
             return
         found = completions(text) if word else list(KEYS)
         known = [*(found or KEYS), "key=value", '"part of an error"', "id…"]
-        text = "Tab completes ·"
-        while known and cell_len(text) + len(known[0]) + 2 <= width:
-            text = f"{text} {known.pop(0)} "
-        note.update(Content.styled(text.rstrip(), TONES["muted"]))
+        hint = "Tab completes ·"
+        while known and cell_len(hint) + len(known[0]) + 2 <= width:
+            hint = f"{hint} {known.pop(0)} "
+        note.update(Content.styled(hint.rstrip(), TONES["muted"]))
 
     @on(Input.Submitted)
     def ask(self, event: Input.Submitted) -> None:
@@ -196,10 +196,10 @@ class QueryLine(Vertical):
 
 
 def _pointed_out(error: QueryError, text: str, width: int) -> str:
-    """What is wrong, below the place where it is; in lines of its own where one does not hold it."""
-    place, text = cell_len(inert(text[: error.start])), inert(str(error), 300)
+    """Return the fault below the part of the query that has it; in lines of its own where one does not hold it."""
+    place, fault = cell_len(inert(text[: error.start])), inert(str(error), 300)
     marks = "^" * max(1, min(cell_len(inert(text[error.start : error.end])), 12))
-    if place + len(marks) + 1 + cell_len(text) <= width:
-        return f"{' ' * place}{marks} {text}"
-    lines = textwrap.wrap(text, width, break_on_hyphens=False)
+    if place + len(marks) + 1 + cell_len(fault) <= width:
+        return f"{' ' * place}{marks} {fault}"
+    lines = textwrap.wrap(fault, width, break_on_hyphens=False)
     return "\n".join([f"{' ' * place}{marks}", *lines] if place + len(marks) <= width else lines)
