@@ -75,6 +75,15 @@ def test_a_wrong_setting_is_status_2(
     assert (result.stdout == "") == (name != "doctor")
 
 
+@pytest.mark.parametrize("variable", ["SAGATRACE_REDIS_URL", "SAGATRACE_MIRROR"])
+def test_a_wrong_redis_url_is_status_2_of_doctor(store: str, monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    monkeypatch.setenv(variable, "redis://:s3cret/x@127.0.0.1:1")
+    result = run(cli.main, "doctor")
+    assert result.exit_code == 2
+    assert variable in result.output
+    assert "s3cret" not in result.output
+
+
 @pytest.mark.parametrize(
     ("arguments", "environ"),
     [

@@ -233,7 +233,7 @@ def _redis(patient: Patient) -> Iterator[Check]:
         with connect_redis(url, 3.0) as client:
             client.ping()
     except SettingsError as error:
-        yield Check("redis", "fault", f"SAGATRACE_REDIS_URL: {error}")
+        yield Check("redis", "fault", f"SAGATRACE_REDIS_URL: {error}", is_setting=True)
     except (redis.RedisError, OSError) as error:
         said = f"{masked(url)} gives no answer ({redis_error_text(error)})"
         yield Check("redis", "fault", f"{said}: check SAGATRACE_REDIS_URL and the server")
