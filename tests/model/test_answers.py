@@ -319,3 +319,24 @@ def test_a_step_that_waits_may_still_run_while_its_undo_waits_as_well(step_waits
     reason = "compensation never started; its job still waits, and may run later"
     standing = [(row["span_id"], row["certain"], row["reason"]) for row in report(trace)["still_standing"]]
     assert standing == ([] if waits else [("ship", False, reason)])
+
+
+@pytest.mark.parametrize(("end", "more", "verdict", "standing"), [
+    ("failed", [], "rollback_missing", ["ship"]),
+    ("failed", ["canceled"], "failed", []),
+    ("completed", [], "succeeded", []),
+])  # fmt: skip
+def test_a_step_that_still_waits_in_a_failed_saga_may_run_without_an_undo(
+    end: str, more: list[str], verdict: str, standing: list[str]
+) -> None:
+    """A saga that succeeded left its last step to the queue on purpose."""
+    events = [
+        event(0, "saga", "workflow:order:started"),
+        event(1, "ship", "job:enqueued", "saga", data={"compensation": "recall"}),
+        event(2, "saga", f"workflow:order:{end}"),
+        *(event(3, "ship", f"job:{phase}", "saga") for phase in more),
+    ]
+    trace = build_trace("T", events, now=LATER)
+    assert trace.verdict == verdict
+    assert [(row.span_id, row.certain) for row in trace.still_standing] == [(one, False) for one in standing]
+    assert build_trace("T", events, now=events[-1].micros + 60_000_000).still_standing == ()

@@ -17,7 +17,7 @@ from sagatrace_tui.model.tree import SpanIndex
 
 __all__ = ["StepState", "Steps", "in_order_of_end"]
 
-StepState = Literal["undone", "covered", "standing", "unsure", "pending", "none"]
+StepState = Literal["undone", "covered", "standing", "unsure", "pending", "waiting", "none"]
 """A step was undone, or a stage around it was; it stands; it may stand; it still runs; or there is nothing to undo."""
 
 _NEVER: Final = -(2**63)
@@ -209,9 +209,11 @@ class Steps:
             return "none"
         if span.is_open and span.has_begun:
             return "pending"
-        if span.is_open:  # it waits, and may still run: its compensation failed, or waits as well
-            may_run = step not in self.never_ran and any(self._spans[undo_id].is_open for undo_id in undos)
-            return "unsure" if may_run or self.was_tried_in_vain(step) else "none"
+        if span.is_open:  # its job waits, and may still run
+            may_run = step not in self.never_ran
+            if self.was_tried_in_vain(step) or (may_run and any(self._spans[undo_id].is_open for undo_id in undos)):
+                return "unsure"
+            return "waiting" if may_run and self.ended else "none"
         if ended_unknown(span) or self.effects.of(step) or self.was_tried_in_vain(step):
             return "unsure"
         return "none"

@@ -30,7 +30,7 @@ from sagatrace_tui.model.verdict import JudgedSaga, is_idle, silence, with_stand
 
 __all__ = ["CollectorPaused", "Trace", "build_trace"]
 
-_STANDING: Final[tuple[StepState, ...]] = ("standing", "unsure", "pending")
+_STANDING: Final[tuple[StepState, ...]] = ("standing", "unsure", "pending", "waiting")
 
 
 def build_trace(trace_id: str, events: Iterable[TraceEvent], now: int, anomalies: Iterable[Anomaly] = ()) -> Trace:
@@ -144,7 +144,7 @@ class Trace:
         ended = self.ended or ((succeeded or failed) and is_over)
         retried = None
         if failed or not succeeded:
-            possible = _STANDING if self.ended else _STANDING[:2] if failed else ()
+            possible = _STANDING[: 4 if failed else 3] if self.ended else _STANDING[:2] if failed else ()
             standing = [one for one in steps if self._steps.states[one] in possible]
         else:
             standing = branches.left_standing(self._steps, steps)
