@@ -229,7 +229,9 @@ async def test_the_next_trace_from_a_standing_step_is_that_of_the_next_step() ->
         await pilot.press("J")
         await until(pilot, lambda: "loan-2" in lines(app)[0] and "CAUSE" in screen_text(app), "the next one")
         await pilot.press("J")
-        await until(pilot, lambda: "no other trace after this one" in screen_text(app), "that there is no other")
+        await until(
+            pilot, lambda: "nothing more to open below this trace" in screen_text(app), "that there is no other"
+        )
 
 
 async def test_a_query_that_no_trace_meets_is_no_all_clear() -> None:

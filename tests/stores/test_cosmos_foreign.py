@@ -188,15 +188,17 @@ def test_responses_of_other_servers_remove_nothing_from_the_outbox(
     tracer = Tracer(Outbox(tmp_path))
     for number in range(3):
         tracer.emit("ai:decision", TraceContext("T"), event_id=f"E{number}")
-    behind.max_wait = 1.0
     for answer in ("302", "202", "204", "200 {}", "400", "409"):
         proxy.fault = ON_THE_WAY[answer]
-        shipper = Shipper(tmp_path, behind)
-        shipment = shipper.run_once()
-        shipper.close()
-        assert shipment.delivered == 0, answer
+        for behind.max_wait in (1.0, 6.0, 24.0):  # a machine too slow for the first wait gets the next one
+            shipper = Shipper(tmp_path, behind)
+            shipment = shipper.run_once()
+            shipper.close()
+            assert shipment.delivered == 0, answer
+            assert not (tmp_path / DEAD_LETTERS).exists()
+            if "did not answer within" not in (shipment.fault or ""):
+                break
         assert "not Cosmos DB" in (shipment.fault or "")
-        assert not (tmp_path / DEAD_LETTERS).exists()
     proxy.fault = None
     behind.max_wait = PATIENT
     shipper = Shipper(tmp_path, behind)
