@@ -36,18 +36,22 @@ class _Branch:
 
 
 class Branches:
-    """Answers for the undoing as a whole, and for sagas that succeeded. `live` is read before failures are added.
+    """Answers for the undoing as a whole, and for sagas that succeeded. Make it before failures are added.
 
-    `outside` are the compensations that began for a saga as a whole.
+    `undos` are the compensations that began, `outside` those of them that began for a saga as a whole.
     """
 
     def __init__(self, index: SpanIndex, failures: Failures) -> None:
         self._index, self._tree, self._spans, self._failures = index, index.tree, index.spans, failures
-        self._live = frozenset(failures.live) if index.has_undoing else frozenset()
-        undos = index.begun | index.unwound
-        self._of = {one: branch for one in undos if (branch := self._branch_of(one)) is not None}  # what each cleans up
-        self.outside = undos.difference(self._of)
-        self._attempts = {branch for branch in self._of.values() if branch.until is not None}
+        self.undos = index.begun | index.unwound
+        self.outside: set[str] = set()
+        self._attempts: set[_Branch] = set()
+        for one in self.undos:
+            branch = self._branch_of(one)
+            if branch is None:
+                self.outside.add(one)
+            elif branch.until is not None:
+                self._attempts.add(branch)
 
     def in_order(self, undos: Collection[str]) -> list[str]:
         """Return compensations in the order they began; then those that a saga or step reports of itself."""
@@ -108,7 +112,7 @@ class Branches:
         above = (start, *self._tree.ancestors_of(start))
         failed = [one for one in above if one in self._index.failed and one not in self._index.owner]
         if failed:
-            return None if any(one in self._live for one in failed) else _Branch(failed[-1])
+            return None if any(one in self._failures.live for one in failed) else _Branch(failed[-1])
         around = above if undo_id in self._index.unwound else above[1:]
         for one in reversed(around):
             if self._spans[one].status in ("success", "running") and self._spans[one].was_retried:

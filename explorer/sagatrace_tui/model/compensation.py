@@ -8,6 +8,7 @@ from graphlib import CycleError, TopologicalSorter
 from heapq import nsmallest
 from typing import Final, Literal
 
+from sagatrace.event import TraceEvent
 from sagatrace_tui.model.answers import Outcome
 from sagatrace_tui.model.retries import Retries
 from sagatrace_tui.model.side_effects import SideEffects, ended_unknown
@@ -38,11 +39,12 @@ class Steps:
         self._left_behind: dict[str, list[Span]] = {}
         self._outcomes: dict[str, Outcome] = {}
         self.reverted: set[str] = set()
-        self._undone_at: dict[str, int] = {}
+        self._undone: dict[str, list[TraceEvent]] = {}  # per step, the ends of the compensations that did undo it
         self.states: dict[str, StepState] = {}
         if index.has_undoing:
             self._find_left_behind()
-            self._find_reverted()
+            if not index.undoing.isdisjoint(index.undos_of):
+                self._find_reverted()
         self._decide()
 
     @property
@@ -84,16 +86,17 @@ class Steps:
 
     def _outcome(self, undo_id: str) -> Outcome:
         undo = self._spans[undo_id]
+        status = undo.status
         if undo_id in self._index.unwound:
             return _OWN_OUTCOMES[undo.state.unwinding]
-        if undo.is_open:
+        if status in ("queued", "running"):
             return "unconfirmed" if undo.has_begun else "not_started"
-        if undo.status in ("point", "interrupted"):
+        if status in ("point", "interrupted"):
             return "unconfirmed"
         left = self._left_behind.get(undo_id, ())
-        if undo.status != "success" or (left and (any(self.failed_later(undo_id)) or self.lost(undo_id))):
+        if status != "success" or (left and (any(self.failed_later(undo_id)) or self.lost(undo_id))):
             return "failed"
-        return "unconfirmed" if any(span.is_open for span in left) else "compensated"
+        return "unconfirmed" if left and any(span.is_open for span in left) else "compensated"
 
     def failed_later(self, undo_id: str) -> Iterator[Span]:
         """Yield the spans below a compensation that failed after it had reported success, and were not recovered."""
@@ -148,48 +151,56 @@ class Steps:
                     self._left_behind.setdefault(undo_id, []).append(self._spans[span_id])
 
     def _decide(self) -> None:
-        index = self._index
-        steps = dict.fromkeys((*index.declared, *index.undos_of, *index.unwound))
-        for step in steps if index.has_undoing else ():
-            if (at := self._undone_when(step)) is not None:
-                self._undone_at[step], self.states[step] = at, "undone"
+        index, states = self._index, self.states
+        for step in (*index.undos_of, *index.unwound):
+            if ends := self._ends(step):
+                self._undone[step], states[step] = ends, "undone"
         around: dict[str, int] = {}
-        for step in steps:
-            if step not in self.states:
-                self.states[step] = self._state_of(step, around)
-        for step in self.in_state("standing", "unsure") if self._undone_at else ():
-            if self._all_jobs_undone(step):
-                self.states[step] = "covered"
+        left = index.declared.union(index.undos_of, index.unwound).difference(states)
+        for step in left:
+            states[step] = self._state_of(step, around)
+        for step in left if self._undone else ():
+            if states[step] in ("standing", "unsure") and self._all_jobs_undone(step):
+                states[step] = "covered"
 
-    def _undone_when(self, step: str) -> int | None:
-        """Return when the last compensation ended that did undo the step; None if none did."""
-        undos = self._index.undos_of.get(step, ())
+    def _ends(self, step: str) -> list[TraceEvent]:
+        """Return the ends of the compensations that did undo the step."""
         span = self._spans.get(step)
         if span is not None and span.original_span_id is not None:
-            return None  # a compensation is not a step
-        ends = [self._spans[one].over_at for one in undos if self._undid(one, step)]
-        if span is not None and step in self._index.unwound and span.state.unwinding == "done":
-            ends.extend(event.micros for event in span.unwound[1:] if event is not None)
-        return max(ends, default=None)
+            return []  # a compensation is not a step
+        undos = self._index.undos_of.get(step, ())
+        ends = [self._spans[one].closing_event for one in undos if self._undid(one, span)]
+        if span is not None and span.state.unwinding == "done":
+            ends.extend(event for event in span.unwound[1:] if event is not None)
+        return ends
 
-    def _undid(self, undo_id: str, step: str) -> bool:
+    def _undone_at(self, step: str) -> int:
+        """Return when the last compensation ended that did undo the step; `_NEVER` if none did."""
+        return max((event.micros for event in self._undone.get(step, ())), default=_NEVER)
+
+    def _undid(self, undo_id: str, step: Span | None) -> bool:
         if self.outcome_of(undo_id) != "compensated" or undo_id in self.reverted:
             return False
-        span, over_at = self._spans.get(step), self._spans[undo_id].over_at
-        if span is None:
+        if step is None:
             return True
+        undo = self._spans[undo_id]
         # A compensation that ended before the step, or before work the step left behind, cannot have undone that.
-        if self.completed_after(span, over_at) or self.effects.outlast(step, over_at):
+        succeeded = step.status == "success"
+        if succeeded and step.closing_event.timestamp > undo.closing_event.timestamp:
             return False
-        return not self.went_on_after(span, over_at) or step in self._tree.ancestors_of(undo_id)
+        if self.effects.of(step.span_id) and self.effects.outlast(step.span_id, undo.over_at):
+            return False
+        if succeeded or not self.went_on_after(step, undo.over_at):
+            return True
+        return step.span_id in self._tree.ancestors_of(undo_id)
 
     def _state_of(self, step: str, around: dict[str, int]) -> StepState:
         state = self._own_state(step)
-        if state == "none" or step in self._index.undos_of or not self._undone_at:
+        if state == "none" or step in self._index.undos_of or not self._undone:
             return state
 
         def pass_on(above: str, latest: int) -> int:
-            return max(latest, self._undone_at.get(above, _NEVER))
+            return max(latest, self._undone_at(above))
 
         until, span = self._tree.inherited(step, around, _NEVER, pass_on), self._spans[step]
         if until == _NEVER or span.is_open or not span.was_over_by(until) or self.effects.outlast(step, until):
@@ -224,7 +235,7 @@ class Steps:
         if span is None or self._index.undos_of.get(step):
             return False
         work = [one for one in self._tree.below(step) if self._is_work(self._spans[one])]
-        return bool(work) and all(self._undone_at.get(one, _NEVER) >= span.over_at for one in work)
+        return bool(work) and all(self._undone_at(one) >= span.over_at for one in work)
 
     def _is_work(self, span: Span) -> bool:
         """Return whether a span is a job that may have had an effect, and is not part of the undoing."""

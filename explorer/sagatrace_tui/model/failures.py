@@ -115,6 +115,8 @@ class Failures:
     def _is_live(self, span_id: str, vouched: dict[str, int]) -> bool:
         if self.sagas.is_undoing(span_id):
             return False
+        if self._tree.parent_of(span_id) is None:
+            return True
         until = self._tree.inherited(span_id, vouched, _NEVER, self._vouch)
         is_recovered = until != _NEVER and self._spans[span_id].was_over_by(until)
         # Siblings cost more to look at than ancestors do.

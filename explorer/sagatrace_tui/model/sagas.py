@@ -7,7 +7,7 @@ succeed. Jobs enqueued in one trace without a root form one saga together.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from sagatrace_tui.model.span import Span
 from sagatrace_tui.model.tree import SpanIndex
@@ -33,11 +33,16 @@ class Sagas:
             if above in self._spans and self._spans[above].status == "success" and self.saga_span_of(above) == one:
                 self.silent_jobs.add(above)
         self.all = self._grouped()
-        self._places = {root: place for place, saga in enumerate(self.all) for root in saga}
+        is_single = len(self.all) < 2
+        self._places = {} if is_single else {root: place for place, saga in enumerate(self.all) for root in saga}
 
-    def part(self, place: int, span_ids: Iterable[str], place_of: Callable[[str], int]) -> list[str]:
-        """Return those of the spans whose saga, by one of the functions below, is at that place in `all`."""
-        return list(span_ids) if len(self.all) < 2 else [one for one in span_ids if place_of(one) == place]
+    def part(
+        self, place: int, place_of: Callable[[str], int], *collections: Collection[str]
+    ) -> Sequence[Collection[str]]:
+        """Return of each collection the spans whose saga, by one of the functions below, is at that place in `all`."""
+        if len(self.all) < 2:
+            return collections
+        return [[one for one in span_ids if place_of(one) == place] for span_ids in collections]
 
     def place_of(self, span_id: str) -> int:
         """Return the place in `all` of the saga that a span belongs to; -1 if several sagas could claim it."""
@@ -83,16 +88,17 @@ class Sagas:
         A job that holds a step of its own, or a failure outside of the compensation, does not count: it may be why
         undoing began.
         """
-        index, found = self._index, dict[str, bool]()
+        index = self._index
+        found: dict[str, bool] = {}
         for undo_id in sorted(index.begun):
             step = self._spans[undo_id].original_span_id
             for above in self._tree.ancestors_of(undo_id):
                 is_job = self._spans[above].state.kind == "job" and above not in index.owner
                 if is_job and above not in found:
                     found[above] = step != above and self._only_undoes(above, step)
-        jobs = [job for job, undoes in found.items() if undoes]
-        if not jobs:
+        if not any(found.values()):
             return []
+        jobs = [job for job, undoes in found.items() if undoes]
         ended = [(self._spans[one].over_at, one) for one in index.failed | index.halted if one not in index.owner]
         return [job for job in jobs if self._follows(self._spans[job], ended, jobs)]
 

@@ -7,11 +7,11 @@ from typing import Any, Final
 import msgspec
 
 from sagatrace.errors import EventError
-from sagatrace.event import TraceEvent, split_event_type
+from sagatrace.event import CLOSING_PHASES, TraceEvent, split_event_type
 from sagatrace_tui.model.answers import Place
 from sagatrace_tui.model.attempts import Attempt, Reading, read_attempts
 from sagatrace_tui.model.event_data import data_of, ids_in, moment_of, text_of
-from sagatrace_tui.model.span_state import SpanKind, SpanStatus, State, mark_of
+from sagatrace_tui.model.span_state import SpanKind, SpanStatus, State
 
 __all__ = ["Attempt", "Span", "SpanKind", "SpanStatus", "When"]
 
@@ -140,7 +140,7 @@ class Span(msgspec.Struct, eq=False, gc=False):
         if self.state.irregular:
             return self.reading.closing or self.events[-1]
         for event in reversed(self.events):
-            if mark_of(event.event_type, event.status).kind == "end":
+            if event.event_type.rpartition(":")[2] in CLOSING_PHASES:
                 return event
         return self.events[-1]
 

@@ -8,7 +8,8 @@ that execution ends.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import pairwise
 from typing import TypeVar
 
@@ -17,7 +18,7 @@ from sagatrace_tui.model.event_data import data_of
 from sagatrace_tui.model.span import Span
 from sagatrace_tui.model.span_state import mark_of
 
-__all__ = ["SpanIndex", "SpanTree", "interrupt_open_spans"]
+__all__ = ["SpanIndex", "SpanTree"]
 
 _T = TypeVar("_T")
 
@@ -42,7 +43,7 @@ class SpanTree:
                 children[parent].append(span_id)
         self.roots = tuple(roots)
         self.children: dict[str, list[str]] = dict(children)
-        missing = [parent for parent in children if parent not in spans]
+        missing = [parent for parent in children if parent not in spans] if unplaced else []
         self.missing_parents = tuple(sorted(missing, key=lambda parent: self.began(children[parent][0])))
 
     def parent_of(self, span_id: str) -> str | None:
@@ -53,9 +54,9 @@ class SpanTree:
     def ancestors_of(self, span_id: str) -> Iterator[str]:
         """Yield the spans above, nearest first, up to a root or a span whose parent was never seen."""
         above = self.parent_of(span_id)
-        while above is not None and above in self.spans:
+        while above is not None and (span := self.spans.get(above)) is not None:
             yield above
-            above = self.parent_of(above)
+            above = None if above in self.cut else span.parent_id
 
     def top_of(self, span_id: str) -> str:
         """Return the span at the top above a span, or the span itself."""
@@ -123,8 +124,8 @@ class SpanIndex:
     `has_undoing` is whether the trace holds any compensation.
     """
 
-    def __init__(self, tree: SpanTree, notable: Iterable[Span]) -> None:
-        self.tree, self.spans = tree, tree.spans
+    def __init__(self, tree: SpanTree, notable: Iterable[Span], events: Sequence[TraceEvent]) -> None:
+        self.tree, self.spans, self._events = tree, tree.spans, events
         self.failed: set[str] = set()  # failed or interrupted
         self.halted: set[str] = set()  # stopped or canceled
         self.open: set[str] = set()
@@ -139,9 +140,12 @@ class SpanIndex:
         self.retries_due: dict[str, int] = {}  # failed attempts by the time of the next one
         self.starts_due: dict[str, int] = {}  # scheduled spans by the time of their start
         for span in notable:
-            self._enter(span)
+            if span.compensation is not None:
+                self.declared.add(span.span_id)
             if not span.state.plain:
-                self._enter_status(span)
+                self._enter(span)
+            if span.original_span_id is not None or span.state.is_compensation or span.state.unwinding:
+                self._enter_undo(span)
         self.has_undoing = bool(self.undoing or self.unwound)
         self.owner: dict[str, str] = {}
         self._around: dict[str, str] = {}  # per compensation, the nearest one above it
@@ -154,22 +158,22 @@ class SpanIndex:
             yield undo
             undo = self._around.get(undo)
 
-    def _enter(self, span: Span) -> None:
-        span_id, step, state = span.span_id, span.original_span_id, span.state
-        if span.compensation is not None:
-            self.declared.add(span_id)
-        if step is not None:
-            self.undos_of.setdefault(step, set()).add(span_id)
-        elif state.is_compensation:
-            self.untied.add(span_id)
-        elif state.unwinding:
+    def _enter_undo(self, span: Span) -> None:
+        span_id, step = span.span_id, span.original_span_id
+        if step is None and span.state.unwinding:
             self.unwound.add(span_id)
-        if step is not None or state.is_compensation:
-            self.undoing.add(span_id)
-            if span.has_begun:
-                self.begun.add(span_id)
+            return
+        if step is None:
+            self.untied.add(span_id)
+        else:
+            self.undos_of.setdefault(step, set()).add(span_id)
+        self.undoing.add(span_id)
+        if span.has_begun:
+            self.begun.add(span_id)
 
-    def _enter_status(self, span: Span) -> None:
+    def _enter(self, span: Span) -> None:
+        if span.is_open and span.state.kind != "job":
+            span.interruption = self._interruption(span)
         span_id, status = span.span_id, span.status
         if status in ("failed", "interrupted"):
             self.failed.add(span_id)
@@ -199,20 +203,20 @@ class SpanIndex:
                         self.owner[child] = owner
                         waiting.append(child)
 
+    def _interruption(self, span: Span) -> TraceEvent | None:
+        """Return the event that ended the RQ execution (`data.execution`) in which an open span was opened.
 
-def interrupt_open_spans(notable: Iterable[Span], tree: SpanTree, events: Sequence[TraceEvent]) -> None:
-    """Mark each open span as interrupted whose RQ execution (`data.execution`) has ended.
+        It is the closing or retrying event whose id is `<execution>:end` or whose data names the execution. If neither
+        is known, the end of the job around the span counts, once that job is closed.
+        """
+        execution = data_of(span.events[0]).execution
+        if not isinstance(execution, str) or not execution:
+            return None
+        return self._ends.get(f"{execution}:end") or _end_in_jobs(span, execution, self.tree)
 
-    `notable` are the spans that may be open. The end of an execution is the closing or retrying event whose id is
-    `<execution>:end` or whose data names the execution. If neither is known, the end of the job around
-    the span counts, once that job is closed.
-    """
-    candidates = (span for span in notable if not span.state.plain and span.state.kind != "job" and span.is_open)
-    executions = [(span, data_of(span.events[0]).execution) for span in candidates]
-    opened = [(span, execution) for span, execution in executions if isinstance(execution, str) and execution]
-    ends = {event.id: event for event in events if event.id.endswith(":end")} if opened else {}
-    for span, execution in opened:
-        span.interruption = ends.get(f"{execution}:end") or _end_in_jobs(span, execution, tree)
+    @cached_property
+    def _ends(self) -> Mapping[str, TraceEvent]:
+        return {event.id: event for event in self._events if event.id.endswith(":end")}
 
 
 def _end_in_jobs(span: Span, execution: str, tree: SpanTree) -> TraceEvent | None:

@@ -59,11 +59,7 @@ class JudgedSaga:
 
 def worst(sagas: Sequence[JudgedSaga]) -> Verdict:
     """Return the verdict of a trace: the worst of its sagas'."""
-    verdicts = {saga.verdict for saga in sagas}
-    for verdict in _FROM_WORST:
-        if verdict in verdicts:
-            return verdict
-    return "unknown"
+    return min((saga.verdict for saga in sagas), key=_FROM_WORST.index) if len(sagas) > 1 else sagas[0].verdict
 
 
 def with_standing(verdict: Verdict, *, has_standing: bool, is_sampled: bool) -> Verdict:
