@@ -110,9 +110,11 @@ class Branches:
         step = self._spans[undo_id].original_span_id
         start = step if step is not None and step in self._spans else undo_id
         above = (start, *self._tree.ancestors_of(start))
+        if not self._failures.live.isdisjoint(above):
+            return None
         failed = [one for one in above if one in self._index.failed and one not in self._index.owner]
         if failed:
-            return None if any(one in self._failures.live for one in failed) else _Branch(failed[-1])
+            return _Branch(failed[-1])
         around = above if undo_id in self._index.unwound else above[1:]
         for one in reversed(around):
             if self._spans[one].status in ("success", "running") and self._spans[one].was_retried:

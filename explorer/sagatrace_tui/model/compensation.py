@@ -145,7 +145,7 @@ class Steps:
     def _find_left_behind(self) -> None:
         """Note, per compensation, the spans below it that ended badly or are open."""
         index = self._index
-        for span_id in (index.failed | index.halted | index.open) & index.owner.keys():
+        for span_id in (index.failed | index.halted | index.open).intersection(index.owner):
             for undo_id in index.undos_around(span_id):
                 if undo_id != span_id:
                     self._left_behind.setdefault(undo_id, []).append(self._spans[span_id])
@@ -169,7 +169,7 @@ class Steps:
         if span is not None and span.original_span_id is not None:
             return []  # a compensation is not a step
         undos = self._index.undos_of.get(step, ())
-        ends = [self._spans[one].closing_event for one in undos if self._undid(one, span)]
+        ends = [end for one in undos if (end := self._end_of(one, span)) is not None]
         if span is not None and span.state.unwinding == "done":
             ends.extend(event for event in span.unwound[1:] if event is not None)
         return ends
@@ -178,21 +178,23 @@ class Steps:
         """Return when the last compensation ended that did undo the step; `_NEVER` if none did."""
         return max((event.micros for event in self._undone.get(step, ())), default=_NEVER)
 
-    def _undid(self, undo_id: str, step: Span | None) -> bool:
+    def _end_of(self, undo_id: str, step: Span | None) -> TraceEvent | None:
+        """Return the end of a compensation that did undo the step; None if it did not."""
         if self.outcome_of(undo_id) != "compensated" or undo_id in self.reverted:
-            return False
-        if step is None:
-            return True
+            return None
         undo = self._spans[undo_id]
+        end = undo.closing_event
+        if step is None:
+            return end
         # A compensation that ended before the step, or before work the step left behind, cannot have undone that.
         succeeded = step.status == "success"
-        if succeeded and step.closing_event.timestamp > undo.closing_event.timestamp:
-            return False
+        if succeeded and step.closing_event.timestamp > end.timestamp:
+            return None
         if self.effects.of(step.span_id) and self.effects.outlast(step.span_id, undo.over_at):
-            return False
+            return None
         if succeeded or not self.went_on_after(step, undo.over_at):
-            return True
-        return step.span_id in self._tree.ancestors_of(undo_id)
+            return end
+        return end if step.span_id in self._tree.ancestors_of(undo_id) else None
 
     def _state_of(self, step: str, around: dict[str, int]) -> StepState:
         state = self._own_state(step)

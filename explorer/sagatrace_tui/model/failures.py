@@ -109,7 +109,8 @@ class Failures:
         vouched: dict[str, int] = {}
         self.live = {one for one in self._index.failed if self._is_live(one, vouched)}
         halted = self._index.halted
-        self.stopped = {one for one in halted if self._spans[one].status == "stopped" and self._is_live(one, vouched)}
+        stopped = [one for one in halted if self._spans[one].status == "stopped"] if halted else []
+        self.stopped = {one for one in stopped if self._is_live(one, vouched)} if stopped else set()
         self._find_below()
 
     def _is_live(self, span_id: str, vouched: dict[str, int]) -> bool:

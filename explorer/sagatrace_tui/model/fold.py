@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from operator import attrgetter
 from typing import Final
@@ -26,8 +25,7 @@ _DIGITS: Final = bytes.maketrans(b"123456789", b"0" * 9)
 _in_order: Final = attrgetter("timestamp", "id")
 
 
-@dataclass(slots=True)
-class Fold:
+class Fold(msgspec.Struct):
     """The spans of one trace by id, in the order of their first events. All timestamps sort as text.
 
     `notable` are the spans that did more than succeed in the normal course: most need no closer look. `runs` holds, per
@@ -37,13 +35,13 @@ class Fold:
     recorded only from a failure on; None for any other trace.
     """
 
-    events: list[TraceEvent] = field(default_factory=list)
-    spans: dict[str, Span] = field(default_factory=dict)
-    notable: list[Span] = field(default_factory=list)
-    runs: dict[str, list[str]] = field(default_factory=dict)
-    unplaced: list[str] = field(default_factory=list)
-    faults: set[tuple[str, str]] = field(default_factory=set)
-    clashes: set[str] = field(default_factory=set)
+    events: list[TraceEvent] = []
+    spans: dict[str, Span] = {}
+    notable: list[Span] = []
+    runs: dict[str, list[str]] = {}
+    unplaced: list[str] = []
+    faults: set[tuple[str, str]] = set()
+    clashes: set[str] = set()
     sampled_from: int | None = None
 
     def run_at(self, span_id: str, moment: int) -> str:

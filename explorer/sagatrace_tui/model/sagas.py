@@ -119,9 +119,11 @@ class Sagas:
 
     def _grouped(self) -> list[dict[str, str]]:
         spans = self._spans
-        roots = [one for one in self._tree.roots if spans[one].state.kind != "point" and not self.is_undoing(one)]
-        deciding = {root: self.saga_span_of(root) or root for root in roots}
-        if len(roots) == 1:
+        deciding: dict[str, str] = {}
+        for root in self._tree.roots:
+            if spans[root].state.kind != "point" and not self.is_undoing(root):
+                deciding[root] = self.saga_span_of(root) or root
+        if len(deciding) == 1:
             return [deciding]
         groups = [{root: one} for root, one in deciding.items() if spans[one].state.kind in ("workflow", "saga")]
         others = {root: one for root, one in deciding.items() if spans[one].state.kind not in ("workflow", "saga")}
@@ -129,7 +131,7 @@ class Sagas:
             groups += [{root: one} for root, one in others.items()]  # runs of one job
         elif others:
             groups.append(others)
-        return joined(groups, {one: spans[one].dependencies for one in roots}) if len(groups) > 1 else groups
+        return joined(groups, {one: spans[one].dependencies for one in deciding}) if len(groups) > 1 else groups
 
 
 def joined(groups: list[dict[str, str]], ties: Mapping[str, Collection[str]]) -> list[dict[str, str]]:

@@ -140,7 +140,7 @@ class Span(msgspec.Struct, eq=False, gc=False):
         if self.state.irregular:
             return self.reading.closing or self.events[-1]
         for event in reversed(self.events):
-            if event.event_type.rpartition(":")[2] in CLOSING_PHASES:
+            if split_event_type(event.event_type)[1] in CLOSING_PHASES:
                 return event
         return self.events[-1]
 

@@ -108,15 +108,22 @@ class Trace:
         if count > 1 and not judged[0].failed:
             del judged[0]  # of what belongs to no saga only failures matter
         worst_verdict = worst(judged)
+        self._standing_ids: list[str] = []
+        causes: list[Span] = []
+        failed = False
+        for saga in judged:
+            self._standing_ids += saga.standing
+            if not self.ended or saga.verdict == worst_verdict:
+                failed |= saga.failed
+                causes += [self.spans[saga.cause]] if saga.cause is not None else []
         # No all-clear while steps of a saga beside it may stand.
-        self._standing_ids = ids = [step for saga in judged for step in saga.standing]
-        self.verdict: Verdict = with_standing(worst_verdict, has_standing=bool(ids), is_sampled=self._is_sampled)
-        decisive = [saga for saga in judged if not self.ended or saga.verdict == worst_verdict]
-        self.cause = first_to_end([self.spans[saga.cause] for saga in decisive if saga.cause is not None])
+        has_standing = bool(self._standing_ids)
+        self.verdict: Verdict = with_standing(worst_verdict, has_standing=has_standing, is_sampled=self._is_sampled)
+        self.cause = first_to_end(causes)
         self.status: TraceStatus = "unknown" if self.verdict == "unknown" else "success"
         if not self.ended:
             self.status = "running"
-        elif any(saga.failed for saga in decisive):
+        elif failed:
             status = self.cause.status if self.cause is not None else "failed"
             self.status = status if status in ("stopped", "canceled") else "failed"
 

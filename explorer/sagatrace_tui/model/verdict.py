@@ -6,8 +6,9 @@ A trace without an end counts as ended after `IDLE` without an event, unless it 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, get_args
+
+import msgspec
 
 from sagatrace.event import TraceEvent
 from sagatrace_tui.model.answers import Verdict
@@ -23,8 +24,7 @@ IDLE: Final = 15 * 60 * 1_000_000
 """Microseconds without an event after which a trace counts as ended."""
 
 
-@dataclass(slots=True)
-class JudgedSaga:
+class JudgedSaga(msgspec.Struct):
     """The facts that the verdict of one saga rests on, and the span it failed at.
 
     `undoing_began` is whether any compensation began for the saga, `undone` whether one did outside of recovered
