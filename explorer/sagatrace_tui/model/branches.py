@@ -44,14 +44,9 @@ class Branches:
     def __init__(self, index: SpanIndex, failures: Failures) -> None:
         self._index, self._tree, self._spans, self._failures = index, index.tree, index.spans, failures
         self.undos = index.begun | index.unwound
-        self.outside: set[str] = set()
-        self._attempts: set[_Branch] = set()
-        for one in self.undos:
-            branch = self._branch_of(one)
-            if branch is None:
-                self.outside.add(one)
-            elif branch.until is not None:
-                self._attempts.add(branch)
+        cleaned = {one: branch for one in self.undos if (branch := self._branch_of(one)) is not None}
+        self.outside = self.undos.difference(cleaned)
+        self._attempts = {branch for branch in cleaned.values() if branch.until is not None}
 
     def in_order(self, undos: Collection[str]) -> list[str]:
         """Return compensations in the order they began; then those that a saga or step reports of itself."""
@@ -165,7 +160,7 @@ class Branches:
         around = {undo_id, *self._tree.ancestors_of(undo_id)}
         if undo.original_span_id is not None:
             around.update(self._tree.ancestors_of(undo.original_span_id))
-        for span_id in self._failures.recovered:
+        for span_id in self._index.failed - self._failures.live:
             span = self._spans[span_id]
             if span.was_over_by(began) and self._failures.retries.replacement_of(span_id) is None:
                 recovering = self._recovered_by(span)

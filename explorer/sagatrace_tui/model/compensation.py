@@ -41,10 +41,10 @@ class Steps:
         self.reverted: set[str] = set()
         self._undone: dict[str, list[TraceEvent]] = {}  # per step, the ends of the compensations that did undo it
         self.states: dict[str, StepState] = {}
-        if index.has_undoing:
+        if index.undoing:
             self._find_left_behind()
-            if not index.undoing.isdisjoint(index.undos_of):
-                self._find_reverted()
+        if not index.undoing.isdisjoint(index.undos_of):
+            self._find_reverted()
         self._decide()
 
     @property
@@ -169,7 +169,7 @@ class Steps:
         if span is not None and span.original_span_id is not None:
             return []  # a compensation is not a step
         undos = self._index.undos_of.get(step, ())
-        ends = [end for one in undos if (end := self._end_of(one, span)) is not None]
+        ends = [undo.closing_event for undo in map(self._spans.__getitem__, undos) if self._undid(undo, span)]
         if span is not None and span.state.unwinding == "done":
             ends.extend(event for event in span.unwound[1:] if event is not None)
         return ends
@@ -178,23 +178,20 @@ class Steps:
         """Return when the last compensation ended that did undo the step; `_NEVER` if none did."""
         return max((event.micros for event in self._undone.get(step, ())), default=_NEVER)
 
-    def _end_of(self, undo_id: str, step: Span | None) -> TraceEvent | None:
-        """Return the end of a compensation that did undo the step; None if it did not."""
-        if self.outcome_of(undo_id) != "compensated" or undo_id in self.reverted:
-            return None
-        undo = self._spans[undo_id]
-        end = undo.closing_event
+    def _undid(self, undo: Span, step: Span | None) -> bool:
+        """Return whether a compensation did undo the step. Times as text are enough to compare ends that are known."""
+        if self.outcome_of(undo.span_id) != "compensated" or undo.span_id in self.reverted:
+            return False
         if step is None:
-            return end
+            return True
         # A compensation that ended before the step, or before work the step left behind, cannot have undone that.
         succeeded = step.status == "success"
-        if succeeded and step.closing_event.timestamp > end.timestamp:
-            return None
+        if succeeded and step.closing_event.timestamp > undo.closing_event.timestamp:
+            return False
         if self.effects.of(step.span_id) and self.effects.outlast(step.span_id, undo.over_at):
-            return None
-        if succeeded or not self.went_on_after(step, undo.over_at):
-            return end
-        return end if step.span_id in self._tree.ancestors_of(undo_id) else None
+            return False
+        went_on = not succeeded and self.went_on_after(step, undo.over_at)
+        return not went_on or step.span_id in self._tree.ancestors_of(undo.span_id)
 
     def _state_of(self, step: str, around: dict[str, int]) -> StepState:
         state = self._own_state(step)
@@ -244,11 +241,6 @@ class Steps:
         if span.state.kind != "job" or span.span_id in self._index.owner:
             return False
         return span.status == "success" or (not span.is_open and ended_unknown(span))
-
-    @staticmethod
-    def completed_after(step: Span, moment: int) -> bool:
-        """Return whether a step succeeded after that moment."""
-        return step.status == "success" and step.over_at > moment
 
     @staticmethod
     def went_on_after(step: Span, moment: int) -> bool:

@@ -38,11 +38,6 @@ class Failures:
             self.retries.parents_not_retried = parents
             self._find_live()
 
-    @property
-    def recovered(self) -> list[str]:
-        """The failed spans that do not count, except those of the undoing."""
-        return [one for one in self._index.failed if one not in self.live and not self.sagas.is_undoing(one)]
-
     def count_also(self, span_ids: Iterable[str]) -> None:
         """Count these recovered failures as well."""
         self.live.update(span_ids)
@@ -109,8 +104,7 @@ class Failures:
         vouched: dict[str, int] = {}
         self.live = {one for one in self._index.failed if self._is_live(one, vouched)}
         halted = self._index.halted
-        stopped = [one for one in halted if self._spans[one].status == "stopped"] if halted else []
-        self.stopped = {one for one in stopped if self._is_live(one, vouched)} if stopped else set()
+        self.stopped = {one for one in halted if self._spans[one].status == "stopped" and self._is_live(one, vouched)}
         self._find_below()
 
     def _is_live(self, span_id: str, vouched: dict[str, int]) -> bool:

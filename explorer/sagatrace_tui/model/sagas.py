@@ -36,13 +36,9 @@ class Sagas:
         is_single = len(self.all) < 2
         self._places = {} if is_single else {root: place for place, saga in enumerate(self.all) for root in saga}
 
-    def part(
-        self, place: int, place_of: Callable[[str], int], *collections: Collection[str]
-    ) -> Sequence[Collection[str]]:
-        """Return of each collection the spans whose saga, by one of the functions below, is at that place in `all`."""
-        if len(self.all) < 2:
-            return collections
-        return [[one for one in span_ids if place_of(one) == place] for span_ids in collections]
+    def part(self, place: int, place_of: Callable[[str], int], *sets: Collection[str]) -> Sequence[Collection[str]]:
+        """Return of each set the spans whose saga, by one of the functions below, is at that place in `all`."""
+        return sets if len(self.all) < 2 else [[one for one in some if place_of(one) == place] for some in sets]
 
     def place_of(self, span_id: str) -> int:
         """Return the place in `all` of the saga that a span belongs to; -1 if several sagas could claim it."""

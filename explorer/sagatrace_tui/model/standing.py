@@ -95,7 +95,7 @@ class StepLists:
         if not self._steps.reverted.isdisjoint(undos):
             return Code.REVERTED
         span, over_at = self._spans[step], max(self._spans[undo_id].over_at for undo_id in undos)
-        if self._steps.completed_after(span, over_at):
+        if span.status == "success" and span.over_at > over_at:
             return Code.BEFORE_COMPLETED
         return Code.BEFORE_ENDED if self._steps.went_on_after(span, over_at) else Code.BEFORE_WORK_ENDED
 

@@ -121,7 +121,6 @@ class SpanIndex:
     """Span ids by kind. A span that succeeded in its normal course, or is a point, is in none of the first sets.
 
     `owner` gives, for each span of the undoing, the nearest compensation (or group of them) at or above it.
-    `has_undoing` is whether the trace holds any compensation.
     """
 
     def __init__(self, tree: SpanTree, notable: Iterable[Span], events: Sequence[TraceEvent]) -> None:
@@ -146,7 +145,6 @@ class SpanIndex:
                 self._enter(span)
             if span.original_span_id is not None or span.state.is_compensation or span.state.unwinding:
                 self._enter_undo(span)
-        self.has_undoing = bool(self.undoing or self.unwound)
         self.owner: dict[str, str] = {}
         self._around: dict[str, str] = {}  # per compensation, the nearest one above it
         self._claim()
@@ -160,13 +158,10 @@ class SpanIndex:
 
     def _enter_undo(self, span: Span) -> None:
         span_id, step = span.span_id, span.original_span_id
-        if step is None and span.state.unwinding:
+        if step is None and not span.state.is_compensation:
             self.unwound.add(span_id)
             return
-        if step is None:
-            self.untied.add(span_id)
-        else:
-            self.undos_of.setdefault(step, set()).add(span_id)
+        (self.untied if step is None else self.undos_of.setdefault(step, set())).add(span_id)
         self.undoing.add(span_id)
         if span.has_begun:
             self.begun.add(span_id)
