@@ -7,7 +7,6 @@ that execution ends.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import pairwise
@@ -33,16 +32,15 @@ class SpanTree:
         self.spans, self.unplaced = spans, unplaced
         self.cycles: list[tuple[str, ...]] = []
         cut = self.cut = self._cut_cycles() if unplaced else set()
-        children: defaultdict[str, list[str]] = defaultdict(list)
+        children: dict[str, list[str]] = {}
         roots: list[str] = []
         for span_id, span in spans.items():
             parent = span.parent_id
             if parent is None or (cut and span_id in cut):
                 roots.append(span_id)
             else:
-                children[parent].append(span_id)
-        self.roots = tuple(roots)
-        self.children: dict[str, list[str]] = dict(children)
+                children.setdefault(parent, []).append(span_id)
+        self.roots, self.children = tuple(roots), children
         missing = [parent for parent in children if parent not in spans] if unplaced else []
         self.missing_parents = tuple(sorted(missing, key=lambda parent: self.began(children[parent][0])))
 
