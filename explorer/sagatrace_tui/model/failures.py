@@ -50,6 +50,8 @@ class Failures:
 
     def cause_among(self, span_ids: Iterable[str]) -> str | None:
         """Return the earliest of these live failures that has no other below it."""
+        if len(span_ids) == 1:
+            return next(iter(span_ids))
         first = first_to_end([self._spans[one] for one in span_ids if self.is_leaf(one)])
         return None if first is None else first.span_id
 

@@ -131,10 +131,12 @@ class Trace:
         """Judge one saga; at place -1 what belongs to none."""
         index, sagas, failures, branches = self._index, self._sagas, self._failures, self._branches
         saga, states = sagas.all[place] if place >= 0 else {}, self._steps.states
-        live, stopped = sagas.part(place, sagas.place_of, failures.live, failures.stopped)
-        undos = branches.undos, branches.outside, self._unsettled
-        begun, undone, unsettled = sagas.part(place, sagas.place_of_undo, *undos)
-        (steps,) = sagas.part(place, sagas.place_of_step, states)
+        live, stopped, begun, undone = failures.live, failures.stopped, branches.undos, branches.outside
+        unsettled, steps = self._unsettled, states
+        if len(sagas.all) > 1:
+            live, stopped = sagas.part(place, sagas.place_of, live, stopped)
+            begun, undone, unsettled = sagas.part(place, sagas.place_of_undo, begun, undone, unsettled)
+            (steps,) = sagas.part(place, sagas.place_of_step, steps)
         statuses = {self.spans[one].status for one in saga.values() if one not in failures.never_ran}
         succeeded = "success" in statuses and statuses.isdisjoint(("queued", "running"))
         halted = bool(stopped) or not index.halted.isdisjoint((*saga, *saga.values()))
