@@ -107,7 +107,8 @@ class Failures:
         self.live = {one for one in self._index.failed if self._is_live(one, vouched)}
         halted = self._index.halted
         self.stopped = {one for one in halted if self._spans[one].status == "stopped" and self._is_live(one, vouched)}
-        self._find_below()
+        if len(self.live) > 1:  # only a failure that counts is asked for the failures below it
+            self._find_below()
 
     def _is_live(self, span_id: str, vouched: dict[str, int]) -> bool:
         if self.sagas.is_undoing(span_id):
@@ -128,8 +129,6 @@ class Failures:
         return max(latest, span.over_at) if is_replaced else latest
 
     def _find_below(self) -> None:
-        if len(self.live) < 2:
-            return  # only a failure that counts is asked for the failures below it
         self._below.clear()
         for began, span_id in sorted((self._spans[one].first_at, one) for one in self.live):
             for above in self._tree.ancestors_of(span_id):

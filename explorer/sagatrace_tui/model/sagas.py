@@ -38,7 +38,7 @@ class Sagas:
 
     def part(self, place: int, place_of: Callable[[str], int], *sets: Collection[str]) -> Sequence[Collection[str]]:
         """Return of each set the spans whose saga, by one of the functions below, is at that place in `all`."""
-        return sets if len(self.all) < 2 else [[one for one in some if place_of(one) == place] for some in sets]
+        return [[one for one in some if place_of(one) == place] for some in sets]
 
     def place_of(self, span_id: str) -> int:
         """Return the place in `all` of the saga that a span belongs to; -1 if several sagas could claim it."""

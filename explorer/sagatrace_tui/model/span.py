@@ -292,7 +292,7 @@ class Span(msgspec.Struct, eq=False, gc=False):
 
     def link(self, original: object, compensation: object) -> None:
         """Take what an event says of the step it undoes, and of what would undo it. A span cannot undo itself."""
-        undoes = text_of(original)
-        if undoes and undoes != self.events[0].span_id:
+        if original is not None and (undoes := text_of(original)) and undoes != self.events[0].span_id:
             self.original_span_id = undoes
-        self.compensation = text_of(compensation) or self.compensation
+        if compensation is not None:
+            self.compensation = text_of(compensation) or self.compensation

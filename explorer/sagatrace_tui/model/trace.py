@@ -107,13 +107,13 @@ class Trace:
         judged = [self._judge_saga(place) for place in range(0 if count == 1 else -1, count)]
         if count > 1 and not judged[0].failed:
             del judged[0]  # of what belongs to no saga only failures matter
-        worst_verdict = worst(judged)
+        worst_verdict = worst(judged) if count > 1 else judged[0].verdict
         self._standing_ids: list[str] = []
         causes: list[Span] = []
         failed = False
         for saga in judged:
             self._standing_ids += saga.standing
-            if not self.ended or saga.verdict == worst_verdict:
+            if count < 2 or not self.ended or saga.verdict == worst_verdict:
                 failed |= saga.failed
                 causes += [self.spans[saga.cause]] if saga.cause is not None else []
         # No all-clear while steps of a saga beside it may stand.

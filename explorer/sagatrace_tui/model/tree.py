@@ -145,7 +145,8 @@ class SpanIndex:
                 self._enter_undo(span)
         self.owner: dict[str, str] = {}
         self._around: dict[str, str] = {}  # per compensation, the nearest one above it
-        self._claim()
+        if self.undoing:
+            self._claim()
 
     def undos_around(self, span_id: str) -> Iterator[str]:
         """Yield the compensations around a span of the undoing, nearest first, itself included if it is one."""

@@ -59,7 +59,7 @@ class JudgedSaga(msgspec.Struct):
 
 def worst(sagas: Sequence[JudgedSaga]) -> Verdict:
     """Return the verdict of a trace: the worst of its sagas'."""
-    return min((saga.verdict for saga in sagas), key=_FROM_WORST.index) if len(sagas) > 1 else sagas[0].verdict
+    return min((saga.verdict for saga in sagas), key=_FROM_WORST.index)
 
 
 def with_standing(verdict: Verdict, *, has_standing: bool, is_sampled: bool) -> Verdict:
