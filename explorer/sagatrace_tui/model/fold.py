@@ -69,7 +69,8 @@ def fold_events(events: Iterable[TraceEvent]) -> Fold:
         for span in fold.spans.values()
         if not span.state.plain or span.compensation is not None or span.original_span_id is not None
     ]
-    _separate_runs(fold)
+    if irregular := [span for span in fold.notable if span.state.irregular]:
+        _separate_runs(irregular, fold)
     return fold
 
 
@@ -149,10 +150,10 @@ def _make_spans(ordered: Sequence[TraceEvent], fold: Fold) -> None:
                 fold.sampled_from = event.micros
 
 
-def _separate_runs(fold: Fold) -> None:
+def _separate_runs(irregular: list[Span], fold: Fold) -> None:
     """Make a span of each run of a job id that ran more than once; what is below goes to the run it began in."""
     run_in: dict[tuple[str, str], str] = {}  # by job id and RQ execution
-    for span in [span for span in fold.notable if span.state.irregular]:
+    for span in irregular:
         runs = split_runs(span.events)
         if len(runs) > 1:
             _replace_by_runs(span, runs, fold)
