@@ -139,7 +139,7 @@ class Trace:
             (steps,) = sagas.part(place, sagas.place_of_step, steps)
         statuses = {self.spans[one].status for one in saga.values() if one not in failures.never_ran}
         succeeded = "success" in statuses and statuses.isdisjoint(("queued", "running"))
-        halted = bool(stopped) or not index.halted.isdisjoint((*saga, *saga.values()))
+        halted = bool(stopped or (index.halted and index.halted.intersection(saga, saga.values())))
         failed = bool(live) or halted or (bool(undone) and not succeeded)
         is_over = len(sagas.all) > 1 and not any(sagas.place_of(one) in (place, -1) for one in failures.going_on)
         ended = self.ended or ((succeeded or failed) and is_over)

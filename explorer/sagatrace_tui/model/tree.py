@@ -51,10 +51,10 @@ class SpanTree:
 
     def ancestors_of(self, span_id: str) -> Iterator[str]:
         """Yield the spans above, nearest first, up to a root or a span whose parent was never seen."""
-        above = self.parent_of(span_id)
-        while above is not None and (span := self.spans.get(above)) is not None:
-            yield above
-            above = None if above in self.cut else span.parent_id
+        span = self.spans.get(span_id)
+        while span is not None and span.parent_id is not None and span.span_id not in self.cut:
+            if (span := self.spans.get(span.parent_id)) is not None:
+                yield span.span_id
 
     def top_of(self, span_id: str) -> str:
         """Return the span at the top above a span, or the span itself."""
