@@ -44,14 +44,9 @@ class Branches:
     def __init__(self, index: SpanIndex, failures: Failures) -> None:
         self._index, self._tree, self._spans, self._failures = index, index.tree, index.spans, failures
         self.undos = index.begun | index.unwound
-        self.outside: set[str] = set()
-        self._attempts: set[_Branch] = set()
-        for one in self.undos:
-            branch = self._branch_of(one)
-            if branch is None:
-                self.outside.add(one)
-            elif branch.until is not None:
-                self._attempts.add(branch)
+        cleaned = {one: branch for one in self.undos if (branch := self._branch_of(one)) is not None}
+        self.outside = self.undos.difference(cleaned)
+        self._attempts = {branch for branch in cleaned.values() if branch.until is not None}
 
     def in_order(self, undos: Collection[str]) -> list[str]:
         """Return compensations in the order they began; then those that a saga or step reports of itself."""

@@ -6,7 +6,7 @@ or by a later sibling of the same name, its own or that of a span above it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 from sagatrace_tui.model.answers import Role
@@ -48,7 +48,7 @@ class Failures:
         began = self._below.get(span_id)
         return began is None or began > self._spans[span_id].over_at
 
-    def cause_among(self, span_ids: Iterable[str]) -> str | None:
+    def cause_among(self, span_ids: Collection[str]) -> str | None:
         """Return the earliest of these live failures that has no other below it."""
         if len(span_ids) == 1:
             return next(iter(span_ids))

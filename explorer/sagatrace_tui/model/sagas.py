@@ -7,7 +7,7 @@ succeed. Jobs enqueued in one trace without a root form one saga together.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 
 from sagatrace_tui.model.span import Span
 from sagatrace_tui.model.tree import SpanIndex
@@ -33,29 +33,25 @@ class Sagas:
             if above in self._spans and self._spans[above].status == "success" and self.saga_span_of(above) == one:
                 self.silent_jobs.add(above)
         self.all = self._grouped()
-        is_single = len(self.all) < 2
-        self._places = {} if is_single else {root: place for place, saga in enumerate(self.all) for root in saga}
+        self._places = {root: place for place, saga in enumerate(self.all) for root in saga} if self.all[1:] else {}
 
-    def part(self, place: int, place_of: Callable[[str], int], *sets: Collection[str]) -> Sequence[Collection[str]]:
-        """Return of each set the spans whose saga, by one of the functions below, is at that place in `all`."""
-        return [[one for one in some if place_of(one) == place] for some in sets]
+    def parts(self, place: int, sets: Iterable[Collection[str]]) -> list[list[str]]:
+        """Return of each set of span ids those whose saga is at that place in `all`.
+
+        A compensation belongs to the saga of its step, and a step that was never seen to that of its compensation.
+        """
+        return [[one for one in span_ids if self._home_of(one) == place] for span_ids in sets]
 
     def place_of(self, span_id: str) -> int:
-        """Return the place in `all` of the saga that a span belongs to; -1 if several sagas could claim it."""
-        if len(self.all) < 2:
-            return len(self.all) - 1
+        """Return the place in `all` of a span's saga, one of several; -1 if more than one of them could claim it."""
         return self._places.get(self._tree.top_of(span_id), -1)
 
-    def place_of_step(self, step: str) -> int:
-        """Return the place of a step's saga; of a step that was never seen, that of its compensation."""
-        if step in self._spans:
-            return self.place_of(step)
-        return next((self.place_of(one) for one in self._index.undos_of.get(step, ())), -1)
-
-    def place_of_undo(self, undo_id: str) -> int:
-        """Return the place of the saga whose step a compensation undoes."""
-        step = self._spans[undo_id].original_span_id
-        return self.place_of(step if step is not None and step in self._spans else undo_id)
+    def _home_of(self, span_id: str) -> int:
+        span = self._spans.get(span_id)
+        if span is None:
+            return next((self.place_of(undo_id) for undo_id in self._index.undos_of.get(span_id, ())), -1)
+        step = span.original_span_id
+        return self.place_of(step if step is not None and step in self._spans else span_id)
 
     def is_undoing(self, span_id: str) -> bool:
         """Return whether a span belongs to the undoing: a compensation, or work of one, or of a job that undoes."""

@@ -8,7 +8,7 @@ finds what decides, `failures` why it failed, `compensation` how each step stand
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Final
 
@@ -117,8 +117,7 @@ class Trace:
                 failed |= saga.failed
                 causes += [self.spans[saga.cause]] if saga.cause is not None else []
         # No all-clear while steps of a saga beside it may stand.
-        has_standing = bool(self._standing_ids)
-        self.verdict: Verdict = with_standing(worst_verdict, has_standing=has_standing, is_sampled=self._is_sampled)
+        self.verdict: Verdict = with_standing(worst_verdict, self._standing_ids, is_sampled=self._is_sampled)
         self.cause = first_to_end(causes)
         self.status: TraceStatus = "unknown" if self.verdict == "unknown" else "success"
         if not self.ended:
@@ -131,12 +130,11 @@ class Trace:
         """Judge one saga; at place -1 what belongs to none."""
         index, sagas, failures, branches = self._index, self._sagas, self._failures, self._branches
         saga, states = sagas.all[place] if place >= 0 else {}, self._steps.states
-        live, stopped, begun, undone = failures.live, failures.stopped, branches.undos, branches.outside
-        unsettled, steps = self._unsettled, states
+        sets: Sequence[Collection[str]]
+        sets = failures.live, failures.stopped, branches.undos, branches.outside, self._unsettled, states
         if len(sagas.all) > 1:
-            live, stopped = sagas.part(place, sagas.place_of, live, stopped)
-            begun, undone, unsettled = sagas.part(place, sagas.place_of_undo, begun, undone, unsettled)
-            (steps,) = sagas.part(place, sagas.place_of_step, steps)
+            sets = sagas.parts(place, sets)
+        live, stopped, begun, undone, unsettled, steps = sets
         statuses = {self.spans[one].status for one in saga.values() if one not in failures.never_ran}
         succeeded = "success" in statuses and statuses.isdisjoint(("queued", "running"))
         halted = bool(stopped or (index.halted and index.halted.intersection(saga, saga.values())))

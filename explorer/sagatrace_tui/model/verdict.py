@@ -62,12 +62,12 @@ def worst(sagas: Sequence[JudgedSaga]) -> Verdict:
     return min((saga.verdict for saga in sagas), key=_FROM_WORST.index)
 
 
-def with_standing(verdict: Verdict, *, has_standing: bool, is_sampled: bool) -> Verdict:
-    """Return a trace's verdict, where steps of another saga in it, whose end is unknown, may stand.
+def with_standing(verdict: Verdict, standing: Sequence[str], *, is_sampled: bool) -> Verdict:
+    """Return a trace's verdict, where steps of another saga in it, whose end is unknown, may be `standing`.
 
     In a trace that was recorded only from a failure on (`is_sampled`), steps that are not recorded may stand as well.
     """
-    if has_standing and verdict in _WITH_STANDING:
+    if standing and verdict in _WITH_STANDING:
         verdict = _WITH_STANDING[verdict]
     return _WITHOUT_BEGINNING[verdict] if is_sampled and verdict in _WITHOUT_BEGINNING else verdict
 
