@@ -59,7 +59,7 @@ class JudgedSaga(msgspec.Struct):
 
 def worst(sagas: Sequence[JudgedSaga]) -> Verdict:
     """Return the verdict of a trace: the worst of its sagas'."""
-    return min((saga.verdict for saga in sagas), key=_FROM_WORST.index)
+    return _FROM_WORST[min(_FROM_WORST.index(saga.verdict) for saga in sagas)]
 
 
 def with_standing(verdict: Verdict, standing: Sequence[str], *, is_sampled: bool) -> Verdict:
