@@ -62,7 +62,7 @@ class Branches:
         return [
             step
             for step in candidates
-            if steps.states[step] in ("standing", "unsure")
+            if steps.states[step] in ("standing", "unsure", *(["pending"] if steps.ended else []))
             and (self._was_tried(step, steps) or self._is_left(step, steps) or self._attempts_around(step))
         ]
 
@@ -141,7 +141,8 @@ class Branches:
         undos = steps.undos_in_order(step)
         if not steps.reverted.isdisjoint(undos):
             return False
-        return steps.was_tried_in_vain(step) or any(steps.outcome_of(one) != "not_started" for one in undos)
+        has_begun = any(steps.outcome_of(one) != "not_started" for one in undos)
+        return has_begun or steps.was_tried_in_vain(step) or (steps.ended and bool(undos))
 
     def _is_replaced(self, step: str, branch: str) -> bool:
         """Return whether a failed branch was replaced by a sibling in which the step succeeded as well."""
@@ -175,11 +176,13 @@ class Branches:
         outcome, is_group = steps.outcome_of(undo.span_id), undo.state.group
         if undo.span_id in self._index.unwound:
             return _OWN_UNSETTLED.get(outcome)
-        # A compensation below that names a step says how it went; in a group, any does.
-        below = self._index.undoing.intersection(self._tree.below(undo.span_id))
-        if any(is_group or one not in self._index.untied for one in below):
-            return None
         if outcome in ("compensated", "not_started"):
+            return None
+        # A compensation below that names a step and did not end well says so itself; in a group that failed, any does.
+        below = self._index.undoing.intersection(self._tree.below(undo.span_id))
+        if is_group and below and outcome == "failed":
+            return None
+        if any(steps.outcome_of(one) != "compensated" for one in below - self._index.untied):
             return None
         if outcome == "failed" and is_group and steps.retries.recovered_within(undo.span_id):
             return None

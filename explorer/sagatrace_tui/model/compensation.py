@@ -38,7 +38,8 @@ class Steps:
         self.effects = SideEffects(index)
         self._left_behind: dict[str, list[Span]] = {}
         self._outcomes: dict[str, Outcome] = {}
-        self.reverted: set[str] = set()
+        self.reverted: set[str] = set()  # compensations that were, or may have been, undone themselves
+        self.doubtful: set[str] = set()  # those of them that may have been
         self._undone: dict[str, list[TraceEvent]] = {}  # per step, the ends of the compensations that did undo it
         self.states: dict[str, StepState] = {}
         if index.undoing:
@@ -138,9 +139,20 @@ class Steps:
         with suppress(CycleError):  # those that undo each other undo no step: they never become ready
             order.prepare()
         while ready := order.get_ready():
-            undos_of = {one: undone.get(one, set()) - self.reverted for one in ready}
-            self.reverted.update(one for one, undos in undos_of.items() if "compensated" in map(self.outcome_of, undos))
+            for one in ready:
+                undos = [undo for undo in undone.get(one, ()) if self._may_have_undone(undo, one)]
+                if undos:
+                    self.reverted.add(one)
+                if all(undo in self.doubtful or self.outcome_of(undo) != "compensated" for undo in undos) and undos:
+                    self.doubtful.add(one)
             order.done(*ready)
+
+    def _may_have_undone(self, undo_id: str, undone_id: str) -> bool:
+        """Return whether a compensation did undo another one, or may have."""
+        undo, outcome = self._spans[undo_id], self.outcome_of(undo_id)
+        if undo_id in self.reverted - self.doubtful or undo.over_at < self._spans[undone_id].over_at:
+            return False
+        return outcome in ("compensated", "unconfirmed") or (outcome == "failed" and ended_unknown(undo))
 
     def _find_left_behind(self) -> None:
         """Note, per compensation, the spans below it that ended badly or are open."""
@@ -214,7 +226,7 @@ class Steps:
         if step in self._index.owner and (not undos or span.original_span_id is not None):
             return "none"
         if span.status in ("success", "point"):
-            return "standing"
+            return "standing" if self.doubtful.isdisjoint(undos) else "unsure"
         if not undos and step not in self._index.declared:
             return "none"
         if span.is_open and span.has_begun:
@@ -234,18 +246,21 @@ class Steps:
         if span is None or self._index.undos_of.get(step):
             return False
         work = [one for one in self._tree.below(step) if self._is_work(self._spans[one])]
-        return bool(work) and all(self._undone_at(one) >= span.over_at for one in work)
+        jobs = ((one, *self._tree.ancestors_of(one)) for one in work)
+        return bool(work) and all(any(self._undone_at(one) >= span.over_at for one in job) for job in jobs)
 
     def _is_work(self, span: Span) -> bool:
         """Return whether a span is a job that may have had an effect, and is not part of the undoing."""
         if span.state.kind != "job" or span.span_id in self._index.owner:
             return False
-        return span.status == "success" or (not span.is_open and ended_unknown(span))
+        return span.status == "success" or (span.span_id not in self.never_ran and ended_unknown(span))
 
     @staticmethod
     def went_on_after(step: Span, moment: int) -> bool:
-        """Return whether a step whose effect is unknown was at work after that moment."""
-        is_over_later = not (step.status == "success" or step.is_open or step.was_over_by(moment) or step.is_presumed)
+        """Return whether a step whose effect is unknown was, or may have been, at work after that moment."""
+        if step.is_open:
+            return step.has_begun
+        is_over_later = not (step.status == "success" or step.was_over_by(moment) or step.is_presumed)
         return is_over_later and ended_unknown(step)
 
 

@@ -32,7 +32,7 @@ class Failures:
         self._index, self._tree, self._spans, self.sagas = index, index.tree, index.spans, sagas
         self.retries = Retries(index)
         self.never_ran = self._find_never_ran() if index.open else {}
-        self.going_on = index.open.difference(self.never_ran)
+        self.going_on = index.open.union(index.unwinding).difference(self.never_ran)
         self._find_live()
         if len(self.live) < len(index.failed) and (parents := self._failed_for_a_replaced_child()):
             self.retries.parents_not_retried = parents

@@ -15,7 +15,7 @@ from sagatrace.event import UNREADABLE, TraceEvent, encode_event
 from sagatrace_tui.model.event_data import UNTIED, data_of, decode_links, execution_of
 from sagatrace_tui.model.runs import split_runs
 from sagatrace_tui.model.span import Span
-from sagatrace_tui.model.span_state import NEW, state_after
+from sagatrace_tui.model.span_state import NEW, mark_of, state_after
 from sagatrace_tui.model.text import iso
 
 __all__ = ["Fold", "fold_events", "fold_span"]
@@ -113,9 +113,13 @@ def _merged(ordered: list[TraceEvent], fold: Fold) -> Iterable[TraceEvent]:
             continue
         if not (_presumed(known) or _presumed(event)):
             fold.clashes.add(event.id)
-        if (_presumed(event), encode_event(event)) < (_presumed(known), encode_event(known)):
-            merged[event.id] = event
+        merged[event.id] = min(known, event, key=_doubts)
     return merged.values()
+
+
+def _doubts(event: TraceEvent) -> tuple[bool, bool, bytes]:
+    """Sort documents of one id, the one to keep first: observed before presumed, a bad outcome before a good one."""
+    return _presumed(event), mark_of(event.event_type, event.status).outcome == "success", encode_event(event)
 
 
 def _presumed(event: TraceEvent) -> bool:

@@ -53,6 +53,8 @@ def _mark(phase: str | None, status: str | None, span_kind: SpanKind = "point", 
         return Mark("other", outcome)
     undo = phase in _UNDO_PHASES
     span_kind = "compensation" if undo else span_kind
+    if phase in CLOSING_PHASES and status == "pending":
+        return Mark("other", None)
     if phase in CLOSING_PHASES:
         return Mark("end", outcome or CLOSING_PHASES[phase], undo, group, span_kind)
     if phase in _WAITING:

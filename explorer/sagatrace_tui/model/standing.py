@@ -77,6 +77,8 @@ class StepLists:
                 words, certain = effect[0], certain or effect[1]
             elif span.status == "failed" and not ended_unknown(span):
                 words = "it had failed itself, so there may be nothing to undo"
+            elif not self._steps.doubtful.isdisjoint(undos):
+                words = "how that ended is unknown"
         elif span is not None and span.is_open and not span.has_begun:
             words = "its job still waits, and may run later"
         awaited = not self._steps.ended and self._has_begun and code is Code.NOT_STARTED

@@ -105,10 +105,12 @@ class Trace:
         self._unsettled = self._branches.unsettled(self._steps) if self._index.untied or self._index.unwound else {}
         count = len(self._sagas.all)
         judged = [self._judge_saga(place) for place in range(0 if count == 1 else -1, count)]
-        if count > 1 and not judged[0].failed:
-            del judged[0]  # of what belongs to no saga only failures matter
-        worst_verdict = worst(judged) if count > 1 else judged[0].verdict
         self._standing_ids: list[str] = []
+        if count > 1 and not judged[0].failed:
+            outside = judged.pop(0)  # of what belongs to no saga only failures matter, and steps beside a failure
+            if any(saga.failed for saga in judged):
+                self._standing_ids += outside.standing
+        worst_verdict = worst(judged) if count > 1 else judged[0].verdict
         causes: list[Span] = []
         failed = False
         for saga in judged:
@@ -168,8 +170,7 @@ class Trace:
 
     def is_idle(self, now: int) -> bool:
         """Return whether, as of `now`, it counts as ended for lack of events."""
-        roots = [self.spans[one] for saga in self._sagas.all for one in saga]
-        return bool(self.spans) and is_idle(self._fold.events, self._index, roots, now)
+        return bool(self.spans) and is_idle(self._fold.events, self._index, self._sagas, now)
 
     def runs_of(self, span_id: str) -> Sequence[str]:
         """Return the span ids of all runs of a job, in order; of a span that ran once, only its own."""

@@ -133,6 +133,7 @@ class SpanIndex:
         self.begun: set[str] = set()  # those of them that have begun
         self.untied: set[str] = set()  # those of them that name no step
         self.unwound: set[str] = set()  # sagas and steps that report their own compensation
+        self.unwinding: set[str] = set()  # those of them whose compensation has begun, and may go on
         self.undos_of: dict[str, set[str]] = {}  # compensations by the step they name
         self.retries_due: dict[str, int] = {}  # failed attempts by the time of the next one
         self.starts_due: dict[str, int] = {}  # scheduled spans by the time of their start
@@ -159,6 +160,8 @@ class SpanIndex:
         span_id, step = span.span_id, span.original_span_id
         if step is None and not span.state.is_compensation:
             self.unwound.add(span_id)
+            if span.state.unwinding == "begun" and self._interruption(span) is None:
+                self.unwinding.add(span_id)
             return
         (self.untied if step is None else self.undos_of.setdefault(step, set())).add(span_id)
         self.undoing.add(span_id)

@@ -12,7 +12,7 @@ import msgspec
 
 from sagatrace.event import TraceEvent
 from sagatrace_tui.model.answers import Verdict
-from sagatrace_tui.model.span import Span
+from sagatrace_tui.model.sagas import Sagas
 from sagatrace_tui.model.tree import SpanIndex
 
 __all__ = ["IDLE", "JudgedSaga", "is_idle", "silence", "with_standing", "worst"]
@@ -82,17 +82,18 @@ def silence(events: Sequence[TraceEvent], now: int) -> int:
     return 0 if last is None else max(0, now - last)
 
 
-def is_idle(events: Sequence[TraceEvent], index: SpanIndex, roots: Sequence[Span], now: int) -> bool:
+def is_idle(events: Sequence[TraceEvent], index: SpanIndex, sagas: Sagas, now: int) -> bool:
     """Return whether there was no event for so long that the trace counts as ended.
 
     A retry that is due later keeps the trace running. So does a scheduled span while a root is open. If a root ended
-    without success, nothing is waited for.
+    without success, only the undoing is waited for.
     """
     if silence(events, now) <= IDLE:
         return False
     due, starts = index.retries_due, index.starts_due
+    roots = [index.spans[one] for saga in sagas.all for one in saga]
     if not roots or any(root.is_open for root in roots):
         due = due | starts
     elif any(root.status != "success" for root in roots):
-        due = {}
+        due = {one: at for one, at in (due | starts).items() if sagas.is_undoing(one)}
     return not due or now - max(due.values()) > IDLE
