@@ -47,6 +47,7 @@ class Branches:
         cleaned = {one: branch for one in self.undos if (branch := self._branch_of(one)) is not None}
         self.outside = self.undos.difference(cleaned)
         self._attempts = {branch for branch in cleaned.values() if branch.until is not None}
+        self._broken = index.failed | self._find_unclosed() if index.open else index.failed
 
     def in_order(self, undos: Collection[str]) -> list[str]:
         """Return compensations in the order they began; then those that a saga or step reports of itself."""
@@ -84,7 +85,7 @@ class Branches:
             if failed:
                 inside = (one for one in self._tree.below(failed[-1]) if one in self._index.failed)
                 found.update(one for one in inside if self._passes(one, failed[-1]))
-                found.update(failed)
+                found.update(self._index.failed.intersection(failed))
         for first in self.in_order(undone)[:1]:
             found.update(self._triggers(first))
         return {one for one in found if not self._failures.sagas.is_undoing(one)}
@@ -134,7 +135,13 @@ class Branches:
 
     def _failed_above(self, step: str) -> list[str]:
         above = self._tree.ancestors_of(step) if step in self._spans else ()
-        return [one for one in above if one in self._index.failed and one not in self._index.owner]
+        return [one for one in above if one in self._broken and one not in self._index.owner]
+
+    def _find_unclosed(self) -> set[str]:
+        """Return the open spans around a failure that nothing replaced: their own end may never have been recorded."""
+        open_spans, failures = self._index.open, self._failures
+        failed = (one for one in failures.recovered if failures.retries.replacement_of(one) is None)
+        return {above for one in failed for above in self._tree.ancestors_of(one) if above in open_spans}
 
     @staticmethod
     def _was_tried(step: str, steps: Steps) -> bool:

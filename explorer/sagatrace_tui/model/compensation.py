@@ -246,8 +246,8 @@ class Steps:
         if span is None or self._index.undos_of.get(step):
             return False
         work = [one for one in self._tree.below(step) if self._is_work(self._spans[one])]
-        jobs = ((one, *self._tree.ancestors_of(one)) for one in work)
-        return bool(work) and all(any(self._undone_at(one) >= span.over_at for one in job) for job in jobs)
+        undone = {one for one in work if self._undone_at(one) >= span.over_at}
+        return bool(work) and all(one in undone or not undone.isdisjoint(self._tree.ancestors_of(one)) for one in work)
 
     def _is_work(self, span: Span) -> bool:
         """Return whether a span is a job that may have had an effect, and is not part of the undoing."""

@@ -191,4 +191,20 @@ NO_ALL_CLEAR = [
           u1      8..9 ~hotel
         """, verdict="rolled_back", path="loan pay", roles="loan:consequence pay:cause",
         compensations="hotel<u1:compensated"),
+    Saga("green, and a saga inside it never ended after a failure", """
+        loan      0..30
+          trip    1.. saga
+            book  2..3 +unbook
+            pay   4..5 failed
+          mail    13..14
+        """, verdict="rollback_missing", path="loan trip pay", roles="pay:cause",
+        compensations="book<-:not_started", standing="book: compensation never started",
+        anomalies="never_ended(trip)", idle=True),
+    Saga("green, and a saga inside it never ended after a failure that a second try made up for", """
+        loan      0..30
+          trip    1.. saga
+            book  2..3 +unbook
+            p1    4..5 failed named=pay
+            p2    6..7 named=pay
+        """, verdict="succeeded", roles="p1:recovered", anomalies="never_ended(trip)", idle=True),
 ]  # fmt: skip
