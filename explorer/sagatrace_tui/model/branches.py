@@ -139,9 +139,10 @@ class Branches:
 
     def _find_unclosed(self) -> set[str]:
         """Return the open spans around a failure that nothing replaced: their own end may never have been recorded."""
-        open_spans, failures = self._index.open, self._failures
-        failed = (one for one in failures.recovered if failures.retries.replacement_of(one) is None)
-        return {above for one in failed for above in self._tree.ancestors_of(one) if above in open_spans}
+        retries, sagas = self._failures.retries, self._failures.sagas
+        recovered = [one for one in self._index.failed - self._failures.live if not sagas.is_undoing(one)]
+        failed = [one for one in recovered if retries.replacement_of(one) is None]
+        return {above for one in failed for above in self._tree.ancestors_of(one) if above in self._index.open}
 
     @staticmethod
     def _was_tried(step: str, steps: Steps) -> bool:
