@@ -96,12 +96,11 @@ def sagatrace_traces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
 def assert_verdict(trace: Trace, verdict: Verdict) -> None:
     """Assert that the trace has the verdict, such as `rolled_back`; else print why it has another."""
     __tracebackhide__ = True  # so that pytest shows the line of the test
-    from sagatrace_tui.incident.error_text import shape_of
+    from sagatrace_tui.incident.summary import incident_summary
     from sagatrace_tui.labels import inert
-    from sagatrace_tui.views.incident_summary import incident_summary
 
     if trace.verdict != verdict:
-        raise AssertionError(f"{trace.verdict}, not {verdict}\n\n{incident_summary(trace, inert, shape=shape_of)}")
+        raise AssertionError(f"{trace.verdict}, not {verdict}\n\n{incident_summary(trace, inert)}")
 
 
 def assert_succeeded(trace: Trace) -> None:

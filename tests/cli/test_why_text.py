@@ -9,8 +9,8 @@ from click.testing import CliRunner
 from sagas import event, trace_of
 from sagatrace.event import TraceEvent
 from sagatrace_tui.commands.why import why
+from sagatrace_tui.incident.summary import incident_summary
 from sagatrace_tui.labels import inert
-from sagatrace_tui.views.incident_summary import incident_summary
 
 
 def chain_of(depth: int) -> list[TraceEvent]:

@@ -31,9 +31,9 @@ def print_answers() -> None:
     """Print a line for each forest."""
     from test_properties import NOW, random_forest
 
+    from sagatrace_tui.incident.summary import incident_summary
     from sagatrace_tui.labels import inert
     from sagatrace_tui.model import build_trace
-    from sagatrace_tui.views.incident_summary import incident_summary
     from sagatrace_tui.views.report import report
 
     for number in range(int(sys.argv[1])):

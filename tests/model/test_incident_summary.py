@@ -10,10 +10,9 @@ import msgspec
 import pytest
 from notation import INCIDENT, LATER, START, event, events_of
 
-from sagatrace_tui.incident.error_text import shape_of
+from sagatrace_tui.incident.summary import MARKDOWN, SLACK, incident_summary
 from sagatrace_tui.labels import inert
 from sagatrace_tui.model import build_trace
-from sagatrace_tui.views.incident_summary import MARKDOWN, SLACK, incident_summary
 from sagatrace_tui.views.report import report
 
 
@@ -240,7 +239,7 @@ def test_recovered_failures_hide_no_other_failure() -> None:
     events = [event(0, "R", "workflow:r:started")]
     for n in range(40):
         events.append(event(1 + n / 100, f"S{n}", "stage:s:started", "R"))
-        events.append(event(1 + n / 100, f"J{n}", "job:failed", f"S{n}", data={"error": f"x{n}"}))
+        events.append(event(1 + n / 100, f"J{n}", "job:failed", f"S{n}", data={"error": "x" * (n + 1)}))
         events.append(event(2 + n / 100, f"S{n}", "stage:s:completed", "R"))
     events += [event(3, one, f"stage:{one}:failed", "R", data={"error": "y"}) for one in ("first", "late")]
     text = incident_summary(build_trace("T", [*events, event(4, "R", "workflow:r:failed")], now=LATER), inert)
@@ -258,7 +257,7 @@ def test_failures_of_one_kind_are_counted() -> None:
         event(3, "S90", "stage:settle:failed", "R", data={"error": "HTTP 503", "error_type": "Frozen"}),
         event(4, "R", "workflow:r:failed", data={"error": "no"}),
     ]
-    text = incident_summary(build_trace("T", events, now=LATER), inert, shape=shape_of)
+    text = incident_summary(build_trace("T", events, now=LATER), inert)
     assert text.partition("**Other failures**\n")[2].splitlines()[:3] == [
         "- 27 × `stage:settle`: independent — such as account 0 is frozen",
         "- `stage:settle` (`S90`): independent — HTTP 503",

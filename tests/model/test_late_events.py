@@ -9,9 +9,9 @@ import pytest
 from notation import LATER, START, event, events_of
 
 from sagatrace.event import TraceEvent
+from sagatrace_tui.incident.summary import incident_summary
 from sagatrace_tui.labels import inert
 from sagatrace_tui.model import IDLE, Trace, build_trace, reading_anomalies
-from sagatrace_tui.views.incident_summary import incident_summary
 from sagatrace_tui.views.report import report
 
 
@@ -143,11 +143,15 @@ def test_a_trace_waits_for_a_later_retry_or_start_unless_it_is_over() -> None:
     root, job = event(0, "R", "workflow:r:started"), event(1, "J", "job:started", "R")
     retrying = event(2, "J", "job:retrying", "R", data={"error": "x", "next_at": then})
     scheduled = event(2, "J", "job:scheduled", "R", data={"scheduled_for": then})
-    over = event(3, "R", "workflow:r:completed")
+    over, failed = event(3, "R", "workflow:r:completed"), event(3, "R", "workflow:r:failed")
+    undone = {"original_span_id": "S"}
+    undo = event(4, "U", "job:started", "R", data=undone)
     for events, waited_for in (
         ([root, job, retrying], True),
         ([root, job, retrying, over], True),
-        ([root, job, retrying, event(3, "R", "workflow:r:failed")], False),
+        ([root, job, retrying, failed], False),
+        ([root, failed, undo, event(5, "U", "job:retrying", "R", data={"next_at": then})], True),
+        ([root, failed, event(4, "U", "job:scheduled", "R", data={**undone, "scheduled_for": then})], True),
         ([root, scheduled], True),
         ([root, scheduled, over], False),
         ([root, scheduled, event(3, "J", "job:canceled", "R")], False),

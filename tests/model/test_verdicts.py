@@ -1,4 +1,4 @@
-"""Twelve traces as JSON Lines, each with its required answers."""
+"""Small traces as JSON Lines, each with its required answers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EXPECTED: dict[str, dict[str, Any]] = json.loads((TRACES / "expected.json").read
 
 def test_each_trace_has_its_answers() -> None:
     assert {path.stem for path in TRACES.glob("*.jsonl")} == EXPECTED.keys()
-    assert len(EXPECTED) == 12
+    assert len(EXPECTED) == 19
 
 
 @pytest.mark.parametrize("name", EXPECTED)

@@ -17,11 +17,10 @@ from sagatrace_tui.commands.outcome import (
     store_option,
     trace_argument,
 )
-from sagatrace_tui.incident.error_text import shape_of
+from sagatrace_tui.incident.summary import MARKDOWN, SLACK, incident_summary
 from sagatrace_tui.labels import inert
 from sagatrace_tui.model import Verdict
 from sagatrace_tui.model.trace import CollectorPaused
-from sagatrace_tui.views.incident_summary import MARKDOWN, SLACK, incident_summary
 from sagatrace_tui.views.report import json_schema, report
 
 __all__ = ["EXIT_STATUSES", "why"]
@@ -69,4 +68,4 @@ def why(trace_id: str | None, as_json: bool, schema: bool, slack: bool, store_ur
             # Escaped to ASCII: a terminal acts on no value that a job wrote.
             click.echo(json.dumps(report(trace), indent=2))
         else:
-            click.echo(incident_summary(trace, inert, SLACK if slack else MARKDOWN, shape_of), nl=False)
+            click.echo(incident_summary(trace, inert, SLACK if slack else MARKDOWN), nl=False)

@@ -53,7 +53,8 @@ def span_anomalies(fold: Fold, index: SpanIndex, now: int) -> Iterator[Anomaly]:
 
 def never_ended(going_on: Iterable[str], spans: Mapping[str, Span]) -> Iterator[Anomaly]:
     """Yield the open spans of a trace that has ended."""
-    never = sorted((spans[one] for one in going_on), key=lambda span: (span.first_at, span.span_id))
+    still_open = [spans[one] for one in going_on if spans[one].is_open]
+    never = sorted(still_open, key=lambda span: (span.first_at, span.span_id))
     if never:
         names = listed([f"{span.name} ({span.status})" for span in never])
         detail = f"{counted(len(never), 'span')} never ended: {names}"

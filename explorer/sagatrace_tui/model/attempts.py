@@ -29,6 +29,7 @@ class Attempt:
     ended_at: int | None
     error: str | None
     failed: bool
+    is_presumed: bool = False  # its end was inferred
 
 
 @dataclass(slots=True)
@@ -115,6 +116,8 @@ def _of_kind(entries: list[Entry], *kinds: str) -> list[Entry]:
 def _without_overruled(ends: list[Entry]) -> list[Entry]:
     """Return the ends without the presumed ones of attempts whose end was seen."""
     seen = {one.number for one in ends if not one.is_presumed and (one.is_closing or one.number is not None)}
+    if any(one.is_closing and not one.is_presumed for one in ends):
+        seen.add(None)
     return [one for one in ends if not one.is_presumed or one.number not in seen]
 
 
@@ -184,4 +187,5 @@ def _attempt(one: _Try, number: int) -> Attempt:
     started_at, ended_at = (None if entry is None else entry.event.micros for entry in one)
     if end is None or end.mark.outcome == "success":
         return Attempt(number, started_at, ended_at, None, failed=False)
-    return Attempt(number, started_at, ended_at, text_of(end.data.error) or text_of(end.data.reason), failed=True)
+    error = text_of(end.data.error) or text_of(end.data.reason)
+    return Attempt(number, started_at, ended_at, error, failed=True, is_presumed=end.is_presumed)

@@ -36,18 +36,18 @@ class _Branch:
 
 
 class Branches:
-    """Answers for the undoing as a whole, and for sagas that succeeded. `live` is read before failures are added.
+    """Answers for the undoing as a whole, and for sagas that succeeded. Make it before failures are added.
 
-    `outside` are the compensations that began for a saga as a whole.
+    `undos` are the compensations that began, `outside` those of them that began for a saga as a whole.
     """
 
     def __init__(self, index: SpanIndex, failures: Failures) -> None:
         self._index, self._tree, self._spans, self._failures = index, index.tree, index.spans, failures
-        self._live = frozenset(failures.live) if index.has_undoing else frozenset()
-        undos = index.begun | index.unwound
-        self._of = {one: branch for one in undos if (branch := self._branch_of(one)) is not None}  # what each cleans up
-        self.outside = undos.difference(self._of)
-        self._attempts = {branch for branch in self._of.values() if branch.until is not None}
+        self.undos = index.begun | index.unwound
+        cleaned = {one: branch for one in self.undos if (branch := self._branch_of(one)) is not None}
+        self.outside = self.undos.difference(cleaned)
+        self._attempts = {branch for branch in cleaned.values() if branch.until is not None}
+        self._broken = index.failed | self._find_unclosed() if index.open else index.failed
 
     def in_order(self, undos: Collection[str]) -> list[str]:
         """Return compensations in the order they began; then those that a saga or step reports of itself."""
@@ -63,7 +63,7 @@ class Branches:
         return [
             step
             for step in candidates
-            if steps.states[step] in ("standing", "unsure")
+            if steps.states[step] in ("standing", "unsure", *(["pending"] if steps.ended else []))
             and (self._was_tried(step, steps) or self._is_left(step, steps) or self._attempts_around(step))
         ]
 
@@ -85,7 +85,7 @@ class Branches:
             if failed:
                 inside = (one for one in self._tree.below(failed[-1]) if one in self._index.failed)
                 found.update(one for one in inside if self._passes(one, failed[-1]))
-                found.update(failed)
+                found.update(self._index.failed.intersection(failed))
         for first in self.in_order(undone)[:1]:
             found.update(self._triggers(first))
         return {one for one in found if not self._failures.sagas.is_undoing(one)}
@@ -106,9 +106,11 @@ class Branches:
         step = self._spans[undo_id].original_span_id
         start = step if step is not None and step in self._spans else undo_id
         above = (start, *self._tree.ancestors_of(start))
+        if not self._failures.live.isdisjoint(above):
+            return None
         failed = [one for one in above if one in self._index.failed and one not in self._index.owner]
         if failed:
-            return None if any(one in self._live for one in failed) else _Branch(failed[-1])
+            return _Branch(failed[-1])
         around = above if undo_id in self._index.unwound else above[1:]
         for one in reversed(around):
             if self._spans[one].status in ("success", "running") and self._spans[one].was_retried:
@@ -133,14 +135,22 @@ class Branches:
 
     def _failed_above(self, step: str) -> list[str]:
         above = self._tree.ancestors_of(step) if step in self._spans else ()
-        return [one for one in above if one in self._index.failed and one not in self._index.owner]
+        return [one for one in above if one in self._broken and one not in self._index.owner]
+
+    def _find_unclosed(self) -> set[str]:
+        """Return the open spans around a failure that nothing replaced: their own end may never have been recorded."""
+        retries, sagas = self._failures.retries, self._failures.sagas
+        recovered = [one for one in self._index.failed - self._failures.live if not sagas.is_undoing(one)]
+        failed = [one for one in recovered if retries.replacement_of(one) is None]
+        return {above for one in failed for above in self._tree.ancestors_of(one) if above in self._index.open}
 
     @staticmethod
     def _was_tried(step: str, steps: Steps) -> bool:
         undos = steps.undos_in_order(step)
         if not steps.reverted.isdisjoint(undos):
             return False
-        return steps.was_tried_in_vain(step) or any(steps.outcome_of(one) != "not_started" for one in undos)
+        has_begun = any(steps.outcome_of(one) != "not_started" for one in undos)
+        return has_begun or steps.was_tried_in_vain(step) or (steps.ended and bool(undos))
 
     def _is_replaced(self, step: str, branch: str) -> bool:
         """Return whether a failed branch was replaced by a sibling in which the step succeeded as well."""
@@ -159,7 +169,7 @@ class Branches:
         around = {undo_id, *self._tree.ancestors_of(undo_id)}
         if undo.original_span_id is not None:
             around.update(self._tree.ancestors_of(undo.original_span_id))
-        for span_id in self._failures.recovered:
+        for span_id in self._index.failed - self._failures.live:
             span = self._spans[span_id]
             if span.was_over_by(began) and self._failures.retries.replacement_of(span_id) is None:
                 recovering = self._recovered_by(span)
@@ -174,11 +184,13 @@ class Branches:
         outcome, is_group = steps.outcome_of(undo.span_id), undo.state.group
         if undo.span_id in self._index.unwound:
             return _OWN_UNSETTLED.get(outcome)
-        # A compensation below that names a step says how it went; in a group, any does.
-        below = self._index.undoing.intersection(self._tree.below(undo.span_id))
-        if any(is_group or one not in self._index.untied for one in below):
-            return None
         if outcome in ("compensated", "not_started"):
+            return None
+        # A compensation below that names a step and did not end well says so itself; in a group that failed, any does.
+        below = self._index.undoing.intersection(self._tree.below(undo.span_id))
+        if is_group and below and outcome == "failed":
+            return None
+        if any(steps.outcome_of(one) != "compensated" for one in below - self._index.untied):
             return None
         if outcome == "failed" and is_group and steps.retries.recovered_within(undo.span_id):
             return None

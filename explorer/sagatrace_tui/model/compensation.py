@@ -8,6 +8,7 @@ from graphlib import CycleError, TopologicalSorter
 from heapq import nsmallest
 from typing import Final, Literal
 
+from sagatrace.event import TraceEvent
 from sagatrace_tui.model.answers import Outcome
 from sagatrace_tui.model.retries import Retries
 from sagatrace_tui.model.side_effects import SideEffects, ended_unknown
@@ -37,11 +38,13 @@ class Steps:
         self.effects = SideEffects(index)
         self._left_behind: dict[str, list[Span]] = {}
         self._outcomes: dict[str, Outcome] = {}
-        self.reverted: set[str] = set()
-        self._undone_at: dict[str, int] = {}
+        self.reverted: set[str] = set()  # compensations that were, or may have been, undone themselves
+        self.doubtful: set[str] = set()  # those of them that may have been
+        self._undone: dict[str, list[TraceEvent]] = {}  # per step, the ends of the compensations that did undo it
         self.states: dict[str, StepState] = {}
-        if index.has_undoing:
+        if index.undoing:
             self._find_left_behind()
+        if not index.undoing.isdisjoint(index.undos_of):
             self._find_reverted()
         self._decide()
 
@@ -84,16 +87,17 @@ class Steps:
 
     def _outcome(self, undo_id: str) -> Outcome:
         undo = self._spans[undo_id]
+        status = undo.status
         if undo_id in self._index.unwound:
             return _OWN_OUTCOMES[undo.state.unwinding]
-        if undo.is_open:
+        if status in ("queued", "running"):
             return "unconfirmed" if undo.has_begun else "not_started"
-        if undo.status in ("point", "interrupted"):
+        if status in ("point", "interrupted"):
             return "unconfirmed"
         left = self._left_behind.get(undo_id, ())
-        if undo.status != "success" or (left and (any(self.failed_later(undo_id)) or self.lost(undo_id))):
+        if status != "success" or (left and (any(self.failed_later(undo_id)) or self.lost(undo_id))):
             return "failed"
-        return "unconfirmed" if any(span.is_open for span in left) else "compensated"
+        return "unconfirmed" if left and any(span.is_open for span in left) else "compensated"
 
     def failed_later(self, undo_id: str) -> Iterator[Span]:
         """Yield the spans below a compensation that failed after it had reported success, and were not recovered."""
@@ -135,61 +139,79 @@ class Steps:
         with suppress(CycleError):  # those that undo each other undo no step: they never become ready
             order.prepare()
         while ready := order.get_ready():
-            undos_of = {one: undone.get(one, set()) - self.reverted for one in ready}
-            self.reverted.update(one for one, undos in undos_of.items() if "compensated" in map(self.outcome_of, undos))
+            for one in ready:
+                undos = [undo for undo in undone.get(one, ()) if self._may_have_undone(undo, one)]
+                if undos:
+                    self.reverted.add(one)
+                if all(undo in self.doubtful or self.outcome_of(undo) != "compensated" for undo in undos) and undos:
+                    self.doubtful.add(one)
             order.done(*ready)
+
+    def _may_have_undone(self, undo_id: str, undone_id: str) -> bool:
+        """Return whether a compensation did undo another one, or may have."""
+        undo, outcome = self._spans[undo_id], self.outcome_of(undo_id)
+        if undo_id in self.reverted - self.doubtful or undo.over_at < self._spans[undone_id].over_at:
+            return False
+        return outcome in ("compensated", "unconfirmed") or (outcome == "failed" and ended_unknown(undo))
 
     def _find_left_behind(self) -> None:
         """Note, per compensation, the spans below it that ended badly or are open."""
         index = self._index
-        for span_id in (index.failed | index.halted | index.open) & index.owner.keys():
+        for span_id in (index.failed | index.halted | index.open).intersection(index.owner):
             for undo_id in index.undos_around(span_id):
                 if undo_id != span_id:
                     self._left_behind.setdefault(undo_id, []).append(self._spans[span_id])
 
     def _decide(self) -> None:
-        index = self._index
-        steps = dict.fromkeys((*index.declared, *index.undos_of, *index.unwound))
-        for step in steps if index.has_undoing else ():
-            if (at := self._undone_when(step)) is not None:
-                self._undone_at[step], self.states[step] = at, "undone"
+        index, states = self._index, self.states
+        for step in (*index.undos_of, *index.unwound):
+            if ends := self._ends(step):
+                self._undone[step], states[step] = ends, "undone"
         around: dict[str, int] = {}
-        for step in steps:
-            if step not in self.states:
-                self.states[step] = self._state_of(step, around)
-        for step in self.in_state("standing", "unsure") if self._undone_at else ():
-            if self._all_jobs_undone(step):
-                self.states[step] = "covered"
+        left = index.declared.union(index.undos_of, index.unwound).difference(states)
+        for step in left:
+            states[step] = self._state_of(step, around)
+        for step in left if self._undone else ():
+            if states[step] in ("standing", "unsure") and self._all_jobs_undone(step):
+                states[step] = "covered"
 
-    def _undone_when(self, step: str) -> int | None:
-        """Return when the last compensation ended that did undo the step; None if none did."""
-        undos = self._index.undos_of.get(step, ())
+    def _ends(self, step: str) -> list[TraceEvent]:
+        """Return the ends of the compensations that did undo the step."""
         span = self._spans.get(step)
         if span is not None and span.original_span_id is not None:
-            return None  # a compensation is not a step
-        ends = [self._spans[one].over_at for one in undos if self._undid(one, step)]
-        if span is not None and step in self._index.unwound and span.state.unwinding == "done":
-            ends.extend(event.micros for event in span.unwound[1:] if event is not None)
-        return max(ends, default=None)
+            return []  # a compensation is not a step
+        undos = self._index.undos_of.get(step, ())
+        ends = [undo.closing_event for undo in map(self._spans.__getitem__, undos) if self._undid(undo, span)]
+        if span is not None and span.state.unwinding == "done":
+            ends.extend(event for event in span.unwound[1:] if event is not None)
+        return ends
 
-    def _undid(self, undo_id: str, step: str) -> bool:
-        if self.outcome_of(undo_id) != "compensated" or undo_id in self.reverted:
+    def _undone_at(self, step: str) -> int:
+        """Return when the last compensation ended that did undo the step; `_NEVER` if none did."""
+        return max((event.micros for event in self._undone.get(step, ())), default=_NEVER)
+
+    def _undid(self, undo: Span, step: Span | None) -> bool:
+        """Return whether a compensation did undo the step. Times as text are enough to compare ends that are known."""
+        if self.outcome_of(undo.span_id) != "compensated" or undo.span_id in self.reverted:
             return False
-        span, over_at = self._spans.get(step), self._spans[undo_id].over_at
-        if span is None:
+        if step is None:
             return True
         # A compensation that ended before the step, or before work the step left behind, cannot have undone that.
-        if self.completed_after(span, over_at) or self.effects.outlast(step, over_at):
+        succeeded = step.status == "success"
+        if succeeded and step.closing_event.timestamp > undo.closing_event.timestamp:
             return False
-        return not self.went_on_after(span, over_at) or step in self._tree.ancestors_of(undo_id)
+        if self.effects.of(step.span_id) and self.effects.outlast(step.span_id, undo.over_at):
+            return False
+        went_on = not succeeded and self.went_on_after(step, undo.over_at)
+        return not went_on or step.span_id in self._tree.ancestors_of(undo.span_id)
 
     def _state_of(self, step: str, around: dict[str, int]) -> StepState:
         state = self._own_state(step)
-        if state == "none" or step in self._index.undos_of or not self._undone_at:
+        if state == "none" or step in self._index.undos_of or not self._undone:
             return state
 
         def pass_on(above: str, latest: int) -> int:
-            return max(latest, self._undone_at.get(above, _NEVER))
+            return max(latest, self._undone_at(above))
 
         until, span = self._tree.inherited(step, around, _NEVER, pass_on), self._spans[step]
         if until == _NEVER or span.is_open or not span.was_over_by(until) or self.effects.outlast(step, until):
@@ -204,7 +226,7 @@ class Steps:
         if step in self._index.owner and (not undos or span.original_span_id is not None):
             return "none"
         if span.status in ("success", "point"):
-            return "standing"
+            return "standing" if self.doubtful.isdisjoint(undos) else "unsure"
         if not undos and step not in self._index.declared:
             return "none"
         if span.is_open and span.has_begun:
@@ -224,23 +246,21 @@ class Steps:
         if span is None or self._index.undos_of.get(step):
             return False
         work = [one for one in self._tree.below(step) if self._is_work(self._spans[one])]
-        return bool(work) and all(self._undone_at.get(one, _NEVER) >= span.over_at for one in work)
+        undone = {one for one in work if self._undone_at(one) >= span.over_at}
+        return bool(work) and all(one in undone or not undone.isdisjoint(self._tree.ancestors_of(one)) for one in work)
 
     def _is_work(self, span: Span) -> bool:
         """Return whether a span is a job that may have had an effect, and is not part of the undoing."""
         if span.state.kind != "job" or span.span_id in self._index.owner:
             return False
-        return span.status == "success" or (not span.is_open and ended_unknown(span))
-
-    @staticmethod
-    def completed_after(step: Span, moment: int) -> bool:
-        """Return whether a step succeeded after that moment."""
-        return step.status == "success" and step.over_at > moment
+        return span.status == "success" or (span.span_id not in self.never_ran and ended_unknown(span))
 
     @staticmethod
     def went_on_after(step: Span, moment: int) -> bool:
-        """Return whether a step whose effect is unknown was at work after that moment."""
-        is_over_later = not (step.status == "success" or step.is_open or step.was_over_by(moment) or step.is_presumed)
+        """Return whether a step whose effect is unknown was, or may have been, at work after that moment."""
+        if step.is_open:
+            return step.has_begun
+        is_over_later = not (step.status == "success" or step.was_over_by(moment) or step.is_presumed)
         return is_over_later and ended_unknown(step)
 
 

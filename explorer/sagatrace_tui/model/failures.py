@@ -6,7 +6,7 @@ or by a later sibling of the same name, its own or that of a span above it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 from sagatrace_tui.model.answers import Role
@@ -32,16 +32,11 @@ class Failures:
         self._index, self._tree, self._spans, self.sagas = index, index.tree, index.spans, sagas
         self.retries = Retries(index)
         self.never_ran = self._find_never_ran() if index.open else {}
-        self.going_on = index.open.difference(self.never_ran)
+        self.going_on = index.open.union(index.unwinding).difference(self.never_ran)
         self._find_live()
         if len(self.live) < len(index.failed) and (parents := self._failed_for_a_replaced_child()):
             self.retries.parents_not_retried = parents
             self._find_live()
-
-    @property
-    def recovered(self) -> list[str]:
-        """The failed spans that do not count, except those of the undoing."""
-        return [one for one in self._index.failed if one not in self.live and not self.sagas.is_undoing(one)]
 
     def count_also(self, span_ids: Iterable[str]) -> None:
         """Count these recovered failures as well."""
@@ -53,8 +48,10 @@ class Failures:
         began = self._below.get(span_id)
         return began is None or began > self._spans[span_id].over_at
 
-    def cause_among(self, span_ids: Iterable[str]) -> str | None:
+    def cause_among(self, span_ids: Collection[str]) -> str | None:
         """Return the earliest of these live failures that has no other below it."""
+        if len(span_ids) == 1:
+            return next(iter(span_ids))
         first = first_to_end([self._spans[one] for one in span_ids if self.is_leaf(one)])
         return None if first is None else first.span_id
 
@@ -110,11 +107,14 @@ class Failures:
         self.live = {one for one in self._index.failed if self._is_live(one, vouched)}
         halted = self._index.halted
         self.stopped = {one for one in halted if self._spans[one].status == "stopped" and self._is_live(one, vouched)}
-        self._find_below()
+        if len(self.live) > 1:  # only a failure that counts is asked for the failures below it
+            self._find_below()
 
     def _is_live(self, span_id: str, vouched: dict[str, int]) -> bool:
         if self.sagas.is_undoing(span_id):
             return False
+        if self._tree.parent_of(span_id) is None:
+            return True
         until = self._tree.inherited(span_id, vouched, _NEVER, self._vouch)
         is_recovered = until != _NEVER and self._spans[span_id].was_over_by(until)
         # Siblings cost more to look at than ancestors do.
@@ -129,8 +129,6 @@ class Failures:
         return max(latest, span.over_at) if is_replaced else latest
 
     def _find_below(self) -> None:
-        if len(self.live) < 2:
-            return  # only a failure that counts is asked for the failures below it
         self._below.clear()
         for began, span_id in sorted((self._spans[one].first_at, one) for one in self.live):
             for above in self._tree.ancestors_of(span_id):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from operator import attrgetter
 from typing import Final
@@ -16,7 +15,7 @@ from sagatrace.event import UNREADABLE, TraceEvent, encode_event
 from sagatrace_tui.model.event_data import UNTIED, data_of, decode_links, execution_of
 from sagatrace_tui.model.runs import split_runs
 from sagatrace_tui.model.span import Span
-from sagatrace_tui.model.span_state import NEW, state_after
+from sagatrace_tui.model.span_state import NEW, mark_of, state_after
 from sagatrace_tui.model.text import iso
 
 __all__ = ["Fold", "fold_events", "fold_span"]
@@ -26,8 +25,7 @@ _DIGITS: Final = bytes.maketrans(b"123456789", b"0" * 9)
 _in_order: Final = attrgetter("timestamp", "id")
 
 
-@dataclass(slots=True)
-class Fold:
+class Fold(msgspec.Struct):
     """The spans of one trace by id, in the order of their first events. All timestamps sort as text.
 
     `notable` are the spans that did more than succeed in the normal course: most need no closer look. `runs` holds, per
@@ -37,13 +35,13 @@ class Fold:
     recorded only from a failure on; None for any other trace.
     """
 
-    events: list[TraceEvent] = field(default_factory=list)
-    spans: dict[str, Span] = field(default_factory=dict)
-    notable: list[Span] = field(default_factory=list)
-    runs: dict[str, list[str]] = field(default_factory=dict)
-    unplaced: list[str] = field(default_factory=list)
-    faults: set[tuple[str, str]] = field(default_factory=set)
-    clashes: set[str] = field(default_factory=set)
+    events: list[TraceEvent] = []
+    spans: dict[str, Span] = {}
+    notable: list[Span] = []
+    runs: dict[str, list[str]] = {}
+    unplaced: list[str] = []
+    faults: set[tuple[str, str]] = set()
+    clashes: set[str] = set()
     sampled_from: int | None = None
 
     def run_at(self, span_id: str, moment: int) -> str:
@@ -71,7 +69,8 @@ def fold_events(events: Iterable[TraceEvent]) -> Fold:
         for span in fold.spans.values()
         if not span.state.plain or span.compensation is not None or span.original_span_id is not None
     ]
-    _separate_runs(fold)
+    if irregular := [span for span in fold.notable if span.state.irregular]:
+        _separate_runs(irregular, fold)
     return fold
 
 
@@ -114,9 +113,13 @@ def _merged(ordered: list[TraceEvent], fold: Fold) -> Iterable[TraceEvent]:
             continue
         if not (_presumed(known) or _presumed(event)):
             fold.clashes.add(event.id)
-        if (_presumed(event), encode_event(event)) < (_presumed(known), encode_event(known)):
-            merged[event.id] = event
+        merged[event.id] = min(known, event, key=_doubts)
     return merged.values()
+
+
+def _doubts(event: TraceEvent) -> tuple[bool, bool, bytes]:
+    """Sort documents of one id, the one to keep first: observed before presumed, a bad outcome before a good one."""
+    return _presumed(event), mark_of(event.event_type, event.status).outcome == "success", encode_event(event)
 
 
 def _presumed(event: TraceEvent) -> bool:
@@ -151,10 +154,10 @@ def _make_spans(ordered: Sequence[TraceEvent], fold: Fold) -> None:
                 fold.sampled_from = event.micros
 
 
-def _separate_runs(fold: Fold) -> None:
+def _separate_runs(irregular: list[Span], fold: Fold) -> None:
     """Make a span of each run of a job id that ran more than once; what is below goes to the run it began in."""
     run_in: dict[tuple[str, str], str] = {}  # by job id and RQ execution
-    for span in [span for span in fold.notable if span.state.irregular]:
+    for span in irregular:
         runs = split_runs(span.events)
         if len(runs) > 1:
             _replace_by_runs(span, runs, fold)

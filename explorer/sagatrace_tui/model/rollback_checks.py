@@ -26,8 +26,6 @@ class RollbackChecks:
 
     def anomalies(self) -> Iterator[Anomaly]:
         """Yield what is wrong."""
-        if not self._index.has_undoing:
-            return
         yield from self._out_of_order()
         for step in sorted(self._index.undos_of):
             yield from self._of_step(step)

@@ -7,7 +7,7 @@ succeed. Jobs enqueued in one trace without a root form one saga together.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from sagatrace_tui.model.span import Span
 from sagatrace_tui.model.tree import SpanIndex
@@ -33,28 +33,25 @@ class Sagas:
             if above in self._spans and self._spans[above].status == "success" and self.saga_span_of(above) == one:
                 self.silent_jobs.add(above)
         self.all = self._grouped()
-        self._places = {root: place for place, saga in enumerate(self.all) for root in saga}
+        self._places = {root: place for place, saga in enumerate(self.all) for root in saga} if self.all[1:] else {}
 
-    def part(self, place: int, span_ids: Iterable[str], place_of: Callable[[str], int]) -> list[str]:
-        """Return those of the spans whose saga, by one of the functions below, is at that place in `all`."""
-        return list(span_ids) if len(self.all) < 2 else [one for one in span_ids if place_of(one) == place]
+    def parts(self, place: int, sets: Iterable[Collection[str]]) -> list[list[str]]:
+        """Return of each set of span ids those whose saga is at that place in `all`.
+
+        A compensation belongs to the saga of its step, and a step that was never seen to that of its compensation.
+        """
+        return [[one for one in span_ids if self._home_of(one) == place] for span_ids in sets]
 
     def place_of(self, span_id: str) -> int:
-        """Return the place in `all` of the saga that a span belongs to; -1 if several sagas could claim it."""
-        if len(self.all) < 2:
-            return len(self.all) - 1
+        """Return the place in `all` of a span's saga, one of several; -1 if more than one of them could claim it."""
         return self._places.get(self._tree.top_of(span_id), -1)
 
-    def place_of_step(self, step: str) -> int:
-        """Return the place of a step's saga; of a step that was never seen, that of its compensation."""
-        if step in self._spans:
-            return self.place_of(step)
-        return next((self.place_of(one) for one in self._index.undos_of.get(step, ())), -1)
-
-    def place_of_undo(self, undo_id: str) -> int:
-        """Return the place of the saga whose step a compensation undoes."""
-        step = self._spans[undo_id].original_span_id
-        return self.place_of(step if step is not None and step in self._spans else undo_id)
+    def _home_of(self, span_id: str) -> int:
+        span = self._spans.get(span_id)
+        if span is None:
+            return next((self.place_of(undo_id) for undo_id in self._index.undos_of.get(span_id, ())), -1)
+        step = span.original_span_id
+        return self.place_of(step if step is not None and step in self._spans else span_id)
 
     def is_undoing(self, span_id: str) -> bool:
         """Return whether a span belongs to the undoing: a compensation, or work of one, or of a job that undoes."""
@@ -83,16 +80,17 @@ class Sagas:
         A job that holds a step of its own, or a failure outside of the compensation, does not count: it may be why
         undoing began.
         """
-        index, found = self._index, dict[str, bool]()
+        index = self._index
+        found: dict[str, bool] = {}
         for undo_id in sorted(index.begun):
             step = self._spans[undo_id].original_span_id
             for above in self._tree.ancestors_of(undo_id):
                 is_job = self._spans[above].state.kind == "job" and above not in index.owner
                 if is_job and above not in found:
                     found[above] = step != above and self._only_undoes(above, step)
-        jobs = [job for job, undoes in found.items() if undoes]
-        if not jobs:
+        if not any(found.values()):
             return []
+        jobs = [job for job, undoes in found.items() if undoes]
         ended = [(self._spans[one].over_at, one) for one in index.failed | index.halted if one not in index.owner]
         return [job for job in jobs if self._follows(self._spans[job], ended, jobs)]
 
@@ -113,9 +111,11 @@ class Sagas:
 
     def _grouped(self) -> list[dict[str, str]]:
         spans = self._spans
-        roots = [one for one in self._tree.roots if spans[one].state.kind != "point" and not self.is_undoing(one)]
-        deciding = {root: self.saga_span_of(root) or root for root in roots}
-        if len(roots) == 1:
+        deciding: dict[str, str] = {}
+        for root in self._tree.roots:
+            if spans[root].state.kind != "point" and not self.is_undoing(root):
+                deciding[root] = self.saga_span_of(root) or root
+        if len(deciding) == 1:
             return [deciding]
         groups = [{root: one} for root, one in deciding.items() if spans[one].state.kind in ("workflow", "saga")]
         others = {root: one for root, one in deciding.items() if spans[one].state.kind not in ("workflow", "saga")}
@@ -123,7 +123,7 @@ class Sagas:
             groups += [{root: one} for root, one in others.items()]  # runs of one job
         elif others:
             groups.append(others)
-        return joined(groups, {one: spans[one].dependencies for one in roots}) if len(groups) > 1 else groups
+        return joined(groups, {one: spans[one].dependencies for one in deciding}) if len(groups) > 1 else groups
 
 
 def joined(groups: list[dict[str, str]], ties: Mapping[str, Collection[str]]) -> list[dict[str, str]]:

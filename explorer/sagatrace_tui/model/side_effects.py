@@ -119,8 +119,8 @@ class SideEffects:
 
 
 def ended_unknown(span: Span) -> bool:
-    """Return whether a span's end, or that of one of its attempts, leaves open how far it got."""
-    if span.status == "interrupted":
+    """Return whether a span's end, or that of one of its attempts, leaves open how far it got; or has none."""
+    if span.is_open or span.status == "interrupted":
         return True
     if span.status == "canceled" and span.started_at is None and span.enqueued_at is not None:
         return span.is_presumed or len(span.attempts) > 1  # else it only waited
@@ -128,7 +128,16 @@ def ended_unknown(span: Span) -> bool:
         return True  # only the end of its compensation is known, not its own
     if span.status in ("stopped", "canceled") or span.is_presumed:
         return True
-    return _unknown_error(span) is not None
+    return _has_lost_end(span) or _unknown_error(span) is not None
+
+
+def _has_lost_end(span: Span) -> bool:
+    """Return whether the end of an attempt was not seen, or was recorded as good and as bad."""
+    if not (span.state.retried or span.state.irregular):
+        return False
+    attempts = span.attempts
+    lost = any(one.ended_at is None or one.is_presumed for one in attempts)
+    return lost or span.reading.fault == "conflicting_outcomes"
 
 
 def _unknown_error(span: Span) -> str | None:

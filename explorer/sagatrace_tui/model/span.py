@@ -7,11 +7,11 @@ from typing import Any, Final
 import msgspec
 
 from sagatrace.errors import EventError
-from sagatrace.event import TraceEvent, split_event_type
+from sagatrace.event import CLOSING_PHASES, TraceEvent, split_event_type
 from sagatrace_tui.model.answers import Place
 from sagatrace_tui.model.attempts import Attempt, Reading, read_attempts
 from sagatrace_tui.model.event_data import data_of, ids_in, moment_of, text_of
-from sagatrace_tui.model.span_state import SpanKind, SpanStatus, State, mark_of
+from sagatrace_tui.model.span_state import SpanKind, SpanStatus, State
 
 __all__ = ["Attempt", "Span", "SpanKind", "SpanStatus", "When"]
 
@@ -140,7 +140,7 @@ class Span(msgspec.Struct, eq=False, gc=False):
         if self.state.irregular:
             return self.reading.closing or self.events[-1]
         for event in reversed(self.events):
-            if mark_of(event.event_type, event.status).kind == "end":
+            if split_event_type(event.event_type)[1] in CLOSING_PHASES:
                 return event
         return self.events[-1]
 
@@ -292,7 +292,7 @@ class Span(msgspec.Struct, eq=False, gc=False):
 
     def link(self, original: object, compensation: object) -> None:
         """Take what an event says of the step it undoes, and of what would undo it. A span cannot undo itself."""
-        undoes = text_of(original)
-        if undoes and undoes != self.events[0].span_id:
+        if original is not None and (undoes := text_of(original)) and undoes != self.events[0].span_id:
             self.original_span_id = undoes
-        self.compensation = text_of(compensation) or self.compensation
+        if compensation is not None:
+            self.compensation = text_of(compensation) or self.compensation

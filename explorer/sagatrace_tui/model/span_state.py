@@ -53,6 +53,8 @@ def _mark(phase: str | None, status: str | None, span_kind: SpanKind = "point", 
         return Mark("other", outcome)
     undo = phase in _UNDO_PHASES
     span_kind = "compensation" if undo else span_kind
+    if phase in CLOSING_PHASES and status == "pending":
+        return Mark("other", None)
     if phase in CLOSING_PHASES:
         return Mark("end", outcome or CLOSING_PHASES[phase], undo, group, span_kind)
     if phase in _WAITING:
@@ -74,21 +76,15 @@ class State:
     unwinding: Unwinding = ""  # not a compensation, and reports its own one
     irregular: bool = False  # only all events of the span together give its status
 
+    retried: bool = field(init=False)  # an attempt was followed by another
+    is_compensation: bool = field(init=False)  # belongs to the undoing by its event types
     plain: bool = field(init=False)  # succeeded in the normal course, and is not part of the undoing
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "retried", "r" in self.marks)
+        object.__setattr__(self, "is_compensation", self.kind == "compensation" or self.group)
         unusual = self.irregular or self.retried or self.is_compensation
         object.__setattr__(self, "plain", self.status == "success" and not unusual)
-
-    @property
-    def retried(self) -> bool:
-        """Whether an attempt of the span was followed by another."""
-        return "r" in self.marks
-
-    @property
-    def is_compensation(self) -> bool:
-        """Whether the span belongs to the undoing by its event types."""
-        return self.kind == "compensation" or self.group
 
 
 NEW: Final = State()

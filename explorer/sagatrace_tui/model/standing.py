@@ -77,6 +77,8 @@ class StepLists:
                 words, certain = effect[0], certain or effect[1]
             elif span.status == "failed" and not ended_unknown(span):
                 words = "it had failed itself, so there may be nothing to undo"
+            elif not self._steps.doubtful.isdisjoint(undos):
+                words = "how that ended is unknown"
         elif span is not None and span.is_open and not span.has_begun:
             words = "its job still waits, and may run later"
         awaited = not self._steps.ended and self._has_begun and code is Code.NOT_STARTED
@@ -95,7 +97,7 @@ class StepLists:
         if not self._steps.reverted.isdisjoint(undos):
             return Code.REVERTED
         span, over_at = self._spans[step], max(self._spans[undo_id].over_at for undo_id in undos)
-        if self._steps.completed_after(span, over_at):
+        if span.status == "success" and span.over_at > over_at:
             return Code.BEFORE_COMPLETED
         return Code.BEFORE_ENDED if self._steps.went_on_after(span, over_at) else Code.BEFORE_WORK_ENDED
 

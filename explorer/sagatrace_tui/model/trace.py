@@ -8,7 +8,7 @@ finds what decides, `failures` why it failed, `compensation` how each step stand
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Final
 
@@ -25,7 +25,7 @@ from sagatrace_tui.model.sagas import Sagas
 from sagatrace_tui.model.sentence import Sentence
 from sagatrace_tui.model.span import Span
 from sagatrace_tui.model.standing import StepLists, fate_of
-from sagatrace_tui.model.tree import SpanIndex, SpanTree, interrupt_open_spans
+from sagatrace_tui.model.tree import SpanIndex, SpanTree
 from sagatrace_tui.model.verdict import JudgedSaga, is_idle, silence, with_standing, worst
 
 __all__ = ["CollectorPaused", "Trace", "build_trace"]
@@ -65,10 +65,9 @@ class Trace:
     """One trace as of `now`. Times are microseconds since 1970.
 
     `children` holds, per span id, the ids of its children in start order; under a missing parent, its orphans. `roots`
-    are the spans at the top: true roots, and those cut out of a cycle. `started_at` and `last_at` are the times of the
-    first and of the latest event. `ended_at` is None while the trace runs and where its end is unknown. `cause` is the
-    span it failed at; where nothing failed, the one it was stopped or canceled at. `walk` yields every span once, as
-    (depth, span id), in tree order; the id of a missing parent has depth 0.
+    are the spans at the top: true roots, and those cut out of a cycle. `cause` is the span it failed at; where nothing
+    failed, the one it was stopped or canceled at. `walk` yields every span once, as (depth, span id), in tree order;
+    the id of a missing parent has depth 0.
     """
 
     def __init__(self, trace_id: str, events: Iterable[TraceEvent], now: int, found: tuple[Anomaly, ...]) -> None:
@@ -79,19 +78,14 @@ class Trace:
         tree = self._tree = SpanTree(fold.spans, fold.unplaced)
         self.children: Mapping[str, Sequence[str]] = tree.children
         self.roots, self.missing_parents, self.walk = tree.roots, tree.missing_parents, tree.walk
-        interrupt_open_spans(fold.notable, tree, fold.events)
-        index = self._index = SpanIndex(tree, fold.notable)
+        index = self._index = SpanIndex(tree, fold.notable, fold.events)
         self._sagas = Sagas(index)
         self._failures = Failures(index, self._sagas)
         self.ended = not self.spans or (bool(self._sagas.all) and not self._failures.going_on) or self.is_idle(now)
         self._steps = Steps(index, self._failures.retries, self._failures.never_ran, ended=self.ended)
         self._branches = Branches(index, self._failures)
         self.event_count, self.error_count = len(fold.events), len(index.failed)
-        self.started_at = fold.events[0].micros if fold.events else None
-        self.last_at = fold.events[-1].micros if fold.events else None
-        self.duration = None if self.started_at is None or self.last_at is None else self.last_at - self.started_at
         self._judge()
-        self.ended_at = self.last_at if self.ended and self.verdict != "unknown" else None
 
     def __eq__(self, other: object) -> bool:
         """Return whether two traces are of the same events and have the same verdict."""
@@ -109,43 +103,50 @@ class Trace:
     def _judge(self) -> None:
         """Find the verdict, the cause and the steps that stand: of each saga, and so of the trace."""
         self._unsettled = self._branches.unsettled(self._steps) if self._index.untied or self._index.unwound else {}
-        places = range(0 if len(self._sagas.all) == 1 else -1, len(self._sagas.all))
-        judged = [saga for place in places if (saga := self._judge_saga(place)) is not None]
-        worst_verdict = worst(judged)
+        count = len(self._sagas.all)
+        judged = [self._judge_saga(place) for place in range(0 if count == 1 else -1, count)]
+        self._standing_ids: list[str] = []
+        if count > 1 and not judged[0].failed:
+            outside = judged.pop(0)  # of what belongs to no saga only failures matter, and steps beside a failure
+            if any(saga.failed for saga in judged):
+                self._standing_ids += outside.standing
+        worst_verdict = worst(judged) if count > 1 else judged[0].verdict
+        causes: list[Span] = []
+        failed = False
+        for saga in judged:
+            self._standing_ids += saga.standing
+            if count < 2 or not self.ended or saga.verdict == worst_verdict:
+                failed |= saga.failed
+                causes += [self.spans[saga.cause]] if saga.cause is not None else []
         # No all-clear while steps of a saga beside it may stand.
-        self._standing_ids = ids = [step for saga in judged for step in saga.standing]
-        self.verdict: Verdict = with_standing(worst_verdict, has_standing=bool(ids), is_sampled=self._is_sampled)
-        decisive = [saga for saga in judged if not self.ended or saga.verdict == worst_verdict]
-        self.cause = first_to_end([self.spans[saga.cause] for saga in decisive if saga.cause is not None])
+        self.verdict: Verdict = with_standing(worst_verdict, self._standing_ids, is_sampled=self._is_sampled)
+        self.cause = first_to_end(causes)
         self.status: TraceStatus = "unknown" if self.verdict == "unknown" else "success"
         if not self.ended:
             self.status = "running"
-        elif any(saga.failed for saga in decisive):
+        elif failed:
             status = self.cause.status if self.cause is not None else "failed"
             self.status = status if status in ("stopped", "canceled") else "failed"
 
-    def _judge_saga(self, place: int) -> JudgedSaga | None:
-        """Judge one saga; at place -1 what belongs to none, if it matters."""
+    def _judge_saga(self, place: int) -> JudgedSaga:
+        """Judge one saga; at place -1 what belongs to none."""
         index, sagas, failures, branches = self._index, self._sagas, self._failures, self._branches
-        saga = sagas.all[place] if place >= 0 else {}
-        live = sagas.part(place, failures.live, sagas.place_of)
-        began = sagas.part(place, index.begun | index.unwound, sagas.place_of_undo)
-        undone = sagas.part(place, branches.outside, sagas.place_of_undo)
-        unsettled = sagas.part(place, self._unsettled, sagas.place_of_undo)
-        steps = sagas.part(place, self._steps.states, sagas.place_of_step)
+        saga, states = sagas.all[place] if place >= 0 else {}, self._steps.states
+        sets: Sequence[Collection[str]]
+        sets = failures.live, failures.stopped, branches.undos, branches.outside, self._unsettled, states
+        if len(sagas.all) > 1:
+            sets = sagas.parts(place, sets)
+        live, stopped, begun, undone, unsettled, steps = sets
         statuses = {self.spans[one].status for one in saga.values() if one not in failures.never_ran}
         succeeded = "success" in statuses and statuses.isdisjoint(("queued", "running"))
-        halted = not index.halted.isdisjoint((*saga, *saga.values()))
-        halted = halted or bool(failures.stopped and sagas.part(place, failures.stopped, sagas.place_of))
+        halted = bool(stopped or (index.halted and index.halted.intersection(saga, saga.values())))
         failed = bool(live) or halted or (bool(undone) and not succeeded)
-        if place < 0 and sagas.all and not failed:
-            return None
         is_over = len(sagas.all) > 1 and not any(sagas.place_of(one) in (place, -1) for one in failures.going_on)
         ended = self.ended or ((succeeded or failed) and is_over)
         retried = None
         if failed or not succeeded:
             possible = _STANDING[: 4 if failed else 3] if self.ended else _STANDING[:2] if failed else ()
-            standing = [one for one in steps if self._steps.states[one] in possible]
+            standing = [one for one in steps if states[one] in possible]
         else:
             standing = branches.left_standing(self._steps, steps)
             left = [*standing, *unsettled]
@@ -153,9 +154,9 @@ class Trace:
             retried = branches.retried_with(left)
             if recalled:
                 failures.count_also(recalled)
-                live += recalled.difference(live)
+                live = recalled.union(live)
         cause = failures.cause_among(live) or (self._halted_at() if halted else None) or retried
-        return JudgedSaga(ended, failed, succeeded, bool(began), bool(undone), bool(unsettled), standing, cause)
+        return JudgedSaga(ended, failed, succeeded, bool(begun), bool(undone), bool(unsettled), standing, cause)
 
     def _halted_at(self) -> str:
         """Return the first span that was stopped or canceled, and around no other such span."""
@@ -169,8 +170,7 @@ class Trace:
 
     def is_idle(self, now: int) -> bool:
         """Return whether, as of `now`, it counts as ended for lack of events."""
-        roots = [self.spans[one] for saga in self._sagas.all for one in saga]
-        return bool(self.spans) and is_idle(self._fold.events, self._index, roots, now)
+        return bool(self.spans) and is_idle(self._fold.events, self._index, self._sagas, now)
 
     def runs_of(self, span_id: str) -> Sequence[str]:
         """Return the span ids of all runs of a job, in order; of a span that ran once, only its own."""
@@ -180,6 +180,26 @@ class Trace:
         """Return the nearest compensation at or above a span that names a step; None outside of the undoing."""
         around = self._index.undos_around(span_id)
         return next((one for one in around if self.spans[one].original_span_id is not None), None)
+
+    @cached_property
+    def started_at(self) -> int | None:
+        """The time of its first event."""
+        return self._fold.events[0].micros if self._fold.events else None
+
+    @cached_property
+    def last_at(self) -> int | None:
+        """The time of its latest event."""
+        return self._fold.events[-1].micros if self._fold.events else None
+
+    @property
+    def duration(self) -> int | None:
+        """Microseconds from its first event to its latest."""
+        return None if self.started_at is None or self.last_at is None else self.last_at - self.started_at
+
+    @property
+    def ended_at(self) -> int | None:
+        """The time it ended; None while it runs and where its end is unknown."""
+        return self.last_at if self.ended and self.verdict != "unknown" else None
 
     @cached_property
     def root(self) -> Span | None:

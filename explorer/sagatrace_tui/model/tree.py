@@ -7,8 +7,8 @@ that execution ends.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import pairwise
 from typing import TypeVar
 
@@ -17,7 +17,7 @@ from sagatrace_tui.model.event_data import data_of
 from sagatrace_tui.model.span import Span
 from sagatrace_tui.model.span_state import mark_of
 
-__all__ = ["SpanIndex", "SpanTree", "interrupt_open_spans"]
+__all__ = ["SpanIndex", "SpanTree"]
 
 _T = TypeVar("_T")
 
@@ -32,17 +32,16 @@ class SpanTree:
         self.spans, self.unplaced = spans, unplaced
         self.cycles: list[tuple[str, ...]] = []
         cut = self.cut = self._cut_cycles() if unplaced else set()
-        children: defaultdict[str, list[str]] = defaultdict(list)
+        children: dict[str, list[str]] = {}
         roots: list[str] = []
         for span_id, span in spans.items():
             parent = span.parent_id
             if parent is None or (cut and span_id in cut):
                 roots.append(span_id)
             else:
-                children[parent].append(span_id)
-        self.roots = tuple(roots)
-        self.children: dict[str, list[str]] = dict(children)
-        missing = [parent for parent in children if parent not in spans]
+                children.setdefault(parent, []).append(span_id)
+        self.roots, self.children = tuple(roots), children
+        missing = [parent for parent in children if parent not in spans] if unplaced else []
         self.missing_parents = tuple(sorted(missing, key=lambda parent: self.began(children[parent][0])))
 
     def parent_of(self, span_id: str) -> str | None:
@@ -52,10 +51,10 @@ class SpanTree:
 
     def ancestors_of(self, span_id: str) -> Iterator[str]:
         """Yield the spans above, nearest first, up to a root or a span whose parent was never seen."""
-        above = self.parent_of(span_id)
-        while above is not None and above in self.spans:
-            yield above
-            above = self.parent_of(above)
+        span = self.spans.get(span_id)
+        while span is not None and span.parent_id is not None and span.span_id not in self.cut:
+            if (span := self.spans.get(span.parent_id)) is not None:
+                yield span.span_id
 
     def top_of(self, span_id: str) -> str:
         """Return the span at the top above a span, or the span itself."""
@@ -120,11 +119,10 @@ class SpanIndex:
     """Span ids by kind. A span that succeeded in its normal course, or is a point, is in none of the first sets.
 
     `owner` gives, for each span of the undoing, the nearest compensation (or group of them) at or above it.
-    `has_undoing` is whether the trace holds any compensation.
     """
 
-    def __init__(self, tree: SpanTree, notable: Iterable[Span]) -> None:
-        self.tree, self.spans = tree, tree.spans
+    def __init__(self, tree: SpanTree, notable: Iterable[Span], events: Sequence[TraceEvent]) -> None:
+        self.tree, self.spans, self._events = tree, tree.spans, events
         self.failed: set[str] = set()  # failed or interrupted
         self.halted: set[str] = set()  # stopped or canceled
         self.open: set[str] = set()
@@ -135,17 +133,21 @@ class SpanIndex:
         self.begun: set[str] = set()  # those of them that have begun
         self.untied: set[str] = set()  # those of them that name no step
         self.unwound: set[str] = set()  # sagas and steps that report their own compensation
+        self.unwinding: set[str] = set()  # those of them whose compensation has begun, and may go on
         self.undos_of: dict[str, set[str]] = {}  # compensations by the step they name
         self.retries_due: dict[str, int] = {}  # failed attempts by the time of the next one
         self.starts_due: dict[str, int] = {}  # scheduled spans by the time of their start
         for span in notable:
-            self._enter(span)
+            if span.compensation is not None:
+                self.declared.add(span.span_id)
             if not span.state.plain:
-                self._enter_status(span)
-        self.has_undoing = bool(self.undoing or self.unwound)
+                self._enter(span)
+            if span.original_span_id is not None or span.state.is_compensation or span.state.unwinding:
+                self._enter_undo(span)
         self.owner: dict[str, str] = {}
         self._around: dict[str, str] = {}  # per compensation, the nearest one above it
-        self._claim()
+        if self.undoing:
+            self._claim()
 
     def undos_around(self, span_id: str) -> Iterator[str]:
         """Yield the compensations around a span of the undoing, nearest first, itself included if it is one."""
@@ -154,22 +156,21 @@ class SpanIndex:
             yield undo
             undo = self._around.get(undo)
 
-    def _enter(self, span: Span) -> None:
-        span_id, step, state = span.span_id, span.original_span_id, span.state
-        if span.compensation is not None:
-            self.declared.add(span_id)
-        if step is not None:
-            self.undos_of.setdefault(step, set()).add(span_id)
-        elif state.is_compensation:
-            self.untied.add(span_id)
-        elif state.unwinding:
+    def _enter_undo(self, span: Span) -> None:
+        span_id, step = span.span_id, span.original_span_id
+        if step is None and not span.state.is_compensation:
             self.unwound.add(span_id)
-        if step is not None or state.is_compensation:
-            self.undoing.add(span_id)
-            if span.has_begun:
-                self.begun.add(span_id)
+            if span.state.unwinding == "begun" and self._interruption(span) is None:
+                self.unwinding.add(span_id)
+            return
+        (self.untied if step is None else self.undos_of.setdefault(step, set())).add(span_id)
+        self.undoing.add(span_id)
+        if span.has_begun:
+            self.begun.add(span_id)
 
-    def _enter_status(self, span: Span) -> None:
+    def _enter(self, span: Span) -> None:
+        if span.is_open and span.state.kind != "job":
+            span.interruption = self._interruption(span)
         span_id, status = span.span_id, span.status
         if status in ("failed", "interrupted"):
             self.failed.add(span_id)
@@ -199,20 +200,20 @@ class SpanIndex:
                         self.owner[child] = owner
                         waiting.append(child)
 
+    def _interruption(self, span: Span) -> TraceEvent | None:
+        """Return the event that ended the RQ execution (`data.execution`) in which an open span was opened.
 
-def interrupt_open_spans(notable: Iterable[Span], tree: SpanTree, events: Sequence[TraceEvent]) -> None:
-    """Mark each open span as interrupted whose RQ execution (`data.execution`) has ended.
+        It is the closing or retrying event whose id is `<execution>:end` or whose data names the execution. If neither
+        is known, the end of the job around the span counts, once that job is closed.
+        """
+        execution = data_of(span.events[0]).execution
+        if not isinstance(execution, str) or not execution:
+            return None
+        return self._ends.get(f"{execution}:end") or _end_in_jobs(span, execution, self.tree)
 
-    `notable` are the spans that may be open. The end of an execution is the closing or retrying event whose id is
-    `<execution>:end` or whose data names the execution. If neither is known, the end of the job around
-    the span counts, once that job is closed.
-    """
-    candidates = (span for span in notable if not span.state.plain and span.state.kind != "job" and span.is_open)
-    executions = [(span, data_of(span.events[0]).execution) for span in candidates]
-    opened = [(span, execution) for span, execution in executions if isinstance(execution, str) and execution]
-    ends = {event.id: event for event in events if event.id.endswith(":end")} if opened else {}
-    for span, execution in opened:
-        span.interruption = ends.get(f"{execution}:end") or _end_in_jobs(span, execution, tree)
+    @cached_property
+    def _ends(self) -> Mapping[str, TraceEvent]:
+        return {event.id: event for event in self._events if event.id.endswith(":end")}
 
 
 def _end_in_jobs(span: Span, execution: str, tree: SpanTree) -> TraceEvent | None:

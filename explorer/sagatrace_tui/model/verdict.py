@@ -6,12 +6,13 @@ A trace without an end counts as ended after `IDLE` without an event, unless it 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, get_args
+
+import msgspec
 
 from sagatrace.event import TraceEvent
 from sagatrace_tui.model.answers import Verdict
-from sagatrace_tui.model.span import Span
+from sagatrace_tui.model.sagas import Sagas
 from sagatrace_tui.model.tree import SpanIndex
 
 __all__ = ["IDLE", "JudgedSaga", "is_idle", "silence", "with_standing", "worst"]
@@ -23,8 +24,7 @@ IDLE: Final = 15 * 60 * 1_000_000
 """Microseconds without an event after which a trace counts as ended."""
 
 
-@dataclass(slots=True)
-class JudgedSaga:
+class JudgedSaga(msgspec.Struct):
     """The facts that the verdict of one saga rests on, and the span it failed at.
 
     `undoing_began` is whether any compensation began for the saga, `undone` whether one did outside of recovered
@@ -59,19 +59,15 @@ class JudgedSaga:
 
 def worst(sagas: Sequence[JudgedSaga]) -> Verdict:
     """Return the verdict of a trace: the worst of its sagas'."""
-    verdicts = {saga.verdict for saga in sagas}
-    for verdict in _FROM_WORST:
-        if verdict in verdicts:
-            return verdict
-    return "unknown"
+    return _FROM_WORST[min(_FROM_WORST.index(saga.verdict) for saga in sagas)]
 
 
-def with_standing(verdict: Verdict, *, has_standing: bool, is_sampled: bool) -> Verdict:
-    """Return a trace's verdict, where steps of another saga in it, whose end is unknown, may stand.
+def with_standing(verdict: Verdict, standing: Sequence[str], *, is_sampled: bool) -> Verdict:
+    """Return a trace's verdict, where steps of another saga in it, whose end is unknown, may be `standing`.
 
     In a trace that was recorded only from a failure on (`is_sampled`), steps that are not recorded may stand as well.
     """
-    if has_standing and verdict in _WITH_STANDING:
+    if standing and verdict in _WITH_STANDING:
         verdict = _WITH_STANDING[verdict]
     return _WITHOUT_BEGINNING[verdict] if is_sampled and verdict in _WITHOUT_BEGINNING else verdict
 
@@ -86,17 +82,18 @@ def silence(events: Sequence[TraceEvent], now: int) -> int:
     return 0 if last is None else max(0, now - last)
 
 
-def is_idle(events: Sequence[TraceEvent], index: SpanIndex, roots: Sequence[Span], now: int) -> bool:
+def is_idle(events: Sequence[TraceEvent], index: SpanIndex, sagas: Sagas, now: int) -> bool:
     """Return whether there was no event for so long that the trace counts as ended.
 
     A retry that is due later keeps the trace running. So does a scheduled span while a root is open. If a root ended
-    without success, nothing is waited for.
+    without success, only the undoing is waited for.
     """
     if silence(events, now) <= IDLE:
         return False
     due, starts = index.retries_due, index.starts_due
+    roots = [index.spans[one] for saga in sagas.all for one in saga]
     if not roots or any(root.is_open for root in roots):
         due = due | starts
     elif any(root.status != "success" for root in roots):
-        due = {}
+        due = {one: at for one, at in (due | starts).items() if sagas.is_undoing(one)}
     return not due or now - max(due.values()) > IDLE

@@ -16,7 +16,7 @@ from textual.widgets import Input
 
 from sagatrace.mirror import Mirror
 from sagatrace.stores import EventStore
-from sagatrace_tui.incident.error_text import shape_of
+from sagatrace_tui.incident.summary import incident_summary
 from sagatrace_tui.labels import inert, plural
 from sagatrace_tui.live import Frame, OpenTrace, Poller, TraceFeed
 from sagatrace_tui.model import Trace
@@ -29,7 +29,6 @@ from sagatrace_tui.screens.trace_keys import TRACE_KEYS, help_sections
 from sagatrace_tui.screens.trace_words import notice_about, part_of_why
 from sagatrace_tui.screens.value import ValueScreen
 from sagatrace_tui.values import Path, as_text
-from sagatrace_tui.views.incident_summary import incident_summary
 from sagatrace_tui.widgets.bar import StateLine
 from sagatrace_tui.widgets.find_line import FindLine
 from sagatrace_tui.widgets.key_hints import KeyHints
@@ -374,7 +373,7 @@ class TraceScreen(FollowedScreen, CopyScreen, ReplayScreen, FindScreen):
     def text_to_save(self) -> tuple[str, str] | None:
         """The text for an incident channel."""
         trace = self.live_trace
-        return None if trace is None else (incident_summary(trace, inert, shape=shape_of), self._trace_id)
+        return None if trace is None else (incident_summary(trace, inert), self._trace_id)
 
     def _highlighted(self) -> str | None:
         in_ledger = self.query_one(Ledger).highlighted if self._view == "compensation" else None

@@ -40,15 +40,12 @@ def find(
             break
         if (
             any(_holds(event, wanted, plain) or meets(event) for event in span.events)
-            or _named(span, wanted)
+            or wanted in span.name.lower()
+            or wanted in span_id.lower()
             or any(wanted in word.lower() for word in words(span))
         ):
             found.add(span_id)
     return frozenset(found)
-
-
-def _named(span: Span, wanted: str) -> bool:
-    return wanted in span.name.lower() or wanted in span.span_id.lower()
 
 
 def _holds(event: TraceEvent, wanted: str, plain: bool) -> bool:

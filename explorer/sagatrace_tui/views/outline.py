@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
 from operator import eq
-from typing import Final
+from typing import Any, Final
 
 from sagatrace_tui.model import Trace
 from sagatrace_tui.views.timeline import Idle, idle_stretches
@@ -88,11 +88,7 @@ class Outline:
         """Yield the siblings; those that are alike and next to each other as one group."""
         # Names are decoded from the data of events: first look at every other sibling, and at its type before.
         types = [self._trace.spans[one].events[0].event_type.rpartition(":")[0] for one in siblings[::2]]
-        if not any(map(eq, types, types[1:])):
-            yield from siblings
-            return
-        probes = [self._likeness(one) for one in siblings[::2]]
-        if not any(map(eq, probes, probes[1:])):
+        if not _repeat(types) or not _repeat([self._likeness(one) for one in siblings[::2]]):
             yield from siblings
             return
         for _, run in groupby(siblings, self._likeness):
@@ -181,6 +177,10 @@ class Outline:
             if row < len(rows) and rows[row] == place:
                 return row
         return None
+
+
+def _repeat(values: list[Any]) -> bool:
+    return any(map(eq, values, values[1:]))
 
 
 def _between(places: Sequence[int], first: int, end: int) -> Sequence[int]:

@@ -11,6 +11,7 @@ from saga_tables.green import GREEN
 from saga_tables.items import ITEMS
 from saga_tables.more import MORE
 from saga_tables.nested import NESTED
+from saga_tables.no_all_clear import NO_ALL_CLEAR
 from saga_tables.plain import PLAIN
 from saga_tables.processes import PROCESSES
 from saga_tables.retried import RETRIED
@@ -23,5 +24,5 @@ __all__ = ["ALL"]
 
 ALL = [
     *PLAIN, *ROLES, *COMPENSATION, *UNCERTAIN, *EFFECTS, *NESTED, *RETRIED, *ANOMALIES, *MORE,
-    *SWALLOWED, *GREEN, *ITEMS, *PROCESSES, *TRAPS,
+    *SWALLOWED, *GREEN, *ITEMS, *PROCESSES, *TRAPS, *NO_ALL_CLEAR,
 ]  # fmt: skip

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final, NamedTuple
 
+from sagatrace_tui.incident.error_text import shape_of
 from sagatrace_tui.model import Compensation, NeverRan, Outcome, Place, Span, Standing, Trace
 from sagatrace_tui.model.standing import reason_of
 from sagatrace_tui.model.text import clipped, clock, counted, length, one_line
@@ -53,29 +54,23 @@ class Markup(NamedTuple):
 MARKDOWN: Final = Markup("**{}**", "- {}", _MARKUP)
 SLACK: Final = Markup("*{}*", "• {}", _SLACK_MARKUP, (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;")))
 
-Shape = Callable[[str, str | None], str]
 
-
-def incident_summary(
-    trace: Trace, inert: Callable[[str], str], markup: Markup = MARKDOWN, shape: Shape = lambda text, _: text
-) -> str:
-    """Return the text of the summary.
+def incident_summary(trace: Trace, inert: Callable[[str], str], markup: Markup = MARKDOWN) -> str:
+    """Return the text of the summary. Failures of one kind are counted instead of listed.
 
     Args:
         trace: the trace.
         inert: makes a value that a job wrote safe to show; every such value passes it.
         markup: the chat that is to show it.
-        shape: returns the same text for the errors of one kind, from an error and its type. Failures of one kind are
-            counted instead of listed.
     """
-    return "\n".join(_Text(trace, inert, markup, shape).lines()) + "\n"
+    return "\n".join(_Text(trace, inert, markup).lines()) + "\n"
 
 
 class _Text:
     """Writes the text. No value that a job wrote can start a line or end a code span."""
 
-    def __init__(self, trace: Trace, inert: Callable[[str], str], markup: Markup, shape: Shape) -> None:
-        self._trace, self._inert, self._markup, self._shape = trace, inert, markup, shape
+    def __init__(self, trace: Trace, inert: Callable[[str], str], markup: Markup) -> None:
+        self._trace, self._inert, self._markup = trace, inert, markup
         self._reason: str | None = None
         names = {one: trace.spans[one].name for one in trace.failures}
         names |= {one.span_id: one.name for one in trace.never_ran}
@@ -171,7 +166,7 @@ class _Text:
         for span_id in sorted(self._trace.failures, key=lambda one: roles[one] == "recovered"):  # recovered ones last
             role, span = roles[span_id], self._trace.spans[span_id]
             if role != "cause":
-                shape = self._shape(error_of(span) or "", span.error_type)
+                shape = shape_of(error_of(span) or "", span.error_type)
                 alike.setdefault((span.name, role, span.error_type, shape), []).append(span)
         for span, *others in alike.values():
             which = f"{1 + len(others)} × {self._code(span.name)}" if others else self._which(span.span_id, span.name)
