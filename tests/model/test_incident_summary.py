@@ -202,7 +202,7 @@ def test_a_step_that_was_not_undone_reads_as_a_sentence() -> None:
         """
     text = incident_summary(build_trace("T", events_of(saga), now=LATER), inert)
     assert "**Compensation**\n- `stage:pay`: not started\n- `stage:credit`: not started, step completed" in text
-    reason = "compensation never started; its own outcome is unknown, it may have taken effect"
+    reason = "compensation never started; the step's outcome is unknown, it may have taken effect"
     assert f"- `stage:pay`: {reason}\n" in text
 
 

@@ -161,7 +161,7 @@ async def test_keys_work_while_a_slow_store_is_read_and_escape_cancels() -> None
         await pilot.press("d")
         await compared(pilot, "… looking for the last good run of workflow:loan-approval, ")
         assert store.asked.is_set()
-        assert "s · Esc gives up" in screen_text(app)
+        assert "s · Esc cancels" in screen_text(app)
         screen = app.screen
         assert isinstance(screen, CompareScreen)
         assert screen._reading is not None

@@ -242,7 +242,7 @@ async def test_a_long_reading_says_what_it_does_and_escape_gives_it_up() -> None
         await until(pilot, lambda: "2 traces" in screen_text(app) and "reading" not in screen_text(app), "the list")
         await pilot.press("enter")
         await until(pilot, lambda: "12,000 events so far" in screen_text(app), "what it does")
-        assert "s · Esc gives up" in screen_text(app)
+        assert "s · Esc cancels" in screen_text(app)
         thread = cast("TraceScreen", app.screen).poller.thread
         await pilot.press("escape")
         assert isinstance(app.screen, SearchScreen)
@@ -284,7 +284,7 @@ async def test_only_the_screen_on_top_listens() -> None:
 
 async def test_a_paused_list_beneath_a_trace_draws_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     notes: list[str] = []
-    original = SearchScreen.tell_state
+    original = SearchScreen.report_state
 
     def noting(self: SearchScreen) -> None:
         notes.append("list")
@@ -301,7 +301,7 @@ async def test_a_paused_list_beneath_a_trace_draws_nothing(monkeypatch: pytest.M
         await pilot.press("enter")
         await until(pilot, lambda: "Enter Detail" in screen_text(app), "the trace")
         await pilot.pause()
-        monkeypatch.setattr(SearchScreen, "tell_state", noting)
+        monkeypatch.setattr(SearchScreen, "report_state", noting)
         for name in ("one", "two", "three"):
             store.append([event("T8", name, f"{name}:started", 9)])
             store.append([event("T7", name, f"{name}:started", 9)])
@@ -315,9 +315,9 @@ async def test_a_pause_is_seen_beside_all_that_is_said_and_r_says_what_it_did(si
     async with app.run_test(size=size) as pilot:
         await until(pilot, lambda: "CAUSE" in screen_text(app), "the tree")
         await pilot.press("r")
-        await until(pilot, lambda: "» Read again: this is up to date" in screen_text(app), "what r did")
+        await until(pilot, lambda: "» Refreshed: up to date" in screen_text(app), "what r did")
         await pilot.press("f")
-        await until(pilot, lambda: "paused · » Read again" in screen_text(app), "the pause beside it")
+        await until(pilot, lambda: "paused · » Refreshed" in screen_text(app), "the pause beside it")
         await pilot.press("y")
         await until(pilot, lambda: "paused · » Copied" in screen_text(app), "the pause beside the copy")
         await pilot.press("f")

@@ -1,4 +1,4 @@
-"""All there is to say about one span, as rows: fields, error, attempts, data, traceback, events. Pure."""
+"""The detail of one span as rows: fields, error, attempts, data, traceback and events. Pure."""
 
 from __future__ import annotations
 
@@ -33,25 +33,25 @@ _TIMES: Final = Times()
 MAX_EVENTS: Final = 200
 MAX_STACK_LINES: Final = 60
 _STACK_ROWS: Final = 18
-"""Rows of a traceback: with its last frames, the error and the place it ran at are in sight on 40 lines."""
+"""Rows of a traceback. Its last frames, the error and the worker then fit on a terminal of 40 lines."""
 _MAX_ERROR: Final = 2000
 _FRAME: Final = re.compile(r'(\s*File ")(.*)(", line .*)')
 _OF_RQ: Final = re.compile(r'\s*File ".*/(?:site|dist)-packages/rq/(?:\w+/)*\w+\.py", line .*')
-_POINTERS: Final = re.compile(r"[ ~^]+")  # below what they point at; of no use where that is broken
-# Shown in places of their own, or as fields.
+_POINTERS: Final = re.compile(r"[ ~^]+")  # the ^^^ lines of a traceback; useless when lines wrap
+# Shown elsewhere in the detail.
 _SHOWN: Final = frozenset({"error", "error_type", "stack", "original_span_id", "compensation", "job_name"})
 _MEANING: Final[dict[Role, str]] = {
-    "cause": "the cause: it failed first, nothing below it did",
+    "cause": "the cause: it failed first, and nothing below it failed",
     "consequence": "a consequence of the cause",
-    "independent": "a failure of its own, apart from the cause",
-    "recovered": "recovered: a later try went well",
+    "independent": "an independent failure, apart from the cause",
+    "recovered": "recovered: a later attempt succeeded",
     "compensation": "failed while undoing",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class DetailLine:
-    """A row. `value` is what it shows a part of, to copy or to open whole; `span_id` is where Enter leads."""
+    """A row. `value` is the full value, to copy or open. `span_id` is the span that Enter goes to."""
 
     parts: tuple[Part, ...]
     value: Any = None
@@ -62,7 +62,7 @@ class DetailLine:
 
     @property
     def opens(self) -> bool:
-        """Whether it is opened whole, rather than folded or followed to another span."""
+        """Whether Enter opens the value in full, instead of folding it or going to a span."""
         return self.value is not None and not self.can_fold and self.span_id is None
 
 
@@ -83,7 +83,15 @@ def _field(label: str, text: str, tone: str = "plain", *, value: Any = None, spa
 def detail_lines(
     trace: Trace, span_id: str, width: int, *, toggled: Collection[Path] = (), times: Times = _TIMES
 ) -> list[DetailLine]:
-    """The rows of one span, or of a missing parent, for that many columns."""
+    """Return the rows of one span, or of a missing parent.
+
+    Args:
+        trace: the trace.
+        span_id: the span, or the missing parent.
+        width: terminal columns.
+        toggled: the paths of values that the reader folded or unfolded.
+        times: the way to write moments.
+    """
     span = trace.spans.get(span_id)
     if span is None:
         return list(_missing(trace, span_id, width))
@@ -102,7 +110,7 @@ def detail_lines(
 
 
 def group_lines(group: Group, width: int, times: Times = _TIMES) -> list[DetailLine]:
-    """The rows of siblings shown as one."""
+    """Return the rows of a group of similar siblings."""
     shortest, median, longest = group.lengths
     return [
         *_title(group.name, width),
@@ -128,7 +136,7 @@ def _missing(trace: Trace, span_id: str, width: int) -> Iterator[DetailLine]:
 
 
 def _words(text: str, width: int) -> Iterator[str]:
-    """A sentence of ours in lines, broken between words."""
+    """Yield the lines of a sentence, broken between words."""
     line = ""
     for word in text.split(" "):
         if line and len(line) + len(word) + 1 > width:
@@ -140,14 +148,14 @@ def _words(text: str, width: int) -> Iterator[str]:
 
 
 def _standing(span: Span, trace: Trace) -> Iterator[DetailLine]:
-    """How it stands: on a small terminal no more than this is in sight."""
+    """Yield status, role and compensation first: a small terminal shows no more."""
     yield _field("status", status_words(span.status), STATUS_TONES[span.status])
     role = trace.roles.get(span.span_id)
     if role is not None:
         yield _field("role", _MEANING[role], "cause" if role == "cause" else "plain")
     for one in trace.still_standing:
         if one.span_id == span.span_id:
-            sure = "" if one.explained else "; its own outcome is unknown"
+            sure = "" if one.explained else "; the step's outcome is unknown"
             how, tone = ("not yet", "busy") if one.being_undone else ("no, still standing", "cause")
             how, tone = ("not yet", "muted") if one.awaited else (how, tone)
             yield _field("undone", f"{how}: {inert(reason_of(one, ended=trace.ended), 400)}{sure}", tone)
@@ -188,7 +196,7 @@ def _fields(span: Span, trace: Trace, origin: int, times: Times) -> Iterator[Det
 
 
 def _runs(span: Span, trace: Trace) -> Iterator[DetailLine]:
-    """Which run of its job it is, and the runs before and after it."""
+    """Yield the run of the job, and links to the runs before and after."""
     runs = trace.runs_of(span.span_id)
     if words := run_words(span, len(runs)):
         yield _field("run", words.removeprefix("run "))
@@ -204,7 +212,7 @@ def _related(label: str, span_id: str, trace: Trace) -> DetailLine:
 
 
 def _continued(field: DetailLine, width: int) -> Iterator[DetailLine]:
-    """A field in as many lines as it needs, its text under itself."""
+    """Yield a field in as many lines as needed, with its text aligned."""
     (label, label_tone), (text, tone) = field.parts
     for number, part in enumerate(wrapped(text, max(8, width - len(label)))):
         lead = (" " * len(label) if number else label, label_tone)
@@ -235,7 +243,7 @@ def _attempts(span: Span, origin: int, times: Times) -> Iterator[DetailLine]:
         if attempt.error is not None:
             outcome, tone = inert(attempt.error, 200), "bad"
         elif attempt.ended_at is None:
-            outcome, tone = "no end seen", "busy"
+            outcome, tone = "no end recorded", "busy"
         else:
             outcome, tone = "", "plain"
         sign = "✘" if attempt.error is not None else "▶" if attempt.ended_at is None else "✔"
@@ -268,7 +276,7 @@ def _stack(span: Span, width: int) -> Iterator[DetailLine]:
     stack = span.data.get("stack")
     if not isinstance(stack, str) or not stack:
         return
-    yield from _section("Traceback", "Enter shows it whole")
+    yield from _section("Traceback", "Enter shows it in full")
     rows = list(_stack_rows(stack, width))
     if len(rows) > _STACK_ROWS:
         above = ((f"  … {plural(len(rows) - _STACK_ROWS + 2, 'more line')}", "muted"),)
@@ -282,7 +290,7 @@ def _stack_rows(stack: str, width: int) -> Iterator[DetailLine]:
     for number, line in enumerate(lines):
         if number == 1 and frames:
             yield DetailLine(((f"  … {plural(frames, 'frame')} of RQ", "muted"),), stack, is_cut=True)
-        # The frames' own lines are read; the source under them is context; the last line is the error.
+        # Frame lines are plain, source lines are muted, and the last line is the error.
         is_error = number == len(lines) - 1
         if _POINTERS.fullmatch(line):
             continue
@@ -294,7 +302,7 @@ def _stack_rows(stack: str, width: int) -> Iterator[DetailLine]:
 
 
 def _without_rq(lines: list[str]) -> tuple[list[str], int]:
-    """The lines without those of the frames in RQ that led to the job's own, and how many frames these were."""
+    """Return the lines without RQ's frames before the job's first frame, and the number of frames removed."""
     starts = [at for at, line in enumerate(lines) if _FRAME.fullmatch(line)]
     own = next((at for at in starts if not _OF_RQ.fullmatch(lines[at])), None)
     if own is None or not starts or starts[0] != 1:
@@ -303,7 +311,7 @@ def _without_rq(lines: list[str]) -> tuple[list[str], int]:
 
 
 def _frame(line: str, width: int) -> str:
-    """Return a line of a frame with the end of its path: the file's name says more than its directory."""
+    """Return a frame's line that fits `width`. A long path keeps its end, where the file's name is."""
     match = _FRAME.fullmatch(line)
     if match is None or len(line) <= width:
         return line
