@@ -61,7 +61,7 @@ def test_a_fresh_event_is_not_a_fault_and_lost_events_are(tmp_path: Path) -> Non
     (outbox / DEAD_LETTERS).write_text('{"why":"no event"}\n')
     assert [(check.state, check.said.split(":")[0]) for check in _said(patient)][1:] == [
         ("fault", "1 event could not be stored"),
-        ("fault", "3 events refused while it was full"),
+        ("fault", "3 events lost because the outbox was full"),
     ]
     assert "`sagatrace ship --resend`" in _said(patient)[1].said
     assert "`sagatrace ship --acknowledge`" in _said(patient)[2].said

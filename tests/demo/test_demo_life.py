@@ -111,7 +111,7 @@ def test_sigterm_to_the_supervisor_ends_all(demo: Demo, until: Until) -> None:
     os.kill(demo.pid, signal.SIGTERM)
     until(lambda: not processes_of(demo.directory), "the end of every process")
     assert not demo.directory.exists()
-    assert until(demo.failure, "word of the end") == "its supervisor was asked to end, and did"
+    assert until(demo.failure, "word of the end") == "the supervisor ended on request"
 
 
 def test_a_killed_supervisor_is_reported_and_its_files_are_removed(demo: Demo, until: Until) -> None:
@@ -119,7 +119,7 @@ def test_a_killed_supervisor_is_reported_and_its_files_are_removed(demo: Demo, u
     assert len(processes_of(demo.directory)) >= 6
     os.kill(demo.pid, signal.SIGKILL)
     failure = until(demo.failure, "word of the failure")
-    assert failure == "its supervisor ended with status -9: it said nothing"
+    assert failure == "the supervisor ended with status -9: its log is empty"
 
 
 def test_a_lost_worker_is_reported(demo: Demo, until: Until) -> None:

@@ -43,7 +43,7 @@ Started 2025-01-01 00:00:00.000Z, ended 2025-01-01 00:00:09.000Z, 9 s; 6 spans, 
 **Still standing**
 - `stage:credit`: compensation failed after 1 attempt
 
-Open it: `sagatrace-tui T pay`
+Open the trace: `sagatrace-tui T pay`
 """
     )
 
@@ -276,7 +276,7 @@ def test_the_last_line_is_a_command_that_a_shell_takes_for_these_ids(ids: tuple[
     trace_id, span_id = ids
     failed = msgspec.structs.replace(event(1, span_id, "stage:pay:failed"), trace_id=trace_id)
     text = incident_summary(build_trace(trace_id, [failed], now=LATER), inert, markup)  # type: ignore[arg-type]
-    command = re.fullmatch(r"Open it: `([^`]*)`", text.splitlines()[-1])
+    command = re.fullmatch(r"Open the trace: `([^`]*)`", text.splitlines()[-1])
     assert command is not None
     assert command[1] == inert(command[1])
     shown = command[1].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")

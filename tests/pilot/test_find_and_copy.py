@@ -147,7 +147,9 @@ async def test_the_palette_has_every_action_of_the_screen() -> None:
     async with app.run_test(size=(100, 30)) as pilot:
         await until(pilot, lambda: "CAUSE" in screen_text(app), "the tree")
         titles = [command.title for command in app.get_system_commands(app.screen)]
-        assert {"Theme", "Next error, from any pane", "Unfold all", "To the other pane", "Quit at once"} <= set(titles)
+        assert {"Theme", "Next error, from any pane", "Unfold all", "To the other pane", "Quit immediately"} <= set(
+            titles
+        )
         await pilot.press("ctrl+p")
         await pilot.press(*"Compensations")
         await until(

@@ -86,7 +86,9 @@ def test_a_trace_without_compensation_says_so() -> None:
 def test_steps_that_declared_a_compensation_and_need_none_are_counted() -> None:
     saga = [event("t", "wf", "workflow:loan:started", 0.0), event("t", "wf", "workflow:loan:completed", 9)]
     one, two = step("one", 1), step("two", 2)
-    assert lines_of([*saga, *one]) == ["Nothing was undone, and nothing had to be undone: 1 step declares a compensation."]
+    assert lines_of([*saga, *one]) == [
+        "Nothing was undone, and nothing had to be undone: 1 step declares a compensation."
+    ]
     expected = "Nothing was undone, and nothing had to be undone: 2 steps declare a compensation."
     assert lines_of([*saga, *one, *two]) == [expected]
 

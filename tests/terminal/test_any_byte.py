@@ -95,7 +95,7 @@ def test_m_leaves_the_mouse_to_the_terminal_and_takes_it_back(tui: Command) -> N
         assert b"\x1b[?1003l" not in terminal.raw
         terminal.press("m", "The mouse selects text")
         assert b"\x1b[?1003l" in terminal.raw
-        terminal.press("m", "The mouse works here again")
+        terminal.press("m", "The mouse works in the app again")
         assert terminal.raw.rindex(b"\x1b[?1003h") > terminal.raw.rindex(b"\x1b[?1003l")
         terminal.send("\x03")
         assert terminal.wait() == 0

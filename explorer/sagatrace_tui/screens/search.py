@@ -1,4 +1,7 @@
-"""The first screen: a live list of the newest traces."""
+"""The first screen: a live list of the newest traces.
+
+This module is longer than most: the screen answers the messages and keys of all its panes.
+"""
 
 from __future__ import annotations
 
@@ -95,7 +98,7 @@ class SearchScreen(FollowedScreen):
         self._store = store
         self._clock = clock
         self._subtitle = subtitle
-        self._incident = IncidentPanes(self._scope.keys)
+        self._panes = IncidentPanes(self._scope.keys)
         self._listing: Listing | None = None
         self._rows: Arranged | None = None  # of the newest listing
         self._drawn: Listing | None = None
@@ -116,7 +119,7 @@ class SearchScreen(FollowedScreen):
 
         def publish(listing: Listing) -> None:
             # Sort and group in the poller's thread, so that the screen's thread stays free for keys.
-            rows = arranged(listing.rows, listing.now, listing.began, self._incident.wanted)
+            rows = arranged(listing.rows, listing.now, listing.began, self._panes.wanted)
             self.post_message(self.Read(listing, rows, query))
 
         return Poller(feed.read, publish)
@@ -142,7 +145,7 @@ class SearchScreen(FollowedScreen):
         yield TitleBar("traces", inert(self._subtitle, 200), VIEWS)
         yield QueryLine(self._history.queries if self._history else (), self._scope.saved)
         yield Notice()
-        yield self._incident
+        yield self._panes
         state = StateLine()
         state.address = inert(self._store.label, 300)
         yield state
@@ -217,10 +220,6 @@ class SearchScreen(FollowedScreen):
         panes = self._panes
         facts = facts_of(listing, panes.view, panes.shown.row_count, windowed=panes.needs_window)
         self.show_state(listing.status, fault, behind(changed, "change"), *facts)
-
-    @property
-    def _panes(self) -> IncidentPanes:
-        return self._incident
 
     def _show(self, listing: Listing, rows: Arranged | None = None) -> None:
         """Show a reading. Without rows, the current rows stay."""

@@ -1,4 +1,7 @@
-"""The screen of one trace: a tree of spans, and the detail of the span under the cursor."""
+"""The screen of one trace: a tree of spans, and the detail of the span under the cursor.
+
+This module is longer than most: the screen answers the messages and keys of all its panes.
+"""
 
 from __future__ import annotations
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -23,21 +22,16 @@ from sagatrace_tui.model import Role, Span, Trace
 from sagatrace_tui.model.standing import reason_of
 from sagatrace_tui.theme import STATUS_TONES
 from sagatrace_tui.times import Times
-from sagatrace_tui.values import Path, ValueLine, text_lines, value_lines, wrapped
+from sagatrace_tui.values import Path, ValueLine, value_lines, wrapped
 from sagatrace_tui.views.outline import Group
 from sagatrace_tui.widgets.rows import Part
+from sagatrace_tui.widgets.traceback_lines import traceback_lines
 
 __all__ = ["DetailLine", "detail_lines", "group_lines"]
 
 _TIMES: Final = Times()
 MAX_EVENTS: Final = 200
-MAX_STACK_LINES: Final = 60
-_STACK_ROWS: Final = 18
-"""Rows of a traceback. Its last frames, the error and the worker then fit on a terminal of 40 lines."""
 _MAX_ERROR: Final = 2000
-_FRAME: Final = re.compile(r'(\s*File ")(.*)(", line .*)')
-_OF_RQ: Final = re.compile(r'\s*File ".*/(?:site|dist)-packages/rq/(?:\w+/)*\w+\.py", line .*')
-_POINTERS: Final = re.compile(r"[ ~^]+")  # the ^^^ lines of a traceback; useless when lines wrap
 # Shown elsewhere in the detail.
 _SHOWN: Final = frozenset({"error", "error_type", "stack", "original_span_id", "compensation", "job_name"})
 _MEANING: Final[dict[Role, str]] = {
@@ -277,49 +271,8 @@ def _stack(span: Span, width: int) -> Iterator[DetailLine]:
     if not isinstance(stack, str) or not stack:
         return
     yield from _section("Traceback", "Enter shows it in full")
-    rows = list(_stack_rows(stack, width))
-    if len(rows) > _STACK_ROWS:
-        above = ((f"  … {plural(len(rows) - _STACK_ROWS + 2, 'more line')}", "muted"),)
-        rows = [rows[0], DetailLine(above, stack, is_cut=True), *rows[2 - _STACK_ROWS :]]
-    yield from rows
-
-
-def _stack_rows(stack: str, width: int) -> Iterator[DetailLine]:
-    lines = text_lines(stack, max_lines=MAX_STACK_LINES)
-    lines, frames = _without_rq(lines)
-    for number, line in enumerate(lines):
-        if number == 1 and frames:
-            yield DetailLine(((f"  … {plural(frames, 'frame')} of RQ", "muted"),), stack, is_cut=True)
-        # Frame lines are plain, source lines are muted, and the last line is the error.
-        is_error = number == len(lines) - 1
-        if _POINTERS.fullmatch(line):
-            continue
-        tone = "bad" if is_error else "muted" if line.startswith("    ") else "plain"
-        shown = _frame(line, width)
-        indent = " " * (len(shown) - len(shown.lstrip()) + 2)
-        for count, part in enumerate(wrapped(shown, width if len(shown) <= width else width - len(indent))):
-            yield DetailLine(((indent + part if count else part, tone),), stack, is_cut=True)
-
-
-def _without_rq(lines: list[str]) -> tuple[list[str], int]:
-    """Return the lines without RQ's frames before the job's first frame, and the number of frames removed."""
-    starts = [at for at, line in enumerate(lines) if _FRAME.fullmatch(line)]
-    own = next((at for at in starts if not _OF_RQ.fullmatch(lines[at])), None)
-    if own is None or not starts or starts[0] != 1:
-        return lines, 0
-    return [lines[0], *lines[own:]], starts.index(own)
-
-
-def _frame(line: str, width: int) -> str:
-    """Return a frame's line that fits `width`. A long path keeps its end, where the file's name is."""
-    match = _FRAME.fullmatch(line)
-    if match is None or len(line) <= width:
-        return line
-    lead, path, tail = match.groups()
-    room = max(len(path.rpartition("/")[2]) + 1, width - len(lead) - len(tail) - 1)
-    kept = path[-room:]
-    kept = kept[kept.find("/") :] if "/" in kept else kept
-    return f"{lead}…{kept}{tail}" if len(kept) < len(path) - 1 else line
+    for part in traceback_lines(stack, width):
+        yield DetailLine((part,), stack, is_cut=True)
 
 
 def _events(span: Span, origin: int, times: Times) -> Iterator[DetailLine]:

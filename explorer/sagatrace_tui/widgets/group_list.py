@@ -9,8 +9,8 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.reactive import reactive
 
-from sagatrace_tui.incident.failure_groups import FailureGroup, histogram
-from sagatrace_tui.labels import bars, inert, saga_name, short
+from sagatrace_tui.incident.failure_groups import FailureGroup, bars, histogram
+from sagatrace_tui.labels import inert, saga_name, short
 from sagatrace_tui.theme import times_of
 from sagatrace_tui.widgets.rows import Part, Rows, fitted
 
