@@ -180,7 +180,7 @@ def _outbox(patient: Patient) -> Iterator[Check]:
     settings = replace(settings, store=patient.store_url or settings.store)
     directory = outbox_directory(settings, in_worker=True)
     if directory is None:
-        yield Check("outbox", "off", "none: events go straight to the store")
+        yield Check("outbox", "off", "none: events go directly to the store")
         return
     from sagatrace.shipper.dead_letters import DEAD_LETTERS
     from sagatrace.shipper.status import describe_outbox
