@@ -210,9 +210,9 @@ def _outbox(patient: Patient) -> Iterator[Check]:
         yield Check("outbox", "fault", f"{path} is not a regular file and is skipped: remove it")
     if state.dead_letters:
         lost = f"{plural(state.dead_letters, 'event')} could not be stored"
-        lost += f": fix the cause in {directory / DEAD_LETTERS}"
+        lost += f": see the reasons in {directory / DEAD_LETTERS}"
         newest = f" (the newest: {state.refusal})" if state.refusal else ""
-        yield Check("outbox", "fault", f"{lost}{newest}, then `sagatrace ship --resend`")
+        yield Check("outbox", "fault", f"{lost}{newest}, fix them, then `sagatrace ship --resend`")
     if state.refused:
         lost = f"{plural(state.refused, 'event')} lost because the outbox was full"
         yield Check("outbox", "fault", f"{lost}; `sagatrace ship --acknowledge` clears the count")
