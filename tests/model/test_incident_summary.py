@@ -236,7 +236,7 @@ def test_an_unconfirmed_compensation_is_explained_first() -> None:
 
 
 def test_recovered_failures_hide_no_other_failure() -> None:
-    """Of forty, twenty are listed. Failures that were not recovered come first, even late ones."""
+    """Of forty failures, twenty are listed. Failures that did not recover come first, even late ones."""
     events = [event(0, "R", "workflow:r:started")]
     for n in range(40):
         events.append(event(1 + n / 100, f"S{n}", "stage:s:started", "R"))

@@ -20,7 +20,7 @@ def document(found: dict[str, Any]) -> bytes:
 
 @pytest.mark.parametrize("form", ["otlp", "jaeger"])
 def test_a_trace_of_depth_40_shows_its_tree(form: str) -> None:
-    """The spans arrive innermost first, as a process that ends them one after the other exports them."""
+    """The spans arrive innermost first, like from a process that exports each span at its end."""
     numbers = [(number, number - 1 if number > 1 else None) for number in range(40, 0, -1)]
     made = (
         otlp(*(otlp_span(*one) for one in numbers))
@@ -189,7 +189,7 @@ def test_another_document_is_left_to_other_readers(other: bytes) -> None:
     assert events_of_spans(other) is None
 
 
-def test_what_jaeger_shows_of_a_failed_span() -> None:
+def test_a_failed_span_of_jaeger() -> None:
     fields = [
         {"key": "event", "type": "string", "value": "exception"},
         {"key": "exception.type", "type": "string", "value": "Declined"},

@@ -1,4 +1,4 @@
-"""Help: the keys of the screen it covers, from the bindings themselves; and the hints of the footer."""
+"""The help with the keys of the screen below, from its bindings, and the key hints."""
 
 from __future__ import annotations
 

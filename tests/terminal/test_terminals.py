@@ -1,4 +1,4 @@
-"""The app in real pseudo-terminals of every kind: every way to end it leaves nothing behind."""
+"""The app in real pseudo-terminals of every kind. Every way to end it restores the terminal."""
 
 from __future__ import annotations
 
