@@ -1,4 +1,4 @@
-"""Events into spans, in any order and however often repeated."""
+"""Make spans of events. The events may come in any order and repeatedly."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Fold:
     sampled_from: int | None = None
 
     def run_at(self, span_id: str, moment: int) -> str:
-        """Return the run of a job id that was under way at that moment, or the last one before it."""
+        """Return the run of a job id that was in progress at that moment, or the last one before it."""
         runs = self.runs[span_id]
         return next((run for run in reversed(runs) if self.spans[run].first_at <= moment), runs[0])
 
@@ -76,7 +76,7 @@ def fold_events(events: Iterable[TraceEvent]) -> Fold:
 
 
 def fold_span(events: Iterable[TraceEvent], span_id: str | None = None) -> Span:
-    """Return the span of these events, which must be at least one, each once, in order of (time, id)."""
+    """Return the span of these events. There must be at least one, each once, in order of (time, id)."""
     fold = Fold()
     _make_spans(list(events), fold)
     (span,) = fold.spans.values()
@@ -85,7 +85,7 @@ def fold_span(events: Iterable[TraceEvent], span_id: str | None = None) -> Span:
 
 
 def _are_fixed(stamps: Sequence[str]) -> bool:
-    """Return whether all are times written in one way: fixed-width UTC, as our writers do."""
+    """Return whether all are times in fixed-width UTC, the format of our writers."""
     try:
         are_times = all(map(datetime.fromisoformat, stamps))
     except ValueError:
@@ -94,7 +94,7 @@ def _are_fixed(stamps: Sequence[str]) -> bool:
 
 
 def _with_fixed_time(event: TraceEvent, fold: Fold) -> TraceEvent | None:
-    """Return the event with its time written so; None, with a fault, where it carries none."""
+    """Return the event with its time in that format. Add a fault and return None if it has no time."""
     try:
         if (timestamp := iso(event.micros)) is not None:
             return msgspec.structs.replace(event, timestamp=timestamp)
@@ -106,7 +106,7 @@ def _with_fixed_time(event: TraceEvent, fold: Fold) -> TraceEvent | None:
 
 
 def _merged(ordered: list[TraceEvent], fold: Fold) -> Iterable[TraceEvent]:
-    """Return each id once. A document that was observed wins over a presumed one, whichever came first."""
+    """Return each id once. An observed document wins over a presumed one in any order."""
     merged: dict[str, TraceEvent] = {}
     for event in ordered:
         known = merged.setdefault(event.id, event)
@@ -152,7 +152,7 @@ def _make_spans(ordered: Sequence[TraceEvent], fold: Fold) -> None:
 
 
 def _separate_runs(fold: Fold) -> None:
-    """Make a span of each run of a job id that ran more than once; what is below goes to the run it began in."""
+    """Make a span of each run of a job id that ran more than once. Move each child to the run it began in."""
     run_in: dict[tuple[str, str], str] = {}  # by job id and RQ execution
     for span in [span for span in fold.notable if span.state.irregular]:
         runs = split_runs(span.events)

@@ -1,4 +1,4 @@
-"""The verdict: one word for how a saga stands, by the table of its facts; and one for a trace of several sagas.
+"""Find the verdict of a saga by a table of its facts, and the verdict of a trace of several sagas.
 
 A trace without an end counts as ended after `IDLE` without an event, unless it waits for something due.
 """
@@ -43,7 +43,7 @@ class JudgedSaga:
 
     @property
     def verdict(self) -> Verdict:
-        """The verdict of the saga."""
+        """Return the verdict of the saga."""
         if not self.ended:
             return "compensating" if self.undone else "running"
         if not self.failed and not self.succeeded:
@@ -58,7 +58,7 @@ class JudgedSaga:
 
 
 def worst(sagas: Sequence[JudgedSaga]) -> Verdict:
-    """Return the verdict of a trace: the worst of its sagas'."""
+    """Return the verdict of a trace: the worst verdict of its sagas."""
     verdicts = {saga.verdict for saga in sagas}
     for verdict in _FROM_WORST:
         if verdict in verdicts:
@@ -87,7 +87,7 @@ def silence(events: Sequence[TraceEvent], now: int) -> int:
 
 
 def is_idle(events: Sequence[TraceEvent], index: SpanIndex, roots: Sequence[Span], now: int) -> bool:
-    """Return whether there was no event for so long that the trace counts as ended.
+    """Return whether the trace counts as ended because events stopped.
 
     A retry that is due later keeps the trace running. So does a scheduled span while a root is open. If a root ended
     without success, nothing is waited for.
