@@ -162,7 +162,7 @@ class Steps:
                 self.states[step] = "covered"
 
     def _undone_when(self, step: str) -> int | None:
-        """Return the end of the last compensation that undid the step, or None."""
+        """Return when the last compensation ended that did undo the step; None if none did."""
         undos = self._index.undos_of.get(step, ())
         span = self._spans.get(step)
         if span is not None and span.original_span_id is not None:

@@ -54,7 +54,7 @@ class Failures:
         return began is None or began > self._spans[span_id].over_at
 
     def cause_among(self, span_ids: Iterable[str]) -> str | None:
-        """Return the earliest of these live failures with no other failure below it."""
+        """Return the earliest of these live failures that has no other below it."""
         first = first_to_end([self._spans[one] for one in span_ids if self.is_leaf(one)])
         return None if first is None else first.span_id
 

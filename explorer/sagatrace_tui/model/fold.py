@@ -85,7 +85,7 @@ def fold_span(events: Iterable[TraceEvent], span_id: str | None = None) -> Span:
 
 
 def _are_fixed(stamps: Sequence[str]) -> bool:
-    """Return whether all are times in fixed-width UTC, the format of our writers."""
+    """Return whether all are times written in one way: fixed-width UTC, as our writers do."""
     try:
         are_times = all(map(datetime.fromisoformat, stamps))
     except ValueError:
@@ -152,7 +152,7 @@ def _make_spans(ordered: Sequence[TraceEvent], fold: Fold) -> None:
 
 
 def _separate_runs(fold: Fold) -> None:
-    """Make a span of each run of a job id that ran more than once. Move each child to the run it began in."""
+    """Make a span of each run of a job id that ran more than once; what is below goes to the run it began in."""
     run_in: dict[tuple[str, str], str] = {}  # by job id and RQ execution
     for span in [span for span in fold.notable if span.state.irregular]:
         runs = split_runs(span.events)

@@ -25,7 +25,7 @@ class RollbackChecks:
         self._index, self._tree, self._spans, self._steps = index, index.tree, index.spans, steps
 
     def anomalies(self) -> Iterator[Anomaly]:
-        """Yield the anomalies."""
+        """Yield what is wrong."""
         if not self._index.has_undoing:
             return
         yield from self._out_of_order()

@@ -36,23 +36,23 @@ class Sagas:
         self._places = {root: place for place, saga in enumerate(self.all) for root in saga}
 
     def part(self, place: int, span_ids: Iterable[str], place_of: Callable[[str], int]) -> list[str]:
-        """Return the spans whose saga is at that place in `all`. The functions below find a span's place."""
+        """Return those of the spans whose saga, by one of the functions below, is at that place in `all`."""
         return list(span_ids) if len(self.all) < 2 else [one for one in span_ids if place_of(one) == place]
 
     def place_of(self, span_id: str) -> int:
-        """Return the place in `all` of a span's saga, or -1 if several sagas could claim the span."""
+        """Return the place in `all` of the saga that a span belongs to; -1 if several sagas could claim it."""
         if len(self.all) < 2:
             return len(self.all) - 1
         return self._places.get(self._tree.top_of(span_id), -1)
 
     def place_of_step(self, step: str) -> int:
-        """Return the place of a step's saga. If the step has no events, return its compensation's place."""
+        """Return the place of a step's saga; of a step that was never seen, that of its compensation."""
         if step in self._spans:
             return self.place_of(step)
         return next((self.place_of(one) for one in self._index.undos_of.get(step, ())), -1)
 
     def place_of_undo(self, undo_id: str) -> int:
-        """Return the place of the saga with the step that a compensation undoes."""
+        """Return the place of the saga whose step a compensation undoes."""
         step = self._spans[undo_id].original_span_id
         return self.place_of(step if step is not None and step in self._spans else undo_id)
 

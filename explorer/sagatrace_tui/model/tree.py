@@ -51,7 +51,7 @@ class SpanTree:
         return None if span is None or span_id in self.cut else span.parent_id
 
     def ancestors_of(self, span_id: str) -> Iterator[str]:
-        """Yield the spans above, nearest first, up to a root or a span whose parent has no events."""
+        """Yield the spans above, nearest first, up to a root or a span whose parent was never seen."""
         above = self.parent_of(span_id)
         while above is not None and above in self.spans:
             yield above

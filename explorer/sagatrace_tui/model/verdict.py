@@ -43,7 +43,7 @@ class JudgedSaga:
 
     @property
     def verdict(self) -> Verdict:
-        """Return the verdict of the saga."""
+        """The verdict of the saga."""
         if not self.ended:
             return "compensating" if self.undone else "running"
         if not self.failed and not self.succeeded:
@@ -58,7 +58,7 @@ class JudgedSaga:
 
 
 def worst(sagas: Sequence[JudgedSaga]) -> Verdict:
-    """Return the verdict of a trace: the worst verdict of its sagas."""
+    """Return the verdict of a trace: the worst of its sagas'."""
     verdicts = {saga.verdict for saga in sagas}
     for verdict in _FROM_WORST:
         if verdict in verdicts:
