@@ -1,4 +1,4 @@
-"""A Cosmos DB store behind a proxy that makes faults."""
+"""A Cosmos DB store behind a proxy that causes faults."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_runtestloop(session: pytest.Session) -> None:
     """Fetch the Cosmos DB test server before the time limit of the first test that needs it begins.
 
-    Where that fails, only those tests fail: each tries again.
+    If that fails, each of those tests tries again and fails alone.
     """
     if session.config.option.collectonly or not any(map(_may_need_cosmos, getattr(session, "items", ()))):
         return
@@ -45,12 +45,12 @@ def pytest_runtestloop(session: pytest.Session) -> None:
 
 
 def _may_need_cosmos(item: pytest.Item) -> bool:
-    """Return whether the test takes an account; those of the stores may take one as they run."""
+    """Return whether the test may need a Cosmos DB account."""
     return "stores" in item.path.parts or any("account" in name for name in getattr(item, "fixturenames", ()))
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make `--heavy` known while tests are collected.
+    """Set `--heavy` before tests are collected.
 
     Processes of tests get no size of a terminal: pytest's parallel processes have one in their environment, which
     programs believe before they ask their terminal.

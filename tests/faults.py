@@ -56,7 +56,7 @@ class FaultyStore(MemoryStore):
 def in_child(work: Callable[[], object], *, room: int | None = None) -> int:
     """Run the work in a forked child, like a work-horse, and return its exit status.
 
-    With `room` no file there may grow past so many bytes: a write is cut, then refused, as on a full disk.
+    With `room`, no file may grow beyond so many bytes. A write is cut, and the next refused, like on a full disk.
     """
     child = os.fork()
     if child == 0:
@@ -76,8 +76,8 @@ def in_child(work: Callable[[], object], *, room: int | None = None) -> int:
 def killed_after(lines: int | None, work: Callable[[], object]) -> int:
     """Run the work in a forked child, and kill it after its threads ran so many lines of sagatrace. Return its id.
 
-    Without `lines` the caller has to kill it. Counted so, kills strike at every place of the code, at the same
-    ones however slow the machine is.
+    Without `lines` the caller must kill it. Kills by line number reach every place of the code, on a machine of any
+    speed.
     """
     child = os.fork()
     if child == 0:

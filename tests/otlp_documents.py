@@ -1,4 +1,4 @@
-"""Documents of spans as OpenTelemetry's collector and Jaeger write them, made by hand."""
+"""Handwritten documents of spans in the formats of OpenTelemetry's collector and Jaeger."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def attributes(**values: object) -> list[dict[str, Any]]:
 
 
 def otlp_span(number: int, parent: int | None = None, **rest: Any) -> dict[str, Any]:
-    """A span of one second that starts `number` milliseconds after BEGAN."""
+    """Return a span of one second that starts `number` milliseconds after BEGAN."""
     span = {
         "traceId": TRACE.upper(),
         "spanId": f"{number:016X}",
@@ -35,7 +35,7 @@ def otlp(*spans: object) -> dict[str, Any]:
 
 
 def jaeger_span(number: int, parent: int | None = None, **rest: Any) -> dict[str, Any]:
-    """The same span as Jaeger shows it: without zeros at the beginning of an id, times in microseconds."""
+    """Return the same span in Jaeger's format: ids without leading zeros, times in microseconds."""
     above = [] if parent is None else [{"refType": "CHILD_OF", "traceID": TRACE, "spanID": f"{parent:x}"}]
     return {
         "traceID": TRACE,

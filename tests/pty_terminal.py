@@ -24,7 +24,7 @@ _SYNC = re.compile(rb"\x1b\[\?2026[hl]|\x1b\[>[0-9;]*u|\x1b\[<u")  # pyte takes 
 
 
 class PtyTerminal:
-    """Runs a command in a pty of its own session; everything it wrote is in `raw`."""
+    """Runs a command in a pty with its own session. `raw` is its whole output."""
 
     def __init__(
         self, argv: Sequence[str], *, size: tuple[int, int] = (120, 40), env: Mapping[str, str | None] | None = None
@@ -66,7 +66,7 @@ class PtyTerminal:
             self.hang_up(end)
 
     def hang_up(self, end: str = "ours") -> None:
-        """Close one end, as a terminal that is gone."""
+        """Close the pty, like a terminal that is gone."""
         descriptor = getattr(self, end)
         if descriptor >= 0:
             os.close(descriptor)
@@ -79,7 +79,7 @@ class PtyTerminal:
 
     @property
     def is_restored(self) -> bool:
-        """Whether the modes are as they were before the program."""
+        """Return whether the terminal's modes are the same as before the program."""
         return termios.tcgetattr(self.theirs) == self.modes
 
     @property
@@ -89,7 +89,7 @@ class PtyTerminal:
 
     @property
     def cells(self) -> list[list[Any]]:
-        """What each cell holds, with its colours."""
+        """Return the content of each cell, with its colours."""
         columns, lines = self.size
         return [[self._screen.buffer[y][x] for x in range(columns)] for y in range(lines)]
 
@@ -97,7 +97,7 @@ class PtyTerminal:
         os.write(self.ours, keys.encode())
 
     def read(self, quiet: float = QUIET, limit: float = 10.0) -> tuple[bytes, float]:
-        """What comes until it is quiet, and how many seconds after the call the last of it came."""
+        """Return the output until it stops, and the seconds from the call to its end."""
         got, began = bytearray(), time.perf_counter()
         last = began
         while time.perf_counter() - began < limit:
@@ -116,7 +116,7 @@ class PtyTerminal:
         return bytes(got), last - began
 
     def show(self, got: bytes) -> None:
-        """Have the emulator show what was read, but for the beginning of a sequence whose end is still to come."""
+        """Let the emulator show the output, except an incomplete sequence at its end."""
         self.raw += got
         got = self._begun + got
         unfinished = _UNFINISHED.search(got)
@@ -124,11 +124,11 @@ class PtyTerminal:
         self._stream.feed(_SYNC.sub(b"", got[: len(got) - len(self._begun)]))
 
     def until(self, *texts: str, timeout: float = _LIMIT) -> str:
-        """Wait until all the texts are shown, and give the screen."""
+        """Wait until the screen shows all texts. Return the screen."""
         return self.until_true(lambda: all(text in self.text for text in texts), f"never shown: {texts}", timeout)
 
     def until_true(self, probe: Callable[[], object], never: str, timeout: float = _LIMIT) -> str:
-        """Wait until the probe holds, reading on meanwhile, and give the screen; fails with `never`."""
+        """Read until the probe is true. Return the screen. Fails with `never`."""
         deadline = time.monotonic() + timeout
         while not probe():
             assert time.monotonic() < deadline, f"{never}\n{self.text}"
@@ -136,12 +136,12 @@ class PtyTerminal:
         return self.text
 
     def press(self, keys: str, *texts: str) -> str:
-        """Send keys, and wait for what they bring."""
+        """Send keys, and wait for the texts."""
         self.send(keys)
         return self.until(*texts)
 
     def wait(self, timeout: float = _LIMIT) -> int:
-        """The exit status, reading on meanwhile so that nothing blocks."""
+        """Return the exit status. Read meanwhile, so that the program does not block."""
         deadline = time.monotonic() + timeout
         pause = threading.Event()
         while (status := self.process.poll()) is None:

@@ -32,7 +32,7 @@ loans.errors.InsufficientFunds: balance 1200 < 25000
 
 
 def still() -> int:
-    """A clock that stands still."""
+    """Return a fixed time, as a clock."""
     return NOW
 
 
@@ -52,7 +52,7 @@ def event(
 
 
 def succeeded(trace_id: str, at: float = 0.0) -> list[TraceEvent]:
-    """A loan saga of three spans that went well."""
+    """Return a succeeded loan saga of three spans."""
     return [
         event(trace_id, "wf", "workflow:loan-approval:started", at, data={"loan_id": trace_id}),
         event(trace_id, "val", "stage:validate:started", at + 0.1, "wf"),
@@ -64,7 +64,7 @@ def succeeded(trace_id: str, at: float = 0.0) -> list[TraceEvent]:
 
 
 def recent(events: list[TraceEvent], ago: float) -> list[TraceEvent]:
-    """The events as if the first of them happened so many seconds ago."""
+    """Return the events, moved so that the first happened so many seconds ago."""
     shift = time.time_ns() // 1000 - int(ago * 1_000_000) - min(one.micros for one in events)
     return [
         new_event(
@@ -76,7 +76,7 @@ def recent(events: list[TraceEvent], ago: float) -> list[TraceEvent]:
 
 
 def running(trace_id: str, at: float = 0.0) -> list[TraceEvent]:
-    """A loan saga in the middle of its credit check."""
+    """Return a loan saga in the middle of its credit check."""
     return [
         event(trace_id, "wf", "workflow:loan-approval:started", at),
         event(trace_id, "cre", "stage:credit:started", at + 0.1, "wf"),
@@ -84,7 +84,7 @@ def running(trace_id: str, at: float = 0.0) -> list[TraceEvent]:
 
 
 def failed(trace_id: str, at: float = 0.0) -> list[TraceEvent]:
-    """A loan saga whose credit check was retried, whose funding failed, and whose undo failed too."""
+    """Return a loan saga with a retried credit check, a failed funding and a failed undo."""
     error = {"error": "balance 1200 < 25000", "error_type": "InsufficientFunds"}
     refused = {"error": "bureau refused the connection", "error_type": "ConnectionError"}
     applicant = {"name": "Ada Lovelace", "scores": [710, 702]}
@@ -109,7 +109,7 @@ def failed(trace_id: str, at: float = 0.0) -> list[TraceEvent]:
 
 
 def approved(trace_id: str, at: float = 0.0) -> list[TraceEvent]:
-    """A loan saga that went well, with the steps of `failed` and one more after them."""
+    """Return a succeeded loan saga with the steps of `failed` and one more."""
     lost = ("fuj", "fun", "und", "wf")
     kept = [one for one in failed(trace_id, at) if one.span_id not in lost or one.event_type.endswith(":started")]
     return [
@@ -123,7 +123,7 @@ def approved(trace_id: str, at: float = 0.0) -> list[TraceEvent]:
 
 
 def orphaned(trace_id: str, at: float = 0.0) -> list[TraceEvent]:
-    """A trace in which a stage names a parent that was never seen."""
+    """Return a trace with a missing parent."""
     return [
         event(trace_id, "wf", "workflow:import:started", at),
         event(trace_id, "kid", "stage:load:started", at + 0.1, "gone"),
@@ -132,7 +132,7 @@ def orphaned(trace_id: str, at: float = 0.0) -> list[TraceEvent]:
 
 
 def repeated(trace_id: str) -> list[TraceEvent]:
-    """A scheduled job that ran three times under one job id; its second run failed."""
+    """Return a scheduled job that ran three times under one job id. Its second run failed."""
     events = []
     for number, phase in enumerate(("completed", "failed", "completed")):
         data = {"error": "disk full"} if phase == "failed" else {}
@@ -142,7 +142,7 @@ def repeated(trace_id: str) -> list[TraceEvent]:
 
 
 def interrupted(trace_id: str) -> list[TraceEvent]:
-    """A job whose process died while a stage was open in it."""
+    """Return a job whose process died while a stage was open."""
     at = {"execution": "run-1"}
     return [
         event(trace_id, "job", "job:started", 0.0, data={"job_name": "approve_loan", **at}),
@@ -152,7 +152,7 @@ def interrupted(trace_id: str) -> list[TraceEvent]:
 
 
 def many_alike(trace_id: str, count: int) -> list[TraceEvent]:
-    """A saga with many equal steps of 10, 20 or 30 ms, and then another step."""
+    """Return a saga with many equal steps of 10, 20 or 30 ms, and then another step."""
     events = [event(trace_id, "wf", "workflow:mailing:started", 0.0)]
     for number in range(count):
         at = 0.1 + number / 10
@@ -166,9 +166,9 @@ def many_alike(trace_id: str, count: int) -> list[TraceEvent]:
 
 
 def settlement(trace_id: str, earliest: int = 0) -> list[TraceEvent]:
-    """36 orders that fail by themselves, but for every fifth; the stages around them fail with them.
+    """Return 36 orders that fail independently, except every fifth. The stages around them fail with them.
 
-    The order `earliest` is the first to fail.
+    The order `earliest` fails first.
     """
     frozen = {"error": "the account is frozen", "error_type": "AccountFrozenError"}
     events = [event(trace_id, "wf", "workflow:settlement:started", 0.0)]
@@ -187,7 +187,7 @@ def settlement(trace_id: str, earliest: int = 0) -> list[TraceEvent]:
 
 
 def trace_of(events: Iterable[TraceEvent], now: int = NOW) -> Trace:
-    """The events of one trace, folded."""
+    """Return the trace of these events."""
     found = list(events)
     return build_trace(found[0].trace_id, found, now=now)
 
@@ -213,12 +213,12 @@ class UnreliableStore(MemoryStore):
         return super().search(search)
 
     def fetch_trace(self, trace_id: str, arrived: Arrived | None = None) -> FetchedTrace:
-        """As every store, once it is let; it says that it took no time, for pictures show what a reading took."""
+        """Return a trace when released. Its cost is zero, because pictures show the cost."""
         self._await_leave(trace_id)
         return replace(super().fetch_trace(trace_id, arrived), cost=ReadCost(1, 0.0))
 
     def fetch_since(self, trace_id: str, cursor: str | None, arrived: Arrived | None = None) -> Changes:
-        """As every store, once it is let."""
+        """Return the changes when released."""
         self._await_leave(trace_id)
         return super().fetch_since(trace_id, cursor, arrived)
 
@@ -265,7 +265,7 @@ def hearing(feed: TraceFeed | ListFeed) -> FakeSubscriber:
 
 
 async def until(pilot: Pilot[Any], condition: Callable[[], object], what: str, seconds: float = 120) -> None:
-    """Let the app run until the condition holds."""
+    """Let the app run until the condition is true."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:

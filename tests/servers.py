@@ -44,7 +44,7 @@ def work_off(
 ) -> str:
     """Run `rq worker --burst` on the queues until they are empty, and return its output.
 
-    `path` is where it finds the job functions. Fails when the worker fails, or takes longer than `timeout` seconds.
+    `path` is the directory of the job functions. Fails when the worker fails, or takes longer than `timeout` seconds.
     """
     command = worker_command(redis_url, "--burst", *(("--path", str(path)) if path else ()), *options, *queues)
     worker = subprocess.Popen(

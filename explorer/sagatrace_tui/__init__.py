@@ -1,1 +1,1 @@
-"""sagatrace_tui: reads traces and shows them, as an app and on the command line."""
+"""sagatrace_tui: the explorer of traces, as an app and on the command line."""

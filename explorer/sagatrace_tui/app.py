@@ -1,4 +1,4 @@
-"""The app: puts screens on the terminal and knows the keys that hold everywhere."""
+"""The app: its screens, and the keys that work on every screen."""
 
 from __future__ import annotations
 
@@ -42,21 +42,20 @@ def _commands() -> type[Provider]:
 
 
 class SagatraceApp(ThemedApp):
-    """Explores the traces of a store, and never writes to it.
+    """Explores the traces of a store. It never writes to the store.
 
-    With `trace_id` that trace is open from the start, at the span `span_id` if one is given, the list beneath it.
-    `clock` gives microseconds since 1970. `mirror` publishes new events; without one the store is polled. `trouble`
-    says why the process that fills the store has stopped, if it has. `scope` holds the settings of the lists.
-    `theme_choice` remembers the theme that the reader chooses.
+    With `trace_id` the app opens that trace first, at the span `span_id` if given. `clock` returns microseconds since
+    1970. `mirror` publishes new events; without it the store is polled. `trouble` returns why the process that fills
+    the store has stopped, or None. `scope` holds the settings of the lists. `theme_choice` saves the chosen theme.
     """
 
     TITLE = "sagatrace"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("t", "times", "Times: as distances, in UTC, in local time", show=False),
-        Binding("ctrl+c", "quit", "Quit at once", show=False, priority=True),
+        Binding("t", "times", "Times: relative, UTC or local", show=False),
+        Binding("ctrl+c", "quit", "Quit immediately", show=False, priority=True),
         Binding("ctrl+z", "to_shell", "Suspend to the shell; fg resumes", show=False, priority=True),
         Binding("ctrl+p", "command_palette", "Commands and themes", show=False, priority=True),
-        Binding("m", "mouse", "Leave the mouse to the terminal, to select text; again: take it back", show=False),
+        Binding("m", "mouse", "Mouse: select text in the terminal, or use the app", show=False),
         Binding("colon", "command_palette", "Commands and themes", show=False),
     ]
     COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {_commands}
@@ -91,7 +90,7 @@ class SagatraceApp(ThemedApp):
         self._mirror = mirror
 
     def get_default_screen(self) -> Screen[None]:
-        """The trace asked for; else the list."""
+        """Return the screen of the given trace, or else the list."""
         if self._trace_id is None:
             return self._list()
         return TraceScreen(self._store, self._trace_id, self._clock, mirror=self._mirror, span_id=self._span_id)
@@ -100,42 +99,42 @@ class SagatraceApp(ThemedApp):
         return SearchScreen(self._store, self._clock, self._subtitle, self._history, self._mirror, self._scope)
 
     def on_mount(self) -> None:
-        """Restore the terminal and end on a signal."""
+        """Prepare to restore the terminal and end on a signal."""
         if not self.is_headless:
             end_on_signals(self)
             self.call_after_refresh(_collect_again)
-        self._watch = self.set_interval(1.0, self._tell_trouble, pause=self._trouble is None)
+        self._watch = self.set_interval(1.0, self._report_trouble, pause=self._trouble is None)
 
-    def _tell_trouble(self) -> None:
-        """Say once that the live source stopped."""
+    def _report_trouble(self) -> None:
+        """Notify the reader once that the live source stopped."""
         if self._trouble is not None and (why := self._trouble()):
             self._watch.stop()
             self.notify(inert(why, 500), title="Live source stopped", severity="error", timeout=86_400, markup=False)
 
     def action_mouse(self) -> None:
-        """Let go of the mouse, so that the terminal selects text with it; or take it back."""
+        """Release the mouse to the terminal for selecting text, or capture it again."""
         if self.terminal_driver is None:
             return
         self._holds_mouse = not self._holds_mouse
         self.terminal_driver.hold_mouse(self._holds_mouse)
-        self._say("The mouse works here again" if self._holds_mouse else "The mouse selects text now (m takes it back)")
+        self._say("The mouse works in the app again" if self._holds_mouse else "The mouse selects text (m ends this)")
 
     def action_times(self) -> None:
-        """Write moments in the next way, on every screen."""
+        """Switch the form of times on every screen."""
         self.times = self.times.following
         for screen in self.screen_stack:
             if isinstance(screen, TraceScreen):
-                screen.tell_state()
+                screen.report_state()
         self._say(self.times.words(self._clock()))
 
     def _say(self, text: str, tone: str = "plain") -> None:
-        """Say it in the state line of the uppermost screen that has one."""
+        """Show a note in the state line of the top screen that has one."""
         line = next((line for screen in reversed(self.screen_stack) for line in screen.query(StateLine)), None)
         if line is not None:
             line.say(text, tone)
 
     async def action_to_shell(self) -> None:
-        """Stop, where there is a shell to come back from."""
+        """Suspend the app if a parent shell can resume it."""
         if await asyncio.to_thread(is_resumable):
             with self.suspend():
                 stop_all()
@@ -143,15 +142,15 @@ class SagatraceApp(ThemedApp):
         self._say("Cannot suspend: no parent shell. Press q to quit.", "warn")
 
     def action_leave_trace(self) -> None:
-        """Back to the list; where a trace was opened at once, the list is only made now."""
+        """Go back to the list. If the app opened with a trace, create the list now."""
         if len(self.screen_stack) > 1:
             self.pop_screen()
         elif isinstance(self.screen, TraceScreen):
-            self.screen.end_following()  # it stays beneath, never to be seen again
+            self.screen.end_following()  # it stays below the list, but is never shown again
             self.push_screen(self._list())
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
-        """Return the commands of this screen and the themes: first the commands that the hints name."""
+        """Yield the commands of this screen and the themes. Commands with key hints come first."""
         hinted: list[SystemCommand] = []
         others = [SystemCommand("Theme", "Choose colours", self.action_change_theme)]
         if isinstance(screen, (SearchScreen, TraceScreen, CompareScreen, ValueScreen)):
@@ -174,12 +173,12 @@ class SagatraceApp(ThemedApp):
 
 
 def _has_key(node: DOMNode, binding: Binding) -> bool:
-    """Whether it is this one that answers to the key: actions of other panes may have the same name."""
+    """Return whether a node defines the binding. Other nodes can have an action with the same name."""
     lists = (kind.__dict__.get("BINDINGS", ()) for kind in type(node).__mro__)
     return any(binding in Binding.make_bindings(bindings) for bindings in lists)
 
 
 def _collect_again() -> None:
-    """What is there at the first frame stays: the collector need not look at it again."""
+    """Start the garbage collector, which ignores the objects that exist at the first frame."""
     gc.freeze()
     gc.enable()

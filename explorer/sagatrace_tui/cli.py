@@ -37,9 +37,9 @@ __all__ = ["main", "tui_main"]
 
 _STATUSES: Final = "Exit status: 0 done · 1 failed · 2 wrong usage or setting · 7 no such trace."
 _PATIENCE: Final = 30.0
-"""Seconds for one reading of the app, which says what it waits for: a trace of many pages takes longer than a write."""
+"""Seconds for one reading by the app. A large trace takes longer than a write, and the app shows its progress."""
 _FAREWELL: Final = 0.5
-"""Seconds to wait at the end for a store that is being read. A store that hangs may take longer than any user waits."""
+"""Seconds to wait at the end for a running read. A hanging store must not delay the exit."""
 _COMMANDS: Final = {
     "list": ("incident", "list_traces"),
     "groups": ("incident", "groups"),
@@ -55,13 +55,13 @@ _COMMANDS: Final = {
     "ship": ("ship", "ship"),
     "tail": ("tail", "tail"),
 }
-"""Each command's module and name: imported when it is asked for, since the app waits for none of them to start."""
+"""The module and name of each command. A command is imported when used, so that the app starts fast."""
 
 
 class _Plain(click.Command):
-    """A command whose standard error, click's own messages included, holds no secret and nothing to act on.
+    """A command whose standard error, with click's messages, has no secrets and no control characters.
 
-    Ctrl-C ends it with status 130, as shells count it.
+    Ctrl-C ends it with status 130, as in shells.
     """
 
     def main(self, *args: Any, **extra: Any) -> Any:
@@ -84,7 +84,7 @@ class _Commands(_Plain, click.Group):
             return None
         module, name = _COMMANDS[cmd_name]
         command = getattr(import_module(f"sagatrace_tui.commands.{module}"), name)
-        assert isinstance(command, click.Command)  # noqa: S101 - a wrong table is a fault of ours
+        assert isinstance(command, click.Command)  # noqa: S101 - the table names only commands
         command.epilog = command.epilog or _STATUSES
         return command
 
@@ -92,44 +92,43 @@ class _Commands(_Plain, click.Group):
 @click.group(cls=_Commands, epilog=_STATUSES, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="sagatrace", prog_name="sagatrace")
 def main() -> None:
-    """What happened to a saga: why it failed, what was undone, what is still standing.
+    """Show what happened to a saga: why it failed, what was undone, what is still standing.
 
     `sagatrace-tui` shows the same in an app.
     """
     logging.basicConfig(level=logging.WARNING, format="sagatrace: %(message)s")
-    # What the SDK says of a failure in twenty lines the store says in one.
+    # The store reports a failure in one line, the SDK in twenty.
     logging.getLogger("azure").setLevel(logging.CRITICAL)
 
 
 @click.command("sagatrace-tui", cls=_Plain, epilog=_STATUSES, context_settings={"help_option_names": ["-h", "--help"]})
 @trace_argument(required=False)
 @click.argument("span_id", required=False)
-@click.option("--demo", is_flag=True, help="Watch real RQ workers run loan sagas into a store of their own.")
+@click.option("--demo", is_flag=True, help="Watch real RQ workers run sagas into a temporary store.")
 @click.version_option(package_name="sagatrace", prog_name="sagatrace-tui")
 @store_option
 @one_line_errors
 def tui_main(trace_id: str | None, span_id: str | None, demo: bool, store_url: str | None) -> None:
-    """Explore traces: search, failures by kind, what still stands, span tree and details, by keyboard, live.
+    """Explore traces live: search, failures by kind, standing steps, span tree and details.
 
-    With a TRACE_ID that trace is opened at once, with a SPAN_ID at that span. The app never writes to the store.
+    TRACE_ID opens that trace, SPAN_ID goes to that span. The app never writes to the store.
     """
     if demo and (trace_id or store_url):
-        raise click.UsageError("--demo brings its own store and traces: leave out TRACE_ID and --store")
+        raise click.UsageError("--demo has its own store and traces: leave out TRACE_ID and --store")
     _require_textual()
     _require_terminal()
     if demo:
         _run_demo()
         return
     with opened_store(store_url, least_wait=_PATIENCE, farewell=_FAREWELL) as store:
-        # A file answers at once: an unusable one is one line here, not a broken screen. What a network is asked for,
-        # the app asks itself, and shows what it waits for.
+        # A file is fast to check: report an unusable one here, not on a screen. The app itself waits for a network.
         if store.label.startswith("sqlite:") and not _has(store, trace_id) and trace_id is not None:
             no_such_trace(store, trace_id)
         _run_app(store, trace_id, span_id=span_id)
 
 
 def _has(store: EventStore, trace_id: str | None) -> bool:
-    """Whether it has the trace, or any. One that is not there yet may come: the list waits for it."""
+    """Return whether the store has the trace, or any trace. The list also waits for a store to appear."""
     try:
         return bool(store.search(Search(limit=1, trace_prefix=trace_id or "")))
     except StoreNotFoundError:
@@ -141,12 +140,12 @@ def _has(store: EventStore, trace_id: str | None) -> bool:
 def _run_app(
     store: EventStore, trace_id: str | None = None, demo: Demo | None = None, span_id: str | None = None
 ) -> None:
-    gc.disable()  # until the first frame: starting makes much and no garbage
-    sys.setswitchinterval(0.0005)  # the reading thread gives way ten times as soon as by default when a key comes
+    gc.disable()  # until the first frame: starting allocates much, but no garbage
+    sys.setswitchinterval(0.0005)  # a tenth of the default, so that keys interrupt the reading thread
     from sagatrace_tui.terminal.detect import detect
 
     terminal = detect(os.environ)
-    if terminal.colors > 256:  # Textual goes by this variable, which SSH does not carry
+    if terminal.colors > 256:  # Textual reads this variable, which SSH does not forward
         os.environ["COLORTERM"] = "truecolor"
     elif terminal.colors == 256:
         os.environ.setdefault("TEXTUAL_COLOR_SYSTEM", "256")
@@ -162,7 +161,7 @@ def _run_app(
     try:
         settings = Settings.from_env()
         mirror = open_mirror(replace(settings, mirror=demo.mirror_url) if demo is not None else settings, store.label)
-    except SettingsError as error:  # a wrong setting of the mirror must not stop the app
+    except SettingsError as error:  # a wrong mirror setting must not stop the app
         click.echo(f"sagatrace-tui: the store is polled: {inert(str(error))}", err=True)
     scope = Scope(window_of_environment(), chosen_keys(), saved_queries())
     app = SagatraceApp(
@@ -210,7 +209,7 @@ def _require_terminal() -> None:
         why = f"TERM={os.environ.get('TERM', '')!r} cannot draw an app"
     else:
         return
-    _give_up(f"{why}: `sagatrace why TRACE_ID` and `sagatrace list` say the same as text (over SSH: ssh -t)")
+    _give_up(f"{why}: `sagatrace why TRACE_ID` and `sagatrace list` print the same as text (over SSH: ssh -t)")
 
 
 def _give_up(why: str) -> NoReturn:
@@ -219,7 +218,7 @@ def _give_up(why: str) -> NoReturn:
 
 
 def _print_plainly() -> None:
-    """Print `?` for signs that the locale lacks, and let standard error hold no secret and no control character."""
+    """Print `?` for characters that the locale lacks. Remove secrets and control characters from standard error."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")

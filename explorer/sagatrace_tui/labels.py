@@ -1,13 +1,13 @@
-"""What is shown of spans and traces, as plain text: pure, no styles, no framework.
+"""Text for screens and commands: durations, times, verdicts, shortened names. Pure, without styles.
 
-Everything a job wrote passes `inert` before it reaches a terminal: it is shown, never interpreted.
+Every value from a job passes `inert` before it reaches a terminal. So a terminal shows it and never acts on it.
 """
 
 from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -16,7 +16,6 @@ from sagatrace_tui.model import Span, Verdict
 __all__ = [
     "GLYPHS",
     "VERDICTS",
-    "bars",
     "clock",
     "copyable",
     "duration",
@@ -49,8 +48,6 @@ GLYPHS: Final[Mapping[str, str]] = {
     "unknown": "?",
 }
 
-_BARS: Final = " ▁▂▃▄▅▆▇█"
-
 VERDICTS: Final[Mapping[Verdict, tuple[str, str]]] = {
     "succeeded": ("✔", "succeeded"),
     "running": ("▶", "running"),
@@ -62,12 +59,12 @@ VERDICTS: Final[Mapping[Verdict, tuple[str, str]]] = {
     "succeeded_but_compensated": ("⚠", "succeeded but compensated"),
     "unknown": ("?", "unknown"),
 }
-"""Glyph and words."""
+"""The glyph and the words of each verdict."""
 
 
-# Controls (C0, DEL, C1), what turns or hides text (bidi, zero-width, tags), line and paragraph separators,
-# lone surrogates and private use: none may reach a terminal as it is. Harmless are joiners inside of words of scripts
-# that are written with them, and the choice between a sign's two forms (⚠ as text or as emoji).
+# These characters must not reach a terminal: controls (C0, DEL, C1), bidi controls, zero-width characters, tags, line
+# and paragraph separators, lone surrogates and private use. Joiners stay in scripts that need them. So do variation
+# selectors after signs with two forms (⚠ as text or emoji).
 _JOINED: Final = "\u0620-\u06ff\u0750-\u08ff\u0900-\u109f\u1780-\u17d3\u1820-\u18aa"
 _TWO_FORMS: Final = "#*0-9\xa9\xae\u203c-\u3299\U0001f000-\U0001faff"
 _CONTROLS: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
@@ -79,7 +76,7 @@ _ACTIVE: Final = re.compile(
 )
 
 
-# Marks piled on one letter smear over the lines above and below.
+# Many combining marks on one letter would cover the lines above and below.
 _MARKS: Final = "[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]"
 _PILED: Final = re.compile(f"({_MARKS}{{3}})({_MARKS}+)")
 
@@ -87,16 +84,17 @@ _PILED: Final = re.compile(f"({_MARKS}{{3}})({_MARKS}+)")
 def _visible(match: re.Match[str]) -> str:
     code = ord(match[0])
     if code < 0x20:
-        return chr(0x2400 + code)  # the control's own picture: ESC is ␛
+        return chr(0x2400 + code)  # the picture of the control: ESC is ␛
     if code == 0x7F:
         return "␡"
     return f"⟨U+{code:04X}⟩"
 
 
 def inert(text: str, limit: int | None = None, *, lines: bool = False) -> str:
-    """The text with nothing in it that a terminal would act on; past `limit` characters cut, and said so.
+    """Return the text with visible signs in place of characters that a terminal acts on.
 
-    With `lines`, line ends and tabs keep their meaning; without, they are shown as ␊ and ␉.
+    A text longer than `limit` characters is cut, with a note. With `lines`, line ends and tabs keep their meaning.
+    Otherwise they become ␊ and ␉.
     """
     cut = ""
     if limit is not None and len(text) > limit:
@@ -115,18 +113,18 @@ def _shown(line: str) -> str:
 
 
 def copyable(text: str) -> str:
-    """The text as it was written, but for controls that a terminal would act on where it is pasted."""
+    """Return the text with visible signs in place of control characters, safe to paste into a terminal."""
     return _CONTROLS.sub(_visible, text.replace("\r\n", "\n"))
 
 
 def one_line(text: str) -> str:
-    """What was typed or pasted, less all that a terminal would act on; tabs and line ends are blanks."""
+    """Return typed or pasted text without characters that a terminal acts on. Tabs and line ends become blanks."""
     line = _ACTIVE.sub(lambda match: " " if match[0].isspace() else "", text)
     return _PILED.sub(lambda match: match[1], line)
 
 
 def short(text: str, width: int) -> str:
-    """The text in at most `width` columns, with … where it was cut."""
+    """Return the text in at most `width` columns. A cut text ends in …."""
     columns = 0
     for index, char in enumerate(text):
         columns += _columns(char)
@@ -139,7 +137,7 @@ def short(text: str, width: int) -> str:
 
 
 def short_middle(text: str, width: int) -> str:
-    """The text in at most `width` columns, cut in the middle: ids and paths differ at their ends."""
+    """Return the text in at most `width` columns, cut in the middle, since ids and paths differ at their ends."""
     if len(text) <= width and sum(map(_columns, text)) <= width:
         return text
     if width < 5:
@@ -150,9 +148,9 @@ def short_middle(text: str, width: int) -> str:
 
 
 def short_name(name: str, width: int) -> str:
-    """A dotted name without the leading parts that do not fit `width`: `…loan_saga.approve_loan`.
+    """Return a dotted name without the leading parts that do not fit `width`, like `…loan_saga.approve_loan`.
 
-    The function's own name stays whole, and so does a name without dots.
+    The last part is never cut, nor is a name without dots.
     """
     if sum(map(_columns, name)) <= width or " " in name:
         return name
@@ -163,19 +161,13 @@ def short_name(name: str, width: int) -> str:
     return rest if rest == name else f"…{rest}"
 
 
-def bars(counts: Sequence[int]) -> str:
-    """Return numbers as bars, one column each, the highest a whole block; a blank for 0."""
-    most = max(counts, default=0)
-    return "".join(_BARS[-(-count * 8 // most) if most else 0] for count in counts)
-
-
 def saga_name(name: str) -> str:
     """Return the name of a saga for a narrow column, inert: `loan-approval` for `workflow:loan-approval`."""
     return inert(name.removeprefix("workflow:").removeprefix("saga:") or name, 200)
 
 
 def plural(count: int, noun: str) -> str:
-    """A count with its noun: `1 error`, `2,000 errors`; nouns with -y and -s take their own ending."""
+    """Return a count with its noun: `1 error`, `2,000 errors`. A noun in -y gets -ies."""
     if count == 1:
         return f"1 {noun}"
     ending = "ies" if noun.endswith("y") else "s"
@@ -189,12 +181,12 @@ def _columns(char: str) -> int:
 
 
 def duration(micros: int | None) -> str:
-    """A length of time to about three digits: `850µs`, `12.3ms`, `4.56s`, `3m02s`, `2h05m`, `4d03h`."""
+    """Return a duration with about three digits: `850µs`, `12.3ms`, `4.56s`, `3m02s`, `2h05m`, `4d03h`."""
     if micros is None:
         return "—"
     if micros < 1_000:
         return f"{micros}µs"
-    if micros < 999_500:  # from here on it would round to 1000ms
+    if micros < 999_500:  # 999.5 ms and more would round to 1000ms
         return f"{_three(micros / 1_000)}ms"
     seconds = micros / 1_000_000
     if seconds < 59.95:
@@ -214,14 +206,14 @@ def _three(value: float) -> str:
 
 
 def clock(micros: int | None) -> str:
-    """A moment as UTC, to the second: `2025-12-22 10:00:01Z`."""
+    """Return a moment in UTC, to the second: `2025-12-22 10:00:01Z`."""
     if micros is None:
         return "—"
     return f"{_utc(micros)}Z"
 
 
 def moment(micros: int | None) -> str:
-    """A moment as UTC, to the millisecond: `2025-12-22 10:00:01.100Z`."""
+    """Return a moment in UTC, to the millisecond: `2025-12-22 10:00:01.100Z`."""
     if micros is None:
         return "—"
     return f"{_utc(micros)}.{micros // 1000 % 1000:03}Z"
@@ -230,7 +222,7 @@ def moment(micros: int | None) -> str:
 def _utc(micros: int) -> str:
     try:
         return f"{_EPOCH + timedelta(seconds=micros // 1_000_000):%Y-%m-%d %H:%M:%S}"
-    except OverflowError:  # an offset may carry a valid timestamp out of the years 1 to 9999
+    except OverflowError:  # the UTC offset of a valid timestamp can lead outside the years 1 to 9999
         return "0000-00-00 00:00:00"
 
 
@@ -238,14 +230,14 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def offset(micros: int, origin: int) -> str:
-    """A moment as its distance from another: `+1.10s`, `-12.0ms`, `+0`."""
+    """Return the distance of a moment from `origin`: `+1.10s`, `-12.0ms`, `+0`."""
     if micros == origin:
         return "+0"
     return f"{'+' if micros > origin else '-'}{duration(abs(micros - origin))}"
 
 
 def when(micros: int | None, now: int) -> str:
-    """How long ago a moment was: `12s ago`; a clock ahead of ours gives `in 3s`."""
+    """Return the age of a moment: `12s ago`; for a moment after `now`: `in 3s`."""
     if micros is None:
         return "—"
     seconds = (now - micros) // 1_000_000
@@ -262,17 +254,17 @@ def _coarse(seconds: int) -> str:
 
 
 def run_words(span: Span, runs: int) -> str:
-    """Return which run of its job a span is: `run 2 of 4`; nothing for the span of a job that ran once."""
+    """Return the run of a job's span, like `run 2 of 4`; empty if the job ran once."""
     return f"run {span.run} of {runs}" if span.run and runs > 1 else ""
 
 
 def span_line(span: Span, *, ended: bool = False, runs: int = 0) -> str:
-    """Return one span in one line: glyph, name, run, status in words, length, attempts, error.
+    """Return a span in one line: glyph, name, run, status, duration, attempts and error.
 
     Args:
         span: the span.
-        ended: whether its trace has ended. A span that is still open then never ended.
-        runs: how many times its job ran.
+        ended: whether its trace has ended. An open span then shows as `never ended`.
+        runs: the number of runs of its job.
     """
     lost = ended and span.is_open
     parts = [GLYPHS["unknown" if lost else span.status], inert(span.name, 120)]
@@ -291,17 +283,17 @@ def span_line(span: Span, *, ended: bool = False, runs: int = 0) -> str:
 
 
 def status_words(status: str) -> str:
-    """A status as glyph and word, never by colour alone."""
+    """Return a status as glyph and word."""
     return f"{GLYPHS[status]} {status}"
 
 
 def verdict_words(verdict: Verdict) -> str:
-    """A verdict as glyph and word, never by colour alone."""
+    """Return a verdict as glyph and words."""
     return " ".join(VERDICTS[verdict])
 
 
 def size(characters: int) -> str:
-    """How long a text is: `812 characters`, `12.4k characters`."""
+    """Return the length of a text: `812 characters`, `12.4k characters`."""
     if characters < 1000:
         return plural(characters, "character")
     return f"{_three(characters / 1000)}k characters" if characters < 1_000_000 else f"{characters:,} characters"

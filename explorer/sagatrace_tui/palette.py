@@ -1,4 +1,4 @@
-"""The command palette's list. The app imports it when the palette opens: it would slow the first frame."""
+"""The list of the command palette. The app imports it when the palette opens, to keep the start fast."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["CommandsInOrder"]
 
 
 class CommandsInOrder(SystemCommandsProvider):
-    """Lists the commands in the order of the app, the useful ones first; Textual lists them by name."""
+    """Lists the commands in the order of the app, the most useful first. Textual would sort them by name."""
 
     async def discover(self) -> Hits:
         """Yield every command, before anything is typed."""

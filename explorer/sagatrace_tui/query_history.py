@@ -1,4 +1,4 @@
-"""Keep recent queries and named queries in files of the user. Without the files all else works."""
+"""Keep recent and named queries in files of the user. The app also works without the files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MAX_LENGTH: Final = 500
 
 
 class QueryHistory:
-    """Recent queries, the newest first. They are read here once, and written with each new one."""
+    """Recent queries, the newest first. The constructor reads the file; each new query writes it."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -56,9 +56,9 @@ class QueryHistory:
 
 
 class SavedQueries:
-    """Queries with names: `save:NAME` keeps the rest of a query, and `@NAME` stands for it from then on.
+    """Queries with names: `save:NAME` saves the rest of a query, and `@NAME` inserts it later.
 
-    `unsaved` says whether `save` has something to write.
+    `unsaved` is whether `save` has changes to write.
     """
 
     def __init__(self, path: Path) -> None:
@@ -76,14 +76,15 @@ class SavedQueries:
         return dict(line.split(" ", 1) for line in reversed(self._lines.queries) if " " in line)
 
     def parse(self, text: str) -> tuple[Query, str, str]:
-        """Read a query line with names in it.
+        """Parse a query line with names in it.
 
         Returns:
-            The query; the line with each `@NAME` replaced by its query and without `save:NAME`; that name or "".
+            The query, the line with `@NAME` replaced and `save:NAME` removed, and the name to save ("" for none).
 
-        Raises QueryError for a wrong query, an unknown name, and a name that cannot be given.
+        Raises:
+            QueryError: the query is wrong, a name is unknown, or a name cannot be saved.
         """
-        expanded, name, places = "", "", list[tuple[int, int, int]]()  # where each word went, and where it was
+        expanded, name, places = "", "", list[tuple[int, int, int]]()  # (place in `expanded`, start, end) of each word
         for word, start, end in words_of(text):
             if word.startswith("save:"):
                 name = self._name(word, start, end)
@@ -105,7 +106,7 @@ class SavedQueries:
     def _query_of(self, word: str, start: int, end: int) -> str:
         named = self.named
         if word[1:] not in named:
-            known = ", ".join(f"@{name}" for name in sorted(named)) or "none: save:NAME in a query makes one"
+            known = ", ".join(f"@{name}" for name in sorted(named)) or "none; save:NAME in a query saves it"
             raise QueryError(f"no saved query {word} (known: {known})", start, end)
         return named[word[1:]]
 
@@ -116,7 +117,7 @@ class SavedQueries:
         return name
 
     def put(self, name: str, query: str) -> None:
-        """Give a query this name."""
+        """Save a query under this name, until `save` in memory only."""
         lines = self._lines
         lines.queries = [line for line in lines.queries if not line.startswith(f"{name} ")]
         lines.put(f"{name} {query}")

@@ -15,9 +15,9 @@ class Scope:
     """The scope of the views across traces.
 
     Attributes:
-        window: How far back failures and standing steps are read, in microseconds.
-        keys: The business keys shown with standing steps.
-        saved: The named queries, if they are kept.
+        window: the length of the time window of failures and standing steps, in microseconds.
+        keys: the business keys shown with standing steps.
+        saved: the named queries, if any are kept.
     """
 
     window: int = WINDOW

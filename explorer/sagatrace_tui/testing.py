@@ -1,4 +1,4 @@
-"""A pytest plugin for tests of your own sagas: it comes with the package, and needs no import for its fixture.
+"""A pytest plugin for tests of your own sagas. Its fixture needs no import.
 
     from sagatrace_tui.testing import assert_rolled_back
 
@@ -8,10 +8,10 @@
         assert_rolled_back(trace)
         assert trace.still_standing == ()
 
-Every tracer of the process that follows the environment records into a store of the test's own. So do workers that the
-test starts. A failed assertion prints the answer of `sagatrace why`.
+With the fixture, each test has its own store. Tracers of the process that take their store from the environment record
+into it. So do workers that the test starts. A failed assertion prints the answer of `sagatrace why`.
 
-Tests without the fixture record nothing, unless the environment names a store.
+Tests without the fixture record no events, unless the environment names a store.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Traces", "assert_rolled_back", "assert_succeeded", "assert_verdict", "sagatrace_traces"]
 
-# Settings of the developer that would lead events out of the test's store, or leave some out.
+# Settings of the developer that would send events elsewhere, or drop events.
 _SET_ASIDE = ("SAGATRACE", "SAGATRACE_OUTBOX", "SAGATRACE_SAMPLE", "SAGATRACE_MIRROR", "SAGATRACE_REDIS_URL")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Switch recording off where no setting names a store: tests leave the developer's own traces alone."""
+    """Switch recording off if no setting names a store, so that tests do not write to the developer's store."""
     if not os.environ.get("SAGATRACE_STORE"):
         os.environ["SAGATRACE_STORE"] = "off"
         config.add_cleanup(_forget_store)
@@ -46,13 +46,13 @@ def _forget_store() -> None:
 
 
 class Traces:
-    """The traces that a test recorded, by their ids. `url` is the store's, for processes with another environment."""
+    """The traces that a test recorded, by id. `url` is the URL of the store, for other processes."""
 
     def __init__(self, store: EventStore, url: str) -> None:
         self._store, self.url = store, url
 
     def __getitem__(self, trace_id: str) -> Trace:
-        """Return a trace as it is now. Raises AssertionError that names the recorded traces."""
+        """Return a trace as it is now. Raises AssertionError, with the recorded ids, if the trace is missing."""
         from sagatrace_tui.model import build_trace
 
         events = self._store.fetch_trace(trace_id).events
@@ -69,14 +69,14 @@ class Traces:
 
 @pytest.fixture
 def sagatrace_traces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Traces]:
-    """Record into a store of the test's own, and return its traces."""
+    """Record into a new store for this test, and return its traces."""
     from sagatrace import Tracer, open_store
 
     url = f"sqlite:///{tmp_path}/sagatrace.db"
-    store, keep = open_store(url), Tracer._keep  # noqa: SLF001 - of the same distribution
+    store, keep = open_store(url), Tracer._keep  # noqa: SLF001 - same distribution
 
     def keep_here(self: Tracer, event: TraceEvent, replace: bool) -> None:
-        # A tracer of a module may have opened the store of an earlier test.
+        # A module's tracer may still hold the store of an earlier test.
         if self.by_environment:
             store.append([event], replace=replace)
         else:
@@ -85,7 +85,7 @@ def sagatrace_traces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     monkeypatch.setenv("SAGATRACE_STORE", url)
     for name in _SET_ASIDE:
         monkeypatch.delenv(name, raising=False)
-    # The shipper of a worker would look for the host that a fake Redis names.
+    # A worker's shipper would try to reach the host of a fake Redis.
     monkeypatch.setenv("SAGATRACE_RECONCILE", "off")
     monkeypatch.setattr(Tracer, "_keep", keep_here)
     store.append([])
@@ -94,7 +94,7 @@ def sagatrace_traces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
 
 def assert_verdict(trace: Trace, verdict: Verdict) -> None:
-    """Assert that the trace has the verdict, such as `rolled_back`; else print why it has another."""
+    """Assert the verdict of a trace, such as `rolled_back`. A failure prints the incident summary."""
     __tracebackhide__ = True  # so that pytest shows the line of the test
     from sagatrace_tui.incident.summary import incident_summary
     from sagatrace_tui.labels import inert
@@ -110,6 +110,6 @@ def assert_succeeded(trace: Trace) -> None:
 
 
 def assert_rolled_back(trace: Trace) -> None:
-    """Assert that the saga failed and every step that was to be undone was."""
+    """Assert that the saga failed and every step was undone."""
     __tracebackhide__ = True
     assert_verdict(trace, "rolled_back")

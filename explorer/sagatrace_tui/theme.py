@@ -1,6 +1,6 @@
-"""The themes, and one table from meanings to colours.
+"""The themes, and the table from tones to colours.
 
-A tone is a meaning (`bad`, `muted`), never a colour. Each theme gives it a colour, also one from the palette.
+A tone is a meaning (`bad`, `muted`), never a colour. Each theme assigns it a colour, also Textual's own themes.
 """
 
 from __future__ import annotations
@@ -169,10 +169,10 @@ VERDICT_TONES: Final[Mapping[str, str]] = {
 
 
 class ThemedApp(App[None]):
-    """An app with the themes that the widgets need. It adds missing variables to any other theme.
+    """An app with the themes that the widgets need. It adds missing variables to other themes.
 
-    `terminal` decides the colours and the driver. Without it the app has every colour. The theme is the one that the
-    environment names, else the one in `choice`, else the one that suits the terminal's background.
+    `terminal` decides the colours and the driver. Without it the app has all colours. The theme comes from the
+    environment, or else from `choice`, or else fits the terminal's background.
     """
 
     times: reactive[Times] = reactive(Times())
@@ -185,7 +185,7 @@ class ThemedApp(App[None]):
         super().__init__(driver_class=None if terminal is None or constants.DRIVER else TerminalDriver, ansi_color=ansi)
         self.terminal = terminal
         self.has_crashed = False
-        # Over SSH an animated scroll would send a dozen frames for one.
+        # An animated scroll would send a dozen frames over SSH.
         self.animation_level = "none"
         for theme in (DARK, LIGHT, DARK_16, LIGHT_16):
             self.register_theme(theme)
@@ -201,7 +201,7 @@ class ThemedApp(App[None]):
         return ((LIGHT_16 if light else DARK_16) if self._few else (LIGHT if light else DARK)).name
 
     def _named(self, name: str) -> str:
-        """Return the theme of that name that this terminal can show; \"\" for an unknown name."""
+        """Return the theme for a name that this terminal can show; \"\" for an unknown name."""
         if name in ("dark", DARK.name, DARK_16.name):
             return self._suitable(light=False)
         if name in ("light", LIGHT.name, LIGHT_16.name):
@@ -209,13 +209,13 @@ class ThemedApp(App[None]):
         return name if name in self.available_themes else ""
 
     def on_terminal_driver_background(self, message: TerminalDriver.Background) -> None:
-        """Use the theme that suits the terminal's background, unless another was chosen."""
+        """Use the theme that fits the terminal's background, unless the user chose another."""
         if self._follows_background and self.theme == self._given:
             self._given = self._suitable(light=message.light)
             self.theme = self._given
 
     def watch_theme(self, theme: str) -> None:
-        """Remember the theme that the user chose."""
+        """Save the theme that the user chose."""
         if theme == self._given:
             return
         self._given, self._follows_background = theme, False
@@ -228,11 +228,11 @@ class ThemedApp(App[None]):
         super().panic(*renderables)
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
-        """Return variables that other themes lack."""
+        """Return the variables that other themes lack."""
         return dict(_FOREIGN)
 
 
 def times_of(widget: Widget) -> Times:
-    """Return the way in which a widget writes moments."""
+    """Return the form of times of a widget's app."""
     app: App[Any] = widget.app
     return app.times if isinstance(app, ThemedApp) else Times()

@@ -1,4 +1,4 @@
-"""Keep the theme that the user chose in a file of the user."""
+"""Keep the chosen theme in a file of the user."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ log: Final = logger("sagatrace")
 
 
 class ThemeChoice:
-    """`name` is the theme that was chosen last, or ""."""
+    """`name` is the theme chosen last, or ""."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

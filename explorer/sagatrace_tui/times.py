@@ -1,4 +1,4 @@
-"""Moments as text in the way that the reader chose: as distances, in UTC or in local time. No clock, no styles."""
+"""Format moments in the form that the reader chose: relative, UTC or local time. Pure."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _STAMP: Final = re.compile(r"\b\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ")
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """A way to write moments, which are microseconds since 1970. Every time of day carries its zone.
+    """A form of times. Moments are microseconds since 1970. Every time of day has its zone.
 
-    `zone` is the reader's time zone; None is the one of this machine. Where a distance says too little, `relative`
-    shows UTC beside it.
+    `zone` is the reader's time zone; None is the zone of this machine. In `relative` mode, `of_day`, `clock` and
+    `moment` write UTC.
     """
 
     mode: Mode = "relative"
@@ -32,7 +32,7 @@ class Times:
 
     @property
     def following(self) -> Times:
-        """The mode after this one."""
+        """The form with the next mode."""
         return replace(self, mode=_MODES[(_MODES.index(self.mode) + 1) % len(_MODES)])
 
     def words(self, now: int) -> str:
@@ -45,11 +45,11 @@ class Times:
         return {"relative": 8, "UTC": 12, "local": 11 + len(self._zone(now))}[self.mode]
 
     def brief(self, micros: int | None, now: int) -> str:
-        """Return a moment for a narrow column: `12s ago`, or `10:00:01Z`, of another day `12-22 10:00Z`."""
+        """Return a moment for a narrow column: `12s ago`, or the time of day, or `12-22 10:00Z` for another day."""
         return when(micros, now) if self.mode == "relative" else self.of_day(micros, now)
 
     def of_day(self, micros: int | None, now: int) -> str:
-        """Return the time of day: `10:00:01Z`; of another day `12-22 10:00Z`, of another year `2024-12-22Z`."""
+        """Return `10:00:01Z` for a moment today, `12-22 10:00Z` for another day, `2024-12-22Z` for another year."""
         if micros is None:
             return "—"
         at, today = self._at(micros), self._at(now)
@@ -67,12 +67,12 @@ class Times:
         return f"{self._at(micros):%Y-%m-%d %H:%M:%S}.{micros // 1000 % 1000:03}{self._zone(micros)}"
 
     def moment_from(self, micros: int, origin: int) -> str:
-        """Return a moment to the millisecond, without the date where that is the day of `origin`."""
+        """Return a moment to the millisecond. Omit the date if it is the day of `origin`."""
         day, _, time = self.moment(micros).partition(" ")
         return time if self.moment(origin).startswith(day) else f"{day} {time}"
 
     def in_trace(self, moments: Sequence[int], origin: int) -> list[str]:
-        """Return moments of one trace, all in one form; as distances exact to 0.1 s: `+1.10s`, `+2:05:03.1`."""
+        """Return moments of one trace in one form. Distances from `origin` look like `+1.10s` or `+2:05:03.1`."""
         if self.mode != "relative":
             return [self.moment_from(micros, origin) for micros in moments]
         if all(abs(micros - origin) < _MINUTE for micros in moments):
@@ -80,7 +80,7 @@ class Times:
         return [_stopwatch(micros - origin) for micros in moments]
 
     def in_text(self, text: str) -> str:
-        """Return a sentence of ours, which names moments in UTC, with them in local time if that is the mode."""
+        """Return a sentence of the model with its moments in local time, if that is the mode."""
         return _STAMP.sub(self._local, text) if self.mode == "local" else text
 
     def _local(self, match: re.Match[str]) -> str:
@@ -94,7 +94,7 @@ class Times:
         try:
             at = _EPOCH + timedelta(microseconds=micros)
             return at.astimezone(self.zone) if self.mode == "local" else at
-        except (OverflowError, ValueError):  # an offset may carry a valid timestamp out of the years 1 to 9999
+        except (OverflowError, ValueError):  # the UTC offset of a valid timestamp can lead outside the years 1 to 9999
             return datetime.min.replace(tzinfo=UTC)
 
     def _zone(self, micros: int) -> str:
@@ -102,7 +102,7 @@ class Times:
 
 
 def _stopwatch(micros: int) -> str:
-    """Return a distance as hours, minutes and seconds: `+2:05:03.1`."""
+    """Return a distance as hours, minutes and seconds, like `+2:05:03.1`."""
     tenths = abs(micros) // 100_000
     hours, minutes, seconds = tenths // 36_000, tenths // 600 % 60, tenths % 600
     return f"{'-' if micros < 0 else '+'}{hours}:{minutes:02}:{seconds // 10:02}.{seconds % 10}"

@@ -18,7 +18,7 @@ MAX_LINES: Final = 400
 MAX_TEXT: Final = 400
 MAX_DEPTH: Final = 24
 OPEN_DEPTH: Final = 4
-"""The levels that are unfolded at first."""
+"""The levels that are unfolded initially."""
 
 Path = tuple[str | int, ...]
 
@@ -28,13 +28,13 @@ class ValueLine:
     """One line of a value.
 
     Attributes:
-        lead: Indentation and key.
-        text: The value, or a note in its place.
-        path: The keys that lead to the value.
-        value: The whole value.
-        has_more: Whether the line can be folded.
-        is_folded: Whether it is folded.
-        is_cut: Whether the text is only a part of the value.
+        lead: indentation and key.
+        text: the value, or a note in its place.
+        path: the keys that lead to the value.
+        value: the whole value.
+        has_more: whether the line can be folded.
+        is_folded: whether it is folded.
+        is_cut: whether the text is only a part of the value.
     """
 
     lead: str
@@ -49,7 +49,7 @@ class ValueLine:
 def value_lines(
     value: Any, *, toggled: Collection[Path] = (), max_lines: int = MAX_LINES, max_text: int = MAX_TEXT
 ) -> list[ValueLine]:
-    """Return the value as lines. `toggled` are the paths that were folded or unfolded since."""
+    """Return the value as lines. `toggled` are the paths that the reader folded or unfolded."""
     found = _lines((), "", value, 0, set(toggled), max_text)
     lines = list(islice(found, max_lines))
     if len(lines) == max_lines and (rest := sum(1 for _ in islice(found, 100_000))):
@@ -58,7 +58,7 @@ def value_lines(
 
 
 def text_lines(text: str, *, max_lines: int, max_text: int = MAX_TEXT) -> list[str]:
-    """Return the end of a long text, such as a traceback, as lines. A first line marks the cut."""
+    """Return the end of a long text, such as a traceback, as lines. The first line marks a cut."""
     # First bound the characters: a single line may be huge.
     tail = text[-max_lines * max_text :]
     lines = [inert(line, max_text, lines=True) for line in tail.splitlines()]
@@ -68,7 +68,7 @@ def text_lines(text: str, *, max_lines: int, max_text: int = MAX_TEXT) -> list[s
 
 
 def as_text(value: Any) -> str:
-    """Return a value to copy or to read whole: a text unchanged, any other value as JSON."""
+    """Return a value as text: a text unchanged, any other value as JSON."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, indent=2, default=str)
 
 

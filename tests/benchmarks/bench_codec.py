@@ -2,7 +2,7 @@
 
     pip install orjson pydantic && python tests/benchmarks/bench_codec.py
 
-Prints each as a ratio to msgspec's in the same run. Libraries that are not installed are named, not skipped.
+Prints each as a ratio to msgspec's in the same run. Libraries that are not installed are named.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ EVENTS = 20
 
 
 class Wire:
-    """Measures the time that requests are under way, below the SDK."""
+    """Measures the time of requests, below the SDK."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -146,7 +146,7 @@ def elapsed(work: Callable[[], object]) -> float:
 
 
 def emitting() -> None:
-    """Emit by turns with TLS and without, so that both have the same conditions."""
+    """Emit in turns with and without TLS, so that both have the same conditions."""
     print("one emit with TLS beside one without")
     for keep_alive in (False, True):
         with (

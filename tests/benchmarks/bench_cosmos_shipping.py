@@ -2,7 +2,7 @@
 
     python tests/benchmarks/bench_cosmos_shipping.py [MILLISECONDS]
 
-Promise: at least 2 000 events a second, of traces of 20 events whose lines lie mixed in the outbox.
+Promise: at least 2 000 events a second, of traces of 20 events whose lines are mixed in the outbox.
 """
 
 from __future__ import annotations

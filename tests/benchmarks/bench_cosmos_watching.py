@@ -28,7 +28,7 @@ PATIENT = 60.0
 
 
 class Watcher:
-    """One watcher with its own proxy; `seen` is how many events of the burst it knows."""
+    """A watcher with its own proxy. `seen` is the number of events of the burst that it has received."""
 
     def __init__(self, name: str, account: CosmosAccount, container: str, stack: ExitStack) -> None:
         self.name = name

@@ -1,10 +1,10 @@
-"""A whole window of traces from an SQLite file: the list, the groups of failures, and all that still stands.
+"""A window of traces from an SQLite file: the list, the groups of failures, and the standing steps.
 
     python tests/benchmarks/bench_incident.py [TRACES]              default 10000, of 20 events each
     python tests/benchmarks/bench_incident.py --cosmos [TRACES]     default 1000, on the test server
 
-Prints when the first rows are there and when all are, beside merely reading and decoding the same events in one query.
-Then the app in a real terminal reads the same window while keys are pressed: from the write of a key to the bytes that
+Prints the time until the first rows and until all rows, beside a plain read and decode of the same events. Then the app
+in a real terminal reads the same window while keys are pressed. The time of a key is from its write to the bytes that
 move the cursor. On Cosmos DB, requests and documents are counted.
 """
 
@@ -54,7 +54,7 @@ ERRORS = [
 
 
 def saga(number: int, at: int, rnd: random.Random) -> Iterator[TraceEvent]:
-    """Yield the events of a loan saga that ends at a time; one in ten fails, half of these leave a step standing."""
+    """Yield the events of a loan saga that ends at a time. One in ten fails. Half of these leave a step standing."""
     trace_id, fails, stands = f"loan-{number:06}", number % 10 == 0, number % 20 == 0
     steps = ["validate", "credit", "insurance", "funding", "disbursement", "notify", "archive"]
     clock = at - 5_000_000
@@ -93,7 +93,7 @@ def stamp(micros: int) -> str:
 
 
 def fill(path: Path, traces: int, now: int) -> None:
-    """Write the traces; in a process of its own, whose memory does not count."""
+    """Write the traces, in a separate process whose memory does not count."""
     rnd, batch = random.Random(1), list[TraceEvent]()
     with closing(SqliteStore(path)) as store:
         for number in range(traces):
@@ -104,12 +104,12 @@ def fill(path: Path, traces: int, now: int) -> None:
 
 
 def memory() -> float:
-    """Return the most memory that this process ever had, in MB."""
+    """Return the peak memory of this process, in MB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def read_window(feed: ListFeed) -> tuple[Listing, float, float]:
-    """Return the list of the whole window, and the seconds until its first rows and until all were there."""
+    """Return the list of the whole window, and the seconds until its first rows and until all rows."""
     began, first, wishes = time.perf_counter(), 0.0, frozenset[str]()
     while True:
         for listing in feed.read(wishes):
@@ -121,7 +121,7 @@ def read_window(feed: ListFeed) -> tuple[Listing, float, float]:
 
 
 def floor_of(path: Path) -> float:
-    """Return the seconds that reading and decoding all events takes, which is the least that any reader does."""
+    """Return the seconds for reading and decoding all events, which every reader needs at least."""
     began = time.perf_counter()
     with closing(sqlite3.connect(path)) as connection:
         decode_documents(connection.execute("SELECT id, CAST(document AS BLOB) FROM event").fetchall())
@@ -129,7 +129,7 @@ def floor_of(path: Path) -> float:
 
 
 def moved(terminal: PtyTerminal) -> float | None:
-    """Press down in the first row, else up; return the milliseconds to the bytes that move the cursor, if any do."""
+    """Press down in the first row, or else up. Return the milliseconds until the cursor moves; None if it does not."""
 
     def cursor() -> list[int]:
         return [y for y, row in enumerate(terminal.cells) if row[0].data == "▌"]
@@ -148,7 +148,7 @@ def moved(terminal: PtyTerminal) -> float | None:
 
 
 def keys_while_reading(url: str, view: str) -> None:
-    """Print how long keys take while the app reads the window, the time that takes, and the memory of the app."""
+    """Print the time of keys while the app reads the window, the time of that reading, and the app's memory."""
     argv = [sys.executable, "-m", "sagatrace_tui", "--store", url]
     with PtyTerminal(argv, size=(120, 40)) as terminal:
         terminal.until("loan-", "LAST")
@@ -178,7 +178,7 @@ def keys_while_reading(url: str, view: str) -> None:
 
 
 def cosmos(traces: int) -> None:
-    """Print what the window of so many traces takes from the test server, as one list and as the command reads it."""
+    """Print the cost of reading the window from the test server, for the list and for the command."""
     now, rnd = time.time_ns() // 1000, random.Random(1)
     with running_cosmos() as account:
         direct = account.store(max_wait=60.0)

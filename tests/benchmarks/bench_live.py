@@ -73,7 +73,7 @@ def workers(count: int, redis: TcpRedis, environment: dict[str, str], directory:
 def app(
     store: EventStore, mirror: str, out: Path, *trace_id: str, size: tuple[int, int]
 ) -> Iterator[tuple[PtyTerminal, list[float]]]:
-    """The app in a terminal that is read as fast as it writes; once it is there, without being looked at."""
+    """Run the app in a terminal that is read as fast as it writes, without an emulator."""
     command = [sys.executable, str(HERE / "live_app.py"), store.label, mirror, str(out), *trace_id]
     with PtyTerminal(command, size=size) as terminal:
         terminal.until("live (Redis)" if mirror else "polling every 1 s", timeout=30)
@@ -125,7 +125,7 @@ def sagas(mirrored: bool) -> None:
 
 
 def _settled(store: EventStore) -> list[TraceEvent]:
-    """Every event, once no more come."""
+    """Return all events when no more arrive."""
 
     def read() -> list[TraceEvent]:
         hits = store.search(Search(limit=SAGAS))
@@ -160,7 +160,7 @@ def _tell_latencies(name: str, stored: list[TraceEvent], out: Path, took: float)
 
 
 def load() -> None:
-    """A thousand events a second into the open trace, through an outbox and its shipper."""
+    """Measure a thousand events a second in the open trace, through an outbox and its shipper."""
     with TcpRedis() as redis, tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         store = open_store(f"sqlite:///{directory}/traces.db")
@@ -217,7 +217,7 @@ def _press_under_load(terminal: PtyTerminal, cursors: list[float], box: Path, st
 
 
 def _ages(emitted: list[float], drawn: list[tuple[float, int]]) -> list[float]:
-    """Seconds from each emission until the screen shows so many events."""
+    """Return the seconds from each emission until the screen shows that many events."""
     ages = []
     place = 0
     for number, at in enumerate(emitted, start=2):  # the first event of the trace was there before
@@ -233,9 +233,9 @@ def _spread(ages: list[float]) -> str:
 
 
 def _answers(pressed: list[float], moves: list[float], cursors: list[float]) -> list[float]:
-    """Milliseconds from each key until the terminal has the cursor at its new place.
+    """Return the milliseconds from each key until the terminal has the cursor at its new place.
 
-    Every key moves the cursor, so the app's moves are the keys in their order; what the terminal gets next is that one.
+    Every key moves the cursor, so the app's moves are the keys in their order.
     """
     moves = [at for at in moves if at >= pressed[0]]
     assert len(moves) == len(pressed), (len(moves), len(pressed))
@@ -252,7 +252,7 @@ def _last(out: Path, kind: str) -> int:
 
 
 def _feed(box: Path, emitted: list[float], over: threading.Event) -> None:
-    """Spans of twenty to a stage, no two names alike, a thousand events a second."""
+    """Emit spans, twenty in a stage, with different names, a thousand events a second."""
     outbox, began = Outbox(box), time.monotonic()
     for number, (span_id, event_type, parent) in enumerate(_told()):
         ahead = number / RATE - (time.monotonic() - began)
@@ -278,7 +278,7 @@ def _told() -> Iterator[tuple[str, str, str]]:
 
 
 def hanging() -> None:
-    """The same jobs with the mirror off, up, and accepting but never answering, in turns."""
+    """Measure the same jobs with the mirror off, up, and accepting but never answering, in turns."""
     with TcpRedis() as redis, socket.create_server(("127.0.0.1", 0), backlog=64) as silent:
         mute = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
         found: dict[str, list[float]] = {"off": [], "up": [], "hanging": []}
@@ -324,7 +324,7 @@ def _percentile(ordered: list[float], percent: int) -> float:
 
 
 def main() -> None:
-    """Print the chosen measurements; all by default."""
+    """Print the chosen measurements, by default all."""
     wanted = sys.argv[1:] or ["sagas", "load", "hanging"]
     if "sagas" in wanted:
         sagas(mirrored=True)

@@ -67,7 +67,7 @@ def place(span_id: str, number: int) -> dict[str, Any]:
 
 
 def saga_of(events: int, *, undo: bool = False) -> Writer:
-    """Stages of ten jobs each; one job in a hundred fails, and its stage; with `undo`, every stage is undone."""
+    """Return stages of ten jobs. One job in a hundred fails with its stage. With `undo`, every stage is undone."""
     writer = Writer()
     root = writer.new_span()
     writer.write(root, "workflow:loan:started", None, workflow_id="loan-approval")
@@ -95,7 +95,7 @@ def saga_of(events: int, *, undo: bool = False) -> Writer:
 
 
 def chain_of(events: int) -> list[TraceEvent]:
-    """A chain, each span the child of the one before; the deepest one fails, and all above it after it."""
+    """Return a chain of spans, each the child of the previous one. The deepest fails, and then all above it."""
     writer, spans = Writer(), [f"{number:032x}" for number in range(events // 2)]
     for number, span in enumerate(spans):
         parent = spans[number - 1] if number else None
@@ -110,7 +110,7 @@ def rows_of(events: Iterable[TraceEvent]) -> Rows:
 
 
 def as_stored(rows: Rows) -> Rows:
-    """The rows as a store gives them: eight shippers write in turn, each what its workers wrote since its last."""
+    """Return the rows in the order of a store, into which eight shippers write in turn."""
     shippers: list[Rows] = [[] for _ in range(8)]
     stored, rnd = list[tuple[str, bytes]](), random.Random(2)
     for row in rows:
@@ -132,7 +132,7 @@ def once(work: Callable[[], object]) -> float:
 
 
 def decoded(rows: Rows) -> list[TraceEvent]:
-    """The events of the rows, decoded by the function that every store uses."""
+    """Return the events of the rows, decoded by the function that every store uses."""
     events, malformed = decode_documents(rows)
     assert not malformed
     return events

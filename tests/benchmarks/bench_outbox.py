@@ -34,7 +34,7 @@ DATA = {"job_name": "credit-check", "loan_id": "L123", "note": "x" * 90}
 
 
 class Distant(MemoryStore):
-    """A store whose every call takes its time, or fails after it."""
+    """A store whose calls take a given time, and may then fail."""
 
     def __init__(self, seconds: float, *, down: bool = False) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ def follow(directory: Path, store: EventStore) -> None:
 
 
 def emitted(tracer: Tracer, rounds: int = ROUNDS) -> list[float]:
-    """Milliseconds of each emit, a thousand a second, as a busy host's jobs do."""
+    """Return the milliseconds of each emit, at a thousand a second, like jobs on a busy host."""
     times = []
     pause = threading.Event()
     for number in range(rounds):
@@ -112,7 +112,7 @@ def ship(name: str, store: EventStore, events: int) -> None:
 
 
 def fsync_beside_none(rounds: int = 200) -> None:
-    """Emits into one outbox with fsync and one without, in turns, and how many times longer the former take."""
+    """Emit into an outbox with fsync and one without, in turns. Print both times and their ratio."""
     with tempfile.TemporaryDirectory() as directory:
         tracers = [Tracer(Outbox(Path(directory) / str(fsync), fsync=fsync)) for fsync in (False, True)]
         times: list[list[float]] = [[], []]
@@ -125,7 +125,7 @@ def fsync_beside_none(rounds: int = 200) -> None:
 
 
 def durable_beside_not(rounds: int = 5, events: int = 20_000) -> None:
-    """Ships the same events into SQLite files with and without fsync of each commit, in turns."""
+    """Ship the same events into SQLite files with and without fsync of each commit, in turns."""
     seconds: dict[bool, list[float]] = {False: [], True: []}
     for number in range(rounds * 2):
         durable = number % 2 == 1

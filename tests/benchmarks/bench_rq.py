@@ -2,13 +2,12 @@
 
     python tests/benchmarks/bench_rq.py [ROUNDS]
 
-One process holds a plain and a traced worker for the same Redis, with the loop of RQ's `work`; Redis has one processor
-for itself and the workers another: otherwise the kernel's placing of them dominates the result. In each round
-each runs the same number of jobs, in random order, so that other load affects both equally. A
-round's ratio is that of its two rates; the answer is the median of all rounds, and beside it that of the rounds in
-which the machine had most time for us. `shipping` says whether a shipper runs beside, as it does beside a worker: on a
-machine with few cores it competes with Redis and the worker. Processor time counts the worker and
-its work-horses only.
+One process has a plain and a traced worker for the same Redis, with the loop of RQ's `work`. Redis uses one processor
+and the workers another, because the kernel's placement would dominate the result. In each round both workers run the
+same number of jobs, in random order, so that other load affects both equally. A round's ratio is the ratio of the two
+rates. The result is the median of all rounds, beside the median of the rounds with the least other load. `shipping` is
+whether a shipper runs, as beside a real worker. On a machine with few cores it competes with Redis and the worker.
+Processor time counts only the worker and its work-horses.
 """
 
 from __future__ import annotations
@@ -38,7 +37,7 @@ KINDS = {"Worker": (10, 0.97), "SimpleWorker": (25, 0.94)}
 
 
 def made(kind: str, directory: Path, redis: Redis, *, shipping: bool) -> list[Any]:
-    """The plain worker and the traced one."""
+    """Return the plain worker and the traced worker."""
     os.environ["SAGATRACE_STORE"] = f"sqlite:///{directory}/traces.db"
     traced = getattr(sagatrace.rq, kind)
     if not shipping:
@@ -50,7 +49,7 @@ def made(kind: str, directory: Path, redis: Redis, *, shipping: bool) -> list[An
 
 
 def seconds_for(worker: Any, redis: Redis, count: int) -> tuple[float, float]:
-    """Work off that many jobs: how long it took, and how much processor time."""
+    """Run so many jobs. Return the seconds, and the seconds of processor time."""
     queue = rq.Queue("bench", connection=redis)
     queue.enqueue_many([queue.prepare_data("time.time", result_ttl=0) for _ in range(count)])
     spent, began = processor_time(), time.perf_counter()
@@ -62,13 +61,13 @@ def seconds_for(worker: Any, redis: Redis, count: int) -> tuple[float, float]:
 
 
 def processor_time() -> float:
-    """Of this process and of the work-horses that have ended."""
+    """Return the processor time of this process and of its ended work-horses, in seconds."""
     used = [resource.getrusage(whose) for whose in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(usage.ru_utime + usage.ru_stime for usage in used)
 
 
 def measure(kind: str, rounds: int, url: str, *, worker_on: int, shipping: bool) -> str:
-    """One line: rates, ratio, and what a job costs more."""
+    """Print one line: rates, ratio, and the extra cost of a job."""
     count, wanted = KINDS[kind]
     with Redis.from_url(url) as redis, tempfile.TemporaryDirectory() as directory:
         redis.flushall()

@@ -22,7 +22,7 @@ from sagatrace_tui.demo.workers import worker_environment
 
 
 def shipper_of(worker: psutil.Process) -> str:
-    """What the worker's shipper holds; work-horses come and go meanwhile."""
+    """Return a line with the memory and open files of the worker's shipper, or nothing."""
     for child in worker.children():
         with suppress(psutil.NoSuchProcess):
             if "sagatrace.shipper" in child.cmdline():
@@ -31,7 +31,7 @@ def shipper_of(worker: psutil.Process) -> str:
 
 
 def watch(redis: Redis, url: str, worker_class: str, count: int) -> None:
-    """Run the jobs and print what the worker and its shipper hold, now and then."""
+    """Run the jobs, and print memory and open files of the worker and its shipper regularly."""
     redis.flushall()
     queue = Queue("flat", connection=redis)
     jobs = [Queue.prepare_data("time.time", result_ttl=0) for _ in range(1000)]
@@ -53,7 +53,7 @@ def watch(redis: Redis, url: str, worker_class: str, count: int) -> None:
 
 
 def main() -> None:
-    """Watch a worker without and one with work-horses."""
+    """Measure a worker without work-horses, and one with work-horses."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 20_000
     directory = short_directory("sagatrace-flat-")
     try:

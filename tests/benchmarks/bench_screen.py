@@ -80,7 +80,7 @@ Shows().run()
 
 
 def events(spans: int) -> Iterator[TraceEvent]:
-    """A trace of that many spans in stages of twenty, no two names alike, none of them failed."""
+    """Return a trace of that many spans in stages of twenty, with different names and without failures."""
     yield _event("root", "workflow:load:started", 0.0, None)
     stage = "root"
     for number in range(spans - 1):
@@ -109,7 +109,7 @@ def _event(span_id: str, event_type: str, at: float, parent: str | None) -> Trac
 
 @dataclass(frozen=True)
 class Program:
-    """What is run, and the environment it needs."""
+    """A program to run, with its environment."""
 
     argv: Sequence[str]
     env: Mapping[str, str]
@@ -119,13 +119,13 @@ class Program:
 
 
 class Stores:
-    """Fresh stores of one kind, and the app's command line for each."""
+    """New stores of one kind, and the app's command line for each."""
 
     def __init__(self, directory: str, account: CosmosAccount | None) -> None:
         self._directory, self._account = directory, account
 
     def showing(self, name: str, given: Iterator[TraceEvent] | list[TraceEvent], *arguments: str) -> Program:
-        """The app on a store that holds these events."""
+        """Return the app's program for a store with these events."""
         env = {} if self._account is None else self._account.environment()
         os.environ.update(env)
         if self._account is None:
@@ -144,7 +144,7 @@ class Stores:
 
 @contextmanager
 def stores(kind: str, directory: str) -> Iterator[Stores]:
-    """Stores of that kind, and the server they need."""
+    """Yield stores of that kind, with the server they need."""
     if kind == "sqlite":
         yield Stores(directory, None)
         return
@@ -153,7 +153,7 @@ def stores(kind: str, directory: str) -> Iterator[Stores]:
 
 
 def start(programs: Mapping[str, tuple[Program, str]]) -> None:
-    """How long each takes to the bytes it is waited for with, in turns; the first is what the others are held to."""
+    """Measure the start of each program until its expected bytes, in turns. The first is the reference."""
     taken: dict[str, list[float]] = {name: [] for name in programs}
     for number in range(ROUNDS + 1):
         for name, (program, shown) in programs.items():
@@ -176,7 +176,7 @@ def _seconds_until(terminal: PtyTerminal, shown: str) -> float:
 
 @dataclass(frozen=True)
 class Key:
-    """The answer to one key: milliseconds, bytes, and the bytes that the cells which are other than before take."""
+    """The answer to one key: milliseconds, bytes, and the bytes of the changed cells alone."""
 
     took: float
     size: int
@@ -185,7 +185,7 @@ class Key:
 
 @dataclass(frozen=True)
 class Measured:
-    """What one program did with one trace: milliseconds, megabytes, and its keys."""
+    """The result of one program with one trace: milliseconds, megabytes, and its keys."""
 
     shown: float
     memory: float
@@ -199,7 +199,7 @@ class Measured:
 
 
 def measure(program: Program, keys: int = 40) -> Measured:
-    """Start, keys inside the screen, keys that scroll, pages, memory."""
+    """Measure start, keys inside the screen, keys that scroll, pages and memory."""
     starts = []
     for _ in range(3):
         with program.in_terminal() as terminal:
@@ -216,7 +216,7 @@ def measure(program: Program, keys: int = 40) -> Measured:
 
 
 def _keys(terminal: PtyTerminal, keys: list[str]) -> list[Key]:
-    """Return the answers to the keys. After a key without an effect, at the end of the rows, no further is pressed."""
+    """Return the answers to the keys. Stop after a key without effect, at the end of the rows."""
     found: list[Key] = []
     while len(found) < len(keys) and (not found or found[-1].size):
         found.append(_key(terminal, keys[len(found)]))
@@ -236,7 +236,7 @@ def _key(terminal: PtyTerminal, key: str) -> Key:
 
 
 def _own(y: int, was: list[Any], now: list[Any]) -> int:
-    """Bytes for what changed on a row, sent in the plainest way: from the left, nothing else touched."""
+    """Return the bytes for the changed cells of a row, sent from the left without others."""
     sent, style = "", None
     for x, (old, new) in enumerate(zip(was, now, strict=True)):
         if old == new:
@@ -252,7 +252,7 @@ def _own(y: int, was: list[Any], now: list[Any]) -> int:
 
 
 def _color(code: int, color: str) -> str:
-    """A colour of 24 bits, as pyte names it, in a sequence; all that the app shows here are."""
+    """Return the sequence for a 24-bit colour in pyte's notation."""
     if not re.fullmatch("[0-9a-f]{6}", color):
         return str(code + 1)
     return f"{code};2;{int(color[:2], 16)};{int(color[2:4], 16)};{int(color[4:], 16)}"
@@ -267,7 +267,7 @@ def _told(found: list[Key], *, own: bool = False) -> str:
 
 
 def stalls(program: Program) -> tuple[float, float, int]:
-    """The longest answer to a key while a trace opens, and while it is scrolled; in milliseconds, and of how many."""
+    """Return the longest answer to a key while a trace opens and while it scrolls (ms), and the number of keys."""
     with program.in_terminal() as terminal:
         terminal.until("reading")
         terminal.press("/", "names, ids, errors, data")
@@ -293,7 +293,7 @@ def _answered(terminal: PtyTerminal, key: str) -> float:
 
 
 def ratios(found: Mapping[int, Measured]) -> None:
-    """What must not depend on how much there is."""
+    """Print the ratios that must not depend on the size of the trace."""
     for name in ("inside", "scrolls", "pages"):
         # Where all spans fit on the screen nothing scrolls.
         sizes = [size for size in found if all(key.size for key in getattr(found[size], name))]
@@ -306,7 +306,7 @@ def ratios(found: Mapping[int, Measured]) -> None:
 
 
 def main() -> None:
-    """Print the tables; key columns are median / 95th percentile, and median bytes."""
+    """Print the tables. Key columns are median / 95th percentile, and median bytes."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--store", choices=("sqlite", "cosmos"), default="sqlite")
     parser.add_argument("sizes", metavar="SPANS", type=int, nargs="*", default=SIZES)

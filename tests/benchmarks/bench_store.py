@@ -2,8 +2,8 @@
 
     python tests/benchmarks/bench_store.py
 
-Promises: under 10 ms for each event, under 100 ms for a trace (events.md's seed). Prints the median and the
-99th percentile, and each beside the same write without tracing: one JSON line appended to a file.
+Promises: under 10 ms for each event, under 100 ms for a trace. Prints the median and the
+99th percentile, each beside the same write without tracing: one JSON line appended to a file.
 """
 
 from __future__ import annotations

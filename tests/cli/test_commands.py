@@ -41,7 +41,7 @@ def cli(tmp_path: Path) -> Cli:
     return Cli(tmp_path)
 
 
-def test_the_seed_s_example_imports_and_shows_its_tree(cli: Cli) -> None:
+def test_the_example_file_imports_and_shows_its_tree(cli: Cli) -> None:
     status, out, err = cli("import", str(SEED))
     assert (status, out.split(" into ")[0], err) == (0, "7 new events of trace T1", "")
     status, out, _ = cli("show", "T1")

@@ -94,7 +94,7 @@ def test_each_fault_is_its_line_and_its_exit_status(
     assert said in done.stderr
 
 
-def test_what_jobs_wrote_is_inert(diff: Diff) -> None:
+def test_values_of_jobs_are_inert(diff: Diff) -> None:
     def nasty(trace_id: str, phase: str) -> list[TraceEvent]:
         data = {"error": NASTY, "error_type": NASTY} if phase == "failed" else {}
         step = event(trace_id, "s", f"{NASTY}:{phase}", 1, "wf", data={**data, "job_name": NASTY}, id=f"{trace_id[0]}s")

@@ -59,9 +59,9 @@ def test_a_fresh_event_is_not_a_fault_and_lost_events_are(tmp_path: Path) -> Non
     assert [check.state for check in _said(patient)] == ["ok"]
     (outbox / REFUSED).write_bytes(b"...")
     (outbox / DEAD_LETTERS).write_text('{"why":"no event"}\n')
-    assert [(check.state, check.said.split(":")[0]) for check in _said(patient)][1:] == [
+    assert [(check.state, check.said.replace("; ", ": ").split(":")[0]) for check in _said(patient)][1:] == [
         ("fault", "1 event could not be stored"),
-        ("fault", "3 events refused while it was full"),
+        ("fault", "3 events lost because the outbox was full"),
     ]
     assert "`sagatrace ship --resend`" in _said(patient)[1].said
     assert "`sagatrace ship --acknowledge`" in _said(patient)[2].said
@@ -82,7 +82,7 @@ def test_a_file_that_is_not_regular_is_named(tmp_path: Path) -> None:
 def test_a_file_that_locks_the_workers_out_is_named_with_its_owner(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A file as `sudo` leaves it. For root the workers are another user; otherwise the file is of another user."""
+    """The file is one that `sudo` would leave. Under root the workers are another user, else the file's owner is."""
     patient, outbox = _patient(tmp_path)
     Outbox(outbox).append([new_event(trace_id="T", span_id="S", event_type="x")])
     lock = outbox / SHIPPER_LOCK
@@ -97,7 +97,7 @@ def test_a_file_that_locks_the_workers_out_is_named_with_its_owner(
     assert _said(patient)[0] == Check(
         "outbox", "fault", f"{lock} belongs to {owner} and locks {user} out: chown it, or remove a lock"
     )
-    with pytest.raises(PermissionError, match=f"belongs to {user if os.geteuid() == 0 else owner} and this is"):
+    with pytest.raises(PermissionError, match=f"belongs to {user if os.geteuid() == 0 else owner} and this process"):
         locks.require_owner(outbox)
 
 

@@ -1,6 +1,6 @@
-"""No argument and no variable reaches the terminal or a log as more than text, and none shows a secret.
+"""Arguments and variables reach the terminal and logs only as text, and show no secret.
 
-The commands, their arguments and the variables are taken from the program itself: a new one is searched, too.
+The commands, arguments and variables come from the program itself, so that new ones are tried too.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ VARIABLES = sorted(
 
 
 def clean(said: str, about: object) -> None:
-    """Fail if there is a sequence in it, or a secret."""
+    """Fail if the text has a control sequence or a secret."""
     found = ACTIVE.search(said)
     assert found is None, (about, ascii(said[max(0, found.start() - 200) : found.start() + 100]))
     assert SECRET not in said, (about, said)
@@ -83,13 +83,13 @@ SAFE = {"trace_id": "T", "words": "T", "files": os.devnull}
 
 
 def usual(command: click.Command) -> list[str]:
-    """Return arguments with which the command does its work, and ends."""
+    """Return arguments with which the command works and ends."""
     arguments = [one for one in command.params if isinstance(one, click.Argument)]
     return [SAFE.get(one.name or "", "T") for one in arguments if one.required or command.name == "tail"]
 
 
 def hostile(command: click.Command, value: str) -> Iterator[list[str]]:
-    """Yield command lines with the value in the place of each argument and option, past the last, and as an option."""
+    """Yield command lines with the value in place of each argument and option, after the last, and as an option."""
     yield [*usual(command), value, value]
     yield [*usual(command), f"--{value}"]
     yield [*usual(command), f"--store={value}", value]
@@ -103,7 +103,7 @@ def hostile(command: click.Command, value: str) -> Iterator[list[str]]:
 
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Be in a directory of its own with a store that has one trace, and have nothing else set."""
+    """Use a new directory with a store of one trace, and no other settings."""
     for name in list(os.environ):
         if name.startswith(("SAGATRACE_", "RQ_")):
             monkeypatch.delenv(name)
@@ -122,7 +122,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def say(
     home: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[str, list[str]], str]:
-    """Return what a command says to standard output, standard error and the log."""
+    """Return standard output, standard error and the log of a command."""
     caplog.set_level("DEBUG")
     # The output of this runner is not a file, so its reader is not known.
     monkeypatch.setattr("sagatrace_tui.commands.tail._require_reader", lambda: None)
@@ -139,7 +139,7 @@ def say(
     return said
 
 
-def test_all_there_is_is_searched() -> None:
+def test_every_command_and_variable_is_tried() -> None:
     assert {"", "sagatrace-tui", "doctor", "import", "tail"} <= COMMANDS.keys()
     assert {"SAGATRACE_STORE", "SAGATRACE_MIRROR", "SAGATRACE_REDIS_URL", "SAGATRACE_COSMOS_KEY"} <= set(VARIABLES)
 

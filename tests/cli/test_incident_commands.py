@@ -54,7 +54,7 @@ def ids(cli: Cli, *query: str) -> list[str]:
     return [one["trace_id"] for one in objects(out)]
 
 
-def test_the_list_says_why_each_failed(cli: Cli) -> None:
+def test_the_list_shows_why_each_trace_failed(cli: Cli) -> None:
     status, out, _ = cli("list")
     assert status == 0
     lines = out.splitlines()
@@ -88,7 +88,7 @@ def test_a_query_finds(cli: Cli, query: list[str], found: list[str]) -> None:
     assert ids(cli, *query) == found
 
 
-def test_a_limit_counts_what_was_found(cli: Cli) -> None:
+def test_a_limit_counts_the_traces_found(cli: Cli) -> None:
     status, out, _ = cli("list", "-n", "2", "--json", "status:rollback-incomplete")
     assert (status, [one["trace_id"] for one in objects(out)]) == (0, ["bad-2", "bad-1"])
 
@@ -126,7 +126,7 @@ def test_failures_of_one_kind_are_one_row(cli: Cli) -> None:
     assert [one["group"] for one in objects(cli("groups", "--json", "--by", "loan_id")[1])] == ["L7"]
 
 
-def test_what_stands_anywhere_is_listed_and_is_the_exit_status(cli: Cli) -> None:
+def test_standing_steps_of_all_traces_are_listed_and_set_the_exit_status(cli: Cli) -> None:
     status, out, _ = cli("standing", "--json", "--keys", "loan_id,reservation")
     assert status == 5
     found = objects(out)
@@ -220,7 +220,7 @@ def test_failures_are_grouped_by_a_key_of_the_query(cli: Cli) -> None:
 
 
 def test_only_new_kinds_of_failure_are_listed_when_a_query_asks_for_them(cli: Cli) -> None:
-    """`new` was taken and ignored: every trace was listed."""
+    """The command once accepted `new`, but listed every trace."""
     odd = new_event(trace_id="odd", span_id="w", event_type="workflow:w:failed", data={"error": "never seen before"})
     assert cli("import", "-", stdin=encode_event(odd))[0] == 0
     assert ids(cli, "new", "since:1h") == ["odd"]
@@ -229,13 +229,13 @@ def test_only_new_kinds_of_failure_are_listed_when_a_query_asks_for_them(cli: Cl
 
 
 @pytest.mark.parametrize("query", [["until:2d"], ["since:1h", "until:2h"], ["since:2999-01-01"]])
-def test_a_time_without_a_moment_is_wrong_usage_and_no_all_clear(cli: Cli, query: list[str]) -> None:
+def test_an_empty_time_range_is_wrong_usage_and_not_an_all_clear(cli: Cli, query: list[str]) -> None:
     for command in ("standing", "groups"):
         status, out, err = cli(command, *query)
         assert (status, out, "no time is between" in err) == (2, "", True)
 
 
-def test_a_document_that_cannot_be_read_is_no_all_clear(cli: Cli) -> None:
+def test_an_unreadable_document_is_not_an_all_clear(cli: Cli) -> None:
     path = Path(cli.env["SAGATRACE_STORE"].removeprefix("sqlite:///"))
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("UPDATE event SET document = '{}' WHERE id LIKE 'good-val-stage%completed%'")
@@ -262,19 +262,19 @@ def test_the_status_is_the_answer_even_when_the_reader_of_the_text_has_gone(
     assert run_into(cli, writing, *command) == (status, b"")
 
 
-def test_a_disk_that_is_full_is_one_line_and_no_all_clear(cli: Cli) -> None:
+def test_a_full_disk_is_one_line_and_not_an_all_clear(cli: Cli) -> None:
     full = os.open("/dev/full", os.O_WRONLY)
     assert run_into(cli, full, "standing", "trace:good") == (1, b"sagatrace: [Errno 28] No space left on device\n")
 
 
-def test_words_that_are_no_text_are_looked_for_as_they_are_stored(cli: Cli) -> None:
-    """A store was asked for what cannot be encoded, and a traceback came of it."""
+def test_words_that_cannot_be_encoded_are_searched_as_they_are_stored(cli: Cli) -> None:
+    """A word that cannot be encoded once reached the store and caused a traceback."""
     for command in ("list", "groups", "standing"):
         status, _, err = cli(command, "tag:\udcff", "\udc80")
         assert (status, err) == (0, "" if command != "list" else err)
 
 
-def test_a_store_that_fails_in_the_middle_is_no_all_clear(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_that_fails_midway_is_not_an_all_clear(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     class Failing(MemoryStore):
         label = "memory"
 
@@ -294,8 +294,8 @@ def test_a_store_that_fails_in_the_middle_is_no_all_clear(cli: Cli, monkeypatch:
     assert (done.exit_code, [one["trace_id"] for one in objects(done.stdout)]) == (1, ["good"])
 
 
-def test_the_oldest_of_ten_thousand_traces_is_no_exception(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only the newest 10 000 were read. The status was 0 if nothing stood in them."""
+def test_the_oldest_of_ten_thousand_traces_is_read_too(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command once read only the newest 10 000 traces, and exited with 0 if none of their steps stood."""
     store = MemoryStore()
     store.append(recent(failed("bad"), 3_000))
     newer = recent([event(f"t{n:05}", "s", "ai:decision", n / 10) for n in range(10_001)], 2_000)

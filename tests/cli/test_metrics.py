@@ -40,7 +40,7 @@ def run(*arguments: str) -> Result:
 
 
 def metrics(text: str) -> dict[str, float]:
-    """Return each metric by its name. Each has one sample, its help and its type, and nothing stands beside them."""
+    """Return the metrics by name. Each has one sample, a help text and a type, without other output."""
     families = list(text_string_to_metric_families(text))
     found: dict[str, float] = {}
     for family in families:

@@ -117,7 +117,7 @@ def test_a_broken_first_line_does_not_hide_the_others(store: Store) -> None:
     assert result.stderr.startswith("sagatrace: -:1: not JSON")
 
 
-def test_what_is_too_large_to_be_read_whole_is_named(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_line_too_large_to_read_is_named(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(transfer, "_LONGEST", 2_000)
     large = json.dumps(otlp(*map(otlp_span, range(1, 20))))
     result = store.run("import", "-", stdin=f"{large}\n{json.dumps(otlp(otlp_span(1)))}\n")
@@ -125,7 +125,7 @@ def test_what_is_too_large_to_be_read_whole_is_named(store: Store, monkeypatch: 
     assert f"-:1: a line of {len(large) + 1:,} bytes: at most 2,000 are read" in result.stderr
     result = store.run("import", "-", stdin=json.dumps(json.loads(large), indent=2))
     assert (result.exit_code, result.stdout.startswith("0 new events")) == (1, True)
-    assert "more than 2,000 bytes in many lines: write it as one object in each line" in result.stderr
+    assert "more than 2,000 bytes: write one object in each line" in result.stderr
 
 
 def test_an_event_without_a_place_in_its_trace_is_named(store: Store) -> None:

@@ -64,10 +64,10 @@ def test_init_creates_the_store_once_and_doctor_accepts_it(environment: str) -> 
     first = run(init)
     assert (first.exit_code, first.stdout) == (
         0,
-        f"{environment} is created: partition key /trace_id, kept for 90 days\n",
+        f"{environment} was created: partition key /trace_id, kept for 90 days\n",
     )
     again = run(init)
-    assert (again.exit_code, again.stdout) == (0, f"{environment} was there already and is as it should be\n")
+    assert (again.exit_code, again.stdout) == (0, f"{environment} exists already and is correct\n")
     well = run(doctor)
     assert well.exit_code == 0, well.stdout
     assert states(well) == {
@@ -125,7 +125,7 @@ def test_init_and_doctor_report_a_container_that_differs_and_do_not_change_it(
         report = run(command)
         assert report.exit_code == 1
         assert "/timestamp is not indexed" in report.stdout
-    assert "nothing is changed" in run(init).stdout
+    assert "nothing was changed" in run(init).stdout
     assert "events are kept for 1 d" in run(init).stdout
 
 

@@ -1,4 +1,4 @@
-"""`sagatrace tail` as a process of its own: what it prints, when it ends and how."""
+"""`sagatrace tail` as a separate process: its output, its end and its exit status."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def now(trace_id: str, event_type: str, **rest: str) -> TraceEvent:
     return new_event(trace_id=trace_id, span_id="wf", event_type=event_type, **rest)  # type: ignore[arg-type]
 
 
-def test_a_trace_that_has_ended_is_told_at_once_with_the_status_of_why(store: EventStore) -> None:
+def test_an_ended_trace_is_printed_immediately_with_the_status_of_why(store: EventStore) -> None:
     store.append(failed("T7"))
     with tailing(store, "T7") as tail:
         assert tail.ends() == 5
@@ -95,7 +95,7 @@ def test_a_trace_that_has_ended_is_told_at_once_with_the_status_of_why(store: Ev
         assert [json.loads(line)["id"] for line in tail.lines] == [one.id for one in succeeded("T8")]
 
 
-def test_a_running_trace_is_followed_until_it_has_ended_verdict_by_verdict(store: EventStore) -> None:
+def test_a_running_trace_is_followed_until_its_end_with_each_verdict(store: EventStore) -> None:
     store.append([now("T", "workflow:x:started")])
     with tailing(store, "T") as tail:
         tail.until("▶ running")
@@ -107,7 +107,7 @@ def test_a_running_trace_is_followed_until_it_has_ended_verdict_by_verdict(store
 
 
 def test_a_trace_of_a_host_whose_clock_is_ahead_ends_as_soon(store: EventStore) -> None:
-    """Its last event may be an hour from now: it is not that long that nothing comes."""
+    """The time of its last event may be an hour from now. The command does not wait for that hour."""
     ahead = utc_timestamp(datetime.now(UTC) + timedelta(hours=1))
     store.append([now("T", "workflow:x:started", timestamp=ahead), now("T", "workflow:x:completed", timestamp=ahead)])
     with tailing(store, "T") as tail:
@@ -115,7 +115,7 @@ def test_a_trace_of_a_host_whose_clock_is_ahead_ends_as_soon(store: EventStore) 
         assert "✔ succeeded" in tail.lines[-1]
 
 
-def test_an_id_that_is_no_text_is_looked_for_as_it_would_be_stored(store: EventStore) -> None:
+def test_an_id_that_cannot_be_encoded_is_searched_as_it_would_be_stored(store: EventStore) -> None:
     with tailing(store, "caf\udce9") as tail:
         assert tail.ends() == 7
         assert "no trace" in tail.notes[-1]
@@ -163,7 +163,7 @@ def test_a_trace_whose_id_looks_like_a_condition_is_followed(store: EventStore) 
         (["status:failed,running"], "tail cannot wait for status:"),
         (["new", "status:failed"], "tail cannot wait for new"),
         (["loan", "status:failed"], "write trace:loan"),
-        (["until:2h"], "none of them can be before"),
+        (["until:2h"], "must be in the future"),
         (["stauts:failed"], "unknown key stauts:"),
     ],
 )
@@ -173,7 +173,7 @@ def test_a_query_about_whole_traces_is_wrong_usage(store: EventStore, query: lis
         assert said in " ".join(tail.notes)
 
 
-def test_what_is_printed_as_json_is_what_is_stored(store: EventStore) -> None:
+def test_the_printed_json_is_the_stored_document(store: EventStore) -> None:
     with tailing(store, "--json") as tail:
         tail.until("polling every 1 s")
         store.append([*failed("A"), *succeeded("B")])
@@ -183,7 +183,7 @@ def test_what_is_printed_as_json_is_what_is_stored(store: EventStore) -> None:
 
 
 @pytest.mark.parametrize("trace_id", [["T"], []])
-def test_with_a_mirror_it_hears_what_the_store_was_never_polled_for(store: EventStore, trace_id: list[str]) -> None:
+def test_with_a_mirror_events_arrive_before_the_next_poll(store: EventStore, trace_id: list[str]) -> None:
     store.append([now("T", "workflow:x:started")])
     with running_redis() as redis, tailing(store, *trace_id, "--json", mirror=redis.url) as tail:
         publisher = Publisher(Mirror(redis.url, store.label))
@@ -199,7 +199,7 @@ def test_with_a_mirror_it_hears_what_the_store_was_never_polled_for(store: Event
         assert sum(done.id in line for line in tail.lines) == 1
 
 
-def test_an_event_that_was_only_published_is_no_line_and_no_end(store: EventStore) -> None:
+def test_an_event_that_was_only_published_is_not_printed_and_ends_nothing(store: EventStore) -> None:
     store.append([now("T", "workflow:x:started")])
     with running_redis() as redis, tailing(store, "T", mirror=redis.url) as tail:
         publisher = Publisher(Mirror(redis.url, store.label))
@@ -213,7 +213,7 @@ def test_an_event_that_was_only_published_is_no_line_and_no_end(store: EventStor
         assert not re.search("completed|succeeded|stage:false", "".join(tail.lines))
 
 
-def test_a_redis_that_is_not_there_is_said_and_the_store_polled(store: EventStore) -> None:
+def test_a_missing_redis_is_reported_and_the_store_is_polled(store: EventStore) -> None:
     with tailing(store, mirror="redis://127.0.0.1:1/0") as tail:
         tail.until("reconnecting · polling every 1 s")
         store.append([now("T", "workflow:x:started")])
@@ -228,7 +228,7 @@ def test_a_redis_that_is_not_there_is_said_and_the_store_polled(store: EventStor
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_it_ends_in_good_order_when_told_to(store: EventStore, number: signal.Signals, status: int) -> None:
+def test_a_signal_ends_it_in_good_order(store: EventStore, number: signal.Signals, status: int) -> None:
     store.append([now("T", "workflow:x:started")])
     with tailing(store, "T") as tail:
         tail.until("▶ running")
@@ -237,7 +237,7 @@ def test_it_ends_in_good_order_when_told_to(store: EventStore, number: signal.Si
         assert not any("Traceback" in line for line in tail.notes)
 
 
-def test_it_ends_when_nobody_reads_any_more_though_nothing_happens(store: EventStore) -> None:
+def test_it_ends_when_the_reader_of_the_pipe_is_gone_although_no_event_arrives(store: EventStore) -> None:
     store.append([now("T", "workflow:x:started")])
     command = [sys.executable, "-c", "from sagatrace_tui.cli import main; main()", "tail", "T", "--store", store.label]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
@@ -249,14 +249,14 @@ def test_it_ends_when_nobody_reads_any_more_though_nothing_happens(store: EventS
         assert b"Traceback" not in process.stderr.read()
 
 
-def test_a_trace_that_is_not_there_has_its_own_status(store: EventStore) -> None:
+def test_a_missing_trace_has_its_own_status(store: EventStore) -> None:
     with tailing(store, "nope") as tail:
         assert tail.ends() == 7
         assert "no trace 'nope'" in tail.notes[-1]
         assert tail.lines == []
 
 
-def test_what_jobs_wrote_reaches_no_terminal_as_more_than_text(store: EventStore) -> None:
+def test_values_of_jobs_reach_the_terminal_only_as_text(store: EventStore) -> None:
     data = {"error": "a\x1b[2Jb\u202ec\n"}
     store.append([new_event(trace_id="\x1b]0;T", span_id="s", event_type="stage:\x1b[31m:failed", data=data)])
     for arguments in (["\x1b]0;T"], ["\x1b]0;T", "--json"]):
@@ -267,7 +267,7 @@ def test_what_jobs_wrote_reaches_no_terminal_as_more_than_text(store: EventStore
             assert "\u202e" not in said
 
 
-def test_a_store_that_fails_meanwhile_is_said_and_read_again_when_it_is_back(store: EventStore, tmp_path: Path) -> None:
+def test_a_store_that_fails_is_reported_and_read_again_when_it_works(store: EventStore, tmp_path: Path) -> None:
     store.append([now("T", "workflow:x:started")])
     with tailing(store, "T") as tail:
         tail.until("▶ running")

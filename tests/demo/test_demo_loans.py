@@ -1,4 +1,4 @@
-"""The loan saga on real workers: each scenario ends as it is meant to, and its trace says so."""
+"""The loan saga on real workers: each scenario has its expected end and trace."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Outcomes = dict[Scenario, tuple[JobStatus, str]]
 def ran(
     redis_server: str, tmp_path_factory: pytest.TempPathFactory, until: Callable[..., Any]
 ) -> Iterator[tuple[Traces, Outcomes]]:
-    """Every scenario once, all at the same time; each trace and what RQ says of its root job."""
+    """Run every scenario once, all at the same time. Return each trace and RQ's status of its root job."""
     directory: Path = tmp_path_factory.mktemp("loans")
     store = open_store(f"sqlite:///{directory}/traces.db")
 
@@ -121,7 +121,7 @@ VERDICTS: dict[Scenario, str] = {
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_trace_is_the_tree_of_what_ran(ran: tuple[Traces, Outcomes], scenario: Scenario) -> None:
-    """Steps under their workflow, each a job of the other queue, with its outcome."""
+    """Each step is a job of the other queue, below the workflow, with its outcome."""
     trace = ran[0][scenario]
     assert trace.verdict == VERDICTS[scenario]
     assert "\n".join(_line(depth, trace.spans[span_id]) for depth, span_id in trace.walk()) + "\n" == TREES[scenario]
@@ -130,7 +130,7 @@ def test_trace_is_the_tree_of_what_ran(ran: tuple[Traces, Outcomes], scenario: S
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
 def test_rq_sees_the_same_outcome(ran: tuple[Traces, Outcomes], scenario: Scenario) -> None:
-    """A saga that fails really raises."""
+    """A failed saga also fails its job."""
     traces, outcomes = ran
     status, raised = outcomes[scenario]
     assert (status is JobStatus.FINISHED) == (traces[scenario].status == "success")
@@ -158,10 +158,10 @@ def test_rq_sees_the_same_outcome(ran: tuple[Traces, Outcomes], scenario: Scenar
         ("killed", [], ["reserve_credit", "reserve_funds"]),
     ],
 )
-def test_what_was_undone_and_what_still_stands(
+def test_undone_and_standing_steps(
     ran: tuple[Traces, Outcomes], scenario: Scenario, undone: list[str], standing: list[str]
 ) -> None:
-    """A compensation names the step it undoes and why; they come in reverse order."""
+    """Each compensation names its step and the reason. Compensations run in reverse order."""
     trace = ran[0][scenario]
     rows = [row for row in trace.compensations if row.outcome == "compensated"]
     assert [_short(row.original_name) for row in rows] == undone
@@ -169,7 +169,7 @@ def test_what_was_undone_and_what_still_stands(
     assert [_short(one.name) for one in trace.still_standing] == standing
 
 
-def test_standing_is_the_union_of_what_why_says_of_each(ran: tuple[Traces, Outcomes], tmp_path: Path) -> None:
+def test_standing_lists_the_steps_that_why_names_for_each_trace(ran: tuple[Traces, Outcomes], tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/traces.db"
     store = open_store(url)
     store.append(one for trace in ran[0].values() for span in trace.spans.values() for one in span.events)
@@ -190,22 +190,22 @@ def test_standing_is_the_union_of_what_why_says_of_each(ran: tuple[Traces, Outco
 
 
 def test_a_retried_step_keeps_both_attempts(ran: tuple[Traces, Outcomes]) -> None:
-    """One span, whose first attempt failed and whose second did not."""
+    """The step is one span with a failed first attempt and a successful second attempt."""
     (step,) = [span for span in ran[0]["retry"].spans.values() if _short(span.name) == "reserve_credit"]
     assert [attempt.error for attempt in step.attempts] == ["the credit bureau did not answer", None]
     assert step.error is None
     assert (step.data["attempt"], step.data["attempts_allowed"]) == (2, 2)
 
 
-def test_events_carry_what_the_saga_says_of_itself(ran: tuple[Traces, Outcomes]) -> None:
-    """The loan on the workflow, the model's decision as a point."""
+def test_events_have_the_data_of_the_saga(ran: tuple[Traces, Outcomes]) -> None:
+    """The workflow has the loan's data, and the model's decision is a point."""
     by_name = {span.name: span for span in ran[0]["success"].spans.values()}
     assert by_name["workflow:loan-approval"].data["loan_id"] == "success"
     assert by_name["ai:decision"].data["decision"] == "approve"
 
 
-def test_a_step_outside_of_a_job_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A saga called like a function fails with a sentence, not inside of RQ."""
+def test_a_saga_called_outside_a_job_fails_with_advice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error names the fix and is not raised inside RQ."""
     monkeypatch.setenv("SAGATRACE_STORE", f"sqlite:///{tmp_path}/traces.db")
     with pytest.raises(LoanError, match=r"approve_loan runs as an RQ job: enqueue it with submit"):
         approve_loan(Loan("L1", 1))

@@ -1,4 +1,4 @@
-"""The order saga on real workers: callbacks carry it on, end it, and undo it."""
+"""The order saga on real workers: callbacks continue it, end it and undo it."""
 
 from __future__ import annotations
 

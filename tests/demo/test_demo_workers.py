@@ -77,7 +77,7 @@ def test_an_ended_worker_is_named_with_its_last_output(
 
 
 def test_stopped_group_starts_no_worker(redis_server: str, tmp_path: Path) -> None:
-    """No process could report its end."""
+    """After `stop`, the group could not report the worker's end."""
     group = WorkerGroup(redis_server, f"sqlite:///{tmp_path}/traces.db", tmp_path)
     group.stop()
     with pytest.raises(ValueError, match="worker late cannot start: this group was stopped"):

@@ -23,7 +23,7 @@ def steps() -> Queue:
 
 
 def do(action: str, order: str) -> str:
-    """Do something in the world outside, and write it into the shop's book."""
+    """Act on another system, and write the action to the shop's book."""
     if action in BROKEN:
         raise RuntimeError(f"{action} does not work today")
     redis().rpush("book", f"{action} {order}")
@@ -41,7 +41,7 @@ def refund(order: str) -> str:
 
 
 def reserve(order: str) -> str:
-    """Set the goods aside."""
+    """Reserve the goods."""
     return do("reserve", order)
 
 
@@ -64,7 +64,7 @@ def run(place: int, order: str) -> Job:
 
 
 def then_next(job: Job, _redis: Redis, _result: Any) -> None:
-    """Enqueue the step after the one that succeeded."""
+    """Enqueue the next step."""
     place = [step.__name__ for step in ORDER].index(str(job.func_name).rpartition(".")[2]) + 1
     if place < len(ORDER):
         run(place, job.args[0])

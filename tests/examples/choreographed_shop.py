@@ -26,7 +26,7 @@ def steps() -> Queue:
 
 
 def do(action: str, order: str) -> str:
-    """Do something in the world outside, and write it into the shop's book."""
+    """Act on another system, and write the action to the shop's book."""
     if action in BROKEN:
         raise RuntimeError(f"{action} does not work today")
     redis().rpush("book", f"{action} {order}")
@@ -44,7 +44,7 @@ def refund(order: str) -> str:
 
 
 def reserve(order: str) -> str:
-    """Set the goods aside."""
+    """Reserve the goods."""
     return do("reserve", order)
 
 
@@ -70,14 +70,14 @@ def run(place: int, order: str) -> Job:
 
 
 def then_next(job: Job, _redis: Redis, _result: Any) -> None:
-    """Enqueue the step after the one that succeeded."""
+    """Enqueue the next step."""
     place = [step.__name__ for step in ORDER].index(str(job.func_name).rpartition(".")[2]) + 1
     if place < len(ORDER):
         run(place, job.args[0])
 
 
 def undo_all(last: Job, _redis: Redis, *_error: Any) -> None:
-    """Undo the steps before the one that failed, in reverse order. An undo that fails does not stop the next one."""
+    """Undo the earlier steps in reverse order. A failed undo does not stop the next one."""
     for place in reversed(range(int(last.id.rpartition("-")[2]))):
         meta = trace_meta(f"order-{last.args[0]}", undoes=f"{last.args[0]}-{place}")
         last = steps().enqueue(UNDO[place], last.args[0], meta=meta, depends_on=Dependency([last], allow_failure=True))

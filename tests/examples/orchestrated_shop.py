@@ -27,7 +27,7 @@ def steps() -> Queue:
 
 
 def do(action: str, order: str) -> str:
-    """Do something in the world outside, and write it into the shop's book."""
+    """Act on another system, and write the action to the shop's book."""
     if action in BROKEN:
         raise RuntimeError(f"{action} does not work today")
     redis().rpush("book", f"{action} {order}")
@@ -45,7 +45,7 @@ def refund(order: str) -> str:
 
 
 def reserve(order: str) -> str:
-    """Set the goods aside."""
+    """Reserve the goods."""
     return do("reserve", order)
 
 
@@ -60,7 +60,7 @@ def ship(order: str) -> str:
 
 
 def buy(order: str) -> None:
-    """Charge, reserve and ship, each as a job that is waited for."""
+    """Charge, reserve and ship, each as a job, and wait for each."""
     with tracer.saga("order", current_trace()) as saga:
         saga.run(steps(), charge, order, undo=refund, timeout=60)
         saga.run(steps(), reserve, order, undo=release, timeout=60)
@@ -68,5 +68,5 @@ def buy(order: str) -> None:
 
 
 def submit(order: str) -> Job:
-    """Enqueue the whole."""
+    """Enqueue the saga."""
     return Queue("sagas", connection=redis()).under(TraceContext.new(f"order-{order}")).enqueue(buy, order)

@@ -22,7 +22,7 @@ def steps() -> Queue:
 
 
 def do(action: str, order: str) -> str:
-    """Do something in the world outside, and write it into the shop's book."""
+    """Act on another system, and write the action to the shop's book."""
     if action in BROKEN:
         raise RuntimeError(f"{action} does not work today")
     redis().rpush("book", f"{action} {order}")
@@ -40,7 +40,7 @@ def refund(order: str) -> str:
 
 
 def reserve(order: str) -> str:
-    """Set the goods aside."""
+    """Reserve the goods."""
     return do("reserve", order)
 
 
@@ -55,12 +55,12 @@ def ship(order: str) -> str:
 
 
 def buy(order: str) -> None:
-    """Charge, reserve and ship, each as a job that is waited for."""
+    """Charge, reserve and ship, each as a job, and wait for each."""
     for step in (charge, reserve, ship):
         job = steps().enqueue(step, order)
         job.latest_result(timeout=60)
 
 
 def submit(order: str) -> Job:
-    """Enqueue the whole."""
+    """Enqueue the order."""
     return Queue("sagas", connection=redis()).enqueue(buy, order)

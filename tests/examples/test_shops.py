@@ -1,4 +1,4 @@
-"""Two small shops on real workers, orchestrated and choreographed: the right verdict for a few lines more."""
+"""Two small shops on real workers, orchestrated and choreographed, with few lines for the right verdict."""
 
 from __future__ import annotations
 

@@ -301,7 +301,7 @@ def test_a_store_that_fails_in_the_middle_of_the_window_does_not_count_as_read()
 
 
 class Busy(MemoryStore):
-    """A store into which more is written with every fetch: news of old traces, and traces that are new."""
+    """A store that gets new events of old traces, and new traces, with every fetch."""
 
     def __init__(self, traces: int) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""The traces of a window, read once: all of them, whatever else the store holds."""
+"""Reading the traces of a window once finds all of them, beside any other traces in the store."""
 
 from __future__ import annotations
 

@@ -18,8 +18,8 @@ from sagatrace_tui.views.report import report
 SEED = Path(__file__).parents[1] / "examples" / "seed_trace.jsonl"
 
 
-def test_the_seed_s_questions_on_the_seed_s_example() -> None:
-    """Why did it fail? At S6, for lack of funds. What got compensated? S2 began to be, and no event confirms it."""
+def test_the_answers_to_the_example() -> None:
+    """The trace failed at S6, for lack of funds. The compensation of S2 started, and no event confirms it."""
     events = [parse_event(line) for line in SEED.read_bytes().splitlines()]
     trace = build_trace("T1", events, now=events[-1].micros + 1)
     assert (trace.verdict, trace.cause and trace.cause.span_id) == ("compensating", "S6")
@@ -286,7 +286,7 @@ def test_of_many_steps_that_stand_the_first_are_named() -> None:
 
 
 def test_a_chain_a_hundred_thousand_deep() -> None:
-    """The walk does not recurse, and visits no span repeatedly: that would take hours."""
+    """The walk does not recurse, and visits each span once. Repeated visits would take hours."""
     depth = 100_000
     events = [
         event(0, str(n), "stage:x:failed", str(n - 1) if n else None, id=f"{n:07}", data={"compensation": "undo"})
@@ -329,7 +329,7 @@ def test_a_step_that_waits_may_still_run_while_its_undo_waits_as_well(step_waits
 def test_a_step_that_still_waits_in_a_failed_saga_may_run_without_an_undo(
     end: str, more: list[str], verdict: str, standing: list[str]
 ) -> None:
-    """A saga that succeeded left its last step to the queue on purpose."""
+    """A succeeded saga, in contrast, left its last step in the queue on purpose."""
     events = [
         event(0, "saga", "workflow:order:started"),
         event(1, "ship", "job:enqueued", "saga", data={"compensation": "recall"}),

@@ -223,7 +223,7 @@ def test_a_run_beside_a_good_one(row: Row) -> None:
 
 
 def mirrored(comparison: Comparison) -> list[Difference]:
-    """Return each difference from the view of the other trace."""
+    """Return the differences as seen from the other trace."""
     kinds = {Kind.MISSING: Kind.NEW, Kind.NEW: Kind.MISSING, Kind.SLOWER: Kind.FASTER, Kind.FASTER: Kind.SLOWER}
     return [
         dataclasses.replace(one, kind=kinds.get(one.kind, one.kind), here=one.there, there=one.here)
@@ -289,7 +289,7 @@ def test_every_saga_of_the_tables_beside_the_next(saga: Any) -> None:
 
 
 def test_a_very_deep_trace_ends() -> None:
-    """No path is walked by recursion, or repeatedly for each of its spans."""
+    """The comparison does not recurse, and does not walk a path again for each span."""
     text = "\n".join(f"s{n} {n}..{n + 1} {f'under=s{n - 1}' if n else ''}" for n in range(3000))
     events = events_of(text)
     comparison = compare(trace_of(events), trace_of(events[:4000]))

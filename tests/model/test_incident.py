@@ -74,7 +74,7 @@ def test_500_failures_of_12_causes_are_12_groups_in_any_order() -> None:
         assert groups_of(rows) == groups
 
 
-def test_the_user_s_group_decides() -> None:
+def test_data_group_of_the_user_decides() -> None:
     rows = [
         row_of(failing("a", 0, "stage:credit", error="one", error_type="E", group="bureau")),
         row_of(failing("b", 1, "stage:credit", error="another", error_type="F", group="bureau")),
@@ -172,7 +172,7 @@ def test_the_longest_standing_step_comes_first_with_its_business_keys() -> None:
 
 
 def test_every_span_is_asked_once_for_a_key_however_many_steps_stand(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each step asked every span for a key that none had: a minute for 4 000 steps."""
+    """Each step once searched every span for a key that no span had, which took a minute for 4 000 steps."""
     count, reads = 100, Counter[str]()
     events = [event("T", "wf", "workflow:order:started", 0)]
     for number in range(count):

@@ -42,7 +42,7 @@ Started 2025-01-01 00:00:00.000Z, ended 2025-01-01 00:00:09.000Z, 9 s; 6 spans, 
 **Still standing**
 - `stage:credit`: compensation failed after 1 attempt
 
-Open it: `sagatrace-tui T pay`
+Open the trace: `sagatrace-tui T pay`
 """
     )
 
@@ -201,7 +201,7 @@ def test_a_step_that_was_not_undone_reads_as_a_sentence() -> None:
         """
     text = incident_summary(build_trace("T", events_of(saga), now=LATER), inert)
     assert "**Compensation**\n- `stage:pay`: not started\n- `stage:credit`: not started, step completed" in text
-    reason = "compensation never started; its own outcome is unknown, it may have taken effect"
+    reason = "compensation never started; the step's outcome is unknown, it may have taken effect"
     assert f"- `stage:pay`: {reason}\n" in text
 
 
@@ -235,7 +235,7 @@ def test_an_unconfirmed_compensation_is_explained_first() -> None:
 
 
 def test_recovered_failures_hide_no_other_failure() -> None:
-    """Of forty, twenty are listed. Failures that were not recovered come first, even late ones."""
+    """Of forty failures, twenty are listed. Failures that did not recover come first, even late ones."""
     events = [event(0, "R", "workflow:r:started")]
     for n in range(40):
         events.append(event(1 + n / 100, f"S{n}", "stage:s:started", "R"))
@@ -275,7 +275,7 @@ def test_the_last_line_is_a_command_that_a_shell_takes_for_these_ids(ids: tuple[
     trace_id, span_id = ids
     failed = msgspec.structs.replace(event(1, span_id, "stage:pay:failed"), trace_id=trace_id)
     text = incident_summary(build_trace(trace_id, [failed], now=LATER), inert, markup)  # type: ignore[arg-type]
-    command = re.fullmatch(r"Open it: `([^`]*)`", text.splitlines()[-1])
+    command = re.fullmatch(r"Open the trace: `([^`]*)`", text.splitlines()[-1])
     assert command is not None
     assert command[1] == inert(command[1])
     shown = command[1].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")

@@ -20,7 +20,7 @@ def document(found: dict[str, Any]) -> bytes:
 
 @pytest.mark.parametrize("form", ["otlp", "jaeger"])
 def test_a_trace_of_depth_40_shows_its_tree(form: str) -> None:
-    """The spans arrive innermost first, as a process that ends them one after the other exports them."""
+    """The spans arrive innermost first, like from a process that exports each span at its end."""
     numbers = [(number, number - 1 if number > 1 else None) for number in range(40, 0, -1)]
     made = (
         otlp(*(otlp_span(*one) for one in numbers))
@@ -123,10 +123,10 @@ BAD: list[tuple[object, str]] = [
     (otlp_span(9, spanId=None), "spanId 'None' is not an id of 16 hex digits"),
     (otlp_span(9, spanId="\x1b[31mgggggggggggg"), "is not an id of 16 hex digits"),
     (otlp_span(9, parentSpanId="xyz"), "parentSpanId 'xyz' is not an id"),
-    (otlp_span(9, startTimeUnixNano=None), "it has no startTimeUnixNano"),
+    (otlp_span(9, startTimeUnixNano=None), "the span has no startTimeUnixNano"),
     (otlp_span(9, startTimeUnixNano="-5"), "startTimeUnixNano '-5' is not a number of nanoseconds"),
     (otlp_span(9, startTimeUnixNano="9" * 20), "is not a number of nanoseconds"),
-    (otlp_span(9, endTimeUnixNano="1000"), "it ends before it starts"),
+    (otlp_span(9, endTimeUnixNano="1000"), "the span ends before it starts"),
     (otlp_span(9, name=7), "Expected `str | null`, got `int`"),
     (otlp_span(9, attributes={"a": 1}), "Expected `array | null`, got `object`"),
     (otlp_span(9, events=[{"name": "x", "attributes": attributes(sagatrace__event="{}")}]), "missing required field"),
@@ -189,7 +189,7 @@ def test_another_document_is_left_to_other_readers(other: bytes) -> None:
     assert events_of_spans(other) is None
 
 
-def test_what_jaeger_shows_of_a_failed_span() -> None:
+def test_a_failed_span_of_jaeger() -> None:
     fields = [
         {"key": "event", "type": "string", "value": "exception"},
         {"key": "exception.type", "type": "string", "value": "Declined"},
@@ -224,7 +224,7 @@ def test_what_jaeger_shows_of_a_failed_span() -> None:
     ("bad", "reason"),
     [
         (jaeger_span(9, spanID="zz"), "is not an id of 16 hex digits"),
-        (jaeger_span(9, duration=-1), "it ends before it starts"),
+        (jaeger_span(9, duration=-1), "the span ends before it starts"),
         (jaeger_span(9, startTime=10**18), "is not within the years"),
         ({"traceID": TRACE}, "missing required field"),
     ],

@@ -18,9 +18,9 @@ class StepFailedError(Exception):
 
 
 class Play:
-    """Plays one saga: steps, some with jobs that are retried, sagas within it, and the undoing of what failed.
+    """Plays one saga: steps, some with retried jobs, nested sagas, and the compensation after a failure.
 
-    Beside the events it keeps the right answers: `standing` holds the steps that would have to be undone.
+    It also keeps the right answers. `standing` are the steps that would have to be undone.
     """
 
     def __init__(self, seed: int) -> None:
@@ -61,13 +61,13 @@ class Play:
         )
 
     def _new(self, letter: str, likely: float) -> tuple[str, str | None]:
-        """A span's id, and its compensation, if it has one."""
+        """Return a span's id, and its compensation if any."""
         self._count += 1
         span_id = f"{letter}{self._count}"
         return span_id, f"undo_{span_id}" if self._random.random() < likely else None
 
     def _saga(self, parent: str | None, depth: int) -> tuple[list[tuple[str, list[str]]], int]:
-        """Return the steps to undo, each with those below it; and how many steps have no compensation."""
+        """Return the steps to undo, each with its descendants, and the number of steps without a compensation."""
         span_id, undo = self._new("s", 0.5 if parent else 0)
         self._emit(span_id, parent, f"saga:{span_id}:started", compensation=undo)
         done: list[tuple[str, list[str]]] = []
@@ -113,7 +113,7 @@ class Play:
         return [(span_id, [])], 0
 
     def _job(self, parent: str, fails: str = "") -> str:
-        """A job that RQ tries up to three times; `fails` is the role it gets if it fails at last."""
+        """Play a job that RQ tries up to three times. `fails` is its role if the last attempt fails."""
         span_id, _ = self._new("j", 0)
         attempts = self._random.choice([1, 1, 2, 3])
         self._emit(span_id, parent, "job:enqueued", job_name=f"do_{parent}")

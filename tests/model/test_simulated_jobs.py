@@ -39,7 +39,7 @@ class JobPlay:
     """Plays one job with its saga, and keeps the truth beside the events.
 
     `standing` are the steps to be listed as standing, and `failed` is whether the last attempt's saga failed. `first`
-    is the span at which the first failed attempt failed; None where every process died before its saga began.
+    is the span at which the first failed attempt failed; None if every process died before its saga began.
     """
 
     def __init__(self, seed: int) -> None:

@@ -112,7 +112,7 @@ def test_a_line_sealed_during_its_write_is_written_again(outbox: Outbox) -> None
 
 
 def test_a_file_removed_before_the_write_loses_no_event(outbox: Outbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The worst moment: the file is sealed, delivered and removed between the open and the write."""
+    """In the worst case the file is sealed, delivered and removed between the open and the write."""
     outbox.append([event(0)])
     store = MemoryStore()
     write, overtaken = os.write, []

@@ -42,7 +42,7 @@ def store(tmp_path: Path) -> Iterator[EventStore]:
 
 @contextmanager
 def hearing(mirror: Mirror, *channels: str) -> Iterator[PubSub]:
-    """A subscription that Redis has confirmed."""
+    """Yield a subscription that Redis has confirmed."""
     with mirror.connect() as client, client.pubsub() as heard:
         heard.subscribe(*channels)
         for _ in channels:
@@ -59,7 +59,7 @@ def next_message(heard: PubSub) -> dict[str, Any]:
 
 @contextmanager
 def hanging_redis() -> Iterator[str]:
-    """Accepts connections and never answers."""
+    """Accept connections and never answer."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield f"redis://:s3cret@127.0.0.1:{server.getsockname()[1]}/0"
 
@@ -90,7 +90,7 @@ def test_each_event_is_published_on_both_channels_after_the_store_has_it(tmp_pat
 
 
 def test_an_event_that_the_store_may_hold_differently_is_published_by_its_id(tmp_path: Path, store: EventStore) -> None:
-    """An event that another one with its id replaced is not in the store, so it is not published as it was."""
+    """An event replaced by another with its id is not in the store, so its content is not published."""
     outbox, [seen, presumed, new] = Outbox(tmp_path / "outbox"), events(3)
     presumed = msgspec.structs.replace(presumed, id=seen.id)
     with running_redis() as redis:
@@ -131,7 +131,7 @@ def test_a_wrong_mirror_url_is_logged_and_stops_no_delivery(tmp_path: Path, stor
     command = [sys.executable, "-m", "sagatrace.shipper", str(tmp_path / "outbox")]
     done = subprocess.run(command, env=environment, check=False, timeout=60, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert "nothing is published: SAGATRACE_MIRROR" in done.stderr
+    assert "events are not published: SAGATRACE_MIRROR" in done.stderr
     assert len(store.fetch_trace("T").events) == 2
 
 

@@ -104,7 +104,7 @@ def test_an_event_that_neither_outbox_nor_store_accepts_is_lost_and_the_store_is
 
 
 def test_direct_writes_take_at_most_half_a_second_of_a_minute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By a clock that the store puts forward by its longest wait."""
+    """The store moves the clock forward by its longest wait."""
     clock, waits = [0.0], list[float]()
 
     class SlowStore(MemoryStore):

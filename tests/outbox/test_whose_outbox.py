@@ -34,7 +34,7 @@ def test_root_does_not_touch_another_user_s_outbox(
     directory.chmod(mode)
     monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)  # as with sudo, which is another user than the worker
     shipper = Shipper(directory, MemoryStore())
-    with pytest.raises(SagatraceError, match=r"it belongs to .* and this is .*: run this as "):
+    with pytest.raises(SagatraceError, match=r"it belongs to .* and this process runs as .*: run it as "):
         shipper.run_once()
     shipper.close()
     keeper = ShipperKeeper(directory)

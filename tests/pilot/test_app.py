@@ -22,7 +22,7 @@ async def test_ctrl_c_quits_immediately_from_every_screen(keys: list[str]) -> No
 
 
 async def test_the_end_of_the_live_source_is_shown_on_screen() -> None:
-    """Otherwise a list that waits for ever looks like an empty one."""
+    """Otherwise a list that waits forever looks like an empty list."""
     words: list[str] = []
     app = SagatraceApp(UnreliableStore(failed("T7")), clock=still, trouble=lambda: words[0] if words else None)
     async with app.run_test(size=(80, 24), notifications=True) as pilot:
@@ -57,7 +57,7 @@ def test_every_tone_of_text_can_be_read_on_every_ground(theme: Theme) -> None:
 
 
 def contrast(one: Color, other: Color) -> float:
-    """By WCAG 2.1: 4.5 is enough for text."""
+    """Return the contrast by WCAG 2.1. For text, 4.5 is enough."""
     light, dark = sorted((luminance(one), luminance(other)), reverse=True)
     return (light + 0.05) / (dark + 0.05)
 

@@ -161,7 +161,7 @@ async def test_keys_work_while_a_slow_store_is_read_and_escape_cancels() -> None
         await pilot.press("d")
         await compared(pilot, "… looking for the last good run of workflow:loan-approval, ")
         assert store.asked.is_set()
-        assert "s · Esc gives up" in screen_text(app)
+        assert "s · Esc cancels" in screen_text(app)
         screen = app.screen
         assert isinstance(screen, CompareScreen)
         assert screen._reading is not None
@@ -191,7 +191,7 @@ async def test_a_failing_store_is_reported_and_r_retries() -> None:
 
 
 @pytest.mark.parametrize("size", [(120, 40), (40, 12), (12, 6)])
-async def test_what_jobs_wrote_is_inert(size: tuple[int, int]) -> None:
+async def test_values_of_jobs_are_inert(size: tuple[int, int]) -> None:
     nasty = "\x1b[31m\u202etxt.exe\u2066\u200b[bold red]x[/]"
     bad = [
         event(f"B{nasty}", "wf", f"workflow:{nasty}:started", 40, id="b0"),

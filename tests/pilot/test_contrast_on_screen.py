@@ -1,4 +1,4 @@
-"""All text on all screens can be read in both themes: 4.5 to 1 against the ground it was drawn on."""
+"""All text on all screens is readable in both themes: its contrast to its background is at least 4.5 to 1."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DRAWN = frozenset("─━═┄╍│┃├└⋯▔▁▂▃▄▅▆▇█▌�
 
 
 def texts(app: SagatraceApp) -> Iterator[tuple[str, Style]]:
-    """Yield each text on the screen with its style; of a dialog only its own, for what is below is dimmed."""
+    """Yield each text on the screen with its style. For a dialog, skip the dimmed screen below."""
     strips = app.screen._compositor.render_strips()
     if app.screen.is_modal:
         sheet = app.screen.children[0].region
@@ -32,7 +32,7 @@ def texts(app: SagatraceApp) -> Iterator[tuple[str, Style]]:
 
 
 def faint(app: SagatraceApp) -> list[str]:
-    """Return the texts that cannot be read well, each with its contrast."""
+    """Return the texts with too little contrast, each with its contrast."""
     found = []
     for text, style in texts(app):
         assert style.color is not None, text

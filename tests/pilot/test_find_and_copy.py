@@ -1,4 +1,4 @@
-"""Finding inside a trace, values opened whole, what is copied, and the commands of the palette."""
+"""Find in a trace, open long values, copy, and use the command palette."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def opened(*more: object) -> SagatraceApp:
     return SagatraceApp(UnreliableStore([*failed("T7"), *more]), trace_id="T7", clock=still)  # type: ignore[list-item]
 
 
-async def test_find_marks_n_goes_round_star_filters_and_escape_gives_up() -> None:
+async def test_find_marks_n_walks_star_filters_and_escape_cancels() -> None:
     app = opened()
     async with app.run_test(size=(100, 30)) as pilot:
         await until(pilot, lambda: "CAUSE" in screen_text(app), "the tree")
@@ -74,7 +74,7 @@ async def test_a_condition_on_data_and_the_words_on_the_screen_are_found(typed: 
         assert found or line.found == "not found"
 
 
-async def test_keys_typed_in_one_go_with_the_stroke_are_typed_into_the_line() -> None:
+async def test_keys_that_arrive_with_the_slash_are_typed_into_the_line() -> None:
     app = opened()
     async with app.run_test(size=(100, 30)) as pilot:
         await until(pilot, lambda: "CAUSE" in screen_text(app), "the tree")
@@ -82,7 +82,7 @@ async def test_keys_typed_in_one_go_with_the_stroke_are_typed_into_the_line() ->
         await until(pilot, lambda: "/cw/q" in screen_text(app), "all of it")
 
 
-async def test_w_shows_the_way_to_the_cause_and_again_all() -> None:
+async def test_w_shows_the_path_to_the_cause_and_again_all_spans() -> None:
     app = opened()
     async with app.run_test(size=(100, 30)) as pilot:
         await until(pilot, lambda: "CAUSE" in screen_text(app), "the tree")
@@ -94,7 +94,7 @@ async def test_w_shows_the_way_to_the_cause_and_again_all() -> None:
         assert tree.row_count == 7
 
 
-async def test_why_of_a_trace_that_went_well_says_so() -> None:
+async def test_why_of_a_succeeded_trace_says_that_nothing_failed() -> None:
     app = SagatraceApp(UnreliableStore(succeeded("T1")), trace_id="T1", clock=still)
     async with app.run_test(size=(100, 30)) as pilot:
         await until(pilot, lambda: "stage:validate" in screen_text(app), "the tree")
@@ -135,7 +135,7 @@ def _title(app: SagatraceApp) -> str:
     return "".join(text for text, _ in detail.row(0, 60)) if detail.row_count else ""
 
 
-def test_hand_overs_never_overwrite_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_saved_summaries_never_overwrite_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     paths = [save_text(f"text {number}", "../T 7\x1b") for number in range(2)]
     assert [path.name for path in paths] == ["sagatrace-T-7.md", "sagatrace-T-7-2.md"]
@@ -147,7 +147,9 @@ async def test_the_palette_has_every_action_of_the_screen() -> None:
     async with app.run_test(size=(100, 30)) as pilot:
         await until(pilot, lambda: "CAUSE" in screen_text(app), "the tree")
         titles = [command.title for command in app.get_system_commands(app.screen)]
-        assert {"Theme", "Next error, from any pane", "Unfold all", "To the other pane", "Quit at once"} <= set(titles)
+        assert {"Theme", "Next error, from any pane", "Unfold all", "To the other pane", "Quit immediately"} <= set(
+            titles
+        )
         await pilot.press("ctrl+p")
         await pilot.press(*"Compensations")
         await until(
@@ -157,7 +159,7 @@ async def test_the_palette_has_every_action_of_the_screen() -> None:
         await until(pilot, lambda: "STILL STANDING" in screen_text(app), "what it does")
 
 
-async def test_a_query_finds_says_what_is_wrong_completes_and_is_remembered(tmp_path: Path) -> None:
+async def test_a_query_finds_names_its_error_completes_and_is_remembered(tmp_path: Path) -> None:
     store = UnreliableStore([*failed("T-bad", 1), *succeeded("T-good", 20), *succeeded("X-good", 30)])
     history = QueryHistory(tmp_path / "state" / "recent")
     app = SagatraceApp(store, clock=still, history=history)

@@ -100,12 +100,12 @@ async def test_the_reason_why_a_key_did_nothing_is_shown_briefly() -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "rollback incomplete" in screen_text(app), "the list")
         await pilot.press("escape")
-        assert "» These are all traces" in screen_text(app)
+        assert "» All traces are shown" in screen_text(app)
         await until(pilot, lambda: "1 trace ·" in screen_text(app), "the state again, soon")
         await pilot.press("escape")
         await pilot.press("slash", *"T7", "enter")
         await until(pilot, lambda: "1 trace ·" in screen_text(app), "the match")
-        assert "These are all traces" not in screen_text(app)
+        assert "All traces are shown" not in screen_text(app)
 
 
 async def test_find_without_a_match_says_so_and_escape_closes_the_line() -> None:
@@ -209,10 +209,10 @@ async def test_a_value_shows_its_keys_and_no_others() -> None:
         await until(pilot, lambda: "y Copy   S Save   ? Help   Esc Back" in screen_text(app), "the value")
         await pilot.press("question_mark")
         await until(pilot, lambda: "Keys" in screen_text(app), "the help")
-        assert "Save it as a file" in screen_text(app)
+        assert "Save the value as a file" in screen_text(app)
         assert "Next error" not in screen_text(app)
         await pilot.press("escape", "colon")
-        await until(pilot, lambda: "Copy all of it" in screen_text(app), "the commands, that one among them")
+        await until(pilot, lambda: "Copy the value" in screen_text(app), "the commands, that one among them")
         await pilot.press("escape", "escape")
         await until(pilot, lambda: isinstance(app.screen, TraceScreen), "the trace again")
 

@@ -1,4 +1,4 @@
-"""Help: the keys of the screen it covers, from the bindings themselves; and the hints of the footer."""
+"""The help with the keys of the screen below, from its bindings, and the key hints."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def test_help_shows_the_keys_of_the_screen_beneath(key: str, trace_id: str
         await pilot.press(key)
         assert isinstance(app.screen, HelpScreen)
         text = screen_text(app)
-        for expected in ("↓  j", "Next row", "Ctrl+d", "Half a page down", "Ctrl+c", "Quit at once", only_here):
+        for expected in ("↓  j", "Next row", "Ctrl+d", "Half a page down", "Ctrl+c", "Quit immediately", only_here):
             assert expected in text
         await pilot.press("escape")
         assert app.screen is beneath

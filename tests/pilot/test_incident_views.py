@@ -20,7 +20,7 @@ DAY = 86_400.0
 
 
 def refused(trace_id: str, at: float) -> list[TraceEvent]:
-    """A saga that failed at its only step, with nothing to undo."""
+    """Return a saga that failed at its only step, without a step to undo."""
     error = {"error": f"card {at:.0f} is refused", "error_type": "CardError"}
     return [
         event(trace_id, "wf", "workflow:order:started", at, data={"workflow_id": "order"}),
@@ -31,7 +31,7 @@ def refused(trace_id: str, at: float) -> list[TraceEvent]:
 
 
 def shop() -> UnreliableStore:
-    """Six sagas of the last minute, and two of days ago."""
+    """Return six sagas of the last minute, and two of days ago."""
     return UnreliableStore(
         [
             *failed("loan-1", 1), *failed("loan-2", 20), *refused("order-1", 30), *succeeded("loan-3", 40),
@@ -243,7 +243,7 @@ async def test_a_query_that_no_trace_meets_is_no_all_clear() -> None:
         assert "Nothing still stands" not in screen_text(app)
 
 
-async def test_new_narrows_what_stands_too() -> None:
+async def test_new_also_filters_standing_steps() -> None:
     old = [one for n in range(8) for one in failed(f"loan-{n}", 4.0 * n)]
     other = [
         event("other", "wf", "workflow:ship:started", 50),
@@ -318,7 +318,7 @@ async def test_failures_are_grouped_by_a_key_of_data() -> None:
 
 
 def with_tier(events: list[TraceEvent], tier: str) -> list[TraceEvent]:
-    """The events, of which the first says which tier the customer has."""
+    """Return the events. The first has the tier of the customer."""
     first = event(events[0].trace_id, "wf", "tier:known", 1, data={"tier": tier})
     return [*events, first]
 

@@ -1,4 +1,4 @@
-"""The mouse: hints are pressed, signs fold; and where a key leads, the row is not at the lower edge."""
+"""The mouse presses hints and folds rows. A row that a key goes to is not at the lower edge."""
 
 from __future__ import annotations
 

@@ -243,10 +243,10 @@ async def test_idle_gaps_are_collapsed_and_the_screen_says_so() -> None:
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "stage:s3600" in screen_text(app), "the tree")
         await pilot.press("i")
-        await until(pilot, lambda: "» 1 idle gap drawn short, at ≈" in screen_text(app), "the collapsed gap")
+        await until(pilot, lambda: "» 1 idle gap collapsed, at ≈" in screen_text(app), "the collapsed gap")
         await until(pilot, lambda: "≈" in screen_text(app).splitlines()[3], "the gap on the axis")
         await pilot.press("i")
-        await until(pilot, lambda: "as long as they are" in screen_text(app), "the expanded gap")
+        await until(pilot, lambda: "Idle gaps are expanded" in screen_text(app), "the expanded gap")
 
 
 def test_the_length_of_a_long_value_is_shown_within_the_pane() -> None:
@@ -281,7 +281,7 @@ async def test_escape_undoes_a_search_and_never_quits() -> None:
         await until(pilot, lambda: "2 traces" in screen_text(app), "all again")
         assert "status:failed since:2h" in screen_text(app)
         await pilot.press("escape")
-        await until(pilot, lambda: "» These are all traces: / searches, q quits" in screen_text(app), "what to press")
+        await until(pilot, lambda: "» All traces are shown. / searches, q quits" in screen_text(app), "what to press")
         assert app.is_running
 
 

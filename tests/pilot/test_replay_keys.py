@@ -68,7 +68,7 @@ async def test_events_that_come_during_a_replay_are_counted_and_shown_after_it()
 
 
 @pytest.mark.parametrize("paused", [False, True])
-async def test_what_was_paused_is_shown_again_as_it_was(paused: bool) -> None:
+async def test_a_paused_screen_is_restored_after_a_replay(paused: bool) -> None:
     events = failed("T7")
     store = UnreliableStore(events[:12])
     app = SagatraceApp(store, trace_id="T7", clock=still)
@@ -83,7 +83,7 @@ async def test_what_was_paused_is_shown_again_as_it_was(paused: bool) -> None:
         assert ("12 events" in screen_text(app)) is paused
 
 
-async def test_the_compensation_view_is_of_the_moment_too() -> None:
+async def test_the_compensation_view_follows_the_replay() -> None:
     app = SagatraceApp(UnreliableStore(failed("T7")), trace_id="T7", clock=still)
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "rollback incomplete" in screen_text(app), "the live trace")
@@ -105,7 +105,7 @@ async def test_a_summary_copied_during_a_replay_is_of_the_trace_of_now() -> None
         assert "rollback incomplete" in app.clipboard
 
 
-async def test_moments_are_built_in_another_thread_and_those_passed_are_left_out(
+async def test_moments_are_built_in_another_thread_and_skipped_ones_are_not_built(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     app = SagatraceApp(UnreliableStore(many_alike("mail", 500)), trace_id="mail", clock=still)

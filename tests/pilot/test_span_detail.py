@@ -42,7 +42,7 @@ def text_of(span_id: str, events: list[TraceEvent], width: int = 100) -> str:
 def test_a_failed_span_shows_fields_role_error_traceback_and_events() -> None:
     text = text_of("fuj", failed("t"))
     for expected in (
-        "transfer_funds\nstatus     ✘ failed\nrole       the cause: it failed first, nothing below it did\n",
+        "transfer_funds\nstatus     ✘ failed\nrole       the cause: it failed first, and nothing below it failed\n",
         "kind       job\nparent     stage:funding  fun\n",
         "took       300ms\nspan id    fuj\n",
         "started    +3.10s  10:00:03.100Z\nended      +3.40s  10:00:03.400Z\ntook       300ms\n",
@@ -57,7 +57,7 @@ def test_the_traceback_comes_before_the_fields_and_keeps_its_end() -> None:
     frames = "".join(f'  File "/app/steps.py", line {n}, in step_{n}\n    go({n})\n' for n in range(20))
     stack = f"Traceback (most recent call last):\n{frames}ValueError: no funds\n"
     lines = text_of("s", [event("t", "s", "job:failed", 0.0, data={"stack": stack, "error": "no funds"})]).split("\n")
-    start, end = lines.index("Traceback  Enter shows it whole"), lines.index("kind       job")
+    start, end = lines.index("Traceback  Enter shows it in full"), lines.index("kind       job")
     assert lines[start + 1] == "Traceback (most recent call last):"
     assert lines[start + 2] == "  … 26 more lines"
     assert lines[end - 2 :][:2] == ["ValueError: no funds", ""]

@@ -1,4 +1,4 @@
-"""The span tree: its rows, bars, folds and cursor, and that they survive a new trace."""
+"""The span tree: its rows, bars, folds and cursor, also after a new trace."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ async def test_a_missing_parent_has_a_named_row_and_its_child_a_mark() -> None:
         assert "└── ✘ stage:load  CAUSE  ⚠ orphan  disk full" in text
 
 
-async def test_space_and_sideways_keys_fold_unfold_and_walk() -> None:
+async def test_space_left_and_right_fold_unfold_and_walk() -> None:
     app = Harness(trace_of(failed("t")))
     async with app.run_test(size=(100, 12)) as pilot:
         tree = app.query_one(SpanTree)
@@ -108,7 +108,7 @@ async def test_space_and_sideways_keys_fold_unfold_and_walk() -> None:
         assert "▸ ✘ workflow:loan-approval +4  consequence" in shown(app)[1]
 
 
-async def test_folding_by_level_and_all_takes_the_cursor_to_what_still_shows() -> None:
+async def test_folding_by_level_and_all_moves_the_cursor_to_a_visible_row() -> None:
     app = Harness(trace_of(failed("t")))
     async with app.run_test(size=(100, 12)) as pilot:
         tree = app.query_one(SpanTree)
@@ -132,7 +132,7 @@ async def test_equal_siblings_are_one_row_with_count_and_durations_until_opened(
         assert tree.row_count == 3
 
 
-async def test_only_a_part_shows_with_all_above_it() -> None:
+async def test_a_part_shows_with_its_ancestors() -> None:
     app = Harness(trace_of(failed("t")))
     async with app.run_test(size=(100, 12)) as pilot:
         tree = app.query_one(SpanTree)

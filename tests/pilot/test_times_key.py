@@ -1,4 +1,4 @@
-"""`t` writes the moments of every view as distances, in UTC or in local time, with the zone."""
+"""`t` switches the times of every view: relative, UTC or local, with the zone."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ async def test_t_in_a_trace() -> None:
         await until(pilot, lambda: "at 10:00:04.400Z (Esc leaves)" in screen_text(app), "the replay as distances")
 
 
-async def test_t_is_a_letter_where_one_types() -> None:
+async def test_t_is_a_letter_in_an_input_line() -> None:
     app = app_of()
     async with app.run_test(size=(100, 24)) as pilot:
         await until(pilot, lambda: "T7" in screen_text(app), "the list")

@@ -24,7 +24,7 @@ def opened(store: UnreliableStore, trace_id: str) -> SagatraceApp:
 
 
 async def test_the_find_line_never_has_the_focus_while_a_trace_opens(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keys that come early would be typed into it."""
+    """Otherwise early keys would be typed into the line."""
     focused: list[Widget | None] = []
     original = TraceScreen.set_focus
 
@@ -40,7 +40,7 @@ async def test_the_find_line_never_has_the_focus_while_a_trace_opens(monkeypatch
         assert not [widget for widget in focused if isinstance(widget, Input)]
 
 
-async def test_a_trace_asked_for_is_open_at_once_with_the_list_beneath() -> None:
+async def test_a_requested_trace_opens_first_with_the_list_behind_it() -> None:
     app = opened(UnreliableStore(failed("T7")), "T7")
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: "release_credit" in screen_text(app), "the tree")
@@ -95,7 +95,7 @@ async def test_a_growing_trace_keeps_cursor_and_folds_and_updates_its_detail() -
         await until(pilot, lambda: "ai:note" in detail_text(app), "the new event in the detail")
 
 
-async def test_at_the_end_the_cursor_goes_with_the_end_until_it_is_moved() -> None:
+async def test_a_cursor_at_the_end_follows_new_rows_until_it_is_moved() -> None:
     events = failed("T7")
     store = UnreliableStore(events[:10])
     app = opened(store, "T7")
@@ -113,7 +113,7 @@ async def test_at_the_end_the_cursor_goes_with_the_end_until_it_is_moved() -> No
         assert tree.highlighted == here
 
 
-async def test_f_leaves_the_screen_as_it_is_and_counts_what_comes() -> None:
+async def test_f_pauses_the_screen_and_counts_new_events() -> None:
     events = failed("T7")
     store = UnreliableStore(events[:12])
     app = opened(store, "T7")
@@ -142,7 +142,7 @@ async def test_new_rows_are_marked_and_a_running_trace_says_what_it_waits_on() -
         assert row.startswith("+")
 
 
-async def test_a_late_parent_takes_its_orphan_home_under_the_cursor() -> None:
+async def test_a_late_parent_gets_its_orphan_and_the_cursor_stays_on_it() -> None:
     store = UnreliableStore(orphaned("T9"))
     app = opened(store, "T9")
     async with app.run_test(size=(100, 30)) as pilot:
@@ -154,7 +154,7 @@ async def test_a_late_parent_takes_its_orphan_home_under_the_cursor() -> None:
         assert app.screen.query_one(SpanTree).highlighted == "kid"
 
 
-async def test_tab_enter_and_escape_go_between_the_panes() -> None:
+async def test_tab_enter_and_escape_switch_panes() -> None:
     app = opened(UnreliableStore(failed("T7")), "T7")
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "release_credit" in screen_text(app), "the tree")
@@ -183,7 +183,7 @@ async def test_a_small_terminal_shows_one_pane_at_a_time_and_a_larger_one_both_a
         await until(pilot, lambda: "stage:credit" in screen_text(app), "the tree again")
 
 
-async def test_an_unknown_trace_says_so_and_appears_once_it_is_there() -> None:
+async def test_an_unknown_trace_is_named_and_appears_when_it_is_stored() -> None:
     store = UnreliableStore()
     app = opened(store, "nowhere")
     async with app.run_test(size=(80, 24)) as pilot:
@@ -194,7 +194,7 @@ async def test_an_unknown_trace_says_so_and_appears_once_it_is_there() -> None:
         assert "No trace" not in screen_text(app)
 
 
-async def test_a_store_that_fails_is_said_above_what_was_read() -> None:
+async def test_a_failing_store_is_reported_above_the_spans_read_before() -> None:
     store = UnreliableStore(running("T1", 70))
     app = opened(store, "T1")
     async with app.run_test(size=(80, 24)) as pilot:
@@ -218,12 +218,12 @@ async def test_leaving_a_trace_ends_its_thread() -> None:
 
 
 class InParts(UnreliableStore):
-    """Gives a part of each trace at once, then waits until it is let."""
+    """A store that returns a part of each trace immediately, and the rest when released."""
 
     parts = 0
 
     def fetch_since(self, trace_id: str, cursor: str | None, arrived: Arrived | None = None) -> Changes:
-        """The first part, then the rest."""
+        """Return the first part, then the rest."""
         if arrived is not None:
             arrived(12_000)
         found = super().fetch_since(trace_id, cursor)
@@ -233,7 +233,7 @@ class InParts(UnreliableStore):
         return found
 
 
-async def test_a_long_reading_says_what_it_does_and_escape_gives_it_up() -> None:
+async def test_a_long_reading_shows_its_progress_and_escape_cancels_it() -> None:
     store = InParts([*failed("T7"), *succeeded("T1", 1)])
     store.free.release(2)
     store.slow = True
@@ -242,7 +242,7 @@ async def test_a_long_reading_says_what_it_does_and_escape_gives_it_up() -> None
         await until(pilot, lambda: "2 traces" in screen_text(app) and "reading" not in screen_text(app), "the list")
         await pilot.press("enter")
         await until(pilot, lambda: "12,000 events so far" in screen_text(app), "what it does")
-        assert "s · Esc gives up" in screen_text(app)
+        assert "s · Esc cancels" in screen_text(app)
         thread = cast("TraceScreen", app.screen).poller.thread
         await pilot.press("escape")
         assert isinstance(app.screen, SearchScreen)
@@ -253,7 +253,7 @@ async def test_a_long_reading_says_what_it_does_and_escape_gives_it_up() -> None
 
 
 async def test_only_the_screen_on_top_listens() -> None:
-    """Also when another screen came on top before the first reading: then only that screen begins to listen."""
+    """This also holds if another screen came on top before the first reading."""
     before = set(threading.enumerate())
 
     def listeners() -> int:
@@ -284,7 +284,7 @@ async def test_only_the_screen_on_top_listens() -> None:
 
 async def test_a_paused_list_beneath_a_trace_draws_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     notes: list[str] = []
-    original = SearchScreen.tell_state
+    original = SearchScreen.report_state
 
     def noting(self: SearchScreen) -> None:
         notes.append("list")
@@ -301,7 +301,7 @@ async def test_a_paused_list_beneath_a_trace_draws_nothing(monkeypatch: pytest.M
         await pilot.press("enter")
         await until(pilot, lambda: "Enter Detail" in screen_text(app), "the trace")
         await pilot.pause()
-        monkeypatch.setattr(SearchScreen, "tell_state", noting)
+        monkeypatch.setattr(SearchScreen, "report_state", noting)
         for name in ("one", "two", "three"):
             store.append([event("T8", name, f"{name}:started", 9)])
             store.append([event("T7", name, f"{name}:started", 9)])
@@ -310,14 +310,14 @@ async def test_a_paused_list_beneath_a_trace_draws_nothing(monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("size", [(120, 40), (80, 18)])
-async def test_a_pause_is_seen_beside_all_that_is_said_and_r_says_what_it_did(size: tuple[int, int]) -> None:
+async def test_a_pause_stays_visible_beside_notes_and_r_shows_a_note(size: tuple[int, int]) -> None:
     app = opened(UnreliableStore(failed("T7")), "T7")
     async with app.run_test(size=size) as pilot:
         await until(pilot, lambda: "CAUSE" in screen_text(app), "the tree")
         await pilot.press("r")
-        await until(pilot, lambda: "» Read again: this is up to date" in screen_text(app), "what r did")
+        await until(pilot, lambda: "» Refreshed: up to date" in screen_text(app), "what r did")
         await pilot.press("f")
-        await until(pilot, lambda: "paused · » Read again" in screen_text(app), "the pause beside it")
+        await until(pilot, lambda: "paused · » Refreshed" in screen_text(app), "the pause beside it")
         await pilot.press("y")
         await until(pilot, lambda: "paused · » Copied" in screen_text(app), "the pause beside the copy")
         await pilot.press("f")

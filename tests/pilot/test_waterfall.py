@@ -32,7 +32,7 @@ async def test_z_zooms_the_time_axis_to_a_span_and_escape_goes_back() -> None:
         assert "+" not in axis(app)
         assert "4.50s" in axis(app)
         await pilot.press("g", "j", "j", "j", "z")
-        await until(pilot, lambda: "This row has no length to zoom to" in screen_text(app), "why not")
+        await until(pilot, lambda: "This row has no duration to zoom to" in screen_text(app), "why not")
         await pilot.press("k", "z")
         assert "+2.60s" in axis(app), "the job"
         await pilot.press("z")

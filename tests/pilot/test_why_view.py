@@ -1,4 +1,4 @@
-"""The why view of a trace with many failures, and the keys that walk them; a value of the data as a column."""
+"""The why view of a trace with many failures, its keys, and a data value as a column."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ def opened(events: list[TraceEvent]) -> SagatraceApp:
 
 
 def rows(app: SagatraceApp, text: str) -> list[str]:
-    """The rows of the tree that hold the text."""
+    """Return the rows of the tree that contain the text."""
     tree = app.screen.query_one(SpanTree)
     shown = ("".join(part for part, _ in tree.row(at, tree.size.width - 2)) for at in range(tree.row_count))
     return [row for row in shown if text in row]
 
 
-async def test_why_gives_each_failure_its_role_its_identity_and_its_error() -> None:
+async def test_why_shows_role_id_and_error_of_each_failure() -> None:
     app = opened(settlement("T7"))
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "CAUSE" in screen_text(app), "the cause")

@@ -170,7 +170,7 @@ def test_a_fault_is_logged_once_and_looks_continue_after_it(
     until(lambda: field.phases(job)[-1] == "abandoned?", "the recorded end")
     stop.set()
     thread.join(120)
-    assert caplog.text.count("cannot be looked for now") == 1
+    assert caplog.text.count("the search for lost jobs failed, retrying") == 1
 
 
 class Looker(Reconciler):
@@ -197,7 +197,7 @@ def test_without_the_right_to_write_every_process_looks_and_says_so(
     for thread in threads:
         thread.join(60)
     redis.execute_command("ACL", "DELUSER", "reader")
-    assert caplog.text.count("every process looks for lost jobs") == len(lookers)
+    assert caplog.text.count("every process searches for lost jobs") == len(lookers)
 
 
 def test_of_all_processes_that_share_a_store_and_a_redis_one_looks(redis: Redis, until: Callable[..., object]) -> None:
@@ -274,7 +274,7 @@ def test_without_a_name_for_its_redis_it_logs_that_it_cannot_look(
     field.redis.connection_pool.connection_kwargs.pop("path")
     reconciler = Reconciler(field.store, field.store, field.redis, grace=0)
     assert [reconciler.look() for _ in range(2)] == [0, 0]
-    assert [record.getMessage().split(":")[0] for record in caplog.records] == ["lost jobs are not looked for"]
+    assert [record.getMessage().split(":")[0] for record in caplog.records] == ["lost jobs are not searched for"]
 
 
 def test_a_worker_s_shipper_looks_after_lost_jobs(

@@ -1,4 +1,4 @@
-"""Whole screens, compared with how they looked when a person last looked at them."""
+"""Whole screens, compared with pictures that a person has checked."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ WIDE = pytest.mark.parametrize("size", [(120, 40), (80, 24), (200, 60)], ids=["1
 
 
 class OnceRead:
-    """Mixed into a store: it answers its first search only. The cost of later readings is not part of the picture."""
+    """Mixed into a store that answers only its first search, so that the cost of later readings is not shown."""
 
     label = UnreliableStore.label
 
@@ -55,7 +55,7 @@ class OnceReadMemory(OnceRead, UnreliableStore):
 
 
 def every_outcome() -> Iterator[TraceEvent]:
-    """Three dozen sagas of every outcome, the newest a few seconds old."""
+    """Return 36 sagas of every outcome, the newest a few seconds old."""
     kinds = (succeeded, failed, succeeded, running, succeeded, orphaned)
     return (one for n in range(36) for one in kinds[n % 6](f"loan-{4200 + n}", 68 - 1.7 * n * n))
 
@@ -68,7 +68,7 @@ def store() -> Iterator[OnceReadMemory]:
 
 
 def ready(text: str, *keys: str) -> Callable[[Pilot[Any]], Any]:
-    """Wait until the text is on screen and all is read, then press the keys."""
+    """Wait until the text is on screen and everything is read, then press the keys."""
 
     async def run(pilot: Pilot[Any]) -> None:
         await until(pilot, lambda: text in screen_text(pilot.app) and "reading" not in screen_text(pilot.app), text)

@@ -1,4 +1,4 @@
-"""Whatever store holds the events, the screens are the same: text, colours, everything."""
+"""All stores give the same screens: the same text in the same colours."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class OnceReadCosmos(OnceRead, CosmosStore):
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A SQLite store that is filled."""
+    """Return a filled SQLite store."""
     path = tmp_path_factory.mktemp("stores") / "traces.db"
     store = SqliteStore(path)
     store.append(every_outcome())
@@ -41,7 +41,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def container() -> Iterator[CosmosAddress]:
-    """A container that is filled, in the account that the environment names or in the test server."""
+    """Return a filled container, in the account of the environment or in the test server."""
     with cosmos_account() as account:
         yield from _filled(account)
 
@@ -68,7 +68,7 @@ def store(request: pytest.FixtureRequest) -> Iterator[OnceReadSqlite | OnceReadC
 
 
 async def picture(app: SagatraceApp, size: tuple[int, int], run_before: Callable[..., Any]) -> Picture:
-    """What the terminal would show: each row's pieces of text with their styles."""
+    """Return each row's pieces of text with their styles."""
     async with app.run_test(size=size) as pilot:
         await run_before(pilot)
         rows = app.screen._compositor.render_strips()
@@ -78,7 +78,7 @@ async def picture(app: SagatraceApp, size: tuple[int, int], run_before: Callable
 
 
 async def both(store: Any, size: tuple[int, int], run_before: Callable[..., Any], **options: Any) -> list[Picture]:
-    """The picture from that store, and the one from memory, which the snapshots show."""
+    """Return the picture from that store, and the picture from the memory store, which the snapshots show."""
     memory = OnceReadMemory(every_outcome())
     try:
         apps = [SagatraceApp(one, clock=still, **options) for one in (store, memory)]

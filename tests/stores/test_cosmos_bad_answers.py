@@ -1,4 +1,4 @@
-"""Answers that no Cosmos DB gives: none confirms an event, hides one, breaks a reader, or is read for ever."""
+"""Answers that Cosmos DB never gives: they confirm or hide no event, break no reader, and are not read forever."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def reads(store: CosmosStore) -> dict[str, Callable[[], object]]:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_of_something_else_is_an_error_of_every_read(behind: CosmosStore, proxy: FaultProxy, page: str) -> None:
-    """An empty result would say that there is nothing."""
+    """An empty result would mean that the store has no events."""
     behind.max_wait = 5.0
     proxy.fault = with_body(json.dumps(PAGES[page]).encode())
     for name, read in reads(behind).items():
@@ -116,7 +116,7 @@ def test_a_page_of_something_else_is_an_error_of_every_read(behind: CosmosStore,
 
 
 def test_documents_that_were_not_asked_for_are_an_error(behind: CosmosStore, proxy: FaultProxy) -> None:
-    """Otherwise the traces that were asked for would seem to be gone."""
+    """Otherwise the requested traces would seem to be missing."""
     proxy.fault = with_body(json.dumps({"Documents": [{**ROW, "trace_id": "another"}]}).encode())
     with pytest.raises(StoreUnavailableError, match="not asked for"):
         list(behind.fetch_traces(["T", "U"]))
@@ -177,7 +177,7 @@ def test_no_answer_stops_delivery_for_days(headers: dict[str, Any], seconds: flo
     assert retry_after_of(headers) == seconds
 
 
-def test_odd_numbers_in_a_batch_leave_its_events_pending(behind: CosmosStore, proxy: FaultProxy) -> None:
+def test_unexpected_numbers_in_a_batch_leave_its_events_pending(behind: CosmosStore, proxy: FaultProxy) -> None:
     results = [{"statusCode": 429, "retryAfterMilliseconds": "x", "subStatusCode": "1\n2"}, {"statusCode": 424}]
     proxy.fault = with_body(json.dumps(results).encode(), 207)
     behind.max_wait = 1.0

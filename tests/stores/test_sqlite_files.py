@@ -34,7 +34,7 @@ def test_the_error_for_an_unusable_file_gives_the_fix(tmp_path: Path) -> None:
     said = {
         "damaged.db": r"damaged\.db.* it is damaged, restore a copy",
         "notes.txt": r"notes\.txt: file is not a database: it holds something else, give another path",
-        "folder": r"folder: it is a directory, name a file in it, e\.g\. sqlite:///.*/folder/traces\.db",
+        "folder": r"folder: it is a directory; name a file in it, e\.g\. sqlite:///.*/folder/traces\.db",
     }
     for name, message in said.items():
         for read_only in (True, False):

@@ -1,4 +1,4 @@
-"""The app, but that no key leaves it: F12 is answered by the number of times it was pressed; F11 and F10 crash it."""
+"""The app without keys that leave it. F12 shows how often it was pressed. F11 and F10 crash the app."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sagatrace_tui.widgets.bar import StateLine
 
 
 class Stays(app.SagatraceApp):
-    """Nothing ends it but a signal, or a crash."""
+    """The app that only a signal or a crash ends."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f12", "answer", priority=True),
@@ -33,23 +33,23 @@ class Stays(app.SagatraceApp):
         """Stay."""
 
     def action_answer(self) -> None:
-        """Say how often this was asked for."""
+        """Show the number of calls."""
         self.answered += 1
         while len(self.screen_stack) > 1 and not self.screen.query(StateLine):
             self.pop_screen()
         self.screen.query_one(StateLine).say(f"answered {self.answered}")
 
     def action_crash(self) -> None:
-        """Fail as a handler fails."""
+        """Fail like a handler."""
         raise ValueError("made to fail")
 
     def action_panic(self) -> None:
-        """Fail as a thread of the driver fails."""
+        """Fail like a thread of the driver."""
         self.panic(Text("made to fail"))
 
 
 def main(url: str, trace_id: str | None = None) -> None:
-    """Show the store."""
+    """Run the app on a store."""
     with patch.object(app, "SagatraceApp", Stays):
         sys.argv = ["sagatrace-tui", "--store", url, *([trace_id] if trace_id else [])]
         cli.tui_main()

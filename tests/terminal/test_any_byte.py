@@ -1,4 +1,4 @@
-"""Bytes that no key sends: the app lives on, and answers the next key. Where it crashes, it says so and fails."""
+"""After bytes that no key sends, the app answers the next key. A crash is reported and has a failing status."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_no_byte_ends_the_app(tui: Command, sent: bytes) -> None:
 
 
 def strange(random_: random.Random) -> bytes:
-    """Return bytes of any kind, but none that end the app, stop it or write a file."""
+    """Return random bytes, except those that end or stop the app or write a file."""
     pieces = [
         lambda: random_.randbytes(random_.randrange(1, 12)),
         lambda: (
@@ -77,7 +77,7 @@ def test_after_any_bytes_a_key_is_answered(store_url: str, trace_id: list[str], 
         assert terminal.is_restored
 
 
-def test_a_crash_gives_the_terminal_back_and_is_no_success(store_url: str) -> None:
+def test_a_crash_restores_the_terminal_and_is_not_a_success(store_url: str) -> None:
     command = [sys.executable, str(Path(__file__).with_name("stays.py")), store_url, "loan-2"]
     for crash in ("\x1b[23~", "\x1b[21~"):
         with PtyTerminal(command, size=(160, 40)) as terminal:
@@ -89,13 +89,13 @@ def test_a_crash_gives_the_terminal_back_and_is_no_success(store_url: str) -> No
             assert b"made to fail" in terminal.raw
 
 
-def test_m_leaves_the_mouse_to_the_terminal_and_takes_it_back(tui: Command) -> None:
+def test_m_releases_the_mouse_and_captures_it_again(tui: Command) -> None:
     with PtyTerminal(tui("loan-2")) as terminal:
         terminal.until(CAUSE)
         assert b"\x1b[?1003l" not in terminal.raw
         terminal.press("m", "The mouse selects text")
         assert b"\x1b[?1003l" in terminal.raw
-        terminal.press("m", "The mouse works here again")
+        terminal.press("m", "The mouse works in the app again")
         assert terminal.raw.rindex(b"\x1b[?1003h") > terminal.raw.rindex(b"\x1b[?1003l")
         terminal.send("\x03")
         assert terminal.wait() == 0

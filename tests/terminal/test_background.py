@@ -1,4 +1,4 @@
-"""The theme by the terminal's background, which the app asks for, unless the reader said which."""
+"""The theme fits the terminal's background, which the app asks for, unless the reader chose a theme."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def background(terminal: PtyTerminal) -> str:
     return f"#{terminal.cells[5][2].bg}"
 
 
-def test_a_light_background_that_the_terminal_tells_is_a_light_theme(tui: Command, tmp_path: Path) -> None:
+def test_a_light_background_reported_by_the_terminal_selects_the_light_theme(tui: Command, tmp_path: Path) -> None:
     with PtyTerminal(tui("loan-2"), env={"XDG_STATE_HOME": str(tmp_path)}) as terminal:
         terminal.until(CAUSE)
         assert background(terminal) == DARK.background
@@ -36,7 +36,7 @@ def test_a_light_background_that_the_terminal_tells_is_a_light_theme(tui: Comman
 
 
 @pytest.mark.parametrize("remembered", [False, True])
-def test_a_theme_that_was_asked_for_stays(tui: Command, tmp_path: Path, remembered: bool) -> None:
+def test_a_requested_theme_stays(tui: Command, tmp_path: Path, remembered: bool) -> None:
     env = {"XDG_STATE_HOME": str(tmp_path), "SAGATRACE_THEME": None if remembered else "dark"}
     if remembered:
         (tmp_path / "sagatrace").mkdir(mode=0o700)

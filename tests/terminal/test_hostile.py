@@ -1,4 +1,4 @@
-"""Whatever a job, a file or a hand has written, the terminal gets no sequence that the app itself did not make."""
+"""The terminal gets only the app's own sequences, for any text from jobs, files or the keyboard."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ ACTIVE = re.compile(
 
 
 def only_ours(raw: bytes) -> None:
-    """Nothing in it but text that is only text, and sequences of ours."""
+    """Fail if the output has other than plain text and the app's sequences."""
     left = OURS.sub(b"", raw)
     at = re.search(rb"[\x00-\x1f\x7f]", left)
     assert not at, left[max(0, at.start() - 100) : at.start() + 100]
@@ -65,7 +65,7 @@ def only_ours(raw: bytes) -> None:
 
 
 def documents(name: str, nasty: str) -> Iterator[dict[str, Any]]:
-    """A saga with the string in every place where a job can put one."""
+    """Return a saga with the string in every place where a job can put it."""
     place = {"worker": nasty, "queue": nasty, "host": nasty, "attempt": nasty, "reason": nasty, "depends_on": [nasty]}
     error = {"error": nasty, "error_type": nasty, "stack": f'Traceback\n  File "{nasty}", line 1, in {nasty}\n{nasty}'}
     values = {nasty: {nasty: [nasty, {nasty: nasty}]}, "text": nasty, "lines": f"{nasty}\n{nasty}", "big": nasty * 3000}
@@ -92,7 +92,7 @@ PART = 8  # strings that one walk meets: several walks, so that they can go side
 
 @pytest.fixture(params=range(0, len(HOSTILE), PART))
 def hostile_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """A store of some of them, whose own name is hostile too."""
+    """Return the URL of a store of such sagas, with a hostile name."""
     some = list(HOSTILE.items())[request.param : request.param + PART]
     url = "sqlite:///" + quote(f"{tmp_path}/tr\x1b[31m\u202e\x9baces.db")
     file = tmp_path / "hostile.jsonl"
@@ -158,13 +158,13 @@ def test_hostile_data_stays_inert_in_the_views_of_many_traces(
 
 
 def pressed(terminal: PtyTerminal, keys: str) -> None:
-    """Press, and let the answer come that is quick. Keys are answered in turn, so nothing hangs on a later one."""
+    """Press keys, and read a quick answer. Keys are answered in order, so later keys do not depend on it."""
     terminal.send(keys)
     terminal.read(quiet=0.03)
 
 
 def opened(terminal: PtyTerminal, keys: str, hint: str) -> None:
-    """Press, and wait for this hint in the last line, and for a cursor, which there is when all has been read."""
+    """Press keys, and wait for a hint in the last line and for a cursor, which shows when all is read."""
     terminal.send(keys)
     terminal.until_true(
         lambda: hint in terminal.text.splitlines()[-1] and CURSOR in terminal.text, f"no screen with {hint!r}"
@@ -172,14 +172,14 @@ def opened(terminal: PtyTerminal, keys: str, hint: str) -> None:
 
 
 def changed(terminal: PtyTerminal, key: str) -> None:
-    """Press a key that changes what is shown above the state line, and wait until it has."""
+    """Press a key that changes the screen above the state line, and wait for the change."""
     before = terminal.text.splitlines()[:-2]
     terminal.send(key)
     terminal.until_true(lambda: terminal.text.splitlines()[:-2] != before, f"{key!r} changed nothing")
 
 
 def to_row(terminal: PtyTerminal, name: str) -> None:
-    """Move the cursor of the detail to the row with that name, which only scrolling brings on the screen."""
+    """Move the cursor of the detail to the row with that name, which needs scrolling."""
     for _ in range(600):
         rows = [line.partition("│")[2] for line in terminal.text.splitlines()]
         cursors = [at for at, row in enumerate(rows) if row.startswith(CURSOR)]
@@ -215,7 +215,7 @@ def test_a_value_of_a_megabyte_is_opened_whole_and_inert(tui: Command, store_url
         only_ours(bytes(terminal.raw))
 
 
-def test_what_is_recalled_or_pasted_into_a_line_is_inert(tui: Command, tmp_path: Path) -> None:
+def test_recalled_or_pasted_text_is_inert(tui: Command, tmp_path: Path) -> None:
     recent = tmp_path / "state" / "sagatrace" / "recent-queries"
     recent.parent.mkdir(parents=True)
     recent.write_text("\n".join(nasty.replace("\n", " ") for nasty in HOSTILE.values()), encoding="utf-8")

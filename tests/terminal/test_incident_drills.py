@@ -1,4 +1,4 @@
-"""What an engineer asks at three in the morning, in a real terminal, with the keys counted."""
+"""The questions of an on-call engineer, in a real terminal, with the keys counted."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def refused(trace_id: str) -> list[TraceEvent]:
 
 @pytest.fixture
 def url(tmp_path: Path) -> str:
-    """Two kinds of failure in the last ten minutes, one of them three times, among traces that went well."""
+    """Return a store with two kinds of failure in the last ten minutes, one of them three times."""
     url = f"sqlite:///{tmp_path}/traces.db"
     store = open_store(url)
     store.append(recent(failed("loan-1"), 500))
@@ -93,7 +93,7 @@ def test_the_next_failed_trace_from_inside_a_trace(url: str, size: tuple[int, in
 
 
 @SIZES
-def test_everything_that_still_stands(url: str, size: tuple[int, int]) -> None:
+def test_list_all_standing_steps(url: str, size: tuple[int, int]) -> None:
     drill = Keyboard(url, size)
     with drill.terminal:
         drill.line_with(SHORT, "1 of 1 standing")
@@ -104,7 +104,7 @@ def test_everything_that_still_stands(url: str, size: tuple[int, int]) -> None:
 
 
 @SIZES
-def test_keys_that_come_at_once_work_in_their_order(url: str, size: tuple[int, int]) -> None:
+def test_keys_that_arrive_together_work_in_their_order(url: str, size: tuple[int, int]) -> None:
     drill = Keyboard(url, size)
     with drill.terminal:
         drill.line_with(SHORT)

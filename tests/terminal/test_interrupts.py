@@ -39,7 +39,7 @@ READING = [
 
 @pytest.fixture
 def endless(tmp_path: Path) -> Path:
-    """Return the path of a database whose events are counted without end, and without a row."""
+    """Return the path of a database whose query never ends and returns no row."""
     path = tmp_path / "endless.db"
     with closing(sqlite3.connect(path)) as connection:
         connection.executescript(ENDLESS)
@@ -47,7 +47,7 @@ def endless(tmp_path: Path) -> Path:
 
 
 def has_open(process: subprocess.Popen[bytes], path: Path) -> bool:
-    """Return whether the process has this very file open."""
+    """Return whether the process has this file open."""
     wanted = path.stat()
     for link in Path(f"/proc/{process.pid}/fd").iterdir():
         try:

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.sshd  # needs OpenSSH, which no package index has: `pyt
 
 @dataclass(frozen=True)
 class Server:
-    """An sshd of our own, and how to log in to it."""
+    """A private sshd, and the command to log in."""
 
     process: subprocess.Popen[bytes]
     login: list[str]
@@ -45,7 +45,7 @@ def free_port() -> int:
 
 @pytest.fixture
 def sshd(tmp_path: Path) -> Iterator[Server]:
-    """sshd on a free port of loopback, with keys made for this test only."""
+    """Run sshd on a free port of loopback, with new keys."""
     daemon, client, keygen = program("sshd"), program("ssh"), program("ssh-keygen")
     for name in ("host", "user"):
         subprocess.run([keygen, "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / name)], check=True)

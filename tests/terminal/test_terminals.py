@@ -1,4 +1,4 @@
-"""The app in real pseudo-terminals of every kind: every way to end it leaves nothing behind."""
+"""The app in real pseudo-terminals of every kind. Every way to end it restores the terminal."""
 
 from __future__ import annotations
 
@@ -191,7 +191,7 @@ def test_a_store_that_never_answers_is_reported_and_does_not_block_quitting(trac
         env = {"SAGATRACE_COSMOS_KEY": "a2V5", "SAGATRACE_COSMOS_TLS": "off", "SAGATRACE_MAX_WAIT": "3000"}
         command = [sys.executable, "-m", "sagatrace_tui", "--store", url, *trace_id]
         with PtyTerminal(command, size=(80, 24), env=env) as terminal:
-            waits = r"reading, \d+ s · Esc gives up" if trace_id else r"Reading, \d+ s"
+            waits = r"reading, \d+ s · Esc cancels" if trace_id else r"Reading, \d+ s"
             terminal.until_true(lambda: re.search(waits, terminal.text), f"never shown: {waits}")
             terminal.send("\x03")
             assert terminal.wait() == 0  # long before the read gives up

@@ -1,4 +1,4 @@
-"""Text can be read in both themes: 4.5 to 1 against every ground that it stands on (WCAG 2, level AA)."""
+"""Text is readable in both themes: its contrast to each background is at least 4.5 to 1 (WCAG 2, level AA)."""
 
 from __future__ import annotations
 

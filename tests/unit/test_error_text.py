@@ -98,7 +98,7 @@ def test_a_text_of_megabytes_is_read_in_part() -> None:
 
 
 def test_the_time_for_a_text_of_one_long_word_grows_with_its_length() -> None:
-    """Each place in a word was the start of a look at all that follows: hours for these, and 150 ms for a row."""
+    """The expression once tried every place in a word, which took hours for these texts and 150 ms for a row."""
     program = (
         "from sagatrace_tui.incident import error_text as it\n"
         "for word in ('a.', 'a-', 'http', 'a@', 'ab/', 'eeeeeee-', 'ü', 'a+b-c', '[:a', 'status '):\n"

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sagatrace_tui.labels import bars
+from sagatrace_tui.incident.failure_groups import bars
 from sagatrace_tui.terminal.console_signs import few
 from sagatrace_tui.terminal.grid import Grid
 from sagatrace_tui.terminal.plain_signs import plain

@@ -1,4 +1,4 @@
-"""Text of jobs on the screen and in copies: scripts and signs stay whole, what acts on a terminal is shown."""
+"""Text of jobs on the screen and in copies: scripts and signs stay whole, control characters are visible."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ def test_variation_selectors_and_joiners_inside_of_words_are_shown_and_copied_wh
         ("می\u200c\u200cخ", "می⟨U+200C⟩⟨U+200C⟩خ"),
     ],
 )
-def test_elsewhere_they_are_named(text: str, shown: str) -> None:
+def test_elsewhere_they_show_as_visible_signs(text: str, shown: str) -> None:
     assert inert(text) == shown
 
 
-def test_a_copy_is_what_was_written_but_for_controls() -> None:
+def test_a_copy_is_the_text_without_controls() -> None:
     text = "\u202etxt.exe \u200b👨\u200d👩 tab\tline\r\nend"
     assert copyable(text) == text.replace("\r", "")
     assert copyable("\x1b[31mred\x07\x9b1m\ud800") == "␛[31mred␇⟨U+009B⟩1m⟨U+D800⟩"

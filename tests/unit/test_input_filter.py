@@ -1,4 +1,4 @@
-"""Whatever a terminal sends: what is malformed is dropped, keys stay keys, and Textual's parser never fails."""
+"""Input of terminals: malformed input is dropped, keys stay keys, and Textual's parser never fails."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sagatrace_tui.terminal.input_filter import LARGEST_PASTE, InputFilter
 
 
 class Keyboard:
-    """The filter with Textual's own parser behind it; time passes only with `pause`."""
+    """The filter with Textual's parser behind it. Time passes only with `pause`."""
 
     def __init__(self) -> None:
         self.filter = InputFilter(clock=lambda: 0.0)
@@ -107,7 +107,7 @@ def test_a_paste_is_text_whatever_is_in_it_and_one_without_an_end_ends() -> None
     assert torn.keys == ["j"]
 
 
-def test_an_answer_to_a_question_is_no_key() -> None:
+def test_an_answer_of_the_terminal_is_not_a_key() -> None:
     assert typed(b"\x1b]11;rgb:ffff/ffff/ffff\x1b\\").filter.replies == ["11;rgb:ffff/ffff/ffff"]
 
 
@@ -128,7 +128,7 @@ SEEDS = [
 
 
 def mutated(random_: random.Random) -> bytes:
-    """Return a sequence of a terminal's, with bytes changed, lost, doubled; or random bytes."""
+    """Return a terminal's sequence with changed, lost or doubled bytes, or random bytes."""
     if random_.random() < 0.2:
         return random_.randbytes(random_.randrange(40))
     data = bytearray(b"".join(random_.choices(SEEDS, k=random_.randrange(1, 4))))

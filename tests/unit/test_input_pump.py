@@ -1,4 +1,4 @@
-"""The thread that passes on input: an app without it could not even be left."""
+"""The thread that passes on input. Without it, no key could end the app."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def test_the_critical_path_leads_back_from_the_end() -> None:
     assert found(*PARALLEL, *below).critical == {"wf", "last", "long", "late", "early"}
 
 
-def test_the_critical_path_goes_by_what_outlives_its_parent_and_not_by_time_in_the_queue() -> None:
+def test_the_critical_path_includes_spans_that_outlive_their_parent_and_ignores_queue_time() -> None:
     queued = [event("t", "b", "job:deferred", 0.1, "wf"), *span("b", 4, 9, "wf")]
     assert found(span("wf", 0, 9), span("a", 0.2, 3.9, "wf"), queued).critical == {"wf", "a", "b"}
     sent = [
@@ -56,7 +56,7 @@ def test_the_critical_path_of_a_running_trace_ends_where_it_runs() -> None:
     assert landmarks(trace, Outline(trace)).critical == {"wf", "cre"}
 
 
-def test_the_slowest_spans_are_those_with_the_most_time_of_their_own() -> None:
+def test_the_slowest_spans_have_the_most_own_time() -> None:
     assert found(*PARALLEL).slowest == (
         ("long", 5_000_000), ("last", 2_500_000), ("short", 2_000_000), ("wf", 500_000),
     )  # fmt: skip

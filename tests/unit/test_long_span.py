@@ -78,7 +78,7 @@ def test_a_long_span_outlives_its_execution_and_silence_makes_it_unknown(store: 
     assert read(store, later=16 * 60).verdict == "succeeded"
 
 
-def test_a_step_declares_what_would_undo_it(store: MemoryStore) -> None:
+def test_a_step_declares_its_compensation(store: MemoryStore) -> None:
     tracer = Tracer(store)
     order = tracer.begin("workflow:order", "order-7")
     charge = tracer.begin("step:charge", tracer.resume(order), compensation="refund")

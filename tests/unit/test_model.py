@@ -36,8 +36,8 @@ def trace_of(*events: TraceEvent, now: int = LATER) -> Trace:
     return build_trace("T", events, now=now)
 
 
-def test_the_seed_s_own_example() -> None:
-    """S1 → S2 → S3, S6, S7, with S3 and S2 successful and S6 failed."""
+def test_the_first_example() -> None:
+    """The tree is S1 → S2 → S3, S6, S7, with S3 and S2 successful and S6 failed."""
     events = [parse_event(line) for line in SEED.read_bytes().splitlines()]
     trace = build_trace("T1", events, now=LATER * 2)
     assert list(trace.walk()) == [(0, "S1"), (1, "S2"), (2, "S3"), (1, "S6"), (1, "S7")]

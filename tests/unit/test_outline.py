@@ -15,7 +15,7 @@ from sagatrace_tui.views.timeline import idle_stretches, pieces, timeline
 
 
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=30), st.sets(st.integers(0, 30)), st.sets(st.integers(0, 30)))
-def test_rows_are_those_that_no_fold_hides(parents: list[int], folds: set[int], only: set[int]) -> None:
+def test_rows_are_the_nodes_outside_folds(parents: list[int], folds: set[int], only: set[int]) -> None:
     events = [
         event("t", f"s{n}", f"stage:{n}:started", n / 10, f"s{parent}" if parent < n else None)
         for n, parent in enumerate(parents)
@@ -74,7 +74,7 @@ def test_a_job_that_waits_for_its_next_attempt_has_failed_one_and_pauses() -> No
     assert parts == [("lost", 0, 4), ("pause", 4, 20)]
 
 
-def test_idle_gaps_are_drawn_short_and_time_stays_in_order() -> None:
+def test_idle_gaps_are_collapsed_and_time_stays_in_order() -> None:
     steps = [(0.0, 1.0), (1.0, 2.0), (100.0, 101.0)]
     events = [event("t", "wf", "workflow:w:started", 0.0)]
     for number, (start, end) in enumerate(steps):

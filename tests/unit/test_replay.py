@@ -36,7 +36,7 @@ def test_each_event_is_a_step_with_the_verdict_and_the_changes_of_its_moment() -
     ]
 
 
-def test_the_newest_moment_is_the_trace_itself_and_none_knows_of_later_events() -> None:
+def test_the_newest_moment_is_the_trace_and_no_moment_has_later_events() -> None:
     events = failed("t")
     replay = Replay(trace_of(events))
     assert (replay.place, replay.count) == (len(events), len(events))

@@ -1,4 +1,4 @@
-"""Queries with names: what they stand for, and where a wrong one is wrong."""
+"""Queries with names: their meaning, and the positions of errors."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def saved(tmp_path: Path) -> SavedQueries:
         ("", "", ""),
     ],
 )
-def test_names_stand_for_queries(saved: SavedQueries, text: str, expanded: str, name: str) -> None:
+def test_names_are_replaced_by_their_queries(saved: SavedQueries, text: str, expanded: str, name: str) -> None:
     assert saved.parse(text) == (parse_query(expanded), expanded, name)
 
 
@@ -44,7 +44,7 @@ def test_names_stand_for_queries(saved: SavedQueries, text: str, expanded: str, 
         ("tag:a save:", 6, 11, "save: needs a name"),
         ("save:x", 0, 6, "save: needs a query beside it"),
         ("save:x " + "e" * 600, 0, 607, "at most 500 characters"),
-        ('@night save:x "open', 14, 19, "never closed"),
+        ('@night save:x "open', 14, 19, "not closed"),
         ("@night took:5s", 7, 14, "is not a comparison"),
     ],
 )
@@ -71,7 +71,7 @@ def test_any_text_is_a_query_or_is_wrong_somewhere_in_it(parts: list[str]) -> No
     assert fault is None or 0 <= fault.start < fault.end <= len(text)
 
 
-def test_a_name_stands_for_the_query_it_was_given_last_and_blanks_in_quotes_stay(tmp_path: Path) -> None:
+def test_a_name_has_its_latest_query_and_blanks_in_quotes_stay(tmp_path: Path) -> None:
     saved = SavedQueries(tmp_path / "saved")
     saved.put("a", "tag:a")
     saved.put("a", 'error:"two  blanks"')

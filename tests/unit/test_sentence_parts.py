@@ -1,4 +1,4 @@
-"""The sentence of a trace: its cause is red, the steps that stand are bold."""
+"""The sentence of a trace: the cause is red, and the standing steps are bold."""
 
 from __future__ import annotations
 

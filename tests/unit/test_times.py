@@ -1,4 +1,4 @@
-"""Moments as distances, in UTC and in local time; each time of day has its zone."""
+"""Times: relative, UTC and local. Each time of day has its zone."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NOW = at("2025-12-22 22:30:00")
         ("2024-12-31 23:30:00", "355d ago", "2024-12-31Z", "01-01 00:30+01"),  # this year there
     ],
 )
-def test_a_narrow_column_says_when_with_the_zone(moment: str, relative: str, utc: str, local: str) -> None:
+def test_a_narrow_column_shows_the_time_with_its_zone(moment: str, relative: str, utc: str, local: str) -> None:
     texts = [Times(mode, BERLIN).brief(at(moment), NOW) for mode in ("relative", "UTC", "local")]
     assert texts == [relative, utc, local]
     assert all(len(text) <= Times(mode, BERLIN).width(NOW) for mode, text in zip(_MODES, texts, strict=True))
@@ -58,20 +58,20 @@ def test_distances_in_a_trace_stay_exact_however_long_it_is() -> None:
     assert Times("UTC").in_trace([near, far], start) == ["10:00:01.100Z", "12:05:03.120Z"]
 
 
-def test_a_moment_within_a_sentence_is_local_too() -> None:
+def test_a_moment_in_a_sentence_is_also_local() -> None:
     text = "funding completed at 2025-12-22 10:00:01Z, after it had failed"
     assert Times("local", BERLIN).in_text(text) == "funding completed at 2025-12-22 11:00:01+01, after it had failed"
     assert Times("UTC", BERLIN).in_text(text) == Times("relative", BERLIN).in_text(text) == text
     assert Times("local", BERLIN).in_text("at 2025-99-22 10:00:01Z") == "at 2025-99-22 10:00:01Z"
 
 
-def test_moments_out_of_every_calendar_are_shown_as_something() -> None:
+def test_moments_outside_the_calendar_are_shown() -> None:
     for mode in _MODES:
         for micros in (10**18, -(10**18), 253_402_300_799_999_999):
             assert Times(mode, KOLKATA).moment(micros)
 
 
-def test_one_key_goes_round_the_modes_and_names_the_zone() -> None:
+def test_one_key_cycles_the_modes_and_names_the_zone() -> None:
     times, words = Times(zone=BERLIN), []
     for _ in _MODES:
         times = times.following
@@ -79,7 +79,7 @@ def test_one_key_goes_round_the_modes_and_names_the_zone() -> None:
     assert words == ["Times are UTC", "Times are local, +01", "Times are distances; times of day are UTC"]
 
 
-def test_the_detail_says_distance_and_time_of_day_in_the_order_of_the_mode() -> None:
+def test_the_detail_shows_distance_and_time_of_day_in_the_order_of_the_mode() -> None:
     trace = trace_of(failed("t"))
     for times, shown in ((Times(), "+3.10s  10:00:03.100Z"), (Times("local", KOLKATA), "15:30:03.100+0530  +3.10s")):
         lines = ["".join(text for text, _ in line.parts) for line in detail_lines(trace, "fuj", 60, times=times)]

@@ -1,1 +1,1 @@
-"""The commands of `sagatrace`, one module per group; none of them needs textual."""
+"""The commands of `sagatrace`, one module for each group. They never import textual."""

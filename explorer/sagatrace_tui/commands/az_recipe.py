@@ -1,4 +1,4 @@
-"""The recipe of `sagatrace init --print-az`: what an administrator runs where a sign-in cannot create containers."""
+"""`sagatrace init --print-az`: the commands for an administrator, if the workers' identity cannot create containers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _CONTRIBUTOR = "00000000-0000-0000-0000-000000000002"
 
 
 def az_recipe(address: CosmosAddress, plan: Plan) -> Iterator[str]:
-    """Yield shell lines: database, container, and the roles of those who write and of those who read."""
+    """Yield the shell lines that create the database, the container and the role assignments."""
     account = shlex.quote(address.host.partition(".")[0].partition(":")[0])
     database, container = shlex.quote(address.database), shlex.quote(address.container)
     scope = shlex.quote(f"/dbs/{address.database}/colls/{address.container}")

@@ -1,4 +1,4 @@
-"""What a month of traces costs in Cosmos DB: a table of items, worked out from loads, charges and prices. Pure."""
+"""The cost of a month of traces in Cosmos DB, computed from load, charges and prices. Pure."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ __all__ = ["INDEX_SHARE", "Bill", "Charges", "Item", "Load", "bill", "polls_per_
 DAYS_PER_MONTH: Final = 365 / 12
 HOURS_PER_MONTH: Final = 730
 INDEX_SHARE: Final = 0.5
-"""Bytes of index for each byte of event: default indexing indexes every value."""
-_RECONCILED_EVERY: Final = 60.0  # seconds between two looks for lost jobs
-_PEAK: Final = 5.0  # times the average that the busiest hours take, for autoscale
+"""Bytes of index for each byte of event. Default indexing indexes every value."""
+_RECONCILED_EVERY: Final = 60.0  # seconds between two searches for lost jobs
+_PEAK: Final = 5.0  # autoscale: load of the busiest hours, relative to the average
 Billing = Literal["serverless", "provisioned", "autoscale"]
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What a day brings, and who watches.
+    """The load of one day.
 
     Attributes:
-        traces, events: traces a day, events in each.
+        traces, events: traces in a day; events in each trace.
         views, searches: traces opened and searches made in a day.
         days_kept: days until events expire.
-        screens, tails: lists left open and `sagatrace tail` of all traces, on average.
-        hours: hours a day that each is open.
-        mirrored: whether a mirror lets them read the store less often.
-        shippers: those that look for lost jobs: one for each Redis of RQ.
+        screens, tails: open lists, and running `sagatrace tail` of all traces, on average.
+        hours: hours a day that each list or tail is open.
+        mirrored: whether a mirror reduces the readings of the store.
+        shippers: the shippers that search for lost jobs, one for each Redis of RQ.
     """
 
     traces: float
@@ -48,17 +48,17 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Charges:
-    """Request units, and where the figures are from.
+    """The request units of each operation, and the source of the figures.
 
     Attributes:
-        write, delete: one event written; one event that expires, which is deleted.
+        write, delete: one event written; one event deleted because it expired.
         view, search: one trace read; one search.
-        poll: one reading that finds nothing new.
-        news: one event that such a reading finds, or that it leaves out as known.
-        rereads: times that an event is left out as known before it has settled.
+        poll: one reading without new events.
+        news: one event that a reading finds, or skips as known.
+        rereads: how often recent events are read again and skipped.
         event_bytes: bytes of one event.
         polls: requests of one reading.
-        source: where the figures are from.
+        source: the source of the figures, in words.
     """
 
     write: float = 10.0
@@ -75,7 +75,7 @@ class Charges:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One line of the bill: request units in a month, and what they are for."""
+    """One line of the bill: request units in a month, and their basis in words."""
 
     name: str
     units: float
@@ -84,7 +84,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """A month, once as many days have passed as events are kept. `dollars` is without storage."""
+    """The bill of a month after the first retention period. `dollars` excludes storage."""
 
     items: tuple[Item, ...]
     billing: Billing
@@ -95,18 +95,18 @@ class Bill:
 
     @property
     def units(self) -> float:
-        """Request units."""
+        """Request units of the month."""
         return sum(item.units for item in self.items)
 
     @property
     def total(self) -> float:
-        """Dollars, all of it."""
+        """Dollars, including storage."""
         return self.dollars + self.storage
 
 
 def polls_per_hour(load: Load) -> float:
-    """Return how often a screen that is open reads the store: closely after news, rarely when nothing is new."""
-    if load.mirrored:  # a published event is looked for in the store
+    """Return the readings per hour of an open screen. It reads often after news, and rarely without news."""
+    if load.mirrored:  # each published event is confirmed in the store
         silent = math.exp(-load.traces / 86_400 * SWEEP)
         return 3600 * ((1 - silent) / CONFIRM_WITHIN + silent / SWEEP)
     quiet = math.exp(-load.traces / 86_400 * QUIET)
@@ -118,7 +118,7 @@ def _items(load: Load, charges: Charges) -> tuple[Item, ...]:
     watchers = load.screens + load.tails
     polls = watchers * load.hours * polls_per_hour(load)
     seen = events * watchers * load.hours / 24
-    reads = load.screens * load.traces * load.hours / 24  # a trace that is new in a list is read
+    reads = load.screens * load.traces * load.hours / 24  # each new trace in a list is read
     looks = load.shippers * 86_400 / _RECONCILED_EVERY
     watched = f"lists open: {load.screens:g}, tails: {load.tails:g}, {load.hours:g} h a day"
     return (
@@ -147,7 +147,15 @@ def _items(load: Load, charges: Charges) -> tuple[Item, ...]:
 
 
 def bill(load: Load, charges: Charges, prices: Prices, billing: Billing = "serverless", reserved: float = 0) -> Bill:
-    """Return a month. `reserved` is the RU/s of a provisioned account, or the limit of an autoscaled one."""
+    """Return the bill of a month.
+
+    Args:
+        load: the load of one day.
+        charges: the request units of each operation.
+        prices: the prices.
+        billing: the way Azure bills the account.
+        reserved: RU/s of a provisioned account, or the limit of an autoscaled account; 0 for the smallest.
+    """
     items = _items(load, charges)
     units = sum(item.units for item in items)
     gigabytes = load.traces * load.events * load.days_kept * charges.event_bytes * (1 + INDEX_SHARE) / 1e9

@@ -1,7 +1,7 @@
-"""Trace ids for the completion of a shell: the newest of the store, or none within a second.
+"""Trace ids for shell completion: the newest in the store, or none if the store needs more than a second.
 
-A shell runs the command at each press of Tab, and shows whatever it prints in the middle of the line that is typed. So
-every error here means no completions, and nothing is printed about it.
+A shell runs the command at each press of Tab and shows its output inside the typed line. So an error means no
+completions, and prints nothing.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ __all__ = ["trace_ids"]
 
 _PATIENCE: Final = 1.0  # seconds
 _MOST: Final = 50
-# A shell inserts an id as it is: one that the shell would act on, or would split, is not offered.
+# A shell inserts an id unquoted, so ids with special characters are not offered.
 _PLAIN: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:@%+=/-]*")
 
 
 def trace_ids(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
-    """Return the newest trace ids that begin like the incomplete one."""
+    """Return the newest trace ids that begin with the incomplete one."""
     found: list[str] = []
     reading = threading.Thread(target=_read, args=(context.params.get("store_url"), incomplete, found), daemon=True)
     reading.start()
     reading.join(_PATIENCE)
     if reading.is_alive():
-        os._exit(0)  # a normal end could wait for the connections of a store that does not answer
+        os._exit(0)  # a normal exit could wait for a store that does not answer
     return found
 
 

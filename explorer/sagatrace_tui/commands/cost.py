@@ -1,4 +1,4 @@
-"""`sagatrace cost`: what a month of traces costs in Cosmos DB, and what that assumes."""
+"""`sagatrace cost`: the cost of a month of traces in Cosmos DB, with its assumptions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["Bill", "Charges", "Load", "Prices", "bill", "cost", "measured", "rep
 
 
 def sample(trace_id: str, count: int) -> list[TraceEvent]:
-    """A trace as a worker writes it: each span's start and end, with the data that RQ jobs carry."""
+    """Return `count` events of a typical trace: start and end of each span, with the data of RQ jobs."""
     events = []
     for number in range(count):
         span, phase = f"{trace_id}-{number // 2}", ("started", "completed")[number % 2]
@@ -44,7 +44,17 @@ def sample(trace_id: str, count: int) -> list[TraceEvent]:
 
 
 def measured(store_url: str, events: int, max_wait: float) -> Charges:
-    """Write one sample trace, read, search and poll for it, remove it, and take what the service charges."""
+    """Measure the request charges of a Cosmos DB store with a sample trace, and remove the trace.
+
+    Args:
+        store_url: the store.
+        events: the number of events in the sample.
+        max_wait: seconds that a call may take.
+
+    Raises:
+        SettingsError: the store does not charge.
+        StoreError: the store cannot be read or written.
+    """
     from sagatrace.stores.cosmos.store import CosmosStore
 
     store = open_store(store_url, max_wait=max_wait)
@@ -53,7 +63,7 @@ def measured(store_url: str, events: int, max_wait: float) -> Charges:
     trace_id = f"sagatrace-cost-{new_id()}"
     written = sample(trace_id, events)
     try:
-        store.fetch_trace(trace_id)  # connects, so that no charge below is for that
+        store.fetch_trace(trace_id)  # connect first, so that no charge below includes it
         place = store.fetch_all_since(None, 1000).cursor
         try:
             store.append(written)
@@ -75,20 +85,20 @@ def measured(store_url: str, events: int, max_wait: float) -> Charges:
         polls=polls,
         news=max(0.0, (found.cost.request_units or 0.0) - quiet) / len(written),
         event_bytes=sum(len(encode_event(event)) for event in written) / len(written),
-        source=f"measured at {store.label} (an emulator's are not the service's)",
+        source=f"measured at {store.label} (an emulator charges differently)",
     )
 
 
 def report(load: Load, charges: Charges, prices: Prices, month: Bill | None = None) -> Iterator[str]:
-    """The bill and all it rests on, as lines."""
+    """Yield the lines of the bill and its assumptions."""
     month = month or bill(load, charges, prices)
     yield f"${month.total:.2f} a month"
     for item in month.items:
         dollars = f"${item.units * prices.million_units / 1e6:8.2f}" if month.billing == "serverless" else " " * 9
         yield f"  {item.name:<10}{dollars}  {item.units / 1e6:8.2f} million RU   {item.basis}"
     if month.billing != "serverless":
-        least = " RU/s" if month.billing == "provisioned" else " RU/s at most, a tenth of that at least, by use"
-        yield f"  {month.billing:<11} ${month.dollars:7.2f}  {month.reserved:g}{least}: whatever is done"
+        least = " RU/s" if month.billing == "provisioned" else " RU/s at most, by use, billed for at least a tenth"
+        yield f"  {month.billing:<11} ${month.dollars:7.2f}  {month.reserved:g}{least}"
     kept = f"{month.gigabytes:.2f} GB: {load.days_kept:g} days × {charges.event_bytes:.0f} bytes an event"
     yield f"  storage   ${month.storage:8.2f}  {kept} + {INDEX_SHARE:.0%} index"
     yield f"charges: {charges.source}"
@@ -111,14 +121,20 @@ def _load_options(command: Any) -> Any:
         click.option("--days-kept", type=_COUNT, default=90, show_default=True),
         click.option("--screens", type=_COUNT, default=1, show_default=True, help="Lists left open."),
         click.option("--tails", type=_COUNT, default=0, show_default=True, help="`sagatrace tail` of all traces."),
-        click.option("--hours", type=click.FloatRange(0, 24), default=24, show_default=True, help="A day, of each."),
-        click.option("--mirror", is_flag=True, help="Screens and tails hear of news through Redis."),
+        click.option(
+            "--hours",
+            type=click.FloatRange(0, 24),
+            default=24,
+            show_default=True,
+            help="Hours a day that each is open.",
+        ),
+        click.option("--mirror", is_flag=True, help="Screens and tails receive events through Redis."),
         click.option(
             "--shippers",
             type=_COUNT,
             default=1,
             show_default=True,
-            help="Those that look for lost jobs, one for each Redis.",
+            help="Shippers that search for lost jobs, one for each Redis.",
         ),
     )
     for option in reversed(options):
@@ -134,7 +150,7 @@ def _price_options(command: Any) -> Any:
         click.option("--price-per-million-ru", type=_COUNT, default=default.million_units, show_default=True),
         click.option("--price-per-gb", type=_COUNT, default=default.gigabyte, show_default=True),
         click.option("--throughput", help="400, 'autoscale 1000' or serverless.  [default: serverless]"),
-        click.option("--measure", is_flag=True, help="Write a sample trace and remove it, to take what that costs."),
+        click.option("--measure", is_flag=True, help="Measure the charges with a sample trace, then remove it."),
     )
     for option in reversed(options):
         command = option(command)
@@ -147,9 +163,9 @@ def _price_options(command: Any) -> Any:
 @store_option
 @one_line_errors
 def cost(**given: Any) -> None:
-    """Compute what a month costs in Cosmos DB.
+    """Compute the cost of a month in Cosmos DB.
 
-    Takes stated prices, and assumed or measured request charges.
+    Uses the printed prices, and assumed or measured request charges.
     """
     from sagatrace.stores.cosmos.provisioning import read_throughput
 

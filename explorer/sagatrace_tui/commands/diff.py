@@ -1,4 +1,4 @@
-"""`sagatrace diff`: a trace beside the last good run of the same saga, or beside a chosen trace."""
+"""`sagatrace diff`: compare a trace with the last good run of the same saga, or with a chosen trace."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from sagatrace_tui.model.trace import CollectorPaused
 
 __all__ = ["diff"]
 
-_MAX_LINES: Final = 20  # lines of one kind; the JSON has them all
+_MAX_LINES: Final = 20  # lines of one kind; the JSON has all differences
 _EPILOG: Final = "Exit status: 0 compared · 1 no succeeded run found · 2 wrong usage or setting · 7 no such trace."
 
 
@@ -43,8 +43,8 @@ _EPILOG: Final = "Exit status: 0 compared · 1 no succeeded run found · 2 wrong
 def diff(trace_id: str, other_id: str | None, as_json: bool, store_url: str | None) -> None:
     """Compare a trace with the last good run of the same saga.
 
-    With OTHER, compare it with that trace. Shows the steps that are missing, new, slower or faster, other outcomes,
-    errors and attempts, and which steps would have run next.
+    With OTHER, compare it with that trace. Shows steps that are missing, new, slower or faster, different outcomes,
+    errors and attempts, and the steps that would have run next.
     """
     now = now_micros()
     with opened_store(store_url) as store, CollectorPaused():
@@ -59,7 +59,7 @@ def diff(trace_id: str, other_id: str | None, as_json: bool, store_url: str | No
             other = good.trace
         comparison = compare(trace, other)
     if as_json:
-        # Escaped to ASCII: a terminal acts on no value that a job wrote.
+        # Escaped to ASCII, so that no value from a job controls the terminal.
         click.echo(json.dumps(comparison_report(comparison), indent=2))
         return
     for line in _lines(comparison, "good run" if other_id is None else "other"):

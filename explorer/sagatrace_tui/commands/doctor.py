@@ -1,4 +1,4 @@
-"""`sagatrace doctor`: is everything in place, and if not, what to do; one line each."""
+"""`sagatrace doctor`: check the setup. Each check prints one line, with advice if it fails."""
 
 from __future__ import annotations
 
@@ -29,24 +29,24 @@ __all__ = ["CHECKS", "Check", "Patient", "doctor", "examined"]
 
 PROBE_TRACE: Final = "sagatrace-doctor"
 _TOLERATED_OFFSET: Final = 2.0  # seconds; answers carry the time to the second
-_DELIVERED_WITHIN: Final = 10.0  # seconds that an event may wait without a shipper to deliver it
+_DELIVERED_WITHIN: Final = 10.0  # seconds that an event may wait while no shipper runs
 _SIGNS: Final = {"ok": "ok  ", "fault": "FAIL", "off": "-   "}
 
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What one check found. `off` is what is not in use here, and no fault."""
+    """The result of one check. `off`: the part is not in use, which is not a fault."""
 
     subject: str
     state: Literal["ok", "fault", "off"]
     said: str
     is_setting: bool = False
-    """Whether a setting cannot be used."""
+    """Whether the fault is an unusable setting."""
 
 
 @dataclass(slots=True)
 class Patient:
-    """What is examined: the environment, the store it names, and whether something may be written to it."""
+    """The subject of the checks: the environment, its store, and whether doctor may write to the store."""
 
     environ: Mapping[str, str]
     store_url: str | None = None
@@ -55,15 +55,15 @@ class Patient:
 
 
 @click.command(epilog="Exit status: 0 all well · 1 something to do · 2 wrong usage or setting.")
-@click.option("--no-write", is_flag=True, help="Do not write a probe event, only read.")
+@click.option("--no-write", is_flag=True, help="Only read; do not write a probe event.")
 @click.option("--metrics", is_flag=True, help="Print only the state of the outbox, as metrics for Prometheus.")
 @store_option
 @one_line_errors
 def doctor(no_write: bool, metrics: bool, store_url: str | None) -> None:
     """Check settings, store, outbox, Redis and clock.
 
-    Each line is ok or says what to do. The probe event goes into a trace of its own, `sagatrace-doctor`, one for each
-    host, over and over. With --metrics only the outbox is read: not the store, and not Redis.
+    Each line is ok or names the next action. The probe event goes to the trace `sagatrace-doctor`. Each host has one
+    probe event and replaces it each time. With --metrics, doctor reads only the outbox, not the store or Redis.
     """
     if metrics:
         click.echo(outbox_metrics(os.environ, store_url), nl=False)
@@ -82,7 +82,7 @@ def doctor(no_write: bool, metrics: bool, store_url: str | None) -> None:
 
 
 def examined(patient: Patient) -> Iterator[Check]:
-    """Every check's findings. An error that a check does not expect becomes its finding, and the next goes on."""
+    """Yield the results of all checks. An unexpected SagatraceError becomes a result, and the next check runs."""
     for subject, check in CHECKS:
         try:
             yield from check(patient)
@@ -111,12 +111,12 @@ def _settings(patient: Patient) -> Iterator[Check]:
 
 def _store(patient: Patient) -> Iterator[Check]:
     if patient.store is None:
-        yield Check("store", "off", "not looked at: settle the settings first")
+        yield Check("store", "off", "not checked: fix the settings first")
         return
     try:
         hits = patient.store.search(Search(limit=1))
     except StoreError as error:
-        # Nothing below can fare better: one fault is said once.
+        # All later checks of the store would fail too, so report the fault once.
         patient.store.close()
         patient.store = None
         missing = isinstance(error, StoreNotFoundError) and "init" not in str(error)
@@ -143,7 +143,7 @@ def _probe(patient: Patient) -> Iterator[Check]:
         id=f"doctor-{host.encode().hex()[:200]}",
         trace_id=PROBE_TRACE,
         span_id=PROBE_TRACE,
-        event_type=f"{PROBE_TRACE}:completed",  # closed: nothing to look after in the list of traces
+        event_type=f"{PROBE_TRACE}:completed",  # an ended trace
         status="success",
         data={"host": host},
     )
@@ -151,7 +151,7 @@ def _probe(patient: Patient) -> Iterator[Check]:
     try:
         patient.store.append([event], replace=True)
     except StoreError as error:
-        yield Check("writing", "fault", f"{error} (reading may still work: --no-write leaves this out)")
+        yield Check("writing", "fault", f"{error} (reading may still work: --no-write skips this check)")
         return
     try:
         found = [e for e in patient.store.fetch_trace(PROBE_TRACE).events if e.id == event.id]
@@ -161,11 +161,11 @@ def _probe(patient: Patient) -> Iterator[Check]:
     if [e.timestamp for e in found] == [event.timestamp]:
         yield Check("writing", "ok", f"a probe event was written and read back in {took:.0f} ms{left}")
     else:
-        yield Check("writing", "fault", "the probe event written did not come back: does something else write there?")
+        yield Check("writing", "fault", "the probe event read back is not the one written: another process replaced it")
 
 
 def _removed(store: EventStore, event: TraceEvent) -> str:
-    """Take the probe out of the store again; return what is to be said where it stays."""
+    """Remove the probe from the store. Return a note if it stays."""
     if not isinstance(store, RemovesEvents):
         return f"; it stays, in the trace {PROBE_TRACE}"
     try:
@@ -180,50 +180,48 @@ def _outbox(patient: Patient) -> Iterator[Check]:
     settings = replace(settings, store=patient.store_url or settings.store)
     directory = outbox_directory(settings, in_worker=True)
     if directory is None:
-        yield Check("outbox", "off", "none: events go straight to the store")
+        yield Check("outbox", "off", "none: events go directly to the store")
         return
     from sagatrace.shipper.dead_letters import DEAD_LETTERS
     from sagatrace.shipper.status import describe_outbox
 
     try:
         for path, owner, user in strangers(directory):
-            yield Check(
-                "outbox", "fault", f"{path} belongs to {owner} and locks {user} out: chown it, or remove a lock"
-            )
+            said = f"{path} belongs to {owner} and locks {user} out: chown it, or remove a lock"
+            yield Check("outbox", "fault", said)
         state = describe_outbox(directory)
     except OSError as error:
-        yield Check("outbox", "fault", f"{directory} cannot be looked at ({error}): run doctor as the workers' user")
+        yield Check("outbox", "fault", f"{directory} cannot be read ({error}): run doctor as the workers' user")
         return
     waiting = f"{state.size:,} bytes wait in {directory}" + (f", since {state.oldest:.0f} s" if state.oldest else "")
     shipper = state.shipper
     if shipper is not None and shipper.fault is not None:
-        yield Check(
-            "outbox", "fault", f"{waiting}: pending, the shipper (pid {shipper.pid}) cannot deliver: {shipper.fault}"
-        )
+        said = f"{waiting}: pending, the shipper (pid {shipper.pid}) cannot deliver: {shipper.fault}"
+        yield Check("outbox", "fault", said)
     elif shipper is None and (state.oldest or 0.0) > _DELIVERED_WITHIN:
         yield Check("outbox", "fault", f"{waiting}, and no shipper runs: start a worker, or `sagatrace ship`")
     else:
-        who = f"shipper at work (pid {shipper.pid})" if shipper else "no shipper needed"
+        who = f"shipper running (pid {shipper.pid})" if shipper else "no shipper needed"
         yield Check("outbox", "ok", f"{waiting}, {who}")
     if shipper is not None and shipper.lost_jobs is not None:
-        why = f"the shipper (pid {shipper.pid}) does not look for them: {shipper.lost_jobs}"
+        why = f"the shipper (pid {shipper.pid}) does not search for them: {shipper.lost_jobs}"
         yield Check("lost jobs", "fault", why)
     for path in state.strange:
         yield Check("outbox", "fault", f"{path} is not a regular file and is skipped: remove it")
     if state.dead_letters:
         lost = f"{plural(state.dead_letters, 'event')} could not be stored"
-        lost += f": refused for good, see why in {directory / DEAD_LETTERS}"
+        lost += f": see the reasons in {directory / DEAD_LETTERS}"
         newest = f" (the newest: {state.refusal})" if state.refusal else ""
-        yield Check("outbox", "fault", f"{lost}{newest}, then `sagatrace ship --resend`")
+        yield Check("outbox", "fault", f"{lost}{newest}, fix them, then `sagatrace ship --resend`")
     if state.refused:
-        lost = f"{plural(state.refused, 'event')} refused while it was full: lost"
+        lost = f"{plural(state.refused, 'event')} lost because the outbox was full"
         yield Check("outbox", "fault", f"{lost}; `sagatrace ship --acknowledge` clears the count")
 
 
 def _redis(patient: Patient) -> Iterator[Check]:
     url = patient.environ.get("SAGATRACE_REDIS_URL", "").strip()
     if not url:
-        yield Check("redis", "off", "SAGATRACE_REDIS_URL is not set: a worker names its own")
+        yield Check("redis", "off", "SAGATRACE_REDIS_URL is not set: workers use the Redis of their queue")
         return
     import redis
 
@@ -235,7 +233,7 @@ def _redis(patient: Patient) -> Iterator[Check]:
     except SettingsError as error:
         yield Check("redis", "fault", f"SAGATRACE_REDIS_URL: {error}", is_setting=True)
     except (redis.RedisError, OSError) as error:
-        said = f"{masked(url)} gives no answer ({redis_error_text(error)})"
+        said = f"{masked(url)} does not answer ({redis_error_text(error)})"
         yield Check("redis", "fault", f"{said}: check SAGATRACE_REDIS_URL and the server")
     else:
         yield Check("redis", "ok", f"{masked(url)} answers")
@@ -244,14 +242,14 @@ def _redis(patient: Patient) -> Iterator[Check]:
 def _mirror(patient: Patient) -> Iterator[Check]:
     settings = Settings.from_env(patient.environ)
     if not settings.mirror or patient.store is None:
-        unset = "SAGATRACE_MIRROR is not set: stores are polled"
-        why = "not looked at: settle the store first" if settings.mirror else unset
+        unset = "SAGATRACE_MIRROR is not set: the store is polled"
+        why = "not checked: fix the store first" if settings.mirror else unset
         yield Check("mirror", "off", why)
         return
     from sagatrace.mirror import PULSE, Subscriber, open_mirror
 
     mirror = open_mirror(settings, patient.store.label)
-    assert mirror is not None  # noqa: S101 - there is a setting
+    assert mirror is not None  # noqa: S101 - the setting is not empty
     news = threading.Event()
     subscriber = Subscriber(mirror, None, news.set, quiet=True)
     subscriber.start()
@@ -265,23 +263,22 @@ def _mirror(patient: Patient) -> Iterator[Check]:
     if heard.live:
         yield Check("mirror", "ok", f"{mirror.label} answers, and a shipper publishes the events of this store there")
     elif heard.phase == "listening":
-        yield Check(
-            "mirror", "ok", f"{mirror.label} answers; no shipper publishes now (shippers publish where it is set)"
-        )
+        said = f"{mirror.label} answers; no shipper publishes now (set SAGATRACE_MIRROR for workers too)"
+        yield Check("mirror", "ok", said)
     else:
-        yield Check("mirror", "fault", f"{mirror.label} gives no answer ({heard.fault}): check SAGATRACE_MIRROR")
+        yield Check("mirror", "fault", f"{mirror.label} does not answer ({heard.fault}): check SAGATRACE_MIRROR")
 
 
 def _clock(patient: Patient) -> Iterator[Check]:
     offset: float | None = getattr(patient.store, "clock_offset", None)
     if offset is None:
-        yield Check("clock", "off", "nothing to compare with: this store has no clock of its own")
+        yield Check("clock", "off", "not checked: this store has no clock")
     elif abs(offset) <= _TOLERATED_OFFSET:
-        yield Check("clock", "ok", f"within {_TOLERATED_OFFSET:g} s of the service's")
+        yield Check("clock", "ok", f"within {_TOLERATED_OFFSET:g} s of the service's clock")
     else:
         ahead = "ahead of" if offset > 0 else "behind"
-        said = f"this machine is {abs(offset):.0f} s {ahead} the service: events will sort wrongly"
-        yield Check("clock", "fault", f"{said}, and past 15 minutes its keys are refused; set the clock (NTP)")
+        said = f"this machine is {abs(offset):.0f} s {ahead} the service: events will be in the wrong order"
+        yield Check("clock", "fault", f"{said}, and beyond 15 minutes its keys are refused. Set the clock (NTP)")
 
 
 def _shown(cost: ReadCost) -> str:
@@ -300,4 +297,4 @@ CHECKS: Final[tuple[tuple[str, Callable[[Patient], Iterator[Check]]], ...]] = (
     ("mirror", _mirror),
     ("clock", _clock),
 )
-"""Each check with its subject, in the order in which they run; a new one is added here."""
+"""The checks with their subjects, in the order of running. Add a new check here."""

@@ -13,13 +13,17 @@ __all__ = ["examined_account"]
 
 
 def examined_account(store: EventStore) -> Iterator[tuple[str, bool, str]]:
-    """Yield (subject, whether it is a fault, text) for the container and the regions. Raises StoreError."""
-    assert isinstance(store, CosmosStore)  # noqa: S101 - the caller asks for no other
+    """Yield (subject, whether it is a fault, text) for the container and the regions.
+
+    Raises:
+        StoreError: the account cannot be read.
+    """
+    assert isinstance(store, CosmosStore)  # noqa: S101 - the caller checked the label
     findings = examined(container_properties(store.address, max_wait=store.max_wait))
     faults = [finding.text for finding in findings if finding.is_fault]
     if not faults:
         choices = "".join(f"; {finding.text}" for finding in findings)
-        yield "container", False, f"partition key, unique keys and index lose nothing{choices}"
+        yield "container", False, f"partition key, unique keys and index are right{choices}"
     for fault in faults:
         yield "container", True, fault
     if store.address.regions:
@@ -33,7 +37,7 @@ def _regions(store: CosmosStore, wanted: tuple[str, ...]) -> tuple[str, bool, st
     if not unknown:
         return "regions", False, f"{wanted[0]} is read first"
     named = f"{', '.join(unknown)} in SAGATRACE_COSMOS_REGIONS"
-    return "regions", True, f"{named} is not a region of the account, which has {', '.join(known)}: correct it"
+    return "regions", True, f"{named}: not a region of the account, which has {', '.join(known)}"
 
 
 def _plain(name: str) -> str:

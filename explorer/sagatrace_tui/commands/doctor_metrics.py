@@ -1,6 +1,6 @@
-"""`sagatrace doctor --metrics`: the state of the outbox as Prometheus reads it.
+"""`sagatrace doctor --metrics`: the state of the outbox in Prometheus's text format.
 
-Only files of this machine are read, so it may run every few seconds: no store is asked, and nothing is written.
+It reads only local files, so it may run every few seconds. It neither reads the store nor writes anything.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from sagatrace_tui.labels import inert
 __all__ = ["outbox_metrics"]
 
 _HELP: Final = {
-    "in_use": "1 if events wait in an outbox, 0 if each is written to the store directly.",
+    "in_use": "1 if events go through an outbox, 0 if they go directly to the store.",
     "bytes": "Bytes of the events that wait for delivery.",
     "files": "Files with events that wait for delivery.",
-    "oldest_event_age_seconds": "Age of the oldest event that waits for delivery, 0 if none waits.",
-    "dead_letters": "Events that the store refused, until they are sent again.",
-    "refused_events": "Events lost because the outbox was full, until they are acknowledged.",
+    "oldest_event_age_seconds": "Age of the oldest event that waits for delivery; 0 without such an event.",
+    "dead_letters": "Events that the store refused and that were not sent again.",
+    "refused_events": "Events lost because the outbox was full, since the last acknowledgement.",
     "strange_files": "Directories, pipes and links in the way of the outbox's files.",
     "last_delivery_timestamp_seconds": "Time of the last delivery to the store, in seconds since 1970.",
     "shipper_running": "1 if a shipper delivers the outbox.",
@@ -37,7 +37,10 @@ _HELP: Final = {
 def outbox_metrics(environ: Mapping[str, str], store_url: str | None) -> str:
     """Return the metrics of the outbox of a store in Prometheus's text format.
 
-    A metric without a value, such as the last delivery where there was none, is left out. Raises SagatraceError.
+    A metric without a value is omitted, such as the last delivery before the first delivery.
+
+    Raises:
+        SagatraceError: a setting cannot be used, or the outbox cannot be read.
     """
     settings = Settings.from_env(environ)
     settings = replace(settings, store=store_url or settings.store)
@@ -48,7 +51,7 @@ def outbox_metrics(environ: Mapping[str, str], store_url: str | None) -> str:
     try:
         state = describe_outbox(directory)
     except OSError as error:
-        raise SagatraceError(f"{directory} cannot be looked at ({error}): run doctor as the workers' user") from error
+        raise SagatraceError(f"{directory} cannot be read ({error}): run doctor as the workers' user") from error
     return "".join(line for name, value in _values(state) for line in _metric(name, value, masked(settings.store)))
 
 

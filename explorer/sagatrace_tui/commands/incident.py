@@ -17,10 +17,10 @@ from sagatrace_tui.commands.query import (
     require_no_groups,
 )
 from sagatrace_tui.commands.window import of_new_kinds, rows_of_window, time_read
-from sagatrace_tui.incident.failure_groups import FailureGroup, began_at, failure_groups, histogram
+from sagatrace_tui.incident.failure_groups import FailureGroup, bars, began_at, failure_groups, histogram
 from sagatrace_tui.incident.query import Query
 from sagatrace_tui.incident.trace_row import TraceRow, reason_text
-from sagatrace_tui.labels import bars, clock, duration, inert, plural, saga_name, short, verdict_words, when
+from sagatrace_tui.labels import clock, duration, inert, plural, saga_name, short, verdict_words, when
 from sagatrace_tui.model.text import iso
 
 __all__ = ["groups", "list_traces"]
@@ -28,19 +28,20 @@ __all__ = ["groups", "list_traces"]
 _LIST: Final = "{:<28}{:<38}{:<26}{:<22}{:>8}{:>7}{:>10}  {}"
 _GROUPS: Final = "{:>6} {:>9}  {:<4} {:<10} {:<10} {:<12}  {:<24} {}"
 _BARS: Final = 12
-_JSON_HELP: Final = "One JSON object in each line instead, with stable keys."
+_JSON_HELP: Final = "Print one JSON object in each line, with stable keys."
 
 
 @click.command("list")
 @query_argument
-@click.option("-n", "--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="How many traces.")
+@click.option("-n", "--limit", type=click.IntRange(1, 10_000), default=20, show_default=True, help="Traces to list.")
 @click.option("--json", "as_json", is_flag=True, help=_JSON_HELP)
 @store_option
 @one_line_errors
 def list_traces(words: tuple[str, ...], limit: int, as_json: bool, store_url: str | None) -> None:
-    """List the newest traces that QUERY finds, and why each failed.
+    """List the newest traces that match QUERY, and why each failed.
 
-    QUERY is that of the app, as in `sagatrace list status:failed since:10m`. Put one that begins with a minus after --.
+    QUERY is a query as in the app, like `sagatrace list status:failed since:10m`. If it begins with a minus, write --
+    before it.
     """
     query = query_of(words)
     require_no_groups(query)
@@ -59,17 +60,18 @@ def list_traces(words: tuple[str, ...], limit: int, as_json: bool, store_url: st
 
 @click.command()
 @query_argument
-@click.option("--by", metavar="KEY", help="Group by the values of this key of data, and not by saga, step and error.")
+@click.option("--by", metavar="KEY", help="Group by the values of this data key instead of saga, step and error.")
 @click.option("--json", "as_json", is_flag=True, help=_JSON_HELP)
 @store_option
 @one_line_errors
 def groups(words: tuple[str, ...], by: str | None, as_json: bool, store_url: str | None) -> None:
     """List failures by kind.
 
-    One kind are the traces of one saga that failed at one step with one error, whatever its values.
+    Traces of one saga that failed at the same step with the same error are one kind. Values in the error, such as ids,
+    do not count.
 
-    Reads the last 24 hours, or SAGATRACE_WINDOW, unless QUERY has a `since:`. A kind is new if none failed so before
-    the last quarter of that time. What the failed event has in `data.group` decides instead of its error.
+    Reads the last 24 hours, or SAGATRACE_WINDOW, unless QUERY has a `since:`. A kind is new if its first failure is in
+    the last quarter of that time. If the failed event has `data.group`, that value replaces the error.
     """
     query = query_of(words)
     by = by or query.by
@@ -89,13 +91,13 @@ def groups(words: tuple[str, ...], by: str | None, as_json: bool, store_url: str
 
 
 def _newest(store: EventStore, query: Query, limit: int) -> Iterator[TraceRow]:
-    from sagatrace_tui.live import read_rows  # not for every other command's start
+    from sagatrace_tui.live import read_rows  # slow to import; other commands do not need it
 
     return read_rows(store, query, now_micros(), most=limit)
 
 
 def _list_line(row: TraceRow) -> str:
-    # The id is what one copies into the next command: never cut.
+    # The id is never cut: readers copy it into the next command.
     return _LIST.format(
         verdict_words(row.verdict or "unknown"),
         inert(row.trace_id) + " ",

@@ -1,4 +1,4 @@
-"""`sagatrace init`: make the place where events are kept, or say how the one that is there differs."""
+"""`sagatrace init`: create the store, or report how an existing store differs."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ if TYPE_CHECKING:
 
 __all__ = ["init", "initialised"]
 
-_MIN_WAIT = 30.0  # seconds: making a container takes a service longer than a write may
+_MIN_WAIT = 30.0  # seconds: creating a container takes longer than a write
 _DAY = 86_400
 _MONTH = 730  # hours, as Azure bills them
 
 
-@click.command(epilog="Exit status: 0 ready · 1 not, or it differs · 2 wrong usage or setting.")
+@click.command(epilog="Exit status: 0 ready · 1 not ready, or different · 2 wrong usage or setting.")
 @click.option("--throughput", metavar="N|'autoscale N'|serverless", help="RU/s to reserve.  [default: the account's]")
 @click.option("--ttl", metavar="DAYS|forever", default="90", show_default=True, help="How long events are kept.")
-@click.option("--lean", is_flag=True, help="Index only what searches name, and no other value in data.")
-@click.option("--print-az", is_flag=True, help="Print the `az` commands that do it, with roles, and do nothing.")
+@click.option("--lean", is_flag=True, help="Index only the fields that searches need, not the values in data.")
+@click.option("--print-az", is_flag=True, help="Only print the `az` commands that create it, with roles.")
 @store_option
 @one_line_errors
 def init(throughput: str | None, ttl: str, lean: bool, print_az: bool, store_url: str | None) -> None:
-    """Create the store, and check one that is there.
+    """Create the store, or check an existing store.
 
-    For Cosmos DB: the database and the container, with partition key /trace_id, a time to live and an index. The
-    options are for a new container: nothing that exists is ever changed. Running it again is harmless.
+    For Cosmos DB: creates the database and the container, with partition key /trace_id, a time to live and an index.
+    The options apply to a new container. Existing resources are never changed. Running it again is harmless.
     """
     settings = Settings.from_env()
     store = open_store(store_url or settings.store, max_wait=max(settings.max_wait, _MIN_WAIT))
@@ -51,7 +51,7 @@ def init(throughput: str | None, ttl: str, lean: bool, print_az: bool, store_url
 
 
 def _plan(store: EventStore, throughput: str | None, ttl: str, lean: bool) -> Plan | None:
-    """Return the container that the options describe. Raises SettingsError."""
+    """Return the container that the options describe; None for other stores. Raises SettingsError."""
     if not store.label.startswith("cosmos:"):
         if throughput or lean or ttl != "90":
             raise SettingsError(f"--throughput, --ttl and --lean are for a cosmos: store, not for {store.label}")
@@ -78,9 +78,14 @@ def _recipe(store: EventStore, plan: Plan | None) -> Iterator[tuple[str, bool]]:
 
 
 def initialised(store: EventStore, plan: Plan | None = None) -> Iterator[tuple[str, bool]]:
-    """Make the store ready; each line to say, and whether it is a fault. Raises StoreError, SettingsError."""
+    """Create or check the store. Yield lines to print, each with whether it is a fault.
+
+    Raises:
+        StoreError: the store cannot be created or read.
+        SettingsError: the store is `memory:`, which keeps no events.
+    """
     if store.label == "memory:":
-        raise SettingsError("memory: keeps nothing: give --store or set SAGATRACE_STORE")
+        raise SettingsError("memory: keeps no events: give --store or set SAGATRACE_STORE")
     if not store.label.startswith("cosmos:"):
         store.append([])
         yield f"{store.label} is ready", False
@@ -88,23 +93,23 @@ def initialised(store: EventStore, plan: Plan | None = None) -> Iterator[tuple[s
     from sagatrace.stores.cosmos.provisioning import PARTITION_KEY, Plan, provision
     from sagatrace.stores.cosmos.store import CosmosStore
 
-    assert isinstance(store, CosmosStore)  # noqa: S101 - that is what has this label
+    assert isinstance(store, CosmosStore)  # noqa: S101 - only this store has the label
     plan = plan or Plan()
     done = provision(store.address, plan, max_wait=store.max_wait)
     if done.created:
-        kept = "for ever" if plan.ttl is None else f"for {plan.ttl // _DAY} days"
-        yield f"{store.label} is created: partition key {PARTITION_KEY}, kept {kept}", False
+        kept = "forever" if plan.ttl is None else f"for {plan.ttl // _DAY} days"
+        yield f"{store.label} was created: partition key {PARTITION_KEY}, kept {kept}", False
     elif not done.differences:
-        yield f"{store.label} was there already and is as it should be", False
+        yield f"{store.label} exists already and is correct", False
     else:
-        yield f"{store.label} was there already and differs; nothing is changed:", True
+        yield f"{store.label} exists already and differs; nothing was changed:", True
     for finding in done.findings:
         yield f"  {finding.text}", finding.is_fault
     yield from _of_throughput(done, plan)
 
 
 def _of_throughput(done: Provisioned, plan: Plan) -> Iterator[tuple[str, bool]]:
-    """Say what is reserved, and billed whether it is used or not."""
+    """Yield a line about the throughput and its price."""
     from sagatrace_tui.commands.prices import Prices
 
     reserved, wanted = done.throughput, plan.throughput
@@ -117,7 +122,7 @@ def _of_throughput(done: Provisioned, plan: Plan) -> Iterator[tuple[str, bool]]:
         return
     prices = Prices()
     rate = prices.reserved if reserved.kind == "manual" else prices.autoscale
-    share = 1.0 if reserved.kind == "manual" else 0.1  # autoscale bills a tenth of its limit at least
+    share = 1.0 if reserved.kind == "manual" else 0.1  # autoscale bills at least a tenth of its limit
     least = reserved.units * share / 100 * rate * _MONTH
     unmet = wanted is not None and wanted != reserved
     text = f"  throughput: {reserved.text}: ${least:.0f} a month at least, used or not"

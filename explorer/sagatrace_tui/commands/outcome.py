@@ -1,4 +1,4 @@
-"""How a command ends: its exit status, and errors as one line on standard error."""
+"""The end of a command: its exit status, and errors as one line on standard error. Also shared options."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ __all__ = [
     "trace_arguments",
 ]
 
-_MEANT = 3  # traces that are named as perhaps meant
+_MEANT = 3  # suggestions for a mistyped trace id
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 
 class Exit(IntEnum):
-    """Exit statuses, the same for every command."""
+    """Exit statuses that mean the same in every command."""
 
     OK = 0
     FAILED = 1
@@ -53,7 +53,7 @@ class Exit(IntEnum):
 
 
 def as_stored(trace_id: str) -> str:
-    """What cannot be encoded is written out, as it is where events are made: so such a trace is found, too."""
+    """Return a trace id as events store it, with characters that cannot be encoded written as escapes."""
     return trace_id.encode("utf-8", "backslashreplace").decode()
 
 
@@ -66,12 +66,12 @@ def _all_stored(_context: click.Context, _parameter: click.Parameter, trace_ids:
 
 
 def trace_argument(*, required: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """`TRACE_ID`: the trace a command is about."""
+    """Return the decorator for the argument `TRACE_ID`."""
     return click.argument("trace_id", required=required, callback=_stored, shell_complete=trace_ids)
 
 
 def trace_arguments(command: Callable[..., Any]) -> Callable[..., Any]:
-    """`TRACE_ID...`: the traces a command is about, as `trace_ids`."""
+    """Add the argument `TRACE_ID...`, passed as `trace_ids`."""
     argument = click.argument(
         "trace_ids", nargs=-1, metavar="[TRACE_ID]...", callback=_all_stored, shell_complete=trace_ids
     )
@@ -79,19 +79,19 @@ def trace_arguments(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def store_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """`--store URL`: where events are, in place of SAGATRACE_STORE."""
+    """Add the option `--store URL`, which overrides SAGATRACE_STORE."""
     return click.option(
         "--store",
         "store_url",
         metavar="URL",
-        help="Where events are kept, e.g. sqlite:///traces.db  [default: $SAGATRACE_STORE, or a file of your own]",
+        help="The store, like sqlite:///traces.db  [default: $SAGATRACE_STORE, or a file in your home]",
     )(command)
 
 
 def one_line_errors(command: Callable[_P, _R]) -> Callable[_P, _R]:
-    """End the command with one line for each error that is made for people, and never with a traceback.
+    """Print a SagatraceError or OSError as one line instead of a traceback, and end the command.
 
-    The status is 2 for a setting or a search that cannot be used, and 1 for any other error.
+    The status is 2 for an unusable setting or search, and 1 for other errors. A closed pipe ends it with 0.
     """
 
     @functools.wraps(command)
@@ -99,13 +99,13 @@ def one_line_errors(command: Callable[_P, _R]) -> Callable[_P, _R]:
         try:
             result = command(*args, **kwargs)
             if sys.stdout is not None:
-                sys.stdout.flush()  # a full disk shows here, while it can still be reported
+                sys.stdout.flush()  # a full disk fails here, where it can still be reported
             return result
         except SagatraceError as error:
             click.echo(f"sagatrace: {inert(str(error))}", err=True)
             sys.exit(Exit.USAGE if isinstance(error, (SettingsError, SearchError)) else Exit.FAILED)
         except BrokenPipeError:
-            _drop_output()  # the reader has seen enough (`| head`)
+            _drop_output()  # the reader closed the pipe (`| head`)
             sys.exit(Exit.OK)
         except OSError as error:
             _drop_output()
@@ -117,7 +117,7 @@ def one_line_errors(command: Callable[_P, _R]) -> Callable[_P, _R]:
 
 @contextmanager
 def ending_with(status: int) -> Iterator[None]:
-    """Print the answer inside, then end with the status that says it, though the reader has seen enough before."""
+    """Run the block, then exit with the status, even if the reader closed the pipe."""
     try:
         yield
         if sys.stdout is not None:
@@ -128,7 +128,7 @@ def ending_with(status: int) -> Iterator[None]:
 
 
 def _drop_output() -> None:
-    """What is left in the buffer cannot be written: the interpreter must not try once more when it ends."""
+    """Discard the rest of the output, so that the interpreter does not try to write it at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -141,10 +141,18 @@ def opened_store(
     least_wait: float = 0.0,
     farewell: float | None = None,
 ) -> Iterator[EventStore]:
-    """Open the store of the option, else of the environment; a call to it may take at least so many seconds.
+    """Open a store, and close it at the end of the block.
 
-    `durable` is as in `open_store`. `farewell` is the number of seconds that the end waits for a call of another
-    thread: None, until it is over.
+    Args:
+        store_url: the URL; None for the URL in the environment.
+        read_only: whether the store is only read.
+        durable: as in `open_store`.
+        least_wait: the least seconds that a call may take; the setting may allow more.
+        farewell: seconds to wait at the end for a call in another thread; None waits without limit.
+
+    Raises:
+        SettingsError: a setting cannot be used.
+        StoreError: the store cannot be opened.
     """
     settings = Settings.from_env()
     max_wait = max(settings.max_wait, least_wait)
@@ -161,13 +169,13 @@ def opened_store(
 
 
 def require_store_url(url: str) -> None:
-    """Raise StoreUrlError for a URL of no known store, before its outbox is looked for."""
-    if url != "off" and not url.lower().startswith("cosmos:"):  # that one takes a second to load
+    """Raise StoreUrlError if the URL names no known store."""
+    if url != "off" and not url.lower().startswith("cosmos:"):  # slow to import
         open_store(url, read_only=True).close()
 
 
 def fetched(store: EventStore, trace_id: str) -> FetchedTrace:
-    """The trace; where there is none, one line and the status that says so."""
+    """Return the stored documents of a trace. Without any, end the command with one line and status 7."""
     found = store.fetch_trace(trace_id)
     if not found.events and not found.malformed:
         no_such_trace(store, trace_id)
@@ -175,28 +183,28 @@ def fetched(store: EventStore, trace_id: str) -> FetchedTrace:
 
 
 def no_such_trace(store: EventStore, trace_id: str) -> NoReturn:
-    """End with the status that says so, and one line with the traces that may be meant."""
+    """End the command with status 7 and one line that suggests similar trace ids."""
     meant = [hit.trace_id for hit in _meant(store, trace_id)]
     shown, names = inert(trace_id, 255), ", ".join(inert(one, 255) for one in meant[:_MEANT])
     more = ", …" if len(meant) > _MEANT else ""
-    hint = f"did you mean {names}{more}?" if meant else "`sagatrace list` shows the newest"
+    hint = f"did you mean {names}{more}?" if meant else "`sagatrace list` shows the newest traces"
     click.echo(f"sagatrace: no trace {shown!r} in {inert(store.label)}: {hint}", err=True)
     sys.exit(Exit.NO_SUCH_TRACE)
 
 
 def _meant(store: EventStore, trace_id: str) -> Sequence[TraceHit]:
-    """Return the newest traces whose id begins so, else those with a job of that id."""
+    """Return the newest traces whose id begins with `trace_id`, or else the traces with a job of that id."""
     limit = _MEANT + 1
     begins = store.search(Search(limit=limit, trace_prefix=trace_id))
     return begins or store.search(Search(limit=limit, data=(DataIs(("job_id",), (trace_id,)),)))
 
 
 def folded(found: FetchedTrace, now: int | None = None) -> Trace:
-    """What was fetched, as a trace."""
+    """Build the trace from the fetched documents, as of `now` (microseconds since 1970; default: the clock)."""
     anomalies = reading_anomalies((bad.document_id, bad.fault) for bad in found.malformed)
     return build_trace(found.trace_id, found.events, now=now or now_micros(), anomalies=anomalies)
 
 
 def now_micros() -> int:
-    """The wall clock in microseconds since 1970."""
+    """Return the wall clock in microseconds since 1970."""
     return time.time_ns() // 1000

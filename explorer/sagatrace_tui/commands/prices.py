@@ -1,4 +1,4 @@
-"""Azure's list prices, as of 2026 in most regions; `sagatrace cost` takes others."""
+"""Azure's list prices in 2026 in most regions. Options of `sagatrace cost` replace them."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ __all__ = ["Prices"]
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """Dollars.
+    """Prices in dollars.
 
     Attributes:
         million_units: a million request units, serverless.
-        gigabyte: a gigabyte kept for a month.
+        gigabyte: a gigabyte stored for a month.
         reserved: 100 RU/s reserved for an hour.
-        autoscale: 100 RU/s for an hour, by the highest use in it.
+        autoscale: 100 RU/s for an hour, by the highest use in that hour.
     """
 
     million_units: float = 0.25

@@ -1,4 +1,4 @@
-"""The query of a command, as the app has it."""
+"""The query argument of commands, with the syntax of the app."""
 
 from __future__ import annotations
 
@@ -24,13 +24,17 @@ __all__ = [
 
 
 def query_argument(command: Callable[..., Any]) -> Callable[..., Any]:
-    """`QUERY`: which traces a command is about."""
+    """Add the argument `QUERY...`, passed as `words`."""
     return click.argument("words", nargs=-1, metavar="[QUERY]...")(command)
 
 
 def query_of(words: tuple[str, ...]) -> Query:
-    """Return the query; one that makes no sense ends the command as wrong usage, with its faulty part."""
-    text = as_stored(" ".join(words))  # so that no store is asked for what cannot be encoded
+    """Return the query. Save it if it ends in a name.
+
+    Raises:
+        click.UsageError: the query is wrong. The error names the faulty part.
+    """
+    text = as_stored(" ".join(words))
     try:
         saved = saved_queries()
         query, expanded, name = saved.parse(text)
@@ -44,17 +48,20 @@ def query_of(words: tuple[str, ...]) -> Query:
 
 
 def require_event_query(query: Query, now: int) -> None:
-    """End the command as wrong usage if the query asks for more than each event by itself can answer.
+    """Check that single events can answer the query.
 
     Args:
-        query: the query of a command that prints events as they come.
-        now: the moment it begins, in microseconds since 1970.
+        query: the query of a command that prints events as they arrive.
+        now: the start of the command, in microseconds since 1970.
+
+    Raises:
+        click.UsageError: the query is about whole traces, groups or the past.
     """
     require_no_groups(query)
     whole = [f"{'-' if one.is_negated else ''}{one.key}:" for one in query.conditions] + ["new"] * query.new
     if whole:
         raise click.UsageError(
-            f"tail cannot wait for {whole[0]} as it asks about a whole trace. tail prints each event when it comes. "
+            f"tail cannot wait for {whole[0]} as it asks about a whole trace. tail prints each event as it arrives. "
             "Use `sagatrace list`."
         )
     if query.word:
@@ -62,22 +69,22 @@ def require_event_query(query: Query, now: int) -> None:
             f"{inert(query.word, 80)!r} beside a condition may be an id or a name: write trace:{inert(query.word, 80)}"
         )
     if query.until is not None and query.until.at(now) <= now:
-        raise click.UsageError("tail prints events from now on: none of them can be before that until:")
+        raise click.UsageError("tail prints events from now on, so until: must be in the future")
 
 
 def require_no_groups(query: Query) -> None:
-    """End the command as wrong usage if the query groups failures, which this command does not list."""
+    """Raise click.UsageError if the query groups failures, which only `sagatrace groups` lists."""
     if query.by:
         raise click.UsageError("by: groups failures by a key of data. Use `sagatrace groups`.")
 
 
 def saved_queries() -> SavedQueries:
-    """Return the queries that this user has named."""
+    """Return the saved queries of this user."""
     return SavedQueries(user_state_path("sagatrace") / "saved-queries")
 
 
 def chosen_keys(given: str | None = None) -> tuple[str, ...]:
-    """Return the business keys to show: those given, which are remembered, or else those remembered."""
+    """Return the business keys to show: the given keys, which are saved, or else the saved keys."""
     chosen = QueryHistory(user_state_path("sagatrace") / "standing-keys")
     if given is not None:
         chosen.add(given or ",")

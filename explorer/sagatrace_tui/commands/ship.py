@@ -1,4 +1,4 @@
-"""`sagatrace ship`: delivers the events in the outbox to the store, once or continuously."""
+"""`sagatrace ship`: deliver the events in the outbox to the store, once or continuously."""
 
 from __future__ import annotations
 
@@ -29,28 +29,28 @@ _RETRY_LOCK = 0.5  # seconds
 
 @click.command()
 @click.option("--follow", is_flag=True, help="Keep delivering new events, until SIGTERM or Ctrl-C.")
-@click.option("--resend", is_flag=True, help="Put dead letters (events that the store refused) back first.")
-@click.option("--acknowledge", is_flag=True, help="Only clear doctor's count of events refused by a full outbox.")
+@click.option("--resend", is_flag=True, help="First put dead letters (refused events) back into the outbox.")
+@click.option("--acknowledge", is_flag=True, help="Only reset the count of events lost by a full outbox.")
 @store_option
 @one_line_errors
 def ship(follow: bool, resend: bool, acknowledge: bool, store_url: str | None) -> None:
     """Deliver the events that wait in the outbox to the store.
 
-    A traced worker starts a process that does this by itself; run it for producers on a host without workers, or
-    beside a container of them. Exit status 1 when something had to stay, which loses nothing: run it again.
+    A traced worker starts its own shipper. Run this command for producers on a host without workers, or in a container
+    beside them. Exit status 1 means that some events were not delivered. They are not lost: run it again.
 
-    An event that the store refuses becomes a dead letter, in a file of the outbox. Once the cause is mended, --resend
-    delivers it again; refused again, it comes back. Lines that are not events stay in that file.
+    An event that the store refuses becomes a dead letter, in a file of the outbox. After the cause is fixed, --resend
+    delivers it again. An event refused again becomes a dead letter again. Lines that are not events stay in the file.
     """
     if acknowledge and (follow or resend):
-        raise click.UsageError("--acknowledge delivers nothing: leave out --follow and --resend")
+        raise click.UsageError("--acknowledge does not deliver events: leave out --follow and --resend")
     settings = Settings.from_env()
     if store_url is not None:
         settings = replace(settings, store=store_url)
     require_store_url(settings.store)
     directory = outbox_directory(settings, in_worker=True)
     if directory is None:
-        raise click.UsageError("no outbox: events go straight to the store (SAGATRACE_OUTBOX, SAGATRACE_STORE)")
+        raise click.UsageError("no outbox: events go directly to the store (SAGATRACE_OUTBOX, SAGATRACE_STORE)")
     if acknowledge:
         count = acknowledge_refused(directory)
         click.echo(f"{count} refused events acknowledged{': they are lost' if count else ''}")
@@ -72,7 +72,7 @@ def ship(follow: bool, resend: bool, acknowledge: bool, store_url: str | None) -
 def _resend(directory: Path, max_bytes: int) -> None:
     if directory.exists():
         require_owner(directory)
-    # The last tenth is for events that end something: dead letters leave it free.
+    # The last tenth of the outbox is reserved for end events.
     resent = dead_letters.resend(directory, max_bytes - max_bytes // 10 - describe_outbox(directory).size)
     click.echo(f"{resent.events} dead letters put back into the outbox")
     if resent.left:
@@ -86,7 +86,7 @@ def _once(shipper: Shipper, directory: Path, store: EventStore) -> None:
     try:
         shipment = shipper.run_once()
     except ShipperRunningError:
-        click.echo(f"{inert(str(directory))} is being delivered by another process: nothing to do")
+        click.echo(f"{inert(str(directory))} is being delivered by another process")
         return
     aside = f", {shipment.set_aside} set aside in {directory / DEAD_LETTERS}" if shipment.set_aside else ""
     click.echo(inert(f"{shipment.delivered} events delivered to {store.label}{aside}", 2000))
@@ -108,7 +108,7 @@ def _follow(shipper: Shipper, directory: Path, store: EventStore) -> None:
             shipper.follow(stop)
         except ShipperRunningError as error:
             if not has_said:
-                click.echo(f"sagatrace: {inert(str(error), 500)}: waiting for it to end", err=True)
+                click.echo(f"sagatrace: {inert(str(error), 500)}: waiting until it ends", err=True)
                 has_said = True
             stop.wait(_RETRY_LOCK)
     click.echo(f"{shipper.delivered} events delivered, {shipper.set_aside} set aside", err=True)

@@ -1,4 +1,4 @@
-"""`sagatrace show`: a trace as text."""
+"""`sagatrace show`: print a trace as a tree or as JSON."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = ["show", "tree_lines"]
 
 @click.command()
 @trace_argument()
-@click.option("--json", "as_json", is_flag=True, help="One JSON object instead: that of `why --json`, and the spans.")
+@click.option("--json", "as_json", is_flag=True, help="Print the JSON object of `why --json`, with the spans.")
 @store_option
 @one_line_errors
 def show(trace_id: str, as_json: bool, store_url: str | None) -> None:
@@ -37,7 +37,7 @@ def show(trace_id: str, as_json: bool, store_url: str | None) -> None:
     now = now_micros()
     trace = folded(found, now)
     if as_json:
-        # Escaped to ASCII: a terminal acts on no value that a job wrote.
+        # Escaped to ASCII, so that no value from a job controls the terminal.
         click.echo(json.dumps(report(trace) | {"spans": list(_spans(trace))}, indent=2))
         return
     click.echo(f"{inert(trace.name, 200)} · {inert(trace.trace_id)} · {verdict_words(trace.verdict)}")
@@ -56,7 +56,7 @@ def show(trace_id: str, as_json: bool, store_url: str | None) -> None:
 
 
 def _spans(trace: Trace) -> Iterator[dict[str, Any]]:
-    """Yield the spans as JSON objects, each after its parent, siblings in the order of the tree."""
+    """Yield the spans as JSON objects in the order of the tree."""
     for _, span_id in trace.walk():
         span = trace.spans.get(span_id)
         if span is not None:  # a missing parent is not a span
@@ -76,8 +76,8 @@ def _spans(trace: Trace) -> Iterator[dict[str, Any]]:
 
 
 def tree_lines(trace: Trace) -> Iterator[str]:
-    """The trace's spans, a line each, with the lines of the tree drawn before them."""
-    # For each depth on the way down: whether more siblings follow there.
+    """Yield a line for each span, indented with the lines of the tree."""
+    # For each depth above the current span: whether more siblings follow.
     follows: list[bool] = []
     top = (*trace.roots, *trace.missing_parents)
     remaining = [len(top)]

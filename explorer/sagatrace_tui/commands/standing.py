@@ -1,4 +1,4 @@
-"""`sagatrace standing`: every step that still stands in any trace, as text, JSON Lines or CSV."""
+"""`sagatrace standing`: list the steps that still stand, as text, JSON Lines or CSV."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ from sagatrace_tui.model.text import iso
 __all__ = ["standing"]
 
 _EPILOG: Final = (
-    "Exit status: 0 nothing stands · 5 at least one step does · 2 wrong usage or setting · 1 anything else, "
-    "as when some documents cannot be read."
+    "Exit status: 0 nothing stands · 5 at least one step stands · 2 wrong usage or setting · 1 any other error, "
+    "for example unreadable documents."
 )
 _FORMULA: Final = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 
 
 @click.command(epilog=_EPILOG)
 @query_argument
-@click.option("--keys", metavar="KEY,…", help="Business keys of data to show, as order_id; remembered for next time.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object in each line instead, with stable keys.")
-@click.option("--csv", "as_csv", is_flag=True, help="Comma-separated values instead, for a spreadsheet.")
+@click.option("--keys", metavar="KEY,…", help="Business keys to show, like order_id. Saved for next time.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object in each line, with stable keys.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print comma-separated values for a spreadsheet.")
 @store_option
 @one_line_errors
 def standing(words: tuple[str, ...], keys: str | None, as_json: bool, as_csv: bool, store_url: str | None) -> None:
     """List every step that still stands in any trace.
 
-    The one that has stood the longest comes first. Reads all traces of the last 24 hours, or SAGATRACE_WINDOW, unless
-    QUERY has a `since:`: `sagatrace standing since:7d`.
+    The step that has stood the longest comes first. Reads all traces of the last 24 hours, or SAGATRACE_WINDOW, unless
+    QUERY has a `since:`, like `sagatrace standing since:7d`.
     """
     if as_json and as_csv:
-        raise click.UsageError("--json and --csv are two forms of one list: give one of them")
+        raise click.UsageError("--json and --csv exclude each other")
     query, shown = query_of(words), chosen_keys(keys)
     require_no_groups(query)
     rows: list[TraceRow] = []
@@ -104,7 +104,7 @@ def _cells(steps: Iterable[StandingStep], keys: Sequence[str], now: int) -> Iter
 
 
 def _table(rows: Iterable[list[str]]) -> Iterator[str]:
-    """Yield rows as lines with aligned columns; the last column is as long as it is."""
+    """Yield rows as lines with aligned columns. No value is cut."""
     cells = list(rows)
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for row in cells:
@@ -130,6 +130,6 @@ def _write_csv(steps: Iterable[StandingStep], keys: Sequence[str]) -> None:
 
 
 def _cell(text: str) -> str:
-    """Return a value that a spreadsheet takes as text and a terminal does not act on."""
+    """Return a value safe for spreadsheets (never a formula) and terminals."""
     shown = inert(text)
     return f"'{shown}" if shown.startswith(_FORMULA) else shown

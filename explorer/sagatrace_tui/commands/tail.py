@@ -1,4 +1,4 @@
-"""`sagatrace tail`: what happens, a line at a time, for a pipe or a person."""
+"""`sagatrace tail`: print each event as it arrives, one line each."""
 
 from __future__ import annotations
 
@@ -41,25 +41,25 @@ if TYPE_CHECKING:
 __all__ = ["tail"]
 
 _EPILOG: Final = (
-    "Exit status: as `sagatrace why` once the trace has ended · 7 no such trace · 2 wrong usage or setting · "
-    "1 anything else · 130 after SIGINT, 143 after SIGTERM. State and faults go to standard error."
+    "Exit status: as `sagatrace why` when the trace has ended · 7 no such trace · 2 wrong usage or setting · "
+    "1 any other error · 130 after SIGINT, 143 after SIGTERM. Status and errors go to standard error."
 )
 _WORD: Final = re.compile(r'(?:[^\s:="@-][^\s:="]*)?')  # a word that is not a condition
-_NAMESAKES: Final = 20  # traces looked at for one whose whole id was given
-_NAMES: Final = 10_000  # spans whose names are kept in mind
+_NAMESAKES: Final = 20  # traces searched for an exact id
+_NAMES: Final = 10_000  # spans whose names are remembered
 
 
 @click.command("tail", epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("words", nargs=-1, metavar="[TRACE_ID | QUERY]...", shell_complete=trace_ids)
-@click.option("--json", "as_json", is_flag=True, help="The stored documents instead, as JSON lines.")
+@click.option("--json", "as_json", is_flag=True, help="Print the stored documents as JSON lines.")
 @store_option
 @one_line_errors
 def tail(words: tuple[str, ...], as_json: bool, store_url: str | None) -> None:
     """Follow a trace until it has ended, or all traces.
 
-    Prints a line for each event and each change of the verdict. Begins with the events that are there already. Without
-    TRACE_ID, print every event of every trace from now on, until interrupted. With QUERY, print only events that meet
-    its conditions: `sagatrace tail status:failed`. Put a QUERY that begins with a minus after --.
+    Prints a line for each event and each change of the verdict, starting with the stored events. Without TRACE_ID,
+    prints every new event of every trace until interrupted. With QUERY, prints only new events that match, like
+    `sagatrace tail status:failed`. If QUERY begins with a minus, write -- before it.
     """
     with _ending_in_good_order(), opened_store(store_url) as store:
         trace_id, wanted = _asked(store, words)
@@ -77,15 +77,15 @@ def tail(words: tuple[str, ...], as_json: bool, store_url: str | None) -> None:
 
 
 def _asked(store: EventStore, words: tuple[str, ...]) -> tuple[str | None, Callable[[TraceEvent], bool]]:
-    """Return the id of the one trace that is asked for, if it is one, and which events are wanted.
+    """Return the trace id, or None for all traces, and a test for the events to print.
 
-    A word that is the id of a trace stands for that trace, even if it looks like a condition.
+    A word that is the id of a stored trace means that trace, even if it looks like a condition.
     """
     if len(words) == 1:
         trace_id = as_stored(words[0])
         if _WORD.fullmatch(trace_id) or _is_stored(store, trace_id):
             return trace_id, lambda _: True
-    from sagatrace_tui.live.query_search import event_filter  # not for every other command's start
+    from sagatrace_tui.live.query_search import event_filter  # slow to import; other commands do not need it
 
     query, now = query_of(words), now_micros()
     require_event_query(query, now)
@@ -98,14 +98,14 @@ def _is_stored(store: EventStore, trace_id: str) -> bool:
 
 
 def _steps(store: EventStore, trace_id: str | None) -> Generator[Step]:
-    from sagatrace_tui.live import follow_store, follow_trace  # not for every other command's start
+    from sagatrace_tui.live import follow_store, follow_trace  # slow to import; other commands do not need it
 
     mirror = _mirror(store)
     return follow_store(store, mirror) if trace_id is None else follow_trace(store, trace_id, mirror)
 
 
 def _mirror(store: EventStore) -> Mirror | None:
-    """Return the mirror. A wrong setting of it must not stop the command."""
+    """Return the mirror. A wrong setting prints a warning and does not end the command."""
     try:
         return open_mirror(Settings.from_env(), store.label)
     except SettingsError as error:
@@ -114,10 +114,10 @@ def _mirror(store: EventStore) -> Mirror | None:
 
 
 class _Printer:
-    """Prints steps: events to standard output, how it goes to standard error when that changes.
+    """Prints events to standard output, and each change of the status to standard error.
 
-    `store` is given where all traces are followed: what a job that began before is called is asked there.
-    Only events that are `wanted` are printed.
+    `store` is given when all traces are followed. It provides the names of jobs that started earlier. Only events that
+    are `wanted` are printed.
     """
 
     def __init__(self, store: EventStore | None, wanted: Callable[[TraceEvent], bool], *, as_json: bool) -> None:
@@ -130,7 +130,7 @@ class _Printer:
         self.has_printed = False
 
     def print_step(self, step: Step) -> None:
-        """Print what is new."""
+        """Print the new events, and a changed status or verdict."""
         self.has_printed = True
         state = inert(step.fault, 500) if step.fault is not None else step.status.words
         if state != self._state:
@@ -174,8 +174,8 @@ class _Printer:
         return short_name(self._names.get(event.span_id, group), 40)
 
     def _ask(self, event: TraceEvent) -> None:
-        """Read a trace that began before it was followed: a job's name is in its start event."""
-        self._keep(event.span_id, "job")  # whatever comes of it, it is asked once
+        """Read the trace of a job that started earlier: the job's name is in its start event."""
+        self._keep(event.span_id, "job")  # ask only once, even after an error
         if self._store is None:
             return
         try:
@@ -194,7 +194,7 @@ class _Printer:
 
 @contextmanager
 def _ending_in_good_order() -> Iterator[None]:
-    """SIGINT and SIGTERM end the command where it is, everything closed, with status 128 + the signal."""
+    """Let SIGINT and SIGTERM end the command with status 128 + signal, after closing the store."""
 
     def end(number: int, _frame: object) -> NoReturn:
         sys.exit(128 + number)
@@ -208,12 +208,12 @@ def _ending_in_good_order() -> Iterator[None]:
 
 
 def _is_none(trace: Trace | None) -> bool:
-    """Whether the store has nothing of it, not even what cannot be read."""
+    """Return whether the store has no document of the trace, not even an unreadable one."""
     return trace is not None and not trace.event_count and not trace.anomalies
 
 
 def _require_reader() -> None:
-    """End when who reads the other end of the pipe has gone, even while nothing happens. Raises BrokenPipeError."""
+    """Raise BrokenPipeError if the reader of the pipe has gone, even when no events arrive."""
     if sys.stdout is None:  # closed by the caller: printing goes nowhere
         return
     poll = select.poll()

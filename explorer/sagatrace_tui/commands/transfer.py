@@ -1,4 +1,4 @@
-"""`sagatrace import` and `sagatrace export`: stored documents as JSON lines, and traces as OTLP JSON."""
+"""`sagatrace import` and `sagatrace export`: stored documents as JSON lines, or traces as OTLP JSON."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ __all__ = ["export", "import_events", "json_line"]
 
 _BATCH = 500
 _PAGE = 1000  # traces of one search
-_LONGEST = 256 << 20  # bytes of a line, or of one JSON object in many lines: both are read whole
-# The first line of one JSON object of spans in many lines.
+_LONGEST = 256 << 20  # bytes of a line, or of one JSON object over many lines; each is read into memory
+# The first line of a JSON object of spans that extends over many lines.
 _OPENING = re.compile(rb'\{\s*(?:"(?:resourceSpans|data)"\s*:.*)?')
-# Legal inside a JSON string, but a terminal may act on them: written as escapes, which mean the same.
+# Legal in a JSON string, but a terminal may act on them, so they are written as escapes.
 _RISKY = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\U000e0000-\U0010ffff]")
 
 
@@ -45,11 +45,11 @@ _RISKY = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufe
 @store_option
 @one_line_errors
 def import_events(files: tuple[str, ...], store_url: str | None) -> None:
-    """Store the events of files of JSON lines or OTLP JSON.
+    """Store the events in files of JSON lines or OTLP JSON.
 
     The file `-` is standard input. A line is an event, or OTLP JSON as OpenTelemetry's collector writes it. A file may
-    also be one OTLP request in many lines, or a trace that was downloaded from Jaeger. A line or span that cannot be
-    used is named and left out, the rest is stored, and the exit status is 1. Importing a file again changes nothing.
+    also be one OTLP request over many lines, or a trace downloaded from Jaeger. Unusable lines and spans are reported
+    and skipped, and the exit status is 1. Importing a file again changes nothing.
     """
     faults = read = new = 0
     traces: dict[str, None] = {}
@@ -78,7 +78,7 @@ def import_events(files: tuple[str, ...], store_url: str | None) -> None:
 
 
 def _lines(name: str) -> Iterator[tuple[str, TraceEvent | str]]:
-    """Each line of the file as (where, event) or (where, what is wrong with it)."""
+    """Yield each event of a file as (position, event), and each unusable line as (position, reason)."""
     try:
         if name == "-":
             yield from _events(_standard_input())
@@ -111,9 +111,9 @@ def _events(file: BinaryIO) -> Iterator[tuple[str, TraceEvent | str]]:
 
 
 def _documents(file: BinaryIO) -> Iterator[tuple[str, bytes | str]]:
-    """Yield each line, or the whole file if it is one JSON object of spans in many lines; with its position.
+    """Yield (position, line), or the whole file if it is one JSON object of spans over many lines.
 
-    Text is the reason why a line cannot be read.
+    A `str` in place of bytes is the reason why a line cannot be read.
     """
     is_first = True
     for number, (line, size) in enumerate(bounded_lines(file, _LONGEST), start=1):
@@ -129,10 +129,10 @@ def _documents(file: BinaryIO) -> Iterator[tuple[str, bytes | str]]:
 
 
 def _spread(opening: bytes, first: int, file: BinaryIO) -> Iterator[tuple[str, bytes | str]]:
-    """Yield a file that begins like one JSON object in many lines: as a whole, or its lines if it is not JSON."""
+    """Yield a file that begins like one JSON object over many lines. If it is not JSON, yield its lines."""
     text = opening + b"\n" + file.read(_LONGEST)
     if file.read(1):
-        yield "", f"a JSON object of more than {_LONGEST:,} bytes in many lines: write it as one object in each line"
+        yield "", f"a JSON object of more than {_LONGEST:,} bytes: write one object in each line"
     elif _is_json(text):
         yield "", text
     else:
@@ -150,14 +150,14 @@ def _is_json(text: bytes) -> bool:
 
 @click.command()
 @trace_arguments
-@click.option("--otlp", is_flag=True, help="OTLP JSON, which Jaeger, Tempo and OpenTelemetry's collector take.")
+@click.option("--otlp", is_flag=True, help="Print OTLP JSON for Jaeger, Tempo or OpenTelemetry's collector.")
 @store_option
 @one_line_errors
 def export(trace_ids: tuple[str, ...], otlp: bool, store_url: str | None) -> None:
-    """Print traces as JSON lines for `import`; without TRACE_ID, all.
+    """Print traces as JSON lines for `import`. Without TRACE_ID, print all traces.
 
-    By default each line is a stored document, in order of time. With --otlp it is a trace: one OTLP request, or several
-    for a large trace.
+    By default each line is a stored document, in order of time. With --otlp each line is an OTLP request. A large trace
+    needs several requests.
     """
     left_out = 0
     with opened_store(store_url) as store:
@@ -174,7 +174,7 @@ def export(trace_ids: tuple[str, ...], otlp: bool, store_url: str | None) -> Non
 
 
 def _all_ids(store: EventStore) -> Iterator[str]:
-    """Yield the id of each trace, the newest first. A later page names a trace again for its older events."""
+    """Yield the id of each trace, newest first. Later pages may repeat a trace with older events; skip it."""
     seen: set[str] = set()
     search = Search(limit=_PAGE)
     while hits := store.search(search):
@@ -190,7 +190,7 @@ def _print(found: FetchedTrace) -> int:
 
 
 def _print_otlp(found: FetchedTrace) -> int:
-    """Print the trace; return how many events have no place in it."""
+    """Print the trace. Return the number of events that cannot be exported."""
     trace = folded(found)
     for line in otlp_lines(trace, found.events):
         click.echo(_escaped_line(line))
@@ -202,7 +202,7 @@ def _print_otlp(found: FetchedTrace) -> int:
 
 
 def json_line(event: TraceEvent) -> str:
-    """The stored document in one line, nothing in it that a terminal would act on."""
+    """Return the stored document in one line, without characters that a terminal acts on."""
     return _escaped_line(encode_event(event))
 
 

@@ -1,4 +1,4 @@
-"""`sagatrace why`: why a trace failed, what was undone and what still stands, without a screen."""
+"""`sagatrace why`: print why a trace failed, what was undone and what still stands."""
 
 from __future__ import annotations
 
@@ -38,24 +38,24 @@ EXIT_STATUSES: Final[Mapping[Verdict, int]] = {
 }
 _EPILOG: Final = (
     "Exit status: 0 succeeded · 2 wrong usage or setting · 3 running or compensating · 4 failed or rolled back · "
-    "5 something still stands, or a success was compensated · 6 unknown · 7 no such trace · 1 anything else."
+    "5 a step still stands, or a success was compensated · 6 unknown · 7 no such trace · 1 any other error."
 )
 
 
 @click.command("why", epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
 @trace_argument(required=False)
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object with stable keys instead.")
-@click.option("--schema", is_flag=True, help="Print the JSON Schema of that object, and nothing else.")
-@click.option("--slack", is_flag=True, help="The same text in Slack's markup.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object with stable keys.")
+@click.option("--schema", is_flag=True, help="Print the JSON Schema of that object.")
+@click.option("--slack", is_flag=True, help="Print the text in Slack's markup.")
 @store_option
 @one_line_errors
 def why(trace_id: str | None, as_json: bool, schema: bool, slack: bool, store_url: str | None) -> None:
-    """Say why a trace failed, what was undone and what still stands.
+    """Print why a trace failed, what was undone and what still stands.
 
     The text is ready to paste into an incident channel.
     """
     if slack and as_json:
-        raise click.UsageError("--json and --slack are two forms of one answer: give one of them")
+        raise click.UsageError("--json and --slack exclude each other")
     if schema:
         click.echo(json_schema(), nl=False)
         return
@@ -65,7 +65,7 @@ def why(trace_id: str | None, as_json: bool, schema: bool, slack: bool, store_ur
         trace = folded(fetched(store, trace_id))
     with ending_with(EXIT_STATUSES[trace.verdict]):
         if as_json:
-            # Escaped to ASCII: a terminal acts on no value that a job wrote.
+            # Escaped to ASCII, so that no value from a job controls the terminal.
             click.echo(json.dumps(report(trace), indent=2))
         else:
             click.echo(incident_summary(trace, inert, SLACK if slack else MARKDOWN), nl=False)

@@ -1,4 +1,4 @@
-"""The window of time that commands about many traces read, and its traces."""
+"""The time window of commands about many traces, and its traces."""
 
 from __future__ import annotations
 
@@ -22,7 +22,11 @@ _DAY: Final = "24h"
 
 
 def window_of_environment() -> int:
-    """Return the microseconds that are read back from now, by SAGATRACE_WINDOW. Raises SettingsError."""
+    """Return the length of the window in microseconds, from SAGATRACE_WINDOW.
+
+    Raises:
+        SettingsError: the setting is not a length of time.
+    """
     text = os.environ.get("SAGATRACE_WINDOW", "").strip() or _DAY
     length = parse_length(text)
     if length is None:
@@ -31,34 +35,36 @@ def window_of_environment() -> int:
 
 
 def time_read(query: Query) -> tuple[int, int]:
-    """Return the beginning and the end of the time that `rows_of_window` reads, in microseconds since 1970."""
+    """Return the start and end of the time that `rows_of_window` reads, in microseconds since 1970."""
     now = now_micros()
     began = now - window_of_environment() if query.since is None else query.since.at(now)
     return began, now if query.until is None else min(now, query.until.at(now))
 
 
 def rows_of_window(store: EventStore, query: Query, keys: Sequence[str] = ()) -> Iterator[TraceRow]:
-    """Yield all traces that the query finds in its time, else in the window, the latest activity first.
+    """Yield the traces that match the query, latest activity first. Without `since:`, read only the window.
 
     Args:
         store: the store.
-        query: the query. A time of it in which nothing can be ends the command as wrong usage.
-        keys: business keys whose values the rows are to hold.
+        query: the query.
+        keys: the business keys of the rows.
 
-    Raises StoreError.
+    Raises:
+        click.UsageError: the time of the query is empty.
+        StoreError: the store cannot be read.
     """
-    from sagatrace_tui.live import read_rows  # not for every other command's start
+    from sagatrace_tui.live import read_rows  # slow to import; other commands do not need it
 
     began, ended = time_read(query)
     if began >= ended:
         raise click.UsageError(
-            f"no time is between {clock(began)} and {clock(ended)}: since: has to be before until: and before now"
+            f"no time is between {clock(began)} and {clock(ended)}: since: must be before until: and before now"
         )
     yield from read_rows(store, query, now_micros(), window=window_of_environment(), keys=keys)
 
 
 def of_new_kinds(rows: Iterable[TraceRow], query: Query) -> Iterator[TraceRow]:
-    """Yield the rows; if the query asks for new kinds of failure, only the traces that failed in such a way."""
+    """Yield the rows. If the query has the word `new`, yield only traces with a new kind of failure."""
     if query.new:
         listed = list(rows)
         began, now = time_read(query)

@@ -1,7 +1,8 @@
-"""The demo: real RQ workers on a Redis of their own run loan sagas into a store of their own.
+"""The demo: real RQ workers with their own Redis run loan and order sagas into their own store.
 
-All of it lives in one temporary directory and under one process, the supervisor, which ends and removes it all
-when the pipe to its standard input closes: also when the process that holds the demo is killed.
+All files are in one temporary directory, and all processes are children of the supervisor. When the pipe to its
+standard input closes, the supervisor ends the processes and removes the files. The pipe also closes when the process
+that started the demo is killed.
 """
 
 from __future__ import annotations
@@ -25,14 +26,16 @@ __all__ = ["DIRECTORY_PREFIX", "Demo", "start_demo"]
 
 DIRECTORY_PREFIX: Final = "sagatrace-demo-"
 
-_STOP_WAIT: Final = 20.0  # seconds; all that can take long in the supervisor is bounded below this
+_STOP_WAIT: Final = 20.0  # seconds; the supervisor stops in less
 _LAST_HORSE: Final = 10.0  # longer than the longest step of a saga
 
 
 def start_demo() -> Demo:
-    """Start a demo and return at once; its first trace follows within seconds.
+    """Start a demo and return immediately. Its first trace follows within seconds.
 
-    Raises SagatraceError when there is no redis-server, OSError when the system gives no directory or process.
+    Raises:
+        SagatraceError: there is no redis-server.
+        OSError: the system cannot create the directory or the process.
     """
     find_redis_server()
     directory = short_directory(DIRECTORY_PREFIX)
@@ -44,27 +47,27 @@ def start_demo() -> Demo:
 
 
 class Demo:
-    """A running demo. Leave its `with` block, or call `stop`, to end it and remove all it left."""
+    """A running demo. Leave its `with` block, or call `stop`, to end it and remove its files."""
 
     def __init__(self, directory: Path) -> None:
         self.directory: Final = directory
         self.store_url: Final = f"sqlite:///{quote(str(directory / 'traces.db'))}"
         self.mirror_url: Final = RedisServer(directory).url
         store = open_store(self.store_url)
-        store.append([])  # the app opens the store before the first worker has written to it
+        store.append([])  # creates the store: the app opens it before a worker writes
         store.close()
         with open_log(self._log) as log:
             self._supervisor = subprocess.Popen(
-                # -P: modules in the current directory must not shadow ours.
+                # -P: modules in the current directory must not shadow this package.
                 [sys.executable, "-P", "-m", "sagatrace_tui.demo.supervisor", str(directory), self.store_url],
                 env=worker_environment(self.store_url),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
                 bufsize=0,
-                start_new_session=True,  # Ctrl+C in the terminal is for the app alone
+                start_new_session=True,  # Ctrl+C in the terminal must reach only the app
             )
-        assert self._supervisor.stdin is not None  # noqa: S101 - both pipes were asked for
+        assert self._supervisor.stdin is not None  # noqa: S101 - both are pipes
         assert self._supervisor.stdout is not None  # noqa: S101
         self._hold = self._supervisor.stdin
         self._reports = self._supervisor.stdout
@@ -79,16 +82,16 @@ class Demo:
         return self._supervisor.pid
 
     def failure(self) -> str | None:
-        """Why the demo stopped by itself, in a sentence; None while it runs, or when it was asked to stop."""
+        """Return why the demo stopped by itself; None while it runs, or after `stop`."""
         self._listen()
         status = None if self._hold.closed else self._supervisor.poll()
         if self._failure is None and status is not None:
-            said = f"ended with status {status}: {last_words(self._log)}" if status else "was asked to end, and did"
-            self._failure = f"its supervisor {said}"
+            said = f"ended with status {status}: {last_words(self._log)}" if status else "ended on request"
+            self._failure = f"the supervisor {said}"
         return self._failure
 
     def stop(self) -> None:
-        """End every process of the demo and remove its directory; no more than once."""
+        """End every process of the demo and remove its directory. Further calls do nothing."""
         if self._hold.closed:
             return
         self.failure()
@@ -101,9 +104,9 @@ class Demo:
         self._listen()
         self._reports.close()
         if status != 0:
-            # It cannot have stopped what it started.
+            # The supervisor was killed and left its processes running.
             for group in self._groups:
-                # macOS answers EPERM for a group that has only ended.
+                # macOS raises EPERM for a group of ended processes.
                 with suppress(ProcessLookupError, PermissionError):
                     os.killpg(group, signal.SIGKILL)
             await_last_worker(self.directory, _LAST_HORSE)
@@ -120,7 +123,7 @@ class Demo:
         return self.directory / "supervisor.log"
 
     def _listen(self) -> None:
-        """Read what the supervisor has reported so far, without waiting."""
+        """Read the supervisor's reports without waiting."""
         while not self._reports.closed and (said := self._reports.read()):
             self._unread += said
         *lines, self._unread = self._unread.split(b"\n")

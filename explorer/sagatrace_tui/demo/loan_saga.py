@@ -1,7 +1,7 @@
-"""A loan approval as a saga of RQ jobs: what the demo runs and the documentation shows.
+"""A loan approval as a saga of RQ jobs, for the demo and the documentation.
 
-`approve_loan` runs on the queue `sagas`. What it does to the outside world are jobs of their own on the queue
-`steps`, worked by other workers: a saga waits for its steps, and no step waits for a saga.
+`approve_loan` runs on the queue `sagas`. Its steps are jobs on the queue `steps`, with other workers. So a saga that
+waits for its steps never takes their workers.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ tracer = Tracer()
 
 @dataclass(frozen=True)
 class Loan:
-    """An application for a loan; `scenario` decides what will go wrong with it."""
+    """An application for a loan. `scenario` selects the failure to show."""
 
     loan_id: str
     amount: int
@@ -44,15 +44,15 @@ class Loan:
 
 
 class LoanError(Exception):
-    """The loan cannot be granted: what was done for it must be undone."""
+    """The loan cannot be granted."""
 
 
 class AccountClosedError(LoanError):
-    """The customer's account takes no money, or gives none back."""
+    """The customer's account is closed."""
 
 
 class BureauUnavailableError(LoanError):
-    """The credit bureau did not answer; it may when asked again."""
+    """The credit bureau did not answer. A retry may succeed."""
 
 
 class CustomerWithdrewError(LoanError):
@@ -60,7 +60,7 @@ class CustomerWithdrewError(LoanError):
 
 
 def submit(loan: Loan, connection: Redis) -> Job:
-    """Enqueue the saga as the root of a trace of its own, `loan-<loan id>`."""
+    """Enqueue the saga as a new trace, `loan-<loan id>`. Return the job."""
     queue = TracedQueue(SAGAS, connection=connection).under(TraceContext.new(f"loan-{loan.loan_id}"))
     return queue.enqueue(
         approve_loan,
@@ -72,7 +72,7 @@ def submit(loan: Loan, connection: Redis) -> Job:
 
 
 def approve_loan(loan: Loan) -> str:
-    """The saga: takes a loan through its steps. An exception undoes the completed steps in reverse order."""
+    """Run the saga: take a loan through its steps. An exception undoes the completed steps in reverse order."""
     job = get_current_job()
     if job is None:
         raise LoanError("approve_loan runs as an RQ job: enqueue it with submit()")
@@ -83,26 +83,26 @@ def approve_loan(loan: Loan) -> str:
         saga.run(steps, reserve_credit, loan, undo=release_credit, retry=Retry(max=1))
         tracer.emit("ai:decision", saga, data={"decision": "approve", "score": 0.93, "model": "risk-3"})
         if loan.scenario == "forgotten_undo":
-            # Declares what would undo it, but leaves that out of the saga: the trace shows it as still standing.
+            # The step declares a compensation, but the saga never runs it. The trace shows the step as still standing.
             with tracer.span("step:insure", saga, compensation="cancel_insurance"):
                 insure(loan)
         saga.run(steps, reserve_funds, loan, undo=return_funds)
         if loan.scenario == "killed":
-            os.kill(os.getpid(), signal.SIGKILL)  # as a system does that is out of memory
+            os.kill(os.getpid(), signal.SIGKILL)  # like the kernel when memory runs out
         saga.run(steps, transfer_money, loan, undo=reverse_transfer)
         saga.run(steps, notify_customer, loan)
     return "approved"
 
 
 def validate(loan: Loan) -> None:
-    """Check the application; nothing to undo."""
+    """Check the application. This step needs no undo."""
     _take(0.1)
     if loan.amount <= 0:
-        raise LoanError(f"a loan of {loan.amount} is none")
+        raise LoanError(f"{loan.amount} is not an amount for a loan")
 
 
 def reserve_credit(loan: Loan) -> str:
-    """Have the credit bureau set the amount aside."""
+    """Reserve the amount at the credit bureau."""
     _take(0.15)
     job = get_current_job()
     if loan.scenario == "retry" and job is not None and job.retries_left:
@@ -123,7 +123,7 @@ def insure(loan: Loan) -> str:
 
 
 def reserve_funds(loan: Loan) -> str:
-    """Set the money aside."""
+    """Reserve the money."""
     _take(0.2)
     return f"{loan.amount} reserved"
 
@@ -138,7 +138,7 @@ def transfer_money(loan: Loan) -> str:
     """Send the money to the customer's account."""
     _take(0.3)
     if loan.scenario == "timeout":
-        _take(5)  # longer than the saga may take
+        _take(5)  # longer than the saga's timeout
     if loan.scenario in ("rollback", "forgotten_undo"):
         raise AccountClosedError("the customer's account is closed")
     return f"{loan.amount} transferred"
@@ -161,5 +161,5 @@ def notify_customer(loan: Loan) -> str:
 
 
 def _take(seconds: float) -> None:
-    """Last as long as a call to another system might."""
+    """Wait about `seconds`, like a call to another system."""
     time.sleep(seconds * random.uniform(0.8, 1.3))  # noqa: S311 - no secret

@@ -1,6 +1,6 @@
-"""An order as a saga without an orchestrator: callbacks enqueue the next step, or undo the steps before.
+"""An order as a saga without an orchestrator. Callbacks enqueue the next step, or undo the earlier steps.
 
-The saga's span outlives every job: `submit_order` begins it, the last callback ends it.
+The saga's span outlives each job: `submit_order` begins it, and the last callback ends it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ tracer = Tracer()
 
 @dataclass(frozen=True)
 class Order:
-    """An order of a shop. `saga` is what `Tracer.begin` returned, `scenario` decides what will go wrong."""
+    """An order of a shop. `saga` is the result of `Tracer.begin`. `scenario` selects the outcome to show."""
 
     order_id: str
     saga: str
@@ -41,7 +41,7 @@ class NoCourierError(Exception):
 
 
 def charge_card(order: Order) -> str:
-    """Take the money."""
+    """Charge the customer's card."""
     return f"{order.order_id} paid"
 
 
@@ -51,7 +51,7 @@ def refund_card(order: Order) -> str:
 
 
 def reserve_stock(order: Order) -> str:
-    """Set the goods aside."""
+    """Reserve the goods."""
     return f"{order.order_id} reserved"
 
 
@@ -61,9 +61,9 @@ def release_stock(order: Order) -> str:
 
 
 def book_courier(order: Order) -> str:
-    """Have the goods fetched; nothing to undo, as it is the last step."""
+    """Book a courier. This is the last step, so it needs no undo."""
     if order.scenario == "no_courier":
-        raise NoCourierError("no courier drives on this day")
+        raise NoCourierError("no courier is free on this day")
     return f"{order.order_id} booked"
 
 
@@ -72,7 +72,7 @@ UNDO: Final[Mapping[str, Callable[[Order], str]]] = {"charge_card": refund_card,
 
 
 def submit_order(order_id: str, connection: Redis, scenario: OrderScenario = "delivered") -> Job:
-    """Begin the saga, a trace of its own named `order-<order id>`, and enqueue its first step."""
+    """Begin the saga as a new trace, `order-<order id>`, and enqueue its first step. Return the job."""
     about = {"workflow_id": "order", "order_id": order_id}
     saga = tracer.begin("workflow:order", f"order-{order_id}", data=about)
     return _enqueue_step(0, Order(order_id, saga, scenario), connection)
@@ -94,7 +94,7 @@ def _enqueue_step(place: int, order: Order, connection: Redis) -> Job:
 
 
 def then_next(job: Job, connection: Redis, _result: Any) -> None:
-    """Enqueue the step after the one that succeeded; after the last one the saga has completed."""
+    """Enqueue the next step. After the last step, complete the saga."""
     order, place = job.args[0], _place_of(job)
     if place + 1 < len(STEPS_IN_ORDER):
         _enqueue_step(place + 1, order, connection)
@@ -103,13 +103,13 @@ def then_next(job: Job, connection: Redis, _result: Any) -> None:
 
 
 def undo_all(job: Job, connection: Redis, _type: Any, error: Any, _trace: Any) -> None:
-    """Let the saga fail, and undo the steps before the one that failed, the last one first."""
+    """Fail the saga, and undo the earlier steps in reverse order."""
     order, queue, before = job.args[0], TracedQueue(STEPS, connection=connection), None
     saga = tracer.resume(order.saga)
     saga.fail(error)
     for step in reversed(STEPS_IN_ORDER[: _place_of(job)]):
         meta = trace_meta(saga, undoes=f"{order.order_id}-{step.__name__}", reason=str(error))
-        # A compensation that fails does not keep the next one from being tried.
+        # A failed compensation must not block the next one.
         waits_for = Dependency(jobs=[before], allow_failure=True) if before else None
         undo = UNDO[step.__name__]
         before = queue.enqueue(undo, order, meta=meta, depends_on=waits_for, result_ttl=_KEEP, failure_ttl=_KEEP)

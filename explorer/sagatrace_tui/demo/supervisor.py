@@ -1,11 +1,12 @@
-"""The demo's own process: redis-server, workers and a stream of loans, for as long as someone holds its stdin.
+"""The supervisor of the demo: runs redis-server, workers and a stream of sagas until its standard input closes.
 
     python -m sagatrace_tui.demo.supervisor DIRECTORY STORE_URL
 
-It ends when its standard input does, which happens however the app that holds the other end ends, or on SIGTERM,
-SIGINT or SIGHUP; then it stops what it started and removes DIRECTORY. On standard output it reports to that app, a line
-each, `pid N` for every process group it starts, and `failed WHY` when the demo cannot go on; it then stays until
-asked to end, so that the store can still be looked at.
+The app holds the other end of standard input, so it closes when the app ends for any reason. Then, or on SIGTERM,
+SIGINT or SIGHUP, the supervisor stops its processes and removes DIRECTORY.
+
+On standard output it reports `pid N` for each process group it starts, and `failed WHY` when the demo cannot continue.
+After a failure it waits for the end, so that the store remains readable.
 """
 
 from __future__ import annotations
@@ -35,16 +36,16 @@ from sagatrace_tui.demo.workers import WorkerGroup, await_last_worker
 __all__ = ["main"]
 
 _INTERVAL: Final = 1.5  # seconds between loans
-_BACKLOG: Final = 4  # loans waiting; beyond, the next one waits with its submitter
+_BACKLOG: Final = 4  # loans in the queue before the supervisor pauses
 _TICK: Final = 0.25
 _LAST_HORSE: Final = 10.0  # longer than the longest step
 _ORDERS: Final[dict[str, OrderScenario]] = {"success": "delivered", "rollback": "no_courier"}
-"""The order that is submitted beside a loan, by the loan's scenario."""
+"""The scenario of the order submitted with a loan, by the loan's scenario."""
 _WORKERS: Final = {"sagas-1": SAGAS, "sagas-2": SAGAS, "steps-1": STEPS, "steps-2": STEPS}
 
 
 class _StopRequests:
-    """Knows when to end: end of file on stdin, or a signal, which from now on does nothing else."""
+    """Receives requests to stop: end of file on standard input, or a signal."""
 
     def __init__(self) -> None:
         self._signalled, writer = os.pipe()
@@ -55,7 +56,7 @@ class _StopRequests:
         self._stopped = False
 
     def wait(self, timeout: float | None) -> bool:
-        """Wait for at most `timeout` seconds, and say whether it is time to end."""
+        """Wait at most `timeout` seconds for a request. Return whether to stop."""
         stdin = sys.stdin.fileno()
         if not self._stopped:
             ready, _, _ = select.select([self._signalled, stdin], [], [], timeout)
@@ -64,14 +65,14 @@ class _StopRequests:
 
 
 def main() -> None:
-    """Run the demo until asked to end."""
+    """Run the demo until a request to stop."""
     if len(sys.argv) != 3 or not Path(sys.argv[1]).name.startswith(DIRECTORY_PREFIX):
         sys.exit(f"usage: python -m sagatrace_tui.demo.supervisor …/{DIRECTORY_PREFIX}NAME STORE_URL")
     directory, store_url = Path(sys.argv[1]), sys.argv[2]
     requests = _StopRequests()
     try:
         _run(directory, store_url, requests)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the app shall show it and the directory shall go
+    except Exception as error:  # noqa: BLE001 - the app must show it
         traceback.print_exc()
         _report(f"failed {error or type(error).__name__}")
     while not requests.wait(None):
@@ -80,10 +81,10 @@ def main() -> None:
 
 
 def _run(directory: Path, store_url: str, requests: _StopRequests) -> None:
-    """Start everything, submit loans until asked to end or something breaks, and stop everything."""
+    """Start all processes, submit loans until a request or a fault, and stop all processes."""
     redis = RedisServer(directory)
     workers = WorkerGroup(redis.url, store_url, directory)
-    # This process enqueues, so it records as well: into the outbox that the workers' shipper delivers.
+    # This process enqueues jobs, so it also records events, in the outbox that the workers' shipper delivers.
     os.environ["SAGATRACE_STORE"] = store_url
     os.environ["SAGATRACE_OUTBOX"] = Settings.from_env().outbox_of_worker
     try:
@@ -97,13 +98,13 @@ def _run(directory: Path, store_url: str, requests: _StopRequests) -> None:
     finally:
         workers.stop()
         redis.stop()
-        # A work-horse outlives a worker that was killed, and would create the store again after us.
+        # A work-horse outlives a killed worker, and could create the store again.
         if not await_last_worker(directory, _LAST_HORSE):
             sys.stderr.write(f"a work-horse still runs {_LAST_HORSE:g} s after its worker ended\n")
 
 
 def _submit_loans(redis: RedisServer, workers: WorkerGroup, requests: _StopRequests) -> str | None:
-    """Submit loans until asked to end; the fault that ended it otherwise."""
+    """Submit loans until a request to stop (return None) or a fault (return it)."""
     with Redis(unix_socket_path=str(redis.socket), socket_timeout=5) as connection:
         waiting = Queue(SAGAS, connection=connection)
         loans = _loans()
@@ -122,14 +123,14 @@ def _submit_loans(redis: RedisServer, workers: WorkerGroup, requests: _StopReque
 
 
 def _loans() -> Iterator[Loan]:
-    """Applications without end, each scenario in turn."""
+    """Yield applications without end, with each scenario in turn."""
     for number in itertools.count():
         amount = 5_000 + number * 1_250 % 40_000
         yield Loan(f"L{101 + number}", amount, scenario=SCENARIOS[number % len(SCENARIOS)])
 
 
 def _report(line: str) -> None:
-    """Write one line for the app. It is lost if the app is gone."""
+    """Write one line for the app. Drop it if the app has ended."""
     try:
         os.write(sys.stdout.fileno(), (" ".join(line.split()) + "\n").encode())
     except BrokenPipeError:

@@ -1,4 +1,4 @@
-"""Real `rq worker` processes with sagatrace's worker class, and a way to see the last of them."""
+"""Start and stop real `rq worker` processes with sagatrace's worker class, and wait for the end of all."""
 
 from __future__ import annotations
 
@@ -27,44 +27,48 @@ _BETWEEN: Final = 0.3
 
 
 def worker_command(redis_url: str, *options: str) -> list[str]:
-    """The command line of a worker: RQ's own, as a user would type it."""
-    # -P: a module of the user's in the current directory must not shadow ours or RQ's.
+    """Return the command line of a worker, with RQ's own command."""
+    # -P: modules in the current directory must not shadow this package or RQ.
     return [sys.executable, "-P", "-m", "rq.cli", "worker", "-u", redis_url, "-w", WORKER_CLASS, *options]
 
 
 def worker_environment(store_url: str, mirror_url: str = "") -> dict[str, str]:
-    """This process's environment without its RQ and sagatrace settings, and with the store and the mirror."""
+    """Return this process's environment with the store and the mirror, without other RQ and sagatrace settings."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("RQ_", "SAGATRACE_"))}
     mirror = {"SAGATRACE_MIRROR": mirror_url} if mirror_url else {}
-    # The last one as RQ's documentation asks for on macOS, whose frameworks otherwise kill a forked work-horse.
+    # OBJC_…: RQ's documentation requires it on macOS, whose frameworks otherwise kill a forked work-horse.
     return {**kept, **mirror, "SAGATRACE_STORE": store_url, "OBJC_DISABLE_INITIALIZE_FORK_SAFETY": "YES"}
 
 
 class WorkerGroup:
-    """Workers on one Redis, also their mirror, writing to one store; they log and work in `directory`."""
+    """Workers on one Redis, which is also their mirror, and one store. `directory` holds their logs."""
 
     def __init__(self, redis_url: str, store_url: str, directory: Path) -> None:
         self._redis_url = redis_url
         self._environment = worker_environment(store_url, mirror_url=redis_url)
         self._directory = directory
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
-        # Each worker inherits this lock, and each work-horse it forks: it is free again when the last of them is
-        # gone, by whatever signal.
+        # Each worker and work-horse inherits this lock. It is free when the last of them has ended, for any reason.
         self._lock: int | None = os.open(directory / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_SH)
 
     @property
     def pids(self) -> list[int]:
-        """The workers' process ids; each leads a process group of its own."""
+        """The workers' process ids. Each worker leads its own process group."""
         return [process.pid for process in self._processes.values()]
 
     def start(self, name: str, queue: str) -> int:
-        """Start one worker on the queue and give its process id. Raises OSError."""
+        """Start one worker on the queue. Return its process id.
+
+        Raises:
+            OSError: the process cannot start.
+            ValueError: the group was stopped.
+        """
         if self._lock is None:
             raise ValueError(f"worker {name} cannot start: this group was stopped")
         with open_log(self._log(name)) as log:
-            # A process group of its own: RQ's cold shutdown kills its horse's group, which is still the worker's
-            # own for a moment after the fork.
+            # A separate process group: RQ's cold shutdown kills the group of the work-horse, which is still the
+            # worker's group for a moment after the fork.
             self._processes[name] = process = subprocess.Popen(
                 worker_command(self._redis_url, "--name", name, "--quiet", queue),
                 cwd=self._directory,
@@ -78,7 +82,7 @@ class WorkerGroup:
         return process.pid
 
     def fault(self) -> str | None:
-        """Return which worker ended although it was not stopped, in a sentence; None while all run."""
+        """Return a sentence about a worker that ended by itself; None while all run."""
         for name, process in self._processes.items():
             status = process.poll()
             if status is not None:
@@ -86,7 +90,7 @@ class WorkerGroup:
         return None
 
     def stop(self) -> None:
-        """End all workers with their work-horses: warm, then cold, then by force."""
+        """End all workers and work-horses: warm shutdown, then cold, then SIGKILL."""
         for process in self._processes.values():
             process.terminate()
         patience = time.monotonic() + _WARM + _COLD
@@ -103,7 +107,7 @@ class WorkerGroup:
             self._lock = None
 
     def _wait(self, timeout: float) -> list[subprocess.Popen[bytes]]:
-        """The workers still running after at most `timeout` seconds."""
+        """Return the workers still running after at most `timeout` seconds."""
         deadline = time.monotonic() + timeout
         running = []
         for process in self._processes.values():
@@ -118,7 +122,7 @@ class WorkerGroup:
 
 
 def await_last_worker(directory: Path, timeout: float) -> bool:
-    """Wait until no worker, work-horse or shipper is left there, for at most `timeout` seconds; whether so."""
+    """Wait until no worker, work-horse or shipper runs in a directory. Return False after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     pause = threading.Event()
     try:
@@ -139,5 +143,5 @@ def await_last_worker(directory: Path, timeout: float) -> bool:
 
 
 def _is_shipping(directory: Path) -> bool:
-    """Whether the last worker's shipper still brings events to the store; it ends by itself."""
+    """Return whether the last worker's shipper still delivers events. It ends by itself."""
     return any(is_held(outbox / SHIPPER_LOCK) for outbox in directory.glob("*-outbox"))

@@ -1,9 +1,9 @@
-"""Answers about an incident, which is rarely one trace: pure, from the answers of the model.
+"""Answers about many traces, comparisons of two, and one in words. Pure: computed from the answers of the model.
 
-`summary` puts one trace into words for the incident channel. `trace_row` keeps of each trace what a list shows.
-`failure_groups` puts failures of one kind together, by the shape of their error (`error_text`). `standing_steps` lists
-what still stands anywhere.
-`query` reads the line that says which traces are meant; `conditions` are the parts of it about a whole trace.
-`alignment` finds the steps that two traces have in common, `comparison` how they differ (as `differences`), and
-`comparison_text` says it in words and as JSON.
+- `trace_row` is one trace in a list. `standing_steps` lists the steps that still stand in any trace.
+- `failure_groups` groups failures of one kind, by the shape of their error (`error_text`).
+- `query` parses the query line. `conditions` are its conditions on whole traces.
+- `alignment` finds the steps that two traces have in common. `comparison` computes their `differences`.
+  `comparison_text` renders them as text and as JSON.
+- `summary` renders one trace for the incident channel.
 """

@@ -1,8 +1,8 @@
-"""The steps of two traces beside each other, aligned by the names on the way from the root.
+"""Align the steps of two traces by their names on the path from the root.
 
-A step is any span outside of the undoing. Its place is the place of its parent, its own name, and its number among the
-siblings of that name in the order of their start. A job's name is its function without the package. Places are
-numbers, so that a deep trace costs no more than a wide one.
+A step is any span that is not part of a compensation. Its place consists of the place of its parent, its own name, and
+its number among the siblings with that name, in the order of their start. The name of a job is its function without the
+package. Places are numbers, so that a deep trace costs no more than a wide one.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from sagatrace_tui.model import Span, Trace
 __all__ = ["Places", "Steps"]
 
 _TOP = -1
-_MOST_ABOVE = 8  # names above a step that are given: enough to find it, and a bound for a very deep trace
+_MOST_ABOVE = 8  # the most ancestors named for a step
 
 
 class Places:
-    """Numbers the places of steps, the same place of several traces alike."""
+    """Numbers the places of steps. The same place in two traces has the same number."""
 
     def __init__(self) -> None:
         self._numbers: dict[tuple[int, str | None, int], int] = {}
         self._keys: list[tuple[int, str | None, int]] = []
 
     def number(self, above: int, name: str | None, nth: int) -> int:
-        """Return the number of a place; the name of a missing parent is None."""
+        """Return the number of a place. `name` is None for a missing parent."""
         key = above, name, nth
         place = self._numbers.setdefault(key, len(self._keys))
         if place == len(self._keys):
@@ -34,7 +34,7 @@ class Places:
         return place
 
     def above(self, place: int) -> int:
-        """Return the place of the parent; -1 at the top."""
+        """Return the place of the parent; -1 for a root."""
         return self._keys[place][0]
 
     def name(self, place: int) -> str:
@@ -43,11 +43,11 @@ class Places:
         return "?" if name is None else name
 
     def nth(self, place: int) -> int:
-        """Return the number among the siblings of one name, from 1."""
+        """Return the number among the siblings with the same name, from 1."""
         return self._keys[place][2]
 
     def names_above(self, place: int) -> tuple[str, ...]:
-        """Return the names of the nearest steps above, at most eight, the outermost first."""
+        """Return the names of the nearest ancestors, at most eight, the outermost first."""
         names: list[str] = []
         above = self.above(place)
         while above != _TOP and len(names) < _MOST_ABOVE:
@@ -58,9 +58,9 @@ class Places:
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """The steps of one trace. `at` gives, in tree order, the span of each place; `place_of` the reverse.
+    """The steps of one trace. `at` maps places to spans, in tree order. `place_of` maps span ids to places.
 
-    A missing parent has a place, and is not a step. `below` is the number of steps under each place.
+    A missing parent has a place, but is not a step. `below` is the number of steps below each place.
     """
 
     trace: Trace
@@ -87,14 +87,14 @@ class Steps:
         return cls(trace, at, place_of, _counts_below(at, places))
 
     def nearest(self, place: int, places: Places) -> str | None:
-        """Return the span at a place, or the nearest one above it that is there."""
+        """Return the id of the span at a place, or of its nearest existing ancestor; None without one."""
         while place != _TOP and place not in self.at:
             place = places.above(place)
         return self.at[place].span_id if place != _TOP else None
 
 
 def _with_parents(trace: Trace) -> Iterator[tuple[str | None, str]]:
-    """Yield every span, and every missing parent, once, with the id above it; parents before their children."""
+    """Yield (parent id, span id) for every span and missing parent, parents before their children."""
     line: list[str] = []
     for depth, span_id in trace.walk():
         del line[depth:]
@@ -112,13 +112,13 @@ def _counts_below(at: dict[int, Span], places: Places) -> dict[int, int]:
 
 
 def _undoing(trace: Trace) -> set[str]:
-    """Return the spans of the undoing: compensations, all below them, and jobs that hold nothing else.
+    """Return the spans of compensations: the compensations, their descendants, and jobs that only contain them.
 
-    A job that undoes itself, or declares what would undo it, is a step.
+    A job that undoes itself, or declares a compensation, is a step.
     """
     spans = trace.spans.items()
     undoing = {one for one, span in spans if span.kind == "compensation" or span.state.is_compensation}
-    work: dict[str, int] = {}  # per job, its children that are not of the undoing
+    work: dict[str, int] = {}  # per job, its children outside compensations
     undone: dict[str, set[str | None]] = {}  # per job, the steps that its children undo
     pairs = list(_with_parents(trace))
     for parent, span_id in reversed(pairs):

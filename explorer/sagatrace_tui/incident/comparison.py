@@ -1,8 +1,7 @@
-"""Two traces beside each other: what one has and the other lacks, what took longer, what ended otherwise.
+"""Compare two traces: missing and new steps, different durations, outcomes, errors and attempts.
 
-`compare` reads only the answers of the model. Where a difference follows from another one, only the other one is
-given: a missing step stands for all below it, a cause for the spans that failed because of it, a slower step for the
-steps around it.
+`compare` reads only the answers of the model. It omits differences that follow from another: the steps below a missing
+step, the consequences of a cause, and the steps around a slower step.
 """
 
 from __future__ import annotations
@@ -20,18 +19,18 @@ from sagatrace_tui.views.report import error_of
 __all__ = ["compare"]
 
 SLOWER_RATIO: Final = 1.5
-"""How many times as long a step must take to count as slower: less is the daily scatter of a busy machine."""
+"""A slower step takes at least so many times as long. Smaller ratios are normal on a busy machine."""
 SLOWER_LEAST: Final = 50_000
-"""Microseconds it must take longer: a forking worker needs about as many to start a job, so less says nothing."""
-_EXPLAINED: Final = 0.5  # the part of the extra time that must lie outside of slower steps below
+"""A slower step takes at least so many microseconds more. A worker needs about as long to fork."""
+_EXPLAINED: Final = 0.5  # the part of the extra time that slower steps below may explain
 
 
 def compare(trace: Trace, other: Trace) -> Comparison:
     """Compare a trace with another, which is usually a good run of the same saga.
 
     Args:
-        trace: The trace in question.
-        other: The trace to hold it against.
+        trace: the trace.
+        other: the trace to compare it with.
 
     Returns:
         The differences by kind, each kind in tree order.
@@ -55,7 +54,7 @@ def _run(trace: Trace) -> Run:
 
 
 class _Pair:
-    """The steps of both traces. `both` are the places that both have, in the tree order of the trace."""
+    """The steps of both traces. `both` are the common places, in the tree order of the trace."""
 
     def __init__(self, trace: Trace, other: Trace) -> None:
         self.places = places = Places()
@@ -67,7 +66,7 @@ class _Pair:
         }
 
     def differences(self) -> Iterator[Difference]:
-        """Yield every difference, in no order of kinds."""
+        """Yield all differences, in any order."""
         for place in self.both:
             here, there = self.here.at[place], self.there.at[place]
             if here.status != there.status:
@@ -75,7 +74,8 @@ class _Pair:
                     yield self._difference(Kind.OUTCOME, place)
             elif here.status not in ("success", "point", "running", "queued") and _error(here) != _error(there):
                 yield self._difference(Kind.ERROR, place)
-            if _tries(here) != _tries(there) and _tries(here) and _tries(there):  # 0 is an outcome: never started
+            # A step without an attempt differs in its outcome.
+            if _tries(here) != _tries(there) and _tries(here) and _tries(there):
                 yield self._difference(Kind.ATTEMPTS, place)
         yield from self._only(Kind.MISSING, self.there, self.here)
         yield from self._only(Kind.NEW, self.here, self.there)
@@ -89,7 +89,7 @@ class _Pair:
                 yield self._difference(kind, worst, len(group))
 
     def not_reached(self, differences: Iterable[Difference]) -> list[Difference]:
-        """Return those about steps that began, in the other trace, after what the trace failed at, and not here."""
+        """Return the differences about steps that the trace did not reach because it failed before them."""
         if self.here.trace.verdict == "succeeded" or (since := self._stopped_at()) is None:
             return []
         spans = self.there.trace.spans
@@ -102,7 +102,7 @@ class _Pair:
         return [one for began_at, _, one in sorted(missing, key=lambda row: row[:2]) if began_at > since]
 
     def _stopped_at(self) -> int | None:
-        """Return when, in the other trace, the step began that this trace failed at, or came to last."""
+        """Return the start, in the other trace, of the step that failed in this trace, or of its last step."""
         places = [self.here.place_of.get(one, -1) for one in reversed(self.here.trace.failure_path)]
         if not places:
             begun = (self.there.at[one].first_at for one in self.both if self.here.at[one].has_begun)
@@ -110,30 +110,30 @@ class _Pair:
         return next((self.there.at[one].began_at for one in places if one in self.there.at), None)
 
     def _follows(self, steps: Steps, span: Span) -> bool:
-        """Return whether the end of a span needs no row: it went well, or another span says why it did not."""
+        """Return whether the end of a span needs no row: it succeeded, or another span explains its failure."""
         return span.status in ("success", "point") or span.span_id in self._followers[id(steps)]
 
     def _only(self, kind: Kind, steps: Steps, others: Steps) -> Iterator[Difference]:
-        """Yield the steps that only one trace has, siblings of one name in one, without those below them."""
+        """Yield the steps that only one trace has. Siblings of one name are one difference; descendants are omitted."""
         for group in self._by_name(self._tops(steps, others)):
             yield self._difference(kind, group[0], len(group), sum(steps.below[place] for place in group))
 
     def _by_name(self, places: Iterable[int]) -> Iterable[list[int]]:
-        """Return the places, siblings of one name together."""
+        """Return the places, grouped by siblings of one name."""
         groups: dict[tuple[int, str], list[int]] = {}
         for place in places:
             groups.setdefault((self.places.above(place), self.places.name(place)), []).append(place)
         return groups.values()
 
     def _tops(self, steps: Steps, others: Steps) -> Iterator[int]:
-        """Yield the places that only one trace has, without those below them. A missing parent is not a step."""
+        """Yield the topmost places that only one trace has."""
         for place in steps.at:
             above = self.places.above(place)
             if place not in others.at and (above in others.at or above not in steps.at):
                 yield place
 
     def _longer(self, long: Steps, short: Steps) -> list[int]:
-        """Return the places where one trace took notably longer, unless slower or further steps below explain it."""
+        """Return the places where one trace took longer, unless slower or additional steps below explain it."""
         mine, theirs = self._took[id(long)], self._took[id(short)]
         explained: dict[int, int] = {}
         for place in self._tops(long, short):
@@ -169,14 +169,14 @@ class _Pair:
 
 
 def _followers(trace: Trace) -> set[str]:
-    """Return the spans whose outcome follows from another: consequences, and open ones around another open one."""
+    """Return the spans whose outcome follows from another: consequences, and open spans around an open span."""
     innermost = set(trace.innermost)
     followers = {one for one, role in trace.roles.items() if role == "consequence"}
     return followers | {one for one, span in trace.spans.items() if span.status == "running" and one not in innermost}
 
 
 def _undone(steps: Steps) -> Mapping[int | str, Undone]:
-    """Return, by its place or else its name, each step that a compensation was begun for."""
+    """Return the steps with a started compensation, by place, or by name for a step without a place."""
     found: dict[int | str, Undone] = {}
     for row in steps.trace.compensations:
         if row.outcome != "not_started":
@@ -189,7 +189,7 @@ def _undone(steps: Steps) -> Mapping[int | str, Undone]:
 
 
 def _took(span: Span) -> int | None:
-    """Return the microseconds from start to end; the short way for a span that ran its normal course."""
+    """Return the microseconds from start to end; None if open. Avoid decoding data for a regular span."""
     if span.state.kind == "point" or span.is_open:
         return None
     if span.state.irregular or span.state.retried or span.interruption is not None:
@@ -208,5 +208,5 @@ def _tries(span: Span) -> int:
 
 
 def _error(span: Span) -> tuple[str | None, str]:
-    """Return the error without its values: two texts that differ in an id or an amount are one error."""
+    """Return the error without its values, so that texts with different ids are equal."""
     return span.error_type, shape_of(error_of(span) or "", span.error_type)

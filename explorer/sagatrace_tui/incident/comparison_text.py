@@ -1,4 +1,4 @@
-"""A comparison of two traces in words, for the screen and for `sagatrace diff`; and as one JSON object."""
+"""Render a comparison of two traces as text, for the screen and `sagatrace diff`, and as one JSON object."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ _UNDONE: Final[Mapping[Outcome, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """Says a comparison in words.
+    """Renders a comparison in words.
 
-    `inert` makes a value that a job wrote safe to show; every such value passes it. `length` writes microseconds.
+    `inert` makes a value from a job safe to show. `length` formats microseconds.
     """
 
     inert: Callable[[str], str]
     length: Callable[[int | None], str]
 
     def step(self, difference: Difference, *, with_parent: bool = True) -> str:
-        """Return the step: below which one, which of its name, how many of them, and how many steps are below."""
-        # The root, and the saga in it, are the same for all.
+        """Return the name of the step with its parent, its number, the count of siblings, and the steps below."""
+        # The root and its saga are the same for all steps.
         parents = difference.above[1:][-1:] if with_parent else ()
         above = [one for one in parents if one.partition(":")[0] not in _SAGAS]
         text = " → ".join(self._name(name) for name in (*above, difference.name))
@@ -47,7 +47,7 @@ class Words:
         return f"{text} +{difference.below:,} below" if difference.below else text
 
     def sides(self, difference: Difference) -> tuple[str, str]:
-        """Return how it was in the other trace, and how it is in this one."""
+        """Return the values in the other trace and in this trace."""
         here, there = difference.here, difference.there
         there_text, here_text = (self._value(difference.kind, side) for side in (there, here))
         ratio = difference.ratio
@@ -56,7 +56,7 @@ class Words:
         return there_text, here_text
 
     def notes(self, comparison: Comparison) -> Iterator[tuple[str, str]]:
-        """Yield (title, text) of what is said in one line each: what was undone, and what would have run next."""
+        """Yield (title, text) for the undone steps, and for the steps that would have run next."""
         for title, undone in (("here", comparison.undone_here), ("there", comparison.undone_there)):
             for outcome, names in self._by_outcome(undone):
                 yield f"{_UNDONE[outcome]} {title}", names
@@ -98,7 +98,7 @@ class Words:
 
 
 def comparison_report(comparison: Comparison) -> dict[str, Any]:
-    """Return the comparison as one JSON object with stable keys; durations in milliseconds, times as ISO 8601."""
+    """Return the comparison as a JSON object with stable keys. Durations are milliseconds, times ISO 8601."""
     return {
         "here": _run(comparison.here),
         "there": _run(comparison.there),

@@ -1,4 +1,4 @@
-"""Conditions on whole traces, as a query gives them."""
+"""The conditions of a query on whole traces."""
 
 from __future__ import annotations
 
@@ -18,9 +18,12 @@ _COMPARISONS: Final[Mapping[str, Callable[[int, int], bool]]] = {
 class Condition(NamedTuple):
     """A condition on a whole trace.
 
-    `key` and `values` belong together: `status` and verdicts; `name`, `standing` or `word` and a text in lower case;
-    `took` or `spans`, a sign as `>=` and a number, for `took` of microseconds. For `standing` the text may be `any`. A
-    `word` is part of a name or the beginning of the trace id.
+    The values of each key:
+
+    - `status`: verdicts.
+    - `name`, `standing`: part of a span's name in lower case. For `standing` it may be `any`.
+    - `word`: part of a span's name, or the beginning of the trace id, in lower case.
+    - `took`, `spans`: a comparison such as `>=`, and a number. `took` is in microseconds.
     """
 
     key: str

@@ -1,4 +1,4 @@
-"""The values that a comparison of two traces answers with; none holds logic."""
+"""The result of a comparison of two traces, as plain values."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["Comparison", "Difference", "Kind", "Run", "Side", "Undone"]
 
 
 class Kind(StrEnum):
-    """How a step differs, in the order of weight."""
+    """The kind of a difference, the most important first."""
 
     OUTCOME = "outcome"
     ERROR = "error"
@@ -25,7 +25,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """A step in one of the traces. `took` is in microseconds, None where start or end is not known."""
+    """A step in one trace. `took` is in microseconds; None if start or end is unknown."""
 
     span_id: str
     status: SpanStatus
@@ -37,11 +37,11 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One step that differs. `here` is its side in the trace, `there` in the other; None where it is missing.
+    """One step that differs. `here` is its side in the trace, `there` in the other; None if missing.
 
-    `above` are the names of the nearest steps above, the outermost first. `nth` is its number among the siblings of its
-    name. A difference may stand for `count` siblings of one name, and for the `below` steps under them. `near` is
-    the span of the step in the trace, or the nearest one above it.
+    `above` are the names of the nearest ancestors, the outermost first. `nth` is the number among the siblings with the
+    same name. A difference can represent `count` siblings of one name, with `below` steps below them. `near` is the id
+    of the step's span in the trace, or of its nearest ancestor.
     """
 
     kind: Kind
@@ -56,14 +56,14 @@ class Difference:
 
     @property
     def ratio(self) -> float | None:
-        """How many times as long as the shorter side the longer one took."""
+        """The duration of the longer side divided by that of the shorter; None if unknown."""
         took = [side.took for side in (self.here, self.there) if side is not None and side.took is not None]
         return max(took) / min(took) if len(took) == 2 and min(took) > 0 else None
 
 
 @dataclass(frozen=True, slots=True)
 class Undone:
-    """A step that a compensation was tried for, and how the last try ended."""
+    """A step with a compensation, and the outcome of its last attempt."""
 
     name: str
     span_id: str
@@ -72,7 +72,7 @@ class Undone:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One of the two traces. Times are microseconds since 1970, `duration` in microseconds."""
+    """One of the two traces. `started_at` is in microseconds since 1970, `duration` in microseconds."""
 
     trace_id: str
     name: str
@@ -84,11 +84,11 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """A trace (`here`) beside another (`there`).
+    """The comparison of a trace (`here`) with another (`there`).
 
-    `undone_here` are the steps undone in the trace alone, or with another outcome; `undone_there` those of the other.
-    `would_run_next` are the differences about steps of the other trace that this one did not come to, in the order of
-    their start there. `in_both` counts the steps that both have.
+    `undone_here` are the steps undone only in the trace, or with a different outcome. `undone_there` are those of the
+    other trace. `would_run_next` are the differences about steps that the trace did not reach, in the order of their
+    start in the other trace. `in_both` is the number of common steps.
     """
 
     here: Run
@@ -101,5 +101,5 @@ class Comparison:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing differs."""
+        """Whether the traces do not differ."""
         return not (self.differences or self.undone_here or self.undone_there)

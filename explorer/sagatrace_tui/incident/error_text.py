@@ -1,4 +1,4 @@
-"""The shape of an error's text: the text without the values that differ between two failures of one cause."""
+"""The shape of an error: its text without values, such as ids, that differ between failures of one kind."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import Final
 __all__ = ["VALUE", "shape_of"]
 
 VALUE: Final = "…"
-"""Stands for a value that was taken out."""
-_MOST: Final = 2_000  # characters of a text that are looked at
-# These errors of Python name parts of the code in quotes, which distinguish two faults.
+"""The replacement for a value."""
+_MOST: Final = 2_000  # characters read of a text
+# These errors of Python quote names in the code, which distinguish two faults.
 _OF_CODE: Final = frozenset(
     {"AttributeError", "ImportError", "KeyError", "ModuleNotFoundError", "NameError", "TypeError", "UnboundLocalError"}
 )
@@ -21,7 +21,7 @@ _STACK: Final = re.compile(
 )
 _SIGN: Final = r"[\w@/\\.:+%$€£\#~-]"
 _SIGNS: Final = rf"(?:{_SIGN}|(?<=\d),(?=\d))*"
-# Values begin where a word begins, and other parts are short: else a text of one long word would take long.
+# Each part begins at a word or has a bounded length, so that a very long word stays fast.
 _PARTS: Final = re.compile(
     rf"""
     (?P<code>\b(?:http(?:/[\d.]+)?|status|code|errno|error|exit|signal|sqlstate|rc)\b["']?[\s:=\#(\[]{{0,3}}\d{{1,5}}\b(?![.,:/-]\w))
@@ -37,10 +37,10 @@ _RUN: Final = re.compile(rf"{VALUE}(?:[ ,;]{{1,2}}{VALUE})+")
 
 
 def shape_of(text: str, error_type: str | None = None) -> str:
-    """Return the text with … in place of ids, numbers, dates, addresses and quoted parts, without stack lines.
+    """Return the text with … in place of ids, numbers, dates, addresses and quoted parts, and without stack lines.
 
-    Codes stay, as `HTTP 404` or `errno 2`. So does a quoted name in an error of Python's own that names parts of the
-    code, as `KeyError`, and a text that is nothing but quoted. `error_type` is the type of the error, if it is known.
+    Codes stay, like `HTTP 404` or `errno 2`. Quoted names stay in Python's errors about the code, like `KeyError`. A
+    text that consists of one quoted part stays. `error_type` is the type of the error, if known.
     """
     line = " ".join(_STACK.sub("", text[:_MOST]).split())
     of_code = (error_type or "").rpartition(".")[2] in _OF_CODE

@@ -1,25 +1,27 @@
-"""Failures of one kind as one row: traces of one saga that failed at one step with one error, whatever its values."""
+"""Group failures by kind: traces of one saga that failed at the same step with the same shape of error."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from sagatrace_tui.incident.trace_row import Failure, TraceRow
 
-__all__ = ["FailureGroup", "began_at", "failure_groups", "histogram"]
+__all__ = ["FailureGroup", "bars", "began_at", "failure_groups", "histogram"]
 
-_NEW: Final = 4  # the part of the time in which a new kind was first seen: the last quarter
+_BARS: Final = " ▁▂▃▄▅▆▇█"
+_NEW: Final = 4  # a new kind was first seen in the last quarter of the time
 
 
 @dataclass(frozen=True, slots=True)
 class FailureGroup:
-    """Traces that failed alike, the latest failure first. Times are microseconds since 1970.
+    """Traces with one kind of failure, the latest failure first. Times are microseconds since 1970.
 
-    `key` names the group from one reading to the next. `standing` counts the steps that still stand in these traces,
-    `standing_in` the traces that have any. `is_new`: none failed so before the last quarter of the time that was read.
+    `key` identifies the group across readings. `standing` is the number of steps that still stand in these traces.
+    `standing_in` is the number of traces with such steps. `is_new`: the first failure of this kind is in the last
+    quarter of the time read.
     """
 
     key: tuple[str, ...]
@@ -32,12 +34,12 @@ class FailureGroup:
 
     @property
     def value(self) -> str:
-        """What the failed events, or the key asked for, say they have in common; empty where the error decided."""
+        """The common value of `data.group` or of the requested key; empty for groups by error."""
         return "" if self.key[0] == "error" else self.key[1]
 
     @property
     def label(self) -> str:
-        """The value for a row; `(no value)` of failures that lack the key asked for."""
+        """The value for a row; `(no value)` for failures without the requested key."""
         return "(no value)" if self.key == ("by", "") else self.value
 
     @property
@@ -54,13 +56,13 @@ class FailureGroup:
 
 
 def failure_groups(rows: Iterable[TraceRow], began: int, ended: int, *, by: bool = False) -> list[FailureGroup]:
-    """Return the failures by kind: new kinds first, then those with the most traces.
+    """Return the failures by kind: new kinds first, then by the number of traces.
 
     Args:
-        rows: The traces, failed or not.
-        began: The beginning of the time that was read, in microseconds since 1970.
-        ended: The end of that time.
-        by: Group by the value of the rows' last business key, and not by saga, step and error.
+        rows: the traces, failed or not.
+        began: the start of the time read, in microseconds since 1970.
+        ended: the end of that time.
+        by: group by the rows' last business key instead of saga, step and error.
     """
     members: dict[tuple[str, ...], list[TraceRow]] = {}
     for row in rows:
@@ -72,15 +74,15 @@ def failure_groups(rows: Iterable[TraceRow], began: int, ended: int, *, by: bool
 
 
 def began_at(rows: Iterable[TraceRow], began: int) -> int:
-    """Return when the first of the traces started, and no earlier than the window began.
+    """Return the start of the first trace, but not before the start of the window (`began`).
 
-    A trace may have started long before, or its host's clock be wrong.
+    A trace can start long before the window, and the clock of its host can be wrong.
     """
     return max(began, min((row.started_at for row in rows if row.started_at is not None), default=began))
 
 
 def histogram(group: FailureGroup, began: int, ended: int, bars: int) -> list[int]:
-    """Return how many of a group failed in each of `bars` equal parts of the time from `began` to `ended`."""
+    """Return the number of failures of a group in each of `bars` equal parts of the time."""
     length = max(1, ended - began)
     counts = Counter(
         min(bars - 1, max(0, (row.failure.at - began) * bars // length))
@@ -88,6 +90,12 @@ def histogram(group: FailureGroup, began: int, ended: int, bars: int) -> list[in
         if row.failure is not None
     )
     return [counts[bar] for bar in range(bars)]
+
+
+def bars(counts: Sequence[int]) -> str:
+    """Return numbers as bars, one column each. The highest is a full block, 0 is a blank."""
+    most = max(counts, default=0)
+    return "".join(_BARS[-(-count * 8 // most) if most else 0] for count in counts)
 
 
 def _key(row: TraceRow, failure: Failure, *, by: bool) -> tuple[str, ...]:

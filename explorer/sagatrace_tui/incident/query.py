@@ -1,7 +1,7 @@
 """The query line: `status:failed type:stage:funding loan_id=L123 since:2h took:>5s -tag:ai "insufficient funds" T-17`.
 
-A word with a known key and a colon is a condition. `key=value` is a condition on an event's data. Text in quotes is
-part of an error. Any other word is the beginning of a trace id, or if no id begins so, part of a span's name.
+A word with a known key and a colon is a condition. `key=value` is a condition on an event's data. Text in quotes is a
+part of an error. Any other word is the beginning of a trace id. If no id begins with it, it is part of a span's name.
 
 Conditions on events must all hold for one event. Conditions on traces (`name:`, `took:`, `spans:`, `standing:`, and
 `status:` with verdicts) hold for the whole trace. A minus before a condition negates it: no event may meet it.
@@ -25,24 +25,24 @@ __all__ = ["KEYS", "Moment", "Query", "QueryError", "completions", "parse_length
 KEYS: Final[dict[str, str]] = {
     "status:": "failed, success, pending; or verdicts: rollback-incomplete,failed,running, …",
     "name:": "part of a span's name",
-    "since:": "from this time on: 30m, 2h or 7d before now, a date, or a time in UTC",
+    "since:": "after this time: 30m, 2h or 7d before now, a date, or a time in UTC",
     "until:": "before this time",
     "error:": "part of the error or its type, as text in quotes",
-    "standing:": "part of the name of a step that still stands; any: whatever its name",
-    "took:": ">5s, <=200ms, >2m: how long the trace took",
-    "spans:": ">100, <5: how many spans it has",
-    "type:": "an event type, as job:failed; or a span's name: its start, or with status: its end",
-    "tag:": "one of the event's tags",
+    "standing:": "part of the name of a step that still stands, or any",
+    "took:": ">5s, <=200ms, >2m: duration of the trace",
+    "spans:": ">100, <5: number of spans",
+    "type:": "an event type, like job:failed, or a span's name: its start, or with status: its end",
+    "tag:": "a tag of an event",
     "host:": "the host that wrote an event",
     "queue:": "the RQ queue of a job",
     "trace:": "the beginning of the trace id",
-    "by:": "group failures by the values of this key of data, as by:customer.tier",
+    "by:": "group failures by the values of this data key, like by:customer.tier",
 }
-"""The keys, the most wanted first, and what each takes. A minus before a key negates it."""
-# The fields of a query that are not named after their key.
+"""The keys, the most useful first, with their values. A minus before a key negates it."""
+# Keys whose field in `Query` has another name.
 _FIELDS: Final = {"type:": "event_type", "trace:": "trace_prefix"}
 _STATUSES: Final = ("failed", "success", "pending")
-# The list's words for a verdict. Alone, `failed` asks for failed events, and so finds all traces that failed.
+# Verdicts as the list writes them. `failed` alone means failed events, so it finds all traces that failed.
 _VERDICTS: Final = {one.replace("_", "-"): one for one in sorted(get_args(Verdict))}
 _ENDS: Final = {"failed": "failed", "success": "completed", "pending": "started", None: "started"}
 _SPAN_KINDS: Final = ("workflow", "saga", "stage", "job", "step")
@@ -51,7 +51,7 @@ _LENGTHS: Final = {"ms": 1_000, "": 1_000_000, **{unit: seconds * 1_000_000 for 
 _AGO: Final = re.compile(r"(\d{1,6})([smhdw])")
 _TOOK: Final = re.compile(r"([<>]=?)(\d{1,9}(?:\.\d{1,6})?)(ms|[smhdw]|)")
 _SPANS: Final = re.compile(r"([<>]=?)(\d{1,9})")
-# A path of at most 32 keys, in which a backslash takes the sign after it as it is; and the value.
+# A path of at most 32 keys, in which a backslash escapes the next character, and a value.
 _DATA: Final = re.compile(r"(?:\\.|[^.=\\])+(?:\.(?:\\.|[^.=\\])+){0,31}=(.*)", re.DOTALL)
 _WORD: Final = re.compile(r'(?P<word>(?:[^\s"]|"(?:[^"\\]|\\.)*")*)(?P<open>"?)\s*', re.DOTALL)
 
@@ -78,12 +78,12 @@ class Moment:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """The conditions of a search; empty fields are not conditions. `data` are texts like `path.to.key=value`.
+    """The conditions of a query. Empty fields are not conditions. `data` are texts like `path.to.key=value`.
 
     One event must match `status`, `event_type`, `tag`, `error`, `since`, `until`, `trace_prefix` and `data`. No event
     may match any query of `without`. The whole trace must meet the `conditions`. `word` is the beginning of a trace id
-    or part of a span's name. `new` asks for failures of a kind that was not seen before. `by` is the key of data by
-    whose values failures are grouped, and not a condition.
+    or part of a span's name. `new` selects new kinds of failure. `by` is the data key that groups failures. It is not a
+    condition.
     """
 
     status: Literal["success", "failed", "pending"] | None = None
@@ -102,7 +102,7 @@ class Query:
 
     @property
     def reads_all(self) -> bool:
-        """Whether it looks into the text or data of events, whenever they happened: dear where a store charges."""
+        """Whether the query searches error text or data of all time, which is expensive in a store that charges."""
         return self.since is None and bool(self.error or self.data)
 
     @property
@@ -112,7 +112,11 @@ class Query:
 
 
 def parse_query(text: str) -> Query:
-    """Read a query line. Raise QueryError with the faulty part and the reason."""
+    """Parse a query line.
+
+    Raises:
+        QueryError: the query is wrong. The error has the faulty part and the reason.
+    """
     found: dict[str, Any] = {}
     for word, start, end in words_of(text):
         try:
@@ -134,10 +138,14 @@ def _query(found: dict[str, Any]) -> Query:
 
 
 def words_of(text: str) -> Iterator[tuple[str, int, int]]:
-    """Yield the words of a query line as (word, start, end). Raise QueryError for a quote that is never closed."""
+    """Yield the words of a query line as (word, start, end).
+
+    Raises:
+        QueryError: a quote is not closed.
+    """
     for match in _WORD.finditer(text):
         if match["open"]:
-            raise QueryError('this " is never closed', match.start("open"), len(text))
+            raise QueryError('this " is not closed', match.start("open"), len(text))
         if match["word"]:
             yield match["word"], match.start(), match.end("word")
 
@@ -163,7 +171,7 @@ def _unquoted(text: str) -> str:
 
 
 def _add(found: dict[str, Any], key: str, value: str, *, negated: bool = False) -> None:
-    """Add a condition to the fields of a query. Raise ValueError if it makes no sense."""
+    """Add a condition to the fields of a query. Raise ValueError if the condition is wrong."""
     field: str = _FIELDS.get(key, key[:-1])
     wanted: object = value
     if not value:
@@ -205,7 +213,7 @@ def _add_negated(found: dict[str, Any], word: str) -> None:
 
 
 def _condition(key: str, value: str, *, negated: bool) -> Condition | None:
-    """Return a condition on the whole trace; None if it is one on events. Raise ValueError if it makes no sense."""
+    """Return a condition on whole traces; None for a condition on events. Raise ValueError if it is wrong."""
     if key == "status:" and ("," in value or _verdict(value) not in (None, "failed")):
         verdicts = [(one, _verdict(one)) for one in value.split(",") if one]
         unknown = [one for one, verdict in verdicts if verdict is None]
@@ -241,14 +249,14 @@ def _require_data_condition(text: str) -> None:
 
 
 def _status(value: str) -> str:
-    """Return the status of an event. Raise ValueError for an unknown one."""
+    """Return the status of an event. Raise ValueError for an unknown status."""
     if value not in _STATUSES:
         raise ValueError(_unknown_status(value))
     return value
 
 
 def parse_length(text: str) -> int | None:
-    """Return a length such as 30m, 24h or 7d in microseconds; None if the text is none."""
+    """Return a length of time such as 30m, 24h or 7d in microseconds; None for other text."""
     match = _AGO.fullmatch(text)
     return None if match is None else int(match[1]) * _UNITS[match[2]] * 1_000_000
 

@@ -1,4 +1,4 @@
-"""Every step that still stands in any trace, as one list to work off."""
+"""The steps that still stand in any trace, as one list."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ __all__ = ["standing_steps"]
 
 
 def standing_steps(rows: Iterable[TraceRow]) -> list[StandingStep]:
-    """Return the steps that still stand, the one that has stood the longest first; those of unknown age last."""
+    """Return the steps that still stand, the oldest first. Steps of unknown age come last."""
     steps = (step for row in rows for step in row.standing)
     return sorted(steps, key=lambda one: (one.since is None, one.since or 0, one.trace_id, one.span_id))

@@ -20,7 +20,7 @@ __all__ = ["MARKDOWN", "SLACK", "Markup", "incident_summary"]
 _MAX_NAME: Final = 200
 _MAX_ERROR: Final = 500  # characters of an error; the JSON has the whole error
 _OUTCOMES: Final[Mapping[Outcome, str]] = {"failed": "compensation failed", "running": "compensation running"}
-# Signs that Markdown or a chat would act on; an underscore or a star only where it can open or close something.
+# Signs that Markdown or a chat would act on. An underscore counts only at the start or end of a word.
 _MARKUP: Final = re.compile(
     r"[*`\[\]<>~|\\@&$]|(?<![a-z0-9])_|_(?![a-z0-9])|://|www\.|(?<![a-z0-9]):[a-z][a-z0-9_+-]*:", re.IGNORECASE
 )
@@ -34,9 +34,9 @@ _PATH_ENDS: Final = 5  # spans shown of each end of a long failure path
 
 
 class Markup(NamedTuple):
-    """How a chat writes a heading and an entry of a list, and what it would act on in the text of a job.
+    """How a chat writes a heading and a list entry, and the signs in a text that it would act on.
 
-    `entities` are signs that it reads even in code, and what stands for each of them.
+    `entities` are signs that the chat reads even in code, with their replacements.
     """
 
     heading: str
@@ -56,12 +56,12 @@ SLACK: Final = Markup("*{}*", "• {}", _SLACK_MARKUP, (("&", "&amp;"), ("<", "&
 
 
 def incident_summary(trace: Trace, inert: Callable[[str], str], markup: Markup = MARKDOWN) -> str:
-    """Return the text of the summary. Failures of one kind are counted instead of listed.
+    """Return the incident summary. It counts failures of one kind instead of listing them.
 
     Args:
         trace: the trace.
-        inert: makes a value that a job wrote safe to show; every such value passes it.
-        markup: the chat that is to show it.
+        inert: makes a value from a job safe to show. Every value from a job passes through it.
+        markup: the markup of the chat.
     """
     return "\n".join(_Text(trace, inert, markup).lines()) + "\n"
 
@@ -74,7 +74,7 @@ class _Text:
         self._reason: str | None = None
         names = {one: trace.spans[one].name for one in trace.failures}
         names |= {one.span_id: one.name for one in trace.never_ran}
-        # Every step that stands is among these.
+        # The compensations include every standing step.
         names |= {row.original_span_id: row.original_name for row in trace.compensations}
         self._namesakes = {name for name, count in Counter(names.values()).items() if count > 1}
 
@@ -98,7 +98,7 @@ class _Text:
         anomalies = [f"{one.kind}: {clipped(one.detail, _MAX_DETAIL)}" for one in trace.anomalies]
         yield from self._section("Anomalies", list(map(self._plain, anomalies)))
         yield ""
-        yield f"Open it: {self._quoted(self._command())}"
+        yield f"Open the trace: {self._quoted(self._command())}"
 
     def _times(self) -> Iterator[str]:
         trace = self._trace
@@ -178,7 +178,7 @@ class _Text:
         return f"{self._which(one.span_id, one.name)}: waits for {self._code(one.dependency_name)}, which {one.fate}"
 
     def _stands(self, one: Standing) -> str:
-        unsure = "" if one.explained else "; its own outcome is unknown, it may have taken effect"
+        unsure = "" if one.explained else "; the step's outcome is unknown, it may have taken effect"
         reason = clipped(reason_of(one, ended=self._trace.ended), _MAX_DETAIL)
         return f"{self._which(one.span_id, one.name)}: {self._plain(reason)}{unsure}"
 
@@ -204,7 +204,7 @@ class _Text:
         return ", ".join(parts)
 
     def _section(self, title: str, entries: list[str], count: int = 0) -> Iterator[str]:
-        """Yield a list under its title; `count` is the number of entries if not all of them are given."""
+        """Yield a list under its title. `count` is the total number of entries, if `entries` lacks some."""
         if not entries:
             return
         yield ""
@@ -225,12 +225,12 @@ class _Text:
         return self._quoted(self._inert(one_line(text, _MAX_NAME)))
 
     def _which(self, span_id: str, name: str) -> str:
-        """Return the span's name, with its id where other spans in the text have the same name."""
+        """Return the span's name. Add its id if other spans in the text have the same name."""
         return f"{self._code(name)} ({self._code(span_id)})" if name in self._namesakes else self._code(name)
 
 
 def _shell_word(text: str, inert: Callable[[str], str]) -> str:
-    """Return the text as one word of a shell that neither a terminal nor a chat acts on."""
+    """Return the text as one shell word without signs that a terminal or chat acts on."""
     if inert(text) == text and "`" not in text:
         return shlex.quote(text)
     signs = (

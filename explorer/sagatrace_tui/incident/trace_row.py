@@ -1,4 +1,4 @@
-"""A trace in one row of a list, without its spans: how it stands, why it failed, what still stands."""
+"""A trace as one row of a list, without its spans: verdict, cause and standing steps."""
 
 from __future__ import annotations
 
@@ -17,16 +17,15 @@ from sagatrace_tui.views.report import error_of
 
 __all__ = ["Failure", "StandingStep", "TraceRow", "failure_text", "reason_text", "standing_text", "trace_row"]
 
-_MOST: Final = 300  # characters that a row keeps of an error, a sentence or a value
-_PATH: Final = 12  # spans that a row keeps of each failure path: half from its beginning, half from its end
+_MOST: Final = 300  # characters kept of an error, a sentence or a value
+_PATH: Final = 12  # names kept of a failure path: half from its start, half from its end
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """The cause of a failed trace. `at` is when it failed, in microseconds since 1970.
+    """The cause of a failed trace. `at` is the time of the failure, in microseconds since 1970.
 
-    `group` is what the failed event says it belongs to (`data.group`), `shape` its error without values. Both are
-    empty where there is none.
+    `group` is `data.group` of the failed event. `shape` is the error without values. Both are empty if absent.
     """
 
     span_id: str
@@ -39,16 +38,16 @@ class Failure:
 
     @property
     def text(self) -> str:
-        """The error with its type, without the package of the type, as rows show it."""
+        """The error with its type (without the package), for a row."""
         return ": ".join(filter(None, (self.error_type.rpartition(".")[2], self.error)))
 
 
 @dataclass(frozen=True, slots=True)
 class StandingStep:
-    """A step that still stands. `since` is when it completed, in microseconds since 1970; None if that is unknown.
+    """A step that still stands. `since` is its completion in microseconds since 1970; None if unknown.
 
-    `compensation` names what would undo it, if that was declared. `certain` is False where it may have had no effect.
-    `values` are those of the business keys asked for, in their order; empty where the trace has none.
+    `compensation` is the declared compensation, or empty. `certain` is False if the step may have had no effect.
+    `values` are the values of the requested business keys, in their order; empty texts for missing values.
     """
 
     trace_id: str
@@ -65,11 +64,11 @@ class StandingStep:
 
 @dataclass(frozen=True, slots=True)
 class TraceRow:
-    """One trace of a list. Times are microseconds since 1970; `verdict` is None until the trace has been read.
+    """One trace of a list. Times are microseconds since 1970. `verdict` is None until the trace is read.
 
-    `latest` is the time of its last matching event. `steps` counts the steps that are to be undone if it fails.
-    `path` are the names from the root to the cause. `values` are those of the business keys asked for. `unreadable`
-    counts its documents that are not events: more steps may stand than are known.
+    `latest` is the time of its last matching event. `steps` is the number of steps with something to undo. `path` are
+    the names from the root to the cause. `values` are the values of the requested business keys. `unreadable` is the
+    number of documents that are not events: they may hide further standing steps.
     """
 
     trace_id: str
@@ -91,11 +90,11 @@ class TraceRow:
 
     @property
     def is_running(self) -> bool:
-        """Whether the trace was running when it was read."""
+        """Whether the trace was running at its last reading."""
         return self.verdict in ("running", "compensating")
 
     def elapsed(self, now: int) -> int | None:
-        """Return the duration in microseconds; of a running trace, the duration so far."""
+        """Return the duration in microseconds. For a running trace it is the duration until `now`."""
         if self.is_running and self.started_at is not None:
             return max(0, now - self.started_at)
         return self.duration
@@ -105,10 +104,10 @@ def trace_row(trace: Trace, latest: int, keys: Sequence[str] = (), *, matches: b
     """Return the row of a trace.
 
     Args:
-        trace: The trace.
-        latest: The time of its last matching event, in microseconds since 1970.
-        keys: Business keys, as `order_id` or `customer.id`, whose values the row is to hold.
-        matches: Whether it matches the query that was asked.
+        trace: the trace.
+        latest: the time of its last matching event, in microseconds since 1970.
+        keys: business keys, like `order_id` or `customer.id`.
+        matches: whether the trace matches the query.
     """
     values = tuple(_value_in(trace.spans.values(), key) for key in keys)
     return TraceRow(
@@ -132,22 +131,22 @@ def trace_row(trace: Trace, latest: int, keys: Sequence[str] = (), *, matches: b
 
 
 def reason_text(row: TraceRow) -> str:
-    """Return why a trace failed and how many of its steps still stand, in one line; empty where neither is known."""
+    """Return the failure and the number of standing steps in one line; empty without both."""
     return " · ".join(filter(None, (failure_text(row), standing_text(row))))
 
 
 def failure_text(row: TraceRow) -> str:
-    """Return the step and the error that a trace failed at; empty without a failure."""
+    """Return the step and the error of a failure; empty without a failure."""
     return f"{row.failure.step} {row.failure.text}".rstrip() if row.failure is not None else ""
 
 
 def standing_text(row: TraceRow) -> str:
-    """Return how many of the steps still stand, as `1 of 3 standing`; empty if none does."""
+    """Return the number of standing steps, like `1 of 3 standing`; empty without one."""
     return f"{len(row.standing)} of {max(row.steps, len(row.standing))} standing" if row.standing else ""
 
 
 def _value_in(spans: Iterable[Span], key: str) -> str:
-    """Return the value of a key of `data` as text, of the first of these spans that has it; empty without one."""
+    """Return the value of a data key in the first span that has it, as text; empty without one."""
     path = key.split(".")
     for span in spans:
         if (found := _at(span.data, path)) is not None:
@@ -156,7 +155,7 @@ def _value_in(spans: Iterable[Span], key: str) -> str:
 
 
 def _text_of(value: object) -> str:
-    """Return a value of `data` as one line. A value that is cut has a checksum: two of them stay two."""
+    """Return a data value as one line. A cut value gets a checksum, so that different values stay different."""
     text = value if isinstance(value, str) else msgspec.json.encode(value, order="sorted").decode()
     line = one_line(text, _MOST)
     return line if line == text.strip() else f"{line} #{crc32(text.encode('utf-8', 'backslashreplace')):08x}"
@@ -186,7 +185,7 @@ def _failure(trace: Trace) -> Failure | None:
 
 
 def _standing(trace: Trace, keys: Sequence[str], values: Sequence[str]) -> Iterable[StandingStep]:
-    """Yield the steps that still stand, each with its own values of the keys, or else those of the trace."""
+    """Yield the standing steps, with key values of the step or else of the trace."""
     for one in trace.still_standing:
         span = trace.spans.get(one.span_id)
         done = span is not None and not span.is_open
@@ -207,7 +206,7 @@ def _standing(trace: Trace, keys: Sequence[str], values: Sequence[str]) -> Itera
 
 
 def _path(trace: Trace) -> list[str]:
-    """Return the names of the failure path; of a long one its ends, with a count of what is between."""
+    """Return the names of the failure path. Of a long path, return its ends and the number of names between."""
     ids = trace.failure_path
     half = _PATH // 2
     names = [

@@ -1,4 +1,4 @@
-"""Reads two traces once and compares them, in a thread of its own, so that a slow store never holds up the screen."""
+"""Read two traces and compare them in a separate thread, so that a slow store does not block the screen."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ READING: Final = "reading the trace"
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """The result of one reading: a comparison, or why there is none. `fault` is the error of the store."""
+    """A comparison, or else the reason why there is none. `fault` is the error of the store."""
 
     comparison: Comparison | None = None
     none_found: str = ""
@@ -33,7 +33,7 @@ class Compared:
 class ComparisonReading:
     """Reads a trace and the last good run of its saga, and publishes the comparison.
 
-    The thread is a daemon and never joined: a store that hangs must not keep the app from ending. Nothing is published
+    The thread is a daemon and is never joined: a hanging store must not keep the app from ending. Nothing is published
     after `give_up`.
     """
 
@@ -47,15 +47,15 @@ class ComparisonReading:
         self._store, self._trace, self._clock, self._publish = store, trace, clock, publish
         self._given_up = threading.Event()
         self.doing = READING
-        """What it is at, in words; any thread may ask."""
+        """The work in progress, in words. Any thread may read it."""
         self.thread = threading.Thread(target=self._run, name="sagatrace-comparison", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self.thread.start()
 
     def give_up(self) -> None:
-        """End after the part under way; any thread may ask for it."""
+        """Stop reading after the current part. Any thread may call it."""
         self._given_up.set()
 
     def _run(self) -> None:
@@ -64,7 +64,7 @@ class ComparisonReading:
                 compared = self._compared()
         except GivenUpError:
             return
-        except Exception as error:  # noqa: BLE001 - shown on the screen, which offers to try again
+        except Exception as error:  # noqa: BLE001 - shown on the screen
             compared = Compared(fault=error_line(error))
         if not self._given_up.is_set():
             self._publish(compared)

@@ -1,4 +1,4 @@
-"""Finding the last good run of a saga: the trace to hold a failed one against."""
+"""Find the last good run of a saga, to compare a failed run with it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from sagatrace_tui.model import Span, Trace, build_trace, reading_anomalies
 __all__ = ["MOST", "GoodRun", "last_good_run", "trace_of_fetched"]
 
 MOST: Final = 50
-"""Traces that are read at most: one query for each, so the cost has a bound."""
+"""The most traces read. Each costs one query, so the limit bounds the cost."""
 
 
 @dataclass(frozen=True, slots=True)
 class GoodRun:
-    """The run found, or None; `looked_at` counts the traces that were read for it."""
+    """The run found, or None. `looked_at` is the number of traces read."""
 
     trace: Trace | None
     name: str
@@ -27,7 +27,7 @@ class GoodRun:
 
     @property
     def none_found(self) -> str:
-        """Return, in words, that no run was found, and where it was looked for."""
+        """A sentence for the case without a run: where the search looked."""
         where = f"among the newest {MOST}" if self.looked_at >= MOST else "in this store"
         return f"no succeeded run of {self.name or 'a trace without spans'} {where}"
 
@@ -35,16 +35,19 @@ class GoodRun:
 def last_good_run(
     store: EventStore, trace: Trace, now: int, arrived: Callable[[int], None] = lambda _count: None
 ) -> GoodRun:
-    """Find the newest succeeded trace of the same saga, before the given one ended if there is any.
+    """Find the newest succeeded trace of the same saga. Prefer a run from before the end of the given trace.
 
     Args:
-        store: The store to search.
-        trace: The trace to find a counterpart of.
-        now: The moment as of which traces are judged, in microseconds since 1970.
-        arrived: Called before and during each reading; raises to end the search.
+        store: the store to search.
+        trace: the trace to compare with.
+        now: microseconds since 1970; traces are built as of this moment.
+        arrived: called before and during each reading. It may raise to end the search.
 
     Returns:
-        The run, or how many traces were looked at in vain.
+        The run, or the number of traces read without success.
+
+    Raises:
+        StoreError: the store cannot be read.
     """
     seen, looked_at = {trace.trace_id}, 0
     for search in _searches(trace):
@@ -62,13 +65,13 @@ def last_good_run(
 
 
 def trace_of_fetched(found: FetchedTrace, now: int) -> Trace:
-    """Build the trace of what was fetched."""
+    """Build the trace from fetched events and malformed documents."""
     anomalies = reading_anomalies((bad.document_id, bad.fault) for bad in found.malformed)
     return build_trace(found.trace_id, found.events, now=now, anomalies=anomalies)
 
 
 def _searches(trace: Trace) -> Iterator[Search]:
-    """Yield what to search for: runs that ended before this one did, then any."""
+    """Yield the searches: first runs that ended before this trace, then all runs."""
     if trace.root is None or trace.last_at is None:
         return
     search = replace(_likeness(_deciding(trace, trace.root)), limit=MOST + 1)  # the trace itself may be among them
@@ -77,7 +80,7 @@ def _searches(trace: Trace) -> Iterator[Search]:
 
 
 def _deciding(trace: Trace, root: Span) -> Span:
-    """Return the span that gave the trace its name: of a job that runs a saga, the span of the saga."""
+    """Return the span that gave the trace its name. For a job that runs a saga, it is the span of the saga."""
     if root.state.kind == "job":
         children = (trace.spans[one] for one in trace.children.get(root.span_id, ()))
         steps = (span for span in children if span.state.kind not in ("job", "point"))
@@ -86,10 +89,10 @@ def _deciding(trace: Trace, root: Span) -> Span:
 
 
 def _likeness(span: Span) -> Search:
-    """Return a search for the good ends of spans like this one; of jobs, for all their events that have the name.
+    """Return a search for successful ends of spans with the same name.
 
-    The name of a job is in the event of its start, and a condition holds for a single event: so failed runs are found,
-    too. A workflow that is named by its id alone is searched for by an event like the one with the id.
+    All conditions of a search must match the same event. The name of a job is in its start event, so the search for a
+    job also finds failed runs. A workflow named only by its id is searched by the type of the event with the id.
     """
     key = "job_name" if span.state.kind == "job" else "workflow_id"
     named = next((event for event in reversed(span.events) if _scalar(event, key) is not None), None)

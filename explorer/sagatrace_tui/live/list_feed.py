@@ -1,4 +1,7 @@
-"""The newest traces, or those that a query finds, kept up to date with the store."""
+"""The newest traces, or the traces that match a query, kept up to date with the store.
+
+This module is longer than most: the steps of one reading share the state of the feed.
+"""
 
 from __future__ import annotations
 
@@ -23,38 +26,38 @@ from sagatrace_tui.model import Trace
 __all__ = ["ENOUGH", "OLDER", "WHOLE", "WINDOW", "ListFeed"]
 
 OLDER: Final = "older"
-"""The wish for one more page of older traces."""
+"""Ask for one more page of older traces."""
 WHOLE: Final = "whole"
-"""The wish to read all traces of the window, now and from now on."""
+"""Ask to read all traces of the window, now and in later readings."""
 ENOUGH: Final = "enough"
-"""The wish to stop reading the window."""
+"""Ask to stop reading the window."""
 WINDOW: Final = 24 * 3_600_000_000
-"""Microseconds that the window reaches back, unless the query says otherwise."""
+"""Length of the window in microseconds, unless the query has `since:`."""
 MOST_OF_WINDOW: Final = 10_000
-"""Traces read of a window at most."""
+"""The most traces read from a window."""
 _MOST: Final = 1_000
-"""Rows kept, unless the reader has gone further down."""
+"""Rows kept, unless the reader has scrolled further down."""
 _BULK: Final = 1_000
-"""Traces that one search of a whole window finds at most."""
+"""The most traces found by one search of a whole window."""
 _BULK_READ: Final = 200
-"""The same where the search reads them as well: between two searches rows are shown, and the reading can be stopped."""
+"""The same for a search that also reads the traces. Between two searches rows appear, and the reader can stop."""
 _BETWEEN: Final = 0.1
-"""Seconds between two listings of one reading."""
+"""Seconds between two listings during one reading."""
 _BETWEEN_LONG: Final = 0.3
-"""The same for a list longer than a page or two: most rows on the screen change with each, and keys come first."""
+"""The same for a list longer than two pages, so that drawing it leaves time for keys."""
 _PART: Final = 2_000
-"""Events read at once, when reading what is new."""
+"""Events in one part when reading new events."""
 _ADVICE: Final = "reads the events of all time: add since:1d"
 _AFTER_ALL: Final = "\U0010ffff"  # sorts after the id of any trace
 _PARTS: Final = 5
-"""Parts read at most in one reading; with more news, the store is searched instead."""
+"""The most parts in one reading. With more new events, the feed searches the store instead."""
 
 
 class ListFeed:
-    """The newest traces of a store, or those that a query finds.
+    """The newest traces of a store, or the traces that match a query.
 
-    At first the store is searched and each trace read. Later only what is new is read. A running trace with news is
-    built again once per reading.
+    The first reading searches the store and reads each trace. Later readings read only new events. A running trace with
+    new events is built again once in each reading.
     """
 
     def __init__(
@@ -72,30 +75,30 @@ class ListFeed:
         self._clock = clock
         self._page = page
         self._window = window
-        self._whole = self._stopped = False  # whether all of the window is wanted, and whether that was called off
+        self._whole = self._stopped = False  # whether the whole window is wanted, and whether that was cancelled
         self._listed = ListedTraces(store, clock, self._accepts, keys)
         self._refresh = Refresh()
         self._most = _MOST
-        self._wanted = page // 2  # rows to show, where a query finds them by reading trace after trace
+        self._wanted = page // 2  # rows to show, if the query must read each trace
         self._older: TraceHit | None = None
-        self._complete_to: int | None = None  # while the newest traces are searched
+        self._complete_to: int | None = None  # during a search for the newest traces
         self._exhausted = False
         self._cursor: str | None = None
         self._stamp: str | None = None
-        self._fault: str | None = None  # until the store has been read again
+        self._fault: str | None = None  # until the store is read again
         self._missing = False
         self._cost = Meter(clock)
 
     def listen(self, mirror: Mirror, wake: Callable[[], object]) -> None:
-        """Receive published events from now on; `wake` is called, in another thread, when there are some."""
+        """Receive published events. `wake` is called in another thread when events arrive."""
         self._refresh.listen(mirror, None, wake)
 
     def deafen(self) -> None:
-        """Receive no more published events."""
+        """Stop receiving published events."""
         self._refresh.deafen()
 
     def read(self, wishes: frozenset[str] = frozenset()) -> Iterator[Listing]:
-        """Read once, yielding the list as it fills; the last one is complete or has the error."""
+        """Read once and yield the list as it fills. The last listing is complete, or has the error."""
         meter = Meter(self._clock)
         afresh = AFRESH in wishes
         listed, refresh = self._listed, self._refresh
@@ -118,20 +121,20 @@ class ListFeed:
             due = [row.trace_id for row in listed.ordered() if may_ask and row.trace_id in listed.stale]
             listed_at = 0.0
             for count, _ in enumerate(chain([""], listed.fetch(due, meter, whole=afresh))):
-                # The first page row by row: the next trace may be slow to come. A list of thousands takes long to make.
+                # The first page appears row by row, since a trace can be slow to read. Later rows appear in batches.
                 is_long = len(listed.rows) > 2 * self._page
                 between = _BETWEEN_LONG if is_long else _BETWEEN
                 if (not is_long and count < min(self._page, len(due))) or time.monotonic() - listed_at >= between:
                     yield self._listing(meter, reading=True)
                     listed_at = time.monotonic()
             self._fault = None if meter.queries else self._fault
-        except Exception as error:  # noqa: BLE001 - shown where it happened, and the next reading tries again
+        except Exception as error:  # noqa: BLE001 - shown on the screen; the next reading tries again
             self._fault, self._missing = error_line(error), isinstance(error, StoreNotFoundError)
             refresh.put_off()
         yield self._listing(meter)
 
     def _update(self, meter: Meter, *, look: bool) -> None:
-        """Take the published events and, if it is time, what is new in the store."""
+        """Take the published events. If a reading is due, also read new events from the store."""
         self._listed.add_events(self._refresh.take(), self._is_listed(), stored=False)
         self._refresh.is_behind |= self._listed.must_confirm
         if look:
@@ -139,14 +142,14 @@ class ListFeed:
         try:
             if look or self._refresh.is_due():
                 self._read_store(meter)
-        finally:  # published events are shown even when the store fails
+        finally:  # show published events even if the store fails
             self._listed.build_outdated()
 
     def _accepts(self, trace: Trace, events: Collection[TraceEvent]) -> bool:
         return accepts(self._query, trace, events, self._clock())
 
     def _rows(self) -> list[TraceRow]:
-        """Return the rows to show: whether the query matches a trace as a whole is known only once it was read."""
+        """Return the rows to show. A query about whole traces hides a trace until it is read."""
         asks = self._query.reads_traces
         return [row for row in self._listed.ordered() if row.matches and not (asks and row.verdict is None)]
 
@@ -155,13 +158,13 @@ class ListFeed:
         return now - self._window if since is None else since.at(now)
 
     def _has_window(self) -> bool:
-        """Whether all traces of the window are listed, or as many as are kept."""
+        """Return whether all traces of the window are listed, or as many as the list keeps."""
         if self._exhausted or len(self._listed.rows) >= MOST_OF_WINDOW:
             return True
         return self._older is not None and self._older.latest < self._window_start(self._clock())
 
     def _falls_short(self) -> bool:
-        """Whether every listed trace was read, and older ones must be read to find the rows that are wanted."""
+        """Return whether all listed traces are read and older traces are needed to fill the list."""
         if self._exhausted or self._older is None or self._listed.stale:
             return False
         if self._whole and not self._has_window():
@@ -169,7 +172,7 @@ class ListFeed:
         return self._query.reads_traces and len(self._rows()) < self._wanted
 
     def _forget_oldest(self) -> None:
-        """Bound the list of a screen left open for days; scrolling down finds the forgotten traces again."""
+        """Bound the list of a screen left open for days. Scrolling down finds the dropped traces again."""
         last = self._listed.keep(self._most)
         if last is not None:
             self._older, self._exhausted = last, False
@@ -184,14 +187,14 @@ class ListFeed:
                 self._search_newest(meter)
                 for _ in self._listed.fetch(self._listed.oldest_readings(), meter, whole=False):
                     pass
-                self._cursor, self._stamp = place  # only now: a search that failed is due again
+                self._cursor, self._stamp = place  # only now: a failed search must run again
             self._refresh.is_free = self._stamp is not None
         self._fault = None
 
     def _take_changes(self, meter: Meter) -> bool:
-        """Read what is new; return False where the store must be searched: at first, and after a flood of events.
+        """Read new events. Return False if the store must be searched: at first, and after a flood of events.
 
-        In a flood, late events of a trace that has ended are found only when the list is read afresh.
+        After a flood, late events of an ended trace are found only by a refresh.
         """
         store = self._store
         if not isinstance(store, TellsChanges):
@@ -210,7 +213,7 @@ class ListFeed:
             if not more:
                 break
         self._settle(meter, whole=is_whole and not more)
-        if more:  # the cursor of now comes before the search, so that nothing falls between the two
+        if more:  # take the cursor before the search, so that no event is lost between them
             self._cursor = meter.of(lambda: store.fetch_all_since(None, _PART)).cursor
         self._stamp = stamp
         return not more
@@ -222,14 +225,14 @@ class ListFeed:
             self._listed.add_events(changes.events, self._is_listed(), stored=True)
 
     def _settle(self, meter: Meter, *, whole: bool) -> None:
-        """List traces that were never met; they need no reading where the store says that their events all came."""
+        """List new traces. A trace needs no reading if the store confirms that all its events have arrived."""
         store, cursor = self._store, self._cursor
         if isinstance(store, KnowsBeginnings) and cursor is not None:
             ask = (lambda ids: meter.of(lambda: store.begun_before(ids, cursor))) if whole else None
             self._listed.settle(ask, self._is_listed())
 
     def _is_listed(self) -> Callable[[TraceEvent], bool]:
-        """Return whether an event brings its trace into the list: it matches, and is not older than the list."""
+        """Return a test for events that add their trace to the list: they match, and are not older than the list."""
         search = as_search(self._query, self._clock(), self._page)
         oldest = None if self._exhausted or self._older is None else self._older.latest
 
@@ -241,7 +244,7 @@ class ListFeed:
         return matches
 
     def _search_newest(self, meter: Meter) -> None:
-        if self._complete_to is None:  # else a search broke off, and newer traces may be missing
+        if self._complete_to is None:  # otherwise a search failed midway, and newer traces may be missing
             self._complete_to = max((row.latest for row in self._listed.rows.values()), default=None)
         before: TraceHit | None = None
         while True:
@@ -257,9 +260,9 @@ class ListFeed:
             before = hits[-1]
 
     def _search_older(self, meter: Meter) -> None:
-        """Find at least half a page of new traces: older events of traces already listed fill pages too.
+        """Find at least half a page of further traces. Older events of listed traces also fill pages.
 
-        Of the window, find what is left of it, and nothing older.
+        For a window, find its remaining traces, and none older than the window.
         """
         is_window, listed = self._whole and not self._has_window(), self._listed.rows
         bulk = _BULK_READ if isinstance(self._store, FindsWhole) else _BULK
@@ -271,7 +274,7 @@ class ListFeed:
             if hits:
                 self._older = hits[-1]
             if is_all and since is not None and self._query.since is None:
-                self._older = TraceHit(_AFTER_ALL, since - 1)  # older ones are found from there, if they are wanted
+                self._older = TraceHit(_AFTER_ALL, since - 1)  # a later search continues from here
                 return
             self._exhausted = is_all
 
@@ -284,7 +287,7 @@ class ListFeed:
         *,
         known: Container[str] = (),
     ) -> list[TraceHit]:
-        """List the traces that a search finds, and read them if the store does so meanwhile, except those known."""
+        """List the traces that a search finds. If the store can, also read them, except `known` ones."""
         search = as_search(self._query, self._clock(), limit or self._page)
         if search.since is None and since is not None:
             search = replace(search, since=since)

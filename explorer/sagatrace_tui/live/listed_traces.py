@@ -1,4 +1,4 @@
-"""The listed traces, one row each; the events of those that run are kept, so that news of them needs no query."""
+"""The listed traces, one row each. Running traces keep their events, so that new events need no query."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ __all__ = ["PAGE", "ListedTraces"]
 
 PAGE: Final = 50
 _MOST_UNKEPT: Final = 100_000
-"""Traces that are remembered as not kept; past so many every trace that is met is read."""
+"""The most traces remembered as not kept. Beyond it, every trace with events is read."""
 _LARGE: Final = 20_000
-"""A running trace with this many events is not kept: it is read again when it has news."""
+"""A running trace with this many events is not kept. New events cause a full reading."""
 
 
 Accepts = Callable[[Trace, Collection[TraceEvent]], bool]
@@ -33,10 +33,10 @@ class _Running:
 
 
 class ListedTraces:
-    """`rows` by trace id; `stale` are the ids of traces to be read. One thread at a time may use it.
+    """`rows` by trace id. `stale` are the ids of traces to read. One thread at a time may use it.
 
-    `accepts` says of a trace and its events whether it is wanted; `keys` are the business keys of its row.
-    News of running traces is collected first; `build_outdated` then builds each of them once.
+    `accepts` returns whether a trace belongs in the list. `keys` are the business keys of its row. The new events of
+    running traces are collected first. Then `build_outdated` builds each trace once.
     """
 
     def __init__(self, store: EventStore, clock: Clock, accepts: Accepts, keys: Sequence[str] = ()) -> None:
@@ -47,25 +47,25 @@ class ListedTraces:
         self._running: dict[str, _Running] = {}
         self._read_at: dict[str, int] = {}
         self._count = 0
-        self._fresh: dict[str, list[TraceEvent]] = {}  # first met in this reading of the news
-        self._unkept: set[str] = set()  # traces of which events came and were not kept
+        self._fresh: dict[str, list[TraceEvent]] = {}  # traces first seen in this reading
+        self._unkept: set[str] = set()  # traces whose events arrived and were not kept
         self.rows: dict[str, TraceRow] = {}
         self.stale: set[str] = set()
 
     def add_hit(self, hit: TraceHit) -> None:
-        """List a trace that a search found; it is stale if it has later events than its row."""
+        """List a trace that a search found. Mark it stale if it has later events than its row."""
         row = self.rows.get(hit.trace_id)
         if row is None or row.latest < hit.latest:
             self._move(hit)
             self.stale.add(hit.trace_id)
 
     def add_events(self, events: Iterable[TraceEvent], matches: Callable[[TraceEvent], bool], *, stored: bool) -> None:
-        """Take events of any traces.
+        """Add events of any traces.
 
         Args:
             events: the events, in any order.
-            matches: whether an event brings its trace into the list.
-            stored: whether they were read from the store, and not published.
+            matches: returns whether an event adds its trace to the list.
+            stored: whether the events come from the store, not from Redis.
         """
         for trace_id, found in _by_trace(events).items():
             latest = max((event.micros for event in found if matches(event)), default=None)
@@ -85,7 +85,7 @@ class ListedTraces:
                 self._unkept.add(trace_id)
 
     def hold(self, events: Iterable[TraceEvent], matches: Callable[[TraceEvent], bool]) -> None:
-        """Take events from the store, and keep those of traces that were never met apart, until `settle`."""
+        """Add events from the store. Hold the events of new traces until `settle`."""
         known: list[TraceEvent] = []
         for trace_id, found in _by_trace(events).items():
             if trace_id in self._fresh:
@@ -102,18 +102,18 @@ class ListedTraces:
     def settle(
         self, begun_before: Callable[[list[str]], Container[str]] | None, matches: Callable[[TraceEvent], bool]
     ) -> None:
-        """List the traces that are held: at once where their events are all there are, else they are to be read.
+        """List the held traces. Build a trace from its held events if they are complete; otherwise mark it stale.
 
         Args:
-            begun_before: which of the traces have earlier events; None where that is true of all.
-            matches: whether an event brings its trace into the list.
+            begun_before: returns the traces with earlier events. None assumes that all have earlier events.
+            matches: returns whether an event adds its trace to the list.
         """
         held, self._fresh = self._fresh, {}
         older: Container[str] = held
         try:
             if held and begun_before is not None:
                 older = begun_before(list(held))
-        finally:  # without an answer they are read
+        finally:  # after an error, all are marked stale
             for trace_id, events in held.items():
                 self.add_hit(TraceHit(trace_id, max(event.micros for event in list(filter(matches, events)) or events)))
                 if trace_id not in older:
@@ -123,9 +123,10 @@ class ListedTraces:
                     self._build(known)
 
     def fetch(self, trace_ids: Sequence[str], meter: Meter, *, whole: bool) -> Iterator[str]:
-        """Read traces and yield their ids, of those whose events are kept only the news unless `whole`.
+        """Read traces and yield their ids. Read only new events of traces with kept events, unless `whole`.
 
-        Raises StoreError.
+        Raises:
+            StoreError: the store cannot be read.
         """
         kept = dict.fromkeys(one for one in trace_ids if one in self._running and not whole)
         for trace_id in kept:
@@ -139,7 +140,11 @@ class ListedTraces:
             yield found.trace_id
 
     def add_found(self, traces: Iterable[tuple[TraceHit, FetchedTrace]], meter: Meter) -> Iterator[TraceHit]:
-        """List traces that a search found with all that the store has of them. Raises StoreError."""
+        """List traces that a search found and read. Yield the hits.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
         for hit, found in traces:
             meter.add(found.cost)
             self.add_hit(hit)
@@ -156,7 +161,7 @@ class ListedTraces:
         self.stale.discard(trace_id)
         self._count += 1
         self._read_at[trace_id] = self._count
-        if not known.events and not known.malformed:  # expired or deleted since it was found
+        if not known.events and not known.malformed:  # expired or deleted since the search
             self._running.pop(trace_id, None)
             self.rows.pop(trace_id, None)
         elif is_changed:
@@ -169,32 +174,32 @@ class ListedTraces:
 
     @property
     def must_confirm(self) -> bool:
-        """Whether the store is to be read now, for the sake of unconfirmed events."""
+        """Whether the store must be read now to confirm published events."""
         return any(running.known.must_confirm for running in self._running.values())
 
     def drop_unconfirmed(self, began: float) -> None:
-        """Drop published events that a reading of all that is new, which began at that time, should have found."""
+        """Drop published events that a reading which began at `began` (monotonic seconds) should have found."""
         for running in self._running.values():
             running.is_outdated |= running.known.drop_unconfirmed(began)
 
     def oldest_readings(self) -> list[str]:
-        """Return the ids of running traces, those first whose last reading is longest ago."""
+        """Return the ids of running traces, the least recently read first, at most a page."""
         ids = [row.trace_id for row in self.rows.values() if row.is_running and row.trace_id not in self.stale]
         return sorted(ids, key=lambda trace_id: self._read_at.get(trace_id, 0))[:PAGE]
 
     def build_outdated(self) -> None:
-        """Build the running traces again that have news, or that have ended by silence."""
+        """Build running traces again that have new events, or that have ended by silence."""
         now = self._clock()
         for running in list(self._running.values()):
             if running.is_outdated or ended_by_silence(running.trace, now):
                 self._build(running.known)
 
     def mark_stale(self) -> None:
-        """Have every listed trace read again."""
+        """Mark every listed trace to be read again."""
         self.stale.update(self.rows)
 
     def keep(self, most: int) -> TraceHit | None:
-        """Forget the oldest rows past `most`; return the last one kept, or None if there were no more."""
+        """Drop the oldest rows beyond `most`. Return the last row kept, or None if no row was dropped."""
         if len(self.rows) <= most:
             return None
         ordered = self.ordered()
@@ -220,7 +225,7 @@ class ListedTraces:
             self._running.pop(known.trace_id, None)
 
     def _move(self, hit: TraceHit) -> None:
-        """Give the row another time of its latest event."""
+        """Set the time of a row's latest event, or add the row."""
         row = self.rows.get(hit.trace_id)
         self.rows[hit.trace_id] = TraceRow(hit.trace_id, hit.latest) if row is None else replace(row, latest=hit.latest)
 

@@ -14,9 +14,9 @@ __all__ = ["Listing"]
 class Listing:
     """The listed traces as of `now`, latest activity first.
 
-    `queries`, `micros` and `request_units` are the cost of the last reading that asked the store, or of the window.
-    `began` is the beginning of the window, in microseconds since 1970. `whole` is whether all of its traces are read;
-    `full` whether only the newest could be kept; `stopped` whether the reader stopped the reading of them.
+    `queries`, `micros` and `request_units` are the cost of the last reading that asked the store. `began` is the start
+    of the window, in microseconds since 1970. `whole` is whether all its traces are read. `full` is whether only the
+    newest traces could be kept. `stopped` is whether the reader stopped reading the window.
     """
 
     rows: tuple[TraceRow, ...]
@@ -33,10 +33,10 @@ class Listing:
     fault: str | None
     status: LiveStatus
     missing: bool
-    """Whether the fault is that there is no store yet."""
+    """Whether the fault is that the store does not exist yet."""
     looked_at: int
     """The number of traces read to find these rows."""
     unfinished: bool
-    """Whether the next reading will look further, asked for or not; ask for it immediately."""
+    """Whether the list needs another reading immediately, to find more rows."""
     advice: str = ""
-    """How the query could cost less."""
+    """A way to make the query cheaper."""

@@ -1,4 +1,4 @@
-"""The known events of one trace, from the store and from the mirror: each once, as the store has it."""
+"""The known events of one trace, from the store and the mirror. Each event once; the store's content wins."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ __all__ = ["CONFIRM_WITHIN", "GivenUpError", "News", "Partition", "ended_by_sile
 
 
 CONFIRM_WITHIN: Final = 5.0
-"""Seconds that a published event is known without the store; a reading that is later and lacks it drops it."""
+"""Seconds that a published event may be missing in the store. A later reading without the event drops it."""
 
 
 class GivenUpError(Exception):
-    """The screen that waited for this reading is gone."""
+    """The screen that asked for this reading has closed."""
 
 
 @dataclass(slots=True)
 class News:
-    """`added` events were not known before; `replaced` ones were known with other content.
+    """`added` events are new. `replaced` events were known with other content.
 
-    `rewritten`: known content changed or is gone. `doubtful`: a published event is not what is known under its id, so
-    the store must be read.
+    `rewritten`: known content changed or was removed. `doubtful`: a published event differs from the known event with
+    its id, so the store must be read.
     """
 
     added: list[TraceEvent] = field(default_factory=list)
@@ -39,14 +39,14 @@ class News:
 
     @property
     def is_change(self) -> bool:
-        """Whether a trace built before is out of date."""
+        """Whether an earlier trace is out of date."""
         return bool(self.added) or self.rewritten
 
 
 class Partition:
-    """The events of one trace by id, and its malformed documents; one thread at a time may use it.
+    """The events of one trace by id, and its malformed documents. One thread at a time may use it.
 
-    A published event is unconfirmed until the store has it: anyone may publish to a Redis. No verdict rests on it.
+    A published event is unconfirmed until the store has it, since any client of Redis can publish. It never changes a
     """
 
     def __init__(self, store: EventStore, trace_id: str) -> None:
@@ -57,38 +57,46 @@ class Partition:
         self.events: dict[str, TraceEvent] = {}
         self.malformed: dict[str, Malformed] = {}
         self.unconfirmed: dict[str, float] = {}
-        """When each unconfirmed event was published, by its id, in seconds of a monotonic clock."""
+        """The arrival of each unconfirmed event by its id, in seconds of the monotonic clock."""
         self.is_withheld = False
-        """Whether the trace was last built without the unconfirmed events, as they would change its verdict."""
+        """Whether the last trace omits the unconfirmed events, because they would change its verdict."""
         self.arrived = 0
-        """Documents received so far by the reading under way, or by the last one."""
+        """Documents received so far by the current or last reading."""
         self.given_up = False
-        """Set it, in any thread, to end a reading in parts after the part under way."""
+        """Any thread may set it. A reading then ends after the current part."""
 
     @property
     def is_read(self) -> bool:
-        """Whether the store was read at all."""
+        """Whether the store was read at least once."""
         return self._cursor is not None
 
     @property
     def tells_for_free(self) -> bool:
-        """Whether the store says at no cost that nothing is new."""
+        """Whether the store reports at no cost that nothing is new."""
         return self._stamp is not None
 
     def look(self, meter: Meter, *, whole: bool = False) -> News:
-        """Read what is new in the store, or with `whole` everything. Raises StoreError."""
+        """Read new events from the store, or all events if `whole`. Count the cost in `meter`.
+
+        Raises:
+            StoreError: the store cannot be read.
+            GivenUpError: `given_up` was set.
+        """
         began, news = time.monotonic(), self._look(meter, whole=whole)
         news.rewritten |= self.drop_unconfirmed(began)
         return news
 
     @property
     def must_confirm(self) -> bool:
-        """Whether the store is to be read now, for the sake of unconfirmed events."""
+        """Whether the store must be read now to confirm published events."""
         due = time.monotonic() - CONFIRM_WITHIN
         return self.is_withheld or any(at <= due for at in self.unconfirmed.values())
 
     def drop_unconfirmed(self, began: float) -> bool:
-        """Drop published events that a reading, which began at that time, should have found; return whether any is."""
+        """Drop published events that a reading which began at `began` (monotonic seconds) should have found.
+
+        Return whether any was dropped.
+        """
         late = [event_id for event_id, at in self.unconfirmed.items() if at <= began - CONFIRM_WITHIN]
         for event_id in late:
             del self.unconfirmed[event_id], self.events[event_id]
@@ -97,7 +105,7 @@ class Partition:
     def _look(self, meter: Meter, *, whole: bool) -> News:
         store, stamp = self._store, None
         if isinstance(store, TellsChanges):
-            stamp = store.stamp()  # before the reading: what is written meanwhile is read once more, not overlooked
+            stamp = store.stamp()  # before the reading, so that no event written meanwhile is missed
             if not whole and stamp is not None and stamp == self._stamp:
                 return News()
         changes = meter.of(lambda: self._fetch(None if whole else self._cursor))
@@ -105,7 +113,7 @@ class Partition:
         return self._replace(changes) if changes.whole else self.learn(changes.events, changes.malformed)
 
     def hear(self, events: Iterable[TraceEvent]) -> News:
-        """Take published events."""
+        """Add published events."""
         news = News()
         for event in events:
             known = self.events.get(event.id)
@@ -118,7 +126,7 @@ class Partition:
         return news
 
     def learn(self, events: Iterable[TraceEvent], malformed: Iterable[Malformed] = ()) -> News:
-        """Take what the store has: it replaces what was known."""
+        """Add events and malformed documents from the store. They replace known content."""
         news = News()
         for event in events:
             known = self.events.get(event.id)
@@ -141,7 +149,7 @@ class Partition:
         return news
 
     def build_trace(self, now: int) -> Trace:
-        """Build a trace of all that is known, as of `now`; without unconfirmed events if they change the verdict."""
+        """Build the trace at `now`. Omit unconfirmed events if they would change the verdict."""
         found = reading_anomalies((one.document_id, one.fault) for one in self.malformed.values())
         trace, self.is_withheld = build_trace(self.trace_id, self.events.values(), now, found), False
         if not self.unconfirmed:
@@ -176,12 +184,12 @@ class Partition:
 
 
 def ended_by_silence(trace: Trace, now: int) -> bool:
-    """Whether a trace that ran when it was built has been silent for so long, as of `now`, that it counts as ended."""
+    """Return whether a running trace counts as ended at `now`, because it has been silent for too long."""
     return trace.status == "running" and trace.is_idle(now)
 
 
 def _is_same(one: TraceEvent, other: TraceEvent) -> bool:
-    """Whether two documents have one content: a store may return times and numbers in another notation."""
+    """Return whether two events have the same content. A store may change the notation of times and numbers."""
     if one == other:
         return True
     try:

@@ -1,4 +1,4 @@
-"""The thread in which a feed reads."""
+"""The thread that reads a feed."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from sagatrace_tui.live.refresh import INTERVAL
 __all__ = ["FRAME", "REST", "Poller"]
 
 FRAME: Final = 1 / 15
-"""Seconds between two readings, however fast events come."""
+"""The fewest seconds between two readings."""
 REST: Final = 2
-"""Seconds of rest for each second of work: keys come first."""
+"""Seconds of rest for each second of work, so that keys stay fast."""
 
 _T = TypeVar("_T")
 
 
 class Poller(Generic[_T]):
-    """Reads in its own thread, every `interval` seconds and immediately when asked, and publishes the results.
+    """Reads in its own thread every `interval` seconds, or immediately when asked, and publishes the results.
 
-    After each reading the thread rests at least twice as long as the reading took, unless it is asked. The thread is
-    a daemon and never joined: a store that hangs must not keep the app from ending.
+    After each reading the thread rests at least twice as long as the reading took, unless asked. The thread is a daemon
+    and is never joined: a hanging store must not keep the app from ending.
     """
 
     def __init__(
@@ -47,24 +47,24 @@ class Poller(Generic[_T]):
         self.thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
-        """Read for the first time now."""
+        """Start the thread, which reads immediately."""
         self.thread.start()
 
     def ask(self, *wishes: str) -> None:
-        """Read as soon as the reading under way is done, with these wishes."""
+        """Read with these wishes after the current reading."""
         with self._changed:
             self._wishes.update(wishes)
             self._asked = True
             self._changed.notify()
 
     def nudge(self) -> None:
-        """Read within a frame, or after the rest: there is news."""
+        """Read soon, because there are new events: after the rest, within a frame."""
         with self._changed:
             self._nudged = True
             self._changed.notify()
 
     def pause(self, paused: bool = True) -> None:
-        """Stop reading while the screen is hidden; resuming reads immediately."""
+        """Pause reading while the screen is hidden, or resume it. Resuming reads immediately."""
         with self._changed:
             self._asked = self._asked or (self._paused and not paused)
             self._paused = paused
@@ -72,11 +72,11 @@ class Poller(Generic[_T]):
 
     @property
     def is_paused(self) -> bool:
-        """Whether reading is stopped for a while."""
+        """Whether reading is paused."""
         return self._paused
 
     def stop(self) -> None:
-        """Publish nothing more; the thread ends after the query it is in."""
+        """Stop publishing. The thread ends after its current query."""
         with self._changed:
             self._stopped.set()
             self._changed.notify()
@@ -91,13 +91,13 @@ class Poller(Generic[_T]):
                 if self._stopped.is_set():
                     break
                 self._publish(reading)
-                if self._paused:  # the rest of this reading is due when the poller resumes
+                if self._paused:  # resuming starts a new reading
                     break
             took = time.monotonic() - began
             self._frame_at = began + took + max(FRAME - took, REST * took)
 
     def _wait(self) -> frozenset[str]:
-        """Wait until a reading is asked for, news comes or the interval is over; return the wishes."""
+        """Wait for a request, new events or the end of the interval. Return the wishes."""
         with self._changed:
             if not self._asked and not self._paused:
                 self._changed.wait_for(lambda: self._is_called() or self._nudged, self._interval)

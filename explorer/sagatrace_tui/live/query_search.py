@@ -1,4 +1,4 @@
-"""A query as a search of the store, and whether a trace that was read meets the rest of it."""
+"""Turn a query into a search of the store, and check the conditions that a search cannot express."""
 
 from __future__ import annotations
 
@@ -15,7 +15,16 @@ __all__ = ["accepts", "as_search", "event_filter", "with_word_resolved"]
 
 
 def as_search(query: Query, now: int, limit: int) -> Search:
-    """Return the search for a query as of `now`, in microseconds since 1970. Raises SearchError for a bad data key."""
+    """Return the search for a query.
+
+    Args:
+        query: the query.
+        now: microseconds since 1970; relative times count back from it.
+        limit: the most traces to find.
+
+    Raises:
+        SearchError: a data key is malformed.
+    """
     return Search(
         limit=limit,
         since=None if query.since is None else query.since.at(now),
@@ -30,7 +39,7 @@ def as_search(query: Query, now: int, limit: int) -> Search:
 
 
 def accepts(query: Query, trace: Trace, events: Collection[TraceEvent], now: int) -> bool:
-    """Return whether a trace meets the conditions that no search of events can ask for."""
+    """Return whether a trace meets the conditions that a search of events cannot express."""
     if not all(holds(condition, trace) for condition in query.conditions):
         return False
     unwanted = [as_search(one, now, 1) for one in query.without]
@@ -38,9 +47,10 @@ def accepts(query: Query, trace: Trace, events: Collection[TraceEvent], now: int
 
 
 def event_filter(query: Query, now: int) -> Callable[[TraceEvent], bool]:
-    """Return whether an event meets the conditions on events; those on whole traces are left out.
+    """Return a test for the query's conditions on events. It ignores conditions on whole traces.
 
-    Raises SearchError for a bad data key.
+    Raises:
+        SearchError: a data key is malformed.
     """
     wanted, unwanted = as_search(query, now, 1), [as_search(one, now, 1) for one in query.without]
     return lambda event: _meets(event, wanted) and not any(_meets(event, one) for one in unwanted)
@@ -51,9 +61,13 @@ def _meets(event: TraceEvent, search: Search) -> bool:
 
 
 def with_word_resolved(query: Query, store: EventStore) -> Query:
-    """Return the query with its word as the beginning of a trace id if any begins so, else as that or part of a name.
+    """Return the query with its bare word resolved, after at most one search of the store.
 
-    Asks the store once if there is a word. Raises StoreError.
+    If a trace id begins with the word, the word becomes a trace id prefix. Otherwise it becomes a condition on names
+    and ids.
+
+    Raises:
+        StoreError: the store cannot be read.
     """
     if not query.word:
         return query

@@ -1,4 +1,4 @@
-"""When a feed reads its store, what one reading costs, and the events published in between."""
+"""The schedule of a feed's readings, their cost, and the events published in between."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ log: Final = logger("sagatrace")
 INTERVAL: Final = 1.0
 """Seconds between two readings of the store."""
 AFRESH: Final = "afresh"
-"""The wish to read everything again, changed or not."""
+"""Ask to read everything again, changed or not."""
 LOOK: Final = "look"
-"""The wish to read now what is new in the store."""
+"""Ask to read new events from the store now."""
 
 _T = TypeVar("_T")
 Clock = Callable[[], int]
@@ -36,9 +36,9 @@ def wall_clock() -> int:
 
 
 class Meter:
-    """Counts the queries of one reading, the microseconds that they took, and what the store charged for them.
+    """Counts the queries of one reading, their duration in microseconds, and their request units.
 
-    `request_units` is None where the store does not charge.
+    `request_units` is None if the store does not charge.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -77,31 +77,31 @@ class Meter:
 
 
 class Refresh:
-    """Decides when the store is read, and receives published events until then.
+    """Decides when to read the store, and receives published events in between.
 
-    The store is read every `every` seconds, and immediately when events may have been missed. A reading that failed
-    is not repeated before its time, however many events are published.
+    The store is read every `every` seconds, and immediately when events may have been missed. A failed reading is not
+    repeated before its time, even if many events are published.
     """
 
     def __init__(self) -> None:
         self.subscriber: Subscriber | None = None
         self.heard: Heard | None = None
-        """The state of the subscription when it was last asked; None without one."""
+        """The state of the subscription at the last `take`; None without a subscription."""
         self.is_behind = True
-        """Whether the store may have events that are not known yet."""
+        """Whether the store may have unknown events."""
         self.is_free = False
-        """Whether the store says at no cost that it has nothing new; to be set by who reads it."""
+        """Whether the store reports at no cost that nothing is new. The code that reads the store sets it."""
         self.every = INTERVAL
         self._look_at = self._retry_at = 0.0
         self._news_at = time.monotonic()
 
     def note_news(self, is_news: object = True) -> None:
-        """Note that something was new, so that the next readings follow each other closely."""
+        """Note new events, so that the next readings follow soon."""
         if is_news:
             self._news_at = time.monotonic()
 
     def listen(self, mirror: Mirror, trace_id: str | None, wake: Callable[[], object]) -> None:
-        """Subscribe to one trace, or to all with None; `wake` is called in another thread when events wait."""
+        """Subscribe to one trace, or to all traces with None. `wake` is called in another thread when events wait."""
         self.deafen()
         self.subscriber = Subscriber(mirror, trace_id, wake)
         self.subscriber.start()
@@ -123,32 +123,32 @@ class Refresh:
 
     @property
     def may_ask(self) -> bool:
-        """Whether a failed reading, if there was one, may be repeated."""
+        """Whether the store may be read. False for a while after a failed reading."""
         return time.monotonic() >= self._retry_at
 
     def is_due(self, *, early: bool = False) -> bool:
-        """Whether to read the store now; `early` asks for it before its time."""
+        """Return whether to read the store now. `early` allows a reading before its time."""
         return time.monotonic() >= self._look_at or ((early or self.is_behind) and self.may_ask)
 
     def ask(self) -> None:
-        """Have the next reading read the store, though the last one failed."""
+        """Read the store at the next reading, even after a failure."""
         self.is_behind, self._retry_at = True, 0.0
         self.note_news()
 
     def put_off(self) -> None:
-        """Ask the store no more for a while: a query failed outside of `reading`."""
+        """Stop reading the store for a while, because a query failed outside `reading`."""
         self._retry_at = max(self._retry_at, time.monotonic() + INTERVAL)
 
     @contextmanager
     def reading(self, *, is_over: bool = False) -> Iterator[None]:
-        """Read the store inside; the next time is set when it ends. `is_over`: the trace has ended."""
+        """Wrap one reading of the store, and set the time of the next. `is_over`: the trace has ended."""
         began, failed = time.monotonic(), True
         try:
             yield
             failed = self.is_behind = False
         finally:
             took = time.monotonic() - began
-            least = max(INTERVAL, 10 * took)  # at most a tenth of the time is spent on reading
+            least = max(INTERVAL, 10 * took)  # reading takes at most a tenth of the time
             ended = began + took
             quiet = ended - self._news_at
             self.every = seconds_between_looks(self.heard, free=self.is_free, over=is_over, least=least, quiet=quiet)
@@ -157,16 +157,16 @@ class Refresh:
 
     @property
     def seconds_left(self) -> float:
-        """Seconds until the next reading, at most one."""
+        """Seconds until the next reading, at most 1."""
         return min(INTERVAL, max(0.01, self._look_at - time.monotonic()))
 
     def status(self, unconfirmed: int = 0) -> LiveStatus:
-        """Return how up to date the feed is; `unconfirmed` is the number of events that the store does not have yet."""
+        """Return how up to date the feed is. `unconfirmed` is the number of events not yet found in the store."""
         return replace(live_status(self.heard, behind=self.is_behind, every=self.every), unconfirmed=unconfirmed)
 
 
 def error_line(error: Exception) -> str:
-    """Return an error as one line for the screen; an unexpected one is logged with its traceback too."""
+    """Return an error as one line for the screen. Also log an unexpected error with its traceback."""
     if isinstance(error, SagatraceError):
         return str(error)
     log.error("reading the store failed", exc_info=error)

@@ -16,10 +16,10 @@ __all__ = ["Frame", "Replay"]
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A trace as of one of its events, which is number `place`, counted from 1.
+    """A trace as of its event number `place`, counted from 1.
 
     `changes` holds a sign for each span that the event changed, and for the group it is in: + for a new span, ~ for
-    any other. `span_id` is the span of the event, `before` the verdict as of the event before.
+    any other. `span_id` is the span of the event. `before` is the verdict as of the previous event.
     """
 
     place: int
@@ -32,9 +32,9 @@ class Frame:
 
 
 class Replay:
-    """A position among the events of a trace, in the order of their timestamps; at first on the newest event.
+    """A position among the events of a trace, in the order of their timestamps. It starts at the newest event.
 
-    What was found while reading, such as malformed documents, has no time: a replay does not show it.
+    A replay does not show malformed documents, since they have no time.
     """
 
     def __init__(self, trace: Trace) -> None:
@@ -43,13 +43,13 @@ class Replay:
         self.place = self.count
 
     def go_to(self, place: int) -> bool:
-        """Move to an event, or to the nearest end; return whether that is another position."""
+        """Move to an event, or to the nearest end. Return whether the position changed."""
         before, self.place = self.place, max(1, min(place, self.count))
         return self.place != before
 
     @cached_property
     def events(self) -> list[TraceEvent]:
-        """All events of the trace, each once, in the order in which the model takes them."""
+        """All events of the trace, each once, in the order of their timestamps."""
         found = [event for span in self._trace.spans.values() for event in span.events]
         return sorted(found, key=lambda event: (event.timestamp, event.id))
 
@@ -74,7 +74,7 @@ class Replay:
 
 
 def _looks(trace: Trace) -> dict[str, tuple[object, ...]]:
-    """Return what a screen says of each span without a look into its events."""
+    """Return status, role and standing of each span, which a screen shows."""
     standing = {one.span_id: (one.being_undone, one.awaited) for one in trace.still_standing}
     roles = trace.roles
     return {one: (span.status, roles.get(one), standing.get(one)) for one, span in trace.spans.items()}

@@ -1,4 +1,4 @@
-"""How up to date the screen is: one of four states, and its words. Pure."""
+"""How up to date a screen is: one of four states, and its words. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SWEEP: Final = 15.0
 Only a shipper publishes. An event that was written without one is seen by then.
 """
 CALM: Final = 5.0
-"""Seconds between two readings of such a store once nothing was new for half a minute."""
+"""Seconds between two readings of such a store after `QUIET` seconds without news."""
 QUIET: Final = 30.0
 """Seconds without news after which a store that charges for readings is read less often."""
 _PLAIN: Final = frozenset({"ConnectionError", "TimeoutError"})
@@ -24,9 +24,9 @@ _PLAIN: Final = frozenset({"ConnectionError", "TimeoutError"})
 
 @dataclass(frozen=True, slots=True)
 class LiveStatus:
-    """`every` is the number of seconds between two readings of the store, whatever the state.
+    """`every` is the number of seconds between two readings of the store, in any state.
 
-    `unconfirmed` is the number of published events that were not found in the store yet.
+    `unconfirmed` is the number of published events not yet found in the store.
     """
 
     state: Literal["live", "polling", "reconnecting", "catching up"]
@@ -57,7 +57,7 @@ def live_status(heard: Heard | None, *, behind: bool, every: float) -> LiveStatu
 
     Args:
         heard: the state of the subscription; None without a mirror.
-        behind: whether the store may have events that are not known yet.
+        behind: whether the store may have unknown events.
         every: seconds between two readings of the store.
     """
     if heard is None:
@@ -77,7 +77,7 @@ def seconds_between_looks(heard: Heard | None, *, free: bool, over: bool, least:
 
     Args:
         heard: the state of the subscription; None without a mirror.
-        free: whether the store says at no cost that it has nothing new.
+        free: whether the store reports at no cost that nothing is new.
         over: whether the trace has ended.
         least: the fewest seconds.
         quiet: seconds without news.

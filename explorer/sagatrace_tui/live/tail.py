@@ -1,4 +1,4 @@
-"""The events of one trace until it has ended, or of all traces without end, for a reader of lines."""
+"""Follow the events of one trace until it ends, or of all traces without end, for commands that print lines."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from sagatrace_tui.model import Trace
 __all__ = ["Step", "follow_store", "follow_trace"]
 
 GRACE: Final = 1.0
-"""Seconds that a trace which seems to have ended is given for further events."""
-_BETWEEN: Final = 0.5  # seconds between two readings, however many events are published
-_PART: Final = 1_000  # events read at once
-_KEPT: Final = 100_000  # events remembered, so that none is yielded twice
+"""Seconds to wait for further events of a trace that seems to have ended."""
+_BETWEEN: Final = 0.5  # the fewest seconds between two readings
+_PART: Final = 1_000  # events read in one part
+_KEPT: Final = 100_000  # events remembered, so that each is yielded once
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """New events, in order of time; the trace with them, where one is followed; the status, and the error if any."""
+    """New events in order of time, the followed trace (if one), the status, and the error of the reading."""
 
     events: tuple[TraceEvent, ...]
     trace: Trace | None
@@ -39,7 +39,7 @@ class Step:
 
 
 class _Source:
-    """Published events and the store's schedule, for a thread that waits for either."""
+    """Waits for published events, or for the next reading of the store."""
 
     def __init__(self) -> None:
         self._news = threading.Event()
@@ -51,14 +51,14 @@ class _Source:
             self.refresh.listen(mirror, trace_id, self._news.set)
 
     def take(self) -> None:
-        """Have the store read if events were published: anyone may publish, so nothing is yielded that it lacks."""
+        """Make a reading due if events were published. Only events from the store are yielded."""
         self._news.clear()
         if self.refresh.take():
             self.refresh.is_behind = True
             self._rests_until = time.monotonic() + _BETWEEN
 
     def rest_after(self, worked: float) -> None:
-        """Let the next wait last at least twice the seconds that the work took."""
+        """Make the next wait at least twice as long as the work took, in seconds."""
         self._rests_until = max(self._rests_until, time.monotonic() + REST * worked)
 
     def wait(self) -> None:
@@ -81,7 +81,7 @@ class _Followed:
         return self.known.look(self._meter, whole=whole)
 
     def build(self, *, changed: bool) -> float:
-        """Build the trace again if it changed or has ended by silence; return the seconds that took."""
+        """Build the trace again if it changed or has ended by silence. Return the seconds needed."""
         began, now = time.monotonic(), self._clock()
         if not changed and not ended_by_silence(self.trace, now):
             return 0.0
@@ -90,16 +90,18 @@ class _Followed:
 
 
 def follow_trace(store: EventStore, trace_id: str, mirror: Mirror | None, clock: Clock = wall_clock) -> Generator[Step]:
-    """Yield all events of the trace, then new ones, until it has ended; the last step is as the store has it.
+    """Yield all events of a trace, then new events, until the trace has ended. The last step is confirmed by the store.
 
-    Steps without events come every second, for a large trace less often. Raises StoreError when the first reading
-    fails.
+    Steps without events come every second, for a large trace less often.
+
+    Raises:
+        StoreError: the first reading failed. A later failure is the `fault` of a step.
     """
     followed, source = _Followed(store, trace_id, clock), _Source()
     refresh, known = source.refresh, followed.known
     yield Step(_in_order(known.events.values()), followed.trace, refresh.status())
     source.start(mirror, trace_id)
-    # The trace ended a while ago by its last event; with another host's clock ahead, by the time it was read here.
+    # If the last event is old enough, the trace has ended. Otherwise wait, also for a host whose clock is ahead.
     over, quiet_at = False, time.monotonic() + GRACE
     if clock() - (followed.trace.last_at or 0) > GRACE * 1e6:
         quiet_at = 0.0
@@ -132,7 +134,10 @@ def follow_trace(store: EventStore, trace_id: str, mirror: Mirror | None, clock:
 def follow_store(store: EventStore, mirror: Mirror | None, clock: Clock = wall_clock) -> Generator[Step]:
     """Yield new events of all traces, each once, without end.
 
-    Steps without events come at least every second. Raises StoreError for a store that cannot list new events.
+    Steps without events come at least every second.
+
+    Raises:
+        StoreError: the store cannot list new events, or the first reading failed.
     """
     if not isinstance(store, TellsChanges):
         raise StoreError(f"{store.label} cannot list new events of all traces: give the id of one trace")
@@ -162,14 +167,14 @@ def follow_store(store: EventStore, mirror: Mirror | None, clock: Clock = wall_c
                 except StoreError as error:
                     fault, stamp, more = str(error), None, False
             yield Step(_in_order(found), None, refresh.status(), fault)
-            if not more:  # of a flood each part is yielded before the next is read
+            if not more:  # in a flood, yield each part before reading the next
                 source.wait()
     finally:
         refresh.deafen()
 
 
 class _Once:
-    """Lets each event through once, and again when its content changed; remembers a bounded number."""
+    """Lets each event through once, and again if its content changed. Remembers a bounded number of events."""
 
     def __init__(self) -> None:
         self._known: OrderedDict[tuple[str, str], int] = OrderedDict()

@@ -19,15 +19,15 @@ from sagatrace_tui.views.outline import Outline
 __all__ = ["OpenTrace", "TraceFeed", "prepare"]
 
 _MANY: Final = 20_000
-"""Events of a trace from which on the cyclic collector leaves the trace alone; its passes would stop the screen."""
+"""From this many events, the cyclic garbage collector ignores the trace. Its passes would stop the screen."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenTrace:
-    """One trace as of `now`; None before the first reading, and without events when the store has none.
+    """One trace as of `now`. `trace` is None before the first reading, and has no events if the store has none.
 
-    `queries` and `micros` are the cost of the last reading that asked the store. `known` counts the events of the
-    trace, `fault` is the error of the last reading. Nothing in it changes: another thread may read it too.
+    `queries` and `micros` are the cost of the last reading that asked the store. `known` is the number of known events.
+    `fault` is the error of the last reading. The object never changes, so another thread may read it.
     """
 
     trace: Trace | None
@@ -41,11 +41,11 @@ class OpenTrace:
 
 
 class TraceFeed:
-    """Reads one trace of a store; yields the same `Trace` object again for as long as nothing changed.
+    """Reads one trace of a store. Yields the same `Trace` object again until something changes.
 
-    The store is read whole once, then only for what is new: at intervals, and immediately when published events may
-    have been missed. Published events are merged by event id. After any news a new trace is built from all events.
-    A trace that has ended is read whole once more.
+    The first reading is complete. Later readings read only new events: at intervals, and immediately if published
+    events may have been missed. Published events are merged by event id. After new events, a new trace is built from
+    all events. A trace that has ended is read completely once more.
     """
 
     def __init__(self, store: EventStore, trace_id: str, clock: Clock = wall_clock) -> None:
@@ -54,35 +54,35 @@ class TraceFeed:
         self._refresh = Refresh()
         self._trace: Trace | None = None
         self._outline: Outline | None = None
-        self._is_outdated = False  # events are known that the trace does not have
-        self._is_checked = False  # all that the trace has was read whole from the store
+        self._is_outdated = False  # there are events that the trace does not have
+        self._is_checked = False  # the whole trace was read from the store after its end
         self._cost = Meter(clock)
-        self._fault: str | None = None  # until the store has been read again
+        self._fault: str | None = None  # until the store is read again
 
     def listen(self, mirror: Mirror, wake: Callable[[], object]) -> None:
-        """Receive published events from now on; `wake` is called, in another thread, when there are some."""
+        """Receive published events. `wake` is called in another thread when events arrive."""
         self._refresh.listen(mirror, self._known.trace_id, wake)
 
     def deafen(self) -> None:
-        """Receive no more published events."""
+        """Stop receiving published events."""
         self._refresh.deafen()
 
     @property
     def arrived(self) -> int:
-        """The number of events that the reading under way has received so far; any thread may ask."""
+        """The number of documents that the current reading has received. Any thread may read it."""
         return self._known.arrived
 
     def give_up(self) -> None:
-        """End a long reading early; any thread may ask for it."""
+        """End a long reading early. Any thread may call it."""
         self._known.given_up = True
 
     def read(self, wishes: frozenset[str] = frozenset()) -> Iterator[OpenTrace]:
-        """Take the published events and, if it is time, what is new in the store; yield the newest trace."""
+        """Add the published events, read the store if a reading is due, and yield the newest trace."""
         meter = Meter(self._clock)
         try:
             with CollectorPaused():
                 self._update(meter, wishes)
-        except Exception as error:  # noqa: BLE001 - shown where it happened, and the next reading tries again
+        except Exception as error:  # noqa: BLE001 - shown on the screen; the next reading tries again
             self._fault = error_line(error)
         self._cost = meter if meter.queries else self._cost
         yield OpenTrace(
@@ -100,11 +100,11 @@ class TraceFeed:
         if LOOK in wishes:
             self._refresh.ask()
         published = self._refresh.take()
-        if self._known.is_read:  # before that, the first reading has them all
+        if self._known.is_read:  # the first reading will contain them all
             self._note(self._known.hear(published))
         try:
             self._read_store(meter, afresh=AFRESH in wishes)
-        finally:  # published events are shown even when the store fails
+        finally:  # show published events even if the store fails
             if self._known.is_read:
                 self._build()
 
@@ -130,7 +130,7 @@ class TraceFeed:
         self._is_checked |= whole
 
     def _build(self) -> None:
-        """Build the trace again if events came, or if a running one has ended by silence."""
+        """Build the trace again if it has new events or has ended by silence."""
         now = self._clock()
         if self._trace is not None and not self._is_outdated:
             if not ended_by_silence(self._trace, now):
@@ -139,14 +139,14 @@ class TraceFeed:
         trace = self._known.build_trace(now)
         prepare(trace)
         before, outline = self._outline, Outline(trace)
-        if before is not None and before.has_idle:  # the screen collapses gaps, and must not wait for them
+        if before is not None and before.has_idle:  # the screen shows collapsed gaps: compute them here
             _ = outline.idle
         self._trace, self._outline, self._is_outdated = trace, outline, False
-        if self._is_checked and len(self._known.events) >= _MANY:  # not after every news: garbage would stay, too
-            gc.freeze()  # before the collector is back, or it would begin with these
+        if self._is_checked and len(self._known.events) >= _MANY:  # only now: freezing also keeps garbage
+            gc.freeze()  # before the collector resumes
 
 
 def prepare(trace: Trace) -> None:
-    """Work out, in this thread, the lists that a screen would otherwise wait for."""
+    """Compute the answers of a trace in this thread, so that no screen waits for them."""
     _ = trace.summary, trace.failures, trace.failure_path, trace.compensations, trace.never_ran
     _ = trace.still_standing, trace.anomalies, trace.innermost

@@ -1,4 +1,4 @@
-"""The traces that a query finds, read once: for commands, which end when they have printed them."""
+"""Read the traces that match a query once, for commands that print and exit."""
 
 from __future__ import annotations
 
@@ -15,29 +15,30 @@ from sagatrace_tui.model import build_trace, reading_anomalies
 
 __all__ = ["read_rows"]
 
-_BULK: Final = 1_000  # traces that one search finds at most
+_BULK: Final = 1_000  # the most traces that one search finds
 
 
 def read_rows(
     store: EventStore, query: Query, now: int, *, window: int | None = None, keys: Sequence[str] = (), most: int = 0
 ) -> Iterator[TraceRow]:
-    """Yield a row for each trace that the query finds, the latest activity first.
+    """Yield a row for each trace that matches the query, latest activity first.
 
     Args:
-        store: The store. Its calls block.
-        query: The query.
-        now: The moment as of which traces are judged, in microseconds since 1970.
-        window: Microseconds before now from which on traces are read, if the query has no `since:`.
-        keys: Business keys whose values the rows are to hold.
-        most: How many traces are likely to be wanted; 0 if all are.
+        store: the store. Its calls block.
+        query: the query.
+        now: microseconds since 1970; traces are built as of this moment.
+        window: microseconds before `now` where reading starts, if the query has no `since:`.
+        keys: the business keys of the rows.
+        most: the number of traces that the caller probably needs; 0 for all.
 
-    Raises StoreError.
+    Raises:
+        StoreError: the store cannot be read.
     """
     query = with_word_resolved(query, store)
     if query.since is None and window is not None:
         query = replace(query, since=Moment(window, ago=True))
     for hit, found in _traces(store, as_search(query, now, min(most or _BULK, _BULK))):
-        if not found.events and not found.malformed:  # expired or deleted since it was found
+        if not found.events and not found.malformed:  # expired or deleted since the search
             continue
         anomalies = reading_anomalies((bad.document_id, bad.fault) for bad in found.malformed)
         trace = build_trace(found.trace_id, found.events, now, anomalies)
@@ -46,7 +47,7 @@ def read_rows(
 
 
 def _traces(store: EventStore, search: Search) -> Iterator[tuple[TraceHit, FetchedTrace]]:
-    """Yield all traces that the search finds, each once."""
+    """Yield each trace that the search finds once."""
     seen: set[str] = set()
     while True:
         last: TraceHit | None = None
@@ -65,6 +66,6 @@ def _traces(store: EventStore, search: Search) -> Iterator[tuple[TraceHit, Fetch
                 yield fresh[found.trace_id], found
         if last is None or count < search.limit:
             return
-        if len(seen) == known:  # traces that were read fill a page by their older events: the next one reaches further
+        if len(seen) == known:  # the page had only older events of known traces: read a larger page
             search = replace(search, limit=min(2 * search.limit, MAX_LIMIT))
         search = search.after(last)

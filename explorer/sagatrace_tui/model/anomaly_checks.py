@@ -1,4 +1,4 @@
-"""Anomalies of events, of spans and of their tree, apart from the undoing."""
+"""Anomalies of events, of spans and of their tree. `rollback_checks` has those of the rollback."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from sagatrace_tui.model.verdict import IDLE
 
 __all__ = ["event_anomalies", "never_ended", "span_anomalies", "tree_anomalies"]
 
-# Microseconds by which clocks may disagree without being an anomaly.
+# Host clocks that differ by fewer microseconds are no anomaly.
 _SKEW: Final = 10_000
 
 
 def event_anomalies(fold: Fold) -> Iterator[Anomaly]:
-    """Yield events that could not be used, ids that different documents share, and that events were not recorded."""
+    """Yield unusable events, ids that different documents share, and the note that a trace was sampled."""
     spans = {event.id: event.span_id for event in fold.events} if fold.faults or fold.clashes else {}
     for event_id, fault in sorted(fold.faults):
         span_ids = (spans[event_id],) if event_id in spans else ()
@@ -34,7 +34,7 @@ def event_anomalies(fold: Fold) -> Iterator[Anomaly]:
 
 
 def span_anomalies(fold: Fold, index: SpanIndex, now: int) -> Iterator[Anomaly]:
-    """Yield spans with two ends, and spans with events dated ahead of `now`."""
+    """Yield spans with two ends, and spans with events dated more than `IDLE` after `now` (microseconds since 1970)."""
     for span in sorted((fold.spans[one] for one in index.irregular), key=lambda span: (span.first_at, span.span_id)):
         fault = span.reading.fault
         if fault is not None:
@@ -83,13 +83,16 @@ def tree_anomalies(tree: SpanTree) -> Iterator[Anomaly]:
 
 
 def _gap(span_id: str, tree: SpanTree) -> int:
-    """Return the microseconds by which a span begins before its parent; 0 where that is not known."""
+    """Return the microseconds by which a span begins before its parent; 0 if the parent's start is unknown."""
     parent = tree.spans.get(tree.parent_of(span_id) or "")
     return parent.first_at - tree.spans[span_id].first_at if parent is not None and parent.state.opened else 0
 
 
 def _unrelated_roots(tree: SpanTree) -> list[str]:
-    """Return the roots that nothing ties to each other; jobs without a root, enqueued in one trace, are tied."""
+    """Return the roots if they form more than one unrelated group, else none.
+
+    A dependency or an original step ties two roots. Jobs without a root, enqueued in one trace, are tied as well.
+    """
     roots = [root for root in tree.roots if root not in tree.cut and tree.spans[root].kind != "point"]
     jobs = {root: root for root in roots if tree.spans[root].state.kind == "job"}
     groups = [jobs, *({root: root} for root in roots if root not in jobs)]

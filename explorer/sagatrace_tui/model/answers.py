@@ -1,4 +1,4 @@
-"""The values that a trace answers with. Every rule module makes some of them, and none holds logic."""
+"""The values of a trace's answers. The rule modules make them; the values hold no logic."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Code(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a span ran last, as far as its events say."""
+    """The place where a span ran last; None for a value that its events do not give."""
 
     worker: str | None
     queue: str | None
@@ -58,9 +58,9 @@ class Place:
 class Standing:
     """A step that still stands, and the one reason why.
 
-    `certain` is False where the step may have had no effect. `tries` counts the failed tries to undo it. `effect` says
-    why the step counts although it did not succeed, if that is known. `awaited` is whether a rollback is under way
-    that has not come to it yet.
+    `certain` is False if the step may have had no effect. `tries` counts the failed tries to undo it. `effect` is the
+    known reason why the step counts although it did not succeed. `awaited` is True while a rollback runs that has not
+    reached the step.
     """
 
     span_id: str
@@ -78,13 +78,13 @@ class Standing:
 
     @property
     def explained(self) -> bool:
-        """Whether its reason says why it counts although it did not succeed, or it did succeed."""
+        """Whether it is known why the step counts: it succeeded, or `effect` gives the reason."""
         return self.certain or self.effect is not None
 
 
 @dataclass(frozen=True, slots=True)
 class Compensation:
-    """One try to undo a step; `span_id` is None where there was no try. Times are microseconds since 1970."""
+    """One try to undo a step. `span_id` is None if there was no try. Times are microseconds since 1970."""
 
     original_span_id: str
     original_name: str
@@ -103,7 +103,7 @@ class Compensation:
 
 @dataclass(frozen=True, slots=True)
 class NeverRan:
-    """A span that will never start, and the span it waits for; `fate` says what happened to that: `failed`."""
+    """A span that will never start, and the span it waits for. `fate` is the end of that span, such as `failed`."""
 
     span_id: str
     name: str
@@ -114,7 +114,7 @@ class NeverRan:
 
 @dataclass(frozen=True, slots=True)
 class Anomaly:
-    """Something about a trace that should not be: its kind, the spans it concerns, one sentence."""
+    """A fault of a trace: its kind, the spans concerned, and one sentence."""
 
     kind: str
     span_ids: tuple[str, ...]
@@ -122,5 +122,5 @@ class Anomaly:
 
 
 def reading_anomalies(malformed: Iterable[tuple[str, str]]) -> list[Anomaly]:
-    """Return the documents that are not events, given as (document id, fault), as anomalies of their trace."""
+    """Return an anomaly for each document that is not an event. `malformed` gives (document id, fault)."""
     return [Anomaly("malformed", (), f"document {document_id}: {fault}") for document_id, fault in malformed]

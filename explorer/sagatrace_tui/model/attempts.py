@@ -1,7 +1,7 @@
-"""The events of one run of a span as attempts, each with a start and an end. Exact for any sequence.
+"""Read the events of one run of a span as attempts, each with a start and an end. Any sequence can be read.
 
-Clocks of different hosts disagree and events get lost. So the attempt numbers decide where workers record them, else
-the count of starts and ends, and the order only where neither helps.
+Clocks of different hosts disagree and events get lost. So the attempt numbers decide if workers recorded them, else
+the counts of starts and ends. The order decides only if neither helps.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Fault = Literal["conflicting_outcomes", "duplicate"]
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One attempt of a span; times in microseconds since 1970, None where no event gives one."""
+    """One attempt of a span. Times are microseconds since 1970, or None if no event gives one."""
 
     number: int
     started_at: int | None
@@ -34,7 +34,7 @@ class Attempt:
 
 @dataclass(slots=True)
 class Entry:
-    """One event as its span reads it. `own_undo`: it is of the span's own compensation, not of its work."""
+    """One event as its span reads it. `own_undo` is True for an event of the span's own compensation."""
 
     place: int
     event: TraceEvent
@@ -44,24 +44,24 @@ class Entry:
 
     @property
     def is_closing(self) -> bool:
-        """Whether it ends the span, and not only an attempt of it."""
+        """Whether the event ends the span, not only an attempt."""
         return self.mark.kind == "end"
 
     @property
     def number(self) -> int | None:
-        """The number of the attempt, where the worker recorded it."""
+        """The attempt's number, or None if the worker recorded none."""
         number = self.data.attempt
         return number if isinstance(number, int) and not isinstance(number, bool) else None
 
     @property
     def is_presumed(self) -> bool:
-        """Whether it was inferred, as the end of a lost worker's attempt."""
+        """Whether the event was inferred, like the end of a lost worker's attempt."""
         return self.data.presumed is True
 
 
 @dataclass(slots=True)
 class Reading:
-    """What all events of a span say together; `closing` is the event that decides its status."""
+    """The result of reading all events of a span. `closing` is the event that decides the status."""
 
     status: SpanStatus
     attempts: tuple[Attempt, ...]
@@ -69,15 +69,15 @@ class Reading:
     waits: list[Entry]
     fault: Fault | None
     unwound: tuple[TraceEvent | None, TraceEvent | None]  # the start and the end of its own compensation
-    data: list[EventData]  # of each event, but for the end of its own compensation
+    data: list[EventData]  # of each event except the end of its own compensation
 
 
-# One attempt: the entry that started it and the one that ended it; None where there is none.
+# One attempt as (start, end); None for a missing one.
 _Try = tuple[Entry | None, Entry | None]
 
 
 def entries_of(events: Sequence[TraceEvent]) -> list[Entry]:
-    """Return the events of a span, given in order of (time, id), as its entries."""
+    """Return the entries of a span's events, which must be in order of (time, id)."""
     marks = [mark_of(event.event_type, event.status) for event in events]
     first = next((mark for mark in marks if mark.kind != "other"), None)
     is_undo = first is not None and (first.undo or first.group)
@@ -88,7 +88,7 @@ def entries_of(events: Sequence[TraceEvent]) -> list[Entry]:
 
 
 def read_attempts(events: Sequence[TraceEvent]) -> Reading:
-    """Read the events of one run of a span, given in order of (time, id)."""
+    """Read the events of one run of a span, which must be in order of (time, id)."""
     entries = entries_of(events)
     starts, waits = (_of_kind(entries, kind) for kind in ("start", "wait"))
     ends = _without_overruled(_of_kind(entries, "end", "retry"))
@@ -114,7 +114,7 @@ def _of_kind(entries: list[Entry], *kinds: str) -> list[Entry]:
 
 
 def _without_overruled(ends: list[Entry]) -> list[Entry]:
-    """Return the ends without the presumed ones of attempts whose end was seen."""
+    """Return the ends; leave out a presumed end if the attempt's real end was recorded."""
     seen = {one.number for one in ends if not one.is_presumed and (one.is_closing or one.number is not None)}
     if any(one.is_closing and not one.is_presumed for one in ends):
         seen.add(None)
@@ -122,7 +122,7 @@ def _without_overruled(ends: list[Entry]) -> list[Entry]:
 
 
 def _numbered(starts: list[Entry], ends: list[Entry]) -> list[_Try] | None:
-    """Return the attempts by the numbers in their events; None where numbers are missing or repeated."""
+    """Return the attempts by the numbers in their events; None if a number is missing or repeated."""
     begun = {one.number: one for one in starts}
     over = {one.number: one for one in ends}
     numbers = {number for number in (*begun, *over) if number is not None}
@@ -132,12 +132,12 @@ def _numbered(starts: list[Entry], ends: list[Entry]) -> list[_Try] | None:
 
 
 def _counted(starts: list[Entry], ends: list[Entry]) -> list[_Try]:
-    """Pair the n-th start with the n-th end; from the last one back if ends are missing but not the last."""
+    """Pair the n-th start with the n-th end. Pair from the last one back if an earlier end is missing."""
     missing = len(starts) - len(ends)
     lost = unbegun = 0
     if missing > 0 and ends and ends[-1].place > starts[-1].place:
         lost = missing
-    # More ends before the first start than starts can explain: their own starts were lost.
+    # These ends precede the first start, and there are more ends than starts: their own starts were lost.
     while unbegun < -missing and (not starts or ends[unbegun].place < starts[0].place):
         unbegun += 1
     return list(zip_longest([*[None] * unbegun, *starts], [*[None] * lost, *ends[: unbegun + len(starts)]]))
@@ -146,7 +146,7 @@ def _counted(starts: list[Entry], ends: list[Entry]) -> list[_Try]:
 def _last_word(
     starts: list[Entry], ends: list[Entry], waits: list[Entry], last: _Try | None
 ) -> tuple[TraceEvent | None, SpanStatus]:
-    """Return the event that decides the status, and the status; `last` is the last attempt by its number."""
+    """Return the deciding event and the status. `last` is the attempt with the highest number, if they are numbered."""
     is_last = all(one.place < waits[-1].place for one in starts[-1:] + ends[-1:]) if waits else False
     if is_last and len(waits) > max(len(starts), len(ends)):
         return None, "queued"
@@ -156,7 +156,7 @@ def _last_word(
     else:
         deciding, is_started = [one for one in ends if not starts or one.place > starts[-1].place], bool(starts)
         if not deciding and len(ends) >= len(starts):
-            # Every start has an end: the clock that stamped the last end is behind the one that stamped its start.
+            # Every start has an end, so the clock that stamped the last end is behind the clock of its start.
             deciding = [one for one in ends if one.is_closing]
     for end in reversed(deciding):
         if end.is_closing:
@@ -165,7 +165,7 @@ def _last_word(
 
 
 def _fault(starts: list[Entry], closings: list[Entry], *, is_numbered: bool) -> Fault | None:
-    """Return whether one attempt has two ends, and whether they agree."""
+    """Return the fault of an attempt with two ends: `duplicate` if they agree. Return None without one."""
     rivals = closings
     if is_numbered:
         by_number: dict[int | None, list[Entry]] = {}
@@ -175,14 +175,14 @@ def _fault(starts: list[Entry], closings: list[Entry], *, is_numbered: bool) -> 
     elif starts:
         rivals = closings if len(closings) > len(starts) else []
     elif all(one.mark.outcome == "failed" for one in closings[:-1]):
-        rivals = []  # only ends are known: a failed attempt may have been retried, a successful one was not
+        rivals = []  # only ends are known: each failed attempt may have been retried
     if len(rivals) < 2:
         return None
     return "duplicate" if len({one.mark.outcome for one in rivals}) == 1 else "conflicting_outcomes"
 
 
 def _attempt(one: _Try, number: int) -> Attempt:
-    """Return an attempt. Of a lost worker's attempt only the reason is recorded."""
+    """Return an attempt; its error is the reason if no error is recorded, as for a lost worker."""
     _, end = one
     started_at, ended_at = (None if entry is None else entry.event.micros for entry in one)
     if end is None or end.mark.outcome == "success":

@@ -1,4 +1,4 @@
-"""Parts of a trace that failed and were dealt with: which undoing belongs to them, and which of them still count.
+"""Find the parts of a trace that failed and were recovered, their compensations, and those that still count.
 
 A sub-saga that failed, undid itself and was replaced does not make its trace one that was compensated. Neither does an
 attempt of a job that failed, undid itself and was followed by another one.
@@ -25,7 +25,7 @@ _OWN_UNSETTLED: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class _Branch:
-    """A failed span, or of a span only the attempt that began in [began, until); microseconds since 1970."""
+    """A failed span, or only its attempt that began in [began, until). Times are microseconds since 1970."""
 
     top: str
     began: int | None = None
@@ -50,12 +50,12 @@ class Branches:
         self._broken = index.failed | self._find_unclosed() if index.open else index.failed
 
     def in_order(self, undos: Collection[str]) -> list[str]:
-        """Return compensations in the order they began; then those that a saga or step reports of itself."""
+        """Return compensations in the order they began, then those that a saga or step reports for itself."""
         begun = sorted(self._index.begun.intersection(undos), key=lambda one: self._spans[one].beginning)
         return [*begun, *sorted(self._index.unwound.intersection(undos))]
 
     def left_standing(self, steps: Steps, candidates: Iterable[str]) -> list[str]:
-        """Return, of the steps of a saga that succeeded, those that still stand.
+        """Return the steps of a successful saga that still stand.
 
         They are the steps whose compensation was tried in vain, and those in failed branches that were neither undone
         nor replaced. A step that failed with its effect unknown is such a branch itself.
@@ -68,13 +68,13 @@ class Branches:
         ]
 
     def _is_left(self, step: str, steps: Steps) -> bool:
-        """Return whether a step lies in a failed branch, and neither the branch nor one around it was replaced."""
+        """Return whether a step lies in a failed branch and no sibling replaced that branch or one around it."""
         itself = [step] if steps.states[step] == "unsure" and step in self._spans else []
         failed = [*itself, *self._failed_above(step)]
         return bool(failed) and not any(self._is_replaced(step, one) for one in failed)
 
     def failures_of(self, left: Iterable[str], undone: Collection[str]) -> set[str]:
-        """Return recovered failures that count all the same in a saga that succeeded.
+        """Return the recovered failures that still count in a successful saga.
 
         They are the failures of branches that left a step standing, and those that made undoing begin outside one,
         with the first of the compensations `undone`.
@@ -96,13 +96,13 @@ class Branches:
         return min(branches, key=str).top if branches else None
 
     def unsettled(self, steps: Steps) -> dict[str, str]:
-        """Return undoing of no known step that did not end well: what to say of each compensation."""
+        """Return compensations without a known step that did not succeed, each with its outcome in words."""
         own = [one for one in sorted(self._index.unwound) if steps.states[one] == "none"]
         words = {one: self._unsettled(self._spans[one], steps) for one in (*sorted(self._index.untied), *own)}
         return {undo_id: said for undo_id, said in words.items() if said is not None}
 
     def _branch_of(self, undo_id: str) -> _Branch | None:
-        """Return the recovered part of the trace that a compensation cleans up; None if there is none."""
+        """Return the recovered part of the trace that a compensation cleans up, or None."""
         step = self._spans[undo_id].original_span_id
         start = step if step is not None and step in self._spans else undo_id
         above = (start, *self._tree.ancestors_of(start))
@@ -120,7 +120,7 @@ class Branches:
         return None
 
     def _attempts_around(self, span_id: str) -> list[_Branch]:
-        """Return the failed attempts that a span ran in, but for those after which it succeeded once more."""
+        """Return the failed attempts that a span ran in; leave out those after which it succeeded again."""
         if not self._attempts or span_id not in self._spans:
             return []
         above, at = {span_id, *self._tree.ancestors_of(span_id)}, self._spans[span_id].first_at
@@ -128,7 +128,7 @@ class Branches:
         return [branch for branch in around if not self._succeeded_in(span_id, branch.top, branch.until)]
 
     def _succeeded_in(self, step: str, top: str, since: int | None = None) -> bool:
-        """Return whether a span of the step's name succeeded below another, that began at that moment or later."""
+        """Return whether a span with the step's name began at that moment or later below another, and succeeded."""
         name, below = self._spans[step].name, (self._spans[one] for one in self._tree.below(top))
         later = (span for span in below if since is None or span.first_at >= since)
         return any(span.status == "success" and span.name == name for span in later)
@@ -158,13 +158,13 @@ class Branches:
         return other is not None and (branch == step or self._succeeded_in(step, other))
 
     def _passes(self, failed: str, top: str) -> bool:
-        """Return whether a failure below a branch reached its top: nothing in between recovered it."""
+        """Return whether a failure below a branch reached its top, because no span in between recovered it."""
         recovering = self._recovered_by(self._spans[failed])
         is_within = recovering is not None and top in self._tree.ancestors_of(recovering.span_id)
         return not is_within and self._failures.retries.replacement_of(failed) is None
 
     def _triggers(self, undo_id: str) -> Iterator[str]:
-        """Yield the recovered failures that came before a compensation, in a span that holds it and went on."""
+        """Yield recovered failures that came before a compensation, in a span that holds it and continued."""
         undo, began = self._spans[undo_id], self._spans[undo_id].undo_beginning[0]
         around = {undo_id, *self._tree.ancestors_of(undo_id)}
         if undo.original_span_id is not None:

@@ -1,4 +1,4 @@
-"""What was to be undone, what was, and what still stands: each step, each try to undo it, and how that ended."""
+"""The steps to undo: for each step its state, and each try to undo it with its outcome."""
 
 from __future__ import annotations
 
@@ -54,15 +54,15 @@ class Steps:
         return len(self.in_state("undone", "covered")), len(self.states) - len(self.in_state("none"))
 
     def in_state(self, *states: StepState) -> list[str]:
-        """Return the steps that are in any of these states."""
+        """Return the steps in these states."""
         return [step for step, state in self.states.items() if state in states]
 
     def name_of(self, step: str) -> str:
-        """Return the step's name; its id if it was never seen."""
+        """Return the step's name, or its id if the step has no events."""
         return self._spans[step].name if step in self._spans else step
 
     def short_name_of(self, step: str) -> str:
-        """Return the step's name, of a job the function without its package; its id if it was never seen."""
+        """Return the step's name (a job's function without its package), or its id if the step has no events."""
         return self._spans[step].short_name if step in self._spans else step
 
     def first_names(self, steps: Sequence[str]) -> list[str]:
@@ -75,13 +75,13 @@ class Steps:
         return [self.short_name_of(step) for step in in_order_of_end(self._spans, steps)[:SHOWN]]
 
     def outcome_of(self, undo_id: str) -> Outcome:
-        """Return how one try to undo stands, as if the trace had ended."""
+        """Return the outcome of one try to undo, as if the trace had ended."""
         if undo_id not in self._outcomes:
             self._outcomes[undo_id] = self._outcome(undo_id)
         return self._outcomes[undo_id]
 
     def outcome_so_far(self, undo_id: str) -> Outcome:
-        """Return how one try to undo stands now: unconfirmed only if it cannot go on."""
+        """Return the present outcome of one try to undo. It is unconfirmed only if the try cannot continue."""
         outcome, is_over = self.outcome_of(undo_id), self.ended or self._spans[undo_id].status == "interrupted"
         return "running" if outcome == "unconfirmed" and not is_over else outcome
 
@@ -108,7 +108,7 @@ class Steps:
                 yield span
 
     def lost(self, undo_id: str) -> list[tuple[Span, Span]]:
-        """Return the spans below a compensation that will never run, each with the one it waits for."""
+        """Return the spans below a compensation that will never run, each with the span it waits for."""
         left = self._left_behind.get(undo_id, ()) if self.never_ran else ()
         return [(span, self._spans[self.never_ran[span.span_id]]) for span in left if span.span_id in self.never_ran]
 
@@ -118,7 +118,7 @@ class Steps:
         return sorted(undos, key=lambda undo_id: self._spans[undo_id].beginning)
 
     def tries_of(self, undo_id: str) -> int:
-        """Return how often a compensation was tried: its own attempts, or those of a job inside it."""
+        """Return the number of tries of a compensation: its own attempts, or those of a job inside it."""
         if undo_id in self._index.unwound:
             return 1
         inside = (self._spans[one] for one in self._tree.below(undo_id))
@@ -133,7 +133,7 @@ class Steps:
         return bool(begun) and all(self.outcome_of(one) != "compensated" for one in begun)
 
     def _find_reverted(self) -> None:
-        """Find the compensations that were undone themselves, by one that was not."""
+        """Find the compensations that another one undid, which was not undone itself."""
         undone = {one: self._index.undos_of[one] for one in self._index.undoing & self._index.undos_of.keys()}
         order = TopologicalSorter(undone)
         with suppress(CycleError):  # those that undo each other undo no step: they never become ready
@@ -219,7 +219,7 @@ class Steps:
         return "covered"
 
     def _own_state(self, step: str) -> StepState:
-        """Return how a step stands that was not undone, apart from what was undone around it."""
+        """Return the state of a step that was not undone. Compensations of steps around it do not matter."""
         span, undos = self._spans.get(step), self._index.undos_of.get(step, ())
         if span is None:
             return "unsure" if any(self._spans[undo_id].has_begun for undo_id in undos) else "none"
@@ -257,7 +257,7 @@ class Steps:
 
     @staticmethod
     def went_on_after(step: Span, moment: int) -> bool:
-        """Return whether a step whose effect is unknown was, or may have been, at work after that moment."""
+        """Return whether a step with an unknown effect was running after that moment, or may have been."""
         if step.is_open:
             return step.has_begun
         is_over_later = not (step.status == "success" or step.was_over_by(moment) or step.is_presumed)
@@ -265,5 +265,5 @@ class Steps:
 
 
 def in_order_of_end(spans: Mapping[str, Span], steps: Iterable[str]) -> list[str]:
-    """Return steps in the order they ended; those never seen come first."""
+    """Return steps in the order they ended. Steps without events come first."""
     return sorted(steps, key=lambda step: spans[step].ending if step in spans else (0, 0, step))

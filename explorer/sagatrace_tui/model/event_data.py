@@ -1,4 +1,4 @@
-"""The few values of an event's `data` that the model reads. Everything else stays undecoded."""
+"""The few values of an event's `data` that the model reads. All other values stay undecoded."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["UNTIED", "EventData", "Links", "data_of", "decode_links", "execution
 
 
 class Links(msgspec.Struct, frozen=True, gc=False):
-    """The values that tie a step to its compensation: every verdict needs them of every event.
+    """The values that tie a step to its compensation. Every verdict needs them for every event.
 
     `sagatrace_sample` says that earlier events of its trace were not recorded.
     """
@@ -24,7 +24,7 @@ class Links(msgspec.Struct, frozen=True, gc=False):
 
 
 class EventData(msgspec.Struct, frozen=True, gc=False):
-    """The values read of the few spans that need a closer look. A job may have written anything there."""
+    """The values read for the few spans that need a closer look. A job may have written any value."""
 
     job_name: Any = None
     queue: Any = None
@@ -53,7 +53,7 @@ _data: Final = msgspec.json.Decoder(EventData | None)
 
 
 def data_of(event: TraceEvent) -> EventData:
-    """Return these values of one event; none where it has no data, or its data is not a JSON object."""
+    """Return these values of one event; all are absent if its data is missing or not a JSON object."""
     if event.raw_data is msgspec.UNSET:
         return _EMPTY
     try:
@@ -63,7 +63,7 @@ def data_of(event: TraceEvent) -> EventData:
 
 
 def execution_of(event: TraceEvent) -> str | None:
-    """Return the RQ execution that an event of a job belongs to, by its data or else by its id; None if unknown.
+    """Return the RQ execution of a job's event, by its data or else by its id; None if unknown.
 
     Workers name the events of an execution after it: `<execution>:start` and `<execution>:end`.
     """
@@ -75,7 +75,7 @@ def execution_of(event: TraceEvent) -> str | None:
 
 
 def text_of(value: object) -> str | None:
-    """Return a value that a job wrote where a text belongs, as text."""
+    """Return a job's value as text. The value may have any type."""
     if value is None or isinstance(value, str):
         return value
     return msgspec.json.encode(value).decode()
@@ -88,7 +88,7 @@ def ids_in(*values: object) -> tuple[str, ...]:
 
 
 def moment_of(value: object) -> int | None:
-    """Return a time in an event's data, where a job may have written anything."""
+    """Return a time from an event's data, or None. The value may have any type."""
     try:
         return parse_timestamp(value) if isinstance(value, str) else None
     except EventError:

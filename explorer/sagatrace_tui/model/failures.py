@@ -1,4 +1,4 @@
-"""Why a trace failed: the role of each failed span, the cause, and the path from the root to it.
+"""Find why a trace failed: the role of each failed span, the cause, and the path from the root to it.
 
 A failure counts ("is live") unless it belongs to the undoing or was recovered: by an ancestor that ended well after it,
 or by a later sibling of the same name, its own or that of a span above it.
@@ -39,12 +39,12 @@ class Failures:
             self._find_live()
 
     def count_also(self, span_ids: Iterable[str]) -> None:
-        """Count these recovered failures as well."""
+        """Count these recovered failures too."""
         self.live.update(span_ids)
         self._find_below()
 
     def is_leaf(self, span_id: str) -> bool:
-        """Return whether no failure that counts lies below. One that began after the span had failed cannot be why."""
+        """Return whether no failure that counts lies below. One that began after the span failed is not its reason."""
         began = self._below.get(span_id)
         return began is None or began > self._spans[span_id].over_at
 
@@ -56,7 +56,7 @@ class Failures:
         return None if first is None else first.span_id
 
     def roles(self, cause: str | None) -> dict[str, Role]:
-        """Return each failed span's role; and `recovered` for spans that succeeded after a failed attempt."""
+        """Return the role of each failed span, and `recovered` for spans that succeeded after a failed attempt."""
         roles: dict[str, Role] = dict.fromkeys(self._index.recovered, "recovered")
         roles.update((one, self._role(one)) for one in self._index.failed)
         if cause is not None and cause not in self._index.halted:
@@ -89,7 +89,7 @@ class Failures:
         return "recovered"
 
     def _undone_after_all(self, span_id: str) -> bool:
-        """Return whether a failure in the undoing was recovered: within its compensation, or by a later good one."""
+        """Return whether a failure in the rollback was recovered: in its compensation, or by a later successful one."""
         if self.retries.recovered_within(span_id):
             return True
         spans = self._spans
@@ -154,5 +154,5 @@ class Failures:
 
 
 def first_to_end(spans: Sequence[Span]) -> Span | None:
-    """Return the span that ended first; None of none. The end of a single span is not looked up."""
+    """Return the span that ended first, or None without spans. The end of a single span is not read."""
     return min(spans, key=lambda span: span.ending) if len(spans) > 1 else next(iter(spans), None)

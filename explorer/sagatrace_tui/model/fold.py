@@ -1,4 +1,4 @@
-"""Events into spans, in any order and however often repeated."""
+"""Make spans of events. The events may come in any order and repeatedly."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Fold(msgspec.Struct):
     sampled_from: int | None = None
 
     def run_at(self, span_id: str, moment: int) -> str:
-        """Return the run of a job id that was under way at that moment, or the last one before it."""
+        """Return the run of a job id that was in progress at that moment, or the last one before it."""
         runs = self.runs[span_id]
         return next((run for run in reversed(runs) if self.spans[run].first_at <= moment), runs[0])
 
@@ -75,7 +75,7 @@ def fold_events(events: Iterable[TraceEvent]) -> Fold:
 
 
 def fold_span(events: Iterable[TraceEvent], span_id: str | None = None) -> Span:
-    """Return the span of these events, which must be at least one, each once, in order of (time, id)."""
+    """Return the span of these events. There must be at least one, each once, in order of (time, id)."""
     fold = Fold()
     _make_spans(list(events), fold)
     (span,) = fold.spans.values()
@@ -93,7 +93,7 @@ def _are_fixed(stamps: Sequence[str]) -> bool:
 
 
 def _with_fixed_time(event: TraceEvent, fold: Fold) -> TraceEvent | None:
-    """Return the event with its time written so; None, with a fault, where it carries none."""
+    """Return the event with its time in that format. Add a fault and return None if it has no time."""
     try:
         if (timestamp := iso(event.micros)) is not None:
             return msgspec.structs.replace(event, timestamp=timestamp)
@@ -105,7 +105,7 @@ def _with_fixed_time(event: TraceEvent, fold: Fold) -> TraceEvent | None:
 
 
 def _merged(ordered: list[TraceEvent], fold: Fold) -> Iterable[TraceEvent]:
-    """Return each id once. A document that was observed wins over a presumed one, whichever came first."""
+    """Return each id once. An observed document wins over a presumed one in any order."""
     merged: dict[str, TraceEvent] = {}
     for event in ordered:
         known = merged.setdefault(event.id, event)

@@ -1,7 +1,7 @@
-"""Failed spans that a later sibling replaced: a step tried again, as a span of its own.
+"""Find failed spans that a later sibling replaced. The sibling is a new try of the same step, as a span of its own.
 
-Siblings of one name are tries of one step only if they ran one after the other, all failed but the last, and that one
-succeeded. Anything else is a loop over items, whose failures count: two at once, a failure among successes.
+Siblings of one name are tries of one step only if they ran one after the other and only the last one succeeded.
+Other siblings, such as two in parallel or a failure after a success, are a loop over items. Their failures count.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ __all__ = ["Retries"]
 
 
 class Retries:
-    """Answers which failed spans were replaced, and which failures within the undoing were recovered there.
+    """Answers which failed spans were replaced, and which failures within the rollback were recovered there.
 
-    Failed children of `parents_not_retried` count as not replaced: their parent failed, and nothing else below it did.
+    Failed children of `parents_not_retried` count as not replaced. These parents failed, and no other failure below
+    explains that.
     """
 
     def __init__(self, index: SpanIndex) -> None:
@@ -28,9 +29,9 @@ class Retries:
         self.parents_not_retried: set[str] = set()
 
     def replacement_of(self, span_id: str) -> str | None:
-        """Return the later sibling that succeeded in place of a failed span; None where there is none.
+        """Return the later sibling that succeeded in place of a failed span, or None.
 
-        No run of a job replaces another run, and no compensation another: it may be of another step.
+        A run of a job never replaces another run. A compensation never replaces another: it may be of another step.
         """
         if self._tree.parent_of(span_id) in self.parents_not_retried:
             return None
@@ -39,10 +40,10 @@ class Retries:
         return self._known[span_id]
 
     def recovered_within(self, span_id: str, undo_id: str | None = None) -> bool:
-        """Return whether a failure within the undoing was recovered there, below that compensation if one is given.
+        """Return whether a failure within the rollback was recovered there.
 
-        It was if a later sibling replaced it, or a span around it ended well. A failed compensation is
-        not: the span around it cannot know that.
+        It was if a later sibling replaced it, or a span around it ended well. `undo_id` limits the search to spans
+        below that compensation. Success of a span around a failed compensation does not recover it.
         """
         span = around = self._spans[span_id]
         if self._is_replaced(span):
@@ -85,7 +86,7 @@ class Retries:
         return tries
 
     def _passed_on(self, span: Span, parent: str) -> bool:
-        """Return whether the parent failed with the very same error: then nothing was recovered."""
+        """Return whether the parent failed with the same error. Then nothing was recovered."""
         above = self._spans.get(parent)
         if above is None or not above.has_failed:
             return False

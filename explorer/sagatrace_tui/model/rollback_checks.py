@@ -1,4 +1,4 @@
-"""What is wrong with how a trace was undone: the order, twice, for nothing, too early, too late."""
+"""Find the anomalies of a rollback: wrong order, undone twice, without need, too early or too late."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _Windows = dict[int | None, int]
 
 
 class RollbackChecks:
-    """Every check of the undoing, in a fixed order."""
+    """All checks of the rollback, in a fixed order."""
 
     def __init__(self, index: SpanIndex, steps: Steps) -> None:
         self._index, self._tree, self._spans, self._steps = index, index.tree, index.spans, steps
@@ -81,7 +81,7 @@ class RollbackChecks:
         return [self._spans[one] for one in self._steps.undos_in_order(step) if self._spans[one].has_begun]
 
     def _after_abort(self) -> Iterator[Anomaly]:
-        """Find steps that began after the undoing had in their part of the trace: a failed span, or one attempt."""
+        """Find steps that began after the rollback of their part of the trace: a failed span, or one attempt."""
         windows = self._windows()
         if not windows:
             return
@@ -106,7 +106,7 @@ class RollbackChecks:
             yield Anomaly("step_after_abort", tuple(tops), f"started after the undoing had begun: {names}")
 
     def _only_undoes(self, span_id: str) -> bool:
-        """Return whether a span, such as a job, does nothing but run compensations."""
+        """Return whether a span, such as a job, only runs compensations."""
         if span_id in self._index.declared or span_id in self._index.undos_of:
             return False
         children, owner = self._tree.children, self._index.owner
@@ -114,7 +114,7 @@ class RollbackChecks:
         return bool(leaves) and all(one in owner for one in leaves)
 
     def _windows(self) -> dict[str | None, _Windows]:
-        """Return, per part of the trace, when undoing began and when the part was tried again; None is the trace."""
+        """Return for each part of the trace when its rollback began and its next try began. None is the trace."""
         windows: dict[str | None, _Windows] = {}
         known: dict[str, str | None] = {}
 
@@ -131,7 +131,7 @@ class RollbackChecks:
 
 
 def _twice(undos: list[Span]) -> list[str]:
-    """Return the compensations that succeeded, and those begun after one had; none unless there are two."""
+    """Return the successful compensations and those begun after one; none if there are fewer than two."""
     done = [undo for undo in undos if undo.status == "success"]
     if not done:
         return []

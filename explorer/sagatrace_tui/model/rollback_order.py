@@ -1,6 +1,6 @@
-"""The order of undoing: steps that ran one after the other are to be undone in reverse.
+"""Check the order of a rollback. Steps that ran one after the other must be undone in reverse.
 
-Two steps are compared where their branches meet: by the children of their nearest common ancestor. Branches that
+Two steps are compared by the children of their nearest common ancestor, where their branches meet. Branches that
 overlap in time have no order.
 """
 
@@ -16,13 +16,13 @@ from sagatrace_tui.model.tree import SpanTree
 
 __all__ = ["UndoneStep", "swapped_pairs"]
 
-# Microseconds since 1970, then `seq` for equal times.
+# (microseconds since 1970, `seq`): `seq` orders equal times.
 _Moment = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class UndoneStep:
-    """A step that succeeded, its first compensation, and when that began."""
+    """A step that succeeded, its first compensation, and the moment that compensation began."""
 
     step: Span
     undo: Span
@@ -45,14 +45,14 @@ class _Branch:
         return self.span.ending[:2]
 
     def precedes(self, started: _Moment, completed: _Moment) -> bool:
-        """Return whether it completed before a branch started that ran from then to then."""
+        """Return whether it completed before another branch began, which ran from `started` to `completed`."""
         return self.completed < started or self.completed == started < completed
 
 
 def swapped_pairs(undone: list[UndoneStep], tree: SpanTree) -> Iterator[tuple[UndoneStep, UndoneStep]]:
-    """Yield pairs of steps undone in the order they ran, one pair at most for each branch that came too late.
+    """Yield pairs of steps undone in the order they ran, at most one pair for each branch undone too late.
 
-    The later step must have begun before the first was undone. Else it belongs to another try of the whole.
+    The later step must have begun before the first was undone. Else it belongs to another try of the saga.
     """
     parents: dict[str, str | None] = {}  # of each span at or above an undone step
     for one in undone:

@@ -1,4 +1,4 @@
-"""The runs of a job id: a `started` after a closing end begins a new run, and a retry does not.
+"""Split the events of a job id into its runs. A `started` after a closing end begins a new run; a retry does not.
 
 A scheduled or repeated job, a reused job id and a requeued job all run again under their job id. Each run has its own
 outcome and is a span of its own.
@@ -18,17 +18,17 @@ __all__ = ["split_runs"]
 
 @dataclass(slots=True)
 class _Run:
-    """One run while its events are read; `later_waits` may belong to the next run."""
+    """One run while its events are read. `later_waits` may belong to the next run."""
 
     entries: list[Entry]
     executions: set[str] = field(default_factory=set)
-    unended: int = 0  # starts less ends
+    unended: int = 0  # starts minus ends
     waited: bool = False
     closing: Entry | None = None
     later_waits: list[Entry] = field(default_factory=list)
 
     def take(self, entry: Entry, execution: str | None) -> None:
-        """Note an event of this run."""
+        """Add the facts of one event to this run."""
         kind = entry.mark.kind
         self.executions.update(filter(None, [execution]))
         self.unended += (kind == "start") - (kind in ("end", "retry"))
@@ -37,15 +37,15 @@ class _Run:
             self.closing = entry
 
     def is_before(self, entry: Entry, execution: str | None) -> bool:
-        """Return whether the run was over before this event, which then belongs to the next one."""
+        """Return whether the run had ended before this event. Then the event belongs to the next run."""
         if self.closing is None:
             return False
         presumed_last = self.closing.number if self.closing.is_presumed else None
         if presumed_last is not None and entry.number == presumed_last + 1:
-            return False  # the attempt after one that was only presumed to be the last
+            return False  # the last attempt's end was presumed, and this is the next attempt
         if execution is not None and self.executions:
             return execution not in self.executions
-        # More ends than starts: a clock is behind, and this is the missing start.
+        # With more ends than starts a clock is behind, and this event is the missing start.
         return entry.mark.kind == "start" and self.unended >= 0
 
     def next(self) -> _Run:
@@ -55,7 +55,7 @@ class _Run:
 
 
 def split_runs(events: Sequence[TraceEvent]) -> list[list[TraceEvent]]:
-    """Return the events of one job id, given in order of (time, id), as the events of each run."""
+    """Return a job id's events by run. `events` must be in order of (time, id)."""
     runs = [run := _Run([])]
     for entry in entries_of(events):
         if entry.mark.kind == "wait" and run.closing is not None:
@@ -69,5 +69,5 @@ def split_runs(events: Sequence[TraceEvent]) -> list[list[TraceEvent]]:
         run.entries.append(entry)
     if run.waited and run.later_waits:
         runs.append(run.next())
-    run.entries += run.later_waits  # an enqueuing host whose clock is ahead
+    run.entries += run.later_waits  # the enqueuing host's clock is ahead
     return [[one.event for one in sorted(run.entries, key=lambda one: one.place)] for run in runs]

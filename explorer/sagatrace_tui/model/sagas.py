@@ -1,4 +1,4 @@
-"""The sagas of a trace: which spans stand for it, each with the span that decides whether it failed.
+"""Find the sagas of a trace: the spans at the top of each, and the span that decides whether it failed.
 
 A root that is a workflow or saga is a saga of its own. So is an RQ job that opened exactly one span of its own, if that
 span is one. That span is then the saga span: a job that catches its saga's error and returns does not make the saga
@@ -16,7 +16,7 @@ __all__ = ["Sagas", "joined"]
 
 
 class Sagas:
-    """Groups the roots: `all` holds, per saga, its roots, each with the span that decides.
+    """The roots by saga. `all` holds the roots of each saga, each with its deciding span.
 
     `undo_jobs` are jobs whose work is undoing, with all below them. `silent_jobs` succeeded although their saga did
     not: their success recovers nothing.
@@ -54,7 +54,7 @@ class Sagas:
         return self.place_of(step if step is not None and step in self._spans else span_id)
 
     def is_undoing(self, span_id: str) -> bool:
-        """Return whether a span belongs to the undoing: a compensation, or work of one, or of a job that undoes."""
+        """Return whether a span is a compensation, or work of a compensation or of a job that undoes."""
         return span_id in self._index.owner or span_id in self.undo_jobs
 
     def saga_span_of(self, job_id: str) -> str | None:
@@ -103,7 +103,7 @@ class Sagas:
         )
 
     def _follows(self, job: Span, ended: list[tuple[int, str]], jobs: list[str]) -> bool:
-        """Return whether something outside the job, and outside of other such jobs, ended badly before it started."""
+        """Return whether a span outside this and other such jobs ended badly before the job started."""
         return any(
             over_at <= job.began_at and one not in jobs and job.span_id not in (one, *self._tree.ancestors_of(one))
             for over_at, one in ended
@@ -127,7 +127,7 @@ class Sagas:
 
 
 def joined(groups: list[dict[str, str]], ties: Mapping[str, Collection[str]]) -> list[dict[str, str]]:
-    """Join the groups of roots that are tied to each other: each root of `ties` to all there."""
+    """Join the groups of roots that are tied to each other. `ties` gives the roots tied to each root."""
     group_of = {root: group for group in groups for root in group}
     for root, others in ties.items():
         for other in others:

@@ -19,10 +19,10 @@ _SAMPLED: Final = "sampled: earlier events were not recorded, so steps may stand
 
 @dataclass(slots=True)
 class Sentence:
-    """How a trace stands, in one sentence: `text`.
+    """The facts of a trace that its sentence gives. `text` makes the sentence.
 
-    `running` are its open spans. `unsettled` holds, per compensation of no known step, how it went. `is_sampled` is
-    whether the trace was recorded only from a failure on.
+    `running` holds the ids of its open spans. `unsettled` gives the outcome, in words, of each compensation without a
+    known step. `is_sampled` is True if the trace was recorded only from a failure on.
     """
 
     verdict: Verdict
@@ -104,7 +104,7 @@ def _joined(*parts: str) -> str:
 
 
 def cause_text(span: Span) -> str:
-    """Return where a trace failed and with which error."""
+    """Return the place and the error of a trace's failure, as text."""
     words = span.status if span.status in ("stopped", "canceled", "interrupted") else "failed"
     error = one_line(span.error or span.reason or span.attempt_error or "", _MAX_ERROR)
     because = ": ".join(filter(None, (one_line(span.error_type or "", 80), error)))

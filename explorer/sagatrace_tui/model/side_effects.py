@@ -35,7 +35,7 @@ _UNKNOWN: Final = re.compile(
 
 
 class SideEffects:
-    """Per step, the spans below it that suggest an effect. Worked out when first asked for."""
+    """The spans below each step that suggest an effect. They are found on first use."""
 
     def __init__(self, index: SpanIndex) -> None:
         self._index, self._tree, self._spans = index, index.tree, index.spans
@@ -48,12 +48,12 @@ class SideEffects:
         return self._trails[step]
 
     def outlast(self, step: str, moment: int) -> bool:
-        """Return whether anything below a step may have had an effect after that moment."""
+        """Return whether a span below a step may have had an effect after that moment."""
         spans = (self._spans[one] for one in self.of(step))
         return any(span.is_open or not span.was_over_by(moment) for span in spans)
 
     def strongest(self, step: str, *, ended: bool) -> tuple[str, bool] | None:
-        """Return what suggests most strongly that a step had an effect, in words, and whether it leaves no doubt.
+        """Return the strongest sign, in words, that a step had an effect, and whether it is certain.
 
         Give whether the trace has `ended`. The result is None where nothing suggests an effect.
         """
@@ -81,7 +81,7 @@ class SideEffects:
         return f"{name} {'was never taken' if ended else 'is still waiting'}: it may still run"
 
     def _search(self, step: str) -> dict[str, _Trail]:
-        """Look at all below a step that is neither undoing nor a step itself."""
+        """Search the spans below a step; skip compensations and other steps."""
         found: dict[str, _Trail] = {}
         around = self._spans.get(step)
         if around is None or around.is_open:
@@ -119,7 +119,7 @@ class SideEffects:
 
 
 def ended_unknown(span: Span) -> bool:
-    """Return whether a span's end, or that of one of its attempts, leaves open how far it got; or has none."""
+    """Return whether the end of a span, or of one attempt, leaves its effect unknown or was never seen."""
     if span.is_open or span.status == "interrupted":
         return True
     if span.status == "canceled" and span.started_at is None and span.enqueued_at is not None:

@@ -1,4 +1,4 @@
-"""A span: all that its events say of one unit of work, or of one run of a job."""
+"""A span: one unit of work, or one run of a job, as its events describe it."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class Span(msgspec.Struct, eq=False, gc=False):
 
     @property
     def short_name(self) -> str:
-        """The name; of a job the function without its package."""
+        """The name; for a job the function without its package."""
         return self.name.rpartition(".")[2] or self.name if self.state.kind == "job" else self.name
 
     @property
@@ -91,7 +91,7 @@ class Span(msgspec.Struct, eq=False, gc=False):
 
     @property
     def due_at(self) -> int | None:
-        """The time a queued span is to start, or to be retried, if an event gives one."""
+        """The time a queued span must start or be retried, if an event gives one."""
         for event in reversed(self.events) if self.status == "queued" else ():
             phase = split_event_type(event.event_type)[1]
             if phase == "retrying":
@@ -113,12 +113,12 @@ class Span(msgspec.Struct, eq=False, gc=False):
 
     @property
     def ended_at(self) -> int | None:
-        """The time it ended for good; None while it is open, and for a point."""
+        """The time of its final end; None while it is open, and for a point."""
         return None if self.is_open or self.state.kind == "point" else self.over_at
 
     @property
     def over_at(self) -> int:
-        """The time it ended; of a point, and where no end is known, the time of its latest event."""
+        """The time it ended, or the time of its latest event for a point and if no end is known."""
         if self.interruption is not None:
             return max(self.interruption.micros, self.last_at)
         if self._over_at is None:
@@ -136,7 +136,7 @@ class Span(msgspec.Struct, eq=False, gc=False):
 
     @property
     def closing_event(self) -> TraceEvent:
-        """The event that ended it; while there is none, its latest."""
+        """The event that ended it, or its latest event if it is open."""
         if self.state.irregular:
             return self.reading.closing or self.events[-1]
         for event in reversed(self.events):
@@ -146,17 +146,17 @@ class Span(msgspec.Struct, eq=False, gc=False):
 
     @property
     def ending(self) -> When:
-        """When it ended, in a form that sorts spans."""
+        """The end, in a form that sorts spans."""
         return self._when(self.over_at, self.closing_event)
 
     @property
     def beginning(self) -> When:
-        """When it began, in a form that sorts spans."""
+        """The beginning, in a form that sorts spans."""
         return self._when(self.first_at, self.events[0])
 
     @property
     def undo_beginning(self) -> When:
-        """When it began to undo, in that form: of a span that reports its own compensation, when that began."""
+        """The beginning of the undo, in that form. A span that reports its own compensation has a later one."""
         own = next(filter(None, self.unwound), None) if self.original_span_id is None else None
         return self.beginning if own is None else (own.micros, 0, self.span_id)
 
@@ -171,7 +171,7 @@ class Span(msgspec.Struct, eq=False, gc=False):
 
     @property
     def error(self) -> str | None:
-        """The error it failed with; of an interrupted span the reason its execution gives; None after success."""
+        """The error it failed with, or the execution's reason for an interrupted span; None after success."""
         if self.interruption is None:
             return self._last_text("error") if self.status not in ("success", "point") else None
         data, phase = data_of(self.interruption), split_event_type(self.interruption.event_type)[1]
@@ -186,12 +186,12 @@ class Span(msgspec.Struct, eq=False, gc=False):
 
     @property
     def reason(self) -> str | None:
-        """The reason that its events give, for what it did or for its end."""
+        """The reason that its events give for its work or its end."""
         return self._last_text("reason")
 
     @property
     def attempt_error(self) -> str | None:
-        """The error of its last failed attempt, whatever its own end."""
+        """The error of its last failed attempt, even if the span succeeded later."""
         return next((attempt.error for attempt in reversed(self.attempts) if attempt.error), None)
 
     @property
@@ -201,7 +201,7 @@ class Span(msgspec.Struct, eq=False, gc=False):
 
     @property
     def is_open(self) -> bool:
-        """Whether its end is still to come."""
+        """Whether it has not ended."""
         return self.status in ("queued", "running")
 
     @property
@@ -211,7 +211,7 @@ class Span(msgspec.Struct, eq=False, gc=False):
 
     @property
     def has_begun(self) -> bool:
-        """Whether anything but waiting is known of it."""
+        """Whether its events show more than waiting."""
         return self.status != "queued" or bool(self.attempts)
 
     @property
@@ -220,7 +220,7 @@ class Span(msgspec.Struct, eq=False, gc=False):
         return (self.state.retried or self.state.irregular) and len(self.attempts) > 1
 
     def attempt_at(self, moment: int) -> tuple[int | None, int | None]:
-        """Return when the attempt of that moment started, and when the next one did.
+        """Return the start of the attempt at that moment, and the start of the next attempt.
 
         The first is None for the first attempt, to which all before it belongs. The second is None for the last one.
         """
@@ -230,7 +230,7 @@ class Span(msgspec.Struct, eq=False, gc=False):
 
     @property
     def is_presumed(self) -> bool:
-        """Whether its end was inferred, as that of a lost worker's job."""
+        """Whether its end was inferred, like the end of a lost worker's job."""
         closing = self.closing_event
         return data_of(closing).presumed is True or closing.event_type.rpartition(":")[2] == "abandoned"
 
@@ -247,7 +247,7 @@ class Span(msgspec.Struct, eq=False, gc=False):
 
     @property
     def dependencies(self) -> tuple[str, ...]:
-        """The span ids it waits for; none where it runs even if they fail, or was put into its queue by hand."""
+        """The span ids it waits for; none if it runs even if they fail, or was put into its queue by hand."""
         data = [data_of(event) for event in self.events]
         phases = [split_event_type(event.event_type)[1] for event in self.events]
         by_hand = "deferred" in phases and "enqueued" in phases[phases.index("deferred") :]
@@ -257,7 +257,7 @@ class Span(msgspec.Struct, eq=False, gc=False):
 
     @property
     def place(self) -> Place:
-        """Where it ran last."""
+        """The place where it ran last."""
         text, number = self._last_text, self._last_number
         return Place(text("worker"), text("queue"), text("host"), number("attempt"), number("attempts_allowed"))
 
@@ -274,7 +274,7 @@ class Span(msgspec.Struct, eq=False, gc=False):
 
     @property
     def reading(self) -> Reading:
-        """What all its events say together."""
+        """The result of reading all its events."""
         if self._reading is None:
             self._reading = read_attempts(self.events)
         return self._reading

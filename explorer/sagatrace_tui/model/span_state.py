@@ -38,7 +38,7 @@ class Mark(NamedTuple):
 
 
 def mark_of(event_type: str, status: str | None) -> Mark:
-    """Parse an event type. The event's explicit status wins where the phase is an end."""
+    """Parse an event type. The event's explicit status wins if the phase is an end."""
     name, _, phase = event_type.rpartition(":")
     if phase not in PHASES:
         return _mark(None, status)

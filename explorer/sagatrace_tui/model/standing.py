@@ -1,4 +1,4 @@
-"""The lists of the compensation view: every try to undo a step, and the steps that still stand, with their reasons."""
+"""Make the lists of the compensation view: the tries to undo each step, and the standing steps with a reason."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ class StepLists:
         self._index, self._tree, self._spans, self._steps = index, index.tree, index.spans, steps
 
     def standing(self, steps: Iterable[str]) -> list[Standing]:
-        """Return these steps in the order they ended, each with the reason why it still stands."""
+        """Return these steps in the order they ended, each with the reason why it stands."""
         reached = self._reached() if self._has_begun else {}
         return [self._stands(step, reached) for step in in_order_of_end(self._spans, steps)]
 
     def compensations(self, standing: Iterable[Standing]) -> list[Compensation]:
-        """Return every try to undo a step, in the order they began; then the standing steps that had no try."""
+        """Return the tries to undo a step in the order they began, then the standing steps without a try."""
         index, spans = self._index, self._spans
         tries = index.unwound.union(*index.undos_of.values())
         rows = [self._row(undo_id) for undo_id in sorted(tries, key=lambda one: spans[one].undo_beginning)]
@@ -53,7 +53,7 @@ class StepLists:
         return bool(self._index.begun or self._index.unwound)
 
     def _reached(self) -> _Reached:
-        """Return how far back the rollback came below each parent."""
+        """Return the earliest step that the rollback reached below each parent."""
         spans, reached = self._spans, _Reached()
         for step in self._index.undos_of.keys() | self._index.unwound:
             span = spans.get(step)
@@ -86,7 +86,7 @@ class StepLists:
         return Standing(step, self._steps.name_of(step), code, certain, tries, words, awaited)
 
     def _code(self, step: str, undos: list[str]) -> Code:
-        """Return why a step stands that there were tries to undo."""
+        """Return why a step stands that compensations tried to undo."""
         outcomes = [outcome for undo_id in undos if (outcome := self._steps.outcome_so_far(undo_id)) != "not_started"]
         if not outcomes:
             return Code.NOT_STARTED
@@ -102,19 +102,19 @@ class StepLists:
         return Code.BEFORE_ENDED if self._steps.went_on_after(span, over_at) else Code.BEFORE_WORK_ENDED
 
     def _code_untried(self, span: Span | None, reached: _Reached) -> Code:
-        """Return why a step stands that there was no try to undo."""
+        """Return why a step stands that no compensation tried to undo."""
         if not self._steps.ended or not self._has_begun or self._is_passed(span, reached):
             return Code.NOT_STARTED
         return Code.NOT_REACHED
 
     @staticmethod
     def _is_passed(span: Span | None, reached: _Reached) -> bool:
-        """Return whether the rollback came to a step that had ended before this one began: it goes backwards."""
+        """Return whether the rollback, which goes backwards, reached a step that ended before this one began."""
         at = reached.get(span.parent_id) if span is not None else None
         return span is not None and at is not None and at[0] <= span.first_at and span.over_at <= at[1]
 
     def _row(self, undo_id: str) -> Compensation:
-        """Return one try: by a compensation, or that a saga or step reports of itself."""
+        """Return one try to undo: a compensation, or one that a saga or step reports for itself."""
         undo, outcome = self._spans[undo_id], self._steps.outcome_so_far(undo_id)
         if undo_id in self._index.unwound:
             step, place = undo_id, undo.place
@@ -131,13 +131,13 @@ class StepLists:
         return Compensation(*self._step(step), outcome, undo_id, undo.name, attempts, *why, place, *times)
 
     def _step(self, step: str) -> tuple[str, str, int | None]:
-        """Return a step's id and name, and when it completed."""
+        """Return a step's id, its name and its completion time."""
         span = self._spans.get(step)
         completed = span is not None and span.status in ("success", "point")
         return step, self._steps.name_of(step), span.over_at if span is not None and completed else None
 
     def _error(self, undo: Span, outcome: Outcome) -> str | None:
-        """Return why a compensation failed; of one that may still succeed, the error of its last attempt."""
+        """Return why a compensation failed, or the last attempt's error if it may still succeed."""
         if outcome != "failed":
             return undo.error or (undo.attempt_error if outcome != "compensated" else None)
         # Not its own `reason`: that may be why the step was to be undone.
@@ -145,7 +145,7 @@ class StepLists:
         return error or (None if undo.error_type else undo.status)
 
     def _error_left_behind(self, undo: Span) -> str | None:
-        """Return the first error of work that a successful compensation left behind; else why some never ran."""
+        """Return the first error of work left behind by a successful compensation, else why some work never ran."""
         if undo.status != "success":
             return None
         failed = list(self._steps.failed_later(undo.span_id))
@@ -159,13 +159,13 @@ class StepLists:
         return f"{span.name} never ran: it waits for {dependency.name}, which {fate_of(dependency)}"
 
     def _ran(self, undo_id: str) -> Place:
-        """Return where a compensation ran: itself, or the job inside it."""
+        """Return the place where a compensation, or the job inside it, ran."""
         places = [self._spans[one].place for one in (undo_id, *self._tree.below(undo_id))]
         return next((place for place in places if place.worker is not None), places[0])
 
 
 def fate_of(span: Span) -> str:
-    """Return what happened to a span that another waits for: `failed`, `was canceled`, `never ran either`."""
+    """Return the fate of a span that another waits for: `failed`, `was canceled` or `never ran either`."""
     return "failed" if span.status == "failed" else f"was {span.status}" if not span.is_open else "never ran either"
 
 

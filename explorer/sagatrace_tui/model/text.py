@@ -9,14 +9,14 @@ from typing import Final
 __all__ = ["LONGEST_NAME", "SHOWN", "clipped", "clock", "counted", "iso", "length", "listed", "one_line"]
 
 SHOWN: Final = 3
-"""How many names a sentence gives before it counts the rest."""
+"""The number of names in a sentence; the rest is counted."""
 LONGEST_NAME: Final = 120
-"""Characters of a name that a sentence gives. A job may have any name."""
+"""The limit in characters for a name in a sentence. A job may have any name."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def iso(micros: int | None) -> str | None:
-    """Return microseconds since 1970 as ISO 8601; None for None and for years outside 1 to 9999."""
+    """Return microseconds since 1970 as ISO 8601, or None for None and for years outside 1 to 9999."""
     if micros is None:
         return None
     try:
@@ -33,7 +33,7 @@ def clock(micros: int | None) -> str:
 
 
 def length(micros: int) -> str:
-    """Return a number of microseconds as a length: `850 µs`, `1.5 s`, `3 min 02 s`, `2 h 05 min`."""
+    """Return a number of microseconds as a duration, such as `850 µs`, `1.5 s`, `3 min 02 s` or `2 h 05 min`."""
     seconds = micros / 1_000_000
     if seconds < 60:
         return f"{seconds:.3g} s" if seconds >= 0.001 else f"{micros} µs"
@@ -48,19 +48,19 @@ def counted(count: int, noun: str) -> str:
 
 
 def listed(names: Sequence[str], count: int | None = None) -> str:
-    """Return the first names in one clause, and how many more of all `count` there are."""
+    """Return the first `SHOWN` names, and the number of the others. `count` is the number of all names."""
     rest = (len(names) if count is None else count) - SHOWN
     clause = ", ".join(clipped(name, LONGEST_NAME) for name in names[:SHOWN])
     return f"{clause} and {rest} more" if rest > 0 else clause
 
 
 def clipped(text: str, limit: int) -> str:
-    """Return the text in at most `limit` characters, with … where it was cut."""
+    """Return the text in at most `limit` characters; … marks a cut."""
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
 def one_line(text: str, limit: int) -> str:
-    """Return the first line that is not blank, in at most `limit` characters, with … where there is more."""
+    """Return the first line that is not blank, in at most `limit` characters; … marks a cut."""
     lines = [line.strip() for line in text[: 10 * limit].splitlines() if line.strip()]
     more = len(lines) > 1 or len(text) > 10 * limit
     return clipped(f"{lines[0] if lines else ''}{'…' if more else ''}", limit)

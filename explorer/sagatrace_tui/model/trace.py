@@ -165,15 +165,15 @@ class Trace:
         return in_order_of_end(self.spans, [one for one in halted if one not in around])[0]
 
     def silence(self, now: int) -> int:
-        """Return the microseconds without an event as of `now`."""
+        """Return the microseconds since the last event, as of `now`."""
         return silence(self._fold.events, now)
 
     def is_idle(self, now: int) -> bool:
-        """Return whether, as of `now`, it counts as ended for lack of events."""
+        """Return whether it counts as ended as of `now`, because events stopped."""
         return bool(self.spans) and is_idle(self._fold.events, self._index, self._sagas, now)
 
     def runs_of(self, span_id: str) -> Sequence[str]:
-        """Return the span ids of all runs of a job, in order; of a span that ran once, only its own."""
+        """Return the span ids of all runs of a job, in order. A span that ran once has only its own id."""
         return self._fold.runs.get(self.spans[span_id].events[0].span_id, (span_id,))
 
     def undo_around(self, span_id: str) -> str | None:
@@ -209,12 +209,12 @@ class Trace:
 
     @property
     def undone(self) -> tuple[int, int]:
-        """The number of steps that were undone, and of those that were to be."""
+        """The number of steps that were undone, and the number to undo."""
         return self._steps.undone
 
     @cached_property
     def name(self) -> str:
-        """The name of its saga: `data.workflow_id`, else its span's; of a job the function without its package."""
+        """The saga's name: `data.workflow_id`, else its span's name (a job's function without its package)."""
         if self.root is None:
             return ""
         saga = self.spans[self._sagas.saga_span_of(self.root.span_id) or self.root.span_id]
@@ -233,7 +233,7 @@ class Trace:
 
     @cached_property
     def roles(self) -> Mapping[str, Role]:
-        """The one role of each failed span; and `recovered` for spans that succeeded after a failed attempt."""
+        """The role of each failed span, and `recovered` for spans that succeeded after a failed attempt."""
         return self._failures.roles(None if self.cause is None else self.cause.span_id)
 
     @cached_property
@@ -243,7 +243,7 @@ class Trace:
 
     @cached_property
     def innermost(self) -> tuple[str, ...]:
-        """The open spans that wait for no other below them: undoing first, then running ones, the quietest first."""
+        """The open spans with no open span below: compensations first, then running ones, the quietest first."""
         going_on = self._failures.going_on
         around = {above for one in going_on for above in self._tree.ancestors_of(one)}
 
@@ -264,17 +264,17 @@ class Trace:
 
     @cached_property
     def still_standing(self) -> tuple[Standing, ...]:
-        """The steps that should have been undone and were not, each with one reason, in the order they ended."""
+        """The steps that should have been undone and were not, in the order they ended, each with one reason."""
         return tuple(StepLists(self._index, self._steps).standing(self._standing_ids))
 
     @cached_property
     def compensations(self) -> tuple[Compensation, ...]:
-        """Every try to undo a step, in the order they began; then the standing steps without one."""
+        """The tries to undo a step in the order they began, then the standing steps without a try."""
         return tuple(StepLists(self._index, self._steps).compensations(self.still_standing))
 
     @cached_property
     def summary(self) -> str:
-        """How it stands, in one sentence."""
+        """The verdict in one sentence."""
         if not self.spans:
             return "unknown: no usable events"
         running = self.innermost if self.verdict == "running" else sorted(self._failures.going_on)
@@ -284,7 +284,7 @@ class Trace:
 
     @cached_property
     def anomalies(self) -> tuple[Anomaly, ...]:
-        """What is wrong with it: what was found while reading, then events and spans, then the undoing."""
+        """The anomalies: those found while reading, then those of events and spans, then those of the rollback."""
         found = [*self._found, *event_anomalies(self._fold), *tree_anomalies(self._tree)]
         found += span_anomalies(self._fold, self._index, self.now)
         if self.ended:

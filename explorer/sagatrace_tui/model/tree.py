@@ -1,4 +1,4 @@
-"""Spans as a tree, and their ids by what the rules ask for.
+"""Arrange spans as a tree, and index their ids for the rules.
 
 The tree has roots, children in start order, orphans under their missing parent, and its cycles cut. The index is made
 in one pass. It also says which part of the trace is undoing. A span opened in an RQ execution ends, interrupted, when
@@ -23,7 +23,7 @@ _T = TypeVar("_T")
 
 
 class SpanTree:
-    """The place of each span. `children` also holds, under parents never seen, the orphans that name them.
+    """The place of each span. `children` also holds orphans, under the parents that have no events.
 
     `spans` must be in the order of their first events; `unplaced` are those that may have come before their parent.
     """
@@ -45,7 +45,7 @@ class SpanTree:
         self.missing_parents = tuple(sorted(missing, key=lambda parent: self.began(children[parent][0])))
 
     def parent_of(self, span_id: str) -> str | None:
-        """Return the parent, seen or not; None for a root and where a cycle is cut."""
+        """Return the parent, even if it has no events; None for a root and where a cycle is cut."""
         span = self.spans.get(span_id)
         return None if span is None or span_id in self.cut else span.parent_id
 
@@ -82,7 +82,7 @@ class SpanTree:
         return value
 
     def began(self, span_id: str) -> tuple[str, str]:
-        """Return when a span began, in a form that sorts spans."""
+        """Return the beginning of a span, in a form that sorts spans."""
         first = self.spans[span_id].events[0]
         return first.timestamp, first.id
 
@@ -95,7 +95,7 @@ class SpanTree:
             stack.extend((depth + 1, child) for child in reversed(self.children.get(span_id, ())))
 
     def _cut_cycles(self) -> set[str]:
-        """Find the cycles; return the earliest span of each, where it is cut. One in each came before its parent."""
+        """Find the cycles, and return the earliest span of each: the cut. A span in each came before its parent."""
         cut: set[str] = set()
         settled: set[str] = set()
         for start in self.unplaced:

@@ -1,4 +1,4 @@
-"""The verdict: one word for how a saga stands, by the table of its facts; and one for a trace of several sagas.
+"""Find the verdict of a saga by a table of its facts, and the verdict of a trace of several sagas.
 
 A trace without an end counts as ended after `IDLE` without an event, unless it waits for something due.
 """
@@ -83,7 +83,7 @@ def silence(events: Sequence[TraceEvent], now: int) -> int:
 
 
 def is_idle(events: Sequence[TraceEvent], index: SpanIndex, sagas: Sagas, now: int) -> bool:
-    """Return whether there was no event for so long that the trace counts as ended.
+    """Return whether the trace counts as ended because events stopped.
 
     A retry that is due later keeps the trace running. So does a scheduled span while a root is open. If a root ended
     without success, only the undoing is waited for.

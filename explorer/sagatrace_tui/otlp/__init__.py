@@ -1,8 +1,8 @@
-"""Traces as OTLP JSON, the form that OpenTelemetry's collector, Jaeger and Tempo take.
+"""Traces as OTLP JSON, the format of OpenTelemetry's collector, Jaeger and Tempo.
 
-`writing` makes OTLP JSON of a trace. `reading` finds the spans in OTLP JSON, and `jaeger` those in the JSON of Jaeger's
-interface. Both make a `ForeignSpan` of each, and `foreign` makes events of that. A span that `writing` made carries
-its events, so reading it gives the same events again.
+`writing` turns a trace into OTLP JSON. `reading` reads the spans in OTLP JSON, and `jaeger` the spans in Jaeger's JSON.
+Both return a `ForeignSpan` for each span, and `foreign` turns it into events. A span from `writing` carries its events,
+so reading it returns the same events.
 """
 
 from sagatrace_tui.otlp.foreign import EVENT_ATTRIBUTE

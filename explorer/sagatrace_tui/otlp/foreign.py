@@ -1,4 +1,4 @@
-"""A span of another tracer, and the events that stand for it here."""
+"""A span of another tracer, and its events."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from sagatrace_tui.model.text import iso
 __all__ = ["EVENT_ATTRIBUTE", "ForeignSpan", "Note", "events_of", "hex_id"]
 
 EVENT_ATTRIBUTE: Final = "sagatrace.event"
-"""The attribute of a span's event that holds one of our events, as JSON."""
+"""The attribute of a span's event that holds a sagatrace event as JSON."""
 
 _OURS: Final = "sagatrace."
-# The names in an event's data that have a meaning here, which an attribute of the same name does not have.
+# Names with a meaning in event data. An attribute of another tracer with such a name means something else.
 _MEANT: Final = frozenset(
     {one.name for part in (EventData, Links) for one in msgspec.structs.fields(part)} | {"workflow_id", "group"}
 )
@@ -28,7 +28,7 @@ _MEANT: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """Something that happened during a span, such as an exception. `at` is in microseconds since 1970."""
+    """An event of a foreign span, such as an exception. `at` is in microseconds since 1970."""
 
     at: int
     name: str
@@ -37,9 +37,9 @@ class Note:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForeignSpan:
-    """A span of another tracer. Ids are lower-case hex digits, times microseconds since 1970.
+    """A span of another tracer. Ids are lower-case hex digits. Times are microseconds since 1970.
 
-    `ended` is None while it is open. `resource` are the attributes of the process. `links` are (trace id, span id).
+    `ended` is None for an open span. `resource` are the attributes of the process. `links` are (trace id, span id).
     """
 
     trace_id: str
@@ -58,16 +58,28 @@ class ForeignSpan:
 
 
 def hex_id(text: object, digits: int, name: str) -> str:
-    """Return an id in lower case. Raises EventError unless it has that many hex digits, and not only zeros."""
+    """Return an id in lower case.
+
+    Args:
+        text: the id.
+        digits: the number of hex digits it must have.
+        name: the name of the field, for the error.
+
+    Raises:
+        EventError: the id has other characters, another length, or only zeros.
+    """
     if not isinstance(text, str) or len(text) != digits or text.strip("0123456789abcdefABCDEF") or not text.strip("0"):
         raise EventError(f"{name} {str(text)[:80]!r} is not an id of {digits} hex digits")
     return text.lower()
 
 
 def events_of(span: ForeignSpan) -> list[TraceEvent]:
-    """Return the events of a span: those that it carries, or else its start, its notes and its end.
+    """Return the events of a span: the sagatrace events that it carries, or else its start, notes and end.
 
-    The ids of the events come from the span's ids, so reading a span again gives the same events. Raises EventError.
+    The ids of the events come from the span's ids, so reading a span again returns the same events.
+
+    Raises:
+        EventError: the span, or an event that it carries, cannot be used.
     """
     carried = [note.attributes[EVENT_ATTRIBUTE] for note in span.notes if EVENT_ATTRIBUTE in note.attributes]
     return [_carried(text) for text in carried] or list(_made(span))
@@ -81,9 +93,9 @@ def _carried(text: object) -> TraceEvent:
 
 def _made(span: ForeignSpan) -> Iterator[TraceEvent]:
     if span.ended is not None and span.ended < span.started:
-        raise EventError("it ends before it starts")
+        raise EventError("the span ends before it starts")
     name = span.name or "span"
-    # Events of the same moment are read in the order of their ids: the letters b, d and e keep it.
+    # Events of the same moment sort by id: begin, during, end.
     yield _event(span, "begin", f"{name}:started", span.started, _opening(span))
     for number, note in enumerate(span.notes):
         yield _event(span, f"during-{number:06}", _type_of(note), note.at, _data(note.attributes))
@@ -135,7 +147,7 @@ def _error(span: ForeignSpan) -> dict[str, Any]:
 
 
 def _data(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return attributes as data. A name with a meaning here counts only behind `sagatrace.`."""
+    """Return attributes as event data. Names with a meaning in event data need the prefix `sagatrace.`."""
     return {_key(name): value for name, value in attributes.items()}
 
 

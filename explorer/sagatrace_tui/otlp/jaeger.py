@@ -1,4 +1,4 @@
-"""Spans in the JSON that Jaeger's interface downloads, and its API `/api/traces` returns."""
+"""Read spans from the JSON of Jaeger's download button or of its API `/api/traces`."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ _span: Final = msgspec.json.Decoder(_Span)
 
 
 def jaeger_spans(document: bytes) -> Iterator[tuple[str, ForeignSpan | str]] | None:
-    """Return the spans of a document, each with its position or the reason why it cannot be used; None without any."""
+    """Return (position, span) for each span, or (position, reason) for an unusable one; None for other documents."""
     try:
         found = _document.decode(document)
     except UNREADABLE:
@@ -99,7 +99,7 @@ def _foreign(span: _Span, resources: Mapping[str, dict[str, Any]]) -> ForeignSpa
     tags = _attributes(span.tags)
     trace_id = _padded(span.trace_id, 32, "traceID")
     references = span.references or []
-    # A link that OTLP carries arrives as FOLLOWS_FROM: it is the parent only of a span that has no other.
+    # Jaeger turns OTLP links into FOLLOWS_FROM. Such a reference is the parent only if there is no CHILD_OF.
     near = [one for one in references if _padded(one.trace_id, 32, "traceID of a reference") == trace_id]
     parent = next((one for one in sorted(near, key=lambda one: one.kind != "CHILD_OF")), None)
     return ForeignSpan(
@@ -128,5 +128,5 @@ def _attributes(tags: Iterable[_Tag] | None) -> dict[str, Any]:
 
 
 def _padded(text: str, digits: int, name: str) -> str:
-    """Return an id in full length: Jaeger leaves out zeros at its beginning."""
+    """Return an id in full length. Jaeger omits leading zeros."""
     return hex_id(text.rjust(digits, "0"), digits, name)

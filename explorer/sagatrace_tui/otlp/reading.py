@@ -1,7 +1,7 @@
-"""Spans in OTLP JSON, and in the JSON of Jaeger's interface, as events.
+"""Read the events of spans in OTLP JSON or in Jaeger's JSON.
 
-Spans stay undecoded until each is read by itself: a large document needs little more memory than its own text, and a
-malformed span costs only itself.
+Each span is decoded separately. So a large document needs little more memory than its text, and a malformed span does
+not affect the others.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _MOST_NANOS: Final = 2**64
 
 
 class _Message(msgspec.Struct, frozen=True, rename="camel"):
-    """A message of OTLP: keys are lowerCamelCase, others are ignored, and null is the same as absent."""
+    """A message of OTLP. Keys are lowerCamelCase, unknown keys are ignored, and null means absent."""
 
 
 class _Value(_Message, frozen=True):
@@ -103,9 +103,9 @@ _span: Final = msgspec.json.Decoder(_Span)
 
 
 def events_of_spans(document: bytes) -> Iterator[tuple[str, TraceEvent | str]] | None:
-    """Return the events of a document of spans, each with its position in it; None for any other document.
+    """Return (position, event) for the events of a document of spans; None for any other document.
 
-    Text in place of an event is the reason why a span, or a part of the document, cannot be used.
+    A `str` in place of an event is the reason why a span, or a part of the document, cannot be used.
     """
     spans: Iterable[tuple[str, ForeignSpan | str]] | None = None
     try:
@@ -114,7 +114,7 @@ def events_of_spans(document: bytes) -> Iterator[tuple[str, TraceEvent | str]] |
             spans = None if found is msgspec.UNSET else _spans_in(found)
     except msgspec.ValidationError as error:
         return iter([("", str(error))])
-    except UNREADABLE:  # its reader names the fault
+    except UNREADABLE:  # the caller reads it as an event and reports the fault
         return None
     if spans is None and b'"spans"' in document:
         spans = jaeger_spans(document)
@@ -152,7 +152,7 @@ def _spans_in(parts: Iterable[msgspec.Raw]) -> Iterator[tuple[str, ForeignSpan |
 def _foreign(span: _Span, resource: dict[str, Any]) -> ForeignSpan:
     started = _micros(span.start_time_unix_nano, "startTimeUnixNano")
     if not started:
-        raise EventError("it has no startTimeUnixNano")
+        raise EventError("the span has no startTimeUnixNano")
     status = span.status or _Status()
     return ForeignSpan(
         trace_id=hex_id(span.trace_id, 32, "traceId"),
@@ -175,7 +175,7 @@ def _foreign(span: _Span, resource: dict[str, Any]) -> ForeignSpan:
 
 
 def _micros(nanos: int | str | None, name: str) -> int:
-    """Return nanoseconds, as a number or as text, in microseconds; 0 where there are none. Raises EventError."""
+    """Return nanoseconds (number or text) as microseconds; 0 for none. Raises EventError."""
     text = str(nanos or 0)
     if not (text.isascii() and text.isdigit() and len(text) <= 20 and int(text) < _MOST_NANOS):
         raise EventError(f"{name} {text[:80]!r} is not a number of nanoseconds since 1970")

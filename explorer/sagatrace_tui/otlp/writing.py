@@ -1,4 +1,4 @@
-"""A trace as OTLP JSON: one object of `resourceSpans` in each line, as the collector's file exporter writes it."""
+"""Write a trace as OTLP JSON: one object of `resourceSpans` in each line, like the collector's file exporter."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from sagatrace_tui.otlp.foreign import EVENT_ATTRIBUTE
 __all__ = ["otlp_lines"]
 
 _MOST_BYTES: Final = 4 << 20
-"""Bytes of the spans in one line, unless a single span is larger. Receivers take 20 MiB in one request."""
-_LONGEST: Final = 255  # characters of a value of data that becomes an attribute by itself
+"""The most bytes of spans in one line, unless a single span is larger. Receivers accept 20 MiB in one request."""
+_LONGEST: Final = 255  # characters of a data value that becomes an attribute
 _LATEST: Final = (2**63 - 1) // 1000  # microseconds: readers keep nanoseconds in 63 bits
 _INTERNAL, _CONSUMER = 1, 5
 _OK, _ERROR = 1, 2
 
 
 def otlp_lines(trace: Trace, events: Iterable[TraceEvent]) -> Iterator[bytes]:
-    """Yield a trace as one object of OTLP JSON, or as several where it is large. None has a line end.
+    """Yield a trace as one object of OTLP JSON, or as several if it is large. No object has a line end.
 
-    `events` are those of the trace as they are stored: a trace writes their times in its own way.
+    `events` are the stored events of the trace. They keep the notation of their times, unlike the trace's own events.
     """
     stored = {event.id: event for event in events}
     parents = {child: parent for parent, children in trace.children.items() for child in children}
@@ -85,7 +85,7 @@ def _span(trace: Trace, span: Span, parent: str | None, facts: dict[str, object]
 
 
 def _facts(trace: Trace, span: Span) -> dict[str, object]:
-    """Return the span's own facts, for searches in other tools. The reader takes the events instead."""
+    """Return facts about the span, for searches in other tools. `import` ignores them and reads the events."""
     return {
         "sagatrace.trace_id": trace.trace_id,
         "sagatrace.span_id": span.span_id,
@@ -101,7 +101,7 @@ def _facts(trace: Trace, span: Span) -> dict[str, object]:
 
 
 def _data(span: Span) -> dict[str, object]:
-    """Return the short values of the span's data: those that one searches for."""
+    """Return the short values of the span's data, for searches in other tools."""
     return {key: value for key, value in span.data.items() if _is_short(value)}
 
 
@@ -132,7 +132,7 @@ def _event(event: TraceEvent) -> dict[str, Any]:
 def _stack(event: TraceEvent) -> str | None:
     try:
         return text_of(event.data.get("stack"))
-    except EventError:  # its span shows the fault as an anomaly
+    except EventError:  # the trace reports it as an anomaly
         return None
 
 
@@ -157,7 +157,7 @@ def _value(value: object) -> dict[str, object]:
 
 
 def _hex(name: str, digits: int) -> str:
-    """Return an id of that many hex digits: the name itself if it is one, else from its hash."""
+    """Return an id with `digits` hex digits: the name itself if it is such an id, or else its hash."""
     if re.fullmatch(f"[0-9a-f]{{{digits}}}", name) and name.strip("0"):
         return name
     return sha256(name.encode()).hexdigest()[:digits]

@@ -1,4 +1,4 @@
-"""Copying: to the terminal's clipboard, over SSH too, and to a file where that cannot be."""
+"""Copy to the terminal's clipboard, also over SSH, or to a file where the terminal cannot copy."""
 
 from __future__ import annotations
 
@@ -21,9 +21,16 @@ __all__ = ["CopyScreen", "copy_text", "save_text"]
 
 
 def copy_text(app: App[None], text: str, what: str, otherwise: str = "") -> tuple[str, str]:
-    """Copy the text as it was written, but for controls; returns (what to say, its tone).
+    """Copy the text without control characters.
 
-    `otherwise` is what to do where that cannot be: `S saves it as a file`.
+    Args:
+        app: the app, which knows its terminal.
+        text: the text to copy.
+        what: the noun for the text in the note.
+        otherwise: advice for a terminal that cannot copy, like `S saves it as a file`.
+
+    Returns:
+        The note to show, and its tone.
     """
     copied = copyable(text)
     terminal = getattr(app, "terminal", None)
@@ -36,9 +43,15 @@ def copy_text(app: App[None], text: str, what: str, otherwise: str = "") -> tupl
 
 
 def save_text(text: str, about: str, suffix: str = ".md") -> Path:
-    """Write the text to a new file named by what it is about, here or else in the directory for temporary files.
+    """Write the text to a new file in the current directory, or else in the directory for temporary files.
 
-    Raises OSError.
+    Args:
+        text: the text.
+        about: the subject, which becomes part of the name.
+        suffix: the end of the file's name.
+
+    Raises:
+        OSError: neither directory takes the file.
     """
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", about)[:80].strip("-.") or "trace"
     try:
@@ -64,7 +77,7 @@ class CopyScreen(Screen[None]):
     """A screen with a value to copy (`y`), a text to copy or save (`Y`, `S`), and a line for the result."""
 
     class Saved(Message):
-        """The text is in a file, or could not be written."""
+        """The text was saved, or saving failed."""
 
         def __init__(self, said: str, tone: str) -> None:
             super().__init__()
@@ -72,10 +85,10 @@ class CopyScreen(Screen[None]):
             self.tone = tone
 
     SUFFIX: ClassVar[str] = ".md"
-    """How the names of files end that are saved here."""
+    """The suffix of saved files."""
 
     def copied(self) -> tuple[str, str, str] | None:
-        """What to copy, what that is, and what to do where it cannot be copied."""
+        """Return the text to copy, its noun, and the advice for a terminal that cannot copy."""
         raise NotImplementedError
 
     def text_to_save(self) -> tuple[str, str] | None:
@@ -83,21 +96,21 @@ class CopyScreen(Screen[None]):
         raise NotImplementedError
 
     def say(self, text: str, tone: str = "plain") -> None:
-        """Say what was done; on a small terminal the line for it comes for the moment."""
+        """Show a note on the state line, which a small terminal shows only for that note."""
         self.query_one(StateLine).say(text, tone)
 
     def action_copy(self) -> None:
-        """Copy what the cursor is on."""
+        """Copy the value or id under the cursor."""
         if (found := self.copied()) is not None:
             self.say(*copy_text(self.app, *found))
 
     def action_copy_summary(self) -> None:
-        """Copy the text to paste into an incident channel."""
+        """Copy the incident summary."""
         if (found := self.text_to_save()) is not None:
             self.say(*copy_text(self.app, found[0], "the incident summary", "S saves it as a file"))
 
     def action_save(self) -> None:
-        """Write that text to a file."""
+        """Save the text to a file."""
         if (found := self.text_to_save()) is None:
             return
 
@@ -111,5 +124,5 @@ class CopyScreen(Screen[None]):
         self.run_worker(save, thread=True)
 
     def on_copy_screen_saved(self, message: Saved) -> None:
-        """Say where it is."""
+        """Show the name of the saved file, or the error."""
         self.say(inert(message.said, 300), message.tone)

@@ -29,15 +29,15 @@ GOOD_RUN = "good run"
 
 
 class CompareScreen(Screen[str]):
-    """Reads both traces and shows how they differ. Its result is the id of the span to go to, or None.
+    """Shows how two traces differ. Its result is the id of the span to go to, or None.
 
-    `trace` is the trace if it was read before; `r` reads it again.
+    `trace` is the trace, if the caller has read it already. `r` reads both traces again.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("r", "reload", "Refresh", tooltip="Read and compare both traces again"),
         Binding("question_mark,f1", "app.help", "Help", tooltip="These keys"),
-        Binding("escape,q", "leave", "Back", tooltip="Back; gives up what is still being read"),
+        Binding("escape,q", "leave", "Back", tooltip="Back; cancels a reading in progress"),
     ]
     AUTO_FOCUS = "ComparisonRows"
     DEFAULT_CSS = """
@@ -46,7 +46,7 @@ class CompareScreen(Screen[str]):
     """
 
     class Read(Message):
-        """A reading has its result."""
+        """The comparison is ready, or has failed."""
 
         def __init__(self, compared: Compared) -> None:
             super().__init__()
@@ -64,7 +64,7 @@ class CompareScreen(Screen[str]):
         return [("Screen", self.BINDINGS), ("Differences", [*ComparisonRows.BINDINGS, *Rows.BINDINGS])]
 
     def compose(self) -> ComposeResult:
-        """Header, differences, state, keys."""
+        """Lay out the header, the differences, the state line and the key hints."""
         yield ComparisonHeader(self._trace_id)
         yield Notice()
         yield ComparisonRows()
@@ -74,14 +74,14 @@ class CompareScreen(Screen[str]):
         yield KeyHints(ComparisonRows.BINDINGS, self.BINDINGS)
 
     def on_mount(self) -> None:
-        """Begin to read."""
+        """Start reading both traces."""
         self.query_one(ComparisonHeader).other_title = GOOD_RUN
         self.query_one(ComparisonRows).other_title = GOOD_RUN.upper()
         self._patience = self.set_interval(0.5, self._say_patience)
         self._read(self._trace)
 
     def on_unmount(self) -> None:
-        """End the reading: its result has no reader."""
+        """Cancel the reading."""
         if self._reading is not None:
             self._reading.give_up()
 
@@ -101,11 +101,11 @@ class CompareScreen(Screen[str]):
     def _say_patience(self) -> None:
         doing = self._reading.doing if self._reading is not None else "reading"
         waited = time.monotonic() - self._began
-        self.query_one(ComparisonHeader).waiting = f"{inert(doing, 200)}, {waited:.0f} s · Esc gives up"
+        self.query_one(ComparisonHeader).waiting = f"{inert(doing, 200)}, {waited:.0f} s · Esc cancels"
 
     @on(Read)
     def show_result(self, message: Read) -> None:
-        """Show how the traces differ, or why that is not known."""
+        """Show the differences, or the reason why there are none to show."""
         compared = message.compared
         self._patience.pause()
         header, rows, state = (
@@ -127,7 +127,7 @@ class CompareScreen(Screen[str]):
 
     @on(ComparisonRows.Chosen)
     def go_to_span(self, message: ComparisonRows.Chosen) -> None:
-        """Go to the step in the trace; where it is missing, to the nearest step above it."""
+        """Go to the step in the trace. If the step is missing, go to its nearest ancestor."""
         if message.difference.near is None:
             self.query_one(StateLine).say("Neither this step nor one above it is in this trace", "warn")
             return

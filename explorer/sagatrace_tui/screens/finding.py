@@ -1,4 +1,4 @@
-"""Finding inside a trace: what is typed is looked for in a thread of its own, and marked in the tree."""
+"""Search inside a trace. A separate thread searches, and the tree marks the matches."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ __all__ = ["FindScreen"]
 
 
 class FindScreen(Screen[None]):
-    """A screen with a line to find by and a tree to mark in."""
+    """A screen with a find line and a tree that marks the matches."""
 
     class Found(Message):
-        """What was to be found is."""
+        """A search has ended, with the matching spans."""
 
         def __init__(self, text: str, span_ids: frozenset[str]) -> None:
             super().__init__()
@@ -36,7 +36,7 @@ class FindScreen(Screen[None]):
             self.span_ids = span_ids
 
     def searched(self) -> Trace | None:
-        """The trace to find in; None while there is none."""
+        """Return the trace to search; None before one is read."""
         raise NotImplementedError
 
     def go_on(self) -> None:
@@ -44,16 +44,16 @@ class FindScreen(Screen[None]):
         raise NotImplementedError
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002 - Textual's form
-        """A stroke typed into a line is a stroke."""
+        """Let `/` be typed as text into an input line."""
         return not (action == "find" and isinstance(self.focused, Input))
 
     def action_find(self) -> None:
-        """Type what to find."""
+        """Open the find line."""
         self.query_one(FindLine).edit()
 
     @on(FindLine.Changed)
     def look_for(self, message: FindLine.Changed) -> None:
-        """Find it, away from the screen's own thread."""
+        """Search for the typed text in a worker thread."""
         text, trace = message.text, self.searched()
         if trace is None:
             return
@@ -71,7 +71,7 @@ class FindScreen(Screen[None]):
         self.run_worker(look, thread=True, exclusive=True, group="find")
 
     def on_find_screen_found(self, message: Found) -> None:
-        """Mark it, and go to the first of it."""
+        """Mark the matches, and go to the first."""
         tree = self.query_one(SpanTree)
         tree.matches = message.span_ids
         self.query_one(SpanDetail).sought = message.text
@@ -79,22 +79,22 @@ class FindScreen(Screen[None]):
             tree.only = ("found", message.span_ids) if message.span_ids else None
         if message.span_ids and tree.highlighted not in message.span_ids:
             tree.action_match(1)
-        self.tell_found()
+        self.report_found()
 
-    def tell_found(self) -> None:
-        """Say how much was found, and which of it the cursor is on."""
+    def report_found(self) -> None:
+        """Show the number of matches, and the match under the cursor."""
         tree = self.query_one(SpanTree)
         self.query_one(FindLine).show_place(*tree.match_place, alone=tree.only is not None and tree.only[0] == "found")
 
     @on(FindLine.Settled)
     def leave_find(self) -> None:
-        """Go on in the tree."""
+        """Go back to the tree and keep the matches."""
         self.set_focus(None)
         self.go_on()
 
     @on(FindLine.Left)
     def forget_find(self) -> None:
-        """Nothing is marked any more."""
+        """Close the find line and remove the marks."""
         self.set_focus(None)
         tree = self.query_one(SpanTree)
         tree.matches = frozenset()
@@ -106,7 +106,7 @@ class FindScreen(Screen[None]):
 
 
 def _condition(text: str) -> tuple[str, Callable[[TraceEvent], bool]]:
-    """Return what to mark in the data of a span, and whether an event meets `key=value`; none does for other text."""
+    """Return the text to mark in a span's data, and a test for events: `key=value` matches, other text never does."""
     try:
         condition = data_condition(text)
     except SearchError:

@@ -1,4 +1,4 @@
-"""A screen that a feed keeps up to date, for as long as the reader wants it to and can see it."""
+"""A screen that a feed keeps up to date while it is visible and not paused."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sagatrace_tui.widgets.key_hints import KeyHints
 __all__ = ["FollowedScreen", "behind"]
 
 _TRYING: Final = "Trying again …"
-_READING: Final = "Reading again …"
+_READING: Final = "Refreshing …"
 
 
 class _Feed(Protocol):
@@ -25,7 +25,7 @@ class _Feed(Protocol):
 
 
 class FollowedScreen(Screen[None]):
-    """Knows its feed and the thread it reads in; `f` stops the screen, not the reading."""
+    """Holds a feed and the poller that reads it. `f` pauses the display, not the reading."""
 
     poller: Poller[Any]
     _mirror: Mirror | None = None
@@ -34,47 +34,47 @@ class FollowedScreen(Screen[None]):
 
     @property
     def feed(self) -> _Feed:
-        """What it is kept up to date by."""
+        """The feed that keeps the screen up to date."""
         raise NotImplementedError
 
     def catch_up(self) -> None:
-        """Show the newest reading; called when the reader follows again."""
+        """Show the newest reading. Called when live updates resume."""
         raise NotImplementedError
 
-    def tell_state(self) -> None:
-        """Say how true the screen is."""
+    def report_state(self) -> None:
+        """Show on the state line how up to date the screen is."""
         raise NotImplementedError
 
     def begin_following(self) -> None:
-        """Read for the first time now; Redis, whose client is slow to import, is asked once something is on screen."""
-        self.tell_hints()
+        """Start reading the store. Redis comes later, after the first drawing: its client is slow to import."""
+        self.show_hints()
         self.poller.start()
 
-    def tell_hints(self) -> None:
-        """Hint at what keys do as things stand."""
+    def show_hints(self) -> None:
+        """Show the key hints that fit the current state."""
         self.query_one(KeyHints).instead = {} if self.paused else {"f": "Pause"}
 
     def listen(self) -> None:
-        """Subscribe to the mirror, if there is one, while the screen shows."""
+        """Subscribe to the mirror, if there is one and the screen is visible."""
         if self._mirror is not None and not self.poller.is_paused:
             self.feed.listen(self._mirror, self.poller.nudge)
 
     def end_following(self) -> None:
-        """Read and hear no more."""
+        """Stop reading the store and end the subscription."""
         self.poller.stop()
         self.feed.deafen()
 
     def on_unmount(self) -> None:
-        """End the subscription for good."""
+        """Stop following when the screen is removed."""
         self.end_following()
 
     def on_screen_suspend(self) -> None:
-        """Leave store and Redis alone while the screen does not show."""
+        """Pause reading while another screen covers this one."""
         self.poller.pause()
         self.feed.deafen()
 
     def on_screen_resume(self) -> None:
-        """Be up to date again."""
+        """Resume reading."""
         if self.poller.is_paused:
             self.poller.pause(False)
             self.listen()
@@ -85,23 +85,23 @@ class FollowedScreen(Screen[None]):
         self.paused = not self.paused
         if not self.paused:
             self.catch_up()
-        self.tell_state()
+        self.report_state()
 
     def action_reload(self) -> None:
-        """Read everything again, now, and say so."""
+        """Read everything again now, and show a note about it."""
         state = self.query_one(StateLine)
         state.say(_TRYING if state.fault else _READING)
         self.poller.ask(AFRESH)
 
     def show_state(self, status: LiveStatus, fault: str | None, behind: str, *rest: str) -> None:
-        """One line: whether the store answers, else how up to date it is; `behind` counts what came since a pause."""
-        self.tell_hints()
+        """Show a fault of the store, or how up to date the screen is. `behind` counts the updates since a pause."""
+        self.show_hints()
         state = self.query_one(StateLine)
         state.fault = fault is not None
         if fault is None and state.said[0] == _TRYING:
             state.hush()
         elif fault is None and state.said[0] == _READING:
-            state.say("Read again" if self.paused else "Read again: this is up to date")
+            state.say("Refreshed" if self.paused else "Refreshed: up to date")
         state.mode = "paused" if self.paused else ""
         state.behind = self.paused or status.state in ("reconnecting", "catching up")
         words = "store unreachable, trying again" if fault is not None else status.words
@@ -111,5 +111,5 @@ class FollowedScreen(Screen[None]):
 
 
 def behind(count: int, noun: str) -> str:
-    """How many have come that are not shown: `+3 events`."""
+    """Return the count of updates not yet shown, like `+3 events`; empty for none."""
     return f"+{plural(count, noun)}" if count > 0 else ""

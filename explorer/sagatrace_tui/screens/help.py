@@ -1,4 +1,4 @@
-"""The keys of the screen below, made from its bindings, and the signs on it."""
+"""The help sheet: the keys of the screen below, made from its bindings, and the signs on it."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ __all__ = ["HelpScreen", "help_text", "legend_text"]
 KEYS: Final = 16
 """Columns for the keys."""
 WIDTH: Final = 57
-"""Columns for keys and text, where the terminal has them."""
+"""Columns for keys and text, if the terminal is wide enough."""
 SIGNS: Final = 53
-"""Columns for signs and what they mean, where they stand beside the keys."""
+"""Columns for signs and meanings, if they stand beside the keys."""
 SIGN: Final = 22
-"""Columns for a sign with its word; on a narrow terminal the meaning stands below it."""
+"""Columns for a sign with its word. On a narrow terminal the meaning stands below."""
 BOTH: Final = 120
-"""Columns of a terminal from which keys and signs stand side by side."""
+"""Columns a terminal needs to show keys and signs side by side."""
 
 
 class HelpScreen(ModalScreen[None]):
@@ -62,7 +62,7 @@ class HelpScreen(ModalScreen[None]):
         self._sections = sections
 
     def compose(self) -> ComposeResult:
-        """The sheet."""
+        """Lay out the sheet."""
         both = self.app.size.width >= BOTH
         room = min(WIDTH, self.app.size.width - 7)
         keys, signs = help_text(self._sections, room), legend_text(SIGNS if both else room)
@@ -85,7 +85,7 @@ class HelpScreen(ModalScreen[None]):
 
 
 def help_text(sections: Sequence[tuple[str, Sequence[BindingType]]], width: int = WIDTH) -> Iterator[Content]:
-    """Each action in as many lines of `width` columns as it needs: its keys, and what it does."""
+    """Yield lines of at most `width` columns with the keys and the description of each action."""
     columns = KEYS if width >= WIDTH else KEYS - 6
     for index, (title, bindings) in enumerate(sections):
         if index:
@@ -99,7 +99,7 @@ def help_text(sections: Sequence[tuple[str, Sequence[BindingType]]], width: int 
 
 
 def legend_text(width: int) -> Iterator[Content]:
-    """Each sign or word of the screens and its meaning, in lines of `width` columns."""
+    """Yield lines of at most `width` columns with each sign and its meaning."""
     indent = SIGN + 4 if width >= 2 * SIGN else 6
     for index, (title, signs) in enumerate(LEGEND):
         if index:

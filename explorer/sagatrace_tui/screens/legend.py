@@ -1,4 +1,4 @@
-"""The signs and words of the screens, and what each means."""
+"""The signs and words on the screens, with their meanings."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ class Sign:
 
 
 _VERDICTS: Final[Mapping[Verdict, str]] = {
-    "succeeded": "The saga ended well.",
-    "running": "It has not ended, and nothing failed for good.",
+    "succeeded": "The saga succeeded.",
+    "running": "It has not ended, and has not failed.",
     "compensating": "It failed, and its steps are being undone.",
     "failed": "It failed. No step had to be undone.",
     "rolled_back": "It failed, and every step was undone.",
     "rollback_incomplete": "It failed. Some steps were undone, others still stand.",
     "rollback_missing": "It failed. Steps still stand, and no undo began.",
-    "succeeded_but_compensated": "It reported success, yet steps were undone.",
+    "succeeded_but_compensated": "It reported success, although steps were undone.",
     "unknown": "The events do not say how it ended.",
 }
 _STATUSES: Final[Mapping[str, str]] = {
-    "success": "The span ended well.",
+    "success": "The span succeeded.",
     "failed": "The span failed, after its last attempt.",
-    "running": "It has begun, and no end was recorded.",
-    "queued": "It waits to begin: queued, scheduled or deferred.",
+    "running": "It started, and no end was recorded.",
+    "queued": "It waits to start: queued, scheduled or deferred.",
     "stopped": "It was stopped on request.",
-    "canceled": "It was cancelled before it began.",
+    "canceled": "It was cancelled before it started.",
     "interrupted": "Its process ended while it was open.",
     "point": "One event without a duration.",
-    "unknown": "No recorded event says how it stands.",
+    "unknown": "The recorded events do not show its status.",
 }
 
 LEGEND: Final[Sequence[tuple[str, Sequence[Sign]]]] = (
@@ -57,11 +57,11 @@ LEGEND: Final[Sequence[tuple[str, Sequence[Sign]]]] = (
     (
         "Words beside a span",
         [
-            Sign("CAUSE", "The first failure that nothing below it explains.", "cause"),
+            Sign("CAUSE", "The first failure with no failure below it.", "cause"),
             Sign("consequence", "It failed because a span below it failed.", "muted"),
             Sign("failed on its own", "A failure apart from the cause.", "bad"),
-            Sign("recovered", "It failed at first. A later try went well.", "warn"),
-            Sign("undo failed", "It failed while it undid a step.", "bad"),
+            Sign("recovered", "It failed at first. A later attempt succeeded.", "warn"),
+            Sign("undo failed", "It failed while undoing a step.", "bad"),
             Sign("blocked", "It never starts: the span it waits for failed.", "warn"),
             Sign("⚠ still standing", "The step took effect, and was not undone.", "cause"),
             Sign("↺ being undone", "The undo of the step is running.", "busy"),
@@ -74,7 +74,7 @@ LEGEND: Final[Sequence[tuple[str, Sequence[Sign]]]] = (
         "Compensation view",
         [
             Sign("■", "This step still stands.", "cause"),
-            Sign("✔ undone", "The undo ended well.", "ok"),
+            Sign("✔ undone", "The undo succeeded.", "ok"),
             Sign("✘ undo failed", "The undo failed.", "bad"),
             Sign("▶ undoing", "The undo is running.", "busy"),
             Sign("? unconfirmed", "The undo began. No outcome was recorded.", "warn"),
@@ -86,18 +86,18 @@ LEGEND: Final[Sequence[tuple[str, Sequence[Sign]]]] = (
         "Rows and bars",
         [
             Sign("▾ ▸", "Unfolded; folded.", "key"),
-            Sign("×214", "So many like spans in one row, or so many attempts.", "key"),
+            Sign("×214", "The number of similar spans in one row, or of attempts.", "key"),
             Sign("◆ ◇", "In the view of failures: the cause; an independent failure.", "bad"),
-            Sign("━ ─", "At work: on the critical path, which the end waited for; off it."),
+            Sign("━ ─", "At work: on the critical path; off it."),
             Sign("┄", "Waiting, or the pause before a retry."),
             Sign("×", "Work ended in failure here.", "bad"),
-            Sign("← →", "Earlier, later than the time that shows.", "muted"),
-            Sign("╍", "Like spans, from the first to the last.", "ok"),
-            Sign("≈", "An idle gap, drawn short."),
-            Sign("⋯12", "The depth of a row whose levels do not fit.", "muted"),
-            Sign("+ ~", "New; in a replay also changed.", "key"),
+            Sign("← →", "Earlier or later than the visible time.", "muted"),
+            Sign("╍", "Similar spans, from the first to the last.", "ok"),
+            Sign("≈", "A collapsed idle gap."),
+            Sign("⋯12", "The depth of a row, if its levels do not fit.", "muted"),
+            Sign("+ ~", "New; changed in the replay.", "key"),
             Sign("● in the last lines", "Green: up to date. Yellow: not live. Red: the store does not answer."),
         ],
     ),
 )
-"""All of them, by where they stand."""
+"""All signs, grouped by the place where they appear."""

@@ -1,4 +1,4 @@
-"""Replaying a trace event by event; each moment is built in a thread of its own."""
+"""Replay a trace event by event. A worker thread builds each moment."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _IN_REPLAY: Final = ("replay_to", "end_replay")
 
 
 class ReplayScreen(Screen[Any]):
-    """A screen of a trace that can go back to the moment of any of its events, while its feed reads on."""
+    """A trace screen that can show the moment of any past event while its feed keeps reading."""
 
     replay: Replay | None = None
     """The position of the replay; None while the live trace is shown."""
     paused: bool
     _reading: OpenTrace | None = None
     _newest: OpenTrace | None = None
-    _live: OpenTrace | None = None  # what was shown before the replay
+    _live: OpenTrace | None = None  # the reading shown before the replay
     _frame: Frame | None = None
     _is_building = False
 
@@ -42,7 +42,7 @@ class ReplayScreen(Screen[Any]):
             self.frame = frame
 
     def searched(self) -> Trace | None:
-        """The trace shown; None while there is none."""
+        """Return the trace shown; None before one is read."""
         raise NotImplementedError
 
     def show(self, reading: OpenTrace, frame: Frame | None = None) -> None:
@@ -51,26 +51,26 @@ class ReplayScreen(Screen[Any]):
 
     @property
     def live_trace(self) -> Trace | None:
-        """The trace shown; during a replay the one that was shown before."""
+        """The trace shown; during a replay, the trace shown before the replay."""
         reading = self._live or self._reading
         return reading.trace if reading is not None else None
 
-    def tell_state(self) -> None:
-        """Say how true the screen is."""
+    def report_state(self) -> None:
+        """Show on the state line how up to date the screen is."""
         raise NotImplementedError
 
     def say(self, text: str, tone: str = "plain") -> None:
-        """Say why a key did nothing."""
+        """Show a note, such as why a key did nothing."""
         raise NotImplementedError
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Home, End and Esc have other meanings outside of a replay, and in a line that is typed into."""
+        """Disable the replay's Home, End and Esc outside a replay and in input lines, where they mean other things."""
         if action in _IN_REPLAY and (self.replay is None or isinstance(self.focused, Input)):
             return False
         return super().check_action(action, parameters)
 
     def action_replay(self, step: int) -> None:
-        """Go one event back or forward; the first step back begins the replay."""
+        """Go one event back or forward. The first step back starts the replay."""
         trace = self.searched()
         if self.replay is None and trace is not None and trace.event_count and step < 0:
             self.replay = Replay(trace)
@@ -94,18 +94,18 @@ class ReplayScreen(Screen[Any]):
             self._build()
         elif place < 1:
             self.say("This is the first event")
-        self.tell_state()
+        self.report_state()
 
     def action_end_replay(self) -> None:
-        """Show the newest reading again; if live updates are paused, the one before the replay."""
+        """End the replay and show the newest reading; while paused, the reading from before the replay."""
         shown = self._live if self.paused else self._newest
         if self._live is not None and shown is not None:
             self.show(shown)
         self.replay = self._frame = self._live = None
-        self.tell_state()
+        self.report_state()
 
     def _build(self) -> None:
-        """Build the moment that is wanted, one at a time: of those passed while a key is held, the last."""
+        """Build the moment at the current place, one at a time. A held key skips the moments in between."""
         replay = self.replay
         if replay is None or self._is_building:
             return
@@ -114,11 +114,11 @@ class ReplayScreen(Screen[Any]):
         self.run_worker(lambda: self.post_message(self.Built(replay, replay.frame(place))), thread=True, group="replay")
 
     def on_replay_screen_built(self, message: Built) -> None:
-        """Show it, unless the replay has ended or gone on."""
+        """Show the moment if its replay is still active. Build the next if the place has changed."""
         self._is_building = False
         if message.replay is self.replay:
             self._show_frame(message.frame)
-            self.tell_state()
+            self.report_state()
         if self.replay is not None and (self._frame is None or self._frame.place != self.replay.place):
             self._build()
 
@@ -128,8 +128,8 @@ class ReplayScreen(Screen[Any]):
             moment = replace(self._live, trace=frame.trace, outline=frame.outline, now=frame.trace.now, fault=None)
             self.show(moment, frame)
 
-    def tell_replay(self, replay: Replay) -> None:
-        """Say which event is shown, and how many have come since the replay began."""
+    def report_replay(self, replay: Replay) -> None:
+        """Show the place in the replay, and the number of events since the replay began."""
         state = self.query_one(StateLine)
         come = behind(self._newest.known - replay.count, "event") if self._newest is not None else ""
         state.mode, state.behind = "replay", True

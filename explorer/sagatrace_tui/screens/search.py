@@ -1,4 +1,7 @@
-"""The first screen: the newest traces, kept up to date."""
+"""The first screen: a live list of the newest traces.
+
+This module is longer than most: the screen answers the messages and keys of all its panes.
+"""
 
 from __future__ import annotations
 
@@ -39,10 +42,10 @@ __all__ = ["SearchScreen"]
 
 
 class SearchScreen(FollowedScreen):
-    """Lists traces and opens one; follows them while it is the screen on top."""
+    """Lists traces, failures or standing steps, and opens a trace. Live while it is on top."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("slash", "query", "Search", priority=True, tooltip="Type what to look for"),
+        Binding("slash", "query", "Search", priority=True, tooltip="Search for traces"),
         Binding("1", "view('traces')", "Traces", priority=True, tooltip="The traces"),
         Binding("2", "view('failures')", "Failures", priority=True, tooltip="The failures of the window by kind"),
         Binding(
@@ -69,7 +72,7 @@ class SearchScreen(FollowedScreen):
     HORIZONTAL_BREAKPOINTS: list[tuple[int, str]] | None = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012 - Textual's form
 
     class Read(Message):
-        """The feed has read."""
+        """The feed has a new reading."""
 
         def __init__(self, listing: Listing, rows: Arranged, query: Query) -> None:
             super().__init__()
@@ -78,7 +81,7 @@ class SearchScreen(FollowedScreen):
             self.asked = query
 
         def can_replace(self, message: Message) -> bool:
-            """Only the newest reading is worth drawing."""
+            """Let a newer reading replace one that waits to be drawn."""
             return isinstance(message, SearchScreen.Read)
 
     def __init__(
@@ -95,11 +98,11 @@ class SearchScreen(FollowedScreen):
         self._store = store
         self._clock = clock
         self._subtitle = subtitle
-        self._incident = IncidentPanes(self._scope.keys)
+        self._panes = IncidentPanes(self._scope.keys)
         self._listing: Listing | None = None
-        self._rows: Arranged | None = None  # of that listing
+        self._rows: Arranged | None = None  # of the newest listing
         self._drawn: Listing | None = None
-        self._seen: Listing | None = None  # drawn, or said to be there while paused
+        self._seen: Listing | None = None  # drawn, or counted as a change while paused
         self._frame: Timer | None = None
         self._history = history
         self._asked = ""
@@ -108,22 +111,22 @@ class SearchScreen(FollowedScreen):
         self.poller = self._follow(Query())
 
     def _follow(self, query: Query) -> Poller[Listing]:
-        """Return a poller for the query. It ignores the readings of earlier queries."""
+        """Return a poller for the query."""
         self._query = query
         scope = self._scope
         keys = (*scope.keys, query.by) if query.by else scope.keys
         self._feed = feed = ListFeed(self._store, self._clock, query=query, window=scope.window, keys=keys)
 
         def publish(listing: Listing) -> None:
-            # In the poller's thread: sorting and grouping thousands of rows here leaves the other thread to the keys.
-            rows = arranged(listing.rows, listing.now, listing.began, self._incident.wanted)
+            # Sort and group in the poller's thread, so that the screen's thread stays free for keys.
+            rows = arranged(listing.rows, listing.now, listing.began, self._panes.wanted)
             self.post_message(self.Read(listing, rows, query))
 
         return Poller(feed.read, publish)
 
     @property
     def feed(self) -> ListFeed:
-        """What the list is kept up to date by."""
+        """The feed that keeps the list up to date."""
         return self._feed
 
     @property
@@ -138,43 +141,43 @@ class SearchScreen(FollowedScreen):
         ]
 
     def compose(self) -> ComposeResult:
-        """Title, list, state, keys."""
+        """Lay out the title, the query line, the views, the state line and the key hints."""
         yield TitleBar("traces", inert(self._subtitle, 200), VIEWS)
         yield QueryLine(self._history.queries if self._history else (), self._scope.saved)
         yield Notice()
-        yield self._incident
+        yield self._panes
         state = StateLine()
         state.address = inert(self._store.label, 300)
         yield state
         yield KeyHints(TraceList.BINDINGS, self.BINDINGS)
 
     def on_mount(self) -> None:
-        """Begin to read."""
+        """Start reading."""
         self.query_one(TraceList).focus()
         self.query_one(StateLine).facts = ("reading",)
         self.set_interval(0.5, self._say_patience)
         self.begin_following()
 
     def _say_patience(self) -> None:
-        """Say what is waited for until the first of it is there."""
+        """Show how long the first reading takes."""
         if self._listing is None and self.is_current:
             doing, out = ("Searching", "Esc shows all traces again") if self._asked else ("Reading", "q quits")
             text = f"The store has not answered yet. {out}."
             self.query_one(Notice).message = f"{doing}, {time.monotonic() - self._began:.0f} s", text, False
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
-        """Hint at the keys that work here."""
+        """Show the keys that work in the focused part."""
         typing = isinstance(event.widget, Input)
         self.query_one(KeyHints).show(
             *((QueryLine.BINDINGS,) if typing else (type(self._panes.shown).BINDINGS, self.BINDINGS))
         )
 
     def on_screen_resume(self) -> None:
-        """Draw what was read meanwhile."""
+        """Draw the newest reading."""
         self._draw()
 
     def on_search_screen_read(self, message: Read) -> None:
-        """Take what was read, and draw it unless something was drawn just now."""
+        """Keep the reading. Draw it, unless the last drawing was less than a frame ago."""
         if message.asked is not self._query:
             return
         is_first, self._listing, self._rows = self._listing is None, message.listing, message.rows
@@ -186,7 +189,7 @@ class SearchScreen(FollowedScreen):
             self.call_after_refresh(self.listen)
 
     def _draw(self) -> None:
-        """Draw the newest reading if it is not drawn yet, and look again a frame later."""
+        """Draw the newest reading if it is not drawn yet, and check again a frame later."""
         self._frame = None
         is_old = self._listing is self._drawn or self._listing is self._seen
         if self._listing is None or is_old or self.app.screen is not self:
@@ -196,16 +199,16 @@ class SearchScreen(FollowedScreen):
         if not self.paused or self._drawn is None:
             self._drawn = self._listing
             self._show(self._listing, self._rows)
-        self.tell_state()
+        self.report_state()
 
     def catch_up(self) -> None:
-        """Show what came since."""
+        """Show the newest reading."""
         if self._listing is not None:
             self._drawn = self._listing
             self._show(self._listing, self._rows)
 
-    def tell_state(self) -> None:
-        """Say how true the screen is."""
+    def report_state(self) -> None:
+        """Show on the state line how up to date the list is."""
         listing = self._listing
         if listing is None:
             return
@@ -218,24 +221,20 @@ class SearchScreen(FollowedScreen):
         facts = facts_of(listing, panes.view, panes.shown.row_count, windowed=panes.needs_window)
         self.show_state(listing.status, fault, behind(changed, "change"), *facts)
 
-    @property
-    def _panes(self) -> IncidentPanes:
-        return self._incident
-
     def _show(self, listing: Listing, rows: Arranged | None = None) -> None:
-        """Show a reading; without rows, those that are shown stay."""
+        """Show a reading. Without rows, the current rows stay."""
         panes = self._panes
         if rows is not None:
             panes.show(rows)
         has_rows = bool(panes.shown.row_count)
-        if panes.visible is not has_rows:  # setting it paints, whether it is news or not
-            panes.visible = has_rows  # its room stays: what is below it is at the bottom always
+        if panes.visible is not has_rows:  # setting the same value again would repaint
+            panes.visible = has_rows  # hidden, not removed: the lines below stay at the bottom
         self.query_one(Notice).message = notice_of(listing, self._asked, panes.view, has_rows=has_rows)
         if panes.visible and self.focused is None:
             panes.shown.focus()
 
     def action_view(self, view: View) -> None:
-        """Show the traces, their failures by kind, or what still stands; for the last two read the whole window."""
+        """Show the traces, the failures by kind, or the standing steps. The last two read the whole window."""
         self._panes.narrow()
         self._show_view(view)
 
@@ -248,7 +247,7 @@ class SearchScreen(FollowedScreen):
             self.poller.ask(WHOLE)
         if self._drawn is not None:
             self._show(self._drawn)
-        self.tell_state()
+        self.report_state()
 
     @on(GroupList.Opened)
     def list_group(self, message: GroupList.Opened) -> None:
@@ -256,7 +255,7 @@ class SearchScreen(FollowedScreen):
         self._panes.narrow(message.group.key)
         self._show_view("traces")
         count, step = plural(len(message.group.rows), "trace"), inert(message.group.example.step, 60)
-        self.query_one(StateLine).say(f"{count} that failed so at {step}: Esc goes back to the failures")
+        self.query_one(StateLine).say(f"{count} with this failure at {step}. Esc goes back to the failures")
 
     @on(StandingList.Opened)
     def open_step(self, message: StandingList.Opened) -> None:
@@ -277,12 +276,12 @@ class SearchScreen(FollowedScreen):
             self._panes.sort_by(sort)
             if self._panes.needs_window:
                 self.poller.ask(WHOLE)
-            self.tell_state()
+            self.report_state()
             self.query_one(StateLine).say(f"Sorted by {SORT_WORDS[sort]}")
 
     @on(TraceList.NoneFailed)
     def say_none_failed(self, message: TraceList.NoneFailed) -> None:
-        """Say how far it was looked, and read on."""
+        """Show how far the search went, and read older traces."""
         where = "below" if message.step > 0 else "above"
         is_all = message.step < 0 or self._listing is None or self._listing.exhausted
         self.query_one(StateLine).say(f"No failed trace {where}" + ("" if is_all else " yet: reading older ones"))
@@ -291,13 +290,13 @@ class SearchScreen(FollowedScreen):
 
     @on(TraceList.EndReached)
     def read_older(self) -> None:
-        """Read one page more."""
+        """Read one more page."""
         if self._listing is not None and not self._listing.exhausted:
             self.poller.ask(OLDER)
 
     @on(TraceList.Opened)
     def open_trace(self, message: TraceList.Opened) -> None:
-        """Show one trace."""
+        """Open the trace."""
         self._open(message.trace_id)
 
     def _open(self, trace_id: str, view: str = "tree", span_id: str | None = None) -> None:
@@ -306,16 +305,16 @@ class SearchScreen(FollowedScreen):
         self.app.push_screen(screen)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:  # noqa: ARG002 - Textual's form
-        """A key that is typed into a line is text; else it works before the next key, however fast they come."""
+        """Let `/`, `1`, `2` and `3` be typed as text into an input line."""
         return not (action in ("query", "view") and isinstance(self.focused, Input))
 
     def action_query(self) -> None:
-        """Type what to look for."""
+        """Open the query line."""
         self.query_one(QueryLine).edit()
 
     @on(QueryLine.Asked)
     def ask(self, message: QueryLine.Asked) -> None:
-        """Look for it."""
+        """Search for the traces that match the query."""
         self._asked = message.text
         self.end_following()
         self._listing = self._drawn = None
@@ -346,7 +345,7 @@ class SearchScreen(FollowedScreen):
         self._panes.shown.focus()
 
     def action_clear(self) -> None:
-        """Go one step back: stop reading, leave a kind of failure, leave the view, look for nothing in particular."""
+        """Go one step back: leave a kind of failure, stop reading, leave the view, or clear the query."""
         listing, panes = self._listing, self._panes
         if panes.wanted.group:
             panes.narrow()
@@ -356,14 +355,14 @@ class SearchScreen(FollowedScreen):
         elif panes.view != "traces":
             self._show_view("traces")
         elif not self._asked:
-            self.query_one(StateLine).say("These are all traces: / searches, q quits")
+            self.query_one(StateLine).say("All traces are shown. / searches, q quits")
         else:
             line = self.query_one(QueryLine)
             line.input.value = ""
             self.ask(QueryLine.Asked(Query(), ""))
 
     def _chosen(self) -> str | None:
-        """Return the trace under the cursor: of a kind of failure its latest, of a step its own."""
+        """Return the id of the trace under the cursor; for a kind of failure, of its latest trace."""
         row = self._panes.shown
         if isinstance(row, GroupList):
             return row.highlighted.rows[0].trace_id if row.highlighted is not None else None
@@ -379,7 +378,7 @@ class SearchScreen(FollowedScreen):
             self._open(trace_id, "why")
 
     def action_compare(self) -> None:
-        """Compare the trace under the cursor with the last good run of its saga; open it at the span chosen there."""
+        """Compare the trace under the cursor with the last good run of its saga. Open it at the chosen span."""
         trace_id = self._chosen()
         if trace_id is None:
             return

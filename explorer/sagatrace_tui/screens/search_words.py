@@ -1,4 +1,4 @@
-"""What the first screen says of what it shows: nothing found, nothing yet, how much was read, what that cost."""
+"""The notices and the state line of the first screen: results, progress and the cost of reading."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ _FIRST_STEPS: Final = (
 
 
 def facts_of(listing: Listing, view: View, rows: int, *, windowed: bool) -> tuple[str, ...]:
-    """Return how many rows the view has, how much was read for them, and what the last reading cost.
+    """Return the facts of the state line: rows, traces read, and the cost of the last reading.
 
     Args:
         listing: the reading.
-        view: what is shown.
-        rows: how many rows that has.
-        windowed: whether it is about the whole window.
+        view: the view on screen.
+        rows: the number of its rows.
+        windowed: whether the view needs the whole window.
     """
     is_reading = listing.reading or listing.unfinished
     count = f"{plural(len(listing.rows), 'trace')}"
@@ -59,11 +59,11 @@ def facts_of(listing: Listing, view: View, rows: int, *, windowed: bool) -> tupl
 
 
 def notice_of(listing: Listing, asked: str, view: View, *, has_rows: bool) -> tuple[str, str, bool] | None:
-    """Return (headline, explanation, whether it is a fault); None where the rows of the view say enough."""
+    """Return a notice (headline, explanation, whether it is a fault); None if the view's rows need no notice."""
     if listing.missing:
-        return "No store yet", f"{listing.fault}\nIt is looked for every second; Ctrl+C gives up.", False
+        return "No store yet", f"{listing.fault}\nThe file is looked for every second. Ctrl+C quits.", False
     if listing.fault is not None:
-        kept = "What is listed was read before. " if listing.rows else ""
+        kept = "The rows below were read earlier. " if listing.rows else ""
         return "The store could not be read", f"{listing.fault}\n{kept}Press r to try again now.", True
     if has_rows:
         return None
@@ -72,7 +72,7 @@ def notice_of(listing: Listing, asked: str, view: View, *, has_rows: bool) -> tu
     if is_reading and (asked or view != "traces"):
         return "Reading" if not asked else "Searching", f"{looked_at} read so far. Esc stops.", False
     if asked and view == "traces":
-        why = f"None of {looked_at} is." if listing.looked_at else "All terms must match the same event."
+        why = f"None of {looked_at} matches." if listing.looked_at else "All terms must match the same event."
         return _NONE[view], f"{asked}\n{why} / changes it, Esc shows all traces again.", False
     if is_reading:
         return None
@@ -82,7 +82,7 @@ def notice_of(listing: Listing, asked: str, view: View, *, has_rows: bool) -> tu
         unreadable = sum(row.unreadable for row in listing.rows)
         is_sure = listing.whole and not listing.full and not unreadable
         headline = _NONE[view] if is_sure else f"{_NONE[view]} in what was read"
-        if asked and not listing.rows:  # a word with a typing error is not an all-clear
+        if asked and not listing.rows:  # a misspelled query must not look like an all-clear
             headline = _NONE["traces"]
         more += f" {plural(unreadable, 'document')} cannot be read." if unreadable else ""
         return headline, f"{where}{more}\n1 shows the traces. / since:7d looks further back.", False
@@ -90,7 +90,7 @@ def notice_of(listing: Listing, asked: str, view: View, *, has_rows: bool) -> tu
 
 
 def _window(listing: Listing) -> str:
-    """Return which time was read, and whether all of it was."""
+    """Return the time window that was read, and how completely."""
     seconds = (listing.now - listing.began) // 1_000_000
     hours, rest = divmod(seconds, 3600)
     reach = f"last {f'{hours} h' if hours and not rest else duration(seconds * 1_000_000)}"

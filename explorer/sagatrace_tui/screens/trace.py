@@ -1,4 +1,7 @@
-"""One trace: its spans as a tree, and the span under the cursor in detail."""
+"""The screen of one trace: a tree of spans, and the detail of the span under the cursor.
+
+This module is longer than most: the screen answers the messages and keys of all its panes.
+"""
 
 from __future__ import annotations
 
@@ -46,11 +49,11 @@ REST: Final = 0.08
 
 
 Neighbour = Callable[[str, int], str | None]
-"""Returns the next failed trace of a list after a trace, or with -1 the one before; None at the end."""
+"""Returns the next (1) or previous (-1) failed trace in the list, given a trace id; None at the end."""
 
 
 class TraceScreen(FollowedScreen, CopyScreen, ReplayScreen, FindScreen):
-    """Follows one trace; cursor, folds and scrolling stay as they are when it grows."""
+    """Follows one trace. New events keep the cursor, the folds and the scroll position."""
 
     BINDINGS: ClassVar[list[BindingType]] = TRACE_KEYS
     AUTO_FOCUS = "SpanTree"
@@ -63,14 +66,14 @@ class TraceScreen(FollowedScreen, CopyScreen, ReplayScreen, FindScreen):
     HORIZONTAL_BREAKPOINTS: list[tuple[int, str]] | None = [(0, "-narrow"), (WIDE, "-wide"), (BROAD, "-broad")]  # noqa: RUF012 - Textual's form
 
     class Read(Message):
-        """The feed has read."""
+        """The feed has a new reading."""
 
         def __init__(self, reading: OpenTrace) -> None:
             super().__init__()
             self.reading = reading
 
         def can_replace(self, message: Message) -> bool:
-            """Only the newest reading is worth drawing."""
+            """Let a newer reading replace one that waits to be drawn."""
             return isinstance(message, TraceScreen.Read)
 
     def __init__(
@@ -93,12 +96,12 @@ class TraceScreen(FollowedScreen, CopyScreen, ReplayScreen, FindScreen):
         self._mirror = mirror
         self._feed = TraceFeed(store, trace_id, clock)
         self.pinned: tuple[Path, ...] = ()
-        """The keys of data that have a column from the beginning."""
+        """The data keys that have a column when the screen opens."""
         self.poller = Poller(self._feed.read, lambda reading: self.post_message(self.Read(reading)))
 
     @property
     def feed(self) -> TraceFeed:
-        """What the trace is kept up to date by."""
+        """The feed that keeps the trace up to date."""
         return self._feed
 
     @property
@@ -107,7 +110,7 @@ class TraceScreen(FollowedScreen, CopyScreen, ReplayScreen, FindScreen):
         return help_sections()
 
     def compose(self) -> ComposeResult:
-        """Header, the panes, state, keys."""
+        """Lay out the header, the find line, the panes, the state line and the key hints."""
         yield TraceHeader(self._trace_id)
         yield Notice()
         yield FindLine()
@@ -118,7 +121,7 @@ class TraceScreen(FollowedScreen, CopyScreen, ReplayScreen, FindScreen):
         yield KeyHints(SpanTree.BINDINGS, self.BINDINGS)
 
     def on_mount(self) -> None:
-        """Begin to read."""
+        """Start reading."""
         tree = self.query_one(SpanTree)
         tree.pinned = self.pinned
         tree.focus()
@@ -129,10 +132,10 @@ class TraceScreen(FollowedScreen, CopyScreen, ReplayScreen, FindScreen):
     def _say_patience(self) -> None:
         come = f" {plural(arrived, 'event')} so far," if (arrived := self._feed.arrived) else ""
         waited = time.monotonic() - self._began
-        self.query_one(TraceHeader).waiting = f"reading,{come} {waited:.0f} s · Esc gives up"
+        self.query_one(TraceHeader).waiting = f"reading,{come} {waited:.0f} s · Esc cancels"
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
-        """Hint at the keys that work here."""
+        """Show the keys that work in the focused pane."""
         pane = event.widget
         typing = isinstance(pane, Input)
         self.query_one(KeyHints).show(*((FindLine.BINDINGS,) if typing else (type(pane).BINDINGS, self.BINDINGS)))
@@ -143,18 +146,18 @@ class TraceScreen(FollowedScreen, CopyScreen, ReplayScreen, FindScreen):
         gc.unfreeze()
 
     def on_resize(self, event: events.Resize) -> None:
-        """Show both panes where both fit."""
+        """Show both panes if both fit."""
         self._arrange(event.size.height, self.query_one(SpanDetail).has_focus)
 
     def on_trace_screen_read(self, message: Read) -> None:
-        """Show what was read, unless the reader wants the screen to stay as it is."""
+        """Show the reading, unless the screen is paused or in a replay."""
         self._newest = message.reading
         if self._reading is None or self._reading.trace is None or not (self.paused or self.replay):
             self.show(message.reading)
-        self.tell_state()
+        self.report_state()
 
     def catch_up(self) -> None:
-        """Show what came since."""
+        """Show the newest reading."""
         if self._newest is not None and self.replay is None:
             self.show(self._newest)
 
@@ -186,17 +189,15 @@ class TraceScreen(FollowedScreen, CopyScreen, ReplayScreen, FindScreen):
             self.call_after_refresh(self.listen)
         self.query_one(Notice).message = notice = notice_about(reading, self._trace_id)
         panes, has_rows = self.query_one(TracePanes), notice is None or bool(tree.row_count)
-        panes.display = (
-            True  # at first, so that they are laid out for a size they did not know: no frame as for another
-        )
-        if panes.visible is not has_rows:  # setting it paints, whether it is news or not
+        panes.display = True  # only now: the first layout knows the real size, and no frame shows another
+        if panes.visible is not has_rows:  # setting the same value again would repaint
             panes.visible = has_rows
 
-    def tell_state(self) -> None:
-        """Say how true the screen is."""
+    def report_state(self) -> None:
+        """Show on the state line how up to date the trace is."""
         newest, shown = self._newest, self._reading.trace if self._reading is not None else None
         if self.replay is not None:
-            self.tell_replay(self.replay)
+            self.report_replay(self.replay)
         elif newest is not None:
             missing = newest.known - (shown.event_count if shown is not None else 0)
             cost = plural(newest.queries, "query"), f"{newest.micros / 1000:.1f} ms"
@@ -212,12 +213,12 @@ class TraceScreen(FollowedScreen, CopyScreen, ReplayScreen, FindScreen):
 
     @on(SpanTree.Notified)
     def pass_on(self, message: SpanTree.Notified) -> None:
-        """Say what a key did, or why it did nothing."""
+        """Show what a key did, or why it did nothing."""
         self.say(message.text)
 
     @on(SpanTree.SpanOpened)
     def open_detail(self) -> None:
-        """Go into the detail."""
+        """Move the focus to the detail."""
         self._show_detail()
         self._arrange(self.size.height, into_detail=True)
 
@@ -240,7 +241,7 @@ class TraceScreen(FollowedScreen, CopyScreen, ReplayScreen, FindScreen):
 
     @on(SpanDetail.Pinned)
     def pin(self, message: SpanDetail.Pinned) -> None:
-        """Show a key of data as a column of the tree, or no longer."""
+        """Add a data key as a column of the tree, or remove its column."""
         tree, path = self.query_one(SpanTree), message.path
         if path is None:
             self.say("Only a value of the data can be a column")
@@ -252,16 +253,16 @@ class TraceScreen(FollowedScreen, CopyScreen, ReplayScreen, FindScreen):
 
     @on(SpanDetail.ValueOpened)
     def open_value(self, message: SpanDetail.ValueOpened) -> None:
-        """Show a value whole."""
+        """Show a value in full."""
         self.app.push_screen(ValueScreen(message.title, as_text(message.value)))
 
     def action_compare(self) -> None:
-        """Compare the trace with the last good run of its saga; come back to the span chosen there."""
+        """Compare the trace with the last good run of its saga. Go to the chosen span."""
         screen = CompareScreen(self._store, self._trace_id, self._clock, self.live_trace)
         self.app.push_screen(screen, self._go_to)
 
     def action_failed_trace(self, step: int) -> None:
-        """Open the next failed trace of the list, or the one before, in the same view."""
+        """Open the next (1) or previous (-1) failed trace of the list in the same view."""
         near = self._neighbour
         trace_id = near(self._trace_id, step) if near is not None else None
         if near is None:
@@ -274,7 +275,7 @@ class TraceScreen(FollowedScreen, CopyScreen, ReplayScreen, FindScreen):
             self.app.switch_screen(screen)
 
     def action_view(self, view: str) -> None:
-        """Show the trace another way; the same key again shows all spans."""
+        """Show a view of the trace. The same key again shows all spans."""
         self._view = "tree" if view == self._view else view
         self._show_view()
         self._arrange(self.size.height, into_detail=False)
@@ -292,11 +293,11 @@ class TraceScreen(FollowedScreen, CopyScreen, ReplayScreen, FindScreen):
         if part is not None and trace.cause is not None:
             tree.go_to(trace.cause.span_id)
         self._arrange(self.size.height, self.query_one(SpanDetail).has_focus)
-        self.tell_hints()
+        self.show_hints()
 
-    def tell_hints(self) -> None:
-        """Hint at the way out of a view, too: its own key."""
-        super().tell_hints()
+    def show_hints(self) -> None:
+        """Also show which key leaves the view."""
+        super().show_hints()
         if self._view != "tree":
             hints = self.query_one(KeyHints)
             hints.instead = {**hints.instead, "w" if self._view == "why" else "c": "All"}
@@ -313,13 +314,13 @@ class TraceScreen(FollowedScreen, CopyScreen, ReplayScreen, FindScreen):
         self._show_detail()
 
     def action_find(self) -> None:
-        """Type what to find: in the tree, where it is marked."""
+        """Open the find line, and show the tree, which marks the matches."""
         super().action_find()
         if self._view == "compensation":
             self.action_view("tree")
 
     def searched(self) -> Trace | None:
-        """The trace shown."""
+        """Return the trace shown."""
         return self._reading.trace if self._reading is not None else None
 
     def go_on(self) -> None:
@@ -327,7 +328,7 @@ class TraceScreen(FollowedScreen, CopyScreen, ReplayScreen, FindScreen):
         self._arrange(self.size.height, into_detail=False)
 
     def action_only_matches(self) -> None:
-        """Show what was found and what is above it, or all again."""
+        """Show only the matches and their ancestors, or all spans again."""
         tree = self.query_one(SpanTree)
         if tree.only is not None and tree.only[0] == "found":
             tree.only = None
@@ -336,15 +337,15 @@ class TraceScreen(FollowedScreen, CopyScreen, ReplayScreen, FindScreen):
             tree.only = ("found", tree.matches)
         else:
             self.say(tree.nothing_found)
-        self.tell_found()
+        self.report_found()
 
     def action_other_pane(self) -> None:
-        """From the tree to the detail and back."""
+        """Move the focus between the tree and the detail."""
         self._show_detail()
         self._arrange(self.size.height, into_detail=not self.query_one(SpanDetail).has_focus)
 
     async def action_back(self) -> None:
-        """Close the detail, the view, the zoom or the find line; then leave the trace."""
+        """Close the detail, the view, the zoom or the find line. If none is open, leave the trace."""
         if self.query_one(SpanDetail).has_focus:
             self._arrange(self.size.height, into_detail=False)
         elif self._view != "tree":
@@ -357,11 +358,11 @@ class TraceScreen(FollowedScreen, CopyScreen, ReplayScreen, FindScreen):
             await self.action_leave()
 
     async def action_leave(self) -> None:
-        """Back to the list."""
+        """Go back to the list."""
         await self.run_action("app.leave_trace")
 
     def copied(self) -> tuple[str, str, str] | None:
-        """What the cursor is on: the value of a line, else an id."""
+        """Return the value under the cursor, or else the id of the span or trace."""
         detail = self.query_one(SpanDetail)
         if not detail.has_focus:
             span_id = self._highlighted()
@@ -371,7 +372,7 @@ class TraceScreen(FollowedScreen, CopyScreen, ReplayScreen, FindScreen):
         return None
 
     def text_to_save(self) -> tuple[str, str] | None:
-        """The text for an incident channel."""
+        """Return the incident summary, and the trace id for its file."""
         trace = self.live_trace
         return None if trace is None else (incident_summary(trace, inert), self._trace_id)
 
@@ -382,7 +383,7 @@ class TraceScreen(FollowedScreen, CopyScreen, ReplayScreen, FindScreen):
     def _show_detail(self) -> None:
         tree, span_id = self.query_one(SpanTree), self._highlighted()
         self.query_one(TraceHeader).error_place = tree.error_place
-        self.tell_found()
+        self.report_found()
         if tree.subject is not None and span_id is not None:
             self.query_one(SpanDetail).subject = (*tree.subject, span_id)
 

@@ -1,4 +1,4 @@
-"""One long value, whole."""
+"""One long value in full."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ __all__ = ["ValueScreen"]
 
 
 class ValueScreen(CopyScreen, ModalScreen[None]):
-    """Shows a text in wrapped lines over everything else."""
+    """Shows a text in wrapped lines above the screen below."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("y", "copy", "Copy", tooltip="Copy all of it"),
-        Binding("S", "save", "Save", tooltip="Save it as a file"),
+        Binding("y", "copy", "Copy", tooltip="Copy the value"),
+        Binding("S", "save", "Save", tooltip="Save the value as a file"),
         Binding("question_mark,f1", "app.help", "Help", tooltip="These keys"),
         Binding("escape,q", "dismiss", "Back"),
         Binding("colon", "app.command_palette", show=False),  # the app's own key: a modal screen hides it
@@ -41,7 +41,7 @@ class ValueScreen(CopyScreen, ModalScreen[None]):
         self._text = text
 
     def compose(self) -> ComposeResult:
-        """Title, text, state, keys."""
+        """Lay out the title, the text, the state line and the key hints."""
         yield TitleBar(inert(self._title, 200), size(len(self._text)))
         yield TextRows(self._text)
         yield StateLine()
@@ -54,20 +54,20 @@ class ValueScreen(CopyScreen, ModalScreen[None]):
         return [("Value", [*own, *Rows.BINDINGS])]
 
     def on_mount(self) -> None:
-        """Show it from its start."""
+        """Focus the text."""
         self.query_one(TextRows).focus()
 
     def on_resize(self) -> None:
-        """Say in how many lines it is shown."""
+        """Show the number of lines."""
         self.call_after_refresh(self._count)
 
     def _count(self) -> None:
         self.query_one(StateLine).facts = (plural(self.query_one(TextRows).row_count, "line"),)
 
     def copied(self) -> tuple[str, str, str]:
-        """All of it."""
-        return self._text, "it", "S saves it as a file"
+        """Return the whole text."""
+        return self._text, "the value", "S saves it as a file"
 
     def text_to_save(self) -> tuple[str, str]:
-        """All of it, as it is shown."""
+        """Return the whole text as shown, and its title."""
         return inert(self._text, lines=True), self._title

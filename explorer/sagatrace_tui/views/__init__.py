@@ -1,6 +1,6 @@
 """Views of a trace for screens and commands. They read the model and are as pure as it is.
 
-`outline` makes a list of a trace's tree. `timeline` maps times to columns. `landmarks` finds its critical path and its
-slowest spans. `find` searches a trace. `report` holds its answers as JSON. `waiting` describes the spans that a running
-trace waits on.
+`outline` lists the nodes of a trace's tree. `timeline` maps times to columns. `find` searches a trace. `landmarks` are
+its errors, its slowest spans and its critical path. `report` holds the answers of a trace as JSON. `waiting` describes
+the spans that a running trace waits on.
 """

@@ -20,14 +20,14 @@ def find(
     words: Callable[[Span], Iterable[str]] = lambda _: (),
     go_on: Callable[[], bool] = lambda: True,
 ) -> frozenset[str]:
-    """Return the spans that have the text in any event, in any case.
+    """Return the ids of the spans that contain the text, in upper or lower case.
 
     Args:
         trace: the trace.
-        text: the text; nothing is found by an empty one.
-        meets: whether an event is found, whatever its text.
-        words: the words that a screen shows beside the name of a span.
-        go_on: once it returns False, the search ends early.
+        text: the text. An empty text finds nothing.
+        meets: returns whether an event matches regardless of its text.
+        words: returns the words that a screen shows beside a span's name.
+        go_on: returns False to end the search early.
     """
     wanted = text.lower()
     if not wanted:
@@ -58,7 +58,7 @@ def _holds(event: TraceEvent, wanted: str, plain: bool) -> bool:
         return wanted.encode() in raw.lower()
     try:
         data = msgspec.json.decode(encode_event(event)).get("data")
-    except UNREADABLE:  # an anomaly of the trace already: search the text as it was written
+    except UNREADABLE:  # the trace reports it as an anomaly; search the raw text
         return wanted.encode() in raw.lower()
     return any(wanted in text.lower() for text in _texts(data))
 

@@ -1,4 +1,4 @@
-"""The spans of a trace that a reader looks for first: its errors, the slowest, the critical path. Pure."""
+"""The errors, the slowest spans and the critical path of a trace. Pure."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from sagatrace_tui.views.outline import Outline
 __all__ = ["ERRORS", "Landmarks", "errors", "landmarks"]
 
 ERRORS: Final[frozenset[Role]] = frozenset({"cause", "independent", "compensation"})
-"""The roles of failures that have a reason of their own."""
+"""The roles of failures that are not consequences and did not recover."""
 _SLOWEST: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
 class Landmarks:
-    """`critical` are the spans on the critical path; `slowest` are (span id, microseconds), the slowest first.
+    """`critical` are the ids on the critical path; `slowest` are (span id, microseconds), the slowest first.
 
-    The critical path leads back from the end of the trace: to the span that ended last, to the one that ended last
-    before that began, and so on. The time of a span here is its own: less the time that the spans below it took.
+    The critical path leads back from the end of the trace. It starts at the span that ended last. The next span is the
+    one that ended last before that span began, and so on. The time of a span is its own time, without its children.
     """
 
     critical: frozenset[str] = frozenset()
@@ -36,13 +36,13 @@ def errors(trace: Trace, outline: Outline) -> list[int]:
 
 
 def landmarks(trace: Trace, outline: Outline) -> Landmarks:
-    """Find the landmarks of a trace. This takes a time that depends on the number of its spans."""
+    """Find the landmarks of a trace. The time needed grows with the number of spans."""
     times = [_times(trace, outline, one) for one in outline.ids]
     return Landmarks(frozenset(_critical(outline, times)), tuple(_slowest(trace, outline, times)))
 
 
 def _times(trace: Trace, outline: Outline, span_id: str) -> tuple[float, float]:
-    """Return when a node began and ended. Cheaper than what the span says: no data of events is decoded."""
+    """Return the start and end of a node. Faster than the span's own times: no event data is decoded."""
     span, group = trace.spans.get(span_id), outline.groups.get(span_id)
     if span is not None:
         began = next((event.micros for event in span.events if event.event_type.endswith(":started")), span.first_at)
@@ -52,7 +52,7 @@ def _times(trace: Trace, outline: Outline, span_id: str) -> tuple[float, float]:
 
 def _critical(outline: Outline, times: list[tuple[float, float]]) -> Iterator[str]:
     """Yield the spans that the end of the trace waited for."""
-    over = [end for _, end in times]  # with all that is below
+    over = [end for _, end in times]  # including descendants
     begun = [began for began, _ in times]
     for place in range(len(over) - 1, -1, -1):
         parent = outline.parents[place]

@@ -1,7 +1,7 @@
 """The tree of a trace as a list for screens: every node once, in preorder.
 
-An outline is made once per trace. To find the rows that a fold, a level or a filter leaves then takes a time that
-depends on the number of rows, not on the size of the trace.
+An outline is built once for a trace. Finding the visible rows after a fold then takes a time that depends on the number
+of rows, not on the size of the trace.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from sagatrace_tui.views.timeline import Idle, idle_stretches
 __all__ = ["GROUP_MIN", "Group", "Outline"]
 
 GROUP_MIN: Final = 5
-"""The least number of like siblings in a row that are shown as one row."""
+"""The fewest similar siblings in a row that show as one row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +35,9 @@ class Group:
 
 
 class Outline:
-    """`ids` of spans, missing parents and groups, in preorder; `depths`, `sizes` (with all below) and `parents`.
+    """`ids` of spans, missing parents and groups in preorder, with `depths`, `sizes` (of subtrees) and `parents`.
 
-    `parents` are places in `ids`, -1 at the top. The id of a group is not that of a span: it begins with U+0000.
+    `parents` are places in `ids`; -1 for a root. The id of a group begins with U+0000, so it never equals a span id.
     """
 
     def __init__(self, trace: Trace) -> None:
@@ -57,12 +57,12 @@ class Outline:
 
     @cached_property
     def idle(self) -> Idle:
-        """The long idle gaps of the trace; found when first asked for."""
+        """The long idle gaps of the trace, computed on first use."""
         return idle_stretches(self._trace)
 
     @property
     def has_idle(self) -> bool:
-        """Whether `idle` was found already."""
+        """Whether `idle` is computed already."""
         return "idle" in vars(self)
 
     def _lay(self) -> None:
@@ -85,8 +85,8 @@ class Outline:
                 stack.pop()
 
     def _grouped(self, parent: str, siblings: Sequence[str]) -> Iterator[str]:
-        """Yield the siblings; those that are alike and next to each other as one group."""
-        # Names are decoded from the data of events: first look at every other sibling, and at its type before.
+        """Yield the siblings. Similar siblings next to each other become one group."""
+        # Decoding names is slow. First compare the types, then the names, of every other sibling.
         types = [self._trace.spans[one].events[0].event_type.rpartition(":")[0] for one in siblings[::2]]
         if not _repeat(types) or not _repeat([self._likeness(one) for one in siblings[::2]]):
             yield from siblings
@@ -105,7 +105,7 @@ class Outline:
             yield group_id
 
     def _likeness(self, span_id: str) -> object:
-        """Return the name of a successful span; for any other, a value equal to nothing else."""
+        """Return the name of a successful span. For any other span, return a value that equals no other."""
         span = self._trace.spans[span_id]
         return span.name if span.status in ("success", "point") and span_id not in self._apart else object()
 
@@ -115,7 +115,7 @@ class Outline:
         return max(self.depths, default=0)
 
     def children(self, place: int) -> Iterator[int]:
-        """Yield the places of the nodes directly below a place; -1 is above all."""
+        """Yield the places of the direct children of a place; of -1, the roots."""
         child, end = place + 1, self.end(place)
         while child < end:
             yield child
@@ -133,7 +133,7 @@ class Outline:
             place = self.parents[place]
 
     def below_level(self, level: int) -> set[str]:
-        """Return the ids to fold so that nothing deeper than `level` shows; the top is level 0."""
+        """Return the ids to fold so that no node deeper than `level` shows. Roots are level 0."""
         return {
             span_id
             for span_id, depth, size in zip(self.ids, self.depths, self.sizes, strict=True)
@@ -151,7 +151,7 @@ class Outline:
         return sorted(found)
 
     def rows(self, folded: Collection[str], only: Sequence[int] | None = None) -> Sequence[int]:
-        """Return the visible places when these ids are folded; only places of `only`, if given."""
+        """Return the visible places when these ids are folded. `only` limits them to its places."""
         base = range(len(self.ids)) if only is None else only
         shut = sorted(self.places[span_id] for span_id in folded if span_id in self.places)
         if not shut:

@@ -13,7 +13,7 @@ __all__ = ["error_of", "json_schema", "report"]
 
 
 def report(trace: Trace) -> dict[str, Any]:
-    """Return the answers; times as ISO 8601 in UTC, durations in milliseconds. `json_schema` describes the object."""
+    """Return the answers. Times are ISO 8601 in UTC, durations milliseconds. `json_schema` describes the object."""
     cause, spans = trace.cause, trace.spans
     return {
         **_row(trace, "trace_id", "verdict", "summary", "started_at", "ended_at"),
@@ -44,7 +44,7 @@ def json_schema() -> str:
 
 def error_of(span: Span) -> str | None:
     """Return the error of a span, or of its last failed attempt, or else the reason for its end."""
-    # The reason of a compensation is why its step was to be undone.
+    # A compensation's reason explains its step's undo, not its own end.
     return span.error or span.attempt_error or (None if span.kind == "compensation" else span.reason)
 
 
@@ -53,6 +53,6 @@ def _failure(span: Span) -> dict[str, Any]:
 
 
 def _row(of: object, *names: str) -> dict[str, Any]:
-    """Return these attributes, those whose names end in `_at` as ISO 8601."""
+    """Return these attributes by name. Attributes that end in `_at` become ISO 8601."""
     values = {name: getattr(of, name) for name in names}
     return {name: iso(value) if name.endswith("_at") else value for name, value in values.items()}

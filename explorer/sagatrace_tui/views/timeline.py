@@ -11,7 +11,7 @@ from sagatrace_tui.model import Span, Trace
 
 __all__ = ["Idle", "Piece", "Timeline", "idle_stretches", "pieces", "timeline"]
 
-# The share of a trace from which a gap counts as long.
+# A gap is long if it takes more than this share of the trace.
 _GAP: Final = 0.04
 _MAX_ATTEMPTS: Final = 64
 
@@ -20,7 +20,7 @@ _MAX_ATTEMPTS: Final = 64
 class Piece:
     """A part of a bar, in columns [start, end): `wait`, `pause`, `lost` (work that failed) or `run`.
 
-    `is_cut` says that it ended after the part of time that shows.
+    `is_cut` marks a part that ended after the visible time.
     """
 
     start: int
@@ -31,7 +31,7 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """A time scale from `start` to `end`, in microseconds; `gaps` are the collapsed (start, end), in order.
+    """A time scale from `start` to `end`, in microseconds. `gaps` are the collapsed gaps as (start, end), in order.
 
     `kept` are the microseconds that a collapsed gap still takes.
     """
@@ -42,26 +42,26 @@ class Timeline:
     kept: int = 0
 
     def squeezed(self, at: int) -> int:
-        """Return the microseconds from the start to the moment, less those of collapsed gaps."""
+        """Return the microseconds from the start to a moment, without those of collapsed gaps."""
         at = max(self.start, min(at, self.end))
         return at - self.start - sum(max(0, min(at, end) - start - self.kept) for start, end in self.gaps)
 
     def column(self, at: int, width: int) -> int:
-        """Return the column of the moment, 0 to `width`."""
+        """Return the column of a moment, from 0 to `width`."""
         total = self.squeezed(self.end)
         return 0 if total <= 0 else round(self.squeezed(at) * width / total)
 
 
 @dataclass(frozen=True, slots=True)
 class Idle:
-    """The `gaps` of a trace as (start, end); `busy_until` is the end of its last work, None while a span works."""
+    """The `gaps` of a trace as (start, end). `busy_until` is the end of its last work; None while a span runs."""
 
     gaps: tuple[tuple[int, int], ...]
     busy_until: int | None
 
 
 def timeline(trace: Trace, now: int, idle: Idle | None = None, window: tuple[int, int] | None = None) -> Timeline:
-    """Return the time scale of a whole trace, as of `now` while it runs; or of a part of it.
+    """Return the time scale of a trace, or of a part of it. A running trace extends to `now`.
 
     Args:
         trace: the trace.
@@ -83,7 +83,7 @@ def timeline(trace: Trace, now: int, idle: Idle | None = None, window: tuple[int
 
 
 def idle_stretches(trace: Trace) -> Idle:
-    """Return the long idle gaps of a trace. As a trace runs on, gaps can only become too short to be long."""
+    """Return the long idle gaps of a trace. While the trace runs, a gap can only become too short to count."""
     start = trace.started_at if trace.started_at is not None else trace.now
     least = max(0, int((min(trace.now, trace.last_at or start) - start) * _GAP))
     gaps: list[tuple[int, int]] = []
@@ -96,9 +96,9 @@ def idle_stretches(trace: Trace) -> Idle:
 
 
 def _busy(trace: Trace) -> Iterator[tuple[int, float]]:
-    """Yield the start and end of the work of each span; the end of work that goes on is infinite.
+    """Yield the start and end of the work of each span. The end of running work is infinite.
 
-    For a short span it is the latest event: to find the event that ended the span would double the time.
+    The work of a span with few events ends at its latest event. Finding its end event would double the time.
     """
     for span_id, span in trace.spans.items():
         if trace.children.get(span_id):
@@ -113,7 +113,7 @@ def _busy(trace: Trace) -> Iterator[tuple[int, float]]:
 
 
 def pieces(span: Span, line: Timeline, width: int) -> list[Piece]:
-    """Return the bar of a span: its wait, its attempts, the pauses between. An attempt is at least a column wide."""
+    """Return the bar of a span: wait, attempts and pauses. An attempt is at least one column wide."""
     drawn: list[Piece] = []
     for began, ended, kind in _parts(span, line.end):
         if ended <= line.start > began or began >= line.end < ended:
@@ -142,7 +142,7 @@ def _parts(span: Span, end: int) -> Iterator[tuple[int, int, str]]:
             continue
         if latest is not None and began > latest:
             yield latest, began, "pause"
-        # An attempt that is over while its span is open will be retried.
+        # An ended attempt of an open span has failed and will be retried.
         failed = attempt.ended_at is not None if span.is_open else span.has_failed
         latest = over if attempt.ended_at is None else attempt.ended_at
         yield began, max(began, latest), "lost" if failed or number < len(attempts) else "run"

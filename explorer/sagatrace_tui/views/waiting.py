@@ -1,4 +1,4 @@
-"""The innermost open spans of a running trace as of now: the state of each, and for how long it has lasted."""
+"""The innermost open spans of a running trace: the state of each, and its duration so far."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from sagatrace_tui.model.text import length, listed
 __all__ = ["MOST", "Wait", "Waiting", "waiting_on"]
 
 MOST: Final = 20
-"""The number of spans that are described. The others are only counted."""
-# Microseconds without an event from which the line reports silence: a span reported as running may be long gone.
+"""The most spans that are described. Further spans are only counted."""
+# After so many microseconds without an event the line reports silence: a process may have died.
 _QUIET: Final = 60_000_000
 
 
@@ -25,7 +25,7 @@ class Wait:
     """One innermost open span, as of a moment.
 
     `words` is its state without its name: `running for 12 s, attempt 2 of 3`, `retry 1 of 2 in 5 s`. `undoing` is the
-    name of the step that it compensates, or that a compensation around it does. Names are as jobs wrote them.
+    name of the step that it, or a compensation above it, undoes. Names are as jobs wrote them.
     """
 
     span_id: str
@@ -36,9 +36,9 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """The first of `count` innermost open spans, those of the compensation first, then running ones.
+    """The first of `count` innermost open spans: compensations first, then running spans.
 
-    `line` is the most important of it in one line; empty if there is no such span.
+    `line` is a summary in one line. It is empty if there is no such span.
     """
 
     waits: tuple[Wait, ...]
@@ -47,7 +47,7 @@ class Waiting:
 
 
 def waiting_on(trace: Trace, now: int) -> Waiting | None:
-    """Return the spans that the trace waits on as of `now`, in microseconds since 1970; None if it has ended."""
+    """Return the spans that a trace waits on at `now` (microseconds since 1970); None if the trace has ended."""
     if trace.status != "running" or trace.last_at is None:
         return None
     waits = tuple(_wait(trace, trace.spans[one], now) for one in trace.innermost[:MOST])
@@ -93,7 +93,7 @@ def _deferred(trace: Trace, span: Span, since: int, now: int) -> str:
     dependencies = ids_in(*(value for data in recorded for value in (data.depends_on, data.dependency)))
     if waits_for := [one for one in dependencies if one not in trace.spans or trace.spans[one].is_open]:
         return f"waiting for {listed([_name(trace, one) for one in waits_for])}"
-    # RQ records nothing when it moves the job to its queue because the last dependency is over.
+    # RQ gives no signal when it enqueues a job after its last dependency.
     since = max((since, *(trace.spans[one].over_at for one in dependencies)))
     return f"{'queued' if dependencies else 'deferred'} for {_whole(now - since)}"
 
@@ -107,5 +107,5 @@ def _of(number: int, most: int) -> str:
 
 
 def _whole(micros: int) -> str:
-    """Return a length that is shown while it grows: in whole seconds."""
+    """Return a growing duration in whole seconds."""
     return length(micros // 1_000_000 * 1_000_000) if micros >= 1_000_000 else "under 1 s"

@@ -1,1 +1,1 @@
-"""One pane a file: data in by reactive, intent out by message; none knows a store."""
+"""Widgets, one pane in each file. Data comes in by reactives, intent goes out by messages. No widget reads a store."""

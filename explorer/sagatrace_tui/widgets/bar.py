@@ -1,4 +1,4 @@
-"""One line with something at its left and something at its right."""
+"""The lines of the frame: the title bar and the state line."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from sagatrace_tui.theme import TONES
 __all__ = ["Bar", "StateLine", "TitleBar"]
 
 SAID: Final = 8.0
-"""Seconds that what was done stays to be read."""
+"""Seconds that a note about a result stays."""
 HINTED: Final = 3.0
-"""Seconds for what changes nothing: why a key did nothing, or that it does something now."""
+"""Seconds that a plain note stays, such as why a key did nothing."""
 
 
 class Bar(Widget):
-    """A line of the frame."""
+    """One line of the frame."""
 
     DEFAULT_CSS = """
     Bar { height: 1; padding: 0 1; text-wrap: nowrap; color: $foreground-muted; background: $background; }
@@ -32,14 +32,14 @@ class Bar(Widget):
 
 
 class TitleBar(Bar):
-    """What this is, and of what."""
+    """The product's name, the views with their keys, and the subtitle on the right."""
 
     DEFAULT_CSS = """
     TitleBar { background: $surface; }
     """
 
     shown: reactive[str] = reactive("")
-    """The view that is shown, of several."""
+    """The view on screen, one of `views`."""
 
     def __init__(self, title: str, subtitle: str = "", views: Sequence[str] = ()) -> None:
         super().__init__()
@@ -62,22 +62,22 @@ class TitleBar(Bar):
 
 
 class StateLine(Bar):
-    """How true the screen is: which store, how it is followed, what that cost. `address` is shortened first."""
+    """Shows the store, how up to date the screen is, and the cost of reading. `address` is shortened first."""
 
     address: reactive[str] = reactive("")
     facts: reactive[tuple[str, ...]] = reactive(())
     fault: reactive[bool] = reactive(False)
     behind: reactive[bool] = reactive(False)
-    """Whether what is on screen may not be all there is, through no fault of the store's."""
+    """Whether the screen may lack recent events although the store works."""
     mode: reactive[str] = reactive("")
-    """The word for a screen that is not live: paused, replay. It is shown beside all that is said."""
+    """The word for a screen that is not live: paused or replay. It also stands before each note."""
     said: reactive[tuple[str, str]] = reactive(("", "plain"))
-    """What was just done, and its tone; for a few seconds."""
+    """The note, and its tone. It stays for a few seconds."""
 
     _quiet: Timer | None = None
 
     def say(self, text: str, tone: str = "plain") -> None:
-        """Show what was just done, for a few seconds in place of the rest."""
+        """Show a note in place of the facts for a few seconds."""
         self.said = (text, tone)
         self.add_class("-said")
         if self._quiet is not None:
@@ -85,12 +85,12 @@ class StateLine(Bar):
         self._quiet = self.set_timer(HINTED if tone == "plain" else SAID, self.hush)
 
     def hush(self) -> None:
-        """Show how true the screen is again."""
+        """Remove the note and show the facts again."""
         self.said = ("", "plain")
         self.set_class(bool(self.mode), "-said")
 
     def watch_mode(self) -> None:
-        """Be there on a small terminal too."""
+        """Stay visible on a small terminal while the screen is not live."""
         self.set_class(bool(self.mode or self.said[0]), "-said")
 
     def render(self) -> Content:

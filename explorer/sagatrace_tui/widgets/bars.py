@@ -1,6 +1,6 @@
-"""A span's bar in the waterfall: its wait, its attempts and the pauses between them, as parts of a row. Pure.
+"""A span's bar in the waterfall: its wait, its attempts and the pauses between attempts. Pure.
 
-Bars begin and end at half a cell. Spans on the critical path have heavy bars. Work that failed ends in a sign.
+Bars begin and end at half a cell. Spans on the critical path have heavy bars. Failed work ends in a sign.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _WAIT: Final = "┄"
 _HEAVY: Final = "━╸╺"
 _LIGHT: Final = "─╴╶"
 """A whole cell, its left half, its right half."""
-_LOST: Final = "×"  # where work failed: a sign, for readers who see no colours
+_LOST: Final = "×"  # failed work: a sign also works without colours
 _POINT: Final = "•"
 _GAP: Final = "≈"
 _BEFORE, _AFTER = "←", "→"
 
 
 def span_bar(span: Span, line: Timeline, width: int, *, critical: bool) -> list[Part]:
-    """Return exactly `width` columns."""
+    """Return the bar of a span in exactly `width` columns. `critical` draws it heavy."""
     if span.kind == "point":
         if not line.start <= span.first_at <= line.end:
             return _outside(span.first_at < line.start, width)
@@ -70,13 +70,13 @@ def _joined(cells: Iterator[Part]) -> list[Part]:
 
 
 def _outside(before: bool, width: int) -> list[Part]:
-    """Return a bar that lies outside of the part of time that shows."""
+    """Return an arrow for a bar outside the visible time."""
     blank = (" " * (width - 1), "plain")
     return [(_BEFORE, "muted"), blank] if before else [blank, (_AFTER, "muted")]
 
 
 def group_bar(group: Group, line: Timeline, width: int) -> list[Part]:
-    """Return a bar from the first of the spans to the last."""
+    """Return a bar from the start of the first span to the end of the last."""
     if group.last_at < line.start or group.first_at > line.end:
         return _outside(group.last_at < line.start, width)
     first = min(line.column(group.first_at, width), width - 1)
@@ -89,7 +89,14 @@ def _filled(parts: list[Part], at: int, width: int) -> list[Part]:
 
 
 def axis(line: Timeline, width: int, origin: int | None = None, times: Times = _TIMES) -> str:
-    """Return the labels of start and end, as distances since `origin` if given. Gaps drawn short are marked ≈."""
+    """Return the time axis in `width` columns: its start, its end, and ≈ at each collapsed gap.
+
+    Args:
+        line: the time scale.
+        width: terminal columns.
+        origin: microseconds since 1970; relative labels count from here. None counts from the start of the line.
+        times: the way to write moments.
+    """
     cells = list(" " * width)
     for start, end in line.gaps:
         cells[min(width - 1, (line.column(start, width) + line.column(end, width)) // 2)] = _GAP

@@ -1,4 +1,4 @@
-"""Which two traces are compared: verdict, id, length and start of each."""
+"""The header of a comparison: verdict, id, duration and start of both traces."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ __all__ = ["ComparisonHeader"]
 
 _GAP: Final = 2
 _LABELLED: Final = 36
-"""Columns from which each line says which trace it is about."""
-_ID: Final = 8  # columns for an id, before the facts get any
+"""Columns a line needs to name its trace."""
+_ID: Final = 8  # columns reserved for an id
 
 
 class ComparisonHeader(Widget):
-    """Three lines: the saga, the trace, and the other one below it."""
+    """Three lines: the saga, this trace, and the other trace."""
 
     DEFAULT_CSS = """
     ComparisonHeader { height: 3; padding: 0 1; background: $surface; text-wrap: nowrap; }
@@ -31,7 +31,7 @@ class ComparisonHeader(Widget):
 
     comparison: reactive[Comparison | None] = reactive(None, always_update=True)
     waiting: reactive[str] = reactive("reading")
-    """What is being done while there is nothing to show; empty once that is over."""
+    """The work in progress until the comparison is ready; then empty."""
     other_title = "other trace"
     now = 0
 
@@ -40,7 +40,7 @@ class ComparisonHeader(Widget):
         self._trace_id = trace_id
 
     def on_mount(self) -> None:
-        """Write the starts again when the reader chooses another way."""
+        """Draw again when the form of times changes."""
         self.watch(self.app, "times", self.times_changed, init=False)
 
     def times_changed(self) -> None:
@@ -73,7 +73,7 @@ class ComparisonHeader(Widget):
             facts[-1] += f" at {times_of(self).clock(run.started_at)}"
         whole = inert(run.trace_id)
         left = room - min(cell_len(whole), max(_ID, room // 2))
-        while facts and cell_len(" · ".join(facts)) > left:  # half a figure is a wrong one
+        while facts and cell_len(" · ".join(facts)) > left:  # drop a fact rather than cut a number
             facts.pop()
         text = " · ".join(facts)
         trace_id = short_middle(whole, room - cell_len(text))
@@ -85,4 +85,4 @@ class ComparisonHeader(Widget):
             " " * _GAP,
             (text, TONES["muted"]),
         )
-        return line.truncate(width)  # a longer one would be broken
+        return line.truncate(width)  # a longer line would wrap

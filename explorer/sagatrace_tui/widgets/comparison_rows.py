@@ -1,4 +1,4 @@
-"""Two traces beside each other as rows: first what takes one line each, then a row for each difference."""
+"""The comparison of two traces as rows: first notes, then a row for each difference."""
 
 from __future__ import annotations
 
@@ -28,27 +28,27 @@ _KINDS: Final[dict[Kind, tuple[str, str]]] = {
     Kind.FASTER: ("↓ faster", "muted"),
 }
 _KIND: Final = 12  # columns for the kind
-_VALUE: Final = 19  # columns in which a status and a length are whole: half a figure is a wrong one
+_VALUE: Final = 19  # columns that hold a status and a duration uncut
 _GAP: Final = 2  # blanks after a cell
 _WORDS: Final = Words(inert, duration)
 
 
 @dataclass(frozen=True, slots=True)
 class ComparisonLine:
-    """A row: a note, which takes all columns, or a difference in four."""
+    """A row: a note over all columns, or a difference in four columns."""
 
     note: tuple[Part, ...] = ()
     difference: Difference | None = None
 
     def fitted(self, width: int) -> list[Part]:
-        """Return the row in so many columns."""
+        """Return the row in at most `width` columns."""
         if self.difference is None:
             return list(self.note)
         kind, tone = _KINDS[self.difference.kind]
         there, here = _WORDS.sides(self.difference)
         rooms = _rooms(width)
         step = _WORDS.step(self.difference)
-        if cell_len(step) > rooms[0] - _GAP:  # its own name is worth more than that of the step above
+        if cell_len(step) > rooms[0] - _GAP:  # the step's own name matters more than its parent's
             step = _WORDS.step(self.difference, with_parent=False)
         texts = step, there, here
         tones = "plain", "muted", tone if self.difference.here is not None else "muted"
@@ -76,7 +76,7 @@ def _note(title: str, text: str) -> tuple[Part, ...]:
 
 
 def _rooms(width: int) -> tuple[int, int, int]:
-    """Return how step, other trace and this trace share the columns."""
+    """Return the columns for the step, the other trace and this trace."""
     rest = max(12, width - _KIND)
     step, there = min(70, rest // 3), min(60, rest * 6 // 25)
     if rest >= 3 * _VALUE:
@@ -85,10 +85,10 @@ def _rooms(width: int) -> tuple[int, int, int]:
 
 
 class ComparisonRows(Rows):
-    """A comparison in; says which difference was chosen. `other_title` heads the column of the other trace."""
+    """Shows a comparison and posts the chosen difference. `other_title` heads the column of the other trace."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "open", "Go to span", tooltip="Show the step in the trace; of a missing one, the step above")
+        Binding("enter", "open", "Go to span", tooltip="Go to the step in the trace, or above a missing step")
     ]
     HEADER_LINES = 1
 
@@ -114,7 +114,7 @@ class ComparisonRows(Rows):
 
     @property
     def row_count(self) -> int:
-        """How many lines there are."""
+        """The number of lines."""
         return len(self._lines)
 
     @property
@@ -123,26 +123,26 @@ class ComparisonRows(Rows):
         return self._lines[self.cursor].difference if self._lines else None
 
     def watch_comparison(self, comparison: Comparison | None) -> None:
-        """Show its lines, with the cursor on the first difference."""
+        """Show the lines of a comparison, with the cursor on the first difference."""
         self._lines = comparison_lines(comparison) if comparison is not None else []
         self.rows_changed(next(self._about(range(self.row_count)), 0))
 
     def header(self, width: int) -> list[Part]:
-        """The titles of the columns."""
+        """Return the titles of the columns."""
         titles = zip(("STEP", self.other_title, "THIS TRACE"), _rooms(width), strict=True)
         cells = [part for title, room in titles for part in fitted([(short(title, room - _GAP), "muted")], room)]
         return [*fitted([("DIFFERS", "muted")], _KIND), *cells]
 
     def row(self, index: int, width: int) -> list[Part]:
-        """One line, in columns that fit."""
+        """Return one line, fitted to the width."""
         return fitted(self._lines[index].fitted(width), width)
 
     def lit(self, width: int) -> int:
-        """Lines about a step."""
+        """Highlight only lines about a step."""
         return width if self.highlighted is not None else 0
 
     def action_move(self, rows: int) -> None:
-        """To the next difference; to the end where there is none."""
+        """Move the cursor to the next difference, or to the end if there is no other."""
         step = 1 if rows > 0 else -1
         places = self._about(range(self.cursor + step, self.row_count if step > 0 else -1, step))
         self.cursor = next(places, self.row_count - 1 if step > 0 else 0)

@@ -1,8 +1,7 @@
-"""All there is to say about one span, as rows: fields, error, attempts, data, traceback, events. Pure."""
+"""The detail of one span as rows: fields, error, attempts, data, traceback and events. Pure."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -23,35 +22,30 @@ from sagatrace_tui.model import Role, Span, Trace
 from sagatrace_tui.model.standing import reason_of
 from sagatrace_tui.theme import STATUS_TONES
 from sagatrace_tui.times import Times
-from sagatrace_tui.values import Path, ValueLine, text_lines, value_lines, wrapped
+from sagatrace_tui.values import Path, ValueLine, value_lines, wrapped
 from sagatrace_tui.views.outline import Group
 from sagatrace_tui.widgets.rows import Part
+from sagatrace_tui.widgets.traceback_lines import traceback_lines
 
 __all__ = ["DetailLine", "detail_lines", "group_lines"]
 
 _TIMES: Final = Times()
 MAX_EVENTS: Final = 200
-MAX_STACK_LINES: Final = 60
-_STACK_ROWS: Final = 18
-"""Rows of a traceback: with its last frames, the error and the place it ran at are in sight on 40 lines."""
 _MAX_ERROR: Final = 2000
-_FRAME: Final = re.compile(r'(\s*File ")(.*)(", line .*)')
-_OF_RQ: Final = re.compile(r'\s*File ".*/(?:site|dist)-packages/rq/(?:\w+/)*\w+\.py", line .*')
-_POINTERS: Final = re.compile(r"[ ~^]+")  # below what they point at; of no use where that is broken
-# Shown in places of their own, or as fields.
+# Shown elsewhere in the detail.
 _SHOWN: Final = frozenset({"error", "error_type", "stack", "original_span_id", "compensation", "job_name"})
 _MEANING: Final[dict[Role, str]] = {
-    "cause": "the cause: it failed first, nothing below it did",
+    "cause": "the cause: it failed first, and nothing below it failed",
     "consequence": "a consequence of the cause",
-    "independent": "a failure of its own, apart from the cause",
-    "recovered": "recovered: a later try went well",
+    "independent": "an independent failure, apart from the cause",
+    "recovered": "recovered: a later attempt succeeded",
     "compensation": "failed while undoing",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class DetailLine:
-    """A row. `value` is what it shows a part of, to copy or to open whole; `span_id` is where Enter leads."""
+    """A row. `value` is the full value, to copy or open. `span_id` is the span that Enter goes to."""
 
     parts: tuple[Part, ...]
     value: Any = None
@@ -62,7 +56,7 @@ class DetailLine:
 
     @property
     def opens(self) -> bool:
-        """Whether it is opened whole, rather than folded or followed to another span."""
+        """Whether Enter opens the value in full, instead of folding it or going to a span."""
         return self.value is not None and not self.can_fold and self.span_id is None
 
 
@@ -83,7 +77,15 @@ def _field(label: str, text: str, tone: str = "plain", *, value: Any = None, spa
 def detail_lines(
     trace: Trace, span_id: str, width: int, *, toggled: Collection[Path] = (), times: Times = _TIMES
 ) -> list[DetailLine]:
-    """The rows of one span, or of a missing parent, for that many columns."""
+    """Return the rows of one span, or of a missing parent.
+
+    Args:
+        trace: the trace.
+        span_id: the span, or the missing parent.
+        width: terminal columns.
+        toggled: the paths of values that the reader folded or unfolded.
+        times: the way to write moments.
+    """
     span = trace.spans.get(span_id)
     if span is None:
         return list(_missing(trace, span_id, width))
@@ -102,7 +104,7 @@ def detail_lines(
 
 
 def group_lines(group: Group, width: int, times: Times = _TIMES) -> list[DetailLine]:
-    """The rows of siblings shown as one."""
+    """Return the rows of a group of similar siblings."""
     shortest, median, longest = group.lengths
     return [
         *_title(group.name, width),
@@ -128,7 +130,7 @@ def _missing(trace: Trace, span_id: str, width: int) -> Iterator[DetailLine]:
 
 
 def _words(text: str, width: int) -> Iterator[str]:
-    """A sentence of ours in lines, broken between words."""
+    """Yield the lines of a sentence, broken between words."""
     line = ""
     for word in text.split(" "):
         if line and len(line) + len(word) + 1 > width:
@@ -140,14 +142,14 @@ def _words(text: str, width: int) -> Iterator[str]:
 
 
 def _standing(span: Span, trace: Trace) -> Iterator[DetailLine]:
-    """How it stands: on a small terminal no more than this is in sight."""
+    """Yield status, role and compensation first: a small terminal shows no more."""
     yield _field("status", status_words(span.status), STATUS_TONES[span.status])
     role = trace.roles.get(span.span_id)
     if role is not None:
         yield _field("role", _MEANING[role], "cause" if role == "cause" else "plain")
     for one in trace.still_standing:
         if one.span_id == span.span_id:
-            sure = "" if one.explained else "; its own outcome is unknown"
+            sure = "" if one.explained else "; the step's outcome is unknown"
             how, tone = ("not yet", "busy") if one.being_undone else ("no, still standing", "cause")
             how, tone = ("not yet", "muted") if one.awaited else (how, tone)
             yield _field("undone", f"{how}: {inert(reason_of(one, ended=trace.ended), 400)}{sure}", tone)
@@ -188,7 +190,7 @@ def _fields(span: Span, trace: Trace, origin: int, times: Times) -> Iterator[Det
 
 
 def _runs(span: Span, trace: Trace) -> Iterator[DetailLine]:
-    """Which run of its job it is, and the runs before and after it."""
+    """Yield the run of the job, and links to the runs before and after."""
     runs = trace.runs_of(span.span_id)
     if words := run_words(span, len(runs)):
         yield _field("run", words.removeprefix("run "))
@@ -204,7 +206,7 @@ def _related(label: str, span_id: str, trace: Trace) -> DetailLine:
 
 
 def _continued(field: DetailLine, width: int) -> Iterator[DetailLine]:
-    """A field in as many lines as it needs, its text under itself."""
+    """Yield a field in as many lines as needed, with its text aligned."""
     (label, label_tone), (text, tone) = field.parts
     for number, part in enumerate(wrapped(text, max(8, width - len(label)))):
         lead = (" " * len(label) if number else label, label_tone)
@@ -235,7 +237,7 @@ def _attempts(span: Span, origin: int, times: Times) -> Iterator[DetailLine]:
         if attempt.error is not None:
             outcome, tone = inert(attempt.error, 200), "bad"
         elif attempt.ended_at is None:
-            outcome, tone = "no end seen", "busy"
+            outcome, tone = "no end recorded", "busy"
         else:
             outcome, tone = "", "plain"
         sign = "✘" if attempt.error is not None else "▶" if attempt.ended_at is None else "✔"
@@ -268,50 +270,9 @@ def _stack(span: Span, width: int) -> Iterator[DetailLine]:
     stack = span.data.get("stack")
     if not isinstance(stack, str) or not stack:
         return
-    yield from _section("Traceback", "Enter shows it whole")
-    rows = list(_stack_rows(stack, width))
-    if len(rows) > _STACK_ROWS:
-        above = ((f"  … {plural(len(rows) - _STACK_ROWS + 2, 'more line')}", "muted"),)
-        rows = [rows[0], DetailLine(above, stack, is_cut=True), *rows[2 - _STACK_ROWS :]]
-    yield from rows
-
-
-def _stack_rows(stack: str, width: int) -> Iterator[DetailLine]:
-    lines = text_lines(stack, max_lines=MAX_STACK_LINES)
-    lines, frames = _without_rq(lines)
-    for number, line in enumerate(lines):
-        if number == 1 and frames:
-            yield DetailLine(((f"  … {plural(frames, 'frame')} of RQ", "muted"),), stack, is_cut=True)
-        # The frames' own lines are read; the source under them is context; the last line is the error.
-        is_error = number == len(lines) - 1
-        if _POINTERS.fullmatch(line):
-            continue
-        tone = "bad" if is_error else "muted" if line.startswith("    ") else "plain"
-        shown = _frame(line, width)
-        indent = " " * (len(shown) - len(shown.lstrip()) + 2)
-        for count, part in enumerate(wrapped(shown, width if len(shown) <= width else width - len(indent))):
-            yield DetailLine(((indent + part if count else part, tone),), stack, is_cut=True)
-
-
-def _without_rq(lines: list[str]) -> tuple[list[str], int]:
-    """The lines without those of the frames in RQ that led to the job's own, and how many frames these were."""
-    starts = [at for at, line in enumerate(lines) if _FRAME.fullmatch(line)]
-    own = next((at for at in starts if not _OF_RQ.fullmatch(lines[at])), None)
-    if own is None or not starts or starts[0] != 1:
-        return lines, 0
-    return [lines[0], *lines[own:]], starts.index(own)
-
-
-def _frame(line: str, width: int) -> str:
-    """Return a line of a frame with the end of its path: the file's name says more than its directory."""
-    match = _FRAME.fullmatch(line)
-    if match is None or len(line) <= width:
-        return line
-    lead, path, tail = match.groups()
-    room = max(len(path.rpartition("/")[2]) + 1, width - len(lead) - len(tail) - 1)
-    kept = path[-room:]
-    kept = kept[kept.find("/") :] if "/" in kept else kept
-    return f"{lead}…{kept}{tail}" if len(kept) < len(path) - 1 else line
+    yield from _section("Traceback", "Enter shows it in full")
+    for part in traceback_lines(stack, width):
+        yield DetailLine((part,), stack, is_cut=True)
 
 
 def _events(span: Span, origin: int, times: Times) -> Iterator[DetailLine]:

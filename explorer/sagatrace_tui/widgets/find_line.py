@@ -1,4 +1,4 @@
-"""A line to type what to find inside a trace, and how much was found."""
+"""The find line of a trace: the text to find, and the number of matches."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["FindLine"]
 
 
 class FindLine(Horizontal):
-    """Hidden until opened; says what to find while one types, when that is settled, and when it is given up."""
+    """Hidden until opened. Posts each change of the text, its acceptance (Enter) and its cancellation (Esc)."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "submit", "Back to tree", tooltip="Keep the matches and go back to the tree"),
@@ -36,27 +36,27 @@ class FindLine(Horizontal):
     """
 
     found: reactive[str] = reactive("")
-    """What there is to say about the result."""
+    """The note about the result."""
     WIDE: Final = 76
-    """Columns from which it says what to do with it, too."""
+    """Columns the line needs to also name the keys."""
 
     _told = (0, 0, False)
 
     class Changed(Message):
-        """Something else is to be found."""
+        """The text to find changed."""
 
         def __init__(self, text: str) -> None:
             super().__init__()
             self.text = text
 
     class Settled(Message):
-        """That is what was wanted."""
+        """Enter accepted the matches."""
 
     class Left(Message):
-        """Nothing is to be found any more."""
+        """Esc cancelled the search."""
 
     def compose(self) -> ComposeResult:
-        """A sign, the line, the result."""
+        """Lay out the sign, the input and the result."""
         yield Static("/", id="sign")
         yield LineInput(
             placeholder="names, ids, errors, data, key=value, words on the screen", select_on_focus=False, compact=True
@@ -64,18 +64,24 @@ class FindLine(Horizontal):
         yield Static(id="found", markup=False)
 
     def edit(self) -> None:
-        """Begin to type: in place of what was looked for before, unless one goes on in it."""
+        """Open the line with the last text selected, so that typing replaces it."""
         self.display = True
-        # At once: what is typed next may have come in the same packet.
+        # Immediately: the next keys may be in the same packet.
         self.screen.set_focus(self.query_one(Input))
         self.query_one(Input).action_select_all()
 
     def busy(self) -> None:
-        """Say that it is looked for."""
+        """Show that a search is running."""
         self.found = "finding …" if self.query_one(Input).value else ""
 
     def show_place(self, which: int, count: int, *, alone: bool) -> None:
-        """Say how much was found, which of it is looked at (0 for none), and whether nothing else is shown."""
+        """Show the result.
+
+        Args:
+            which: the number of the match under the cursor, from 1; 0 for none.
+            count: the number of matches.
+            alone: whether the tree shows only the matches.
+        """
         self._told = (which, count, alone)
         if not self.query_one(Input).value:
             self.found = ""
@@ -88,36 +94,36 @@ class FindLine(Horizontal):
             self.found = f"{place}{count:,}" if brief else f"{place}{plural(count, 'span')}{keys}"
 
     def close(self) -> None:
-        """Be hidden and empty."""
+        """Hide and empty the line."""
         self.display = False
         with self.prevent(Input.Changed):
             self.query_one(Input).value = ""
         self.found = ""
 
     def on_resize(self) -> None:
-        """Say as much as there is room for."""
+        """Fit the result to the new width."""
         which, count, alone = self._told
         self.show_place(which, count, alone=alone)
 
     def watch_found(self, found: str) -> None:
-        """Show it."""
+        """Show the note about the result."""
         if self.is_mounted:
             self.query_one("#found", Static).update(found)
 
     @on(Input.Changed)
     def pass_on(self, event: Input.Changed) -> None:
-        """Find while one types."""
+        """Search while the reader types."""
         event.stop()
         self.post_message(self.Changed(event.value))
 
     @on(Input.Submitted)
     def settle(self, event: Input.Submitted) -> None:
-        """Go to what was found."""
+        """Accept the matches."""
         event.stop()
         self.post_message(self.Settled())
 
     async def action_submit(self) -> None:
-        """Settle, as Enter does in the line itself."""
+        """Accept the matches, as Enter does in the input itself."""
         await self.query_one(Input).action_submit()
 
     def action_leave(self) -> None:

@@ -1,4 +1,4 @@
-"""The nodes of a trace's tree as rows that fold; all or only a part of them."""
+"""The nodes of a trace's tree as rows that fold. All nodes show, or only a part."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ FOLD_KEYS: Final[list[BindingType]] = [
 
 
 class FoldingRows(Rows):
-    """Knows which nodes are visible; folds and cursor outlive a new trace."""
+    """Holds the visible nodes. A new trace keeps the folds and the cursor."""
 
-    # Comparing two traces costs more than drawing one: the code that sets it says that it changed.
+    # Always an update: comparing two traces costs more than drawing one.
     subject: reactive[Subject | None] = reactive(None, repaint=False, init=False, always_update=True)
     only: reactive[tuple[str, frozenset[str]] | None] = reactive(None, repaint=False, init=False)
-    """What to show and nothing else but what is above it, with a word for it: why, matches."""
+    """The part to show with its ancestors: a word for it (`why`, `found`) and its span ids. None shows all."""
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name for it
         super().__init__(id=id)
         self._rows: Sequence[int] = ()
         self._folded: set[str] = set()
-        self._opened: set[str] = set()  # groups, which are folded until opened
-        self._folded_here: set[str] = set()  # while only a part shows
-        self._part: list[int] | None = None  # the places of what alone is to show, in order
+        self._opened: set[str] = set()  # groups that were opened; the others are folded
+        self._folded_here: set[str] = set()  # the folds while only a part shows
+        self._part: list[int] | None = None  # the places of the part to show, in order
 
     @property
     def trace(self) -> Trace | None:
@@ -51,12 +51,12 @@ class FoldingRows(Rows):
 
     @property
     def outline(self) -> Outline | None:
-        """All its nodes."""
+        """The outline of the trace, with all nodes."""
         return self.subject[1] if self.subject else None
 
     @property
     def row_count(self) -> int:
-        """How many nodes are visible."""
+        """The number of visible nodes."""
         return len(self._rows)
 
     @property
@@ -65,7 +65,7 @@ class FoldingRows(Rows):
         return self.outline.ids[self._rows[self.cursor]] if self.outline is not None and len(self._rows) else None
 
     def watch_only(self) -> None:
-        """Show that part, or all again."""
+        """Show the part, or all again."""
         self._folded_here = set()
         self._place_part()
         self._rebuild(self.highlighted)
@@ -78,9 +78,9 @@ class FoldingRows(Rows):
             self._part = self.outline.with_ancestors(self.only[1])
 
     def _rebuild(self, here: str | None, before: str | None = None) -> None:
-        """Work out the rows, and keep the cursor on that node or the nearest above it that shows.
+        """Compute the rows, and keep the cursor on the node `here` or its nearest visible ancestor.
 
-        `before` is the node that it was on, if the rows were those of another trace.
+        `before` is the node under the cursor in the previous trace, if the trace changed.
         """
         before, outline = before or self.highlighted, self.outline
         if outline is None:
@@ -98,7 +98,7 @@ class FoldingRows(Rows):
         return self._folded if self.only is None else self._folded_here
 
     def go_to(self, span_id: str) -> bool:
-        """Put the cursor on a span, unfolding what is above it; False where there is no such span."""
+        """Put the cursor on a span and unfold its ancestors. Return False if the trace has no such span."""
         outline = self.outline
         if outline is None or span_id not in outline.places:
             return False
@@ -125,7 +125,7 @@ class FoldingRows(Rows):
     def _set_folded(self, span_id: str, fold: bool) -> None:
         if self.only is None and self.outline is not None and span_id in self.outline.groups:
             (self._opened.discard if fold else self._opened.add)(span_id)
-            self._folds().discard(span_id)  # it was among all that were folded
+            self._folds().discard(span_id)  # it may have been folded with its level
         else:
             (self._folds().add if fold else self._folds().discard)(span_id)
 
@@ -139,7 +139,7 @@ class FoldingRows(Rows):
             self._rebuild(self.highlighted)
 
     def action_inward(self) -> None:
-        """Unfold; when there is nothing to unfold, go to the first child."""
+        """Unfold the node. If it is unfolded already, go to its first child."""
         if self.highlighted is None or self._weight() <= 1:
             return
         if self._is_folded(self.highlighted):
@@ -148,7 +148,7 @@ class FoldingRows(Rows):
             self.cursor += 1
 
     def action_outward(self) -> None:
-        """Fold; when there is nothing to fold, go to the parent."""
+        """Fold the node. If it cannot fold, go to its parent."""
         if self.highlighted is None or self.outline is None:
             return
         parent = self.outline.parents[self._rows[self.cursor]]
@@ -158,7 +158,7 @@ class FoldingRows(Rows):
             self.cursor = self.outline.shown(self.outline.ids[parent], self._rows) or 0
 
     def action_fold_all(self) -> None:
-        """Show the top and what lies directly under it."""
+        """Show the roots and their direct children."""
         self._fold_below(1)
 
     def action_unfold_all(self) -> None:
@@ -169,7 +169,7 @@ class FoldingRows(Rows):
             self._rebuild(self.highlighted)
 
     def action_level(self, step: int) -> None:
-        """Fold or unfold one level: the deepest that shows goes, or one deeper comes."""
+        """Hide the deepest visible level (-1), or show one more level (1)."""
         if self.outline is None or not len(self._rows):
             return
         deepest = max(self.outline.depths[place] for place in self._rows)
@@ -184,6 +184,6 @@ class FoldingRows(Rows):
 
 
 def holds(places: Sequence[int], place: int) -> bool:
-    """Return whether the places, in order, hold this one."""
+    """Return whether the sorted places contain a place."""
     at = bisect_left(places, place)
     return at < len(places) and places[at] == place

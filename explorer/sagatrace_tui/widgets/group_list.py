@@ -1,4 +1,4 @@
-"""The failures of the window by kind: one row each."""
+"""The list of failures in the window, one row for each kind."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.reactive import reactive
 
-from sagatrace_tui.incident.failure_groups import FailureGroup, histogram
-from sagatrace_tui.labels import bars, inert, saga_name, short
+from sagatrace_tui.incident.failure_groups import FailureGroup, bars, histogram
+from sagatrace_tui.labels import inert, saga_name, short
 from sagatrace_tui.theme import times_of
 from sagatrace_tui.widgets.rows import Part, Rows, fitted
 
@@ -21,7 +21,7 @@ _STANDING: Final = 8
 
 
 class GroupList(Rows):
-    """Kinds of failures in; says which one was opened. `began` is the beginning of the window."""
+    """Shows kinds of failures and posts the one that was opened. `began` is the start of the window."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "open", "List", tooltip="List the traces of this kind")]
 
@@ -41,12 +41,12 @@ class GroupList(Rows):
 
         @property
         def control(self) -> GroupList:
-            """The list it was chosen in."""
+            """The list that posted the message."""
             return self.group_list
 
     @property
     def row_count(self) -> int:
-        """How many kinds there are."""
+        """The number of kinds."""
         return len(self.groups)
 
     @property
@@ -55,7 +55,7 @@ class GroupList(Rows):
         return self.groups[self.cursor] if self.groups else None
 
     def header(self, width: int) -> list[Part]:
-        """The titles."""
+        """Return the titles of the columns."""
         over, saga = _widths(width)
         at = times_of(self).width(self.now)
         titles = f"{'TRACES':>6}{_GAP}{'STANDING':>{_STANDING}}{_GAP}    {'LAST':>{at}}{_GAP}"
@@ -65,7 +65,7 @@ class GroupList(Rows):
         return [(f"{titles}{first}{bar}{named}FAILED AT", "muted")]
 
     def row(self, index: int, width: int) -> list[Part]:
-        """One kind."""
+        """Return the row of one kind."""
         group = self.groups[index]
         over, saga = _widths(width)
         failure, times = group.example, times_of(self)
@@ -88,12 +88,12 @@ class GroupList(Rows):
         return fitted([*parts, (f"{inert(failure.step)} ", "plain"), (inert(failure.text), "bad")], width)
 
     def watch_groups(self, old: tuple[FailureGroup, ...], new: tuple[FailureGroup, ...]) -> None:
-        """Stay on the same kind wherever its row is now."""
+        """Keep the cursor on the same kind."""
         here = old[self.cursor].key if old and self.cursor else None
         self.rows_replaced((group.key for group in new), here)
 
     def watch_now(self) -> None:
-        """Let the times go on."""
+        """Update the times."""
         self.redraw()
 
     def action_open(self) -> None:

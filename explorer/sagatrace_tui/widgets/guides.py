@@ -1,4 +1,4 @@
-"""The lines that lead to a node of a tree, in as many columns as there are. Pure."""
+"""The guide lines to a node of a tree, fitted to a width. Pure."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ __all__ = ["guides"]
 
 
 def guides(outline: Outline, place: int, rows: Sequence[int], width: int) -> tuple[str, str]:
-    """Return the depth of a node, where not all its guides fit, and the guides themselves.
+    """Return the depth label of a node, empty if all its guides fit, and its guides.
 
-    All rows of a tree are drawn alike: with two columns for a level, or with one where two do not fit. A node that is
-    deeper even so shows its depth, and steps to the right from there on: a child never looks like a sibling.
+    All rows of a tree use two columns for each level, or one column if two do not fit. A node too deep even for that
+    shows its depth as a number. Its indent still changes with the depth, so that a child never looks like a sibling.
 
     Args:
         outline: the tree.

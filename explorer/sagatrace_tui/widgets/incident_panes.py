@@ -27,10 +27,10 @@ VIEWS: Final[tuple[View, ...]] = get_args(View)
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is to be shown: a view, the order of the traces, and which of them.
+    """The choice of the reader: a view, the order of the traces, and a filter.
 
-    `group` is the key of a kind of failure to which all is narrowed; empty for all. `new_only` leaves only
-    kinds of failure that were not seen before, and their traces. `by_key` groups by the last business key of the rows.
+    `group` is the key of one kind of failure; only its traces show. Empty shows all. `new_only` keeps only new kinds of
+    failure and their traces. `by_key` groups by the last business key of the rows.
     """
 
     view: View = "traces"
@@ -42,10 +42,10 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Arranged:
-    """Rows as they are wanted: the traces in order, their failures by kind, or the steps that still stand.
+    """Rows arranged as wanted: traces in order, failures by kind, or steps that still stand.
 
-    `source` are the rows it was made of, as of `now`, of a time that began at `began`; the first of them started at
-    `first_at`. Times are microseconds since 1970.
+    `source` holds all rows, read at `now` for the window since `began`. `first_at` is the start of the histogram. Times
+    are microseconds since 1970.
     """
 
     source: tuple[TraceRow, ...]
@@ -59,7 +59,7 @@ class Arranged:
 
 
 def arranged(source: tuple[TraceRow, ...], now: int, began: int, wanted: Wanted) -> Arranged:
-    """Return the rows as they are wanted. Takes milliseconds for thousands of rows, in any thread."""
+    """Return the rows arranged as wanted. Safe in any thread; thousands of rows take milliseconds."""
     found = Arranged(source, now, began, wanted)
     recent = [row for row in source if row.latest >= began] if wanted != _PLAIN else []
     first = began_at(recent, began)
@@ -84,7 +84,7 @@ _PLAIN: Final = Wanted()
 
 
 class IncidentPanes(Vertical):
-    """Shows rows as they are `wanted`."""
+    """Shows rows in the view, order and filter of `wanted`."""
 
     DEFAULT_CSS = """
     IncidentPanes { height: 1fr; }
@@ -100,17 +100,17 @@ class IncidentPanes(Vertical):
 
     @property
     def view(self) -> View:
-        """The view that is shown."""
+        """The view on screen."""
         return self.wanted.view
 
     @property
     def needs_window(self) -> bool:
-        """Whether what is shown is about the whole window: to sort only the newest traces would mislead."""
+        """Whether the view needs the whole window. Sorting only the newest traces would mislead."""
         wanted = self.wanted
         return wanted.view != "traces" or wanted.sort != "last" or wanted.new_only or bool(wanted.group)
 
     def compose(self) -> ComposeResult:
-        """Return the three lists, and the preview of a trace."""
+        """Lay out the three lists and the preview of a trace."""
         yield TraceList()
         yield GroupList()
         standing = StandingList()
@@ -120,7 +120,7 @@ class IncidentPanes(Vertical):
 
     @property
     def shown(self) -> Rows:
-        """The list of this view."""
+        """The list of the current view."""
         panes: dict[View, type[Rows]] = {"traces": TraceList, "failures": GroupList, "standing": StandingList}
         return self.query_one(panes[self.view])
 
@@ -131,37 +131,37 @@ class IncidentPanes(Vertical):
             pane = self.query_one(one)
             pane.display = pane is self.shown
         self._show()
-        self.screen.set_focus(self.shown)  # now: a key that follows at once may focus the query line
+        self.screen.set_focus(self.shown)  # immediately: the next key may focus the query line
 
     def show(self, given: Arranged) -> None:
-        """Show rows; they are arranged again if something else is wanted by now."""
+        """Show rows. Arrange them again if `wanted` has changed meanwhile."""
         self._shown = given
         self._show()
 
     def narrow(self, group: tuple[str, ...] = ()) -> None:
-        """Narrow the traces to a kind of failure, by its key."""
+        """Show only the traces with a kind of failure, by its key; empty shows all."""
         self.wanted = replace(self.wanted, group=group)
 
     def ask(self, *, new_only: bool, by_key: bool) -> None:
-        """Show the rows of another query from now on, which are still to come."""
+        """Clear the rows, ready for those of another query."""
         self.wanted = replace(self.wanted, group=(), new_only=new_only, by_key=by_key)
         self.show(Arranged((), 0, 0, self.wanted))
 
     def sort_by(self, sort: str) -> None:
-        """Sort the traces by this, the highest first."""
+        """Sort the traces by a key of `SORTS`, highest first."""
         self.wanted = replace(self.wanted, sort=sort)
         self.query_one(TraceList).sort = sort
         self._show()
 
     def next_sort(self) -> str:
-        """Return the order after the present one."""
+        """Return the sort order after the current one."""
         sorts = list(SORTS)
         return sorts[(sorts.index(self.wanted.sort) + 1) % len(sorts)]
 
     def neighbour(self, trace_id: str, step: int) -> str | None:
-        """Return the failed trace of the list after this one, or with -1 the one before; None at the end.
+        """Return the next (1) or previous (-1) failed trace in the list; None at the end.
 
-        Of the steps that still stand, return the trace of the next one.
+        In the view of standing steps, return the trace of the next or previous step.
         """
         shown = self._shown
         if self.view == "standing":

@@ -1,4 +1,4 @@
-"""The keys that matter here, on one line, made from the bindings themselves."""
+"""The line of key hints, made from the bindings."""
 
 from __future__ import annotations
 
@@ -45,25 +45,25 @@ _NAMES: Final = {
 
 
 def key_name(key: str) -> str:
-    """A key as people write it."""
+    """Return the name of a key as people write it, like `Ctrl+D`."""
     if key.startswith("ctrl+"):
         return f"Ctrl+{key_name(key.removeprefix('ctrl+'))}"
     return _NAMES.get(key, key)
 
 
 def key_groups(bindings: Iterable[BindingType]) -> list[tuple[list[str], Binding]]:
-    """Each action once, with the names of all its keys."""
+    """Return each action once, with the names of all its keys."""
     groups: dict[str, tuple[list[str], Binding]] = {}
     for binding in Binding.make_bindings(bindings):
         groups.setdefault(binding.action, ([], binding))[0].append(key_name(binding.key))
     return list(groups.values())
 
 
-_GAPS: Final = (3, 2)  # blanks between two hints: fewer where more fit for it
+_GAPS: Final = (3, 2)  # blanks between hints; two if that shows more hints
 
 
 class KeyHints(Bar):
-    """Return as many hints as fit; the last two, help and back, always. Of two hints for one key the first counts."""
+    """Shows as many hints as fit. Help and back always show. The first of two hints for one key wins."""
 
     DEFAULT_CSS = """
     KeyHints { background: $surface; }
@@ -71,7 +71,7 @@ class KeyHints(Bar):
 
     hints: reactive[tuple[tuple[str, str], ...]] = reactive(())
     instead: reactive[Mapping[str, str]] = reactive({})
-    """Other words for what keys do as things stand."""
+    """Labels that replace those of some keys in the current state."""
 
     def __init__(self, *bindings: Iterable[BindingType]) -> None:
         super().__init__()
@@ -79,7 +79,7 @@ class KeyHints(Bar):
         self.show(*bindings)
 
     def show(self, *bindings: Iterable[BindingType]) -> None:
-        """Hint at these keys from now on."""
+        """Show hints for these bindings."""
         hints: dict[str, str] = {}
         for group in bindings:
             for keys, binding in key_groups(group):

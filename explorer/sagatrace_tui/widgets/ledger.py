@@ -1,4 +1,4 @@
-"""The compensation view: every step to undo and each try to undo it, in the order of compensation."""
+"""The compensation view: the steps to undo and each attempt to undo them, in the order of compensation."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["Ledger"]
 
 
 class Ledger(Rows):
-    """A trace in; says which span was chosen."""
+    """Shows the compensations of a trace and posts the chosen span."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "Go to span", tooltip="Show the span in the tree")
@@ -38,7 +38,7 @@ class Ledger(Rows):
 
         @property
         def control(self) -> Ledger:
-            """The ledger it was chosen in."""
+            """The ledger that posted the message."""
             return self.ledger
 
     class SpanHighlighted(SpanChosen):
@@ -51,41 +51,47 @@ class Ledger(Rows):
 
     @property
     def row_count(self) -> int:
-        """How many lines there are."""
+        """The number of lines."""
         return len(self._lines)
 
     @property
     def highlighted(self) -> str | None:
-        """The span that the line under the cursor is about."""
+        """The span id of the line under the cursor."""
         return self._lines[self.cursor].span_id if self._lines else None
 
     def show(self, trace: Trace, changes: Mapping[str, str] | None = None, here: str | None = None) -> None:
-        """Show a trace; in a replay with a sign for each span that changed, and the cursor on the span `here`."""
+        """Show a trace.
+
+        Args:
+            trace: the trace.
+            changes: in a replay, a sign for each span that changed.
+            here: the span to put the cursor on. Without it the cursor stays.
+        """
         self._changes = changes or {}
         self.trace = trace
         if here in (abouts := [line.span_id for line in self._lines]):
             self.cursor = abouts.index(here)
 
     def mark(self, index: int) -> Part:
-        """A sign before a line about a span that changed."""
+        """Return the sign of a span that changed in the replay."""
         sign = self._changes.get(self._lines[index].span_id or "")
         return (sign, "key") if sign else super().mark(index)
 
     def cursor_mark(self, index: int) -> Part:
-        """In a replay, the sign of a change: the cursor is on its line."""
+        """Return the cursor's sign, or in a replay the sign of a change."""
         return self.mark(index) if self.highlighted in self._changes else super().cursor_mark(index)
 
     def watch_trace(self) -> None:
-        """Show its ledger, the cursor on the line it was on, wherever that is now."""
+        """Build the lines and keep the cursor on the same line."""
         self._build()
 
     def on_resize(self, event: events.Resize) -> None:
-        """Break errors and reasons to the width there is."""
+        """Break errors and reasons to the new width."""
         self._build()
         super().on_resize(event)
 
     def times_changed(self) -> None:
-        """Write all moments again."""
+        """Build the lines with the new form of times."""
         self._build()
 
     def _build(self) -> None:
@@ -99,32 +105,32 @@ class Ledger(Rows):
             self.cursor_moved()
 
     def validate_cursor(self, cursor: int) -> int:
-        """The nearest line about a span: headings and notes are not to rest on."""
+        """Return the nearest line about a span. The cursor skips headings and notes."""
         about = [at for at, line in enumerate(self._lines) if line.span_id is not None]
         return min(about, key=lambda at: (abs(at - cursor), at), default=0)
 
     def _bring(self, top: int) -> None:
-        """Scroll as every list, and show the headings above the cursor where they fit."""
+        """Scroll to the cursor, and show the headings above it if they fit."""
         heading = self.cursor
         while heading and self._lines[heading - 1].span_id is None:
             heading -= 1
         super()._bring(min(top, heading) if self.cursor - heading < self.page_height else top)
 
     def row(self, index: int, width: int) -> list[Part]:
-        """One line, in columns that fit."""
+        """Return one line, fitted to the width."""
         return fitted(self._lines[index].fitted(width), width)
 
     def lit(self, width: int) -> int:
-        """Lines about a span."""
+        """Highlight only lines about a span."""
         return width if self.highlighted is not None else 0
 
     def cursor_moved(self) -> None:
-        """Say which span it is about."""
+        """Post the span under the cursor."""
         if self.highlighted is not None:
             self.post_message(self.SpanHighlighted(self, self.highlighted))
 
     def action_move(self, rows: int) -> None:
-        """To the next line about a step."""
+        """Move the cursor to the next or previous line about a span."""
         about = [at for at, line in enumerate(self._lines) if line.span_id is not None]
         ahead = [at for at in about if (at > self.cursor if rows > 0 else at < self.cursor)]
         if ahead:
@@ -137,7 +143,7 @@ class Ledger(Rows):
 
 
 def _places(lines: Sequence[LedgerLine]) -> list[tuple[str | None, int]]:
-    """Each line by its span and how often that came before: a step may be listed as standing and as undone."""
+    """Return the place of each line: its span, and how many earlier lines have that span. A step can have two lines."""
     seen: Counter[str | None] = Counter()
     places = []
     for line in lines:

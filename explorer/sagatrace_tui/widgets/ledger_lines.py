@@ -1,4 +1,4 @@
-"""The compensation view as rows: what still stands first and loud, then the compensations in order. Pure."""
+"""The compensation view as rows: first the steps that still stand, then the compensations in order. Pure."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ _ORDER_FAULTS: Final = frozenset({"out_of_order_undo", "double_undo", "empty_und
 _TIMES: Final = Times()
 _INDENT: Final = "     "
 _TAIL: Final = 46
-"""Columns that names leave to what stands beside them; what is longer goes below."""
+"""Columns kept free beside the names for the reason. A longer reason goes below."""
 
 _NAME: Final = 14
-"""Columns that a reason leaves to each of two names; without them it goes below."""
+"""Columns that each of the two names needs beside a reason. Otherwise the reason goes below."""
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerLine:
-    """A row: `cells` are aligned in columns, `tail` takes what is left. Without cells it is a heading or a note."""
+    """A row. `cells` are aligned in columns, `tail` takes the rest. A row without cells is a heading or a note."""
 
     tail: tuple[Part, ...]
     cells: tuple[tuple[Part, int], ...] = ()
@@ -46,7 +46,7 @@ class LedgerLine:
     """Columns of the longest name in its column."""
 
     def fitted(self, width: int) -> list[Part]:
-        """The line for that many columns: the step and its undo share what the rest leaves."""
+        """Return the line in at most `width` columns. The step and its undo share the free columns."""
         if not self.cells:
             return list(self.tail)
         names = sum(not columns for _, columns in self.cells)
@@ -60,7 +60,7 @@ class LedgerLine:
 
 
 def ledger_lines(trace: Trace, width: int = 100, times: Times = _TIMES) -> list[LedgerLine]:
-    """Every line of the compensation view; errors and reasons are broken to that many columns, never cut."""
+    """Return the lines of the compensation view. Errors and reasons wrap at `width` columns and are never cut."""
     rows, standing = trace.compensations, trace.still_standing
     if not rows and not standing:
         return [LedgerLine(((_nothing(trace), "muted"),))]
@@ -75,7 +75,7 @@ def _nothing(trace: Trace) -> str:
     if not declared:
         return "No step of this trace declared a compensation, and nothing was undone."
     steps = "1 step declares a compensation" if declared == 1 else f"{declared} steps declare a compensation"
-    return f"Nothing was undone, and nothing has to be: {steps}."
+    return f"Nothing was undone, and nothing had to be undone: {steps}."
 
 
 def _heading(text: str, tone: str = "strong") -> LedgerLine:
@@ -112,7 +112,7 @@ def _standing(trace: Trace, width: int, times: Times) -> Iterator[LedgerLine]:
 def _stands(
     one: Standing, trace: Trace, sign: Part, why_tone: str, failure: str | None, width: int
 ) -> Iterator[LedgerLine]:
-    """A step, why it stands, and on lines of their own the error of its undo and what took effect."""
+    """Yield a step and the reason why it stands. Further lines show the error of its undo and its effect."""
     step = trace.spans.get(one.span_id)
     named = step.compensation if step is not None else None
     undo = (f"← {inert(named, 120)}" if named else "", "muted")
@@ -123,11 +123,11 @@ def _stands(
     if not beside:
         yield from _note(reason, why_tone, width)
     if failure is not None:
-        yield from _note(f"error of its undo: {failure}", "bad", width)
+        yield from _note(f"error of the undo: {failure}", "bad", width)
     if one.effect is not None:
         yield from _note(inert(one.effect, 1000), why_tone, width)
     elif not one.explained:
-        yield from _note("its own outcome is unknown: it may have taken effect", why_tone, width)
+        yield from _note("the outcome of the step is unknown: it may have taken effect", why_tone, width)
 
 
 def _failure_of(row: Compensation) -> str:
@@ -136,7 +136,7 @@ def _failure_of(row: Compensation) -> str:
 
 
 def _note(text: str, tone: str, width: int) -> Iterator[LedgerLine]:
-    """Lines below a step, broken between words where that can be."""
+    """Yield the lines of a text below a step, broken between words if possible."""
     room = max(20, width - len(_INDENT) - 1)
     line = ""
     for word in text.split(" "):
@@ -152,7 +152,7 @@ def _note(text: str, tone: str, width: int) -> Iterator[LedgerLine]:
 
 
 def _compensations(trace: Trace, width: int, times: Times) -> Iterator[LedgerLine]:
-    """Every try to undo a step, in order. The steps without a try are listed above, with those that still stand."""
+    """Yield each attempt to undo a step, in order. Standing steps without an attempt are listed above."""
     listed = {one.span_id for one in trace.still_standing}
     rows = [row for row in trace.compensations if row.span_id is not None or row.original_span_id not in listed]
     if not rows:

@@ -1,4 +1,4 @@
-"""A line to type into that holds text only, wherever it came from."""
+"""An input line without control characters."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ __all__ = ["LineInput"]
 
 
 class LineInput(Input):
-    """Textual draws an input's value as it is: what was pasted, or kept in a file, may be anything."""
+    """Removes control characters from pasted or saved text. Textual would draw them as they are."""
 
     def validate_value(self, value: str) -> str:
-        """The value without what a terminal would act on."""
+        """Return the value without control characters."""
         return one_line(value)

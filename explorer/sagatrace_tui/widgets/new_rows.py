@@ -1,4 +1,4 @@
-"""The rows that are new, for a few seconds."""
+"""The marks of new rows, which last a few seconds."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from sagatrace_tui.widgets.rows import Rows
 __all__ = ["NewRows"]
 
 _TURN: Final = 2.0
-"""Seconds; a row counts as new for one to two of them."""
+"""Seconds. A row counts as new for one to two such turns."""
 
 
 class NewRows:
-    """Ids that were added recently; the rows are drawn again when some are new no longer."""
+    """The ids of new rows. Draws the rows again when some are no longer new."""
 
     def __init__(self, rows: Rows) -> None:
         self._rows = rows
@@ -25,7 +25,7 @@ class NewRows:
         self._timer: Timer | None = None
 
     def add(self, ids: AbstractSet[str]) -> None:
-        """Count these as new from now on; the caller draws them."""
+        """Count these ids as new from now on. The caller draws the rows."""
         self._new |= ids
         if ids and self._timer is None:
             self._timer = self._rows.set_interval(_TURN, self._turn)

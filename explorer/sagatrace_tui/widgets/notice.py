@@ -1,4 +1,4 @@
-"""A few lines in place of, or above, what cannot be shown: what is the matter, and what to do."""
+"""A few lines that explain a problem and the next action."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["Notice"]
 
 
 class Notice(Static):
-    """Hidden while it has nothing to say. `message` is (headline, explanation, whether it is a fault)."""
+    """Hidden without a message. `message` is (headline, explanation, whether it is a fault)."""
 
     DEFAULT_CSS = """
     Notice { height: auto; max-height: 60%; padding: 0 2; margin: 1 0; display: none; }
@@ -23,7 +23,7 @@ class Notice(Static):
     message: reactive[tuple[str, str, bool] | None] = reactive(None)
 
     def watch_message(self, message: tuple[str, str, bool] | None) -> None:
-        """Show it, or nothing."""
+        """Show the message, or hide the notice."""
         self.display = message is not None
         if message is None:
             return

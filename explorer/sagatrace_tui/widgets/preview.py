@@ -1,4 +1,4 @@
-"""The trace under the cursor of the list, in a few lines: how it stands, the way to the cause, what still stands."""
+"""The preview of the trace under the cursor: verdict, path to the cause, error and standing steps."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LINES: Final = 7
 
 
 class Preview(Widget):
-    """Shows `row`; nothing without one."""
+    """Shows `row`; empty without one."""
 
     DEFAULT_CSS = """
     Preview { height: 8; border-top: solid $panel; padding: 0 1; text-wrap: nowrap; display: none; }
@@ -28,7 +28,7 @@ class Preview(Widget):
     row: reactive[TraceRow | None] = reactive(None)
 
     def on_mount(self) -> None:
-        """Write the start again when the reader chooses another way."""
+        """Draw again when the form of times changes."""
         self.watch(self.app, "times", self.times_changed, init=False)
 
     def times_changed(self) -> None:
@@ -51,7 +51,7 @@ class Preview(Widget):
         if row.is_running:
             facts = f"{began}{plural(row.span_count, 'span')} so far"
         lines = [title, Content.styled(short(facts, width), TONES["muted"])]
-        if row.summary != VERDICTS[row.verdict][1]:  # of a trace that went well it is the verdict once more
+        if row.summary != VERDICTS[row.verdict][1]:  # a succeeded trace would repeat its verdict
             lines.insert(1, Content.styled(short(inert(row.summary), width), TONES["plain"]))
         if row.path:
             path = " → ".join(inert(name) for name in row.path)

@@ -1,4 +1,4 @@
-"""A line to type what to look for: completes its keys, and says where it makes no sense."""
+"""The query line: completes keys, and points at errors in the query."""
 
 from __future__ import annotations
 
@@ -41,7 +41,14 @@ class NamedQueries(Protocol):
     """Queries that have names."""
 
     def parse(self, text: str) -> tuple[Query, str, str]:
-        """Return the query, its text with named ones in it in full, and the name it is to get. Raises QueryError."""
+        """Parse a query.
+
+        Returns:
+            The query, its text with named queries written out, and the name to save it under (empty for none).
+
+        Raises:
+            QueryError: the text is not a query.
+        """
         ...
 
     def put(self, name: str, query: str) -> None:
@@ -50,14 +57,14 @@ class NamedQueries(Protocol):
 
 
 class QueryLine(Vertical):
-    """Says which query was asked for, and when it was left. `recent` are earlier ones, newest first."""
+    """Posts the entered query, or that the line was left. `recent` are earlier queries, newest first."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("tab", "complete", "Complete", tooltip="Take the completion that is shown"),
         Binding("up", "recall(1)", "Earlier query"),
         Binding("down", "recall(-1)", "Later query", show=False),
         Binding("enter", "submit", "Search"),
-        Binding("escape", "leave", "Back", tooltip="Back to the list, the query as it was"),
+        Binding("escape", "leave", "Back", tooltip="Back to the list; keeps the last query"),
     ]
     DEFAULT_CSS = """
     QueryLine { height: auto; background: $surface; padding: 0 1; }
@@ -70,7 +77,7 @@ class QueryLine(Vertical):
     """
 
     class Asked(Message):
-        """A query was entered; `text` is how it was written."""
+        """A query was entered. `text` is the query as written."""
 
         def __init__(self, query: Query, text: str) -> None:
             super().__init__()
@@ -78,47 +85,47 @@ class QueryLine(Vertical):
             self.text = text
 
     class Left(Message):
-        """Typing is over, nothing was entered."""
+        """The line was left without a query."""
 
     def __init__(self, recent: Sequence[str] = (), saved: NamedQueries | None = None) -> None:
         super().__init__()
         self.recent = list(recent)
         self._saved = saved
-        self._past: list[str] = []  # what is gone through: what was typed, then earlier queries
+        self._past: list[str] = []  # for Up and Down: the typed text, then earlier queries
         self._at = 0
         self._entered = ""
 
     def compose(self) -> ComposeResult:
-        """The line, and what there is to say about it."""
+        """Lay out the input and the note below it."""
         yield LineInput(placeholder=f"/ to search: {EXAMPLE}", suggester=_Keys(), select_on_focus=False, compact=True)
         yield Static()
 
     @property
     def input(self) -> Input:
-        """Where one types."""
+        """The input."""
         return self.query_one(Input)
 
     def edit(self) -> None:
-        """Begin to type."""
+        """Focus the input."""
         self.input.cursor_position = len(self.input.value)
-        # At once: what is typed next may have come in the same packet.
+        # Immediately: the next keys may be in the same packet.
         self.screen.set_focus(self.input)
 
     def on_descendant_focus(self) -> None:
-        """Say what can be typed, by whatever way one came here."""
+        """Show the completions."""
         self._past = []
         self.add_class("-open")
         self._say(self.input.value)
 
     def on_descendant_blur(self) -> None:
-        """Restore the entered query when the focus leaves the line, but not when the terminal's window loses it."""
+        """Restore the entered query when the line loses the focus, unless the terminal's window lost it."""
         self.remove_class("-open")
         if self.app.app_focus:
             self.input.value = self._entered
 
     @on(Input.Changed)
     def judge(self, event: Input.Changed) -> None:
-        """Say at once what the query lacks."""
+        """Show completions, or an error in the query."""
         event.stop()
         if self._past and event.value != self._past[self._at]:
             self._past = []
@@ -134,9 +141,8 @@ class QueryLine(Vertical):
         try:
             self._parse(text)
         except QueryError as error:
-            if (
-                entered or error.end < len(text) or not (word in KEYS or completions(text))
-            ):  # else it may yet become right
+            # An incomplete last word may still become valid.
+            if entered or error.end < len(text) or not (word in KEYS or completions(text)):
                 note.update(Content.styled(_pointed_out(error, text, width), TONES["bad"]))
                 return
         if (key := word.partition(":")[0] + ":") in KEYS and ":" in word:
@@ -151,7 +157,7 @@ class QueryLine(Vertical):
 
     @on(Input.Submitted)
     def ask(self, event: Input.Submitted) -> None:
-        """Ask, if it can be."""
+        """Post the query if it is valid. Otherwise show its error."""
         event.stop()
         try:
             query, text, name = self._parse(event.value.rstrip())
@@ -169,18 +175,18 @@ class QueryLine(Vertical):
         self.post_message(self.Asked(query, text))
 
     async def action_submit(self) -> None:
-        """Ask, as Enter does in the line itself."""
+        """Post the query, as Enter does in the input itself."""
         await self.input.action_submit()
 
     def action_complete(self) -> None:
-        """Take the likeliest completion."""
+        """Insert the first completion."""
         found = completions(self.input.value)
         if found:
             self.input.value = self.input.value[: self.input.value.rfind(" ") + 1] + found[0]
             self.input.cursor_position = len(self.input.value)
 
     def action_recall(self, step: int) -> None:
-        """Take up an earlier query, or what was typed before one was."""
+        """Show an earlier query (1), or a later one (-1), back to the typed text."""
         if not self._past:
             typed = self.input.value
             self._past, self._at = [typed, *(one for one in self.recent if one != typed)], 0
@@ -189,14 +195,14 @@ class QueryLine(Vertical):
         self.input.cursor_position = len(self.input.value)
 
     def action_leave(self) -> None:
-        """Leave the query as it was entered."""
+        """Restore the entered query and leave the line."""
         self.input.value = self._entered
         self.remove_class("-open")
         self.post_message(self.Left())
 
 
 def _pointed_out(error: QueryError, text: str, width: int) -> str:
-    """Return the fault below the part of the query that has it; in lines of its own where one does not hold it."""
+    """Return the error with marks below its part of the query, in several lines if it does not fit in one."""
     place, fault = cell_len(inert(text[: error.start])), inert(str(error), 300)
     marks = "^" * max(1, min(cell_len(inert(text[error.start : error.end])), 12))
     if place + len(marks) + 1 + cell_len(fault) <= width:

@@ -1,4 +1,4 @@
-"""Rows under a cursor, drawn line by line: what a list of traces and a tree of spans have in common."""
+"""Rows with a cursor, drawn line by line. The base of the trace list and the span tree."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ Part = tuple[str, str]
 
 
 def fitted(parts: Iterable[Part], width: int) -> list[Part]:
-    """The parts cut with … and padded to exactly `width` columns."""
+    """Return the parts cut with … and padded to exactly `width` columns."""
     kept: list[Part] = []
     for text, tone in parts:
         cut = short(text, width)
         columns = cell_len(cut)
-        if columns > width:  # where terminals and tables of widths disagree, Textual's table counts
+        if columns > width:  # Textual's table of widths decides
             cut, columns = set_cell_size(cut, width), width
         kept.append((cut, tone))
         width -= columns
@@ -47,7 +47,7 @@ def fitted(parts: Iterable[Part], width: int) -> list[Part]:
 
 
 class Rows(ScrollView, can_focus=True):
-    """A scrolling list of one-line rows; subclasses say how many there are and what each shows."""
+    """A scrolling list of one-line rows. Subclasses define the number of rows and the text of each."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("down,j", "move(1)", "Next row", show=False),
@@ -57,7 +57,7 @@ class Rows(ScrollView, can_focus=True):
         Binding("ctrl+d", "page(0.5)", "Half a page down", show=False),
         Binding("ctrl+u", "page(-0.5)", "Half a page up", show=False),
         Binding("g,home", "top", "First row", show=False),
-        Binding("G,end", "bottom", "Last row; stay at the end as rows come", show=False),
+        Binding("G,end", "bottom", "Last row; follow new rows", show=False),
     ]
     COMPONENT_CLASSES: ClassVar[set[str]] = {"rows--cursor", "rows--header"}
     DEFAULT_CSS = """
@@ -81,59 +81,59 @@ class Rows(ScrollView, can_focus=True):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name for it
         super().__init__(id=id)
         self._drawn: dict[int, Strip] = {}
-        self._strips: dict[tuple[int, int, bool], Strip] = {}  # rows drawn since anything but the cursor changed
+        self._strips: dict[tuple[int, int, bool], Strip] = {}  # rows drawn since the last change, except of the cursor
         self._looks: dict[tuple[str, str], Style] = {}
         self.follows_end = False
-        """Whether the reader went to the end, and has not left it since."""
+        """Whether the cursor follows new rows at the end."""
 
     def on_mount(self) -> None:
-        """Write all moments again when the reader chooses another way."""
+        """Draw again when the form of times changes."""
         self.watch(self.app, "times", self.times_changed, init=False)
 
     def times_changed(self) -> None:
-        """Write all moments again."""
+        """Draw again with the new form of times."""
         self.redraw()
 
     @property
     def row_count(self) -> int:
-        """How many rows there are."""
+        """The number of rows."""
         raise NotImplementedError
 
     def header(self, width: int) -> Sequence[Part]:
-        """The line that stays on top; needed only where `HEADER_LINES` is 1."""
+        """Return the line that stays on top. Needed only if `HEADER_LINES` is 1."""
         raise NotImplementedError
 
     def row(self, index: int, width: int) -> Sequence[Part]:
-        """What the row shows, `width` columns wide."""
+        """Return the parts of a row, `width` columns wide."""
         raise NotImplementedError
 
-    def mark(self, index: int) -> Part:  # noqa: ARG002 - for those who mark rows
-        """What stands before the row, one column wide; the cursor stands there in its own."""
+    def mark(self, index: int) -> Part:  # noqa: ARG002 - for subclasses
+        """Return the sign before a row, one column wide. The cursor takes its place on its own row."""
         return " ", "plain"
 
-    def cursor_mark(self, index: int) -> Part:  # noqa: ARG002 - for those with marks that must be seen on that row too
+    def cursor_mark(self, index: int) -> Part:  # noqa: ARG002 - for subclasses
         """Return the sign before the row under the cursor, one column wide."""
         return CURSOR, "key"
 
     def cursor_moved(self) -> None:
-        """Called when the cursor is on another row."""
+        """Do something when the cursor came to another row. Subclasses may override it."""
 
     @property
     def marks_cursor(self) -> bool:
-        """Whether the cursor's row is marked."""
+        """Whether the cursor's row is highlighted."""
         return True
 
     def lit(self, width: int) -> int:
-        """How many columns of the cursor's row, `width` wide, take its background: fewer need less to be sent."""
+        """Return how many columns of the cursor's row are highlighted. Fewer columns send fewer bytes."""
         return width
 
     @property
     def page_height(self) -> int:
-        """How many rows fit."""
+        """The number of rows that fit on the screen."""
         return max(1, self.scrollable_content_region.height - self.HEADER_LINES)
 
     def rows_changed(self, cursor: int) -> None:
-        """Take up other rows, the cursor's row now being at `cursor`; it stays where it was on the screen."""
+        """Show changed rows with the cursor at `cursor`. The cursor keeps its place on the screen."""
         moved = cursor - self.cursor
         self._resize_to(self.row_count + self.HEADER_LINES)
         self.set_reactive(Rows.cursor, max(0, min(cursor, self.row_count - 1)))
@@ -143,13 +143,12 @@ class Rows(ScrollView, can_focus=True):
         self.redraw()
 
     def rows_replaced(self, keys: Iterable[object], here: object) -> None:
-        """Take up other rows with these keys, the cursor on the one of that key; without it near the same place."""
+        """Show other rows. The cursor goes to the key `here`, or stays at its index if no row has that key."""
         found = (index for index, key in enumerate(keys) if key == here)
         self.rows_changed(next(found, max(0, min(self.cursor, self.row_count - 1))))
 
     def _resize_to(self, lines: int) -> None:
-        """Be so many lines high. More of them, where a scrollbar is shown or still needs none, move nothing else: for
-        these the screen is not laid out again, as a set size would demand."""
+        """Set the height in lines. Avoid a new layout of the screen if more lines do not add a scrollbar."""
         before, room = self.virtual_size.height, self.container_size.height
         if lines < before or (before > room) is not (lines > room):
             self.virtual_size = Size(0, lines)
@@ -159,7 +158,7 @@ class Rows(ScrollView, can_focus=True):
             self.vertical_scrollbar.window_virtual_size = lines
 
     def redraw(self) -> None:
-        """Draw the lines again that would look different."""
+        """Draw only the lines that changed."""
         width = self.scrollable_content_region.width
         self._strips.clear()
         for y in range(self.size.height):
@@ -167,7 +166,7 @@ class Rows(ScrollView, can_focus=True):
                 self.refresh(Region(0, y, self.size.width, 1))
 
     def render_line(self, y: int) -> Strip:
-        """One line of the screen."""
+        """Return one line of the screen."""
         strip = self._drawn[y] = self._line(y, self.scrollable_content_region.width)
         return strip
 
@@ -192,13 +191,13 @@ class Rows(ScrollView, can_focus=True):
         return strip if lit >= width else Strip.join([strip.crop(0, lit), self._strip(parts, width, "").crop(lit)])
 
     def _strip(self, parts: Sequence[Part], width: int, ground: str) -> Strip:
-        # With sixteen colours the cursor's row is reversed, and tones would be its background.
+        # With 16 colours the cursor's row is reversed, so a tone would become its background.
         tones = not (ground == "rows--cursor" and self.app.native_ansi_color)
         segments = [Segment(text, self._look(ground, tone if tones else "plain")) for text, tone in parts]
         return Strip(segments).adjust_cell_length(width, self._look(ground, ""))
 
     def _look(self, ground: str, tone: str) -> Style:
-        """The style of a tone on a ground, made once for as long as the styles stay."""
+        """Return the style of a tone on a background. Styles are cached until the theme changes."""
         look = self._looks.get((ground, tone))
         if look is None:
             look = self.rich_style
@@ -210,7 +209,7 @@ class Rows(ScrollView, can_focus=True):
         return look
 
     def _tone_color(self, tone: str) -> RichColor:
-        # Not by component classes: a dozen in every list would cost more at the start than all that is drawn.
+        # No component classes: a dozen in each list would slow the start.
         text, _, percent = self.app.theme_variables[TONES[tone].removeprefix("$")].partition(" ")
         color = Color.parse(text)
         if percent and color.ansi is None:
@@ -218,14 +217,14 @@ class Rows(ScrollView, can_focus=True):
         return (self.background_colors[1] + color if color.a < 1 else color).rich_color
 
     def notify_style_update(self) -> None:
-        """Forget what was made of styles that are no more."""
+        """Drop cached styles and rows."""
         super().notify_style_update()
         self._looks.clear()
         self._strips.clear()
         self._drawn.clear()
 
     def watch_cursor(self, old: int, new: int) -> None:
-        """Bring the cursor into sight and say where it is."""
+        """Scroll to the cursor and draw its row."""
         self.follows_end = self.follows_end and new == self.row_count - 1
         self._bring(self.scroll_offset.y)
         for index in (old, new):
@@ -235,23 +234,23 @@ class Rows(ScrollView, can_focus=True):
         self.cursor_moved()
 
     def validate_cursor(self, cursor: int) -> int:
-        """The nearest row there is."""
+        """Return the nearest existing row."""
         return max(0, min(cursor, self.row_count - 1))
 
     def _bring(self, top: int) -> None:
-        """Scroll to `top`, or as little further as shows the cursor."""
+        """Scroll to `top`, or as little further as needed to show the cursor."""
         top = max(self.cursor - self.page_height + 1, min(top, self.cursor))
         if top != self.scroll_offset.y:
-            # Rows that need a scrollbar since a moment ago have none yet, and are scrolled all the same.
+            # Force: the scrollbar of new rows may not exist yet.
             self.scroll_to(y=top, animate=False, immediate=True, force=True)
 
     @property
     def in_sight(self) -> range:
-        """The rows that have a place on the screen."""
+        """The indexes of the rows on the screen."""
         return range(self.scroll_offset.y, self.scroll_offset.y + self.page_height)
 
     def lift(self, in_sight: range) -> None:
-        """Bring the cursor's row to the upper third, unless it was in sight already with another below it."""
+        """Scroll the cursor's row to the upper third, unless it was in sight above the last visible row."""
         if self.cursor not in in_sight[:-1]:
             self._bring(max(0, min(self.cursor - self.page_height // 3, self.row_count - self.page_height)))
 
@@ -262,13 +261,13 @@ class Rows(ScrollView, can_focus=True):
         self._bring(self.scroll_offset.y)
 
     def header_clicked(self, x: int) -> None:
-        """Called when the header was clicked at a terminal column."""
+        """Handle a click on the header at column `x`. Subclasses may override it."""
 
     def action_open(self) -> None:
-        """What Enter does, for those that open something."""
+        """Open the row under the cursor. Subclasses may override it."""
 
     def on_click(self, event: events.Click) -> None:
-        """Move the cursor to the row under the mouse; a second click opens it."""
+        """Move the cursor to the row under the mouse. A double click opens the row."""
         index = event.y - self.HEADER_LINES + self.scroll_offset.y
         if event.y < self.HEADER_LINES:
             self.header_clicked(event.x)
@@ -293,6 +292,6 @@ class Rows(ScrollView, can_focus=True):
         self.cursor = 0
 
     def action_bottom(self) -> None:
-        """Move the cursor to the last row, and stay at the end until it is moved again."""
+        """Move the cursor to the last row, and follow new rows until the cursor moves again."""
         self.cursor = self.row_count - 1
         self.follows_end = True

@@ -1,4 +1,4 @@
-"""The sentence about a trace in parts: its cause, the steps that stand, and the rest."""
+"""The sentence about a trace in parts: the cause, the standing steps, and the rest."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from sagatrace_tui.model.sentence import cause_text
 __all__ = ["SentencePart", "sentence_parts"]
 
 SentencePart = tuple[str, Literal["cause", "standing", ""]]
-"""A text, and what it says."""
+"""A text and its kind; empty for the rest."""
 
 _STANDING: Final = re.compile(r"\d+ of \d+ steps? still standing( \(.*\))?", re.DOTALL)
 
 
 def sentence_parts(trace: Trace) -> Iterator[SentencePart]:
-    """Yield the parts of `trace.summary` in order; joined they are that text."""
+    """Yield the parts of `trace.summary` in order. Joined, they are the summary."""
     text, at = trace.summary, 0
     cause = cause_text(trace.cause) if trace.cause is not None else ""
     if cause and (start := text.find(cause)) >= 0:

@@ -1,4 +1,4 @@
-"""Everything about one span, row by row: folds its data, opens long values, copies any of them."""
+"""The detail of one span, row by row. Data folds, and long values open in full."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from sagatrace_tui.widgets.rows import Part, Rows, fitted
 __all__ = ["SpanDetail", "Subject"]
 
 Subject = tuple[Trace, Outline, str]
-"""A trace, its outline, and the id of what to show: a span, a missing parent, or a group."""
+"""A trace, its outline, and the id of a span, a missing parent or a group."""
 
 
 class SpanDetail(Rows):
-    """A subject in; says which value was to be opened or copied, and which span to go to."""
+    """Shows a subject. Posts a value to open, a key to pin, or a span to go to."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "open", "Open", tooltip="Open the value whole, or go to the span that is named"),
+        Binding("enter", "open", "Open", tooltip="Open the value in full, or go to the named span"),
         Binding("space", "fold", "Fold", tooltip="Fold or unfold the value"),
         Binding("right,l", "unfold(True)", "Unfold", show=False),
         Binding("left,h", "unfold(False)", "Fold", show=False),
@@ -35,10 +35,10 @@ class SpanDetail(Rows):
 
     subject: reactive[Subject | None] = reactive(None, init=False, repaint=False, always_update=True)
     sought: reactive[str] = reactive("", init=False, repaint=False)
-    """What is looked for: lines that hold it are marked, and the first of them is gone to."""
+    """The searched text. Lines that contain it are marked, and the cursor goes to the first."""
 
     class ValueOpened(Message):
-        """A value is to be shown whole."""
+        """The reader opened a value."""
 
         def __init__(self, title: str, value: Any) -> None:
             super().__init__()
@@ -46,7 +46,7 @@ class SpanDetail(Rows):
             self.value = value
 
     class Pinned(Message):
-        """The key of a value was chosen as a column; None where the line shows no value of the data."""
+        """The reader pinned the key of a value. `path` is None if the line has no value of the data."""
 
         def __init__(self, path: Path | None) -> None:
             super().__init__()
@@ -67,7 +67,7 @@ class SpanDetail(Rows):
 
     @property
     def row_count(self) -> int:
-        """How many lines there are."""
+        """The number of lines."""
         return len(self._lines)
 
     @property
@@ -76,13 +76,13 @@ class SpanDetail(Rows):
         return self._lines[self.cursor] if self._lines else None
 
     def watch_subject(self, subject: Subject | None) -> None:
-        """Show it, unless that very span in that very state is on screen already."""
+        """Show the subject, unless the same span in the same state is on screen already."""
         if subject is None:
             return
         trace, _, span_id = subject
         shown = (span_id, *_depends_on(trace, span_id))
         is_same, is_other = self._shown == shown, self._shown[:1] != (span_id,)
-        self._shown = shown  # of the trace that is shown now: the one before may change
+        self._shown = shown
         if is_same:
             return
         if is_other:
@@ -92,7 +92,7 @@ class SpanDetail(Rows):
             self._go_to_sought()
 
     def watch_sought(self) -> None:
-        """Mark it."""
+        """Mark the matching lines."""
         self._go_to_sought()
         self.redraw()
 
@@ -110,7 +110,7 @@ class SpanDetail(Rows):
         self._build(self.cursor)
 
     def times_changed(self) -> None:
-        """Write all moments again."""
+        """Build the lines with the new form of times."""
         self._build(self.cursor)
 
     def _build(self, cursor: int) -> None:
@@ -127,25 +127,25 @@ class SpanDetail(Rows):
         self.rows_changed(cursor)
 
     def row(self, index: int, width: int) -> list[Part]:
-        """One line."""
+        """Return one line."""
         line = self._lines[index]
         parts = [(text, "found") for text, _ in line.parts] if self._is_sought(line) else line.parts
         return fitted(parts, width)
 
     @property
     def marks_cursor(self) -> bool:
-        """A cursor is shown where one can be used."""
+        """Whether the cursor shows: only with the focus."""
         return self.has_focus
 
     def action_fold(self) -> None:
-        """Fold or unfold what is under the cursor."""
+        """Fold or unfold the value under the cursor."""
         line = self.line
         if line is not None and line.can_fold and line.path is not None:
             self._toggled ^= {line.path}
             self._build(self.cursor)
 
     def action_unfold(self, unfold: bool) -> None:
-        """Unfold or fold what is under the cursor."""
+        """Unfold (True) or fold (False) the value under the cursor."""
         line = self.line
         if line is not None and line.can_fold and (line.parts[0][0] == "▸ ") is unfold:
             self.action_fold()
@@ -156,7 +156,7 @@ class SpanDetail(Rows):
         self.post_message(self.Pinned(self.line.path if self.line is not None and is_value else None))
 
     def action_open(self) -> None:
-        """Go to the span the line names, fold what folds, or show the value whole."""
+        """Go to the named span, fold the value, or open it in full."""
         line = self.line
         if line is None:
             return
@@ -170,7 +170,7 @@ class SpanDetail(Rows):
 
 
 def _depends_on(trace: Trace, span_id: str) -> tuple[object, ...]:
-    """All that the text of a span is made from, to compare cheaper than the text is made."""
+    """Return the inputs of a span's text. Comparing them is cheaper than building the text."""
     span = trace.spans.get(span_id)
     if span is None:
         return (len(trace.children.get(span_id, ())),)

@@ -1,4 +1,4 @@
-"""What a row of the span tree shows: guides, glyph, name, words, pinned values, bar, figures. Pure."""
+"""The rows of the span tree: guides, glyph, name, words, pinned values, bar and figures. Pure."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from sagatrace_tui.widgets.rows import Part, fitted
 __all__ = ["PIN", "ROLE_GLYPHS", "RowState", "SpanRows", "Zones", "value_at", "zones"]
 
 PIN: Final = 15
-"""Columns of a pinned value, the blank before it included."""
-_LABEL: Final = 26  # columns that pinned values leave to the tree
-_HALF: Final = 155  # columns of a row from which the waterfall takes half of them
+"""Columns of a pinned value, with the blank after it."""
+_LABEL: Final = 26  # columns kept for the tree before pinned values get any
+_HALF: Final = 155  # columns a row needs to give half of them to the waterfall
 _IDENTITY: Final = 11
-_ROOM: Final = 10_000  # terminal columns in which every word is shown whole
+_ROOM: Final = 10_000  # enough terminal columns for every word
 _ROLES: Final[dict[Role, tuple[str, str]]] = {
     "cause": ("CAUSE", "cause"),
     "consequence": ("consequence", "muted"),
@@ -43,12 +43,12 @@ _BEING_UNDONE: Final = ("↺ being undone", "↺ undoing", "↺")
 
 
 ROLE_GLYPHS: Final[dict[Role, str]] = {"cause": "◆", "independent": "◇"}
-"""Glyphs of failures in the why view, where every row failed or is above one that did."""
+"""Glyphs of failures in the why view, where each row failed or has a failed descendant."""
 
 
 @dataclass(frozen=True, slots=True)
 class Zones:
-    """How a row is shared: columns for the tree, pinned values, the bar and the figures; `pins` counts values."""
+    """The columns of a row for the tree, the bar and the figures. `pins` is the number of pinned values."""
 
     label: int
     pins: int
@@ -57,7 +57,13 @@ class Zones:
 
 
 def zones(width: int, pinned: int = 0, *, bars: bool = True) -> Zones:
-    """Share the columns of a row. `pinned` is how many values are wanted."""
+    """Divide the columns of a row.
+
+    Args:
+        width: terminal columns of the row.
+        pinned: the number of pinned values wanted.
+        bars: whether the row has a bar.
+    """
     figures = 12 if width >= 44 else 9
     bar = width // 2 if width >= _HALF else min(72, width * 13 // 50)
     bar = bar if bars and width >= 56 else 0
@@ -68,9 +74,10 @@ def zones(width: int, pinned: int = 0, *, bars: bool = True) -> Zones:
 
 @dataclass(frozen=True, slots=True)
 class RowState:
-    """How to draw a row, besides its span. `view` names the part of the trace that shows; it is empty for all of it.
+    """How to draw a row, besides its span.
 
-    `critical` says that the span is on the critical path of the trace.
+    `view` names the visible part of the trace. It is empty for the whole trace. `critical` marks a span on the critical
+    path.
     """
 
     line: Timeline
@@ -96,14 +103,14 @@ class SpanRows:
 
     @cached_property
     def _names(self) -> Counter[str]:
-        """How many of the failed spans have each name."""
+        """The number of failed spans with each name."""
         return Counter(self._trace.spans[one].name for one in self._trace.roles)
 
     def parts(self, place: int, rows: Sequence[int], width: int, state: RowState) -> list[Part]:
-        """The row of one node."""
+        """Return the row of the node at `place`, `width` columns wide. `rows` are the visible places."""
         shared = zones(width, len(state.pinned), bars=state.view != "why")
         label, bar = shared.label, shared.bar
-        room = label - 1 if bar or shared.pins else label  # a name never touches what is beside it
+        room = label - 1 if bar or shared.pins else label  # a blank after the name
         span_id = self._outline.ids[place]
         span, group = self._trace.spans.get(span_id), self._outline.groups.get(span_id)
         lead = self._lead(place, rows, label, state.folded)
@@ -131,18 +138,18 @@ class SpanRows:
         return parts + self._figures(span, group, state.now, shared.figures)
 
     def words(self, span: Span) -> list[str]:
-        """Return the words that a wide row has beside the name of a span; of the first root also the verdict."""
+        """Return the words beside the name of a span, for the search. The first root also has the verdict."""
         trace = self._trace
         marks = (text for text, _ in self._marks(span, trace.roles.get(span.span_id), _ROOM))
         verdict = [VERDICTS[trace.verdict][1]] if span.span_id == next(iter(trace.roots), None) else []
         return [*marks, *verdict, *([span.status] if span.kind != "point" else [])]
 
     def marker_column(self, place: int, rows: Sequence[int], label: int) -> int:
-        """The column of the sign that a node is folded or unfolded, in a row with so many columns for its tree."""
+        """Return the column of the fold sign, in a row with `label` columns for the tree."""
         return sum(len(text) for text, _ in self._lead(place, rows, label, folded=False)[:-1])
 
     def _lead(self, place: int, rows: Sequence[int], label: int, folded: bool) -> list[Part]:
-        """What leads to a node: its depth where not all guides fit, the guides, and the sign that it folds."""
+        """Return the parts before a node: its depth if not all guides fit, its guides, and its fold sign."""
         depth, guide = guides(self._outline, place, rows, label // 3)
         is_inner = self._outline.sizes[place] > 1
         marker = "▸" if folded and is_inner else "▾" if is_inner else "─" if self._outline.depths[place] else " "
@@ -155,7 +162,7 @@ class SpanRows:
         name = short_name(inert(span.name, 200), max(8, room * 2 // 3))
         room -= 2 + len(count)
         marks = list(self._marks(span, role, room - cell_len(name)))
-        # What is loud about a span is worth more than the whole of its name.
+        # Warnings matter more than the full name.
         loud = sum(len(text) + 2 for text, tone in marks if tone == "cause" or text == "⚠")
         if loud:
             name = short(name, max(8, room - loud))
@@ -167,7 +174,7 @@ class SpanRows:
         return parts
 
     def _failure(self, span: Span, hidden: int, state: RowState) -> list[Part]:
-        """A row of the why view: the glyph of its role, its name, which of several it is, and its error."""
+        """Return a row of the why view: glyph of the role, name, run or id, and error."""
         role = self._trace.roles.get(span.span_id)
         is_own = role in ERRORS
         tone = "cause" if role == "cause" else STATUS_TONES[span.status] if is_own or role is None else "muted"
@@ -191,7 +198,7 @@ class SpanRows:
         return parts
 
     def _marks(self, span: Span, role: Role | None, room: int) -> Iterator[Part]:
-        """What there is to say beside the name, the signs of trouble as long as there is room for."""
+        """Yield the words beside the name. Warnings become shorter if room is scarce."""
         if run := run_words(span, len(self._trace.runs_of(span.span_id))):
             yield run, "muted"
             room -= len(run) + 2
@@ -211,7 +218,7 @@ class SpanRows:
             yield (words if len(words) + 2 <= room else "⚠"), "warn"
 
     def _hidden(self, place: int, rows: Sequence[int]) -> int:
-        """How many direct children do not show, members of a group counted each."""
+        """Return the number of hidden direct children. Each member of a group counts."""
         outline = self._outline
         shown = (
             set(rows[bisect_left(rows, place) : bisect_left(rows, outline.end(place))])
@@ -258,7 +265,7 @@ def _error(span: Span) -> str:
 
 
 def value_at(span: Span, path: Path) -> str:
-    """Return a value of the data of a span, inert; nothing where it has none."""
+    """Return the value at a path in the data of a span, inert; empty if the span has none."""
     value: Any = span.data
     for key in path:
         try:

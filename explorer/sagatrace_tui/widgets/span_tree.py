@@ -1,4 +1,4 @@
-"""The spans of a trace as a tree with foldable nodes, and when each ran beside it."""
+"""The spans of a trace as a foldable tree, with the waterfall beside it."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _LEGENDS: Final = ("  ◆ cause  ◇ independent  ✘ consequence", "  ◆ cause
 
 
 class SpanTree(WalkingRows):
-    """A trace in; says which span the cursor is on and which was opened. Folds and cursor outlive a new trace."""
+    """Shows a trace. Posts the span under the cursor and the opened span. A new trace keeps folds and cursor."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "open", "Detail", tooltip="Go into the detail; a row of like spans unfolds"),
+        Binding("enter", "open", "Detail", tooltip="Go to the detail; a group of similar spans unfolds"),
         *FOLD_KEYS,
         Binding("e", "error(1)", "Error", tooltip="Next cause or independent failure"),
         Binding("E", "error(-1)", "Previous error", show=False),
@@ -45,12 +45,12 @@ class SpanTree(WalkingRows):
     now: reactive[int] = reactive(0, repaint=False, init=False)
     squeeze: reactive[bool] = reactive(False, repaint=False, init=False)
     zoom: reactive[str | None] = reactive(None, repaint=False, init=False)
-    """The span, or group, that takes the whole time axis."""
+    """The span or group that fills the time axis; None for the whole trace."""
     pinned: reactive[tuple[Path, ...]] = reactive((), repaint=False, init=False)
-    """The keys of data that have a column."""
+    """The data keys that have a column."""
 
     class SpanHighlighted(Message):
-        """The cursor came to another span; or to a missing parent, whose id this is."""
+        """The cursor came to a span or to a missing parent."""
 
         def __init__(self, span_tree: SpanTree, span_id: str) -> None:
             super().__init__()
@@ -59,7 +59,7 @@ class SpanTree(WalkingRows):
 
         @property
         def control(self) -> SpanTree:
-            """The tree it is in."""
+            """The tree that posted the message."""
             return self.span_tree
 
     class SpanOpened(SpanHighlighted):
@@ -74,7 +74,7 @@ class SpanTree(WalkingRows):
         self._here: str | None = None
 
     def watch_subject(self, old: Subject | None, new: Subject | None) -> None:
-        """Show the trace, cursor and folds kept; at first the cursor is on what the trace failed at."""
+        """Show the trace and keep cursor and folds. At first the cursor goes to the cause."""
         before = old[1].ids[self._rows[self.cursor]] if old and len(self._rows) else None
         here = self._here or before
         if new is None:
@@ -96,13 +96,13 @@ class SpanTree(WalkingRows):
     def show(
         self, subject: Subject, now: int, changes: Mapping[str, str] | None = None, here: str | None = None
     ) -> None:
-        """Show another trace as of now, in one drawing.
+        """Show another trace at `now`, in one drawing.
 
         Args:
             subject: the trace and its outline.
             now: microseconds since 1970.
             changes: in a replay, a sign for each span that changed. Without it new spans are marked for a few seconds.
-            here: the span to put the cursor on, or on what is above it. Without it the cursor stays.
+            here: the span for the cursor, or its nearest visible ancestor. Without it the cursor stays.
         """
         self.set_reactive(SpanTree.now, now)
         if self.trace is not None and changes is None and not self._changes:
@@ -111,23 +111,23 @@ class SpanTree(WalkingRows):
         self.subject = subject
 
     def mark(self, index: int) -> Part:
-        """A sign before a row that is new, or that changed."""
+        """Return the sign of a row that is new, or that changed in a replay."""
         span_id = self.outline.ids[self._rows[index]] if self.outline is not None else ""
         sign = self._changes.get(span_id) or ("+" if span_id in self.new_rows else "")
         return (sign, "key") if sign else super().mark(index)
 
     def cursor_mark(self, index: int) -> Part:
-        """In a replay, the sign of a change: the cursor is on its row."""
+        """Return the cursor's sign, or in a replay the sign of a change."""
         return self.mark(index) if self.highlighted in self._changes else super().cursor_mark(index)
 
     def watch_now(self) -> None:
-        """Let what runs go on."""
+        """Draw the bars of running spans up to now."""
         if self.trace is not None and self.trace.status == "running":
             self._scale = None
             self.redraw()
 
     def watch_matches(self) -> None:
-        """Mark them."""
+        """Mark the matches."""
         self._place_matches()
         self.redraw()
 
@@ -143,12 +143,12 @@ class SpanTree(WalkingRows):
         self.redraw()
 
     def cursor_moved(self) -> None:
-        """Say where the cursor is."""
+        """Post the span under the cursor."""
         if self.highlighted is not None:
             self.post_message(self.SpanHighlighted(self, self.highlighted))
 
     def timeline(self) -> Timeline:
-        """The time scale of the bars."""
+        """Return the time scale of the bars."""
         if self._scale is None and self.subject is not None:
             trace, outline = self.subject
             idle = outline.idle if self.squeeze else None
@@ -156,7 +156,7 @@ class SpanTree(WalkingRows):
         return self._scale or Timeline(0, 0)
 
     def _span_of_time(self, span_id: str | None) -> tuple[int, int] | None:
-        """Return the start and the end of a span or group; None where it has no length."""
+        """Return the start and the end of a span or group; None if it has no duration."""
         if self.subject is None or span_id is None:
             return None
         trace, outline = self.subject
@@ -176,7 +176,7 @@ class SpanTree(WalkingRows):
         return zones(width, len(self.pinned), bars=not self._in_why)
 
     def header(self, width: int) -> list[Part]:
-        """What part shows, the keys of pinned values, and the axis."""
+        """Return the header: the visible part, the pinned keys and the time axis."""
         shared = self._zones(width)
         title = plural(len(self.trace.spans), "span") if self.trace else ""
         if self.only is not None:
@@ -192,11 +192,11 @@ class SpanTree(WalkingRows):
         return [*parts, (f"{'took':>{shared.figures - 1}} ", "muted")]
 
     def lit(self, width: int) -> int:
-        """The names; bars and figures stay as they are."""
+        """Highlight only the names."""
         return self._zones(width).label
 
     def row(self, index: int, width: int) -> list[Part]:
-        """One node: guides, glyph, name and words left, its bar, attempts and duration right."""
+        """Return the row of one node."""
         if self._drawer is None or self.outline is None:
             return []
         place = self._rows[index]
@@ -213,7 +213,7 @@ class SpanTree(WalkingRows):
         return self._drawer.parts(place, self._rows, width, state)
 
     def action_open(self) -> None:
-        """Open the span under the cursor; a group unfolds."""
+        """Open the span under the cursor, or unfold a group."""
         if self.highlighted is None or self.outline is None:
             return
         if self.highlighted in self.outline.groups:
@@ -222,7 +222,7 @@ class SpanTree(WalkingRows):
             self.post_message(self.SpanOpened(self, self.highlighted))
 
     def on_click(self, event: events.Click) -> None:
-        """Fold or unfold, where the sign for it was clicked."""
+        """Fold or unfold a node when its fold sign is clicked."""
         index = event.y - self.HEADER_LINES + self.scroll_offset.y
         if self._drawer is None or event.y < self.HEADER_LINES or index >= self.row_count:
             return
@@ -233,21 +233,19 @@ class SpanTree(WalkingRows):
             self.action_fold()
 
     def action_zoom(self) -> None:
-        """Let the span under the cursor take the whole time axis; again, or Esc, shows all of the trace."""
+        """Fit the time axis to the span under the cursor. The same key again, or Esc, shows the whole trace."""
         here = self.highlighted
         if self.zoom is not None and here == self.zoom:
             self.zoom = None
         elif self._span_of_time(here) is None:
-            self.post_message(self.Notified("This row has no length to zoom to"))
+            self.post_message(self.Notified("This row has no duration to zoom to"))
         else:
             self.zoom = here
-            self.post_message(self.Notified("The time axis shows this span alone; Esc shows all"))
+            self.post_message(self.Notified("The time axis shows only this span. Esc shows all"))
 
     def action_squeeze(self) -> None:
         """Collapse or expand idle gaps."""
         self.squeeze = not self.squeeze
         gaps = len(self.timeline().gaps)
-        short = (
-            f"{plural(gaps, 'idle gap')} drawn short, at ≈" if gaps else "No idle gap is long enough to draw it short"
-        )
-        self.post_message(self.Notified(short if self.squeeze else "Idle gaps are as long as they are"))
+        short = f"{plural(gaps, 'idle gap')} collapsed, at ≈" if gaps else "No idle gap is long enough to collapse"
+        self.post_message(self.Notified(short if self.squeeze else "Idle gaps are expanded"))

@@ -1,4 +1,4 @@
-"""Every step of the window that still stands: one row each."""
+"""The list of steps in the window that still stand."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class _Column:
 
 
 class StandingList(Rows):
-    """Steps in, the longest-standing first; says which one was opened. `keys` are the business keys of the steps."""
+    """Shows steps, the oldest first, and posts the opened step. `keys` are the names of the business keys."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "open", "Open", tooltip="Open the trace at this step")]
 
@@ -51,12 +51,12 @@ class StandingList(Rows):
 
         @property
         def control(self) -> StandingList:
-            """The list it was chosen in."""
+            """The list that posted the message."""
             return self.standing_list
 
     @property
     def row_count(self) -> int:
-        """How many steps stand."""
+        """The number of standing steps."""
         return len(self.steps)
 
     @property
@@ -65,7 +65,7 @@ class StandingList(Rows):
         return self.steps[self.cursor] if self.steps else None
 
     def header(self, width: int) -> list[Part]:
-        """The titles."""
+        """Return the titles of the columns."""
         since = times_of(self).width(self.now)
         columns = _columns(width - since, self.keys)
         return [
@@ -75,7 +75,7 @@ class StandingList(Rows):
         ]
 
     def row(self, index: int, width: int) -> list[Part]:
-        """One step."""
+        """Return the row of one step."""
         step = self.steps[index]
         times = times_of(self)
         columns = _columns(width - times.width(self.now), self.keys)
@@ -85,12 +85,12 @@ class StandingList(Rows):
         return fitted([(since, "plain"), *cells, (f"{unsure}{inert(step.reason)}", "warn")], width)
 
     def watch_steps(self, old: tuple[StandingStep, ...], new: tuple[StandingStep, ...]) -> None:
-        """Stay on the same step wherever its row is now; in the first row, on what has stood the longest."""
+        """Keep the cursor on the same step. In the first row it stays on the oldest step."""
         here = (old[self.cursor].trace_id, old[self.cursor].span_id) if old and self.cursor else None
         self.rows_replaced(((step.trace_id, step.span_id) for step in new), here)
 
     def watch_now(self) -> None:
-        """Let the times go on."""
+        """Update the times."""
         self.redraw()
 
     def action_open(self) -> None:

@@ -12,7 +12,7 @@ __all__ = ["TextRows"]
 
 
 class TextRows(Rows):
-    """Any text, however long; what a terminal would act on is shown as what it is."""
+    """Shows a text of any length. Control characters show as visible signs."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -21,7 +21,7 @@ class TextRows(Rows):
 
     @property
     def row_count(self) -> int:
-        """How many lines it takes at this width."""
+        """The number of lines at the current width."""
         return len(self._lines)
 
     def on_resize(self, event: events.Resize) -> None:
@@ -31,5 +31,5 @@ class TextRows(Rows):
         self.rows_changed(min(self.cursor, len(self._lines) - 1))
 
     def row(self, index: int, width: int) -> list[Part]:
-        """One line."""
+        """Return one line."""
         return fitted([(self._lines[index], "plain")], width)

@@ -1,4 +1,4 @@
-"""The columns of the list of traces: which ones fit, and what a trace shows in each."""
+"""The columns of the trace list: their widths, and the text of a trace in each."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ GAP: Final = 2
 NARROWEST: Final = 12
 """The fewest terminal columns for a verdict."""
 _SEP: Final = " · "
-_LEAST: Final = 8  # terminal columns of an error that still say something
+_LEAST: Final = 8  # the fewest useful terminal columns of an error
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column: `width` in terminal columns, `part` what a trace shows there as of a moment.
+    """One column. `width` is in terminal columns. `part` returns the text of a trace at a moment.
 
-    `sort` names the order that a click on its title asks for; empty where there is none.
+    `sort` is the sort order that a click on its title selects; empty for none.
     """
 
     title: str
@@ -42,13 +42,14 @@ class Column:
 def columns(
     width: int, verdict: int = NARROWEST, sort: str = "last", times: Times = _TIMES, now: int = 0
 ) -> list[Column]:
-    """Return the columns that fit; the last one has what is left.
+    """Return the columns that fit. The last column takes the rest.
 
     Args:
         width: terminal columns of a row.
-        verdict: terminal columns of the widest verdict that is listed. From 80 columns on it is never cut.
+        verdict: terminal columns of the widest listed verdict. It is never cut if `width` is at least 80.
         sort: the order of the list. A list by start shows it in place of the last activity.
-        times: the way to write moments, as of `now`.
+        times: the way to write moments.
+        now: microseconds since 1970.
     """
     if width < 80:
         verdict = min(verdict, max(NARROWEST + 1, width * 2 // 5))
@@ -75,7 +76,7 @@ def columns(
 
 
 def cell(text: str, column: Column) -> str:
-    """Return a text padded to the width of a column, and the gap after it."""
+    """Return a text padded to the width of a column, with the gap after it."""
     room = max(0, column.width - cell_len(text))
     padded = " " * room + text if column.align == ">" else text + " " * room
     return padded + " " * GAP
@@ -116,7 +117,7 @@ def _why(row: TraceRow, _now: int) -> Part:
 
 
 def part_of(row: TraceRow, column: Column, now: int) -> Part:
-    """Return what a trace shows in a column, cut and padded to its width, as of a moment."""
+    """Return the text of a trace in a column at `now`, cut and padded to the column's width."""
     text, tone = column.part(row, now)
     if column.part is _id:
         text = short_middle(text, column.width)
@@ -126,12 +127,12 @@ def part_of(row: TraceRow, column: Column, now: int) -> Part:
 
 
 def _why_within(row: TraceRow, width: int) -> str:
-    """Return the reason for so many columns: the error is cut, and not how many steps still stand."""
+    """Return the reason in `width` columns. The error is cut before the count of standing steps."""
     failure, standing = inert(failure_text(row)), standing_text(row)
     room = width - cell_len(standing) - cell_len(_SEP)
     if row.failure is not None and standing and _LEAST <= room < cell_len(failure):
         error = inert(row.failure.text)
-        if error and room < cell_len(failure) - cell_len(error) + _LEAST:  # else only the step would be left
+        if error and room < cell_len(failure) - cell_len(error) + _LEAST:  # else only the step's name would remain
             failure = error
         return f"{short(failure, room)}{_SEP}{standing}"
     return inert(reason_text(row))

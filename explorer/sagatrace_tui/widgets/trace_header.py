@@ -1,4 +1,4 @@
-"""What a trace is and how it stands: its name, the verdict in one sentence, the facts, and its anomalies."""
+"""The header of a trace: name, verdict, summary sentence, facts and anomalies."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ __all__ = ["TraceHeader"]
 
 SENTENCE_LINES: Final = 3
 TALL: Final = 20
-"""Lines of a terminal from which the verdict may take more than one."""
+"""Lines a terminal needs to show the verdict in more than one line."""
 BOTH: Final = 76
 """The columns from which a verdict shows in the list's words and in its own."""
 _STYLES: Final = {"cause": TONES["bad"], "standing": f"{TONES['plain']} bold"}
@@ -38,7 +38,7 @@ _DOTTED: Final = re.compile(r"(?<![\w.…])(?:[A-Za-z_]\w*\.)+(?=[A-Za-z_]\w*)")
 
 
 class TraceHeader(Widget):
-    """Three to five lines. `error_place` is (which error is looked at, or 0; of how many)."""
+    """Three to five lines. `error_place` is (number of the error under the cursor, or 0; number of errors)."""
 
     DEFAULT_CSS = """
     TraceHeader { height: 3; padding: 0 1; background: $surface; text-wrap: nowrap; }
@@ -49,7 +49,7 @@ class TraceHeader(Widget):
     now: reactive[int] = reactive(0, repaint=False, init=False)
     error_place: reactive[tuple[int, int]] = reactive((0, 0))
     waiting: reactive[str] = reactive("reading")
-    """What is being done while there is no trace yet."""
+    """The work in progress until the trace is read."""
 
     def __init__(self, trace_id: str) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class TraceHeader(Widget):
         self._most = 1
 
     def on_mount(self) -> None:
-        """Write the start again when the reader chooses another way."""
+        """Draw again when the form of times changes."""
         self.watch(self.app, "times", self.times_changed, init=False)
 
     def times_changed(self) -> None:
@@ -65,11 +65,11 @@ class TraceHeader(Widget):
         self.refresh()
 
     def watch_trace(self) -> None:
-        """Take the lines that the verdict needs."""
+        """Fit the height to the summary."""
         self._fit(self.app.size.width, self.app.size.height)
 
     def on_resize(self) -> None:
-        """Break the verdict into lines again."""
+        """Break the summary into lines again."""
         self._fit(self.app.size.width, self.app.size.height)
 
     def _fit(self, width: int, height: int) -> None:
@@ -78,7 +78,7 @@ class TraceHeader(Widget):
         self.styles.height = lines + 2
 
     def watch_now(self) -> None:
-        """Time goes on: for what runs, and for how long ago it all was."""
+        """Update the durations and the age of the trace."""
         if self.trace is None:
             return
         if self.trace.status == "running":
@@ -115,7 +115,7 @@ def _title(trace: Trace, width: int) -> Content:
 
 
 def _state(trace: Trace, now: int, width: int, most: int) -> list[Content]:
-    """The verdict; below it, or in its place where it says no more, what a running trace waits on."""
+    """Return the summary, and the span that a running trace waits on. The wait alone, if the summary adds nothing."""
     waiting = waiting_on(trace, now)
     if waiting is None or not waiting.line:
         return _sentence(trace, width, most)
@@ -130,7 +130,7 @@ def _state(trace: Trace, now: int, width: int, most: int) -> list[Content]:
 
 
 def _sentence(trace: Trace, width: int, lines: int) -> list[Content]:
-    """The verdict, broken between its words, in as many lines as there may be; first to go are names of modules."""
+    """Return the summary in at most `lines` lines. Module names are shortened first."""
     parts: list[SentencePart] = [(inert(text, 600), kind) for text, kind in sentence_parts(trace)]
     found, fits = _broken("".join(text for text, _ in parts), width, lines)
     if not fits or (lines > 1 and len(found) == lines):
@@ -140,7 +140,7 @@ def _sentence(trace: Trace, width: int, lines: int) -> list[Content]:
 
 
 def _toned(lines: Sequence[str], parts: Sequence[SentencePart]) -> list[Content]:
-    """The lines of a sentence, broken between its words, in the styles of its parts."""
+    """Return the lines of a sentence in the styles of its parts."""
     toned: list[Content] = []
     at = 0
     for line in lines:
@@ -156,7 +156,7 @@ def _toned(lines: Sequence[str], parts: Sequence[SentencePart]) -> list[Content]
 
 
 def _broken(text: str, width: int, lines: int) -> tuple[list[str], bool]:
-    """The text in lines, and whether all of it is in them."""
+    """Return the text in at most `lines` lines, and whether it is complete."""
     words = text.split(" ")
     found = [""]
     for word in words:
@@ -191,7 +191,7 @@ def _facts(trace: Trace, now: int, width: int, error_place: tuple[int, int], tim
     facts += [plural(len(trace.spans), "span"), plural(trace.event_count, "event")]
     parts: list[tuple[str, str]] = []
     shown = [*loud, *facts]
-    while len(shown) > 1 and cell_len(" · ".join(shown)) > width:  # half a figure is a wrong one
+    while len(shown) > 1 and cell_len(" · ".join(shown)) > width:  # drop a fact rather than cut a number
         shown.pop()
     for number, fact in enumerate(shown):
         tone = "muted" if number >= len(loud) else "warn" if fact.startswith("⚠") else "bad"
@@ -200,7 +200,7 @@ def _facts(trace: Trace, now: int, width: int, error_place: tuple[int, int], tim
 
 
 def _cut(parts: Iterable[tuple[str, str]], width: int) -> list[tuple[str, str]]:
-    """As many of the parts, each with its colour, as fit."""
+    """Return the parts that fit in `width` columns; the last is cut."""
     kept: list[tuple[str, str]] = []
     for text, tone in parts:
         cut = short(text, width)

@@ -1,4 +1,4 @@
-"""The list of traces: one row each, in columns that fit the width."""
+"""The list of traces, one row each, in columns that fit the width."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ SORTS: Final[Mapping[str, Callable[[TraceRow], int]]] = {
     "took": lambda row: row.duration or 0,
     "failures": lambda row: row.error_count,
 }
-"""What a list can be sorted by, the highest first."""
+"""The sort orders of the list and their keys, highest first."""
 
 
 class TraceList(Rows):
-    """Traces in, in the order of `sort`; says which one was opened and when the end is reached."""
+    """Shows traces in the order of `sort`. Posts the opened trace, and when the cursor nears the end."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "open", "Open", tooltip="Open the trace"),
@@ -61,7 +61,7 @@ class TraceList(Rows):
 
         @property
         def control(self) -> TraceList:
-            """The list it was chosen in."""
+            """The list that posted the message."""
             return self.trace_list
 
     class EndReached(Message):
@@ -73,11 +73,11 @@ class TraceList(Rows):
 
         @property
         def control(self) -> TraceList:
-            """The list whose end it is."""
+            """The list that posted the message."""
             return self.trace_list
 
     class NoneFailed(Message):
-        """No failed trace was found below the cursor, or with -1 above it."""
+        """There is no failed trace below (1) or above (-1) the cursor."""
 
         def __init__(self, step: int) -> None:
             super().__init__()
@@ -87,7 +87,7 @@ class TraceList(Rows):
         """The cursor is on another row."""
 
     class SortChosen(Message):
-        """The title of a column was clicked that the list can be sorted by."""
+        """The reader clicked the title of a sortable column."""
 
         def __init__(self, sort: str) -> None:
             super().__init__()
@@ -95,7 +95,7 @@ class TraceList(Rows):
 
     @property
     def row_count(self) -> int:
-        """How many traces are listed."""
+        """The number of listed traces."""
         return len(self.rows)
 
     @property
@@ -107,7 +107,7 @@ class TraceList(Rows):
         return columns(width, self._verdict_width, self.sort, times_of(self), self.now)
 
     def header(self, width: int) -> list[Part]:
-        """The titles, and how many rows are above what is in sight: new ones come there."""
+        """Return the titles, and the number of rows above the visible ones, where new rows appear."""
         first, *rest = self._columns(width)
         above = f"↑{self.scroll_offset.y:,}" if self.scroll_offset.y else ""
         titles = [
@@ -119,11 +119,11 @@ class TraceList(Rows):
         return [(f"{first.title} ", "muted"), (f"{above:<{first.width + GAP - len(first.title) - 1}}", "key"), *titles]
 
     def row(self, index: int, width: int) -> list[Part]:
-        """One trace."""
+        """Return the row of one trace."""
         return [part_of(self.rows[index], column, self.now) for column in self._columns(width)]
 
     def header_clicked(self, x: int) -> None:
-        """Ask for the order of the column whose title is there."""
+        """Sort by the column whose title was clicked."""
         end = 1
         for column in self._columns(self.scrollable_content_region.width - 1):
             end += column.width + GAP
@@ -133,7 +133,7 @@ class TraceList(Rows):
                 return
 
     def watch_rows(self, old: tuple[TraceRow, ...], new: tuple[TraceRow, ...]) -> None:
-        """Stay on the same trace wherever its row is now; at the top until the cursor is moved from it."""
+        """Keep the cursor on the same trace, or at the top until the reader moves it."""
         self._mark_new(old, new)
         listed: set[Verdict] = {row.verdict for row in new if row.verdict is not None}
         self._verdict_width = max([NARROWEST, *(cell_len(verdict_words(verdict)) for verdict in listed)])
@@ -144,22 +144,22 @@ class TraceList(Rows):
         self.rows_replaced((row.trace_id for row in new), here)
 
     def _mark_new(self, old: tuple[TraceRow, ...], new: tuple[TraceRow, ...]) -> None:
-        """Mark for a few seconds the rows of traces that began since; older ones were only not listed yet."""
+        """Mark the rows of new traces for a few seconds, but not older traces that are listed only now."""
         latest = max((row.latest for row in old), default=0)
         if old and (added := {row.trace_id for row in new if row.latest > latest}):
             self.new_rows.add(added.difference(row.trace_id for row in old))
 
     def mark(self, index: int) -> Part:
-        """A + before a trace that is new."""
+        """Return a + for a new trace."""
         return ("+", "key") if self.rows[index].trace_id in self.new_rows else super().mark(index)
 
     def action_top(self) -> None:
-        """Move the cursor to the newest trace, and stay with what is newest."""
+        """Move the cursor to the newest trace, and keep it at the top."""
         super().action_top()
         self._moved = False
 
     def action_failed(self, step: int) -> None:
-        """Move the cursor to the next trace that failed, or the one before."""
+        """Move the cursor to the next (1) or previous (-1) failed trace."""
         places = range(self.cursor + step, self.row_count if step > 0 else -1, step)
         found = next((place for place in places if self.rows[place].failure is not None), None)
         if found is None:
@@ -172,22 +172,22 @@ class TraceList(Rows):
         self.redraw()
 
     def watch_now(self) -> None:
-        """Let the times go on."""
+        """Update the times."""
         self.redraw()
 
     def cursor_moved(self) -> None:
-        """Ask for more before the end is seen."""
+        """Post the new row. Near the end, also ask for older traces."""
         self._moved = True
         self.post_message(self.Highlighted())
         if self.cursor >= self.row_count - 2:
             self.post_message(self.EndReached(self))
 
     def hold(self) -> None:
-        """Stay on the trace under the cursor, however new the ones that come."""
+        """Keep the cursor on its trace when new traces arrive."""
         self._moved = True
 
     def action_open(self) -> None:
-        """Open the trace under the cursor, and be on it still when the reader comes back."""
+        """Open the trace under the cursor, and keep the cursor there."""
         if self.highlighted is not None:
             self.hold()
             self.post_message(self.Opened(self, self.highlighted.trace_id))

@@ -1,4 +1,4 @@
-"""The panes of an open trace: its tree or its compensations, and the detail. Their places depend on the size."""
+"""The panes of an open trace: the tree or the compensations, and the detail. The layout depends on the size."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from sagatrace_tui.widgets.span_tree import SpanTree
 __all__ = ["BROAD", "HIGH", "TALL", "WIDE", "TracePanes"]
 
 WIDE: Final = 110
-"""Columns from which tree and detail stand side by side."""
+"""Columns a terminal needs to show tree and detail side by side."""
 BROAD: Final = 160
 HIGH: Final = 45
-"""Columns and lines from which the detail lies below the tree again: the waterfall takes the width."""
+"""From this many columns and lines, the detail lies below the tree again: the waterfall uses the width."""
 TALL: Final = 16
-"""Lines from which they stand one above the other; below, one of them shows at a time."""
+"""Lines a terminal needs to show both panes. A smaller terminal shows one at a time."""
 
 
 class TracePanes(Container):
-    """Says which panes show. The classes of the screen's size decide how they lie."""
+    """Holds the panes. The size classes of the screen decide the layout."""
 
-    SCOPED_CSS = False  # the classes are those of the screen
+    SCOPED_CSS = False  # the size classes belong to the screen
     DEFAULT_CSS = """
     TracePanes {
         height: 1fr; layout: vertical;
@@ -51,13 +51,13 @@ class TracePanes(Container):
     """
 
     def compose(self) -> ComposeResult:
-        """All of them; only some show."""
+        """Lay out all panes; only some show."""
         yield SpanTree()
         yield Ledger()
         yield SpanDetail()
 
     def show_panes(self, height: int, compensations: bool, into_detail: bool) -> Widget:
-        """Show the panes for a screen of that height, and return the one for the focus."""
+        """Show the panes for a screen of `height` lines, and return the pane for the focus."""
         detail, tree, ledger = self.query_one(SpanDetail), self.query_one(SpanTree), self.query_one(Ledger)
         main, other = (ledger, tree) if compensations else (tree, ledger)
         one_at_a_time = height < TALL

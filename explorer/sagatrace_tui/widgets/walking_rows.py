@@ -1,4 +1,4 @@
-"""Rows of a trace whose cursor goes from error to error, from match to match, and to the slowest spans."""
+"""Rows of a trace with keys that go from error to error, match to match, and to the slowest spans."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from sagatrace_tui.widgets.folding_rows import FoldingRows, holds
 __all__ = ["WalkingRows"]
 
 _LARGE: Final = 5_000
-"""Nodes of a trace from which on a key would wait for its landmarks."""
+"""Nodes from which a thread finds the landmarks, so that no key waits."""
 
 
 class WalkingRows(FoldingRows):
-    """Knows the places that keys lead to. `matches` are the spans that were found."""
+    """Holds the places that keys go to. `matches` are the ids of the spans found."""
 
     matches: reactive[frozenset[str]] = reactive(frozenset(), repaint=False, init=False)
 
@@ -35,7 +35,7 @@ class WalkingRows(FoldingRows):
             self.text = text
 
     class Measured(Message):
-        """The landmarks of a large trace are found."""
+        """The landmarks of a large trace are ready."""
 
         def __init__(self, found: Landmarks) -> None:
             super().__init__()
@@ -45,12 +45,12 @@ class WalkingRows(FoldingRows):
         super().__init__(id=id)
         self._errors: list[int] = []
         self._found: list[int] = []  # the places of the matches, in order
-        self._landmarks: Landmarks | None = None  # None until they are found
-        self._slowest_at: str | None = None  # the one of the slowest spans that a key led to
+        self._landmarks: Landmarks | None = None  # None until they are ready
+        self._slowest_at: str | None = None  # the slow span that the last key went to
 
     @property
     def error_place(self) -> tuple[int, int]:
-        """(which error the cursor is on, or 0; how many there are). The cause is the first, then come those below."""
+        """(number of the error under the cursor, or 0; number of errors). Counting starts at the cause."""
         which, count = self._place_among(self._errors)
         cause = self.trace.cause if self.trace is not None else None
         if not which or cause is None or self.outline is None:
@@ -60,7 +60,7 @@ class WalkingRows(FoldingRows):
 
     @property
     def match_place(self) -> tuple[int, int]:
-        """(which span that was found the cursor is on, counted from 1, or 0; how many there are)."""
+        """(number of the match under the cursor, or 0; number of matches)."""
         return self._place_among(self._found)
 
     def _place_among(self, places: Sequence[int]) -> tuple[int, int]:
@@ -72,7 +72,7 @@ class WalkingRows(FoldingRows):
         self._found = sorted(places[one] for one in self.matches if one in places)
 
     def _find_places(self, trace: Trace, outline: Outline) -> None:
-        """Find the places of a trace; the landmarks of a large one in a thread, while the keys work."""
+        """Find the places of a trace. A thread finds the landmarks of a large trace."""
         self._errors = errors(trace, outline)
         self._place_matches()
         if len(outline.ids) < _LARGE:
@@ -84,7 +84,7 @@ class WalkingRows(FoldingRows):
             if not worker.is_cancelled:
                 self.post_message(self.Measured(found))
 
-        # The first picture comes first: the thread would take half of its time.
+        # After the first drawing: the thread would slow it down by half.
         self.call_after_refresh(self.run_worker, find, thread=True, exclusive=True, group="landmarks")
 
     def on_walking_rows_measured(self, message: Measured) -> None:
@@ -93,12 +93,12 @@ class WalkingRows(FoldingRows):
         self.redraw()
 
     def action_error(self, step: int) -> None:
-        """Go to the next failed span, around the end to the first."""
+        """Go to the next (1) or previous (-1) failed span. After the last comes the first."""
         running = self.trace is not None and self.trace.status == "running"
         self._step(self._errors, step, "Nothing has failed so far" if running else "Nothing failed in this trace")
 
     def action_match(self, step: int) -> None:
-        """Go to the next span that was found."""
+        """Go to the next (1) or previous (-1) match."""
         self._step(self._found, step, self.nothing_found)
 
     nothing_found = "Nothing was found: / finds"

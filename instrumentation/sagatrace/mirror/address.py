@@ -33,7 +33,7 @@ class Mirror:
             raise SettingsError(f"SAGATRACE_MIRROR: {error}") from None
         self._url = url
         self.heard_at = float("-inf")
-        """When a subscriber of this process last heard a publisher, on a connection that is still open."""
+        """When a subscriber of this process last heard a publisher on its open connection (monotonic seconds)."""
         self.label = masked(url)
         name = f"sagatrace:{sha256(store_label.encode()).hexdigest()[:12]}"
         self.all_channel = f"{name}:traces"
@@ -50,10 +50,10 @@ class Mirror:
 
 
 def redis_url_parts(url: str) -> SplitResult:
-    """Return the parts of a Redis's URL. Raises SettingsError, which repeats only how the URL begins.
+    """Return the parts of a Redis URL. Raises SettingsError, which repeats only the scheme of the URL.
 
-    In a malformed URL the password cannot be found. A parser takes a part of a password with / # or ? for the host or
-    the port, so errors of a connection would name that part.
+    In a malformed URL the password cannot be found and masked. A parser reads a part of a password with / # or ? as the
+    host or the port, so connection errors would print that part.
     """
     with suppress(ValueError):
         parts = urlsplit(url)
@@ -68,7 +68,7 @@ def redis_url_parts(url: str) -> SplitResult:
 
 
 def _reads_well(parts: SplitResult) -> bool:
-    """Return whether the URL names an address that can be reached. Raises ValueError for a malformed one."""
+    """Return whether the URL names a complete address. Raises ValueError for a malformed URL."""
     is_torn = "@" in parts.query + parts.fragment or ("@" in parts.path and parts.scheme != "unix")
     if is_torn or parts.fragment:
         return False
@@ -78,9 +78,9 @@ def _reads_well(parts: SplitResult) -> bool:
 
 
 def connect_redis(url: str, timeout: float) -> Redis:
-    """Return a client that tries once and waits `timeout` seconds for each response, unless the URL sets another.
+    """Return a client that tries once and waits `timeout` seconds for each response, unless the URL sets a timeout.
 
-    Accepts the URLs of redis-py, and `redis+sentinel://` ones. Opens no connection. Raises SettingsError for a wrong
+    Accepts the URLs of redis-py and `redis+sentinel://` URLs. Does not connect. Raises SettingsError for a wrong
     URL.
     """
     from redis import Redis, RedisError
@@ -95,16 +95,16 @@ def connect_redis(url: str, timeout: float) -> Redis:
             return _connect_to_master(parts, {**bounds, "retry": once})
         client = Redis.from_url(url, retry=once, **bounds)
         pool = client.connection_pool
-        pool.connection_class(**pool.connection_kwargs)  # an option that redis-py does not know would show at first use
+        pool.connection_class(**pool.connection_kwargs)  # finds unknown options now, not at the first use
     except (RedisError, TypeError, ValueError) as error:
         raise SettingsError(f"an option in the URL {masked(url)} cannot be used: {error}") from None
     return client
 
 
 def _connect_to_master(parts: SplitResult, options: dict[str, Any]) -> Redis:
-    """Return a client of a Sentinel URL, which redis-py does not know.
+    """Return a client for a Sentinel URL, which redis-py does not support.
 
-    User, password and options are for the master; options named `sentinel_…` are for the Sentinels.
+    User, password and options apply to the master. Options named `sentinel_…` apply to the Sentinels.
     """
     from redis.connection import parse_url
     from redis.sentinel import Sentinel
@@ -148,7 +148,7 @@ def open_mirror(settings: Settings, store_label: str) -> Mirror | None:
 def redis_error_text(error: BaseException) -> str:
     """Return an error of a Redis connection as one line without a secret.
 
-    A Redis that lacks a command repeats the command's arguments. Those of the sign-in hold the password.
+    A Redis server repeats the arguments of an unknown command. The arguments of a sign-in contain the password.
     """
     text, cut, _ = " ".join(str(error).split()).partition(", with args beginning with")
     hint = ": to sign in to so old a server, write `protocol=2` in the URL" if cut and "HELLO" in text else ""

@@ -1,4 +1,4 @@
-"""The state of a subscriber's connection and of the publishers that it hears. Pure: no clock and no network."""
+"""The state of a subscriber's connection and its publishers. Pure: no clock and no network."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["SILENCE", "Link", "Phase"]
 
 SILENCE: Final = 2.5 * PULSE
 """Seconds without a pulse after which a publisher counts as gone."""
-_MOST: Final = 1000  # publishers that are tracked
+_MOST: Final = 1000  # the most publishers tracked
 _LONGEST: Final = 1000  # bytes of a pulse; publishers send a fifth of that
 
 Phase = Literal["connecting", "listening", "lost"]
@@ -47,7 +47,7 @@ class _Publisher:
 
 @dataclass(slots=True)
 class Link:
-    """The state of a connection, its publishers, and the number of times that events may have been missed (`gaps`).
+    """The state of a connection, its publishers, and the number of possible losses of events (`gaps`).
 
     With `hears_all` the subscription covers all traces. Then a publisher's count is compared with the number of
     messages received. Times are seconds of a monotonic clock.
@@ -96,7 +96,7 @@ class Link:
             self._publishers[pulse.publisher] = _Publisher(pulse, now, self._heard)
 
     def _missed_events(self, pulse: _Pulse, before: _Publisher | None) -> bool:
-        if before is None:  # it may have lost these events after the store was read
+        if before is None:  # the losses may have come after the store was read
             return pulse.lost > 0
         if pulse.lost != before.pulse.lost:
             return True

@@ -1,4 +1,4 @@
-"""Publish stored events, and a pulse every few seconds, in a thread of its own."""
+"""Publish stored events, and a pulse every few seconds, in a separate thread."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _LAST_WORDS: Final = 0.5  # seconds to publish the remaining events at the end
 
 
 class Publisher:
-    """Publish events in a thread of its own, so `offer` never waits for Redis. Not for a process that forks.
+    """Publishes events in a separate thread, so `offer` never waits for Redis. Not for a process that forks.
 
     At most `max_waiting` events and `max_bytes` wait for a slow Redis. Further events are dropped. `published` and
     `lost` count events.
@@ -62,7 +62,7 @@ class Publisher:
     def offer(self, events: Iterable[TraceEvent], doubtful: bool = False) -> None:
         """Queue stored events and return immediately.
 
-        With `doubtful` only their ids are published: the store may hold other events with these ids.
+        With `doubtful` only the ids are published, because the store may hold other events with these ids.
         """
         messages = [(event.trace_id, _name_of(event) if doubtful else _message(event)) for event in events]
         with self._changed:
@@ -77,14 +77,14 @@ class Publisher:
         self.start()
 
     def close(self) -> None:
-        """Publish the waiting events for at most half a second, and end."""
+        """Publish the waiting events for at most half a second, and end the thread."""
         with self._changed:
             self._ends_at = time.monotonic() + _LAST_WORDS
             self._changed.notify()
         if self._thread.is_alive():
             self._thread.join(_LAST_WORDS)
         with self._changed:
-            # An attempt under way may still succeed. Its events count as lost, as the outcome is unknown.
+            # The outcome of a running attempt is unknown, so its events count as lost.
             self._lose(len(self._waiting) + self._sent(), "Redis did not accept the last events in time")
             self._waiting.clear()
 
@@ -106,7 +106,7 @@ class Publisher:
                 self._try(batch, pulse=pulse)
                 next_pulse = time.monotonic() + PULSE if pulse else next_pulse
         if self._client is not None:
-            self._try([], pulse=True)  # the last pulse says that it ends, or subscribers would count a gap
+            self._try([], pulse=True)  # a last pulse, so that subscribers do not count a gap
         self._disconnect()
 
     def _is_over(self) -> bool:
@@ -146,7 +146,7 @@ class Publisher:
         pipeline.execute()
 
     def _sent(self) -> int:
-        """Return the number of events being sent, and reset it: the caller counts them."""
+        """Return the number of events being sent, and reset it. The caller counts them."""
         with self._changed:
             count, self._sending = self._sending, 0
             return count

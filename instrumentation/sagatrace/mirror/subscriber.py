@@ -1,4 +1,4 @@
-"""Receive published events in a thread of its own, and report when events may have been missed."""
+"""Receive published events in a separate thread, and report possible losses of events."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ __all__ = ["Heard", "Subscriber"]
 
 log: Final = logger("sagatrace.mirror")
 
-_FIRST_REST: Final = 0.1  # seconds before the next attempt; doubled with each one that fails
+_FIRST_REST: Final = 0.1  # seconds before the next attempt; doubled with each failure
 _LONGEST_REST: Final = 5.0
-_WAKE: Final = 0.25  # seconds between two looks at the clock
+_WAKE: Final = 0.25  # seconds between two checks of the time
 _ASK_AFTER: Final = PULSE + 0.5  # seconds of silence after which a PING checks the connection
 _ANSWER_WITHIN: Final = 2.0
-_MOST_BYTES: Final = 2 * MAX_MESSAGE  # of a message; publishers send far less
+_MOST_BYTES: Final = 2 * MAX_MESSAGE  # bytes of a message; publishers send far less
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +35,12 @@ class Heard:
     """The events received since the last `take`, and the state of the connection.
 
     Attributes:
-        events: The events received.
-        missed: Whether events may be missing, so that the store must be read.
-        phase: The state of the connection.
-        live: Whether a publisher is known to be active.
-        ignored: The number of messages so far that are not events, or are of another trace than the channel's.
-        fault: The error of the last attempt to connect, None if it succeeded.
+        events: the events received.
+        missed: whether events may be missing, so that the store must be read.
+        phase: the state of the connection.
+        live: whether a publisher is known to be active.
+        ignored: the number of messages so far that are not events, or belong to another trace than the channel.
+        fault: the error of the last attempt to connect; None if it succeeded.
     """
 
     events: tuple[TraceEvent, ...]
@@ -52,18 +52,18 @@ class Heard:
 
 
 class _Reference(msgspec.Struct):
-    """A reference to an event in the store: it is too large to publish, or its id may be that of another event."""
+    """A reference to an event in the store that is too large to publish, or whose id may belong to another event."""
 
     id: str
     trace_id: str
 
 
 class Subscriber:
-    """Subscribe to one trace, or to all traces with None. Reconnect after each loss until `stop`.
+    """Subscribes to one trace, or to all traces with None. Reconnects after each loss until `stop`.
 
-    `wake` is called in the subscriber's thread when there is something to `take`. At most `max_waiting` events, and
-    about `max_bytes` of them, wait. With more, all are dropped and reported as missed. With `quiet` a lost connection
-    is not logged, for a caller that reports it.
+    `wake` is called in the subscriber's thread when there are events or a new state to `take`. At most `max_waiting`
+    events wait, with about `max_bytes` bytes. With more, all are dropped and reported as missed. With `quiet` a lost
+    connection is not logged, for a caller that reports it.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class Subscriber:
         self.thread.start()
 
     def stop(self) -> None:
-        """Stop receiving. The thread ends within a second or two."""
+        """Stop receiving. The thread ends within about two seconds."""
         self._stopped.set()
 
     def take(self) -> Heard:
@@ -121,7 +121,7 @@ class Subscriber:
                 self._listen()
             except Exception as error:  # noqa: BLE001 - reported and retried; no error may end the thread
                 self._lost(error)
-            # Retry soon after a connection that worked, and less and less often after failed attempts.
+            # Retry soon after a working connection, and less often after each failed attempt.
             rest = _FIRST_REST if self._link.gaps != began else min(_LONGEST_REST, 2 * rest or _FIRST_REST)
 
     def _lost(self, error: Exception) -> None:
@@ -187,7 +187,7 @@ class Subscriber:
             self._bytes += len(document)
 
     def _read(self, document: bytes) -> TraceEvent | _Reference | None:
-        """Return the event or its reference; None for another message, or another trace than the channel's."""
+        """Return the event or its reference; None for another message, or for another trace than the channel's."""
         if len(document) > _MOST_BYTES:
             return None
         event: TraceEvent | _Reference
@@ -201,7 +201,7 @@ class Subscriber:
         return event if self._trace_id in (None, event.trace_id) else None
 
     def _wake_owner(self, now: float) -> None:
-        """Call `wake` if there is something to take or the state changed."""
+        """Call `wake` if there are events to take or the state changed."""
         with self._lock:
             self._link.tick(now)
             state = (self._link.phase, self._link.is_live(now), self._link.gaps)

@@ -1,21 +1,23 @@
 """Find jobs without a recorded end, and record their end from their state in Redis.
 
-    python -m sagatrace.rq.reconciler            look once at the last hour
+    python -m sagatrace.rq.reconciler            search once in the last hour
     python -m sagatrace.rq.reconciler --follow   and continue until interrupted
 
-RQ has no hook for a job that is cancelled or expires in its queue. It has none for a job of a dead worker that another
-program cleaned up, such as `rq info` or a dashboard. So the reconciler reads each trace of the store after it has been
-quiet for a while. If an attempt began and did not end, or a job waits and no worker took it, Redis is asked. RQ's data
-is only read, and by keys, as RQ's registries clean up when they are read. One key of this package holds the turn: it
-names the process that looks.
+RQ has no hook for a job that is cancelled or expires in its queue. RQ also has no hook for a job of a dead worker that
+another program cleaned up, such as `rq info` or a dashboard. So the reconciler reads each trace of the store after it
+has been quiet for a while. If an attempt has no end, or a job waits, the reconciler reads the job's state in Redis. It
+reads the keys directly, because RQ's registries clean up when they are read. It writes one key of this package, which
+names the process whose turn it is.
 
-A concluded end is marked as presumed. It never replaces an observed end, and an observed end replaces it. It holds no
-data of the job, since the redaction of the job's events is not available here.
+A concluded end is marked as presumed. It never replaces an observed end, and an observed end replaces it. It has no
+data of the job, because the redaction of the job's events is not available here.
 
 A worker's shipper does this for the Redis of that worker (or SAGATRACE_REDIS_URL), after it has run for a minute.
-SAGATRACE_RECONCILE is the number of seconds between two looks, and of silence before one, or `off`. Only events that
-name the same Redis count, or the local Redis of a host that had another name then. For such a job an end is recorded
-only if this Redis knows the job.
+SAGATRACE_RECONCILE is the number of seconds between two searches, and of silence before a search, or `off`. Only events
+that name the same Redis count, or the local Redis of a host that had another name then. The end of a job with such an
+event is recorded only if this Redis knows the job.
+
+This module is longer than most: one search needs both the events and the state in Redis.
 """
 
 from __future__ import annotations
@@ -53,24 +55,24 @@ log: Final = logger("sagatrace.rq.reconciler")
 REDIS_URL: Final = "SAGATRACE_REDIS_URL"
 _WAITING: Final = frozenset({"enqueued", "scheduled", "deferred", "retrying"})
 _STATUSES: Final[dict[str, Status]] = {"completed": "success", "failed": "failed", "abandoned": "failed"}
-_OVERLAP: Final = 120.0  # seconds that the next look goes back: events may have been delivered late
+_OVERLAP: Final = 120.0  # seconds that searches overlap, because events can be delivered late
 _PAGE: Final = 200
 _MAX_KNOWN: Final = 20_000
 
 
 class Target(Protocol):
-    """The target of events: a store or an outbox."""
+    """A receiver of events: a store or an outbox."""
 
     def append(self, events: Sequence[TraceEvent], replace: bool = False) -> int:
-        """Keep the events. An event that is already there stays."""
+        """Store the events. An event that is already stored stays."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class _Open:
-    """A job that, by its events, still runs (`execution_id`) or waits. `last` is the event that says so.
+    """A job that runs (`execution_id`) or waits, by its last event `last`.
 
-    `host` is set if the job may be of another Redis, the local one of that host.
+    `host` is set if the job may belong to another Redis, the local Redis of that host.
     """
 
     last: TraceEvent
@@ -80,19 +82,19 @@ class _Open:
 
     @property
     def event_id(self) -> str:
-        """The id of the event that will end it. For an execution it is the id that worker and work-horse use."""
+        """The id of the event that ends the job. For an execution, worker and work-horse use the same id."""
         return f"{self.execution_id}:end" if self.execution_id else f"{self.last.id}:after"
 
 
 class Reconciler:
-    """Look at the traces in `store` repeatedly, and record the ends of lost jobs in `target`.
+    """Searches the traces in `store` for lost jobs, and records their ends in `target`.
 
     Args:
-        store: The store to read.
-        target: Receives the ends.
-        redis: The Redis of RQ.
-        grace: Seconds without an event of a job, and after RQ gave it up, before an end is concluded.
-        window: Seconds that the first look goes back.
+        store: the store to read.
+        target: receives the ends.
+        redis: the Redis of RQ.
+        grace: seconds without an event of a job, and after RQ gave it up, before an end is concluded.
+        window: seconds that the first search goes back.
     """
 
     def __init__(
@@ -107,9 +109,9 @@ class Reconciler:
         self.recorded = 0
 
     def follow(self, stop: threading.Event, *, every: float = 60.0) -> None:
-        """Look every `every` seconds until `stop` is set. Log each fault once, and retry the look.
+        """Search every `every` seconds until `stop` is set. Log each fault once, and retry.
 
-        Only one process looks at one store for one Redis: each look is a search, which the store may charge for.
+        Only one process searches a store for one Redis, because the store may charge for a search.
         """
         turn = Turn(self._redis, self._store.label, every)
         while not stop.wait(every):
@@ -117,48 +119,59 @@ class Reconciler:
                 if self._is_ours(turn):
                     self.look()
             except (SagatraceError, RedisError, OSError) as error:
-                self._log_once(f"lost jobs cannot be looked for now, retrying: {redis_error_text(error)}")
-            except Exception as error:  # noqa: BLE001 - an unexpected document must not end all looks
-                self._log_once(f"a look for lost jobs failed, retrying until it works: {error!r}")
+                self._log_once(f"the search for lost jobs failed, retrying: {redis_error_text(error)}")
+            except Exception as error:  # noqa: BLE001 - an unexpected document must not end all searches
+                self._log_once(f"the search for lost jobs failed unexpectedly, retrying: {error!r}")
         turn.give_up()
 
     def _is_ours(self, turn: Turn) -> bool:
-        """Return whether this process looks. If the turn cannot be taken, all processes look."""
+        """Return whether this process searches. If the turn cannot be taken, all processes search."""
         try:
             return turn.is_ours()
         except RedisError as error:
-            self._log_once(f"every process looks for lost jobs, none can take the turn: {redis_error_text(error)}")
+            self._log_once(
+                f"every process searches for lost jobs, as none can take the turn: {redis_error_text(error)}"
+            )
             return True
 
     def look(self) -> int:
-        """Look once, and return the number of ends recorded. Raises SagatraceError, RedisError."""
+        """Search once. Return the number of ends recorded.
+
+        Raises:
+            SagatraceError: the store or the target cannot be used.
+            RedisError: Redis cannot be read.
+        """
         if self._place is None:
-            self._log_once("lost jobs are not looked for: the connection has no address by which events name its Redis")
+            self._log_once(
+                "lost jobs are not searched for: the connection has no address by which events name its Redis"
+            )
             return 0
         before, now = self.recorded, time.time()
         quiet = list(islice(self._quiet_traces(now), _MAX_KNOWN))
         if len(quiet) == _MAX_KNOWN:
-            self._log_once(f"more than {_MAX_KNOWN:,} traces since the last look: lost jobs of the older are unseen")
+            self._log_once(
+                f"more than {_MAX_KNOWN:,} traces since the last search: older traces are not searched for lost jobs"
+            )
         for trace_id, latest in quiet:
             if self._known.get(trace_id, (None,))[0] != latest:
-                self._known.pop(trace_id, None)  # and put back as the youngest
+                self._known.pop(trace_id, None)  # reinserted below as the youngest
                 self._known[trace_id] = (latest, list(self._open_in(trace_id, now)))
         for trace_id, (latest, opens) in list(self._known.items()):
             if any(self._conclude(found, now) for found in opens):
                 self._known[trace_id] = (latest, self._settle(trace_id, now))
         self._since = now - _OVERLAP
-        while len(self._known) > _MAX_KNOWN:  # forget the oldest: readers judge the jobs that are still open there
+        while len(self._known) > _MAX_KNOWN:  # forget the oldest traces; readers judge their open jobs
             self._known.pop(next(iter(self._known)))
         return self.recorded - before
 
     def _quiet_traces(self, now: float) -> Iterator[tuple[str, int]]:
-        """Yield the traces with an event between the last look and the grace period, newest first."""
+        """Yield the traces with an event between the last search and the grace period, newest first."""
         since = int((self._since or now - self._window) * 1e6)
         search = Search(limit=_PAGE, since=since, until=int((now - self._grace) * 1e6))
         while True:
             try:
                 hits = self._store.search(search)
-            except StoreNotFoundError:  # nothing was ever written
+            except StoreNotFoundError:  # no event was ever written
                 return
             for hit in hits:
                 yield hit.trace_id, hit.latest
@@ -173,7 +186,7 @@ class Reconciler:
             log.warning("%s", cause)
 
     def _settle(self, trace_id: str, now: float) -> list[_Open]:
-        """Record the missing ends, and return the jobs that stay open. Workers may have recorded ends meanwhile."""
+        """Record the missing ends. Return the jobs that stay open. Workers may have recorded ends meanwhile."""
         opens = list(self._open_in(trace_id, now))
         ends = {found.event_id: end for found in opens if (end := self._conclude(found, now))}
         if ends:
@@ -207,7 +220,7 @@ class Reconciler:
                 yield _Open(span[-1], facts, None, doubt)
 
     def _conclude(self, found: _Open, now: float) -> TraceEvent | None:
-        """Return the event that ends the job, None if no end can be concluded now."""
+        """Return the event that ends the job; None if no end can be concluded now."""
         job_id, queue = str(found.facts.get("job_id")), str(found.facts.get("queue"))
         held = read_aftermath(self._redis, job_id, queue, found.execution_id)
         if found.host is not None and not _is_same_job(job_id, held):
@@ -245,7 +258,7 @@ def _facts(span: Sequence[TraceEvent]) -> dict[str, Any]:
     for event in span:
         try:
             facts |= event.data
-        except EventError:  # readers show it as an anomaly
+        except EventError:  # the trace reports it as an anomaly
             continue
     return facts
 
@@ -260,7 +273,7 @@ def _origin(span: Sequence[TraceEvent]) -> tuple[object, str]:
 
 
 def _is_same_job(job_id: str, held: Aftermath) -> bool:
-    """Return whether Redis knows this very job: its execution, or a job with an id that RQ generated."""
+    """Return whether Redis knows this job: its execution, or a job with an id that RQ generated."""
     made_by_rq = len(job_id) == 36 and job_id.count("-") == 4
     return held.result is not None or held.expires is not None or (made_by_rq and held.status is not None)
 
@@ -274,11 +287,11 @@ def _end_of_waiting(held: Aftermath) -> tuple[str, str] | None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run by the arguments. Return 0 if all traces were looked at."""
-    parser = argparse.ArgumentParser("sagatrace.rq.reconciler", description="Find lost jobs and ask Redis about them.")
+    """Run the reconciler. Return 0 if all traces were searched, else 1."""
+    parser = argparse.ArgumentParser("sagatrace.rq.reconciler", description="Find lost jobs and record their ends.")
     parser.add_argument("--redis-url", default=os.environ.get(REDIS_URL) or os.environ.get("RQ_REDIS_URL"))
     parser.add_argument("--follow", action="store_true", help="continue until interrupted")
-    parser.add_argument("--grace", type=float, default=60.0, help="seconds of silence before anything is concluded")
+    parser.add_argument("--grace", type=float, default=60.0, help="seconds of silence before an end is concluded")
     print_errors_plainly()
     options = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s reconciler[%(process)d] %(levelname)s %(message)s")

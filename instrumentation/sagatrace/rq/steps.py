@@ -1,4 +1,4 @@
-"""Steps of a saga that are RQ jobs: `Saga.run`. One job is one row of the trace, and so is the job that undoes it."""
+"""Steps of a saga that are RQ jobs: `Saga.run`. A step is one row of the trace, and so is the job that undoes it."""
 
 from __future__ import annotations
 
@@ -38,18 +38,26 @@ def run_step(
     timeout: float,
     options: Mapping[str, Any],
 ) -> Any:
-    """Enqueue the step, wait for it and return its result, as `Saga.run` says. Raises StepError and ValueError."""
+    """Enqueue the step, wait for it and return its result, as described in `Saga.run`.
+
+    Raises:
+        StepError: the step failed, or gave no result in time.
+        ValueError: an option would drop the step's result.
+        TypeError: the queue enqueues the job only after a database transaction.
+    """
     dropped = {name for name in ("result_ttl", "failure_ttl") if options.get(name) == 0}
     if dropped:
         raise ValueError(f"saga.run(…, {min(dropped)}=0): RQ would drop the result that the saga waits for")
     meta = trace_meta(saga.span, compensation=None if undo is None else name_of(undo))
     job = queue.enqueue(function, *args, **{**options, "meta": {**(options.get("meta") or {}), **meta}})
     if not isinstance(job, Job):  # a queue of django-rq enqueues it at the end of the transaction
-        raise TypeError("saga.run in a transaction: its job begins only after the commit; run the saga outside of it")
+        raise TypeError(
+            "saga.run in a transaction: its job starts only after the commit; run the saga outside the transaction"
+        )
     _record_wait(saga, queue, job)
     due = None if undo is None else (None, partial(_undo, saga, queue, job, undo, timeout))
     if due is not None:
-        saga.to_undo.append(due)  # before the wait: the step may take effect however the wait ends
+        saga.to_undo.append(due)  # before the wait: the step may take effect even if the wait fails
     result = _awaited(job, timeout)
     if result.type is not Result.Type.SUCCESSFUL:
         if due is not None:
@@ -59,13 +67,13 @@ def run_step(
 
 
 def _undo(saga: Saga, queue: Queue, step: Job, undo: Callable[..., Any], timeout: float, reason: str) -> None:
-    """Have a job undo the step, and wait for it. Raises StepError if it fails, or gives no result in time."""
+    """Undo the step by a job, and wait for the job. Raises StepError if it fails, or gives no result in time."""
     try:
         result = _known(step)
         if result is not None and result.type is not Result.Type.SUCCESSFUL:
             return  # it has failed since the saga gave up waiting for it
         meta = trace_meta(saga.span, undoes=step, reason=reason)
-        # A step that may still run is undone once it succeeded. If it fails, RQ never runs the undo.
+        # A step that may still run is undone after it succeeds. If it fails, RQ never runs the undo.
         waits_for = step if result is None else None
         job = queue.enqueue_call(undo, step.args, step.kwargs, meta=meta, depends_on=waits_for)
     except Exception:
@@ -78,7 +86,7 @@ def _undo(saga: Saga, queue: Queue, step: Job, undo: Callable[..., Any], timeout
 
 
 def _record_wait(saga: Saga, queue: Queue, job: Job) -> None:
-    """Record that the job waits, or with `is_async=False` how it ended, if its queue does not."""
+    """Record that the job waits, or its end with `is_async=False`, unless its queue records that."""
     if hasattr(queue, "under"):
         return  # a traced queue
     data = {"job_id": job.id, "redis": place_of_redis(queue.connection), **facts_of(job), **job.meta[META_KEY]}
@@ -93,7 +101,7 @@ def _awaited(job: Job, timeout: float) -> Result:
     """Return the result of the job's last attempt. Raises StepError if there is none in time."""
     until = time.monotonic() + timeout
     while time.monotonic() < until:
-        result = job.latest_result(timeout=1)  # second by second: a connection may be silent for a short time only
+        result = job.latest_result(timeout=1)  # in short waits, because connections time out
         if result is not None and result.type is not Result.Type.RETRIED:
             return result
         if result is not None:
@@ -102,7 +110,7 @@ def _awaited(job: Job, timeout: float) -> Result:
 
 
 def _known(job: Job) -> Result | None:
-    """Return the result of the job's last attempt, if there is one by now."""
+    """Return the result of the job's last attempt; None without one."""
     result = job.latest_result()
     return None if result is None or result.type is Result.Type.RETRIED else result
 
@@ -111,7 +119,7 @@ def _failure(job: Job, result: Result) -> StepError:
     text = (result.exc_string or "the job returned Retry once too often").rstrip()
     group = _OF_GROUP.search(text) if text.endswith("+------------------------------------") else None
     last_line = text.rpartition("\n")[2] if group is None else group[1]
-    # A traceback gives the type of the error with its package, which says nothing here.
+    # A traceback writes the type of the error with its package, which is of no use here.
     return StepError(f"{_function(job)}: {_PACKAGE.sub('', last_line)}", job)
 
 

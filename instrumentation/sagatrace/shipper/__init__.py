@@ -3,7 +3,7 @@
     python -m sagatrace.shipper            deliver the waiting events
     python -m sagatrace.shipper --follow   and new events, until stopped
 
-The shipper is a process of its own, never a thread of a process that forks. A kill at any moment loses nothing: the
-kernel drops its lock, and the next shipper sends the unfinished segment again. Event ids make the second time harmless.
-A worker imports only `launcher` and `lock` of this package.
+The shipper is a separate process, never a thread of a process that forks. A kill at any moment loses no event. The
+kernel releases its lock, and the next shipper sends the unfinished segment again. A second delivery is harmless, since
+events have ids. A worker imports only `launcher` and `lock` of this package.
 """

@@ -24,14 +24,14 @@ log: Final = logger("sagatrace.shipper")
 
 _NO_URL: Final = "none"  # as in `sagatrace.rq.redis_address`, which is imported only when needed
 _YIELDS: Final = 10
-"""The shipper's niceness: jobs come first. It delivers far more than workers emit."""
+"""The niceness of the shipper, so that jobs have priority. It still delivers faster than workers emit."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run by the arguments. Return 0 if all was delivered or another shipper delivers the outbox, else 1."""
+    """Run the shipper. Return 0 if all events were delivered or another shipper delivers the outbox, else 1."""
     print_errors_plainly()
     parser = argparse.ArgumentParser("sagatrace.shipper", description="Deliver the outbox to the store.")
-    parser.add_argument("directory", nargs="?", type=Path, help="the outbox; default: the one of the environment")
+    parser.add_argument("directory", nargs="?", type=Path, help="the outbox; default: from the environment")
     parser.add_argument("--follow", action="store_true", help="keep delivering until stopped")
     parser.add_argument("--while-used", action="store_true", help="or until no worker uses the outbox any longer")
     options = parser.parse_args(arguments)
@@ -52,17 +52,17 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(directory: Path | None, *, follow: bool, while_used: bool) -> int:
     settings = Settings.from_env()
     if directory is not None and not directory.is_dir() and not while_used:
-        raise SagatraceError(f"there is no outbox {directory}: give the directory where events wait")
+        raise SagatraceError(f"there is no outbox {directory}: give the directory of an outbox")
     directory = directory or outbox_directory(settings, in_worker=True)
     if directory is None:
-        raise SagatraceError("no outbox: events go straight to the store (SAGATRACE_OUTBOX, SAGATRACE_STORE)")
+        raise SagatraceError("no outbox: events go directly to the store (SAGATRACE_OUTBOX, SAGATRACE_STORE)")
     store = open_store(settings.store, max_wait=settings.max_wait, durable=True)
     shipper = Shipper(directory, store, publisher=_publisher(settings, store))
     try:
         if follow:
             stop, shipper.lost_jobs = stop_on_signals(), _missing_redis(settings)
             if shipper.lost_jobs is not None:
-                log.warning("lost jobs are not looked for: %s", shipper.lost_jobs)
+                log.warning("lost jobs are not searched for: %s", shipper.lost_jobs)
             with _reconciling(settings, directory):
                 shipper.follow(stop, while_used=while_used)
                 while not while_used and not stop.is_set():  # the outbox was removed or replaced
@@ -78,18 +78,18 @@ def _run(directory: Path | None, *, follow: bool, while_used: bool) -> int:
 
 
 def _publisher(settings: Settings, store: EventStore) -> Publisher | None:
-    """Return the publisher for the mirror. A wrong setting is logged, and does not stop delivery."""
+    """Return the publisher for the mirror; None without one. A wrong setting is logged and does not stop delivery."""
     try:
         mirror = open_mirror(settings, store.label)
     except SettingsError as error:
-        log.error("nothing is published: %s", error)  # noqa: TRY400 - the message says how to fix it
+        log.error("events are not published: %s", error)  # noqa: TRY400 - the message says how to fix it
         return None
     return Publisher(mirror) if mirror else None
 
 
 @contextmanager
 def _reconciling(settings: Settings, directory: Path) -> Iterator[None]:
-    """Look for lost jobs in the worker's Redis while the shipper runs."""
+    """Search for lost jobs in the worker's Redis while the shipper runs."""
     stop, every = threading.Event(), settings.reconcile
     url = "" if settings.redis_url == _NO_URL else settings.redis_url
     thread = threading.Thread(target=_reconcile, args=(stop, url, every, settings, directory), daemon=True)
@@ -111,7 +111,7 @@ def _reconcile(stop: threading.Event, url: str, every: float, settings: Settings
     try:
         connection = connect_redis(url, settings.max_wait)
     except SettingsError as error:
-        log.error("lost jobs are not looked for, SAGATRACE_REDIS_URL is wrong: %s", error)  # noqa: TRY400
+        log.error("lost jobs are not searched for, SAGATRACE_REDIS_URL is wrong: %s", error)  # noqa: TRY400
         return
     store = open_store(settings.store, read_only=True, max_wait=settings.max_wait)
     with connection as redis:
@@ -122,10 +122,10 @@ def _reconcile(stop: threading.Event, url: str, every: float, settings: Settings
 
 
 def _missing_redis(settings: Settings) -> str | None:
-    """Return why lost jobs are not looked for although a worker runs, None otherwise."""
+    """Return why the shipper cannot search for lost jobs; None if it can, or if the search is off."""
     if settings.redis_url != _NO_URL or not settings.reconcile:
         return None
-    return "no URL holds all that the worker's connection to Redis needs: set SAGATRACE_REDIS_URL"
+    return "the worker's connection to Redis cannot be written as a URL: set SAGATRACE_REDIS_URL"
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ __all__ = ["Aside"]
 
 log: Final = logger("sagatrace.shipper")
 
-_MAX_NAMED: Final = 1000  # dead letters that one shipper names in its log; all are in the file
+_MAX_NAMED: Final = 1000  # dead letters that one shipper names in its log; the file has all
 
 
 class Aside:
@@ -38,7 +38,7 @@ class Aside:
     def write(self) -> OSError | None:
         """Write the letters, then remove the segments that waited for them.
 
-        Returns the error if the disk does not accept a letter. Such letters stay in their segments and block no other.
+        Returns the error if the disk does not accept a letter. Such letters stay in their segments.
         """
         try:
             while self._pending:

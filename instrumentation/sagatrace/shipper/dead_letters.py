@@ -1,7 +1,7 @@
-"""Events that the store refused, and lines that are not events: a file beside the outbox, until they are sent again.
+"""Dead letters: events that the store refused, and lines that are not events, in a file of the outbox.
 
-Each line of the file is one letter: when it was written and the reason, with the event and its `replace` flag, or with
-the text of a line that is not an event. A process changes the file only while it holds the lock on it.
+Each line of the file is one letter. It has the time and the reason, with the event and its `replace` flag, or with the
+text of a line that is not an event. A process changes the file only while it holds the file's lock.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class DeadLetters:
         self.path = directory / DEAD_LETTERS
 
     def add(self, what: Line | bytes, reason: str) -> None:
-        """Write an event, or the text of a line that is not one, completely or not at all. Raises OSError."""
+        """Write an event, or the text of a line that is not an event, completely or not at all. Raises OSError."""
         kept: dict[str, Any]
         if isinstance(what, bytes):
             kept = {"text": what.decode("utf-8", "backslashreplace")}
@@ -73,7 +73,7 @@ class DeadLetters:
         """Write the letters through to the disk, before their segment is removed. Raises OSError."""
         try:
             file = open_regular(self.path)
-        except FileNotFoundError:  # all of them were sent again meanwhile, or read and removed
+        except FileNotFoundError:  # all letters were sent again or removed meanwhile
             return
         try:
             os.fsync(file)
@@ -84,7 +84,7 @@ class DeadLetters:
 
 @dataclass(frozen=True, slots=True)
 class Resent:
-    """The number of letters put back into the outbox, and of those that stay as they are not events."""
+    """The number of events put back into the outbox, and of letters that stay because they are not events."""
 
     events: int
     left: int
@@ -93,8 +93,16 @@ class Resent:
 def resend(directory: Path, room: int) -> Resent:
     """Put the dead letters back into the outbox. Letters that are not events stay in their file.
 
-    A letter leaves the file after its event is safe in the outbox. A kill in between sends the event twice, which its
-    id makes harmless. Raises OutboxFullError if the letters take more than `room` bytes, and OSError.
+    A letter leaves the file after its event is safe in the outbox. A kill in between sends the event twice, which is
+    harmless because events have ids.
+
+    Args:
+        directory: the outbox.
+        room: the most bytes that the letters may take.
+
+    Raises:
+        OutboxFullError: the letters take more bytes.
+        OSError: the files cannot be read or written.
     """
     path = directory / DEAD_LETTERS
     try:
@@ -112,9 +120,9 @@ def resend(directory: Path, room: int) -> Resent:
 
 
 def acknowledge_refused(directory: Path) -> int:
-    """Forget the events that a full outbox refused, and return their number. Raises OSError."""
+    """Reset the count of events that a full outbox refused. Return the count. Raises OSError."""
     acknowledged = directory / f"{REFUSED}.acknowledged"
-    # A writer that has the file open at this instant counts in the removed file: one refusal may be lost.
+    # A writer with the file open at this moment counts in the removed file, so one refusal may be lost.
     with suppress(FileNotFoundError):
         (directory / REFUSED).rename(acknowledged)
     try:
@@ -148,7 +156,7 @@ def _divide(directory: Path, letters: BinaryIO) -> Resent:
 
 
 def _line_of(letter: bytes) -> bytes | None:
-    """Return the letter's event as a line of the outbox, None without an event."""
+    """Return the letter's event as a line of the outbox; None without an event."""
     try:
         read = _LETTERS.decode(letter)
         line = _HEADS[read.replace] + bytes(read.event) + b"}\n"

@@ -1,4 +1,4 @@
-"""Send one slice to the store: each trace in order, several traces in parallel, a bad event by itself."""
+"""Send one slice to the store: each trace in order, several traces in parallel, a bad event alone."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _STRIKES: Final = 4  # how often one event may fail with an unexpected error
 
 @dataclass(slots=True)
 class Outcome:
-    """The result for the events sent. `fault` is the reason why the rest waits, `retry_after` the seconds."""
+    """The result of sending events. `fault` is the reason why the rest waits, `retry_after` the seconds to wait."""
 
     delivered: int = 0
     refused: list[tuple[Line, str]] = field(default_factory=list)  # with the reason
@@ -51,11 +51,11 @@ class _Trace:
 
 
 class Delivery:
-    """The events in memory that are being delivered. `stored` is called with those that the store has.
+    """The events in memory that are being delivered.
 
-    Its second argument says whether the store may hold other events with these ids: without `replace` the store keeps
-    the first event of an id. With `parallel` 1, traces share a call until one fails: in a local file the transaction
-    is the main cost.
+    `stored` is called with the events that the store has. Its second argument is whether the store may hold other
+    events with these ids, since without `replace` the store keeps the first event of an id. With `parallel` 1, traces
+    share a call until one fails, because a transaction is the main cost of a local file.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Delivery:
         return not self._traces
 
     def load(self, lines: Iterable[Line]) -> None:
-        """Take the lines of the next slice, after the one before is done."""
+        """Take the lines of the next slice, after the previous slice is done."""
         traces: dict[str, _Trace] = {}
         for line in lines:
             batches = traces.setdefault(line.event.trace_id, _Trace()).batches
@@ -94,7 +94,7 @@ class Delivery:
         total = Outcome()
         if self._pool is None and not any(trace.failed for trace in self._traces):
             self._send_together(total)
-        if self._halted:  # the traces are marked as failed: next time each is sent by itself
+        if self._halted:  # the traces are marked as failed: next time each is sent alone
             outcomes = []
         elif self._pool is None or len(self._traces) == 1:
             outcomes = list(map(self._send, self._traces))
@@ -102,7 +102,7 @@ class Delivery:
             outcomes = list(self._pool.map(self._send, self._traces))
         for outcome in outcomes:
             total.add(outcome)
-        # Traces that failed come last the next time, so that they delay no other.
+        # Failed traces come last the next time, so that they do not delay others.
         self._traces = sorted((trace for trace in self._traces if trace.batches), key=lambda trace: trace.failed)
         return total
 
@@ -189,7 +189,7 @@ class Delivery:
     def _struck(
         self, trace: _Trace, replace: bool, events: list[TraceEvent], error: Exception, outcome: Outcome
     ) -> None:
-        """Handle an unexpected error. One event may be its cause, and must not delay the others."""
+        """Handle an unexpected error. If one event is its cause, it must not delay the others."""
         if len(events) > 1:
             trace.batches.extendleft((replace, [event]) for event in reversed(events))
             trace.sent_again = True

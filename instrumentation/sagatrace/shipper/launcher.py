@@ -1,11 +1,10 @@
-"""Keep one shipper per outbox and host running while this process lives.
+"""Keep one shipper for each outbox and host running while this process lives.
 
     keeper = ShipperKeeper(directory)
     keeper.attend()         # at the start, and regularly: starts a shipper if none is running
     keeper.close()          # at the end: waits until the events are in the store, for a limited time
 
-A worker does this by itself. A producer with an outbox of its own can do the same, or run `sagatrace ship --follow`
-beside it.
+A worker does this itself. A producer with its own outbox can do the same, or run `sagatrace ship --follow` beside it.
 """
 
 from __future__ import annotations
@@ -31,13 +30,13 @@ SHIPPER_LOG: Final = "shipper.log"
 _EVERY: Final = 5.0  # seconds between two checks of the shipper
 _PAUSE: Final = 15.0  # seconds between two starts of a shipper that fails
 _MAX_LOG: Final = 1 << 20
-_ANOTHER: Final = 4  # checks in a row that find the outbox in use, after which another process must be using it
+_ANOTHER: Final = 4  # successive checks that must find the outbox in use, to be sure that another process uses it
 
 
 class ShipperKeeper:
-    """Keep a shipper running for the outbox. It works only in the process that created it, not in forked children.
+    """Keep a shipper running for the outbox. The keeper works only in the process that created it, not in its children.
 
-    A shipper gets this process's environment, and the values of `environment` that it lacks. `flush_for` is in seconds.
+    A shipper gets this process's environment, completed by `environment`. `flush_for` is in seconds.
     """
 
     def __init__(
@@ -73,7 +72,7 @@ class ShipperKeeper:
             self._log_once(f"no shipper for {self._directory}: {error}")
 
     def _starts(self) -> bool:
-        """Return whether the last shipper still runs, or failed so recently that a new one would fail as well."""
+        """Return whether the last shipper still runs, or failed a moment ago, so that a new one would fail too."""
         if self._process is None:
             return False
         status = self._process.poll()
@@ -92,7 +91,7 @@ class ShipperKeeper:
             log.error("sagatrace: %s", cause)
 
     def flush(self) -> bool:
-        """Wait until all earlier events are in the store; return False after `flush_for` seconds."""
+        """Wait until all earlier events are in the store. Return False after `flush_for` seconds."""
         deadline = time.monotonic() + self._flush_for
         seal(self._directory)
         waiting = sealed_segments(self._directory)
@@ -107,7 +106,7 @@ class ShipperKeeper:
         return not waiting
 
     def close(self) -> None:
-        """Flush, and stop using the outbox. The shipper ends when the outbox is empty and no process uses it."""
+        """Flush, and stop using the outbox. The shipper ends when the outbox is empty and unused."""
         if self._users is None or os.getpid() != self._owner:
             return
         try:
@@ -135,7 +134,7 @@ class ShipperKeeper:
         return is_held(self._directory / USERS_LOCK, by_any=True)
 
     def _join(self) -> int:
-        """Become a user of the outbox. Only a shipper that is just ending holds the lock, for an instant."""
+        """Become a user of the outbox. Only an ending shipper holds the lock exclusively, for a moment."""
         deadline = time.monotonic() + 1.0
         make_directory(self._directory)
         require_owner(self._directory)
@@ -154,8 +153,8 @@ class ShipperKeeper:
         path = self._directory / SHIPPER_LOG
         self._started = time.monotonic()
         with self._log_file(path) as errors:
-            # -P: a module of the application must not shadow one of the standard library. In a session of its own,
-            # neither Ctrl-C nor the end of the worker's process group ends the shipper.
+            # -P: a module of the application must not shadow a module of the standard library. A new session:
+            # neither Ctrl-C nor the end of the worker's process group may end the shipper.
             self._process = _Process(
                 [sys.executable, "-P", "-m", "sagatrace.shipper", "--follow", "--while-used", str(self._directory)],
                 stdin=subprocess.DEVNULL,
@@ -177,7 +176,7 @@ class ShipperKeeper:
 
 
 class _Process(subprocess.Popen[bytes]):
-    """A shipper process. It may outlive the process that started it, so no ResourceWarning is due."""
+    """A shipper process. It may outlive its parent, so it must not cause a ResourceWarning."""
 
     def __del__(self, *_: object) -> None:
         """Do nothing. After the parent's end, init reaps the process."""

@@ -1,4 +1,4 @@
-"""Locks that the kernel drops when their holder dies, even by SIGKILL.
+"""Locks that the kernel releases when their holder dies, even by SIGKILL.
 
 In an outbox, the one process that delivers it holds `shipper.lock`. Every process that uses the outbox holds
 `users.lock`, shared. The shipper ends when it can get `users.lock` exclusively.
@@ -24,7 +24,7 @@ USERS_LOCK: Final = "users.lock"
 
 
 def try_lock(path: Path, *, shared: bool = False) -> int | None:
-    """Take the lock and return a descriptor that holds it until it is closed, here and in forked children.
+    """Take the lock. Return a descriptor that holds it until it is closed here and in forked children.
 
     Return None if another process has the lock. Raises OSError.
     """
@@ -56,7 +56,7 @@ def is_held(path: Path, *, by_any: bool = False) -> bool:
 
 
 def is_at(lock: int, path: Path) -> bool:
-    """Return whether the open lock is still the file at the path. A lock on a removed file excludes no process.
+    """Return whether the open lock is still the file at the path. A lock on a removed file has no effect.
 
     Raises OSError if the path cannot be read.
     """
@@ -67,30 +67,34 @@ def is_at(lock: int, path: Path) -> bool:
 
 
 def require_owner(directory: Path) -> None:
-    """Refuse a directory in which files of this process would lock out its user. Raises PermissionError, OSError.
+    """Check that files of this process would not lock out the directory's user.
 
     A directory that root created for another user, such as a mounted volume, is accepted.
+
+    Raises:
+        PermissionError: the directory, or a file in it, belongs to another user.
+        OSError: the directory cannot be read.
     """
     me, owner = os.geteuid(), directory.stat().st_uid
     if owner not in (me, 0):
         raise PermissionError(
             errno.EACCES,
-            f"it belongs to {_user(owner)} and this is {_user(me)}: run this as {_user(owner)}",
+            f"it belongs to {_user(owner)} and this process runs as {_user(me)}: run it as {_user(owner)}",
             str(directory),
         )
     for path, uid in _owners(directory):
         if uid != me:
             raise PermissionError(
                 errno.EACCES,
-                f"it belongs to {_user(uid)} and this is {_user(me)}: run this as its user, or chown it",
+                f"it belongs to {_user(uid)} and this process runs as {_user(me)}: run it as {_user(uid)}, or chown it",
                 str(path),
             )
 
 
 def strangers(directory: Path) -> list[tuple[Path, str, str]]:
-    """Return the files that lock out the directory's user, as (path, owner, user).
+    """Return the files that lock out the directory's user, as (path, owner, user); none without the directory.
 
-    Without the directory there are none. Raises OSError.
+    Raises OSError.
     """
     try:
         user, owners = directory.stat().st_uid, list(_owners(directory))

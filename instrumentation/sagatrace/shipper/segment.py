@@ -25,7 +25,7 @@ _SLICE_BYTES: Final = 1 << 20
 _PLAIN: Final = (ACTIVE, REFUSED)
 _BEGINNING: Final = 1000  # bytes kept of a line that is too long
 _CHUNK: Final = 1 << 20
-_SETTLED: Final = 1.0  # seconds after the last write from which on an unfinished line stays unfinished
+_SETTLED: Final = 1.0  # seconds after the last write when an unfinished line counts as abandoned
 
 
 class Line(msgspec.Struct, frozen=True, gc=False):
@@ -50,7 +50,7 @@ def read_line(text: bytes) -> Line:
 
 
 def is_cut(text: bytes) -> bool:
-    """Return whether the line is only the beginning of a line: its writer was killed, or the disk was full.
+    """Return whether the text is only the beginning of a line, because its writer was killed or the disk was full.
 
     Such a write was never acknowledged, so no acknowledged event is lost.
     """
@@ -67,7 +67,7 @@ def _error_of(text: bytes) -> Exception | None:
 
 
 def bounded_lines(file: BinaryIO, longest: int) -> Iterator[tuple[bytes, int]]:
-    """Yield each line with its length in bytes. For a line longer than `longest` yield only its beginning."""
+    """Yield each line with its length in bytes. Yield only the beginning of a line longer than `longest` bytes."""
     while text := file.readline(longest + 1):
         size = len(text)
         if size > longest and not text.endswith(b"\n"):
@@ -80,7 +80,7 @@ def bounded_lines(file: BinaryIO, longest: int) -> Iterator[tuple[bytes, int]]:
 
 
 def _longest_event() -> int:
-    """Return the size of the largest event that an outbox accepts: of this environment's size, or the default's."""
+    """Return the bytes of the largest event that an outbox of this environment's or the default size accepts."""
     default = Settings(store="").outbox_mb
     return int(max(default, Settings.from_env().outbox_mb) * 2**20) // 10
 
@@ -97,7 +97,7 @@ def strange_files(directory: Path) -> list[Path]:
 
 @dataclass(slots=True)
 class Slice:
-    """The part of a segment that is in memory: its lines, and the broken lines with the reason."""
+    """A part of a segment in memory: its lines, and its broken lines with the reasons."""
 
     lines: list[Line] = field(default_factory=list)
     broken: list[tuple[bytes, str]] = field(default_factory=list)
@@ -105,12 +105,12 @@ class Slice:
 
     @property
     def full(self) -> bool:
-        """Whether to deliver this slice before more is read."""
+        """Whether to deliver this slice before reading more."""
         return len(self.lines) >= _SLICE_LINES or self.size >= _SLICE_BYTES
 
 
 class Segment:
-    """A sealed file, read once from its beginning to its end. `cut` counts unfinished lines. Raises OSError."""
+    """A sealed file, read once from start to end. `cut` counts unfinished lines. Raises OSError."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -119,7 +119,7 @@ class Segment:
         self._file: BinaryIO = os.fdopen(open_regular(path), "rb")
 
     def next_slice(self) -> Slice | None:
-        """Return the next lines, None at the end. After an empty slice the last line is still being written."""
+        """Return the next lines; None at the end. An empty slice means that the last line is still being written."""
         read = Slice()
         for text, size in bounded_lines(self._file, self._longest):
             if not self._take(text, size, read):
@@ -136,7 +136,7 @@ class Segment:
         if not stripped:
             return True
         if size > len(text):
-            read.broken.append((text, f"a line of {size:,} bytes, longer than any event: this is its beginning"))
+            read.broken.append((text, f"a line of {size:,} bytes, longer than any event; this is its beginning"))
             return True
         try:
             read.lines.append(read_line(stripped))
@@ -156,7 +156,7 @@ class Segment:
         self._file.close()
 
     def remove(self) -> None:
-        """Delete the file: the store has all its events."""
+        """Delete the file, after the store has all its events."""
         self.close()
         self.path.unlink(missing_ok=True)
 

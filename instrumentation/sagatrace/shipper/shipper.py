@@ -1,4 +1,7 @@
-"""The shipper: deliver an outbox to a store, one sealed segment after the other, until it is stopped."""
+"""The shipper: deliver an outbox to a store, one sealed segment after the other, until stopped.
+
+This module is longer than most: reading, locking and retrying share the state of one delivery.
+"""
 
 from __future__ import annotations
 
@@ -31,16 +34,16 @@ __all__ = ["Shipment", "Shipper", "stop_on_signals"]
 
 log: Final = logger("sagatrace.shipper")
 
-_POLL: Final = 0.1  # seconds between two looks at an outbox that is empty
+_POLL: Final = 0.1  # seconds between two checks of an empty outbox
 _FIRST_PAUSE: Final = 0.1
 _LINGER: Final = 30.0  # seconds to retry a failing store after the last process stopped using the outbox
 _LOG_AGAIN: Final = 600.0
-_MAX_ASIDE: Final = 100  # events in memory that cannot be set aside now; with more, delivery waits
+_MAX_ASIDE: Final = 100  # events in memory that cannot be set aside now; beyond, delivery waits
 
 
 @dataclass(frozen=True, slots=True)
 class Shipment:
-    """The result of one run. `fault` is the reason why the rest waits, or None; `retry_after` is in seconds."""
+    """The result of one run. `fault` is the reason why events wait, or None. `retry_after` is in seconds."""
 
     delivered: int
     set_aside: int
@@ -52,13 +55,13 @@ class Shipper:
     """Deliver the events in `directory` to the store. A directory has only one shipper at a time.
 
     Args:
-        directory: The outbox.
-        store: The store to deliver to.
-        parallel: How many traces are sent in parallel. By default one for a local file, which has one writer at a time,
-            and sixteen for a store across a network.
-        max_pause: The longest wait in seconds before a failed store is tried again.
-        grace: Seconds for which it may still deliver after it was asked to stop.
-        publisher: Receives the stored events. `close` closes it.
+        directory: the outbox.
+        store: the store.
+        parallel: the number of traces sent in parallel. By default one for a local file, which allows one writer, and
+            sixteen for a store on a network.
+        max_pause: the longest pause in seconds before a failed store is tried again.
+        grace: seconds to continue delivering after a request to stop.
+        publisher: receives the stored events. `close` closes it.
     """
 
     def __init__(
@@ -90,7 +93,7 @@ class Shipper:
         self._logged_at = 0.0
         self._mute = False
         self._strange: set[Path] = set()
-        self.lost_jobs: str | None = None  # why lost jobs are not looked for beside it
+        self.lost_jobs: str | None = None  # why the search for lost jobs does not run
         self.delivered = 0
         self._delivered_at: float | None = None
 
@@ -102,7 +105,9 @@ class Shipper:
     def run_once(self) -> Shipment:
         """Deliver the waiting events, up to the first fault.
 
-        Raises ShipperRunningError, and SagatraceError if the directory cannot be used.
+        Raises:
+            ShipperRunningError: another shipper delivers the outbox.
+            SagatraceError: the directory cannot be used.
         """
         with self._locked():
             return self._try()
@@ -110,8 +115,12 @@ class Shipper:
     def follow(self, stop: threading.Event, *, while_used: bool = False) -> None:
         """Deliver waiting and new events until `stop`, then the remaining ones for at most `grace` seconds.
 
-        With `while_used` it also ends when no process uses the outbox (through a `ShipperKeeper`), if the outbox is
-        empty or the store has failed for half a minute. Raises ShipperRunningError.
+        With `while_used`, the shipper also ends when no process uses the outbox through a `ShipperKeeper`. The outbox
+        must then be empty, or the store must have failed for half a minute.
+
+        Raises:
+            ShipperRunningError: another shipper delivers the outbox.
+            SagatraceError: the directory cannot be used.
         """
         self._stop = stop
         if while_used and not (self._directory / USERS_LOCK).exists():
@@ -127,11 +136,11 @@ class Shipper:
                     if stop.is_set() or (while_used and self._may_leave()):
                         return
                 elif while_used and time.monotonic() - worked > _LINGER and self._may_leave(even_if_waiting=True):
-                    log.error("no process uses %s now and the store fails: its events wait there", self._directory)
+                    log.error("no process uses %s and the store fails: its events wait there", self._directory)
                     return
                 self._rest(shipment)
             if not self._owns_directory():
-                log.warning("%s was removed or replaced: its next shipper delivers it", self._directory)
+                log.warning("%s was removed or replaced: its next shipper delivers its events", self._directory)
 
     def close(self) -> None:
         """End the threads."""
@@ -183,10 +192,10 @@ class Shipper:
         self._aside.finish(finished)
 
     def _next_segment(self) -> Path | None:
-        """Return the oldest waiting segment. None: none waits, or another shipper may own the directory."""
+        """Return the oldest waiting segment; None if none waits, or if another shipper may own the directory."""
         if not self._owns_directory():
             return None
-        # The active file is sealed only when nothing older waits, so a store that is down leaves few files.
+        # Seal the active file only when no older segment waits, so that an unreachable store leaves few files.
         if not self._waiting:
             self._waiting.extend(path for path in sealed_segments(self._directory) if not self._aside.waits_for(path))
             self._name_strange_files()
@@ -231,7 +240,7 @@ class Shipper:
         pause = _POLL
         if shipment.fault is not None:
             longest = min(self._max_pause, _FIRST_PAUSE * 2 ** min(self._failures - 1, 16))
-            # Many shippers meet the same fault at the same moment: their retries must not coincide.
+            # Many shippers see the same fault at the same moment, and their retries must not coincide.
             pause = max(longest * random.uniform(0.5, 1.0), (shipment.retry_after or 0.0) * random.uniform(1.0, 1.1))  # noqa: S311
         if not self._stop.wait(pause):
             return
@@ -291,14 +300,14 @@ class Shipper:
             self._lock = None
 
     def _owns_directory(self) -> bool:
-        """Return whether the directory is still the locked one. A new one at its path may have its own shipper."""
+        """Return whether the directory is still the locked one. A new directory may have its own shipper."""
         try:
             return self._lock is not None and is_at(self._lock, self._directory / SHIPPER_LOCK)
         except OSError:
             return False
 
     def _may_leave(self, *, even_if_waiting: bool = False) -> bool:
-        """Return whether no process uses the outbox and no event waits. Then release the lock before one can join."""
+        """Return whether no process uses the outbox and no event waits. If so, release the lock."""
         try:
             users = try_lock(self._directory / USERS_LOCK)
         except OSError:
@@ -330,7 +339,7 @@ class Shipper:
             # This order needs no new space on a full disk.
             written = os.pwrite(self._lock, text, 0)
             os.ftruncate(self._lock, written)
-        except OSError as error:  # delivery frees the disk, so it must continue without a written state
+        except OSError as error:  # delivery frees the disk, so it must continue without the state
             if not self._mute:
                 self._mute = True
                 log.warning("the state cannot be written to %s: %s", self._directory / SHIPPER_LOCK, error)
@@ -340,6 +349,6 @@ def stop_on_signals() -> threading.Event:
     """Return an event that SIGTERM and SIGINT set."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        # In a thread: the signal may interrupt this one while it holds the event's lock.
+        # In a thread: the signal may interrupt this thread while it holds the event's lock.
         signal.signal(number, lambda *_: threading.Thread(target=stop.set).start())
     return stop

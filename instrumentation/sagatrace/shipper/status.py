@@ -25,9 +25,9 @@ _LONGEST: Final = 1 << 20  # bytes of a line that are read; the age of a larger 
 
 
 class ShipperState(msgspec.Struct, frozen=True):
-    """A running shipper: its counts since its start, its current fault, and why it looks for no lost jobs.
+    """A running shipper: its counts since its start, its fault, and why it does not search for lost jobs.
 
-    `delivered_at` is when it or an earlier shipper last delivered an event, in seconds since 1970.
+    `delivered_at` is the last delivery by any shipper of the outbox, in seconds since 1970.
     """
 
     pid: int
@@ -43,16 +43,16 @@ class OutboxState:
     """The waiting events and the losses of an outbox.
 
     Attributes:
-        directory: The outbox.
-        segments: The number of files with waiting events.
-        size: Their bytes.
-        oldest: The age of the oldest event in seconds; None without events.
-        dead_letters: The number of dead letters.
-        refused: The number of events that the full outbox refused.
-        strange: Directories, pipes and links with the name of a file of the outbox. They are skipped.
-        shipper: The running shipper; None without one.
-        refusal: The reason of the newest dead letter.
-        delivered_at: The time of the last delivery in seconds since 1970; None if none is known.
+        directory: the outbox.
+        segments: the number of files with waiting events.
+        size: the bytes of these files.
+        oldest: the age of the oldest event in seconds; None without events.
+        dead_letters: the number of dead letters.
+        refused: the number of events that the full outbox refused.
+        strange: directories, pipes and links with the name of an outbox file. The shipper skips them.
+        shipper: the running shipper; None without one.
+        refusal: the reason of the newest dead letter.
+        delivered_at: the time of the last delivery in seconds since 1970; None if unknown.
     """
 
     directory: Path
@@ -72,7 +72,7 @@ class _Letter(msgspec.Struct):
 
 
 def describe_outbox(directory: Path, *, now: float | None = None) -> OutboxState:
-    """Return the state of an outbox without a change to it. A missing directory is empty. Raises OSError."""
+    """Return the state of an outbox without changing it. A missing directory counts as empty. Raises OSError."""
     waiting = [path for path in [*sealed_segments(directory), directory / ACTIVE] if is_regular(path) and _size(path)]
     letters = deque(enumerate(_lines(directory / DEAD_LETTERS), start=1), maxlen=1)
     count, newest = letters[0] if letters else (0, b"")
@@ -95,7 +95,7 @@ def describe_outbox(directory: Path, *, now: float | None = None) -> OutboxState
 
 
 def last_delivery(directory: Path) -> float | None:
-    """Return when an event of this outbox was last delivered, in seconds since 1970; None if it is not known."""
+    """Return the time of the last delivery from this outbox, in seconds since 1970; None if unknown."""
     written = _written(directory / SHIPPER_LOCK)
     return None if written is None else written.delivered_at
 

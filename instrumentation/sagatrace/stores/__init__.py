@@ -1,4 +1,4 @@
-"""Stores of events: one protocol, and several stores. Each is imported only when it is opened.
+"""Stores of events: one protocol, and several stores. A store is imported only when it is opened.
 
 sqlite:///here.db, sqlite:////tmp/absolute.db    embedded, the default
 cosmos://HOST[:PORT]/DATABASE/CONTAINER          Azure Cosmos DB for NoSQL; keys come from the environment only
@@ -46,9 +46,9 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class ReadCost:
-    """The cost of one call: queries, milliseconds, and request units where the store charges them.
+    """The cost of one call: queries, milliseconds, and request units if the store charges them.
 
-    `round_trips` counts every request over a network, with further pages and the opening of a connection.
+    `round_trips` counts each request over a network, also for further pages and for opening a connection.
     """
 
     queries: int
@@ -59,7 +59,7 @@ class ReadCost:
 
 @dataclass(frozen=True, slots=True)
 class Malformed:
-    """A stored document that is not an event. It is kept and shown, and raises no exception."""
+    """A stored document that is not an event. Readers show it and raise no exception."""
 
     document_id: str
     fault: str
@@ -68,7 +68,7 @@ class Malformed:
 
 @dataclass(frozen=True, slots=True)
 class FetchedTrace:
-    """All documents stored under one trace id, in no particular order. Without any, there are no events."""
+    """All documents stored under one trace id, in any order. For an unknown id there are no events."""
 
     trace_id: str
     events: tuple[TraceEvent, ...]
@@ -96,10 +96,10 @@ class AppendError(StoreError):
     """Some events of one `append` were not stored. Events in neither list below are in the store.
 
     Attributes:
-        new: How many of the stored events are new.
-        refused: Events that the store will never accept. Keep them elsewhere or count them as lost.
-        pending: Events that may be sent again, after `retry_after` seconds if that is set.
-        cause: The error that kept `pending` from being stored.
+        new: the number of stored events that are new.
+        refused: events that the store will never accept. Keep them elsewhere or count them as lost.
+        pending: events that may be sent again, after `retry_after` seconds if that is set.
+        cause: the error because of which `pending` was not stored.
     """
 
     def __init__(
@@ -119,37 +119,40 @@ class AppendError(StoreError):
 
     @property
     def retry_after(self) -> float | None:
-        """Seconds to wait before sending `pending` again, as the store asked; None if it named no time."""
+        """Seconds to wait before sending `pending` again, as the store requests; None if it does not."""
         return self.cause.retry_after if isinstance(self.cause, StoreUnavailableError) else None
 
 
 @runtime_checkable
 class EventStore(Protocol):
-    """The calls of every store. All of them block, are safe from several threads, and raise StoreError."""
+    """The calls of every store. All calls block, are safe from several threads, and raise StoreError."""
 
     @property
     def label(self) -> str:
-        """The store's address, without a secret."""
+        """The store's address, without secrets."""
         ...
 
     def append(self, events: Iterable[TraceEvent], replace: bool = False) -> int:
-        """Store the events durably and return how many were new, by (trace_id, id).
+        """Store the events durably. Return the number of new events, by (trace_id, id).
 
-        An event that is already stored is kept. With `replace` it is overwritten. Use `replace` for observed events,
-        and leave it out for presumed ones. Raises AppendError if some events were not stored, and any other
-        StoreError if none was.
+        An event that is already stored stays. With `replace` it is overwritten. Use `replace` for observed events, not
+        for presumed ones.
+
+        Raises:
+            AppendError: some events were not stored.
+            StoreError: no event was stored.
         """
         ...
 
     def fetch_trace(self, trace_id: str, arrived: Arrived | None = None) -> FetchedTrace:
-        """Return all documents of one trace, in one read. `arrived` is called after each part, if there are parts."""
+        """Return all documents of one trace. A store that reads in parts calls `arrived` after each part."""
         ...
 
     def search(self, search: Search) -> TraceHits:
         """Return the traces with the latest matching events, newest first, each once.
 
         Equal times are ordered by trace id, descending. For the next page, search with `search.after(hits[-1])`. A
-        trace whose older events match too may appear again. The caller merges by trace id.
+        trace with older matching events may appear again on a later page.
         """
         ...
 
@@ -163,7 +166,7 @@ class RemovesEvents(Protocol):
     """A store that can remove events, such as those written for a check."""
 
     def remove(self, events: Iterable[TraceEvent]) -> None:
-        """Remove those of the events that are stored. Raises StoreError."""
+        """Remove the events if they are stored. Raises StoreError."""
         ...
 
 
@@ -171,12 +174,13 @@ def open_store(url: str, *, read_only: bool = False, max_wait: float = 5.0, dura
     """Return the store at the URL. The connection opens on first use, so the process may fork in between.
 
     Args:
-        url: The store's URL.
-        read_only: Create and write nothing.
-        max_wait: Seconds that one call may wait for the store.
-        durable: Let events in a local file survive a loss of power.
+        url: the store's URL.
+        read_only: neither create nor write the store.
+        max_wait: seconds that one call may wait for the store.
+        durable: make events in a local file survive a loss of power.
 
-    Raises StoreUrlError for a URL that cannot be used.
+    Raises:
+        StoreUrlError: the URL cannot be used.
     """
     scheme, colon, rest = url.strip().partition(":")
     scheme = scheme.lower() if colon else scheme
@@ -196,14 +200,14 @@ def open_store(url: str, *, read_only: bool = False, max_wait: float = 5.0, dura
 
         address = parse_address(url, CosmosSettings.from_env())
         return CosmosStore(address, read_only=read_only, max_wait=max_wait)
-    # Never the URL itself: in an unknown one a password or a key cannot be found and masked.
+    # Never print the URL itself: in an unknown URL a password or a key cannot be found and masked.
     name, hint = (f"{scheme[:20]}:…", "") if rest else (url, f"; for a file write sqlite:///{printable(url)}")
     forms = "sqlite:///PATH, cosmos://HOST/DATABASE/CONTAINER or memory:"
     raise StoreUrlError(f"unknown store URL {name!r}: use {forms}{hint}")
 
 
 def fetch_many(store: EventStore, trace_ids: Sequence[str]) -> Iterator[FetchedTrace]:
-    """Yield these traces in the given order. Read many in one query if the store can, else one by one."""
+    """Yield these traces in the given order. Read many in one query if the store can, or else one by one."""
     if isinstance(store, ReadsMany):
         yield from store.fetch_traces(trace_ids)
     else:
@@ -213,7 +217,7 @@ def fetch_many(store: EventStore, trace_ids: Sequence[str]) -> Iterator[FetchedT
 def decode_documents(documents: Iterable[tuple[str, bytes]]) -> tuple[list[TraceEvent], list[Malformed]]:
     """Return stored (id, document) pairs as events, and the malformed documents with their faults."""
     pairs = list(documents)
-    with suppress(EventError):  # one is malformed: each is read by itself
+    with suppress(EventError):  # a document is malformed: read each one separately
         return decode_events(document for _, document in pairs), []
     events: list[TraceEvent] = []
     malformed: list[Malformed] = []

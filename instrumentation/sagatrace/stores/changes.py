@@ -1,4 +1,4 @@
-"""Optional abilities of a store: return only new events, read many traces in one query, and find them whole.
+"""Optional abilities of a store: return only new events, read many traces in one query, and search with reading.
 
 With a store that lacks them, readers read whole traces, one by one.
 """
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 __all__ = ["Arrived", "Changes", "FindsWhole", "KnowsBeginnings", "ReadsMany", "TellsChanges"]
 
 Arrived: TypeAlias = Callable[[int], object]
-"""A callback for a trace that is read in parts. It gets the number of documents so far. An exception stops the read."""
+"""A callback for a trace read in parts. It gets the number of documents so far. An exception stops the reading."""
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """The events stored or replaced since an earlier read. It may repeat events of that read.
+    """The events stored or replaced since an earlier read. They may repeat events of that read.
 
     Attributes:
-        cursor: The place from which the next read continues.
-        whole: Whether this is everything, as there was no earlier read, or none of this file.
-        more: Whether the limit cut it, so more can be read immediately.
+        cursor: the place where the next read continues.
+        whole: whether these are all events, because there was no earlier read of this file.
+        more: whether the limit was reached, so that more events can be read immediately.
     """
 
     events: tuple[TraceEvent, ...]
@@ -43,24 +43,24 @@ class TellsChanges(Protocol):
     """A store that can return only new events. Calls block, are safe from several threads, and raise StoreError."""
 
     def stamp(self) -> str | None:
-        """Return a text that differs from an earlier one if anything was stored in between.
+        """Return a text that changes whenever the store changes.
 
-        Equal stamps mean that nothing was stored. Different stamps do not prove a change. None: a stamp would cost as
-        much as a read.
+        Equal stamps mean that no event was stored in between. Different stamps do not prove a change. None means that a
+        stamp would cost as much as a read.
         """
         ...
 
     def fetch_since(self, trace_id: str, cursor: str | None, arrived: Arrived | None = None) -> Changes:
-        """Return the events of one trace stored since the read that gave the cursor. Without a cursor, return all.
+        """Return the events of one trace stored since the read that returned the cursor. Without a cursor, return all.
 
-        Events removed since then, such as expired ones, are not reported.
+        Removed events, such as expired ones, are not reported.
         """
         ...
 
     def fetch_all_since(self, cursor: str | None, limit: int) -> Changes:
-        """Return about `limit` new events of all traces, oldest first. Without a cursor, return no events and a cursor.
+        """Return about `limit` new events of all traces, oldest first.
 
-        That cursor stands for the present.
+        Without a cursor, return no events, and a cursor for the current end of the store.
         """
         ...
 
@@ -70,26 +70,26 @@ class ReadsMany(Protocol):
     """A store that reads many traces in one query. Safe from several threads; raises StoreError."""
 
     def fetch_traces(self, trace_ids: Sequence[str]) -> Iterator[FetchedTrace]:
-        """Yield these traces, each once and whole, in the given order. A trace that is not stored has no events.
+        """Yield these traces completely, each once, in the given order. A trace that is not stored has no events.
 
-        The first trace of a query carries the query's cost. The others carry none.
+        The first trace of a query has the query's cost. The others cost nothing.
         """
         ...
 
 
 @runtime_checkable
 class FindsWhole(Protocol):
-    """A store that charges for each document it reads, and finds traces together with their documents."""
+    """A store that charges for each document read. It can find traces together with their documents."""
 
     def search_whole(self, search: Search, known: Container[str] = ()) -> Iterator[tuple[TraceHit, FetchedTrace]]:
-        """Yield the traces with the latest events, newest first, each once and whole. Raises StoreError.
+        """Yield the traces with the latest events completely, each once, newest first. Raises StoreError.
 
-        Fewer than `search.limit` are all there are; a few more may come. For the next page, search with
-        `search.after` of the last one.
+        Fewer traces than `search.limit` mean that there are no others. A few more than the limit are possible. For the
+        next page, search with `search.after` of the last trace.
 
         Args:
-            search: A search without a condition on an event's content.
-            known: The ids of traces to leave out.
+            search: a search without a condition on an event's content.
+            known: the ids of traces to skip.
         """
         ...
 

@@ -25,12 +25,12 @@ def require_text(document: bytes | str) -> None:
 
 
 def document_of(event: TraceEvent) -> dict[str, Any]:
-    """Return the event as the JSON document that every store keeps."""
+    """Return the event as a JSON document, in the form of every store."""
     return cast("dict[str, Any]", msgspec.json.decode(encode_event(event)))
 
 
 def decode_event(document: bytes | str) -> TraceEvent:
-    """Read a stored document. Fields that this version does not know are ignored. Raises EventError."""
+    """Decode a stored document. Unknown fields are ignored. Raises EventError."""
     try:
         require_text(document)
         event = _DECODER.decode(document)
@@ -42,7 +42,7 @@ def decode_event(document: bytes | str) -> TraceEvent:
 
 
 def decode_events(documents: Iterable[bytes | str]) -> list[TraceEvent]:
-    """Read many stored documents, faster than one by one. Raises EventError at the first fault."""
+    """Decode many stored documents, faster than one by one. Raises EventError at the first fault."""
     events: list[TraceEvent] = []
     decode, read_time, keep = _DECODER.decode, datetime.fromisoformat, events.append
     timestamp = ""
@@ -64,15 +64,15 @@ def decode_events(documents: Iterable[bytes | str]) -> list[TraceEvent]:
 
 
 def _keep_only_data(event: TraceEvent) -> None:
-    """Let go of the document: what msgspec leaves undecoded is a view that keeps all of it in memory."""
+    """Copy the undecoded data, which is otherwise a view that keeps the whole document in memory."""
     if isinstance(event.raw_data, msgspec.Raw):
         msgspec.structs.force_setattr(event, "raw_data", event.raw_data.copy())
 
 
 def parse_event(document: bytes | str) -> TraceEvent:
-    """Read a document from outside and check all of it. Raises EventError that names the fault.
+    """Decode and check a document from outside. Raises EventError that names the fault.
 
-    A document without an `id` gets a hash of its content as id, so reading it again gives the same event.
+    A document without an `id` gets a hash of its content as id, so that reading it again gives the same event.
     Fields that begin with `_` belong to a database and are dropped.
     """
     try:
@@ -84,7 +84,7 @@ def parse_event(document: bytes | str) -> TraceEvent:
     fields = {name: value for name, value in fields.items() if not name.startswith("_")}
     if unknown := sorted(fields.keys() - _FIELDS):
         known = ", ".join(sorted(_FIELDS))
-        raise EventError(f"unknown field {unknown[0]!r}: an event has only {known}; own values go into data")
+        raise EventError(f"unknown field {unknown[0]!r}: an event has only {known}; put your own values into data")
     if "id" not in fields:
         fields["id"] = sha256(msgspec.json.encode(fields, order="sorted")).hexdigest()[:32]
     if not isinstance(fields.get("data") or {}, dict):

@@ -26,7 +26,7 @@ class _Connected(Protocol):
 
 
 _stores: Final[weakref.WeakSet[_Connected]] = weakref.WeakSet()
-_one_fork: Final = threading.Lock()  # several threads may fork: each must release only the locks that it took
+_one_fork: Final = threading.Lock()  # several threads may fork; each must release only its own locks
 _held: Final[list[_Connected]] = []
 
 

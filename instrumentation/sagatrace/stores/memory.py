@@ -1,4 +1,4 @@
-"""Events in this process's memory: for tests, and for reading an imported file."""
+"""The memory store: events in this process, for tests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["MemoryStore"]
 
 
 class MemoryStore:
-    """A store that keeps encoded documents, so events are encoded and decoded as by any other store."""
+    """A store in memory. It keeps encoded documents, so that events are encoded and decoded as in other stores."""
 
     label = "memory:"
 
@@ -23,11 +23,11 @@ class MemoryStore:
         self._lock = threading.Lock()
         self._documents: dict[str, dict[str, bytes]] = {}
         self._times: dict[str, dict[str, int]] = {}
-        self._positions: dict[tuple[str, str], int] = {}  # in the order of their last changes
+        self._positions: dict[tuple[str, str], int] = {}  # in the order of the last changes
         self._last = 0
 
     def append(self, events: Iterable[TraceEvent], replace: bool = False) -> int:
-        """Store the events and return how many were new."""
+        """Store the events. Return the number of new events."""
         new = 0
         with self._lock:
             for event in events:
@@ -44,7 +44,7 @@ class MemoryStore:
         return new
 
     def remove(self, events: Iterable[TraceEvent]) -> None:
-        """Remove those of the events that are stored."""
+        """Remove the events if they are stored."""
         with self._lock:
             for event in events:
                 for kept in (self._documents, self._times):
@@ -104,7 +104,7 @@ class MemoryStore:
         return TraceHits(hits[: search.limit], cost)
 
     def close(self) -> None:
-        """Do nothing: the events stay as long as the store object."""
+        """Do nothing. The events exist as long as the store object."""
 
 
 def _changes(documents: list[tuple[str, bytes]], last: int, *, whole: bool = False, more: bool = False) -> Changes:

@@ -1,7 +1,7 @@
-"""The conditions of a search, and the one definition of a match.
+"""The conditions of a search, and the definition of a match.
 
-A trace is found if one single event of it meets every condition. A store either gives the search to its database or
-calls `Search.matches`. The contract tests require the same results of both.
+A search finds a trace if a single event of it meets every condition. A store passes the search to its database or calls
+`Search.matches`. The contract tests require the same results from both.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _LARGEST_FLOAT: Final = 2**1023
 
 @dataclass(frozen=True, slots=True)
 class TraceHit:
-    """A trace that was found, and the time of its latest matching event (microseconds since 1970)."""
+    """A trace found by a search, and the time of its latest matching event (microseconds since 1970)."""
 
     trace_id: str
     latest: int
@@ -33,10 +33,10 @@ class TraceHit:
 
 @dataclass(frozen=True, slots=True)
 class DataIs:
-    """A condition on `data`: the value at the path of keys equals one of the values.
+    """A condition on `data`: the value at the path of keys equals any of the values.
 
     Values are equal as in JSON: text is never a number, `true` is not 1, but 5 is 5.0. Numbers compare as 64-bit
-    floats, as Cosmos DB stores them. An absent key equals nothing, not even null.
+    floats, as Cosmos DB stores them. An absent key matches no value, not even null.
     """
 
     path: tuple[str, ...]
@@ -62,17 +62,17 @@ class DataIs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Search:
-    """The traces to list: the newest `limit` with an event that meets every condition.
+    """A search for the newest `limit` traces with an event that meets every condition.
 
     since, until    microseconds since 1970; `since` is included, `until` is not
     trace_prefix    the trace id, or its beginning
-    status          the event's own status, else that of its phase (`job:failed` is failed)
+    status          the event's status, or else the status of its phase (`job:failed` is failed)
     event_type      the whole event type, e.g. `job:failed`
-    tag             one of the event's tags
+    tag             a tag of the event
     error           part of `data.error` or `data.error_type`, in any letter case
     data            conditions on values in `data`, also nested ones
     before, before_trace
-                    the end of the previous page: see `after`
+                    the end of the previous page, set by `after`
 
     Text compares exactly, with its letter case, except for `error`.
     """
@@ -94,9 +94,9 @@ class Search:
             raise SearchError(f"search limit {self.limit} is not between 1 and {MAX_LIMIT}")
 
     def after(self, hit: TraceHit) -> Search:
-        """Return the search for the page that follows this hit.
+        """Return the search for the page after this hit.
 
-        Traces with the same `latest` are ordered by id, so none is lost between two pages.
+        Traces with the same `latest` are ordered by id, so that no trace is lost between two pages.
         """
         return replace(self, before=hit.latest, before_trace=hit.trace_id)
 
@@ -129,7 +129,7 @@ class Search:
         try:
             data = event.data
         except EventError:
-            return False  # its trace shows it as an anomaly; in a search it does not match
+            return False  # the trace reports it as an anomaly; a search does not find it
         if self.error:
             wanted = self.error.lower()
             texts = (data.get("error"), data.get("error_type"))
@@ -139,7 +139,7 @@ class Search:
 
 
 def event_status(event: TraceEvent) -> str | None:
-    """Return the event's own status, else that of its phase; None if its phase has no status."""
+    """Return the event's status, or else the status of its phase; None if the phase has none."""
     if event.status is not None:
         return event.status
     _, phase = split_event_type(event.event_type)
@@ -147,10 +147,10 @@ def event_status(event: TraceEvent) -> str | None:
 
 
 def data_condition(text: str) -> DataIs:
-    """Read `customer.tier=gold`: a path of keys and a value. Raises SearchError.
+    """Parse a condition such as `customer.tier=gold`: a path of keys and a value. Raises SearchError.
 
-    A JSON number, true, false or null matches as such and as text. In double quotes it matches as text only. A dot or
-    equals sign inside a key needs a backslash before it.
+    A JSON number, true, false or null matches as a JSON value and as text. In double quotes it matches only as text. A
+    dot or equals sign inside a key needs a backslash before it.
     """
     path, rest = _read_path(text)
     if rest is None or not all(path):

@@ -2,6 +2,8 @@
 
 SQLite keeps its file locks per process. A child that inherits a connection can hang or lose rows. So every connection
 is closed before this process forks, and opened again on next use.
+
+This module is longer than most: all calls of the store share one connection.
 """
 
 from __future__ import annotations
@@ -23,28 +25,10 @@ from sagatrace.stores import Arrived, Changes, FetchedTrace, ReadCost, Search, T
 from sagatrace.stores.fork_safety import closed_across_forks
 from sagatrace.stores.interruptible import interruptibly
 from sagatrace.stores.sqlite_file import identity_of, is_special
+from sagatrace.stores.sqlite_schema import create_schema, is_empty, require_schema, transaction
 from sagatrace.stores.sqlite_search import find
 
-__all__ = ["SCHEMA_VERSION", "SqliteStore"]
-
-SCHEMA_VERSION: Final = 1
-_APPLICATION_ID: Final = 0x53414754  # "SAGT", for `file` and for an error about a wrong path
-
-# `position` orders rows by arrival, so that readers can ask for new rows.
-_SCHEMA: Final = f"""
-CREATE TABLE event (
-    position INTEGER PRIMARY KEY,
-    trace_id TEXT NOT NULL,
-    id TEXT NOT NULL,
-    at INTEGER NOT NULL,
-    document BLOB NOT NULL,
-    UNIQUE (trace_id, id)
-);
-CREATE INDEX event_at ON event (at, trace_id);
-CREATE INDEX event_trace ON event (trace_id, at);
-PRAGMA application_id = {_APPLICATION_ID};
-PRAGMA user_version = {SCHEMA_VERSION};
-"""
+__all__ = ["SqliteStore"]
 
 _ADVICE: Final = {
     sqlite3.SQLITE_NOTADB: "it holds something else, give another path",
@@ -54,16 +38,17 @@ _ADVICE: Final = {
     sqlite3.SQLITE_READONLY: "this user needs the right to write the file and its directory",
 }
 """Advice for the user, by SQLite's error code."""
-_FAR: Final = 5_000  # from so many rows past a cursor on, one trace's rows are found by the index of traces
+_FAR: Final = 5_000  # with more rows past a cursor, one trace's rows are found by the index of traces
 _MANY: Final = 200  # traces read in one query
 _T = TypeVar("_T")
 
 
 class SqliteStore:
-    """Events in the file at `path`. The first write creates it with its directory, unless `read_only`.
+    """A store of events in the file at `path`. The first write creates the file and its directory.
 
-    One call waits at most `max_wait` seconds for other processes' locks, or twice that when it creates the file. With
-    `durable` each write waits for the disk, so stored events survive a loss of power.
+    With `read_only` the store never writes. One call waits at most `max_wait` seconds for locks of other processes, or
+    twice as long when it creates the file. With `durable` each write waits for the disk, so that events survive a loss
+    of power.
     """
 
     def __init__(self, path: Path, *, read_only: bool = False, max_wait: float = 5.0, durable: bool = False) -> None:
@@ -86,11 +71,11 @@ class SqliteStore:
         return f"sqlite:///{self._path}"
 
     def append(self, events: Iterable[TraceEvent], replace: bool = False) -> int:
-        """Store the events in one transaction and return how many were new."""
+        """Store the events in one transaction. Return the number of new events."""
         rows = [(event.trace_id, event.id, event.micros, encode_event(event)) for event in events]
 
         def write(connection: sqlite3.Connection) -> int:
-            with _transaction(connection):
+            with transaction(connection):
                 return sum(_insert(connection, row, replace=replace) for row in rows)
 
         return self._with_connection(write)
@@ -105,7 +90,7 @@ class SqliteStore:
         return FetchedTrace(trace_id, tuple(events), tuple(malformed), cost)
 
     def fetch_traces(self, trace_ids: Sequence[str]) -> Iterator[FetchedTrace]:
-        """Yield these traces, read two hundred in one query."""
+        """Yield these traces. One query reads two hundred."""
         for start in range(0, len(trace_ids), _MANY):
             yield from self._fetch_part(trace_ids[start : start + _MANY])
 
@@ -124,7 +109,7 @@ class SqliteStore:
             cost = ReadCost(queries=0, milliseconds=0.0)
 
     def stamp(self) -> str:
-        """Return a text that differs after any write to the file. It costs no query."""
+        """Return a text that changes with any write to the file. It needs no query of the table."""
 
         def read(connection: sqlite3.Connection) -> str:
             # data_version changes with other connections' writes, total_changes with this connection's own.
@@ -143,16 +128,16 @@ class SqliteStore:
 
     @property
     def _file(self) -> str:
-        """A name of the open file that differs from those of earlier files at this path."""
+        """A name for the open file that differs from the names of earlier files at this path."""
         return f"{self._generation}-{self._at}"
 
     def _changes(
         self, connection: sqlite3.Connection, cursor: str | None, *, trace_id: str | None = None, limit: int = -1
     ) -> Changes:
-        """Return the rows past the cursor: a file and a position. Writers take turns, so positions only grow."""
+        """Return the rows past the cursor (a file and a position). Writers take turns, so positions only grow."""
         began = time.perf_counter()
         file, _, position = (cursor or "").rpartition(":")
-        # Read before the rows: a row written in between is then returned twice, and never missed.
+        # Read before the rows, so that a row written in between is returned twice, but never missed.
         last: int = connection.execute("SELECT coalesce(max(position), 0) FROM event").fetchone()[0]
         known = file == self._file and int(position) <= last
         since = int(position) if known else 0 if cursor or trace_id is not None else last
@@ -174,11 +159,11 @@ class SqliteStore:
         return TraceHits(hits, ReadCost(queries=1, milliseconds=(time.perf_counter() - began) * 1000))
 
     def close(self) -> None:
-        """Close the connection. The next call opens a new one. The query of another thread is interrupted."""
+        """Close the connection, and interrupt a query of another thread. The next call opens a new connection."""
         if not self.lock.acquire(blocking=False):
             self._interrupt()
             if not self.lock.acquire(timeout=self._max_wait):
-                return  # its thread hangs, and the connection ends with the process
+                return  # the other thread hangs; the connection ends with the process
         try:
             if self._connection is not None:
                 self._connection.close()
@@ -187,7 +172,7 @@ class SqliteStore:
             self.lock.release()
 
     def _read(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
-        """Run the work, which only reads. A signal ends it, however long it takes."""
+        """Run work that only reads. A signal can end it at any time."""
         return interruptibly(lambda: self._with_connection(work), self._interrupt)
 
     def _interrupt(self) -> None:
@@ -226,9 +211,9 @@ class SqliteStore:
             self.lock.release()
 
     def _reopen(self) -> sqlite3.Connection:
-        at = identity_of(self._text)  # read first: if the file is replaced meanwhile, the next call notices
+        at = identity_of(self._text)  # read first, so that the next call notices a replaced file
         if at != self._at:
-            self._generation += 1  # a new file may get the inode of a removed one
+            self._generation += 1  # a new file may reuse the inode of a removed file
         self._at = at
         connection = self._open()
         self._opened += 1
@@ -236,7 +221,7 @@ class SqliteStore:
         return connection
 
     def _open(self) -> sqlite3.Connection:
-        if is_special(self._path):  # a pipe would never answer, nor would a device
+        if is_special(self._path):  # a pipe or a device would never answer
             raise StoreError(f"{self._path} is not a regular file: give the path of a file")
         if self._read_only:
             return self._open_for_reading()
@@ -248,11 +233,10 @@ class SqliteStore:
         connection = self._connect(f"{self._path.as_uri()}?mode=rwc")
         try:
             connection.execute("PRAGMA journal_mode = WAL")
-            # NORMAL survives the kill of a process, FULL also a loss of power.
+            # NORMAL survives a killed process, FULL also a loss of power.
             connection.execute(f"PRAGMA synchronous = {'FULL' if self._durable else 'NORMAL'}")
-            if _version(connection) == 0:
-                _create_schema(connection)
-            self._check_schema(connection)
+            create_schema(connection)
+            require_schema(connection, self._path)
         except BaseException:
             connection.close()
             raise
@@ -264,7 +248,7 @@ class SqliteStore:
         except (FileNotFoundError, NotADirectoryError) as error:
             raise StoreNotFoundError(
                 f"no store at {self._path} yet: a traced worker creates it (SAGATRACE_STORE={self.label}), "
-                f"`sagatrace import` fills one from a file, `sagatrace-tui --demo` shows one at work"
+                f"`sagatrace import` fills it from a file, `sagatrace-tui --demo` shows an example"
             ) from error
         except OSError as error:
             raise self._failure(error) from error
@@ -273,58 +257,47 @@ class SqliteStore:
         connection = self._connect(uri)
         try:
             connection.execute("PRAGMA query_only = ON")
-            if _is_empty(connection):
+            if is_empty(connection):
                 connection.close()
                 self._frozen = True  # the first writer may come before the next call
                 return self._empty()
-            self._check_schema(connection)
+            require_schema(connection, self._path)
         except sqlite3.OperationalError:
             connection.close()
             if self._path.with_name(self._path.name + "-wal").exists() or not os.access(self._path, os.R_OK):
                 raise
-            # The directory is not writable and no process has the file open. SQLite then reads the file only as
-            # immutable. The file may change later, so such a connection serves one call.
+            # The directory is not writable and no process has the file open. Then SQLite can read the file only as
+            # immutable. The file may change later, so use such a connection for one call.
             self._frozen = True
             connection = self._connect(f"{uri}&immutable=1")
-            self._check_schema(connection)
+            require_schema(connection, self._path)
         except BaseException:
             connection.close()
             raise
         return connection
 
     def _empty(self) -> sqlite3.Connection:
-        """Return a store without events, in memory: a file of 0 bytes has no table to read."""
+        """Return an empty store in memory, since a file of 0 bytes has no table to read."""
         connection = self._connect("file::memory:")
-        _create_schema(connection)
+        create_schema(connection)
         return connection
 
     def _connect(self, uri: str) -> sqlite3.Connection:
         return sqlite3.connect(uri, uri=True, timeout=self._max_wait, isolation_level=None, check_same_thread=False)
-
-    def _check_schema(self, connection: sqlite3.Connection) -> None:
-        version = _version(connection)
-        if version == SCHEMA_VERSION:
-            return
-        if version > SCHEMA_VERSION:
-            raise StoreError(
-                f"{self._path} was written by a newer sagatrace (schema {version}, this one reads {SCHEMA_VERSION}): "
-                f"upgrade sagatrace here"
-            )
-        raise StoreError(f"{self._path} is a database, but not a sagatrace store: give another path")
 
     def _failure(self, error: Exception) -> StoreError:
         if _is_busy(error):
             return StoreError(f"{self._path} was held by other processes for {self._max_wait:g} s: {error}")
         if os.path.isdir(self._text):  # noqa: PTH112 - Path.is_dir may raise PermissionError
             return StoreError(
-                f"cannot use the store {self._path}: it is a directory, name a file in it, e.g. sqlite:///{self._path}/traces.db"
+                f"cannot use the store {self._path}: it is a directory; name a file in it, e.g. sqlite:///{self._path}/traces.db"
             )
-        advice = _ADVICE.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, "")  # the higher bits only add detail
+        advice = _ADVICE.get(getattr(error, "sqlite_errorcode", 0) & 0xFF, "")  # higher bits only add details
         return StoreError(f"cannot use the store {self._path}: {error}{advice and f': {advice}'}")
 
 
 def _rows_since(trace_id: str | None, since: int, *, far: bool) -> tuple[str, tuple[str | int, ...]]:
-    """Return the query for (id, document, position) past a position. `+` keeps SQLite from using a column's index."""
+    """Return the query for (id, document, position) past a position. `+` stops SQLite from using a column's index."""
     columns = "SELECT id, CAST(document AS BLOB), position FROM event WHERE"
     if trace_id is None:
         return f"{columns} position > ? ORDER BY position", (since,)
@@ -336,7 +309,7 @@ def _rows_since(trace_id: str | None, since: int, *, far: bool) -> tuple[str, tu
 
 
 def _insert(connection: sqlite3.Connection, row: tuple[str, str, int, bytes], *, replace: bool) -> bool:
-    """Write one event inside a transaction and return whether it was new."""
+    """Write one event inside a transaction. Return whether it was new."""
     trace_id, event_id, at, document = row
     inserted = connection.execute(
         "INSERT INTO event (trace_id, id, at, document) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", row
@@ -344,55 +317,13 @@ def _insert(connection: sqlite3.Connection, row: tuple[str, str, int, bytes], *,
     if inserted.rowcount:
         return True
     if replace:
-        # A new position lets readers of changes see it. An equal document is not a change.
+        # A new position lets readers of changes see the event. An equal document is not a change.
         connection.execute(
             "UPDATE event SET position = (SELECT max(position) + 1 FROM event), at = ?, document = ? "
             "WHERE trace_id = ? AND id = ? AND document <> ?",
             (at, document, trace_id, event_id, document),
         )
     return False
-
-
-class _transaction:  # noqa: N801 - used as a function
-    """BEGIN IMMEDIATE … COMMIT. Any exception rolls it back, also a job's timeout or alarm.
-
-    This is not a generator. An alarm could leave a generator suspended, and its collection would roll back a later
-    transaction.
-    """
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-
-    def __enter__(self) -> None:
-        self._roll_back()  # an alarm of the job may have interrupted the last rollback
-        self._connection.execute("BEGIN IMMEDIATE")
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        try:
-            if error is None:
-                self._connection.execute("COMMIT")
-        finally:
-            self._roll_back()
-
-    def _roll_back(self) -> None:
-        if self._connection.in_transaction:
-            self._connection.execute("ROLLBACK")
-
-
-def _version(connection: sqlite3.Connection) -> int:
-    return int(connection.execute("PRAGMA user_version").fetchone()[0])
-
-
-def _is_empty(connection: sqlite3.Connection) -> bool:
-    """Return whether no table was ever created in the file."""
-    return _version(connection) == 0 and not connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
-
-
-def _create_schema(connection: sqlite3.Connection) -> None:
-    with _transaction(connection):
-        if _is_empty(connection):  # another process may have been first
-            for statement in _SCHEMA.split(";"):
-                connection.execute(statement)
 
 
 def _is_busy(error: Exception) -> bool:

@@ -16,7 +16,7 @@ __all__ = ["identity_of", "is_special", "path_from_url"]
 def path_from_url(url: str) -> Path:
     """Return the absolute path of a `sqlite:` URL. `sqlite:///a.db` is relative, `sqlite:////tmp/a.db` absolute.
 
-    SQLAlchemy reads such URLs in the same way. `~` is the user's home. Raises StoreUrlError.
+    SQLAlchemy reads such URLs in the same way. `~` is the user's home directory. Raises StoreUrlError.
     """
     parts = urlsplit(url)
     text = unquote(parts.path)
@@ -32,15 +32,15 @@ def is_special(path: Path) -> bool:
     """Return whether there is a pipe, a socket or a device at the path, or a link to one."""
     try:
         mode = path.stat().st_mode
-    except OSError:  # opening it says more
+    except OSError:  # opening the file raises a better error
         return False
     return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
 
 
 def identity_of(path: str) -> str:
-    """Return device and inode of the file at the path now; empty without a file."""
+    """Return device and inode of the current file at the path; empty without a file."""
     try:
-        status = os.stat(path)  # noqa: PTH116 - every call does this, and Path.stat takes twice as long
+        status = os.stat(path)  # noqa: PTH116 - every call does this, and Path.stat is twice as slow
     except OSError:
         return ""
     return f"{status.st_dev}-{status.st_ino}"

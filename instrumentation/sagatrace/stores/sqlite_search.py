@@ -1,4 +1,4 @@
-"""Search the SQLite store with SQL."""
+"""Search a SQLite store with SQL."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WALK: Final = 20_000  # events read backwards before the search steps from trac
 
 
 def find(connection: sqlite3.Connection, search: Search) -> list[TraceHit]:
-    """Return the traces found. Read back from the newest event; after many events step from trace to trace."""
+    """Return the traces found. Read back from the newest event. After many events, step from trace to trace."""
     hits: dict[str, TraceHit] = {}
     if search.reads_documents or not search.trace_prefix:
         query, values = _backwards(search)
@@ -47,9 +47,9 @@ def _window(search: Search) -> tuple[str, list[str | int | bytes]]:
 
 
 def _backwards(search: Search) -> tuple[str, list[str | int | bytes]]:
-    """Return a query for events by time, newest first. If matches are frequent, it reads a small part of the file.
+    """Return a query for events by time, newest first. With frequent matches it reads a small part of the file.
 
-    It holds the conditions that SQLite evaluates exactly. `Search.matches` checks the others.
+    The query has the conditions that SQLite evaluates exactly. `Search.matches` checks the others.
     """
     where, values = _window(search)
     where += " AND substr(trace_id, 1, ?) = ?"
@@ -62,7 +62,7 @@ def _backwards(search: Search) -> tuple[str, list[str | int | bytes]]:
 
 
 def _by_trace(search: Search) -> tuple[str, list[str | int | bytes]]:
-    """Return a query for each trace's latest event, one trace id after another. Its cost grows with the traces."""
+    """Return a query for each trace's latest event, by trace id. Its cost grows with the number of traces."""
     where, values = _window(search)
     prefix = search.trace_prefix
     query = f"""

@@ -1,6 +1,6 @@
-"""Sagas written out by hand, each with everything that an engineer on call should learn about it.
+"""Sagas written by hand, each with all answers for an on-call engineer.
 
-A column left out is expected empty: every row checks every answer. `compensations` reads step<compensation:outcome. A
+Every row checks every answer; an absent column is expected to be empty. `compensations` is step<compensation:outcome. A
 `?` in `standing` marks a step that may have had no effect.
 """
 

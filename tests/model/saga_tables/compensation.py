@@ -1,4 +1,4 @@
-"""Sagas that are undone, in whole, in part or in vain."""
+"""Sagas that are undone completely, in part, or without success."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Steps that did not succeed and may have had an effect all the same."""
+"""Steps that did not succeed but may have had an effect."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sagas whose job RQ tried again."""
+"""Sagas whose job RQ retried."""
 
 from __future__ import annotations
 
