@@ -97,7 +97,7 @@ def follow_trace(store: EventStore, trace_id: str, mirror: Mirror | None, clock:
     """
     followed, source = _Followed(store, trace_id, clock), _Source()
     refresh, known = source.refresh, followed.known
-    yield Step(_in_order(known.events.values()), followed.trace, refresh.status())
+    yield Step(_in_order(known.events), followed.trace, refresh.status())
     source.start(mirror, trace_id)
     # The trace ended a while ago by its last event; with another host's clock ahead, by the time it was read here.
     over, quiet_at = False, time.monotonic() + GRACE
