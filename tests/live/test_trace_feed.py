@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import gc
+import time
+import tracemalloc
 import weakref
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sagas import NOW, UnreliableStore, event, failed, hearing, orphaned, running, still, succeeded
+from sagatrace.event import TraceEvent
+from sagatrace.stores import open_store
 from sagatrace.stores.memory import MemoryStore
 from sagatrace_tui.live import AFRESH, LOOK, ListFeed, Meter, OpenTrace, TraceFeed
 from sagatrace_tui.live.partition import Partition
-from sagatrace_tui.model import build_trace
+from sagatrace_tui.model import Trace, build_trace
 
 NOW_TOO = frozenset({LOOK})
 
@@ -71,6 +78,82 @@ def test_the_result_equals_the_store_for_any_order_of_events(steps: list[tuple[s
     assert reading.known == reading.trace.event_count
 
 
+def _confirmed_unbuilt(first: int, second: int) -> list[tuple[tuple[str, int], bool]]:
+    """Steps in which one event is published and confirmed between two buildings."""
+    unbuilt = [("store", first), ("hear", first), ("look", 0)]
+    return [(("store", 0), False), (("look", 0), True), *((step, False) for step in unbuilt), (("hear", second), True)]
+
+
+@example(_confirmed_unbuilt(18, 15))
+@example(_confirmed_unbuilt(19, 14))
+@settings(max_examples=100, deadline=None)
+@given(st.lists(st.tuples(STEPS, st.booleans()), max_size=30))
+def test_every_verdict_is_that_of_the_confirmed_events(steps: list[tuple[tuple[str, int], bool]]) -> None:
+    store = MemoryStore()
+    partition = Partition(store, "T")
+    for (step, which), is_built in steps:
+        match step:
+            case "store":
+                store.append([POOL[which]], replace=True)
+            case "presume":
+                store.append([PRESUMED[which]])
+            case "hear":
+                partition.hear([POOL[which]])
+            case "missed":
+                partition.drop_unconfirmed(time.monotonic() + 60)  # none of them was found
+            case _:
+                partition.look(Meter(still), whole=step == "read")
+        if is_built:
+            confirmed = [one for one in partition.events if one.id not in partition.unconfirmed]
+            trace, sure = partition.build_trace(NOW), build_trace("T", confirmed, now=NOW)
+            assert trace.verdict == sure.verdict
+            assert trace == (sure if partition.is_withheld else build_trace("T", partition.events, now=NOW))
+
+
+def test_a_trace_with_unconfirmed_events_is_built_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[int] = []
+
+    def counted(trace_id: str, events: Collection[TraceEvent], *rest: Any) -> Trace:
+        built.append(len(events))
+        return build_trace(trace_id, events, *rest)
+
+    monkeypatch.setattr("sagatrace_tui.live.partition.build_trace", counted)
+    store = UnreliableStore(running("T", 70))
+    feed = TraceFeed(store, "T", still)
+    subscriber = hearing(feed)
+    shown(feed)
+    for number in range(3):
+        news = [event("T", f"{half}{number}", "stage:x:started", 71, "cre") for half in "ab"]
+        for one in news:
+            subscriber.events = [one]
+            shown(feed)
+        store.append(news)
+        shown(feed, NOW_TOO)
+    assert built == [2, 3, 4, 5, 6, 7, 8]
+
+
+def test_a_large_trace_takes_little_memory_also_when_it_is_read_whole_again(tmp_path: Path) -> None:
+    store, count = open_store(f"sqlite:///{tmp_path}/traces.db"), 2_000
+    store.append([event("T", "the-root", "workflow:x:started", 0.0)])
+    store.append(
+        event("T", f"job-{at // 2:06}", f"job {at // 2:06}:{phase}", at / 100, "the-root", data={"w": "w" * 60})
+        for at, phase in enumerate(["started", "completed"] * (count // 2))
+    )
+    shown(TraceFeed(store, "T", still))
+    tracemalloc.start()
+    try:
+        feed = TraceFeed(store, "T", still)
+        shown(feed)
+        read, most = tracemalloc.get_traced_memory()
+        shown(feed, frozenset({AFRESH}))
+        again, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert read / count < 650  # bytes for each event, with all that a screen needs
+    assert most / count < 700
+    assert again < 1.2 * read
+
+
 def test_the_thread_of_the_feed_finds_idle_gaps_on_request() -> None:
     store = MemoryStore()
     feed = TraceFeed(store, "T", still)
@@ -78,7 +161,7 @@ def test_the_thread_of_the_feed_finds_idle_gaps_on_request() -> None:
         store.append([one])
         outline = shown(feed, NOW_TOO).outline
         assert outline is not None
-        assert outline.has_idle is (number == 2)
+        assert ("idle" in vars(outline)) is (number == 2)
         if number == 1:
             assert outline.idle is not None
 

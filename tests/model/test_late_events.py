@@ -176,7 +176,7 @@ def test_few_equal_times_among_many_events_are_ordered_by_id() -> None:
     given = [*events[50:], *ties, *events[:50]]
     trace = build_trace("T", given, now=LATER)
     for span in trace.spans.values():
-        assert span.events == sorted(span.events, key=lambda one: (one.timestamp, one.id))
+        assert list(span.events) == sorted(span.events, key=lambda one: (one.timestamp, one.id))
     assert [one.id for one in trace.spans["s1"].events if one.timestamp == ties[0].timestamp] == ["050", "x", "y", "z"]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
@@ -26,7 +27,7 @@ from sagatrace.event import (
     utc_timestamp,
 )
 from sagatrace.shipper.segment import read_line
-from sagatrace.stores.codec import decode_event, decode_events, document_of, parse_event
+from sagatrace.stores.codec import decode_documents, decode_event, document_of, parse_event
 
 json_values = st.recursive(
     st.none()
@@ -300,9 +301,12 @@ def test_bytes_that_are_not_text_are_not_an_event(place: str) -> None:
     document = encode_event(event(data={"x": "kept"}))
     broken = document.replace(place.encode(), place.encode()[:-1] + b"\xff" + place.encode()[-1:])
     assert broken != document
-    for read in (decode_event, parse_event, lambda document: decode_events([document]), read_line):
+    for read in (decode_event, parse_event, read_line):
         with pytest.raises(EventError, match=r"(?i)utf-8"):
             read(b'{"event":' + broken + b"}" if read is read_line else broken)
+    events, (malformed,) = decode_documents([("1", broken)])
+    assert not events
+    assert "utf-8" in malformed.fault.lower()
     assert decode_event(document.replace(b"kept", "é".encode())).data == {"x": "é"}
 
 
@@ -315,13 +319,12 @@ def test_a_timestamp_is_read_the_same_alone_and_among_others(sign: str, clock: s
     document = msgspec.json.encode(
         {**msgspec.json.decode(encode_event(event())), "timestamp": f"2025-12-22{sign}{clock}"}
     )
-    try:
-        read = decode_events([document])
-    except EventError:
+    events, malformed = decode_documents([("1", document)])
+    if malformed:
         with pytest.raises(EventError):
             decode_event(document)
     else:
-        assert [one.micros for one in read] == [decode_event(document).micros]
+        assert [one.micros for one in events] == [decode_event(document).micros]
 
 
 @pytest.mark.parametrize(
@@ -399,7 +402,11 @@ def test_children_forked_from_one_process_do_not_repeat_each_other_s_ids() -> No
     assert len(ids) == len(set(ids)) == 400
 
 
-@pytest.mark.parametrize("decode", [decode_event, lambda document: decode_events([document])[0]], ids=["one", "many"])
+def _among_others(document: bytes) -> TraceEvent:
+    return decode_documents([("E0", document.replace(b"E1", b"E0")), ("E1", document)])[0][1]
+
+
+@pytest.mark.parametrize("decode", [decode_event, _among_others])
 def test_an_event_does_not_keep_its_document_in_memory(decode: Callable[[bytes], TraceEvent]) -> None:
     document = (
         b'{"id":"E1","trace_id":"t","span_id":"s","event_type":"x","timestamp":"2025-12-22T10:00:00Z","data":{"k":1}}'
@@ -408,3 +415,20 @@ def test_an_event_does_not_keep_its_document_in_memory(decode: Callable[[bytes],
     kept = decode(document)
     assert sys.getrefcount(document) == before
     assert kept.data == {"k": 1}
+
+
+def test_events_share_equal_ids_and_keep_no_data_of_another_trace() -> None:
+    names = ["T"] * 30 + ["U"] * 150 + ["T", "U"] * 60
+    made = [event(id=str(n), trace_id=name, data={"x": "y" * 2000}) for n, name in enumerate(names)]
+    documents = [(one.id, encode_event(one)) for one in made]
+    tracemalloc.start()
+    try:
+        events, _ = decode_documents(documents)
+        whole = tracemalloc.get_traced_memory()[0]
+        assert events == made
+        assert len({id(one.trace_id) for one in events}) == 2
+        assert len({id(one.span_id) for one in events}) == 1
+        events = [one for one in events if one.trace_id == "T"]
+        assert tracemalloc.get_traced_memory()[0] / whole < 1.1 * names.count("T") / len(names)
+    finally:
+        tracemalloc.stop()

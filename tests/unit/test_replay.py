@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import random
 
 import pytest
@@ -71,3 +72,18 @@ def test_a_position_stays_within_the_events(to: int, place: int, moved: bool) ->
     replay = Replay(trace_of(failed("t")))
     assert replay.go_to(to) is moved
     assert replay.place == place
+
+
+def test_the_collector_does_not_stop_the_screen_while_a_moment_is_built() -> None:
+    replay = Replay(trace_of(many_alike("t", 2_000)))
+    passes: list[str] = []
+
+    def note(phase: str, _info: dict[str, int]) -> None:
+        passes.append(phase)
+
+    gc.callbacks.append(note)
+    try:
+        replay.frame(replay.count)
+    finally:
+        gc.callbacks.remove(note)
+    assert passes.count("start") <= 1  # that of the return, after the pause

@@ -216,8 +216,8 @@ class ListedTraces:
 
     def _build(self, known: Partition) -> None:
         trace = known.build_trace(self._clock())
-        matches, latest = self._accepts(trace, known.events.values()), self.rows[known.trace_id].latest
-        latest = min(latest, max((event.micros for event in known.events.values()), default=latest))
+        matches, latest = self._accepts(trace, known.events), self.rows[known.trace_id].latest
+        latest = min(latest, max((event.micros for event in known.events), default=latest))
         row = self.rows[known.trace_id] = trace_row(trace, latest, self._keys, matches=matches)
         if (row.is_running or known.unconfirmed) and len(known.events) < _LARGE:
             self._running[known.trace_id] = _Running(known, trace)

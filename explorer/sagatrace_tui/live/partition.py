@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -54,7 +54,12 @@ class Partition:
         self._cursor: str | None = None
         self._stamp: str | None = None
         self.trace_id = trace_id
-        self.events: dict[str, TraceEvent] = {}
+        self._whole: tuple[TraceEvent, ...] = ()  # what was read whole, until it is needed by id
+        self._by_id: dict[str, TraceEvent] | None = None
+        # When the last trace of all events was built, and that trace. None once it lacks a confirmed event, or holds a
+        # dropped one.
+        self._built: tuple[float, Trace] | None = None
+        self._sure: Trace | None = None  # the trace of the confirmed events, if it was built already
         self.malformed: dict[str, Malformed] = {}
         self.unconfirmed: dict[str, float] = {}
         """The arrival of each unconfirmed event by its id, in seconds of the monotonic clock."""
@@ -64,6 +69,18 @@ class Partition:
         """Documents received so far by the current or last reading."""
         self.given_up = False
         """Any thread may set it. A reading then ends after the current part."""
+
+    @property
+    def events(self) -> Collection[TraceEvent]:
+        """The known events."""
+        return self._whole if self._by_id is None else self._by_id.values()
+
+    @property
+    def _known(self) -> dict[str, TraceEvent]:
+        """The known events by id. A large trace that has ended is never asked for it."""
+        if self._by_id is None:
+            self._by_id, self._whole = {event.id: event for event in self._whole}, ()
+        return self._by_id
 
     @property
     def is_read(self) -> bool:
@@ -99,7 +116,8 @@ class Partition:
         """
         late = [event_id for event_id, at in self.unconfirmed.items() if at <= began - CONFIRM_WITHIN]
         for event_id in late:
-            del self.unconfirmed[event_id], self.events[event_id]
+            del self.unconfirmed[event_id], self._known[event_id]
+            self._built = None
         return bool(late)
 
     def _look(self, meter: Meter, *, whole: bool) -> News:
@@ -116,9 +134,9 @@ class Partition:
         """Add published events."""
         news = News()
         for event in events:
-            known = self.events.get(event.id)
+            known = self._known.get(event.id)
             if known is None:
-                self.events[event.id] = event
+                self._known[event.id] = event
                 self.unconfirmed[event.id] = time.monotonic()
                 news.added.append(event)
             elif not _is_same(known, event):
@@ -129,8 +147,8 @@ class Partition:
         """Add events and malformed documents from the store. They replace known content."""
         news = News()
         for event in events:
-            known = self.events.get(event.id)
-            is_confirmed = self.unconfirmed.pop(event.id, None) is not None
+            known = self._known.get(event.id)
+            is_confirmed = self._confirm(event.id)
             if known is None:
                 news.added.append(event)
             elif _is_same(known, event):
@@ -139,25 +157,42 @@ class Partition:
             else:
                 news.replaced.append(event)
                 news.rewritten = True
-            self.events[event.id] = event
+            self._known[event.id] = event
+            self._built = self._sure = None
             news.rewritten |= self.malformed.pop(event.id, None) is not None
         for one in malformed:
+            self._built = self._sure = None
             news.rewritten |= self.malformed.get(one.document_id) != one
             self.malformed[one.document_id] = one
-            self.events.pop(one.document_id, None)
+            self._known.pop(one.document_id, None)
             self.unconfirmed.pop(one.document_id, None)
         return news
+
+    def _confirm(self, event_id: str) -> bool:
+        """Note that the store has an event; return whether it was unconfirmed until now."""
+        published_at = self.unconfirmed.pop(event_id, None)
+        if published_at is None:
+            return False
+        self._sure = None
+        if self._built is not None and published_at >= self._built[0]:
+            self._built = None
+        return True
 
     def build_trace(self, now: int) -> Trace:
         """Build the trace at `now`. Omit unconfirmed events if they would change the verdict."""
         found = reading_anomalies((one.document_id, one.fault) for one in self.malformed.values())
-        trace, self.is_withheld = build_trace(self.trace_id, self.events.values(), now, found), False
+        if self._sure is None and self._built is not None:
+            built_at, before = self._built
+            self._sure = before if all(at >= built_at for at in self.unconfirmed.values()) else None
+        trace, self.is_withheld = build_trace(self.trace_id, self.events, now, found), False
+        self._built = time.monotonic(), trace
         if not self.unconfirmed:
             return trace
-        confirmed = [event for event_id, event in self.events.items() if event_id not in self.unconfirmed]
-        sure = build_trace(self.trace_id, confirmed, now, found)
-        self.is_withheld = sure.verdict != trace.verdict
-        return sure if self.is_withheld else trace
+        if self._sure is None or ended_by_silence(self._sure, now):
+            confirmed = [event for event in self.events if event.id not in self.unconfirmed]
+            self._sure = build_trace(self.trace_id, confirmed, now, found)
+        self.is_withheld = self._sure.verdict != trace.verdict
+        return self._sure if self.is_withheld else trace
 
     def _fetch(self, cursor: str | None) -> Changes:
         self.arrived = 0
@@ -172,12 +207,15 @@ class Partition:
             raise GivenUpError
 
     def _replace(self, changes: Changes) -> News:
-        before, malformed, was_withheld = self.events, self.malformed, self.is_withheld
-        self.unconfirmed = {}
-        self.events = {event.id: event for event in changes.events}
+        before, malformed, was_withheld = self._known, self.malformed, self.is_withheld
+        self.unconfirmed, self._built, self._sure = {}, None, None
         self.malformed = {one.document_id: one for one in changes.malformed}
-        added = [event for event_id, event in self.events.items() if event_id not in before]
-        known = [event for event_id, event in self.events.items() if event_id in before]
+        # An equal event stays the one that a trace built before holds, or memory would hold it twice.
+        found = tuple(before[one.id] if before.get(one.id) == one else one for one in changes.events)
+        is_once = len({event.id for event in found}) == len(found)
+        self._whole, self._by_id = (found, None) if is_once else ((), {event.id: event for event in found})
+        added = [event for event in self.events if event.id not in before]
+        known = [event for event in self.events if event.id in before]
         replaced = [event for event in known if not _is_same(before[event.id], event)]
         rewritten = was_withheld or bool(replaced) or len(known) < len(before) or self.malformed != malformed
         return News(added, replaced, rewritten)

@@ -9,6 +9,7 @@ from functools import cached_property
 from sagatrace.event import TraceEvent
 from sagatrace_tui.live.trace_feed import prepare
 from sagatrace_tui.model import Trace, Verdict, build_trace
+from sagatrace_tui.model.trace import CollectorPaused
 from sagatrace_tui.views.outline import Outline
 
 __all__ = ["Frame", "Replay"]
@@ -55,6 +56,10 @@ class Replay:
 
     def frame(self, place: int) -> Frame:
         """Build the trace as of an event. Takes about 0.1 s for 10 000 events, in any thread."""
+        with CollectorPaused():
+            return self._frame(place)
+
+    def _frame(self, place: int) -> Frame:
         event = self.events[place - 1]
         before, trace = self._trace_at(place - 1), self._trace_at(place)
         prepare(trace)

@@ -99,7 +99,7 @@ def follow_trace(store: EventStore, trace_id: str, mirror: Mirror | None, clock:
     """
     followed, source = _Followed(store, trace_id, clock), _Source()
     refresh, known = source.refresh, followed.known
-    yield Step(_in_order(known.events.values()), followed.trace, refresh.status())
+    yield Step(_in_order(known.events), followed.trace, refresh.status())
     source.start(mirror, trace_id)
     # If the last event is old enough, the trace has ended. Otherwise wait, also for a host whose clock is ahead.
     over, quiet_at = False, time.monotonic() + GRACE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -139,11 +140,20 @@ class TraceFeed:
         trace = self._known.build_trace(now)
         prepare(trace)
         before, outline = self._outline, Outline(trace)
-        if before is not None and before.has_idle:  # the screen shows collapsed gaps: compute them here
-            _ = outline.idle
+        if before is not None:
+            outline.find_as(before)
         self._trace, self._outline, self._is_outdated = trace, outline, False
         if self._is_checked and len(self._known.events) >= _MANY:  # only now: freezing also keeps garbage
             gc.freeze()  # before the collector resumes
+            _return_free_memory()
+
+
+def _return_free_memory() -> None:
+    """Return freed memory to the system: glibc keeps much of what a thread has freed."""
+    with suppress(ImportError, OSError, TypeError, AttributeError):  # another C library has no such call
+        from ctypes import CDLL
+
+        CDLL(None).malloc_trim(0)
 
 
 def prepare(trace: Trace) -> None:

@@ -32,7 +32,7 @@ class Span(msgspec.Struct, eq=False, gc=False):
     """
 
     span_id: str
-    events: list[TraceEvent]
+    events: tuple[TraceEvent, ...]
     state: State
     parent_id: str | None = None
     original_span_id: str | None = None

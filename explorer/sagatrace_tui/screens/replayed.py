@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import replace
 from typing import Any, Final
 
@@ -74,6 +75,7 @@ class ReplayScreen(Screen[Any]):
         trace = self.searched()
         if self.replay is None and trace is not None and trace.event_count and step < 0:
             self.replay = Replay(trace)
+            gc.freeze()  # until the screen closes: each moment makes work for the collector, which stops the screen
         if trace is None:
             self.say("No event has been read yet")
         elif self.replay is None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
 from heapq import nlargest
+from itertools import chain
 from math import inf
+from operator import sub
 from typing import Final
 
 from sagatrace_tui.model import Role, Span, Trace
@@ -37,8 +40,10 @@ def errors(trace: Trace, outline: Outline) -> list[int]:
 
 def landmarks(trace: Trace, outline: Outline) -> Landmarks:
     """Find the landmarks of a trace. The time needed grows with the number of spans."""
-    times = [_times(trace, outline, one) for one in outline.ids]
-    return Landmarks(frozenset(_critical(outline, times)), tuple(_slowest(trace, outline, times)))
+    times = array("d", chain.from_iterable(_times(trace, outline, one) for one in outline.ids))
+    began, ended = times[::2], times[1::2]
+    slowest = tuple(_slowest(trace, outline, began, ended))
+    return Landmarks(frozenset(_critical(outline, began, ended)), slowest)
 
 
 def _times(trace: Trace, outline: Outline, span_id: str) -> tuple[float, float]:
@@ -50,10 +55,8 @@ def _times(trace: Trace, outline: Outline, span_id: str) -> tuple[float, float]:
     return (inf, -inf) if group is None else (group.first_at, group.last_at)
 
 
-def _critical(outline: Outline, times: list[tuple[float, float]]) -> Iterator[str]:
-    """Yield the spans that the end of the trace waited for."""
-    over = [end for _, end in times]  # including descendants
-    begun = [began for began, _ in times]
+def _critical(outline: Outline, begun: array[float], over: array[float]) -> Iterator[str]:
+    """Yield the spans that the end of the trace waited for. Both times change to those with all descendants."""
     for place in range(len(over) - 1, -1, -1):
         parent = outline.parents[place]
         if parent >= 0:
@@ -69,12 +72,11 @@ def _critical(outline: Outline, times: list[tuple[float, float]]) -> Iterator[st
                 yield outline.ids[child]
 
 
-def _slowest(trace: Trace, outline: Outline, times: list[tuple[float, float]]) -> Iterator[tuple[str, int]]:
-    own = [end - began for began, end in times]
-    for place, parent in enumerate(outline.parents):
-        if parent >= 0:
-            (began, end), (from_, until) = times[place], times[parent]
-            own[parent] -= max(0.0, min(end, until) - max(began, from_))
+def _slowest(trace: Trace, outline: Outline, began: array[float], ended: array[float]) -> Iterator[tuple[str, int]]:
+    own = array("d", map(sub, ended, began))
+    for place, above in enumerate(outline.parents):
+        if above >= 0:
+            own[above] -= max(0.0, min(ended[place], ended[above]) - max(began[place], began[above]))
     longest = nlargest(_SLOWEST * 2, range(len(own)), key=own.__getitem__)
     spans: list[tuple[Span | None, float]] = [(trace.spans.get(outline.ids[place]), own[place]) for place in longest]
     worked = [(span.span_id, int(took)) for span, took in spans if span is not None and span.has_begun and took > 0]

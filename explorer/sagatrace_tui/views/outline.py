@@ -53,17 +53,21 @@ class Outline:
         for place in range(len(sizes) - 1, -1, -1):
             if parents[place] >= 0:
                 sizes[parents[place]] += sizes[place]
-        self.places = {span_id: place for place, span_id in enumerate(self.ids)}
+
+    @cached_property
+    def places(self) -> dict[str, int]:
+        """The place of each id; found when first asked for, which is never for many traces."""
+        return {span_id: place for place, span_id in enumerate(self.ids)}
 
     @cached_property
     def idle(self) -> Idle:
         """The long idle gaps of the trace, computed on first use."""
         return idle_stretches(self._trace)
 
-    @property
-    def has_idle(self) -> bool:
-        """Whether `idle` is computed already."""
-        return "idle" in vars(self)
+    def find_as(self, before: Outline) -> None:
+        """Compute all that an earlier outline was asked for: the screen will ask again, and must not wait."""
+        for name in vars(before).keys() - vars(self).keys():
+            getattr(self, name)
 
     def _lay(self) -> None:
         children, ids, depths, parents = self._trace.children, self.ids, self.depths, self.parents

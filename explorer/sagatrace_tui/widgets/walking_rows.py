@@ -68,7 +68,7 @@ class WalkingRows(FoldingRows):
         return (bisect_left(places, here) + 1 if holds(places, here) else 0, len(places))
 
     def _place_matches(self) -> None:
-        places = self.outline.places if self.outline is not None else {}
+        places = self.outline.places if self.outline is not None and self.matches else {}
         self._found = sorted(places[one] for one in self.matches if one in places)
 
     def _find_places(self, trace: Trace, outline: Outline) -> None:

@@ -8,15 +8,14 @@ memory:                                          in this process only; for tests
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from sagatrace.errors import EventError, StoreError, StoreUnavailableError, StoreUrlError
+from sagatrace.errors import StoreError, StoreUnavailableError, StoreUrlError
 from sagatrace.event import TraceEvent
 from sagatrace.shown import printable
 from sagatrace.stores.changes import Arrived, Changes, FindsWhole, KnowsBeginnings, ReadsMany, TellsChanges
-from sagatrace.stores.codec import decode_event, decode_events
+from sagatrace.stores.codec import Malformed, decode_documents
 from sagatrace.stores.search import DataIs, Search, TraceHit, data_condition
 
 __all__ = [
@@ -55,15 +54,6 @@ class ReadCost:
     milliseconds: float
     request_units: float | None = None
     round_trips: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Malformed:
-    """A stored document that is not an event. Readers show it and raise no exception."""
-
-    document_id: str
-    fault: str
-    excerpt: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,19 +202,3 @@ def fetch_many(store: EventStore, trace_ids: Sequence[str]) -> Iterator[FetchedT
         yield from store.fetch_traces(trace_ids)
     else:
         yield from map(store.fetch_trace, trace_ids)
-
-
-def decode_documents(documents: Iterable[tuple[str, bytes]]) -> tuple[list[TraceEvent], list[Malformed]]:
-    """Return stored (id, document) pairs as events, and the malformed documents with their faults."""
-    pairs = list(documents)
-    with suppress(EventError):  # a document is malformed: read each one separately
-        return decode_events(document for _, document in pairs), []
-    events: list[TraceEvent] = []
-    malformed: list[Malformed] = []
-    for document_id, document in pairs:
-        try:
-            events.append(decode_event(document))
-        except EventError as error:
-            excerpt = document[:200].decode("utf-8", "backslashreplace")
-            malformed.append(Malformed(document_id, str(error), excerpt))
-    return events, malformed

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 from typing import Any, Final, cast
@@ -12,10 +13,23 @@ import msgspec
 from sagatrace.errors import EventError
 from sagatrace.event import UNREADABLE, TraceEvent, encode_event, parse_timestamp, require_storable_id
 
-__all__ = ["decode_event", "decode_events", "document_of", "parse_event", "require_text"]
+__all__ = ["Malformed", "decode_documents", "decode_event", "document_of", "parse_event", "require_text"]
 
 _FIELDS: Final = frozenset(field.encode_name for field in msgspec.structs.fields(TraceEvent))
 _DECODER: Final = msgspec.json.Decoder(TraceEvent)
+_VIEWS: Final = msgspec.json.Decoder(list[msgspec.Raw])
+_PART: Final = 100  # events whose data is kept as one text
+_UNREADABLE: Final = (*UNREADABLE, ValueError)
+_replace: Final = msgspec.structs.force_setattr
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """A stored document that is not an event. Readers show it and raise no exception."""
+
+    document_id: str
+    fault: str
+    excerpt: str
 
 
 def require_text(document: bytes | str) -> None:
@@ -37,36 +51,57 @@ def decode_event(document: bytes | str) -> TraceEvent:
     except UNREADABLE as error:
         raise EventError(str(error)) from error
     parse_timestamp(event.timestamp)
-    _keep_only_data(event)
+    _keep_only_data([event])
     return event
 
 
-def decode_events(documents: Iterable[bytes | str]) -> list[TraceEvent]:
-    """Decode many stored documents, faster than one by one. Raises EventError at the first fault."""
+def decode_documents(documents: Iterable[tuple[str, bytes]]) -> tuple[list[TraceEvent], list[Malformed]]:
+    """Decode stored (id, document) pairs. Return the events, and the malformed documents with their faults.
+
+    Equal ids of traces and spans are one string, so that a large trace takes little memory.
+    """
     events: list[TraceEvent] = []
-    decode, read_time, keep = _DECODER.decode, datetime.fromisoformat, events.append
-    timestamp = ""
-    try:
-        for document in documents:
+    malformed: list[Malformed] = []
+    part: list[TraceEvent] = []
+    ids: dict[str, str] = {}
+    decode, read_time, share, replace = _DECODER.decode, datetime.fromisoformat, ids.setdefault, _replace
+    for document_id, document in documents:
+        try:
             if not document.isascii():
                 require_text(document)
             event = decode(document)
-            timestamp = event.timestamp
-            read_time(timestamp)
-            _keep_only_data(event)
-            keep(event)
-    except UNREADABLE as error:
-        raise EventError(str(error)) from error
-    except ValueError:
-        parse_timestamp(timestamp)  # raises an error that names the fault
-        raise
-    return events
+            read_time(event.timestamp)
+        except _UNREADABLE:
+            try:
+                event = decode_event(document)  # its error names the fault
+            except EventError as error:
+                excerpt = document[:200].decode("utf-8", "backslashreplace")
+                malformed.append(Malformed(document_id, str(error), excerpt))
+                continue
+        trace_id, span_id, parent_id = event.trace_id, event.span_id, event.parent_span_id
+        shared = share(trace_id, trace_id)
+        replace(event, "trace_id", shared)
+        replace(event, "span_id", share(span_id, span_id))
+        if parent_id is not None:
+            replace(event, "parent_span_id", share(parent_id, parent_id))
+        if part and (len(part) == _PART or part[0].trace_id is not shared):
+            _keep_only_data(part)
+            part.clear()
+        part.append(event)
+        events.append(event)
+    _keep_only_data(part)
+    return events, malformed
 
 
-def _keep_only_data(event: TraceEvent) -> None:
-    """Copy the undecoded data, which is otherwise a view that keeps the whole document in memory."""
-    if isinstance(event.raw_data, msgspec.Raw):
-        msgspec.structs.force_setattr(event, "raw_data", event.raw_data.copy())
+def _keep_only_data(events: Sequence[TraceEvent]) -> None:
+    """Let go of the documents: data that msgspec leaves undecoded is a view that keeps a whole document in memory.
+
+    Afterwards the data of all these events is one text. Give only events of one trace, which are dropped together.
+    """
+    views = [(event, data) for event in events if isinstance(data := event.raw_data, msgspec.Raw)]
+    joined = _VIEWS.decode(b"[" + b",".join([data for _, data in views]) + b"]")
+    for (event, _), data in zip(views, joined, strict=True):
+        _replace(event, "raw_data", data)
 
 
 def parse_event(document: bytes | str) -> TraceEvent:

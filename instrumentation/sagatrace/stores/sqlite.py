@@ -84,8 +84,8 @@ class SqliteStore:
         """Return all documents of one trace, in one query."""
         began = time.perf_counter()
         query = "SELECT id, CAST(document AS BLOB) FROM event WHERE trace_id = ?"
-        documents = self._read(lambda connection: connection.execute(query, (trace_id,)).fetchall())
-        events, malformed = decode_documents(documents)
+        # Decoded row by row: all documents together would take as much memory as their events.
+        events, malformed = self._read(lambda connection: decode_documents(connection.execute(query, (trace_id,))))
         cost = ReadCost(queries=1, milliseconds=(time.perf_counter() - began) * 1000)
         return FetchedTrace(trace_id, tuple(events), tuple(malformed), cost)
 
@@ -142,10 +142,17 @@ class SqliteStore:
         known = file == self._file and int(position) <= last
         since = int(position) if known else 0 if cursor or trace_id is not None else last
         query, values = _rows_since(trace_id, since, far=last - since > _FAR)
-        rows = connection.execute(f"{query} LIMIT ?", (*values, limit)).fetchall()
-        more = 0 <= limit <= len(rows) and rows[-1][2] < last
-        end = rows[-1][2] if more else last
-        events, malformed = decode_documents((event_id, document) for event_id, document, _ in rows)
+        at = since
+
+        def documents() -> Iterator[tuple[str, bytes]]:
+            nonlocal at
+            for event_id, document, position in connection.execute(f"{query} LIMIT ?", (*values, limit)):
+                at = position
+                yield event_id, document
+
+        events, malformed = decode_documents(documents())
+        more = 0 <= limit <= len(events) + len(malformed) and at < last
+        end = at if more else last
         cost = ReadCost(queries=1, milliseconds=(time.perf_counter() - began) * 1000)
         place = f"{self._file}:{end}"
         return Changes(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
@@ -188,15 +188,19 @@ def by_trace(store: Caller, rows: Iterable[Row], trace_ids: Sequence[str]) -> di
 
 def decoded(rows: Iterable[Row]) -> tuple[tuple[TraceEvent, ...], tuple[Malformed, ...]]:
     """Return the rows as events, and as malformed documents."""
-    documents: list[tuple[str, bytes]] = []
     unreadable: list[Malformed] = []
-    for row in rows:
-        try:
-            documents.append((str(row.get("id", "")), msgspec.json.encode(row)))
-        except (ValueError, OverflowError, RecursionError) as error:  # half a UTF-16 pair, or hundreds of levels
-            name = str(row.get("id", "")).encode("utf-8", "backslashreplace").decode()
-            unreadable.append(Malformed(name, f"it cannot be written as JSON: {type(error).__name__}", ""))
-    events, malformed = decode_documents(documents)
+
+    def documents() -> Iterator[tuple[str, bytes]]:
+        for row in rows:
+            try:
+                document = msgspec.json.encode(row)
+            except (ValueError, OverflowError, RecursionError) as error:  # half a UTF-16 pair, or hundreds of levels
+                name = str(row.get("id", "")).encode("utf-8", "backslashreplace").decode()
+                unreadable.append(Malformed(name, f"it cannot be written as JSON: {type(error).__name__}", ""))
+            else:
+                yield str(row.get("id", "")), document
+
+    events, malformed = decode_documents(documents())
     return tuple(events), (*malformed, *unreadable)
 
 
