@@ -26,7 +26,7 @@ from urllib.parse import urlsplit
 
 import platformdirs
 
-from sagatrace.stores.cosmos.access import CosmosSettings, Tls
+from sagatrace.stores.cosmos.address import CosmosSettings, Tls
 from sagatrace.stores.cosmos.provisioning import provision
 from sagatrace.stores.cosmos.store import CosmosAddress, CosmosStore, parse_address
 

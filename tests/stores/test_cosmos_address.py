@@ -11,7 +11,7 @@ from cosmos_server import CosmosAccount
 from sagatrace.errors import SettingsError, StoreError
 from sagatrace.event import TraceEvent, new_event
 from sagatrace.stores import open_store
-from sagatrace.stores.cosmos.access import CosmosSettings
+from sagatrace.stores.cosmos.address import CosmosSettings
 from sagatrace.stores.cosmos.store import CosmosAddress, CosmosStore, parse_address
 
 KEY = "c2VjcmV0IGtleSBvZiB0aGUgdGVzdHM="

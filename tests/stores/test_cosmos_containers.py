@@ -16,9 +16,16 @@ from fault_proxy import Answer, Exchange, FaultProxy
 from sagatrace.errors import SettingsError
 from sagatrace.event import TraceEvent, new_event
 from sagatrace.stores import EventStore, RemovesEvents, Search, open_store
-from sagatrace.stores.cosmos.container_check import LEAN_INDEX, TTL_SECONDS
-from sagatrace.stores.cosmos.container_check import examined as examined_container
-from sagatrace.stores.cosmos.provisioning import Plan, Throughput, container_properties, provision, read_throughput
+from sagatrace.stores.cosmos.provisioning import (
+    LEAN_INDEX,
+    TTL_SECONDS,
+    Plan,
+    Throughput,
+    container_properties,
+    provision,
+    read_throughput,
+)
+from sagatrace.stores.cosmos.provisioning import examined as examined_container
 from sagatrace.stores.cosmos.store import CosmosStore
 from sagatrace.stores.memory import MemoryStore
 from sagatrace_tui.cli import main as cli_main

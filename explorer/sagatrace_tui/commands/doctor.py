@@ -99,7 +99,7 @@ def _settings(patient: Patient) -> Iterator[Check]:
     source = "--store" if patient.store_url else setting
     yield Check("settings", "ok", f"store {store.label} ({source}), max wait {settings.max_wait:g} s")
     if store.label.startswith("cosmos:"):
-        from sagatrace.stores.cosmos.access import CosmosSettings
+        from sagatrace.stores.cosmos.address import CosmosSettings
 
         cosmos = CosmosSettings.from_env(patient.environ)
         named = "CONNECTION_STRING" if cosmos.endpoint else "KEY"

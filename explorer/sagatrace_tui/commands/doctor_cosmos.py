@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sagatrace.stores import EventStore
-from sagatrace.stores.cosmos.container_check import examined
-from sagatrace.stores.cosmos.provisioning import container_properties
+from sagatrace.stores.cosmos.provisioning import container_properties, examined
 from sagatrace.stores.cosmos.store import CosmosStore
 
 __all__ = ["examined_account"]

@@ -191,7 +191,7 @@ def open_store(url: str, *, read_only: bool = False, max_wait: float = 5.0, dura
 
         return MemoryStore()
     if scheme == "cosmos":
-        from sagatrace.stores.cosmos.access import CosmosSettings
+        from sagatrace.stores.cosmos.address import CosmosSettings
         from sagatrace.stores.cosmos.store import CosmosStore, parse_address
 
         address = parse_address(url, CosmosSettings.from_env())
