@@ -32,11 +32,10 @@ class Connection:
         if not verify:
             _require_nearby(address)
         self._transport = BoundedTransport(max_wait=max_wait, verify=verify)
-        self._client = CosmosClient(
+        self.client = CosmosClient(
             address.endpoint,
             address.key or self._credential,  # type: ignore[arg-type]  # one of the two is given
             transport=self._transport,
-            timeout=max_wait,
             # The SDK waits as long as a 429 asks and repeats that page. The transport keeps the deadline.
             retry_throttle_total=_MANY,
             retry_throttle_backoff_max=max_wait,
@@ -56,24 +55,16 @@ class Connection:
     @property
     def database(self) -> DatabaseProxy:
         """The database, without a request."""
-        return self._client.get_database_client(self._address.database)
+        return self.client.get_database_client(self._address.database)
 
     @property
     def container(self) -> ContainerProxy:
         """The container, without a request."""
         return self.database.get_container_client(self._address.container)
 
-    def regions(self) -> list[str]:
-        """Return the names of the regions that can be read, as the account lists them."""
-        return [str(region["name"]) for region in self._client.get_database_account().ReadableLocations]
-
-    def create_database(self) -> DatabaseProxy:
-        """Create the database unless it exists."""
-        return self._client.create_database_if_not_exists(self._address.database)
-
     def close(self) -> None:
         """Close the sockets and wait for the SDK's background check of regions, so that no fork interrupts it."""
-        self._client.close()
+        self.client.close()
         self._transport.close()
         close: Any = getattr(self._credential, "close", None)
         if close is not None:
