@@ -265,18 +265,29 @@ def test_importing_sagatrace_or_naming_a_cosmos_store_imports_no_sdk() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_no_private_attribute_of_another_package_is_used() -> None:
-    """Every used attribute that begins with an underscore is defined in these modules."""
+def test_no_private_name_of_another_package_is_used() -> None:
+    """Each private attribute belongs to `self` and is defined in these modules. No import names a private thing."""
     used: dict[str, str] = {}
     defined: set[str] = set()
     for path in Path(cosmos.__file__).parent.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.FunctionDef | ast.ClassDef):
-                defined.add(node.name)
-            elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
-                defined.add(node.attr)
-            elif isinstance(node, ast.Attribute):
-                used[node.attr] = f"{path.name}:{node.lineno}"
-    foreign = {name: place for name, place in used.items() if re.match(r"_[^_]", name) and name not in defined}
-    assert foreign == {}
+            place = f"{path.name}:{getattr(node, 'lineno', 0)}"
+            match node:
+                case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+                    defined.add(name)
+                case ast.Attribute(value=ast.Name(id="self"), attr=name, ctx=ast.Store()):
+                    defined.add(name)
+                case ast.Attribute(value=ast.Name(id="self"), attr=name):
+                    used[name] = place
+                case (
+                    ast.Attribute(attr=name)
+                    | ast.Call(func=ast.Name(id="getattr"), args=[_, ast.Constant(value=name), *_])
+                ):
+                    used[f"other.{name}"] = place
+                case ast.ImportFrom(module=module) if not str(module).startswith("__"):
+                    used |= {f"{module}.{alias.name}": place for alias in node.names}
+                case ast.Import():
+                    used |= {alias.name: place for alias in node.names}
+    private = {name: place for name, place in used.items() if re.search(r"(^|\.)_[^_]", name)}
+    assert {name: place for name, place in private.items() if name not in defined} == {}
     assert "_closed" in defined
