@@ -133,7 +133,9 @@ def test_doctor_separates_pending_from_refused_events(
     def reported() -> bool:
         return any(re.search(said, check.said) for check in dict(CHECKS)["outbox"](patient) if check.state == "fault")
 
-    until(reported, "a fault of the outbox")
-    stop.set()
-    following.join()
-    shipper.close()
+    try:
+        until(reported, "a fault of the outbox")
+    finally:
+        stop.set()
+        following.join()
+        shipper.close()
