@@ -118,7 +118,7 @@ def test_doctor_separates_pending_from_refused_events(
     tmp_path: Path,
     until: Callable[..., object],
     status: int,
-    sub_status: int,
+    sub_status: str,
     said: str,
 ) -> None:
     patient = Patient({"SAGATRACE_OUTBOX": str(tmp_path), "SAGATRACE_STORE": behind.label})

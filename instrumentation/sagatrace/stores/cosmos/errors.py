@@ -139,10 +139,9 @@ def _answered(answer: _Answer, address: CosmosAddress, *, writes: bool) -> Store
                 f"{label}: there is no database {address.database!r} with a container {address.container!r} ({mark}): "
                 f"check the URL, or create them with `sagatrace init`"
             )
-        case 413, _:
-            return EventRefusedError(label, f"it is too large ({mark})")
-        case 400, _:
-            return EventRefusedError(label, f"the service cannot take it: {said} ({mark})")
+        case 400 | 413, _:
+            reason = "it is too large" if answer.status == 413 else f"the service cannot take it: {said}"
+            return EventRefusedError(label, f"{reason} ({mark})")
     return StoreError(f"{label} answered {answer.status}: {said} ({mark})")
 
 

@@ -102,8 +102,7 @@ def _next_page(
         places.append(headers.get("x-ms-continuation"))
         _check_page(answer)
 
-    items = _items(query, trace_id, size, note, connection)
-    rows = _checked(next(items.by_page(place), ()))
+    rows = _checked(next(_items(query, trace_id, size, note, connection).by_page(place), ()))
     return rows, places[-1] if places else None
 
 

@@ -112,7 +112,6 @@ class CosmosStore:
 
     def stamp(self) -> None:
         """Return None: here a stamp would cost a query."""
-        return
 
     def fetch_since(self, trace_id: str, cursor: str | None, arrived: Arrived | None = None) -> Changes:
         """Return the changes of one trace, by the service's clock: one query within its partition."""

@@ -87,13 +87,14 @@ class Writer:
             try:
                 require_storable_id(event.id)
             except EventError as error:  # an older version wrote it, or it is from another store
-                self._refuse(event, str(error))
+                self._refused.append(RefusedEvent(event, str(error)))
                 continue
             document = document_of(event)
             document["timestamp"] = stored_timestamp(event.micros)
             fitting = fitted(document)
             if fitting is None:
-                self._refuse(event, "it is too large, and not because of values in data that could be cut")
+                reason = "it is too large, and not because of values in data that could be cut"
+                self._refused.append(RefusedEvent(event, reason))
             else:
                 traces.setdefault(event.trace_id, []).append(_Item(event, fitting, encoded_size(fitting)))
         return traces.values()
@@ -138,7 +139,7 @@ class Writer:
         try:
             self._count(item, self._send(partial(self._write_one, item), [item], deadline))
         except EventRefusedError as failure:
-            self._refuse(item.event, failure.reason)
+            self._refused.append(RefusedEvent(item.event, failure.reason))
             item.done = True
         except ServiceFailedError as failure:
             self._cause = failure
@@ -184,9 +185,6 @@ class Writer:
                 raise
 
         return self._store.call(noting, deadline=deadline, calls=self.calls, writes=True)
-
-    def _refuse(self, event: TraceEvent, reason: str) -> None:
-        self._refused.append(RefusedEvent(event, reason))
 
     def _error(self, pending: list[TraceEvent]) -> AppendError:
         parts = [f"{self._cause} ({len(pending)} event(s) not stored yet)"] if self._cause is not None else []
