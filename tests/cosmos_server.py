@@ -14,10 +14,9 @@ import re
 import shutil
 import subprocess
 import tempfile
-import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -26,7 +25,8 @@ from urllib.parse import urlsplit
 
 import platformdirs
 
-from sagatrace.stores.cosmos.access import CosmosSettings, Tls
+from sagatrace.errors import StoreError
+from sagatrace.stores.cosmos.address import Tls
 from sagatrace.stores.cosmos.provisioning import provision
 from sagatrace.stores.cosmos.store import CosmosAddress, CosmosStore, parse_address
 
@@ -80,15 +80,8 @@ class CosmosAccount:
 
     def drop(self, address: CosmosAddress) -> None:
         """Delete the container."""
-        remover = CosmosStore(address, max_wait=_PATIENT)
-        try:
-            remover.call(
-                lambda connection, _: connection.database.delete_container(address.container),
-                deadline=time.monotonic() + _PATIENT,
-                calls=[],
-            )
-        finally:
-            remover.close()
+        with suppress(StoreError), closing(CosmosStore(address, max_wait=_PATIENT)) as remover:
+            remover.call(lambda connection, _: connection.database.delete_container(address.container))
 
     def behind(self, port: int) -> CosmosAccount:
         """Return the same account behind a proxy on a local port without TLS."""
@@ -106,7 +99,8 @@ def cosmos_account() -> Iterator[CosmosAccount]:
     key = os.environ.get("SAGATRACE_TEST_COSMOS_KEY", "")
     assert key, "SAGATRACE_TEST_COSMOS_ENDPOINT is set: set SAGATRACE_TEST_COSMOS_KEY too"
     tls = cast("Tls", os.environ.get("SAGATRACE_TEST_COSMOS_TLS", "verify"))
-    named = parse_address(f"cosmos://{urlsplit(endpoint).netloc}/d/c", CosmosSettings(key=key, tls=tls))
+    access = {"SAGATRACE_COSMOS_KEY": key, "SAGATRACE_COSMOS_TLS": tls}
+    named = parse_address(f"cosmos://{urlsplit(endpoint).netloc}/d/c", access)
     yield CosmosAccount(named.host, key, tls)
 
 

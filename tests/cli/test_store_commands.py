@@ -256,6 +256,16 @@ def test_each_kind_of_account_has_its_bill(throughput: str, least: float, most: 
     assert least < float(total[1]) < most
 
 
+@pytest.mark.parametrize("throughput", ["400", "autoscale 1000"])
+def test_a_bill_for_too_little_throughput_says_so(throughput: str) -> None:
+    """Its dollars would otherwise seem to be the price of that load."""
+    enough = run(cost, "--throughput", throughput).stdout
+    short = run(cost, "--throughput", throughput, "--traces-per-day", "100000").stdout
+    assert "too little" not in enough
+    assert re.search(r"^  too little: the busiest hours take [\d,]{5,} RU/s, so requests wait$", short, re.MULTILINE)
+    assert "2,000,000 events a day" in short
+
+
 def test_the_bill_adds_up() -> None:
     load = Load(1000, 20, 0, 0, 90, shippers=0)
     month = bill(load, Charges(write=10, delete=7, event_bytes=1000), Prices(1.0, 2.0))

@@ -11,7 +11,6 @@ from cosmos_server import CosmosAccount
 from sagatrace.errors import SettingsError, StoreError
 from sagatrace.event import TraceEvent, new_event
 from sagatrace.stores import open_store
-from sagatrace.stores.cosmos.access import CosmosSettings
 from sagatrace.stores.cosmos.store import CosmosAddress, CosmosStore, parse_address
 
 KEY = "c2VjcmV0IGtleSBvZiB0aGUgdGVzdHM="
@@ -25,52 +24,50 @@ def event(trace_id: str = "T", **fields: Any) -> TraceEvent:
 
 
 @pytest.mark.parametrize(
-    ("url", "settings", "address"),
+    ("url", "environ", "address"),
     [
-        ("cosmos://h/d/c", CosmosSettings(), CosmosAddress("h", "d", "c")),
-        ("cosmos://h:8081/d/c/", CosmosSettings(key=KEY, tls="off"), CosmosAddress("h:8081", "d", "c", KEY, "off")),
-        (" COSMOS://h/d/c ", CosmosSettings(), CosmosAddress("h", "d", "c")),
+        ("cosmos://h/d/c", {}, CosmosAddress("h", "d", "c")),
+        (
+            "cosmos://h:8081/d/c/",
+            {"SAGATRACE_COSMOS_KEY": KEY, "SAGATRACE_COSMOS_TLS": "off"},
+            CosmosAddress("h:8081", "d", "c", KEY, "off"),
+        ),
+        (" COSMOS://h/d/c ", {}, CosmosAddress("h", "d", "c")),
         (
             "cosmos:///d/c",
-            CosmosSettings.from_env(
-                {"SAGATRACE_COSMOS_CONNECTION_STRING": f" accountendpoint = https://h ; ACCOUNTKEY={KEY} "}
-            ),
+            {"SAGATRACE_COSMOS_CONNECTION_STRING": f" accountendpoint = https://h ; ACCOUNTKEY={KEY} "},
             CosmosAddress("h", "d", "c", KEY),
         ),
         (
             "cosmos:///d/c",
-            CosmosSettings.from_env(
-                {
-                    "SAGATRACE_COSMOS_CONNECTION_STRING": f"AccountEndpoint=http://10.0.0.5:8081/;AccountKey={KEY}",
-                    "SAGATRACE_COSMOS_TLS": "off",
-                }
-            ),
+            {
+                "SAGATRACE_COSMOS_CONNECTION_STRING": f"AccountEndpoint=http://10.0.0.5:8081/;AccountKey={KEY}",
+                "SAGATRACE_COSMOS_TLS": "off",
+            },
             CosmosAddress("10.0.0.5:8081", "d", "c", KEY, "off"),
         ),
         (
             "cosmos://h/d/c",
-            CosmosSettings.from_env(
-                {"SAGATRACE_COSMOS_REGIONS": " West Europe, North Europe,", "SAGATRACE_COSMOS_CONSISTENCY": "eventual"}
-            ),
+            {"SAGATRACE_COSMOS_REGIONS": " West Europe, North Europe,", "SAGATRACE_COSMOS_CONSISTENCY": "eventual"},
             CosmosAddress("h", "d", "c", regions=("West Europe", "North Europe"), consistency="Eventual"),
         ),
-        ("cosmos://[::1]:81/d/c", CosmosSettings(), CosmosAddress("[::1]:81", "d", "c")),
-        ("cosmos://h/my%20d/%C3%A9", CosmosSettings(), CosmosAddress("h", "my d", "é")),
+        ("cosmos://[::1]:81/d/c", {}, CosmosAddress("[::1]:81", "d", "c")),
+        ("cosmos://h/my%20d/%C3%A9", {}, CosmosAddress("h", "my d", "é")),
         (
             "cosmos:///d/c",
-            CosmosSettings.from_env({"SAGATRACE_COSMOS_CONNECTION_STRING": CONNECTION}),
+            {"SAGATRACE_COSMOS_CONNECTION_STRING": CONNECTION},
             CosmosAddress("acme.documents.azure.com", "d", "c", KEY),
         ),
         (
             "cosmos://ACME.documents.azure.com/d/c",
-            CosmosSettings.from_env({"SAGATRACE_COSMOS_CONNECTION_STRING": CONNECTION}),
+            {"SAGATRACE_COSMOS_CONNECTION_STRING": CONNECTION},
             CosmosAddress("acme.documents.azure.com", "d", "c", KEY),
         ),
     ],
 )
-def test_a_url_names_host_database_and_container(url: str, settings: CosmosSettings, address: CosmosAddress) -> None:
-    assert parse_address(url, settings) == address
-    assert KEY not in repr(address) + address.label + repr(settings)
+def test_a_url_names_host_database_and_container(url: str, environ: dict[str, str], address: CosmosAddress) -> None:
+    assert parse_address(url, environ) == address
+    assert KEY not in repr(address) + address.label
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,9 +15,16 @@ from fault_proxy import Answer, Exchange, FaultProxy
 from sagatrace.errors import SettingsError
 from sagatrace.event import TraceEvent, new_event
 from sagatrace.stores import EventStore, RemovesEvents, Search, open_store
-from sagatrace.stores.cosmos.container_check import LEAN_INDEX, TTL_SECONDS
-from sagatrace.stores.cosmos.container_check import examined as examined_container
-from sagatrace.stores.cosmos.provisioning import Plan, Throughput, container_properties, provision, read_throughput
+from sagatrace.stores.cosmos.provisioning import (
+    LEAN_INDEX,
+    TTL_SECONDS,
+    Plan,
+    Throughput,
+    container_properties,
+    provision,
+    read_throughput,
+)
+from sagatrace.stores.cosmos.provisioning import examined as examined_container
 from sagatrace.stores.cosmos.store import CosmosStore
 from sagatrace.stores.memory import MemoryStore
 from sagatrace_tui.cli import main as cli_main
@@ -91,14 +97,11 @@ def test_init_and_doctor_find_a_unique_key(local_account: CosmosAccount, monkeyp
     address = local_account.address()
     store = CosmosStore(address, max_wait=PATIENT)
     unique = {"uniqueKeys": [{"paths": ["/span_id"]}]}
-    made = store.call(
-        lambda connection, _: connection.create_database().create_container(
+    store.call(
+        lambda connection, _: connection.client.create_database_if_not_exists(address.database).create_container(
             address.container, partition_key=PartitionKey("/trace_id"), unique_key_policy=unique
-        ),
-        deadline=time.monotonic() + PATIENT,
-        calls=[],
+        )
     )
-    assert made is not None
     lines = dict(initialised(store))
     assert any("unique key on /span_id" in line and fault for line, fault in lines.items())
     for name, value in local_account.environment().items():
@@ -113,12 +116,12 @@ def test_init_and_doctor_find_a_unique_key(local_account: CosmosAccount, monkeyp
 def test_a_container_is_created_as_planned_and_passes_the_check(local_account: CosmosAccount, plan: Plan) -> None:
     address = local_account.address()
     assert provision(address, plan, max_wait=PATIENT).created
-    found = container_properties(address, max_wait=PATIENT)
+    store = CosmosStore(address, max_wait=PATIENT)
+    found = container_properties(store)
     assert found["defaultTtl"] == (-1 if plan.ttl is None else plan.ttl)
     assert found["partitionKey"]["version"] == 2
     assert ({"path": "/*"} in found["indexingPolicy"].get("excludedPaths", [])) == plan.lean
     assert provision(address, max_wait=PATIENT).differences == ()
-    store = CosmosStore(address, max_wait=PATIENT)
     store.append([new_event(trace_id="T", span_id="S", event_type="job:failed", tags=["a"], data={"error": "Boom"})])
     assert len(store.search(Search(error="boom", status="failed", tag="a"))) == 1
     store.close()

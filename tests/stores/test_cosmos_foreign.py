@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from behind_proxy import PATIENT
 from cosmos_server import CosmosAccount
 from fault_proxy import Answer, Exchange, Fault, FaultProxy, answering, foreign
 from sagatrace import TraceContext, Tracer
-from sagatrace.errors import SagatraceError, StoreError, StoreUnavailableError
+from sagatrace.errors import SagatraceError, StoreUnavailableError
 from sagatrace.event import TraceEvent, new_event
 from sagatrace.outbox import Outbox
 from sagatrace.rq.reconciler import Reconciler
@@ -39,12 +38,7 @@ def store(local_account: CosmosAccount) -> Iterator[CosmosStore]:
 
 
 def put(store: CosmosStore, document: dict[str, Any]) -> None:
-    put = store.call(
-        lambda connection, _: connection.container.create_item(document),
-        deadline=time.monotonic() + PATIENT,
-        calls=[],
-    )
-    assert not isinstance(put, StoreError), put
+    store.call(lambda connection, _: connection.container.create_item(document))
 
 
 def event(number: int = 0, **fields: Any) -> TraceEvent:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,13 +11,17 @@ from pathlib import Path
 import pytest
 
 from cosmos_server import CosmosAccount
+from fault_proxy import FaultProxy, answering
 from faults import died_or_idle, killed_after, lines_of
 from sagatrace import TraceContext, Tracer
-from sagatrace.outbox import Outbox, sealed_segments
+from sagatrace.event import new_event
+from sagatrace.outbox import Outbox, outbox_directory, sealed_segments
+from sagatrace.settings import Settings
 from sagatrace.shipper.dead_letters import DEAD_LETTERS
 from sagatrace.shipper.shipper import Shipper
 from sagatrace.stores.cosmos.provisioning import provision
 from sagatrace.stores.cosmos.store import CosmosStore
+from sagatrace_tui.commands.doctor import CHECKS, Patient
 
 MAX_WAIT = 60.0  # seconds: these tests are not about the length of a call
 
@@ -94,3 +99,43 @@ def test_a_container_created_later_gets_the_waiting_events(local_account: Cosmos
     assert held(store, 3) == sorted((f"T{number % 3}", f"e{number:03d}") for number in range(300))
     store.close()
     local_account.drop(address)
+
+
+@pytest.mark.parametrize(
+    ("status", "sub_status", "said"),
+    [
+        (429, "3200", r"pending, the shipper \(pid \d+\) cannot deliver: .*\(status 429/3200, activity 0a1b"),
+        (
+            403,
+            "1014",
+            r"1 event could not be stored: refused for good.*limit of 20 GB.*\(status 403/1014, activity 0a1b",
+        ),
+    ],
+)
+def test_doctor_separates_pending_from_refused_events(
+    behind: CosmosStore,
+    proxy: FaultProxy,
+    tmp_path: Path,
+    until: Callable[..., object],
+    status: int,
+    sub_status: str,
+    said: str,
+) -> None:
+    patient = Patient({"SAGATRACE_OUTBOX": str(tmp_path), "SAGATRACE_STORE": behind.label})
+    directory = outbox_directory(Settings.from_env(patient.environ), in_worker=True)
+    assert directory is not None
+    Outbox(directory).append([new_event(trace_id="T", span_id="S", event_type="x")])
+    proxy.fault = answering(status, headers={"x-ms-retry-after-ms": "60000", "x-ms-substatus": sub_status})
+    shipper, stop = Shipper(directory, behind), threading.Event()
+    following = threading.Thread(target=shipper.follow, args=(stop,))
+    following.start()
+
+    def reported() -> bool:
+        return any(re.search(said, check.said) for check in dict(CHECKS)["outbox"](patient) if check.state == "fault")
+
+    try:
+        until(reported, "a fault of the outbox")
+    finally:
+        stop.set()
+        following.join()
+        shipper.close()

@@ -22,7 +22,7 @@ from fault_proxy import Exchange, Fault, FaultProxy
 from sagatrace.errors import StoreError
 from sagatrace.event import TraceEvent, new_event
 from sagatrace.stores import Search
-from sagatrace.stores.cosmos.access import Tls
+from sagatrace.stores.cosmos.address import Tls
 from sagatrace.stores.cosmos.provisioning import provision
 from sagatrace.stores.cosmos.store import CosmosStore
 

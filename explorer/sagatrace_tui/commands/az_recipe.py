@@ -7,8 +7,7 @@ import shlex
 from collections.abc import Iterator
 
 from sagatrace.stores.cosmos.address import CosmosAddress
-from sagatrace.stores.cosmos.container_check import LEAN_INDEX, PARTITION_KEY
-from sagatrace.stores.cosmos.provisioning import Plan
+from sagatrace.stores.cosmos.provisioning import LEAN_INDEX, PARTITION_KEY, Plan
 
 __all__ = ["az_recipe"]
 

@@ -99,9 +99,18 @@ class Bill:
         return sum(item.units for item in self.items)
 
     @property
+    def peak(self) -> float:
+        """Request units a second in the busiest hours."""
+        return _peak(self.units)
+
+    @property
     def total(self) -> float:
         """Dollars, including storage."""
         return self.dollars + self.storage
+
+
+def _peak(units: float) -> float:
+    return units / (HOURS_PER_MONTH * 3600) * _PEAK
 
 
 def polls_per_hour(load: Load) -> float:
@@ -122,7 +131,7 @@ def _items(load: Load, charges: Charges) -> tuple[Item, ...]:
     looks = load.shippers * 86_400 / _RECONCILED_EVERY
     watched = f"lists open: {load.screens:g}, tails: {load.tails:g}, {load.hours:g} h a day"
     return (
-        Item("writing", events * day * charges.write, f"{events:g} events a day × {charges.write:.2f} RU"),
+        Item("writing", events * day * charges.write, f"{events:,.0f} events a day × {charges.write:.2f} RU"),
         Item("expiring", events * day * charges.delete, f"as many are deleted × {charges.delete:.2f} RU"),
         Item("opening", load.views * day * charges.view, f"{load.views:g} traces a day × {charges.view:.2f} RU"),
         Item(
@@ -165,6 +174,6 @@ def bill(load: Load, charges: Charges, prices: Prices, billing: Billing = "serve
         return Bill(items, billing, reserved / 100 * prices.reserved * HOURS_PER_MONTH, storage, gigabytes, reserved)
     if billing == "autoscale":
         reserved = reserved or 1000
-        busiest = min(reserved, max(reserved / 10, units / (HOURS_PER_MONTH * 3600) * _PEAK))
+        busiest = min(reserved, max(reserved / 10, _peak(units)))
         return Bill(items, billing, busiest / 100 * prices.autoscale * HOURS_PER_MONTH, storage, gigabytes, reserved)
     return Bill(items, billing, units * prices.million_units / 1e6, storage, gigabytes, 0)

@@ -99,6 +99,8 @@ def report(load: Load, charges: Charges, prices: Prices, month: Bill | None = No
     if month.billing != "serverless":
         least = " RU/s" if month.billing == "provisioned" else " RU/s at most, by use, billed for at least a tenth"
         yield f"  {month.billing:<11} ${month.dollars:7.2f}  {month.reserved:g}{least}"
+        if month.peak > month.reserved:
+            yield f"  too little: the busiest hours take {month.peak:,.0f} RU/s, so requests wait"
     kept = f"{month.gigabytes:.2f} GB: {load.days_kept:g} days × {charges.event_bytes:.0f} bytes an event"
     yield f"  storage   ${month.storage:8.2f}  {kept} + {INDEX_SHARE:.0%} index"
     yield f"charges: {charges.source}"

@@ -99,14 +99,9 @@ def _settings(patient: Patient) -> Iterator[Check]:
     source = "--store" if patient.store_url else setting
     yield Check("settings", "ok", f"store {store.label} ({source}), max wait {settings.max_wait:g} s")
     if store.label.startswith("cosmos:"):
-        from sagatrace.stores.cosmos.access import CosmosSettings
+        from sagatrace_tui.commands.doctor_cosmos import sign_in
 
-        cosmos = CosmosSettings.from_env(patient.environ)
-        named = "CONNECTION_STRING" if cosmos.endpoint else "KEY"
-        who = f"key *** from SAGATRACE_COSMOS_{named}" if cosmos.key else "azure-identity"
-        where = f", reads from {', '.join(cosmos.regions)}" if cosmos.regions else ""
-        level = f", consistency {cosmos.consistency}" if cosmos.consistency else ""
-        yield Check("sign-in", "ok", f"{who}, TLS {cosmos.tls}{where}{level}")
+        yield Check("sign-in", "ok", sign_in(store, patient.environ))
 
 
 def _store(patient: Patient) -> Iterator[Check]:

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from sagatrace.stores import EventStore
-from sagatrace.stores.cosmos.container_check import examined
-from sagatrace.stores.cosmos.provisioning import container_properties
+from sagatrace.stores.cosmos.provisioning import container_properties, examined
 from sagatrace.stores.cosmos.store import CosmosStore
 
-__all__ = ["examined_account"]
+__all__ = ["examined_account", "sign_in"]
+
+
+def sign_in(store: EventStore, environ: Mapping[str, str]) -> str:
+    """Return how requests sign in, and where they read."""
+    assert isinstance(store, CosmosStore)  # noqa: S101 - the caller asks for no other
+    address = store.address
+    named = "CONNECTION_STRING" if environ.get("SAGATRACE_COSMOS_CONNECTION_STRING", "").strip() else "KEY"
+    who = f"key *** from SAGATRACE_COSMOS_{named}" if address.key else "azure-identity"
+    where = f", reads from {', '.join(address.regions)}" if address.regions else ""
+    level = f", consistency {address.consistency}" if address.consistency else ""
+    return f"{who}, TLS {address.tls}{where}{level}"
 
 
 def examined_account(store: EventStore) -> Iterator[tuple[str, bool, str]]:
@@ -19,7 +29,7 @@ def examined_account(store: EventStore) -> Iterator[tuple[str, bool, str]]:
         StoreError: the account cannot be read.
     """
     assert isinstance(store, CosmosStore)  # noqa: S101 - the caller checked the label
-    findings = examined(container_properties(store.address, max_wait=store.max_wait))
+    findings = examined(container_properties(store))
     faults = [finding.text for finding in findings if finding.is_fault]
     if not faults:
         choices = "".join(f"; {finding.text}" for finding in findings)

@@ -185,11 +185,9 @@ def open_store(url: str, *, read_only: bool = False, max_wait: float = 5.0, dura
 
         return MemoryStore()
     if scheme == "cosmos":
-        from sagatrace.stores.cosmos.access import CosmosSettings
         from sagatrace.stores.cosmos.store import CosmosStore, parse_address
 
-        address = parse_address(url, CosmosSettings.from_env())
-        return CosmosStore(address, read_only=read_only, max_wait=max_wait)
+        return CosmosStore(parse_address(url), read_only=read_only, max_wait=max_wait)
     # Never print the URL itself: in an unknown URL a password or a key cannot be found and masked.
     name, hint = (f"{scheme[:20]}:…", "") if rest else (url, f"; for a file write sqlite:///{printable(url)}")
     forms = "sqlite:///PATH, cosmos://HOST/DATABASE/CONTAINER or memory:"

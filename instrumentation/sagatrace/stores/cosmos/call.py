@@ -1,4 +1,4 @@
-"""One call of a store: its deadline and its cost."""
+"""One call of a store: its deadline, its cost and its refusal. Imports nothing of the SDK."""
 
 from __future__ import annotations
 
@@ -11,7 +11,17 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-__all__ = ["Call", "call_within", "this_call"]
+from sagatrace.errors import StoreError
+
+__all__ = ["Call", "EventRefusedError", "call_within", "this_call"]
+
+
+class EventRefusedError(StoreError):
+    """The service received the request and refuses its content. `reason` is the reason to record for an event."""
+
+    def __init__(self, label: str, reason: str) -> None:
+        super().__init__(f"{label} refuses the request: {reason}")
+        self.reason = reason
 
 
 @dataclass(slots=True)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import socket
+from contextlib import suppress
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from azure.cosmos import CosmosClient
@@ -19,26 +20,23 @@ if TYPE_CHECKING:
 
 __all__ = ["Connection"]
 
-_MANY: Final = 1000  # how often one page may be throttled within a call
-
 
 class Connection:
     """A client for one container. Its constructor reads the account's regions: one round trip."""
 
     def __init__(self, address: CosmosAddress, *, credential: TokenCredential | None, max_wait: float) -> None:
         self._address = address
-        self._credential = None if address.key else credential or _default_credential(max_wait)
+        self._credential: Any = None if address.key else credential or _default_credential(max_wait)
         verify = address.tls == "verify"
         if not verify:
             _require_nearby(address)
         self._transport = BoundedTransport(max_wait=max_wait, verify=verify)
-        self._client = CosmosClient(
+        self.client = CosmosClient(
             address.endpoint,
             address.key or self._credential,  # type: ignore[arg-type]  # one of the two is given
             transport=self._transport,
-            timeout=max_wait,
             # The SDK waits as long as a 429 asks and repeats that page. The transport keeps the deadline.
-            retry_throttle_total=_MANY,
+            retry_throttle_total=1000,
             retry_throttle_backoff_max=max_wait,
             retry_total=0,
             retry_connect=0,
@@ -56,39 +54,27 @@ class Connection:
     @property
     def database(self) -> DatabaseProxy:
         """The database, without a request."""
-        return self._client.get_database_client(self._address.database)
+        return self.client.get_database_client(self._address.database)
 
     @property
     def container(self) -> ContainerProxy:
         """The container, without a request."""
         return self.database.get_container_client(self._address.container)
 
-    def regions(self) -> list[str]:
-        """Return the names of the regions that can be read, as the account lists them."""
-        return [str(region["name"]) for region in self._client.get_database_account().ReadableLocations]
-
-    def create_database(self) -> DatabaseProxy:
-        """Create the database unless it exists."""
-        return self._client.create_database_if_not_exists(self._address.database)
-
     def close(self) -> None:
         """Close the sockets and wait for the SDK's background check of regions, so that no fork interrupts it."""
-        self._client.close()
+        self.client.close()
         self._transport.close()
-        close: Any = getattr(self._credential, "close", None)
-        if close is not None:
-            close()
+        if hasattr(self._credential, "close"):
+            self._credential.close()
 
 
 def _require_nearby(address: CosmosAddress) -> None:
     """Raise SettingsError if the host's name resolves to a public address."""
     parts = urlsplit(address.endpoint)
-    try:
-        found = socket.getaddrinfo(parts.hostname, parts.port or 443, type=socket.SOCK_STREAM)
-    except OSError:  # the request fails for the same reason, with an error that names the host
-        return
-    for *_, place in found:
-        require_nearby(str(place[0]), address.tls)
+    with suppress(OSError):  # the request fails for the same reason, with an error that names the host
+        for *_, place in socket.getaddrinfo(parts.hostname, parts.port or 443, type=socket.SOCK_STREAM):
+            require_nearby(str(place[0]), address.tls)
 
 
 def _default_credential(max_wait: float) -> TokenCredential:

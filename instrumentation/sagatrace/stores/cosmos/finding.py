@@ -4,88 +4,93 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Container, Iterator
+from contextlib import suppress
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sagatrace.errors import EventError, StoreUnavailableError
 from sagatrace.event import parse_timestamp
 from sagatrace.stores import FetchedTrace, ReadCost, Search, TraceHit, TraceHits
-from sagatrace.stores.cosmos.errors import EventRefusedError
-from sagatrace.stores.cosmos.paging import Caller, Row, by_trace, fetched, read_ordered, read_pages, total
+from sagatrace.stores.cosmos.call import EventRefusedError
+from sagatrace.stores.cosmos.paging import Row, decoded, read_ordered, read_pages, read_traces, total
 from sagatrace.stores.cosmos.queries import IN_ONE_QUERY, Edge, page_query, rest_query
 
-__all__ = ["Finder"]
+if TYPE_CHECKING:
+    from sagatrace.stores.cosmos.store import CosmosStore
+
+__all__ = ["find", "find_whole"]
 
 _LEAST, _MOST = 100, 1000  # events per page
 _CROWDED: Final = 20  # a trace that fills more than 1/20 of a page is left out of the next pages
 _EVENTS: Final = 20  # events of a typical trace
 
 
-class Finder:
-    """Find traces in one store, and remember whether its service can ignore case."""
-
-    def __init__(self, store: Caller) -> None:
-        self._store = store
-        self._folds_case = True
-
-    def find(self, search: Search) -> TraceHits:
-        """Return the traces with the latest matching events, newest first. Raises StoreError."""
-        try:
-            return self._find(search)
-        except EventRefusedError as error:
-            # An emulator may accept CONTAINS only with two arguments; that query uses no index.
-            if not (self._folds_case and search.error and "CONTAINS" in error.reason):
-                raise
-            self._folds_case = False
-            return self._find(search)
-
-    def _find(self, search: Search) -> TraceHits:
-        hits: dict[str, int] = {}
-        costs: list[ReadCost] = []
-        crowding: Counter[str] = Counter()
-        for rows, _ in self._pages(search, "c.trace_id, c.timestamp", 4, crowding, costs):
+def find(store: CosmosStore, search: Search) -> TraceHits:
+    """Return the traces with the latest matching events, newest first. Raises StoreError."""
+    hits: dict[str, int] = {}
+    pages = _Pages(store, search, "c.trace_id, c.timestamp", 4)
+    try:
+        for rows, _ in pages:
             for trace_id, at in _latest(rows).items():
                 hits.setdefault(trace_id, at)  # an earlier page had its newest event
             if len(hits) >= search.limit:
                 break
-        return TraceHits(_ordered(hits)[: search.limit], total(costs))
+    except EventRefusedError as error:
+        # An emulator may accept CONTAINS only with two arguments; that query uses no index.
+        if not (store.folds_case and search.error and "CONTAINS" in error.reason):
+            raise
+        store.folds_case = False
+        return find(store, search)
+    return TraceHits(_ordered(hits)[: search.limit], total(pages.costs))
 
-    def find_whole(self, search: Search, known: Container[str]) -> Iterator[tuple[TraceHit, FetchedTrace]]:
-        """Yield the traces with the latest events and all their documents, newest first. Raises StoreError.
 
-        After each page, one query reads the other documents of its traces. So almost all are read once.
+def find_whole(store: CosmosStore, search: Search, known: Container[str]) -> Iterator[tuple[TraceHit, FetchedTrace]]:
+    """Yield the traces with the latest events and all their documents, newest first. Raises StoreError.
+
+    After each page, one query reads the other documents of its traces. So almost all are read once.
+    """
+    found: set[str] = set()
+    pages = _Pages(store, search, "*", _EVENTS)
+    for rows, edge in pages:
+        hits = [hit for hit in _ordered(_latest(rows)) if hit.trace_id not in found and hit.trace_id not in known]
+        found.update(hit.trace_id for hit in hits)
+        documents: dict[str, dict[str, Row]] = {hit.trace_id: {} for hit in hits}
+        for row in [*rows, *pages.rest([*documents], edge)]:
+            if row.get("trace_id") in documents:
+                documents[row["trace_id"]][str(row.get("id", ""))] = row
+        for hit in hits:
+            own = decoded(documents.pop(hit.trace_id).values())
+            yield hit, FetchedTrace(hit.trace_id, *own, total(pages.costs))
+            pages.costs.clear()
+        if len(found) >= search.limit:
+            return
+
+
+class _Pages:
+    """The matching events of a search, newest first, and their cost. Traces that crowd a page are left out later."""
+
+    def __init__(self, store: CosmosStore, search: Search, columns: str, events: int) -> None:
+        self._store = store
+        self._search = search
+        self._columns = columns
+        self._top = min(max(events * search.limit, _LEAST), _MOST)
+        self._crowding: Counter[str] = Counter()
+        self.costs: list[ReadCost] = []
+
+    def __iter__(self) -> Iterator[tuple[list[Row], Edge | None]]:
+        """Yield each page, and the time at which the next page begins, or None.
+
+        No event of that time is in the page, unless all of them are.
         """
-        found: set[str] = set()
-        costs: list[ReadCost] = []
-        crowding: Counter[str] = Counter()
-        for rows, edge in self._pages(search, "*", _EVENTS, crowding, costs):
-            hits = [hit for hit in _ordered(_latest(rows)) if hit.trace_id not in found and hit.trace_id not in known]
-            found.update(hit.trace_id for hit in hits)
-            documents: dict[str, dict[str, Row]] = {hit.trace_id: {} for hit in hits}
-            for row in [*rows, *self._rest(search, [*documents], edge, crowding, costs)]:
-                if row.get("trace_id") in documents:
-                    documents[row["trace_id"]][str(row.get("id", ""))] = row
-            for hit in hits:
-                yield hit, fetched(hit.trace_id, documents.pop(hit.trace_id).values(), total(costs))
-                costs.clear()
-            if len(found) >= search.limit:
-                return
-
-    def _pages(
-        self, search: Search, columns: str, events: int, crowding: Counter[str], costs: list[ReadCost]
-    ) -> Iterator[tuple[list[Row], Edge | None]]:
-        """Yield the matching events, newest first, and the time at which the next page begins, or None.
-
-        No event of that time is in the page, unless all of them are. Traces in `crowding` are left out.
-        """
-        top = min(max(events * search.limit, _LEAST), _MOST)
         edge: Edge | None = None
         while True:
-            left_out = [trace_id for trace_id, count in crowding.most_common(IN_ONE_QUERY) if count]
-            build = partial(page_query, search, columns, left_out=left_out, folds_case=self._folds_case)
-            rows, cost = read_ordered(self._store, build(top=top, edge=edge), top)
-            costs.append(cost)
-            if len(rows) < top:
+            left_out = [trace_id for trace_id, count in self._crowding.most_common(IN_ONE_QUERY) if count]
+            build = partial(
+                page_query, self._search, self._columns, left_out=left_out, folds_case=self._store.folds_case
+            )
+            rows, cost = read_ordered(self._store, build(top=self._top, edge=edge), self._top)
+            self.costs.append(cost)
+            if len(rows) < self._top:
                 yield rows, None
                 return
             last = str(rows[-1].get("timestamp"))
@@ -95,20 +100,18 @@ class Finder:
             edge = Edge("<=" if page else "<", last)
             if not page:  # one moment fills more than a page
                 page, _, cost = read_pages(self._store, build(top=None, edge=Edge("=", last)), None)
-                costs.append(cost)
-            crowding.update(_crowds(page))
+                self.costs.append(cost)
+            counts = Counter(row.get("trace_id", "") for row in page)
+            self._crowding.update({one: count for one, count in counts.items() if count * _CROWDED > len(page)})
             yield page, edge
 
-    def _rest(
-        self, search: Search, trace_ids: list[str], edge: Edge | None, crowding: Counter[str], costs: list[ReadCost]
-    ) -> Iterator[Row]:
+    def rest(self, trace_ids: list[str], edge: Edge | None) -> Iterator[Row]:
         """Yield the documents of the traces that no page up to the edge has. Their other pages are left out."""
-        for start in range(0, len(trace_ids), IN_ONE_QUERY):
-            asked = trace_ids[start : start + IN_ONE_QUERY]
-            rows, _, cost = read_pages(self._store, rest_query(search, asked, edge), None)
-            costs.append(cost)
-            for trace_id, own in by_trace(self._store, rows, asked).items():
-                crowding[trace_id] += len(own)
+        query = partial(rest_query, search=self._search, edge=edge)
+        for found, cost in read_traces(self._store, query, trace_ids):
+            self.costs.append(cost)
+            for trace_id, own in found.items():
+                self._crowding[trace_id] += len(own)
                 yield from own
 
 
@@ -116,26 +119,13 @@ def _latest(rows: list[Row]) -> dict[str, int]:
     """Return the time of each trace's newest event. Foreign documents have no trace, or a time that is not one."""
     latest: dict[str, int] = {}
     for row in rows:
-        at = _micros(row)
         trace_id = row.get("trace_id")
-        if at is not None and trace_id:
-            latest[trace_id] = max(at, latest.get(trace_id, at))
+        with suppress(EventError):
+            at = parse_timestamp(str(row.get("timestamp")))
+            if trace_id:
+                latest[trace_id] = max(at, latest.get(trace_id, at))
     return latest
 
 
 def _ordered(latest: dict[str, int]) -> list[TraceHit]:
     return sorted((TraceHit(*one) for one in latest.items()), key=lambda hit: (hit.latest, hit.trace_id), reverse=True)
-
-
-def _crowds(rows: list[Row]) -> dict[str, int]:
-    """Return the traces that fill much of a page, with their row counts."""
-    counts = Counter(row.get("trace_id", "") for row in rows)
-    return {trace_id: count for trace_id, count in counts.items() if count * _CROWDED > len(rows)}
-
-
-def _micros(row: Row) -> int | None:
-    """Return the event's time; None for a foreign document whose timestamp is not a time."""
-    try:
-        return parse_timestamp(str(row.get("timestamp")))
-    except EventError:
-        return None

@@ -36,16 +36,11 @@ def fitted(document: dict[str, Any], limit: int = ITEM_BYTES) -> dict[str, Any] 
     kept = dict(data)
     room = limit - 200  # for the text of `[cut]`
     for key in sorted(sizes, key=lambda key: sizes[key], reverse=True):
-        if size <= room:
+        if size <= room or sizes[key] <= 2 * _KEPT:
             break
-        cut = _cut(data[key], sizes[key]) if sizes[key] > 2 * _KEPT else None
-        if cut is None:
-            return _thinned(document, kept, room, encoded_size(data))
-        kept[key] = cut
-        size -= sizes[key] - encoded_size(cut)
-    if size > room:
-        return _thinned(document, kept, room, encoded_size(data))
-    return {**document, "data": kept}
+        kept[key] = _cut(data[key], sizes[key])
+        size -= sizes[key] - encoded_size(kept[key])
+    return {**document, "data": kept} if size <= room else _thinned(document, kept, room)
 
 
 def _cut(value: Any, size: int) -> str:
@@ -53,7 +48,7 @@ def _cut(value: Any, size: int) -> str:
     return f"{text.encode()[:_KEPT].decode('utf-8', 'ignore')}… [cut, {size} bytes]"
 
 
-def _thinned(document: dict[str, Any], data: dict[str, Any], room: int, original: int) -> dict[str, Any] | None:
+def _thinned(document: dict[str, Any], data: dict[str, Any], room: int) -> dict[str, Any] | None:
     """Return the document with the smallest values that fit, in their original order; None if none fits."""
     bare = {name: value for name, value in document.items() if name != "data"}
     left = room - encoded_size(bare) - len('"data":{},')
@@ -65,7 +60,7 @@ def _thinned(document: dict[str, Any], data: dict[str, Any], room: int, original
         chosen.add(key)
     if not chosen:
         return None
-    dropped = len(data) - len(chosen)
+    dropped, original = len(data) - len(chosen), encoded_size(document["data"])
     kept = {key: value for key, value in data.items() if key in chosen}
     kept[_CUT_KEY] = f"{dropped} of {len(data)} values left out, {original} bytes in all"
     return {**bare, "data": kept}

@@ -6,61 +6,32 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from sagatrace.errors import StoreError, StoreUnavailableError
+from sagatrace.errors import StoreUnavailableError
 from sagatrace.event import TraceEvent
-from sagatrace.stores import Arrived, FetchedTrace, Malformed, ReadCost, decode_documents
-from sagatrace.stores.cosmos.queries import Query
+from sagatrace.stores import Arrived, Malformed, ReadCost, decode_documents
+from sagatrace.stores.cosmos.queries import IN_ONE_QUERY, Query
 
 if TYPE_CHECKING:
     from azure.core.paging import ItemPaged
 
     from sagatrace.stores.cosmos.call import Call
     from sagatrace.stores.cosmos.connection import Connection
+    from sagatrace.stores.cosmos.store import CosmosStore
 
-__all__ = [
-    "NOTHING",
-    "Caller",
-    "Row",
-    "by_trace",
-    "cost_of",
-    "decoded",
-    "fetched",
-    "read_ordered",
-    "read_pages",
-    "total",
-]
+__all__ = ["NOTHING", "Row", "cost_of", "decoded", "read_ordered", "read_pages", "read_traces", "total"]
 
 PAGE: Final = 1000
 """Items requested per page. The service sends fewer when 4 MB are full."""
 NOTHING: Final = ReadCost(queries=0, milliseconds=0.0, request_units=0.0)
-_PLACE: Final = "x-ms-continuation"
-_T = TypeVar("_T")
 Row = dict[str, Any]
 
 
-class Caller(Protocol):
-    """A store that runs work on its connection."""
-
-    max_wait: float
-
-    @property
-    def label(self) -> str:
-        """The store's address."""
-        ...
-
-    def call(
-        self, work: Callable[[Connection, Call], _T], *, deadline: float, calls: list[Call], writes: bool = False
-    ) -> _T | StoreError:
-        """Run the work and return its result, or the failure."""
-        ...
-
-
 def read_pages(
-    store: Caller,
+    store: CosmosStore,
     query: Query,
     trace_id: str | None,
     *,
@@ -87,13 +58,8 @@ def read_pages(
     places: set[str | None] = {place}
     previous: list[Row] = []
     while True:
-        attempts: list[Call] = []
         read = partial(_next_page, query, trace_id, place, PAGE if limit is None else min(PAGE, limit))
-        page = store.call(read, deadline=time.monotonic() + store.max_wait, calls=attempts)
-        calls += attempts
-        if isinstance(page, StoreError):
-            raise page
-        found, place = page
+        found, place = store.call(read, calls=calls)
         rows += found
         if found and place is not None and (place in places or found == previous):
             raise StoreUnavailableError(f"{store.label} sends the same page again and again: try again")
@@ -105,7 +71,7 @@ def read_pages(
             return rows, place if found else None, cost_of(calls, time.monotonic() - began)
 
 
-def read_ordered(store: Caller, query: Query, top: int) -> tuple[list[Row], ReadCost]:
+def read_ordered(store: CosmosStore, query: Query, top: int) -> tuple[list[Row], ReadCost]:
     """Read the first rows of a query with ORDER BY, which the SDK merges from all partitions.
 
     Each response with rows may take `max_wait`: a few large documents fill one. Raises StoreError.
@@ -121,9 +87,7 @@ def read_ordered(store: Caller, query: Query, top: int) -> tuple[list[Row], Read
 
         return _checked(islice(_items(query, None, PAGE, note, connection), top))
 
-    rows = store.call(read, deadline=began + store.max_wait, calls=calls)
-    if isinstance(rows, StoreError):
-        raise rows
+    rows = store.call(read, calls=calls)
     return rows, cost_of(calls, time.monotonic() - began)
 
 
@@ -135,11 +99,10 @@ def _next_page(
 
     def note(headers: Any, answer: Any) -> None:
         # The SDK keeps only the token of the client's last response, perhaps one for another thread.
-        places.append(headers.get(_PLACE))
+        places.append(headers.get("x-ms-continuation"))
         _check_page(answer)
 
-    items = _items(query, trace_id, size, note, connection)
-    rows = _checked(next(items.by_page(place), ()))
+    rows = _checked(next(_items(query, trace_id, size, note, connection).by_page(place), ()))
     return rows, places[-1] if places else None
 
 
@@ -176,14 +139,18 @@ def _checked(rows: Iterable[Any]) -> list[Row]:
     return listed
 
 
-def by_trace(store: Caller, rows: Iterable[Row], trace_ids: Sequence[str]) -> dict[str, list[Row]]:
-    """Return the rows of each of these traces. Raises StoreUnavailableError for a row of another one."""
-    found: dict[str, list[Row]] = {trace_id: [] for trace_id in trace_ids}
-    for row in rows:
-        if row.get("trace_id") not in found:
-            raise StoreUnavailableError(f"{store.label} sent documents that were not asked for: try again")
-        found[row["trace_id"]].append(row)
-    return found
+def read_traces(
+    store: CosmosStore, build: Callable[[Sequence[str]], Query], trace_ids: Sequence[str]
+) -> Iterator[tuple[dict[str, list[Row]], ReadCost]]:
+    """Yield the rows of these traces, by trace, and their cost: one query for a hundred traces. Raises StoreError."""
+    for start in range(0, len(trace_ids), IN_ONE_QUERY):
+        found: dict[str, list[Row]] = {trace_id: [] for trace_id in trace_ids[start : start + IN_ONE_QUERY]}
+        rows, _, cost = read_pages(store, build([*found]), None)
+        for row in rows:
+            if row.get("trace_id") not in found:
+                raise StoreUnavailableError(f"{store.label} sent documents that were not asked for: try again")
+            found[row["trace_id"]].append(row)
+        yield found, cost
 
 
 def decoded(rows: Iterable[Row]) -> tuple[tuple[TraceEvent, ...], tuple[Malformed, ...]]:
@@ -204,27 +171,17 @@ def decoded(rows: Iterable[Row]) -> tuple[tuple[TraceEvent, ...], tuple[Malforme
     return tuple(events), (*malformed, *unreadable)
 
 
-def fetched(trace_id: str, rows: Iterable[Row], cost: ReadCost) -> FetchedTrace:
-    """Return the rows of one trace as a trace."""
-    return FetchedTrace(trace_id, *decoded(rows), cost)
+def cost_of(calls: list[Call], seconds: float) -> ReadCost:
+    """Return the cost of one query that made these calls."""
+    units, requests = sum(call.request_units for call in calls), sum(call.requests for call in calls)
+    return ReadCost(1, seconds * 1000, units, requests)
 
 
-def cost_of(calls: list[Call], seconds: float, before: ReadCost = NOTHING) -> ReadCost:
-    """Return the cost of one query that made these calls, added to the cost before."""
-    return ReadCost(
-        before.queries + 1,
-        before.milliseconds + seconds * 1000,
-        (before.request_units or 0.0) + sum(call.request_units for call in calls),
-        before.round_trips + sum(call.requests for call in calls),
-    )
-
-
-def total(costs: Iterable[ReadCost]) -> ReadCost:
+def total(costs: Sequence[ReadCost]) -> ReadCost:
     """Return the sum of the costs."""
-    listed = list(costs)
     return ReadCost(
-        sum(cost.queries for cost in listed),
-        sum(cost.milliseconds for cost in listed),
-        sum(cost.request_units or 0.0 for cost in listed),
-        sum(cost.round_trips for cost in listed),
+        sum(cost.queries for cost in costs),
+        sum(cost.milliseconds for cost in costs),
+        sum(cost.request_units or 0.0 for cost in costs),
+        sum(cost.round_trips for cost in costs),
     )

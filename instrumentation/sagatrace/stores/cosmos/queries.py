@@ -7,7 +7,7 @@ They use ORDER BY with one property only, as more would need a composite index.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal, NamedTuple
 
@@ -21,11 +21,9 @@ __all__ = [
     "begun_query",
     "changes_query",
     "page_query",
-    "quoted",
     "rest_query",
     "seen_query",
     "stored_timestamp",
-    "trace_query",
     "traces_query",
 ]
 
@@ -45,7 +43,7 @@ def stored_timestamp(micros: int) -> str:
     return utc_timestamp(_EPOCH + timedelta(microseconds=min(max(micros, _SPAN[0]), _SPAN[1])))
 
 
-def quoted(name: str) -> str:
+def _quoted(name: str) -> str:
     r"""Return a property name as a SQL string literal. All but ASCII letters, digits and `_` are `\uXXXX` escapes."""
     return '"' + re.sub(r"[^A-Za-z0-9_]", lambda sign: _escaped(sign[0]), name) + '"'
 
@@ -55,15 +53,9 @@ def _escaped(sign: str) -> str:
     return "".join(f"\\u{units[i]:02x}{units[i + 1]:02x}" for i in range(0, len(units), 2))
 
 
-def trace_query(trace_id: str) -> Query:
-    """Return the query for all documents of one trace, in no order. Run it within the trace's partition."""
-    return "SELECT * FROM c WHERE c.trace_id = @trace", [{"name": "@trace", "value": trace_id}]
-
-
 def traces_query(trace_ids: Sequence[str]) -> Query:
     """Return the query for all documents of these traces, in no order."""
-    names, parameters = _parameters(trace_ids)
-    return f"SELECT * FROM c WHERE c.trace_id IN ({names})", parameters  # noqa: S608
+    return _Where(_one_of(trace_ids), *trace_ids).selecting("*")
 
 
 def changes_query(trace_id: str | None, since: int, known: Sequence[str]) -> Query:
@@ -72,31 +64,21 @@ def changes_query(trace_id: str | None, since: int, known: Sequence[str]) -> Que
     It leaves out `known` versions and has no order. Without ORDER BY the service answers page by page, and each page
     names the place where the next one continues.
     """
-    parameters: list[dict[str, Any]] = [{"name": "@since", "value": since}]
-    query = f"SELECT * FROM c WHERE c._ts >= @since AND {_OURS if trace_id is None else 'c.trace_id = @trace'}"  # noqa: S608
-    if trace_id is not None:
-        parameters.append({"name": "@trace", "value": trace_id})
+    where = _Where(_OURS) if trace_id is None else _Where("c.trace_id = {}", trace_id)
+    where.add("c._ts >= {}", since)
     if known:
-        query += " AND NOT ARRAY_CONTAINS(@known, c._etag)"
-        parameters.append({"name": "@known", "value": list(known)})
-    return query, parameters
+        where.add("NOT ARRAY_CONTAINS({}, c._etag)", list(known))
+    return where.selecting("*")
 
 
 def seen_query(since: int) -> Query:
     """Return the query for the versions written since that second, without their content."""
-    return f"SELECT c._etag, c._ts FROM c WHERE c._ts >= @since AND {_OURS}", [{"name": "@since", "value": since}]  # noqa: S608
+    return _Where(f"{_OURS} AND c._ts >= {{}}", since).selecting("c._etag, c._ts")
 
 
-def begun_query(trace_ids: Sequence[str], until: int) -> Query:
+def begun_query(trace_ids: Sequence[str], *, until: int) -> Query:
     """Return the query for those traces that have documents written up to that second, a row for each document."""
-    names, parameters = _parameters(trace_ids)
-    query = f"SELECT c.trace_id, c._etag FROM c WHERE c.trace_id IN ({names}) AND c._ts <= @until"  # noqa: S608
-    return query, [*parameters, {"name": "@until", "value": until}]
-
-
-def _parameters(values: Sequence[str]) -> tuple[str, list[dict[str, Any]]]:
-    names = [f"@p{number}" for number in range(len(values))]
-    return ", ".join(names), [{"name": name, "value": value} for name, value in zip(names, values, strict=True)]
+    return _Where(f"{_one_of(trace_ids)} AND c._ts <= {{}}", *trace_ids, until).selecting("c.trace_id, c._etag")
 
 
 class Edge(NamedTuple):
@@ -113,87 +95,85 @@ def page_query(
 
     Without `top`, return the query for all of them in no order.
     """
-    conditions = _Conditions(search, left_out, folds_case=folds_case)
+    where = _matching(search, folds_case=folds_case)
+    if left_out:
+        where.add(f"NOT ({_one_of(left_out)})", *left_out)
     if edge is not None:
-        conditions.add(f"c.timestamp {edge.sign} {{}}", edge.at)
-    most, order = ("", "") if top is None else (f"TOP {int(top)} ", " ORDER BY c.timestamp DESC")
-    return f"SELECT {most}{columns} FROM c WHERE {' AND '.join(conditions.terms)}{order}", conditions.parameters  # noqa: S608
+        where.add(f"c.timestamp {edge.sign} {{}}", edge.at)
+    if top is None:
+        return where.selecting(columns)
+    return where.selecting(f"TOP {int(top)} {columns}", " ORDER BY c.timestamp DESC")
 
 
-def rest_query(search: Search, trace_ids: Sequence[str], edge: Edge | None) -> Query:
+def rest_query(trace_ids: Sequence[str], search: Search, edge: Edge | None) -> Query:
     """Return the query for those documents of these traces that no page has, from the newest one to the edge."""
-    names, parameters = _parameters(trace_ids)
     bounds: list[tuple[str, str]] = [edge] if edge is not None else []
     for sign, micros in (("<", None if edge else search.since), (">=", search.until), (">=", search.before)):
         if micros is not None:
             bounds.append((sign, stored_timestamp(micros)))
-    terms = ["NOT IS_STRING(c.timestamp)"]
-    for number, (sign, at) in enumerate(bounds):
-        terms.append(f"c.timestamp {sign} @edge{number}")
-        parameters.append({"name": f"@edge{number}", "value": at})
-    return f"SELECT * FROM c WHERE c.trace_id IN ({names}) AND ({' OR '.join(terms)})", parameters  # noqa: S608
+    where = _Where(_one_of(trace_ids), *trace_ids)
+    terms = ["NOT IS_STRING(c.timestamp)", *(f"c.timestamp {sign} {{}}" for sign, _ in bounds)]
+    where.add(f"({' OR '.join(terms)})", *(at for _, at in bounds))
+    return where.selecting("*")
 
 
-class _Conditions:
+class _Where:
     """The terms of a WHERE and their parameters."""
 
-    def __init__(self, search: Search, left_out: Sequence[str], *, folds_case: bool) -> None:
-        self.terms: list[str] = [_OURS, "IS_STRING(c.timestamp)"]
-        self.parameters: list[dict[str, Any]] = []
-        if search.since is not None:
-            self.add("c.timestamp >= {}", stored_timestamp(search.since))
-        if search.until is not None:
-            self.add("c.timestamp < {}", stored_timestamp(search.until))
-        if search.before is not None:
-            before = stored_timestamp(search.before)
-            self.add(
-                "(c.timestamp < {} OR (c.timestamp = {} AND c.trace_id < {}))", before, before, search.before_trace
-            )
-        if search.trace_prefix:
-            self.add("STARTSWITH(c.trace_id, {})", search.trace_prefix)
-        if search.event_type:
-            self.add("c.event_type = {}", search.event_type)
-        if search.tag:
-            self.add("ARRAY_CONTAINS(c.tags, {})", search.tag)
-        if search.status is not None:
-            self._add_status(search.status)
-        if search.error:
-            # The third argument ignores case and uses the index; LOWER uses no index.
-            term = "CONTAINS(c.data.{0}, {{}}, true)" if folds_case else "CONTAINS(LOWER(c.data.{0}), {{}})"
-            wanted = search.error if folds_case else search.error.lower()
-            self.add(f"({term.format('error')} OR {term.format('error_type')})", wanted, wanted)
-        for condition in search.data:
-            name = "c.data"
-            for key in condition.path[:-1]:
-                name += f"[{quoted(key)}]"
-                self.terms.append(f"IS_OBJECT({name})")  # some servers take the positions of a list for keys
-            name += f"[{quoted(condition.path[-1])}]"
-            self._add_any((f"{name} = {{}}", value) for value in condition.values)
-        if left_out:
-            self.add(f"NOT (c.trace_id IN ({', '.join(['{}'] * len(left_out))}))", *left_out)
+    def __init__(self, term: str, *values: Any) -> None:
+        self._terms: list[str] = []
+        self._values: list[Any] = []
+        self.add(term, *values)
 
     def add(self, term: str, *values: Any) -> None:
         """Add a term. Each `{}` in it becomes a parameter with the value given for it."""
-        self.terms.append(self._bound(term, values))
+        names = [f"@p{number}" for number in range(len(self._values), len(self._values) + len(values))]
+        self._terms.append(term.format(*names))
+        self._values += values
 
-    def _bound(self, term: str, values: Iterable[Any]) -> str:
-        names = []
-        for value in values:
-            names.append(f"@p{len(self.parameters)}")
-            self.parameters.append({"name": names[-1], "value": value})
-        return term.format(*names)
+    def selecting(self, columns: str, order: str = "") -> Query:
+        """Return the query for these columns of the documents."""
+        parameters = [{"name": f"@p{number}", "value": value} for number, value in enumerate(self._values)]
+        return f"SELECT {columns} FROM c WHERE {' AND '.join(self._terms)}{order}", parameters  # noqa: S608 - all bound
 
-    def _add_any(self, alternatives: Iterable[tuple[str, Any]]) -> None:
-        self.terms.append(f"({' OR '.join(self._bound(term, (value,)) for term, value in alternatives)})")
 
-    def _add_status(self, status: str) -> None:
-        own = self._bound("c.status = {}", (status,))
-        implied = []
-        for phase in sorted(phase for phase, stands_for in CLOSING_PHASES.items() if stands_for == status):
-            implied.append(self._bound("c.event_type = {}", (phase,)))
-            implied.append(self._bound("ENDSWITH(c.event_type, {})", (f":{phase}",)))
-        if not implied:
-            self.terms.append(own)
-            return
-        unsaid = "(NOT IS_DEFINED(c.status) OR IS_NULL(c.status))"
-        self.terms.append(f"({own} OR ({unsaid} AND ({' OR '.join(implied)})))")
+def _one_of(trace_ids: Sequence[str]) -> str:
+    return f"c.trace_id IN ({', '.join(['{}'] * len(trace_ids))})"
+
+
+def _matching(search: Search, *, folds_case: bool) -> _Where:
+    """Return the terms for the events that match the search."""
+    where = _Where(f"{_OURS} AND IS_STRING(c.timestamp)")
+    if search.since is not None:
+        where.add("c.timestamp >= {}", stored_timestamp(search.since))
+    if search.until is not None:
+        where.add("c.timestamp < {}", stored_timestamp(search.until))
+    if search.before is not None:
+        before = stored_timestamp(search.before)
+        where.add("(c.timestamp < {} OR (c.timestamp = {} AND c.trace_id < {}))", before, before, search.before_trace)
+    if search.trace_prefix:
+        where.add("STARTSWITH(c.trace_id, {})", search.trace_prefix)
+    if search.event_type:
+        where.add("c.event_type = {}", search.event_type)
+    if search.tag:
+        where.add("ARRAY_CONTAINS(c.tags, {})", search.tag)
+    if search.status is not None:
+        phases = sorted(phase for phase, stands_for in CLOSING_PHASES.items() if stands_for == search.status)
+        ends = " OR ".join(["c.event_type = {} OR ENDSWITH(c.event_type, {})"] * len(phases))
+        implied = f" OR ((NOT IS_DEFINED(c.status) OR IS_NULL(c.status)) AND ({ends}))" if phases else ""
+        where.add(
+            f"(c.status = {{}}{implied})", search.status, *(end for phase in phases for end in (phase, f":{phase}"))
+        )
+    if search.error:
+        # The third argument ignores case and uses the index; LOWER uses no index.
+        term = "CONTAINS(c.data.{0}, {{}}, true)" if folds_case else "CONTAINS(LOWER(c.data.{0}), {{}})"
+        wanted = search.error if folds_case else search.error.lower()
+        where.add(f"({term.format('error')} OR {term.format('error_type')})", wanted, wanted)
+    for condition in search.data:
+        name = "c.data"
+        for key in condition.path[:-1]:
+            name += f"[{_quoted(key)}]"
+            where.add(f"IS_OBJECT({name})")  # some servers take the positions of a list for keys
+        name += f"[{_quoted(condition.path[-1])}]"
+        where.add(f"({' OR '.join([f'{name} = {{}}'] * len(condition.values))})", *condition.values)
+    return where

@@ -6,40 +6,31 @@ every connection is closed before this process forks, and opened again on next u
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from sagatrace.errors import StoreError, StoreUnavailableError
+from sagatrace.errors import StoreError
 from sagatrace.event import TraceEvent
-from sagatrace.stores import Arrived, Changes, FetchedTrace, ReadCost, Search, TraceHit, TraceHits
+from sagatrace.stores import Arrived, Changes, FetchedTrace, Search, TraceHit, TraceHits
 from sagatrace.stores.cosmos.address import CosmosAddress, parse_address
+from sagatrace.stores.cosmos.call import Call, call_within
 from sagatrace.stores.cosmos.cursor import LAG, Cursor
-from sagatrace.stores.cosmos.paging import NOTHING, by_trace, cost_of, decoded, fetched, read_pages
-from sagatrace.stores.cosmos.queries import (
-    IN_ONE_QUERY,
-    begun_query,
-    changes_query,
-    seen_query,
-    trace_query,
-    traces_query,
-)
+from sagatrace.stores.cosmos.finding import find, find_whole
+from sagatrace.stores.cosmos.paging import NOTHING, cost_of, decoded, read_pages, read_traces, total
+from sagatrace.stores.cosmos.queries import begun_query, changes_query, seen_query, traces_query
 from sagatrace.stores.fork_safety import closed_across_forks
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
 
-    from sagatrace.stores.cosmos.call import Call
     from sagatrace.stores.cosmos.connection import Connection
-    from sagatrace.stores.cosmos.finding import Finder
 
 __all__ = ["CosmosAddress", "CosmosStore", "parse_address"]
 
 _T = TypeVar("_T")
-_FIRST_PAUSE: Final = 0.05  # seconds before the second attempt when the service names no time
 
 
 class CosmosStore:
@@ -62,31 +53,19 @@ class CosmosStore:
         self._read_only = read_only
         self._credential = credential
         self.lock = threading.RLock()
+        self.write_cost = self.remove_cost = NOTHING
+        """The cost of all appends and of all removals through this object."""
+        self.clock_offset: float | None = None
+        """Seconds that this machine's clock is ahead of the service's; None before the first response."""
+        self.folds_case = True
+        """Whether the service can ignore case in a search."""
         self._connection: Connection | None = None
-        self._write_cost = self._remove_cost = NOTHING
-        self._clock_offset: float | None = None
-        self._finder: Finder | None = None
         closed_across_forks(self)
 
     @property
     def label(self) -> str:
         """The store's address, without a secret."""
         return self.address.label
-
-    @property
-    def write_cost(self) -> ReadCost:
-        """The cost of all appends through this object."""
-        return self._write_cost
-
-    @property
-    def remove_cost(self) -> ReadCost:
-        """The cost of all removals through this object."""
-        return self._remove_cost
-
-    @property
-    def clock_offset(self) -> float | None:
-        """Seconds that this machine's clock is ahead of the service's; None before the first response."""
-        return self._clock_offset
 
     def append(self, events: Iterable[TraceEvent], replace: bool = False) -> int:
         """Store the events in one transactional batch per trace and return how many were new.
@@ -104,7 +83,7 @@ class CosmosStore:
         try:
             return writer.write(list(events), deadline=began + self.max_wait)
         finally:
-            self._write_cost = cost_of(writer.calls, time.monotonic() - began, self._write_cost)
+            self.write_cost = total([self.write_cost, cost_of(writer.calls, time.monotonic() - began)])
 
     def remove(self, events: Iterable[TraceEvent]) -> None:
         """Remove those of the events that are stored, such as the events of a check."""
@@ -115,37 +94,30 @@ class CosmosStore:
         calls: list[Call] = []
         try:
             for event in events:
-                failure = self.call(
-                    partial(remove_one, event), deadline=time.monotonic() + self.max_wait, calls=calls, writes=True
-                )
-                if isinstance(failure, StoreError):
-                    raise failure
+                self.call(partial(remove_one, event), calls=calls, writes=True)
         finally:
-            self._remove_cost = cost_of(calls, time.monotonic() - began, self._remove_cost)
+            self.remove_cost = total([self.remove_cost, cost_of(calls, time.monotonic() - began)])
 
     def fetch_trace(self, trace_id: str, arrived: Arrived | None = None) -> FetchedTrace:
         """Return all documents of one trace: one query within its partition, read to its last page."""
-        rows, _, cost = read_pages(self, trace_query(trace_id), trace_id, arrived=arrived)
-        return fetched(trace_id, rows, cost)
+        rows, _, cost = read_pages(self, traces_query([trace_id]), trace_id, arrived=arrived)
+        return FetchedTrace(trace_id, *decoded(rows), cost)
 
     def fetch_traces(self, trace_ids: Sequence[str]) -> Iterator[FetchedTrace]:
         """Yield these traces. One query for a hundred traces, read to its last page."""
-        for start in range(0, len(trace_ids), IN_ONE_QUERY):
-            asked = trace_ids[start : start + IN_ONE_QUERY]
-            rows, _, cost = read_pages(self, traces_query(asked), None)
-            for trace_id, own in by_trace(self, rows, asked).items():
-                yield fetched(trace_id, own, cost)
+        for found, cost in read_traces(self, traces_query, trace_ids):
+            for trace_id, rows in found.items():
+                yield FetchedTrace(trace_id, *decoded(rows), cost)
                 cost = NOTHING
 
     def stamp(self) -> None:
         """Return None: here a stamp would cost a query."""
-        return
 
     def fetch_since(self, trace_id: str, cursor: str | None, arrived: Arrived | None = None) -> Changes:
         """Return the changes of one trace, by the service's clock: one query within its partition."""
         if cursor is None:
             now = self._service_now()
-            rows, _, cost = read_pages(self, trace_query(trace_id), trace_id, arrived=arrived)
+            rows, _, cost = read_pages(self, traces_query([trace_id]), trace_id, arrived=arrived)
             return Changes(*decoded(rows), Cursor.of_now(rows, now).encode(), cost, whole=True)
         place = Cursor.decode(cursor).asking(self._service_now())
         query = changes_query(trace_id, place.since, place.asked)
@@ -169,81 +141,70 @@ class CosmosStore:
 
     def begun_before(self, trace_ids: Sequence[str], cursor: str) -> frozenset[str]:
         """Return the traces that have events older than the cursor's first read."""
-        begun: set[str] = set()
-        for start in range(0, len(trace_ids), IN_ONE_QUERY):
-            asked = trace_ids[start : start + IN_ONE_QUERY]
-            rows, _, _ = read_pages(self, begun_query(asked, Cursor.decode(cursor).first), None)
-            begun.update(row.get("trace_id", "") for row in rows)
-        return frozenset(begun)
+        query = partial(begun_query, until=Cursor.decode(cursor).first)
+        parts = read_traces(self, query, trace_ids)
+        return frozenset(trace_id for found, _ in parts for trace_id, rows in found.items() if rows)
 
     def search(self, search: Search) -> TraceHits:
         """Return the traces with the latest matching events, newest first."""
-        return self._found().find(search)
+        return find(self, search)
 
     def search_whole(self, search: Search, known: Container[str] = ()) -> Iterator[tuple[TraceHit, FetchedTrace]]:
         """Yield the traces with the latest events and all their documents, newest first."""
-        return self._found().find_whole(search, known)
-
-    def _found(self) -> Finder:
-        _require_sdk()
-        if self._finder is None:
-            from sagatrace.stores.cosmos.finding import Finder
-
-            self._finder = Finder(self)
-        return self._finder
+        return find_whole(self, search, known)
 
     def readable_regions(self) -> list[str]:
         """Return the names of the account's readable regions. Raises StoreError."""
-        found = self.call(
-            lambda connection, _: connection.regions(), deadline=time.monotonic() + self.max_wait, calls=[]
-        )
-        if isinstance(found, StoreError):
-            raise found
-        return found
+        account = self.call(lambda connection, _: connection.client.get_database_account())
+        return [str(region["name"]) for region in account.ReadableLocations]
 
     def _service_now(self) -> int:
         """Return the current second of the service's clock, or the one before. Raises StoreError."""
-        if self._clock_offset is None:
-            answer = self.call(
-                lambda connection, _: connection.container.read(), deadline=time.monotonic() + self.max_wait, calls=[]
-            )
-            if isinstance(answer, StoreError):
-                raise answer
-        return int(time.time() - (self._clock_offset or 0.0))
+        if self.clock_offset is None:
+            self.call(lambda connection, _: connection.container.read())
+        return int(time.time() - (self.clock_offset or 0.0))
 
     def call(
-        self, work: Callable[[Connection, Call], _T], *, deadline: float, calls: list[Call], writes: bool = False
-    ) -> _T | StoreError:
-        """Run the work, and retry it while that can help and time is left. Return the result or the failure.
+        self,
+        work: Callable[[Connection, Call], _T],
+        *,
+        deadline: float | None = None,
+        calls: list[Call] | None = None,
+        writes: bool = False,
+    ) -> _T:
+        """Run the work, retry it while that can help and time is left, and return its result. Raises StoreError.
 
-        A failure is not raised: the exception would link to the SDK's own, which holds the request's authorization.
+        The error has no link to the SDK's own, which holds the request's authorization.
 
         Args:
             work: Runs on the open connection.
-            deadline: The end of the call (`time.monotonic`).
+            deadline: The end of the call (`time.monotonic`); None for `max_wait` from now.
             calls: Each attempt is added to it.
             writes: Whether the work writes, for the error about a missing permission.
         """
         _require_sdk()
+        from sagatrace.stores.cosmos.errors import pause_before_retry
+
+        calls = [] if calls is None else calls
+        deadline = time.monotonic() + self.max_wait if deadline is None else deadline
+        attempt = 0
         while True:
-            outcome = self._attempt(work, deadline=deadline, calls=calls, writes=writes)
+            calls.append(Call(deadline))
+            outcome = self._attempt(work, calls[-1], writes=writes)
             if not isinstance(outcome, StoreError):
                 return outcome
-            pause = _pause_before_retry(outcome, attempt=len(calls), deadline=deadline)
-            if pause is None:
-                return outcome
+            pause = pause_before_retry(outcome, attempt)
+            if pause is None or time.monotonic() + pause >= deadline:
+                raise outcome
             time.sleep(pause)
+            attempt += 1
 
-    def _attempt(
-        self, work: Callable[[Connection, Call], _T], *, deadline: float, calls: list[Call], writes: bool
-    ) -> _T | StoreError:
+    def _attempt(self, work: Callable[[Connection, Call], _T], call: Call, *, writes: bool) -> _T | StoreError:
         from azure.core.exceptions import AzureError
 
-        from sagatrace.stores.cosmos.call import Call, call_within
         from sagatrace.stores.cosmos.errors import translated
 
-        with call_within(Call(deadline)) as call:
-            calls.append(call)
+        with call_within(call):
             try:
                 return work(self._opened(), call)
             except (AzureError, AttributeError, KeyError, TypeError, ValueError) as error:
@@ -253,7 +214,7 @@ class CosmosStore:
                 return error
             finally:
                 if call.clock_offset is not None:
-                    self._clock_offset = call.clock_offset
+                    self.clock_offset = call.clock_offset
 
     def close(self) -> None:
         """Close the connection. The next call opens a new one."""
@@ -277,17 +238,3 @@ def _require_sdk() -> None:
         import azure.cosmos  # noqa: F401
     except ImportError:
         raise StoreError("a cosmos: store needs the Azure SDK: pip install 'sagatrace[azure]'") from None
-
-
-def _pause_before_retry(failure: StoreError, *, attempt: int, deadline: float) -> float | None:
-    """Return the seconds to wait before a retry within this call; None if a retry cannot help or comes too late.
-
-    An unreachable host is not retried. The caller decides whether to wait for a network.
-    """
-    from sagatrace.stores.cosmos.errors import is_passing
-
-    if not is_passing(failure):
-        return None
-    asked = failure.retry_after if isinstance(failure, StoreUnavailableError) else None
-    pause = _FIRST_PAUSE * 2 ** min(attempt - 1, 5) * random.uniform(0.5, 1.0) if asked is None else asked  # noqa: S311 - no secret
-    return pause if time.monotonic() + pause < deadline else None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from azure.core.exceptions import AzureError, HttpResponseError
@@ -13,7 +15,8 @@ from sagatrace.errors import EventError, StoreError
 from sagatrace.event import TraceEvent, require_storable_id
 from sagatrace.stores import AppendError, RefusedEvent
 from sagatrace.stores.codec import document_of
-from sagatrace.stores.cosmos.errors import ACTIVITY, EventRefusedError, ServiceFailedError, answer_was_lost, failure_of
+from sagatrace.stores.cosmos.call import EventRefusedError
+from sagatrace.stores.cosmos.errors import ServiceFailedError, answer_was_lost, failure_of
 from sagatrace.stores.cosmos.fitting import encoded_size, fitted
 from sagatrace.stores.cosmos.queries import stored_timestamp
 from sagatrace.stores.cosmos.transport import ForeignAnswerError
@@ -36,15 +39,16 @@ _THERE: Final = 409
 
 @dataclass(slots=True)
 class _Item:
-    """One event to be written. `sent`: an earlier request may have stored it although its response was lost."""
+    """One event to be written.
+
+    `sent`: an earlier request may have stored it although its response was lost. `done`: it is stored or refused.
+    """
 
     event: TraceEvent
     document: dict[str, Any]
     size: int
     sent: bool = False
-
-
-_Left = tuple[list[_Item], StoreError | None]  # the items that were not stored, and the error
+    done: bool = False
 
 
 class Writer:
@@ -53,24 +57,22 @@ class Writer:
     def __init__(self, store: CosmosStore, *, replace: bool) -> None:
         self._store = store
         self._replace = replace
+        self._operation = "upsert" if replace else "create"
         self._new = 0
         self._refused: list[RefusedEvent] = []
+        self._cause: StoreError | None = None
         self.calls: list[Call] = []
 
     def write(self, events: list[TraceEvent], *, deadline: float) -> int:
         """Store the events and return how many were new. Raises AppendError."""
         batches = [batch for items in self._by_trace(events) for batch in _batches(items)]
-        pending: list[_Item] = []
-        cause: StoreError | None = None
-        for position, batch in enumerate(batches):
-            left, failure = self._write_batch(batch, deadline)
-            pending += left
-            cause = failure or cause
-            if failure is not None and not isinstance(failure, ServiceFailedError):
-                pending += [item for later in batches[position + 1 :] for item in later]
-                break
-        if self._refused or cause is not None:
-            raise self._error([item.event for item in pending], cause)
+        try:
+            for batch in batches:
+                self._write_batch(batch, deadline)
+        except StoreError as failure:
+            self._cause = failure
+        if self._refused or self._cause is not None:
+            raise self._error([item.event for batch in batches for item in batch if not item.done])
         return self._new
 
     def _by_trace(self, events: Iterable[TraceEvent]) -> Iterable[list[_Item]]:
@@ -78,122 +80,96 @@ class Writer:
         unique: dict[tuple[str, str], TraceEvent] = {}
         for event in events:
             key = (event.trace_id, event.id)
-            if self._replace:
+            if self._replace or key not in unique:
                 unique[key] = event
-            else:
-                unique.setdefault(key, event)
         traces: dict[str, list[_Item]] = {}
         for event in unique.values():
             try:
                 require_storable_id(event.id)
             except EventError as error:  # an older version wrote it, or it is from another store
-                self._refuse(event, str(error))
+                self._refused.append(RefusedEvent(event, str(error)))
                 continue
             document = document_of(event)
             document["timestamp"] = stored_timestamp(event.micros)
             fitting = fitted(document)
             if fitting is None:
-                self._refuse(event, "it is too large, and not because of values in data that could be cut")
+                reason = "it is too large, and not because of values in data that could be cut"
+                self._refused.append(RefusedEvent(event, reason))
             else:
                 traces.setdefault(event.trace_id, []).append(_Item(event, fitting, encoded_size(fitting)))
         return traces.values()
 
-    def _write_batch(self, items: list[_Item], deadline: float) -> _Left:
-        """Store the items of one trace."""
-        # Most events with `replace` are new as well. So create them first, and upsert only after a conflict.
-        for operation in ("create", "upsert") if self._replace else ("create",):
-            if len(items) == 1:
-                break
-            answers = self._send_batch(operation, items, deadline)
-            if isinstance(answers, (EventRefusedError, ServiceFailedError)):
-                break
-            if isinstance(answers, StoreError):
-                return items, answers
-            statuses = [int(answer["statusCode"]) for answer in answers]
-            if len(statuses) == len(items) and _STORED[operation].issuperset(statuses):
-                self._new += sum(status == 201 or item.sent for status, item in zip(statuses, items, strict=True))
-                return [], None
-            failure = self._why_refused(answers)
-            if failure is not None:
-                return items, failure
-            # An emulator may keep part of a refused batch. Its statuses still say which items were new.
-            for item, status in zip(items, statuses, strict=False):
-                item.sent = item.sent or status == 201
-            if 409 not in statuses:
-                break
-        return self._write_singly(items, deadline)
+    def _write_batch(self, items: list[_Item], deadline: float) -> None:
+        """Store the items of one trace. Raises StoreError for a cause that other events would meet as well."""
+        answers: list[dict[str, Any]] = []
+        headers: Mapping[str, Any] = {}
+        if len(items) > 1:
+            with suppress(EventRefusedError, ServiceFailedError):
+                answers, headers = self._send_batch(items, deadline)
+        statuses = [int(answer["statusCode"]) for answer in answers]
+        if len(statuses) == len(items) and _STORED[self._operation].issuperset(statuses):
+            for item, status in zip(items, statuses, strict=True):
+                self._count(item, status)
+            return
+        for answer, status in zip(answers, statuses, strict=True):
+            if status not in (200, 201, _THERE, 424):
+                failure = failure_of(answer, headers, self._store.address)
+                if not isinstance(failure, (EventRefusedError, ServiceFailedError)):
+                    raise failure
+        # An emulator may keep part of a refused batch. Its statuses still say which items were new.
+        for item, status in zip(items, statuses, strict=False):
+            item.sent = item.sent or status == 201
+        for item in items:
+            self._write_singly(item, deadline)
 
-    def _send_batch(self, operation: str, items: list[_Item], deadline: float) -> list[dict[str, Any]] | StoreError:
-        operations = [(operation, (item.document,)) for item in items]
+    def _send_batch(self, items: list[_Item], deadline: float) -> tuple[list[dict[str, Any]], Mapping[str, Any]]:
+        """Return the results of one batch, and the headers of a refusal."""
+        operations = [(self._operation, (item.document,)) for item in items]
         trace_id = items[0].event.trace_id
 
-        def send(connection: Connection, call: Call) -> list[dict[str, Any]]:
+        def send(connection: Connection, _: Call) -> tuple[list[dict[str, Any]], Mapping[str, Any]]:
             try:
-                answers = connection.container.execute_item_batch(
-                    operations, partition_key=trace_id, timeout=call.remaining
-                )
+                return list(connection.container.execute_item_batch(operations, partition_key=trace_id)), {}
             except CosmosBatchOperationError as error:
-                activity = (error.headers or {}).get("x-ms-activity-id", "")
-                return [{ACTIVITY: activity, **answer} for answer in error.operation_responses or ()]
-            return list(answers)
+                return list(error.operation_responses or ()), error.headers or {}
 
         return self._send(send, items, deadline)
 
-    def _why_refused(self, answers: list[dict[str, Any]]) -> StoreError | None:
-        """Return the error that stops the whole batch; None if one of its events is the cause."""
-        for answer in answers:
-            status = int(answer["statusCode"])
-            if status not in (200, 201, _THERE, 424):
-                failure = failure_of(answer, self._store.address)
-                if not isinstance(failure, (EventRefusedError, ServiceFailedError)):
-                    return failure
-        return None
+    def _write_singly(self, item: _Item, deadline: float) -> None:
+        try:
+            self._count(item, self._send(partial(self._write_one, item), [item], deadline))
+        except EventRefusedError as failure:
+            self._refused.append(RefusedEvent(item.event, failure.reason))
+            item.done = True
+        except ServiceFailedError as failure:
+            self._cause = failure
 
-    def _write_singly(self, items: list[_Item], deadline: float) -> _Left:
-        left: list[_Item] = []
-        cause: StoreError | None = None
-        for position, item in enumerate(items):
-            failure = self._write_one(item, deadline)
-            if isinstance(failure, EventRefusedError):
-                self._refuse(item.event, failure.reason)
-            elif isinstance(failure, ServiceFailedError):
-                left.append(item)
-                cause = failure
-            elif failure is not None:
-                return [*left, *items[position:]], failure
-        return left, cause
-
-    def _write_one(self, item: _Item, deadline: float) -> StoreError | None:
-        def send(connection: Connection, call: Call) -> int:
-            container = connection.container
-            operation, write = ("upsert", container.upsert_item) if self._replace else ("create", container.create_item)
-            try:
-                answer = write(item.document, timeout=call.remaining)
-            except HttpResponseError as error:
-                if error.status_code == _THERE and "unique index" in str(error.message).lower():
-                    reason = "its value for a unique key of the container is taken: `sagatrace doctor` names the key"
-                    raise EventRefusedError(self._store.label, reason) from None
-                if error.status_code == _THERE:
-                    return _THERE
-                raise
-            # The service answers with the stored version's tag, and mostly without content.
-            is_own = answer.get("id") == item.event.id if answer else call.has_version
-            if call.last_status not in _STORED[operation] or not is_own:
-                raise ForeignAnswerError(call.last_status)
-            return call.last_status
-
-        status = self._send(send, [item], deadline)
-        if isinstance(status, StoreError):
-            return status
-        # A conflict after an attempt without a response: that attempt has written it.
+    def _count(self, item: _Item, status: int) -> None:
+        """Count a stored item. After a response was lost, a conflict means that the earlier request has written it."""
+        item.done = True
         self._new += status == 201 or item.sent
-        return None
 
-    def _send(self, work: Callable[[Connection, Call], _T], items: list[_Item], deadline: float) -> _T | StoreError:
-        """Send, and mark the items if no response says whether they were stored."""
+    def _write_one(self, item: _Item, connection: Connection, call: Call) -> int:
+        container = connection.container
+        try:
+            answer = (container.upsert_item if self._replace else container.create_item)(item.document)
+        except HttpResponseError as error:
+            if error.status_code != _THERE:
+                raise
+            if "unique index" in str(error.message).lower():
+                reason = "its value for a unique key of the container is taken: `sagatrace doctor` names the key"
+                raise EventRefusedError(self._store.label, reason) from None
+            return _THERE
+        # The service answers with the stored version's tag, and mostly without content.
+        is_own = answer.get("id") == item.event.id if answer else call.has_version
+        if call.last_status not in _STORED[self._operation] or not is_own:
+            raise ForeignAnswerError(call.last_status)
+        return call.last_status
+
+    def _send(self, work: Callable[[Connection, Call], _T], items: list[_Item], deadline: float) -> _T:
+        """Send, and mark the items if no response says whether they were stored. Raises StoreError."""
 
         def noting(connection: Connection, call: Call) -> _T:
-            call.sent_items = False
             try:
                 return work(connection, call)
             except (TypeError, ValueError) as error:
@@ -210,26 +186,22 @@ class Writer:
 
         return self._store.call(noting, deadline=deadline, calls=self.calls, writes=True)
 
-    def _refuse(self, event: TraceEvent, reason: str) -> None:
-        self._refused.append(RefusedEvent(event, reason))
-
-    def _error(self, pending: list[TraceEvent], cause: StoreError | None) -> AppendError:
-        parts = []
-        if cause is not None:
-            parts.append(f"{cause} ({len(pending)} event(s) not stored yet)")
+    def _error(self, pending: list[TraceEvent]) -> AppendError:
+        parts = [f"{self._cause} ({len(pending)} event(s) not stored yet)"] if self._cause is not None else []
         if self._refused:
             first = self._refused[0]
             parts.append(
                 f"{self._store.label} refuses {len(self._refused)} event(s), "
                 f"first {first.event.id!r} of trace {first.event.trace_id!r}: {first.reason}"
             )
-        return AppendError("; ".join(parts), new=self._new, refused=self._refused, pending=pending, cause=cause)
+        text = "; ".join(parts)
+        return AppendError(text, new=self._new, refused=self._refused, pending=pending, cause=self._cause)
 
 
 def remove_one(event: TraceEvent, connection: Connection, call: Call) -> None:
     """Remove the event if it is stored."""
     try:
-        connection.container.delete_item(event.id, event.trace_id, timeout=call.remaining)
+        connection.container.delete_item(event.id, event.trace_id)
         if call.last_status != 204:
             raise ForeignAnswerError(call.last_status)
     except HttpResponseError as error:
@@ -237,16 +209,15 @@ def remove_one(event: TraceEvent, connection: Connection, call: Call) -> None:
             raise
 
 
-def _batches(items: list[_Item]) -> Iterator[list[_Item]]:
-    """Yield the items in order, in parts that fit a transactional batch."""
-    batch: list[_Item] = []
-    size = 0
+def _batches(items: list[_Item]) -> list[list[_Item]]:
+    """Return the items in order, in parts that fit a transactional batch."""
+    batches: list[list[_Item]] = []
+    room = 0
     for item in items:
         needed = item.size + _OPERATION_BYTES
-        if batch and (len(batch) == BATCH_OPERATIONS or size + needed > BATCH_BYTES):
-            yield batch
-            batch, size = [], 0
-        batch.append(item)
-        size += needed
-    if batch:
-        yield batch
+        if not batches or needed > room or len(batches[-1]) == BATCH_OPERATIONS:
+            batches.append([])
+            room = BATCH_BYTES
+        batches[-1].append(item)
+        room -= needed
+    return batches
