@@ -1,4 +1,4 @@
-"""The trace event: its schema, its ids, timestamps and phases.
+"""The trace event: its schema and its ids.
 
 An event is an immutable fact. A store keeps it as one JSON document with the fields of `TraceEvent` and nothing else.
 Readers compute everything about a trace from its events. They decode them with `sagatrace.stores.codec`.
@@ -10,33 +10,19 @@ import os
 import re
 import time
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Annotated, Any, Final, Literal, get_args
 
 import msgspec
 
-from sagatrace.errors import EventError, must_pass
+from sagatrace.errors import EventError
+from sagatrace.interruptions import must_pass
+from sagatrace.timestamps import parse_timestamp, utc_timestamp
 
 __all__ = [
-    "CLOSING_PHASES", "LONGEST", "OPENING_PHASES", "PHASES", "UNREADABLE", "Status", "TraceEvent", "encode_event",
-    "new_event", "new_id", "parse_timestamp", "require_storable_id", "split_event_type", "utc_timestamp",
+    "LONGEST", "UNREADABLE", "Status", "TraceEvent", "encode_event", "new_event", "new_id", "require_storable_id",
 ]  # fmt: skip
 
 Status = Literal["success", "failed", "pending"]
-
-OPENING_PHASES: Final = frozenset({"enqueued", "scheduled", "deferred", "started", "compensating"})
-# Each closing phase with the status its span gets, unless the event carries an explicit one.
-CLOSING_PHASES: Final[Mapping[str, Literal["success", "failed", "stopped", "canceled"]]] = {
-    "completed": "success",
-    "compensated": "success",
-    "failed": "failed",
-    "compensation_failed": "failed",
-    "abandoned": "failed",
-    "stopped": "stopped",
-    "canceled": "canceled",
-}
-PHASES: Final = OPENING_PHASES | CLOSING_PHASES.keys() | {"retrying"}
 
 LONGEST: Final = 255  # characters of an id that a store takes
 _Name = Annotated[str, msgspec.Meta(min_length=1)]
@@ -45,7 +31,6 @@ _UNSTORABLE: Final = frozenset("/\\?# ")
 _STORABLE: Final = re.compile(r"[^/\\?#\x00-\x1f\x7f-\x9f]*[^/\\?#\x00-\x20\x7f-\x9f]")
 _STATUSES: Final[tuple[str, ...]] = get_args(Status)
 _SCALARS: Final = frozenset({str, int, float, bool, type(None)})
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 UNREADABLE: Final = (msgspec.MsgspecError, RecursionError, UnicodeError)
 """The errors of msgspec for text that is not the expected JSON."""
@@ -218,31 +203,3 @@ def new_id() -> str:
     entropy = int.from_bytes(os.urandom(8)) >> 2
     digits = f"{millis << 80 | 7 << 76 | (rest * 4096 // 1_000_000) << 64 | 2 << 62 | entropy:032x}"
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
-
-
-def utc_timestamp(moment: datetime | None = None) -> str:
-    """Return the moment (default now) as fixed-width UTC with microseconds: `2025-12-22T10:00:01.100000Z`."""
-    utc = datetime.now(UTC) if moment is None else moment.astimezone(UTC)
-    return utc.isoformat(timespec="microseconds")[:26] + "Z"
-
-
-def parse_timestamp(text: str) -> int:
-    """Return an ISO 8601 timestamp as microseconds since 1970 UTC; without an offset it is taken as UTC.
-
-    Digits past the microsecond are dropped. Raises EventError that names the text.
-    """
-    try:
-        moment = datetime.fromisoformat(text)
-        since = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH
-    except (ValueError, OverflowError) as error:
-        raise EventError(f"timestamp {text[:64]!r} is not ISO 8601: {error}") from error
-    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
-
-
-@lru_cache(maxsize=4096)
-def split_event_type(event_type: str) -> tuple[str, str | None]:
-    """Split `stage:validate:completed` into (`stage:validate`, `completed`); without a known phase (all, None)."""
-    name, _, phase = event_type.rpartition(":")
-    if phase in PHASES:
-        return name or phase, phase
-    return event_type, None

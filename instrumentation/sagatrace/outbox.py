@@ -20,23 +20,19 @@ from __future__ import annotations
 import errno
 import os
 import stat
-import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-import platformdirs
+from sagatrace.errors import OutboxFullError
+from sagatrace.event import TraceEvent, encode_event
+from sagatrace.files import make_directory, open_regular, sync_directory
+from sagatrace.interruptions import must_pass
+from sagatrace.phases import CLOSING_PHASES, split_event_type
+from sagatrace.segments import ACTIVE, REFUSED, SEALED, seal
 
-from sagatrace.errors import OutboxFullError, must_pass
-from sagatrace.event import CLOSING_PHASES, TraceEvent, encode_event, split_event_type
-from sagatrace.files import is_regular, make_directory, open_regular, sync_directory
-from sagatrace.settings import Settings
+__all__ = ["Outbox", "line_of"]
 
-__all__ = ["ACTIVE", "REFUSED", "SEALED", "Outbox", "line_of", "outbox_directory", "seal", "sealed_segments"]
-
-ACTIVE: Final = "events.jsonl"  # the file that is appended to
-SEALED: Final = "sealed-"  # the prefix of a segment's name: no process appends to a segment
-REFUSED: Final = "refused"  # one byte for each event refused
 _MAX_SEGMENT: Final = 1 << 20  # the most bytes that are sent again after the kill of a shipper
 _MAX_REFUSED: Final = 1 << 20
 _ATTEMPTS: Final = 20  # a file is sealed a few times a second and written in microseconds: two suffice
@@ -157,48 +153,3 @@ def line_of(event: TraceEvent, replace: bool) -> bytes:
     """Return the event as a line of the outbox."""
     # A line end before it as well: a line cut by a full disk or a kill damages only itself.
     return (b'\n{"replace":true,"event":' if replace else b'\n{"event":') + encode_event(event) + b"}\n"
-
-
-def seal(directory: Path, name: str = ACTIVE) -> Path | None:
-    """Rename the file that is appended to, or another of lines, so that it is delivered; return None without one."""
-    # Names sort by age and are unique: a rename onto another segment would lose that segment.
-    sealed = directory / f"{SEALED}{time.time_ns():020d}-{os.getpid()}-{os.urandom(4).hex()}.jsonl"
-    try:
-        if not is_regular(directory / name):
-            return None
-        (directory / name).rename(sealed)
-    except FileNotFoundError as error:
-        if must_pass(error):
-            raise
-        return None
-    return sealed
-
-
-def sealed_segments(directory: Path) -> list[Path]:
-    """Return the segments that wait for delivery, oldest first. Anything that is not a regular file is left out."""
-    try:
-        return sorted(path for path in directory.iterdir() if path.name.startswith(SEALED) and is_regular(path))
-    except FileNotFoundError:
-        return []
-
-
-def outbox_directory(settings: Settings, *, in_worker: bool = False) -> Path | None:
-    """Return where events wait for the store of these settings; None if they are written to it directly.
-
-    A local SQLite file is as durable as an outbox. It has an outbox only in a worker, as forked children would have to
-    open the file for each job. A worker sets SAGATRACE_OUTBOX to `Settings.outbox_of_worker` for the tracers of its
-    jobs. Raises StoreError.
-    """
-    kind = settings.store.partition(":")[0].lower()
-    if settings.outbox == "off" or kind not in ("sqlite", "cosmos"):
-        return None
-    if not settings.is_outbox_automatic:
-        return Path(settings.outbox).expanduser().absolute() / settings.store_id
-    if kind == "sqlite":
-        if not in_worker and settings.outbox != settings.outbox_of_worker:
-            return None
-        from sagatrace.stores.sqlite_file import path_from_url
-
-        path = path_from_url(settings.store)
-        return path.with_name(f"{path.name}-outbox")
-    return platformdirs.user_state_path("sagatrace", appauthor=False) / "outbox" / settings.store_id

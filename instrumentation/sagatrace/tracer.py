@@ -23,10 +23,13 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 from sagatrace.context import TraceRef, bound, span_id_of
-from sagatrace.error_text import MAX_ERROR, MAX_STACK, error_data, text_of
-from sagatrace.errors import OutboxFullError, interruption, log_fault, must_pass
+from sagatrace.destination import outbox_directory
+from sagatrace.error_text import error_data, text_of
+from sagatrace.errors import OutboxFullError
 from sagatrace.event import Status, TraceEvent, new_event, new_id
-from sagatrace.outbox import Outbox, line_of, outbox_directory
+from sagatrace.faults import log_fault
+from sagatrace.interruptions import interruption, must_pass
+from sagatrace.outbox import Outbox, line_of
 from sagatrace.settings import Settings
 from sagatrace.span import Span
 
@@ -39,7 +42,7 @@ if TYPE_CHECKING:
     from sagatrace.sampling import Sampler
     from sagatrace.stores import EventStore
 
-__all__ = ["MAX_ERROR", "MAX_STACK", "Span", "Tracer", "error_data"]
+__all__ = ["Tracer"]
 
 _UNKNOWN: Final = "0001-01-01T00:00:00.000000Z"  # the time of an event that is yet to happen
 _AT: Final = f'"timestamp":"{_UNKNOWN}"'.encode()

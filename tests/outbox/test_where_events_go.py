@@ -13,8 +13,9 @@ import pytest
 
 from faults import in_child, stored
 from sagatrace import TraceContext, Tracer, direct
+from sagatrace.destination import outbox_directory
 from sagatrace.event import TraceEvent
-from sagatrace.outbox import ACTIVE, outbox_directory
+from sagatrace.segments import ACTIVE
 from sagatrace.settings import Settings
 from sagatrace.stores import EventStore
 from sagatrace.stores.memory import MemoryStore

@@ -17,7 +17,7 @@ from rq import Queue
 
 from faults import shippers, stored
 from sagatrace import TraceContext, trace_meta
-from sagatrace.outbox import outbox_directory
+from sagatrace.destination import outbox_directory
 from sagatrace.rq import SimpleWorker
 from sagatrace.settings import Settings
 from sagatrace.shipper.status import describe_outbox

@@ -12,7 +12,8 @@ import pytest
 from cosmos_server import CosmosAccount
 from faults import died_or_idle, killed_after, lines_of
 from sagatrace import TraceContext, Tracer
-from sagatrace.outbox import Outbox, sealed_segments
+from sagatrace.outbox import Outbox
+from sagatrace.segments import sealed_segments
 from sagatrace.shipper.dead_letters import DEAD_LETTERS
 from sagatrace.shipper.shipper import Shipper
 from sagatrace.stores.cosmos.provisioning import provision

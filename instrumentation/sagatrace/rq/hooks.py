@@ -12,10 +12,11 @@ import rq
 from rq.job import Job
 
 from sagatrace.context import Execution, enter_execution
-from sagatrace.event import utc_timestamp
-from sagatrace.rq.job_lookup import facts_of
-from sagatrace.rq.recorder import Harmless, JobRecorder
+from sagatrace.faults import Harmless
+from sagatrace.rq.job_facts import facts_of
+from sagatrace.rq.recorder import JobRecorder
 from sagatrace.rq.redis_address import place_of_redis
+from sagatrace.timestamps import utc_timestamp
 from sagatrace.tracer import Tracer
 
 if TYPE_CHECKING:

@@ -18,16 +18,17 @@ from redis import RedisError
 from rq.job import Job, JobStatus
 
 from sagatrace.context import Execution, current_execution, enter_execution
-from sagatrace.event import utc_timestamp
-from sagatrace.outbox import outbox_directory
+from sagatrace.destination import outbox_directory
+from sagatrace.error_text import MAX_ERROR, MAX_STACK
+from sagatrace.faults import faults
 from sagatrace.rq.hooks import RecordingMixin
 from sagatrace.rq.job_lookup import Aftermath, read_aftermath
-from sagatrace.rq.recorder import faults, trace_of
-from sagatrace.rq.redis_address import NO_URL, url_of_redis
+from sagatrace.rq.recorder import trace_of
+from sagatrace.rq.redis_url import NO_URL, url_of_redis
 from sagatrace.rq.spawned import export_context, withdraw_context
 from sagatrace.settings import Settings
 from sagatrace.shipper.launcher import ShipperKeeper
-from sagatrace.tracer import MAX_ERROR, MAX_STACK
+from sagatrace.timestamps import utc_timestamp
 
 __all__ = ["TracedWorkerMixin"]
 

@@ -48,12 +48,12 @@ from sagatrace.context import (
     enter_execution,
     trace_meta,
 )
-from sagatrace.errors import log_fault
-from sagatrace.event import utc_timestamp
+from sagatrace.faults import Harmless, log_fault
 from sagatrace.rq.decorator import JobDecorator
-from sagatrace.rq.job_lookup import facts_of, meta_of
-from sagatrace.rq.recorder import Harmless, JobRecorder, context_of, current_trace, declared_in, trace_of
+from sagatrace.rq.job_facts import facts_of, meta_of
+from sagatrace.rq.recorder import JobRecorder, context_of, current_trace, declared_in, trace_of
 from sagatrace.rq.redis_address import place_of_redis
+from sagatrace.timestamps import utc_timestamp
 from sagatrace.tracer import Tracer
 
 if TYPE_CHECKING:

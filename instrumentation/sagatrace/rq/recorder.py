@@ -8,9 +8,7 @@ a presumed one.
 from __future__ import annotations
 
 import mmap
-from collections import Counter
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
@@ -20,14 +18,16 @@ from rq.job import Job, JobStatus
 from rq.timeouts import JobTimeoutException
 
 from sagatrace.context import META_KEY, TraceContext, context_from_meta, current_execution, trace_meta
-from sagatrace.error_text import causes_of
-from sagatrace.errors import SagatraceError, log_fault, must_pass, traceback_of
-from sagatrace.event import Status, utc_timestamp
-from sagatrace.rq.job_lookup import meta_of, own_trace_id
+from sagatrace.error_text import MAX_ERROR, causes_of, error_data
+from sagatrace.event import Status
+from sagatrace.faults import faults
+from sagatrace.interruptions import traceback_of
+from sagatrace.rq.job_facts import meta_of, own_trace_id
 from sagatrace.rq.spawned import context_of_spawned_horse
-from sagatrace.tracer import MAX_ERROR, Tracer, error_data
+from sagatrace.timestamps import utc_timestamp
+from sagatrace.tracer import Tracer
 
-__all__ = ["Harmless", "JobRecorder", "Place", "context_of", "current_trace", "declared_in", "faults", "trace_of"]
+__all__ = ["JobRecorder", "Place", "context_of", "current_trace", "declared_in", "trace_of"]
 
 _STATUSES: Final[Mapping[str, Status]] = {"completed": "success", "failed": "failed", "abandoned": "failed"}
 _PHASES: Final = {JobStatus.STOPPED: "stopped", JobStatus.QUEUED: "retrying", JobStatus.SCHEDULED: "retrying"}
@@ -37,35 +37,6 @@ _CALLBACKS: Final = {
 }
 _DECLARED: Final = ("compensation", "original_span_id", "reason")
 _PAGE: Final = 1 << 17  # bytes: JSON may take six for each character that `error_data` keeps
-
-
-faults: Final[Counter[str]] = Counter()
-"""The faults in hooks of workers and queues, by the type of their error."""
-
-
-class Harmless:
-    """Swallow, count and log the errors in a `with` block. Interruptions that are meant for the job pass."""
-
-    def __init__(self, afterwards: Callable[[], None] = lambda: None) -> None:
-        self._afterwards = afterwards
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
-        if not isinstance(error, Exception) or must_pass(error):
-            return False
-        faults[key := type(error).__name__] += 1
-        if faults[key] == 1:
-            is_ours = isinstance(error, SagatraceError)  # its one line says how to fix it
-            log_fault(
-                "sagatrace: a hook failed, RQ continues (further faults are counted in recorder.faults, not logged)%s",
-                f": {error}" if is_ours else "",
-                error=None if is_ours else error,
-            )
-        with suppress(Exception):  # the fault is counted and logged already: this only reports it to the worker
-            self._afterwards()
-        return True
 
 
 class Place(NamedTuple):

@@ -10,7 +10,8 @@ from typing import Any, Final, cast
 import msgspec
 
 from sagatrace.errors import EventError
-from sagatrace.event import UNREADABLE, TraceEvent, encode_event, parse_timestamp, require_storable_id
+from sagatrace.event import UNREADABLE, TraceEvent, encode_event, require_storable_id
+from sagatrace.timestamps import parse_timestamp
 
 __all__ = ["decode_event", "decode_events", "document_of", "parse_event", "require_text"]
 

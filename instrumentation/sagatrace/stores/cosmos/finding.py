@@ -8,11 +8,11 @@ from functools import partial
 from typing import Final
 
 from sagatrace.errors import EventError, StoreUnavailableError
-from sagatrace.event import parse_timestamp
 from sagatrace.stores import FetchedTrace, ReadCost, Search, TraceHit, TraceHits
 from sagatrace.stores.cosmos.errors import EventRefusedError
 from sagatrace.stores.cosmos.paging import Caller, Row, by_trace, fetched, read_ordered, read_pages, total
 from sagatrace.stores.cosmos.queries import IN_ONE_QUERY, Edge, page_query, rest_query
+from sagatrace.timestamps import parse_timestamp
 
 __all__ = ["Finder"]
 
