@@ -9,8 +9,9 @@ from typing import Any, Final, cast
 
 import msgspec
 
+from sagatrace.coercion import require_storable_id
 from sagatrace.errors import EventError
-from sagatrace.event import UNREADABLE, TraceEvent, encode_event, require_storable_id
+from sagatrace.event import UNREADABLE, TraceEvent, encode_event
 from sagatrace.timestamps import parse_timestamp
 
 __all__ = ["decode_event", "decode_events", "document_of", "parse_event", "require_text"]
