@@ -7,11 +7,12 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 
+from sagatrace.error_text import text_of
 from sagatrace.errors import SagatraceError
 from sagatrace.interruptions import must_pass, traceback_of
 from sagatrace.shown import logger
 
-__all__ = ["Harmless", "faults", "log_fault"]
+__all__ = ["Harmless", "count_fault", "faults", "log_fault"]
 
 log: Final = logger("sagatrace")
 
@@ -52,3 +53,16 @@ def log_fault(message: str, *arguments: object, error: BaseException | None = No
     except Exception as fault:
         if must_pass(fault):
             raise
+
+
+def count_fault(counts: Counter[str], what: str, error: Exception | None = None, *, is_secret: bool = False) -> None:
+    """Count a fault, and log each cause once; without the error's text if it may hold data."""
+    # An OSError has many causes, so the key holds its number.
+    number = f" {error.errno}" if isinstance(error, OSError) and error.errno else ""
+    key = what if error is None else f"{what}: {type(error).__name__}{number}"
+    counts[key] += 1
+    if counts[key] == 1:
+        notes = "".join(f"; {note}" for note in getattr(error, "__notes__", ()))
+        message = text_of("message", lambda: f"{error}{notes}")
+        text = key if error is None or is_secret else f"{what}: {type(error).__name__}: {message}"
+        log_fault("sagatrace: %s (further ones are counted in Tracer.lost, not logged)", text)

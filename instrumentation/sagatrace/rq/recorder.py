@@ -23,6 +23,7 @@ from sagatrace.event import Status
 from sagatrace.faults import faults
 from sagatrace.interruptions import traceback_of
 from sagatrace.rq.job_facts import meta_of, own_trace_id
+from sagatrace.rq.prepared_end import prepared_end
 from sagatrace.rq.spawned import context_of_spawned_horse
 from sagatrace.timestamps import utc_timestamp
 from sagatrace.tracer import Tracer
@@ -160,11 +161,9 @@ class JobRecorder:
 
     def prepare_end(self, job: Job) -> None:
         """Prepare the successful end of the execution that began last, so that its work-horse only writes it."""
-        place, event_id = self.place_of(job), f"{self.execution_id}:end"
+        place = self.place_of(job)
         data = {"job_id": job.id, "attempt": place.attempt, **self._facts}
-        self._prepared = self.tracer.prepare(
-            "job:completed", place.context, span_id=job.id, event_id=event_id, status="success", data=data
-        )
+        self._prepared = prepared_end(self.tracer, place.context, job.id, f"{self.execution_id}:end", data)
 
     def finish(self, execution_id: str | None, at: str) -> bool:
         """Record the end that was prepared; return False if there is none, or it cannot be kept."""
