@@ -27,9 +27,9 @@ HERE = Path(__file__).parent
 PLACES = [
     "JobRecorder.__init__",
     "JobRecorder.begin",
-    "JobRecorder.place_of",
-    "JobRecorder.carry",
-    "JobRecorder.keep_meta",
+    "JobPlaces.of",
+    "JobPlaces.carry",
+    "JobPlaces.keep_meta",
     "JobRecorder.repeat",
     "JobRecorder.failure",
     "JobRecorder.end",

@@ -27,8 +27,8 @@ from rq.worker import RandomWorker as _RandomWorker
 from rq.worker import RoundRobinWorker as _RoundRobinWorker
 
 from sagatrace.context import Execution, enter_execution
+from sagatrace.rq.job_place import current_trace, trace_of
 from sagatrace.rq.parent import TracedWorkerMixin
-from sagatrace.rq.recorder import current_trace, trace_of
 
 __all__ = [
     "HerokuWorker",
@@ -57,7 +57,7 @@ class SpawnWorker(TracedWorkerMixin, rq.SpawnWorker):
     def prepare_job_execution(self, job: Job, *args: Any, **kwargs: Any) -> None:
         """Note the job's place before it can overwrite its meta: a work-horse like this has inherited nothing."""
         with self._harmless:
-            inside = self._recorder.place_of(job).inside
+            inside = self._recorder.places.of(job).inside
             enter_execution(Execution(os.environ.get("RQ_EXECUTION_ID"), job.id, inside))
         super().prepare_job_execution(job, *args, **kwargs)
 

@@ -55,7 +55,7 @@ class RecordingMixin(_WorkerBase):
         with self._harmless:
             recorder = self._recorder
             recorder.begin(execution.id)
-            place = recorder.place_of(job)
+            place = recorder.places.of(job)
             # Also for the work-horse, which inherits it: before the job can write to its meta.
             enter_execution(Execution(execution.id, job.id, place.inside))
             allowed = max(place.allowed, place.attempt + (job.retries_left or 0))
@@ -82,7 +82,7 @@ class RecordingMixin(_WorkerBase):
         execution_id, repeats = self._execution_id(job, kwargs), bool(job.repeats_left)
         if repeats:
             with self._harmless:
-                self._recorder.keep_meta(job)
+                self._recorder.places.keep_meta(job)
         at = utc_timestamp()
         super().handle_job_success(job, *args, **kwargs)
         with self._harmless:
@@ -97,7 +97,7 @@ class RecordingMixin(_WorkerBase):
         execution_id, more = self._execution_id(job, kwargs), dict[str, Any]()
         with self._harmless:
             if job.should_retry:
-                more = self._recorder.carry(job, wait=job.get_retry_interval())
+                more = self._recorder.places.carry(job, wait=job.get_retry_interval())
         at = utc_timestamp()
         self._noting(job, super().handle_job_failure, job, *args, **kwargs)
         with self._harmless:
@@ -109,7 +109,7 @@ class RecordingMixin(_WorkerBase):
         with self._harmless:
             retry = kwargs.get("retry") or args[1]
             wait = rq.Retry.get_interval(job.number_of_retries or 0, retry.intervals)
-            more = {**self._recorder.carry(job, wait=wait, allowed=retry.max + 1), "error_type": "Retry"}
+            more = {**self._recorder.places.carry(job, wait=wait, allowed=retry.max + 1), "error_type": "Retry"}
         at = utc_timestamp()
         super().handle_job_retry(job, *args, **kwargs)
         with self._harmless:

@@ -23,7 +23,7 @@ from sagatrace.error_text import MAX_ERROR, MAX_STACK
 from sagatrace.faults import faults
 from sagatrace.rq.hooks import RecordingMixin
 from sagatrace.rq.job_lookup import Aftermath, read_aftermath
-from sagatrace.rq.recorder import trace_of
+from sagatrace.rq.job_place import trace_of
 from sagatrace.rq.redis_url import NO_URL, url_of_redis
 from sagatrace.rq.spawned import export_context, withdraw_context
 from sagatrace.settings import Settings
@@ -154,7 +154,7 @@ class TracedWorkerMixin(RecordingMixin):
         if job.get_status(refresh=False) != JobStatus.STARTED:
             return
         recorder = self._recorder
-        more = recorder.carry(job, wait=job.get_retry_interval()) if job.should_retry else {}
+        more = recorder.places.carry(job, wait=job.get_retry_interval()) if job.should_retry else {}
         data = {**more, "presumed": True, "reason": "the worker was lost: it gave no sign of life"}
         phase = "retrying" if job.should_retry else "abandoned"
         rows: list[Any] = list(self.connection.zrangebyscore(job.started_job_registry.key, 0, time()))

@@ -51,7 +51,8 @@ from sagatrace.context import (
 from sagatrace.faults import Harmless, log_fault
 from sagatrace.rq.decorator import JobDecorator
 from sagatrace.rq.job_facts import facts_of, meta_of
-from sagatrace.rq.recorder import JobRecorder, context_of, current_trace, declared_in, trace_of
+from sagatrace.rq.job_place import context_of, current_trace, declared_in, trace_of
+from sagatrace.rq.recorder import JobRecorder
 from sagatrace.rq.redis_address import place_of_redis
 from sagatrace.timestamps import utc_timestamp
 from sagatrace.tracer import Tracer
