@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import platformdirs
 
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from sagatrace.sampling import Sampler
     from sagatrace.stores import EventStore
 
-__all__ = ["Destination", "outbox_directory"]
+__all__ = ["SERVED", "Destination", "outbox_directory"]
+
+SERVED: Final = "SAGATRACE_OUTBOX_SERVED"
+"""The environment variable by which a worker declares which store's outbox it serves: its `Settings.store_id`."""
 
 
 class Destination:
@@ -68,7 +71,7 @@ class Destination:
                 opened.close()
 
     def _open(self) -> EventStore | Outbox:
-        if os.environ.get("SAGATRACE_SAMPLE", "").strip():
+        if os.environ.get("SAGATRACE_SAMPLE"):
             from sagatrace.sampling import Sampler  # only where it is asked for
 
             self._sampler = Sampler(Settings.from_env().sample)
@@ -87,18 +90,17 @@ def outbox_directory(settings: Settings, *, in_worker: bool = False) -> Path | N
     """Return where events wait for the store of these settings; None if they are written to it directly.
 
     A local SQLite file is as durable as an outbox. It has an outbox only in a worker, as forked children would have to
-    open the file for each job. A worker sets SAGATRACE_OUTBOX to `Settings.outbox_of_worker` for the tracers of its
-    jobs. Raises StoreError.
+    open the file for each job. A worker sets SERVED for the tracers of its jobs. Raises StoreError.
     """
     kind = settings.store.partition(":")[0].lower()
     if settings.outbox == "off" or kind not in ("sqlite", "cosmos"):
         return None
-    if not settings.is_outbox_automatic:
+    if settings.outbox != "auto":
         return Path(settings.outbox).expanduser().absolute() / settings.store_id
     if kind == "sqlite":
-        if not in_worker and settings.outbox != settings.outbox_of_worker:
+        if not in_worker and os.environ.get(SERVED) != settings.store_id:
             return None
-        from sagatrace.stores.sqlite_file import path_from_url
+        from sagatrace.store_url import path_from_url
 
         path = path_from_url(settings.store)
         return path.with_name(f"{path.name}-outbox")
