@@ -13,7 +13,7 @@ import msgspec
 
 from sagatrace.errors import EventError
 from sagatrace.event import UNWRITABLE, TraceEvent
-from sagatrace.interruptions import must_pass
+from sagatrace.interruptions import Tolerated, must_pass
 
 __all__ = ["coerced_data", "coerced_fields", "require_storable_id"]
 
@@ -54,14 +54,11 @@ def coerced_data(data: Mapping[Any, Any]) -> msgspec.Raw:
 
 def _written(value: object) -> msgspec.Raw:
     """Return the value as JSON of one line; if JSON cannot express it, its description."""
-    try:
+    with Tolerated(*UNWRITABLE):
         encoded = _encode(_plain(value))
         msgspec.json.decode(encoded)
         return msgspec.Raw(msgspec.json.format(encoded, indent=-1) if b"\n" in encoded else encoded)
-    except UNWRITABLE as error:
-        if must_pass(error):
-            raise
-        return msgspec.Raw(msgspec.json.encode(_described(value)))
+    return msgspec.Raw(msgspec.json.encode(_described(value)))
 
 
 def _plain(value: object) -> object:

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final, Literal, get_args
 import msgspec
 
 from sagatrace.errors import EventError
-from sagatrace.interruptions import must_pass
+from sagatrace.interruptions import Tolerated
 from sagatrace.timestamps import parse_timestamp, utc_timestamp
 
 __all__ = ["UNREADABLE", "UNWRITABLE", "Status", "TraceEvent", "encode_event", "new_event", "new_id"]
@@ -124,15 +124,12 @@ def _is_plain(fields: Mapping[str, Any]) -> bool:
 
 def _json_of(data: Mapping[Any, Any]) -> msgspec.Raw:
     """Return the data as JSON of one line."""
-    try:
+    with Tolerated(*UNWRITABLE):
         # Each value by itself: a malformed Raw value could change its neighbors.
         return msgspec.Raw(_encode({key: _json_value(value) for key, value in data.items()}))
-    except UNWRITABLE as error:
-        if must_pass(error):
-            raise
-        from sagatrace.coercion import coerced_data  # only where JSON cannot express the data
+    from sagatrace.coercion import coerced_data  # only where JSON cannot express the data
 
-        return coerced_data(data)
+    return coerced_data(data)
 
 
 def _json_value(value: object) -> object:

@@ -7,9 +7,11 @@ and these must pass.
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
+from types import TracebackType
 from typing import Final
 
-__all__ = ["interruption", "must_pass", "traceback_of"]
+__all__ = ["Tolerated", "interruption", "must_pass", "traceback_of"]
 
 
 def must_pass(error: BaseException) -> bool:
@@ -29,6 +31,15 @@ def must_pass(error: BaseException) -> bool:
             if value is interrupted or (type(value) is tuple and any(one is interrupted for one in value)):
                 return True
     return False
+
+
+class Tolerated(suppress):
+    """Suppress these errors in a `with` block, but not one that interrupts the job on purpose."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        return error is not None and not must_pass(error) and bool(super().__exit__(kind, error, trace))
 
 
 def interruption(error: BaseException, before: BaseException | None) -> BaseException | None:

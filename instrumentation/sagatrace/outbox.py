@@ -26,8 +26,8 @@ from typing import Final
 
 from sagatrace.errors import OutboxFullError
 from sagatrace.event import TraceEvent, encode_event
-from sagatrace.files import make_directory, open_regular, sync_directory
-from sagatrace.interruptions import must_pass
+from sagatrace.files import make_directory, open_log, sync_directory
+from sagatrace.interruptions import Tolerated
 from sagatrace.phases import CLOSING_PHASES, split_event_type
 from sagatrace.segments import ACTIVE, REFUSED, SEALED, seal
 
@@ -71,30 +71,19 @@ class Outbox:
 
     def write(self, block: bytes, *, is_late: bool) -> None:
         """Append lines, which are `is_late` if all of them end, retry or undo something. Raises as `append` does."""
-        self._require_size(block)
-        attempt = 0
-        while not self._write(block, attempt, is_late=is_late):
-            attempt += 1
+        if len(block) > self.max_bytes // 10:
+            raise OutboxFullError(f"an event of {len(block):,} bytes is too large for the outbox {self.directory}")
+        for attempt in range(_ATTEMPTS):
+            if self._write(block, attempt, is_late=is_late):
+                return
+        raise OSError(errno.EAGAIN, f"sealed {_ATTEMPTS} times while one event was written", self._active)
 
     def close(self) -> None:
         """Do nothing: no file stays open."""
 
-    def _require_size(self, block: bytes) -> None:
-        if len(block) > self.max_bytes // 10:
-            raise OutboxFullError(f"an event of {len(block):,} bytes is too large for the outbox {self.directory}")
-
     def _write(self, block: bytes, attempt: int, *, is_late: bool) -> bool:
         """Append the block. Return False if it must be written again, because the file was sealed meanwhile."""
-        if attempt == _ATTEMPTS:
-            raise OSError(errno.EAGAIN, f"sealed {_ATTEMPTS} times while one event was written", self._active)
-        # Not kept open: after `os.closerange` in a job, the descriptor's number could be of another file.
-        try:
-            file = os.open(self._active, _APPEND, 0o600)
-        except FileNotFoundError as error:
-            if must_pass(error):
-                raise
-            make_directory(self.directory, fsync=self._fsync)
-            file = os.open(self._active, _APPEND, 0o600)
+        file = self._open()
         try:
             before = os.fstat(file)
             if not stat.S_ISREG(before.st_mode) or before.st_uid != os.geteuid():
@@ -114,12 +103,16 @@ class Outbox:
                     sync_directory(self.directory)
         finally:
             os.close(file)
-        try:
+        with Tolerated(FileNotFoundError):  # it is sealed
             return os.path.samestat(before, os.stat(self._active))  # noqa: PTH116 - a work-horse pays for a Path
-        except FileNotFoundError as error:  # sealed
-            if must_pass(error):
-                raise
-            return False
+        return False
+
+    def _open(self) -> int:
+        # Not kept open: after `os.closerange` in a job, the descriptor's number could be of another file.
+        with Tolerated(FileNotFoundError):
+            return os.open(self._active, _APPEND, 0o600)
+        make_directory(self.directory, fsync=self._fsync)
+        return os.open(self._active, _APPEND, 0o600)
 
     def _has_room(self, *, is_late: bool) -> bool:
         """Return whether there is more than the reserve. Raise OutboxFullError without room for such events."""
@@ -127,11 +120,8 @@ class Outbox:
         with os.scandir(self.directory) as entries:
             for entry in entries:
                 if entry.name == ACTIVE or entry.name.startswith(SEALED):
-                    try:
+                    with Tolerated(FileNotFoundError):  # it is delivered meanwhile
                         used += entry.stat().st_size
-                    except FileNotFoundError as error:  # delivered meanwhile
-                        if must_pass(error):
-                            raise
         if used >= (self.max_bytes if is_late else reserve):
             raise OutboxFullError(
                 f"the outbox {self.directory} holds {used:,} of {self.max_bytes:,} bytes and refuses new events: "
@@ -141,12 +131,9 @@ class Outbox:
 
     def _count_refused(self, count: int) -> None:
         make_directory(self.directory)
-        file = open_regular(self.directory / REFUSED, _APPEND)
-        try:
-            if os.fstat(file).st_size < _MAX_REFUSED:
-                os.write(file, b"." * count)
-        finally:
-            os.close(file)
+        with open_log(self.directory / REFUSED) as file:
+            if file.tell() < _MAX_REFUSED:
+                file.write(b"." * count)
 
 
 def line_of(event: TraceEvent, replace: bool) -> bytes:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from sagatrace.files import is_regular
-from sagatrace.interruptions import must_pass
+from sagatrace.interruptions import Tolerated
 
 __all__ = ["ACTIVE", "REFUSED", "SEALED", "seal", "sealed_segments"]
 
@@ -21,15 +21,11 @@ def seal(directory: Path, name: str = ACTIVE) -> Path | None:
     """Rename the file that is appended to, or another of lines, so that it is delivered; return None without one."""
     # Names sort by age and are unique: a rename onto another segment would lose that segment.
     sealed = directory / f"{SEALED}{time.time_ns():020d}-{os.getpid()}-{os.urandom(4).hex()}.jsonl"
-    try:
-        if not is_regular(directory / name):
-            return None
-        (directory / name).rename(sealed)
-    except FileNotFoundError as error:
-        if must_pass(error):
-            raise
-        return None
-    return sealed
+    with Tolerated(FileNotFoundError):
+        if is_regular(directory / name):
+            (directory / name).rename(sealed)
+            return sealed
+    return None
 
 
 def sealed_segments(directory: Path) -> list[Path]:

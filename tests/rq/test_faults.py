@@ -32,7 +32,6 @@ PLACES = [
     "JobPlaces.keep_meta",
     "JobRecorder.repeat",
     "JobRecorder.failure",
-    "JobRecorder.end",
     "JobRecorder.record",
     "JobRecorder.leave_note",
     "JobRecorder.note",

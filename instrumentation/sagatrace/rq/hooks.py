@@ -66,7 +66,7 @@ class RecordingMixin(_WorkerBase):
                 "attempts_allowed": allowed,
                 **self._asked(job, "started"),
             }
-            recorder.record(job, f"{execution.id}:start", "started", data)
+            recorder.record(job, execution.id, "start", "started", data)
             if "job_name" in data and type(self).job_data is RecordingMixin.job_data:
                 recorder.prepare_end(job)
         return execution
@@ -88,7 +88,7 @@ class RecordingMixin(_WorkerBase):
         with self._harmless:
             if not self._recorder.finish(execution_id, at):
                 data = {**_name(job), **self._asked(job, "completed")}
-                self._recorder.end(job, execution_id, "completed", data, at=at)
+                self._recorder.record(job, execution_id, "end", "completed", data, at=at)
             if repeats:
                 self._recorder.repeat(job, execution_id, at)
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from sagatrace.context import TraceRef
 from sagatrace.errors import OutboxFullError
-from sagatrace.interruptions import must_pass
+from sagatrace.interruptions import Tolerated
 from sagatrace.outbox import Outbox, line_of
 from sagatrace.tracer import Tracer
 
@@ -39,12 +39,9 @@ def prepared_end(
     before, found, after = line_of(event, replace=True).partition(_AT)
 
     def keep(at: str) -> bool:
-        try:
+        with Tolerated(OSError, OutboxFullError):
             outbox.write(before + _AT.replace(_UNKNOWN.encode(), at.encode()) + after, is_late=True)
-        except (OSError, OutboxFullError) as error:
-            if must_pass(error):
-                raise
-            return False
-        return True
+            return True
+        return False
 
     return keep if found else None

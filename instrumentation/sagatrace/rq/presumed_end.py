@@ -37,7 +37,8 @@ def record_missing_end(
     replace = not presumed and not is_spawned
     raised = recorder.raised.pop(job.id, None)
     noted = recorder.note().get("error") or {}
-    recorder.end(job, recorder.execution_id, phase, {**data, **noted}, error=raised, at=at, replace=replace)
+    data |= noted
+    recorder.record(job, recorder.execution_id, "end", phase, data, error=raised, at=at, replace=replace)
 
 
 def record_abandoned(recorder: JobRecorder, connection: Redis, job: Job) -> None:
@@ -51,7 +52,7 @@ def record_abandoned(recorder: JobRecorder, connection: Redis, job: Job) -> None
     for row in rows:
         job_id, _, execution_id = row.decode().rpartition(":")
         if job_id == job.id:
-            recorder.end(job, execution_id, phase, data, replace=False)
+            recorder.record(job, execution_id, "end", phase, data, replace=False)
 
 
 def _data_of(found: Aftermath) -> dict[str, Any]:

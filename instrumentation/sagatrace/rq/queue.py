@@ -143,7 +143,7 @@ class TracedQueueMixin(_Queue):
         with _harmless:
             recorder = JobRecorder(self._tracer, {"host": socket.gethostname()})
             recorder.record(
-                job, f"{execution_id}:start", "started", {**declared_in(meta_of(job)), **_named(job), "sync": True}
+                job, execution_id, "start", "started", {**declared_in(meta_of(job)), **_named(job), "sync": True}
             )
             self._sync[job.id] = recorder
         around = current_execution()
@@ -156,7 +156,7 @@ class TracedQueueMixin(_Queue):
             with _harmless:
                 self._sync.pop(job.id, None)
                 if recorder is not None and job.get_status(refresh=False) == JobStatus.FINISHED:
-                    recorder.end(job, execution_id, "completed", {})
+                    recorder.record(job, execution_id, "end", "completed", {})
                 elif recorder is not None:
                     recorder.failure(job, execution_id, "", {}, utc_timestamp())
 

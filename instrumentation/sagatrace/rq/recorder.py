@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import rq
 from rq.job import Job, JobStatus
@@ -74,35 +74,8 @@ class JobRecorder:
     def record(
         self,
         job: Job,
-        event_id: str | None,
-        phase: str,
-        data: Mapping[str, Any],
-        *,
-        error: BaseException | None = None,
-        at: str | None = None,
-        replace: bool = False,
-    ) -> bool:
-        """Record one event of the job's span. Return False if it was lost."""
-        place, known = self.places.of(job), self.tracer.lost.total()
-        event = self.tracer.emit(
-            f"job:{phase}",
-            place.context,
-            span_id=job.id,
-            status=_STATUSES.get(phase),
-            event_id=event_id,
-            data={"job_id": job.id, "attempt": place.attempt, **self._facts, **data},
-            error=error,
-            timestamp=at,
-            replace=replace,
-        )
-        if self.tracer.lost.total() > known:
-            self.leave_note()
-        return event is not None
-
-    def end(
-        self,
-        job: Job,
         execution_id: str | None,
+        moment: Literal["start", "end", "repeat"],
         phase: str,
         data: Mapping[str, Any],
         *,
@@ -110,10 +83,25 @@ class JobRecorder:
         at: str | None = None,
         replace: bool = True,
     ) -> None:
-        """Record how an attempt ended. With `replace=False` an existing end event wins."""
-        end_id = execution_id and f"{execution_id}:end"
-        is_kept = self.record(job, end_id, phase, data, error=error, at=at, replace=replace)
-        if is_kept and execution_id == self.execution_id:
+        """Record an event of the job's span: the start of an attempt, its end, or that the job will run again.
+
+        An end overwrites another end of the same execution, unless `replace` is false.
+        """
+        place, lost = self.places.of(job), self.tracer.lost.total()
+        event = self.tracer.emit(
+            f"job:{phase}",
+            place.context,
+            span_id=job.id,
+            status=_STATUSES.get(phase),
+            event_id=execution_id and f"{execution_id}:{moment}",
+            data={"job_id": job.id, "attempt": place.attempt, **self._facts, **data},
+            error=error,
+            timestamp=at,
+            replace=replace and moment == "end",
+        )
+        if self.tracer.lost.total() > lost:
+            self.leave_note()
+        if event is not None and moment == "end" and execution_id == self.execution_id:
             self._page.mark_end()
 
     def prepare_end(self, job: Job) -> None:
@@ -141,11 +129,11 @@ class JobRecorder:
         elif phase == "stopped":
             data = {"reason": data["error"]}
         more = {name: value for name, value in more.items() if name != "next_at" or phase == "retrying"}
-        self.end(job, execution_id, phase, {**data, **more}, error=error, at=at)
+        self.record(job, execution_id, "end", phase, {**data, **more}, error=error, at=at)
 
     def repeat(self, job: Job, execution_id: str | None, at: str) -> None:
         """Record that the job waits for its next run, which RQ has just arranged."""
         wait = rq.Repeat.get_interval(0, job.repeat_intervals) if job.repeat_intervals else 0
         due = {"scheduled_for": utc_timestamp(datetime.now(UTC) + timedelta(seconds=wait))} if wait else {}
-        event_id = execution_id and f"{execution_id}:repeat"
-        self.record(job, event_id, "scheduled" if wait else "enqueued", {**due, "attempt": 1}, at=at)
+        phase = "scheduled" if wait else "enqueued"
+        self.record(job, execution_id, "repeat", phase, {**due, "attempt": 1}, at=at)
