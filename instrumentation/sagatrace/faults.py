@@ -36,7 +36,7 @@ class Harmless:
         if faults[key] == 1:
             is_ours = isinstance(error, SagatraceError)  # its one line says how to fix it
             log_fault(
-                "sagatrace: a hook failed, RQ continues (further faults are counted in recorder.faults, not logged)%s",
+                "sagatrace: a hook failed, RQ continues (further ones are counted in sagatrace.faults, not logged)%s",
                 f": {error}" if is_ours else "",
                 error=None if is_ours else error,
             )

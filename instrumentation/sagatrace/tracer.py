@@ -22,7 +22,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from sagatrace.context import TraceRef, bound, span_id_of
+from sagatrace.context import TraceContext, TraceRef, bound, span_id_of
 from sagatrace.destination import Destination
 from sagatrace.error_text import error_data
 from sagatrace.event import Status, TraceEvent, new_event, new_id
@@ -98,7 +98,9 @@ class Tracer:
         event: TraceEvent | None = None
         made: dict[str, Any] = {"event_type": event_type, "status": status, "timestamp": timestamp, "tags": tags}
         try:
-            made |= {"id": event_id or new_id(), "span_id": span_id or new_id(), **self._place(context)}
+            place = self._place(context)
+            made |= {"trace_id": place.trace_id, "parent_span_id": place.span_id}
+            made |= {"id": event_id or new_id(), "span_id": span_id or new_id()}
             event = self._made({**(data or {}), **(error_data(error) if error is not None else {})}, made)
             self._destination.keep(event, replace)
         except Exception as fault:  # noqa: BLE001 - counted, unless it is meant for the job
@@ -143,11 +145,8 @@ class Tracer:
 
         Its name is `name`, or the compensation that the step declared.
         """
-        start = {
-            **(data or {}),
-            "original_span_id": span_id_of(original),
-            **({} if reason is None else {"reason": reason}),
-        }
+        given = {} if reason is None else {"reason": reason}
+        start = {**(data or {}), "original_span_id": span_id_of(original), **given}
         declared = getattr(original, "compensation", None)
         return Span(self, name or declared or "saga", parent, "compensation", start, tags)
 
@@ -196,12 +195,11 @@ class Tracer:
         """Close the store's connections."""
         self._destination.close()
 
-    def _place(self, context: TraceRef | str | None) -> dict[str, Any]:
-        if context is None or isinstance(context, str):
-            if context is None:
-                self._count("no trace context here, so the event is in a trace of its own")
-            return {"trace_id": new_id() if context is None else context, "parent_span_id": None}
-        return {"trace_id": context.trace_id, "parent_span_id": context.span_id}
+    def _place(self, context: TraceRef | str | None) -> TraceContext:
+        if context is None:
+            self._count("no trace context here, so the event is in a trace of its own")
+            return TraceContext.new()
+        return TraceContext(context) if isinstance(context, str) else TraceContext(context.trace_id, context.span_id)
 
     def _made(self, data: Mapping[str, Any], made: dict[str, Any]) -> TraceEvent:
         if "opentelemetry.trace" in sys.modules:

@@ -5,7 +5,7 @@ One job is one span, whose id is the job's; its attempts are events of that span
 
 The worker records the start before it forks (`hooks`). The work-horse records the end; the worker does if the
 work-horse could not (`parent`), or a reconciler if the worker could not either (`reconciler`). RQ runs its jobs as
-without tracing. A fault in here is counted in `Tracer.lost` or `recorder.faults` and logged once.
+without tracing. A fault in here is counted in `Tracer.lost` or `sagatrace.faults` and logged once.
 
 With a worker class of your own, write `class MyWorker(TracedWorkerMixin, rq.Worker)`, or derive it from `SpawnWorker`
 here. A `tracer` in it, as `Tracer(redact=...)`, records all events of the worker. Works with RQ from 2.12 to 3. In 3,

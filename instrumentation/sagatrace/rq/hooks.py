@@ -59,13 +59,8 @@ class RecordingMixin(_WorkerBase):
             # Also for the work-horse, which inherits it: before the job can write to its meta.
             enter_execution(Execution(execution.id, job.id, place.inside))
             allowed = max(place.allowed, place.attempt + (job.retries_left or 0))
-            data = {
-                **facts_of(job),
-                **place.declared,
-                "redis": self._redis,
-                "attempts_allowed": allowed,
-                **self._asked(job, "started"),
-            }
+            data = {**facts_of(job), **place.declared, "redis": self._redis, "attempts_allowed": allowed}
+            data |= self._asked(job, "started")
             recorder.record(job, execution.id, "start", "started", data)
             if "job_name" in data and type(self).job_data is RecordingMixin.job_data:
                 recorder.prepare_end(job)

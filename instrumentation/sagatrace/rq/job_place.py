@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
@@ -11,11 +12,12 @@ from rq.job import Job, JobStatus
 
 from sagatrace.context import META_KEY, TraceContext, context_from_meta, current_execution, trace_meta
 from sagatrace.rq.job_facts import meta_of, own_trace_id
-from sagatrace.rq.spawned import context_of_spawned_horse
 from sagatrace.timestamps import utc_timestamp
 
-__all__ = ["JobPlaces", "Place", "context_of", "current_trace", "declared_in", "trace_of"]
+__all__ = ["WORK_HORSE", "JobPlaces", "Place", "context_of", "current_trace", "declared_in", "trace_of"]
 
+WORK_HORSE: Final = "SAGATRACE_WORK_HORSE"
+"""The environment variable in which a worker leaves the context of a work-horse that it spawns."""
 _DECLARED: Final = ("compensation", "original_span_id", "reason")
 
 
@@ -41,7 +43,11 @@ def current_trace() -> TraceContext | None:
     known = here.inside
     if job is not None and (known is None or job.id not in (here.job_id, known.span_id)):
         return trace_of(job)  # a job that runs inside another one, from a queue that is not traced
-    return known or context_of_spawned_horse()
+    if known is None and WORK_HORSE in os.environ:
+        from sagatrace.rq.spawned import context_of_spawned_horse  # only in the work-horses that RQ 2 spawns
+
+        return context_of_spawned_horse()
+    return known
 
 
 def trace_of(job: Job) -> TraceContext:

@@ -18,8 +18,7 @@ from rq.job import Job
 from sagatrace.context import Execution, current_execution, enter_execution
 from sagatrace.destination import SERVED, outbox_directory
 from sagatrace.rq.hooks import RecordingMixin
-from sagatrace.rq.job_place import trace_of
-from sagatrace.rq.spawned import export_context, withdraw_context
+from sagatrace.rq.job_place import WORK_HORSE, trace_of
 from sagatrace.settings import Settings
 
 if TYPE_CHECKING:
@@ -64,6 +63,8 @@ class TracedWorkerMixin(RecordingMixin):
         around = current_execution()  # of a job that runs this worker, if there is one
         with self._harmless:
             if isinstance(self, rq.SpawnWorker):
+                from sagatrace.rq.spawned import export_context  # only for this kind of worker
+
                 export_context(trace_of(job))
         try:
             super().execute_job(job, queue)
@@ -73,7 +74,7 @@ class TracedWorkerMixin(RecordingMixin):
             raise
         finally:
             enter_execution(around)
-            withdraw_context()
+            os.environ.pop(WORK_HORSE, None)
         with self._harmless:
             self._ensure_end(job, None)
 

@@ -1,4 +1,4 @@
-"""The file of a SQLite store: its kind, and whether it was replaced."""
+"""The file of a SQLite store: its creation, its kind, and whether it was replaced."""
 
 from __future__ import annotations
 
@@ -6,7 +6,17 @@ import os
 import stat
 from pathlib import Path
 
-__all__ = ["identity_of", "is_special"]
+__all__ = ["create_private", "identity_of", "is_special"]
+
+
+def create_private(path: Path) -> None:
+    """Create an empty file that only its user may use, unless it exists. Follow links. Raises OSError."""
+    try:
+        # An existing file is not opened: closing it would drop this process's SQLite locks on it.
+        file = os.open(path.resolve(), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return
+    os.close(file)
 
 
 def is_special(path: Path) -> bool:
