@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -13,16 +15,17 @@ from sagatrace.event import TraceEvent
 from sagatrace.interruptions import must_pass
 from sagatrace.outbox import Outbox
 from sagatrace.settings import Settings
+from sagatrace.store_url import path_from_url
 
 if TYPE_CHECKING:
     from sagatrace.direct import DirectWriter
     from sagatrace.sampling import Sampler
     from sagatrace.stores import EventStore
 
-__all__ = ["SERVED", "Destination", "outbox_directory"]
+__all__ = ["SERVED", "Destination", "outbox_directory", "outbox_id"]
 
 SERVED: Final = "SAGATRACE_OUTBOX_SERVED"
-"""The environment variable by which a worker declares which store's outbox it serves: its `Settings.store_id`."""
+"""The environment variable by which a worker declares which store's outbox it serves: its `outbox_id`."""
 
 
 class Destination:
@@ -96,12 +99,17 @@ def outbox_directory(settings: Settings, *, in_worker: bool = False) -> Path | N
     if settings.outbox == "off" or kind not in ("sqlite", "cosmos"):
         return None
     if settings.outbox != "auto":
-        return Path(settings.outbox).expanduser().absolute() / settings.store_id
+        return Path(settings.outbox).expanduser().absolute() / outbox_id(settings)
     if kind == "sqlite":
-        if not in_worker and os.environ.get(SERVED) != settings.store_id:
+        if not in_worker and os.environ.get(SERVED) != outbox_id(settings):
             return None
-        from sagatrace.store_url import path_from_url
 
         path = path_from_url(settings.store)
         return path.with_name(f"{path.name}-outbox")
-    return platformdirs.user_state_path("sagatrace", appauthor=False) / "outbox" / settings.store_id
+    return platformdirs.user_state_path("sagatrace", appauthor=False) / "outbox" / outbox_id(settings)
+
+
+def outbox_id(settings: Settings) -> str:
+    """Return the name of the store's own outbox in a directory of outboxes."""
+    here = Path.cwd() if re.match(r"sqlite:///[^/~]", settings.store) else ""  # a path relative to it
+    return sha256(f"{settings.store} {settings.account} {here}".encode()).hexdigest()[:16]

@@ -32,14 +32,11 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from hashlib import sha256
-from pathlib import Path
-
-import platformdirs
 
 from sagatrace.errors import SettingsError
+from sagatrace.store_url import default_store_url
 
-__all__ = ["Settings", "default_store_url"]
+__all__ = ["Settings"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +66,7 @@ class Settings:
             store="off" if env.get("SAGATRACE") == "off" else env.get("SAGATRACE_STORE") or default_store_url(),
             max_wait=_number(env, "SAGATRACE_MAX_WAIT", 5.0, "number of seconds", most=3600),
             outbox=_directory(env, "SAGATRACE_OUTBOX") or "auto",
-            outbox_mb=_number(env, "SAGATRACE_OUTBOX_MB", 256.0, "number of megabytes", most=1_000_000),
+            outbox_mb=_number(env, "SAGATRACE_OUTBOX_MB", 256.0, "number of megabytes", most=1 << 20),
             fsync=_switch(env, "SAGATRACE_FSYNC"),
             mirror=env.get("SAGATRACE_MIRROR", ""),
             redis_url=env.get("SAGATRACE_REDIS_URL", ""),
@@ -77,17 +74,6 @@ class Settings:
             sample=_number(env, "SAGATRACE_SAMPLE", 1.0, "share of traces", most=1),
             account=endpoint[1] if endpoint else "",
         )
-
-    @property
-    def store_id(self) -> str:
-        """The name of the store's own outbox in a directory of outboxes."""
-        here = Path.cwd() if re.match(r"sqlite:///[^/~]", self.store) else ""  # a path relative to it
-        return sha256(f"{self.store} {self.account} {here}".encode()).hexdigest()[:16]
-
-
-def default_store_url() -> str:
-    """Return the URL of the embedded store in the user's data directory, by the platform's conventions."""
-    return f"sqlite:///{platformdirs.user_data_path('sagatrace', appauthor=False) / 'traces.db'}"
 
 
 def _directory(env: Mapping[str, str], name: str) -> str:
@@ -104,7 +90,7 @@ def _switch(env: Mapping[str, str], name: str) -> bool:
     return text == "on"
 
 
-def _number(env: Mapping[str, str], name: str, default: float, kind: str, *, most: float, off: bool = False) -> float:
+def _number(env: Mapping[str, str], name: str, default: float, kind: str, *, most: int, off: bool = False) -> float:
     text = env.get(name) or f"{default:g}"
     if off and text == "off":
         return 0.0
@@ -114,6 +100,6 @@ def _number(env: Mapping[str, str], name: str, default: float, kind: str, *, mos
         value = -1.0
     if not 0 < value <= most:
         instead = ", nor `off`" if off else ""
-        bounds = f"above 0 and up to {most:g}{instead}"
+        bounds = f"above 0 and up to {most:,}{instead}"
         raise SettingsError(f"{name}={text!r} is not a {kind} {bounds}, e.g. {name}={default:g}")
     return value

@@ -1,14 +1,21 @@
-"""The path in the URL of a SQLite store."""
+"""The URL of a store: the default, and the path in that of a SQLite store."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import platformdirs
+
 from sagatrace.errors import StoreUrlError
 from sagatrace.shown import masked
 
-__all__ = ["path_from_url"]
+__all__ = ["default_store_url", "path_from_url"]
+
+
+def default_store_url() -> str:
+    """Return the URL of the embedded store in the user's data directory, by the platform's conventions."""
+    return f"sqlite:///{platformdirs.user_data_path('sagatrace', appauthor=False) / 'traces.db'}"
 
 
 def path_from_url(url: str) -> Path:

@@ -25,7 +25,7 @@ from typing import Final
 from redis import Redis
 from rq import Queue
 
-from sagatrace.destination import SERVED
+from sagatrace.destination import SERVED, outbox_id
 from sagatrace.settings import Settings
 from sagatrace_tui.demo import DIRECTORY_PREFIX
 from sagatrace_tui.demo.loan_saga import SAGAS, SCENARIOS, STEPS, Loan, submit
@@ -86,7 +86,7 @@ def _run(directory: Path, store_url: str, requests: _StopRequests) -> None:
     workers = WorkerGroup(redis.url, store_url, directory)
     # This process enqueues, so it records as well: into the outbox that the workers' shipper delivers.
     os.environ["SAGATRACE_STORE"] = store_url
-    os.environ[SERVED] = Settings.from_env().store_id
+    os.environ[SERVED] = outbox_id(Settings.from_env())
     try:
         redis.start()
         _report(f"pid {redis.pid}")

@@ -16,7 +16,7 @@ import rq
 from rq.job import Job
 
 from sagatrace.context import Execution, current_execution, enter_execution
-from sagatrace.destination import SERVED, outbox_directory
+from sagatrace.destination import SERVED, outbox_directory, outbox_id
 from sagatrace.rq.hooks import RecordingMixin
 from sagatrace.rq.job_place import WORK_HORSE, trace_of
 from sagatrace.settings import Settings
@@ -111,7 +111,7 @@ class TracedWorkerMixin(RecordingMixin):
         from sagatrace.shipper import launcher
 
         # For the tracers of the jobs as well: there is a shipper now.
-        self._served_before, os.environ[SERVED] = os.environ.get(SERVED, ""), settings.store_id
+        self._served_before, os.environ[SERVED] = os.environ.get(SERVED, ""), outbox_id(settings)
         environment = {"SAGATRACE_REDIS_URL": url_of_redis(self.connection) or NO_URL}
         self._keeper = launcher.ShipperKeeper(directory, flush_for=settings.max_wait, environment=environment)
         self._keeper.attend()

@@ -13,12 +13,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
 
 import rq
-from rq.job import Job, JobStatus
+from rq.job import Job
 
-from sagatrace.error_text import MAX_ERROR, causes_of, error_data
+from sagatrace.error_text import error_data
 from sagatrace.event import Status
 from sagatrace.faults import faults
-from sagatrace.rq.failure_reason import reason_of
+from sagatrace.rq.job_failure import failure_of
 from sagatrace.rq.job_place import JobPlaces
 from sagatrace.rq.prepared_end import prepared_end
 from sagatrace.rq.shared_page import SharedPage
@@ -28,7 +28,6 @@ from sagatrace.tracer import Tracer
 __all__ = ["JobRecorder"]
 
 _STATUSES: Final[Mapping[str, Status]] = {"completed": "success", "failed": "failed", "abandoned": "failed"}
-_PHASES: Final = {JobStatus.STOPPED: "stopped", JobStatus.QUEUED: "retrying", JobStatus.SCHEDULED: "retrying"}
 
 
 class JobRecorder:
@@ -119,15 +118,8 @@ class JobRecorder:
 
     def failure(self, job: Job, execution_id: str | None, text: str, more: Mapping[str, Any], at: str) -> None:
         """Record that an attempt failed, was stopped or will be retried, by the job's status in this process."""
-        status, error = job.get_status(refresh=False), self.raised.pop(job.id, None)
-        phase = _PHASES.get(status, "failed")
-        data: dict[str, Any] = {"error": text.strip().rstrip(";")[:MAX_ERROR], **(self.note().get("error") or {})}
-        if error is not None:
-            data = {**causes_of(error), **reason_of(error, job)}
-        elif self.death:
-            data = {"error_type": "WorkHorseTerminated", **data, "reason": self.death}
-        elif phase == "stopped":
-            data = {"reason": data["error"]}
+        error, noted = self.raised.pop(job.id, None), self.note().get("error") or {}
+        phase, data = failure_of(job, error, text, noted, self.death)
         more = {name: value for name, value in more.items() if name != "next_at" or phase == "retrying"}
         self.record(job, execution_id, "end", phase, {**data, **more}, error=error, at=at)
 
