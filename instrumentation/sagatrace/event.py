@@ -103,6 +103,8 @@ def new_event(
         from sagatrace.coercion import coerced_fields  # most events do not need it
 
         fields = coerced_fields(fields)
+    elif tags:
+        fields["tags"] = tuple(tags)
     if timestamp:
         parse_timestamp(fields["timestamp"])
     return TraceEvent(**fields, raw_data=_json_of(data) if data else msgspec.UNSET)
@@ -117,7 +119,7 @@ def _is_plain(fields: Mapping[str, Any]) -> bool:
         all(type(text) is str and 0 < len(text) <= _LONGEST and text.isprintable() for text in texts)
         and _UNSTORABLE.isdisjoint(fields["id"])
         and (status is None or (type(status) is str and status in _STATUSES))
-        and type(tags) is tuple
+        and type(tags) in (tuple, list)
         and all(type(tag) is str and tag.isprintable() for tag in tags)
     )
 

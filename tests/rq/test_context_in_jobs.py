@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import subprocess
 import sys
@@ -19,8 +20,9 @@ from rq.serializers import JSONSerializer
 from sagatrace import MemoryStore, TraceContext, Tracer, open_store, trace_meta
 from sagatrace.context import Execution, current_execution
 from sagatrace.rq import SimpleWorker, current_trace, foreign_meta, trace_of
+from sagatrace.rq.job_place import WORK_HORSE
 from sagatrace.rq.queue import TracedQueue
-from sagatrace.rq.spawned import export_context, withdraw_context
+from sagatrace.rq.spawned import export_context
 from sagatrace_tui.demo.workers import worker_command, worker_environment
 from sagatrace_tui.live import wall_clock
 from sagatrace_tui.model import build_trace
@@ -159,5 +161,5 @@ def test_only_the_process_that_a_worker_spawned_has_its_context() -> None:
         )
         assert current_trace() is None
     finally:
-        withdraw_context()
+        del os.environ[WORK_HORSE]
     assert spawned.stdout.splitlines() == [str(TraceContext("T", "j")), "None"]
