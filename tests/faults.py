@@ -21,7 +21,7 @@ import psutil
 
 import sagatrace
 from sagatrace.event import TraceEvent
-from sagatrace.outbox import ACTIVE, sealed_segments
+from sagatrace.segments import ACTIVE, sealed_segments
 from sagatrace.stores import FetchedTrace
 from sagatrace.stores.memory import MemoryStore
 

@@ -12,10 +12,11 @@ from typing import Any
 from textual.pilot import Pilot
 
 from sagatrace.errors import StoreError
-from sagatrace.event import TraceEvent, new_event, utc_timestamp
+from sagatrace.event import TraceEvent, new_event
 from sagatrace.mirror import Heard
 from sagatrace.stores import Arrived, Changes, FetchedTrace, ReadCost, Search, TraceHits
 from sagatrace.stores.memory import MemoryStore
+from sagatrace.timestamps import utc_timestamp
 from sagatrace_tui.live import ListFeed, TraceFeed
 from sagatrace_tui.model import Trace, build_trace
 from sagatrace_tui.model.text import iso

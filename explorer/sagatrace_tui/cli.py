@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import click
 from platformdirs import user_state_path
 
+from sagatrace.error_stream import print_errors_plainly
 from sagatrace.errors import SettingsError, StoreNotFoundError
 from sagatrace.settings import Settings
-from sagatrace.shown import print_errors_plainly
 from sagatrace.stores import EventStore, Search
 from sagatrace_tui.commands.outcome import (
     Exit,

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from sagatrace import EventStore, TraceEvent, Tracer
+    from sagatrace import EventStore, TraceEvent
     from sagatrace_tui.model import Trace, Verdict
 
 __all__ = ["Traces", "assert_rolled_back", "assert_succeeded", "assert_verdict", "sagatrace_traces"]
@@ -70,12 +70,13 @@ class Traces:
 @pytest.fixture
 def sagatrace_traces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Traces]:
     """Record into a new store for this test, and return its traces."""
-    from sagatrace import Tracer, open_store
+    from sagatrace import open_store
+    from sagatrace.destination import Destination
 
     url = f"sqlite:///{tmp_path}/sagatrace.db"
-    store, keep = open_store(url), Tracer._keep  # noqa: SLF001 - same distribution
+    store, keep = open_store(url), Destination.keep
 
-    def keep_here(self: Tracer, event: TraceEvent, replace: bool) -> None:
+    def keep_here(self: Destination, event: TraceEvent, replace: bool) -> None:
         # A module's tracer may still hold the store of an earlier test.
         if self.by_environment:
             store.append([event], replace=replace)
@@ -87,7 +88,7 @@ def sagatrace_traces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
         monkeypatch.delenv(name, raising=False)
     # A worker's shipper would try to reach the host of a fake Redis.
     monkeypatch.setenv("SAGATRACE_RECONCILE", "off")
-    monkeypatch.setattr(Tracer, "_keep", keep_here)
+    monkeypatch.setattr(Destination, "keep", keep_here)
     store.append([])
     yield Traces(store, url)
     store.close()

@@ -35,13 +35,13 @@ from sagatrace.errors import (
 from sagatrace.event import TraceEvent
 from sagatrace.settings import Settings
 from sagatrace.span import Span
-from sagatrace.stores import AppendError, EventStore, open_store
-from sagatrace.stores.memory import MemoryStore
 from sagatrace.tracer import Tracer
 
 if TYPE_CHECKING:
     from sagatrace.long_span import LongSpan
     from sagatrace.saga import Saga, StepError
+    from sagatrace.stores import AppendError, EventStore, open_store
+    from sagatrace.stores.memory import MemoryStore
 
 __all__ = [
     "AppendError",
@@ -70,10 +70,23 @@ __all__ = [
 ]
 
 
-_LATER = {"LongSpan": "sagatrace.long_span", "Saga": "sagatrace.saga", "StepError": "sagatrace.saga"}
+# Most processes need none of these modules.
+_LATER = {
+    "AppendError": "sagatrace.stores",
+    "EventStore": "sagatrace.stores",
+    "LongSpan": "sagatrace.long_span",
+    "MemoryStore": "sagatrace.stores.memory",
+    "Saga": "sagatrace.saga",
+    "StepError": "sagatrace.saga",
+    "open_store": "sagatrace.stores",
+}
 
 
 def __getattr__(name: str) -> Any:
     if name not in _LATER:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_LATER[name]), name)  # most processes need none of these modules
+    return getattr(import_module(_LATER[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})

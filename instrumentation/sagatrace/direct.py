@@ -7,8 +7,8 @@ from collections import deque
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final, cast
 
-from sagatrace.errors import must_pass
 from sagatrace.event import TraceEvent
+from sagatrace.interruptions import must_pass
 from sagatrace.settings import Settings
 
 if TYPE_CHECKING:

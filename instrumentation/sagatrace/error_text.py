@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from sagatrace.errors import must_pass
+from sagatrace.interruptions import must_pass
 
 __all__ = ["MAX_ERROR", "MAX_STACK", "causes_of", "error_data", "members_of", "text_of"]
 

@@ -16,11 +16,6 @@ SagatraceError
 
 from __future__ import annotations
 
-import sys
-from typing import Final
-
-from sagatrace.shown import logger
-
 __all__ = [
     "EventError",
     "OutboxFullError",
@@ -33,13 +28,7 @@ __all__ = [
     "StoreNotFoundError",
     "StoreUnavailableError",
     "StoreUrlError",
-    "interruption",
-    "log_fault",
-    "must_pass",
-    "traceback_of",
 ]
-
-log: Final = logger("sagatrace")
 
 
 class SagatraceError(Exception):
@@ -88,52 +77,3 @@ class StoreUnavailableError(StoreError):
     def __init__(self, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
-
-
-def must_pass(error: BaseException) -> bool:
-    """Return whether an exception interrupts the job on purpose: RQ's timeout, or that of a signal handler.
-
-    Tracing errors are swallowed. Such an exception must reach the job, even if it was raised inside this package.
-    """
-    timeouts = sys.modules.get("rq.timeouts")  # not imported here: without the module there is no such timeout
-    # Not `isinstance`: it reads the `__class__` of the exception, which may be foreign code.
-    if timeouts is not None and issubclass(type(error), timeouts.BaseTimeoutException):
-        return True
-    trace = traceback_of(error)
-    while trace is not None and trace.tb_next is not None:
-        interrupted, trace = trace.tb_frame, trace.tb_next
-        # The interpreter calls a signal handler with the frame that it interrupted.
-        for value in trace.tb_frame.f_locals.values():
-            if value is interrupted or (type(value) is tuple and any(one is interrupted for one in value)):
-                return True
-    return False
-
-
-def interruption(error: BaseException, before: BaseException | None) -> BaseException | None:
-    """Return the exception that must pass: the error, or one that a library wrapped in it; None without one.
-
-    `before` is the exception that was being handled when the call began. It is not part of the call.
-    """
-    seen: set[int] = set()
-    current: BaseException | None = error
-    while current is not None and current is not before and id(current) not in seen:
-        if must_pass(current):
-            return current
-        seen.add(id(current))
-        current = _context_of(current)
-    return None
-
-
-def log_fault(message: str, *arguments: object, error: BaseException | None = None) -> None:
-    """Log a fault of tracing, with the traceback of an error. Exceptions of log handlers must not reach a job."""
-    exc_info = None if error is None else (type(error), error, traceback_of(error))
-    try:
-        log.error(message, *arguments, stacklevel=2, exc_info=exc_info)
-    except Exception as fault:
-        if must_pass(fault):
-            raise
-
-
-# Read past a class's own attributes of these names, which are foreign code.
-traceback_of: Final = BaseException.__dict__["__traceback__"].__get__
-_context_of: Final = BaseException.__dict__["__context__"].__get__

@@ -1,4 +1,4 @@
-"""The trace event: its schema, its ids, timestamps and phases.
+"""The trace event: its schema and its ids.
 
 An event is an immutable fact. A store keeps it as one JSON document with the fields of `TraceEvent` and nothing else.
 Readers compute everything about a trace from its events. They decode them with `sagatrace.stores.codec`.
@@ -7,49 +7,31 @@ Readers compute everything about a trace from its events. They decode them with 
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Annotated, Any, Final, Literal, get_args
 
 import msgspec
 
-from sagatrace.errors import EventError, must_pass
+from sagatrace.errors import EventError
+from sagatrace.interruptions import Tolerated
+from sagatrace.timestamps import parse_timestamp, utc_timestamp
 
-__all__ = [
-    "CLOSING_PHASES", "LONGEST", "OPENING_PHASES", "PHASES", "UNREADABLE", "Status", "TraceEvent", "encode_event",
-    "new_event", "new_id", "parse_timestamp", "require_storable_id", "split_event_type", "utc_timestamp",
-]  # fmt: skip
+__all__ = ["UNREADABLE", "UNWRITABLE", "Status", "TraceEvent", "encode_event", "new_event", "new_id"]
 
 Status = Literal["success", "failed", "pending"]
 
-OPENING_PHASES: Final = frozenset({"enqueued", "scheduled", "deferred", "started", "compensating"})
-# Each closing phase with the status its span gets, unless the event carries an explicit one.
-CLOSING_PHASES: Final[Mapping[str, Literal["success", "failed", "stopped", "canceled"]]] = {
-    "completed": "success",
-    "compensated": "success",
-    "failed": "failed",
-    "compensation_failed": "failed",
-    "abandoned": "failed",
-    "stopped": "stopped",
-    "canceled": "canceled",
-}
-PHASES: Final = OPENING_PHASES | CLOSING_PHASES.keys() | {"retrying"}
-
-LONGEST: Final = 255  # characters of an id that a store takes
+_LONGEST: Final = 255  # characters of an id that a store takes
 _Name = Annotated[str, msgspec.Meta(min_length=1)]
-_Key = Annotated[str, msgspec.Meta(min_length=1, max_length=LONGEST)]
+_Key = Annotated[str, msgspec.Meta(min_length=1, max_length=_LONGEST)]
 _UNSTORABLE: Final = frozenset("/\\?# ")
-_STORABLE: Final = re.compile(r"[^/\\?#\x00-\x1f\x7f-\x9f]*[^/\\?#\x00-\x20\x7f-\x9f]")
 _STATUSES: Final[tuple[str, ...]] = get_args(Status)
 _SCALARS: Final = frozenset({str, int, float, bool, type(None)})
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 UNREADABLE: Final = (msgspec.MsgspecError, RecursionError, UnicodeError)
 """The errors of msgspec for text that is not the expected JSON."""
-_UNWRITABLE: Final = (*UNREADABLE, TypeError, ValueError, OverflowError)
+UNWRITABLE: Final = (*UNREADABLE, TypeError, ValueError, OverflowError)
+"""The errors of msgspec for values that JSON cannot express."""
 
 
 class TraceEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -82,8 +64,6 @@ class TraceEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, 
 
 
 _encode: Final = msgspec.json.Encoder().encode
-_encode_leniently: Final = msgspec.json.Encoder(enc_hook=lambda value: _described(value)).encode
-_decode: Final = msgspec.json.Decoder(TraceEvent).decode
 
 
 def encode_event(event: TraceEvent) -> bytes:
@@ -120,92 +100,48 @@ def new_event(
         "tags": tags or None,
     }
     if not _is_plain(fields):
-        fields = _checked(fields)
+        from sagatrace.coercion import coerced_fields  # most events do not need it
+
+        fields = coerced_fields(fields)
+    elif tags:
+        fields["tags"] = tuple(tags)
     if timestamp:
         parse_timestamp(fields["timestamp"])
-    return TraceEvent(**fields, raw_data=_raw(data) if data else msgspec.UNSET)
+    return TraceEvent(**fields, raw_data=_json_of(data) if data else msgspec.UNSET)
 
 
 def _is_plain(fields: Mapping[str, Any]) -> bool:
-    """Return whether all texts are short and ASCII, and the id is storable. Most events pass this quick check."""
+    """Return whether all texts are short and printable, and the id is storable. Most events pass this quick check."""
     required = ("id", "trace_id", "span_id", "event_type", "timestamp")
     texts = [*map(fields.__getitem__, required), fields["parent_span_id"] or "-"]
+    status, tags = fields["status"], fields["tags"] or ()
     return (
-        fields["tags"] is None
-        and (fields["status"] is None or (type(fields["status"]) is str and fields["status"] in _STATUSES))
-        and all(type(text) is str and 0 < len(text) <= LONGEST and text.isascii() for text in texts)
-        and fields["id"].isprintable()
+        all(type(text) is str and 0 < len(text) <= _LONGEST and text.isprintable() for text in texts)
         and _UNSTORABLE.isdisjoint(fields["id"])
+        and (status is None or (type(status) is str and status in _STATUSES))
+        and type(tags) in (tuple, list)
+        and all(type(tag) is str and tag.isprintable() for tag in tags)
     )
 
 
-def _checked(fields: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields as a reader decodes them. Raises EventError that names the fault."""
-    try:
-        tags = fields["tags"]
-        listed = {**fields, "tags": [tags] if isinstance(tags, str) else list(tags or ()) or None}
-        event = _decode(_encode({name: _plain(value) for name, value in listed.items()}))
-    except _UNWRITABLE as error:
-        reason, _, path = str(error).partition(" - at `$.")
-        name = path.partition("`")[0].partition("[")[0]
-        raise EventError(f"{name or 'event'} {_shown(fields.get(name, fields)):.300}: {reason}") from error
-    require_storable_id(event.id)
-    return {name: getattr(event, name) for name in fields}
-
-
-def require_storable_id(event_id: str) -> None:
-    """Raise EventError for an id that Cosmos DB cannot address: it would block the delivery of other events."""
-    if not _STORABLE.fullmatch(event_id):
-        raise EventError(
-            f"id {event_id!r} holds one of / \\ ? #, a control character or a space at its end: "
-            "Cosmos DB cannot address such an item id"
-        )
-
-
-def _raw(data: Mapping[Any, Any]) -> msgspec.Raw:
+def _json_of(data: Mapping[Any, Any]) -> msgspec.Raw:
     """Return the data as JSON of one line."""
-    try:
+    with Tolerated(*UNWRITABLE):
         # Each value by itself: a malformed Raw value could change its neighbors.
-        plain = {key: value if type(value) in _SCALARS else _written(value) for key, value in data.items()}
-        return msgspec.Raw(_encode(plain))
-    except _UNWRITABLE as error:
-        if must_pass(error):
-            raise
-        named = {_plain(key if isinstance(key, str) else _shown(key)): value for key, value in data.items()}
-        return msgspec.Raw(_encode({name: _written(value) for name, value in named.items()}))
+        return msgspec.Raw(_encode({key: _json_value(value) for key, value in data.items()}))
+    from sagatrace.coercion import coerced_data  # only where JSON cannot express the data
+
+    return coerced_data(data)
 
 
-def _written(value: object) -> msgspec.Raw:
-    """Return the value as JSON of one line; if JSON cannot express it, its description."""
-    try:
-        encoded = _encode_leniently(_plain(value))
-        msgspec.json.decode(encoded)
-        return msgspec.Raw(msgspec.json.format(encoded, indent=-1) if b"\n" in encoded else encoded)
-    except _UNWRITABLE as error:
-        if must_pass(error):
-            raise
-        return msgspec.Raw(_encode(_described(value)))
-
-
-def _plain(value: object) -> object:
-    """Return text, and lists of text, with each lone surrogate written as six characters."""
-    if isinstance(value, str):
-        return value.encode("utf-8", "backslashreplace").decode()
-    return [_plain(item) for item in value] if isinstance(value, list) else value
-
-
-def _described(value: object) -> object:
-    return _plain(f"{type(value).__qualname__}: {_shown(value)}")
-
-
-def _shown(value: object) -> str:
-    """Return the beginning of the value's `repr`, which is foreign code and may raise any exception."""
-    try:
-        return repr(bytes(value) if isinstance(value, msgspec.Raw) else value)[:1000]
-    except Exception as error:
-        if must_pass(error):
-            raise
-        return f"<repr failed: {type(error).__name__}>"
+def _json_value(value: object) -> object:
+    if type(value) in _SCALARS:
+        return value
+    encoded = _encode(value)
+    msgspec.json.decode(encoded)
+    if b"\n" in encoded:
+        raise ValueError("more than one line")
+    return msgspec.Raw(encoded)
 
 
 def new_id() -> str:
@@ -218,31 +154,3 @@ def new_id() -> str:
     entropy = int.from_bytes(os.urandom(8)) >> 2
     digits = f"{millis << 80 | 7 << 76 | (rest * 4096 // 1_000_000) << 64 | 2 << 62 | entropy:032x}"
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
-
-
-def utc_timestamp(moment: datetime | None = None) -> str:
-    """Return the moment (default now) as fixed-width UTC with microseconds: `2025-12-22T10:00:01.100000Z`."""
-    utc = datetime.now(UTC) if moment is None else moment.astimezone(UTC)
-    return utc.isoformat(timespec="microseconds")[:26] + "Z"
-
-
-def parse_timestamp(text: str) -> int:
-    """Return an ISO 8601 timestamp as microseconds since 1970 UTC; without an offset it is taken as UTC.
-
-    Digits past the microsecond are dropped. Raises EventError that names the text.
-    """
-    try:
-        moment = datetime.fromisoformat(text)
-        since = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH
-    except (ValueError, OverflowError) as error:
-        raise EventError(f"timestamp {text[:64]!r} is not ISO 8601: {error}") from error
-    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
-
-
-@lru_cache(maxsize=4096)
-def split_event_type(event_type: str) -> tuple[str, str | None]:
-    """Split `stage:validate:completed` into (`stage:validate`, `completed`); without a known phase (all, None)."""
-    name, _, phase = event_type.rpartition(":")
-    if phase in PHASES:
-        return name or phase, phase
-    return event_type, None

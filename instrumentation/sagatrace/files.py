@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 from typing import BinaryIO, Final
 
-__all__ = ["create_private", "is_regular", "make_directory", "open_log", "open_regular", "sync_directory"]
+__all__ = ["is_regular", "make_directory", "open_log", "open_regular", "sync_directory"]
 
 _OTHER_KINDS: Final = (
     errno.ELOOP,
@@ -37,16 +37,6 @@ def open_regular(path: Path, flags: int = os.O_RDONLY) -> int:
 def open_log(path: Path) -> BinaryIO:
     """Open a file to append to, which only its user may read. Raises OSError as `open_regular` does."""
     return os.fdopen(open_regular(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT), "ab")
-
-
-def create_private(path: Path) -> None:
-    """Create an empty file that only its user may use, unless it exists. Follow links. Raises OSError."""
-    try:
-        # An existing file is not opened: closing it would drop this process's SQLite locks on it.
-        file = os.open(path.resolve(), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return
-    os.close(file)
 
 
 def make_directory(directory: Path, *, fsync: bool = False) -> None:

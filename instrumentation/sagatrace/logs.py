@@ -24,7 +24,7 @@ class TraceFilter(logging.Filter):
         """Add the ids. Every record passes."""
         place = innermost_span()
         if place is None and current_execution().id is not None:  # a spawned work-horse of RQ 2, which runs no hook
-            from sagatrace.rq.recorder import current_trace
+            from sagatrace.rq.job_place import current_trace
 
             place = current_trace()
         record.trace_id = "" if place is None else place.trace_id

@@ -11,7 +11,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final
 
-from sagatrace.errors import log_fault, must_pass
+from sagatrace.faults import log_fault
+from sagatrace.interruptions import must_pass
 
 __all__ = ["faults", "traceparent", "with_otel_trace_id"]
 

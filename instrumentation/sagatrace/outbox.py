@@ -20,23 +20,19 @@ from __future__ import annotations
 import errno
 import os
 import stat
-import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-import platformdirs
+from sagatrace.errors import OutboxFullError
+from sagatrace.event import TraceEvent, encode_event
+from sagatrace.files import make_directory, open_log, sync_directory
+from sagatrace.interruptions import Tolerated
+from sagatrace.phases import CLOSING_PHASES, split_event_type
+from sagatrace.segments import ACTIVE, REFUSED, SEALED, seal
 
-from sagatrace.errors import OutboxFullError, must_pass
-from sagatrace.event import CLOSING_PHASES, TraceEvent, encode_event, split_event_type
-from sagatrace.files import is_regular, make_directory, open_regular, sync_directory
-from sagatrace.settings import Settings
+__all__ = ["Outbox", "line_of"]
 
-__all__ = ["ACTIVE", "REFUSED", "SEALED", "Outbox", "line_of", "outbox_directory", "seal", "sealed_segments"]
-
-ACTIVE: Final = "events.jsonl"  # the file that is appended to
-SEALED: Final = "sealed-"  # the prefix of a segment's name: no process appends to a segment
-REFUSED: Final = "refused"  # one byte for each event refused
 _MAX_SEGMENT: Final = 1 << 20  # the most bytes that are sent again after the kill of a shipper
 _MAX_REFUSED: Final = 1 << 20
 _ATTEMPTS: Final = 20  # a file is sealed a few times a second and written in microseconds: two suffice
@@ -75,30 +71,19 @@ class Outbox:
 
     def write(self, block: bytes, *, is_late: bool) -> None:
         """Append lines, which are `is_late` if all of them end, retry or undo something. Raises as `append` does."""
-        self._require_size(block)
-        attempt = 0
-        while not self._write(block, attempt, is_late=is_late):
-            attempt += 1
+        if len(block) > self.max_bytes // 10:
+            raise OutboxFullError(f"an event of {len(block):,} bytes is too large for the outbox {self.directory}")
+        for attempt in range(_ATTEMPTS):
+            if self._write(block, attempt, is_late=is_late):
+                return
+        raise OSError(errno.EAGAIN, f"sealed {_ATTEMPTS} times while one event was written", self._active)
 
     def close(self) -> None:
         """Do nothing: no file stays open."""
 
-    def _require_size(self, block: bytes) -> None:
-        if len(block) > self.max_bytes // 10:
-            raise OutboxFullError(f"an event of {len(block):,} bytes is too large for the outbox {self.directory}")
-
     def _write(self, block: bytes, attempt: int, *, is_late: bool) -> bool:
         """Append the block. Return False if it must be written again, because the file was sealed meanwhile."""
-        if attempt == _ATTEMPTS:
-            raise OSError(errno.EAGAIN, f"sealed {_ATTEMPTS} times while one event was written", self._active)
-        # Not kept open: after `os.closerange` in a job, the descriptor's number could be of another file.
-        try:
-            file = os.open(self._active, _APPEND, 0o600)
-        except FileNotFoundError as error:
-            if must_pass(error):
-                raise
-            make_directory(self.directory, fsync=self._fsync)
-            file = os.open(self._active, _APPEND, 0o600)
+        file = self._open()
         try:
             before = os.fstat(file)
             if not stat.S_ISREG(before.st_mode) or before.st_uid != os.geteuid():
@@ -118,12 +103,16 @@ class Outbox:
                     sync_directory(self.directory)
         finally:
             os.close(file)
-        try:
+        with Tolerated(FileNotFoundError):  # it is sealed
             return os.path.samestat(before, os.stat(self._active))  # noqa: PTH116 - a work-horse pays for a Path
-        except FileNotFoundError as error:  # sealed
-            if must_pass(error):
-                raise
-            return False
+        return False
+
+    def _open(self) -> int:
+        # Not kept open: after `os.closerange` in a job, the descriptor's number could be of another file.
+        with Tolerated(FileNotFoundError):
+            return os.open(self._active, _APPEND, 0o600)
+        make_directory(self.directory, fsync=self._fsync)
+        return os.open(self._active, _APPEND, 0o600)
 
     def _has_room(self, *, is_late: bool) -> bool:
         """Return whether there is more than the reserve. Raise OutboxFullError without room for such events."""
@@ -131,11 +120,8 @@ class Outbox:
         with os.scandir(self.directory) as entries:
             for entry in entries:
                 if entry.name == ACTIVE or entry.name.startswith(SEALED):
-                    try:
+                    with Tolerated(FileNotFoundError):  # it is delivered meanwhile
                         used += entry.stat().st_size
-                    except FileNotFoundError as error:  # delivered meanwhile
-                        if must_pass(error):
-                            raise
         if used >= (self.max_bytes if is_late else reserve):
             raise OutboxFullError(
                 f"the outbox {self.directory} holds {used:,} of {self.max_bytes:,} bytes and refuses new events: "
@@ -145,60 +131,12 @@ class Outbox:
 
     def _count_refused(self, count: int) -> None:
         make_directory(self.directory)
-        file = open_regular(self.directory / REFUSED, _APPEND)
-        try:
-            if os.fstat(file).st_size < _MAX_REFUSED:
-                os.write(file, b"." * count)
-        finally:
-            os.close(file)
+        with open_log(self.directory / REFUSED) as file:
+            if file.tell() < _MAX_REFUSED:
+                file.write(b"." * count)
 
 
 def line_of(event: TraceEvent, replace: bool) -> bytes:
     """Return the event as a line of the outbox."""
     # A line end before it as well: a line cut by a full disk or a kill damages only itself.
     return (b'\n{"replace":true,"event":' if replace else b'\n{"event":') + encode_event(event) + b"}\n"
-
-
-def seal(directory: Path, name: str = ACTIVE) -> Path | None:
-    """Rename the file that is appended to, or another of lines, so that it is delivered; return None without one."""
-    # Names sort by age and are unique: a rename onto another segment would lose that segment.
-    sealed = directory / f"{SEALED}{time.time_ns():020d}-{os.getpid()}-{os.urandom(4).hex()}.jsonl"
-    try:
-        if not is_regular(directory / name):
-            return None
-        (directory / name).rename(sealed)
-    except FileNotFoundError as error:
-        if must_pass(error):
-            raise
-        return None
-    return sealed
-
-
-def sealed_segments(directory: Path) -> list[Path]:
-    """Return the segments that wait for delivery, oldest first. Anything that is not a regular file is left out."""
-    try:
-        return sorted(path for path in directory.iterdir() if path.name.startswith(SEALED) and is_regular(path))
-    except FileNotFoundError:
-        return []
-
-
-def outbox_directory(settings: Settings, *, in_worker: bool = False) -> Path | None:
-    """Return where events wait for the store of these settings; None if they are written to it directly.
-
-    A local SQLite file is as durable as an outbox. It has an outbox only in a worker, as forked children would have to
-    open the file for each job. A worker sets SAGATRACE_OUTBOX to `Settings.outbox_of_worker` for the tracers of its
-    jobs. Raises StoreError.
-    """
-    kind = settings.store.partition(":")[0].lower()
-    if settings.outbox == "off" or kind not in ("sqlite", "cosmos"):
-        return None
-    if not settings.is_outbox_automatic:
-        return Path(settings.outbox).expanduser().absolute() / settings.store_id
-    if kind == "sqlite":
-        if not in_worker and settings.outbox != settings.outbox_of_worker:
-            return None
-        from sagatrace.stores.sqlite_file import path_from_url
-
-        path = path_from_url(settings.store)
-        return path.with_name(f"{path.name}-outbox")
-    return platformdirs.user_state_path("sagatrace", appauthor=False) / "outbox" / settings.store_id

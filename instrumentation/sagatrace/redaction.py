@@ -11,8 +11,9 @@ from typing import Any, Final
 
 import msgspec
 
-from sagatrace.errors import SettingsError, must_pass
+from sagatrace.errors import SettingsError
 from sagatrace.event import TraceEvent, new_event
+from sagatrace.interruptions import must_pass
 
 __all__ = ["Redact", "redacted", "structural"]
 

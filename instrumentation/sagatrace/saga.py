@@ -21,14 +21,17 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from sagatrace.error_text import error_data, members_of
-from sagatrace.errors import SagatraceError, log_fault, must_pass
+from sagatrace.errors import SagatraceError
+from sagatrace.faults import log_fault
+from sagatrace.interruptions import must_pass
 
 if TYPE_CHECKING:
     from rq import Queue
     from rq.job import Job
 
     from sagatrace.context import TraceRef
-    from sagatrace.tracer import Span, Tracer
+    from sagatrace.span import Span
+    from sagatrace.tracer import Tracer
 
 __all__ = ["Saga", "Step", "StepError", "name_of"]
 

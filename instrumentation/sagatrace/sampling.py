@@ -15,7 +15,8 @@ from typing import Any, Final
 
 import msgspec
 
-from sagatrace.event import CLOSING_PHASES, TraceEvent, new_event, split_event_type
+from sagatrace.event import TraceEvent, new_event
+from sagatrace.phases import CLOSING_PHASES, split_event_type
 
 __all__ = ["Sampler", "has_failed", "is_sampled", "keep"]
 

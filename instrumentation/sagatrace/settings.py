@@ -32,14 +32,11 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from hashlib import sha256
-from pathlib import Path
-
-import platformdirs
 
 from sagatrace.errors import SettingsError
+from sagatrace.store_url import default_store_url
 
-__all__ = ["Settings", "default_store_url"]
+__all__ = ["Settings"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,37 +64,16 @@ class Settings:
         endpoint = re.search(r"(?i)AccountEndpoint=([^;]*)", env.get("SAGATRACE_COSMOS_CONNECTION_STRING", ""))
         return cls(
             store="off" if env.get("SAGATRACE") == "off" else env.get("SAGATRACE_STORE") or default_store_url(),
-            max_wait=_number(env, "SAGATRACE_MAX_WAIT", 5.0, "seconds", below=3600),
+            max_wait=_number(env, "SAGATRACE_MAX_WAIT", 5.0, "number of seconds", most=3600),
             outbox=_directory(env, "SAGATRACE_OUTBOX") or "auto",
-            outbox_mb=_number(env, "SAGATRACE_OUTBOX_MB", 256.0, "megabytes", below=1 << 20),
+            outbox_mb=_number(env, "SAGATRACE_OUTBOX_MB", 256.0, "number of megabytes", most=1 << 20),
             fsync=_switch(env, "SAGATRACE_FSYNC"),
             mirror=env.get("SAGATRACE_MIRROR", ""),
             redis_url=env.get("SAGATRACE_REDIS_URL", ""),
-            reconcile=_number(env, "SAGATRACE_RECONCILE", 60.0, "seconds", below=86_400, off=0.0),
-            sample=_share(env, "SAGATRACE_SAMPLE"),
+            reconcile=_number(env, "SAGATRACE_RECONCILE", 60.0, "number of seconds", most=86_400, off=True),
+            sample=_number(env, "SAGATRACE_SAMPLE", 1.0, "share of traces", most=1),
             account=endpoint[1] if endpoint else "",
         )
-
-    @property
-    def is_outbox_automatic(self) -> bool:
-        """Whether sagatrace chooses the directory of the outbox. This includes the value that a worker sets."""
-        return self.outbox == "auto" or self.outbox.startswith("worker:")
-
-    @property
-    def outbox_of_worker(self) -> str:
-        """The value of SAGATRACE_OUTBOX by which a worker declares that it serves this store's outbox."""
-        return f"worker:{self.store_id}"
-
-    @property
-    def store_id(self) -> str:
-        """The name of the store's own outbox in a directory of outboxes."""
-        here = Path.cwd() if re.match(r"sqlite:///[^/~]", self.store) else ""  # a path relative to it
-        return sha256(f"{self.store} {self.account} {here}".encode()).hexdigest()[:16]
-
-
-def default_store_url() -> str:
-    """Return the URL of the embedded store in the user's data directory, by the platform's conventions."""
-    return f"sqlite:///{platformdirs.user_data_path('sagatrace', appauthor=False) / 'traces.db'}"
 
 
 def _directory(env: Mapping[str, str], name: str) -> str:
@@ -114,31 +90,16 @@ def _switch(env: Mapping[str, str], name: str) -> bool:
     return text == "on"
 
 
-def _share(env: Mapping[str, str], name: str) -> float:
-    text = env.get(name) or "1"
-    try:
-        share = float(text)
-    except ValueError:
-        share = -1.0
-    if not 0 < share <= 1:
-        raise SettingsError(f"{name}={text!r} is not a share of traces, above 0 and up to 1, e.g. {name}=0.1")
-    return share
-
-
-def _number(
-    env: Mapping[str, str], name: str, default: float, unit: str, *, below: int, off: float | None = None
-) -> float:
-    text = env.get(name, "")
-    if not text:
-        return default
-    if text == "off" and off is not None:
-        return off
+def _number(env: Mapping[str, str], name: str, default: float, kind: str, *, most: int, off: bool = False) -> float:
+    text = env.get(name) or f"{default:g}"
+    if off and text == "off":
+        return 0.0
     try:
         value = float(text)
     except ValueError:
         value = -1.0
-    if not 0 < value < below:
-        instead = "" if off is None else ", nor `off`"
-        example = f"{name}={default:g}"
-        raise SettingsError(f"{name}={text!r} is not a number of {unit} between 0 and {below}{instead}, e.g. {example}")
+    if not 0 < value <= most:
+        instead = ", nor `off`" if off else ""
+        bounds = f"above 0 and up to {most:,}{instead}"
+        raise SettingsError(f"{name}={text!r} is not a {kind} {bounds}, e.g. {name}={default:g}")
     return value

@@ -1,19 +1,19 @@
 """Text for people and logs: no secret in it, and nothing that a terminal acts on.
 
 `masked` hides the secrets of every address that is shown. `printable` writes out control characters and characters that
-turn or hide text. Loggers of `logger` do both to what they are given. `print_errors_plainly` is for commands.
+turn or hide text. Loggers of `logger` do both to what they are given.
 """
 
 from __future__ import annotations
 
 import logging
 import re
-import sys
 import traceback
-from collections.abc import Callable
-from typing import Final, TextIO, cast
+from typing import Final
 
-__all__ = ["logger", "masked", "print_errors_plainly", "printable"]
+from sagatrace.error_text import text_of
+
+__all__ = ["logger", "masked", "printable", "printable_lines"]
 
 # A password may hold any sign, also / # ? and @, and may stand where a user name should. So everything up to the last @
 # is hidden. Paths hold no secret, and may hold an @. `Path` makes one slash of two.
@@ -36,7 +36,8 @@ def printable(text: str) -> str:
     return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
 
 
-def _printable_lines(text: str) -> str:
+def printable_lines(text: str) -> str:
+    """Return the text with its lines, each as `printable` writes it."""
     return "\n".join(map(printable, text.split("\n")))
 
 
@@ -48,8 +49,6 @@ def logger(name: str) -> logging.Logger:
 
 
 def _make_plain(record: logging.LogRecord) -> bool:
-    from sagatrace.error_text import text_of  # it imports this module
-
     def plain(one: object) -> object:
         is_number = issubclass(type(one), (int, float))
         return one if is_number else printable(masked(text_of("text", lambda: str(one))))
@@ -58,38 +57,5 @@ def _make_plain(record: logging.LogRecord) -> bool:
         record.args = tuple(map(plain, record.args))
     if record.exc_info and (error := record.exc_info[1]) is not None:
         trace = text_of("traceback", lambda: "".join(traceback.format_exception(error)).rstrip("\n"))
-        record.exc_text = _printable_lines(masked(trace))  # a formatter takes this text before it makes its own
+        record.exc_text = printable_lines(masked(trace))  # a formatter takes this text before it makes its own
     return True
-
-
-def print_errors_plainly(plain: Callable[[str], str] = _printable_lines) -> None:
-    """Have all that this process writes to standard error pass through `masked` and `plain`."""
-    if sys.stderr is not None:  # closed by the caller
-        sys.stderr = cast("TextIO", _PlainErrors(sys.stderr, plain))
-
-
-class _PlainErrors:
-    """Standard error whose texts are masked and plain.
-
-    It counts as no terminal, so that no library colours its text.
-    """
-
-    buffer = None  # a library that writes bytes past `write` finds none
-
-    def __init__(self, stream: TextIO, plain: Callable[[str], str]) -> None:
-        self._stream = stream
-        self._plain = plain
-        self.encoding, self.errors = stream.encoding, stream.errors
-
-    def write(self, text: str) -> int:
-        """Write the text, and return its length as it was given."""
-        self._stream.write(self._plain(masked(text)))
-        return len(text)
-
-    def flush(self) -> None:
-        """Flush the stream."""
-        self._stream.flush()
-
-    def isatty(self) -> bool:
-        """Return False: this is not a terminal."""
-        return False

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
-from sagatrace.context import OpenSpan, TraceContext, TraceRef, current_execution, enter_span
+from sagatrace.context import OpenSpan, TraceRef, current_execution, enter_span
 from sagatrace.error_text import causes_of
 from sagatrace.event import new_id
 
@@ -35,9 +35,8 @@ class Span(OpenSpan):
         data: Mapping[str, Any],
         tags: Iterable[str] | None,
     ) -> None:
-        place = tracer._place(parent)  # noqa: SLF001 - the span is the tracer's
         self._tracer, self._data, self._tags, self._phases = tracer, data, tags, _PHASES[kind]
-        self._parent = TraceContext(place["trace_id"], place["parent_span_id"])
+        self._parent = tracer._place(parent)  # noqa: SLF001 - the span is the tracer's
         self._outcome: dict[str, Any] = {}
         self.has_failed = False  # by `fail`
         self.name = name

@@ -20,29 +20,26 @@ import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from sagatrace.context import TraceRef, bound, span_id_of
-from sagatrace.error_text import MAX_ERROR, MAX_STACK, error_data, text_of
-from sagatrace.errors import OutboxFullError, interruption, log_fault, must_pass
+from sagatrace.context import TraceContext, TraceRef, bound, span_id_of
+from sagatrace.destination import Destination
+from sagatrace.error_text import error_data
 from sagatrace.event import Status, TraceEvent, new_event, new_id
-from sagatrace.outbox import Outbox, line_of, outbox_directory
-from sagatrace.settings import Settings
+from sagatrace.faults import count_fault
+from sagatrace.interruptions import interruption
 from sagatrace.span import Span
 
 if TYPE_CHECKING:
     from rq.job import Job
 
-    from sagatrace.direct import DirectWriter
     from sagatrace.long_span import LongSpan
+    from sagatrace.outbox import Outbox
     from sagatrace.saga import Saga
-    from sagatrace.sampling import Sampler
     from sagatrace.stores import EventStore
 
-__all__ = ["MAX_ERROR", "MAX_STACK", "Span", "Tracer", "error_data"]
+__all__ = ["Tracer"]
 
-_UNKNOWN: Final = "0001-01-01T00:00:00.000000Z"  # the time of an event that is yet to happen
-_AT: Final = f'"timestamp":"{_UNKNOWN}"'.encode()
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 _Redact = Callable[[str, dict[str, Any]], Mapping[str, Any]]
@@ -59,17 +56,15 @@ class Tracer:
     """
 
     def __init__(self, target: EventStore | Outbox | str | None = None, *, redact: _Redact | None = None) -> None:
-        self._target, self._redact = target, redact
-        self._opened: EventStore | Outbox | None = None
-        self._direct: DirectWriter | None = None
-        self._sampler: Sampler | None = None
-        self._hooks: list[_Redact | str] | None = None
         self.lost: Counter[str] = Counter()
+        self._destination = Destination(target, self._count)
+        self._redact = redact
+        self._hooks: list[_Redact | str] | None = None
 
     @property
     def by_environment(self) -> bool:
         """Whether the environment decides where the events go."""
-        return self._target is None
+        return self._destination.by_environment
 
     def emit(
         self,
@@ -103,54 +98,22 @@ class Tracer:
         event: TraceEvent | None = None
         made: dict[str, Any] = {"event_type": event_type, "status": status, "timestamp": timestamp, "tags": tags}
         try:
-            made |= {"id": event_id or new_id(), "span_id": span_id or new_id(), **self._place(context)}
+            place = self._place(context)
+            made |= {"trace_id": place.trace_id, "parent_span_id": place.span_id}
+            made |= {"id": event_id or new_id(), "span_id": span_id or new_id()}
             event = self._made({**(data or {}), **(error_data(error) if error is not None else {})}, made)
-            self._keep(event, replace)
+            self._destination.keep(event, replace)
         except Exception as fault:  # noqa: BLE001 - counted, unless it is meant for the job
             interrupt = interruption(fault, before)
             if interrupt is None:
                 self._count("event lost", fault)
                 return None
             if "id" in made:
-                self._keep_again(event, made, replace, data or {}, interrupt)
+                from sagatrace.withheld import keep_again  # only after an interruption
+
+                keep_again(self._destination, event, made, replace, data or {}, interrupt, self._count)
             raise interrupt  # noqa: B904 - it is the very exception that is meant for the job
         return event
-
-    def prepare(
-        self,
-        event_type: str,
-        context: TraceRef,
-        *,
-        span_id: str,
-        event_id: str,
-        status: Status,
-        data: Mapping[str, Any],
-    ) -> Callable[[str], bool] | None:
-        """Prepare an event that ends a span, except its time. Return None if only `emit` can record it.
-
-        The result is called with the time, and returns whether the event is kept. If not, `emit` records it. A
-        work-horse pays for each page of memory that it touches first: making an event there takes 3 % of an empty job.
-        """
-        outbox = self._opened
-        if not isinstance(outbox, Outbox) or type(self).emit is not Tracer.emit:
-            return None
-        made = {"event_type": event_type, "id": event_id, "span_id": span_id, "status": status, **self._place(context)}
-        whole = self._made(data, {**made, "timestamp": _UNKNOWN})
-        event = whole if self._sampler is None else self._sampler(whole)
-        if event is None:
-            return None  # a trace that is not sampled: `emit` records the end if the trace fails by then
-        before, found, after = line_of(event, replace=True).partition(_AT)
-
-        def keep(at: str) -> bool:
-            try:
-                outbox.write(before + _AT.replace(_UNKNOWN.encode(), at.encode()) + after, is_late=True)
-            except (OSError, OutboxFullError) as error:
-                if must_pass(error):
-                    raise
-                return False
-            return True
-
-        return keep if found else None
 
     def span(
         self,
@@ -182,11 +145,8 @@ class Tracer:
 
         Its name is `name`, or the compensation that the step declared.
         """
-        start = {
-            **(data or {}),
-            "original_span_id": span_id_of(original),
-            **({} if reason is None else {"reason": reason}),
-        }
+        given = {} if reason is None else {"reason": reason}
+        start = {**(data or {}), "original_span_id": span_id_of(original), **given}
         declared = getattr(original, "compensation", None)
         return Span(self, name or declared or "saga", parent, "compensation", start, tags)
 
@@ -233,16 +193,13 @@ class Tracer:
 
     def close(self) -> None:
         """Close the store's connections."""
-        for opened in (self._opened, self._direct):
-            if opened is not None:
-                opened.close()
+        self._destination.close()
 
-    def _place(self, context: TraceRef | str | None) -> dict[str, Any]:
-        if context is None or isinstance(context, str):
-            if context is None:
-                self._count("no trace context here, so the event is in a trace of its own")
-            return {"trace_id": new_id() if context is None else context, "parent_span_id": None}
-        return {"trace_id": context.trace_id, "parent_span_id": context.span_id}
+    def _place(self, context: TraceRef | str | None) -> TraceContext:
+        if context is None:
+            self._count("no trace context here, so the event is in a trace of its own")
+            return TraceContext.new()
+        return TraceContext(context) if isinstance(context, str) else TraceContext(context.trace_id, context.span_id)
 
     def _made(self, data: Mapping[str, Any], made: dict[str, Any]) -> TraceEvent:
         if "opentelemetry.trace" in sys.modules:
@@ -258,67 +215,5 @@ class Tracer:
 
         return redacted(event, self._hooks, self._count)
 
-    def _keep(self, event: TraceEvent, replace: bool) -> None:
-        if self._opened is None:
-            if os.environ.get("SAGATRACE_SAMPLE", "").strip():
-                from sagatrace.sampling import Sampler  # only where it is asked for
-
-                self._sampler = Sampler(Settings.from_env().sample)
-            self._opened = self._open()
-        kept = event if self._sampler is None else self._sampler(event)
-        if kept is None:
-            return
-        try:
-            self._opened.append([kept], replace=replace)
-        except OSError as error:
-            if must_pass(error) or self._target is not None:
-                raise
-            from sagatrace.direct import DirectWriter  # only where the outbox is unusable
-
-            self._direct = self._direct or DirectWriter()
-            self._direct.write(kept, replace, error)
-            self._count("delivered directly, outbox unusable", error)
-
-    def _keep_again(
-        self,
-        event: TraceEvent | None,
-        made: dict[str, Any],
-        replace: bool,
-        data: Mapping[str, Any],
-        interrupt: BaseException,
-    ) -> None:
-        """Write an event after an interruption. The interruption happens only once, so there is time.
-
-        If the event is stored already, its id makes the second write harmless. If the interruption was raised while the
-        data was read, only structural values are stored: the objects of a job could hang again.
-        """
-        from sagatrace.redaction import structural
-
-        try:
-            withheld = {"data_withheld": type(interrupt).__name__, **structural(data)}
-            self._keep(event or new_event(data=withheld, **made), replace)
-        except Exception as error:  # noqa: BLE001 - counted, and the interruption passes
-            self._count("event lost", error)
-
-    def _open(self) -> EventStore | Outbox:
-        if self._target is not None and not isinstance(self._target, str):
-            return self._target
-        settings = Settings.from_env()
-        directory = outbox_directory(settings) if self._target is None else None
-        if directory is not None:
-            return Outbox(directory, max_bytes=int(settings.outbox_mb * 2**20), fsync=settings.fsync)
-        from sagatrace.direct import opened_store  # only where events are written directly
-
-        return opened_store(self._target or settings.store, settings, settings.max_wait)
-
     def _count(self, what: str, error: Exception | None = None, *, is_secret: bool = False) -> None:
-        """Count a fault, and log each cause once; without the error's text if it may hold data."""
-        # An OSError has many causes, so the key holds its number.
-        number = f" {error.errno}" if isinstance(error, OSError) and error.errno else ""
-        key = what if error is None else f"{what}: {type(error).__name__}{number}"
-        self.lost[key] += 1
-        if self.lost[key] == 1:
-            notes = "".join(f"; {note}" for note in getattr(error, "__notes__", ()))
-            message = text_of("message", lambda: f"{error}{notes}")
-            text = key if error is None or is_secret else f"{what}: {type(error).__name__}: {message}"
-            log_fault("sagatrace: %s (further ones are counted in Tracer.lost, not logged)", text)
+        count_fault(self.lost, what, error, is_secret=is_secret)

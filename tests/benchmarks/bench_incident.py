@@ -34,11 +34,12 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from cosmos_server import running_cosmos
 from counting_proxy import counting
 from pty_terminal import PtyTerminal
-from sagatrace.event import TraceEvent, new_event, utc_timestamp
+from sagatrace.event import TraceEvent, new_event
 from sagatrace.stores import decode_documents, open_store
 from sagatrace.stores.cosmos.cursor import LAG
 from sagatrace.stores.cosmos.store import CosmosStore
 from sagatrace.stores.sqlite import SqliteStore
+from sagatrace.timestamps import utc_timestamp
 from sagatrace_tui.incident.failure_groups import failure_groups
 from sagatrace_tui.incident.query import Query
 from sagatrace_tui.incident.standing_steps import standing_steps

@@ -36,8 +36,9 @@ import sagatrace_tui
 from cosmos_server import CosmosAccount, running_cosmos
 from pty_terminal import PtyTerminal
 from sagas import failed
-from sagatrace.event import TraceEvent, new_event, utc_timestamp
+from sagatrace.event import TraceEvent, new_event
 from sagatrace.stores import open_store
+from sagatrace.timestamps import utc_timestamp
 
 SIZES = (20, 1_000, 10_000, 100_000)
 MANY = 30_000

@@ -8,14 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from sagatrace.event import new_event, utc_timestamp
-from sagatrace.outbox import ACTIVE, REFUSED, Outbox, outbox_directory
+from sagatrace.destination import outbox_directory
+from sagatrace.event import new_event
+from sagatrace.outbox import Outbox
+from sagatrace.segments import ACTIVE, REFUSED
 from sagatrace.settings import Settings
 from sagatrace.shipper import lock as locks
 from sagatrace.shipper.dead_letters import DEAD_LETTERS
 from sagatrace.shipper.lock import SHIPPER_LOCK
 from sagatrace.shipper.shipper import Shipper
 from sagatrace.stores import open_store
+from sagatrace.timestamps import utc_timestamp
 from sagatrace_tui.commands.doctor import Check, Patient, examined
 
 

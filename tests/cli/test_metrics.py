@@ -13,14 +13,17 @@ import pytest
 from click.testing import CliRunner, Result
 from prometheus_client.parser import text_string_to_metric_families
 
+from sagatrace.destination import outbox_directory
 from sagatrace.errors import StoreUnavailableError
-from sagatrace.event import TraceEvent, new_event, utc_timestamp
-from sagatrace.outbox import REFUSED, Outbox, outbox_directory
+from sagatrace.event import TraceEvent, new_event
+from sagatrace.outbox import Outbox
+from sagatrace.segments import REFUSED
 from sagatrace.settings import Settings
 from sagatrace.shipper.dead_letters import DEAD_LETTERS
 from sagatrace.shipper.shipper import Shipper
 from sagatrace.stores import open_store
 from sagatrace.stores.memory import MemoryStore
+from sagatrace.timestamps import utc_timestamp
 from sagatrace_tui.commands.doctor import doctor
 from sagatrace_tui.commands.doctor_metrics import outbox_metrics
 

@@ -12,7 +12,8 @@ from click.testing import CliRunner, Result
 
 from faults import stored
 from sagatrace import TraceContext, Tracer
-from sagatrace.outbox import REFUSED, Outbox
+from sagatrace.outbox import Outbox
+from sagatrace.segments import REFUSED
 from sagatrace.shipper.dead_letters import DEAD_LETTERS
 from sagatrace.shipper.shipper import Shipper
 from sagatrace.stores.memory import MemoryStore

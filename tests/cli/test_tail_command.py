@@ -17,10 +17,11 @@ from pathlib import Path
 import pytest
 
 from sagas import failed, succeeded
-from sagatrace.event import TraceEvent, new_event, utc_timestamp
+from sagatrace.event import TraceEvent, new_event
 from sagatrace.mirror import Mirror, Publisher
 from sagatrace.stores import EventStore, open_store
 from sagatrace.stores.codec import document_of
+from sagatrace.timestamps import utc_timestamp
 from servers import running_redis, until
 
 

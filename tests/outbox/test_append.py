@@ -19,7 +19,8 @@ from faults import in_child
 from sagatrace import TraceContext, Tracer
 from sagatrace.errors import OutboxFullError
 from sagatrace.event import TraceEvent, new_event
-from sagatrace.outbox import ACTIVE, REFUSED, Outbox, seal, sealed_segments
+from sagatrace.outbox import Outbox
+from sagatrace.segments import ACTIVE, REFUSED, seal, sealed_segments
 from sagatrace.shipper.dead_letters import DEAD_LETTERS
 from sagatrace.shipper.shipper import Shipper
 from sagatrace.stores import EventStore

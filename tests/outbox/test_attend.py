@@ -19,7 +19,8 @@ import pytest
 
 from faults import shippers, stored
 from sagatrace import TraceContext, Tracer
-from sagatrace.outbox import Outbox, sealed_segments
+from sagatrace.outbox import Outbox
+from sagatrace.segments import sealed_segments
 from sagatrace.shipper.launcher import SHIPPER_LOG, ShipperKeeper
 from sagatrace.shipper.status import describe_outbox
 

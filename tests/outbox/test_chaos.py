@@ -12,7 +12,8 @@ from typing import Any
 
 from faults import died_or_idle, killed_after, lines_of, stored
 from sagatrace import TraceContext, Tracer
-from sagatrace.outbox import REFUSED, Outbox, seal, sealed_segments
+from sagatrace.outbox import Outbox
+from sagatrace.segments import REFUSED, seal, sealed_segments
 from sagatrace.shipper.dead_letters import DEAD_LETTERS
 from sagatrace.shipper.shipper import Shipper
 from sagatrace.stores.sqlite import SqliteStore

@@ -17,7 +17,8 @@ from faults import FaultyStore, killed_after, lines_of
 from outboxes import files, letters
 from sagatrace.errors import OutboxFullError
 from sagatrace.event import TraceEvent, new_event
-from sagatrace.outbox import ACTIVE, REFUSED, Outbox
+from sagatrace.outbox import Outbox
+from sagatrace.segments import ACTIVE, REFUSED
 from sagatrace.shipper.dead_letters import DEAD_LETTERS, DeadLetters, Resent, acknowledge_refused, resend
 from sagatrace.shipper.segment import Line
 from sagatrace.shipper.shipper import Shipment, Shipper

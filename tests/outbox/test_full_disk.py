@@ -11,7 +11,8 @@ import pytest
 
 from faults import in_child, stored
 from outboxes import event, files, letters
-from sagatrace.outbox import ACTIVE, Outbox, seal, sealed_segments
+from sagatrace.outbox import Outbox
+from sagatrace.segments import ACTIVE, seal, sealed_segments
 from sagatrace.shipper.dead_letters import DEAD_LETTERS
 from sagatrace.shipper.shipper import Shipment, Shipper
 from sagatrace.stores.memory import MemoryStore

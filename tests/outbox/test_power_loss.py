@@ -13,7 +13,8 @@ from click.testing import CliRunner
 from outboxes import event
 from sagatrace import TraceContext, Tracer
 from sagatrace.errors import SettingsError
-from sagatrace.outbox import ACTIVE, Outbox, seal, sealed_segments
+from sagatrace.outbox import Outbox
+from sagatrace.segments import ACTIVE, seal, sealed_segments
 from sagatrace.settings import Settings
 from sagatrace.shipper.__main__ import main
 from sagatrace.shipper.dead_letters import DEAD_LETTERS

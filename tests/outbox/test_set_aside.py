@@ -12,7 +12,8 @@ import pytest
 from faults import FaultyStore
 from outboxes import event, files, following, letters, willing
 from sagatrace.event import TraceEvent, encode_event, new_event
-from sagatrace.outbox import ACTIVE, Outbox
+from sagatrace.outbox import Outbox
+from sagatrace.segments import ACTIVE
 from sagatrace.shipper.dead_letters import DEAD_LETTERS
 from sagatrace.shipper.shipper import Shipment, Shipper
 from sagatrace.shipper.status import describe_outbox

@@ -18,7 +18,8 @@ from outboxes import event, files, following, letters, willing
 from sagatrace import TraceContext, Tracer
 from sagatrace.errors import StoreError, StoreUnavailableError
 from sagatrace.event import TraceEvent
-from sagatrace.outbox import Outbox, seal, sealed_segments
+from sagatrace.outbox import Outbox
+from sagatrace.segments import seal, sealed_segments
 from sagatrace.shipper.shipper import Shipper
 from sagatrace.shipper.status import describe_outbox
 from sagatrace.stores import AppendError

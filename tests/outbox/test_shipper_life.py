@@ -14,7 +14,8 @@ from faults import FaultyStore
 from outboxes import event, files, following, willing
 from sagatrace.errors import ShipperRunningError, StoreError
 from sagatrace.event import TraceEvent
-from sagatrace.outbox import ACTIVE, Outbox
+from sagatrace.outbox import Outbox
+from sagatrace.segments import ACTIVE
 from sagatrace.shipper.shipper import Shipper
 from sagatrace.shipper.status import describe_outbox
 from sagatrace.stores.memory import MemoryStore

@@ -14,7 +14,8 @@ from outboxes import event
 from sagatrace import TraceContext, Tracer
 from sagatrace.errors import OutboxFullError
 from sagatrace.event import encode_event, new_event
-from sagatrace.outbox import ACTIVE, REFUSED, Outbox, seal, sealed_segments
+from sagatrace.outbox import Outbox
+from sagatrace.segments import ACTIVE, REFUSED, seal, sealed_segments
 from sagatrace.shipper.dead_letters import DEAD_LETTERS, DeadLetters
 from sagatrace.shipper.launcher import SHIPPER_LOG, ShipperKeeper
 from sagatrace.shipper.lock import SHIPPER_LOCK, USERS_LOCK, is_held, try_lock

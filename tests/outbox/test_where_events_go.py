@@ -13,8 +13,9 @@ import pytest
 
 from faults import in_child, stored
 from sagatrace import TraceContext, Tracer, direct
+from sagatrace.destination import SERVED, outbox_directory, outbox_id
 from sagatrace.event import TraceEvent
-from sagatrace.outbox import ACTIVE, outbox_directory
+from sagatrace.segments import ACTIVE
 from sagatrace.settings import Settings
 from sagatrace.stores import EventStore
 from sagatrace.stores.memory import MemoryStore
@@ -180,9 +181,10 @@ def test_the_settings_decide_where_events_go(tmp_path: Path, monkeypatch: pytest
     assert outbox_directory(local, in_worker=True) == tmp_path / "traces.db-outbox"
     assert outbox_directory(Settings(store=local.store, outbox="off"), in_worker=True) is None
     assert outbox_directory(Settings(store="memory:"), in_worker=True) is None
-    of_worker = local.outbox_of_worker
-    assert outbox_directory(Settings(store=local.store, outbox=of_worker)) == tmp_path / "traces.db-outbox"
-    assert outbox_directory(Settings(store=f"sqlite:///{tmp_path}/other.db", outbox=of_worker)) is None
+    with monkeypatch.context() as of_worker:
+        of_worker.setenv(SERVED, outbox_id(local))
+        assert outbox_directory(local) == tmp_path / "traces.db-outbox"
+        assert outbox_directory(Settings(store=f"sqlite:///{tmp_path}/other.db")) is None
     explicit = outbox_directory(Settings(store=local.store, outbox=f"{tmp_path}/o"))
     assert explicit is not None
     assert explicit.parent == tmp_path / "o"

@@ -11,7 +11,8 @@ import pytest
 
 from outboxes import event, files
 from sagatrace.errors import SagatraceError
-from sagatrace.outbox import ACTIVE, Outbox
+from sagatrace.outbox import Outbox
+from sagatrace.segments import ACTIVE
 from sagatrace.shipper.launcher import ShipperKeeper
 from sagatrace.shipper.shipper import Shipper
 from sagatrace.stores.memory import MemoryStore

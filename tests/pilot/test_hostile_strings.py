@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from sagas import START, UnreliableStore, event, screen_text, still, until
-from sagatrace.event import TraceEvent, new_event, utc_timestamp
+from sagatrace.event import TraceEvent, new_event
+from sagatrace.timestamps import utc_timestamp
 from sagatrace_tui.app import SagatraceApp
 from sagatrace_tui.incident.trace_row import TraceRow
 from sagatrace_tui.values import value_lines

@@ -10,6 +10,7 @@ from rq.job import Job
 from sagatrace.outbox import Outbox
 from sagatrace.rq import SimpleWorker, Worker
 from sagatrace.rq.hooks import RecordingMixin
+from sagatrace.rq.job_place import JobPlaces
 from sagatrace.rq.parent import TracedWorkerMixin
 from sagatrace.rq.queue import TracedQueue
 from sagatrace.rq.recorder import JobRecorder
@@ -26,6 +27,7 @@ class Asking(Worker):
 
 OWNERS: Final[tuple[type[Any], ...]] = (
     JobRecorder,
+    JobPlaces,
     RecordingMixin,
     TracedWorkerMixin,
     Asking,

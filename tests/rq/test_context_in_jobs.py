@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import subprocess
 import sys
@@ -18,9 +19,10 @@ from rq.serializers import JSONSerializer
 
 from sagatrace import MemoryStore, TraceContext, Tracer, open_store, trace_meta
 from sagatrace.context import Execution, current_execution
-from sagatrace.rq import SimpleWorker, current_trace, job_lookup, trace_of
+from sagatrace.rq import SimpleWorker, current_trace, foreign_meta, trace_of
+from sagatrace.rq.job_place import WORK_HORSE
 from sagatrace.rq.queue import TracedQueue
-from sagatrace.rq.spawned import export_context, withdraw_context
+from sagatrace.rq.spawned import export_context
 from sagatrace_tui.demo.workers import worker_command, worker_environment
 from sagatrace_tui.live import wall_clock
 from sagatrace_tui.model import build_trace
@@ -124,7 +126,7 @@ def test_the_context_of_a_job_is_found_in_the_meta_of_another_serializer(
     redis: Redis, stored: bytes, trace_id: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """RQ puts a stand-in for a meta that it cannot read. No code of the user's is loaded for it."""
-    job_lookup._warn_of_meta.cache_clear()
+    foreign_meta._warn_of_meta.cache_clear()
     job = Job.create(odd_jobs.succeeds, id="j", connection=redis, meta={"unserialized": stored})
     assert trace_of(job).trace_id.startswith(trace_id)
     assert trace_of(job).span_id == "j"
@@ -159,5 +161,5 @@ def test_only_the_process_that_a_worker_spawned_has_its_context() -> None:
         )
         assert current_trace() is None
     finally:
-        withdraw_context()
+        del os.environ[WORK_HORSE]
     assert spawned.stdout.splitlines() == [str(TraceContext("T", "j")), "None"]

@@ -15,8 +15,9 @@ from redis import Redis
 from rq import Callback, Queue, Repeat, Retry
 from rq.job import Job, JobStatus
 
+from sagatrace.faults import faults
 from sagatrace.rq.queue import TracedQueue
-from sagatrace.rq.recorder import JobRecorder, faults
+from sagatrace.rq.recorder import JobRecorder
 from sagatrace.tracer import Tracer
 from sagatrace_tui.demo.workers import worker_environment
 
@@ -26,12 +27,11 @@ HERE = Path(__file__).parent
 PLACES = [
     "JobRecorder.__init__",
     "JobRecorder.begin",
-    "JobRecorder.place_of",
-    "JobRecorder.carry",
-    "JobRecorder.keep_meta",
+    "JobPlaces.of",
+    "JobPlaces.carry",
+    "JobPlaces.keep_meta",
     "JobRecorder.repeat",
     "JobRecorder.failure",
-    "JobRecorder.end",
     "JobRecorder.record",
     "JobRecorder.leave_note",
     "JobRecorder.note",

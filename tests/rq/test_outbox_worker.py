@@ -17,7 +17,7 @@ from rq import Queue
 
 from faults import shippers, stored
 from sagatrace import TraceContext, trace_meta
-from sagatrace.outbox import outbox_directory
+from sagatrace.destination import SERVED, outbox_directory
 from sagatrace.rq import SimpleWorker
 from sagatrace.settings import Settings
 from sagatrace.shipper.status import describe_outbox
@@ -108,14 +108,12 @@ def test_a_program_of_a_job_with_another_store_writes_to_that_store(
 
 
 @pytest.mark.parametrize("store", ["off", "sqlite:///{}/traces.db"])
-@pytest.mark.parametrize("before", [None, "worker:of-another"])
+@pytest.mark.parametrize("before", ["", "of-another"])
 def test_a_worker_restores_the_environment_of_its_process(
-    redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: str, before: str | None
+    redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, store: str, before: str
 ) -> None:
     """A tracer that is made later writes to an outbox with a shipper."""
     monkeypatch.setenv("SAGATRACE_STORE", store.format(tmp_path))
-    monkeypatch.delenv("SAGATRACE_OUTBOX", raising=False)
-    if before is not None:
-        monkeypatch.setenv("SAGATRACE_OUTBOX", before)
+    monkeypatch.setenv(SERVED, before)
     SimpleWorker(["empty"], connection=redis).work(burst=True)
-    assert os.environ.get("SAGATRACE_OUTBOX") == before
+    assert os.environ[SERVED] == before

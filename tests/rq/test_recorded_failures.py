@@ -12,9 +12,9 @@ from redis import Redis
 from rq import Callback, Queue
 
 from sagatrace import TraceContext, TraceEvent, Tracer, open_store, trace_meta
+from sagatrace.error_text import MAX_ERROR
 from sagatrace.rq.queue import TracedQueue
 from sagatrace.stores.codec import document_of
-from sagatrace.tracer import MAX_ERROR
 from sagatrace_tui.demo.workers import worker_command, worker_environment
 
 Run = Callable[..., tuple[list[TraceEvent], str]]

@@ -16,7 +16,8 @@ from redis.credentials import UsernamePasswordCredentialProvider
 from redis.sentinel import Sentinel
 
 from sagatrace.mirror import connect_redis
-from sagatrace.rq.redis_address import NO_URL, is_perhaps, place_of_redis, url_of_redis
+from sagatrace.rq.redis_address import is_perhaps, place_of_redis
+from sagatrace.rq.redis_url import NO_URL, url_of_redis
 from sagatrace.shipper.launcher import ShipperKeeper
 from sagatrace.shipper.status import describe_outbox
 from sagatrace_tui.commands.doctor import Patient, examined

@@ -14,8 +14,10 @@ from cosmos_server import CosmosAccount
 from fault_proxy import FaultProxy, answering
 from faults import died_or_idle, killed_after, lines_of
 from sagatrace import TraceContext, Tracer
+from sagatrace.destination import outbox_directory
 from sagatrace.event import new_event
-from sagatrace.outbox import Outbox, outbox_directory, sealed_segments
+from sagatrace.outbox import Outbox
+from sagatrace.segments import sealed_segments
 from sagatrace.settings import Settings
 from sagatrace.shipper.dead_letters import DEAD_LETTERS
 from sagatrace.shipper.shipper import Shipper

@@ -17,12 +17,13 @@ from cosmos_server import CosmosAccount
 from counting_proxy import Count, counting
 from fault_proxy import Exchange, FaultProxy
 from sagatrace.errors import StoreError
-from sagatrace.event import TraceEvent, new_event, utc_timestamp
+from sagatrace.event import TraceEvent, new_event
 from sagatrace.stores import FindsWhole, Search, TraceHit
 from sagatrace.stores.cosmos import finding
 from sagatrace.stores.cosmos.cursor import Cursor
 from sagatrace.stores.cosmos.store import CosmosStore
 from sagatrace.stores.memory import MemoryStore
+from sagatrace.timestamps import utc_timestamp
 from sagatrace_tui.incident.query import parse_query
 from sagatrace_tui.live import WHOLE, ListFeed, read_rows
 

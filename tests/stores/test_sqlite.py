@@ -19,10 +19,11 @@ from pathlib import Path
 import pytest
 
 from sagatrace.errors import StoreError, StoreNotFoundError
-from sagatrace.event import TraceEvent, new_event, utc_timestamp
+from sagatrace.event import TraceEvent, new_event
 from sagatrace.stores import Search, open_store
 from sagatrace.stores.memory import MemoryStore
 from sagatrace.stores.sqlite import SqliteStore
+from sagatrace.timestamps import utc_timestamp
 
 # The fork server has imported the modules and has no threads, so its children start in milliseconds.
 CLEAN = multiprocessing.get_context("forkserver")

@@ -17,17 +17,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sagatrace.errors import EventError
-from sagatrace.event import (
-    TraceEvent,
-    encode_event,
-    new_event,
-    new_id,
-    parse_timestamp,
-    split_event_type,
-    utc_timestamp,
-)
+from sagatrace.event import TraceEvent, encode_event, new_event, new_id
+from sagatrace.phases import split_event_type
 from sagatrace.shipper.segment import read_line
 from sagatrace.stores.codec import decode_documents, decode_event, document_of, parse_event
+from sagatrace.timestamps import parse_timestamp, utc_timestamp
 
 json_values = st.recursive(
     st.none()

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import pytest
 
 from sagatrace import TraceContext, Tracer
-from sagatrace.errors import log_fault
+from sagatrace.faults import log_fault
 from sagatrace.stores.memory import MemoryStore
 
 TOP = TraceContext("T")

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import ast
-import io
 import os
 import re
 import shlex
 import subprocess
 import sys
-import tokenize
 from pathlib import Path
 
 import click
@@ -67,25 +64,6 @@ def test_every_setting_is_explained() -> None:
     assert documented
     azure = (ROOT / ".github" / "docs" / "azure.md").read_text()
     assert {name for name in documented if name not in OPERATE + azure} == set()
-
-
-def test_the_size_of_the_core_is_as_the_readme_says() -> None:
-    core = ["event", "tracer", "span", "outbox", "settings", "errors", "rq/__init__", "rq/hooks", "rq/recorder"]
-    lines = sum(lines_of_code(ROOT / "instrumentation" / "sagatrace" / f"{name}.py") for name in core)
-    (said,) = re.findall(r"a job's process has about ([\d ]+) lines of code", PAGES[0].read_text())
-    assert abs(lines - int(said.replace(" ", ""))) <= 25, lines
-
-
-def lines_of_code(path: Path) -> int:
-    """Return the lines that hold code: no blanks, comments or docstrings."""
-    source, docstrings = path.read_text(), set[int]()
-    for node in ast.walk(ast.parse(source)):
-        first = node.body[0] if isinstance(node, (ast.Module, ast.FunctionDef, ast.ClassDef)) and node.body else None
-        if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
-            docstrings.update(range(first.lineno, (first.end_lineno or first.lineno) + 1))
-    blank = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
-    tokens = [token for token in tokenize.generate_tokens(io.StringIO(source).readline) if token.type not in blank]
-    return len({line for token in tokens for line in range(token.start[0], token.end[0] + 1)} - docstrings)
 
 
 def programs() -> list[tuple[str, str]]:

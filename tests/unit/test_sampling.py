@@ -25,6 +25,7 @@ from sagatrace import (
     trace_meta,
 )
 from sagatrace.outbox import Outbox
+from sagatrace.rq.prepared_end import prepared_end
 from sagatrace.sampling import is_sampled
 from sagatrace_tui.live import wall_clock
 from sagatrace_tui.model import IDLE, Trace, build_trace
@@ -171,12 +172,11 @@ def test_a_job_of_a_failed_trace_carries_the_fact() -> None:
 def test_an_end_is_prepared_only_for_recorded_traces(tmp_path: Path) -> None:
     outbox = Outbox(tmp_path)
     tracer = Tracer(outbox)
-    given: dict[str, Any] = {"span_id": "j", "event_id": "x:end", "status": "success", "data": {"job_id": "j"}}
     tracer.emit("job:started", IN)
-    assert tracer.prepare("job:completed", TraceContext(OUT), **given) is None
-    assert tracer.prepare("job:completed", TraceContext(IN), **given) is not None
+    assert prepared_end(tracer, TraceContext(OUT), "j", "x:end", {"job_id": "j"}) is None
+    assert prepared_end(tracer, TraceContext(IN), "j", "x:end", {"job_id": "j"}) is not None
     tracer.emit("stage:pay:failed", OUT)
-    keep = tracer.prepare("job:completed", TraceContext(OUT), **given)
+    keep = prepared_end(tracer, TraceContext(OUT), "j", "x:end", {"job_id": "j"})
     assert keep is not None
     assert keep("2026-01-01T00:00:00.000000Z")
     outbox.close()

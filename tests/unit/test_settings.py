@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from sagatrace.errors import SettingsError, StoreError
-from sagatrace.settings import Settings, default_store_url
+from sagatrace.settings import Settings
 from sagatrace.shown import masked
+from sagatrace.store_url import default_store_url
 from sagatrace.stores import open_store
 
 

@@ -14,8 +14,9 @@ import pytest
 
 from faults import stored
 from sagatrace import TraceContext, TraceEvent, Tracer, direct
-from sagatrace.errors import EventError, interruption, must_pass
+from sagatrace.errors import EventError
 from sagatrace.event import new_event
+from sagatrace.interruptions import interruption, must_pass
 from sagatrace.outbox import Outbox
 from sagatrace.shipper.shipper import Shipper
 from sagatrace.stores.memory import MemoryStore

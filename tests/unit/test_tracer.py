@@ -14,9 +14,9 @@ from rq.serializers import JSONSerializer
 from rq.timeouts import JobTimeoutException, UnixSignalDeathPenalty
 
 from sagatrace import TraceContext, TraceEvent, Tracer, context_from_meta, trace_meta
-from sagatrace.rq.recorder import Harmless
+from sagatrace.error_text import MAX_ERROR, MAX_STACK, error_data
+from sagatrace.faults import Harmless
 from sagatrace.stores.memory import MemoryStore
-from sagatrace.tracer import MAX_ERROR, MAX_STACK, error_data
 
 
 class FailingStore(MemoryStore):

@@ -13,10 +13,10 @@ from typing import Final, Literal
 
 import click
 
+from sagatrace.destination import outbox_directory
 from sagatrace.errors import SagatraceError, SettingsError, StoreError, StoreNotFoundError
 from sagatrace.event import TraceEvent, new_event
 from sagatrace.mirror.address import redis_error_text
-from sagatrace.outbox import outbox_directory
 from sagatrace.settings import Settings
 from sagatrace.shipper.lock import strangers
 from sagatrace.shown import masked

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Final
 
+from sagatrace.destination import outbox_directory
 from sagatrace.errors import SagatraceError
-from sagatrace.outbox import outbox_directory
 from sagatrace.settings import Settings
 from sagatrace.shipper.status import OutboxState, describe_outbox
 from sagatrace.shown import masked

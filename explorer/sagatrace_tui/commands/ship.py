@@ -9,9 +9,9 @@ from pathlib import Path
 
 import click
 
+from sagatrace.destination import outbox_directory
 from sagatrace.errors import ShipperRunningError
 from sagatrace.mirror import Publisher, open_mirror
-from sagatrace.outbox import outbox_directory
 from sagatrace.settings import Settings
 from sagatrace.shipper import dead_letters
 from sagatrace.shipper.dead_letters import DEAD_LETTERS, acknowledge_refused

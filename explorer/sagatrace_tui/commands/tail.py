@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Final, NoReturn
 import click
 
 from sagatrace.errors import EventError, SettingsError, StoreError
-from sagatrace.event import TraceEvent, split_event_type
+from sagatrace.event import TraceEvent
 from sagatrace.mirror import Mirror, open_mirror
+from sagatrace.phases import split_event_type
 from sagatrace.settings import Settings
 from sagatrace.stores import EventStore, Search
 from sagatrace_tui.commands.completion import trace_ids

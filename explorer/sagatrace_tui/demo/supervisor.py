@@ -26,6 +26,7 @@ from typing import Final
 from redis import Redis
 from rq import Queue
 
+from sagatrace.destination import SERVED, outbox_id
 from sagatrace.settings import Settings
 from sagatrace_tui.demo import DIRECTORY_PREFIX
 from sagatrace_tui.demo.loan_saga import SAGAS, SCENARIOS, STEPS, Loan, submit
@@ -86,7 +87,7 @@ def _run(directory: Path, store_url: str, requests: _StopRequests) -> None:
     workers = WorkerGroup(redis.url, store_url, directory)
     # This process enqueues jobs, so it also records events, in the outbox that the workers' shipper delivers.
     os.environ["SAGATRACE_STORE"] = store_url
-    os.environ["SAGATRACE_OUTBOX"] = Settings.from_env().outbox_of_worker
+    os.environ[SERVED] = outbox_id(Settings.from_env())
     try:
         redis.start()
         _report(f"pid {redis.pid}")

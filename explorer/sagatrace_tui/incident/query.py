@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, get_args
 
-from sagatrace.event import split_event_type
+from sagatrace.phases import split_event_type
 from sagatrace_tui.incident.conditions import Condition
 from sagatrace_tui.model import Verdict
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from sagatrace.errors import EventError
-from sagatrace.event import TraceEvent, split_event_type
+from sagatrace.event import TraceEvent
+from sagatrace.phases import split_event_type
 from sagatrace.stores import DataIs, EventStore, FetchedTrace, Search
 from sagatrace_tui.model import Span, Trace, build_trace, reading_anomalies
 

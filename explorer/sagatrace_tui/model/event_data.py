@@ -7,7 +7,8 @@ from typing import Any, Final
 import msgspec
 
 from sagatrace.errors import EventError
-from sagatrace.event import UNREADABLE, TraceEvent, parse_timestamp
+from sagatrace.event import UNREADABLE, TraceEvent
+from sagatrace.timestamps import parse_timestamp
 
 __all__ = ["UNTIED", "EventData", "Links", "data_of", "decode_links", "execution_of", "ids_in", "moment_of", "text_of"]
 

@@ -7,7 +7,8 @@ from typing import Any, Final
 import msgspec
 
 from sagatrace.errors import EventError
-from sagatrace.event import CLOSING_PHASES, TraceEvent, split_event_type
+from sagatrace.event import TraceEvent
+from sagatrace.phases import CLOSING_PHASES, split_event_type
 from sagatrace_tui.model.answers import Place
 from sagatrace_tui.model.attempts import Attempt, Reading, read_attempts
 from sagatrace_tui.model.event_data import data_of, ids_in, moment_of, text_of

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Final, Literal, NamedTuple
 
-from sagatrace.event import CLOSING_PHASES, OPENING_PHASES, PHASES
+from sagatrace.phases import CLOSING_PHASES, OPENING_PHASES, PHASES
 
 __all__ = ["NEW", "Mark", "SpanKind", "SpanStatus", "State", "mark_of", "state_after"]
 

@@ -9,7 +9,8 @@ from typing import Any, Final
 import msgspec
 
 from sagatrace.errors import EventError
-from sagatrace.event import TraceEvent, new_event, split_event_type
+from sagatrace.event import TraceEvent, new_event
+from sagatrace.phases import split_event_type
 from sagatrace.stores.codec import parse_event
 from sagatrace_tui.model.event_data import EventData, Links
 from sagatrace_tui.model.text import iso

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from sagatrace.event import split_event_type
+from sagatrace.phases import split_event_type
 from sagatrace_tui.model import Span, Trace
 from sagatrace_tui.model.event_data import data_of, ids_in
 from sagatrace_tui.model.span_state import mark_of

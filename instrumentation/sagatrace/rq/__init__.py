@@ -5,7 +5,7 @@ One job is one span, whose id is the job's; its attempts are events of that span
 
 The worker records the start before it forks (`hooks`). The work-horse records the end; the worker does if the
 work-horse could not (`parent`), or a reconciler if the worker could not either (`reconciler`). RQ runs its jobs as
-without tracing. A fault in here is counted in `Tracer.lost` or `recorder.faults` and logged once.
+without tracing. A fault in here is counted in `Tracer.lost` or `sagatrace.faults` and logged once.
 
 With a worker class of your own, write `class MyWorker(TracedWorkerMixin, rq.Worker)`, or derive it from `SpawnWorker`
 here. A `tracer` in it, as `Tracer(redact=...)`, records all events of the worker. Works with RQ from 2.12 to 3. In 3,
@@ -27,8 +27,8 @@ from rq.worker import RandomWorker as _RandomWorker
 from rq.worker import RoundRobinWorker as _RoundRobinWorker
 
 from sagatrace.context import Execution, enter_execution
+from sagatrace.rq.job_place import current_trace, trace_of
 from sagatrace.rq.parent import TracedWorkerMixin
-from sagatrace.rq.recorder import current_trace, trace_of
 
 __all__ = [
     "HerokuWorker",
@@ -57,7 +57,7 @@ class SpawnWorker(TracedWorkerMixin, rq.SpawnWorker):
     def prepare_job_execution(self, job: Job, *args: Any, **kwargs: Any) -> None:
         """Note the job's place before it can overwrite its meta: a work-horse like this has inherited nothing."""
         with self._harmless:
-            inside = self._recorder.place_of(job).inside
+            inside = self._recorder.places.of(job).inside
             enter_execution(Execution(os.environ.get("RQ_EXECUTION_ID"), job.id, inside))
         super().prepare_job_execution(job, *args, **kwargs)
 

@@ -12,10 +12,11 @@ import rq
 from rq.job import Job
 
 from sagatrace.context import Execution, enter_execution
-from sagatrace.event import utc_timestamp
-from sagatrace.rq.job_lookup import facts_of
-from sagatrace.rq.recorder import Harmless, JobRecorder
+from sagatrace.faults import Harmless
+from sagatrace.rq.job_facts import facts_of
+from sagatrace.rq.recorder import JobRecorder
 from sagatrace.rq.redis_address import place_of_redis
+from sagatrace.timestamps import utc_timestamp
 from sagatrace.tracer import Tracer
 
 if TYPE_CHECKING:
@@ -54,18 +55,13 @@ class RecordingMixin(_WorkerBase):
         with self._harmless:
             recorder = self._recorder
             recorder.begin(execution.id)
-            place = recorder.place_of(job)
+            place = recorder.places.of(job)
             # Also for the work-horse, which inherits it: before the job can write to its meta.
             enter_execution(Execution(execution.id, job.id, place.inside))
             allowed = max(place.allowed, place.attempt + (job.retries_left or 0))
-            data = {
-                **facts_of(job),
-                **place.declared,
-                "redis": self._redis,
-                "attempts_allowed": allowed,
-                **self._asked(job, "started"),
-            }
-            recorder.record(job, f"{execution.id}:start", "started", data)
+            data = {**facts_of(job), **place.declared, "redis": self._redis, "attempts_allowed": allowed}
+            data |= self._asked(job, "started")
+            recorder.record(job, execution.id, "start", "started", data)
             if "job_name" in data and type(self).job_data is RecordingMixin.job_data:
                 recorder.prepare_end(job)
         return execution
@@ -81,13 +77,13 @@ class RecordingMixin(_WorkerBase):
         execution_id, repeats = self._execution_id(job, kwargs), bool(job.repeats_left)
         if repeats:
             with self._harmless:
-                self._recorder.keep_meta(job)
+                self._recorder.places.keep_meta(job)
         at = utc_timestamp()
         super().handle_job_success(job, *args, **kwargs)
         with self._harmless:
             if not self._recorder.finish(execution_id, at):
                 data = {**_name(job), **self._asked(job, "completed")}
-                self._recorder.end(job, execution_id, "completed", data, at=at)
+                self._recorder.record(job, execution_id, "end", "completed", data, at=at)
             if repeats:
                 self._recorder.repeat(job, execution_id, at)
 
@@ -96,7 +92,7 @@ class RecordingMixin(_WorkerBase):
         execution_id, more = self._execution_id(job, kwargs), dict[str, Any]()
         with self._harmless:
             if job.should_retry:
-                more = self._recorder.carry(job, wait=job.get_retry_interval())
+                more = self._recorder.places.carry(job, wait=job.get_retry_interval())
         at = utc_timestamp()
         self._noting(job, super().handle_job_failure, job, *args, **kwargs)
         with self._harmless:
@@ -108,7 +104,7 @@ class RecordingMixin(_WorkerBase):
         with self._harmless:
             retry = kwargs.get("retry") or args[1]
             wait = rq.Retry.get_interval(job.number_of_retries or 0, retry.intervals)
-            more = {**self._recorder.carry(job, wait=wait, allowed=retry.max + 1), "error_type": "Retry"}
+            more = {**self._recorder.places.carry(job, wait=wait, allowed=retry.max + 1), "error_type": "Retry"}
         at = utc_timestamp()
         super().handle_job_retry(job, *args, **kwargs)
         with self._harmless:

@@ -9,25 +9,20 @@ from __future__ import annotations
 
 import os
 import signal
-from collections import Counter
-from time import monotonic, time
-from typing import Any, Final
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Final
 
 import rq
-from redis import RedisError
-from rq.job import Job, JobStatus
+from rq.job import Job
 
 from sagatrace.context import Execution, current_execution, enter_execution
-from sagatrace.event import utc_timestamp
-from sagatrace.outbox import outbox_directory
+from sagatrace.destination import SERVED, outbox_directory, outbox_id
 from sagatrace.rq.hooks import RecordingMixin
-from sagatrace.rq.job_lookup import Aftermath, read_aftermath
-from sagatrace.rq.recorder import faults, trace_of
-from sagatrace.rq.redis_address import NO_URL, url_of_redis
-from sagatrace.rq.spawned import export_context, withdraw_context
+from sagatrace.rq.job_place import WORK_HORSE, trace_of
 from sagatrace.settings import Settings
-from sagatrace.shipper.launcher import ShipperKeeper
-from sagatrace.tracer import MAX_ERROR, MAX_STACK
+
+if TYPE_CHECKING:
+    from sagatrace.shipper.launcher import ShipperKeeper
 
 __all__ = ["TracedWorkerMixin"]
 
@@ -39,7 +34,7 @@ class TracedWorkerMixin(RecordingMixin):
 
     _keeper: ShipperKeeper | None = None
     _look_at = 0.0
-    _outbox_before: str | None = None  # SAGATRACE_OUTBOX as it was, if this worker has set it
+    _served_before = ""  # the environment's value of SERVED, which this worker replaces
 
     def bootstrap(self, *args: Any, **kwargs: Any) -> None:
         """Start a shipper beside the worker, unless one runs already or events go straight to a store."""
@@ -60,9 +55,7 @@ class TracedWorkerMixin(RecordingMixin):
         super().teardown()  # type: ignore[no-untyped-call]
         if self._keeper is not None:
             with self._harmless:
-                if self._outbox_before is not None:
-                    os.environ.pop("SAGATRACE_OUTBOX", None)
-                    os.environ.update({"SAGATRACE_OUTBOX": self._outbox_before} if self._outbox_before else {})
+                os.environ[SERVED] = self._served_before
                 self._keeper.close()
 
     def execute_job(self, job: Job, queue: rq.Queue) -> None:
@@ -70,6 +63,8 @@ class TracedWorkerMixin(RecordingMixin):
         around = current_execution()  # of a job that runs this worker, if there is one
         with self._harmless:
             if isinstance(self, rq.SpawnWorker):
+                from sagatrace.rq.spawned import export_context  # only for this kind of worker
+
                 export_context(trace_of(job))
         try:
             super().execute_job(job, queue)
@@ -79,7 +74,7 @@ class TracedWorkerMixin(RecordingMixin):
             raise
         finally:
             enter_execution(around)
-            withdraw_context()
+            os.environ.pop(WORK_HORSE, None)
         with self._harmless:
             self._ensure_end(job, None)
 
@@ -110,68 +105,30 @@ class TracedWorkerMixin(RecordingMixin):
             return
         settings = Settings.from_env()
         directory = outbox_directory(settings, in_worker=True)
-        if directory is not None:
-            if settings.is_outbox_automatic:
-                # For the tracers of the jobs as well: there is a shipper now.
-                self._outbox_before = os.environ.get("SAGATRACE_OUTBOX", "")
-                os.environ["SAGATRACE_OUTBOX"] = settings.outbox_of_worker
-            environment = {"SAGATRACE_REDIS_URL": url_of_redis(self.connection) or NO_URL}
-            self._keeper = ShipperKeeper(directory, flush_for=settings.max_wait, environment=environment)
-            self._keeper.attend()
+        if directory is None:
+            return
+        from sagatrace.rq.redis_url import NO_URL, url_of_redis  # only where there is an outbox
+        from sagatrace.shipper import launcher
+
+        # For the tracers of the jobs as well: there is a shipper now.
+        self._served_before, os.environ[SERVED] = os.environ.get(SERVED, ""), outbox_id(settings)
+        environment = {"SAGATRACE_REDIS_URL": url_of_redis(self.connection) or NO_URL}
+        self._keeper = launcher.ShipperKeeper(directory, flush_for=settings.max_wait, environment=environment)
+        self._keeper.attend()
 
     def _ensure_end(self, job: Job, error: BaseException | None) -> None:
         recorder = self._recorder
         recorder.death = ""
-        # So that the next work-horse, which inherits the counts, does not log the same cause again.
-        if note := recorder.note():
-            recorder.tracer.lost |= Counter(note["lost"])
-            for kind, count in note["faults"].items():
-                faults[kind] = max(faults[kind], count)
-        if recorder.has_end:
-            return
-        data: dict[str, Any] = {"reason": f"the worker ended by {type(error).__name__}"} if error else {}
-        phase, presumed, at = "retrying" if job.retries_left else "abandoned", True, None
-        if not isinstance(error, RedisError):
-            found = read_aftermath(self.connection, job.id, job.origin, recorder.execution_id)
-            # RQ removes a successful job immediately if its result is not kept. The work-horses that RQ 2 spawns
-            # record no end. Any other job that is gone was deleted while it ran, and its end is unknown.
-            went_well = found.is_gone and error is None and isinstance(self, rq.SpawnWorker)
-            phase = "completed" if went_well else found.phase
-            presumed = not found.is_known
-            at = utc_timestamp(found.ended_at) if found.ended_at else None
-            data = {**_data_of(found), **data}
-        if presumed:
-            data["presumed"] = True
-        # A spawned work-horse shares no memory. It may have recorded the end itself, with more detail.
-        replace = not presumed and not isinstance(self, rq.SpawnWorker)
-        raised = recorder.raised.pop(job.id, None)
-        noted = recorder.note().get("error") or {}
-        recorder.end(job, recorder.execution_id, phase, {**data, **noted}, error=raised, at=at, replace=replace)
+        recorder.take_counts()
+        if not recorder.has_end:
+            from sagatrace.rq.presumed_end import record_missing_end  # only where it is missing
+
+            record_missing_end(recorder, self.connection, job, error, is_spawned=isinstance(self, rq.SpawnWorker))
 
     def _record_abandoned(self, job: Job) -> None:
-        """Record an abandoned execution, before RQ removes it from its registry."""
-        if job.get_status(refresh=False) != JobStatus.STARTED:
-            return
-        recorder = self._recorder
-        more = recorder.carry(job, wait=job.get_retry_interval()) if job.should_retry else {}
-        data = {**more, "presumed": True, "reason": "the worker was lost: it gave no sign of life"}
-        phase = "retrying" if job.should_retry else "abandoned"
-        rows: list[Any] = list(self.connection.zrangebyscore(job.started_job_registry.key, 0, time()))
-        for row in rows:
-            job_id, _, execution_id = row.decode().rpartition(":")
-            if job_id == job.id:
-                recorder.end(job, execution_id, phase, data, replace=False)
+        from sagatrace.rq.presumed_end import record_abandoned  # only for the jobs of a lost worker
 
-
-def _data_of(found: Aftermath) -> dict[str, Any]:
-    """Return the evidence for the end, the time of the retry, and the error that RQ kept."""
-    data: dict[str, Any] = {"reason": found.reason}
-    if found.phase == "retrying" and found.next_at is not None:
-        data["next_at"] = utc_timestamp(found.next_at)
-    if found.error:
-        data["error"] = found.error.strip().rpartition("\n")[2][:MAX_ERROR]
-        data["stack"] = found.error[-MAX_STACK:]
-    return data
+        record_abandoned(self._recorder, self.connection, job)
 
 
 def _death(status: int | None) -> str:

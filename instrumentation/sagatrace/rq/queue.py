@@ -48,12 +48,13 @@ from sagatrace.context import (
     enter_execution,
     trace_meta,
 )
-from sagatrace.errors import log_fault
-from sagatrace.event import utc_timestamp
+from sagatrace.faults import Harmless, log_fault
 from sagatrace.rq.decorator import JobDecorator
-from sagatrace.rq.job_lookup import facts_of, meta_of
-from sagatrace.rq.recorder import Harmless, JobRecorder, context_of, current_trace, declared_in, trace_of
+from sagatrace.rq.job_facts import facts_of, meta_of
+from sagatrace.rq.job_place import context_of, current_trace, declared_in, trace_of
+from sagatrace.rq.recorder import JobRecorder
 from sagatrace.rq.redis_address import place_of_redis
+from sagatrace.timestamps import utc_timestamp
 from sagatrace.tracer import Tracer
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ class TracedQueueMixin(_Queue):
         with _harmless:
             recorder = JobRecorder(self._tracer, {"host": socket.gethostname()})
             recorder.record(
-                job, f"{execution_id}:start", "started", {**declared_in(meta_of(job)), **_named(job), "sync": True}
+                job, execution_id, "start", "started", {**declared_in(meta_of(job)), **_named(job), "sync": True}
             )
             self._sync[job.id] = recorder
         around = current_execution()
@@ -155,7 +156,7 @@ class TracedQueueMixin(_Queue):
             with _harmless:
                 self._sync.pop(job.id, None)
                 if recorder is not None and job.get_status(refresh=False) == JobStatus.FINISHED:
-                    recorder.end(job, execution_id, "completed", {})
+                    recorder.record(job, execution_id, "end", "completed", {})
                 elif recorder is not None:
                     recorder.failure(job, execution_id, "", {}, utc_timestamp())
 

@@ -36,17 +36,21 @@ from typing import Any, Final, Protocol
 
 from redis import Redis, RedisError
 
+from sagatrace.destination import outbox_directory
+from sagatrace.error_stream import print_errors_plainly
 from sagatrace.errors import EventError, SagatraceError, StoreNotFoundError
-from sagatrace.event import Status, TraceEvent, new_event, split_event_type, utc_timestamp
+from sagatrace.event import Status, TraceEvent, new_event
 from sagatrace.mirror import connect_redis
 from sagatrace.mirror.address import redis_error_text
-from sagatrace.outbox import Outbox, outbox_directory
+from sagatrace.outbox import Outbox
+from sagatrace.phases import split_event_type
 from sagatrace.rq.job_lookup import Aftermath, read_aftermath
 from sagatrace.rq.redis_address import is_perhaps, place_of_redis
 from sagatrace.rq.turn import Turn
 from sagatrace.settings import Settings
-from sagatrace.shown import logger, print_errors_plainly
+from sagatrace.shown import logger
 from sagatrace.stores import EventStore, Search, open_store
+from sagatrace.timestamps import utc_timestamp
 
 __all__ = ["REDIS_URL", "Reconciler", "main"]
 

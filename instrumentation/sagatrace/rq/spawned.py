@@ -6,25 +6,18 @@ In the job's function RQ knows the job. In callbacks it does not, so the worker 
 from __future__ import annotations
 
 import os
-from typing import Final
 
 import msgspec
 
 from sagatrace.context import TraceContext
+from sagatrace.rq.job_place import WORK_HORSE
 
-__all__ = ["context_of_spawned_horse", "export_context", "withdraw_context"]
-
-_NAME: Final = "SAGATRACE_WORK_HORSE"
+__all__ = ["context_of_spawned_horse", "export_context"]
 
 
 def export_context(context: TraceContext) -> None:
     """Let the work-horses that this process spawns find the context."""
-    os.environ[_NAME] = msgspec.json.encode((os.getpid(), context)).decode()
-
-
-def withdraw_context() -> None:
-    """Remove the context after the job has ended."""
-    os.environ.pop(_NAME, None)
+    os.environ[WORK_HORSE] = msgspec.json.encode((os.getpid(), context)).decode()
 
 
 def context_of_spawned_horse() -> TraceContext | None:
@@ -32,7 +25,7 @@ def context_of_spawned_horse() -> TraceContext | None:
 
     Programs that a job starts inherit the environment as well. Their parent is not the worker.
     """
-    text = os.environ.get(_NAME)
+    text = os.environ.get(WORK_HORSE)
     if text is None:
         return None
     worker, context = msgspec.json.decode(text, type=tuple[int, TraceContext])

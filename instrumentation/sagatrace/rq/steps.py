@@ -13,7 +13,7 @@ from rq.job import Job, JobStatus
 from rq.results import Result
 
 from sagatrace.context import META_KEY, trace_meta
-from sagatrace.rq.job_lookup import facts_of
+from sagatrace.rq.job_facts import facts_of
 from sagatrace.rq.redis_address import place_of_redis
 from sagatrace.saga import StepError, name_of
 

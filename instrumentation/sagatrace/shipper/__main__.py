@@ -12,12 +12,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from sagatrace.destination import outbox_directory
+from sagatrace.error_stream import print_errors_plainly
 from sagatrace.errors import SagatraceError, SettingsError, ShipperRunningError
 from sagatrace.mirror import Publisher, connect_redis, open_mirror
-from sagatrace.outbox import Outbox, outbox_directory
+from sagatrace.outbox import Outbox
 from sagatrace.settings import Settings
 from sagatrace.shipper.shipper import Shipper, stop_on_signals
-from sagatrace.shown import logger, print_errors_plainly
+from sagatrace.shown import logger
 from sagatrace.stores import EventStore, open_store
 
 log: Final = logger("sagatrace.shipper")

@@ -17,11 +17,12 @@ from typing import Any, BinaryIO, Final
 import msgspec
 
 from sagatrace.errors import EventError, OutboxFullError
-from sagatrace.event import encode_event, utc_timestamp
+from sagatrace.event import encode_event
 from sagatrace.files import open_regular, sync_directory
-from sagatrace.outbox import REFUSED, seal
+from sagatrace.segments import REFUSED, seal
 from sagatrace.shipper.lock import is_at
 from sagatrace.shipper.segment import Line, read_line
+from sagatrace.timestamps import utc_timestamp
 
 __all__ = ["DEAD_LETTERS", "DeadLetters", "Resent", "acknowledge_refused", "resend"]
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from sagatrace.files import make_directory, open_log
-from sagatrace.outbox import seal, sealed_segments
+from sagatrace.segments import seal, sealed_segments
 from sagatrace.shipper.lock import SHIPPER_LOCK, USERS_LOCK, is_at, is_held, require_owner, try_lock
 from sagatrace.shown import logger
 

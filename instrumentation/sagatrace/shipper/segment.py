@@ -12,11 +12,12 @@ from typing import BinaryIO, Final
 import msgspec
 
 from sagatrace.errors import EventError
-from sagatrace.event import UNREADABLE, TraceEvent, parse_timestamp
+from sagatrace.event import UNREADABLE, TraceEvent
 from sagatrace.files import open_regular
-from sagatrace.outbox import ACTIVE, REFUSED, SEALED
+from sagatrace.segments import ACTIVE, REFUSED, SEALED
 from sagatrace.settings import Settings
 from sagatrace.stores.codec import require_text
+from sagatrace.timestamps import parse_timestamp
 
 __all__ = ["Line", "Segment", "Slice", "bounded_lines", "is_cut", "read_line", "strange_files"]
 

@@ -21,7 +21,7 @@ from typing import Final
 from sagatrace.errors import SagatraceError, ShipperRunningError
 from sagatrace.files import is_regular, make_directory
 from sagatrace.mirror import Publisher
-from sagatrace.outbox import ACTIVE, seal, sealed_segments
+from sagatrace.segments import ACTIVE, seal, sealed_segments
 from sagatrace.shipper.aside import Aside
 from sagatrace.shipper.delivery import Delivery
 from sagatrace.shipper.lock import SHIPPER_LOCK, USERS_LOCK, is_at, require_owner, try_lock

@@ -14,7 +14,7 @@ import msgspec
 
 from sagatrace.errors import EventError
 from sagatrace.files import is_regular, open_regular
-from sagatrace.outbox import ACTIVE, REFUSED, sealed_segments
+from sagatrace.segments import ACTIVE, REFUSED, sealed_segments
 from sagatrace.shipper.dead_letters import DEAD_LETTERS
 from sagatrace.shipper.lock import SHIPPER_LOCK, is_held
 from sagatrace.shipper.segment import bounded_lines, read_line, strange_files

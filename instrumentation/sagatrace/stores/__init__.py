@@ -176,8 +176,8 @@ def open_store(url: str, *, read_only: bool = False, max_wait: float = 5.0, dura
     scheme = scheme.lower() if colon else scheme
     url = f"{scheme}{colon}{rest}"
     if scheme == "sqlite":
+        from sagatrace.store_url import path_from_url
         from sagatrace.stores.sqlite import SqliteStore
-        from sagatrace.stores.sqlite_file import path_from_url
 
         return SqliteStore(path_from_url(url), read_only=read_only, max_wait=max_wait, durable=durable)
     if url == "memory:":

@@ -10,8 +10,10 @@ from typing import Any, Final, cast
 
 import msgspec
 
+from sagatrace.coercion import require_storable_id
 from sagatrace.errors import EventError
-from sagatrace.event import UNREADABLE, TraceEvent, encode_event, parse_timestamp, require_storable_id
+from sagatrace.event import UNREADABLE, TraceEvent, encode_event
+from sagatrace.timestamps import parse_timestamp
 
 __all__ = ["Malformed", "decode_documents", "decode_event", "document_of", "parse_event", "require_text"]
 

@@ -13,7 +13,8 @@ from typing import Any, Final
 import msgspec
 
 from sagatrace.errors import EventError, SearchError
-from sagatrace.event import CLOSING_PHASES, UNREADABLE, Status, TraceEvent, split_event_type
+from sagatrace.event import UNREADABLE, Status, TraceEvent
+from sagatrace.phases import CLOSING_PHASES, split_event_type
 
 __all__ = ["MAX_LIMIT", "DataIs", "Scalar", "Search", "TraceHit", "data_condition", "event_status"]
 

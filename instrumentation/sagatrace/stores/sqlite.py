@@ -20,11 +20,11 @@ from typing import Final, TypeVar
 
 from sagatrace.errors import StoreError, StoreNotFoundError
 from sagatrace.event import TraceEvent, encode_event
-from sagatrace.files import create_private, make_directory
+from sagatrace.files import make_directory
 from sagatrace.stores import Arrived, Changes, FetchedTrace, ReadCost, Search, TraceHits, decode_documents
 from sagatrace.stores.fork_safety import closed_across_forks
 from sagatrace.stores.interruptible import interruptibly
-from sagatrace.stores.sqlite_file import identity_of, is_special
+from sagatrace.stores.sqlite_file import create_private, identity_of, is_special
 from sagatrace.stores.sqlite_schema import create_schema, is_empty, require_schema, transaction
 from sagatrace.stores.sqlite_search import find
 

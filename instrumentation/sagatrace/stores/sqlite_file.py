@@ -1,31 +1,22 @@
-"""The file of a SQLite store: its path in a URL, its kind, and whether it was replaced."""
+"""The file of a SQLite store: its creation, its kind, and whether it was replaced."""
 
 from __future__ import annotations
 
 import os
 import stat
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
-from sagatrace.errors import StoreUrlError
-from sagatrace.shown import masked
-
-__all__ = ["identity_of", "is_special", "path_from_url"]
+__all__ = ["create_private", "identity_of", "is_special"]
 
 
-def path_from_url(url: str) -> Path:
-    """Return the absolute path of a `sqlite:` URL. `sqlite:///a.db` is relative, `sqlite:////tmp/a.db` absolute.
-
-    SQLAlchemy reads such URLs in the same way. `~` is the user's home directory. Raises StoreUrlError.
-    """
-    parts = urlsplit(url)
-    text = unquote(parts.path)
-    if parts.netloc or not text.startswith("/") or text == "/" or parts.query:
-        raise StoreUrlError(f"store URL {masked(url)!r} names no file: write sqlite:///PATH, e.g. sqlite:///traces.db")
+def create_private(path: Path) -> None:
+    """Create an empty file that only its user may use, unless it exists. Follow links. Raises OSError."""
     try:
-        return Path(text[1:]).expanduser().absolute()
-    except RuntimeError as error:
-        raise StoreUrlError(f"store URL {masked(url)!r}: {error}") from error
+        # An existing file is not opened: closing it would drop this process's SQLite locks on it.
+        file = os.open(path.resolve(), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return
+    os.close(file)
 
 
 def is_special(path: Path) -> bool:

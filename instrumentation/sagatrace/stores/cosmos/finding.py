@@ -9,11 +9,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from sagatrace.errors import EventError, StoreUnavailableError
-from sagatrace.event import parse_timestamp
 from sagatrace.stores import FetchedTrace, ReadCost, Search, TraceHit, TraceHits
 from sagatrace.stores.cosmos.call import EventRefusedError
 from sagatrace.stores.cosmos.paging import Row, decoded, read_ordered, read_pages, read_traces, total
 from sagatrace.stores.cosmos.queries import IN_ONE_QUERY, Edge, page_query, rest_query
+from sagatrace.timestamps import parse_timestamp
 
 if TYPE_CHECKING:
     from sagatrace.stores.cosmos.store import CosmosStore

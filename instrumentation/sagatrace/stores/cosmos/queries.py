@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal, NamedTuple
 
-from sagatrace.event import CLOSING_PHASES, utc_timestamp
+from sagatrace.phases import CLOSING_PHASES
 from sagatrace.stores.search import Search
+from sagatrace.timestamps import utc_timestamp
 
 __all__ = [
     "IN_ONE_QUERY",

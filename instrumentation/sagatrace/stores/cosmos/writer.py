@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from azure.core.exceptions import AzureError, HttpResponseError
 from azure.cosmos.exceptions import CosmosBatchOperationError
 
+from sagatrace.coercion import require_storable_id
 from sagatrace.errors import EventError, StoreError
-from sagatrace.event import TraceEvent, require_storable_id
+from sagatrace.event import TraceEvent
 from sagatrace.stores import AppendError, RefusedEvent
 from sagatrace.stores.codec import document_of
 from sagatrace.stores.cosmos.call import EventRefusedError

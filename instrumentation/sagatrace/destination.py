@@ -1,0 +1,115 @@
+"""The destination of a tracer's events: the outbox of a store, or the store itself."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import platformdirs
+
+from sagatrace.event import TraceEvent
+from sagatrace.interruptions import must_pass
+from sagatrace.outbox import Outbox
+from sagatrace.settings import Settings
+from sagatrace.store_url import path_from_url
+
+if TYPE_CHECKING:
+    from sagatrace.direct import DirectWriter
+    from sagatrace.sampling import Sampler
+    from sagatrace.stores import EventStore
+
+__all__ = ["SERVED", "Destination", "outbox_directory", "outbox_id"]
+
+SERVED: Final = "SAGATRACE_OUTBOX_SERVED"
+"""The environment variable by which a worker declares which store's outbox it serves: its `outbox_id`."""
+
+
+class Destination:
+    """Keep events in the target, or where the environment decides. It is opened by the first event.
+
+    `count` is called as (what, error) for a fault that loses no event.
+    """
+
+    def __init__(self, target: EventStore | Outbox | str | None, count: Callable[[str, Exception], None]) -> None:
+        self._target, self._count = target, count
+        self.opened: EventStore | Outbox | None = None
+        self._direct: DirectWriter | None = None
+        self._sampler: Sampler | None = None
+
+    @property
+    def by_environment(self) -> bool:
+        """Whether the environment decides."""
+        return self._target is None
+
+    def keep(self, event: TraceEvent, replace: bool) -> None:
+        """Store the event durably, unless its trace is not sampled. Raises the errors of outboxes and stores."""
+        if self.opened is None:
+            self.opened = self._open()
+        kept = self.sampled(event)
+        if kept is None:
+            return
+        try:
+            self.opened.append([kept], replace=replace)
+        except OSError as error:
+            if must_pass(error) or self._target is not None:
+                raise
+            from sagatrace.direct import DirectWriter  # only where the outbox is unusable
+
+            self._direct = self._direct or DirectWriter()
+            self._direct.write(kept, replace, error)
+            self._count("delivered directly, outbox unusable", error)
+
+    def sampled(self, event: TraceEvent) -> TraceEvent | None:
+        """Return the event to store; None if its trace is not sampled."""
+        return event if self._sampler is None else self._sampler(event)
+
+    def close(self) -> None:
+        """Close the connections. A later event opens them again."""
+        for opened in (self.opened, self._direct):
+            if opened is not None:
+                opened.close()
+
+    def _open(self) -> EventStore | Outbox:
+        if os.environ.get("SAGATRACE_SAMPLE"):
+            from sagatrace.sampling import Sampler  # only where it is asked for
+
+            self._sampler = Sampler(Settings.from_env().sample)
+        if self._target is not None and not isinstance(self._target, str):
+            return self._target
+        settings = Settings.from_env()
+        directory = outbox_directory(settings) if self._target is None else None
+        if directory is not None:
+            return Outbox(directory, max_bytes=int(settings.outbox_mb * 2**20), fsync=settings.fsync)
+        from sagatrace.direct import opened_store  # only where events are written directly
+
+        return opened_store(self._target or settings.store, settings, settings.max_wait)
+
+
+def outbox_directory(settings: Settings, *, in_worker: bool = False) -> Path | None:
+    """Return where events wait for the store of these settings; None if they are written to it directly.
+
+    A local SQLite file is as durable as an outbox. It has an outbox only in a worker, as forked children would have to
+    open the file for each job. A worker sets SERVED for the tracers of its jobs. Raises StoreError.
+    """
+    kind = settings.store.partition(":")[0].lower()
+    if settings.outbox == "off" or kind not in ("sqlite", "cosmos"):
+        return None
+    if settings.outbox != "auto":
+        return Path(settings.outbox).expanduser().absolute() / outbox_id(settings)
+    if kind == "sqlite":
+        if not in_worker and os.environ.get(SERVED) != outbox_id(settings):
+            return None
+
+        path = path_from_url(settings.store)
+        return path.with_name(f"{path.name}-outbox")
+    return platformdirs.user_state_path("sagatrace", appauthor=False) / "outbox" / outbox_id(settings)
+
+
+def outbox_id(settings: Settings) -> str:
+    """Return the name of the store's own outbox in a directory of outboxes."""
+    here = Path.cwd() if re.match(r"sqlite:///[^/~]", settings.store) else ""  # a path relative to it
+    return sha256(f"{settings.store} {settings.account} {here}".encode()).hexdigest()[:16]

@@ -1,0 +1,62 @@
+"""Interruptions: exceptions that are meant for the job, although they are raised inside this package.
+
+RQ's timeout is one. An exception that a signal handler of the job raises is another. Errors of tracing are swallowed,
+and these must pass.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+from types import TracebackType
+from typing import Final
+
+__all__ = ["Tolerated", "interruption", "must_pass", "traceback_of"]
+
+
+def must_pass(error: BaseException) -> bool:
+    """Return whether an exception interrupts the job on purpose: RQ's timeout, or that of a signal handler.
+
+    Tracing errors are swallowed. Such an exception must reach the job, even if it was raised inside this package.
+    """
+    timeouts = sys.modules.get("rq.timeouts")  # not imported here: without the module there is no such timeout
+    # Not `isinstance`: it reads the `__class__` of the exception, which may be foreign code.
+    if timeouts is not None and issubclass(type(error), timeouts.BaseTimeoutException):
+        return True
+    trace = traceback_of(error)
+    while trace is not None and trace.tb_next is not None:
+        interrupted, trace = trace.tb_frame, trace.tb_next
+        # The interpreter calls a signal handler with the frame that it interrupted.
+        for value in trace.tb_frame.f_locals.values():
+            if value is interrupted or (type(value) is tuple and any(one is interrupted for one in value)):
+                return True
+    return False
+
+
+class Tolerated(suppress):
+    """Suppress these errors in a `with` block, but not one that interrupts the job on purpose."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
+        return error is not None and not must_pass(error) and bool(super().__exit__(kind, error, trace))
+
+
+def interruption(error: BaseException, before: BaseException | None) -> BaseException | None:
+    """Return the exception that must pass: the error, or one that a library wrapped in it; None without one.
+
+    `before` is the exception that was being handled when the call began. It is not part of the call.
+    """
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and current is not before and id(current) not in seen:
+        if must_pass(current):
+            return current
+        seen.add(id(current))
+        current = _context_of(current)
+    return None
+
+
+# Read past a class's own attributes of these names, which are foreign code.
+traceback_of: Final = BaseException.__dict__["__traceback__"].__get__
+_context_of: Final = BaseException.__dict__["__context__"].__get__

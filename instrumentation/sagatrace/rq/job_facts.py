@@ -1,0 +1,60 @@
+"""Read from an RQ job what its events say of it. Reading runs none of the user's code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+from rq.job import Job
+
+from sagatrace.event import UNREADABLE
+from sagatrace.timestamps import utc_timestamp
+
+__all__ = ["facts_of", "meta_of", "name_of", "own_trace_id"]
+
+
+def facts_of(job: Job) -> dict[str, Any]:
+    """Return the data of an event that opens a job's span. `job_name` is missing if only loading the job gives it."""
+    facts = {"queue": job.origin}
+    if name := name_of(job.data):
+        facts["job_name"] = name
+    if job.enqueued_at is not None:
+        facts["enqueued_at"] = utc_timestamp(job.enqueued_at)
+    return facts
+
+
+def meta_of(job: Job) -> Mapping[str, Any]:
+    """Return the job's meta, even if its producer used another serializer. Do not change the job."""
+    raw = job.meta.get("unserialized")  # RQ's stand-in for a meta that it could not read
+    if not isinstance(raw, bytes):
+        return job.meta
+    from sagatrace.rq.foreign_meta import read_meta  # only where it is needed
+
+    return read_meta(raw) or job.meta
+
+
+def own_trace_id(job: Job) -> str:
+    """Return the id of the trace of a job that was enqueued without a context."""
+    # A user may use an id again. The time of creation is unique to one run.
+    named_by_rq = len(job.id) == 36 and job.id.count("-") == 4
+    return job.id if named_by_rq else f"{job.id[:200]}-{utc_timestamp(job.created_at)}"
+
+
+def name_of(data: bytes) -> str:
+    """Return the function's name in a job's data, as RQ's own serializers write it; empty for another serializer.
+
+    The data is not loaded, as that imports and runs the user's code. RQ's worker leaves this to its work-horses, which
+    so load the current code and open their own connections. A pickled call begins with these opcodes of `pickletools`:
+    protocol, frame and tuple. The tuple begins with the length and text of the name.
+    """
+    if data.startswith(b"["):
+        with suppress(*UNREADABLE):
+            return msgspec.json.decode(data, type=tuple[str, msgspec.Raw, msgspec.Raw, msgspec.Raw])[0]
+    at = 11 if data[2:3] == b"\x95" else 2  # after the protocol and, if there is one, the frame's size
+    if data[:1] != b"\x80" or data[at : at + 2] not in (b"(\x8c", b"(X"):
+        return ""
+    begin = at + 3 if data[at + 1 : at + 2] == b"\x8c" else at + 6
+    size = int.from_bytes(data[at + 2 : begin], "little")
+    return data[begin : begin + size].decode("utf-8", "backslashreplace")

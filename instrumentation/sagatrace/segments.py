@@ -1,0 +1,36 @@
+"""The files of an outbox: the one that is appended to, and the sealed segments that wait for delivery."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Final
+
+from sagatrace.files import is_regular
+from sagatrace.interruptions import Tolerated
+
+__all__ = ["ACTIVE", "REFUSED", "SEALED", "seal", "sealed_segments"]
+
+ACTIVE: Final = "events.jsonl"  # the file that is appended to
+SEALED: Final = "sealed-"  # the prefix of a segment's name: no process appends to a segment
+REFUSED: Final = "refused"  # one byte for each event refused
+
+
+def seal(directory: Path, name: str = ACTIVE) -> Path | None:
+    """Rename the file that is appended to, or another of lines, so that it is delivered; return None without one."""
+    # Names sort by age and are unique: a rename onto another segment would lose that segment.
+    sealed = directory / f"{SEALED}{time.time_ns():020d}-{os.getpid()}-{os.urandom(4).hex()}.jsonl"
+    with Tolerated(FileNotFoundError):
+        if is_regular(directory / name):
+            (directory / name).rename(sealed)
+            return sealed
+    return None
+
+
+def sealed_segments(directory: Path) -> list[Path]:
+    """Return the segments that wait for delivery, oldest first. Anything that is not a regular file is left out."""
+    try:
+        return sorted(path for path in directory.iterdir() if path.name.startswith(SEALED) and is_regular(path))
+    except FileNotFoundError:
+        return []
