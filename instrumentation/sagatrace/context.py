@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar, copy_context
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, ParamSpec, Protocol, TypeVar
@@ -28,6 +28,7 @@ __all__ = [
     "enter_execution",
     "enter_span",
     "innermost_span",
+    "open_undos",
     "span_id_of",
     "trace_meta",
 ]
@@ -70,10 +71,14 @@ class Execution(NamedTuple):
 
 
 class OpenSpan:
-    """A span that can be entered: its execution, and whether it is open."""
+    """A span that can be entered: its execution, and whether it is open.
+
+    `undoes_below` is the span around it if it is a compensation.
+    """
 
     trace_id: str
     span_id: str
+    undoes_below: str | None = None
     execution = Execution()
     is_open = False
 
@@ -176,10 +181,21 @@ def enter_span(span: OpenSpan) -> None:
 
 def innermost_span() -> TraceRef | None:
     """Return the innermost open span of the job that runs here; without one, the job's context."""
+    return next(_open_spans(), None) or current_execution().inside
+
+
+def open_undos() -> Iterator[OpenSpan]:
+    """Yield the compensations that run here, the innermost first."""
+    return (span for span in _open_spans() if span.undoes_below is not None)
+
+
+def _open_spans() -> Iterator[OpenSpan]:
+    """Yield the open spans of the job that runs here, the innermost first."""
     here, entered = current_execution(), _innermost.get()
-    while entered is not None and not (entered.span.is_open and _is_here(entered.span.execution, here)):
+    while entered is not None:
+        if entered.span.is_open and _is_here(entered.span.execution, here):
+            yield entered.span
         entered = entered.around
-    return here.inside if entered is None else entered.span
 
 
 def _is_here(execution: Execution, here: Execution) -> bool:

@@ -98,6 +98,20 @@ def test_jobs_are_steps_and_compensations_of_a_saga(redis: Redis, redis_server: 
     ]
 
 
+def test_a_job_that_an_undo_enqueues_belongs_to_its_compensation(redis: Redis) -> None:
+    store = MemoryStore()
+    tracer = Tracer(store)
+    queue: TracedQueue = type("RecordingQueue", (TracedQueue,), {"tracer": tracer})("odd", connection=redis)
+    worker: type[SimpleWorker] = type("RecordingWorker", (SimpleWorker,), {"tracer": tracer})
+    with tracer.saga("order", "order-1") as saga:
+        saga.call("charge", bool, undo=lambda: queue.enqueue(odd_jobs.fails) and None)
+        saga.fail("sold out")
+    verdicts = [build_trace("order-1", store.fetch_trace("order-1").events, now=wall_clock()).verdict]
+    worker([queue], connection=redis).work(burst=True)
+    verdicts += [build_trace("order-1", store.fetch_trace("order-1").events, now=wall_clock()).verdict]
+    assert verdicts == ["compensating", "rollback_incomplete"]
+
+
 def test_none_and_a_text_are_valid_contexts_of_a_job() -> None:
     assert trace_meta(None) == {}
     assert trace_meta("T") == trace_meta(TraceContext("T"))

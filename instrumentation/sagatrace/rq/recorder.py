@@ -19,7 +19,7 @@ import rq
 from rq.job import Job, JobStatus
 from rq.timeouts import JobTimeoutException
 
-from sagatrace.context import META_KEY, TraceContext, context_from_meta, current_execution, trace_meta
+from sagatrace.context import META_KEY, TraceContext, context_from_meta, current_execution, open_undos, trace_meta
 from sagatrace.error_text import causes_of
 from sagatrace.errors import SagatraceError, log_fault, must_pass, traceback_of
 from sagatrace.event import Status, utc_timestamp
@@ -85,7 +85,10 @@ def current_trace() -> TraceContext | None:
     """Return the context to pass on to the work that the running job starts; None outside of a job.
 
     It is known wherever RQ runs the user's code: in the job and its threads, in callbacks and exception handlers.
+    Inside a compensation it is the compensation.
     """
+    for undo in open_undos():
+        return TraceContext(undo.trace_id, undo.span_id)
     job, here = rq.get_current_job(), current_execution()
     known = here.inside
     if job is not None and (known is None or job.id not in (here.job_id, known.span_id)):
