@@ -75,7 +75,13 @@ class Saga:
         return Step(self.tracer.span(f"step:{name}", self.span, compensation=declared), self.to_undo, undo)
 
     def call(
-        self, name: str, function: Callable[..., _R], *args: Any, undo: Callable[..., Any] | None = None, **kwargs: Any
+        self,
+        name: str,
+        function: Callable[..., _R],
+        /,
+        *args: Any,
+        undo: Callable[..., Any] | None = None,
+        **kwargs: Any,
     ) -> _R:
         """Call the function as a step and return its result. `undo` gets the same arguments.
 
@@ -92,6 +98,7 @@ class Saga:
         self,
         queue: Queue,
         function: Callable[..., _R],
+        /,
         *args: Any,
         undo: Callable[..., Any] | None = None,
         timeout: float = 30,

@@ -31,9 +31,12 @@ __all__ = ["Harmless", "JobRecorder", "Place", "context_of", "current_trace", "d
 
 _STATUSES: Final[Mapping[str, Status]] = {"completed": "success", "failed": "failed", "abandoned": "failed"}
 _PHASES: Final = {JobStatus.STOPPED: "stopped", JobStatus.QUEUED: "retrying", JobStatus.SCHEDULED: "retrying"}
-_CALLBACKS: Final = {
-    "execute_success_callback": "the on_success callback failed; the function had succeeded",
-    "execute_failure_callback": "the on_failure callback failed; the function had failed before",
+_CALLBACKS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "execute_success_callback": {
+        "reason": "the on_success callback failed; the function had succeeded",
+        "took_effect": True,
+    },
+    "execute_failure_callback": {"reason": "the on_failure callback failed; the function had failed before"},
 }
 _DECLARED: Final = ("compensation", "original_span_id", "reason")
 _PAGE: Final = 1 << 17  # bytes: JSON may take six for each character that `error_data` keeps
@@ -277,13 +280,13 @@ def _is_over(job: Job, carried: Mapping[str, Any]) -> bool:
     return after is not None and is_waiting and after != started
 
 
-def _reason_of(error: BaseException, job: Job) -> dict[str, str]:
+def _reason_of(error: BaseException, job: Job) -> Mapping[str, Any]:
     """Return the reason to record beside an error, if it is RQ's timeout or not of the job's own function."""
     trace = traceback_of(error)
     while trace is not None:
         values, name = trace.tb_frame.f_locals, trace.tb_frame.f_code.co_name
         # RQ 3 calls a function with the job, RQ 2 a method of it. A job that runs inside this one has its own callback.
         if name in _CALLBACKS and job in (values.get("job"), values.get("self")):
-            return {"reason": _CALLBACKS[name]}
+            return _CALLBACKS[name]
         trace = trace.tb_next
     return {"reason": "timeout"} if issubclass(type(error), JobTimeoutException) else {}
