@@ -12,7 +12,7 @@ from typing import Any
 import odd_jobs
 import pytest
 from redis import Redis
-from rq import Callback, Queue
+from rq import Queue
 from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
 
@@ -29,40 +29,6 @@ from sagatrace_tui.model import build_trace
 def contexts(redis: Redis) -> dict[str, str]:
     found: Any = redis.hgetall("contexts")
     return {key.decode(): value.decode() for key, value in found.items()}
-
-
-@pytest.mark.parametrize("outcome", ["succeeds", "fails"])
-@pytest.mark.parametrize("kind", ["Worker", "SimpleWorker", "SpawnWorker"])
-def test_the_context_is_known_in_callbacks_handlers_threads_and_jobs_inside(
-    redis: Redis, redis_server: str, tmp_path: Path, kind: str, outcome: str
-) -> None:
-    queue = Queue("odd", connection=redis)
-    job = queue.enqueue(
-        odd_jobs.notes_and,
-        outcome,
-        job_id="outer",
-        meta=trace_meta(TraceContext("T")),
-        on_success=Callback(odd_jobs.noting_success),
-        on_failure=Callback(odd_jobs.noting_failure),
-    )
-    options = ("-w", f"sagatrace.rq.{kind}", "--exception-handler", "odd_jobs.noting_handler")
-    command = worker_command(redis_server, "--burst", "--path", str(Path(__file__).parent), *options, "odd")
-    environment = worker_environment(f"sqlite:///{tmp_path}/traces.db") | {"PYTHONPATH": str(Path(__file__).parent)}
-    subprocess.run(command, env=environment, capture_output=True, timeout=300, check=True)
-    assert job.get_status(refresh=True) == ("finished" if outcome == "succeeds" else "failed")
-    ended = {"on_success of outer": "T/outer"}
-    if outcome == "fails":
-        ended = {"on_failure of outer": "T/outer", "handler of outer": "T/outer"}
-    assert contexts(redis) == {
-        "job": "T/outer",
-        "thread": "T/outer",
-        "inside": "T/inside",
-        "on_success of inside": "T/inside",
-        "after": "T/outer",
-        **ended,
-    }
-    assert trace_of(Job.fetch("below", connection=redis)) == TraceContext("T", "below")
-    assert Job.fetch("below", connection=redis).meta["sagatrace"] == {"trace_id": "T", "parent_span_id": "outer"}
 
 
 def test_the_handler_of_an_abandoned_job_knows_its_context(redis: Redis) -> None:
