@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, ParamSpec, Protocol, T
 
 import msgspec
 
+from sagatrace.errors import is_switched_off, log_fault
 from sagatrace.event import new_id
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 _innermost: Final[ContextVar[_Entered | None]] = ContextVar("innermost", default=None)
 _here: Final[ContextVar[Execution | None]] = ContextVar("execution", default=None)
+_has_warned = False  # of a job without a context
 _in_process = Execution()  # for the threads of a job: a new thread has an empty context
 
 
@@ -115,7 +117,9 @@ def trace_meta(
         reason: Why it undoes the step.
     """
     carried: dict[str, str] = {}
-    if context is not None:
+    if context is None:
+        _warn_of_no_context()
+    else:
         place = TraceContext(context) if isinstance(context, str) else context
         carried["trace_id"] = place.trace_id
         if place.span_id is not None:
@@ -135,6 +139,14 @@ def trace_meta(
 
         meta |= traceparent()
     return meta
+
+
+def _warn_of_no_context() -> None:
+    """Log once that a job gets no context."""
+    global _has_warned
+    if not (_has_warned or is_switched_off()):
+        _has_warned = True
+        log_fault("sagatrace: no trace context here, so the job starts a trace of its own (logged once)")
 
 
 def span_id_of(step: TraceRef | Job | str) -> str:

@@ -16,6 +16,7 @@ SagatraceError
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Final
 
@@ -34,6 +35,7 @@ __all__ = [
     "StoreUnavailableError",
     "StoreUrlError",
     "interruption",
+    "is_switched_off",
     "log_fault",
     "must_pass",
     "traceback_of",
@@ -122,6 +124,11 @@ def interruption(error: BaseException, before: BaseException | None) -> BaseExce
         seen.add(id(current))
         current = _context_of(current)
     return None
+
+
+def is_switched_off() -> bool:
+    """Return whether the environment switches recording off. Then nothing is warned of either."""
+    return "off" in (os.environ.get(name, "").strip() for name in ("SAGATRACE", "SAGATRACE_STORE"))
 
 
 def log_fault(message: str, *arguments: object, error: BaseException | None = None) -> None:

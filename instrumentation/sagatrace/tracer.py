@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 from sagatrace.context import TraceRef, bound, span_id_of
 from sagatrace.error_text import MAX_ERROR, MAX_STACK, error_data, text_of
-from sagatrace.errors import OutboxFullError, interruption, log_fault, must_pass
+from sagatrace.errors import OutboxFullError, interruption, is_switched_off, log_fault, must_pass
 from sagatrace.event import Status, TraceEvent, new_event, new_id
 from sagatrace.outbox import Outbox, line_of, outbox_directory
 from sagatrace.settings import Settings
@@ -313,6 +313,8 @@ class Tracer:
 
     def _count(self, what: str, error: Exception | None = None, *, is_secret: bool = False) -> None:
         """Count a fault, and log each cause once; without the error's text if it may hold data."""
+        if error is None and self.by_environment and is_switched_off():
+            return  # nothing is recorded, so nothing is lost
         # An OSError has many causes, so the key holds its number.
         number = f" {error.errno}" if isinstance(error, OSError) and error.errno else ""
         key = what if error is None else f"{what}: {type(error).__name__}{number}"

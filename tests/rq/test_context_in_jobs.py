@@ -12,7 +12,7 @@ from typing import Any
 import odd_jobs
 import pytest
 from redis import Redis
-from rq import Queue
+from rq import Callback, Queue
 from rq.job import Job, JobStatus
 from rq.serializers import JSONSerializer
 
@@ -31,16 +31,18 @@ def contexts(redis: Redis) -> dict[str, str]:
     return {key.decode(): value.decode() for key, value in found.items()}
 
 
-def test_the_handler_of_an_abandoned_job_knows_its_context(redis: Redis) -> None:
+def test_the_callback_and_the_handler_of_an_abandoned_job_know_its_context(redis: Redis) -> None:
     queue = Queue("odd", connection=redis)
-    job = queue.enqueue(odd_jobs.succeeds, job_id="lost", meta=trace_meta(TraceContext("T")))
+    given = {"meta": trace_meta(TraceContext("T")), "on_failure": Callback(odd_jobs.noting_failure)}
+    job = queue.enqueue(odd_jobs.succeeds, job_id="lost", **given)
     redis.lpop(queue.key)
     job.set_status(JobStatus.STARTED)
     redis.zadd(queue.started_job_registry.key, {f"lost:{'0' * 32}": time() - 1})
     worker_class: type[SimpleWorker] = type("Own", (SimpleWorker,), {"tracer": Tracer(MemoryStore())})
     worker = worker_class([queue], connection=redis, exception_handlers=[odd_jobs.noting_handler])
     worker.clean_registries()
-    assert contexts(redis) == {"handler of lost": "T/lost"}
+    assert contexts(redis) == {"on_failure of lost": "T/lost", "handler of lost": "T/lost"}
+    assert worker.queues[0].job_class is Job
     assert (current_trace(), current_execution()) == (None, Execution())
 
 
@@ -78,8 +80,13 @@ def test_a_job_that_an_undo_enqueues_belongs_to_its_compensation(redis: Redis) -
     assert verdicts == ["compensating", "rollback_incomplete"]
 
 
-def test_none_and_a_text_are_valid_contexts_of_a_job() -> None:
-    assert trace_meta(None) == {}
+def test_none_and_a_text_are_valid_contexts_of_a_job(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for store, warnings in (("off", 0), ("sqlite:///traces.db", 1)):
+        monkeypatch.setenv("SAGATRACE_STORE", store)
+        assert [trace_meta(None), trace_meta(None)] == [{}, {}]
+        assert caplog.text.count("no trace context here, so the job starts a trace of its own") == warnings
     assert trace_meta("T") == trace_meta(TraceContext("T"))
 
 

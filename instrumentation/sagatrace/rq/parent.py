@@ -22,7 +22,7 @@ from sagatrace.event import utc_timestamp
 from sagatrace.outbox import outbox_directory
 from sagatrace.rq.hooks import RecordingMixin
 from sagatrace.rq.job_lookup import Aftermath, read_aftermath
-from sagatrace.rq.recorder import faults, trace_of
+from sagatrace.rq.recorder import Harmless, faults, trace_of
 from sagatrace.rq.redis_address import NO_URL, url_of_redis
 from sagatrace.rq.spawned import export_context, withdraw_context
 from sagatrace.settings import Settings
@@ -97,11 +97,15 @@ class TracedWorkerMixin(RecordingMixin):
                 enter_execution(Execution(inside=trace_of(job)))  # for the handlers after this one
                 self._record_abandoned(job)
 
-        around = current_execution()
+        around, classes = current_execution(), [queue.job_class for queue in self.queues]
         self._exc_handlers.insert(0, handler)
         try:
+            for queue, job_class in zip(self.queues, classes, strict=True):
+                queue.job_class = _placed(job_class)
             super().clean_registries()  # type: ignore[no-untyped-call]
         finally:
+            for queue, job_class in zip(self.queues, classes, strict=True):
+                queue.job_class = job_class
             self._exc_handlers.remove(handler)
             enter_execution(around)
 
@@ -161,6 +165,17 @@ class TracedWorkerMixin(RecordingMixin):
             job_id, _, execution_id = row.decode().rpartition(":")
             if job_id == job.id:
                 recorder.end(job, execution_id, phase, data, replace=False)
+
+
+def _placed(job_class: type[Job]) -> type[Job]:
+    """Return a class of jobs whose on_failure callback knows the job's context: RQ has no hook before it."""
+
+    def failure_callback(job: Job) -> Any:
+        with Harmless():
+            enter_execution(Execution(inside=trace_of(job)))
+        return job_class.failure_callback.fget(job)  # type: ignore[attr-defined]
+
+    return type(job_class.__name__, (job_class,), {"failure_callback": property(failure_callback)})
 
 
 def _data_of(found: Aftermath) -> dict[str, Any]:
