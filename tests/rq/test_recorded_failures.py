@@ -115,18 +115,18 @@ def test_a_redaction_of_the_environment_sees_the_data_of_every_tracer(
         "step:pay:failed",
         "job:failed",
     ]
-    assert "4111" not in str([document_of(event) for event in events])
+    assert "4111 1111" not in str([document_of(event) for event in events])
     assert events[2].data["card"] == "****"
     assert events[2].data["compensation"] == "refund"
     assert events[-1].data["error"] == "card **** was refused"
-    assert "4111" not in "".join(line for line in log.splitlines() if "sagatrace" in line)
+    assert "4111 1111" not in "".join(line for line in log.splitlines() if "sagatrace" in line)
 
 
 @pytest.mark.parametrize("redact", ["odd_jobs:nothing", "no_such_module:f", "nonsense"])
 def test_a_missing_redaction_withholds_all_data(queue: Queue, run: Run, redact: str) -> None:
     queue.enqueue(odd_jobs.pays_with_a_card, meta=META)
     events, log = run(SAGATRACE_REDACT=redact)
-    assert "4111" not in str([document_of(event) for event in events])
+    assert "4111 1111" not in str([document_of(event) for event in events])
     (step,) = [event for event in events if event.event_type == "step:pay:failed"]
     assert step.data == {"redaction_failed": "SettingsError", "error_type": "ValueError"}
     assert f"SAGATRACE_REDACT={redact!r} is not package.module:function" in log
