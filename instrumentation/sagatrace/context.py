@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar, copy_context
 from functools import wraps
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, ParamSpec, Protocol, TypeVar
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, ParamSpec, Protocol, T
 import msgspec
 
 from sagatrace.event import new_id
+from sagatrace.faults import is_switched_off, log_fault
 
 if TYPE_CHECKING:
     from rq.job import Job
@@ -28,6 +29,7 @@ __all__ = [
     "enter_execution",
     "enter_span",
     "innermost_span",
+    "open_undos",
     "span_id_of",
     "trace_meta",
 ]
@@ -70,10 +72,14 @@ class Execution(NamedTuple):
 
 
 class OpenSpan:
-    """A span that can be entered: its execution, and whether it is open."""
+    """A span that can be entered: its execution, and whether it is open.
+
+    `undoes_below` is the span around it if it is a compensation.
+    """
 
     trace_id: str
     span_id: str
+    undoes_below: str | None = None
     execution = Execution()
     is_open = False
 
@@ -89,6 +95,7 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 _innermost: Final[ContextVar[_Entered | None]] = ContextVar("innermost", default=None)
 _here: Final[ContextVar[Execution | None]] = ContextVar("execution", default=None)
+_has_warned = False  # of a job without a context
 _in_process = Execution()  # for the threads of a job: a new thread has an empty context
 
 
@@ -110,7 +117,9 @@ def trace_meta(
         reason: Why it undoes the step.
     """
     carried: dict[str, str] = {}
-    if context is not None:
+    if context is None:
+        _warn_of_no_context()
+    else:
         place = TraceContext(context) if isinstance(context, str) else context
         carried["trace_id"] = place.trace_id
         if place.span_id is not None:
@@ -130,6 +139,14 @@ def trace_meta(
 
         meta |= traceparent()
     return meta
+
+
+def _warn_of_no_context() -> None:
+    """Log once that a job gets no context."""
+    global _has_warned
+    if not (_has_warned or is_switched_off()):
+        _has_warned = True
+        log_fault("sagatrace: no trace context here, so the job starts a trace of its own (logged once)")
 
 
 def span_id_of(step: TraceRef | Job | str) -> str:
@@ -176,10 +193,21 @@ def enter_span(span: OpenSpan) -> None:
 
 def innermost_span() -> TraceRef | None:
     """Return the innermost open span of the job that runs here; without one, the job's context."""
+    return next(_open_spans(), None) or current_execution().inside
+
+
+def open_undos() -> Iterator[OpenSpan]:
+    """Yield the compensations that run here, the innermost first."""
+    return (span for span in _open_spans() if span.undoes_below is not None)
+
+
+def _open_spans() -> Iterator[OpenSpan]:
+    """Yield the open spans of the job that runs here, the innermost first."""
     here, entered = current_execution(), _innermost.get()
-    while entered is not None and not (entered.span.is_open and _is_here(entered.span.execution, here)):
+    while entered is not None:
+        if entered.span.is_open and _is_here(entered.span.execution, here):
+            yield entered.span
         entered = entered.around
-    return here.inside if entered is None else entered.span
 
 
 def _is_here(execution: Execution, here: Execution) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -12,7 +13,7 @@ from sagatrace.errors import SagatraceError
 from sagatrace.interruptions import must_pass, traceback_of
 from sagatrace.shown import logger
 
-__all__ = ["Harmless", "count_fault", "faults", "log_fault"]
+__all__ = ["Harmless", "count_fault", "faults", "is_switched_off", "log_fault"]
 
 log: Final = logger("sagatrace")
 
@@ -43,6 +44,11 @@ class Harmless:
         with suppress(Exception):  # the fault is counted and logged already: this only reports it to the worker
             self._afterwards()
         return True
+
+
+def is_switched_off() -> bool:
+    """Return whether the environment switches recording off. Then there are no warnings either."""
+    return "off" in (os.environ.get(name, "").strip() for name in ("SAGATRACE", "SAGATRACE_STORE"))
 
 
 def log_fault(message: str, *arguments: object, error: BaseException | None = None) -> None:

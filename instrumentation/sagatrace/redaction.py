@@ -22,7 +22,7 @@ Redact = Callable[[str, dict[str, Any]], Mapping[str, Any]]
 _STRUCTURAL: Final[Mapping[str, type | tuple[type, ...]]] = {
     **dict.fromkeys(("original_span_id", "compensation", "execution", "job_id", "job_name", "error_type"), str),
     **dict.fromkeys(("queue", "redis", "next_at", "scheduled_for", "dependency"), str),
-    **dict.fromkeys(("attempt", "attempts_allowed", "seq", "presumed", "allow_failure"), int),
+    **dict.fromkeys(("attempt", "attempts_allowed", "seq", "presumed", "allow_failure", "took_effect"), int),
     "depends_on": (str, list),
     "error_causes": list,
 }

@@ -20,6 +20,7 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from sagatrace.context import open_undos
 from sagatrace.error_text import error_data, members_of
 from sagatrace.errors import SagatraceError
 from sagatrace.faults import log_fault
@@ -48,15 +49,23 @@ class StepError(SagatraceError):
 
 
 class Saga:
-    """One saga: a `TraceRef` to pass on to the work inside it. Made by `Tracer.saga`."""
+    """One saga: a `TraceRef` to pass on to the work inside it. Made by `Tracer.saga`.
+
+    Work that gets it in an undo belongs below the compensation.
+    """
 
     def __init__(self, tracer: Tracer, name: str, parent: TraceRef | str | None, data: Mapping[str, Any]) -> None:
         self.span = tracer.span(f"workflow:{name}", parent, data={"workflow_id": name, **data})
-        self.trace_id, self.span_id = self.span.trace_id, self.span.span_id
-        self.tracer = tracer
+        self.trace_id, self.tracer = self.span.trace_id, tracer
         self.to_undo: list[_Due] = []
         self._reason: str | None = None  # why it fails, if it does so without an exception
         self._is_async = False
+
+    @property
+    def span_id(self) -> str:
+        """The span that new work belongs under."""
+        undos = (undo.span_id for undo in open_undos() if undo.undoes_below == self.span.span_id)
+        return next(undos, self.span.span_id)
 
     def step(self, name: str, *, undo: Callable[[], Any] | None = None) -> Step:
         """Return a step. Enter it by `with` or `async with`.
@@ -69,7 +78,13 @@ class Saga:
         return Step(self.tracer.span(f"step:{name}", self.span, compensation=declared), self.to_undo, undo)
 
     def call(
-        self, name: str, function: Callable[..., _R], *args: Any, undo: Callable[..., Any] | None = None, **kwargs: Any
+        self,
+        name: str,
+        function: Callable[..., _R],
+        /,
+        *args: Any,
+        undo: Callable[..., Any] | None = None,
+        **kwargs: Any,
     ) -> _R:
         """Call the function as a step and return its result. `undo` gets the same arguments.
 
@@ -86,6 +101,7 @@ class Saga:
         self,
         queue: Queue,
         function: Callable[..., _R],
+        /,
         *args: Any,
         undo: Callable[..., Any] | None = None,
         timeout: float = 30,

@@ -42,6 +42,8 @@ class Span(OpenSpan):
         self.name = name
         self.compensation: str | None = data.get("compensation")
         self.trace_id, self.span_id = self._parent.trace_id, new_id()
+        if kind == "compensation":
+            self.undoes_below = self._parent.span_id or ""
 
     def record(self, **data: Any) -> None:
         """Add values to the event that closes this span."""

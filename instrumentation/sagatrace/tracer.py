@@ -26,7 +26,7 @@ from sagatrace.context import TraceContext, TraceRef, bound, span_id_of
 from sagatrace.destination import Destination
 from sagatrace.error_text import error_data
 from sagatrace.event import Status, TraceEvent, new_event, new_id
-from sagatrace.faults import count_fault
+from sagatrace.faults import count_fault, is_switched_off
 from sagatrace.interruptions import interruption
 from sagatrace.span import Span
 
@@ -216,4 +216,5 @@ class Tracer:
         return redacted(event, self._hooks, self._count)
 
     def _count(self, what: str, error: Exception | None = None, *, is_secret: bool = False) -> None:
-        count_fault(self.lost, what, error, is_secret=is_secret)
+        if error is not None or not (self.by_environment and is_switched_off()):
+            count_fault(self.lost, what, error, is_secret=is_secret)

@@ -7,7 +7,7 @@ import os
 from redis import Redis
 from rq.job import Job
 
-from sagatrace import TraceContext, Tracer
+from sagatrace import Tracer
 from sagatrace.rq import current_trace
 from sagatrace.rq.queue import TracedQueue as Queue
 
@@ -69,4 +69,4 @@ def buy(order: str) -> None:
 
 def submit(order: str) -> Job:
     """Enqueue the saga."""
-    return Queue("sagas", connection=redis()).under(TraceContext.new(f"order-{order}")).enqueue(buy, order)
+    return Queue("sagas", connection=redis()).under(f"order-{order}").enqueue(buy, order)

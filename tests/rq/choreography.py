@@ -13,7 +13,6 @@ from redis import Redis
 from rq import Callback, Queue, get_current_job
 from rq.command import send_stop_job_command
 from rq.job import Job
-from rq.serializers import DefaultSerializer, JSONSerializer
 
 from sagatrace import trace_meta
 from sagatrace.rq import current_trace, trace_of
@@ -91,9 +90,7 @@ def hangs() -> None:
     threading.Event().wait()
 
 
-def serialize(redis_url: str) -> None:
-    """Enqueue two steps, the second for a worker that cannot read it."""
-    serializer = {"json": JSONSerializer, "pickle": DefaultSerializer}[os.environ["SHOP_SERIALIZER"]]
-    redis = Redis.from_url(redis_url)
-    queue = TracedQueue("shop", connection=redis, serializer=serializer)
+def pickle_job(redis_url: str) -> None:
+    """Enqueue a step for a worker that cannot read it."""
+    queue = TracedQueue("shop", connection=Redis.from_url(redis_url))
     queue.enqueue(done, job_id="unreadable", meta={"own": 1, **trace_meta(TRACE)})

@@ -36,10 +36,10 @@ def newest_rq2(request: pytest.FixtureRequest) -> Path:
     return directory
 
 
-@pytest.fixture(params=["rq3", "rq2"])
+@pytest.fixture(params=["installed", "newest_rq2"])
 def either_rq(request: pytest.FixtureRequest) -> dict[str, str]:
     """Return the environment of a program with this version of RQ, and with the modules beside the tests."""
     path = [str(HERE)]
-    if request.param == "rq2":
+    if request.param == "newest_rq2":
         path.insert(0, str(request.getfixturevalue("newest_rq2")))
     return {"PYTHONPATH": os.pathsep.join(path), "PYTHONWARNINGS": "ignore"}

@@ -55,13 +55,13 @@ def notes_and(outcome: str) -> None:
     """Note the context in the job, in its threads and in a job that runs inside it; then succeed or fail."""
     job = get_current_job()
     assert job is not None
-    note("job", job)
+    note(f"job {job.id}", job)
     with ThreadPoolExecutor(1) as threads:
-        threads.submit(note, "thread", job).result()
+        threads.submit(note, f"thread of {job.id}", job).result()
     inner = TracedQueue("inner", is_async=False, connection=job.connection)
-    inner.enqueue(notes_inside, job_id="inside", on_success=Callback(noting_success))
-    note("after", job)
-    TracedQueue("odd", connection=job.connection).enqueue(succeeds, job_id="below")
+    inner.enqueue(notes_inside, job_id=f"inside-{outcome}", on_success=Callback(noting_success))
+    note(f"after the job inside {job.id}", job)
+    TracedQueue("odd", connection=job.connection).enqueue(succeeds, job_id=f"below-{outcome}")
     if outcome == "fails":
         raise ValueError("no luck")
 
@@ -69,7 +69,7 @@ def notes_and(outcome: str) -> None:
 def notes_inside() -> None:
     job = get_current_job()
     assert job is not None
-    note("inside", job)
+    note(f"job {job.id}", job)
 
 
 def noting_success(job: Job, connection: Redis, *_: Any) -> None:

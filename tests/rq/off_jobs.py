@@ -25,6 +25,8 @@ def buy() -> None:
     assert job is not None
     tracer.resume(tracer.begin("stage:check", current_trace())).complete()
     queue(job.connection).enqueue(note, "later", meta=trace_meta(current_trace()))
+    with tracer.span("stage:lost", None):
+        assert trace_meta(None) == {}
     with tracer.saga("order", current_trace()) as saga:
         with saga.step("charge", undo=lambda: note("refund")):
             note("charge")

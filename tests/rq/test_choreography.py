@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from itertools import cycle
 from pathlib import Path
 
 import pytest
@@ -70,13 +71,13 @@ def assert_rolled_back(trace: Trace) -> None:
     assert [(row.original_span_id, row.span_id, row.outcome) for row in trace.compensations] == UNDONE
 
 
-@pytest.mark.parametrize("undone_by", ["on_failure", "handler"])
 @pytest.mark.parametrize("kind", WORKERS)
-def test_a_saga_by_callbacks_is_one_trace_that_was_rolled_back(shop: Shop, kind: str, undone_by: str) -> None:
-    shop.environment["SHOP_UNDONE_BY"] = undone_by
+def test_a_saga_that_an_exception_handler_undoes_is_one_trace_that_was_rolled_back(shop: Shop, kind: str) -> None:
+    """Callbacks undo it in `test_every_worker`."""
+    shop.environment["SHOP_UNDONE_BY"] = "handler"
     shop.produce("place_order")
-    shop.work_off(kind, *(["--exception-handler", "choreography.handler"] if undone_by == "handler" else []))
-    if (shop.rq, kind, undone_by) == ("rq2", "SpawnWorker", "handler"):
+    shop.work_off(kind, "--exception-handler", "choreography.handler")
+    if (shop.rq, kind) == ("rq2", "SpawnWorker"):
         # RQ 2 gives the work-horses that it spawns no exception handlers: nothing enqueues a compensation.
         assert (shop.trace().verdict, len(shop.trace().spans)) == ("rollback_missing", 4)
     else:
@@ -97,27 +98,27 @@ def test_a_saga_runs_between_two_steps_and_while_its_compensations_wait(shop: Sh
     shop.environment["SHOP_UNDONE_BY"] = "on_failure"
     shop.produce("place_order")
     seen = []
-    for _ in ("charge", "receipt", "reserve", "ship", "release"):
-        shop.work_off("SimpleWorker", "--max-jobs", "1")
+    for _, kind in zip(("charge", "receipt", "reserve", "ship", "release"), cycle(WORKERS), strict=False):
+        shop.work_off(kind, "--max-jobs", "1")
         seen.append((shop.trace().verdict, shop.trace().ended))
     assert seen == [("running", False)] * 4 + [("compensating", False)]
     shop.work_off("SimpleWorker", "--max-jobs", "1")
     assert_rolled_back(shop.trace())
 
 
-def test_the_steps_in_a_plain_queue_are_one_trace(shop: Shop) -> None:
+@pytest.mark.parametrize("kind", WORKERS)
+def test_the_steps_in_a_plain_queue_are_one_trace(shop: Shop, kind: str) -> None:
     shop.environment |= {"SHOP_UNDONE_BY": "on_failure", "SHOP_QUEUE": "Queue"}
     shop.produce("place_order")
-    shop.work_off("Worker")
+    shop.work_off(kind)
     assert_rolled_back(shop.trace())
 
 
 @pytest.mark.parametrize("kind", WORKERS)
-@pytest.mark.parametrize("producer", ["json", "pickle"])
-def test_a_job_that_the_worker_cannot_read_fails_in_its_own_trace(shop: Shop, kind: str, producer: str) -> None:
-    shop.environment["SHOP_SERIALIZER"] = producer
-    shop.produce("serialize")
-    shop.work_off(kind, *([] if producer == "json" else ["-S", "rq.serializers.JSONSerializer"]))
+def test_a_pickled_job_that_a_worker_with_json_cannot_read_fails_in_its_own_trace(shop: Shop, kind: str) -> None:
+    """It is the other way round in `test_every_worker`."""
+    shop.produce("pickle_job")
+    shop.work_off(kind, "-S", "rq.serializers.JSONSerializer")
     trace = shop.trace()
     assert (trace.verdict, trace.cause and trace.cause.span_id) == ("failed", "unreadable")
     events = [event.event_type for event in trace.spans["unreadable"].events]

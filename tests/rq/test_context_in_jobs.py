@@ -33,50 +33,18 @@ def contexts(redis: Redis) -> dict[str, str]:
     return {key.decode(): value.decode() for key, value in found.items()}
 
 
-@pytest.mark.parametrize("outcome", ["succeeds", "fails"])
-@pytest.mark.parametrize("kind", ["Worker", "SimpleWorker", "SpawnWorker"])
-def test_the_context_is_known_in_callbacks_handlers_threads_and_jobs_inside(
-    redis: Redis, redis_server: str, tmp_path: Path, kind: str, outcome: str
-) -> None:
+def test_the_callback_and_the_handler_of_an_abandoned_job_know_its_context(redis: Redis) -> None:
     queue = Queue("odd", connection=redis)
-    job = queue.enqueue(
-        odd_jobs.notes_and,
-        outcome,
-        job_id="outer",
-        meta=trace_meta(TraceContext("T")),
-        on_success=Callback(odd_jobs.noting_success),
-        on_failure=Callback(odd_jobs.noting_failure),
-    )
-    options = ("-w", f"sagatrace.rq.{kind}", "--exception-handler", "odd_jobs.noting_handler")
-    command = worker_command(redis_server, "--burst", "--path", str(Path(__file__).parent), *options, "odd")
-    environment = worker_environment(f"sqlite:///{tmp_path}/traces.db") | {"PYTHONPATH": str(Path(__file__).parent)}
-    subprocess.run(command, env=environment, capture_output=True, timeout=300, check=True)
-    assert job.get_status(refresh=True) == ("finished" if outcome == "succeeds" else "failed")
-    ended = {"on_success of outer": "T/outer"}
-    if outcome == "fails":
-        ended = {"on_failure of outer": "T/outer", "handler of outer": "T/outer"}
-    assert contexts(redis) == {
-        "job": "T/outer",
-        "thread": "T/outer",
-        "inside": "T/inside",
-        "on_success of inside": "T/inside",
-        "after": "T/outer",
-        **ended,
-    }
-    assert trace_of(Job.fetch("below", connection=redis)) == TraceContext("T", "below")
-    assert Job.fetch("below", connection=redis).meta["sagatrace"] == {"trace_id": "T", "parent_span_id": "outer"}
-
-
-def test_the_handler_of_an_abandoned_job_knows_its_context(redis: Redis) -> None:
-    queue = Queue("odd", connection=redis)
-    job = queue.enqueue(odd_jobs.succeeds, job_id="lost", meta=trace_meta(TraceContext("T")))
+    given = {"meta": trace_meta(TraceContext("T")), "on_failure": Callback(odd_jobs.noting_failure)}
+    job = queue.enqueue(odd_jobs.succeeds, job_id="lost", **given)
     redis.lpop(queue.key)
     job.set_status(JobStatus.STARTED)
     redis.zadd(queue.started_job_registry.key, {f"lost:{'0' * 32}": time() - 1})
     worker_class: type[SimpleWorker] = type("Own", (SimpleWorker,), {"tracer": Tracer(MemoryStore())})
     worker = worker_class([queue], connection=redis, exception_handlers=[odd_jobs.noting_handler])
     worker.clean_registries()
-    assert contexts(redis) == {"handler of lost": "T/lost"}
+    assert contexts(redis) == {"on_failure of lost": "T/lost", "handler of lost": "T/lost"}
+    assert worker.queues[0].job_class is Job
     assert (current_trace(), current_execution()) == (None, Execution())
 
 
@@ -100,8 +68,27 @@ def test_jobs_are_steps_and_compensations_of_a_saga(redis: Redis, redis_server: 
     ]
 
 
-def test_none_and_a_text_are_valid_contexts_of_a_job() -> None:
-    assert trace_meta(None) == {}
+def test_a_job_that_an_undo_enqueues_belongs_to_its_compensation(redis: Redis) -> None:
+    store = MemoryStore()
+    tracer = Tracer(store)
+    queue: TracedQueue = type("RecordingQueue", (TracedQueue,), {"tracer": tracer})("odd", connection=redis)
+    worker: type[SimpleWorker] = type("RecordingWorker", (SimpleWorker,), {"tracer": tracer})
+    with tracer.saga("order", "order-1") as saga:
+        saga.call("charge", bool, undo=lambda: queue.enqueue(odd_jobs.fails) and None)
+        saga.fail("sold out")
+    verdicts = [build_trace("order-1", store.fetch_trace("order-1").events, now=wall_clock()).verdict]
+    worker([queue], connection=redis).work(burst=True)
+    verdicts += [build_trace("order-1", store.fetch_trace("order-1").events, now=wall_clock()).verdict]
+    assert verdicts == ["compensating", "rollback_incomplete"]
+
+
+def test_none_and_a_text_are_valid_contexts_of_a_job(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for store, warnings in (("off", 0), ("sqlite:///traces.db", 1)):
+        monkeypatch.setenv("SAGATRACE_STORE", store)
+        assert [trace_meta(None), trace_meta(None)] == [{}, {}]
+        assert caplog.text.count("no trace context here, so the job starts a trace of its own") == warnings
     assert trace_meta("T") == trace_meta(TraceContext("T"))
 
 

@@ -1,4 +1,7 @@
-"""Jobs of a Django program with django-rq: enqueued and recorded as the transaction of the database ends."""
+"""Jobs of a Django program with django-rq: enqueued and recorded as the transaction of the database ends.
+
+`test_every_worker` runs such jobs.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from rq.job import Job
 
 from sagatrace import TraceEvent, open_store
 from sagatrace.stores import Search
-from sagatrace_tui.demo.workers import worker_command, worker_environment
+from sagatrace_tui.demo.workers import worker_environment
 
 HERE = Path(__file__).parent
 
@@ -35,10 +38,6 @@ class Shop:
         self._environment["SHOP_COMMIT_MODE"], self._environment["SHOP_QUEUE_CLASS"] = mode, queue_class
         said = self._run(sys.executable, "-c", f"import django_shop; django_shop.main({act!r})")
         return dict(json.loads(said.splitlines()[-1]))
-
-    def work_off(self) -> None:
-        """Run a worker until the queue is empty."""
-        self._run(*worker_command(self._environment["SHOP_REDIS"], "--burst", "--path", str(HERE), "default"))
 
     def _run(self, *command: str) -> str:
         program = subprocess.run(
@@ -119,9 +118,3 @@ def test_a_queue_class_that_ignores_transactions_is_logged_once(shop: Shop) -> N
     assert shop.said.count("TracedQueue ignores django-rq's COMMIT_MODE") == 1
     shop.run("rolls_back")
     assert "COMMIT_MODE" not in shop.said
-
-
-def test_a_worker_runs_the_job_in_its_place(shop: Shop) -> None:
-    shop.run("commits")
-    shop.work_off()
-    assert [event.event_type for event in shop.events()] == ["job:enqueued", "job:started", "job:completed"]

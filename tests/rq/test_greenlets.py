@@ -1,4 +1,7 @@
-"""Work in greenlets of gevent stays in the trace of its job, on real workers, patched by gevent and not."""
+"""Work in greenlets of gevent stays in the trace of its job, on real workers that gevent patched.
+
+`test_every_worker` has greenlets in workers that are not patched.
+"""
 
 from __future__ import annotations
 
@@ -16,21 +19,24 @@ from sagatrace import open_store, trace_meta
 from sagatrace_tui.demo.workers import worker_environment
 from sagatrace_tui.live import wall_clock
 from sagatrace_tui.model import build_trace
+from servers import TcpRedis
 
 HERE = Path(__file__).parent
 
 
-@pytest.mark.parametrize("runs", [["-m"], ["-m", "gevent.monkey", "--module"]], ids=["plain", "patched"])
 @pytest.mark.parametrize("kind", ["Worker", "SimpleWorker", "SpawnWorker"])
-def test_steps_in_greenlets_belong_to_their_saga(
-    redis: Redis, redis_server: str, tmp_path: Path, kind: str, runs: list[str]
-) -> None:
+def test_steps_in_greenlets_belong_to_their_saga(tmp_path: Path, kind: str, either_rq: dict[str, str]) -> None:
+    with TcpRedis() as server, Redis.from_url(server.url) as redis:
+        check(redis, server.url, tmp_path, kind, either_rq)
+
+
+def check(redis: Redis, redis_url: str, tmp_path: Path, kind: str, rq_environment: dict[str, str]) -> None:
     queue = Queue("green", connection=redis)
     queue.enqueue(greenlet_jobs.books, meta=trace_meta("T"), job_id="trip")
     known = queue.enqueue(greenlet_jobs.knows)
-    options = ["worker", "--burst", "-u", redis_server, "-w", f"sagatrace.rq.{kind}", "--path", str(HERE), "green"]
-    environment = worker_environment(f"sqlite:///{tmp_path}/traces.db") | {"PYTHONPATH": str(HERE)}
-    command = [sys.executable, *runs, "rq.cli", *options]
+    options = ["worker", "--burst", "-u", redis_url, "-w", f"sagatrace.rq.{kind}", "--path", str(HERE), "green"]
+    environment = worker_environment(f"sqlite:///{tmp_path}/traces.db") | rq_environment
+    command = [sys.executable, "-m", "gevent.monkey", "--module", "rq.cli", *options]
     said = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=True)
     assert known.get_status(refresh=True) == "finished", said.stderr
     with closing(open_store(f"sqlite:///{tmp_path}/traces.db", read_only=True)) as store:

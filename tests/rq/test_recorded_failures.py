@@ -16,6 +16,8 @@ from sagatrace.error_text import MAX_ERROR
 from sagatrace.rq.queue import TracedQueue
 from sagatrace.stores.codec import document_of
 from sagatrace_tui.demo.workers import worker_command, worker_environment
+from sagatrace_tui.live import wall_clock
+from sagatrace_tui.model import build_trace
 
 Run = Callable[..., tuple[list[TraceEvent], str]]
 META = trace_meta(TraceContext("T"))
@@ -71,10 +73,15 @@ def test_the_longest_error_that_rq_cannot_store_is_recorded_unchanged(queue: Que
 def test_the_failure_of_a_callback_is_named_as_such(
     queue: Queue, run: Run, function: Callable[[], object], callbacks: str, error_type: str, reason: str | None
 ) -> None:
-    queue.enqueue(function, meta=META, **{callbacks: Callback(odd_jobs.callback_that_fails)})
+    meta = trace_meta("T", compensation="undo")
+    queue.enqueue(function, meta=meta, **{callbacks: Callback(odd_jobs.callback_that_fails)})
     events, _ = run()
     (end,) = [event for event in events if event.event_type == "job:failed"]
     assert (end.data["error_type"], end.data.get("reason")) == (error_type, reason)
+    took_effect = error_type == "LookupError" and callbacks == "on_success"
+    trace = build_trace("T", events, now=wall_clock())
+    assert trace.verdict == ("rollback_missing" if took_effect else "failed")
+    assert [one.certain for one in trace.still_standing] == [True] * took_effect
 
 
 def test_a_callback_of_an_inner_job_is_not_a_callback_of_the_job(queue: Queue, run: Run) -> None:
@@ -108,18 +115,18 @@ def test_a_redaction_of_the_environment_sees_the_data_of_every_tracer(
         "step:pay:failed",
         "job:failed",
     ]
-    assert "4111" not in str([document_of(event) for event in events])
+    assert "4111 1111" not in str([document_of(event) for event in events])
     assert events[2].data["card"] == "****"
     assert events[2].data["compensation"] == "refund"
     assert events[-1].data["error"] == "card **** was refused"
-    assert "4111" not in "".join(line for line in log.splitlines() if "sagatrace" in line)
+    assert "4111 1111" not in "".join(line for line in log.splitlines() if "sagatrace" in line)
 
 
 @pytest.mark.parametrize("redact", ["odd_jobs:nothing", "no_such_module:f", "nonsense"])
 def test_a_missing_redaction_withholds_all_data(queue: Queue, run: Run, redact: str) -> None:
     queue.enqueue(odd_jobs.pays_with_a_card, meta=META)
     events, log = run(SAGATRACE_REDACT=redact)
-    assert "4111" not in str([document_of(event) for event in events])
+    assert "4111 1111" not in str([document_of(event) for event in events])
     (step,) = [event for event in events if event.event_type == "step:pay:failed"]
     assert step.data == {"redaction_failed": "SettingsError", "error_type": "ValueError"}
     assert f"SAGATRACE_REDACT={redact!r} is not package.module:function" in log

@@ -173,7 +173,7 @@ def test_steps_of_a_synchronous_queue_are_undone_as_well(redis: Redis, queue_cla
     trace = build_trace("order-7", store.fetch_trace("order-7").events, now=wall_clock())
     assert (trace.verdict, undone(trace)) == ("rolled_back", [("charge", "refund", "compensated")])
     assert trace.cause is not None
-    assert trace.cause.name == "step_jobs.ship"
+    assert (trace.cause.name, trace.cause.error) == ("step_jobs.ship", "order-7 is out of stock")
 
 
 @pytest.mark.parametrize("option", ["result_ttl", "failure_ttl"])

@@ -13,6 +13,7 @@ from rq.timeouts import JobTimeoutException
 from sagatrace import MemoryStore, Saga, TraceContext, Tracer
 from sagatrace.context import Execution, enter_execution
 from sagatrace.logs import TraceFilter
+from sagatrace.rq import current_trace
 from sagatrace_tui.live import wall_clock
 from sagatrace_tui.model import Trace, build_trace
 
@@ -96,6 +97,31 @@ def test_after_a_failed_undo_the_next_one_is_tried(store: MemoryStore) -> None:
     trace = read(store)
     assert trace.verdict == "rollback_incomplete"
     assert [one.name for one in trace.still_standing] == ["step:reserve"]
+
+
+@pytest.mark.parametrize("place", [lambda saga: saga, lambda _: current_trace()], ids=["saga", "current_trace"])
+def test_work_of_an_undo_belongs_to_its_compensation_and_is_never_the_cause(
+    store: MemoryStore, place: Callable[[Saga], TraceContext]
+) -> None:
+    tracer = Tracer(store)
+
+    def refund() -> None:
+        with tracer.span("call:validate", place(saga)):
+            pass
+        with tracer.span("call:bank", place(saga)):
+            raise ConnectionError("the bank did not answer")
+
+    saga = tracer.saga("order", "order-7")
+    with saga:
+        with saga.step("charge", undo=refund):
+            pass
+        saga.fail("sold out")
+    trace = read(store)
+    assert (trace.verdict, trace.cause and trace.cause.name) == ("rollback_incomplete", "workflow:order")
+    (row,) = trace.compensations
+    parents = {span.name: span.parent_id for span in trace.spans.values()}
+    assert (parents["call:validate"], parents["call:bank"]) == (row.span_id, row.span_id)
+    assert (saga.span_id, trace.anomalies) == (saga.span.span_id, ())
 
 
 def test_a_saga_fails_without_an_exception(store: MemoryStore) -> None:
@@ -254,6 +280,19 @@ def test_log_records_have_the_ids_of_the_job(caplog: pytest.LogCaptureFixture) -
         logger.info("inside")
         enter_execution(Execution())
     assert [(record.trace_id, record.span_id) for record in caplog.records] == [("", ""), ("T", "j1")]  # type: ignore[attr-defined]
+
+
+def test_a_step_and_its_undo_may_take_arguments_of_any_name(store: MemoryStore) -> None:
+    calls: list[dict[str, Any]] = []
+
+    def create(**values: str) -> None:
+        calls.append(values)
+
+    given = {"name": "Ada", "function": "f", "self": "s"}
+    with Tracer(store).saga("order", "order-7") as saga:
+        saga.call("create", create, undo=create, **given)
+        saga.fail("withdrawn")
+    assert calls == [given, given]
 
 
 def test_a_step_that_fails_without_an_exception_is_not_undone(store: MemoryStore) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from servers import running_redis
+from servers import TcpRedis
 
 pytestmark = pytest.mark.xdist_group("plugin")  # one process, as they share a slow set-up
 
@@ -94,9 +94,10 @@ def test_an_order_in_a_worker_of_this_process(sagatrace_traces, connect):
     assert_rolled_back(sagatrace_traces["order-3"])
 
 
-def test_an_order_in_another_process(sagatrace_traces):
+@pytest.mark.parametrize("kind", ["Worker", "SimpleWorker", "SpawnWorker"])
+def test_an_order_in_another_process(sagatrace_traces, kind):
     queue(Redis.from_url(URL), "order-4").enqueue(shop.buy, "4")
-    worker = ["rq.cli", "worker", "--burst", "--path", ".", "-u", URL, "-w", "sagatrace.rq.Worker", "shop"]
+    worker = ["rq.cli", "worker", "--burst", "--path", ".", "-u", URL, "-w", f"sagatrace.rq.{kind}", "shop"]
     subprocess.run([sys.executable, "-m", *worker], check=True)
     assert_rolled_back(sagatrace_traces["order-4"])
 
@@ -132,7 +133,7 @@ def programs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ):
         run(home, {}, sys.executable, "-m", *command)
     (wheel,) = home.glob("*.whl")
-    ours = [f"{name}=={version(name)}" for name in ("pytest", "fakeredis")]
+    ours = [f"{name}=={version(name)}" for name in ("pytest", "fakeredis", "rq")]
     install = ["uv", "pip", "install", "--quiet", "--python", home / "venv", f"{wheel}[tui]", *ours]
     run(home, {}, sys.executable, "-m", *install)
     return home / "venv" / "bin"
@@ -174,13 +175,13 @@ def test_a_project_s_tests_assert_on_its_sagas(settings: bool, programs: Path, t
     plain = {"HOME": str(home), "TMPDIR": str(home), "PYTHONDONTWRITEBYTECODE": "1", "COLUMNS": "200"}
     # Whole differences, and the directories of tests that passed as well, without a cache in the project.
     command = [programs / "python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--basetemp", tmp_path / "own"]
-    with running_redis() as redis, elsewhere:
+    with TcpRedis() as redis, elsewhere:
         environment = {**plain, "SHOP_REDIS": redis.url, "SHOP_ELSEWHERE": url, **(of_developer if settings else {})}
         output = run(project, environment, *command, status=1)
         elsewhere.setblocking(False)
         with pytest.raises(BlockingIOError):
             elsewhere.accept()
-    assert "3 failed, 7 passed" in output, output
+    assert "3 failed, 9 passed" in output, output
     assert "AssertionError: rolled_back, not succeeded" in output
     assert "failed at step:ship (RuntimeError: out of stock)" in output
     assert "no trace 'order-7' was recorded; recorded are: none" in output

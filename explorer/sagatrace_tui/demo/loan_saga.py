@@ -17,7 +17,7 @@ from redis import Redis
 from rq import Retry, get_current_job
 from rq.job import Job
 
-from sagatrace import TraceContext, Tracer
+from sagatrace import Tracer
 from sagatrace.rq import current_trace
 from sagatrace.rq.queue import TracedQueue
 
@@ -61,7 +61,7 @@ class CustomerWithdrewError(LoanError):
 
 def submit(loan: Loan, connection: Redis) -> Job:
     """Enqueue the saga as a new trace, `loan-<loan id>`. Return the job."""
-    queue = TracedQueue(SAGAS, connection=connection).under(TraceContext.new(f"loan-{loan.loan_id}"))
+    queue = TracedQueue(SAGAS, connection=connection).under(f"loan-{loan.loan_id}")
     return queue.enqueue(
         approve_loan,
         loan,

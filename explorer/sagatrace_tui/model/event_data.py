@@ -36,6 +36,7 @@ class EventData(msgspec.Struct, frozen=True, gc=False):
     error: Any = None
     error_type: Any = None
     error_causes: Any = None
+    took_effect: Any = None
     reason: Any = None
     presumed: Any = None
     seq: Any = None

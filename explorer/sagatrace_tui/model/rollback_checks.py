@@ -124,7 +124,7 @@ class RollbackChecks:
 
         for undo_id in self._index.begun:
             top = self._tree.inherited(undo_id, known, None, pass_on)
-            began = self._spans[undo_id].first_at
+            began = self._spans[undo_id].began_at
             until = self._spans[top].attempt_at(began)[1] if top is not None else None
             windows[top] = _joined(windows.get(top, {}), {until: began})
         return windows

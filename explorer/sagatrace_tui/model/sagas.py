@@ -58,15 +58,23 @@ class Sagas:
         return span_id in self._index.owner or span_id in self.undo_jobs
 
     def saga_span_of(self, job_id: str) -> str | None:
-        """Return the one span that a job opened itself in its last attempt, if that span is a saga."""
+        """Return the one span that a job opened itself in its last attempt, if that span is a saga.
+
+        Spans beside the only workflow or saga do not count if they began before its end: its steps may have opened
+        them. A span that began later may be how the job went on without it.
+        """
         job = self._spans[job_id]
         if job.state.kind != "job":
             return None
         since = job.attempts[-1].started_at if job.was_retried else None
         children = (self._spans[one] for one in self._tree.children.get(job_id, ()) if one not in self._index.owner)
         spans = [span for span in children if span.state.kind not in ("point", "job")]
-        own = [span.span_id for span in spans if since is None or span.first_at >= since]
-        return own[0] if len(own) == 1 and self._is_saga(own[0]) else None
+        own = [span for span in spans if since is None or span.first_at >= since]
+        if len(own) > 1:
+            sagas = [span for span in own if span.state.kind in ("workflow", "saga")]
+            if len(sagas) == 1 and all(span.first_at <= sagas[0].over_at for span in own):
+                own = sagas
+        return own[0].span_id if len(own) == 1 and self._is_saga(own[0].span_id) else None
 
     def _is_saga(self, span_id: str) -> bool:
         if self._spans[span_id].state.kind in ("workflow", "saga"):

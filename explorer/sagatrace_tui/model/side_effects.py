@@ -17,7 +17,7 @@ from sagatrace_tui.model.span import Span
 from sagatrace_tui.model.text import clock
 from sagatrace_tui.model.tree import SpanIndex
 
-__all__ = ["SideEffects", "ended_unknown"]
+__all__ = ["SideEffects", "ended_unknown", "took_effect"]
 
 _Trail = Literal["late", "open", "unknown", "done"]
 
@@ -73,6 +73,8 @@ class SideEffects:
             return f"{name} completed at {clock(span.over_at)}, after it had {end}: it took effect"
         if trail == "done":
             return f"{name} completed at {clock(span.over_at)}, before it {end}: it may have taken effect"
+        if trail == "unknown" and took_effect(span):
+            return f"{name} had done its work before it {span.status}: it took effect"
         if trail == "unknown":
             why = _unknown_error(span) or ("its worker was lost" if span.is_presumed else span.status)
             return f"the outcome of {name} is unknown ({why}): it may have taken effect"
@@ -128,7 +130,12 @@ def ended_unknown(span: Span) -> bool:
         return True  # only the end of its compensation is known, not its own
     if span.status in ("stopped", "canceled") or span.is_presumed:
         return True
-    return _has_lost_end(span) or _unknown_error(span) is not None
+    return _has_lost_end(span) or _unknown_error(span) is not None or took_effect(span)
+
+
+def took_effect(span: Span) -> bool:
+    """Return whether a job's function had succeeded, and its callback failed."""
+    return any(data_of(event).took_effect is True for event in span.events)
 
 
 def _has_lost_end(span: Span) -> bool:

@@ -8,7 +8,7 @@ from typing import Final
 from sagatrace_tui.model.answers import Code, Compensation, Outcome, Place, Standing
 from sagatrace_tui.model.compensation import Steps, in_order_of_end
 from sagatrace_tui.model.event_data import EventData, data_of, text_of
-from sagatrace_tui.model.side_effects import ended_unknown
+from sagatrace_tui.model.side_effects import ended_unknown, took_effect
 from sagatrace_tui.model.span import Span
 from sagatrace_tui.model.tree import SpanIndex
 
@@ -75,6 +75,8 @@ class StepLists:
             effect = self._steps.effects.strongest(step, ended=self._steps.ended)
             if effect is not None:
                 words, certain = effect[0], certain or effect[1]
+            elif took_effect(span):
+                words, certain = "it had done its work before it failed", True
             elif span.status == "failed" and not ended_unknown(span):
                 words = "it had failed itself, so there may be nothing to undo"
             elif not self._steps.doubtful.isdisjoint(undos):

@@ -14,9 +14,12 @@ from sagatrace.interruptions import traceback_of
 __all__ = ["failure_of"]
 
 _PHASES: Final = {JobStatus.STOPPED: "stopped", JobStatus.QUEUED: "retrying", JobStatus.SCHEDULED: "retrying"}
-_CALLBACKS: Final = {
-    "execute_success_callback": "the on_success callback failed; the function had succeeded",
-    "execute_failure_callback": "the on_failure callback failed; the function had failed before",
+_CALLBACKS: Final[Mapping[str, Mapping[str, Any]]] = {
+    "execute_success_callback": {
+        "reason": "the on_success callback failed; the function had succeeded",
+        "took_effect": True,
+    },
+    "execute_failure_callback": {"reason": "the on_failure callback failed; the function had failed before"},
 }
 
 
@@ -43,13 +46,13 @@ def failure_of(
     return phase, data
 
 
-def _reason_of(error: BaseException, job: Job) -> dict[str, str]:
+def _reason_of(error: BaseException, job: Job) -> Mapping[str, Any]:
     """Return the reason to record beside an error, if it is RQ's timeout or not of the job's own function."""
     trace = traceback_of(error)
     while trace is not None:
         values, name = trace.tb_frame.f_locals, trace.tb_frame.f_code.co_name
         # RQ 3 calls a function with the job, RQ 2 a method of it. A job that runs inside this one has its own callback.
         if name in _CALLBACKS and job in (values.get("job"), values.get("self")):
-            return {"reason": _CALLBACKS[name]}
+            return _CALLBACKS[name]
         trace = trace.tb_next
     return {"reason": "timeout"} if issubclass(type(error), JobTimeoutException) else {}

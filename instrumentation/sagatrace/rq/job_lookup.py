@@ -64,6 +64,11 @@ class Aftermath:
         return "retrying"  # the job waits or runs again
 
     @property
+    def took_effect(self) -> bool:
+        """Whether the job's function had succeeded, and its on_success callback failed."""
+        return "in execute_success_callback\n" in (self.error or "")
+
+    @property
     def is_known(self) -> bool:
         """Whether RQ has recorded the end of this very execution."""
         return self.result is not None

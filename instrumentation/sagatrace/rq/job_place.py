@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 import rq
 from rq.job import Job, JobStatus
 
-from sagatrace.context import META_KEY, TraceContext, context_from_meta, current_execution, trace_meta
+from sagatrace.context import META_KEY, TraceContext, context_from_meta, current_execution, open_undos, trace_meta
 from sagatrace.rq.job_facts import meta_of, own_trace_id
 from sagatrace.timestamps import utc_timestamp
 
@@ -38,7 +38,10 @@ def current_trace() -> TraceContext | None:
     """Return the context to pass on to the work that the running job starts; None outside of a job.
 
     It is known wherever RQ runs the user's code: in the job and its threads, in callbacks and exception handlers.
+    Inside a compensation it is the compensation.
     """
+    for undo in open_undos():
+        return TraceContext(undo.trace_id, undo.span_id)
     job, here = rq.get_current_job(), current_execution()
     known = here.inside
     if job is not None and (known is None or job.id not in (here.job_id, known.span_id)):

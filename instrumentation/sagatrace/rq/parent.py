@@ -17,6 +17,7 @@ from rq.job import Job
 
 from sagatrace.context import Execution, current_execution, enter_execution
 from sagatrace.destination import SERVED, outbox_directory, outbox_id
+from sagatrace.faults import Harmless
 from sagatrace.rq.hooks import RecordingMixin
 from sagatrace.rq.job_place import WORK_HORSE, trace_of
 from sagatrace.settings import Settings
@@ -92,11 +93,15 @@ class TracedWorkerMixin(RecordingMixin):
                 enter_execution(Execution(inside=trace_of(job)))  # for the handlers after this one
                 self._record_abandoned(job)
 
-        around = current_execution()
+        around, classes = current_execution(), [queue.job_class for queue in self.queues]
         self._exc_handlers.insert(0, handler)
         try:
+            for queue, job_class in zip(self.queues, classes, strict=True):
+                queue.job_class = _placed(job_class)
             super().clean_registries()  # type: ignore[no-untyped-call]
         finally:
+            for queue, job_class in zip(self.queues, classes, strict=True):
+                queue.job_class = job_class
             self._exc_handlers.remove(handler)
             enter_execution(around)
 
@@ -129,6 +134,17 @@ class TracedWorkerMixin(RecordingMixin):
         from sagatrace.rq.presumed_end import record_abandoned  # only for the jobs of a lost worker
 
         record_abandoned(self._recorder, self.connection, job)
+
+
+def _placed(job_class: type[Job]) -> type[Job]:
+    """Return a class of jobs whose on_failure callback knows the job's context: RQ has no hook before it."""
+
+    def failure_callback(job: Job) -> Any:
+        with Harmless():
+            enter_execution(Execution(inside=trace_of(job)))
+        return job_class.failure_callback.fget(job)  # type: ignore[attr-defined]
+
+    return type(job_class.__name__, (job_class,), {"failure_callback": property(failure_callback)})
 
 
 def _death(status: int | None) -> str:

@@ -63,4 +63,6 @@ def _data_of(found: Aftermath) -> dict[str, Any]:
     if found.error:
         data["error"] = found.error.strip().rpartition("\n")[2][:MAX_ERROR]
         data["stack"] = found.error[-MAX_STACK:]
+    if found.took_effect:
+        data["took_effect"] = True
     return data

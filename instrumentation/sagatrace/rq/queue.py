@@ -149,7 +149,9 @@ class TracedQueueMixin(_Queue):
         around = current_execution()
         try:
             with _harmless:
-                enter_execution(around._replace(inside=trace_of(job)))
+                outer = rq.get_current_job()  # in a work-horse that RQ 2 spawned, only RQ knows it
+                job_id = around.job_id or (outer.id if outer else None)
+                enter_execution(around._replace(job_id=job_id, inside=trace_of(job)))
             return super().run_sync(job)
         finally:
             enter_execution(around)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -9,20 +10,19 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from rq import Queue
-from rq.job import Job, JobStatus
+from rq.job import Job
 from rq.results import Result
 
-from sagatrace.context import META_KEY, trace_meta
-from sagatrace.rq.job_facts import facts_of
-from sagatrace.rq.redis_address import place_of_redis
+from sagatrace.context import trace_meta
+from sagatrace.rq.queue import TracedQueueMixin
 from sagatrace.saga import StepError, name_of
 
 if TYPE_CHECKING:
     from sagatrace.saga import Saga
+    from sagatrace.tracer import Tracer
 
 __all__ = ["run_step"]
 
-_PHASES: Final = {JobStatus.DEFERRED: "deferred", JobStatus.FINISHED: "completed", JobStatus.FAILED: "failed"}
 _OF_GROUP: Final = re.compile(r"^  \| (\S.*)$", re.MULTILINE)  # the line of an exception group in its traceback
 _PACKAGE: Final = re.compile(r"^(?:\w+\.)+(?=\w+(?::|$))")
 _PAUSE: Final = 0.1  # seconds between two reads of a job that is retried
@@ -49,12 +49,12 @@ def run_step(
     if dropped:
         raise ValueError(f"saga.run(…, {min(dropped)}=0): RQ would drop the result that the saga waits for")
     meta = trace_meta(saga.span, compensation=None if undo is None else name_of(undo))
-    job = queue.enqueue(function, *args, **{**options, "meta": {**(options.get("meta") or {}), **meta}})
+    own = {**options, "meta": {**(options.get("meta") or {}), **meta}}
+    job = _traced(queue, saga.tracer).enqueue(function, *args, **own)
     if not isinstance(job, Job):  # a queue of django-rq enqueues it at the end of the transaction
         raise TypeError(
             "saga.run in a transaction: its job starts only after the commit; run the saga outside the transaction"
         )
-    _record_wait(saga, queue, job)
     due = None if undo is None else (None, partial(_undo, saga, queue, job, undo, timeout))
     if due is not None:
         saga.to_undo.append(due)  # before the wait: the step may take effect even if the wait fails
@@ -75,26 +75,23 @@ def _undo(saga: Saga, queue: Queue, step: Job, undo: Callable[..., Any], timeout
         meta = trace_meta(saga.span, undoes=step, reason=reason)
         # A step that may still run is undone after it succeeds. If it fails, RQ never runs the undo.
         waits_for = step if result is None else None
-        job = queue.enqueue_call(undo, step.args, step.kwargs, meta=meta, depends_on=waits_for)
+        traced = _traced(queue, saga.tracer)
+        job = traced.enqueue_call(undo, step.args, step.kwargs, meta=meta, depends_on=waits_for)
     except Exception:
         with saga.tracer.compensation(original=step, parent=saga.span, reason=reason, name=name_of(undo)):
             raise
-    _record_wait(saga, queue, job)
     result = _awaited(job, timeout)
     if result.type is not Result.Type.SUCCESSFUL:
         raise _failure(job, result)
 
 
-def _record_wait(saga: Saga, queue: Queue, job: Job) -> None:
-    """Record that the job waits, or its end with `is_async=False`, unless its queue records that."""
-    if hasattr(queue, "under"):
-        return  # a traced queue
-    data = {"job_id": job.id, "redis": place_of_redis(queue.connection), **facts_of(job), **job.meta[META_KEY]}
-    status = job.get_status(refresh=False)
-    if status == JobStatus.DEFERRED:
-        data["depends_on"] = list(job._dependency_ids)  # noqa: SLF001 - the public way asks Redis
-    data = {name: value for name, value in data.items() if name not in ("trace_id", "parent_span_id", "keep")}
-    saga.tracer.emit(f"job:{_PHASES.get(status, 'enqueued')}", saga.span, span_id=job.id, data=data)
+def _traced(queue: Queue, tracer: Tracer) -> Queue:
+    """Return the queue as one that records its jobs. A plain queue records neither that they wait nor how they end."""
+    if isinstance(queue, TracedQueueMixin):
+        return queue
+    twin = copy.copy(queue)
+    twin.__class__ = type("TracedTwin", (TracedQueueMixin, type(queue)), {"tracer": tracer, "_sync": {}})
+    return twin
 
 
 def _awaited(job: Job, timeout: float) -> Result:

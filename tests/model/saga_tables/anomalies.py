@@ -241,4 +241,9 @@ ANOMALIES = [
         compensations="a<u1:compensated b<u2:compensated c<u3:failed a<u4:compensated d<-:not_started",
         standing="d?: compensation never started; c: compensation failed after 1 attempt",
         anomalies="out_of_order_undo(u1 u2 u3) double_undo(a u1 u4) step_after_abort(mail)"),
+    Saga("a compensation that is enqueued before it is needed begins later", """
+        pay        1..2 job +refund
+        ship       d0.5 3..4 failed job needs=pay !sold out
+        refund     d0.6 5..6 job ~pay needs=ship
+        """, verdict="rolled_back", path="ship", roles="ship:cause", compensations="pay<refund:compensated"),
 ]  # fmt: skip

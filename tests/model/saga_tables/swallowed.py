@@ -67,6 +67,23 @@ SWALLOWED = [
             pay    2..3 +refund
         """, verdict="rollback_missing", path="order buy", compensations="pay<-:not_started",
         standing="pay: compensation never started"),
+    Saga("a job swallows the failure of a saga whose steps open spans below the job", """
+        order      0..20 job
+          bank     2.1..2.9
+          buy      1..15 workflow failed !sold out
+            pay    2..3 +refund
+            ship   4..5 failed !sold out
+            u1     6..7 ~pay
+        """, verdict="rolled_back", path="order buy ship", roles="buy:consequence ship:cause",
+        compensations="pay<u1:compensated"),
+    Saga("a job goes on in another way after its saga failed", """
+        order      0..20 job
+          buy      1..8 workflow failed !sold out
+            pay    2..3 +refund
+            ship   4..5 failed !sold out
+            u1     6..7 ~pay
+          backlog  9..10
+        """, verdict="succeeded", roles="buy:recovered ship:recovered", compensations="pay<u1:compensated"),
     Saga("a job runs two sagas, and one of them failed", """
         order      0..20 job
           one      1..5 workflow
