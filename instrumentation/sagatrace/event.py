@@ -32,6 +32,7 @@ UNREADABLE: Final = (msgspec.MsgspecError, RecursionError, UnicodeError)
 """The errors of msgspec for text that is not the expected JSON."""
 UNWRITABLE: Final = (*UNREADABLE, TypeError, ValueError, OverflowError)
 """The errors of msgspec for values that JSON cannot express."""
+_TOLERATED: Final = Tolerated(*UNWRITABLE)
 
 
 class TraceEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -126,7 +127,7 @@ def _is_plain(fields: Mapping[str, Any]) -> bool:
 
 def _json_of(data: Mapping[Any, Any]) -> msgspec.Raw:
     """Return the data as JSON of one line."""
-    with Tolerated(*UNWRITABLE):
+    with _TOLERATED:
         # Each value by itself: a malformed Raw value could change its neighbors.
         return msgspec.Raw(_encode({key: _json_value(value) for key, value in data.items()}))
     from sagatrace.coercion import coerced_data  # only where JSON cannot express the data

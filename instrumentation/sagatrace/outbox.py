@@ -38,6 +38,7 @@ _MAX_REFUSED: Final = 1 << 20
 _ATTEMPTS: Final = 20  # a file is sealed a few times a second and written in microseconds: two suffice
 # O_NONBLOCK: an open of a FIFO must not wait for its other end.
 _APPEND: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+_MISSING: Final = Tolerated(FileNotFoundError)
 _LATE: Final = CLOSING_PHASES.keys() | {"compensating", "retrying"}  # the last tenth is reserved for these
 
 
@@ -103,13 +104,13 @@ class Outbox:
                     sync_directory(self.directory)
         finally:
             os.close(file)
-        with Tolerated(FileNotFoundError):  # it is sealed
+        with _MISSING:  # it is sealed
             return os.path.samestat(before, os.stat(self._active))  # noqa: PTH116 - a work-horse pays for a Path
         return False
 
     def _open(self) -> int:
         # Not kept open: after `os.closerange` in a job, the descriptor's number could be of another file.
-        with Tolerated(FileNotFoundError):
+        with _MISSING:
             return os.open(self._active, _APPEND, 0o600)
         make_directory(self.directory, fsync=self._fsync)
         return os.open(self._active, _APPEND, 0o600)
@@ -120,7 +121,7 @@ class Outbox:
         with os.scandir(self.directory) as entries:
             for entry in entries:
                 if entry.name == ACTIVE or entry.name.startswith(SEALED):
-                    with Tolerated(FileNotFoundError):  # it is delivered meanwhile
+                    with _MISSING:  # it is delivered meanwhile
                         used += entry.stat().st_size
         if used >= (self.max_bytes if is_late else reserve):
             raise OutboxFullError(
