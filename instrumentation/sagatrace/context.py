@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, ParamSpec, Protocol, T
 
 import msgspec
 
-from sagatrace.event import new_id
 from sagatrace.faults import is_switched_off, log_fault
+from sagatrace.ids import new_id
 
 if TYPE_CHECKING:
     from rq.job import Job

@@ -6,18 +6,17 @@ Readers compute everything about a trace from its events. They decode them with 
 
 from __future__ import annotations
 
-import os
-import time
 from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Final, Literal, get_args
 
 import msgspec
 
 from sagatrace.errors import EventError
+from sagatrace.ids import new_id
 from sagatrace.interruptions import Tolerated
 from sagatrace.timestamps import parse_timestamp, utc_timestamp
 
-__all__ = ["UNREADABLE", "UNWRITABLE", "Status", "TraceEvent", "encode_event", "new_event", "new_id"]
+__all__ = ["UNREADABLE", "UNWRITABLE", "Status", "TraceEvent", "encode_event", "new_event"]
 
 Status = Literal["success", "failed", "pending"]
 
@@ -143,15 +142,3 @@ def _json_value(value: object) -> object:
     if b"\n" in encoded:
         raise ValueError("more than one line")
     return msgspec.Raw(encoded)
-
-
-def new_id() -> str:
-    """Return a UUIDv7 (RFC 9562): sortable by time of emission, here to 1/4096 of a millisecond.
-
-    The entropy must come from the kernel at every call: a generator with state in the process repeats itself in
-    forked children.
-    """
-    millis, rest = divmod(time.time_ns(), 1_000_000)
-    entropy = int.from_bytes(os.urandom(8)) >> 2
-    digits = f"{millis << 80 | 7 << 76 | (rest * 4096 // 1_000_000) << 64 | 2 << 62 | entropy:032x}"
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"

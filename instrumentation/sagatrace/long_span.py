@@ -20,7 +20,8 @@ import msgspec
 from sagatrace.context import TraceContext
 from sagatrace.error_text import causes_of
 from sagatrace.errors import EventError
-from sagatrace.event import UNREADABLE, new_id
+from sagatrace.event import UNREADABLE
+from sagatrace.ids import new_id
 
 if TYPE_CHECKING:
     from sagatrace.context import TraceRef

@@ -7,12 +7,8 @@ the file was sealed meanwhile, the shipper may have missed the line, so it is wr
 event's id makes the second copy harmless. Writers hold no lock, no file stays open, and nothing is kept in the process
 that a fork could break.
 
-An outbox is bounded. At `max_bytes` it refuses new events, because it has promised to keep those it has. The last tenth
-takes only events that end, retry or undo something: an end matters more than a new start. Refused events are counted in
-the file `refused`.
-
-Each store has an outbox of its own. It must be on a local disk: appends to NFS do not keep lines whole. Events survive
-the death of every process; a loss of power only with SAGATRACE_FSYNC.
+An outbox is bounded (`sagatrace.outbox_bound`). Each store has its own outbox. It must be on a local disk, as lines
+may mix on NFS. Events survive the death of every process. They survive a loss of power only with SAGATRACE_FSYNC.
 """
 
 from __future__ import annotations
@@ -26,20 +22,18 @@ from typing import Final
 
 from sagatrace.errors import OutboxFullError
 from sagatrace.event import TraceEvent, encode_event
-from sagatrace.files import make_directory, open_log, sync_directory
+from sagatrace.files import make_directory, sync_directory
 from sagatrace.interruptions import Tolerated
-from sagatrace.phases import CLOSING_PHASES, split_event_type
-from sagatrace.segments import ACTIVE, REFUSED, SEALED, seal
+from sagatrace.outbox_bound import are_late, count_refused, has_room_beside_reserve
+from sagatrace.segments import ACTIVE, seal
 
 __all__ = ["Outbox", "line_of"]
 
 _MAX_SEGMENT: Final = 1 << 20  # the most bytes that are sent again after the kill of a shipper
-_MAX_REFUSED: Final = 1 << 20
 _ATTEMPTS: Final = 20  # a file is sealed a few times a second and written in microseconds: two suffice
 # O_NONBLOCK: an open of a FIFO must not wait for its other end.
 _APPEND: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
 _MISSING: Final = Tolerated(FileNotFoundError)
-_LATE: Final = CLOSING_PHASES.keys() | {"compensating", "retrying"}  # the last tenth is reserved for these
 
 
 class Outbox:
@@ -63,10 +57,10 @@ class Outbox:
         try:
             self.write(
                 b"".join([line_of(event, replace) for event in listed]),
-                is_late=all(split_event_type(event.event_type)[1] in _LATE for event in listed),
+                is_late=are_late(listed),
             )
         except OutboxFullError:
-            self._count_refused(len(listed))
+            count_refused(self.directory, len(listed))
             raise
         return len(listed)
 
@@ -92,7 +86,7 @@ class Outbox:
             if not before.st_size and self.directory.stat().st_uid not in (os.geteuid(), 0):
                 raise PermissionError(errno.EACCES, "the outbox belongs to another user", self.directory)
             if attempt == 0 and not 0 < before.st_size < self._segment_bytes:
-                has_room = self._has_room(is_late=is_late)
+                has_room = has_room_beside_reserve(self.directory, self.max_bytes, is_late=is_late)
                 # In the reserve the file grows: a new file would accept events that the reserve excludes.
                 if before.st_size and has_room and seal(self.directory):
                     return False
@@ -114,27 +108,6 @@ class Outbox:
             return os.open(self._active, _APPEND, 0o600)
         make_directory(self.directory, fsync=self._fsync)
         return os.open(self._active, _APPEND, 0o600)
-
-    def _has_room(self, *, is_late: bool) -> bool:
-        """Return whether there is more than the reserve. Raise OutboxFullError without room for such events."""
-        used, reserve = 0, self.max_bytes - self.max_bytes // 10
-        with os.scandir(self.directory) as entries:
-            for entry in entries:
-                if entry.name == ACTIVE or entry.name.startswith(SEALED):
-                    with _MISSING:  # it is delivered meanwhile
-                        used += entry.stat().st_size
-        if used >= (self.max_bytes if is_late else reserve):
-            raise OutboxFullError(
-                f"the outbox {self.directory} holds {used:,} of {self.max_bytes:,} bytes and refuses new events: "
-                f"`sagatrace doctor` says why it is not delivered; SAGATRACE_OUTBOX_MB raises the bound"
-            )
-        return used < reserve
-
-    def _count_refused(self, count: int) -> None:
-        make_directory(self.directory)
-        with open_log(self.directory / REFUSED) as file:
-            if file.tell() < _MAX_REFUSED:
-                file.write(b"." * count)
 
 
 def line_of(event: TraceEvent, replace: bool) -> bytes:

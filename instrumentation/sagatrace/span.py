@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from sagatrace.context import OpenSpan, TraceRef, current_execution, enter_span
 from sagatrace.error_text import causes_of
-from sagatrace.event import new_id
+from sagatrace.ids import new_id
 
 if TYPE_CHECKING:
     from sagatrace.tracer import Tracer

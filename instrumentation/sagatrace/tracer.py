@@ -25,8 +25,9 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 from sagatrace.context import TraceContext, TraceRef, bound, span_id_of
 from sagatrace.destination import Destination
 from sagatrace.error_text import error_data
-from sagatrace.event import Status, TraceEvent, new_event, new_id
+from sagatrace.event import Status, TraceEvent, new_event
 from sagatrace.faults import count_fault, is_switched_off
+from sagatrace.ids import new_id
 from sagatrace.interruptions import interruption
 from sagatrace.span import Span
 
@@ -57,14 +58,9 @@ class Tracer:
 
     def __init__(self, target: EventStore | Outbox | str | None = None, *, redact: _Redact | None = None) -> None:
         self.lost: Counter[str] = Counter()
-        self._destination = Destination(target, self._count)
+        self.destination = Destination(target, self._count)
         self._redact = redact
         self._hooks: list[_Redact | str] | None = None
-
-    @property
-    def by_environment(self) -> bool:
-        """Whether the environment decides where the events go."""
-        return self._destination.by_environment
 
     def emit(
         self,
@@ -102,7 +98,7 @@ class Tracer:
             made |= {"trace_id": place.trace_id, "parent_span_id": place.span_id}
             made |= {"id": event_id or new_id(), "span_id": span_id or new_id()}
             event = self._made({**(data or {}), **(error_data(error) if error is not None else {})}, made)
-            self._destination.keep(event, replace)
+            self.destination.keep(event, replace)
         except Exception as fault:  # noqa: BLE001 - counted, unless it is meant for the job
             interrupt = interruption(fault, before)
             if interrupt is None:
@@ -111,7 +107,7 @@ class Tracer:
             if "id" in made:
                 from sagatrace.withheld import keep_again  # only after an interruption
 
-                keep_again(self._destination, event, made, replace, data or {}, interrupt, self._count)
+                keep_again(self.destination, event, made, replace, data or {}, interrupt, self._count)
             raise interrupt  # noqa: B904 - it is the very exception that is meant for the job
         return event
 
@@ -193,7 +189,7 @@ class Tracer:
 
     def close(self) -> None:
         """Close the store's connections."""
-        self._destination.close()
+        self.destination.close()
 
     def _place(self, context: TraceRef | str | None) -> TraceContext:
         if context is None:
@@ -216,5 +212,5 @@ class Tracer:
         return redacted(event, self._hooks, self._count)
 
     def _count(self, what: str, error: Exception | None = None, *, is_secret: bool = False) -> None:
-        if error is not None or not (self.by_environment and is_switched_off()):
+        if error is not None or not (self.destination.by_environment and is_switched_off()):
             count_fault(self.lost, what, error, is_secret=is_secret)

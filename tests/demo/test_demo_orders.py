@@ -28,7 +28,7 @@ def test_an_order_is_one_trace_with_the_right_verdict(
 ) -> None:
     url = f"sqlite:///{tmp_path}/traces.db"
     monkeypatch.setenv("SAGATRACE_STORE", url)
-    monkeypatch.setattr("sagatrace_tui.demo.order_saga.tracer._destination.opened", None)
+    monkeypatch.setattr("sagatrace_tui.demo.order_saga.tracer.destination.opened", None)
     store = open_store(url)
 
     def traces() -> dict[OrderScenario, Trace] | None:

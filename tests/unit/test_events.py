@@ -17,7 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sagatrace.errors import EventError
-from sagatrace.event import TraceEvent, encode_event, new_event, new_id
+from sagatrace.event import TraceEvent, encode_event, new_event
+from sagatrace.ids import new_id
 from sagatrace.phases import split_event_type
 from sagatrace.shipper.segment import read_line
 from sagatrace.stores.codec import decode_documents, decode_event, document_of, parse_event
@@ -375,7 +376,7 @@ def test_ids_are_sorted_by_time_and_unique() -> None:
 
 _FORKS = """
 import os
-from sagatrace.event import new_id
+from sagatrace.ids import new_id
 new_id()
 children = []
 for _ in range(8):

@@ -9,7 +9,8 @@ from typing import Any, Final
 import click
 
 from sagatrace.errors import SettingsError
-from sagatrace.event import TraceEvent, encode_event, new_event, new_id
+from sagatrace.event import TraceEvent, encode_event, new_event
+from sagatrace.ids import new_id
 from sagatrace.settings import Settings
 from sagatrace.stores import Search, open_store
 from sagatrace_tui.commands.billing import INDEX_SHARE, Bill, Charges, Load, bill

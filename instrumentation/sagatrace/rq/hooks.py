@@ -13,7 +13,7 @@ from rq.job import Job
 
 from sagatrace.context import Execution, enter_execution
 from sagatrace.faults import Harmless
-from sagatrace.rq.job_facts import facts_of
+from sagatrace.rq.job_facts import execution_id_of, facts_of, loaded_name_of
 from sagatrace.rq.recorder import JobRecorder
 from sagatrace.rq.redis_address import place_of_redis
 from sagatrace.timestamps import utc_timestamp
@@ -74,7 +74,7 @@ class RecordingMixin(_WorkerBase):
 
     def handle_job_success(self, job: Job, *args: Any, **kwargs: Any) -> None:
         """Record that the job completed."""
-        execution_id, repeats = self._execution_id(job, kwargs), bool(job.repeats_left)
+        execution_id, repeats = execution_id_of(job, self, kwargs), bool(job.repeats_left)
         if repeats:
             with self._harmless:
                 self._recorder.places.keep_meta(job)
@@ -82,25 +82,25 @@ class RecordingMixin(_WorkerBase):
         super().handle_job_success(job, *args, **kwargs)
         with self._harmless:
             if not self._recorder.finish(execution_id, at):
-                data = {**_name(job), **self._asked(job, "completed")}
+                data = {**loaded_name_of(job), **self._asked(job, "completed")}
                 self._recorder.record(job, execution_id, "end", "completed", data, at=at)
             if repeats:
                 self._recorder.repeat(job, execution_id, at)
 
     def handle_job_failure(self, job: Job, *args: Any, **kwargs: Any) -> None:
         """Record that the job failed, was stopped or will be retried."""
-        execution_id, more = self._execution_id(job, kwargs), dict[str, Any]()
+        execution_id, more = execution_id_of(job, self, kwargs), dict[str, Any]()
         with self._harmless:
             if job.should_retry:
                 more = self._recorder.places.carry(job, wait=job.get_retry_interval())
         at = utc_timestamp()
         self._noting(job, super().handle_job_failure, job, *args, **kwargs)
         with self._harmless:
-            self._recorder.failure(job, execution_id, kwargs.get("exc_string", ""), {**_name(job), **more}, at)
+            self._recorder.failure(job, execution_id, kwargs.get("exc_string", ""), {**loaded_name_of(job), **more}, at)
 
     def handle_job_retry(self, job: Job, *args: Any, **kwargs: Any) -> None:
         """Record that the job returned a Retry: it is retried, or it failed if it did so once too often."""
-        execution_id, more = self._execution_id(job, kwargs), dict[str, Any]()
+        execution_id, more = execution_id_of(job, self, kwargs), dict[str, Any]()
         with self._harmless:
             retry = kwargs.get("retry") or args[1]
             wait = rq.Retry.get_interval(job.number_of_retries or 0, retry.intervals)
@@ -124,14 +124,3 @@ class RecordingMixin(_WorkerBase):
             with self._harmless:
                 self._recorder.leave_note(job)
             raise
-
-    def _execution_id(self, job: Job, given: dict[str, Any]) -> str | None:
-        """Return the execution's id. RQ 3 passes it. In 2.x the worker has it until RQ's cleanup."""
-        execution = given.get("execution") or vars(self).get("execution")
-        return execution.id if execution is not None and execution.job_id == job.id else None
-
-
-def _name(job: Job) -> dict[str, str]:
-    """Return the job's name if RQ has loaded it: the start may not be recorded (a serializer, or sampling)."""
-    name = vars(job).get("_func_name")
-    return {"job_name": name} if isinstance(name, str) else {}

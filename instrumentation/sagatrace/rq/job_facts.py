@@ -12,7 +12,7 @@ from rq.job import Job
 from sagatrace.event import UNREADABLE
 from sagatrace.timestamps import utc_timestamp
 
-__all__ = ["facts_of", "meta_of", "name_of", "own_trace_id"]
+__all__ = ["execution_id_of", "facts_of", "loaded_name_of", "meta_of", "name_of", "own_trace_id"]
 
 
 def facts_of(job: Job) -> dict[str, Any]:
@@ -23,6 +23,18 @@ def facts_of(job: Job) -> dict[str, Any]:
     if job.enqueued_at is not None:
         facts["enqueued_at"] = utc_timestamp(job.enqueued_at)
     return facts
+
+
+def execution_id_of(job: Job, worker: object, given: Mapping[str, Any]) -> str | None:
+    """Return the execution's id. RQ 3 passes it to the worker's methods. The worker of RQ 2 keeps it for a while."""
+    execution = given.get("execution") or vars(worker).get("execution")
+    return execution.id if execution is not None and execution.job_id == job.id else None
+
+
+def loaded_name_of(job: Job) -> dict[str, str]:
+    """Return the job's name if RQ has loaded it: the start may not be recorded (a serializer, or sampling)."""
+    name = vars(job).get("_func_name")
+    return {"job_name": name} if isinstance(name, str) else {}
 
 
 def meta_of(job: Job) -> Mapping[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections import Counter
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,7 +18,7 @@ from rq.job import Job
 
 from sagatrace.context import Execution, current_execution, enter_execution
 from sagatrace.destination import SERVED, outbox_directory, outbox_id
-from sagatrace.faults import Harmless
+from sagatrace.faults import Harmless, faults
 from sagatrace.rq.hooks import RecordingMixin
 from sagatrace.rq.job_place import WORK_HORSE, trace_of
 from sagatrace.settings import Settings
@@ -106,7 +107,7 @@ class TracedWorkerMixin(RecordingMixin):
             enter_execution(around)
 
     def _keep_shipper(self) -> None:
-        if self.tracer is not None and not self.tracer.by_environment:
+        if self.tracer is not None and not self.tracer.destination.by_environment:
             return
         settings = Settings.from_env()
         directory = outbox_directory(settings, in_worker=True)
@@ -124,7 +125,10 @@ class TracedWorkerMixin(RecordingMixin):
     def _ensure_end(self, job: Job, error: BaseException | None) -> None:
         recorder = self._recorder
         recorder.death = ""
-        recorder.take_counts()
+        # The next work-horse inherits the counts that this one left, and logs no cause again.
+        note = recorder.note()
+        for counts, noted in ((recorder.tracer.lost, note.get("lost")), (faults, note.get("faults"))):
+            counts |= Counter(noted)
         if not recorder.has_end:
             from sagatrace.rq.presumed_end import record_missing_end  # only where it is missing
 

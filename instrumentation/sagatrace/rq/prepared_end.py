@@ -27,7 +27,7 @@ def prepared_end(
 
     The result is called with the time, and returns whether the event is kept. If not, `emit` records it.
     """
-    destination = tracer._destination  # noqa: SLF001 - of the same distribution
+    destination = tracer.destination
     outbox = destination.opened
     if not isinstance(outbox, Outbox) or type(tracer).emit is not Tracer.emit:
         return None

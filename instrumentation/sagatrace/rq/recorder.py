@@ -7,7 +7,6 @@ a presumed one.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Literal
@@ -63,12 +62,6 @@ class JobRecorder:
     def note(self) -> dict[str, Any]:
         """Return the note of the work-horse; empty if there is none."""
         return self._page.read()
-
-    def take_counts(self) -> None:
-        """Take the counts that the work-horse left, so that the next one, which inherits them, logs no cause again."""
-        note = self.note()
-        for counts, noted in ((self.tracer.lost, note.get("lost")), (faults, note.get("faults"))):
-            counts |= Counter(noted)
 
     def record(
         self,

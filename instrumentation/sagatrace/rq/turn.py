@@ -8,7 +8,7 @@ from typing import Any
 
 from redis import Redis, RedisError
 
-from sagatrace.event import new_id
+from sagatrace.ids import new_id
 
 __all__ = ["Turn"]
 

@@ -1,0 +1,54 @@
+"""The bound of an outbox.
+
+At its bound an outbox refuses new events, because it has promised to keep those it has. The last tenth takes only late
+events, which end, retry or undo something: an end matters more than a new start. Refused events are counted in the file
+`refused`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from sagatrace.errors import OutboxFullError
+from sagatrace.event import TraceEvent
+from sagatrace.files import make_directory, open_log
+from sagatrace.interruptions import Tolerated
+from sagatrace.phases import CLOSING_PHASES, split_event_type
+from sagatrace.segments import ACTIVE, REFUSED, SEALED
+
+__all__ = ["are_late", "count_refused", "has_room_beside_reserve"]
+
+_LATE: Final = CLOSING_PHASES.keys() | {"compensating", "retrying"}
+_MAX_REFUSED: Final = 1 << 20  # the most events that are counted
+
+
+def are_late(events: Iterable[TraceEvent]) -> bool:
+    """Return whether all events end, retry or undo something."""
+    return all(split_event_type(event.event_type)[1] in _LATE for event in events)
+
+
+def has_room_beside_reserve(directory: Path, max_bytes: int, *, is_late: bool) -> bool:
+    """Return whether an outbox has more room than its reserve. Raise OutboxFullError without room for such events."""
+    used, reserve = 0, max_bytes - max_bytes // 10
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            if entry.name == ACTIVE or entry.name.startswith(SEALED):
+                with Tolerated(FileNotFoundError):  # it is delivered meanwhile
+                    used += entry.stat().st_size
+    if used >= (max_bytes if is_late else reserve):
+        raise OutboxFullError(
+            f"the outbox {directory} holds {used:,} of {max_bytes:,} bytes and refuses new events: "
+            f"`sagatrace doctor` says why it is not delivered; SAGATRACE_OUTBOX_MB raises the bound"
+        )
+    return used < reserve
+
+
+def count_refused(directory: Path, count: int) -> None:
+    """Count events that were refused. Raises OSError."""
+    make_directory(directory)
+    with open_log(directory / REFUSED) as file:
+        if file.tell() < _MAX_REFUSED:
+            file.write(b"." * count)
