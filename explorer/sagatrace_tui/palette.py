@@ -1,11 +1,14 @@
-"""The command palette's list. The app imports it when the palette opens: it would slow the first frame."""
+"""The command palette and its list. The app imports them when the palette opens: they would slow the first frame."""
 
 from __future__ import annotations
 
-from textual.command import DiscoveryHit, Hits
+from textual.command import CommandPalette, DiscoveryHit, Hits
 from textual.system_commands import SystemCommandsProvider
+from textual.theme import ThemeProvider
 
-__all__ = ["CommandsInOrder"]
+from sagatrace_tui.screens.closing import ClosingScreen
+
+__all__ = ["CommandsInOrder", "Palette", "theme_palette"]
 
 
 class CommandsInOrder(SystemCommandsProvider):
@@ -16,3 +19,12 @@ class CommandsInOrder(SystemCommandsProvider):
         for name, help_text, run, is_listed in self.app.get_system_commands(self.screen):
             if is_listed:
                 yield DiscoveryHit(name, run, help=help_text)
+
+
+class Palette(CommandPalette, ClosingScreen[None]):
+    """Textual's palette, which closes once."""
+
+
+def theme_palette() -> Palette:
+    """Return the palette of all themes."""
+    return Palette(providers=[ThemeProvider], placeholder="Search for themes…")

@@ -1,4 +1,4 @@
-"""The app, but that no key leaves it: F12 is answered by the number of times it was pressed; F11 and F10 crash it."""
+"""The app, but that no key leaves it. F12 is answered by its number in the title, F9 on the screen; others crash it."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ class Stays(app.SagatraceApp):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f12", "answer", priority=True),
+        Binding("f9", "show", priority=True),
         Binding("f11", "crash", priority=True),
         Binding("f10", "panic", priority=True),
     ]
@@ -32,9 +33,18 @@ class Stays(app.SagatraceApp):
     def action_leave_trace(self) -> None:
         """Stay."""
 
+    def action_command_palette(self) -> None:
+        """Stay: the palette names the command that quits."""
+
     def action_answer(self) -> None:
-        """Say how often this was asked for."""
+        """Set the terminal's title to the number of times that this was asked for."""
         self.answered += 1
+        if self.terminal_driver is not None:
+            self.terminal_driver.write(f"\x1b]2;answer {self.answered}\x07")
+            self.terminal_driver.flush()
+
+    def action_show(self) -> None:
+        """Say the same on the screen."""
         while len(self.screen_stack) > 1 and not self.screen.query(StateLine):
             self.pop_screen()
         self.screen.query_one(StateLine).say(f"answered {self.answered}")

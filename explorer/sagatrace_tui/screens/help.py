@@ -14,6 +14,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from sagatrace_tui.screens.closing import ClosingScreen
 from sagatrace_tui.screens.legend import LEGEND
 from sagatrace_tui.theme import TONES
 from sagatrace_tui.widgets.key_hints import key_groups
@@ -32,7 +33,7 @@ BOTH: Final = 120
 """Columns of a terminal from which keys and signs stand side by side."""
 
 
-class HelpScreen(ModalScreen[None]):
+class HelpScreen(ModalScreen[None], ClosingScreen[None]):
     """A sheet of keys over the screen it explains."""
 
     BINDINGS: ClassVar[list[BindingType]] = [

@@ -11,6 +11,7 @@ from textual.screen import ModalScreen
 
 from sagatrace_tui.labels import inert, plural, size
 from sagatrace_tui.screens.clipboard import CopyScreen
+from sagatrace_tui.screens.closing import ClosingScreen
 from sagatrace_tui.widgets.bar import StateLine, TitleBar
 from sagatrace_tui.widgets.key_hints import KeyHints
 from sagatrace_tui.widgets.rows import Rows
@@ -19,7 +20,7 @@ from sagatrace_tui.widgets.text_rows import TextRows
 __all__ = ["ValueScreen"]
 
 
-class ValueScreen(CopyScreen, ModalScreen[None]):
+class ValueScreen(CopyScreen, ModalScreen[None], ClosingScreen[None]):
     """Shows a text in wrapped lines over everything else."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
