@@ -22,7 +22,11 @@ class CommandsInOrder(SystemCommandsProvider):
 
 
 class Palette(CommandPalette, ClosingScreen[None]):
-    """Textual's palette, which closes once."""
+    """Textual's palette. It closes once, and its list has a width in the smallest terminal: without one it would fail."""
+
+    DEFAULT_CSS = """
+    Palette CommandList { min-width: 20; }
+    """
 
 
 def theme_palette() -> Palette:

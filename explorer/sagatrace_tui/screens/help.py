@@ -111,6 +111,6 @@ def legend_text(width: int) -> Iterator[Content]:
             if cell_len(sign.text) + 4 > indent:
                 yield Content.assemble(lead)
                 lead = ("", "")
-            for line in textwrap.wrap(sign.meaning, width - indent):
+            for line in textwrap.wrap(sign.meaning, max(10, width - indent)):
                 yield Content.assemble(lead, " " * (indent - cell_len(lead[0])), (line, TONES["muted"]))
                 lead = ("", "")

@@ -63,7 +63,8 @@ class ValueScreen(CopyScreen, ModalScreen[None], ClosingScreen[None]):
         self.call_after_refresh(self._count)
 
     def _count(self) -> None:
-        self.query_one(StateLine).facts = (plural(self.query_one(TextRows).row_count, "line"),)
+        for rows in self.query(TextRows):  # none while the screen closes
+            self.query_one(StateLine).facts = (plural(rows.row_count, "line"),)
 
     def copied(self) -> tuple[str, str, str]:
         """All of it."""
