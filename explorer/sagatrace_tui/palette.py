@@ -22,7 +22,7 @@ class CommandsInOrder(SystemCommandsProvider):
 
 
 class Palette(CommandPalette, ClosingScreen[None]):
-    """Textual's palette. It closes once, and its list has a width in the smallest terminal: without one it would fail."""
+    """Textual's palette. It closes once, and its list has a width in the smallest terminal: it fails without one."""
 
     DEFAULT_CSS = """
     Palette CommandList { min-width: 20; }
