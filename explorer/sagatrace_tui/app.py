@@ -178,7 +178,7 @@ class SagatraceApp(ThemedApp):
     def _open_palette(self, *, themes: bool = False) -> None:
         from sagatrace_tui.palette import Palette, theme_palette
 
-        if not Palette.is_open(self):
+        if not isinstance(self.screen, Palette):
             self.push_screen(theme_palette() if themes else Palette())
 
     def action_help(self) -> None:

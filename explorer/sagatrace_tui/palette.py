@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from textual.await_complete import AwaitComplete
 from textual.command import CommandPalette, DiscoveryHit, Hits
 from textual.system_commands import SystemCommandsProvider
 from textual.theme import ThemeProvider
-
-from sagatrace_tui.screens.closing import ClosingScreen
 
 __all__ = ["CommandsInOrder", "Palette", "theme_palette"]
 
@@ -21,12 +20,16 @@ class CommandsInOrder(SystemCommandsProvider):
                 yield DiscoveryHit(name, run, help=help_text)
 
 
-class Palette(CommandPalette, ClosingScreen[None]):
+class Palette(CommandPalette):
     """Textual's palette. It closes once, and its list has a width in the smallest terminal: it fails without one."""
 
     DEFAULT_CSS = """
     Palette CommandList { min-width: 20; }
     """
+
+    def dismiss(self, result: None = None) -> AwaitComplete:
+        """Close it, unless it is closed: see `ClosingScreen`, which cannot be a base of Textual's own screen."""
+        return super().dismiss(result) if self.app.screen is self else AwaitComplete()
 
 
 def theme_palette() -> Palette:

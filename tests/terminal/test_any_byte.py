@@ -77,7 +77,8 @@ def test_after_any_bytes_a_key_is_answered(store_url: str, tmp_path: Path, trace
     # Among the keys is one that saves a file in the working directory.
     with PtyTerminal(["env", f"--chdir={tmp_path}", *command], size=(80, 24)) as terminal:
         terminal.until("loan-2")
-        for batch in range(1, (1000 if heavy else 3) + 1):
+        batches = 1000 if heavy else 3
+        for batch in range(1, batches + 1):
             strings = [strange(random_) for _ in range(100)]
             pour(terminal, b"".join(string + ENDS_ALL for string in strings) + OWN_SIZE)
             deadline = time.monotonic() + 300
@@ -90,7 +91,7 @@ def test_after_any_bytes_a_key_is_answered(store_url: str, tmp_path: Path, trace
             del terminal.raw[:-10_000]
         pour(terminal, strange(random_) + b"\x1b[200~torn")
         terminal.read(quiet=1.3)  # what is torn is given up
-        terminal.press("\x1b[20~", f"answered {100 * batch}")
+        terminal.press("\x1b[20~", f"answered {100 * batches}")
         terminal.process.terminate()
         assert terminal.wait() == 128 + 15
         assert terminal.is_restored
