@@ -47,7 +47,10 @@ class Stays(app.SagatraceApp):
         """Say the same on the screen."""
         while len(self.screen_stack) > 1 and not self.screen.query(StateLine):
             self.pop_screen()
-        self.screen.query_one(StateLine).say(f"answered {self.answered}")
+        self.screen.query_one(StateLine).say(f"answered {self.answered}", "warn")
+        if self.terminal_driver is not None:
+            self.terminal_driver.forget()  # the emulator did not see what came before
+        self.screen.refresh(layout=True)
 
     def action_crash(self) -> None:
         """Fail as a handler fails."""
