@@ -80,7 +80,9 @@ async def _take(pilot: Pilot[None], name: str, *keys: str, settled: float = 1.0)
     await pilot.press(*keys)
     await pilot.pause(settled)
     path = HERE / f"{name}.svg"
-    path.write_text(pilot.app.export_screenshot(title="sagatrace-tui"))
+    picture = pilot.app.export_screenshot(title="sagatrace-tui")
+    # Without this librsvg leaves out the blanks at the beginning of a text.
+    path.write_text(picture.replace("<svg ", '<svg xml:space="preserve" ', 1))
     sys.stdout.write(f"{path.relative_to(HERE.parent)}\n")
 
 

@@ -166,6 +166,20 @@ class SagatraceApp(ThemedApp):
         yield from hinted
         yield from others
 
+    def action_command_palette(self) -> None:
+        """Show the commands."""
+        self._open_palette()
+
+    def search_themes(self) -> None:
+        """Show the themes."""
+        self._open_palette(themes=True)
+
+    def _open_palette(self, *, themes: bool = False) -> None:
+        from sagatrace_tui.palette import Palette, theme_palette
+
+        if not isinstance(self.screen, Palette):
+            self.push_screen(theme_palette() if themes else Palette())
+
     def action_help(self) -> None:
         """Show the keys of the screen on top."""
         if isinstance(self.screen, (SearchScreen, TraceScreen, CompareScreen, ValueScreen)):

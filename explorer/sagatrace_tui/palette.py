@@ -1,11 +1,13 @@
-"""The list of the command palette. The app imports it when the palette opens, to keep the start fast."""
+"""The command palette and its list. The app imports them when the palette opens, to keep the start fast."""
 
 from __future__ import annotations
 
-from textual.command import DiscoveryHit, Hits
+from textual.await_complete import AwaitComplete
+from textual.command import CommandPalette, DiscoveryHit, Hits
 from textual.system_commands import SystemCommandsProvider
+from textual.theme import ThemeProvider
 
-__all__ = ["CommandsInOrder"]
+__all__ = ["CommandsInOrder", "Palette", "theme_palette"]
 
 
 class CommandsInOrder(SystemCommandsProvider):
@@ -16,3 +18,20 @@ class CommandsInOrder(SystemCommandsProvider):
         for name, help_text, run, is_listed in self.app.get_system_commands(self.screen):
             if is_listed:
                 yield DiscoveryHit(name, run, help=help_text)
+
+
+class Palette(CommandPalette):
+    """Textual's palette. It closes once, and its list has a width in the smallest terminal: it fails without one."""
+
+    DEFAULT_CSS = """
+    Palette CommandList { min-width: 20; }
+    """
+
+    def dismiss(self, result: None = None) -> AwaitComplete:
+        """Close it, unless it is closed: see `ClosingScreen`, which cannot be a base of Textual's own screen."""
+        return super().dismiss(result) if self.app.screen is self else AwaitComplete()
+
+
+def theme_palette() -> Palette:
+    """Return the palette of all themes."""
+    return Palette(providers=[ThemeProvider], placeholder="Search for themes…")

@@ -96,7 +96,9 @@ def hostile(command: click.Command, value: str) -> Iterator[list[str]]:
     for one in command.params:
         if isinstance(one, click.Argument):
             yield [value]
-        elif isinstance(one, click.Option) and not one.is_flag:
+        elif isinstance(one, click.Option) and one.is_flag:
+            yield [*usual(command), one.opts[0], f"--store={value}"]
+        elif isinstance(one, click.Option):
             yield [*usual(command), f"{one.opts[0]}={value}" if one.opts[0].startswith("--") else one.opts[0] + value]
             yield [*usual(command), one.opts[0], value]
 

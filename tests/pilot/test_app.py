@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from textual.color import Color
-from textual.theme import Theme
 
 from sagas import UnreliableStore, failed, screen_text, still, until
 from sagatrace_tui.app import SagatraceApp
-from sagatrace_tui.theme import DARK, LIGHT, STATUS_TONES, TONES
 
 
 @pytest.mark.parametrize("keys", [[], ["enter"], ["enter", "tab"], ["question_mark"], ["ctrl+p"]])
@@ -43,25 +40,3 @@ async def test_every_theme_of_the_palette_draws_both_screens() -> None:
         for name in app.available_themes:
             app.theme = name
             await until(pilot, lambda: "rollback incomplete" in screen_text(app), f"the list in {name}")
-
-
-@pytest.mark.parametrize("theme", [DARK, LIGHT], ids=lambda theme: theme.name)
-def test_every_tone_of_text_can_be_read_on_every_ground(theme: Theme) -> None:
-    variables = {**theme.to_color_system().generate(), **theme.variables}
-    grounds = ("background", "surface", "cursor-line", "cursor-line-blurred")
-    for tone in set(TONES) - {"guide"}:
-        for ground in grounds:
-            text, behind = Color.parse(variables[TONES[tone].removeprefix("$")]), Color.parse(variables[ground])
-            assert contrast(text, behind) >= 4.5, (tone, ground)
-    assert set(STATUS_TONES.values()) <= set(TONES)
-
-
-def contrast(one: Color, other: Color) -> float:
-    """Return the contrast by WCAG 2.1. For text, 4.5 is enough."""
-    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
-    return (light + 0.05) / (dark + 0.05)
-
-
-def luminance(color: Color) -> float:
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in color.normalized]
-    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]

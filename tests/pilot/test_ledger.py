@@ -205,3 +205,15 @@ async def test_a_step_whose_undo_runs_is_said_to_be_undone_in_the_tree_and_in_it
         assert "stage:two  ↺ waits to be undone" in screen_text(app)
         app.screen.query_one(SpanTree).go_to("three")
         await until(pilot, lambda: "undone     not yet: compensation still" in screen_text(app), "the detail")
+
+
+def test_the_undo_keeps_its_own_name_where_its_module_does_not_fit() -> None:
+    data = {"compensation": "shop.loans.undo.return_funds"}
+    events = [
+        event("t", "wf", "workflow:loan:started", 0.0),
+        event("t", "one", "stage:one:started", 1.0, "wf", data=data),
+        event("t", "one", "stage:one:completed", 2.0, "wf"),
+        event("t", "wf", "workflow:loan:failed", 9, data={"error": "aborted"}),
+    ]
+    (line,) = [line for line in ledger_lines(trace_of(events), 70) if line.span_id == "one"]
+    assert "".join(text for text, _ in line.fitted(70)).split()[2:4] == ["←", "…undo.return_funds"]

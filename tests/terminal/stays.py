@@ -1,4 +1,4 @@
-"""The app without keys that leave it. F12 shows how often it was pressed. F11 and F10 crash the app."""
+"""The app without keys that leave it. F12 puts the number of its calls in the title, F9 on the screen. F10 crashes."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ class Stays(app.SagatraceApp):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("f12", "answer", priority=True),
+        Binding("f9", "show", priority=True),
         Binding("f11", "crash", priority=True),
         Binding("f10", "panic", priority=True),
     ]
@@ -32,12 +33,24 @@ class Stays(app.SagatraceApp):
     def action_leave_trace(self) -> None:
         """Stay."""
 
+    def action_command_palette(self) -> None:
+        """Stay: the palette names the command that quits."""
+
     def action_answer(self) -> None:
-        """Show the number of calls."""
+        """Set the terminal's title to the number of calls."""
         self.answered += 1
+        if self.terminal_driver is not None:
+            self.terminal_driver.write(f"\x1b]2;answer {self.answered}\x07")
+            self.terminal_driver.flush()
+
+    def action_show(self) -> None:
+        """Say the same on the screen."""
         while len(self.screen_stack) > 1 and not self.screen.query(StateLine):
             self.pop_screen()
-        self.screen.query_one(StateLine).say(f"answered {self.answered}")
+        self.screen.query_one(StateLine).say(f"answered {self.answered}", "warn")
+        if self.terminal_driver is not None:
+            self.terminal_driver.forget()  # the emulator did not see what came before
+        self.screen.refresh(layout=True)
 
     def action_crash(self) -> None:
         """Fail like a handler."""

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import random
 import re
+import select
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from pty_terminal import PtyTerminal
+from strange_bytes import strange
 
 Command = Callable[..., list[str]]
 CAUSE = "transfer_funds  CAUSE"
@@ -41,37 +44,54 @@ def test_no_byte_ends_the_app(tui: Command, sent: bytes) -> None:
         assert terminal.is_restored
 
 
-def strange(random_: random.Random) -> bytes:
-    """Return random bytes, except those that end or stop the app or write a file."""
-    pieces = [
-        lambda: random_.randbytes(random_.randrange(1, 12)),
-        lambda: (
-            b"\x1b[<%d;%d;%d%c" % (random_.randrange(140), *random_.choices(range(200), k=2), random_.choice(b"Mm"))
-        ),
-        lambda: b"\x1b[M" + random_.randbytes(3),
-        lambda: b"\x1b[%d;%d;%dM" % tuple(random_.choices(range(250), k=3)),
-        lambda: b"\x1b[%d:%d;%d:%du" % tuple(random_.choices([97, 65, 3, 1 << 40, 55296, 106], k=4)),
-        lambda: b"\x1b[200~" + random_.randbytes(20) + random_.choice([b"\x1b[201~", b""]),
-        lambda: random_.choice([b"\x1b]11;", b"\x1bP", b"\x1b[?2048;2$y", b"\x1b[1;5A", b"\x1b[24;80R"]),
-    ]
-    data = b"".join(random_.choice(pieces)() for _ in range(random_.randrange(1, 8)))
-    return re.sub(rb"[qQS\x03\x10\x11\x1a:]|113u|99;", b".", data)
+ENDS_ALL = b"\x1b[201~\x1b[24~"
+"""The end of any paste or sequence that is torn, and F12."""
+OWN_SIZE = b"\x1b[?2048;2$y\x1b[48;24;80;480;800t"
+"""The terminal's own size: among strange bytes are reports of others."""
+
+
+def pour(terminal: PtyTerminal, data: bytes) -> None:
+    """Send more than a terminal holds, and read meanwhile."""
+    os.set_blocking(terminal.ours, False)
+    while data:
+        readable, writable, _ = select.select([terminal.ours], [terminal.ours], [], 60)
+        if readable:
+            terminal.raw += os.read(terminal.ours, 1 << 16)
+        if writable:
+            data = data[os.write(terminal.ours, data[:1024]) :]
+    os.set_blocking(terminal.ours, True)
+
+
+def answered(terminal: PtyTerminal) -> int:
+    """Return the number of the last answer in the title."""
+    found = re.findall(rb"\x1b\]2;answer (\d+)\x07", terminal.raw)
+    return int(found[-1]) if found else 0
 
 
 @pytest.mark.parametrize("trace_id", [[], ["loan-2"]], ids=["list", "trace"])
-def test_after_any_bytes_a_key_is_answered(store_url: str, trace_id: list[str], heavy: bool) -> None:
-    random_ = random.Random(11)
-    # Keys that leave do nothing here: by chance one would come.
+@pytest.mark.timeout(0)
+def test_after_any_bytes_a_key_is_answered(store_url: str, tmp_path: Path, trace_id: list[str], heavy: bool) -> None:
+    """With `--heavy` 200 000 strings in all; a key follows each, and has an answer of its own."""
+    random_ = random.Random(f"strange {trace_id}")
     command = [sys.executable, str(Path(__file__).with_name("stays.py")), store_url, *trace_id]
-    with PtyTerminal(command, size=(160, 40)) as terminal:
+    # Among the keys is one that saves a file in the working directory.
+    with PtyTerminal(["env", f"--chdir={tmp_path}", *command], size=(80, 24)) as terminal:
         terminal.until("loan-2")
-        for number in range(1, (200 if heavy else 12) + 1):
-            for _ in range(10):
-                os.write(terminal.ours, strange(random_))
-                terminal.read(quiet=0.01, limit=0.5)
-            terminal.read(quiet=1.3)
-            terminal.send("\x1b[24~")
-            terminal.until(f"answered {number}")
+        batches = 1000 if heavy else 3
+        for batch in range(1, batches + 1):
+            strings = [strange(random_) for _ in range(100)]
+            pour(terminal, b"".join(string + ENDS_ALL for string in strings) + OWN_SIZE)
+            deadline = time.monotonic() + 300
+            while (count := answered(terminal)) < 100 * batch:
+                at = f"after {count} answers: {strings[count % 100]!r}"
+                assert time.monotonic() < deadline, at
+                assert terminal.process.poll() is None, at
+                if select.select([terminal.ours], [], [], 1)[0]:
+                    terminal.raw += os.read(terminal.ours, 1 << 16)
+            del terminal.raw[:-10_000]
+        pour(terminal, strange(random_) + b"\x1b[200~torn")
+        terminal.read(quiet=1.3)  # what is torn is given up
+        terminal.press("\x1b[20~", f"answered {100 * batches}")
         terminal.process.terminate()
         assert terminal.wait() == 128 + 15
         assert terminal.is_restored

@@ -80,7 +80,7 @@ def test_a_locale_without_unicode_gets_ascii_and_nothing_else(tui: Command) -> N
         assert bytes(terminal.raw).isascii()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT])
 def test_a_signal_ends_the_app_and_restores_the_terminal(tui: Command, number: signal.Signals) -> None:
     with PtyTerminal(tui("loan-2")) as terminal:
         terminal.until(CAUSE)

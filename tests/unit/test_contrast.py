@@ -7,7 +7,7 @@ from textual.color import Color
 from textual.theme import Theme
 
 from contrast import contrast
-from sagatrace_tui.theme import DARK, LIGHT, TONES
+from sagatrace_tui.theme import DARK, LIGHT, STATUS_TONES, TONES, VERDICT_TONES
 
 LINES_ONLY = {"guide"}
 """Tones of what is drawn, not read."""
@@ -21,3 +21,7 @@ def test_every_tone_can_be_read(theme: Theme, tone: str) -> None:
     for ground in ("background", "surface", "cursor-line", "cursor-line-blurred"):
         found = contrast(text, Color.parse(variables[ground]))
         assert found >= 4.5, f"{tone} on {ground}: {found:.2f}"
+
+
+def test_every_meaning_has_a_tone() -> None:
+    assert {*STATUS_TONES.values(), *VERDICT_TONES.values()} <= TONES.keys()

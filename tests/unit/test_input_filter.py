@@ -12,6 +12,7 @@ from textual import events
 from textual._xterm_parser import XTermParser
 
 from sagatrace_tui.terminal.input_filter import LARGEST_PASTE, InputFilter
+from strange_bytes import mutated
 
 
 class Keyboard:
@@ -109,33 +110,6 @@ def test_a_paste_is_text_whatever_is_in_it_and_one_without_an_end_ends() -> None
 
 def test_an_answer_of_the_terminal_is_not_a_key() -> None:
     assert typed(b"\x1b]11;rgb:ffff/ffff/ffff\x1b\\").filter.replies == ["11;rgb:ffff/ffff/ffff"]
-
-
-SEEDS = [
-    b"\x1b[<0;12;5M",
-    b"\x1b[M !!",
-    b"\x1b[32;12;5M",
-    b"\x1b[97:65;2:1;97u",
-    b"\x1b[200~text\x1b[201~",
-    b"\x1b]11;rgb:1111/2222/3333\x07",
-    b"\x1b[?2048;2$y\x1b[48;40;120;800;1200t",
-    b"\x1b[1;5A",
-    b"\x1bOP",
-    b"\x1b[[A",
-    b"\x1b[24;80R",
-    "é漢🎉".encode(),
-]
-
-
-def mutated(random_: random.Random) -> bytes:
-    """Return a terminal's sequence with changed, lost or doubled bytes, or random bytes."""
-    if random_.random() < 0.2:
-        return random_.randbytes(random_.randrange(40))
-    data = bytearray(b"".join(random_.choices(SEEDS, k=random_.randrange(1, 4))))
-    for _ in range(random_.randrange(4)):
-        at = random_.randrange(len(data))
-        data[at : at + random_.randrange(3)] = random_.randbytes(random_.randrange(3)) or data[at : at + 1] * 2
-    return bytes(data[: random_.randrange(1, len(data) + 1)] if random_.random() < 0.3 else data)
 
 
 def test_after_anything_a_key_is_a_key(heavy: bool) -> None:

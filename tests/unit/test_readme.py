@@ -49,3 +49,9 @@ def test_the_help_of_the_package_opens_with_a_program_that_runs(
     result = CliRunner().invoke(cli.main, ["why", "order-4711"])
     assert result.exit_code == 4
     assert "failed at step:ship (RuntimeError: out of stock) · rolled back: 1 step undone" in result.stdout
+
+
+def test_every_picture_keeps_its_blanks_in_librsvg_too() -> None:
+    pictures = [*(Path(__file__).parents[2] / "screenshots").glob("*.svg")]
+    assert pictures
+    assert [path.name for path in pictures if '<svg xml:space="preserve" ' not in path.read_text()] == []

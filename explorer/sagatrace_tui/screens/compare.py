@@ -10,12 +10,12 @@ from textual import on
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.message import Message
-from textual.screen import Screen
 
 from sagatrace.stores import EventStore
 from sagatrace_tui.labels import inert, plural
 from sagatrace_tui.live.compared import Compared, ComparisonReading
 from sagatrace_tui.model import Trace
+from sagatrace_tui.screens.closing import ClosingScreen
 from sagatrace_tui.widgets.bar import StateLine
 from sagatrace_tui.widgets.comparison_header import ComparisonHeader
 from sagatrace_tui.widgets.comparison_rows import ComparisonRows
@@ -28,7 +28,7 @@ __all__ = ["CompareScreen"]
 GOOD_RUN = "good run"
 
 
-class CompareScreen(Screen[str]):
+class CompareScreen(ClosingScreen[str]):
     """Shows how two traces differ. Its result is the id of the span to go to, or None.
 
     `trace` is the trace, if the caller has read it already. `r` reads both traces again.

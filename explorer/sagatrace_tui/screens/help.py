@@ -14,6 +14,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from sagatrace_tui.screens.closing import ClosingScreen
 from sagatrace_tui.screens.legend import LEGEND
 from sagatrace_tui.theme import TONES
 from sagatrace_tui.widgets.key_hints import key_groups
@@ -32,7 +33,7 @@ BOTH: Final = 120
 """Columns a terminal needs to show keys and signs side by side."""
 
 
-class HelpScreen(ModalScreen[None]):
+class HelpScreen(ModalScreen[None], ClosingScreen[None]):
     """A sheet of keys over the screen it explains."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -110,6 +111,6 @@ def legend_text(width: int) -> Iterator[Content]:
             if cell_len(sign.text) + 4 > indent:
                 yield Content.assemble(lead)
                 lead = ("", "")
-            for line in textwrap.wrap(sign.meaning, width - indent):
+            for line in textwrap.wrap(sign.meaning, max(10, width - indent)):
                 yield Content.assemble(lead, " " * (indent - cell_len(lead[0])), (line, TONES["muted"]))
                 lead = ("", "")

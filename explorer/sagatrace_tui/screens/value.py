@@ -11,6 +11,7 @@ from textual.screen import ModalScreen
 
 from sagatrace_tui.labels import inert, plural, size
 from sagatrace_tui.screens.clipboard import CopyScreen
+from sagatrace_tui.screens.closing import ClosingScreen
 from sagatrace_tui.widgets.bar import StateLine, TitleBar
 from sagatrace_tui.widgets.key_hints import KeyHints
 from sagatrace_tui.widgets.rows import Rows
@@ -19,7 +20,7 @@ from sagatrace_tui.widgets.text_rows import TextRows
 __all__ = ["ValueScreen"]
 
 
-class ValueScreen(CopyScreen, ModalScreen[None]):
+class ValueScreen(CopyScreen, ModalScreen[None], ClosingScreen[None]):
     """Shows a text in wrapped lines above the screen below."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -62,7 +63,8 @@ class ValueScreen(CopyScreen, ModalScreen[None]):
         self.call_after_refresh(self._count)
 
     def _count(self) -> None:
-        self.query_one(StateLine).facts = (plural(self.query_one(TextRows).row_count, "line"),)
+        for rows in self.query(TextRows):  # none while the screen closes
+            self.query_one(StateLine).facts = (plural(rows.row_count, "line"),)
 
     def copied(self) -> tuple[str, str, str]:
         """Return the whole text."""

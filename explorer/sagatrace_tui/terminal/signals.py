@@ -1,4 +1,4 @@
-"""Signals: restore the terminal and end on SIGTERM and SIGHUP; suspend only if a shell can resume the app."""
+"""Signals: restore the terminal and end on those that end a program; suspend only if a shell can resume the app."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ GRACE: Final = 3.0
 
 
 def end_on_signals(app: App[None]) -> None:
-    """On SIGTERM and SIGHUP restore the terminal and end with status 128 + the signal. Call it on the event loop."""
+    """On a signal that ends programs restore the terminal, and end with 128 + the signal. Call it on the event loop."""
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
         loop.add_signal_handler(number, _end, app, number)
 
 

@@ -54,7 +54,8 @@ class LedgerLine:
         room = max(8, min(40, self.longest + 2, (width - fixed) // names))
         parts: list[Part] = []
         for (text, tone), columns in self.cells:
-            cell = short_name(text, room - 1) if not columns else text
+            arrow, name = text[: 2 * text.startswith("← ")], text.removeprefix("← ")
+            cell = arrow + short_name(name, room - 1 - len(arrow)) if not columns else text
             parts += fitted([(short(cell, (columns or room) - 1), tone)], columns or room)
         return [*parts, *self.tail]
 

@@ -1,0 +1,45 @@
+"""A terminal of any size, however small, ends no screen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from sagas import UnreliableStore, failed, many_alike, running, screen_text, still, succeeded, until
+from sagatrace_tui.app import SagatraceApp
+
+SIZES = [(1, 1), (11, 6)]
+LIST: Sequence[str] = [
+    "2",
+    "3",
+    "1",
+    "slash",
+    *"a:b c",
+    "enter",
+    "escape",
+    "d",
+    "escape",
+    "question_mark",
+    "escape",
+    "colon",
+    "escape",
+]
+TRACE: Sequence[str] = [
+    *("w", "c", "c", "e", "z", "L", "slash", "x", "escape", "left_square_bracket", "escape"),
+    *("tab", "G", "enter", "escape", "d", "escape", "question_mark", "escape", "colon", "escape"),
+]
+
+
+@pytest.mark.parametrize(("trace_id", "keys"), [(None, LIST), ("T7", TRACE)], ids=["list", "trace"])
+async def test_every_screen_opens_at_any_size_and_takes_any_other(trace_id: str | None, keys: Sequence[str]) -> None:
+    traces = [*failed("T7"), *succeeded("T8", 10), *running("T9", 20), *many_alike("T6", 9)]
+    app = SagatraceApp(UnreliableStore(traces), trace_id=trace_id, clock=still)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "T7" in screen_text(app), "the first screen", seconds=20)
+        for width, height in SIZES:
+            for key in keys:
+                await pilot.resize_terminal(width, height)
+                await pilot.press(key)
+                await pilot.resize_terminal(height, width)
+        assert app.is_running

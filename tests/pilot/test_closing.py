@@ -1,0 +1,48 @@
+"""A screen closes once: a second key that was under way to it neither ends the app nor closes the screen below."""
+
+from __future__ import annotations
+
+import pytest
+
+from sagas import UnreliableStore, failed, screen_text, still, succeeded, until
+from sagatrace_tui.app import SagatraceApp
+from sagatrace_tui.screens.value import ValueScreen
+
+
+@pytest.mark.parametrize(
+    ("opening", "shown"),
+    [
+        ("question_mark", "Keys and signs"),
+        ("d", "Esc Back"),
+        ("colon", "Search for commands"),
+        ("", "Search for themes"),
+    ],
+)
+async def test_two_keys_close_one_screen(opening: str, shown: str) -> None:
+    app = SagatraceApp(UnreliableStore([*failed("T7"), *succeeded("T8", 10)]), trace_id="T7", clock=still)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "CAUSE" in screen_text(app), "the trace", seconds=20)
+        below = app.screen
+        if opening:
+            await pilot.press(opening)
+        else:
+            app.search_themes()
+        await until(pilot, lambda: shown in screen_text(app), shown, seconds=20)
+        above = app.screen
+        for _ in range(2):
+            above.dismiss()
+        await until(pilot, lambda: not above.is_attached, "that it is closed", seconds=20)
+        assert app.is_running
+        assert app.screen is below
+
+
+async def test_a_value_that_closes_while_the_terminal_is_resized_ends_nothing() -> None:
+    app = SagatraceApp(UnreliableStore(failed("T7")), trace_id="T7", clock=still)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "CAUSE" in screen_text(app), "the trace", seconds=20)
+        value = ValueScreen("error", "text")
+        await app.push_screen(value)
+        await value.query("*").remove()  # as the first part of its end
+        value.on_resize()
+        await value.dismiss()
+        assert app.is_running
