@@ -53,9 +53,9 @@ def test_undone_in_order_says_that_nothing_stands() -> None:
         "",
         "Compensation order  3",
         "     reason: funding failed",
-        "1.  ✔ undone        stage:three   ← undo_three  +5.00s for 250ms · worker-3",
-        "2.  ✔ undone        stage:two     ← undo_two    +6.00s for 250ms · worker-3",
-        "3.  ✔ undone        stage:one     ← undo_one    +7.00s for 250ms · worker-3",
+        "1.  ✔ undone  stage:three   ← undo_three  +5.00s for 250ms · worker-3",
+        "2.  ✔ undone  stage:two     ← undo_two    +6.00s for 250ms · worker-3",
+        "3.  ✔ undone  stage:one     ← undo_one    +7.00s for 250ms · worker-3",
         "",
     ]
 

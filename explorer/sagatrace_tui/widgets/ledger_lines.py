@@ -117,7 +117,7 @@ def _stands(
     step = trace.spans.get(one.span_id)
     named = step.compensation if step is not None else None
     undo = (f"← {inert(named, 120)}" if named else "", "muted")
-    cells = ((sign, 2), ((inert(one.name, 120), sign[1]), 0), (undo, 0))
+    cells = ((sign, 2), ((inert(_name(trace, one.span_id, one.name), 120), sign[1]), 0), (undo, 0))
     reason = inert(reason_of(replace(one, effect=None), ended=trace.ended), 400)
     beside = cell_len(reason) <= min(_TAIL, width - 2 - 2 * _NAME)
     yield LedgerLine(((reason, why_tone),) if beside and not one.awaited else (), cells, one.span_id)
@@ -163,12 +163,13 @@ def _compensations(trace: Trace, width: int, times: Times) -> Iterator[LedgerLin
     origin = trace.started_at or 0
     wrong = {one for anomaly in trace.anomalies if anomaly.kind == "out_of_order_undo" for one in anomaly.span_ids}
     number, reason = 0, None
+    widest = max(cell_len(word) for _, word, _ in map(_OUTCOMES.__getitem__, {row.outcome for row in rows}))
     for row in rows:
         number += _has_begun(row)
         if row.reason and row.reason != reason:
             reason = row.reason
             yield from _note(f"reason: {inert(reason, 1000)}", "muted", width)
-        yield _row(row, trace, number, row.span_id in wrong, _facts(row, origin, times))
+        yield _row(row, trace, number, row.span_id in wrong, widest, _facts(row, origin, times))
         if (failure := _failure_of(row)) and row.original_span_id not in listed:
             yield from _note(f"error: {failure}", "bad", width)
     yield LedgerLine(())
@@ -178,19 +179,27 @@ def _has_begun(row: Compensation) -> bool:
     return row.span_id is not None and row.outcome != "not_started"
 
 
-def _row(row: Compensation, trace: Trace, number: int, out_of_order: bool, facts: str) -> LedgerLine:
+def _row(
+    row: Compensation, trace: Trace, number: int, out_of_order: bool, outcome_width: int, facts: str
+) -> LedgerLine:
     sign, word, tone = _OUTCOMES[row.outcome]
     step = trace.spans.get(row.original_span_id)
     place = f"{number}{'↕' if out_of_order else '.'}" if _has_begun(row) else "–"
-    named = row.name or "" if row.span_id is not None else step.compensation if step is not None else None
+    undo_name = _name(trace, row.span_id, row.name or "") if row.span_id is not None else None
+    named = undo_name if undo_name is not None or step is None else step.compensation
     undo = "← no undo" if named is None else f"← {inert(named, 120)}"
     cells = (
         ((place, "warn" if out_of_order else "muted"), 4),
-        ((f"{sign} {word}", tone), 16),
-        ((inert(row.original_name, 120), "plain"), 0),
+        ((f"{sign} {word}", tone), outcome_width + 4),
+        ((inert(_name(trace, row.original_span_id, row.original_name), 120), "plain"), 0),
         ((undo, "muted" if row.span_id is None else "plain"), 0),
     )
     return LedgerLine(((facts, "muted"),), cells, row.span_id or row.original_span_id)
+
+
+def _name(trace: Trace, span_id: str, name: str) -> str:
+    """Return the name of a span, without the package of a job's function. `name` is for a span that is missing."""
+    return trace.spans[span_id].short_name if span_id in trace.spans else name
 
 
 def _facts(row: Compensation, origin: int, times: Times) -> str:
