@@ -12,6 +12,7 @@ from sagatrace_tui.labels import duration, inert, short, short_name
 from sagatrace_tui.model import Compensation, Outcome, Standing, Trace
 from sagatrace_tui.model.standing import reason_of
 from sagatrace_tui.times import Times
+from sagatrace_tui.views.undeclared import undeclared_steps
 from sagatrace_tui.widgets.rows import Part, fitted
 
 __all__ = ["LedgerLine", "ledger_lines"]
@@ -65,7 +66,8 @@ def ledger_lines(trace: Trace, width: int = 100, times: Times = _TIMES) -> list[
     rows, standing = trace.compensations, trace.still_standing
     if not rows and not standing:
         return [LedgerLine(((_nothing(trace), "muted"),))]
-    lines = [*_standing(trace, width, times), *_compensations(trace, width, times), *_faults(trace, width)]
+    lines = [*_standing(trace, width, times), *_compensations(trace, width, times)]
+    lines += [*_undeclared(trace), *_faults(trace, width)]
     names = (cell_len(text) for line in lines for (text, _), columns in line.cells if not columns)
     longest = max(names, default=0)
     return [replace(line, longest=longest) for line in lines]
@@ -76,7 +78,7 @@ def _nothing(trace: Trace) -> str:
     if not declared:
         return "No step of this trace declared a compensation, and nothing was undone."
     steps = "1 step declares a compensation" if declared == 1 else f"{declared} steps declare a compensation"
-    return f"Nothing was undone, and nothing had to be undone: {steps}."
+    return f"Nothing was undone: {steps}, and no step has to be undone."
 
 
 def _heading(text: str, tone: str = "strong") -> LedgerLine:
@@ -87,7 +89,7 @@ def _standing(trace: Trace, width: int, times: Times) -> Iterator[LedgerLine]:
     standing = trace.still_standing
     if not standing:
         if trace.verdict == "rolled_back":
-            yield _heading("Nothing is still standing: every step was undone", "ok")
+            yield _heading("Nothing is still standing: every step that declares an undo was undone", "ok")
             yield LedgerLine(())
         return
     undoing = [one for one in standing if one.being_undone]
@@ -173,6 +175,17 @@ def _compensations(trace: Trace, width: int, times: Times) -> Iterator[LedgerLin
         if (failure := _failure_of(row)) and row.original_span_id not in listed:
             yield from _note(f"error: {failure}", "bad", width)
     yield LedgerLine(())
+
+
+def _undeclared(trace: Trace) -> Iterator[LedgerLine]:
+    """Yield the completed steps that declare no undo: only the user knows whether they need one."""
+    steps = undeclared_steps(trace)
+    if steps:
+        yield _heading(f"Completed, no undo declared  {len(steps)}", "muted")
+        for span in steps:
+            cells = ((("✔", "muted"), 2), ((inert(span.short_name, 120), "muted"), 0))
+            yield LedgerLine((), cells, span.span_id)
+        yield LedgerLine(())
 
 
 def _has_begun(row: Compensation) -> bool:
