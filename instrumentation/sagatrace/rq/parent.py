@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["TracedWorkerMixin"]
 
 _LOOK: Final = 5  # seconds between two looks at the shipper
+_PATIENCE: Final = 5  # seconds for which further signals wait until the end of a job is recorded
 
 
 class TracedWorkerMixin(RecordingMixin):
@@ -36,6 +37,7 @@ class TracedWorkerMixin(RecordingMixin):
 
     _keeper: ShipperKeeper | None = None
     _look_at = 0.0
+    _ending_until = 0.0
     _served_before = ""  # the environment's value of SERVED, which this worker replaces
 
     def bootstrap(self, *args: Any, **kwargs: Any) -> None:
@@ -71,14 +73,21 @@ class TracedWorkerMixin(RecordingMixin):
         try:
             super().execute_job(job, queue)
         except BaseException as error:
+            self._ending_until = monotonic() + _PATIENCE
             with self._harmless:
                 self._ensure_end(job, error)
+            self._ending_until = 0.0
             raise
         finally:
             enter_execution(around)
             os.environ.pop(WORK_HORSE, None)
         with self._harmless:
             self._ensure_end(job, None)
+
+    def request_force_stop(self, signum: int, frame: Any) -> None:
+        """End the job and the worker. While a second signal ends them, a third one must not lose the job's end."""
+        if monotonic() >= self._ending_until:
+            super().request_force_stop(signum, frame)
 
     def handle_work_horse_killed(self, job: Job, retpid: int, ret_val: int | None, rusage: Any) -> None:
         """Keep how the work-horse ended. RQ then records a failure."""
