@@ -1,4 +1,4 @@
-"""Sampling of whole traces. SAGATRACE_SAMPLE=0.1 records one trace in ten, and other traces after a failure.
+"""Sampling of whole traces. SAGATRACE_SAMPLE=0.1 records one trace in ten, and others from their first failure.
 
 A hash of the trace id decides, so all processes make the same decision. A process records no event of a trace that is
 not sampled, until an event reports a failure or an undo. The process records that event and all later ones of the

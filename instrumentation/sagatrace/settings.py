@@ -4,7 +4,7 @@ SAGATRACE_STORE      the store of events, e.g. `sqlite:////var/lib/app/traces.db
                      `SAGATRACE=off` does; default: a file in the user's data directory
 SAGATRACE_REDACT     `package.module:function`, called as (event_type, data) before anything is stored; it returns the
                      data to keep
-SAGATRACE_SAMPLE     the share of traces to record, e.g. `0.1`; other traces are recorded only after a failure;
+SAGATRACE_SAMPLE     the share of traces to record, e.g. `0.1`; other traces are recorded from their first failure;
                      default 1
 SAGATRACE_OUTBOX     the directory where events wait for delivery, or `off` to write each to the store directly;
                      default `auto`: a directory of the user; for SQLite one beside the file, in workers only
