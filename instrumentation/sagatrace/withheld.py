@@ -1,4 +1,4 @@
-"""Record an event whose writing was interrupted. The interruption happens only once, so there is time."""
+"""Record an event whose write was interrupted. An interruption is raised only once, so a second write can finish."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def keep_again(
     interrupt: BaseException,
     count: Callable[[str, Exception], None],
 ) -> None:
-    """Write the event. If it is stored already, its id makes the second write harmless.
+    """Write the event again. If it is stored already, its id makes the second write harmless.
 
-    If the interruption was raised while the data was read (`event` is None), only structural values are stored: the
-    objects of a job could hang again.
+    If the interruption came while the data was read, `event` is None. Then only structural values of the data are
+    stored, because reading the job's objects could hang again.
     """
     try:
         withheld = {"data_withheld": type(interrupt).__name__, **structural(data)}
