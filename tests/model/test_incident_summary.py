@@ -40,7 +40,7 @@ Started 2025-01-01 00:00:00.000Z, ended 2025-01-01 00:00:09.000Z, 9 s; 6 spans, 
 {UNDONE}
 
 **Still standing**
-- `stage:credit`: compensation failed after 1 attempt
+- `stage:credit`, undo `release_credit`: compensation failed after 1 attempt
 
 Open the trace: `sagatrace-tui T pay`
 """
@@ -179,7 +179,7 @@ def test_spans_of_one_name_have_their_ids() -> None:
     assert "- `stage:item` (`i4`): independent — b\n" in text
     assert "- `workflow:loan`: consequence\n" in text
     assert "- `stage:item` (`i1`): compensated, " in text
-    assert "**Still standing**\n- `stage:item` (`i2`): " in text
+    assert "**Still standing**\n- `stage:item` (`i2`), undo `x`: " in text
 
 
 def test_a_step_without_a_compensation_is_listed_while_the_trace_runs_and_after() -> None:
@@ -190,7 +190,7 @@ def test_a_step_without_a_compensation_is_listed_while_the_trace_runs_and_after(
         """
     for now, words in ((START + 5_000_000, "not started so far"), (LATER, "never started")):
         trace = build_trace("T", events_of(saga), now=now)
-        assert f"- `stage:credit`: compensation {words}\n" in incident_summary(trace, inert)
+        assert f"- `stage:credit`, undo `release`: compensation {words}\n" in incident_summary(trace, inert)
 
 
 def test_a_step_that_was_not_undone_reads_as_a_sentence() -> None:
@@ -202,7 +202,7 @@ def test_a_step_that_was_not_undone_reads_as_a_sentence() -> None:
     text = incident_summary(build_trace("T", events_of(saga), now=LATER), inert)
     assert "**Compensation**\n- `stage:pay`: not started\n- `stage:credit`: not started, step completed" in text
     reason = "compensation never started; the step's outcome is unknown, it may have taken effect"
-    assert f"- `stage:pay`: {reason}\n" in text
+    assert f"- `stage:pay`, undo `refund`: {reason}\n" in text
 
 
 def test_a_span_that_will_never_run_is_listed_with_the_end_of_its_dependency() -> None:
@@ -230,7 +230,7 @@ def test_an_unconfirmed_compensation_is_explained_first() -> None:
         """
     text = incident_summary(build_trace("T", events_of(saga), now=LATER), inert)
     unconfirmed = "unconfirmed: compensation started, no outcome recorded"
-    assert f"- `stage:credit`: {unconfirmed}\n" in text
+    assert f"- `stage:credit`, undo `release`: {unconfirmed}\n" in text
     assert f"- `stage:pay`: {unconfirmed}; it had failed itself, so there may be nothing to undo\n" in text
 
 

@@ -76,7 +76,7 @@ async def test_all_standing_steps_are_one_list_and_enter_opens_the_step() -> Non
         await pilot.press("3")
         await until(pilot, lambda: "last 24 h" in screen_text(app), "the whole window")
         shown = lines(app)[2:5]
-        assert shown[0].split() == ["SINCE", "STEP", "UNDONE", "BY", "TRACE", "LOAN_ID", "REASON"]
+        assert shown[0].split() == ["SINCE", "STEP", "UNDO", "TRACE", "LOAN_ID", "REASON"]
         assert "stage:credit" in shown[1]
         assert "loan-1" in shown[1]
         assert "L7" in shown[1]

@@ -6,12 +6,14 @@ import threading
 from pathlib import Path
 
 import pytest
+from textual.events import Key
 
 from sagas import UnreliableStore, failed, running, screen_text, still, succeeded, until
 from sagatrace.stores import open_store
 from sagatrace_tui.app import SagatraceApp
 from sagatrace_tui.screens.search import SearchScreen
 from sagatrace_tui.screens.trace import TraceScreen
+from sagatrace_tui.widgets.query_line import QueryLine
 from sagatrace_tui.widgets.trace_list import TraceList
 
 
@@ -171,3 +173,23 @@ async def test_a_hanging_store_does_not_block_the_end_of_the_app() -> None:
     poller.join(timeout=120)
     assert not poller.is_alive()
     assert store.fetches == ["one"]
+
+
+async def test_a_key_that_edits_the_query_acts_before_the_letters_after_it() -> None:
+    app = SagatraceApp(UnreliableStore(failed("T7")), clock=still)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await pilot.press("/", *"status")
+        for key in ("ctrl+u", "T", "8", "backspace", "7"):
+            app.post_message(Key(key, key if len(key) == 1 else None))
+        line = app.screen.query_one(QueryLine)
+        await until(pilot, lambda: line.input.value == "T7", "the query")
+
+
+async def test_the_query_line_shows_no_query_after_escape_has_cleared_it() -> None:
+    app = SagatraceApp(UnreliableStore(failed("T7")), clock=still)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await pilot.press("/", *"T7", "enter")
+        line = app.screen.query_one(QueryLine)
+        await until(pilot, lambda: not line.has_class("-open"), "the query")
+        await pilot.press("escape", "/", *"status:foo", "enter", "escape")
+        assert line.input.value == ""

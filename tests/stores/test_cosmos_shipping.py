@@ -110,7 +110,7 @@ def test_a_container_created_later_gets_the_waiting_events(local_account: Cosmos
         (
             403,
             "1014",
-            r"1 event could not be stored: refused for good.*limit of 20 GB.*\(status 403/1014, activity 0a1b",
+            r"1 event could not be stored: .*limit of 20 GB.*\(status 403/1014, activity 0a1b",
         ),
     ],
 )

@@ -89,7 +89,7 @@ def _object(step: StandingStep, keys: Sequence[str]) -> dict[str, Any]:
 
 
 def _cells(steps: Iterable[StandingStep], keys: Sequence[str], now: int) -> Iterator[list[str]]:
-    yield ["SINCE", "STEP", "WOULD BE UNDONE BY", "SAGA", "TRACE", *(inert(key, 40).upper() for key in keys), "REASON"]
+    yield ["SINCE", "STEP", "UNDO", "SAGA", "TRACE", *(inert(key, 40).upper() for key in keys), "REASON"]
     for step in steps:
         unsure = "" if step.certain else " (uncertain: it may have taken effect)"
         yield [

@@ -183,7 +183,9 @@ class _Text:
     def _stands(self, one: Standing) -> str:
         unsure = "" if one.explained else "; the step's outcome is unknown, it may have taken effect"
         reason = clipped(reason_of(one, ended=self._trace.ended), _MAX_DETAIL)
-        return f"{self._which(one.span_id, one.name)}: {self._plain(reason)}{unsure}"
+        span = self._trace.spans.get(one.span_id)
+        undo = f", undo {self._code(span.compensation)}" if span is not None and span.compensation else ""
+        return f"{self._which(one.span_id, one.name)}{undo}: {self._plain(reason)}{unsure}"
 
     def _row(self, row: Compensation) -> str:
         outcome = _OUTCOMES.get(row.outcome, row.outcome.replace("_", " "))

@@ -357,8 +357,7 @@ class SearchScreen(FollowedScreen):
         elif not self._asked:
             self.query_one(StateLine).say("All traces are shown. / searches, q quits")
         else:
-            line = self.query_one(QueryLine)
-            line.input.value = ""
+            self.query_one(QueryLine).clear()
             self.ask(QueryLine.Asked(Query(), ""))
 
     def _chosen(self) -> str | None:

@@ -111,6 +111,10 @@ class QueryLine(Vertical):
         # Immediately: the next keys may be in the same packet.
         self.screen.set_focus(self.input)
 
+    def clear(self) -> None:
+        """Forget the entered query."""
+        self._entered = self.input.value = ""
+
     def on_descendant_focus(self) -> None:
         """Show the completions."""
         self._past = []

@@ -104,7 +104,7 @@ def _columns(width: int, keys: tuple[str, ...]) -> list[_Column]:
     name = 24 if wide else 18
     found = [_Column("STEP", name, "strong", lambda step: short_name(step.step, name))]
     if width >= 92:
-        found.append(_Column("UNDONE BY", 22 if wide else 16, "plain", lambda step: step.compensation))
+        found.append(_Column("UNDO", 22 if wide else 16, "plain", lambda step: step.compensation))
     if wide:
         found.append(_Column("SAGA", 18, "plain", lambda step: saga_name(step.saga)))
     found.append(_Column("TRACE", 28 if wide else 16, "id", lambda step: step.trace_id, is_id=True))
