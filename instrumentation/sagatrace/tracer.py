@@ -93,21 +93,24 @@ class Tracer:
         before = sys.exception()
         event: TraceEvent | None = None
         made: dict[str, Any] = {"event_type": event_type, "status": status, "timestamp": timestamp, "tags": tags}
+        made |= {"id": event_id, "span_id": span_id}  # None: an id of its own
         try:
-            place = self._place(context)
-            made |= {"trace_id": place.trace_id, "parent_span_id": place.span_id}
-            made |= {"id": event_id or new_id(), "span_id": span_id or new_id()}
-            event = self._made({**(data or {}), **(error_data(error) if error is not None else {})}, made)
+            values = {**(data or {}), **(error_data(error) if error is not None else {})}
+            event = self._made(values, self._located(made, context))
             self.destination.keep(event, replace)
         except Exception as fault:  # noqa: BLE001 - counted, unless it is meant for the job
             interrupt = interruption(fault, before)
             if interrupt is None:
                 self._count("event lost", fault)
                 return None
-            if "id" in made:
-                from sagatrace.withheld import keep_again  # only after an interruption
+            try:
+                from sagatrace.withheld import withheld_event  # only after an interruption
 
-                keep_again(self.destination, event, made, replace, data or {}, interrupt, self._count)
+                # The interruption happens only once, so there is time. The id makes a second write harmless.
+                event = event or withheld_event(self._located(made, context), data or {}, interrupt)
+                self.destination.keep(event, replace)
+            except Exception as again:  # noqa: BLE001 - counted, and the interruption passes
+                self._count("event lost", again)
             raise interrupt  # noqa: B904 - it is the very exception that is meant for the job
         return event
 
@@ -196,6 +199,11 @@ class Tracer:
             self._count("no trace context here, so the event is in a trace of its own")
             return TraceContext.new()
         return TraceContext(context) if isinstance(context, str) else TraceContext(context.trace_id, context.span_id)
+
+    def _located(self, made: Mapping[str, Any], context: TraceRef | str | None) -> dict[str, Any]:
+        place = self._place(context)
+        span_id = made["span_id"] or new_id()
+        return {**made, "span_id": span_id, "trace_id": place.trace_id, "parent_span_id": place.span_id}
 
     def _made(self, data: Mapping[str, Any], made: dict[str, Any]) -> TraceEvent:
         if "opentelemetry.trace" in sys.modules:
