@@ -97,8 +97,9 @@ class TracedWorkerMixin(RecordingMixin):
         around, classes = current_execution(), [queue.job_class for queue in self.queues]
         self._exc_handlers.insert(0, handler)
         try:
-            for queue, job_class in zip(self.queues, classes, strict=True):
-                queue.job_class = _placed(job_class)
+            with self._harmless:
+                for queue, job_class in zip(self.queues, classes, strict=True):
+                    queue.job_class = _placed(job_class)
             super().clean_registries()  # type: ignore[no-untyped-call]
         finally:
             for queue, job_class in zip(self.queues, classes, strict=True):
@@ -141,14 +142,19 @@ class TracedWorkerMixin(RecordingMixin):
 
 
 def _placed(job_class: type[Job]) -> type[Job]:
-    """Return a class of jobs whose on_failure callback knows the job's context: RQ has no hook before it."""
+    """Return a class of jobs whose on_failure callback knows the job's context: RQ has no hook before it.
+
+    Its jobs name the given class as theirs, so that they equal other objects of the same job.
+    """
 
     def failure_callback(job: Job) -> Any:
         with Harmless():
             enter_execution(Execution(inside=trace_of(job)))
-        return job_class.failure_callback.fget(job)  # type: ignore[attr-defined]
+        return super(placed, job).failure_callback
 
-    return type(job_class.__name__, (job_class,), {"failure_callback": property(failure_callback)})
+    changes = {"failure_callback": property(failure_callback), "__class__": property(lambda _: job_class)}
+    placed = type(job_class.__name__, (job_class,), changes)
+    return placed
 
 
 def _death(status: int | None) -> str:
