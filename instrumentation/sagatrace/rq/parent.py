@@ -117,10 +117,10 @@ class TracedWorkerMixin(RecordingMixin):
         from sagatrace.rq.redis_url import NO_URL, url_of_redis  # only where there is an outbox
         from sagatrace.shipper import launcher
 
-        # For the tracers of the jobs as well: there is a shipper now.
-        self._served_before, os.environ[SERVED] = os.environ.get(SERVED, ""), outbox_id(settings)
         environment = {"SAGATRACE_REDIS_URL": url_of_redis(self.connection) or NO_URL}
         self._keeper = launcher.ShipperKeeper(directory, flush_for=settings.max_wait, environment=environment)
+        # For the tracers of the jobs as well: there is a shipper now.
+        self._served_before, os.environ[SERVED] = os.environ.get(SERVED, ""), outbox_id(settings)
         self._keeper.attend()
 
     def _ensure_end(self, job: Job, error: BaseException | None) -> None:
@@ -153,8 +153,8 @@ def _placed(job_class: type[Job]) -> type[Job]:
         return super(placed, job).failure_callback
 
     changes = {"failure_callback": property(failure_callback), "__class__": property(lambda _: job_class)}
-    placed = type(job_class.__name__, (job_class,), changes)
-    return placed
+    placed: Any = type(job_class.__name__, (job_class,), changes)
+    return placed  # type: ignore[no-any-return]
 
 
 def _death(status: int | None) -> str:
