@@ -95,8 +95,7 @@ class Tracer:
         made: dict[str, Any] = {"event_type": event_type, "status": status, "timestamp": timestamp, "tags": tags}
         made |= {"id": event_id, "span_id": span_id}  # None: an id of its own
         try:
-            values = {**(data or {}), **(error_data(error) if error is not None else {})}
-            event = self._made(values, self._located(made, context))
+            event = self._made({**(data or {}), **(error_data(error) if error is not None else {})}, made, context)
             self.destination.keep(event, replace)
         except Exception as fault:  # noqa: BLE001 - counted, unless it is meant for the job
             interrupt = interruption(fault, before)
@@ -107,8 +106,9 @@ class Tracer:
                 from sagatrace.withheld import withheld_event  # only after an interruption
 
                 # The interruption happens only once, so there is time. The id makes a second write harmless.
-                event = event or withheld_event(self._located(made, context), data or {}, interrupt)
-                self.destination.keep(event, replace)
+                self.destination.keep(
+                    event or withheld_event(made, self._place(context), data or {}, interrupt), replace
+                )
             except Exception as again:  # noqa: BLE001 - counted, and the interruption passes
                 self._count("event lost", again)
             raise interrupt  # noqa: B904 - it is the very exception that is meant for the job
@@ -200,17 +200,14 @@ class Tracer:
             return TraceContext.new()
         return TraceContext(context) if isinstance(context, str) else TraceContext(context.trace_id, context.span_id)
 
-    def _located(self, made: Mapping[str, Any], context: TraceRef | str | None) -> dict[str, Any]:
-        place = self._place(context)
-        span_id = made["span_id"] or new_id()
-        return {**made, "span_id": span_id, "trace_id": place.trace_id, "parent_span_id": place.span_id}
-
-    def _made(self, data: Mapping[str, Any], made: dict[str, Any]) -> TraceEvent:
+    def _made(self, data: Mapping[str, Any], made: Mapping[str, Any], context: TraceRef | str | None) -> TraceEvent:
+        place, span_id = self._place(context), made["span_id"] or new_id()
         if "opentelemetry.trace" in sys.modules:
             from sagatrace.otel import with_otel_trace_id  # only where the program uses it
 
             data = with_otel_trace_id(data)
-        event = new_event(data=data, **made)
+        located = {"span_id": span_id, "trace_id": place.trace_id, "parent_span_id": place.span_id}
+        event = new_event(data=data, **{**made, **located})
         if self._hooks is None:
             self._hooks = [hook for hook in (self._redact, os.environ.get("SAGATRACE_REDACT", "").strip()) if hook]
         if not self._hooks:

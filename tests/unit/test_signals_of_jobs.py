@@ -8,6 +8,7 @@ import random
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextvars import copy_context
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -72,7 +73,7 @@ class Alarm:
         try:
             signal.setitimer(signal.ITIMER_VIRTUAL, seconds, 0.05)
             while True:
-                work()
+                copy_context().run(work)  # an alarm at the end of a span may leave it open there
         except BaseException as error:  # noqa: BLE001 - any exception of the handler
             signal.setitimer(signal.ITIMER_VIRTUAL, 0)
             return error
@@ -202,6 +203,23 @@ def test_the_exception_passes_during_a_look_at_a_file(look: Callable[[Path], obj
     monkeypatch.setattr(os, "stat", lambda *_, **__: signal.raise_signal(signal.SIGVTALRM))
     with pytest.raises(FileNotFoundError, match="of the job"):
         look(Path("file"))
+
+
+@pytest.mark.usefixtures("alarms")
+def test_a_span_whose_block_is_not_entered_for_an_alarm_is_not_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    signal.signal(signal.SIGVTALRM, Alarm(MyTimeoutError))
+
+    class StruckVariable:
+        def set(self, entered: object) -> None:
+            signal.raise_signal(signal.SIGVTALRM)
+
+        def get(self) -> None: ...
+
+    monkeypatch.setattr("sagatrace.context._innermost", StruckVariable())
+    undo = Tracer(MemoryStore()).compensation(original="S", parent=TOP)
+    with pytest.raises(MyTimeoutError), undo:
+        pass
+    assert not undo.is_open
 
 
 @pytest.mark.usefixtures("alarms")
