@@ -27,7 +27,6 @@ from sagatrace.destination import Destination
 from sagatrace.error_text import error_data
 from sagatrace.event import Status, TraceEvent, new_event
 from sagatrace.faults import count_fault, is_switched_off
-from sagatrace.ids import new_id
 from sagatrace.interruptions import interruption
 from sagatrace.span import Span
 
@@ -93,7 +92,7 @@ class Tracer:
         before = sys.exception()
         event: TraceEvent | None = None
         made: dict[str, Any] = {"event_type": event_type, "status": status, "timestamp": timestamp, "tags": tags}
-        made |= {"id": event_id, "span_id": span_id}  # None: an id of its own
+        made |= {"id": event_id, "span_id": span_id or None}
         try:
             event = self._made({**(data or {}), **(error_data(error) if error is not None else {})}, made, context)
             self.destination.keep(event, replace)
@@ -106,9 +105,8 @@ class Tracer:
                 from sagatrace.withheld import withheld_event  # only after an interruption
 
                 # The interruption happens only once, so there is time. The id makes a second write harmless.
-                self.destination.keep(
-                    event or withheld_event(made, self._place(context), data or {}, interrupt), replace
-                )
+                event = event or withheld_event(made, self._place(context), data or {}, interrupt)
+                self.destination.keep(event, replace)
             except Exception as again:  # noqa: BLE001 - counted, and the interruption passes
                 self._count("event lost", again)
             raise interrupt  # noqa: B904 - it is the very exception that is meant for the job
@@ -201,13 +199,12 @@ class Tracer:
         return TraceContext(context) if isinstance(context, str) else TraceContext(context.trace_id, context.span_id)
 
     def _made(self, data: Mapping[str, Any], made: Mapping[str, Any], context: TraceRef | str | None) -> TraceEvent:
-        place, span_id = self._place(context), made["span_id"] or new_id()
+        place = self._place(context)
         if "opentelemetry.trace" in sys.modules:
             from sagatrace.otel import with_otel_trace_id  # only where the program uses it
 
             data = with_otel_trace_id(data)
-        located = {"span_id": span_id, "trace_id": place.trace_id, "parent_span_id": place.span_id}
-        event = new_event(data=data, **{**made, **located})
+        event = new_event(trace_id=place.trace_id, parent_span_id=place.span_id, data=data, **made)
         if self._hooks is None:
             self._hooks = [hook for hook in (self._redact, os.environ.get("SAGATRACE_REDACT", "").strip()) if hook]
         if not self._hooks:

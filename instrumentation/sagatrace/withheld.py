@@ -7,7 +7,6 @@ from typing import Any
 
 from sagatrace.context import TraceContext
 from sagatrace.event import TraceEvent, new_event
-from sagatrace.ids import new_id
 from sagatrace.redaction import structural
 
 __all__ = ["withheld_event"]
@@ -17,5 +16,5 @@ def withheld_event(
     made: Mapping[str, Any], place: TraceContext, data: Mapping[str, Any], interrupt: BaseException
 ) -> TraceEvent:
     """Return the event with only the structural values of its data: the objects of a job could hang again."""
-    located = {"span_id": made["span_id"] or new_id(), "trace_id": place.trace_id, "parent_span_id": place.span_id}
-    return new_event(data={"data_withheld": type(interrupt).__name__, **structural(data)}, **{**made, **located})
+    withheld = {"data_withheld": type(interrupt).__name__, **structural(data)}
+    return new_event(trace_id=place.trace_id, parent_span_id=place.span_id, data=withheld, **made)

@@ -20,6 +20,7 @@ from sagatrace import TraceContext, TraceEvent, Tracer, direct
 from sagatrace.errors import EventError
 from sagatrace.event import new_event
 from sagatrace.files import is_regular
+from sagatrace.ids import new_id
 from sagatrace.interruptions import interruption, must_pass
 from sagatrace.outbox import Outbox
 from sagatrace.shipper.shipper import Shipper
@@ -225,8 +226,8 @@ def test_a_span_whose_block_is_not_entered_for_an_alarm_is_not_open(monkeypatch:
 @pytest.mark.usefixtures("alarms")
 def test_an_event_interrupted_before_it_has_an_id_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     signal.signal(signal.SIGVTALRM, Alarm(MyTimeoutError))
-    store, ids = MemoryStore(), iter([lambda: signal.raise_signal(signal.SIGVTALRM), lambda: "S"])
-    monkeypatch.setattr("sagatrace.tracer.new_id", lambda: next(ids)())
+    store, ids = MemoryStore(), iter([lambda: signal.raise_signal(signal.SIGVTALRM), new_id, new_id])
+    monkeypatch.setattr("sagatrace.event.new_id", lambda: next(ids)())
     with pytest.raises(MyTimeoutError):
         Tracer(store).emit("ai:decision", TOP)
     assert [event.event_type for event in store.fetch_trace("T").events] == ["ai:decision"]
