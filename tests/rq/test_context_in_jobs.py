@@ -38,7 +38,7 @@ class LateJob(Job):
     """A class of jobs whose callback is not a plain property."""
 
     @cached_property
-    def failure_callback(self) -> Any:
+    def failure_callback(self) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         return Job.failure_callback.fget(self)  # type: ignore[attr-defined]
 
 
