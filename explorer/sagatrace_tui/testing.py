@@ -18,9 +18,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import pytest
 
@@ -95,13 +95,19 @@ def sagatrace_traces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
 
 def assert_verdict(trace: Trace, verdict: Verdict) -> None:
-    """Assert the verdict of a trace, such as `rolled_back`. A failure prints the incident summary."""
-    __tracebackhide__ = True  # so that pytest shows the line of the test
-    from sagatrace_tui.incident.summary import incident_summary
-    from sagatrace_tui.labels import inert
+    """Assert the verdict of a trace, such as `rolled_back`. A failure prints the incident summary.
 
+    Raises:
+        AssertionError: The verdict is another one.
+        ValueError: There is no such verdict.
+    """
+    __tracebackhide__ = True  # so that pytest shows the line of the test
+    from sagatrace_tui.model.answers import Verdict
+
+    if verdict not in (verdicts := get_args(Verdict)):
+        raise ValueError(f"unknown verdict {verdict!r}, use one of {', '.join(verdicts)}")
     if trace.verdict != verdict:
-        raise AssertionError(f"{trace.verdict}, not {verdict}\n\n{incident_summary(trace, inert)}")
+        raise AssertionError(_with_summary(f"{trace.verdict}, not {verdict}", trace))
 
 
 def assert_succeeded(trace: Trace) -> None:
@@ -110,7 +116,29 @@ def assert_succeeded(trace: Trace) -> None:
     assert_verdict(trace, "succeeded")
 
 
-def assert_rolled_back(trace: Trace) -> None:
-    """Assert that the saga failed and every step was undone."""
+def assert_rolled_back(trace: Trace, *, without_undo: Collection[str] = ()) -> None:
+    """Assert that the saga failed and every completed step was undone.
+
+    Args:
+        trace: The trace.
+        without_undo: The names of the steps that need no undo. Another completed step without an undo fails the test.
+
+    Raises:
+        AssertionError: A step was not undone, or declares no undo. The message holds the incident summary.
+    """
     __tracebackhide__ = True
+    from sagatrace_tui.views.undeclared import undeclared_steps
+
     assert_verdict(trace, "rolled_back")
+    names = [span.name for span in undeclared_steps(trace)]
+    short = {name: {name, name.rpartition(":")[2], name.rpartition(".")[2]} for name in names}
+    forgotten = [name for name in names if short[name].isdisjoint(without_undo)]
+    if forgotten:
+        raise AssertionError(_with_summary(f"completed without an undo: {', '.join(forgotten)}", trace))
+
+
+def _with_summary(fault: str, trace: Trace) -> str:
+    from sagatrace_tui.incident.summary import incident_summary
+    from sagatrace_tui.labels import inert
+
+    return f"{fault}\n\n{incident_summary(trace, inert)}"

@@ -91,7 +91,7 @@ def _wrapped_any(line: str, width: int) -> Iterator[str]:
     for place, sign in enumerate(line):
         own = cell_len(sign)
         if columns + own > width:
-            end = blank if blank > start and cell_len(line[start:blank]) >= width * 2 // 3 else place
+            end = blank if blank > start and cell_len(line[start:blank]) >= width // 2 else place
             yield line[start:end]
             start = end + (end == blank)
             columns = cell_len(line[start:place])
@@ -105,7 +105,7 @@ def _wrapped_ascii(line: str, width: int) -> Iterator[str]:
     """Break at a blank if there is one near the end of a line."""
     start = 0
     while len(line) - start > width:
-        blank = line.rfind(" ", start + width * 2 // 3, start + width + 1)
+        blank = line.rfind(" ", start + width // 2, start + width + 1)
         end = blank if blank > 0 else start + width
         yield line[start:end]
         start = end + (blank > 0)

@@ -1,6 +1,6 @@
-"""Coerce the fields and the data of an event, whatever was given, to what every store keeps.
+"""Coerce the fields and the data of an event to values that every store keeps.
 
-Most events need none of this: `sagatrace.event` imports it for the others.
+Most events need no coercion. `sagatrace.event` imports this module only for the others.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _decode: Final = msgspec.json.Decoder(TraceEvent).decode
 
 
 def coerced_fields(fields: dict[str, Any]) -> dict[str, Any]:
-    """Return the fields as a reader decodes them. Raises EventError that names the fault."""
+    """Return the fields as a reader decodes them. Raises EventError that names the invalid field."""
     try:
         tags = fields["tags"]
         listed = {**fields, "tags": [tags] if isinstance(tags, str) else list(tags or ()) or None}
@@ -38,7 +38,7 @@ def coerced_fields(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def require_storable_id(event_id: str) -> None:
-    """Raise EventError for an id that Cosmos DB cannot address: it would block the delivery of other events."""
+    """Raise EventError for an id that Cosmos DB cannot address. Such an event would block the delivery of others."""
     if not _STORABLE.fullmatch(event_id):
         raise EventError(
             f"id {event_id!r} holds one of / \\ ? #, a control character or a space at its end: "
@@ -47,13 +47,13 @@ def require_storable_id(event_id: str) -> None:
 
 
 def coerced_data(data: Mapping[Any, Any]) -> msgspec.Raw:
-    """Return the data as JSON of one line. A value that JSON cannot express is stored as its description."""
+    """Return the data as JSON on one line. A value that JSON cannot express becomes its description."""
     named = {_plain(key if isinstance(key, str) else _shown(key)): value for key, value in data.items()}
     return msgspec.Raw(msgspec.json.encode({name: _written(value) for name, value in named.items()}))
 
 
 def _written(value: object) -> msgspec.Raw:
-    """Return the value as JSON of one line; if JSON cannot express it, its description."""
+    """Return the value as JSON on one line. If JSON cannot express it, return its description."""
     with Tolerated(*UNWRITABLE):
         encoded = _encode(_plain(value))
         msgspec.json.decode(encoded)
@@ -62,7 +62,7 @@ def _written(value: object) -> msgspec.Raw:
 
 
 def _plain(value: object) -> object:
-    """Return text, and lists of text, with each lone surrogate written as six characters."""
+    """Return the value. In text, and in text within lists, write each lone surrogate as six ASCII characters."""
     if isinstance(value, str):
         return value.encode("utf-8", "backslashreplace").decode()
     return [_plain(item) for item in value] if isinstance(value, list) else value
@@ -73,7 +73,7 @@ def _described(value: object) -> object:
 
 
 def _shown(value: object) -> str:
-    """Return the beginning of the value's `repr`, which is foreign code and may raise any exception."""
+    """Return the beginning of the value's `repr`. The `repr` is foreign code and may raise any exception."""
     try:
         return repr(bytes(value) if isinstance(value, msgspec.Raw) else value)[:1000]
     except Exception as error:

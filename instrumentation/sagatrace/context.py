@@ -1,4 +1,4 @@
-"""The place in a trace where code runs. It is passed on explicitly, as an argument or in a job's meta."""
+"""The place in a trace where code runs. Pass it on explicitly, as an argument or in a job's meta."""
 
 from __future__ import annotations
 
@@ -38,28 +38,33 @@ META_KEY: Final = "sagatrace"
 
 
 class TraceRef(Protocol):
-    """Anything that names a place in a trace: a TraceContext or an open span."""
+    """A place in a trace: a TraceContext or a span."""
 
     @property
     def trace_id(self) -> str:
-        """The trace."""
+        """The id of the trace."""
         ...
 
     @property
     def span_id(self) -> str | None:
-        """The span that new work belongs under; None at the top of the trace."""
+        """The id of the span that new work belongs under; None at the top of the trace."""
         ...
 
 
 class TraceContext(msgspec.Struct, frozen=True):
-    """A trace, and the span that new work in it belongs under (None: the work is the root)."""
+    """A place in a trace.
+
+    Attributes:
+        trace_id: The id of the trace.
+        span_id: The id of the span that new work belongs under. With None new work is a root of the trace.
+    """
 
     trace_id: str
     span_id: str | None = None
 
     @classmethod
     def new(cls, trace_id: str | None = None) -> TraceContext:
-        """Return the top of a new trace, named by your own workflow id if you give one."""
+        """Return the top of a trace. `trace_id` may be your own workflow id; the default is a new random id."""
         return cls(trace_id or new_id())
 
 
@@ -72,9 +77,12 @@ class Execution(NamedTuple):
 
 
 class OpenSpan:
-    """A span that can be entered: its execution, and whether it is open.
+    """A span that can be entered.
 
-    `undoes_below` is the span around it if it is a compensation.
+    Attributes:
+        undoes_below: The id of the parent span if this span is a compensation, else None.
+        execution: The RQ execution in which the span was entered.
+        is_open: Whether the span was entered and has not ended.
     """
 
     trace_id: str
@@ -85,7 +93,7 @@ class OpenSpan:
 
 
 class _Entered(NamedTuple):
-    """One entry into a span, and the entry around it. A span that is entered again is another entry."""
+    """One entry into a span, and the entry around it. Entering a span twice makes two entries."""
 
     span: OpenSpan
     around: _Entered | None
@@ -95,7 +103,7 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 _innermost: Final[ContextVar[_Entered | None]] = ContextVar("innermost", default=None)
 _here: Final[ContextVar[Execution | None]] = ContextVar("execution", default=None)
-_has_warned = False  # of a job without a context
+_has_warned = False  # whether a job without a context was logged
 _in_process = Execution()  # for the threads of a job: a new thread has an empty context
 
 
@@ -108,13 +116,15 @@ def trace_meta(
 ) -> dict[str, Any]:
     """Return the meta that carries the context into a job: `queue.enqueue(f, meta=trace_meta(context))`.
 
-    Plain strings only, so that every RQ serializer takes it. Under OpenTelemetry it carries `traceparent` as well.
+    It holds plain strings only, so that every RQ serializer can write it. If the program uses OpenTelemetry, the meta
+    holds `traceparent` as well.
 
     Args:
-        context: The place of the job; a text is a trace id. For None the job starts a trace of its own.
+        context: The place of the job. A text is a trace id. With None the job starts its own trace, and the missing
+            context is logged once per process.
         compensation: The name of the job's compensation, if the job is a step of a saga.
-        undoes: The step or job that the job undoes, or its span id, if the job is a compensation.
-        reason: Why it undoes the step.
+        undoes: The step or job that this job undoes, or its span id, if this job is a compensation.
+        reason: Why this job undoes the step.
     """
     carried: dict[str, str] = {}
     if context is None:
@@ -142,7 +152,7 @@ def trace_meta(
 
 
 def _warn_of_no_context() -> None:
-    """Log once that a job gets no context."""
+    """Log once per process that a job gets no context."""
     global _has_warned
     if not (_has_warned or is_switched_off()):
         _has_warned = True
@@ -155,7 +165,10 @@ def span_id_of(step: TraceRef | Job | str) -> str:
 
 
 def context_from_meta(meta: Mapping[str, Any] | None) -> TraceContext | None:
-    """Return the context a job was enqueued with; None if it carries none, or something else under our key."""
+    """Return the context a job was enqueued with; None if its meta holds none, or another value under `META_KEY`.
+
+    If the meta marks a failed trace, this process records all further events of the trace.
+    """
     carried = (meta or {}).get(META_KEY)
     if not isinstance(carried, dict):
         return None
@@ -170,20 +183,20 @@ def context_from_meta(meta: Mapping[str, Any] | None) -> TraceContext | None:
 
 
 def enter_execution(execution: Execution) -> None:
-    """Set the execution that runs from now on in this context and process. At its end, set the one around it."""
+    """Set the execution that runs in this context and process. When it ends, call this with the execution around it."""
     global _in_process
     _in_process = execution
     _here.set(execution)
 
 
 def current_execution() -> Execution:
-    """Return the execution that runs here, also in callbacks and threads of a job; an empty one outside of a job."""
+    """Return the execution that runs here, also in callbacks and threads of a job; outside of a job an empty one."""
     execution = _here.get() or _in_process
     return execution if execution.id else execution._replace(id=_id_of_spawned_horse())
 
 
 def enter_span(span: OpenSpan) -> None:
-    """Record that the span is open in this context. `is_open` marks its end, which may come in another context."""
+    """Record that the span is open in this context. Set `is_open` to False when it ends, perhaps in another context."""
     around = _innermost.get()
     while around is not None and not around.span.is_open:
         around = around.around
@@ -197,7 +210,7 @@ def enter_span(span: OpenSpan) -> None:
 
 
 def innermost_span() -> TraceRef | None:
-    """Return the innermost open span of the job that runs here; without one, the job's context."""
+    """Return the innermost open span of the job that runs here. If no span is open, return the job's context."""
     return next(_open_spans(), None) or current_execution().inside
 
 
@@ -216,7 +229,10 @@ def _open_spans() -> Iterator[OpenSpan]:
 
 
 def _is_here(execution: Execution, here: Execution) -> bool:
-    """Return whether a span of that execution counts here; a thread of RQ 2's spawned work-horse knows no job."""
+    """Return whether a span that was entered in `execution` is open work of `here`.
+
+    In a thread of a work-horse that RQ 2 spawned, `here` is empty.
+    """
     return execution == here or (execution.inside is None and here == Execution())
 
 
@@ -226,7 +242,7 @@ def bound(function: Callable[_P, _R]) -> Callable[_P, _R]:
 
     @wraps(function)
     def call(*args: _P.args, **kwargs: _P.kwargs) -> _R:
-        return context.copy().run(function, *args, **kwargs)  # a copy: two threads cannot be in one context
+        return context.copy().run(function, *args, **kwargs)  # a copy: two threads cannot enter one context
 
     return call
 
@@ -234,8 +250,8 @@ def bound(function: Callable[_P, _R]) -> Callable[_P, _R]:
 def _id_of_spawned_horse() -> str | None:
     """Return the id that RQ left in the environment of a spawned work-horse.
 
-    RQ 2 spawns a plain worker, which runs no hook of this package. The job that runs here must be one of the worker
-    in the environment: programs that a job starts inherit the environment as well, and may outlive the execution.
+    RQ 2 spawns a plain worker, which runs no hook of this package. The job that runs here must belong to the worker
+    named in the environment. Programs that a job starts inherit the environment too, and may outlive the execution.
     """
     execution_id, rq = os.environ.get("RQ_EXECUTION_ID"), sys.modules.get("rq")
     if not execution_id or rq is None:

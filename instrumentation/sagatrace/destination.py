@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 __all__ = ["SERVED", "Destination", "outbox_directory", "outbox_id"]
 
 SERVED: Final = "SAGATRACE_OUTBOX_SERVED"
-"""The environment variable by which a worker declares which store's outbox it serves: its `outbox_id`."""
+"""The environment variable in which a worker names the outbox that its shipper serves, by `outbox_id`."""
 
 
 class Destination:
-    """Keep events in the target, or where the environment decides. It is opened by the first event.
+    """Keep events in the target, or where the environment decides. The first event opens it.
 
     `count` is called as (what, error) for a fault that loses no event.
     """
@@ -42,7 +42,7 @@ class Destination:
 
     @property
     def by_environment(self) -> bool:
-        """Whether the environment decides."""
+        """Whether the environment decides where events go."""
         return self._target is None
 
     def keep(self, event: TraceEvent, replace: bool) -> None:
@@ -90,10 +90,10 @@ class Destination:
 
 
 def outbox_directory(settings: Settings, *, in_worker: bool = False) -> Path | None:
-    """Return where events wait for the store of these settings; None if they are written to it directly.
+    """Return the outbox directory for the store of these settings; None if events go to the store directly.
 
-    A local SQLite file is as durable as an outbox. It has an outbox only in a worker, as forked children would have to
-    open the file for each job. A worker sets SERVED for the tracers of its jobs. Raises StoreError.
+    A local SQLite file is as durable as an outbox. It has an outbox only in workers, where each forked child would
+    otherwise open the file. A worker sets SERVED for the tracers of its jobs. Raises StoreError.
     """
     kind = settings.store.partition(":")[0].lower()
     if settings.outbox == "off" or kind not in ("sqlite", "cosmos"):
@@ -110,6 +110,6 @@ def outbox_directory(settings: Settings, *, in_worker: bool = False) -> Path | N
 
 
 def outbox_id(settings: Settings) -> str:
-    """Return the name of the store's own outbox in a directory of outboxes."""
-    here = Path.cwd() if re.match(r"sqlite:///[^/~]", settings.store) else ""  # a path relative to it
+    """Return the name of the store's outbox in a directory of outboxes."""
+    here = Path.cwd() if re.match(r"sqlite:///[^/~]", settings.store) else ""  # the path is relative to it
     return sha256(f"{settings.store} {settings.account} {here}".encode()).hexdigest()[:16]

@@ -18,7 +18,7 @@ __all__ = ["DirectWriter", "opened_store"]
 
 _MINUTE: Final = 60.0
 _SHARE: Final = 0.25
-"""Seconds that one write may take, and that all earlier writes of the last minute may take: half a second together."""
+"""Seconds that one write may take. The earlier writes of the last minute may together take as long."""
 
 
 def opened_store(target: str, settings: Settings, max_wait: float) -> EventStore:
@@ -35,11 +35,11 @@ class DirectWriter:
 
     def __init__(self) -> None:
         self._store: EventStore | None = None
-        self._writes: deque[tuple[float, float]] = deque()  # of a minute: when each ended, its seconds
+        self._writes: deque[tuple[float, float]] = deque()  # of the last minute, as (end, seconds)
         self._spent = 0.0
 
     def write(self, event: TraceEvent, replace: bool, fault: OSError) -> None:
-        """Store the event. Raise the fault of the outbox if the minute's time is spent, or the store's error."""
+        """Store the event. Raises the outbox's `fault` if this minute's time is used up, else the store's error."""
         began = time.monotonic()
         while self._writes and self._writes[0][0] < began - _MINUTE:
             self._spent -= self._writes.popleft()[1]
@@ -52,8 +52,8 @@ class DirectWriter:
                 self._store = opened_store(settings.store, settings, min(settings.max_wait, _SHARE))
             self._store.append([event], replace=replace)
         except Exception as error:
-            if not must_pass(error):  # else it is the job's own exception
-                penalty = _MINUTE  # a store that does not answer is not asked again in this minute
+            if not must_pass(error):  # an interruption of the job is not an error of the store
+                penalty = _MINUTE  # do not ask a failing store again within a minute
                 error.add_note(f"and the outbox is unusable: {fault}")
             raise
         finally:
@@ -68,10 +68,10 @@ class DirectWriter:
 
 
 class _Off:
-    """The store while recording is off."""
+    """A store that keeps nothing, for recording that is off."""
 
     def append(self, events: Iterable[TraceEvent], replace: bool = False) -> int:  # noqa: ARG002 - a store's
-        """Keep nothing."""
+        """Keep no event. Return 0."""
         return 0
 
     def close(self) -> None:

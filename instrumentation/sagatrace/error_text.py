@@ -1,4 +1,4 @@
-"""Read an error as bounded texts that can be stored. No exception class can break its job by this."""
+"""Read an error as texts of bounded length that can be stored. A faulty exception class cannot break its job."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MAX_ERROR: Final = 4_000  # characters kept of an error's message
 MAX_STACK: Final = 16_000  # characters kept of a traceback: its end, where the error is
 _MAX_CAUSES: Final = 20
 
-# Read past a class's own attributes of these names, which are foreign code.
+# A class may override these attributes with foreign code, so read them from the base class.
 _cause_of: Final = BaseException.__dict__["__cause__"].__get__
 _context_of: Final = BaseException.__dict__["__context__"].__get__
 _is_context_hidden: Final = BaseException.__dict__["__suppress_context__"].__get__
@@ -23,7 +23,7 @@ _name_of: Final = type.__dict__["__qualname__"].__get__
 
 
 def error_data(error: BaseException) -> dict[str, str]:
-    """Return an error's message, type and traceback. Long texts are cut and marked as cut."""
+    """Return an error's message, type and traceback as data. Long texts are cut and marked as cut."""
     message = text_of("message", lambda: str(error))
     stack = text_of("traceback", lambda: "".join(traceback.format_exception(error)))
     if len(message) > MAX_ERROR:
@@ -34,10 +34,10 @@ def error_data(error: BaseException) -> dict[str, str]:
 
 
 def causes_of(error: BaseException | None, around: int = 0) -> Mapping[str, list[str]]:
-    """Return the types of the errors behind this one as `error_causes`: it replaced them, or they are in its group.
+    """Return `error_causes`: the types of the errors that this error replaced or that are in its group.
 
-    A timeout that a library wraps leaves open how far the work got, as a plain timeout does. `around` is the `id` of
-    the exception that was being handled before the work began. It is not part of the work.
+    Readers need them: after a timeout that a library wrapped, the outcome of the work is unknown. `around` is the `id`
+    of the exception that was being handled before the work began. It is left out.
     """
     found: dict[int, str] = {}
     waiting = [] if error is None else [error]
@@ -53,13 +53,13 @@ def causes_of(error: BaseException | None, around: int = 0) -> Mapping[str, list
 
 
 def members_of(error: BaseException) -> tuple[BaseException, ...]:
-    """Return the exceptions in a group; of any other exception none."""
+    """Return the exceptions in a group; an empty tuple for any other exception."""
     # Not `isinstance`: it reads the `__class__` of the exception, which may be foreign code.
     return _members_of(error) if issubclass(type(error), BaseExceptionGroup) else ()
 
 
 def text_of(what: str, read: Callable[[], str]) -> str:
-    """Return the text as it can be stored. Reading it runs code of the exception's class, which may raise anything."""
+    """Return the text that `read` returns, in a form that can be stored. `read` runs foreign code and may fail."""
     try:
         return read().encode("utf-8", "backslashreplace").decode()  # a lone surrogate cannot be stored
     except BaseException as fault:

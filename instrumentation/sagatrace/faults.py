@@ -1,4 +1,4 @@
-"""Faults of tracing: they are counted and logged, and never reach the job."""
+"""Count and log the faults of tracing, and keep them from the job."""
 
 from __future__ import annotations
 
@@ -18,12 +18,15 @@ __all__ = ["Harmless", "count_fault", "faults", "is_switched_off", "log_fault"]
 log: Final = logger("sagatrace")
 
 faults: Final[Counter[str]] = Counter()
-"""The faults in hooks of workers and queues, by the type of their error."""
+"""Number of faults in hooks of workers and queues, by the type of the error."""
 _number_of: Final = OSError.__dict__["errno"].__get__  # past a class's own attribute, which is foreign code
 
 
 class Harmless:
-    """Swallow, count and log the errors in a `with` block. Interruptions that are meant for the job pass."""
+    """Swallow, count and log the errors in a `with` block. Interruptions that are meant for the job pass.
+
+    `afterwards` is called after an error was logged.
+    """
 
     def __init__(self, afterwards: Callable[[], None] = lambda: None) -> None:
         self._afterwards = afterwards
@@ -36,19 +39,19 @@ class Harmless:
             return False
         faults[key := type(error).__name__] += 1
         if faults[key] == 1:
-            is_ours = isinstance(error, SagatraceError)  # its one line says how to fix it
+            is_ours = isinstance(error, SagatraceError)  # its message says how to fix it
             log_fault(
                 "sagatrace: a hook failed, RQ continues (further ones are counted in sagatrace.faults, not logged)%s",
                 f": {error}" if is_ours else "",
                 error=None if is_ours else error,
             )
-        with suppress(Exception):  # the fault is counted and logged already: this only reports it to the worker
+        with suppress(Exception):  # the fault is counted and logged; this only reports it to the worker
             self._afterwards()
         return True
 
 
 def is_switched_off() -> bool:
-    """Return whether the environment switches recording off. Then there are no warnings either."""
+    """Return whether the environment switches recording off. Then no warnings are logged either."""
     return "off" in (os.environ.get(name, "").strip() for name in ("SAGATRACE", "SAGATRACE_STORE"))
 
 
@@ -63,8 +66,8 @@ def log_fault(message: str, *arguments: object, error: BaseException | None = No
 
 
 def count_fault(counts: Counter[str], what: str, error: Exception | None = None, *, is_secret: bool = False) -> None:
-    """Count a fault, and log each cause once; without the error's text if it may hold data."""
-    # An OSError has many causes, so the key holds its number.
+    """Count a fault, and log each cause once. With `is_secret` the log leaves out the error's text."""
+    # An OSError has many causes, so the key includes its errno.
     errno = _number_of(error) if error is not None and issubclass(type(error), OSError) else None
     number = f" {errno}" if errno else ""
     key = what if error is None else f"{what}: {type(error).__name__}{number}"

@@ -1,4 +1,4 @@
-"""The files of sagatrace: only their user may read them, and they are never pipes, links or directories."""
+"""Open and create the files of sagatrace. Only their user may read them, and they must be regular files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _OTHER_KINDS: Final = (
 def open_regular(path: Path, flags: int = os.O_RDONLY) -> int:
     """Open a regular file and return its descriptor. With `os.O_CREAT` only its user may read a new file.
 
-    Raises OSError, also for a link, a directory or a pipe. A plain open of a pipe might wait for ever.
+    Raises OSError, also for a link, a directory or a pipe. It never waits for the other end of a pipe.
     """
     try:
         file = os.open(path, flags | os.O_NONBLOCK | os.O_NOFOLLOW, 0o600)
@@ -62,7 +62,7 @@ def make_directory(directory: Path, *, fsync: bool = False) -> None:
 
 
 def sync_directory(directory: Path | str) -> None:
-    """Write the names of the directory's files through to the disk. Raises OSError."""
+    """Flush the names of the directory's files to the disk. Raises OSError."""
     file = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(file)

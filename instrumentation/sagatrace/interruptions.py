@@ -1,7 +1,7 @@
 """Interruptions: exceptions that are meant for the job, although they are raised inside this package.
 
 RQ's timeout is one. An exception that a signal handler of the job raises is another. Errors of tracing are swallowed,
-and these must pass.
+but interruptions must reach the job.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ __all__ = ["Tolerated", "interruption", "must_pass", "traceback_of"]
 
 
 def must_pass(error: BaseException) -> bool:
-    """Return whether an exception interrupts the job on purpose: RQ's timeout, or that of a signal handler.
+    """Return whether an exception interrupts the job on purpose: RQ's timeout, or one from a signal handler.
 
-    Tracing errors are swallowed. Such an exception must reach the job, even if it was raised inside this package.
+    Such an exception must reach the job, even if it was raised inside this package.
     """
     timeouts = sys.modules.get("rq.timeouts")  # not imported here: without the module there is no such timeout
     # Not `isinstance`: it reads the `__class__` of the exception, which may be foreign code.
@@ -34,7 +34,7 @@ def must_pass(error: BaseException) -> bool:
 
 
 class Tolerated(suppress):
-    """Suppress these errors in a `with` block, but not one that interrupts the job on purpose."""
+    """Suppress these errors in a `with` block, but let an interruption of the job pass."""
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -43,9 +43,9 @@ class Tolerated(suppress):
 
 
 def interruption(error: BaseException, before: BaseException | None) -> BaseException | None:
-    """Return the exception that must pass: the error, or one that a library wrapped in it; None without one.
+    """Return the exception that must pass: the error, or one that a library wrapped. Return None if none must pass.
 
-    `before` is the exception that was being handled when the call began. It is not part of the call.
+    `before` is the exception that was being handled when the call began. The search stops there.
     """
     seen: set[int] = set()
     current: BaseException | None = error
@@ -57,6 +57,6 @@ def interruption(error: BaseException, before: BaseException | None) -> BaseExce
     return None
 
 
-# Read past a class's own attributes of these names, which are foreign code.
+# A class may override these attributes with foreign code, so read them from the base class.
 traceback_of: Final = BaseException.__dict__["__traceback__"].__get__
 _context_of: Final = BaseException.__dict__["__context__"].__get__

@@ -1,4 +1,4 @@
-"""Trace and span ids on log records, so that the lines of a job can be found from its trace.
+"""Add trace and span ids to log records, so that the log lines of a trace can be found.
 
 handler.addFilter(TraceFilter())
 handler.setFormatter(logging.Formatter("%(levelname)s %(trace_id)s %(span_id)s %(message)s"))
@@ -14,14 +14,14 @@ __all__ = ["TraceFilter"]
 
 
 class TraceFilter(logging.Filter):
-    """Add `trace_id` and `span_id` to every record: those of the innermost open span here, else of the RQ job.
+    """Add `trace_id` and `span_id` to every record: those of the innermost open span, else of the RQ job.
 
-    Outside of both they are empty texts. A thread knows the job that runs in its process. In a function of
-    `Tracer.bind` it knows the span as well. In a spawned work-horse of RQ 2 a thread knows only the bound context.
+    Outside of spans and jobs both are empty texts. In a thread they are those of the job that runs in the process. A
+    function from `Tracer.bind` uses the bound span. In a work-horse that RQ 2 spawned, a thread has only bound ids.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Add the ids. Every record passes."""
+        """Add the ids. Return True, so that every record passes."""
         place = innermost_span()
         if place is None and current_execution().id is not None:  # a spawned work-horse of RQ 2, which runs no hook
             from sagatrace.rq.job_place import current_trace

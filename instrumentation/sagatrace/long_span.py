@@ -6,8 +6,8 @@
         ...
     tracer.resume(order.trace_ref).complete()                           # or .fail("the customer withdrew")
 
-Such a span does not end with the RQ execution that began it. After 15 minutes without an event a trace with an open
-root reads `unknown`, until its next event. So does a saga with a lost process: the events are the same.
+Such a span does not end with the RQ execution that began it. After 15 minutes without an event, the verdict of a trace
+with an open root is `unknown` until the next event. A saga whose process died looks the same in the events.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ __all__ = ["LongSpan", "begun", "resumed"]
 
 
 class _Kept(msgspec.Struct, omit_defaults=True):
-    """The text of a span that is open."""
+    """The fields of the text that `Tracer.begin` returns."""
 
     trace_id: str
     span_id: str
@@ -41,7 +41,7 @@ class _Kept(msgspec.Struct, omit_defaults=True):
 
 
 class LongSpan:
-    """A span that began elsewhere: a `TraceRef` for the work inside it. Made by `Tracer.resume`."""
+    """A span that began elsewhere, made by `Tracer.resume`. Pass it as the `TraceRef` of the work inside it."""
 
     def __init__(self, tracer: Tracer, kept: _Kept | None) -> None:
         self._tracer, self._kept = tracer, kept
@@ -50,11 +50,11 @@ class LongSpan:
         self.compensation = None if kept is None else kept.compensation
 
     def complete(self, data: Mapping[str, Any] | None = None) -> None:
-        """Record that the span completed. If an end of it is recorded already, that one stays."""
+        """Record that the span completed, with this data. The first recorded end of a span stays."""
         self._end("completed", {"status": "success", "data": data})
 
     def fail(self, error: BaseException | str, data: Mapping[str, Any] | None = None) -> None:
-        """Record that the span failed, with an exception or a reason. An end that is recorded already stays."""
+        """Record that the span failed, with an exception or a reason. The first recorded end of a span stays."""
         if isinstance(error, BaseException):
             given = {**(data or {}), **causes_of(error)}
             self._end("failed", {"status": "failed", "data": given, "error": error})
@@ -63,7 +63,7 @@ class LongSpan:
 
     def _end(self, phase: str, given: dict[str, Any]) -> None:
         kept = self._kept
-        if kept is not None:  # else nothing was begun
+        if kept is not None:  # else no span was begun
             place = TraceContext(kept.trace_id, kept.parent_span_id)
             event_type, event_id = f"{kept.name}:{phase}", f"{kept.span_id}:end"
             self._tracer.emit(event_type, place, span_id=kept.span_id, event_id=event_id, **given)
@@ -78,10 +78,10 @@ def begun(
     data: Mapping[str, Any] | None,
     tags: Iterable[str] | None,
 ) -> str:
-    """Record the start of a span, and return its text, as `Tracer.begin` says."""
+    """Record the start of a span and return its text. See `Tracer.begin`."""
     span = tracer.span(name, parent)
     declared = {} if compensation is None else {"compensation": compensation}
-    place = span._parent  # noqa: SLF001 - where the span stands
+    place = span._parent  # noqa: SLF001 - its place in the trace
     given = {**(data or {}), **declared}
     tracer.emit(f"{name}:started", place, span_id=span.span_id, event_id=f"{span.span_id}:start", data=given, tags=tags)
     kept = _Kept(span.trace_id, span.span_id, name, place.span_id, compensation)
@@ -89,7 +89,7 @@ def begun(
 
 
 def resumed(tracer: Tracer, ref: object) -> LongSpan:
-    """Return the span of a text, as `Tracer.resume` says. Raises EventError."""
+    """Return the span of a text. See `Tracer.resume`. Raises EventError."""
     if ref is None or ref == "":
         tracer._count("no trace context here, so the span that is resumed was not begun")  # noqa: SLF001 - its counter
         return LongSpan(tracer, None)

@@ -1,7 +1,7 @@
-"""Links to OpenTelemetry, if the program uses it. Its API is read from `sys.modules`, and never imported here.
+"""Links to OpenTelemetry, if the program uses it. This module takes the API from `sys.modules` and never imports it.
 
-Events carry the current trace id of OpenTelemetry in `data.otel_trace_id`. Jobs carry `traceparent` in their meta,
-beside ours, and `TraceContextTextMapPropagator().extract(job.meta)` reads it in the job.
+Events carry OpenTelemetry's current trace id in `data.otel_trace_id`. Jobs carry `traceparent` in their meta. In a job,
+`TraceContextTextMapPropagator().extract(job.meta)` reads it.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from sagatrace.interruptions import must_pass
 __all__ = ["faults", "traceparent", "with_otel_trace_id"]
 
 faults: Final[Counter[str]] = Counter()
-"""The faults of OpenTelemetry's API, by the type of their error."""
+"""Number of faults of OpenTelemetry's API, by the type of the error."""
 
 
 def with_otel_trace_id(data: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the data of an event with the trace id of the current OpenTelemetry span, if there is one."""
+    """Return the data with the trace id of the current OpenTelemetry span added, if there is one."""
     current = _current()
     return data if current is None else {"otel_trace_id": f"{current.trace_id:032x}", **data}
 
 
 def traceparent() -> dict[str, str]:
-    """Return the current OpenTelemetry span as a W3C header for a job's meta; empty if there is none."""
+    """Return the W3C `traceparent` of the current OpenTelemetry span for a job's meta; empty if there is no span."""
     current = _current()
     if current is None:
         return {}
@@ -35,7 +35,7 @@ def traceparent() -> dict[str, str]:
 
 
 def _current() -> Any:
-    """Return the context of the current OpenTelemetry span; None without one. After a fault only the id is missing."""
+    """Return the context of the current OpenTelemetry span; None without a span and after a fault."""
     try:
         context: Any = sys.modules["opentelemetry.trace"].get_current_span().get_span_context()
         return context if context.is_valid else None

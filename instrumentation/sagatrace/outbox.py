@@ -1,11 +1,11 @@
 """The outbox: a local directory that keeps events until a shipper has delivered them to the store.
 
-Any number of processes append to `events.jsonl`, each event with one write to a file opened for appending. The event
-survives the process however that ends, and lines never mix. A shipper (`sagatrace.shipper`, a process of its own)
-*seals* that file by renaming it, delivers the sealed segment and removes it. A writer looks again after its write: if
-the file was sealed meanwhile, the shipper may have missed the line, so it is written again into the new file. The
-event's id makes the second copy harmless. Writers hold no lock, no file stays open, and nothing is kept in the process
-that a fork could break.
+Any number of processes append to `events.jsonl`. They write each event with one write in append mode. The event
+survives the process even after SIGKILL, and lines never mix. A shipper (`sagatrace.shipper`) runs as a separate
+process. It *seals* the file by renaming it, delivers the sealed segment and removes it. After each write a writer
+checks whether the file was sealed meanwhile. If it was, the shipper may have missed the line, so the writer writes the
+line again into the new file. The event's id makes the second copy harmless. Writers hold no lock and keep no file open.
+They keep no state in the process that a fork could break.
 
 An outbox is bounded (`sagatrace.outbox_bound`). Each store has its own outbox. It must be on a local disk, as lines
 may mix on NFS. Events survive the death of every process. They survive a loss of power only with SAGATRACE_FSYNC.
@@ -29,17 +29,20 @@ from sagatrace.segments import ACTIVE, seal
 
 __all__ = ["Outbox", "line_of"]
 
-_MAX_SEGMENT: Final = 1 << 20  # the most bytes that are sent again after the kill of a shipper
-_ATTEMPTS: Final = 20  # a file is sealed a few times a second and written in microseconds: two suffice
+_MAX_SEGMENT: Final = 1 << 20  # bytes: at most this much is sent again after a shipper was killed
+_ATTEMPTS: Final = 20  # two suffice: sealing happens a few times a second, a write takes microseconds
 # O_NONBLOCK: an open of a FIFO must not wait for its other end.
 _APPEND: Final = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
 _MISSING: Final = Tolerated(FileNotFoundError)
 
 
 class Outbox:
-    """Append events to the directory, which is created on first use. Safe from threads, processes and forks.
+    """Append events to a directory. Safe with threads, processes and forks.
 
-    With `fsync` an event is on the disk when `append` returns, and survives a loss of power.
+    Args:
+        directory: The directory. It is created on first use.
+        max_bytes: The most bytes that the outbox holds.
+        fsync: Write each event to the disk before `append` returns, so that it survives a loss of power.
     """
 
     def __init__(self, directory: Path, *, max_bytes: int = 256 << 20, fsync: bool = False) -> None:
@@ -48,10 +51,10 @@ class Outbox:
         self._segment_bytes = min(_MAX_SEGMENT, max(1, max_bytes // 64))
 
     def append(self, events: Iterable[TraceEvent], replace: bool = False) -> int:
-        """Keep the events, together, and return how many.
+        """Append all events in one write. Return their number.
 
-        With `replace` the store overwrites an event of the same id; without, it keeps the first. Raises
-        OutboxFullError, and OSError if the directory cannot be used.
+        With `replace` the store overwrites an event of the same id. Without it the store keeps the first event. Raises
+        OutboxFullError. Raises OSError if the directory cannot be used.
         """
         listed = list(events)
         try:
@@ -65,7 +68,7 @@ class Outbox:
         return len(listed)
 
     def write(self, block: bytes, *, is_late: bool) -> None:
-        """Append lines, which are `is_late` if all of them end, retry or undo something. Raises as `append` does."""
+        """Append lines. Set `is_late` if all their events end, retry or undo something. Raises as `append` does."""
         if len(block) > self.max_bytes // 10:
             raise OutboxFullError(f"an event of {len(block):,} bytes is too large for the outbox {self.directory}")
         for attempt in range(_ATTEMPTS):
@@ -94,16 +97,16 @@ class Outbox:
                 raise OSError(errno.ENOSPC, f"disk full after {written} of {len(block)} bytes", self._active)
             if self._fsync:
                 os.fsync(file)
-                if not before.st_size:  # the names of a new file and of the sealed one before it
+                if not before.st_size:  # sync the names of the new file and of the last sealed file
                     sync_directory(self.directory)
         finally:
             os.close(file)
-        with _MISSING:  # it is sealed
+        with _MISSING:  # the file was sealed
             return os.path.samestat(before, os.stat(self._active))  # noqa: PTH116 - a work-horse pays for a Path
         return False
 
     def _open(self) -> int:
-        # Not kept open: after `os.closerange` in a job, the descriptor's number could be of another file.
+        # Do not keep the file open: after `os.closerange` in a job, its descriptor could belong to another file.
         with _MISSING:
             return os.open(self._active, _APPEND, 0o600)
         make_directory(self.directory, fsync=self._fsync)
@@ -112,5 +115,5 @@ class Outbox:
 
 def line_of(event: TraceEvent, replace: bool) -> bytes:
     """Return the event as a line of the outbox."""
-    # A line end before it as well: a line cut by a full disk or a kill damages only itself.
+    # Begin with a line end: then a line that a full disk or a kill cut off does not damage this one.
     return (b'\n{"replace":true,"event":' if replace else b'\n{"event":') + encode_event(event) + b"}\n"

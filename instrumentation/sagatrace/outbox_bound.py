@@ -1,8 +1,8 @@
-"""The bound of an outbox.
+"""The size limit of an outbox.
 
-At its bound an outbox refuses new events, because it has promised to keep those it has. The last tenth takes only late
-events, which end, retry or undo something: an end matters more than a new start. Refused events are counted in the file
-`refused`.
+A full outbox refuses new events, because it must keep the events that it accepted. The last tenth of its size is a
+reserve for late events. Late events end, retry or undo something, and matter more than new starts. Refused events are
+counted in the file `refused`.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ def are_late(events: Iterable[TraceEvent]) -> bool:
 
 
 def has_room_beside_reserve(directory: Path, max_bytes: int, *, is_late: bool) -> bool:
-    """Return whether an outbox has more room than its reserve. Raise OutboxFullError without room for such events."""
+    """Return whether an outbox has more room than its reserve. Raises OutboxFullError if these events do not fit."""
     used, reserve = 0, max_bytes - max_bytes // 10
     with os.scandir(directory) as entries:
         for entry in entries:
             if entry.name == ACTIVE or entry.name.startswith(SEALED):
-                with Tolerated(FileNotFoundError):  # it is delivered meanwhile
+                with Tolerated(FileNotFoundError):  # it was delivered meanwhile
                     used += entry.stat().st_size
     if used >= (max_bytes if is_late else reserve):
         raise OutboxFullError(
@@ -47,7 +47,7 @@ def has_room_beside_reserve(directory: Path, max_bytes: int, *, is_late: bool) -
 
 
 def count_refused(directory: Path, count: int) -> None:
-    """Count events that were refused. Raises OSError."""
+    """Add to the count of refused events. Raises OSError."""
     make_directory(directory)
     with open_log(directory / REFUSED) as file:
         if file.tell() < _MAX_REFUSED:

@@ -1,6 +1,6 @@
-"""Redaction: the data of each event passes the user's functions before anything is stored.
+"""Redaction: the user's functions change the data of each event before anything is stored.
 
-Verdicts depend on some keys of data. No redaction receives these keys, so none can change a verdict.
+Verdicts depend on some keys of data. Redaction functions do not receive these keys, so they cannot change a verdict.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ _STRUCTURAL: Final[Mapping[str, type | tuple[type, ...]]] = {
 
 
 def structural(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values that relate a span to other spans."""
+    """Return the values that verdicts or the search for lost jobs depend on."""
     return {name: data[name] for name, kind in _STRUCTURAL.items() if name in data and isinstance(data[name], kind)}
 
 
 def redacted(event: TraceEvent, hooks: Iterable[Redact | str], count: Callable[..., None]) -> TraceEvent:
-    """Return the event with the data that the hooks leave of it.
+    """Return the event with the data that the hooks return.
 
     Args:
-        event: The event as it would be stored.
+        event: The event before redaction.
         hooks: Functions, each called as (event type, data as JSON values), or `package.module:function`.
-        count: Called as (what, error) for a hook that fails. Then all data but the structural values is withheld.
+        count: Called as (what, error) for a hook that fails. Then only the structural values are stored.
     """
     for hook in hooks:
         values = event.data
@@ -69,7 +69,7 @@ def _mapping(rest: object) -> Mapping[str, Any]:
 def _imported(path: str) -> Redact:
     """Return the function at `package.module:function`. Raises SettingsError."""
     module, _, name = path.partition(":")
-    if not all(map(str.isidentifier, [*module.split("."), name])):  # an error of the import would repeat a part of it
+    if not all(map(str.isidentifier, [*module.split("."), name])):  # an import error would repeat a part of the value
         raise SettingsError(f"SAGATRACE_REDACT={path!r} is not package.module:function")
     try:
         return getattr(importlib.import_module(module), name)  # type: ignore[no-any-return]

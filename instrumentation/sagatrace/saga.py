@@ -5,11 +5,11 @@
         with saga.step("ship", undo=partial(cancel, order)):
             ship(order)
 
-An exception in the block undoes all steps that completed, each in a compensation span. Then the exception passes on,
-unchanged. A failed compensation is recorded, and the next one is still tried. With `async with saga` and `async with
-saga.step(…)` the undo functions may be coroutine functions. A saga does not retry, persist or resume.
+An exception in the block undoes all steps that completed, each in a compensation span. Then the exception leaves the
+block unchanged. A failed compensation is recorded, and the next one is still tried. With `async with saga` and `async
+with saga.step(…)` the undo functions may be coroutine functions. A saga does not retry, persist or resume.
 
-A step can be an RQ job, and so is its undo then: `saga.run(queue, charge, order, undo=refund)`.
+A step can run as an RQ job: `saga.run(queue, charge, order, undo=refund)`. Its undo then runs as an RQ job as well.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ if TYPE_CHECKING:
 __all__ = ["Saga", "Step", "StepError", "name_of"]
 
 _R = TypeVar("_R")
-_Due = tuple["Span | None", Callable[..., Any]]  # a step and its undo; None: the undo finds its step, given the reason
+_Due = tuple["Span | None", Callable[..., Any]]  # a step and its undo; for None the undo is called with the reason
 
 
 class StepError(SagatraceError):
-    """A step that ran as an RQ job did not succeed, or not in time. `job` is the job; see its events."""
+    """A step that ran as an RQ job failed, or did not succeed in time. `job` is the RQ job."""
 
     def __init__(self, message: str, job: Job) -> None:
         super().__init__(message)
@@ -49,16 +49,16 @@ class StepError(SagatraceError):
 
 
 class Saga:
-    """One saga: a `TraceRef` to pass on to the work inside it. Made by `Tracer.saga`.
+    """One saga, made by `Tracer.saga`. Pass it as the `TraceRef` of the work inside it.
 
-    Work that gets it in an undo belongs below the compensation.
+    While an undo runs, new work under the saga is placed below the compensation.
     """
 
     def __init__(self, tracer: Tracer, name: str, parent: TraceRef | str | None, data: Mapping[str, Any]) -> None:
         self.span = tracer.span(f"workflow:{name}", parent, data={"workflow_id": name, **data})
         self.trace_id, self.tracer = self.span.trace_id, tracer
         self.to_undo: list[_Due] = []
-        self._reason: str | None = None  # why it fails, if it does so without an exception
+        self._reason: str | None = None  # why the saga fails, if it fails without an exception
         self._is_async = False
 
     @property
@@ -68,11 +68,11 @@ class Saga:
         return next(undos, self.span.span_id)
 
     def step(self, name: str, *, undo: Callable[[], Any] | None = None) -> Step:
-        """Return a step. Enter it by `with` or `async with`.
+        """Return a step. Enter it by `with` or `async with`, which return its `Span`.
 
         Args:
-            name: Its name; the span is `step:NAME`.
-            undo: Undoes the step. Called without arguments if the step completed and the saga fails.
+            name: The step's name. The span is named `step:NAME`.
+            undo: A function that undoes the step. Called without arguments if the step completed and the saga fails.
         """
         declared = None if undo is None else name_of(undo)
         return Step(self.tracer.span(f"step:{name}", self.span, compensation=declared), self.to_undo, undo)
@@ -86,10 +86,18 @@ class Saga:
         undo: Callable[..., Any] | None = None,
         **kwargs: Any,
     ) -> _R:
-        """Call the function as a step and return its result. `undo` gets the same arguments.
+        """Call the function as a step and return its result.
 
-        Raises TypeError for a coroutine or generator function, as its work would begin after the step. Raises it as
-        well for a future or an RQ job as the result of a step with an undo. Use `step` or `run` instead.
+        Args:
+            name: The step's name.
+            function: The function to call. Its exceptions pass.
+            *args: Arguments of the function.
+            undo: A function that undoes the step. Called with the same arguments.
+            **kwargs: Keyword arguments of the function.
+
+        Raises:
+            TypeError: The function is a coroutine or generator function: its work would begin after the step. Or a
+                step with an undo returned a future or an RQ job. Use `step` or `run` instead.
         """
         step = self.step(name)
         if undo is not None:
@@ -107,23 +115,26 @@ class Saga:
         timeout: float = 30,
         **options: Any,
     ) -> _R:
-        """Run the function as a step that is an RQ job, wait for it, and return its result.
+        """Run the function as an RQ job that is a step. Wait for the job and return its result.
 
-        If the saga fails, the undo function runs as a job of the same queue with the same arguments. The saga waits for
-        it as long. If the step has not ended by then, its undo depends on it: RQ runs the undo once the step succeeded.
-        The saga itself must run elsewhere: a worker that waits for a job cannot run it.
+        If the saga fails, the undo function runs as a job of the same queue, with the same arguments. The saga waits
+        `timeout` seconds for the undo as well. If the step is still running then, its undo depends on the step: RQ runs
+        the undo after the step succeeds. Run the saga outside of the queue's only worker: while a worker waits for a
+        job, it cannot run the job.
 
         Args:
-            queue: The queue of the step, a `TracedQueue` at best.
-            function: The step.
-            *args: Its arguments.
-            undo: Undoes the step. It is due if the step succeeded, or if its outcome is not known in time.
-            timeout: Seconds to wait for the step, and for its undo.
-            **options: Further arguments, and options of RQ such as `retry`, as `queue.enqueue` takes them. RQ must keep
-                the result of the job: `result_ttl=0` and `failure_ttl=0` raise ValueError.
+            queue: The queue of the step. A plain queue is traced for this step.
+            function: The function of the step.
+            *args: Arguments of the function.
+            undo: A function that undoes the step. Called if the step succeeded, or if its outcome is not known in time.
+            timeout: Seconds to wait for the step, and again for its undo.
+            **options: Keyword arguments of the function, and options of `queue.enqueue` such as `retry`.
 
-        Raises StepError if the job failed, or gave no result in time. A job whose work-horse was killed or timed out
-        counts as failed and is not undone; if it has an undo, the trace shows it as still standing, but not certain.
+        Raises:
+            StepError: The job failed, or gave no result in time. A job whose work-horse was killed or timed out counts
+                as failed and is not undone. If it has an undo, the trace shows the step as possibly still standing.
+            ValueError: `result_ttl=0` or `failure_ttl=0`: RQ must keep the result of the job.
+            TypeError: The queue enqueues the job only after a database transaction.
         """
         from sagatrace.rq.steps import run_step  # only where it is used
 
@@ -131,12 +142,12 @@ class Saga:
         return result
 
     def fail(self, reason: str) -> None:
-        """Let the saga fail at the end of its block without an exception; then the completed steps are undone."""
+        """Mark the saga as failed, for this reason. At the end of its block the completed steps are undone."""
         self.span.fail(reason)
         self._reason = str(reason)  # also None: the steps are undone
 
     def rolled_back(self, reason: str) -> None:
-        """Undo the completed steps now, without an exception. The saga closes as failed at the end of its block.
+        """Undo the completed steps now, for this reason. The saga closes as failed at the end of its block.
 
         In `async with saga` the steps are undone at the end of the block, as with `fail`.
         """
@@ -177,7 +188,7 @@ class Saga:
                 _finished(undo())
 
     def _undoing(self, error: BaseException | None) -> Iterator[tuple[_Tried, Callable[[], Any]]]:
-        """Yield the completed steps of a saga that failed, in reverse order, each with the span to undo it in."""
+        """Yield the undos of a failed saga in reverse order of the steps, each with the span to run it in."""
         reason = self._reason if error is None else _reason_of(error)
         while reason is not None and self.to_undo:
             step, undo = self.to_undo.pop()
@@ -188,13 +199,13 @@ class Saga:
 
 
 class Step:
-    """One step of a saga. Its compensation is due once it completed."""
+    """One step of a saga. Its undo runs only if the step completed and the saga fails."""
 
     def __init__(self, span: Span, to_undo: list[_Due], undo: Callable[[], Any] | None) -> None:
         self.span, self._to_undo, self._undo = span, to_undo, undo
 
     def declare(self, name: str, undo: Callable[[], Any]) -> None:
-        """Declare the undo of the step, before it begins."""
+        """Set the undo of the step and its name. Call it before the step begins."""
         self.span.declare(name)
         self._undo = undo
 
@@ -218,7 +229,7 @@ class Step:
 
 
 class _Tried:
-    """Swallow the exception of a failed undo, so that the next step is undone. A span or the log records it."""
+    """Swallow the exception of a failed undo, so that the next step is undone. Record it in the span or the log."""
 
     def __init__(self, span: Span | None) -> None:
         self._span = span
@@ -250,7 +261,7 @@ def _passes(error: BaseException) -> bool:
 
 
 def _finished(result: _R, *, may_go_on: bool = False) -> _R:
-    """Return the result of a function. Raises TypeError if its work is yet to begin, or may go on elsewhere."""
+    """Return the result of a function. Raises TypeError if its work has not begun, or may continue elsewhere."""
     if inspect.isawaitable(result):
         if inspect.iscoroutine(result):
             result.close()

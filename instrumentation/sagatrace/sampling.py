@@ -1,10 +1,10 @@
-"""Sampling of whole traces: SAGATRACE_SAMPLE=0.1 records one trace in ten, and every trace that fails from there on.
+"""Sampling of whole traces. SAGATRACE_SAMPLE=0.1 records one trace in ten, and others from their first failure.
 
-A hash of the trace id decides, so all processes decide alike. Of a trace that is not sampled a process records nothing
-until an event says that something failed or is undone. That event and all later ones of the trace in this process are
-recorded, with the share in `data.sagatrace_sample`: earlier ones are missing. A job that is enqueued from then on
-carries the fact in its meta, so its worker records it from its start. Other processes learn of it only by a failure of
-their own.
+A hash of the trace id decides, so all processes make the same decision. A process records no event of a trace that is
+not sampled, until an event reports a failure or an undo. The process records that event and all later ones of the
+trace. These events hold the share in `data.sagatrace_sample`, as a mark that earlier events are missing. The meta of
+jobs enqueued after the failure carries the mark, so their workers record them from the start. Other processes begin to
+record the trace only after a failure of their own.
 """
 
 from __future__ import annotations
@@ -34,25 +34,25 @@ def is_sampled(trace_id: str, share: float) -> bool:
 
 
 def keep(trace_id: str) -> None:
-    """Record all further events of the trace in this process: it has failed."""
+    """Note that the trace has failed. This process then records all further events of it."""
     _failed[trace_id] = None
     while len(_failed) > _KEPT:
         _failed.pop(next(iter(_failed)), None)
 
 
 def has_failed(trace_id: str) -> bool:
-    """Return whether the trace is not sampled and is known to have failed."""
+    """Return whether this process knows that the trace failed although it is not sampled."""
     return trace_id in _failed
 
 
 class Sampler:
-    """Decide which events are recorded. `share` is the share of traces, above 0 and up to 1."""
+    """Decide which events are recorded. `share` is the share of traces to record, above 0 and up to 1."""
 
     def __init__(self, share: float) -> None:
         self._share = share
 
     def __call__(self, event: TraceEvent) -> TraceEvent | None:
-        """Return the event to record, marked if earlier ones of its trace are missing; None to record nothing."""
+        """Return the event to record. Mark it if its trace is not sampled. Return None if it is not to be recorded."""
         if is_sampled(event.trace_id, self._share):
             return event
         if event.trace_id not in _failed:
@@ -65,7 +65,7 @@ class Sampler:
 
 
 def _is_failure(event: TraceEvent) -> bool:
-    """Return whether the event says that something failed, ended early, or is undone."""
+    """Return whether the event reports a failure, an early end or an undo."""
     phase = split_event_type(event.event_type)[1]
     outcome: Any = event.status or CLOSING_PHASES.get(phase or "")
     return outcome in ("failed", "stopped", "canceled") or phase in _UNDOING or "original_span_id" in event.data

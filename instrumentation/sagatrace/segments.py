@@ -1,4 +1,4 @@
-"""The files of an outbox: the one that is appended to, and the sealed segments that wait for delivery."""
+"""The files of an outbox: the active file for new events, and the sealed segments that wait for delivery."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from sagatrace.interruptions import Tolerated
 
 __all__ = ["ACTIVE", "REFUSED", "SEALED", "seal", "sealed_segments"]
 
-ACTIVE: Final = "events.jsonl"  # the file that is appended to
+ACTIVE: Final = "events.jsonl"  # the active file, to which processes append
 SEALED: Final = "sealed-"  # the prefix of a segment's name: no process appends to a segment
 REFUSED: Final = "refused"  # one byte for each event refused
 
 
 def seal(directory: Path, name: str = ACTIVE) -> Path | None:
-    """Rename the file that is appended to, or another of lines, so that it is delivered; return None without one."""
+    """Rename the active file, or another file of lines, to a segment. Return its path, or None without a file."""
     # Names sort by age and are unique: a rename onto another segment would lose that segment.
     sealed = directory / f"{SEALED}{time.time_ns():020d}-{os.getpid()}-{os.urandom(4).hex()}.jsonl"
     with Tolerated(FileNotFoundError):
@@ -29,7 +29,7 @@ def seal(directory: Path, name: str = ACTIVE) -> Path | None:
 
 
 def sealed_segments(directory: Path) -> list[Path]:
-    """Return the segments that wait for delivery, oldest first. Anything that is not a regular file is left out."""
+    """Return the segments that wait for delivery, oldest first. Only regular files count."""
     try:
         return sorted(path for path in directory.iterdir() if path.name.startswith(SEALED) and is_regular(path))
     except FileNotFoundError:

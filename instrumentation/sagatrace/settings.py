@@ -1,14 +1,14 @@
-"""Settings from the environment, read once and immutable. Each fault is one clear error.
+"""Settings from the environment. They are immutable. An invalid value raises SettingsError with the variable's name.
 
 SAGATRACE_STORE      the store of events, e.g. `sqlite:////var/lib/app/traces.db`, or `off` to record nothing, as
                      `SAGATRACE=off` does; default: a file in the user's data directory
 SAGATRACE_REDACT     `package.module:function`, called as (event_type, data) before anything is stored; it returns the
                      data to keep
-SAGATRACE_SAMPLE     the share of traces to record, e.g. `0.1`; other traces are recorded only from a failure on;
+SAGATRACE_SAMPLE     the share of traces to record, e.g. `0.1`; other traces are recorded from their first failure;
                      default 1
 SAGATRACE_OUTBOX     the directory where events wait for delivery, or `off` to write each to the store directly;
                      default `auto`: a directory of the user; for SQLite one beside the file, in workers only
-SAGATRACE_OUTBOX_MB  the most that may wait there, in megabytes; default 256
+SAGATRACE_OUTBOX_MB  the maximum size of the outbox, in megabytes; default 256
 SAGATRACE_FSYNC      `on`: events survive even a loss of power, and each write waits for the disk; default `off`
 SAGATRACE_MAX_WAIT   seconds that a direct write to the store, or delivery at the end of a worker, may take; default 5
 SAGATRACE_MIRROR     the Redis where shippers publish stored events for the live tail, e.g. `redis://HOST:6379` or
@@ -21,7 +21,7 @@ For a store at `cosmos://HOST/DATABASE/CONTAINER`; without a key, authentication
 SAGATRACE_COSMOS_KEY                the account's key, if there is no identity to sign in with
 SAGATRACE_COSMOS_CONNECTION_STRING  `AccountEndpoint=…;AccountKey=…`; then `cosmos:///DATABASE/CONTAINER` suffices
 SAGATRACE_COSMOS_TLS                `verify` (default); `self-signed`: any certificate, as an emulator's; `off`: http;
-                                    the last two at loopback and private addresses only
+                                    the last two only for loopback and private addresses
 SAGATRACE_COSMOS_REGIONS            regions to read, nearest first: `West Europe, North Europe`; default: the account's
 SAGATRACE_COSMOS_CONSISTENCY        consistency of reads, e.g. `Eventual`; default, and maximum: the account's own
 """
@@ -59,7 +59,7 @@ class Settings:
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Settings:
-        """Read the environment. Raises SettingsError that names the variable."""
+        """Read the environment, or the given mapping. Raises SettingsError that names the variable."""
         env = {name: text.strip() for name, text in (os.environ if environ is None else environ).items()}
         endpoint = re.search(r"(?i)AccountEndpoint=([^;]*)", env.get("SAGATRACE_COSMOS_CONNECTION_STRING", ""))
         return cls(

@@ -1,7 +1,7 @@
-"""Text for people and logs: no secret in it, and nothing that a terminal acts on.
+"""Text for people and logs, without secrets and without control characters.
 
-`masked` hides the secrets of every address that is shown. `printable` writes out control characters and characters that
-turn or hide text. Loggers of `logger` do both to what they are given.
+`masked` hides the secrets in addresses. `printable` escapes control characters, and characters that reverse or hide
+text. Loggers from `logger` do both to the arguments and the traceback of each record.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from sagatrace.error_text import text_of
 
 __all__ = ["logger", "masked", "printable", "printable_lines"]
 
-# A password may hold any sign, also / # ? and @, and may stand where a user name should. So everything up to the last @
-# is hidden. Paths hold no secret, and may hold an @. `Path` makes one slash of two.
+# A password may contain any character, even / # ? and @, and may be in place of the user name. So everything up to the
+# last @ is hidden. Paths hold no secret, and may contain an @. `Path` makes one slash of two.
 _LOGIN: Final = re.compile(r"(?i)\b(?!sqlite:///|unix:///)([a-z][a-z0-9+.-]{0,30}:/+)\S{0,4000}@")
 _OPTION: Final = re.compile(
     r"(?i)([?&#;][^=?&#;\s]{0,99}(?:key|pass|pwd|secret|token|sig|auth|cred)[^=?&#;\s]{0,99}=)[^&;\s]*"
@@ -25,24 +25,24 @@ _PAIR: Final = re.compile(r"(?i)((?:account_?key|password|token|sig|secret)=)[^;
 
 
 def masked(text: str) -> str:
-    """Return an address, or a text with addresses in it, with `***` in place of users, passwords and keys."""
+    """Return the text with `***` in place of the users, passwords and keys in its addresses."""
     return _PAIR.sub(r"\1***", _OPTION.sub(r"\1***", _LOGIN.sub(r"\1***@", text)))
 
 
 def printable(text: str) -> str:
-    r"""Return the text as one line, with `\x1b` in place of an escape, and so on."""
+    r"""Return the text as one line. Each unprintable character is escaped, such as `\x1b`."""
     if text.isprintable():
         return text
     return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
 
 
 def printable_lines(text: str) -> str:
-    """Return the text with its lines, each as `printable` writes it."""
+    """Return the text with `printable` applied to each line."""
     return "\n".join(map(printable, text.split("\n")))
 
 
 def logger(name: str) -> logging.Logger:
-    """Return the logger of that name. Its lines hold no secret of an address, and nothing that a terminal acts on."""
+    """Return the logger of that name. It hides the secrets of addresses and escapes control characters."""
     found = logging.getLogger(name)
     found.addFilter(_make_plain)
     return found

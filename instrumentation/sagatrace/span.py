@@ -1,4 +1,4 @@
-"""The span of the explicit API: it records the start, and the completion or failure, of the work in a `with` block."""
+"""The span of the explicit API. It records the start and the end of the work in a `with` block."""
 
 from __future__ import annotations
 
@@ -24,7 +24,11 @@ _PHASES: Final[Mapping[str, tuple[str, str, str]]] = {
 
 
 class Span(OpenSpan):
-    """An open span: a `TraceRef` to pass on to the work inside it. Made by `Tracer.span` and `Tracer.compensation`."""
+    """A span, made by `Tracer.span` or `Tracer.compensation`. Pass it as the `TraceRef` of the work inside it.
+
+    It begins and ends with a `with` or `async with` block. An exception ends it as failed, and
+    `asyncio.CancelledError` as canceled. The exception passes.
+    """
 
     def __init__(
         self,
@@ -36,7 +40,7 @@ class Span(OpenSpan):
         tags: Iterable[str] | None,
     ) -> None:
         self._tracer, self._data, self._tags, self._phases = tracer, data, tags, _PHASES[kind]
-        self._parent = tracer._place(parent)  # noqa: SLF001 - the span is the tracer's
+        self._parent = tracer._place(parent)  # noqa: SLF001 - the tracer makes the span
         self._outcome: dict[str, Any] = {}
         self.has_failed = False  # by `fail`
         self.name = name
@@ -50,12 +54,12 @@ class Span(OpenSpan):
         self._outcome.update(data)
 
     def declare(self, compensation: str) -> None:
-        """Declare the work that would undo the step, before the step is entered."""
+        """Declare the name of the work that would undo the step. Call it before the step is entered."""
         self.compensation = compensation
         self._data = {**self._data, "compensation": compensation}
 
     def fail(self, reason: str) -> None:
-        """Let the span close as failed, for this reason, without an exception."""
+        """Mark the span as failed, for this reason. It closes as failed without an exception."""
         self._outcome["error"] = reason
         self.has_failed = True
 
@@ -78,7 +82,7 @@ class Span(OpenSpan):
             else:
                 data = {**self._outcome, **causes_of(error, self._around)}
                 self._emit(self._phases[2], status="failed", data=data, error=error)
-        except RecursionError:  # the job's stack is exhausted: even the call of `_count` would fail
+        except RecursionError:  # the job's stack is exhausted: a call of `_count` would fail too
             lost = self._tracer.lost
             lost["event lost: RecursionError"] = lost.get("event lost: RecursionError", 0) + 1
 

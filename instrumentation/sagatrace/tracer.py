@@ -1,4 +1,4 @@
-"""The explicit API: emit events, open spans and compensations under a context that you pass on.
+"""The explicit API: emit events, and open spans and compensations, under a context that you pass on.
 
     tracer = Tracer()                       # to SAGATRACE_STORE, through the outbox (`Settings`)
     trace = TraceContext.new("loan-L123")
@@ -9,9 +9,9 @@
             ...
 
 Tracing never breaks the work that it traces. An event that cannot be recorded is counted in `Tracer.lost` and logged
-once per cause, and no call raises for it. Only calls that return a span raise, for an argument of the wrong kind. Two
-exceptions pass, because they are meant for the job: RQ's timeout, and an exception of a signal handler of the job. They
-may be raised while an event is written.
+once per cause. No call raises for it. `span`, `compensation`, `saga`, `begin` and `resume` raise for an argument of the
+wrong type. Two exceptions pass, because they are meant for the job: RQ's timeout, and an exception that a signal
+handler of the job raised. They may be raised while an event is written.
 """
 
 from __future__ import annotations
@@ -49,10 +49,13 @@ class Tracer:
     """Write events to one target. A tracer is cheap: nothing is opened before the first event.
 
     Args:
-        target: A store, the URL of one, or an Outbox to write to directly. By default the environment decides
-            (`Settings`): events go into the outbox, and a shipper delivers them to the store.
-        redact: Called as (event_type, data) before anything is stored. It gets the data as JSON values, without the
-            keys that verdicts depend on, and returns the data to keep. SAGATRACE_REDACT is called after it.
+        target: A store, the URL of a store, or an Outbox. The tracer writes to it directly. By default the environment
+            decides (`Settings`): events go into the outbox, and a shipper delivers them to the store.
+        redact: Called as (event_type, data) before anything is stored. It receives the data as JSON values, without
+            the keys that verdicts depend on. It returns the data to keep. SAGATRACE_REDACT is called after it.
+
+    Attributes:
+        lost: The counts of events that were lost and of other tracing faults, by cause.
     """
 
     def __init__(self, target: EventStore | Outbox | str | None = None, *, redact: _Redact | None = None) -> None:
@@ -75,19 +78,23 @@ class Tracer:
         timestamp: str | None = None,
         replace: bool = False,
     ) -> TraceEvent | None:
-        """Record an event under the context; it is durable on return. Return None if it was lost.
+        """Record an event under the context. On return it is stored, or in the outbox.
 
         Args:
             event_type: `name:phase`, or any name for an instant (`ai:decision`).
-            context: The place of the event; a text is a trace id. None starts a trace of its own.
-            span_id: The span of the event; without it the event is a span of its own.
-            status: Wins over the phase's own status.
-            data: Any values; a value that JSON cannot express is described.
-            error: Its message, type and traceback go into the data.
-            tags: Texts.
-            event_id: Unique per event; an id of its own by default.
-            timestamp: ISO 8601; now by default.
-            replace: Overwrite an event of the same id: for an observed event that replaces a presumed one.
+            context: The place of the event. A text is a trace id. With None the event starts a new trace.
+            span_id: The id of the event's span. By default the event gets a new span.
+            status: Overrides the status that the phase implies.
+            data: Any values. A value that JSON cannot express is stored as its description.
+            error: An exception. Its message, type and traceback are added to the data.
+            tags: Texts to find the event by.
+            event_id: Unique per event. The default is a new random id.
+            timestamp: The time of the event in ISO 8601. The default is now.
+            replace: Overwrite an event of the same id, such as a presumed end. Otherwise the first event stays.
+
+        Returns:
+            The event, even if it is not stored because its trace is not sampled or recording is off. None if it was
+            lost: the loss is counted and logged.
         """
         before = sys.exception()
         event: TraceEvent | None = None
@@ -109,7 +116,7 @@ class Tracer:
                 self.destination.keep(event, replace)
             except Exception as again:  # noqa: BLE001 - counted, and the interruption passes
                 self._count("event lost", again)
-            raise interrupt  # noqa: B904 - it is the very exception that is meant for the job
+            raise interrupt  # noqa: B904 - the exception that is meant for the job, unchanged
         return event
 
     def span(
@@ -121,9 +128,14 @@ class Tracer:
         data: Mapping[str, Any] | None = None,
         tags: Iterable[str] | None = None,
     ) -> Span:
-        """Return a unit of work: `with` or `async with` emits its start, and its completion or failure.
+        """Return a span. Its `with` or `async with` block records its start, and its completion or failure.
 
-        `compensation` names the work that would undo it. Without it the step is not expected to be undone.
+        Args:
+            name: The name of the work, such as `workflow:NAME` or `stage:NAME`.
+            parent: The place of the span. A text is a trace id. With None the span starts a new trace.
+            compensation: The name of the work that would undo this span. Without it, no undo is expected.
+            data: Values for the start event.
+            tags: Texts for all events of the span.
         """
         declared = {} if compensation is None else {"compensation": compensation}
         return Span(self, name, parent, "step", {**(data or {}), **declared}, tags)
@@ -138,9 +150,15 @@ class Tracer:
         data: Mapping[str, Any] | None = None,
         tags: Iterable[str] = ("compensation",),
     ) -> Span:
-        """Return the compensation of a step, given as its span, its RQ job or its span id.
+        """Return a span that undoes a step. Use it as the result of `span`.
 
-        Its name is `name`, or the compensation that the step declared.
+        Args:
+            original: The step to undo: its span, its RQ job or its span id.
+            parent: The place of the compensation. A text is a trace id. With None it starts a new trace.
+            reason: Why the step is undone.
+            name: The name of the compensation. The default is the name that the step declared, else `saga`.
+            data: Values for the start event.
+            tags: Texts for all events of the span.
         """
         given = {} if reason is None else {"reason": reason}
         start = {**(data or {}), "original_span_id": span_id_of(original), **given}
@@ -148,7 +166,13 @@ class Tracer:
         return Span(self, name or declared or "saga", parent, "compensation", start, tags)
 
     def saga(self, name: str, parent: TraceRef | str | None = None, *, data: Mapping[str, Any] | None = None) -> Saga:
-        """Return a saga. If it fails, its steps are undone in reverse order (`sagatrace.saga`)."""
+        """Return a saga. If it fails, its completed steps are undone in reverse order (`sagatrace.saga`).
+
+        Args:
+            name: The saga's name. Its span is `workflow:NAME`.
+            parent: The place of the saga. A text is a trace id. With None the saga starts a new trace.
+            data: Values for the start event.
+        """
         from sagatrace.saga import Saga  # only where it is used
 
         return Saga(self, name, parent, data or {})
@@ -162,20 +186,21 @@ class Tracer:
         data: Mapping[str, Any] | None = None,
         tags: Iterable[str] | None = None,
     ) -> str:
-        """Record the start of a span that outlives this process. Return a text, for `resume` in any process.
+        """Record the start of a span that outlives this process. Return a text for `resume` in any process.
 
-        The text is JSON and holds ids and names only. The arguments are those of `span`. The span stays open until it
-        is ended through `resume`. The end of a job or process does not end it.
+        The text is JSON and holds ids and names only. The arguments are those of `span`. The span stays open until
+        `complete` or `fail` of `resume`'s result ends it. The end of a job or process does not end it.
         """
         from sagatrace.long_span import begun  # only where it is used
 
         return begun(self, name, parent, compensation=compensation, data=data, tags=tags)
 
     def resume(self, ref: str | Mapping[str, Any] | None) -> LongSpan:
-        """Return the span that `begin` recorded, to put work under it and to end it (`sagatrace.long_span`).
+        """Return the span that `begin` recorded. Use it to place work under the span, and to end the span.
 
-        `ref` is the text that `begin` returned, or its JSON object. For None or an empty text, as in a row of before,
-        nothing is ended, and work under the result is in a trace of its own. Raises EventError for any other value.
+        `ref` is the text that `begin` returned, or its JSON object. For None or an empty text, as in a database row
+        older than the tracing, the result ends no span, and work under it is in a new trace. Raises EventError for any
+        other value.
         """
         from sagatrace.long_span import resumed  # only where it is used
 
@@ -184,12 +209,12 @@ class Tracer:
     def bind(self, function: Callable[_P, _R]) -> Callable[_P, _R]:
         """Return the function, bound to the current context (the job and its open span), for another thread.
 
-        Example: `pool.map(tracer.bind(ship), orders)`. Without it a thread knows only the job of its process.
+        Example: `pool.map(tracer.bind(ship), orders)`. An unbound function in a thread knows only the process's job.
         """
         return bound(function)
 
     def close(self) -> None:
-        """Close the store's connections."""
+        """Close the store's connections. A later event opens them again."""
         self.destination.close()
 
     def _place(self, context: TraceRef | str | None) -> TraceContext:

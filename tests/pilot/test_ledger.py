@@ -49,13 +49,13 @@ def aborted(*undone: list[TraceEvent]) -> list[TraceEvent]:
 
 def test_undone_in_order_says_that_nothing_stands() -> None:
     assert lines_of(aborted(undo("three", 5), undo("two", 6), undo("one", 7))) == [
-        "Nothing is still standing: every step was undone",
+        "Nothing is still standing: every step that declares an undo was undone",
         "",
         "Compensation order  3",
         "     reason: funding failed",
-        "1.  ✔ undone        stage:three   ← undo_three  +5.00s for 250ms · worker-3",
-        "2.  ✔ undone        stage:two     ← undo_two    +6.00s for 250ms · worker-3",
-        "3.  ✔ undone        stage:one     ← undo_one    +7.00s for 250ms · worker-3",
+        "1.  ✔ undone  stage:three   ← undo_three  +5.00s for 250ms · worker-3",
+        "2.  ✔ undone  stage:two     ← undo_two    +6.00s for 250ms · worker-3",
+        "3.  ✔ undone  stage:one     ← undo_one    +7.00s for 250ms · worker-3",
         "",
     ]
 
@@ -83,13 +83,20 @@ def test_a_trace_without_compensation_says_so() -> None:
     assert lines_of(succeeded("t")) == ["No step of this trace declared a compensation, and nothing was undone."]
 
 
+def test_completed_steps_without_a_declared_undo_are_named() -> None:
+    events = aborted(undo("three", 5), undo("two", 6), undo("one", 7))
+    given = [event("t", "mail", "stage:mail:started", 3.6, "wf"), event("t", "mail", "stage:mail:completed", 3.8, "wf")]
+    assert lines_of([*events, *given])[-4:] == ["", "Completed, no undo declared  1", "✔ stage:mail", ""]
+    assert "no undo declared" not in "".join(lines_of(events))
+
+
 def test_steps_that_declared_a_compensation_and_need_none_are_counted() -> None:
     saga = [event("t", "wf", "workflow:loan:started", 0.0), event("t", "wf", "workflow:loan:completed", 9)]
     one, two = step("one", 1), step("two", 2)
     assert lines_of([*saga, *one]) == [
-        "Nothing was undone, and nothing had to be undone: 1 step declares a compensation."
+        "Nothing was undone: 1 step declares a compensation, and no step has to be undone."
     ]
-    expected = "Nothing was undone, and nothing had to be undone: 2 steps declare a compensation."
+    expected = "Nothing was undone: 2 steps declare a compensation, and no step has to be undone."
     assert lines_of([*saga, *one, *two]) == [expected]
 
 

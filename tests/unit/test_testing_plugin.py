@@ -42,6 +42,13 @@ def buy_and_forget(order):
         with tracer.span("step:reserve", saga, compensation="release"):
             reserve(order)
         saga.call("ship", ship, order)
+
+
+def buy_without_an_undo(order):
+    with tracer.saga("order", current_trace() or f"order-{order}") as saga:
+        saga.call("charge", charge, order, undo=refund)
+        saga.call("reserve", reserve, order)
+        saga.call("ship", ship, order)
 """
 TESTS = """
 import os
@@ -110,6 +117,13 @@ def test_that_forgets_an_undo(sagatrace_traces):
     with pytest.raises(RuntimeError):
         shop.buy_and_forget("5")
     assert_rolled_back(sagatrace_traces["order-5"])
+
+
+def test_that_declares_no_undo(sagatrace_traces):
+    with pytest.raises(RuntimeError):
+        shop.buy_without_an_undo("8")
+    assert_rolled_back(sagatrace_traces["order-8"], without_undo=["reserve"])
+    assert_rolled_back(sagatrace_traces["order-8"])
 
 
 def test_that_fails(sagatrace_traces):
@@ -181,8 +195,9 @@ def test_a_project_s_tests_assert_on_its_sagas(settings: bool, programs: Path, t
         elsewhere.setblocking(False)
         with pytest.raises(BlockingIOError):
             elsewhere.accept()
-    assert "3 failed, 9 passed" in output, output
+    assert "4 failed, 9 passed" in output, output
     assert "AssertionError: rolled_back, not succeeded" in output
+    assert "AssertionError: completed without an undo: step:reserve" in output
     assert "failed at step:ship (RuntimeError: out of stock)" in output
     assert "no trace 'order-7' was recorded; recorded are: none" in output
     written = {path.name for path in (*project.rglob("*"), *home.rglob("*"))}

@@ -91,7 +91,7 @@ def _object(step: StandingStep, keys: Sequence[str]) -> dict[str, Any]:
 def _cells(steps: Iterable[StandingStep], keys: Sequence[str], now: int) -> Iterator[list[str]]:
     yield ["SINCE", "STEP", "WOULD BE UNDONE BY", "SAGA", "TRACE", *(inert(key, 40).upper() for key in keys), "REASON"]
     for step in steps:
-        unsure = "" if step.certain else " (uncertain: it may have had no effect)"
+        unsure = "" if step.certain else " (uncertain: it may have taken effect)"
         yield [
             when(step.since, now),
             inert(step.step, 60),

@@ -13,6 +13,7 @@ from sagatrace_tui.model import Compensation, NeverRan, Outcome, Place, Span, St
 from sagatrace_tui.model.standing import reason_of
 from sagatrace_tui.model.text import clipped, clock, counted, length, one_line
 from sagatrace_tui.views.report import error_of
+from sagatrace_tui.views.undeclared import undeclared_steps
 from sagatrace_tui.views.waiting import Wait, waiting_on
 
 __all__ = ["MARKDOWN", "SLACK", "Markup", "incident_summary"]
@@ -95,6 +96,8 @@ class _Text:
         yield from self._section("Never ran", [self._never_ran(one) for one in trace.never_ran])
         yield from self._section("Compensation", [self._row(row) for row in trace.compensations])
         yield from self._section("Still standing", [self._stands(one) for one in trace.still_standing])
+        undeclared = [self._code(span.name) for span in undeclared_steps(trace)]
+        yield from self._section("Completed, no undo declared", undeclared)
         anomalies = [f"{one.kind}: {clipped(one.detail, _MAX_DETAIL)}" for one in trace.anomalies]
         yield from self._section("Anomalies", list(map(self._plain, anomalies)))
         yield ""

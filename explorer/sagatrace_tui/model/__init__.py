@@ -1,7 +1,7 @@
-"""Derive a trace's answers from its events. The result depends neither on their order nor on a clock.
+"""Derive a trace's answers from its events. The result depends neither on the order of events nor on a clock.
 
-Read from the bottom to the top. `event_data`, `span_state`, `attempts` and `runs` read the events of one span; `span`
-and `fold` make spans of events. `tree` places and sorts the spans, and ends those whose process died. Then the rules
+`event_data`, `span_state`, `attempts` and `runs` read the events of one span; `span`
+and `fold` make spans of events. `tree` places and sorts the spans, and ends spans whose process died. Then the rules
 follow: `sagas`, `retries`, `failures`, `side_effects`, `compensation`, `branches` and `verdict`. `standing`,
 `rollback_checks` and `anomaly_checks` make the lists, and `sentence` makes the sentence. `trace` calls them all.
 """

@@ -1,4 +1,4 @@
-"""Anomalies of events, of spans and of their tree. `rollback_checks` has those of the rollback."""
+"""Find the anomalies of events, of spans and of the tree. `rollback_checks` finds those of the rollback."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SKEW: Final = 10_000
 
 
 def event_anomalies(fold: Fold) -> Iterator[Anomaly]:
-    """Yield unusable events, ids that different documents share, and the note that a trace was sampled."""
+    """Yield anomalies for unusable events, for ids that different documents share, and for a sampled trace."""
     spans = {event.id: event.span_id for event in fold.events} if fold.faults or fold.clashes else {}
     for event_id, fault in sorted(fold.faults):
         span_ids = (spans[event_id],) if event_id in spans else ()
@@ -52,7 +52,7 @@ def span_anomalies(fold: Fold, index: SpanIndex, now: int) -> Iterator[Anomaly]:
 
 
 def never_ended(going_on: Iterable[str], spans: Mapping[str, Span]) -> Iterator[Anomaly]:
-    """Yield the open spans of a trace that has ended."""
+    """Yield an anomaly for the open spans of a trace that has ended."""
     still_open = [spans[one] for one in going_on if spans[one].is_open]
     never = sorted(still_open, key=lambda span: (span.first_at, span.span_id))
     if never:
@@ -83,7 +83,7 @@ def tree_anomalies(tree: SpanTree) -> Iterator[Anomaly]:
 
 
 def _gap(span_id: str, tree: SpanTree) -> int:
-    """Return the microseconds by which a span begins before its parent; 0 if the parent's start is unknown."""
+    """Return how many microseconds before its parent a span begins; 0 if the parent's start is unknown."""
     parent = tree.spans.get(tree.parent_of(span_id) or "")
     return parent.first_at - tree.spans[span_id].first_at if parent is not None and parent.state.opened else 0
 
@@ -91,7 +91,8 @@ def _gap(span_id: str, tree: SpanTree) -> int:
 def _unrelated_roots(tree: SpanTree) -> list[str]:
     """Return the roots if they form more than one unrelated group, else none.
 
-    A dependency or an original step ties two roots. Jobs without a root, enqueued in one trace, are tied as well.
+    Two roots are related if one depends on the other or undoes a step below it. Jobs at the top of a trace are
+    related as well.
     """
     roots = [root for root in tree.roots if root not in tree.cut and tree.spans[root].kind != "point"]
     jobs = {root: root for root in roots if tree.spans[root].state.kind == "job"}

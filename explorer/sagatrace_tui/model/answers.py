@@ -1,4 +1,4 @@
-"""The values of a trace's answers. The rule modules make them; the values hold no logic."""
+"""The values of a trace's answers. The rule modules create them. The values hold no logic."""
 
 from __future__ import annotations
 
@@ -32,20 +32,20 @@ Outcome = Literal["compensated", "failed", "running", "unconfirmed", "not_starte
 class Code(StrEnum):
     """Why a step still stands."""
 
-    NOT_STARTED = "not_started"  # no compensation of it began
-    NOT_REACHED = "not_reached"  # compensation began, and stopped before it came to this step
+    NOT_STARTED = "not_started"  # none of its compensations began
+    NOT_REACHED = "not_reached"  # the rollback stopped before this step
     FAILED = "failed"
     RUNNING = "running"
     UNCONFIRMED = "unconfirmed"  # a compensation began, and no outcome is recorded
     REVERTED = "reverted"  # its compensation was compensated itself
     BEFORE_COMPLETED = "before_completed"  # the compensation ended before the step completed
-    BEFORE_ENDED = "before_ended"  # ... before the step ended, whose outcome is unknown
+    BEFORE_ENDED = "before_ended"  # ... before the step ended with an unknown outcome
     BEFORE_WORK_ENDED = "before_work_ended"  # ... before the work below the step ended
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """The place where a span ran last; None for a value that its events do not give."""
+    """The place where a span ran last. A value is None if the events do not hold it."""
 
     worker: str | None
     queue: str | None
@@ -56,11 +56,13 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A step that still stands, and the one reason why.
+    """A step that still stands, and the reason.
 
-    `certain` is False if the step may have had no effect. `tries` counts the failed tries to undo it. `effect` is the
-    known reason why the step counts although it did not succeed. `awaited` is True while a rollback runs that has not
-    reached the step.
+    Attributes:
+        certain: False if the step may have had no effect.
+        tries: The number of failed tries to undo the step.
+        effect: The reason why the step counts although it did not succeed; None if it is not known.
+        awaited: Whether a running rollback has yet to reach the step.
     """
 
     span_id: str
@@ -73,18 +75,18 @@ class Standing:
 
     @property
     def being_undone(self) -> bool:
-        """Whether its compensation still runs."""
+        """Whether the compensation of the step still runs."""
         return self.code is Code.RUNNING
 
     @property
     def explained(self) -> bool:
-        """Whether it is known why the step counts: it succeeded, or `effect` gives the reason."""
+        """Whether the reason why the step counts is known. The step succeeded, or `effect` is the reason."""
         return self.certain or self.effect is not None
 
 
 @dataclass(frozen=True, slots=True)
 class Compensation:
-    """One try to undo a step. `span_id` is None if there was no try. Times are microseconds since 1970."""
+    """One try to undo a step. Without a try `span_id` is None. Times are microseconds since 1970."""
 
     original_span_id: str
     original_name: str

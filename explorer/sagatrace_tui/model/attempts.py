@@ -1,7 +1,7 @@
 """Read the events of one run of a span as attempts, each with a start and an end. Any sequence can be read.
 
-Clocks of different hosts disagree and events get lost. So the attempt numbers decide if workers recorded them, else
-the counts of starts and ends. The order decides only if neither helps.
+Clocks of different hosts disagree, and events get lost. So attempt numbers decide if workers recorded them. Otherwise
+the counts of starts and ends decide. The order of events decides only if neither helps.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Fault = Literal["conflicting_outcomes", "duplicate"]
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One attempt of a span. Times are microseconds since 1970, or None if no event gives one."""
+    """One attempt of a span. Times are microseconds since 1970, or None if no event holds the time."""
 
     number: int
     started_at: int | None
@@ -34,7 +34,7 @@ class Attempt:
 
 @dataclass(slots=True)
 class Entry:
-    """One event as its span reads it. `own_undo` is True for an event of the span's own compensation."""
+    """One event and its role in the span. `own_undo` is True if the event is of a compensation with the span's id."""
 
     place: int
     event: TraceEvent
@@ -61,7 +61,7 @@ class Entry:
 
 @dataclass(slots=True)
 class Reading:
-    """The result of reading all events of a span. `closing` is the event that decides the status."""
+    """The result of reading all events of a span. The event `closing` decides the status."""
 
     status: SpanStatus
     attempts: tuple[Attempt, ...]
@@ -114,7 +114,7 @@ def _of_kind(entries: list[Entry], *kinds: str) -> list[Entry]:
 
 
 def _without_overruled(ends: list[Entry]) -> list[Entry]:
-    """Return the ends; leave out a presumed end if the attempt's real end was recorded."""
+    """Return the ends. Leave out a presumed end if the real end of the attempt was recorded."""
     seen = {one.number for one in ends if not one.is_presumed and (one.is_closing or one.number is not None)}
     if any(one.is_closing and not one.is_presumed for one in ends):
         seen.add(None)
@@ -132,12 +132,12 @@ def _numbered(starts: list[Entry], ends: list[Entry]) -> list[_Try] | None:
 
 
 def _counted(starts: list[Entry], ends: list[Entry]) -> list[_Try]:
-    """Pair the n-th start with the n-th end. Pair from the last one back if an earlier end is missing."""
+    """Pair the n-th start with the n-th end. If an earlier end is missing, pair from the last one back."""
     missing = len(starts) - len(ends)
     lost = unbegun = 0
     if missing > 0 and ends and ends[-1].place > starts[-1].place:
         lost = missing
-    # These ends precede the first start, and there are more ends than starts: their own starts were lost.
+    # There are more ends than starts, and these ends precede the first start. So their starts were lost.
     while unbegun < -missing and (not starts or ends[unbegun].place < starts[0].place):
         unbegun += 1
     return list(zip_longest([*[None] * unbegun, *starts], [*[None] * lost, *ends[: unbegun + len(starts)]]))
@@ -146,7 +146,7 @@ def _counted(starts: list[Entry], ends: list[Entry]) -> list[_Try]:
 def _last_word(
     starts: list[Entry], ends: list[Entry], waits: list[Entry], last: _Try | None
 ) -> tuple[TraceEvent | None, SpanStatus]:
-    """Return the deciding event and the status. `last` is the attempt with the highest number, if they are numbered."""
+    """Return the deciding event and the status. `last` is the attempt with the highest number, if any has one."""
     is_last = all(one.place < waits[-1].place for one in starts[-1:] + ends[-1:]) if waits else False
     if is_last and len(waits) > max(len(starts), len(ends)):
         return None, "queued"
@@ -175,14 +175,14 @@ def _fault(starts: list[Entry], closings: list[Entry], *, is_numbered: bool) -> 
     elif starts:
         rivals = closings if len(closings) > len(starts) else []
     elif all(one.mark.outcome == "failed" for one in closings[:-1]):
-        rivals = []  # only ends are known: each failed attempt may have been retried
+        rivals = []  # without starts, each failed attempt may have been retried
     if len(rivals) < 2:
         return None
     return "duplicate" if len({one.mark.outcome for one in rivals}) == 1 else "conflicting_outcomes"
 
 
 def _attempt(one: _Try, number: int) -> Attempt:
-    """Return an attempt; its error is the reason if no error is recorded, as for a lost worker."""
+    """Return an attempt. Without a recorded error, as for a lost worker, its error is the recorded reason."""
     _, end = one
     started_at, ended_at = (None if entry is None else entry.event.micros for entry in one)
     if end is None or end.mark.outcome == "success":

@@ -1,7 +1,7 @@
-"""Find the parts of a trace that failed and were recovered, their compensations, and those that still count.
+"""Find the recovered parts of a trace, their compensations, and the recovered failures that still count.
 
-A sub-saga that failed, undid itself and was replaced does not make its trace one that was compensated. Neither does an
-attempt of a job that failed, undid itself and was followed by another one.
+A sub-saga may fail, undo itself and be replaced. An attempt of a job may fail, undo itself and be retried. The
+compensations of such a part do not give its trace the verdict that it was compensated.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _OWN_UNSETTLED: Final[Mapping[str, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class _Branch:
-    """A failed span, or only its attempt that began in [began, until). Times are microseconds since 1970."""
+    """A failed span, or one failed attempt of a span, in [began, until). Times are microseconds since 1970."""
 
     top: str
     began: int | None = None
@@ -36,9 +36,9 @@ class _Branch:
 
 
 class Branches:
-    """Answers for the undoing as a whole, and for sagas that succeeded. Make it before failures are added.
+    """Rules for recovered branches. Create it before `Failures.count_also` is called.
 
-    `undos` are the compensations that began, `outside` those of them that began for a saga as a whole.
+    `undos` are the compensations that began. `outside` are those of them that clean up no recovered branch.
     """
 
     def __init__(self, index: SpanIndex, failures: Failures) -> None:
@@ -50,15 +50,15 @@ class Branches:
         self._broken = index.failed | self._find_unclosed() if index.open else index.failed
 
     def in_order(self, undos: Collection[str]) -> list[str]:
-        """Return compensations in the order they began, then those that a saga or step reports for itself."""
+        """Return compensations in the order they began, then spans that report their own compensation."""
         begun = sorted(self._index.begun.intersection(undos), key=lambda one: self._spans[one].beginning)
         return [*begun, *sorted(self._index.unwound.intersection(undos))]
 
     def left_standing(self, steps: Steps, candidates: Iterable[str]) -> list[str]:
         """Return the steps of a successful saga that still stand.
 
-        They are the steps whose compensation was tried in vain, and those in failed branches that were neither undone
-        nor replaced. A step that failed with its effect unknown is such a branch itself.
+        These are steps whose compensation was tried without success. Steps in a failed branch also stand, unless they
+        were undone or the branch was replaced. A failed step with unknown effect is such a branch itself.
         """
         return [
             step
@@ -68,7 +68,7 @@ class Branches:
         ]
 
     def _is_left(self, step: str, steps: Steps) -> bool:
-        """Return whether a step lies in a failed branch and no sibling replaced that branch or one around it."""
+        """Return whether a step is in a failed branch, and no sibling replaced that branch or a branch around it."""
         itself = [step] if steps.states[step] == "unsure" and step in self._spans else []
         failed = [*itself, *self._failed_above(step)]
         return bool(failed) and not any(self._is_replaced(step, one) for one in failed)
@@ -76,8 +76,8 @@ class Branches:
     def failures_of(self, left: Iterable[str], undone: Collection[str]) -> set[str]:
         """Return the recovered failures that still count in a successful saga.
 
-        They are the failures of branches that left a step standing, and those that made undoing begin outside one,
-        with the first of the compensations `undone`.
+        These are the failures of branches that left a step standing. The failures that led to the first of the
+        compensations `undone` count as well.
         """
         found: set[str] = set()
         for step in left:
@@ -96,7 +96,7 @@ class Branches:
         return min(branches, key=str).top if branches else None
 
     def unsettled(self, steps: Steps) -> dict[str, str]:
-        """Return compensations without a known step that did not succeed, each with its outcome in words."""
+        """Return unsuccessful compensations without a known step, each with its outcome in words."""
         own = [one for one in sorted(self._index.unwound) if steps.states[one] == "none"]
         words = {one: self._unsettled(self._spans[one], steps) for one in (*sorted(self._index.untied), *own)}
         return {undo_id: said for undo_id, said in words.items() if said is not None}
@@ -120,7 +120,7 @@ class Branches:
         return None
 
     def _attempts_around(self, span_id: str) -> list[_Branch]:
-        """Return the failed attempts that a span ran in; leave out those after which it succeeded again."""
+        """Return the failed attempts in which a span ran. Leave out attempts after which its step succeeded again."""
         if not self._attempts or span_id not in self._spans:
             return []
         above, at = {span_id, *self._tree.ancestors_of(span_id)}, self._spans[span_id].first_at
@@ -128,7 +128,7 @@ class Branches:
         return [branch for branch in around if not self._succeeded_in(span_id, branch.top, branch.until)]
 
     def _succeeded_in(self, step: str, top: str, since: int | None = None) -> bool:
-        """Return whether a span with the step's name began at that moment or later below another, and succeeded."""
+        """Return whether a span with the step's name succeeded below `top`, and began at `since` or later."""
         name, below = self._spans[step].name, (self._spans[one] for one in self._tree.below(top))
         later = (span for span in below if since is None or span.first_at >= since)
         return any(span.status == "success" and span.name == name for span in later)
@@ -138,7 +138,7 @@ class Branches:
         return [one for one in above if one in self._broken and one not in self._index.owner]
 
     def _find_unclosed(self) -> set[str]:
-        """Return the open spans around a failure that nothing replaced: their own end may never have been recorded."""
+        """Return the open spans around recovered failures that nothing replaced. The end of these spans may be lost."""
         retries, sagas = self._failures.retries, self._failures.sagas
         recovered = [one for one in self._index.failed - self._failures.live if not sagas.is_undoing(one)]
         failed = [one for one in recovered if retries.replacement_of(one) is None]
@@ -153,18 +153,18 @@ class Branches:
         return has_begun or steps.was_tried_in_vain(step) or (steps.ended and bool(undos))
 
     def _is_replaced(self, step: str, branch: str) -> bool:
-        """Return whether a failed branch was replaced by a sibling in which the step succeeded as well."""
+        """Return whether a sibling replaced a failed branch, and the step succeeded in the sibling."""
         other = self._failures.retries.replacement_of(branch)
         return other is not None and (branch == step or self._succeeded_in(step, other))
 
     def _passes(self, failed: str, top: str) -> bool:
-        """Return whether a failure below a branch reached its top, because no span in between recovered it."""
+        """Return whether a failure below a branch reached the branch's top. No span in between recovered it then."""
         recovering = self._recovered_by(self._spans[failed])
         is_within = recovering is not None and top in self._tree.ancestors_of(recovering.span_id)
         return not is_within and self._failures.retries.replacement_of(failed) is None
 
     def _triggers(self, undo_id: str) -> Iterator[str]:
-        """Yield recovered failures that came before a compensation, in a span that holds it and continued."""
+        """Yield recovered failures that led to a compensation. The span around both recovered them, and ended later."""
         undo, began = self._spans[undo_id], self._spans[undo_id].undo_beginning[0]
         around = {undo_id, *self._tree.ancestors_of(undo_id)}
         if undo.original_span_id is not None:
@@ -186,7 +186,7 @@ class Branches:
             return _OWN_UNSETTLED.get(outcome)
         if outcome in ("compensated", "not_started"):
             return None
-        # A compensation below that names a step and did not end well says so itself; in a group that failed, any does.
+        # A failed compensation below that names a step is reported itself. In a failed group, any one is.
         below = self._index.undoing.intersection(self._tree.below(undo.span_id))
         if is_group and below and outcome == "failed":
             return None

@@ -1,4 +1,4 @@
-"""The steps to undo: for each step its state, and each try to undo it with its outcome."""
+"""Find the state of each step to undo, and the outcome of each try to undo it."""
 
 from __future__ import annotations
 
@@ -19,17 +19,25 @@ from sagatrace_tui.model.tree import SpanIndex
 __all__ = ["StepState", "Steps", "in_order_of_end"]
 
 StepState = Literal["undone", "covered", "standing", "unsure", "pending", "waiting", "none"]
-"""A step was undone, or a stage around it was; it stands; it may stand; it still runs; or there is nothing to undo."""
+"""The state of a step.
+
+`undone`: The step was undone. `covered`: A stage around it, or all of its jobs, were undone. `standing`: It stands.
+`unsure`: It may stand. `pending`: It still runs. `waiting`: Its job waits in an ended trace, and may still run. `none`:
+There is nothing to undo.
+"""
 
 _NEVER: Final = -(2**63)
 _OWN_OUTCOMES: Final[Mapping[str, Outcome]] = {"begun": "unconfirmed", "done": "compensated", "failed": "failed"}
 
 
 class Steps:
-    """How each step stands that declares a compensation, is named by one, or reports its own.
+    """The states of steps that declare a compensation, are named by one, or report their own compensation.
 
-    `never_ran` are the spans that will never start, each with the span it waits for; `ended` is whether the trace has.
-    A try to undo is named by its span: a compensation, or the step itself where that reports its own one.
+    Args:
+        never_ran: The spans that will never start, each with the span it waits for.
+        ended: Whether the trace has ended.
+
+    The id of a try to undo is the id of the compensation. For a step that reports its own one, it is the step's id.
     """
 
     def __init__(self, index: SpanIndex, retries: Retries, never_ran: Mapping[str, str], *, ended: bool) -> None:
@@ -38,9 +46,9 @@ class Steps:
         self.effects = SideEffects(index)
         self._left_behind: dict[str, list[Span]] = {}
         self._outcomes: dict[str, Outcome] = {}
-        self.reverted: set[str] = set()  # compensations that were, or may have been, undone themselves
-        self.doubtful: set[str] = set()  # those of them that may have been
-        self._undone: dict[str, list[TraceEvent]] = {}  # per step, the ends of the compensations that did undo it
+        self.reverted: set[str] = set()  # compensations that were undone, or may have been
+        self.doubtful: set[str] = set()  # compensations that may have been undone, or may not
+        self._undone: dict[str, list[TraceEvent]] = {}  # per step, the ends of its effective compensations
         self.states: dict[str, StepState] = {}
         if index.undoing:
             self._find_left_behind()
@@ -50,7 +58,7 @@ class Steps:
 
     @property
     def undone(self) -> tuple[int, int]:
-        """The number of steps that were undone, and of those that were to be."""
+        """The number of steps that were undone, and the number of steps to undo."""
         return len(self.in_state("undone", "covered")), len(self.states) - len(self.in_state("none"))
 
     def in_state(self, *states: StepState) -> list[str]:
@@ -66,7 +74,7 @@ class Steps:
         return self._spans[step].short_name if step in self._spans else step
 
     def first_names(self, steps: Sequence[str]) -> list[str]:
-        """Return the names of the first few steps to end. The times as text leave out most of the steps cheaply."""
+        """Return the names of the first few steps to end. Comparing times as text first skips most steps cheaply."""
         if len(steps) > SHOWN:
             spans = self._spans
             times = {step: spans[step].closing_event.timestamp if step in spans else "" for step in steps}
@@ -81,7 +89,7 @@ class Steps:
         return self._outcomes[undo_id]
 
     def outcome_so_far(self, undo_id: str) -> Outcome:
-        """Return the present outcome of one try to undo. It is unconfirmed only if the try cannot continue."""
+        """Return the outcome of one try to undo so far. It is `unconfirmed` only if the try cannot continue."""
         outcome, is_over = self.outcome_of(undo_id), self.ended or self._spans[undo_id].status == "interrupted"
         return "running" if outcome == "unconfirmed" and not is_over else outcome
 
@@ -100,7 +108,7 @@ class Steps:
         return "unconfirmed" if left and any(span.is_open for span in left) else "compensated"
 
     def failed_later(self, undo_id: str) -> Iterator[Span]:
-        """Yield the spans below a compensation that failed after it had reported success, and were not recovered."""
+        """Yield the unrecovered spans below a compensation that failed after the compensation had reported success."""
         over_at = self._spans[undo_id].over_at
         for span in self._left_behind.get(undo_id, ()):
             is_late = not span.is_open and not span.was_over_by(over_at)
@@ -118,7 +126,7 @@ class Steps:
         return sorted(undos, key=lambda undo_id: self._spans[undo_id].beginning)
 
     def tries_of(self, undo_id: str) -> int:
-        """Return the number of tries of a compensation: its own attempts, or those of a job inside it."""
+        """Return the largest number of attempts of a compensation, or of a failed or retried span below it."""
         if undo_id in self._index.unwound:
             return 1
         inside = (self._spans[one] for one in self._tree.below(undo_id))
@@ -126,17 +134,17 @@ class Steps:
         return max([1, len(self._spans[undo_id].attempts), *tries])
 
     def was_tried_in_vain(self, step: str) -> bool:
-        """Return whether a compensation of the step began, and none is known to have succeeded."""
+        """Return whether a compensation of the step began, but no compensation of it succeeded."""
         if step in self._index.unwound and self.outcome_of(step) != "compensated":
             return True
         begun = [one for one in self._index.undos_of.get(step, ()) if self._spans[one].has_begun]
         return bool(begun) and all(self.outcome_of(one) != "compensated" for one in begun)
 
     def _find_reverted(self) -> None:
-        """Find the compensations that another one undid, which was not undone itself."""
+        """Find the compensations that were undone by another compensation, which itself was not undone."""
         undone = {one: self._index.undos_of[one] for one in self._index.undoing & self._index.undos_of.keys()}
         order = TopologicalSorter(undone)
-        with suppress(CycleError):  # those that undo each other undo no step: they never become ready
+        with suppress(CycleError):  # compensations that undo each other never become ready, so they undo no step
             order.prepare()
         while ready := order.get_ready():
             for one in ready:
@@ -148,14 +156,14 @@ class Steps:
             order.done(*ready)
 
     def _may_have_undone(self, undo_id: str, undone_id: str) -> bool:
-        """Return whether a compensation did undo another one, or may have."""
+        """Return whether a compensation undid another one, or may have undone it."""
         undo, outcome = self._spans[undo_id], self.outcome_of(undo_id)
         if undo_id in self.reverted - self.doubtful or undo.over_at < self._spans[undone_id].over_at:
             return False
         return outcome in ("compensated", "unconfirmed") or (outcome == "failed" and ended_unknown(undo))
 
     def _find_left_behind(self) -> None:
-        """Note, per compensation, the spans below it that ended badly or are open."""
+        """Find the failed, halted and open spans below each compensation."""
         index = self._index
         for span_id in (index.failed | index.halted | index.open).intersection(index.owner):
             for undo_id in index.undos_around(span_id):
@@ -176,7 +184,7 @@ class Steps:
                 states[step] = "covered"
 
     def _ends(self, step: str) -> list[TraceEvent]:
-        """Return the ends of the compensations that did undo the step."""
+        """Return the ends of the compensations that undid the step."""
         span = self._spans.get(step)
         if span is not None and span.original_span_id is not None:
             return []  # a compensation is not a step
@@ -187,16 +195,16 @@ class Steps:
         return ends
 
     def _undone_at(self, step: str) -> int:
-        """Return when the last compensation ended that did undo the step; `_NEVER` if none did."""
+        """Return the time at which the last effective compensation of the step ended; `_NEVER` without one."""
         return max((event.micros for event in self._undone.get(step, ())), default=_NEVER)
 
     def _undid(self, undo: Span, step: Span | None) -> bool:
-        """Return whether a compensation did undo the step. Times as text are enough to compare ends that are known."""
+        """Return whether a compensation undid the step."""
         if self.outcome_of(undo.span_id) != "compensated" or undo.span_id in self.reverted:
             return False
         if step is None:
             return True
-        # A compensation that ended before the step, or before work the step left behind, cannot have undone that.
+        # A compensation cannot undo a step, or work below it, that ended later. Times as text suffice to compare ends.
         succeeded = step.status == "success"
         if succeeded and step.closing_event.timestamp > undo.closing_event.timestamp:
             return False
@@ -219,7 +227,7 @@ class Steps:
         return "covered"
 
     def _own_state(self, step: str) -> StepState:
-        """Return the state of a step that was not undone. Compensations of steps around it do not matter."""
+        """Return the state of a step that was not undone. Ignore compensations of steps around it."""
         span, undos = self._spans.get(step), self._index.undos_of.get(step, ())
         if span is None:
             return "unsure" if any(self._spans[undo_id].has_begun for undo_id in undos) else "none"
@@ -231,7 +239,7 @@ class Steps:
             return "none"
         if span.is_open and span.has_begun:
             return "pending"
-        if span.is_open:  # its job waits, and may still run
+        if span.is_open:  # the job of the step waits, and may still run
             may_run = step not in self.never_ran
             if self.was_tried_in_vain(step) or (may_run and any(self._spans[undo_id].is_open for undo_id in undos)):
                 return "unsure"
@@ -241,7 +249,7 @@ class Steps:
         return "none"
 
     def _all_jobs_undone(self, step: str) -> bool:
-        """Return whether a step ran jobs that need undoing, and each of them was undone after it had ended."""
+        """Return whether all jobs below a step that need undoing were undone after the step ended."""
         span = self._spans.get(step)
         if span is None or self._index.undos_of.get(step):
             return False
@@ -257,7 +265,7 @@ class Steps:
 
     @staticmethod
     def went_on_after(step: Span, moment: int) -> bool:
-        """Return whether a step with an unknown effect was running after that moment, or may have been."""
+        """Return whether a step with an unknown effect ran after that moment, or may have run."""
         if step.is_open:
             return step.has_begun
         is_over_later = not (step.status == "success" or step.was_over_by(moment) or step.is_presumed)

@@ -1,4 +1,4 @@
-"""The few values of an event's `data` that the model reads. All other values stay undecoded."""
+"""Read the few values of an event's `data` that the model needs. All other values stay undecoded."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ __all__ = ["UNTIED", "EventData", "Links", "data_of", "decode_links", "execution
 
 
 class Links(msgspec.Struct, frozen=True, gc=False):
-    """The values that tie a step to its compensation. Every verdict needs them for every event.
+    """The values that relate a step to its compensation. Every verdict needs them for every event.
 
-    `sagatrace_sample` says that earlier events of its trace were not recorded.
+    `sagatrace_sample` marks a trace whose earlier events were not recorded.
     """
 
     original_span_id: Any = None
@@ -55,7 +55,7 @@ _data: Final = msgspec.json.Decoder(EventData | None)
 
 
 def data_of(event: TraceEvent) -> EventData:
-    """Return these values of one event; all are absent if its data is missing or not a JSON object."""
+    """Return these values of one event. All are absent if its data is missing or not a JSON object."""
     if event.raw_data is msgspec.UNSET:
         return _EMPTY
     try:
@@ -65,7 +65,7 @@ def data_of(event: TraceEvent) -> EventData:
 
 
 def execution_of(event: TraceEvent) -> str | None:
-    """Return the RQ execution of a job's event, by its data or else by its id; None if unknown.
+    """Return the RQ execution of a job's event, from its data or else from its id. Return None if unknown.
 
     Workers name the events of an execution after it: `<execution>:start` and `<execution>:end`.
     """

@@ -1,7 +1,7 @@
 """Find why a trace failed: the role of each failed span, the cause, and the path from the root to it.
 
-A failure counts ("is live") unless it belongs to the undoing or was recovered: by an ancestor that ended well after it,
-or by a later sibling of the same name, its own or that of a span above it.
+A failure counts ("is live") unless it belongs to the undoing or was recovered. An ancestor that succeeded after the
+failure recovers it. So does a later successful sibling of the same name, of the failed span or of a span above it.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _NEVER: Final = -(2**63)
 class Failures:
     """The failed spans of a trace. `live` holds those that count.
 
-    `count_also` adds failures that were recovered and count all the same. `stopped` holds the stopped spans that count
-    by the same rule, such as a step that the callback of a good job enqueued. `never_ran` are the queued spans that
-    will never start, each with the dependency that failed or never ran itself; `going_on` are the other open ones.
+    `count_also` adds recovered failures to `live`. `stopped` holds the stopped spans that count by the same rule, such
+    as a step that the callback of a successful job enqueued. `never_ran` are the queued spans that will never start,
+    each with the dependency that failed, was halted or never ran. `going_on` are the other open spans.
     """
 
     def __init__(self, index: SpanIndex, sagas: Sagas) -> None:
@@ -39,17 +39,17 @@ class Failures:
             self._find_live()
 
     def count_also(self, span_ids: Iterable[str]) -> None:
-        """Count these recovered failures too."""
+        """Add these recovered failures to `live`."""
         self.live.update(span_ids)
         self._find_below()
 
     def is_leaf(self, span_id: str) -> bool:
-        """Return whether no failure that counts lies below. One that began after the span failed is not its reason."""
+        """Return whether no live failure is below. A failure that began after the span failed is not its reason."""
         began = self._below.get(span_id)
         return began is None or began > self._spans[span_id].over_at
 
     def cause_among(self, span_ids: Collection[str]) -> str | None:
-        """Return the earliest of these live failures that has no other below it."""
+        """Return the earliest of these live failures without a live failure below; None if there is none."""
         if len(span_ids) == 1:
             return next(iter(span_ids))
         first = first_to_end([self._spans[one] for one in span_ids if self.is_leaf(one)])
@@ -89,7 +89,7 @@ class Failures:
         return "recovered"
 
     def _undone_after_all(self, span_id: str) -> bool:
-        """Return whether a failure in the rollback was recovered: in its compensation, or by a later successful one."""
+        """Return whether its compensation, or a later successful one, recovered a failure in the rollback."""
         if self.retries.recovered_within(span_id):
             return True
         spans = self._spans
@@ -101,13 +101,13 @@ class Failures:
         return False
 
     def _find_live(self) -> None:
-        """Find the failures that count; and for each span, when the first of them below it began."""
+        """Find the failures that count. Find for each span the beginning of the first live failure below it."""
         self._below: dict[str, int] = {}
         vouched: dict[str, int] = {}
         self.live = {one for one in self._index.failed if self._is_live(one, vouched)}
         halted = self._index.halted
         self.stopped = {one for one in halted if self._spans[one].status == "stopped" and self._is_live(one, vouched)}
-        if len(self.live) > 1:  # only a failure that counts is asked for the failures below it
+        if len(self.live) > 1:  # `is_leaf` is asked only about failures that count
             self._find_below()
 
     def _is_live(self, span_id: str, vouched: dict[str, int]) -> bool:
@@ -117,11 +117,11 @@ class Failures:
             return True
         until = self._tree.inherited(span_id, vouched, _NEVER, self._vouch)
         is_recovered = until != _NEVER and self._spans[span_id].was_over_by(until)
-        # Siblings cost more to look at than ancestors do.
+        # Check siblings last, because they cost more than ancestors.
         return not is_recovered and self.retries.replacement_of(span_id) is None
 
     def _vouch(self, above: str, latest: int) -> int:
-        """Return until when failures below an ancestor are recovered: until it ended well or was replaced."""
+        """Return the time up to which failures below `above` are recovered: its end if it succeeded or was replaced."""
         span = self._spans[above]
         if span.status == "success" and span.kind != "point" and above not in self.sagas.silent_jobs:
             return max(latest, span.over_at)
@@ -137,9 +137,9 @@ class Failures:
                 self._below[above] = began
 
     def _failed_for_a_replaced_child(self) -> set[str]:
-        """Return live parents below which nothing failed but children that a sibling replaced.
+        """Return live parents of a replaced failure without a live failure below.
 
-        One function called for two items is not a retry: the parent failed because of the first.
+        If a function was called for two items, the second call is not a retry. The parent failed because of the first.
         """
         return {
             parent
@@ -154,5 +154,5 @@ class Failures:
 
 
 def first_to_end(spans: Sequence[Span]) -> Span | None:
-    """Return the span that ended first, or None without spans. The end of a single span is not read."""
+    """Return the span that ended first, or None without spans. A single span is returned without reading its end."""
     return min(spans, key=lambda span: span.ending) if len(spans) > 1 else next(iter(spans), None)

@@ -1,4 +1,4 @@
-"""Make spans of events. The events may come in any order and repeatedly."""
+"""Make spans of events. The events may come in any order, and more than once."""
 
 from __future__ import annotations
 
@@ -21,18 +21,20 @@ from sagatrace_tui.model.text import iso
 __all__ = ["Fold", "fold_events", "fold_span"]
 
 _FIXED: Final = b"0000-00-00T00:00:00.000000Z"
-_PART: Final = 10_000  # times read in one call, which holds up the other threads
+_PART: Final = 10_000  # times read in one call, during which other threads wait
 _DIGITS: Final = bytes.maketrans(b"123456789", b"0" * 9)
 
 
 class Fold(msgspec.Struct):
     """The spans of one trace by id, in the order of their first events. All timestamps sort as text.
 
-    `notable` are the spans that did more than succeed in the normal course: most need no closer look. `runs` holds, per
-    job id that ran more than once, the span ids of its runs. `unplaced` are spans that came before their parent.
-    `faults` are (event id, fault) pairs of events that could not be used, or not in full.
-    `clashes` are ids that different documents share. `sampled_from` is the time of the first event of a trace that was
-    recorded only from a failure on; None for any other trace.
+    Attributes:
+        notable: The spans that did more than succeed in the normal course. Other spans need no further checks.
+        runs: The span ids of the runs, per job id that ran more than once.
+        unplaced: The spans that came before their parent.
+        faults: (event id, fault) pairs of events that could not be used, or only in part.
+        clashes: Ids that different documents share.
+        sampled_from: The time of the first event of a trace that was recorded only from its first failure, else None.
     """
 
     events: list[TraceEvent] = []
@@ -45,7 +47,7 @@ class Fold(msgspec.Struct):
     sampled_from: int | None = None
 
     def run_at(self, span_id: str, moment: int) -> str:
-        """Return the run of a job id that was in progress at that moment, or the last one before it."""
+        """Return the run of a job id at that moment, or the last run before it."""
         runs = self.runs[span_id]
         return next((run for run in reversed(runs) if self.spans[run].first_at <= moment), runs[0])
 
@@ -73,7 +75,7 @@ def fold_events(events: Iterable[TraceEvent]) -> Fold:
 
 
 def fold_span(events: Iterable[TraceEvent], span_id: str | None = None) -> Span:
-    """Return the span of these events. There must be at least one, each once, in order of (time, id)."""
+    """Return the span of these events. There must be at least one. Each must be there once, in order of (time, id)."""
     fold = Fold()
     _make_spans(list(events), fold)
     (span,) = fold.spans.values()
@@ -82,12 +84,12 @@ def fold_span(events: Iterable[TraceEvent], span_id: str | None = None) -> Span:
 
 
 def _in_order(event: TraceEvent) -> str:
-    """Sort by (time, id): times are of one width. A function in Python lets other threads work meanwhile."""
+    """Sort by (time, id). Times have one width. A key function in Python lets other threads run meanwhile."""
     return event.timestamp + event.id
 
 
 def _are_fixed(stamps: Sequence[str]) -> bool:
-    """Return whether all are times written in one way: fixed-width UTC, as our writers do."""
+    """Return whether all are times in fixed-width UTC, the format of this package's writers."""
     parts = (stamps[start : start + _PART] for start in range(0, len(stamps), _PART))
     try:
         return all(all(map(datetime.fromisoformat, part)) and _is_fixed("".join(part), len(part)) for part in parts)
@@ -112,7 +114,7 @@ def _with_fixed_time(event: TraceEvent, fold: Fold) -> TraceEvent | None:
 
 
 def _merged(ordered: list[TraceEvent], fold: Fold) -> Iterable[TraceEvent]:
-    """Return each id once. An observed document wins over a presumed one in any order."""
+    """Return each id once. An observed document replaces a presumed one, whatever their order."""
     merged: dict[str, TraceEvent] = {}
     for event in ordered:
         known = merged.setdefault(event.id, event)
@@ -146,7 +148,7 @@ def _make_spans(ordered: Sequence[TraceEvent], fold: Fold) -> None:
         if parent and parent not in spans:
             fold.unplaced.append(span_id)
         spans[span_id] = Span(span_id, tuple(events), state, parent or None)
-    for event in ordered:  # in a pass of its own, which is faster in a large trace
+    for event in ordered:  # a separate pass is faster for a large trace
         raw = event.raw_data
         try:
             links = UNTIED if raw is UNSET else decode_links(raw)
@@ -160,7 +162,7 @@ def _make_spans(ordered: Sequence[TraceEvent], fold: Fold) -> None:
 
 
 def _separate_runs(irregular: list[Span], fold: Fold) -> None:
-    """Make a span of each run of a job id that ran more than once; what is below goes to the run it began in."""
+    """Make a span of each run of a job id that ran more than once. Move each child below the run it began in."""
     run_in: dict[tuple[str, str], str] = {}  # by job id and RQ execution
     for span in irregular:
         runs = split_runs(span.events)
@@ -190,7 +192,7 @@ def _replace_by_runs(span: Span, runs: list[list[TraceEvent]], fold: Fold) -> No
             run_id += "#"
         run = fold.spans[run_id] = fold_span(events, run_id)
         run.run = number
-        # Only the first run's events may say where the job belongs and what would undo it.
+        # Only the first run's events may hold the place of the job and its compensation.
         run.parent_id = run.parent_id or span.parent_id
         run.compensation = run.compensation or span.compensation
         run.original_span_id = run.original_span_id or span.original_span_id

@@ -1,4 +1,4 @@
-"""Find failed spans that a later sibling replaced. The sibling is a new try of the same step, as a span of its own.
+"""Find failed spans that a later sibling replaced. The sibling is a new try of the same step in another span.
 
 Siblings of one name are tries of one step only if they ran one after the other and only the last one succeeded.
 Other siblings, such as two in parallel or a failure after a success, are a loop over items. Their failures count.
@@ -16,10 +16,10 @@ __all__ = ["Retries"]
 
 
 class Retries:
-    """Answers which failed spans were replaced, and which failures within the rollback were recovered there.
+    """Find replaced failed spans, and failures within the rollback that were recovered there.
 
-    Failed children of `parents_not_retried` count as not replaced. These parents failed, and no other failure below
-    explains that.
+    Failed children of `parents_not_retried` count as not replaced. Without them the failure of these parents has no
+    cause below.
     """
 
     def __init__(self, index: SpanIndex) -> None:
@@ -31,7 +31,7 @@ class Retries:
     def replacement_of(self, span_id: str) -> str | None:
         """Return the later sibling that succeeded in place of a failed span, or None.
 
-        A run of a job never replaces another run. A compensation never replaces another: it may be of another step.
+        A run of a job never replaces another run. A compensation never replaces another, which may undo another step.
         """
         if self._tree.parent_of(span_id) in self.parents_not_retried:
             return None
@@ -42,8 +42,8 @@ class Retries:
     def recovered_within(self, span_id: str, undo_id: str | None = None) -> bool:
         """Return whether a failure within the rollback was recovered there.
 
-        It was if a later sibling replaced it, or a span around it ended well. `undo_id` limits the search to spans
-        below that compensation. Success of a span around a failed compensation does not recover it.
+        A later sibling that replaced it, or a span around it that succeeded, recovers it. `undo_id` limits the search
+        to spans below that compensation. Success of a span around a failed compensation does not recover it.
         """
         span = around = self._spans[span_id]
         if self._is_replaced(span):
@@ -86,7 +86,7 @@ class Retries:
         return tries
 
     def _passed_on(self, span: Span, parent: str) -> bool:
-        """Return whether the parent failed with the same error. Then nothing was recovered."""
+        """Return whether the parent failed with the same error. Then the failure was not recovered."""
         above = self._spans.get(parent)
         if above is None or not above.has_failed:
             return False

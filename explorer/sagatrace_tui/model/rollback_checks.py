@@ -1,4 +1,4 @@
-"""Find the anomalies of a rollback: wrong order, undone twice, without need, too early or too late."""
+"""Find the anomalies of a rollback: steps undone in the wrong order, twice, without need or too early; late steps."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sagatrace_tui.model.tree import SpanIndex
 
 __all__ = ["RollbackChecks"]
 
-# When undoing began, by the time from which on it no longer counts.
+# For each end of a window, the time when undoing began. Steps between the two are late.
 _Windows = dict[int | None, int]
 
 
@@ -25,7 +25,7 @@ class RollbackChecks:
         self._index, self._tree, self._spans, self._steps = index, index.tree, index.spans, steps
 
     def anomalies(self) -> Iterator[Anomaly]:
-        """Yield what is wrong."""
+        """Yield the anomalies."""
         yield from self._out_of_order()
         for step in sorted(self._index.undos_of):
             yield from self._of_step(step)
@@ -51,7 +51,7 @@ class RollbackChecks:
     def _hangs(self, undo: Span, step: Span) -> bool:
         """Return whether a compensation ended before its step. A step that fails may undo itself before it ends."""
         if undo.status != "success" or step.is_open or step.over_at <= undo.over_at or step.is_presumed:
-            return False  # a presumed end carries the time at which it was inferred
+            return False  # a presumed end has the time at which it was inferred
         return step.status == "success" or step.span_id not in self._tree.ancestors_of(undo.span_id)
 
     def _is_empty(self, span: Span) -> bool:
@@ -59,7 +59,7 @@ class RollbackChecks:
             return self._steps.ended
         if span.status != "failed" or ended_unknown(span) or self._steps.effects.of(span.span_id):
             return False
-        # To undo a stage that failed is right where something below it did complete.
+        # Undoing a failed stage is right if a step below it completed.
         return not any(self._steps.states.get(one) == "covered" for one in self._tree.below(span.span_id))
 
     def _out_of_order(self) -> Iterator[Anomaly]:
@@ -93,9 +93,9 @@ class RollbackChecks:
 
         late = set[str]()
         for span_id, span in self._spans.items():
-            # Most spans ended before: their last event says so.
+            # Skip spans whose last event is earlier, which are most.
             if span.state.opened and span.events[-1].timestamp >= began and span_id not in self._index.owner:
-                at = span.started_at if "w" in span.state.marks else span.first_at  # it was enqueued before
+                at = span.started_at if "w" in span.state.marks else span.first_at  # enqueued before
                 around = self._tree.inherited(span_id, known, windows.get(None, {}), pass_on).items()
                 if at is not None and any(begun < at and (until is None or at < until) for until, begun in around):
                     late.add(span_id)
@@ -114,7 +114,7 @@ class RollbackChecks:
         return bool(leaves) and all(one in owner for one in leaves)
 
     def _windows(self) -> dict[str | None, _Windows]:
-        """Return for each part of the trace when its rollback began and its next try began. None is the trace."""
+        """Return per part of the trace the start of its rollback and of its next try. None is the whole trace."""
         windows: dict[str | None, _Windows] = {}
         known: dict[str, str | None] = {}
 
@@ -131,7 +131,7 @@ class RollbackChecks:
 
 
 def _twice(undos: list[Span]) -> list[str]:
-    """Return the successful compensations and those begun after one; none if there are fewer than two."""
+    """Return the successful compensations and those that began after one succeeded; none if fewer than two."""
     done = [undo for undo in undos if undo.status == "success"]
     if not done:
         return []
@@ -141,5 +141,5 @@ def _twice(undos: list[Span]) -> list[str]:
 
 
 def _joined(have: _Windows, more: _Windows) -> _Windows:
-    """Return the windows of both, of those that end together only the one that began first."""
+    """Return the windows of both. Of windows with the same end, keep the one that began first."""
     return have | {until: min(began, have.get(until, began)) for until, began in more.items()}

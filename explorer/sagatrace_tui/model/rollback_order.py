@@ -45,14 +45,14 @@ class _Branch:
         return self.span.ending[:2]
 
     def precedes(self, started: _Moment, completed: _Moment) -> bool:
-        """Return whether it completed before another branch began, which ran from `started` to `completed`."""
+        """Return whether this branch completed before another one began. That one ran from `started` to `completed`."""
         return self.completed < started or self.completed == started < completed
 
 
 def swapped_pairs(undone: list[UndoneStep], tree: SpanTree) -> Iterator[tuple[UndoneStep, UndoneStep]]:
     """Yield pairs of steps undone in the order they ran, at most one pair for each branch undone too late.
 
-    The later step must have begun before the first was undone. Else it belongs to another try of the saga.
+    The later step must have begun before the first was undone. Otherwise it belongs to another try of the saga.
     """
     parents: dict[str, str | None] = {}  # of each span at or above an undone step
     for one in undone:

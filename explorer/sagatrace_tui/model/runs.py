@@ -1,7 +1,7 @@
-"""Split the events of a job id into its runs. A `started` after a closing end begins a new run; a retry does not.
+"""Split the events of a job id into its runs. A `started` after a closing end begins a run, a retry does not.
 
-A scheduled or repeated job, a reused job id and a requeued job all run again under their job id. Each run has its own
-outcome and is a span of its own.
+A scheduled or repeated job, a reused job id and a requeued job all run again under their job id. Each run is one span
+with its own outcome.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class _Run:
             return False  # the last attempt's end was presumed, and this is the next attempt
         if execution is not None and self.executions:
             return execution not in self.executions
-        # With more ends than starts a clock is behind, and this event is the missing start.
+        # With more ends than starts a clock is behind. Then this event is the missing start.
         return entry.mark.kind == "start" and self.unended >= 0
 
     def next(self) -> _Run:

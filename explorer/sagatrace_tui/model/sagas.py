@@ -1,8 +1,8 @@
 """Find the sagas of a trace: the spans at the top of each, and the span that decides whether it failed.
 
-A root that is a workflow or saga is a saga of its own. So is an RQ job that opened exactly one span of its own, if that
-span is one. That span is then the saga span: a job that catches its saga's error and returns does not make the saga
-succeed. Jobs enqueued in one trace without a root form one saga together.
+A root that is a workflow or saga is one saga. An RQ job that opened exactly one span, a saga, is one saga as well. The
+opened span then decides, because a job may catch its saga's error and return. Jobs at the top of one trace form one
+saga together.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ __all__ = ["Sagas", "joined"]
 class Sagas:
     """The roots by saga. `all` holds the roots of each saga, each with its deciding span.
 
-    `undo_jobs` are jobs whose work is undoing, with all below them. `silent_jobs` succeeded although their saga did
-    not: their success recovers nothing.
+    `undo_jobs` are jobs whose work is undoing, and all spans below them. `silent_jobs` are jobs that succeeded although
+    their saga failed or was halted. Their success recovers no failure.
     """
 
     def __init__(self, index: SpanIndex) -> None:
@@ -36,14 +36,14 @@ class Sagas:
         self._places = {root: place for place, saga in enumerate(self.all) for root in saga} if self.all[1:] else {}
 
     def parts(self, place: int, sets: Iterable[Collection[str]]) -> list[list[str]]:
-        """Return of each set of span ids those whose saga is at that place in `all`.
+        """Return from each set the span ids whose saga is at that place in `all`.
 
-        A compensation belongs to the saga of its step, and a step that was never seen to that of its compensation.
+        A compensation belongs to the saga of its step. A step without events belongs to the saga of its compensation.
         """
         return [[one for one in span_ids if self._home_of(one) == place] for span_ids in sets]
 
     def place_of(self, span_id: str) -> int:
-        """Return the place in `all` of a span's saga, one of several; -1 if more than one of them could claim it."""
+        """Return the place in `all` of a span's saga; -1 if it belongs to none, or if the trace has only one saga."""
         return self._places.get(self._tree.top_of(span_id), -1)
 
     def _home_of(self, span_id: str) -> int:
@@ -58,10 +58,10 @@ class Sagas:
         return span_id in self._index.owner or span_id in self.undo_jobs
 
     def saga_span_of(self, job_id: str) -> str | None:
-        """Return the one span that a job opened itself in its last attempt, if that span is a saga.
+        """Return the only span that a job opened in its last attempt, if that span is a saga.
 
-        Spans beside the only workflow or saga do not count if they began before its end: its steps may have opened
-        them. A span that began later may be how the job went on without it.
+        Other spans that began before the end of the only workflow or saga do not count: its steps may have opened them.
+        With a span that began later return None: the job may have continued without the saga.
         """
         job = self._spans[job_id]
         if job.state.kind != "job":
@@ -85,7 +85,7 @@ class Sagas:
     def _undo_jobs(self) -> list[str]:
         """Find jobs that hold a compensation of a step elsewhere, and started after something outside had failed.
 
-        A job that holds a step of its own, or a failure outside of the compensation, does not count: it may be why
+        A job that holds a step, or a failure outside of the compensation, does not count. It may be the reason why
         undoing began.
         """
         index = self._index
@@ -111,7 +111,7 @@ class Sagas:
         )
 
     def _follows(self, job: Span, ended: list[tuple[int, str]], jobs: list[str]) -> bool:
-        """Return whether a span outside this and other such jobs ended badly before the job started."""
+        """Return whether a span outside of these jobs failed or was halted before the job started."""
         return any(
             over_at <= job.began_at and one not in jobs and job.span_id not in (one, *self._tree.ancestors_of(one))
             for over_at, one in ended

@@ -19,10 +19,10 @@ _SAMPLED: Final = "sampled: earlier events were not recorded, so steps may stand
 
 @dataclass(slots=True)
 class Sentence:
-    """The facts of a trace that its sentence gives. `text` makes the sentence.
+    """The facts of a trace for its sentence. `text` makes the sentence.
 
     `running` holds the ids of its open spans. `unsettled` gives the outcome, in words, of each compensation without a
-    known step. `is_sampled` is True if the trace was recorded only from a failure on.
+    known step. `is_sampled` is True if the trace was recorded only from its first failure.
     """
 
     verdict: Verdict

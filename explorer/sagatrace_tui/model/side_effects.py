@@ -1,9 +1,9 @@
 """The effects that a step may have left although it did not succeed.
 
-A step that failed with a plain error left nothing to undo. It may have had an effect if its own end leaves open how far
-it got. So does work below it that completed after the step had ended, ended with its effect unknown, or never ended.
-Work that completed before the step failed counts as well: only the step's compensation would undo it. A step
-below that has a compensation of its own answers for itself.
+A step that failed with an ordinary error had no effect. After a timeout, a lost worker or another unclear end, it may
+have had an effect. Work below the step also suggests an effect if it completed after the step, has an unknown effect or
+never ended. Completed work below a failed step counts too, because only the step's compensation would undo it. Steps
+below that have their own compensation do not count: their own state reports them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["SideEffects", "ended_unknown", "took_effect"]
 
 _Trail = Literal["late", "open", "unknown", "done"]
 
-# Names of errors, as letters only, that leave open how far the work got.
+# Error names, as lower-case letters only, after which the outcome of the work is unknown.
 _UNKNOWN: Final = re.compile(
     r"(?!invalid|bad|illegal).*("
     r"timeout|timedout|timelimitexceeded|deadlineexceeded|deadlineexpired"
@@ -42,7 +42,7 @@ class SideEffects:
         self._trails: dict[str, dict[str, _Trail]] = {}
 
     def of(self, step: str) -> Mapping[str, _Trail]:
-        """Return the spans below a step that suggest an effect; after success, only those that outlasted it."""
+        """Return the spans below a step that suggest an effect. After success, only those that ended later count."""
         if step not in self._trails:
             self._trails[step] = self._search(step)
         return self._trails[step]
@@ -55,7 +55,7 @@ class SideEffects:
     def strongest(self, step: str, *, ended: bool) -> tuple[str, bool] | None:
         """Return the strongest sign, in words, that a step had an effect, and whether it is certain.
 
-        Give whether the trace has `ended`. The result is None where nothing suggests an effect.
+        `ended` is whether the trace has ended. Return None if no span suggests an effect.
         """
         trails = self.of(step)
         for trail in ("late", "open", "unknown", "done"):
@@ -94,7 +94,7 @@ class SideEffects:
         while waiting:
             for child in children.get(waiting.pop(), ()):
                 span = self._spans[child]
-                # Most work below a step that succeeded ended before it: the last event says so.
+                # Most work below a successful step has its last event before the end of the step.
                 is_in_time = ended is not None and span.state.plain and span.events[-1].timestamp <= ended
                 if is_in_time and child not in children:
                     continue
@@ -109,7 +109,7 @@ class SideEffects:
         if span.state.kind == "point":
             return None
         if span.is_open:
-            # A span that waits for another runs only if that one succeeds.
+            # A span with dependencies runs only if they succeed.
             return "open" if span.has_begun or not span.dependencies else None
         if span.status == "success" and not span.was_over_by(step.over_at):
             return "late"
@@ -121,13 +121,13 @@ class SideEffects:
 
 
 def ended_unknown(span: Span) -> bool:
-    """Return whether the end of a span, or of one attempt, leaves its effect unknown or was never seen."""
+    """Return whether the effect of a span is unknown, by its end or the end of one attempt, or without an end."""
     if span.is_open or span.status == "interrupted":
         return True
     if span.status == "canceled" and span.started_at is None and span.enqueued_at is not None:
-        return span.is_presumed or len(span.attempts) > 1  # else it only waited
+        return span.is_presumed or len(span.attempts) > 1  # a canceled job without a start only waited
     if span.state.unwinding == "failed" and span.closing_event is span.unwound[1]:
-        return True  # only the end of its compensation is known, not its own
+        return True  # only the end of the compensation is known, not of the work
     if span.status in ("stopped", "canceled") or span.is_presumed:
         return True
     return _has_lost_end(span) or _unknown_error(span) is not None or took_effect(span)
@@ -139,7 +139,7 @@ def took_effect(span: Span) -> bool:
 
 
 def _has_lost_end(span: Span) -> bool:
-    """Return whether the end of an attempt was not seen, or was recorded as good and as bad."""
+    """Return whether an attempt has no observed end, or two ends that contradict each other."""
     if not (span.state.retried or span.state.irregular):
         return False
     attempts = span.attempts
@@ -148,7 +148,7 @@ def _has_lost_end(span: Span) -> bool:
 
 
 def _unknown_error(span: Span) -> str | None:
-    """Return the latest type of an error that leaves open how far the work got, or of an error behind it."""
+    """Return the latest error type, or type of its causes, after which the outcome of the work is unknown."""
     for data in map(data_of, reversed(span.events)):
         if data.presumed is not True:
             for kind in ids_in(data.error_type, data.error_causes):

@@ -16,20 +16,20 @@ from sagatrace_tui.model.span_state import SpanKind, SpanStatus, State
 
 __all__ = ["Attempt", "Span", "SpanKind", "SpanStatus", "When"]
 
-# Microseconds between a job's end and the latest moment its end event may carry: many times what a worker needs.
+# Microseconds by which a job's end event may be later than the job's end: many times as long as a worker needs.
 _REPORTED_LATE: Final = 100_000
 
 
 When = tuple[int, int, str]
-"""A moment that sorts spans: microseconds, then `seq` for equal times, then the span's id."""
+"""A sort key of spans: microseconds, then `seq` for equal times, then the span's id."""
 
 
 class Span(msgspec.Struct, eq=False, gc=False):
     """One unit of work. Times are microseconds since 1970; `events` are in order of (time, id).
 
-    Do not change a span: its trace is a value. `run` counts the runs of a job id that ran more than once, from 1; it is
-    0 for any other span. The span id of the n-th run is `JOB_ID#n` from the second on. `interruption` is the event that
-    ended the RQ execution in which it was opened, if it was open then.
+    Do not change a span, because its trace is a value. If a job id ran more than once, `run` is the number of the run,
+    from 1. For any other span it is 0. From the second run on, the span id is `JOB_ID#n`. If a span was still open when
+    the RQ execution that opened it ended, `interruption` is the event that ended the execution.
     """
 
     span_id: str
@@ -49,12 +49,12 @@ class Span(msgspec.Struct, eq=False, gc=False):
 
     @property
     def kind(self) -> SpanKind:
-        """The kind of work; a span that names the step it undoes is a compensation."""
+        """The kind of work. A span that names the step it undoes is a compensation."""
         return "compensation" if self.original_span_id is not None else self.state.kind
 
     @property
     def status(self) -> SpanStatus:
-        """The status by its events; `interrupted` if it was open when its RQ execution ended."""
+        """The status by its events. It is `interrupted` if the span was open when its RQ execution ended."""
         if self.interruption is not None:
             return "interrupted"
         return self.reading.status if self.state.irregular else self.state.status
@@ -71,7 +71,7 @@ class Span(msgspec.Struct, eq=False, gc=False):
 
     @property
     def short_name(self) -> str:
-        """The name; for a job the function without its package."""
+        """The name. For a job, it is the function without its package."""
         return self.name.rpartition(".")[2] or self.name if self.state.kind == "job" else self.name
 
     @property
@@ -92,7 +92,7 @@ class Span(msgspec.Struct, eq=False, gc=False):
 
     @property
     def due_at(self) -> int | None:
-        """The time a queued span must start or be retried, if an event gives one."""
+        """The time at which a queued span must start or be retried, if an event holds it."""
         for event in reversed(self.events) if self.status == "queued" else ():
             phase = split_event_type(event.event_type)[1]
             if phase == "retrying":
@@ -114,12 +114,12 @@ class Span(msgspec.Struct, eq=False, gc=False):
 
     @property
     def ended_at(self) -> int | None:
-        """The time of its final end; None while it is open, and for a point."""
+        """The time of its final end. It is None for an open span and for a point."""
         return None if self.is_open or self.state.kind == "point" else self.over_at
 
     @property
     def over_at(self) -> int:
-        """The time it ended, or the time of its latest event for a point and if no end is known."""
+        """The time it ended. For a point, or without a known end, it is the time of the latest event."""
         if self.interruption is not None:
             return max(self.interruption.micros, self.last_at)
         if self._over_at is None:
@@ -127,10 +127,10 @@ class Span(msgspec.Struct, eq=False, gc=False):
         return self._over_at
 
     def was_over_by(self, moment: int) -> bool:
-        """Return whether it had ended by then, as far as the spans that waited for it could know.
+        """Return whether it had ended at that moment. Allow for the delay of end events.
 
-        A worker records an outcome only after RQ has committed it. So the span that waits for a job may end before the
-        job's end event. An end that is a little late counts as in time, unless most of the span lies after the moment.
+        A worker records an outcome only after RQ has committed it. So a span that waits for a job may end before the
+        job's end event. A slightly later end counts as in time, unless most of the span is after the moment.
         """
         late = self.over_at - moment
         return late <= 0 or (late <= _REPORTED_LATE and late < moment - self.began_at)
@@ -147,17 +147,17 @@ class Span(msgspec.Struct, eq=False, gc=False):
 
     @property
     def ending(self) -> When:
-        """The end, in a form that sorts spans."""
+        """The end, as a sort key."""
         return self._when(self.over_at, self.closing_event)
 
     @property
     def beginning(self) -> When:
-        """The beginning, in a form that sorts spans."""
+        """The beginning, as a sort key."""
         return self._when(self.first_at, self.events[0])
 
     @property
     def undo_beginning(self) -> When:
-        """The beginning of the undo, in that form. A span that reports its own compensation has a later one."""
+        """The beginning of the undo, as a sort key. It is later in a span that reports its own compensation."""
         own = next(filter(None, self.unwound), None) if self.original_span_id is None else None
         return self.beginning if own is None else (own.micros, 0, self.span_id)
 
@@ -167,12 +167,12 @@ class Span(msgspec.Struct, eq=False, gc=False):
 
     @property
     def attempts(self) -> tuple[Attempt, ...]:
-        """Each attempt, in order."""
+        """The attempts, in order."""
         return self.reading.attempts
 
     @property
     def error(self) -> str | None:
-        """The error it failed with, or the execution's reason for an interrupted span; None after success."""
+        """The error of its failure, or for an interrupted span the execution's reason. It is None after success."""
         if self.interruption is None:
             return self._last_text("error") if self.status not in ("success", "point") else None
         data, phase = data_of(self.interruption), split_event_type(self.interruption.event_type)[1]
@@ -187,7 +187,7 @@ class Span(msgspec.Struct, eq=False, gc=False):
 
     @property
     def reason(self) -> str | None:
-        """The reason that its events give for its work or its end."""
+        """The recorded reason for its work or its end."""
         return self._last_text("reason")
 
     @property
@@ -212,7 +212,7 @@ class Span(msgspec.Struct, eq=False, gc=False):
 
     @property
     def has_begun(self) -> bool:
-        """Whether its events show more than waiting."""
+        """Whether any of its events shows that it began, rather than waited."""
         return self.status != "queued" or bool(self.attempts)
 
     @property
@@ -223,7 +223,8 @@ class Span(msgspec.Struct, eq=False, gc=False):
     def attempt_at(self, moment: int) -> tuple[int | None, int | None]:
         """Return the start of the attempt at that moment, and the start of the next attempt.
 
-        The first is None for the first attempt, to which all before it belongs. The second is None for the last one.
+        The first value is None for the first attempt, which includes all earlier moments. The second value is None for
+        the last attempt.
         """
         starts = [attempt.started_at for attempt in self.attempts if attempt.started_at is not None]
         before, after = [start for start in starts if start <= moment], [start for start in starts if start > moment]
@@ -248,7 +249,7 @@ class Span(msgspec.Struct, eq=False, gc=False):
 
     @property
     def dependencies(self) -> tuple[str, ...]:
-        """The span ids it waits for; none if it runs even if they fail, or was put into its queue by hand."""
+        """The span ids it waits for. Empty if it runs even after they fail, or if it was enqueued by hand."""
         data = [data_of(event) for event in self.events]
         phases = [split_event_type(event.event_type)[1] for event in self.events]
         by_hand = "deferred" in phases and "enqueued" in phases[phases.index("deferred") :]
@@ -264,7 +265,7 @@ class Span(msgspec.Struct, eq=False, gc=False):
 
     @property
     def data(self) -> dict[str, Any]:
-        """The `data` of all its events merged, later ones over earlier ones."""
+        """The merged `data` of all its events. Later values replace earlier ones."""
         merged: dict[str, Any] = {}
         for event in self.events:
             try:
@@ -292,7 +293,7 @@ class Span(msgspec.Struct, eq=False, gc=False):
         return value if isinstance(value, int) else None
 
     def link(self, original: object, compensation: object) -> None:
-        """Take what an event says of the step it undoes, and of what would undo it. A span cannot undo itself."""
+        """Take the step that it undoes, and the name of its compensation, from an event. A span cannot undo itself."""
         if original is not None and (undoes := text_of(original)) and undoes != self.events[0].span_id:
             self.original_span_id = undoes
         if compensation is not None:

@@ -1,8 +1,8 @@
-"""A span's state after each of its events, as a state machine: one dictionary look-up per event.
+"""A state machine for the state of a span. Each event costs one dictionary look-up.
 
-The machine follows only the sequences that a worker writes in its normal course: waiting, then start and retry in
-turns, then one end. Any other sequence is irregular: an event is lost, a clock is behind, a job ran again, or a saga
-reports its own compensation. Then `attempts` and `runs` look at all events of the span.
+The machine follows only the sequence that a worker writes in its normal course: waiting, then start and retry in turns,
+then one end. In an irregular sequence an event is lost, a clock is behind, a job ran again, or a saga reports its own
+compensation. Then `attempts` and `runs` examine all events of the span.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ Unwinding = Literal["", "begun", "done", "failed"]
 
 _KINDS: Final[Mapping[str, SpanKind]] = {"workflow": "workflow", "stage": "stage", "job": "job", "saga": "saga"}
 _UNDO_PHASES: Final = frozenset({"compensating", "compensated", "compensation_failed"})
-_WAITING: Final = frozenset({"enqueued", "scheduled", "deferred"})  # opened, and nothing runs yet
-_UNDO_GROUPS: Final = frozenset({"compensation", "rollback"})  # spans of such a name group compensations
+_WAITING: Final = frozenset({"enqueued", "scheduled", "deferred"})  # the span is open and waits
+_UNDO_GROUPS: Final = frozenset({"compensation", "rollback"})  # spans with these names group compensations
 
 
 class Mark(NamedTuple):
-    """An event type, parsed: what it does to its span, the status it ends it with, and the kind of span it names."""
+    """A parsed event type: its effect on its span, the status of the end, and the kind of the span."""
 
     kind: Literal["wait", "start", "retry", "end", "other"]
     outcome: SpanStatus | None
     undo: bool = False
-    group: bool = False  # of a span that groups compensations, and undoes nothing itself
+    group: bool = False  # whether the span groups compensations and undoes no step itself
     span_kind: SpanKind = "point"
 
 
@@ -47,7 +47,7 @@ def mark_of(event_type: str, status: str | None) -> Mark:
 
 @lru_cache(maxsize=4096)
 def _mark(phase: str | None, status: str | None, span_kind: SpanKind = "point", group: bool = False) -> Mark:
-    """Return the mark. There are a few dozen, however many names the spans of a trace have."""
+    """Return the mark. A trace has a few dozen marks, whatever the number of span names."""
     outcome: SpanStatus | None = "success" if status == "success" else "failed" if status == "failed" else None
     if phase is None:
         return Mark("other", outcome)
@@ -66,19 +66,19 @@ def _mark(phase: str | None, status: str | None, span_kind: SpanKind = "point", 
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """A span's state after some of its events. Equal states are one object, because that hashes fastest."""
+    """A span's state after some of its events. Equal states are one object, because identity hashes fastest."""
 
     status: SpanStatus = "point"
     kind: SpanKind = "point"
     group: bool = False  # groups compensations
-    opened: bool = False  # its first event is an opening one, so its beginning is known
-    marks: str = ""  # the first letter of each mark, without those that change nothing
-    unwinding: Unwinding = ""  # not a compensation, and reports its own one
-    irregular: bool = False  # only all events of the span together give its status
+    opened: bool = False  # whether its first event opens it, so that its beginning is known
+    marks: str = ""  # the first letter of each mark that changes the state
+    unwinding: Unwinding = ""  # the state of the compensation that it reports itself
+    irregular: bool = False  # whether the status depends on all events together
 
-    retried: bool = field(init=False)  # an attempt was followed by another
-    is_compensation: bool = field(init=False)  # belongs to the undoing by its event types
-    plain: bool = field(init=False)  # succeeded in the normal course, and is not part of the undoing
+    retried: bool = field(init=False)  # whether an attempt was followed by another
+    is_compensation: bool = field(init=False)  # whether its event types belong to the undoing
+    plain: bool = field(init=False)  # whether it succeeded normally and is not part of the undoing
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "retried", "r" in self.marks)
@@ -90,7 +90,7 @@ class State:
 NEW: Final = State()
 _states: Final[dict[str, State]] = {}  # a few hundred at most
 _REGULAR: Final = re.compile("w?e?|(w?s)?(rs)?[re]?")
-_REPEATED: Final = re.compile("ww|rw|rsr")  # these change as much as their first letter
+_REPEATED: Final = re.compile("ww|rw|rsr")  # these have the same effect as their first letter
 
 
 @lru_cache(maxsize=4096)
@@ -118,7 +118,7 @@ def _after(state: State, mark: Mark) -> State:
     if state.irregular:
         return state
     if mark.kind == "wait" and state.marks in ("s", "e", "se"):
-        return replace(state, marks=f"w{state.marks}")  # recorded by an enqueuing host whose clock is ahead
+        return replace(state, marks=f"w{state.marks}")  # from an enqueuing host whose clock is ahead
     marks = _REPEATED.sub(lambda found: found[0][0], state.marks + mark.kind[0])
     if not _REGULAR.fullmatch(marks):
         return replace(state, irregular=True)

@@ -1,4 +1,4 @@
-"""Make the lists of the compensation view: the tries to undo each step, and the standing steps with a reason."""
+"""Make the lists of the compensation view: the tries to undo steps, and the standing steps with their reasons."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _WORDS: Final[Mapping[Code, str]] = {
     Code.BEFORE_WORK_ENDED: "undone before the work below it ended (or clocks disagree)",
 }
 
-# By parent, of its earliest step whose compensation began: when that step ended, and when its compensation began.
+# Per parent: the end of its earliest step whose compensation began, and the start of that compensation.
 _Reached = dict[str | None, tuple[int, int]]
 
 
 class StepLists:
-    """Makes these lists."""
+    """Make the lists of standing steps and of compensations."""
 
     def __init__(self, index: SpanIndex, steps: Steps) -> None:
         self._index, self._tree, self._spans, self._steps = index, index.tree, index.spans, steps
@@ -53,7 +53,7 @@ class StepLists:
         return bool(self._index.begun or self._index.unwound)
 
     def _reached(self) -> _Reached:
-        """Return the earliest step that the rollback reached below each parent."""
+        """Return per parent the earliest step that the rollback reached."""
         spans, reached = self._spans, _Reached()
         for step in self._index.undos_of.keys() | self._index.unwound:
             span = spans.get(step)
@@ -88,7 +88,7 @@ class StepLists:
         return Standing(step, self._steps.name_of(step), code, certain, tries, words, awaited)
 
     def _code(self, step: str, undos: list[str]) -> Code:
-        """Return why a step stands that compensations tried to undo."""
+        """Return the reason why a step stands that has compensations."""
         outcomes = [outcome for undo_id in undos if (outcome := self._steps.outcome_so_far(undo_id)) != "not_started"]
         if not outcomes:
             return Code.NOT_STARTED
@@ -104,19 +104,19 @@ class StepLists:
         return Code.BEFORE_ENDED if self._steps.went_on_after(span, over_at) else Code.BEFORE_WORK_ENDED
 
     def _code_untried(self, span: Span | None, reached: _Reached) -> Code:
-        """Return why a step stands that no compensation tried to undo."""
+        """Return the reason why a step stands that has no compensation."""
         if not self._steps.ended or not self._has_begun or self._is_passed(span, reached):
             return Code.NOT_STARTED
         return Code.NOT_REACHED
 
     @staticmethod
     def _is_passed(span: Span | None, reached: _Reached) -> bool:
-        """Return whether the rollback, which goes backwards, reached a step that ended before this one began."""
+        """Return whether the rollback passed this step: it reached an earlier step without undoing this one."""
         at = reached.get(span.parent_id) if span is not None else None
         return span is not None and at is not None and at[0] <= span.first_at and span.over_at <= at[1]
 
     def _row(self, undo_id: str) -> Compensation:
-        """Return one try to undo: a compensation, or one that a saga or step reports for itself."""
+        """Return one try to undo: a compensation, or a saga or step that reports its own compensation."""
         undo, outcome = self._spans[undo_id], self._steps.outcome_so_far(undo_id)
         if undo_id in self._index.unwound:
             step, place = undo_id, undo.place
@@ -139,15 +139,15 @@ class StepLists:
         return step, self._steps.name_of(step), span.over_at if span is not None and completed else None
 
     def _error(self, undo: Span, outcome: Outcome) -> str | None:
-        """Return why a compensation failed, or the last attempt's error if it may still succeed."""
+        """Return the error of a failed compensation, or of the last attempt if the compensation may still succeed."""
         if outcome != "failed":
             return undo.error or (undo.attempt_error if outcome != "compensated" else None)
-        # Not its own `reason`: that may be why the step was to be undone.
+        # Do not use its `reason`, which may be the reason to undo the step.
         error = undo.error or self._error_left_behind(undo) or undo.attempt_error
         return error or (None if undo.error_type else undo.status)
 
     def _error_left_behind(self, undo: Span) -> str | None:
-        """Return the first error of work left behind by a successful compensation, else why some work never ran."""
+        """Return the first error of work below a successful compensation, else the reason why work never ran."""
         if undo.status != "success":
             return None
         failed = list(self._steps.failed_later(undo.span_id))
@@ -161,18 +161,18 @@ class StepLists:
         return f"{span.name} never ran: it waits for {dependency.name}, which {fate_of(dependency)}"
 
     def _ran(self, undo_id: str) -> Place:
-        """Return the place where a compensation, or the job inside it, ran."""
+        """Return the place where a compensation ran, or where the job inside it ran."""
         places = [self._spans[one].place for one in (undo_id, *self._tree.below(undo_id))]
         return next((place for place in places if place.worker is not None), places[0])
 
 
 def fate_of(span: Span) -> str:
-    """Return the fate of a span that another waits for: `failed`, `was canceled` or `never ran either`."""
+    """Return the end of a span that another span waits for: `failed`, `was canceled` or `never ran either`."""
     return "failed" if span.status == "failed" else f"was {span.status}" if not span.is_open else "never ran either"
 
 
 def reason_of(standing: Standing, *, ended: bool = True) -> str:
-    """Return why a step still stands, in a trace that has ended or not, and why it counts if it did not succeed."""
+    """Return the reason why a step stands, and why it counts if it did not succeed. `ended`: the trace has ended."""
     if standing.code is Code.FAILED:
         reason = f"compensation failed after {standing.tries} attempt{'s' if standing.tries > 1 else ''}"
     elif standing.awaited:

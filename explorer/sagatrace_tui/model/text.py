@@ -1,4 +1,4 @@
-"""Times, lengths and names as text; times in UTC."""
+"""Format times (in UTC), durations and names as text."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 __all__ = ["LONGEST_NAME", "SHOWN", "clipped", "clock", "counted", "iso", "length", "listed", "one_line"]
 
 SHOWN: Final = 3
-"""The number of names in a sentence; the rest is counted."""
+"""The number of names in a sentence. Further names are only counted."""
 LONGEST_NAME: Final = 120
 """The limit in characters for a name in a sentence. A job may have any name."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -55,12 +55,12 @@ def listed(names: Sequence[str], count: int | None = None) -> str:
 
 
 def clipped(text: str, limit: int) -> str:
-    """Return the text in at most `limit` characters; … marks a cut."""
+    """Return the text in at most `limit` characters. A cut text ends in `…`."""
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
 def one_line(text: str, limit: int) -> str:
-    """Return the first line that is not blank, in at most `limit` characters; … marks a cut."""
+    """Return the first line that is not blank, in at most `limit` characters. A cut line ends in `…`."""
     lines = [line.strip() for line in text[: 10 * limit].splitlines() if line.strip()]
     more = len(lines) > 1 or len(text) > 10 * limit
     return clipped(f"{lines[0] if lines else ''}{'…' if more else ''}", limit)

@@ -1,8 +1,8 @@
 """A trace: its spans as a tree, and the answers. `build_trace` is a pure function of events and a moment.
 
-The rules, in the order they are asked: `fold` makes spans of events, `tree` and `index` place and sort them, `sagas`
-finds what decides, `failures` why it failed, `compensation` how each step stands, `branches` what was dealt with, and
-`verdict` says it in one word. The lists are worked out when first asked for.
+The rules run in this order. `fold` makes spans of events. `tree` places and indexes the spans. `sagas` finds the
+deciding spans, `failures` the causes, `compensation` the states of steps, and `branches` the recovered parts. `verdict`
+makes one word of them. The lists are computed on first use.
 """
 
 from __future__ import annotations
@@ -34,23 +34,23 @@ _STANDING: Final[tuple[StepState, ...]] = ("standing", "unsure", "pending", "wai
 
 
 def build_trace(trace_id: str, events: Iterable[TraceEvent], now: int, anomalies: Iterable[Anomaly] = ()) -> Trace:
-    """Build a trace of its events, in any order and however often repeated.
+    """Build a trace of its events. They may come in any order, and more than once.
 
     Args:
         trace_id: The id of the trace.
         events: Its events.
         now: The moment as of which it is judged, in microseconds since 1970.
-        anomalies: What was found while reading, such as malformed documents.
+        anomalies: The anomalies found while reading, such as malformed documents.
 
     Returns:
-        A value that never changes: more events make a new one.
+        The trace, an immutable value. Build a new trace for new events.
     """
     with CollectorPaused():
         return Trace(trace_id, events, now, tuple(anomalies))
 
 
 class CollectorPaused:
-    """Pause the cyclic collector. Its passes over new objects cost as much as making them, and stop every thread."""
+    """Pause the cyclic garbage collector. Its passes double the time to build a trace, and stop every thread."""
 
     def __enter__(self) -> None:
         self._was_enabled = gc.isenabled()
@@ -64,10 +64,11 @@ class CollectorPaused:
 class Trace:
     """One trace as of `now`. Times are microseconds since 1970.
 
-    `children` holds, per span id, the ids of its children in start order; under a missing parent, its orphans. `roots`
-    are the spans at the top: true roots, and those cut out of a cycle. `cause` is the span it failed at; where nothing
-    failed, the one it was stopped or canceled at. `walk` yields every span once, as (depth, span id), in tree order;
-    the id of a missing parent has depth 0.
+    Attributes:
+        children: Per span id, the ids of its children in start order. The children of a missing parent are its orphans.
+        roots: The spans at the top: true roots, and spans at which a cycle was cut.
+        cause: The span at which the trace failed. If no span failed, the span that was stopped or canceled.
+        walk: Yields every span once, as (depth, span id), in tree order. The id of a missing parent has depth 0.
     """
 
     def __init__(self, trace_id: str, events: Iterable[TraceEvent], now: int, found: tuple[Anomaly, ...]) -> None:
@@ -88,7 +89,7 @@ class Trace:
         self._judge()
 
     def __eq__(self, other: object) -> bool:
-        """Return whether two traces are of the same events and have the same verdict."""
+        """Return whether two traces have the same id, verdict, reading anomalies and events."""
         return isinstance(other, Trace) and self._identity() == other._identity()
 
     def __hash__(self) -> int:
@@ -101,13 +102,13 @@ class Trace:
         return f"Trace({self.trace_id!r}, {self.verdict!r}, {len(self.spans)} spans, {self.event_count} events)"
 
     def _judge(self) -> None:
-        """Find the verdict, the cause and the steps that stand: of each saga, and so of the trace."""
+        """Find the verdict, the cause and the standing steps of each saga, and with them those of the trace."""
         self._unsettled = self._branches.unsettled(self._steps) if self._index.untied or self._index.unwound else {}
         count = len(self._sagas.all)
         judged = [self._judge_saga(place) for place in range(0 if count == 1 else -1, count)]
         self._standing_ids: list[str] = []
         if count > 1 and not judged[0].failed:
-            outside = judged.pop(0)  # of what belongs to no saga only failures matter, and steps beside a failure
+            outside = judged.pop(0)  # outside of sagas only failures matter, and steps beside a failure
             if any(saga.failed for saga in judged):
                 self._standing_ids += outside.standing
         worst_verdict = worst(judged) if count > 1 else judged[0].verdict
@@ -118,7 +119,7 @@ class Trace:
             if count < 2 or not self.ended or saga.verdict == worst_verdict:
                 failed |= saga.failed
                 causes += [self.spans[saga.cause]] if saga.cause is not None else []
-        # No all-clear while steps of a saga beside it may stand.
+        # The verdict must not read as settled while steps of another saga may stand.
         self.verdict: Verdict = with_standing(worst_verdict, self._standing_ids, is_sampled=self._is_sampled)
         self.cause = first_to_end(causes)
         self.status: TraceStatus = "unknown" if self.verdict == "unknown" else "success"
@@ -129,7 +130,7 @@ class Trace:
             self.status = status if status in ("stopped", "canceled") else "failed"
 
     def _judge_saga(self, place: int) -> JudgedSaga:
-        """Judge one saga; at place -1 what belongs to none."""
+        """Judge one saga. At place -1, judge the spans outside of all sagas."""
         index, sagas, failures, branches = self._index, self._sagas, self._failures, self._branches
         saga, states = sagas.all[place] if place >= 0 else {}, self._steps.states
         sets: Sequence[Collection[str]]
@@ -159,7 +160,7 @@ class Trace:
         return JudgedSaga(ended, failed, succeeded, bool(begun), bool(undone), bool(unsettled), standing, cause)
 
     def _halted_at(self) -> str:
-        """Return the first span that was stopped or canceled, and around no other such span."""
+        """Return the first span that was stopped or canceled, and has no such span below it."""
         halted = [one for one in self._index.halted if one not in self._index.owner]
         around = {above for one in halted for above in self._tree.ancestors_of(one)}
         return in_order_of_end(self.spans, [one for one in halted if one not in around])[0]
@@ -203,7 +204,7 @@ class Trace:
 
     @cached_property
     def root(self) -> Span | None:
-        """The earliest span at the top that is not a point; the first point where there is no other."""
+        """The earliest span at the top that is not a point. If all are points, the first point."""
         tops = [self.spans[one] for one in self.roots]
         return next((one for one in tops if one.state.kind != "point"), tops[0] if tops else None)
 
@@ -214,7 +215,7 @@ class Trace:
 
     @cached_property
     def name(self) -> str:
-        """The saga's name: `data.workflow_id`, else its span's name (a job's function without its package)."""
+        """The name of the saga: `data.workflow_id`, else its span's name (a job's function without its package)."""
         if self.root is None:
             return ""
         saga = self.spans[self._sagas.saga_span_of(self.root.span_id) or self.root.span_id]
@@ -264,7 +265,7 @@ class Trace:
 
     @cached_property
     def still_standing(self) -> tuple[Standing, ...]:
-        """The steps that should have been undone and were not, in the order they ended, each with one reason."""
+        """The steps that should have been undone but were not, in the order they ended, each with one reason."""
         return tuple(StepLists(self._index, self._steps).standing(self._standing_ids))
 
     @cached_property

@@ -1,8 +1,8 @@
 """Arrange spans as a tree, and index their ids for the rules.
 
-The tree has roots, children in start order, orphans under their missing parent, and its cycles cut. The index is made
-in one pass. It also says which part of the trace is undoing. A span opened in an RQ execution ends, interrupted, when
-that execution ends.
+The tree has roots, children in start order, and orphans under their missing parent. Its cycles are cut. The index is
+made in one pass. It also finds the part of the trace that is undoing. When an RQ execution ends, the open spans that it
+opened end as interrupted.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _T = TypeVar("_T")
 
 
 class SpanTree:
-    """The place of each span. `children` also holds orphans, under the parents that have no events.
+    """The place of each span. `children` also holds orphans, under parents without events.
 
     `spans` must be in the order of their first events; `unplaced` are those that may have come before their parent.
     """
@@ -50,7 +50,7 @@ class SpanTree:
         return None if span is None or span_id in self.cut else span.parent_id
 
     def ancestors_of(self, span_id: str) -> Iterator[str]:
-        """Yield the spans above, nearest first, up to a root or a span whose parent was never seen."""
+        """Yield the spans above, nearest first, up to a root or a span with a missing parent."""
         span = self.spans.get(span_id)
         while span is not None and span.parent_id is not None and span.span_id not in self.cut:
             if (span := self.spans.get(span.parent_id)) is not None:
@@ -69,9 +69,9 @@ class SpanTree:
             waiting.extend(self.children.get(child, ()))
 
     def inherited(self, span_id: str, known: dict[str, _T], top: _T, pass_on: Callable[[str, _T], _T]) -> _T:
-        """Return what a span has from those above it: `pass_on(parent, value of the parent)`, and `top` at the top.
+        """Return the value that a span inherits: `top` at the top, else `pass_on(parent, value of the parent)`.
 
-        `known` keeps the values, so that many questions about one trace visit each span once.
+        `known` caches the values, so that many calls for one trace visit each span once.
         """
         path = [span_id]
         while path[-1] not in known and (above := self.parent_of(path[-1])) is not None and above in self.spans:
@@ -82,7 +82,7 @@ class SpanTree:
         return value
 
     def began(self, span_id: str) -> tuple[str, str]:
-        """Return the beginning of a span, in a form that sorts spans."""
+        """Return the beginning of a span, as a sort key."""
         first = self.spans[span_id].events[0]
         return first.timestamp, first.id
 
@@ -95,7 +95,7 @@ class SpanTree:
             stack.extend((depth + 1, child) for child in reversed(self.children.get(span_id, ())))
 
     def _cut_cycles(self) -> set[str]:
-        """Find the cycles, and return the earliest span of each: the cut. A span in each came before its parent."""
+        """Find the cycles. Return the earliest span of each cycle, where the cycle is cut."""
         cut: set[str] = set()
         settled: set[str] = set()
         for start in self.unplaced:
@@ -116,7 +116,7 @@ class SpanTree:
 
 
 class SpanIndex:
-    """Span ids by kind. A span that succeeded in its normal course, or is a point, is in none of the first sets.
+    """Span ids by kind. A normally successful span, or a point, is in none of the first sets.
 
     `owner` gives, for each span of the undoing, the nearest compensation (or group of them) at or above it.
     """
@@ -130,10 +130,10 @@ class SpanIndex:
         self.irregular: set[str] = set()
         self.declared: set[str] = set()  # steps that declare a compensation
         self.undoing: set[str] = set()  # compensations, and spans that group them
-        self.begun: set[str] = set()  # those of them that have begun
-        self.untied: set[str] = set()  # those of them that name no step
+        self.begun: set[str] = set()  # compensations and groups that have begun
+        self.untied: set[str] = set()  # compensations and groups that name no step
         self.unwound: set[str] = set()  # sagas and steps that report their own compensation
-        self.unwinding: set[str] = set()  # those of them whose compensation has begun, and may go on
+        self.unwinding: set[str] = set()  # sagas and steps whose own compensation may still run
         self.undos_of: dict[str, set[str]] = {}  # compensations by the step they name
         self.retries_due: dict[str, int] = {}  # failed attempts by the time of the next one
         self.starts_due: dict[str, int] = {}  # scheduled spans by the time of their start
@@ -203,8 +203,8 @@ class SpanIndex:
     def _interruption(self, span: Span) -> TraceEvent | None:
         """Return the event that ended the RQ execution (`data.execution`) in which an open span was opened.
 
-        It is the closing or retrying event whose id is `<execution>:end` or whose data names the execution. If neither
-        is known, the end of the job around the span counts, once that job is closed.
+        It is the closing or retrying event with the id `<execution>:end`, or with the execution in its data. Without
+        such an event, the end of a closed job around the span counts.
         """
         execution = data_of(span.events[0]).execution
         if not isinstance(execution, str) or not execution:

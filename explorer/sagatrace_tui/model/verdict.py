@@ -1,4 +1,4 @@
-"""Find the verdict of a saga by a table of its facts, and the verdict of a trace of several sagas.
+"""Find the verdict of a saga from a table of facts, and the verdict of a trace with several sagas.
 
 A trace without an end counts as ended after `IDLE` without an event, unless it waits for something due.
 """
@@ -25,11 +25,13 @@ IDLE: Final = 15 * 60 * 1_000_000
 
 
 class JudgedSaga(msgspec.Struct):
-    """The facts that the verdict of one saga rests on, and the span it failed at.
+    """The facts behind the verdict of one saga, and the span at which the saga failed.
 
-    `undoing_began` is whether any compensation began for the saga, `undone` whether one did outside of recovered
-    branches. `unsettled` is whether a compensation of no known step failed or has no outcome. `standing` are the steps
-    that still stand.
+    Attributes:
+        undoing_began: Whether any compensation began for the saga.
+        undone: Whether a compensation began outside of recovered branches.
+        unsettled: Whether a compensation without a known step failed or has no outcome.
+        standing: The steps that still stand.
     """
 
     ended: bool
@@ -58,14 +60,14 @@ class JudgedSaga(msgspec.Struct):
 
 
 def worst(sagas: Sequence[JudgedSaga]) -> Verdict:
-    """Return the verdict of a trace: the worst of its sagas'."""
+    """Return the verdict of a trace, which is the worst verdict of its sagas."""
     return _FROM_WORST[min(_FROM_WORST.index(saga.verdict) for saga in sagas)]
 
 
 def with_standing(verdict: Verdict, standing: Sequence[str], *, is_sampled: bool) -> Verdict:
-    """Return a trace's verdict, where steps of another saga in it, whose end is unknown, may be `standing`.
+    """Return the verdict of a trace in which these steps stand, perhaps of another saga than the worst one.
 
-    In a trace that was recorded only from a failure on (`is_sampled`), steps that are not recorded may stand as well.
+    If the trace was recorded only from its first failure (`is_sampled`), steps without events may stand as well.
     """
     if standing and verdict in _WITH_STANDING:
         verdict = _WITH_STANDING[verdict]
@@ -75,8 +77,8 @@ def with_standing(verdict: Verdict, standing: Sequence[str], *, is_sampled: bool
 def silence(events: Sequence[TraceEvent], now: int) -> int:
     """Return the microseconds without an event, as of `now`; `events` are in order of time.
 
-    An event dated further ahead than `IDLE` was stamped by a wrong clock, so its time is unknown and it does not count.
-    If all are, the reader's clock may be wrong, and the result is 0.
+    An event dated more than `IDLE` after `now` has a wrong clock, so it does not count. If all events are, the reader's
+    clock may be wrong, and the result is 0.
     """
     last = next((event.micros for event in reversed(events) if event.micros <= now + IDLE), None)
     return 0 if last is None else max(0, now - last)
@@ -85,8 +87,8 @@ def silence(events: Sequence[TraceEvent], now: int) -> int:
 def is_idle(events: Sequence[TraceEvent], index: SpanIndex, sagas: Sagas, now: int) -> bool:
     """Return whether the trace counts as ended because events stopped.
 
-    A retry that is due later keeps the trace running. So does a scheduled span while a root is open. If a root ended
-    without success, only the undoing is waited for.
+    A retry that is due later keeps the trace running. So does a scheduled span while a root is open. After a root ended
+    without success, only due retries and scheduled spans of the undoing keep it running.
     """
     if silence(events, now) <= IDLE:
         return False

@@ -27,7 +27,7 @@ _VERDICTS: Final[Mapping[Verdict, str]] = {
     "running": "It has not ended, and has not failed.",
     "compensating": "It failed, and its steps are being undone.",
     "failed": "It failed. No step had to be undone.",
-    "rolled_back": "It failed, and every step was undone.",
+    "rolled_back": "It failed, and every step that declares an undo was undone.",
     "rollback_incomplete": "It failed. Some steps were undone, others still stand.",
     "rollback_missing": "It failed. Steps still stand, and no undo began.",
     "succeeded_but_compensated": "It reported success, although steps were undone.",

@@ -1,4 +1,4 @@
-"""Views of a trace for screens and commands. They read the model and are as pure as it is.
+"""Views of a trace for screens and commands. They are pure functions of the model.
 
 `outline` lists the nodes of a trace's tree. `timeline` maps times to columns. `find` searches a trace. `landmarks` are
 its errors, its slowest spans and its critical path. `report` holds the answers of a trace as JSON. `waiting` describes

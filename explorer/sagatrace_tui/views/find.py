@@ -1,4 +1,4 @@
-"""Find text inside a trace: in names, ids, errors, data, tags and in the words on the screen. Pure."""
+"""Find text inside a trace: in names, ids, errors, data and tags, and in the words on the screen. Pure."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def find(
     words: Callable[[Span], Iterable[str]] = lambda _: (),
     go_on: Callable[[], bool] = lambda: True,
 ) -> frozenset[str]:
-    """Return the ids of the spans that contain the text, in upper or lower case.
+    """Return the ids of the spans that contain the text. Upper and lower case are the same.
 
     Args:
         trace: the trace.

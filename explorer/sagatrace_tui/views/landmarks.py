@@ -17,7 +17,7 @@ from sagatrace_tui.views.outline import Outline
 __all__ = ["ERRORS", "Landmarks", "errors", "landmarks"]
 
 ERRORS: Final[frozenset[Role]] = frozenset({"cause", "independent", "compensation"})
-"""The roles of failures that are not consequences and did not recover."""
+"""The roles of failures that are not consequences and were not recovered."""
 _SLOWEST: Final = 50
 
 
@@ -47,7 +47,7 @@ def landmarks(trace: Trace, outline: Outline) -> Landmarks:
 
 
 def _times(trace: Trace, outline: Outline, span_id: str) -> tuple[float, float]:
-    """Return the start and end of a node. Faster than the span's own times: no event data is decoded."""
+    """Return the start and end of a node. It decodes no event data, so it is faster than the span's times."""
     span, group = trace.spans.get(span_id), outline.groups.get(span_id)
     if span is not None:
         began = next((event.micros for event in span.events if event.event_type.endswith(":started")), span.first_at)
@@ -56,7 +56,7 @@ def _times(trace: Trace, outline: Outline, span_id: str) -> tuple[float, float]:
 
 
 def _critical(outline: Outline, begun: array[float], over: array[float]) -> Iterator[str]:
-    """Yield the spans that the end of the trace waited for. Both times change to those with all descendants."""
+    """Yield the spans on the critical path. Change both times to include all descendants."""
     for place in range(len(over) - 1, -1, -1):
         parent = outline.parents[place]
         if parent >= 0:

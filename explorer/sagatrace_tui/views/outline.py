@@ -1,7 +1,7 @@
 """The tree of a trace as a list for screens: every node once, in preorder.
 
-An outline is built once for a trace. Finding the visible rows after a fold then takes a time that depends on the number
-of rows, not on the size of the trace.
+An outline is built once for a trace. After a fold, the time to find the visible rows then depends on the number of
+rows, not on the size of the trace.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Outline:
 
     @cached_property
     def places(self) -> dict[str, int]:
-        """The place of each id; found when first asked for, which is never for many traces."""
+        """The place of each id. It is computed on first use, because many traces never need it."""
         return {span_id: place for place, span_id in enumerate(self.ids)}
 
     @cached_property
@@ -65,7 +65,7 @@ class Outline:
         return idle_stretches(self._trace)
 
     def find_as(self, before: Outline) -> None:
-        """Compute all that an earlier outline was asked for: the screen will ask again, and must not wait."""
+        """Compute all values that an earlier outline computed, because the screen needs them without a wait."""
         for name in vars(before).keys() - vars(self).keys():
             getattr(self, name)
 
@@ -175,7 +175,7 @@ class Outline:
         return after >= len(rows) or rows[after] >= self.end(self.parents[place])
 
     def shown(self, span_id: str, rows: Sequence[int]) -> int | None:
-        """Return the row of the span, or of its nearest visible ancestor; None if there is neither."""
+        """Return the row of the span, or of its nearest visible ancestor. Return None if neither is visible."""
         for place in self.up(span_id):
             row = bisect_left(rows, place)
             if row < len(rows) and rows[row] == place:

@@ -43,7 +43,7 @@ def json_schema() -> str:
 
 
 def error_of(span: Span) -> str | None:
-    """Return the error of a span, or of its last failed attempt, or else the reason for its end."""
+    """Return the error of a span, else that of its last failed attempt, else the reason for its end."""
     # A compensation's reason explains its step's undo, not its own end.
     return span.error or span.attempt_error or (None if span.kind == "compensation" else span.reason)
 

@@ -1,4 +1,4 @@
-"""Times as columns of a row. Long idle gaps can be collapsed. Pure."""
+"""Map times to columns of a row. Long idle gaps can be collapsed. Pure."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Timeline:
     kept: int = 0
 
     def squeezed(self, at: int) -> int:
-        """Return the microseconds from the start to a moment, without those of collapsed gaps."""
+        """Return the microseconds from the start to a moment, without collapsed gaps except `kept` of each."""
         at = max(self.start, min(at, self.end))
         return at - self.start - sum(max(0, min(at, end) - start - self.kept) for start, end in self.gaps)
 
@@ -98,7 +98,7 @@ def idle_stretches(trace: Trace) -> Idle:
 def _busy(trace: Trace) -> Iterator[tuple[int, float]]:
     """Yield the start and end of the work of each span. The end of running work is infinite.
 
-    The work of a span with few events ends at its latest event. Finding its end event would double the time.
+    For a span with few events, its latest event is the end of its work. Finding the end event would double the time.
     """
     for span_id, span in trace.spans.items():
         if trace.children.get(span_id):

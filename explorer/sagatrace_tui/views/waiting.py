@@ -1,4 +1,4 @@
-"""The innermost open spans of a running trace: the state of each, and its duration so far."""
+"""Describe the innermost open spans of a running trace: their states and durations so far."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["MOST", "Wait", "Waiting", "waiting_on"]
 
 MOST: Final = 20
 """The most spans that are described. Further spans are only counted."""
-# After so many microseconds without an event the line reports silence: a process may have died.
+# After this many microseconds without an event, the line reports silence, because a process may have died.
 _QUIET: Final = 60_000_000
 
 
@@ -24,8 +24,8 @@ _QUIET: Final = 60_000_000
 class Wait:
     """One innermost open span, as of a moment.
 
-    `words` is its state without its name: `running for 12 s, attempt 2 of 3`, `retry 1 of 2 in 5 s`. `undoing` is the
-    name of the step that it, or a compensation above it, undoes. Names are as jobs wrote them.
+    `words` is its state, such as `running for 12 s, attempt 2 of 3` or `retry 1 of 2 in 5 s`. `undoing` is the name of
+    the step that it, or a compensation above it, undoes. Names are unescaped, as jobs wrote them.
     """
 
     span_id: str
@@ -107,5 +107,5 @@ def _of(number: int, most: int) -> str:
 
 
 def _whole(micros: int) -> str:
-    """Return a growing duration in whole seconds."""
+    """Return the text of a duration, in whole seconds because it grows on the screen."""
     return length(micros // 1_000_000 * 1_000_000) if micros >= 1_000_000 else "under 1 s"

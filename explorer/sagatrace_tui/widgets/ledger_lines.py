@@ -12,6 +12,7 @@ from sagatrace_tui.labels import duration, inert, short, short_name
 from sagatrace_tui.model import Compensation, Outcome, Standing, Trace
 from sagatrace_tui.model.standing import reason_of
 from sagatrace_tui.times import Times
+from sagatrace_tui.views.undeclared import undeclared_steps
 from sagatrace_tui.widgets.rows import Part, fitted
 
 __all__ = ["LedgerLine", "ledger_lines"]
@@ -65,7 +66,8 @@ def ledger_lines(trace: Trace, width: int = 100, times: Times = _TIMES) -> list[
     rows, standing = trace.compensations, trace.still_standing
     if not rows and not standing:
         return [LedgerLine(((_nothing(trace), "muted"),))]
-    lines = [*_standing(trace, width, times), *_compensations(trace, width, times), *_faults(trace, width)]
+    lines = [*_standing(trace, width, times), *_compensations(trace, width, times)]
+    lines += [*_undeclared(trace), *_faults(trace, width)]
     names = (cell_len(text) for line in lines for (text, _), columns in line.cells if not columns)
     longest = max(names, default=0)
     return [replace(line, longest=longest) for line in lines]
@@ -76,7 +78,7 @@ def _nothing(trace: Trace) -> str:
     if not declared:
         return "No step of this trace declared a compensation, and nothing was undone."
     steps = "1 step declares a compensation" if declared == 1 else f"{declared} steps declare a compensation"
-    return f"Nothing was undone, and nothing had to be undone: {steps}."
+    return f"Nothing was undone: {steps}, and no step has to be undone."
 
 
 def _heading(text: str, tone: str = "strong") -> LedgerLine:
@@ -87,7 +89,7 @@ def _standing(trace: Trace, width: int, times: Times) -> Iterator[LedgerLine]:
     standing = trace.still_standing
     if not standing:
         if trace.verdict == "rolled_back":
-            yield _heading("Nothing is still standing: every step was undone", "ok")
+            yield _heading("Nothing is still standing: every step that declares an undo was undone", "ok")
             yield LedgerLine(())
         return
     undoing = [one for one in standing if one.being_undone]
@@ -117,7 +119,7 @@ def _stands(
     step = trace.spans.get(one.span_id)
     named = step.compensation if step is not None else None
     undo = (f"← {inert(named, 120)}" if named else "", "muted")
-    cells = ((sign, 2), ((inert(one.name, 120), sign[1]), 0), (undo, 0))
+    cells = ((sign, 2), ((inert(_name(trace, one.span_id, one.name), 120), sign[1]), 0), (undo, 0))
     reason = inert(reason_of(replace(one, effect=None), ended=trace.ended), 400)
     beside = cell_len(reason) <= min(_TAIL, width - 2 - 2 * _NAME)
     yield LedgerLine(((reason, why_tone),) if beside and not one.awaited else (), cells, one.span_id)
@@ -163,34 +165,54 @@ def _compensations(trace: Trace, width: int, times: Times) -> Iterator[LedgerLin
     origin = trace.started_at or 0
     wrong = {one for anomaly in trace.anomalies if anomaly.kind == "out_of_order_undo" for one in anomaly.span_ids}
     number, reason = 0, None
+    widest = max(cell_len(word) for _, word, _ in map(_OUTCOMES.__getitem__, {row.outcome for row in rows}))
     for row in rows:
         number += _has_begun(row)
         if row.reason and row.reason != reason:
             reason = row.reason
             yield from _note(f"reason: {inert(reason, 1000)}", "muted", width)
-        yield _row(row, trace, number, row.span_id in wrong, _facts(row, origin, times))
+        yield _row(row, trace, number, row.span_id in wrong, widest, _facts(row, origin, times))
         if (failure := _failure_of(row)) and row.original_span_id not in listed:
             yield from _note(f"error: {failure}", "bad", width)
     yield LedgerLine(())
+
+
+def _undeclared(trace: Trace) -> Iterator[LedgerLine]:
+    """Yield the completed steps that declare no undo: only the user knows whether they need one."""
+    steps = undeclared_steps(trace)
+    if steps:
+        yield _heading(f"Completed, no undo declared  {len(steps)}", "muted")
+        for span in steps:
+            cells = ((("✔", "muted"), 2), ((inert(span.short_name, 120), "muted"), 0))
+            yield LedgerLine((), cells, span.span_id)
+        yield LedgerLine(())
 
 
 def _has_begun(row: Compensation) -> bool:
     return row.span_id is not None and row.outcome != "not_started"
 
 
-def _row(row: Compensation, trace: Trace, number: int, out_of_order: bool, facts: str) -> LedgerLine:
+def _row(
+    row: Compensation, trace: Trace, number: int, out_of_order: bool, outcome_width: int, facts: str
+) -> LedgerLine:
     sign, word, tone = _OUTCOMES[row.outcome]
     step = trace.spans.get(row.original_span_id)
     place = f"{number}{'↕' if out_of_order else '.'}" if _has_begun(row) else "–"
-    named = row.name or "" if row.span_id is not None else step.compensation if step is not None else None
+    undo_name = _name(trace, row.span_id, row.name or "") if row.span_id is not None else None
+    named = undo_name if undo_name is not None or step is None else step.compensation
     undo = "← no undo" if named is None else f"← {inert(named, 120)}"
     cells = (
         ((place, "warn" if out_of_order else "muted"), 4),
-        ((f"{sign} {word}", tone), 16),
-        ((inert(row.original_name, 120), "plain"), 0),
+        ((f"{sign} {word}", tone), outcome_width + 4),
+        ((inert(_name(trace, row.original_span_id, row.original_name), 120), "plain"), 0),
         ((undo, "muted" if row.span_id is None else "plain"), 0),
     )
     return LedgerLine(((facts, "muted"),), cells, row.span_id or row.original_span_id)
+
+
+def _name(trace: Trace, span_id: str, name: str) -> str:
+    """Return the name of a span, without the package of a job's function. `name` is for a span that is missing."""
+    return trace.spans[span_id].short_name if span_id in trace.spans else name
 
 
 def _facts(row: Compensation, origin: int, times: Times) -> str:

@@ -1,18 +1,18 @@
 """RQ workers that trace every job they run: `rq worker -w sagatrace.rq.Worker`.
 
-One job is one span, whose id is the job's; its attempts are events of that span. A job finds its place in a trace in
-`job.meta` (`queue.enqueue(f, meta=trace_meta(context))`, or `TracedQueue`); one without starts a trace of its own.
+One job is one span with the job's id. Its attempts are events of that span. The job's place in a trace is in
+`job.meta`: pass `meta=trace_meta(context)` to `enqueue`, or use `TracedQueue`. A job without it starts a new trace.
 
-The worker records the start before it forks (`hooks`). The work-horse records the end; the worker does if the
-work-horse could not (`parent`), or a reconciler if the worker could not either (`reconciler`). RQ runs its jobs as
-without tracing. A fault in here is counted in `Tracer.lost` or `sagatrace.faults` and logged once.
+The worker records the start of a job before it forks (`hooks`). The work-horse records the end. If the work-horse could
+not, the worker records the end (`parent`). If the worker could not either, a reconciler does (`reconciler`). RQ runs
+jobs as it does without tracing. A fault of tracing is counted in `Tracer.lost` or `sagatrace.faults` and logged once.
 
-With a worker class of your own, write `class MyWorker(TracedWorkerMixin, rq.Worker)`, or derive it from `SpawnWorker`
-here. A `tracer` in it, as `Tracer(redact=...)`, records all events of the worker. Works with RQ from 2.12 to 3. In 3,
-but not in 2.x, the work-horse of a SpawnWorker records its job itself.
+To trace your own worker class, write `class MyWorker(TracedWorkerMixin, rq.Worker)`, or derive it from this module's
+`SpawnWorker`. Set its class attribute `tracer`, such as `Tracer(redact=...)`, to record the worker's events with it. RQ
+2.12 to 3 is supported. With RQ 3 the work-horse of a SpawnWorker records its job. With RQ 2 its worker does.
 
-Events go into the outbox (`sagatrace.outbox`). A shipper, a process that the worker starts beside itself, delivers them
-to the store. No job waits for it.
+Events go into the outbox (`sagatrace.outbox`). The worker starts a shipper process, which delivers the events to the
+store. No job waits for the shipper.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ class SpawnWorker(TracedWorkerMixin, rq.SpawnWorker):
     """RQ's worker that runs each job in a new interpreter, traced."""
 
     def prepare_job_execution(self, job: Job, *args: Any, **kwargs: Any) -> None:
-        """Note the job's place before it can overwrite its meta: a work-horse like this has inherited nothing."""
+        """Read the job's place before the job can overwrite its meta. A spawned work-horse has inherited no place."""
         with self._harmless:
             inside = self._recorder.places.of(job).inside
             enter_execution(Execution(os.environ.get("RQ_EXECUTION_ID"), job.id, inside))
@@ -63,12 +63,12 @@ class SpawnWorker(TracedWorkerMixin, rq.SpawnWorker):
 
 
 class HerokuWorker(TracedWorkerMixin, _HerokuWorker):
-    """RQ's forking worker for Heroku's way to shut down, traced."""
+    """RQ's forking worker with Heroku's shutdown procedure, traced."""
 
 
 class RoundRobinWorker(TracedWorkerMixin, _RoundRobinWorker):
-    """RQ's forking worker that takes from its queues in turn, traced."""
+    """RQ's forking worker that takes jobs from its queues in turn, traced."""
 
 
 class RandomWorker(TracedWorkerMixin, _RandomWorker):
-    """RQ's forking worker that takes from its queues at random, traced."""
+    """RQ's forking worker that takes jobs from its queues at random, traced."""

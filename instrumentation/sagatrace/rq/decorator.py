@@ -1,4 +1,4 @@
-"""The `job` decorator without its queue class: it keeps the type of the function, and adds `under`."""
+"""The base of the `job` decorator. It keeps the type of the function, and adds `under`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _R_co = TypeVar("_R_co", covariant=True)
 
 
 class JobFunction(Protocol[_P, _R_co]):
-    """A function that `job` has decorated. A call runs it here, as before. `enqueue` makes a job of it."""
+    """A function decorated with `job`. A call runs the function here. `enqueue` enqueues it as a job."""
 
     __name__: str
 
@@ -34,11 +34,11 @@ class JobFunction(Protocol[_P, _R_co]):
         ...
 
     def delay(self, *args: Any, **kwargs: Any) -> Job:
-        """Do as `enqueue`, by RQ's older name."""
+        """Enqueue the function. This is RQ's older name for `enqueue`."""
         ...
 
     def under(self, context: TraceRef | str | None) -> JobFunction[_P, _R_co]:
-        """Return the function whose jobs belong under this context."""
+        """Return a copy of the function whose jobs belong under this context. A text is a trace id."""
         ...
 
 
@@ -48,12 +48,12 @@ class JobDecorator(rq.decorators.job):
     traced_queue: ClassVar[type[rq.Queue]]
 
     def __init__(self, queue: rq.Queue | str, *args: Any, **kwargs: Any) -> None:
-        if len(args) < 5:  # the sixth of RQ's own, counted from the queue
+        if len(args) < 5:  # `queue_class` is the sixth argument of RQ's decorator, counted from the queue
             kwargs.setdefault("queue_class", self.traced_queue)
         super().__init__(queue, *args, **kwargs)
 
     def __call__(self, function: Callable[_P, _R]) -> JobFunction[_P, _R]:
-        """Return the function itself, with RQ's `enqueue` and `delay` and with `under`."""
+        """Add RQ's `enqueue` and `delay`, and `under`, to the function. Return the function."""
 
         def under(context: TraceRef | str | None) -> Any:
             bound = copy.copy(self)

@@ -1,4 +1,4 @@
-"""Read the meta of a job whose producer used another serializer than the worker."""
+"""Read the meta of a job whose producer used a different serializer than the worker."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def read_meta(raw: bytes) -> Mapping[str, Any] | None:
 
 @functools.cache
 def _warn_of_meta() -> None:
-    """Log once that a context may be lost."""
+    """Log once that a job's context may be lost."""
     log_fault("sagatrace: the meta of a job is in an unknown serialization, so the job may be in a trace of its own")
 
 
 class _PlainUnpickler(pickle.Unpickler):
-    """Load values of Python's own types, and run none of the user's code."""
+    """Load values of built-in types only. Run none of the user's code."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """Refuse: a pickle reaches code through this method."""
+        """Refuse every class, because a pickle reaches code through this method."""
         raise pickle.UnpicklingError(f"{module}.{name} is not loaded here")

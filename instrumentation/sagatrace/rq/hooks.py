@@ -1,6 +1,7 @@
-"""The hooks of a traced worker that run beside its jobs: each calls RQ's own method, then records the result.
+"""The hooks of a traced worker. Each hook calls RQ's method, then records the result.
 
-Each event is recorded after RQ's commit. An end has the time before it: the next attempt or job may begin in between.
+Each event is recorded after RQ's commit. An end has the time before the commit, because the next attempt or job may
+begin right after the commit.
 """
 
 from __future__ import annotations
@@ -33,8 +34,13 @@ class RecordingMixin(_WorkerBase):
 
     tracer: Tracer | None = None
 
-    def job_data(self, job: Job, phase: str) -> dict[str, Any]:  # noqa: ARG002 - for those who override it
-        """Return more data for a job's start or completion; override it to record arguments, for example."""
+    def job_data(self, job: Job, phase: str) -> dict[str, Any]:  # noqa: ARG002 - subclasses use them
+        """Return additional data for the start or completion of a job. Override it, for example to record arguments.
+
+        Args:
+            job: The RQ job.
+            phase: `started` or `completed`.
+        """
         return {}
 
     @cached_property
@@ -50,13 +56,13 @@ class RecordingMixin(_WorkerBase):
         return place_of_redis(self.connection)
 
     def prepare_execution(self, job: Job) -> _RqExecution:
-        """Record that the job started: still in the worker, before any fork."""
+        """Record that the job started. This runs in the worker, before any fork."""
         execution = super().prepare_execution(job)
         with self._harmless:
             recorder = self._recorder
             recorder.begin(execution.id)
             place = recorder.places.of(job)
-            # Also for the work-horse, which inherits it: before the job can write to its meta.
+            # The work-horse inherits this place. Read it before the job can overwrite its meta.
             enter_execution(Execution(execution.id, job.id, place.inside))
             allowed = max(place.allowed, place.attempt + (job.retries_left or 0))
             data = {**facts_of(job), **place.declared, "redis": self._redis, "attempts_allowed": allowed}
@@ -68,7 +74,7 @@ class RecordingMixin(_WorkerBase):
         return execution
 
     def handle_exception(self, job: Job, *exc_info: Any) -> Any:
-        """Keep the exception for the event: RQ passes on only its text."""
+        """Keep the exception for the event, because RQ keeps only its text."""
         with self._harmless:
             self._recorder.raised[job.id] = exc_info[1]
         return self._noting(job, super().handle_exception, job, *exc_info)
@@ -100,7 +106,7 @@ class RecordingMixin(_WorkerBase):
             self._recorder.failure(job, execution_id, kwargs.get("exc_string", ""), {**loaded_name_of(job), **more}, at)
 
     def handle_job_retry(self, job: Job, *args: Any, **kwargs: Any) -> None:
-        """Record that the job returned a Retry: it is retried, or it failed if it did so once too often."""
+        """Record that the job returned a Retry. RQ retries it, or fails it after too many retries."""
         execution_id, more = execution_id_of(job, self, kwargs), dict[str, Any]()
         with self._harmless:
             retry = kwargs.get("retry") or args[1]
@@ -118,7 +124,7 @@ class RecordingMixin(_WorkerBase):
         return {}
 
     def _noting(self, job: Job, call: Any, *args: Any, **kwargs: Any) -> Any:
-        """Call RQ. If it cannot handle the job's error, the work-horse ends, and its worker only has the note."""
+        """Call RQ. If RQ cannot handle the job's error and ends the work-horse, leave a note for the worker."""
         try:
             return call(*args, **kwargs)
         except BaseException:

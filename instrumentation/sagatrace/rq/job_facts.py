@@ -1,4 +1,4 @@
-"""Read from an RQ job what its events say of it. Reading runs none of the user's code."""
+"""Read the facts of an RQ job that its events hold. Reading runs none of the user's code."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["execution_id_of", "facts_of", "loaded_name_of", "meta_of", "name_of"
 
 
 def facts_of(job: Job) -> dict[str, Any]:
-    """Return the data of an event that opens a job's span. `job_name` is missing if only loading the job gives it."""
+    """Return the data of an event that opens a job's span. Without loading the job, `job_name` may be unknown."""
     facts = {"queue": job.origin}
     if name := name_of(job.data):
         facts["job_name"] = name
@@ -26,13 +26,13 @@ def facts_of(job: Job) -> dict[str, Any]:
 
 
 def execution_id_of(job: Job, worker: object, given: Mapping[str, Any]) -> str | None:
-    """Return the execution's id. RQ 3 passes it to the worker's methods. The worker of RQ 2 keeps it for a while."""
+    """Return the execution's id, or None. RQ 3 passes it to the worker's methods. RQ 2 keeps it on the worker."""
     execution = given.get("execution") or vars(worker).get("execution")
     return execution.id if execution is not None and execution.job_id == job.id else None
 
 
 def loaded_name_of(job: Job) -> dict[str, str]:
-    """Return the job's name if RQ has loaded it: the start may not be recorded (a serializer, or sampling)."""
+    """Return the job's name if RQ has loaded it. The start event may lack it, or may not be recorded."""
     name = vars(job).get("_func_name")
     return {"job_name": name} if isinstance(name, str) else {}
 
@@ -49,7 +49,7 @@ def meta_of(job: Job) -> Mapping[str, Any]:
 
 def own_trace_id(job: Job) -> str:
     """Return the id of the trace of a job that was enqueued without a context."""
-    # A user may use an id again. The time of creation is unique to one run.
+    # A user may use an id again. The creation time is unique to one run.
     named_by_rq = len(job.id) == 36 and job.id.count("-") == 4
     return job.id if named_by_rq else f"{job.id[:200]}-{utc_timestamp(job.created_at)}"
 
@@ -57,8 +57,8 @@ def own_trace_id(job: Job) -> str:
 def name_of(data: bytes) -> str:
     """Return the function's name in a job's data, as RQ's own serializers write it; empty for another serializer.
 
-    The data is not loaded, as that imports and runs the user's code. RQ's worker leaves this to its work-horses, which
-    so load the current code and open their own connections. A pickled call begins with these opcodes of `pickletools`:
+    The data is not loaded, because loading imports and runs the user's code. Only work-horses load jobs in RQ, so that
+    they use the current code and their own connections. A pickled call begins with these opcodes of `pickletools`:
     protocol, frame and tuple. The tuple begins with the length and text of the name.
     """
     if data.startswith(b"["):

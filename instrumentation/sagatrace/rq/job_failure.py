@@ -1,4 +1,4 @@
-"""How an attempt of a job failed: the phase, the reason and what else is recorded beside the error."""
+"""How an attempt of a job failed: the phase, the reason and further data beside the error."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def failure_of(
     Args:
         job: The job, with its status in this process.
         error: Its exception, if it was raised in this process. `Tracer.emit` reads it.
-        text: What RQ says of the error.
+        text: RQ's text of the error.
         noted: The error that the work-horse noted.
         death: How the work-horse ended, if it was killed.
     """
@@ -51,7 +51,7 @@ def _reason_of(error: BaseException, job: Job) -> Mapping[str, Any]:
     trace = traceback_of(error)
     while trace is not None:
         values, name = trace.tb_frame.f_locals, trace.tb_frame.f_code.co_name
-        # RQ 3 calls a function with the job, RQ 2 a method of it. A job that runs inside this one has its own callback.
+        # RQ 3 passes the job to a function, RQ 2 calls a method of it. A job inside this one has its own callback.
         if name in _CALLBACKS and job in (values.get("job"), values.get("self")):
             return _CALLBACKS[name]
         trace = trace.tb_next

@@ -34,9 +34,13 @@ class Aftermath:
     """The state of one execution in Redis.
 
     Attributes:
-        expires: When RQ gives up the execution, in seconds since 1970; None if it ended.
+        expires: When RQ gives up the execution, in seconds since 1970; None if the execution ended.
         status: The job's status; None if the job is gone.
-        result: The phase of the execution's own result.
+        retries_left: The number of retries that RQ would still make.
+        result: The phase of this execution's result; None without a result.
+        error: The traceback that RQ kept.
+        ended_at: The time of the result.
+        next_at: The time of the next attempt.
     """
 
     expires: float | None
@@ -49,7 +53,7 @@ class Aftermath:
 
     @property
     def phase(self) -> str:
-        """The phase in which the execution ended, as far as known. For a lost one: how RQ will end it."""
+        """The phase in which the execution ended. For a lost execution, the phase in which RQ will end it."""
         if self.result is not None:
             return "stopped" if self.status == "stopped" and self.result == "failed" else self.result
         if self.expires is not None:
@@ -70,12 +74,12 @@ class Aftermath:
 
     @property
     def is_known(self) -> bool:
-        """Whether RQ has recorded the end of this very execution."""
+        """Whether RQ has recorded the end of this execution."""
         return self.result is not None
 
     @property
     def is_gone(self) -> bool:
-        """Whether Redis no longer holds anything of it."""
+        """Whether Redis holds nothing of the execution and its job."""
         return self.result is None and self.expires is None and self.status is None
 
     @property
@@ -91,7 +95,7 @@ class Aftermath:
 
 
 def read_aftermath(connection: Redis, job_id: str, queue: str, execution_id: str | None) -> Aftermath:
-    """Return the state of an execution, in one round trip. Without an execution, the job's. Raises RedisError."""
+    """Return the state of an execution, or without an id that of the job. One round trip. Raises RedisError."""
     with connection.pipeline(transaction=False) as pipeline:
         pipeline.zscore(StartedJobRegistry(queue, connection=connection).key, f"{job_id}:{execution_id}")
         pipeline.hmget(Job.key_for(job_id), *_FIELDS)
@@ -99,7 +103,7 @@ def read_aftermath(connection: Redis, job_id: str, queue: str, execution_id: str
         pipeline.zscore(ScheduledJobRegistry(queue, connection=connection).key, job_id)  # type: ignore[no-untyped-call]
         expires, fields, results, scheduled = pipeline.execute()
     status, retries_left = (value.decode() if value else None for value in fields)
-    # Not through RQ's Result: it loads the job's return value, which runs the user's code.
+    # Do not use RQ's Result: it loads the job's return value, which runs the user's code.
     own = (execution_id or "").encode()
     result: dict[bytes, bytes] = next((had for _, had in results if had.get(b"execution_id") == own), {})
     text, ended = result.get(b"exc_string"), result.get(b"execution_ended_at")

@@ -1,4 +1,4 @@
-"""The place of a job in its trace: found in the job's meta, kept while it runs, and carried into its next attempt."""
+"""The place of a job in its trace. It is read from the job's meta and carried into the next attempt."""
 
 from __future__ import annotations
 
@@ -17,14 +17,19 @@ from sagatrace.timestamps import utc_timestamp
 __all__ = ["WORK_HORSE", "JobPlaces", "Place", "context_of", "current_trace", "declared_in", "trace_of"]
 
 WORK_HORSE: Final = "SAGATRACE_WORK_HORSE"
-"""The environment variable in which a worker leaves the context of a work-horse that it spawns."""
+"""The environment variable by which a worker passes the context to a work-horse that it spawns."""
 _DECLARED: Final = ("compensation", "original_span_id", "reason")
 
 
 class Place(NamedTuple):
-    """The place of a job and of the work inside it; which attempt it is, and of how many (0 if unknown).
+    """The place of a job in its trace.
 
-    `declared` holds the name of the compensation, or the step that the job undoes.
+    Attributes:
+        context: The place of the job.
+        inside: The place of the work inside the job.
+        attempt: The number of the attempt, from 1.
+        allowed: The number of attempts allowed; 0 if unknown.
+        declared: The name of the job's compensation, or the step that the job undoes.
     """
 
     context: TraceContext
@@ -37,15 +42,15 @@ class Place(NamedTuple):
 def current_trace() -> TraceContext | None:
     """Return the context to pass on to the work that the running job starts; None outside of a job.
 
-    It is known wherever RQ runs the user's code: in the job and its threads, in callbacks and exception handlers.
-    Inside a compensation it is the compensation.
+    It works in the job and its threads, in callbacks and in exception handlers. Inside an open compensation it returns
+    the compensation.
     """
     for undo in open_undos():
         return TraceContext(undo.trace_id, undo.span_id)
     job, here = rq.get_current_job(), current_execution()
     known = here.inside
     if job is not None and (known is None or job.id not in (here.job_id, known.span_id)):
-        return trace_of(job)  # a job that runs inside another one, from a queue that is not traced
+        return trace_of(job)  # a job that runs inside another job, from a queue that is not traced
     if known is None and WORK_HORSE in os.environ:
         from sagatrace.rq.spawned import context_of_spawned_horse  # only in the work-horses that RQ 2 spawns
 
@@ -54,17 +59,17 @@ def current_trace() -> TraceContext | None:
 
 
 def trace_of(job: Job) -> TraceContext:
-    """Return the context inside a job, for work that belongs below it. Any process that has the job may call it."""
+    """Return the context for work below the job. Any process that has the `Job` can call it."""
     return TraceContext(context_of(job).trace_id, job.id)
 
 
 def context_of(job: Job) -> TraceContext:
-    """Return the context that the job was enqueued with, or the top of a trace of its own."""
+    """Return the context that the job was enqueued with, else the top of the job's own trace."""
     return context_from_meta(meta_of(job)) or TraceContext(own_trace_id(job))
 
 
 class JobPlaces:
-    """The places of jobs as they were at their start: a job may overwrite its meta."""
+    """The places of jobs at their start. They are kept because a job may overwrite its meta."""
 
     def __init__(self) -> None:
         self._known: dict[str, Place] = {}
@@ -74,7 +79,7 @@ class JobPlaces:
         self._known.clear()
 
     def of(self, job: Job) -> Place:
-        """Return the job's place, from its meta if it is not known yet."""
+        """Return the job's place. The first call reads it from the job's meta."""
         place = self._known.get(job.id)
         if place is None:
             meta, context = meta_of(job), context_of(job)
@@ -89,10 +94,10 @@ class JobPlaces:
     def carry(self, job: Job, *, wait: float = 0, allowed: int = 0) -> dict[str, Any]:
         """Put the context and the number of the next attempt into the meta that RQ saves with a retry.
 
-        Return the data about the next attempt, which begins in `wait` seconds, for the end of this one.
+        The next attempt begins in `wait` seconds. Return its data for the end event of this attempt.
         """
         place = self.of(job)
-        # `after` is the start of this attempt. An attempt that finds another start in its job is of a later run.
+        # `after` is the start of this attempt. If a later attempt finds another start in the job, it is of a later run.
         after = "" if job.started_at is None else utc_timestamp(job.started_at)
         self._write_meta(job, {"attempt": place.attempt + 1, "attempts_allowed": allowed, "after": after})
         data: dict[str, Any] = {"attempts_allowed": max(allowed, place.attempt + (job.retries_left or 0))}
@@ -101,11 +106,11 @@ class JobPlaces:
         return data
 
     def keep_meta(self, job: Job) -> None:
-        """Put the context, without any count, into the meta that RQ saves with a repetition."""
+        """Put the context, without attempt counts, into the meta that RQ saves for the next run."""
         self._write_meta(job, {})
 
     def _write_meta(self, job: Job, counts: Mapping[str, Any]) -> None:
-        if "unserialized" not in job.meta:  # RQ's stand-in for a meta it could not read, and writes back as it was
+        if "unserialized" not in job.meta:  # RQ could not read this meta and writes it back unchanged
             place = self.of(job)
             job.meta[META_KEY] = {**trace_meta(place.context)[META_KEY], **place.declared, **counts}
 

@@ -1,8 +1,7 @@
-"""The worker's own part: it keeps a shipper running, and records ends that its work-horses could not record.
+"""The part of tracing in the worker process. It keeps a shipper running, and records ends that work-horses could not.
 
-A work-horse records no end if it exits by `os._exit(0)`, or is killed after RQ has its result. RQ has no hook for that,
-nor for a worker that ends abruptly. So after each job the worker checks whether an end was recorded. If not, it reads
-the job's state from Redis.
+A work-horse records no end if it calls `os._exit(0)`, or is killed after RQ has its result. RQ has no hook for these
+cases. So after each job the worker checks whether an end was recorded. If not, it reads the job's state from Redis.
 """
 
 from __future__ import annotations
@@ -28,32 +27,34 @@ if TYPE_CHECKING:
 
 __all__ = ["TracedWorkerMixin"]
 
-_LOOK: Final = 5  # seconds between two looks at the shipper
+_LOOK: Final = 5  # seconds between two checks of the shipper
+_PATIENCE: Final = 5  # seconds for which further signals wait until the end of a job is recorded
 
 
 class TracedWorkerMixin(RecordingMixin):
-    """Put before a worker class of your own: `class MyWorker(TracedWorkerMixin, rq.Worker)`."""
+    """Trace your own worker class: `class MyWorker(TracedWorkerMixin, rq.Worker)`."""
 
     _keeper: ShipperKeeper | None = None
     _look_at = 0.0
+    _ending_until = 0.0
     _served_before = ""  # the environment's value of SERVED, which this worker replaces
 
     def bootstrap(self, *args: Any, **kwargs: Any) -> None:
-        """Start a shipper beside the worker, unless one runs already or events go straight to a store."""
+        """Start a shipper, unless one runs already or events go directly to a store. Then start as RQ does."""
         with self._harmless:
             self._keep_shipper()
         super().bootstrap(*args, **kwargs)
 
     def heartbeat(self, *args: Any, **kwargs: Any) -> None:
-        """Check the shipper as well, in case it died."""
+        """Send the heartbeat. Every few seconds also restart a shipper that died."""
         super().heartbeat(*args, **kwargs)
-        if self._keeper is not None and monotonic() >= self._look_at:  # there are five heartbeats a job
+        if self._keeper is not None and monotonic() >= self._look_at:  # RQ sends five heartbeats per job
             with self._harmless:
                 self._look_at = monotonic() + _LOOK
                 self._keeper.attend()
 
     def teardown(self) -> None:
-        """End when the events are in the store, or after SAGATRACE_MAX_WAIT: the shipper keeps delivering."""
+        """Wait until the events are in the store, at most SAGATRACE_MAX_WAIT seconds. The shipper delivers the rest."""
         super().teardown()  # type: ignore[no-untyped-call]
         if self._keeper is not None:
             with self._harmless:
@@ -62,7 +63,7 @@ class TracedWorkerMixin(RecordingMixin):
 
     def execute_job(self, job: Job, queue: rq.Queue) -> None:
         """Run the job as RQ does, then ensure that its end is recorded."""
-        around = current_execution()  # of a job that runs this worker, if there is one
+        around = current_execution()  # the job that runs this worker, if any
         with self._harmless:
             if isinstance(self, rq.SpawnWorker):
                 from sagatrace.rq.spawned import export_context  # only for this kind of worker
@@ -71,8 +72,10 @@ class TracedWorkerMixin(RecordingMixin):
         try:
             super().execute_job(job, queue)
         except BaseException as error:
+            self._ending_until = monotonic() + _PATIENCE
             with self._harmless:
                 self._ensure_end(job, error)
+            self._ending_until = 0.0
             raise
         finally:
             enter_execution(around)
@@ -80,8 +83,13 @@ class TracedWorkerMixin(RecordingMixin):
         with self._harmless:
             self._ensure_end(job, None)
 
+    def request_force_stop(self, signum: int, frame: Any) -> None:
+        """End the job and the worker. While a second signal ends them, a third one must not lose the job's end."""
+        if monotonic() >= self._ending_until:
+            super().request_force_stop(signum, frame)
+
     def handle_work_horse_killed(self, job: Job, retpid: int, ret_val: int | None, rusage: Any) -> None:
-        """Keep how the work-horse ended. RQ then records a failure."""
+        """Keep the way the work-horse ended for the failure event. RQ then handles the failure."""
         with self._harmless:
             self._recorder.death = _death(ret_val)
         super().handle_work_horse_killed(job, retpid, ret_val, rusage)  # type: ignore[no-untyped-call]
@@ -119,14 +127,14 @@ class TracedWorkerMixin(RecordingMixin):
 
         environment = {"SAGATRACE_REDIS_URL": url_of_redis(self.connection) or NO_URL}
         self._keeper = launcher.ShipperKeeper(directory, flush_for=settings.max_wait, environment=environment)
-        # For the tracers of the jobs as well: there is a shipper now.
+        # The tracers of the jobs read this: a shipper runs now.
         self._served_before, os.environ[SERVED] = os.environ.get(SERVED, ""), outbox_id(settings)
         self._keeper.attend()
 
     def _ensure_end(self, job: Job, error: BaseException | None) -> None:
         recorder = self._recorder
         recorder.death = ""
-        # The next work-horse inherits the counts that this one left, and logs no cause again.
+        # The next work-horse inherits the counts of this one, so it logs no cause twice.
         note = recorder.note()
         for counts, noted in ((recorder.tracer.lost, note.get("lost")), (faults, note.get("faults"))):
             counts |= Counter(noted)
@@ -142,7 +150,7 @@ class TracedWorkerMixin(RecordingMixin):
 
 
 def _placed(job_class: type[Job]) -> type[Job]:
-    """Return a class of jobs whose on_failure callback knows the job's context: RQ has no hook before it.
+    """Return a job class that enters the job's context before on_failure. RQ has no hook at that point.
 
     Its jobs name the given class as theirs, so that they equal other objects of the same job.
     """

@@ -1,6 +1,6 @@
 """Prepare the end of a job before its work-horse is forked, so that the work-horse only writes it.
 
-A work-horse pays for each page of memory that it touches first: making an event there takes 3 % of an empty job.
+A forked process pays for each memory page that it touches first. Making an event there takes 3 % of an empty job.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from sagatrace.tracer import Tracer
 
 __all__ = ["prepared_end"]
 
-_UNKNOWN: Final = "0001-01-01T00:00:00.000000Z"  # the time of an event that is yet to happen
+_UNKNOWN: Final = "0001-01-01T00:00:00.000000Z"  # a placeholder for the time of a future event
 _AT: Final = f'"timestamp":"{_UNKNOWN}"'.encode()
 
 
 def prepared_end(
     tracer: Tracer, context: TraceRef, job_id: str, event_id: str, data: Mapping[str, Any]
 ) -> Callable[[str], bool] | None:
-    """Prepare the event of a job that completes, except its time. Return None if only `Tracer.emit` can record it.
+    """Prepare the completion event of a job, except its time. Return None if only `Tracer.emit` can record the event.
 
-    The result is called with the time, and returns whether the event is kept. If not, `emit` records it.
+    Call the result with the time. It returns whether it stored the event. If not, record the end by `emit`.
     """
     destination = tracer.destination
     outbox = destination.opened
@@ -34,7 +34,7 @@ def prepared_end(
     known = {"event_type": "job:completed", "id": event_id, "span_id": job_id, "status": "success"}
     event = destination.sampled(tracer._made(data, {**known, "timestamp": _UNKNOWN}, context))  # noqa: SLF001
     if event is None:
-        return None  # a trace that is not sampled: `emit` records the end if the trace fails by then
+        return None  # not sampled: `emit` records the end if the trace has failed meanwhile
     before, found, after = line_of(event, replace=True).partition(_AT)
 
     def keep(at: str) -> bool:

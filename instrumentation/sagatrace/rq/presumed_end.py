@@ -1,4 +1,4 @@
-"""Record the end of an execution whose work-horse recorded none, from the state of the job in Redis."""
+"""Record the end of an execution whose work-horse recorded no end, from the job's state in Redis."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["record_abandoned", "record_missing_end"]
 def record_missing_end(
     recorder: JobRecorder, connection: Redis, job: Job, error: BaseException | None, *, is_spawned: bool
 ) -> None:
-    """Record the end of the execution that began last. `error` has ended the worker, if it did. Raises RedisError."""
+    """Record the end of the latest execution. `error` is the exception that ended the worker. Raises RedisError."""
     data: dict[str, Any] = {"reason": f"the worker ended by {type(error).__name__}"} if error else {}
     phase, presumed, at = "retrying" if job.retries_left else "abandoned", True, None
     if not isinstance(error, RedisError):
@@ -33,7 +33,7 @@ def record_missing_end(
         data = {**_data_of(found), **data}
     if presumed:
         data["presumed"] = True
-    # A spawned work-horse shares no memory. It may have recorded the end itself, with more detail.
+    # A spawned work-horse shares no memory with the worker. It may have recorded an end with more detail.
     replace = not presumed and not is_spawned
     raised = recorder.raised.pop(job.id, None)
     noted = recorder.note().get("error") or {}
@@ -42,7 +42,7 @@ def record_missing_end(
 
 
 def record_abandoned(recorder: JobRecorder, connection: Redis, job: Job) -> None:
-    """Record an abandoned execution, before RQ removes it from its registry. Raises RedisError."""
+    """Record that an execution was abandoned, before RQ removes it from its registry. Raises RedisError."""
     if job.get_status(refresh=False) != JobStatus.STARTED:
         return
     more = recorder.places.carry(job, wait=job.get_retry_interval()) if job.should_retry else {}

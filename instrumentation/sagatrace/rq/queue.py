@@ -1,8 +1,8 @@
-"""RQ's queue, traced: it gives each job its place in a trace, and records that the job waits.
+"""RQ's queue, traced. It gives each job its place in a trace, and records that the job waits.
 
     queue = TracedQueue("loans", connection=redis)
-    queue.under(context).enqueue(approve, loan)        # and any other way RQ has to enqueue
-    queue.enqueue(approve, loan)                       # below the job that runs here, else a trace of its own
+    queue.under(context).enqueue(approve, loan)        # or any other method of RQ to enqueue
+    queue.enqueue(approve, loan)                       # below the running job, else in a new trace
 
     @job(queue, connection=redis, retry=Retry(2))      # in place of rq.decorators.job
     def approve(loan): ...
@@ -15,7 +15,7 @@ A mixin traces other queue classes, such as that of django-rq. Put the import pa
 
     class TracedDjangoQueue(TracedQueueMixin, DjangoRQ): ...
 
-`COMMIT_MODE` holds as without tracing. The job of a transaction is enqueued and recorded when the transaction commits,
+`COMMIT_MODE` works as without tracing. The job of a transaction is enqueued and recorded when the transaction commits,
 with the context of the call. If the transaction is rolled back, the job is neither enqueued nor recorded.
 
 Each run of a schedule starts a trace: with RQ's CronScheduler, and with rq-scheduler (`queue_class=TracedQueue`). A
@@ -65,15 +65,15 @@ else:
 __all__ = ["TracedQueue", "TracedQueueMixin", "job"]
 
 _harmless: Final = Harmless()
-_SCHEDULED_AGAIN: Final = frozenset({"interval", "cron_string"})  # rq-scheduler's, in the meta of a job
+_SCHEDULED_AGAIN: Final = frozenset({"interval", "cron_string"})  # keys of rq-scheduler in a job's meta
 _TIME: Final = len("2026-01-01T00:00:00.000000Z")
 _META: Final = [*inspect.signature(rq.Queue.enqueue_call).parameters].index("meta") - 1  # its position, without self
 
 
 class TracedQueueMixin(_Queue):
-    """Put before a queue class of your own: `class MyQueue(TracedQueueMixin, rq.Queue)`.
+    """Trace your own queue class: `class MyQueue(TracedQueueMixin, rq.Queue)`.
 
-    A `tracer` in it, as `Tracer(redact=...)`, records all events of the queue.
+    Set its class attribute `tracer`, such as `Tracer(redact=...)`, to record the queue's events with it.
     """
 
     tracer: Tracer | None = None
@@ -84,36 +84,37 @@ class TracedQueueMixin(_Queue):
         self._sync: dict[str, JobRecorder] = {}  # recorders of the jobs that run here, by job id
 
     def under(self, context: TraceRef | str | None) -> Self:
-        """Return the same queue, whose jobs belong under this context; a text is a trace id.
+        """Return a copy of this queue whose jobs belong under the context. A text is a trace id.
 
-        None or an empty text is counted and logged once. Then the jobs are placed as without `under`.
+        None or an empty text has no effect on the jobs' places. It is counted, and logged once.
         """
         bound = copy.copy(self)
         place = TraceContext(context) if isinstance(context, str) else context
         if place is None or not place.trace_id:
             self._tracer._count("no trace context here, so queue.under(…) has no effect")  # noqa: SLF001 - its counter
         else:
-            bound._context = TraceContext(place.trace_id, place.span_id)  # noqa: SLF001 - its own
+            bound._context = TraceContext(place.trace_id, place.span_id)  # noqa: SLF001 - a copy of this queue
         return bound
 
     def create_job(self, *args: Any, **kwargs: Any) -> Job:
-        """Make the job as RQ does, with its place in a trace."""
+        """Create the job as RQ does, with its place in a trace."""
         job = super().create_job(*args, **kwargs)
         with _harmless:
             self._place(job)
         return job
 
     def enqueue_call(self, *args: Any, **kwargs: Any) -> Job:
-        """Enqueue the job with the context of this call, also if the queue enqueues it later.
+        """Enqueue the job with the context of this call.
 
-        A queue of django-rq does so when the transaction commits, and returns None until then.
+        In a transaction, a queue of django-rq returns None and enqueues the job at the commit. The context of this call
+        stays.
         """
         with _harmless:
             args, kwargs = self._with_context(args, kwargs)
         return super().enqueue_call(*args, **kwargs)
 
     def enqueue_job(self, job: Job, *args: Any, **kwargs: Any) -> Job:
-        """Record that the job was enqueued, or deferred until the jobs it depends on are done."""
+        """Enqueue the job. Record that it was enqueued, or deferred until its dependencies are done."""
         with _harmless:
             self._place(job)
         job = super().enqueue_job(job, *args, **kwargs)
@@ -122,7 +123,7 @@ class TracedQueueMixin(_Queue):
         return job
 
     def enqueue_many(self, job_datas: Iterable[Any], *args: Any, **kwargs: Any) -> list[Job]:
-        """Record that each of the jobs was enqueued."""
+        """Enqueue the jobs, and record that each was enqueued."""
         jobs = super().enqueue_many(job_datas, *args, **kwargs)
         for job in jobs:
             with _harmless:
@@ -130,14 +131,14 @@ class TracedQueueMixin(_Queue):
         return jobs
 
     def enqueue_at(self, datetime: datetime, f: Any, *args: Any, **kwargs: Any) -> Job:
-        """Record that the job was scheduled, and for when. `enqueue_in` ends here as well."""
+        """Schedule the job, and record the time it is due. `enqueue_in` calls this method."""
         job: Job = super().enqueue_at(datetime, f, *args, **kwargs)
         with _harmless:
             self._record_wait(job, committed=kwargs.get("pipeline") is None, scheduled_for=datetime)
         return job
 
     def run_sync(self, job: Job) -> Job:
-        """Run the job as RQ does with `is_async=False`, and record it here, as there is no worker."""
+        """Run the job as RQ does with `is_async=False`. Record it here, because no worker does."""
         execution_id = uuid.uuid4().hex
         recorder: JobRecorder | None = None
         with _harmless:
@@ -188,7 +189,7 @@ class TracedQueueMixin(_Queue):
 
     def _place(self, job: Job) -> None:
         if "unserialized" in job.meta:
-            return  # RQ's stand-in for a meta that it could not read: a change would overwrite the user's
+            return  # RQ could not read this meta: a change would overwrite the user's meta
         carried = context_from_meta(job.meta)
         if carried is None or _is_of_last_run(job, carried):
             job.meta = _meta_under(self._context or current_trace() or _own_trace(job), job.meta)
@@ -241,7 +242,7 @@ class TracedQueue(TracedQueueMixin, rq.Queue):
 
 @functools.cache
 def _warn_of_commit_mode() -> None:
-    """Log once that RQ's queue, which ignores arguments that it does not know, ignores this one of django-rq."""
+    """Log once that RQ's queue ignores django-rq's COMMIT_MODE, as it ignores all unknown arguments."""
     log_fault(
         "sagatrace: TracedQueue ignores django-rq's COMMIT_MODE: jobs are enqueued before the transaction commits. "
         "Set QUEUE_CLASS to a class TracedDjangoQueue(TracedQueueMixin, DjangoRQ)"
@@ -249,13 +250,13 @@ def _warn_of_commit_mode() -> None:
 
 
 def _meta_under(context: TraceContext, meta: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a copy of the meta with this context: the caller may use the meta for other jobs as well."""
+    """Return a copy of the meta with this context. The caller may use the original for other jobs."""
     carried = trace_meta(context)
     return {**carried, **meta, META_KEY: {**declared_in(meta), **carried[META_KEY]}}
 
 
 def _own_trace(job: Job) -> TraceContext:
-    """Return the top of a trace of the job's own: of this run, if rq-scheduler enqueues the job again and again."""
+    """Return the top of the job's own trace. If rq-scheduler repeats the job, each run has its own trace."""
     return TraceContext(_name_of_run(job, utc_timestamp())) if _is_scheduled_again(job) else context_of(job)
 
 
@@ -273,10 +274,10 @@ def _is_of_last_run(job: Job, carried: TraceContext) -> bool:
 
 
 def _named(job: Job) -> dict[str, Any]:
-    """Return the facts of a job that was made here, with its name: nothing has to be loaded for that."""
+    """Return the facts of a job that was created here, with its name. Reading the name loads nothing here."""
     facts = facts_of(job)
     if "job_name" not in facts:
-        with suppress(DeserializationError):  # made elsewhere, with code that this process lacks
+        with suppress(DeserializationError):  # created elsewhere, with code that this process lacks
             facts["job_name"] = job.func_name
     return facts
 
@@ -286,7 +287,7 @@ def _tracer_of_environment() -> Tracer:
     return Tracer()
 
 
-class job(JobDecorator):  # noqa: N801 - named as RQ's own, which it stands in for
-    """RQ's decorator with a TracedQueue. The function also gets `under(context)`, to enqueue jobs there."""
+class job(JobDecorator):  # noqa: N801 - the name of RQ's decorator, which it replaces
+    """RQ's decorator with a TracedQueue. It adds `under(context)` to the function: jobs belong under the context."""
 
     traced_queue = TracedQueue

@@ -68,15 +68,15 @@ class Target(Protocol):
     """A receiver of events: a store or an outbox."""
 
     def append(self, events: Sequence[TraceEvent], replace: bool = False) -> int:
-        """Store the events. An event that is already stored stays."""
+        """Store the events. An event with an id that is already stored is not replaced."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class _Open:
-    """A job that runs (`execution_id`) or waits, by its last event `last`.
+    """An open job: it runs if `execution_id` is set, else it waits. `last` is its latest event.
 
-    `host` is set if the job may belong to another Redis, the local Redis of that host.
+    `host` is set if the job may belong to another Redis: the local Redis of that host.
     """
 
     last: TraceEvent
@@ -97,7 +97,7 @@ class Reconciler:
         store: the store to read.
         target: receives the ends.
         redis: the Redis of RQ.
-        grace: seconds without an event of a job, and after RQ gave it up, before an end is concluded.
+        grace: seconds to wait after a job's last event, and after RQ gave the job up, before its end is concluded.
         window: seconds that the first search goes back.
     """
 
@@ -113,7 +113,7 @@ class Reconciler:
         self.recorded = 0
 
     def follow(self, stop: threading.Event, *, every: float = 60.0) -> None:
-        """Search every `every` seconds until `stop` is set. Log each fault once, and retry.
+        """Search every `every` seconds until `stop` is set. Log each fault once and continue.
 
         Only one process searches a store for one Redis, because the store may charge for a search.
         """
@@ -158,7 +158,7 @@ class Reconciler:
             )
         for trace_id, latest in quiet:
             if self._known.get(trace_id, (None,))[0] != latest:
-                self._known.pop(trace_id, None)  # reinserted below as the youngest
+                self._known.pop(trace_id, None)  # reinserted below as the newest
                 self._known[trace_id] = (latest, list(self._open_in(trace_id, now)))
         for trace_id, (latest, opens) in list(self._known.items()):
             if any(self._conclude(found, now) for found in opens):

@@ -1,8 +1,8 @@
-"""Records an RQ job: its start, and the end of each attempt.
+"""Record an RQ job: its start, and the end of each attempt.
 
 One job is one span with the job's id. RQ's executions of the job are its attempts. The ids of an execution's events are
-`<execution>:start` and `<execution>:end`. So there is one end, however often it is recorded. An observed end overwrites
-a presumed one.
+`<execution>:start` and `<execution>:end`. So an execution has one end, even if it is recorded twice. An observed end
+overwrites a presumed end.
 """
 
 from __future__ import annotations
@@ -30,19 +30,19 @@ _STATUSES: Final[Mapping[str, Status]] = {"completed": "success", "failed": "fai
 
 
 class JobRecorder:
-    """Record a worker's jobs, one at a time. A forked work-horse inherits it, and shares a page of memory with it."""
+    """Record a worker's jobs, one at a time. A forked work-horse inherits the recorder and shares memory with it."""
 
     def __init__(self, tracer: Tracer, facts: Mapping[str, Any]) -> None:
         self.tracer, self._facts = tracer, facts
-        self.raised: dict[str, BaseException] = {}  # by job: RQ passes on only the text of an exception
+        self.raised: dict[str, BaseException] = {}  # by job id: RQ keeps only the text of an exception
         self.death = ""  # how the last work-horse ended, if the worker saw it
-        self.execution_id: str | None = None  # of the execution that began last
+        self.execution_id: str | None = None  # the latest execution
         self.places = JobPlaces()
         self._prepared: Callable[[str], bool] | None = None  # records the successful end of that execution
         self._page = SharedPage()
 
     def begin(self, execution_id: str) -> None:
-        """Forget the job before."""
+        """Begin an execution. Forget the previous job."""
         self.places.clear()
         self.raised.clear()
         self.death, self.execution_id, self._prepared = "", execution_id, None
@@ -54,7 +54,7 @@ class JobRecorder:
         return self.execution_id is None or self._page.has_end
 
     def leave_note(self, job: Job | None = None) -> None:
-        """Leave for the worker the counts of lost events, and the error of a job that RQ could not handle."""
+        """Leave a note for the worker: the counts of lost events, and the job's error if RQ could not handle it."""
         error = None if job is None else self.raised.get(job.id)
         noted = None if error is None else error_data(error)
         self._page.write({"lost": self.tracer.lost, "faults": faults, "error": noted})
@@ -98,27 +98,27 @@ class JobRecorder:
         return event is not None
 
     def prepare_end(self, job: Job) -> None:
-        """Prepare the successful end of the execution that began last, so that its work-horse only writes it."""
+        """Prepare the successful end of the latest execution, so that its work-horse only writes it."""
         place = self.places.of(job)
         data = {"job_id": job.id, "attempt": place.attempt, **self._facts}
         self._prepared = prepared_end(self.tracer, place.context, job.id, f"{self.execution_id}:end", data)
 
     def finish(self, execution_id: str | None, at: str) -> bool:
-        """Record the end that was prepared; return False if there is none, or it cannot be kept."""
+        """Record the prepared end. Return False if there is none, or if it cannot be stored."""
         if self._prepared is None or execution_id != self.execution_id or not self._prepared(at):
             return False
         self._page.mark_end()
         return True
 
     def failure(self, job: Job, execution_id: str | None, text: str, more: Mapping[str, Any], at: str) -> None:
-        """Record that an attempt failed, was stopped or will be retried, by the job's status in this process."""
+        """Record that an attempt failed, was stopped or will be retried. The job's status here decides which."""
         error, noted = self.raised.pop(job.id, None), self.note().get("error") or {}
         phase, data = failure_of(job, error, text, noted, self.death)
         more = {name: value for name, value in more.items() if name != "next_at" or phase == "retrying"}
         self.record(job, execution_id, "end", phase, {**data, **more}, error=error, at=at)
 
     def repeat(self, job: Job, execution_id: str | None, at: str) -> None:
-        """Record that the job waits for its next run, which RQ has just arranged."""
+        """Record that the job waits for its next run, which RQ has enqueued or scheduled."""
         wait = rq.Repeat.get_interval(0, job.repeat_intervals) if job.repeat_intervals else 0
         due = {"scheduled_for": utc_timestamp(datetime.now(UTC) + timedelta(seconds=wait))} if wait else {}
         phase = "scheduled" if wait else "enqueued"

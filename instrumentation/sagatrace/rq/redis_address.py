@@ -13,10 +13,10 @@ _SENTINEL: Final = "sentinel:"
 
 
 def place_of_redis(connection: Redis) -> str | None:
-    """Return a name of the Redis, without a secret; None for a client without an address, such as a cluster's.
+    """Return a name of the Redis, without a secret. Return None for a client without an address, such as a cluster.
 
-    `HOST:PORT/DB`, for a Redis of this host with the host's own name; `HOST:PATH/DB` for a Unix socket;
-    `sentinel:SERVICE/DB` for the master that Sentinels know by that name, wherever it runs.
+    The name is `HOST:PORT/DB`, or `HOST:PATH/DB` for a Unix socket. For a loopback address, HOST is this host's name.
+    Behind Sentinels the name is `sentinel:SERVICE/DB`, whichever host the master runs on.
     """
     pool: Any = getattr(connection, "connection_pool", None)
     if pool is None:

@@ -34,8 +34,8 @@ _CERT_REQS: Final = {ssl.CERT_NONE: "none", ssl.CERT_OPTIONAL: "optional", ssl.C
 def url_of_redis(connection: Redis) -> str | None:
     """Return a URL with which another process on this host reaches the same Redis, as the same user.
 
-    It carries the user, the TLS options and the protocol, but no timeouts and limits. Return None if no URL can hold
-    all of that: for a cluster, a credential provider, or an object of the program.
+    It carries the user, the TLS options and the protocol, but no timeouts and limits. Return None if a URL cannot hold
+    these: for a cluster, a credential provider, or an option that is an object of the program.
     """
     pool: Any = getattr(connection, "connection_pool", None)
     if pool is None or any(pool.connection_kwargs.get(name) for name in _OBJECTS):
@@ -58,7 +58,7 @@ def url_of_redis(connection: Redis) -> str | None:
 
 
 def _url_of_sentinels(pool: Any, login: str, database: int, options: dict[str, str]) -> str | None:
-    """Return a URL as `sagatrace.mirror.connect_redis` takes it; None where Sentinels and master differ in TLS."""
+    """Return a URL for `sagatrace.mirror.connect_redis`. Return None if Sentinels and master differ in TLS."""
     manager = pool.sentinel_manager
     if any(_uses_tls(one.connection_pool) != _uses_tls(pool) for one in manager.sentinels):
         return None

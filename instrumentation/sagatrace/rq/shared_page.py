@@ -14,14 +14,14 @@ _SIZE: Final = 1 << 17  # bytes: JSON may take six for each character that `erro
 
 
 class SharedPage:
-    """Whether the end of the execution is recorded, and a note of the work-horse."""
+    """Shared memory with a flag that the end of the execution is recorded, and a note of the work-horse."""
 
     def __init__(self) -> None:
         # Byte 0: whether the end is recorded. Bytes 1 to 4: the length of the work-horse's note, which follows.
         self._page = mmap.mmap(-1, _SIZE)
 
     def clear(self) -> None:
-        """Forget the execution before."""
+        """Forget the previous execution."""
         self._page[:5] = bytes(5)
 
     def mark_end(self) -> None:
@@ -34,7 +34,7 @@ class SharedPage:
         return bool(self._page[0])
 
     def write(self, note: Mapping[str, Any]) -> None:
-        """Leave the note, unless it is too long."""
+        """Write the note, unless it is too long."""
         text = msgspec.json.encode(note)
         if len(text) < _SIZE - 5:
             self._page[1 : 5 + len(text)] = len(text).to_bytes(4) + text

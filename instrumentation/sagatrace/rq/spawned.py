@@ -1,6 +1,6 @@
-"""The context of a work-horse that RQ 2 spawns: a plain worker in a new interpreter, without a hook of this package.
+"""The context of a work-horse that RQ 2 spawns. It is a plain worker in a new interpreter, without a hook of ours.
 
-In the job's function RQ knows the job. In callbacks it does not, so the worker leaves the context in the environment.
+In the job's function RQ knows the job. In callbacks it does not, so the worker passes the context by the environment.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ __all__ = ["context_of_spawned_horse", "export_context"]
 
 
 def export_context(context: TraceContext) -> None:
-    """Let the work-horses that this process spawns find the context."""
+    """Put the context into the environment of the work-horses that this process spawns."""
     os.environ[WORK_HORSE] = msgspec.json.encode((os.getpid(), context)).decode()
 
 
 def context_of_spawned_horse() -> TraceContext | None:
-    """Return the context that a worker left for this very process; None in any other.
+    """Return the context that a worker passed to this process; None in any other process.
 
     Programs that a job starts inherit the environment as well. Their parent is not the worker.
     """

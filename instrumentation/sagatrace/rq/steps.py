@@ -1,4 +1,4 @@
-"""Steps of a saga that are RQ jobs: `Saga.run`. A step is one row of the trace, and so is the job that undoes it."""
+"""Steps of a saga that run as RQ jobs: `Saga.run`. The step is one span, and the job that undoes it is another."""
 
 from __future__ import annotations
 
@@ -68,11 +68,11 @@ def run_step(
 
 
 def _undo(saga: Saga, queue: Queue, step: Job, undo: Callable[..., Any], timeout: float, reason: str) -> None:
-    """Undo the step by a job, and wait for the job. Raises StepError if it fails, or gives no result in time."""
+    """Run the undo as a job and wait for it. Raises StepError if the job fails, or gives no result in time."""
     try:
         result = _known(step)
         if result is not None and result.type is not Result.Type.SUCCESSFUL:
-            return  # it has failed since the saga gave up waiting for it
+            return  # the step failed after the saga stopped waiting for it
         meta = trace_meta(saga.span, undoes=step, reason=reason)
         # A step that may still run is undone after it succeeds. If it fails, RQ never runs the undo.
         waits_for = step if result is None else None
@@ -87,7 +87,7 @@ def _undo(saga: Saga, queue: Queue, step: Job, undo: Callable[..., Any], timeout
 
 
 def _traced(queue: Queue, tracer: Tracer) -> Queue:
-    """Return the queue as one that records its jobs. A plain queue records neither that they wait nor how they end.
+    """Return a traced queue. A plain queue does not record that jobs wait, nor the end of jobs that run here.
 
     A queue that cannot be copied, or has a class that allows no class below it, is returned as it is.
     """
@@ -112,7 +112,7 @@ def _awaited(job: Job, timeout: float) -> Result:
 
 
 def _known(job: Job) -> Result | None:
-    """Return the result of the job's last attempt; None without one."""
+    """Return the result of the job's last attempt; None if the attempt has no result or is retried."""
     result = job.latest_result()
     return None if result is None or result.type is Result.Type.RETRIED else result
 
@@ -121,7 +121,7 @@ def _failure(job: Job, result: Result) -> StepError:
     text = (result.exc_string or "the job returned Retry once too often").rstrip()
     group = _OF_GROUP.search(text) if text.endswith("+------------------------------------") else None
     last_line = text.rpartition("\n")[2] if group is None else group[1]
-    # A traceback writes the type of the error with its package, which is of no use here.
+    # A traceback writes the error type with its package, which a reader does not need here.
     return StepError(f"{_function(job)}: {_PACKAGE.sub('', last_line)}", job)
 
 

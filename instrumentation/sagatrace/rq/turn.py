@@ -1,4 +1,4 @@
-"""The turn to look for lost jobs: of all processes that share a store and a Redis, one looks."""
+"""A lock in Redis: of all processes that share a store and a Redis, one searches for lost jobs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Turn"]
 
 
 class Turn:
-    """The turn to look: a key in Redis that expires soon after its holder stops looking."""
+    """The right to search: a key in Redis that expires soon after its holder stops searching."""
 
     def __init__(self, redis: Redis, label: str, every: float) -> None:
         self._redis: Any = redis
@@ -24,14 +24,14 @@ class Turn:
         self._held = False
 
     def is_ours(self) -> bool:
-        """Take or keep the turn, and return whether it is ours. Raises RedisError."""
+        """Take or renew the lock. Return whether this process holds it. Raises RedisError."""
         self._held = bool(self._redis.set(self._key, self._name, nx=True, px=self._life)) or self._is_holder()
         if self._held:
             self._redis.pexpire(self._key, self._life)
         return self._held
 
     def give_up(self) -> None:
-        """Give the turn to the next process."""
+        """Release the lock for the next process."""
         with suppress(RedisError):  # it expires
             if self._held and self._is_holder():
                 self._redis.delete(self._key)

@@ -1,4 +1,4 @@
-"""Decode stored documents and documents from outside as events."""
+"""Decode stored documents, and documents from other sources, as events."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _replace: Final = msgspec.structs.force_setattr
 
 @dataclass(frozen=True, slots=True)
 class Malformed:
-    """A stored document that is not an event. Readers show it and raise no exception."""
+    """A stored document that is not a valid event. Readers show it and raise no exception."""
 
     document_id: str
     fault: str
@@ -35,13 +35,13 @@ class Malformed:
 
 
 def require_text(document: bytes | str) -> None:
-    """Raise UnicodeDecodeError for bytes that are not UTF-8. `data` stays undecoded, so it would fail later."""
+    """Raise UnicodeDecodeError for bytes that are not UTF-8. Otherwise the undecoded `data` would fail later."""
     if not document.isascii() and isinstance(document, bytes):
         document.decode()
 
 
 def document_of(event: TraceEvent) -> dict[str, Any]:
-    """Return the event as a JSON document, in the form of every store."""
+    """Return the event as a JSON document. All stores use this form."""
     return cast("dict[str, Any]", msgspec.json.decode(encode_event(event)))
 
 
@@ -60,7 +60,7 @@ def decode_event(document: bytes | str) -> TraceEvent:
 def decode_documents(documents: Iterable[tuple[str, bytes]]) -> tuple[list[TraceEvent], list[Malformed]]:
     """Decode stored (id, document) pairs. Return the events, and the malformed documents with their faults.
 
-    Equal ids of traces and spans are one string, so that a large trace takes little memory.
+    Equal ids share one string, so that a large trace takes little memory.
     """
     events: list[TraceEvent] = []
     malformed: list[Malformed] = []
@@ -75,7 +75,7 @@ def decode_documents(documents: Iterable[tuple[str, bytes]]) -> tuple[list[Trace
             read_time(event.timestamp)
         except _UNREADABLE:
             try:
-                event = decode_event(document)  # its error names the fault
+                event = decode_event(document)  # raises an error that names the fault
             except EventError as error:
                 excerpt = document[:200].decode("utf-8", "backslashreplace")
                 malformed.append(Malformed(document_id, str(error), excerpt))
@@ -96,9 +96,10 @@ def decode_documents(documents: Iterable[tuple[str, bytes]]) -> tuple[list[Trace
 
 
 def _keep_only_data(events: Sequence[TraceEvent]) -> None:
-    """Let go of the documents: data that msgspec leaves undecoded is a view that keeps a whole document in memory.
+    """Copy the data of these events out of their documents, so that the documents can be freed.
 
-    Afterwards the data of all these events is one text. Give only events of one trace, which are dropped together.
+    The data that msgspec leaves undecoded is a view, which keeps the whole document in memory. The copies of these
+    events share one text. Pass only events of one trace, because they are freed together.
     """
     views = [(event, data) for event in events if isinstance(data := event.raw_data, msgspec.Raw)]
     joined = _VIEWS.decode(b"[" + b",".join([data for _, data in views]) + b"]")
@@ -107,10 +108,10 @@ def _keep_only_data(events: Sequence[TraceEvent]) -> None:
 
 
 def parse_event(document: bytes | str) -> TraceEvent:
-    """Decode and check a document from outside. Raises EventError that names the fault.
+    """Decode and check a document from another source. Raises EventError that names the fault.
 
     A document without an `id` gets a hash of its content as id, so that reading it again gives the same event.
-    Fields that begin with `_` belong to a database and are dropped.
+    Fields that begin with `_` are properties of a database and are dropped.
     """
     try:
         fields = msgspec.json.decode(document)

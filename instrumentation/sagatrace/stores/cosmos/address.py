@@ -36,8 +36,8 @@ class CosmosAddress:
         host: The account's host, with its port unless that is 443.
         key: The account key, which is never shown. Without one, authentication uses azure-identity.
         tls: Whether TLS is verified, not verified or off.
-        regions: Names of the regions to read from, in order of preference. Empty: the account's own order.
-        consistency: None for the account's own.
+        regions: Names of the regions to read from, in order of preference. If empty, the account's order.
+        consistency: The consistency of reads. None for the account's setting.
     """
 
     host: str
@@ -82,7 +82,7 @@ def parse_address(url: str, environ: Mapping[str, str] | None = None) -> CosmosA
 
 
 def require_nearby(host: str, tls: Tls) -> None:
-    """Raise SettingsError for a public address and for a host of Azure: both need verified TLS.
+    """Raise SettingsError for a public address and for a host of Azure. Both need verified TLS.
 
     Loopback and private addresses pass. For other names the address is checked when a connection opens.
     """
@@ -122,7 +122,7 @@ def _read_url(url: str) -> tuple[str, str, str]:
 
 
 def _choice(env: Mapping[str, str], name: str, known: tuple[str, ...]) -> str | None:
-    """Return the setting as one of the known values, in any case; None if it is not set."""
+    """Return the setting as one of the known values, whatever its case. Return None if it is not set."""
     text = env.get(name, "").strip()
     found = [value for value in known if value.lower() == text.lower()]
     if text and not found:
@@ -154,7 +154,7 @@ def _read_key(env: Mapping[str, str]) -> tuple[str | None, str | None]:
 
 
 def _host_of_account(endpoint: str, host: str, tls: Tls) -> str:
-    """Return the host that the connection string names. The URL may omit it, but must not name another one."""
+    """Return the host in the connection string. The URL may omit the host, but must not name a different one."""
     if endpoint.lower().startswith("http:") and tls != "off":
         raise SettingsError(
             f"AccountEndpoint in {_CONNECTION} begins with http://, without TLS: "

@@ -1,4 +1,4 @@
-"""One call of a store: its deadline, its cost and its refusal. Imports nothing of the SDK."""
+"""One call of a store: its deadline, its cost and its refusal. This module does not import the SDK."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Call", "EventRefusedError", "call_within", "this_call"]
 
 
 class EventRefusedError(StoreError):
-    """The service received the request and refuses its content. `reason` is the reason to record for an event."""
+    """The service refuses the content of a request. `reason` is the reason to record for an event."""
 
     def __init__(self, label: str, reason: str) -> None:
         super().__init__(f"{label} refuses the request: {reason}")
@@ -28,7 +28,7 @@ class EventRefusedError(StoreError):
 class Call:
     """One call of a store: its deadline (`time.monotonic`) and its cost so far.
 
-    `last_status` and `has_version` are of the last answer: its status, and whether it names a document's version.
+    `last_status` is the status of the last response, and `has_version` whether that response names a document version.
     `sent_items` is set when a request for items is sent.
     """
 
@@ -42,11 +42,11 @@ class Call:
 
     @property
     def remaining(self) -> float:
-        """Seconds left."""
+        """Seconds until the deadline."""
         return self.deadline - time.monotonic()
 
     def note(self, status: int, headers: Mapping[str, str]) -> None:
-        """Count one answer of the service."""
+        """Count one response of the service."""
         self.last_status, self.has_version = status, "etag" in headers
         with suppress(KeyError, ValueError):  # a missing header must not fail the call
             charge = float(headers["x-ms-request-charge"])
@@ -60,7 +60,7 @@ _current: Final = threading.local()
 
 @contextmanager
 def call_within(call: Call) -> Iterator[Call]:
-    """Make all requests that this thread sends inside the block part of the call."""
+    """Count all requests of this thread in the `with` block as part of the call."""
     _current.call = call
     try:
         yield call

@@ -62,7 +62,7 @@ class Connection:
         return self.database.get_container_client(self._address.container)
 
     def close(self) -> None:
-        """Close the sockets and wait for the SDK's background check of regions, so that no fork interrupts it."""
+        """Close the sockets. Wait for the SDK's background check of regions, so that no fork interrupts the check."""
         self.client.close()
         self._transport.close()
         if hasattr(self._credential, "close"):

@@ -1,7 +1,7 @@
 """The progress of a reader of changes, by the service's clock, and the document versions that it saw recently.
 
-Replicas lag, most of all those of another region. So every read goes back ten seconds, and twice a minute it goes back
-a whole minute. The query leaves out known versions. So none is read twice, and a quiet store returns no rows.
+Replicas lag, most of all those of another region. So every read goes back ten seconds, and about twice a minute it goes
+back a whole minute. The query leaves out known versions, so rows are not read twice. A quiet store returns no rows.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ __all__ = ["Cursor"]
 OVERLAP: Final = 10
 """Seconds that every read goes back."""
 LAG: Final = 60
-"""Seconds that a replica may lag. Changes that it shows later are missed."""
-_LOOK_BACK: Final = 30  # seconds between two reads that go back that far
-_UNDER_WAY: Final = 3  # the newest seconds, which may still get events
+"""Seconds that a replica may lag. Changes with a longer lag are missed."""
+_LOOK_BACK: Final = 30  # seconds between two reads that go back `LAG` seconds
+_UNDER_WAY: Final = 3  # the newest seconds, in which events may still be written
 _MOST_KNOWN: Final = 5_000  # versions that a query may name: 0.2 MB, and the service accepts 0.5 MB
 
 
@@ -26,14 +26,14 @@ class Cursor(msgspec.Struct, frozen=True, omit_defaults=True):
     """A place in the order of writes. Times are whole seconds of the service's clock.
 
     Attributes:
-        settled: Everything written before it is known.
+        settled: All documents written before this second are known.
         latest: The time at which the last complete read began.
         first: Documents written up to this second existed before the first read.
         known: The second of each version (`_etag`) seen since `settled`.
-        page: Where a read in parts continues; None between reads.
-        since: The second from which that read asks.
-        began: The service's time at the beginning of that read.
-        asked: The versions that its query leaves out.
+        page: The place where an unfinished read continues; None between reads.
+        since: The first second that the current read asks for.
+        began: The service's time at the beginning of the current read.
+        asked: The known versions that the query leaves out.
     """
 
     settled: int
@@ -62,10 +62,10 @@ class Cursor(msgspec.Struct, frozen=True, omit_defaults=True):
         return msgspec.json.encode(self).decode()
 
     def asking(self, now: int) -> Cursor:
-        """Return the cursor of the next read, which begins at `now`, or of a read under way."""
+        """Return the cursor of the next read, which begins at `now`. An unfinished read keeps its cursor."""
         if self.page is not None:
             return self
-        if self.settled > now:  # a wrong clock answered for a moment: begin again, a minute back
+        if self.settled > now:  # an earlier response had a wrong clock: begin again, a minute back
             return msgspec.structs.replace(self, settled=now - LAG, latest=now - LAG, known={}).asking(now)
         far = now - self.settled >= LAG + _LOOK_BACK
         since = self.settled if far else max(self.settled, min(self.latest, now) - OVERLAP)
@@ -73,7 +73,7 @@ class Cursor(msgspec.Struct, frozen=True, omit_defaults=True):
         return msgspec.structs.replace(self, since=since, began=now, asked=asked)
 
     def after(self, rows: Iterable[Mapping[str, Any]], page: str | None) -> Cursor:
-        """Return the cursor after these rows. `page` is where the read continues, None at its end."""
+        """Return the cursor after these rows. `page` is the place where the read continues, None at its end."""
         known = self.knowing(rows)
         if page is not None:
             return msgspec.structs.replace(known, page=page)
@@ -88,8 +88,8 @@ class Cursor(msgspec.Struct, frozen=True, omit_defaults=True):
     def settling(self, second: int) -> Cursor:
         """Forget versions older than the second, and the oldest ones if there are more than a query may name.
 
-        In a flood of writes the oldest seconds count as settled, except the last three. Versions of those may be
-        returned again.
+        With too many versions, the oldest seconds count as settled, but never the newest three. Forgotten versions of
+        the newest three seconds may be returned again.
         """
         settled = max(self.settled, second)
         kept = {version: at for version, at in self.known.items() if at >= settled}

@@ -1,4 +1,4 @@
-"""The SDK's errors as errors of this package. Each is one line that says how to fix it, without a secret."""
+"""Translate the SDK's errors to errors of this package. Each is one line with a way to fix it, without a secret."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ class _NoRetryError(StoreUnavailableError):
 
 
 class ServiceFailedError(_NoRetryError):
-    """The service failed on this request (500), perhaps because of its content. Other requests may succeed."""
+    """The service failed on this request (500), perhaps because of the content. Other requests may succeed."""
 
 
 def pause_before_retry(failure: StoreError, attempt: int) -> float | None:
     """Return the seconds to wait before a retry within the call; None if a retry cannot help.
 
-    An unreachable host is not retried. The caller decides whether to wait for a network.
+    An unreachable host gives None. The caller decides whether to wait for the network.
     """
     if not isinstance(failure, StoreUnavailableError) or isinstance(failure, _NoRetryError):
         return None
@@ -75,14 +75,14 @@ class _Answer:
 
     @property
     def mark(self) -> str:
-        """The values that Azure's support needs: status, sub-status and request id."""
+        """The values for a support request to Azure: status, sub-status and request id."""
         activity = re.sub(r"[^0-9A-Za-z-]", "", str(self.headers.get("x-ms-activity-id", "")))[:64]
         status = f"{self.status}/{self.sub_status}" if self.sub_status else f"{self.status}"
         return f"status {status}, activity {activity}" if activity else f"status {status}"
 
 
 def failure_of(operation: Mapping[str, Any], headers: Mapping[str, Any], address: CosmosAddress) -> StoreError:
-    """Return the error of one operation in the response to a batch, which has these headers."""
+    """Return the error of one operation in a batch response. `headers` are those of the response."""
     wait = {"x-ms-retry-after-ms": operation.get("retryAfterMilliseconds")}
     message = str(operation.get("message") or "refused in a batch")
     answer = _Answer(
@@ -92,7 +92,7 @@ def failure_of(operation: Mapping[str, Any], headers: Mapping[str, Any], address
 
 
 def translated(error: BaseException, address: CosmosAddress, *, max_wait: float, writes: bool = False) -> StoreError:
-    """Return the error as one of this package, without a link to the original, which holds the authorization."""
+    """Return the error as one of this package. It has no link to the original, which holds the authorization."""
     label = address.label
     if isinstance(error, ForeignAnswerError):
         return StoreUnavailableError(

@@ -32,7 +32,7 @@ def find(store: CosmosStore, search: Search) -> TraceHits:
     try:
         for rows, _ in pages:
             for trace_id, at in _latest(rows).items():
-                hits.setdefault(trace_id, at)  # an earlier page had its newest event
+                hits.setdefault(trace_id, at)  # an earlier page held a newer event of this trace
             if len(hits) >= search.limit:
                 break
     except EventRefusedError as error:
@@ -45,9 +45,9 @@ def find(store: CosmosStore, search: Search) -> TraceHits:
 
 
 def find_whole(store: CosmosStore, search: Search, known: Container[str]) -> Iterator[tuple[TraceHit, FetchedTrace]]:
-    """Yield the traces with the latest events and all their documents, newest first. Raises StoreError.
+    """Yield the traces with the latest matching events, with all their documents, newest first. Raises StoreError.
 
-    After each page, one query reads the other documents of its traces. So almost all are read once.
+    After each page, further queries read the other documents of the page's traces. So most documents are read once.
     """
     found: set[str] = set()
     pages = _Pages(store, search, "*", _EVENTS)
@@ -67,7 +67,7 @@ def find_whole(store: CosmosStore, search: Search, known: Container[str]) -> Ite
 
 
 class _Pages:
-    """The matching events of a search, newest first, and their cost. Traces that crowd a page are left out later."""
+    """The matching events of a search, newest first, and their cost. Later pages leave out traces with many events."""
 
     def __init__(self, store: CosmosStore, search: Search, columns: str, events: int) -> None:
         self._store = store
@@ -78,9 +78,9 @@ class _Pages:
         self.costs: list[ReadCost] = []
 
     def __iter__(self) -> Iterator[tuple[list[Row], Edge | None]]:
-        """Yield each page, and the time at which the next page begins, or None.
+        """Yield each page, and the time at which the next page begins; None for the last page.
 
-        No event of that time is in the page, unless all of them are.
+        A page holds either all events of that time or none of them.
         """
         edge: Edge | None = None
         while True:
@@ -98,7 +98,7 @@ class _Pages:
             if edge is not None and last == edge.at and (page or edge.sign == "<"):
                 raise StoreUnavailableError(f"{self._store.label} sends the same page again and again: try again")
             edge = Edge("<=" if page else "<", last)
-            if not page:  # one moment fills more than a page
+            if not page:  # the events of one moment fill a page
                 page, _, cost = read_pages(self._store, build(top=None, edge=Edge("=", last)), None)
                 self.costs.append(cost)
             counts = Counter(row.get("trace_id", "") for row in page)
@@ -106,7 +106,7 @@ class _Pages:
             yield page, edge
 
     def rest(self, trace_ids: list[str], edge: Edge | None) -> Iterator[Row]:
-        """Yield the documents of the traces that no page up to the edge has. Their other pages are left out."""
+        """Yield the documents of the traces that no page up to the edge holds. Later pages leave these traces out."""
         query = partial(rest_query, search=self._search, edge=edge)
         for found, cost in read_traces(self._store, query, trace_ids):
             self.costs.append(cost)
@@ -116,7 +116,7 @@ class _Pages:
 
 
 def _latest(rows: list[Row]) -> dict[str, int]:
-    """Return the time of each trace's newest event. Foreign documents have no trace, or a time that is not one."""
+    """Return the time of each trace's newest event. Skip foreign documents without a trace or a valid time."""
     latest: dict[str, int] = {}
     for row in rows:
         trace_id = row.get("trace_id")

@@ -9,7 +9,7 @@ import msgspec
 __all__ = ["ITEM_BYTES", "encoded_size", "fitted"]
 
 ITEM_BYTES: Final = 2_000_000
-"""Maximum bytes of UTF-8 JSON per item: the service's 2 MiB, less room for the properties that it adds."""
+"""Maximum bytes of UTF-8 JSON per item: 2 MiB of the service, minus room for the properties that it adds."""
 
 _KEPT: Final = 16_000  # bytes kept of a value that is cut
 _CUT_KEY: Final = "[cut]"

@@ -1,4 +1,4 @@
-"""Run queries page by page. Only a page that fails is requested again."""
+"""Run queries page by page. After a failure only the failed page is requested again."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["NOTHING", "Row", "cost_of", "decoded", "read_ordered", "read_pages", "read_traces", "total"]
 
 PAGE: Final = 1000
-"""Items requested per page. The service sends fewer when 4 MB are full."""
+"""Items requested per page. The service sends fewer if they exceed 4 MB."""
 NOTHING: Final = ReadCost(queries=0, milliseconds=0.0, request_units=0.0)
 Row = dict[str, Any]
 
@@ -39,14 +39,14 @@ def read_pages(
     limit: int | None = None,
     arrived: Arrived | None = None,
 ) -> tuple[list[Row], str | None, ReadCost]:
-    """Read the rows of one trace, or of all traces, in no order. Each page may take `max_wait`.
+    """Read the rows of one trace, or of all traces, in no order. Each page may take `max_wait` seconds.
 
     Args:
         store: The store to read.
-        query: A query without ORDER BY, TOP and aggregates: the service answers it page by page.
+        query: A query without ORDER BY, TOP and aggregates, so that the service answers it page by page.
         trace_id: The partition to read; None for all.
         place: The place at which an earlier read ended.
-        limit: The number of rows after which to end, about.
+        limit: The approximate number of rows after which to end; None to read all.
         arrived: Receives the number of rows after each page.
 
     Returns:
@@ -74,7 +74,7 @@ def read_pages(
 def read_ordered(store: CosmosStore, query: Query, top: int) -> tuple[list[Row], ReadCost]:
     """Read the first rows of a query with ORDER BY, which the SDK merges from all partitions.
 
-    Each response with rows may take `max_wait`: a few large documents fill one. Raises StoreError.
+    Each response with rows may take `max_wait` seconds, because a few large documents fill one. Raises StoreError.
     """
     began = time.monotonic()
     calls: list[Call] = []
@@ -94,11 +94,11 @@ def read_ordered(store: CosmosStore, query: Query, top: int) -> tuple[list[Row],
 def _next_page(
     query: Query, trace_id: str | None, place: str | None, size: int, connection: Connection, _: Call
 ) -> tuple[list[Row], str | None]:
-    """Return the rows past a place, as many as one response holds, and the place where they continue."""
+    """Return the rows of one response, from a place on, and the place where the next response continues."""
     places: list[str | None] = []
 
     def note(headers: Any, answer: Any) -> None:
-        # The SDK keeps only the token of the client's last response, perhaps one for another thread.
+        # The SDK keeps only the token of the client's last response, perhaps one of another thread.
         places.append(headers.get("x-ms-continuation"))
         _check_page(answer)
 
@@ -109,9 +109,9 @@ def _next_page(
 def _items(
     query: Query, trace_id: str | None, size: int, note: Callable[[Any, Any], None], connection: Connection
 ) -> ItemPaged[Row]:
-    """Return the rows of a query. `note` gets the headers and the content of each response.
+    """Return the rows of a query. `note` receives the headers and the content of each response.
 
-    The transport keeps the deadline: a timeout given to the SDK would hold for all responses together.
+    The transport keeps the deadline. A timeout of the SDK would limit all responses together.
     """
     text, parameters = query
     scope: Any = {"enable_cross_partition_query": True} if trace_id is None else {"partition_key": trace_id}
@@ -142,7 +142,7 @@ def _checked(rows: Iterable[Any]) -> list[Row]:
 def read_traces(
     store: CosmosStore, build: Callable[[Sequence[str]], Query], trace_ids: Sequence[str]
 ) -> Iterator[tuple[dict[str, list[Row]], ReadCost]]:
-    """Yield the rows of these traces, by trace, and their cost: one query for a hundred traces. Raises StoreError."""
+    """Yield the rows of these traces, by trace, and their cost. One query reads a hundred traces. Raises StoreError."""
     for start in range(0, len(trace_ids), IN_ONE_QUERY):
         found: dict[str, list[Row]] = {trace_id: [] for trace_id in trace_ids[start : start + IN_ONE_QUERY]}
         rows, _, cost = read_pages(store, build([*found]), None)
@@ -172,7 +172,7 @@ def decoded(rows: Iterable[Row]) -> tuple[tuple[TraceEvent, ...], tuple[Malforme
 
 
 def cost_of(calls: list[Call], seconds: float) -> ReadCost:
-    """Return the cost of one query that made these calls."""
+    """Return the cost of one query, which made these calls."""
     units, requests = sum(call.request_units for call in calls), sum(call.requests for call in calls)
     return ReadCost(1, seconds * 1000, units, requests)
 

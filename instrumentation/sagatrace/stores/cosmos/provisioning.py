@@ -41,7 +41,7 @@ LEAN_INDEX: Final[Mapping[str, Any]] = {
     "includedPaths": [{"path": f"{path}/{'*' if path == '/tags' else '?'}"} for path in (*_NEEDED, *_SEARCHED)],
     "excludedPaths": [{"path": "/*"}, {"path": '/"_etag"/?'}],
 }
-"""An index of the searched properties without the other values in `data`.
+"""An indexing policy for the searched properties. It leaves out the other values in `data`.
 
 Writes cost less, and `data.KEY` searches cost more.
 """
@@ -49,7 +49,7 @@ Writes cost less, and `data.KEY` searches cost more.
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A remark on a container. A fault loses or hides data."""
+    """A remark on a container. A finding that is a fault means that data is lost or hidden."""
 
     text: str
     is_fault: bool
@@ -113,7 +113,7 @@ def _is_indexed(policy: Mapping[str, Any], path: str) -> bool:
 
 
 def _precision(patterns: Iterable[str], path: str) -> int:
-    """Return the precision of the longest pattern that matches the path, -1 without one. `?` beats `*`."""
+    """Return the precision of the longest pattern that matches the path; -1 if none does. `?` beats `*`."""
     found = [-1]
     for pattern in patterns:
         plain = pattern.replace('"', "").replace("/[]", "")
@@ -142,7 +142,7 @@ class Throughput:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A container to create. `ttl` is in seconds, None for ever. `throughput` None is the account's default."""
+    """A container to create. `ttl` is in seconds; None keeps events for ever. `throughput` None is the default."""
 
     ttl: int | None = TTL_SECONDS
     throughput: Throughput | None = None
@@ -236,7 +236,7 @@ def _is_serverless(error: StoreError) -> bool:
 def _reserved_throughput(store: CosmosStore) -> Throughput | None:
     """Return the container's reserved throughput, which is billed; None if the service does not report it.
 
-    A sign-in may not read it, and an emulator may not know it. A database's own throughput is not read.
+    An identity may lack the permission, and an emulator may lack the value. Throughput of the database is not read.
     """
     if store.address.key is None:
         return None

@@ -29,7 +29,7 @@ __all__ = [
 ]
 
 IN_ONE_QUERY: Final = 100
-"""Traces that one query names at most: the service limits its length."""
+"""Maximum number of traces that one query names. The service limits the length of a query."""
 Query = tuple[str, list[dict[str, Any]]]
 _OURS: Final = "IS_STRING(c.trace_id)"  # the container may hold foreign documents
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -45,7 +45,7 @@ def stored_timestamp(micros: int) -> str:
 
 
 def _quoted(name: str) -> str:
-    r"""Return a property name as a SQL string literal. All but ASCII letters, digits and `_` are `\uXXXX` escapes."""
+    r"""Return a property name as a SQL string literal. All characters but ASCII letters, digits and `_` are escaped."""
     return '"' + re.sub(r"[^A-Za-z0-9_]", lambda sign: _escaped(sign[0]), name) + '"'
 
 
@@ -73,17 +73,17 @@ def changes_query(trace_id: str | None, since: int, known: Sequence[str]) -> Que
 
 
 def seen_query(since: int) -> Query:
-    """Return the query for the versions written since that second, without their content."""
+    """Return the query for the document versions written since that second, without their content."""
     return _Where(f"{_OURS} AND c._ts >= {{}}", since).selecting("c._etag, c._ts")
 
 
 def begun_query(trace_ids: Sequence[str], *, until: int) -> Query:
-    """Return the query for those traces that have documents written up to that second, a row for each document."""
+    """Return the query for documents of these traces written up to that second. Each row names the trace."""
     return _Where(f"{_one_of(trace_ids)} AND c._ts <= {{}}", *trace_ids, until).selecting("c.trace_id, c._etag")
 
 
 class Edge(NamedTuple):
-    """A time in a search, and the sign that compares an event's time with it: `<` and `<=` are past it."""
+    """A time in a search, and the operator that compares an event's time with it, such as `<=`."""
 
     sign: Literal["<", "<=", "="]
     at: str
@@ -107,7 +107,7 @@ def page_query(
 
 
 def rest_query(trace_ids: Sequence[str], search: Search, edge: Edge | None) -> Query:
-    """Return the query for those documents of these traces that no page has, from the newest one to the edge."""
+    """Return the query for the documents of these traces that no page holds, from the newest one to the edge."""
     bounds: list[tuple[str, str]] = [edge] if edge is not None else []
     for sign, micros in (("<", None if edge else search.since), (">=", search.until), (">=", search.before)):
         if micros is not None:
@@ -127,7 +127,7 @@ class _Where:
         self.add(term, *values)
 
     def add(self, term: str, *values: Any) -> None:
-        """Add a term. Each `{}` in it becomes a parameter with the value given for it."""
+        """Add a term. Each `{}` in the term becomes a parameter with the given value."""
         names = [f"@p{number}" for number in range(len(self._values), len(self._values) + len(values))]
         self._terms.append(term.format(*names))
         self._values += values

@@ -1,7 +1,7 @@
 """Azure Cosmos DB for NoSQL: one container, partition key /trace_id, one partition query per trace.
 
-The SDK is imported only when a connection opens. The SDK keeps threads and sockets, which must not cross a fork. So
-every connection is closed before this process forks, and opened again on next use.
+The SDK is imported only when a connection opens. Its threads and sockets must not cross a fork. So every connection is
+closed before this process forks, and opened again on next use.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ _T = TypeVar("_T")
 
 
 class CosmosStore:
-    """Events in the container at the address, which `sagatrace init` creates.
+    """Store events in the container at the address. `sagatrace init` creates the container.
 
-    One call takes at most `max_wait` seconds, except for the system's look-up of the host's name. Each page of a trace
-    may take as long, so that large traces can be read. `credential` replaces azure-identity's DefaultAzureCredential.
+    One call takes at most `max_wait` seconds, plus the system's look-up of the host name. To read large traces, each
+    page may take `max_wait` seconds. `credential` replaces azure-identity's DefaultAzureCredential.
     """
 
     def __init__(
@@ -68,10 +68,11 @@ class CosmosStore:
         return self.address.label
 
     def append(self, events: Iterable[TraceEvent], replace: bool = False) -> int:
-        """Store the events in one transactional batch per trace and return how many were new.
+        """Store the events in transactional batches per trace. Return the number of new events.
 
-        Timestamps are stored as fixed-width UTC, as Cosmos DB compares them as text. The service keeps numbers as
-        64-bit floats, so numbers past 2**53 lose digits.
+        With `replace` an event of the same id is overwritten. Without it the stored event stays. Timestamps are stored
+        as fixed-width UTC, because Cosmos DB compares them as text. The service keeps numbers as 64-bit floats, so
+        numbers past 2**53 lose digits. Raises AppendError with the refused and the pending events, and StoreError.
         """
         if self._read_only:
             raise StoreError(f"{self.label} was opened for reading only")
@@ -86,7 +87,7 @@ class CosmosStore:
             self.write_cost = total([self.write_cost, cost_of(writer.calls, time.monotonic() - began)])
 
     def remove(self, events: Iterable[TraceEvent]) -> None:
-        """Remove those of the events that are stored, such as the events of a check."""
+        """Remove the events if they are stored, such as the events of a check. Raises StoreError."""
         _require_sdk()
         from sagatrace.stores.cosmos.writer import remove_one
 
@@ -99,22 +100,22 @@ class CosmosStore:
             self.remove_cost = total([self.remove_cost, cost_of(calls, time.monotonic() - began)])
 
     def fetch_trace(self, trace_id: str, arrived: Arrived | None = None) -> FetchedTrace:
-        """Return all documents of one trace: one query within its partition, read to its last page."""
+        """Return all documents of one trace. One query within its partition reads them. Raises StoreError."""
         rows, _, cost = read_pages(self, traces_query([trace_id]), trace_id, arrived=arrived)
         return FetchedTrace(trace_id, *decoded(rows), cost)
 
     def fetch_traces(self, trace_ids: Sequence[str]) -> Iterator[FetchedTrace]:
-        """Yield these traces. One query for a hundred traces, read to its last page."""
+        """Yield these traces. One query reads a hundred traces. Raises StoreError."""
         for found, cost in read_traces(self, traces_query, trace_ids):
             for trace_id, rows in found.items():
                 yield FetchedTrace(trace_id, *decoded(rows), cost)
                 cost = NOTHING
 
     def stamp(self) -> None:
-        """Return None: here a stamp would cost a query."""
+        """Return None, because a stamp would cost a query."""
 
     def fetch_since(self, trace_id: str, cursor: str | None, arrived: Arrived | None = None) -> Changes:
-        """Return the changes of one trace, by the service's clock: one query within its partition."""
+        """Return the changes of one trace since the cursor; the whole trace without one. Raises StoreError."""
         if cursor is None:
             now = self._service_now()
             rows, _, cost = read_pages(self, traces_query([trace_id]), trace_id, arrived=arrived)
@@ -125,12 +126,13 @@ class CosmosStore:
         return Changes(*decoded(rows), place.after(rows, None).encode(), cost)
 
     def fetch_all_since(self, cursor: str | None, limit: int) -> Changes:
-        """Return the changes of all traces, by the service's clock: one query, page by page.
+        """Return the changes of all traces since the cursor, about `limit` at most. Raises StoreError.
 
-        Within one call, events are in the order of their writes, to the second.
+        Without a cursor return no changes, and the cursor of this moment. Within one call, events are in the order of
+        their writes, to the second.
         """
         now = self._service_now()
-        if cursor is None:  # recent documents become known by their versions and are not read
+        if cursor is None:  # read only the versions of recent documents, not the documents
             rows, _, cost = read_pages(self, seen_query(now - LAG), None)
             return Changes((), (), Cursor.of_now(rows, now).encode(), cost)
         place = Cursor.decode(cursor).asking(now)
@@ -140,17 +142,17 @@ class CosmosStore:
         return Changes(*decoded(rows), place.after(rows, page).encode(), cost, more=page is not None)
 
     def begun_before(self, trace_ids: Sequence[str], cursor: str) -> frozenset[str]:
-        """Return the traces that have events older than the cursor's first read."""
+        """Return the traces with events that existed before the cursor's first read. Raises StoreError."""
         query = partial(begun_query, until=Cursor.decode(cursor).first)
         parts = read_traces(self, query, trace_ids)
         return frozenset(trace_id for found, _ in parts for trace_id, rows in found.items() if rows)
 
     def search(self, search: Search) -> TraceHits:
-        """Return the traces with the latest matching events, newest first."""
+        """Return the traces with the latest matching events, newest first. Raises StoreError."""
         return find(self, search)
 
     def search_whole(self, search: Search, known: Container[str] = ()) -> Iterator[tuple[TraceHit, FetchedTrace]]:
-        """Yield the traces with the latest events and all their documents, newest first."""
+        """Yield the traces with the latest matching events, newest first, with all documents. Raises StoreError."""
         return find_whole(self, search, known)
 
     def readable_regions(self) -> list[str]:
@@ -172,14 +174,14 @@ class CosmosStore:
         calls: list[Call] | None = None,
         writes: bool = False,
     ) -> _T:
-        """Run the work, retry it while that can help and time is left, and return its result. Raises StoreError.
+        """Run the work and return its result. Retry errors that may pass, until the deadline. Raises StoreError.
 
-        The error has no link to the SDK's own, which holds the request's authorization.
+        The error has no link to the SDK's error, which holds the request's authorization.
 
         Args:
             work: Runs on the open connection.
-            deadline: The end of the call (`time.monotonic`); None for `max_wait` from now.
-            calls: Each attempt is added to it.
+            deadline: The end of the call (`time.monotonic`); None for `max_wait` seconds from now.
+            calls: Receives one `Call` for each attempt.
             writes: Whether the work writes, for the error about a missing permission.
         """
         _require_sdk()
@@ -208,7 +210,7 @@ class CosmosStore:
             try:
                 return work(self._opened(), call)
             except (AzureError, AttributeError, KeyError, TypeError, ValueError) as error:
-                # The SDK raises these for JSON that is not the service's, such as a gateway's response.
+                # The SDK raises these for JSON that is not from the service, such as a gateway's response.
                 return translated(error, self.address, max_wait=self.max_wait, writes=writes)
             except StoreError as error:
                 return error

@@ -1,7 +1,7 @@
 """The HTTP transport under the SDK, with one deadline for a whole call, and a count of its cost.
 
-The SDK bounds single waits, not their sum. A connection attempt, each byte of a response, its retries and the pauses
-between them each have their own limit. So the deadline is kept here, below all of them.
+The SDK limits single waits, not their sum. A connection attempt, each read, each retry and each pause has its own
+limit. So this transport, which is below all of them, keeps the deadline.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from sagatrace.stores.cosmos.call import Call, this_call
 
 __all__ = ["BoundedTransport", "DeadlineError", "ForeignAnswerError", "UnreachableError", "retry_after_of"]
 
-_MOST_KEPT: Final = 32  # connections; a shipper uses half of them. Further requests open and close their own.
+_MOST_KEPT: Final = 32  # connections; a shipper uses half of them. Further requests open extra connections.
 _SDK_PAUSE: Final = 1.1  # seconds: a little more than the longest pause of the SDK before its own retry
 _LONGEST_PAUSE: Final = 600.0  # seconds: a wrong header must not stop delivery for days
 _FRAMING: Final = ("content-length", "transfer-encoding")
 _RETRIED_BY_SDK: Final = frozenset({403, 408, 410, 500, 502, 503, 504})
 _SUCCESSES: Final = frozenset({200, 201, 204, 207, 304})
-_OF_ANY_SERVER: Final = frozenset({401, 403, 408, 413, 429})  # these, and 5xx, mean the same from any server
+_OF_ANY_SERVER: Final = frozenset({401, 403, 408, 413, 429})  # these and 5xx mean the same from any server
 
 
 class DeadlineError(AzureError):
@@ -42,7 +42,7 @@ class DeadlineError(AzureError):
 
 
 class ForeignAnswerError(AzureError):
-    """A response that is not the service's, such as that of a proxy, a gateway or a login page."""
+    """A response from another server, such as a proxy, a gateway or a login page."""
 
     def __init__(self, status: int) -> None:
         super().__init__(f"status {status} from something that is not Cosmos DB")
@@ -50,11 +50,11 @@ class ForeignAnswerError(AzureError):
 
 
 class UnreachableError(AzureError):
-    """The account's own address did not respond. The SDK does not know this error, so it does not retry."""
+    """The account's address did not respond. The SDK does not know this error, so it does not retry."""
 
 
 class _FinalError(HttpResponseError):
-    """An error response. Not the SDK's own error, which it would retry."""
+    """An error response. The SDK would retry its own error type, but not this one."""
 
     def __init__(self, response: Any) -> None:
         super().__init__(message=response.text(), response=response)
@@ -128,12 +128,12 @@ class BoundedTransport(RequestsTransport):  # type: ignore[misc]  # mypy does no
         raise AzureError("this process has closed the connection")
 
     def _checked(self, response: Any) -> Any:
-        """Return the response. Raises AzureError if it broke off, or is not the service's."""
+        """Return the response. Raises AzureError if it broke off, or came from another server."""
         status, headers = response.status_code, response.headers
         if not any(name in headers for name in _FRAMING) and status not in (204, 304):
             # It broke off in its headers. http.client takes that for a body that ends with the connection.
             raise ServiceResponseError("the response broke off in its headers")
-        if not self._counted:  # it is the identity service's
+        if not self._counted:  # it is from the identity service
             return response
         is_service = any(name.lower().startswith("x-ms-") for name in headers)
         if (status < 400 and not (is_service and status in _SUCCESSES)) or (
@@ -144,7 +144,7 @@ class BoundedTransport(RequestsTransport):  # type: ignore[misc]  # mypy does no
 
 
 def retry_after_of(headers: Mapping[str, Any]) -> float | None:
-    """Return the seconds that a response asks to wait, ten minutes at most; None if it names none."""
+    """Return the seconds that a response asks to wait, at most ten minutes. Return None if it names no time."""
     for name, unit in (("x-ms-retry-after-ms", 1000), ("Retry-After", 1)):
         with suppress(KeyError, TypeError, ValueError):
             return min(max(0.0, float(headers[name]) / unit), _LONGEST_PAUSE)
@@ -152,7 +152,7 @@ def retry_after_of(headers: Mapping[str, Any]) -> float | None:
 
 
 def _is_final(request: Any, response: Any, call: Call) -> bool:
-    """Return whether the SDK must not retry: it would wait past the deadline, or not at all, or too often."""
+    """Return whether the SDK must not retry, because its pauses or number of retries would be wrong."""
     if response.status_code == 429:
         wait = retry_after_of(response.headers)
         if wait is None or wait >= call.remaining:
@@ -163,7 +163,7 @@ def _is_final(request: Any, response: Any, call: Call) -> bool:
 
 
 def _asks_for_the_account(request: Any) -> bool:
-    """Return whether it is a new client's request for the account. The SDK would send it four times."""
+    """Return whether a new client requests its account. The SDK would send this request four times."""
     return bool(request.method == "GET" and request.url.rstrip("/").count("/") == 2)
 
 
@@ -211,7 +211,7 @@ def _bound_pools(manager: PoolManager) -> PoolManager:
 
 
 class _BoundReader(io.RawIOBase):
-    """The bytes of a response. A read waits at most until the deadline of the current call."""
+    """The bytes of a response. Each read waits at most until the deadline of the current call."""
 
     def __init__(self, sock: Any, raw: io.RawIOBase) -> None:
         super().__init__()

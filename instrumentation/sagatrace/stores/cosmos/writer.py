@@ -42,7 +42,8 @@ _THERE: Final = 409
 class _Item:
     """One event to be written.
 
-    `sent`: an earlier request may have stored it although its response was lost. `done`: it is stored or refused.
+    `sent` is set if an earlier request may have stored it although the response was lost. `done` is set if the event
+    is stored or refused.
     """
 
     event: TraceEvent
@@ -53,7 +54,7 @@ class _Item:
 
 
 class Writer:
-    """One append: its new, refused and pending events, and its calls."""
+    """One `append`: the new, refused and pending events, and the calls."""
 
     def __init__(self, store: CosmosStore, *, replace: bool) -> None:
         self._store = store
@@ -77,7 +78,7 @@ class Writer:
         return self._new
 
     def _by_trace(self, events: Iterable[TraceEvent]) -> Iterable[list[_Item]]:
-        """Return the events of each trace as documents that fit, each (trace_id, id) once."""
+        """Return the events of each trace as documents of allowed size, each (trace_id, id) once."""
         unique: dict[tuple[str, str], TraceEvent] = {}
         for event in events:
             key = (event.trace_id, event.id)
@@ -87,7 +88,7 @@ class Writer:
         for event in unique.values():
             try:
                 require_storable_id(event.id)
-            except EventError as error:  # an older version wrote it, or it is from another store
+            except EventError as error:  # an older version wrote the event, or it is from another store
                 self._refused.append(RefusedEvent(event, str(error)))
                 continue
             document = document_of(event)
@@ -101,7 +102,7 @@ class Writer:
         return traces.values()
 
     def _write_batch(self, items: list[_Item], deadline: float) -> None:
-        """Store the items of one trace. Raises StoreError for a cause that other events would meet as well."""
+        """Store the items of one trace. Raises StoreError for a fault that would affect other events as well."""
         answers: list[dict[str, Any]] = []
         headers: Mapping[str, Any] = {}
         if len(items) > 1:
@@ -146,7 +147,7 @@ class Writer:
             self._cause = failure
 
     def _count(self, item: _Item, status: int) -> None:
-        """Count a stored item. After a response was lost, a conflict means that the earlier request has written it."""
+        """Count a stored item. If a response was lost, a conflict means that the earlier request stored the item."""
         item.done = True
         self._new += status == 201 or item.sent
 
@@ -161,14 +162,14 @@ class Writer:
                 reason = "its value for a unique key of the container is taken: `sagatrace doctor` names the key"
                 raise EventRefusedError(self._store.label, reason) from None
             return _THERE
-        # The service answers with the stored version's tag, and mostly without content.
+        # The response has the tag of the stored version, and usually no content.
         is_own = answer.get("id") == item.event.id if answer else call.has_version
         if call.last_status not in _STORED[self._operation] or not is_own:
             raise ForeignAnswerError(call.last_status)
         return call.last_status
 
     def _send(self, work: Callable[[Connection, Call], _T], items: list[_Item], deadline: float) -> _T:
-        """Send, and mark the items if no response says whether they were stored. Raises StoreError."""
+        """Send the items. Mark them if the response was lost, so that they may be stored. Raises StoreError."""
 
         def noting(connection: Connection, call: Call) -> _T:
             try:
@@ -176,7 +177,7 @@ class Writer:
             except (TypeError, ValueError) as error:
                 if call.sent_items:
                     raise
-                # The SDK refuses the document, and would refuse it again.
+                # The SDK refuses the document. A retry would fail in the same way.
                 reason = f"the SDK cannot send it: {type(error).__name__}: {str(error)[:200]}"
                 raise EventRefusedError(self._store.label, reason) from None
             except AzureError as error:
@@ -211,7 +212,7 @@ def remove_one(event: TraceEvent, connection: Connection, call: Call) -> None:
 
 
 def _batches(items: list[_Item]) -> list[list[_Item]]:
-    """Return the items in order, in parts that fit a transactional batch."""
+    """Return the items in order, split into parts that fit a transactional batch."""
     batches: list[list[_Item]] = []
     room = 0
     for item in items:
