@@ -200,8 +200,13 @@ def enter_span(span: OpenSpan) -> None:
     around = _innermost.get()
     while around is not None and not around.span.is_open:
         around = around.around
+    entered = _Entered(span, around)
     span.is_open = True
-    _innermost.set(_Entered(span, around))
+    try:
+        _innermost.set(entered)
+    except BaseException:  # an alarm of the job: the block, whose end would close the span, is not entered
+        span.is_open = False
+        raise
 
 
 def innermost_span() -> TraceRef | None:

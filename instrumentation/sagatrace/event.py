@@ -74,7 +74,7 @@ def encode_event(event: TraceEvent) -> bytes:
 def new_event(
     *,
     trace_id: str,
-    span_id: str,
+    span_id: str | None,
     event_type: str,
     parent_span_id: str | None = None,
     status: Status | None = None,
@@ -83,7 +83,7 @@ def new_event(
     id: str | None = None,  # noqa: A002 - the field's name in the stored document
     timestamp: str | None = None,
 ) -> TraceEvent:
-    """Return a new event, by default with a new id and the current time. Raises EventError that names the fault.
+    """Return a new event, by default with new ids and the current time. Raises EventError that names the fault.
 
     `data` may hold any values. A value that JSON cannot express is stored as its type and the beginning of its `repr`.
     """
@@ -92,7 +92,7 @@ def new_event(
     fields: dict[str, Any] = {
         "id": id or new_id(),
         "trace_id": trace_id,
-        "span_id": span_id,
+        "span_id": new_id() if span_id is None else span_id,
         "event_type": event_type,
         "timestamp": timestamp or utc_timestamp(),
         "parent_span_id": parent_span_id or None,

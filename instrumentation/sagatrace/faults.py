@@ -19,6 +19,7 @@ log: Final = logger("sagatrace")
 
 faults: Final[Counter[str]] = Counter()
 """Number of faults in hooks of workers and queues, by the type of the error."""
+_number_of: Final = OSError.__dict__["errno"].__get__  # past a class's own attribute, which is foreign code
 
 
 class Harmless:
@@ -67,11 +68,11 @@ def log_fault(message: str, *arguments: object, error: BaseException | None = No
 def count_fault(counts: Counter[str], what: str, error: Exception | None = None, *, is_secret: bool = False) -> None:
     """Count a fault, and log each cause once. With `is_secret` the log leaves out the error's text."""
     # An OSError has many causes, so the key includes its errno.
-    number = f" {error.errno}" if isinstance(error, OSError) and error.errno else ""
+    errno = _number_of(error) if error is not None and issubclass(type(error), OSError) else None
+    number = f" {errno}" if errno else ""
     key = what if error is None else f"{what}: {type(error).__name__}{number}"
     counts[key] += 1
     if counts[key] == 1:
-        notes = "".join(f"; {note}" for note in getattr(error, "__notes__", ()))
-        message = text_of("message", lambda: f"{error}{notes}")
+        message = text_of("message", lambda: "; ".join([str(error), *getattr(error, "__notes__", ())]))
         text = key if error is None or is_secret else f"{what}: {type(error).__name__}: {message}"
         log_fault("sagatrace: %s (further ones are counted in Tracer.lost, not logged)", text)

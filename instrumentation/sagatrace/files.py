@@ -8,6 +8,8 @@ import stat
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from sagatrace.interruptions import Tolerated
+
 __all__ = ["is_regular", "make_directory", "open_log", "open_regular", "sync_directory"]
 
 _OTHER_KINDS: Final = (
@@ -70,10 +72,9 @@ def sync_directory(directory: Path | str) -> None:
 
 def is_regular(path: Path) -> bool:
     """Return whether there is a regular file at the path. Raises OSError if the path cannot be read."""
-    try:
+    with Tolerated(FileNotFoundError):
         return stat.S_ISREG(path.stat(follow_symlinks=False).st_mode)
-    except FileNotFoundError:
-        return False
+    return False
 
 
 def _not_regular(path: Path) -> OSError:

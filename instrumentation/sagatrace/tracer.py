@@ -27,7 +27,6 @@ from sagatrace.destination import Destination
 from sagatrace.error_text import error_data
 from sagatrace.event import Status, TraceEvent, new_event
 from sagatrace.faults import count_fault, is_switched_off
-from sagatrace.ids import new_id
 from sagatrace.interruptions import interruption
 from sagatrace.span import Span
 
@@ -100,21 +99,23 @@ class Tracer:
         before = sys.exception()
         event: TraceEvent | None = None
         made: dict[str, Any] = {"event_type": event_type, "status": status, "timestamp": timestamp, "tags": tags}
+        made |= {"id": event_id, "span_id": span_id or None}
         try:
-            place = self._place(context)
-            made |= {"trace_id": place.trace_id, "parent_span_id": place.span_id}
-            made |= {"id": event_id or new_id(), "span_id": span_id or new_id()}
-            event = self._made({**(data or {}), **(error_data(error) if error is not None else {})}, made)
+            event = self._made({**(data or {}), **(error_data(error) if error is not None else {})}, made, context)
             self.destination.keep(event, replace)
         except Exception as fault:  # noqa: BLE001 - counted, unless it is meant for the job
             interrupt = interruption(fault, before)
             if interrupt is None:
                 self._count("event lost", fault)
                 return None
-            if "id" in made:
-                from sagatrace.withheld import keep_again  # only after an interruption
+            try:
+                from sagatrace.withheld import withheld_event  # only after an interruption
 
-                keep_again(self.destination, event, made, replace, data or {}, interrupt, self._count)
+                # The interruption happens only once, so there is time. The id makes a second write harmless.
+                event = event or withheld_event(made, self._place(context), data or {}, interrupt)
+                self.destination.keep(event, replace)
+            except Exception as again:  # noqa: BLE001 - counted, and the interruption passes
+                self._count("event lost", again)
             raise interrupt  # noqa: B904 - the exception that is meant for the job, unchanged
         return event
 
@@ -222,12 +223,13 @@ class Tracer:
             return TraceContext.new()
         return TraceContext(context) if isinstance(context, str) else TraceContext(context.trace_id, context.span_id)
 
-    def _made(self, data: Mapping[str, Any], made: dict[str, Any]) -> TraceEvent:
+    def _made(self, data: Mapping[str, Any], made: Mapping[str, Any], context: TraceRef | str | None) -> TraceEvent:
+        place = self._place(context)
         if "opentelemetry.trace" in sys.modules:
             from sagatrace.otel import with_otel_trace_id  # only where the program uses it
 
             data = with_otel_trace_id(data)
-        event = new_event(data=data, **made)
+        event = new_event(trace_id=place.trace_id, parent_span_id=place.span_id, data=data, **made)
         if self._hooks is None:
             self._hooks = [hook for hook in (self._redact, os.environ.get("SAGATRACE_REDACT", "").strip()) if hook]
         if not self._hooks:

@@ -6,6 +6,7 @@ import os
 import pickle
 import subprocess
 import sys
+from functools import cached_property
 from pathlib import Path
 from time import time
 from typing import Any
@@ -33,18 +34,37 @@ def contexts(redis: Redis) -> dict[str, str]:
     return {key.decode(): value.decode() for key, value in found.items()}
 
 
-def test_the_callback_and_the_handler_of_an_abandoned_job_know_its_context(redis: Redis) -> None:
-    queue = Queue("odd", connection=redis)
+class LateJob(Job):
+    """A class of jobs whose callback is not a plain property."""
+
+    @cached_property
+    def failure_callback(self) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return Job.failure_callback.fget(self)  # type: ignore[attr-defined]
+
+
+class LastJob(Job):
+    """A class of jobs that allows no class below it."""
+
+    def __init_subclass__(cls) -> None:
+        raise TypeError(cls)
+
+
+@pytest.mark.parametrize("job_class", [Job, LateJob, LastJob])
+def test_the_callback_and_the_handler_of_an_abandoned_job_know_its_context(redis: Redis, job_class: type[Job]) -> None:
+    queue = Queue("odd", connection=redis, job_class=job_class)
     given = {"meta": trace_meta(TraceContext("T")), "on_failure": Callback(odd_jobs.noting_failure)}
     job = queue.enqueue(odd_jobs.succeeds, job_id="lost", **given)
     redis.lpop(queue.key)
     job.set_status(JobStatus.STARTED)
     redis.zadd(queue.started_job_registry.key, {f"lost:{'0' * 32}": time() - 1})
     worker_class: type[SimpleWorker] = type("Own", (SimpleWorker,), {"tracer": Tracer(MemoryStore())})
-    worker = worker_class([queue], connection=redis, exception_handlers=[odd_jobs.noting_handler])
+    equal: list[bool] = []
+    handlers = [odd_jobs.noting_handler, lambda job, *_: equal.append(job == job_class.fetch(job.id, redis))]
+    worker = worker_class([queue], connection=redis, exception_handlers=handlers)
     worker.clean_registries()
-    assert contexts(redis) == {"on_failure of lost": "T/lost", "handler of lost": "T/lost"}
-    assert worker.queues[0].job_class is Job
+    known = "none" if job_class is LastJob else "T/lost"
+    assert contexts(redis) == {"on_failure of lost": known, "handler of lost": "T/lost"}
+    assert (worker.queues[0].job_class, equal) == (job_class, [True])
     assert (current_trace(), current_execution()) == (None, Execution())
 
 

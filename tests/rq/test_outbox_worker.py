@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -16,9 +17,10 @@ from redis import Redis
 from rq import Queue
 
 from faults import shippers, stored
-from sagatrace import TraceContext, trace_meta
+from sagatrace import TraceContext, Tracer, trace_meta
 from sagatrace.destination import SERVED, outbox_directory
-from sagatrace.rq import SimpleWorker
+from sagatrace.outbox import Outbox
+from sagatrace.rq import SimpleWorker, redis_url
 from sagatrace.settings import Settings
 from sagatrace.shipper.status import describe_outbox
 from sagatrace_tui.demo.workers import worker_command, worker_environment
@@ -105,6 +107,29 @@ def test_a_program_of_a_job_with_another_store_writes_to_that_store(
     queue.enqueue(traced_jobs.records_elsewhere, f"sqlite:///{tmp_path}/other.db")
     work_off(redis_server, f"sqlite:///{tmp_path}/traces.db", "outbox", path=Path(__file__).parent)
     assert count_stored(tmp_path / "other.db", "T") == 1
+
+
+def test_the_end_names_a_job_whose_start_was_refused(queue: Queue, tmp_path: Path) -> None:
+    """A full outbox still takes ends."""
+    tracer = Tracer(Outbox(tmp_path / "outbox", max_bytes=20_000))
+    while tracer.emit("filling", "F", data={"text": "x" * 1000}):
+        pass
+    worker_class: type[SimpleWorker] = type("Own", (SimpleWorker,), {"tracer": tracer})
+    queue.enqueue(traced_jobs.succeeds, 1, meta=trace_meta(TraceContext("T")))
+    worker_class([queue], connection=queue.connection).work(burst=True)
+    lines = (tmp_path / "outbox" / "events.jsonl").read_bytes().split()
+    ends = [event for event in (json.loads(line)["event"] for line in lines) if event["event_type"] == "job:completed"]
+    assert [event["data"]["job_name"] for event in ends] == ["traced_jobs.succeeds"]
+
+
+def test_a_worker_that_cannot_start_a_shipper_leaves_its_jobs_without_an_outbox(
+    redis: Redis, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SAGATRACE_STORE", f"sqlite:///{tmp_path}/traces.db")
+    monkeypatch.delenv(SERVED, raising=False)
+    monkeypatch.setattr(redis_url, "url_of_redis", None)
+    SimpleWorker(["empty"], connection=redis).work(burst=True)
+    assert SERVED not in os.environ
 
 
 @pytest.mark.parametrize("store", ["off", "sqlite:///{}/traces.db"])

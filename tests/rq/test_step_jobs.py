@@ -199,6 +199,15 @@ def test_a_step_that_a_queue_enqueues_later_is_refused(redis: Redis) -> None:
     assert saga.to_undo == []
 
 
+def test_a_queue_whose_class_allows_no_class_below_it_runs_a_step(redis: Redis) -> None:
+    class LastQueue(Queue):
+        def __init_subclass__(cls) -> None:
+            raise TypeError(cls)
+
+    with Tracer(MemoryStore()).saga("order", "order-7") as saga:
+        assert saga.run(LastQueue("steps", connection=redis, is_async=False), abs, -3) == 3
+
+
 def test_the_error_of_a_step_names_its_group_of_errors(redis: Redis) -> None:
     queue = Queue("steps", connection=redis, is_async=False)
     store = MemoryStore()

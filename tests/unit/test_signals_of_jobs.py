@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import functools
+import os
 import random
 import signal
+import sys
 from collections.abc import Callable, Iterable, Iterator
+from contextvars import copy_context
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
@@ -16,11 +19,14 @@ from faults import stored
 from sagatrace import TraceContext, TraceEvent, Tracer, direct
 from sagatrace.errors import EventError
 from sagatrace.event import new_event
+from sagatrace.files import is_regular
+from sagatrace.ids import new_id
 from sagatrace.interruptions import interruption, must_pass
 from sagatrace.outbox import Outbox
 from sagatrace.shipper.shipper import Shipper
 from sagatrace.stores.memory import MemoryStore
 from sagatrace.stores.sqlite import SqliteStore
+from sagatrace.stores.sqlite_file import identity_of, is_special
 
 TOP = TraceContext("T")
 
@@ -68,7 +74,7 @@ class Alarm:
         try:
             signal.setitimer(signal.ITIMER_VIRTUAL, seconds, 0.05)
             while True:
-                work()
+                copy_context().run(work)  # an alarm at the end of a span may leave it open there
         except BaseException as error:  # noqa: BLE001 - any exception of the handler
             signal.setitimer(signal.ITIMER_VIRTUAL, 0)
             return error
@@ -188,6 +194,54 @@ def test_an_alarm_that_the_job_handles_is_not_raised_again_by_a_later_fault() ->
     except TimeoutError:
         assert tracer.emit("stage:pay:failed", TOP) is None
     assert tracer.lost == {"event lost: OSError": 1}
+
+
+@pytest.mark.usefixtures("alarms")
+@pytest.mark.parametrize("look", [is_regular, is_special, identity_of])
+def test_the_exception_passes_during_a_look_at_a_file(look: Callable[[Path], object], monkeypatch: Any) -> None:
+    """It is not mistaken for a missing file."""
+    signal.signal(signal.SIGVTALRM, Alarm(FileNotFoundError))
+    monkeypatch.setattr(os, "stat", lambda *_, **__: signal.raise_signal(signal.SIGVTALRM))
+    with pytest.raises(FileNotFoundError, match="of the job"):
+        look(Path("file"))
+
+
+@pytest.mark.usefixtures("alarms")
+def test_a_span_whose_block_is_not_entered_for_an_alarm_is_not_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    signal.signal(signal.SIGVTALRM, Alarm(MyTimeoutError))
+
+    class StruckVariable:
+        def set(self, entered: object) -> None:
+            signal.raise_signal(signal.SIGVTALRM)
+
+        def get(self) -> None: ...
+
+    monkeypatch.setattr("sagatrace.context._innermost", StruckVariable())
+    undo = Tracer(MemoryStore()).compensation(original="S", parent=TOP)
+    with pytest.raises(MyTimeoutError), undo:
+        pass
+    assert not undo.is_open
+
+
+@pytest.mark.usefixtures("alarms")
+def test_an_event_interrupted_before_it_has_an_id_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    signal.signal(signal.SIGVTALRM, Alarm(MyTimeoutError))
+    store, ids = MemoryStore(), iter([lambda: signal.raise_signal(signal.SIGVTALRM), new_id, new_id])
+    monkeypatch.setattr("sagatrace.event.new_id", lambda: next(ids)())
+    with pytest.raises(MyTimeoutError):
+        Tracer(store).emit("ai:decision", TOP)
+    assert [event.event_type for event in store.fetch_trace("T").events] == ["ai:decision"]
+
+
+@pytest.mark.usefixtures("alarms")
+def test_a_module_that_is_removed_meanwhile_does_not_replace_the_exception(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An upgrade removes the package under a process that runs."""
+    signal.signal(signal.SIGVTALRM, Alarm(MyTimeoutError))
+    monkeypatch.setitem(sys.modules, "sagatrace.withheld", None)
+    tracer = Tracer(StruckStore())
+    with pytest.raises(MyTimeoutError):
+        tracer.emit("ai:decision", TOP)
+    assert tracer.lost == {"event lost: ModuleNotFoundError": 1}
 
 
 def test_an_error_of_the_package_does_not_pass() -> None:

@@ -168,14 +168,24 @@ def test_an_exception_of_a_log_handler_never_reaches_the_work() -> None:
     assert tracer.lost == {"event lost: OSError": 2}
 
 
-def test_a_fault_that_cannot_be_formatted_never_reaches_the_work() -> None:
-    class Wordless(Exception):  # noqa: N818 - it is one of the user's
-        def __str__(self) -> NoReturn:
-            raise LookupError("no words")
+class Wordless(OSError):  # noqa: N818 - it is one of the user's
+    """An error of which nothing can be read."""
 
-    tracer = Tracer(FailingStore(Wordless()))
-    assert tracer.emit("x", TOP) is None
-    assert tracer.lost == {"event lost: Wordless": 1}
+    def __str__(self) -> NoReturn:
+        raise LookupError("no words")
+
+    @property
+    def errno(self) -> NoReturn:  # type: ignore[override]
+        raise LookupError("no number")
+
+
+def test_a_fault_that_cannot_be_formatted_never_reaches_the_work() -> None:
+    oddly_noted = ValueError("x")
+    oddly_noted.__notes__ = None  # type: ignore[assignment]
+    for error in (Wordless(), oddly_noted):
+        tracer = Tracer(FailingStore(error))
+        assert tracer.emit("x", TOP) is None
+        assert tracer.lost == {f"event lost: {type(error).__name__}": 1}
 
 
 def test_a_wrong_setting_loses_the_events_and_not_the_job(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -67,8 +67,9 @@ class RecordingMixin(_WorkerBase):
             allowed = max(place.allowed, place.attempt + (job.retries_left or 0))
             data = {**facts_of(job), **place.declared, "redis": self._redis, "attempts_allowed": allowed}
             data |= self._asked(job, "started")
-            recorder.record(job, execution.id, "start", "started", data)
-            if "job_name" in data and type(self).job_data is RecordingMixin.job_data:
+            # Without a start that names the job, the end must do so.
+            is_named = recorder.record(job, execution.id, "start", "started", data) and "job_name" in data
+            if is_named and type(self).job_data is RecordingMixin.job_data:
                 recorder.prepare_end(job)
         return execution
 

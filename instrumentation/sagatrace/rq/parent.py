@@ -105,8 +105,9 @@ class TracedWorkerMixin(RecordingMixin):
         around, classes = current_execution(), [queue.job_class for queue in self.queues]
         self._exc_handlers.insert(0, handler)
         try:
-            for queue, job_class in zip(self.queues, classes, strict=True):
-                queue.job_class = _placed(job_class)
+            with self._harmless:
+                for queue, job_class in zip(self.queues, classes, strict=True):
+                    queue.job_class = _placed(job_class)
             super().clean_registries()  # type: ignore[no-untyped-call]
         finally:
             for queue, job_class in zip(self.queues, classes, strict=True):
@@ -124,10 +125,10 @@ class TracedWorkerMixin(RecordingMixin):
         from sagatrace.rq.redis_url import NO_URL, url_of_redis  # only where there is an outbox
         from sagatrace.shipper import launcher
 
-        # The tracers of the jobs read this: a shipper runs now.
-        self._served_before, os.environ[SERVED] = os.environ.get(SERVED, ""), outbox_id(settings)
         environment = {"SAGATRACE_REDIS_URL": url_of_redis(self.connection) or NO_URL}
         self._keeper = launcher.ShipperKeeper(directory, flush_for=settings.max_wait, environment=environment)
+        # The tracers of the jobs read this: a shipper runs now.
+        self._served_before, os.environ[SERVED] = os.environ.get(SERVED, ""), outbox_id(settings)
         self._keeper.attend()
 
     def _ensure_end(self, job: Job, error: BaseException | None) -> None:
@@ -149,14 +150,19 @@ class TracedWorkerMixin(RecordingMixin):
 
 
 def _placed(job_class: type[Job]) -> type[Job]:
-    """Return a job class that enters the job's context before on_failure. RQ has no hook at that point."""
+    """Return a job class that enters the job's context before on_failure. RQ has no hook at that point.
+
+    Its jobs name the given class as theirs, so that they equal other objects of the same job.
+    """
 
     def failure_callback(job: Job) -> Any:
         with Harmless():
             enter_execution(Execution(inside=trace_of(job)))
-        return job_class.failure_callback.fget(job)  # type: ignore[attr-defined]
+        return super(placed, job).failure_callback
 
-    return type(job_class.__name__, (job_class,), {"failure_callback": property(failure_callback)})
+    changes = {"failure_callback": property(failure_callback), "__class__": property(lambda _: job_class)}
+    placed: Any = type(job_class.__name__, (job_class,), changes)
+    return placed  # type: ignore[no-any-return]
 
 
 def _death(status: int | None) -> str:

@@ -31,9 +31,8 @@ def prepared_end(
     outbox = destination.opened
     if not isinstance(outbox, Outbox) or type(tracer).emit is not Tracer.emit:
         return None
-    place = {"trace_id": context.trace_id, "parent_span_id": context.span_id}
     known = {"event_type": "job:completed", "id": event_id, "span_id": job_id, "status": "success"}
-    event = destination.sampled(tracer._made(data, {**place, **known, "timestamp": _UNKNOWN}))  # noqa: SLF001
+    event = destination.sampled(tracer._made(data, {**known, "timestamp": _UNKNOWN}, context))  # noqa: SLF001
     if event is None:
         return None  # not sampled: `emit` records the end if the trace has failed meanwhile
     before, found, after = line_of(event, replace=True).partition(_AT)

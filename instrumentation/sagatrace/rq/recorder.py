@@ -74,10 +74,10 @@ class JobRecorder:
         error: BaseException | None = None,
         at: str | None = None,
         replace: bool = True,
-    ) -> None:
+    ) -> bool:
         """Record an event of the job's span: the start of an attempt, its end, or that the job will run again.
 
-        An end overwrites another end of the same execution, unless `replace` is false.
+        An end overwrites another end of the same execution, unless `replace` is false. Return False if it was lost.
         """
         place, lost = self.places.of(job), self.tracer.lost.total()
         event = self.tracer.emit(
@@ -95,6 +95,7 @@ class JobRecorder:
             self.leave_note()
         if event is not None and moment == "end" and execution_id == self.execution_id:
             self._page.mark_end()
+        return event is not None
 
     def prepare_end(self, job: Job) -> None:
         """Prepare the successful end of the latest execution, so that its work-horse only writes it."""

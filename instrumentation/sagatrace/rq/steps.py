@@ -14,6 +14,7 @@ from rq.job import Job
 from rq.results import Result
 
 from sagatrace.context import trace_meta
+from sagatrace.faults import Harmless
 from sagatrace.rq.queue import TracedQueueMixin
 from sagatrace.saga import StepError, name_of
 
@@ -86,12 +87,16 @@ def _undo(saga: Saga, queue: Queue, step: Job, undo: Callable[..., Any], timeout
 
 
 def _traced(queue: Queue, tracer: Tracer) -> Queue:
-    """Return a traced queue. A plain queue does not record that jobs wait, nor the end of jobs that run here."""
-    if isinstance(queue, TracedQueueMixin):
-        return queue
-    twin = copy.copy(queue)
-    twin.__class__ = type("TracedTwin", (TracedQueueMixin, type(queue)), {"tracer": tracer, "_sync": {}})
-    return twin
+    """Return a traced queue. A plain queue does not record that jobs wait, nor the end of jobs that run here.
+
+    A queue that cannot be copied, or has a class that allows no class below it, is returned as it is.
+    """
+    if not isinstance(queue, TracedQueueMixin):
+        with Harmless():
+            twin = copy.copy(queue)
+            twin.__class__ = type("TracedTwin", (TracedQueueMixin, type(queue)), {"tracer": tracer, "_sync": {}})
+            return twin
+    return queue
 
 
 def _awaited(job: Job, timeout: float) -> Result:
