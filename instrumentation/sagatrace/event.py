@@ -97,14 +97,12 @@ def new_event(
         "timestamp": timestamp or utc_timestamp(),
         "parent_span_id": parent_span_id or None,
         "status": status,
-        "tags": tags or None,
+        "tags": (tuple(tags) if type(tags) is list else tags) or None,
     }
     if not _is_plain(fields):
         from sagatrace.coercion import coerced_fields  # most events do not need it
 
         fields = coerced_fields(fields)
-    elif tags:
-        fields["tags"] = tuple(tags)
     if timestamp:
         parse_timestamp(fields["timestamp"])
     return TraceEvent(**fields, raw_data=_json_of(data) if data else msgspec.UNSET)
@@ -119,7 +117,7 @@ def _is_plain(fields: Mapping[str, Any]) -> bool:
         all(type(text) is str and 0 < len(text) <= _LONGEST and text.isprintable() for text in texts)
         and _UNSTORABLE.isdisjoint(fields["id"])
         and (status is None or (type(status) is str and status in _STATUSES))
-        and type(tags) in (tuple, list)
+        and type(tags) is tuple
         and all(type(tag) is str and tag.isprintable() for tag in tags)
     )
 
