@@ -123,6 +123,7 @@ def test_failures_of_one_kind_are_one_row(cli: Cli) -> None:
     assert text[1].split()[:2] == ["3", "3"]
     assert text[1].endswith("[bad-2]")
     assert cli("groups", "trace:good")[1] == "no failures in 1 trace\n"
+    assert cli("groups", "new")[1] == "no new kinds of failure in 4 traces (1 known kind)\n"
     assert [one["group"] for one in objects(cli("groups", "--json", "--by", "loan_id")[1])] == ["L7"]
 
 

@@ -332,3 +332,38 @@ async def test_the_longest_standing_step_is_in_sight_when_older_ones_are_read() 
         await until(pilot, lambda: "120 steps standing · last 24 h" in screen_text(app), "the whole window")
         assert "▌" in lines(app)[3]
         assert "t119" in lines(app)[3]
+
+
+@pytest.mark.parametrize(("key", "shown"), [("3", "120 steps standing"), ("2", "1 kind of failure")])
+async def test_a_view_entered_while_paused_reads_the_whole_window(key: str, shown: str) -> None:
+    store = UnreliableStore(one for n in range(120) for one in failed(f"t{n:03}", -60.0 * n))
+    app = SagatraceApp(store, clock=still)
+    async with app.run_test(size=(160, 24)) as pilot:
+        await until(pilot, lambda: "50+ traces" in screen_text(app), "the list")
+        await pilot.press("f", key)
+        shown = f"{shown} · last 24 h · 120 traces"
+        await until(pilot, lambda: f"paused (f resumes) · {shown}" in screen_text(app), "the whole window")
+        store.append(failed("later", 60))
+        await until(pilot, lambda: f"+1 change · {shown}" in screen_text(app), "a count of what is not shown")
+        await pilot.press("r")
+        await until(pilot, lambda: "paused · » Refreshed once" in screen_text(app), "one reading")
+        await pilot.press("1")
+        await until(pilot, lambda: "later" in lines(app)[3], "the trace that was read")
+
+
+async def test_a_list_in_another_order_while_paused_is_of_the_whole_window() -> None:
+    store = UnreliableStore(one for n in range(120) for one in failed(f"t{n:03}", -60.0 * n))
+    app = SagatraceApp(store, clock=still)
+    async with app.run_test(size=(120, 24)) as pilot:
+        await until(pilot, lambda: "50+ traces" in screen_text(app), "the list")
+        await pilot.press("f", "o")
+        await until(pilot, lambda: app.screen.query_one(TraceList).row_count == 120, "the whole window")
+
+
+async def test_known_kinds_of_failure_are_no_all_clear() -> None:
+    old = [one for n in range(8) for one in failed(f"loan-{n}", 4.0 * n)]
+    app = SagatraceApp(UnreliableStore([*old, *succeeded("good", 60)]), clock=still)
+    async with app.run_test(size=(120, 24)) as pilot:
+        await pilot.press("2", "slash", *"new", "enter")
+        await until(pilot, lambda: "No new kinds of failure" in screen_text(app), "that known kinds are hidden")
+        assert "1 known kind of failure" in screen_text(app)

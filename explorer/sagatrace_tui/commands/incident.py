@@ -79,10 +79,12 @@ def groups(words: tuple[str, ...], by: str | None, as_json: bool, store_url: str
         rows = list(rows_of_window(store, query, [by] if by else ()))
     began, ended = time_read(query)
     began = began_at(rows, began)
-    found = [one for one in failure_groups(rows, began, ended, by=bool(by)) if one.is_new or not query.new]
+    kinds = failure_groups(rows, began, ended, by=bool(by))
+    found = [one for one in kinds if one.is_new or not query.new]
     if not as_json:
         if not found:
-            click.echo(f"no failures in {plural(len(rows), 'trace')}")
+            none, known = "new kinds of failure" if kinds else "failures", plural(len(kinds), "known kind")
+            click.echo(f"no {none} in {plural(len(rows), 'trace')}" + (f" ({known})" if kinds else ""))
             return
         click.echo(_GROUPS.format("TRACES", "STANDING", "", "FIRST", "LAST", "OVER TIME", "SAGA", "FAILED AT"))
     for group in found:

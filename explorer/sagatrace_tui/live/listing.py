@@ -40,3 +40,9 @@ class Listing:
     """Whether the list needs another reading immediately, to find more rows."""
     advice: str = ""
     """A way to make the query cheaper."""
+
+    def is_partial(self, *, windowed: bool) -> bool:
+        """Return whether reading continues. `windowed`: the whole window is wanted."""
+        if self.reading or self.unfinished:
+            return True
+        return windowed and self.fault is None and not (self.whole or self.stopped)

@@ -42,6 +42,9 @@ class Poller(Generic[_T]):
         self._asked = True
         self._nudged = False
         self._paused = False
+        self._requests = 0
+        self.answering = 0
+        """The number of the last request that the current reading answers. `publish` may read it."""
         self._frame_at = 0.0
         self._stopped = threading.Event()
         self.thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -50,12 +53,14 @@ class Poller(Generic[_T]):
         """Start the thread, which reads immediately."""
         self.thread.start()
 
-    def ask(self, *wishes: str) -> None:
-        """Read with these wishes after the current reading."""
+    def ask(self, *wishes: str) -> int:
+        """Read with these wishes after the current reading. Return the number of this request."""
         with self._changed:
             self._wishes.update(wishes)
             self._asked = True
+            self._requests += 1
             self._changed.notify()
+            return self._requests
 
     def nudge(self) -> None:
         """Read soon, because there are new events: after the rest, within a frame."""
@@ -105,6 +110,7 @@ class Poller(Generic[_T]):
             self._changed.wait_for(lambda: self._stopped.is_set() or not self._paused)
             wishes = frozenset(self._wishes)
             self._wishes.clear()
+            self.answering = self._requests
             self._asked = self._nudged = False
             return wishes
 

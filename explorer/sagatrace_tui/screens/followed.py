@@ -31,6 +31,8 @@ class FollowedScreen(Screen[None]):
     _mirror: Mirror | None = None
     paused = False
     """Whether live updates are paused."""
+    due = 0
+    """The number of the last request whose answer is not shown yet; 0 if none. A pause does not hide the answer."""
 
     @property
     def feed(self) -> _Feed:
@@ -91,7 +93,16 @@ class FollowedScreen(Screen[None]):
         """Read everything again now, and show a note about it."""
         state = self.query_one(StateLine)
         state.say(_TRYING if state.fault else _READING)
-        self.poller.ask(AFRESH)
+        self.request(AFRESH)
+
+    def request(self, wish: str) -> None:
+        """Read with a wish, and show the result even while paused."""
+        self.due = self.poller.ask(wish)
+
+    def note_answer(self, number: int) -> None:
+        """Note that the answer to a request, and to all before it, is shown."""
+        if number >= self.due:
+            self.due = 0
 
     def show_state(self, status: LiveStatus, fault: str | None, behind: str, *rest: str) -> None:
         """Show a fault of the store, or how up to date the screen is. `behind` counts the updates since a pause."""
@@ -100,8 +111,8 @@ class FollowedScreen(Screen[None]):
         state.fault = fault is not None
         if fault is None and state.said[0] == _TRYING:
             state.hush()
-        elif fault is None and state.said[0] == _READING:
-            state.say("Refreshed" if self.paused else "Refreshed: up to date")
+        elif fault is None and state.said[0] == _READING and not self.due:
+            state.say("Refreshed once" if self.paused else "Refreshed: up to date")
         state.mode = "paused" if self.paused else ""
         state.behind = self.paused or status.state in ("reconnecting", "catching up")
         words = "store unreachable, trying again" if fault is not None else status.words

@@ -74,8 +74,9 @@ class SearchScreen(FollowedScreen):
     class Read(Message):
         """The feed has a new reading."""
 
-        def __init__(self, listing: Listing, rows: Arranged, query: Query) -> None:
+        def __init__(self, listing: Listing, rows: Arranged, query: Query, answers: int) -> None:
             super().__init__()
+            self.answers = answers
             self.listing = listing
             self.rows = rows
             self.asked = query
@@ -101,6 +102,7 @@ class SearchScreen(FollowedScreen):
         self._panes = IncidentPanes(self._scope.keys)
         self._listing: Listing | None = None
         self._rows: Arranged | None = None  # of the newest listing
+        self._answers = 0  # the last request that the newest listing answers
         self._drawn: Listing | None = None
         self._seen: Listing | None = None  # drawn, or counted as a change while paused
         self._frame: Timer | None = None
@@ -120,7 +122,7 @@ class SearchScreen(FollowedScreen):
         def publish(listing: Listing) -> None:
             # Sort and group in the poller's thread, so that the screen's thread stays free for keys.
             rows = arranged(listing.rows, listing.now, listing.began, self._panes.wanted)
-            self.post_message(self.Read(listing, rows, query))
+            self.post_message(self.Read(listing, rows, query, self.poller.answering))
 
         return Poller(feed.read, publish)
 
@@ -181,6 +183,7 @@ class SearchScreen(FollowedScreen):
         if message.asked is not self._query:
             return
         is_first, self._listing, self._rows = self._listing is None, message.listing, message.rows
+        self._answers = message.answers
         if message.listing.unfinished and not message.listing.reading:
             self.poller.ask()
         if self._frame is None:
@@ -196,16 +199,23 @@ class SearchScreen(FollowedScreen):
             return
         self._seen = self._listing
         self._frame = self.set_timer(FRAME, self._draw)
-        if not self.paused or self._drawn is None:
-            self._drawn = self._listing
-            self._show(self._listing, self._rows)
+        if self._is_wanted(self._drawn):
+            self.catch_up()
         self.report_state()
+
+    def _is_wanted(self, drawn: Listing | None) -> bool:
+        """Return whether to draw a newer listing. A pause stops live updates, not the reading of what is shown."""
+        if drawn is None or not self.paused or self.due or drawn.fault is not None:
+            return True
+        return drawn.is_partial(windowed=self._panes.needs_window)
 
     def catch_up(self) -> None:
         """Show the newest reading."""
         if self._listing is not None:
             self._drawn = self._listing
             self._show(self._listing, self._rows)
+            if not self._listing.reading:
+                self.note_answer(self._answers)
 
     def report_state(self) -> None:
         """Show on the state line how up to date the list is."""
@@ -217,8 +227,7 @@ class SearchScreen(FollowedScreen):
             shown = {row.trace_id: row for row in self._drawn.rows}
             changed = sum(shown.get(row.trace_id) is not row for row in listing.rows)
         fault = None if listing.missing else listing.fault
-        panes = self._panes
-        facts = facts_of(listing, panes.view, panes.shown.row_count, windowed=panes.needs_window)
+        facts = facts_of(self._drawn or listing, self._panes)
         self.show_state(listing.status, fault, behind(changed, "change"), *facts)
 
     def _show(self, listing: Listing, rows: Arranged | None = None) -> None:
@@ -229,7 +238,7 @@ class SearchScreen(FollowedScreen):
         has_rows = bool(panes.shown.row_count)
         if panes.visible is not has_rows:  # setting the same value again would repaint
             panes.visible = has_rows  # hidden, not removed: the lines below stay at the bottom
-        self.query_one(Notice).message = notice_of(listing, self._asked, panes.view, has_rows=has_rows)
+        self.query_one(Notice).message = notice_of(listing, self._asked, panes)
         if panes.visible and self.focused is None:
             panes.shown.focus()
 
@@ -243,11 +252,15 @@ class SearchScreen(FollowedScreen):
         panes.visible = True
         panes.show_view(view)
         self.query_one(TitleBar).shown = view
-        if panes.needs_window:
-            self.poller.ask(WHOLE)
+        self._read_window()
         if self._drawn is not None:
             self._show(self._drawn)
         self.report_state()
+
+    def _read_window(self) -> None:
+        """Read the whole window if it is needed and not read yet."""
+        if self._panes.needs_window and not (self._drawn and self._drawn.whole):
+            self.request(WHOLE)
 
     @on(GroupList.Opened)
     def list_group(self, message: GroupList.Opened) -> None:
@@ -274,8 +287,7 @@ class SearchScreen(FollowedScreen):
     def _sort(self, sort: str) -> None:
         if self._panes.view == "traces":
             self._panes.sort_by(sort)
-            if self._panes.needs_window:
-                self.poller.ask(WHOLE)
+            self._read_window()
             self.report_state()
             self.query_one(StateLine).say(f"Sorted by {SORT_WORDS[sort]}")
 
@@ -283,7 +295,7 @@ class SearchScreen(FollowedScreen):
     def say_none_failed(self, message: TraceList.NoneFailed) -> None:
         """Show how far the search went, and read older traces."""
         where = "below" if message.step > 0 else "above"
-        is_all = message.step < 0 or self._listing is None or self._listing.exhausted
+        is_all = message.step < 0 or self._drawn is None or self._drawn.exhausted
         self.query_one(StateLine).say(f"No failed trace {where}" + ("" if is_all else " yet: reading older ones"))
         if message.step > 0:
             self.read_older()
@@ -291,8 +303,8 @@ class SearchScreen(FollowedScreen):
     @on(TraceList.EndReached)
     def read_older(self) -> None:
         """Read one more page."""
-        if self._listing is not None and not self._listing.exhausted:
-            self.poller.ask(OLDER)
+        if self._drawn is not None and not self._drawn.exhausted:
+            self.request(OLDER)
 
     @on(TraceList.Opened)
     def open_trace(self, message: TraceList.Opened) -> None:
@@ -323,8 +335,8 @@ class SearchScreen(FollowedScreen):
         panes = self._panes
         panes.ask(new_only=message.asked.new, by_key=bool(message.asked.by))
         self.poller = self._follow(message.asked)
-        if panes.needs_window:
-            self.poller.ask(WHOLE)
+        self.due = 0
+        self._read_window()
         self.query_one(StateLine).hush()
         self.query_one(StateLine).facts = ("searching",)
         self.query_one(Notice).message = None
@@ -346,12 +358,12 @@ class SearchScreen(FollowedScreen):
 
     def action_clear(self) -> None:
         """Go one step back: leave a kind of failure, stop reading, leave the view, or clear the query."""
-        listing, panes = self._listing, self._panes
+        listing, panes = self._drawn, self._panes
         if panes.wanted.group:
             panes.narrow()
             self._show_view("failures")
         elif listing is not None and panes.needs_window and not listing.whole and not listing.stopped:
-            self.poller.ask(ENOUGH)
+            self.request(ENOUGH)
         elif panes.view != "traces":
             self._show_view("traces")
         elif not self._asked:
@@ -360,25 +372,16 @@ class SearchScreen(FollowedScreen):
             self.query_one(QueryLine).clear()
             self.ask(QueryLine.Asked(Query(), ""))
 
-    def _chosen(self) -> str | None:
-        """Return the id of the trace under the cursor; for a kind of failure, of its latest trace."""
-        row = self._panes.shown
-        if isinstance(row, GroupList):
-            return row.highlighted.rows[0].trace_id if row.highlighted is not None else None
-        if isinstance(row, (TraceList, StandingList)):
-            return row.highlighted.trace_id if row.highlighted is not None else None
-        return None
-
     def action_why(self) -> None:
         """Show why the trace under the cursor failed."""
-        trace_id = self._chosen()
+        trace_id = self._panes.chosen
         if trace_id is not None:
             self.query_one(TraceList).hold()
             self._open(trace_id, "why")
 
     def action_compare(self) -> None:
         """Compare the trace under the cursor with the last good run of its saga. Open it at the chosen span."""
-        trace_id = self._chosen()
+        trace_id = self._panes.chosen
         if trace_id is None:
             return
 
@@ -391,6 +394,6 @@ class SearchScreen(FollowedScreen):
 
     def action_copy(self) -> None:
         """Copy the id of the trace under the cursor."""
-        trace_id = self._chosen()
+        trace_id = self._panes.chosen
         if trace_id is not None:
             self.query_one(StateLine).say(*copy_text(self.app, trace_id, "the trace id"))

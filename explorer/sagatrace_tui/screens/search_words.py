@@ -7,7 +7,7 @@ from typing import Final
 
 from sagatrace_tui.labels import duration, plural
 from sagatrace_tui.live import Listing
-from sagatrace_tui.widgets.incident_panes import View
+from sagatrace_tui.widgets.incident_panes import IncidentPanes, View
 
 __all__ = ["SORT_WORDS", "facts_of", "notice_of"]
 
@@ -22,6 +22,11 @@ _NONE: Final[Mapping[View, str]] = {
     "failures": "No failures",
     "standing": "Nothing still stands",
 }
+_NONE_NEW: Final[Mapping[View, str]] = {
+    **_NONE,
+    "failures": "No new kinds of failure",
+    "standing": "Nothing still stands after a new kind of failure",
+}
 _FIRST_STEPS: Final = (
     "They appear here as soon as a traced worker writes one to this store.\n"
     "• point your workers at it: SAGATRACE_STORE=<the address below>\n"
@@ -30,16 +35,15 @@ _FIRST_STEPS: Final = (
 )
 
 
-def facts_of(listing: Listing, view: View, rows: int, *, windowed: bool) -> tuple[str, ...]:
+def facts_of(listing: Listing, panes: IncidentPanes) -> tuple[str, ...]:
     """Return the facts of the state line: rows, traces read, and the cost of the last reading.
 
     Args:
-        listing: the reading.
-        view: the view on screen.
-        rows: the number of its rows.
-        windowed: whether the view needs the whole window.
+        listing: the reading on screen.
+        panes: the views that show it.
     """
-    is_reading = listing.reading or listing.unfinished
+    view, rows, windowed = panes.view, panes.shown.row_count, panes.needs_window
+    is_reading = listing.is_partial(windowed=windowed)
     count = f"{plural(len(listing.rows), 'trace')}"
     if not windowed and not listing.exhausted:
         count = count.replace(" ", "+ ", 1)
@@ -50,24 +54,24 @@ def facts_of(listing: Listing, view: View, rows: int, *, windowed: bool) -> tupl
     if windowed:
         facts.insert(0, _window(listing))
     if view != "traces":
-        facts.insert(
-            0, plural(rows, "step") + " standing" if view == "standing" else plural(rows, "kind") + " of failure"
-        )
+        kinds = plural(rows, "new kind" if panes.wanted.new_only else "kind")
+        facts.insert(0, plural(rows, "step") + " standing" if view == "standing" else f"{kinds} of failure")
         if unreadable := sum(row.unreadable for row in listing.rows):
             facts.insert(1, f"{plural(unreadable, 'document')} unreadable")
     return (*facts, *filter(None, [listing.advice]))
 
 
-def notice_of(listing: Listing, asked: str, view: View, *, has_rows: bool) -> tuple[str, str, bool] | None:
+def notice_of(listing: Listing, asked: str, panes: IncidentPanes) -> tuple[str, str, bool] | None:
     """Return a notice (headline, explanation, whether it is a fault); None if the view's rows need no notice."""
+    view, known_kinds = panes.view, panes.known_kinds
     if listing.missing:
         return "No store yet", f"{listing.fault}\nThe file is looked for every second. Ctrl+C quits.", False
     if listing.fault is not None:
         kept = "The rows below were read earlier. " if listing.rows else ""
         return "The store could not be read", f"{listing.fault}\n{kept}Press r to try again now.", True
-    if has_rows:
+    if panes.shown.row_count:
         return None
-    is_reading = listing.reading or listing.unfinished
+    is_reading = listing.is_partial(windowed=view != "traces")
     looked_at = plural(listing.looked_at, "trace")
     if is_reading and (asked or view != "traces"):
         return "Reading" if not asked else "Searching", f"{looked_at} read so far. Esc stops.", False
@@ -78,10 +82,12 @@ def notice_of(listing: Listing, asked: str, view: View, *, has_rows: bool) -> tu
         return None
     if view != "traces":
         where = f"{plural(len(listing.rows), 'trace')} read, {_window(listing)}."
-        more = f" Query: {asked}" if asked else ""
+        more = f" {plural(known_kinds, 'known kind')} of failure." if known_kinds else ""
+        more += f" Query: {asked}" if asked else ""
         unreadable = sum(row.unreadable for row in listing.rows)
         is_sure = listing.whole and not listing.full and not unreadable
-        headline = _NONE[view] if is_sure else f"{_NONE[view]} in what was read"
+        none = (_NONE_NEW if known_kinds else _NONE)[view]
+        headline = none if is_sure else f"{none} in what was read"
         if asked and not listing.rows:  # a misspelled query must not look like an all-clear
             headline = _NONE["traces"]
         more += f" {plural(unreadable, 'document')} cannot be read." if unreadable else ""

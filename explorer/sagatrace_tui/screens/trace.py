@@ -68,9 +68,10 @@ class TraceScreen(FollowedScreen, CopyScreen, ReplayScreen, FindScreen):
     class Read(Message):
         """The feed has a new reading."""
 
-        def __init__(self, reading: OpenTrace) -> None:
+        def __init__(self, reading: OpenTrace, answers: int) -> None:
             super().__init__()
             self.reading = reading
+            self.answers = answers
 
         def can_replace(self, message: Message) -> bool:
             """Let a newer reading replace one that waits to be drawn."""
@@ -97,7 +98,9 @@ class TraceScreen(FollowedScreen, CopyScreen, ReplayScreen, FindScreen):
         self._feed = TraceFeed(store, trace_id, clock)
         self.pinned: tuple[Path, ...] = ()
         """The data keys that have a column when the screen opens."""
-        self.poller = Poller(self._feed.read, lambda reading: self.post_message(self.Read(reading)))
+        self.poller = Poller(
+            self._feed.read, lambda reading: self.post_message(self.Read(reading, self.poller.answering))
+        )
 
     @property
     def feed(self) -> TraceFeed:
@@ -150,10 +153,12 @@ class TraceScreen(FollowedScreen, CopyScreen, ReplayScreen, FindScreen):
         self._arrange(event.size.height, self.query_one(SpanDetail).has_focus)
 
     def on_trace_screen_read(self, message: Read) -> None:
-        """Show the reading, unless the screen is paused or in a replay."""
+        """Show the reading, unless the screen is paused or in a replay. A pause shows what was asked for."""
         self._newest = message.reading
-        if self._reading is None or self._reading.trace is None or not (self.paused or self.replay):
+        is_held = self.replay or (self.paused and not self.due)
+        if self._reading is None or self._reading.trace is None or not is_held:
             self.show(message.reading)
+        self.note_answer(message.answers)
         self.report_state()
 
     def catch_up(self) -> None:

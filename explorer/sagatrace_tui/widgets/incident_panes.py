@@ -56,6 +56,8 @@ class Arranged:
     groups: tuple[FailureGroup, ...] = ()
     steps: tuple[StandingStep, ...] = ()
     first_at: int = 0
+    known_kinds: int = 0
+    """The number of kinds of failure that are hidden because they are not new."""
 
 
 def arranged(source: tuple[TraceRow, ...], now: int, began: int, wanted: Wanted) -> Arranged:
@@ -66,6 +68,8 @@ def arranged(source: tuple[TraceRow, ...], now: int, began: int, wanted: Wanted)
     groups: list[FailureGroup] = []
     if wanted.view == "failures" or wanted.group or wanted.new_only:
         groups = failure_groups(recent, first, now, by=wanted.by_key)
+        if wanted.new_only:
+            found = replace(found, known_kinds=sum(not one.is_new for one in groups))
         groups = [one for one in groups if (one.is_new or not wanted.new_only) and wanted.group in ((), one.key)]
     if wanted.view == "failures":
         return replace(found, groups=tuple(groups), first_at=first)
@@ -102,6 +106,11 @@ class IncidentPanes(Vertical):
     def view(self) -> View:
         """The view on screen."""
         return self.wanted.view
+
+    @property
+    def known_kinds(self) -> int:
+        """The number of kinds of failure that are hidden because they are not new."""
+        return self._shown.known_kinds
 
     @property
     def needs_window(self) -> bool:
@@ -157,6 +166,16 @@ class IncidentPanes(Vertical):
         """Return the sort order after the current one."""
         sorts = list(SORTS)
         return sorts[(sorts.index(self.wanted.sort) + 1) % len(sorts)]
+
+    @property
+    def chosen(self) -> str | None:
+        """The id of the trace under the cursor; for a kind of failure, of its latest trace."""
+        row = self.shown
+        if isinstance(row, GroupList):
+            return row.highlighted.rows[0].trace_id if row.highlighted is not None else None
+        if isinstance(row, (TraceList, StandingList)):
+            return row.highlighted.trace_id if row.highlighted is not None else None
+        return None
 
     def neighbour(self, trace_id: str, step: int) -> str | None:
         """Return the next (1) or previous (-1) failed trace in the list; None at the end.
