@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import click
@@ -107,3 +110,63 @@ def test_the_test_of_the_testing_page_passes(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_shown.py"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def shell_block(page: str, command: str) -> str:
+    """Return the one shell block of a page that holds this command."""
+    blocks = re.findall(r"```sh\n(.*?)```", (ROOT / ".github" / "docs" / page).read_text(), re.DOTALL)
+    (found,) = [block for block in blocks if command in block]
+    return found
+
+
+def run_block(text: str, directory: Path) -> str:
+    """Run a shell block as bash does with `-e`, end what it left running, and return its output."""
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environment = {**os.environ, "PATH": path, "SAGATRACE_STORE": f"sqlite:///{directory}/traces.db"}
+    script = f"trap 'kill $(jobs -p) 2> /dev/null || true; wait' EXIT\n{text}"
+    done = subprocess.run(
+        ["bash", "-ec", script],
+        cwd=directory,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_workers_of_the_page_on_instrumenting_run_an_order(tmp_path: Path, redis_server: str) -> None:
+    (program,) = [text for page, text in programs() if page == "instrument.md" and "def submit(" in text]
+    (tmp_path / "shop.py").write_text(program)
+    block = shell_block("instrument.md", "rq worker")
+    assert "succeeded" in run_block(block.replace("redis://localhost:6379", redis_server), tmp_path)
+
+
+def test_the_metrics_of_the_page_on_operation_are_written(tmp_path: Path) -> None:
+    run_block(shell_block("operate.md", "--metrics"), tmp_path)
+    assert "sagatrace_outbox_bytes" in (tmp_path / "sagatrace.prom").read_text()
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="the command of the page needs curl")
+def test_the_export_of_the_page_on_exploring_reaches_a_receiver(tmp_path: Path) -> None:
+    program = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[0]
+    (tmp_path / "shop.py").write_text(program)
+    received: list[bytes] = []
+
+    class Receiver(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            received.append(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Print nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Receiver) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        block = shell_block("explore.md", "curl").replace("localhost:4318", f"127.0.0.1:{server.server_port}")
+        run_block(f"python shop.py 2> /dev/null || true\n{block}", tmp_path)
+        server.shutdown()
+    assert b"resourceSpans" in received[0]
