@@ -295,7 +295,8 @@ class SearchScreen(FollowedScreen):
     def say_none_failed(self, message: TraceList.NoneFailed) -> None:
         """Show how far the search went, and read older traces."""
         where = "below" if message.step > 0 else "above"
-        is_all = message.step < 0 or self._drawn is None or self._drawn.exhausted
+        drawn = self._drawn
+        is_all = message.step < 0 or drawn is None or (drawn.exhausted and not drawn.is_partial(windowed=False))
         self.query_one(StateLine).say(f"No failed trace {where}" + ("" if is_all else " yet: reading older ones"))
         if message.step > 0:
             self.read_older()
