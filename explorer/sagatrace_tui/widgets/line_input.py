@@ -19,8 +19,8 @@ class LineInput(Input):
 
     async def on_key(self, event: events.Key) -> None:
         """Edit immediately. Textual passes such a key to the widgets above first, and later letters overtake it."""
-        bound = None if event.is_printable else self._bindings.key_to_bindings.get(event.key)
-        if bound:
+        bound = [] if event.is_printable else self._bindings.key_to_bindings.get(event.key, [])
+        if bound and bound[0].action.startswith(("delete_", "cursor_")):
             event.stop()
             event.prevent_default()
             await self.run_action(bound[0].action)
