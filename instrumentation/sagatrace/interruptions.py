@@ -19,9 +19,10 @@ def must_pass(error: BaseException) -> bool:
 
     Such an exception must reach the job, even if it was raised inside this package.
     """
-    timeouts = sys.modules.get("rq.timeouts")  # not imported here: without the module there is no such timeout
+    # Not imported here: without the module there is no such timeout. Another thread may have imported only half of it.
+    timeout = getattr(sys.modules.get("rq.timeouts"), "BaseTimeoutException", None)
     # Not `isinstance`: it reads the `__class__` of the exception, which may be foreign code.
-    if timeouts is not None and issubclass(type(error), timeouts.BaseTimeoutException):
+    if timeout is not None and issubclass(type(error), timeout):
         return True
     trace = traceback_of(error)
     while trace is not None and trace.tb_next is not None:

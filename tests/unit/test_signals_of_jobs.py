@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import copy_context
 from pathlib import Path
-from types import FrameType
+from types import FrameType, ModuleType
 from typing import Any, NoReturn
 
 import pytest
@@ -274,3 +274,8 @@ def test_an_event_interrupted_by_an_alarm_is_kept(tmp_path: Path, directly: bool
     store.close()
     ids = {event_id for _, event_id in stored(tmp_path / "traces.db")}
     assert {f"e{number}-{turn}" for number, end in enumerate(last) for turn in range(end + 1)} <= ids
+
+
+def test_a_module_that_another_thread_imports_breaks_no_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "rq.timeouts", ModuleType("rq.timeouts"))
+    assert not must_pass(FileNotFoundError())
