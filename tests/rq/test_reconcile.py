@@ -295,8 +295,10 @@ def test_a_worker_s_shipper_looks_after_lost_jobs(
     command = worker_command(redis_server, "--quiet", "another-queue")
     environment = worker_environment(url) | {"SAGATRACE_RECONCILE": "0.3"}
     with subprocess.Popen(command, env=environment) as worker:
-        until(lambda: "job:canceled" in phases(), "the end of the job")
-        worker.terminate()
+        try:
+            until(lambda: "job:canceled" in phases(), "the end of the job")
+        finally:
+            worker.terminate()
     assert worker.returncode == 0
     assert phases() == ["job:enqueued", "job:canceled"]
 
