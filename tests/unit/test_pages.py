@@ -161,7 +161,7 @@ def test_the_export_of_the_page_on_exploring_reaches_a_receiver(tmp_path: Path) 
             self.send_response(200)
             self.end_headers()
 
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002, ARG002 - the names of the base class
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the names of the base class
             """Print nothing."""
 
     with HTTPServer(("127.0.0.1", 0), Receiver) as server:
