@@ -248,6 +248,18 @@ def test_recovered_failures_hide_no_other_failure() -> None:
     assert lines[20] == "- and 22 more (`--json` has them all)"
 
 
+def test_completed_steps_without_a_declared_undo_are_named_if_any_step_declares_one() -> None:
+    """The JSON report does not list them, so the text does not refer to it."""
+    events = [event(0, "R", "workflow:r:started"), event(9, "R", "workflow:r:failed")]
+    events += [event(1 + n / 100, f"m{n}", f"stage:m{n}:completed", "R") for n in range(25)]
+    declared = event(2, "credit", "stage:credit:completed", "R", data={"compensation": "release"})
+    assert "no undo declared" not in incident_summary(build_trace("T", events, now=LATER), inert)
+    text = incident_summary(build_trace("T", [*events, declared], now=LATER), inert)
+    listed = text.partition("**Completed, no undo declared**\n")[2].splitlines()
+    assert listed[:2] == ["- `stage:m0`", "- `stage:m1`"]
+    assert listed[20] == "- and 5 more"
+
+
 def test_failures_of_one_kind_are_counted() -> None:
     events = [event(0, "R", "workflow:r:started"), event(1, "A", "stage:a:failed", "R", data={"error": "first"})]
     for n in range(27):

@@ -88,6 +88,10 @@ def test_completed_steps_without_a_declared_undo_are_named() -> None:
     given = [event("t", "mail", "stage:mail:started", 3.6, "wf"), event("t", "mail", "stage:mail:completed", 3.8, "wf")]
     assert lines_of([*events, *given])[-4:] == ["", "Completed, no undo declared  1", "✔ stage:mail", ""]
     assert "no undo declared" not in "".join(lines_of(events))
+    many = [event("t", f"m{n}", "stage:m:completed", 3.6, "wf") for n in range(25)]
+    assert lines_of([*events, *many])[-23:] == [
+        "Completed, no undo declared  25", *["✔ stage:m"] * 20, "  and 5 more", ""
+    ]  # fmt: skip
 
 
 def test_steps_that_declared_a_compensation_and_need_none_are_counted() -> None:

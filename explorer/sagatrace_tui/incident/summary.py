@@ -97,7 +97,7 @@ class _Text:
         yield from self._section("Compensation", [self._row(row) for row in trace.compensations])
         yield from self._section("Still standing", [self._stands(one) for one in trace.still_standing])
         undeclared = [self._code(span.name) for span in undeclared_steps(trace)]
-        yield from self._section("Completed, no undo declared", undeclared)
+        yield from self._section("Completed, no undo declared", undeclared, len(undeclared))
         anomalies = [f"{one.kind}: {clipped(one.detail, _MAX_DETAIL)}" for one in trace.anomalies]
         yield from self._section("Anomalies", list(map(self._plain, anomalies)))
         yield ""

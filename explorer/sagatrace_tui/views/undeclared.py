@@ -1,4 +1,4 @@
-"""The completed steps of a failed saga that declare no compensation. They need none, or it was forgotten."""
+"""Find the completed steps of a failed saga that declare no compensation. Each needs none, or it was forgotten."""
 
 from __future__ import annotations
 
@@ -10,27 +10,29 @@ __all__ = ["undeclared_steps"]
 
 
 def undeclared_steps(trace: Trace) -> list[Span]:
-    """Return these steps, in the order they began.
+    """Return these steps in the order they began. Without any declared compensation in the trace, return none.
 
-    A step here is the topmost completed span below the saga. A stage counts as declared if anything below it is.
+    Each is the topmost completed span of its part of the tree. It counts as declared if a span below it is.
     """
     if trace.verdict not in ("failed", "rolled_back", "rollback_incomplete", "rollback_missing"):
         return []
     named = {row.original_span_id for row in trace.compensations}
     known = named | {span_id for span_id, span in trace.spans.items() if span.compensation is not None}
+    if not known:
+        return []  # a trace of plain jobs
     found = [trace.spans[one] for one in _completed(trace) if known.isdisjoint((one, *_below(trace, one)))]
     return sorted(found, key=lambda span: span.beginning)
 
 
 def _completed(trace: Trace) -> Iterator[str]:
-    """Yield the topmost spans that succeeded, below those that did not. The undoing is left out."""
-    undos = {row.span_id for row in trace.compensations}
+    """Yield the topmost spans that succeeded, apart from compensations and spans around the cause."""
+    undos, path = {row.span_id for row in trace.compensations}, set(trace.failure_path)
     waiting = list(trace.roots)
     while waiting:
         span = trace.spans[one := waiting.pop()]
         if one in undos or span.state.is_compensation or span.state.kind == "point":
             continue
-        if span.status == "success" and one not in trace.failure_path:
+        if span.status == "success" and one not in path:
             yield one
         else:
             waiting.extend(trace.children.get(one, ()))

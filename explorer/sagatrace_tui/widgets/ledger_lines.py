@@ -29,6 +29,7 @@ _ORDER_FAULTS: Final = frozenset({"out_of_order_undo", "double_undo", "empty_und
 
 _TIMES: Final = Times()
 _INDENT: Final = "     "
+_MOST: Final = 20  # steps without a declared undo that are listed
 _TAIL: Final = 46
 """Columns kept free beside the names for the reason. A longer reason goes below."""
 
@@ -182,9 +183,11 @@ def _undeclared(trace: Trace) -> Iterator[LedgerLine]:
     steps = undeclared_steps(trace)
     if steps:
         yield _heading(f"Completed, no undo declared  {len(steps)}", "muted")
-        for span in steps:
+        for span in steps[:_MOST]:
             cells = ((("✔", "muted"), 2), ((inert(span.short_name, 120), "muted"), 0))
             yield LedgerLine((), cells, span.span_id)
+        if len(steps) > _MOST:
+            yield LedgerLine(((f"  and {len(steps) - _MOST} more", "muted"),))
         yield LedgerLine(())
 
 
