@@ -148,11 +148,11 @@ class Steps:
             order.prepare()
         while ready := order.get_ready():
             for one in ready:
-                undos = [undo for undo in undone.get(one, ()) if self._may_have_undone(undo, one)]
+                undos = {undo for undo in undone.get(one, ()) if self._may_have_undone(undo, one)}
                 if undos:
                     self.reverted.add(one)
-                if all(undo in self.doubtful or self.outcome_of(undo) != "compensated" for undo in undos) and undos:
-                    self.doubtful.add(one)
+                    if "compensated" not in map(self.outcome_of, undos - self.doubtful):
+                        self.doubtful.add(one)
             order.done(*ready)
 
     def _may_have_undone(self, undo_id: str, undone_id: str) -> bool:
