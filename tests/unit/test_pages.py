@@ -76,21 +76,19 @@ def programs() -> list[tuple[str, str]]:
     ]
 
 
+def run(command: list[str], directory: Path, **environment: str) -> str:
+    """Run a command that must end with status 0, and return its output."""
+    given = {**os.environ, **environment}
+    done = subprocess.run(command, cwd=directory, env=given, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
 @pytest.mark.parametrize(("page", "text"), programs(), ids=[one[0] for one in programs()])
 def test_every_program_runs(page: str, text: str, tmp_path: Path, redis_server: str) -> None:
-    environment = {**os.environ, "SAGATRACE_STORE": f"sqlite:///{tmp_path}/traces.db", "REDIS_URL": redis_server}
-    program = tmp_path / "program.py"
-    program.write_text(text)
-    done = subprocess.run(
-        [sys.executable, "program.py"],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    (tmp_path / "program.py").write_text(text)
+    store = f"sqlite:///{tmp_path}/traces.db"
+    run([sys.executable, "program.py"], tmp_path, SAGATRACE_STORE=store, REDIS_URL=redis_server)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
@@ -107,9 +105,7 @@ def test_every_excerpt_is_in_the_file_that_it_names(page: Path) -> None:
 def test_the_test_of_the_testing_page_passes(tmp_path: Path) -> None:
     (text,) = re.findall(r"```py\n(.*?)```", (ROOT / ".github" / "docs" / "testing.md").read_text(), re.DOTALL)
     (tmp_path / "test_shown.py").write_text(text)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_shown.py"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    run([sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_shown.py"], tmp_path)
 
 
 def shell_block(page: str, command: str) -> str:
@@ -122,19 +118,8 @@ def shell_block(page: str, command: str) -> str:
 def run_block(text: str, directory: Path) -> str:
     """Run a shell block as bash does with `-e`, end what it left running, and return its output."""
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, "SAGATRACE_STORE": f"sqlite:///{directory}/traces.db"}
     script = f"trap 'kill $(jobs -p) 2> /dev/null || true; wait' EXIT\n{text}"
-    done = subprocess.run(
-        ["bash", "-ec", script],
-        cwd=directory,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    return run(["bash", "-ec", script], directory, PATH=path, SAGATRACE_STORE=f"sqlite:///{directory}/traces.db")
 
 
 def test_the_workers_of_the_page_on_instrumenting_run_an_order(tmp_path: Path, redis_server: str) -> None:
