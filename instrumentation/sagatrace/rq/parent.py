@@ -135,9 +135,9 @@ class TracedWorkerMixin(RecordingMixin):
         recorder = self._recorder
         recorder.death = ""
         # The next work-horse inherits the counts of this one, so it logs no cause twice.
-        note = recorder.note()
-        for counts, noted in ((recorder.tracer.lost, note.get("lost")), (faults, note.get("faults"))):
-            counts |= Counter(noted)
+        if note := recorder.note():
+            for counts, noted in ((recorder.tracer.lost, note["lost"]), (faults, note["faults"])):
+                counts |= Counter(noted)
         if not recorder.has_end:
             from sagatrace.rq.presumed_end import record_missing_end  # only where it is missing
 
