@@ -140,6 +140,23 @@ def test_a_lost_redis_is_reported(demo: Demo, until: Until) -> None:
     assert failure.startswith("redis-server ended with status -9: ")
 
 
+def test_a_redis_that_ends_after_its_last_answer_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, until: Until
+) -> None:
+    """A refused connection is not the reason: the server's end is, also if it comes a moment later."""
+    server = find_redis_server()
+    program = tmp_path / "redis-server"
+    program.write_text(f'#!/bin/sh\n"{server}" "$@"\nsleep 1\necho "out of memory"\nexit 3\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    with start_demo() as demo:
+        until(lambda: hits(demo.store_url), "a first trace")
+        for process in processes_of(demo.directory):
+            if Path(server).name in process.cmdline()[0]:
+                process.kill()
+        assert until(demo.failure, "word of the failure") == "redis-server ended with status 3: out of memory"
+
+
 def test_a_redis_that_cannot_start_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, until: Until) -> None:
     """The server's last output is part of the reason."""
     program = tmp_path / "redis-server"

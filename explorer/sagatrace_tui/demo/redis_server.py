@@ -96,10 +96,13 @@ class RedisServer:
             self.stop()
             raise
 
-    def fault(self) -> str | None:
-        """Return why the server stopped; None while it runs."""
-        status = self._process.poll() if self._process else None
-        if status is None:
+    def fault(self, within: float = 0.0) -> str | None:
+        """Return why the server stopped; None if it still runs after `within` seconds."""
+        if self._process is None:
+            return None
+        try:
+            status = self._process.wait(within)
+        except subprocess.TimeoutExpired:
             return None
         return f"redis-server ended with status {status}: {last_words(self._log)}"
 

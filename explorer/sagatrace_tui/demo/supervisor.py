@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Final
 
 from redis import Redis
+from redis.exceptions import RedisError
 from rq import Queue
 
 from sagatrace.destination import SERVED, outbox_id
@@ -39,6 +40,7 @@ __all__ = ["main"]
 _INTERVAL: Final = 1.5  # seconds between loans
 _BACKLOG: Final = 4  # loans in the queue before the supervisor pauses
 _TICK: Final = 0.25
+_LAST_BREATH: Final = 3.0  # from the last answer of a server to the end of its process
 _LAST_HORSE: Final = 10.0  # longer than the longest step
 _ORDERS: Final[dict[str, OrderScenario]] = {"success": "delivered", "rollback": "no_courier"}
 """The scenario of the order submitted with a loan, by the loan's scenario."""
@@ -93,7 +95,13 @@ def _run(directory: Path, store_url: str, requests: _StopRequests) -> None:
         _report(f"pid {redis.pid}")
         for name, queue in _WORKERS.items():
             _report(f"pid {workers.start(name, queue)}")
-        fault = _submit_loans(redis, workers, requests)
+        try:
+            fault = _submit_loans(redis, workers, requests)
+        except RedisError:
+            # A killed server refuses connections a moment before its process ends.
+            fault = redis.fault(within=_LAST_BREATH)
+            if fault is None:
+                raise
         if fault:
             _report(f"failed {fault}")
     finally:
@@ -112,6 +120,7 @@ def _submit_loans(redis: RedisServer, workers: WorkerGroup, requests: _StopReque
         due = time.monotonic()
         while True:
             if fault := redis.fault() or workers.fault():
+                connection.ping()  # raises if the server is the reason for a worker's end
                 return fault
             if time.monotonic() >= due and waiting.count < _BACKLOG:
                 loan = next(loans)
