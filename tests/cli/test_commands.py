@@ -124,7 +124,7 @@ def test_each_fault_is_one_clear_line_and_its_exit_status(
     assert "s3cret" not in err
 
 
-def test_a_prefix_and_a_job_s_id_find_the_trace(cli: Cli, tmp_path: Path) -> None:
+def test_a_part_of_an_id_and_a_job_s_id_find_the_trace(cli: Cli, tmp_path: Path) -> None:
     store = open_store(f"sqlite:///{tmp_path}/meant.db")
     jobs = [(f"order-4711-2026-0{number}", "order-4711") for number in range(5)]
     for trace_id, job in [*jobs, ("nightly", "charge-7")]:
@@ -133,7 +133,18 @@ def test_a_prefix_and_a_job_s_id_find_the_trace(cli: Cli, tmp_path: Path) -> Non
     cli.env["SAGATRACE_STORE"] = f"sqlite:///{tmp_path}/meant.db"
     newest = "did you mean order-4711-2026-04, order-4711-2026-03, order-4711-2026-02, …?"
     for command in ("show", "why"):
-        for asked, hint in (("order", newest), ("order-4711", newest), ("charge-7", "did you mean nightly?")):
+        for asked, hint in (
+            ("order", newest),
+            ("order-4711", newest),
+            ("charge-7", "did you mean nightly?"),
+            ("2026-03", "did you mean order-4711-2026-03?"),
+            ("NIGHT", "did you mean nightly?"),
+            ("4711-2026", newest),
+            (
+                "T9",
+                "`sagatrace list` shows the newest traces, `sagatrace list KEY=VALUE` those with a value in their data",
+            ),
+        ):
             status, _, err = cli(command, asked)
             assert (status, err.rpartition(": ")[2].strip()) == (7, hint)
 
