@@ -49,14 +49,14 @@ def test_the_example_file_imports_and_shows_its_tree(cli: Cli) -> None:
     assert out.splitlines()[1].startswith("failed at stage:funding (Insufficient funds) · rollback incomplete")
     assert out.split("\n\n")[1].splitlines()[:5] == [
         "? workflow never ended  [S1]",
-        "├─ ✔ stage:validate success 1.10s  [S2]",
+        "├─ ✔ stage:validate success 1.10s  ⚠ still standing  [S2]",
         "│  └─ ✔ validate-job success 900ms  [S3]",
-        "├─ ✘ stage:funding failed · Insufficient funds  [S6]",
+        "├─ ✘ stage:funding failed · Insufficient funds  ◆ CAUSE  [S6]",
         "└─ ? saga never ended  [S7]",
     ]
     status, out, _ = cli("list")
     assert status == 0
-    assert out.splitlines()[1].split()[:5] == ["⚠", "rollback", "incomplete", "T1", "loan-approval"]
+    assert out.splitlines()[1].split()[:5] == ["⚠", "rollback", "incomplete", "loan-approval", "T1"]
 
 
 def test_importing_again_changes_nothing(cli: Cli) -> None:

@@ -17,7 +17,9 @@ import pytest
 
 from sagatrace import settings
 from sagatrace_tui import cli
+from sagatrace_tui.commands.why import EXIT_STATUSES
 from sagatrace_tui.incident.query import KEYS, parse_query
+from sagatrace_tui.labels import VERDICTS
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / ".github" / "docs").glob("*.md"))]
@@ -60,6 +62,15 @@ def test_every_key_of_a_query_is_explained_and_every_example_can_be_read() -> No
     terms = [term for row in rows for term in re.findall(r"`([^`]+)`", row)]
     for query in [whole, *terms, "status:success"]:
         assert parse_query(query)
+
+
+def test_each_verdict_is_in_the_table_with_its_words_and_its_exit_status() -> None:
+    rows = re.findall(r"^\| ([a-z ]+) \| `(\w+)` \| (\d) \|$", EXPLORE, re.MULTILINE)
+    assert {name: (words, int(status)) for words, name, status in rows} == {
+        name: (words, EXIT_STATUSES[name]) for name, (_, words) in VERDICTS.items()
+    }
+    for _, name, _ in rows:
+        assert parse_query(f"status:{name}") == parse_query(f"status:{name.replace('_', '-')}")
 
 
 def test_every_setting_is_explained() -> None:

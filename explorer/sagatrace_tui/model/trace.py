@@ -87,7 +87,7 @@ class Trace:
         self.ended = not self.spans or (bool(self._sagas.all) and not self._failures.going_on) or self.is_idle(now)
         self._steps = Steps(index, self._failures.retries, self._failures.never_ran, ended=self.ended)
         self._branches = Branches(index, self._failures)
-        self.event_count, self.error_count = len(fold.events), len(index.failed)
+        self.event_count = len(fold.events)
         self._judge()
 
     def __eq__(self, other: object) -> bool:

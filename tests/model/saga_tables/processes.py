@@ -28,7 +28,7 @@ PROCESSES = [
         compensations="a2<u2:compensated",
         summary="failed at stage:b2 in run 2 of 3 (down) · rolled back: 1 step undone"),
     Saga("a saga that timed out while a step ran, which ended before its undo", """
-        loan      0..9 failed !JobTimeout:3 seconds
+        loan      0..9 failed !Timeout:3 seconds
           credit  1..2 job +x
           pay     2..6 job +x
             bank  3..5
@@ -36,13 +36,13 @@ PROCESSES = [
           u2      8..9 job ~credit
         """, verdict="rolled_back", path="loan", roles="loan:cause",
         compensations="pay<u1:compensated credit<u2:compensated",
-        summary="failed at workflow:loan while stage:bank ran (JobTimeout: 3 seconds) · rolled back: both steps undone"),
+        summary="failed at workflow:loan while stage:bank ran (Timeout: 3 seconds) · rolled back: both steps undone"),
     Saga("a saga that timed out between two steps", """
-        loan      0..9 failed !JobTimeout:3 seconds
+        loan      0..9 failed !Timeout:3 seconds
           credit  1..2 job +x
           u2      8..9 job ~credit
         """, verdict="rolled_back", path="loan", roles="loan:cause", compensations="credit<u2:compensated",
-        summary="failed at workflow:loan (JobTimeout: 3 seconds) · rolled back: 1 step undone"),
+        summary="failed at workflow:loan (Timeout: 3 seconds) · rolled back: 1 step undone"),
     Saga("requeued from the failed registry within a saga", """
         loan      0..30 failed
           pay     q1 2..3 failed job exec=x1 !down
