@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -155,6 +156,23 @@ def test_an_unreadable_setting_is_one_line(cli: Cli) -> None:
     assert (status, out) == (2, "")
     assert err.startswith("sagatrace: SAGATRACE_MAX_WAIT='soon' is not a number of seconds")
     assert len(err.splitlines()) == 1
+
+
+def test_doctor_leaves_no_trace_in_a_file_and_readers_of_changes_miss_no_event(cli: Cli, tmp_path: Path) -> None:
+    cli("import", str(SEED))
+    store = open_store(f"sqlite:///{tmp_path}/traces.db")
+    cursor = store.fetch_all_since(None, 10).cursor
+    for _ in range(2):
+        status, out, _ = cli("doctor")
+        assert status == 0
+        assert re.search(
+            r"^ok +writing +a probe event was written, read back and removed in \d+ ms$", out, re.MULTILINE
+        )
+    assert [line.split()[4] for line in cli("list")[1].splitlines()[1:]] == ["T1"]
+    later = new_event(trace_id="T2", span_id="S", event_type="job:started")
+    store.append([later])
+    assert [event.id for event in store.fetch_all_since(cursor, 10).events] == [later.id]
+    store.close()
 
 
 HOSTILE = "\x1b]52;c;ZXZpbA==\x07\x9b31m\u202egnp.exe\u200b\n\r\t\x00[red]x[/red]"
