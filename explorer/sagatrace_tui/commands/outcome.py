@@ -86,8 +86,22 @@ def store_option(command: Callable[..., Any]) -> Callable[..., Any]:
         "--store",
         "store_url",
         metavar="URL",
-        help="The store, like sqlite:///traces.db  [default: $SAGATRACE_STORE, or a file in your home]",
+        callback=_named_store,
+        help="The store, like sqlite:///traces.db, or demo for that of the running demo  "
+        "[default: $SAGATRACE_STORE, or a file in your home]",
     )(command)
+
+
+def _named_store(_context: click.Context, _parameter: click.Parameter, url: str | None) -> str | None:
+    """Return the URL of a store. Replace the word `demo` by the URL of the running demo."""
+    if url != "demo":
+        return url
+    from sagatrace_tui.demo import running_store_url  # slow to import; other stores do not need it
+
+    found = running_store_url()
+    if found is None:
+        raise click.BadParameter("no demo runs: start one with `sagatrace-tui --demo`")
+    return found
 
 
 def one_line_errors(command: Callable[_P, _R]) -> Callable[_P, _R]:
