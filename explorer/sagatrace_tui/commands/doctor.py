@@ -186,7 +186,7 @@ def _outbox(patient: Patient) -> Iterator[Check]:
 
     try:
         for path, owner, user in strangers(directory):
-            said = f"{path} belongs to {owner} and locks {user} out: chown it, or remove a lock"
+            said = f"{path} belongs to {owner} and locks {user} out: change its owner, or remove a lock file"
             yield Check("outbox", "fault", said)
         state = describe_outbox(directory)
     except OSError as error:

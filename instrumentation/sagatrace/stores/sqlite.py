@@ -260,7 +260,8 @@ class SqliteStore:
         except (FileNotFoundError, NotADirectoryError) as error:
             raise StoreNotFoundError(
                 f"no store at {self._path} yet: a traced worker creates it (SAGATRACE_STORE={self.label}), "
-                f"`sagatrace import` fills it from a file, `sagatrace-tui --demo` shows an example"
+                f"`sagatrace import` fills it from a file, `sagatrace-tui --demo` shows an example, "
+                f"which commands read with --store demo"
             ) from error
         except OSError as error:
             raise self._failure(error) from error
