@@ -40,6 +40,12 @@ def processes_of(directory: Path) -> list[psutil.Process]:
     return found
 
 
+def kill_redis(directory: Path, program: str) -> None:
+    """Kill the server of the demo that runs this program."""
+    name = Path(program).name
+    next(one for one in processes_of(directory) if name in one.info["cmdline"][0]).kill()
+
+
 def hits(store_url: str) -> list[TraceHit]:
     store = open_store(store_url, read_only=True)
     try:
@@ -133,9 +139,7 @@ def test_a_lost_worker_is_reported(demo: Demo, until: Until) -> None:
 
 def test_a_lost_redis_is_reported(demo: Demo, until: Until) -> None:
     """The same for redis-server."""
-    program = find_redis_server()
-    server = next(process for process in processes_of(demo.directory) if Path(program).name in process.cmdline()[0])
-    server.kill()
+    kill_redis(demo.directory, find_redis_server())
     failure = until(demo.failure, "word of the failure")
     assert failure.startswith("redis-server ended with status -9: ")
 
@@ -151,9 +155,7 @@ def test_a_redis_that_ends_after_its_last_answer_is_reported(
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     with start_demo() as demo:
         until(lambda: hits(demo.store_url), "a first trace")
-        for process in processes_of(demo.directory):
-            if Path(server).name in process.cmdline()[0]:
-                process.kill()
+        kill_redis(demo.directory, server)
         assert until(demo.failure, "word of the failure") == "redis-server ended with status 3: out of memory"
 
 

@@ -17,7 +17,7 @@ def test_each_part_of_a_flood_is_returned_before_the_next_is_read() -> None:
     store.append(given)
     first = next(steps)
     assert len(first.events) == 1_000
-    assert first.status.words == "polling every 1 s"
+    assert first.status.words.startswith("polling every ")
     store.append([event("T1", "S", "stage:x:started", 3_000, id="later")])
     received = [*first.events]
     for step in itertools.islice(steps, 2):

@@ -36,6 +36,9 @@ def trace_events(*events: TraceEvent) -> list[TraceEvent]:
     return [root, *events]
 
 
+RAN_AGAIN = [job(2, "started", "a"), job(3, "failed", "a"), job(4, "started", "a")]
+
+
 @pytest.mark.parametrize(
     ("events", "now", "words"),
     [
@@ -72,6 +75,7 @@ def trace_events(*events: TraceEvent) -> list[TraceEvent]:
         ([job(1, "deferred", depends_on=["a", "b", "c", "d"])], 5, "waiting for a, b, c and 1 more"),
         ([job(1, "deferred")], 5, "deferred for 4 s"),
         ([job(1, "deferred", depends_on="a"), job(2, "started", "a"), job(4, "completed", "a")], 7, "queued for 3 s"),
+        ([job(1, "deferred", depends_on="a"), *RAN_AGAIN, job(5, "completed", "a")], 7, "queued for 2 s"),
         (
             [job(1, "deferred", depends_on="a", allow_failure=True), job(2, "started", "a"), job(4, "failed", "a")],
             7,
@@ -92,6 +96,13 @@ def test_a_dependency_is_named_and_comes_before_the_span_that_waits_for_it() -> 
     assert waiting is not None
     assert [f"{one.name}: {one.words}" for one in waiting.waits] == ["check: queued for 2 s", "mail: waiting for check"]
     assert waiting.line == "check: queued for 2 s +1 more"
+
+
+def test_a_dependency_that_failed_and_runs_again_is_waited_for() -> None:
+    trace = loan(job(1, "deferred", "mail", depends_on="a"), *RAN_AGAIN, now=7)
+    waiting = waiting_on(trace, at(7))
+    assert waiting is not None
+    assert [f"{one.span_id}: {one.words}" for one in waiting.waits] == ["a#2: running for 3 s", "mail: waiting for a"]
 
 
 def test_a_span_that_will_never_run_is_not_waited_for() -> None:

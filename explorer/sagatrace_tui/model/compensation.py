@@ -43,7 +43,7 @@ class Steps:
     def __init__(self, index: SpanIndex, retries: Retries, never_ran: Mapping[str, str], *, ended: bool) -> None:
         self._index, self._tree, self._spans = index, index.tree, index.spans
         self.retries, self.never_ran, self.ended = retries, never_ran, ended
-        self.effects = SideEffects(index)
+        self.effects = SideEffects(index, never_ran)
         self._left_behind: dict[str, list[Span]] = {}
         self._outcomes: dict[str, Outcome] = {}
         self.reverted: set[str] = set()  # compensations that were undone, or may have been

@@ -28,8 +28,9 @@ class Failures:
     each with the dependency that failed, was halted or never ran. `going_on` are the other open spans.
     """
 
-    def __init__(self, index: SpanIndex, sagas: Sagas) -> None:
+    def __init__(self, index: SpanIndex, sagas: Sagas, runs: Mapping[str, Sequence[str]]) -> None:
         self._index, self._tree, self._spans, self.sagas = index, index.tree, index.spans, sagas
+        self._runs = runs
         self.retries = Retries(index)
         self.never_ran = self._find_never_ran() if index.open else {}
         self.going_on = index.open.union(index.unwinding).difference(self.never_ran)
@@ -78,18 +79,26 @@ class Failures:
                 for dependency in span.dependencies:
                     waiting.setdefault(dependency, []).append(span_id)
         found: dict[str, str] = {}
-        spread = sorted(waiting.keys() & (self._index.failed | self._index.halted), reverse=True)
+        over = self._index.failed | self._index.halted
+        spread = sorted(waiting.keys() & over, reverse=True)
         while spread:
             dependency = spread.pop()
+            runs = self._runs_of(dependency)
+            if not over.issuperset(runs) and dependency not in found:
+                continue  # another run succeeded or may succeed
             for span_id in waiting.get(dependency, ()):
                 if span_id not in found:
-                    found[span_id] = dependency
+                    found[span_id] = runs[-1]
                     spread.append(span_id)
         return found
 
+    def _runs_of(self, job_id: str) -> Sequence[str]:
+        return self._runs.get(job_id, (job_id,))
+
     def _role(self, span_id: str) -> Role:
         if span_id in self.live:
-            follows = not self.is_leaf(span_id) or any(one in self.live for one in self._spans[span_id].dependencies)
+            needed = map(self._runs_of, self._spans[span_id].dependencies)
+            follows = not self.is_leaf(span_id) or any(map(self.live.issuperset, needed))
             return "consequence" if follows else "independent"
         if self.sagas.is_undoing(span_id) and not self._undone_after_all(span_id):
             return "compensation"

@@ -9,7 +9,7 @@ below that have their own compensation do not count: their own state reports the
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final, Literal
 
 from sagatrace_tui.model.event_data import data_of, ids_in
@@ -35,10 +35,14 @@ _UNKNOWN: Final = re.compile(
 
 
 class SideEffects:
-    """The spans below each step that suggest an effect. They are found on first use."""
+    """The spans below each step that suggest an effect. They are found on first use.
 
-    def __init__(self, index: SpanIndex) -> None:
+    Spans that `never_ran` had no effect.
+    """
+
+    def __init__(self, index: SpanIndex, never_ran: Collection[str]) -> None:
         self._index, self._tree, self._spans = index, index.tree, index.spans
+        self._never_ran = never_ran
         self._trails: dict[str, dict[str, _Trail]] = {}
 
     def of(self, step: str) -> Mapping[str, _Trail]:
@@ -109,8 +113,7 @@ class SideEffects:
         if span.state.kind == "point":
             return None
         if span.is_open:
-            # A span with dependencies runs only if they succeed.
-            return "open" if span.has_begun or not span.dependencies else None
+            return None if span.span_id in self._never_ran else "open"
         if span.status == "success" and not span.was_over_by(step.over_at):
             return "late"
         if step.status == "success":

@@ -83,7 +83,7 @@ class Trace:
         self.ancestors_of = tree.ancestors_of
         index = self._index = SpanIndex(tree, fold.notable, fold.events)
         self._sagas = Sagas(index)
-        self._failures = Failures(index, self._sagas)
+        self._failures = Failures(index, self._sagas, fold.runs)
         self.ended = not self.spans or (bool(self._sagas.all) and not self._failures.going_on) or self.is_idle(now)
         self._steps = Steps(index, self._failures.retries, self._failures.never_ran, ended=self.ended)
         self._branches = Branches(index, self._failures)

@@ -90,7 +90,8 @@ def _words(trace: Trace, span: Span, now: int) -> str:
 
 def _deferred(trace: Trace, span: Span, since: int, now: int) -> str:
     recorded = [data_of(one) for one in span.events]
-    dependencies = ids_in(*(value for data in recorded for value in (data.depends_on, data.dependency)))
+    job_ids = ids_in(*(value for data in recorded for value in (data.depends_on, data.dependency)))
+    dependencies = [trace.runs_of(one)[-1] if one in trace.spans else one for one in job_ids]
     if waits_for := [one for one in dependencies if one not in trace.spans or trace.spans[one].is_open]:
         return f"waiting for {listed([_name(trace, one) for one in waits_for])}"
     # RQ gives no signal when it enqueues a job after its last dependency.

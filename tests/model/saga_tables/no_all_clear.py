@@ -35,6 +35,41 @@ NO_ALL_CLEAR = [
         """, verdict="rollback_incomplete", path="loan pay", roles="loan:consequence pay:cause",
         compensations="hotel<u1:compensated book<-:not_started",
         standing="book: rollback stopped before this step", anomalies="never_ended(car)", idle=True),
+    Saga("a job of an undone step still waits for a job that went well", """
+        loan       0..9 failed
+          prep     0.5..0.7 job
+          pay      1..2 +refund
+            charge d1 job needs=prep
+          bad      3..4 failed
+          u1       5..6 ~pay
+        """, verdict="rollback_incomplete", path="loan bad", roles="bad:cause loan:consequence",
+        compensations="pay<u1:compensated",
+        standing="pay: undone before the work below it ended (or clocks disagree); its job charge was never taken: "
+                 "it may still run",
+        anomalies="never_ended(charge)", idle=True),
+    Saga("a job of an undone step still waits for a job that failed and was run again well", """
+        loan       0..9 failed
+          prep     0.5..0.7 failed job
+          prep     0.8..0.9 job
+          pay      1..2 +refund
+            charge d1 job needs=prep
+          bad      3..4 failed
+          u1       5..6 ~pay
+        """, verdict="rollback_incomplete", path="loan prep",
+        roles="bad:independent loan:consequence prep:cause", compensations="pay<u1:compensated",
+        standing="pay: undone before the work below it ended (or clocks disagree); its job charge was never taken: "
+                 "it may still run",
+        anomalies="never_ended(charge)", idle=True),
+    Saga("a job of an undone step will never run", """
+        loan       0..9 failed
+          prep     0.5..0.7 failed job
+          pay      1..2 +refund
+            charge d1 job needs=prep
+          bad      3..4 failed
+          u1       5..6 ~pay
+        """, verdict="rolled_back", path="loan prep",
+        roles="bad:independent loan:consequence prep:cause", compensations="pay<u1:compensated",
+        never_ran="charge<prep"),
     Saga("green, and a step that never ended could not be undone", """
         loan      0..30
           credit  2.. +release

@@ -179,6 +179,31 @@ ROLES = [
           mail  d1 q5 job needs=pay
         """, verdict="running", path="loan pay", roles="loan:consequence pay:cause",
         summary="failed at pay · running: mail"),
+    Saga("a job behind one that failed and was run again well: RQ enqueues it", """
+        loan    0..9 failed
+          pay   1..2 failed job
+          pay   11..12 job
+          mail  d1 job needs=pay
+        """, verdict="running", path="loan pay", roles="loan:consequence pay:cause"),
+    Saga("a job behind one that runs again", """
+        loan    0..9 failed
+          pay   1..2 failed job
+          pay   11.. job
+          mail  d1 job needs=pay
+        """, verdict="running", path="loan pay", roles="loan:consequence pay:cause"),
+    Saga("a job behind one that failed again", """
+        loan    0..9 failed
+          pay   1..2 failed job
+          pay   11..12 failed job
+          mail  d1 job needs=pay
+        """, verdict="failed", path="loan pay",
+        roles="loan:consequence pay:cause pay#2:independent", never_ran="mail<pay#2"),
+    Saga("a job that failed by itself, after the one it depends on was run again well", """
+        loan    0..20 failed
+          pay   1..2 failed job
+          pay   11..12 job
+          mail  d1 13..14 failed job needs=pay
+        """, verdict="failed", path="loan pay", roles="loan:consequence mail:independent pay:cause"),
     Saga("a job that may still run", """
         loan    0..9 failed
           pay   1..2 failed job
