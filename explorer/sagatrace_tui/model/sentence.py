@@ -118,7 +118,8 @@ def cause_text(tree: SpanTree, path: Sequence[str], runs_of: Callable[[str], Seq
     words = span.status if span.status in ("stopped", "canceled", "interrupted") else "failed"
     runs = [(tree.spans[one].run, len(runs_of(one))) for one in path if tree.spans[one].run]
     run = f" in run {runs[-1][0]} of {runs[-1][1]}" if runs else ""
-    ran = listed([one.short_name for one in _running_at_end(tree, span)]) if ended_unknown(span) else ""
+    may_have_hung = span.span_id in tree.children and ended_unknown(span)
+    ran = listed([one.short_name for one in _running_at_end(tree, span)]) if may_have_hung else ""
     error = one_line(span.error or span.reason or span.attempt_error or "", _MAX_ERROR)
     because = ": ".join(filter(None, (one_line(span.error_type or "", 80), error)))
     at = f"{words} at {clipped(span.short_name, LONGEST_NAME)}{run}{f' while {ran} ran' if ran else ''}"
