@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from sagatrace.event import new_event
-from sagatrace.stores import open_store
+from sagatrace.stores import TellsChanges, open_store
 
 SEED = Path(__file__).parents[1] / "examples" / "seed_trace.jsonl"
 
@@ -161,6 +161,7 @@ def test_an_unreadable_setting_is_one_line(cli: Cli) -> None:
 def test_doctor_leaves_no_trace_in_a_file_and_readers_of_changes_miss_no_event(cli: Cli, tmp_path: Path) -> None:
     cli("import", str(SEED))
     store = open_store(f"sqlite:///{tmp_path}/traces.db")
+    assert isinstance(store, TellsChanges)
     cursor = store.fetch_all_since(None, 10).cursor
     for _ in range(2):
         status, out, _ = cli("doctor")
