@@ -104,7 +104,11 @@ def main() -> None:
 @click.command("sagatrace-tui", cls=_Plain, epilog=_STATUSES, context_settings={"help_option_names": ["-h", "--help"]})
 @trace_argument(required=False)
 @click.argument("span_id", required=False)
-@click.option("--demo", is_flag=True, help="Watch real RQ workers run sagas into a temporary store.")
+@click.option(
+    "--demo",
+    is_flag=True,
+    help="Watch real RQ workers run sagas into a temporary store, which commands read with --store demo.",
+)
 @click.version_option(package_name="sagatrace", prog_name="sagatrace-tui")
 @store_option
 @one_line_errors
@@ -170,7 +174,7 @@ def _run_app(
         scope=scope,
         span_id=span_id,
         trace_id=trace_id,
-        subtitle="demo: sagas on real RQ workers" if demo is not None else "",
+        subtitle="demo: sagatrace list --store demo" if demo is not None else "",
         trouble=demo.failure if demo is not None else None,
         terminal=terminal,
         history=QueryHistory(user_state_path("sagatrace") / "recent-queries"),

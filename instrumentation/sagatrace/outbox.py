@@ -74,7 +74,7 @@ class Outbox:
         for attempt in range(_ATTEMPTS):
             if self._write(block, attempt, is_late=is_late):
                 return
-        raise OSError(errno.EAGAIN, f"sealed {_ATTEMPTS} times while one event was written", self._active)
+        raise OSError(errno.EAGAIN, f"the shipper renamed the file {_ATTEMPTS} times during one write", self._active)
 
     def close(self) -> None:
         """Do nothing: no file stays open."""
@@ -85,7 +85,7 @@ class Outbox:
         try:
             before = os.fstat(file)
             if not stat.S_ISREG(before.st_mode) or before.st_uid != os.geteuid():
-                raise PermissionError(errno.EACCES, "it is not a regular file of this user", self._active)
+                raise PermissionError(errno.EACCES, "the path is not a regular file of this user", self._active)
             if not before.st_size and self.directory.stat().st_uid not in (os.geteuid(), 0):
                 raise PermissionError(errno.EACCES, "the outbox belongs to another user", self.directory)
             if attempt == 0 and not 0 < before.st_size < self._segment_bytes:

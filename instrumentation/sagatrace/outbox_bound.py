@@ -41,7 +41,7 @@ def has_room_beside_reserve(directory: Path, max_bytes: int, *, is_late: bool) -
     if used >= (max_bytes if is_late else reserve):
         raise OutboxFullError(
             f"the outbox {directory} holds {used:,} of {max_bytes:,} bytes and refuses new events: "
-            f"`sagatrace doctor` says why it is not delivered; SAGATRACE_OUTBOX_MB raises the bound"
+            f"`sagatrace doctor` shows why they are not delivered; SAGATRACE_OUTBOX_MB sets the limit"
         )
     return used < reserve
 

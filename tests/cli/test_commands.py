@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from sagatrace.event import new_event
-from sagatrace.stores import open_store
+from sagatrace.stores import TellsChanges, open_store
 
 SEED = Path(__file__).parents[1] / "examples" / "seed_trace.jsonl"
 
@@ -49,14 +50,14 @@ def test_the_example_file_imports_and_shows_its_tree(cli: Cli) -> None:
     assert out.splitlines()[1].startswith("failed at stage:funding (Insufficient funds) · rollback incomplete")
     assert out.split("\n\n")[1].splitlines()[:5] == [
         "? workflow never ended  [S1]",
-        "├─ ✔ stage:validate success 1.10s  [S2]",
+        "├─ ✔ stage:validate success 1.10s  ⚠ still standing  [S2]",
         "│  └─ ✔ validate-job success 900ms  [S3]",
-        "├─ ✘ stage:funding failed · Insufficient funds  [S6]",
+        "├─ ✘ stage:funding failed · Insufficient funds  ◆ CAUSE  [S6]",
         "└─ ? saga never ended  [S7]",
     ]
     status, out, _ = cli("list")
     assert status == 0
-    assert out.splitlines()[1].split()[:5] == ["⚠", "rollback", "incomplete", "T1", "loan-approval"]
+    assert out.splitlines()[1].split()[:5] == ["⚠", "rollback", "incomplete", "loan-approval", "T1"]
 
 
 def test_importing_again_changes_nothing(cli: Cli) -> None:
@@ -124,7 +125,7 @@ def test_each_fault_is_one_clear_line_and_its_exit_status(
     assert "s3cret" not in err
 
 
-def test_a_prefix_and_a_job_s_id_find_the_trace(cli: Cli, tmp_path: Path) -> None:
+def test_a_part_of_an_id_and_a_job_s_id_find_the_trace(cli: Cli, tmp_path: Path) -> None:
     store = open_store(f"sqlite:///{tmp_path}/meant.db")
     jobs = [(f"order-4711-2026-0{number}", "order-4711") for number in range(5)]
     for trace_id, job in [*jobs, ("nightly", "charge-7")]:
@@ -133,7 +134,18 @@ def test_a_prefix_and_a_job_s_id_find_the_trace(cli: Cli, tmp_path: Path) -> Non
     cli.env["SAGATRACE_STORE"] = f"sqlite:///{tmp_path}/meant.db"
     newest = "did you mean order-4711-2026-04, order-4711-2026-03, order-4711-2026-02, …?"
     for command in ("show", "why"):
-        for asked, hint in (("order", newest), ("order-4711", newest), ("charge-7", "did you mean nightly?")):
+        for asked, hint in (
+            ("order", newest),
+            ("order-4711", newest),
+            ("charge-7", "did you mean nightly?"),
+            ("2026-03", "did you mean order-4711-2026-03?"),
+            ("NIGHT", "did you mean nightly?"),
+            ("4711-2026", newest),
+            (
+                "T9",
+                "`sagatrace list` shows the newest traces, `sagatrace list KEY=VALUE` those with a value in their data",
+            ),
+        ):
             status, _, err = cli(command, asked)
             assert (status, err.rpartition(": ")[2].strip()) == (7, hint)
 
@@ -144,6 +156,24 @@ def test_an_unreadable_setting_is_one_line(cli: Cli) -> None:
     assert (status, out) == (2, "")
     assert err.startswith("sagatrace: SAGATRACE_MAX_WAIT='soon' is not a number of seconds")
     assert len(err.splitlines()) == 1
+
+
+def test_doctor_leaves_no_trace_in_a_file_and_readers_of_changes_miss_no_event(cli: Cli, tmp_path: Path) -> None:
+    cli("import", str(SEED))
+    store = open_store(f"sqlite:///{tmp_path}/traces.db")
+    assert isinstance(store, TellsChanges)
+    cursor = store.fetch_all_since(None, 10).cursor
+    for _ in range(2):
+        status, out, _ = cli("doctor")
+        assert status == 0
+        assert re.search(
+            r"^ok +writing +a probe event was written, read back and removed in \d+ ms$", out, re.MULTILINE
+        )
+    assert [line.split()[4] for line in cli("list")[1].splitlines()[1:]] == ["T1"]
+    later = new_event(trace_id="T2", span_id="S", event_type="job:started")
+    store.append([later])
+    assert [event.id for event in store.fetch_all_since(cursor, 10).events] == [later.id]
+    store.close()
 
 
 HOSTILE = "\x1b]52;c;ZXZpbA==\x07\x9b31m\u202egnp.exe\u200b\n\r\t\x00[red]x[/red]"

@@ -98,7 +98,7 @@ def test_a_file_that_locks_the_workers_out_is_named_with_its_owner(
         monkeypatch.setattr(locks, "_owners", lambda _: iter([(lock, 0)]))
         owner, user = pwd.getpwuid(0).pw_name, pwd.getpwuid(os.geteuid()).pw_name
     assert _said(patient)[0] == Check(
-        "outbox", "fault", f"{lock} belongs to {owner} and locks {user} out: chown it, or remove a lock"
+        "outbox", "fault", f"{lock} belongs to {owner} and locks {user} out: change its owner, or remove a lock file"
     )
     with pytest.raises(PermissionError, match=f"belongs to {user if os.geteuid() == 0 else owner} and this process"):
         locks.require_owner(outbox)

@@ -21,9 +21,12 @@ def test_the_summary_reads_well_as_plain_text() -> None:
     assert (
         text
         == f"""\
-**rollback_incomplete** — `T` workflow:loan
+**rollback incomplete** — `T` workflow:loan
 failed at pay (Closed: account closed) · rollback incomplete: 1 of 2 steps still standing (stage:credit)
 Started 2025-01-01 00:00:00.000Z, ended 2025-01-01 00:00:09.000Z, 9 s; 6 spans, 12 events.
+
+**Still standing**
+- `stage:credit`, undo `release_credit`: compensation failed after 1 attempt; error: bureau down
 
 **Why**
 - path: `workflow:loan` → `pay`
@@ -38,9 +41,6 @@ Started 2025-01-01 00:00:00.000Z, ended 2025-01-01 00:00:09.000Z, 9 s; 6 spans, 
 
 **Compensation**
 {UNDONE}
-
-**Still standing**
-- `stage:credit`, undo `release_credit`: compensation failed after 1 attempt
 
 Open the trace: `sagatrace-tui T pay`
 """
@@ -193,6 +193,36 @@ def test_a_step_without_a_compensation_is_listed_while_the_trace_runs_and_after(
         assert f"- `stage:credit`, undo `release`: compensation {words}\n" in incident_summary(trace, inert)
 
 
+def test_a_standing_step_has_its_run_its_undo_the_error_of_the_undo_and_its_values() -> None:
+    about = {"workflow_id": "order", "order_id": "4711", "amount": 25, "items": [1]}
+    events = [event(0, "J", "job:started"), event(9, "J", "job:completed")]
+    events += [
+        event(10, "J", "job:started", data={"queue": "sagas", "job_id": "J"}),
+        event(11, "S", "workflow:order:started", "J", data=about),
+        event(12, "C", "step:charge:started", "S", data={"compensation": "refund"}),
+        event(13, "C", "step:charge:completed", "S", data={"amount": 20, "card": "visa"}),
+        event(14, "U", "refund:compensating", "S", data={"original_span_id": "C", "reason": "out of stock"}),
+        event(15, "U", "refund:compensation_failed", "S", data={"error": "bank down", "error_type": "bank.Down"}),
+        event(16, "S", "workflow:order:failed", "J", data={"error": "out of stock"}),
+        event(17, "J", "job:failed", data={"error": "out of stock"}),
+        event(20, "J", "job:started"),
+        event(21, "J", "job:completed"),
+    ]
+    trace = build_trace("T", events, now=LATER)
+    text = incident_summary(trace, inert)
+    assert text.splitlines()[1].startswith(
+        "failed at workflow:order in run 2 of 3 (out of stock) · rollback incomplete"
+    )
+    assert text.split("\n\n")[1] == (
+        "**Still standing**\n- `step:charge` (run 2 of 3), undo `refund`: compensation failed after 1 attempt; "
+        "error: bank.Down: bank down; amount=20; card=visa; order_id=4711"
+    )
+    assert "- path: `job` (run 2 of 3) → `workflow:order`" in text
+    (step,) = report(trace)["still_standing"]
+    assert step["data"] == {"amount": 20, "card": "visa", "order_id": "4711"}
+    assert (step["compensation"], step["error"], step["error_type"]) == ("refund", "bank down", "bank.Down")
+
+
 def test_a_step_that_was_not_undone_reads_as_a_sentence() -> None:
     saga = """
         loan      0..9 failed
@@ -310,6 +340,7 @@ def test_no_value_of_a_job_is_markup_in_slack(wrote: str) -> None:
     data = {"error": wrote, "error_type": wrote, "job_name": wrote, "worker": wrote, "reason": wrote}
     events = [
         event(0, "R", "workflow:r:started"),
+        event(0.5, "B", "stage:book:completed", "R", data={"compensation": wrote, wrote: wrote}),
         event(1, "A", "job:failed", "R", data=data),
         event(2, wrote, f"stage:{wrote}:failed", "R", data=data),
         event(3, "R", "workflow:r:failed", data=data),
@@ -317,11 +348,10 @@ def test_no_value_of_a_job_is_markup_in_slack(wrote: str) -> None:
     text = incident_summary(build_trace("T", events, now=LATER), inert, SLACK)
     own = re.sub("`[^`\n]*`", "", text)
     assert not set(own) & set("`<>&@#~_")
-    assert not re.search(
-        r"https?:|evil|fire|:\)|mailto|\*[^\n]*\*.", own.replace("*rollback_missing*", "").replace("*failed* —", "")
-    )
+    assert not re.search(r"https?:|evil|fire|:\)|mailto|\*[^\n]*\*.", own.replace("*rollback missing* —", ""))
     assert not set(text) & set("<>")
     assert all(f"&{rest}".startswith(("&amp;", "&lt;", "&gt;")) for rest in text.split("&")[1:])
     headings = [line for line in text.splitlines() if line.startswith("*")]
-    assert [line.partition(" —")[0] for line in headings] == ["*failed*", "*Why*", "*Other failures*"]
+    named = ["*rollback missing*", "*Still standing*", "*Why*", "*Other failures*", "*Compensation*"]
+    assert [line.partition(" —")[0] for line in headings] == named
     assert all(line.startswith("• ") for line in text.partition("*Why*\n")[2].partition("\n\n")[0].splitlines())

@@ -35,7 +35,7 @@ def test_root_does_not_touch_another_user_s_outbox(
     directory.chmod(mode)
     monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)  # as with sudo, which is another user than the worker
     shipper = Shipper(directory, MemoryStore())
-    with pytest.raises(SagatraceError, match=r"it belongs to .* and this process runs as .*: run it as "):
+    with pytest.raises(SagatraceError, match=r"belongs to .* and this process runs as .*: run the process as "):
         shipper.run_once()
     shipper.close()
     keeper = ShipperKeeper(directory)

@@ -289,7 +289,7 @@ async def test_a_query_with_the_list_s_word_for_a_trace_finds_it() -> None:
     app = SagatraceApp(store, clock=still)
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "2 traces" in screen_text(app), "the list")
-        await pilot.press("slash", *"status:rollback-i", "tab", "enter")
+        await pilot.press("slash", *"status:rollback_i", "tab", "enter")
         await until(pilot, lambda: "1 trace ·" in screen_text(app), "the match")
         assert "T7" in screen_text(app)
         store.append(failed("T9", 40))

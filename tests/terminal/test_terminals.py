@@ -209,7 +209,7 @@ def test_y_copies_the_value_and_capital_y_the_incident_summary(tui: Command) -> 
         assert copied(bytes(terminal.raw)) == ["fuj"]
         terminal.press("Y", "Copied the incident summary")
         text = copied(bytes(terminal.raw))[1]
-        assert text.startswith("**rollback_incomplete** — `loan-2`")
+        assert text.startswith("**rollback incomplete** — `loan-2`")
         assert "InsufficientFunds: balance 1200 < 25000" in text
 
 
@@ -240,4 +240,4 @@ def test_without_a_clipboard_a_file_is_offered_and_written(tui: Command, tmp_pat
         terminal.press("Y", "No clipboard in this terminal (linux): S saves it as a file")
         assert b"]52;" not in terminal.raw
         terminal.press("S", "Saved ")
-        assert (tmp_path / "sagatrace-loan-2.md").read_text().startswith("**rollback_incomplete**")
+        assert (tmp_path / "sagatrace-loan-2.md").read_text().startswith("**rollback incomplete**")

@@ -9,15 +9,23 @@ import shutil
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
+from redis import Redis
 
 from sagatrace import settings
+from sagatrace.stores import open_store
 from sagatrace_tui import cli
+from sagatrace_tui.commands.why import EXIT_STATUSES
 from sagatrace_tui.incident.query import KEYS, parse_query
+from sagatrace_tui.labels import VERDICTS
+from sagatrace_tui.live import wall_clock
+from sagatrace_tui.model import build_trace
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / ".github" / "docs").glob("*.md"))]
@@ -60,6 +68,15 @@ def test_every_key_of_a_query_is_explained_and_every_example_can_be_read() -> No
     terms = [term for row in rows for term in re.findall(r"`([^`]+)`", row)]
     for query in [whole, *terms, "status:success"]:
         assert parse_query(query)
+
+
+def test_each_verdict_is_in_the_table_with_its_words_and_its_exit_status() -> None:
+    rows = re.findall(r"^\| ([a-z ]+) \| `(\w+)` \| (\d) \|$", EXPLORE, re.MULTILINE)
+    assert {name: (words, int(status)) for words, name, status in rows} == {
+        name: (words, EXIT_STATUSES[name]) for name, (_, words) in VERDICTS.items()
+    }
+    for _, name, _ in rows:
+        assert parse_query(f"status:{name}") == parse_query(f"status:{name.replace('_', '-')}")
 
 
 def test_every_setting_is_explained() -> None:
@@ -123,10 +140,36 @@ def run_block(text: str, directory: Path) -> str:
 
 
 def test_the_workers_of_the_page_on_instrumenting_run_an_order(tmp_path: Path, redis_server: str) -> None:
-    (program,) = [text for page, text in programs() if page == "instrument.md" and "def submit(" in text]
+    (program,) = [text for page, text in programs() if page == "instrument.md" and "saga.run(" in text]
     (tmp_path / "shop.py").write_text(program)
     block = shell_block("instrument.md", "rq worker")
     assert "succeeded" in run_block(block.replace("redis://localhost:6379", redis_server), tmp_path)
+
+
+def test_the_callbacks_of_the_page_on_instrumenting_run_two_orders(
+    tmp_path: Path,
+    redis: Redis,
+    redis_server: str,
+    work_off: Callable[..., str],
+    until: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (program,) = [text for page, text in programs() if page == "instrument.md" and "then_next" in text]
+    (tmp_path / "shop.py").write_text(program)
+    url = f"sqlite:///{tmp_path}/traces.db"
+    monkeypatch.setenv("REDIS_URL", redis_server)
+    submit = [sys.executable, "-c", "import shop; shop.submit('4901'); shop.submit('4902')"]
+    run(submit, tmp_path, SAGATRACE_STORE=url)
+    work_off(redis_server, url, "steps", path=tmp_path)
+    store = open_store(url, read_only=True)
+
+    def verdicts() -> dict[str, str]:
+        ids = ("order-4901", "order-4902")
+        traces = [build_trace(one, store.fetch_trace(one).events, now=wall_clock()) for one in ids]
+        return {trace.verdict: trace.name for trace in traces if trace.ended}
+
+    until(lambda: verdicts() == {"succeeded": "workflow:order", "rolled_back": "workflow:order"}, "both verdicts")
+    store.close()
 
 
 def test_the_metrics_of_the_page_on_operation_are_written(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from sagatrace_tui.model.text import iso
 
 __all__ = ["groups", "list_traces"]
 
-_LIST: Final = "{:<28}{:<38}{:<26}{:<22}{:>8}{:>7}{:>10}  {}"
+_LIST: Final = "{:<28}{:<26}{:<38}{:<22}{:>8}{:>7}{:>10}  {}"
 _GROUPS: Final = "{:>6} {:>9}  {:<4} {:<10} {:<10} {:<12}  {:<24} {}"
 _BARS: Final = 12
 _JSON_HELP: Final = "Print one JSON object in each line, with stable keys."
@@ -53,7 +53,7 @@ def list_traces(words: tuple[str, ...], limit: int, as_json: bool, store_url: st
             click.echo(f"sagatrace: no traces in {inert(store.label)} {which}", err=True)
             return
         if not as_json:
-            click.echo(_LIST.format("VERDICT", "TRACE", "NAME", "LAST", "TOOK", "SPANS", "FAILURES", "WHY"))
+            click.echo(_LIST.format("VERDICT", "NAME", "TRACE", "LAST", "TOOK", "SPANS", "FAILURES", "WHY"))
         for row in islice(chain([first], rows), limit):
             click.echo(json.dumps(_list_object(row)) if as_json else _list_line(row))
 
@@ -86,7 +86,7 @@ def groups(words: tuple[str, ...], by: str | None, as_json: bool, store_url: str
             none, known = "new kinds of failure" if kinds else "failures", plural(len(kinds), "known kind")
             click.echo(f"no {none} in {plural(len(rows), 'trace')}" + (f" ({known})" if kinds else ""))
             return
-        click.echo(_GROUPS.format("TRACES", "STANDING", "", "FIRST", "LAST", "OVER TIME", "SAGA", "FAILED AT"))
+        click.echo(_GROUPS.format("TRACES", "STANDING", "", "LAST", "FIRST", "OVER TIME", "SAGA", "FAILED AT"))
     for group in found:
         counts = histogram(group, began, ended, _BARS)
         click.echo(json.dumps(_group_object(group)) if as_json else _group_line(group, counts, now_micros()))
@@ -102,8 +102,8 @@ def _list_line(row: TraceRow) -> str:
     # The id is never cut: readers copy it into the next command.
     return _LIST.format(
         verdict_words(row.verdict or "unknown"),
-        inert(row.trace_id) + " ",
         short(saga_name(row.name), 25),
+        inert(row.trace_id) + " ",
         clock(row.latest),
         duration(row.duration),
         row.span_count,
@@ -147,8 +147,8 @@ def _group_line(group: FailureGroup, counts: Sequence[int], now: int) -> str:
             len(group.rows),
             group.standing or "·",
             "new" if group.is_new else "",
-            when(group.first_at, now),
             when(group.last_at, now),
+            when(group.first_at, now),
             bars(counts),
             short(saga_name(group.saga), 24),
             inert(shown),

@@ -7,16 +7,16 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import IntEnum
-from typing import Any, NoReturn, ParamSpec, TypeVar
+from typing import Any, Final, NoReturn, ParamSpec, TypeVar
 
 import click
 
 from sagatrace.errors import SagatraceError, SearchError, SettingsError
 from sagatrace.settings import Settings
-from sagatrace.stores import DataIs, EventStore, FetchedTrace, Search, TraceHit, open_store
+from sagatrace.stores import DataIs, EventStore, FetchedTrace, Search, open_store
 from sagatrace_tui.commands.completion import trace_ids
 from sagatrace_tui.labels import inert
 from sagatrace_tui.model import Trace, build_trace, reading_anomalies
@@ -37,7 +37,9 @@ __all__ = [
     "trace_arguments",
 ]
 
-_MEANT = 3  # suggestions for a mistyped trace id
+_MEANT: Final = 3  # suggestions for a mistyped trace id
+_LOOKED_AT: Final = 1_000  # the newest traces, whose ids may contain the typed text
+_LISTS: Final = "`sagatrace list` shows the newest traces, `sagatrace list KEY=VALUE` those with a value in their data"
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
@@ -84,8 +86,22 @@ def store_option(command: Callable[..., Any]) -> Callable[..., Any]:
         "--store",
         "store_url",
         metavar="URL",
-        help="The store, like sqlite:///traces.db  [default: $SAGATRACE_STORE, or a file in your home]",
+        callback=_named_store,
+        help="The store, like sqlite:///traces.db, or demo for that of the running demo  "
+        "[default: $SAGATRACE_STORE, or a file in your home]",
     )(command)
+
+
+def _named_store(_context: click.Context, _parameter: click.Parameter, url: str | None) -> str | None:
+    """Return the URL of a store. Replace the word `demo` by the URL of the running demo."""
+    if url != "demo":
+        return url
+    from sagatrace_tui.demo import running_store_url  # slow to import; other stores do not need it
+
+    found = running_store_url()
+    if found is None:
+        raise click.BadParameter("no demo runs: start one with `sagatrace-tui --demo`")
+    return found
 
 
 def one_line_errors(command: Callable[_P, _R]) -> Callable[_P, _R]:
@@ -184,19 +200,25 @@ def fetched(store: EventStore, trace_id: str) -> FetchedTrace:
 
 def no_such_trace(store: EventStore, trace_id: str) -> NoReturn:
     """End the command with status 7 and one line that suggests similar trace ids."""
-    meant = [hit.trace_id for hit in _meant(store, trace_id)]
+    meant = _meant(store, trace_id)
     shown, names = inert(trace_id, 255), ", ".join(inert(one, 255) for one in meant[:_MEANT])
     more = ", …" if len(meant) > _MEANT else ""
-    hint = f"did you mean {names}{more}?" if meant else "`sagatrace list` shows the newest traces"
+    hint = f"did you mean {names}{more}?" if meant else _LISTS
     click.echo(f"sagatrace: no trace {shown!r} in {inert(store.label)}: {hint}", err=True)
     sys.exit(Exit.NO_SUCH_TRACE)
 
 
-def _meant(store: EventStore, trace_id: str) -> Sequence[TraceHit]:
-    """Return the newest traces whose id begins with `trace_id`, or else the traces with a job of that id."""
+def _meant(store: EventStore, trace_id: str) -> list[str]:
+    """Return the ids of similar traces, newest first: ids that begin with the text, have such a job, or contain it.
+
+    No command takes a similar id for the given one: the exit status of `why order-1` must not be that of `order-10`.
+    """
     limit = _MEANT + 1
-    begins = store.search(Search(limit=limit, trace_prefix=trace_id))
-    return begins or store.search(Search(limit=limit, data=(DataIs(("job_id",), (trace_id,)),)))
+    hits = store.search(Search(limit=limit, trace_prefix=trace_id))
+    hits = hits or store.search(Search(limit=limit, data=(DataIs(("job_id",), (trace_id,)),)))
+    part = trace_id.casefold()
+    ids = [hit.trace_id for hit in hits or store.search(Search(limit=_LOOKED_AT))]
+    return ids if hits else [one for one in ids if part in one.casefold()]
 
 
 def folded(found: FetchedTrace, now: int | None = None) -> Trace:

@@ -86,7 +86,7 @@ def _once(shipper: Shipper, directory: Path, store: EventStore) -> None:
     try:
         shipment = shipper.run_once()
     except ShipperRunningError:
-        click.echo(f"{inert(str(directory))} is being delivered by another process")
+        click.echo(f"another process delivers {inert(str(directory))}")
         return
     aside = f", {shipment.set_aside} set aside in {directory / DEAD_LETTERS}" if shipment.set_aside else ""
     click.echo(inert(f"{shipment.delivered} events delivered to {store.label}{aside}", 2000))

@@ -18,8 +18,9 @@ from sagatrace_tui.commands.outcome import (
     trace_argument,
 )
 from sagatrace_tui.labels import clock, duration, inert, plural, span_line, verdict_words, when
-from sagatrace_tui.model import Trace
+from sagatrace_tui.model import Standing, Trace
 from sagatrace_tui.model.text import iso
+from sagatrace_tui.views.landmarks import error_counts
 from sagatrace_tui.views.report import report
 
 __all__ = ["show", "tree_lines"]
@@ -44,7 +45,7 @@ def show(trace_id: str, as_json: bool, store_url: str | None) -> None:
     click.echo(inert(trace.summary, 600))
     click.echo(
         f"started {clock(trace.started_at)} ({when(trace.started_at, now)}) · took {duration(trace.duration)} · "
-        f"{plural(len(trace.spans), 'span')} · {plural(trace.event_count, 'event')} · {trace.error_count} failed"
+        f"{plural(len(trace.spans), 'span')} · {plural(trace.event_count, 'event')} · {_errors(trace)}"
     )
     click.echo()
     for line in tree_lines(trace):
@@ -53,6 +54,12 @@ def show(trace_id: str, as_json: bool, store_url: str | None) -> None:
         click.echo("\nAnomalies:")
         for anomaly in trace.anomalies:
             click.echo(f"  ! {anomaly.kind}: {inert(anomaly.detail, 400)}")
+
+
+def _errors(trace: Trace) -> str:
+    """Return the numbers of errors and consequences, as the app does."""
+    errors, consequences = error_counts(trace)
+    return plural(errors, "error") + (f" (+{plural(consequences, 'consequence')})" if consequences else "")
 
 
 def _spans(trace: Trace) -> Iterator[dict[str, Any]]:
@@ -76,7 +83,8 @@ def _spans(trace: Trace) -> Iterator[dict[str, Any]]:
 
 
 def tree_lines(trace: Trace) -> Iterator[str]:
-    """Yield a line for each span, indented with the lines of the tree."""
+    """Yield a line for each span, indented with the lines of the tree. It marks the cause and each standing step."""
+    standing = {one.span_id: _state(one) for one in trace.still_standing}
     # For each depth above the current span: whether more siblings follow.
     follows: list[bool] = []
     top = (*trace.roots, *trace.missing_parents)
@@ -92,5 +100,13 @@ def tree_lines(trace: Trace) -> Iterator[str]:
         line = "? missing parent"
         if span is not None:
             line = span_line(span, ended=trace.status != "running", runs=len(trace.runs_of(span_id)))
-        label = f"{line}  [{inert(span_id, 80)}]"
-        yield f"{lines}{branch}{label}"
+        is_cause = trace.cause is not None and span_id == trace.cause.span_id
+        marks = [text for text in ("◆ CAUSE" if is_cause else "", standing.get(span_id, "")) if text]
+        yield "  ".join([f"{lines}{branch}{line}", *marks, f"[{inert(span_id, 80)}]"])
+
+
+def _state(step: Standing) -> str:
+    """Return the words of the app for a standing step."""
+    if step.being_undone:
+        return "↺ being undone"
+    return "↺ waits to be undone" if step.awaited else "⚠ still standing"

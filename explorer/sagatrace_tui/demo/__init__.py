@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, Self
@@ -22,10 +23,11 @@ from sagatrace.stores import open_store
 from sagatrace_tui.demo.redis_server import RedisServer, find_redis_server, last_words, short_directory
 from sagatrace_tui.demo.workers import await_last_worker, worker_environment
 
-__all__ = ["DIRECTORY_PREFIX", "Demo", "start_demo"]
+__all__ = ["DIRECTORY_PREFIX", "Demo", "running_store_url", "start_demo"]
 
 DIRECTORY_PREFIX: Final = "sagatrace-demo-"
 
+_STORE: Final = "traces.db"
 _STOP_WAIT: Final = 20.0  # seconds; the supervisor stops in less
 _LAST_HORSE: Final = 10.0  # longer than the longest step of a saga
 
@@ -46,12 +48,29 @@ def start_demo() -> Demo:
         raise
 
 
+def running_store_url() -> str | None:
+    """Return the URL of the store of this user's newest running demo; None without one."""
+    for place in (tempfile.gettempdir(), "/tmp"):  # noqa: S108 - `short_directory` uses it where paths are long
+        found: list[tuple[float, Path]] = []
+        for path in Path(place).glob(f"{DIRECTORY_PREFIX}*"):
+            with suppress(OSError):  # it ends meanwhile, or belongs to another user
+                status = (path / _STORE).stat()
+                found += [(path.stat().st_ctime, path)] if status.st_uid == os.getuid() else []
+        if found:
+            return _store_url(max(found)[1])
+    return None
+
+
+def _store_url(directory: Path) -> str:
+    return f"sqlite:///{quote(str(directory / _STORE))}"
+
+
 class Demo:
     """A running demo. Leave its `with` block, or call `stop`, to end it and remove its files."""
 
     def __init__(self, directory: Path) -> None:
         self.directory: Final = directory
-        self.store_url: Final = f"sqlite:///{quote(str(directory / 'traces.db'))}"
+        self.store_url: Final = _store_url(directory)
         self.mirror_url: Final = RedisServer(directory).url
         store = open_store(self.store_url)
         store.append([])  # creates the store: the app opens it before a worker writes

@@ -23,7 +23,7 @@ from sagatrace_tui.model import Verdict
 __all__ = ["KEYS", "Moment", "Query", "QueryError", "completions", "parse_length", "parse_query", "words_of"]
 
 KEYS: Final[dict[str, str]] = {
-    "status:": "failed, success, pending; or verdicts: rollback-incomplete,failed,running, …",
+    "status:": "failed, success, pending; or verdicts: rollback_incomplete,failed,running, …",
     "name:": "part of a span's name",
     "since:": "after this time: 30m, 2h or 7d before now, a date, or a time in UTC",
     "until:": "before this time",
@@ -43,7 +43,7 @@ KEYS: Final[dict[str, str]] = {
 _FIELDS: Final = {"type:": "event_type", "trace:": "trace_prefix"}
 _STATUSES: Final = ("failed", "success", "pending")
 # Verdicts as the list writes them. `failed` alone means failed events, so it finds all traces that failed.
-_VERDICTS: Final = {one.replace("_", "-"): one for one in sorted(get_args(Verdict))}
+_VERDICTS: Final[tuple[str, ...]] = tuple(sorted(get_args(Verdict)))
 _ENDS: Final = {"failed": "failed", "success": "completed", "pending": "started", None: "started"}
 _SPAN_KINDS: Final = ("workflow", "saga", "stage", "job", "step")
 _UNITS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
@@ -232,7 +232,9 @@ def _condition(key: str, value: str, *, negated: bool) -> Condition | None:
 
 
 def _verdict(word: str) -> str | None:
-    return _VERDICTS.get(re.sub("[ _]", "-", word.lower()))
+    """Return the verdict that the word is, also as a screen writes it, with blanks, or with minus signs."""
+    verdict = re.sub("[ -]", "_", word.lower())
+    return verdict if verdict in _VERDICTS else None
 
 
 def _unknown_status(value: str) -> str:

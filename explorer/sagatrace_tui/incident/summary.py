@@ -13,6 +13,7 @@ from sagatrace_tui.model import Compensation, NeverRan, Outcome, Place, Span, St
 from sagatrace_tui.model.standing import reason_of
 from sagatrace_tui.model.text import clipped, clock, counted, length, one_line
 from sagatrace_tui.views.report import error_of
+from sagatrace_tui.views.standing_facts import StandingFacts, standing_facts
 from sagatrace_tui.views.undeclared import undeclared_steps
 from sagatrace_tui.views.waiting import Wait, waiting_on
 
@@ -83,19 +84,20 @@ class _Text:
         """Yield the text, line by line."""
         trace = self._trace
         name = self._plain(one_line(trace.name, _MAX_NAME))
-        verdict = self._markup.heading.format(trace.verdict)
+        verdict = self._markup.heading.format(trace.verdict.replace("_", " "))
         yield f"{verdict} — {self._quoted(self._inert(trace.trace_id))} {name}".rstrip()
         yield self._plain(trace.summary)
         yield from self._times()
         waiting = waiting_on(trace, trace.now)
         if waiting is not None:
             yield from self._section("Waiting on", [self._waits(one) for one in waiting.waits], waiting.count)
+        standing = zip(trace.still_standing, standing_facts(trace), strict=True)
+        yield from self._section("Still standing", [self._stands(*one) for one in standing])
         if trace.cause is not None:
             yield from self._section("Why", list(self._why(trace.cause)))
         yield from self._section("Other failures", list(self._other_failures()))
         yield from self._section("Never ran", [self._never_ran(one) for one in trace.never_ran])
         yield from self._section("Compensation", [self._row(row) for row in trace.compensations])
-        yield from self._section("Still standing", [self._stands(one) for one in trace.still_standing])
         undeclared = [self._code(span.name) for span in undeclared_steps(trace)]
         yield from self._section("Completed, no undo declared", undeclared, len(undeclared))
         anomalies = [f"{one.kind}: {clipped(one.detail, _MAX_DETAIL)}" for one in trace.anomalies]
@@ -131,7 +133,8 @@ class _Text:
         left_out = len(ids) - 2 * _PATH_ENDS
         for place, one in enumerate(ids):
             if left_out <= 1 or not _PATH_ENDS <= place < len(ids) - _PATH_ENDS:
-                yield self._code(spans[one].name)
+                run = self._run(one) if spans[one].run else ""
+                yield f"{self._code(spans[one].name)}{run}"
             elif place == _PATH_ENDS:
                 yield f"… {left_out} more …"
 
@@ -180,12 +183,24 @@ class _Text:
     def _never_ran(self, one: NeverRan) -> str:
         return f"{self._which(one.span_id, one.name)}: waits for {self._code(one.dependency_name)}, which {one.fate}"
 
-    def _stands(self, one: Standing) -> str:
-        unsure = "" if one.explained else "; the step's outcome is unknown, it may have taken effect"
-        reason = clipped(reason_of(one, ended=self._trace.ended), _MAX_DETAIL)
-        span = self._trace.spans.get(one.span_id)
-        undo = f", undo {self._code(span.compensation)}" if span is not None and span.compensation else ""
-        return f"{self._which(one.span_id, one.name)}{undo}: {self._plain(reason)}{unsure}"
+    def _stands(self, one: Standing, facts: StandingFacts) -> str:
+        undo = f", undo {self._code(facts.compensation)}" if facts.compensation else ""
+        parts = [clipped(reason_of(one, ended=self._trace.ended), _MAX_DETAIL)]
+        if not one.explained:
+            parts.append("the step's outcome is unknown, it may have taken effect")
+        if error := ": ".join(filter(None, (facts.error_type, facts.error))):
+            parts.append(f"error: {one_line(error, _MAX_ERROR)}")
+        parts += [f"{one_line(key, _MAX_NAME)}={one_line(str(value), _MAX_NAME)}" for key, value in facts.data.items()]
+        run = self._run(one.span_id)
+        return f"{self._which(one.span_id, one.name)}{run}{undo}: {'; '.join(map(self._plain, parts))}"
+
+    def _run(self, span_id: str) -> str:
+        """Return the run in which a span is, like ` (run 2 of 4)`; empty outside of a job that ran several times."""
+        trace = self._trace
+        for one in (span_id, *trace.ancestors_of(span_id)):
+            if one in trace.spans and (run := trace.spans[one].run):
+                return f" (run {run} of {len(trace.runs_of(one))})"
+        return ""
 
     def _row(self, row: Compensation) -> str:
         outcome = _OUTCOMES.get(row.outcome, row.outcome.replace("_", " "))

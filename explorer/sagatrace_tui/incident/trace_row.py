@@ -13,6 +13,7 @@ from sagatrace_tui.incident.error_text import shape_of
 from sagatrace_tui.model import Span, Trace, Verdict
 from sagatrace_tui.model.standing import reason_of
 from sagatrace_tui.model.text import one_line
+from sagatrace_tui.views.landmarks import error_counts
 from sagatrace_tui.views.report import error_of
 
 __all__ = ["Failure", "StandingStep", "TraceRow", "failure_text", "reason_text", "standing_text", "trace_row"]
@@ -66,9 +67,10 @@ class StandingStep:
 class TraceRow:
     """One trace of a list. Times are microseconds since 1970. `verdict` is None until the trace is read.
 
-    `latest` is the time of its last matching event. `steps` is the number of steps with something to undo. `path` are
-    the names from the root to the cause. `values` are the values of the requested business keys. `unreadable` is the
-    number of documents that are not events: they may hide further standing steps.
+    `latest` is the time of its last matching event. `error_count` counts no consequences and no recovered failures.
+    `steps` is the number of steps with something to undo. `path` are the names from the root to the cause. `values` are
+    the values of the requested business keys. `unreadable` is the number of documents that are not events: they may
+    hide further standing steps.
     """
 
     trace_id: str
@@ -118,7 +120,7 @@ def trace_row(trace: Trace, latest: int, keys: Sequence[str] = (), *, matches: b
         started_at=trace.started_at,
         duration=trace.duration,
         span_count=len(trace.spans),
-        error_count=trace.error_count,
+        error_count=error_counts(trace)[0],
         failure=_failure(trace),
         standing=tuple(_standing(trace, keys, values)),
         steps=trace.undone[1],

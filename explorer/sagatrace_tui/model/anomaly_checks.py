@@ -39,7 +39,7 @@ def span_anomalies(fold: Fold, index: SpanIndex, now: int) -> Iterator[Anomaly]:
         fault = span.reading.fault
         if fault is not None:
             ends = "two ends that disagree" if fault == "conflicting_outcomes" else "the same end twice"
-            yield Anomaly(fault, (span.span_id,), f"{span.name} has {ends}; {span.status} is taken")
+            yield Anomaly(fault, (span.span_id,), f"{span.name} has {ends}; the trace counts it as {span.status}")
     is_ahead = bool(fold.events) and fold.events[-1].micros > now
     ahead = [span for span in fold.spans.values() if span.last_at > now + IDLE] if is_ahead else []
     ahead.sort(key=lambda span: (-span.last_at, span.span_id))

@@ -56,6 +56,13 @@ class Failures:
         first = first_to_end([self._spans[one] for one in span_ids if self.is_leaf(one)])
         return None if first is None else first.span_id
 
+    def halted_at(self) -> str | None:
+        """Return the first span that was stopped or canceled, and has no such span below it."""
+        halted = [one for one in self._index.halted if one not in self._index.owner]
+        around = {above for one in halted for above in self._tree.ancestors_of(one)}
+        first = first_to_end([self._spans[one] for one in halted if one not in around])
+        return None if first is None else first.span_id
+
     def roles(self, cause: str | None) -> dict[str, Role]:
         """Return the role of each failed span, and `recovered` for spans that succeeded after a failed attempt."""
         roles: dict[str, Role] = dict.fromkeys(self._index.recovered, "recovered")

@@ -103,7 +103,7 @@ class RollbackChecks:
         if tops:
             tops.sort(key=self._tree.began)
             names = listed([self._spans[one].name for one in tops])
-            yield Anomaly("step_after_abort", tuple(tops), f"started after the undoing had begun: {names}")
+            yield Anomaly("step_after_abort", tuple(tops), f"started after compensation had begun: {names}")
 
     def _only_undoes(self, span_id: str) -> bool:
         """Return whether a span, such as a job, only runs compensations."""

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from sagatrace_tui.model.answers import TraceStatus, Verdict
 from sagatrace_tui.model.compensation import Steps
+from sagatrace_tui.model.side_effects import ended_unknown
 from sagatrace_tui.model.span import Span
 from sagatrace_tui.model.text import LONGEST_NAME, clipped, counted, listed, one_line
+from sagatrace_tui.model.tree import SpanTree
 
 __all__ = ["Sentence", "cause_text"]
 
@@ -21,13 +23,14 @@ _SAMPLED: Final = "sampled: earlier events were not recorded, so steps may stand
 class Sentence:
     """The facts of a trace for its sentence. `text` makes the sentence.
 
-    `running` holds the ids of its open spans. `unsettled` gives the outcome, in words, of each compensation without a
-    known step. `is_sampled` is True if the trace was recorded only from its first failure.
+    `failure` is the result of `cause_text`; empty without a failure. `running` holds the ids of its open spans.
+    `unsettled` gives the outcome, in words, of each compensation without a known step. `is_sampled` is True if the
+    trace was recorded only from its first failure.
     """
 
     verdict: Verdict
     status: TraceStatus
-    cause: Span | None
+    failure: str
     steps: Steps
     standing: Sequence[str]
     unsettled: Mapping[str, str]
@@ -37,7 +40,7 @@ class Sentence:
 
     def text(self) -> str:
         """Return the sentence."""
-        at = cause_text(self.cause) if self.cause is not None else ""
+        at = self.failure
         if self.is_sampled and self.verdict in ("failed", "unknown"):
             return _joined(at or self.verdict, _SAMPLED)
         match self.verdict:
@@ -52,7 +55,7 @@ class Sentence:
                 return _joined("succeeded", f"{counted(self.recovered, 'failure')} recovered" if self.recovered else "")
         if self.status == "success":
             return f"reported success, but {_joined(at, self._undoing())}"
-        if self.cause is None and self.verdict == "rollback_incomplete":
+        if not at and self.verdict == "rollback_incomplete":
             at = "no failure recorded"
         return _joined(at, self._undoing())
 
@@ -103,9 +106,41 @@ def _joined(*parts: str) -> str:
     return " · ".join(filter(None, parts))
 
 
-def cause_text(span: Span) -> str:
-    """Return the place and the error of a trace's failure, as text."""
+def cause_text(tree: SpanTree, path: Sequence[str], runs_of: Callable[[str], Sequence[str]]) -> str:
+    """Return the place and the error of a failure, as text.
+
+    Args:
+        tree: the spans of the trace.
+        path: the span ids from the root to the cause.
+        runs_of: returns the span ids of all runs of a job.
+    """
+    span = tree.spans[path[-1]]
     words = span.status if span.status in ("stopped", "canceled", "interrupted") else "failed"
+    runs = [(tree.spans[one].run, len(runs_of(one))) for one in path if tree.spans[one].run]
+    run = f" in run {runs[-1][0]} of {runs[-1][1]}" if runs else ""
+    may_have_hung = span.span_id in tree.children and ended_unknown(span)
+    ran = listed([one.short_name for one in _running_at_end(tree, span)]) if may_have_hung else ""
     error = one_line(span.error or span.reason or span.attempt_error or "", _MAX_ERROR)
     because = ": ".join(filter(None, (one_line(span.error_type or "", 80), error)))
-    return f"{words} at {clipped(span.short_name, LONGEST_NAME)}{f' ({because})' if because else ''}"
+    at = f"{words} at {clipped(span.short_name, LONGEST_NAME)}{run}{f' while {ran} ran' if ran else ''}"
+    return f"{at} ({because})" if because else at
+
+
+def _running_at_end(tree: SpanTree, span: Span) -> list[Span]:
+    """Return the innermost spans that ran below a span when it failed. After that moment only compensations began."""
+    work: list[Span] = []
+    undos: list[int] = []
+    waiting = list(tree.children.get(span.span_id, ()))
+    while waiting:
+        one = tree.spans[waiting.pop()]
+        if one.state.is_compensation or one.original_span_id is not None:
+            undos.append(one.first_at)
+            continue
+        waiting.extend(tree.children.get(one.span_id, ()))
+        if one.has_begun and one.state.kind != "point":
+            work.append(one)
+    latest = max((one.began_at for one in work), default=0)
+    moment = min([span.over_at, *(undo for undo in undos if undo > latest)])
+    ran = [one for one in work if one.began_at < moment and not one.was_over_by(moment)]
+    around = {above for one in ran for above in tree.ancestors_of(one.span_id)}
+    return [one for one in ran if one.span_id not in around]

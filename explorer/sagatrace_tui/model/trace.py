@@ -22,7 +22,7 @@ from sagatrace_tui.model.failures import Failures, first_to_end
 from sagatrace_tui.model.fold import fold_events
 from sagatrace_tui.model.rollback_checks import RollbackChecks
 from sagatrace_tui.model.sagas import Sagas
-from sagatrace_tui.model.sentence import Sentence
+from sagatrace_tui.model.sentence import Sentence, cause_text
 from sagatrace_tui.model.span import Span
 from sagatrace_tui.model.standing import StepLists, fate_of
 from sagatrace_tui.model.tree import SpanIndex, SpanTree
@@ -68,6 +68,7 @@ class Trace:
         children: Per span id, the ids of its children in start order. The children of a missing parent are its orphans.
         roots: The spans at the top: true roots, and spans at which a cycle was cut.
         cause: The span at which the trace failed. If no span failed, the span that was stopped or canceled.
+        ancestors_of: Yields the ids of the spans above a span, nearest first.
         walk: Yields every span once, as (depth, span id), in tree order. The id of a missing parent has depth 0.
     """
 
@@ -79,13 +80,14 @@ class Trace:
         tree = self._tree = SpanTree(fold.spans, fold.unplaced)
         self.children: Mapping[str, Sequence[str]] = tree.children
         self.roots, self.missing_parents, self.walk = tree.roots, tree.missing_parents, tree.walk
+        self.ancestors_of = tree.ancestors_of
         index = self._index = SpanIndex(tree, fold.notable, fold.events)
         self._sagas = Sagas(index)
         self._failures = Failures(index, self._sagas, fold.runs)
         self.ended = not self.spans or (bool(self._sagas.all) and not self._failures.going_on) or self.is_idle(now)
         self._steps = Steps(index, self._failures.retries, self._failures.never_ran, ended=self.ended)
         self._branches = Branches(index, self._failures)
-        self.event_count, self.error_count = len(fold.events), len(index.failed)
+        self.event_count = len(fold.events)
         self._judge()
 
     def __eq__(self, other: object) -> bool:
@@ -156,14 +158,8 @@ class Trace:
             if recalled:
                 failures.count_also(recalled)
                 live = recalled.union(live)
-        cause = failures.cause_among(live) or (self._halted_at() if halted else None) or retried
+        cause = failures.cause_among(live) or (failures.halted_at() if halted else None) or retried
         return JudgedSaga(ended, failed, succeeded, bool(begun), bool(undone), bool(unsettled), standing, cause)
-
-    def _halted_at(self) -> str:
-        """Return the first span that was stopped or canceled, and has no such span below it."""
-        halted = [one for one in self._index.halted if one not in self._index.owner]
-        around = {above for one in halted for above in self._tree.ancestors_of(one)}
-        return in_order_of_end(self.spans, [one for one in halted if one not in around])[0]
 
     def silence(self, now: int) -> int:
         """Return the microseconds since the last event, as of `now`."""
@@ -233,6 +229,11 @@ class Trace:
         return () if cause is None else (cause.span_id, *self._tree.ancestors_of(cause.span_id))[::-1]
 
     @cached_property
+    def failure(self) -> str:
+        """The place and the error of the failure, as the sentence gives them; empty when nothing failed."""
+        return cause_text(self._tree, self.failure_path, self.runs_of) if self.cause is not None else ""
+
+    @cached_property
     def roles(self) -> Mapping[str, Role]:
         """The role of each failed span, and `recovered` for spans that succeeded after a failed attempt."""
         return self._failures.roles(None if self.cause is None else self.cause.span_id)
@@ -280,7 +281,7 @@ class Trace:
             return "unknown: no usable events"
         running = self.innermost if self.verdict == "running" else sorted(self._failures.going_on)
         recovered = list(self.roles.values()).count("recovered") if self.verdict == "succeeded" else 0
-        facts = self.verdict, self.status, self.cause, self._steps, self._standing_ids, self._unsettled
+        facts = self.verdict, self.status, self.failure, self._steps, self._standing_ids, self._unsettled
         return Sentence(*facts, recovered, running, self._is_sampled).text()
 
     @cached_property

@@ -14,7 +14,7 @@ from typing import Final
 from sagatrace_tui.model import Role, Span, Trace
 from sagatrace_tui.views.outline import Outline
 
-__all__ = ["ERRORS", "Landmarks", "errors", "landmarks"]
+__all__ = ["ERRORS", "Landmarks", "error_counts", "errors", "landmarks"]
 
 ERRORS: Final[frozenset[Role]] = frozenset({"cause", "independent", "compensation"})
 """The roles of failures that are not consequences and were not recovered."""
@@ -36,6 +36,12 @@ class Landmarks:
 def errors(trace: Trace, outline: Outline) -> list[int]:
     """Return the places of the failures that are not consequences, in order."""
     return sorted(outline.places[one] for one, role in trace.roles.items() if role in ERRORS)
+
+
+def error_counts(trace: Trace) -> tuple[int, int]:
+    """Return the number of failures that are not consequences and were not recovered, and of consequences."""
+    roles = list(trace.roles.values())
+    return sum(role in ERRORS for role in roles), roles.count("consequence")
 
 
 def landmarks(trace: Trace, outline: Outline) -> Landmarks:

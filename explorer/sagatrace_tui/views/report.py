@@ -8,6 +8,7 @@ from typing import Any
 from sagatrace_tui.model import Span, Trace
 from sagatrace_tui.model.standing import reason_of
 from sagatrace_tui.model.text import iso
+from sagatrace_tui.views.standing_facts import standing_facts
 
 __all__ = ["error_of", "json_schema", "report"]
 
@@ -29,8 +30,10 @@ def report(trace: Trace) -> dict[str, Any]:
             for one in trace.compensations
         ],
         "still_standing": [
-            _row(one, "span_id", "name", "code", "certain") | {"reason": reason_of(one, ended=trace.ended)}
-            for one in trace.still_standing
+            _row(one, "span_id", "name", "code", "certain")
+            | {"reason": reason_of(one, ended=trace.ended)}
+            | _row(facts, "compensation", "error", "error_type", "data")
+            for one, facts in zip(trace.still_standing, standing_facts(trace), strict=True)
         ],
         "never_ran": [_row(one, "span_id", "name", "dependency_id", "dependency_name") for one in trace.never_ran],
         "anomalies": [_row(one, "kind", "detail") | {"span_ids": list(one.span_ids)} for one in trace.anomalies],

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Final, Literal
 
 from sagatrace_tui.model import Trace
-from sagatrace_tui.model.sentence import cause_text
 
 __all__ = ["SentencePart", "sentence_parts"]
 
@@ -20,11 +19,10 @@ _STANDING: Final = re.compile(r"\d+ of \d+ steps? still standing( \(.*\))?", re.
 def sentence_parts(trace: Trace) -> Iterator[SentencePart]:
     """Yield the parts of `trace.summary` in order. Joined, they are the summary."""
     text, at = trace.summary, 0
-    cause = cause_text(trace.cause) if trace.cause is not None else ""
-    if cause and (start := text.find(cause)) >= 0:
+    if trace.failure and (start := text.find(trace.failure)) >= 0:
         yield text[:start], ""
-        yield cause, "cause"
-        at = start + len(cause)
+        yield trace.failure, "cause"
+        at = start + len(trace.failure)
     if trace.still_standing and (found := _STANDING.search(text, at)) is not None:
         yield text[at : found.start()], ""
         yield found[0], "standing"

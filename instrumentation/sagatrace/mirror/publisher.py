@@ -158,7 +158,7 @@ class Publisher:
         cause = (why or "").partition(":")[0]
         if why is not None and cause not in self._logged and (count or self._rest):
             self._logged.add(cause)
-            log.warning("the mirror %s does not accept events, the store has them: %s", self._mirror.label, why)
+            log.warning("the mirror %s does not accept events (they are in the store): %s", self._mirror.label, why)
 
     def _disconnect(self) -> None:
         client, self._client = self._client, None

@@ -79,14 +79,16 @@ def require_owner(directory: Path) -> None:
     if owner not in (me, 0):
         raise PermissionError(
             errno.EACCES,
-            f"it belongs to {_user(owner)} and this process runs as {_user(me)}: run it as {_user(owner)}",
+            f"the outbox belongs to {_user(owner)} and this process runs as {_user(me)}: "
+            f"run the process as {_user(owner)}",
             str(directory),
         )
     for path, uid in _owners(directory):
         if uid != me:
             raise PermissionError(
                 errno.EACCES,
-                f"it belongs to {_user(uid)} and this process runs as {_user(me)}: run it as {_user(uid)}, or chown it",
+                f"the file belongs to {_user(uid)} and this process runs as {_user(me)}: "
+                f"run the process as {_user(uid)}, or change the owner of the file",
                 str(path),
             )
 

@@ -136,11 +136,11 @@ class Shipper:
                     if stop.is_set() or (while_used and self._may_leave()):
                         return
                 elif while_used and time.monotonic() - worked > _LINGER and self._may_leave(even_if_waiting=True):
-                    log.error("no process uses %s and the store fails: its events wait there", self._directory)
+                    log.error("no process uses %s and the store fails: the events wait in this outbox", self._directory)
                     return
                 self._rest(shipment)
             if not self._owns_directory():
-                log.warning("%s was removed or replaced: its next shipper delivers its events", self._directory)
+                log.warning("%s was removed or replaced: the next shipper delivers new events", self._directory)
 
     def close(self) -> None:
         """End the threads."""

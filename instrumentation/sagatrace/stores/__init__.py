@@ -36,6 +36,7 @@ __all__ = [
     "TellsChanges",
     "TraceHit",
     "TraceHits",
+    "TriesWriting",
     "data_condition",
     "decode_documents",
     "fetch_many",
@@ -157,6 +158,19 @@ class RemovesEvents(Protocol):
 
     def remove(self, events: Iterable[TraceEvent]) -> None:
         """Remove the events if they are stored. Raises StoreError."""
+        ...
+
+
+@runtime_checkable
+class TriesWriting(Protocol):
+    """A store that can try to write without a trace of it."""
+
+    def try_write(self, event: TraceEvent) -> bool:
+        """Store an event, read it back and remove it. Readers of changes never see it. Raises StoreError.
+
+        Returns:
+            Whether the stored event was read back.
+        """
         ...
 
 

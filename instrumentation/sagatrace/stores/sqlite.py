@@ -25,7 +25,7 @@ from sagatrace.stores import Arrived, Changes, FetchedTrace, ReadCost, Search, T
 from sagatrace.stores.fork_safety import closed_across_forks
 from sagatrace.stores.interruptible import interruptibly
 from sagatrace.stores.sqlite_file import create_private, identity_of, is_special
-from sagatrace.stores.sqlite_schema import create_schema, is_empty, require_schema, transaction
+from sagatrace.stores.sqlite_schema import create_schema, is_empty, require_schema, transaction, try_insert
 from sagatrace.stores.sqlite_search import find
 
 __all__ = ["SqliteStore"]
@@ -79,6 +79,11 @@ class SqliteStore:
                 return sum(_insert(connection, row, replace=replace) for row in rows)
 
         return self._with_connection(write)
+
+    def try_write(self, event: TraceEvent) -> bool:
+        """Store an event, read it back and remove it. Return whether it was read back."""
+        row = event.trace_id, event.micros, encode_event(event)
+        return self._with_connection(lambda connection: try_insert(connection, row))
 
     def fetch_trace(self, trace_id: str, arrived: Arrived | None = None) -> FetchedTrace:  # noqa: ARG002 - there are no parts
         """Return all documents of one trace, in one query."""
@@ -255,7 +260,8 @@ class SqliteStore:
         except (FileNotFoundError, NotADirectoryError) as error:
             raise StoreNotFoundError(
                 f"no store at {self._path} yet: a traced worker creates it (SAGATRACE_STORE={self.label}), "
-                f"`sagatrace import` fills it from a file, `sagatrace-tui --demo` shows an example"
+                f"`sagatrace import` fills it from a file, `sagatrace-tui --demo` shows an example, "
+                f"which commands read with --store demo"
             ) from error
         except OSError as error:
             raise self._failure(error) from error

@@ -8,7 +8,7 @@ from typing import Final
 
 from sagatrace.errors import StoreError
 
-__all__ = ["SCHEMA_VERSION", "create_schema", "is_empty", "require_schema", "transaction"]
+__all__ = ["SCHEMA_VERSION", "create_schema", "is_empty", "require_schema", "transaction", "try_insert"]
 
 SCHEMA_VERSION: Final = 1
 _APPLICATION_ID: Final = 0x53414754  # "SAGT", which the program `file` can recognise
@@ -64,6 +64,21 @@ def require_schema(connection: sqlite3.Connection, path: Path) -> None:
             f"upgrade sagatrace here"
         )
     raise StoreError(f"{path} is a database, but not a sagatrace store: give another path")
+
+
+def try_insert(connection: sqlite3.Connection, row: tuple[str, int, bytes]) -> bool:
+    """Store a row (trace id, time, document), read it back and remove it. Return whether it was read back.
+
+    Its position is below all others. Above them, the next row would get the same position, and readers would miss it.
+    """
+    place = "(SELECT min(coalesce(min(position), 1), 1) - 1 FROM event)"
+    insert = f"INSERT INTO event VALUES ({place}, ?1, hex(randomblob(16)), ?2, ?3)"  # noqa: S608 - no value of a user
+    with transaction(connection):
+        position = connection.execute(insert, row).lastrowid
+    found = connection.execute("SELECT document FROM event WHERE position = ?", (position,)).fetchone()
+    with transaction(connection):
+        connection.execute("DELETE FROM event WHERE position = ?", (position,))
+    return bool(found == row[2:])
 
 
 class transaction:  # noqa: N801 - used as a function

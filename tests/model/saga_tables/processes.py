@@ -10,7 +10,8 @@ PROCESSES = [
         night     10..11 failed job exec=x2 !down
         night     20..21 job exec=x3
         night     30..31 job exec=x4
-        """, verdict="failed", path="night#2", roles="night#2:cause"),
+        """, verdict="failed", path="night#2", roles="night#2:cause",
+        summary="failed at night in run 2 of 4 (down) · nothing to undo"),
     Saga("a job id used three times, each run with a saga of its own", """
         night     0..9 job exec=x1
           w1      1..8 workflow exec=x1
@@ -24,7 +25,24 @@ PROCESSES = [
           w3      21..28 workflow exec=x3
             a3    22..23 +x exec=x3
         """, verdict="rolled_back", path="night#2 w2 b2", roles="b2:cause night#2:consequence w2:consequence",
-        compensations="a2<u2:compensated"),
+        compensations="a2<u2:compensated",
+        summary="failed at stage:b2 in run 2 of 3 (down) · rolled back: 1 step undone"),
+    Saga("a saga that timed out while a step ran, which ended before its undo", """
+        loan      0..9 failed !Timeout:3 seconds
+          credit  1..2 job +x
+          pay     2..6 job +x
+            bank  3..5
+          u1      d4 7..8 job ~pay
+          u2      8..9 job ~credit
+        """, verdict="rolled_back", path="loan", roles="loan:cause",
+        compensations="pay<u1:compensated credit<u2:compensated",
+        summary="failed at workflow:loan while stage:bank ran (Timeout: 3 seconds) · rolled back: both steps undone"),
+    Saga("a saga that timed out between two steps", """
+        loan      0..9 failed !Timeout:3 seconds
+          credit  1..2 job +x
+          u2      8..9 job ~credit
+        """, verdict="rolled_back", path="loan", roles="loan:cause", compensations="credit<u2:compensated",
+        summary="failed at workflow:loan (Timeout: 3 seconds) · rolled back: 1 step undone"),
     Saga("requeued from the failed registry within a saga", """
         loan      0..30 failed
           pay     q1 2..3 failed job exec=x1 !down

@@ -74,7 +74,7 @@ def parse_address(url: str, environ: Mapping[str, str] | None = None) -> CosmosA
     if tls != "verify":
         if key is None:
             raise SettingsError(
-                f"SAGATRACE_COSMOS_TLS={tls} needs SAGATRACE_COSMOS_KEY: a token goes over verified TLS only"
+                f"SAGATRACE_COSMOS_TLS={tls} needs SAGATRACE_COSMOS_KEY: a token is sent only over verified TLS"
             )
         require_nearby(found[1], tls)
     regions = tuple(name for name in map(str.strip, env.get("SAGATRACE_COSMOS_REGIONS", "").split(",")) if name)
@@ -148,7 +148,7 @@ def _read_key(env: Mapping[str, str]) -> tuple[str | None, str | None]:
     except (binascii.Error, ValueError):
         size = len(key or "")
         raise SettingsError(
-            f"the key in {source} is not base64: copy it again, whole ({size} characters now)"
+            f"the key in {source} is not base64: copy the whole key again ({size} characters now)"
         ) from None
     return key, endpoint
 

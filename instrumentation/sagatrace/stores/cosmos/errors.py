@@ -122,7 +122,7 @@ def _answered(answer: _Answer, address: CosmosAddress, *, writes: bool) -> Store
     label, mark, said = address.label, answer.mark, _shown(answer.message, address)
     match answer.status, answer.sub_status:
         case 403, 1014:
-            return EventRefusedError(label, f"its trace has reached the limit of 20 GB per trace ({mark})")
+            return EventRefusedError(label, f"the trace has reached the limit of 20 GB ({mark})")
         # 404/1002: this replica does not have the session's data yet. 403/3: this region accepts no writes.
         case (408 | 410 | 424 | 429 | 449 | 502 | 503 | 504, _) | (404, 1002) | (403, 3):
             trouble = {429: "is over its throughput", 449: "met another write of the same item"}
@@ -191,7 +191,7 @@ def _unreachable(text: str, address: CosmosAddress) -> StoreError:
         )
     if re.search(r"(?i)wrong version number|unknown protocol|record layer|EOF occurred in violation", text):
         return StoreError(
-            f"{address.label} does not speak TLS there: for a server without it set SAGATRACE_COSMOS_TLS=off"
+            f"{address.label} answers without TLS: for an emulator without TLS set SAGATRACE_COSMOS_TLS=off"
         )
     if re.search(r"(?i)NameResolution|getaddrinfo|name or service not known|failed to resolve", text):
         why = "the host's name is unknown: check the URL and this machine's DNS"

@@ -125,7 +125,7 @@ def _check_page(answer: Any) -> None:
     if isinstance(answer, dict) and "Documents" in answer:
         found = answer["Documents"]
         if not isinstance(found, list) or answer.get("_count", len(found)) != len(found):
-            raise ValueError("it is not a whole page of documents")
+            raise ValueError("the answer is not a whole page of documents")
 
 
 def _checked(rows: Iterable[Any]) -> list[Row]:
@@ -135,7 +135,7 @@ def _checked(rows: Iterable[Any]) -> list[Row]:
         if not (
             isinstance(row, dict) and isinstance(row.get("trace_id", ""), str) and isinstance(row.get("_ts", 0), int)
         ):
-            raise ValueError("it holds something that is not a document")  # noqa: TRY004 - of a page, not an argument
+            raise ValueError("the answer holds something that is not a document")  # noqa: TRY004 - of a page, not an argument
     return listed
 
 

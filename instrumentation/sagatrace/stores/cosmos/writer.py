@@ -159,7 +159,7 @@ class Writer:
             if error.status_code != _THERE:
                 raise
             if "unique index" in str(error.message).lower():
-                reason = "its value for a unique key of the container is taken: `sagatrace doctor` names the key"
+                reason = "another event has the same value for a unique key: `sagatrace doctor` names the key"
                 raise EventRefusedError(self._store.label, reason) from None
             return _THERE
         # The response has the tag of the stored version, and usually no content.
