@@ -142,12 +142,17 @@ def took_effect(span: Span) -> bool:
 
 
 def _has_lost_end(span: Span) -> bool:
-    """Return whether an attempt has no observed end, or two ends that contradict each other."""
+    """Return whether an attempt has no observed end, or two ends that contradict each other.
+
+    If all events of an attempt are lost, the numbers of later ones show that it began.
+    """
     if not (span.state.retried or span.state.irregular):
-        return False
+        number = data_of(span.closing_event).attempt
+        return isinstance(number, int) and number > 1
     attempts = span.attempts
     lost = any(one.ended_at is None or one.is_presumed for one in attempts)
-    return lost or span.reading.fault == "conflicting_outcomes"
+    missing = bool(attempts) and attempts[-1].number > len(attempts)
+    return lost or missing or span.reading.fault == "conflicting_outcomes"
 
 
 def _unknown_error(span: Span) -> str | None:

@@ -1,0 +1,54 @@
+"""Sagas of which an event was lost, or whose clocks disagree, and jobs that run after the undoing."""
+
+from __future__ import annotations
+
+from notation import Saga
+
+LOST = [
+    Saga("of a job only the second attempt is recorded, and it failed outright", """
+        loan      0..9 failed
+          pay     .. 3..4 failed job +refund !SoldOut:no
+        """, verdict="rollback_missing", path="loan pay", roles="loan:consequence pay:cause",
+        compensations="pay<-:not_started", standing="pay?: compensation never started"),
+    Saga("of a job only the first start and the second end are recorded", """
+        loan      0..9 failed
+          pay     1.. ..4 failed job +refund !SoldOut:no
+        """, verdict="rollback_missing", path="loan pay", roles="loan:consequence pay:cause",
+        compensations="pay<-:not_started", standing="pay?: compensation never started"),
+    Saga("the start of a good second attempt is lost, and the first was not wholly rolled back", """
+        order     0..6:retry ..66 job !no
+          a1      1..2 +x
+          b1      2..3 +x
+          u1      4..5 ~b1
+          a2      62..63 +x
+        """, verdict="rollback_incomplete", path="order", roles="order:cause",
+        compensations="b1<u1:compensated a1<-:not_started", standing="a1: rollback stopped before this step"),
+    Saga("the start of a second attempt is lost, and its job swallows the failure of its saga", """
+        order     0..6:retry ..70 job !down
+          w1      1..5 workflow failed named=buy !down
+            a1    2..3 failed named=pay !down
+          w2      62..69 workflow failed named=buy !sold out
+            a2    63..64 named=pay +refund
+            b2    65..66 failed named=ship !sold out
+        """, verdict="rollback_missing", path="order w1 a1",
+        roles="a1:cause b2:independent order:recovered w1:consequence w2:consequence",
+        compensations="a2<-:not_started", standing="a2: compensation never started"),
+    Saga("a job that only its undo names ran again after the undo", """
+        loan      0..30 failed
+          a       1..2 job
+          u       3..4 ~a
+          a       10..11 job
+          pay     12..13 failed
+        """, verdict="rollback_incomplete", path="loan pay", roles="loan:consequence pay:cause",
+        compensations="a<u:compensated a#2<-:not_started", standing="a#2: rollback stopped before this step",
+        anomalies="step_after_abort(a#2 pay)"),
+    Saga("of a job's first run the end is lost, and its second run went well", """
+        night     0.. job exec=x1
+          w1      1..8 workflow failed exec=x1 !down
+            a1    2..3 +x exec=x1 named=pay
+        night     20..29 job exec=x2
+          w2      21..28 workflow exec=x2
+            a2    22..23 +x exec=x2 named=pay
+        """, verdict="rollback_missing", path="night w1", roles="w1:cause", compensations="a1<-:not_started",
+        standing="a1: compensation never started", anomalies="never_ended(night)", idle=True),
+]  # fmt: skip
