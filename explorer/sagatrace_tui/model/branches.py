@@ -18,6 +18,7 @@ from sagatrace_tui.model.tree import SpanIndex
 __all__ = ["Branches"]
 
 _OWN_UNSETTLED: Final[Mapping[str, str]] = {
+    "compensated": "undid itself before the work below it ended",
     "failed": "failed to undo itself",
     "unconfirmed": "recorded no outcome of its compensation",
 }

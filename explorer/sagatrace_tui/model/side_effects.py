@@ -102,7 +102,7 @@ class SideEffects:
                 is_in_time = ended is not None and span.state.plain and span.events[-1].timestamp <= ended
                 if is_in_time and child not in children:
                     continue
-                if child in index.owner or child in index.declared or child in index.undos_of:
+                if child in index.owner or child in index.declared or child in index.undos_of or child in index.unwound:
                     continue
                 if not is_in_time and (trail := self._trail(span, around)) is not None:
                     found[child] = trail
@@ -114,10 +114,11 @@ class SideEffects:
             return None
         if span.is_open:
             return None if span.span_id in self._never_ran else "open"
-        if span.status == "success" and not span.was_over_by(step.over_at):
+        is_late = not span.was_over_by(step.over_at)
+        if span.status == "success" and is_late:
             return "late"
-        if step.status == "success":
-            return None
+        if step.status == "success" and (not is_late or span.is_presumed):
+            return None  # a presumed end has the time at which it was inferred
         if span.status == "success":
             return "done" if span.span_id not in self._tree.children else None
         return "unknown" if ended_unknown(span) else None

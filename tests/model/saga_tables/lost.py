@@ -33,6 +33,16 @@ LOST = [
         """, verdict="rollback_missing", path="order w1 a1",
         roles="a1:cause b2:independent order:recovered w1:consequence w2:consequence",
         compensations="a2<-:not_started", standing="a2: compensation never started"),
+    Saga("the undo of an undo ended before that undo by another host's clock", """
+        loan      0..20 failed
+          credit  1..2 +release
+          pay     3..4 failed
+          u1      5..8 ~credit
+          u2      6..7 ~u1
+        """, verdict="rollback_incomplete", path="loan pay", roles="loan:consequence pay:cause",
+        compensations="credit<u1:compensated u1<u2:compensated",
+        standing="credit?: its compensation was undone again; whether that took effect is unknown",
+        anomalies="hanging_undo(u1 u2)"),
     Saga("a job that only its undo names ran again after the undo", """
         loan      0..30 failed
           a       1..2 job

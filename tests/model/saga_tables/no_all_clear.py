@@ -148,7 +148,7 @@ NO_ALL_CLEAR = [
         """, verdict="rollback_incomplete", path="loan pay",
         roles="again:compensation loan:consequence pay:cause u2:compensation",
         compensations="credit<u1:compensated u1<u2:unconfirmed",
-        standing="credit?: its compensation was undone again; how that ended is unknown"),
+        standing="credit?: its compensation was undone again; whether that took effect is unknown"),
     Saga("to undo the undo timed out: the step may stand again", """
         loan      0..20 failed
           credit  1..2 +release
@@ -157,7 +157,7 @@ NO_ALL_CLEAR = [
           u2      7..8 failed ~u1 !JobTimeoutException:3 s
         """, verdict="rollback_incomplete", path="loan pay", roles="loan:consequence pay:cause u2:compensation",
         compensations="credit<u1:compensated u1<u2:failed",
-        standing="credit?: its compensation was undone again; how that ended is unknown"),
+        standing="credit?: its compensation was undone again; whether that took effect is unknown"),
     Saga("to undo the undo never ended: the step may stand again", """
         loan      0..20 failed
           credit  1..2 +release
@@ -166,7 +166,7 @@ NO_ALL_CLEAR = [
           u2      7.. ~u1
         """, verdict="rollback_incomplete", path="loan pay", roles="loan:consequence pay:cause",
         compensations="credit<u1:compensated u1<u2:unconfirmed",
-        standing="credit?: its compensation was undone again; how that ended is unknown",
+        standing="credit?: its compensation was undone again; whether that took effect is unknown",
         anomalies="never_ended(u2)", idle=True),
     Saga("an undo that names no step failed, after one below it had named its own", """
         loan      0..20 failed
