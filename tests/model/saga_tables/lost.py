@@ -43,6 +43,16 @@ LOST = [
         compensations="credit<u1:compensated u1<u2:compensated",
         standing="credit?: its compensation was undone again; whether that took effect is unknown",
         anomalies="hanging_undo(u1 u2)"),
+    Saga("green, and of an inner saga that was partly undone no failure is recorded", """
+        trip      0..20
+          b1      1.. saga named=book
+            hotel 2..3 +cancel
+            car   3..4 +return
+            u1    6..7 ~car
+          b2      9..15 saga named=book
+        """, verdict="rollback_incomplete", compensations="car<u1:compensated hotel<-:not_started",
+        standing="hotel: rollback stopped before this step",
+        anomalies="never_ended(b1) step_after_abort(b2) green_but_compensated(u1)", idle=True),
     Saga("a job that only its undo names ran again after the undo", """
         loan      0..30 failed
           a       1..2 job
@@ -52,6 +62,19 @@ LOST = [
         """, verdict="rollback_incomplete", path="loan pay", roles="loan:consequence pay:cause",
         compensations="a<u:compensated a#2<-:not_started", standing="a#2: rollback stopped before this step",
         anomalies="step_after_abort(a#2 pay)"),
+    Saga("green, and a job of a replaced saga still waits", """
+        trip      0..20
+          b1      1..8 saga failed named=book
+            hotel 2..3 +cancel
+            car   q3.5 job +return
+            fly   4..5 failed
+            u1    6..7 ~hotel
+          b2      9..15 saga named=book
+            bed   10..11 +cancel named=hotel
+        """, verdict="rollback_incomplete", path="trip b1 fly", roles="b1:consequence fly:cause",
+        compensations="hotel<u1:compensated car<-:not_started",
+        standing="car?: compensation never started; its job still waits, and may run later",
+        anomalies="never_ended(car)", idle=True),
     Saga("of a job's first run the end is lost, and its second run went well", """
         night     0.. job exec=x1
           w1      1..8 workflow failed exec=x1 !down
@@ -61,4 +84,12 @@ LOST = [
             a2    22..23 +x exec=x2 named=pay
         """, verdict="rollback_missing", path="night w1", roles="w1:cause", compensations="a1<-:not_started",
         standing="a1: compensation never started", anomalies="never_ended(night)", idle=True),
+    Saga("green, and of an inner saga that could be undone the failure is lost", """
+        loan      0..30
+          trip    1.. saga +cancel
+            book  2..3
+            pay   4..5 failed
+          mail    13..14
+        """, verdict="rollback_missing", path="loan trip pay", roles="pay:cause", compensations="trip<-:not_started",
+        standing="trip?: compensation never started", anomalies="never_ended(trip)", idle=True),
 ]  # fmt: skip
