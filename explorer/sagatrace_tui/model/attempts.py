@@ -22,9 +22,13 @@ Fault = Literal["conflicting_outcomes", "duplicate"]
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One attempt of a span. Times are microseconds since 1970, or None if no event holds the time."""
+    """One attempt of a span. Times are microseconds since 1970, or None if no event holds the time.
+
+    `number` is the recorded number if there is one. `since` is its start, or else the end of the attempt before.
+    """
 
     number: int
+    since: int | None
     started_at: int | None
     ended_at: int | None
     error: str | None
@@ -93,8 +97,8 @@ def read_attempts(events: Sequence[TraceEvent]) -> Reading:
     starts, waits = (_of_kind(entries, kind) for kind in ("start", "wait"))
     ends = _without_overruled(_of_kind(entries, "end", "retry"))
     numbered = _numbered(starts, ends)
-    tries = _counted(starts, ends) if numbered is None else numbered
-    closing, status = _last_word(starts, ends, waits, tries[-1] if numbered else None)
+    tries = dict(enumerate(_counted(starts, ends), start=1)) if numbered is None else numbered
+    closing, status = _last_word(starts, ends, waits, tries[max(numbered)] if numbered else None)
     undo = [one for one in entries if one.own_undo]
     begun = next((one.event for one in undo if not one.is_closing), None)
     over = next((one.event for one in reversed(undo) if one.is_closing), None)
@@ -105,8 +109,9 @@ def read_attempts(events: Sequence[TraceEvent]) -> Reading:
         status = outcomes[-1] if outcomes else "point"
     data = [one.data for one in entries if not (one.own_undo and one.is_closing)]
     fault = _fault(starts, [one for one in ends if one.is_closing], is_numbered=numbered is not None)
-    attempts = tuple(_attempt(one, number) for number, one in enumerate(tries, start=1))
-    return Reading(status, attempts, closing, waits, fault, (begun, over), data)
+    before = [None, *(end for _, end in tries.values())]
+    attempts = [_attempt(number, *one, last) for (number, one), last in zip(tries.items(), before, strict=False)]
+    return Reading(status, tuple(attempts), closing, waits, fault, (begun, over), data)
 
 
 def _of_kind(entries: list[Entry], *kinds: str) -> list[Entry]:
@@ -121,14 +126,14 @@ def _without_overruled(ends: list[Entry]) -> list[Entry]:
     return [one for one in ends if not one.is_presumed or one.number not in seen]
 
 
-def _numbered(starts: list[Entry], ends: list[Entry]) -> list[_Try] | None:
-    """Return the attempts by the numbers in their events; None if a number is missing or repeated."""
+def _numbered(starts: list[Entry], ends: list[Entry]) -> dict[int, _Try] | None:
+    """Return the attempts in order of the numbers in their events; None if a number is missing or repeated."""
     begun = {one.number: one for one in starts}
     over = {one.number: one for one in ends}
     numbers = {number for number in (*begun, *over) if number is not None}
     if not numbers or None in (*begun, *over) or len(begun) < len(starts):
         return None
-    return [(begun.get(number), over.get(number)) for number in sorted(numbers)]
+    return {number: (begun.get(number), over.get(number)) for number in sorted(numbers)}
 
 
 def _counted(starts: list[Entry], ends: list[Entry]) -> list[_Try]:
@@ -181,11 +186,14 @@ def _fault(starts: list[Entry], closings: list[Entry], *, is_numbered: bool) -> 
     return "duplicate" if len({one.mark.outcome for one in rivals}) == 1 else "conflicting_outcomes"
 
 
-def _attempt(one: _Try, number: int) -> Attempt:
-    """Return an attempt. Without a recorded error, as for a lost worker, its error is the recorded reason."""
-    _, end = one
-    started_at, ended_at = (None if entry is None else entry.event.micros for entry in one)
+def _attempt(number: int, start: Entry | None, end: Entry | None, before: Entry | None) -> Attempt:
+    """Return an attempt. Without a recorded error, as for a lost worker, its error is the recorded reason.
+
+    `before` is the end of the attempt before.
+    """
+    started_at, ended_at, last = (None if entry is None else entry.event.micros for entry in (start, end, before))
+    since = last if started_at is None else started_at
     if end is None or end.mark.outcome == "success":
-        return Attempt(number, started_at, ended_at, None, failed=False)
+        return Attempt(number, since, started_at, ended_at, None, failed=False)
     error = text_of(end.data.error) or text_of(end.data.reason)
-    return Attempt(number, started_at, ended_at, error, failed=True, is_presumed=end.is_presumed)
+    return Attempt(number, since, started_at, ended_at, error, failed=True, is_presumed=end.is_presumed)

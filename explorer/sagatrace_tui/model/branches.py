@@ -18,6 +18,7 @@ from sagatrace_tui.model.tree import SpanIndex
 __all__ = ["Branches"]
 
 _OWN_UNSETTLED: Final[Mapping[str, str]] = {
+    "compensated": "undid itself before the work below it ended",
     "failed": "failed to undo itself",
     "unconfirmed": "recorded no outcome of its compensation",
 }
@@ -63,14 +64,16 @@ class Branches:
         return [
             step
             for step in candidates
-            if steps.states[step] in ("standing", "unsure", *(["pending"] if steps.ended else []))
+            if steps.states[step] in ("standing", "unsure", *(["pending", "waiting"] if steps.ended else []))
             and (self._was_tried(step, steps) or self._is_left(step, steps) or self._attempts_around(step))
         ]
 
     def _is_left(self, step: str, steps: Steps) -> bool:
         """Return whether a step is in a failed branch, and no sibling replaced that branch or a branch around it."""
-        itself = [step] if steps.states[step] == "unsure" and step in self._spans else []
-        failed = [*itself, *self._failed_above(step)]
+        span = self._spans.get(step)
+        is_done = span is None or span.status in ("success", "point")
+        is_branch = not is_done and (steps.states[step] == "unsure" or step in self._broken)
+        failed = [*([step] if is_branch else []), *self._failed_above(step)]
         return bool(failed) and not any(self._is_replaced(step, one) for one in failed)
 
     def failures_of(self, left: Iterable[str], undone: Collection[str]) -> set[str]:
@@ -81,7 +84,7 @@ class Branches:
         """
         found: set[str] = set()
         for step in left:
-            failed = [*([step] if step in self._index.failed else []), *self._failed_above(step)]
+            failed = [*([step] if step in self._broken else []), *self._failed_above(step)]
             if failed:
                 inside = (one for one in self._tree.below(failed[-1]) if one in self._index.failed)
                 found.update(one for one in inside if self._passes(one, failed[-1]))
@@ -138,11 +141,15 @@ class Branches:
         return [one for one in above if one in self._broken and one not in self._index.owner]
 
     def _find_unclosed(self) -> set[str]:
-        """Return the open spans around recovered failures that nothing replaced. The end of these spans may be lost."""
+        """Return the open spans whose failure may be lost.
+
+        They are around a recovered failure that nothing replaced, or around a step that a compensation undid.
+        """
         retries, sagas = self._failures.retries, self._failures.sagas
         recovered = [one for one in self._index.failed - self._failures.live if not sagas.is_undoing(one)]
-        failed = [one for one in recovered if retries.replacement_of(one) is None]
-        return {above for one in failed for above in self._tree.ancestors_of(one) if above in self._index.open}
+        inside = [one for one in recovered if retries.replacement_of(one) is None]
+        inside += [step for one in self.undos if (step := self._spans[one].original_span_id) in self._spans]
+        return {above for one in inside for above in self._tree.ancestors_of(one) if above in self._index.open}
 
     @staticmethod
     def _was_tried(step: str, steps: Steps) -> bool:
@@ -188,7 +195,7 @@ class Branches:
             return None
         # A failed compensation below that names a step is reported itself. In a failed group, any one is.
         below = self._index.undoing.intersection(self._tree.below(undo.span_id))
-        if is_group and below and outcome == "failed":
+        if is_group and below and outcome == "failed" and undo.status != "success":
             return None
         if any(steps.outcome_of(one) != "compensated" for one in below - self._index.untied):
             return None

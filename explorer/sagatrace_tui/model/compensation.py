@@ -148,19 +148,24 @@ class Steps:
             order.prepare()
         while ready := order.get_ready():
             for one in ready:
-                undos = {undo for undo in undone.get(one, ()) if self._may_have_undone(undo, one)}
+                undos = [self._spans[undo] for undo in undone.get(one, ()) if self._may_have_undone(undo)]
                 if undos:
                     self.reverted.add(one)
-                    if "compensated" not in map(self.outcome_of, undos - self.doubtful):
+                    # With an earlier end, either it undid nothing or the clocks of two hosts disagree.
+                    over_at = self._spans[one].over_at
+                    certain = {undo.span_id for undo in undos if undo.over_at >= over_at} - self.doubtful
+                    if "compensated" not in map(self.outcome_of, certain):
                         self.doubtful.add(one)
             order.done(*ready)
 
-    def _may_have_undone(self, undo_id: str, undone_id: str) -> bool:
+    def _may_have_undone(self, undo_id: str) -> bool:
         """Return whether a compensation undid another one, or may have undone it."""
-        undo, outcome = self._spans[undo_id], self.outcome_of(undo_id)
-        if undo_id in self.reverted - self.doubtful or undo.over_at < self._spans[undone_id].over_at:
+        outcome = self.outcome_of(undo_id)
+        if undo_id in self.reverted - self.doubtful:
             return False
-        return outcome in ("compensated", "unconfirmed") or (outcome == "failed" and ended_unknown(undo))
+        return outcome in ("compensated", "unconfirmed") or (
+            outcome == "failed" and ended_unknown(self._spans[undo_id])
+        )
 
     def _find_left_behind(self) -> None:
         """Find the failed, halted and open spans below each compensation."""
@@ -174,7 +179,9 @@ class Steps:
         index, states = self._index, self.states
         for step in (*index.undos_of, *index.unwound):
             if ends := self._ends(step):
-                self._undone[step], states[step] = ends, "undone"
+                self._undone[step] = ends
+                if not self._was_outlasted(step):
+                    states[step] = "undone"
         around: dict[str, int] = {}
         left = index.declared.union(index.undos_of, index.unwound).difference(states)
         for step in left:
@@ -184,7 +191,7 @@ class Steps:
                 states[step] = "covered"
 
     def _ends(self, step: str) -> list[TraceEvent]:
-        """Return the ends of the compensations that undid the step."""
+        """Return the ends of the compensations that undid the step. Work below the step may have ended later."""
         span = self._spans.get(step)
         if span is not None and span.original_span_id is not None:
             return []  # a compensation is not a step
@@ -193,6 +200,18 @@ class Steps:
         if span is not None and span.state.unwinding == "done":
             ends.extend(event for event in span.unwound[1:] if event is not None)
         return ends
+
+    def _was_outlasted(self, step: str) -> bool:
+        """Return whether work below a step may have ended after the step was undone.
+
+        Work that began after a step had undone itself does not count, because it is part of the same process.
+        """
+        below = self.effects.of(step)
+        if not below:
+            return False
+        undone_at, is_own = self._undone_at(step), step in self._index.unwound
+        late = (span for span in map(self._spans.__getitem__, below) if span.is_open or not span.was_over_by(undone_at))
+        return any(not is_own or span.first_at < undone_at for span in late)
 
     def _undone_at(self, step: str) -> int:
         """Return the time at which the last effective compensation of the step ended; `_NEVER` without one."""
@@ -204,13 +223,11 @@ class Steps:
             return False
         if step is None:
             return True
-        # A compensation cannot undo a step, or work below it, that ended later. Times as text suffice to compare ends.
+        # A compensation cannot undo a step that ended later. Times as text suffice to compare ends.
         succeeded = step.status == "success"
         if succeeded and step.closing_event.timestamp > undo.closing_event.timestamp:
             return False
-        if self.effects.of(step.span_id) and self.effects.outlast(step.span_id, undo.over_at):
-            return False
-        went_on = not succeeded and self.went_on_after(step, undo.over_at)
+        went_on = not succeeded and step.span_id not in self.never_ran and self.went_on_after(step, undo.over_at)
         return not went_on or step.span_id in self._tree.ancestors_of(undo.span_id)
 
     def _state_of(self, step: str, around: dict[str, int]) -> StepState:
@@ -254,7 +271,7 @@ class Steps:
         if span is None or self._index.undos_of.get(step):
             return False
         work = [one for one in self._tree.below(step) if self._is_work(self._spans[one])]
-        undone = {one for one in work if self._undone_at(one) >= span.over_at}
+        undone = {one for one in work if self.states.get(one) == "undone" and self._undone_at(one) >= span.over_at}
         return bool(work) and all(one in undone or not undone.isdisjoint(self._tree.ancestors_of(one)) for one in work)
 
     def _is_work(self, span: Span) -> bool:
@@ -265,9 +282,9 @@ class Steps:
 
     @staticmethod
     def went_on_after(step: Span, moment: int) -> bool:
-        """Return whether a step with an unknown effect ran after that moment, or may have run."""
+        """Return whether a step with an unknown effect ran after that moment, or may run."""
         if step.is_open:
-            return step.has_begun
+            return True
         is_over_later = not (step.status == "success" or step.was_over_by(moment) or step.is_presumed)
         return is_over_later and ended_unknown(step)
 

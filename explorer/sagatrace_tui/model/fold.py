@@ -179,6 +179,8 @@ def _separate_runs(irregular: list[Span], fold: Fold) -> None:
             known = run_in.get((span.parent_id, execution))
             span.parent_id = known or fold.run_at(span.parent_id, span.first_at)
         if span.original_span_id in fold.runs:
+            for step in map(fold.spans.__getitem__, fold.runs[span.original_span_id]):
+                step.compensation = step.compensation or span.name  # each run can be undone
             span.original_span_id = fold.run_at(span.original_span_id, span.first_at)
     fold.notable = sorted(fold.spans.values(), key=lambda span: _in_order(span.events[0]))
     fold.spans = {span.span_id: span for span in fold.notable}

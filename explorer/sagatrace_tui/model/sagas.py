@@ -66,7 +66,7 @@ class Sagas:
         job = self._spans[job_id]
         if job.state.kind != "job":
             return None
-        since = job.attempts[-1].started_at if job.was_retried else None
+        since = job.attempts[-1].since if job.was_retried else None
         children = (self._spans[one] for one in self._tree.children.get(job_id, ()) if one not in self._index.owner)
         spans = [span for span in children if span.state.kind not in ("point", "job")]
         own = [span for span in spans if since is None or span.first_at >= since]

@@ -102,7 +102,7 @@ class SideEffects:
                 is_in_time = ended is not None and span.state.plain and span.events[-1].timestamp <= ended
                 if is_in_time and child not in children:
                     continue
-                if child in index.owner or child in index.declared or child in index.undos_of:
+                if child in index.owner or child in index.declared or child in index.undos_of or child in index.unwound:
                     continue
                 if not is_in_time and (trail := self._trail(span, around)) is not None:
                     found[child] = trail
@@ -114,10 +114,11 @@ class SideEffects:
             return None
         if span.is_open:
             return None if span.span_id in self._never_ran else "open"
-        if span.status == "success" and not span.was_over_by(step.over_at):
+        is_late = not span.was_over_by(step.over_at)
+        if span.status == "success" and is_late:
             return "late"
-        if step.status == "success":
-            return None
+        if step.status == "success" and (not is_late or span.is_presumed):
+            return None  # a presumed end has the time at which it was inferred
         if span.status == "success":
             return "done" if span.span_id not in self._tree.children else None
         return "unknown" if ended_unknown(span) else None
@@ -142,12 +143,17 @@ def took_effect(span: Span) -> bool:
 
 
 def _has_lost_end(span: Span) -> bool:
-    """Return whether an attempt has no observed end, or two ends that contradict each other."""
+    """Return whether an attempt has no observed end, or two ends that contradict each other.
+
+    If all events of an attempt are lost, the numbers of later ones show that it began.
+    """
     if not (span.state.retried or span.state.irregular):
-        return False
+        number = data_of(span.closing_event).attempt
+        return isinstance(number, int) and number > 1
     attempts = span.attempts
     lost = any(one.ended_at is None or one.is_presumed for one in attempts)
-    return lost or span.reading.fault == "conflicting_outcomes"
+    missing = bool(attempts) and attempts[-1].number > len(attempts)
+    return lost or missing or span.reading.fault == "conflicting_outcomes"
 
 
 def _unknown_error(span: Span) -> str | None:

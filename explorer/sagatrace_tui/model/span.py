@@ -226,7 +226,7 @@ class Span(msgspec.Struct, eq=False, gc=False):
         The first value is None for the first attempt, which includes all earlier moments. The second value is None for
         the last attempt.
         """
-        starts = [attempt.started_at for attempt in self.attempts if attempt.started_at is not None]
+        starts = [attempt.since for attempt in self.attempts if attempt.since is not None]
         before, after = [start for start in starts if start <= moment], [start for start in starts if start > moment]
         return max(before) if len(before) > 1 else None, min(after, default=None)
 

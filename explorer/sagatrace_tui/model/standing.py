@@ -80,7 +80,7 @@ class StepLists:
             elif span.status == "failed" and not ended_unknown(span):
                 words = "it had failed itself, so there may be nothing to undo"
             elif not self._steps.doubtful.isdisjoint(undos):
-                words = "how that ended is unknown"
+                words = "whether that took effect is unknown"
         elif span is not None and span.is_open and not span.has_begun:
             words = "its job still waits, and may run later"
         awaited = not self._steps.ended and self._has_begun and code is Code.NOT_STARTED

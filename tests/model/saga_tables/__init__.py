@@ -9,6 +9,7 @@ from saga_tables.compensation import COMPENSATION
 from saga_tables.effects import EFFECTS
 from saga_tables.green import GREEN
 from saga_tables.items import ITEMS
+from saga_tables.lost import LOST
 from saga_tables.more import MORE
 from saga_tables.nested import NESTED
 from saga_tables.no_all_clear import NO_ALL_CLEAR
@@ -24,5 +25,5 @@ __all__ = ["ALL"]
 
 ALL = [
     *PLAIN, *ROLES, *COMPENSATION, *UNCERTAIN, *EFFECTS, *NESTED, *RETRIED, *ANOMALIES, *MORE,
-    *SWALLOWED, *GREEN, *ITEMS, *PROCESSES, *TRAPS, *NO_ALL_CLEAR,
+    *SWALLOWED, *GREEN, *ITEMS, *PROCESSES, *TRAPS, *NO_ALL_CLEAR, *LOST,
 ]  # fmt: skip

@@ -135,8 +135,10 @@ ANOMALIES = [
           pay     3..4 failed
           mail    q1 job
           u1      5..6 ~mail
-        """, verdict="rolled_back", path="loan pay", roles="loan:consequence pay:cause",
-        compensations="mail<u1:compensated", anomalies="never_ended(mail) empty_undo(mail u1)", idle=True),
+        """, verdict="rollback_incomplete", path="loan pay", roles="loan:consequence pay:cause",
+        compensations="mail<u1:compensated",
+        standing="mail?: undone before it ended (or clocks disagree); its job still waits, and may run later",
+        anomalies="never_ended(mail) empty_undo(mail u1)", idle=True),
     Saga("undid a step without events", """
         loan      0..9 failed
           pay     3..4 failed

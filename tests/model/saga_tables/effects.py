@@ -192,4 +192,72 @@ EFFECTS = [
           u2      7..8 ~u1
         """, verdict="rolled_back", path="loan pay", roles=PAY,
         compensations="u2<u1:compensated u1<u2:compensated", anomalies="hanging_undo(u2 u1)"),
+    Saga("a step that undid itself, and left a job waiting", """
+        loan      0..9 failed
+          book    1..2 +unbook unwind=5..6
+            hotel q1.5 job
+          pay     3..4 failed
+        """, verdict="rollback_incomplete", path="loan pay", roles="loan:consequence pay:cause",
+        compensations="book<book:compensated",
+        standing="book: undone before the work below it ended (or clocks disagree); "
+                 "its job hotel was never taken: it may still run", anomalies="never_ended(hotel)", idle=True),
+    Saga("a step that undid itself before its job was over", """
+        loan      0..9 failed
+          book    1..2 +unbook unwind=5..6
+            hotel 1..8 job
+          pay     3..4 failed
+        """, verdict="rollback_incomplete", path="loan pay", roles="loan:consequence pay:cause",
+        compensations="book<book:compensated",
+        standing="book: undone before the work below it ended (or clocks disagree); "
+                 "its job hotel completed at 2025-01-01 00:00:08.000Z, after it had ended: it took effect"),
+    Saga("a saga that undid itself, and left a job waiting that declares nothing", """
+        loan      0..9 failed unwind=5..6
+          credit  1..2 +release
+          mail    q2 job
+          pay     3..4 failed
+        """, verdict="rollback_incomplete", path="loan pay", roles="loan:consequence pay:cause",
+        compensations="loan<loan:compensated", anomalies="never_ended(mail)", idle=True),
+    Saga("a saga that undid itself, and worked on", """
+        loan      0..9 failed unwind=5..6
+          credit  1..2 +release
+          pay     3..4 failed
+          mail    7..8
+        """, verdict="rolled_back", path="loan pay", roles="loan:consequence pay:cause",
+        compensations="loan<loan:compensated"),
+    Saga("a job that undid itself answers for itself", """
+        loan      0..9 failed
+          book    1..6 failed +unbook
+            hotel 2..3 job unwind=5..5.5
+            car   4..4.5 failed job
+        """, verdict="rolled_back", path="loan book car", roles="book:consequence car:cause loan:consequence",
+        compensations="hotel<hotel:compensated"),
+    Saga("a job of an undone step timed out after the undo", """
+        loan      0..9 failed
+          book    1..2 +unbook
+            hotel 1..8 failed job !JobTimeoutException:6 s
+          pay     3..4 failed
+          u1      5..6 ~book
+        """, verdict="rollback_incomplete", path="loan pay", roles="hotel:independent loan:consequence pay:cause",
+        compensations="book<u1:compensated",
+        standing="book: undone before the work below it ended (or clocks disagree); the outcome of its job hotel "
+                 "is unknown (JobTimeoutException): it may have taken effect"),
+    Saga("a job of an undone step failed outright after the undo", """
+        loan      0..9 failed
+          book    1..2 +unbook
+            hotel 1..8 failed job !SoldOut:no
+          pay     3..4 failed
+          u1      5..6 ~book
+        """, verdict="rolled_back", path="loan pay", roles="hotel:independent loan:consequence pay:cause",
+        compensations="book<u1:compensated"),
+    Saga("an undone stage left a job waiting, which is not of the step in it", """
+        loan      0..9 failed
+          trip    1..3 +cancel
+            hotel 1.5..2 +unbook
+            mail  q2 job
+          pay     3..4 failed
+          u1      5..6 ~trip
+        """, verdict="rollback_incomplete", path="loan pay", roles="loan:consequence pay:cause",
+        compensations="trip<u1:compensated",
+        standing="trip: undone before the work below it ended (or clocks disagree); "
+                 "its job mail was never taken: it may still run", anomalies="never_ended(mail)", idle=True),
 ]  # fmt: skip

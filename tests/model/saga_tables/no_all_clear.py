@@ -148,7 +148,7 @@ NO_ALL_CLEAR = [
         """, verdict="rollback_incomplete", path="loan pay",
         roles="again:compensation loan:consequence pay:cause u2:compensation",
         compensations="credit<u1:compensated u1<u2:unconfirmed",
-        standing="credit?: its compensation was undone again; how that ended is unknown"),
+        standing="credit?: its compensation was undone again; whether that took effect is unknown"),
     Saga("to undo the undo timed out: the step may stand again", """
         loan      0..20 failed
           credit  1..2 +release
@@ -157,7 +157,7 @@ NO_ALL_CLEAR = [
           u2      7..8 failed ~u1 !JobTimeoutException:3 s
         """, verdict="rollback_incomplete", path="loan pay", roles="loan:consequence pay:cause u2:compensation",
         compensations="credit<u1:compensated u1<u2:failed",
-        standing="credit?: its compensation was undone again; how that ended is unknown"),
+        standing="credit?: its compensation was undone again; whether that took effect is unknown"),
     Saga("to undo the undo never ended: the step may stand again", """
         loan      0..20 failed
           credit  1..2 +release
@@ -166,7 +166,7 @@ NO_ALL_CLEAR = [
           u2      7.. ~u1
         """, verdict="rollback_incomplete", path="loan pay", roles="loan:consequence pay:cause",
         compensations="credit<u1:compensated u1<u2:unconfirmed",
-        standing="credit?: its compensation was undone again; how that ended is unknown",
+        standing="credit?: its compensation was undone again; whether that took effect is unknown",
         anomalies="never_ended(u2)", idle=True),
     Saga("an undo that names no step failed, after one below it had named its own", """
         loan      0..20 failed
@@ -242,4 +242,25 @@ NO_ALL_CLEAR = [
             p1    4..5 failed named=pay
             p2    6..7 named=pay
         """, verdict="succeeded", roles="p1:recovered", anomalies="never_ended(trip)", idle=True),
+    Saga("green, and in a failed saga the undo of an undo never ended", """
+        loan      0..30
+          trip    1..20 saga failed
+            book  2..3 +unbook
+            pay   4..5 failed
+            u1    6..7 ~book
+            u2    8.. ~u1
+          mail    21..22
+        """, verdict="rollback_incomplete", path="loan trip pay", roles="pay:cause trip:consequence",
+        compensations="book<u1:compensated u1<u2:unconfirmed",
+        standing="book?: its compensation was undone again; whether that took effect is unknown",
+        anomalies="never_ended(u2)", idle=True),
+    Saga("a good group of undos left a job behind, which failed", """
+        loan      0..30 failed
+          credit  1..2 +release
+          pay     3..4 failed
+          rollback 5..7
+            u1    6..6.5 ~credit
+            purge 6.6..8 failed job
+        """, verdict="rollback_incomplete", path="loan pay", roles="loan:consequence pay:cause purge:compensation",
+        compensations="credit<u1:compensated"),
 ]  # fmt: skip
