@@ -10,10 +10,10 @@ from notation import INCIDENT, LATER, START, event, events_of
 
 from sagatrace.event import TraceEvent
 from sagatrace.stores.codec import parse_event
+from sagatrace_tui.incident.report import report
 from sagatrace_tui.incident.summary import incident_summary
 from sagatrace_tui.labels import inert
 from sagatrace_tui.model import IDLE, build_trace
-from sagatrace_tui.views.report import report
 
 SEED = Path(__file__).parents[1] / "examples" / "seed_trace.jsonl"
 

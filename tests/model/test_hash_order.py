@@ -31,10 +31,10 @@ def print_answers() -> None:
     """Print a line for each forest."""
     from test_properties import NOW, random_forest
 
+    from sagatrace_tui.incident.report import report
     from sagatrace_tui.incident.summary import incident_summary
     from sagatrace_tui.labels import inert
     from sagatrace_tui.model import build_trace
-    from sagatrace_tui.views.report import report
 
     for number in range(int(sys.argv[1])):
         # The seeds from here on once gave different answers: one of two errors was chosen at random.

@@ -15,10 +15,10 @@ from sagatrace.event import TraceEvent
 from sagatrace_tui.incident.conditions import holds
 from sagatrace_tui.incident.failure_groups import FailureGroup, began_at, failure_groups, histogram
 from sagatrace_tui.incident.query import parse_query
+from sagatrace_tui.incident.report import report
 from sagatrace_tui.incident.standing_steps import standing_steps
 from sagatrace_tui.incident.trace_row import TraceRow, reason_text, trace_row
 from sagatrace_tui.model import Span
-from sagatrace_tui.views.report import report
 
 CAUSES = [
     ("stage:credit", "TimeoutError", "no answer from 10.0.0.{n}:{n} within {n}.5 s"),

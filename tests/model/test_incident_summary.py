@@ -10,10 +10,10 @@ import msgspec
 import pytest
 from notation import INCIDENT, LATER, START, event, events_of
 
+from sagatrace_tui.incident.report import report
 from sagatrace_tui.incident.summary import MARKDOWN, SLACK, incident_summary
 from sagatrace_tui.labels import inert
 from sagatrace_tui.model import build_trace
-from sagatrace_tui.views.report import report
 
 
 def test_the_summary_reads_well_as_plain_text() -> None:

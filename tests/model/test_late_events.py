@@ -9,10 +9,10 @@ import pytest
 from notation import LATER, START, event, events_of
 
 from sagatrace.event import TraceEvent
+from sagatrace_tui.incident.report import report
 from sagatrace_tui.incident.summary import incident_summary
 from sagatrace_tui.labels import inert
 from sagatrace_tui.model import IDLE, Trace, build_trace, reading_anomalies
-from sagatrace_tui.views.report import report
 
 
 def built(*events: TraceEvent) -> Trace:

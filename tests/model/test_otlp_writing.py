@@ -20,9 +20,9 @@ from otlp_documents import read_all
 from sagas import NOW, failed
 from sagatrace.errors import EventError
 from sagatrace.event import TraceEvent, encode_event, new_event
+from sagatrace_tui.incident.report import report
 from sagatrace_tui.model import Trace, build_trace
 from sagatrace_tui.otlp import otlp_lines, writing
-from sagatrace_tui.views.report import report
 from scale import examples
 
 

@@ -16,12 +16,12 @@ from saga_tables import ALL
 
 from sagatrace.event import TraceEvent, encode_event, new_event
 from sagatrace.stores.codec import decode_documents, decode_event
+from sagatrace_tui.incident.report import report
 from sagatrace_tui.incident.summary import incident_summary
 from sagatrace_tui.labels import inert
 from sagatrace_tui.model import IDLE, Trace, build_trace, fold_span
 from sagatrace_tui.model.attempts import read_attempts
 from sagatrace_tui.model.event_data import data_of
-from sagatrace_tui.views.report import report
 from scale import examples
 
 NOW = START + 10**9

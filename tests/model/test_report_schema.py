@@ -12,8 +12,8 @@ from notation import Saga, read
 from saga_tables import ALL
 
 from sagatrace_tui.commands.why import why
+from sagatrace_tui.incident.report import json_schema, report
 from sagatrace_tui.model import Code, Outcome, Role, Verdict
-from sagatrace_tui.views.report import json_schema, report
 
 SCHEMA: dict[str, Any] = json.loads(json_schema())
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA, format_checker=jsonschema.FormatChecker())

@@ -8,10 +8,10 @@ import pytest
 from notation import START, events_of, moment
 
 from sagatrace.event import TraceEvent, new_event
+from sagatrace_tui.incident.report import report
 from sagatrace_tui.incident.summary import incident_summary
 from sagatrace_tui.labels import inert
 from sagatrace_tui.model import IDLE, Trace, build_trace
-from sagatrace_tui.views.report import report
 from sagatrace_tui.views.waiting import MOST, waiting_on
 
 

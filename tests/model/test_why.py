@@ -14,10 +14,10 @@ from sagatrace.context import TraceContext
 from sagatrace.stores import open_store
 from sagatrace.tracer import Tracer
 from sagatrace_tui.commands.why import EXIT_STATUSES, why
+from sagatrace_tui.incident.report import report
 from sagatrace_tui.incident.summary import incident_summary
 from sagatrace_tui.labels import inert
 from sagatrace_tui.model import build_trace
-from sagatrace_tui.views.report import report
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from sagatrace.event import TraceEvent, new_event
 from sagatrace.stores.codec import parse_event
+from sagatrace_tui.incident.report import report
 from sagatrace_tui.model import IDLE, Trace, build_trace
 from sagatrace_tui.views.landmarks import error_counts
-from sagatrace_tui.views.report import report
 
 SEED = Path(__file__).parents[1] / "examples" / "seed_trace.jsonl"
 START = 1_735_689_600  # 2025-01-01T00:00:00Z

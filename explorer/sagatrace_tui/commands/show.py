@@ -17,11 +17,11 @@ from sagatrace_tui.commands.outcome import (
     store_option,
     trace_argument,
 )
+from sagatrace_tui.incident.report import report
 from sagatrace_tui.labels import clock, duration, inert, plural, span_line, verdict_words, when
 from sagatrace_tui.model import Standing, Trace
 from sagatrace_tui.model.text import iso
 from sagatrace_tui.views.landmarks import error_counts
-from sagatrace_tui.views.report import report
 
 __all__ = ["show", "tree_lines"]
 

@@ -17,11 +17,11 @@ from sagatrace_tui.commands.outcome import (
     store_option,
     trace_argument,
 )
+from sagatrace_tui.incident.report import json_schema, report
 from sagatrace_tui.incident.summary import MARKDOWN, SLACK, incident_summary
 from sagatrace_tui.labels import inert
 from sagatrace_tui.model import Verdict
 from sagatrace_tui.model.trace import CollectorPaused
-from sagatrace_tui.views.report import json_schema, report
 
 __all__ = ["EXIT_STATUSES", "why"]
 

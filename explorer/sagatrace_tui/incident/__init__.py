@@ -5,5 +5,5 @@
 - `query` parses the query line. `conditions` are its conditions on whole traces.
 - `alignment` finds the steps that two traces have in common. `comparison` computes their `differences`.
   `comparison_text` renders them as text and as JSON.
-- `summary` renders one trace for the incident channel.
+- `report` renders one trace as JSON, `summary` as text for the incident channel. Both use `standing_facts`.
 """

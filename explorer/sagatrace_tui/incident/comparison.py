@@ -12,9 +12,9 @@ from typing import Final
 from sagatrace_tui.incident.alignment import Places, Steps
 from sagatrace_tui.incident.differences import Comparison, Difference, Kind, Run, Side, Undone
 from sagatrace_tui.incident.error_text import shape_of
+from sagatrace_tui.incident.report import error_of
 from sagatrace_tui.model import Span, Trace
 from sagatrace_tui.model.span_state import mark_of
-from sagatrace_tui.views.report import error_of
 
 __all__ = ["compare"]
 

@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Final, NamedTuple
 
 from sagatrace_tui.incident.error_text import shape_of
+from sagatrace_tui.incident.report import error_of
+from sagatrace_tui.incident.standing_facts import StandingFacts, standing_facts
 from sagatrace_tui.model import Compensation, NeverRan, Outcome, Place, Span, Standing, Trace
 from sagatrace_tui.model.standing import reason_of
 from sagatrace_tui.model.text import clipped, clock, counted, length, one_line
-from sagatrace_tui.views.report import error_of
-from sagatrace_tui.views.standing_facts import StandingFacts, standing_facts
 from sagatrace_tui.views.undeclared import undeclared_steps
 from sagatrace_tui.views.waiting import Wait, waiting_on
 

@@ -10,11 +10,11 @@ from zlib import crc32
 import msgspec
 
 from sagatrace_tui.incident.error_text import shape_of
+from sagatrace_tui.incident.report import error_of
 from sagatrace_tui.model import Span, Trace, Verdict
 from sagatrace_tui.model.standing import reason_of
 from sagatrace_tui.model.text import one_line
 from sagatrace_tui.views.landmarks import error_counts
-from sagatrace_tui.views.report import error_of
 
 __all__ = ["Failure", "StandingStep", "TraceRow", "failure_text", "reason_text", "standing_text", "trace_row"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import Any
 
+from sagatrace_tui.incident.standing_facts import standing_facts
 from sagatrace_tui.model import Span, Trace
 from sagatrace_tui.model.standing import reason_of
 from sagatrace_tui.model.text import iso
-from sagatrace_tui.views.standing_facts import standing_facts
 
 __all__ = ["error_of", "json_schema", "report"]
 
@@ -42,7 +42,7 @@ def report(trace: Trace) -> dict[str, Any]:
 
 def json_schema() -> str:
     """Return the JSON Schema of the report, as JSON text."""
-    return files("sagatrace_tui.views").joinpath("report.schema.json").read_text(encoding="utf-8")
+    return files("sagatrace_tui.incident").joinpath("report.schema.json").read_text(encoding="utf-8")
 
 
 def error_of(span: Span) -> str | None:
