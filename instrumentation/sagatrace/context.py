@@ -182,17 +182,20 @@ def context_from_meta(meta: Mapping[str, Any] | None) -> TraceContext | None:
     return TraceContext(trace_id, parent if isinstance(parent, str) else None)
 
 
-def enter_execution(execution: Execution) -> None:
-    """Set the execution that runs in this context and process. When it ends, call this with the execution around it."""
+def enter_execution(execution: Execution) -> Execution:
+    """Set the execution that runs in this context and process. Return the one around it, to enter afterwards."""
     global _in_process
-    _in_process = execution
+    around, _in_process = _here.get() or _in_process, execution
     _here.set(execution)
+    return around
 
 
 def current_execution() -> Execution:
     """Return the execution that runs here, also in callbacks and threads of a job; outside of a job an empty one."""
     execution = _here.get() or _in_process
-    return execution if execution.id else execution._replace(id=_id_of_spawned_horse())
+    if execution.id is None and (found := _id_of_spawned_horse()):
+        return execution._replace(id=found)
+    return execution
 
 
 def enter_span(span: OpenSpan) -> None:

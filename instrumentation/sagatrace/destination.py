@@ -22,10 +22,13 @@ if TYPE_CHECKING:
     from sagatrace.sampling import Sampler
     from sagatrace.stores import EventStore
 
-__all__ = ["SERVED", "Destination", "outbox_directory", "outbox_id"]
+__all__ = ["SERVED", "Destination", "outbox_directory", "outbox_id", "serve"]
 
 SERVED: Final = "SAGATRACE_OUTBOX_SERVED"
 """The environment variable in which a worker names the outbox that its shipper serves, by `outbox_id`."""
+
+
+_worker: Destination | None = None  # of the worker in this process; a work-horse inherits it
 
 
 class Destination:
@@ -39,6 +42,7 @@ class Destination:
         self.opened: EventStore | Outbox | None = None
         self._direct: DirectWriter | None = None
         self._sampler: Sampler | None = None
+        self._worker: Destination | None = None  # of this process, when the first event was kept
 
     @property
     def by_environment(self) -> bool:
@@ -47,8 +51,9 @@ class Destination:
 
     def keep(self, event: TraceEvent, replace: bool) -> None:
         """Store the event durably, unless its trace is not sampled. Raises the errors of outboxes and stores."""
-        if self.opened is None:
-            self.opened = self._open()
+        if self.opened is None or (self._worker is not _worker and self._target is None):
+            self.close()
+            self._worker, self.opened = _worker, self._open()
         kept = self.sampled(event)
         if kept is None:
             return
@@ -74,6 +79,9 @@ class Destination:
                 opened.close()
 
     def _open(self) -> EventStore | Outbox:
+        if self._target is None and _worker is not None and _worker.opened is not None:
+            self._sampler = _worker._sampler  # noqa: SLF001 - of the same class
+            return _worker.opened
         if os.environ.get("SAGATRACE_SAMPLE"):
             from sagatrace.sampling import Sampler  # only where it is asked for
 
@@ -87,6 +95,17 @@ class Destination:
         from sagatrace.direct import opened_store  # only where events are written directly
 
         return opened_store(self._target or settings.store, settings, settings.max_wait)
+
+
+def serve(outbox: str, worker: Destination | None) -> tuple[str, Destination | None]:
+    """Name the outbox that a shipper serves, and the destination of its worker for the tracers of the worker's jobs.
+
+    Return the values before, for a call when the worker ends.
+    """
+    global _worker
+    before = os.environ.get(SERVED, ""), _worker
+    os.environ[SERVED], _worker = outbox, worker
+    return before
 
 
 def outbox_directory(settings: Settings, *, in_worker: bool = False) -> Path | None:
