@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar, copy_context
-from functools import wraps
+from functools import cache, wraps
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, ParamSpec, Protocol, TypeVar
 
 import msgspec
@@ -103,7 +103,6 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 _innermost: Final[ContextVar[_Entered | None]] = ContextVar("innermost", default=None)
 _here: Final[ContextVar[Execution | None]] = ContextVar("execution", default=None)
-_has_warned = False  # whether a job without a context was logged
 _in_process = Execution()  # for the threads of a job: a new thread has an empty context
 
 
@@ -151,11 +150,10 @@ def trace_meta(
     return meta
 
 
+@cache
 def _warn_of_no_context() -> None:
     """Log once per process that a job gets no context."""
-    global _has_warned
-    if not (_has_warned or is_switched_off()):
-        _has_warned = True
+    if not is_switched_off():
         log_fault("sagatrace: no trace context here, so the job starts a trace of its own (logged once)")
 
 
@@ -226,17 +224,11 @@ def _open_spans() -> Iterator[OpenSpan]:
     """Yield the open spans of the job that runs here, the innermost first."""
     here, entered = current_execution(), _innermost.get()
     while entered is not None:
-        if entered.span.is_open and _is_here(entered.span.execution, here):
-            yield entered.span
+        span = entered.span
+        # In a thread of a work-horse that RQ 2 spawned, `here` is empty.
+        if span.is_open and (span.execution == here or (span.execution.inside is None and here == Execution())):
+            yield span
         entered = entered.around
-
-
-def _is_here(execution: Execution, here: Execution) -> bool:
-    """Return whether a span that was entered in `execution` is open work of `here`.
-
-    In a thread of a work-horse that RQ 2 spawned, `here` is empty.
-    """
-    return execution == here or (execution.inside is None and here == Execution())
 
 
 def bound(function: Callable[_P, _R]) -> Callable[_P, _R]:

@@ -39,19 +39,15 @@ class Destination:
 
     def __init__(self, target: EventStore | Outbox | str | None, count: Callable[[str, Exception], None]) -> None:
         self._target, self._count = target, count
+        self.by_environment = target is None
         self.opened: EventStore | Outbox | None = None
         self._direct: DirectWriter | None = None
         self._sampler: Sampler | None = None
         self._worker: Destination | None = None  # of this process, when the first event was kept
 
-    @property
-    def by_environment(self) -> bool:
-        """Whether the environment decides where events go."""
-        return self._target is None
-
     def keep(self, event: TraceEvent, replace: bool) -> None:
         """Store the event durably, unless its trace is not sampled. Raises the errors of outboxes and stores."""
-        if self.opened is None or (self._worker is not _worker and self._target is None):
+        if self.opened is None or (self._worker is not _worker and self.by_environment):
             self.close()
             self._worker, self.opened = _worker, self._open()
         kept = self.sampled(event)
@@ -60,7 +56,7 @@ class Destination:
         try:
             self.opened.append([kept], replace=replace)
         except OSError as error:
-            if must_pass(error) or self._target is not None:
+            if must_pass(error) or not self.by_environment:
                 raise
             from sagatrace.direct import DirectWriter  # only where the outbox is unusable
 
@@ -79,7 +75,7 @@ class Destination:
                 opened.close()
 
     def _open(self) -> EventStore | Outbox:
-        if self._target is None and _worker is not None and _worker.opened is not None:
+        if self.by_environment and _worker is not None and _worker.opened is not None:
             self._sampler = _worker._sampler  # noqa: SLF001 - of the same class
             return _worker.opened
         if os.environ.get("SAGATRACE_SAMPLE"):
@@ -89,7 +85,7 @@ class Destination:
         if self._target is not None and not isinstance(self._target, str):
             return self._target
         settings = Settings.from_env()
-        directory = outbox_directory(settings) if self._target is None else None
+        directory = outbox_directory(settings) if self.by_environment else None
         if directory is not None:
             return Outbox(directory, max_bytes=int(settings.outbox_mb * 2**20), fsync=settings.fsync)
         from sagatrace.direct import opened_store  # only where events are written directly

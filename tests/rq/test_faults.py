@@ -160,7 +160,7 @@ def test_a_store_that_fails_during_rq_s_clean_up_does_not_change_the_clean_up(be
     bench.redis.lpop(queue.key)
     job.set_status(JobStatus.STARTED)
     bench.redis.zadd(queue.started_job_registry.key, {f"{job.id}:{'0' * 32}": 1})
-    bench.run("abandoned", "faulty.Worker", FAULT="TracedWorkerMixin._record_abandoned")
+    bench.run("abandoned", "faulty.Worker", FAULT="JobRecorder.record")
     assert job.get_status() == "failed"
 
 

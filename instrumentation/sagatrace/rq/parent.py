@@ -101,7 +101,9 @@ class TracedWorkerMixin(RecordingMixin):
         def handler(job: Job, *_: object) -> None:
             with self._harmless:
                 enter_execution(Execution(inside=trace_of(job)))  # for the handlers after this one
-                self._record_abandoned(job)
+                from sagatrace.rq.presumed_end import record_abandoned  # only for the jobs of a lost worker
+
+                record_abandoned(self._recorder, self.connection, job)
 
         around, classes = enter_execution(Execution()), [queue.job_class for queue in self.queues]
         self._exc_handlers.insert(0, handler)
@@ -142,11 +144,6 @@ class TracedWorkerMixin(RecordingMixin):
             from sagatrace.rq.presumed_end import record_missing_end  # only where it is missing
 
             record_missing_end(recorder, self.connection, job, error, is_spawned=isinstance(self, rq.SpawnWorker))
-
-    def _record_abandoned(self, job: Job) -> None:
-        from sagatrace.rq.presumed_end import record_abandoned  # only for the jobs of a lost worker
-
-        record_abandoned(self._recorder, self.connection, job)
 
 
 def _placed(job_class: type[Job]) -> type[Job]:
