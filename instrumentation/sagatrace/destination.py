@@ -75,7 +75,7 @@ class Destination:
                 opened.close()
 
     def _open(self) -> EventStore | Outbox:
-        if self.by_environment and _worker is not None and _worker.opened is not None:
+        if self.by_environment and _worker is not None and isinstance(_worker.opened, Outbox):
             self._sampler = _worker._sampler  # noqa: SLF001 - of the same class
             return _worker.opened
         if os.environ.get("SAGATRACE_SAMPLE"):

@@ -50,7 +50,8 @@ class Tracer:
 
     Args:
         target: A store, the URL of a store, or an Outbox. The tracer writes to it directly. By default the environment
-            decides (`Settings`): events go into the outbox, and a shipper delivers them to the store.
+            decides (`Settings`): events go into the outbox, and a shipper delivers them to the store. In a job they go
+            where those of its worker go.
         redact: Called as (event_type, data) before anything is stored. It receives the data as JSON values, without
             the keys that verdicts depend on. It returns the data to keep. SAGATRACE_REDACT is called after it.
 

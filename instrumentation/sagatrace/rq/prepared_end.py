@@ -32,7 +32,7 @@ def prepared_end(
     event = destination.sampled(tracer._made(data, known, context))  # noqa: SLF001
     if event is None:
         return None  # not sampled: `emit` records the end if the trace has failed meanwhile
-    # No text in JSON contains this: its quotes would be escaped.
+    # The first match is the field: the data come later, and quotes in an id are escaped.
     before, _, after = line_of(event, replace=True).partition(f'"timestamp":"{event.timestamp}"'.encode())
 
     def keep(at: str) -> bool:
