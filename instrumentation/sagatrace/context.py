@@ -127,7 +127,8 @@ def trace_meta(
     """
     carried: dict[str, str] = {}
     if context is None:
-        _warn_of_no_context()
+        if not is_switched_off():
+            _warn_of_no_context()
     else:
         place = TraceContext(context) if isinstance(context, str) else context
         carried["trace_id"] = place.trace_id
@@ -153,8 +154,7 @@ def trace_meta(
 @cache
 def _warn_of_no_context() -> None:
     """Log once per process that a job gets no context."""
-    if not is_switched_off():
-        log_fault("sagatrace: no trace context here, so the job starts a trace of its own (logged once)")
+    log_fault("sagatrace: no trace context here, so the job starts a trace of its own (logged once)")
 
 
 def span_id_of(step: TraceRef | Job | str) -> str:
