@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar, copy_context
-from functools import wraps
+from functools import cache, wraps
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, ParamSpec, Protocol, TypeVar
 
 import msgspec
@@ -103,7 +103,6 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 _innermost: Final[ContextVar[_Entered | None]] = ContextVar("innermost", default=None)
 _here: Final[ContextVar[Execution | None]] = ContextVar("execution", default=None)
-_has_warned = False  # whether a job without a context was logged
 _in_process = Execution()  # for the threads of a job: a new thread has an empty context
 
 
@@ -128,7 +127,8 @@ def trace_meta(
     """
     carried: dict[str, str] = {}
     if context is None:
-        _warn_of_no_context()
+        if not is_switched_off():
+            _warn_of_no_context()
     else:
         place = TraceContext(context) if isinstance(context, str) else context
         carried["trace_id"] = place.trace_id
@@ -151,12 +151,10 @@ def trace_meta(
     return meta
 
 
+@cache
 def _warn_of_no_context() -> None:
     """Log once per process that a job gets no context."""
-    global _has_warned
-    if not (_has_warned or is_switched_off()):
-        _has_warned = True
-        log_fault("sagatrace: no trace context here, so the job starts a trace of its own (logged once)")
+    log_fault("sagatrace: no trace context here, so the job starts a trace of its own (logged once)")
 
 
 def span_id_of(step: TraceRef | Job | str) -> str:
@@ -182,17 +180,20 @@ def context_from_meta(meta: Mapping[str, Any] | None) -> TraceContext | None:
     return TraceContext(trace_id, parent if isinstance(parent, str) else None)
 
 
-def enter_execution(execution: Execution) -> None:
-    """Set the execution that runs in this context and process. When it ends, call this with the execution around it."""
+def enter_execution(execution: Execution) -> Execution:
+    """Set the execution that runs in this context and process. Return the one around it, to enter afterwards."""
     global _in_process
-    _in_process = execution
+    around, _in_process = _here.get() or _in_process, execution
     _here.set(execution)
+    return around
 
 
 def current_execution() -> Execution:
     """Return the execution that runs here, also in callbacks and threads of a job; outside of a job an empty one."""
     execution = _here.get() or _in_process
-    return execution if execution.id else execution._replace(id=_id_of_spawned_horse())
+    if execution.id is None and (found := _id_of_spawned_horse()):
+        return execution._replace(id=found)
+    return execution
 
 
 def enter_span(span: OpenSpan) -> None:
@@ -223,17 +224,11 @@ def _open_spans() -> Iterator[OpenSpan]:
     """Yield the open spans of the job that runs here, the innermost first."""
     here, entered = current_execution(), _innermost.get()
     while entered is not None:
-        if entered.span.is_open and _is_here(entered.span.execution, here):
-            yield entered.span
+        span = entered.span
+        # In a thread of a work-horse that RQ 2 spawned, `here` is empty.
+        if span.is_open and (span.execution == here or (span.execution.inside is None and here == Execution())):
+            yield span
         entered = entered.around
-
-
-def _is_here(execution: Execution, here: Execution) -> bool:
-    """Return whether a span that was entered in `execution` is open work of `here`.
-
-    In a thread of a work-horse that RQ 2 spawned, `here` is empty.
-    """
-    return execution == here or (execution.inside is None and here == Execution())
 
 
 def bound(function: Callable[_P, _R]) -> Callable[_P, _R]:

@@ -22,10 +22,13 @@ if TYPE_CHECKING:
     from sagatrace.sampling import Sampler
     from sagatrace.stores import EventStore
 
-__all__ = ["SERVED", "Destination", "outbox_directory", "outbox_id"]
+__all__ = ["SERVED", "Destination", "outbox_directory", "outbox_id", "serve"]
 
 SERVED: Final = "SAGATRACE_OUTBOX_SERVED"
 """The environment variable in which a worker names the outbox that its shipper serves, by `outbox_id`."""
+
+
+_worker: Destination | None = None  # of the worker in this process; a work-horse inherits it
 
 
 class Destination:
@@ -36,26 +39,24 @@ class Destination:
 
     def __init__(self, target: EventStore | Outbox | str | None, count: Callable[[str, Exception], None]) -> None:
         self._target, self._count = target, count
+        self.by_environment = target is None
         self.opened: EventStore | Outbox | None = None
         self._direct: DirectWriter | None = None
         self._sampler: Sampler | None = None
-
-    @property
-    def by_environment(self) -> bool:
-        """Whether the environment decides where events go."""
-        return self._target is None
+        self._worker: Destination | None = None  # of this process, when the first event was kept
 
     def keep(self, event: TraceEvent, replace: bool) -> None:
         """Store the event durably, unless its trace is not sampled. Raises the errors of outboxes and stores."""
-        if self.opened is None:
-            self.opened = self._open()
+        if self.opened is None or (self._worker is not _worker and self.by_environment):
+            self.close()
+            self._worker, self.opened = _worker, self._open()
         kept = self.sampled(event)
         if kept is None:
             return
         try:
             self.opened.append([kept], replace=replace)
         except OSError as error:
-            if must_pass(error) or self._target is not None:
+            if must_pass(error) or not self.by_environment:
                 raise
             from sagatrace.direct import DirectWriter  # only where the outbox is unusable
 
@@ -74,6 +75,9 @@ class Destination:
                 opened.close()
 
     def _open(self) -> EventStore | Outbox:
+        if self.by_environment and _worker is not None and isinstance(_worker.opened, Outbox):
+            self._sampler = _worker._sampler  # noqa: SLF001 - of the same class
+            return _worker.opened
         if os.environ.get("SAGATRACE_SAMPLE"):
             from sagatrace.sampling import Sampler  # only where it is asked for
 
@@ -81,12 +85,23 @@ class Destination:
         if self._target is not None and not isinstance(self._target, str):
             return self._target
         settings = Settings.from_env()
-        directory = outbox_directory(settings) if self._target is None else None
+        directory = outbox_directory(settings) if self.by_environment else None
         if directory is not None:
             return Outbox(directory, max_bytes=int(settings.outbox_mb * 2**20), fsync=settings.fsync)
         from sagatrace.direct import opened_store  # only where events are written directly
 
         return opened_store(self._target or settings.store, settings, settings.max_wait)
+
+
+def serve(outbox: str, worker: Destination | None) -> tuple[str, Destination | None]:
+    """Name the outbox that a shipper serves, and the destination of its worker for the tracers of the worker's jobs.
+
+    Return the values before, for a call when the worker ends.
+    """
+    global _worker
+    before = os.environ.get(SERVED, ""), _worker
+    os.environ[SERVED], _worker = outbox, worker
+    return before
 
 
 def outbox_directory(settings: Settings, *, in_worker: bool = False) -> Path | None:

@@ -12,11 +12,8 @@ from sagatrace.interruptions import Tolerated
 
 __all__ = ["is_regular", "make_directory", "open_log", "open_regular", "sync_directory"]
 
-_OTHER_KINDS: Final = (
-    errno.ELOOP,
-    errno.ENXIO,
-    errno.EISDIR,
-)  # a link, a pipe without a reader or a socket, a directory
+# A link, a pipe without a reader or a socket, a directory.
+_OTHER_KINDS: Final = (errno.ELOOP, errno.ENXIO, errno.EISDIR)
 
 
 def open_regular(path: Path, flags: int = os.O_RDONLY) -> int:

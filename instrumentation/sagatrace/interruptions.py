@@ -6,9 +6,10 @@ but interruptions must reach the job.
 
 from __future__ import annotations
 
+import signal
 import sys
 from contextlib import suppress
-from types import TracebackType
+from types import FrameType, FunctionType, MethodType, TracebackType
 from typing import Final
 
 __all__ = ["Tolerated", "interruption", "must_pass", "traceback_of"]
@@ -27,11 +28,22 @@ def must_pass(error: BaseException) -> bool:
     trace = traceback_of(error)
     while trace is not None and trace.tb_next is not None:
         interrupted, trace = trace.tb_frame, trace.tb_next
-        # The interpreter calls a signal handler with the frame that it interrupted.
-        for value in trace.tb_frame.f_locals.values():
-            if value is interrupted or (type(value) is tuple and any(one is interrupted for one in value)):
-                return True
+        if _is_handler(trace.tb_frame, interrupted):
+            return True
     return False
+
+
+def _is_handler(frame: FrameType, interrupted: FrameType) -> bool:
+    """Return whether a frame is of a signal handler. The interpreter calls it with the frame that it interrupted."""
+    code, values = frame.f_code, frame.f_locals
+    given = [one for value in values.values() for one in (value if type(value) is tuple else (value,))]
+    if any(one is interrupted for one in given):
+        return True
+    if values.keys() >= {*code.co_varnames[: code.co_argcount]}:
+        return False
+    # It has deleted an argument, as a handler may do that does not use them.
+    handlers = map(signal.getsignal, signal.valid_signals())
+    return any(isinstance(one, (FunctionType, MethodType)) and one.__code__ is code for one in handlers)
 
 
 class Tolerated(suppress):

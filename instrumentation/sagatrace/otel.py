@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Mapping
 from typing import Any, Final
 
 from sagatrace.faults import log_fault
@@ -20,7 +19,7 @@ faults: Final[Counter[str]] = Counter()
 """Number of faults of OpenTelemetry's API, by the type of the error."""
 
 
-def with_otel_trace_id(data: Mapping[str, Any]) -> Mapping[str, Any]:
+def with_otel_trace_id(data: dict[str, Any]) -> dict[str, Any]:
     """Return the data with the trace id of the current OpenTelemetry span added, if there is one."""
     current = _current()
     return data if current is None else {"otel_trace_id": f"{current.trace_id:032x}", **data}

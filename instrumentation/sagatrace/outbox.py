@@ -58,10 +58,7 @@ class Outbox:
         """
         listed = list(events)
         try:
-            self.write(
-                b"".join([line_of(event, replace) for event in listed]),
-                is_late=are_late(listed),
-            )
+            self.write(b"".join([line_of(event, replace) for event in listed]), is_late=are_late(listed))
         except OutboxFullError:
             count_refused(self.directory, len(listed))
             raise

@@ -30,7 +30,6 @@ def seal(directory: Path, name: str = ACTIVE) -> Path | None:
 
 def sealed_segments(directory: Path) -> list[Path]:
     """Return the segments that wait for delivery, oldest first. Only regular files count."""
-    try:
+    with Tolerated(FileNotFoundError):
         return sorted(path for path in directory.iterdir() if path.name.startswith(SEALED) and is_regular(path))
-    except FileNotFoundError:
-        return []
+    return []

@@ -50,7 +50,8 @@ class Tracer:
 
     Args:
         target: A store, the URL of a store, or an Outbox. The tracer writes to it directly. By default the environment
-            decides (`Settings`): events go into the outbox, and a shipper delivers them to the store.
+            decides (`Settings`): events go into the outbox, and a shipper delivers them to the store. In a job they go
+            where those of its worker go.
         redact: Called as (event_type, data) before anything is stored. It receives the data as JSON values, without
             the keys that verdicts depend on. It returns the data to keep. SAGATRACE_REDACT is called after it.
 
@@ -101,7 +102,12 @@ class Tracer:
         made: dict[str, Any] = {"event_type": event_type, "status": status, "timestamp": timestamp, "tags": tags}
         made |= {"id": event_id, "span_id": span_id or None}
         try:
-            event = self._made({**(data or {}), **(error_data(error) if error is not None else {})}, made, context)
+            values = {**(data or {}), **(error_data(error) if error is not None else {})}
+            if "opentelemetry.trace" in sys.modules:
+                from sagatrace.otel import with_otel_trace_id  # only where the program uses it
+
+                values = with_otel_trace_id(values)
+            event = self._made(values, made, context)
             self.destination.keep(event, replace)
         except Exception as fault:  # noqa: BLE001 - counted, unless it is meant for the job
             interrupt = interruption(fault, before)
@@ -225,10 +231,6 @@ class Tracer:
 
     def _made(self, data: Mapping[str, Any], made: Mapping[str, Any], context: TraceRef | str | None) -> TraceEvent:
         place = self._place(context)
-        if "opentelemetry.trace" in sys.modules:
-            from sagatrace.otel import with_otel_trace_id  # only where the program uses it
-
-            data = with_otel_trace_id(data)
         event = new_event(trace_id=place.trace_id, parent_span_id=place.span_id, data=data, **made)
         if self._hooks is None:
             self._hooks = [hook for hook in (self._redact, os.environ.get("SAGATRACE_REDACT", "").strip()) if hook]

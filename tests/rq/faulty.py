@@ -14,6 +14,7 @@ from sagatrace.rq.job_place import JobPlaces
 from sagatrace.rq.parent import TracedWorkerMixin
 from sagatrace.rq.queue import TracedQueue
 from sagatrace.rq.recorder import JobRecorder
+from sagatrace.rq.shared_page import SharedPage
 from sagatrace.shipper.launcher import ShipperKeeper
 from sagatrace.tracer import Tracer
 
@@ -28,6 +29,7 @@ class Asking(Worker):
 OWNERS: Final[tuple[type[Any], ...]] = (
     JobRecorder,
     JobPlaces,
+    SharedPage,
     RecordingMixin,
     TracedWorkerMixin,
     Asking,

@@ -34,7 +34,7 @@ PLACES = [
     "JobRecorder.failure",
     "JobRecorder.record",
     "JobRecorder.leave_note",
-    "JobRecorder.note",
+    "SharedPage.read",
     "JobRecorder.has_end",
     "TracedWorkerMixin._keep_shipper",
     "TracedWorkerMixin._ensure_end",
@@ -126,7 +126,7 @@ def test_a_fault_at_any_place_changes_no_job_and_is_logged_once(bench: Bench, un
     assert {place: happened for place, happened, _ in found if happened != untraced} == {}
     logged = {place: said.count("a hook failed") for place, _, said in found}
     # Without the shared page each work-horse logs for itself. A function that no hook calls logs nothing.
-    apart = {"JobRecorder.__init__", "JobRecorder.leave_note", "JobRecorder.note", "Tracer.__init__", "Outbox.append"}
+    apart = {"JobRecorder.__init__", "JobRecorder.leave_note", "SharedPage.read", "Tracer.__init__", "Outbox.append"}
     assert {place: times for place, times in logged.items() if times != 1 and place not in apart} == {}
     assert all(logged[place] >= 1 for place in apart - {"JobRecorder.leave_note", "Tracer.__init__", "Outbox.append"})
     assert [said.count("event lost: MemoryError") for place, _, said in found if place == "Outbox.append"] == [1]
@@ -160,7 +160,7 @@ def test_a_store_that_fails_during_rq_s_clean_up_does_not_change_the_clean_up(be
     bench.redis.lpop(queue.key)
     job.set_status(JobStatus.STARTED)
     bench.redis.zadd(queue.started_job_registry.key, {f"{job.id}:{'0' * 32}": 1})
-    bench.run("abandoned", "faulty.Worker", FAULT="TracedWorkerMixin._record_abandoned")
+    bench.run("abandoned", "faulty.Worker", FAULT="JobRecorder.record")
     assert job.get_status() == "failed"
 
 

@@ -132,6 +132,23 @@ def test_a_worker_that_cannot_start_a_shipper_leaves_its_jobs_without_an_outbox(
     assert SERVED not in os.environ
 
 
+def test_a_tracer_that_a_job_opened_does_not_write_to_the_outbox_after_its_worker(
+    queue: Queue, tmp_path: Path, outbox: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker's shipper has ended, so the events would wait there."""
+    monkeypatch.setenv("SAGATRACE_STORE", f"sqlite:///{tmp_path}/traces.db")
+    monkeypatch.setattr(traced_jobs, "tracer", Tracer())
+    its_own = Tracer()
+    its_own.emit("ai:decision", "before")
+    queue.enqueue(traced_jobs.succeeds, 1, meta=trace_meta(TraceContext("T")))
+    worker_class: type[SimpleWorker] = type("Own", (SimpleWorker,), {"tracer": its_own})
+    worker_class([queue], connection=queue.connection).work(burst=True)
+    assert isinstance(its_own.destination.opened, Outbox)
+    assert traced_jobs.tracer.emit("ai:decision", "after") is not None
+    traced_jobs.tracer.close()
+    assert [count_stored(tmp_path / "traces.db", trace_id) for trace_id in ("before", "T", "after")] == [1, 4, 1]
+
+
 @pytest.mark.parametrize("store", ["off", "sqlite:///{}/traces.db"])
 @pytest.mark.parametrize("before", ["", "of-another"])
 def test_a_worker_restores_the_environment_of_its_process(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import odd_jobs
 import pytest
@@ -14,6 +15,7 @@ from rq import Callback, Queue
 from sagatrace import TraceContext, TraceEvent, Tracer, open_store, trace_meta
 from sagatrace.error_text import MAX_ERROR
 from sagatrace.rq.queue import TracedQueue
+from sagatrace.rq.shared_page import SharedPage
 from sagatrace.stores.codec import document_of
 from sagatrace_tui.demo.workers import worker_command, worker_environment
 from sagatrace_tui.live import wall_clock
@@ -60,6 +62,27 @@ def test_the_longest_error_that_rq_cannot_store_is_recorded_unchanged(queue: Que
     events, _ = run()
     assert (events[-1].event_type, events[-1].data["error_type"]) == ("job:failed", "ValueError")
     assert events[-1].data["error"].startswith("\x01" * MAX_ERROR)
+
+
+class TornMemory(bytearray):
+    """Memory to which a process writes that is killed in the middle of a long text."""
+
+    def __setitem__(self, place: Any, value: Any) -> None:
+        half = slice(place.start, place.start + len(value) // 2)
+        super().__setitem__(*((half, value[: len(value) // 2]) if len(value) > 5 else (place, value)))
+        if len(value) > 5:
+            raise SystemExit("killed")
+
+
+@pytest.mark.parametrize("before", [b"", b'{"lost":{},"faults":{},"error":null}'])
+def test_a_note_that_was_not_finished_is_none(monkeypatch: pytest.MonkeyPatch, before: bytes) -> None:
+    """With it the worker could not record the end of the job."""
+    page = SharedPage()
+    memory = TornMemory(len(before).to_bytes(4).rjust(5, b"\0") + before.ljust(200))
+    monkeypatch.setattr(page, "_page", memory)
+    with pytest.raises(SystemExit):
+        page.write({"lost": {"event lost: OSError 28": 3}, "faults": {}, "error": None})
+    assert page.read() == {}
 
 
 @pytest.mark.parametrize(

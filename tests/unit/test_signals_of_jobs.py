@@ -119,6 +119,17 @@ def test_the_exception_passes_through_every_call(tmp_path: Path, call: str, reda
 
 
 @pytest.mark.usefixtures("alarms")
+def test_the_exception_of_a_handler_that_deletes_its_arguments_passes() -> None:
+    def handler(number: int, frame: FrameType | None) -> NoReturn:
+        del number, frame
+        raise MyTimeoutError
+
+    signal.signal(signal.SIGVTALRM, handler)
+    with pytest.raises(MyTimeoutError):
+        Tracer(StruckStore()).emit("ai:decision", TOP)
+
+
+@pytest.mark.usefixtures("alarms")
 def test_the_exception_passes_during_a_direct_write_to_the_store(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from rq.job import Job
@@ -13,6 +14,8 @@ from sagatrace.event import UNREADABLE
 from sagatrace.timestamps import utc_timestamp
 
 __all__ = ["execution_id_of", "facts_of", "loaded_name_of", "meta_of", "name_of", "own_trace_id"]
+
+_PICKLED_CALL: Final = re.compile(rb"\x80.(?:\x95.{8})?\((?:\x8c(.)|X(.{4}))", re.DOTALL)
 
 
 def facts_of(job: Job) -> dict[str, Any]:
@@ -59,14 +62,12 @@ def name_of(data: bytes) -> str:
 
     The data is not loaded, because loading imports and runs the user's code. Only work-horses load jobs in RQ, so that
     they use the current code and their own connections. A pickled call begins with these opcodes of `pickletools`:
-    protocol, frame and tuple. The tuple begins with the length and text of the name.
+    protocol, perhaps frame, and tuple. The tuple begins with the length and text of the name.
     """
     if data.startswith(b"["):
         with suppress(*UNREADABLE):
             return msgspec.json.decode(data, type=tuple[str, msgspec.Raw, msgspec.Raw, msgspec.Raw])[0]
-    at = 11 if data[2:3] == b"\x95" else 2  # after the protocol and, if there is one, the frame's size
-    if data[:1] != b"\x80" or data[at : at + 2] not in (b"(\x8c", b"(X"):
+    if (begin := _PICKLED_CALL.match(data)) is None:
         return ""
-    begin = at + 3 if data[at + 1 : at + 2] == b"\x8c" else at + 6
-    size = int.from_bytes(data[at + 2 : begin], "little")
-    return data[begin : begin + size].decode("utf-8", "backslashreplace")
+    size = int.from_bytes(begin[1] or begin[2], "little")
+    return data[begin.end() : begin.end() + size].decode("utf-8", "backslashreplace")

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 import rq
 from rq.job import Job
 
-from sagatrace.context import Execution, current_execution, enter_execution
-from sagatrace.destination import SERVED, outbox_directory, outbox_id
+from sagatrace.context import Execution, enter_execution
+from sagatrace.destination import Destination, outbox_directory, outbox_id, serve
 from sagatrace.faults import Harmless, faults
 from sagatrace.rq.hooks import RecordingMixin
 from sagatrace.rq.job_place import WORK_HORSE, trace_of
@@ -37,7 +37,7 @@ class TracedWorkerMixin(RecordingMixin):
     _keeper: ShipperKeeper | None = None
     _look_at = 0.0
     _ending_until = 0.0
-    _served_before = ""  # the environment's value of SERVED, which this worker replaces
+    _served_before: tuple[str, Destination | None] = ("", None)  # what this worker replaces
 
     def bootstrap(self, *args: Any, **kwargs: Any) -> None:
         """Start a shipper, unless one runs already or events go directly to a store. Then start as RQ does."""
@@ -58,12 +58,12 @@ class TracedWorkerMixin(RecordingMixin):
         super().teardown()  # type: ignore[no-untyped-call]
         if self._keeper is not None:
             with self._harmless:
-                os.environ[SERVED] = self._served_before
+                serve(*self._served_before)
                 self._keeper.close()
 
     def execute_job(self, job: Job, queue: rq.Queue) -> None:
         """Run the job as RQ does, then ensure that its end is recorded."""
-        around = current_execution()  # the job that runs this worker, if any
+        around = enter_execution(Execution())  # the job that runs this worker, if any
         with self._harmless:
             if isinstance(self, rq.SpawnWorker):
                 from sagatrace.rq.spawned import export_context  # only for this kind of worker
@@ -79,7 +79,8 @@ class TracedWorkerMixin(RecordingMixin):
             raise
         finally:
             enter_execution(around)
-            os.environ.pop(WORK_HORSE, None)
+            if isinstance(self, rq.SpawnWorker):
+                os.environ.pop(WORK_HORSE, None)
         with self._harmless:
             self._ensure_end(job, None)
 
@@ -100,9 +101,11 @@ class TracedWorkerMixin(RecordingMixin):
         def handler(job: Job, *_: object) -> None:
             with self._harmless:
                 enter_execution(Execution(inside=trace_of(job)))  # for the handlers after this one
-                self._record_abandoned(job)
+                from sagatrace.rq.presumed_end import record_abandoned  # only for the jobs of a lost worker
 
-        around, classes = current_execution(), [queue.job_class for queue in self.queues]
+                record_abandoned(self._recorder, self.connection, job)
+
+        around, classes = enter_execution(Execution()), [queue.job_class for queue in self.queues]
         self._exc_handlers.insert(0, handler)
         try:
             with self._harmless:
@@ -127,26 +130,20 @@ class TracedWorkerMixin(RecordingMixin):
 
         environment = {"SAGATRACE_REDIS_URL": url_of_redis(self.connection) or NO_URL}
         self._keeper = launcher.ShipperKeeper(directory, flush_for=settings.max_wait, environment=environment)
-        # The tracers of the jobs read this: a shipper runs now.
-        self._served_before, os.environ[SERVED] = os.environ.get(SERVED, ""), outbox_id(settings)
+        self._served_before = serve(outbox_id(settings), self._recorder.tracer.destination)
         self._keeper.attend()
 
     def _ensure_end(self, job: Job, error: BaseException | None) -> None:
         recorder = self._recorder
         recorder.death = ""
         # The next work-horse inherits the counts of this one, so it logs no cause twice.
-        if note := recorder.note():
+        if note := recorder.page.read():
             for counts, noted in ((recorder.tracer.lost, note["lost"]), (faults, note["faults"])):
                 counts |= Counter(noted)
         if not recorder.has_end:
             from sagatrace.rq.presumed_end import record_missing_end  # only where it is missing
 
             record_missing_end(recorder, self.connection, job, error, is_spawned=isinstance(self, rq.SpawnWorker))
-
-    def _record_abandoned(self, job: Job) -> None:
-        from sagatrace.rq.presumed_end import record_abandoned  # only for the jobs of a lost worker
-
-        record_abandoned(self._recorder, self.connection, job)
 
 
 def _placed(job_class: type[Job]) -> type[Job]:

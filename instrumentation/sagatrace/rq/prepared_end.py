@@ -6,7 +6,7 @@ A forked process pays for each memory page that it touches first. Making an even
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Any
 
 from sagatrace.context import TraceRef
 from sagatrace.errors import OutboxFullError
@@ -15,9 +15,6 @@ from sagatrace.outbox import Outbox, line_of
 from sagatrace.tracer import Tracer
 
 __all__ = ["prepared_end"]
-
-_UNKNOWN: Final = "0001-01-01T00:00:00.000000Z"  # a placeholder for the time of a future event
-_AT: Final = f'"timestamp":"{_UNKNOWN}"'.encode()
 
 
 def prepared_end(
@@ -32,15 +29,16 @@ def prepared_end(
     if not isinstance(outbox, Outbox) or type(tracer).emit is not Tracer.emit:
         return None
     known = {"event_type": "job:completed", "id": event_id, "span_id": job_id, "status": "success"}
-    event = destination.sampled(tracer._made(data, {**known, "timestamp": _UNKNOWN}, context))  # noqa: SLF001
+    event = destination.sampled(tracer._made(data, known, context))  # noqa: SLF001
     if event is None:
         return None  # not sampled: `emit` records the end if the trace has failed meanwhile
-    before, found, after = line_of(event, replace=True).partition(_AT)
+    # The first match is the field: the data come later, and quotes in an id are escaped.
+    before, _, after = line_of(event, replace=True).partition(f'"timestamp":"{event.timestamp}"'.encode())
 
     def keep(at: str) -> bool:
         with Tolerated(OSError, OutboxFullError):
-            outbox.write(before + _AT.replace(_UNKNOWN.encode(), at.encode()) + after, is_late=True)
+            outbox.write(b'%b"timestamp":"%b"%b' % (before, at.encode(), after), is_late=True)
             return True
         return False
 
-    return keep if found else None
+    return keep

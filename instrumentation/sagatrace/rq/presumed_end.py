@@ -36,7 +36,7 @@ def record_missing_end(
     # A spawned work-horse shares no memory with the worker. It may have recorded an end with more detail.
     replace = not presumed and not is_spawned
     raised = recorder.raised.pop(job.id, None)
-    noted = recorder.note().get("error") or {}
+    noted = recorder.page.read().get("error") or {}
     data |= noted
     recorder.record(job, recorder.execution_id, "end", phase, data, error=raised, at=at, replace=replace)
 

@@ -39,29 +39,25 @@ class JobRecorder:
         self.execution_id: str | None = None  # the latest execution
         self.places = JobPlaces()
         self._prepared: Callable[[str], bool] | None = None  # records the successful end of that execution
-        self._page = SharedPage()
+        self.page = SharedPage()
 
     def begin(self, execution_id: str) -> None:
         """Begin an execution. Forget the previous job."""
         self.places.clear()
         self.raised.clear()
         self.death, self.execution_id, self._prepared = "", execution_id, None
-        self._page.clear()
+        self.page.clear()
 
     @property
     def has_end(self) -> bool:
         """Whether this process or its work-horse recorded the end of the execution that began last."""
-        return self.execution_id is None or self._page.has_end
+        return self.execution_id is None or self.page.has_end
 
     def leave_note(self, job: Job | None = None) -> None:
         """Leave a note for the worker: the counts of lost events, and the job's error if RQ could not handle it."""
         error = None if job is None else self.raised.get(job.id)
         noted = None if error is None else error_data(error)
-        self._page.write({"lost": self.tracer.lost, "faults": faults, "error": noted})
-
-    def note(self) -> dict[str, Any]:
-        """Return the note of the work-horse; empty if there is none."""
-        return self._page.read()
+        self.page.write({"lost": self.tracer.lost, "faults": faults, "error": noted})
 
     def record(
         self,
@@ -79,7 +75,7 @@ class JobRecorder:
 
         An end overwrites another end of the same execution, unless `replace` is false. Return False if it was lost.
         """
-        place, lost = self.places.of(job), self.tracer.lost.total()
+        place = self.places.of(job)
         event = self.tracer.emit(
             f"job:{phase}",
             place.context,
@@ -91,10 +87,10 @@ class JobRecorder:
             timestamp=at,
             replace=replace and moment == "end",
         )
-        if self.tracer.lost.total() > lost:
+        if self.tracer.lost:
             self.leave_note()
         if event is not None and moment == "end" and execution_id == self.execution_id:
-            self._page.mark_end()
+            self.page.mark_end()
         return event is not None
 
     def prepare_end(self, job: Job) -> None:
@@ -107,12 +103,12 @@ class JobRecorder:
         """Record the prepared end. Return False if there is none, or if it cannot be stored."""
         if self._prepared is None or execution_id != self.execution_id or not self._prepared(at):
             return False
-        self._page.mark_end()
+        self.page.mark_end()
         return True
 
     def failure(self, job: Job, execution_id: str | None, text: str, more: Mapping[str, Any], at: str) -> None:
         """Record that an attempt failed, was stopped or will be retried. The job's status here decides which."""
-        error, noted = self.raised.pop(job.id, None), self.note().get("error") or {}
+        error, noted = self.raised.pop(job.id, None), self.page.read().get("error") or {}
         phase, data = failure_of(job, error, text, noted, self.death)
         more = {name: value for name, value in more.items() if name != "next_at" or phase == "retrying"}
         self.record(job, execution_id, "end", phase, {**data, **more}, error=error, at=at)

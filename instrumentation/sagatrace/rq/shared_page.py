@@ -34,10 +34,12 @@ class SharedPage:
         return bool(self._page[0])
 
     def write(self, note: Mapping[str, Any]) -> None:
-        """Write the note, unless it is too long."""
+        """Write the note, unless it is too long. If the work-horse is killed meanwhile, there is none."""
         text = msgspec.json.encode(note)
-        if len(text) < _SIZE - 5:
-            self._page[1 : 5 + len(text)] = len(text).to_bytes(4) + text
+        if len(text) <= _SIZE - 5:
+            self._page[1:5] = bytes(4)
+            self._page[5 : 5 + len(text)] = text
+            self._page[1:5] = len(text).to_bytes(4)
 
     def read(self) -> dict[str, Any]:
         """Return the note; empty if there is none."""

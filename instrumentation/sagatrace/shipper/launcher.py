@@ -122,16 +122,13 @@ class ShipperKeeper:
         used = 0
         while time.monotonic() < deadline and (self._runs() or is_held(self._directory / SHIPPER_LOCK)):
             # The shipper itself takes that lock briefly, to check whether it is held.
-            used = used + 1 if self._is_used() else 0
+            used = used + 1 if is_held(self._directory / USERS_LOCK, by_any=True) else 0
             if used > _ANOTHER:
                 return
             time.sleep(0.005)
 
     def _runs(self) -> bool:
         return self._process is not None and self._process.poll() is None
-
-    def _is_used(self) -> bool:
-        return is_held(self._directory / USERS_LOCK, by_any=True)
 
     def _join(self) -> int:
         """Become a user of the outbox. Only an ending shipper holds the lock exclusively, for a moment."""

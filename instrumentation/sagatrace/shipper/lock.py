@@ -60,10 +60,9 @@ def is_at(lock: int, path: Path) -> bool:
 
     Raises OSError if the path cannot be read.
     """
-    try:
+    with suppress(FileNotFoundError):
         return os.path.samestat(os.fstat(lock), path.stat(follow_symlinks=False))
-    except FileNotFoundError:
-        return False
+    return False
 
 
 def require_owner(directory: Path) -> None:
