@@ -16,7 +16,7 @@ from sagatrace.error_text import MAX_ERROR
 from sagatrace.rq.queue import TracedQueue
 from sagatrace.stores.codec import document_of
 from sagatrace_tui.demo.workers import worker_command, worker_environment
-from sagatrace_tui.live import wall_clock
+from sagatrace_tui.live.refresh import wall_clock
 from sagatrace_tui.model import build_trace
 
 Run = Callable[..., tuple[list[TraceEvent], str]]
