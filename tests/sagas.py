@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from msgspec.structs import replace
 from textual.pilot import Pilot
 
 from sagatrace.errors import StoreError
@@ -17,7 +17,8 @@ from sagatrace.mirror import Heard
 from sagatrace.stores import Arrived, Changes, FetchedTrace, ReadCost, Search, TraceHits
 from sagatrace.stores.memory import MemoryStore
 from sagatrace.timestamps import utc_timestamp
-from sagatrace_tui.live import ListFeed, TraceFeed
+from sagatrace_tui.live.list_feed import ListFeed
+from sagatrace_tui.live.trace_feed import TraceFeed
 from sagatrace_tui.model import Trace, build_trace
 from sagatrace_tui.model.text import iso
 

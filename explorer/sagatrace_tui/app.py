@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import ClassVar
 
@@ -17,14 +17,10 @@ from textual.screen import Screen
 from sagatrace.mirror import Mirror
 from sagatrace.stores import EventStore
 from sagatrace_tui.labels import inert
-from sagatrace_tui.live import wall_clock
+from sagatrace_tui.live.refresh import wall_clock
 from sagatrace_tui.query_history import QueryHistory
 from sagatrace_tui.scope import Scope
-from sagatrace_tui.screens.compare import CompareScreen
-from sagatrace_tui.screens.help import HelpScreen
-from sagatrace_tui.screens.search import SearchScreen
-from sagatrace_tui.screens.trace import TraceScreen
-from sagatrace_tui.screens.value import ValueScreen
+from sagatrace_tui.screens.followed import FollowedScreen
 from sagatrace_tui.terminal.detect import Terminal
 from sagatrace_tui.terminal.signals import end_on_signals, is_resumable, stop_all
 from sagatrace_tui.theme import ThemedApp
@@ -93,9 +89,13 @@ class SagatraceApp(ThemedApp):
         """Return the screen of the given trace, or else the list."""
         if self._trace_id is None:
             return self._list()
+        from sagatrace_tui.screens.trace import TraceScreen
+
         return TraceScreen(self._store, self._trace_id, self._clock, mirror=self._mirror, span_id=self._span_id)
 
-    def _list(self) -> SearchScreen:
+    def _list(self) -> Screen[None]:
+        from sagatrace_tui.screens.search import SearchScreen
+
         return SearchScreen(self._store, self._clock, self._subtitle, self._history, self._mirror, self._scope)
 
     def on_mount(self) -> None:
@@ -123,7 +123,7 @@ class SagatraceApp(ThemedApp):
         """Switch the form of times on every screen."""
         self.times = self.times.following
         for screen in self.screen_stack:
-            if isinstance(screen, TraceScreen):
+            if isinstance(screen, FollowedScreen):
                 screen.report_state()
         self._say(self.times.words(self._clock()))
 
@@ -145,7 +145,7 @@ class SagatraceApp(ThemedApp):
         """Go back to the list. If the app opened with a trace, create the list now."""
         if len(self.screen_stack) > 1:
             self.pop_screen()
-        elif isinstance(self.screen, TraceScreen):
+        elif isinstance(self.screen, FollowedScreen):
             self.screen.end_following()  # it stays below the list, but is never shown again
             self.push_screen(self._list())
 
@@ -153,16 +153,15 @@ class SagatraceApp(ThemedApp):
         """Yield the commands of this screen and the themes. Commands with key hints come first."""
         hinted: list[SystemCommand] = []
         others = [SystemCommand("Theme", "Choose colours", self.action_change_theme)]
-        if isinstance(screen, (SearchScreen, TraceScreen, CompareScreen, ValueScreen)):
-            around = screen.focused.ancestors_with_self if screen.focused is not None else [screen, self]
-            for section, bindings in [*screen.help_sections, ("Everywhere", self.BINDINGS)]:
-                for keys, binding in key_groups(bindings):
-                    doer = next((node for node in around if _has_key(node, binding)), None)
-                    if doer is not None and binding.action != "command_palette":
-                        run = partial(self.run_action, binding.action, doer)
-                        name = binding.tooltip or binding.description
-                        command = SystemCommand(name, f"{section}: {', '.join(keys)}", run)
-                        (hinted if binding.show else others).append(command)
+        around = screen.focused.ancestors_with_self if screen.focused is not None else [screen, self]
+        for section, bindings in self._sections_of(screen):
+            for keys, binding in key_groups(bindings):
+                doer = next((node for node in around if _has_key(node, binding)), None)
+                if doer is not None and binding.action != "command_palette":
+                    run = partial(self.run_action, binding.action, doer)
+                    name = binding.tooltip or binding.description
+                    command = SystemCommand(name, f"{section}: {', '.join(keys)}", run)
+                    (hinted if binding.show else others).append(command)
         yield from hinted
         yield from others
 
@@ -182,8 +181,15 @@ class SagatraceApp(ThemedApp):
 
     def action_help(self) -> None:
         """Show the keys of the screen on top."""
-        if isinstance(self.screen, (SearchScreen, TraceScreen, CompareScreen, ValueScreen)):
-            self.push_screen(HelpScreen([*self.screen.help_sections, ("Everywhere", self.BINDINGS)]))
+        if sections := self._sections_of(self.screen):
+            from sagatrace_tui.screens.help import HelpScreen
+
+            self.push_screen(HelpScreen(sections))
+
+    def _sections_of(self, screen: Screen[object]) -> list[tuple[str, Sequence[BindingType]]]:
+        """Return the keys of a screen and of the app. A screen without help, such as the palette, has no keys."""
+        sections = getattr(screen, "help_sections", ())
+        return [*sections, ("Everywhere", self.BINDINGS)] if sections else []
 
 
 def _has_key(node: DOMNode, binding: Binding) -> bool:

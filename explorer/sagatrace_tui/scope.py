@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import Final
 
-from sagatrace_tui.live import WINDOW
+import msgspec
+
 from sagatrace_tui.query_history import SavedQueries
 
-__all__ = ["Scope"]
+__all__ = ["WINDOW", "Scope"]
+
+WINDOW: Final = 24 * 3_600_000_000
+"""The usual length of the time window, in microseconds."""
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
+class Scope(msgspec.Struct, frozen=True):
     """The scope of the views across traces.
 
     Attributes:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Final, Literal, get_args
+
+import msgspec
+from msgspec.structs import replace
 
 from sagatrace_tui.labels import offset, when
 
@@ -19,8 +21,7 @@ _MINUTE: Final = 60_000_000
 _STAMP: Final = re.compile(r"\b\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ")
 
 
-@dataclass(frozen=True, slots=True)
-class Times:
+class Times(msgspec.Struct, frozen=True):
     """A form of times. Moments are microseconds since 1970. Every time of day has its zone.
 
     `zone` is the reader's time zone; None is the zone of this machine. In `relative` mode, `of_day`, `clock` and

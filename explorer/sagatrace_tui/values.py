@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
 
+import msgspec
 from rich.cells import cell_len
 
 from sagatrace_tui.labels import inert, plural
@@ -23,8 +23,7 @@ OPEN_DEPTH: Final = 4
 Path = tuple[str | int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class ValueLine:
+class ValueLine(msgspec.Struct, frozen=True):
     """One line of a value.
 
     Attributes:

@@ -21,7 +21,10 @@ from cosmos_server import CosmosAccount, running_cosmos
 from counting_proxy import Count, counting
 from sagas import failed, succeeded
 from sagatrace.stores.cosmos.store import CosmosStore
-from sagatrace_tui.live import ListFeed, Poller, TraceFeed, follow_store
+from sagatrace_tui.live.list_feed import ListFeed
+from sagatrace_tui.live.poller import Poller
+from sagatrace_tui.live.tail import follow_store
+from sagatrace_tui.live.trace_feed import TraceFeed
 
 BURST = 3_000
 PATIENT = 60.0

@@ -43,7 +43,9 @@ from sagatrace.timestamps import utc_timestamp
 from sagatrace_tui.incident.failure_groups import failure_groups
 from sagatrace_tui.incident.query import Query
 from sagatrace_tui.incident.standing_steps import standing_steps
-from sagatrace_tui.live import WHOLE, ListFeed, Listing, read_rows
+from sagatrace_tui.live.list_feed import WHOLE, ListFeed
+from sagatrace_tui.live.listing import Listing
+from sagatrace_tui.live.window import read_rows
 
 DAY = 86_400_000_000
 ERRORS = [

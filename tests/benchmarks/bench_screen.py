@@ -28,6 +28,8 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import rich
+import textual
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -312,7 +314,7 @@ def main() -> None:
     parser.add_argument("--store", choices=("sqlite", "cosmos"), default="sqlite")
     parser.add_argument("sizes", metavar="SPANS", type=int, nargs="*", default=SIZES)
     asked = parser.parse_args()
-    for package in (sagatrace, sagatrace_tui):
+    for package in (sagatrace, sagatrace_tui, textual, rich):
         compileall.compile_dir(str(Path(package.__file__ or "").parent), quiet=1)
     with tempfile.TemporaryDirectory() as directory, stores(asked.store, directory) as kept:
         for name, text in (("hello", HELLO), ("tree", TREE)):

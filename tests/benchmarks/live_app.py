@@ -16,7 +16,8 @@ from typing import Any, TextIO
 from sagatrace.mirror import Mirror
 from sagatrace.stores import open_store
 from sagatrace_tui.app import SagatraceApp
-from sagatrace_tui.live import Listing, OpenTrace
+from sagatrace_tui.live.listing import Listing
+from sagatrace_tui.live.trace_feed import OpenTrace
 from sagatrace_tui.screens.search import SearchScreen
 from sagatrace_tui.screens.trace import TraceScreen
 from sagatrace_tui.terminal.detect import detect

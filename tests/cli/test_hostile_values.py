@@ -128,7 +128,9 @@ def say(
     caplog.set_level("DEBUG")
     # The output of this runner is not a file, so its reader is not known.
     monkeypatch.setattr("sagatrace_tui.commands.tail._require_reader", lambda: None)
-    monkeypatch.setattr("sagatrace_tui.live.follow_store", lambda _store, _mirror: (one for one in ()))  # without end
+    monkeypatch.setattr(
+        "sagatrace_tui.live.tail.follow_store", lambda _store, _mirror: (one for one in ())
+    )  # without end
 
     def said(name: str, arguments: list[str]) -> str:
         caplog.clear()

@@ -16,7 +16,7 @@ import pytest
 from sagatrace.stores import Search, TraceHit, open_store
 from sagatrace_tui.demo import Demo, start_demo
 from sagatrace_tui.demo.redis_server import RedisServer, RedisServerError, find_redis_server
-from sagatrace_tui.live import wall_clock
+from sagatrace_tui.live.refresh import wall_clock
 from sagatrace_tui.model import build_trace
 
 Until = Callable[..., Any]

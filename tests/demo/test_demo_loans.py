@@ -16,7 +16,7 @@ from sagatrace.stores import open_store
 from sagatrace_tui.cli import main
 from sagatrace_tui.demo.loan_saga import SAGAS, SCENARIOS, STEPS, Loan, LoanError, Scenario, approve_loan, submit
 from sagatrace_tui.demo.workers import WorkerGroup
-from sagatrace_tui.live import wall_clock
+from sagatrace_tui.live.refresh import wall_clock
 from sagatrace_tui.model import Span, Trace, build_trace
 
 pytestmark = pytest.mark.xdist_group("loans")  # one process, as they share what takes long to set up

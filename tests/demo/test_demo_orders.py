@@ -13,7 +13,7 @@ from sagatrace.stores import open_store
 from sagatrace_tui.demo.loan_saga import STEPS
 from sagatrace_tui.demo.order_saga import ORDER_SCENARIOS, OrderScenario, submit_order
 from sagatrace_tui.demo.workers import WorkerGroup
-from sagatrace_tui.live import wall_clock
+from sagatrace_tui.live.refresh import wall_clock
 from sagatrace_tui.model import Trace, build_trace
 
 pytestmark = pytest.mark.xdist_group("loans")

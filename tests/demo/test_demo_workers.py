@@ -17,7 +17,7 @@ from sagatrace import TraceContext, trace_meta
 from sagatrace.stores import open_store
 from sagatrace_tui.demo.loan_saga import STEPS, Loan, notify_customer
 from sagatrace_tui.demo.workers import WorkerGroup, await_last_worker
-from sagatrace_tui.live import wall_clock
+from sagatrace_tui.live.refresh import wall_clock
 from sagatrace_tui.model import build_trace
 
 Until = Callable[..., Any]

@@ -14,7 +14,7 @@ from redis import Redis
 
 from sagatrace.stores import open_store
 from sagatrace_tui.demo.workers import WorkerGroup
-from sagatrace_tui.live import wall_clock
+from sagatrace_tui.live.refresh import wall_clock
 from sagatrace_tui.model import Trace, build_trace
 
 HERE = Path(__file__).parent

@@ -6,7 +6,7 @@ import itertools
 
 from sagas import NOW, event, running
 from sagatrace.stores.memory import MemoryStore
-from sagatrace_tui.live import follow_store, follow_trace
+from sagatrace_tui.live.tail import follow_store, follow_trace
 
 
 def test_each_part_of_a_flood_is_returned_before_the_next_is_read() -> None:

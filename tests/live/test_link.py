@@ -9,8 +9,7 @@ import pytest
 
 from sagatrace.mirror import Heard
 from sagatrace.mirror.connection_state import SILENCE, Link
-from sagatrace_tui.live import SWEEP, LiveStatus, live_status
-from sagatrace_tui.live.status import seconds_between_looks
+from sagatrace_tui.live.status import SWEEP, LiveStatus, live_status, seconds_between_looks
 
 
 def pulse(publisher: str = "A", published: int = 0, lost: int = 0, ends: bool = False) -> bytes:

@@ -16,8 +16,11 @@ from sagatrace.event import TraceEvent
 from sagatrace.stores import Arrived, Changes, FetchedTrace, KnowsBeginnings, Search, TraceHits
 from sagatrace.stores.memory import MemoryStore
 from sagatrace_tui.incident.query import Query, parse_query
-from sagatrace_tui.live import AFRESH, LOOK, OLDER, WHOLE, ListFeed, Listing, read_rows
+from sagatrace_tui.live.list_feed import OLDER, WHOLE, ListFeed
+from sagatrace_tui.live.listing import Listing
 from sagatrace_tui.live.partition import Partition
+from sagatrace_tui.live.refresh import AFRESH, LOOK
+from sagatrace_tui.live.window import read_rows
 from sagatrace_tui.model import Trace
 
 NOW_TOO = frozenset({LOOK})

@@ -27,7 +27,7 @@ from sagatrace.mirror import Mirror
 from sagatrace.stores import EventStore, open_store
 from sagatrace_tui.app import SagatraceApp
 from sagatrace_tui.demo.workers import worker_command, worker_environment
-from sagatrace_tui.live import TraceFeed
+from sagatrace_tui.live.trace_feed import TraceFeed
 from sagatrace_tui.model import build_trace
 from sagatrace_tui.screens.trace import TraceScreen
 from sagatrace_tui.widgets.bar import StateLine

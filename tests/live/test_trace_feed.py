@@ -18,8 +18,10 @@ from sagas import NOW, UnreliableStore, event, failed, hearing, orphaned, runnin
 from sagatrace.event import TraceEvent
 from sagatrace.stores import open_store
 from sagatrace.stores.memory import MemoryStore
-from sagatrace_tui.live import AFRESH, LOOK, ListFeed, Meter, OpenTrace, TraceFeed
+from sagatrace_tui.live.list_feed import ListFeed
 from sagatrace_tui.live.partition import Partition
+from sagatrace_tui.live.refresh import AFRESH, LOOK, Meter
+from sagatrace_tui.live.trace_feed import OpenTrace, TraceFeed
 from sagatrace_tui.model import Trace, build_trace
 
 NOW_TOO = frozenset({LOOK})

@@ -8,7 +8,9 @@ from sagas import event, failed, recent, succeeded
 from sagatrace.stores import FetchedTrace, ReadCost
 from sagatrace.stores.memory import MemoryStore
 from sagatrace_tui.incident.query import Query, parse_query
-from sagatrace_tui.live import read_rows, wall_clock, window
+from sagatrace_tui.live import window
+from sagatrace_tui.live.refresh import wall_clock
+from sagatrace_tui.live.window import read_rows
 
 HOUR = 3_600_000_000
 

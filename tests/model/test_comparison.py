@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import random
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -226,13 +226,13 @@ def mirrored(comparison: Comparison) -> list[Difference]:
     """Return the differences as seen from the other trace."""
     kinds = {Kind.MISSING: Kind.NEW, Kind.NEW: Kind.MISSING, Kind.SLOWER: Kind.FASTER, Kind.FASTER: Kind.SLOWER}
     return [
-        dataclasses.replace(one, kind=kinds.get(one.kind, one.kind), here=one.there, there=one.here)
+        msgspec.structs.replace(one, kind=kinds.get(one.kind, one.kind), here=one.there, there=one.here)
         for one in comparison.differences
     ]
 
 
 def sorted_of(differences: Any) -> list[str]:
-    return sorted(repr(dataclasses.replace(one, near=None)) for one in differences)
+    return sorted(repr(msgspec.structs.replace(one, near=None)) for one in differences)
 
 
 def check(trace: Trace, other: Trace) -> None:

@@ -12,7 +12,11 @@ import pytest
 
 from sagas import NOW, UnreliableStore, event, failed, running, still, succeeded
 from sagatrace.stores import Search, TraceHits
-from sagatrace_tui.live import AFRESH, FRAME, LOOK, OLDER, ListFeed, Listing, Poller, TraceFeed
+from sagatrace_tui.live.list_feed import OLDER, ListFeed
+from sagatrace_tui.live.listing import Listing
+from sagatrace_tui.live.poller import FRAME, Poller
+from sagatrace_tui.live.refresh import AFRESH, LOOK
+from sagatrace_tui.live.trace_feed import TraceFeed
 
 NOW_TOO = frozenset({LOOK})
 

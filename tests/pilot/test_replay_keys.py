@@ -9,7 +9,7 @@ import pytest
 
 from sagas import UnreliableStore, failed, many_alike, screen_text, still, until
 from sagatrace_tui.app import SagatraceApp
-from sagatrace_tui.live import Replay
+from sagatrace_tui.live.replay import Replay
 from sagatrace_tui.widgets.span_tree import SpanTree
 
 

@@ -6,7 +6,10 @@ import pytest
 
 from sagas import UnreliableStore, event, failed, screen_text, still, until
 from sagatrace_tui.app import SagatraceApp
+from sagatrace_tui.model import Trace
 from sagatrace_tui.screens.trace import TraceScreen
+from sagatrace_tui.views.landmarks import Landmarks, landmarks
+from sagatrace_tui.views.outline import Outline
 from sagatrace_tui.widgets import walking_rows
 from sagatrace_tui.widgets.span_detail import SpanDetail
 from sagatrace_tui.widgets.span_tree import SpanTree
@@ -57,6 +60,29 @@ async def test_l_goes_to_the_slowest_span_and_then_to_the_next(large: int, monke
             seen.append(tree.highlighted)
         assert seen == ["crj", "und", "wf", "cre", "crj"]
         await until(pilot, lambda: "slowest 1 of 6: 2.30s of its own" in screen_text(app), "the message")
+
+
+async def test_a_large_trace_that_changes_often_is_measured_only_once_in_a_while(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    measured: list[Outline] = []
+
+    def measuring(trace: Trace, outline: Outline) -> Landmarks:
+        measured.append(outline)
+        return landmarks(trace, outline)
+
+    monkeypatch.setattr(walking_rows, "_LARGE", 1)
+    monkeypatch.setattr(walking_rows, "_PAUSE", 3600.0)
+    monkeypatch.setattr(walking_rows, "landmarks", measuring)
+    app = opened()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "━" in screen_text(app), "the critical path")
+        tree = app.screen.query_one(SpanTree)
+        for _ in range(3):
+            tree.subject = tree.subject
+            await pilot.pause()
+            await app.workers.wait_for_complete()
+        assert len(measured) == 1
 
 
 async def test_on_a_large_screen_the_detail_lies_below_and_the_waterfall_takes_half() -> None:

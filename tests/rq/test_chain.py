@@ -21,7 +21,7 @@ from rq import Retry
 from sagatrace import TraceContext, Tracer, open_store
 from sagatrace.rq.queue import TracedQueue
 from sagatrace_tui.demo.workers import worker_command, worker_environment
-from sagatrace_tui.live import wall_clock
+from sagatrace_tui.live.refresh import wall_clock
 from sagatrace_tui.model import build_trace
 from scale import examples
 from servers import work_off

@@ -13,7 +13,7 @@ import pytest
 from sagatrace import open_store
 from sagatrace.stores import Search
 from sagatrace_tui.demo.workers import worker_command, worker_environment
-from sagatrace_tui.live import wall_clock
+from sagatrace_tui.live.refresh import wall_clock
 from sagatrace_tui.model import Trace, build_trace
 from servers import TcpRedis
 

@@ -25,7 +25,7 @@ from sagatrace.rq.job_place import WORK_HORSE
 from sagatrace.rq.queue import TracedQueue
 from sagatrace.rq.spawned import export_context
 from sagatrace_tui.demo.workers import worker_command, worker_environment
-from sagatrace_tui.live import wall_clock
+from sagatrace_tui.live.refresh import wall_clock
 from sagatrace_tui.model import build_trace
 
 

@@ -19,7 +19,7 @@ from rq.job import Job
 from sagatrace import EventStore, open_store
 from sagatrace.stores import Search
 from sagatrace_tui.demo.workers import worker_command, worker_environment
-from sagatrace_tui.live import wall_clock
+from sagatrace_tui.live.refresh import wall_clock
 from sagatrace_tui.model import Trace, build_trace
 from servers import TcpRedis
 

@@ -17,7 +17,7 @@ from rq import Queue
 
 from sagatrace import open_store, trace_meta
 from sagatrace_tui.demo.workers import worker_environment
-from sagatrace_tui.live import wall_clock
+from sagatrace_tui.live.refresh import wall_clock
 from sagatrace_tui.model import build_trace
 from servers import TcpRedis
 

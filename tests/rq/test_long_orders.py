@@ -11,7 +11,7 @@ from redis import Redis
 from rq import Queue
 
 from sagatrace import Tracer, open_store
-from sagatrace_tui.live import wall_clock
+from sagatrace_tui.live.refresh import wall_clock
 from sagatrace_tui.model import Trace, build_trace
 from servers import work_off
 

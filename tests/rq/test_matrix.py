@@ -18,7 +18,7 @@ import pytest
 from sagatrace import TraceEvent, open_store
 from sagatrace.phases import CLOSING_PHASES, split_event_type
 from sagatrace_tui.demo.workers import worker_environment
-from sagatrace_tui.live import wall_clock
+from sagatrace_tui.live.refresh import wall_clock
 from sagatrace_tui.model import build_trace
 from servers import TcpRedis
 

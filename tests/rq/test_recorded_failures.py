@@ -18,7 +18,7 @@ from sagatrace.rq.queue import TracedQueue
 from sagatrace.rq.shared_page import SharedPage
 from sagatrace.stores.codec import document_of
 from sagatrace_tui.demo.workers import worker_command, worker_environment
-from sagatrace_tui.live import wall_clock
+from sagatrace_tui.live.refresh import wall_clock
 from sagatrace_tui.model import build_trace
 
 Run = Callable[..., tuple[list[TraceEvent], str]]

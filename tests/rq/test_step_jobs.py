@@ -17,7 +17,7 @@ from rq.job import Job
 from sagatrace import MemoryStore, StepError, Tracer, open_store
 from sagatrace.rq.queue import TracedQueue
 from sagatrace_tui.demo.workers import worker_command, worker_environment
-from sagatrace_tui.live import wall_clock
+from sagatrace_tui.live.refresh import wall_clock
 from sagatrace_tui.model import Trace, build_trace
 from servers import running_redis, until
 

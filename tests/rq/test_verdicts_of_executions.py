@@ -17,7 +17,8 @@ from rq.job import Job
 
 from faults import stored
 from sagatrace import TraceEvent, open_store
-from sagatrace_tui.live import LOOK, TraceFeed
+from sagatrace_tui.live.refresh import LOOK
+from sagatrace_tui.live.trace_feed import TraceFeed
 from sagatrace_tui.model import Trace, build_trace
 from servers import until
 

@@ -18,7 +18,7 @@ from rq.job import Job, JobStatus
 from sagatrace import TraceContext, TraceEvent, open_store, trace_meta
 from sagatrace.rq.job_facts import name_of
 from sagatrace.stores import Search
-from sagatrace_tui.live import wall_clock
+from sagatrace_tui.live.refresh import wall_clock
 from sagatrace_tui.model import Trace, build_trace
 
 

@@ -15,7 +15,10 @@ from sagatrace.stores.cosmos.cursor import Cursor
 from sagatrace.stores.cosmos.queries import changes_query
 from sagatrace.stores.cosmos.store import CosmosStore
 from sagatrace_tui.incident.query import parse_query
-from sagatrace_tui.live import LOOK, SWEEP, ListFeed, OpenTrace, TraceFeed
+from sagatrace_tui.live.list_feed import ListFeed
+from sagatrace_tui.live.refresh import LOOK
+from sagatrace_tui.live.status import SWEEP
+from sagatrace_tui.live.trace_feed import OpenTrace, TraceFeed
 from sagatrace_tui.model import build_trace
 
 NOW_TOO = frozenset({LOOK})

@@ -26,7 +26,7 @@ from sagatrace.stores import AppendError, Search
 from sagatrace.stores.cosmos.provisioning import provision
 from sagatrace.stores.cosmos.store import CosmosStore
 from sagatrace_tui.commands.doctor import Patient, examined
-from sagatrace_tui.live import ListFeed
+from sagatrace_tui.live.list_feed import ListFeed
 
 AT = "2025-01-01T00:00:00.000000Z"
 

@@ -16,7 +16,7 @@ from fault_proxy import (
 from sagatrace.event import TraceEvent, new_event
 from sagatrace.stores import Search
 from sagatrace.stores.cosmos.cursor import Cursor
-from sagatrace_tui.live import TraceFeed
+from sagatrace_tui.live.trace_feed import TraceFeed
 
 PAGES = 3
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import replace
 
 import pytest
 from click.testing import CliRunner
+from msgspec.structs import replace
 
 from cosmos_server import CosmosAccount
 from counting_proxy import Count, counting
@@ -17,8 +17,11 @@ from sagatrace.stores.cosmos.store import CosmosStore
 from sagatrace_tui.commands.billing import Charges, Load, bill, polls_per_hour
 from sagatrace_tui.commands.cost import cost
 from sagatrace_tui.commands.prices import Prices
-from sagatrace_tui.live import CALM, LOOK, QUIET, SWEEP, ListFeed, TraceFeed, follow_store
-from sagatrace_tui.live.refresh import Refresh
+from sagatrace_tui.live.list_feed import ListFeed
+from sagatrace_tui.live.refresh import LOOK, Refresh
+from sagatrace_tui.live.status import CALM, QUIET, SWEEP
+from sagatrace_tui.live.tail import follow_store
+from sagatrace_tui.live.trace_feed import TraceFeed
 
 NOW_TOO = frozenset({LOOK})
 PATIENT = 60.0

@@ -25,7 +25,8 @@ from sagatrace.stores.cosmos.store import CosmosStore
 from sagatrace.stores.memory import MemoryStore
 from sagatrace.timestamps import utc_timestamp
 from sagatrace_tui.incident.query import parse_query
-from sagatrace_tui.live import WHOLE, ListFeed, read_rows
+from sagatrace_tui.live.list_feed import WHOLE, ListFeed
+from sagatrace_tui.live.window import read_rows
 
 PATIENT = 60.0
 START = datetime(2025, 1, 1, tzinfo=UTC)

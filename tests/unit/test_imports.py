@@ -29,6 +29,12 @@ def test_an_import_loads_only_the_modules_that_it_needs(statement: str, absent: 
     assert modules_after(statement) & absent == set()
 
 
+def test_a_trace_is_shown_without_the_modules_of_lists_and_comparisons() -> None:
+    loaded = modules_after("import sagatrace_tui.cli, sagatrace_tui.app, sagatrace_tui.screens.trace", whole=True)
+    unneeded = ("screens.search", "screens.compare", "screens.help", "live.list_feed", "incident.summary")
+    assert loaded.isdisjoint(f"sagatrace_tui.{name}" for name in unneeded)
+
+
 def test_nothing_of_opentelemetry_is_needed_or_loaded_for_an_event_a_job_or_a_saga() -> None:
     """redis-py imports it if it is installed. So here it is not: an import would fail."""
     work = """

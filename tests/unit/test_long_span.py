@@ -9,7 +9,7 @@ import pytest
 
 from sagatrace import EventError, MemoryStore, TraceContext, Tracer
 from sagatrace.context import Execution, enter_execution
-from sagatrace_tui.live import wall_clock
+from sagatrace_tui.live.refresh import wall_clock
 from sagatrace_tui.model import Trace, build_trace
 
 

@@ -24,7 +24,7 @@ from sagatrace_tui import cli
 from sagatrace_tui.commands.why import EXIT_STATUSES
 from sagatrace_tui.incident.query import KEYS, parse_query
 from sagatrace_tui.labels import VERDICTS
-from sagatrace_tui.live import wall_clock
+from sagatrace_tui.live.refresh import wall_clock
 from sagatrace_tui.model import build_trace
 
 ROOT = Path(__file__).parents[2]

@@ -12,7 +12,7 @@ from sagatrace.stores.memory import MemoryStore
 from sagatrace_tui.incident.conditions import Condition
 from sagatrace_tui.incident.query import KEYS, Moment, Query, QueryError, completions, parse_query
 from sagatrace_tui.labels import VERDICTS
-from sagatrace_tui.live import as_search
+from sagatrace_tui.live.query_search import as_search
 from sagatrace_tui.model import Verdict
 
 HOUR = 3_600_000_000

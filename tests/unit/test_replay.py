@@ -8,7 +8,7 @@ import random
 import pytest
 
 from sagas import event, failed, many_alike, repeated, trace_of
-from sagatrace_tui.live import Replay
+from sagatrace_tui.live.replay import Replay
 
 
 def steps_of(replay: Replay) -> list[tuple[str, dict[str, str]]]:

@@ -14,7 +14,7 @@ from sagatrace import MemoryStore, Saga, TraceContext, Tracer
 from sagatrace.context import Execution, enter_execution
 from sagatrace.logs import TraceFilter
 from sagatrace.rq import current_trace
-from sagatrace_tui.live import wall_clock
+from sagatrace_tui.live.refresh import wall_clock
 from sagatrace_tui.model import Trace, build_trace
 
 

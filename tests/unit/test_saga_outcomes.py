@@ -12,7 +12,7 @@ from rq.job import Job
 from rq.timeouts import JobTimeoutException
 
 from sagatrace import MemoryStore, Tracer
-from sagatrace_tui.live import wall_clock
+from sagatrace_tui.live.refresh import wall_clock
 from sagatrace_tui.model import Trace, build_trace
 
 

@@ -27,7 +27,7 @@ from sagatrace import (
 from sagatrace.outbox import Outbox
 from sagatrace.rq.prepared_end import prepared_end
 from sagatrace.sampling import is_sampled
-from sagatrace_tui.live import wall_clock
+from sagatrace_tui.live.refresh import wall_clock
 from sagatrace_tui.model import IDLE, Trace, build_trace
 
 SAGAS: Final = [f"order-{number}" for number in range(10_000)]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import Final, Literal
 
+import msgspec
+
 from sagatrace_tui.commands.prices import Prices
-from sagatrace_tui.live import CALM, CONFIRM_WITHIN, INTERVAL, QUIET, SWEEP
+from sagatrace_tui.live.partition import CONFIRM_WITHIN
+from sagatrace_tui.live.refresh import INTERVAL
+from sagatrace_tui.live.status import CALM, QUIET, SWEEP
 
 __all__ = ["INDEX_SHARE", "Bill", "Charges", "Item", "Load", "bill", "polls_per_hour"]
 
@@ -20,8 +23,7 @@ _PEAK: Final = 5.0  # autoscale: load of the busiest hours, relative to the aver
 Billing = Literal["serverless", "provisioned", "autoscale"]
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
+class Load(msgspec.Struct, frozen=True):
     """The load of one day.
 
     Attributes:
@@ -46,8 +48,7 @@ class Load:
     shippers: float = 1
 
 
-@dataclass(frozen=True, slots=True)
-class Charges:
+class Charges(msgspec.Struct, frozen=True):
     """The request units of each operation, and the source of the figures.
 
     Attributes:
@@ -73,8 +74,7 @@ class Charges:
     source: str = "assumed, on the high side; --measure takes them from your account"
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(msgspec.Struct, frozen=True):
     """One line of the bill: request units in a month, and their basis in words."""
 
     name: str
@@ -82,8 +82,7 @@ class Item:
     basis: str
 
 
-@dataclass(frozen=True, slots=True)
-class Bill:
+class Bill(msgspec.Struct, frozen=True):
     """The bill of a month after the first retention period. `dollars` excludes storage."""
 
     items: tuple[Item, ...]

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any, Final
 
 import click
+from msgspec.structs import replace
 
 from sagatrace.errors import SettingsError
 from sagatrace.event import TraceEvent, encode_event, new_event

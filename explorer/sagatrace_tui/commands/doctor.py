@@ -8,10 +8,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, Literal
 
 import click
+import msgspec
 
 from sagatrace.destination import outbox_directory
 from sagatrace.errors import SagatraceError, SettingsError, StoreError, StoreNotFoundError
@@ -33,8 +34,7 @@ _DELIVERED_WITHIN: Final = 10.0  # seconds that an event may wait while no shipp
 _SIGNS: Final = {"ok": "ok  ", "fault": "FAIL", "off": "-   "}
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(msgspec.Struct, frozen=True):
     """The result of one check. `off`: the part is not in use, which is not a fault."""
 
     subject: str
@@ -44,8 +44,7 @@ class Check:
     """Whether the fault is an unusable setting."""
 
 
-@dataclass(slots=True)
-class Patient:
+class Patient(msgspec.Struct):
     """The subject of the checks: the environment, its store, and whether doctor may write to the store."""
 
     environ: Mapping[str, str]

@@ -93,7 +93,7 @@ def groups(words: tuple[str, ...], by: str | None, as_json: bool, store_url: str
 
 
 def _newest(store: EventStore, query: Query, limit: int) -> Iterator[TraceRow]:
-    from sagatrace_tui.live import read_rows  # slow to import; other commands do not need it
+    from sagatrace_tui.live.window import read_rows  # slow to import; other commands do not need it
 
     return read_rows(store, query, now_micros(), most=limit)
 

@@ -36,7 +36,7 @@ from sagatrace_tui.labels import GLYPHS, inert, moment, short_name, verdict_word
 from sagatrace_tui.model.span_state import mark_of
 
 if TYPE_CHECKING:
-    from sagatrace_tui.live import Step
+    from sagatrace_tui.live.tail import Step
     from sagatrace_tui.model import Trace
 
 __all__ = ["tail"]
@@ -99,7 +99,7 @@ def _is_stored(store: EventStore, trace_id: str) -> bool:
 
 
 def _steps(store: EventStore, trace_id: str | None) -> Generator[Step]:
-    from sagatrace_tui.live import follow_store, follow_trace  # slow to import; other commands do not need it
+    from sagatrace_tui.live.tail import follow_store, follow_trace  # slow to import; other commands do not need it
 
     mirror = _mirror(store)
     return follow_store(store, mirror) if trace_id is None else follow_trace(store, trace_id, mirror)

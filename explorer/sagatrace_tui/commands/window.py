@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from sagatrace.errors import SettingsError
 from sagatrace.stores import EventStore
 from sagatrace_tui.commands.outcome import now_micros
-from sagatrace_tui.incident.failure_groups import began_at, failure_groups
 from sagatrace_tui.incident.query import Query, parse_length
-from sagatrace_tui.incident.trace_row import TraceRow
 from sagatrace_tui.model.text import clock
+
+if TYPE_CHECKING:
+    from sagatrace_tui.incident.trace_row import TraceRow
 
 __all__ = ["of_new_kinds", "rows_of_window", "time_read", "window_of_environment"]
 
@@ -53,7 +54,7 @@ def rows_of_window(store: EventStore, query: Query, keys: Sequence[str] = ()) ->
         click.UsageError: the time of the query is empty.
         StoreError: the store cannot be read.
     """
-    from sagatrace_tui.live import read_rows  # slow to import; other commands do not need it
+    from sagatrace_tui.live.window import read_rows  # slow to import; other commands do not need it
 
     began, ended = time_read(query)
     if began >= ended:
@@ -66,6 +67,8 @@ def rows_of_window(store: EventStore, query: Query, keys: Sequence[str] = ()) ->
 def of_new_kinds(rows: Iterable[TraceRow], query: Query) -> Iterator[TraceRow]:
     """Yield the rows. If the query has the word `new`, yield only traces with a new kind of failure."""
     if query.new:
+        from sagatrace_tui.incident.failure_groups import began_at, failure_groups  # the app does not need it
+
         listed = list(rows)
         began, now = time_read(query)
         kinds = failure_groups(listed, began_at(listed, began), now)

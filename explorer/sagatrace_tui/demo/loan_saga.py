@@ -10,9 +10,9 @@ import os
 import random
 import signal
 import time
-from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
+import msgspec
 from redis import Redis
 from rq import Retry, get_current_job
 from rq.job import Job
@@ -34,8 +34,7 @@ _KEEP: Final = 600  # seconds Redis keeps finished jobs
 tracer = Tracer()
 
 
-@dataclass(frozen=True)
-class Loan:
+class Loan(msgspec.Struct, frozen=True):
     """An application for a loan. `scenario` selects the failure to show."""
 
     loan_id: str

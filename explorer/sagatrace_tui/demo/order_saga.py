@@ -6,9 +6,9 @@ The saga's span outlives each job: `submit_order` begins it, and the last callba
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final, Literal, get_args
 
+import msgspec
 from redis import Redis
 from rq import Callback
 from rq.job import Dependency, Job
@@ -27,8 +27,7 @@ _KEEP: Final = 600  # seconds Redis keeps finished jobs
 tracer = Tracer()
 
 
-@dataclass(frozen=True)
-class Order:
+class Order(msgspec.Struct, frozen=True):
     """An order of a shop. `saga` is the result of `Tracer.begin`. `scenario` selects the outcome to show."""
 
     order_id: str

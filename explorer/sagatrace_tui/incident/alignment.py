@@ -8,7 +8,8 @@ package. Places are numbers, so that a deep trace costs no more than a wide one.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from sagatrace_tui.model import Span, Trace
 
@@ -56,8 +57,7 @@ class Places:
         return tuple(reversed(names))
 
 
-@dataclass(frozen=True, slots=True)
-class Steps:
+class Steps(msgspec.Struct, frozen=True):
     """The steps of one trace. `at` maps places to spans, in tree order. `place_of` maps span ids to places.
 
     A missing parent has a place, but is not a step. `below` is the number of steps below each place.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
 from typing import Any, Final
+
+import msgspec
+from msgspec.structs import asdict
 
 from sagatrace_tui.incident.differences import Comparison, Difference, Kind, Run, Side, Undone
 from sagatrace_tui.model import Outcome
@@ -24,8 +26,7 @@ _UNDONE: Final[Mapping[Outcome, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Words:
+class Words(msgspec.Struct, frozen=True):
     """Renders a comparison in words.
 
     `inert` makes a value from a job safe to show. `length` formats microseconds.

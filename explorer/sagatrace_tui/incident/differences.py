@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 from sagatrace_tui.model import Outcome, Verdict
 from sagatrace_tui.model.span_state import SpanStatus
@@ -23,8 +24,7 @@ class Kind(StrEnum):
     FASTER = "faster"
 
 
-@dataclass(frozen=True, slots=True)
-class Side:
+class Side(msgspec.Struct, frozen=True):
     """A step in one trace. `took` is in microseconds; None if start or end is unknown."""
 
     span_id: str
@@ -35,8 +35,7 @@ class Side:
     error_type: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(msgspec.Struct, frozen=True):
     """One step that differs. `here` is its side in the trace, `there` in the other; None if missing.
 
     `above` are the names of the nearest ancestors, the outermost first. `nth` is the number among the siblings with the
@@ -61,8 +60,7 @@ class Difference:
         return max(took) / min(took) if len(took) == 2 and min(took) > 0 else None
 
 
-@dataclass(frozen=True, slots=True)
-class Undone:
+class Undone(msgspec.Struct, frozen=True):
     """A step with a compensation, and the outcome of its last attempt."""
 
     name: str
@@ -70,8 +68,7 @@ class Undone:
     outcome: Outcome
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(msgspec.Struct, frozen=True):
     """One of the two traces. `started_at` is in microseconds since 1970, `duration` in microseconds."""
 
     trace_id: str
@@ -82,8 +79,7 @@ class Run:
     span_count: int
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(msgspec.Struct, frozen=True):
     """The comparison of a trace (`here`) with another (`there`).
 
     `undone_here` are the steps undone only in the trace, or with a different outcome. `undone_there` are those of the

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from sagatrace_tui.incident.trace_row import Failure, TraceRow
 
@@ -15,8 +16,7 @@ _BARS: Final = " ▁▂▃▄▅▆▇█"
 _NEW: Final = 4  # a new kind was first seen in the last quarter of the time
 
 
-@dataclass(frozen=True, slots=True)
-class FailureGroup:
+class FailureGroup(msgspec.Struct, frozen=True):
     """Traces with one kind of failure, the latest failure first. Times are microseconds since 1970.
 
     `key` identifies the group across readings. `standing` is the number of steps that still stand in these traces.

@@ -12,9 +12,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any, Final, Literal, get_args
+
+import msgspec
+from msgspec.structs import replace
 
 from sagatrace.phases import split_event_type
 from sagatrace_tui.incident.conditions import Condition
@@ -64,8 +66,7 @@ class QueryError(ValueError):
         self.start, self.end = start, end
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(msgspec.Struct, frozen=True):
     """A fixed moment in microseconds since 1970, or with `ago` a number of microseconds before now."""
 
     micros: int
@@ -76,8 +77,7 @@ class Moment:
         return now - self.micros if self.ago else self.micros
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(msgspec.Struct, frozen=True):
     """The conditions of a query. Empty fields are not conditions. `data` are texts like `path.to.key=value`.
 
     One event must match `status`, `event_type`, `tag`, `error`, `since`, `until`, `trace_prefix` and `data`. No event

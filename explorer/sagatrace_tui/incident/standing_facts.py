@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -20,8 +19,7 @@ _OURS: Final = frozenset(one.name for part in (EventData, Links) for one in msgs
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class StandingFacts:
+class StandingFacts(msgspec.Struct, frozen=True):
     """The declared undo, the error of the last try to undo, and values by their keys. An unknown fact is None."""
 
     compensation: str | None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
 from zlib import crc32
 
@@ -22,8 +21,7 @@ _MOST: Final = 300  # characters kept of an error, a sentence or a value
 _PATH: Final = 12  # names kept of a failure path: half from its start, half from its end
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(msgspec.Struct, frozen=True):
     """The cause of a failed trace. `at` is the time of the failure, in microseconds since 1970.
 
     `group` is `data.group` of the failed event. `shape` is the error without values. Both are empty if absent.
@@ -43,8 +41,7 @@ class Failure:
         return ": ".join(filter(None, (self.error_type.rpartition(".")[2], self.error)))
 
 
-@dataclass(frozen=True, slots=True)
-class StandingStep:
+class StandingStep(msgspec.Struct, frozen=True):
     """A step that still stands. `since` is its completion in microseconds since 1970; None if unknown.
 
     `compensation` is the declared compensation, or empty. `certain` is False if the step may have had no effect.
@@ -63,8 +60,7 @@ class StandingStep:
     values: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class TraceRow:
+class TraceRow(msgspec.Struct, frozen=True):
     """One trace of a list. Times are microseconds since 1970. `verdict` is None until the trace is read.
 
     `latest` is the time of its last matching event. `error_count` counts no consequences and no recovered failures.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from sagatrace.stores import EventStore
 from sagatrace_tui.incident.comparison import compare
@@ -21,8 +22,7 @@ __all__ = ["Compared", "ComparisonReading"]
 READING: Final = "reading the trace"
 
 
-@dataclass(frozen=True, slots=True)
-class Compared:
+class Compared(msgspec.Struct, frozen=True):
     """A comparison, or else the reason why there is none. `fault` is the error of the store."""
 
     comparison: Comparison | None = None

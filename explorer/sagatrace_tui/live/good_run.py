@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
 from typing import Final
+
+import msgspec
+from msgspec.structs import replace
 
 from sagatrace.errors import EventError
 from sagatrace.event import TraceEvent
@@ -18,8 +20,7 @@ MOST: Final = 50
 """The most traces read. Each costs one query, so the limit bounds the cost."""
 
 
-@dataclass(frozen=True, slots=True)
-class GoodRun:
+class GoodRun(msgspec.Struct, frozen=True):
     """The run found, or None. `looked_at` is the number of traces read."""
 
     trace: Trace | None

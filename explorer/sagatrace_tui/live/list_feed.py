@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Container, Iterator, Sequence
-from dataclasses import replace
 from itertools import chain
 from typing import Final
+
+from msgspec.structs import replace
 
 from sagatrace.errors import StoreNotFoundError
 from sagatrace.event import TraceEvent
@@ -22,8 +23,9 @@ from sagatrace_tui.live.listing import Listing
 from sagatrace_tui.live.query_search import accepts, as_search, with_word_resolved
 from sagatrace_tui.live.refresh import AFRESH, LOOK, Clock, Meter, Refresh, error_line, wall_clock
 from sagatrace_tui.model import Trace
+from sagatrace_tui.scope import WINDOW
 
-__all__ = ["ENOUGH", "OLDER", "WHOLE", "WINDOW", "ListFeed"]
+__all__ = ["ENOUGH", "OLDER", "WHOLE", "ListFeed"]
 
 OLDER: Final = "older"
 """Ask for one more page of older traces."""
@@ -31,8 +33,6 @@ WHOLE: Final = "whole"
 """Ask to read all traces of the window, now and in later readings."""
 ENOUGH: Final = "enough"
 """Ask to stop reading the window."""
-WINDOW: Final = 24 * 3_600_000_000
-"""Length of the window in microseconds, unless the query has `since:`."""
 MOST_OF_WINDOW: Final = 10_000
 """The most traces read from a window."""
 _MOST: Final = 1_000

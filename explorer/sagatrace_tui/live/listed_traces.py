@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from typing import Final
+
+import msgspec
+from msgspec.structs import replace
 
 from sagatrace.event import TraceEvent
 from sagatrace.stores import EventStore, FetchedTrace, TraceHit, fetch_many
@@ -25,8 +27,7 @@ _LARGE: Final = 20_000
 Accepts = Callable[[Trace, Collection[TraceEvent]], bool]
 
 
-@dataclass(slots=True)
-class _Running:
+class _Running(msgspec.Struct):
     known: Partition
     trace: Trace
     is_outdated: bool = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from sagatrace_tui.incident.trace_row import TraceRow
 from sagatrace_tui.live.status import LiveStatus
@@ -10,8 +10,7 @@ from sagatrace_tui.live.status import LiveStatus
 __all__ = ["Listing"]
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(msgspec.Struct, frozen=True):
     """The listed traces as of `now`, latest activity first.
 
     `queries`, `micros` and `request_units` are the cost of the last reading that asked the store. `began` is the start

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
 from typing import Final
+
+import msgspec
 
 from sagatrace.errors import EventError
 from sagatrace.event import TraceEvent
@@ -24,16 +25,15 @@ class GivenUpError(Exception):
     """The screen that asked for this reading has closed."""
 
 
-@dataclass(slots=True)
-class News:
+class News(msgspec.Struct):
     """`added` events are new. `replaced` events were known with other content.
 
     `rewritten`: known content changed or was removed. `doubtful`: a published event differs from the known event with
     its id, so the store must be read.
     """
 
-    added: list[TraceEvent] = field(default_factory=list)
-    replaced: list[TraceEvent] = field(default_factory=list)
+    added: list[TraceEvent] = msgspec.field(default_factory=list)
+    replaced: list[TraceEvent] = msgspec.field(default_factory=list)
     rewritten: bool = False
     doubtful: bool = False
 
@@ -210,10 +210,13 @@ class Partition:
         before, malformed, was_withheld = self._known, self.malformed, self.is_withheld
         self.unconfirmed, self._built, self._sure = {}, None, None
         self.malformed = {one.document_id: one for one in changes.malformed}
-        # An equal event stays the one that a trace built before holds, or memory would hold it twice.
-        found = tuple(before[one.id] if before.get(one.id) == one else one for one in changes.events)
+        found = changes.events
+        if before:  # an equal event stays the one that a trace built before holds, or memory would hold it twice
+            found = tuple(before[one.id] if before.get(one.id) == one else one for one in found)
         is_once = len({event.id for event in found}) == len(found)
         self._whole, self._by_id = (found, None) if is_once else ((), {event.id: event for event in found})
+        if not before:
+            return News(list(self.events), rewritten=was_withheld or self.malformed != malformed)
         added = [event for event in self.events if event.id not in before]
         known = [event for event in self.events if event.id in before]
         replaced = [event for event in known if not _is_same(before[event.id], event)]

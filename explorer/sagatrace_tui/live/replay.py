@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import cached_property
+
+import msgspec
 
 from sagatrace.event import TraceEvent
 from sagatrace_tui.live.trace_feed import prepare
@@ -15,8 +16,7 @@ from sagatrace_tui.views.outline import Outline
 __all__ = ["Frame", "Replay"]
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(msgspec.Struct, frozen=True):
     """A trace as of its event number `place`, counted from 1.
 
     `changes` holds a sign for each span that the event changed, and for the group it is in: + for a new span, ~ for

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final, Literal
+
+import msgspec
 
 from sagatrace.mirror import Heard
 
@@ -22,8 +23,7 @@ _PLAIN: Final = frozenset({"ConnectionError", "TimeoutError"})
 """Errors of a Redis that is down. Any other error needs a person to fix it, so the status names it."""
 
 
-@dataclass(frozen=True, slots=True)
-class LiveStatus:
+class LiveStatus(msgspec.Struct, frozen=True):
     """`every` is the number of seconds between two readings of the store, in any state.
 
     `unconfirmed` is the number of published events not yet found in the store.

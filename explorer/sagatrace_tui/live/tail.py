@@ -6,8 +6,9 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Generator, Iterable
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from sagatrace.errors import StoreError
 from sagatrace.event import TraceEvent
@@ -28,8 +29,7 @@ _PART: Final = 1_000  # events read in one part
 _KEPT: Final = 100_000  # events remembered, so that each is yielded once
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(msgspec.Struct, frozen=True):
     """New events in order of time, the followed trace (if one), the status, and the error of the reading."""
 
     events: tuple[TraceEvent, ...]

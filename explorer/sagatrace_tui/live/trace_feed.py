@@ -5,8 +5,9 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from sagatrace.mirror import Mirror
 from sagatrace.stores import EventStore
@@ -23,8 +24,7 @@ _MANY: Final = 20_000
 """From this many events, the cyclic garbage collector ignores the trace. Its passes would stop the screen."""
 
 
-@dataclass(frozen=True, slots=True)
-class OpenTrace:
+class OpenTrace(msgspec.Struct, frozen=True):
     """One trace as of `now`. `trace` is None before the first reading, and has no events if the store has none.
 
     `queries` and `micros` are the cost of the last reading that asked the store. `known` is the number of known events.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import Final
+
+from msgspec.structs import replace
 
 from sagatrace.stores import EventStore, FetchedTrace, FindsWhole, Search, TraceHit, fetch_many
 from sagatrace.stores.search import MAX_LIMIT

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
+
+import msgspec
 
 __all__ = [
     "Anomaly", "Code", "Compensation", "NeverRan", "Outcome", "Place", "Role", "Standing", "TraceStatus", "Verdict",
@@ -43,8 +44,7 @@ class Code(StrEnum):
     BEFORE_WORK_ENDED = "before_work_ended"  # ... before the work below the step ended
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(msgspec.Struct, frozen=True):
     """The place where a span ran last. A value is None if the events do not hold it."""
 
     worker: str | None
@@ -54,8 +54,7 @@ class Place:
     attempts_allowed: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Standing:
+class Standing(msgspec.Struct, frozen=True):
     """A step that still stands, and the reason.
 
     Attributes:
@@ -84,8 +83,7 @@ class Standing:
         return self.certain or self.effect is not None
 
 
-@dataclass(frozen=True, slots=True)
-class Compensation:
+class Compensation(msgspec.Struct, frozen=True):
     """One try to undo a step. Without a try `span_id` is None. Times are microseconds since 1970."""
 
     original_span_id: str
@@ -103,8 +101,7 @@ class Compensation:
     ended_at: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class NeverRan:
+class NeverRan(msgspec.Struct, frozen=True):
     """A span that will never start, and the span it waits for. `fate` is the end of that span, such as `failed`."""
 
     span_id: str
@@ -114,8 +111,7 @@ class NeverRan:
     fate: str
 
 
-@dataclass(frozen=True, slots=True)
-class Anomaly:
+class Anomaly(msgspec.Struct, frozen=True):
     """A fault of a trace: its kind, the spans concerned, and one sentence."""
 
     kind: str

@@ -7,9 +7,10 @@ the counts of starts and ends decide. The order of events decides only if neithe
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Literal
+
+import msgspec
 
 from sagatrace.event import TraceEvent
 from sagatrace_tui.model.event_data import EventData, data_of, text_of
@@ -20,8 +21,7 @@ __all__ = ["Attempt", "Entry", "Reading", "entries_of", "read_attempts"]
 Fault = Literal["conflicting_outcomes", "duplicate"]
 
 
-@dataclass(frozen=True, slots=True)
-class Attempt:
+class Attempt(msgspec.Struct, frozen=True):
     """One attempt of a span. Times are microseconds since 1970, or None if no event holds the time.
 
     `number` is the recorded number if there is one. `since` is its start, or else the end of the attempt before.
@@ -36,8 +36,7 @@ class Attempt:
     is_presumed: bool = False  # its end was inferred
 
 
-@dataclass(slots=True)
-class Entry:
+class Entry(msgspec.Struct):
     """One event and its role in the span. `own_undo` is True if the event is of a compensation with the span's id."""
 
     place: int
@@ -63,8 +62,7 @@ class Entry:
         return self.data.presumed is True
 
 
-@dataclass(slots=True)
-class Reading:
+class Reading(msgspec.Struct):
     """The result of reading all events of a span. The event `closing` decides the status."""
 
     status: SpanStatus

@@ -7,8 +7,9 @@ compensations of such a part do not give its trace the verdict that it was compe
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from sagatrace_tui.model.compensation import Steps
 from sagatrace_tui.model.failures import Failures
@@ -24,8 +25,7 @@ _OWN_UNSETTLED: Final[Mapping[str, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class _Branch:
+class _Branch(msgspec.Struct, frozen=True):
     """A failed span, or one failed attempt of a span, in [began, until). Times are microseconds since 1970."""
 
     top: str

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
 from heapq import heappop, heappush
+
+import msgspec
 
 from sagatrace_tui.model.span import Span
 from sagatrace_tui.model.tree import SpanTree
@@ -20,8 +21,7 @@ __all__ = ["UndoneStep", "swapped_pairs"]
 _Moment = tuple[int, int]
 
 
-@dataclass(frozen=True, slots=True)
-class UndoneStep:
+class UndoneStep(msgspec.Struct, frozen=True):
     """A step that succeeded, its first compensation, and the moment that compensation began."""
 
     step: Span
@@ -29,8 +29,7 @@ class UndoneStep:
     began: _Moment
 
 
-@dataclass(slots=True)
-class _Branch:
+class _Branch(msgspec.Struct):
     """A child of the span where branches meet, and the undone steps in it, in the order their undoing began."""
 
     span: Span

@@ -9,7 +9,8 @@ with its own outcome.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+
+import msgspec
 
 from sagatrace.event import TraceEvent
 from sagatrace_tui.model.attempts import Entry, entries_of
@@ -18,17 +19,16 @@ from sagatrace_tui.model.event_data import execution_of
 __all__ = ["split_runs"]
 
 
-@dataclass(slots=True)
-class _Run:
+class _Run(msgspec.Struct):
     """One run while its events are read. `later_waits` may belong to the next run."""
 
     entries: list[Entry]
-    numbers: set[int | None] = field(default_factory=set)  # of the attempts that started
+    numbers: set[int | None] = msgspec.field(default_factory=set)  # of the attempts that started
     has_execution: bool = False
     unended: int = 0  # starts minus ends
     waited: bool = False
     closing: Entry | None = None
-    later_waits: list[Entry] = field(default_factory=list)
+    later_waits: list[Entry] = msgspec.field(default_factory=list)
 
     def take(self, entry: Entry, execution: str | None) -> None:
         """Add the facts of one event to this run."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from sagatrace_tui.model.answers import TraceStatus, Verdict
 from sagatrace_tui.model.compensation import Steps
@@ -19,8 +20,7 @@ _MAX_ERROR: Final = 200  # characters of an error within the sentence
 _SAMPLED: Final = "sampled: earlier events were not recorded, so steps may stand"
 
 
-@dataclass(slots=True)
-class Sentence:
+class Sentence(msgspec.Struct):
     """The facts of a trace for its sentence. `text` makes the sentence.
 
     `failure` is the result of `cause_text`; empty without a failure. `running` holds the ids of its open spans.

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
+
+import msgspec
+from msgspec.structs import force_setattr, replace
 
 from sagatrace.phases import CLOSING_PHASES, OPENING_PHASES, PHASES
 
@@ -27,8 +29,11 @@ _WAITING: Final = frozenset({"enqueued", "scheduled", "deferred"})  # the span i
 _UNDO_GROUPS: Final = frozenset({"compensation", "rollback"})  # spans with these names group compensations
 
 
-class Mark(NamedTuple):
-    """A parsed event type: its effect on its span, the status of the end, and the kind of the span."""
+class Mark(msgspec.Struct, frozen=True, eq=False):
+    """A parsed event type: its effect on its span, the status of the end, and the kind of the span.
+
+    Equal marks are one object, because identity hashes fastest.
+    """
 
     kind: Literal["wait", "start", "retry", "end", "other"]
     outcome: SpanStatus | None
@@ -64,8 +69,7 @@ def _mark(phase: str | None, status: str | None, span_kind: SpanKind = "point", 
     return Mark("retry", "queued", undo, group, span_kind)
 
 
-@dataclass(frozen=True, eq=False)
-class State:
+class State(msgspec.Struct, frozen=True, eq=False):
     """A span's state after some of its events. Equal states are one object, because identity hashes fastest."""
 
     status: SpanStatus = "point"
@@ -76,15 +80,17 @@ class State:
     unwinding: Unwinding = ""  # the state of the compensation that it reports itself
     irregular: bool = False  # whether the status depends on all events together
 
-    retried: bool = field(init=False)  # whether an attempt was followed by another
-    is_compensation: bool = field(init=False)  # whether its event types belong to the undoing
-    plain: bool = field(init=False)  # whether it succeeded normally and is not part of the undoing
+    retried: bool = False  # whether an attempt was followed by another
+    is_compensation: bool = False  # whether its event types belong to the undoing
+    plain: bool = False  # whether it succeeded normally and is not part of the undoing
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "retried", "r" in self.marks)
-        object.__setattr__(self, "is_compensation", self.kind == "compensation" or self.group)
-        unusual = self.irregular or self.retried or self.is_compensation
-        object.__setattr__(self, "plain", self.status == "success" and not unusual)
+        """Compute the last three from the others."""
+        retried, is_compensation = "r" in self.marks, self.kind == "compensation" or self.group
+        force_setattr(self, "retried", retried)
+        force_setattr(self, "is_compensation", is_compensation)
+        plain = self.status == "success" and not (self.irregular or retried or is_compensation)
+        force_setattr(self, "plain", plain)
 
 
 NEW: Final = State()

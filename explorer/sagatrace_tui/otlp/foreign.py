@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
@@ -27,8 +26,7 @@ _MEANT: Final = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Note:
+class Note(msgspec.Struct, frozen=True):
     """An event of a foreign span, such as an exception. `at` is in microseconds since 1970."""
 
     at: int
@@ -36,8 +34,7 @@ class Note:
     attributes: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ForeignSpan:
+class ForeignSpan(msgspec.Struct, frozen=True, kw_only=True):
     """A span of another tracer. Ids are lower-case hex digits. Times are microseconds since 1970.
 
     `ended` is None for an open span. `resource` are the attributes of the process. `links` are (trace id, span id).
@@ -52,8 +49,8 @@ class ForeignSpan:
     kind: str = ""
     has_failed: bool = False
     message: str = ""
-    attributes: Mapping[str, Any] = field(default_factory=dict)
-    resource: Mapping[str, Any] = field(default_factory=dict)
+    attributes: Mapping[str, Any] = msgspec.field(default_factory=dict)
+    resource: Mapping[str, Any] = msgspec.field(default_factory=dict)
     notes: tuple[Note, ...] = ()
     links: tuple[tuple[str, str], ...] = ()
 

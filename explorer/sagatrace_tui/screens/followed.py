@@ -8,7 +8,9 @@ from textual.screen import Screen
 
 from sagatrace.mirror import Mirror
 from sagatrace_tui.labels import plural
-from sagatrace_tui.live import AFRESH, LOOK, LiveStatus, Poller
+from sagatrace_tui.live.poller import Poller
+from sagatrace_tui.live.refresh import AFRESH, LOOK
+from sagatrace_tui.live.status import LiveStatus
 from sagatrace_tui.widgets.bar import StateLine
 from sagatrace_tui.widgets.key_hints import KeyHints
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from sagatrace_tui.labels import GLYPHS, VERDICTS
 from sagatrace_tui.model import Verdict
@@ -13,8 +14,7 @@ from sagatrace_tui.theme import STATUS_TONES, VERDICT_TONES
 __all__ = ["LEGEND", "Sign"]
 
 
-@dataclass(frozen=True, slots=True)
-class Sign:
+class Sign(msgspec.Struct, frozen=True):
     """A sign or a word on a screen, its tone there, and its meaning."""
 
     text: str

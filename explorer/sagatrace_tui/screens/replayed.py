@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import gc
-from dataclasses import replace
 from typing import Any, Final
 
+from msgspec.structs import replace
 from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Input
 
 from sagatrace_tui.labels import VERDICTS, inert
-from sagatrace_tui.live import Frame, OpenTrace, Replay
+from sagatrace_tui.live.replay import Frame, Replay
+from sagatrace_tui.live.trace_feed import OpenTrace
 from sagatrace_tui.model import Trace
 from sagatrace_tui.screens.followed import behind
 from sagatrace_tui.theme import times_of

@@ -20,14 +20,14 @@ from sagatrace.mirror import Mirror
 from sagatrace.stores import EventStore
 from sagatrace_tui.incident.query import Query
 from sagatrace_tui.labels import inert, plural
-from sagatrace_tui.live import ENOUGH, FRAME, OLDER, WHOLE, ListFeed, Listing, Poller
+from sagatrace_tui.live.list_feed import ENOUGH, OLDER, WHOLE, ListFeed
+from sagatrace_tui.live.listing import Listing
+from sagatrace_tui.live.poller import FRAME, Poller
 from sagatrace_tui.query_history import QueryHistory
 from sagatrace_tui.scope import Scope
 from sagatrace_tui.screens.clipboard import copy_text
-from sagatrace_tui.screens.compare import CompareScreen
 from sagatrace_tui.screens.followed import FollowedScreen, behind
 from sagatrace_tui.screens.search_words import SORT_WORDS, facts_of, notice_of
-from sagatrace_tui.screens.trace import TraceScreen
 from sagatrace_tui.widgets.bar import StateLine, TitleBar
 from sagatrace_tui.widgets.group_list import GroupList
 from sagatrace_tui.widgets.incident_panes import VIEWS, Arranged, IncidentPanes, View, arranged
@@ -313,6 +313,8 @@ class SearchScreen(FollowedScreen):
         self._open(message.trace_id)
 
     def _open(self, trace_id: str, view: str = "tree", span_id: str | None = None) -> None:
+        from sagatrace_tui.screens.trace import TraceScreen  # not needed for the first frame
+
         near = self._panes.neighbour
         screen = TraceScreen(self._store, trace_id, self._clock, view, self._mirror, span_id=span_id, neighbour=near)
         self.app.push_screen(screen)
@@ -389,6 +391,8 @@ class SearchScreen(FollowedScreen):
         def open_at(span_id: str | None) -> None:
             if span_id is not None:
                 self._open(trace_id, span_id=span_id)
+
+        from sagatrace_tui.screens.compare import CompareScreen
 
         self.query_one(TraceList).hold()
         self.app.push_screen(CompareScreen(self._store, trace_id, self._clock), open_at)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from sagatrace_tui.labels import duration, plural
-from sagatrace_tui.live import Listing
+from sagatrace_tui.live.listing import Listing
 from sagatrace_tui.widgets.incident_panes import IncidentPanes, View
 
 __all__ = ["SORT_WORDS", "facts_of", "notice_of"]

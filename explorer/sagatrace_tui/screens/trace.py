@@ -19,18 +19,17 @@ from textual.widgets import Input
 
 from sagatrace.mirror import Mirror
 from sagatrace.stores import EventStore
-from sagatrace_tui.incident.summary import incident_summary
 from sagatrace_tui.labels import inert, plural
-from sagatrace_tui.live import Frame, OpenTrace, Poller, TraceFeed
+from sagatrace_tui.live.poller import Poller
+from sagatrace_tui.live.replay import Frame
+from sagatrace_tui.live.trace_feed import OpenTrace, TraceFeed
 from sagatrace_tui.model import Trace
 from sagatrace_tui.screens.clipboard import CopyScreen
-from sagatrace_tui.screens.compare import CompareScreen
 from sagatrace_tui.screens.finding import FindScreen
 from sagatrace_tui.screens.followed import FollowedScreen, behind
 from sagatrace_tui.screens.replayed import ReplayScreen
 from sagatrace_tui.screens.trace_keys import TRACE_KEYS, help_sections
 from sagatrace_tui.screens.trace_words import notice_about, part_of_why
-from sagatrace_tui.screens.value import ValueScreen
 from sagatrace_tui.values import Path, as_text
 from sagatrace_tui.widgets.bar import StateLine
 from sagatrace_tui.widgets.find_line import FindLine
@@ -259,10 +258,14 @@ class TraceScreen(FollowedScreen, CopyScreen, ReplayScreen, FindScreen):
     @on(SpanDetail.ValueOpened)
     def open_value(self, message: SpanDetail.ValueOpened) -> None:
         """Show a value in full."""
+        from sagatrace_tui.screens.value import ValueScreen
+
         self.app.push_screen(ValueScreen(message.title, as_text(message.value)))
 
     def action_compare(self) -> None:
         """Compare the trace with the last good run of its saga. Go to the chosen span."""
+        from sagatrace_tui.screens.compare import CompareScreen
+
         screen = CompareScreen(self._store, self._trace_id, self._clock, self.live_trace)
         self.app.push_screen(screen, self._go_to)
 
@@ -378,6 +381,8 @@ class TraceScreen(FollowedScreen, CopyScreen, ReplayScreen, FindScreen):
 
     def text_to_save(self) -> tuple[str, str] | None:
         """Return the incident summary, and the trace id for its file."""
+        from sagatrace_tui.incident.summary import incident_summary
+
         trace = self.live_trace
         return None if trace is None else (incident_summary(trace, inert), self._trace_id)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sagatrace_tui.live import OpenTrace
+from sagatrace_tui.live.trace_feed import OpenTrace
 from sagatrace_tui.model import Trace
 
 __all__ = ["notice_about", "part_of_why"]

@@ -7,8 +7,9 @@ import locale
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final, Literal
+
+import msgspec
 
 __all__ = ["ASK_BACKGROUND", "Terminal", "clipboard_envelopes", "detect", "is_light"]
 
@@ -27,8 +28,7 @@ ASK_BACKGROUND: Final = "\x1b]11;?\x1b\\"
 _BACKGROUND: Final = re.compile(r"11;rgba?:([0-9a-fA-F]{1,4})/([0-9a-fA-F]{1,4})/([0-9a-fA-F]{1,4})(?:/[0-9a-fA-F]+)?")
 
 
-@dataclass(frozen=True, slots=True)
-class Terminal:
+class Terminal(msgspec.Struct, frozen=True):
     """The abilities of a terminal.
 
     Attributes:

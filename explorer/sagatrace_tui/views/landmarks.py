@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator
-from dataclasses import dataclass
 from heapq import nlargest
 from itertools import chain
 from math import inf
 from operator import sub
 from typing import Final
+
+import msgspec
 
 from sagatrace_tui.model import Role, Span, Trace
 from sagatrace_tui.views.outline import Outline
@@ -21,8 +22,7 @@ ERRORS: Final[frozenset[Role]] = frozenset({"cause", "independent", "compensatio
 _SLOWEST: Final = 50
 
 
-@dataclass(frozen=True, slots=True)
-class Landmarks:
+class Landmarks(msgspec.Struct, frozen=True):
     """`critical` are the ids on the critical path; `slowest` are (span id, microseconds), the slowest first.
 
     The critical path leads back from the end of the trace. It starts at the span that ended last. The next span is the

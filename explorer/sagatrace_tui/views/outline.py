@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
 from operator import eq
 from typing import Any, Final
+
+import msgspec
 
 from sagatrace_tui.model import Trace
 from sagatrace_tui.views.timeline import Idle, idle_stretches
@@ -23,8 +24,7 @@ GROUP_MIN: Final = 5
 """The fewest similar siblings in a row that show as one row."""
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
+class Group(msgspec.Struct, frozen=True):
     """Successful siblings in a row that share a name. Times are microseconds; `lengths`: shortest, median, longest."""
 
     name: str

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from math import inf
 from typing import Final
+
+import msgspec
 
 from sagatrace_tui.model import Span, Trace
 
@@ -16,8 +17,7 @@ _GAP: Final = 0.04
 _MAX_ATTEMPTS: Final = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(msgspec.Struct, frozen=True):
     """A part of a bar, in columns [start, end): `wait`, `pause`, `lost` (work that failed) or `run`.
 
     `is_cut` marks a part that ended after the visible time.
@@ -29,8 +29,7 @@ class Piece:
     is_cut: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Timeline:
+class Timeline(msgspec.Struct, frozen=True):
     """A time scale from `start` to `end`, in microseconds. `gaps` are the collapsed gaps as (start, end), in order.
 
     `kept` are the microseconds that a collapsed gap still takes.
@@ -52,8 +51,7 @@ class Timeline:
         return 0 if total <= 0 else round(self.squeezed(at) * width / total)
 
 
-@dataclass(frozen=True, slots=True)
-class Idle:
+class Idle(msgspec.Struct, frozen=True):
     """The `gaps` of a trace as (start, end). `busy_until` is the end of its last work; None while a span runs."""
 
     gaps: tuple[tuple[int, int], ...]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from sagatrace.phases import split_event_type
 from sagatrace_tui.model import Span, Trace
@@ -20,8 +21,7 @@ MOST: Final = 20
 _QUIET: Final = 60_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
+class Wait(msgspec.Struct, frozen=True):
     """One innermost open span, as of a moment.
 
     `words` is its state, such as `running for 12 s, attempt 2 of 3` or `retry 1 of 2 in 5 s`. `undoing` is the name of
@@ -34,8 +34,7 @@ class Wait:
     undoing: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Waiting:
+class Waiting(msgspec.Struct, frozen=True):
     """The first of `count` innermost open spans: compensations first, then running spans.
 
     `line` is a summary in one line. It is empty if there is no such span.

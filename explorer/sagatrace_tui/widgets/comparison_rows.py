@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import ClassVar, Final
 
+import msgspec
 from rich.cells import cell_len
 from textual.binding import Binding, BindingType
 from textual.message import Message
@@ -33,8 +33,7 @@ _GAP: Final = 2  # blanks after a cell
 _WORDS: Final = Words(inert, duration)
 
 
-@dataclass(frozen=True, slots=True)
-class ComparisonLine:
+class ComparisonLine(msgspec.Struct, frozen=True):
     """A row: a note over all columns, or a difference in four columns."""
 
     note: tuple[Part, ...] = ()

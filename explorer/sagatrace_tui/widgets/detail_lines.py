@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
 from typing import Any, Final
 
+import msgspec
+from msgspec.structs import replace
 from rich.cells import cell_len
 
 from sagatrace_tui.labels import (
@@ -43,8 +44,7 @@ _MEANING: Final[dict[Role, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class DetailLine:
+class DetailLine(msgspec.Struct, frozen=True):
     """A row. `value` is the full value, to copy or open. `span_id` is the span that Enter goes to."""
 
     parts: tuple[Part, ...]

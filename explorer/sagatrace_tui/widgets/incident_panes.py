@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Final, Literal, get_args
 
+import msgspec
+from msgspec.structs import replace
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Vertical
@@ -25,8 +26,7 @@ View = Literal["traces", "failures", "standing"]
 VIEWS: Final[tuple[View, ...]] = get_args(View)
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(msgspec.Struct, frozen=True):
     """The choice of the reader: a view, the order of the traces, and a filter.
 
     `group` is the key of one kind of failure; only its traces show. Empty shows all. `new_only` keeps only new kinds of
@@ -40,8 +40,7 @@ class Wanted:
     by_key: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Arranged:
+class Arranged(msgspec.Struct, frozen=True):
     """Rows arranged as wanted: traces in order, failures by kind, or steps that still stand.
 
     `source` holds all rows, read at `now` for the window since `began`. `first_at` is the start of the histogram. Times

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from typing import Final
 
+import msgspec
+from msgspec.structs import replace
 from rich.cells import cell_len
 
 from sagatrace_tui.labels import duration, inert, short, short_name
@@ -37,8 +38,7 @@ _NAME: Final = 14
 """Columns that each of the two names needs beside a reason. Otherwise the reason goes below."""
 
 
-@dataclass(frozen=True, slots=True)
-class LedgerLine:
+class LedgerLine(msgspec.Struct, frozen=True):
     """A row. `cells` are aligned in columns, `tail` takes the rest. A row without cells is a heading or a note."""
 
     tail: tuple[Part, ...]

@@ -148,9 +148,9 @@ class Rows(ScrollView, can_focus=True):
         self.rows_changed(next(found, max(0, min(self.cursor, self.row_count - 1))))
 
     def _resize_to(self, lines: int) -> None:
-        """Set the height in lines. Avoid a new layout of the screen if more lines do not add a scrollbar."""
+        """Set the height in lines. Avoid a new layout of the screen if all lines fit, or if more lines scroll."""
         before, room = self.virtual_size.height, self.container_size.height
-        if lines < before or (before > room) is not (lines > room):
+        if room < lines < before or (before > room) is not (lines > room):
             self.virtual_size = Size(0, lines)
             return
         self.set_reactive(Widget.virtual_size, Size(0, lines))  # pyright: ignore[reportArgumentType]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Final
 
+import msgspec
 from rich.cells import cell_len
 
 from sagatrace_tui.labels import GLYPHS, VERDICTS, duration, inert, run_words, short, short_middle, short_name
@@ -46,8 +46,7 @@ ROLE_GLYPHS: Final[dict[Role, str]] = {"cause": "◆", "independent": "◇"}
 """Glyphs of failures in the why view, where each row failed or has a failed descendant."""
 
 
-@dataclass(frozen=True, slots=True)
-class Zones:
+class Zones(msgspec.Struct, frozen=True):
     """The columns of a row for the tree, the bar and the figures. `pins` is the number of pinned values."""
 
     label: int
@@ -72,8 +71,7 @@ def zones(width: int, pinned: int = 0, *, bars: bool = True) -> Zones:
     return Zones(room - pins * PIN, pins, bar, figures)
 
 
-@dataclass(frozen=True, slots=True)
-class RowState:
+class RowState(msgspec.Struct, frozen=True):
     """How to draw a row, besides its span.
 
     `view` names the visible part of the trace. It is empty for the whole trace. `critical` marks a span on the critical

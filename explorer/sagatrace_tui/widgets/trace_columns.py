@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Final, Literal
 
+import msgspec
 from rich.cells import cell_len
 
 from sagatrace_tui.incident.trace_row import TraceRow, failure_text, reason_text, standing_text
@@ -25,8 +25,7 @@ _SEP: Final = " · "
 _LEAST: Final = 8  # the fewest useful terminal columns of an error
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(msgspec.Struct, frozen=True):
     """One column. `width` is in terminal columns. `part` returns the text of a trace at a moment.
 
     `sort` is the sort order that a click on its title selects; empty for none.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from typing import Final
 
 from textual.message import Message
 from textual.reactive import reactive
+from textual.timer import Timer
 from textual.worker import get_current_worker
 
 from sagatrace_tui.labels import duration
@@ -20,6 +22,8 @@ __all__ = ["WalkingRows"]
 
 _LARGE: Final = 5_000
 """Nodes from which a thread finds the landmarks, so that no key waits."""
+_PAUSE: Final = 2.0
+"""The fewest seconds between two such searches. A busy trace changes several times a second."""
 
 
 class WalkingRows(FoldingRows):
@@ -46,6 +50,8 @@ class WalkingRows(FoldingRows):
         self._errors: list[int] = []
         self._found: list[int] = []  # the places of the matches, in order
         self._landmarks: Landmarks | None = None  # None until they are ready
+        self._measure_at = 0.0  # the earliest time of the next search for landmarks, by the monotonic clock
+        self._measuring: Timer | None = None  # the next search, if one is due
         self._slowest_at: str | None = None  # the slow span that the last key went to
 
     @property
@@ -77,15 +83,24 @@ class WalkingRows(FoldingRows):
         self._place_matches()
         if len(outline.ids) < _LARGE:
             self._landmarks = landmarks(trace, outline)
+        elif self._measuring is None:
+            # After the drawing: the thread would slow it down by half.
+            wait = max(0.01, self._measure_at - time.monotonic())
+            self._measuring = self.set_timer(wait, lambda: self.call_after_refresh(self._measure))
+
+    def _measure(self) -> None:
+        """Find the landmarks of the current trace in a thread."""
+        self._measuring, self._measure_at = None, time.monotonic() + _PAUSE
+        subject = self.subject
+        if subject is None:
             return
 
         def find() -> None:
-            found, worker = landmarks(trace, outline), get_current_worker()
+            found, worker = landmarks(*subject), get_current_worker()
             if not worker.is_cancelled:
                 self.post_message(self.Measured(found))
 
-        # After the first drawing: the thread would slow it down by half.
-        self.call_after_refresh(self.run_worker, find, thread=True, exclusive=True, group="landmarks")
+        self.run_worker(find, thread=True, exclusive=True, group="landmarks")
 
     def on_walking_rows_measured(self, message: Measured) -> None:
         """Show the critical path."""

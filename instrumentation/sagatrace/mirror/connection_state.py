@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Final, Literal
 
 import msgspec
@@ -38,15 +37,13 @@ def _read(message: bytes) -> _Pulse | None:
         return None
 
 
-@dataclass(slots=True)
-class _Publisher:
+class _Publisher(msgspec.Struct):
     pulse: _Pulse
     at: float
     heard: int  # messages received before this pulse
 
 
-@dataclass(slots=True)
-class Link:
+class Link(msgspec.Struct):
     """The state of a connection, its publishers, and the number of possible losses of events (`gaps`).
 
     With `hears_all` the subscription covers all traces. Then a publisher's count is compared with the number of
@@ -59,7 +56,7 @@ class Link:
     ignored: int = 0
     _heard: int = 0
     _heard_at: float = float("-inf")
-    _publishers: dict[str, _Publisher] = field(default_factory=dict)
+    _publishers: dict[str, _Publisher] = msgspec.field(default_factory=dict)
 
     def opened(self, heard_at: float = float("-inf")) -> None:
         """Record that Redis confirmed the subscription. Earlier events were missed.

@@ -6,7 +6,6 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
 import msgspec
@@ -30,8 +29,7 @@ _ANSWER_WITHIN: Final = 2.0
 _MOST_BYTES: Final = 2 * MAX_MESSAGE  # bytes of a message; publishers send far less
 
 
-@dataclass(frozen=True, slots=True)
-class Heard:
+class Heard(msgspec.Struct, frozen=True):
     """The events received since the last `take`, and the state of the connection.
 
     Attributes:

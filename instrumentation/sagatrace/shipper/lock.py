@@ -76,20 +76,13 @@ def require_owner(directory: Path) -> None:
     """
     me, owner = os.geteuid(), directory.stat().st_uid
     if owner not in (me, 0):
-        raise PermissionError(
-            errno.EACCES,
-            f"the outbox belongs to {_user(owner)} and this process runs as {_user(me)}: "
-            f"run the process as {_user(owner)}",
-            str(directory),
-        )
+        fault = f"the outbox belongs to {_user(owner)} and this process runs as {_user(me)}"
+        raise PermissionError(errno.EACCES, f"{fault}: run the process as {_user(owner)}", str(directory))
     for path, uid in _owners(directory):
         if uid != me:
-            raise PermissionError(
-                errno.EACCES,
-                f"the file belongs to {_user(uid)} and this process runs as {_user(me)}: "
-                f"run the process as {_user(uid)}, or change the owner of the file",
-                str(path),
-            )
+            fault = f"the file belongs to {_user(uid)} and this process runs as {_user(me)}"
+            advice = f"run the process as {_user(uid)}, or change the owner of the file"
+            raise PermissionError(errno.EACCES, f"{fault}: {advice}", str(path))
 
 
 def strangers(directory: Path) -> list[tuple[Path, str, str]]:

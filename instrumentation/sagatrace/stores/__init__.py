@@ -8,8 +8,9 @@ memory:                                          in this process only; for tests
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
+
+import msgspec
 
 from sagatrace.errors import StoreError, StoreUnavailableError, StoreUrlError
 from sagatrace.event import TraceEvent
@@ -44,8 +45,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class ReadCost:
+class ReadCost(msgspec.Struct, frozen=True):
     """The cost of one call: queries, milliseconds, and request units if the store charges them.
 
     `round_trips` counts each request over a network, also for further pages and for opening a connection.
@@ -57,8 +57,7 @@ class ReadCost:
     round_trips: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class FetchedTrace:
+class FetchedTrace(msgspec.Struct, frozen=True):
     """All documents stored under one trace id, in any order. For an unknown id there are no events."""
 
     trace_id: str
@@ -75,8 +74,7 @@ class TraceHits(list[TraceHit]):
         self.cost = cost
 
 
-@dataclass(frozen=True, slots=True)
-class RefusedEvent:
+class RefusedEvent(msgspec.Struct, frozen=True):
     """An event that the store will never accept in this form, and the reason."""
 
     event: TraceEvent

@@ -6,8 +6,9 @@ With a store that lacks them, readers read whole traces, one by one.
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
+
+import msgspec
 
 if TYPE_CHECKING:
     from sagatrace.event import TraceEvent
@@ -20,8 +21,7 @@ Arrived: TypeAlias = Callable[[int], object]
 """A callback for a trace read in parts. It gets the number of documents so far. An exception stops the reading."""
 
 
-@dataclass(frozen=True, slots=True)
-class Changes:
+class Changes(msgspec.Struct, frozen=True):
     """The events stored or replaced since an earlier read. They may repeat events of that read.
 
     Attributes:

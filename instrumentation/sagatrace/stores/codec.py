@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
+from itertools import groupby, islice
+from operator import attrgetter
 from typing import Any, Final, cast
 
 import msgspec
@@ -23,10 +24,10 @@ _VIEWS: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _PART: Final = 100  # events whose data is kept as one text
 _UNREADABLE: Final = (*UNREADABLE, ValueError)
 _replace: Final = msgspec.structs.force_setattr
+_trace_of: Final = attrgetter("trace_id")
 
 
-@dataclass(frozen=True, slots=True)
-class Malformed:
+class Malformed(msgspec.Struct, frozen=True):
     """A stored document that is not a valid event. Readers show it and raise no exception."""
 
     document_id: str
@@ -64,34 +65,32 @@ def decode_documents(documents: Iterable[tuple[str, bytes]]) -> tuple[list[Trace
     """
     events: list[TraceEvent] = []
     malformed: list[Malformed] = []
-    part: list[TraceEvent] = []
-    ids: dict[str, str] = {}
+    ids: dict[str | None, str | None] = {}
     decode, read_time, share, replace = _DECODER.decode, datetime.fromisoformat, ids.setdefault, _replace
-    for document_id, document in documents:
-        try:
-            if not document.isascii():
-                require_text(document)
-            event = decode(document)
-            read_time(event.timestamp)
-        except _UNREADABLE:
+    rows = iter(documents)
+    while part := list(islice(rows, _PART)):
+        found: list[TraceEvent] = []
+        for document_id, document in part:
             try:
-                event = decode_event(document)  # raises an error that names the fault
-            except EventError as error:
-                excerpt = document[:200].decode("utf-8", "backslashreplace")
-                malformed.append(Malformed(document_id, str(error), excerpt))
-                continue
-        trace_id, span_id, parent_id = event.trace_id, event.span_id, event.parent_span_id
-        shared = share(trace_id, trace_id)
-        replace(event, "trace_id", shared)
-        replace(event, "span_id", share(span_id, span_id))
-        if parent_id is not None:
+                if not document.isascii():
+                    require_text(document)
+                event = decode(document)
+                read_time(event.timestamp)
+            except _UNREADABLE:
+                try:
+                    event = decode_event(document)  # raises an error that names the fault
+                except EventError as error:
+                    excerpt = document[:200].decode("utf-8", "backslashreplace")
+                    malformed.append(Malformed(document_id, str(error), excerpt))
+                    continue
+            trace_id, span_id, parent_id = event.trace_id, event.span_id, event.parent_span_id
+            replace(event, "trace_id", share(trace_id, trace_id))
+            replace(event, "span_id", share(span_id, span_id))
             replace(event, "parent_span_id", share(parent_id, parent_id))
-        if part and (len(part) == _PART or part[0].trace_id is not shared):
-            _keep_only_data(part)
-            part.clear()
-        part.append(event)
-        events.append(event)
-    _keep_only_data(part)
+            found.append(event)
+        for _, of_one_trace in groupby(found, _trace_of):
+            _keep_only_data(list(of_one_trace))
+        events += found
     return events, malformed
 
 
@@ -101,9 +100,10 @@ def _keep_only_data(events: Sequence[TraceEvent]) -> None:
     The data that msgspec leaves undecoded is a view, which keeps the whole document in memory. The copies of these
     events share one text. Pass only events of one trace, because they are freed together.
     """
-    views = [(event, data) for event in events if isinstance(data := event.raw_data, msgspec.Raw)]
-    joined = _VIEWS.decode(b"[" + b",".join([data for _, data in views]) + b"]")
-    for (event, _), data in zip(views, joined, strict=True):
+    holders = [event for event in events if event.raw_data is not msgspec.UNSET]
+    views = cast("list[msgspec.Raw]", [event.raw_data for event in holders])
+    joined = _VIEWS.decode(b"[%b]" % b",".join(views))
+    for event, data in zip(holders, joined, strict=True):
         _replace(event, "raw_data", data)
 
 

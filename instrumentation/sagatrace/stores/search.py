@@ -7,10 +7,10 @@ A search finds a trace if a single event of it meets every condition. A store pa
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from sagatrace.errors import EventError, SearchError
 from sagatrace.event import UNREADABLE, Status, TraceEvent
@@ -24,16 +24,14 @@ _MAX_DEPTH: Final = 32
 _LARGEST_FLOAT: Final = 2**1023
 
 
-@dataclass(frozen=True, slots=True)
-class TraceHit:
+class TraceHit(msgspec.Struct, frozen=True):
     """A trace found by a search, and the time of its latest matching event (microseconds since 1970)."""
 
     trace_id: str
     latest: int
 
 
-@dataclass(frozen=True, slots=True)
-class DataIs:
+class DataIs(msgspec.Struct, frozen=True):
     """A condition on `data`: the value at the path of keys equals any of the values.
 
     Values are equal as in JSON: text is never a number, `true` is not 1, but 5 is 5.0. Numbers compare as 64-bit
@@ -61,8 +59,7 @@ class DataIs:
         return any(_equal(found, value) for value in self.values)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Search:
+class Search(msgspec.Struct, frozen=True, kw_only=True):
     """A search for the newest `limit` traces with an event that meets every condition.
 
     since, until    microseconds since 1970; `since` is included, `until` is not

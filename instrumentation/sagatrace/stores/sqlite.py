@@ -39,6 +39,7 @@ _ADVICE: Final = {
 }
 """Advice for the user, by SQLite's error code."""
 _FAR: Final = 5_000  # with more rows past a cursor, one trace's rows are found by the index of traces
+_ROWS: Final = "SELECT id, CAST(document AS BLOB)"
 _MANY: Final = 200  # traces read in one query
 _T = TypeVar("_T")
 
@@ -88,7 +89,7 @@ class SqliteStore:
     def fetch_trace(self, trace_id: str, arrived: Arrived | None = None) -> FetchedTrace:  # noqa: ARG002 - there are no parts
         """Return all documents of one trace, in one query."""
         began = time.perf_counter()
-        query = "SELECT id, CAST(document AS BLOB) FROM event WHERE trace_id = ?"
+        query = f"{_ROWS} FROM event WHERE trace_id = ?"
         # Decoded row by row: all documents together would take as much memory as their events.
         events, malformed = self._read(lambda connection: decode_documents(connection.execute(query, (trace_id,))))
         cost = ReadCost(queries=1, milliseconds=(time.perf_counter() - began) * 1000)
@@ -137,7 +138,7 @@ class SqliteStore:
         return f"{self._generation}-{self._at}"
 
     def _changes(
-        self, connection: sqlite3.Connection, cursor: str | None, *, trace_id: str | None = None, limit: int = -1
+        self, connection: sqlite3.Connection, cursor: str | None, *, trace_id: str | None = None, limit: int = 0
     ) -> Changes:
         """Return the rows past the cursor (a file and a position). Writers take turns, so positions only grow."""
         began = time.perf_counter()
@@ -146,22 +147,20 @@ class SqliteStore:
         last: int = connection.execute("SELECT coalesce(max(position), 0) FROM event").fetchone()[0]
         known = file == self._file and int(position) <= last
         since = int(position) if known else 0 if cursor or trace_id is not None else last
-        query, values = _rows_since(trace_id, since, far=last - since > _FAR)
-        at = since
-
-        def documents() -> Iterator[tuple[str, bytes]]:
-            nonlocal at
-            for event_id, document, position in connection.execute(f"{query} LIMIT ?", (*values, limit)):
-                at = position
-                yield event_id, document
-
-        events, malformed = decode_documents(documents())
-        more = 0 <= limit <= len(events) + len(malformed) and at < last
-        end = at if more else last
+        end = last
+        if trace_id is None:
+            query = f"{_ROWS}, position FROM event WHERE position > ? ORDER BY position LIMIT ?"
+            page = connection.execute(query, (since, limit)).fetchall()
+            if len(page) == limit:
+                end = min(last, page[-1][2])
+            events, malformed = decode_documents((event_id, document) for event_id, document, _ in page)
+        else:  # decoded row by row: all documents together would take as much memory as their events
+            of_trace, values = _rows_since(trace_id, since, far=last - since > _FAR)
+            events, malformed = decode_documents(connection.execute(of_trace, values))
         cost = ReadCost(queries=1, milliseconds=(time.perf_counter() - began) * 1000)
         place = f"{self._file}:{end}"
         return Changes(
-            tuple(events), tuple(malformed), place, cost, whole=not known and trace_id is not None, more=more
+            tuple(events), tuple(malformed), place, cost, whole=not known and trace_id is not None, more=end < last
         )
 
     def search(self, search: Search) -> TraceHits:
@@ -309,16 +308,13 @@ class SqliteStore:
         return StoreError(f"cannot use the store {self._path}: {error}{advice and f': {advice}'}")
 
 
-def _rows_since(trace_id: str | None, since: int, *, far: bool) -> tuple[str, tuple[str | int, ...]]:
-    """Return the query for (id, document, position) past a position. `+` stops SQLite from using a column's index."""
-    columns = "SELECT id, CAST(document AS BLOB), position FROM event WHERE"
-    if trace_id is None:
-        return f"{columns} position > ? ORDER BY position", (since,)
+def _rows_since(trace_id: str, since: int, *, far: bool) -> tuple[str, tuple[str | int, ...]]:
+    """Return the query for a trace's rows past a position. `+` stops SQLite from using a column's index."""
     if since == 0:
-        return f"{columns} trace_id = ?", (trace_id,)
+        return f"{_ROWS} FROM event WHERE trace_id = ?", (trace_id,)
     if far:
-        return f"{columns} trace_id = ? AND +position > ?", (trace_id, since)
-    return f"{columns} +trace_id = ? AND position > ?", (trace_id, since)
+        return f"{_ROWS} FROM event WHERE trace_id = ? AND +position > ?", (trace_id, since)
+    return f"{_ROWS} FROM event WHERE +trace_id = ? AND position > ?", (trace_id, since)
 
 
 def _insert(connection: sqlite3.Connection, row: tuple[str, str, int, bytes], *, replace: bool) -> bool:
