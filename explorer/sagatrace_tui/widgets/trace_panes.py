@@ -30,23 +30,24 @@ class TracePanes(Container):
     DEFAULT_CSS = """
     TracePanes {
         height: 1fr; layout: vertical;
-        SpanTree, Ledger { height: 11fr; }
+        SpanTree, Ledger { height: auto; min-height: 4; max-height: 60%; }
         Ledger { display: none; }
-        SpanDetail { height: 9fr; border-top: solid $panel; }
+        SpanDetail { height: 1fr; border-top: solid $panel; }
         SpanDetail:focus { border-top: solid $primary; }
     }
     .-wide TracePanes, .-broad TracePanes {
         layout: horizontal;
-        SpanTree, Ledger { width: 31fr; height: 1fr; }
+        SpanTree, Ledger { width: 31fr; height: 1fr; max-height: 100%; }
         SpanDetail { width: 19fr; height: 1fr; border-top: none; border-left: solid $panel; }
         SpanDetail:focus { border-top: none; border-left: solid $primary; }
     }
     .-broad.-high TracePanes {
         layout: vertical;
-        SpanTree, Ledger { width: 1fr; height: 11fr; }
-        SpanDetail { width: 1fr; height: 9fr; border-left: none; border-top: solid $panel; }
+        SpanTree, Ledger { width: 1fr; height: auto; max-height: 60%; }
+        SpanDetail { width: 1fr; border-left: none; border-top: solid $panel; }
         SpanDetail:focus { border-left: none; border-top: solid $primary; }
     }
+    .-short TracePanes SpanTree, .-short TracePanes Ledger { height: 1fr; max-height: 100%; }
     .-short TracePanes SpanDetail { border: none; }
     """
 
