@@ -238,8 +238,8 @@ def test_the_undo_keeps_its_own_name_where_its_module_does_not_fit() -> None:
         event("t", "one", "stage:one:completed", 2.0, "wf"),
         event("t", "wf", "workflow:loan:failed", 9, data={"error": "aborted"}),
     ]
-    (line,) = [line for line in ledger_lines(trace_of(events), 60) if line.span_id == "one"]
-    assert "".join(text for text, _ in line.fitted(60)).split()[2:4] == ["←", "…undo.return_funds"]
+    (line,) = [line for line in ledger_lines(trace_of(events), 64) if line.span_id == "one"]
+    assert "".join(text for text, _ in line.fitted(64)).split()[2:4] == ["←", "…undo.return_funds"]
 
 
 def test_long_names_are_cut_in_the_middle_after_the_less_important_facts() -> None:

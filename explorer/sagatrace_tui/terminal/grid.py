@@ -142,7 +142,7 @@ class Grid:
         return not attributes and (self._bce or not background)
 
     def _next(self, runs: list[_Run]) -> int:
-        """Return the index of the run to send next: the first, or a later one in the current style if that is shorter."""
+        """Return the index of the run to send next: the first, or one in the current style if that is shorter."""
         if self._style is not None and len(_change(self._style, runs[0].style)) > _DETOUR:
             return next((index for index, run in enumerate(runs) if run.style == self._style), 0)
         return 0
