@@ -176,11 +176,11 @@ async def test_the_order_of_the_list() -> None:
     async with app.run_test(size=(160, 40)) as pilot:
         await until(pilot, lambda: is_read(app), "the list")
         first = {}
-        for title in ("STARTED ▾", "TOOK ▾", "FAILURES ▾", "LAST ▾"):
+        for title in ("STARTED ▾", "TOOK ▾", "ERRORS ▾", "LAST ▾"):
             await pilot.press("o", "g")
             await until(pilot, lambda title=title: title in screen_text(app), title)
             first[title] = next(word for word in lines(app)[3].split() if "-" in word and "approval" not in word)
-        assert first == {"STARTED ▾": "order-2", "TOOK ▾": "loan-2", "FAILURES ▾": "loan-2", "LAST ▾": "order-2"}
+        assert first == {"STARTED ▾": "order-2", "TOOK ▾": "loan-2", "ERRORS ▾": "loan-2", "LAST ▾": "order-2"}
 
 
 async def test_the_slowest_trace_of_the_window_is_found_and_not_only_among_the_newest() -> None:

@@ -13,9 +13,10 @@ from sagatrace_tui.incident.error_text import shape_of
 from sagatrace_tui.model import Span, Trace, Verdict
 from sagatrace_tui.model.standing import reason_of
 from sagatrace_tui.model.text import one_line
+from sagatrace_tui.views.landmarks import ERRORS
 from sagatrace_tui.views.report import error_of
 
-__all__ = ["Failure", "StandingStep", "TraceRow", "failure_text", "reason_text", "standing_text", "trace_row"]
+__all__ = ["Failure", "StandingStep", "TraceRow", "reason_text", "standing_text", "trace_row"]
 
 _MOST: Final = 300  # characters kept of an error, a sentence or a value
 _PATH: Final = 12  # names kept of a failure path: half from its start, half from its end
@@ -66,9 +67,9 @@ class StandingStep:
 class TraceRow:
     """One trace of a list. Times are microseconds since 1970. `verdict` is None until the trace is read.
 
-    `latest` is the time of its last matching event. `steps` is the number of steps with something to undo. `path` are
-    the names from the root to the cause. `values` are the values of the requested business keys. `unreadable` is the
-    number of documents that are not events: they may hide further standing steps.
+    `latest` is the time of its last matching event. `error_count` leaves out consequences. `steps` is the number of steps
+    with something to undo. `path` are the names from the root to the cause. `values` are the values of the requested
+    business keys. `unreadable` is the number of documents that are not events: they may hide further standing steps.
     """
 
     trace_id: str
@@ -118,7 +119,7 @@ def trace_row(trace: Trace, latest: int, keys: Sequence[str] = (), *, matches: b
         started_at=trace.started_at,
         duration=trace.duration,
         span_count=len(trace.spans),
-        error_count=trace.error_count,
+        error_count=sum(role in ERRORS for role in trace.roles.values()),
         failure=_failure(trace),
         standing=tuple(_standing(trace, keys, values)),
         steps=trace.undone[1],
@@ -132,12 +133,8 @@ def trace_row(trace: Trace, latest: int, keys: Sequence[str] = (), *, matches: b
 
 def reason_text(row: TraceRow) -> str:
     """Return the failure and the number of standing steps in one line; empty without both."""
-    return " · ".join(filter(None, (failure_text(row), standing_text(row))))
-
-
-def failure_text(row: TraceRow) -> str:
-    """Return the step and the error of a failure; empty without a failure."""
-    return f"{row.failure.step} {row.failure.text}".rstrip() if row.failure is not None else ""
+    failure = f"{row.failure.step} {row.failure.text}".rstrip() if row.failure is not None else ""
+    return " · ".join(filter(None, (failure, standing_text(row))))
 
 
 def standing_text(row: TraceRow) -> str:

@@ -50,7 +50,7 @@ class SearchScreen(FollowedScreen):
         Binding("2", "view('failures')", "Failures", priority=True, tooltip="The failures of the window by kind"),
         Binding("3", "view('standing')", "Standing", priority=True, tooltip="The steps of the window that still stand"),
         Binding("w", "why", "Why", tooltip="Open the trace and show why it failed, root to cause"),
-        Binding("o", "sort", "Sort", tooltip="Sort by last activity, start, duration or failures"),
+        Binding("o", "sort", "Sort", tooltip="Sort by last activity, start, duration or errors"),
         Binding("d", "compare", "Compare the trace with the last good run of its saga", show=False),
         Binding("escape,c", "clear", "Stop reading; back to all traces", show=False),
         Binding("y", "copy", "Copy the trace id", show=False),
