@@ -22,6 +22,7 @@ from sagatrace_tui.query_history import QueryHistory
 from sagatrace_tui.scope import Scope
 from sagatrace_tui.screens.compare import CompareScreen
 from sagatrace_tui.screens.help import HelpScreen
+from sagatrace_tui.screens.leaving import LeavingScreen
 from sagatrace_tui.screens.search import SearchScreen
 from sagatrace_tui.screens.trace import TraceScreen
 from sagatrace_tui.screens.value import ValueScreen
@@ -47,6 +48,7 @@ class SagatraceApp(ThemedApp):
     With `trace_id` the app opens that trace first, at the span `span_id` if given. `clock` returns microseconds since
     1970. `mirror` publishes new events; without it the store is polled. `trouble` returns why the process that fills
     the store has stopped, or None. `scope` holds the settings of the lists. `theme_choice` saves the chosen theme.
+    `passing` is the address of a store that is removed when the app ends: q asks first.
     """
 
     TITLE = "sagatrace"
@@ -77,9 +79,10 @@ class SagatraceApp(ThemedApp):
         scope: Scope | None = None,
         span_id: str | None = None,
         theme_choice: ThemeChoice | None = None,
+        passing: str = "",
     ) -> None:
         super().__init__(terminal, theme_choice)
-        self._scope, self._span_id = scope, span_id
+        self._scope, self._span_id, self._passing = scope, span_id, passing
         self._holds_mouse = True
         self._trouble = trouble
         self._store = store
@@ -110,6 +113,13 @@ class SagatraceApp(ThemedApp):
         if self._trouble is not None and (why := self._trouble()):
             self._watch.stop()
             self.notify(inert(why, 500), title="Live source stopped", severity="error", timeout=86_400, markup=False)
+
+    def action_leave(self) -> None:
+        """Quit. If the store goes with the app, ask first."""
+        if self._passing:
+            self.push_screen(LeavingScreen(self._passing))
+        else:
+            self.exit()
 
     def action_mouse(self) -> None:
         """Release the mouse to the terminal for selecting text, or capture it again."""

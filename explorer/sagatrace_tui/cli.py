@@ -175,6 +175,7 @@ def _run_app(
         terminal=terminal,
         history=QueryHistory(user_state_path("sagatrace") / "recent-queries"),
         theme_choice=ThemeChoice(user_state_path("sagatrace") / "theme"),
+        passing=demo.store_url if demo is not None else "",
     )
     app.run()
     if app.return_code or app.has_crashed:

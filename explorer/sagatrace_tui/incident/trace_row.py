@@ -67,9 +67,9 @@ class StandingStep:
 class TraceRow:
     """One trace of a list. Times are microseconds since 1970. `verdict` is None until the trace is read.
 
-    `latest` is the time of its last matching event. `error_count` leaves out consequences. `steps` is the number of steps
-    with something to undo. `path` are the names from the root to the cause. `values` are the values of the requested
-    business keys. `unreadable` is the number of documents that are not events: they may hide further standing steps.
+    `latest` is the time of its last matching event. `error_count` leaves out consequences. `steps` is the number of
+    steps with something to undo. `path` are the names from the root to the cause. `values` are the values of the
+    requested business keys. `unreadable` is the number of documents that are not events: they may hide more steps.
     """
 
     trace_id: str

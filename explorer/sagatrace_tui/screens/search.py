@@ -57,7 +57,7 @@ class SearchScreen(FollowedScreen):
         Binding("f", "follow", "Resume", tooltip="Pause or resume live updates"),
         Binding("r", "reload", "Refresh", tooltip="Read every trace of the list again"),
         Binding("question_mark,f1", "app.help", "Help", tooltip="These keys"),
-        Binding("q", "app.quit", "Quit"),
+        Binding("q", "app.leave", "Quit"),
     ]
     DEFAULT_CSS = """
     SearchScreen { layout: vertical; }
