@@ -35,7 +35,7 @@ async def main() -> None:
         rollback_incomplete = await _wait_for(
             lambda: _one(store, "rollback_incomplete"), "a rollback that is incomplete"
         )
-        listed = SagatraceApp(store, subtitle="demo: sagas on real RQ workers", mirror=mirror)
+        listed = SagatraceApp(store, subtitle="demo: real RQ workers", mirror=mirror)
         async with listed.run_test(size=SIZE) as pilot:
             await _take(pilot, "search", "e")
             await _take(pilot, "failures", "2")

@@ -170,7 +170,7 @@ def _run_app(
         scope=scope,
         span_id=span_id,
         trace_id=trace_id,
-        subtitle="demo: sagas on real RQ workers" if demo is not None else "",
+        subtitle="demo: real RQ workers" if demo is not None else "",
         trouble=demo.failure if demo is not None else None,
         terminal=terminal,
         history=QueryHistory(user_state_path("sagatrace") / "recent-queries"),
