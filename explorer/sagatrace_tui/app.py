@@ -114,12 +114,12 @@ class SagatraceApp(ThemedApp):
             self._watch.stop()
             self.notify(inert(why, 500), title="Live source stopped", severity="error", timeout=86_400, markup=False)
 
-    def action_leave(self) -> None:
+    async def action_leave(self) -> None:
         """Quit. If the store goes with the app, ask first."""
         if self._passing:
             self.push_screen(LeavingScreen(self._passing))
         else:
-            self.exit()
+            await self.action_quit()
 
     def action_mouse(self) -> None:
         """Release the mouse to the terminal for selecting text, or capture it again."""
