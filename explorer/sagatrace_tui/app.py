@@ -43,6 +43,7 @@ class SagatraceApp(ThemedApp):
     With `trace_id` the app opens that trace first, at the span `span_id` if given. `clock` returns microseconds since
     1970. `mirror` publishes new events; without it the store is polled. `trouble` returns why the process that fills
     the store has stopped, or None. `scope` holds the settings of the lists. `theme_choice` saves the chosen theme.
+    `is_demo` is whether the store is removed when the app ends: then q asks first.
     """
 
     TITLE = "sagatrace"
@@ -73,9 +74,10 @@ class SagatraceApp(ThemedApp):
         scope: Scope | None = None,
         span_id: str | None = None,
         theme_choice: ThemeChoice | None = None,
+        is_demo: bool = False,
     ) -> None:
         super().__init__(terminal, theme_choice)
-        self._scope, self._span_id = scope, span_id
+        self._scope, self._span_id, self._is_demo = scope, span_id, is_demo
         self._holds_mouse = True
         self._trouble = trouble
         self._store = store
@@ -110,6 +112,15 @@ class SagatraceApp(ThemedApp):
         if self._trouble is not None and (why := self._trouble()):
             self._watch.stop()
             self.notify(inert(why, 500), title="Live source stopped", severity="error", timeout=86_400, markup=False)
+
+    async def action_leave(self) -> None:
+        """Quit. If the store goes with the app, ask first."""
+        if self._is_demo:
+            from sagatrace_tui.screens.leaving import LeavingScreen
+
+            self.push_screen(LeavingScreen())
+        else:
+            await self.action_quit()
 
     def action_mouse(self) -> None:
         """Release the mouse to the terminal for selecting text, or capture it again."""

@@ -179,6 +179,7 @@ def _run_app(
         terminal=terminal,
         history=QueryHistory(user_state_path("sagatrace") / "recent-queries"),
         theme_choice=ThemeChoice(user_state_path("sagatrace") / "theme"),
+        is_demo=demo is not None,
     )
     app.run()
     if app.return_code or app.has_crashed:

@@ -58,7 +58,7 @@ def test_the_list_shows_why_each_trace_failed(cli: Cli) -> None:
     status, out, _ = cli("list")
     assert status == 0
     lines = out.splitlines()
-    assert lines[0].split()[:8] == ["VERDICT", "NAME", "TRACE", "LAST", "TOOK", "SPANS", "FAILURES", "WHY"]
+    assert lines[0].split()[:8] == ["VERDICT", "NAME", "TRACE", "LAST", "TOOK", "SPANS", "ERRORS", "WHY"]
     columns = {line.split()[4]: line.split() for line in lines if "rollback" in line}
     assert columns["bad-2"][9] == "2", "the consequences of the failure do not count"
     assert " · 2 errors (+2 consequences)\n" in cli("show", "bad-2")[1]

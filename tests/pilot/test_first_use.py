@@ -363,6 +363,22 @@ async def test_an_unfinished_query_survives_another_window_but_not_the_list() ->
         assert line.value == ""
 
 
+@pytest.mark.parametrize("is_demo", [False, True])
+async def test_q_asks_before_it_ends_the_demo(is_demo: bool) -> None:
+    app = SagatraceApp(UnreliableStore(failed("T7")), clock=still, is_demo=is_demo)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "rollback incomplete" in screen_text(app), "the list")
+        await pilot.press("q")
+        if is_demo:
+            await until(pilot, lambda: "sagatrace export --store demo" in screen_text(app), "the question")
+            assert "removes its traces" in screen_text(app)
+            await pilot.press("escape")
+            await until(pilot, lambda: "Quit the demo?" not in screen_text(app), "the list again")
+            assert app.is_running
+            await pilot.press("q", "q")
+        await until(pilot, lambda: not app.is_running, "the end")
+
+
 async def test_a_group_of_equal_spans_unfolds_after_fold_all() -> None:
     app = SagatraceApp(UnreliableStore(many_alike("T7", 30)), trace_id="T7", clock=still)
     async with app.run_test(size=(80, 24)) as pilot:

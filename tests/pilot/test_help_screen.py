@@ -104,15 +104,25 @@ def test_the_legend_has_every_sign_and_word_that_the_screens_have() -> None:
     assert all(sign.meaning.endswith(".") for _, signs in LEGEND for sign in signs)
 
 
-@pytest.mark.parametrize(("size", "beside"), [((119, 60), False), ((120, 60), True), ((200, 60), True)])
-async def test_keys_and_signs_stand_side_by_side_where_there_is_room(size: tuple[int, int], beside: bool) -> None:
+@pytest.mark.parametrize(
+    ("size", "beside"),
+    [
+        ((119, 60), ["Screen"]),
+        ((120, 60), ["Screen", "Verdicts of a trace"]),
+        ((160, 60), ["Screen", "Verdicts of a trace"]),
+        ((200, 60), ["Screen", "Span tree", "Verdicts of a trace"]),
+    ],
+)
+async def test_keys_and_signs_stand_side_by_side_where_there_is_room(size: tuple[int, int], beside: list[str]) -> None:
     app = SagatraceApp(UnreliableStore(failed("T7")), trace_id="T7", clock=still)
     async with app.run_test(size=size) as pilot:
         await until(pilot, lambda: "CAUSE" in screen_text(app), "the screen")
         await pilot.press("question_mark")
         await until(pilot, lambda: "Keys and signs" in screen_text(app), "the help")
         first = next(line for line in screen_text(app).splitlines() if "│  Screen" in line)
-        assert ("Verdicts of a trace" in first) is beside
+        assert [text.strip() for text in first.replace("│", "").split("  ") if text.strip()] == beside
+        if size[0] >= 160:
+            assert "It failed. No step had to be undone." in screen_text(app), "unbroken"
 
 
 @pytest.mark.parametrize(("trace_id", "first"), [(None, "Open the trace"), ("T7", "Why it failed, root to cause")])

@@ -82,6 +82,9 @@ async def test_all_standing_steps_are_one_list_and_enter_opens_the_step() -> Non
         assert "L7" in shown[1]
         assert "loan-2" in shown[2]
         assert "old-1" not in screen_text(app)
+        await pilot.resize_terminal(80, 24)
+        await until(pilot, lambda: lines(app)[2].split() == ["SINCE", "STEP", "UNDO", "TRACE", "REASON"], "80 columns")
+        assert "stage:credit     release_credit    loan-1      failed after 1 attempt" in lines(app)[3]
         await pilot.press("j", "enter")
         await until(pilot, lambda: isinstance(app.screen, TraceScreen), "the trace")
         await until(pilot, lambda: "▌" in screen_text(app) and "loan-2" in screen_text(app), "its tree")
@@ -173,11 +176,11 @@ async def test_the_order_of_the_list() -> None:
     async with app.run_test(size=(160, 40)) as pilot:
         await until(pilot, lambda: is_read(app), "the list")
         first = {}
-        for title in ("STARTED ▾", "TOOK ▾", "FAILURES ▾", "LAST ▾"):
+        for title in ("STARTED ▾", "TOOK ▾", "ERRORS ▾", "LAST ▾"):
             await pilot.press("o", "g")
             await until(pilot, lambda title=title: title in screen_text(app), title)
             first[title] = next(word for word in lines(app)[3].split() if "-" in word and "approval" not in word)
-        assert first == {"STARTED ▾": "order-2", "TOOK ▾": "loan-2", "FAILURES ▾": "loan-2", "LAST ▾": "order-2"}
+        assert first == {"STARTED ▾": "order-2", "TOOK ▾": "loan-2", "ERRORS ▾": "loan-2", "LAST ▾": "order-2"}
 
 
 async def test_the_slowest_trace_of_the_window_is_found_and_not_only_among_the_newest() -> None:

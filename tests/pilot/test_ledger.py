@@ -53,9 +53,9 @@ def test_undone_in_order_says_that_nothing_stands() -> None:
         "",
         "Compensation order  3",
         "     reason: funding failed",
-        "1.  ✔ undone  stage:three   ← undo_three  +5.00s for 250ms · worker-3",
-        "2.  ✔ undone  stage:two     ← undo_two    +6.00s for 250ms · worker-3",
-        "3.  ✔ undone  stage:one     ← undo_one    +7.00s for 250ms · worker-3",
+        "1.  ✔ undone  stage:three  ← undo_three  +5.00s for 250ms · worker-3",
+        "2.  ✔ undone  stage:two    ← undo_two    +6.00s for 250ms · worker-3",
+        "3.  ✔ undone  stage:one    ← undo_one    +7.00s for 250ms · worker-3",
         "",
     ]
 
@@ -120,15 +120,27 @@ async def test_c_shows_it_enter_jumps_to_the_span_and_escape_comes_back() -> Non
         assert app.screen.query_one(SpanTree).highlighted == "und"
 
 
+async def test_a_small_terminal_shows_the_steps_that_were_undone_and_says_how_much_is_below() -> None:
+    many = [event("T7", f"m{n}", "stage:m:completed", 2.9, "wf") for n in range(9)]
+    app = SagatraceApp(UnreliableStore([*failed("T7"), *many]), trace_id="T7", clock=still)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "CAUSE" in screen_text(app), "the tree")
+        await pilot.press("c")
+        await until(pilot, lambda: "─↓ 4 more lines─" in screen_text(app), "the count of the lines below", 10)
+        assert "✘ undo failed  stage:credit  ← release_credit  +3.60s for 800ms" in screen_text(app)
+        await pilot.press("G")
+        await until(pilot, lambda: "more line" not in screen_text(app), "the end", 10)
+
+
 def test_a_step_being_undone_is_muted_and_later_ones_wait() -> None:
     lines = lines_of([*aborted()[:-1], *undo("three", 5)[:1]])
     assert lines[:7] == [
         "▶ Being undone  1",
-        "▶ stage:three   ← undo_three  compensation still running",
+        "▶ stage:three  ← undo_three  compensation still running",
         "",
         "↺ Waits to be undone  2",
-        "↺ stage:one     ← undo_one",
-        "↺ stage:two     ← undo_two",
+        "↺ stage:one    ← undo_one",
+        "↺ stage:two    ← undo_two",
         "",
     ]
 
@@ -137,7 +149,7 @@ def test_a_step_that_the_rollback_passed_is_loud_although_it_goes_on() -> None:
     lines = lines_of([*aborted()[:-1], *undo("two", 5), *undo("one", 6)[:1]])
     assert lines[:2] == [
         "⚠ STILL STANDING  1 so far",
-        "■ stage:three   ← undo_three  compensation not started so far",
+        "■ stage:three  ← undo_three  compensation not started so far",
     ]
 
 
@@ -226,5 +238,14 @@ def test_the_undo_keeps_its_own_name_where_its_module_does_not_fit() -> None:
         event("t", "one", "stage:one:completed", 2.0, "wf"),
         event("t", "wf", "workflow:loan:failed", 9, data={"error": "aborted"}),
     ]
-    (line,) = [line for line in ledger_lines(trace_of(events), 70) if line.span_id == "one"]
-    assert "".join(text for text, _ in line.fitted(70)).split()[2:4] == ["←", "…undo.return_funds"]
+    (line,) = [line for line in ledger_lines(trace_of(events), 64) if line.span_id == "one"]
+    assert "".join(text for text, _ in line.fitted(64)).split()[2:4] == ["←", "…undo.return_funds"]
+
+
+def test_long_names_are_cut_in_the_middle_after_the_less_important_facts() -> None:
+    event_of = {"data": {"compensation": "release_the_reservation_of_the_credit"}}
+    events = [one for one in aborted(undo("one", 5)) if one.span_id != "one"]
+    events += [event("t", "one", "stage:reserve_the_credit_of_the_customer:started", 1.0, "wf", **event_of)]
+    events += [event("t", "one", "stage:reserve_the_credit_of_the_customer:completed", 1.5, "wf")]
+    line = next(line for line in lines_of(events, 79) if line.startswith("1."))
+    assert line.split(maxsplit=3)[3] == "stage:reserve_th…_of_the_customer  ← undo_one    +5.00s for 250ms"

@@ -20,6 +20,18 @@ async def test_a_click_on_a_hint_presses_its_key() -> None:
             await until(pilot, lambda shown=shown: shown in screen_text(app), shown)  # type: ignore[misc]
 
 
+async def test_the_views_are_tabs_with_their_keys_and_a_click_chooses_one() -> None:
+    app = SagatraceApp(UnreliableStore(failed("T7")), clock=still, subtitle="demo")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "T7" in screen_text(app), "the list")
+        for tab, shown in (("[2] Failures", "FAILED AT"), ("[3] Standing", "REASON"), ("[1] Traces", "LAST ▾")):
+            title = screen_text(app).splitlines()[0]
+            assert title.startswith(" sagatrace  [1] Traces  [2] Failures  [3] Standing  ")
+            await pilot.press("slash")
+            await pilot.click(offset=(title.index(tab) + len(tab) - 1, 0))
+            await until(pilot, lambda shown=shown: shown in screen_text(app), tab, 10)  # type: ignore[misc]
+
+
 async def test_a_click_on_the_sign_folds_and_unfolds() -> None:
     app = SagatraceApp(UnreliableStore(failed("T7")), trace_id="T7", clock=still)
     async with app.run_test(size=(120, 40)) as pilot:

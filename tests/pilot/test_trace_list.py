@@ -9,12 +9,12 @@ from msgspec.structs import replace
 from rich.cells import cell_len
 from textual.app import ComposeResult
 
-from sagas import NOW, screen_text
-from sagatrace_tui.incident.trace_row import Failure, StandingStep, TraceRow
+from sagas import NOW, screen_text, settlement, trace_of
+from sagatrace_tui.incident.trace_row import Failure, StandingStep, TraceRow, trace_row
 from sagatrace_tui.labels import short_name, verdict_words
 from sagatrace_tui.model import Verdict
 from sagatrace_tui.theme import ThemedApp
-from sagatrace_tui.widgets.trace_columns import GAP, columns
+from sagatrace_tui.widgets.trace_columns import GAP, columns, part_of
 from sagatrace_tui.widgets.trace_list import SORTS, TraceList
 
 
@@ -243,9 +243,31 @@ async def test_a_long_error_does_not_hide_how_many_steps_stand(width: int, error
         app.query_one(TraceList).rows = (row,)
         await app.animator.wait_for_idle()
         line = screen_text(app).splitlines()[1].rstrip()
-        assert line.endswith("… · 2 of 3 standing")
+        assert line.endswith(" · 2 of 3 standing")
+        assert "…" in line
         assert "Account" in line
         assert cell_len(line) <= width
+
+
+@pytest.mark.parametrize(
+    ("width", "reason"),
+    [
+        (80, "AccountClosedError: the account of the customer is closed, at transfer_money"),
+        (50, "AccountClosedError: the accoun…, at transfer_money"),
+        (30, "AccountClosedError: the accou…"),
+    ],
+)
+def test_the_error_is_kept_before_the_step(width: int, reason: str) -> None:
+    error = "the account of the customer is closed"
+    row = replace(rows(1)[0], failure=Failure("s", "transfer_money", error, "AccountClosedError", 1, "", ""))
+    why = replace(columns(200)[-1], width=width)
+    assert part_of(row, why, 0)[0].rstrip() == reason
+
+
+def test_the_errors_of_the_list_are_those_of_the_trace() -> None:
+    trace = trace_of(settlement("orders"))
+    assert trace_row(trace, 0).error_count == 29
+    assert len(trace.failures) == 39, "with the consequences"
 
 
 async def test_a_click_on_a_title_requests_its_order() -> None:
@@ -260,7 +282,7 @@ async def test_a_click_on_a_title_requests_its_order() -> None:
         app.query_one(TraceList).rows = rows(1, 2)
         await pilot.pause()
         header = screen_text(app).splitlines()[0]
-        for title in ("TOOK", "VERDICT", "FAILURES", "LAST"):
+        for title in ("TOOK", "VERDICT", "ERRORS", "LAST"):
             await pilot.click(TraceList, offset=(header.index(title) + 1, 0))
         await pilot.pause()
         assert asked == ["took", "failures", "last"]

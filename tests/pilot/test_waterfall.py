@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sagas import UnreliableStore, event, failed, screen_text, still, until
+from sagas import UnreliableStore, event, failed, screen_text, settlement, still, until
 from sagatrace_tui.app import SagatraceApp
 from sagatrace_tui.model import Trace
 from sagatrace_tui.screens.trace import TraceScreen
@@ -91,12 +91,37 @@ async def test_on_a_large_screen_the_detail_lies_below_and_the_waterfall_takes_h
         await until(pilot, lambda: "CAUSE" in screen_text(app), "the cause")
         tree, detail = app.screen.query_one(SpanTree), app.screen.query_one(SpanDetail)
         assert (tree.region.width, tree.region.bottom <= detail.region.y) == (200, True)
+        await until(pilot, lambda: tree.region.height == tree.row_count + 1, "a tree no higher than its rows", 10)
+        assert detail.region.height > 40, "the detail takes the rest"
         bars = screen_text(app).splitlines()[tree.region.y].index("0  ")
         assert 85 <= bars <= 100
         await pilot.resize_terminal(200, 30)
         await until(pilot, lambda: tree.region.right <= detail.region.x, "side by side where it is low")
         await pilot.resize_terminal(120, 60)
         await until(pilot, lambda: tree.region.width < 80, "side by side where it is narrow")
+
+
+async def test_a_long_tree_leaves_room_for_the_detail() -> None:
+    app = SagatraceApp(UnreliableStore(settlement("orders")), trace_id="orders", clock=still)
+    async with app.run_test(size=(200, 60)) as pilot:
+        await until(pilot, lambda: "CAUSE" in screen_text(app), "the cause")
+        tree, detail = app.screen.query_one(SpanTree), app.screen.query_one(SpanDetail)
+        await until(pilot, lambda: (tree.region.height, detail.region.height) == (33, 22), "both", 10)
+        await pilot.press("-")
+        await until(pilot, lambda: tree.region.height == tree.row_count + 1 < 33, "a folded tree", 10)
+
+
+async def test_the_whole_row_of_the_cursor_is_highlighted() -> None:
+    app = opened()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "CAUSE" in screen_text(app), "the cause")
+        tree = app.screen.query_one(SpanTree)
+        grounds = [
+            {segment.style.bgcolor for segment in tree.render_line(tree.cursor + row) if segment.style is not None}
+            for row in (1, 2)
+        ]
+        assert [len(found) for found in grounds] == [1, 1]
+        assert grounds[0] != grounds[1]
 
 
 async def test_a_trace_without_any_time_has_no_slowest_span() -> None:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import termios
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -100,6 +101,19 @@ def test_a_terminal_that_is_gone_leaves_no_process(tui: Command) -> None:
         terminal.hang_up("theirs")
         terminal.wait()
         assert not [process for process in family if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_ctrl_c_ends_the_app_also_if_the_terminal_does_not_read(tui: Command) -> None:
+    with PtyTerminal(tui("loan-2"), size=(200, 60)) as terminal:
+        terminal.until("CAUSE")
+        fills = os.open(os.ttyname(terminal.theirs), os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY)
+        with suppress(BlockingIOError):
+            while True:
+                os.write(fills, b"x" * 1000)
+        os.close(fills)
+        terminal.send("c1" * 100 + "\x03")
+        assert terminal.process.wait(timeout=60) in (0, 1)
+        assert terminal.is_restored
 
 
 @pytest.mark.parametrize("wrapped", [False, True], ids=["alone", "in a script"])

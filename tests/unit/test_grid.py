@@ -94,6 +94,16 @@ def test_one_changed_cell_costs_a_few_bytes() -> None:
     assert grid.difference() == "\x1b[13;41H\x1b[0;38;2;1;2;3my\x1b[m".replace("0;38", "38")
 
 
+def test_blanks_take_any_foreground_and_runs_of_one_style_go_together() -> None:
+    grid = Grid(60, 2, bce=True, ascii_only=False)
+    red, blue, cursor = "38;2;255;0;0", "38;2;0;0;255", "48;2;9;9;9"
+    for text, style in (("x", red), (" ", blue), ("y", red), ("name", blue), (" " * 20, red), ("bar", red)):
+        grid.put(0, {"x": 0, " ": 1, "y": 2, "name": 3, "bar": 27}.get(text, 7), text, f"{style};{cursor}")
+    sent = grid.difference().replace(f"38;2;255;0;0;{cursor}", "RED").replace(blue, "BLUE").replace(cursor, "CURSOR")
+    assert sent.startswith("\x1b[1H\x1b[0;REDmx y\x1b[24Cbar")
+    assert "\x1b[BLUEmname\x1b[20X" in sent
+
+
 def test_without_bce_coloured_blanks_are_sent_not_erased() -> None:
     sent = []
     for bce in (True, False):

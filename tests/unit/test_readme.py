@@ -75,6 +75,7 @@ def test_the_clone_and_the_demo_run_as_written(tmp_path: Path, short_tmp: str) -
         command = [str(Path(sys.executable).parent / "sagatrace"), *listed.split()[1:]]
         beside = subprocess.run(command, env={**os.environ, **env}, capture_output=True, text=True, timeout=300)
         assert "loan-L101" in beside.stdout, beside.stderr
+        terminal.press("q", "Quit the demo?")
         terminal.send("q")
         assert terminal.wait() == 0
     over = subprocess.run(command, env={**os.environ, **env}, capture_output=True, text=True, timeout=300)

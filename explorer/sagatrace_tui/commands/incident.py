@@ -53,7 +53,7 @@ def list_traces(words: tuple[str, ...], limit: int, as_json: bool, store_url: st
             click.echo(f"sagatrace: no traces in {inert(store.label)} {which}", err=True)
             return
         if not as_json:
-            click.echo(_LIST.format("VERDICT", "NAME", "TRACE", "LAST", "TOOK", "SPANS", "FAILURES", "WHY"))
+            click.echo(_LIST.format("VERDICT", "NAME", "TRACE", "LAST", "TOOK", "SPANS", "ERRORS", "WHY"))
         for row in islice(chain([first], rows), limit):
             click.echo(json.dumps(_list_object(row)) if as_json else _list_line(row))
 

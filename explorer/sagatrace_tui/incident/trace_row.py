@@ -15,7 +15,7 @@ from sagatrace_tui.model.standing import reason_of
 from sagatrace_tui.model.text import one_line
 from sagatrace_tui.views.landmarks import error_counts
 
-__all__ = ["Failure", "StandingStep", "TraceRow", "failure_text", "reason_text", "standing_text", "trace_row"]
+__all__ = ["Failure", "StandingStep", "TraceRow", "reason_text", "standing_text", "trace_row"]
 
 _MOST: Final = 300  # characters kept of an error, a sentence or a value
 _PATH: Final = 12  # names kept of a failure path: half from its start, half from its end
@@ -130,12 +130,8 @@ def trace_row(trace: Trace, latest: int, keys: Sequence[str] = (), *, matches: b
 
 def reason_text(row: TraceRow) -> str:
     """Return the failure and the number of standing steps in one line; empty without both."""
-    return " · ".join(filter(None, (failure_text(row), standing_text(row))))
-
-
-def failure_text(row: TraceRow) -> str:
-    """Return the step and the error of a failure; empty without a failure."""
-    return f"{row.failure.step} {row.failure.text}".rstrip() if row.failure is not None else ""
+    failure = f"{row.failure.step} {row.failure.text}".rstrip() if row.failure is not None else ""
+    return " · ".join(filter(None, (failure, standing_text(row))))
 
 
 def standing_text(row: TraceRow) -> str:

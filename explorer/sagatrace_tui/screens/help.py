@@ -25,12 +25,18 @@ KEYS: Final = 16
 """Columns for the keys."""
 WIDTH: Final = 57
 """Columns for keys and text, if the terminal is wide enough."""
-SIGNS: Final = 53
-"""Columns for signs and meanings, if they stand beside the keys."""
+COLUMN: Final = WIDTH + 2
+"""Columns of one part beside another."""
+SIGNS: Final = 95
+"""Columns that signs and meanings need at most, if they stand beside the keys."""
 SIGN: Final = 22
 """Columns for a sign with its word. On a narrow terminal the meaning stands below."""
+FRAME: Final = 7
+"""Columns for the border, the padding and the scroll bar."""
 BOTH: Final = 120
 """Columns a terminal needs to show keys and signs side by side."""
+THREE: Final = 190
+"""Columns a terminal needs to show the keys in two parts beside the signs."""
 
 
 class HelpScreen(ModalScreen[None], ClosingScreen[None]):
@@ -52,10 +58,9 @@ class HelpScreen(ModalScreen[None], ClosingScreen[None]):
         background: $surface; border: round $primary; border-title-color: $primary; padding: 0 2;
         scrollbar-size-vertical: 1;
     }
-    HelpScreen.-both VerticalScroll { width: 118; }
     HelpScreen Horizontal { height: auto; }
-    HelpScreen .keys { width: 1fr; height: auto; }
-    HelpScreen .signs { width: 53; height: auto; }
+    HelpScreen Horizontal Static { width: 59; height: auto; }
+    HelpScreen Horizontal .signs { width: 1fr; }
     """
 
     def __init__(self, sections: Sequence[tuple[str, Sequence[BindingType]]]) -> None:
@@ -64,21 +69,26 @@ class HelpScreen(ModalScreen[None], ClosingScreen[None]):
 
     def compose(self) -> ComposeResult:
         """Lay out the sheet."""
-        both = self.app.size.width >= BOTH
-        room = min(WIDTH, self.app.size.width - 7)
-        keys, signs = help_text(self._sections, room), legend_text(SIGNS if both else room)
-        if both:
-            self.add_class("-both")
-            columns = (
-                Static(Content("\n").join(keys), classes="keys"),
-                Static(Content("\n").join(signs), classes="signs"),
-            )
-            sheet = VerticalScroll(Horizontal(*columns))
+        width = self.app.size.width
+        if width >= BOTH:
+            parts = self._parts() if width >= THREE else [self._sections]
+            room = min(SIGNS, width - 2 - FRAME - COLUMN * len(parts))
+            keys = [Static(Content("\n").join(help_text(part))) for part in parts]
+            sheet = VerticalScroll(Horizontal(*keys, Static(Content("\n").join(legend_text(room)), classes="signs")))
+            sheet.styles.width = FRAME + COLUMN * len(parts) + room
         else:
-            sheet = VerticalScroll(Static(Content("\n").join([*keys, Content(""), *signs])))
+            room = min(WIDTH, width - 7)
+            lines = [*help_text(self._sections, room), Content(""), *legend_text(room)]
+            sheet = VerticalScroll(Static(Content("\n").join(lines)))
         sheet.border_title = "Keys and signs"
         sheet.border_subtitle = "Esc closes"
         yield sheet
+
+    def _parts(self) -> list[Sequence[tuple[str, Sequence[BindingType]]]]:
+        """Return the sections in two parts of about the same length."""
+        places = range(1, len(self._sections))
+        halves = [[self._sections[:place], self._sections[place:]] for place in places]
+        return min(halves, key=lambda parts: max(len(list(help_text(part))) for part in parts))
 
     def action_scroll(self, lines: int) -> None:
         """Scroll the sheet."""

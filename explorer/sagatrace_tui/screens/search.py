@@ -48,18 +48,16 @@ class SearchScreen(FollowedScreen):
         Binding("slash", "query", "Search", priority=True, tooltip="Search for traces"),
         Binding("1", "view('traces')", "Traces", priority=True, tooltip="The traces"),
         Binding("2", "view('failures')", "Failures", priority=True, tooltip="The failures of the window by kind"),
-        Binding(
-            "3", "view('standing')", "Standing", priority=True, tooltip="Every step of the window that still stands"
-        ),
+        Binding("3", "view('standing')", "Standing", priority=True, tooltip="The steps of the window that still stand"),
         Binding("w", "why", "Why", tooltip="Open the trace and show why it failed, root to cause"),
-        Binding("o", "sort", "Sort", tooltip="Sort by last activity, start, duration or failures"),
+        Binding("o", "sort", "Sort", tooltip="Sort by last activity, start, duration or errors"),
         Binding("d", "compare", "Compare the trace with the last good run of its saga", show=False),
         Binding("escape,c", "clear", "Stop reading; back to all traces", show=False),
         Binding("y", "copy", "Copy the trace id", show=False),
         Binding("f", "follow", "Resume", tooltip="Pause or resume live updates"),
         Binding("r", "reload", "Refresh", tooltip="Read every trace of the list again"),
         Binding("question_mark,f1", "app.help", "Help", tooltip="These keys"),
-        Binding("q", "app.quit", "Quit"),
+        Binding("q", "app.leave", "Quit"),
     ]
     DEFAULT_CSS = """
     SearchScreen { layout: vertical; }
@@ -274,6 +272,11 @@ class SearchScreen(FollowedScreen):
     def open_step(self, message: StandingList.Opened) -> None:
         """Open the trace at the step."""
         self._open(message.step.trace_id, span_id=message.step.span_id)
+
+    @on(TitleBar.Chosen)
+    def show_chosen(self, message: TitleBar.Chosen) -> None:
+        """Show the view that was clicked."""
+        self.action_view(VIEWS[message.index])
 
     def action_sort(self) -> None:
         """Sort by the next of last activity, start, duration and failures."""

@@ -15,7 +15,7 @@ SORT_WORDS: Final[Mapping[str, str]] = {
     "last": "last activity",
     "started": "start",
     "took": "duration",
-    "failures": "failures",
+    "failures": "errors",
 }
 _NONE: Final[Mapping[View, str]] = {
     "traces": "No trace matches",

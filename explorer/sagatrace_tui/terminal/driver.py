@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import os
 import re
+import select
+import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
 
@@ -21,6 +23,7 @@ from sagatrace.shown import logger
 from sagatrace_tui.terminal.detect import ASK_BACKGROUND, Terminal, clipboard_envelopes, detect, is_light
 from sagatrace_tui.terminal.grid import Grid
 from sagatrace_tui.terminal.input_pump import InputPump
+from sagatrace_tui.terminal.signals import last_resort
 
 if TYPE_CHECKING:
     from textual.app import App
@@ -38,6 +41,8 @@ _TOKEN: Final = re.compile(
 _CLIPBOARD: Final = "\x1b]52;"
 _PROMPT: Final = 2.0
 """Seconds to wait for the answer about the background. A later answer belongs to another program's question."""
+_AGAIN: Final = 0.1
+"""Seconds until a frame is tried again for a terminal that does not read."""
 log: Final = logger("sagatrace")
 
 
@@ -70,6 +75,8 @@ class TerminalDriver(LinuxDriver):
         self._pending: list[str] = []
         self._is_frame = False
         self._synced = False
+        self._is_late = False
+        self._last_resort: threading.Timer | None = None
 
     def write(self, data: str) -> None:
         """Keep a piece of a frame until `flush`. Send any other data immediately."""
@@ -137,7 +144,14 @@ class TerminalDriver(LinuxDriver):
         """Leave the screen; drop output that was not sent yet."""
         self._is_frame = False
         self._pending.clear()
+        self._last_resort = last_resort(self._for.return_code or 1)
         super().stop_application_mode()
+
+    def close(self) -> None:
+        """Send the rest. A terminal that does not read cannot hold up the end."""
+        super().close()
+        if self._last_resort is not None:
+            self._last_resort.cancel()
 
     def forget(self) -> None:
         """Treat the screen as unknown, so that the next frame is sent whole."""
@@ -160,14 +174,24 @@ class TerminalDriver(LinuxDriver):
                 self._pending.append(match["other"])
 
     def _send(self) -> None:
+        """Send the changed cells. Wait if the terminal does not read: a full queue would stop the app."""
         if not self._is_frame:
             return
         self._is_frame = False
+        if self._file is not None and not select.select([], [self._file], [], 0)[1]:
+            if not self._is_late:
+                self._is_late = True
+                self._for.set_timer(_AGAIN, self._send_late)
+            return
         body = "".join(self._pending) + self._grid.difference()
         self._pending.clear()
         if not body:
             return
         super().write(f"\x1b[?2026h{body}\x1b[?2026l" if self._synced else body)
+
+    def _send_late(self) -> None:
+        self._is_late, self._is_frame = False, True
+        self._send()
 
 
 def _begins_frame(data: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from rich.cells import cell_len
 
@@ -18,9 +18,21 @@ UNKNOWN: Final = "\x00"
 """The content of a cell that is not known. It equals no sign."""
 _BRIDGE: Final = 4  # sending up to this many unchanged cells again is no longer than stepping over them
 _ERASE: Final = 6  # from this many blanks on, erasing is shorter than sending
+_MANY: Final = re.compile(" {12,}")  # blanks for which erasing and stepping over them is shorter than sending
+_DETOUR: Final = 12  # a change of style longer than this costs more than going to a later run and back
 _WORTH: Final = 60  # scrolling takes four sequences, so it must save this many cells
 
+_UNSEEN: Final = frozenset(("", "1", "2", "3"))
+"""Attributes that change nothing on a blank: bold, dim and italic."""
 _FORM: Final = re.compile("(.)[\ufe0e\ufe0f](\u20e3?)")
+
+
+class _Run(NamedTuple):
+    """Cells of a row that one style draws."""
+
+    start: int
+    end: int
+    style: str
 
 
 class Grid:
@@ -62,7 +74,8 @@ class Grid:
         if end > self.width:
             del signs[max(0, self.width - column) :]
         self._signs[row][column : column + len(signs)] = signs
-        self._styles[row][column : column + len(signs)] = [style] * len(signs)
+        blank = _of_blank(style)
+        self._styles[row][column : column + len(signs)] = [blank if sign == " " else style for sign in signs]
         return end
 
     def difference(self) -> str:
@@ -95,19 +108,24 @@ class Grid:
         ]
         tail = self._tail(signs, styles)
         tail = tail if sum(new[tail:]) >= _ERASE else self.width
+        runs: list[_Run] = []
         column = 0
-        while column < self.width:
+        while column < tail:
             if not new[column]:
                 column += 1
                 continue
             while column and not signs[column]:  # the second half of a wide sign is drawn with its first
                 column -= 1
-            if column >= tail:
-                self._move(row, column, out)
-                self._dress(styles[column], out)
-                out.append("\x1b[K")
-                return
-            column = self._run(row, column, tail, new, out)
+            end = self._end(row, column, tail, new)
+            style = next((styles[at] for at in range(column, end) if signs[at] != " "), styles[column])
+            runs.append(_Run(column, end, style))
+            column = end
+        while runs:
+            self._run(row, runs.pop(self._next(runs)), out)
+        if tail < self.width:
+            self._move(row, new.index(True, tail), out)
+            self._dress(styles[-1], out, blank=True)
+            out.append("\x1b[K")
 
     def _tail(self, signs: list[str], styles: list[str]) -> int:
         """Return the column from which only erasable blanks of one style follow."""
@@ -123,33 +141,48 @@ class Grid:
         attributes, _, background = _parts(style)
         return not attributes and (self._bce or not background)
 
-    def _run(self, row: int, column: int, limit: int, new: list[bool], out: list[str]) -> int:
-        """Send changed cells of one style, with unchanged cells between them if that is shorter. Return the end."""
-        signs, styles = self._signs[row], self._styles[row]
-        style, start = styles[column], column
-        end = column + 1
-        while end < limit and styles[end] == style:
-            if new[end] or not signs[end]:
-                end += 1
-                continue
-            ahead = end
-            while ahead < limit and ahead - end < _BRIDGE and not new[ahead] and styles[ahead] == style:
-                ahead += 1
-            if ahead < limit and new[ahead] and styles[ahead] == style:
-                end = ahead
-            else:
-                break
-        self._move(row, start, out)
-        self._dress(style, out)
-        text = "".join(signs[start:end])
-        if not text.strip(" ") and len(text) >= _ERASE and self._can_erase(style) and end < self.width:
-            out.append(f"\x1b[{end - start}X")
-            return end
-        out.append(self._drawn(signs[start:end]) if self._drawn is not None else text)
+    def _next(self, runs: list[_Run]) -> int:
+        """Return the index of the run to send next: the first, or one in the current style if that is shorter."""
+        if self._style is not None and len(_change(self._style, runs[0].style)) > _DETOUR:
+            return next((index for index, run in enumerate(runs) if run.style == self._style), 0)
+        return 0
+
+    def _run(self, row: int, run: _Run, out: list[str]) -> None:
+        """Send changed cells of one style."""
+        signs = self._signs[row][run.start : run.end]
+        text = "".join(signs)
+        is_blank = not text.strip(" ")
+        self._move(row, run.start, out)
+        self._dress(run.style, out, blank=is_blank)
+        if is_blank and len(text) >= _ERASE and self._can_erase(run.style) and run.end < self.width:
+            out.append(f"\x1b[{len(text)}X")
+            return
+        out.append(self._drawn(signs) if self._drawn is not None else text)
         # Terminals disagree about the cursor after the last column, and about the width of some signs.
-        certain = end < self.width and (text.isascii() or self._drawn is not None or _narrow(text))
-        self._at = (row, end) if certain else None
-        return end
+        certain = run.end < self.width and (text.isascii() or self._drawn is not None or _narrow(text))
+        self._at = (row, run.end) if certain else None
+
+    def _end(self, row: int, start: int, limit: int, new: list[bool]) -> int:
+        """Return the end of the changed cells from `start` on that one style can draw.
+
+        A few unchanged cells between them count. Many blanks are a run of their own.
+        """
+        signs, styles = self._signs[row], self._styles[row]
+        style, blank, end = None, _of_blank(styles[start]), start
+        for at in range(start, limit):
+            if signs[at] == " ":
+                fits = styles[at] == blank
+            elif style is None:
+                style = styles[at]
+                fits = _of_blank(style) == blank
+            else:
+                fits = styles[at] == style
+            if not fits or at - end > _BRIDGE:
+                break
+            if new[at] or (not signs[at] and at == end):
+                end = at + 1
+        many = _MANY.search("".join(sign[:1] or "x" for sign in signs[start:end])) if self._can_erase(blank) else None
+        return start + (many.start() or many.end()) if many else end
 
     def _move(self, row: int, column: int, out: list[str]) -> None:
         if self._at == (row, column):
@@ -160,7 +193,9 @@ class Grid:
         out.append(place)
         self._at = (row, column)
 
-    def _dress(self, style: str, out: list[str]) -> None:
+    def _dress(self, style: str, out: list[str], *, blank: bool = False) -> None:
+        if blank and self._style is not None and _of_blank(self._style) == style:
+            return
         if style != self._style:
             out.append(_change(self._style, style))
             self._style = style
@@ -267,6 +302,13 @@ def _parts(style: str) -> tuple[str, str, str]:
             attributes.append(code)
         place += length
     return ";".join(attributes), foreground, background
+
+
+@lru_cache(maxsize=4096)
+def _of_blank(style: str) -> str:
+    """Return the part of a style that shows on a blank: its background, unless the blank has a line or is reversed."""
+    attributes, _, background = _parts(style)
+    return background if set(attributes.split(";")) <= _UNSEEN else style
 
 
 @lru_cache(maxsize=4096)

@@ -11,7 +11,7 @@ from typing import Final
 
 from textual.app import App
 
-__all__ = ["end_on_signals", "is_resumable", "stop_all"]
+__all__ = ["end_on_signals", "is_resumable", "last_resort", "stop_all"]
 
 GRACE: Final = 3.0
 """Seconds to end in good order. Then the process ends anyway: another process may wait for it."""
@@ -47,10 +47,15 @@ def stop_all() -> None:
     os.kill(0, signal.SIGSTOP)
 
 
+def last_resort(status: int) -> threading.Timer:
+    """Start a timer that ends the process with this status: a write to a lost terminal may never return."""
+    timer = threading.Timer(GRACE, os._exit, (status,))
+    timer.daemon = True
+    timer.start()
+    return timer
+
+
 def _end(app: App[None], number: signal.Signals) -> None:
     status = 128 + number
-    # A write to a lost terminal may never return. Then this timer ends the process.
-    last_resort = threading.Timer(GRACE, os._exit, (status,))
-    last_resort.daemon = True
-    last_resort.start()
+    last_resort(status)
     app.exit(return_code=status)

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from rich.cells import cell_len
+from textual import events
 from textual.content import Content
+from textual.message import Message
 from textual.reactive import reactive
 from textual.timer import Timer
 from textual.widget import Widget
@@ -16,6 +18,7 @@ from sagatrace_tui.theme import TONES
 
 __all__ = ["Bar", "StateLine", "TitleBar"]
 
+_NAME: Final = "sagatrace"
 SAID: Final = 8.0
 """Seconds that a note about a result stays."""
 HINTED: Final = 3.0
@@ -32,7 +35,7 @@ class Bar(Widget):
 
 
 class TitleBar(Bar):
-    """The product's name, the views with their keys, and the subtitle on the right."""
+    """The product's name, the views with their keys, and the subtitle on the right. A click on a view chooses it."""
 
     DEFAULT_CSS = """
     TitleBar { background: $surface; }
@@ -41,24 +44,42 @@ class TitleBar(Bar):
     shown: reactive[str] = reactive("")
     """The view on screen, one of `views`."""
 
+    class Chosen(Message):
+        """The view at that index was clicked."""
+
+        def __init__(self, index: int) -> None:
+            super().__init__()
+            self.index = index
+
     def __init__(self, title: str, subtitle: str = "", views: Sequence[str] = ()) -> None:
         super().__init__()
         self._views = views or (title,)
         self._subtitle = subtitle
         self.set_reactive(TitleBar.shown, title)
 
+    def _tabs(self) -> list[tuple[str, str, str]]:
+        """Return (view, key, label) of each view. A single title has no key."""
+        if len(self._views) == 1:
+            return [(view, "", view) for view in self._views]
+        return [(view, f"[{number}] ", view.capitalize()) for number, view in enumerate(self._views, start=1)]
+
     def render(self) -> Content:
         """The line."""
-        name = "sagatrace"
-        keys = [f"{key} " if len(self._views) > 1 else "" for key in range(1, len(self._views) + 1)]
-        used = sum(2 + len(key) + cell_len(view) for key, view in zip(keys, self._views, strict=True))
-        room = max(0, self.size.width - len(name) - used - 3)
-        right = short(self._subtitle, room)
-        parts: list[str | tuple[str, str]] = [(name, f"{TONES['key']} bold")]
-        for key, view in zip(keys, self._views, strict=True):
+        parts = [(_NAME, f"{TONES['key']} bold")]
+        for view, key, label in self._tabs():
             is_shown = view == self.shown
-            parts += [("  " + key, TONES["key"]), (view, f"{TONES['plain']} bold" if is_shown else TONES["muted"])]
+            parts += [(f"  {key}", TONES["key"]), (label, f"{TONES['plain']} bold" if is_shown else TONES["muted"])]
+        room = max(0, self.size.width - 3 - sum(cell_len(text) for text, _ in parts))
+        right = short(self._subtitle, room)
         return Content.assemble(*parts, " " * max(0, room - cell_len(right) + 1), right)
+
+    def on_click(self, event: events.Click) -> None:
+        """Choose the view that was clicked."""
+        end = 1 + len(_NAME)
+        for index, (_, key, label) in enumerate(self._tabs()):
+            start, end = end + 2, end + 2 + cell_len(key + label)
+            if key and start <= event.x < end:
+                self.post_message(self.Chosen(index))
 
 
 class StateLine(Bar):

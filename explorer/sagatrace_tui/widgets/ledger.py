@@ -98,6 +98,8 @@ class Ledger(Rows):
         before = _places(self._lines)[self.cursor] if self._lines else None
         width = self.scrollable_content_region.width or 100
         self._lines = ledger_lines(self.trace, width - 1, times_of(self)) if self.trace is not None else []
+        if self._lines and not self._lines[-1].tail and not self._lines[-1].cells:  # blank, after the last part
+            del self._lines[-1]
         places = _places(self._lines)
         here = places.index(before) if before in places else self.cursor
         self.rows_changed(self.validate_cursor(here))

@@ -9,7 +9,7 @@ import msgspec
 from msgspec.structs import replace
 from rich.cells import cell_len
 
-from sagatrace_tui.labels import duration, inert, short, short_name
+from sagatrace_tui.labels import duration, inert, short, short_middle, short_name
 from sagatrace_tui.model import Compensation, Outcome, Standing, Trace
 from sagatrace_tui.model.standing import reason_of
 from sagatrace_tui.times import Times
@@ -44,22 +44,34 @@ class LedgerLine(msgspec.Struct, frozen=True):
     tail: tuple[Part, ...]
     cells: tuple[tuple[Part, int], ...] = ()
     span_id: str | None = None
-    longest: int = 38
-    """Columns of the longest name in its column."""
+    longest: tuple[int, int] = (38, 38)
+    """Columns of the longest step, and of the longest undo."""
 
     def fitted(self, width: int) -> list[Part]:
-        """Return the line in at most `width` columns. The step and its undo share the free columns."""
+        """Return the line in at most `width` columns.
+
+        The step and its undo share the free columns. Parts of the tail after the first are left out if they do not fit.
+        """
         if not self.cells:
             return list(self.tail)
-        names = sum(not columns for _, columns in self.cells)
-        fixed = sum(columns for _, columns in self.cells) + min(_TAIL, sum(cell_len(text) for text, _ in self.tail))
-        room = max(8, min(40, self.longest + 2, (width - fixed) // names))
+        tail = min(_TAIL, cell_len(self.tail[0][0])) if self.tail else 0
+        names = [one + 2 for one in self.longest[: sum(not columns for _, columns in self.cells)]]
+        free = width - tail - sum(columns for _, columns in self.cells)
+        rooms = iter([max(8, min(40, one, max(free // len(names), free - sum(names) + one))) for one in names])
         parts: list[Part] = []
         for (text, tone), columns in self.cells:
+            room = columns or next(rooms)
             arrow, name = text[: 2 * text.startswith("← ")], text.removeprefix("← ")
-            cell = arrow + short_name(name, room - 1 - len(arrow)) if not columns else text
-            parts += fitted([(short(cell, (columns or room) - 1), tone)], columns or room)
-        return [*parts, *self.tail]
+            space = room - 2 - len(arrow)
+            cell = text if columns else arrow + short_middle(short_name(name, space), space)
+            parts += fitted([(short(cell, room - 1), tone)], room)
+        left = width - sum(cell_len(text) for text, _ in parts)
+        for number, (text, tone) in enumerate(self.tail):
+            left -= cell_len(text)
+            if number and left < 0:
+                break
+            parts.append((text, tone))
+        return parts
 
 
 def ledger_lines(trace: Trace, width: int = 100, times: Times = _TIMES) -> list[LedgerLine]:
@@ -69,9 +81,9 @@ def ledger_lines(trace: Trace, width: int = 100, times: Times = _TIMES) -> list[
         return [LedgerLine(((_nothing(trace), "muted"),))]
     lines = [*_standing(trace, width, times), *_compensations(trace, width, times)]
     lines += [*_undeclared(trace), *_faults(trace, width)]
-    names = (cell_len(text) for line in lines for (text, _), columns in line.cells if not columns)
-    longest = max(names, default=0)
-    return [replace(line, longest=longest) for line in lines]
+    named = [[text for (text, _), columns in line.cells if not columns] for line in lines]
+    step, undo = (max((cell_len(names[at]) for names in named if len(names) > at), default=0) for at in (0, 1))
+    return [replace(line, longest=(step, undo)) for line in lines]
 
 
 def _nothing(trace: Trace) -> str:
@@ -196,21 +208,22 @@ def _has_begun(row: Compensation) -> bool:
 
 
 def _row(
-    row: Compensation, trace: Trace, number: int, out_of_order: bool, outcome_width: int, facts: str
+    row: Compensation, trace: Trace, number: int, out_of_order: bool, outcome_width: int, facts: list[str]
 ) -> LedgerLine:
     sign, word, tone = _OUTCOMES[row.outcome]
     step = trace.spans.get(row.original_span_id)
-    place = f"{number}{'↕' if out_of_order else '.'}" if _has_begun(row) else "–"
+    numbered = f"{number}{'↕' if out_of_order else '.'}" if _has_begun(row) else "–"
     undo_name = _name(trace, row.span_id, row.name or "") if row.span_id is not None else None
     named = undo_name if undo_name is not None or step is None else step.compensation
     undo = "← no undo" if named is None else f"← {inert(named, 120)}"
     cells = (
-        ((place, "warn" if out_of_order else "muted"), 4),
+        ((numbered, "warn" if out_of_order else "muted"), 4),
         ((f"{sign} {word}", tone), outcome_width + 4),
         ((inert(_name(trace, row.original_span_id, row.original_name), 120), "plain"), 0),
         ((undo, "muted" if row.span_id is None else "plain"), 0),
     )
-    return LedgerLine(((facts, "muted"),), cells, row.span_id or row.original_span_id)
+    tail = tuple((f" · {fact}" if place else fact, "muted") for place, fact in enumerate(facts))
+    return LedgerLine(tail, cells, row.span_id or row.original_span_id)
 
 
 def _name(trace: Trace, span_id: str, name: str) -> str:
@@ -218,7 +231,8 @@ def _name(trace: Trace, span_id: str, name: str) -> str:
     return trace.spans[span_id].short_name if span_id in trace.spans else name
 
 
-def _facts(row: Compensation, origin: int, times: Times) -> str:
+def _facts(row: Compensation, origin: int, times: Times) -> list[str]:
+    """Return the time, the attempts and the worker of a compensation, the most important first."""
     facts = []
     if row.started_at is not None:
         took = f" for {duration(max(0, row.ended_at - row.started_at))}" if row.ended_at is not None else ""
@@ -227,7 +241,7 @@ def _facts(row: Compensation, origin: int, times: Times) -> str:
         facts.append(f"×{row.attempts} attempts")
     if row.place is not None and row.place.worker:
         facts.append(inert(row.place.worker, 80))
-    return " · ".join(facts)
+    return facts
 
 
 def _faults(trace: Trace, width: int) -> Iterator[LedgerLine]:

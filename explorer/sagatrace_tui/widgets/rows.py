@@ -24,6 +24,8 @@ from sagatrace_tui.theme import BOLD, TONES
 __all__ = ["CURSOR", "Part", "Rows", "fitted"]
 
 CURSOR: Final = "▌"
+_QUIET: Final = frozenset(("muted", "guide", "ok"))
+"""Tones that are plain on the cursor's row: it stands out more, and changes of tone are most of its bytes."""
 
 Part = tuple[str, str]
 """A piece of a row: its text, already inert, and its tone."""
@@ -150,7 +152,9 @@ class Rows(ScrollView, can_focus=True):
     def _resize_to(self, lines: int) -> None:
         """Set the height in lines. Avoid a new layout of the screen if all lines fit, or if more lines scroll."""
         before, room = self.virtual_size.height, self.container_size.height
-        if room < lines < before or (before > room) is not (lines > room):
+        height = self.styles.height
+        leaves_room = lines < before and (lines > room or (height is not None and height.is_auto))
+        if leaves_room or (before > room) is not (lines > room):
             self.virtual_size = Size(0, lines)
             return
         self.set_reactive(Widget.virtual_size, Size(0, lines))  # pyright: ignore[reportArgumentType]
@@ -191,9 +195,11 @@ class Rows(ScrollView, can_focus=True):
         return strip if lit >= width else Strip.join([strip.crop(0, lit), self._strip(parts, width, "").crop(lit)])
 
     def _strip(self, parts: Sequence[Part], width: int, ground: str) -> Strip:
-        # With 16 colours the cursor's row is reversed, so a tone would become its background.
-        tones = not (ground == "rows--cursor" and self.app.native_ansi_color)
-        segments = [Segment(text, self._look(ground, tone if tones else "plain")) for text, tone in parts]
+        quiet = frozenset[str]()
+        if ground == "rows--cursor":
+            # With 16 colours the cursor's row is reversed, so a tone would become its background.
+            quiet = frozenset(TONES) if self.app.native_ansi_color else _QUIET
+        segments = [Segment(text, self._look(ground, "plain" if tone in quiet else tone)) for text, tone in parts]
         return Strip(segments).adjust_cell_length(width, self._look(ground, ""))
 
     def _look(self, ground: str, tone: str) -> Style:

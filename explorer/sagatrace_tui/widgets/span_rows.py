@@ -242,12 +242,12 @@ class SpanRows:
     def _figures(self, span: Span | None, group: Group | None, now: int, width: int) -> list[Part]:
         if span is None:
             took = duration(group.last_at - group.first_at) if group is not None else ""
-            return [(f"{took:>{width - 1}} ", "muted")]
+            return [(f"{took:>{width - 1}} ", "plain")]
         took = self._took(span, now)
         tries = f"×{len(span.attempts)}" if span.state.retried or span.state.irregular else ""
         if width < 12 or not tries or tries == "×1" or tries == "×0":
-            return [(f"{took:>{width - 1}} ", "muted")]
-        return [(f" {tries:<3}", "warn"), (f"{took:>{width - 5}} ", "muted")]
+            return [(f"{took:>{width - 1}} ", "plain")]
+        return [(f" {tries:<3}", "warn"), (f"{took:>{width - 5}} ", "plain")]
 
     def _took(self, span: Span, now: int) -> str:
         if span.kind == "point" or span.started_at is None:

@@ -191,10 +191,6 @@ class SpanTree(WalkingRows):
             parts.append((axis(self.timeline(), shared.bar, origin, times_of(self)), "muted"))
         return [*parts, (f"{'took':>{shared.figures - 1}} ", "muted")]
 
-    def lit(self, width: int) -> int:
-        """Highlight only the names."""
-        return self._zones(width).label
-
     def row(self, index: int, width: int) -> list[Part]:
         """Return the row of one node."""
         if self._drawer is None or self.outline is None:

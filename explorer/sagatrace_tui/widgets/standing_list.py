@@ -12,7 +12,7 @@ from textual.message import Message
 from textual.reactive import reactive
 
 from sagatrace_tui.incident.trace_row import StandingStep
-from sagatrace_tui.labels import inert, saga_name, short, short_middle, short_name
+from sagatrace_tui.labels import inert, saga_name, short_middle, short_name
 from sagatrace_tui.theme import times_of
 from sagatrace_tui.widgets.rows import Part, Rows, fitted
 
@@ -26,7 +26,6 @@ class _Column(msgspec.Struct, frozen=True):
     width: int
     tone: str
     value: Callable[[StandingStep], str]
-    is_id: bool = False
 
 
 class StandingList(Rows):
@@ -81,7 +80,8 @@ class StandingList(Rows):
         cells = [(_cell(inert(one.value(step)) or "—", one), one.tone) for one in columns]
         unsure = "" if step.certain else "uncertain: "
         since = f"{times.brief(step.since, self.now):>{times.width(self.now)}}  "
-        return fitted([(since, "plain"), *cells, (f"{unsure}{inert(step.reason)}", "warn")], width)
+        reason = inert(step.reason).removeprefix("compensation ")  # the column before names the undo
+        return fitted([(since, "plain"), *cells, (f"{unsure}{reason}", "warn")], width)
 
     def watch_steps(self, old: tuple[StandingStep, ...], new: tuple[StandingStep, ...]) -> None:
         """Keep the cursor on the same step. In the first row it stays on the oldest step."""
@@ -99,14 +99,14 @@ class StandingList(Rows):
 
 
 def _columns(width: int, keys: tuple[str, ...]) -> list[_Column]:
-    wide = width >= 132
-    name = 24 if wide else 18
+    wide, narrow = width >= 132, width < 92
+    name = 24 if wide else 15 if narrow else 18
     found = [_Column("STEP", name, "strong", lambda step: short_name(step.step, name))]
-    if width >= 92:
+    if width >= 68:
         found.append(_Column("UNDO", 22 if wide else 16, "plain", lambda step: step.compensation))
     if wide:
         found.append(_Column("SAGA", 18, "plain", lambda step: saga_name(step.saga)))
-    found.append(_Column("TRACE", 28 if wide else 16, "id", lambda step: step.trace_id, is_id=True))
+    found.append(_Column("TRACE", 28 if wide else 10 if narrow else 16, "id", lambda step: step.trace_id))
     room = width - 2 - sum(one.width + 2 for one in found)
     for place, key in enumerate(keys):
         room -= _KEY + 2
@@ -117,5 +117,5 @@ def _columns(width: int, keys: tuple[str, ...]) -> list[_Column]:
 
 
 def _cell(text: str, column: _Column) -> str:
-    cut = (short_middle if column.is_id else short)(text, column.width)
+    cut = short_middle(text, column.width)
     return cut + " " * (column.width - cell_len(cut) + 2)

@@ -9,7 +9,7 @@ from typing import Final, Literal
 import msgspec
 from rich.cells import cell_len
 
-from sagatrace_tui.incident.trace_row import TraceRow, failure_text, reason_text, standing_text
+from sagatrace_tui.incident.trace_row import TraceRow, standing_text
 from sagatrace_tui.labels import duration, inert, saga_name, short, short_middle, verdict_words
 from sagatrace_tui.theme import VERDICT_TONES
 from sagatrace_tui.times import Times
@@ -21,8 +21,10 @@ _TIMES: Final = Times()
 GAP: Final = 2
 NARROWEST: Final = 12
 """The fewest terminal columns for a verdict."""
+_WHOLE: Final = 10_000  # terminal columns for every reason
 _SEP: Final = " · "
 _LEAST: Final = 8  # the fewest useful terminal columns of an error
+_BOTH: Final = 40  # from this many terminal columns a cut error shares them with the step
 
 
 class Column(msgspec.Struct, frozen=True):
@@ -66,7 +68,7 @@ def columns(
     if is_whole:
         found.append(Column("SPANS", 6, ">", _spans))
     if is_wide or sort == "failures":
-        found.append(Column("FAILURES", 10 if sort == "failures" else 8, ">", _errors, "failures"))
+        found.append(Column("ERRORS", 8 if sort == "failures" else 6, ">", _errors, "failures"))
     left = width - sum(column.width + GAP for column in found)
     rest = (
         Column("WHY", max(left, 4), "<", _why) if is_wide else Column("WHY, OR NAME", max(left, 4), "<", _why_or_name)
@@ -112,7 +114,7 @@ def _spans(row: TraceRow, _now: int) -> Part:
 
 
 def _why(row: TraceRow, _now: int) -> Part:
-    return inert(reason_text(row)), "bad" if row.failure is not None else "warn"
+    return _why_within(row, _WHOLE), "bad" if row.failure is not None else "warn"
 
 
 def part_of(row: TraceRow, column: Column, now: int) -> Part:
@@ -126,15 +128,19 @@ def part_of(row: TraceRow, column: Column, now: int) -> Part:
 
 
 def _why_within(row: TraceRow, width: int) -> str:
-    """Return the reason in `width` columns. The error is cut before the count of standing steps."""
-    failure, standing = inert(failure_text(row)), standing_text(row)
-    room = width - cell_len(standing) - cell_len(_SEP)
-    if row.failure is not None and standing and _LEAST <= room < cell_len(failure):
-        error = inert(row.failure.text)
-        if error and room < cell_len(failure) - cell_len(error) + _LEAST:  # else only the step's name would remain
-            failure = error
-        return f"{short(failure, room)}{_SEP}{standing}"
-    return inert(reason_text(row))
+    """Return the reason in `width` columns: the error, the step if there is room for both, and the standing steps."""
+    standing = standing_text(row)
+    if row.failure is None:
+        return standing
+    after = f"{_SEP}{standing}" if standing else ""
+    if width - cell_len(after) < _LEAST:
+        after = ""
+    room = width - cell_len(after)
+    error, step = inert(row.failure.text), inert(row.failure.step)
+    at = f"{', ' if error else 'failed '}at {step}"
+    if cell_len(error) + cell_len(at) > room:
+        at = f", at {short_middle(step, room // 3)}" if error and room >= _BOTH else "" if error else at
+    return f"{short(error, room - cell_len(at))}{at}{after}"
 
 
 def _why_or_name(row: TraceRow, now: int) -> Part:

@@ -8,6 +8,7 @@ from textual.app import ComposeResult
 from textual.containers import Container
 from textual.widget import Widget
 
+from sagatrace_tui.labels import plural
 from sagatrace_tui.widgets.ledger import Ledger
 from sagatrace_tui.widgets.span_detail import SpanDetail
 from sagatrace_tui.widgets.span_tree import SpanTree
@@ -30,23 +31,24 @@ class TracePanes(Container):
     DEFAULT_CSS = """
     TracePanes {
         height: 1fr; layout: vertical;
-        SpanTree, Ledger { height: 11fr; }
-        Ledger { display: none; }
-        SpanDetail { height: 9fr; border-top: solid $panel; }
+        SpanTree, Ledger { height: auto; min-height: 4; max-height: 60%; }
+        Ledger { display: none; max-height: 75%; }
+        SpanDetail { height: 1fr; border-top: solid $panel; border-title-color: $foreground-muted; }
         SpanDetail:focus { border-top: solid $primary; }
     }
     .-wide TracePanes, .-broad TracePanes {
         layout: horizontal;
-        SpanTree, Ledger { width: 31fr; height: 1fr; }
+        SpanTree, Ledger { width: 31fr; height: 1fr; max-height: 100%; }
         SpanDetail { width: 19fr; height: 1fr; border-top: none; border-left: solid $panel; }
         SpanDetail:focus { border-top: none; border-left: solid $primary; }
     }
     .-broad.-high TracePanes {
         layout: vertical;
-        SpanTree, Ledger { width: 1fr; height: 11fr; }
-        SpanDetail { width: 1fr; height: 9fr; border-left: none; border-top: solid $panel; }
+        SpanTree, Ledger { width: 1fr; height: auto; max-height: 60%; }
+        SpanDetail { width: 1fr; border-left: none; border-top: solid $panel; }
         SpanDetail:focus { border-left: none; border-top: solid $primary; }
     }
+    .-short TracePanes SpanTree, .-short TracePanes Ledger { height: 1fr; max-height: 100%; }
     .-short TracePanes SpanDetail { border: none; }
     """
 
@@ -56,6 +58,21 @@ class TracePanes(Container):
         yield Ledger()
         yield SpanDetail()
 
+    def on_mount(self) -> None:
+        """Keep the count of the lines below up to date."""
+        ledger = self.query_one(Ledger)
+        for changing in ("scroll_y", "virtual_size", "container_size"):
+            self.watch(ledger, changing, self._layout_changed, init=False)
+
+    def _layout_changed(self) -> None:
+        self.call_after_refresh(self._say_cut)
+
+    def _say_cut(self) -> None:
+        """Show on the line above the detail how many lines of the compensations are below it."""
+        ledger = self.query_one(Ledger)
+        below = ledger.row_count - ledger.in_sight.stop if ledger.display else 0
+        self.query_one(SpanDetail).border_title = f"↓ {plural(below, 'more line')}" if below > 0 else ""
+
     def show_panes(self, height: int, compensations: bool, into_detail: bool) -> Widget:
         """Show the panes for a screen of `height` lines, and return the pane for the focus."""
         detail, tree, ledger = self.query_one(SpanDetail), self.query_one(SpanTree), self.query_one(Ledger)
@@ -64,4 +81,5 @@ class TracePanes(Container):
         other.display = False
         main.display = not (one_at_a_time and into_detail)
         detail.display = not one_at_a_time or into_detail
+        self._layout_changed()
         return detail if into_detail else main
