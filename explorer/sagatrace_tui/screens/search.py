@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from textual import events, on
 from textual.app import ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import BindingType
 from textual.message import Message
 from textual.timer import Timer
 from textual.widgets import Input
@@ -27,6 +27,7 @@ from sagatrace_tui.query_history import QueryHistory
 from sagatrace_tui.scope import Scope
 from sagatrace_tui.screens.clipboard import copy_text
 from sagatrace_tui.screens.followed import FollowedScreen, behind
+from sagatrace_tui.screens.search_keys import SEARCH_KEYS, help_sections
 from sagatrace_tui.screens.search_words import SORT_WORDS, facts_of, notice_of
 from sagatrace_tui.widgets.bar import StateLine, TitleBar
 from sagatrace_tui.widgets.group_list import GroupList
@@ -34,7 +35,6 @@ from sagatrace_tui.widgets.incident_panes import VIEWS, Arranged, IncidentPanes,
 from sagatrace_tui.widgets.key_hints import KeyHints
 from sagatrace_tui.widgets.notice import Notice
 from sagatrace_tui.widgets.query_line import QueryLine
-from sagatrace_tui.widgets.rows import Rows
 from sagatrace_tui.widgets.standing_list import StandingList
 from sagatrace_tui.widgets.trace_list import TraceList
 
@@ -44,21 +44,7 @@ __all__ = ["SearchScreen"]
 class SearchScreen(FollowedScreen):
     """Lists traces, failures or standing steps, and opens a trace. Live while it is on top."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("slash", "query", "Search", priority=True, tooltip="Search for traces"),
-        Binding("1", "view('traces')", "Traces", priority=True, tooltip="The traces"),
-        Binding("2", "view('failures')", "Failures", priority=True, tooltip="The failures of the window by kind"),
-        Binding("3", "view('standing')", "Standing", priority=True, tooltip="The steps of the window that still stand"),
-        Binding("w", "why", "Why", tooltip="Open the trace and show why it failed, root to cause"),
-        Binding("o", "sort", "Sort", tooltip="Sort by last activity, start, duration or errors"),
-        Binding("d", "compare", "Compare the trace with the last good run of its saga", show=False),
-        Binding("escape,c", "clear", "Stop reading; back to all traces", show=False),
-        Binding("y", "copy", "Copy the trace id", show=False),
-        Binding("f", "follow", "Resume", tooltip="Pause or resume live updates"),
-        Binding("r", "reload", "Refresh", tooltip="Read every trace of the list again"),
-        Binding("question_mark,f1", "app.help", "Help", tooltip="These keys"),
-        Binding("q", "app.leave", "Quit"),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = SEARCH_KEYS
     DEFAULT_CSS = """
     SearchScreen { layout: vertical; }
     SearchScreen.-short TitleBar { display: none; }
@@ -132,13 +118,7 @@ class SearchScreen(FollowedScreen):
     @property
     def help_sections(self) -> Sequence[tuple[str, Sequence[BindingType]]]:
         """The keys of this screen."""
-        return [
-            ("Screen", self.BINDINGS),
-            ("List", [*TraceList.BINDINGS, *Rows.BINDINGS]),
-            ("Failures", GroupList.BINDINGS),
-            ("Standing", StandingList.BINDINGS),
-            ("Search line", QueryLine.BINDINGS),
-        ]
+        return help_sections()
 
     def compose(self) -> ComposeResult:
         """Lay out the title, the query line, the views, the state line and the key hints."""

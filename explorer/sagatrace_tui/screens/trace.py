@@ -46,7 +46,6 @@ __all__ = ["TraceScreen"]
 REST: Final = 0.08
 """Seconds the cursor must rest on a span before its detail is drawn."""
 
-
 Neighbour = Callable[[str, int], str | None]
 """Returns the next (1) or previous (-1) failed trace in the list, given a trace id; None at the end."""
 
@@ -250,10 +249,8 @@ class TraceScreen(FollowedScreen, CopyScreen, ReplayScreen, FindScreen):
         if path is None:
             self.say("Only a value of the data can be a column")
             return
-        name = inert(str(path[-1]), 80)
-        is_pinned = path in tree.pinned
-        tree.pinned = tuple(one for one in tree.pinned if one != path) if is_pinned else (*tree.pinned, path)
-        self.say(f"{name} is no longer a column" if is_pinned else f"{name} is a column of the tree; p again unpins")
+        words = "is a column of the tree; p again unpins" if tree.toggle_pin(path) else "is no longer a column"
+        self.say(f"{inert(str(path[-1]), 80)} {words}")
 
     @on(SpanDetail.ValueOpened)
     def open_value(self, message: SpanDetail.ValueOpened) -> None:

@@ -1,4 +1,7 @@
-"""Rows with a cursor, drawn line by line. The base of the trace list and the span tree."""
+"""Rows with a cursor, drawn line by line. The base of the trace list and the span tree.
+
+This module is longer than most: keys, scrolling and drawing share the state of the cursor.
+"""
 
 from __future__ import annotations
 

@@ -138,6 +138,13 @@ class SpanTree(WalkingRows):
 
     watch_zoom = watch_squeeze
 
+    def toggle_pin(self, path: Path) -> bool:
+        """Add a data key as a column, or remove its column. Return whether it is a column now."""
+        others = tuple(one for one in self.pinned if one != path)
+        is_new = len(others) == len(self.pinned)
+        self.pinned = (*others, path) if is_new else others
+        return is_new
+
     def watch_pinned(self) -> None:
         """Draw the columns."""
         self.redraw()
