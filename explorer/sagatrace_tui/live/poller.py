@@ -13,7 +13,7 @@ __all__ = ["FRAME", "REST", "Poller"]
 
 FRAME: Final = 1 / 15
 """The fewest seconds between two readings."""
-REST: Final = 3
+REST: Final = 4
 """Seconds of rest for each second of work, so that keys stay fast."""
 
 _T = TypeVar("_T")
@@ -22,7 +22,7 @@ _T = TypeVar("_T")
 class Poller(Generic[_T]):
     """Reads in its own thread every `interval` seconds, or immediately when asked, and publishes the results.
 
-    After each reading the thread rests three times as long as the reading took, unless asked. The thread is a daemon
+    After each reading the thread rests four times as long as the reading took, unless asked. The thread is a daemon
     and is never joined: a hanging store must not keep the app from ending.
     """
 

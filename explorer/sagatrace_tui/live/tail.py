@@ -58,7 +58,7 @@ class _Source:
             self._rests_until = time.monotonic() + _BETWEEN
 
     def rest_after(self, worked: float) -> None:
-        """Make the next wait at least twice as long as the work took, in seconds."""
+        """Make the next wait at least `REST` times as long as the work took, in seconds."""
         self._rests_until = max(self._rests_until, time.monotonic() + REST * worked)
 
     def wait(self) -> None:
