@@ -17,6 +17,7 @@ import re
 import select
 import statistics
 import sys
+import sysconfig
 import tempfile
 import threading
 import time
@@ -28,8 +29,6 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import rich
-import textual
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
@@ -314,8 +313,9 @@ def main() -> None:
     parser.add_argument("--store", choices=("sqlite", "cosmos"), default="sqlite")
     parser.add_argument("sizes", metavar="SPANS", type=int, nargs="*", default=SIZES)
     asked = parser.parse_args()
-    for package in (sagatrace, sagatrace_tui, textual, rich):
-        compileall.compile_dir(str(Path(package.__file__ or "").parent), quiet=1)
+    # pip does this when it installs, other installers do not.
+    for directory in (sysconfig.get_path("purelib"), *sagatrace.__path__, *sagatrace_tui.__path__):
+        compileall.compile_dir(directory, quiet=2, workers=0)
     with tempfile.TemporaryDirectory() as directory, stores(asked.store, directory) as kept:
         for name, text in (("hello", HELLO), ("tree", TREE)):
             (Path(directory) / f"{name}.py").write_text(text)

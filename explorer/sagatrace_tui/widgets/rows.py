@@ -118,7 +118,7 @@ class Rows(ScrollView, can_focus=True):
 
     def cursor_mark(self, index: int) -> Part:  # noqa: ARG002 - for subclasses
         """Return the sign before the row under the cursor, one column wide."""
-        return CURSOR, "key"
+        return CURSOR, "plain"
 
     def cursor_moved(self) -> None:
         """Do something when the cursor came to another row. Subclasses may override it."""
