@@ -121,7 +121,8 @@ def assert_rolled_back(trace: Trace, *, without_undo: Collection[str] = ()) -> N
 
     Args:
         trace: The trace.
-        without_undo: The names of the steps that need no undo. Another completed step without an undo fails the test.
+        without_undo: The names of the steps that need no undo. Another step without an undo fails the test, if it
+            completed or its outcome is unknown.
 
     Raises:
         AssertionError: A step was not undone, or declares no undo. The message holds the incident summary.
@@ -134,7 +135,7 @@ def assert_rolled_back(trace: Trace, *, without_undo: Collection[str] = ()) -> N
     short = {name: {name, name.rpartition(":")[2], name.rpartition(".")[2]} for name in names}
     forgotten = [name for name in names if short[name].isdisjoint(without_undo)]
     if forgotten:
-        raise AssertionError(_with_summary(f"completed without an undo: {', '.join(forgotten)}", trace))
+        raise AssertionError(_with_summary(f"no undo is declared for: {', '.join(forgotten)}", trace))
 
 
 def _with_summary(fault: str, trace: Trace) -> str:

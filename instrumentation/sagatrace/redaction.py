@@ -15,7 +15,7 @@ from sagatrace.errors import SettingsError
 from sagatrace.event import TraceEvent, new_event
 from sagatrace.interruptions import must_pass
 
-__all__ = ["Redact", "redacted", "structural"]
+__all__ = ["Redact", "imported", "redacted", "structural"]
 
 Redact = Callable[[str, dict[str, Any]], Mapping[str, Any]]
 
@@ -46,7 +46,7 @@ def redacted(event: TraceEvent, hooks: Iterable[Redact | str], count: Callable[.
         values = event.data
         kept = structural(values)
         try:
-            function = _imported(hook) if isinstance(hook, str) else hook
+            function = imported(hook) if isinstance(hook, str) else hook
             rest = function(event.event_type, {name: value for name, value in values.items() if name not in kept})
             forged = structural(_mapping(rest))
             data = {**{name: value for name, value in rest.items() if name not in forged}, **kept}
@@ -66,7 +66,7 @@ def _mapping(rest: object) -> Mapping[str, Any]:
     return rest
 
 
-def _imported(path: str) -> Redact:
+def imported(path: str) -> Redact:
     """Return the function at `package.module:function`. Raises SettingsError."""
     module, _, name = path.partition(":")
     if not all(map(str.isidentifier, [*module.split("."), name])):  # an import error would repeat a part of the value

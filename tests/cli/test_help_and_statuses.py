@@ -59,6 +59,13 @@ def test_every_command_has_a_whole_sentence_in_the_list() -> None:
     assert [line for line in listed if not line.endswith(".")] == []
 
 
+def test_a_store_that_is_off_is_not_an_unknown_url(store: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAGATRACE", "off")
+    result = run(cli.main, "standing")
+    assert result.exit_code == 2
+    assert "no store: SAGATRACE or SAGATRACE_STORE is `off`" in result.output
+
+
 @pytest.mark.parametrize(("environ", "said"), SETTINGS, ids=[said for _, said in SETTINGS])
 @pytest.mark.parametrize("name", [name for name in COMMANDS if name != "cost"])
 def test_a_wrong_setting_is_status_2(

@@ -149,6 +149,10 @@ def test_the_sqlite_store_passes_doctor(tmp_path: Path, monkeypatch: pytest.Monk
         "clock": "-",
     }
     assert states(well) == signs
+    monkeypatch.setenv("SAGATRACE_REDACT", "json:nope")
+    wrong = run(doctor, "--store", url)
+    assert (wrong.exit_code, states(wrong)["writing"]) == (2, "ok")
+    assert "FAIL  settings   SAGATRACE_REDACT='json:nope' is not package.module:function" in wrong.stdout
     assert run(list_traces, "--store", url).stderr == f"sagatrace: no traces in {url} yet\n"
 
 

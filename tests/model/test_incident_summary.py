@@ -290,6 +290,22 @@ def test_completed_steps_without_a_declared_undo_are_named_if_any_step_declares_
     assert listed[20] == "- and 5 more"
 
 
+def test_a_step_of_unknown_outcome_without_a_declared_undo_is_named() -> None:
+    """Every declared undo ran, but the step may have taken effect."""
+    events = events_of("""
+        order      0..9 failed
+          charge   1..2 +refund
+          plain    2..3 failed !ValueError:no
+          late     2..3 q2 failed !TimeoutError:slow
+          around   3..8 failed
+            ship   4..5 failed job !WorkHorseTerminated:signal 9
+          u1       8..8.5 ~charge
+    """)
+    text = incident_summary(build_trace("T", events, now=LATER), inert)
+    assert text.startswith("**rolled back**")
+    assert "**Outcome unknown, no undo declared**\n- `stage:late`\n- `ship`\n\n" in text
+
+
 def test_failures_of_one_kind_are_counted() -> None:
     events = [event(0, "R", "workflow:r:started"), event(1, "A", "stage:a:failed", "R", data={"error": "first"})]
     for n in range(27):

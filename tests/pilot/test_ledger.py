@@ -88,6 +88,8 @@ def test_completed_steps_without_a_declared_undo_are_named() -> None:
     given = [event("t", "mail", "stage:mail:started", 3.6, "wf"), event("t", "mail", "stage:mail:completed", 3.8, "wf")]
     assert lines_of([*events, *given])[-4:] == ["", "Completed, no undo declared  1", "✔ stage:mail", ""]
     assert "no undo declared" not in "".join(lines_of(events))
+    lost = event("t", "lost", "stage:lost:failed", 3.9, "wf", data={"error_type": "TimeoutError"})
+    assert lines_of([*events, lost])[-3:] == ["Outcome unknown, no undo declared  1", "? stage:lost", ""]
     many = [event("t", f"m{n}", "stage:m:completed", 3.6, "wf") for n in range(25)]
     assert lines_of([*events, *many])[-23:] == [
         "Completed, no undo declared  25", *["✔ stage:m"] * 20, "  and 5 more", ""

@@ -197,7 +197,7 @@ def test_a_project_s_tests_assert_on_its_sagas(settings: bool, programs: Path, t
             elsewhere.accept()
     assert "4 failed, 9 passed" in output, output
     assert "AssertionError: rolled_back, not succeeded" in output
-    assert "AssertionError: completed without an undo: step:reserve" in output
+    assert "AssertionError: no undo is declared for: step:reserve" in output
     assert "failed at step:ship (RuntimeError: out of stock)" in output
     assert "no trace 'order-7' was recorded; recorded are: none" in output
     written = {path.name for path in (*project.rglob("*"), *home.rglob("*"))}

@@ -18,6 +18,7 @@ from sagatrace.destination import outbox_directory
 from sagatrace.errors import SagatraceError, SettingsError, StoreError, StoreNotFoundError
 from sagatrace.event import TraceEvent, new_event
 from sagatrace.mirror.address import redis_error_text
+from sagatrace.redaction import imported
 from sagatrace.settings import Settings
 from sagatrace.shipper.lock import strangers
 from sagatrace.shown import masked
@@ -92,10 +93,11 @@ def examined(patient: Patient) -> Iterator[Check]:
 def _settings(patient: Patient) -> Iterator[Check]:
     settings = Settings.from_env(patient.environ)
     url = patient.store_url or settings.store
+    patient.store = store = open_store(url, read_only=not patient.write, max_wait=settings.max_wait)
     setting = "SAGATRACE_STORE" if patient.environ.get("SAGATRACE_STORE") else "default"
-    store = open_store(url, read_only=not patient.write, max_wait=settings.max_wait)
-    patient.store = store
     source = "--store" if patient.store_url else setting
+    if hook := patient.environ.get("SAGATRACE_REDACT", "").strip():
+        imported(hook)
     yield Check("settings", "ok", f"store {store.label} ({source}), max wait {settings.max_wait:g} s")
     if store.label.startswith("cosmos:"):
         from sagatrace_tui.commands.doctor_cosmos import sign_in

@@ -98,8 +98,10 @@ class _Text:
         yield from self._section("Other failures", list(self._other_failures()))
         yield from self._section("Never ran", [self._never_ran(one) for one in trace.never_ran])
         yield from self._section("Compensation", [self._row(row) for row in trace.compensations])
-        undeclared = [self._code(span.name) for span in undeclared_steps(trace)]
-        yield from self._section("Completed, no undo declared", undeclared, len(undeclared))
+        undeclared = undeclared_steps(trace)
+        for title, with_success in (("Completed", True), ("Outcome unknown", False)):
+            names = [self._code(span.name) for span in undeclared if (span.status == "success") == with_success]
+            yield from self._section(f"{title}, no undo declared", names, len(names))
         anomalies = [f"{one.kind}: {clipped(one.detail, _MAX_DETAIL)}" for one in trace.anomalies]
         yield from self._section("Anomalies", list(map(self._plain, anomalies)))
         yield ""

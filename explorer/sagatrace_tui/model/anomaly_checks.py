@@ -29,7 +29,7 @@ def event_anomalies(fold: Fold) -> Iterator[Anomaly]:
         detail = f"two different events have the id {event_id}; one of them is kept"
         yield Anomaly("duplicate", (spans[event_id],), detail)
     if fold.sampled_from is not None:
-        detail = f"sampled: recorded from a failure on, events before {clock(fold.sampled_from)} are missing"
+        detail = f"recorded from a failure on, events before {clock(fold.sampled_from)} are missing"
         yield Anomaly("sampled", (), detail)
 
 

@@ -191,12 +191,15 @@ def _compensations(trace: Trace, width: int, times: Times) -> Iterator[LedgerLin
 
 
 def _undeclared(trace: Trace) -> Iterator[LedgerLine]:
-    """Yield the completed steps that declare no undo: only the user knows whether they need one."""
-    steps = undeclared_steps(trace)
-    if steps:
-        yield _heading(f"Completed, no undo declared  {len(steps)}", "muted")
+    """Yield the steps that declare no undo: only the user knows whether they need one."""
+    undeclared = undeclared_steps(trace)
+    for title, sign, with_success in (("Completed", "✔", True), ("Outcome unknown", "?", False)):
+        steps = [span for span in undeclared if (span.status == "success") == with_success]
+        if not steps:
+            continue
+        yield _heading(f"{title}, no undo declared  {len(steps)}", "muted")
         for span in steps[:_MOST]:
-            cells = ((("✔", "muted"), 2), ((inert(span.short_name, 120), "muted"), 0))
+            cells = (((sign, "muted"), 2), ((inert(span.short_name, 120), "muted"), 0))
             yield LedgerLine((), cells, span.span_id)
         if len(steps) > _MOST:
             yield LedgerLine(((f"  and {len(steps) - _MOST} more", "muted"),))

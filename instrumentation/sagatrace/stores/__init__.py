@@ -200,6 +200,8 @@ def open_store(url: str, *, read_only: bool = False, max_wait: float = 5.0, dura
         from sagatrace.stores.cosmos.store import CosmosStore, parse_address
 
         return CosmosStore(parse_address(url), read_only=read_only, max_wait=max_wait)
+    if url == "off":
+        raise StoreUrlError("no store: SAGATRACE or SAGATRACE_STORE is `off`; name one, like --store sqlite:///PATH")
     # Never print the URL itself: in an unknown URL a password or a key cannot be found and masked.
     name, hint = (f"{scheme[:20]}:…", "") if rest else (url, f"; for a file write sqlite:///{printable(url)}")
     forms = "sqlite:///PATH, cosmos://HOST/DATABASE/CONTAINER or memory:"
