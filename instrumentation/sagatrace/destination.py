@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import platformdirs
 
 from sagatrace.event import TraceEvent
+from sagatrace.faults import is_switched_off
 from sagatrace.interruptions import must_pass
 from sagatrace.outbox import Outbox
 from sagatrace.settings import Settings
@@ -76,7 +77,7 @@ class Destination:
                 opened.close()
 
     def _open(self) -> EventStore | Outbox:
-        if self.by_environment and _worker is not None and isinstance(_worker.opened, Outbox):
+        if self.by_environment and _worker and isinstance(_worker.opened, Outbox) and not is_switched_off():
             self._sampler = _worker._sampler  # noqa: SLF001 - of the same class
             return _worker.opened
         if os.environ.get("SAGATRACE_SAMPLE"):

@@ -220,6 +220,19 @@ def test_each_of_two_workers_in_threads_has_the_outbox_until_it_ends(
     assert stored(tmp_path / "traces.db") == [("T", "e1")]
 
 
+def test_a_job_that_switches_recording_off_records_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAGATRACE_STORE", f"sqlite:///{tmp_path}/traces.db")
+    monkeypatch.setenv(SERVED, "")
+    outbox, worker = outbox_id(Settings.from_env()), Tracer()
+    serve(outbox, worker.destination)
+    worker.emit("job:started", TOP)
+    before = (tmp_path / "traces.db-outbox" / ACTIVE).read_bytes()
+    monkeypatch.setenv("SAGATRACE", "off")
+    Tracer().emit("ai:decision", TOP)
+    serve_no_longer(outbox, worker.destination)
+    assert (tmp_path / "traces.db-outbox" / ACTIVE).read_bytes() == before
+
+
 def test_a_tracer_with_a_store_or_a_url_ignores_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
