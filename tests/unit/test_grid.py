@@ -131,6 +131,16 @@ def test_a_combining_sign_beside_a_wide_one_stays_in_its_cell() -> None:
     assert grid.difference() == "\x1b[1Ha\u0301"
 
 
+@pytest.mark.parametrize(("sign", "step"), [("─", "\x1b[7C"), ("⏰", "\x1b[1;9H")])
+def test_after_a_sign_of_doubtful_width_the_next_place_is_absolute(sign: str, step: str) -> None:
+    grid = Grid(20, 1, bce=True, ascii_only=False)
+    grid.put(0, 0, " " * 20, "")
+    grid.difference()
+    grid.put(0, 0, sign, "")
+    grid.put(0, 8, "x", "")
+    assert grid.difference() == f"{sign}{step}x"
+
+
 def test_ascii_only_sends_ascii_cell_for_cell() -> None:
     grid = Grid(14, 1, bce=True, ascii_only=True)
     grid.put(0, 0, "├─✔ 日 é·…×⚠━", "")

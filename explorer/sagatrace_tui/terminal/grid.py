@@ -283,7 +283,9 @@ def _spread(text: str) -> tuple[str, ...]:
 @lru_cache(maxsize=1024)
 def _narrow(text: str) -> bool:
     """Return whether every terminal gives the text the same width: lines, blocks and the signs of this app."""
-    return all(sign.isascii() or "\u2190" <= sign <= "\u25ff" or sign in "·×…—✔✘⚠" for sign in text)
+    return cell_len(text) == len(text) and all(
+        sign.isascii() or "\u2190" <= sign <= "\u25ff" or sign in "·×…—✔✘⚠" for sign in text
+    )
 
 
 @lru_cache(maxsize=4096)
