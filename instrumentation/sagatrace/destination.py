@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import platformdirs
 
 from sagatrace.event import TraceEvent
+from sagatrace.faults import is_switched_off
 from sagatrace.interruptions import must_pass
 from sagatrace.outbox import Outbox
 from sagatrace.settings import Settings
@@ -22,13 +23,14 @@ if TYPE_CHECKING:
     from sagatrace.sampling import Sampler
     from sagatrace.stores import EventStore
 
-__all__ = ["SERVED", "Destination", "outbox_directory", "outbox_id", "serve"]
+__all__ = ["SERVED", "Destination", "outbox_directory", "outbox_id", "serve", "serve_no_longer"]
 
 SERVED: Final = "SAGATRACE_OUTBOX_SERVED"
 """The environment variable in which a worker names the outbox that its shipper serves, by `outbox_id`."""
 
 
-_worker: Destination | None = None  # of the worker in this process; a work-horse inherits it
+_worker: Destination | None = None  # of the newest worker in this process; a work-horse inherits it
+_served: Final[list[tuple[str, Destination | None]]] = []  # of all workers, after the state without one
 
 
 class Destination:
@@ -75,7 +77,7 @@ class Destination:
                 opened.close()
 
     def _open(self) -> EventStore | Outbox:
-        if self.by_environment and _worker is not None and isinstance(_worker.opened, Outbox):
+        if self.by_environment and _worker and isinstance(_worker.opened, Outbox) and not is_switched_off():
             self._sampler = _worker._sampler  # noqa: SLF001 - of the same class
             return _worker.opened
         if os.environ.get("SAGATRACE_SAMPLE"):
@@ -93,15 +95,25 @@ class Destination:
         return opened_store(self._target or settings.store, settings, settings.max_wait)
 
 
-def serve(outbox: str, worker: Destination | None) -> tuple[str, Destination | None]:
-    """Name the outbox that a shipper serves, and the destination of its worker for the tracers of the worker's jobs.
+def serve(outbox: str, worker: Destination) -> None:
+    """Name the outbox that a shipper serves, and the destination of its worker for the tracers of the worker's jobs."""
+    if not _served:
+        _served.append((os.environ.get(SERVED, ""), None))
+    _served.append((outbox, worker))
+    _name_newest()
 
-    Return the values before, for a call when the worker ends.
-    """
+
+def serve_no_longer(outbox: str, worker: Destination) -> None:
+    """Take back the call of `serve` with these arguments. The calls of other workers in this process stay."""
+    _served.remove((outbox, worker))
+    _name_newest()
+    if len(_served) == 1:
+        _served.clear()
+
+
+def _name_newest() -> None:
     global _worker
-    before = os.environ.get(SERVED, ""), _worker
-    os.environ[SERVED], _worker = outbox, worker
-    return before
+    os.environ[SERVED], _worker = _served[-1]
 
 
 def outbox_directory(settings: Settings, *, in_worker: bool = False) -> Path | None:

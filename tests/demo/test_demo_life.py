@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,9 @@ from typing import Any
 import psutil
 import pytest
 
+from sagatrace.shipper.lock import try_lock
 from sagatrace.stores import Search, TraceHit, open_store
-from sagatrace_tui.demo import Demo, start_demo
+from sagatrace_tui.demo import DIRECTORY_PREFIX, Demo, running_store_url, start_demo
 from sagatrace_tui.demo.redis_server import RedisServer, RedisServerError, find_redis_server
 from sagatrace_tui.live.refresh import wall_clock
 from sagatrace_tui.model import build_trace
@@ -89,6 +91,23 @@ def test_traces_come_soon(until: Until) -> None:
     until(lambda: not processes_of(demo.directory), "the end of every process")
     assert not demo.directory.exists()
     demo.stop()
+
+
+def test_a_demo_that_does_not_run_is_not_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A killed demo leaves its directory. It may be newer than that of a running demo."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    locks = []
+    for name in ("1-running", "2-left"):
+        directory = tmp_path / f"{DIRECTORY_PREFIX}{name}"
+        directory.mkdir()
+        (directory / "traces.db").touch()
+        locks.append(try_lock(directory / "app.lock"))
+    running, left = locks
+    assert running is not None
+    assert left is not None
+    os.close(left)
+    assert running_store_url() == f"sqlite:///{tmp_path}/{DIRECTORY_PREFIX}1-running/traces.db"
+    os.close(running)
 
 
 def test_a_demo_that_is_stopped_immediately_leaves_nothing() -> None:

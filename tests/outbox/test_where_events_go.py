@@ -13,7 +13,7 @@ import pytest
 
 from faults import in_child, stored
 from sagatrace import TraceContext, Tracer, direct
-from sagatrace.destination import SERVED, outbox_directory, outbox_id
+from sagatrace.destination import SERVED, outbox_directory, outbox_id, serve, serve_no_longer
 from sagatrace.event import TraceEvent
 from sagatrace.segments import ACTIVE
 from sagatrace.settings import Settings
@@ -198,6 +198,39 @@ def test_the_settings_decide_where_events_go(tmp_path: Path, monkeypatch: pytest
     tracer.close()
     assert stored(tmp_path / "traces.db") == [("T", "e1")]
     assert not (tmp_path / "traces.db-outbox").exists()
+
+
+def test_each_of_two_workers_in_threads_has_the_outbox_until_it_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first worker ends first. A tracer of the second one's jobs must not open the file."""
+    monkeypatch.setenv("SAGATRACE_STORE", f"sqlite:///{tmp_path}/traces.db")
+    monkeypatch.setenv(SERVED, "of-another")
+    outbox, workers, of_job = outbox_id(Settings.from_env()), [Tracer(), Tracer()], Tracer()
+    for worker in workers:
+        serve(outbox, worker.destination)
+        worker.emit("job:started", TOP)
+    serve_no_longer(outbox, workers[0].destination)
+    of_job.emit("ai:decision", TOP)
+    assert of_job.destination.opened is workers[1].destination.opened
+    serve_no_longer(outbox, workers[1].destination)
+    assert os.environ[SERVED] == "of-another"
+    of_job.emit("ai:decision", TOP, event_id="e1")
+    of_job.close()
+    assert stored(tmp_path / "traces.db") == [("T", "e1")]
+
+
+def test_a_job_that_switches_recording_off_records_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAGATRACE_STORE", f"sqlite:///{tmp_path}/traces.db")
+    monkeypatch.setenv(SERVED, "")
+    outbox, worker = outbox_id(Settings.from_env()), Tracer()
+    serve(outbox, worker.destination)
+    worker.emit("job:started", TOP)
+    before = (tmp_path / "traces.db-outbox" / ACTIVE).read_bytes()
+    monkeypatch.setenv("SAGATRACE", "off")
+    Tracer().emit("ai:decision", TOP)
+    serve_no_longer(outbox, worker.destination)
+    assert (tmp_path / "traces.db-outbox" / ACTIVE).read_bytes() == before
 
 
 def test_a_tracer_with_a_store_or_a_url_ignores_the_environment(

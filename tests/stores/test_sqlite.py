@@ -325,3 +325,15 @@ def test_a_few_hundred_traces_are_one_query(tmp_path: Path) -> None:
     assert [len(one.events) for one in found] == [1] * 450
     assert sum(one.cost.queries for one in found) == 3
     store.close()
+
+
+def test_a_trial_that_ends_before_its_event_is_removed_leaves_none(tmp_path: Path) -> None:
+    """No reader may see the event, also if the process is killed."""
+    event = new_event(trace_id="T", span_id="S", event_type="x")
+    with closing(SqliteStore(tmp_path / "traces.db")) as store:
+        assert store.try_write(event)
+        with closing(sqlite3.connect(tmp_path / "traces.db")) as other:
+            other.execute("CREATE TRIGGER kept BEFORE DELETE ON event BEGIN SELECT RAISE(ABORT, 'kept'); END")
+        with pytest.raises(StoreError, match="kept"):
+            store.try_write(event)
+        assert store.search(Search()) == []

@@ -16,7 +16,7 @@ from sagatrace_tui.terminal.grid import Grid
 from sagatrace_tui.terminal.plain_signs import plain
 
 WIDTH, HEIGHT = 24, 8
-STYLES = ["", "1", "38;2;1;2;3;48;2;9;9;9", "31;44", "48;2;9;9;9", "7", "38;5;9"]
+STYLES = ["", "1", "38;2;1;2;3;48;2;9;9;9", "31;44", "48;2;9;9;9", "7", "38;5;9", "3;31"]
 PIECE = st.tuples(
     st.integers(0, HEIGHT - 1),
     st.integers(0, WIDTH - 1),
@@ -29,7 +29,7 @@ FRAME = st.lists(PIECE, min_size=1, max_size=12)
 def picture(screen: pyte.Screen) -> list[list[tuple[Any, ...]]]:
     return [
         [
-            (cell.data, cell.bg, cell.reverse, *((cell.fg, cell.bold) if cell.data != " " else ()))
+            (cell.data, cell.bg, cell.reverse, *((cell.fg, cell.bold, cell.italics) if cell.data != " " else ()))
             for cell in (screen.buffer[y][x] for x in range(WIDTH))
         ]
         for y in range(HEIGHT)
@@ -121,6 +121,24 @@ def test_wide_signs_take_two_cells_and_are_never_halved() -> None:
     grid.difference()
     grid.put(0, 0, "日木語    ", "")
     assert "木" in grid.difference()
+
+
+def test_a_combining_sign_beside_a_wide_one_stays_in_its_cell() -> None:
+    grid = Grid(10, 1, bce=True, ascii_only=False)
+    grid.put(0, 0, "e\u0301日x      ", "")
+    grid.difference()
+    grid.put(0, 0, "a\u0301日x      ", "")
+    assert grid.difference() == "\x1b[1Ha\u0301"
+
+
+@pytest.mark.parametrize(("sign", "step"), [("─", "\x1b[7C"), ("⏰", "\x1b[1;9H")])
+def test_after_a_sign_of_doubtful_width_the_next_place_is_absolute(sign: str, step: str) -> None:
+    grid = Grid(20, 1, bce=True, ascii_only=False)
+    grid.put(0, 0, " " * 20, "")
+    grid.difference()
+    grid.put(0, 0, sign, "")
+    grid.put(0, 8, "x", "")
+    assert grid.difference() == f"{sign}{step}x"
 
 
 def test_ascii_only_sends_ascii_cell_for_cell() -> None:

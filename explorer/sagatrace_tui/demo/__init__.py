@@ -19,6 +19,7 @@ from typing import Final, Self
 from urllib.parse import quote
 
 from sagatrace.files import open_log
+from sagatrace.shipper.lock import is_held, try_lock
 from sagatrace.stores import open_store
 from sagatrace_tui.demo.redis_server import RedisServer, find_redis_server, last_words, short_directory
 from sagatrace_tui.demo.workers import await_last_worker, worker_environment
@@ -28,6 +29,7 @@ __all__ = ["DIRECTORY_PREFIX", "Demo", "running_store_url", "start_demo"]
 DIRECTORY_PREFIX: Final = "sagatrace-demo-"
 
 _STORE: Final = "traces.db"
+_LOCK: Final = "app.lock"  # held by the app, so that a directory left by a killed demo is not a running one
 _STOP_WAIT: Final = 20.0  # seconds; the supervisor stops in less
 _LAST_HORSE: Final = 10.0  # longer than the longest step of a saga
 
@@ -53,9 +55,10 @@ def running_store_url() -> str | None:
     for place in (tempfile.gettempdir(), "/tmp"):  # noqa: S108 - `short_directory` uses it where paths are long
         found: list[tuple[float, Path]] = []
         for path in Path(place).glob(f"{DIRECTORY_PREFIX}*"):
-            with suppress(OSError):  # it ends meanwhile, or belongs to another user
-                status = (path / _STORE).stat()
-                found += [(path.stat().st_ctime, path)] if status.st_uid == os.getuid() else []
+            with suppress(OSError):  # it ends meanwhile
+                status = path.lstat()
+                if status.st_uid == os.getuid() and is_held(path / _LOCK):
+                    found.append((status.st_ctime, path))
         if found:
             return _store_url(max(found)[1])
     return None
@@ -75,6 +78,7 @@ class Demo:
         store = open_store(self.store_url)
         store.append([])  # creates the store: the app opens it before a worker writes
         store.close()
+        self._lock: Final = try_lock(directory / _LOCK)
         with open_log(self._log) as log:
             self._supervisor = subprocess.Popen(
                 # -P: modules in the current directory must not shadow this package.
@@ -115,6 +119,8 @@ class Demo:
             return
         self.failure()
         self._hold.close()
+        if self._lock is not None:
+            os.close(self._lock)
         try:
             status = self._supervisor.wait(_STOP_WAIT)
         except subprocess.TimeoutExpired:

@@ -72,10 +72,9 @@ class Grid:
         self._changed.add(row)
         if "\ufe0e" in text or "\ufe0f" in text:
             text = _FORM.sub(_of_one_form, text)
-        signs = list(text) if text.isascii() or cell_len(text) == len(text) else _spread(text)
-        end = column + len(signs)
-        if end > self.width:
-            del signs[max(0, self.width - column) :]
+        spread = text if text.isascii() else _spread(text)
+        end = column + len(spread)
+        signs = spread[: max(0, self.width - column)]
         self._signs[row][column : column + len(signs)] = signs
         blank = _of_blank(style)
         self._styles[row][column : column + len(signs)] = [blank if sign == " " else style for sign in signs]
@@ -265,7 +264,8 @@ def _of_one_form(match: re.Match[str]) -> str:
     return bare + " " * max(0, cell_len(match[0]) - cell_len(bare))
 
 
-def _spread(text: str) -> list[str]:
+@lru_cache(maxsize=1024)
+def _spread(text: str) -> tuple[str, ...]:
     """Return one entry per cell. An empty entry follows a wide sign. A combining sign joins the sign before it."""
     signs: list[str] = []
     for sign in text:
@@ -277,13 +277,15 @@ def _spread(text: str) -> list[str]:
             continue
         signs.append(sign)
         signs.extend([""] * (columns - 1))
-    return signs
+    return tuple(signs)
 
 
 @lru_cache(maxsize=1024)
 def _narrow(text: str) -> bool:
     """Return whether every terminal gives the text the same width: lines, blocks and the signs of this app."""
-    return all(sign.isascii() or "\u2190" <= sign <= "\u25ff" or sign in "·×…—✔✘⚠" for sign in text)
+    return cell_len(text) == len(text) and all(
+        sign.isascii() or "\u2190" <= sign <= "\u25ff" or sign in "·×…—✔✘⚠" for sign in text
+    )
 
 
 @lru_cache(maxsize=4096)
@@ -297,9 +299,9 @@ def _parts(style: str) -> tuple[str, str, str]:
         if code in ("38", "48"):
             length = 5 if codes[place + 1 : place + 2] == ["2"] else 3
         value = ";".join(codes[place : place + length])
-        if code[:1] == "3" or (len(code) == 2 and code[0] == "9"):
+        if len(code) == 2 and code[0] in "39":
             foreground = value if code != "39" else ""
-        elif (code[:1] == "4" and len(code) == 2) or code[:2] == "10":
+        elif (len(code) == 2 and code[0] == "4") or code[:2] == "10":
             background = value if code != "49" else ""
         elif code != "0":
             attributes.append(code)

@@ -140,7 +140,7 @@ def _why_within(row: TraceRow, width: int) -> str:
     at = f"{', ' if error else 'failed '}at {step}"
     if cell_len(error) + cell_len(at) > room:
         at = f", at {short_middle(step, room // 3)}" if error and room >= _BOTH else "" if error else at
-    return f"{short(error, room - cell_len(at))}{at}{after}"
+    return short(f"{short(error, room - cell_len(at))}{at}", room) + after
 
 
 def _why_or_name(row: TraceRow, now: int) -> Part:

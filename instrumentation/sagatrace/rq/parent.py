@@ -16,7 +16,7 @@ import rq
 from rq.job import Job
 
 from sagatrace.context import Execution, enter_execution
-from sagatrace.destination import Destination, outbox_directory, outbox_id, serve
+from sagatrace.destination import outbox_directory, outbox_id, serve, serve_no_longer
 from sagatrace.faults import Harmless, faults
 from sagatrace.rq.hooks import RecordingMixin
 from sagatrace.rq.job_place import WORK_HORSE, trace_of
@@ -37,7 +37,7 @@ class TracedWorkerMixin(RecordingMixin):
     _keeper: ShipperKeeper | None = None
     _look_at = 0.0
     _ending_until = 0.0
-    _served_before: tuple[str, Destination | None] = ("", None)  # what this worker replaces
+    _served = ""  # the outbox that the keeper's shipper serves
 
     def bootstrap(self, *args: Any, **kwargs: Any) -> None:
         """Start a shipper, unless one runs already or events go directly to a store. Then start as RQ does."""
@@ -58,7 +58,7 @@ class TracedWorkerMixin(RecordingMixin):
         super().teardown()  # type: ignore[no-untyped-call]
         if self._keeper is not None:
             with self._harmless:
-                serve(*self._served_before)
+                serve_no_longer(self._served, self._recorder.tracer.destination)
                 self._keeper.close()
 
     def execute_job(self, job: Job, queue: rq.Queue) -> None:
@@ -130,7 +130,8 @@ class TracedWorkerMixin(RecordingMixin):
 
         environment = {"SAGATRACE_REDIS_URL": url_of_redis(self.connection) or NO_URL}
         self._keeper = launcher.ShipperKeeper(directory, flush_for=settings.max_wait, environment=environment)
-        self._served_before = serve(outbox_id(settings), self._recorder.tracer.destination)
+        self._served = outbox_id(settings)
+        serve(self._served, self._recorder.tracer.destination)
         self._keeper.attend()
 
     def _ensure_end(self, job: Job, error: BaseException | None) -> None:

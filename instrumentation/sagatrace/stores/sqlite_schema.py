@@ -69,14 +69,12 @@ def require_schema(connection: sqlite3.Connection, path: Path) -> None:
 def try_insert(connection: sqlite3.Connection, row: tuple[str, int, bytes]) -> bool:
     """Store a row (trace id, time, document), read it back and remove it. Return whether it was read back.
 
-    Its position is below all others. Above them, the next row would get the same position, and readers would miss it.
+    In one transaction, so that no other process sees the row, and a killed process leaves none.
     """
-    place = "(SELECT min(coalesce(min(position), 1), 1) - 1 FROM event)"
-    insert = f"INSERT INTO event VALUES ({place}, ?1, hex(randomblob(16)), ?2, ?3)"  # noqa: S608 - no value of a user
     with transaction(connection):
+        insert = "INSERT INTO event VALUES (NULL, ?, hex(randomblob(16)), ?, ?)"
         position = connection.execute(insert, row).lastrowid
-    found = connection.execute("SELECT document FROM event WHERE position = ?", (position,)).fetchone()
-    with transaction(connection):
+        found = connection.execute("SELECT document FROM event WHERE position = ?", (position,)).fetchone()
         connection.execute("DELETE FROM event WHERE position = ?", (position,))
     return bool(found == row[2:])
 
