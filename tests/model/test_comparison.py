@@ -81,7 +81,7 @@ ROWS = [
             "outcome pay → pay: success in 1.00s | failed after 1.00s: Refused: no",
             "missing notify +1 below: success in 1.00s | —",
         ),
-        ("still standing here: credit", "would have run next: notify +1 below"),
+        ("undo never started here: stage:credit", "would have run next: notify +1 below"),
     ),
     Row(
         "a rollback by jobs is not a new step",
@@ -126,7 +126,7 @@ ROWS = [
             "missing notify +1 below: success in 1.00s | —",
             "new insure: — | failed after 500ms: Refused: no",
         ),
-        ("would have run next: pay +1 below, notify +1 below",),
+        ("undo never started here: stage:credit", "would have run next: pay +1 below, notify +1 below"),
     ),
     Row(
         "a slower job, and nothing of the steps around it",
