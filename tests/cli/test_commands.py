@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from sagas import failed, trace_of
 from sagatrace.event import new_event
 from sagatrace.stores import TellsChanges, open_store
+from sagatrace_tui.commands.show import tree_lines
 
 SEED = Path(__file__).parents[1] / "examples" / "seed_trace.jsonl"
 
@@ -271,6 +273,11 @@ def test_the_app_on_a_dumb_terminal_names_the_commands(cli: Cli) -> None:
     os.close(slave)
     assert done.returncode == 1
     assert b"TERM='dumb'" in done.stderr
+
+
+def test_the_tree_marks_a_failed_undo() -> None:
+    (undo,) = [line for line in tree_lines(trace_of(failed("T7"))) if "[und]" in line]
+    assert undo.endswith("  ✘ undo failed  [und]")
 
 
 def test_help_names_every_command_and_exit_status(cli: Cli) -> None:

@@ -69,6 +69,21 @@ ROWS = [
         ("undone here: stage:credit", "would have run next: notify +1 below"),
     ),
     Row(
+        "a step that the rollback left standing",
+        """
+        loan      0..9 failed !Refused:no
+          credit  1..2 +release
+            a     1..2 job named=shop.reserve
+          pay     3..4 failed !Refused:no
+            b     3..4 failed job named=shop.pay !Refused:no
+        """,
+        (
+            "outcome pay → pay: success in 1.00s | failed after 1.00s: Refused: no",
+            "missing notify +1 below: success in 1.00s | —",
+        ),
+        ("undo never started here: stage:credit", "would have run next: notify +1 below"),
+    ),
+    Row(
         "a rollback by jobs is not a new step",
         """
         loan      0..9 failed !Refused:no
@@ -111,7 +126,7 @@ ROWS = [
             "missing notify +1 below: success in 1.00s | —",
             "new insure: — | failed after 500ms: Refused: no",
         ),
-        ("would have run next: pay +1 below, notify +1 below",),
+        ("undo never started here: stage:credit", "would have run next: pay +1 below, notify +1 below"),
     ),
     Row(
         "a slower job, and nothing of the steps around it",

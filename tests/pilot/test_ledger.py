@@ -72,6 +72,12 @@ def test_standing_steps_come_first_with_their_reasons() -> None:
     assert "stage:one" not in "".join(order), "a step that was never undone has no place in the order"
 
 
+def test_a_standing_step_shows_the_values_that_an_undo_by_hand_needs() -> None:
+    values = {"loan_id": "L104", "amount": 8750, "host": "web-1"}
+    events = [*aborted(undo("three", 5)), event("t", "one", "stage:one:booked", 1.2, "wf", data=values)]
+    assert lines_of(events)[2] == "     loan_id=L104 · amount=8750"
+
+
 def test_faults_of_order_are_marked_in_place_and_explained() -> None:
     lines = lines_of(aborted(undo("one", 5), undo("three", 6), undo("two", 7)))
     assert [line[:3].strip() for line in lines if "← undo" in line] == ["1↕", "2↕", "3↕"]
@@ -104,6 +110,8 @@ def test_steps_that_declared_a_compensation_and_need_none_are_counted() -> None:
     ]
     expected = "Nothing was undone: 2 steps declare a compensation, and no step has to be undone."
     assert lines_of([*saga, *one, *two]) == [expected]
+    narrow = lines_of([*saga, *one, *two], 60)
+    assert " ".join(line.strip() for line in narrow) == expected, "no word is cut"
 
 
 async def test_c_shows_it_enter_jumps_to_the_span_and_escape_comes_back() -> None:
@@ -128,7 +136,7 @@ async def test_a_small_terminal_shows_the_steps_that_were_undone_and_says_how_mu
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "CAUSE" in screen_text(app), "the tree")
         await pilot.press("c")
-        await until(pilot, lambda: "─↓ 4 more lines─" in screen_text(app), "the count of the lines below", 10)
+        await until(pilot, lambda: "─↓ 5 more lines─" in screen_text(app), "the count of the lines below", 10)
         assert "✘ undo failed  stage:credit  ← release_credit  +3.60s for 800ms" in screen_text(app)
         await pilot.press("G")
         await until(pilot, lambda: "more line" not in screen_text(app), "the end", 10)

@@ -78,6 +78,21 @@ async def test_the_hint_to_pause_and_resume_is_shown_on_80_columns() -> None:
             await pilot.press("f")
 
 
+async def test_120_columns_hint_at_every_key_of_an_incident() -> None:
+    app = opened(failed("T7"))
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "CAUSE" in screen_text(app), "the tree")
+        for shown in ("w Why", "c Compensation", "d Compare", "Y Copy summary", "q Back"):
+            assert shown in hints(app)
+
+
+async def test_80_columns_show_the_end_of_the_subtitle_in_whole_words() -> None:
+    app = SagatraceApp(UnreliableStore(failed("T7")), clock=still, subtitle="demo: sagatrace list --store demo")
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "rollback incomplete" in screen_text(app), "the list")
+        assert screen_text(app).splitlines()[0].rstrip().endswith("  list --store demo")
+
+
 async def test_the_hints_of_the_query_line_are_its_own() -> None:
     app = SagatraceApp(UnreliableStore(failed("T7")), clock=still)
     async with app.run_test(size=(80, 24)) as pilot:

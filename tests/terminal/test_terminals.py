@@ -182,6 +182,16 @@ def test_without_a_usable_terminal_the_app_says_what_to_do(tui: Command) -> None
         assert b"\x1b" not in terminal.raw
 
 
+def test_the_screen_is_drawn_while_standard_error_goes_to_a_file(tui: Command, tmp_path: Path) -> None:
+    errors = tmp_path / "errors"
+    command = ["sh", "-c", f'exec "$@" 2>{shlex.quote(str(errors))}', "sh", *tui("loan-2")]
+    with PtyTerminal(command) as terminal:
+        terminal.until("CAUSE")
+        terminal.send("\x03")
+        terminal.wait()
+    assert errors.read_bytes() == b""
+
+
 def test_the_list_waits_for_a_missing_store_and_a_trace_does_not(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/later.db"
     command = [sys.executable, "-m", "sagatrace_tui", "--store", url]

@@ -83,7 +83,7 @@ def _spans(trace: Trace) -> Iterator[dict[str, Any]]:
 
 
 def tree_lines(trace: Trace) -> Iterator[str]:
-    """Yield a line for each span, indented with the lines of the tree. It marks the cause and each standing step."""
+    """Yield an indented line for each span. It marks the cause, failed undos and standing steps."""
     standing = {one.span_id: _state(one) for one in trace.still_standing}
     # For each depth above the current span: whether more siblings follow.
     follows: list[bool] = []
@@ -101,7 +101,9 @@ def tree_lines(trace: Trace) -> Iterator[str]:
         if span is not None:
             line = span_line(span, ended=trace.status != "running", runs=len(trace.runs_of(span_id)))
         is_cause = trace.cause is not None and span_id == trace.cause.span_id
-        marks = [text for text in ("◆ CAUSE" if is_cause else "", standing.get(span_id, "")) if text]
+        undo_failed = trace.roles.get(span_id) == "compensation"
+        words = "◆ CAUSE" if is_cause else "", "✘ undo failed" if undo_failed else "", standing.get(span_id, "")
+        marks = [text for text in words if text]
         yield "  ".join([f"{lines}{branch}{line}", *marks, f"[{inert(span_id, 80)}]"])
 
 

@@ -176,10 +176,11 @@ def _followers(trace: Trace) -> set[str]:
 
 
 def _undone(steps: Steps) -> Mapping[int | str, Undone]:
-    """Return the steps with a started compensation, by place, or by name for a step without a place."""
+    """Return the steps that were undone or left standing, by place, or by name for a step without a place."""
+    left = {one.span_id for one in steps.trace.still_standing if not one.awaited}
     found: dict[int | str, Undone] = {}
     for row in steps.trace.compensations:
-        if row.outcome != "not_started":
+        if row.outcome != "not_started" or row.original_span_id in left:
             place = steps.place_of.get(row.original_span_id)
             key = row.original_name if place is None else place
             step = steps.trace.spans.get(row.original_span_id)

@@ -22,7 +22,7 @@ _UNDONE: Final[Mapping[Outcome, str]] = {
     "failed": "undo failed",
     "running": "undo running",
     "unconfirmed": "undo unconfirmed",
-    "not_started": "undo not started",
+    "not_started": "undo never started",
 }
 
 
@@ -57,7 +57,7 @@ class Words(msgspec.Struct, frozen=True):
         return there_text, here_text
 
     def notes(self, comparison: Comparison) -> Iterator[tuple[str, str]]:
-        """Yield (title, text) for the undone steps, and for the steps that would have run next."""
+        """Yield (title, text) for the steps undone or left standing, and for the steps that would have run next."""
         for title, undone in (("here", comparison.undone_here), ("there", comparison.undone_there)):
             for outcome, names in self._by_outcome(undone):
                 yield f"{_UNDONE[outcome]} {title}", names

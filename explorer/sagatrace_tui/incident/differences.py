@@ -82,9 +82,9 @@ class Run(msgspec.Struct, frozen=True):
 class Comparison(msgspec.Struct, frozen=True):
     """The comparison of a trace (`here`) with another (`there`).
 
-    `undone_here` are the steps undone only in the trace, or with a different outcome. `undone_there` are those of the
-    other trace. `would_run_next` are the differences about steps that the trace did not reach, in the order of their
-    start in the other trace. `in_both` is the number of common steps.
+    `undone_here` are the steps undone or left standing only in the trace, or with a different outcome. `undone_there`
+    are those of the other trace. `would_run_next` are the differences about steps that the trace did not reach, in the
+    order of their start in the other trace. `in_both` is the number of common steps.
     """
 
     here: Run

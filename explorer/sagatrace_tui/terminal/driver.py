@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import re
 import select
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
@@ -61,6 +62,8 @@ class TerminalDriver(LinuxDriver):
 
     def __init__(self, app: App[Any], **options: Any) -> None:
         super().__init__(app, **options)
+        assert sys.__stdout__ is not None  # noqa: S101 - the app starts only on a terminal
+        self._file = sys.__stdout__  # Textual draws on standard error, which a user may send to a file
         self._for = app
         known = getattr(app, "terminal", None)
         self._terminal = known if isinstance(known, Terminal) else detect(os.environ)

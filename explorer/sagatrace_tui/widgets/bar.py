@@ -70,7 +70,10 @@ class TitleBar(Bar):
             is_shown = view == self.shown
             parts += [(f"  {key}", TONES["key"]), (label, f"{TONES['plain']} bold" if is_shown else TONES["muted"])]
         room = max(0, self.size.width - 3 - sum(cell_len(text) for text, _ in parts))
-        right = short(self._subtitle, room)
+        words = self._subtitle.split(" ")
+        while len(words) > 1 and cell_len(" ".join(words)) > room:
+            del words[0]  # the end of a command is the part to copy
+        right = short(" ".join(words), room)
         return Content.assemble(*parts, " " * max(0, room - cell_len(right) + 1), right)
 
     def on_click(self, event: events.Click) -> None:

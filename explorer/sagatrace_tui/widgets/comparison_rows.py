@@ -70,7 +70,8 @@ def comparison_lines(comparison: Comparison) -> list[ComparisonLine]:
 
 
 def _note(title: str, text: str) -> tuple[Part, ...]:
-    tone = "bad" if title.startswith("undo failed") else "busy" if title.startswith("would") else "warn"
+    is_bad = title.startswith(("undo failed", "undo never started"))
+    tone = "bad" if is_bad else "busy" if title.startswith("would") else "warn"
     return (f"{title[0].upper()}{title[1:]}: ", tone), (text, "plain")
 
 

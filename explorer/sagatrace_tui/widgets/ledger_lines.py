@@ -9,6 +9,7 @@ import msgspec
 from msgspec.structs import replace
 from rich.cells import cell_len
 
+from sagatrace_tui.incident.standing_facts import standing_facts
 from sagatrace_tui.labels import duration, inert, short, short_middle, short_name
 from sagatrace_tui.model import Compensation, Outcome, Standing, Trace
 from sagatrace_tui.model.standing import reason_of
@@ -34,6 +35,7 @@ _MOST: Final = 20  # steps without a declared undo that are listed
 _TAIL: Final = 46
 """Columns kept free beside the names for the reason. A longer reason goes below."""
 
+_VALUE: Final = 200  # characters of a key and its value
 _NAME: Final = 14
 """Columns that each of the two names needs beside a reason. Otherwise the reason goes below."""
 
@@ -78,7 +80,7 @@ def ledger_lines(trace: Trace, width: int = 100, times: Times = _TIMES) -> list[
     """Return the lines of the compensation view. Errors and reasons wrap at `width` columns and are never cut."""
     rows, standing = trace.compensations, trace.still_standing
     if not rows and not standing:
-        return [LedgerLine(((_nothing(trace), "muted"),))]
+        return list(_note(_nothing(trace), "muted", width, ""))
     lines = [*_standing(trace, width, times), *_compensations(trace, width, times)]
     lines += [*_undeclared(trace), *_faults(trace, width)]
     named = [[text for (text, _), columns in line.cells if not columns] for line in lines]
@@ -115,6 +117,11 @@ def _standing(trace: Trace, width: int, times: Times) -> Iterator[LedgerLine]:
         (f"↺ Waits to be undone  {len(awaited)}", awaited, "↺", "muted", "muted"),
     )
     failures = {row.original_span_id: failure for row in trace.compensations if (failure := _failure_of(row))}
+    facts = zip(standing, standing_facts(trace), strict=True)
+    values = {
+        one.span_id: " · ".join(inert(f"{key}={value}", _VALUE) for key, value in known.data.items())
+        for one, known in facts
+    }
     for title, steps, sign, tone, why_tone in kinds:
         if steps:
             yield _heading(title, tone)
@@ -122,6 +129,8 @@ def _standing(trace: Trace, width: int, times: Times) -> Iterator[LedgerLine]:
                 effect = None if one.effect is None else times.in_text(one.effect)
                 one_here = replace(one, effect=effect)
                 yield from _stands(one_here, trace, (sign, tone), why_tone, failures.get(one.span_id), width)
+                if values[one.span_id]:
+                    yield from _note(values[one.span_id], "plain", width)
             yield LedgerLine(())
 
 
@@ -151,20 +160,20 @@ def _failure_of(row: Compensation) -> str:
     return "" if row.outcome == "compensated" else f"{kind}{inert(row.error or '', 1000)}"
 
 
-def _note(text: str, tone: str, width: int) -> Iterator[LedgerLine]:
+def _note(text: str, tone: str, width: int, indent: str = _INDENT) -> Iterator[LedgerLine]:
     """Yield the lines of a text below a step, broken between words if possible."""
-    room = max(20, width - len(_INDENT) - 1)
+    room = max(20, width - len(indent) - 1)
     line = ""
     for word in text.split(" "):
         if line and cell_len(line) + 1 + cell_len(word) > room:
-            yield LedgerLine(((_INDENT, "guide"), (line, tone)))
+            yield LedgerLine(((indent, "guide"), (line, tone)))
             line = ""
         line = f"{line} {word}" if line else word
         while cell_len(line) > room:
             start = line[: max(1, room // 2)] if not line.isascii() else line[:room]
-            yield LedgerLine(((_INDENT, "guide"), (start, tone)))
+            yield LedgerLine(((indent, "guide"), (start, tone)))
             line = line[len(start) :]
-    yield LedgerLine(((_INDENT, "guide"), (line, tone)))
+    yield LedgerLine(((indent, "guide"), (line, tone)))
 
 
 def _compensations(trace: Trace, width: int, times: Times) -> Iterator[LedgerLine]:

@@ -66,5 +66,6 @@ class Preview(Widget):
             text = f"still standing: {inert(step.step)} · {unsure}{inert(step.reason)}"
             lines.append(Content.styled(short(text, width), TONES["warn"]))
         if len(shown) < len(row.standing):
-            lines.append(Content.styled(f"and {plural(len(row.standing) - len(shown), 'step')} more", TONES["warn"]))
+            more = plural(len(row.standing) - len(shown), "more step")
+            lines.append(Content.styled(f"and {more}", TONES["warn"]))
         return Content("\n").join(lines)
