@@ -30,7 +30,8 @@ SERVED: Final = "SAGATRACE_OUTBOX_SERVED"
 
 
 _worker: Destination | None = None  # of the newest worker in this process; a work-horse inherits it
-_served: Final[list[tuple[str, Destination | None]]] = []  # of all workers, after the state without one
+# Of all workers of this process, after the state without one.
+_served: Final[list[tuple[str, Destination | None]]] = [("", None)]
 
 
 class Destination:
@@ -97,18 +98,16 @@ class Destination:
 
 def serve(outbox: str, worker: Destination) -> None:
     """Name the outbox that a shipper serves, and the destination of its worker for the tracers of the worker's jobs."""
-    if not _served:
-        _served.append((os.environ.get(SERVED, ""), None))
+    if len(_served) == 1:
+        _served[0] = os.environ.get(SERVED, ""), None
     _served.append((outbox, worker))
     _name_newest()
 
 
-def serve_no_longer(outbox: str, worker: Destination) -> None:
-    """Take back the call of `serve` with these arguments. The calls of other workers in this process stay."""
-    _served.remove((outbox, worker))
+def serve_no_longer(worker: Destination) -> None:
+    """Take back the call of `serve` for this worker. The calls of other workers in this process stay."""
+    _served[:] = [one for one in _served if one[1] is not worker]
     _name_newest()
-    if len(_served) == 1:
-        _served.clear()
 
 
 def _name_newest() -> None:

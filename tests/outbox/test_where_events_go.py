@@ -210,10 +210,10 @@ def test_each_of_two_workers_in_threads_has_the_outbox_until_it_ends(
     for worker in workers:
         serve(outbox, worker.destination)
         worker.emit("job:started", TOP)
-    serve_no_longer(outbox, workers[0].destination)
+    serve_no_longer(workers[0].destination)
     of_job.emit("ai:decision", TOP)
     assert of_job.destination.opened is workers[1].destination.opened
-    serve_no_longer(outbox, workers[1].destination)
+    serve_no_longer(workers[1].destination)
     assert os.environ[SERVED] == "of-another"
     of_job.emit("ai:decision", TOP, event_id="e1")
     of_job.close()
@@ -229,7 +229,7 @@ def test_a_job_that_switches_recording_off_records_nothing(tmp_path: Path, monke
     before = (tmp_path / "traces.db-outbox" / ACTIVE).read_bytes()
     monkeypatch.setenv("SAGATRACE", "off")
     Tracer().emit("ai:decision", TOP)
-    serve_no_longer(outbox, worker.destination)
+    serve_no_longer(worker.destination)
     assert (tmp_path / "traces.db-outbox" / ACTIVE).read_bytes() == before
 
 

@@ -37,7 +37,6 @@ class TracedWorkerMixin(RecordingMixin):
     _keeper: ShipperKeeper | None = None
     _look_at = 0.0
     _ending_until = 0.0
-    _served = ""  # the outbox that the keeper's shipper serves
 
     def bootstrap(self, *args: Any, **kwargs: Any) -> None:
         """Start a shipper, unless one runs already or events go directly to a store. Then start as RQ does."""
@@ -58,7 +57,7 @@ class TracedWorkerMixin(RecordingMixin):
         super().teardown()  # type: ignore[no-untyped-call]
         if self._keeper is not None:
             with self._harmless:
-                serve_no_longer(self._served, self._recorder.tracer.destination)
+                serve_no_longer(self._recorder.tracer.destination)
                 self._keeper.close()
 
     def execute_job(self, job: Job, queue: rq.Queue) -> None:
@@ -130,8 +129,7 @@ class TracedWorkerMixin(RecordingMixin):
 
         environment = {"SAGATRACE_REDIS_URL": url_of_redis(self.connection) or NO_URL}
         self._keeper = launcher.ShipperKeeper(directory, flush_for=settings.max_wait, environment=environment)
-        self._served = outbox_id(settings)
-        serve(self._served, self._recorder.tracer.destination)
+        serve(outbox_id(settings), self._recorder.tracer.destination)
         self._keeper.attend()
 
     def _ensure_end(self, job: Job, error: BaseException | None) -> None:
