@@ -75,3 +75,7 @@ def imported(path: str) -> Redact:
         return getattr(importlib.import_module(module), name)  # type: ignore[no-any-return]
     except (ImportError, AttributeError, ValueError) as error:
         raise SettingsError(f"SAGATRACE_REDACT={path!r} is not package.module:function: {error}") from error
+    except Exception as error:  # by the module's own code, so its text may hold secrets
+        if must_pass(error):
+            raise
+        raise SettingsError(f"SAGATRACE_REDACT={path!r} cannot be imported: {type(error).__name__}") from error

@@ -153,6 +153,12 @@ def test_the_sqlite_store_passes_doctor(tmp_path: Path, monkeypatch: pytest.Monk
     wrong = run(doctor, "--store", url)
     assert (wrong.exit_code, states(wrong)["writing"]) == (2, "ok")
     assert "FAIL  settings   SAGATRACE_REDACT='json:nope' is not package.module:function" in wrong.stdout
+    (tmp_path / "broken.py").write_text("raise RuntimeError('4111 1111')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("SAGATRACE_REDACT", "broken:hide")
+    broken = run(doctor, "--store", url)
+    assert (broken.exit_code, states(broken)["writing"]) == (2, "ok")
+    assert "FAIL  settings   SAGATRACE_REDACT='broken:hide' cannot be imported: RuntimeError\n" in broken.stdout
     assert run(list_traces, "--store", url).stderr == f"sagatrace: no traces in {url} yet\n"
 
 
