@@ -39,7 +39,7 @@ def _is_handler(frame: FrameType, interrupted: FrameType) -> bool:
     given = [one for value in values.values() for one in (value if type(value) is tuple else (value,))]
     if any(one is interrupted for one in given):
         return True
-    if values.keys() >= {*code.co_varnames[: code.co_argcount]}:
+    if set(code.co_varnames[: code.co_argcount]).issubset(values):
         return False
     # It has deleted an argument, as a handler may do that does not use them.
     handlers = map(signal.getsignal, signal.valid_signals())
