@@ -13,6 +13,7 @@ from sagatrace.errors import StoreError
 from sagatrace.event import new_event
 from sagatrace.stores import Search
 from sagatrace.stores.sqlite import SqliteStore
+from sagatrace.stores.sqlite_file import create_private
 
 
 def test_a_file_that_is_not_a_store_is_named(tmp_path: Path) -> None:
@@ -94,3 +95,21 @@ def test_a_file_without_a_table_is_an_empty_store(tmp_path: Path, begun: bool) -
     assert [hit.trace_id for hit in reader.search(Search())] == ["T"]
     reader.close()
     writer.close()
+
+
+def test_a_new_file_has_its_name_only_after_it_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A close drops all locks of this process, also those that another thread took for the store meanwhile."""
+    path, named, close = tmp_path / "traces.db", [], os.close
+
+    def noting(file: int) -> None:
+        named.append(path.exists())
+        close(file)
+
+    monkeypatch.setattr(os, "close", noting)
+    create_private(path)
+    assert named == [False]
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert list(tmp_path.iterdir()) == [path]
+    path.write_bytes(b"kept")
+    create_private(path)
+    assert (named, path.read_bytes()) == ([False], b"kept")

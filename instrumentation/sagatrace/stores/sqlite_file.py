@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import tempfile
 from pathlib import Path
 from typing import Final
 
@@ -15,10 +16,21 @@ _UNUSABLE: Final = Tolerated(OSError)  # opening the file raises a better error
 
 
 def create_private(path: Path) -> None:
-    """Create an empty file that only its user may use, unless it exists. Follow links. Raises OSError."""
-    with Tolerated(FileExistsError):
-        # An existing file is not opened: closing it would drop this process's SQLite locks on it.
-        os.close(os.open(path.resolve(), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    """Create an empty file that only its user may use, unless it exists. Follow links. Raises OSError.
+
+    The file is closed before it gets its name. A close drops all locks of this process on a file, and another thread
+    may use the file as soon as it has its name. Without its locks SQLite damages the store.
+    """
+    target = path.resolve()
+    if target.exists():
+        return
+    file, name = tempfile.mkstemp(prefix=f".{target.name}-", dir=target.parent)  # mode 0600
+    os.close(file)
+    try:
+        with Tolerated(FileExistsError):
+            os.link(name, target)
+    finally:
+        os.unlink(name)  # noqa: PTH108 - a text
 
 
 def is_special(path: Path) -> bool:
