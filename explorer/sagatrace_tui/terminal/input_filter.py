@@ -71,6 +71,8 @@ class InputFilter:
                 end = data.find(b"\x1b", at)
                 at, start = (end if end >= 0 else len(data)), at
                 out.append(_UNWANTED.sub("", self._decoder.decode(data[start:at], final=end >= 0)))
+            elif self._decoder.getstate()[0]:
+                out.append(self._decoder.decode(b"", final=True))  # ESC ends a torn character
             elif (end := self._sequence(data, at, out)) < 0:
                 self._hold(data[at:])
                 break
