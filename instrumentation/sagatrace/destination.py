@@ -29,8 +29,7 @@ SERVED: Final = "SAGATRACE_OUTBOX_SERVED"
 """The environment variable in which a worker names the outbox that its shipper serves, by `outbox_id`."""
 
 
-_worker: Destination | None = None  # of the newest worker in this process; a work-horse inherits it
-# Of all workers of this process, after the state without one.
+# Of the workers of this process, the newest last, after the state without one. A work-horse inherits them.
 _served: Final[list[tuple[str, Destination | None]]] = [("", None)]
 
 
@@ -50,9 +49,10 @@ class Destination:
 
     def keep(self, event: TraceEvent, replace: bool) -> None:
         """Store the event durably, unless its trace is not sampled. Raises the errors of outboxes and stores."""
-        if self.opened is None or (self._worker is not _worker and self.by_environment):
+        _, worker = _served[-1]
+        if self.opened is None or (self._worker is not worker and self.by_environment):
             self.close()
-            self._worker, self.opened = _worker, self._open()
+            self._worker, self.opened = worker, self._open(worker)
         kept = self.sampled(event)
         if kept is None:
             return
@@ -77,10 +77,10 @@ class Destination:
             if opened is not None:
                 opened.close()
 
-    def _open(self) -> EventStore | Outbox:
-        if self.by_environment and _worker and isinstance(_worker.opened, Outbox) and not is_switched_off():
-            self._sampler = _worker._sampler  # noqa: SLF001 - of the same class
-            return _worker.opened
+    def _open(self, worker: Destination | None) -> EventStore | Outbox:
+        if self.by_environment and worker and isinstance(worker.opened, Outbox) and not is_switched_off():
+            self._sampler = worker._sampler  # noqa: SLF001 - of the same class
+            return worker.opened
         if os.environ.get("SAGATRACE_SAMPLE"):
             from sagatrace.sampling import Sampler  # only where it is asked for
 
@@ -101,18 +101,13 @@ def serve(outbox: str, worker: Destination) -> None:
     if len(_served) == 1:
         _served[0] = os.environ.get(SERVED, ""), None
     _served.append((outbox, worker))
-    _name_newest()
+    os.environ[SERVED] = outbox
 
 
 def serve_no_longer(worker: Destination) -> None:
     """Take back the call of `serve` for this worker. The calls of other workers in this process stay."""
     _served[:] = [one for one in _served if one[1] is not worker]
-    _name_newest()
-
-
-def _name_newest() -> None:
-    global _worker
-    os.environ[SERVED], _worker = _served[-1]
+    os.environ[SERVED], _ = _served[-1]
 
 
 def outbox_directory(settings: Settings, *, in_worker: bool = False) -> Path | None:
