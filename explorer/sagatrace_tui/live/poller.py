@@ -22,8 +22,8 @@ _T = TypeVar("_T")
 class Poller(Generic[_T]):
     """Reads in its own thread every `interval` seconds, or immediately when asked, and publishes the results.
 
-    After each reading the thread rests four times as long as the reading took, unless asked. The thread is a daemon
-    and is never joined: a hanging store must not keep the app from ending.
+    After each reading the thread rests at least `REST` times as long as the reading took, unless asked. The thread is a
+    daemon and is never joined: a hanging store must not keep the app from ending.
     """
 
     def __init__(

@@ -259,7 +259,7 @@ class SearchScreen(FollowedScreen):
         self.action_view(VIEWS[message.index])
 
     def action_sort(self) -> None:
-        """Sort by the next of last activity, start, duration and failures."""
+        """Sort by the next of last activity, start, duration and errors."""
         self._sort(self._panes.next_sort())
 
     @on(TraceList.SortChosen)
