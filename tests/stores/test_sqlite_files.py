@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 from contextlib import closing
@@ -113,3 +114,22 @@ def test_a_new_file_has_its_name_only_after_it_is_closed(tmp_path: Path, monkeyp
     path.write_bytes(b"kept")
     create_private(path)
     assert (named, path.read_bytes()) == ([False], b"kept")
+
+
+def test_a_file_system_without_hard_links_takes_a_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file stays open there, so no lock is dropped."""
+    path, closed, close = tmp_path / "traces.db", [], os.close
+
+    def refused(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "no hard links here")
+
+    def noting(file: int) -> None:
+        closed.append(path.exists())
+        close(file)
+
+    monkeypatch.setattr(os, "link", refused)
+    monkeypatch.setattr(os, "close", noting)
+    create_private(path)
+    assert closed == [False]
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert list(tmp_path.iterdir()) == [path]

@@ -24,11 +24,15 @@ def create_private(path: Path) -> None:
     target = path.resolve()
     if target.exists():
         return
-    file, name = tempfile.mkstemp(prefix=f".{target.name}-", dir=target.parent)  # mode 0600
+    file, name = tempfile.mkstemp(prefix=".sagatrace-", dir=target.parent)  # mode 0600
     os.close(file)
     try:
+        os.link(name, target)
+    except FileExistsError:
+        return  # another process created it
+    except OSError:  # a file system without hard links: the file stays open until this process ends
         with Tolerated(FileExistsError):
-            os.link(name, target)
+            os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     finally:
         os.unlink(name)  # noqa: PTH108 - a text
 
