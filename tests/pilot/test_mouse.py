@@ -29,7 +29,7 @@ async def test_the_views_are_tabs_with_their_keys_and_a_click_chooses_one() -> N
             assert title.startswith(" sagatrace  [1] Traces  [2] Failures  [3] Standing  ")
             await pilot.press("slash")
             await pilot.click(offset=(title.index(tab) + len(tab) - 1, 0))
-            await until(pilot, lambda shown=shown: shown in screen_text(app), tab, 10)  # type: ignore[misc]
+            await until(pilot, lambda shown=shown: shown in screen_text(app), tab)  # type: ignore[misc]
 
 
 async def test_a_click_on_the_sign_folds_and_unfolds() -> None:

@@ -91,7 +91,7 @@ async def test_on_a_large_screen_the_detail_lies_below_and_the_waterfall_takes_h
         await until(pilot, lambda: "CAUSE" in screen_text(app), "the cause")
         tree, detail = app.screen.query_one(SpanTree), app.screen.query_one(SpanDetail)
         assert (tree.region.width, tree.region.bottom <= detail.region.y) == (200, True)
-        await until(pilot, lambda: tree.region.height == tree.row_count + 1, "a tree no higher than its rows", 10)
+        await until(pilot, lambda: tree.region.height == tree.row_count + 1, "a tree no higher than its rows")
         assert detail.region.height > 40, "the detail takes the rest"
         bars = screen_text(app).splitlines()[tree.region.y].index("0  ")
         assert 85 <= bars <= 100
@@ -106,9 +106,9 @@ async def test_a_long_tree_leaves_room_for_the_detail() -> None:
     async with app.run_test(size=(200, 60)) as pilot:
         await until(pilot, lambda: "CAUSE" in screen_text(app), "the cause")
         tree, detail = app.screen.query_one(SpanTree), app.screen.query_one(SpanDetail)
-        await until(pilot, lambda: (tree.region.height, detail.region.height) == (33, 22), "both", 10)
+        await until(pilot, lambda: (tree.region.height, detail.region.height) == (33, 22), "both")
         await pilot.press("-")
-        await until(pilot, lambda: tree.region.height == tree.row_count + 1 < 33, "a folded tree", 10)
+        await until(pilot, lambda: tree.region.height == tree.row_count + 1 < 33, "a folded tree")
 
 
 async def test_the_whole_row_of_the_cursor_is_highlighted() -> None:
