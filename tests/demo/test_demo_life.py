@@ -93,21 +93,25 @@ def test_traces_come_soon(until: Until) -> None:
     demo.stop()
 
 
-def test_a_demo_that_does_not_run_is_not_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_a_running_demo_of_this_directory_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """A killed demo leaves its directory. It may be newer than that of a running demo."""
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    locks = []
-    for name in ("1-running", "2-left"):
-        directory = tmp_path / f"{DIRECTORY_PREFIX}{name}"
-        directory.mkdir()
-        (directory / "traces.db").touch()
-        locks.append(try_lock(directory / "app.lock"))
-    running, left = locks
-    assert running is not None
-    assert left is not None
-    os.close(left)
-    assert running_store_url() == f"sqlite:///{tmp_path}/{DIRECTORY_PREFIX}1-running/traces.db"
-    os.close(running)
+    with (
+        tempfile.TemporaryDirectory(dir="/tmp") as place,
+        tempfile.TemporaryDirectory(prefix=DIRECTORY_PREFIX, dir="/tmp") as elsewhere,
+    ):
+        directories = [Path(place, f"{DIRECTORY_PREFIX}1-running"), Path(place, f"{DIRECTORY_PREFIX}2-left")]
+        for directory in directories:
+            directory.mkdir()
+        running, left, other = (try_lock(directory / "app.lock") for directory in (*directories, Path(elsewhere)))
+        assert running is not None
+        assert left is not None
+        assert other is not None
+        os.close(left)
+        monkeypatch.setattr(tempfile, "tempdir", place)
+        assert running_store_url() == f"sqlite:///{directories[0]}/traces.db"
+        os.close(running)
+        assert running_store_url() is None
+        os.close(other)
 
 
 def test_a_demo_that_is_stopped_immediately_leaves_nothing() -> None:

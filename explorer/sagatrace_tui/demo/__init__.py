@@ -12,7 +12,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, Self
@@ -21,7 +20,7 @@ from urllib.parse import quote
 from sagatrace.files import open_log
 from sagatrace.shipper.lock import is_held, try_lock
 from sagatrace.stores import open_store
-from sagatrace_tui.demo.redis_server import RedisServer, find_redis_server, last_words, short_directory
+from sagatrace_tui.demo.redis_server import RedisServer, find_redis_server, last_words, short_directory, short_place
 from sagatrace_tui.demo.workers import await_last_worker, worker_environment
 
 __all__ = ["DIRECTORY_PREFIX", "Demo", "running_store_url", "start_demo"]
@@ -52,16 +51,13 @@ def start_demo() -> Demo:
 
 def running_store_url() -> str | None:
     """Return the URL of the store of this user's newest running demo; None without one."""
-    for place in (tempfile.gettempdir(), "/tmp"):  # noqa: S108 - `short_directory` uses it where paths are long
-        found: list[tuple[float, Path]] = []
-        for path in Path(place).glob(f"{DIRECTORY_PREFIX}*"):
-            with suppress(OSError):  # it ends meanwhile
-                status = path.lstat()
-                if status.st_uid == os.getuid() and is_held(path / _LOCK):
-                    found.append((status.st_ctime, path))
-        if found:
-            return _store_url(max(found)[1])
-    return None
+    found: list[tuple[float, Path]] = []
+    for path in short_place(DIRECTORY_PREFIX).glob(f"{DIRECTORY_PREFIX}*"):
+        with suppress(OSError):  # it ends meanwhile
+            status = path.lstat()
+            if status.st_uid == os.getuid() and is_held(path / _LOCK):
+                found.append((status.st_ctime, path))
+    return _store_url(max(found)[1]) if found else None
 
 
 def _store_url(directory: Path) -> str:

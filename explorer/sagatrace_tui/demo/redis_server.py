@@ -16,7 +16,7 @@ from urllib.parse import quote
 from sagatrace.errors import SagatraceError
 from sagatrace.files import make_directory, open_log
 
-__all__ = ["RedisServer", "RedisServerError", "find_redis_server", "last_words", "short_directory"]
+__all__ = ["RedisServer", "RedisServerError", "find_redis_server", "last_words", "short_directory", "short_place"]
 
 _START_WAIT: Final = 10.0  # seconds
 _STOP_WAIT: Final = 3.0
@@ -47,11 +47,16 @@ def find_redis_server() -> str:
     )
 
 
-def short_directory(prefix: str) -> Path:
-    """Create a temporary directory with a path short enough for a Unix socket. Raises OSError."""
+def short_place(prefix: str) -> Path:
+    """Return the directory in which `short_directory` creates: that of temporary files, or /tmp if its path is long."""
     usual = tempfile.gettempdir()
     room = len(os.fsencode(usual)) + len(prefix) + 24 < _MAX_SOCKET_PATH
-    return Path(tempfile.mkdtemp(prefix=prefix, dir=usual if room else "/tmp"))  # noqa: S108 - mkdtemp makes it private
+    return Path(usual if room else "/tmp")  # noqa: S108 - mkdtemp makes its directory private
+
+
+def short_directory(prefix: str) -> Path:
+    """Create a temporary directory with a path short enough for a Unix socket. Raises OSError."""
+    return Path(tempfile.mkdtemp(prefix=prefix, dir=short_place(prefix)))
 
 
 class RedisServer:
