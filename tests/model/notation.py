@@ -22,7 +22,8 @@ A line is a span id and tokens; indentation gives the parent. Times are seconds.
     needs=x,y     the spans it depends on
     presumed      its end is presumed
     under=x       its parent, instead of indentation
-    unwind=5..6   reports its own compensation under its own id; `unwind=5..6!` that failed, `unwind=5..` that began
+    unwind=5..6   reports its own compensation under its own id; `unwind=5..6!` that failed (`!TimeoutError`: its type),
+                  `unwind=5..` that began
 
 A second line with the id of a job is a second run of the job.
 """
@@ -237,8 +238,9 @@ def _unwinding(line: _Line) -> Iterable[TraceEvent]:
     if begun:
         yield _event(line, float(begun), f"{_base(line)}:compensating", {})
     if over:
-        phase = "compensation_failed" if over.endswith("!") else "compensated"
-        yield _event(line, float(over.rstrip("!")), f"{_base(line)}:{phase}", {"error": "no"} if "!" in over else {})
+        at, failed, kind = over.partition("!")
+        phase, data = ("compensation_failed", {"error": "no"}) if failed else ("compensated", {})
+        yield _event(line, float(at), f"{_base(line)}:{phase}", {**data, **({"error_type": kind} if kind else {})})
 
 
 def _base(line: _Line) -> str:

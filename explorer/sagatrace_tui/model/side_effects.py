@@ -9,15 +9,16 @@ below that have their own compensation do not count: their own state reports the
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final, Literal
 
+from sagatrace.event import TraceEvent
 from sagatrace_tui.model.event_data import data_of, ids_in
 from sagatrace_tui.model.span import Span
 from sagatrace_tui.model.text import clock
 from sagatrace_tui.model.tree import SpanIndex
 
-__all__ = ["SideEffects", "ended_unknown", "took_effect"]
+__all__ = ["SideEffects", "ended_unknown", "took_effect", "unknown_error"]
 
 _Trail = Literal["late", "open", "unknown", "done"]
 
@@ -80,7 +81,7 @@ class SideEffects:
         if trail == "unknown" and took_effect(span):
             return f"{name} had done its work before it {span.status}: it took effect"
         if trail == "unknown":
-            why = _unknown_error(span) or ("its worker was lost" if span.is_presumed else span.status)
+            why = unknown_error(span.events) or ("its worker was lost" if span.is_presumed else span.status)
             return f"the outcome of {name} is unknown ({why}): it may have taken effect"
         if span.has_begun:
             return f"{name} {'never ended' if ended else 'is still running'}: it may have taken effect"
@@ -134,7 +135,7 @@ def ended_unknown(span: Span) -> bool:
         return True  # only the end of the compensation is known, not of the work
     if span.status in ("stopped", "canceled") or span.is_presumed:
         return True
-    return _has_lost_end(span) or _unknown_error(span) is not None or took_effect(span)
+    return _has_lost_end(span) or unknown_error(span.events) is not None or took_effect(span)
 
 
 def took_effect(span: Span) -> bool:
@@ -156,9 +157,9 @@ def _has_lost_end(span: Span) -> bool:
     return lost or missing or span.reading.fault == "conflicting_outcomes"
 
 
-def _unknown_error(span: Span) -> str | None:
+def unknown_error(events: Sequence[TraceEvent]) -> str | None:
     """Return the latest error type, or type of its causes, after which the outcome of the work is unknown."""
-    for data in map(data_of, reversed(span.events)):
+    for data in map(data_of, reversed(events)):
         if data.presumed is not True:
             for kind in ids_in(data.error_type, data.error_causes):
                 name = re.sub(r"[^a-z]", "", kind[-200:].rpartition(".")[2].lower())

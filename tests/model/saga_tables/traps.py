@@ -32,7 +32,8 @@ TRAPS = [
           ub      7..8 stopped job ~b named=cancel
           ua      9..10 job ~a named=cancel
         """, verdict="rollback_incomplete", path="loan pay", roles="loan:consequence pay:cause",
-        compensations="b<ub:failed a<ua:compensated", standing="b: compensation failed after 1 attempt"),
+        compensations="b<ub:failed a<ua:compensated",
+        standing="b: compensation failed after 1 attempt; whether that took effect is unknown"),
     Saga("a good compensation before the step ran a second time", """
         loan      0..30 failed
           a       1..2 job +x exec=x1
