@@ -6,7 +6,7 @@ import asyncio
 import gc
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from textual.app import SystemCommand
 from textual.binding import Binding, BindingType
@@ -25,10 +25,15 @@ from sagatrace_tui.terminal.detect import Terminal
 from sagatrace_tui.terminal.signals import end_on_signals, is_resumable, stop_all
 from sagatrace_tui.theme import ThemedApp
 from sagatrace_tui.theme_choice import ThemeChoice
+from sagatrace_tui.timers import call_once
 from sagatrace_tui.widgets.bar import StateLine
 from sagatrace_tui.widgets.key_hints import key_groups
 
 __all__ = ["SagatraceApp"]
+
+
+_RESIZED: Final = 1 / 60
+"""Seconds from a new size to the layout for it: a little more than Textual waits."""
 
 
 def _commands() -> type[Provider]:
@@ -106,6 +111,10 @@ class SagatraceApp(ThemedApp):
             end_on_signals(self)
             self.call_after_refresh(_collect_again)
         self._watch = self.set_interval(1.0, self._report_trouble, pause=self._trouble is None)
+
+    def on_resize(self) -> None:
+        """Let Textual lay the screen out again, even if it has lost its own timer for that."""
+        call_once(self, _RESIZED, self._check_resize)
 
     def _report_trouble(self) -> None:
         """Notify the reader once that the live source stopped."""

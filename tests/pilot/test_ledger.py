@@ -136,7 +136,7 @@ async def test_a_small_terminal_shows_the_steps_that_were_undone_and_says_how_mu
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "CAUSE" in screen_text(app), "the tree")
         await pilot.press("c")
-        await until(pilot, lambda: "─↓ 5 more lines─" in screen_text(app), "the count of the lines below")
+        await until(pilot, lambda: "─↓ 6 more lines─" in screen_text(app), "the count of the lines below")
         assert "✘ undo failed  stage:credit  ← release_credit  +3.60s for 800ms" in screen_text(app)
         await pilot.press("G")
         await until(pilot, lambda: "more line" not in screen_text(app), "the end")

@@ -100,7 +100,7 @@ def test_list_all_standing_steps(url: str, size: tuple[int, int]) -> None:
         drill.line_with(SHORT, "1 of 1 standing")
         drill.press("3")
         for trace_id in ("loan-0", "loan-1", "loan-2", "loan-3"):
-            drill.line_with(trace_id, "stage:credit", "failed after 1 attempt")
+            drill.line_with(trace_id, "stage:credit", "failed after 1 attemp")
         assert drill.keys == 1
 
 

@@ -29,6 +29,7 @@ from sagatrace_tui.screens.clipboard import copy_text
 from sagatrace_tui.screens.followed import FollowedScreen, behind
 from sagatrace_tui.screens.search_keys import SEARCH_KEYS, help_sections
 from sagatrace_tui.screens.search_words import SORT_WORDS, facts_of, notice_of
+from sagatrace_tui.timers import call_once
 from sagatrace_tui.widgets.bar import StateLine, TitleBar
 from sagatrace_tui.widgets.group_list import GroupList
 from sagatrace_tui.widgets.incident_panes import VIEWS, Arranged, IncidentPanes, View, arranged
@@ -176,7 +177,7 @@ class SearchScreen(FollowedScreen):
         if self._listing is None or is_old or self.app.screen is not self:
             return
         self._seen = self._listing
-        self._frame = self.set_timer(FRAME, self._draw)
+        self._frame = call_once(self, FRAME, self._draw)
         if self._is_wanted(self._drawn):
             self.catch_up()
         self.report_state()

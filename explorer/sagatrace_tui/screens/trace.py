@@ -30,6 +30,7 @@ from sagatrace_tui.screens.followed import FollowedScreen, behind
 from sagatrace_tui.screens.replayed import ReplayScreen
 from sagatrace_tui.screens.trace_keys import TRACE_KEYS, help_sections
 from sagatrace_tui.screens.trace_words import notice_about, part_of_why
+from sagatrace_tui.timers import call_once
 from sagatrace_tui.values import Path, as_text
 from sagatrace_tui.widgets.bar import StateLine
 from sagatrace_tui.widgets.find_line import FindLine
@@ -212,7 +213,7 @@ class TraceScreen(FollowedScreen, CopyScreen, ReplayScreen, FindScreen):
         """Show the span under the cursor once it rests there."""
         if self._rest is not None:
             self._rest.stop()
-        self._rest = self.set_timer(REST, self._show_detail)
+        self._rest = call_once(self, REST, self._show_detail)
 
     @on(SpanTree.Notified)
     def pass_on(self, message: SpanTree.Notified) -> None:

@@ -25,6 +25,7 @@ from sagatrace_tui.terminal.detect import ASK_BACKGROUND, Terminal, clipboard_en
 from sagatrace_tui.terminal.grid import Grid
 from sagatrace_tui.terminal.input_pump import InputPump
 from sagatrace_tui.terminal.signals import last_resort
+from sagatrace_tui.timers import call_once
 
 if TYPE_CHECKING:
     from textual.app import App
@@ -184,7 +185,7 @@ class TerminalDriver(LinuxDriver):
         if self._file is not None and not select.select([], [self._file], [], 0)[1]:
             if not self._is_late:
                 self._is_late = True
-                self._for.set_timer(_AGAIN, self._send_late)
+                call_once(self._for, _AGAIN, self._send_late)
             return
         body = "".join(self._pending) + self._grid.difference()
         self._pending.clear()

@@ -15,6 +15,7 @@ from textual.widget import Widget
 
 from sagatrace_tui.labels import short, short_middle
 from sagatrace_tui.theme import TONES
+from sagatrace_tui.timers import call_once
 
 __all__ = ["Bar", "StateLine", "TitleBar"]
 
@@ -106,7 +107,7 @@ class StateLine(Bar):
         self.add_class("-said")
         if self._quiet is not None:
             self._quiet.stop()
-        self._quiet = self.set_timer(HINTED if tone == "plain" else SAID, self.hush)
+        self._quiet = call_once(self, HINTED if tone == "plain" else SAID, self.hush)
 
     def hush(self) -> None:
         """Remove the note and show the facts again."""
