@@ -87,13 +87,12 @@ class TraceScreen(FollowedScreen, CopyScreen, ReplayScreen, FindScreen):
         neighbour: Neighbour | None = None,
     ) -> None:
         super().__init__()
-        self._store, self._clock, self._span_id, self._neighbour = store, clock, span_id, neighbour
-        self._trace_id = trace_id
+        self._store, self._trace_id, self._clock = store, trace_id, clock
+        self._span_id, self._neighbour, self._mirror = span_id, neighbour, mirror
         self._rest: Timer | None = None
         self._view = view
         self._began = time.monotonic()
         self._patience: Timer | None = None
-        self._mirror = mirror
         self._feed = TraceFeed(store, trace_id, clock)
         self.pinned: tuple[Path, ...] = ()
         """The data keys that have a column when the screen opens."""
