@@ -80,7 +80,7 @@ def test_a_step_names_its_undo_an_undo_its_step_and_a_standing_step_is_prominent
     assert "undoes     stage:credit  cre\n" in text_of("und", failed("t"))
     text = text_of("cre", failed("t"))
     assert "undo       release_credit\n" in text
-    assert "undone     no, still standing: compensation failed after 1 attempt; whether that " in text
+    assert "undone     no, still standing: compensation failed after 1 attempt; its effect is unknown\n" in text
 
 
 def test_a_missing_parent_is_explained() -> None:
@@ -107,8 +107,8 @@ def test_a_long_field_and_a_long_error_wrap_below_themselves() -> None:
     lines = text_of("cre", failed("t"), width=30).split("\n")
     assert "undone     no, still standing:" in lines
     assert lines[lines.index("undone     no, still standing:") + 1 :][:4] == [
-        " " * 11 + "compensation failed", " " * 11 + "after 1 attempt;", " " * 11 + "whether that took",
-        " " * 11 + "effect is unknown",
+        " " * 11 + "compensation failed", " " * 11 + "after 1 attempt;", " " * 11 + "its effect is",
+        " " * 11 + "unknown",
     ]  # fmt: skip
 
 

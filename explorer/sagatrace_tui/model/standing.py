@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from sagatrace.event import TraceEvent
 from sagatrace_tui.model.answers import Code, Compensation, Outcome, Place, Standing
 from sagatrace_tui.model.compensation import Steps, in_order_of_end
 from sagatrace_tui.model.event_data import EventData, data_of, text_of
@@ -25,8 +24,6 @@ _WORDS: Final[Mapping[Code, str]] = {
     Code.BEFORE_ENDED: "undone before it ended (or clocks disagree)",
     Code.BEFORE_WORK_ENDED: "undone before the work below it ended (or clocks disagree)",
 }
-
-_UNKNOWN: Final = "whether that took effect is unknown"
 
 # Per parent: the end of its earliest step whose compensation began, and the start of that compensation.
 _Reached = dict[str | None, tuple[int, int]]
@@ -83,11 +80,11 @@ class StepLists:
             elif span.status == "failed" and not ended_unknown(span):
                 words = "it had failed itself, so there may be nothing to undo"
             elif not self._steps.doubtful.isdisjoint(undos):
-                words = _UNKNOWN
-        elif code is Code.FAILED and self._may_have_been_undone(undos):
-            words = _UNKNOWN
+                words = "whether that took effect is unknown"
         elif span is not None and span.is_open and not span.has_begun:
             words = "its job still waits, and may run later"
+        elif code is Code.FAILED and self._may_have_been_undone(undos):
+            words = "its effect is unknown"
         awaited = not self._steps.ended and self._has_begun and code is Code.NOT_STARTED
         awaited = awaited and not self._is_passed(span, reached)
         return Standing(step, self._steps.name_of(step), code, certain, tries, words, awaited)
@@ -96,8 +93,8 @@ class StepLists:
         """Return whether a failed compensation, or work below it, ended so that its effect is unknown."""
         for undo in (self._spans[one] for one in undos if self._steps.outcome_of(one) == "failed"):
             if undo.span_id in self._index.unwound:
-                ends: list[TraceEvent] = [event for event in undo.unwound[1:] if event is not None]
-                if unknown_error(ends) is not None:
+                end = undo.unwound[1]
+                if end is not None and unknown_error([end]) is not None:
                     return True
                 continue
             work = (self._spans[one] for one in (undo.span_id, *self._tree.below(undo.span_id)))

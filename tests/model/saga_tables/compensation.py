@@ -236,7 +236,7 @@ COMPENSATION = [
           u1      5..6 stopped ~credit
         """, verdict="rollback_incomplete", path="loan pay", roles="loan:consequence pay:cause",
         compensations="credit<u1:failed",
-        standing="credit: compensation failed after 1 attempt; whether that took effect is unknown"),
+        standing="credit: compensation failed after 1 attempt; its effect is unknown"),
     Saga("undone, then died: the root never ended, and no failure was recorded", """
         loan      0..
           credit  1..2 +release

@@ -116,7 +116,7 @@ MORE = [
           u1      5..6 ~book
             a     5..7 canceled job
         """, verdict="rollback_incomplete", path="loan pay", roles=PAY, compensations="book<u1:failed",
-        standing="book: compensation failed after 1 attempt; whether that took effect is unknown"),
+        standing="book: compensation failed after 1 attempt; its effect is unknown"),
     Saga("an undo that went well after a job of its own had been stopped", """
         loan      0..9 failed
           book    1..2 +unbook
@@ -198,7 +198,7 @@ MORE = [
           u1      5..6 abandoned job ~credit presumed
         """, verdict="rollback_incomplete", path="loan pay", roles=f"{PAY} u1:compensation",
         compensations="credit<u1:failed",
-        standing="credit: compensation failed after 1 attempt; whether that took effect is unknown"),
+        standing="credit: compensation failed after 1 attempt; its effect is unknown"),
     Saga("the worker of the undo's job was lost, below an undo that failed in its own words", """
         loan      0..9 failed
           credit  1..2 +release
@@ -207,19 +207,27 @@ MORE = [
             a     6..7 abandoned job presumed
         """, verdict="rollback_incomplete", path="loan pay", roles=f"a:compensation {PAY} u1:compensation",
         compensations="credit<u1:failed",
-        standing="credit: compensation failed after 1 attempt; whether that took effect is unknown"),
+        standing="credit: compensation failed after 1 attempt; its effect is unknown"),
     Saga("a step's own undo timed out", """
         loan      0..9 failed
           credit  1..2 +release unwind=5..6!ReadTimeout
           pay     3..4 failed
         """, verdict="rollback_incomplete", path="loan pay", roles=PAY, compensations="credit<credit:failed",
-        standing="credit: compensation failed after 1 attempt; whether that took effect is unknown"),
+        standing="credit: compensation failed after 1 attempt; its effect is unknown"),
     Saga("a step's own undo failed with an ordinary error", """
         loan      0..9 failed
           credit  1..2 +release unwind=5..6!ValueError
           pay     3..4 failed
         """, verdict="rollback_incomplete", path="loan pay", roles=PAY, compensations="credit<credit:failed",
         standing="credit: compensation failed after 1 attempt"),
+    Saga("the undo of a step whose job still waits was stopped", """
+        loan      0..9 failed
+          credit  q1 job +release
+          pay     3..4 failed
+          u1      5..6 stopped ~credit
+        """, verdict="rollback_incomplete", path="loan pay", roles=PAY, compensations="credit<u1:failed",
+        standing="credit?: compensation failed after 1 attempt; its job still waits, and may run later",
+        anomalies="never_ended(credit) empty_undo(credit u1)", idle=True),
     Saga("the worker of the undo was lost, and it was undone by hand", """
         loan      0..9 failed
           credit  1..2 +release

@@ -102,7 +102,7 @@ SWALLOWED = [
         """, verdict="rollback_incomplete", path="buy ship",
         roles="buy:consequence refund:compensation ship:cause undo_pay:compensation",
         compensations="pay<refund:failed",
-        standing="pay: compensation failed after 1 attempt; whether that took effect is unknown"),
+        standing="pay: compensation failed after 1 attempt; its effect is unknown"),
     Saga("a job that undoes fails in the second of two compensations", """
         order      0..10 job failed !sold out
           a        1..2 +ua

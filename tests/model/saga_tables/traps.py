@@ -33,7 +33,7 @@ TRAPS = [
           ua      9..10 job ~a named=cancel
         """, verdict="rollback_incomplete", path="loan pay", roles="loan:consequence pay:cause",
         compensations="b<ub:failed a<ua:compensated",
-        standing="b: compensation failed after 1 attempt; whether that took effect is unknown"),
+        standing="b: compensation failed after 1 attempt; its effect is unknown"),
     Saga("a good compensation before the step ran a second time", """
         loan      0..30 failed
           a       1..2 job +x exec=x1
