@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import struct
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -53,14 +55,25 @@ def test_background_and_clipboard() -> None:
     assert detect({"TERM": "xterm"}).asks_background
 
 
-@pytest.mark.parametrize(
-    ("name", "colors"), [("rxvt-unicode-256color", 256), ("mlterm-direct", 1 << 24), ("mintty", 256)]
-)
-def test_colours_by_terminfo(name: str, colors: int) -> None:
+@pytest.mark.parametrize(("known", "colors"), [(None, 16), (8, 16), (256, 256), (1 << 24, 1 << 24)])
+def test_colours_by_terminfo(tmp_path: Path, known: int | None, colors: int) -> None:
+    if known is not None:
+        _describe(tmp_path, "strange", known)
     # A process reads one description only: each in its own.
     code = "import os; from sagatrace_tui.terminal.detect import detect; print(detect(os.environ).colors)"
-    ran = subprocess.run([sys.executable, "-c", code], env={"TERM": name}, capture_output=True, text=True, check=True)
+    env = {"TERM": "strange", "TERMINFO": str(tmp_path)}
+    ran = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
     assert ran.stdout.strip() == str(colors)
+
+
+def _describe(directory: Path, name: str, colors: int) -> None:
+    """Write a compiled terminfo entry, in the format of term(5), with this number of colours and nothing else."""
+    names, numbers = f"{name}|a terminal".encode() + b"\0", [*[-1] * 13, colors]
+    header = struct.pack("<6h", 0o1036, len(names), 0, len(numbers), 0, 0)
+    entry = header + names + bytes(len(names) % 2) + struct.pack(f"<{len(numbers)}i", *numbers)
+    for letter in (name[0], f"{ord(name[0]):x}"):  # where Linux and where macOS look
+        (directory / letter).mkdir()
+        (directory / letter / name).write_bytes(entry)
 
 
 @pytest.mark.parametrize(
