@@ -15,7 +15,7 @@ from sagatrace.event import UNREADABLE, TraceEvent, encode_event
 from sagatrace_tui.model.event_data import UNTIED, data_of, decode_links, execution_of
 from sagatrace_tui.model.runs import split_runs
 from sagatrace_tui.model.span import Span
-from sagatrace_tui.model.span_state import NEW, mark_of, state_after
+from sagatrace_tui.model.span_state import mark_of, state_of
 from sagatrace_tui.model.text import iso
 
 __all__ = ["Fold", "fold_events", "fold_span"]
@@ -141,13 +141,12 @@ def _make_spans(ordered: Sequence[TraceEvent], fold: Fold) -> None:
     for event in ordered:
         by_span[event.span_id].append(event)
     for span_id, events in by_span.items():
-        state, parent = NEW, None
+        parent = None
         for event in events:
-            state = state_after(state, event.event_type, event.status)
             parent = parent or event.parent_span_id
         if parent and parent not in spans:
             fold.unplaced.append(span_id)
-        spans[span_id] = Span(span_id, tuple(events), state, parent or None)
+        spans[span_id] = Span(span_id, tuple(events), state_of(events), parent or None)
     for event in ordered:  # a separate pass is faster for a large trace
         raw = event.raw_data
         try:

@@ -8,16 +8,17 @@ compensation. Then `attempts` and `runs` examine all events of the span.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Final, Literal
 
 import msgspec
 from msgspec.structs import force_setattr, replace
 
+from sagatrace.event import TraceEvent
 from sagatrace.phases import CLOSING_PHASES, OPENING_PHASES, PHASES
 
-__all__ = ["NEW", "Mark", "SpanKind", "SpanStatus", "State", "mark_of", "state_after"]
+__all__ = ["NEW", "Mark", "SpanKind", "SpanStatus", "State", "mark_of", "state_of"]
 
 SpanStatus = Literal["queued", "running", "success", "failed", "stopped", "canceled", "interrupted", "point"]
 SpanKind = Literal["workflow", "stage", "job", "saga", "compensation", "point", "step"]
@@ -45,9 +46,12 @@ class Mark(msgspec.Struct, frozen=True, eq=False):
 def mark_of(event_type: str, status: str | None) -> Mark:
     """Parse an event type. The event's explicit status wins if the phase is an end."""
     name, _, phase = event_type.rpartition(":")
-    if phase not in PHASES:
-        return _mark(None, status)
-    return _mark(phase, status, _KINDS.get(name.partition(":")[0], "step"), name.rpartition(":")[2] in _UNDO_GROUPS)
+    return _mark(phase, status, *_shape_of(name)) if phase in PHASES else _mark(None, status)
+
+
+def _shape_of(name: str) -> tuple[SpanKind, bool]:
+    """Return the kind of a span with this name, and whether it groups compensations."""
+    return _KINDS.get(name.partition(":")[0], "step"), name.rpartition(":")[2] in _UNDO_GROUPS
 
 
 @lru_cache(maxsize=4096)
@@ -95,20 +99,25 @@ class State(msgspec.Struct, frozen=True, eq=False):
 
 NEW: Final = State()
 _states: Final[dict[str, State]] = {}  # a few hundred at most
+_transitions: Final[dict[tuple[State, str | None, str | None, tuple[SpanKind, bool] | None], State]] = {}
 _REGULAR: Final = re.compile("w?e?|(w?s)?(rs)?[re]?")
 _REPEATED: Final = re.compile("ww|rw|rsr")  # these have the same effect as their first letter
 
 
-@lru_cache(maxsize=4096)
-def state_after(state: State, event_type: str, status: str | None) -> State:
-    """Return the state after one more event; the same object for equal states."""
-    return _state_after(state, mark_of(event_type, status))
-
-
-@lru_cache(maxsize=4096)
-def _state_after(state: State, mark: Mark) -> State:
-    after = _after(state, mark)
-    return _states.setdefault(repr(after), after)
+def state_of(events: Iterable[TraceEvent]) -> State:
+    """Return the state of a span after these events; the same object for equal states."""
+    state = NEW
+    for event in events:
+        name, _, phase = event.event_type.rpartition(":")
+        # A span has its kind from the first event with a phase. Then names, which may all differ, no longer matter.
+        shape = _shape_of(name) if state.kind == "point" else None
+        key = state, phase if phase in PHASES else None, event.status, shape
+        after = _transitions.get(key)
+        if after is None:
+            after = _after(state, mark_of(event.event_type, event.status))
+            after = _transitions[key] = _states.setdefault(repr(after), after)
+        state = after
+    return state
 
 
 def _after(state: State, mark: Mark) -> State:
