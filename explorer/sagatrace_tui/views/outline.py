@@ -47,12 +47,10 @@ class Outline:
         self.depths: list[int] = []
         self.parents: list[int] = []
         self.groups: dict[str, Group] = {}
-        self._lay()
+        ends = self._lay()
         self.sizes = [1] * len(self.ids)
-        sizes, parents = self.sizes, self.parents
-        for place in range(len(sizes) - 1, -1, -1):
-            if parents[place] >= 0:
-                sizes[parents[place]] += sizes[place]
+        for place, end in ends.items():
+            self.sizes[place] = end - place
 
     @cached_property
     def places(self) -> dict[str, int]:
@@ -69,8 +67,10 @@ class Outline:
         for name in vars(before).keys() - vars(self).keys():
             getattr(self, name)
 
-    def _lay(self) -> None:
-        children, ids, depths, parents = self._trace.children, self.ids, self.depths, self.parents
+    def _lay(self) -> dict[int, int]:
+        """List all nodes. Return the end of the nodes below a place, for each place that has any."""
+        ids, depths, parents = self.ids, self.depths, self.parents
+        ends: dict[int, int] = {}
         tops = (*self._trace.roots, *self._trace.missing_parents)
         stack = [(iter(tops), 0, -1)]
         while stack:
@@ -79,14 +79,30 @@ class Outline:
                 ids.append(span_id)
                 depths.append(depth)
                 parents.append(parent)
-                group = self.groups.get(span_id)
-                below = children.get(span_id, ()) if group is None else group.span_ids
-                if below:
-                    laid = self._grouped(span_id, below) if group is None and len(below) >= GROUP_MIN else iter(below)
-                    stack.append((laid, depth + 1, len(ids) - 1))
-                    break
+                if below := self._below(span_id):
+                    place = len(ids) - 1
+                    if not self._are_leaves(below):
+                        stack.append((iter(below), depth + 1, place))
+                        break
+                    ids += below  # all at once, which is faster
+                    depths += [depth + 1] * len(below)
+                    parents += [place] * len(below)
+                    ends[place] = len(ids)
             else:
+                ends[parent] = len(ids)
                 stack.pop()
+        del ends[-1]
+        return ends
+
+    def _below(self, node: str) -> Sequence[str]:
+        """Return the nodes directly below a node."""
+        if node in self.groups:
+            return self.groups[node].span_ids
+        below = self._trace.children.get(node, ())
+        return list(self._grouped(node, below)) if len(below) >= GROUP_MIN else below
+
+    def _are_leaves(self, nodes: Sequence[str]) -> bool:
+        return self.groups.keys().isdisjoint(nodes) and self._trace.children.keys().isdisjoint(nodes)
 
     def _grouped(self, parent: str, siblings: Sequence[str]) -> Iterator[str]:
         """Yield the siblings. Similar siblings next to each other become one group."""
