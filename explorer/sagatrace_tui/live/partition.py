@@ -213,8 +213,7 @@ class Partition:
         found = changes.events
         if before:  # an equal event stays the one that a trace built before holds, or memory would hold it twice
             found = tuple(before[one.id] if before.get(one.id) == one else one for one in found)
-        is_once = len({event.id for event in found}) == len(found)
-        self._whole, self._by_id = (found, None) if is_once else ((), {event.id: event for event in found})
+        self._whole, self._by_id = found, None
         if not before:
             return News(list(self.events), rewritten=was_withheld or self.malformed != malformed)
         added = [event for event in self.events if event.id not in before]

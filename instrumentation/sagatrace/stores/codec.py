@@ -16,7 +16,7 @@ from sagatrace.errors import EventError
 from sagatrace.event import UNREADABLE, TraceEvent, encode_event
 from sagatrace.timestamps import parse_timestamp
 
-__all__ = ["Malformed", "decode_documents", "decode_event", "document_of", "parse_event", "require_text"]
+__all__ = ["Decoded", "Malformed", "decode_documents", "decode_event", "document_of", "parse_event", "require_text"]
 
 _FIELDS: Final = frozenset(field.encode_name for field in msgspec.structs.fields(TraceEvent))
 _DECODER: Final = msgspec.json.Decoder(TraceEvent)
@@ -59,39 +59,58 @@ def decode_event(document: bytes | str) -> TraceEvent:
 
 
 def decode_documents(documents: Iterable[tuple[str, bytes]]) -> tuple[list[TraceEvent], list[Malformed]]:
-    """Decode stored (id, document) pairs. Return the events, and the malformed documents with their faults.
-
-    Equal ids share one string, so that a large trace takes little memory.
-    """
-    events: list[TraceEvent] = []
-    malformed: list[Malformed] = []
-    ids: dict[str | None, str | None] = {}
-    decode, read_time, share, replace = _DECODER.decode, datetime.fromisoformat, ids.setdefault, _replace
+    """Decode stored (id, document) pairs. Return the events, and the malformed documents with their faults."""
+    decoded = Decoded()
     rows = iter(documents)
     while part := list(islice(rows, _PART)):
+        if not decoded.add_joined(b"\n".join([document for _, document in part]), len(part)):
+            decoded.add_each(part)
+    return decoded.events, decoded.malformed
+
+
+class Decoded:
+    """The decoded documents of one reading. Equal ids share one string, so that a large trace takes little memory."""
+
+    def __init__(self) -> None:
+        self.events: list[TraceEvent] = []
+        self.malformed: list[Malformed] = []
+        self._ids: dict[str | None, str | None] = {}
+
+    def add_joined(self, text: bytes, count: int) -> bool:
+        """Add that many documents, joined by line ends. Return False, and add none, if not each of them is an event."""
+        try:
+            require_text(text)
+            found = _DECODER.decode_lines(text)
+            all(map(datetime.fromisoformat, [event.timestamp for event in found]))
+        except _UNREADABLE:
+            return False
+        if len(found) != count:
+            return False
+        self._add(found)
+        return True
+
+    def add_each(self, documents: Iterable[tuple[str, bytes]]) -> None:
+        """Add (id, document) pairs, some of which may be malformed."""
         found: list[TraceEvent] = []
-        for document_id, document in part:
+        for document_id, document in documents:
             try:
-                if not document.isascii():
-                    require_text(document)
-                event = decode(document)
-                read_time(event.timestamp)
-            except _UNREADABLE:
-                try:
-                    event = decode_event(document)  # raises an error that names the fault
-                except EventError as error:
-                    excerpt = document[:200].decode("utf-8", "backslashreplace")
-                    malformed.append(Malformed(document_id, str(error), excerpt))
-                    continue
+                found.append(decode_event(document))
+            except EventError as error:
+                excerpt = document[:200].decode("utf-8", "backslashreplace")
+                self.malformed.append(Malformed(document_id, str(error), excerpt))
+        self._add(found)
+
+    def _add(self, events: list[TraceEvent]) -> None:
+        share, replace = self._ids.setdefault, _replace
+        for event in events:
             trace_id, span_id, parent_id = event.trace_id, event.span_id, event.parent_span_id
             replace(event, "trace_id", share(trace_id, trace_id))
             replace(event, "span_id", share(span_id, span_id))
             replace(event, "parent_span_id", share(parent_id, parent_id))
-            found.append(event)
-        for _, of_one_trace in groupby(found, _trace_of):
-            _keep_only_data(list(of_one_trace))
-        events += found
-    return events, malformed
+        for _, of_one_trace in groupby(events, _trace_of):
+            while part := list(islice(of_one_trace, _PART)):
+                _keep_only_data(part)
+        self.events += events
 
 
 def _keep_only_data(events: Sequence[TraceEvent]) -> None:
@@ -101,9 +120,8 @@ def _keep_only_data(events: Sequence[TraceEvent]) -> None:
     events share one text. Pass only events of one trace, because they are freed together.
     """
     holders = [event for event in events if event.raw_data is not msgspec.UNSET]
-    views = cast("list[msgspec.Raw]", [event.raw_data for event in holders])
-    joined = _VIEWS.decode(b"[%b]" % b",".join(views))
-    for event, data in zip(holders, joined, strict=True):
+    copies = _VIEWS.decode(msgspec.json.encode([event.raw_data for event in holders]))
+    for event, data in zip(holders, copies, strict=True):
         _replace(event, "raw_data", data)
 
 

@@ -1,15 +1,38 @@
-"""Let a signal end a long call into a library. Otherwise the signal waits until the call returns."""
+"""Run long calls into a library in another thread: to let a signal end them, or to work meanwhile."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from typing import Final, TypeVar
+from collections.abc import Callable, Generator, Iterator
+from typing import Final, Generic, TypeVar
 
-__all__ = ["interruptibly"]
+__all__ = ["interruptibly", "read_ahead"]
 
 _MOMENT: Final = 1.0  # seconds for an interrupted call to end
 _T = TypeVar("_T")
+
+
+class _Call(Generic[_T]):
+    """Work in a thread of its own, which does not keep the process from ending."""
+
+    def __init__(self, work: Callable[[], _T]) -> None:
+        self._results: list[_T] = []
+        self._errors: list[BaseException] = []
+        self.thread = threading.Thread(target=self._run, args=(work,), name="sagatrace-call", daemon=True)
+        self.thread.start()
+
+    def _run(self, work: Callable[[], _T]) -> None:
+        try:
+            self._results.append(work())
+        except BaseException as error:  # noqa: BLE001 - raised again in the waiting thread
+            self._errors.append(error)
+
+    def result(self) -> _T:
+        """Wait for the result. Raises the exception of the work."""
+        self.thread.join()
+        if self._errors:
+            raise self._errors[0]
+        return self._results[0]
 
 
 def interruptibly(work: Callable[[], _T], interrupt: Callable[[], None]) -> _T:
@@ -20,23 +43,22 @@ def interruptibly(work: Callable[[], _T], interrupt: Callable[[], None]) -> _T:
     """
     if threading.current_thread() is not threading.main_thread():
         return work()
-    results: list[_T] = []
-    errors: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            results.append(work())
-        except BaseException as error:  # noqa: BLE001 - raised again in the waiting thread
-            errors.append(error)
-
-    thread = threading.Thread(target=run, name="sagatrace-call", daemon=True)
-    thread.start()
+    call = _Call(work)
     try:
-        thread.join()
+        call.thread.join()
     except BaseException:
         interrupt()
-        thread.join(_MOMENT)
+        call.thread.join(_MOMENT)
         raise
-    if errors:
-        raise errors[0]
-    return results[0]
+    return call.result()
+
+
+def read_ahead(parts: Iterator[_T]) -> Generator[_T, None, None]:
+    """Yield the parts. Another thread reads each part while the caller uses the part before. Close it after use."""
+    call: _Call[_T | None] = _Call(lambda: next(parts, None))
+    try:
+        while (part := call.result()) is not None:
+            call = _Call(lambda: next(parts, None))
+            yield part
+    finally:
+        call.thread.join()  # it may still use what the caller closes next

@@ -25,6 +25,7 @@ from sagatrace.stores import Arrived, Changes, FetchedTrace, ReadCost, Search, T
 from sagatrace.stores.fork_safety import closed_across_forks
 from sagatrace.stores.interruptible import interruptibly
 from sagatrace.stores.sqlite_file import create_private, identity_of, is_special
+from sagatrace.stores.sqlite_parts import read_in_parts
 from sagatrace.stores.sqlite_schema import create_schema, is_empty, require_schema, transaction, try_insert
 from sagatrace.stores.sqlite_search import find
 
@@ -86,14 +87,10 @@ class SqliteStore:
         row = event.trace_id, event.micros, encode_event(event)
         return self._with_connection(lambda connection: try_insert(connection, row))
 
-    def fetch_trace(self, trace_id: str, arrived: Arrived | None = None) -> FetchedTrace:  # noqa: ARG002 - there are no parts
-        """Return all documents of one trace, in one query."""
-        began = time.perf_counter()
-        query = f"{_ROWS} FROM event WHERE trace_id = ?"
-        # Decoded row by row: all documents together would take as much memory as their events.
-        events, malformed = self._read(lambda connection: decode_documents(connection.execute(query, (trace_id,))))
-        cost = ReadCost(queries=1, milliseconds=(time.perf_counter() - began) * 1000)
-        return FetchedTrace(trace_id, tuple(events), tuple(malformed), cost)
+    def fetch_trace(self, trace_id: str, arrived: Arrived | None = None) -> FetchedTrace:
+        """Return all documents of one trace, as of one moment."""
+        changes = self.fetch_since(trace_id, None, arrived)
+        return FetchedTrace(trace_id, changes.events, changes.malformed, changes.cost)
 
     def fetch_traces(self, trace_ids: Sequence[str]) -> Iterator[FetchedTrace]:
         """Yield these traces. One query reads two hundred."""
@@ -124,44 +121,54 @@ class SqliteStore:
 
         return self._read(read)
 
-    def fetch_since(self, trace_id: str, cursor: str | None, arrived: Arrived | None = None) -> Changes:  # noqa: ARG002
-        """Return the changes of one trace, in one query."""
-        return self._read(lambda connection: self._changes(connection, cursor, trace_id=trace_id))
+    def fetch_since(self, trace_id: str, cursor: str | None, arrived: Arrived | None = None) -> Changes:
+        """Return the changes of one trace, as of one moment."""
+        return self._read(lambda connection: self._changes_of(connection, trace_id, cursor, arrived))
+
+    def _changes_of(
+        self, connection: sqlite3.Connection, trace_id: str, cursor: str | None, arrived: Arrived | None
+    ) -> Changes:
+        began = time.perf_counter()
+        known, last = self._position(connection, cursor)
+        if known:
+            rows = connection.execute(*_rows_since(trace_id, known, far=last - known > _FAR))
+            events, malformed = decode_documents(rows)
+        else:
+            with transaction(connection, "DEFERRED"):
+                decoded = read_in_parts(connection, trace_id, arrived)
+            events, malformed = decoded.events, decoded.malformed
+        cost = ReadCost(queries=1, milliseconds=(time.perf_counter() - began) * 1000)
+        return Changes(tuple(events), tuple(malformed), f"{self._file}:{last}", cost, whole=known is None)
 
     def fetch_all_since(self, cursor: str | None, limit: int) -> Changes:
         """Return the changes in the file, oldest first, in one query."""
-        return self._read(lambda connection: self._changes(connection, cursor, limit=limit))
+        return self._read(lambda connection: self._changes(connection, cursor, limit))
+
+    def _changes(self, connection: sqlite3.Connection, cursor: str | None, limit: int) -> Changes:
+        began = time.perf_counter()
+        known, last = self._position(connection, cursor)
+        since = known if known is not None else 0 if cursor else last
+        query = f"{_ROWS}, position FROM event WHERE position > ? ORDER BY position LIMIT ?"
+        page = connection.execute(query, (since, limit)).fetchall()
+        end = min(last, page[-1][2]) if len(page) == limit else last
+        events, malformed = decode_documents((event_id, document) for event_id, document, _ in page)
+        cost = ReadCost(queries=1, milliseconds=(time.perf_counter() - began) * 1000)
+        return Changes(tuple(events), tuple(malformed), f"{self._file}:{end}", cost, more=end < last)
 
     @property
     def _file(self) -> str:
         """A name for the open file that differs from the names of earlier files at this path."""
         return f"{self._generation}-{self._at}"
 
-    def _changes(
-        self, connection: sqlite3.Connection, cursor: str | None, *, trace_id: str | None = None, limit: int = 0
-    ) -> Changes:
-        """Return the rows past the cursor (a file and a position). Writers take turns, so positions only grow."""
-        began = time.perf_counter()
-        file, _, position = (cursor or "").rpartition(":")
-        # Read before the rows, so that a row written in between is returned twice, but never missed.
+    def _position(self, connection: sqlite3.Connection, cursor: str | None) -> tuple[int | None, int]:
+        """Return the position in a cursor, and the last position. The first is None for a cursor of another file.
+
+        Writers take turns, so positions only grow. Read the rows afterwards. Then a row written in between is returned
+        twice, but never missed.
+        """
         last: int = connection.execute("SELECT coalesce(max(position), 0) FROM event").fetchone()[0]
-        known = file == self._file and int(position) <= last
-        since = int(position) if known else 0 if cursor or trace_id is not None else last
-        end = last
-        if trace_id is None:
-            query = f"{_ROWS}, position FROM event WHERE position > ? ORDER BY position LIMIT ?"
-            page = connection.execute(query, (since, limit)).fetchall()
-            if len(page) == limit:
-                end = min(last, page[-1][2])
-            events, malformed = decode_documents((event_id, document) for event_id, document, _ in page)
-        else:  # decoded row by row: all documents together would take as much memory as their events
-            of_trace, values = _rows_since(trace_id, since, far=last - since > _FAR)
-            events, malformed = decode_documents(connection.execute(of_trace, values))
-        cost = ReadCost(queries=1, milliseconds=(time.perf_counter() - began) * 1000)
-        place = f"{self._file}:{end}"
-        return Changes(
-            tuple(events), tuple(malformed), place, cost, whole=not known and trace_id is not None, more=end < last
-        )
+        file, _, position = (cursor or "").rpartition(":")
+        return int(position) if file == self._file and int(position) <= last else None, last
 
     def search(self, search: Search) -> TraceHits:
         """Return the traces with the latest matching events, newest first."""
@@ -310,8 +317,6 @@ class SqliteStore:
 
 def _rows_since(trace_id: str, since: int, *, far: bool) -> tuple[str, tuple[str | int, ...]]:
     """Return the query for a trace's rows past a position. `+` stops SQLite from using a column's index."""
-    if since == 0:
-        return f"{_ROWS} FROM event WHERE trace_id = ?", (trace_id,)
     if far:
         return f"{_ROWS} FROM event WHERE trace_id = ? AND +position > ?", (trace_id, since)
     return f"{_ROWS} FROM event WHERE +trace_id = ? AND position > ?", (trace_id, since)

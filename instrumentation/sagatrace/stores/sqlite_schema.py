@@ -80,18 +80,18 @@ def try_insert(connection: sqlite3.Connection, row: tuple[str, int, bytes]) -> b
 
 
 class transaction:  # noqa: N801 - used as a function
-    """BEGIN IMMEDIATE … COMMIT. Any exception rolls it back, also a job's timeout or alarm.
+    """BEGIN … COMMIT. Any exception rolls it back, also a job's timeout or alarm. To read, the mode is `DEFERRED`.
 
     This is not a generator. An alarm could leave a generator suspended, and its collection would roll back a later
     transaction.
     """
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
+    def __init__(self, connection: sqlite3.Connection, mode: str = "IMMEDIATE") -> None:
+        self._connection, self._mode = connection, mode
 
     def __enter__(self) -> None:
         self._roll_back()  # an alarm of the job may have interrupted the last rollback
-        self._connection.execute("BEGIN IMMEDIATE")
+        self._connection.execute(f"BEGIN {self._mode}")
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         try:

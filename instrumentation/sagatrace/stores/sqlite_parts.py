@@ -1,0 +1,69 @@
+"""Read all documents of a trace from SQLite in parts. SQLite reads each part while Python decodes the part before."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from itertools import chain
+from typing import Final, NamedTuple
+
+from sagatrace.stores.changes import Arrived
+from sagatrace.stores.codec import Decoded
+from sagatrace.stores.interruptible import read_ahead
+
+__all__ = ["read_in_parts"]
+
+_FIRST: Final = 500  # documents in the first part; most traces have no other
+_MOST: Final = 16_000  # documents in any part
+_BYTES: Final = 2 << 20  # the size to aim at
+_BEFORE_ALL, _AFTER_ALL = -(1 << 63), (1 << 63) - 1  # of all times
+_RANGE: Final = "FROM event WHERE trace_id = ? AND at > ? AND at <= ?"
+_LAST_OF_PART: Final = "SELECT at FROM event WHERE trace_id = ? AND at > ? ORDER BY at LIMIT 1 OFFSET ?"
+
+
+class _Part(NamedTuple):
+    """The documents after one time and up to another, their number, and their text, joined by line ends.
+
+    The text is None if SQLite could not join them.
+    """
+
+    after: int
+    until: int
+    size: int
+    text: bytes | None
+
+
+def read_in_parts(connection: sqlite3.Connection, trace_id: str, arrived: Arrived | None) -> Decoded:
+    """Return the decoded documents of a trace. In a transaction they are those of one moment. Raises sqlite3.Error."""
+    decoded, not_joined, count = Decoded(), list[_Part](), 0
+    parts = _parts(connection, trace_id)
+    with closing(read_ahead(parts)) as further:
+        for part in chain([next(parts)], further):
+            if part.text is None or not decoded.add_joined(part.text, part.size):
+                not_joined.append(part)
+            count += part.size
+            if arrived is not None:
+                arrived(count)
+            if part.until == _AFTER_ALL:
+                break
+    for part in not_joined:  # only now, when no other thread uses the connection
+        query = f"SELECT id, CAST(document AS BLOB) {_RANGE}"
+        decoded.add_each(connection.execute(query, (trace_id, part.after, part.until)))
+    return decoded
+
+
+def _parts(connection: sqlite3.Connection, trace_id: str) -> Iterator[_Part]:
+    """Yield the parts. The last ends with `_AFTER_ALL`, and may have no document."""
+    joined = f"SELECT count(*), CAST(group_concat(document, char(10)) AS BLOB) {_RANGE}"
+    after, rows = _BEFORE_ALL, _FIRST
+    while after < _AFTER_ALL:
+        found = connection.execute(_LAST_OF_PART, (trace_id, after, rows - 1)).fetchone()
+        until = _AFTER_ALL if found is None else found[0]
+        try:
+            size, text = connection.execute(joined, (trace_id, after, until)).fetchone()
+            rows = max(1, min(_MOST, _BYTES * size // len(text))) if text else rows
+            yield _Part(after, until, size, text or b"")
+        except sqlite3.DataError:  # together they are too long for SQLite
+            yield _Part(after, until, 0, None)
+        after = until
