@@ -16,7 +16,7 @@ from sagatrace.ids import new_id
 from sagatrace.interruptions import Tolerated
 from sagatrace.timestamps import parse_timestamp, utc_timestamp
 
-__all__ = ["UNREADABLE", "UNWRITABLE", "Status", "TraceEvent", "encode_event", "new_event"]
+__all__ = ["UNREADABLE", "UNWRITABLE", "Status", "TraceEvent", "encode_event", "json_of", "new_event"]
 
 Status = Literal["success", "failed", "pending"]
 
@@ -101,7 +101,7 @@ def new_event(
         fields = coerced_fields(fields)
     if timestamp:
         parse_timestamp(fields["timestamp"])
-    return TraceEvent(**fields, raw_data=_json_of(data) if data else msgspec.UNSET)
+    return TraceEvent(**fields, raw_data=json_of(data) if data else msgspec.UNSET)
 
 
 def _is_plain(fields: Mapping[str, Any]) -> bool:
@@ -119,8 +119,8 @@ def _is_plain(fields: Mapping[str, Any]) -> bool:
     )
 
 
-def _json_of(data: Mapping[Any, Any]) -> msgspec.Raw:
-    """Return the data as JSON of one line."""
+def json_of(data: Mapping[Any, Any]) -> msgspec.Raw:
+    """Return an event's data as JSON of one line. A value that JSON cannot express is stored as its description."""
     with _TOLERATED:
         if _SCALARS.issuperset(map(type, data.values())):
             return msgspec.Raw(_encode(data))

@@ -16,7 +16,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +24,7 @@ from sagatrace.errors import OutboxFullError
 from sagatrace.event import TraceEvent, encode_event
 from sagatrace.files import make_directory, sync_directory
 from sagatrace.interruptions import Tolerated
-from sagatrace.outbox_bound import are_late, count_refused, has_room_beside_reserve
+from sagatrace.outbox_bound import count_refused, has_room_beside_reserve
 from sagatrace.segments import ACTIVE, seal
 
 __all__ = ["Outbox", "line_of"]
@@ -58,25 +58,25 @@ class Outbox:
         """
         listed = list(events)
         try:
-            self.write(b"".join([line_of(event, replace) for event in listed]), is_late=are_late(listed))
+            self.write(b"".join([line_of(event, replace) for event in listed]), listed)
         except OutboxFullError:
             count_refused(self.directory, len(listed))
             raise
         return len(listed)
 
-    def write(self, block: bytes, *, is_late: bool) -> None:
-        """Append lines. Set `is_late` if all their events end, retry or undo something. Raises as `append` does."""
+    def write(self, block: bytes, events: Sequence[TraceEvent]) -> None:
+        """Append the lines of these events. Raises as `append` does."""
         if len(block) > self.max_bytes // 10:
             raise OutboxFullError(f"an event of {len(block):,} bytes is too large for the outbox {self.directory}")
         for attempt in range(_ATTEMPTS):
-            if self._write(block, attempt, is_late=is_late):
+            if self._write(block, events, attempt):
                 return
         raise OSError(errno.EAGAIN, f"the shipper renamed the file {_ATTEMPTS} times during one write", self._active)
 
     def close(self) -> None:
         """Do nothing: no file stays open."""
 
-    def _write(self, block: bytes, attempt: int, *, is_late: bool) -> bool:
+    def _write(self, block: bytes, events: Sequence[TraceEvent], attempt: int) -> bool:
         """Append the block. Return False if it must be written again, because the file was sealed meanwhile."""
         file = self._open()
         try:
@@ -86,7 +86,7 @@ class Outbox:
             if not before.st_size and self.directory.stat().st_uid not in (os.geteuid(), 0):
                 raise PermissionError(errno.EACCES, "the outbox belongs to another user", self.directory)
             if attempt == 0 and not 0 < before.st_size < self._segment_bytes:
-                has_room = has_room_beside_reserve(self.directory, self.max_bytes, is_late=is_late)
+                has_room = has_room_beside_reserve(self.directory, self.max_bytes, events)
                 # In the reserve the file grows: a new file would accept events that the reserve excludes.
                 if before.st_size and has_room and seal(self.directory):
                     return False

@@ -19,18 +19,18 @@ from sagatrace.interruptions import Tolerated
 from sagatrace.phases import CLOSING_PHASES, split_event_type
 from sagatrace.segments import ACTIVE, REFUSED, SEALED
 
-__all__ = ["are_late", "count_refused", "has_room_beside_reserve"]
+__all__ = ["count_refused", "has_room_beside_reserve"]
 
 _LATE: Final = CLOSING_PHASES.keys() | {"compensating", "retrying"}
 _MAX_REFUSED: Final = 1 << 20  # the most events that are counted
 
 
-def are_late(events: Iterable[TraceEvent]) -> bool:
+def _are_late(events: Iterable[TraceEvent]) -> bool:
     """Return whether all events end, retry or undo something."""
     return all(split_event_type(event.event_type)[1] in _LATE for event in events)
 
 
-def has_room_beside_reserve(directory: Path, max_bytes: int, *, is_late: bool) -> bool:
+def has_room_beside_reserve(directory: Path, max_bytes: int, events: Iterable[TraceEvent]) -> bool:
     """Return whether an outbox has more room than its reserve. Raises OutboxFullError if these events do not fit."""
     used, reserve = 0, max_bytes - max_bytes // 10
     with os.scandir(directory) as entries:
@@ -38,7 +38,7 @@ def has_room_beside_reserve(directory: Path, max_bytes: int, *, is_late: bool) -
             if entry.name == ACTIVE or entry.name.startswith(SEALED):
                 with Tolerated(FileNotFoundError):  # it was delivered meanwhile
                     used += entry.stat().st_size
-    if used >= (max_bytes if is_late else reserve):
+    if used >= (max_bytes if _are_late(events) else reserve):
         raise OutboxFullError(
             f"the outbox {directory} holds {used:,} of {max_bytes:,} bytes and refuses new events: "
             f"`sagatrace doctor` shows why they are not delivered; SAGATRACE_OUTBOX_MB sets the limit"

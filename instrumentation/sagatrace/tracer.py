@@ -231,7 +231,9 @@ class Tracer:
 
     def _made(self, data: Mapping[str, Any], made: Mapping[str, Any], context: TraceRef | str | None) -> TraceEvent:
         place = self._place(context)
-        event = new_event(trace_id=place.trace_id, parent_span_id=place.span_id, data=data, **made)
+        return self._redacted(new_event(trace_id=place.trace_id, parent_span_id=place.span_id, data=data, **made))
+
+    def _redacted(self, event: TraceEvent) -> TraceEvent:
         if self._hooks is None:
             self._hooks = [hook for hook in (self._redact, os.environ.get("SAGATRACE_REDACT", "").strip()) if hook]
         if not self._hooks:

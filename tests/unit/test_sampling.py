@@ -172,11 +172,14 @@ def test_a_job_of_a_failed_trace_carries_the_fact() -> None:
 def test_an_end_is_prepared_only_for_recorded_traces(tmp_path: Path) -> None:
     outbox = Outbox(tmp_path)
     tracer = Tracer(outbox)
-    tracer.emit("job:started", IN)
-    assert prepared_end(tracer, TraceContext(OUT), "j", "x:end", {"job_id": "j"}) is None
-    assert prepared_end(tracer, TraceContext(IN), "j", "x:end", {"job_id": "j"}) is not None
+    starts = {trace_id: tracer.emit("job:started", trace_id) for trace_id in (IN, OUT)}
+    inside, outside = starts[IN], starts[OUT]
+    assert inside is not None
+    assert outside is not None
+    assert prepared_end(tracer, outside, "x:end", {"job_id": "j"}) is None
+    assert prepared_end(tracer, inside, "x:end", {"job_id": "j"}) is not None
     tracer.emit("stage:pay:failed", OUT)
-    keep = prepared_end(tracer, TraceContext(OUT), "j", "x:end", {"job_id": "j"})
+    keep = prepared_end(tracer, outside, "x:end", {"job_id": "j"})
     assert keep is not None
     assert keep("2026-01-01T00:00:00.000000Z")
     outbox.close()

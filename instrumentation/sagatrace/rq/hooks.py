@@ -67,10 +67,10 @@ class RecordingMixin(_WorkerBase):
             allowed = max(place.allowed, place.attempt + (job.retries_left or 0))
             data = {**facts_of(job), **place.declared, "redis": self._redis, "attempts_allowed": allowed}
             data |= self._asked(job, "started")
+            start = recorder.record(job, execution.id, "start", "started", data)
             # Without a start that names the job, the end must do so.
-            is_named = recorder.record(job, execution.id, "start", "started", data) and "job_name" in data
-            if is_named and type(self).job_data is RecordingMixin.job_data:
-                recorder.prepare_end(job)
+            if start is not None and "job_name" in data and type(self).job_data is RecordingMixin.job_data:
+                recorder.prepare_end(job, start)
         return execution
 
     def handle_exception(self, job: Job, *exc_info: Any) -> Any:

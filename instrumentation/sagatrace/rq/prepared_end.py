@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sagatrace.context import TraceRef
+from msgspec.structs import replace
+
 from sagatrace.errors import OutboxFullError
+from sagatrace.event import TraceEvent, json_of
 from sagatrace.interruptions import Tolerated
 from sagatrace.outbox import Outbox, line_of
 from sagatrace.tracer import Tracer
@@ -18,9 +20,9 @@ __all__ = ["prepared_end"]
 
 
 def prepared_end(
-    tracer: Tracer, context: TraceRef, job_id: str, event_id: str, data: Mapping[str, Any]
+    tracer: Tracer, start: TraceEvent, event_id: str, data: Mapping[str, Any]
 ) -> Callable[[str], bool] | None:
-    """Prepare the completion event of a job, except its time. Return None if only `Tracer.emit` can record the event.
+    """Prepare the completion of a job that started, except its time. Return None if only `Tracer.emit` can record it.
 
     Call the result with the time. It returns whether it stored the event. If not, record the end by `emit`.
     """
@@ -28,8 +30,8 @@ def prepared_end(
     outbox = destination.opened
     if not isinstance(outbox, Outbox) or type(tracer).emit is not Tracer.emit:
         return None
-    known = {"event_type": "job:completed", "id": event_id, "span_id": job_id, "status": "success"}
-    event = destination.sampled(tracer._made(data, known, context))  # noqa: SLF001
+    end = replace(start, id=event_id, event_type="job:completed", status="success", raw_data=json_of(data))
+    event = destination.sampled(tracer._redacted(end))  # noqa: SLF001
     if event is None:
         return None  # not sampled: `emit` records the end if the trace has failed meanwhile
     # The first match is the field: the data come later, and quotes in an id are escaped.
@@ -37,7 +39,7 @@ def prepared_end(
 
     def keep(at: str) -> bool:
         with Tolerated(OSError, OutboxFullError):
-            outbox.write(b'%b"timestamp":"%b"%b' % (before, at.encode(), after), is_late=True)
+            outbox.write(b'%b"timestamp":"%b"%b' % (before, at.encode(), after), [event])
             return True
         return False
 

@@ -15,7 +15,7 @@ import rq
 from rq.job import Job
 
 from sagatrace.error_text import error_data
-from sagatrace.event import Status
+from sagatrace.event import Status, TraceEvent
 from sagatrace.faults import faults
 from sagatrace.rq.job_failure import failure_of
 from sagatrace.rq.job_place import JobPlaces
@@ -70,10 +70,10 @@ class JobRecorder:
         error: BaseException | None = None,
         at: str | None = None,
         replace: bool = True,
-    ) -> bool:
+    ) -> TraceEvent | None:
         """Record an event of the job's span: the start of an attempt, its end, or that the job will run again.
 
-        An end overwrites another end of the same execution, unless `replace` is false. Return False if it was lost.
+        An end overwrites another end of the same execution, unless `replace` is false. Return None if it was lost.
         """
         place = self.places.of(job)
         event = self.tracer.emit(
@@ -91,13 +91,12 @@ class JobRecorder:
             self.leave_note()
         if event is not None and moment == "end" and execution_id == self.execution_id:
             self.page.mark_end()
-        return event is not None
+        return event
 
-    def prepare_end(self, job: Job) -> None:
-        """Prepare the successful end of the latest execution, so that its work-horse only writes it."""
-        place = self.places.of(job)
-        data = {"job_id": job.id, "attempt": place.attempt, **self._facts}
-        self._prepared = prepared_end(self.tracer, place.context, job.id, f"{self.execution_id}:end", data)
+    def prepare_end(self, job: Job, start: TraceEvent) -> None:
+        """Prepare the successful end of the execution that this event began, so that its work-horse only writes it."""
+        data = {"job_id": job.id, "attempt": self.places.of(job).attempt, **self._facts}
+        self._prepared = prepared_end(self.tracer, start, f"{self.execution_id}:end", data)
 
     def finish(self, execution_id: str | None, at: str) -> bool:
         """Record the prepared end. Return False if there is none, or if it cannot be stored."""
