@@ -17,18 +17,13 @@ store. No job waits for the shipper.
 
 from __future__ import annotations
 
-import os
-from typing import Any
-
 import rq
-from rq.job import Job
 from rq.worker import HerokuWorker as _HerokuWorker
 from rq.worker import RandomWorker as _RandomWorker
 from rq.worker import RoundRobinWorker as _RoundRobinWorker
 
-from sagatrace.context import Execution, enter_execution
 from sagatrace.rq.job_place import current_trace, trace_of
-from sagatrace.rq.parent import TracedWorkerMixin
+from sagatrace.rq.parent import SpawningMixin, TracedWorkerMixin
 
 __all__ = [
     "HerokuWorker",
@@ -51,15 +46,8 @@ class SimpleWorker(TracedWorkerMixin, rq.SimpleWorker):
     """RQ's worker that runs jobs in its own process, traced."""
 
 
-class SpawnWorker(TracedWorkerMixin, rq.SpawnWorker):
+class SpawnWorker(SpawningMixin, rq.SpawnWorker):
     """RQ's worker that runs each job in a new interpreter, traced."""
-
-    def prepare_job_execution(self, job: Job, *args: Any, **kwargs: Any) -> None:
-        """Read the job's place before the job can overwrite its meta. A spawned work-horse has inherited no place."""
-        with self._harmless:
-            inside = self._recorder.places.of(job).inside
-            enter_execution(Execution(os.environ.get("RQ_EXECUTION_ID"), job.id, inside))
-        super().prepare_job_execution(job, *args, **kwargs)
 
 
 class HerokuWorker(TracedWorkerMixin, _HerokuWorker):

@@ -25,8 +25,9 @@ from sagatrace.settings import Settings
 if TYPE_CHECKING:
     from sagatrace.shipper.launcher import ShipperKeeper
 
-__all__ = ["TracedWorkerMixin"]
+__all__ = ["SpawningMixin", "TracedWorkerMixin"]
 
+_OUTSIDE: Final = Execution()  # of any job
 _LOOK: Final = 5  # seconds between two checks of the shipper
 _PATIENCE: Final = 5  # seconds for which further signals wait until the end of a job is recorded
 
@@ -62,12 +63,7 @@ class TracedWorkerMixin(RecordingMixin):
 
     def execute_job(self, job: Job, queue: rq.Queue) -> None:
         """Run the job as RQ does, then ensure that its end is recorded."""
-        around = enter_execution(Execution())  # the job that runs this worker, if any
-        with self._harmless:
-            if isinstance(self, rq.SpawnWorker):
-                from sagatrace.rq.spawned import export_context  # only for this kind of worker
-
-                export_context(trace_of(job))
+        around = enter_execution(_OUTSIDE)  # the job that runs this worker, if any
         try:
             super().execute_job(job, queue)
         except BaseException as error:
@@ -78,8 +74,6 @@ class TracedWorkerMixin(RecordingMixin):
             raise
         finally:
             enter_execution(around)
-            if isinstance(self, rq.SpawnWorker):
-                os.environ.pop(WORK_HORSE, None)
         with self._harmless:
             self._ensure_end(job, None)
 
@@ -104,7 +98,7 @@ class TracedWorkerMixin(RecordingMixin):
 
                 record_abandoned(self._recorder, self.connection, job)
 
-        around, classes = enter_execution(Execution()), [queue.job_class for queue in self.queues]
+        around, classes = enter_execution(_OUTSIDE), [queue.job_class for queue in self.queues]
         self._exc_handlers.insert(0, handler)
         try:
             with self._harmless:
@@ -143,6 +137,28 @@ class TracedWorkerMixin(RecordingMixin):
             from sagatrace.rq.presumed_end import record_missing_end  # only where it is missing
 
             record_missing_end(recorder, self.connection, job, error, is_spawned=isinstance(self, rq.SpawnWorker))
+
+
+class SpawningMixin(TracedWorkerMixin):
+    """Trace a worker that runs each job in a new interpreter. Such a work-horse inherits no memory."""
+
+    def execute_job(self, job: Job, queue: rq.Queue) -> None:
+        """Pass the job's context to its work-horse by the environment. RQ 2's work-horse runs no hook of ours."""
+        with self._harmless:
+            from sagatrace.rq.spawned import export_context  # only for this kind of worker
+
+            export_context(trace_of(job))
+        try:
+            super().execute_job(job, queue)
+        finally:
+            os.environ.pop(WORK_HORSE, None)
+
+    def prepare_job_execution(self, job: Job, *args: Any, **kwargs: Any) -> None:
+        """Read the job's place before the job can overwrite its meta."""
+        with self._harmless:
+            inside = self._recorder.places.of(job).inside
+            enter_execution(Execution(os.environ.get("RQ_EXECUTION_ID"), job.id, inside))
+        super().prepare_job_execution(job, *args, **kwargs)
 
 
 def _placed(job_class: type[Job]) -> type[Job]:
