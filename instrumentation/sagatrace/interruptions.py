@@ -9,10 +9,13 @@ from __future__ import annotations
 import signal
 import sys
 from contextlib import suppress
+from functools import partial
 from types import FrameType, FunctionType, MethodType, TracebackType
-from typing import Final
+from typing import Any, Final
 
 __all__ = ["Tolerated", "interruption", "must_pass", "traceback_of"]
+
+_HERE: Final = __file__.removesuffix("interruptions.py")
 
 
 def must_pass(error: BaseException) -> bool:
@@ -35,15 +38,20 @@ def must_pass(error: BaseException) -> bool:
 
 def _is_handler(frame: FrameType, interrupted: FrameType) -> bool:
     """Return whether a frame is of a signal handler. The interpreter calls it with the frame that it interrupted."""
-    code, values = frame.f_code, frame.f_locals
-    given = [one for value in values.values() for one in (value if type(value) is tuple else (value,))]
+    given = [one for value in frame.f_locals.values() for one in (value if type(value) is tuple else (value,))]
     if any(one is interrupted for one in given):
         return True
-    if set(code.co_varnames[: code.co_argcount]).issubset(values):
-        return False
-    # It has deleted an argument, as a handler may do that does not use them.
-    handlers = map(signal.getsignal, signal.valid_signals())
-    return any(isinstance(one, (FunctionType, MethodType)) and one.__code__ is code for one in handlers)
+    if frame.f_code.co_filename.startswith(_HERE):
+        return False  # the standard library swallows some alarms while it looks handlers up, so do that seldom
+    # A handler may have deleted or replaced its arguments.
+    return any(_code_of(signal.getsignal(number)) is frame.f_code for number in signal.valid_signals())
+
+
+def _code_of(handler: Any) -> object:
+    """Return the code of a signal handler: a function, a method, an object with `__call__`, or a partial of them."""
+    while type(handler) is partial:
+        handler = handler.func
+    return getattr(handler if type(handler) in (FunctionType, MethodType) else type(handler).__call__, "__code__", None)
 
 
 class Tolerated(suppress):

@@ -118,13 +118,47 @@ def test_the_exception_passes_through_every_call(tmp_path: Path, call: str, reda
     assert strikes <= rounds + 6
 
 
-@pytest.mark.usefixtures("alarms")
-def test_the_exception_of_a_handler_that_deletes_its_arguments_passes() -> None:
-    def handler(number: int, frame: FrameType | None) -> NoReturn:
-        del number, frame
+def deletes(number: int, frame: FrameType | None) -> NoReturn:
+    del number, frame
+    raise MyTimeoutError
+
+
+def replaces(number: int, frame: FrameType | None) -> NoReturn:
+    number, frame = 0, None
+    raise MyTimeoutError(number, frame)
+
+
+def deletes_all(*arguments: object) -> NoReturn:
+    del arguments
+    raise MyTimeoutError
+
+
+class Deletes:
+    def __call__(self, number: int, frame: FrameType | None) -> NoReturn:
+        del self, number, frame
         raise MyTimeoutError
 
-    signal.signal(signal.SIGVTALRM, handler)
+    def method(self, number: int, frame: FrameType | None) -> NoReturn:
+        del self, number, frame
+        raise MyTimeoutError
+
+
+FORGETFUL: dict[str, Callable[..., object]] = {
+    "deletes": deletes,
+    "replaces": replaces,
+    "deletes all": deletes_all,
+    "object": Deletes(),
+    "method": Deletes().method,
+    "partial": functools.partial(deletes),
+    "partial of all": functools.partial(deletes_all, "for me"),
+    "partial of an object": functools.partial(Deletes()),
+}
+
+
+@pytest.mark.usefixtures("alarms")
+@pytest.mark.parametrize("handler", FORGETFUL)
+def test_the_exception_of_a_handler_that_forgets_its_arguments_passes(handler: str) -> None:
+    signal.signal(signal.SIGVTALRM, FORGETFUL[handler])
     with pytest.raises(MyTimeoutError):
         Tracer(StruckStore()).emit("ai:decision", TOP)
 
