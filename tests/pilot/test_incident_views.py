@@ -19,14 +19,14 @@ from sagatrace_tui.widgets.trace_list import TraceList
 DAY = 86_400.0
 
 
-def refused(trace_id: str, at: float) -> list[TraceEvent]:
+def refused(trace_id: str, at: float, saga: str = "order") -> list[TraceEvent]:
     """Return a saga that failed at its only step, without a step to undo."""
     error = {"error": f"card {at:.0f} is refused", "error_type": "CardError"}
     return [
-        event(trace_id, "wf", "workflow:order:started", at, data={"workflow_id": "order"}),
+        event(trace_id, "wf", f"workflow:{saga}:started", at, data={"workflow_id": saga}),
         event(trace_id, "pay", "stage:pay:started", at + 0.1, "wf"),
         event(trace_id, "pay", "stage:pay:failed", at + 0.2, "wf", data=error),
-        event(trace_id, "wf", "workflow:order:failed", at + 0.3, data={"error": "no payment"}),
+        event(trace_id, "wf", f"workflow:{saga}:failed", at + 0.3, data={"error": "no payment"}),
     ]
 
 
@@ -67,6 +67,19 @@ async def test_failures_of_one_kind_are_one_row_and_enter_lists_them() -> None:
         await until(pilot, lambda: "OVER TIME" in screen_text(app), "the failures again")
         await pilot.press("escape")
         await until(pilot, lambda: "LAST ▾" in screen_text(app) and "loan-4" in screen_text(app), "all traces")
+
+
+@pytest.mark.parametrize("size", [(80, 24), (100, 30), (120, 40)], ids=str)
+async def test_like_failures_of_two_sagas_are_told_apart(size: tuple[int, int]) -> None:
+    sagas = ("order", "refund")
+    given = [one for n, saga in enumerate(sagas) for one in refused(f"{saga}-1", 30 + n, saga=saga)]
+    app = SagatraceApp(UnreliableStore(given), clock=still)
+    async with app.run_test(size=size) as pilot:
+        await until(pilot, lambda: is_read(app), "the list")
+        await pilot.press("2")
+        await until(pilot, lambda: "2 kinds of failure" in screen_text(app), "the failures")
+        rows = lines(app)[3:5]
+        assert all(any(f" {saga} " in row for row in rows) for saga in sagas), rows
 
 
 async def test_all_standing_steps_are_one_list_and_enter_opens_the_step() -> None:

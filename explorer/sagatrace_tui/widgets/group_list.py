@@ -30,6 +30,8 @@ class GroupList(Rows):
     groups: reactive[tuple[FailureGroup, ...]] = reactive((), repaint=False, init=False)
     began: reactive[int] = reactive(0, repaint=False, init=False)
     now: reactive[int] = reactive(0, repaint=False, init=False)
+    _differ = False
+    """Whether the kinds belong to several sagas, so that a narrow terminal names them too."""
 
     class Opened(Message):
         """A kind of failure was chosen."""
@@ -56,7 +58,7 @@ class GroupList(Rows):
 
     def header(self, width: int) -> list[Part]:
         """Return the titles of the columns."""
-        over, saga = _widths(width)
+        over, saga = self._widths(width)
         at = times_of(self).width(self.now)
         titles = f"{'TRACES':>6}{_GAP}{'STANDING':>{_STANDING}}{_GAP}    {'LAST':>{at}}{_GAP}"
         first = f"{'FIRST':>{at}}{_GAP}" if width >= 100 else ""
@@ -67,7 +69,7 @@ class GroupList(Rows):
     def row(self, index: int, width: int) -> list[Part]:
         """Return the row of one kind."""
         group = self.groups[index]
-        over, saga = _widths(width)
+        over, saga = self._widths(width)
         failure, times = group.example, times_of(self)
         at = times.width(self.now)
         parts: list[Part] = [
@@ -90,6 +92,7 @@ class GroupList(Rows):
     def watch_groups(self, old: tuple[FailureGroup, ...], new: tuple[FailureGroup, ...]) -> None:
         """Keep the cursor on the same kind."""
         here = old[self.cursor].key if old and self.cursor else None
+        self._differ = len({group.saga for group in new}) > 1
         self.rows_replaced((group.key for group in new), here)
 
     def watch_now(self) -> None:
@@ -101,7 +104,7 @@ class GroupList(Rows):
         if self.highlighted is not None:
             self.post_message(self.Opened(self, self.highlighted))
 
-
-def _widths(width: int) -> tuple[int, int]:
-    """Return the terminal columns for the histogram and for the name of the saga; 0 where there is no room."""
-    return (24 if width >= 140 else 12 if width >= 90 else 0), (24 if width >= 140 else 15 if width >= 110 else 0)
+    def _widths(self, width: int) -> tuple[int, int]:
+        """Return the terminal columns for the histogram and for the name of the saga; 0 where there is no room."""
+        over = 24 if width >= 140 else 12 if width >= 90 else 0
+        return over, 24 if width >= 140 else 15 if width >= 110 else 13 if self._differ and width >= 70 else 0
