@@ -6,6 +6,7 @@ A tone is a meaning (`bad`, `muted`), never a colour. Each theme assigns it a co
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
@@ -24,8 +25,10 @@ from sagatrace_tui.times import Times
 __all__ = [
     "DARK",
     "DARK_16",
+    "DARK_256",
     "LIGHT",
     "LIGHT_16",
+    "LIGHT_256",
     "STATUS_TONES",
     "TONES",
     "VERDICT_TONES",
@@ -85,6 +88,16 @@ LIGHT: Final = Theme(
         "scrollbar-background-active": "#fbfbf8",
     },
 )
+
+
+def _indexed(theme: Theme, cursor_line: str, blurred: str) -> Theme:
+    """Return the theme for 256 colours. The colours nearest to its cursor lines would make text hard to read."""
+    lines = {"cursor-line": cursor_line, "cursor-line-blurred": blurred}
+    return replace(theme, variables={**theme.variables, **lines})
+
+
+DARK_256: Final = _indexed(DARK, "#3a3a3a", "#262626")
+LIGHT_256: Final = _indexed(LIGHT, "#d7ffff", "#f6f6f6")
 
 
 def _sixteen(name: str, warning: str, *, dark: bool) -> Theme:
@@ -187,7 +200,8 @@ class ThemedApp(App[None]):
         self.has_crashed = False
         # An animated scroll would send a dozen frames over SSH.
         self.animation_level = "none"
-        for theme in (DARK, LIGHT, DARK_16, LIGHT_16):
+        indexed = terminal is not None and terminal.colors == 256
+        for theme in (*((DARK_256, LIGHT_256) if indexed else (DARK, LIGHT)), DARK_16, LIGHT_16):
             self.register_theme(theme)
         self._choice = choice
         asked = terminal.theme if terminal is not None else ""

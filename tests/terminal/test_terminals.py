@@ -17,7 +17,9 @@ from pathlib import Path
 
 import psutil
 import pytest
+from textual.color import Color
 
+from contrast import contrast
 from pty_terminal import PtyTerminal
 from sagas import failed
 from sagatrace.stores import open_store
@@ -53,6 +55,17 @@ def test_every_terminal_shows_the_cause_in_its_own_colours(tui: Command, kind: s
         terminal.send("\x03")
         assert terminal.wait() == 0
         assert terminal.is_restored
+
+
+def test_the_row_under_the_cursor_can_be_read_in_256_colours(tui: Command) -> None:
+    with PtyTerminal(tui("loan-2"), env=KINDS["xterm-256color"]) as terminal:
+        terminal.until(CAUSE, "q Back")
+        row = next(row for row in terminal.cells if row[0].data == "▌")
+        read = {(cell.fg, cell.bg) for cell in row[:60] if cell.data.isalpha()}
+        assert read
+        assert all(contrast(Color.parse(f"#{fg}"), Color.parse(f"#{bg}")) >= 4.5 for fg, bg in read), read
+        terminal.send("\x03")
+        assert terminal.wait() == 0
 
 
 def test_the_selected_text_is_visible_without_colours(tui: Command) -> None:
