@@ -50,11 +50,36 @@ class Failures:
         return began is None or began > self._spans[span_id].over_at
 
     def cause_among(self, span_ids: Collection[str]) -> str | None:
-        """Return the earliest of these live failures without a live failure below; None if there is none."""
+        """Return the earliest of these live failures without a live failure below; None if there is none.
+
+        A failure that was caught is the cause only if all were.
+        """
         if len(span_ids) == 1:
             return next(iter(span_ids))
-        first = first_to_end([self._spans[one] for one in span_ids if self.is_leaf(one)])
+        leaves = [self._spans[one] for one in span_ids if self.is_leaf(one)]
+        first = first_to_end(leaves)
+        if first is not None and self._was_caught(first):
+            first = first_to_end([one for one in leaves if not self._was_caught(one)]) or first
         return None if first is None else first.span_id
+
+    def _was_caught(self, failed: Span) -> bool:
+        """Return whether a span above failed of the very error of a later child, and not of this failure.
+
+        Work went on after the failure, so it was caught. A span that fails of its child's exception has its error.
+        """
+        below = failed
+        for above in map(self._spans.__getitem__, self._tree.ancestors_of(failed.span_id)):
+            if above.span_id not in self.live:
+                continue
+            if above.was_retried:
+                return False  # its error is that of the last attempt
+            if (error := _error_of(above)) is not None and error != _error_of(below):
+                siblings = self.live.intersection(self._tree.children[above.span_id])
+                later = (one for one in map(self._spans.__getitem__, siblings) if one.first_at >= below.over_at)
+                if any(error == _error_of(one) for one in later):
+                    return True
+            below = above
+        return False
 
     def halted_at(self) -> str | None:
         """Return the first span that was stopped or canceled, and has no such span below it."""
@@ -167,6 +192,11 @@ class Failures:
             and not self.sagas.is_undoing(one)
             and self.retries.replacement_of(one) is not None
         }
+
+
+def _error_of(span: Span) -> tuple[str | None, str] | None:
+    """Return the type and the text of a span's error; None if they are not known."""
+    return None if span.error is None else (span.error_type, span.error)
 
 
 def first_to_end(spans: Sequence[Span]) -> Span | None:

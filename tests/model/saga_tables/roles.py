@@ -20,6 +20,55 @@ ROLES = [
           a     1..5 failed
           b     2..4 failed
         """, verdict="failed", path="loan b", roles="a:independent b:cause loan:consequence"),
+    Saga("the first failure was caught, and the saga failed of a later one", """
+        loan    0..9 failed !RuntimeError:sold out
+          cache 1..2 failed !KeyError:miss
+          pay   3..4 +refund
+          ship  5..6 failed !RuntimeError:sold out
+          u1    7..8 ~pay
+        """, verdict="rolled_back", path="loan ship", roles="cache:independent loan:consequence ship:cause",
+        compensations="pay<u1:compensated",
+        summary="failed at stage:ship (RuntimeError: sold out) · rolled back: 1 step undone"),
+    Saga("the first failure and what failed of it were caught", """
+        loan     0..9 failed !RuntimeError:sold out
+          score  1..5 failed !KeyError:miss
+            read 2..3 failed !KeyError:miss
+          ship   5..6 failed !RuntimeError:sold out
+        """, verdict="failed", path="loan ship",
+        roles="loan:consequence read:independent score:consequence ship:cause"),
+    Saga("the first failure was caught, and the saga failed below a later step", """
+        loan     0..9 failed !RuntimeError:sold out
+          cache  1..2 failed !KeyError:miss
+          ship   3..6 failed !RuntimeError:sold out
+            pack 4..5 failed !RuntimeError:sold out
+        """, verdict="failed", path="loan ship pack",
+        roles="cache:independent loan:consequence pack:cause ship:consequence"),
+    Saga("all failures of a saga were caught but the last, which has the text of the first", """
+        loan    0..9 failed !RuntimeError:sold out
+          a     1..2 failed !KeyError:sold out
+          b     3..4 failed !OSError:down
+          c     5..6 failed !RuntimeError:sold out
+        """, verdict="failed", path="loan c", roles="a:independent b:independent c:cause loan:consequence"),
+    Saga("the second failure has the error of the saga, but began before the first ended", """
+        loan    0..9 failed !sold out
+          cache 1..4 failed !miss
+          ship  3..5 failed !sold out
+        """, verdict="failed", path="loan cache", roles="cache:cause loan:consequence ship:independent"),
+    Saga("two that fail of the same error", """
+        loan    0..9 failed !down
+          a     1..2 failed !down
+          b     3..4 failed !down
+        """, verdict="failed", path="loan a", roles="a:cause b:independent loan:consequence"),
+    Saga("the saga failed of an error of its own", """
+        loan    0..9 failed !refused
+          a     1..2 failed !miss
+          b     3..4 failed !down
+        """, verdict="failed", path="loan a", roles="a:cause b:independent loan:consequence"),
+    Saga("a job whose second try failed of another error", """
+        order   0..5:retry 10..15 failed job !sold out
+          a     1..2 failed !down
+          b     11..12 failed !sold out
+        """, verdict="failed", path="order a", roles="a:cause b:independent order:consequence"),
     Saga("two that fail at the same time: seq gives the order", """
         loan    0..9 failed
           a     1..4 failed seq=1/4
