@@ -223,6 +223,24 @@ def test_a_standing_step_has_its_run_its_undo_the_error_of_the_undo_and_its_valu
     assert (step["compensation"], step["error"], step["error_type"]) == ("refund", "bank down", "bank.Down")
 
 
+def test_steps_that_a_rollback_has_yet_to_undo_do_not_stand_yet() -> None:
+    events = events_of("""
+        order    0..
+          a      1..2 +cancel
+          b      2..3 +refund
+          c      3..4 +recall
+          ship   5..6 failed !sold out
+          u3     7..8 failed ~c !down
+          u2     8.. ~b
+        """)
+    text = incident_summary(build_trace("T", events, now=START + 9_000_000), inert)
+    assert (
+        "**Still standing**\n- `stage:c`, undo `recall`: compensation failed after 1 attempt; error: down\n\n"
+        "**Still to be undone**\n- `stage:a`, undo `cancel`: waits to be undone\n"
+        "- `stage:b`, undo `refund`: compensation still running\n\n" in text
+    )
+
+
 def test_a_step_that_was_not_undone_reads_as_a_sentence() -> None:
     saga = """
         loan      0..9 failed

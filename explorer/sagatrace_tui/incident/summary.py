@@ -91,8 +91,10 @@ class _Text:
         waiting = waiting_on(trace, trace.now)
         if waiting is not None:
             yield from self._section("Waiting on", [self._waits(one) for one in waiting.waits], waiting.count)
-        standing = zip(trace.still_standing, standing_facts(trace), strict=True)
-        yield from self._section("Still standing", [self._stands(*one) for one in standing])
+        for title, goes_on in (("Still standing", False), ("Still to be undone", True)):
+            steps = zip(trace.still_standing, standing_facts(trace), strict=True)
+            listed = [self._stands(step, facts) for step, facts in steps if step.undo_goes_on == goes_on]
+            yield from self._section(title, listed)
         if trace.cause is not None:
             yield from self._section("Why", list(self._why(trace.cause)))
         yield from self._section("Other failures", list(self._other_failures()))

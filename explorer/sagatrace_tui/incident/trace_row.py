@@ -45,6 +45,7 @@ class StandingStep(msgspec.Struct, frozen=True):
     """A step that still stands. `since` is its completion in microseconds since 1970; None if unknown.
 
     `compensation` is the declared compensation, or empty. `certain` is False if the step may have had no effect.
+    `undo_goes_on` is True while a running rollback undoes the step, or has yet to reach it.
     `values` are the values of the requested business keys, in their order; empty texts for missing values.
     """
 
@@ -57,6 +58,7 @@ class StandingStep(msgspec.Struct, frozen=True):
     certain: bool
     code: str
     reason: str
+    undo_goes_on: bool = False
     values: tuple[str, ...] = ()
 
 
@@ -193,6 +195,7 @@ def _standing(trace: Trace, keys: Sequence[str], values: Sequence[str]) -> Itera
             certain=one.certain,
             code=str(one.code),
             reason=one_line(reason_of(one, ended=trace.ended), _MOST),
+            undo_goes_on=one.undo_goes_on,
             values=tuple(
                 _value_in([] if span is None else [span], key) or value for key, value in zip(keys, values, strict=True)
             ),

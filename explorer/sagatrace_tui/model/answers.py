@@ -78,6 +78,11 @@ class Standing(msgspec.Struct, frozen=True):
         return self.code is Code.RUNNING
 
     @property
+    def undo_goes_on(self) -> bool:
+        """Whether its compensation still runs, or a running rollback has yet to reach it."""
+        return self.awaited or self.being_undone
+
+    @property
     def explained(self) -> bool:
         """Whether the reason why the step counts is known. The step succeeded, or `effect` is the reason."""
         return self.certain or self.effect is not None

@@ -63,8 +63,9 @@ class Preview(Widget):
         shown = row.standing if len(row.standing) <= room else row.standing[: room - 1]
         for step in shown:
             unsure = "" if step.certain else "uncertain: "
-            text = f"still standing: {inert(step.step)} · {unsure}{inert(step.reason)}"
-            lines.append(Content.styled(short(text, width), TONES["warn"]))
+            how, tone = ("to be undone", "muted") if step.undo_goes_on else ("still standing", "warn")
+            text = f"{how}: {inert(step.step)} · {unsure}{inert(step.reason)}"
+            lines.append(Content.styled(short(text, width), TONES[tone]))
         if len(shown) < len(row.standing):
             more = plural(len(row.standing) - len(shown), "more step")
             lines.append(Content.styled(f"and {more}", TONES["warn"]))
