@@ -7,10 +7,10 @@ from itertools import chain
 
 import pytest
 
-from sagas import UnreliableStore, event, failed, screen_text, still, succeeded, trace_of, until
+from sagas import NOW, UnreliableStore, event, failed, screen_text, still, succeeded, trace_of, until
 from sagatrace.event import TraceEvent
 from sagatrace_tui.app import SagatraceApp
-from sagatrace_tui.model import Compensation
+from sagatrace_tui.model import IDLE, Compensation
 from sagatrace_tui.widgets import ledger_lines as module
 from sagatrace_tui.widgets.ledger import Ledger
 from sagatrace_tui.widgets.ledger_lines import ledger_lines
@@ -18,10 +18,10 @@ from sagatrace_tui.widgets.rows import fitted
 from sagatrace_tui.widgets.span_tree import SpanTree
 
 
-def lines_of(events: list[TraceEvent], width: int = 90) -> list[str]:
+def lines_of(events: list[TraceEvent], width: int = 90, now: int = NOW) -> list[str]:
     return [
         "".join(text for text, _ in fitted(line.fitted(width), width)).rstrip()
-        for line in ledger_lines(trace_of(events), width)
+        for line in ledger_lines(trace_of(events, now), width)
     ]
 
 
@@ -45,6 +45,22 @@ def aborted(*undone: list[TraceEvent]) -> list[TraceEvent]:
     failure = event("t", "fun", "stage:funding:failed", 4, "wf", data={"error": "no money"})
     end = event("t", "wf", "workflow:loan:failed", 9, data={"error": "aborted"})
     return [event("t", "wf", "workflow:loan:started", 0.0), *steps, failure, *chain(*undone), end]
+
+
+def test_a_running_step_whose_undo_timed_out_says_that_both_effects_are_unknown() -> None:
+    begun = event("t", "one", "stage:one:started", 1, "wf", data={"compensation": "undo_one"})
+    tried = {"original_span_id": "one", "error_type": "TimeoutError", "error": "no answer"}
+    undone = [
+        event("t", "u", "undo_one:compensating", 5, "wf", data=tried),
+        event("t", "u", "undo_one:compensation_failed", 6, "wf", data=tried),
+    ]
+    events = [one for one in aborted() if one.span_id not in ("one", "two", "three")]
+    lines = lines_of([*events, begun, *undone], now=NOW + 2 * IDLE)
+    assert [line.strip() for line in lines[2:5]] == [
+        "compensation failed after 1 attempt; its effect is unknown",
+        "error of the undo: TimeoutError: no answer",
+        "the outcome of the step is unknown: it may have taken effect",
+    ]
 
 
 def test_undone_in_order_says_that_nothing_stands() -> None:

@@ -60,6 +60,7 @@ class Standing(msgspec.Struct, frozen=True):
     Attributes:
         certain: False if the step may have had no effect.
         tries: The number of failed tries to undo the step.
+        maybe_undone: Whether a failed try may have undone the step, because the effect of that try is unknown.
         effect: The reason why the step counts although it did not succeed; None if it is not known.
         awaited: Whether a running rollback has yet to reach the step.
     """
@@ -69,6 +70,7 @@ class Standing(msgspec.Struct, frozen=True):
     code: Code
     certain: bool
     tries: int = 0
+    maybe_undone: bool = False
     effect: str | None = None
     awaited: bool = False
 

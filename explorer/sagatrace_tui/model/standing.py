@@ -65,11 +65,13 @@ class StepLists:
         return reached
 
     def _stands(self, step: str, reached: _Reached) -> Standing:
-        span, certain, tries = self._spans.get(step), self._steps.states[step] == "standing", 0
+        span, certain = self._spans.get(step), self._steps.states[step] == "standing"
+        waits, tries, maybe_undone = span is not None and span.is_open and not span.has_begun, 0, False
         undos = self._steps.undos_in_order(step)
         code = self._code(step, undos) if undos else self._code_untried(span, reached)
         if code is Code.FAILED:
             tries = sum(self._steps.tries_of(one) for one in undos if self._steps.outcome_of(one) == "failed")
+            maybe_undone = not waits and self._may_have_been_undone(undos)
         words = None
         if span is not None and not span.is_open and (not certain or code is Code.BEFORE_WORK_ENDED):
             effect = self._steps.effects.strongest(step, ended=self._steps.ended)
@@ -81,24 +83,23 @@ class StepLists:
                 words = "it had failed itself, so there may be nothing to undo"
             elif not self._steps.doubtful.isdisjoint(undos):
                 words = "whether that took effect is unknown"
-        elif span is not None and span.is_open and not span.has_begun:
+        elif waits:
             words = "its job still waits, and may run later"
-        elif code is Code.FAILED and self._may_have_been_undone(undos):
-            words = "its effect is unknown"
         awaited = not self._steps.ended and self._has_begun and code is Code.NOT_STARTED
         awaited = awaited and not self._is_passed(span, reached)
-        return Standing(step, self._steps.name_of(step), code, certain, tries, words, awaited)
+        return Standing(step, self._steps.name_of(step), code, certain, tries, maybe_undone, words, awaited)
 
     def _may_have_been_undone(self, undos: list[str]) -> bool:
-        """Return whether a failed compensation, or work below it, ended so that its effect is unknown."""
+        """Return whether the effect of a failed compensation, or of work below it, is unknown."""
         for undo in (self._spans[one] for one in undos if self._steps.outcome_of(one) == "failed"):
             if undo.span_id in self._index.unwound:
                 end = undo.unwound[1]
                 if end is not None and unknown_error([end]) is not None:
                     return True
                 continue
-            work = (self._spans[one] for one in (undo.span_id, *self._tree.below(undo.span_id)))
-            if any(not span.is_open and span.status != "success" and ended_unknown(span) for span in work):
+            work = {undo.span_id, *self._tree.below(undo.span_id)} - self._steps.never_ran.keys()
+            spans = (span for span in map(self._spans.__getitem__, work) if span.status not in ("success", "point"))
+            if any(map(ended_unknown, spans)):
                 return True
         return False
 
@@ -190,6 +191,7 @@ def reason_of(standing: Standing, *, ended: bool = True) -> str:
     """Return the reason why a step stands, and why it counts if it did not succeed. `ended`: the trace has ended."""
     if standing.code is Code.FAILED:
         reason = f"compensation failed after {standing.tries} attempt{'s' if standing.tries > 1 else ''}"
+        reason += "; its effect is unknown" if standing.maybe_undone else ""
     elif standing.awaited:
         reason = "waits to be undone"
     elif standing.code is Code.NOT_STARTED and not ended:

@@ -220,6 +220,23 @@ MORE = [
           pay     3..4 failed
         """, verdict="rollback_incomplete", path="loan pay", roles=PAY, compensations="credit<credit:failed",
         standing="credit: compensation failed after 1 attempt"),
+    Saga("a job below a failed undo never ended", """
+        loan      0..9 failed
+          credit  1..2 +release
+          pay     3..4 failed
+          u1      5..8 failed ~credit !no answer
+            a     6.. job
+        """, verdict="rollback_incomplete", path="loan pay", roles=f"{PAY} u1:compensation",
+        compensations="credit<u1:failed",
+        standing="credit: compensation failed after 1 attempt; its effect is unknown",
+        anomalies="never_ended(a)", idle=True),
+    Saga("a step timed out, and its undo too", """
+        loan      0..9 failed
+          credit  1..2 failed +release !TimeoutError:no answer
+          u1      5..6 failed ~credit !TimeoutError:no answer
+        """, verdict="rollback_incomplete", path="loan credit", roles="credit:cause loan:consequence u1:compensation",
+        compensations="credit<u1:failed",
+        standing="credit?: compensation failed after 1 attempt; its effect is unknown"),
     Saga("the undo of a step whose job still waits was stopped", """
         loan      0..9 failed
           credit  q1 job +release
