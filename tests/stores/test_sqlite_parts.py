@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from sagatrace.errors import StoreError
 from sagatrace.event import TraceEvent, encode_event, new_event
 from sagatrace.stores.interruptible import read_ahead
 from sagatrace.stores.sqlite import SqliteStore
@@ -96,6 +97,19 @@ def test_a_reading_that_was_given_up_leaves_the_store_usable(store: SqliteStore)
         assert "sagatrace-call" not in {thread.name for thread in threading.enumerate()}
     store.append([new_event(trace_id="T", span_id="S", event_type="x")])
     assert len(store.fetch_trace("T").events) == 21
+
+
+@pytest.mark.parametrize("place", [4, 8, 11])
+def test_an_interrupt_between_two_parts_ends_the_reading(store: SqliteStore, place: int) -> None:
+    store.append(made(50))
+
+    def interrupt(count: int) -> None:
+        if count >= place:
+            store._interrupt()
+
+    with pytest.raises(StoreError, match="interrupted"):
+        store.fetch_trace("T", interrupt)
+    assert len(store.fetch_trace("T").events) == 50
 
 
 def test_documents_that_are_too_long_together_are_read_one_by_one(tmp_path: Path) -> None:
