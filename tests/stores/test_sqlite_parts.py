@@ -72,6 +72,22 @@ def test_a_malformed_document_costs_only_itself(store: SqliteStore, document: by
     assert [one.document_id for one in found.malformed] == [bad.id]
 
 
+@pytest.mark.parametrize("two", [TWO, TWO.replace(b"\n", b""), TWO.replace(b"\n", b",")], ids=range(3))
+@pytest.mark.parametrize("other", [b"", b" ", b"\n"], ids=range(3))
+@pytest.mark.parametrize("places", [(0, 1), (1, 0), (0, 19), (19, 0), (4, 5)])
+def test_two_events_in_one_document_do_not_hide_an_empty_document(
+    store: SqliteStore, two: bytes, other: bytes, places: tuple[int, int]
+) -> None:
+    events = made(20)
+    store.append(events)
+    bad = {events[place].id: document for place, document in zip(places, (two, other), strict=True)}
+    with closing(sqlite3.connect(store.label.removeprefix("sqlite:///"))) as connection, connection:
+        connection.executemany("UPDATE event SET document = ? WHERE id = ?", [(bad[one], one) for one in bad])
+    for found in (store.fetch_trace("T"), *store.fetch_traces(["T"])):
+        assert {event.id for event in found.events} == {event.id for event in events} - bad.keys()
+        assert {one.document_id for one in found.malformed} == bad.keys()
+
+
 def test_a_trace_is_read_as_of_one_moment(store: SqliteStore) -> None:
     """An event that gets an earlier time while the trace is read is neither missed nor read twice."""
     events = made(20)

@@ -78,6 +78,9 @@ class Decoded:
 
     def add_joined(self, text: bytes, count: int) -> bool:
         """Add that many documents, joined by line ends. Return False, and add none, if not each of them is an event."""
+        # No JSON value goes on across `}`, a line end and `{`. So each document has an event of its own.
+        if not (text.startswith(b"{") and text.endswith(b"}") and text.count(b"}\n{") == count - 1):
+            return not count
         try:
             require_text(text)
             found = _DECODER.decode_lines(text)
