@@ -88,6 +88,16 @@ def test_two_events_in_one_document_do_not_hide_an_empty_document(
         assert {one.document_id for one in found.malformed} == bad.keys()
 
 
+def test_an_event_with_any_time_in_its_row_is_read(store: SqliteStore) -> None:
+    events = made(20)
+    store.append(events)
+    odd = [-(1 << 63), (1 << 63) - 1, "yesterday", "2025-12-22", b"", b"now", 1.5, float("inf"), "9"]
+    with closing(sqlite3.connect(store.label.removeprefix("sqlite:///"))) as other, other:
+        other.executemany("UPDATE event SET at = ? WHERE id = ?", [(at, f"{n}") for n, at in enumerate(odd)])
+    found = store.fetch_trace("T")
+    assert len(found.events) == len({event.id for event in found.events}) == 20
+
+
 def test_a_trace_is_read_as_of_one_moment(store: SqliteStore) -> None:
     """An event that gets an earlier time while the trace is read is neither missed nor read twice."""
     events = made(20)

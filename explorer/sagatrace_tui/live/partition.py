@@ -185,6 +185,8 @@ class Partition:
             built_at, before = self._built
             self._sure = before if all(at >= built_at for at in self.unconfirmed.values()) else None
         trace, self.is_withheld = build_trace(self.trace_id, self.events, now, found), False
+        if trace.event_count < len(self._whole):  # perhaps the store repeated an id, of which later readings keep one
+            trace = build_trace(self.trace_id, self._known.values(), now, found)
         self._built = time.monotonic(), trace
         if not self.unconfirmed:
             return trace

@@ -64,6 +64,11 @@ class TracedWorkerMixin(RecordingMixin):
     def execute_job(self, job: Job, queue: rq.Queue) -> None:
         """Run the job as RQ does, then ensure that its end is recorded."""
         around = enter_execution(_OUTSIDE)  # the job that runs this worker, if any
+        if spawns := isinstance(self, rq.SpawnWorker):
+            with self._harmless:
+                from sagatrace.rq.spawned import export_context  # only for this kind of worker
+
+                export_context(trace_of(job))
         try:
             super().execute_job(job, queue)
         except BaseException as error:
@@ -74,6 +79,8 @@ class TracedWorkerMixin(RecordingMixin):
             raise
         finally:
             enter_execution(around)
+            if spawns:
+                os.environ.pop(WORK_HORSE, None)
         with self._harmless:
             self._ensure_end(job, None)
 
@@ -141,17 +148,6 @@ class TracedWorkerMixin(RecordingMixin):
 
 class SpawningMixin(TracedWorkerMixin):
     """Trace a worker that runs each job in a new interpreter. Such a work-horse inherits no memory."""
-
-    def execute_job(self, job: Job, queue: rq.Queue) -> None:
-        """Pass the job's context to its work-horse by the environment. RQ 2's work-horse runs no hook of ours."""
-        with self._harmless:
-            from sagatrace.rq.spawned import export_context  # only for this kind of worker
-
-            export_context(trace_of(job))
-        try:
-            super().execute_job(job, queue)
-        finally:
-            os.environ.pop(WORK_HORSE, None)
 
     def prepare_job_execution(self, job: Job, *args: Any, **kwargs: Any) -> None:
         """Read the job's place before the job can overwrite its meta."""

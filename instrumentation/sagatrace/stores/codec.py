@@ -20,7 +20,7 @@ __all__ = ["Decoded", "Malformed", "decode_documents", "decode_event", "document
 
 _FIELDS: Final = frozenset(field.encode_name for field in msgspec.structs.fields(TraceEvent))
 _DECODER: Final = msgspec.json.Decoder(TraceEvent)
-_VIEWS: Final = msgspec.json.Decoder(list[msgspec.Raw])
+_RAW_VALUES: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _PART: Final = 100  # events whose data is kept as one text
 _UNREADABLE: Final = (*UNREADABLE, ValueError)
 _replace: Final = msgspec.structs.force_setattr
@@ -123,7 +123,7 @@ def _keep_only_data(events: Sequence[TraceEvent]) -> None:
     events share one text. Pass only events of one trace, because they are freed together.
     """
     holders = [event for event in events if event.raw_data is not msgspec.UNSET]
-    copies = _VIEWS.decode(msgspec.json.encode([event.raw_data for event in holders]))
+    copies = _RAW_VALUES.decode(msgspec.json.encode([event.raw_data for event in holders]))
     for event, data in zip(holders, copies, strict=True):
         _replace(event, "raw_data", data)
 

@@ -17,7 +17,7 @@ __all__ = ["read_in_parts"]
 _FIRST: Final = 500  # documents in the first part; most traces have no other
 _MOST: Final = 16_000  # documents in any part
 _BYTES: Final = 2 << 20  # the size to aim at
-_BEFORE_ALL, _AFTER_ALL = -(1 << 63), (1 << 63) - 1  # of all times
+_BEFORE_ALL, _AFTER_ALL = float("-inf"), b"\xff"  # of all times, and texts that others may have written as times
 _RANGE: Final = "FROM event WHERE trace_id = ? AND at > ? AND at <= ?"
 _LAST_OF_PART: Final = "SELECT at FROM event WHERE trace_id = ? AND at > ? ORDER BY at LIMIT 1 OFFSET ?"
 
@@ -28,8 +28,8 @@ class _Part(NamedTuple):
     The text is None if SQLite could not join them.
     """
 
-    after: int
-    until: int
+    after: float | str | bytes
+    until: float | str | bytes
     size: int
     text: bytes | None
 
@@ -57,8 +57,9 @@ def read_in_parts(connection: sqlite3.Connection, trace_id: str, arrived: Arrive
 def _parts(connection: sqlite3.Connection, trace_id: str) -> Iterator[_Part]:
     """Yield the parts. The last ends with `_AFTER_ALL`, and may have no document."""
     joined = f"SELECT count(*), CAST(group_concat(document, char(10)) AS BLOB) {_RANGE}"
-    after, rows = _BEFORE_ALL, _FIRST
-    while after < _AFTER_ALL:
+    after: float | str | bytes = _BEFORE_ALL
+    rows = _FIRST
+    while after != _AFTER_ALL:
         found = connection.execute(_LAST_OF_PART, (trace_id, after, rows - 1)).fetchone()
         until = _AFTER_ALL if found is None else found[0]
         try:
