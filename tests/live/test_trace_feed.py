@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from sagas import NOW, UnreliableStore, event, failed, hearing, orphaned, running, still, succeeded
 from sagatrace.event import TraceEvent
-from sagatrace.stores import FetchedTrace, ReadCost, open_store
+from sagatrace.stores import Changes, FetchedTrace, ReadCost, open_store
 from sagatrace.stores.memory import MemoryStore
 from sagatrace_tui.live.list_feed import ListFeed
 from sagatrace_tui.live.partition import Partition
@@ -364,6 +364,18 @@ def test_a_store_without_changes_is_read_whole() -> None:
     assert shown(feed, NOW_TOO).trace == build_trace("T", failed("T"), now=NOW)
     rows = list(ListFeed(store, still).read(NOW_TOO))[-1].rows
     assert [row.span_count for row in rows] == [7]
+
+
+def test_a_reading_that_is_given_up_is_no_fault(caplog: pytest.LogCaptureFixture) -> None:
+    class Counting(MemoryStore):
+        def fetch_since(self, trace_id: str, cursor: str | None, arrived: Any = None) -> Changes:
+            arrived(1)
+            return super().fetch_since(trace_id, cursor)
+
+    feed = TraceFeed(Counting(), "T", still)
+    feed.give_up()
+    assert shown(feed).fault is None
+    assert not caplog.records
 
 
 def test_documents_that_differ_only_in_form_are_the_same_event() -> None:

@@ -11,7 +11,7 @@ import msgspec
 
 from sagatrace.mirror import Mirror
 from sagatrace.stores import EventStore
-from sagatrace_tui.live.partition import News, Partition, ended_by_silence
+from sagatrace_tui.live.partition import GivenUpError, News, Partition, ended_by_silence
 from sagatrace_tui.live.refresh import AFRESH, LOOK, Clock, Meter, Refresh, error_line, wall_clock
 from sagatrace_tui.live.status import LiveStatus
 from sagatrace_tui.model import Trace
@@ -83,6 +83,8 @@ class TraceFeed:
         try:
             with CollectorPaused():
                 self._update(meter, wishes)
+        except GivenUpError:
+            pass  # the screen closes
         except Exception as error:  # noqa: BLE001 - shown on the screen; the next reading tries again
             self._fault = error_line(error)
         self._cost = meter if meter.queries else self._cost
