@@ -6,16 +6,14 @@ but interruptions must reach the job.
 
 from __future__ import annotations
 
-import signal
 import sys
 from contextlib import suppress
-from functools import partial
-from types import FrameType, FunctionType, MethodType, TracebackType
-from typing import Any, Final
+from types import FrameType, TracebackType
+from typing import Final
 
 __all__ = ["Tolerated", "interruption", "must_pass", "traceback_of"]
 
-_HERE: Final = __file__.removesuffix("interruptions.py")
+_CO_VARARGS: Final = 4  # as in `inspect`, which is slow to import
 
 
 def must_pass(error: BaseException) -> bool:
@@ -38,20 +36,15 @@ def must_pass(error: BaseException) -> bool:
 
 def _is_handler(frame: FrameType, interrupted: FrameType) -> bool:
     """Return whether a frame is of a signal handler. The interpreter calls it with the frame that it interrupted."""
-    given = [one for value in frame.f_locals.values() for one in (value if type(value) is tuple else (value,))]
-    if any(one is interrupted for one in given):
+    code, values = frame.f_code, frame.f_locals
+    taken = code.co_argcount + bool(code.co_flags & _CO_VARARGS)  # `*args` come after those that need a name
+    names = (*code.co_varnames[: code.co_argcount], *code.co_varnames[code.co_argcount + code.co_kwonlyargcount :][:1])
+    given = [values.get(name) for name in names[:taken]]
+    if any(part is interrupted for one in given for part in (one if type(one) is tuple else (one,))):
         return True
-    if frame.f_code.co_filename.startswith(_HERE):
-        return False  # the standard library swallows some alarms while it looks handlers up, so do that seldom
-    # A handler may have deleted or replaced its arguments.
-    return any(_code_of(signal.getsignal(number)) is frame.f_code for number in signal.valid_signals())
+    from sagatrace.signal_handlers import is_code_of_handler  # only after an error in another frame
 
-
-def _code_of(handler: Any) -> object:
-    """Return the code of a signal handler: a function, a method, an object with `__call__`, or a partial of them."""
-    while type(handler) is partial:
-        handler = handler.func
-    return getattr(handler if type(handler) in (FunctionType, MethodType) else type(handler).__call__, "__code__", None)
+    return is_code_of_handler(code)  # it may have deleted or overwritten its arguments
 
 
 class Tolerated(suppress):

@@ -22,7 +22,7 @@ BESIDE = {
 FOR_THE_SHIPPER = {"rq.redis_url", "shipper", "shipper.launcher", "shipper.lock"}
 
 MOST_OF_CORE = 665
-MOST_LOADED = 1_945
+MOST_LOADED = 1_940
 
 CHARGING = """
 import json, os, sys
@@ -66,7 +66,8 @@ def test_an_ordinary_job_loads_only_these_modules_and_none_after_the_fork(redis_
     assert done.returncode == 0, done.stderr
     (in_the_job, after_the_fork), at_the_end, lost = json.loads(done.stdout)
     named = {"sagatrace"} | {f"sagatrace.{name}" for name in CORE | BESIDE | FOR_THE_SHIPPER}
-    assert set(in_the_job) == set(at_the_end) == named
+    assert set(in_the_job) == named
+    assert set(at_the_end) - {"sagatrace.signal_handlers"} == named  # a missing file at the worker's end may load that
     assert (after_the_fork, lost) == ([], {})
 
 

@@ -39,7 +39,7 @@ def read_in_parts(connection: sqlite3.Connection, trace_id: str, arrived: Arrive
     decoded, not_joined, count = Decoded(), list[_Part](), 0
     parts = _parts(connection, trace_id)
     # `interrupt` ends only queries that run. One that is never finished makes it work between two parts too.
-    with closing(connection.execute("SELECT 1")), closing(read_ahead(parts)) as further:
+    with closing(connection.execute("SELECT 1 UNION ALL SELECT 1")), closing(read_ahead(parts)) as further:
         for part in chain([next(parts)], further):
             if part.text is None or not decoded.add_joined(part.text, part.size):
                 not_joined.append(part)
