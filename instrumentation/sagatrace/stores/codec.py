@@ -63,7 +63,9 @@ def decode_documents(documents: Iterable[tuple[str, bytes]]) -> tuple[list[Trace
     decoded = Decoded()
     rows = iter(documents)
     while part := list(islice(rows, _PART)):
-        if not decoded.add_joined(b"\n".join([document for _, document in part]), len(part)):
+        texts = [document for _, document in part]
+        are_objects = all(text[:1] == b"{" and text[-1:] == b"}" for text in texts)
+        if not (are_objects and decoded.add_joined(b"\n".join(texts), len(texts))):
             decoded.add_each(part)
     return decoded.events, decoded.malformed
 
@@ -77,10 +79,11 @@ class Decoded:
         self._ids: dict[str | None, str | None] = {}
 
     def add_joined(self, text: bytes, count: int) -> bool:
-        """Add that many documents, joined by line ends. Return False, and add none, if not each of them is an event."""
-        # No JSON value goes on across `}`, a line end and `{`. So each document has an event of its own.
-        if not (text.startswith(b"{") and text.endswith(b"}") and text.count(b"}\n{") == count - 1):
-            return not count
+        """Add that many documents, joined by line ends. Return False, and add none, if not each of them is an event.
+
+        Each document must begin with `{` and end with `}`. No JSON value goes on across `}`, a line end and `{`. So as
+        many events as documents mean that each document is one event.
+        """
         try:
             require_text(text)
             found = _DECODER.decode_lines(text)
