@@ -69,6 +69,15 @@ async def test_failures_of_one_kind_are_one_row_and_enter_lists_them() -> None:
         await until(pilot, lambda: "LAST ▾" in screen_text(app) and "loan-4" in screen_text(app), "all traces")
 
 
+@pytest.mark.parametrize("view", ["2", "3"])
+async def test_a_key_that_sorts_traces_says_so_in_other_views(view: str) -> None:
+    app = SagatraceApp(shop(), clock=still)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: is_read(app), "the list")
+        await pilot.press(view, "o")
+        await until(pilot, lambda: "Only the list of traces can be sorted" in screen_text(app), "the answer")
+
+
 @pytest.mark.parametrize("size", [(80, 24), (100, 30), (120, 40)], ids=str)
 async def test_like_failures_of_two_sagas_are_told_apart(size: tuple[int, int]) -> None:
     sagas = ("order", "refund")

@@ -269,11 +269,13 @@ class SearchScreen(FollowedScreen):
         self._sort(message.sort)
 
     def _sort(self, sort: str) -> None:
-        if self._panes.view == "traces":
-            self._panes.sort_by(sort)
-            self._read_window()
-            self.report_state()
-            self.query_one(StateLine).say(f"Sorted by {SORT_WORDS[sort]}")
+        if self._panes.view != "traces":
+            self.query_one(StateLine).say("Only the list of traces can be sorted (1 shows it)")
+            return
+        self._panes.sort_by(sort)
+        self._read_window()
+        self.report_state()
+        self.query_one(StateLine).say(f"Sorted by {SORT_WORDS[sort]}")
 
     @on(TraceList.NoneFailed)
     def say_none_failed(self, message: TraceList.NoneFailed) -> None:
