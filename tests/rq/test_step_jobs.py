@@ -11,7 +11,7 @@ import pytest
 import step_jobs
 from redis import ConnectionError as ConnectionFailure
 from redis import Redis
-from rq import Queue, Retry
+from rq import Queue, Retry, Worker
 from rq.job import Job
 
 from sagatrace import MemoryStore, StepError, Tracer, open_store
@@ -45,6 +45,8 @@ class Shop:
 
     def ended(self) -> Trace:
         """Let the worker end, and return the trace."""
+        # RQ misses a signal that comes between two jobs, after it looked for one and before it is idle.
+        until(lambda: {one.get_state() for one in Worker.all(connection=self.redis)} <= {"idle"}, "the idle worker")
         self.worker.terminate()
         assert self.worker.wait(300) == 0, self.log.read_text()
         return self.read()
