@@ -13,9 +13,26 @@ from sagatrace.stores.codec import parse_event
 from sagatrace_tui.incident.report import report
 from sagatrace_tui.incident.summary import incident_summary
 from sagatrace_tui.labels import inert
-from sagatrace_tui.model import IDLE, build_trace
+from sagatrace_tui.model import IDLE, build_trace, failures
+from sagatrace_tui.model.span import Span
 
 SEED = Path(__file__).parents[1] / "examples" / "seed_trace.jsonl"
+
+
+def test_each_error_of_many_caught_failures_is_read_a_few_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise two thousand failures would take seconds, and ten thousand minutes."""
+    reads: list[str] = []
+    error_of = failures._error_of
+
+    def counted(span: Span) -> tuple[str | None, str] | None:
+        reads.append(span.span_id)
+        return error_of(span)
+
+    monkeypatch.setattr(failures, "_error_of", counted)
+    steps = "".join(f"\n  s{n} {n + 1}.1..{n + 1}.9 failed !miss {n}" for n in range(200))
+    saga = f"loan 0..300 failed !sold out{steps}\n  ship 250..251 failed !sold out"
+    assert build_trace("T", events_of(saga), now=LATER).failure_path == ("loan", "ship")
+    assert len(reads) < 5 * 200
 
 
 def test_the_answers_to_the_example() -> None:

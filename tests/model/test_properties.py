@@ -115,6 +115,17 @@ seeded_sagas = st.integers(0, 2**63).map(lambda seed: random_saga(random.Random(
 seeded_forests = st.integers(0, 2**63).map(lambda seed: random_forest(random.Random(seed)))
 
 
+def was_caught(trace: Trace, span_id: str) -> bool:
+    """Return whether a span above failed of the error of a step that began after this failure."""
+    for above in map(trace.spans.__getitem__, trace.ancestors_of(span_id)):
+        steps = map(trace.spans.__getitem__, trace.children[above.span_id])
+        later = [one for one in steps if one.has_failed and one.first_at >= trace.spans[span_id].over_at]
+        errors = [(one.error_type, one.error) for one in later if one.error is not None]
+        if (above.error_type, above.error) in errors:
+            return True
+    return False
+
+
 def check(trace: Trace) -> None:
     """Check all facts that hold for any trace."""
     placed = [span_id for _, span_id in trace.walk() if span_id in trace.spans]
@@ -151,9 +162,8 @@ def check(trace: Trace) -> None:
     assert above.isdisjoint(leaves), "a failure with one below it that counts is what follows from that"
     if "cause" in roles and trace.cause:  # of several sagas, the one with the worst verdict has the cause
         beside = [trace.spans[one] for one in leaves if tops[one] == tops[trace.cause.span_id]]
-        is_first = all(span.over_at >= trace.cause.over_at for span in beside)
-        passed_on = any(trace.spans[one].error == trace.cause.error for one in path[:-1])
-        assert is_first or passed_on, "the cause failed first, or the failures before it were caught"
+        earlier = [span for span in beside if span.over_at < trace.cause.over_at]
+        assert all(was_caught(trace, span.span_id) for span in earlier), "the failures before the cause were caught"
     standing = {one.span_id for one in trace.still_standing}
     assert len(standing) == len(trace.still_standing)
     assert trace.verdict != "rolled_back" or not standing

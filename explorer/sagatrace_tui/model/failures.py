@@ -58,28 +58,35 @@ class Failures:
             return next(iter(span_ids))
         leaves = [self._spans[one] for one in span_ids if self.is_leaf(one)]
         first = first_to_end(leaves)
-        if first is not None and self._was_caught(first):
-            first = first_to_end([one for one in leaves if not self._was_caught(one)]) or first
+        if len(leaves) > 1 and first is not None and self._was_caught(first.span_id):
+            first = first_to_end([one for one in leaves if not self._was_caught(one.span_id)]) or first
         return None if first is None else first.span_id
 
-    def _was_caught(self, failed: Span) -> bool:
-        """Return whether a span above failed of the very error of a later child, and not of this failure.
+    def _was_caught(self, span_id: str) -> bool:
+        """Return whether work went on after a failure, and a span above failed of the very error of a later step.
 
-        Work went on after the failure, so it was caught. A span that fails of its child's exception has its error.
+        A span that fails of the exception of a step has the type and the text of its error.
         """
-        below = failed
-        for above in map(self._spans.__getitem__, self._tree.ancestors_of(failed.span_id)):
-            if above.span_id not in self.live:
-                continue
-            if above.was_retried:
-                return False  # its error is that of the last attempt
-            if (error := _error_of(above)) is not None and error != _error_of(below):
-                siblings = self.live.intersection(self._tree.children[above.span_id])
-                later = (one for one in map(self._spans.__getitem__, siblings) if one.first_at >= below.over_at)
-                if any(error == _error_of(one) for one in later):
-                    return True
-            below = above
-        return False
+        nearest, is_caught = self._tree.inherited(span_id, self._around, (None, False), self._pass_on)
+        if nearest is None or (above := self._spans[nearest]).was_retried:  # its error is that of the last attempt
+            return False
+        went_on = self._last_alike(above) >= self._spans[span_id].over_at
+        return is_caught or (went_on and _error_of(above) != _error_of(self._spans[span_id]))
+
+    def _pass_on(self, above: str, around: tuple[str | None, bool]) -> tuple[str | None, bool]:
+        """Return the nearest live failure at or above a span, and whether it was caught."""
+        if above not in self.live:
+            return around
+        return above, self._was_caught(above)
+
+    def _last_alike(self, above: Span) -> int:
+        """Return the beginning of the last live step below a failure that failed of the same error."""
+        if above.span_id not in self._alike:
+            steps = self.live.intersection(self._tree.children.get(above.span_id, ()))
+            error = _error_of(above) if len(steps) > 1 else None
+            alike = (one.first_at for one in map(self._spans.__getitem__, steps) if error and error == _error_of(one))
+            self._alike[above.span_id] = max(alike, default=_NEVER)
+        return self._alike[above.span_id]
 
     def halted_at(self) -> str | None:
         """Return the first span that was stopped or canceled, and has no such span below it."""
@@ -171,6 +178,8 @@ class Failures:
 
     def _find_below(self) -> None:
         self._below.clear()
+        self._around: dict[str, tuple[str | None, bool]] = {}  # what `_pass_on` returned, by the span below
+        self._alike: dict[str, int] = {}
         for began, span_id in sorted((self._spans[one].first_at, one) for one in self.live):
             for above in self._tree.ancestors_of(span_id):
                 if above in self._below:  # by a failure that began earlier
