@@ -10,14 +10,13 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sagas import NOW, UnreliableStore, event, failed, hearing, orphaned, running, still, succeeded
 from sagatrace.event import TraceEvent
-from sagatrace.stores import Changes, FetchedTrace, ReadCost, open_store
+from sagatrace.stores import Changes, open_store
 from sagatrace.stores.memory import MemoryStore
 from sagatrace_tui.live.list_feed import ListFeed
 from sagatrace_tui.live.partition import Partition
@@ -376,35 +375,3 @@ def test_a_reading_that_is_given_up_is_no_fault(caplog: pytest.LogCaptureFixture
     feed.give_up()
     assert shown(feed).fault is None
     assert not caplog.records
-
-
-def test_documents_that_differ_only_in_form_are_the_same_event() -> None:
-    store = MemoryStore()
-    stored = event("T", "s", "stage:x:started", 1.0, data={"n": 5, "a": [1]})
-    heard = event("T", "s", "stage:x:started", 1.0, data={"a": [1], "n": 5.0})
-    assert stored != heard
-    store.append([stored])
-    partition = Partition(store, "T")
-    partition.hear([heard])
-    news = partition.look(Meter(still), whole=True)
-    assert (news.added, news.rewritten) == ([], False)
-
-
-def test_a_store_that_repeats_an_id_has_the_same_verdict_now_and_later() -> None:
-    end = event("T", "a", "workflow:x:completed", 1.0)
-    twice = (
-        event("T", "a", "workflow:x:started", 0.0),
-        msgspec.structs.replace(end, event_type="workflow:x:failed"),
-        end,
-    )
-
-    class Repeating:
-        label = "repeating:"
-
-        def fetch_trace(self, trace_id: str, arrived: object = None) -> FetchedTrace:
-            return FetchedTrace(trace_id, twice, (), ReadCost(queries=1, milliseconds=0.0))
-
-    store: Any = Repeating()
-    feed = TraceFeed(store, "T", still)
-    read = [shown(feed, wishes).trace for wishes in (frozenset[str](), NOW_TOO, frozenset({AFRESH}))]
-    assert [(trace.verdict, trace.event_count) for trace in read if trace is not None] == [("succeeded", 2)] * 3

@@ -185,8 +185,9 @@ class Partition:
             built_at, before = self._built
             self._sure = before if all(at >= built_at for at in self.unconfirmed.values()) else None
         trace, self.is_withheld = build_trace(self.trace_id, self.events, now, found), False
-        if trace.event_count < len(self._whole):  # perhaps the store repeated an id, of which later readings keep one
-            trace = build_trace(self.trace_id, self._known.values(), now, found)
+        if trace.event_count < len(self._whole):  # perhaps the store repeated an id: keep the event that the trace kept
+            kept = (event for span in trace.spans.values() for event in span.events)
+            self._by_id = {**self._known, **{event.id: event for event in kept}}
         self._built = time.monotonic(), trace
         if not self.unconfirmed:
             return trace
