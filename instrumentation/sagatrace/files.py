@@ -70,7 +70,7 @@ def sync_directory(directory: Path | str) -> None:
 def is_regular(path: Path) -> bool:
     """Return whether there is a regular file at the path. Raises OSError if the path cannot be read."""
     with Tolerated(FileNotFoundError):
-        return stat.S_ISREG(path.stat(follow_symlinks=False).st_mode)
+        return stat.S_ISREG(os.lstat(path).st_mode)
     return False
 
 
