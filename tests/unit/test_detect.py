@@ -22,6 +22,8 @@ from sagatrace_tui.terminal.detect import Terminal, clipboard_envelopes, detect,
         ({"TERM": "tmux-256color", "COLORTERM": "truecolor"}, 1 << 24),
         ({"TERM": "xterm-256color", "COLORTERM": "truecolor", "NO_COLOR": "1"}, 0),
         *(({"TERM": name}, 1 << 24) for name in ("alacritty", "foot", "foot-extra", "wezterm", "rio", "contour")),
+        ({"TERM": "rxvt-unicode-256color"}, 256),
+        ({"TERM": "mlterm-direct"}, 1 << 24),
         *(({"TERM": name}, 1 << 24) for name in ("xterm-ghostty", "ghostty", "xterm-kitty", "xterm-direct")),
     ],
 )

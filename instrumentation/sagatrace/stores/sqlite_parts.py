@@ -38,7 +38,7 @@ def read_in_parts(connection: sqlite3.Connection, trace_id: str, arrived: Arrive
     """Return the decoded documents of a trace. In a transaction they are those of one moment. Raises sqlite3.Error."""
     decoded, not_joined, count = Decoded(), list[_Part](), 0
     parts = _parts(connection, trace_id)
-    # `interrupt` ends only queries that run. One that is never finished makes it work between two parts too.
+    # `interrupt` ends only queries that run. With one that is never finished, it works between two parts too.
     with closing(connection.execute("SELECT 1 UNION ALL SELECT 1")), closing(read_ahead(parts)) as further:
         for part in chain([next(parts)], further):
             if part.text is None or not decoded.add_joined(part.text, part.size):
@@ -48,7 +48,7 @@ def read_in_parts(connection: sqlite3.Connection, trace_id: str, arrived: Arrive
                 arrived(count)
             if part.until == _AFTER_ALL:
                 break
-    for part in not_joined:  # only now, when no other thread uses the connection
+    for part in not_joined:  # only now, because no other thread uses the connection any more
         query = f"SELECT id, CAST(document AS BLOB) {_RANGE}"
         decoded.add_each(connection.execute(query, (trace_id, part.after, part.until)))
     return decoded
@@ -56,7 +56,7 @@ def read_in_parts(connection: sqlite3.Connection, trace_id: str, arrived: Arrive
 
 def _parts(connection: sqlite3.Connection, trace_id: str) -> Iterator[_Part]:
     """Yield the parts. The last ends with `_AFTER_ALL`, and may have no document."""
-    # SQLite looks at the first and the last sign of each, because it works beside Python.
+    # SQLite checks the first and the last character of each document, because it works beside Python.
     objects = "coalesce(sum(substr(document, 1, 1) = x'7B' AND substr(document, -1) = x'7D'), 0)"
     joined = f"SELECT count(*), {objects}, CAST(group_concat(document, char(10)) AS BLOB) {_RANGE}"
     after: float | str | bytes = _BEFORE_ALL
