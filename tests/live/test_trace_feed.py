@@ -137,7 +137,7 @@ def test_a_trace_with_unconfirmed_events_is_built_once(monkeypatch: pytest.Monke
 def test_a_large_trace_takes_little_memory_also_when_it_is_read_whole_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sagatrace.stores.sqlite_parts._FIRST", 100)  # parts much smaller than this trace
+    monkeypatch.setattr("sagatrace.stores.sqlite_parts._FEW", 100)  # parts much smaller than this trace
     monkeypatch.setattr("sagatrace.stores.sqlite_parts._BYTES", 20_000)
     store, count = open_store(f"sqlite:///{tmp_path}/traces.db"), 2_000
     store.append([event("T", "the-root", "workflow:x:started", 0.0)])

@@ -26,7 +26,7 @@ BROKEN = encode_event(WHOLE).replace(b"good", b"\xff")
 
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sagatrace.stores.sqlite_parts._FIRST", 4)
+    monkeypatch.setattr("sagatrace.stores.sqlite_parts._FEW", 4)
     monkeypatch.setattr("sagatrace.stores.sqlite_parts._BYTES", 1_000)  # seven events
 
 
@@ -55,7 +55,7 @@ def test_each_event_is_read_once(store: SqliteStore, count: int, each: int) -> N
     assert sorted(found.events, key=lambda event: event.id) == sorted(events, key=lambda event: event.id)
     assert not found.malformed
     assert counts == sorted(counts)
-    assert counts[-1] == count
+    assert counts[-1:] == ([count] if count > 4 else [])
     assert len(counts) > 1 or count < 5 or each == 50
 
 

@@ -61,12 +61,7 @@ def decode_event(document: bytes | str) -> TraceEvent:
 def decode_documents(documents: Iterable[tuple[str, bytes]]) -> tuple[list[TraceEvent], list[Malformed]]:
     """Decode stored (id, document) pairs. Return the events, and the malformed documents with their faults."""
     decoded = Decoded()
-    rows = iter(documents)
-    while part := list(islice(rows, _PART)):
-        texts = [document for _, document in part]
-        are_objects = all(text[:1] == b"{" and text[-1:] == b"}" for text in texts)
-        if not (are_objects and decoded.add_joined(b"\n".join(texts), len(texts))):
-            decoded.add_each(part)
+    decoded.add(documents)
     return decoded.events, decoded.malformed
 
 
@@ -77,6 +72,15 @@ class Decoded:
         self.events: list[TraceEvent] = []
         self.malformed: list[Malformed] = []
         self._ids: dict[str | None, str | None] = {}
+
+    def add(self, documents: Iterable[tuple[str, bytes]]) -> None:
+        """Add (id, document) pairs."""
+        rows = iter(documents)
+        while part := list(islice(rows, _PART)):
+            texts = [document for _, document in part]
+            are_objects = all(text[:1] == b"{" and text[-1:] == b"}" for text in texts)
+            if not (are_objects and self.add_joined(b"\n".join(texts), len(texts))):
+                self._add_each(part)
 
     def add_joined(self, text: bytes, count: int) -> bool:
         """Add that many documents, joined by line ends. Return False, and add none, if not each of them is an event.
@@ -95,8 +99,7 @@ class Decoded:
         self._add(found)
         return True
 
-    def add_each(self, documents: Iterable[tuple[str, bytes]]) -> None:
-        """Add (id, document) pairs, some of which may be malformed."""
+    def _add_each(self, documents: Iterable[tuple[str, bytes]]) -> None:
         found: list[TraceEvent] = []
         for document_id, document in documents:
             try:

@@ -134,8 +134,7 @@ class SqliteStore:
             rows = connection.execute(*_rows_since(trace_id, known, far=last - known > _FAR))
             events, malformed = decode_documents(rows)
         else:
-            with transaction(connection, "DEFERRED"):
-                decoded = read_in_parts(connection, trace_id, arrived)
+            decoded = read_in_parts(connection, trace_id, arrived)
             events, malformed = decoded.events, decoded.malformed
         cost = ReadCost(queries=1, milliseconds=(time.perf_counter() - began) * 1000)
         return Changes(tuple(events), tuple(malformed), f"{self._file}:{last}", cost, whole=known is None)

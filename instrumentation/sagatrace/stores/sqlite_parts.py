@@ -5,19 +5,20 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from itertools import chain
 from typing import Final, NamedTuple
 
 from sagatrace.stores.changes import Arrived
 from sagatrace.stores.codec import Decoded
 from sagatrace.stores.interruptible import read_ahead
+from sagatrace.stores.sqlite_schema import transaction
 
 __all__ = ["read_in_parts"]
 
-_FIRST: Final = 500  # documents in the first part; most traces have no other
+_FEW: Final = 500  # documents that one query reads, without a second thread
 _MOST: Final = 16_000  # documents in any part
 _BYTES: Final = 2 << 20  # the size to aim at
 _BEFORE_ALL, _AFTER_ALL = float("-inf"), b"\xff"  # of all times, and texts that others may have written as times
+_EACH: Final = "SELECT id, CAST(document AS BLOB) FROM event WHERE trace_id = ?"
 _RANGE: Final = "FROM event WHERE trace_id = ? AND at > ? AND at <= ?"
 _LAST_OF_PART: Final = "SELECT at FROM event WHERE trace_id = ? AND at > ? ORDER BY at LIMIT 1 OFFSET ?"
 
@@ -35,23 +36,32 @@ class _Part(NamedTuple):
 
 
 def read_in_parts(connection: sqlite3.Connection, trace_id: str, arrived: Arrived | None) -> Decoded:
-    """Return the decoded documents of a trace. In a transaction they are those of one moment. Raises sqlite3.Error."""
-    decoded, not_joined, count = Decoded(), list[_Part](), 0
-    parts = _parts(connection, trace_id)
+    """Return the decoded documents of a trace, as of one moment. Raises sqlite3.Error."""
+    decoded = Decoded()
+    few = connection.execute(f"{_EACH} LIMIT ?", (trace_id, _FEW + 1)).fetchall()
+    if len(few) <= _FEW:
+        decoded.add(few)
+        return decoded
+    with transaction(connection, "DEFERRED"):
+        _read_many(connection, trace_id, arrived, decoded)
+    return decoded
+
+
+def _read_many(connection: sqlite3.Connection, trace_id: str, arrived: Arrived | None, decoded: Decoded) -> None:
+    not_joined, count = list[_Part](), 0
     # `interrupt` ends only queries that run. With one that is never finished, it works between two parts too.
-    with closing(connection.execute("SELECT 1 UNION ALL SELECT 1")), closing(read_ahead(parts)) as further:
-        for part in chain([next(parts)], further):
+    with (
+        closing(connection.execute("SELECT 1 UNION ALL SELECT 1")),
+        closing(read_ahead(_parts(connection, trace_id))) as parts,
+    ):
+        for part in parts:
             if part.text is None or not decoded.add_joined(part.text, part.size):
                 not_joined.append(part)
             count += part.size
             if arrived is not None:
                 arrived(count)
-            if part.until == _AFTER_ALL:
-                break
     for part in not_joined:  # only now, because no other thread uses the connection any more
-        query = f"SELECT id, CAST(document AS BLOB) {_RANGE}"
-        decoded.add_each(connection.execute(query, (trace_id, part.after, part.until)))
-    return decoded
+        decoded.add(connection.execute(f"{_EACH} AND at > ? AND at <= ?", (trace_id, part.after, part.until)))
 
 
 def _parts(connection: sqlite3.Connection, trace_id: str) -> Iterator[_Part]:
@@ -60,7 +70,7 @@ def _parts(connection: sqlite3.Connection, trace_id: str) -> Iterator[_Part]:
     objects = "coalesce(sum(substr(document, 1, 1) = x'7B' AND substr(document, -1) = x'7D'), 0)"
     joined = f"SELECT count(*), {objects}, CAST(group_concat(document, char(10)) AS BLOB) {_RANGE}"
     after: float | str | bytes = _BEFORE_ALL
-    rows = _FIRST
+    rows = _FEW
     while after != _AFTER_ALL:
         found = connection.execute(_LAST_OF_PART, (trace_id, after, rows - 1)).fetchone()
         until = _AFTER_ALL if found is None else found[0]
