@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from msgspec.structs import replace
 from textual.pilot import Pilot
@@ -31,6 +32,7 @@ STACK = """Traceback (most recent call last):
     raise InsufficientFunds(f"balance {balance} < {amount}")
 loans.errors.InsufficientFunds: balance 1200 < 25000
 """
+_last_text: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
 
 
 def still() -> int:
@@ -267,19 +269,24 @@ def hearing(feed: TraceFeed | ListFeed) -> FakeSubscriber:
 
 
 async def until(pilot: Pilot[Any], condition: Callable[[], object], what: str, seconds: float = 120) -> None:
-    """Let the app run until the condition is true."""
+    """Let the app run until the condition is true, and has handled what was waiting then, such as a second layout."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {seconds} s: {what}")
         await pilot.pause(0.02)
+    await pilot.pause()
 
 
 def screen_text(app: Any) -> str:
-    """Return the lines on the terminal, as the compositor drew them."""
+    """Return the lines on the terminal, as the compositor drew them.
+
+    While a screen is not laid out, the terminal still shows the lines before. A text that is awaited to go must not
+    seem to be gone meanwhile.
+    """
     width, height = app.size
     strips = app.screen._compositor.render_strips()
-    if len(strips) != height:  # not laid out yet
-        return ""
-    assert all(strip.cell_length == width for strip in strips)
-    return "\n".join(strip.text for strip in strips)
+    if len(strips) == height:
+        assert all(strip.cell_length == width for strip in strips)
+        _last_text[app] = "\n".join(strip.text for strip in strips)
+    return _last_text.get(app, "")
