@@ -63,13 +63,13 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Return the number of processes that run the tests, for `-n auto`.
 
-    Two for each core, as most tests wait for other processes. None for tests named by file or by `path::test`, and
+    Three for each core, as many tests wait for other processes. None for tests named by file or by `path::test`, and
     with `-s`: those run in pytest's own process, where output and debuggers are at hand.
     """
     named = config.args_source is pytest.Config.ArgsSource.ARGS
     if config.getoption("capture") == "no" or (named and all(_is_file(argument) for argument in config.args)):
         return 0
-    return min(2 * (os.cpu_count() or 1), 16)
+    return min(3 * (os.cpu_count() or 1), 16)
 
 
 def _is_file(argument: str) -> bool:
