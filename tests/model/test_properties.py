@@ -116,12 +116,13 @@ seeded_forests = st.integers(0, 2**63).map(lambda seed: random_forest(random.Ran
 
 
 def was_caught(trace: Trace, span_id: str) -> bool:
-    """Return whether a span above failed of the error of a step that began after this failure."""
+    """Return whether a span above failed of the error of a step that began after this failure, or of its StepError."""
     for above in map(trace.spans.__getitem__, trace.ancestors_of(span_id)):
         steps = map(trace.spans.__getitem__, trace.children[above.span_id])
         later = [one for one in steps if one.has_failed and one.first_at >= trace.spans[span_id].over_at]
         errors = [(one.error_type, one.error) for one in later if one.error is not None]
-        if (above.error_type, above.error) in errors:
+        of_jobs = [("StepError", f"{one.short_name}: {one.error_type}: {one.error}") for one in later]
+        if (above.error_type, above.error) in [*errors, *of_jobs]:
             return True
     return False
 

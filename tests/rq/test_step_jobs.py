@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -255,3 +256,18 @@ def test_a_timeout_that_a_step_wraps_leaves_its_outcome_unknown(shop: Shop) -> N
 
 def states(trace: Trace) -> set[str]:
     return {span.status for span in trace.spans.values()}
+
+
+def test_the_cause_is_the_step_that_ended_the_saga_not_one_whose_failure_was_caught(shop: Shop) -> None:
+    def order() -> None:
+        with shop.tracer.saga("order", "order-7") as saga:
+            saga.run(shop.queue, step_jobs.charge, 4, undo=step_jobs.refund, timeout=240)
+            with contextlib.suppress(StepError):
+                saga.run(shop.queue, step_jobs.charge_without_answer, timeout=240)
+            saga.run(shop.queue, step_jobs.ship, "order-7", timeout=240)
+
+    with pytest.raises(StepError):
+        order()
+    trace = shop.ended()
+    assert trace.verdict == "rolled_back"
+    assert trace.failure == "failed at ship (ValueError: order-7 is out of stock)"

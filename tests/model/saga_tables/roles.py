@@ -29,6 +29,16 @@ ROLES = [
         """, verdict="rolled_back", path="loan ship", roles="cache:independent loan:consequence ship:cause",
         compensations="pay<u1:compensated",
         summary="failed at stage:ship (RuntimeError: sold out) · rolled back: 1 step undone"),
+    Saga("the first failure was caught, and the saga failed of a later step that ran as a job", """
+        loan    0..9 failed !StepError:ship: ValueError: sold out
+          cache 1..2 failed job !KeyError:miss
+          ship  5..6 failed job !ValueError:sold out
+        """, verdict="failed", path="loan ship", roles="cache:independent loan:consequence ship:cause"),
+    Saga("the saga failed of its first job, and another failed while it ended", """
+        loan    0..9 failed !StepError:cache: KeyError: miss
+          cache 1..2 failed job !KeyError:miss
+          ship  5..6 failed job !ValueError:sold out
+        """, verdict="failed", path="loan cache", roles="cache:cause loan:consequence ship:independent"),
     Saga("the first failure and what failed of it were caught", """
         loan     0..9 failed !RuntimeError:sold out
           score  1..5 failed !KeyError:miss
