@@ -241,7 +241,16 @@ class Steps:
         until, span = self._tree.inherited(step, around, _NEVER, pass_on), self._spans[step]
         if until == _NEVER or span.is_open or not span.was_over_by(until) or self.effects.outlast(step, until):
             return state
-        return "covered"
+        return "covered" if self._is_part(span) else state
+
+    def _is_part(self, step: Span) -> bool:
+        """Return whether a step was part of an undone span around it. A job that a job enqueued may only follow it."""
+        around = (one for one in self._tree.ancestors_of(step.span_id) if one in self._undone)
+        return any(
+            step.was_over_by(self._undone_at(one))
+            and (self._spans[one].state.kind != "job" or step.was_over_by(self._spans[one].over_at))
+            for one in around
+        )
 
     def _own_state(self, step: str) -> StepState:
         """Return the state of a step that was not undone. Ignore compensations of steps around it."""
@@ -266,9 +275,12 @@ class Steps:
         return "none"
 
     def _all_jobs_undone(self, step: str) -> bool:
-        """Return whether all jobs below a step that need undoing were undone after the step ended."""
+        """Return whether all jobs below a step that need undoing were undone after the step ended.
+
+        If the step is a job itself, its own work was not undone by that.
+        """
         span = self._spans.get(step)
-        if span is None or self._index.undos_of.get(step):
+        if span is None or span.state.kind == "job" or self._index.undos_of.get(step):
             return False
         work = [one for one in self._tree.below(step) if self._is_work(self._spans[one])]
         undone = {one for one in work if self.states.get(one) == "undone" and self._undone_at(one) >= span.over_at}

@@ -293,6 +293,27 @@ COMPENSATION = [
         """, verdict="rollback_incomplete", path="loan pay", roles="loan:consequence pay:cause u1:compensation",
         compensations="book<u1:failed hotel<-:not_started",
         standing="hotel: rollback stopped before this step; book: compensation failed after 1 attempt"),
+    Saga("each job enqueues the next: the undo of the first does not undo the second", """
+        order    0..1 job +refund
+          pay    0.99..3 job +release
+            ship 4..5 failed job !sold out
+              u1 6..7 job ~order
+        """, verdict="rollback_incomplete", path="order pay ship", roles="ship:cause",
+        compensations="order<u1:compensated pay<-:not_started", standing="pay: rollback stopped before this step"),
+    Saga("each job enqueues the next: the undo of the second does not undo the first", """
+        order    0..1 job +refund
+          pay    0.99..3 job +release
+            ship 4..5 failed job !sold out
+              u1 6..7 job ~pay
+        """, verdict="rollback_incomplete", path="order pay ship", roles="ship:cause",
+        compensations="pay<u1:compensated order<-:not_started", standing="order: rollback stopped before this step"),
+    Saga("the undo of a job covers the steps that ran inside it", """
+        order   0..3 job +refund
+          pay   1..2 +release
+          ship  2..2.5 job +recall
+        mail    4..5 failed job !down
+        u1      6..7 job ~order
+        """, verdict="rolled_back", path="mail", roles="mail:cause", compensations="order<u1:compensated"),
     Saga("the undo of a stage that failed half-way covers its steps", """
         loan        0..9 failed
           book      1..5 failed +unbook
