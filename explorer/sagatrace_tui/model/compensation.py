@@ -236,21 +236,20 @@ class Steps:
             return state
 
         def pass_on(above: str, latest: int) -> int:
-            return max(latest, self._undone_at(above))
+            return max(latest, self._undone_until(above))
 
         until, span = self._tree.inherited(step, around, _NEVER, pass_on), self._spans[step]
         if until == _NEVER or span.is_open or not span.was_over_by(until) or self.effects.outlast(step, until):
             return state
-        return "covered" if self._is_part(span) else state
+        return "covered"
 
-    def _is_part(self, step: Span) -> bool:
-        """Return whether a step was part of an undone span around it. A job that a job enqueued may only follow it."""
-        around = (one for one in self._tree.ancestors_of(step.span_id) if one in self._undone)
-        return any(
-            step.was_over_by(self._undone_at(one))
-            and (self._spans[one].state.kind != "job" or step.was_over_by(self._spans[one].over_at))
-            for one in around
-        )
+    def _undone_until(self, step: str) -> int:
+        """Return the time by which work below a step must have ended to be undone with it; `_NEVER` if none was.
+
+        Work that ended after a job was no part of it. The job may have enqueued it as the next step.
+        """
+        undone_at, span = self._undone_at(step), self._spans.get(step)
+        return undone_at if span is None or span.state.kind != "job" else min(undone_at, span.over_at)
 
     def _own_state(self, step: str) -> StepState:
         """Return the state of a step that was not undone. Ignore compensations of steps around it."""
