@@ -44,6 +44,7 @@ class Branches:
 
     def __init__(self, index: SpanIndex, failures: Failures) -> None:
         self._index, self._tree, self._spans, self._failures = index, index.tree, index.spans, failures
+        self._latest: dict[str, dict[str, int]] = {}  # per span, the last beginning of each name that succeeded below
         self.undos = index.begun | index.unwound
         cleaned = {one: branch for one in self.undos if (branch := self._branch_of(one)) is not None}
         self.outside = self.undos.difference(cleaned)
@@ -132,9 +133,11 @@ class Branches:
 
     def _succeeded_in(self, step: str, top: str, since: int | None = None) -> bool:
         """Return whether a span with the step's name succeeded below `top`, and began at `since` or later."""
-        name, below = self._spans[step].name, (self._spans[one] for one in self._tree.below(top))
-        later = (span for span in below if since is None or span.first_at >= since)
-        return any(span.status == "success" and span.name == name for span in later)
+        if top not in self._latest:  # search once for all steps
+            below = sorted(map(self._spans.__getitem__, self._tree.below(top)), key=lambda span: span.first_at)
+            self._latest[top] = {span.name: span.first_at for span in below if span.status == "success"}
+        began = self._latest[top].get(self._spans[step].name)
+        return began is not None and (since is None or began >= since)
 
     def _failed_above(self, step: str) -> list[str]:
         above = self._tree.ancestors_of(step) if step in self._spans else ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -48,8 +49,8 @@ class Fold(msgspec.Struct):
 
     def run_at(self, span_id: str, moment: int) -> str:
         """Return the run of a job id at that moment, or the last run before it."""
-        runs = self.runs[span_id]
-        return next((run for run in reversed(runs) if self.spans[run].first_at <= moment), runs[0])
+        runs = self.runs[span_id]  # in the order of their first events
+        return runs[max(0, bisect_right(runs, moment, key=lambda run: self.spans[run].first_at) - 1)]
 
 
 def fold_events(events: Iterable[TraceEvent]) -> Fold:
@@ -174,12 +175,12 @@ def _separate_runs(irregular: list[Span], fold: Fold) -> None:
         return
     for span in fold.spans.values():
         if span.parent_id in fold.runs:
-            execution = str(data_of(span.events[0]).execution)
-            known = run_in.get((span.parent_id, execution))
+            known = run_in.get((span.parent_id, str(data_of(span.events[0]).execution)))
             span.parent_id = known or fold.run_at(span.parent_id, span.first_at)
         if span.original_span_id in fold.runs:
-            for step in map(fold.spans.__getitem__, fold.runs[span.original_span_id]):
-                step.compensation = step.compensation or span.name  # each run can be undone
+            if fold.spans[span.original_span_id].compensation is None:  # the first run: then no run declares one
+                for step in map(fold.spans.__getitem__, fold.runs[span.original_span_id]):
+                    step.compensation = span.name  # each run can be undone
             span.original_span_id = fold.run_at(span.original_span_id, span.first_at)
     fold.notable = sorted(fold.spans.values(), key=lambda span: _in_order(span.events[0]))
     fold.spans = {span.span_id: span for span in fold.notable}

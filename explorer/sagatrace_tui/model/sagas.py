@@ -28,19 +28,22 @@ class Sagas:
         for job in self._undo_jobs() if index.begun else ():
             self.undo_jobs.update((job, *self._tree.below(job)))
         self.silent_jobs: set[str] = set()
-        for one in index.failed | index.halted:
-            above = self._tree.parent_of(one)
-            if above in self._spans and self._spans[above].status == "success" and self.saga_span_of(above) == one:
+        over = index.failed | index.halted
+        for above in {self._tree.parent_of(one) for one in over}:
+            if above in self._spans and self._spans[above].status == "success" and self.saga_span_of(above) in over:
                 self.silent_jobs.add(above)
         self.all = self._grouped()
         self._places = {root: place for place, saga in enumerate(self.all) for root in saga} if self.all[1:] else {}
 
-    def parts(self, place: int, sets: Iterable[Collection[str]]) -> list[list[str]]:
-        """Return from each set the span ids whose saga is at that place in `all`.
+    def by_place(self, span_ids: Iterable[str]) -> dict[int, list[str]]:
+        """Return the span ids by the place of their saga in `all`; at -1 those outside of all sagas.
 
         A compensation belongs to the saga of its step. A step without events belongs to the saga of its compensation.
         """
-        return [[one for one in span_ids if self._home_of(one) == place] for span_ids in sets]
+        found: dict[int, list[str]] = {}
+        for one in span_ids:
+            found.setdefault(self._home_of(one), []).append(one)
+        return found
 
     def place_of(self, span_id: str) -> int:
         """Return the place in `all` of a span's saga; -1 if it belongs to none, or if the trace has only one saga."""

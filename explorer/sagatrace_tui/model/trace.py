@@ -8,7 +8,7 @@ makes one word of them. The lists are computed on first use.
 from __future__ import annotations
 
 import gc
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Final
 
@@ -106,8 +106,7 @@ class Trace:
     def _judge(self) -> None:
         """Find the verdict, the cause and the standing steps of each saga, and with them those of the trace."""
         self._unsettled = self._branches.unsettled(self._steps) if self._index.untied or self._index.unwound else {}
-        count = len(self._sagas.all)
-        judged = [self._judge_saga(place) for place in range(0 if count == 1 else -1, count)]
+        count, judged = len(self._sagas.all), list(self._judge_sagas())
         self._standing_ids: list[str] = []
         if count > 1 and not judged[0].failed:
             outside = judged.pop(0)  # outside of sagas only failures matter, and steps beside a failure
@@ -131,20 +130,29 @@ class Trace:
             status = self.cause.status if self.cause is not None else "failed"
             self.status = status if status in ("stopped", "canceled") else "failed"
 
-    def _judge_saga(self, place: int) -> JudgedSaga:
-        """Judge one saga. At place -1, judge the spans outside of all sagas."""
-        index, sagas, failures, branches = self._index, self._sagas, self._failures, self._branches
-        saga, states = sagas.all[place] if place >= 0 else {}, self._steps.states
-        sets: Sequence[Collection[str]]
-        sets = failures.live, failures.stopped, branches.undos, branches.outside, self._unsettled, states
-        if len(sagas.all) > 1:
-            sets = sagas.parts(place, sets)
+    def _judge_sagas(self) -> Iterator[JudgedSaga]:
+        """Judge each saga. If there is not exactly one, first judge the spans outside of all sagas."""
+        sagas, failures, branches, count = self._sagas, self._failures, self._branches, len(self._sagas.all)
+        sets = failures.live, failures.stopped, branches.undos, branches.outside, self._unsettled, self._steps.states
+        if count < 2:
+            yield self._judge_saga(count - 1, sets, is_over=False)
+            return
+        parts, going_on = list(map(sagas.by_place, sets)), set(map(sagas.place_of, failures.going_on))
+        for place in range(-1, count):
+            before, own = len(failures.live), [part.get(place, ()) for part in parts]
+            yield self._judge_saga(place, own, is_over=going_on.isdisjoint((place, -1)))
+            if len(failures.live) > before:  # by recovered failures that count
+                parts[0] = sagas.by_place(failures.live)
+
+    def _judge_saga(self, place: int, sets: Sequence[Collection[str]], *, is_over: bool) -> JudgedSaga:
+        """Judge one saga by its part of the sets. At place -1, judge the spans outside of all sagas."""
+        index, failures, branches, states = self._index, self._failures, self._branches, self._steps.states
+        saga = self._sagas.all[place] if place >= 0 else {}
         live, stopped, begun, undone, unsettled, steps = sets
         statuses = {self.spans[one].status for one in saga.values() if one not in failures.never_ran}
         succeeded = "success" in statuses and statuses.isdisjoint(("queued", "running"))
         halted = bool(stopped or (index.halted and index.halted.intersection(saga, saga.values())))
         failed = bool(live) or halted or (bool(undone) and not succeeded)
-        is_over = len(sagas.all) > 1 and not any(sagas.place_of(one) in (place, -1) for one in failures.going_on)
         ended = self.ended or ((succeeded or failed) and is_over)
         retried = None
         if failed or not succeeded:
