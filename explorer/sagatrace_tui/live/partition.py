@@ -47,6 +47,7 @@ class Partition:
     """The events of one trace by id, and its malformed documents. One thread at a time may use it.
 
     A published event is unconfirmed until the store has it, since any client of Redis can publish. It never changes a
+    verdict, and never replaces a known event.
     """
 
     def __init__(self, store: EventStore, trace_id: str) -> None:

@@ -24,7 +24,7 @@ from sagatrace.stores import EventStore, open_store
 
 log: Final = logger("sagatrace.shipper")
 
-_NO_URL: Final = "none"  # as in `sagatrace.rq.redis_address`, which is imported only when needed
+_NO_URL: Final = "none"  # as in `sagatrace.rq.redis_url`, which is imported only when needed
 _YIELDS: Final = 10
 """The niceness of the shipper, so that jobs have priority. It still delivers faster than workers emit."""
 
