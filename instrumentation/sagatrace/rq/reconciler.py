@@ -305,7 +305,9 @@ def main(arguments: list[str] | None = None) -> int:
         return _run(options)
     except SagatraceError as error:
         log.error("%s", error)  # noqa: TRY400 - the message says how to fix it
-        return 1
+    except RedisError as error:
+        log.error("lost jobs cannot be searched for: %s", redis_error_text(error))  # noqa: TRY400 - as above
+    return 1
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -315,7 +317,7 @@ def _run(options: argparse.Namespace) -> int:
     # Without a shipper, events in an outbox would never reach the store.
     target: Target = store
     if directory is not None and directory.exists():
-        target = Outbox(directory, fsync=settings.fsync)
+        target = Outbox(directory, max_bytes=int(settings.outbox_mb * 2**20), fsync=settings.fsync)
     with connect_redis(options.redis_url, settings.max_wait) as redis:
         reconciler = Reconciler(store, target, redis, grace=options.grace)
         if options.follow:
