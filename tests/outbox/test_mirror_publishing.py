@@ -8,7 +8,9 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -188,3 +190,19 @@ def test_a_wrong_mirror_url_is_refused_without_its_password(url: str) -> None:
         Mirror(url, "memory:")
     assert "cret@" not in str(refused.value)
     assert "s3cret" not in repr(Settings("memory:", mirror=url))
+
+
+def test_several_threads_may_offer_the_first_events() -> None:
+    """A shipper that runs once delivers sixteen traces in parallel, and none of them has started the publisher."""
+    nowhere, together = Mirror("redis://localhost:1", "store"), threading.Barrier(16)
+
+    def offer(publisher: Publisher) -> None:
+        together.wait()
+        publisher.offer(events(1))
+
+    with ThreadPoolExecutor(16) as pool:
+        for _ in range(20):
+            publisher = Publisher(nowhere)
+            list(pool.map(offer, [publisher] * 16))
+            publisher.close()
+            assert publisher.lost == 16

@@ -56,8 +56,9 @@ class Publisher:
 
     def start(self) -> None:
         """Start the thread, which begins to send pulses."""
-        if not self._thread.is_alive() and self._ends_at is None:
-            self._thread.start()
+        with self._changed:  # threads that deliver traces in parallel may offer their first events at once
+            if not self._thread.is_alive() and self._ends_at is None:
+                self._thread.start()
 
     def offer(self, events: Iterable[TraceEvent], doubtful: bool = False) -> None:
         """Queue stored events and return immediately.
