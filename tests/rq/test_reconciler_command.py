@@ -1,10 +1,12 @@
-"""The command that searches for lost jobs: without Redis, and with an outbox that is full."""
+"""The command that searches for lost jobs: without Redis, with an outbox that is full, and until Ctrl-C."""
 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from redis import Redis
@@ -37,3 +39,21 @@ def test_the_outbox_holds_no_more_than_its_setting(tmp_path: Path, redis_server:
     done = search(tmp_path, redis_server, SAGATRACE_OUTBOX_MB="0.0001")
     assert done.returncode == 1
     assert "too large for the outbox" in done.stderr
+
+
+def test_ctrl_c_ends_the_searches_and_leaves_the_turn_to_the_next_process(
+    tmp_path: Path, redis_server: str, until: Callable[..., object]
+) -> None:
+    command = [sys.executable, "-P", "-m", "sagatrace.rq.reconciler", "--follow", "--every", "0.1"]
+    env = {**os.environ, "SAGATRACE_STORE": f"sqlite:///{tmp_path}/traces.db"}
+    turns = "sagatrace:lost-jobs:*"
+    with (
+        Redis.from_url(redis_server) as redis,
+        subprocess.Popen(
+            [*command, "--redis-url", redis_server], env=env, stderr=subprocess.PIPE, text=True
+        ) as process,
+    ):
+        until(lambda: redis.keys(turns), "a search in turn")
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=300)
+        assert (process.returncode, said, redis.keys(turns)) == (0, "", [])

@@ -30,6 +30,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final, Protocol
@@ -118,15 +119,20 @@ class Reconciler:
         Only one process searches a store for one Redis, because the store may charge for a search.
         """
         turn = Turn(self._redis, self._store.label, every)
-        while not stop.wait(every):
-            try:
-                if self._is_ours(turn):
-                    self.look()
-            except (SagatraceError, RedisError, OSError) as error:
-                self._log_once(f"the search for lost jobs failed, retrying: {redis_error_text(error)}")
-            except Exception as error:  # noqa: BLE001 - an unexpected document must not end all searches
-                self._log_once(f"the search for lost jobs failed unexpectedly, retrying: {error!r}")
-        turn.give_up()
+        try:
+            while not stop.wait(every):
+                self._look_in_turn(turn)
+        finally:
+            turn.give_up()
+
+    def _look_in_turn(self, turn: Turn) -> None:
+        try:
+            if self._is_ours(turn):
+                self.look()
+        except (SagatraceError, RedisError, OSError) as error:
+            self._log_once(f"the search for lost jobs failed, retrying: {redis_error_text(error)}")
+        except Exception as error:  # noqa: BLE001 - an unexpected document must not end all searches
+            self._log_once(f"the search for lost jobs failed unexpectedly, retrying: {error!r}")
 
     def _is_ours(self, turn: Turn) -> bool:
         """Return whether this process searches. If the turn cannot be taken, all processes search."""
@@ -295,6 +301,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser("sagatrace.rq.reconciler", description="Find lost jobs and record their ends.")
     parser.add_argument("--redis-url", default=os.environ.get(REDIS_URL) or os.environ.get("RQ_REDIS_URL"))
     parser.add_argument("--follow", action="store_true", help="continue until interrupted")
+    parser.add_argument("--every", type=float, default=60.0, help="seconds between two searches of --follow")
     parser.add_argument("--grace", type=float, default=60.0, help="seconds of silence before an end is concluded")
     print_errors_plainly()
     options = parser.parse_args(arguments)
@@ -322,7 +329,8 @@ def _run(options: argparse.Namespace) -> int:
         reconciler = Reconciler(store, target, redis, grace=options.grace)
         if options.follow:
             reconciler.look()
-            reconciler.follow(threading.Event())
+            with suppress(KeyboardInterrupt):
+                reconciler.follow(threading.Event(), every=options.every)
         else:
             log.info("recorded the end of %d lost jobs", reconciler.look())
     store.close()
