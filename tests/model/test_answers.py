@@ -22,13 +22,13 @@ SEED = Path(__file__).parents[1] / "examples" / "seed_trace.jsonl"
 def test_each_error_of_many_caught_failures_is_read_a_few_times(monkeypatch: pytest.MonkeyPatch) -> None:
     """Otherwise two thousand failures would take seconds, and ten thousand minutes."""
     reads: list[str] = []
-    error_of = failures._error_of
+    failed_of = failures.failed_of
 
-    def counted(span: Span) -> tuple[str | None, str] | None:
-        reads.append(span.span_id)
-        return error_of(span)
+    def counted(above: Span, step: Span) -> bool:
+        reads.append(step.span_id)
+        return failed_of(above, step)
 
-    monkeypatch.setattr(failures, "_error_of", counted)
+    monkeypatch.setattr(failures, "failed_of", counted)
     steps = "".join(f"\n  s{n} {n + 1}.1..{n + 1}.9 failed !miss {n}" for n in range(200))
     saga = f"loan 0..300 failed !sold out{steps}\n  ship 250..251 failed !sold out"
     assert build_trace("T", events_of(saga), now=LATER).failure_path == ("loan", "ship")

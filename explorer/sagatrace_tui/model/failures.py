@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 from sagatrace_tui.model.answers import Role
-from sagatrace_tui.model.retries import Retries
+from sagatrace_tui.model.retries import Retries, failed_of
 from sagatrace_tui.model.sagas import Sagas
 from sagatrace_tui.model.span import Span
 from sagatrace_tui.model.tree import SpanIndex
@@ -72,7 +72,7 @@ class Failures:
         if nearest is None or (above := self._spans[nearest]).was_retried:  # its error is that of the last attempt
             return False
         went_on = self._last_alike(above) >= self._spans[span_id].over_at
-        return is_caught or (went_on and not _failed_of(above, self._spans[span_id]))
+        return is_caught or (went_on and not failed_of(above, self._spans[span_id]))
 
     def _pass_on(self, above: str, around: tuple[str | None, bool]) -> tuple[str | None, bool]:
         """Return the nearest live failure at or above a span, and whether it was caught."""
@@ -85,7 +85,7 @@ class Failures:
         if above.span_id not in self._alike:
             steps = self.live.intersection(self._tree.children.get(above.span_id, ()))
             spans = map(self._spans.__getitem__, steps if len(steps) > 1 else ())
-            alike = (one.first_at for one in spans if _failed_of(above, one))
+            alike = (one.first_at for one in spans if failed_of(above, one))
             self._alike[above.span_id] = max(alike, default=_NEVER)
         return self._alike[above.span_id]
 
@@ -202,25 +202,6 @@ class Failures:
             and not self.sagas.is_undoing(one)
             and self.retries.replacement_of(one) is not None
         }
-
-
-def _error_of(span: Span) -> tuple[str | None, str] | None:
-    """Return the type and the text of a span's error; None if they are not known."""
-    return None if span.error is None else (span.error_type, span.error)
-
-
-def _failed_of(above: Span, step: Span) -> bool:
-    """Return whether a span has the error of a step below it.
-
-    If the step is an RQ job that `Saga.run` ran, the error is a `StepError` of one line: the job's function and the end
-    of the job's error.
-    """
-    if _error_of(above) == _error_of(step):
-        return above.error is not None
-    if step.state.kind != "job" or above.error_type != "StepError" or above.error is None:
-        return False
-    last_line = (step.error or step.error_type or "").rstrip("; \n").rpartition("\n")[2]
-    return above.error.startswith(f"{step.short_name}: ") and above.error.rstrip("; ").endswith(last_line)
 
 
 def first_to_end(spans: Sequence[Span]) -> Span | None:

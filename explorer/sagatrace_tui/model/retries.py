@@ -12,7 +12,7 @@ from itertools import pairwise
 from sagatrace_tui.model.span import Span
 from sagatrace_tui.model.tree import SpanIndex
 
-__all__ = ["Retries"]
+__all__ = ["Retries", "failed_of"]
 
 
 class Retries:
@@ -86,8 +86,20 @@ class Retries:
         return tries
 
     def _passed_on(self, span: Span, parent: str) -> bool:
-        """Return whether the parent failed with the same error. Then the failure was not recovered."""
+        """Return whether the parent failed of the same error. Then the failure was not recovered."""
         above = self._spans.get(parent)
-        if above is None or not above.has_failed:
-            return False
-        return span.error is not None and (above.error, above.error_type) == (span.error, span.error_type)
+        return above is not None and above.has_failed and failed_of(above, span)
+
+
+def failed_of(above: Span, step: Span) -> bool:
+    """Return whether a failed span has the error of a failed step below it: its type and its text.
+
+    If the step is an RQ job that `Saga.run` ran, the error is a `StepError` of one line: the job's function and the end
+    of the job's error.
+    """
+    if (above.error, above.error_type) == (step.error, step.error_type):
+        return above.error is not None
+    if above.error is None or above.error_type != "StepError" or step.state.kind != "job":
+        return False
+    last_line = (step.error or step.error_type or "").rstrip("; \n").rpartition("\n")[2]
+    return above.error.startswith(f"{step.short_name}: ") and above.error.rstrip("; ").endswith(last_line)

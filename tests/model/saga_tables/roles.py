@@ -39,6 +39,12 @@ ROLES = [
           cache 1..2 failed job !KeyError:miss
           ship  5..6 failed job !ValueError:sold out
         """, verdict="failed", path="loan cache", roles="cache:cause loan:consequence ship:independent"),
+    Saga("a job failed and ran again, but the saga failed of the first failure", """
+        loan   0..9 failed !StepError:ship: ValueError: sold out
+          one  1..2 failed job named=ship !ValueError:sold out
+          two  3..4 job named=ship
+          mail 5..6 failed job !SMTPError:down
+        """, verdict="failed", path="loan one", roles="loan:consequence mail:independent one:cause"),
     Saga("the first failure and what failed of it were caught", """
         loan     0..9 failed !RuntimeError:sold out
           score  1..5 failed !KeyError:miss
