@@ -11,6 +11,9 @@ from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Final
 
+# Not imported where it is used: a job that has no free descriptor, or another root directory, can import nothing.
+from sagatrace.signal_handlers import is_code_of_handler
+
 __all__ = ["Tolerated", "interruption", "must_pass", "traceback_of"]
 
 _CO_VARARGS: Final = 4  # as in `inspect`, which is slow to import
@@ -40,11 +43,8 @@ def _is_handler(frame: FrameType, interrupted: FrameType) -> bool:
     taken = code.co_argcount + bool(code.co_flags & _CO_VARARGS)  # `*args` come after those that need a name
     names = (*code.co_varnames[: code.co_argcount], *code.co_varnames[code.co_argcount + code.co_kwonlyargcount :][:1])
     given = [values.get(name) for name in names[:taken]]
-    if any(part is interrupted for one in given for part in (one if type(one) is tuple else (one,))):
-        return True
-    from sagatrace.signal_handlers import is_code_of_handler  # only after an error in another frame
-
-    return is_code_of_handler(code)  # it may have deleted or overwritten its arguments
+    has_it = any(part is interrupted for one in given for part in (one if type(one) is tuple else (one,)))
+    return has_it or is_code_of_handler(code)  # it may have deleted or overwritten its arguments
 
 
 class Tolerated(suppress):

@@ -109,6 +109,20 @@ def test_a_program_of_a_job_with_another_store_writes_to_that_store(
     assert count_stored(tmp_path / "other.db", "T") == 1
 
 
+def test_a_job_without_free_descriptors_keeps_its_exception_and_undoes_its_steps(
+    queue: Queue, redis_server: str, work_off: Callable[..., str], tmp_path: Path
+) -> None:
+    """No file can be opened then: neither the outbox nor a module."""
+    job = queue.enqueue(traced_jobs.uses_all_descriptors, f"{tmp_path}/undone")
+    said = work_off(redis_server, f"sqlite:///{tmp_path}/traces.db", "outbox", path=Path(__file__).parent)
+    result = job.latest_result()
+    assert result is not None
+    assert str(result.exc_string).endswith("OSError: [Errno 24] Too many open files\n")
+    assert (tmp_path / "undone").exists()
+    assert "sagatrace: event lost: OSError: [Errno 24]" in said
+    assert {"start", "end"} <= {event_id.rpartition(":")[2] for _, event_id in stored(tmp_path / "traces.db")}
+
+
 def test_the_end_names_a_job_whose_start_was_refused(queue: Queue, tmp_path: Path) -> None:
     """A full outbox still takes ends."""
     tracer = Tracer(Outbox(tmp_path / "outbox", max_bytes=20_000))

@@ -9,6 +9,7 @@ import resource
 import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 from rq import get_current_job
@@ -69,6 +70,27 @@ def writes_no_more() -> str:
     """Take the right to write to any file from this process."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
     return "well"
+
+
+def uses_all_descriptors(undone: str) -> None:
+    """Fail in a step for want of a descriptor. The undo of the step before frees them."""
+    used: list[int] = []
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+
+    def charge() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (64, most))
+
+    def ship() -> None:
+        while True:
+            used.append(os.dup(0))
+
+    def refund() -> None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+        Path(undone).touch()
+
+    with tracer.saga("order", current_trace()) as saga:
+        saga.call("charge", charge, undo=refund)
+        saga.call("ship", ship)
 
 
 def is_killed() -> None:
