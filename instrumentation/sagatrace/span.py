@@ -26,8 +26,8 @@ _PHASES: Final[Mapping[str, tuple[str, str, str]]] = {
 class Span(OpenSpan):
     """A span, made by `Tracer.span` or `Tracer.compensation`. Pass it as the `TraceRef` of the work inside it.
 
-    It begins and ends with a `with` or `async with` block. An exception ends it as failed, and
-    `asyncio.CancelledError` as canceled. The exception passes.
+    It begins and ends with a `with` or `async with` block. An exception ends it as failed. Two exceptions end it
+    as canceled: `asyncio.CancelledError`, and the `GeneratorExit` of a generator that is closed. The exception passes.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class Span(OpenSpan):
         try:
             if error is None and not self.has_failed:
                 self._emit(self._phases[1], status="success", data=self._outcome)
-            elif kind is not None and issubclass(kind, asyncio.CancelledError):
+            elif kind is not None and issubclass(kind, (asyncio.CancelledError, GeneratorExit)):
                 self._emit("canceled", data=self._outcome)
             else:
                 data = {**self._outcome, **causes_of(error, self._around)}

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any, NoReturn
 
 import pytest
@@ -16,7 +17,10 @@ from rq.timeouts import JobTimeoutException, UnixSignalDeathPenalty
 from sagatrace import TraceContext, TraceEvent, Tracer, context_from_meta, trace_meta
 from sagatrace.error_text import MAX_ERROR, MAX_STACK, error_data
 from sagatrace.faults import Harmless
+from sagatrace.saga import Saga
 from sagatrace.stores.memory import MemoryStore
+from sagatrace_tui.live.refresh import wall_clock
+from sagatrace_tui.model import build_trace
 
 
 class FailingStore(MemoryStore):
@@ -125,6 +129,27 @@ async def test_spans_work_in_coroutines_and_record_a_cancellation(tracer: Tracer
         "saga:compensating",
         "saga:compensated",
     ]
+
+
+def test_a_generator_that_is_closed_early_is_not_the_cause_of_a_failure(tracer: Tracer, store: MemoryStore) -> None:
+    def rows(saga: Saga) -> Iterator[int]:
+        with tracer.span("stage:read", saga):
+            yield 1
+            yield 2
+
+    def job() -> None:
+        with tracer.saga("order", TOP) as saga:
+            for row in rows(saga):
+                raise ValueError(f"row {row} is refused")
+
+    with pytest.raises(ValueError, match="row 1"):
+        job()
+    gc.collect()
+    events = stored(store)
+    assert "stage:read:canceled" in [event.event_type for event in events]
+    trace = build_trace(TOP.trace_id, events, now=wall_clock())
+    assert trace.cause is not None
+    assert (trace.cause.name, trace.cause.error) == ("workflow:order", "row 1 is refused")
 
 
 def test_an_instant_is_a_span_of_its_own(tracer: Tracer, store: MemoryStore) -> None:
