@@ -76,7 +76,7 @@ def _shown(value: object) -> str:
     """Return the beginning of the value's `repr`. The `repr` is foreign code and may raise any exception."""
     try:
         return repr(bytes(value) if isinstance(value, msgspec.Raw) else value)[:1000]
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         if must_pass(error):
             raise
         return f"<repr failed: {type(error).__name__}>"

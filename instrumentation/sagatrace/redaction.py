@@ -50,7 +50,7 @@ def redacted(event: TraceEvent, hooks: Iterable[Redact | str], count: Callable[.
             rest = function(event.event_type, {name: value for name, value in values.items() if name not in kept})
             forged = structural(_mapping(rest))
             data = {**{name: value for name, value in rest.items() if name not in forged}, **kept}
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             if must_pass(error):
                 raise
             count("data withheld, redaction failed", error, is_secret=not isinstance(error, SettingsError))
@@ -75,7 +75,7 @@ def imported(path: str) -> Redact:
         return getattr(importlib.import_module(module), name)  # type: ignore[no-any-return]
     except (ImportError, AttributeError, ValueError) as error:
         raise SettingsError(f"SAGATRACE_REDACT={path!r} is not package.module:function: {error}") from error
-    except Exception as error:  # by the module's own code, so its text may hold secrets
+    except (Exception, SystemExit) as error:  # by the module's own code, so its text may hold secrets
         if must_pass(error):
             raise
         raise SettingsError(f"SAGATRACE_REDACT={path!r} cannot be imported: {type(error).__name__}") from error

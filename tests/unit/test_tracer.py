@@ -6,8 +6,10 @@ import asyncio
 import gc
 import json
 import logging
+import sys
 import threading
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
@@ -296,6 +298,30 @@ def test_redaction_sees_the_data_before_it_is_stored_and_fails_closed(store: Mem
         {"redaction_failed": "KeyError"},
     ]
     assert tracer.lost == {"data withheld, redaction failed: KeyError": 1}
+
+
+def test_a_redaction_and_a_value_that_end_the_process_are_foreign_code_that_fails(
+    store: MemoryStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Ending:
+        def __repr__(self) -> str:
+            sys.exit(3)
+
+    (tmp_path / "ending_module.py").write_text("import sys\n\nsys.exit('no settings')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("SAGATRACE_REDACT", "ending_module:redact")
+    assert Tracer(store).emit("ai:decision", TOP, data={"note": 1})
+    monkeypatch.delenv("SAGATRACE_REDACT")
+    assert Tracer(store, redact=lambda *_: sys.exit(2)).emit("ai:decision", TOP, data={"note": 1})
+    assert Tracer(store).emit("ai:decision", TOP, data={"note": Ending()})
+    assert [event.data for event in stored(store)] == [
+        {"redaction_failed": "SettingsError"},
+        {"redaction_failed": "SystemExit"},
+        {
+            "note": "test_a_redaction_and_a_value_that_end_the_process_are_foreign_code_that_fails.<locals>.Ending: "
+            "<repr failed: SystemExit>"
+        },
+    ]
 
 
 def test_long_errors_are_cut_and_marked() -> None:
