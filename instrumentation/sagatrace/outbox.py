@@ -20,7 +20,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from sagatrace.errors import OutboxFullError
+from sagatrace.errors import OutboxFullError, SagatraceError
 from sagatrace.event import TraceEvent, encode_event
 from sagatrace.files import make_directory, sync_directory
 from sagatrace.interruptions import Tolerated
@@ -47,14 +47,14 @@ class Outbox:
 
     def __init__(self, directory: Path, *, max_bytes: int = 256 << 20, fsync: bool = False) -> None:
         self.directory, self.max_bytes, self._fsync = directory, max_bytes, fsync
-        self._active = os.fspath(directory / ACTIVE)
+        self._active, self._root = os.fspath(directory / ACTIVE), Path("/").stat()
         self._segment_bytes = min(_MAX_SEGMENT, max(1, max_bytes // 64))
 
     def append(self, events: Iterable[TraceEvent], replace: bool = False) -> int:
         """Append all events in one write. Return their number.
 
         With `replace` the store overwrites an event of the same id. Without it the store keeps the first event. Raises
-        OutboxFullError. Raises OSError if the directory cannot be used.
+        OutboxFullError. Raises OSError if the directory cannot be used, and SagatraceError after a change of the root.
         """
         listed = list(events)
         try:
@@ -81,6 +81,8 @@ class Outbox:
         file = self._open()
         try:
             before = os.fstat(file)
+            if before.st_mode & 0o600 != 0o600:  # an umask: this file would lock out its user and the shipper
+                os.fchmod(file, 0o600)
             if not stat.S_ISREG(before.st_mode) or before.st_uid != os.geteuid():
                 raise PermissionError(errno.EACCES, "the path is not a regular file of this user", self._active)
             if not before.st_size and self.directory.stat().st_uid not in (os.geteuid(), 0):
@@ -106,6 +108,8 @@ class Outbox:
         # Do not keep the file open: after `os.closerange` in a job, its descriptor could belong to another file.
         with _MISSING:
             return os.open(self._active, _APPEND, 0o600)
+        if not os.path.samestat(self._root, Path("/").stat()):  # no shipper would find an outbox there
+            raise SagatraceError(f"the outbox {self.directory} is out of reach: the process has another root directory")
         make_directory(self.directory, fsync=self._fsync)
         return os.open(self._active, _APPEND, 0o600)
 

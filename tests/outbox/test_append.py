@@ -67,6 +67,35 @@ def test_only_its_user_may_read_the_outbox(outbox: Outbox) -> None:
     assert stat.S_IMODE((outbox.directory / ACTIVE).stat().st_mode) == 0o600
 
 
+@pytest.mark.parametrize("umask", [0o777, 0o277, 0o477])
+def test_a_umask_does_not_lock_out_the_user_and_the_shipper(outbox: Outbox, umask: int) -> None:
+    outbox.append([event(1)])
+    seal(outbox.directory)
+    before = os.umask(umask)
+    try:
+        outbox.append([event(2)])
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((outbox.directory / ACTIVE).stat().st_mode) == 0o600
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may change the root directory")
+def test_a_process_with_another_root_directory_counts_its_events_as_lost(outbox: Outbox, tmp_path: Path) -> None:
+    jail = tmp_path / "jail"
+    jail.mkdir()
+    tracer = Tracer(outbox)
+
+    def work() -> None:
+        assert tracer.emit("ai:decision", TOP)
+        os.chroot(jail)
+        assert tracer.emit("ai:decision", TOP) is None
+        assert tracer.lost == {"event lost: SagatraceError": 1}
+
+    assert in_child(work) == 0
+    assert list(jail.iterdir()) == []
+    assert len(shipped(outbox.directory)) == 1
+
+
 def test_no_descriptor_stays_open(outbox: Outbox) -> None:
     """After `os.closerange` in a job, the number of an open descriptor could be of another file."""
     before = set(Path("/proc/self/fd").iterdir())
