@@ -146,6 +146,19 @@ def test_a_shipper_that_died_is_replaced(place: Place, until: Until) -> None:
     assert place.stored() == ["e1"]
 
 
+def test_the_next_shipper_has_the_store_of_the_first(
+    place: Place, until: Until, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job in the keeper's process may change the environment."""
+    keeper = ShipperKeeper(place.outbox, flush_for=60.0)
+    monkeypatch.setenv("SAGATRACE_STORE", f"sqlite:///{tmp_path}/other.db")
+    place.emit("e1")
+    keeper.attend()
+    until(lambda: place.stored() == ["e1"], "the event")
+    keeper.close()
+    assert not (tmp_path / "other.db").exists()
+
+
 @pytest.mark.parametrize("name", ["", "users.lock", "shipper.lock"])
 def test_an_outbox_removed_under_its_keeper_is_delivered_again(
     place: Place, until: Until, tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str

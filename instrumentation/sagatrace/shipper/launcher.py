@@ -36,7 +36,7 @@ _ANOTHER: Final = 4  # successive checks that must find the outbox in use, to be
 class ShipperKeeper:
     """Keep a shipper running for the outbox. The keeper works only in the process that created it, not in its children.
 
-    A shipper gets this process's environment, completed by `environment`. `flush_for` is in seconds.
+    A shipper gets the present environment of this process, completed by `environment`. `flush_for` is in seconds.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class ShipperKeeper:
     ) -> None:
         self._directory = directory
         self._flush_for = flush_for
-        self._environment = dict(environment or {})
+        self._environment = {**(environment or {}), **os.environ}  # a job in this process may change it later
         self._owner = os.getpid()
         self._users: int | None = None
         self._process: _Process | None = None
@@ -157,7 +157,7 @@ class ShipperKeeper:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=errors,
-                env={**self._environment, **os.environ},
+                env=self._environment,
                 start_new_session=True,
             )
         log.info("sagatrace: started a shipper, process %d, which logs to %s", self._process.pid, path)
