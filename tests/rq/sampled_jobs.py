@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from contextlib import suppress
 
 from rq import get_current_job
@@ -18,6 +20,10 @@ def succeeds() -> None:
 
 def fails() -> None:
     raise ValueError("no luck")
+
+
+def is_killed() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def fails_inside_and_goes_on() -> None:

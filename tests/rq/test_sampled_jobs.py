@@ -62,3 +62,16 @@ def test_jobs_are_recorded_from_the_failure_of_their_trace_on(
         "b": ["failed"],
     }
     assert {event.data["sagatrace_sample"] for event in events} == {1e-9}
+
+
+def test_the_end_of_a_killed_job_names_its_function(redis: Redis, redis_server: str, tmp_path: Path) -> None:
+    """The worker, which never loads a job, records it. The start was not recorded."""
+    Queue("sampled", connection=redis).enqueue(sampled_jobs.is_killed, meta=trace_meta(OUT))
+    url = f"sqlite:///{tmp_path}/t.db"
+    command = worker_command(redis_server, "--burst", "--path", str(HERE), "-w", "sagatrace.rq.Worker", "sampled")
+    environment = worker_environment(url) | {"SAGATRACE_SAMPLE": "1e-9", "PYTHONPATH": str(HERE)}
+    subprocess.run(command, env=environment, capture_output=True, timeout=300, check=True)
+    store = open_store(url, read_only=True)
+    (end,) = store.fetch_trace(OUT).events
+    store.close()
+    assert (end.event_type, end.data["job_name"]) == ("job:failed", "sampled_jobs.is_killed")

@@ -35,9 +35,10 @@ def execution_id_of(job: Job, worker: object, given: Mapping[str, Any]) -> str |
 
 
 def loaded_name_of(job: Job) -> dict[str, str]:
-    """Return the job's name if RQ has loaded it. The start event may lack it, or may not be recorded."""
-    name = vars(job).get("_func_name")
-    return {"job_name": name} if isinstance(name, str) else {}
+    """Return the job's name, as RQ loaded it or as its data show it. Its start may lack it, or may not be recorded."""
+    name, data = vars(job).get("_func_name"), vars(job).get("_data")
+    found = name if isinstance(name, str) else name_of(data) if isinstance(data, bytes) else ""
+    return {"job_name": found} if found else {}
 
 
 def meta_of(job: Job) -> Mapping[str, Any]:
