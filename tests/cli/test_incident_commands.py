@@ -95,6 +95,21 @@ def test_a_limit_counts_the_traces_found(cli: Cli) -> None:
     assert (status, [one["trace_id"] for one in objects(out)]) == (0, ["bad-2", "bad-1"])
 
 
+def test_a_list_that_is_cut_says_so(cli: Cli) -> None:
+    for as_json in ([], ["--json"]):
+        status, out, err = cli("list", "-n", "2", *as_json)
+        assert (status, err) == (0, "sagatrace: only the newest 2 traces: -n lists more\n")
+        assert len(out.splitlines()) == (2 if as_json else 3)
+    assert cli("list", "-n", "5")[2] == ""
+    assert cli("list", "-n", "2", "status:failed", "since:1h")[2] == ""
+
+
+def test_an_operator_of_other_query_languages_is_not_an_all_clear(cli: Cli) -> None:
+    status, out, err = cli("standing", "status:failed", "AND", "standing:any")
+    assert (status, out) == (2, "")
+    assert "leave it out" in err
+
+
 def test_a_query_is_saved_and_recalled(cli: Cli) -> None:
     assert ids(cli, "status:failed", "since:1h", "save:night") == ["bad-2", "bad-1"]
     assert ids(cli, "@night") == ["bad-2", "bad-1"]

@@ -137,6 +137,30 @@ async def test_two_runs_that_are_alike() -> None:
         assert isinstance(app.screen, CompareScreen)
 
 
+@pytest.mark.parametrize("opened", ["L2", None], ids=["from the trace", "from the list"])
+async def test_the_last_of_the_five_keys_copies_the_summary_of_this_trace(opened: str | None) -> None:
+    app = app_of([*approved("L1", -60), *failed("L2", 30)], opened)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "rollback incomplete" in screen_text(app), "the trace")
+        await pilot.press("d")
+        await compared(pilot)
+        await pilot.press("Y")
+        assert "Copied the incident summary" in screen_text(app)
+        assert app.clipboard.startswith("**rollback incomplete** — `L2`")
+
+
+async def test_the_age_of_both_traces_grows_while_the_comparison_is_open() -> None:
+    now = [still()]
+    app = SagatraceApp(UnreliableStore([*approved("L1", -60), *failed("L2", 30)]), trace_id="L2", clock=lambda: now[0])
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "CAUSE" in screen_text(app), "the trace")
+        await pilot.press("d")
+        await compared(pilot)
+        assert "started 7h ago" not in screen_text(app)
+        now[0] += 7 * 3_600_000_000
+        await until(pilot, lambda: screen_text(app).count("started 7h ago") == 2, "the new age")
+
+
 class HeldStore(UnreliableStore):
     """A store whose searches in threads of a comparison wait until the test releases them."""
 

@@ -53,6 +53,20 @@ def test_a_failed_span_shows_fields_role_error_traceback_and_events() -> None:
         assert expected in text
 
 
+def test_the_cause_is_not_said_to_be_the_first_failure_if_the_saga_caught_an_earlier_one() -> None:
+    events = [
+        event("t", "wf", "workflow:order:started", 0.0),
+        event("t", "mail", "step:mail:started", 0.1, "wf"),
+        event("t", "mail", "step:mail:failed", 0.2, "wf", data={"error": "no such address"}),
+        event("t", "ship", "step:ship:started", 0.3, "wf"),
+        event("t", "ship", "step:ship:failed", 0.4, "wf", data={"error": "no truck"}),
+        event("t", "wf", "workflow:order:failed", 0.5, data={"error": "no truck"}),
+    ]
+    said = "role       the cause: a span above failed with its error, and nothing below it failed\n"
+    assert said in text_of("ship", events)
+    assert "role       an independent failure, apart from the cause\n" in text_of("mail", events)
+
+
 def test_the_traceback_comes_before_the_fields_and_keeps_its_end() -> None:
     frames = "".join(f'  File "/app/steps.py", line {n}, in step_{n}\n    go({n})\n' for n in range(20))
     stack = f"Traceback (most recent call last):\n{frames}ValueError: no funds\n"

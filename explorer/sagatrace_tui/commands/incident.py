@@ -54,8 +54,11 @@ def list_traces(words: tuple[str, ...], limit: int, as_json: bool, store_url: st
             return
         if not as_json:
             click.echo(_LIST.format("VERDICT", "NAME", "TRACE", "LAST", "TOOK", "SPANS", "ERRORS", "WHY"))
-        for row in islice(chain([first], rows), limit):
+        rows = chain([first], rows)
+        for row in islice(rows, limit):
             click.echo(json.dumps(_list_object(row)) if as_json else _list_line(row))
+        if next(rows, None) is not None:
+            click.echo(f"sagatrace: only the newest {plural(limit, 'trace')}: -n lists more", err=True)
 
 
 @click.command()
@@ -95,7 +98,7 @@ def groups(words: tuple[str, ...], by: str | None, as_json: bool, store_url: str
 def _newest(store: EventStore, query: Query, limit: int) -> Iterator[TraceRow]:
     from sagatrace_tui.live.window import read_rows  # slow to import; other commands do not need it
 
-    return read_rows(store, query, now_micros(), most=limit)
+    return read_rows(store, query, now_micros(), most=limit + 1)  # one more shows that the list is cut
 
 
 def _list_line(row: TraceRow) -> str:

@@ -53,6 +53,12 @@ _LENGTHS: Final = {"ms": 1_000, "": 1_000_000, **{unit: seconds * 1_000_000 for 
 _AGO: Final = re.compile(r"(\d{1,6})([smhdw])")
 _TOOK: Final = re.compile(r"([<>]=?)(\d{1,9}(?:\.\d{1,6})?)(ms|[smhdw]|)")
 _SPANS: Final = re.compile(r"([<>]=?)(\d{1,9})")
+# Words that mean something in other query languages. As part of a name they would find no trace: a false all-clear.
+_OPERATORS: Final = {
+    "AND": "all terms must match anyway: leave it out",
+    "OR": "a query has no OR: status: takes several verdicts, like status:failed,running",
+    "NOT": "write a minus before the term, like -tag:ai",
+}
 # A path of at most 32 keys, in which a backslash escapes the next character, and a value.
 _DATA: Final = re.compile(r"(?:\\.|[^.=\\])+(?:\.(?:\\.|[^.=\\])+){0,31}=(.*)", re.DOTALL)
 _WORD: Final = re.compile(r'(?P<word>(?:[^\s"]|"(?:[^"\\]|\\.)*")*)(?P<open>"?)\s*', re.DOTALL)
@@ -188,6 +194,8 @@ def _add(found: dict[str, Any], key: str, value: str, *, negated: bool = False) 
     elif key in ("since:", "until:"):
         wanted = _moment(value)
     elif not key:
+        if value in _OPERATORS:
+            raise ValueError(f"{_OPERATORS[value]}; for an id write trace:{value}")
         field, wanted = ("new", True) if value == "new" else ("word", value)
     if field in found:
         hint = "" if key else ': write text of an error as "…"'

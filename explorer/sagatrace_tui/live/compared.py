@@ -23,11 +23,12 @@ READING: Final = "reading the trace"
 
 
 class Compared(msgspec.Struct, frozen=True):
-    """A comparison, or else the reason why there is none. `fault` is the error of the store."""
+    """A comparison, or else the reason why there is none. `fault` is the error of the store. `trace` is this trace."""
 
     comparison: Comparison | None = None
     none_found: str = ""
     fault: str = ""
+    trace: Trace | None = None
 
 
 class ComparisonReading:
@@ -78,9 +79,9 @@ class ComparisonReading:
         self.doing = f"looking for the last good run of {trace.name}"
         good = last_good_run(self._store, trace, now, self._go_on)
         if good.trace is None:
-            return Compared(none_found=good.none_found)
+            return Compared(none_found=good.none_found, trace=trace)
         self.doing = "comparing"
-        return Compared(compare(trace, good.trace))
+        return Compared(compare(trace, good.trace), trace=trace)
 
     def _go_on(self, _arrived: int) -> None:
         if self._given_up.is_set():

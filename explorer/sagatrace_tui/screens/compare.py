@@ -15,6 +15,7 @@ from sagatrace.stores import EventStore
 from sagatrace_tui.labels import inert, plural
 from sagatrace_tui.live.compared import Compared, ComparisonReading
 from sagatrace_tui.model import Trace
+from sagatrace_tui.screens.clipboard import copy_text
 from sagatrace_tui.screens.closing import ClosingScreen
 from sagatrace_tui.widgets.bar import StateLine
 from sagatrace_tui.widgets.comparison_header import ComparisonHeader
@@ -35,6 +36,7 @@ class CompareScreen(ClosingScreen[str]):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("Y", "copy_summary", "Copy summary", tooltip="Copy incident summary of this trace"),
         Binding("r", "reload", "Refresh", tooltip="Read and compare both traces again"),
         Binding("question_mark,f1", "app.help", "Help", tooltip="These keys"),
         Binding("escape,q", "leave", "Back", tooltip="Back; cancels a reading in progress"),
@@ -78,6 +80,7 @@ class CompareScreen(ClosingScreen[str]):
         self.query_one(ComparisonHeader).other_title = GOOD_RUN
         self.query_one(ComparisonRows).other_title = GOOD_RUN.upper()
         self._patience = self.set_interval(0.5, self._say_patience)
+        self.set_interval(1.0, self._age)
         self._read(self._trace)
 
     def on_unmount(self) -> None:
@@ -103,10 +106,16 @@ class CompareScreen(ClosingScreen[str]):
         waited = time.monotonic() - self._began
         self.query_one(ComparisonHeader).waiting = f"{inert(doing, 200)}, {waited:.0f} s · Esc cancels"
 
+    def _age(self) -> None:
+        header = self.query_one(ComparisonHeader)
+        if header.comparison is not None:
+            header.now = self._clock()
+
     @on(Read)
     def show_result(self, message: Read) -> None:
         """Show the differences, or the reason why there are none to show."""
         compared = message.compared
+        self._trace = compared.trace or self._trace
         self._patience.pause()
         header, rows, state = (
             self.query_one(ComparisonHeader),
@@ -132,6 +141,15 @@ class CompareScreen(ClosingScreen[str]):
             self.query_one(StateLine).say("Neither this step nor one above it is in this trace", "warn")
             return
         self.dismiss(message.difference.near)
+
+    def action_copy_summary(self) -> None:
+        """Copy the incident summary of this trace."""
+        from sagatrace_tui.incident.summary import incident_summary  # slow to import
+
+        if self._trace is not None:
+            text = incident_summary(self._trace, inert)
+            said = copy_text(self.app, text, "the incident summary", "S in the trace saves it as a file")
+            self.query_one(StateLine).say(*said)
 
     def action_reload(self) -> None:
         """Read both traces again."""

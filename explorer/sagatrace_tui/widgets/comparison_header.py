@@ -32,8 +32,8 @@ class ComparisonHeader(Widget):
     comparison: reactive[Comparison | None] = reactive(None, always_update=True)
     waiting: reactive[str] = reactive("reading")
     """The work in progress until the comparison is ready; then empty."""
+    now: reactive[int] = reactive(0)
     other_title = "other trace"
-    now = 0
 
     def __init__(self, trace_id: str) -> None:
         super().__init__()

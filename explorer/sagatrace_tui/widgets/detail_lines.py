@@ -35,6 +35,7 @@ MAX_EVENTS: Final = 200
 _MAX_ERROR: Final = 2000
 # Shown elsewhere in the detail.
 _SHOWN: Final = frozenset({"error", "error_type", "stack", "original_span_id", "compensation", "job_name"})
+_LATER: Final = "the cause: a span above failed with its error, and nothing below it failed"
 _MEANING: Final[dict[Role, str]] = {
     "cause": "the cause: it failed first, and nothing below it failed",
     "consequence": "a consequence of the cause",
@@ -146,7 +147,8 @@ def _standing(span: Span, trace: Trace) -> Iterator[DetailLine]:
     yield _field("status", status_words(span.status), STATUS_TONES[span.status])
     role = trace.roles.get(span.span_id)
     if role is not None:
-        yield _field("role", _MEANING[role], "cause" if role == "cause" else "plain")
+        meaning = _LATER if role == "cause" and _has_earlier(span, trace) else _MEANING[role]
+        yield _field("role", meaning, "cause" if role == "cause" else "plain")
     for one in trace.still_standing:
         if one.span_id == span.span_id:
             sure = "" if one.explained else "; the step's outcome is unknown"
@@ -156,6 +158,12 @@ def _standing(span: Span, trace: Trace) -> Iterator[DetailLine]:
     for waits in trace.never_ran:
         if waits.span_id == span.span_id:
             yield _field("blocked", f"by {inert(waits.dependency_name, 200)}, which {waits.fate}", "warn")
+
+
+def _has_earlier(cause: Span, trace: Trace) -> bool:
+    """Return whether an independent failure ended before the cause. The saga caught it, and failed later."""
+    independent = (trace.spans[one] for one, role in trace.roles.items() if role == "independent")
+    return any(one.ending < cause.ending for one in independent)
 
 
 def _fields(span: Span, trace: Trace, origin: int, times: Times) -> Iterator[DetailLine]:
