@@ -155,6 +155,26 @@ def test_ctrl_z_returns_to_the_shell_and_fg_draws_the_screen_again(tui: Command,
         terminal.until_true(lambda: not app.is_running(), "the app did not end")  # it may still have to write
 
 
+def test_a_stop_without_notice_leaves_one_reader_and_the_mode_of_the_terminal(tui: Command) -> None:
+    """As by `kill -STOP`: Textual cannot leave the screen before it."""
+    with PtyTerminal(tui("loan-2")) as terminal:
+        terminal.until(CAUSE)
+        app = psutil.Process(terminal.process.pid)
+        threads = app.num_threads()
+        for _ in range(2):
+            app.suspend()
+            terminal.until_true(lambda: app.status() == psutil.STATUS_STOPPED, "the app did not stop")
+            before = len(terminal.raw)
+            app.resume()
+            for text in (b"transfer_funds", b"CAUSE"):
+                terminal.until_true(lambda text=text: text in terminal.raw[before:], f"not drawn again: {text!r}")  # type: ignore[misc]  # noqa: B023
+        assert app.num_threads() == threads, "a second thread reads the terminal"
+        terminal.press("q", "VERDICT")
+        terminal.send("q")
+        assert terminal.wait() == 0
+        assert terminal.is_restored
+
+
 def test_ctrl_z_does_not_suspend_without_a_parent_shell(tui: Command) -> None:
     """As with `ssh -t HOST sagatrace-tui`: a stopped app could only be left by ending the connection."""
     with PtyTerminal(tui("loan-2")) as terminal:

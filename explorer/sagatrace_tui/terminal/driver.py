@@ -13,8 +13,10 @@ import os
 import re
 import select
 import sys
+import termios
 import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from textual.drivers.linux_driver import LinuxDriver
@@ -71,6 +73,7 @@ class TerminalDriver(LinuxDriver):
         known = self._terminal
         self._grid = Grid(0, 0, bce=known.bce, ascii_only=known.ascii_only, few_signs=known.few_signs)
         self._asked_at: float | None = None
+        self._mode: tuple[int, list[Any]] | None = None  # the terminal, and its mode while the app has it
         self.faults = 0
         if hasattr(app, "terminal_driver"):
             setattr(app, "terminal_driver", self)  # noqa: B010 - only our own apps have it
@@ -109,11 +112,30 @@ class TerminalDriver(LinuxDriver):
     def start_application_mode(self) -> None:
         """Begin with an unknown screen, and ask for the background."""
         self.forget()
+        terminal = self.fileno
         super().start_application_mode()  # type: ignore[no-untyped-call]  # Textual leaves it untyped
+        with suppress(termios.error):
+            self._mode = terminal, termios.tcgetattr(terminal)
         if self._terminal.asks_background and self.input_tty:
             self._asked_at = time.monotonic()
             super().write(ASK_BACKGROUND)
             super().flush()
+
+    def _sigcont_application(self, *args: Any) -> None:
+        """Resume after Ctrl+Z. After a stop without notice (SIGSTOP), only take the terminal again.
+
+        Nothing left the screen then. Textual would start a second thread that reads the terminal, and would take the
+        app's own mode of the terminal for the shell's.
+        """
+        if self._key_thread is None or not self._key_thread.is_alive():
+            super()._sigcont_application(*args)
+            return
+        if self._mode is not None:  # a shell that had the terminal meanwhile has set its own
+            with suppress(termios.error):
+                termios.tcsetattr(self._mode[0], termios.TCSANOW, self._mode[1])
+        super().write("\x1b[?2004h")  # a shell ends bracketed paste too
+        self.forget()
+        self._loop.call_soon_threadsafe(self._for.refresh)  # the loop may be waiting
 
     def hold_mouse(self, hold: bool) -> None:
         """Let the terminal report the mouse, or let the mouse select text."""
