@@ -16,7 +16,7 @@ from sagatrace_tui.commands.query import (
     query_of,
     require_no_groups,
 )
-from sagatrace_tui.commands.window import of_new_kinds, rows_of_window, time_read
+from sagatrace_tui.commands.window import of_new_kinds, rows_of_window, say_no_match, time_read
 from sagatrace_tui.incident.failure_groups import FailureGroup, bars, began_at, failure_groups, histogram
 from sagatrace_tui.incident.query import Query
 from sagatrace_tui.incident.trace_row import TraceRow, reason_text
@@ -49,8 +49,10 @@ def list_traces(words: tuple[str, ...], limit: int, as_json: bool, store_url: st
         rows = of_new_kinds(rows_of_window(store, query), query) if query.new else _newest(store, query, limit)
         first = next(rows, None)
         if first is None:
-            which = "that match" if words else "yet"
-            click.echo(f"sagatrace: no traces in {inert(store.label)} {which}", err=True)
+            if words:
+                say_no_match(store)
+            else:
+                click.echo(f"sagatrace: no traces in {inert(store.label)} yet", err=True)
             return
         if not as_json:
             click.echo(_LIST.format("VERDICT", "NAME", "TRACE", "LAST", "TOOK", "SPANS", "ERRORS", "WHY"))
@@ -80,6 +82,8 @@ def groups(words: tuple[str, ...], by: str | None, as_json: bool, store_url: str
     by = by or query.by
     with opened_store(store_url) as store:
         rows = list(rows_of_window(store, query, [by] if by else ()))
+        if words and not rows:
+            say_no_match(store)
     began, ended = time_read(query)
     began = began_at(rows, began)
     kinds = failure_groups(rows, began, ended, by=bool(by))

@@ -17,7 +17,7 @@ from sagatrace_tui.commands.query import (
     query_of,
     require_no_groups,
 )
-from sagatrace_tui.commands.window import of_new_kinds, rows_of_window
+from sagatrace_tui.commands.window import of_new_kinds, rows_of_window, say_no_match
 from sagatrace_tui.incident.standing_steps import standing_steps
 from sagatrace_tui.incident.trace_row import StandingStep, TraceRow
 from sagatrace_tui.labels import inert, plural, saga_name, short, when
@@ -56,6 +56,8 @@ def standing(words: tuple[str, ...], keys: str | None, as_json: bool, as_csv: bo
             traces, unreadable = traces + 1, unreadable + row.unreadable
             if row.standing:
                 rows.append(row)
+        if words and not traces:
+            say_no_match(store)
     if unreadable:
         which = f"{plural(unreadable, 'document')} of these traces cannot be read"
         click.echo(f"sagatrace: {which}: more steps may stand than are listed", err=True)

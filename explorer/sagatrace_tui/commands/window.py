@@ -12,12 +12,13 @@ from sagatrace.errors import SettingsError
 from sagatrace.stores import EventStore
 from sagatrace_tui.commands.outcome import now_micros
 from sagatrace_tui.incident.query import Query, parse_length
+from sagatrace_tui.labels import inert
 from sagatrace_tui.model.text import clock
 
 if TYPE_CHECKING:
     from sagatrace_tui.incident.trace_row import TraceRow
 
-__all__ = ["of_new_kinds", "rows_of_window", "time_read", "window_of_environment"]
+__all__ = ["of_new_kinds", "rows_of_window", "say_no_match", "time_read", "window_of_environment"]
 
 _DAY: Final = "24h"
 
@@ -62,6 +63,11 @@ def rows_of_window(store: EventStore, query: Query, keys: Sequence[str] = ()) ->
             f"no time is between {clock(began)} and {clock(ended)}: since: must be before until: and before now"
         )
     yield from read_rows(store, query, now_micros(), window=window_of_environment(), keys=keys)
+
+
+def say_no_match(store: EventStore) -> None:
+    """Say on stderr that no trace matches the query. Otherwise a query for nothing would read as an all-clear."""
+    click.echo(f"sagatrace: no traces in {inert(store.label)} that match", err=True)
 
 
 def of_new_kinds(rows: Iterable[TraceRow], query: Query) -> Iterator[TraceRow]:
