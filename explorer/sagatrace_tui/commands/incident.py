@@ -45,6 +45,8 @@ def list_traces(words: tuple[str, ...], limit: int, as_json: bool, store_url: st
     """
     query = query_of(words)
     require_no_groups(query)
+    if query.since is not None:
+        time_read(query)  # raises if it is empty
     with opened_store(store_url) as store:
         rows = of_new_kinds(rows_of_window(store, query), query) if query.new else _newest(store, query, limit)
         first = next(rows, None)

@@ -37,10 +37,19 @@ def window_of_environment() -> int:
 
 
 def time_read(query: Query) -> tuple[int, int]:
-    """Return the start and end of the time that `rows_of_window` reads, in microseconds since 1970."""
+    """Return the start and end of the time that `rows_of_window` reads, in microseconds since 1970.
+
+    Raises:
+        click.UsageError: the time of the query is empty.
+    """
     now = now_micros()
     began = now - window_of_environment() if query.since is None else query.since.at(now)
-    return began, now if query.until is None else min(now, query.until.at(now))
+    ended = now if query.until is None else min(now, query.until.at(now))
+    if began >= ended:
+        raise click.UsageError(
+            f"no time is between {clock(began)} and {clock(ended)}: since: must be before until: and before now"
+        )
+    return began, ended
 
 
 def rows_of_window(store: EventStore, query: Query, keys: Sequence[str] = ()) -> Iterator[TraceRow]:
@@ -57,11 +66,7 @@ def rows_of_window(store: EventStore, query: Query, keys: Sequence[str] = ()) ->
     """
     from sagatrace_tui.live.window import read_rows  # slow to import; other commands do not need it
 
-    began, ended = time_read(query)
-    if began >= ended:
-        raise click.UsageError(
-            f"no time is between {clock(began)} and {clock(ended)}: since: must be before until: and before now"
-        )
+    time_read(query)
     yield from read_rows(store, query, now_micros(), window=window_of_environment(), keys=keys)
 
 
