@@ -92,7 +92,7 @@ class SearchScreen(FollowedScreen):
         self._seen: Listing | None = None  # drawn, or counted as a change while paused
         self._frame: Timer | None = None
         self._history = history
-        self._asked = ""
+        self._asked = self._word = ""
         self._mirror = mirror
         self._began = time.monotonic()
         self.poller = self._follow(Query())
@@ -217,7 +217,7 @@ class SearchScreen(FollowedScreen):
         has_rows = bool(panes.shown.row_count)
         if panes.visible is not has_rows:  # setting the same value again would repaint
             panes.visible = has_rows  # hidden, not removed: the lines below stay at the bottom
-        self.query_one(Notice).message = notice_of(listing, self._asked, panes)
+        self.query_one(Notice).message = notice_of(listing, self._asked, self._word, panes)
         if panes.visible and self.focused is None:
             panes.shown.focus()
 
@@ -316,7 +316,7 @@ class SearchScreen(FollowedScreen):
     @on(QueryLine.Asked)
     def ask(self, message: QueryLine.Asked) -> None:
         """Search for the traces that match the query."""
-        self._asked = message.text
+        self._asked, self._word = message.text, message.asked.word
         self.end_following()
         self._listing = self._drawn = None
         self._began = time.monotonic()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from sagatrace_tui.labels import duration, plural
+from sagatrace_tui.labels import duration, inert, plural
 from sagatrace_tui.live.listing import Listing
 from sagatrace_tui.widgets.incident_panes import IncidentPanes, View
 
@@ -27,6 +27,7 @@ _NONE_NEW: Final[Mapping[View, str]] = {
     "failures": "No new kinds of failure",
     "standing": "Nothing still stands after a new kind of failure",
 }
+_ELSEWHERE: Final = 'KEY={0} finds a value of the data, "{0}" text of an error.'
 _FIRST_STEPS: Final = (
     "They appear here as soon as a traced worker writes one to this store.\n"
     "• point your workers at it: SAGATRACE_STORE=<the address below>\n"
@@ -61,8 +62,15 @@ def facts_of(listing: Listing, panes: IncidentPanes) -> tuple[str, ...]:
     return (*facts, *filter(None, [listing.advice]))
 
 
-def notice_of(listing: Listing, asked: str, panes: IncidentPanes) -> tuple[str, str, bool] | None:
-    """Return a notice (headline, explanation, whether it is a fault); None if the view's rows need no notice."""
+def notice_of(listing: Listing, asked: str, word: str, panes: IncidentPanes) -> tuple[str, str, bool] | None:
+    """Return a notice (headline, explanation, whether it is a fault); None if the view's rows need no notice.
+
+    Args:
+        listing: the reading on screen.
+        asked: the query.
+        word: the word in the query that no key precedes.
+        panes: the views that show the reading.
+    """
     view, known_kinds = panes.view, panes.known_kinds
     if listing.missing:
         return "No store yet", f"{listing.fault}\nThe file is looked for every second. Ctrl+C quits.", False
@@ -77,7 +85,8 @@ def notice_of(listing: Listing, asked: str, panes: IncidentPanes) -> tuple[str, 
         return "Reading" if not asked else "Searching", f"{looked_at} read so far. Esc stops.", False
     if asked and view == "traces":
         why = f"None of {looked_at} matches." if listing.looked_at else "All terms must match the same event."
-        return _NONE[view], f"{asked}\n{why} / changes it, Esc shows all traces again.", False
+        more = f"\n{_ELSEWHERE.format(inert(word, 40))}" if word else ""
+        return _NONE[view], f"{asked}\n{why} / changes it, Esc shows all traces again.{more}", False
     if is_reading:
         return None
     if view != "traces":
