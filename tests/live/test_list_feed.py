@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,13 +15,14 @@ from hypothesis import strategies as st
 from sagas import NOW, UnreliableStore, event, failed, hearing, orphaned, running, still, succeeded
 from sagatrace.errors import StoreError
 from sagatrace.event import TraceEvent
-from sagatrace.stores import Arrived, Changes, FetchedTrace, KnowsBeginnings, Search, TraceHits
+from sagatrace.stores import Arrived, Changes, FetchedTrace, KnowsBeginnings, Search, TraceHits, open_store
 from sagatrace.stores.memory import MemoryStore
 from sagatrace_tui.incident.query import Query, parse_query
 from sagatrace_tui.live.list_feed import OLDER, WHOLE, ListFeed
 from sagatrace_tui.live.listing import Listing
 from sagatrace_tui.live.partition import Partition
 from sagatrace_tui.live.refresh import AFRESH, LOOK
+from sagatrace_tui.live.trace_feed import TraceFeed
 from sagatrace_tui.live.window import read_rows
 from sagatrace_tui.model import Trace
 
@@ -224,6 +227,21 @@ def test_a_failed_first_search_is_repeated() -> None:
     store.fails = False
     listing = last(feed, NOW_TOO)
     assert (listing.fault, [row.trace_id for row in listing.rows]) == (None, ["old"])
+
+
+def test_a_store_that_is_removed_after_it_was_read_is_called_gone(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/traces.db"
+    with closing(open_store(url)) as writer:
+        writer.append(failed("t1"))
+    with closing(open_store(url, read_only=True)) as store:
+        feeds = ListFeed(store, still), TraceFeed(store, "t1", still)
+        for feed in feeds:
+            assert list(feed.read(NOW_TOO))[-1].fault is None
+        for file in tmp_path.iterdir():
+            file.unlink()
+        for feed in feeds:
+            fault = list(feed.read(NOW_TOO))[-1].fault
+            assert fault == "the store is gone: it was removed or renamed after it was read"
 
 
 def test_an_unchanged_store_is_not_searched_again() -> None:

@@ -129,7 +129,8 @@ class ListFeed:
                     listed_at = time.monotonic()
             self._fault = None if meter.queries else self._fault
         except Exception as error:  # noqa: BLE001 - shown on the screen; the next reading tries again
-            self._fault, self._missing = error_line(error), isinstance(error, StoreNotFoundError)
+            self._fault = error_line(error, was_read=bool(listed.rows))
+            self._missing = isinstance(error, StoreNotFoundError)
             refresh.put_off()
         yield self._listing(meter)
 

@@ -9,7 +9,7 @@ from typing import Final, TypeVar
 
 from msgspec.structs import replace
 
-from sagatrace.errors import SagatraceError
+from sagatrace.errors import SagatraceError, StoreNotFoundError
 from sagatrace.event import TraceEvent
 from sagatrace.mirror import Heard, Mirror, Subscriber
 from sagatrace.shown import logger
@@ -166,8 +166,13 @@ class Refresh:
         return replace(live_status(self.heard, behind=self.is_behind, every=self.every), unconfirmed=unconfirmed)
 
 
-def error_line(error: Exception) -> str:
-    """Return an error as one line for the screen. Also log an unexpected error with its traceback."""
+def error_line(error: Exception, *, was_read: bool = False) -> str:
+    """Return an error as one line for the screen. Also log an unexpected error with its traceback.
+
+    `was_read` is whether the store was read before. A missing store is gone then, and not yet to be created.
+    """
+    if was_read and isinstance(error, StoreNotFoundError):
+        return "the store is gone: it was removed or renamed after it was read"
     if isinstance(error, SagatraceError):
         return str(error)
     log.error("reading the store failed", exc_info=error)

@@ -86,7 +86,7 @@ class TraceFeed:
         except GivenUpError:
             pass  # the screen closes
         except Exception as error:  # noqa: BLE001 - shown on the screen; the next reading tries again
-            self._fault = error_line(error)
+            self._fault = error_line(error, was_read=self._known.is_read)
         self._cost = meter if meter.queries else self._cost
         yield OpenTrace(
             trace=self._trace,
