@@ -43,3 +43,12 @@ async def test_every_screen_opens_at_any_size_and_takes_any_other(trace_id: str 
                 await pilot.press(key)
                 await pilot.resize_terminal(height, width)
         assert app.is_running
+
+
+@pytest.mark.parametrize("width", [20, 24, 30])
+async def test_the_name_of_a_trace_pushes_nothing_out_of_its_header(width: int) -> None:
+    app = SagatraceApp(UnreliableStore(failed("T7")), trace_id="T7", clock=still)
+    async with app.run_test(size=(width, 10)) as pilot:
+        await until(pilot, lambda: "7 spans" in screen_text(app), "the tree")
+        starts = [line[1:14] for line in screen_text(app).splitlines()[:3]]
+        assert starts == ["⚠ rollback in", "failed at tra", "error 1 of 2 "]

@@ -106,12 +106,13 @@ def _title(trace: Trace, width: int) -> Content:
     room = width - cell_len(verdict) - 4
     name = short(inert(trace.name, 200) or "(no spans)", max(6, room - 14))
     trace_id = short_middle(inert(trace.trace_id), max(0, room - cell_len(name)))
-    return Content.assemble(
+    parts = (
         (verdict, f"{TONES[VERDICT_TONES[trace.verdict]]} bold"),
         (f"  {name}", f"{TONES['plain']} bold"),
-        " " * max(2, room - cell_len(name) - cell_len(trace_id) + 2),
+        (" " * max(2, room - cell_len(name) - cell_len(trace_id) + 2), ""),
         (trace_id, TONES["id"]),
     )
+    return Content.assemble(*_cut(parts, width))  # in one line, or it pushes another out of sight
 
 
 def _state(trace: Trace, now: int, width: int, most: int) -> list[Content]:
