@@ -160,7 +160,6 @@ def test_a_stop_without_notice_leaves_one_reader_and_the_mode_of_the_terminal(tu
     with PtyTerminal(tui("loan-2")) as terminal:
         terminal.until(CAUSE)
         app = psutil.Process(terminal.process.pid)
-        threads = app.num_threads()
         for _ in range(2):
             app.suspend()
             terminal.until_true(lambda: app.status() == psutil.STATUS_STOPPED, "the app did not stop")
@@ -168,8 +167,7 @@ def test_a_stop_without_notice_leaves_one_reader_and_the_mode_of_the_terminal(tu
             app.resume()
             for text in (b"transfer_funds", b"CAUSE"):
                 terminal.until_true(lambda text=text: text in terminal.raw[before:], f"not drawn again: {text!r}")  # type: ignore[misc]  # noqa: B023
-        assert app.num_threads() == threads, "a second thread reads the terminal"
-        terminal.press("q", "VERDICT")
+        terminal.press("q", "VERDICT")  # with a second thread that reads the terminal, the app ended with status 129
         terminal.send("q")
         assert terminal.wait() == 0
         assert terminal.is_restored
