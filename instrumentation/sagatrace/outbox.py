@@ -83,7 +83,7 @@ class Outbox:
             before = os.fstat(file)
             if not stat.S_ISREG(before.st_mode) or before.st_uid != os.geteuid():
                 raise PermissionError(errno.EACCES, "the path is not a regular file of this user", self._active)
-            if before.st_mode & 0o600 != 0o600:  # an umask: this file would lock out its user and the shipper
+            if before.st_mode & 0o600 != 0o600:  # a umask: this file would lock out its user and the shipper
                 os.fchmod(file, 0o600)
             if not before.st_size and self.directory.stat().st_uid not in (os.geteuid(), 0):
                 raise PermissionError(errno.EACCES, "the outbox belongs to another user", self.directory)

@@ -44,8 +44,8 @@ def test_the_outbox_holds_no_more_than_its_setting(tmp_path: Path, redis_server:
 def test_ctrl_c_ends_the_searches_and_leaves_the_turn_to_the_next_process(
     tmp_path: Path, redis_server: str, until: Callable[..., object]
 ) -> None:
-    command = [sys.executable, "-P", "-m", "sagatrace.rq.reconciler", "--follow", "--every", "0.1"]
-    env = {**os.environ, "SAGATRACE_STORE": f"sqlite:///{tmp_path}/traces.db"}
+    command = [sys.executable, "-P", "-m", "sagatrace.rq.reconciler", "--follow"]
+    env = {**os.environ, "SAGATRACE_STORE": f"sqlite:///{tmp_path}/traces.db", "SAGATRACE_RECONCILE": "0.1"}
     turns = "sagatrace:lost-jobs:*"
     with (
         Redis.from_url(redis_server) as redis,

@@ -114,7 +114,7 @@ class TerminalDriver(LinuxDriver):
         self.forget()
         terminal = self.fileno
         super().start_application_mode()  # type: ignore[no-untyped-call]  # Textual leaves it untyped
-        with suppress(termios.error):
+        with suppress(termios.error):  # not a terminal, so it has no mode
             self._mode = terminal, termios.tcgetattr(terminal)
         if self._terminal.asks_background and self.input_tty:
             self._asked_at = time.monotonic()
@@ -131,7 +131,7 @@ class TerminalDriver(LinuxDriver):
             super()._sigcont_application(*args)
             return
         if self._mode is not None:  # a shell that had the terminal meanwhile has set its own
-            with suppress(termios.error):
+            with suppress(termios.error):  # the terminal is gone; reading it ends the app
                 termios.tcsetattr(self._mode[0], termios.TCSANOW, self._mode[1])
         super().write("\x1b[?2004h")  # a shell ends bracketed paste too
         self.forget()

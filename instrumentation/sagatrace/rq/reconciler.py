@@ -61,6 +61,7 @@ REDIS_URL: Final = "SAGATRACE_REDIS_URL"
 _WAITING: Final = frozenset({"enqueued", "scheduled", "deferred", "retrying"})
 _STATUSES: Final[dict[str, Status]] = {"completed": "success", "failed": "failed", "abandoned": "failed"}
 _OVERLAP: Final = 120.0  # seconds that searches overlap, because events can be delivered late
+_EVERY: Final = 60.0  # seconds between two searches
 _PAGE: Final = 200
 _MAX_KNOWN: Final = 20_000
 
@@ -113,7 +114,7 @@ class Reconciler:
         self._logged: set[str] = set()
         self.recorded = 0
 
-    def follow(self, stop: threading.Event, *, every: float = 60.0) -> None:
+    def follow(self, stop: threading.Event, *, every: float = _EVERY) -> None:
         """Search every `every` seconds until `stop` is set. Log each fault once and continue.
 
         Only one process searches a store for one Redis, because the store may charge for a search.
@@ -301,7 +302,6 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser("sagatrace.rq.reconciler", description="Find lost jobs and record their ends.")
     parser.add_argument("--redis-url", default=os.environ.get(REDIS_URL) or os.environ.get("RQ_REDIS_URL"))
     parser.add_argument("--follow", action="store_true", help="continue until interrupted")
-    parser.add_argument("--every", type=float, default=60.0, help="seconds between two searches of --follow")
     parser.add_argument("--grace", type=float, default=60.0, help="seconds of silence before an end is concluded")
     print_errors_plainly()
     options = parser.parse_args(arguments)
@@ -330,7 +330,7 @@ def _run(options: argparse.Namespace) -> int:
         if options.follow:
             reconciler.look()
             with suppress(KeyboardInterrupt):
-                reconciler.follow(threading.Event(), every=options.every)
+                reconciler.follow(threading.Event(), every=settings.reconcile or _EVERY)
         else:
             log.info("recorded the end of %d lost jobs", reconciler.look())
     store.close()
