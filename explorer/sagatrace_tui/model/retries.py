@@ -94,12 +94,13 @@ class Retries:
 def failed_of(above: Span, step: Span) -> bool:
     """Return whether a failed span has the error of a failed step below it: its type and its text.
 
-    If the step is an RQ job that `Saga.run` ran, the error is a `StepError` of one line: the job's function and the end
-    of the job's error.
+    If the step is an RQ job that `Saga.run` ran, the error is a `StepError` of one line: the job's function, and the
+    last line of the job's error, perhaps after its type.
     """
     if (above.error, above.error_type) == (step.error, step.error_type):
         return above.error is not None
     if above.error is None or above.error_type != "StepError" or step.state.kind != "job":
         return False
     last_line = (step.error or step.error_type or "").rstrip("; \n").rpartition("\n")[2]
-    return above.error.startswith(f"{step.short_name}: ") and above.error.rstrip("; ").endswith(last_line)
+    function, _, rest = above.error.rstrip("; ").partition(": ")
+    return function == step.short_name and (rest == last_line or rest.endswith(f": {last_line}"))

@@ -39,6 +39,11 @@ ROLES = [
           cache 1..2 failed job !KeyError:miss
           ship  5..6 failed job !ValueError:sold out
         """, verdict="failed", path="loan cache", roles="cache:cause loan:consequence ship:independent"),
+    Saga("the error of a job is only the end of a word of the saga's error", """
+        loan    0..9 failed !StepError:ship: ValueError: no box
+          cache 1..2 failed job !KeyError:miss
+          ship  5..6 failed job !ValueError:x
+        """, verdict="failed", path="loan cache", roles="cache:cause loan:consequence ship:independent"),
     Saga("a job failed and ran again, but the saga failed of the first failure", """
         loan   0..9 failed !StepError:ship: ValueError: sold out
           one  1..2 failed job named=ship !ValueError:sold out
