@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -162,3 +163,18 @@ def test_a_closed_reading_ahead_no_longer_reads() -> None:
         assert next(ahead) == 1
         threading.Timer(0.1, may_go_on.set).start()
     assert read == [2]
+
+
+def test_a_closed_reading_ahead_waits_for_no_room() -> None:
+    read = list[int]()
+
+    def parts() -> Iterator[int]:
+        for number in count():
+            read.append(number)
+            yield number
+
+    with closing(read_ahead(parts())) as ahead:
+        assert next(ahead) == 0
+    assert read == list(range(len(read)))
+    assert len(read) <= 4
+    assert "sagatrace-read-ahead" not in {thread.name for thread in threading.enumerate()}

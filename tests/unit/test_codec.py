@@ -13,7 +13,7 @@ import pytest
 from sagatrace.errors import EventError
 from sagatrace.event import TraceEvent, encode_event, new_event
 from sagatrace.shipper.segment import read_line
-from sagatrace.stores.codec import decode_documents, decode_event, parse_event
+from sagatrace.stores.codec import Decoded, decode_documents, decode_event, parse_event
 
 
 def event(**fields: Any) -> Any:
@@ -117,3 +117,12 @@ def test_events_share_equal_ids_and_keep_no_data_of_another_trace() -> None:
         assert tracemalloc.get_traced_memory()[0] / whole < 1.1 * names.count("T") / len(names)
     finally:
         tracemalloc.stop()
+
+
+@pytest.mark.parametrize("fault", [b"", b'{"id":"x"}', b"{}"])
+def test_documents_of_many_blocks_are_decoded_once_each_or_not_at_all(fault: bytes) -> None:
+    made = [event(id=str(n), data={"x": "}\n{" + "y" * 2000}) for n in range(300)]
+    documents = [*map(encode_event, made), *([fault] if fault else [])]
+    decoded = Decoded()
+    assert decoded.add_joined(b"\n".join(documents), len(documents)) is not bool(fault)
+    assert decoded.events == ([] if fault else made)

@@ -51,6 +51,8 @@ def mark_of(event_type: str, status: str | None) -> Mark:
 
 def _shape_of(name: str) -> tuple[SpanKind, bool]:
     """Return the kind of a span with this name, and whether it groups compensations."""
+    if ":" not in name:  # the quick case
+        return _KINDS.get(name, "step"), name in _UNDO_GROUPS
     return _KINDS.get(name.partition(":")[0], "step"), name.rpartition(":")[2] in _UNDO_GROUPS
 
 
@@ -112,16 +114,21 @@ def state_of(events: Iterable[TraceEvent]) -> State:
         name, _, phase = event.event_type.rpartition(":")
         # A span has its kind from the first event with a phase. Then names, which may all differ, no longer matter.
         shape = _shape_of(name) if state.kind == "point" else None
-        key = state, phase if phase in PHASES else None, event.status, shape
-        after = _transitions.get(key)
-        if after is None:
-            after = _after(state, mark_of(event.event_type, event.status))
-            after = _transitions[key] = _states.setdefault(repr(after), after)
-        state = after
+        state = _transitions.get((state, phase, event.status, shape)) or _after(state, event, shape)
     return state
 
 
-def _after(state: State, mark: Mark) -> State:
+def _after(state: State, event: TraceEvent, shape: tuple[SpanKind, bool] | None) -> State:
+    """Return the state after one more event. Words that are no phase all have the same effect."""
+    phase = event.event_type.rpartition(":")[2]
+    key = state, phase if phase in PHASES else None, event.status, shape
+    if key not in _transitions:
+        after = _changed(state, mark_of(event.event_type, event.status))
+        _transitions[key] = _states.setdefault(repr(after), after)
+    return _transitions[key]
+
+
+def _changed(state: State, mark: Mark) -> State:
     if mark.kind == "other":
         return State(mark.outcome or state.status) if state.kind == "point" else state
     if state.kind == "point":

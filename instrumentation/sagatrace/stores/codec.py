@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from hashlib import sha256
 from itertools import groupby, islice
@@ -21,6 +21,7 @@ __all__ = ["Decoded", "Malformed", "decode_documents", "decode_event", "document
 _FIELDS: Final = frozenset(field.encode_name for field in msgspec.structs.fields(TraceEvent))
 _DECODER: Final = msgspec.json.Decoder(TraceEvent)
 _RAW_VALUES: Final = msgspec.json.Decoder(list[msgspec.Raw])
+_BLOCK: Final = 1 << 17  # bytes
 _PART: Final = 100  # events whose data is kept as one text
 _UNREADABLE: Final = (*UNREADABLE, ValueError)
 _replace: Final = msgspec.structs.force_setattr
@@ -88,15 +89,19 @@ class Decoded:
         Each document must begin with `{` and end with `}`. No JSON value goes on across `}`, a line end and `{`. So as
         many events as documents mean that each document is one event.
         """
+        found: list[TraceEvent] = []
         try:
             require_text(text)
-            found = _DECODER.decode_lines(text)
-            all(map(datetime.fromisoformat, [event.timestamp for event in found]))
+            for block in _blocks(text):
+                events = _DECODER.decode_lines(block)
+                all(map(datetime.fromisoformat, [event.timestamp for event in events]))
+                self._compact(events)
+                found += events
         except _UNREADABLE:
             return False
         if len(found) != count:
             return False
-        self._add(found)
+        self.events += found
         return True
 
     def _add_each(self, documents: Iterable[tuple[str, bytes]]) -> None:
@@ -107,19 +112,31 @@ class Decoded:
             except EventError as error:
                 excerpt = document[:200].decode("utf-8", "backslashreplace")
                 self.malformed.append(Malformed(document_id, str(error), excerpt))
-        self._add(found)
+        self._compact(found)
+        self.events += found
 
-    def _add(self, events: list[TraceEvent]) -> None:
+    def _compact(self, events: list[TraceEvent]) -> None:
         share, replace = self._ids.setdefault, _replace
         for event in events:
             trace_id, span_id, parent_id = event.trace_id, event.span_id, event.parent_span_id
-            replace(event, "trace_id", share(trace_id, trace_id))
-            replace(event, "span_id", share(span_id, span_id))
-            replace(event, "parent_span_id", share(parent_id, parent_id))
+            if (shared := share(trace_id, trace_id)) is not trace_id:
+                replace(event, "trace_id", shared)
+            if (shared := share(span_id, span_id)) is not span_id:
+                replace(event, "span_id", shared)
+            if (shared := share(parent_id, parent_id)) is not parent_id:
+                replace(event, "parent_span_id", shared)
         for _, of_one_trace in groupby(events, _trace_of):
             while part := list(islice(of_one_trace, _PART)):
                 _keep_only_data(part)
-        self.events += events
+
+
+def _blocks(text: bytes) -> Iterator[bytes]:
+    """Yield a text of joined documents in blocks, so small that the processor's cache holds the events of each."""
+    start = 0
+    while start < len(text):
+        end = text.find(b"}\n{", start + _BLOCK) + 1 or len(text)
+        yield text[start:end]
+        start = end + 1
 
 
 def _keep_only_data(events: Sequence[TraceEvent]) -> None:
@@ -129,8 +146,8 @@ def _keep_only_data(events: Sequence[TraceEvent]) -> None:
     events share one text. Pass only events of one trace, because they are freed together.
     """
     holders = [event for event in events if event.raw_data is not msgspec.UNSET]
-    copies = _RAW_VALUES.decode(msgspec.json.encode([event.raw_data for event in holders]))
-    for event, data in zip(holders, copies, strict=True):
+    views = [event.raw_data for event in holders if event.raw_data is not msgspec.UNSET]  # the same, for type checkers
+    for event, data in zip(holders, _RAW_VALUES.decode(b"[%b]" % b",".join(views)), strict=True):
         _replace(event, "raw_data", data)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator, Iterator
+from contextlib import suppress
+from queue import Empty, Queue
 from typing import Final, Generic, TypeVar
 
 __all__ = ["interruptibly", "read_ahead"]
@@ -54,11 +56,30 @@ def interruptibly(work: Callable[[], _T], interrupt: Callable[[], None]) -> _T:
 
 
 def read_ahead(parts: Iterator[_T]) -> Generator[_T, None, None]:
-    """Yield the parts. Another thread reads each part while the caller uses the part before. Close it after use."""
-    call: _Call[_T | None] = _Call(lambda: next(parts, None))
+    """Yield the parts. Another thread reads the next one while the caller uses one. Close it after use."""
+    read: Queue[tuple[_T] | BaseException | None] = Queue(maxsize=1)
+    is_closed = threading.Event()
+
+    def work() -> None:
+        end: BaseException | None = None
+        try:
+            for part in parts:
+                read.put((part,))
+                if is_closed.is_set():
+                    return
+        except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
+            end = error
+        read.put(end)
+
+    thread = threading.Thread(target=work, name="sagatrace-read-ahead", daemon=True)
+    thread.start()
     try:
-        while (part := call.result()) is not None:
-            call = _Call(lambda: next(parts, None))
-            yield part
+        while isinstance(found := read.get(), tuple):
+            yield found[0]
+        if found is not None:
+            raise found
     finally:
-        call.thread.join()  # it may still use what the caller closes next
+        is_closed.set()
+        with suppress(Empty):
+            read.get_nowait()  # let the thread go on if it waits for room
+        thread.join()  # it may still use what the caller closes next

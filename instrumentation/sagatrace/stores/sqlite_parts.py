@@ -16,7 +16,7 @@ __all__ = ["read_in_parts"]
 
 _FEW: Final = 500  # documents that one query reads, without a second thread
 _MOST: Final = 16_000  # documents in any part
-_BYTES: Final = 2 << 20  # the size to aim at
+_BYTES: Final = 4 << 20  # the size to aim at
 _BEFORE_ALL, _AFTER_ALL = float("-inf"), b"\xff"  # of all times, and texts that others may have written as times
 _EACH: Final = "SELECT id, CAST(document AS BLOB) FROM event WHERE trace_id = ?"
 _RANGE: Final = "FROM event WHERE trace_id = ? AND at > ? AND at <= ?"
