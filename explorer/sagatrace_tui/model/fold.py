@@ -147,7 +147,7 @@ def _make_spans(ordered: Sequence[TraceEvent], fold: Fold) -> None:
             parent = parent or event.parent_span_id
         if parent and parent not in spans:
             fold.unplaced.append(span_id)
-        spans[span_id] = Span(span_id, tuple(events), state_of(events), parent or None)
+        spans[span_id] = Span(span_id, events, state_of(events), parent or None)
     for event in ordered:  # a separate pass is faster for a large trace
         raw = event.raw_data
         try:

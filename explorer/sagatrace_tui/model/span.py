@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -33,7 +34,7 @@ class Span(msgspec.Struct, eq=False, gc=False):
     """
 
     span_id: str
-    events: tuple[TraceEvent, ...]
+    events: Sequence[TraceEvent]
     state: State
     parent_id: str | None = None
     original_span_id: str | None = None
