@@ -21,11 +21,11 @@ def chain_of(depth: int) -> list[TraceEvent]:
 
 
 def test_a_very_long_failure_path_is_cut_in_the_middle_and_marked() -> None:
-    text = incident_summary(trace_of(chain_of(100_000)), inert)
+    text = incident_summary(trace_of(chain_of(20_000)), inert)
     [path] = [line for line in text.splitlines() if line.startswith("- path: ")]
     assert path.startswith("- path: `stage:s0` → `stage:s1` → ")
-    assert " → … 99990 more … → `stage:s99995` → " in path
-    assert path.endswith(" → `stage:s99999`")
+    assert " → … 19990 more … → `stage:s19995` → " in path
+    assert path.endswith(" → `stage:s19999`")
     assert len(text) < 20_000
 
 

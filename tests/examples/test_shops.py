@@ -36,12 +36,13 @@ def code(text: str) -> list[str]:
 
 
 @pytest.mark.parametrize("checker", ["mypy --strict --cache-dir", "pyright --pythonpath"])
-def test_type_checkers_pass_the_shops_without_an_ignore(checker: str, tmp_path: Path) -> None:
+def test_type_checkers_pass_the_shops_without_an_ignore_and_the_decorator(checker: str, tmp_path: Path) -> None:
     """Run them as a user does, on the installed package."""
     shops = [HERE / f"{name}.py" for pair in PLAIN.items() for name in pair]
     assert [shop.name for shop in shops if "ignore" in shop.read_text()] == []
     value = sys.executable if "pyright" in checker else str(tmp_path)
-    command = [sys.executable, "-m", *checker.split(), value, *map(str, shops)]
+    files = map(str, [*shops, HERE.parent / "rq" / "test_decorator_types.py"])
+    command = [sys.executable, "-m", *checker.split(), value, *files]
     checked = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=500, check=False)
     assert checked.returncode == 0, checked.stdout + checked.stderr
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-SOME, HEAVY = 1_000, 3_000
+SOME, HEAVY = 500, 3_000
 
 
 def answers_of_an_interpreter(hash_seed: int, forests: int) -> list[str]:

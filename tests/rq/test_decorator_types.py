@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, assert_type
 
-import pytest
 from redis import Redis
 from rq.job import Job
 
@@ -49,12 +45,3 @@ def test_a_call_with_wrong_arguments_is_a_type_error() -> None:
         approve("loan")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
         approve()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     assert approve(Loan(1)) == "1"
-
-
-@pytest.mark.parametrize("checker", ["mypy --strict --cache-dir", "pyright --pythonpath"])
-def test_type_checkers_pass_this_file(checker: str, tmp_path: Path) -> None:
-    """Run them as a user does, on the installed package."""
-    value = sys.executable if "pyright" in checker else str(tmp_path)
-    command = [sys.executable, "-m", *checker.split(), value, __file__]
-    checked = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=500, check=False)
-    assert checked.returncode == 0, checked.stdout + checked.stderr

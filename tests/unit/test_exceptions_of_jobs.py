@@ -120,7 +120,7 @@ ZOO: dict[str, Callable[[], BaseException]] = {
     "surrogate": lambda: ValueError("half \ud800 a pair"),
     "cyclic": cyclic,
     "group": lambda: ExceptionGroup("many", [ApiError(), HostileError("x"), syntax_error()]),
-    "50 MB": lambda: ValueError("x" * 50_000_000),
+    "5 MB": lambda: ValueError("x" * 5_000_000),
     "exit": lambda: SystemExit(1),
     "interrupt": KeyboardInterrupt,
 }

@@ -70,7 +70,7 @@ def typed(*chunks: bytes) -> Keyboard:
         (b"\x1b[12\x01", ["ctrl+a"]),
         (b"\x1b]11;rgb:0000/0000/0000\x07j\x1bP1$r0m\x1b\\k", ["j", "k"]),
         (b"\x1b]52;c;" + b"A" * 9000 + b"\x07j", ["j"]),
-        (b"\x1b[" + b"1" * 9000 + b"Aj", ["j"]),
+        pytest.param(b"\x1b[" + b"1" * 9000 + b"Aj", ["j"], id="a long number"),
     ],
 )
 def test_keys(sent: bytes, keys: list[str]) -> None:
@@ -136,7 +136,7 @@ def test_any_bytes_in_any_pieces_are_parsed_and_no_text_hides_a_sequence(chunks:
 
 def test_every_character_is_a_key() -> None:
     keyboard = Keyboard()
-    text = "".join(map(chr, [*range(0xA0, 0xD800), *range(0xE000, 0x110000, 7)]))
+    text = "".join(map(chr, [*range(0xA0, 0xD800), *range(0xE000, 0x110000, 61)]))
     assert not re.search("[\x00-\x9f]", text)
     keyboard.send(text.encode())
     assert len(keyboard.keys) == len(text)
