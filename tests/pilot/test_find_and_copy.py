@@ -211,3 +211,23 @@ async def test_a_wrong_term_of_a_query_is_marked_in_its_whole_length(query: str)
         line, marked = screen_text(app).splitlines()[1:3]
         assert marked.count("^") == min(wrong.value.end - wrong.value.start, 12)
         assert marked.index("^") - line.index(query) == wrong.value.start
+
+
+@pytest.mark.parametrize(
+    ("key", "marked"), [("enter", "since:2x"), ("home", "since:2x"), ("end", "2x"), ("left", "since:2x")]
+)
+async def test_the_mark_of_an_error_stays_below_its_term_when_a_long_query_scrolls(key: str, marked: str) -> None:
+    app = SagatraceApp(UnreliableStore(failed("T7")), clock=still)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("slash")
+        line = app.screen.query_one(QueryLine)
+        line.input.value = (
+            'status:failed since:2x loan_id=L123 tag:ai "insufficient funds" T-17 name:abcdefghijk queue:loans'
+        )
+        await pilot.press("end", "enter", key)
+
+        def below() -> str:
+            query, marks = screen_text(app).splitlines()[1:3]
+            return query[marks.find("^") : marks.rfind("^") + 1] if "^" in marks else ""
+
+        await until(pilot, lambda: below() == marked, "the marked part of the query")

@@ -70,12 +70,15 @@ async def test_failures_of_one_kind_are_one_row_and_enter_lists_them() -> None:
 
 
 @pytest.mark.parametrize("view", ["2", "3"])
-async def test_a_key_that_sorts_traces_says_so_in_other_views(view: str) -> None:
+async def test_a_key_that_sorts_traces_is_hinted_only_there_and_says_so_in_other_views(view: str) -> None:
     app = SagatraceApp(shop(), clock=still)
     async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: is_read(app), "the list")
+        await until(pilot, lambda: is_read(app) and "o Sort" in screen_text(app), "the list")
         await pilot.press(view, "o")
         await until(pilot, lambda: "Only the list of traces can be sorted" in screen_text(app), "the answer")
+        assert "o Sort" not in screen_text(app)
+        await pilot.press("1")
+        await until(pilot, lambda: "o Sort" in screen_text(app), "the hint")
 
 
 @pytest.mark.parametrize("size", [(80, 24), (100, 30), (120, 40)], ids=str)

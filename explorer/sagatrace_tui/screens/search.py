@@ -27,7 +27,7 @@ from sagatrace_tui.query_history import QueryHistory
 from sagatrace_tui.scope import Scope
 from sagatrace_tui.screens.clipboard import copy_text
 from sagatrace_tui.screens.followed import FollowedScreen, behind
-from sagatrace_tui.screens.search_keys import SEARCH_KEYS, help_sections
+from sagatrace_tui.screens.search_keys import SEARCH_KEYS, UNSORTED_KEYS, help_sections
 from sagatrace_tui.screens.search_words import SORT_WORDS, facts_of, notice_of
 from sagatrace_tui.timers import call_once
 from sagatrace_tui.widgets.bar import StateLine, TitleBar
@@ -148,10 +148,11 @@ class SearchScreen(FollowedScreen):
 
     def on_descendant_focus(self, event: events.DescendantFocus) -> None:
         """Show the keys that work in the focused part."""
-        typing = isinstance(event.widget, Input)
-        self.query_one(KeyHints).show(
-            *((QueryLine.BINDINGS,) if typing else (type(self._panes.shown).BINDINGS, self.BINDINGS))
-        )
+        if isinstance(event.widget, Input):
+            self.query_one(KeyHints).show(QueryLine.BINDINGS)
+        else:
+            keys = SEARCH_KEYS if self._panes.view == "traces" else UNSORTED_KEYS
+            self.query_one(KeyHints).show(type(self._panes.shown).BINDINGS, keys)
 
     def on_screen_resume(self) -> None:
         """Draw the newest reading."""

@@ -13,7 +13,7 @@ from sagatrace_tui.widgets.rows import Rows
 from sagatrace_tui.widgets.standing_list import StandingList
 from sagatrace_tui.widgets.trace_list import TraceList
 
-__all__ = ["SEARCH_KEYS", "help_sections"]
+__all__ = ["SEARCH_KEYS", "UNSORTED_KEYS", "help_sections"]
 
 SEARCH_KEYS: Final[list[BindingType]] = [
     Binding("slash", "query", "Search", priority=True, tooltip="Search for traces"),
@@ -30,6 +30,9 @@ SEARCH_KEYS: Final[list[BindingType]] = [
     Binding("question_mark,f1", "app.help", "Help", tooltip="These keys"),
     Binding("q", "app.leave", "Quit"),
 ]
+
+UNSORTED_KEYS: Final = [key for key in Binding.make_bindings(SEARCH_KEYS) if key.action != "sort"]
+"""The keys of the views that cannot be sorted."""
 
 
 def help_sections() -> Sequence[tuple[str, Sequence[BindingType]]]:

@@ -94,6 +94,7 @@ class QueryLine(Vertical):
         self._past: list[str] = []  # for Up and Down: the typed text, then earlier queries
         self._at = 0
         self._entered = ""
+        self._is_refused = False  # Enter was pressed on a query with an error
 
     def compose(self) -> ComposeResult:
         """Lay out the input and the note below it."""
@@ -114,6 +115,10 @@ class QueryLine(Vertical):
     def clear(self) -> None:
         """Forget the entered query."""
         self._entered = self.input.value = ""
+
+    def on_mount(self) -> None:
+        """Keep the mark of an error below its term when a long query scrolls."""
+        self.watch(self.input, "scroll_x", lambda: self._say(self.input.value, entered=self._is_refused), init=False)
 
     def on_descendant_focus(self) -> None:
         """Show the completions."""
@@ -139,15 +144,15 @@ class QueryLine(Vertical):
         return (parse_query(text), text, "") if self._saved is None else self._saved.parse(text)
 
     def _say(self, text: str, *, entered: bool = False) -> None:
-        note = self.query_one(Static)
-        width = max(10, self.size.width - 2)
+        note, self._is_refused = self.query_one(Static), entered
+        width, left = max(10, self.size.width - 2), round(self.input.scroll_x)
         word = text.rpartition(" ")[2]
         try:
             self._parse(text)
         except QueryError as error:
             # An incomplete last word may still become valid.
             if entered or error.end < len(text) or not (word in KEYS or completions(text)):
-                note.update(Content.styled(_pointed_out(error, text, width), TONES["bad"]))
+                note.update(Content.styled(_pointed_out(error, text, width, left), TONES["bad"]))
                 return
         if (key := word.partition(":")[0] + ":") in KEYS and ":" in word:
             note.update(Content.styled(short(f"{key} {KEYS[key]}", width), TONES["muted"]))
@@ -205,11 +210,15 @@ class QueryLine(Vertical):
         self.post_message(self.Left())
 
 
-def _pointed_out(error: QueryError, text: str, width: int) -> str:
-    """Return the error with marks below its part of the query, in several lines if it does not fit in one."""
-    place, fault = cell_len(inert(text[: error.start])), inert(str(error), 300)
-    marks = "^" * max(1, min(cell_len(inert(text[error.start : error.end])), 12))
-    if place + len(marks) + 1 + cell_len(fault) <= width:
-        return f"{' ' * place}{marks} {fault}"
+def _pointed_out(error: QueryError, text: str, width: int, left: int) -> str:
+    """Return the error with marks below its part of the query, in several lines if it does not fit in one.
+
+    `left` columns of the query are hidden before the line.
+    """
+    place, fault = cell_len(inert(text[: error.start])) - left, inert(str(error), 300)
+    end = place + max(1, min(cell_len(inert(text[error.start : error.end])), 12))
+    marks = " " * (place := max(0, place)) + "^" * max(0, end - place)
+    if cell_len(marks) + 1 + cell_len(fault) <= width:
+        return f"{marks} {fault}"
     lines = textwrap.wrap(fault, width, break_on_hyphens=False)
-    return "\n".join([f"{' ' * place}{marks}", *lines] if place + len(marks) <= width else lines)
+    return "\n".join([marks, *lines] if "^" in marks and len(marks) <= width else lines)
