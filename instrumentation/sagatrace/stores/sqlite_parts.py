@@ -16,6 +16,7 @@ __all__ = ["read_in_parts"]
 
 _FEW: Final = 500  # documents that one query reads, without a second thread
 _MOST: Final = 16_000  # documents in any part
+_GROWTH: Final = 4  # a part has at most this many times as many documents as the part before
 _BYTES: Final = 4 << 20  # the size to aim at
 _BEFORE_ALL, _AFTER_ALL = float("-inf"), b"\xff"  # of all times, and texts that others may have written as times
 _EACH: Final = "SELECT id, CAST(document AS BLOB) FROM event WHERE trace_id = ?"
@@ -76,7 +77,8 @@ def _parts(connection: sqlite3.Connection, trace_id: str) -> Iterator[_Part]:
         until = _AFTER_ALL if found is None else found[0]
         try:
             size, are_objects, text = connection.execute(joined, (trace_id, after, until)).fetchone()
-            rows = max(1, min(_MOST, _BYTES * size // len(text))) if text else rows
+            # The first parts are small, so that decoding begins early.
+            rows = max(1, min(_MOST, _GROWTH * size, _BYTES * size // len(text))) if text else rows
             yield _Part(after, until, size, (text or b"") if are_objects == size else None)
         except sqlite3.DataError:  # together they are too long for SQLite
             yield _Part(after, until, 0, None)
