@@ -69,7 +69,7 @@ def typed(*chunks: bytes) -> Keyboard:
         (b"\x1b[5qj\x1b[?1;2cj\x1b[>0;10;1c", ["j", "j"]),
         (b"\x1b[12\x01", ["ctrl+a"]),
         (b"\x1b]11;rgb:0000/0000/0000\x07j\x1bP1$r0m\x1b\\k", ["j", "k"]),
-        (b"\x1b]52;c;" + b"A" * 9000 + b"\x07j", ["j"]),
+        pytest.param(b"\x1b]52;c;" + b"A" * 9000 + b"\x07j", ["j"], id="a long clipboard"),
         pytest.param(b"\x1b[" + b"1" * 9000 + b"Aj", ["j"], id="a long number"),
     ],
 )

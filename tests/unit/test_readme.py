@@ -110,6 +110,13 @@ def test_the_help_of_the_package_opens_with_a_program_that_runs(
     assert "failed at step:ship (RuntimeError: out of stock) · rolled back: 1 step undone" in result.stdout
 
 
+def test_the_readme_shows_the_tree_the_list_the_compensation_and_the_standing_steps() -> None:
+    shown = re.findall(r"^!\[.+\]\((screenshots/.*)\)$", README, re.MULTILINE)
+    assert shown == [f"screenshots/{name}.svg" for name in ("tree", "search", "compensation", "standing")]
+    assert all((ROOT / path).exists() for path in shown)
+    assert len(README.splitlines()) <= 150
+
+
 def test_every_picture_keeps_its_blanks_in_librsvg_too() -> None:
     pictures = [*(ROOT / "screenshots").glob("*.svg")]
     assert pictures

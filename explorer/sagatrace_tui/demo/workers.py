@@ -52,11 +52,6 @@ class WorkerGroup:
         self._lock: int | None = os.open(directory / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_SH)
 
-    @property
-    def pids(self) -> list[int]:
-        """The workers' process ids. Each worker leads its own process group."""
-        return [process.pid for process in self._processes.values()]
-
     def start(self, name: str, queue: str) -> int:
         """Start one worker on the queue. Return its process id.
 

@@ -95,7 +95,7 @@ def failed_of(above: Span, step: Span) -> bool:
     """Return whether a failed span has the error of a failed step below it: its type and its text.
 
     If the step is an RQ job that `Saga.run` ran, the error is a `StepError` of one line: the job's function, and the
-    last line of the job's error, perhaps after its type.
+    last line of the job's error. If the job's error has only one line, its type comes before that line.
     """
     if (above.error, above.error_type) == (step.error, step.error_type):
         return above.error is not None
@@ -103,4 +103,10 @@ def failed_of(above: Span, step: Span) -> bool:
         return False
     last_line = (step.error or step.error_type or "").rstrip("; \n").rpartition("\n")[2]
     function, _, rest = above.error.rstrip("; ").partition(": ")
-    return function == step.short_name and (rest == last_line or rest.endswith(f": {last_line}"))
+    error_type, _, text = rest.partition(": ")
+    has_type = _without_package(error_type) == _without_package(step.error_type or "")
+    return function == step.short_name and (rest == last_line or (has_type and text == last_line))
+
+
+def _without_package(error_type: str) -> str:
+    return error_type.rpartition(".")[2]

@@ -56,7 +56,7 @@ def interruptibly(work: Callable[[], _T], interrupt: Callable[[], None]) -> _T:
 
 
 def read_ahead(parts: Iterator[_T]) -> Generator[_T, None, None]:
-    """Yield the parts. Another thread reads the next one while the caller uses one. Close it after use."""
+    """Yield the parts. Another thread reads up to two more while the caller uses one. Close it after use."""
     read: Queue[tuple[_T] | BaseException | None] = Queue(maxsize=1)
     is_closed = threading.Event()
 

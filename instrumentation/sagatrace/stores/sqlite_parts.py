@@ -1,4 +1,4 @@
-"""Read all documents of a trace from SQLite in parts. SQLite reads each part while Python decodes the part before."""
+"""Read all documents of a trace from SQLite in parts. SQLite reads the next parts while Python decodes one."""
 
 from __future__ import annotations
 

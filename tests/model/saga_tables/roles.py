@@ -39,6 +39,16 @@ ROLES = [
           cache 1..2 failed job !KeyError:miss
           ship  5..6 failed job !ValueError:sold out
         """, verdict="failed", path="loan cache", roles="cache:cause loan:consequence ship:independent"),
+    Saga("the error of a caught job is only the end of the text that the saga failed of", """
+        loan   0..9 failed !StepError:ship: HTTPError: gateway: timed out
+          one  1..2 failed job named=ship !TimeoutError:timed out
+          two  5..6 failed job named=ship !HTTPError:gateway: timed out
+        """, verdict="failed", path="loan two", roles="loan:consequence one:independent two:cause"),
+    Saga("a caught job and the job that ended the saga had one text, with other types", """
+        loan   0..9 failed !StepError:ship: HTTPError: timed out
+          one  1..2 failed job named=ship !TimeoutError:timed out
+          two  5..6 failed job named=ship !HTTPError:timed out
+        """, verdict="failed", path="loan two", roles="loan:consequence one:independent two:cause"),
     Saga("the error of a job is only the end of a word of the saga's error", """
         loan    0..9 failed !StepError:ship: ValueError: no box
           cache 1..2 failed job !KeyError:miss
