@@ -119,3 +119,15 @@ def test_m_releases_the_mouse_and_captures_it_again(tui: Command) -> None:
         assert terminal.raw.rindex(b"\x1b[?1003h") > terminal.raw.rindex(b"\x1b[?1003l")
         terminal.send("\x03")
         assert terminal.wait() == 0
+
+
+def test_in_gnu_screen_the_mouse_is_off_until_m_because_screen_would_hold_escape_back(tui: Command) -> None:
+    with PtyTerminal(tui("loan-2"), env={"TERM": "screen", "STY": "1.pts"}) as terminal:
+        terminal.until(CAUSE)
+        assert not re.search(rb"\x1b\[\?100[0-3]h", terminal.raw)
+        terminal.press("m", "The mouse works in the app. In GNU screen, Esc waits for the next key")
+        assert b"\x1b[?1003h" in terminal.raw
+        terminal.press("w\x1bc", "STILL STANDING")  # screen sends Esc and the next key as one
+        terminal.send("\x03")
+        assert terminal.wait() == 0
+        assert terminal.raw.rindex(b"\x1b[?1003l") > terminal.raw.rindex(b"\x1b[?1003h")

@@ -71,6 +71,7 @@ class TerminalDriver(LinuxDriver):
         known = getattr(app, "terminal", None)
         self._terminal = known if isinstance(known, Terminal) else detect(os.environ)
         known = self._terminal
+        self._mouse = self._mouse and known.holds_mouse
         self._grid = Grid(0, 0, bce=known.bce, ascii_only=known.ascii_only, few_signs=known.few_signs)
         self._asked_at: float | None = None
         self._mode: tuple[int, list[Any]] | None = None  # the terminal, and its mode while the app has it
@@ -142,10 +143,11 @@ class TerminalDriver(LinuxDriver):
         for mode in (1000, 1003, 1015, 1006):
             super().write(f"\x1b[?{mode}{'h' if hold else 'l'}")
         super().flush()
+        self._mouse = hold  # also after Ctrl+Z
 
     def run_input_thread(self) -> None:
         """Let Textual read the well-formed input until the app ends."""
-        with InputPump(self.fileno, self._answered) as pump:
+        with InputPump(self.fileno, self._answered, delays_escape=self._terminal.delays_escape) as pump:
             terminal, self.fileno = self.fileno, pump.outlet
             try:
                 while not self.exit_event.is_set():
