@@ -87,6 +87,21 @@ async def test_the_traces_of_a_kind_begin_at_the_newest_and_say_that_they_are_of
         await until(pilot, lambda: "one kind" not in screen_text(app), "all traces")
 
 
+async def test_the_way_back_from_another_view_scrolls_no_row_away() -> None:
+    many = UnreliableStore([one for number in range(80) for one in succeeded(f"loan-{number}", number)])
+    app = SagatraceApp(many, clock=still)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await until(pilot, lambda: is_read(app), "the list")
+        traces = app.screen.query_one(TraceList)
+        await pilot.press("down", "down", "down", "2")
+        await until(pilot, lambda: "No failures" in screen_text(app), "the failures")
+        await pilot.press("1")
+        await until(pilot, lambda: "LAST" in screen_text(app), "the traces")
+        assert (traces.scroll_offset.y, traces.cursor) == (0, 3)
+        await pilot.pause()
+        assert (traces.scroll_offset.y, traces.cursor) == (0, 3)
+
+
 @pytest.mark.parametrize("view", ["2", "3"])
 async def test_a_key_that_sorts_traces_says_so_in_other_views(view: str) -> None:
     app = SagatraceApp(shop(), clock=still)

@@ -121,6 +121,16 @@ def test_m_releases_the_mouse_and_captures_it_again(tui: Command) -> None:
         assert terminal.wait() == 0
 
 
+@pytest.mark.parametrize("env", [{"TERM": "screen", "STY": "1.pts"}, {"TERM": "linux"}], ids=["screen", "linux"])
+def test_a_terminal_without_an_alternate_screen_is_left_empty(tui: Command, env: dict[str, str | None]) -> None:
+    with PtyTerminal(tui("loan-2"), env=env) as terminal:
+        terminal.until(CAUSE)
+        terminal.send("\x03")
+        assert terminal.wait() == 0
+        assert not terminal.text.strip(), "a frame that stays looks like an app that does not answer"
+        assert terminal.raw.rindex(b"\x1b[J") < terminal.raw.rindex(b"\x1b[?1049l")
+
+
 def test_in_gnu_screen_the_mouse_is_off_until_m_because_screen_would_hold_escape_back(tui: Command) -> None:
     with PtyTerminal(tui("loan-2"), env={"TERM": "screen", "STY": "1.pts"}) as terminal:
         terminal.until(CAUSE)

@@ -43,6 +43,8 @@ _TOKEN: Final = re.compile(
     "|(?P<text>[^\x00-\x1f\x7f]+)"
 )
 _CLIPBOARD: Final = "\x1b]52;"
+_ERASE: Final = "\x1b[m\x1b[H\x1b[J"
+"""A terminal without an alternate screen, such as GNU screen, would leave the last frame, and the prompt inside it."""
 _PROMPT: Final = 2.0
 """Seconds to wait for the answer about the background. A later answer belongs to another program's question."""
 _AGAIN: Final = 0.1
@@ -173,6 +175,7 @@ class TerminalDriver(LinuxDriver):
         self._is_frame = False
         self._pending.clear()
         self._last_resort = last_resort(self._for.return_code or 1)
+        super().write(_ERASE)
         super().stop_application_mode()
 
     def close(self) -> None:
