@@ -83,7 +83,7 @@ class SagatraceApp(ThemedApp):
     ) -> None:
         super().__init__(terminal, theme_choice)
         self._scope, self._span_id, self._is_demo = scope, span_id, is_demo
-        self._holds_mouse = True
+        self._holds_mouse = terminal is None or terminal.holds_mouse
         self._trouble = trouble
         self._store = store
         self._trace_id = trace_id
@@ -137,7 +137,10 @@ class SagatraceApp(ThemedApp):
             return
         self._holds_mouse = not self._holds_mouse
         self.terminal_driver.hold_mouse(self._holds_mouse)
-        self._say("The mouse works in the app again" if self._holds_mouse else "The mouse selects text (m ends this)")
+        words = "The mouse works in the app again" if self._holds_mouse else "The mouse selects text (m ends this)"
+        if self._holds_mouse and self.terminal is not None and self.terminal.delays_escape:
+            words = "The mouse works in the app. In GNU screen, Esc waits for the next key"
+        self._say(words)
 
     def action_times(self) -> None:
         """Switch the form of times on every screen."""

@@ -13,6 +13,7 @@ from sagatrace_tui.app import SagatraceApp
 from sagatrace_tui.query_history import SavedQueries
 from sagatrace_tui.scope import Scope
 from sagatrace_tui.screens.trace import TraceScreen
+from sagatrace_tui.widgets.bar import StateLine
 from sagatrace_tui.widgets.preview import Preview
 from sagatrace_tui.widgets.trace_list import TraceList
 
@@ -67,6 +68,38 @@ async def test_failures_of_one_kind_are_one_row_and_enter_lists_them() -> None:
         await until(pilot, lambda: "OVER TIME" in screen_text(app), "the failures again")
         await pilot.press("escape")
         await until(pilot, lambda: "LAST ▾" in screen_text(app) and "loan-4" in screen_text(app), "all traces")
+
+
+async def test_the_traces_of_a_kind_begin_at_the_newest_and_say_that_they_are_of_one_kind() -> None:
+    app = SagatraceApp(shop(), clock=still)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: is_read(app), "the list")
+        await pilot.press("G", "2")
+        await until(pilot, lambda: "OVER TIME" in screen_text(app), "the failures")
+        await pilot.press("enter")
+        await until(pilot, lambda: "LAST ▾" in screen_text(app), "the traces of that kind")
+        traces = app.screen.query_one(TraceList)
+        assert [row.trace_id for row in traces.rows] == ["order-2", "order-1"]
+        assert traces.highlighted is traces.rows[0], "Enter opens the newest, wherever the cursor stood in the list"
+        app.screen.query_one(StateLine).hush()
+        await until(pilot, lambda: "2 traces with one kind of failure · last 24 h" in screen_text(app), "the filter")
+        await pilot.press("1")
+        await until(pilot, lambda: "one kind" not in screen_text(app), "all traces")
+
+
+async def test_the_way_back_from_another_view_scrolls_no_row_away() -> None:
+    many = UnreliableStore([one for number in range(80) for one in succeeded(f"loan-{number}", number)])
+    app = SagatraceApp(many, clock=still)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await until(pilot, lambda: is_read(app), "the list")
+        traces = app.screen.query_one(TraceList)
+        await pilot.press("down", "down", "down", "2")
+        await until(pilot, lambda: "No failures" in screen_text(app), "the failures")
+        await pilot.press("1")
+        await until(pilot, lambda: "LAST" in screen_text(app), "the traces")
+        assert (traces.scroll_offset.y, traces.cursor) == (0, 3)
+        await pilot.pause()
+        assert (traces.scroll_offset.y, traces.cursor) == (0, 3)
 
 
 @pytest.mark.parametrize("view", ["2", "3"])

@@ -119,3 +119,25 @@ def test_m_releases_the_mouse_and_captures_it_again(tui: Command) -> None:
         assert terminal.raw.rindex(b"\x1b[?1003h") > terminal.raw.rindex(b"\x1b[?1003l")
         terminal.send("\x03")
         assert terminal.wait() == 0
+
+
+@pytest.mark.parametrize("env", [{"TERM": "screen", "STY": "1.pts"}, {"TERM": "linux"}], ids=["screen", "linux"])
+def test_a_terminal_without_an_alternate_screen_is_left_empty(tui: Command, env: dict[str, str | None]) -> None:
+    with PtyTerminal(tui("loan-2"), env=env) as terminal:
+        terminal.until(CAUSE)
+        terminal.send("\x03")
+        assert terminal.wait() == 0
+        assert not terminal.text.strip(), "a frame that stays looks like an app that does not answer"
+        assert terminal.raw.rindex(b"\x1b[J") < terminal.raw.rindex(b"\x1b[?1049l")
+
+
+def test_in_gnu_screen_the_mouse_is_off_until_m_because_screen_would_hold_escape_back(tui: Command) -> None:
+    with PtyTerminal(tui("loan-2"), env={"TERM": "screen", "STY": "1.pts"}) as terminal:
+        terminal.until(CAUSE)
+        assert not re.search(rb"\x1b\[\?100[0-3]h", terminal.raw)
+        terminal.press("m", "The mouse works in the app. In GNU screen, Esc waits for the next key")
+        assert b"\x1b[?1003h" in terminal.raw
+        terminal.press("w\x1bc", "STILL STANDING")  # screen sends Esc and the next key as one
+        terminal.send("\x03")
+        assert terminal.wait() == 0
+        assert terminal.raw.rindex(b"\x1b[?1003l") > terminal.raw.rindex(b"\x1b[?1003h")

@@ -45,6 +45,7 @@ def test_colours(env: dict[str, str], colors: int) -> None:
 )
 def test_multiplexers(env: dict[str, str], multiplexer: str) -> None:
     assert detect(env).multiplexer == multiplexer
+    assert detect(env).holds_mouse is (multiplexer != "screen"), "GNU screen would hold Esc back"
 
 
 def test_background_and_clipboard() -> None:

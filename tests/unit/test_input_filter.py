@@ -51,6 +51,22 @@ def typed(*chunks: bytes) -> Keyboard:
 @pytest.mark.parametrize(
     ("sent", "keys"),
     [
+        (b"\x1b3", ["escape", "3"]),
+        (b"\x1bq\x1b", ["escape", "q", "escape"]),
+        (b"\x1b[A\x1bOP", ["up", "f1"]),
+    ],
+)
+def test_a_key_that_comes_with_a_delayed_escape_stays_a_key(sent: bytes, keys: list[str]) -> None:
+    keyboard = Keyboard()
+    keyboard.filter = InputFilter(clock=lambda: 0.0, delays_escape=True)
+    keyboard.send(sent)
+    keyboard.pause()
+    assert keyboard.keys == keys
+
+
+@pytest.mark.parametrize(
+    ("sent", "keys"),
+    [
         (b"j\xe9k", ["j", "replacement_character", "k"]),
         (b"\xa4", ["replacement_character"]),
         (b"\xc3", ["replacement_character"]),

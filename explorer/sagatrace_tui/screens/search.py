@@ -244,9 +244,10 @@ class SearchScreen(FollowedScreen):
 
     @on(GroupList.Opened)
     def list_group(self, message: GroupList.Opened) -> None:
-        """List the traces of one kind of failure."""
+        """List the traces of one kind of failure, with the cursor on the first."""
         self._panes.narrow(message.group.key)
         self._show_view("traces")
+        self._panes.shown.action_top()
         count, step = plural(len(message.group.rows), "trace"), inert(message.group.example.step, 60)
         self.query_one(StateLine).say(f"{count} with this failure at {step}. Esc goes back to the failures")
 

@@ -59,6 +59,9 @@ def facts_of(listing: Listing, panes: IncidentPanes) -> tuple[str, ...]:
         facts.insert(0, plural(rows, "step") + " standing" if view == "standing" else f"{kinds} of failure")
         if unreadable := sum(row.unreadable for row in listing.rows):
             facts.insert(1, f"{plural(unreadable, 'document')} unreadable")
+    elif panes.wanted.group or panes.wanted.new_only:
+        kinds = "one kind" if panes.wanted.group else "new kinds"
+        facts.insert(0, f"{plural(rows, 'trace')} with {kinds} of failure")
     return (*facts, *filter(None, [listing.advice]))
 
 

@@ -55,6 +55,16 @@ class Terminal(msgspec.Struct, frozen=True):
     few_signs: bool = False
     asks_background: bool = False
 
+    @property
+    def delays_escape(self) -> bool:
+        """Whether the next key may come together with Esc, as from GNU screen while it reports the mouse."""
+        return self.multiplexer in ("screen", "either")
+
+    @property
+    def holds_mouse(self) -> bool:
+        """Whether the app takes the mouse at its start. In GNU screen, Esc would then wait for the next key."""
+        return self.multiplexer != "screen"
+
 
 def detect(env: Mapping[str, str]) -> Terminal:
     """Return the terminal that the environment describes."""

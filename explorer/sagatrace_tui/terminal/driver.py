@@ -43,6 +43,8 @@ _TOKEN: Final = re.compile(
     "|(?P<text>[^\x00-\x1f\x7f]+)"
 )
 _CLIPBOARD: Final = "\x1b]52;"
+_ERASE: Final = "\x1b[m\x1b[H\x1b[J"
+"""A terminal without an alternate screen, such as GNU screen, would leave the last frame, and the prompt inside it."""
 _PROMPT: Final = 2.0
 """Seconds to wait for the answer about the background. A later answer belongs to another program's question."""
 _AGAIN: Final = 0.1
@@ -71,6 +73,7 @@ class TerminalDriver(LinuxDriver):
         known = getattr(app, "terminal", None)
         self._terminal = known if isinstance(known, Terminal) else detect(os.environ)
         known = self._terminal
+        self._mouse = self._mouse and known.holds_mouse
         self._grid = Grid(0, 0, bce=known.bce, ascii_only=known.ascii_only, few_signs=known.few_signs)
         self._asked_at: float | None = None
         self._mode: tuple[int, list[Any]] | None = None  # the terminal, and its mode while the app has it
@@ -142,10 +145,11 @@ class TerminalDriver(LinuxDriver):
         for mode in (1000, 1003, 1015, 1006):
             super().write(f"\x1b[?{mode}{'h' if hold else 'l'}")
         super().flush()
+        self._mouse = hold  # also after Ctrl+Z
 
     def run_input_thread(self) -> None:
         """Let Textual read the well-formed input until the app ends."""
-        with InputPump(self.fileno, self._answered) as pump:
+        with InputPump(self.fileno, self._answered, delays_escape=self._terminal.delays_escape) as pump:
             terminal, self.fileno = self.fileno, pump.outlet
             try:
                 while not self.exit_event.is_set():
@@ -171,6 +175,7 @@ class TerminalDriver(LinuxDriver):
         self._is_frame = False
         self._pending.clear()
         self._last_resort = last_resort(self._for.return_code or 1)
+        super().write(_ERASE)
         super().stop_application_mode()
 
     def close(self) -> None:

@@ -41,11 +41,11 @@ class InputFilter:
     """Take bytes as they come, and return text for the parser. `dropped` counts malformed sequences.
 
     `replies` are answers to operating system commands (OSC), without their frame. Call `tick` if `deadline` passes
-    without a byte.
+    without a byte. With `delays_escape`, ESC and a letter are two keys, not one with Alt.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(self, clock: Callable[[], float] = time.monotonic, *, delays_escape: bool = False) -> None:
+        self._clock, self._delays_escape = clock, delays_escape
         self._decoder = getincrementaldecoder("utf-8")("replace")
         self._held = b""
         self._skips: re.Pattern[bytes] | None = None  # to the end of a sequence that was too long to be kept
@@ -147,11 +147,11 @@ class InputFilter:
             return self._ss3(data, at, out)
         if kind in b"]P_^X":
             return self._string(data, at)
-        if 0x20 <= kind < 0x7F:
+        if 0x20 <= kind < 0x7F and not self._delays_escape:
             if not constants.DISABLE_KITTY_KEY:
                 out.append(f"\x1b[{kind};3u")  # with Alt; as ESC and a letter, it would swallow the next key
             return at + 2
-        if kind < 0x20:
+        if kind < 0x7F:
             out.append(_ESCAPE)
             return at + 1
         self.dropped += 1

@@ -20,11 +20,14 @@ log: Final = logger("sagatrace")
 
 
 class InputPump:
-    """Read the descriptor `terminal`. The descriptor `outlet` gives filtered input; `reply` gets each answer (OSC)."""
+    """Read the descriptor `terminal`. The descriptor `outlet` gives filtered input; `reply` gets each answer (OSC).
 
-    def __init__(self, terminal: int, reply: Callable[[str], None]) -> None:
+    With `delays_escape`, Esc may come together with the next key.
+    """
+
+    def __init__(self, terminal: int, reply: Callable[[str], None], *, delays_escape: bool = False) -> None:
         self._terminal, self._reply = terminal, reply
-        self._filter = InputFilter()
+        self._filter = InputFilter(delays_escape=delays_escape)
         self.outlet, self._inlet = os.pipe()
         self._stopped, self._stop = os.pipe()
         self._thread = threading.Thread(target=self._run, name="sagatrace-input", daemon=True)

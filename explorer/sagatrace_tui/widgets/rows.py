@@ -248,6 +248,8 @@ class Rows(ScrollView, can_focus=True):
 
     def _bring(self, top: int) -> None:
         """Scroll to `top`, or as little further as needed to show the cursor."""
+        if not self.size.height:  # hidden: its height on the screen is not known yet
+            return
         top = max(self.cursor - self.page_height + 1, min(top, self.cursor))
         if top != self.scroll_offset.y:
             # Force: the scrollbar of new rows may not exist yet.
