@@ -35,7 +35,7 @@ async def main() -> None:
         rollback_incomplete = await _wait_for(
             lambda: _one(store, "rollback_incomplete"), "a rollback that is incomplete"
         )
-        listed = SagatraceApp(store, subtitle="demo: sagatrace list --store demo", mirror=mirror)
+        listed = SagatraceApp(store, is_demo=True, mirror=mirror)
         async with listed.run_test(size=SIZE) as pilot:
             await _take(pilot, "search", "e")
             await _take(pilot, "failures", "2")

@@ -70,7 +70,6 @@ class SagatraceApp(ThemedApp):
         store: EventStore,
         *,
         trace_id: str | None = None,
-        subtitle: str = "",
         clock: Callable[[], int] = wall_clock,
         trouble: Callable[[], str | None] | None = None,
         terminal: Terminal | None = None,
@@ -87,7 +86,6 @@ class SagatraceApp(ThemedApp):
         self._trouble = trouble
         self._store = store
         self._trace_id = trace_id
-        self._subtitle = subtitle
         self._clock = clock
         self._history = history
         self._mirror = mirror
@@ -103,7 +101,7 @@ class SagatraceApp(ThemedApp):
     def _list(self) -> Screen[None]:
         from sagatrace_tui.screens.search import SearchScreen
 
-        return SearchScreen(self._store, self._clock, self._subtitle, self._history, self._mirror, self._scope)
+        return SearchScreen(self._store, self._clock, self._history, self._mirror, self._scope, is_demo=self._is_demo)
 
     def on_mount(self) -> None:
         """Prepare to restore the terminal and end on a signal."""
@@ -183,7 +181,7 @@ class SagatraceApp(ThemedApp):
                 if doer is not None and binding.action != "command_palette":
                     run = partial(self.run_action, binding.action, doer)
                     name = binding.tooltip or binding.description
-                    command = SystemCommand(name, f"{section}: {', '.join(keys)}", run)
+                    command = SystemCommand(name, f"{section}, key {', '.join(keys)}", run)
                     (hinted if binding.show else others).append(command)
         yield from hinted
         yield from others

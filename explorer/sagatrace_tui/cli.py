@@ -6,6 +6,8 @@ import gc
 import io
 import logging
 import os
+import re
+import shlex
 import sys
 from dataclasses import replace
 from functools import partial
@@ -75,7 +77,22 @@ class _Plain(click.Command):
             sys.exit(Exit.INTERRUPTED)
 
 
+_NEGATED: Final = re.compile(r"-[^-:=\s][^:=\s]*[:=]")
+
+
 class _Commands(_Plain, click.Group):
+    def invoke(self, ctx: click.Context) -> Any:
+        words = list(ctx.args)
+        try:
+            return super().invoke(ctx)
+        except click.NoSuchOption as error:
+            own = (one for one in words if one.startswith(error.option_name))
+            term = next(filter(_NEGATED.match, own), None)
+            if term is None:
+                raise
+            advice = f"A query term that begins with a minus comes after `--`, like: -- {shlex.quote(term)}"
+            raise click.UsageError(f"{error.format_message()} {advice}", error.ctx) from None
+
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's form
         return sorted(_COMMANDS)
 
@@ -174,7 +191,6 @@ def _run_app(
         scope=scope,
         span_id=span_id,
         trace_id=trace_id,
-        subtitle="demo: sagatrace list --store demo" if demo is not None else "",
         trouble=demo.failure if demo is not None else None,
         terminal=terminal,
         history=QueryHistory(user_state_path("sagatrace") / "recent-queries"),

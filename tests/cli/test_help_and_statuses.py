@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import click
@@ -39,6 +40,19 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     kept.append(succeeded("T"))
     kept.close()
     return url
+
+
+@pytest.mark.parametrize("term", ["-status:failed", "-loan_id=L7", "-tag:two words"])
+def test_a_query_term_with_a_minus_is_not_only_an_unknown_option(term: str) -> None:
+    result = run(cli.main, "list", "since:1h", term)
+    assert result.exit_code == 2
+    assert f"No such option '{term[:2]}'. A query term that begins with a minus comes after `--`" in result.output
+    assert f": -- {shlex.quote(term)}\n" in result.output
+
+
+@pytest.mark.parametrize("option", ["-x", "--limt", "--by:x"])
+def test_another_unknown_option_gets_no_advice_about_terms(option: str) -> None:
+    assert "query term" not in run(cli.main, "list", "-n", "5", option, "x:y").output
 
 
 @pytest.mark.parametrize(("command", "path"), HELP, ids=[(path or ("",))[0] or one.name for one, path in HELP])

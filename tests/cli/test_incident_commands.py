@@ -243,6 +243,12 @@ def test_failures_are_grouped_by_a_key_of_the_query(cli: Cli) -> None:
         assert (status, "Use `sagatrace groups`" in err) == (2, True)
 
 
+def test_a_misspelled_key_of_groups_is_named(cli: Cli) -> None:
+    status, out, err = cli("groups", "--by", "lone_id")
+    assert (status, "(no value)" in out) == (0, True)
+    assert err == "sagatrace: no failed trace has a value for 'lone_id' in its data\n"
+
+
 def test_only_new_kinds_of_failure_are_listed_when_a_query_asks_for_them(cli: Cli) -> None:
     """The command once accepted `new`, but listed every trace."""
     odd = new_event(trace_id="odd", span_id="w", event_type="workflow:w:failed", data={"error": "never seen before"})

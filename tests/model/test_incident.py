@@ -125,6 +125,13 @@ def test_failures_without_the_key_asked_for_are_labelled_so() -> None:
     assert sorted((one.label, one.value) for one in groups_of(rows, by=True)) == [("(no value)", ""), ("gold", "gold")]
 
 
+def test_kinds_of_failure_without_the_key_asked_for_stay_apart() -> None:
+    """One row for all of them would show the step and the error of one as if they were those of all."""
+    rows = of_causes(2 * len(CAUSES))
+    assert [one.label for one in groups_of(rows, by=True)] == ["(no value)"] * len(CAUSES)
+    assert {one.example.step for one in groups_of(rows, by=True)} == {step for step, _, _ in CAUSES}
+
+
 def test_a_trace_without_a_failure_is_in_no_group() -> None:
     assert groups_of([row_of(succeeded("a")), row_of(running("b")), TraceRow("unread", 1)]) == []
 

@@ -153,7 +153,9 @@ async def test_the_palette_has_every_action_of_the_screen() -> None:
         await pilot.press("ctrl+p")
         await pilot.press(*"Compensations")
         await until(
-            pilot, lambda: "Compensations and" in screen_text(app) and "Screen: c" in screen_text(app), "the command"
+            pilot,
+            lambda: "Compensations and" in screen_text(app) and "Screen, key c" in screen_text(app),
+            "the command",
         )
         await pilot.press("enter")
         await until(pilot, lambda: "STILL STANDING" in screen_text(app), "what it does")
@@ -184,7 +186,7 @@ async def test_a_query_finds_names_its_error_completes_and_is_remembered(tmp_pat
         await until(pilot, lambda: "No trace matches" in screen_text(app), "that there is none")
         await pilot.press("slash", "up")
         assert line.input.value == "status:failed"
-        await pilot.press("escape", "c")
+        await pilot.press("escape", "escape")
         await until(pilot, lambda: "3 traces" in screen_text(app), "all again")
         assert isinstance(app.screen, SearchScreen)
     assert QueryHistory(tmp_path / "state" / "recent").queries == ['"no such error"', "status:failed"]

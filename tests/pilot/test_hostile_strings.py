@@ -77,7 +77,7 @@ def listed(app: SagatraceApp) -> tuple[TraceRow, ...]:
 @pytest.mark.parametrize("size", [(120, 40), (80, 24), (40, 12), (12, 6)])
 async def test_hostile_strings_are_shown_as_plain_text(size: tuple[int, int]) -> None:
     trace_id = f"{ESCAPE}{BIDI}"
-    app = SagatraceApp(UnreliableStore(hostile(trace_id)), clock=still, subtitle=MARKUP + ESCAPE)
+    app = SagatraceApp(UnreliableStore(hostile(trace_id)), clock=still)
     async with app.run_test(size=size) as pilot:
         await until(
             pilot, lambda: clean(app) and any(row.verdict for row in app.screen.query_one(TraceList).rows), "it"
@@ -98,7 +98,7 @@ async def test_hostile_strings_are_shown_as_plain_text(size: tuple[int, int]) ->
 
 
 async def test_markup_is_text() -> None:
-    app = SagatraceApp(UnreliableStore(hostile("T")), trace_id="T", clock=still, subtitle=MARKUP)
+    app = SagatraceApp(UnreliableStore(hostile("T")), trace_id="T", clock=still)
     async with app.run_test(size=(160, 40)) as pilot:
         await until(pilot, lambda: "✘ [/][bold red]markup[/] [@click=app.quit]x[/]" in clean(app), "markup as it is")
         assert "␛[31m␛]52;c;" in clean(app)

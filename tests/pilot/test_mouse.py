@@ -21,7 +21,7 @@ async def test_a_click_on_a_hint_presses_its_key() -> None:
 
 
 async def test_the_views_are_tabs_with_their_keys_and_a_click_chooses_one() -> None:
-    app = SagatraceApp(UnreliableStore(failed("T7")), clock=still, subtitle="demo")
+    app = SagatraceApp(UnreliableStore(failed("T7")), clock=still, is_demo=True)
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "T7" in screen_text(app), "the list")
         for tab, shown in (("[2] Failures", "FAILED AT"), ("[3] Standing", "REASON"), ("[1] Traces", "LAST ▾")):

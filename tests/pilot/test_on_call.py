@@ -87,7 +87,7 @@ async def test_120_columns_hint_at_every_key_of_an_incident() -> None:
 
 
 async def test_80_columns_show_the_end_of_the_subtitle_in_whole_words() -> None:
-    app = SagatraceApp(UnreliableStore(failed("T7")), clock=still, subtitle="demo: sagatrace list --store demo")
+    app = SagatraceApp(UnreliableStore(failed("T7")), clock=still, is_demo=True)
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "rollback incomplete" in screen_text(app), "the list")
         assert screen_text(app).splitlines()[0].rstrip().endswith("  list --store demo")

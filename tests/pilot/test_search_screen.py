@@ -13,6 +13,7 @@ from sagatrace.stores import open_store
 from sagatrace_tui.app import SagatraceApp
 from sagatrace_tui.screens.search import SearchScreen
 from sagatrace_tui.screens.trace import TraceScreen
+from sagatrace_tui.widgets.incident_panes import IncidentPanes
 from sagatrace_tui.widgets.query_line import QueryLine
 from sagatrace_tui.widgets.trace_list import TraceList
 
@@ -82,6 +83,27 @@ async def test_the_screen_of_an_empty_store_says_what_to_do() -> None:
         assert "sagatrace import FILE" in screen_text(app)
         await pilot.press("enter", "j", "G")
         assert isinstance(app.screen, SearchScreen)
+
+
+async def test_the_demo_does_not_say_how_to_start_the_demo() -> None:
+    app = SagatraceApp(UnreliableStore(), clock=still, is_demo=True)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "The demo's first sagas appear within seconds" in screen_text(app), "the empty demo")
+        assert "--demo" not in screen_text(app)
+
+
+@pytest.mark.parametrize("keys", [("c",), ("3", "c")])
+async def test_c_opens_the_compensations_of_a_trace_and_keeps_the_query(keys: tuple[str, ...]) -> None:
+    app = SagatraceApp(UnreliableStore([*failed("T7"), *succeeded("T8")]), clock=still)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await pilot.press("slash", *"status:failed", "enter")
+        await until(pilot, lambda: "1 trace ·" in screen_text(app), "the query's traces")
+        await pilot.press(*keys[:-1])
+        await until(pilot, lambda: app.screen.query_one(IncidentPanes).chosen == "T7", "the trace")
+        await pilot.press(keys[-1])
+        await until(pilot, lambda: "STILL STANDING" in screen_text(app), "the compensations")
+        await pilot.press("q")
+        await until(pilot, lambda: "status:failed" in screen_text(app), "the list")
 
 
 async def test_a_failing_store_is_reported_in_place_and_r_retries() -> None:

@@ -79,7 +79,7 @@ def ready(text: str, *keys: str) -> Callable[[Pilot[Any]], Any]:
 
 @WIDE
 def test_search(snap_compare: Compare, store: OnceReadMemory, size: tuple[int, int]) -> None:
-    app = SagatraceApp(store, clock=still, subtitle="demo: loan sagas on real RQ workers")
+    app = SagatraceApp(store, clock=still, is_demo=True)
     assert snap_compare(app, terminal_size=size, run_before=ready("loan-4200", "j"))
 
 

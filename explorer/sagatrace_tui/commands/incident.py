@@ -89,6 +89,8 @@ def groups(words: tuple[str, ...], by: str | None, as_json: bool, store_url: str
     began, ended = time_read(query)
     began = began_at(rows, began)
     kinds = failure_groups(rows, began, ended, by=bool(by))
+    if by and kinds and not any(one.value for one in kinds):
+        click.echo(f"sagatrace: no failed trace has a value for {inert(by, 80)!r} in its data", err=True)
     found = [one for one in kinds if one.is_new or not query.new]
     if not as_json:
         if not found:

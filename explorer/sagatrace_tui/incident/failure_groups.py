@@ -40,7 +40,7 @@ class FailureGroup(msgspec.Struct, frozen=True):
     @property
     def label(self) -> str:
         """The value for a row; `(no value)` for failures without the requested key."""
-        return "(no value)" if self.key == ("by", "") else self.value
+        return "(no value)" if self.key[:2] == ("by", "") else self.value
 
     @property
     def example(self) -> Failure:
@@ -99,11 +99,13 @@ def bars(counts: Sequence[int]) -> str:
 
 
 def _key(row: TraceRow, failure: Failure, *, by: bool) -> tuple[str, ...]:
-    if by:
-        return "by", "".join(row.values[-1:])
-    if failure.group:
+    if by and (value := "".join(row.values[-1:])):
+        return "by", value
+    if failure.group and not by:
         return "label", failure.group
-    return "error", row.name, failure.step, failure.error_type, failure.shape
+    # Without the requested value too, failures of different kinds stay apart.
+    kind = row.name, failure.step, failure.error_type, failure.shape
+    return ("by", "", *kind) if by else ("error", *kind)
 
 
 def _group(key: tuple[str, ...], rows: list[TraceRow], new_since: int) -> FailureGroup:

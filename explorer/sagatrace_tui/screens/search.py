@@ -28,7 +28,7 @@ from sagatrace_tui.scope import Scope
 from sagatrace_tui.screens.clipboard import copy_text
 from sagatrace_tui.screens.followed import FollowedScreen, behind
 from sagatrace_tui.screens.search_keys import SEARCH_KEYS, UNSORTED_KEYS, help_sections
-from sagatrace_tui.screens.search_words import SORT_WORDS, facts_of, notice_of
+from sagatrace_tui.screens.search_words import DEMO, SORT_WORDS, facts_of, notice_of
 from sagatrace_tui.timers import call_once
 from sagatrace_tui.widgets.bar import StateLine, TitleBar
 from sagatrace_tui.widgets.group_list import GroupList
@@ -74,16 +74,17 @@ class SearchScreen(FollowedScreen):
         self,
         store: EventStore,
         clock: Callable[[], int],
-        subtitle: str = "",
         history: QueryHistory | None = None,
         mirror: Mirror | None = None,
         scope: Scope | None = None,
+        *,
+        is_demo: bool = False,
     ) -> None:
         super().__init__()
         self._scope = scope or Scope()
         self._store = store
         self._clock = clock
-        self._subtitle = subtitle
+        self._is_demo = is_demo
         self._panes = IncidentPanes(self._scope.keys)
         self._listing: Listing | None = None
         self._rows: Arranged | None = None  # of the newest listing
@@ -123,7 +124,7 @@ class SearchScreen(FollowedScreen):
 
     def compose(self) -> ComposeResult:
         """Lay out the title, the query line, the views, the state line and the key hints."""
-        yield TitleBar("traces", inert(self._subtitle, 200), VIEWS)
+        yield TitleBar("traces", DEMO if self._is_demo else "", VIEWS)
         yield QueryLine(self._history.queries if self._history else (), self._scope.saved)
         yield Notice()
         yield self._panes
@@ -218,7 +219,7 @@ class SearchScreen(FollowedScreen):
         has_rows = bool(panes.shown.row_count)
         if panes.visible is not has_rows:  # setting the same value again would repaint
             panes.visible = has_rows  # hidden, not removed: the lines below stay at the bottom
-        self.query_one(Notice).message = notice_of(listing, self._asked, self._word, panes)
+        self.query_one(Notice).message = notice_of(listing, self._asked, self._word, panes, is_demo=self._is_demo)
         if panes.visible and self.focused is None:
             panes.shown.focus()
 
@@ -365,10 +366,17 @@ class SearchScreen(FollowedScreen):
 
     def action_why(self) -> None:
         """Show why the trace under the cursor failed."""
+        self._open_chosen("why")
+
+    def action_compensation(self) -> None:
+        """Show what was undone in the trace under the cursor, and what still stands."""
+        self._open_chosen("compensation")
+
+    def _open_chosen(self, view: str) -> None:
         trace_id = self._panes.chosen
         if trace_id is not None:
             self.query_one(TraceList).hold()
-            self._open(trace_id, "why")
+            self._open(trace_id, view)
 
     def action_compare(self) -> None:
         """Compare the trace under the cursor with the last good run of its saga. Open it at the chosen span."""

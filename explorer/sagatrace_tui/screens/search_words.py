@@ -9,8 +9,10 @@ from sagatrace_tui.labels import duration, inert, plural
 from sagatrace_tui.live.listing import Listing
 from sagatrace_tui.widgets.incident_panes import IncidentPanes, View
 
-__all__ = ["SORT_WORDS", "facts_of", "notice_of"]
+__all__ = ["DEMO", "SORT_WORDS", "facts_of", "notice_of"]
 
+DEMO: Final = "demo: sagatrace list --store demo"
+"""The text on the right of the first line in a demo."""
 SORT_WORDS: Final[Mapping[str, str]] = {
     "last": "last activity",
     "started": "start",
@@ -65,7 +67,9 @@ def facts_of(listing: Listing, panes: IncidentPanes) -> tuple[str, ...]:
     return (*facts, *filter(None, [listing.advice]))
 
 
-def notice_of(listing: Listing, asked: str, word: str, panes: IncidentPanes) -> tuple[str, str, bool] | None:
+def notice_of(
+    listing: Listing, asked: str, word: str, panes: IncidentPanes, *, is_demo: bool = False
+) -> tuple[str, str, bool] | None:
     """Return a notice (headline, explanation, whether it is a fault); None if the view's rows need no notice.
 
     Args:
@@ -73,6 +77,7 @@ def notice_of(listing: Listing, asked: str, word: str, panes: IncidentPanes) -> 
         asked: the query.
         word: the word in the query that no key precedes.
         panes: the views that show the reading.
+        is_demo: whether the demo fills the store.
     """
     view, known_kinds = panes.view, panes.known_kinds
     if listing.missing:
@@ -104,7 +109,7 @@ def notice_of(listing: Listing, asked: str, word: str, panes: IncidentPanes) -> 
             headline = _NONE["traces"]
         more += f" {plural(unreadable, 'document')} cannot be read." if unreadable else ""
         return headline, f"{where}{more}\n1 shows the traces. / since:7d looks further back.", False
-    return "No traces yet", _FIRST_STEPS, False
+    return "No traces yet", "The demo's first sagas appear within seconds." if is_demo else _FIRST_STEPS, False
 
 
 def _window(listing: Listing) -> str:
