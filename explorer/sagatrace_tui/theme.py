@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, Protocol, runtime_checkable
 
 from rich.console import RenderableType
 from textual import constants
@@ -32,6 +32,7 @@ __all__ = [
     "STATUS_TONES",
     "TONES",
     "VERDICT_TONES",
+    "ShowsTimes",
     "ThemedApp",
     "times_of",
 ]
@@ -181,6 +182,15 @@ VERDICT_TONES: Final[Mapping[str, str]] = {
 }
 
 
+@runtime_checkable
+class ShowsTimes(Protocol):
+    """A widget that shows moments."""
+
+    def times_changed(self) -> None:
+        """Draw again with the new form of times."""
+        ...
+
+
 class ThemedApp(App[None]):
     """An app with the themes that the widgets need. It adds missing variables to other themes.
 
@@ -188,7 +198,7 @@ class ThemedApp(App[None]):
     environment, or else from `choice`, or else fits the terminal's background.
     """
 
-    times: reactive[Times] = reactive(Times())
+    times: reactive[Times] = reactive(Times(), init=False)
     """The way to write moments, on every screen."""
 
     def __init__(self, terminal: Terminal | None = None, choice: ThemeChoice | None = None) -> None:
@@ -235,6 +245,12 @@ class ThemedApp(App[None]):
         self._given, self._follows_background = theme, False
         if self._choice is not None:
             self.run_worker(partial(self._choice.keep, theme), thread=True, exclusive=True, group="theme")
+
+    def watch_times(self) -> None:
+        """Draw all times again. No widget watches this itself: Textual would keep it after its screen closes."""
+        for widget in (widget for screen in self.screen_stack for widget in screen.walk_children()):
+            if isinstance(widget, ShowsTimes):
+                widget.times_changed()
 
     def panic(self, *renderables: RenderableType) -> None:
         """Remember the crash: Textual's own exit status may be 0."""

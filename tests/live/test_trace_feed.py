@@ -160,6 +160,25 @@ def test_a_large_trace_takes_little_memory_also_when_it_is_read_whole_again(
     assert again < 1.2 * read
 
 
+def test_a_feed_that_was_given_up_leaves_the_collector_its_objects(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The screen closed during the reading: nothing would give them back to the collector."""
+    monkeypatch.setattr("sagatrace_tui.live.trace_feed._MANY", 1)
+    store = MemoryStore()
+    store.append(failed("T"))
+    before = gc.get_freeze_count()
+    try:
+        feed = TraceFeed(store, "T", still)
+        shown(feed)
+        assert gc.get_freeze_count() > before
+        gc.unfreeze()
+        closing = TraceFeed(store, "T", lambda: (closing.give_up(), still())[1])
+        for _ in range(2):
+            list(closing.read(frozenset({AFRESH})))
+        assert gc.get_freeze_count() == 0
+    finally:
+        gc.unfreeze()
+
+
 def test_the_thread_of_the_feed_finds_idle_gaps_on_request() -> None:
     store = MemoryStore()
     feed = TraceFeed(store, "T", still)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 
 from sagas import UnreliableStore, failed, screen_text, still, succeeded, until
 from sagatrace_tui.app import SagatraceApp
 from sagatrace_tui.screens.value import ValueScreen
+from sagatrace_tui.widgets.span_detail import SpanDetail
 
 
 @pytest.mark.parametrize(
@@ -46,3 +50,33 @@ async def test_a_value_that_closes_while_the_terminal_is_resized_ends_nothing() 
         value.on_resize()
         await value.dismiss()
         assert app.is_running
+
+
+@pytest.mark.parametrize("large", [False, True])
+async def test_closed_traces_are_freed(large: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The app itself has the garbage of a large trace collected."""
+    if large:
+        monkeypatch.setattr("sagatrace_tui.live.trace_feed._MANY", 1)
+    app = SagatraceApp(UnreliableStore([*failed("T7"), *succeeded("T8", 10)]), clock=still)
+    kept = list[weakref.ref[SpanDetail]]()
+
+    def freed() -> bool:
+        if not large:
+            gc.collect()
+        return sum(detail() is not None for detail in kept) <= 1  # Textual may hold the last
+
+    gc.disable()
+    try:
+        async with app.run_test(size=(120, 40)) as pilot:
+            for _ in range(4):
+                await until(pilot, lambda: "T7" in screen_text(app), "the list")
+                await pilot.press("enter")
+                await until(pilot, lambda: len(app.screen.query(SpanDetail)) == 1, "the screen of the trace")
+                await until(pilot, lambda: app.screen.query_one(SpanDetail).subject is not None, "the trace")
+                kept.append(weakref.ref(app.screen.query_one(SpanDetail)))
+                await pilot.press("escape")
+                await until(pilot, lambda: not app.screen.query(SpanDetail), "that the trace is closed")
+            await until(pilot, freed, "that the traces are freed", seconds=20)
+    finally:
+        gc.enable()
+        gc.unfreeze()

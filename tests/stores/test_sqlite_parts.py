@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from math import inf
 from pathlib import Path
 
 import pytest
@@ -92,7 +93,7 @@ def test_two_events_in_one_document_do_not_hide_an_empty_document(
 def test_an_event_with_any_time_in_its_row_is_read(store: SqliteStore) -> None:
     events = made(20)
     store.append(events)
-    odd = [-(1 << 63), (1 << 63) - 1, "yesterday", "2025-12-22", b"", b"now", 1.5, float("inf"), "9"]
+    odd = [-(1 << 63), (1 << 63) - 1, "yesterday", "2025-12-22", b"", b"now", b"\xff\xff", 1.5, -inf, inf, "9"]
     with closing(sqlite3.connect(store.label.removeprefix("sqlite:///"))) as other, other:
         other.executemany("UPDATE event SET at = ? WHERE id = ?", [(at, f"{n}") for n, at in enumerate(odd)])
     found = store.fetch_trace("T")

@@ -126,3 +126,11 @@ def test_documents_of_many_blocks_are_decoded_once_each_or_not_at_all(fault: byt
     decoded = Decoded()
     assert decoded.add_joined(b"\n".join(documents), len(documents)) is not bool(fault)
     assert decoded.events == ([] if fault else made)
+
+
+def test_a_document_of_any_depth_is_an_event_or_malformed() -> None:
+    """In Python 3.11 the limit of nesting depends on the calls: the copy of the data may reach it first."""
+    for depth in (*range(900, 1000), 100_000):
+        document = encode_event(event(data={"x": 0})).replace(b"0}}", b"[" * depth + b"]" * depth + b"}}")
+        events, malformed = decode_documents([("1", document)])
+        assert len(events) + len(malformed) == 1

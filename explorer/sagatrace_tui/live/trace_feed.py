@@ -73,6 +73,11 @@ class TraceFeed:
         """The number of documents that the current reading has received. Any thread may read it."""
         return self._known.arrived
 
+    @property
+    def is_large(self) -> bool:
+        """Whether the garbage collector ignores the trace, or would once it is read. Any thread may ask."""
+        return max(len(self._known.events), self._known.arrived) >= _MANY
+
     def give_up(self) -> None:
         """End a long reading early. Any thread may call it."""
         self._known.given_up = True
@@ -134,6 +139,8 @@ class TraceFeed:
 
     def _build(self) -> None:
         """Build the trace again if it has new events or has ended by silence."""
+        if self._known.given_up:
+            return
         now = self._clock()
         if self._trace is not None and not self._is_outdated:
             if not ended_by_silence(self._trace, now):
@@ -146,8 +153,13 @@ class TraceFeed:
             outline.find_as(before)
         self._trace, self._outline, self._is_outdated = trace, outline, False
         if self._is_checked and len(self._known.events) >= _MANY:  # only now: freezing also keeps garbage
-            gc.freeze()  # before the collector resumes
-            _return_free_memory()
+            self._freeze()
+
+    def _freeze(self) -> None:
+        gc.freeze()  # before the collector resumes
+        if self._known.given_up:  # the screen closed meanwhile, and has already called this
+            gc.unfreeze()
+        _return_free_memory()
 
 
 def _return_free_memory() -> None:

@@ -5,9 +5,11 @@ This module is longer than most: the screen answers the messages and keys of all
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import time
 from collections.abc import Callable, Sequence
+from contextvars import Context
 from typing import ClassVar, Final
 
 from textual import events, on
@@ -44,6 +46,7 @@ from sagatrace_tui.widgets.trace_panes import BROAD, HIGH, TALL, WIDE, TracePane
 
 __all__ = ["TraceScreen"]
 
+_OVER: Final = 1.0  # seconds after which Textual and the reading thread no longer hold a closed screen
 REST: Final = 0.08
 """Seconds the cursor must rest on a span before its detail is drawn."""
 
@@ -142,9 +145,12 @@ class TraceScreen(FollowedScreen, CopyScreen, ReplayScreen, FindScreen):
         self.query_one(KeyHints).show(*((FindLine.BINDINGS,) if typing else (type(pane).BINDINGS, self.BINDINGS)))
 
     def on_unmount(self) -> None:
-        """Stop reading, and let the memory of a large trace be collected."""
+        """Stop reading, and free a large trace. It makes too little work for the collector to start by itself."""
         self._feed.give_up()
         gc.unfreeze()
+        if self._feed.is_large:
+            loop = asyncio.get_running_loop()
+            loop.call_later(_OVER, gc.collect, context=Context())  # a timer's context would hold this screen
 
     def on_resize(self, event: events.Resize) -> None:
         """Show both panes if both fit."""

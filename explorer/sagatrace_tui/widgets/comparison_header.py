@@ -39,12 +39,8 @@ class ComparisonHeader(Widget):
         super().__init__()
         self._trace_id = trace_id
 
-    def on_mount(self) -> None:
-        """Draw again when the form of times changes."""
-        self.watch(self.app, "times", self.times_changed, init=False)
-
     def times_changed(self) -> None:
-        """Draw again."""
+        """Draw again with the new form of times."""
         self.refresh()
 
     def render(self) -> Content:

@@ -27,12 +27,8 @@ class Preview(Widget):
 
     row: reactive[TraceRow | None] = reactive(None)
 
-    def on_mount(self) -> None:
-        """Draw again when the form of times changes."""
-        self.watch(self.app, "times", self.times_changed, init=False)
-
     def times_changed(self) -> None:
-        """Draw again."""
+        """Draw again with the new form of times."""
         self.refresh()
 
     def render(self) -> Content:

@@ -91,10 +91,6 @@ class Rows(ScrollView, can_focus=True):
         self.follows_end = False
         """Whether the cursor follows new rows at the end."""
 
-    def on_mount(self) -> None:
-        """Draw again when the form of times changes."""
-        self.watch(self.app, "times", self.times_changed, init=False)
-
     def times_changed(self) -> None:
         """Draw again with the new form of times."""
         self.redraw()

@@ -56,12 +56,8 @@ class TraceHeader(Widget):
         self._trace_id = trace_id
         self._most = 1
 
-    def on_mount(self) -> None:
-        """Draw again when the form of times changes."""
-        self.watch(self.app, "times", self.times_changed, init=False)
-
     def times_changed(self) -> None:
-        """Draw again."""
+        """Draw again with the new form of times."""
         self.refresh()
 
     def watch_trace(self) -> None:

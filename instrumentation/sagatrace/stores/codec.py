@@ -52,10 +52,10 @@ def decode_event(document: bytes | str) -> TraceEvent:
     try:
         require_text(document)
         event = _DECODER.decode(document)
+        _keep_only_data([event])
     except UNREADABLE as error:
         raise EventError(str(error)) from error
     parse_timestamp(event.timestamp)
-    _keep_only_data([event])
     return event
 
 

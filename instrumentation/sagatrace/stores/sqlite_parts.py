@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from sagatrace.stores.changes import Arrived
 from sagatrace.stores.codec import Decoded
@@ -18,10 +18,9 @@ _FEW: Final = 500  # documents that one query reads, without a second thread
 _MOST: Final = 16_000  # documents in any part
 _GROWTH: Final = 4  # a part has at most this many times as many documents as the part before
 _BYTES: Final = 4 << 20  # the size to aim at
-_BEFORE_ALL, _AFTER_ALL = float("-inf"), b"\xff"  # of all times, and texts that others may have written as times
-_EACH: Final = "SELECT id, CAST(document AS BLOB) FROM event WHERE trace_id = ?"
-_RANGE: Final = "FROM event WHERE trace_id = ? AND at > ? AND at <= ?"
-_LAST_OF_PART: Final = "SELECT at FROM event WHERE trace_id = ? AND at > ? ORDER BY at LIMIT 1 OFFSET ?"
+_OF_TRACE: Final = "FROM event WHERE trace_id = ?"
+_EACH: Final = f"SELECT id, CAST(document AS BLOB) {_OF_TRACE}"
+_At: TypeAlias = float | str | bytes | None  # a time, or what others may have written as one; None is no limit
 
 
 class _Part(NamedTuple):
@@ -30,8 +29,8 @@ class _Part(NamedTuple):
     The text is None if they must be decoded one by one.
     """
 
-    after: float | str | bytes
-    until: float | str | bytes
+    after: _At
+    until: _At
     size: int
     text: bytes | None
 
@@ -62,24 +61,37 @@ def _read_many(connection: sqlite3.Connection, trace_id: str, arrived: Arrived |
             if arrived is not None:
                 arrived(count)
     for part in not_joined:  # only now, because no other thread uses the connection any more
-        decoded.add(connection.execute(f"{_EACH} AND at > ? AND at <= ?", (trace_id, part.after, part.until)))
+        condition, times = _within(part.after, part.until)
+        decoded.add(connection.execute(f"{_EACH}{condition}", (trace_id, *times)))
 
 
 def _parts(connection: sqlite3.Connection, trace_id: str) -> Iterator[_Part]:
-    """Yield the parts. The last ends with `_AFTER_ALL`, and may have no document."""
+    """Yield the parts. The last has no upper limit, and may have no document."""
     # SQLite checks the first and the last character of each document, because it works beside Python.
     objects = "coalesce(sum(substr(document, 1, 1) = x'7B' AND substr(document, -1) = x'7D'), 0)"
-    joined = f"SELECT count(*), {objects}, CAST(group_concat(document, char(10)) AS BLOB) {_RANGE}"
-    after: float | str | bytes = _BEFORE_ALL
+    joined = f"SELECT count(*), {objects}, CAST(group_concat(document, char(10)) AS BLOB) {_OF_TRACE}"
+    last = f"SELECT at {_OF_TRACE}"
+    after: _At = None
     rows = _FEW
-    while after != _AFTER_ALL:
-        found = connection.execute(_LAST_OF_PART, (trace_id, after, rows - 1)).fetchone()
-        until = _AFTER_ALL if found is None else found[0]
+    while True:
+        condition, times = _within(after, None)
+        found = connection.execute(f"{last}{condition} ORDER BY at LIMIT 1 OFFSET ?", (trace_id, *times, rows - 1))
+        (until,) = found.fetchone() or (None,)
+        condition, times = _within(after, until)
         try:
-            size, are_objects, text = connection.execute(joined, (trace_id, after, until)).fetchone()
+            size, are_objects, text = connection.execute(f"{joined}{condition}", (trace_id, *times)).fetchone()
             # The first parts are small, so that decoding begins early.
             rows = max(1, min(_MOST, _GROWTH * size, _BYTES * size // len(text))) if text else rows
             yield _Part(after, until, size, (text or b"") if are_objects == size else None)
         except sqlite3.DataError:  # together they are too long for SQLite
             yield _Part(after, until, 0, None)
+        if until is None:
+            return
         after = until
+
+
+def _within(after: _At, until: _At) -> tuple[str, list[_At]]:
+    """Return the condition for these times. In SQLite no value is the least or the greatest of all."""
+    limits = {" AND at > ?": after, " AND at <= ?": until}
+    given = {condition: at for condition, at in limits.items() if at is not None}
+    return "".join(given), [*given.values()]
