@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
+from contextvars import Context
 from typing import Any, Final, Protocol
 
 from textual.screen import Screen
@@ -14,10 +17,11 @@ from sagatrace_tui.live.status import LiveStatus
 from sagatrace_tui.widgets.bar import StateLine
 from sagatrace_tui.widgets.key_hints import KeyHints
 
-__all__ = ["FollowedScreen", "behind"]
+__all__ = ["FollowedScreen", "behind", "free_closed"]
 
 _TRYING: Final = "Trying again …"
 _READING: Final = "Refreshing …"
+_OVER: Final = 1.0  # seconds after which Textual and the reading thread no longer hold a closed screen
 
 
 class _Feed(Protocol):
@@ -126,3 +130,14 @@ class FollowedScreen(Screen[None]):
 def behind(count: int, noun: str) -> str:
     """Return the count of updates not yet shown, like `+3 events`; empty for none."""
     return f"+{plural(count, noun)}" if count > 0 else ""
+
+
+def free_closed(*, is_large: bool) -> None:
+    """Let the garbage collector free what a closed screen froze.
+
+    After a large trace, also start the collector: a large trace makes too little work for it to start by itself.
+    """
+    gc.unfreeze()
+    if is_large:
+        # A timer of Textual's would hold the screen in its context.
+        asyncio.get_running_loop().call_later(_OVER, gc.collect, context=Context())

@@ -5,11 +5,8 @@ This module is longer than most: the screen answers the messages and keys of all
 
 from __future__ import annotations
 
-import asyncio
-import gc
 import time
 from collections.abc import Callable, Sequence
-from contextvars import Context
 from typing import ClassVar, Final
 
 from textual import events, on
@@ -28,7 +25,7 @@ from sagatrace_tui.live.trace_feed import OpenTrace, TraceFeed
 from sagatrace_tui.model import Trace
 from sagatrace_tui.screens.clipboard import CopyScreen
 from sagatrace_tui.screens.finding import FindScreen
-from sagatrace_tui.screens.followed import FollowedScreen, behind
+from sagatrace_tui.screens.followed import FollowedScreen, behind, free_closed
 from sagatrace_tui.screens.replayed import ReplayScreen
 from sagatrace_tui.screens.trace_keys import TRACE_KEYS, help_sections
 from sagatrace_tui.screens.trace_words import notice_about, part_of_why
@@ -46,7 +43,6 @@ from sagatrace_tui.widgets.trace_panes import BROAD, HIGH, TALL, WIDE, TracePane
 
 __all__ = ["TraceScreen"]
 
-_OVER: Final = 1.0  # seconds after which Textual and the reading thread no longer hold a closed screen
 REST: Final = 0.08
 """Seconds the cursor must rest on a span before its detail is drawn."""
 
@@ -145,12 +141,9 @@ class TraceScreen(FollowedScreen, CopyScreen, ReplayScreen, FindScreen):
         self.query_one(KeyHints).show(*((FindLine.BINDINGS,) if typing else (type(pane).BINDINGS, self.BINDINGS)))
 
     def on_unmount(self) -> None:
-        """Stop reading, and free a large trace. It makes too little work for the collector to start by itself."""
+        """Stop reading, and free the trace."""
         self._feed.give_up()
-        gc.unfreeze()
-        if self._feed.is_large:
-            loop = asyncio.get_running_loop()
-            loop.call_later(_OVER, gc.collect, context=Context())  # a timer's context would hold this screen
+        free_closed(is_large=self._feed.is_large)
 
     def on_resize(self, event: events.Resize) -> None:
         """Show both panes if both fit."""

@@ -20,7 +20,7 @@ _GROWTH: Final = 4  # a part has at most this many times as many documents as th
 _BYTES: Final = 4 << 20  # the size to aim at
 _OF_TRACE: Final = "FROM event WHERE trace_id = ?"
 _EACH: Final = f"SELECT id, CAST(document AS BLOB) {_OF_TRACE}"
-_At: TypeAlias = float | str | bytes | None  # a time, or what others may have written as one; None is no limit
+_At: TypeAlias = float | str | bytes | None  # a time, or what others may have written as one; None sets no limit
 
 
 class _Part(NamedTuple):
