@@ -322,3 +322,15 @@ async def test_a_pause_stays_visible_beside_notes_and_r_shows_a_note(size: tuple
         await until(pilot, lambda: "paused · » Copied" in screen_text(app), "the pause beside the copy")
         await pilot.press("f")
         await until(pilot, lambda: "paused" not in screen_text(app), "no pause")
+
+
+async def test_the_first_line_of_the_tree_counts_the_rows_above() -> None:
+    app = SagatraceApp(UnreliableStore(failed("T7")), trace_id="T7", clock=still)
+    async with app.run_test(size=(80, 9)) as pilot:
+        await until(pilot, lambda: app.screen.query_one(SpanTree).row_count == 7, "the tree")
+        await pilot.press("g")
+        await until(pilot, lambda: "7 spans" in screen_text(app) and "7 spans ↑" not in screen_text(app), "the top")
+        await pilot.press("G")
+        await until(
+            pilot, lambda: f"7 spans ↑{app.screen.query_one(SpanTree).scroll_offset.y}" in screen_text(app), "how far"
+        )

@@ -100,7 +100,7 @@ class State(msgspec.Struct, frozen=True, eq=False):
 
 
 NEW: Final = State()
-_states: Final[dict[str, State]] = {}  # fewer than a thousand
+_states: Final[dict[str, State]] = {}  # at most a few thousand
 # By state, phase, status and the shape of the name: a few dozen for each state.
 _transitions: Final[dict[tuple[State, str | None, str | None, tuple[SpanKind, bool] | None], State]] = {}
 _REGULAR: Final = re.compile("w?e?|(w?s)?(rs)?[re]?")

@@ -183,12 +183,13 @@ class SpanTree(WalkingRows):
         return zones(width, len(self.pinned), bars=not self._in_why)
 
     def header(self, width: int) -> list[Part]:
-        """Return the header: the visible part, the pinned keys and the time axis."""
+        """Return the header: the visible part, the number of rows above it, the pinned keys and the time axis."""
         shared = self._zones(width)
         title = plural(len(self.trace.spans), "span") if self.trace else ""
         if self.only is not None:
             title = f"{self.only[0]}: {len(self.only[1])} of {title}"
         shown = "muted" if self.only is None else "found"
+        title += f" ↑{self.scroll_offset.y:,}" if self.scroll_offset.y else ""
         legend = next((one for one in _LEGENDS if len(title) + len(one) < shared.label), "") if self._in_why else ""
         parts = [*fitted([(title, shown), (legend, "muted")], shared.label - 1), (" ", "plain")]
         for path in self.pinned[len(self.pinned) - shared.pins :]:
