@@ -90,8 +90,8 @@ class _Commands(_Plain, click.Group):
             term = next(filter(_NEGATED.match, own), None)
             if term is None:
                 raise
-            advice = f"A query term that begins with a minus comes after `--`, like: -- {shlex.quote(term)}"
-            raise click.UsageError(f"{error.format_message()} {advice}", error.ctx) from None
+            advice = f"a query term that begins with a minus comes after `--`, like: -- {shlex.quote(term)}"
+            raise click.UsageError(f"no such option {error.option_name!r}: {advice}", error.ctx) from None
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's form
         return sorted(_COMMANDS)

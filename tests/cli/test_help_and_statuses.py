@@ -46,7 +46,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def test_a_query_term_with_a_minus_is_not_only_an_unknown_option(term: str) -> None:
     result = run(cli.main, "list", "since:1h", term)
     assert result.exit_code == 2
-    assert f"No such option '{term[:2]}'. A query term that begins with a minus comes after `--`" in result.output
+    assert f"no such option '{term[:2]}': a query term that begins with a minus comes after `--`" in result.output
     assert f": -- {shlex.quote(term)}\n" in result.output
 
 
