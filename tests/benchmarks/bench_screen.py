@@ -320,6 +320,7 @@ def main() -> None:
         for name, text in (("hello", HELLO), ("tree", TREE)):
             (Path(directory) / f"{name}.py").write_text(text)
         sagas = kept.showing("sagas", [one for n in range(30) for one in failed(f"loan-{n}", n)])
+        traces = {size: kept.showing(f"load-{size}", events(size), "load") for size in asked.sizes}
         one_saga = Program([*sagas.argv, "loan-7"], sagas.env)
         start(
             {
@@ -328,11 +329,11 @@ def main() -> None:
                 "list: its newest traces": (sagas, "rollback incomplete"),
                 "trace: first frame": (one_saga, "loan-7"),
                 "trace: the cause, no key pressed": (one_saga, "CAUSE"),
+                **{f"trace of {size:,} spans: its rows": (traces[size], FIRST_LEAF) for size in traces},
             }
         )
         found: dict[int, Measured] = {}
-        for size in asked.sizes:
-            program = kept.showing(f"load-{size}", events(size), "load")
+        for size, program in traces.items():
             found[size] = measure(program)
             print(f"sagatrace {size:<12,} {found[size].line()}", flush=True)
             tree = Program([sys.executable, f"{directory}/tree.py", str(size)], {})
