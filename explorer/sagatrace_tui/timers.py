@@ -1,4 +1,4 @@
-"""A timer that calls once, on a busy machine too."""
+"""Calls that come once and later, on a busy machine too, and never for a widget that has ended."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from textual.message_pump import MessagePump
 from textual.timer import Timer
 
-__all__ = ["call_once"]
+__all__ = ["call_after_drawing", "call_once"]
 
 
 def call_once(node: MessagePump, seconds: float, call: Callable[[], object]) -> Timer:
@@ -23,3 +23,17 @@ def call_once(node: MessagePump, seconds: float, call: Callable[[], object]) -> 
 
     timer = node.set_interval(seconds, fire)
     return timer
+
+
+def call_after_drawing(node: MessagePump, call: Callable[[], object]) -> None:
+    """Call after the next drawing, unless the node has ended by then.
+
+    Textual's own `call_after_refresh` leaves the call to the screen that is on top by then. That screen also makes it
+    if the node has ended meanwhile, and has lost its children.
+    """
+
+    def unless_ended() -> None:
+        if node.is_running:
+            call()
+
+    node.call_after_refresh(unless_ended)

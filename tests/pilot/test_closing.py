@@ -11,6 +11,7 @@ from sagas import UnreliableStore, failed, screen_text, still, succeeded, until
 from sagatrace_tui.app import SagatraceApp
 from sagatrace_tui.screens.value import ValueScreen
 from sagatrace_tui.widgets.span_detail import SpanDetail
+from sagatrace_tui.widgets.trace_panes import TracePanes
 
 
 @pytest.mark.parametrize(
@@ -40,15 +41,29 @@ async def test_two_keys_close_one_screen(opening: str, shown: str) -> None:
         assert app.screen is below
 
 
-async def test_a_value_that_closes_while_the_terminal_is_resized_ends_nothing() -> None:
+async def test_a_trace_that_is_replaced_while_the_terminal_is_resized_ends_nothing() -> None:
+    app = SagatraceApp(UnreliableStore([*failed("T7"), *failed("T8", 10)]), clock=still)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "T7" in screen_text(app), "the list", seconds=20)
+        await pilot.press("enter")
+        await until(pilot, lambda: "CAUSE" in screen_text(app), "the trace", seconds=20)
+        replaced = app.screen
+        panes = replaced.query_one(TracePanes)
+        await app.run_action("failed_trace(1)", replaced)
+        panes._layout_changed()
+        await until(pilot, lambda: app.screen is not replaced and "CAUSE" in screen_text(app), "the other", seconds=20)
+        assert app.is_running
+
+
+async def test_a_value_that_is_replaced_while_the_terminal_is_resized_ends_nothing() -> None:
     app = SagatraceApp(UnreliableStore(failed("T7")), trace_id="T7", clock=still)
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: "CAUSE" in screen_text(app), "the trace", seconds=20)
         value = ValueScreen("error", "text")
         await app.push_screen(value)
-        await value.query("*").remove()  # as the first part of its end
+        app.switch_screen(ValueScreen("other", "text"))
         value.on_resize()
-        await value.dismiss()
+        await until(pilot, lambda: not value.is_attached and "other" in screen_text(app), "the other", seconds=20)
         assert app.is_running
 
 

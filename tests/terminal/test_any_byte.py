@@ -100,7 +100,7 @@ def test_after_any_bytes_a_key_is_answered(store_url: str, tmp_path: Path, trace
 def test_a_crash_restores_the_terminal_and_is_not_a_success(store_url: str) -> None:
     command = [sys.executable, str(Path(__file__).with_name("stays.py")), store_url, "loan-2"]
     for crash in ("\x1b[23~", "\x1b[21~"):
-        with PtyTerminal(command, size=(160, 40)) as terminal:
+        with PtyTerminal(command, size=(160, 40), env={"MAY_CRASH": "yes"}) as terminal:
             terminal.until(CAUSE)
             terminal.send(crash)
             assert terminal.wait() == 1

@@ -29,7 +29,7 @@ from sagatrace_tui.screens.clipboard import copy_text
 from sagatrace_tui.screens.followed import FollowedScreen, behind
 from sagatrace_tui.screens.search_keys import SEARCH_KEYS, UNSORTED_KEYS, help_sections
 from sagatrace_tui.screens.search_words import DEMO, SORT_WORDS, facts_of, notice_of
-from sagatrace_tui.timers import call_once
+from sagatrace_tui.timers import call_after_drawing, call_once
 from sagatrace_tui.widgets.bar import StateLine, TitleBar
 from sagatrace_tui.widgets.group_list import GroupList
 from sagatrace_tui.widgets.incident_panes import VIEWS, Arranged, IncidentPanes, View, arranged
@@ -170,7 +170,7 @@ class SearchScreen(FollowedScreen):
         if self._frame is None:
             self._draw()
         if is_first:
-            self.call_after_refresh(self.listen)
+            call_after_drawing(self, self.listen)
 
     def _draw(self) -> None:
         """Draw the newest reading if it is not drawn yet, and check again a frame later."""

@@ -29,7 +29,7 @@ from sagatrace_tui.screens.followed import FollowedScreen, behind, free_closed
 from sagatrace_tui.screens.replayed import ReplayScreen
 from sagatrace_tui.screens.trace_keys import TRACE_KEYS, help_sections
 from sagatrace_tui.screens.trace_words import notice_about, part_of_why
-from sagatrace_tui.timers import call_once
+from sagatrace_tui.timers import call_after_drawing, call_once
 from sagatrace_tui.values import Path, as_text
 from sagatrace_tui.widgets.bar import StateLine
 from sagatrace_tui.widgets.find_line import FindLine
@@ -188,7 +188,7 @@ class TraceScreen(FollowedScreen, CopyScreen, ReplayScreen, FindScreen):
                     tree.only = part_of_why(reading.trace)
                 self._show_detail()
         if before is None:
-            self.call_after_refresh(self.listen)
+            call_after_drawing(self, self.listen)
         self.query_one(Notice).message = notice = notice_about(reading, self._trace_id)
         panes, has_rows = self.query_one(TracePanes), notice is None or bool(tree.row_count)
         panes.display = True  # only now: the first layout knows the real size, and no frame shows another

@@ -12,6 +12,7 @@ from textual.screen import ModalScreen
 from sagatrace_tui.labels import inert, plural, size
 from sagatrace_tui.screens.clipboard import CopyScreen
 from sagatrace_tui.screens.closing import ClosingScreen
+from sagatrace_tui.timers import call_after_drawing
 from sagatrace_tui.widgets.bar import StateLine, TitleBar
 from sagatrace_tui.widgets.key_hints import KeyHints
 from sagatrace_tui.widgets.rows import Rows
@@ -60,11 +61,10 @@ class ValueScreen(CopyScreen, ModalScreen[None], ClosingScreen[None]):
 
     def on_resize(self) -> None:
         """Show the number of lines."""
-        self.call_after_refresh(self._count)
+        call_after_drawing(self, self._count)
 
     def _count(self) -> None:
-        for rows in self.query(TextRows):  # none while the screen closes
-            self.query_one(StateLine).facts = (plural(rows.row_count, "line"),)
+        self.query_one(StateLine).facts = (plural(self.query_one(TextRows).row_count, "line"),)
 
     def copied(self) -> tuple[str, str, str]:
         """Return the whole text."""

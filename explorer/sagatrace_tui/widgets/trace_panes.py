@@ -9,6 +9,7 @@ from textual.containers import Container
 from textual.widget import Widget
 
 from sagatrace_tui.labels import plural
+from sagatrace_tui.timers import call_after_drawing
 from sagatrace_tui.widgets.ledger import Ledger
 from sagatrace_tui.widgets.span_detail import SpanDetail
 from sagatrace_tui.widgets.span_tree import SpanTree
@@ -65,7 +66,7 @@ class TracePanes(Container):
             self.watch(ledger, changing, self._layout_changed, init=False)
 
     def _layout_changed(self) -> None:
-        self.call_after_refresh(self._say_cut)
+        call_after_drawing(self, self._say_cut)
 
     def _say_cut(self) -> None:
         """Show on the line above the detail how many lines of the compensations are below it."""

@@ -14,7 +14,7 @@ from textual.worker import get_current_worker
 
 from sagatrace_tui.labels import duration
 from sagatrace_tui.model import Trace
-from sagatrace_tui.timers import call_once
+from sagatrace_tui.timers import call_after_drawing, call_once
 from sagatrace_tui.views.landmarks import Landmarks, errors, landmarks
 from sagatrace_tui.views.outline import Outline
 from sagatrace_tui.widgets.folding_rows import FoldingRows, holds
@@ -87,7 +87,7 @@ class WalkingRows(FoldingRows):
         elif self._measuring is None:
             # After the drawing: the thread would slow it down by half.
             wait = max(0.01, self._measure_at - time.monotonic())
-            self._measuring = call_once(self, wait, lambda: self.call_after_refresh(self._measure))
+            self._measuring = call_once(self, wait, lambda: call_after_drawing(self, self._measure))
 
     def _measure(self) -> None:
         """Find the landmarks of the current trace in a thread."""
