@@ -9,6 +9,7 @@ import pytest
 
 from sagas import UnreliableStore, failed, screen_text, still, succeeded, until
 from sagatrace_tui.app import SagatraceApp
+from sagatrace_tui.screens.trace import TraceScreen
 from sagatrace_tui.screens.value import ValueScreen
 from sagatrace_tui.widgets.span_detail import SpanDetail
 from sagatrace_tui.widgets.trace_panes import TracePanes
@@ -42,12 +43,12 @@ async def test_two_keys_close_one_screen(opening: str, shown: str) -> None:
 
 
 async def test_a_trace_that_is_replaced_while_the_terminal_is_resized_ends_nothing() -> None:
-    app = SagatraceApp(UnreliableStore([*failed("T7"), *failed("T8", 10)]), clock=still)
+    store = UnreliableStore([*failed("T7"), *failed("T8", 10)])
+    app = SagatraceApp(store, clock=still)
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: "T7" in screen_text(app), "the list", seconds=20)
-        await pilot.press("enter")
+        replaced = TraceScreen(store, "T7", still, neighbour=lambda _trace_id, _step: "T8")
+        await app.push_screen(replaced)
         await until(pilot, lambda: "CAUSE" in screen_text(app), "the trace", seconds=20)
-        replaced = app.screen
         panes = replaced.query_one(TracePanes)
         await app.run_action("failed_trace(1)", replaced)
         panes._layout_changed()
