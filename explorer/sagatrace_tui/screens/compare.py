@@ -127,7 +127,7 @@ class CompareScreen(ClosingScreen[str]):
         rows.visible = comparison is not None
         state.fault = bool(compared.fault)
         if comparison is not None:
-            rows.focus()
+            self.set_focus(rows)
             steps = f"{plural(comparison.in_both, 'step')} in both"
             state.facts = (plural(len(comparison.differences), "difference"), steps)
         else:

@@ -135,7 +135,7 @@ class SearchScreen(FollowedScreen):
 
     def on_mount(self) -> None:
         """Start reading."""
-        self.query_one(TraceList).focus()
+        self.set_focus(self.query_one(TraceList))
         self.query_one(StateLine).facts = ("reading",)
         self.set_interval(0.5, self._say_patience)
         self.begin_following()
@@ -221,7 +221,7 @@ class SearchScreen(FollowedScreen):
             panes.visible = has_rows  # hidden, not removed: the lines below stay at the bottom
         self.query_one(Notice).message = notice_of(listing, self._asked, self._word, panes, is_demo=self._is_demo)
         if panes.visible and self.focused is None:
-            panes.shown.focus()
+            self.set_focus(panes.shown)
 
     def action_view(self, view: View) -> None:
         """Show the traces, the failures by kind, or the standing steps. The last two read the whole window."""
@@ -346,7 +346,7 @@ class SearchScreen(FollowedScreen):
     @on(QueryLine.Left)
     def _to_list(self) -> None:
         self._panes.visible = True
-        self._panes.shown.focus()
+        self.set_focus(self._panes.shown)
 
     def action_clear(self) -> None:
         """Go one step back: leave a kind of failure, stop reading, leave the view, or clear the query."""

@@ -124,7 +124,7 @@ class TraceScreen(FollowedScreen, CopyScreen, ReplayScreen, FindScreen):
         """Start reading."""
         tree = self.query_one(SpanTree)
         tree.pinned = self.pinned
-        tree.focus()
+        self.set_focus(tree)
         self.query_one(StateLine).facts = ("reading",)
         self._patience = self.set_interval(0.5, self._say_patience)
         self.begin_following()
@@ -194,6 +194,7 @@ class TraceScreen(FollowedScreen, CopyScreen, ReplayScreen, FindScreen):
         panes.display = True  # only now: the first layout knows the real size, and no frame shows another
         if panes.visible is not has_rows:  # setting the same value again would repaint
             panes.visible = has_rows
+            self._arrange(self.size.height, self.query_one(SpanDetail).has_focus)
 
     def report_state(self) -> None:
         """Show on the state line how up to date the trace is."""
@@ -396,4 +397,4 @@ class TraceScreen(FollowedScreen, CopyScreen, ReplayScreen, FindScreen):
     def _arrange(self, height: int, into_detail: bool) -> None:
         pane = self.query_one(TracePanes).show_panes(height, self._view == "compensation", into_detail)
         if not self.query_one(FindLine).has_focus_within:
-            pane.focus()
+            self.set_focus(pane)  # not later, as `Widget.focus` does: a key in between may have moved it

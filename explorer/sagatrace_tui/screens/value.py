@@ -57,7 +57,7 @@ class ValueScreen(CopyScreen, ModalScreen[None], ClosingScreen[None]):
 
     def on_mount(self) -> None:
         """Focus the text."""
-        self.query_one(TextRows).focus()
+        self.set_focus(self.query_one(TextRows))
 
     def on_resize(self) -> None:
         """Show the number of lines."""

@@ -19,6 +19,7 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
+from textual import events
 from textual.drivers.linux_driver import LinuxDriver
 from textual.message import Message
 
@@ -27,6 +28,7 @@ from sagatrace_tui.terminal.detect import ASK_BACKGROUND, Terminal, clipboard_en
 from sagatrace_tui.terminal.grid import Grid
 from sagatrace_tui.terminal.input_pump import InputPump
 from sagatrace_tui.terminal.signals import last_resort
+from sagatrace_tui.terminal.type_ahead import TypeAhead
 from sagatrace_tui.timers import call_once
 
 if TYPE_CHECKING:
@@ -76,6 +78,7 @@ class TerminalDriver(LinuxDriver):
         self._mouse = self._mouse and known.holds_mouse
         self._grid = Grid(0, 0, bce=known.bce, ascii_only=known.ascii_only, few_signs=known.few_signs)
         self._asked_at: float | None = None
+        self._type_ahead = TypeAhead(app, self._loop)
         self._mode: tuple[int, list[Any]] | None = None  # the terminal, and its mode while the app has it
         self.faults = 0
         if hasattr(app, "terminal_driver"):
@@ -163,6 +166,15 @@ class TerminalDriver(LinuxDriver):
         except Exception as error:  # noqa: BLE001 - an unreadable key must not end the app
             self.faults += 1
             log.info("a key could not be read: %s", repr(error))
+
+    def send_message(self, message: Message) -> None:
+        """Send input to the app: a key or a paste only once the key before it was handled."""
+        if not isinstance(message, events.Key | events.Paste) or self.exit_event.is_set():
+            super().send_message(message)
+            return
+        self._type_ahead.wait()
+        super().send_message(message)
+        self._type_ahead.sent()
 
     def _answered(self, reply: str) -> None:
         light = is_light(reply)
