@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from threading import get_ident
 from typing import Any
 
@@ -50,6 +52,31 @@ async def test_keys_step_through_the_events_and_escape_goes_back_to_the_live_tra
         assert app.screen.query_one(SpanTree).highlighted == "wf", "Home and End move the cursor again"
         await pilot.press("end")
         assert app.screen.query_one(SpanTree).highlighted == "und"
+
+
+async def test_many_replays_keep_no_garbage() -> None:
+    class Kept:
+        """An object that only the collector can free."""
+
+        def __init__(self) -> None:
+            self.own = self
+
+    app = SagatraceApp(UnreliableStore(failed("T7")), trace_id="T7", clock=still)
+    kept = list[weakref.ref[Kept]]()
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "rollback incomplete" in screen_text(app), "the live trace")
+        for _ in range(3):
+            gc.disable()
+            try:
+                kept.append(weakref.ref(Kept()))
+                await pilot.press("left_square_bracket")
+            finally:
+                gc.enable()
+            await until(pilot, lambda: "replay: event 15" in screen_text(app), "the replay")
+            await pilot.press("escape")
+            await until(pilot, lambda: "replay" not in screen_text(app), "the live trace again")
+        gc.collect()
+        assert [one() is None for one in kept[1:]] == [True, True]
 
 
 async def test_events_that_come_during_a_replay_are_counted_and_shown_after_it() -> None:

@@ -34,6 +34,7 @@ class ReplayScreen(Screen[Any]):
     _live: OpenTrace | None = None  # the reading shown before the replay
     _frame: Frame | None = None
     _is_building = False
+    _is_frozen = False
 
     class Built(Message):
         """A moment of the replay was built."""
@@ -76,7 +77,9 @@ class ReplayScreen(Screen[Any]):
         trace = self.searched()
         if self.replay is None and trace is not None and trace.event_count and step < 0:
             self.replay = Replay(trace)
-            gc.freeze()  # until the screen closes: each moment makes work for the collector, which stops the screen
+            if not self._is_frozen:  # until the screen closes: moments make work for the collector, which stops it
+                self._is_frozen = True  # once: freezing also keeps garbage
+                gc.freeze()
         if trace is None:
             self.say("No event has been read yet")
         elif self.replay is None:
