@@ -201,6 +201,12 @@ class Trace:
         """Microseconds from its first event to its latest."""
         return None if self.started_at is None or self.last_at is None else self.last_at - self.started_at
 
+    def elapsed(self, now: int) -> int | None:
+        """Return its duration in microseconds. For a running trace it is the duration until `now`."""
+        if self.status == "running" and self.started_at is not None:
+            return max(0, now - self.started_at)
+        return self.duration
+
     @property
     def ended_at(self) -> int | None:
         """The time it ended; None while it runs and where its end is unknown."""

@@ -20,13 +20,13 @@ from sagatrace_tui.widgets.trace_columns import GAP, NARROWEST, Column, cell, co
 
 __all__ = ["SORTS", "TraceList"]
 
-SORTS: Final[Mapping[str, Callable[[TraceRow], int]]] = {
-    "last": lambda row: row.latest,
-    "started": lambda row: row.started_at or row.latest,
-    "took": lambda row: row.duration or 0,
-    "failures": lambda row: row.error_count,
+SORTS: Final[Mapping[str, Callable[[TraceRow, int], int]]] = {
+    "last": lambda row, _now: row.latest,
+    "started": lambda row, _now: row.started_at or row.latest,
+    "took": lambda row, now: row.elapsed(now) or 0,
+    "failures": lambda row, _now: row.error_count,
 }
-"""The sort orders of the list and their keys, highest first."""
+"""The sort orders of the list and their keys as of a moment, highest first."""
 
 
 class TraceList(Rows):
