@@ -296,7 +296,8 @@ class Trace:
         running = self.innermost if self.verdict == "running" else sorted(self._failures.going_on)
         recovered = list(self.roles.values()).count("recovered") if self.verdict == "succeeded" else 0
         facts = self.verdict, self.status, self.failure, self._steps, self._standing_ids, self._unsettled
-        return Sentence(*facts, recovered, running, self._is_sampled).text()
+        queued = {one for one in running if self.spans[one].status == "queued"}
+        return Sentence(*facts, recovered, running, queued, self._is_sampled).text()
 
     @cached_property
     def anomalies(self) -> tuple[Anomaly, ...]:
