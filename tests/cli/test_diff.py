@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from sagas import approved, event, failed, many_alike, orphaned
+from sagas import approved, event, failed, many_alike, orphaned, recent, running
 from sagatrace.event import TraceEvent
 from sagatrace.stores import open_store
 from sagatrace_tui.cli import main
@@ -47,6 +47,11 @@ def test_a_failed_trace_beside_its_last_good_run(diff: Diff) -> None:
         "undo failed here: stage:credit",
         "would have run next: stage:payout",
     ]
+
+
+def test_the_time_of_a_running_trace_lasts_until_now(diff: Diff) -> None:
+    here = diff([*approved("L1", 0), *recent(running("L2"), 300)], "L2", "L1").stdout.splitlines()[0]
+    assert " ▶ running · L2 · workflow:loan-approval · running for 5m0" in here
 
 
 def test_a_chosen_trace_and_the_same_one(diff: Diff) -> None:

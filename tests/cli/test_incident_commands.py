@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import os
+import re
 import sqlite3
 import subprocess
 import sys
@@ -88,6 +89,15 @@ def test_the_list_shows_why_each_trace_failed(cli: Cli) -> None:
 )
 def test_a_query_finds(cli: Cli, query: list[str], found: list[str]) -> None:
     assert ids(cli, *query) == found
+
+
+def test_the_time_of_a_running_trace_lasts_until_now(cli: Cli) -> None:
+    _, out, _ = cli("list", "status:running", "took:>4s")
+    [line] = out.splitlines()[1:]
+    assert "100ms" not in line, "the time between its first and its last event is not what the query compares"
+    assert re.search(r"Z +\d+(\.\d+)?s +2 ", line) or re.search(r"Z +\dm\d\ds +2 ", line)
+    shown = cli("show", "busy")[1]
+    assert re.search(r" · running for (\d+\.\d+s|\dm\d\ds) · 2 spans", shown)
 
 
 def test_a_limit_counts_the_traces_found(cli: Cli) -> None:

@@ -9,7 +9,19 @@ from typing import Any
 
 import pytest
 
-from sagas import UnreliableStore, approved, event, failed, orphaned, screen_text, still, succeeded, trace_of, until
+from sagas import (
+    UnreliableStore,
+    approved,
+    event,
+    failed,
+    orphaned,
+    running,
+    screen_text,
+    still,
+    succeeded,
+    trace_of,
+    until,
+)
 from sagatrace.errors import StoreError
 from sagatrace.event import TraceEvent
 from sagatrace.stores import Search, TraceHits
@@ -159,6 +171,18 @@ async def test_the_age_of_both_traces_grows_while_the_comparison_is_open() -> No
         assert "started 7h ago" not in screen_text(app)
         now[0] += 7 * 3_600_000_000
         await until(pilot, lambda: screen_text(app).count("started 7h ago") == 2, "the new age")
+
+
+async def test_the_time_of_a_running_trace_grows_in_a_comparison_as_in_the_list() -> None:
+    now = [still()]
+    events = [*approved("L1", -60), *running("L2", 0)]
+    app = SagatraceApp(UnreliableStore(events), trace_id="L2", clock=lambda: now[0])
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "running for" in screen_text(app), "the trace")
+        await pilot.press("d")
+        await compared(pilot)
+        now[0] = events[-2].micros + 300_000_000
+        await until(pilot, lambda: "L2  5m00s · 2 spans" in screen_text(app), "the new time")
 
 
 class HeldStore(UnreliableStore):

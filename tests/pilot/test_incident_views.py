@@ -87,6 +87,20 @@ async def test_the_traces_of_a_kind_begin_at_the_newest_and_say_that_they_are_of
         await until(pilot, lambda: "one kind" not in screen_text(app), "all traces")
 
 
+async def test_no_trace_is_marked_as_new_on_the_way_back_from_one_kind() -> None:
+    app = SagatraceApp(shop(), clock=still)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: is_read(app), "the list")
+        await pilot.press("2")
+        await until(pilot, lambda: "last 24 h · 8 traces" in screen_text(app), "the failures")
+        await pilot.press("G", "enter")
+        await until(pilot, lambda: "LAST ▾" in screen_text(app), "the older kind")
+        assert [row.trace_id for row in app.screen.query_one(TraceList).rows] == ["loan-2", "loan-1"]
+        await pilot.press("1")
+        await until(pilot, lambda: "order-2" in screen_text(app), "all traces")
+        assert not [line for line in lines(app) if line.startswith("+")]
+
+
 async def test_the_way_back_from_another_view_scrolls_no_row_away() -> None:
     many = UnreliableStore([one for number in range(80) for one in succeeded(f"loan-{number}", number)])
     app = SagatraceApp(many, clock=still)
@@ -238,7 +252,7 @@ async def test_the_order_of_the_list() -> None:
             await pilot.press("o", "g")
             await until(pilot, lambda title=title: title in screen_text(app), title)
             first[title] = next(word for word in lines(app)[3].split() if "-" in word and "approval" not in word)
-        assert first == {"STARTED ▾": "order-2", "TOOK ▾": "loan-2", "ERRORS ▾": "loan-2", "LAST ▾": "order-2"}
+        assert first == {"STARTED ▾": "order-2", "TOOK ▾": "loan-4", "ERRORS ▾": "loan-2", "LAST ▾": "order-2"}
 
 
 async def test_the_slowest_trace_of_the_window_is_found_and_not_only_among_the_newest() -> None:

@@ -88,5 +88,6 @@ def _lines(comparison: Comparison, other_title: str) -> Iterator[str]:
 
 
 def _run(title: str, run: Run) -> str:
-    facts = f"took {duration(run.duration)} · {plural(run.span_count, 'span')} · started {clock(run.started_at)}"
+    took = f"{'running for' if run.is_running else 'took'} {duration(run.elapsed(now_micros()))}"
+    facts = f"{took} · {plural(run.span_count, 'span')} · started {clock(run.started_at)}"
     return f"{title:<11} {verdict_words(run.verdict)} · {inert(run.trace_id)} · {inert(run.name, 200)} · {facts}"

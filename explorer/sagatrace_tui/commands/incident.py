@@ -116,7 +116,7 @@ def _list_line(row: TraceRow) -> str:
         short(saga_name(row.name), 25),
         inert(row.trace_id) + " ",
         clock(row.latest),
-        duration(row.duration),
+        duration(row.elapsed(now_micros())),
         row.span_count,
         row.error_count,
         inert(reason_text(row)),

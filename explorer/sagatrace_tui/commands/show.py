@@ -44,7 +44,8 @@ def show(trace_id: str, as_json: bool, store_url: str | None) -> None:
     click.echo(f"{inert(trace.name, 200)} · {inert(trace.trace_id)} · {verdict_words(trace.verdict)}")
     click.echo(inert(trace.summary, 600))
     click.echo(
-        f"started {clock(trace.started_at)} ({when(trace.started_at, now)}) · took {duration(trace.duration)} · "
+        f"started {clock(trace.started_at)} ({when(trace.started_at, now)}) · "
+        f"{'running for' if trace.status == 'running' else 'took'} {duration(trace.elapsed(now))} · "
         f"{plural(len(trace.spans), 'span')} · {plural(trace.event_count, 'event')} · {_errors(trace)}"
     )
     click.echo()

@@ -49,9 +49,7 @@ def _standing(values: tuple[str, ...], trace: Trace) -> bool:
 
 
 def _took(values: tuple[str, ...], trace: Trace) -> bool:
-    took = trace.duration
-    if trace.started_at is not None and trace.status == "running":
-        took = trace.now - trace.started_at
+    took = trace.elapsed(trace.now)
     return took is not None and _COMPARISONS[values[0]](took, int(values[1]))
 
 

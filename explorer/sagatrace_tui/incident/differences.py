@@ -78,6 +78,17 @@ class Run(msgspec.Struct, frozen=True):
     duration: int | None
     span_count: int
 
+    @property
+    def is_running(self) -> bool:
+        """Whether the trace was running when it was read."""
+        return self.verdict in ("running", "compensating")
+
+    def elapsed(self, now: int) -> int | None:
+        """Return the duration in microseconds. For a running trace it is the duration until `now`."""
+        if self.is_running and self.started_at is not None:
+            return max(0, now - self.started_at)
+        return self.duration
+
 
 class Comparison(msgspec.Struct, frozen=True):
     """The comparison of a trace (`here`) with another (`there`).

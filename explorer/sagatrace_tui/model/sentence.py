@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -24,6 +24,7 @@ class Sentence(msgspec.Struct):
     """The facts of a trace for its sentence. `text` makes the sentence.
 
     `failure` is the result of `cause_text`; empty without a failure. `running` holds the ids of its open spans.
+    `queued` holds those of them that wait to start or to be retried.
     `unsettled` gives the outcome, in words, of each compensation without a known step. `is_sampled` is True if the
     trace was recorded only from its first failure.
     """
@@ -36,6 +37,7 @@ class Sentence(msgspec.Struct):
     unsettled: Mapping[str, str]
     recovered: int
     running: Sequence[str]
+    queued: Collection[str]
     is_sampled: bool
 
     def text(self) -> str:
@@ -62,7 +64,10 @@ class Sentence(msgspec.Struct):
     def _running(self) -> str:
         blocked = len(self.steps.never_ran)
         if self.running or not blocked:
-            return f"running: {self._listed(self.running)}" if self.running else "running"
+            work = [one for one in self.running if one not in self.queued]
+            waits = [one for one in self.running if one in self.queued]
+            parts = (f"{word}: {self._listed(some)}" for word, some in (("running", work), ("queued", waits)) if some)
+            return _joined(*parts) or "running"
         return f"nothing runs: {counted(blocked, 'span')} {'waits' if blocked == 1 else 'wait'} for a span that failed"
 
     def _undoing(self) -> str:

@@ -201,6 +201,12 @@ class Trace:
         """Microseconds from its first event to its latest."""
         return None if self.started_at is None or self.last_at is None else self.last_at - self.started_at
 
+    def elapsed(self, now: int) -> int | None:
+        """Return its duration in microseconds. For a running trace it is the duration until `now`."""
+        if self.status == "running" and self.started_at is not None:
+            return max(0, now - self.started_at)
+        return self.duration
+
     @property
     def ended_at(self) -> int | None:
         """The time it ended; None while it runs and where its end is unknown."""
@@ -290,7 +296,8 @@ class Trace:
         running = self.innermost if self.verdict == "running" else sorted(self._failures.going_on)
         recovered = list(self.roles.values()).count("recovered") if self.verdict == "succeeded" else 0
         facts = self.verdict, self.status, self.failure, self._steps, self._standing_ids, self._unsettled
-        return Sentence(*facts, recovered, running, self._is_sampled).text()
+        queued = {one for one in running if self.spans[one].status == "queued"}
+        return Sentence(*facts, recovered, running, queued, self._is_sampled).text()
 
     @cached_property
     def anomalies(self) -> tuple[Anomaly, ...]:

@@ -64,7 +64,11 @@ class ComparisonHeader(Widget):
         label = f"{title:<13}" if width >= _LABELLED else ""
         verdict = short(verdict_words(run.verdict), width)
         room = max(0, width - len(label) - verdicts - 2 * _GAP)
-        facts = [duration(run.duration), plural(run.span_count, "span"), f"started {when(run.started_at, self.now)}"]
+        facts = [
+            duration(run.elapsed(self.now)),
+            plural(run.span_count, "span"),
+            f"started {when(run.started_at, self.now)}",
+        ]
         if width >= 110:
             facts[-1] += f" at {times_of(self).clock(run.started_at)}"
         whole = inert(run.trace_id)

@@ -79,7 +79,7 @@ def arranged(source: tuple[TraceRow, ...], now: int, began: int, wanted: Wanted)
     if wanted.view == "standing":
         return replace(found, steps=tuple(standing_steps(rows)))
     if wanted.sort != "last":
-        rows = sorted(rows, key=SORTS[wanted.sort], reverse=True)
+        rows = sorted(rows, key=lambda row: SORTS[wanted.sort](row, now), reverse=True)
     return replace(found, traces=tuple(rows))
 
 

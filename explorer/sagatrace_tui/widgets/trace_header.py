@@ -169,9 +169,6 @@ def _broken(text: str, width: int, lines: int) -> tuple[list[str], bool]:
 
 
 def _facts(trace: Trace, now: int, width: int, error_place: tuple[int, int], times: Times) -> Content:
-    took = trace.duration
-    if trace.status == "running" and trace.started_at is not None:
-        took = max(0, now - trace.started_at)
     which, errors = error_place
     loud = []
     if errors:
@@ -181,7 +178,7 @@ def _facts(trace: Trace, now: int, width: int, error_place: tuple[int, int], tim
     if trace.anomalies:
         kinds = ", ".join(dict.fromkeys(one.kind.replace("_", " ") for one in trace.anomalies))
         loud.append(f"⚠ {kinds}" if width >= 60 else f"⚠ {plural(len(trace.anomalies), 'anomaly')}")
-    facts = [f"{'running for' if trace.status == 'running' else 'took'} {duration(took)}"]
+    facts = [f"{'running for' if trace.status == 'running' else 'took'} {duration(trace.elapsed(now))}"]
     exactly = times.clock(trace.started_at) if width >= 90 else times.of_day(trace.started_at, now)
     ago = when(trace.started_at, now)
     facts.append(f"started {f'{ago} at {exactly}' if width >= 70 else times.brief(trace.started_at, now)}")

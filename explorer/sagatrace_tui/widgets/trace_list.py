@@ -20,13 +20,13 @@ from sagatrace_tui.widgets.trace_columns import GAP, NARROWEST, Column, cell, co
 
 __all__ = ["SORTS", "TraceList"]
 
-SORTS: Final[Mapping[str, Callable[[TraceRow], int]]] = {
-    "last": lambda row: row.latest,
-    "started": lambda row: row.started_at or row.latest,
-    "took": lambda row: row.duration or 0,
-    "failures": lambda row: row.error_count,
+SORTS: Final[Mapping[str, Callable[[TraceRow, int], int]]] = {
+    "last": lambda row, _now: row.latest,
+    "started": lambda row, _now: row.started_at or row.latest,
+    "took": lambda row, now: row.elapsed(now) or 0,
+    "failures": lambda row, _now: row.error_count,
 }
-"""The sort orders of the list and their keys, highest first."""
+"""The sort orders of the list and their keys as of a moment, highest first."""
 
 
 class TraceList(Rows):
@@ -45,6 +45,7 @@ class TraceList(Rows):
     now: reactive[int] = reactive(0, repaint=False, init=False)
 
     _moved = False
+    _newest = 0  # of all rows before; those of one kind of failure may all be older
     _verdict_width = NARROWEST
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name for it
@@ -145,7 +146,7 @@ class TraceList(Rows):
 
     def _mark_new(self, old: tuple[TraceRow, ...], new: tuple[TraceRow, ...]) -> None:
         """Mark the rows of new traces for a few seconds, but not older traces that are listed only now."""
-        latest = max((row.latest for row in old), default=0)
+        latest = self._newest = max(self._newest, max((row.latest for row in old), default=0))
         if old and (added := {row.trace_id for row in new if row.latest > latest}):
             self.new_rows.add(added.difference(row.trace_id for row in old))
 

@@ -19,7 +19,7 @@ PLAIN = [
     Saga("the root is done and a job it left behind is not", """
         loan      0..2
           mail    q1 job
-        """, verdict="running", summary="running: mail"),
+        """, verdict="running", summary="queued: mail"),
     Saga("the same, and no worker ever took the job", """
         loan      0..2
           mail    q1 job

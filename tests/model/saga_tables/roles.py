@@ -133,7 +133,7 @@ ROLES = [
     Saga("between two attempts", """
         loan    0..
           pay   1..2:retry job !busy
-        """, verdict="running", summary="running: pay"),
+        """, verdict="running", summary="queued: pay"),
     Saga("a step tried again as a step of its own", """
         loan    0..9
           c1    1..2 failed named=credit
@@ -258,7 +258,7 @@ ROLES = [
           pay   1..2 failed job
           mail  d1 q5 job needs=pay
         """, verdict="running", path="loan pay", roles="loan:consequence pay:cause",
-        summary="failed at pay · running: mail"),
+        summary="failed at pay · queued: mail"),
     Saga("a job behind one that failed and was run again well: RQ enqueues it", """
         loan    0..9 failed
           pay   1..2 failed job
@@ -290,7 +290,7 @@ ROLES = [
           mail  q1 job needs=other
           other 1..3 job
         """, verdict="running", path="loan pay", roles="loan:consequence pay:cause",
-        summary="failed at pay · running: mail"),
+        summary="failed at pay · queued: mail"),
     Saga("an instant that failed", """
         loan    0..9 failed
           check 1..2
