@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from pty_terminal import PtyTerminal
 from sagas import UnreliableStore, failed, still
 from sagatrace_tui.app import SagatraceApp
-from sagatrace_tui.terminal.type_ahead import TypeAhead
+from sagatrace_tui.terminal.type_ahead import PATIENCE, TypeAhead
 
 Command = Callable[..., list[str]]
 
@@ -36,18 +37,41 @@ def test_keys_that_arrive_together_act_in_turn(tui: Command, opened: list[str], 
         terminal.press(keys, shown)
 
 
-async def test_a_busy_app_holds_up_no_key_for_ever() -> None:
+async def test_a_key_waits_for_a_busy_app() -> None:
     app = SagatraceApp(UnreliableStore(failed("T7")), clock=still)
-    async with app.run_test():
-        ahead, passed = TypeAhead(app, asyncio.get_running_loop()), threading.Event()
+    async with app.run_test() as pilot:
+        ahead, done = TypeAhead(app, asyncio.get_running_loop(), threading.Event()), list[str]()
+
+        def be_busy() -> None:
+            time.sleep(0.5)  # a busy machine opens a trace
+            done.append("the key")
 
         def type_two_keys() -> None:
-            for _ in range(2):
-                ahead.sent()
-                ahead.wait()
-            passed.set()
+            app.call_later(be_busy)
+            ahead.sent("enter")
+            ahead.wait("slash")
+            done.append("the next key")
 
+        await asyncio.to_thread(type_two_keys)
+        await pilot.pause()
+        assert done == ["the key", "the next key"]
+
+
+@pytest.mark.parametrize(("first", "second", "ended"), [("q", "ctrl+c", False), ("j", "j", False), ("q", "j", True)])
+async def test_a_busy_app_holds_up_no_key_for_ever(first: str, second: str, ended: bool) -> None:
+    app, over = SagatraceApp(UnreliableStore(failed("T7")), clock=still), threading.Event()
+    async with app.run_test():
+        ahead, waited = TypeAhead(app, asyncio.get_running_loop(), over), list[float]()
+
+        def type_two_keys() -> None:
+            ahead.sent(first)
+            began = time.monotonic()
+            ahead.wait(second)
+            waited.append(time.monotonic() - began)
+
+        if ended:
+            over.set()
         typing = threading.Thread(target=type_two_keys)
         typing.start()
-        assert passed.wait(20)  # the app's own thread waits here, and handles no key
-        typing.join()
+        typing.join()  # the app's own thread waits here, and handles no key
+        assert waited[0] < PATIENCE / 2
