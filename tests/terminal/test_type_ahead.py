@@ -28,6 +28,7 @@ Command = Callable[..., list[str]]
         ([], "/status:failed\r2", "kinds of failure"),
         ([], "/status:failed\r2/\x15status:running", " status:running"),
         ([], "/status:failed\r?", "Keys and signs"),
+        ([], ":zzz\r", "No matches found"),
     ],
     ids=repr,
 )
