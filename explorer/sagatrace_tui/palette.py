@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
+from textual import on
 from textual.await_complete import AwaitComplete
 from textual.command import CommandPalette, DiscoveryHit, Hits
 from textual.system_commands import SystemCommandsProvider
 from textual.theme import ThemeProvider
+from textual.widgets import Input
+from textual.worker import WorkerError
 
 __all__ = ["CommandsInOrder", "Palette", "theme_palette"]
 
@@ -26,6 +31,13 @@ class Palette(CommandPalette):
     DEFAULT_CSS = """
     Palette CommandList { min-width: 20; }
     """
+
+    @on(Input.Submitted)
+    async def finish_search(self) -> None:
+        """Let Textual, whose handler follows, run a command that the whole text found, not its first letters."""
+        for search in [worker for worker in self.workers if worker.node is self]:
+            with suppress(WorkerError):
+                await search.wait()
 
     def dismiss(self, result: None = None) -> AwaitComplete:
         """Close it, unless it is closed: see `ClosingScreen`, which cannot be a base of Textual's own screen."""

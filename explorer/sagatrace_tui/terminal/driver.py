@@ -78,7 +78,7 @@ class TerminalDriver(LinuxDriver):
         self._mouse = self._mouse and known.holds_mouse
         self._grid = Grid(0, 0, bce=known.bce, ascii_only=known.ascii_only, few_signs=known.few_signs)
         self._asked_at: float | None = None
-        self._type_ahead = TypeAhead(app, self._loop)
+        self._type_ahead = TypeAhead(app, self._loop, self.exit_event)
         self._mode: tuple[int, list[Any]] | None = None  # the terminal, and its mode while the app has it
         self.faults = 0
         if hasattr(app, "terminal_driver"):
@@ -172,9 +172,10 @@ class TerminalDriver(LinuxDriver):
         if not isinstance(message, events.Key | events.Paste) or self.exit_event.is_set():
             super().send_message(message)
             return
-        self._type_ahead.wait()
+        key = message.key if isinstance(message, events.Key) else ""
+        self._type_ahead.wait(key)
         super().send_message(message)
-        self._type_ahead.sent()
+        self._type_ahead.sent(key)
 
     def _answered(self, reply: str) -> None:
         light = is_light(reply)
