@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any, Final
@@ -29,6 +28,8 @@ PIN: Final = 15
 _LABEL: Final = 26  # columns kept for the tree before pinned values get any
 _HALF: Final = 155  # columns a row needs to give half of them to the waterfall
 _IDENTITY: Final = 11
+_WHOLE_IDENTITY: Final = 36  # columns of a UUID
+_WIDE: Final = 100  # a row this wide has room for a whole id beside the error
 _ROOM: Final = 10_000  # enough terminal columns for every word
 _ROLES: Final[dict[Role, tuple[str, str]]] = {
     "cause": ("CAUSE", "cause"),
@@ -100,9 +101,17 @@ class SpanRows:
         self._blocked = {one.span_id for one in trace.never_ran}
 
     @cached_property
-    def _names(self) -> Counter[str]:
-        """The number of failed spans with each name."""
-        return Counter(self._trace.spans[one].name for one in self._trace.roles)
+    def _identities(self) -> dict[str, str]:
+        """The short id of each failed span whose name other failed spans have too."""
+        named: dict[str, list[str]] = {}
+        for span_id in self._trace.roles:
+            named.setdefault(self._trace.spans[span_id].name, []).append(span_id)
+        return {
+            span_id: identity
+            for span_ids in named.values()
+            if len(span_ids) > 1
+            for span_id, identity in zip(span_ids, _identities(span_ids), strict=True)
+        }
 
     def parts(self, place: int, rows: Sequence[int], width: int, state: RowState) -> list[Part]:
         """Return the row of the node at `place`, `width` columns wide. `rows` are the visible places."""
@@ -119,7 +128,7 @@ class SpanRows:
         elif span is None:
             lead += self._missing(span_id, place, state.folded)
         elif state.view == "why":
-            lead += self._failure(span, hidden, state)
+            lead += self._failure(span, left, hidden, state)
         else:
             lead += self._words(span, left, hidden, found=state.found)
         parts = [*fitted(lead, room), (" " * (label - room), "plain")]
@@ -171,7 +180,7 @@ class SpanRows:
             parts.append((f"  {_error(span)}", "muted"))
         return parts
 
-    def _failure(self, span: Span, hidden: int, state: RowState) -> list[Part]:
+    def _failure(self, span: Span, room: int, hidden: int, state: RowState) -> list[Part]:
         """Return a row of the why view: glyph of the role, name, run or id, and error."""
         role = self._trace.roles.get(span.span_id)
         is_own = role in ERRORS
@@ -185,8 +194,9 @@ class SpanRows:
             parts.append((f" +{hidden:,}", "key"))
         if run := run_words(span, len(self._trace.runs_of(span.span_id))):
             parts.append((f"  {run}", "muted"))
-        elif is_own and not state.pinned and self._names[span.name] > 1:
-            parts.append((f"  {short_middle(inert(span.span_id, 200), _IDENTITY)}", "id"))
+        elif is_own and not state.pinned and (identity := self._identities.get(span.span_id)):
+            whole = inert(span.span_id, 200)
+            parts.append((f"  {short_middle(whole, _WHOLE_IDENTITY) if room >= _WIDE else identity}", "id"))
         if role == "compensation":
             parts.append((f"  {_ROLES[role][0]}", "bad"))
         if span.span_id in self._standing:
@@ -257,8 +267,20 @@ class SpanRows:
         return duration(max(0, span.ended_at - span.started_at))
 
 
+def _identities(span_ids: Sequence[str]) -> list[str]:
+    """Return the ids in few columns each. If that makes any two the same, leave out how all of them begin."""
+    ids = [inert(one, 200) for one in span_ids]
+    shortened = [short_middle(one, _IDENTITY) for one in ids]
+    if len(set(shortened)) == len(ids):
+        return shortened
+    least, most = min(ids), max(ids)  # how these two begin, all between them begin
+    start = next((at for at, (one, other) in enumerate(zip(least, most, strict=False)) if one != other), len(least))
+    return [short(f"…{one[start:]}" if start > 1 else one, _IDENTITY) for one in ids]
+
+
 def _error(span: Span) -> str:
-    kind = f"{inert(span.error_type, 60)}: " if span.error_type else ""
+    # The message matters more than the package of the error.
+    kind = f"{inert(span.error_type.rpartition('.')[2], 60)}: " if span.error_type else ""
     return f"{kind}{inert(span.error or '', 200)}"
 
 
