@@ -34,6 +34,7 @@ async def test_z_zooms_the_time_axis_to_a_span_and_escape_goes_back() -> None:
         assert isinstance(app.screen, TraceScreen)
         assert "+" not in axis(app)
         assert "4.50s" in axis(app)
+        await until(pilot, lambda: "The time axis shows the whole trace" in screen_text(app), "no stale message")
         await pilot.press("g", "j", "j", "j", "z")
         await until(pilot, lambda: "This row has no duration to zoom to" in screen_text(app), "why not")
         await pilot.press("k", "z")

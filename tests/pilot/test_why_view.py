@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sagas import UnreliableStore, failed, screen_text, settlement, still, until
+from sagas import UnreliableStore, event, failed, screen_text, settlement, still, until
 from sagatrace.event import TraceEvent
 from sagatrace_tui.app import SagatraceApp
 from sagatrace_tui.widgets.span_detail import SpanDetail
@@ -29,11 +29,33 @@ async def test_why_shows_role_id_and_error_of_each_failure() -> None:
         await pilot.press("w")
         await until(pilot, lambda: "◆ cause  ◇ independent  ✘ consequence" in screen_text(app), "the legend")
         jobs = rows(app, "settle_order")
-        assert jobs[0].strip().startswith("│ ├── ◆ …settle_order  job-o…tch-0  AccountFrozenError: the acc"), jobs[0]
-        assert all("◇ …settle_order  job-o…" in row and "AccountFrozenError: the acc" in row for row in jobs[1:])
+        assert jobs[0].strip().startswith("│ ├── ◆ …settle_order  …he-batch-0  AccountFrozenError: the acc"), jobs[0]
+        assert all("◇ …settle_order  …" in row and "AccountFrozenError: the acc" in row for row in jobs[1:])
         assert len(jobs) == len({row[:44] for row in jobs}) == 29
         assert rows(app, "workflow")[0].split() == ["▾", "✘", "workflow:settlement", "5.00s"]
         assert not [row for row in rows(app, "") if set(row) & set("━╸╺─╴╶×") - {"─"}], "a bar"
+
+
+@pytest.mark.parametrize(("width", "first"), [(80, "…00-0d5f3c…"), (120, "…00-0d5f3c…"), (200, "job-000-0d5f3c1e")])
+async def test_why_shows_different_ids_that_begin_and_end_alike_without_packages(width: int, first: str) -> None:
+    events = [event("T7", "w", "workflow:settlement:started", 0.0)]
+    for number in range(12):
+        job = f"job-{number:03}-0d5f3c1e"
+        data = {"job_name": "warehouse.settlement.jobs.settle_order"}
+        events.append(event("T7", job, "job:started", number + 0.1, "w", data=data))
+        data = {"error": f"account {number} is frozen", "error_type": "warehouse.settlement.errors.FrozenError"}
+        events.append(event("T7", job, "job:failed", number + 0.2, "w", data=data))
+    events.append(event("T7", "w", "workflow:settlement:failed", 13.0))
+    app = opened(events)
+    async with app.run_test(size=(width, 24)) as pilot:
+        await until(pilot, lambda: "CAUSE" in screen_text(app), "the cause")
+        assert not rows(app, "CAUSE  wareh"), "the package hides the type of the error"
+        await pilot.press("w")
+        await until(pilot, lambda: "◆ cause  ◇ independent  ✘ consequence" in screen_text(app), "the legend")
+        jobs = rows(app, "settle_order")
+        assert jobs[0].split()[1:5] == ["◆", "…settle_order", first, "FrozenError:"]
+        assert len({row.split()[3] for row in jobs}) == len(jobs) == 12
+        assert all("FrozenError: acc" in row for row in jobs)
 
 
 async def test_why_mutes_consequences_and_keeps_the_word_for_a_failed_undo() -> None:

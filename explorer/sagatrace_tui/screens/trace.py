@@ -356,7 +356,7 @@ class TraceScreen(FollowedScreen, CopyScreen, ReplayScreen, FindScreen):
         elif self._view != "tree":
             self.action_view("tree")
         elif self.query_one(SpanTree).zoom is not None:
-            self.query_one(SpanTree).zoom = None
+            self.query_one(SpanTree).end_zoom()
         elif self.query_one(FindLine).display:
             self.forget_find()
         else:

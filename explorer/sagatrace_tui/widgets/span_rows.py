@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from os.path import commonprefix
 from typing import Any, Final
 
 import msgspec
@@ -29,6 +29,9 @@ PIN: Final = 15
 _LABEL: Final = 26  # columns kept for the tree before pinned values get any
 _HALF: Final = 155  # columns a row needs to give half of them to the waterfall
 _IDENTITY: Final = 11
+_WHOLE_IDENTITY: Final = 36  # columns of a UUID
+_LEAST_ALIKE: Final = 4  # ids that begin with as many equal characters need the columns for the rest
+_WIDE: Final = 100  # a row this wide has room for a whole id beside the error
 _ROOM: Final = 10_000  # enough terminal columns for every word
 _ROLES: Final[dict[Role, tuple[str, str]]] = {
     "cause": ("CAUSE", "cause"),
@@ -100,9 +103,12 @@ class SpanRows:
         self._blocked = {one.span_id for one in trace.never_ran}
 
     @cached_property
-    def _names(self) -> Counter[str]:
-        """The number of failed spans with each name."""
-        return Counter(self._trace.spans[one].name for one in self._trace.roles)
+    def _differ_at(self) -> dict[str, int]:
+        """For each name of several failed spans, the first place where their ids differ."""
+        named: dict[str, list[str]] = {}
+        for span_id in self._trace.roles:
+            named.setdefault(self._trace.spans[span_id].name, []).append(span_id)
+        return {name: len(commonprefix(ids)) for name, ids in named.items() if len(ids) > 1}  # noqa: RUF071 - of text, not of paths
 
     def parts(self, place: int, rows: Sequence[int], width: int, state: RowState) -> list[Part]:
         """Return the row of the node at `place`, `width` columns wide. `rows` are the visible places."""
@@ -119,7 +125,7 @@ class SpanRows:
         elif span is None:
             lead += self._missing(span_id, place, state.folded)
         elif state.view == "why":
-            lead += self._failure(span, hidden, state)
+            lead += self._failure(span, left, hidden, state)
         else:
             lead += self._words(span, left, hidden, found=state.found)
         parts = [*fitted(lead, room), (" " * (label - room), "plain")]
@@ -171,7 +177,7 @@ class SpanRows:
             parts.append((f"  {_error(span)}", "muted"))
         return parts
 
-    def _failure(self, span: Span, hidden: int, state: RowState) -> list[Part]:
+    def _failure(self, span: Span, room: int, hidden: int, state: RowState) -> list[Part]:
         """Return a row of the why view: glyph of the role, name, run or id, and error."""
         role = self._trace.roles.get(span.span_id)
         is_own = role in ERRORS
@@ -185,8 +191,8 @@ class SpanRows:
             parts.append((f" +{hidden:,}", "key"))
         if run := run_words(span, len(self._trace.runs_of(span.span_id))):
             parts.append((f"  {run}", "muted"))
-        elif is_own and not state.pinned and self._names[span.name] > 1:
-            parts.append((f"  {short_middle(inert(span.span_id, 200), _IDENTITY)}", "id"))
+        elif is_own and not state.pinned and (differs_at := self._differ_at.get(span.name)) is not None:
+            parts.append((f"  {_identity(span.span_id, differs_at, room)}", "id"))
         if role == "compensation":
             parts.append((f"  {_ROLES[role][0]}", "bad"))
         if span.span_id in self._standing:
@@ -257,8 +263,19 @@ class SpanRows:
         return duration(max(0, span.ended_at - span.started_at))
 
 
+def _identity(span_id: str, differs_at: int, room: int) -> str:
+    """Return the id; in few columns only the part in which it differs from others."""
+    if room >= _WIDE:
+        return short_middle(inert(span_id, 200), _WHOLE_IDENTITY)
+    if differs_at < _LEAST_ALIKE:
+        return short_middle(inert(span_id, 200), _IDENTITY)
+    start = max(0, min(differs_at, len(span_id) - _IDENTITY + 1))
+    return short(f"…{inert(span_id[start:], 200)}" if start else inert(span_id, 200), _IDENTITY)
+
+
 def _error(span: Span) -> str:
-    kind = f"{inert(span.error_type, 60)}: " if span.error_type else ""
+    # The message matters more than the package of the error.
+    kind = f"{inert(span.error_type.rpartition('.')[2], 60)}: " if span.error_type else ""
     return f"{kind}{inert(span.error or '', 200)}"
 
 

@@ -240,12 +240,17 @@ class SpanTree(WalkingRows):
         """Fit the time axis to the span under the cursor. The same key again, or Esc, shows the whole trace."""
         here = self.highlighted
         if self.zoom is not None and here == self.zoom:
-            self.zoom = None
+            self.end_zoom()
         elif self._span_of_time(here) is None:
             self.post_message(self.Notified("This row has no duration to zoom to"))
         else:
             self.zoom = here
             self.post_message(self.Notified("The time axis shows only this span. Esc shows all"))
+
+    def end_zoom(self) -> None:
+        """Fit the time axis to the whole trace again, and say so."""
+        self.zoom = None
+        self.post_message(self.Notified("The time axis shows the whole trace"))
 
     def action_squeeze(self) -> None:
         """Collapse or expand idle gaps."""
