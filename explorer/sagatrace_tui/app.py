@@ -15,6 +15,7 @@ from textual.dom import DOMNode
 from textual.screen import Screen
 
 from sagatrace.mirror import Mirror
+from sagatrace.shown import logger
 from sagatrace.stores import EventStore
 from sagatrace_tui.labels import inert
 from sagatrace_tui.live.refresh import wall_clock
@@ -31,6 +32,8 @@ from sagatrace_tui.widgets.key_hints import key_groups
 
 __all__ = ["SagatraceApp"]
 
+
+log: Final = logger("sagatrace")
 
 _RESIZED: Final = 1 / 60
 """Seconds from a new size to the layout for it: a little more than Textual waits."""
@@ -109,6 +112,13 @@ class SagatraceApp(ThemedApp):
             end_on_signals(self)
             self.call_after_refresh(_collect_again)
         self._watch = self.set_interval(1.0, self._report_trouble, pause=self._trouble is None)
+
+    def _handle_exception(self, error: Exception) -> None:
+        """End the app, unless it is ending already: a screen that was just opening then finds no widgets."""
+        if self.return_code is None:
+            super()._handle_exception(error)
+        else:
+            log.error("after the end of the app began: %r", error)
 
     def on_resize(self) -> None:
         """Let Textual lay the screen out again, even if it has lost its own timer for that."""

@@ -170,6 +170,8 @@ def _run_app(
         os.environ["COLORTERM"] = "truecolor"
     elif terminal.colors == 256:
         os.environ.setdefault("TEXTUAL_COLOR_SYSTEM", "256")
+    elif not terminal.colors:
+        os.environ["NO_COLOR"] = "1"
     from sagatrace.mirror import open_mirror
     from sagatrace_tui.app import SagatraceApp
     from sagatrace_tui.commands.query import chosen_keys, saved_queries

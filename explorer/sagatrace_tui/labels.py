@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from sagatrace_tui.model import Span, Verdict
+from sagatrace_tui.model import Span, Trace, Verdict
 
 __all__ = [
     "GLYPHS",
@@ -31,6 +31,7 @@ __all__ = [
     "short_name",
     "size",
     "span_line",
+    "standing_tone",
     "status_words",
     "verdict_words",
     "when",
@@ -285,6 +286,11 @@ def span_line(span: Span, *, ended: bool = False, runs: int = 0) -> str:
 def status_words(status: str) -> str:
     """Return a status as glyph and word."""
     return f"{GLYPHS[status]} {status}"
+
+
+def standing_tone(trace: Trace) -> str:
+    """Return the tone of steps that stand: only a warning while the saga still runs, as it may yet begin to undo."""
+    return "warn" if trace.verdict == "running" else "cause"
 
 
 def verdict_words(verdict: Verdict) -> str:

@@ -17,6 +17,7 @@ from textual.reactive import reactive
 from textual.theme import BUILTIN_THEMES, Theme
 from textual.widget import Widget
 
+from sagatrace.errors import SettingsError
 from sagatrace_tui.terminal.detect import Terminal
 from sagatrace_tui.terminal.driver import TerminalDriver
 from sagatrace_tui.theme_choice import ThemeChoice
@@ -216,6 +217,9 @@ class ThemedApp(App[None]):
         self._choice = choice
         asked = terminal.theme if terminal is not None else ""
         remembered = choice.name if choice is not None and not asked else ""
+        if asked and not self._named(asked):
+            names = ", ".join(sorted({"dark", "light", *self.available_themes}))
+            raise SettingsError(f"SAGATRACE_THEME={asked!r} is not a theme: {names}")
         found = self._named(asked) or self._named(remembered)
         self._follows_background = not found
         self._given = found or self._suitable(light=terminal is not None and terminal.light)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import weakref
 
@@ -66,6 +67,25 @@ async def test_a_value_that_is_replaced_while_the_terminal_is_resized_ends_nothi
         value.on_resize()
         await until(pilot, lambda: not value.is_attached and "other" in screen_text(app), "the other", seconds=20)
         assert app.is_running
+
+
+async def test_a_failure_after_the_end_began_does_not_change_the_status() -> None:
+    """A screen that a signal meets while it opens has no widgets."""
+    app = SagatraceApp(UnreliableStore(failed("T7")), clock=still)
+    async with app.run_test() as pilot:
+        await until(pilot, lambda: "T7" in screen_text(app), "the list", seconds=20)
+
+        has_ended = asyncio.Event()
+
+        def end_and_fail() -> None:
+            app.exit(return_code=143)
+            has_ended.set()
+            app.query_one(TracePanes)
+
+        app.call_later(end_and_fail)
+        await has_ended.wait()
+    assert app.return_code == 143
+    assert not app.has_crashed
 
 
 @pytest.mark.parametrize("large", [False, True])

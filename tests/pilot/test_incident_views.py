@@ -157,6 +157,10 @@ async def test_all_standing_steps_are_one_list_and_enter_opens_the_step() -> Non
         await pilot.resize_terminal(80, 24)
         await until(pilot, lambda: lines(app)[2].split() == ["SINCE", "STEP", "UNDO", "TRACE", "REASON"], "80 columns")
         assert "stage:credit     release_credit    loan-1      failed after 1 attemp…" in lines(app)[3]
+        await pilot.resize_terminal(200, 40)
+        whole = "failed after 1 attempt; its effect is unknown · ConnectionError: bureau"
+        await until(pilot, lambda: whole in lines(app)[3], "the error of the undo")
+        await pilot.resize_terminal(80, 24)
         await pilot.press("j", "enter")
         await until(pilot, lambda: isinstance(app.screen, TraceScreen), "the trace")
         await until(pilot, lambda: "▌" in screen_text(app) and "loan-2" in screen_text(app), "its tree")

@@ -171,6 +171,14 @@ def test_a_step_being_undone_is_muted_and_later_ones_wait() -> None:
     ]
 
 
+@pytest.mark.parametrize(("undone", "tone"), [([], "warn"), ([*undo("two", 5), *undo("one", 6)[:1]], "cause")])
+def test_before_any_undo_began_a_running_saga_has_no_alarm(undone: list[TraceEvent], tone: str) -> None:
+    [heading, *_] = ledger_lines(trace_of([*aborted()[:-1], *undone]))
+    [(text, has)] = heading.tail
+    assert text.startswith("⚠ STILL STANDING")
+    assert has == tone
+
+
 def test_a_step_that_the_rollback_passed_is_loud_although_it_goes_on() -> None:
     lines = lines_of([*aborted()[:-1], *undo("two", 5), *undo("one", 6)[:1]])
     assert lines[:2] == [

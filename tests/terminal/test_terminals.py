@@ -212,6 +212,14 @@ def test_without_a_usable_terminal_the_app_says_what_to_do(tui: Command) -> None
         assert b"\x1b" not in terminal.raw
 
 
+def test_an_unknown_theme_is_refused(tui: Command) -> None:
+    with PtyTerminal(tui("loan-2"), env={"SAGATRACE_THEME": "dar\x1b[31mk"}) as terminal:
+        assert terminal.wait() == 2
+        assert b"SAGATRACE_THEME='dar\\x1b[31mk' is not a theme: " in terminal.raw
+        assert b" dark, " in terminal.raw
+        assert b"\x1b" not in terminal.raw
+
+
 def test_the_screen_is_drawn_while_standard_error_goes_to_a_file(tui: Command, tmp_path: Path) -> None:
     errors = tmp_path / "errors"
     command = ["sh", "-c", f'exec "$@" 2>{shlex.quote(str(errors))}', "sh", *tui("loan-2")]

@@ -58,7 +58,7 @@ def test_background_and_clipboard() -> None:
     assert detect({"TERM": "xterm"}).asks_background
 
 
-@pytest.mark.parametrize(("known", "colors"), [(None, 16), (8, 16), (256, 256), (1 << 24, 1 << 24)])
+@pytest.mark.parametrize(("known", "colors"), [(None, 16), (-1, 0), (8, 16), (256, 256), (1 << 24, 1 << 24)])
 def test_colours_by_terminfo(tmp_path: Path, known: int | None, colors: int) -> None:
     if known is not None:
         _describe(tmp_path, "strange", known)

@@ -46,6 +46,13 @@ def test_the_parts_are_the_sentence(events: list[TraceEvent]) -> None:
     assert "".join(text for text, _ in sentence_parts(trace)) == trace.summary
 
 
+def test_in_few_lines_the_cause_is_cut_and_what_stands_stays() -> None:
+    trace = trace_of(missing("the gateway answered with status 503 and gave up, " * 5))
+    said = " ".join(line.plain for line in _sentence(trace, 78, 2))
+    assert said.startswith("failed at stage:pay (the gateway answered with")
+    assert said.endswith("… · rollback missing: 1 of 1 step still standing (stage:hold), and no compensation began")
+
+
 @pytest.mark.parametrize("width", [30, 44, 60, 200])
 def test_the_styles_keep_to_their_words_on_every_line(width: int) -> None:
     trace = trace_of(failed("t"), NOW)

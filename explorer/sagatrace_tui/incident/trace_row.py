@@ -10,6 +10,7 @@ import msgspec
 
 from sagatrace_tui.incident.error_text import shape_of
 from sagatrace_tui.incident.report import error_of
+from sagatrace_tui.incident.standing_facts import standing_facts
 from sagatrace_tui.model import Span, Trace, Verdict
 from sagatrace_tui.model.standing import reason_of
 from sagatrace_tui.model.text import one_line
@@ -45,6 +46,7 @@ class StandingStep(msgspec.Struct, frozen=True):
     """A step that still stands. `since` is its completion in microseconds since 1970; None if unknown.
 
     `compensation` is the declared compensation, or empty. `certain` is False if the step may have had no effect.
+    `error` is the error of the last try to undo it, or empty.
     `undo_goes_on` is True while a running rollback undoes the step, or has yet to reach it.
     `values` are the values of the requested business keys, in their order; empty texts for missing values.
     """
@@ -58,6 +60,7 @@ class StandingStep(msgspec.Struct, frozen=True):
     certain: bool
     code: str
     reason: str
+    error: str = ""
     undo_goes_on: bool = False
     values: tuple[str, ...] = ()
 
@@ -182,7 +185,7 @@ def _failure(trace: Trace) -> Failure | None:
 
 def _standing(trace: Trace, keys: Sequence[str], values: Sequence[str]) -> Iterable[StandingStep]:
     """Yield the standing steps, with key values of the step or else of the trace."""
-    for one in trace.still_standing:
+    for one, facts in zip(trace.still_standing, standing_facts(trace), strict=True):
         span = trace.spans.get(one.span_id)
         done = span is not None and not span.is_open
         yield StandingStep(
@@ -190,11 +193,12 @@ def _standing(trace: Trace, keys: Sequence[str], values: Sequence[str]) -> Itera
             saga=one_line(trace.name, _MOST),
             span_id=one.span_id,
             step=one_line(one.name, _MOST),
-            compensation=one_line((span.compensation if span is not None else None) or "", _MOST),
+            compensation=one_line(facts.compensation or "", _MOST),
             since=span.over_at if span is not None and done else None,
             certain=one.certain,
             code=str(one.code),
             reason=one_line(reason_of(one, ended=trace.ended), _MOST),
+            error=one_line(": ".join(filter(None, (facts.error_type, facts.error))), _MOST),
             undo_goes_on=one.undo_goes_on,
             values=tuple(
                 _value_in([] if span is None else [span], key) or value for key, value in zip(keys, values, strict=True)

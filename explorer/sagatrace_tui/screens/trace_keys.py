@@ -20,6 +20,9 @@ TRACE_KEYS: Final[list[BindingType]] = [
     Binding(
         "c", "view('compensation')", "Compensation", tooltip="Compensations and what still stands; again for all spans"
     ),
+    Binding("1", "view('tree')", "View: all spans", show=False),
+    Binding("2", "view('why')", "View: why it failed, root to cause", show=False),
+    Binding("3", "view('compensation')", "View: compensations and what still stands", show=False),
     Binding("e", "in_tree('error', 1)", "Error", tooltip="Next error, from any pane"),
     Binding("E", "in_tree('error', -1)", "Previous error", show=False),
     Binding("J", "failed_trace(1)", "Next failed trace of the list", show=False),
@@ -35,9 +38,6 @@ TRACE_KEYS: Final[list[BindingType]] = [
     Binding("f", "follow", "Resume", tooltip="Pause or resume live updates"),
     Binding("tab,shift+tab", "other_pane", "Pane", tooltip="To the other pane"),
     Binding("asterisk", "only_matches", "Show only the matches, or all spans", show=False),
-    Binding("1", "view('tree')", "View: all spans", show=False),
-    Binding("2", "view('why')", "View: why it failed, root to cause", show=False),
-    Binding("3", "view('compensation')", "View: compensations and what still stands", show=False),
     Binding("y", "copy", "Copy the id, or the value under the cursor", show=False),
     Binding("Y", "copy_summary", "Copy summary", tooltip="Copy incident summary"),
     Binding("d", "compare", "Compare", tooltip="Compare with the last good run of this saga"),

@@ -22,6 +22,7 @@ _COERCED: Final = frozenset({"C.UTF-8", "C.utf8", "UTF-8"})
 _EVERY_COLOR: Final = re.compile("(?:xterm-)?(?:alacritty|contour|foot|ghostty|kitty|rio|wezterm)|.*-direct")
 """Terminals with 24-bit colours. Their terminfo entries claim fewer, or are not installed on the remote machine."""
 _DIRECT: Final = 1 << 24
+_LEAST: Final = 8  # colours; a terminal with fewer, such as vt100, has none in terminfo
 
 ASK_BACKGROUND: Final = "\x1b]11;?\x1b\\"
 """The question for the colour of the background (OSC 11)."""
@@ -34,7 +35,7 @@ class Terminal(msgspec.Struct, frozen=True):
     Attributes:
         name: TERM.
         ascii_only: Whether it shows ASCII only.
-        colors: 0 (NO_COLOR), 16, 256 or 16 777 216.
+        colors: 0 (NO_COLOR, or a terminal without), 16, 256 or 16 777 216.
         light: Whether its background is light.
         bce: Whether erased cells take the current background.
         multiplexer: The program between the app and the terminal.
@@ -107,7 +108,9 @@ def _colors(env: Mapping[str, str], name: str, *, described: bool) -> int:
     known = curses.tigetnum("colors") if described else 0
     if described and (curses.tigetflag("RGB") > 0 or curses.tigetflag("Tc") > 0 or known >= _DIRECT):
         return _DIRECT
-    return 256 if known >= 256 or name.endswith("-256color") else 16
+    if known >= 256 or name.endswith("-256color"):
+        return 256
+    return 0 if described and known < _LEAST else 16
 
 
 def _light(env: Mapping[str, str]) -> bool:

@@ -17,6 +17,7 @@ from sagatrace_tui.labels import (
     run_words,
     short,
     short_name,
+    standing_tone,
     status_words,
 )
 from sagatrace_tui.model import Role, Span, Trace
@@ -152,7 +153,7 @@ def _standing(span: Span, trace: Trace) -> Iterator[DetailLine]:
     for one in trace.still_standing:
         if one.span_id == span.span_id:
             sure = "" if one.explained else "; the step's outcome is unknown"
-            how, tone = ("not yet", "busy") if one.being_undone else ("no, still standing", "cause")
+            how, tone = ("not yet", "busy") if one.being_undone else ("no, still standing", standing_tone(trace))
             how, tone = ("not yet", "muted") if one.awaited else (how, tone)
             yield _field("undone", f"{how}: {inert(reason_of(one, ended=trace.ended), 400)}{sure}", tone)
     for waits in trace.never_ran:

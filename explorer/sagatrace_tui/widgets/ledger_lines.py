@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from rich.cells import cell_len
 
 from sagatrace_tui.incident.standing_facts import standing_facts
-from sagatrace_tui.labels import duration, inert, short, short_middle, short_name
+from sagatrace_tui.labels import duration, inert, short, short_middle, short_name, standing_tone
 from sagatrace_tui.model import Compensation, Outcome, Standing, Trace
 from sagatrace_tui.model.standing import reason_of
 from sagatrace_tui.times import Times
@@ -112,7 +112,7 @@ def _standing(trace: Trace, width: int, times: Times) -> Iterator[LedgerLine]:
     loud = [one for one in standing if not one.being_undone and not one.awaited]
     so_far = " so far" if trace.status == "running" else ""
     kinds = (
-        (f"⚠ STILL STANDING  {len(loud)}{so_far}", loud, "■", "cause", "warn"),
+        (f"⚠ STILL STANDING  {len(loud)}{so_far}", loud, "■", standing_tone(trace), "warn"),
         (f"▶ Being undone  {len(undoing)}", undoing, "▶", "busy", "muted"),
         (f"↺ Waits to be undone  {len(awaited)}", awaited, "↺", "muted", "muted"),
     )

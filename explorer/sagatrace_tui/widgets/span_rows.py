@@ -11,7 +11,17 @@ from typing import Any, Final
 import msgspec
 from rich.cells import cell_len
 
-from sagatrace_tui.labels import GLYPHS, VERDICTS, duration, inert, run_words, short, short_middle, short_name
+from sagatrace_tui.labels import (
+    GLYPHS,
+    VERDICTS,
+    duration,
+    inert,
+    run_words,
+    short,
+    short_middle,
+    short_name,
+    standing_tone,
+)
 from sagatrace_tui.model import Role, Span, Trace
 from sagatrace_tui.theme import STATUS_TONES
 from sagatrace_tui.values import Path, as_text
@@ -196,7 +206,7 @@ class SpanRows:
         if role == "compensation":
             parts.append((f"  {_ROLES[role][0]}", "bad"))
         if span.span_id in self._standing:
-            parts.append(("  ⚠", "cause"))
+            parts.append(("  ⚠", standing_tone(self._trace)))
         if span.error and role != "recovered":
             parts.append((f"  {_error(span)}", "plain" if is_own else "muted"))
         return parts
@@ -214,7 +224,7 @@ class SpanRows:
             yield word, "warn" if word == "blocked" else STATUS_TONES[word]
             room -= len(word) + 2
         if (stands := self._standing.get(span.span_id)) is not None:
-            said, tone = (_BEING_UNDONE, "busy") if stands.being_undone else (_STANDING, "cause")
+            said, tone = (_BEING_UNDONE, "busy") if stands.being_undone else (_STANDING, standing_tone(self._trace))
             said, tone = (_AWAITED, "muted") if stands.awaited else (said, tone)
             yield next((text for text in said if len(text) + 2 <= room), said[-1]), tone
         elif span.span_id in self._anomalies:

@@ -81,7 +81,8 @@ class StandingList(Rows):
         unsure = "" if step.certain else "uncertain: "
         since = f"{times.brief(step.since, self.now):>{times.width(self.now)}}  "
         reason = inert(step.reason).removeprefix("compensation ")  # the column before names the undo
-        return fitted([(since, "plain"), *cells, (f"{unsure}{reason}", "warn")], width)
+        error = f" · {inert(step.error)}" if step.error else ""
+        return fitted([(since, "plain"), *cells, (f"{unsure}{reason}", "warn"), (error, "muted")], width)
 
     def watch_steps(self, old: tuple[StandingStep, ...], new: tuple[StandingStep, ...]) -> None:
         """Keep the cursor on the same step. In the first row it stays on the oldest step."""

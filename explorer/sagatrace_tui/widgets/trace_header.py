@@ -33,6 +33,7 @@ TALL: Final = 20
 """Lines a terminal needs to show the verdict in more than one line."""
 BOTH: Final = 76
 """The columns from which a verdict shows in the list's words and in its own."""
+_LEAST_CAUSE: Final = 30  # columns of the cause that stay, if the rest of the sentence still does not fit
 _STYLES: Final = {"cause": TONES["bad"], "standing": f"{TONES['plain']} bold"}
 _DOTTED: Final = re.compile(r"(?<![\w.…])(?:[A-Za-z_]\w*\.)+(?=[A-Za-z_]\w*)")
 
@@ -127,12 +128,18 @@ def _state(trace: Trace, now: int, width: int, most: int) -> list[Content]:
 
 
 def _sentence(trace: Trace, width: int, lines: int) -> list[Content]:
-    """Return the summary in at most `lines` lines. Module names are shortened first."""
+    """Return the summary in at most `lines` lines. Module names are shortened first, then the cause."""
     parts: list[SentencePart] = [(inert(text, 600), kind) for text, kind in sentence_parts(trace)]
     found, fits = _broken("".join(text for text, _ in parts), width, lines)
     if not fits or (lines > 1 and len(found) == lines):
         parts = [(_DOTTED.sub("…", text), kind) for text, kind in parts]
-        found, _ = _broken("".join(text for text, _ in parts), width, lines)
+        found, fits = _broken("".join(text for text, _ in parts), width, lines)
+    cause = next((text for text, kind in parts if kind == "cause"), "")
+    for room in range(min(cell_len(cause) - 1, width * lines), _LEAST_CAUSE, -2):
+        if fits:
+            break
+        parts = [(short(cause, room) if kind == "cause" else text, kind) for text, kind in parts]
+        found, fits = _broken("".join(text for text, _ in parts), width, lines)
     return _toned([short(line, width) for line in found], parts)
 
 

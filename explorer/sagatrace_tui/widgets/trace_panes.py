@@ -19,7 +19,7 @@ __all__ = ["BROAD", "HIGH", "TALL", "WIDE", "TracePanes"]
 WIDE: Final = 110
 """Columns a terminal needs to show tree and detail side by side."""
 BROAD: Final = 160
-HIGH: Final = 45
+HIGH: Final = 40
 """From this many columns and lines, the detail lies below the tree again: the waterfall uses the width."""
 TALL: Final = 16
 """Lines a terminal needs to show both panes. A smaller terminal shows one at a time."""
