@@ -18,6 +18,8 @@ from strange_bytes import strange
 
 Command = Callable[..., list[str]]
 CAUSE = "transfer_funds  CAUSE"
+GIVEN_UP = 3.0
+"""Seconds after which a torn sequence or paste is given up (1 s), also on a busy machine."""
 HOSTILE = [
     b"\xa4",
     b"\xe9",
@@ -36,7 +38,7 @@ def test_no_byte_ends_the_app(tui: Command, sent: bytes) -> None:
     with PtyTerminal(tui("loan-2"), size=(160, 40)) as terminal:
         terminal.until(CAUSE)
         os.write(terminal.ours, sent)
-        terminal.read(quiet=1.3)  # what is torn is given up
+        terminal.read(quiet=GIVEN_UP, limit=GIVEN_UP)
         terminal.press("?", "Keys")
         terminal.press("\x1b", CAUSE)
         terminal.send("\x03")
@@ -90,7 +92,7 @@ def test_after_any_bytes_a_key_is_answered(store_url: str, tmp_path: Path, trace
                     terminal.raw += os.read(terminal.ours, 1 << 16)
             del terminal.raw[:-10_000]
         pour(terminal, strange(random_) + b"\x1b[200~torn")
-        terminal.read(quiet=1.3)  # what is torn is given up
+        terminal.read(quiet=GIVEN_UP, limit=GIVEN_UP)
         terminal.press("\x1b[20~", f"answered {100 * batches}")
         terminal.process.terminate()
         assert terminal.wait() == 128 + 15
