@@ -18,16 +18,18 @@ import servers
 
 # The time that a machine needs for an example says nothing about the program.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("light", settings.get_profile("any machine"), max_examples=scale.FEW)
 settings.load_profile("any machine")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add the option `--heavy`, which runs all kills and examples."""
+    """Add the options for the number of kills and examples."""
     parser.addoption(
         "--heavy",
         action="store_true",
         help="play hundreds of kills and thousands of examples where a few are played by default",
     )
+    parser.addoption("--light", action="store_true", help="play few examples: to run tests again on other versions")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -50,14 +52,16 @@ def _may_need_cosmos(item: pytest.Item) -> bool:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Set `--heavy` before tests are collected.
+    """Set `--heavy` and `--light` before tests are collected.
 
     Processes of tests get no size of a terminal: pytest's parallel processes have one in their environment, which
     programs believe before they ask their terminal.
     """
     for name in ("COLUMNS", "LINES"):
         os.environ.pop(name, None)
-    scale.play_all(bool(config.getoption("--heavy")))
+    scale.choose("heavy" if config.getoption("--heavy") else "light" if config.getoption("--light") else "")
+    if config.getoption("--light"):
+        settings.load_profile("light")
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:

@@ -1,18 +1,24 @@
-"""The number of random examples in a run: a part by default, all with `--heavy`."""
+"""The number of random examples in a run: a part by default, all with `--heavy`, few with `--light`."""
 
 from __future__ import annotations
 
-__all__ = ["examples", "play_all"]
+from typing import Literal
 
-_all = False
+__all__ = ["FEW", "choose", "examples"]
+
+Scale = Literal["light", "", "heavy"]
+FEW = 10
+"""Examples of a test with `--light`, if it names no number itself."""
+
+_scale: Scale = ""
 
 
-def play_all(wanted: bool) -> None:
-    """Let `examples` return the larger of its numbers, for `--heavy`."""
-    global _all
-    _all = wanted
+def choose(scale: Scale) -> None:
+    """Let `examples` return the larger of its numbers, or a tenth of the smaller one."""
+    global _scale
+    _scale = scale
 
 
 def examples(some: int, heavy: int) -> int:
     """Return the number of examples of a test. It is called during collection, before fixtures exist."""
-    return heavy if _all else some
+    return heavy if _scale == "heavy" else max(FEW, some // 10) if _scale == "light" else some

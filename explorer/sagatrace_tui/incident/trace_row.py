@@ -10,7 +10,6 @@ import msgspec
 
 from sagatrace_tui.incident.error_text import shape_of
 from sagatrace_tui.incident.report import error_of
-from sagatrace_tui.incident.standing_facts import standing_facts
 from sagatrace_tui.model import Span, Trace, Verdict
 from sagatrace_tui.model.standing import reason_of
 from sagatrace_tui.model.text import one_line
@@ -185,7 +184,9 @@ def _failure(trace: Trace) -> Failure | None:
 
 def _standing(trace: Trace, keys: Sequence[str], values: Sequence[str]) -> Iterable[StandingStep]:
     """Yield the standing steps, with key values of the step or else of the trace."""
-    for one, facts in zip(trace.still_standing, standing_facts(trace), strict=True):
+    last_try = {row.original_span_id: row for row in trace.compensations}
+    for one in trace.still_standing:
+        tried = last_try.get(one.span_id)
         span = trace.spans.get(one.span_id)
         done = span is not None and not span.is_open
         yield StandingStep(
@@ -193,12 +194,12 @@ def _standing(trace: Trace, keys: Sequence[str], values: Sequence[str]) -> Itera
             saga=one_line(trace.name, _MOST),
             span_id=one.span_id,
             step=one_line(one.name, _MOST),
-            compensation=one_line(facts.compensation or "", _MOST),
+            compensation=one_line((span.compensation if span is not None else None) or "", _MOST),
             since=span.over_at if span is not None and done else None,
             certain=one.certain,
             code=str(one.code),
             reason=one_line(reason_of(one, ended=trace.ended), _MOST),
-            error=one_line(": ".join(filter(None, (facts.error_type, facts.error))), _MOST),
+            error=one_line(": ".join(filter(None, (tried.error_type, tried.error) if tried else ())), _MOST),
             undo_goes_on=one.undo_goes_on,
             values=tuple(
                 _value_in([] if span is None else [span], key) or value for key, value in zip(keys, values, strict=True)
