@@ -142,6 +142,25 @@ def test_a_compensating_trace_shows_how_far_it_is() -> None:
     assert waiting.line == "undoing stage:funds: 1 of 3 undone · bank: running for 4 s +1 more"
 
 
+def test_a_failed_undo_is_said_while_the_saga_still_runs_and_no_undo_is_waited_for() -> None:
+    trace = build_trace("T", events_of(UNWINDING.replace("9.. ~funds", "9..11 failed ~funds")), now=at(14))
+    assert trace.verdict == "compensating"
+    assert trace.summary == "failed at stage:pay · compensating: 1 of 3 steps undone, 1 still standing"
+    ended = """
+        loan      0..
+          credit  1..2 +release
+          funds   3..4 +refund
+          pay     5..6 failed
+          u2      7..8 ~funds
+          u1      9..10 failed ~credit
+        """
+    trace = build_trace("T", events_of(ended), now=at(14))
+    assert trace.summary == "failed at stage:pay · compensating: 1 of 2 steps undone, 1 still standing"
+    waiting = waiting_on(trace, at(14))
+    assert waiting is not None
+    assert waiting.line == "workflow:loan: running for 14 s"
+
+
 def test_long_silence_is_shown() -> None:
     trace = loan(job(1, "started"), now=2)
     found = {second: waiting_on(trace, at(second)) for second in (60, 61, 301)}

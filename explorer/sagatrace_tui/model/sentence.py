@@ -25,6 +25,7 @@ class Sentence(msgspec.Struct):
 
     `failure` is the result of `cause_text`; empty without a failure. `running` holds the ids of its open spans.
     `queued` holds those of them that wait to start or to be retried.
+    `passed_by` counts the steps that stand although the trace still compensates.
     `unsettled` gives the outcome, in words, of each compensation without a known step. `is_sampled` is True if the
     trace was recorded only from its first failure.
     """
@@ -35,6 +36,7 @@ class Sentence(msgspec.Struct):
     steps: Steps
     standing: Sequence[str]
     unsettled: Mapping[str, str]
+    passed_by: int
     recovered: int
     running: Sequence[str]
     queued: Collection[str]
@@ -79,7 +81,8 @@ class Sentence(msgspec.Struct):
                 undone = "both steps" if done == 2 else f"{'all ' if done > 1 else ''}{counted(done, 'step')}"
                 return f"rolled back: {undone} undone" if done else "rolled back"
             case "compensating":
-                return f"compensating: {done} of {counted(steps, 'step')} undone"
+                passed = f", {self.passed_by} still standing" if self.passed_by else ""
+                return f"compensating: {done} of {counted(steps, 'step')} undone{passed}"
             case "rollback_missing":
                 return f"rollback missing: {self._standing()}, and no compensation began"
             case "rollback_incomplete":

@@ -283,6 +283,11 @@ class Trace:
         """The steps that should have been undone but were not, in the order they ended, each with one reason."""
         return tuple(StepLists(self._index, self._steps).standing(self._standing_ids))
 
+    @property
+    def passed_by(self) -> list[Standing]:
+        """The steps that stand, and that no undo is about to undo: it failed, or the rollback has passed them."""
+        return [one for one in self.still_standing if not one.undo_goes_on]
+
     @cached_property
     def compensations(self) -> tuple[Compensation, ...]:
         """The tries to undo a step in the order they began, then the standing steps without a try."""
@@ -297,7 +302,8 @@ class Trace:
         recovered = list(self.roles.values()).count("recovered") if self.verdict == "succeeded" else 0
         facts = self.verdict, self.status, self.failure, self._steps, self._standing_ids, self._unsettled
         queued = {one for one in running if self.spans[one].status == "queued"}
-        return Sentence(*facts, recovered, running, queued, self._is_sampled).text()
+        passed = len(self.passed_by) if self.verdict == "compensating" else 0
+        return Sentence(*facts, passed, recovered, running, queued, self._is_sampled).text()
 
     @cached_property
     def anomalies(self) -> tuple[Anomaly, ...]:

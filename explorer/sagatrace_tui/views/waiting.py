@@ -57,7 +57,8 @@ def _parts(trace: Trace, waits: tuple[Wait, ...], now: int) -> Iterator[str]:
     if trace.verdict == "compensating":
         done, steps = trace.undone
         step = f" {waits[0].undoing}" if waits and waits[0].undoing else ""
-        yield f"undoing{step}: {done} of {steps} undone"
+        if step or done + len(trace.passed_by) < steps:
+            yield f"undoing{step}: {done} of {steps} undone"
     if waits:
         more = len(trace.innermost) - 1
         yield f"{waits[0].name}: {waits[0].words}{f' +{more} more' if more else ''}"
