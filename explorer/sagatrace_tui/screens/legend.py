@@ -28,7 +28,7 @@ _VERDICTS: Final[Mapping[Verdict, str]] = {
     "compensating": "It failed, and its steps are being undone.",
     "failed": "It failed. No step had to be undone.",
     "rolled_back": "It failed, and every step that declares an undo was undone.",
-    "rollback_incomplete": "It failed. Some steps were undone, others still stand.",
+    "rollback_incomplete": "It failed. Undoing began, but some steps still stand.",
     "rollback_missing": "It failed. Steps still stand, and no undo began.",
     "succeeded_but_compensated": "It reported success, although steps were undone.",
     "unknown": "The events do not say how it ended.",
