@@ -96,6 +96,10 @@ async def test_on_a_large_screen_the_detail_lies_below_and_the_waterfall_takes_h
         assert detail.region.height > 40, "the detail takes the rest"
         bars = screen_text(app).splitlines()[tree.region.y].index("0  ")
         assert 85 <= bars <= 100
+        await pilot.resize_terminal(160, 40)
+        await until(pilot, lambda: tree.region.width == 160 and tree.region.bottom <= detail.region.y, "the same here")
+        bars = screen_text(app).splitlines()[tree.region.y].index("0  ")
+        assert 65 <= bars <= 80
         await pilot.resize_terminal(200, 30)
         await until(pilot, lambda: tree.region.right <= detail.region.x, "side by side where it is low")
         await pilot.resize_terminal(120, 60)
