@@ -140,8 +140,11 @@ class TerminalDriver(LinuxDriver):
             with suppress(termios.error):  # the terminal is gone; reading it ends the app
                 termios.tcsetattr(self._mode[0], termios.TCSANOW, self._mode[1])
         super().write("\x1b[?2004h")  # a shell ends bracketed paste too
+        self._loop.call_soon_threadsafe(self._draw_again)  # the loop may be waiting, or in the middle of a frame
+
+    def _draw_again(self) -> None:
         self.forget()
-        self._loop.call_soon_threadsafe(self._for.refresh)  # the loop may be waiting
+        self._for.refresh()
 
     def hold_mouse(self, hold: bool) -> None:
         """Let the terminal report the mouse, or let the mouse select text."""
