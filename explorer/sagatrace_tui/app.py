@@ -114,11 +114,11 @@ class SagatraceApp(ThemedApp):
         self._watch = self.set_interval(1.0, self._report_trouble, pause=self._trouble is None)
 
     def _handle_exception(self, error: Exception) -> None:
-        """End the app, unless it is ending already: a screen that was just opening then finds no widgets."""
-        if self.return_code is None:
-            super()._handle_exception(error)
+        """Let a failure end the app. After a signal it ends already: a screen that was opening finds no widgets."""
+        if self.return_code:
+            log.error("while the app ended: %r", error)
         else:
-            log.error("after the end of the app began: %r", error)
+            super()._handle_exception(error)
 
     def on_resize(self) -> None:
         """Let Textual lay the screen out again, even if it has lost its own timer for that."""

@@ -7,6 +7,7 @@ import gc
 import weakref
 
 import pytest
+from textual.css.query import NoMatches
 
 from sagas import UnreliableStore, failed, screen_text, still, succeeded, until
 from sagatrace_tui.app import SagatraceApp
@@ -69,23 +70,32 @@ async def test_a_value_that_is_replaced_while_the_terminal_is_resized_ends_nothi
         assert app.is_running
 
 
-async def test_a_failure_after_the_end_began_does_not_change_the_status() -> None:
-    """A screen that a signal meets while it opens has no widgets."""
+async def end_and_fail(status: int) -> SagatraceApp:
+    """Run an app whose end with this status is asked for, and then fail in it as a screen that was opening does."""
     app = SagatraceApp(UnreliableStore(failed("T7")), clock=still)
     async with app.run_test() as pilot:
         await until(pilot, lambda: "T7" in screen_text(app), "the list", seconds=20)
-
         has_ended = asyncio.Event()
 
-        def end_and_fail() -> None:
-            app.exit(return_code=143)
+        def end() -> None:
+            app.exit(return_code=status)
             has_ended.set()
             app.query_one(TracePanes)
 
-        app.call_later(end_and_fail)
+        app.call_later(end)
         await has_ended.wait()
+    return app
+
+
+async def test_a_failure_while_a_signal_ends_the_app_does_not_change_its_status() -> None:
+    app = await end_and_fail(143)
     assert app.return_code == 143
     assert not app.has_crashed
+
+
+async def test_a_failure_while_the_reader_quits_is_a_crash() -> None:
+    with pytest.raises(NoMatches):
+        await end_and_fail(0)
 
 
 @pytest.mark.parametrize("large", [False, True])

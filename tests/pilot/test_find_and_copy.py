@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from textual.widgets import Input
 
 from sagas import UnreliableStore, event, failed, screen_text, still, succeeded, until
 from sagatrace_tui.app import SagatraceApp
@@ -44,6 +45,17 @@ async def test_find_marks_n_walks_star_filters_and_escape_cancels() -> None:
         await pilot.press("escape")
         assert not tree.matches
         assert "3 spans" not in screen_text(app)
+
+
+async def test_a_line_that_opens_right_after_the_other_pane_keeps_the_focus() -> None:
+    app = opened()
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until(pilot, lambda: "CAUSE" in screen_text(app), "the tree")
+        for action in ("other_pane", "find"):  # with nothing in between, as for two keys at once
+            await app.run_action(action, app.screen)
+        await pilot.pause()
+        await pilot.press(*"credit")
+        assert app.screen.query_one(FindLine).query_one(Input).value == "credit"
 
 
 @pytest.mark.parametrize(

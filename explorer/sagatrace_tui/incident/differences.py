@@ -8,6 +8,7 @@ import msgspec
 
 from sagatrace_tui.model import Outcome, Verdict
 from sagatrace_tui.model.span_state import SpanStatus
+from sagatrace_tui.model.verdict import elapsed
 
 __all__ = ["Comparison", "Difference", "Kind", "Run", "Side", "Undone"]
 
@@ -85,9 +86,7 @@ class Run(msgspec.Struct, frozen=True):
 
     def elapsed(self, now: int) -> int | None:
         """Return the duration in microseconds. For a running trace it is the duration until `now`."""
-        if self.is_running and self.started_at is not None:
-            return max(0, now - self.started_at)
-        return self.duration
+        return elapsed(self.started_at, self.duration, now, is_running=self.is_running)
 
 
 class Comparison(msgspec.Struct, frozen=True):

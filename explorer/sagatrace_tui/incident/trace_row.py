@@ -13,6 +13,7 @@ from sagatrace_tui.incident.report import error_of
 from sagatrace_tui.model import Span, Trace, Verdict
 from sagatrace_tui.model.standing import reason_of
 from sagatrace_tui.model.text import one_line
+from sagatrace_tui.model.verdict import elapsed
 from sagatrace_tui.views.landmarks import error_counts
 
 __all__ = ["Failure", "StandingStep", "TraceRow", "reason_text", "standing_text", "trace_row"]
@@ -97,9 +98,7 @@ class TraceRow(msgspec.Struct, frozen=True):
 
     def elapsed(self, now: int) -> int | None:
         """Return the duration in microseconds. For a running trace it is the duration until `now`."""
-        if self.is_running and self.started_at is not None:
-            return max(0, now - self.started_at)
-        return self.duration
+        return elapsed(self.started_at, self.duration, now, is_running=self.is_running)
 
 
 def trace_row(trace: Trace, latest: int, keys: Sequence[str] = (), *, matches: bool = True) -> TraceRow:
@@ -184,6 +183,8 @@ def _failure(trace: Trace) -> Failure | None:
 
 def _standing(trace: Trace, keys: Sequence[str], values: Sequence[str]) -> Iterable[StandingStep]:
     """Yield the standing steps, with key values of the step or else of the trace."""
+    if not trace.still_standing:
+        return
     last_try = {row.original_span_id: row for row in trace.compensations}
     for one in trace.still_standing:
         tried = last_try.get(one.span_id)

@@ -26,7 +26,7 @@ from sagatrace_tui.model.sentence import Sentence, cause_text
 from sagatrace_tui.model.span import Span
 from sagatrace_tui.model.standing import StepLists, fate_of
 from sagatrace_tui.model.tree import SpanIndex, SpanTree
-from sagatrace_tui.model.verdict import JudgedSaga, is_idle, silence, with_standing, worst
+from sagatrace_tui.model.verdict import JudgedSaga, elapsed, is_idle, silence, with_standing, worst
 
 __all__ = ["CollectorPaused", "Trace", "build_trace"]
 
@@ -203,9 +203,7 @@ class Trace:
 
     def elapsed(self, now: int) -> int | None:
         """Return its duration in microseconds. For a running trace it is the duration until `now`."""
-        if self.status == "running" and self.started_at is not None:
-            return max(0, now - self.started_at)
-        return self.duration
+        return elapsed(self.started_at, self.duration, now, is_running=self.status == "running")
 
     @property
     def ended_at(self) -> int | None:

@@ -15,7 +15,7 @@ from sagatrace_tui.model.answers import Verdict
 from sagatrace_tui.model.sagas import Sagas
 from sagatrace_tui.model.tree import SpanIndex
 
-__all__ = ["IDLE", "JudgedSaga", "is_idle", "silence", "with_standing", "worst"]
+__all__ = ["IDLE", "JudgedSaga", "elapsed", "is_idle", "silence", "with_standing", "worst"]
 
 _FROM_WORST: Final[tuple[Verdict, ...]] = get_args(Verdict)
 _WITH_STANDING: Final[Mapping[Verdict, Verdict]] = {"rolled_back": "rollback_incomplete", "failed": "rollback_missing"}
@@ -72,6 +72,11 @@ def with_standing(verdict: Verdict, standing: Sequence[str], *, is_sampled: bool
     if standing and verdict in _WITH_STANDING:
         verdict = _WITH_STANDING[verdict]
     return _WITHOUT_BEGINNING[verdict] if is_sampled and verdict in _WITHOUT_BEGINNING else verdict
+
+
+def elapsed(started_at: int | None, duration: int | None, now: int, *, is_running: bool) -> int | None:
+    """Return the duration of a trace. For a running one it is the duration until `now`. All in microseconds."""
+    return max(0, now - started_at) if is_running and started_at is not None else duration
 
 
 def silence(events: Sequence[TraceEvent], now: int) -> int:
