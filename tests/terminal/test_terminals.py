@@ -173,6 +173,23 @@ def test_a_stop_without_notice_leaves_one_reader_and_the_mode_of_the_terminal(tu
         assert terminal.is_restored
 
 
+@pytest.mark.parametrize("name", ["SIGCONT", "SIGTSTP"])
+def test_a_signal_in_the_middle_of_a_write_does_not_block_the_app(store_url: str, name: str) -> None:
+    command = [sys.executable, str(Path(__file__).with_name("signaled.py")), name, store_url, "loan-2"]
+    with PtyTerminal(command) as terminal:
+        terminal.until(CAUSE)
+        terminal.send("?")
+        if name == "SIGTSTP":
+            app = psutil.Process(terminal.process.pid)
+            terminal.until_true(lambda: app.status() == psutil.STATUS_STOPPED, "the app did not stop")
+            assert terminal.is_restored
+            app.resume()
+        terminal.until("Keys and signs")
+        terminal.press("\x1b", CAUSE)
+        terminal.send("\x03")
+        assert terminal.wait() == 0
+
+
 def test_ctrl_z_does_not_suspend_without_a_parent_shell(tui: Command) -> None:
     """As with `ssh -t HOST sagatrace-tui`: a stopped app could only be left by ending the connection."""
     with PtyTerminal(tui("loan-2")) as terminal:

@@ -16,6 +16,7 @@ import sys
 import termios
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
@@ -127,8 +128,20 @@ class TerminalDriver(LinuxDriver):
             super().write(ASK_BACKGROUND)
             super().flush()
 
+    # A signal may meet the middle of a frame, or of a write, whose lock another write would wait for. So both handlers
+    # leave their work to the loop.
+    def _sigtstp_application(self, *args: Any) -> None:
+        self._leave_to_loop(super()._sigtstp_application, *args)
+
     def _sigcont_application(self, *args: Any) -> None:
-        """Resume after Ctrl+Z. After a stop without notice (SIGSTOP), only take the terminal again.
+        self._leave_to_loop(self._go_on, *args)
+
+    def _leave_to_loop(self, call: Callable[..., object], *args: Any) -> None:
+        if not self._loop.is_closed():  # the app has ended
+            self._loop.call_soon_threadsafe(call, *args)
+
+    def _go_on(self, *args: Any) -> None:
+        """Resume after a stop with notice. After a stop without notice (SIGSTOP), only take the terminal again.
 
         Nothing left the screen then. Textual would start a second thread that reads the terminal, and would take the
         app's own mode of the terminal for the shell's.
@@ -140,9 +153,6 @@ class TerminalDriver(LinuxDriver):
             with suppress(termios.error):  # the terminal is gone; reading it ends the app
                 termios.tcsetattr(self._mode[0], termios.TCSANOW, self._mode[1])
         super().write("\x1b[?2004h")  # a shell ends bracketed paste too
-        self._loop.call_soon_threadsafe(self._draw_again)  # the loop may be waiting, or in the middle of a frame
-
-    def _draw_again(self) -> None:
         self.forget()
         self._for.refresh()
 
