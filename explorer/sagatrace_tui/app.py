@@ -17,6 +17,7 @@ from textual.screen import Screen
 from sagatrace.mirror import Mirror
 from sagatrace.shown import logger
 from sagatrace.stores import EventStore
+from sagatrace_tui.collector import resume_collector
 from sagatrace_tui.labels import inert
 from sagatrace_tui.live.refresh import wall_clock
 from sagatrace_tui.query_history import QueryHistory
@@ -232,4 +233,4 @@ def _has_key(node: DOMNode, binding: Binding) -> bool:
 def _collect_again() -> None:
     """Start the garbage collector, which ignores the objects that exist at the first frame."""
     gc.freeze()
-    gc.enable()
+    resume_collector()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import io
 import logging
 import os
@@ -22,6 +21,7 @@ from sagatrace.error_stream import print_errors_plainly
 from sagatrace.errors import SettingsError, StoreNotFoundError
 from sagatrace.settings import Settings
 from sagatrace.stores import EventStore, Search
+from sagatrace_tui.collector import pause_collector
 from sagatrace_tui.commands.outcome import (
     Exit,
     no_such_trace,
@@ -161,7 +161,7 @@ def _has(store: EventStore, trace_id: str | None) -> bool:
 def _run_app(
     store: EventStore, trace_id: str | None = None, demo: Demo | None = None, span_id: str | None = None
 ) -> None:
-    gc.disable()  # until the first frame: starting allocates much, but no garbage
+    pause_collector()  # until the first frame: starting allocates much, but no garbage
     sys.setswitchinterval(0.0005)  # a tenth of the default, so that keys interrupt the reading thread
     from sagatrace_tui.terminal.detect import detect
 

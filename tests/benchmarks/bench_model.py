@@ -19,9 +19,9 @@ import msgspec
 
 from sagatrace.event import TraceEvent, encode_event, new_event
 from sagatrace.stores import decode_documents
+from sagatrace_tui.collector import CollectorPaused
 from sagatrace_tui.model import Trace, build_trace
 from sagatrace_tui.model.fold import fold_events
-from sagatrace_tui.model.trace import CollectorPaused
 from sagatrace_tui.model.tree import SpanTree
 
 Rows = list[tuple[str, bytes]]  # of (id, document), as a store keeps them

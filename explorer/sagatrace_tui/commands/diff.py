@@ -10,6 +10,7 @@ from typing import Final
 
 import click
 
+from sagatrace_tui.collector import CollectorPaused
 from sagatrace_tui.commands.completion import trace_ids
 from sagatrace_tui.commands.outcome import (
     Exit,
@@ -26,7 +27,6 @@ from sagatrace_tui.incident.comparison_text import Words, comparison_report
 from sagatrace_tui.incident.differences import Comparison, Run
 from sagatrace_tui.labels import clock, duration, inert, plural, verdict_words
 from sagatrace_tui.live.good_run import last_good_run
-from sagatrace_tui.model.trace import CollectorPaused
 
 __all__ = ["diff"]
 

@@ -8,6 +8,7 @@ from typing import Final
 
 import click
 
+from sagatrace_tui.collector import CollectorPaused
 from sagatrace_tui.commands.outcome import (
     ending_with,
     fetched,
@@ -21,7 +22,6 @@ from sagatrace_tui.incident.report import json_schema, report
 from sagatrace_tui.incident.summary import MARKDOWN, SLACK, incident_summary
 from sagatrace_tui.labels import inert
 from sagatrace_tui.model import Verdict
-from sagatrace_tui.model.trace import CollectorPaused
 
 __all__ = ["EXIT_STATUSES", "why"]
 

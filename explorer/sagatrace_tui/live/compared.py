@@ -9,13 +9,13 @@ from typing import Final
 import msgspec
 
 from sagatrace.stores import EventStore
+from sagatrace_tui.collector import CollectorPaused
 from sagatrace_tui.incident.comparison import compare
 from sagatrace_tui.incident.differences import Comparison
 from sagatrace_tui.live.good_run import last_good_run, trace_of_fetched
 from sagatrace_tui.live.partition import GivenUpError
 from sagatrace_tui.live.refresh import Clock, error_line
 from sagatrace_tui.model import Trace
-from sagatrace_tui.model.trace import CollectorPaused
 
 __all__ = ["Compared", "ComparisonReading"]
 

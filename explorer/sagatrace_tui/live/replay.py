@@ -8,9 +8,9 @@ from functools import cached_property
 import msgspec
 
 from sagatrace.event import TraceEvent
+from sagatrace_tui.collector import CollectorPaused
 from sagatrace_tui.live.trace_feed import prepare
 from sagatrace_tui.model import Trace, Verdict, build_trace
-from sagatrace_tui.model.trace import CollectorPaused
 from sagatrace_tui.views.outline import Outline
 
 __all__ = ["Frame", "Replay"]

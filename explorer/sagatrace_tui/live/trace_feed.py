@@ -11,11 +11,11 @@ import msgspec
 
 from sagatrace.mirror import Mirror
 from sagatrace.stores import EventStore
+from sagatrace_tui.collector import CollectorPaused
 from sagatrace_tui.live.partition import GivenUpError, News, Partition, ended_by_silence
 from sagatrace_tui.live.refresh import AFRESH, LOOK, Clock, Meter, Refresh, error_line, wall_clock
 from sagatrace_tui.live.status import LiveStatus
 from sagatrace_tui.model import Trace
-from sagatrace_tui.model.trace import CollectorPaused
 from sagatrace_tui.views.outline import Outline
 
 __all__ = ["OpenTrace", "TraceFeed", "prepare"]

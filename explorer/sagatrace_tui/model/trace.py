@@ -7,12 +7,12 @@ makes one word of them. The lists are computed on first use.
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Final
 
 from sagatrace.event import TraceEvent
+from sagatrace_tui.collector import CollectorPaused
 from sagatrace_tui.model.anomaly_checks import event_anomalies, never_ended, span_anomalies, tree_anomalies
 from sagatrace_tui.model.answers import Anomaly, Compensation, NeverRan, Role, Standing, TraceStatus, Verdict
 from sagatrace_tui.model.branches import Branches
@@ -28,7 +28,7 @@ from sagatrace_tui.model.standing import StepLists, fate_of
 from sagatrace_tui.model.tree import SpanIndex, SpanTree
 from sagatrace_tui.model.verdict import JudgedSaga, elapsed, is_idle, silence, with_standing, worst
 
-__all__ = ["CollectorPaused", "Trace", "build_trace"]
+__all__ = ["Trace", "build_trace"]
 
 _STANDING: Final[tuple[StepState, ...]] = ("standing", "unsure", "pending", "waiting")
 
@@ -47,18 +47,6 @@ def build_trace(trace_id: str, events: Iterable[TraceEvent], now: int, anomalies
     """
     with CollectorPaused():
         return Trace(trace_id, events, now, tuple(anomalies))
-
-
-class CollectorPaused:
-    """Pause the cyclic garbage collector. Its passes double the time to build a trace, and stop every thread."""
-
-    def __enter__(self) -> None:
-        self._was_enabled = gc.isenabled()
-        gc.disable()
-
-    def __exit__(self, *_: object) -> None:
-        if self._was_enabled:
-            gc.enable()
 
 
 class Trace:
