@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from itertools import pairwise
 from typing import Final
 
 import msgspec
@@ -16,7 +16,7 @@ from sagatrace.event import UNREADABLE, TraceEvent, encode_event
 from sagatrace_tui.model.event_data import UNTIED, data_of, decode_links, execution_of
 from sagatrace_tui.model.runs import split_runs
 from sagatrace_tui.model.span import Span
-from sagatrace_tui.model.span_state import mark_of, state_of
+from sagatrace_tui.model.span_state import NEW, mark_of, state_of
 from sagatrace_tui.model.text import iso
 
 __all__ = ["Fold", "fold_events", "fold_span"]
@@ -61,15 +61,11 @@ def fold_events(events: Iterable[TraceEvent]) -> Fold:
     if not _are_fixed(stamps):
         fold.events = ordered = [fixed for event in ordered if (fixed := _with_fixed_time(event, fold)) is not None]
         stamps = [event.timestamp for event in ordered]
-    ordered.sort(key=_in_order)
+    if not _are_in_order(ordered, stamps):
+        ordered.sort(key=_in_order)
     if len({event.id for event in ordered}) < len(ordered):
         fold.events = ordered = sorted(_merged(ordered, fold), key=_in_order)
     _make_spans(ordered, fold)
-    fold.notable = [
-        span
-        for span in fold.spans.values()
-        if not span.state.plain or span.compensation is not None or span.original_span_id is not None
-    ]
     if irregular := [span for span in fold.notable if span.state.irregular]:
         _separate_runs(irregular, fold)
     return fold
@@ -87,6 +83,12 @@ def fold_span(events: Iterable[TraceEvent], span_id: str | None = None) -> Span:
 def _in_order(event: TraceEvent) -> str:
     """Sort by (time, id). Times have one width. A key function in Python lets other threads run meanwhile."""
     return event.timestamp + event.id
+
+
+def _are_in_order(events: Sequence[TraceEvent], stamps: Sequence[str]) -> bool:
+    """Return whether the events are in that order, as most stores return them. To see this is faster than to sort."""
+    doubtful = [place for place, (one, other) in enumerate(pairwise(stamps)) if one >= other]
+    return all(_in_order(events[place]) <= _in_order(events[place + 1]) for place in doubtful)
 
 
 def _are_fixed(stamps: Sequence[str]) -> bool:
@@ -138,16 +140,22 @@ def _presumed(event: TraceEvent) -> bool:
 
 def _make_spans(ordered: Sequence[TraceEvent], fold: Fold) -> None:
     spans = fold.spans
-    by_span: defaultdict[str, list[TraceEvent]] = defaultdict(list)
     for event in ordered:
-        by_span[event.span_id].append(event)
-    for span_id, events in by_span.items():
-        parent = None
-        for event in events:
-            parent = parent or event.parent_span_id
-        if parent and parent not in spans:
-            fold.unplaced.append(span_id)
-        spans[span_id] = Span(span_id, events, state_of(events), parent or None)
+        span_id, parent = event.span_id, event.parent_span_id or None
+        span = spans.get(span_id)
+        if span is None:
+            if parent is not None and parent not in spans:
+                fold.unplaced.append(span_id)
+            spans[span_id] = Span(span_id, [event], NEW, parent)
+        else:
+            span.events.append(event)
+            if span.parent_id is None and parent is not None:
+                span.parent_id = parent
+                fold.unplaced.append(span_id)
+    for span in spans.values():
+        state = span.state = state_of(span.events)
+        if not state.plain:
+            fold.notable.append(span)
     for event in ordered:  # a separate pass is faster for a large trace
         raw = event.raw_data
         try:
@@ -156,7 +164,11 @@ def _make_spans(ordered: Sequence[TraceEvent], fold: Fold) -> None:
             fold.faults.add((event.id, "its data is not a JSON object"))
             continue
         if links is not None and links != UNTIED:
-            spans[event.span_id].link(links.original_span_id, links.compensation)
+            span = spans[event.span_id]
+            was_notable = not span.state.plain or span.is_tied
+            span.link(links.original_span_id, links.compensation)
+            if span.is_tied and not was_notable:
+                fold.notable.append(span)
             if fold.sampled_from is None and links.sagatrace_sample is not None:
                 fold.sampled_from = event.micros
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
@@ -34,7 +33,7 @@ class Span(msgspec.Struct, eq=False, gc=False):
     """
 
     span_id: str
-    events: Sequence[TraceEvent]
+    events: list[TraceEvent]
     state: State
     parent_id: str | None = None
     original_span_id: str | None = None
@@ -52,6 +51,11 @@ class Span(msgspec.Struct, eq=False, gc=False):
     def kind(self) -> SpanKind:
         """The kind of work. A span that names the step it undoes is a compensation."""
         return "compensation" if self.original_span_id is not None else self.state.kind
+
+    @property
+    def is_tied(self) -> bool:
+        """Whether it declares a compensation, or names the step that it undoes."""
+        return self.compensation is not None or self.original_span_id is not None
 
     @property
     def status(self) -> SpanStatus:

@@ -28,6 +28,11 @@ _KINDS: Final[Mapping[str, SpanKind]] = {"workflow": "workflow", "stage": "stage
 _UNDO_PHASES: Final = frozenset({"compensating", "compensated", "compensation_failed"})
 _WAITING: Final = frozenset({"enqueued", "scheduled", "deferred"})  # the span is open and waits
 _UNDO_GROUPS: Final = frozenset({"compensation", "rollback"})  # spans with these names group compensations
+_STEP: Final[tuple[SpanKind, bool]] = "step", False
+_SHAPES: Final[Mapping[str, tuple[SpanKind, bool]]] = {
+    **{name: (kind, False) for name, kind in _KINDS.items()},
+    **dict.fromkeys(_UNDO_GROUPS, ("step", True)),
+}
 
 
 class Mark(msgspec.Struct, frozen=True, eq=False):
@@ -52,7 +57,7 @@ def mark_of(event_type: str, status: str | None) -> Mark:
 def _shape_of(name: str) -> tuple[SpanKind, bool]:
     """Return the kind of a span with this name, and whether it groups compensations."""
     if ":" not in name:  # the quick case
-        return _KINDS.get(name, "step"), name in _UNDO_GROUPS
+        return _SHAPES.get(name, _STEP)
     return _KINDS.get(name.partition(":")[0], "step"), name.rpartition(":")[2] in _UNDO_GROUPS
 
 
