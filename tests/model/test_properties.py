@@ -228,16 +228,22 @@ def test_many_documents_are_read_like_single_ones(events: list[TraceEvent]) -> N
     assert [decode_event(document) for _, document in documents] == events
 
 
-@example(edges=[1, 2, 0])
-@example(edges=[0])
-@given(edges=st.lists(st.integers(0, 11), min_size=1, max_size=12))
-def test_cycles_and_self_parents_end(edges: list[int]) -> None:
-    """Any graph of parents becomes a forest, and each cycle is reported once, cut at its earliest span."""
+@example(edges=[1, 2, 0], late=False)
+@example(edges=[0], late=False)
+@example(edges=[0], late=True)
+@given(edges=st.lists(st.integers(0, 11), min_size=1, max_size=12), late=st.booleans())
+def test_cycles_and_self_parents_end(edges: list[int], late: bool) -> None:
+    """Any graph of parents becomes a forest, and each cycle is reported once, cut at its earliest span.
+
+    `late`: only the second event of each span names its parent.
+    """
     events = [
         new_event(
-            id=str(n), trace_id="T", span_id=str(n), parent_span_id=str(parent % len(edges)),
-            event_type="stage:x:failed", timestamp=f"2025-01-01T00:00:{n:02}Z",
+            id=f"{n}-{phase}", trace_id="T", span_id=str(n), event_type=f"stage:x:{phase}",
+            parent_span_id=str(parent % len(edges)) if phase == "failed" or not late else None,
+            timestamp=f"2025-01-01T00:{minute:02}:{n:02}Z",
         )
+        for minute, phase in enumerate(("started", "failed"))
         for n, parent in enumerate(edges)
     ]  # fmt: skip
     trace = build_trace("T", events, now=NOW)

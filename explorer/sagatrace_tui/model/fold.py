@@ -22,7 +22,7 @@ from sagatrace_tui.model.text import iso
 __all__ = ["Fold", "fold_events", "fold_span"]
 
 _FIXED: Final = b"0000-00-00T00:00:00.000000Z"
-_PART: Final = 10_000  # times read in one call, during which other threads wait
+_PART: Final = 10_000  # times compared in one call, during which other threads wait
 _DIGITS: Final = bytes.maketrans(b"123456789", b"0" * 9)
 
 
@@ -56,15 +56,13 @@ class Fold(msgspec.Struct):
 def fold_events(events: Iterable[TraceEvent]) -> Fold:
     """Fold the events of one trace into spans."""
     fold = Fold()
-    fold.events = ordered = list(events)
-    stamps = [event.timestamp for event in ordered]
-    if not _are_fixed(stamps):
-        fold.events = ordered = [fixed for event in ordered if (fixed := _with_fixed_time(event, fold)) is not None]
-        stamps = [event.timestamp for event in ordered]
-    if not _are_in_order(ordered, stamps):
-        ordered.sort(key=_in_order)
+    ordered = list(events)
+    if not _sort(ordered):
+        ordered = [fixed for event in ordered if (fixed := _with_fixed_time(event, fold)) is not None]
+        _sort(ordered)
     if len({event.id for event in ordered}) < len(ordered):
-        fold.events = ordered = sorted(_merged(ordered, fold), key=_in_order)
+        ordered = sorted(_merged(ordered, fold), key=_in_order)
+    fold.events = ordered
     _make_spans(ordered, fold)
     if irregular := [span for span in fold.notable if span.state.irregular]:
         _separate_runs(irregular, fold)
@@ -80,6 +78,22 @@ def fold_span(events: Iterable[TraceEvent], span_id: str | None = None) -> Span:
     return span
 
 
+def _sort(events: list[TraceEvent]) -> bool:
+    """Sort by (time, id). Return False if not all times are in fixed-width UTC, as this package writes them."""
+    stamps = [event.timestamp for event in events]
+    parts = (stamps[start : start + _PART] for start in range(0, len(stamps), _PART))
+    if not all(_is_fixed("".join(part), len(part)) for part in parts):
+        return False
+    if not _are_in_order(events, stamps):
+        events.sort(key=_in_order)
+        stamps = [event.timestamp for event in events]
+    return _are_times(stamps)
+
+
+def _is_fixed(joined: str, count: int) -> bool:
+    return joined.encode("ascii", "replace").translate(_DIGITS) == _FIXED * count
+
+
 def _in_order(event: TraceEvent) -> str:
     """Sort by (time, id). Times have one width. A key function in Python lets other threads run meanwhile."""
     return event.timestamp + event.id
@@ -91,17 +105,19 @@ def _are_in_order(events: Sequence[TraceEvent], stamps: Sequence[str]) -> bool:
     return all(_in_order(events[place]) <= _in_order(events[place + 1]) for place in doubtful)
 
 
-def _are_fixed(stamps: Sequence[str]) -> bool:
-    """Return whether all are times in fixed-width UTC, the format of this package's writers."""
-    parts = (stamps[start : start + _PART] for start in range(0, len(stamps), _PART))
+def _are_times(stamps: Sequence[str]) -> bool:
+    """Return whether these texts, which are in order and have the format of a time, are times.
+
+    If one is, then so are all after it up to the end of its minute.
+    """
+    place = 0
     try:
-        return all(all(map(datetime.fromisoformat, part)) and _is_fixed("".join(part), len(part)) for part in parts)
+        while place < len(stamps):
+            datetime.fromisoformat(stamps[place])
+            place = bisect_right(stamps, f"{stamps[place][:17]}59.999999Z", place)
     except ValueError:
         return False
-
-
-def _is_fixed(joined: str, count: int) -> bool:
-    return joined.encode("ascii", "replace").translate(_DIGITS) == _FIXED * count
+    return True
 
 
 def _with_fixed_time(event: TraceEvent, fold: Fold) -> TraceEvent | None:
@@ -146,17 +162,22 @@ def _make_spans(ordered: Sequence[TraceEvent], fold: Fold) -> None:
         if span is None:
             if parent is not None and parent not in spans:
                 fold.unplaced.append(span_id)
-            spans[span_id] = Span(span_id, [event], NEW, parent)
-        else:
-            span.events.append(event)
-            if span.parent_id is None and parent is not None:
-                span.parent_id = parent
+            span = spans[span_id] = Span(span_id, [], NEW, parent)
+        elif span.parent_id is None and parent is not None:
+            span.parent_id = parent
+            if parent not in spans or _in_order(spans[parent].events[0]) >= _in_order(span.events[0]):
                 fold.unplaced.append(span_id)
+        span.events.append(event)
     for span in spans.values():
         state = span.state = state_of(span.events)
         if not state.plain:
             fold.notable.append(span)
-    for event in ordered:  # a separate pass is faster for a large trace
+    _link_spans(ordered, fold)  # in its own pass, which is faster for a large trace
+
+
+def _link_spans(ordered: Sequence[TraceEvent], fold: Fold) -> None:
+    """Relate the steps and their compensations, as the data of the events names them."""
+    for event in ordered:
         raw = event.raw_data
         try:
             links = UNTIED if raw is UNSET else decode_links(raw)
@@ -164,7 +185,7 @@ def _make_spans(ordered: Sequence[TraceEvent], fold: Fold) -> None:
             fold.faults.add((event.id, "its data is not a JSON object"))
             continue
         if links is not None and links != UNTIED:
-            span = spans[event.span_id]
+            span = fold.spans[event.span_id]
             was_notable = not span.state.plain or span.is_tied
             span.link(links.original_span_id, links.compensation)
             if span.is_tied and not was_notable:
