@@ -84,7 +84,7 @@ class TraceFeed:
 
     def read(self, wishes: frozenset[str] = frozenset()) -> Iterator[OpenTrace]:
         """Add the published events, read the store if a reading is due, and yield the newest trace."""
-        meter = Meter(self._clock)
+        meter, before = Meter(self._clock), self._trace
         try:
             with CollectorPaused():
                 self._update(meter, wishes)
@@ -93,6 +93,7 @@ class TraceFeed:
         except Exception as error:  # noqa: BLE001 - shown on the screen; the next reading tries again
             self._fault = error_line(error, was_read=self._known.is_read)
         self._cost = meter if meter.queries else self._cost
+        is_new, before = self._trace is not before, None
         yield OpenTrace(
             trace=self._trace,
             outline=self._outline,
@@ -103,6 +104,8 @@ class TraceFeed:
             status=self._refresh.status(len(self._known.unconfirmed)),
             known=len(self._known.events),
         )
+        if is_new and self.is_large:
+            _return_free_memory()
 
     def _update(self, meter: Meter, wishes: frozenset[str]) -> None:
         if LOOK in wishes:
@@ -159,7 +162,6 @@ class TraceFeed:
         gc.freeze()  # before the collector resumes
         if self._known.given_up:  # the screen closed meanwhile, and has already called this
             gc.unfreeze()
-        _return_free_memory()
 
 
 def _return_free_memory() -> None:
