@@ -38,7 +38,7 @@ class Times(msgspec.Struct, frozen=True):
 
     def words(self, now: int) -> str:
         """Return the mode in words, with the zone: `Times are local, +01`."""
-        said = {"relative": "distances; times of day are UTC", "UTC": "UTC", "local": f"local, {self._zone(now)}"}
+        said = {"relative": "relative; times of day are UTC", "UTC": "UTC", "local": f"local, {self._zone(now)}"}
         return f"Times are {said[self.mode]}"
 
     def width(self, now: int) -> int:

@@ -76,7 +76,7 @@ def test_one_key_cycles_the_modes_and_names_the_zone() -> None:
     for _ in _MODES:
         times = times.following
         words.append(times.words(NOW))
-    assert words == ["Times are UTC", "Times are local, +01", "Times are distances; times of day are UTC"]
+    assert words == ["Times are UTC", "Times are local, +01", "Times are relative; times of day are UTC"]
 
 
 def test_the_detail_shows_distance_and_time_of_day_in_the_order_of_the_mode() -> None:
