@@ -264,12 +264,16 @@ def test_the_error_is_kept_before_the_step(width: int, reason: str) -> None:
     assert part_of(row, why, 0)[0].rstrip() == reason
 
 
-def test_a_long_step_without_an_error_does_not_hide_how_many_steps_stand() -> None:
+@pytest.mark.parametrize(
+    ("width", "reason"),
+    [(40, "failed at transfer_th… · 1 of 3 standing"), (22, "failed a… · 1 standing"), (20, "failed at transfer_…")],
+)
+def test_a_long_step_without_an_error_does_not_hide_how_many_steps_stand(width: int, reason: str) -> None:
     step = StandingStep("t", "saga", "s", "step", "", 1, certain=True, code="failed", reason="why")
     failure = Failure("s", "transfer_the_money_to_the_customer", "", "", 1, "", "")
     row = replace(rows(1)[0], failure=failure, standing=(step,), steps=3)
-    why = replace(columns(200)[-1], width=40)
-    assert part_of(row, why, 0)[0].rstrip() == "failed at transfer_th… · 1 of 3 standing"
+    why = replace(columns(200)[-1], width=width)
+    assert part_of(row, why, 0)[0].rstrip() == reason
 
 
 def test_the_errors_of_the_list_are_those_of_the_trace() -> None:

@@ -132,9 +132,8 @@ def _why_within(row: TraceRow, width: int) -> str:
     standing = standing_text(row)
     if row.failure is None:
         return standing
-    after = f"{_SEP}{standing}" if standing else ""
-    if width - cell_len(after) < _LEAST:
-        after = ""
+    words = [f"{_SEP}{standing}", f"{_SEP}{len(row.standing)} standing"] if standing else []
+    after = next((one for one in words if width - cell_len(one) >= _LEAST), "")
     room = width - cell_len(after)
     error, step = inert(row.failure.text), inert(row.failure.step)
     at = f"{', ' if error else 'failed '}at {step}"
