@@ -6,7 +6,7 @@ from itertools import permutations
 
 import msgspec
 import pytest
-from notation import LATER, START, event, events_of
+from notation import LATER, START, event, events_of, moment
 
 from sagatrace.event import TraceEvent
 from sagatrace_tui.incident.report import report
@@ -104,6 +104,14 @@ def test_a_document_without_a_time_replaces_no_other_of_its_id() -> None:
     no_time = msgspec.structs.replace(good, timestamp="1")  # as text it sorts first, like the kept document
     trace = built(good, no_time)
     assert (trace.verdict, [one.kind for one in trace.anomalies]) == ("succeeded", ["malformed"])
+
+
+def test_times_that_only_together_have_the_format_of_times_are_anomalies() -> None:
+    good = event(0, "A", "stage:a:completed", id="1")
+    two = msgspec.structs.replace(good, id="2", timestamp=moment(1) + moment(2))
+    none = msgspec.structs.replace(good, id="3", timestamp="")
+    trace = built(good, two, none)
+    assert (trace.event_count, [one.kind for one in trace.anomalies]) == (1, ["malformed", "malformed"])
 
 
 def test_the_data_of_a_replaced_document_is_not_an_anomaly() -> None:

@@ -46,6 +46,13 @@ def failed_items(count: int) -> list[TraceEvent]:
     return events_of("\n".join([f"import 0..{count + 2} job", *items]))
 
 
+def tries_of_one_step(count: int) -> list[TraceEvent]:
+    """Return a saga that failed after a step was tried often, each time as another span, and then succeeded."""
+    tries = [f"  try{n} {n + 1}..{n + 1}.5 failed named=ship" for n in range(count)]
+    last = f"  last {count + 1}..{count + 2} named=ship"
+    return events_of("\n".join([f"loan 0..{count + 3} failed !other", *tries, last]))
+
+
 def lines_run(events: list[TraceEvent]) -> int:
     """Return the number of lines of code that run to judge a trace. It does not depend on the machine."""
     count, before = 0, sys.gettrace()
@@ -63,7 +70,9 @@ def lines_run(events: list[TraceEvent]) -> int:
     return count
 
 
-@pytest.mark.parametrize("shape", [runs_with_children, undone_runs, replaced_stage, many_sagas, failed_items])
+@pytest.mark.parametrize(
+    "shape", [runs_with_children, undone_runs, replaced_stage, many_sagas, failed_items, tries_of_one_step]
+)
 def test_a_trace_twice_as_large_takes_about_twice_the_work(shape: Callable[[int], list[TraceEvent]]) -> None:
     small, large = shape(100), shape(200)
     build_trace("T", small, now=LATER)  # fill the caches of event types

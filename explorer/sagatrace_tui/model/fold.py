@@ -21,7 +21,7 @@ from sagatrace_tui.model.text import iso
 
 __all__ = ["Fold", "fold_events", "fold_span"]
 
-_FIXED: Final = b"0000-00-00T00:00:00.000000Z"
+_FIXED: Final = b"0000-00-00T00:00:00.000000Z\n"
 _PART: Final = 10_000  # times compared in one call, during which other threads wait
 _DIGITS: Final = bytes.maketrans(b"123456789", b"0" * 9)
 
@@ -82,7 +82,7 @@ def _sort(events: list[TraceEvent]) -> bool:
     """Sort by (time, id). Return False if not all times are in fixed-width UTC, as this package writes them."""
     stamps = [event.timestamp for event in events]
     parts = (stamps[start : start + _PART] for start in range(0, len(stamps), _PART))
-    if not all(_is_fixed("".join(part), len(part)) for part in parts):
+    if not all(map(_are_fixed, parts)):
         return False
     if not _are_in_order(events, stamps):
         events.sort(key=_in_order)
@@ -90,8 +90,10 @@ def _sort(events: list[TraceEvent]) -> bool:
     return _are_times(stamps)
 
 
-def _is_fixed(joined: str, count: int) -> bool:
-    return joined.encode("ascii", "replace").translate(_DIGITS) == _FIXED * count
+def _are_fixed(stamps: Sequence[str]) -> bool:
+    """Return whether each of these texts has the format of a time. One call for many texts is fastest."""
+    lines = "\n".join((*stamps, ""))
+    return lines.encode("ascii", "replace").translate(_DIGITS) == _FIXED * len(stamps)
 
 
 def _in_order(event: TraceEvent) -> str:

@@ -7,6 +7,7 @@ Other siblings, such as two in parallel or a failure after a success, are a loop
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from itertools import pairwise
 
 from sagatrace_tui.model.span import Span
@@ -25,7 +26,7 @@ class Retries:
     def __init__(self, index: SpanIndex) -> None:
         self._index, self._tree, self._spans = index, index.tree, index.spans
         self._known: dict[str, str | None] = {}
-        self._tries: dict[str, dict[str, list[Span]]] = {}
+        self._last_tries: dict[str, dict[str, str | None]] = {}  # per parent, by the name of its children
         self.parents_not_retried: set[str] = set()
 
     def replacement_of(self, span_id: str) -> str | None:
@@ -63,13 +64,11 @@ class Retries:
         parent = self._tree.parent_of(span.span_id)
         if parent is None or len(self._tree.children[parent]) < 2 or not self._is_try(span):
             return None
-        if parent not in self._tries:
-            self._tries[parent] = self._tries_below(parent)
-        *failed, last = self._tries[parent][span.name]
-        if last.status != "success" or any(one.status == "success" for one in failed) or self._passed_on(span, parent):
-            return None
-        in_turn = all(before.was_over_by(after.first_at) for before, after in pairwise((*failed, last)))
-        return last.span_id if in_turn else None
+        if parent not in self._last_tries:  # decide once for all siblings: a loop may have very many that failed
+            tries = self._tries_below(parent)
+            self._last_tries[parent] = {name: _successful_try(spans) for name, spans in tries.items()}
+        last = self._last_tries[parent][span.name]
+        return None if last is None or self._passed_on(span, parent) else last
 
     def _is_try(self, span: Span) -> bool:
         is_over = span.has_failed or span.status == "success"
@@ -89,6 +88,15 @@ class Retries:
         """Return whether the parent failed of the same error. Then the failure was not recovered."""
         above = self._spans.get(parent)
         return above is not None and above.has_failed and failed_of(above, span)
+
+
+def _successful_try(spans: Sequence[Span]) -> str | None:
+    """Return the last of these spans if they are tries of one step, which succeeded in the last one."""
+    *failed, last = spans
+    if last.status != "success" or any(one.status == "success" for one in failed):
+        return None
+    in_turn = all(before.was_over_by(after.first_at) for before, after in pairwise(spans))
+    return last.span_id if in_turn else None
 
 
 def failed_of(above: Span, step: Span) -> bool:

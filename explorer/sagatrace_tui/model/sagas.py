@@ -38,7 +38,8 @@ class Sagas:
     def by_place(self, span_ids: Iterable[str]) -> dict[int, list[str]]:
         """Return the span ids by the place of their saga in `all`; at -1 those outside of all sagas.
 
-        A compensation belongs to the saga of its step. A step without events belongs to the saga of its compensation.
+        A compensation belongs to the saga of its step. A step without events belongs to the saga of its first
+        compensation.
         """
         found: dict[int, list[str]] = {}
         for one in span_ids:
@@ -52,7 +53,8 @@ class Sagas:
     def _home_of(self, span_id: str) -> int:
         span = self._spans.get(span_id)
         if span is None:
-            return next((self.place_of(undo_id) for undo_id in self._index.undos_of.get(span_id, ())), -1)
+            undos = self._index.undos_of.get(span_id, ())
+            return self.place_of(min(undos, key=self._tree.began)) if undos else -1
         step = span.original_span_id
         return self.place_of(step if step is not None and step in self._spans else span_id)
 
