@@ -231,6 +231,6 @@ def _has_key(node: DOMNode, binding: Binding) -> bool:
 
 
 def _collect_again() -> None:
-    """Start the garbage collector, which ignores the objects that exist at the first frame."""
+    """Resume the garbage collector. It ignores all objects that exist now."""
     gc.freeze()
     resume_collector()

@@ -23,7 +23,7 @@ def pause_collector() -> None:
 
 
 def resume_collector() -> None:
-    """End one pause, if there is any. After the last, the collector is as it was before the first."""
+    """End one pause. After the last, the collector is as it was before the first. Does nothing without a pause."""
     global _pauses
     with _lock:
         if _pauses == 1 and _was_enabled:

@@ -93,19 +93,22 @@ class TraceFeed:
         except Exception as error:  # noqa: BLE001 - shown on the screen; the next reading tries again
             self._fault = error_line(error, was_read=self._known.is_read)
         self._cost = meter if meter.queries else self._cost
-        is_new, before = self._trace is not before, None
-        yield OpenTrace(
-            trace=self._trace,
-            outline=self._outline,
-            now=self._clock(),
-            queries=self._cost.queries,
-            micros=self._cost.micros,
-            fault=self._fault,
-            status=self._refresh.status(len(self._known.unconfirmed)),
-            known=len(self._known.events),
-        )
-        if is_new and self.is_large:
-            _return_free_memory()
+        is_new = self._trace is not before
+        del before  # or it would live during the yield
+        try:
+            yield OpenTrace(
+                trace=self._trace,
+                outline=self._outline,
+                now=self._clock(),
+                queries=self._cost.queries,
+                micros=self._cost.micros,
+                fault=self._fault,
+                status=self._refresh.status(len(self._known.unconfirmed)),
+                known=len(self._known.events),
+            )
+        finally:  # also if the reader takes nothing more
+            if is_new and self.is_large:
+                _return_free_memory()
 
     def _update(self, meter: Meter, wishes: frozenset[str]) -> None:
         if LOOK in wishes:

@@ -22,7 +22,7 @@ from sagatrace_tui.model.text import iso
 __all__ = ["Fold", "fold_events", "fold_span"]
 
 _FIXED: Final = b"0000-00-00T00:00:00.000000Z\n"
-_PART: Final = 10_000  # times compared in one call, during which other threads wait
+_PART: Final = 10_000  # times compared in one call, which blocks other threads
 _DIGITS: Final = bytes.maketrans(b"123456789", b"0" * 9)
 
 
@@ -30,7 +30,8 @@ class Fold(msgspec.Struct):
     """The spans of one trace by id, in the order of their first events. All timestamps sort as text.
 
     Attributes:
-        notable: The spans that did more than succeed in the normal course. Other spans need no further checks.
+        notable: The spans that did more than succeed in the normal course, each once, in no fixed order. Other spans
+            need no further checks.
         runs: The span ids of the runs, per job id that ran more than once.
         unplaced: The spans that came before their parent.
         faults: (event id, fault) pairs of events that could not be used, or only in part.
@@ -57,11 +58,11 @@ def fold_events(events: Iterable[TraceEvent]) -> Fold:
     """Fold the events of one trace into spans."""
     fold = Fold()
     ordered = list(events)
-    if not _sort(ordered):
+    if not _sort(ordered):  # write every time in the fixed format
         ordered = [fixed for event in ordered if (fixed := _with_fixed_time(event, fold)) is not None]
         _sort(ordered)
     if len({event.id for event in ordered}) < len(ordered):
-        ordered = sorted(_merged(ordered, fold), key=_in_order)
+        ordered = sorted(_merged(ordered, fold), key=_sort_key)
     fold.events = ordered
     _make_spans(ordered, fold)
     if irregular := [span for span in fold.notable if span.state.irregular]:
@@ -79,13 +80,16 @@ def fold_span(events: Iterable[TraceEvent], span_id: str | None = None) -> Span:
 
 
 def _sort(events: list[TraceEvent]) -> bool:
-    """Sort by (time, id). Return False if not all times are in fixed-width UTC, as this package writes them."""
+    """Sort by (time, id).
+
+    Return False if not all times are in fixed-width UTC, as this package writes them. Then the order is undefined.
+    """
     stamps = [event.timestamp for event in events]
     parts = (stamps[start : start + _PART] for start in range(0, len(stamps), _PART))
     if not all(map(_are_fixed, parts)):
         return False
     if not _are_in_order(events, stamps):
-        events.sort(key=_in_order)
+        events.sort(key=_sort_key)
         stamps = [event.timestamp for event in events]
     return _are_times(stamps)
 
@@ -96,27 +100,31 @@ def _are_fixed(stamps: Sequence[str]) -> bool:
     return lines.encode("ascii", "replace").translate(_DIGITS) == _FIXED * len(stamps)
 
 
-def _in_order(event: TraceEvent) -> str:
-    """Sort by (time, id). Times have one width. A key function in Python lets other threads run meanwhile."""
+def _sort_key(event: TraceEvent) -> str:
+    """Return the sort key (time, id) as one text, because all times have one width. Other threads run meanwhile."""
     return event.timestamp + event.id
 
 
 def _are_in_order(events: Sequence[TraceEvent], stamps: Sequence[str]) -> bool:
-    """Return whether the events are in that order, as most stores return them. To see this is faster than to sort."""
+    """Return whether the events are sorted, as most stores return them. This check is faster than a sort."""
+    # Places whose time is not before the next one. There the ids decide.
     doubtful = [place for place, (one, other) in enumerate(pairwise(stamps)) if one >= other]
-    return all(_in_order(events[place]) <= _in_order(events[place + 1]) for place in doubtful)
+    return all(_sort_key(events[place]) <= _sort_key(events[place + 1]) for place in doubtful)
 
 
 def _are_times(stamps: Sequence[str]) -> bool:
-    """Return whether these texts, which are in order and have the format of a time, are times.
+    """Return whether these texts are times. They must be sorted and have the fixed format.
 
-    If one is, then so are all after it up to the end of its minute.
+    A valid date, hour and minute make every second from 00 to 59 valid, so one text of each minute is parsed.
     """
     place = 0
     try:
         while place < len(stamps):
-            datetime.fromisoformat(stamps[place])
-            place = bisect_right(stamps, f"{stamps[place][:17]}59.999999Z", place)
+            end = f"{stamps[place][:17]}59.999999Z"
+            datetime.fromisoformat(end)
+            if stamps[place] > end:
+                return False
+            place = bisect_right(stamps, end, place)
     except ValueError:
         return False
     return True
@@ -167,7 +175,8 @@ def _make_spans(ordered: Sequence[TraceEvent], fold: Fold) -> None:
             span = spans[span_id] = Span(span_id, [], NEW, parent)
         elif span.parent_id is None and parent is not None:
             span.parent_id = parent
-            if parent not in spans or _in_order(spans[parent].events[0]) >= _in_order(span.events[0]):
+            # The parent came later, or is the span itself.
+            if parent not in spans or _sort_key(spans[parent].events[0]) >= _sort_key(span.events[0]):
                 fold.unplaced.append(span_id)
         span.events.append(event)
     for span in spans.values():
@@ -217,7 +226,7 @@ def _separate_runs(irregular: list[Span], fold: Fold) -> None:
                 for step in map(fold.spans.__getitem__, fold.runs[span.original_span_id]):
                     step.compensation = span.name  # each run can be undone
             span.original_span_id = fold.run_at(span.original_span_id, span.first_at)
-    fold.notable = sorted(fold.spans.values(), key=lambda span: _in_order(span.events[0]))
+    fold.notable = sorted(fold.spans.values(), key=lambda span: _sort_key(span.events[0]))
     fold.spans = {span.span_id: span for span in fold.notable}
 
 
