@@ -213,7 +213,7 @@ async def test_a_view_entered_while_paused_reads_the_whole_window(key: str, show
     async with app.run_test(size=(160, 24)) as pilot:
         await until(pilot, lambda: "50+ traces" in screen_text(app), "the list")
         await pilot.press("f", key)
-        shown = f"{shown} · last 24 h · 120 traces"
+        shown = f"as of 10:01:15Z · {shown} · last 24 h · 120 traces"
         await until(pilot, lambda: f"paused (f resumes) · {shown}" in screen_text(app), "the whole window")
         store.append(failed("later", 60))
         await until(pilot, lambda: f"+1 change · {shown}" in screen_text(app), "a count of what is not shown")

@@ -105,6 +105,16 @@ def test_a_trace_without_compensation_says_so() -> None:
     assert lines_of(succeeded("t")) == ["No step of this trace declared a compensation, and nothing was undone."]
 
 
+def test_a_running_trace_does_not_say_how_it_will_end() -> None:
+    begun = event("t", "wf", "workflow:loan:started", 0.0)
+    assert lines_of([begun], now=NOW) == ["So far no step declared a compensation, and nothing was undone."]
+    assert lines_of([begun, *step("one", 1)], now=NOW) == [
+        "Nothing was undone so far: 1 step declares a compensation, and no step has to be undone."
+    ]
+    waits = event("t", "u", "job:deferred", 2, "wf", data={"original_span_id": "one"})
+    assert lines_of([begun, step("one", 1)[0], waits], now=NOW)[0] == "Compensations that have not begun"
+
+
 def test_completed_steps_without_a_declared_undo_are_named() -> None:
     events = aborted(undo("three", 5), undo("two", 6), undo("one", 7))
     given = [event("t", "mail", "stage:mail:started", 3.6, "wf"), event("t", "mail", "stage:mail:completed", 3.8, "wf")]
@@ -246,7 +256,7 @@ async def test_the_detail_beside_a_growing_ledger_is_of_now() -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         await until(pilot, lambda: "status     ▶ running" in screen_text(app), "the tree, and the detail")
         await pilot.press("c")
-        await until(pilot, lambda: "No step of this trace declared" in screen_text(app), "the ledger")
+        await until(pilot, lambda: "So far no step declared" in screen_text(app), "the ledger")
         store.append(rest)
         await until(pilot, lambda: "STILL STANDING  2" in screen_text(app), "its end")
         ledger = app.screen.query_one(Ledger)

@@ -161,6 +161,7 @@ async def test_f_pauses_the_list_and_counts_the_changes() -> None:
         store.append([*failed("new", 71), *running("runs", 72)])
         await until(pilot, lambda: "paused (f resumes) · +2 changes" in screen_text(app), "the count")
         assert "rollback incomplete" not in screen_text(app)
+        assert "changes · as of 10:01:15Z" in screen_text(app), "the ages of the list are as old"
         await pilot.press("f")
         await until(pilot, lambda: "⚠ rollback incomplete" in screen_text(app), "the new trace")
         [row] = [line for line in screen_text(app).splitlines() if "rollback incomplete" in line]

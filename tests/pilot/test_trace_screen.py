@@ -125,6 +125,7 @@ async def test_f_pauses_the_screen_and_counts_new_events() -> None:
         await until(pilot, lambda: "paused (f resumes) · +4 events" in screen_text(app), "the count")
         assert "release_credit" not in screen_text(app)
         assert "▶ running" in screen_text(app)
+        assert "+4 events · as of 10:01:15Z" in screen_text(app), "the ages of the trace are as old"
         await pilot.press("f")
         await until(pilot, lambda: "⚠ rollback incomplete" in screen_text(app), "the verdict")
         assert "release_credit" in screen_text(app)

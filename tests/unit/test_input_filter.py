@@ -73,8 +73,6 @@ def test_a_key_that_comes_with_a_delayed_escape_stays_a_key(sent: bytes, keys: l
         ("é漢".encode(), ["é", "漢"]),
         (b"\x1b", ["escape"]),
         (b"\x1b\x1b", ["escape", "escape"]),
-        (b"\x1bq", ["alt+q"]),
-        (b"\x1bqj", ["alt+q", "j"]),
         (b"\x1b\x03", ["escape", "ctrl+c"]),
         (b"\x1b[A\x1b[1;5B\x1bOP\x1b[[B\x1b[3~\x1b[Z", ["up", "ctrl+down", "f1", "f2", "delete", "shift+tab"]),
         (b"\x1b[97u\x1b[97:65;2u\x1b[97;5:3u\x1b[99;5:1u", ["a", "A", "ctrl+c"]),
@@ -92,6 +90,23 @@ def test_a_key_that_comes_with_a_delayed_escape_stays_a_key(sent: bytes, keys: l
 def test_keys(sent: bytes, keys: list[str]) -> None:
     assert typed(sent).keys == keys
     assert typed(*(bytes([byte]) for byte in sent)).keys == keys, "torn between any two bytes"
+
+
+@pytest.mark.parametrize(
+    ("sent", "keys"),
+    [
+        ([b"\x1bq"], ["alt+q"]),
+        ([b"\x1bqj"], ["alt+q", "j"]),
+        ([b"\x1b", b"q"], ["escape", "q"]),
+        ([b"j\x1b", b"wk"], ["j", "escape", "w", "k"]),
+        ([b"\x1b", b"\x1b", b"q"], ["escape", "escape", "q"]),
+        ([b"\x1b", b"[A"], ["up"]),
+        ([b"\x1b", b"OP"], ["f1"]),
+        ([b"\x1b[", b"Aq"], ["up", "q"]),
+    ],
+)
+def test_a_letter_after_escape_is_another_key_unless_both_come_together(sent: list[bytes], keys: list[str]) -> None:
+    assert typed(*sent).keys == keys
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from sagatrace_tui.labels import plural
 from sagatrace_tui.live.poller import Poller
 from sagatrace_tui.live.refresh import AFRESH, LOOK
 from sagatrace_tui.live.status import LiveStatus
+from sagatrace_tui.theme import times_of
 from sagatrace_tui.widgets.bar import StateLine
 from sagatrace_tui.widgets.key_hints import KeyHints
 
@@ -110,8 +111,16 @@ class FollowedScreen(Screen[None]):
         if number >= self.due:
             self.due = 0
 
-    def show_state(self, status: LiveStatus, fault: str | None, behind: str, *rest: str) -> None:
-        """Show a fault of the store, or how up to date the screen is. `behind` counts the updates since a pause."""
+    def show_state(self, status: LiveStatus, fault: str | None, behind: str, shown_at: int | None, *rest: str) -> None:
+        """Show a fault of the store, or how up to date the screen is.
+
+        Args:
+            status: the state of the feed.
+            fault: why the store cannot be read; None if it can.
+            behind: the count of the updates since a pause.
+            shown_at: the moment of the reading on screen, whose ages a pause keeps.
+            rest: further facts.
+        """
         self.show_hints()
         state = self.query_one(StateLine)
         state.fault = fault is not None
@@ -124,6 +133,8 @@ class FollowedScreen(Screen[None]):
         words = "store unreachable, trying again" if fault is not None else status.words
         if self.paused:
             words = f"paused (f resumes) · {behind}" if behind else "paused (f resumes)"
+            if shown_at is not None:
+                words += f" · as of {times_of(self).of_day(shown_at, shown_at)}"
         state.facts = (words, *rest)
 
 

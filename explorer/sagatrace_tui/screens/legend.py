@@ -78,7 +78,7 @@ LEGEND: Final[Sequence[tuple[str, Sequence[Sign]]]] = (
             Sign("✘ undo failed", "The undo failed.", "bad"),
             Sign("▶ undoing", "The undo is running.", "busy"),
             Sign("? unconfirmed", "The undo began. No outcome was recorded.", "warn"),
-            Sign("◌ not started", "The undo was queued, and never began.", "warn"),
+            Sign("◌ not started", "The undo was queued, and has not begun.", "warn"),
             Sign("2↕", "It was undone out of order.", "warn"),
         ],
     ),

@@ -204,7 +204,8 @@ class TraceScreen(FollowedScreen, CopyScreen, ReplayScreen, FindScreen):
         elif newest is not None:
             missing = newest.known - (shown.event_count if shown is not None else 0)
             cost = plural(newest.queries, "query"), f"{newest.micros / 1000:.1f} ms"
-            self.show_state(newest.status, newest.fault, behind(missing, "event"), *cost)
+            shown_at = self._reading.now if self._reading is not None else None
+            self.show_state(newest.status, newest.fault, behind(missing, "event"), shown_at, *cost)
 
     @on(SpanTree.SpanHighlighted)
     @on(Ledger.SpanHighlighted)

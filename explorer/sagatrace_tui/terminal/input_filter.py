@@ -41,7 +41,8 @@ class InputFilter:
     """Take bytes as they come, and return text for the parser. `dropped` counts malformed sequences.
 
     `replies` are answers to operating system commands (OSC), without their frame. Call `tick` if `deadline` passes
-    without a byte. With `delays_escape`, ESC and a letter are two keys, not one with Alt.
+    without a byte. A terminal sends ESC and a letter together for one key with Alt. A letter that comes after ESC is
+    another key. With `delays_escape`, the two are always two keys.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic, *, delays_escape: bool = False) -> None:
@@ -59,6 +60,7 @@ class InputFilter:
     def feed(self, data: bytes) -> str:
         """Return the text that these bytes complete."""
         fresh = not self._held
+        apart = self._delays_escape or self._held == b"\x1b"  # the ESC at the beginning came before the other bytes
         data, self._held = self._held + data, b""
         out: list[str] = []
         at = 0
@@ -73,7 +75,7 @@ class InputFilter:
                 out.append(_UNWANTED.sub("", self._decoder.decode(data[start:at], final=end >= 0)))
             elif self._decoder.getstate()[0]:
                 out.append(self._decoder.decode(b"", final=True))  # ESC ends a torn character
-            elif (end := self._sequence(data, at, out)) < 0:
+            elif (end := self._sequence(data, at, out, apart=apart if at == 0 else self._delays_escape)) < 0:
                 self._hold(data[at:])
                 break
             else:
@@ -136,8 +138,11 @@ class InputFilter:
         out.append(_PASTE_END.decode())
         return end + len(_PASTE_END)
 
-    def _sequence(self, data: bytes, at: int, out: list[str]) -> int:
-        """Take the sequence that begins at `at`. Return its end, or -1 if it is incomplete."""
+    def _sequence(self, data: bytes, at: int, out: list[str], *, apart: bool) -> int:
+        """Take the sequence that begins at `at`. Return its end, or -1 if it is incomplete.
+
+        With `apart`, ESC and a letter are two keys.
+        """
         if at + 1 == len(data):
             return -1
         kind = data[at + 1]
@@ -147,7 +152,7 @@ class InputFilter:
             return self._ss3(data, at, out)
         if kind in b"]P_^X":
             return self._string(data, at)
-        if 0x20 <= kind < 0x7F and not self._delays_escape:
+        if 0x20 <= kind < 0x7F and not apart:
             if not constants.DISABLE_KITTY_KEY:
                 out.append(f"\x1b[{kind};3u")  # with Alt; as ESC and a letter, it would swallow the next key
             return at + 2

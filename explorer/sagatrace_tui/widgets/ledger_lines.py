@@ -91,9 +91,11 @@ def ledger_lines(trace: Trace, width: int = 100, times: Times = _TIMES) -> list[
 def _nothing(trace: Trace) -> str:
     declared = sum(span.compensation is not None for span in trace.spans.values())
     if not declared:
-        return "No step of this trace declared a compensation, and nothing was undone."
+        none = "No step of this trace" if trace.ended else "So far no step"
+        return f"{none} declared a compensation, and nothing was undone."
     steps = "1 step declares a compensation" if declared == 1 else f"{declared} steps declare a compensation"
-    return f"Nothing was undone: {steps}, and no step has to be undone."
+    so_far = "" if trace.ended else " so far"
+    return f"Nothing was undone{so_far}: {steps}, and no step has to be undone."
 
 
 def _heading(text: str, tone: str = "strong") -> LedgerLine:
@@ -183,7 +185,8 @@ def _compensations(trace: Trace, width: int, times: Times) -> Iterator[LedgerLin
     if not rows:
         return
     begun = sum(_has_begun(row) for row in rows)
-    yield _heading(f"Compensation order  {begun}" if begun else "Compensations that never began")
+    unbegun = "Compensations that never began" if trace.ended else "Compensations that have not begun"
+    yield _heading(f"Compensation order  {begun}" if begun else unbegun)
     origin = trace.started_at or 0
     wrong = {one for anomaly in trace.anomalies if anomaly.kind == "out_of_order_undo" for one in anomaly.span_ids}
     number, reason = 0, None
