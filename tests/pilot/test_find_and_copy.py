@@ -204,12 +204,19 @@ async def test_a_query_finds_names_its_error_completes_and_is_remembered(tmp_pat
     assert QueryHistory(tmp_path / "state" / "recent").queries == ['"no such error"', "status:failed"]
 
 
-async def test_a_word_that_finds_nothing_is_explained() -> None:
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [
+        ("L104", 'KEY=L104 finds a value of the data, "L104" text of an error.'),
+        ("Failed", "status:failed finds traces by their verdict. KEY=Failed finds"),
+    ],
+)
+async def test_a_word_that_finds_nothing_is_explained(word: str, hint: str) -> None:
     app = SagatraceApp(UnreliableStore(failed("T7")), clock=still)
     async with app.run_test(size=(80, 24)) as pilot:
-        await pilot.press("slash", *"L104", "enter")
+        await pilot.press("slash", *word, "enter")
         await until(pilot, lambda: "No trace matches" in screen_text(app), "that there is none")
-        assert 'KEY=L104 finds a value of the data, "L104" text of an error.' in screen_text(app)
+        assert hint in " ".join(screen_text(app).split())
 
 
 @pytest.mark.parametrize("query", ["error:x took:5", "id=1 spans:many tag:a", f"error:{'x' * 120} since:soon"])

@@ -129,7 +129,7 @@ async def test_a_store_that_appears_later_is_picked_up(tmp_path: Path) -> None:
     async with app.run_test(size=(100, 24)) as pilot:
         await until(pilot, lambda: "no store at" in screen_text(app), "the missing store")
         assert "No store yet" in screen_text(app)
-        assert "polling every 1 s" in screen_text(app)
+        await until(pilot, lambda: "polling every 1 s" in screen_text(app), "the state line")
         writer = open_store(url)
         writer.append(succeeded("first", 1))
         writer.close()

@@ -10,7 +10,7 @@ from rich.cells import cell_len
 from textual.app import ComposeResult
 
 from sagas import NOW, screen_text, settlement, trace_of
-from sagatrace_tui.incident.trace_row import Failure, StandingStep, TraceRow, trace_row
+from sagatrace_tui.incident.trace_row import Failure, StandingStep, TraceRow, standing_texts, trace_row
 from sagatrace_tui.labels import short_name, verdict_words
 from sagatrace_tui.model import Verdict
 from sagatrace_tui.theme import ThemedApp
@@ -262,6 +262,21 @@ def test_the_error_is_kept_before_the_step(width: int, reason: str) -> None:
     row = replace(rows(1)[0], failure=Failure("s", "transfer_money", error, "AccountClosedError", 1, "", ""))
     why = replace(columns(200)[-1], width=width)
     assert part_of(row, why, 0)[0].rstrip() == reason
+
+
+@pytest.mark.parametrize(
+    ("verdict", "passed", "texts"),
+    [
+        ("rollback_incomplete", 1, ["2 of 3 standing", "2 standing"]),
+        ("compensating", 1, ["1 of 3 undone, 1 standing", "1 of 3 undone"]),
+        ("compensating", 0, ["1 of 3 undone", "1 of 3 undone"]),
+    ],
+)
+def test_while_a_saga_compensates_its_row_counts_undone_steps(verdict: Verdict, passed: int, texts: list[str]) -> None:
+    one = StandingStep("t", "saga", "s", "step", "", 1, certain=True, code="failed", reason="why")
+    standing = tuple(replace(one, undo_goes_on=n >= passed) for n in range(2))
+    row = replace(rows(1)[0], verdict=verdict, standing=standing, steps=3, undone=1)
+    assert standing_texts(row) == texts
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from sagatrace_tui.model.text import one_line
 from sagatrace_tui.model.verdict import elapsed
 from sagatrace_tui.views.landmarks import error_counts
 
-__all__ = ["Failure", "StandingStep", "TraceRow", "reason_text", "standing_text", "trace_row"]
+__all__ = ["Failure", "StandingStep", "TraceRow", "reason_text", "standing_texts", "trace_row"]
 
 _MOST: Final = 300  # characters kept of an error, a sentence or a value
 _PATH: Final = 12  # names kept of a failure path: half from its start, half from its end
@@ -69,9 +69,9 @@ class TraceRow(msgspec.Struct, frozen=True):
     """One trace of a list. Times are microseconds since 1970. `verdict` is None until the trace is read.
 
     `latest` is the time of its last matching event. `error_count` counts no consequences and no recovered failures.
-    `steps` is the number of steps with something to undo. `path` are the names from the root to the cause. `values` are
-    the values of the requested business keys. `unreadable` is the number of documents that are not events: they may
-    hide further standing steps.
+    `steps` is the number of steps with something to undo, and `undone` of those that were undone. `path` are the names
+    from the root to the cause. `values` are the values of the requested business keys. `unreadable` is the number of
+    documents that are not events: they may hide further standing steps.
     """
 
     trace_id: str
@@ -85,6 +85,7 @@ class TraceRow(msgspec.Struct, frozen=True):
     failure: Failure | None = None
     standing: tuple[StandingStep, ...] = ()
     steps: int = 0
+    undone: int = 0
     summary: str = ""
     path: tuple[str, ...] = ()
     values: tuple[str, ...] = ()
@@ -123,6 +124,7 @@ def trace_row(trace: Trace, latest: int, keys: Sequence[str] = (), *, matches: b
         failure=_failure(trace),
         standing=tuple(_standing(trace, keys, values)),
         steps=trace.undone[1],
+        undone=trace.undone[0],
         summary=one_line(trace.summary, 2 * _MOST),
         path=tuple(_path(trace)),
         values=values,
@@ -134,12 +136,22 @@ def trace_row(trace: Trace, latest: int, keys: Sequence[str] = (), *, matches: b
 def reason_text(row: TraceRow) -> str:
     """Return the failure and the number of standing steps in one line; empty without both."""
     failure = f"{row.failure.step} {row.failure.text}".rstrip() if row.failure is not None else ""
-    return " · ".join(filter(None, (failure, standing_text(row))))
+    return " · ".join(filter(None, (failure, *standing_texts(row)[:1])))
 
 
-def standing_text(row: TraceRow) -> str:
-    """Return the number of standing steps, like `1 of 3 standing`; empty without one."""
-    return f"{len(row.standing)} of {max(row.steps, len(row.standing))} standing" if row.standing else ""
+def standing_texts(row: TraceRow) -> list[str]:
+    """Return the number of standing steps in a long and a short form: `1 of 3 standing`. Empty if none stands.
+
+    While a saga compensates, the forms are `1 of 3 undone, 1 standing`, if no undo will follow for the one, and
+    `1 of 3 undone`.
+    """
+    standing = len(row.standing)
+    if not standing:
+        return []
+    if row.verdict == "compensating":
+        undone, passed_by = f"{row.undone} of {row.steps} undone", sum(not one.undo_goes_on for one in row.standing)
+        return [f"{undone}, {passed_by} standing" if passed_by else undone, undone]
+    return [f"{standing} of {max(row.steps, standing)} standing", f"{standing} standing"]
 
 
 def _value_in(spans: Iterable[Span], key: str) -> str:

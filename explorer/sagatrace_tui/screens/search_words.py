@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from sagatrace_tui.incident.query import completions
 from sagatrace_tui.labels import duration, inert, plural
 from sagatrace_tui.live.listing import Listing
 from sagatrace_tui.widgets.incident_panes import IncidentPanes, View
@@ -93,7 +94,7 @@ def notice_of(
         return "Reading" if not asked else "Searching", f"{looked_at} read so far. Esc stops.", False
     if asked and view == "traces":
         why = f"None of {looked_at} matches." if listing.looked_at else "All terms must match the same event."
-        more = f"\n{_ELSEWHERE.format(inert(word, 40))}" if word else ""
+        more = f"\n{_elsewhere(word)}" if word else ""
         return _NONE[view], f"{asked}\n{why} / changes it, Esc shows all traces again.{more}", False
     if is_reading:
         return None
@@ -110,6 +111,13 @@ def notice_of(
         more += f" {plural(unreadable, 'document')} cannot be read." if unreadable else ""
         return headline, f"{where}{more}\n1 shows the traces. / since:7d looks further back.", False
     return "No traces yet", "The demo's first sagas appear within seconds." if is_demo else _FIRST_STEPS, False
+
+
+def _elsewhere(word: str) -> str:
+    """Return the terms that look for a word in other places."""
+    statuses = [one for one in completions("status:") if one.startswith(f"status:{word.lower()}")]
+    other = _ELSEWHERE.format(inert(word, 40))
+    return f"{statuses[0]} finds traces by their verdict. {other}" if statuses else other
 
 
 def _window(listing: Listing) -> str:

@@ -9,7 +9,7 @@ from typing import Final, Literal
 import msgspec
 from rich.cells import cell_len
 
-from sagatrace_tui.incident.trace_row import TraceRow, standing_text
+from sagatrace_tui.incident.trace_row import TraceRow, standing_texts
 from sagatrace_tui.labels import duration, inert, saga_name, short, short_middle, verdict_words
 from sagatrace_tui.theme import VERDICT_TONES
 from sagatrace_tui.times import Times
@@ -129,11 +129,10 @@ def part_of(row: TraceRow, column: Column, now: int) -> Part:
 
 def _why_within(row: TraceRow, width: int) -> str:
     """Return the reason in `width` columns: the error, the step if there is room for both, and the standing steps."""
-    standing = standing_text(row)
+    texts = standing_texts(row)
     if row.failure is None:
-        return standing
-    words = [f"{_SEP}{standing}", f"{_SEP}{len(row.standing)} standing"] if standing else []
-    after = next((one for one in words if width - cell_len(one) >= _LEAST), "")
+        return next((one for one in texts if cell_len(one) <= width), texts[-1]) if texts else ""
+    after = next((f"{_SEP}{one}" for one in texts if width - cell_len(f"{_SEP}{one}") >= _LEAST), "")
     room = width - cell_len(after)
     error, step = inert(row.failure.text), inert(row.failure.step)
     at = f"{', ' if error else 'failed '}at {step}"
