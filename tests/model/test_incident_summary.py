@@ -55,6 +55,12 @@ UNDONE = (
 )
 
 
+def test_a_saga_that_failed_itself_ended_only_after_its_compensation() -> None:
+    saga = "loan 0..9 failed !JobTimeoutException\n  pay 1..2 +take_back\n  undo 6..8 ~pay"
+    text = incident_summary(build_trace("T", events_of(saga), now=LATER), inert)
+    assert "- cause: `workflow:loan` failed, and ended at 00:00:09.000Z after its compensation\n" in text
+
+
 def test_the_summary_names_the_host_of_the_cause() -> None:
     where = {"worker": "w-7", "queue": "loans", "attempt": 2, "attempts_allowed": 3}
     trace = build_trace("T", [event(1, "J", "job:started", data=where), event(2, "J", "job:failed")], now=LATER)

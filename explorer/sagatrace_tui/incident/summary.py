@@ -121,7 +121,12 @@ class _Text:
 
     def _why(self, cause: Span) -> Iterator[str]:
         yield "path: " + " → ".join(self._path())
-        yield f"cause: {self._code(cause.name)} {cause.status} at {self._clock(cause.over_at)}"
+        at = self._clock(cause.over_at)
+        undos = [row.span_id for row in self._trace.compensations if row.span_id is not None]
+        if any(cause.span_id in self._trace.ancestors_of(undo) for undo in undos):  # so it failed earlier
+            yield f"cause: {self._code(cause.name)} {cause.status}, and ended at {at} after its compensation"
+        else:
+            yield f"cause: {self._code(cause.name)} {cause.status} at {at}"
         error = one_line(cause.error_type or "", 100), one_line(error_of(cause) or "", _MAX_ERROR)
         if any(error):
             yield f"error: {self._plain(': '.join(filter(None, error)))}"
