@@ -14,7 +14,7 @@ from sagatrace_tui.incident.trace_row import Failure, StandingStep, TraceRow, st
 from sagatrace_tui.labels import short_name, verdict_words
 from sagatrace_tui.model import Verdict
 from sagatrace_tui.theme import ThemedApp
-from sagatrace_tui.widgets.trace_columns import GAP, columns, part_of
+from sagatrace_tui.widgets.trace_columns import GAP, Widest, columns, part_of, widest_of
 from sagatrace_tui.widgets.trace_list import SORTS, TraceList
 
 
@@ -94,8 +94,8 @@ async def test_the_visible_rows_stay_when_rows_arrive_above_a_scrolled_list() ->
         before = screen_text(app)
         traces.rows = rows(*range(100, 107), *range(40))
         await pilot.pause()
-        titles, *shown = (line[:30] for line in screen_text(app).splitlines())
-        assert shown == [line[:30] for line in before.splitlines()][1:]
+        titles, *shown = (line[:24] for line in screen_text(app).splitlines())
+        assert shown == [line[:24] for line in before.splitlines()][1:]
         assert titles.startswith(f" VERDICT ↑{traces.scroll_offset.y} ")
         await pilot.press("g")
         await pilot.pause()
@@ -222,8 +222,16 @@ async def test_the_longest_verdict_listed_is_shown_whole(width: int, verdict: Ve
         assert "trace-2" in line
 
 
+def test_the_reason_gets_the_width_that_short_names_and_ids_leave() -> None:
+    short, long = rows(1), tuple(replace(row, trace_id=row.trace_id * 9, name=row.name * 9) for row in rows(2))
+    found = [{one.title: one.width for one in columns(160, widest_of(rows))} for rows in (short, long, short + long)]
+    assert [(one["NAME"], one["TRACE"]) for one in found] == [(8, 8), (24, 28), (24, 28)]
+    assert found[0]["WHY"] == found[1]["WHY"] + 16 + 20
+    assert columns(160, widest_of([replace(rows(1)[0], name="残高不足の通知")]))[1].width == 14
+
+
 def test_the_reason_gets_the_width_that_verdicts_leave() -> None:
-    named = {verdict: {one.title: one.width for one in columns(79, verdict)} for verdict in (12, 21, 27)}
+    named = {verdict: {one.title: one.width for one in columns(79, Widest(verdict))} for verdict in (12, 21, 27)}
     assert [one["VERDICT"] for one in named.values()] == [12, 21, 27]
     assert named[12]["WHY, OR NAME"] > named[21]["WHY, OR NAME"] > named[27]["WHY, OR NAME"] >= 20
 

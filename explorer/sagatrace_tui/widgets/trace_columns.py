@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final, Literal
 
@@ -11,11 +11,12 @@ from rich.cells import cell_len
 
 from sagatrace_tui.incident.trace_row import TraceRow, standing_texts
 from sagatrace_tui.labels import duration, inert, saga_name, short, short_middle, verdict_words
+from sagatrace_tui.model import Verdict
 from sagatrace_tui.theme import VERDICT_TONES
 from sagatrace_tui.times import Times
 from sagatrace_tui.widgets.rows import Part
 
-__all__ = ["GAP", "NARROWEST", "Column", "cell", "columns", "part_of"]
+__all__ = ["GAP", "NARROWEST", "Column", "Widest", "cell", "columns", "part_of", "widest_of"]
 
 _TIMES: Final = Times()
 GAP: Final = 2
@@ -24,6 +25,7 @@ NARROWEST: Final = 12
 _WHOLE: Final = 10_000  # terminal columns for every reason
 _SEP: Final = " · "
 _LEAST: Final = 8  # the fewest useful terminal columns of an error
+_SHORTEST: Final = 8  # terminal columns of a column of short names or ids
 _BOTH: Final = 40  # from this many terminal columns a cut error shares them with the step
 
 
@@ -40,18 +42,44 @@ class Column(msgspec.Struct, frozen=True):
     sort: str = ""
 
 
-def columns(
-    width: int, verdict: int = NARROWEST, sort: str = "last", times: Times = _TIMES, now: int = 0
-) -> list[Column]:
+class Widest(msgspec.Struct, frozen=True):
+    """The terminal columns of the widest listed verdict, name and trace id. Names and ids may be cut."""
+
+    verdict: int = NARROWEST
+    name: int = 24
+    trace: int = 36
+
+
+def widest_of(rows: Sequence[TraceRow]) -> Widest:
+    """Return the columns that these rows need, at most."""
+    verdicts: set[Verdict] = {row.verdict for row in rows if row.verdict is not None}
+    names = {row.name.removeprefix("workflow:").removeprefix("saga:") for row in rows}
+    return Widest(
+        max([NARROWEST, *(cell_len(verdict_words(verdict)) for verdict in verdicts)]),
+        max([_SHORTEST, *map(_room, names)]),
+        max([_SHORTEST, *(_room(row.trace_id) for row in rows)]),
+    )
+
+
+def _room(text: str) -> int:
+    """Return at least the terminal columns of a text. To count them exactly is slow for many texts."""
+    return len(text) if text.isascii() else 2 * len(text)
+
+
+_ANY: Final = Widest()
+
+
+def columns(width: int, widest: Widest = _ANY, sort: str = "last", times: Times = _TIMES, now: int = 0) -> list[Column]:
     """Return the columns that fit. The last column takes the rest.
 
     Args:
         width: terminal columns of a row.
-        verdict: terminal columns of the widest listed verdict. It is never cut if `width` is at least 80.
+        widest: what the listed rows need. A verdict is never cut if `width` is at least 80.
         sort: the order of the list. A list by start shows it in place of the last activity.
         times: the way to write moments.
         now: microseconds since 1970.
     """
+    verdict = widest.verdict
     if width < 80:
         verdict = min(verdict, max(NARROWEST + 1, width * 2 // 5))
     is_wide, is_whole = width >= 100, width >= 140
@@ -59,9 +87,10 @@ def columns(
     started = Column("STARTED", max(9, times.width(now)), ">", partial(_started, times), "started")
     found = [Column("VERDICT", verdict, "<", _verdict)]
     if is_wide:
-        found.append(Column("NAME", 24 if is_whole else 15, "<", _name))
+        found.append(Column("NAME", min(24 if is_whole else 15, widest.name), "<", _name))
     if width >= 60:
-        found.append(Column("TRACE", 36 if width >= 180 else 28 if is_whole else 15, "<", _id))
+        most = 36 if width >= 180 else 28 if is_whole else 15
+        found.append(Column("TRACE", min(most, widest.trace), "<", _id))
     found.append(started if sort == "started" else last)
     if is_wide or sort == "took":
         found.append(Column("TOOK", 7, ">", _duration, "took"))

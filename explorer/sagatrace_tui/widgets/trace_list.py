@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import ClassVar, Final
 
-from rich.cells import cell_len
 from textual.binding import Binding, BindingType
 from textual.message import Message
 from textual.reactive import reactive
 
 from sagatrace_tui.incident.trace_row import TraceRow
-from sagatrace_tui.labels import verdict_words
-from sagatrace_tui.model import Verdict
 from sagatrace_tui.theme import times_of
 from sagatrace_tui.widgets.new_rows import NewRows
 from sagatrace_tui.widgets.rows import Part, Rows
-from sagatrace_tui.widgets.trace_columns import GAP, NARROWEST, Column, cell, columns, part_of
+from sagatrace_tui.widgets.trace_columns import GAP, Column, Widest, cell, columns, part_of, widest_of
 
 __all__ = ["SORTS", "TraceList"]
 
@@ -46,7 +43,7 @@ class TraceList(Rows):
 
     _moved = False
     _newest = 0  # of all rows before; those of one kind of failure may all be older
-    _verdict_width = NARROWEST
+    _widest = Widest()
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name for it
         super().__init__(id=id)
@@ -105,7 +102,7 @@ class TraceList(Rows):
         return self.rows[self.cursor] if self.rows else None
 
     def _columns(self, width: int) -> list[Column]:
-        return columns(width, self._verdict_width, self.sort, times_of(self), self.now)
+        return columns(width, self._widest, self.sort, times_of(self), self.now)
 
     def header(self, width: int) -> list[Part]:
         """Return the titles, and the number of rows above the visible ones, where new rows appear."""
@@ -136,8 +133,7 @@ class TraceList(Rows):
     def watch_rows(self, old: tuple[TraceRow, ...], new: tuple[TraceRow, ...]) -> None:
         """Keep the cursor on the same trace, or at the top until the reader moves it."""
         self._mark_new(old, new)
-        listed: set[Verdict] = {row.verdict for row in new if row.verdict is not None}
-        self._verdict_width = max([NARROWEST, *(cell_len(verdict_words(verdict)) for verdict in listed)])
+        self._widest = widest_of(new)
         if not self._moved:
             self.rows_changed(0)
             return
