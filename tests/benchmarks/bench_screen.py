@@ -273,10 +273,10 @@ def stalls(program: Program) -> tuple[float, float, int]:
     with program.in_terminal() as terminal:
         terminal.until("reading")
         terminal.press("/", "names, ids, errors, data")
-        opening, number = [], 0
-        while FIRST_LEAF not in terminal.text or number % 2:
-            opening.append(_answered(terminal, "\x7f" if number % 2 else "x"))
-            number += 1
+        opening: list[float] = []
+        while FIRST_LEAF not in terminal.text:
+            # No key takes back the one before: two in one frame would have no answer, and look like a stall.
+            opening.append(_answered(terminal, "xy"[len(opening) % 2]))
         terminal.send("\r")
         terminal.read(quiet=0.5)
         scrolling = [_answered(terminal, key) for key in [DOWN] * 60 + [PAGE] * 30 + ["G", "g", "-", "=", "G", "g"]]
