@@ -67,6 +67,17 @@ def work_off(
     return said
 
 
+def end_worker(worker: subprocess.Popen[bytes]) -> int:
+    """End a worker that has no job to do, and return its status."""
+    worker.terminate()
+    try:
+        return worker.wait(60)
+    except subprocess.TimeoutExpired:
+        # RQ raises an exception in its signal handler. Python ignores it if the signal came during a `__del__`.
+        worker.terminate()
+        return worker.wait(300)
+
+
 def until(probe: Callable[[], T], what: str, timeout: float = 120.0) -> T:
     """Wait until the probe returns a true value, and return it. The failure names the missing event."""
     deadline = time.monotonic() + timeout

@@ -31,6 +31,7 @@ from rq.registry import StartedJobRegistry
 
 from sagatrace import TraceContext
 from sagatrace.rq.queue import TracedQueue
+from servers import end_worker
 
 HERE: Final = Path(__file__).parent
 LIMIT: Final = 300  # seconds that only end a hang
@@ -214,8 +215,7 @@ def commanded(row: Row, kind: str) -> None:
     row.running(killed)
     send_kill_horse_command(row.redis, row.queue_name)
     row.until(lambda: killed.get_status() == "failed", "the job failed")
-    worker.terminate()
-    assert worker.wait(LIMIT) == 0
+    assert end_worker(worker) == 0
 
 
 def stop_unheard(row: Row) -> None:
@@ -226,8 +226,7 @@ def stop_unheard(row: Row) -> None:
     send_stop_job_command(row.redis, job.id)
     row.release()
     row.until(lambda: job.get_status() == "finished", "the job ends")
-    worker.terminate()
-    worker.wait(LIMIT)
+    end_worker(worker)
 
 
 def warm_shutdown(row: Row) -> None:
@@ -391,8 +390,7 @@ def scheduled(row: Row) -> None:
     later = row.here.enqueue_in(timedelta(seconds=1), fates.succeed)
     row.expect(later, "completed", waits=["scheduled"])
     row.until(lambda: {retried.get_status(), later.get_status()} == {"finished"}, "both ran")
-    worker.terminate()
-    worker.wait(LIMIT)
+    end_worker(worker)
 
 
 def requeued(row: Row) -> None:

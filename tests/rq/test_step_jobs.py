@@ -20,7 +20,7 @@ from sagatrace.rq.queue import TracedQueue
 from sagatrace_tui.demo.workers import worker_command, worker_environment
 from sagatrace_tui.live.refresh import wall_clock
 from sagatrace_tui.model import Trace, build_trace
-from servers import running_redis, until
+from servers import end_worker, running_redis, until
 
 HERE = Path(__file__).parent
 
@@ -48,8 +48,7 @@ class Shop:
         """Let the worker end, and return the trace."""
         # RQ misses a signal that comes between two jobs, after it looked for one and before it is idle.
         until(lambda: {one.get_state() for one in Worker.all(connection=self.redis)} <= {"idle"}, "the idle worker")
-        self.worker.terminate()
-        assert self.worker.wait(300) == 0, self.log.read_text()
+        assert end_worker(self.worker) == 0, self.log.read_text()
         return self.read()
 
 
@@ -58,8 +57,7 @@ def shop(request: pytest.FixtureRequest, redis: Redis, redis_server: str, tmp_pa
     shop = Shop(redis, redis_server, tmp_path, request.param)
     yield shop
     redis.rpush("let", "succeed")
-    shop.worker.terminate()
-    shop.worker.wait(300)
+    end_worker(shop.worker)
     shop.tracer.close()
 
 
