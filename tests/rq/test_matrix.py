@@ -40,7 +40,7 @@ class Matrix:
 )
 def matrix(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Matrix:
     """All rows, run by one version of RQ."""
-    path = [str(HERE)]
+    path = [str(HERE), str(HERE.parent)]
     if request.param == "rq2":
         path.insert(0, str(request.getfixturevalue("newest_rq2")))
     directory = tmp_path_factory.mktemp(request.param)
