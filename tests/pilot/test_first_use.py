@@ -352,6 +352,7 @@ async def test_an_unfinished_query_survives_another_window_but_not_the_list() ->
         assert "Tab completes" not in screen_text(app)
         line = app.screen.query_one(QueryLine).input
         await pilot.press("slash", *"tag:")
+        await until(pilot, lambda: line.has_focus and line.value == "tag:", "the typed query")
         app.post_message(events.AppBlur())
         await until(pilot, lambda: not line.has_focus, "the other window")
         app.post_message(events.AppFocus())
