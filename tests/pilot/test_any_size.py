@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 
 import pytest
+from textual import events
+from textual.geometry import Size
 
 from sagas import UnreliableStore, failed, many_alike, running, screen_text, still, succeeded, until
 from sagatrace_tui.app import SagatraceApp
+from sagatrace_tui.screens.value import ValueScreen
 
 SIZES = [(1, 1), (11, 6)]
 LIST: Sequence[str] = [
@@ -43,6 +47,31 @@ async def test_every_screen_opens_at_any_size_and_takes_any_other(trace_id: str 
                 await pilot.press(key)
                 await pilot.resize_terminal(height, width)
         assert app.is_running
+
+
+async def test_two_changes_of_size_in_one_moment_come_to_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each layout sends its size to the screen once more. With other messages in between, that never ended."""
+    count, resized = ValueScreen.on_resize, list[ValueScreen]()
+
+    def on_resize(screen: ValueScreen) -> None:
+        resized.append(screen)
+        assert len(resized) < 50, "it never ends"
+        count(screen)
+
+    monkeypatch.setattr(ValueScreen, "on_resize", on_resize)
+    app = SagatraceApp(UnreliableStore(failed("T7")), trace_id="T7", clock=still)
+    async with app.run_test(size=(120, 40)) as pilot:
+        await until(pilot, lambda: "T7" in screen_text(app), "the trace")
+        await app.push_screen(ValueScreen("a value", "some words " * 50))
+        await until(pilot, lambda: "some words" in screen_text(app), "the value")
+        screen, busy = app.screen, asyncio.Event()
+        screen.call_later(busy.wait)
+        for size in (Size(110, 30), Size(60, 20)):
+            app._size = size  # as the app does before it posts the event
+            screen.post_message(events.Resize(size, size))
+            screen.post_message(events.Show())
+        busy.set()
+        await until(pilot, lambda: screen.size == Size(60, 20), "the last size")
 
 
 @pytest.mark.parametrize("width", [20, 24, 30])

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from textual.await_complete import AwaitComplete
-from textual.screen import Screen, ScreenResultType
+from textual.screen import ScreenResultType
+
+from sagatrace_tui.screens.sized import SizedScreen
 
 __all__ = ["ClosingScreen"]
 
 
-class ClosingScreen(Screen[ScreenResultType]):
+class ClosingScreen(SizedScreen[ScreenResultType]):
     """A screen that closes only while it is on top.
 
     Two keys may be under way to it at the same time. Textual's own screen would answer the second by closing the screen

@@ -7,13 +7,12 @@ import gc
 from contextvars import Context
 from typing import Any, Final, Protocol
 
-from textual.screen import Screen
-
 from sagatrace.mirror import Mirror
 from sagatrace_tui.labels import plural
 from sagatrace_tui.live.poller import Poller
 from sagatrace_tui.live.refresh import AFRESH, LOOK
 from sagatrace_tui.live.status import LiveStatus
+from sagatrace_tui.screens.sized import SizedScreen
 from sagatrace_tui.theme import times_of
 from sagatrace_tui.widgets.bar import StateLine
 from sagatrace_tui.widgets.key_hints import KeyHints
@@ -31,7 +30,7 @@ class _Feed(Protocol):
     def deafen(self) -> None: ...
 
 
-class FollowedScreen(Screen[None]):
+class FollowedScreen(SizedScreen[None]):
     """Holds a feed and the poller that reads it. `f` pauses the display, not the reading."""
 
     poller: Poller[Any]
