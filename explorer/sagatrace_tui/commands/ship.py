@@ -16,8 +16,9 @@ from sagatrace.settings import Settings
 from sagatrace.shipper import dead_letters
 from sagatrace.shipper.dead_letters import DEAD_LETTERS, acknowledge_refused
 from sagatrace.shipper.lock import require_owner
-from sagatrace.shipper.shipper import Shipper, stop_on_signals
+from sagatrace.shipper.shipper import Shipper
 from sagatrace.shipper.status import describe_outbox
+from sagatrace.stop_signals import stop_on_signals
 from sagatrace.stores import EventStore
 from sagatrace_tui.commands.outcome import Exit, one_line_errors, opened_store, require_store_url, store_option
 from sagatrace_tui.labels import inert

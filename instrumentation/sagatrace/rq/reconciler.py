@@ -30,7 +30,6 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final, Protocol
@@ -50,6 +49,7 @@ from sagatrace.rq.redis_address import is_perhaps, place_of_redis
 from sagatrace.rq.turn import Turn
 from sagatrace.settings import Settings
 from sagatrace.shown import logger
+from sagatrace.stop_signals import stop_on_signals
 from sagatrace.stores import EventStore, Search, open_store
 from sagatrace.timestamps import utc_timestamp
 
@@ -328,9 +328,9 @@ def _run(options: argparse.Namespace) -> int:
     with connect_redis(options.redis_url, settings.max_wait) as redis:
         reconciler = Reconciler(store, target, redis, grace=options.grace)
         if options.follow:
+            stop = stop_on_signals()
             reconciler.look()
-            with suppress(KeyboardInterrupt):
-                reconciler.follow(threading.Event(), every=settings.reconcile or _EVERY)
+            reconciler.follow(stop, every=settings.reconcile or _EVERY)
         else:
             log.info("recorded the end of %d lost jobs", reconciler.look())
     store.close()

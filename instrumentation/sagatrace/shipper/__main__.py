@@ -18,8 +18,9 @@ from sagatrace.errors import SagatraceError, SettingsError, ShipperRunningError
 from sagatrace.mirror import Publisher, connect_redis, open_mirror
 from sagatrace.outbox import Outbox
 from sagatrace.settings import Settings
-from sagatrace.shipper.shipper import Shipper, stop_on_signals
+from sagatrace.shipper.shipper import Shipper
 from sagatrace.shown import logger
+from sagatrace.stop_signals import stop_on_signals
 from sagatrace.stores import EventStore, open_store
 
 log: Final = logger("sagatrace.shipper")

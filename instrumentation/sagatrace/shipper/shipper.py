@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import signal
 import threading
 import time
 from collections import deque
@@ -30,7 +29,7 @@ from sagatrace.shipper.status import last_delivery
 from sagatrace.shown import logger
 from sagatrace.stores import EventStore
 
-__all__ = ["Shipment", "Shipper", "stop_on_signals"]
+__all__ = ["Shipment", "Shipper"]
 
 log: Final = logger("sagatrace.shipper")
 
@@ -343,12 +342,3 @@ class Shipper:
             if not self._mute:
                 self._mute = True
                 log.warning("the state cannot be written to %s: %s", self._directory / SHIPPER_LOCK, error)
-
-
-def stop_on_signals() -> threading.Event:
-    """Return an event that SIGTERM and SIGINT set."""
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        # In a thread: the signal may interrupt this thread while it holds the event's lock.
-        signal.signal(number, lambda *_: threading.Thread(target=stop.set).start())
-    return stop
