@@ -67,15 +67,16 @@ def work_off(
     return said
 
 
-def end_worker(worker: subprocess.Popen[bytes]) -> int:
-    """End a worker that has no job to do, and return its status."""
+def end_worker(worker: subprocess.Popen[bytes], log: Path) -> int:
+    """End a worker that has no job to do, and return its status. Its standard error goes to `log`.
+
+    RQ's signal handler raises an exception. Python ignores it if the signal came during a `__del__`, and reports that.
+    Only then send a second signal.
+    """
     worker.terminate()
-    try:
-        return worker.wait(60)
-    except subprocess.TimeoutExpired:
-        # RQ raises an exception in its signal handler. Python ignores it if the signal came during a `__del__`.
-        worker.terminate()
-        return worker.wait(300)
+    until(lambda: worker.poll() is not None or b"rq.exceptions.StopRequested" in log.read_bytes(), "the end", 300)
+    worker.terminate()
+    return worker.wait(300)
 
 
 def until(probe: Callable[[], T], what: str, timeout: float = 120.0) -> T:

@@ -52,7 +52,7 @@ class Row:
         self.jobs: dict[str, dict[str, Any]] = {}
         self.workers: list[subprocess.Popen[bytes]] = []
         self.redis_is_gone = False
-        self._log = logs / f"{self.queue_name}.log"
+        self.log = logs / f"{self.queue_name}.log"
         self._released = logs / f"{self.queue_name}.released"
 
     def expect(self, job: Job | str, *ends: str, runs: int | None = None, waits: Sequence[str] = ("enqueued",)) -> Any:
@@ -71,7 +71,7 @@ class Row:
         """Start a worker on the row's queue."""
         command = [sys.executable, "-P", "-m", "rq.cli", "worker", "-u", self.redis_url, "-w", kind]
         command += ["--path", str(HERE), *(["--burst"] if burst else []), *options, self.queue_name]
-        with self._log.open("ab") as log:
+        with self.log.open("ab") as log:
             process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, process_group=0)
         self.workers.append(process)
         return process
@@ -113,7 +113,7 @@ class Row:
         """Look for lost jobs, without a grace period."""
         outbox_empty(self)
         command = [sys.executable, "-P", "-m", "sagatrace.rq.reconciler", "--redis-url", self.redis_url, "--grace", "0"]
-        with self._log.open("ab") as log:
+        with self.log.open("ab") as log:
             subprocess.run(command, check=True, timeout=LIMIT, stdout=log, stderr=log)
 
     def report(self) -> dict[str, Any]:
@@ -215,7 +215,7 @@ def commanded(row: Row, kind: str) -> None:
     row.running(killed)
     send_kill_horse_command(row.redis, row.queue_name)
     row.until(lambda: killed.get_status() == "failed", "the job failed")
-    assert end_worker(worker) == 0
+    assert end_worker(worker, row.log) == 0
 
 
 def stop_unheard(row: Row) -> None:
@@ -226,7 +226,7 @@ def stop_unheard(row: Row) -> None:
     send_stop_job_command(row.redis, job.id)
     row.release()
     row.until(lambda: job.get_status() == "finished", "the job ends")
-    end_worker(worker)
+    end_worker(worker, row.log)
 
 
 def warm_shutdown(row: Row) -> None:
@@ -390,7 +390,7 @@ def scheduled(row: Row) -> None:
     later = row.here.enqueue_in(timedelta(seconds=1), fates.succeed)
     row.expect(later, "completed", waits=["scheduled"])
     row.until(lambda: {retried.get_status(), later.get_status()} == {"finished"}, "both ran")
-    end_worker(worker)
+    end_worker(worker, row.log)
 
 
 def requeued(row: Row) -> None:

@@ -37,7 +37,7 @@ def workers(redis_server: str, tmp_path: Path) -> Iterator[list[subprocess.Popen
     with (tmp_path / "workers.log").open("wb") as log:
         running = [subprocess.Popen(command, env=environment, stderr=log, stdout=log) for _ in range(4)]
         yield running
-        assert [end_worker(worker) for worker in running] == [0] * 4
+        assert [end_worker(worker, tmp_path / "workers.log") for worker in running] == [0] * 4
 
 
 def kill_one(workers: list[subprocess.Popen[bytes]], chance: random.Random) -> bool:
@@ -73,7 +73,7 @@ def test_every_span_is_closed_and_the_tree_is_complete(
         until(lambda: kill_one(workers, chance), "a work-horse to kill")
     until(lambda: redis.zcard(finished) == CHAINS * LINKS, "all jobs done", timeout=300)
     for worker in workers:
-        end_worker(worker)
+        end_worker(worker, tmp_path / "workers.log")
     work_off(redis_server, f"sqlite:///{tmp_path}/traces.db", "chain")  # and all events are in the store
     with sqlite3.connect(tmp_path / "traces.db") as connection:
         ids = [event_id for (event_id,) in connection.execute("SELECT id FROM event WHERE trace_id = 'T'")]

@@ -48,7 +48,7 @@ class Shop:
         """Let the worker end, and return the trace."""
         # RQ misses a signal that comes between two jobs, after it looked for one and before it is idle.
         until(lambda: {one.get_state() for one in Worker.all(connection=self.redis)} <= {"idle"}, "the idle worker")
-        assert end_worker(self.worker) == 0, self.log.read_text()
+        assert end_worker(self.worker, self.log) == 0, self.log.read_text()
         return self.read()
 
 
@@ -57,7 +57,7 @@ def shop(request: pytest.FixtureRequest, redis: Redis, redis_server: str, tmp_pa
     shop = Shop(redis, redis_server, tmp_path, request.param)
     yield shop
     redis.rpush("let", "succeed")
-    end_worker(shop.worker)
+    end_worker(shop.worker, shop.log)
     shop.tracer.close()
 
 
