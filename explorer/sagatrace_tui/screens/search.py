@@ -209,8 +209,7 @@ class SearchScreen(FollowedScreen):
             changed = sum(shown.get(row.trace_id) is not row for row in listing.rows)
         fault = None if listing.missing else listing.fault
         facts = facts_of(self._drawn or listing, self._panes)
-        shown_at = (self._drawn or listing).now
-        self.show_state(listing.status, fault, behind(changed, "change"), shown_at, *facts)
+        self.show_state(listing.status, fault, behind(changed, "change"), (self._drawn or listing).now, *facts)
 
     def _show(self, listing: Listing, rows: Arranged | None = None) -> None:
         """Show a reading. Without rows, the current rows stay."""

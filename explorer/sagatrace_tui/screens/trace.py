@@ -274,8 +274,7 @@ class TraceScreen(FollowedScreen, CopyScreen, ReplayScreen, FindScreen):
         if near is None:
             self.say("This trace was not opened from a list")
         elif trace_id is None:
-            where = "below" if step > 0 else "above"
-            self.say(f"The list, as last read, has nothing more to open {where} this trace")
+            self.say(f"The list, as last read, has nothing more to open {'below' if step > 0 else 'above'} this trace")
         else:
             screen = TraceScreen(self._store, trace_id, self._clock, self._view, self._mirror, neighbour=near)
             screen.pinned = self.query_one(SpanTree).pinned
