@@ -61,6 +61,13 @@ def test_a_saga_that_failed_itself_ended_only_after_its_compensation() -> None:
     assert "- cause: `workflow:loan` failed, and ended at 00:00:09.000Z after its compensation\n" in text
 
 
+@pytest.mark.parametrize("undo", ["undo 6..12 ~pay", "undo 6.. ~pay"])
+def test_a_saga_did_not_end_after_a_compensation_that_went_on(undo: str) -> None:
+    saga = f"loan 0..9 failed !JobTimeoutException\n  pay 1..2 +take_back\n  {undo}"
+    text = incident_summary(build_trace("T", events_of(saga), now=LATER), inert)
+    assert "- cause: `workflow:loan` failed at 00:00:09.000Z\n" in text
+
+
 def test_the_summary_names_the_host_of_the_cause() -> None:
     where = {"worker": "w-7", "queue": "loans", "attempt": 2, "attempts_allowed": 3}
     trace = build_trace("T", [event(1, "J", "job:started", data=where), event(2, "J", "job:failed")], now=LATER)

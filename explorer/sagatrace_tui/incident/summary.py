@@ -122,8 +122,9 @@ class _Text:
     def _why(self, cause: Span) -> Iterator[str]:
         yield "path: " + " → ".join(self._path())
         at = self._clock(cause.over_at)
-        undos = [row.span_id for row in self._trace.compensations if row.span_id is not None]
-        if any(cause.span_id in self._trace.ancestors_of(undo) for undo in undos):  # so it failed earlier
+        rows = ((row, self._trace.ancestors_of(row.span_id)) for row in self._trace.compensations if row.span_id)
+        ends = [row.ended_at for row, ancestors in rows if cause.span_id in ancestors]
+        if ends and all(end is not None and end <= cause.over_at for end in ends):  # so it failed earlier
             yield f"cause: {self._code(cause.name)} {cause.status}, and ended at {at} after its compensation"
         else:
             yield f"cause: {self._code(cause.name)} {cause.status} at {at}"
