@@ -37,7 +37,7 @@ Started 2025-01-01 00:00:00.000Z, ended 2025-01-01 00:00:09.000Z, 9 s; 6 spans, 
 
 **Other failures**
 - `u1`: compensation — bureau down
-- `workflow:loan`: consequence — balance too low
+- `workflow:loan`: consequence — Refused: balance too low
 
 **Compensation**
 {UNDONE}
@@ -348,8 +348,8 @@ def test_failures_of_one_kind_are_counted() -> None:
     ]
     text = incident_summary(build_trace("T", events, now=LATER), inert)
     assert text.partition("**Other failures**\n")[2].splitlines()[:3] == [
-        "- 27 × `stage:settle`: independent — such as account 0 is frozen",
-        "- `stage:settle` (`S90`): independent — HTTP 503",
+        "- 27 × `stage:settle`: independent — such as Frozen: account 0 is frozen",
+        "- `stage:settle` (`S90`): independent — Frozen: HTTP 503",
         "- `workflow:r`: consequence — no",
     ]
 

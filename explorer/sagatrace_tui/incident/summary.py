@@ -128,9 +128,8 @@ class _Text:
             yield f"cause: {self._code(cause.name)} {cause.status}, and ended at {at} after its compensation"
         else:
             yield f"cause: {self._code(cause.name)} {cause.status} at {at}"
-        error = one_line(cause.error_type or "", 100), one_line(error_of(cause) or "", _MAX_ERROR)
-        if any(error):
-            yield f"error: {self._plain(': '.join(filter(None, error)))}"
+        if error := self._error(cause):
+            yield f"error: {error}"
         if where := self._where_ran(cause):
             yield f"where: {where}"
         yield f"span: {self._code(cause.span_id)}"
@@ -186,9 +185,13 @@ class _Text:
                 alike.setdefault((span.name, role, span.error_type, shape), []).append(span)
         for span, *others in alike.values():
             which = f"{1 + len(others)} × {self._code(span.name)}" if others else self._which(span.span_id, span.name)
-            error = one_line(error_of(span) or span.error_type or "", _MAX_ERROR)
+            error = self._error(span)
             example = "such as " if others and len({error_of(one) for one in (span, *others)}) > 1 else ""
-            yield f"{which}: {roles[span.span_id]}{f' — {example}{self._plain(error)}' if error else ''}"
+            yield f"{which}: {roles[span.span_id]}{f' — {example}{error}' if error else ''}"
+
+    def _error(self, span: Span) -> str:
+        parts = one_line(span.error_type or "", 100), one_line(error_of(span) or "", _MAX_ERROR)
+        return self._plain(": ".join(filter(None, parts)))
 
     def _never_ran(self, one: NeverRan) -> str:
         return f"{self._which(one.span_id, one.name)}: waits for {self._code(one.dependency_name)}, which {one.fate}"
