@@ -15,6 +15,7 @@ from sagatrace.event import TraceEvent
 from sagatrace.stores import Search, TraceHits
 from sagatrace_tui.app import SagatraceApp
 from sagatrace_tui.query_history import QueryHistory
+from sagatrace_tui.screens.search import SearchScreen
 from sagatrace_tui.screens.trace import TraceScreen
 from sagatrace_tui.screens.value import ValueScreen
 from sagatrace_tui.widgets.query_line import QueryLine
@@ -354,7 +355,15 @@ async def test_an_unfinished_query_survives_another_window_but_not_the_list() ->
         await pilot.press("slash", *"tag:")
         await until(pilot, lambda: line.has_focus and line.value == "tag:", "the typed query")
         app.post_message(events.AppBlur())
+        app.post_message(events.AppFocus())
+        await pilot.pause()
+        assert line.value == "tag:"
+        app.post_message(events.AppBlur())
         await until(pilot, lambda: not line.has_focus, "the other window")
+        screen = app.screen
+        assert isinstance(screen, SearchScreen)
+        before = screen._listing
+        await until(pilot, lambda: screen._drawn is not before, "a newer list")
         app.post_message(events.AppFocus())
         await until(pilot, lambda: line.has_focus, "this window again")
         await pilot.press("a")

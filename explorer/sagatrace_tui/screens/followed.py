@@ -7,6 +7,8 @@ import gc
 from contextvars import Context
 from typing import Any, Final, Protocol
 
+from textual.widget import Widget
+
 from sagatrace.mirror import Mirror
 from sagatrace_tui.labels import plural
 from sagatrace_tui.live.poller import Poller
@@ -39,6 +41,17 @@ class FollowedScreen(SizedScreen[None]):
     """Whether live updates are paused."""
     due = 0
     """The number of the last request whose answer is not shown yet; 0 if none. A pause does not hide the answer."""
+
+    _kept_focus: Widget | None = None
+
+    def watch_focused(self, before: Widget | None, now: Widget | None) -> None:
+        """Keep which widget Textual focuses again when the terminal's window regains the focus."""
+        self._kept_focus = None if now is not None or self.app.app_focus else before
+
+    @property
+    def in_focus(self) -> Widget | None:
+        """The widget that has the focus, or would have it if the terminal's window had it."""
+        return self.focused or (None if self.app.app_focus else self._kept_focus)
 
     @property
     def feed(self) -> _Feed:

@@ -220,7 +220,7 @@ class SearchScreen(FollowedScreen):
         if panes.visible is not has_rows:  # setting the same value again would repaint
             panes.visible = has_rows  # hidden, not removed: the lines below stay at the bottom
         self.query_one(Notice).message = notice_of(listing, self._asked, self._word, panes, is_demo=self._is_demo)
-        if panes.visible and self.focused is None:
+        if panes.visible and self.in_focus is None:
             self.set_focus(panes.shown)
 
     def action_view(self, view: View) -> None:

@@ -147,7 +147,7 @@ class TraceScreen(FollowedScreen, CopyScreen, ReplayScreen, FindScreen):
 
     def on_resize(self, event: events.Resize) -> None:
         """Show both panes if both fit."""
-        self._arrange(event.size.height, self.query_one(SpanDetail).has_focus)
+        self._arrange(event.size.height, isinstance(self.in_focus, SpanDetail))
 
     def on_trace_screen_read(self, message: Read) -> None:
         """Show the reading, unless the screen is paused or in a replay. A pause shows what was asked for."""
@@ -194,7 +194,7 @@ class TraceScreen(FollowedScreen, CopyScreen, ReplayScreen, FindScreen):
         panes.display = True  # only now: the first layout knows the real size, and no frame shows another
         if panes.visible is not has_rows:  # setting the same value again would repaint
             panes.visible = has_rows
-            self._arrange(self.size.height, self.query_one(SpanDetail).has_focus)
+            self._arrange(self.size.height, isinstance(self.in_focus, SpanDetail))
 
     def report_state(self) -> None:
         """Show on the state line how up to date the trace is."""
@@ -298,7 +298,7 @@ class TraceScreen(FollowedScreen, CopyScreen, ReplayScreen, FindScreen):
         tree.only = part
         if part is not None and trace.cause is not None:
             tree.go_to(trace.cause.span_id)
-        self._arrange(self.size.height, self.query_one(SpanDetail).has_focus)
+        self._arrange(self.size.height, isinstance(self.in_focus, SpanDetail))
         self.show_hints()
 
     def show_hints(self) -> None:
@@ -397,5 +397,5 @@ class TraceScreen(FollowedScreen, CopyScreen, ReplayScreen, FindScreen):
 
     def _arrange(self, height: int, into_detail: bool) -> None:
         pane = self.query_one(TracePanes).show_panes(height, self._view == "compensation", into_detail)
-        if not self.query_one(FindLine).has_focus_within:
+        if not isinstance(self.in_focus, Input):
             self.set_focus(pane)  # not later, as `Widget.focus` does: a key in between may have moved it

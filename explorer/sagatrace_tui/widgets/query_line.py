@@ -129,7 +129,7 @@ class QueryLine(Vertical):
     def on_descendant_blur(self) -> None:
         """Restore the entered query when the line loses the focus, unless the terminal's window lost it."""
         self.remove_class("-open")
-        if self.app.app_focus:
+        if self.app.app_focus and not self.has_focus_within:  # the window may have lost and regained it meanwhile
             self.input.value = self._entered
 
     @on(Input.Changed)
