@@ -107,10 +107,14 @@ class SagatraceApp(ThemedApp):
 
         return SearchScreen(self._store, self._clock, self._history, self._mirror, self._scope, is_demo=self._is_demo)
 
-    def on_mount(self) -> None:
-        """Prepare to restore the terminal and end on a signal."""
+    def on_load(self) -> None:
+        """Prepare to restore the terminal and end on a signal, before the terminal changes."""
         if not self.is_headless:
             end_on_signals(self)
+
+    def on_mount(self) -> None:
+        """Start what works beside the first drawing."""
+        if not self.is_headless:
             self.call_after_refresh(_collect_again)
         self._watch = self.set_interval(1.0, self._report_trouble, pause=self._trouble is None)
 

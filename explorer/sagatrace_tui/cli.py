@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import shlex
+import signal
 import sys
 from dataclasses import replace
 from functools import partial
@@ -199,6 +200,7 @@ def _run_app(
         theme_choice=ThemeChoice(user_state_path("sagatrace") / "theme"),
         is_demo=demo is not None,
     )
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until the app handles it: asyncio would only cancel a task
     app.run()
     if app.return_code or app.has_crashed:
         sys.exit(app.return_code or Exit.FAILED)

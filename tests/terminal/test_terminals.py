@@ -94,6 +94,25 @@ def test_a_locale_without_unicode_gets_ascii_and_nothing_else(tui: Command) -> N
         assert bytes(terminal.raw).isascii()
 
 
+EARLY = """
+import os, signal
+from sagatrace_tui.app import SagatraceApp
+from sagatrace_tui.cli import tui_main
+first = SagatraceApp.get_default_screen
+def interrupted(self):
+    os.kill(os.getpid(), signal.SIGINT)
+    return first(self)
+SagatraceApp.get_default_screen = interrupted
+tui_main()
+"""
+
+
+def test_an_interrupt_while_the_app_starts_ends_it_with_the_status_of_one(store_url: str) -> None:
+    with PtyTerminal([sys.executable, "-c", EARLY, "--store", store_url]) as terminal:
+        assert terminal.wait() == 128 + signal.SIGINT
+        assert terminal.is_restored
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT])
 def test_a_signal_ends_the_app_and_restores_the_terminal(tui: Command, number: signal.Signals) -> None:
     with PtyTerminal(tui("loan-2")) as terminal:
