@@ -165,8 +165,7 @@ class TraceScreen(FollowedScreen, CopyScreen, ReplayScreen, FindScreen):
 
     def show(self, reading: OpenTrace, frame: Frame | None = None) -> None:
         """Show a reading, or a moment of a replay."""
-        before = self._reading
-        self._reading = reading
+        before, self._reading = self._reading, reading
         header, tree = self.query_one(TraceHeader), self.query_one(SpanTree)
         if self._patience is not None:
             self._patience.stop()
