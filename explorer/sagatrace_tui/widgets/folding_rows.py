@@ -64,12 +64,15 @@ class FoldingRows(Rows):
         """The id of the node under the cursor."""
         return self.outline.ids[self._rows[self.cursor]] if self.outline is not None and len(self._rows) else None
 
-    def watch_only(self) -> None:
-        """Show the part, or all again."""
-        self._folded_here = set()
+    def watch_only(self, old: tuple[str, frozenset[str]] | None, new: tuple[str, frozenset[str]] | None) -> None:
+        """Show the part, or all again. A part that only grows keeps its folds."""
+        is_other = old is None or new is None or old[0] != new[0]
+        if is_other:
+            self._folded_here = set()
         self._place_part()
         self._rebuild(self.highlighted)
-        self.lift(self.in_sight)
+        if is_other:
+            self.lift(self.in_sight)
 
     def _place_part(self) -> None:
         if self.only is None or self.outline is None:
