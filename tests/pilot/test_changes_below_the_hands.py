@@ -16,6 +16,7 @@ from sagatrace_tui.query_history import QueryHistory
 from sagatrace_tui.screens import finding
 from sagatrace_tui.screens.search import SearchScreen
 from sagatrace_tui.screens.trace import TraceScreen
+from sagatrace_tui.widgets.comparison_rows import ComparisonRows
 from sagatrace_tui.widgets.find_line import FindLine
 from sagatrace_tui.widgets.group_list import GroupList
 from sagatrace_tui.widgets.query_line import QueryLine
@@ -232,3 +233,52 @@ async def test_folds_of_the_why_view_stay_when_another_span_fails() -> None:
         store.append([event("T7", "new", "stage:new:failed", 5.1, "wf", status="failed", data=error)])
         await until(pilot, lambda: "stage:new" in screen_text(app), "the new failure")
         assert (tree.highlighted, tree.row_count) == ("fun", 4)
+
+
+async def test_a_comparison_that_is_read_again_keeps_the_cursor_on_its_step() -> None:
+    store = UnreliableStore([*failed("T7", 9), *approved("G")])
+    app = SagatraceApp(store, trace_id="T7", clock=still)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until(pilot, lambda: "CAUSE" in screen_text(app), "the tree")
+        await pilot.press("d")
+        await until(pilot, lambda: "3 differences" in screen_text(app), "the comparison")
+        rows = app.screen.query_one(ComparisonRows)
+        await pilot.press("j", "j")
+        assert rows.highlighted is not None
+        assert rows.highlighted.name == "reserve_credit"
+        store.append([event("T7", "new", "stage:new:started", 9.0, "wf")])
+        store.append([event("T7", "new", "stage:new:completed", 9.1, "wf", status="success")])
+        await pilot.press("r")
+        await until(pilot, lambda: "4 differences" in screen_text(app), "the newer comparison")
+        assert rows.highlighted.name == "reserve_credit"
+
+
+async def test_the_note_about_a_kind_of_failure_ends_with_its_list() -> None:
+    app = SagatraceApp(UnreliableStore(failed("T7")), clock=still)
+    async with app.run_test(size=(120, 30)) as pilot:
+        await until(pilot, lambda: "rollback" in screen_text(app), "the list")
+        await pilot.press("2")
+        await until(pilot, lambda: "balance" in screen_text(app), "the kinds")
+        await pilot.press("enter")
+        await until(pilot, lambda: "Esc goes back to the failures" in screen_text(app), "the traces of the kind")
+        await pilot.press("escape")
+        await until(pilot, lambda: isinstance(app.focused, GroupList), "the kinds again")
+        assert "Esc goes back to the failures" not in screen_text(app)
+
+
+async def test_a_span_that_comes_into_a_group_keeps_its_detail_while_the_reader_is_in_it() -> None:
+    def items(numbers: range) -> list[TraceEvent]:
+        phases = [(number, phase) for number in numbers for phase in ("started", "completed")]
+        return [event("R", f"s{number}", f"stage:item:{phase}", 1.0 + number, "wf") for number, phase in phases]
+
+    store = UnreliableStore([event("R", "wf", "workflow:w:started", 0.0), *items(range(2))])
+    app = SagatraceApp(store, trace_id="R", clock=still)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until(pilot, lambda: "item" in screen_text(app), "the tree")
+        tree = app.screen.query_one(SpanTree)
+        await pilot.press("j", "j", "tab")
+        assert tree.highlighted == "s1"
+        store.append(items(range(2, 14)))
+        await until(pilot, lambda: "15 spans" in screen_text(app), "the new spans")
+        assert tree.highlighted == "s1"
+        assert "×14" in screen_text(app)

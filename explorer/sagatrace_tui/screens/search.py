@@ -230,6 +230,7 @@ class SearchScreen(FollowedScreen):
 
     def _show_view(self, view: View) -> None:
         panes = self._panes
+        self.query_one(StateLine).hush()  # a note about the view before
         panes.visible = True
         panes.show_view(view)
         self.query_one(TitleBar).shown = view

@@ -121,6 +121,12 @@ class FoldingRows(Rows):
         self.lift(in_sight)
         return True
 
+    def _unfold_group_of(self, span_id: str) -> None:
+        """Unfold the group that the span has come into."""
+        if self.outline is not None:
+            ids = [self.outline.ids[place] for place in self.outline.up(span_id)]
+            self._opened.update(one for one in ids if one != span_id and one in self.outline.groups)
+
     def _is_folded(self, span_id: str) -> bool:
         is_group = self.only is None and self.outline is not None and span_id in self.outline.groups
         return span_id in self._folds() or (is_group and span_id not in self._opened)
