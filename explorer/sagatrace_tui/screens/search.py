@@ -230,6 +230,7 @@ class SearchScreen(FollowedScreen):
 
     def _show_view(self, view: View) -> None:
         panes = self._panes
+        self.query_one(StateLine).hush()  # a note about the view before
         panes.visible = True
         panes.show_view(view)
         self.query_one(TitleBar).shown = view
@@ -375,7 +376,7 @@ class SearchScreen(FollowedScreen):
     def _open_chosen(self, view: str) -> None:
         trace_id = self._panes.chosen
         if trace_id is not None:
-            self.query_one(TraceList).hold()
+            self._panes.shown.hold()
             self._open(trace_id, view)
 
     def action_compare(self) -> None:
@@ -390,7 +391,7 @@ class SearchScreen(FollowedScreen):
 
         from sagatrace_tui.screens.compare import CompareScreen
 
-        self.query_one(TraceList).hold()
+        self._panes.shown.hold()
         self.app.push_screen(CompareScreen(self._store, trace_id, self._clock), open_at)
 
     def action_copy(self) -> None:

@@ -31,6 +31,7 @@ _NONE_NEW: Final[Mapping[View, str]] = {
     "standing": "Nothing still stands after a new kind of failure",
 }
 _ELSEWHERE: Final = 'KEY={0} finds a value of the data, "{0}" text of an error.'
+_GONE: Final = "Newer events changed why its traces failed, or they are outside the time read:"
 _FIRST_STEPS: Final = (
     "They appear here as soon as a traced worker writes one to this store.\n"
     "• point your workers at it: SAGATRACE_STORE=<the address below>\n"
@@ -88,6 +89,9 @@ def notice_of(
         return "The store could not be read", f"{listing.fault}\n{kept}Press r to try again now.", True
     if panes.shown.row_count:
         return None
+    if panes.wanted.group:  # an event can change why a trace failed, and the window moves on
+        text = f"{_GONE} {_window(listing)}.\nEsc goes back to the failures."
+        return None if listing.is_partial(windowed=True) else ("No trace has this failure any more", text, False)
     is_reading = listing.is_partial(windowed=view != "traces")
     looked_at = plural(listing.looked_at, "trace")
     if is_reading and (asked or view != "traces"):

@@ -186,6 +186,7 @@ class TraceScreen(FollowedScreen, CopyScreen, ReplayScreen, FindScreen):
                 elif self._view == "why":
                     tree.only = part_of_why(reading.trace)
                 self._show_detail()
+                self.look_again()
         if before is None:
             call_after_drawing(self, self.listen)
         self.query_one(Notice).message = notice = notice_about(reading, self._trace_id)
@@ -264,7 +265,18 @@ class TraceScreen(FollowedScreen, CopyScreen, ReplayScreen, FindScreen):
         from sagatrace_tui.screens.compare import CompareScreen
 
         screen = CompareScreen(self._store, self._trace_id, self._clock, self.live_trace)
-        self.app.push_screen(screen, self._go_to)
+        self.app.push_screen(screen, self._go_to_compared)
+
+    def _go_to_compared(self, span_id: str | None) -> None:
+        """Go to a span of the compared trace. End a replay at a moment at which the span had no event yet."""
+        if span_id is None:
+            return
+        shown, compared = self.searched(), self.live_trace
+        is_later = shown is not None and compared is not None and span_id in compared.spans.keys() - shown.spans.keys()
+        if self.replay is not None and is_later:
+            self.action_end_replay()
+            self.say("The replay has ended: its moment was before this span")
+        self._go_to(span_id)
 
     def action_failed_trace(self, step: int) -> None:
         """Open the next (1) or previous (-1) failed trace of the list in the same view."""

@@ -75,6 +75,11 @@ def _note(title: str, text: str) -> tuple[Part, ...]:
     return (f"{title[0].upper()}{title[1:]}: ", tone), (text, "plain")
 
 
+def _place_of(difference: Difference | None) -> tuple[object, ...] | None:
+    """Return what tells a step of a comparison from the others."""
+    return None if difference is None else (difference.above, difference.name, difference.nth)
+
+
 def _rooms(width: int) -> tuple[int, int, int]:
     """Return the columns for the step, the other trace and this trace."""
     rest = max(12, width - _KIND)
@@ -111,6 +116,7 @@ class ComparisonRows(Rows):
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's own name for it
         super().__init__(id=id)
         self._lines: list[ComparisonLine] = []
+        self._here: tuple[object, ...] | None = None  # the step under the cursor in the last comparison
 
     @property
     def row_count(self) -> int:
@@ -123,9 +129,12 @@ class ComparisonRows(Rows):
         return self._lines[self.cursor].difference if self._lines else None
 
     def watch_comparison(self, comparison: Comparison | None) -> None:
-        """Show the lines of a comparison, with the cursor on the first difference."""
+        """Show the lines of a comparison. The cursor stays on its step, or goes to the first difference."""
+        self._here = _place_of(self.highlighted) or self._here
         self._lines = comparison_lines(comparison) if comparison is not None else []
-        self.rows_changed(next(self._about(range(self.row_count)), 0))
+        places = list(self._about(range(self.row_count)))
+        same = (place for place in places if _place_of(self._lines[place].difference) == self._here)
+        self.rows_changed(next(same, next(iter(places), 0)))
 
     def header(self, width: int) -> list[Part]:
         """Return the titles of the columns."""

@@ -70,9 +70,14 @@ class FindLine(Horizontal):
         self.screen.set_focus(self.query_one(Input))
         self.query_one(Input).action_select_all()
 
+    @property
+    def text(self) -> str:
+        """The text to find; empty if the line is closed."""
+        return self.query_one(Input).value
+
     def busy(self) -> None:
         """Show that a search is running."""
-        self.found = "finding …" if self.query_one(Input).value else ""
+        self.found = "finding …" if self.text else ""
 
     def show_place(self, which: int, count: int, *, alone: bool) -> None:
         """Show the result.
@@ -83,7 +88,7 @@ class FindLine(Horizontal):
             alone: whether the tree shows only the matches.
         """
         self._told = (which, count, alone)
-        if not self.query_one(Input).value:
+        if not self.text:
             self.found = ""
         elif not count:
             self.found = "not found"

@@ -64,12 +64,15 @@ class FoldingRows(Rows):
         """The id of the node under the cursor."""
         return self.outline.ids[self._rows[self.cursor]] if self.outline is not None and len(self._rows) else None
 
-    def watch_only(self) -> None:
-        """Show the part, or all again."""
-        self._folded_here = set()
+    def watch_only(self, old: tuple[str, frozenset[str]] | None, new: tuple[str, frozenset[str]] | None) -> None:
+        """Show the part, or all again. A part that only grows keeps its folds."""
+        is_other = old is None or new is None or old[0] != new[0]
+        if is_other:
+            self._folded_here = set()
         self._place_part()
         self._rebuild(self.highlighted)
-        self.lift(self.in_sight)
+        if is_other:
+            self.lift(self.in_sight)
 
     def _place_part(self) -> None:
         if self.only is None or self.outline is None:
@@ -117,6 +120,12 @@ class FoldingRows(Rows):
             self.cursor = row
         self.lift(in_sight)
         return True
+
+    def _unfold_group_of(self, span_id: str) -> None:
+        """Unfold the group that the span has come into."""
+        if self.outline is not None:
+            ids = [self.outline.ids[place] for place in self.outline.up(span_id)]
+            self._opened.update(one for one in ids if one != span_id and one in self.outline.groups)
 
     def _is_folded(self, span_id: str) -> bool:
         is_group = self.only is None and self.outline is not None and span_id in self.outline.groups

@@ -12,7 +12,8 @@ from textual.reactive import reactive
 from sagatrace_tui.incident.failure_groups import FailureGroup, bars, histogram
 from sagatrace_tui.labels import inert, saga_name, short
 from sagatrace_tui.theme import times_of
-from sagatrace_tui.widgets.rows import Part, Rows, fitted
+from sagatrace_tui.widgets.held_rows import HeldRows
+from sagatrace_tui.widgets.rows import Part, fitted
 
 __all__ = ["GroupList"]
 
@@ -20,7 +21,7 @@ _GAP: Final = "  "
 _STANDING: Final = 8
 
 
-class GroupList(Rows):
+class GroupList(HeldRows):
     """Shows kinds of failures and posts the one that was opened. `began` is the start of the window."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "open", "List", tooltip="List the traces of this kind")]
@@ -90,8 +91,8 @@ class GroupList(Rows):
         return fitted([*parts, (f"{inert(failure.step)} ", "plain"), (inert(failure.text), "bad")], width)
 
     def watch_groups(self, old: tuple[FailureGroup, ...], new: tuple[FailureGroup, ...]) -> None:
-        """Keep the cursor on the same kind."""
-        here = old[self.cursor].key if old and self.cursor else None
+        """Keep the cursor on the same kind, or at the top until the reader moves it or opens a kind."""
+        here = old[self.cursor].key if old and self.is_held else None
         self._differ = len({group.saga for group in new}) > 1
         self.rows_replaced((group.key for group in new), here)
 
@@ -102,6 +103,7 @@ class GroupList(Rows):
     def action_open(self) -> None:
         """Open the kind under the cursor."""
         if self.highlighted is not None:
+            self.hold()
             self.post_message(self.Opened(self, self.highlighted))
 
     def _widths(self, width: int) -> tuple[int, int]:

@@ -15,8 +15,8 @@ from sagatrace_tui.incident.failure_groups import FailureGroup, began_at, failur
 from sagatrace_tui.incident.standing_steps import standing_steps
 from sagatrace_tui.incident.trace_row import StandingStep, TraceRow
 from sagatrace_tui.widgets.group_list import GroupList
+from sagatrace_tui.widgets.held_rows import HeldRows
 from sagatrace_tui.widgets.preview import Preview
-from sagatrace_tui.widgets.rows import Rows
 from sagatrace_tui.widgets.standing_list import StandingList
 from sagatrace_tui.widgets.trace_list import SORTS, TraceList
 
@@ -127,9 +127,9 @@ class IncidentPanes(Vertical):
         yield Preview()
 
     @property
-    def shown(self) -> Rows:
+    def shown(self) -> HeldRows:
         """The list of the current view."""
-        panes: dict[View, type[Rows]] = {"traces": TraceList, "failures": GroupList, "standing": StandingList}
+        panes: dict[View, type[HeldRows]] = {"traces": TraceList, "failures": GroupList, "standing": StandingList}
         return self.query_one(panes[self.view])
 
     def show_view(self, view: View) -> None:

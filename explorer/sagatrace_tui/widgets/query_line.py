@@ -122,7 +122,6 @@ class QueryLine(Vertical):
 
     def on_descendant_focus(self) -> None:
         """Show the completions."""
-        self._past = []
         self.add_class("-open")
         self._say(self.input.value)
 
@@ -130,6 +129,7 @@ class QueryLine(Vertical):
         """Restore the entered query when the line loses the focus, unless the terminal's window lost it."""
         self.remove_class("-open")
         if self.app.app_focus and not self.has_focus_within:  # the window may have lost and regained it meanwhile
+            self._past = []
             self.input.value = self._entered
 
     @on(Input.Changed)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from textual import events
@@ -119,12 +121,13 @@ class SpanDetail(Rows):
         trace, outline, span_id = self.subject
         width = max(10, self.scrollable_content_region.width - 2)
         group, times = outline.groups.get(span_id), times_of(self)
+        before = self._lines[: cursor + 1]
         self._lines = (
             group_lines(group, width, times)
             if group is not None
             else detail_lines(trace, span_id, width, toggled=self._toggled, times=times)
         )
-        self.rows_changed(cursor)
+        self.rows_changed(_place_again(before, self._lines) if cursor else 0)
 
     def row(self, index: int, width: int) -> list[Part]:
         """Return one line."""
@@ -167,6 +170,26 @@ class SpanDetail(Rows):
         elif line.opens:
             title = "".join(text for text, _ in line.parts[:2]).strip(" :-") if line.path else "value"
             self.post_message(self.ValueOpened(title, line.value))
+
+
+def _place_again(before: Sequence[DetailLine], now: Sequence[DetailLine]) -> int:
+    """Return the place of the last line of `before` in `now`, or its distance below the nearest line still there."""
+    places = {name: place for place, name in enumerate(_names(now))}
+    for distance, name in enumerate(reversed(_names(before))):
+        if name[0] and name in places:
+            return places[name] + distance
+    return max(0, len(before) - 1)
+
+
+def _names(lines: Sequence[DetailLine]) -> list[tuple[object, int]]:
+    """Return the path of each line, or its first words, and how many lines before have the same."""
+    seen: Counter[object] = Counter()
+    names: list[tuple[object, int]] = []
+    for line in lines:
+        name: object = line.path or (line.parts[0][0] if line.parts else "")
+        names.append((name, seen[name]))
+        seen[name] += 1
+    return names
 
 
 def _depends_on(trace: Trace, span_id: str) -> tuple[object, ...]:

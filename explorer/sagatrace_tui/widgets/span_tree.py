@@ -87,7 +87,10 @@ class SpanTree(WalkingRows):
         self._find_places(trace, outline)
         if here is None and trace.cause is not None:
             here = trace.cause.span_id
-        stays_at_end = self.follows_end and self.has_focus and self._here is None
+        holder = getattr(self.screen, "in_focus", self.screen.focused)  # also while another window has the focus
+        stays_at_end = self.follows_end and holder is self and self._here is None
+        if before in outline.places and holder is not self and self._here is None:
+            self._unfold_group_of(before)  # the reader is in its detail
         self._place_part()
         self._rebuild(here, before)
         if stays_at_end:

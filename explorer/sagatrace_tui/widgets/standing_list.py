@@ -14,7 +14,8 @@ from textual.reactive import reactive
 from sagatrace_tui.incident.trace_row import StandingStep
 from sagatrace_tui.labels import inert, saga_name, short_middle, short_name
 from sagatrace_tui.theme import times_of
-from sagatrace_tui.widgets.rows import Part, Rows, fitted
+from sagatrace_tui.widgets.held_rows import HeldRows
+from sagatrace_tui.widgets.rows import Part, fitted
 
 __all__ = ["StandingList"]
 
@@ -28,7 +29,7 @@ class _Column(msgspec.Struct, frozen=True):
     value: Callable[[StandingStep], str]
 
 
-class StandingList(Rows):
+class StandingList(HeldRows):
     """Shows steps, the oldest first, and posts the opened step. `keys` are the names of the business keys."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "open", "Open", tooltip="Open the trace at this step")]
@@ -85,8 +86,8 @@ class StandingList(Rows):
         return fitted([(since, "plain"), *cells, (f"{unsure}{reason}", "warn"), (error, "muted")], width)
 
     def watch_steps(self, old: tuple[StandingStep, ...], new: tuple[StandingStep, ...]) -> None:
-        """Keep the cursor on the same step. In the first row it stays on the oldest step."""
-        here = (old[self.cursor].trace_id, old[self.cursor].span_id) if old and self.cursor else None
+        """Keep the cursor on the same step, or on the oldest until the reader moves it or opens a step."""
+        here = (old[self.cursor].trace_id, old[self.cursor].span_id) if old and self.is_held else None
         self.rows_replaced(((step.trace_id, step.span_id) for step in new), here)
 
     def watch_now(self) -> None:
@@ -96,6 +97,7 @@ class StandingList(Rows):
     def action_open(self) -> None:
         """Open the trace of the step under the cursor."""
         if self.highlighted is not None:
+            self.hold()
             self.post_message(self.Opened(self, self.highlighted))
 
 

@@ -11,8 +11,9 @@ from textual.reactive import reactive
 
 from sagatrace_tui.incident.trace_row import TraceRow
 from sagatrace_tui.theme import times_of
+from sagatrace_tui.widgets.held_rows import HeldRows
 from sagatrace_tui.widgets.new_rows import NewRows
-from sagatrace_tui.widgets.rows import Part, Rows
+from sagatrace_tui.widgets.rows import Part
 from sagatrace_tui.widgets.trace_columns import GAP, Column, Widest, cell, columns, part_of, widest_of
 
 __all__ = ["SORTS", "TraceList"]
@@ -26,7 +27,7 @@ SORTS: Final[Mapping[str, Callable[[TraceRow, int], int]]] = {
 """The sort orders of the list and their keys as of a moment, highest first."""
 
 
-class TraceList(Rows):
+class TraceList(HeldRows):
     """Shows traces in the order of `sort`. Posts the opened trace, and when the cursor nears the end."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -41,7 +42,6 @@ class TraceList(Rows):
     sort: reactive[str] = reactive("last", repaint=False, init=False)
     now: reactive[int] = reactive(0, repaint=False, init=False)
 
-    _moved = False
     _newest = 0  # of all rows before; those of one kind of failure may all be older
     _widest = Widest()
 
@@ -134,7 +134,7 @@ class TraceList(Rows):
         """Keep the cursor on the same trace, or at the top until the reader moves it."""
         self._mark_new(old, new)
         self._widest = widest_of(new)
-        if not self._moved:
+        if not self.is_held:
             self.rows_changed(0)
             return
         here = old[self.cursor].trace_id if old else None
@@ -149,11 +149,6 @@ class TraceList(Rows):
     def mark(self, index: int) -> Part:
         """Return a + for a new trace."""
         return ("+", "key") if self.rows[index].trace_id in self.new_rows else super().mark(index)
-
-    def action_top(self) -> None:
-        """Move the cursor to the newest trace, and keep it at the top."""
-        super().action_top()
-        self._moved = False
 
     def action_failed(self, step: int) -> None:
         """Move the cursor to the next (1) or previous (-1) failed trace."""
@@ -174,14 +169,10 @@ class TraceList(Rows):
 
     def cursor_moved(self) -> None:
         """Post the new row. Near the end, also ask for older traces."""
-        self._moved = True
+        super().cursor_moved()
         self.post_message(self.Highlighted())
         if self.cursor >= self.row_count - 2:
             self.post_message(self.EndReached(self))
-
-    def hold(self) -> None:
-        """Keep the cursor on its trace when new traces arrive."""
-        self._moved = True
 
     def action_open(self) -> None:
         """Open the trace under the cursor, and keep the cursor there."""
