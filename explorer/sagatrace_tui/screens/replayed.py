@@ -110,6 +110,13 @@ class ReplayScreen(Screen[Any]):
         self.replay = self._frame = self._live = None
         self.report_state()
 
+    def end_replay_before(self, span_id: str) -> None:
+        """End a replay at a moment at which the span had no event yet."""
+        shown, live = self._reading.trace if self._reading is not None else None, self.live_trace
+        if shown is not None and live is not None and span_id not in shown.spans and span_id in live.spans:
+            self.action_end_replay()
+            self.say("The replay has ended: its moment was before this span")
+
     def _build(self) -> None:
         """Build the moment at the current place, one at a time. A held key skips the moments in between."""
         replay = self.replay

@@ -95,9 +95,7 @@ class TraceScreen(FollowedScreen, CopyScreen, ReplayScreen, FindScreen):
         self._feed = TraceFeed(store, trace_id, clock)
         self.pinned: tuple[Path, ...] = ()
         """The data keys that have a column when the screen opens."""
-        self.poller = Poller(
-            self._feed.read, lambda reading: self.post_message(self.Read(reading, self.poller.answering))
-        )
+        self.poller = Poller(self._feed.read, lambda one: self.post_message(self.Read(one, self.poller.answering)))
 
     @property
     def feed(self) -> TraceFeed:
@@ -236,6 +234,7 @@ class TraceScreen(FollowedScreen, CopyScreen, ReplayScreen, FindScreen):
     def _go_to(self, span_id: str | None) -> None:
         if span_id is None or self._reading is None:
             return
+        self.end_replay_before(span_id)
         self._view = "tree"
         self._show_view()
         if not self.query_one(SpanTree).go_to(span_id):
@@ -264,19 +263,7 @@ class TraceScreen(FollowedScreen, CopyScreen, ReplayScreen, FindScreen):
         """Compare the trace with the last good run of its saga. Go to the chosen span."""
         from sagatrace_tui.screens.compare import CompareScreen
 
-        screen = CompareScreen(self._store, self._trace_id, self._clock, self.live_trace)
-        self.app.push_screen(screen, self._go_to_compared)
-
-    def _go_to_compared(self, span_id: str | None) -> None:
-        """Go to a span of the compared trace. End a replay at a moment at which the span had no event yet."""
-        if span_id is None:
-            return
-        shown, compared = self.searched(), self.live_trace
-        is_later = shown is not None and compared is not None and span_id in compared.spans.keys() - shown.spans.keys()
-        if self.replay is not None and is_later:
-            self.action_end_replay()
-            self.say("The replay has ended: its moment was before this span")
-        self._go_to(span_id)
+        self.app.push_screen(CompareScreen(self._store, self._trace_id, self._clock, self.live_trace), self._go_to)
 
     def action_failed_trace(self, step: int) -> None:
         """Open the next (1) or previous (-1) failed trace of the list in the same view."""
