@@ -188,7 +188,7 @@ def to_row(terminal: PtyTerminal, name: str) -> None:
         wanted = [at for at, row in enumerate(rows) if re.match(f"[ {CURSOR}]  {name}: ", row)]
         if wanted and cursors == wanted:
             return
-        pressed(terminal, "k" if wanted and cursors and cursors[-1] > wanted[0] else "j")
+        changed(terminal, "k" if wanted and cursors and cursors[-1] > wanted[0] else "j")
     raise AssertionError(f"no row {name!r}:\n{terminal.text}")
 
 
