@@ -129,7 +129,7 @@ def test_a_job_that_began_before_it_was_followed_has_its_name(store: EventStore)
     named, failed = {"job_name": "charge_card"}, {"error": "declined"}
     store.append([new_event(trace_id="T", span_id="J", event_type="job:started", data=named)])
     with tailing(store) as tail:
-        tail.until("polling every 1 s")
+        tail.until("polling every 1")
         store.append([new_event(trace_id="T", span_id="J", event_type="job:failed", data=failed)])
         tail.until(" ✘ T charge_card failed · declined")
 
@@ -139,7 +139,7 @@ def test_a_query_filters_the_lines(store: EventStore) -> None:
         return new_event(trace_id=name, span_id=name, event_type=f"stage:{name}:{phase}", data={"queue": queue})
 
     with tailing(store, "status:failed", "queue:loans", "--", "-trace:quiet") as tail:
-        tail.until("polling every 1 s")
+        tail.until("polling every 1")
         shown = [stage("a1", "loans"), stage("a2", "loans")]
         others = [stage("b1", "cards"), stage("b2", "loans", "completed"), stage("quiet-1", "loans")]
         store.append([shown[0], *others, shown[1]])
@@ -176,7 +176,7 @@ def test_a_query_about_whole_traces_is_wrong_usage(store: EventStore, query: lis
 
 def test_the_printed_json_is_the_stored_document(store: EventStore) -> None:
     with tailing(store, "--json") as tail:
-        tail.until("polling every 1 s")
+        tail.until("polling every 1")
         store.append([*failed("A"), *succeeded("B")])
         until(lambda: len(tail.lines) == 22, "all of it")
         stored = [document_of(one) for trace_id in "AB" for one in store.fetch_trace(trace_id).events]
@@ -216,7 +216,7 @@ def test_an_event_that_was_only_published_is_not_printed_and_ends_nothing(store:
 
 def test_a_missing_redis_is_reported_and_the_store_is_polled(store: EventStore) -> None:
     with tailing(store, mirror="redis://127.0.0.1:1/0") as tail:
-        tail.until("reconnecting · polling every 1 s")
+        tail.until("reconnecting · polling every 1")
         store.append([now("T", "workflow:x:started")])
         tail.until("workflow:x started")
         tail.until("sagatrace: the mirror redis://127.0.0.1:1/0 cannot be read")

@@ -129,7 +129,7 @@ async def test_a_store_that_appears_later_is_picked_up(tmp_path: Path) -> None:
     async with app.run_test(size=(100, 24)) as pilot:
         await until(pilot, lambda: "no store at" in screen_text(app), "the missing store")
         assert "No store yet" in screen_text(app)
-        await until(pilot, lambda: "polling every 1 s" in screen_text(app), "the state line")
+        await until(pilot, lambda: "polling every 1" in screen_text(app), "the state line")
         writer = open_store(url)
         writer.append(succeeded("first", 1))
         writer.close()
@@ -156,7 +156,7 @@ async def test_f_pauses_the_list_and_counts_the_changes() -> None:
     store = UnreliableStore([*running("runs", 70), *succeeded("one", 60)])
     app = SagatraceApp(store, clock=still)
     async with app.run_test(size=(100, 24)) as pilot:
-        await until(pilot, lambda: "polling every 1 s" in screen_text(app) and "✔" in screen_text(app), "the list")
+        await until(pilot, lambda: "polling every 1" in screen_text(app) and "✔" in screen_text(app), "the list")
         await pilot.press("f")
         store.append([*failed("new", 71), *running("runs", 72)])
         await until(pilot, lambda: "paused (f resumes) · +2 changes" in screen_text(app), "the count")

@@ -118,7 +118,7 @@ async def test_f_pauses_the_screen_and_counts_new_events() -> None:
     store = UnreliableStore(events[:12])
     app = opened(store, "T7")
     async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: "polling every 1 s" in screen_text(app), "the state")
+        await until(pilot, lambda: "polling every 1" in screen_text(app), "the state")
         await pilot.press("f")
         assert "paused" in screen_text(app)
         store.append(events[12:])
