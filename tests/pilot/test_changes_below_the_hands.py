@@ -16,6 +16,7 @@ from sagatrace_tui.query_history import QueryHistory
 from sagatrace_tui.screens import finding
 from sagatrace_tui.screens.search import SearchScreen
 from sagatrace_tui.screens.trace import TraceScreen
+from sagatrace_tui.widgets.bar import StateLine
 from sagatrace_tui.widgets.comparison_rows import ComparisonRows
 from sagatrace_tui.widgets.find_line import FindLine
 from sagatrace_tui.widgets.group_list import GroupList
@@ -23,6 +24,7 @@ from sagatrace_tui.widgets.query_line import QueryLine
 from sagatrace_tui.widgets.span_detail import SpanDetail
 from sagatrace_tui.widgets.span_tree import SpanTree
 from sagatrace_tui.widgets.standing_list import StandingList
+from sagatrace_tui.widgets.trace_list import TraceList
 
 
 def kaput(trace_id: str, at: float) -> list[TraceEvent]:
@@ -156,7 +158,7 @@ async def test_a_kind_of_failure_without_traces_does_not_look_like_an_empty_stor
         await pilot.press("2")
         await until(pilot, lambda: "balance" in screen_text(app), "the kinds")
         await pilot.press("enter")
-        await until(pilot, lambda: "1 trace with this failure" in screen_text(app), "the traces of the kind")
+        await until(pilot, lambda: isinstance(app.focused, TraceList), "the traces of the kind")
         early = [event("T7", "one", "stage:one:started", 0.0, "wf")]
         early += [event("T7", "one", "stage:one:failed", 0.05, "wf", status="failed", data={"error": "aborted"})]
         store.append(early)
@@ -177,7 +179,7 @@ async def test_the_way_back_from_the_first_kind_of_failure_goes_to_that_kind() -
         assert kinds.highlighted is not None
         came_from = kinds.highlighted.key
         await pilot.press("enter")
-        await until(pilot, lambda: "1 trace with this failure" in screen_text(app), "the traces of the kind")
+        await until(pilot, lambda: isinstance(app.focused, TraceList), "the traces of the kind")
         store.append([one for number in (1, 2) for one in kaput(f"K{number}", 20.0 + number)])
         await until(pilot, lambda: "4 traces" in screen_text(app), "the new traces")
         await pilot.press("escape")
@@ -260,10 +262,11 @@ async def test_the_note_about_a_kind_of_failure_ends_with_its_list() -> None:
         await pilot.press("2")
         await until(pilot, lambda: "balance" in screen_text(app), "the kinds")
         await pilot.press("enter")
-        await until(pilot, lambda: "Esc goes back to the failures" in screen_text(app), "the traces of the kind")
+        state = app.screen.query_one(StateLine)
+        await until(pilot, lambda: "Esc goes back to the failures" in state.said[0], "the traces of the kind")
         await pilot.press("escape")
         await until(pilot, lambda: isinstance(app.focused, GroupList), "the kinds again")
-        assert "Esc goes back to the failures" not in screen_text(app)
+        assert not state.said[0]
 
 
 async def test_a_span_that_comes_into_a_group_keeps_its_detail_while_the_reader_is_in_it() -> None:
