@@ -76,7 +76,7 @@ def _note(title: str, text: str) -> tuple[Part, ...]:
 
 
 def _place_of(difference: Difference | None) -> tuple[object, ...] | None:
-    """Return what tells a step of a comparison from the others."""
+    """Return the parent, the name and the number of a compared step. No other step has the same."""
     return None if difference is None else (difference.above, difference.name, difference.nth)
 
 
