@@ -13,7 +13,7 @@ from notation import INCIDENT, LATER, START, event, events_of
 from sagatrace_tui.incident.report import report
 from sagatrace_tui.incident.summary import MARKDOWN, SLACK, incident_summary
 from sagatrace_tui.labels import inert
-from sagatrace_tui.model import build_trace
+from sagatrace_tui.model import Trace, build_trace
 
 
 def test_the_summary_reads_well_as_plain_text() -> None:
@@ -88,6 +88,34 @@ def test_an_attempt_of_a_lost_worker_has_its_reason() -> None:
     assert [attempt.error for attempt in trace.spans["J"].attempts] == ["its worker w-7 is gone", None]
     assert report(trace)["errors"][0]["error"] == "its worker w-7 is gone"
     assert report(build_trace("T", events[:2], now=LATER))["errors"][0]["error"] == "its worker w-7 is gone"
+
+
+def test_the_last_failed_attempt_gives_the_error_and_its_type() -> None:
+    """An earlier attempt with another error does not lend its text to an error that has only a type."""
+    bad, timeout = {"error": "bad value", "error_type": "ValueError"}, {"error": "", "error_type": "TimeoutError"}
+
+    def attempts(first: dict[str, str], last: dict[str, str] | None) -> Trace:
+        end = {"attempt": 2} | (last or {})
+        return build_trace("T", [
+            event(1, "J", "job:started", data={"attempt": 1}),
+            event(2, "J", "job:retrying", data={"attempt": 1, **first}),
+            event(3, "J", "job:started", data={"attempt": 2}),
+            event(4, "J", "job:completed" if last is None else "job:failed", data=end),
+        ], now=LATER)  # fmt: skip
+
+    failed = attempts(bad, timeout)
+    assert failed.summary.startswith("failed at job (TimeoutError) ·")
+    assert report(failed)["cause"]["error"] is None
+    for first, said in ((bad, "ValueError: bad value"), (timeout, "TimeoutError")):
+        recovered = attempts(first, None)
+        assert report(recovered)["errors"][0]["error_type"] == first["error_type"]
+        assert f"- `job`: recovered — {said}\n" in incident_summary(recovered, inert)
+
+
+def test_the_error_of_an_undo_has_its_type_also_in_the_section_on_compensation() -> None:
+    saga = "loan 0..9 failed !no\n  pay 1..2 +take_back\n  undo 6..8 failed ~pay !Closed:account closed"
+    text = incident_summary(build_trace("T", events_of(saga), now=LATER), inert)
+    assert text.count("error: Closed: account closed") == 2
 
 
 def test_a_stage_ran_where_the_job_around_it_did() -> None:

@@ -157,7 +157,7 @@ async def test_the_last_of_the_five_keys_copies_the_summary_of_this_trace(opened
         await pilot.press("d")
         await compared(pilot)
         await pilot.press("Y")
-        assert "Copied the incident summary" in screen_text(app)
+        assert "Copied the summary" in screen_text(app)
         assert app.clipboard.startswith("**rollback incomplete** — `L2`")
 
 

@@ -131,6 +131,22 @@ async def test_why_of_a_succeeded_trace_says_that_nothing_failed() -> None:
         await until(pilot, lambda: "Nothing failed in this trace" in screen_text(app), "that")
 
 
+@pytest.mark.parametrize("key", ["e", "w"])
+async def test_keys_to_failures_do_not_deny_a_recovered_failure(key: str) -> None:
+    retried = [
+        event("T1", "pay", "job:started", 0.2, "wf"),
+        event("T1", "pay", "job:retrying", 0.3, "wf", data={"error": "no answer"}),
+        event("T1", "pay", "job:started", 0.4, "wf"),
+        event("T1", "pay", "job:completed", 0.5, "wf"),
+    ]
+    app = SagatraceApp(UnreliableStore([*succeeded("T1"), *retried]), trace_id="T1", clock=still)
+    async with app.run_test(size=(100, 30)) as pilot:
+        await until(pilot, lambda: "succeeded · 1 failure recovered" in screen_text(app), "the sentence")
+        await pilot.press(key)
+        await until(pilot, lambda: "» No failure remains: 1 failure recovered" in screen_text(app), "the note")
+        assert "Nothing failed" not in screen_text(app)
+
+
 async def test_w_in_the_list_leads_straight_to_the_cause() -> None:
     app = SagatraceApp(UnreliableStore(failed("T7")), clock=still)
     async with app.run_test(size=(100, 30)) as pilot:

@@ -117,7 +117,7 @@ async def test_find_without_a_match_says_so_and_escape_closes_the_line() -> None
         await until(pilot, lambda: "not found" in screen_text(app), "that")
         assert "n N next" not in screen_text(app)
         await pilot.press("n")
-        assert "» Nothing was found: / finds" in screen_text(app)
+        assert "» No match: press / to find text" in screen_text(app)
         await pilot.press("escape")
         assert "zzz" not in screen_text(app)
         assert "CAUSE" in screen_text(app), "and the trace is not left"
@@ -200,6 +200,14 @@ async def test_the_message_about_a_copy_is_true_and_a_value_is_saved(
         await pilot.press("S")
         await until(pilot, lambda: "» Saved " in screen_text(app), "that it is saved")
     assert [path.read_text() for path in tmp_path.iterdir()] == ["Ada Lovelace"]
+
+
+async def test_the_advice_on_a_copied_summary_fits_80_columns() -> None:
+    app = opened()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "CAUSE" in screen_text(app), "the tree")
+        await pilot.press("Y")
+        await until(pilot, lambda: "Not in your clipboard? S saves it" in screen_text(app), "the whole advice")
 
 
 async def test_a_value_shows_its_keys_and_no_others() -> None:

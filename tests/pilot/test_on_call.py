@@ -235,8 +235,8 @@ def test_a_traceback_of_rq_alone_is_shown() -> None:
     [
         ("e", "Nothing failed in this trace"),
         ("w", "Nothing failed in this trace"),
-        ("n", "Nothing was found: / finds"),
-        ("asterisk", "Nothing was found: / finds"),
+        ("n", "No match: press / to find text"),
+        ("asterisk", "No match: press / to find text"),
     ],
 )
 async def test_a_key_without_an_effect_shows_the_reason(key: str, reason: str) -> None:

@@ -84,6 +84,25 @@ def test_a_retried_span_shows_each_attempt_with_its_error_and_a_sign() -> None:
     assert "Attempts  2\n  1 ✘ +300ms      900ms  bureau timed out\n  2 ✔ +2.20s      400ms  \n" in text
 
 
+def test_an_attempt_that_failed_without_a_message_shows_its_type_and_no_sign_of_success() -> None:
+    attempts = [
+        event("t", "j", "job:started", 0.1, data={"attempt": 1}),
+        event("t", "j", "job:retrying", 0.2, data={"attempt": 1, "error": "", "error_type": "TimeoutError"}),
+        event("t", "j", "job:started", 0.3, data={"attempt": 2}),
+        event("t", "j", "job:retrying", 0.4, data={"attempt": 2, "error": "no answer", "error_type": "BureauDown"}),
+        event("t", "j", "job:started", 0.5, data={"attempt": 3}),
+        event("t", "j", "job:retrying", 0.6, data={"attempt": 3}),
+        event("t", "j", "job:started", 0.7, data={"attempt": 4}),
+        event("t", "j", "job:completed", 0.8, data={"attempt": 4}),
+    ]
+    lines = text_of("j", attempts).partition("Attempts  4\n")[2].splitlines()[:4]
+    assert [(line[:5], line[25:]) for line in lines] == [
+        ("  1 ✘", "TimeoutError"), ("  2 ✘", "BureauDown: no answer"), ("  3 ✘", "failed"), ("  4 ✔", ""),
+    ]  # fmt: skip
+    narrow = text_of("j", attempts, 45).partition("Attempts  4\n")[2].splitlines()[:2]
+    assert [line[25:] for line in narrow] == ["TimeoutError", "no answer"], "the message matters more than its type"
+
+
 def test_data_is_shown_as_a_tree_without_the_keys_shown_elsewhere() -> None:
     text = text_of("wf", failed("t"))
     assert "Data\n  loan_id: L7\n▾ applicant: \n    name: Ada Lovelace\n▾   scores: \n      - 710\n" in text

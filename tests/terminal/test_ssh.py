@@ -91,7 +91,7 @@ def test_a_session_from_log_in_to_the_cause_the_compensation_the_clipboard_and_o
         terminal.press("\r", CAUSE, "rollback incomplete: 1 of 1 step still standing", "InsufficientFunds")
         terminal.press("w", "why: 4 of 7 spans")
         terminal.press("c", "STILL STANDING  1", "compensation failed after 1 attempt", "← release_credit")
-        terminal.press("Y", "Copied the incident summary")
+        terminal.press("Y", "Copied the summary")
         assert copied(bytes(terminal.raw))[-1].startswith("**rollback incomplete** — `loan-2`")
         terminal.press("\x1b", CAUSE)
         terminal.press("\x1a", "Cannot suspend: no parent shell")

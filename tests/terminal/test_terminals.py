@@ -305,7 +305,7 @@ def test_y_copies_the_value_and_capital_y_the_incident_summary(tui: Command) -> 
         terminal.until(CAUSE)
         terminal.press("y", "Copied the span id, 3 characters")
         assert copied(bytes(terminal.raw)) == ["fuj"]
-        terminal.press("Y", "Copied the incident summary")
+        terminal.press("Y", "Copied the summary")
         text = copied(bytes(terminal.raw))[1]
         assert text.startswith("**rollback incomplete** — `loan-2`")
         assert "InsufficientFunds: balance 1200 < 25000" in text
@@ -323,7 +323,7 @@ def test_a_long_copy_that_screen_may_have_drawn_is_overdrawn(tui: Command) -> No
     with PtyTerminal(tui("loan-2"), env={**KINDS["screen-256color"], "STY": None}) as terminal:
         terminal.until(CAUSE)
         before = len(terminal.raw)
-        terminal.press("Y", "Copied the incident summary")
+        terminal.press("Y", "Copied the summary")
         for text in (b"transfer_funds", b"workflow:loan-approval"):
             terminal.until_true(
                 lambda text=text: text in terminal.raw[before:].rpartition(b"\x07")[2],  # type: ignore[misc]
@@ -335,7 +335,7 @@ def test_a_long_copy_that_screen_may_have_drawn_is_overdrawn(tui: Command) -> No
 def test_without_a_clipboard_a_file_is_offered_and_written(tui: Command, tmp_path: Path) -> None:
     with PtyTerminal(["env", f"--chdir={tmp_path}", *tui("loan-2")], env=KINDS["linux"]) as terminal:
         terminal.until(CAUSE)
-        terminal.press("Y", "No clipboard in this terminal (linux): S saves it as a file")
+        terminal.press("Y", "No clipboard in this terminal (linux): S saves it")
         assert b"]52;" not in terminal.raw
         terminal.press("S", "Saved ")
         assert (tmp_path / "sagatrace-loan-2.md").read_text().startswith("**rollback incomplete**")

@@ -10,7 +10,7 @@ from sagatrace_tui.model import Span, Trace
 from sagatrace_tui.model.standing import reason_of
 from sagatrace_tui.model.text import iso
 
-__all__ = ["error_of", "json_schema", "report"]
+__all__ = ["error_of", "error_type_of", "json_schema", "report"]
 
 
 def report(trace: Trace) -> dict[str, Any]:
@@ -51,8 +51,13 @@ def error_of(span: Span) -> str | None:
     return span.error or span.attempt_error or (None if span.kind == "compensation" else span.reason)
 
 
+def error_type_of(span: Span) -> str | None:
+    """Return the type of that error."""
+    return span.error_type or (None if span.error else span.attempt_error_type)
+
+
 def _failure(span: Span) -> dict[str, Any]:
-    return _row(span, "span_id", "name", "error_type") | {"error": error_of(span)}
+    return _row(span, "span_id", "name") | {"error_type": error_type_of(span), "error": error_of(span)}
 
 
 def _row(of: object, *names: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Final, NamedTuple
 
 from sagatrace_tui.incident.error_text import shape_of
-from sagatrace_tui.incident.report import error_of
+from sagatrace_tui.incident.report import error_of, error_type_of
 from sagatrace_tui.incident.standing_facts import StandingFacts, standing_facts
 from sagatrace_tui.model import Compensation, NeverRan, Outcome, Place, Span, Standing, Trace
 from sagatrace_tui.model.standing import reason_of
@@ -181,8 +181,9 @@ class _Text:
         for span_id in sorted(self._trace.failures, key=lambda one: roles[one] == "recovered"):  # recovered ones last
             role, span = roles[span_id], self._trace.spans[span_id]
             if role != "cause":
-                shape = shape_of(error_of(span) or "", span.error_type)
-                alike.setdefault((span.name, role, span.error_type, shape), []).append(span)
+                error_type = error_type_of(span)
+                shape = shape_of(error_of(span) or "", error_type)
+                alike.setdefault((span.name, role, error_type, shape), []).append(span)
         for span, *others in alike.values():
             which = f"{1 + len(others)} × {self._code(span.name)}" if others else self._which(span.span_id, span.name)
             error = self._error(span)
@@ -190,7 +191,7 @@ class _Text:
             yield f"{which}: {roles[span.span_id]}{f' — {example}{error}' if error else ''}"
 
     def _error(self, span: Span) -> str:
-        parts = one_line(span.error_type or "", 100), one_line(error_of(span) or "", _MAX_ERROR)
+        parts = one_line(error_type_of(span) or "", 100), one_line(error_of(span) or "", _MAX_ERROR)
         return self._plain(": ".join(filter(None, parts)))
 
     def _never_ran(self, one: NeverRan) -> str:
@@ -227,8 +228,7 @@ class _Text:
             parts.append(f"{row.attempts} attempts")
         if row.place is not None and (where := self._where(row.place)):
             parts.append(where)
-        error = row.error or row.error_type
-        if error:
+        if error := ": ".join(filter(None, (row.error_type, row.error))):
             word = "error" if row.outcome == "failed" else "last error"
             parts.append(f"{word}: {self._plain(one_line(error, _MAX_ERROR))}")
         elif row.reason and row.reason != self._reason:  # once for all steps undone for the same reason

@@ -33,6 +33,7 @@ class Attempt(msgspec.Struct, frozen=True):
     ended_at: int | None
     error: str | None
     failed: bool
+    error_type: str | None = None
     is_presumed: bool = False  # its end was inferred
 
 
@@ -194,4 +195,5 @@ def _attempt(number: int, start: Entry | None, end: Entry | None, before: Entry 
     if end is None or end.mark.outcome == "success":
         return Attempt(number, since, started_at, ended_at, None, failed=False)
     error = text_of(end.data.error) or text_of(end.data.reason)
-    return Attempt(number, since, started_at, ended_at, error, failed=True, is_presumed=end.is_presumed)
+    error_type = text_of(end.data.error_type)
+    return Attempt(number, since, started_at, ended_at, error, True, error_type, end.is_presumed)

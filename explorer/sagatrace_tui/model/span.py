@@ -197,8 +197,17 @@ class Span(msgspec.Struct, eq=False, gc=False):
 
     @property
     def attempt_error(self) -> str | None:
-        """The error of its last failed attempt, even if the span succeeded later."""
-        return next((attempt.error for attempt in reversed(self.attempts) if attempt.error), None)
+        """The error of its last failed attempt, even if the span succeeded later. It may have only a type."""
+        return self._failed_attempt.error or None if self._failed_attempt is not None else None
+
+    @property
+    def attempt_error_type(self) -> str | None:
+        """The type of that error."""
+        return self._failed_attempt.error_type if self._failed_attempt is not None else None
+
+    @property
+    def _failed_attempt(self) -> Attempt | None:
+        return next((attempt for attempt in reversed(self.attempts) if attempt.error or attempt.error_type), None)
 
     @property
     def tags(self) -> tuple[str, ...]:

@@ -27,7 +27,7 @@ def copy_text(app: App[None], text: str, what: str, otherwise: str = "") -> tupl
         app: the app, which knows its terminal.
         text: the text to copy.
         what: the noun for the text in the note.
-        otherwise: advice for a terminal that cannot copy, like `S saves it as a file`.
+        otherwise: advice for a terminal that cannot copy, like `S saves it`.
 
     Returns:
         The note to show, and its tone.
@@ -107,7 +107,7 @@ class CopyScreen(Screen[None]):
     def action_copy_summary(self) -> None:
         """Copy the incident summary."""
         if (found := self.text_to_save()) is not None:
-            self.say(*copy_text(self.app, found[0], "the incident summary", "S saves it as a file"))
+            self.say(*copy_text(self.app, found[0], "the summary", "S saves it"))
 
     def action_save(self) -> None:
         """Save the text to a file."""

@@ -148,7 +148,7 @@ class CompareScreen(ClosingScreen[str]):
 
         if self._trace is not None:
             text = incident_summary(self._trace, inert)
-            said = copy_text(self.app, text, "the incident summary", "S in the trace saves it as a file")
+            said = copy_text(self.app, text, "the summary", "S in the trace saves it")
             self.query_one(StateLine).say(*said)
 
     def action_reload(self) -> None:

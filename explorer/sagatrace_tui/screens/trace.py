@@ -292,7 +292,7 @@ class TraceScreen(FollowedScreen, CopyScreen, ReplayScreen, FindScreen):
         part = part_of_why(trace) if self._view == "why" else None
         if self._view == "why" and part is None:
             self._view = "tree"
-            self.say(f"Nothing {'has failed so far' if trace.status == 'running' else 'failed in this trace'}")
+            self.say(tree.nothing_failed)
         tree.only = part
         if part is not None and trace.cause is not None:
             tree.go_to(trace.cause.span_id)

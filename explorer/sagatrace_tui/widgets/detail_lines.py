@@ -34,6 +34,7 @@ __all__ = ["DetailLine", "detail_lines", "group_lines"]
 _TIMES: Final = Times()
 MAX_EVENTS: Final = 200
 _MAX_ERROR: Final = 2000
+_ATTEMPT: Final = 25  # terminal columns before the error of an attempt
 # Shown elsewhere in the detail.
 _SHOWN: Final = frozenset({"error", "error_type", "stack", "original_span_id", "compensation", "job_name"})
 _LATER: Final = "the cause: a span above failed with its error, and nothing below it failed"
@@ -99,7 +100,7 @@ def detail_lines(
         *failure,
         *([DetailLine(())] if failure else []),
         *(part for line in _fields(span, trace, origin, times) for part in _continued(line, width)),
-        *_attempts(span, origin, times),
+        *_attempts(span, width, origin, times),
         *_data(span, width, toggled),
         *_events(span, origin, times),
     ]
@@ -232,7 +233,7 @@ def _error(span: Span, width: int) -> Iterator[DetailLine]:
         yield DetailLine(((line, "plain"),), error, is_cut=len(error) > _MAX_ERROR)
 
 
-def _attempts(span: Span, origin: int, times: Times) -> Iterator[DetailLine]:
+def _attempts(span: Span, width: int, origin: int, times: Times) -> Iterator[DetailLine]:
     attempts = span.attempts
     if len(attempts) < 2:
         return
@@ -241,15 +242,17 @@ def _attempts(span: Span, origin: int, times: Times) -> Iterator[DetailLine]:
     shown = dict(zip(begun, times.in_trace(begun, origin), strict=True))
     for attempt in attempts[:50]:
         at = shown[attempt.started_at] if attempt.started_at is not None else "—"
-        both = attempt.started_at is not None and attempt.ended_at is not None
-        took = duration(max(0, (attempt.ended_at or 0) - (attempt.started_at or 0))) if both else "—"
-        if attempt.error is not None:
-            outcome, tone = inert(attempt.error, 200), "bad"
+        is_whole = attempt.started_at is not None and attempt.ended_at is not None
+        took = duration(max(0, (attempt.ended_at or 0) - (attempt.started_at or 0))) if is_whole else "—"
+        if attempt.failed:
+            kind, error = (inert(text or "", 200) for text in (attempt.error_type, attempt.error))
+            both = ": ".join(filter(None, (kind, error)))
+            outcome, tone = (both if cell_len(both) <= width - _ATTEMPT else error or kind) or "failed", "bad"
         elif attempt.ended_at is None:
             outcome, tone = "no end recorded", "busy"
         else:
             outcome, tone = "", "plain"
-        sign = "✘" if attempt.error is not None else "▶" if attempt.ended_at is None else "✔"
+        sign = "✘" if attempt.failed else "▶" if attempt.ended_at is None else "✔"
         yield DetailLine(((f"{attempt.number:>3} {sign} {at:<9} {took:>7}  ", "muted"), (outcome, tone)), attempt.error)
     if len(attempts) > 50:
         yield DetailLine(((f"… and {plural(len(attempts) - 50, 'more attempt')}", "muted"),))

@@ -14,6 +14,7 @@ from sagatrace_tui.labels import inert, saga_name, short
 from sagatrace_tui.theme import times_of
 from sagatrace_tui.widgets.held_rows import HeldRows
 from sagatrace_tui.widgets.rows import Part, fitted
+from sagatrace_tui.widgets.trace_columns import room_for
 
 __all__ = ["GroupList"]
 
@@ -33,6 +34,9 @@ class GroupList(HeldRows):
     now: reactive[int] = reactive(0, repaint=False, init=False)
     _differ = False
     """Whether the kinds belong to several sagas, so that a narrow terminal names them too."""
+
+    _widest = 0
+    """The terminal columns of the longest name of a saga."""
 
     class Opened(Message):
         """A kind of failure was chosen."""
@@ -93,7 +97,9 @@ class GroupList(HeldRows):
     def watch_groups(self, old: tuple[FailureGroup, ...], new: tuple[FailureGroup, ...]) -> None:
         """Keep the cursor on the same kind, or at the top until the reader moves it or opens a kind."""
         here = old[self.cursor].key if old and self.is_held else None
-        self._differ = len({group.saga for group in new}) > 1
+        sagas = {group.saga for group in new}
+        self._differ = len(sagas) > 1
+        self._widest = max((room_for(saga_name(saga)) for saga in sagas), default=0)
         self.rows_replaced((group.key for group in new), here)
 
     def watch_now(self) -> None:
@@ -109,4 +115,5 @@ class GroupList(HeldRows):
     def _widths(self, width: int) -> tuple[int, int]:
         """Return the terminal columns for the histogram and for the name of the saga; 0 where there is no room."""
         over = 24 if width >= 140 else 12 if width >= 90 else 0
-        return over, 24 if width >= 140 else 15 if width >= 110 else 13 if self._differ and width >= 70 else 0
+        saga = 24 if width >= 140 else 15 if width >= 110 else 13 if self._differ and width >= 70 else 0
+        return over, min(saga, max(len("SAGA"), self._widest))

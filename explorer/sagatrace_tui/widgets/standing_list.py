@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import ClassVar, Final
 
 import msgspec
@@ -16,10 +17,12 @@ from sagatrace_tui.labels import inert, saga_name, short_middle, short_name
 from sagatrace_tui.theme import times_of
 from sagatrace_tui.widgets.held_rows import HeldRows
 from sagatrace_tui.widgets.rows import Part, fitted
+from sagatrace_tui.widgets.trace_columns import room_for
 
 __all__ = ["StandingList"]
 
 _KEY: Final = 12  # terminal columns of a business key
+_WHOLE: Final = 200  # terminal columns for every column
 
 
 class _Column(msgspec.Struct, frozen=True):
@@ -39,6 +42,8 @@ class StandingList(HeldRows):
     steps: reactive[tuple[StandingStep, ...]] = reactive((), repaint=False, init=False)
     now: reactive[int] = reactive(0, repaint=False, init=False)
     keys: tuple[str, ...] = ()
+    _widest: Mapping[str, int] = MappingProxyType({})
+    """The terminal columns of the widest value in a column, by the column's title."""
 
     class Opened(Message):
         """A step was chosen."""
@@ -66,7 +71,7 @@ class StandingList(HeldRows):
     def header(self, width: int) -> list[Part]:
         """Return the titles of the columns."""
         since = times_of(self).width(self.now)
-        columns = _columns(width - since, self.keys)
+        columns = self._columns(width - since)
         return [
             (f"{'SINCE':>{since}}  ", "muted"),
             *((_cell(one.title, one), "muted") for one in columns),
@@ -77,7 +82,7 @@ class StandingList(HeldRows):
         """Return the row of one step."""
         step = self.steps[index]
         times = times_of(self)
-        columns = _columns(width - times.width(self.now), self.keys)
+        columns = self._columns(width - times.width(self.now))
         cells = [(_cell(inert(one.value(step)) or "—", one), one.tone) for one in columns]
         unsure = "" if step.certain else "uncertain: "
         since = f"{times.brief(step.since, self.now):>{times.width(self.now)}}  "
@@ -88,6 +93,10 @@ class StandingList(HeldRows):
     def watch_steps(self, old: tuple[StandingStep, ...], new: tuple[StandingStep, ...]) -> None:
         """Keep the cursor on the same step, or on the oldest until the reader moves it or opens a step."""
         here = (old[self.cursor].trace_id, old[self.cursor].span_id) if old and self.is_held else None
+        values = {one.title: {one.value(step) for step in new} for one in _columns(_WHOLE, ())}
+        self._widest = {
+            title: max((room_for(inert(text)) for text in texts), default=0) for title, texts in values.items()
+        }
         self.rows_replaced(((step.trace_id, step.span_id) for step in new), here)
 
     def watch_now(self) -> None:
@@ -100,16 +109,25 @@ class StandingList(HeldRows):
             self.hold()
             self.post_message(self.Opened(self, self.highlighted))
 
+    def _columns(self, width: int) -> list[_Column]:
+        return _columns(width, self.keys, self._widest)
 
-def _columns(width: int, keys: tuple[str, ...]) -> list[_Column]:
+
+def _columns(width: int, keys: tuple[str, ...], widest: Mapping[str, int] = MappingProxyType({})) -> list[_Column]:
+    """Return the columns that fit. Values that are shorter than a column leave the rest of it to the reason."""
     wide, narrow = width >= 132, width < 92
-    name = 24 if wide else 15 if narrow else 18
+
+    def room_of(title: str, most: int) -> int:
+        return min(most, max(len(title), widest.get(title, most)))
+
+    name = room_of("STEP", 24 if wide else 15 if narrow else 18)
     found = [_Column("STEP", name, "strong", lambda step: short_name(step.step, name))]
     if width >= 68:
-        found.append(_Column("UNDO", 22 if wide else 16, "plain", lambda step: step.compensation))
+        found.append(_Column("UNDO", room_of("UNDO", 22 if wide else 16), "plain", lambda step: step.compensation))
     if wide:
-        found.append(_Column("SAGA", 18, "plain", lambda step: saga_name(step.saga)))
-    found.append(_Column("TRACE", 28 if wide else 10 if narrow else 16, "id", lambda step: step.trace_id))
+        found.append(_Column("SAGA", room_of("SAGA", 18), "plain", lambda step: saga_name(step.saga)))
+    trace = room_of("TRACE", 28 if wide else 10 if narrow else 16)
+    found.append(_Column("TRACE", trace, "id", lambda step: step.trace_id))
     room = width - 2 - sum(one.width + 2 for one in found)
     for place, key in enumerate(keys):
         room -= _KEY + 2

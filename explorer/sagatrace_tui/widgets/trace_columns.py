@@ -16,7 +16,7 @@ from sagatrace_tui.theme import VERDICT_TONES
 from sagatrace_tui.times import Times
 from sagatrace_tui.widgets.rows import Part
 
-__all__ = ["GAP", "NARROWEST", "Column", "Widest", "cell", "columns", "part_of", "widest_of"]
+__all__ = ["GAP", "NARROWEST", "Column", "Widest", "cell", "columns", "part_of", "room_for", "widest_of"]
 
 _TIMES: Final = Times()
 GAP: Final = 2
@@ -56,12 +56,12 @@ def widest_of(rows: Sequence[TraceRow]) -> Widest:
     names = {row.name.removeprefix("workflow:").removeprefix("saga:") for row in rows}
     return Widest(
         max([NARROWEST, *(cell_len(verdict_words(verdict)) for verdict in verdicts)]),
-        max([_SHORTEST, *map(_room, names)]),
-        max([_SHORTEST, *(_room(row.trace_id) for row in rows)]),
+        max([_SHORTEST, *map(room_for, names)]),
+        max([_SHORTEST, *(room_for(row.trace_id) for row in rows)]),
     )
 
 
-def _room(text: str) -> int:
+def room_for(text: str) -> int:
     """Return at least the terminal columns of a text. To count them exactly is slow for many texts."""
     return len(text) if text.isascii() else 2 * len(text)
 

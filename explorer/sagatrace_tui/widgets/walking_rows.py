@@ -12,7 +12,7 @@ from textual.reactive import reactive
 from textual.timer import Timer
 from textual.worker import get_current_worker
 
-from sagatrace_tui.labels import duration
+from sagatrace_tui.labels import duration, plural
 from sagatrace_tui.model import Trace
 from sagatrace_tui.timers import call_after_drawing, call_once
 from sagatrace_tui.views.landmarks import Landmarks, errors, landmarks
@@ -110,14 +110,22 @@ class WalkingRows(FoldingRows):
 
     def action_error(self, step: int) -> None:
         """Go to the next (1) or previous (-1) failed span. After the last comes the first."""
-        running = self.trace is not None and self.trace.status == "running"
-        self._step(self._errors, step, "Nothing has failed so far" if running else "Nothing failed in this trace")
+        self._step(self._errors, step, self.nothing_failed)
+
+    @property
+    def nothing_failed(self) -> str:
+        """The note for a key that leads to failures when there are none that count."""
+        trace = self.trace
+        if trace is not None and (recovered := list(trace.roles.values()).count("recovered")):
+            return f"No failure remains: {plural(recovered, 'failure')} recovered"
+        is_running = trace is not None and trace.status == "running"
+        return "Nothing has failed so far" if is_running else "Nothing failed in this trace"
 
     def action_match(self, step: int) -> None:
         """Go to the next (1) or previous (-1) match."""
         self._step(self._found, step, self.nothing_found)
 
-    nothing_found = "Nothing was found: / finds"
+    nothing_found = "No match: press / to find text"
     """The note for a key that leads to matches when there are none."""
 
     def _step(self, places: Sequence[int], step: int, without: str) -> None:
