@@ -82,6 +82,12 @@ def test_the_list_equals_a_search_for_any_order_of_events(
     assert last(feed, NOW_TOO).rows == afresh.rows
 
 
+def test_a_later_reading_without_news_is_never_shown_as_unfinished() -> None:
+    feed = ListFeed(UnreliableStore(failed("T1")), still)
+    last(feed)
+    assert [one.reading for one in feed.read(NOW_TOO)] == [False]
+
+
 def test_running_traces_are_kept_and_new_events_cost_no_query() -> None:
     store = UnreliableStore([*running("a", 60), *succeeded("b", 61)])
     feed = ListFeed(store, still)

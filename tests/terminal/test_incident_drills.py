@@ -99,7 +99,7 @@ def test_list_all_standing_steps(url: str, size: tuple[int, int]) -> None:
     with drill.terminal:
         drill.line_with(SHORT, "1 of 1 standing")
         drill.press("3")
-        why = "failed after 1 attemp…" if size[0] == 80 else "failed after 1 attempt; its effect is unknown"
+        why = "failed after 1 attempt" if size[0] == 80 else "failed after 1 attempt; its effect is unknown"
         for trace_id in ("loan-0", "loan-1", "loan-2", "loan-3"):
             drill.line_with(trace_id, "stage:credit", why)
         assert drill.keys == 1

@@ -124,7 +124,8 @@ class ListFeed:
                 # The first page appears row by row, since a trace can be slow to read. Later rows appear in batches.
                 is_long = len(listed.rows) > 2 * self._page
                 between = _BETWEEN_LONG if is_long else _BETWEEN
-                if (not is_long and count < min(self._page, len(due))) or time.monotonic() - listed_at >= between:
+                is_early = not is_long and count < min(self._page, len(due))
+                if due and (is_early or time.monotonic() - listed_at >= between):
                     yield self._listing(meter, reading=True)
                     listed_at = time.monotonic()
             self._fault = None if meter.queries else self._fault
