@@ -52,7 +52,7 @@ def error_of(span: Span) -> str | None:
 
 
 def error_type_of(span: Span) -> str | None:
-    """Return the type of that error."""
+    """Return the type of the error that `error_of` returns, or the only known fact about it."""
     return span.error_type or (None if span.error else span.attempt_error_type)
 
 

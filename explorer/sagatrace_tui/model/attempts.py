@@ -195,5 +195,5 @@ def _attempt(number: int, start: Entry | None, end: Entry | None, before: Entry 
     if end is None or end.mark.outcome == "success":
         return Attempt(number, since, started_at, ended_at, None, failed=False)
     error = text_of(end.data.error) or text_of(end.data.reason)
-    error_type = text_of(end.data.error_type)
-    return Attempt(number, since, started_at, ended_at, error, True, error_type, end.is_presumed)
+    error_type, presumed = text_of(end.data.error_type), end.is_presumed
+    return Attempt(number, since, started_at, ended_at, error, failed=True, error_type=error_type, is_presumed=presumed)

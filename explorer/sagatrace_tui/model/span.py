@@ -202,7 +202,7 @@ class Span(msgspec.Struct, eq=False, gc=False):
 
     @property
     def attempt_error_type(self) -> str | None:
-        """The type of that error."""
+        """The type of the error of its last failed attempt."""
         return self._failed_attempt.error_type if self._failed_attempt is not None else None
 
     @property

@@ -374,8 +374,7 @@ class SearchScreen(FollowedScreen):
         self._open_chosen("compensation")
 
     def _open_chosen(self, view: str) -> None:
-        trace_id = self._panes.chosen
-        if trace_id is not None:
+        if (trace_id := self._panes.chosen) is not None:
             self._panes.shown.hold()
             self._open(trace_id, view)
 

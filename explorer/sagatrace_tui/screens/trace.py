@@ -177,6 +177,7 @@ class TraceScreen(FollowedScreen, CopyScreen, ReplayScreen, FindScreen):
                 header.trace = reading.trace
                 changed = (frame.changes, frame.span_id) if frame is not None else (None, None)
                 self.query_one(Ledger).show(reading.trace, *changed)
+                tree.has_reader = self.in_focus is tree
                 tree.show((reading.trace, reading.outline), reading.now, *changed)
                 if before is None or before.trace is None:
                     self._show_view()

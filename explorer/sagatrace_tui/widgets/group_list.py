@@ -99,7 +99,7 @@ class GroupList(HeldRows):
         here = old[self.cursor].key if old and self.is_held else None
         sagas = {group.saga for group in new}
         self._differ = len(sagas) > 1
-        self._widest = max((room_for(saga_name(saga)) for saga in sagas), default=0)
+        self._widest = max((room_for(inert(saga_name(saga))) for saga in sagas), default=0)
         self.rows_replaced((group.key for group in new), here)
 
     def watch_now(self) -> None:

@@ -8,7 +8,7 @@ __all__ = ["HeldRows"]
 
 
 class HeldRows(Rows):
-    """Knows whether the cursor belongs to its row, or to the first row, whichever that is."""
+    """Keeps the cursor in the first row, or on the row that the reader chose."""
 
     is_held = False
     """Whether the cursor stays on its row when other rows come before it."""

@@ -173,7 +173,10 @@ class SpanDetail(Rows):
 
 
 def _place_again(before: Sequence[DetailLine], now: Sequence[DetailLine]) -> int:
-    """Return the place of the last line of `before` in `now`, or its distance below the nearest line still there."""
+    """Return the place of the last line of `before` in `now`.
+
+    If that line is gone, the place has the same distance from the nearest line above it that is still there.
+    """
     places = {name: place for place, name in enumerate(_names(now))}
     for distance, name in enumerate(reversed(_names(before))):
         if name[0] and name in places:

@@ -62,6 +62,9 @@ class SpanTree(WalkingRows):
             """The tree that posted the message."""
             return self.span_tree
 
+    has_reader = True
+    """Whether the tree has the focus, or would have it if the terminal's window had it."""
+
     class SpanOpened(SpanHighlighted):
         """The span under the cursor was chosen."""
 
@@ -87,9 +90,8 @@ class SpanTree(WalkingRows):
         self._find_places(trace, outline)
         if here is None and trace.cause is not None:
             here = trace.cause.span_id
-        holder = getattr(self.screen, "in_focus", self.screen.focused)  # also while another window has the focus
-        stays_at_end = self.follows_end and holder is self and self._here is None
-        if before in outline.places and holder is not self and self._here is None:
+        stays_at_end = self.follows_end and self.has_reader and self._here is None
+        if before in outline.places and not self.has_reader and self._here is None:
             self._unfold_group_of(before)  # the reader is in its detail
         self._place_part()
         self._rebuild(here, before)
