@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 from textual import events
+from textual.widget import Widget
+from textual.widgets import Input
 
 from sagas import UnreliableStore, approved, event, failed, running, screen_text, still, until
 from sagatrace.event import TraceEvent
@@ -285,3 +287,45 @@ async def test_a_span_that_comes_into_a_group_keeps_its_detail_while_the_reader_
         await until(pilot, lambda: "15 spans" in screen_text(app), "the new spans")
         assert tree.highlighted == "s1"
         assert "×14" in screen_text(app)
+
+
+async def test_an_unfinished_query_survives_another_window_but_not_the_list() -> None:
+    app = SagatraceApp(UnreliableStore(failed("T7")), clock=still)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "rollback incomplete" in screen_text(app), "the list")
+        assert "Tab completes" not in screen_text(app)
+        line = app.screen.query_one(QueryLine).input
+        await pilot.press("slash", *"tag:")
+        await until(pilot, lambda: line.has_focus and line.value == "tag:", "the typed query")
+        app.post_message(events.AppBlur())
+        app.post_message(events.AppFocus())
+        await pilot.pause()
+        assert line.value == "tag:"
+        app.post_message(events.AppBlur())
+        await until(pilot, lambda: not line.has_focus, "the other window")
+        screen = app.screen
+        assert isinstance(screen, SearchScreen)
+        before = screen._listing
+        await until(pilot, lambda: screen._drawn is not before, "a newer list")
+        app.post_message(events.AppFocus())
+        await until(pilot, lambda: line.has_focus, "this window again")
+        await pilot.press("a")
+        assert line.value == "tag:a"
+        await pilot.click(TraceList, offset=(5, 1))
+        await until(pilot, lambda: "Tab completes" not in screen_text(app), "the list")
+        assert line.value == ""
+
+
+@pytest.mark.parametrize(("key", "holder"), [("slash", Input), ("tab", SpanDetail)])
+async def test_a_resize_below_another_window_leaves_the_focus_where_it_was(key: str, holder: type[Widget]) -> None:
+    app = SagatraceApp(UnreliableStore(failed("T7")), trace_id="T7", clock=still)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "CAUSE" in screen_text(app), "the tree")
+        await pilot.press(key)
+        await until(pilot, lambda: isinstance(app.focused, holder), "the focus")
+        app.post_message(events.AppBlur())
+        await pilot.resize_terminal(80, 20)
+        await until(pilot, lambda: app.screen.size.height == 20, "the new size")
+        app.post_message(events.AppFocus())
+        await pilot.pause()
+        assert isinstance(app.focused, holder)

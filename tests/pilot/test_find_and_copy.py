@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from textual import events
-from textual.widget import Widget
 from textual.widgets import Input
 
 from sagas import UnreliableStore, event, failed, screen_text, still, succeeded, until
@@ -58,21 +56,6 @@ async def test_a_line_that_opens_right_after_the_other_pane_keeps_the_focus() ->
         await pilot.pause()
         await pilot.press(*"credit")
         assert app.screen.query_one(FindLine).query_one(Input).value == "credit"
-
-
-@pytest.mark.parametrize(("key", "holder"), [("slash", Input), ("tab", SpanDetail)])
-async def test_a_resize_below_another_window_leaves_the_focus_where_it_was(key: str, holder: type[Widget]) -> None:
-    app = opened()
-    async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: "CAUSE" in screen_text(app), "the tree")
-        await pilot.press(key)
-        await until(pilot, lambda: isinstance(app.focused, holder), "the focus")
-        app.post_message(events.AppBlur())
-        await pilot.resize_terminal(80, 20)
-        await until(pilot, lambda: app.screen.size.height == 20, "the new size")
-        app.post_message(events.AppFocus())
-        await pilot.pause()
-        assert isinstance(app.focused, holder)
 
 
 @pytest.mark.parametrize(

@@ -8,14 +8,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from textual import events
 
 from sagas import UnreliableStore, failed, many_alike, screen_text, still, succeeded, until
 from sagatrace.event import TraceEvent
 from sagatrace.stores import Search, TraceHits
 from sagatrace_tui.app import SagatraceApp
 from sagatrace_tui.query_history import QueryHistory
-from sagatrace_tui.screens.search import SearchScreen
 from sagatrace_tui.screens.trace import TraceScreen
 from sagatrace_tui.screens.value import ValueScreen
 from sagatrace_tui.widgets.query_line import QueryLine
@@ -352,33 +350,6 @@ async def test_the_search_line_shows_its_hint_after_tab_and_mouse() -> None:
         assert "Tab completes" not in screen_text(app)
         await pilot.click(QueryLine, offset=(20, 0))
         await until(pilot, lambda: "Tab completes" in screen_text(app), "what can be typed")
-
-
-async def test_an_unfinished_query_survives_another_window_but_not_the_list() -> None:
-    app = SagatraceApp(UnreliableStore(failed("T7")), clock=still)
-    async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: "rollback incomplete" in screen_text(app), "the list")
-        assert "Tab completes" not in screen_text(app)
-        line = app.screen.query_one(QueryLine).input
-        await pilot.press("slash", *"tag:")
-        await until(pilot, lambda: line.has_focus and line.value == "tag:", "the typed query")
-        app.post_message(events.AppBlur())
-        app.post_message(events.AppFocus())
-        await pilot.pause()
-        assert line.value == "tag:"
-        app.post_message(events.AppBlur())
-        await until(pilot, lambda: not line.has_focus, "the other window")
-        screen = app.screen
-        assert isinstance(screen, SearchScreen)
-        before = screen._listing
-        await until(pilot, lambda: screen._drawn is not before, "a newer list")
-        app.post_message(events.AppFocus())
-        await until(pilot, lambda: line.has_focus, "this window again")
-        await pilot.press("a")
-        assert line.value == "tag:a"
-        await pilot.click(TraceList, offset=(5, 1))
-        await until(pilot, lambda: "Tab completes" not in screen_text(app), "the list")
-        assert line.value == ""
 
 
 @pytest.mark.parametrize("is_demo", [False, True])
